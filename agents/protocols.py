@@ -1,0 +1,89 @@
+"""What the rest of the house may ask of an agent: three small protocols.
+
+A **policy** is differentiable and is what learns. An **actor** lets a policy act in worlds and brings back
+batches. Acting is separate from learning: an algorithm sees a policy only through `evaluate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from ..envs.vocabulary import Batch, Collection, Episode
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """What learns. Every policy is also a `torch.nn.Module`."""
+
+    memoryless: bool
+    """True when a unit's log-probability depends on nothing else in its row, so that minibatches may be
+    drawn over single units (control). False for sequences, whose rows stay whole (language)."""
+
+    has_critic: bool
+    """Whether `evaluate` gives values."""
+
+    def evaluate(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """`logp_B_T, entropy_B_T, value_B_T` of the units in `inputs`, differentiable.
+
+        Entries at units that were not chosen by the agent are finite and meaningless. `value_B_T` is zeros
+        without a critic. Memoryless policies accept any leading shape in place of [B, T].
+        """
+        ...
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Called once with each new batch, before its update: keeps running statistics of rewards and
+        returns the batch as the update shall see it (rewards scaled, where the policy does that)."""
+        ...
+
+    def advance(self, batch: Batch) -> None:
+        """Called once with each batch, after its update: statistics of observations move on. They must not
+        move between acting and updating."""
+        ...
+
+    def module(self) -> nn.Module:
+        """The torch module that holds the parameters (for most, `self`)."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write weights and statistics as files that need no pickle to read."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote, into this policy. `ValueError` says what does not fit."""
+        ...
+
+
+class Actor(Protocol):
+    """Lets an agent act in worlds. Given the same policy, a collection is a function of its arguments."""
+
+    def collect(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Collection:
+        """Episodes for learning: `group_size` episodes for each group number, in the order of `groups`.
+
+        An actor that collects segments (control with a critic) reads `groups` as its rows, which go on from
+        where the last call left them; only finished episodes are in `episodes`.
+        """
+        ...
+
+    def evaluate(self, episodes: int, *, seed: int, version: int, greedy: bool = True) -> list[Episode]:
+        """Held-out episodes (split "test"), one per group; the same tasks for the same seed."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Whatever the next `collect` depends on besides its arguments and the policy; empty for most."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Continue exactly from what `state` gave, in another process."""
+        ...
+
+    def refresh(self, version: int) -> None:
+        """The link: whatever copy of the weights samples is made equal to the policy's, as `version`."""
+        ...
+
+    def close(self) -> None:
+        """Free the worlds; closing twice is harmless."""
+        ...
