@@ -1,0 +1,85 @@
+"""From messages to tokens, once: what was sampled is never rendered again.
+
+The opening is rendered by the model's own chat template. Each later turn appends only its *delta*, the tokens that
+the template puts between the end of a reply and the beginning of the next, found by rendering a stand-in
+conversation with and without the new messages. Where a template does not extend what it rendered before (some
+rewrite earlier turns), there is no delta, and whoever asks begins a new sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from ..envs.errors import UserError
+from ..envs.vocabulary import Message
+
+_STAND_IN: list[Message] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+
+
+class Renderer:
+    """The chat template of one tokenizer. `UserError` if it has none, or no token that ends a reply."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        if not tokenizer.chat_template:
+            raise UserError(
+                f"{tokenizer.name_or_path or 'this tokenizer'} has no chat template; give a chat model"
+            )
+        if tokenizer.eos_token_id is None:
+            raise UserError(f"{tokenizer.name_or_path or 'this tokenizer'} has no token that ends a reply")
+        self._tokenizer = tokenizer
+        self.stop_id: int = tokenizer.eos_token_id  # an action like any other: sampled, masked in, trained
+        self._stop: str = str(tokenizer.eos_token)
+        self._closing = self._after_reply(self._text(_STAND_IN))
+
+    def opening(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
+        """The ids of a whole conversation, ready for a reply. `UserError` if the template refuses it."""
+        return self._encode(self._text(messages, tools, prompt=True))
+
+    def delta(self, messages: Sequence[Message], *, stopped: bool) -> list[int] | None:
+        """The ids that follow a sampled reply: what closes it, `messages`, and what invites the next one.
+
+        `stopped` says whether the reply's last token was the stop token; if it was cut, the stop token is put in
+        (as an observation). None if the template does not extend what it rendered before.
+        """
+        before = self._text(_STAND_IN)
+        after = self._text([*_STAND_IN, *messages], prompt=True)
+        if self._closing is None or not after.startswith(before):
+            return None
+        ids = self._encode(self._closing + after[len(before) :])
+        return ids if stopped else [self.stop_id, *ids]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of a reply, without its stop token and with everything else as it was sampled."""
+        body = ids[:-1] if ids and ids[-1] == self.stop_id else ids
+        return str(self._tokenizer.decode(list(body), skip_special_tokens=False))
+
+    def encode_reply(self, text: str) -> list[int]:
+        """The ids of a reply that somebody else wrote, with its stop token: for demonstrations."""
+        return [*self._encode(text), self.stop_id]
+
+    def _after_reply(self, text: str) -> str | None:
+        """What the template writes behind the stop token of a last reply ("\\n" for many), None if it has none."""
+        at = text.rfind(self._stop)
+        return text[at + len(self._stop) :] if at >= 0 else None
+
+    def _text(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = (), *, prompt: bool = False
+    ) -> str:
+        try:
+            text = self._tokenizer.apply_chat_template(
+                [dict(message) for message in messages],
+                tools=[dict(tool) for tool in tools] or None,
+                add_generation_prompt=prompt,
+                tokenize=False,
+            )
+        except TemplateError as error:
+            roles = [message["role"] for message in messages]
+            raise UserError(f"the chat template refuses messages with roles {roles}: {error}") from None
+        return str(text)
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])

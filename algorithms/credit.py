@@ -1,0 +1,204 @@
+"""Credit: from what happened to an advantage for every unit that the agent chose.
+
+    A = return − baseline,   at the granularity of a unit, a turn or a whole trajectory.
+
+Two choices span the field. The *baseline*: none (REINFORCE, Williams 1992), the batch's mean, the group's mean
+(GRPO, Shao et al. 2024, arXiv:2402.03300), the mean of the others (RLOO, Ahmadian et al. 2024, arXiv:2402.14740),
+or a critic (GAE). The *granularity*: what counts as one decision. Units of one step share its advantage.
+Everything here is computed on the whole batch, before rows are split among minibatches or machines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..envs.vocabulary import Batch
+from .returns import discounted_returns, gae
+from .shapes import Granularity, Steps, check_rank, steps, sum_steps
+
+Scale = Literal["std", "mean", "none"]
+
+
+@dataclass(frozen=True)
+class Credit:
+    """How a method assigns credit: the constants that frameworks disagree on, spelled out."""
+
+    baseline: Literal["none", "batch_mean", "group_mean", "leave_one_out", "critic"] = "none"
+    granularity: Granularity = "trajectory"
+    scale: Scale = "none"  # what a group's advantages are divided by
+    ddof: Literal[0, 1] = 1  # of the group's standard deviation
+    eps: float = 1e-6  # added to the divisor
+    gamma: float = 1.0
+    lam: float = 1.0
+    transform: Literal["advantage", "positive", "one"] = "advantage"
+    """What the weight is made of: A itself; 1[A > 0], which keeps the better part of one's own samples
+    (rejection sampling); or 1, which imitates (supervised fine-tuning)."""
+    whiten: Literal["none", "batch", "minibatch"] = "none"
+    """Over which units advantages are brought to mean 0 and standard deviation 1."""
+
+
+@dataclass(frozen=True)
+class Credited:
+    """What credit says of a batch; all [B, T]."""
+
+    advantage_B_T: Tensor  # zero at masked-out units
+    target_B_T: Tensor  # what the critic should have said: A + V
+    target_mask_B_T: Tensor  # bool: where a target is (first unit of each step); nowhere without a critic
+
+
+def group_advantage(
+    reward_B: Tensor,
+    group_B: Tensor,
+    *,
+    baseline: Literal["mean", "leave_one_out", "none"] = "mean",
+    scale: Scale = "std",
+    ddof: int = 1,
+    eps: float = 1e-6,
+    episode_B: Tensor | None = None,
+) -> Tensor:
+    """Aᵢ = (Rᵢ − b) / (s + ε), with b and s from the rows of the same group.
+
+    mean: b = R̄ (GRPO). leave_one_out: b = mean of the other rows' R (RLOO), that is (G/(G−1))(Rᵢ − R̄).
+    scale: s = the group's standard deviation (with `ddof`), or its mean (MaxRL); "none" divides by nothing.
+    A group of one row, or of equal rewards, has advantage exactly 0 (unless the baseline is "none", which
+    only divides). `episode_B`: rows of one episode that was split into several samples carry equal rewards
+    and count once.
+
+    `reward_B` float [B], `group_B` and `episode_B` int [B]; returns [B]. `ValueError` on wrong shapes or on a
+    reward that is not finite: an episode that was not scored must not come here.
+    """
+    check_rank(1, reward_B=reward_B, group_B=group_B, episode_B=episode_B)
+    if not bool(torch.isfinite(reward_B).all()):
+        raise ValueError("reward_B has values that are not finite; leave unscored episodes out")
+    if reward_B.numel() == 0:
+        return reward_B.clone()
+    reward = reward_B.double()  # equal rewards must have spread exactly zero, whatever their mean rounds to
+    _, group = torch.unique(group_B, return_inverse=True)
+    counted = _first_rows(episode_B) if episode_B is not None else torch.ones_like(reward, dtype=torch.bool)
+    groups = int(group.max()) + 1
+    zeros = reward.new_zeros(groups)
+    size = zeros.scatter_add(0, group, counted.double())
+    mean = zeros.scatter_add(0, group, reward * counted) / size
+    largest = zeros.scatter_reduce(0, group, reward, "amax", include_self=False)
+    smallest = zeros.scatter_reduce(0, group, reward, "amin", include_self=False)
+    flat = (largest == smallest)[group]
+
+    advantage = reward
+    if baseline == "mean":
+        advantage = reward - mean[group]
+    elif baseline == "leave_one_out":
+        advantage = (reward - mean[group]) * (size / (size - 1).clamp(min=1))[group]
+    elif baseline != "none":
+        raise ValueError(f"baseline must be 'mean', 'leave_one_out' or 'none', got {baseline!r}")
+    if baseline != "none":
+        advantage = advantage.masked_fill(flat, 0.0)
+    if scale == "std":
+        deviation = (reward - mean[group]) ** 2 * counted
+        variance = zeros.scatter_add(0, group, deviation) / (size - ddof).clamp(min=1)
+        advantage = advantage / (variance.sqrt()[group] + eps)
+    elif scale == "mean":
+        advantage = advantage / (mean[group] + eps)
+    elif scale != "none":
+        raise ValueError(f"scale must be 'std', 'mean' or 'none', got {scale!r}")
+    return advantage.to(reward_B.dtype)
+
+
+def _first_rows(episode_B: Tensor) -> Tensor:
+    """bool [B]: true at the first row of every episode."""
+    _, episode = torch.unique(episode_B, return_inverse=True)
+    row = torch.arange(len(episode_B), device=episode_B.device)
+    first = row.new_full((int(episode.max()) + 1,), len(episode_B)).scatter_reduce(0, episode, row, "amin")
+    return first[episode] == row
+
+
+def assign_credit(batch: Batch, credit: Credit) -> Credited:
+    """The advantage of every unit in `batch`, and what its critic should learn.
+
+    `ValueError` where a row holds several episodes and the baseline is not a critic: a return to compare
+    with other episodes needs a whole one.
+    """
+    mask = batch.mask_B_T
+    nowhere = torch.zeros_like(mask)
+    if credit.transform == "one":
+        return Credited(mask.to(batch.reward_B_T.dtype), torch.zeros_like(batch.reward_B_T), nowhere)
+    walk = steps(mask, batch.turn_B_T, batch.end_B_T, credit.granularity)
+    if credit.baseline == "critic":
+        advantage_B_K, value_B_K = _critic_advantage(batch, walk, credit)
+        target_B_T = (advantage_B_K + value_B_K).gather(1, walk.index_B_T)
+        target_mask = walk.begins_B_T
+    else:
+        advantage_B_K = _group_advantage_of_steps(batch, walk, credit)
+        target_B_T, target_mask = torch.zeros_like(batch.reward_B_T), nowhere
+    advantage_B_T = torch.where(mask, advantage_B_K.gather(1, walk.index_B_T), 0.0)
+    if credit.transform == "positive":
+        advantage_B_T = (advantage_B_T > 0).to(advantage_B_T.dtype)
+    if credit.whiten == "batch":
+        advantage_B_T = whiten(advantage_B_T, mask)
+    return Credited(advantage_B_T, target_B_T, target_mask)
+
+
+def whiten(advantage_B_T: Tensor, mask_B_T: Tensor, eps: float = 1e-8) -> Tensor:
+    """(A − mean) / (std + ε) over the units in the mask (ddof 1); zero elsewhere."""
+    chosen = advantage_B_T[mask_B_T]
+    if chosen.numel() < 2:
+        return torch.where(mask_B_T, advantage_B_T, 0.0)
+    return torch.where(mask_B_T, (advantage_B_T - chosen.mean()) / (chosen.std() + eps), 0.0)
+
+
+def _of_steps(batch: Batch, walk: Steps) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Reward, mask, end and bootstrap of each step, all [B, K]."""
+    mask, number = batch.mask_B_T, batch.reward_B_T.dtype
+    reward_B_K = sum_steps(batch.reward_B_T, mask, walk)
+    mask_B_K = sum_steps(mask.to(number), mask, walk) > 0
+    end_B_K = sum_steps(batch.end_B_T.to(number), mask, walk) > 0
+    bootstrap_B_K = sum_steps(torch.where(batch.end_B_T, batch.bootstrap_B_T, 0.0), mask, walk)
+    return reward_B_K, mask_B_K, end_B_K, bootstrap_B_K
+
+
+def _critic_advantage(batch: Batch, walk: Steps, credit: Credit) -> tuple[Tensor, Tensor]:
+    """GAE over steps, [B, K], and the value of the state that each step began in."""
+    reward, mask, end, bootstrap = _of_steps(batch, walk)
+    value = sum_steps(torch.where(walk.begins_B_T, batch.value_B_T, 0.0), batch.mask_B_T, walk)
+    return gae(reward, value, mask, end, bootstrap, gamma=credit.gamma, lam=credit.lam), value
+
+
+def _group_advantage_of_steps(batch: Batch, walk: Steps, credit: Credit) -> Tensor:
+    """Return-to-go minus what the other episodes of the group still got at the same step; [B, K].
+
+    An episode that is over earns 0 from there on, and counts so in its group's mean.
+    """
+    reward, mask, end, bootstrap = _of_steps(batch, walk)
+    if bool((end.sum(dim=1) > 1).any()):
+        raise ValueError("a row holds several episodes; without a critic every row must be one whole episode")
+    return_B_K = discounted_returns(reward, mask, end, bootstrap, gamma=credit.gamma)
+    if credit.granularity == "trajectory":
+        return_B_K = _over_rows_of_one_episode(return_B_K, batch.episode_B)
+    if credit.baseline == "none":
+        return return_B_K
+    rows = mask.any(dim=1)  # a row without units (an episode that failed) is no member of its group
+    group = torch.zeros_like(batch.group_B) if credit.baseline == "batch_mean" else batch.group_B
+    K = walk.count
+    column = torch.arange(K, device=group.device)
+    advantage = group_advantage(
+        return_B_K[rows].flatten(),
+        (group[rows, None] * K + column).flatten(),
+        baseline="leave_one_out" if credit.baseline == "leave_one_out" else "mean",
+        scale=credit.scale,
+        ddof=credit.ddof,
+        eps=credit.eps,
+        episode_B=(batch.episode_B[rows, None] * K + column).flatten(),
+    )
+    advantage_B_K = torch.zeros_like(return_B_K)
+    advantage_B_K[rows] = advantage.view(-1, K)
+    return advantage_B_K
+
+
+def _over_rows_of_one_episode(return_B_1: Tensor, episode_B: Tensor) -> Tensor:
+    """[B, 1]: every row gets the return of its whole episode, over all rows that the episode was split into."""
+    _, episode = torch.unique(episode_B, return_inverse=True)
+    total = return_B_1.new_zeros(len(return_B_1)).scatter_add(0, episode, return_B_1[:, 0])
+    return total[episode, None]

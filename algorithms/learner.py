@@ -1,0 +1,292 @@
+"""The learner: one update, the same for every method and for both worlds.
+
+    batch ─▶ credit ─▶ for each epoch, for each minibatch:   w = policy_weight(log π, A)
+                                                             L = policy_loss(log π, w) + c_v ½(V − target)² − c_h H
+                                                             one step of the optimiser
+
+It asks a policy for `evaluate` and a method for constants, never for a name. Sums are divided by counts of the
+whole minibatch, so micro-batches change nothing but memory. What is left out: distribution over machines, which
+replaces this object and not its arithmetic.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..agents.protocols import Policy
+from ..envs.seeding import stream
+from ..envs.vocabulary import Batch
+from .aggregate import reduce
+from .lesson import Lesson, as_units, micro_batches, minibatches, prepare_lesson
+from .loss import policy_loss, squared_error
+from .methods import Method
+from .metrics import explained_variance, masked_mean
+from .weights import Weighted, kl_estimate, policy_weight
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """AdamW and how its step size moves."""
+
+    lr: float = 3e-4
+    schedule: Literal["constant", "linear", "adaptive_kl"] = "constant"
+    """linear: to zero at the end of the budget. adaptive_kl: divided or multiplied by 1.5 after each minibatch
+    whose KL to the old policy is above twice or below half of `target_kl` (Rudin et al. 2022, arXiv:2109.11978)."""
+    target_kl: float = 0.015
+    weight_decay: float = 0.0
+    eps: float = 1e-8
+    max_grad_norm: float = 1.0
+    micro_batch: int | None = None  # most units (with padding) in one forward pass; None: the whole minibatch
+
+
+class UpdateRefused(RuntimeError):
+    """A loss or gradient was not finite: the step was not taken. `diagnostics` says what was seen."""
+
+    def __init__(self, message: str, diagnostics: dict[str, float]) -> None:
+        super().__init__(message)
+        self.diagnostics = diagnostics
+
+
+class StaleBatch(ValueError):
+    """A batch was made by another version of the policy than the one that would learn from it."""
+
+
+class Learner:
+    """Updates `policy` by `method`. `reference` is the frozen policy of a KL penalty, where there is one."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        method: Method,
+        settings: OptimizerSettings,
+        *,
+        seed: int,
+        reference: Policy | None = None,
+    ) -> None:
+        if method.needs_critic and not policy.has_critic:
+            raise ValueError(f"method {method.name!r} needs a critic, and this policy has none")
+        if method.needs_reference and reference is None:
+            raise ValueError(f"method {method.name!r} has a KL penalty and needs a reference policy")
+        self.policy, self.method, self.settings, self.seed = policy, method, settings, seed
+        self.reference = reference if method.needs_reference else None
+        self.version = 0
+        self.lr = settings.lr
+        self._parameters = [p for p in policy.module().parameters() if p.requires_grad]
+        self._optimizer = torch.optim.AdamW(
+            self._parameters, lr=settings.lr, eps=settings.eps, weight_decay=settings.weight_decay
+        )
+
+    def update(self, batch: Batch, *, progress: float = 0.0) -> dict[str, float]:
+        """Learn from `batch` and become the next version; `progress` in [0, 1] is the spent part of the budget.
+
+        Returns metrics named group/name. Raises `StaleBatch` if another version acted, `UpdateRefused` if a
+        loss or gradient is not finite.
+        """
+        if batch.version != self.version:
+            raise StaleBatch(f"version {batch.version} acted, but version {self.version} is learning")
+        if self.settings.schedule == "linear":
+            self.lr = self.settings.lr * max(0.0, 1.0 - progress)
+        with _threads(1 if self.policy.memoryless else None):
+            metrics = self._update(batch)
+        self.version += 1
+        return metrics
+
+    def _update(self, batch: Batch) -> dict[str, float]:
+        prepared = self.policy.prepare(batch)
+        lesson = self._lesson(prepared)
+        log = _Log()
+        log.add(_describe(lesson))
+        taught = self._taught(lesson)
+        if self.policy.memoryless and self.method.weighting.ratio in ("none", "unit"):
+            taught = as_units(taught)
+        rng = stream(self.seed, "update", self.version)
+        for _ in range(self.method.update.epochs):
+            for part in minibatches(taught, self.method.update.minibatches, rng):
+                self._step(part.whitened() if self.method.credit.whiten == "minibatch" else part, log)
+        self.policy.advance(batch)
+        return log.means()
+
+    def _lesson(self, batch: Batch) -> Lesson:
+        """Log-probabilities that stay fixed during the update, then credit."""
+        old_logp = batch.behavior_logp_B_T
+        if self.method.weighting.correction is not None:
+            old_logp = self._logp(self.policy, batch)
+        reference_logp = torch.zeros_like(old_logp)
+        if self.reference is not None:
+            reference_logp = self._logp(self.reference, batch)
+        return prepare_lesson(batch, self.method, old_logp, reference_logp)
+
+    @torch.no_grad()
+    def _logp(self, policy: Policy, batch: Batch) -> Tensor:
+        rows, length = batch.mask_B_T.shape
+        size = rows if self.settings.micro_batch is None else max(1, self.settings.micro_batch // length)
+        parts = torch.arange(rows, device=batch.mask_B_T.device).split(size)
+        return torch.cat([policy.evaluate(batch.rows(part).inputs)[0] for part in parts])
+
+    def _taught(self, lesson: Lesson) -> Lesson:
+        """Without the rows whose gradient is known to be zero; they still count in every mean."""
+        update, weighting = self.method.update, self.method.weighting
+        if self.method.needs_critic or weighting.kl != "none" or update.entropy_coefficient:
+            return lesson
+        return lesson.rows(torch.nonzero((lesson.advantage_B_T != 0).any(dim=1))[:, 0])
+
+    def _step(self, lesson: Lesson, log: Log) -> None:
+        """One step of the optimiser on one minibatch."""
+        if not bool(lesson.batch.mask_B_T.any()):
+            return
+        self._optimizer.zero_grad(set_to_none=True)
+        seen = Log()
+        for part in micro_batches(lesson, self.settings.micro_batch):
+            loss, weighted, logp = self._loss(part, seen)
+            if not bool(torch.isfinite(loss)):
+                raise UpdateRefused(f"the loss is {float(loss)}; the step was not taken", seen.means())
+            loss.backward()
+            seen.add(_look(part, logp.detach(), weighted), weight=float(part.batch.mask_B_T.sum()))
+        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm))
+        if not math.isfinite(norm):
+            raise UpdateRefused(f"the gradient's norm is {norm}; the step was not taken", seen.means())
+        metrics = seen.means()
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.lr
+        self._optimizer.step()
+        log.add({**metrics, "gradient/norm": norm, "optimizer/lr": self.lr})
+        if self.settings.schedule == "adaptive_kl":
+            self.lr = _adapted(self.lr, metrics["kl/old"], self.settings.target_kl)
+
+    def _loss(self, part: Lesson, seen: Log) -> tuple[Tensor, Weighted, Tensor]:
+        """L = policy_loss + c_v · value loss − c_h · entropy, on one micro-batch."""
+        batch, update, mask = part.batch, self.method.update, part.batch.mask_B_T
+        logp, entropy, value = self.policy.evaluate(batch.inputs)
+        weighted = policy_weight(
+            logp.detach(),
+            part.advantage_B_T,
+            mask,
+            self.method.weighting,
+            old_logp_B_T=part.old_logp_B_T,
+            behavior_logp_B_T=batch.behavior_logp_B_T,
+            reference_logp_B_T=part.reference_logp_B_T,
+            entropy_B_T=entropy.detach(),
+            turn_B_T=batch.turn_B_T,
+            end_B_T=batch.end_B_T,
+        )
+        whole = (part.a_B_T, torch.tensor(part.count))
+        loss = policy_loss(logp, weighted.weight_B_T, mask, part=whole)
+        if update.entropy_coefficient:
+            loss = loss - update.entropy_coefficient * reduce(entropy, mask, part=whole)
+        if self.method.needs_critic:
+            error = squared_error(value, part.target_B_T, batch.value_B_T, clip=update.value_clip)
+            every = (torch.ones_like(part.a_B_T), torch.tensor(part.target_count))
+            value_loss = reduce(error, part.target_mask_B_T, part=every)
+            loss = loss + update.value_coefficient * value_loss
+            seen.add({"value/loss": masked_mean(error.detach(), part.target_mask_B_T)})
+        seen.add({"policy/entropy": masked_mean(entropy.detach(), mask)}, weight=float(mask.sum()))
+        return loss, weighted, logp
+
+    def save(self, folder: Path) -> None:
+        """Write the optimiser's state and the counters: `optimizer.safetensors` and `learner.json`."""
+        tensors: dict[str, Tensor] = {}
+        for index, slots in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"{index}.{name}": tensor.contiguous() for name, tensor in slots.items()}
+        save_file(tensors, folder / "optimizer.safetensors")
+        counters = {"version": self.version, "lr": self.lr, "method": self.method.name}
+        (folder / "learner.json").write_text(json.dumps(counters))
+
+    def load(self, folder: Path) -> None:
+        """Continue exactly from what `save` wrote. `ValueError` if it belongs to another policy or method."""
+        counters = json.loads((folder / "learner.json").read_text())
+        if counters["method"] != self.method.name:
+            raise ValueError(
+                f"{folder} was written by method {counters['method']!r}, not {self.method.name!r}"
+            )
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in load_file(folder / "optimizer.safetensors").items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = tensor
+        for index, slots in state.items():
+            if index >= len(self._parameters) or slots["exp_avg"].shape != self._parameters[index].shape:
+                raise ValueError(
+                    f"the optimiser state in {folder} belongs to another policy (parameter {index})"
+                )
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.version, self.lr = int(counters["version"]), float(counters["lr"])
+
+
+def _adapted(lr: float, kl: float, target: float) -> float:
+    """The next step size under the adaptive schedule, kept within [1e-5, 1e-2]."""
+    if kl > 2 * target:
+        return max(1e-5, lr / 1.5)
+    if kl < target / 2:
+        return min(1e-2, lr * 1.5)
+    return lr
+
+
+def _describe(lesson: Lesson) -> dict[str, float]:
+    """What the whole batch looks like before the update."""
+    batch, mask = lesson.batch, lesson.batch.mask_B_T
+    metrics = {
+        "batch/rows": float(mask.any(dim=1).sum()),
+        "batch/units": float(mask.sum()),
+        "advantage/mean": masked_mean(lesson.advantage_B_T, mask),
+        "advantage/magnitude": masked_mean(lesson.advantage_B_T.abs(), mask),
+    }
+    if bool(lesson.target_mask_B_T.any()):
+        fit = explained_variance(batch.value_B_T, lesson.target_B_T, lesson.target_mask_B_T)
+        metrics["value/explained_variance"] = fit
+    return metrics
+
+
+def _look(part: Lesson, logp_B_T: Tensor, weighted: Weighted) -> dict[str, float]:
+    """What one forward pass showed: the textbook surrogate, distances, clipping."""
+    mask = part.batch.mask_B_T
+    metrics = {
+        "surrogate/mean": masked_mean(weighted.surrogate_B_T, mask),
+        "policy/clipped": masked_mean(weighted.clipped_B_T, mask),
+        "policy/ratio": masked_mean(weighted.ratio_B_T, mask),
+        "policy/logp": masked_mean(logp_B_T, mask),
+        "kl/old": masked_mean(kl_estimate(part.old_logp_B_T, logp_B_T, kind="k3"), mask),
+    }
+    gap = (part.old_logp_B_T - part.batch.behavior_logp_B_T).abs()
+    metrics["kl/sampler_gap"] = masked_mean(gap, mask)
+    if bool(part.reference_logp_B_T.any()):
+        metrics["kl/reference"] = masked_mean(kl_estimate(logp_B_T, part.reference_logp_B_T, kind="k3"), mask)
+    return metrics
+
+
+class Log:
+    """Weighted means of numbers that come in pieces."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[float, float]] = {}
+
+    def add(self, metrics: dict[str, float], weight: float = 1.0) -> None:
+        """Add one piece; pieces of a mean over units are weighted by their units."""
+        for name, value in metrics.items():
+            total, weights = self._sums.get(name, (0.0, 0.0))
+            self._sums[name] = (total + weight * value, weights + weight)
+
+    def means(self) -> dict[str, float]:
+        """Every name with its mean so far."""
+        return {name: total / weights for name, (total, weights) in self._sums.items() if weights}
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Run with `count` torch threads: on small networks a second thread costs more than it brings."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

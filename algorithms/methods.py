@@ -1,0 +1,181 @@
+"""The table of methods. A method is a row of constants; the update never asks for its name.
+
+    peripatos list methods
+
+prints this table, with every constant that frameworks disagree on. A row says whose actions are learned from,
+how credit is assigned, how advantages become weights, and how often the batch is gone through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from ..envs.errors import UserError, nearest
+from .aggregate import Mode
+from .credit import Credit
+from .weights import Weighting
+
+
+@dataclass(frozen=True)
+class Update:
+    """How a batch becomes steps of the optimiser."""
+
+    epochs: int = 1  # passes over the batch; 1 with 1 minibatch is strictly on-policy
+    minibatches: int = 1  # steps per pass
+    aggregation: Mode = "unit_mean"
+    length: int | None = None  # L of "constant_length"; None: the most units that an episode can have
+    value_coefficient: float = 0.5
+    value_clip: float | None = None
+    entropy_coefficient: float = 0.0
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row."""
+
+    name: str
+    summary: str  # with the paper
+    source: Literal["own", "demonstrations"] = "own"  # whose actions
+    credit: Credit = field(default_factory=Credit)
+    weighting: Weighting = field(default_factory=Weighting)
+    update: Update = field(default_factory=Update)
+
+    @property
+    def needs_critic(self) -> bool:
+        """A critic bootstraps, so episodes may be cut; without one, every row is a whole episode."""
+        return self.credit.baseline == "critic"
+
+    @property
+    def needs_groups(self) -> bool:
+        """Whether episodes are compared with others that started alike."""
+        return self.credit.baseline in ("group_mean", "leave_one_out")
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether a frozen copy of the starting policy is kept."""
+        return self.weighting.kl != "none"
+
+
+_ROWS = (
+    Method(
+        "sft",
+        "supervised fine-tuning: w = 1 on somebody else's actions",
+        source="demonstrations",
+        credit=Credit(transform="one"),
+    ),
+    Method(
+        "rejection_sampling",
+        "keep what beats its group's mean, and imitate it (expert iteration, RAFT: arXiv:2304.06767)",
+        credit=Credit(baseline="group_mean", transform="positive"),
+    ),
+    Method(
+        "reinforce",
+        "w = return (Williams 1992)",
+        credit=Credit(baseline="none"),
+        update=Update(aggregation="sequence_sum"),
+    ),
+    Method(
+        "reinforce_baseline",
+        "w = return − mean return of the batch (Williams 1992)",
+        credit=Credit(baseline="batch_mean"),
+        update=Update(aggregation="sequence_sum"),
+    ),
+    Method(
+        "rloo",
+        "w = return − mean return of the others in the group (arXiv:2402.14740)",
+        credit=Credit(baseline="leave_one_out"),
+        update=Update(aggregation="sequence_sum"),
+    ),
+    Method(
+        "ppo",
+        "clipped ratio × GAE from a critic (arXiv:1707.06347)",
+        credit=Credit(baseline="critic", granularity="unit", gamma=0.99, lam=0.95, whiten="minibatch"),
+        weighting=Weighting(ratio="unit", clip_low=0.2, clip_high=0.2),
+        update=Update(epochs=4, minibatches=4),
+    ),
+    Method(
+        "grpo",
+        "clipped ratio × (return − group mean) / group std, mean over sequences (arXiv:2402.03300)",
+        credit=Credit(baseline="group_mean", scale="std", ddof=1, eps=1e-6),
+        weighting=Weighting(ratio="unit", clip_low=0.2, clip_high=0.2),
+        update=Update(aggregation="sequence_mean"),
+    ),
+    Method(
+        "dr_grpo",
+        "GRPO without its two biases: no std, constant length (arXiv:2503.20783)",
+        credit=Credit(baseline="group_mean"),
+        weighting=Weighting(ratio="unit", clip_low=0.2, clip_high=0.2),
+        update=Update(aggregation="constant_length"),
+    ),
+)
+
+METHODS: dict[str, Method] = {row.name: row for row in _ROWS}
+
+
+def method(name: str, overrides: Mapping[str, Any] | None = None) -> Method:
+    """The row `name` with some constants changed, e.g. `{"credit": {"gamma": 0.97}}`.
+
+    `UserError` names an unknown method or constant and the nearest one, or a value of the wrong kind.
+    """
+    if name not in METHODS:
+        raise UserError(f"unknown method {name!r}; methods are {', '.join(METHODS)}.{nearest(name, METHODS)}")
+    return _override(METHODS[name], overrides or {}, f"method {name}")
+
+
+def _override(row: Any, changes: Mapping[str, Any], where: str) -> Any:
+    """`row` with `changes` applied field by field, nested rows included, and every type checked."""
+    names = [f.name for f in fields(row) if f.name not in ("name", "summary")]
+    values: dict[str, Any] = {f.name: getattr(row, f.name) for f in fields(row)}
+    for key, value in changes.items():
+        if key not in names:
+            raise UserError(f"{where} has no {key!r}; it has {', '.join(names)}.{nearest(key, names)}")
+        if is_dataclass(values[key]):
+            if not isinstance(value, Mapping):
+                raise UserError(f"{where}.{key} must be a mapping of constants, got {value!r}")
+            value = _override(values[key], value, f"{where}.{key}")
+        values[key] = value
+    try:
+        return TypeAdapter(type(row)).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{where}.{place}: {first['msg']}, got {first['input']!r}") from None
+
+
+def method_table() -> list[dict[str, str]]:
+    """One dictionary per method, its constants as words: what `peripatos list methods` prints."""
+    return [_row_as_words(row) for row in METHODS.values()]
+
+
+def _row_as_words(row: Method) -> dict[str, str]:
+    credit, weighting, update = row.credit, row.weighting, row.update
+    scale = "—"
+    if credit.scale == "std":
+        scale = f"std (ddof {credit.ddof}) + {credit.eps:g}"
+    elif credit.scale == "mean":
+        scale = f"mean + {credit.eps:g}"
+    clip = "—"
+    if weighting.clip_low is not None or weighting.clip_high is not None:
+        clip = f"1 − {weighting.clip_low or 0:g} … 1 + {weighting.clip_high or float('inf'):g}"
+    return {
+        "method": row.name,
+        "actions": row.source,
+        "baseline": credit.baseline if credit.transform != "one" else "—",
+        "granularity": credit.granularity if credit.transform != "one" else "—",
+        "scale": scale,
+        "weight": {"advantage": "A", "positive": "1[A > 0]", "one": "1"}[credit.transform],
+        "γ, λ": f"{credit.gamma:g}, {credit.lam:g}"
+        if credit.baseline == "critic"
+        else f"{credit.gamma:g}, —",
+        "whiten": credit.whiten,
+        "ratio": weighting.ratio,
+        "clip": clip,
+        "KL": "—" if weighting.kl == "none" else f"{weighting.beta:g} × {weighting.kl}",
+        "aggregation": update.aggregation,
+        "epochs × minibatches": f"{update.epochs} × {update.minibatches}",
+        "what": row.summary,
+    }

@@ -1,0 +1,31 @@
+"""Numbers to look at: none of them is trained on."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """1 − C(n−c, k)/C(n, k): the chance that at least one of k samples, drawn without replacement from n of which
+    c are right, is right. Unbiased (Chen et al. 2021, arXiv:2107.03374). `ValueError` unless 0 ≤ c ≤ n, 1 ≤ k ≤ n."""
+    if not (0 <= c <= n and 1 <= k <= n):
+        raise ValueError(f"pass@k needs 0 ≤ c ≤ n and 1 ≤ k ≤ n, got n={n}, c={c}, k={k}")
+    return 1.0 - math.comb(n - c, k) / math.comb(n, k)
+
+
+def explained_variance(value_B_T: Tensor, target_B_T: Tensor, mask_B_T: Tensor) -> float:
+    """1 − Var(target − V)/Var(target) over the mask: 1 is a perfect critic, 0 one that knows the mean at best.
+    NaN where it is undefined (fewer than two targets, or all equal)."""
+    value, target = value_B_T[mask_B_T], target_B_T[mask_B_T]
+    if target.numel() < 2 or float(target.var()) == 0.0:
+        return math.nan
+    return float(1 - (target - value).var() / target.var())
+
+
+def masked_mean(value_B_T: Tensor, mask_B_T: Tensor) -> float:
+    """The plain mean over the units in the mask; 0 where there are none."""
+    count = mask_B_T.sum().clamp(min=1)
+    return float(torch.where(mask_B_T, value_B_T.float(), 0.0).sum() / count)

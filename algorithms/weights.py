@@ -1,0 +1,165 @@
+"""Weights: from an advantage to the constant that multiplies each log-likelihood.
+
+    w = ρ · A · keep − β · (∂KL/∂log π),    keep = not ((A > 0 and ρ > 1 + ε↑) or (A < 0 and ρ < 1 − ε↓))
+
+The gradient of −Σ w · log π is then *exactly* the gradient of the textbook surrogate:
+PPO's max(−ρA, −clip(ρ)A) because ∇ρ = ρ ∇log π where the clip does not bind and 0 where it does
+(Schulman et al. 2017, arXiv:1707.06347, eq. 7); the same with a sequence's ratio for GSPO (arXiv:2507.18071); and
+the KL penalties because ∇k2 = log(π/π_ref) ∇log π, ∇k3 = (1 − π_ref/π) ∇log π (Schulman 2020, "Approximating KL
+divergence"). ∇k1 = ∇log π, which is zero on average: as a loss k1 teaches nothing, and is here to be compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .shapes import check_rank, steps, sum_steps
+
+Level = Literal["unit", "turn", "sequence"]
+Kind = Literal["k1", "k2", "k3"]
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """How a method turns advantages into weights."""
+
+    ratio: Literal["none", "unit", "turn", "sequence"] = "none"
+    clip_low: float | None = None  # ε↓; None: no lower clip
+    clip_high: float | None = None  # ε↑; None: no upper clip
+    kl: Literal["none", "k1", "k2", "k3"] = "none"  # penalty towards the reference policy
+    beta: float = 0.0  # strength of that penalty
+    correction: float | None = None
+    """C of truncated importance sampling, min(π_old/π_behavior, C), for a sampler whose log-probabilities
+    differ from the trainer's (other precision, other engine). None: the sampler's are taken as exact."""
+    entropy_share: float = 1.0
+    """Only this share of units, those of highest entropy, is trained (Wang et al. 2025, arXiv:2506.01939)."""
+
+
+def importance_ratio(
+    logp_B_T: Tensor,
+    behavior_logp_B_T: Tensor,
+    mask_B_T: Tensor,
+    *,
+    level: Level = "unit",
+    turn_B_T: Tensor | None = None,
+    end_B_T: Tensor | None = None,
+) -> Tensor:
+    """ρ = exp(mean over the level's units of (log π − log π_behavior)), given to each of those units.
+
+    "unit": the plain ratio. "turn", "sequence": the geometric mean over the turn or the episode; a row is one
+    episode unless `end_B_T` splits it. All arguments are [B, T]; returns [B, T], 1 at masked-out units.
+    """
+    check_rank(
+        2,
+        logp_B_T=logp_B_T,
+        behavior_logp_B_T=behavior_logp_B_T,
+        mask_B_T=mask_B_T,
+        turn_B_T=turn_B_T,
+        end_B_T=end_B_T,
+    )
+    difference = torch.where(mask_B_T, logp_B_T - behavior_logp_B_T, 0.0)
+    if level in ("turn", "sequence"):
+        walk = steps(mask_B_T, turn_B_T, end_B_T, "turn" if level == "turn" else "trajectory")
+        size_B_K = sum_steps(torch.ones_like(difference), mask_B_T, walk).clamp(min=1)
+        mean_B_K = sum_steps(difference, mask_B_T, walk) / size_B_K
+        difference = torch.where(mask_B_T, mean_B_K.gather(1, walk.index_B_T), 0.0)
+    elif level != "unit":
+        raise ValueError(f"level must be 'unit', 'turn' or 'sequence', got {level!r}")
+    return difference.exp()
+
+
+def kl_estimate(logp: Tensor, reference_logp: Tensor, *, kind: Kind) -> Tensor:
+    """An estimate of KL(π ‖ π_ref) from samples of π, elementwise, with d = log π − log π_ref.
+
+    k1 = d (unbiased, may be negative); k2 = d²/2 (biased, never negative);
+    k3 = e^(−d) − 1 + d (unbiased, never negative). Same shape as the arguments.
+    """
+    if logp.shape != reference_logp.shape:
+        raise ValueError(
+            f"reference_logp has shape {tuple(reference_logp.shape)}, but logp has {tuple(logp.shape)}"
+        )
+    d = logp - reference_logp
+    if kind == "k1":
+        return d
+    if kind == "k2":
+        return 0.5 * d**2
+    if kind == "k3":
+        return torch.expm1(-d) + d
+    raise ValueError(f"kind must be 'k1', 'k2' or 'k3', got {kind!r}")
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """Weights and what one wants to log about them; all [B, T], detached."""
+
+    weight_B_T: Tensor
+    ratio_B_T: Tensor
+    clipped_B_T: Tensor  # bool: units that the clip silences
+    surrogate_B_T: Tensor  # the textbook objective, min(ρA, clip(ρ)A) − β·KL: to be looked at, not optimised
+
+
+@torch.no_grad()
+def policy_weight(
+    logp_B_T: Tensor,
+    advantage_B_T: Tensor,
+    mask_B_T: Tensor,
+    weighting: Weighting,
+    *,
+    old_logp_B_T: Tensor,
+    behavior_logp_B_T: Tensor | None = None,
+    reference_logp_B_T: Tensor | None = None,
+    entropy_B_T: Tensor | None = None,
+    turn_B_T: Tensor | None = None,
+    end_B_T: Tensor | None = None,
+) -> Weighted:
+    """The weight of every unit under the current log-probabilities; everything [B, T].
+
+    `old_logp_B_T` is the trainer's log-probability before the update, `behavior_logp_B_T` the sampler's (used
+    by the correction only), `reference_logp_B_T` the reference policy's (needed where there is a KL penalty).
+    """
+    A, zero = advantage_B_T, torch.zeros_like(logp_B_T)
+    if weighting.ratio == "none":
+        ratio = torch.ones_like(logp_B_T)
+    else:
+        level: Level = weighting.ratio
+        ratio = importance_ratio(
+            logp_B_T, old_logp_B_T, mask_B_T, level=level, turn_B_T=turn_B_T, end_B_T=end_B_T
+        )
+    low = 1 - weighting.clip_low if weighting.clip_low is not None else -torch.inf
+    high = 1 + weighting.clip_high if weighting.clip_high is not None else torch.inf
+    clipped = mask_B_T & (((A > 0) & (ratio > high)) | ((A < 0) & (ratio < low)))
+    weight = torch.where(clipped, zero, ratio * A)
+    surrogate = torch.minimum(ratio * A, ratio.clamp(low, high) * A)
+    if weighting.correction is not None:
+        if behavior_logp_B_T is None:
+            raise ValueError("behavior_logp_B_T is needed where the weighting has a correction")
+        trust = importance_ratio(old_logp_B_T, behavior_logp_B_T, mask_B_T).clamp(max=weighting.correction)
+        weight, surrogate = weight * trust, surrogate * trust
+    if weighting.entropy_share < 1:
+        if entropy_B_T is None:
+            raise ValueError("entropy_B_T is needed where entropy_share < 1")
+        weight = torch.where(_most_uncertain(entropy_B_T, mask_B_T, weighting.entropy_share), weight, zero)
+    if weighting.kl != "none":
+        if reference_logp_B_T is None:
+            raise ValueError(f"reference_logp_B_T is needed for the KL penalty {weighting.kl!r}")
+        d = logp_B_T - reference_logp_B_T
+        slope = {"k1": torch.ones_like(d), "k2": d, "k3": -torch.expm1(-d)}[weighting.kl]
+        weight = weight - weighting.beta * slope
+        penalty = kl_estimate(logp_B_T, reference_logp_B_T, kind=weighting.kl)
+        surrogate = surrogate - weighting.beta * penalty
+    return Weighted(
+        torch.where(mask_B_T, weight, zero), ratio, clipped, torch.where(mask_B_T, surrogate, zero)
+    )
+
+
+def _most_uncertain(entropy_B_T: Tensor, mask_B_T: Tensor, share: float) -> Tensor:
+    """bool [B, T]: the `share` of units with the highest entropy (at least one)."""
+    chosen = entropy_B_T[mask_B_T]
+    if not chosen.numel():
+        return mask_B_T
+    keep = max(1, round(share * chosen.numel()))
+    return mask_B_T & (entropy_B_T >= chosen.topk(keep).values[-1])
