@@ -1,2 +1,2 @@
 if __name__ != "peripatos.agents":
-    raise ImportError("import this package as peripatos.agents, not as agents: its folder name is too common to stand alone")
+    raise ImportError("import this package as peripatos.agents, not as agents: alone, its name is too common")

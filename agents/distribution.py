@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 
 
-def log_probabilities(
-    logits_N_V: Tensor, *, temperature: float, top_p: float, kept_N: Tensor | None
-) -> Tensor:
+def log_probabilities(logits_N_V: Tensor, *, temperature: float, top_p: float, kept_N: Tensor | None) -> Tensor:
     """log p over the vocabulary, float32 [N, V]; −inf outside the nucleus.
 
     `kept_N` are tokens that stay in the support whatever their mass: those that were sampled, which the

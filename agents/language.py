@@ -54,9 +54,7 @@ class LanguagePolicy(nn.Module):
     ) -> None:
         super().__init__()
         if temperature <= 0:
-            raise UserError(
-                f"temperature must be above 0, got {temperature}; for the likeliest token, be greedy"
-            )
+            raise UserError(f"temperature must be above 0, got {temperature}; for the likeliest token, be greedy")
         if not 0 < top_p <= 1:
             raise UserError(f"top_p must be in (0, 1], got {top_p}")
         self.model, self.tokenizer = model.eval(), tokenizer  # eval: dropout would change log-probabilities
@@ -94,9 +92,7 @@ class LanguagePolicy(nn.Module):
         chosen_B_C = torch.nn.functional.pad(inputs["chosen"], (0, C)).gather(1, position_B_C)
         token_N = after_B_C[chosen_B_C]
         logits_N_V = self.logits(hidden_B_C_H[chosen_B_C])
-        logp_N_V = log_probabilities(
-            logits_N_V, temperature=self.temperature, top_p=self.top_p, kept_N=token_N
-        )
+        logp_N_V = log_probabilities(logits_N_V, temperature=self.temperature, top_p=self.top_p, kept_N=token_N)
 
         def spread(value_N: Tensor) -> Tensor:
             """[N] at the chosen positions to [B, T]."""
@@ -213,6 +209,4 @@ def check_head(policy: LanguagePolicy) -> None:
         ours, theirs = policy.logits(hidden), policy.model(input_ids=tokens, use_cache=False).logits.float()
     if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3):
         kind = type(policy.model).__name__
-        raise UserError(
-            f"{kind} changes its logits after the output layer; such models are not supported yet"
-        )
+        raise UserError(f"{kind} changes its logits after the output layer; such models are not supported yet")

@@ -18,9 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from ..envs.errors import UserError
 
 
-def load_language_model(
-    model: str, *, revision: str | None = None
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_language_model(model: str, *, revision: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The fp32 model and its tokenizer. `model` is a folder, a `.gguf` file, `package:NAME` for a GGUF file inside
     an installed package, or a hub id (with an optional revision).
 
@@ -32,9 +30,7 @@ def load_language_model(
     if path.suffix == ".gguf":
         path = _unpacked(path)
     elif not path.is_dir() and (path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1):
-        raise UserError(
-            f"no model at {model!r}: it is neither a folder, nor a .gguf file, nor a hub id like org/name"
-        )
+        raise UserError(f"no model at {model!r}: it is neither a folder, nor a .gguf file, nor a hub id like org/name")
     source = str(path) if path.is_dir() else model
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
@@ -75,9 +71,7 @@ def _unpacked(file: Path) -> Path:
         model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     except ImportError as error:
-        raise UserError(
-            f"reading GGUF files needs the extra: pip install 'peripatos[gguf]' ({error})"
-        ) from None
+        raise UserError(f"reading GGUF files needs the extra: pip install 'peripatos[gguf]' ({error})") from None
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"could not read {file}: {_first_line(error)}") from error
     # transformers takes the model for a quantised one, which it does not save

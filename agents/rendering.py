@@ -25,9 +25,7 @@ class Renderer:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         if not tokenizer.chat_template:
-            raise UserError(
-                f"{tokenizer.name_or_path or 'this tokenizer'} has no chat template; give a chat model"
-            )
+            raise UserError(f"{tokenizer.name_or_path or 'this tokenizer'} has no chat template; give a chat model")
         if tokenizer.eos_token_id is None:
             raise UserError(f"{tokenizer.name_or_path or 'this tokenizer'} has no token that ends a reply")
         self._tokenizer = tokenizer

@@ -104,8 +104,6 @@ class Sampler:
             position = position + 1
         known_stops = set(self._stop_ids.tolist())
         return [
-            Spoken(
-                tuple(ids), tuple(values), StopReason.STOP if ids[-1] in known_stops else StopReason.LENGTH
-            )
+            Spoken(tuple(ids), tuple(values), StopReason.STOP if ids[-1] in known_stops else StopReason.LENGTH)
             for ids, values in zip(tokens, logps, strict=True)
         ]

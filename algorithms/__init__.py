@@ -1,4 +1,2 @@
 if __name__ != "peripatos.algorithms":
-    raise ImportError(
-        "import this package as peripatos.algorithms, not as algorithms: its folder name is too common to stand alone"
-    )
+    raise ImportError("import this package as peripatos.algorithms, not as algorithms: alone, its name is too common")

@@ -47,9 +47,7 @@ def shares(
         return one, part
     if mode == "constant_length":
         return one / (length or 1), part
-    raise ValueError(
-        f"mode must be 'unit_mean', 'sequence_mean', 'sequence_sum' or 'constant_length', got {mode!r}"
-    )
+    raise ValueError(f"mode must be 'unit_mean', 'sequence_mean', 'sequence_sum' or 'constant_length', got {mode!r}")
 
 
 def reduce(

@@ -104,7 +104,7 @@ class Learner:
     def _update(self, batch: Batch) -> dict[str, float]:
         prepared = self.policy.prepare(batch)
         lesson = self._lesson(prepared)
-        log = _Log()
+        log = Log()
         log.add(_describe(lesson))
         taught = self._taught(lesson)
         if self.policy.memoryless and self.method.weighting.ratio in ("none", "unit"):
@@ -205,18 +205,14 @@ class Learner:
         """Continue exactly from what `save` wrote. `ValueError` if it belongs to another policy or method."""
         counters = json.loads((folder / "learner.json").read_text())
         if counters["method"] != self.method.name:
-            raise ValueError(
-                f"{folder} was written by method {counters['method']!r}, not {self.method.name!r}"
-            )
+            raise ValueError(f"{folder} was written by method {counters['method']!r}, not {self.method.name!r}")
         state: dict[int, dict[str, Tensor]] = {}
         for key, tensor in load_file(folder / "optimizer.safetensors").items():
             index, name = key.split(".", 1)
             state.setdefault(int(index), {})[name] = tensor
         for index, slots in state.items():
             if index >= len(self._parameters) or slots["exp_avg"].shape != self._parameters[index].shape:
-                raise ValueError(
-                    f"the optimiser state in {folder} belongs to another policy (parameter {index})"
-                )
+                raise ValueError(f"the optimiser state in {folder} belongs to another policy (parameter {index})")
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.version, self.lr = int(counters["version"]), float(counters["lr"])

@@ -31,9 +31,7 @@ def policy_loss(
     return -reduce(weight_B_T.detach() * logp_B_T, mask_B_T, mode=mode, length=length, part=part)
 
 
-def squared_error(
-    value_B_T: Tensor, target_B_T: Tensor, old_value_B_T: Tensor, *, clip: float | None = None
-) -> Tensor:
+def squared_error(value_B_T: Tensor, target_B_T: Tensor, old_value_B_T: Tensor, *, clip: float | None = None) -> Tensor:
     """½ (V − target)² per unit, [B, T]. With `clip` = ε, the worse of that and the error of V kept within
     ε of what it was before the update (PPO's value clipping)."""
     error = (value_B_T - target_B_T) ** 2

@@ -168,9 +168,7 @@ def _row_as_words(row: Method) -> dict[str, str]:
         "granularity": credit.granularity if credit.transform != "one" else "—",
         "scale": scale,
         "weight": {"advantage": "A", "positive": "1[A > 0]", "one": "1"}[credit.transform],
-        "γ, λ": f"{credit.gamma:g}, {credit.lam:g}"
-        if credit.baseline == "critic"
-        else f"{credit.gamma:g}, —",
+        "γ, λ": f"{credit.gamma:g}, {credit.lam:g}" if credit.baseline == "critic" else f"{credit.gamma:g}, —",
         "whiten": credit.whiten,
         "ratio": weighting.ratio,
         "clip": clip,

@@ -23,9 +23,7 @@ def check_rank(rank: int, **tensors: Tensor | None) -> None:
         if tensor.ndim != rank:
             raise ValueError(f"{name} must have rank {rank}, got shape {tuple(tensor.shape)}")
         if tensor.shape != first.shape:
-            raise ValueError(
-                f"{name} has shape {tuple(tensor.shape)}, but {first_name} has {tuple(first.shape)}"
-            )
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}, but {first_name} has {tuple(first.shape)}")
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,7 @@ class Steps:
     count: int  # K, the largest number of steps in a row (at least 1)
 
 
-def steps(
-    mask_B_T: Tensor, turn_B_T: Tensor | None, end_B_T: Tensor | None, granularity: Granularity
-) -> Steps:
+def steps(mask_B_T: Tensor, turn_B_T: Tensor | None, end_B_T: Tensor | None, granularity: Granularity) -> Steps:
     """Number the steps of every row, as if masked-out units were not there.
 
     A unit begins a step if it is its row's first, follows an end, or (granularity "unit") always, or

@@ -79,9 +79,7 @@ def kl_estimate(logp: Tensor, reference_logp: Tensor, *, kind: Kind) -> Tensor:
     k3 = e^(−d) − 1 + d (unbiased, never negative). Same shape as the arguments.
     """
     if logp.shape != reference_logp.shape:
-        raise ValueError(
-            f"reference_logp has shape {tuple(reference_logp.shape)}, but logp has {tuple(logp.shape)}"
-        )
+        raise ValueError(f"reference_logp has shape {tuple(reference_logp.shape)}, but logp has {tuple(logp.shape)}")
     d = logp - reference_logp
     if kind == "k1":
         return d
@@ -126,9 +124,7 @@ def policy_weight(
         ratio = torch.ones_like(logp_B_T)
     else:
         level: Level = weighting.ratio
-        ratio = importance_ratio(
-            logp_B_T, old_logp_B_T, mask_B_T, level=level, turn_B_T=turn_B_T, end_B_T=end_B_T
-        )
+        ratio = importance_ratio(logp_B_T, old_logp_B_T, mask_B_T, level=level, turn_B_T=turn_B_T, end_B_T=end_B_T)
     low = 1 - weighting.clip_low if weighting.clip_low is not None else -torch.inf
     high = 1 + weighting.clip_high if weighting.clip_high is not None else torch.inf
     clipped = mask_B_T & (((A > 0) & (ratio > high)) | ((A < 0) & (ratio < low)))
@@ -151,9 +147,7 @@ def policy_weight(
         weight = weight - weighting.beta * slope
         penalty = kl_estimate(logp_B_T, reference_logp_B_T, kind=weighting.kl)
         surrogate = surrogate - weighting.beta * penalty
-    return Weighted(
-        torch.where(mask_B_T, weight, zero), ratio, clipped, torch.where(mask_B_T, surrogate, zero)
-    )
+    return Weighted(torch.where(mask_B_T, weight, zero), ratio, clipped, torch.where(mask_B_T, surrogate, zero))
 
 
 def _most_uncertain(entropy_B_T: Tensor, mask_B_T: Tensor, share: float) -> Tensor:
