@@ -1,2 +1,21 @@
+"""Worlds: state, action, reward. Importing this package registers the `peripatos/…` ids with Gymnasium.
+
+Entry points are strings, so that no world's module (and no physics) is imported before a world is made.
+"""
+
+from gymnasium import register
+
+register(id="peripatos/Arithmetic-v0", entry_point="peripatos.envs.arithmetic:Arithmetic")
+for _id, _options in (("peripatos/Walker-v0", {}), ("peripatos/WalkerHard-v0", {"world_damping": False})):
+    register(
+        id=_id,
+        entry_point="peripatos.envs.walker:Walker",
+        vector_entry_point="peripatos.envs.walker:make_vec_walker",
+        max_episode_steps=400,
+        kwargs=_options,
+    )
+
 if __name__ != "peripatos.envs":
-    raise ImportError("import this package as peripatos.envs, not as envs: its folder name is too common to stand alone")
+    raise ImportError(
+        "import this package as peripatos.envs, not as envs: its folder name is too common to stand alone"
+    )

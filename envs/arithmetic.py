@@ -1,0 +1,265 @@
+"""Arithmetic problems with exact answers, by difficulty, wanted in a stated form.
+
+    r = w_correct · [right] + w_format · [exactly one answer, spelled as wanted] − length_cost · units
+
+`correct` and `format` are paid once, in the turn that ends the episode: with several attempts nobody can
+collect them by failing first. Several answers in one reply cost `format` (and success), and only the last is
+judged, so that listing candidates earns nothing. Success is right *and* in the wanted form.
+
+Splits: a problem is held out for testing if a hash of it says so (one in ten). Sums and products that differ
+only in the order of their operands count as one problem, and so do all the stories told about one expression.
+
+Digits may be wanted in reverse, least significant first, which makes addition easy for a small transformer
+(Lee et al. 2023, "Teaching Arithmetic to Small Transformers", arXiv:2307.03381).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+
+from .answers import ANSWER_TAGS, AnswerTag, find_answer, parse_rational, reverse_digits, spell, wrap
+from .conversation import ConversationEnv, Opening, Outcome, Split
+from .errors import UserError, unknown
+from .tasks import is_held_out
+from .vocabulary import Reply
+
+OPERATORS = ("+", "-", "*", "/")
+PROMPTS = ("plain", "bare")
+_TEST_SHARE = 10  # one problem in ten is held out
+_MAX_DIGITS = 60  # of all operands together: bounds the answer's length, see `answers.MAX_ANSWER`
+_MAX_OPERAND = 18  # digits; more would not fit the generator's 64-bit integers
+_SMALL = 2_000  # problems that are searched for both splits: a space so large has both
+
+_STORY_BEGINS = (
+    "A shop has {} apples.",
+    "A counter shows {}.",
+    "Ana has {} points in a game.",
+    "There are {} litres of water in a tank.",
+)
+_STORY_STEPS = {
+    "+": ("Then {} are added.", "Then the number grows by {}."),
+    "-": ("Then {} are taken away.", "Then the number falls by {}."),
+    "*": ("Then the number becomes {} times as large.", "Then the number is multiplied by {}."),
+    "/": ("Then the number is divided by {}.", "Then it is shared equally among {}, and one share is kept."),
+}
+_STORY_ENDS = " What is the number now? It may be negative or a fraction."
+_WANTED = {
+    "boxed": "Give the final answer inside \\boxed{}.",
+    "answer": "Give the final answer between <answer> and </answer>.",
+    "number": "Answer with just the number.",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """operands[0] operators[0] operands[1] … with the usual precedence, or (`stepwise`) from left to right."""
+
+    operands: tuple[int, ...]
+    operators: tuple[str, ...]
+    stepwise: bool = False
+
+    def value(self) -> Fraction:
+        """The exact answer."""
+        sums = [Fraction(self.operands[0])]
+        for operator, operand in zip(self.operators, self.operands[1:], strict=True):
+            if self.stepwise:
+                sums = [sum(sums, Fraction(0))]
+            match operator:
+                case "+":
+                    sums.append(Fraction(operand))
+                case "-":
+                    sums.append(Fraction(-operand))
+                case "*":
+                    sums[-1] *= operand
+                case _:
+                    sums[-1] /= operand
+        return sum(sums, Fraction(0))
+
+    def text(self, space: str = " ") -> str:
+        """The expression: "12 + 3 * 4". Meaningless for a stepwise problem of mixed operators."""
+        steps = zip(self.operators, self.operands[1:], strict=True)
+        return f"{self.operands[0]}" + "".join(f"{space}{sign}{space}{operand}" for sign, operand in steps)
+
+    def key(self) -> str:
+        """What the split is decided by: equal for problems that are one another in disguise."""
+        commutes = len(set(self.operators)) == 1 and self.operators[0] in "+*"
+        operands = tuple(sorted(self.operands)) if commutes else self.operands
+        return f"{operands} {self.operators}{' stepwise' if self.stepwise and not commutes else ''}"
+
+    def asks_something(self) -> bool:
+        """False for a quotient that is its own answer ("13 / 7"): copying the question would be right."""
+        if self.operators != ("/",):
+            return True
+        return math.gcd(*self.operands) > 1
+
+
+class Arithmetic(ConversationEnv):
+    """Seeded arithmetic problems with exact rational answers, single-turn or with several attempts.
+
+    Args:
+        operators: which of + - * / occur.
+        digits: of each operand: one number for all, or one for each.
+        terms: operands in a problem.
+        word_problems: tell a story instead of writing the expression; its steps are done in order.
+        answer_tag: "boxed" wants `\\boxed{…}`, "answer" wants `<answer>…</answer>`, "number" judges the last
+            number in the reply.
+        reverse_digits: the answer's digits are wanted least significant first.
+        prompt: "plain" is a question that states the wanted form; "bare" is only `73+84=`.
+        attempts: replies allowed; a wrong one is told so until none is left.
+        length_cost: subtracted for every action unit of a reply (where the agent counts them).
+        weights: of `correct`, `format` and `length`.
+
+    Raises:
+        UserError: an option outside what is allowed, or so few problems that a split would be empty.
+    """
+
+    weights = {"correct": 1.0, "format": 0.1, "length": 0.0}  # noqa: RUF012 (read only, copied by the base class)
+
+    def __init__(
+        self,
+        *,
+        operators: Sequence[str] = ("+", "-", "*"),
+        digits: int | Sequence[int] = 2,
+        terms: int = 2,
+        word_problems: bool = False,
+        answer_tag: AnswerTag = "boxed",
+        reverse_digits: bool = False,
+        prompt: Literal["plain", "bare"] = "plain",
+        attempts: int = 1,
+        length_cost: float = 0.0,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(weights={"length": length_cost, **(weights or {})})
+        self.operators = _checked_operators(operators)
+        self.digits = _checked_digits(digits, terms)
+        for name, value, allowed in (("answer_tag", answer_tag, ANSWER_TAGS), ("prompt", prompt, PROMPTS)):
+            if value not in allowed:
+                raise UserError(unknown(name, str(value), allowed))
+        if not isinstance(attempts, int) or attempts < 1:
+            raise UserError(f"attempts must be a whole number from 1, not {attempts!r}")
+        if self.weights["length"] < 0:
+            raise UserError(f"length_cost is subtracted and must not be negative: {self.weights['length']}")
+        if word_problems and prompt == "bare":
+            raise UserError("word_problems need prompt 'plain': a bare prompt is only the expression")
+        self.answer_tag: AnswerTag = answer_tag
+        self.word_problems, self.reverse_digits = word_problems, reverse_digits
+        self.prompt, self.attempts = prompt, attempts
+        self._check_both_splits_exist()
+
+    def opening(self, rng: np.random.Generator, split: Split) -> Opening:
+        self._problem = self._draw(rng, split)
+        self._expected = self._problem.value()
+        self._attempt = 0
+        if self.prompt == "bare":
+            question = self._problem.text(space="") + "="
+            return Opening(question, task=question)
+        question = self._story(rng) if self.word_problems else f"What is {self._problem.text()}?"
+        return Opening(f"{question} {self._wanted()}", task=question)
+
+    def respond(self, reply: Reply) -> Outcome:
+        self._attempt += 1
+        found = find_answer(reply.text, self.answer_tag)
+        answer = None
+        if found.text is not None:
+            answer = parse_rational(reverse_digits(found.text) if self.reverse_digits else found.text)
+        formed = found.count == 1 and answer is not None
+        right = answer == self._expected
+        terms = {"length": 0.0 - (reply.units or 0)}
+        success = right and formed
+        if not success and self._attempt < self.attempts:
+            return Outcome(self._feedback(formed), terms=terms)
+        terms |= {"correct": float(right), "format": float(formed)}
+        metrics = {"attempts": float(self._attempt)}
+        return Outcome(terms=terms, terminated=True, success=success, metrics=metrics)
+
+    def oracle(self) -> str:
+        """The right reply, in the wanted form."""
+        return wrap(spell(self._expected, reverse=self.reverse_digits), self.answer_tag)
+
+    def _wanted(self) -> str:
+        """The sentences that say which form of answer is wanted."""
+        parts = [_WANTED[self.answer_tag]]
+        if "/" in self.operators:
+            parts.append("If it is not a whole number, write a fraction a/b in lowest terms.")
+        if self.reverse_digits:
+            parts.append("Write its digits in reverse order, least significant first.")
+        return " ".join(parts)
+
+    def _feedback(self, formed: bool) -> str:
+        if self.prompt == "bare":
+            return f"wrong {self._problem.text(space='')}="
+        return "That is wrong. Try again." if formed else f"I need exactly one answer. {self._wanted()}"
+
+    def _story(self, rng: np.random.Generator) -> str:
+        problem = self._problem
+        parts = [_STORY_BEGINS[int(rng.integers(len(_STORY_BEGINS)))].format(problem.operands[0])]
+        for operator, operand in zip(problem.operators, problem.operands[1:], strict=True):
+            tellings = _STORY_STEPS[operator]
+            parts.append(tellings[int(rng.integers(len(tellings)))].format(operand))
+        return " ".join(parts) + _STORY_ENDS
+
+    def _draw(self, rng: np.random.Generator, split: Split) -> Problem:
+        """A problem of `split`, uniform among them: others are drawn again."""
+        while True:
+            operators = tuple(
+                self.operators[int(rng.integers(len(self.operators)))] for _ in range(len(self.digits) - 1)
+            )
+            ranges = self._ranges(operators)
+            operands = tuple(int(rng.integers(allowed.start, allowed.stop)) for allowed in ranges)
+            problem = Problem(operands, operators, stepwise=self.word_problems)
+            if problem.asks_something() and is_held_out(problem.key(), _TEST_SHARE) == (split == "test"):
+                return problem
+
+    def _ranges(self, operators: tuple[str, ...]) -> list[range]:
+        """What each operand may be: exactly its number of digits, and no zero after a division sign."""
+        signs = ("", *operators)
+        return [
+            range(1 if count == 1 and sign == "/" else 0 if count == 1 else 10 ** (count - 1), 10**count)
+            for count, sign in zip(self.digits, signs, strict=True)
+        ]
+
+    def _every_problem(self) -> Iterator[Problem]:
+        for operators in itertools.product(self.operators, repeat=len(self.digits) - 1):
+            for operands in itertools.product(*self._ranges(operators)):
+                yield Problem(operands, operators, stepwise=self.word_problems)
+
+    def _check_both_splits_exist(self) -> None:
+        few = itertools.islice((p for p in self._every_problem() if p.asks_something()), _SMALL)
+        sides = [is_held_out(problem.key(), _TEST_SHARE) for problem in few]
+        if all(sides) or not any(sides):
+            raise UserError(
+                f"operators {self.operators} and digits {self.digits} allow only {len(sides)} problems, too few "
+                "for a train and a test split: use more digits, terms or operators"
+            )
+
+
+def _checked_operators(operators: Sequence[str]) -> tuple[str, ...]:
+    chosen = tuple(dict.fromkeys(operators))
+    for operator in chosen:
+        if operator not in OPERATORS:
+            raise UserError(unknown("operator", str(operator), OPERATORS))
+    if not chosen:
+        raise UserError(f"operators must name at least one of {', '.join(OPERATORS)}")
+    return chosen
+
+
+def _checked_digits(digits: int | Sequence[int], terms: int) -> tuple[int, ...]:
+    """The number of digits of each operand."""
+    if isinstance(terms, bool) or not isinstance(terms, int) or not 2 <= terms <= _MAX_DIGITS:
+        raise UserError(f"terms must be a whole number from 2 to {_MAX_DIGITS}, not {terms!r}")
+    counts = (digits,) * terms if isinstance(digits, int) else tuple(digits)
+    for count in counts:
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MAX_OPERAND:
+            raise UserError(f"digits must be whole numbers from 1 to {_MAX_OPERAND}, not {count!r}")
+    if sum(counts) > _MAX_DIGITS:
+        raise UserError(f"all operands together may have {_MAX_DIGITS} digits, not {sum(counts)}")
+    if len(counts) != terms:
+        raise UserError(f"digits gives {len(counts)} operands, but terms is {terms}")
+    return counts

@@ -1,0 +1,227 @@
+"""Conversation worlds: a `gymnasium.Env` whose actions are replies and whose observations are messages.
+
+An author writes two methods, what opens an episode and how the world responds to a reply:
+
+    class GuessTheNumber(ConversationEnv):
+        weights = {"found": 1.0}
+        max_turns = 7
+
+        def opening(self, rng, split):
+            self.secret = int(rng.integers(1, 101))
+            return "I think of a number from 1 to 100. Guess it."
+
+        def respond(self, reply):
+            if reply.text.strip() == str(self.secret):
+                return Outcome("Yes!", terms={"found": 1.0}, terminated=True, success=True)
+            return Outcome("No. Guess again.")
+
+The reward of a turn is  r = Σ_k weight_k · term_k ; `info["reward_terms"]` holds the addends, which sum to r.
+
+    reset  info: messages, tools, task, split
+    step   info: messages, reward_terms, success, metrics
+
+The world keeps no transcript: `messages` are only the new ones, and whoever acts keeps the conversation.
+Rendering is left out: a conversation is read, not drawn.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import string
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium.error import ResetNeeded
+
+from .errors import UserError, unknown
+from .vocabulary import Message, Reply, WorldFailure
+
+Split = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+
+class AnyText(gymnasium.spaces.Text):
+    """Every string, of any length and any characters. Samples are up to 64 printable ASCII characters."""
+
+    def __init__(self, seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(max_length=64, min_length=0, charset=string.printable, seed=seed)
+
+    def contains(self, x: object) -> bool:
+        return isinstance(x, str)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class AnyReply(AnyText):
+    """Every string and every `Reply`."""
+
+    def contains(self, x: object) -> bool:
+        return isinstance(x, str | Reply)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How an episode begins. A plain string in its place is one user message."""
+
+    messages: str | Sequence[Message]
+    task: str = ""  # names the task: two episodes of one task have equal names; default: the last message
+    tools: Sequence[Mapping[str, Any]] = ()  # JSON schemas of the tools that may be called
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the world responds to one reply."""
+
+    messages: str | Sequence[Message] = ()  # a non-empty string is one user message
+    terms: Mapping[str, float] = field(default_factory=dict)  # unweighted; a term that is not named is zero
+    terminated: bool = False  # the task is over: there is no state after this one
+    truncated: bool = False  # the world stops although the task could go on; `max_turns` does this by itself
+    success: bool | None = None  # None: not decided yet, or the world has no notion of success
+    metrics: Mapping[str, float] = field(default_factory=dict)  # further numbers worth a curve
+
+
+class ConversationEnv(gymnasium.Env[str, Reply | str]):
+    """A world of messages. Subclasses write `opening` and `respond`, and may write `oracle`.
+
+    Args:
+        weights: replaces the class's weight of each reward term that it names.
+
+    Raises:
+        UserError: a weight for a term that the world does not have, or one that is not a finite number.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (an instance attribute to Gymnasium's types)
+    weights: Mapping[str, float] = {}
+    """Weight of each reward term. Every term that `respond` reports has to be named here."""
+    max_turns: ClassVar[int | None] = None
+    """Turns after which the episode is truncated. An undecided success is then False."""
+
+    def __init__(self, *, weights: Mapping[str, float] | None = None) -> None:
+        self.observation_space = AnyText()
+        self.action_space = AnyReply()
+        self.weights = _merged(type(self).weights, weights or {})
+        self._turn: int | None = None  # None: no episode is running
+
+    @abstractmethod
+    def opening(self, rng: np.random.Generator, split: Split) -> str | Opening:
+        """Begin an episode. All chance comes from `rng`; tasks of the two splits must be disjoint."""
+
+    @abstractmethod
+    def respond(self, reply: Reply) -> Outcome:
+        """Respond to one reply. Text from an agent is data: any string at all must be survived."""
+
+    def oracle(self) -> str | Reply | None:
+        """What an expert would reply now; None where nobody has written one. Used for demonstrations."""
+        return None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """Begin an episode; `options={"split": "test"}` draws from the held-out tasks.
+
+        Returns:
+            The text of the last message, and info with `messages`, `tools`, `task` and `split`.
+
+        Raises:
+            UserError: an unknown option or split.
+        """
+        split = _split_of(options or {})
+        super().reset(seed=seed)
+        self._turn = None
+        begun = self.opening(self.np_random, split)
+        if isinstance(begun, str):
+            begun = Opening(begun)
+        if not isinstance(begun, Opening):
+            raise TypeError(f"{self._name}.opening must return a str or an Opening, not {begun!r:.80}")
+        messages = _messages(begun.messages)
+        if not messages:
+            raise ValueError(f"{self._name}.opening gave no message: an episode begins with at least one")
+        self._turn = 0
+        text = messages[-1]["content"]
+        info = {
+            "messages": messages,
+            "tools": [copy.deepcopy(dict(tool)) for tool in begun.tools],
+            "task": begun.task or text,
+            "split": split,
+        }
+        return text, info
+
+    def step(self, action: Reply | str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """One turn: the agent's reply, given as a `Reply` or as plain text.
+
+        Returns:
+            The text of the last new message ("" if there is none), the reward, terminated, truncated, and
+            info with `messages`, `reward_terms` (weighted; they sum to the reward), `success` and `metrics`.
+
+        Raises:
+            TypeError: the action is neither text nor a `Reply`; the episode goes on.
+            ResetNeeded: no episode is running.
+            WorldFailure: the world reported a reward that is not a finite number.
+        """
+        reply = Reply(action) if isinstance(action, str) else action
+        if not isinstance(reply, Reply) or not isinstance(reply.text, str):
+            raise TypeError(f"{self._name}.step takes a str or a Reply, not {type(action).__name__}: {action!r:.80}")
+        if self._turn is None:
+            raise ResetNeeded(f"{self._name}: no episode is running; call reset() before step()")
+        turn, self._turn = self._turn + 1, None  # a world that raises has lost its episode
+        outcome = self.respond(reply)
+        if not isinstance(outcome, Outcome):
+            raise TypeError(f"{self._name}.respond must return an Outcome, not {outcome!r:.80}")
+        terms = self._weighted(outcome.terms)
+        success, truncated = outcome.success, bool(outcome.truncated)
+        if not outcome.terminated and not truncated and turn == self.max_turns:
+            success, truncated = bool(success), True
+        if not outcome.terminated and not truncated:
+            self._turn = turn
+        messages = _messages(outcome.messages)
+        info = {
+            "messages": messages,
+            "reward_terms": terms,
+            "success": success,
+            "metrics": {name: float(value) for name, value in outcome.metrics.items()},
+        }
+        text = messages[-1]["content"] if messages else ""
+        return text, sum(terms.values(), 0.0), bool(outcome.terminated), truncated, info
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def _weighted(self, terms: Mapping[str, float]) -> dict[str, float]:
+        """weight_k · term_k for every term of this world, in the order of `weights`."""
+        for name, value in terms.items():
+            if name not in self.weights:
+                raise UserError(f"{self._name}: {unknown('reward term', name, self.weights)}")
+            if not math.isfinite(value):
+                raise WorldFailure(f"{self._name}: reward term {name!r} is {value}")
+        return {name: weight * float(terms.get(name, 0.0)) for name, weight in self.weights.items()}
+
+
+def _merged(defaults: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:
+    for name, weight in given.items():
+        if name not in defaults:
+            raise UserError(unknown("reward term in weights", name, defaults))
+        if not isinstance(weight, int | float) or not math.isfinite(weight):
+            raise UserError(f"the weight of reward term {name!r} must be a finite number, not {weight!r}")
+    return {name: float(given.get(name, weight)) for name, weight in defaults.items()}
+
+
+def _split_of(options: Mapping[str, Any]) -> Split:
+    for name in options:
+        if name != "split":
+            raise UserError(unknown("reset option", str(name), ("split",)))
+    split = options.get("split", "train")
+    if split not in SPLITS:
+        raise UserError(unknown("split", str(split), SPLITS))
+    return split
+
+
+def _messages(given: str | Sequence[Message]) -> list[Message]:
+    """A copy that the caller may keep: nothing that a world still holds leaks out."""
+    if isinstance(given, str):
+        return [{"role": "user", "content": given}] if given else []
+    return copy.deepcopy(list(given))

@@ -1,0 +1,40 @@
+"""The errors that a user can mend.
+
+A `UserError` carries one clear message: the value, what is allowed, and the nearest allowed thing. The
+command line prints that message alone, without a traceback, and exits with code 2. Everything else that is
+raised is either a `WorldFailure` (see the glossary; recorded as data) or a programming error (it propagates).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake of the user's: the message says what was given, what is allowed, what may have been meant."""
+
+
+class UnknownWorld(UserError):
+    """No world has this name."""
+
+
+class UnsupportedWorld(UserError):
+    """A Gymnasium environment whose spaces no agent here can live in."""
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """`" Did you mean 'x'?"` with the allowed name most like `name`, or `""` when none is like it.
+
+    The leading space lets a caller append the result to a finished sentence. Case is ignored.
+    """
+    by_lower = {candidate.lower(): candidate for candidate in allowed}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+def unknown(what: str, name: str, allowed: Iterable[str]) -> str:
+    """The usual sentence: `unknown option 'x': allowed are 'a', 'b'. Did you mean 'a'?`"""
+    names = sorted(allowed)
+    listing = f"allowed are {', '.join(map(repr, names))}." if names else "none are allowed."
+    return f"unknown {what} {name!r}: {listing}{nearest(name, names)}"

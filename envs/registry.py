@@ -1,0 +1,166 @@
+"""Worlds by name: a Gymnasium id, ours or anyone's, or `module:Class` for a world that is in a file.
+
+    make_world("peripatos/Arithmetic-v0", digits=3)
+    make_world("CartPole-v1")
+    make_world("my_world:GuessTheNumber")          # my_world.py in the current directory or installed
+
+What a user may get wrong (the name, an option, a package that is missing, a world that no agent can live in)
+becomes a `UserError` that names the nearest right thing. What the world's own code gets wrong propagates.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+
+from .conversation import ConversationEnv
+from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
+
+Kind = Literal["conversation", "control"]
+_VERSIONED = re.compile(r"-v\d+$")
+
+
+@dataclass(frozen=True)
+class WorldRow:
+    """One line of `peripatos list worlds`."""
+
+    id: str
+    kind: Kind
+    description: str
+    options: Mapping[str, object]  # name → default value
+
+
+def make_world(name: str, **options: Any) -> gymnasium.Env[Any, Any]:
+    """The world called `name`, with its constructor's `options`.
+
+    Raises:
+        UnknownWorld: no world has this name; the message names the nearest ones.
+        UserError: an option that the constructor does not have, or an optional package that is missing.
+    """
+    module, colon, attribute = name.partition(":")
+    if colon and not _VERSIONED.search(attribute):
+        creator = load_attribute(name)
+        if not callable(creator):
+            raise UnknownWorld(f"{name!r} is not a class or a function that makes a world")
+        _check_options(name, creator, options, extra=())
+        env = creator(**options)
+        if not isinstance(env, gymnasium.Env):
+            raise UnknownWorld(f"{name!r} makes a {type(env).__name__}, not a gymnasium.Env")
+        return env
+    if colon:
+        _import(module)
+    spec = _find_spec(attribute if colon else name)
+    try:
+        creator = spec.entry_point if callable(spec.entry_point) else load_env_creator(str(spec.entry_point))
+        _check_options(name, creator, options, extra=("max_episode_steps",))
+        return gymnasium.make(spec, disable_env_checker=True, **options)
+    except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
+        raise UserError(f"world {name!r} needs something that cannot be imported: {error}") from error
+    except TypeError as error:
+        if "unexpected keyword argument" in str(error):  # from a constructor that takes **kwargs
+            raise UserError(f"world {name!r}: {error}") from error
+        raise
+
+
+def world_kind(env: gymnasium.Env[Any, Any]) -> Kind:
+    """Which kind of agent can live in `env`.
+
+    Raises:
+        UnsupportedWorld: neither a `ConversationEnv` nor Box observations with Box or Discrete actions.
+    """
+    if isinstance(env.unwrapped, ConversationEnv):
+        return "conversation"
+    spaces = gymnasium.spaces
+    if isinstance(env.observation_space, spaces.Box) and isinstance(env.action_space, spaces.Box | spaces.Discrete):
+        return "control"
+    named = env.spec.id if env.spec else type(env.unwrapped).__name__
+    raise UnsupportedWorld(
+        f"world {named!r} has observations {env.observation_space} and actions {env.action_space}; supported "
+        "are Box observations with Box or Discrete actions, and subclasses of ConversationEnv"
+    )
+
+
+def list_worlds() -> list[WorldRow]:
+    """Every registered `peripatos/…` world, sorted by id. Imports the worlds' modules."""
+    return [_row(spec) for name, spec in sorted(gymnasium.registry.items()) if name.startswith("peripatos/")]
+
+
+def load_attribute(reference: str) -> object:
+    """What `module:attribute` names. Modules in the current directory can be imported.
+
+    Raises:
+        UnknownWorld: there is no such module, or nothing of that name in it.
+    """
+    module_name, _, attribute = reference.partition(":")
+    module = _import(module_name)
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        public = [known for known in vars(module) if not known.startswith("_")]
+        raise UnknownWorld(
+            f"module {module_name!r} has nothing called {attribute!r}.{nearest(attribute, public)}"
+        ) from None
+
+
+def _import(module: str) -> object:
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise UnknownWorld(f"{module!r} is not the name of a module")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+        importlib.invalidate_caches()
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
+            raise  # the module is there, and something that it imports is not
+        raise UnknownWorld(f"there is no module {module!r} in {here} or among the installed packages") from error
+    except (ValueError, TypeError) as error:
+        raise UnknownWorld(f"{module!r} is not the name of a module") from error
+
+
+def _find_spec(name: str) -> EnvSpec:
+    try:
+        return gymnasium.spec(name)
+    except gymnasium.error.Error as error:
+        raise UnknownWorld(
+            f"unknown world {name!r}: `peripatos list worlds` shows ours; any Gymnasium id or module:Class "
+            f"is allowed.{nearest(name, gymnasium.registry)}"
+        ) from error
+
+
+def _check_options(
+    name: str, creator: Callable[..., object], options: Mapping[str, object], extra: tuple[str, ...]
+) -> None:
+    parameters = inspect.signature(creator).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    allowed = [parameter.name for parameter in parameters] + list(extra)
+    for option in options:
+        if option not in allowed:
+            raise UserError(f"world {name!r}: {unknown('option', option, allowed)}")
+
+
+def _row(spec: EnvSpec) -> WorldRow:
+    creator = spec.entry_point if callable(spec.entry_point) else load_env_creator(str(spec.entry_point))
+    talks = inspect.isclass(creator) and issubclass(creator, ConversationEnv)
+    defaults = {
+        parameter.name: parameter.default
+        for parameter in inspect.signature(creator).parameters.values()
+        if parameter.default is not parameter.empty
+    }
+    return WorldRow(
+        id=spec.id,
+        kind="conversation" if talks else "control",
+        description=(inspect.getdoc(creator) or "").partition("\n")[0],
+        options={**defaults, **spec.kwargs},
+    )
