@@ -105,7 +105,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     def __init__(self, *, weights: Mapping[str, float] | None = None) -> None:
         self.observation_space = AnyText()
         self.action_space = AnyReply()
-        self.weights = _merged(type(self).weights, weights or {})
+        self.weights = merge_weights(type(self).weights, weights or {})
         self._turn: int | None = None  # None: no episode is running
 
     @abstractmethod
@@ -201,7 +201,8 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         return {name: weight * float(terms.get(name, 0.0)) for name, weight in self.weights.items()}
 
 
-def _merged(defaults: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:
+def merge_weights(defaults: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:
+    """`defaults` with the weights that are `given`; `UserError` for other names and for what is no number."""
     for name, weight in given.items():
         if name not in defaults:
             raise UserError(unknown("reward term in weights", name, defaults))
