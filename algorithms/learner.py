@@ -149,7 +149,7 @@ class Learner:
         for part in micro_batches(lesson, self.settings.micro_batch):
             loss, weighted, logp = self._loss(part, seen)
             if not bool(torch.isfinite(loss)):
-                raise UpdateRefused(f"the loss is {float(loss)}; the step was not taken", seen.means())
+                raise UpdateRefused(f"the loss is {loss.item()}; the step was not taken", seen.means())
             loss.backward()
             seen.add(_look(part, logp.detach(), weighted), weight=float(part.batch.mask_B_T.sum()))
         norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm))
