@@ -182,6 +182,12 @@ def test_the_length_cost_is_paid_per_unit_in_every_turn():
     [
         ({"operators": "%"}, "unknown operator '%'"),
         ({"operators": ()}, "at least one of"),
+        ({"operators": 3}, "not 3"),
+        ({"digits": None}, "not None"),
+        ({"digits": "two"}, "not 't'"),
+        ({"digits": 2.0}, "not 2.0"),
+        ({"weights": 3}, "must map names"),
+        ({"length_cost": "high"}, "not 'high'"),
         ({"digits": 0}, "from 1 to 18, not 0"),
         ({"digits": 19}, "not 19"),
         ({"digits": (2, 2, 2)}, "3 operands, but terms is 2"),

@@ -150,6 +150,21 @@ def test_a_term_without_a_weight_is_named_with_the_nearest():
         world.step("x")
 
 
+def test_a_method_that_the_author_forgot_is_named():
+    class NoOpening(ConversationEnv):
+        respond = GuessTheNumber.respond
+
+    class NoRespond(ConversationEnv):
+        opening = GuessTheNumber.opening
+
+    with pytest.raises(NotImplementedError, match="NoOpening has to define opening"):
+        NoOpening().reset()
+    world = NoRespond()
+    world.reset()
+    with pytest.raises(NotImplementedError, match="NoRespond has to define respond"):
+        world.step("1")
+
+
 def test_a_response_of_the_wrong_type_is_a_clear_error():
     world = Scripted("just text")
     world.reset()
