@@ -94,10 +94,8 @@ class Problem:
         return f"{operands} {self.operators}{' stepwise' if self.stepwise and not commutes else ''}"
 
     def asks_something(self) -> bool:
-        """False for a quotient that is its own answer ("13 / 7"): copying the question would be right."""
-        if self.operators != ("/",):
-            return True
-        return math.gcd(*self.operands) > 1
+        """False for quotients that need no dividing: "13 / 7" is its own answer, and "0 / 7" is always 0."""
+        return self.operators != ("/",) or (self.operands[0] > 0 and math.gcd(*self.operands) > 1)
 
 
 class Arithmetic(ConversationEnv):

@@ -99,7 +99,8 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     weights: Mapping[str, float] = {}
     """Weight of each reward term. Every term that `respond` reports has to be named here."""
     max_turns: ClassVar[int | None] = None
-    """Turns after which the episode is truncated. An undecided success is then False."""
+    """Turns after which the episode is truncated; an undecided success is then False. A world of one turn
+    terminates instead: its task is over."""
 
     def __init__(self, *, weights: Mapping[str, float] | None = None) -> None:
         self.observation_space = AnyText()

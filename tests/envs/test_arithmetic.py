@@ -144,6 +144,19 @@ def test_what_a_reward_hunter_may_try_earns_what_it_should(template, correct, fo
     assert info["success"] is bool(correct and form)
 
 
+@pytest.mark.parametrize("operators", ["+", "-", "*", "/", "+-*/"])
+def test_no_fixed_answer_and_no_echo_pays(operators):
+    for digits, share in ((1, 0.4), (2, 0.05)):  # of one digit there are few: a third of quotients are 1
+        world = Arithmetic(operators=operators, digits=digits, answer_tag="number")
+        questions = [world.reset(seed=seed)[0] for seed in range(300)]
+        for strategy in (lambda q: "0", lambda q: "1", lambda q: "1/2", lambda q: q, lambda q: q.split()[2]):
+            wins = 0
+            for seed, question in enumerate(questions):
+                world.reset(seed=seed)
+                wins += world.step(strategy(question))[4]["success"]
+            assert wins / 300 < share
+
+
 @pytest.mark.parametrize("seed", range(50))
 def test_copying_a_division_is_never_its_answer(seed):
     world = Arithmetic(operators="/", answer_tag="number")
