@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -166,10 +168,25 @@ class ActorCritic(nn.Module):
         return seen.new_zeros(seen.shape[:-1]) if self.critic is None else self.critic(seen)[..., 0]
 
 
+@contextmanager
+def torch_threads(n: int) -> Iterator[None]:
+    """Let torch use `n` threads inside, and what it had before afterwards.
+
+    For networks this small more than one thread costs more than it gives, and many times more when a
+    simulation pool wants the same cores.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _mlp(sizes: Sequence[int], last_gain: float, generator: torch.Generator) -> nn.Sequential:
     """tanh between linear layers; orthogonal weights with gain √2, and `last_gain` in the last layer."""
     layers: list[nn.Module] = []
-    for i, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (inputs, outputs) in enumerate(pairwise(sizes)):
         linear = nn.Linear(inputs, outputs)
         last = i == len(sizes) - 2
         nn.init.orthogonal_(linear.weight, last_gain if last else math.sqrt(2.0), generator=generator)

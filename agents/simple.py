@@ -7,10 +7,15 @@ They act through the same three calls as a policy (`draw`, `act`, `value`), so t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
+
+from ..envs.errors import UserError
+from ..envs.registry import load_attribute
+
+Script = Callable[[np.ndarray], np.ndarray | int]  # observation [D] → action
 
 
 class Behaviour(Protocol):
@@ -70,7 +75,7 @@ class ScriptedAgent:
 
     has_critic = False
 
-    def __init__(self, function: Callable[[np.ndarray], np.ndarray | int], action_space: Box | Discrete) -> None:
+    def __init__(self, function: Script, action_space: Box | Discrete) -> None:
         self._function = function
         self._type = np.int64 if isinstance(action_space, Discrete) else np.float32
 
@@ -89,3 +94,16 @@ class ScriptedAgent:
     def value(self, observation_M_D: np.ndarray) -> np.ndarray:
         """Zeros."""
         return np.zeros(len(observation_M_D), np.float32)
+
+
+def make_behaviour(name: str, action_space: Box | Discrete) -> Behaviour:
+    """The agent called "random", or the one that follows `module:function` (observation → action).
+
+    `UserError` where there is no such function.
+    """
+    if name == "random":
+        return RandomAgent(action_space)
+    function = load_attribute(name)
+    if not callable(function):
+        raise UserError(f"{name!r} is not a function; allowed are 'random' and module:function")
+    return ScriptedAgent(cast(Script, function), action_space)

@@ -45,7 +45,7 @@ class WorldBatch(Protocol):
 
     n: int
     observation_space: Box  # of one world, flattened to [D] float32
-    action_space: Box | Discrete  # of one world
+    action_space: Box | Discrete  # of one world; a Box is flattened to [A]
 
     def reset(self, ids: np.ndarray, seeds: Sequence[int], split: str = "train") -> np.ndarray:
         """Begin an episode in each of `ids`, `seeds[i]` in world `ids[i]`: observations [len(ids), D].
@@ -107,7 +107,7 @@ def checked_action(action: np.ndarray, n: int, space: Box | Discrete) -> np.ndar
         index = np.asarray(action)
         if index.shape != (n,) or not np.issubdtype(index.dtype, np.integer):
             raise ValueError(f"actions are {index.dtype}{list(index.shape)}; expected integers of shape [{n}]")
-        if n and not (0 <= index.min() and index.max() < space.n):
+        if n and (index.min() < 0 or index.max() >= space.n):
             raise ValueError(f"actions lie in [{index.min()}, {index.max()}]; allowed are 0 to {space.n - 1}")
         return index.astype(np.int64) + int(space.start)
     value = np.asarray(action, dtype=np.float64)
@@ -117,6 +117,11 @@ def checked_action(action: np.ndarray, n: int, space: Box | Discrete) -> np.ndar
         raise ValueError(f"the action of world number {np.argwhere(~np.isfinite(value))[0][0]} is not finite")
     # Through float32 first, so that a float64 copy of a stored float32 action replays to the same state.
     return np.clip(value.astype(np.float32), space.low, space.high).astype(space.dtype)
+
+
+def flatten_box(space: Box, dtype: type | None = None) -> Box:
+    """`space` as a vector, in its own type unless `dtype` says another."""
+    return Box(space.low.ravel(), space.high.ravel(), dtype=dtype or space.dtype.type)
 
 
 class ListOfWorlds:
@@ -133,9 +138,9 @@ class ListOfWorlds:
         assert isinstance(observed, Box)
         assert isinstance(acted, Box | Discrete)
         self._shape = observed.shape
-        low, high = observed.low.ravel().astype(np.float32), observed.high.ravel().astype(np.float32)
-        self.observation_space = Box(low, high, dtype=np.float32)
-        self.action_space: Box | Discrete = acted
+        self.observation_space = flatten_box(observed, np.float32)
+        self._action_shape = acted.shape
+        self.action_space: Box | Discrete = acted if isinstance(acted, Discrete) else flatten_box(acted)
 
     def reset(self, ids: np.ndarray, seeds: Sequence[int], split: str = "train") -> np.ndarray:
         """As `WorldBatch.reset`; `split` reaches the world as `options["split"]`."""
@@ -163,18 +168,11 @@ class ListOfWorlds:
         metrics: dict[str, np.ndarray] = {}
         failure: dict[int, str] = {}
         for row, i in enumerate(map(int, ids)):
-            if i not in self._broken:
-                try:
-                    seen, earned, ended, cut, info = self._worlds[i].step(taken[row])
-                    observation[row] = self._flat(seen)
-                    reward[row] = _finite(earned)
-                except Exception:  # as in reset
-                    self._fail(i)
-            if i in self._broken:
+            answer = None if i in self._broken else self._step_one(i, taken[row].reshape(self._action_shape))
+            if answer is None:
                 failure[i] = self._broken[i]
-                observation[row] = 0.0
                 continue
-            terminated[row], truncated[row] = bool(ended), bool(cut) and not bool(ended)
+            observation[row], reward[row], terminated[row], truncated[row], info = answer
             success[row] = _success(info)
             _scatter(info.get("reward_terms") or {"reward": reward[row]}, terms, row, n, fill=0.0)
             _scatter(info.get("metrics", {}), metrics, row, n, fill=np.nan)
@@ -192,6 +190,16 @@ class ListOfWorlds:
         for world in self._worlds:
             world.close()
         self._worlds = []
+
+    def _step_one(self, i: int, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Mapping[str, Any]] | None:
+        """What world `i` answers; None where it broke, and then `_broken` says why."""
+        try:
+            seen, earned, terminated, truncated, info = self._worlds[i].step(action)
+            ended = bool(terminated)
+            return self._flat(seen), _finite(earned), ended, bool(truncated) and not ended, info
+        except Exception:  # as in reset
+            self._fail(i)
+            return None
 
     def _flat(self, seen: Any) -> np.ndarray:
         observation = np.asarray(seen, dtype=np.float32)
@@ -218,9 +226,7 @@ def _success(info: Mapping[str, Any]) -> float:
     return np.nan if value is None else float(value)
 
 
-def _scatter(
-    values: Mapping[str, float], into: dict[str, np.ndarray], row: int, n: int, *, fill: float
-) -> None:
+def _scatter(values: Mapping[str, float], into: dict[str, np.ndarray], row: int, n: int, *, fill: float) -> None:
     for name, value in values.items():
         if name not in into:
             into[name] = np.full(n, fill)
