@@ -7,11 +7,13 @@ by `check_parts` before the first episode, and named.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
+from gymnasium.spaces import Box, Discrete
 from pydantic import TypeAdapter, ValidationError
 
 from ..agents.protocols import Actor, Policy
@@ -131,25 +133,36 @@ def optimizer_settings(stage: Stage) -> OptimizerSettings:
 
 def make_policy(scenario: Scenario, device: str) -> Policy | None:
     """The agent that learns, freshly initialised; None for agents that cannot."""
-    import torch
-
-    torch.manual_seed(derive_seed(scenario.seed, "policy"))
     critic = any(stage_method(stage).needs_critic for stage in scenario.stages if stage.method)
     if isinstance(scenario.agent, MlpAgent):
         from ..agents.mlp import ActorCritic
 
-        env = make_world(scenario.world.id, **scenario.world.options)
-        spaces = env.observation_space, env.action_space
-        env.close()
-        return ActorCritic(*spaces, hidden=tuple(scenario.agent.hidden), critic=critic).to(device)
+        observation, action = _spaces(scenario)
+        size = math.prod(observation.shape)
+        gamma = next((stage_method(s).credit.gamma for s in scenario.stages if s.method), 0.99)
+        seed = derive_seed(scenario.seed, "policy")
+        hidden = scenario.agent.hidden
+        return ActorCritic(size, action, hidden=hidden, critic=critic, gamma=gamma, seed=seed).to(device)
     if isinstance(scenario.agent, TinyLlamaAgent | CausalLMAgent):
         return _make_language_policy(scenario, critic).to(device)
     return None
 
 
+def _spaces(scenario: Scenario) -> tuple[Box, Box | Discrete]:
+    """The spaces of a control world; `check_parts` has seen that they are supported."""
+    env = make_world(scenario.world.id, **scenario.world.options)
+    observation, action = env.observation_space, env.action_space
+    env.close()
+    assert isinstance(observation, Box) and isinstance(action, Box | Discrete)
+    return observation, action
+
+
 def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
+    from transformers.utils import logging
+
     from ..agents.language import LanguagePolicy, check_head
 
+    logging.disable_progress_bar()  # it would write into ours
     agent, sampling = scenario.agent, scenario.sampling or Sampling()
     if isinstance(agent, TinyLlamaAgent):
         from ..agents.tiny import tiny_llama
@@ -231,9 +244,20 @@ def _moving(
     scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrator, *, horizon: int | None
 ) -> Actor:
     """An actor for control worlds: segments of `horizon` steps, or whole episodes without one."""
+    from ..agents import simple
     from ..agents.control_actor import ControlActor
+    from ..agents.mlp import ActorCritic
 
-    raise NotImplementedError(ControlActor)
+    behaviour: simple.Behaviour
+    if isinstance(agent, MlpAgent):
+        assert isinstance(policy, ActorCritic), "make_policy has made one"
+        behaviour = policy
+    elif isinstance(agent, ScriptedAgent):
+        behaviour = simple.ScriptedAgent(load_function(agent.function), _spaces(scenario)[1])
+    else:
+        behaviour = simple.RandomAgent(_spaces(scenario)[1])
+    mode = "episodes" if horizon is None else "segments"
+    return ControlActor(behaviour, scenario.world.id, scenario.world.options, mode=mode, horizon=horizon)
 
 
 def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
