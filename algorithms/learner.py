@@ -236,6 +236,9 @@ def _describe(lesson: Lesson) -> dict[str, float]:
         "advantage/mean": masked_mean(lesson.advantage_B_T, mask),
         "advantage/magnitude": masked_mean(lesson.advantage_B_T.abs(), mask),
     }
+    gap = torch.where(mask, lesson.old_logp_B_T - batch.behavior_logp_B_T, 0.0)
+    if bool(gap.any()):  # the trainer's own log-probabilities were asked for, and differ from the sampler's
+        metrics["kl/sampler_gap"] = masked_mean(gap.abs(), mask)
     if bool(lesson.target_mask_B_T.any()):
         fit = explained_variance(batch.value_B_T, lesson.target_B_T, lesson.target_mask_B_T)
         metrics["value/explained_variance"] = fit
@@ -252,8 +255,6 @@ def _look(part: Lesson, logp_B_T: Tensor, weighted: Weighted) -> dict[str, float
         "policy/logp": masked_mean(logp_B_T, mask),
         "kl/old": masked_mean(kl_estimate(part.old_logp_B_T, logp_B_T, kind="k3"), mask),
     }
-    gap = (part.old_logp_B_T - part.batch.behavior_logp_B_T).abs()
-    metrics["kl/sampler_gap"] = masked_mean(gap, mask)
     if bool(part.reference_logp_B_T.any()):
         metrics["kl/reference"] = masked_mean(kl_estimate(logp_B_T, part.reference_logp_B_T, kind="k3"), mask)
     return metrics
