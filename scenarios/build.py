@@ -37,6 +37,7 @@ from .schema import (
 
 if TYPE_CHECKING:
     from ..agents.language import LanguagePolicy
+    from ..agents.speakers import Request
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def check_parts(scenario: Scenario) -> None:
     if learns and speaks != (kind == "conversation"):
         fitting = "tiny_llama or causal_lm" if kind == "conversation" else "mlp"
         raise UserError(
-            f"an agent of kind {scenario.agent.kind!r} cannot live in {scenario.world.id!r}, a {kind} world; use {fitting}"
+            f"an agent of kind {scenario.agent.kind!r} cannot live in {scenario.world.id!r}, a {kind} world; "
+            f"use {fitting}"
         )
     if scenario.agent.kind == "oracle" and kind == "control":
         raise UserError("control worlds have no oracle; use an agent of kind 'scripted' or 'random'")
@@ -153,7 +155,8 @@ def _spaces(scenario: Scenario) -> tuple[Box, Box | Discrete]:
     env = make_world(scenario.world.id, **scenario.world.options)
     observation, action = env.observation_space, env.action_space
     env.close()
-    assert isinstance(observation, Box) and isinstance(action, Box | Discrete)
+    assert isinstance(observation, Box)
+    assert isinstance(action, Box | Discrete)
     return observation, action
 
 
@@ -207,9 +210,7 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> Stage
     return StageParts(collector, evaluator, segments)
 
 
-def make_learner(
-    scenario: Scenario, stage: Stage, policy: Policy, reference: Policy | None, *, seed: int
-) -> Learner:
+def make_learner(scenario: Scenario, stage: Stage, policy: Policy, reference: Policy | None, *, seed: int) -> Learner:
     """The learner of a stage that has a method."""
     row = stage_method(stage)
     if row.update.aggregation == "constant_length" and row.update.length is None:
@@ -240,9 +241,7 @@ def _longest(scenario: Scenario) -> int:
     return turns
 
 
-def _moving(
-    scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrator, *, horizon: int | None
-) -> Actor:
+def _moving(scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrator, *, horizon: int | None) -> Actor:
     """An actor for control worlds: segments of `horizon` steps, or whole episodes without one."""
     from ..agents import simple
     from ..agents.control_actor import ControlActor
@@ -282,21 +281,24 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
     from ..agents.conversation_actor import ConversationActor
     from ..agents.language import LanguagePolicy
     from ..agents.rendering import Renderer
-    from ..agents.speakers import Request, TextSpeaker, oracle_text, random_text
+    from ..agents.speakers import TextSpeaker
     from ..agents.tiny import tiny_tokenizer
-
-    write: Callable[[Request], str] = oracle_text if isinstance(agent, OracleAgent) else random_text
-    if isinstance(agent, ScriptedAgent):
-        function = load_function(agent.function)
-
-        def write(request: Request) -> str:
-            return str(function(request.messages))
 
     language = policy if isinstance(policy, LanguagePolicy) else None
     renderer = Renderer(language.tokenizer if language else tiny_tokenizer())
     context = language.context if language else 1_000_000
-    speaker = TextSpeaker(renderer, write)
+    speaker = TextSpeaker(renderer, _writer(agent))
     return ConversationActor(_world_maker(scenario), speaker, renderer, policy=language, context=context)
+
+
+def _writer(agent: Agent | Demonstrator) -> Callable[[Request], str]:
+    """What an agent without parameters says to a request; a script sees the messages."""
+    from ..agents.speakers import oracle_text, random_text
+
+    if isinstance(agent, ScriptedAgent):
+        function = load_function(agent.function)
+        return lambda request: str(function(request.messages))
+    return oracle_text if isinstance(agent, OracleAgent) else random_text
 
 
 def _world_maker(scenario: Scenario) -> Callable[[], gymnasium.Env[Any, Any]]:

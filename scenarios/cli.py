@@ -188,7 +188,7 @@ def check(
 
     _load_plugins()
     findings = check_world(world)
-    rows = [{"check": f.name, "result": "passed" if f.passed else "FAILED", "detail": f.detail} for f in findings]
+    rows = [{"check": f.check, "result": "passed" if f.passed else "FAILED", "detail": f.detail} for f in findings]
     if json_:
         _print_json(rows)
     else:
