@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..agents.protocols import Policy
+from ..agents.threads import torch_threads
 from ..envs.seeding import stream
 from ..envs.vocabulary import Batch
 from .aggregate import reduce
@@ -96,7 +96,7 @@ class Learner:
             raise StaleBatch(f"version {batch.version} acted, but version {self.version} is learning")
         if self.settings.schedule == "linear":
             self.lr = self.settings.lr * max(0.0, 1.0 - progress)
-        with _threads(1 if self.policy.memoryless else None):
+        with torch_threads(1) if self.policy.memoryless else nullcontext():
             metrics = self._update(batch)
         self.version += 1
         return metrics
@@ -275,15 +275,3 @@ class Log:
     def means(self) -> dict[str, float]:
         """Every name with its mean so far."""
         return {name: total / weights for name, (total, weights) in self._sums.items() if weights}
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Run with `count` torch threads: on small networks a second thread costs more than it brings."""
-    before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
