@@ -17,6 +17,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from . import headless  # noqa: F401
+
+# isort: split
 import mujoco
 import mujoco.batch
 import numpy as np
