@@ -135,7 +135,8 @@ def draw_curves(outcomes: Sequence[Outcome], path: Path) -> None:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_ylabel("held-out score")
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize="small")
+        if axes.lines:
+            axes.legend(frameon=False, fontsize="small")
     figure.savefig(path, dpi=130)
 
 

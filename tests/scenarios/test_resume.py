@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from scenarios_runs import TINY, command, finish, rows, start, write_scenario
 
 from peripatos.scenarios.checkpoint import checkpoints, pointed_to
@@ -85,6 +86,7 @@ evaluation: {episodes: 4}
 checkpoint: {every: 2}
 """
     path = write_scenario(tmp_path, text)
+    torch.set_num_threads(1)  # as in the other process: sums in another order are other sums
     assert command("run", path, "--out", tmp_path / "whole", "-q") == 0
     process = start("run", path, "--out", tmp_path / "run", "-q")
     wait_for_rows(tmp_path / "run" / "metrics.jsonl", 5)
@@ -143,23 +145,36 @@ def test_a_foreign_folder_is_no_checkpoint(tmp_path: Path, capsys: pytest.Captur
     assert "is not a checkpoint of Peripatos" in capsys.readouterr().err
 
 
+def limited(size: int) -> str:
+    """Python that makes every write beyond `size` bytes of a file fail, as on a full disk."""
+    return f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+
+
 def test_a_full_disk_is_told_clearly_and_loses_nothing(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))"
-    path = write_scenario(tmp_path, LONG.replace("episodes: 3}", "episodes: 3}\nlog: {episodes: 0}"))
-    unlimited = start("run", path, "--out", run, "-q", "--set", "stages.0.budget.updates=2")
-    assert finish(unlimited)[0] == 0
+    process = start("run", write_scenario(tmp_path, LONG), "--out", run, "-q")
+    wait_for_rows(run / "metrics.jsonl", 5)
+    process.kill()
+    finish(process)
     saved = [folder.name for folder in checkpoints(run / "checkpoints")]
-    (run / "scenario.yaml").write_text((run / "scenario.yaml").read_text().replace("updates: 2", "updates: 99"))
-    (run / "summary.json").unlink()
-    code, _, err = finish(start("resume", run, prelude=limit))
+    code, _, err = finish(start("resume", run, prelude=limited(1500)))
     assert code == 1
     assert "the disk is full" in err
     assert f"peripatos resume {run}" in err
     assert "Traceback" not in err
     assert [folder.name for folder in checkpoints(run / "checkpoints")] == saved
+    (run / "scenario.yaml").write_text((run / "scenario.yaml").read_text().replace("updates: 100000", "updates: 20"))
     assert command("resume", run, "-q") == 0
-    assert len(rows(run / "metrics.jsonl")) == 99
+    assert len(rows(run / "metrics.jsonl")) == 20
+
+
+def test_weights_that_do_not_fit_on_the_disk_are_told_clearly_and_leave_no_half_checkpoint(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    path = write_scenario(tmp_path, TINY.replace("[16]", "[256, 256]"))
+    code, _, err = finish(start("run", path, "--out", run, prelude=limited(60_000)))
+    assert code == 1
+    assert "the disk is full" in err
+    assert not list((run / "checkpoints").iterdir())
 
 
 def test_a_finished_run_is_not_run_again(whole_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,7 @@ def test_a_mistake_is_told_with_its_line_and_the_nearest_name(
         ("stages.0.optimizer.lr=fast", r"stage 'learn', optimizer\.lr is 'fast'"),
         ("world.id=CartPol-v1", r"unknown world 'CartPol-v1'.*Did you mean 'CartPole-v1'\?"),
         ("world.options.spped=1", r"spped"),
-        ("agent.kind=tiny_llama", r"unknown key 'agent\.hidden'; allowed|use mlp"),
+        ("agent.kind=tiny_llama", r"line 3: agent\.hidden is \[16\]"),
         ("device=cudda", r"unknown device 'cudda'"),
         ("stages.0.collect.horizon=null", r"reads segments: give collect\.horizon"),
         ("stages.0.method=grpo", r"reads whole episodes: collect\.horizon has no meaning"),
