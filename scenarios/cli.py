@@ -122,13 +122,15 @@ def record(
     seed: Annotated[int, typer.Option(min=0, help="Which episode.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Default: videos/ of the run.")] = None,
     gif: Annotated[bool, typer.Option("--gif", help="A gif as well.")] = False,
+    quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Film a run's agent in its world, with the reward terms drawn in."""
+    from .display import make_display
     from .film import record_run
 
     _load_plugins()
-    for path in record_run(run_path, checkpoint, seed=seed, out=out, gif=gif):
+    for path in record_run(run_path, checkpoint, seed=seed, out=out, gif=gif, display=make_display(quiet=quiet)):
         print(path)
 
 
