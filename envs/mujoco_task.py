@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import headless  # noqa: F401
 
@@ -47,7 +47,7 @@ DIVERGED = [
 ]
 
 
-Model = mujoco.MjModel  # by this name tasks are told about the physics, without importing it
+Model: TypeAlias = mujoco.MjModel  # by this name tasks are told about the physics, without importing it
 
 
 @dataclass(frozen=True)
