@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from .schema import Scenario
 
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
-QUIET_BY_DEFAULT = {  # pings and banners of dependencies; whoever sets these keeps their value
+BY_DEFAULT = {  # no pings and banners of dependencies, no spinning threads; whoever sets these keeps their value
+    "OMP_WAIT_POLICY": "PASSIVE",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     "PYGAME_HIDE_SUPPORT_PROMPT": "1",
@@ -45,7 +46,7 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")
 
 @app.callback()
 def _before_every_command(context: typer.Context) -> None:
-    for name, value in QUIET_BY_DEFAULT.items():
+    for name, value in BY_DEFAULT.items():
         os.environ.setdefault(name, value)
 
 
