@@ -8,6 +8,7 @@ rewrite earlier turns), there is no delta, and whoever asks begins a new sample.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from ..envs.errors import UserError
 from ..envs.vocabulary import Message
 
+_KEPT_OPENINGS = 1024
 _STAND_IN: list[Message] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
 
 
@@ -32,10 +34,16 @@ class Renderer:
         self.stop_id = tokenizer.eos_token_id  # an action like any other: sampled, masked in, trained
         self._stop: str = str(tokenizer.eos_token)
         self._closing = self._after_reply(self._text(_STAND_IN))
+        self._openings: dict[str, list[int]] = {}  # the latest ones: the members of a group begin alike
 
     def opening(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
         """The ids of a whole conversation, ready for a reply. `UserError` if the template refuses it."""
-        return self._encode(self._text(messages, tools, prompt=True))
+        key = json.dumps([messages, tools], sort_keys=True)
+        if key not in self._openings:
+            if len(self._openings) >= _KEPT_OPENINGS:
+                self._openings.clear()
+            self._openings[key] = self._encode(self._text(messages, tools, prompt=True))
+        return list(self._openings[key])
 
     def delta(self, messages: Sequence[Message], *, stopped: bool) -> list[int] | None:
         """The ids that follow a sampled reply: what closes it, `messages`, and what invites the next one.

@@ -42,6 +42,9 @@ class OptimizerSettings:
     """linear: to zero at the end of the budget. adaptive_kl: divided or multiplied by 1.5 after each minibatch
     whose KL to the old policy is above twice or below half of `target_kl` (Rudin et al. 2022, arXiv:2109.11978)."""
     target_kl: float = 0.015
+    warmup: int = 0
+    """Updates over which the step size rises to `lr`: Adam's first steps have no scale yet and are as long as it
+    lets them be, which can cost a policy the variety that it would have learned from."""
     weight_decay: float = 0.0
     eps: float = 1e-8
     max_grad_norm: float = 1.0
@@ -155,10 +158,11 @@ class Learner:
         if not math.isfinite(norm):
             raise UpdateRefused(f"the gradient's norm is {norm}; the step was not taken", seen.means())
         metrics = seen.means()
+        lr = self.lr * min(1.0, (self.version + 1) / max(1, self.settings.warmup))
         for group in self._optimizer.param_groups:
-            group["lr"] = self.lr
+            group["lr"] = lr
         self._optimizer.step()
-        log.add({**metrics, "gradient/norm": norm, "optimizer/lr": self.lr})
+        log.add({**metrics, "gradient/norm": norm, "optimizer/lr": lr})
         if self.settings.schedule == "adaptive_kl":
             self.lr = _adapted(self.lr, metrics["kl/old"], self.settings.target_kl)
 
