@@ -1,0 +1,235 @@
+"""The host's side of a fork server: processes to run programs in, and frames to talk to them.
+
+Everything that arrives here comes from a place that a hostile program may control. Bytes are counted before they
+are kept, and parsed before they are believed. A worker that does not behave is killed, never repaired.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from .inside.codec import MAX_FRAME, Wire, frame, loads
+from .inside.forkserver import READY
+from .launch import Tier, start
+from .verdicts import Limits, SandboxUnavailable
+
+GRACE_S = 3.0  # how long a fork server may take over what needs no more than milliseconds
+
+
+class WorkerDied(RuntimeError):
+    """The sandbox failed through no fault of the program's: worth one more try elsewhere."""
+
+
+class Deadline(Exception):
+    """The program's time is over."""
+
+
+class Malformed(Exception):
+    """The program wrote something to its channel that is no frame, or too much of it."""
+
+
+class Hangup(Exception):
+    """The program closed its channel, as it does by ending."""
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended: its exit code, or the signal that ended it, and the processor time and memory it used."""
+
+    code: int | None
+    signal: int | None
+    cpu_s: float
+    memory_kb: int
+
+
+class Process:
+    """One confined process, waiting for its one job."""
+
+    def __init__(self, worker: Worker, number: int, channel: socket.socket, handle: int) -> None:
+        self._worker, self.number = worker, number
+        self.channel, self.handle = channel, handle
+        self._buffer = bytearray()
+        self._exit: Exit | None = None
+
+    def begin(self, job: Wire, deadline: float, descriptors: tuple[int, ...] = ()) -> None:
+        """Hand over the job; `descriptors` become standard input and output. WorkerDied if nobody takes it."""
+        try:
+            self.channel.settimeout(GRACE_S)
+            if self.channel.recv(1) != READY:
+                raise WorkerDied("the sandbox could not confine a process")
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))]
+            self.channel.sendmsg([b"j"], rights if descriptors else [])
+            self.send(job, deadline)
+        except OSError as error:
+            raise WorkerDied(f"a confined process did not take its job: {error}") from error
+
+    def send(self, wire: Wire, deadline: float) -> None:
+        """Write one frame. Deadline if it is not read in time; OSError if the process is gone."""
+        self.channel.settimeout(_left(deadline))
+        try:
+            self.channel.sendall(frame(wire))
+        except TimeoutError:
+            raise Deadline from None
+
+    def receive(self, deadline: float) -> dict[str, Wire]:
+        """Read one frame, which must be an object. Raises Deadline, Malformed or Hangup."""
+        while True:
+            message = self._pop()
+            if message is not None:
+                return message
+            self.channel.settimeout(_left(deadline))
+            try:
+                self.take(self.channel.recv(1 << 16))
+            except TimeoutError:
+                raise Deadline from None
+            except ConnectionError:
+                raise Hangup from None
+
+    def take(self, data: bytes) -> None:
+        """Note bytes that arrived on the channel; none means the end, where a rest is malformed."""
+        if not data:
+            raise Malformed("an unfinished frame") if self._buffer else Hangup()
+        self._buffer += data
+
+    def _pop(self) -> dict[str, Wire] | None:
+        if len(self._buffer) < 4:
+            return None
+        (length,) = struct.unpack_from("!I", self._buffer)
+        if length > MAX_FRAME:
+            raise Malformed(f"a frame of {length} bytes")
+        if len(self._buffer) < 4 + length:
+            return None
+        body = bytes(self._buffer[4 : 4 + length])
+        del self._buffer[: 4 + length]
+        try:
+            message = loads(body)
+        except ValueError as error:
+            raise Malformed(f"a frame that is not JSON: {error}") from None
+        if not isinstance(message, dict):
+            raise Malformed("a frame that is no object")
+        return message
+
+    def kill(self) -> None:
+        """End the process and all it started; harmless if it has ended."""
+        try:
+            signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def end(self) -> Exit:
+        """Kill the process if it still lives and say how it ended. WorkerDied if the server does not know."""
+        if self._exit is None:
+            self.kill()
+            self._exit = self._worker.bury(self.number)
+        return self._exit
+
+    def close(self) -> None:
+        """Free the descriptors."""
+        self.channel.close()
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise Deadline
+    return left
+
+
+class Worker:
+    """A fork server and its control socket. Used by one thread at a time."""
+
+    def __init__(self, tier: Tier, limits: Limits) -> None:
+        self._process, self._control = start(tier, limits)
+        self._spare: deque[Process] = deque()
+        self._exits: dict[int, Exit] = {}
+        self._asked = 0
+        self.served = 0
+        try:
+            kind, _, _ = self._hear(20.0)
+            if kind != b"H":
+                raise WorkerDied("it did not say hello")
+            self.ask()
+        except WorkerDied as error:
+            self.close()
+            raise SandboxUnavailable(f"the {tier.name} sandbox does not start: {error}") from error
+
+    @property
+    def pid(self) -> int:
+        """The process that a test, or an operator, would kill."""
+        return self._process.pid
+
+    def ask(self) -> None:
+        """Ask for one more process, without waiting for it."""
+        try:
+            self._control.send(b"S")
+        except OSError as error:
+            raise WorkerDied(str(error)) from error
+        self._asked += 1
+
+    def take(self) -> Process:
+        """A process to run a job in. Another one is asked for at once, to be ready for the next."""
+        if not self._asked and not self._spare:
+            self.ask()
+        while not self._spare:
+            self._listen(GRACE_S)
+        process = self._spare.popleft()
+        if not self._asked and not self._spare:
+            self.ask()
+        self.served += 1
+        return process
+
+    def bury(self, number: int) -> Exit:
+        """How process `number` ended; it was killed, so this does not take long."""
+        until = time.monotonic() + GRACE_S
+        while number not in self._exits:
+            self._listen(max(0.0, until - time.monotonic()))
+        return self._exits.pop(number)
+
+    def _listen(self, timeout: float) -> None:
+        kind, body, descriptors = self._hear(timeout)
+        if kind == b"R" and len(body) == 4 and len(descriptors) == 2:
+            (number,) = struct.unpack("!I", body)
+            channel = socket.socket(fileno=descriptors[0])
+            self._spare.append(Process(self, number, channel, descriptors[1]))
+            self._asked -= 1
+        elif kind == b"X" and len(body) == 24:
+            number, status, cpu_s, memory_kb = struct.unpack("!Iidq", body)
+            ended = os.waitstatus_to_exitcode(status)
+            code, killer = (ended, None) if ended >= 0 else (None, -ended)
+            self._exits[number] = Exit(code, killer, cpu_s, memory_kb)
+        else:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise WorkerDied(f"the fork server said {kind!r}")
+
+    def _hear(self, timeout: float) -> tuple[bytes, bytes, list[int]]:
+        waiting = select.poll()
+        waiting.register(self._control, select.POLLIN)
+        if not waiting.poll(timeout * 1000):
+            raise WorkerDied("the fork server does not answer")
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._control, 64, 2)
+        except OSError as error:
+            raise WorkerDied(str(error)) from error
+        if not message:
+            raise WorkerDied(f"the fork server ended ({self._process.poll()})")
+        return message[:1], message[1:], descriptors
+
+    def close(self) -> None:
+        """Kill the server and all its processes, and free everything; closing twice is harmless."""
+        self._control.close()
+        self._process.kill()
+        self._process.wait()
+        while self._spare:
+            self._spare.popleft().close()
