@@ -197,9 +197,9 @@ class Judge:
             worker = None
             try:
                 worker = self._acquire()
-                sitting = Sitting(worker, self.limits, began + self.limits.wall_s)
-                sitting.deadline = time.monotonic() + self.limits.wall_s
+                sitting = Sitting(worker, self.limits, time.monotonic() + self.limits.wall_s)
                 results = exam.sit(sitting)
+                worker.prepare()
             except WorkerDied as error:
                 _log.warning("a sandbox failed (%s); %s", error, "giving up" if last_try else "trying once more")
                 self._discard(worker)

@@ -159,7 +159,7 @@ class Worker:
             kind, _, _ = self._hear(20.0)
             if kind != b"H":
                 raise WorkerDied("it did not say hello")
-            self.ask()
+            self.prepare()
         except WorkerDied as error:
             self.close()
             raise SandboxUnavailable(f"the {tier.name} sandbox does not start: {error}") from error
@@ -169,8 +169,13 @@ class Worker:
         """The process that a test, or an operator, would kill."""
         return self._process.pid
 
-    def ask(self) -> None:
-        """Ask for one more process, without waiting for it."""
+    def prepare(self) -> None:
+        """Ask for a process to be ready for the next job, without waiting for it.
+
+        Best between jobs: making a process while another runs slows that one by more than it gains.
+        """
+        if self._asked or self._spare:
+            return
         try:
             self._control.send(b"S")
         except OSError as error:
@@ -178,16 +183,12 @@ class Worker:
         self._asked += 1
 
     def take(self) -> Process:
-        """A process to run a job in. Another one is asked for at once, to be ready for the next."""
-        if not self._asked and not self._spare:
-            self.ask()
+        """A process to run a job in."""
+        self.prepare()
         while not self._spare:
             self._listen(GRACE_S)
-        process = self._spare.popleft()
-        if not self._asked and not self._spare:
-            self.ask()
         self.served += 1
-        return process
+        return self._spare.popleft()
 
     def bury(self, number: int) -> Exit:
         """How process `number` ended; it was killed, so this does not take long."""

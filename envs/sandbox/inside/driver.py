@@ -107,8 +107,8 @@ def run_function(job: dict[str, Wire], channel: Channel) -> None:
         message = _answer(lambda: target(*values))
         try:
             channel.send({"i": i, **message})
-        except ValueError as error:
-            channel.send({"i": i, "k": "output_limit", "m": str(error)})
+        except (ValueError, MemoryError) as error:
+            channel.send({"i": i, "k": "output_limit", "m": describe(error)})
 
 
 def run_stdio(job: dict[str, Wire], channel: Channel) -> None:
