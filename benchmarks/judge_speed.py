@@ -117,7 +117,7 @@ def block(way: Way, count: int, clients: int) -> tuple[float, float]:
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="How fast is the judge?")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--block", type=int, default=40)
     parser.add_argument("--clients", type=int, default=2)

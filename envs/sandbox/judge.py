@@ -26,13 +26,13 @@ from ..errors import unknown
 from .assertion_exam import AssertionExam
 from .compare import untuple
 from .function_exam import FunctionExam
-from .inside.codec import Unsupported, decode, encode
+from .inside.codec import Unsupported, encode
 from .launch import BUBBLEWRAP, LANDLOCK, NONE, UNSAFE_VARIABLE, Tier, interpreter, rlimits
 from .selftest import self_test
 from .sitting import Sitting
 from .stdio_exam import StdioExam
 from .verdicts import Limits, SandboxUnavailable, Status, TestResult, Verdict, verdict_of
-from .worker import Deadline, Worker, WorkerDied
+from .worker import Worker, WorkerDied
 
 Exam = FunctionExam | StdioExam | AssertionExam
 
@@ -80,7 +80,9 @@ class Judge:
         """The best tier that was allowed and that passes its self-test, with the report of that test."""
         if unsafe:
             if os.environ.get(UNSAFE_VARIABLE) != "1":
-                raise SandboxUnavailable(f"unsafe_no_isolation=True needs the environment variable {UNSAFE_VARIABLE}=1 too")
+                raise SandboxUnavailable(
+                    f"unsafe_no_isolation=True needs the environment variable {UNSAFE_VARIABLE}=1 too"
+                )
             warnings.warn("untrusted programs run WITHOUT isolation, with your rights", stacklevel=3)
             self._idle.put(self._launch(NONE))
             return NONE, {}
@@ -135,7 +137,10 @@ class Judge:
         if tuples_as_lists:
             expected = tuple(map(untuple, expected))
         return self._judge(
-            code, lambda text: FunctionExam(text, entry, inputs, expected, tolerance, tuples_as_lists), len(pairs), partial
+            code,
+            lambda text: FunctionExam(text, entry, inputs, expected, tolerance, tuples_as_lists),
+            len(pairs),
+            partial,
         )
 
     def stdio(self, code: str | bytes, tests: Sequence[tuple[str, str]], *, partial: bool = False) -> Verdict:
@@ -272,7 +277,9 @@ class Judge:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

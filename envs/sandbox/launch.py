@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import TypedDict
 
+from . import inside
 from .inside.forkserver import CONTROL
 from .verdicts import Limits, SandboxUnavailable
 
@@ -77,12 +79,20 @@ def identity() -> tuple[int, int]:
     return (NOBODY, NOBODY) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
 
 
-def privileges() -> dict[str, object]:
+class Privileges(TypedDict, total=False):
+    """Arguments of Popen that say who the child is."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def privileges() -> Privileges:
     """Arguments to Popen that make the child a real unprivileged user if this process is root."""
     if os.geteuid() != 0:
-        return {}
+        return Privileges()
     uid, gid = identity()
-    return {"user": uid, "group": gid, "extra_groups": []}
+    return Privileges(user=uid, group=gid, extra_groups=[])
 
 
 @cache
@@ -96,7 +106,13 @@ def interpreter() -> Interpreter:
     for path in tried:
         try:
             answer = subprocess.run(
-                [path, "-I", "-S", "-c", _PROBE], capture_output=True, text=True, timeout=20, cwd="/", env={}, **privileges()
+                [path, "-I", "-S", "-c", _PROBE],
+                capture_output=True,
+                text=True,
+                timeout=20,
+                cwd="/",
+                env={},
+                **privileges(),
             )
         except (OSError, subprocess.TimeoutExpired):
             continue
@@ -113,23 +129,31 @@ def _view(python: Interpreter) -> list[str]:
     """bwrap arguments for a read-only view of the interpreter, its standard library and the system's libraries."""
     arguments: list[str] = []
     for folder in ("/lib", "/lib64", "/usr/lib", "/usr/lib64"):
-        if os.path.islink(folder):
-            arguments += ["--symlink", os.readlink(folder), folder]
-        elif os.path.isdir(folder):
+        if Path(folder).is_symlink():
+            arguments += ["--symlink", str(Path(folder).readlink()), folder]
+        elif Path(folder).is_dir():
             arguments += ["--ro-bind", folder, folder]
     seen = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
     for path in (python.path, python.library, *map(str, Path(python.prefix).glob("lib/libpython*"))):
         if not path.startswith(tuple(f"{folder}/" for folder in seen)):
             arguments += ["--ro-bind", path, path]
     # Installed packages are nobody's business: they may hold the very tasks that are judged.
-    for folder in (f"{python.library}/site-packages", f"{python.library}/dist-packages", "/usr/lib/python3/dist-packages"):
-        if os.path.isdir(folder):
+    for folder in (
+        f"{python.library}/site-packages",
+        f"{python.library}/dist-packages",
+        "/usr/lib/python3/dist-packages",
+    ):
+        if Path(folder).is_dir():
             arguments += ["--tmpfs", folder, "--remount-ro", folder]
     return arguments
 
 
 def _bubblewrap(program: str, python: Interpreter) -> list[str]:
-    devices = [part for name in ("null", "zero", "full", "random", "urandom") for part in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")]
+    devices = [
+        part
+        for name in ("null", "zero", "full", "random", "urandom")
+        for part in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")
+    ]
     return [
         program, "--unshare-all", "--unshare-user", "--as-pid-1", "--die-with-parent", "--new-session", "--clearenv",
         *_view(python), "--proc", "/proc", "--tmpfs", "/dev", *devices, "--remount-ro", "/dev",
@@ -150,7 +174,7 @@ def _payload(tier: Tier, limits: Limits, python: Interpreter) -> bytes:
         "rlimits": rlimits(limits),
         "readable": ["/usr/lib", "/lib", "/lib64", "/usr/lib64", python.library],
     }
-    folder = resources.files(__package__) / "inside"
+    folder = resources.files(inside)
     sources = [(name, (folder / f"{name}.py").read_text(encoding="utf-8")) for name in _MODULES]
     return json.dumps({"sources": sources, "options": options}).encode()
 

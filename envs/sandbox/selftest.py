@@ -18,7 +18,7 @@ from .inside.codec import Wire
 from .launch import BUBBLEWRAP, Tier
 from .worker import Deadline, Hangup, Malformed, Worker, WorkerDied
 
-_PROGRAM = '''
+_PROGRAM = """
 import ctypes, os, signal, socket
 
 def read(path):
@@ -76,14 +76,14 @@ def probe(name, argument):
         return bool(globals()[name](argument))
     except Exception:
         return False
-'''
+"""
 
 
 def self_test(worker: Worker, tier: Tier) -> dict[str, str]:
     """Run every probe in a process of its own: `{probe: "blocked" | "open" | what went wrong}`."""
     with tempfile.TemporaryDirectory(prefix="peripatos-") as folder, socket.create_server(("127.0.0.1", 0)) as server:
         canary = Path(folder) / "canary"
-        os.chmod(folder, 0o777)
+        Path(folder).chmod(0o777)
         canary.write_text("canary")
         canary.chmod(0o644)
         probes: list[tuple[str, Wire]] = [

@@ -10,8 +10,14 @@ from .verdicts import Limits, Status, TestResult
 from .worker import Deadline, Exit, Malformed, Process, Worker
 
 _HINTS = frozenset(
-    (Status.WRONG_ANSWER, Status.NO_ANSWER, Status.RUNTIME_ERROR, Status.COMPILE_ERROR, Status.MEMORY_LIMIT)
-    + (Status.OUTPUT_LIMIT,)
+    {
+        Status.WRONG_ANSWER,
+        Status.NO_ANSWER,
+        Status.RUNTIME_ERROR,
+        Status.COMPILE_ERROR,
+        Status.MEMORY_LIMIT,
+        Status.OUTPUT_LIMIT,
+    }
 )
 
 
@@ -24,6 +30,7 @@ class Sitting:
     deadline: float
     cpu_s: float = 0.0
     suspicions: set[str] = field(default_factory=set)
+    _noted: bool = False
 
     def failure(self, process: Process, error: Exception) -> TestResult:
         """Why a process stopped answering, judged from outside: from the clock, the channel and its exit status."""
@@ -56,10 +63,11 @@ class Sitting:
         return ended
 
     def note_probes(self, message: dict[str, Wire]) -> bool:
-        """Whether this is the driver's note of what the program tried. It is a hint: it may be forged."""
+        """Whether this is the driver's one note of what the program tried. It is a hint: it may be forged."""
         probes = message.get("probes")
-        if not isinstance(probes, list) or len(message) != 1:
+        if not isinstance(probes, list) or len(message) != 1 or self._noted:
             return False
+        self._noted = True
         self.suspicions.update(f"probe:{name[:40]}" for name in probes[:20] if isinstance(name, str))
         return True
 
@@ -69,11 +77,3 @@ def hint(message: dict[str, Wire]) -> TestResult:
     kind, text = message.get("x", message.get("k")), message.get("m")
     status = Status(kind) if isinstance(kind, str) and kind in _HINTS else Status.PROTOCOL_ERROR
     return TestResult(status, text[:400] if isinstance(text, str) else "")
-
-
-def source_of(code: str | bytes) -> str | None:
-    """The program as text, or None if it is not UTF-8."""
-    try:
-        return code.decode() if isinstance(code, bytes) else code.encode().decode()
-    except UnicodeError:
-        return None

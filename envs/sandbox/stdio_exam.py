@@ -48,7 +48,7 @@ class StdioExam:
         process = sitting.worker.take()
         try:
             with _streams(given) as (standard, reading):
-                process.begin({"kind": "stdio", "code": self.code}, sitting.deadline, standard)
+                process.begin({"kind": "stdio", "code": self.code}, sitting.deadline, tuple(standard))
                 output = _collect(process, standard, reading, sitting)
             return self._grade(process, output, expected, sitting)
         except _TooMuch:
@@ -88,7 +88,7 @@ def _streams(given: str) -> Iterator[tuple[list[int], int]]:
     reading, writing = os.pipe()
     standard = [source, writing]
     try:
-        with open(os.dup(source), "wb") as file:
+        with os.fdopen(os.dup(source), "wb") as file:
             file.write(given.encode("utf-8", "surrogatepass"))
         os.lseek(source, 0, os.SEEK_SET)
         yield standard, reading

@@ -94,7 +94,13 @@ class Verdict:
 
 
 def verdict_of(
-    tests: tuple[TestResult, ...], *, partial: bool, cpu_s: float, wall_s: float, suspicions: tuple[str, ...], isolated: bool
+    tests: tuple[TestResult, ...],
+    *,
+    partial: bool,
+    cpu_s: float,
+    wall_s: float,
+    suspicions: tuple[str, ...],
+    isolated: bool,
 ) -> Verdict:
     """The verdict on a program from the results of its tests, of which there is at least one.
 

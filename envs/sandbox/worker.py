@@ -11,7 +11,6 @@ import select
 import signal
 import socket
 import struct
-import subprocess
 import time
 from collections import deque
 from dataclasses import dataclass

@@ -65,7 +65,7 @@ writev 20 66"""
 
 _MACHINES = {"x86_64": (1, 0xC000003E), "aarch64": (2, 0xC00000B7)}
 
-ALLOWED = """
+_ALLOWED = """
     access alarm arch_prctl brk chdir chmod clock_getres clock_gettime clock_nanosleep close close_range
     copy_file_range creat dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2
     epoll_wait eventfd eventfd2 exit exit_group faccessat faccessat2 fadvise64 fallocate fchdir fchmod
@@ -81,9 +81,9 @@ ALLOWED = """
     set_tid_address setitimer setrlimit shutdown sigaltstack splice stat statfs statx symlink symlinkat
     sync_file_range sysinfo tee tgkill time timer_create timer_delete timer_getoverrun timer_gettime
     timer_settime timerfd_create timerfd_gettime timerfd_settime times tkill truncate umask uname unlink
-    unlinkat utime utimensat utimes wait4 waitid write writev""".split()
+    unlinkat utime utimensat utimes wait4 waitid write writev"""
 
-HOSTILE = """
+_HOSTILE = """
     acct add_key adjtimex bpf capset chroot clock_adjtime clock_settime delete_module execve execveat
     fanotify_init finit_module fsconfig fsmount fsopen fspick init_module io_uring_enter io_uring_register
     io_uring_setup ioperm iopl kcmp kexec_file_load kexec_load keyctl landlock_create_ruleset memfd_secret
@@ -92,12 +92,13 @@ HOSTILE = """
     process_madvise process_vm_readv process_vm_writev ptrace quotactl reboot request_key seccomp semctl
     semget semop semtimedop setdomainname setfsgid setfsuid setgid setgroups sethostname setns setregid
     setresgid setresuid setreuid settimeofday setuid shmat shmctl shmget swapoff swapon syslog umount2
-    unshare userfaultfd vmsplice""".split()
+    unshare userfaultfd vmsplice"""
 
-SETUP = """
+_SETUP = """
     capset clone landlock_add_rule landlock_create_ruleset landlock_restrict_self mount pidfd_open
-    pidfd_send_signal prctl recvmsg seccomp sendmsg setgroups socketpair unshare
-""".split()
+    prctl recvmsg seccomp sendmsg setgroups socketpair unshare
+"""
+ALLOWED, HOSTILE, SETUP = _ALLOWED.split(), _HOSTILE.split(), _SETUP.split()
 
 
 def machine() -> tuple[dict[str, int], int]:

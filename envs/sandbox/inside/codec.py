@@ -17,7 +17,7 @@ import json
 import math
 import os
 import struct
-from typing import Union
+from typing import Any, Union
 
 Wire = Union[None, bool, int, float, str, "list[Wire]", "dict[str, Wire]"]
 
@@ -62,8 +62,8 @@ def encode(value: object, depth: int = 0) -> Wire:
     raise Unsupported(f"a value of type {type(value).__name__}")
 
 
-def decode(wire: Wire, depth: int = 0) -> object:
-    """The value of a wire form. ValueError on anything that `encode` does not write."""
+def decode(wire: Wire, depth: int = 0) -> Any:
+    """The value of a wire form, of any type that crosses. ValueError on anything that `encode` does not write."""
     if not isinstance(wire, (list, dict)):
         return wire
     if depth > MAX_DEPTH + 1:
@@ -80,7 +80,7 @@ def decode(wire: Wire, depth: int = 0) -> object:
         raise ValueError(f"malformed value: {error}") from error
 
 
-def _decode_tagged(tag: str, body: Wire, depth: int) -> object:
+def _decode_tagged(tag: str, body: Wire, depth: int) -> Any:
     if isinstance(body, str):
         if tag == "i":
             return int(body, 16)
@@ -90,7 +90,8 @@ def _decode_tagged(tag: str, body: Wire, depth: int) -> object:
             return {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[body]
     elif isinstance(body, list):
         if tag == "d":
-            return {decode(pair[0], depth): decode(pair[1], depth) for pair in body if _is_pair(pair)}
+            pairs = [_pair(item) for item in body]
+            return {decode(key, depth): decode(value, depth) for key, value in pairs}
         items = [decode(item, depth) for item in body]
         if tag == "t":
             return tuple(items)
@@ -100,13 +101,13 @@ def _decode_tagged(tag: str, body: Wire, depth: int) -> object:
             return frozenset(items)
         if tag == "c":
             real, imaginary = items
-            return complex(real, imaginary)  # type: ignore[arg-type]  # a TypeError is a malformed value
+            return complex(real, imaginary)
     raise ValueError(f"malformed value with tag {tag!r}")
 
 
-def _is_pair(pair: Wire) -> bool:
-    if isinstance(pair, list) and len(pair) == 2:
-        return True
+def _pair(item: Wire) -> tuple[Wire, Wire]:
+    if isinstance(item, list) and len(item) == 2:
+        return item[0], item[1]
     raise ValueError("malformed mapping")
 
 
@@ -144,7 +145,7 @@ class Channel:
         while data:
             data = data[self._write(self._descriptor, data) :]
 
-    def receive(self) -> dict[str, Wire]:
+    def receive(self) -> dict[str, Any]:
         """Read one frame; EOFError when the host has hung up."""
         (length,) = struct.unpack("!I", self._exactly(4))
         message = self._loads(self._exactly(length))

@@ -13,6 +13,7 @@ import os
 import platform
 import resource
 import signal
+import stat
 from collections.abc import Mapping, Sequence
 
 # PyDLL keeps the interpreter's lock: the child of `clone` must be born holding it.
@@ -108,7 +109,8 @@ def limit(limits: Mapping[str, int]) -> None:
 
 # Landlock: its numbers are the same on every machine.
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446
-_READ = 1 << 0 | 1 << 2 | 1 << 3  # execute, read a file, list a folder
+_READ_FILE = 1 << 0 | 1 << 2  # execute, read
+_READ = _READ_FILE | 1 << 3  # and list a folder
 _DEVICE = 1 << 1 | 1 << 2  # write, read
 
 
@@ -143,7 +145,8 @@ def enter_landlock(readable: Sequence[str]) -> None:
             if error.errno == errno.ENOENT:
                 continue
             raise
-        access = _DEVICE if path.startswith("/dev/") else _READ if os.path.isdir(path) else 1 << 0 | 1 << 2
+        folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        access = _DEVICE if path.startswith("/dev/") else _READ if folder else _READ_FILE
         rule = _PathRule(access, descriptor)
         _check(_libc.syscall(_ADD_RULE, ruleset, 1, ctypes.byref(rule), 0), f"landlock rule for {path}")
         os.close(descriptor)

@@ -15,11 +15,12 @@ from __future__ import annotations
 import atexit
 import builtins
 import gc
-import os
+import random
 import sys
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from .codec import Channel, Unsupported, Wire, decode, encode
 
@@ -28,10 +29,13 @@ _MAX_MESSAGE = 300
 
 # Audit events that have no place in a program which merely computes. Hints, not evidence: they are counted in the
 # program's own process. Real evidence is the signal with which a filter kills.
-_PROBES = frozenset(
-    ("os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.system", "subprocess.Popen", "socket.__new__")
-    + ("socket.connect", "os.kill", "os.killpg", "ctypes.dlopen", "gc.get_objects", "gc.get_referrers")
-)
+_PROBES = """
+    ctypes.dlopen gc.get_objects gc.get_referrers os.exec os.fork os.forkpty os.kill os.killpg os.posix_spawn
+    os.system socket.__new__ socket.connect subprocess.Popen
+"""
+
+
+Job = dict[str, Any]  # JSON from the host: each kind of job documents its keys
 
 
 class _Ended(Exception):
@@ -46,7 +50,7 @@ def describe(error: BaseException) -> str:
     """`ZeroDivisionError: division by zero (line 3)`, whatever the exception's own methods do."""
     try:
         text = f"{type(error).__name__}: {error}"
-    except BaseException:  # noqa: BLE001  # the program's __str__ may raise anything
+    except BaseException:  # the program's __str__ may raise anything
         text = type(error).__name__
     line, trace = None, error.__traceback__
     while trace is not None:
@@ -89,29 +93,28 @@ def _entry(module: types.ModuleType, entry: str) -> Callable[..., object]:
     return target
 
 
-def _answer(call: Callable[[], object]) -> dict[str, Wire]:
+def _answer(target: Callable[..., object], arguments: Sequence[object]) -> dict[str, Wire]:
     """One call's outcome as a message: `{"v": value}`, or `{"k": kind, "m": message}`."""
     try:
-        return {"v": encode(call())}
+        return {"v": encode(target(*arguments))}
     except Unsupported as error:
         return {"k": "wrong_answer", "m": f"the answer cannot be compared: {error}"}
     except BaseException as error:
         return {"k": _kind(error), "m": describe(error)}
 
 
-def run_function(job: dict[str, Wire], channel: Channel) -> None:
+def run_function(job: Job, channel: Channel) -> None:
     """`{"code", "entry", "inputs": [[argument, …], …]}` → a numbered answer to each input, in order."""
     target = _entry(load(job["code"], "program"), job["entry"])
     for i, arguments in enumerate(job["inputs"]):
-        values = decode(arguments)
-        message = _answer(lambda: target(*values))
+        message = _answer(target, decode(arguments))
         try:
             channel.send({"i": i, **message})
         except (ValueError, MemoryError) as error:
             channel.send({"i": i, "k": "output_limit", "m": describe(error)})
 
 
-def run_stdio(job: dict[str, Wire], channel: Channel) -> None:
+def run_stdio(job: Job, channel: Channel) -> None:
     """`{"code"}` → nothing but what the program writes; it ends as an interpreter would end."""
     try:
         load(job["code"], "__main__")
@@ -130,7 +133,7 @@ def _names(error: BaseException) -> list[Wire]:
     return [base.__name__ for base in type(error).__mro__]
 
 
-def run_candidate(job: dict[str, Wire], channel: Channel) -> None:
+def run_candidate(job: Job, channel: Channel) -> None:
     """`{"code", "entry"}` → `{"ready"}`, then an answer to every `{"call", "named"}` until the host hangs up.
 
     With each answer go the arguments as the call left them, for candidates that change them in place.
@@ -157,16 +160,15 @@ def run_candidate(job: dict[str, Wire], channel: Channel) -> None:
 def _graft(old: object, new: object) -> None:
     """Give the mutable `old` the contents of `new`, in place, as the candidate's own call would have."""
     if isinstance(old, list) and isinstance(new, list):
-        if len(old) == len(new):
-            for i, item in enumerate(new):
-                if type(old[i]) is type(item) and isinstance(item, (list, dict, set)):
-                    _graft(old[i], item)
-                else:
-                    old[i] = item
-        else:
-            old[:] = new
+        common = min(len(old), len(new))
+        for i in range(common):
+            if type(old[i]) is type(new[i]) and isinstance(new[i], (list, dict, set)):
+                _graft(old[i], new[i])
+            else:
+                old[i] = new[i]
+        old[common:] = new[common:]
     elif isinstance(old, tuple) and isinstance(new, tuple):
-        for before, after in zip(old, new):
+        for before, after in zip(old, new):  # noqa: B905  # Python 3.9 has no strict zip
             _graft(before, after)
     elif isinstance(old, dict) and isinstance(new, dict):
         for key, before in list(old.items()):
@@ -196,7 +198,7 @@ def _raise_like(names: list[str], message: str) -> None:
     raise CandidateError(message)
 
 
-def run_examiner(job: dict[str, Wire], channel: Channel) -> None:
+def run_examiner(job: Job, channel: Channel) -> None:
     """`{"code", "entry"}`: run test code against a stand-in for the candidate → `{"done": number of calls}`.
 
     If the test code defines `check`, it is called with the stand-in, which also bears the entry's name.
@@ -247,11 +249,13 @@ KINDS = {
 }
 
 
-def run(job: dict[str, Wire], channel: Channel) -> int:
+def run(job: Job, channel: Channel) -> int:
     """Do one job; the exit status of the process. Called last, in a process that is already confined."""
     probes: set[str] = set()
-    sys.addaudithook(lambda event, _: probes.add(event) if event in _PROBES else None)
+    listed = frozenset(_PROBES.split())
+    sys.addaudithook(lambda event, _: probes.add(event) if event in listed else None)
     gc.enable()
+    random.seed(0)  # a program must not be judged differently the next time
     status = 0
     try:
         KINDS[job["kind"]](job, channel)
@@ -264,5 +268,5 @@ def run(job: dict[str, Wire], channel: Channel) -> int:
     except EOFError:
         return status  # the host needs no more calls
     if probes:
-        channel.send({"probes": sorted(probes)})
+        channel.send({"probes": [*sorted(probes)]})
     return status

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import gc
 import os
-import random
 import select
+import site
 import socket
 import struct
 import sys
@@ -27,7 +27,7 @@ READY = b"+"  # confinement succeeded: whatever goes wrong from here on is the p
 _PRELOADED = """
     abc bisect collections collections.abc copy dataclasses datetime decimal enum fractions functools heapq io
     itertools json math operator random re statistics string textwrap time typing
-""".split()
+"""
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ class _Server:
 def main(options: Mapping[str, Any]) -> None:
     """Serve until the host hangs up. `options` is a `Confinement` as JSON gives it."""
     confinement = Confinement(**{**options, "readable": tuple(options["readable"])})
-    for name in _PRELOADED:
+    for name in _PRELOADED.split():
         __import__(name)
-    random.seed(0)  # a program must not be judged differently by another worker
+    site.setquit()  # programs end with exit(), which only a full start of the interpreter defines
     sys.argv = [driver.FILE]
     sys.path[:] = [entry for entry in sys.path if entry]
     control = socket.socket(fileno=CONTROL)
