@@ -18,7 +18,7 @@ import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -153,7 +153,7 @@ class LanguagePolicy(nn.Module):
 
     def logits(self, hidden_N_H: Tensor) -> Tensor:
         """[N, V], in fp32 outside of any autocast."""
-        head = self.model.get_output_embeddings()
+        head = cast(nn.Linear, self.model.get_output_embeddings())
         return head(hidden_N_H.to(head.weight.dtype)).float()
 
     def autocast(self) -> AbstractContextManager[object]:

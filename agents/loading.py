@@ -75,10 +75,8 @@ def _unpacked(file: Path) -> Path:
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"could not read {file}: {_first_line(error)}") from error
     # transformers takes the model for a quantised one, which it does not save
-    model.hf_quantizer = None
-    model.is_quantized = False
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
+    vars(model).update(hf_quantizer=None, is_quantized=False)
+    vars(model.config).pop("quantization_config", None)
     cache.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=cache, prefix=".unfinished-"))
     model.save_pretrained(unfinished)

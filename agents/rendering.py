@@ -9,7 +9,7 @@ rewrite earlier turns), there is no delta, and whoever asks begins a new sample.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
@@ -26,10 +26,10 @@ class Renderer:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         if not tokenizer.chat_template:
             raise UserError(f"{tokenizer.name_or_path or 'this tokenizer'} has no chat template; give a chat model")
-        if tokenizer.eos_token_id is None:
+        if not isinstance(tokenizer.eos_token_id, int):
             raise UserError(f"{tokenizer.name_or_path or 'this tokenizer'} has no token that ends a reply")
         self._tokenizer = tokenizer
-        self.stop_id: int = tokenizer.eos_token_id  # an action like any other: sampled, masked in, trained
+        self.stop_id = tokenizer.eos_token_id  # an action like any other: sampled, masked in, trained
         self._stop: str = str(tokenizer.eos_token)
         self._closing = self._after_reply(self._text(_STAND_IN))
 
@@ -69,7 +69,7 @@ class Renderer:
     ) -> str:
         try:
             text = self._tokenizer.apply_chat_template(
-                [dict(message) for message in messages],
+                cast(list[dict[str, str]], [dict(message) for message in messages]),
                 tools=[dict(tool) for tool in tools] or None,
                 add_generation_prompt=prompt,
                 tokenize=False,

@@ -37,7 +37,7 @@ class Sampler:
         self._policy = policy
         if precision == "bf16":
             self._policy = copy.deepcopy(policy).requires_grad_(False)
-            self._policy.model.to(torch.bfloat16)
+            self._policy.bfloat16()
             self._policy.precision = "fp32"  # the weights are bf16 themselves; autocast would only slow them
         self._max_tokens = max_tokens
         self._stop_ids = torch.tensor(list(stop_ids))

@@ -26,7 +26,7 @@ def discounted_returns(
     """
     check_rank(2, reward_B_T=reward_B_T, mask_B_T=mask_B_T, end_B_T=end_B_T, bootstrap_B_T=bootstrap_B_T)
     return_B_T = torch.zeros_like(reward_B_T)
-    successor_B = torch.zeros_like(reward_B_T[:, 0]) if reward_B_T.shape[1] else None
+    successor_B = reward_B_T.new_zeros(len(reward_B_T))
     for t in reversed(range(reward_B_T.shape[1])):
         following = torch.where(end_B_T[:, t], bootstrap_B_T[:, t], successor_B)
         successor_B = torch.where(mask_B_T[:, t], reward_B_T[:, t] + gamma * following, successor_B)
@@ -58,9 +58,7 @@ def gae(
         bootstrap_B_T=bootstrap_B_T,
     )
     advantage_B_T = torch.zeros_like(value_B_T)
-    if not value_B_T.shape[1]:
-        return advantage_B_T
-    next_value_B = torch.zeros_like(value_B_T[:, 0])
+    next_value_B = value_B_T.new_zeros(len(value_B_T))
     next_advantage_B = torch.zeros_like(next_value_B)
     for t in reversed(range(value_B_T.shape[1])):
         mask, end = mask_B_T[:, t], end_B_T[:, t]

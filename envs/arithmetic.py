@@ -25,7 +25,7 @@ from typing import Literal
 import numpy as np
 
 from .answers import ANSWER_TAGS, AnswerTag, find_answer, parse_rational, reverse_digits, spell, wrap
-from .conversation import ConversationEnv, Opening, Outcome, Split
+from .conversation import ConversationEnv, Opening, Outcome, Split, merge_weights
 from .errors import UserError, unknown
 from .tasks import is_held_out
 from .vocabulary import Reply
@@ -94,10 +94,8 @@ class Problem:
         return f"{operands} {self.operators}{' stepwise' if self.stepwise and not commutes else ''}"
 
     def asks_something(self) -> bool:
-        """False for a quotient that is its own answer ("13 / 7"): copying the question would be right."""
-        if self.operators != ("/",):
-            return True
-        return math.gcd(*self.operands) > 1
+        """False for quotients that need no dividing: "13 / 7" is its own answer, and "0 / 7" is always 0."""
+        return self.operators != ("/",) or (self.operands[0] > 0 and math.gcd(*self.operands) > 1)
 
 
 class Arithmetic(ConversationEnv):
@@ -136,7 +134,9 @@ class Arithmetic(ConversationEnv):
         length_cost: float = 0.0,
         weights: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(weights={"length": length_cost, **(weights or {})})
+        super().__init__(weights=weights)
+        if length_cost:
+            self.weights = merge_weights(self.weights, {"length": length_cost})
         self.operators = _checked_operators(operators)
         self.digits = _checked_digits(digits, terms)
         for name, value, allowed in (("answer_tag", answer_tag, ANSWER_TAGS), ("prompt", prompt, PROMPTS)):
@@ -225,13 +225,14 @@ class Arithmetic(ConversationEnv):
             for count, sign in zip(self.digits, signs, strict=True)
         ]
 
-    def _every_problem(self) -> Iterator[Problem]:
+    def _first_problems(self) -> Iterator[Problem]:
+        """Every problem of a small space; of a large one, the first few of each operand."""
         for operators in itertools.product(self.operators, repeat=len(self.digits) - 1):
-            for operands in itertools.product(*self._ranges(operators)):
+            for operands in itertools.product(*(allowed[:_SMALL] for allowed in self._ranges(operators))):
                 yield Problem(operands, operators, stepwise=self.word_problems)
 
     def _check_both_splits_exist(self) -> None:
-        few = itertools.islice((p for p in self._every_problem() if p.asks_something()), _SMALL)
+        few = itertools.islice((p for p in self._first_problems() if p.asks_something()), _SMALL)
         sides = [is_held_out(problem.key(), _TEST_SHARE) for problem in few]
         if all(sides) or not any(sides):
             raise UserError(
@@ -241,20 +242,19 @@ class Arithmetic(ConversationEnv):
 
 
 def _checked_operators(operators: Sequence[str]) -> tuple[str, ...]:
-    chosen = tuple(dict.fromkeys(operators))
-    for operator in chosen:
+    if not isinstance(operators, Sequence) or not operators:
+        raise UserError(f"operators must list at least one of {', '.join(OPERATORS)}, not {operators!r}")
+    for operator in operators:
         if operator not in OPERATORS:
             raise UserError(unknown("operator", str(operator), OPERATORS))
-    if not chosen:
-        raise UserError(f"operators must name at least one of {', '.join(OPERATORS)}")
-    return chosen
+    return tuple(dict.fromkeys(operators))
 
 
 def _checked_digits(digits: int | Sequence[int], terms: int) -> tuple[int, ...]:
     """The number of digits of each operand."""
     if isinstance(terms, bool) or not isinstance(terms, int) or not 2 <= terms <= _MAX_DIGITS:
         raise UserError(f"terms must be a whole number from 2 to {_MAX_DIGITS}, not {terms!r}")
-    counts = (digits,) * terms if isinstance(digits, int) else tuple(digits)
+    counts = tuple(digits) if isinstance(digits, Sequence) else (digits,) * terms
     for count in counts:
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MAX_OPERAND:
             raise UserError(f"digits must be whole numbers from 1 to {_MAX_OPERAND}, not {count!r}")

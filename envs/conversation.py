@@ -29,7 +29,6 @@ from __future__ import annotations
 import copy
 import math
 import string
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -100,21 +99,22 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     weights: Mapping[str, float] = {}
     """Weight of each reward term. Every term that `respond` reports has to be named here."""
     max_turns: ClassVar[int | None] = None
-    """Turns after which the episode is truncated. An undecided success is then False."""
+    """Turns after which the episode is truncated; an undecided success is then False. A world of one turn
+    terminates instead: its task is over."""
 
     def __init__(self, *, weights: Mapping[str, float] | None = None) -> None:
         self.observation_space = AnyText()
         self.action_space = AnyReply()
-        self.weights = _merged(type(self).weights, weights or {})
+        self.weights = merge_weights(type(self).weights, {} if weights is None else weights)
         self._turn: int | None = None  # None: no episode is running
 
-    @abstractmethod
     def opening(self, rng: np.random.Generator, split: Split) -> str | Opening:
         """Begin an episode. All chance comes from `rng`; tasks of the two splits must be disjoint."""
+        raise NotImplementedError(f"{self._name} has to define opening(self, rng, split)")
 
-    @abstractmethod
     def respond(self, reply: Reply) -> Outcome:
         """Respond to one reply. Text from an agent is data: any string at all must be survived."""
+        raise NotImplementedError(f"{self._name} has to define respond(self, reply)")
 
     def oracle(self) -> str | Reply | None:
         """What an expert would reply now; None where nobody has written one. Used for demonstrations."""
@@ -201,7 +201,10 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         return {name: weight * float(terms.get(name, 0.0)) for name, weight in self.weights.items()}
 
 
-def _merged(defaults: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:
+def merge_weights(defaults: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:
+    """`defaults` with the weights that are `given`; `UserError` for other names and for what is no number."""
+    if not isinstance(given, Mapping):
+        raise UserError(f"weights must map names of reward terms to numbers, not {given!r:.80}")
     for name, weight in given.items():
         if name not in defaults:
             raise UserError(unknown("reward term in weights", name, defaults))

@@ -124,8 +124,6 @@ def _import(module: str) -> object:
         if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
             raise  # the module is there, and something that it imports is not
         raise UnknownWorld(f"there is no module {module!r} in {here} or among the installed packages") from error
-    except (ValueError, TypeError) as error:
-        raise UnknownWorld(f"{module!r} is not the name of a module") from error
 
 
 def _find_spec(name: str) -> EnvSpec:

@@ -1,8 +1,152 @@
-"""Held-out tasks by the hash of their content."""
+"""A world from nothing but tasks and a reward function: one question, one reply.
+
+    def score(reply, task):
+        return reply.text.strip() == task["answer"]
+
+    TaskWorld([{"prompt": "Capital of France?", "answer": "Paris"}, …], score)
+
+Tasks are a list, a function of a random generator, a JSONL file (`tasks.jsonl`, one object a line) or a Hugging
+Face dataset by name (`owner/name` or `owner/name:configuration`). A task is a mapping with at least a prompt; all of
+it is handed to the reward function. Keys with a meaning here:
+
+    prompt   what the agent is asked (another key can be named: `prompt="question"`)
+    id       names the task in reports; default: the prompt
+    split    "train" or "test"; default: one task in five is held out, by a hash of the prompt
+    oracle   a reply that an expert would give, for demonstrations
+
+A prompt that is in both splits is kept for testing only.
+
+Left out: several turns (write a `ConversationEnv`) and streaming of data sets that do not fit into memory.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import importlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from .conversation import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
+from .errors import UserError, unknown
+from .registry import load_attribute
+from .vocabulary import Reply
+
+Task = Mapping[str, Any]
+TaskSource = Iterable[Task | str] | Callable[[np.random.Generator], Task | str] | str | Path
+Verdict = float | Mapping[str, float] | Outcome
+RewardFunction = Callable[[Reply, Task], Verdict]
+
+_TEST_SHARE = 5  # one task in five is held out
+_MAX_DRAWS = 10_000  # from a generator, for one task of the split that is asked for
+
+
+class TaskWorld(ConversationEnv):
+    """Single-turn tasks from a list, a generator, a JSONL file or a Hugging Face dataset.
+
+    Args:
+        tasks: see the module's docstring. A plain string in a list is a prompt.
+        reward: of (reply, task); or `module:function`. It returns a number, a bool (which is success too), a mapping
+            of terms (named in `weights`) or a whole `Outcome`.
+        prompt: the key under which a task keeps its prompt.
+        weights: of the terms that `reward` returns; default {"reward": 1}.
+
+    Raises:
+        UserError: a file or data set that cannot be read, a task without a prompt.
+    """
+
+    weights = {"reward": 1.0}  # noqa: RUF012 (read only, copied by the base class)
+
+    def __init__(
+        self,
+        tasks: TaskSource,
+        reward: RewardFunction | str,
+        *,
+        prompt: str = "prompt",
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__()
+        if weights is not None:
+            self.weights = merge_weights(weights, weights)
+        self._prompt = prompt
+        self._reward = _function(reward)
+        self._draw = tasks if callable(tasks) else None
+        if not callable(tasks):
+            self._sort(load_tasks(tasks) if isinstance(tasks, str | Path) else tasks)
+
+    def opening(self, rng: np.random.Generator, split: Split) -> Opening:
+        self._task = self._drawn(self._draw, rng, split) if self._draw else self._picked(rng, split)
+        prompt = str(self._task[self._prompt])
+        return Opening(prompt, task=str(self._task.get("id", prompt)))
+
+    def respond(self, reply: Reply) -> Outcome:
+        verdict = self._reward(reply, self._task)
+        if isinstance(verdict, Outcome):
+            return verdict
+        if isinstance(verdict, Mapping):
+            return Outcome(terms=verdict, terminated=True)
+        success = bool(verdict) if isinstance(verdict, bool | np.bool_) else None
+        return Outcome(terms={"reward": float(verdict)}, terminated=True, success=success)
+
+    def oracle(self) -> str | None:
+        """The task's own `oracle`, where it has one."""
+        return self._task.get("oracle")
+
+    def _picked(self, rng: np.random.Generator, split: Split) -> Task:
+        tasks = self._tasks[split]
+        if not tasks:
+            raise UserError(f'there is no {split} task; mark some tasks with "split": "{split}", or give more tasks')
+        return tasks[int(rng.integers(len(tasks)))]
+
+    def _drawn(self, draw: Callable[[np.random.Generator], Task | str], rng: np.random.Generator, split: Split) -> Task:
+        for _ in range(_MAX_DRAWS):
+            task = self._checked(draw(rng))
+            if self._split_of(task) == split:
+                return task
+        raise UserError(f"the task generator drew no {split} task in {_MAX_DRAWS} draws: it has too few tasks")
+
+    def _sort(self, tasks: Iterable[Task | str]) -> None:
+        checked = [self._checked(task) for task in tasks]
+        if not checked:
+            raise UserError("a TaskWorld needs at least one task")
+        test = [task for task in checked if self._split_of(task) == "test"]
+        held_out = {str(task[self._prompt]) for task in test}
+        train = [task for task in checked if str(task[self._prompt]) not in held_out]
+        self._tasks: dict[Split, list[Task]] = {"train": train, "test": test}
+
+    def _checked(self, task: Task | str) -> Task:
+        if isinstance(task, str):
+            return {self._prompt: task}
+        if not isinstance(task, Mapping):
+            raise UserError(f"a task is a mapping or a string, not {task!r:.80}")
+        if self._prompt not in task:
+            raise UserError(f"a task has no prompt: {unknown('key', self._prompt, map(str, task))}")
+        return task
+
+    def _split_of(self, task: Task) -> Split:
+        split = task.get("split")
+        if split is None:
+            return "test" if is_held_out(str(task[self._prompt]), _TEST_SHARE) else "train"
+        if split not in SPLITS:
+            raise UserError(unknown("split of a task", str(split), SPLITS))
+        return split
+
+
+def load_tasks(source: str | Path) -> list[Task]:
+    """The tasks in a `.jsonl` file, or in the Hugging Face dataset called `owner/name[:configuration]`.
+
+    A dataset's splits "train" and "test" are kept as such; where it has only one of the two, all its rows are
+    divided by the hash of the prompt. Other splits are not read.
+
+    Raises:
+        UserError: the file or data set cannot be read, or a line is not a JSON object.
+    """
+    if str(source).endswith(".jsonl"):
+        return _from_jsonl(Path(source))
+    return _from_hub(str(source))
 
 
 def is_held_out(content: str, one_in: int) -> bool:
@@ -12,3 +156,49 @@ def is_held_out(content: str, one_in: int) -> bool:
     """
     digest = hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") % one_in == 0
+
+
+def _function(reward: RewardFunction | str) -> RewardFunction:
+    found = load_attribute(reward) if isinstance(reward, str) else reward
+    if not callable(found):
+        raise UserError(f"reward must be a function of (reply, task) or 'module:function', not {reward!r:.80}")
+    return cast("RewardFunction", found)
+
+
+def _from_jsonl(path: Path) -> list[Task]:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read tasks from {path}: {error}") from error
+    tasks: list[Task] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            task = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{path}:{number}: this line is not JSON: {error}") from error
+        if not isinstance(task, dict):
+            raise UserError(f"{path}:{number}: a task is a JSON object, not {line!r:.80}")
+        tasks.append(task)
+    return tasks
+
+
+def _from_hub(source: str) -> list[Task]:
+    try:
+        datasets = importlib.import_module("datasets")  # optional, and heavy
+    except ImportError:
+        raise UserError(
+            f"tasks {source!r} name a Hugging Face dataset, which needs the package datasets (pip install datasets); "
+            "tasks in a file end in .jsonl"
+        ) from None
+    name, _, configuration = source.partition(":")
+    try:
+        found = datasets.load_dataset(name, configuration or None)
+    except Exception as error:  # the library raises what its many back ends raise; the user reads the reason
+        raise UserError(f"cannot load the dataset {source!r}: {error}") from error
+    kept = {split: found[split] for split in SPLITS if split in found}
+    if not kept:
+        raise UserError(f"the dataset {source!r} has neither a train nor a test split, but {sorted(found)}")
+    marked = len(kept) == len(SPLITS)
+    return [{**row, "split": split} if marked else row for split, rows in kept.items() for row in rows]

@@ -1,2 +1,2 @@
 if __name__ != "peripatos.scenarios":
-    raise ImportError("import this package as peripatos.scenarios, not as scenarios: its folder name is too common to stand alone")
+    raise ImportError("import this package as peripatos.scenarios, not as scenarios: alone, its name is too common")

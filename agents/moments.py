@@ -1,0 +1,97 @@
+"""Running mean and variance, merged batch by batch.
+
+    δ = mean_b − mean,  n = n_a + n_b:   mean += δ·n_b/n,   M2 += M2_b + δ²·n_a·n_b/n
+
+(Chan, Golub & LeVeque 1979, the parallel form of Welford's recurrence.) Everything is float64 and lives in
+module buffers, so that it is in every checkpoint and moves only when somebody calls `update`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class RunningMoments(nn.Module):
+    """Mean and variance over everything seen so far, of vectors with `size` entries.
+
+    Before the first `update` the mean is 0 and the variance 1, so that normalising changes nothing.
+    """
+
+    count: Tensor
+    mean: Tensor
+    m2: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("m2", torch.zeros(size, dtype=torch.float64))
+
+    @torch.no_grad()
+    def update(self, x_M_D: Tensor) -> None:
+        """Merge M vectors [M, size]; M = 0 changes nothing."""
+        if x_M_D.ndim != 2 or x_M_D.shape[1] != self.mean.shape[0]:
+            raise ValueError(f"x has shape {list(x_M_D.shape)}; expected [M, {self.mean.shape[0]}]")
+        if len(x_M_D) == 0:
+            return
+        x = x_M_D.to(torch.float64)
+        mean, added = x.mean(0), float(len(x))
+        delta, total = mean - self.mean, self.count + added
+        self.m2 += ((x - mean) ** 2).sum(0) + delta**2 * (self.count * added / total)
+        self.mean += delta * (added / total)
+        self.count += added
+
+    def std(self) -> Tensor:
+        """Standard deviation [size] (population form); 1 before the first update, and where nothing varies."""
+        variance = self.m2 / self.count.clamp(min=1.0)
+        return torch.where(variance > 1e-12, variance.sqrt(), torch.ones_like(variance))
+
+    def normalize(self, x: Tensor, *, clip: float) -> Tensor:
+        """(x − mean)/std clipped to ±clip, in the type of `x` [..., size]."""
+        scale = self.std().reciprocal().to(x.dtype)
+        return ((x - self.mean.to(x.dtype)) * scale).clamp(-clip, clip)
+
+
+class ReturnScale(nn.Module):
+    """Divides rewards by the standard deviation of the discounted return that runs along with them.
+
+        R ← r + γ·R,   R ← 0 behind the end of an episode,   r' = clip(r / std(R), ±10)
+
+    The rewards are not shifted, which would change what a longer episode is worth. `R` runs on from one batch
+    into the next (a row of segments is one stream) and is part of the state.
+    """
+
+    running_B: Tensor
+
+    def __init__(self, gamma: float) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.moments = RunningMoments(1)
+        self.running_B = torch.zeros(0, dtype=torch.float64)
+
+    @torch.no_grad()
+    def scale(self, reward_B_T: Tensor, mask_B_T: Tensor, end_B_T: Tensor) -> Tensor:
+        """Move the statistics on by these rewards [B, T] and return the rewards scaled. Units outside of the
+        mask are skipped in time, except that an end among them still ends the stream."""
+        rows, steps = reward_B_T.shape
+        if len(self.running_B) != rows:
+            self.running_B = torch.zeros(rows, dtype=torch.float64, device=reward_B_T.device)
+        running = self.running_B.to(reward_B_T.device)
+        reward = reward_B_T.to(torch.float64)
+        returns = torch.empty_like(reward)
+        for t in range(steps):
+            running = torch.where(mask_B_T[:, t], running * self.gamma + reward[:, t], running)
+            returns[:, t] = running
+            running = torch.where(end_B_T[:, t], torch.zeros_like(running), running)
+        self.running_B = running
+        self.moments.update(returns[mask_B_T][:, None])
+        return (reward_B_T / self.moments.std().to(reward_B_T.dtype)).clamp(-10.0, 10.0)
+
+    def get_extra_state(self) -> Tensor:
+        """The running returns: their number follows the batch, so they cannot be a buffer of fixed size."""
+        return self.running_B
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """What `get_extra_state` gave."""
+        self.running_B = state.clone()

@@ -1,0 +1,390 @@
+"""Does a world keep the contract? `peripatos check ID` runs these checks on any world, ours or not.
+
+Each check plays the world and either returns (passed, perhaps with a remark) or raises (failed). A world that
+raises inside a check has failed that check; the others still run. Findings are data: nothing is printed here.
+
+Left out: rendering, which needs a display and is the recorder's business.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.utils.env_checker import check_env
+
+from .conversation import SPLITS, ConversationEnv
+from .errors import UnsupportedWorld, UserError
+from .registry import Kind, make_world, world_kind
+from .vocabulary import Reply, ToolCall
+
+World = gymnasium.Env[Any, Any]
+Test = Callable[[World], str]  # a remark; raises where the world breaks the contract
+
+_STEPS = 60  # of an episode, at most
+_SEEDS = range(8)
+_SPLIT_SAMPLE = 300  # tasks drawn from each split
+_SLOW = 5.0  # seconds that one absurd action may take
+_TOLERANCE = 1e-9
+_INFO_KEYS = ("messages", "task", "reward_terms", "success", "metrics")  # what has to be reproduced, besides numbers
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check."""
+
+    check: str
+    passed: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class _Step:
+    observation: Any
+    reward: SupportsFloat
+    terminated: bool
+    truncated: bool
+    info: dict[str, Any]
+
+
+class _Broken(AssertionError):
+    """The world breaks its contract in the way that the message says."""
+
+
+def check_world(world: str | World, **options: Any) -> list[Finding]:
+    """Every check on a world, given by name (with its options) or as an object, which is closed at the end.
+
+    Raises:
+        UserError: there is no world of that name, or it has no such option.
+    """
+    if isinstance(world, str):
+        try:
+            world = make_world(world, **options)
+        except UserError:
+            raise
+        except Exception as error:  # the world's own constructor; a failed finding, not our crash
+            return [Finding("the world can be made", False, _described(error))]
+    try:
+        kind = world_kind(world)
+    except UnsupportedWorld as error:
+        world.close()
+        return [Finding("its spaces are supported", False, str(error))]
+    return [_found(name, test, world) for name, test in _tests(kind).items()]
+
+
+def _tests(kind: Kind) -> dict[str, Test]:
+    common: dict[str, Test] = {
+        "gymnasium's own check_env": _gymnasium,
+        "a seed reproduces an episode bit for bit": _reproduces,
+        "different seeds give different episodes": _seeds_differ,
+        "observations are in the declared space": _observations,
+        "rewards are finite, flags are bools": _rewards_and_flags,
+        "reward terms sum to the reward": _terms_sum,
+        "info has the documented keys and types": _info,
+    }
+    if kind == "conversation":
+        common |= {
+            "any text gets a reward": _any_text,
+            "what is no reply is refused, and the episode goes on": _no_reply,
+            "stepping after the end asks for a reset": _after_the_end,
+            "the oracle succeeds": _oracle,
+            "train and test tasks are disjoint": _splits,
+        }
+    else:
+        common["absurd actions do not kill the world"] = _absurd_actions
+    return {**common, "closing twice is harmless": _close_twice}
+
+
+def _found(name: str, test: Test, world: World) -> Finding:
+    try:
+        return Finding(name, True, test(world))
+    except (Exception, SystemExit) as error:  # whatever a stranger's world raises is what we came to learn
+        return Finding(name, False, _described(error))
+
+
+def _described(error: BaseException) -> str:
+    """The message; for an error that is not a check's own verdict, also where it was raised."""
+    if isinstance(error, _Broken):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" (line {frames[-1].lineno} of {frames[-1].name})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise _Broken(message)
+
+
+def _play(world: World, seed: int, *, action_seed: int = 0) -> tuple[Any, dict[str, Any], list[_Step]]:
+    """An episode of sampled actions: the first observation, its info, and the steps."""
+    world.action_space.seed(action_seed)
+    first, info = world.reset(seed=seed)
+    first = np.copy(first) if isinstance(first, np.ndarray) else first
+    steps: list[_Step] = []
+    while len(steps) < _STEPS:
+        observation, reward, terminated, truncated, step_info = world.step(world.action_space.sample())
+        observation = np.copy(observation) if isinstance(observation, np.ndarray) else observation
+        steps.append(_Step(observation, reward, terminated, truncated, step_info))
+        if terminated or truncated:
+            break
+    return first, info, steps
+
+
+def _gymnasium(world: World) -> str:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_env(world.unwrapped, skip_render_check=True)
+    remarks = [str(warning.message).replace("\x1b[33m", "").replace("\x1b[0m", "") for warning in caught]
+    spec_missing = "Not able to test alternative render modes"
+    return " ".join(remark for remark in remarks if spec_missing not in remark)
+
+
+def _reproduces(world: World) -> str:
+    for seed in (0, 1):
+        once, again = (_play(world, seed, action_seed=seed) for _ in range(2))
+        _require(_identical(once[0], again[0]), f"seed {seed}: two resets gave different first observations")
+        _require(_same_info(once[1], again[1]), f"seed {seed}: two resets gave different info")
+        _require(len(once[2]) == len(again[2]), f"seed {seed}: {len(once[2])} steps, then {len(again[2])}")
+        for number, (one, two) in enumerate(zip(once[2], again[2], strict=True), start=1):
+            same = (
+                _identical(one.observation, two.observation)
+                and _identical(one.reward, two.reward)
+                and (one.terminated, one.truncated) == (two.terminated, two.truncated)
+                and _same_info(one.info, two.info)
+            )
+            _require(same, f"seed {seed}: step {number} differs when the same actions are taken again")
+    return ""
+
+
+def _same_info(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
+    """Undocumented keys may hold anything, such as times."""
+    return all(_identical(one.get(key), two.get(key)) for key in _INFO_KEYS)
+
+
+def _identical(one: object, two: object) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(two, np.ndarray):
+        return one.dtype == two.dtype and one.shape == two.shape and one.tobytes() == two.tobytes()
+    if isinstance(one, float | np.floating) and isinstance(two, float | np.floating):
+        return np.float64(one).tobytes() == np.float64(two).tobytes()
+    return type(one) is type(two) and bool(one == two)
+
+
+def _seeds_differ(world: World) -> str:
+    episodes = [_play(world, seed) for seed in _SEEDS]
+    first = episodes[0]
+    for other in episodes[1:]:
+        if not _identical(first[0], other[0]) or len(first[2]) != len(other[2]):
+            return ""
+        if not all(_identical(a.observation, b.observation) for a, b in zip(first[2], other[2], strict=True)):
+            return ""
+    if isinstance(world.unwrapped, ConversationEnv):
+        replies = _oracle_replies(world.unwrapped)
+        if replies != {"None"}:
+            _require(len(replies) > 1, "every seed gave the same episode, and the oracle the same reply")
+            return "seen only in what the oracle replies"
+        return "random replies saw no difference, and there is no oracle to ask"
+    raise _Broken(f"{len(_SEEDS)} seeds gave one and the same episode: is all chance drawn from self.np_random?")
+
+
+def _oracle_replies(world: ConversationEnv) -> set[str]:
+    """The first replies that an expert gives: what differs between episodes may be hidden from the agent."""
+    replies = set()
+    for seed in _SEEDS:
+        world.reset(seed=seed)
+        replies.add(repr(world.oracle()))
+    return replies
+
+
+def _observations(world: World) -> str:
+    for seed in _SEEDS[:3]:
+        first, _, steps = _play(world, seed)
+        for number, observation in enumerate([first, *(step.observation for step in steps)]):
+            inside = world.observation_space.contains(observation)
+            shown = f"{observation!r:.120} is not in {world.observation_space}"
+            _require(inside, f"seed {seed}, after {number} steps: {shown}")
+    return ""
+
+
+def _rewards_and_flags(world: World) -> str:
+    for seed in _SEEDS[:3]:
+        for number, step in enumerate(_play(world, seed)[2], start=1):
+            at = f"seed {seed}, step {number}"
+            _require(math.isfinite(step.reward), f"{at}: the reward is {step.reward}")
+            for name, flag in (("terminated", step.terminated), ("truncated", step.truncated)):
+                _require(isinstance(flag, bool | np.bool_), f"{at}: {name} is {flag!r}, not a bool")
+    return ""
+
+
+def _terms_sum(world: World) -> str:
+    reported = False
+    for seed in _SEEDS[:3]:
+        for number, step in enumerate(_play(world, seed)[2], start=1):
+            terms = step.info.get("reward_terms")
+            if terms is None:
+                continue
+            reported = True
+            total = math.fsum(terms.values())
+            close = abs(total - float(step.reward)) <= _TOLERANCE
+            _require(close, f"seed {seed}, step {number}: terms sum to {total}, the reward is {step.reward}")
+    _require(reported or world_kind(world) == "control", 'no step reported info["reward_terms"]')
+    return "" if reported else "this world reports no terms"
+
+
+def _info(world: World) -> str:
+    talks = world_kind(world) == "conversation"
+    _, opening, steps = _play(world, 0)
+    _require(isinstance(opening, dict), f"reset gave {type(opening).__name__} in place of the info dict")
+    if talks:
+        _require_messages(opening, "reset")
+        _require(isinstance(opening.get("tools"), list), 'reset: info["tools"] is not a list')
+        _require(bool(opening.get("task")) and isinstance(opening["task"], str), 'reset: info["task"] names no task')
+    for number, step in enumerate(steps, start=1):
+        at = f"step {number}"
+        if talks:
+            _require_messages(step.info, at)
+        success = step.info.get("success")
+        _require(success is None or isinstance(success, bool | np.bool_), f"{at}: success is {success!r}")
+        for key in ("reward_terms", "metrics"):
+            numbers = step.info.get(key, {})
+            _require(isinstance(numbers, dict), f'{at}: info["{key}"] is no dict')
+            for name, value in numbers.items():
+                named = isinstance(name, str) and isinstance(value, int | float | np.number)
+                _require(named, f'{at}: info["{key}"] has {name!r}: {value!r}, not a name and a number')
+    return ""
+
+
+def _require_messages(info: Mapping[str, Any], at: str) -> None:
+    messages = info.get("messages")
+    _require(isinstance(messages, list), f'{at}: info["messages"] is no list')
+    for message in messages or ():
+        fit = isinstance(message, dict) and isinstance(message.get("role"), str)
+        _require(fit and isinstance(message.get("content"), str), f"{at}: {message!r:.80} is no chat message")
+
+
+def _absurd_texts() -> dict[str, str]:
+    rng = np.random.default_rng(0)
+    return {
+        "an empty reply": "",
+        "control characters": "".join(map(chr, range(32))) + "\x7f\x1b[2J\x1b]0;title\x07",
+        "a lone surrogate": "\ud800 and \udfff",
+        "random Unicode": "".join(map(chr, rng.integers(32, 0xD7FF, size=2_000))),
+        "text from right to left": "\u202e\u0661\u0662\u0663 \u200d\u200b\ufeff",
+        "100,000 digits": "9" * 100_000,
+        "200,000 brackets": "({[<" * 50_000,
+        "10,000 answers": "\\boxed{<answer>1</answer>}" * 10_000,
+        "a megabyte": "walk " * 200_000,
+        "format strings and code": "{0.__class__} %s %n ${HOME} `id` __import__('os').abort() 10**10**10",
+    }
+
+
+def _any_text(world: World) -> str:
+    replies: dict[str, Reply | str] = dict(_absurd_texts())
+    replies["a call of a tool that is not there"] = Reply("", tool_calls=(ToolCall("no such tool", {"x": [None]}),))
+    replies["a malformed tool call"] = Reply("{", parse_error="the call is not JSON")
+    for name, reply in replies.items():
+        world.reset(seed=0)
+        begun = time.perf_counter()
+        try:
+            _, reward, *_ = world.step(reply)
+        except (Exception, SystemExit) as error:
+            raise _Broken(f"{name}: the world raised {_described(error)}") from error
+        seconds = time.perf_counter() - begun
+        _require(math.isfinite(reward), f"{name}: the reward is {reward}")
+        _require(seconds < _SLOW, f"{name}: the reply took {seconds:.1f} s")
+    return f"{len(replies)} absurd replies"
+
+
+def _no_reply(world: World) -> str:
+    world.reset(seed=0)
+    for action in (None, 7, b"bytes", ["list"], {"text": "dict"}, np.zeros(3)):
+        try:
+            world.step(action)
+        except TypeError:
+            continue
+        raise _Broken(f"step({action!r}) was accepted; a TypeError was due")
+    world.step("the episode goes on")
+    return ""
+
+
+def _after_the_end(world: World) -> str:
+    steps = _play(world, 0)[2]
+    if not steps or not (steps[-1].terminated or steps[-1].truncated):
+        return f"no episode ended within {_STEPS} turns"
+    try:
+        world.step("one more")
+    except ResetNeeded:
+        return ""
+    raise _Broken("step() after the end was accepted; gymnasium.error.ResetNeeded was due")
+
+
+def _oracle(world: World) -> str:
+    base = world.unwrapped
+    assert isinstance(base, ConversationEnv)
+    for split in SPLITS:
+        for seed in _SEEDS:
+            world.reset(seed=seed, options={"split": split})
+            for _ in range(_STEPS):
+                reply = base.oracle()
+                if reply is None:
+                    return "this world has no oracle"
+                _, reward, terminated, truncated, info = world.step(reply)
+                if terminated or truncated:
+                    shown = f"{split} seed {seed}: the oracle's last reply {reply!r:.80} got reward {reward}"
+                    _require(info["success"] is not False, f"{shown} and no success")
+                    break
+            else:
+                raise _Broken(f"{split} seed {seed}: the oracle did not come to an end in {_STEPS} turns")
+    return ""
+
+
+def _splits(world: World) -> str:
+    seen = {
+        split: {world.reset(seed=seed, options={"split": split})[1]["task"] for seed in range(_SPLIT_SAMPLE)}
+        for split in SPLITS
+    }
+    if len(seen["train"] | seen["test"]) == 1:
+        return "every episode names the same task, so that the splits cannot be told apart"
+    both = sorted(seen["train"] & seen["test"])
+    _require(not both, f"{len(both)} tasks are in both splits, such as {both[:1]!r:.120}")
+    return f"{len(seen['train'])} train and {len(seen['test'])} test tasks drawn"
+
+
+def _absurd_actions(world: World) -> str:
+    space = world.action_space
+    absurd: dict[str, object] = {"None": None, "text": "left", "a wrong shape": np.zeros((3, 1, 5), np.float32)}
+    if isinstance(space, gymnasium.spaces.Box):
+        for name, value in (("NaN", np.nan), ("infinity", np.inf), ("1e30", 1e30)):
+            absurd[name] = np.full(space.shape, value, space.dtype)
+    elif isinstance(space, gymnasium.spaces.Discrete):
+        absurd |= {"too large": int(space.start + space.n), "too small": int(space.start) - 1, "NaN": math.nan}
+    accepted, unscored = [], []
+    for name, action in absurd.items():
+        world.reset(seed=0)
+        begun = time.perf_counter()
+        try:
+            _, reward, *_ = world.step(action)
+            (accepted if math.isfinite(float(reward)) else unscored).append(name)
+        except Exception as error:
+            _require(bool(str(error)), f"{name}: {type(error).__name__} without a message")
+        seconds = time.perf_counter() - begun
+        _require(seconds < _SLOW, f"{name}: the step took {seconds:.1f} s")
+        alive = all(math.isfinite(step.reward) for step in _play(world, 0)[2])
+        _require(alive, f"after {name}, the next episode has rewards that are not finite")
+    remarks = [f"accepted: {', '.join(accepted)}"] if accepted else []
+    remarks += [f"rewarded with NaN or infinity: {', '.join(unscored)}"] if unscored else []
+    return "; ".join(remarks)
+
+
+def _close_twice(world: World) -> str:
+    world.close()
+    world.close()
+    return ""

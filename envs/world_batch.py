@@ -1,0 +1,240 @@
+"""N control worlds stepped together, with no automatic reset: whoever acts decides which worlds go on.
+
+    observation_n_D = worlds.reset(ids, seeds)
+    result          = worlds.step(ids, action)        # only the worlds named by `ids` move
+
+A Gymnasium `VectorEnv` always steps every world and resets the finished ones by itself. Group methods want
+neither: a group starts from one state (equal seeds), and a world that has ended waits until its group has.
+Whatever goes wrong in one world ends that world's episode as *failed* and leaves the others alone.
+
+Left out: dictionary or tuple spaces, and more than one process. A MuJoCo task has its own implementation on a
+thread pool (`mujoco_batch`); everything else is a list of environments.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+
+from .errors import UserError
+from .registry import make_world, world_kind
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step of n worlds brings; every array belongs to the caller and is never written again."""
+
+    observation: np.ndarray  # [n, D] float32; zeros where the world failed
+    reward: np.ndarray  # [n] float64; 0 where the world failed
+    terminated: np.ndarray  # [n] bool
+    truncated: np.ndarray  # [n] bool, false wherever `terminated` is true
+    terms: Mapping[str, np.ndarray] = field(default_factory=dict)  # weighted; they sum to `reward`
+    metrics: Mapping[str, np.ndarray] = field(default_factory=dict)  # [n] each, NaN where not reported
+    success: np.ndarray | None = None  # [n] float: 1, 0, or NaN where the world does not say
+    failure: Mapping[int, str] = field(default_factory=dict)  # world id → traceback
+
+
+class WorldBatch(Protocol):
+    """N control worlds of one kind. `ids` are world numbers in [0, n), without repetition."""
+
+    n: int
+    observation_space: Box  # of one world, flattened to [D] float32
+    action_space: Box | Discrete  # of one world; a Box is flattened to [A]
+
+    def reset(self, ids: np.ndarray, seeds: Sequence[int], split: str = "train") -> np.ndarray:
+        """Begin an episode in each of `ids`, `seeds[i]` in world `ids[i]`: observations [len(ids), D].
+
+        A world that cannot be reset gives zeros and reports the failure at its next step.
+        """
+        ...
+
+    def step(self, ids: np.ndarray, action: np.ndarray) -> StepResult:
+        """One step of the worlds `ids`. `action` is [len(ids), A] for Box (clipped to the bounds here), or
+        [len(ids)] counted from zero for Discrete. `ValueError` for another shape or a number that is not
+        finite."""
+        ...
+
+    def render(self, i: int) -> np.ndarray:
+        """A picture [height, width, 3] uint8 of world `i`."""
+        ...
+
+    def close(self) -> None:
+        """Free the worlds; closing twice is harmless."""
+        ...
+
+
+@runtime_checkable
+class BatchedWorld(Protocol):
+    """An environment that knows how to make many of itself at once, with the options it has itself."""
+
+    def make_batch(self, n: int, *, threads: int | None, max_episode_steps: int | None) -> WorldBatch: ...
+
+
+def make_world_batch(
+    name: str, n: int, *, threads: int | None = None, options: Mapping[str, Any] | None = None
+) -> WorldBatch:
+    """`n` worlds called `name` (a Gymnasium id or `module:Class`), each made with `options`.
+
+    `threads` is for worlds that are simulated on a pool (None: one for each core). `UserError` for an unknown
+    name or option, n < 1, or spaces other than Box observations with Box or Discrete actions.
+    """
+    if n < 1:
+        raise UserError(f"cannot make {n} worlds of {name}: at least 1 is needed")
+    options = dict(options or {})
+    example = make_world(name, **options)
+    try:
+        world_kind(example)
+        if isinstance(example.unwrapped, BatchedWorld):
+            limit = example.spec.max_episode_steps if example.spec else None
+            return example.unwrapped.make_batch(n, threads=threads, max_episode_steps=limit)
+    finally:
+        example.close()
+    return ListOfWorlds(name, n, options)
+
+
+def checked_action(action: np.ndarray, n: int, space: Box | Discrete) -> np.ndarray:
+    """`action` as a world takes it: clipped to the bounds of a Box, shifted to the start of a Discrete.
+
+    Any float type and memory layout gives the same result. `ValueError` names what does not fit.
+    """
+    if isinstance(space, Discrete):
+        index = np.asarray(action)
+        if index.shape != (n,) or not np.issubdtype(index.dtype, np.integer):
+            raise ValueError(f"actions are {index.dtype}{list(index.shape)}; expected integers of shape [{n}]")
+        if n and (index.min() < 0 or index.max() >= space.n):
+            raise ValueError(f"actions lie in [{index.min()}, {index.max()}]; allowed are 0 to {space.n - 1}")
+        return index.astype(np.int64) + int(space.start)
+    value = np.asarray(action, dtype=np.float64)
+    if value.shape != (n, *space.shape):
+        raise ValueError(f"actions have shape {list(value.shape)}; expected {[n, *space.shape]}")
+    if not np.isfinite(value).all():
+        raise ValueError(f"the action of world number {np.argwhere(~np.isfinite(value))[0][0]} is not finite")
+    # Through float32 first, so that a float64 copy of a stored float32 action replays to the same state.
+    return np.clip(value.astype(np.float32), space.low, space.high).astype(space.dtype)
+
+
+def action_layout(space: Box | Discrete) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type in which one action is stored: [A] float32, or [] int64."""
+    if isinstance(space, Discrete):
+        return (), np.dtype(np.int64)
+    return space.shape, np.dtype(np.float32)
+
+
+def flatten_box(space: Box, dtype: type | None = None) -> Box:
+    """`space` as a vector, in its own type unless `dtype` says another."""
+    return Box(space.low.ravel(), space.high.ravel(), dtype=dtype or space.dtype.type)
+
+
+class ListOfWorlds:
+    """Any Gymnasium environment, one object for each world, stepped one after the other."""
+
+    def __init__(self, name: str, n: int, options: Mapping[str, Any]) -> None:
+        self.n = n
+        self._name = name
+        self._options = dict(options)
+        self._worlds: list[gym.Env[Any, Any]] = [make_world(name, **self._options) for _ in range(n)]
+        self._broken: dict[int, str] = {}  # world id → traceback, until its next step reports it
+        self._remake: set[int] = set()
+        observed, acted = self._worlds[0].observation_space, self._worlds[0].action_space
+        assert isinstance(observed, Box)
+        assert isinstance(acted, Box | Discrete)
+        self._shape = observed.shape
+        self.observation_space = flatten_box(observed, np.float32)
+        self._action_shape = acted.shape
+        self.action_space: Box | Discrete = acted if isinstance(acted, Discrete) else flatten_box(acted)
+
+    def reset(self, ids: np.ndarray, seeds: Sequence[int], split: str = "train") -> np.ndarray:
+        """As `WorldBatch.reset`; `split` reaches the world as `options["split"]`."""
+        observation = np.zeros((len(ids), *self.observation_space.shape), np.float32)
+        for row, (i, seed) in enumerate(zip(map(int, ids), seeds, strict=True)):
+            self._broken.pop(i, None)
+            try:
+                if i in self._remake:
+                    self._worlds[i] = make_world(self._name, **self._options)
+                    self._remake.discard(i)
+                seen, _ = self._worlds[i].reset(seed=int(seed), options={"split": split})
+                observation[row] = self._flat(seen)
+            except Exception:  # whatever a third party's world raises is data, not a crash
+                self._fail(i)
+        return observation
+
+    def step(self, ids: np.ndarray, action: np.ndarray) -> StepResult:
+        """As `WorldBatch.step`."""
+        taken = checked_action(action, len(ids), self.action_space)
+        n = len(ids)
+        observation = np.zeros((n, *self.observation_space.shape), np.float32)
+        reward, success = np.zeros(n), np.full(n, np.nan)
+        terminated, truncated = np.zeros(n, bool), np.zeros(n, bool)
+        terms: dict[str, np.ndarray] = {}
+        metrics: dict[str, np.ndarray] = {}
+        failure: dict[int, str] = {}
+        for row, i in enumerate(map(int, ids)):
+            answer = None if i in self._broken else self._step_one(i, taken[row].reshape(self._action_shape))
+            if answer is None:
+                failure[i] = self._broken[i]
+                continue
+            observation[row], reward[row], terminated[row], truncated[row], info = answer
+            success[row] = _success(info)
+            _scatter(info.get("reward_terms") or {"reward": reward[row]}, terms, row, n, fill=0.0)
+            _scatter(info.get("metrics", {}), metrics, row, n, fill=np.nan)
+        return StepResult(observation, reward, terminated, truncated, terms, metrics, success, failure)
+
+    def render(self, i: int) -> np.ndarray:
+        """As `WorldBatch.render`; the world must have been made with `render_mode="rgb_array"`."""
+        picture = self._worlds[i].render()
+        if not isinstance(picture, np.ndarray):
+            raise UserError(f'{self._name} gives no picture: make it with render_mode="rgb_array"')
+        return picture
+
+    def close(self) -> None:
+        """Close every world once."""
+        for world in self._worlds:
+            world.close()
+        self._worlds = []
+
+    def _step_one(self, i: int, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Mapping[str, Any]] | None:
+        """What world `i` answers; None where it broke, and then `_broken` says why."""
+        try:
+            seen, earned, terminated, truncated, info = self._worlds[i].step(action)
+            ended = bool(terminated)
+            return self._flat(seen), _finite(earned), ended, bool(truncated) and not ended, info
+        except Exception:  # as in reset
+            self._fail(i)
+            return None
+
+    def _flat(self, seen: Any) -> np.ndarray:
+        observation = np.asarray(seen, dtype=np.float32)
+        if observation.shape != self._shape:
+            raise ValueError(f"{self._name} observed shape {observation.shape}; its space says {self._shape}")
+        if not np.isfinite(observation).all():
+            raise ValueError(f"{self._name} gave an observation that is not finite")
+        return observation.ravel()
+
+    def _fail(self, i: int) -> None:
+        self._broken[i] = traceback.format_exc()
+        self._remake.add(i)
+
+
+def _finite(reward: Any) -> float:
+    value = float(reward)
+    if not np.isfinite(value):
+        raise ValueError(f"the world gave the reward {value}")
+    return value
+
+
+def _success(info: Mapping[str, Any]) -> float:
+    value = info.get("success", info.get("is_success"))
+    return np.nan if value is None else float(value)
+
+
+def _scatter(values: Mapping[str, float], into: dict[str, np.ndarray], row: int, n: int, *, fill: float) -> None:
+    for name, value in values.items():
+        if name not in into:
+            into[name] = np.full(n, fill)
+        into[name][row] = value

@@ -1,0 +1,318 @@
+"""From the words of a scenario to the things that run: policy, actors, learner.
+
+Everything heavy is imported here, inside the function that needs it. Whatever the user can get wrong is found
+by `check_parts` before the first episode, and named.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+from gymnasium.spaces import Box, Discrete
+from pydantic import TypeAdapter, ValidationError
+
+from ..agents.protocols import Actor, Policy
+from ..algorithms.learner import Learner, OptimizerSettings
+from ..algorithms.methods import Method, method
+from ..envs.errors import UserError, unknown
+from ..envs.registry import make_world, world_kind
+from ..envs.seeding import derive_seed
+from .schema import (
+    Agent,
+    CausalLMAgent,
+    Demonstrator,
+    MlpAgent,
+    OracleAgent,
+    Sampling,
+    Scenario,
+    ScriptedAgent,
+    Stage,
+    TinyLlamaAgent,
+)
+
+if TYPE_CHECKING:
+    from ..agents.language import LanguagePolicy
+    from ..agents.speakers import Request
+
+
+@dataclass(frozen=True)
+class StageParts:
+    """Who does what in one stage. Collector and evaluator are often the same actor."""
+
+    collector: Actor
+    evaluator: Actor
+    segments: bool  # groups are rows that go on, not tasks
+
+    def close(self) -> None:
+        """Free the worlds."""
+        self.collector.close()
+        self.evaluator.close()
+
+
+def choose_device(wanted: str) -> str:
+    """CUDA where it is and "auto" was asked for, else the CPU. UserError for a device that is not there."""
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = wanted.partition(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise UserError(unknown("device", wanted, ("auto", "cpu", "cuda", "cuda:0")))
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device {wanted!r} was asked for, but torch sees no CUDA device; use auto or cpu")
+    return wanted
+
+
+def check_parts(scenario: Scenario) -> None:
+    """UserError for everything about a scenario that can be known without running it."""
+    choose_device(scenario.device)
+    env = make_world(scenario.world.id, **scenario.world.options)
+    try:
+        kind = world_kind(env)
+    finally:
+        env.close()
+    speaks, learns = scenario.speaks, scenario.learns
+    if learns and speaks != (kind == "conversation"):
+        fitting = "tiny_llama or causal_lm" if kind == "conversation" else "mlp"
+        raise UserError(
+            f"an agent of kind {scenario.agent.kind!r} cannot live in {scenario.world.id!r}, a {kind} world; "
+            f"use {fitting}"
+        )
+    if scenario.agent.kind == "oracle" and kind == "control":
+        raise UserError("control worlds have no oracle; use an agent of kind 'scripted' or 'random'")
+    if scenario.sampling is not None and not speaks:
+        raise UserError("`sampling` is about tokens; this agent has none")
+    for stage in scenario.stages:
+        if stage.method is None:
+            continue
+        row = stage_method(stage)
+        optimizer_settings(stage)
+        _check_stage(stage, row, segments=row.needs_critic and kind == "control")
+
+
+def _check_stage(stage: Stage, row: Method, *, segments: bool) -> None:
+    where, collect = f"stage {stage.name!r} ({row.name})", stage.collect
+    assert collect is not None, "the schema asks for it"
+    if (row.source == "demonstrations") != (stage.demonstrations is not None):
+        need = "needs `demonstrations`" if stage.demonstrations is None else "takes no `demonstrations`"
+        raise UserError(f"{where} {need}")
+    if segments and (collect.horizon is None or collect.group_size != 1):
+        raise UserError(f"{where} reads segments: give collect.horizon, and no collect.group_size")
+    if not segments and collect.horizon is not None:
+        raise UserError(f"{where} reads whole episodes: collect.horizon has no meaning")
+    if row.needs_groups and collect.group_size < 2:
+        raise UserError(f"{where} compares the members of a group: collect.group_size must be at least 2")
+
+
+def stage_method(stage: Stage) -> Method:
+    """The stage's row of the table of methods, with its overrides."""
+    assert stage.method is not None, "asked only of stages that learn"
+    try:
+        return method(stage.method, stage.overrides)
+    except UserError as problem:
+        raise UserError(f"stage {stage.name!r}: {problem}") from problem
+
+
+def optimizer_settings(stage: Stage) -> OptimizerSettings:
+    """The stage's settings of the optimiser."""
+    known = {field.name: field for field in fields(OptimizerSettings)}
+    for name in stage.optimizer:
+        if name not in known:
+            raise UserError(f"stage {stage.name!r}, optimizer: {unknown('key', name, known)}")
+    values = {name: field.default for name, field in known.items() if field.default is not MISSING}
+    try:
+        return TypeAdapter(OptimizerSettings).validate_python({**values, **stage.optimizer})
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"stage {stage.name!r}, optimizer.{key} is {first['input']!r}: {first['msg']}") from problem
+
+
+def make_policy(scenario: Scenario, device: str) -> Policy | None:
+    """The agent that learns, freshly initialised; None for agents that cannot."""
+    critic = any(stage_method(stage).needs_critic for stage in scenario.stages if stage.method)
+    if isinstance(scenario.agent, MlpAgent):
+        from ..agents.mlp import ActorCritic
+
+        observation, action = _spaces(scenario)
+        size = math.prod(observation.shape)
+        gamma = next((stage_method(s).credit.gamma for s in scenario.stages if s.method), 0.99)
+        seed = derive_seed(scenario.seed, "policy")
+        hidden = scenario.agent.hidden
+        return ActorCritic(size, action, hidden=hidden, critic=critic, gamma=gamma, seed=seed).to(device)
+    if isinstance(scenario.agent, TinyLlamaAgent | CausalLMAgent):
+        return _make_language_policy(scenario, critic).to(device)
+    return None
+
+
+def _spaces(scenario: Scenario) -> tuple[Box, Box | Discrete]:
+    """The spaces of a control world; `check_parts` has seen that they are supported."""
+    env = make_world(scenario.world.id, **scenario.world.options)
+    observation, action = env.observation_space, env.action_space
+    env.close()
+    assert isinstance(observation, Box)
+    assert isinstance(action, Box | Discrete)
+    return observation, action
+
+
+def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
+    from transformers.utils import logging
+
+    from ..agents.language import LanguagePolicy, check_head
+
+    logging.disable_progress_bar()  # it would write into ours
+    agent, sampling = scenario.agent, scenario.sampling or Sampling()
+    if isinstance(agent, TinyLlamaAgent):
+        from ..agents.tiny import tiny_llama
+
+        seed = derive_seed(scenario.seed, "policy")
+        parts = tiny_llama(seed=seed, hidden=agent.hidden, layers=agent.layers, heads=agent.heads)
+    else:
+        assert isinstance(agent, CausalLMAgent)
+        from ..agents.loading import load_language_model
+
+        parts = load_language_model(agent.model, revision=agent.revision)
+    policy = LanguagePolicy(
+        *parts,
+        critic=critic,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        precision=scenario.precision,
+    )
+    check_head(policy)
+    return policy
+
+
+def make_reference(policy: Policy) -> Policy:
+    """A frozen copy."""
+    reference = copy.deepcopy(policy)
+    reference.module().requires_grad_(False)
+    return reference
+
+
+def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> StageParts:
+    """The actors of one stage."""
+    row = stage_method(stage) if stage.method else None
+    shown = stage.demonstrations.agent if stage.demonstrations else None
+    if is_conversation(scenario):
+        evaluator = _speaking(scenario, policy)
+        collector = _writing(scenario, shown, policy) if shown else evaluator
+        return StageParts(collector, evaluator, segments=False)
+    segments = row is not None and row.needs_critic
+    horizon = stage.collect.horizon if stage.collect else None
+    evaluator = _moving(scenario, policy, scenario.agent, horizon=horizon if segments else None)
+    collector = _moving(scenario, policy, shown, horizon=None) if shown else evaluator
+    return StageParts(collector, evaluator, segments)
+
+
+def make_learner(scenario: Scenario, stage: Stage, policy: Policy, reference: Policy | None, *, seed: int) -> Learner:
+    """The learner of a stage that has a method."""
+    row = stage_method(stage)
+    if row.update.aggregation == "constant_length" and row.update.length is None:
+        row = replace(row, update=replace(row.update, length=_longest(scenario)))
+    return Learner(policy, row, optimizer_settings(stage), seed=seed, reference=reference)
+
+
+def is_conversation(scenario: Scenario) -> bool:
+    """Whether the scenario's world is one of messages."""
+    env = make_world(scenario.world.id, **scenario.world.options)
+    try:
+        return world_kind(env) == "conversation"
+    finally:
+        env.close()
+
+
+def _longest(scenario: Scenario) -> int:
+    """The most units that an episode can have."""
+    env = make_world(scenario.world.id, **scenario.world.options)
+    turns = env.spec.max_episode_steps if env.spec else None
+    turns = turns or getattr(env.unwrapped, "max_turns", None)
+    talks = world_kind(env) == "conversation"
+    env.close()
+    if talks:
+        return (turns or 1) * (scenario.sampling or Sampling()).max_tokens
+    if turns is None:
+        raise UserError(f"{scenario.world.id!r} has no limit of steps; give overrides.update.length")
+    return turns
+
+
+def _moving(scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrator, *, horizon: int | None) -> Actor:
+    """An actor for control worlds: segments of `horizon` steps, or whole episodes without one."""
+    from ..agents import simple
+    from ..agents.control_actor import ControlActor
+    from ..agents.mlp import ActorCritic
+
+    behaviour: simple.Behaviour
+    if isinstance(agent, MlpAgent):
+        assert isinstance(policy, ActorCritic), "make_policy has made one"
+        behaviour = policy
+    elif isinstance(agent, ScriptedAgent):
+        behaviour = simple.ScriptedAgent(load_function(agent.function), _spaces(scenario)[1])
+    else:
+        behaviour = simple.RandomAgent(_spaces(scenario)[1])
+    mode = "episodes" if horizon is None else "segments"
+    return ControlActor(behaviour, scenario.world.id, scenario.world.options, mode=mode, horizon=horizon)
+
+
+def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
+    """The scenario's own agent in a conversation."""
+    if policy is None:
+        return _writing(scenario, scenario.agent, None)
+    from ..agents.conversation_actor import ConversationActor
+    from ..agents.language import LanguagePolicy
+    from ..agents.rendering import Renderer
+    from ..agents.sampler import Sampler
+
+    assert isinstance(policy, LanguagePolicy), "check_parts has seen to it"
+    sampling = scenario.sampling or Sampling()
+    renderer = Renderer(policy.tokenizer)
+    stop = (renderer.stop_id,)
+    sampler = Sampler(policy, max_tokens=sampling.max_tokens, stop_ids=stop, precision=scenario.precision)
+    return ConversationActor(_world_maker(scenario), sampler, renderer, policy=policy, context=policy.context)
+
+
+def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
+    """An actor whose replies are text from somebody without parameters, in `policy`'s tokens."""
+    from ..agents.conversation_actor import ConversationActor
+    from ..agents.language import LanguagePolicy
+    from ..agents.rendering import Renderer
+    from ..agents.speakers import TextSpeaker
+    from ..agents.tiny import tiny_tokenizer
+
+    language = policy if isinstance(policy, LanguagePolicy) else None
+    renderer = Renderer(language.tokenizer if language else tiny_tokenizer())
+    context = language.context if language else 1_000_000
+    speaker = TextSpeaker(renderer, _writer(agent))
+    return ConversationActor(_world_maker(scenario), speaker, renderer, policy=language, context=context)
+
+
+def _writer(agent: Agent | Demonstrator) -> Callable[[Request], str]:
+    """What an agent without parameters says to a request; a script sees the messages."""
+    from ..agents.speakers import oracle_text, random_text
+
+    if isinstance(agent, ScriptedAgent):
+        function = load_function(agent.function)
+        return lambda request: str(function(request.messages))
+    return oracle_text if isinstance(agent, OracleAgent) else random_text
+
+
+def _world_maker(scenario: Scenario) -> Callable[[], gymnasium.Env[Any, Any]]:
+    name, options = scenario.world.id, scenario.world.options
+    return lambda: make_world(name, **options)
+
+
+def load_function(reference: str) -> Callable[..., Any]:
+    """What `module:function` names. UserError if it is not there or cannot be called."""
+    from ..envs.registry import load_attribute
+
+    if ":" not in reference:
+        raise UserError(f"a scripted agent is named module:function, not {reference!r}")
+    found = load_attribute(reference)
+    if not callable(found):
+        raise UserError(f"{reference!r} is not a function")
+    return found

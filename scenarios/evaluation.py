@@ -1,0 +1,97 @@
+"""What a set of episodes says: means with 95 % intervals, and the rows of the two logs.
+
+    success rate   Wilson's interval (Wilson 1927), right for shares near 0 and 1
+    return         mean ± t · s/√n
+
+Failed episodes have no reward. They are counted, and left out of every mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from ..envs.vocabulary import Episode
+from .schema import Stop
+
+Numbers = dict[str, float | int | None]
+
+
+def summarize(episodes: Sequence[Episode]) -> Numbers:
+    """Counts, means and 95 % intervals. `success_rate` only where the world has a notion of success."""
+    scored = [episode for episode in episodes if episode.reward is not None]
+    result: Numbers = {"episodes": len(episodes), "failed": len(episodes) - len(scored)}
+    known = [episode.success for episode in scored if episode.success is not None]
+    if known:
+        low, high = wilson(sum(known), len(known))
+        result |= {"success_rate": sum(known) / len(known), "success_low": low, "success_high": high}
+    returns = [episode.reward for episode in scored if episode.reward is not None]
+    low, high = mean_interval(returns)
+    result |= {"return_mean": _mean(returns), "return_low": low, "return_high": high}
+    result |= {"turns_mean": _mean([e.turns for e in scored]), "units_mean": _mean([e.units for e in scored])}
+    for name in sorted({name for episode in scored for name in episode.metrics}):
+        result[f"{name}_mean"] = _mean([e.metrics[name] for e in scored if name in e.metrics])
+    return result
+
+
+def score(result: Mapping[str, float | int | None]) -> float | None:
+    """What "best" means: the success rate where there is one, else the mean return."""
+    return result.get("success_rate", result.get("return_mean"))
+
+
+def reached(result: Mapping[str, float | int | None], stop: Stop) -> str | None:
+    """Which of a stage's goals an evaluation reaches."""
+    for name, goal in stop.model_dump(exclude_none=True).items():
+        value = result.get(name)
+        if value is not None and value >= goal:
+            return f"{name} {value:.4g} ≥ {goal:g}"
+    return None
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """The 95 % interval of a share."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, trials).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """The 95 % interval of a mean under Student's t; None where fewer than two values stand."""
+    if len(values) < 2:
+        return None, None
+    from scipy.stats import t
+
+    center, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    width = float(t.ppf(0.975, len(values) - 1)) * error
+    return center - width, center + width
+
+
+def describe_collection(episodes: Sequence[Episode]) -> dict[str, float]:
+    """The part of a metrics row that comes from the episodes which ended in this collection."""
+    scored = [episode for episode in episodes if episode.reward is not None]
+    row = {"episodes/finished": float(len(episodes)), "episodes/failed": float(len(episodes) - len(scored))}
+    if not scored:
+        return row
+    returns = [episode.reward for episode in scored if episode.reward is not None]
+    row |= {"reward/mean": float(np.mean(returns)), "reward/std": float(np.std(returns))}
+    row |= _term_means("reward", [episode.reward_terms for episode in scored])
+    row |= _term_means("world", [episode.metrics for episode in scored])
+    row["episodes/turns"] = float(np.mean([episode.turns for episode in scored]))
+    row["episodes/units"] = float(np.mean([episode.units for episode in scored]))
+    known = [episode.success for episode in scored if episode.success is not None]
+    if known:
+        row["success/rate"] = sum(known) / len(known)
+    return row
+
+
+def _term_means(group: str, terms: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    names = sorted({name for row in terms for name in row})
+    return {f"{group}/{name}": float(np.mean([row[name] for row in terms if name in row])) for name in names}
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    known = list(values)
+    return float(np.mean(known)) if known else None

@@ -1,0 +1,187 @@
+"""From YAML text, `--set` flags and shipped names to a checked `Scenario`.
+
+Every error gives the place (file and line, or the flag), the value, what is allowed, and the nearest name.
+YAML is read by the safe loader alone, with two repairs: `3e-4` is a number, and a key given twice is an
+error. Anchors and merges work as in any YAML; includes and templating were left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from ..envs.errors import UserError
+from .explain import explain, listed
+from .schema import Scenario
+
+FOLDER = Path(__file__).parent
+Path_ = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader with YAML 1.2's numbers: 1.1 reads 3e-4 as text and 1:30 as ninety."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] not in ("float", "int")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.[0-9]+[eE][-+]?[0-9]+)$"),
+    list("-+0123456789."),
+)
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+_Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: float(node.value))
+
+
+@dataclass
+class Source:
+    """Where each key of a scenario was written."""
+
+    name: str
+    places: dict[Path_, str] = field(default_factory=dict)
+
+    def place(self, path: Path_) -> str:
+        """The place of `path`, or of the nearest thing around it."""
+        for length in range(len(path), -1, -1):
+            if path[:length] in self.places:
+                return self.places[path[:length]]
+        return self.name
+
+
+def shipped() -> dict[str, Path]:
+    """The scenarios that come with the package, by name."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def find_scenario(name: str) -> Path:
+    """The file of a shipped name or of a path. UserError names the nearest."""
+    names = shipped()
+    if name in names:
+        return names[name]
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.suffix in (".yaml", ".yml") or "/" in name:
+        raise UserError(f"there is no scenario file {name!r}; shipped scenarios are {listed(path.stem, names)}")
+    raise UserError(f"there is no scenario {name!r}; shipped scenarios are {listed(name, names)}")
+
+
+def load_scenario(name: str, sets: Sequence[str] = ()) -> Scenario:
+    """The scenario `name` (shipped name or path), with `--set` flags applied and everything checked."""
+    path = find_scenario(name)
+    data, source = read_yaml(path)
+    return check_scenario(apply_sets(data, sets, source), source)
+
+
+def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
+    """The mapping in a YAML file, and where each key stands. UserError for text that is not such a file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UserError(f"{path}: cannot be read: {problem}") from problem
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, name: str) -> tuple[dict[str, Any], Source]:
+    """As `read_yaml`, from text."""
+    source = Source(name)
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise UserError(f"{name}: a scenario is a mapping of keys to values")
+        _note_places(node, (), source)
+        return loader.construct_document(node), source
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        where = f"{name}, line {mark.line + 1}" if mark else name
+        raise UserError(f"{where}: not valid YAML: {getattr(problem, 'problem', problem)}") from problem
+    finally:
+        loader.dispose()
+
+
+def _note_places(node: yaml.Node, path: Path_, source: Source) -> None:
+    source.places.setdefault(path, f"{source.name}, line {node.start_mark.line + 1}")
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            place = f"{source.name}, line {key.start_mark.line + 1}"
+            if key.value in seen:
+                raise UserError(f"{place}: the key {key.value!r} stands here for the second time")
+            seen.add(key.value)
+            source.places[(*path, key.value)] = place
+            _note_places(value, (*path, key.value), source)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _note_places(item, (*path, index), source)
+
+
+def apply_sets(data: Mapping[str, Any], sets: Sequence[str], source: Source) -> dict[str, Any]:
+    """`data` with each `a.b=value` put in; list items are named by number or by their `name`."""
+    result = dict(data)
+    for text in sets:
+        flag = f"--set {text}"
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"{flag}: the form is --set key.subkey=value")
+        try:
+            parsed = yaml.load(value, Loader=_Loader)
+        except yaml.YAMLError as problem:
+            raise UserError(f"{flag}: the value {value!r} is not valid YAML") from problem
+        path = tuple(key.strip().split("."))
+        result, where = _put(result, path, parsed, flag)
+        source.places = {known: at for known, at in source.places.items() if known[: len(where)] != where}
+        source.places[where] = flag
+    return result
+
+
+def put(data: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """`data` with `value` at the dotted `key`."""
+    return _put(dict(data), tuple(key.split(".")), value, key)[0]
+
+
+def _put(data: Any, path: tuple[str, ...], value: Any, flag: str) -> tuple[Any, Path_]:
+    """A copy of `data` with `value` at `path`, and the path with list items as numbers."""
+    head, rest = path[0], path[1:]
+    if isinstance(data, list):
+        index = _list_index(data, head, flag)
+        item, below = _put(data[index], rest, value, flag) if rest else (value, ())
+        return [*data[:index], item, *data[index + 1 :]], (index, *below)
+    if data is not None and not isinstance(data, Mapping):
+        raise UserError(f"{flag}: there is no {head!r} in {data!r}, which is a single value")
+    known = dict(data or {})
+    item, below = _put(known.get(head), rest, value, flag) if rest else (value, ())
+    return {**known, head: item}, (head, *below)
+
+
+def _list_index(items: list[Any], head: str, flag: str) -> int:
+    names = [str(item["name"]) for item in items if isinstance(item, Mapping) and "name" in item]
+    if re.fullmatch(r"-?\d+", head) and -len(items) <= int(head) < len(items):
+        return int(head) % len(items)
+    if head in names:
+        return names.index(head)
+    allowed = [*names, *(str(number) for number in range(len(items)))]
+    raise UserError(f"{flag}: no item {head!r}; items are {listed(head, allowed)}")
+
+
+def check_scenario(data: Mapping[str, Any], source: Source) -> Scenario:
+    """The scenario that `data` says. UserError lists every problem, one a line."""
+    try:
+        return Scenario.model_validate(data)
+    except ValidationError as problem:
+        lines = [f"{source.place(path)}: {text}" for path, text in explain(problem, data)]
+        raise UserError("\n".join(lines)) from problem
+
+
+def dump_scenario(scenario: Scenario) -> str:
+    """The resolved scenario as YAML that loads to the same."""
+    return yaml.safe_dump(scenario.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)

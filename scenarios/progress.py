@@ -1,0 +1,98 @@
+"""Where a run stands: the counters that a checkpoint keeps, and nothing that can be computed from others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..envs.vocabulary import Collection
+from .evaluation import Numbers
+from .schema import Stage
+
+AXES = ("update", "env_steps", "action_units")
+
+
+@dataclass
+class StageResult:
+    """What a finished stage did."""
+
+    name: str
+    method: str | None
+    ended_by: str
+    updates: int
+    episodes: int
+    failed: int
+    before: Numbers
+    after: Numbers
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in summary.json."""
+        row = asdict(self)
+        evaluation = {"before": row.pop("before"), "after": row.pop("after")}
+        return {**row, "evaluation": evaluation}
+
+
+@dataclass
+class Progress:
+    """Counters over the whole run, where the current stage began, and its latest evaluation."""
+
+    stage: int = 0
+    update: int = 0
+    env_steps: int = 0
+    action_units: int = 0
+    seconds: float = 0.0
+    episodes: int = 0
+    failed: int = 0
+    metrics_rows: int = 0
+    evaluation_rows: int = 0
+    best: float | None = None
+    begun: dict[str, float] = field(default_factory=dict)  # the counters when the stage began
+    before: Numbers | None = None  # None: the stage has not begun
+    latest: Numbers | None = None  # the stage's latest evaluation, with the update at which it was made
+    first_failure: str | None = None
+    results: list[StageResult] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Progress:
+        """What `to_json` gave."""
+        return cls(**{**data, "results": [StageResult(**result) for result in data["results"]]})
+
+    def begin_stage(self, seconds: float) -> None:
+        """The budget of the current stage is counted from here."""
+        counters = {name: float(getattr(self, name)) for name in (*AXES, "episodes", "failed")}
+        self.begun = {**counters, "seconds": seconds}
+
+    def count(self, collection: Collection) -> None:
+        """Add what a collection brought."""
+        self.env_steps += collection.env_steps
+        self.action_units += collection.action_units
+        self.episodes += len(collection.episodes)
+        failures = [episode for episode in collection.episodes if episode.reward is None]
+        self.failed += len(failures)
+        if failures and self.first_failure is None:
+            self.first_failure = failures[0].failure
+
+    def in_stage(self, name: str) -> int:
+        """A counter since the stage began."""
+        return int(getattr(self, name) - self.begun[name])
+
+    def spent(self, stage: Stage, seconds: float) -> tuple[float, str | None]:
+        """The spent share of the stage's budget, and the limit that is reached, in words."""
+        assert stage.budget is not None, "the schema asks for it where there is a method"
+        now = {"updates": self.update - self.begun["update"], "seconds": seconds - self.begun["seconds"]}
+        now |= {name: getattr(self, name) - self.begun[name] for name in ("env_steps", "action_units")}
+        limits = stage.budget.limits()
+        shares = {name: now[name] / limit for name, limit in limits.items()}
+        name = max(shares, key=lambda key: shares[key])
+        return shares[name], f"budget of {limits[name]:g} {name}" if shares[name] >= 1 else None
+
+    def finish_stage(self, result: StageResult) -> None:
+        """On to the next."""
+        self.results.append(result)
+        self.stage += 1
+        self.before = self.latest = None

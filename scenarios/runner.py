@@ -1,0 +1,146 @@
+"""The runner: stages in order, and around each update the things that make a run worth trusting.
+
+    for each stage:  evaluate, then until the budget is spent or the goal is reached:
+        collection = collector.collect(groups, seed, version)     the pool
+        metrics    = learner.update(collection.batch)             the learner
+        collector.refresh(version)                                the link
+        a row of metrics; sometimes an evaluation, a checkpoint
+
+The three on the right are plain calls here, and are what many machines would replace. Random streams are made
+from (seed, stage, version), so a run that was killed and resumed ends bit for bit as one that was not.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ..agents.protocols import Policy
+from . import build
+from .checkpoint import last_good, read_progress
+from .display import Display
+from .progress import Progress
+from .run_directory import RunDirectory, RunFailed
+from .stage import Interrupted, StageRun
+
+
+class Runner:
+    """Runs one scenario in one run directory."""
+
+    def __init__(self, run: RunDirectory, display: Display, *, device: str | None = None) -> None:
+        self.run, self.display = run, display
+        self.scenario = run.scenario()
+        self.device = build.choose_device(device or self.scenario.device)
+        self.progress = Progress()
+        self._started = time.perf_counter()
+        self._stop_asked = threading.Event()
+
+    def go(self) -> dict[str, Any]:
+        """Run to the end, from the last checkpoint if there is one, and give the summary.
+
+        Raises:
+            RunFailed: the run cannot go on; summary.json says "failed".
+            Interrupted: Ctrl-C; everything is saved.
+            BadCheckpoint: there are checkpoints, and none is whole.
+        """
+        self.display.say(f"{self.scenario.name}: device {self.device}, {self.run.path}")
+        policy = build.make_policy(self.scenario, self.device)
+        resumed = self._restore(policy)
+        self._started = time.perf_counter() - self.progress.seconds
+        try:
+            self._write_summary("running")
+            with self._listening():
+                first = self.progress.stage
+                for index in range(first, len(self.scenario.stages)):
+                    StageRun(self, index, policy, resumed if index == first else None).go()
+        except (Interrupted, KeyboardInterrupt):
+            self._write_summary("interrupted")
+            raise
+        except Exception:
+            self._write_failed_summary()
+            raise
+        finally:
+            self.display.close()
+        self._draw()
+        return self._write_summary("done")
+
+    def _restore(self, policy: Policy | None) -> Path | None:
+        """Load the newest whole checkpoint, and cut the logs back to it."""
+        folder, problems = last_good(self.run.checkpoints)
+        for problem in problems:
+            self.display.say(f"{problem}; going on from the one before")
+        if folder is not None:
+            self.progress = Progress.from_json(read_progress(folder))
+            if policy is not None:
+                policy.load(folder / "policy")
+            self.display.say(f"resumed from {folder}")
+        self.run.cut(self.run.metrics, self.progress.metrics_rows)
+        self.run.cut(self.run.evaluations, self.progress.evaluation_rows)
+        return folder
+
+    @property
+    def seconds(self) -> float:
+        """Time that this run has worked, over all its resumes."""
+        return time.perf_counter() - self._started
+
+    def stop_asked(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._stop_asked.is_set()
+
+    def _write_summary(self, status: str) -> dict[str, Any]:
+        p = self.progress
+        summary = {
+            "scenario": self.scenario.name,
+            "seed": self.scenario.seed,
+            "status": status,
+            "device": self.device,
+            "wall_s": round(self.seconds, 2),
+            "updates": p.update,
+            "env_steps": p.env_steps,
+            "action_units": p.action_units,
+            "episodes": p.episodes,
+            "failed_episodes": p.failed,
+            "stages": [result.to_json() for result in p.results],
+        }
+        self.run.write_summary(summary)
+        return summary
+
+    def _write_failed_summary(self) -> None:
+        """As far as the disk allows: a full disk must not hide why the run failed."""
+        try:
+            self._write_summary("failed")
+        except RunFailed as problem:
+            self.display.say(str(problem))
+
+    def _draw(self) -> None:
+        from .plots import draw_learning_curve
+
+        path = draw_learning_curve(self.run)
+        if path:
+            self.display.say(f"learning curve: {path}")
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """The first Ctrl-C (or SIGTERM) asks for a checkpoint, the second stops at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self._stop_asked.is_set():
+                raise KeyboardInterrupt
+            self._stop_asked.set()
+            self.display.say("stopping after this update, to save it; Ctrl-C again stops at once")
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

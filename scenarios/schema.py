@@ -1,0 +1,215 @@
+"""What a scenario may say: the grammar of the YAML files, and nothing about how they are read or run.
+
+    scenario = world + agent + stages, run in order on the same agent, with one seed
+
+Every key that is not named here is refused. What belongs to an algorithm (the constants of a method, the
+settings of an optimiser) is not repeated here: those keys are checked against the algorithms' own tables.
+Left out on purpose: schedules of anything but the learning rate, conditions between stages, loops.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveFloat, PositiveInt, model_validator
+
+
+class Part(BaseModel):
+    """A piece of a scenario: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class World(Part):
+    """Where the agent acts: a Gymnasium id (ours or any other) or `module:Class`, and its options."""
+
+    id: str
+    options: dict[str, JsonValue] = {}
+
+
+class MlpAgent(Part):
+    """Actor and critic as two tanh networks, for worlds with Box observations."""
+
+    kind: Literal["mlp"]
+    hidden: list[PositiveInt] = [128, 128]
+
+
+class TinyLlamaAgent(Part):
+    """A small Llama built from nothing, with a character tokenizer: needs no download."""
+
+    kind: Literal["tiny_llama"]
+    hidden: PositiveInt = 96
+    layers: PositiveInt = 3
+    heads: PositiveInt = 4
+
+
+class CausalLMAgent(Part):
+    """Any causal language model of `transformers`: a hub id, a local folder or a GGUF file."""
+
+    kind: Literal["causal_lm"]
+    model: str
+    revision: str | None = None
+
+
+class RandomAgent(Part):
+    """Acts at random; learns nothing."""
+
+    kind: Literal["random"]
+
+
+class ScriptedAgent(Part):
+    """Acts by a function `module:name` from observation to action; learns nothing."""
+
+    kind: Literal["scripted"]
+    function: str
+
+
+class OracleAgent(Part):
+    """Gives the reply that the conversation world itself knows to be right; learns nothing."""
+
+    kind: Literal["oracle"]
+
+
+Demonstrator = Annotated[RandomAgent | ScriptedAgent | OracleAgent, Field(discriminator="kind")]
+Agent = Annotated[
+    MlpAgent | TinyLlamaAgent | CausalLMAgent | RandomAgent | ScriptedAgent | OracleAgent,
+    Field(discriminator="kind"),
+]
+
+
+class Collect(Part):
+    """How much experience one update sees.
+
+    Methods with a critic on control worlds read segments: `groups` rows of `horizon` steps. All others read
+    `groups` × `group_size` whole episodes.
+    """
+
+    groups: PositiveInt
+    group_size: PositiveInt = 1
+    horizon: PositiveInt | None = None
+
+
+class Sampling(Part):
+    """How a language agent draws tokens while it learns."""
+
+    temperature: PositiveFloat = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: PositiveInt = 32
+
+
+class Demonstrations(Part):
+    """Who shows what to imitate."""
+
+    agent: Demonstrator
+
+
+class Budget(Part):
+    """What a stage may spend; the first limit that is reached ends it. Seconds count across resumes."""
+
+    updates: PositiveInt | None = None
+    action_units: PositiveInt | None = None
+    env_steps: PositiveInt | None = None
+    seconds: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Budget:
+        if not self.limits():
+            raise ValueError("a budget needs at least one of updates, action_units, env_steps, seconds")
+        return self
+
+    def limits(self) -> dict[str, float]:
+        """The limits that are set, by name."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
+
+
+class Stop(Part):
+    """A stage ends early once an evaluation reaches any of these."""
+
+    success_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+    return_mean: float | None = None
+
+
+class Stage(Part):
+    """One method with its budget. Without a method the stage only evaluates."""
+
+    name: str
+    method: str | None = None
+    overrides: dict[str, JsonValue] = {}  # onto the method's row, nested as the row is
+    optimizer: dict[str, JsonValue] = {}  # fields of the learner's OptimizerSettings
+    collect: Collect | None = None
+    demonstrations: Demonstrations | None = None
+    budget: Budget | None = None
+    stop: Stop = Stop()
+
+    @model_validator(mode="after")
+    def _a_method_needs_experience_and_a_limit(self) -> Stage:
+        if self.method is None:
+            return self
+        missing = [name for name in ("collect", "budget") if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"stage {self.name!r} learns by {self.method!r} and so needs {' and '.join(missing)}")
+        return self
+
+
+class Evaluation(Part):
+    """Held-out episodes, greedy: before and after each stage, and every so many updates if asked."""
+
+    every: PositiveInt | None = None
+    episodes: PositiveInt = 100
+
+
+class Checkpoints(Part):
+    """A checkpoint every so many updates; stages, new best scores and Ctrl-C make one as well."""
+
+    every: PositiveInt = 20
+
+
+class Failures(Part):
+    """Failed episodes are recorded and never train; above this share the run stops with the first traceback."""
+
+    max_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+
+class Log(Part):
+    """How many episodes are kept for reading, of each evaluation and of the collection before it."""
+
+    episodes: Annotated[int, Field(ge=0)] = 8
+
+
+class Scenario(Part):
+    """One file of `scenarios/`, resolved and checked."""
+
+    name: str
+    description: str = ""
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: str = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    world: World
+    agent: Agent
+    sampling: Sampling | None = None  # language agents only
+    stages: Annotated[list[Stage], Field(min_length=1)]
+    evaluation: Evaluation = Evaluation()
+    checkpoint: Checkpoints = Checkpoints()
+    failures: Failures = Failures()
+    log: Log = Log()
+    variants: dict[str, dict[str, JsonValue]] = {}  # `compare`: dotted overrides, by the method that it puts in
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Scenario:
+        names = [stage.name for stage in self.stages]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"stages need different names; {', '.join(twice)} stands twice")
+        if not self.learns and any(stage.method for stage in self.stages):
+            raise ValueError(f"an agent of kind {self.agent.kind!r} cannot learn: its stages take no method")
+        return self
+
+    @property
+    def learns(self) -> bool:
+        """Whether the agent has parameters."""
+        return isinstance(self.agent, MlpAgent | TinyLlamaAgent | CausalLMAgent)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the agent is a language model."""
+        return isinstance(self.agent, TinyLlamaAgent | CausalLMAgent)

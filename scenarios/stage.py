@@ -1,0 +1,253 @@
+"""One stage of a run: evaluate, then collect and learn until the budget is spent or the goal is reached.
+
+The order within an update is fixed: collect, learn, push the weights, write the row, evaluate, checkpoint. What a
+checkpoint holds is therefore always the state *between* two updates.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..agents.protocols import Policy
+from ..algorithms.learner import Learner, UpdateRefused
+from ..envs.seeding import derive_seed
+from ..envs.vocabulary import Collection, Episode
+from . import build
+from .checkpoint import read_actor_state, write_checkpoint
+from .evaluation import Numbers, describe_collection, reached, score, summarize
+from .progress import StageResult
+from .run_directory import RunFailed, write_json
+from .schema import Collect
+
+if TYPE_CHECKING:
+    from .runner import Runner
+
+FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
+
+
+class Interrupted(Exception):
+    """Ctrl-C, after everything was saved."""
+
+
+class StageRun:
+    """Stage `index` of `runner`'s scenario, from its first evaluation to its last."""
+
+    def __init__(self, runner: Runner, index: int, policy: Policy | None, checkpoint: Path | None) -> None:
+        self.runner, self.index, self.policy = runner, index, policy
+        self.progress, self.run, self.scenario = runner.progress, runner.run, runner.scenario
+        self.stage = self.scenario.stages[index]
+        self.seed = derive_seed(self.scenario.seed, "stage", index)
+        self.parts = build.make_stage(self.scenario, self.stage, policy)
+        self.learner: Learner | None = None
+        self._trained: Sequence[Episode] = ()  # of the latest collection, for reading
+        self._saved: int | None = None  # the update of the latest checkpoint
+        begun = self.progress.before is not None
+        if self.stage.method is not None and policy is not None:
+            self.learner = self._make_learner(policy, begun)
+        if begun and checkpoint is not None:
+            if self.learner is not None:
+                self.learner.load(checkpoint / "learner")
+            self.parts.collector.load_state(read_actor_state(checkpoint))
+            self._saved = self.progress.update
+
+    def go(self) -> None:
+        """Run the stage to its end and note its result."""
+        try:
+            self._refresh()
+            if self.progress.before is None:
+                self._begin()
+            while (ended := self._ended_by()) is None:
+                if self.runner.stop_asked():
+                    self._checkpoint()
+                    raise Interrupted
+                self._update()
+            self._finish(ended)
+        finally:
+            self.parts.close()
+
+    def _make_learner(self, policy: Policy, begun: bool) -> Learner:
+        reference = None
+        if build.stage_method(self.stage).needs_reference:
+            folder = self.run.checkpoints / f"reference-{self.index}"
+            reference = build.make_reference(policy)
+            if begun:
+                reference.load(folder)
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
+                reference.save(folder)
+        return build.make_learner(self.scenario, self.stage, policy, reference, seed=self.seed)
+
+    def _refresh(self) -> None:
+        version = self.learner.version if self.learner else 0
+        for actor in {id(actor): actor for actor in (self.parts.collector, self.parts.evaluator)}.values():
+            actor.refresh(version)
+
+    def _begin(self) -> None:
+        """The evaluation before. The one at the end of the stage before is the same and is not done twice."""
+        p = self.progress
+        p.begin_stage(self.runner.seconds)
+        if p.results:
+            p.before = p.results[-1].after
+            return
+        p.before = self._evaluate()
+        if self.learner is not None:
+            self._checkpoint(best=self._is_best(p.before))
+
+    def _ended_by(self) -> str | None:
+        """What ends the stage now, in words; None to go on."""
+        if self.learner is None:
+            return "nothing to learn"
+        goal = reached(self.progress.latest or self.progress.before or {}, self.stage.stop)
+        return goal or self.progress.spent(self.stage, self.runner.seconds)[1]
+
+    def _update(self) -> None:
+        """Collect, learn, push the weights, write it down, look around."""
+        assert self.learner is not None, "a stage without a learner ends before its first update"
+        assert self.stage.collect is not None, "the schema asks for it"
+        p, version, begun = self.progress, self.learner.version, time.perf_counter()
+        collection = self._collect(self.stage.collect, version)
+        collected = time.perf_counter()
+        assert collection.batch is not None, "_collect has checked"
+        try:
+            fraction = min(1.0, p.spent(self.stage, self.runner.seconds)[0])
+            learned = self.learner.update(collection.batch, progress=fraction)
+        except UpdateRefused as refusal:
+            raise self._refused(refusal) from refusal
+        self._refresh()
+        p.update += 1
+        ended = time.perf_counter()
+        times = {f"time/{name}": seconds for name, seconds in collection.seconds.items()}
+        times |= {"time/collect": collected - begun, "time/update": ended - collected}
+        times["time/env_steps_per_second"] = collection.env_steps / (ended - begun)
+        row = {**describe_collection(collection.episodes), **learned, **times}
+        self.run.append(self.run.metrics, {**self._axes(), **row})
+        p.metrics_rows += 1
+        if version == 0:
+            self._explain_surrogate()
+        self.runner.display.move(self.stage.name, p.spent(self.stage, self.runner.seconds)[0], row)
+        self._trained = collection.episodes
+        self._look_around(version + 1)
+
+    def _collect(self, collect: Collect, version: int) -> Collection:
+        """The pool's part: new groups for each version, or the same rows going on."""
+        first = 0 if self.parts.segments else version * collect.groups
+        groups = range(first, first + collect.groups)
+        collection = self.parts.collector.collect(groups, collect.group_size, seed=self.seed, version=version)
+        p = self.progress
+        p.count(collection)
+        failed, tried = p.in_stage("failed"), p.in_stage("episodes")
+        if collection.batch is None or failed > self.scenario.failures.max_share * max(tried, FEW):
+            raise RunFailed(
+                f"{failed} of {tried} episodes failed (failures.max_share is {self.scenario.failures.max_share:g}); "
+                f"the first failure was:\n{p.first_failure or 'no episode gave anything to learn from'}"
+            )
+        return collection
+
+    def _look_around(self, version: int) -> None:
+        """Evaluate and checkpoint where that is due, unless the stage is about to end and does both."""
+        every = self.scenario.evaluation.every
+        best = False
+        if every is not None and version % every == 0:
+            best = self._is_best(self._evaluate())
+        if self._ended_by() is None and (best or version % self.scenario.checkpoint.every == 0):
+            self._checkpoint(best=best)
+
+    def _finish(self, ended: str) -> None:
+        p = self.progress
+        assert p.before is not None, "a stage begins with an evaluation"
+        best = False
+        if self.learner is None or p.update == p.begun["update"]:
+            after = p.before
+        elif p.latest is not None and p.latest["update"] == p.update:
+            after = {name: value for name, value in p.latest.items() if name != "update"}
+            best = score(after) == p.best
+        else:
+            after = self._evaluate()
+            best = self._is_best(after)
+        updates, episodes, failed = (p.in_stage(name) for name in ("update", "episodes", "failed"))
+        p.finish_stage(
+            StageResult(self.stage.name, self.stage.method, ended, updates, episodes, failed, p.before, after)
+        )
+        if updates:
+            self._checkpoint(best=best)
+        self.runner.display.say(f"{self.stage.name}: {ended}; {spell_evaluation(after)}")
+
+    def _evaluate(self) -> Numbers:
+        """Held-out episodes, greedy; the same tasks each time."""
+        version = self.learner.version if self.learner else 0
+        seed = derive_seed(self.scenario.seed, "evaluation")
+        episodes = self.parts.evaluator.evaluate(self.scenario.evaluation.episodes, seed=seed, version=version)
+        result, p = summarize(episodes), self.progress
+        self.run.append(self.run.evaluations, {**self._axes(), **result})
+        p.evaluation_rows += 1
+        p.latest = {**result, "update": p.update}
+        kept = self.scenario.log.episodes
+        if kept:
+            self.run.keep_episodes(f"{p.update:06d}-test", episodes[:kept])
+            if self._trained:
+                self.run.keep_episodes(f"{p.update:06d}-train", self._trained[:kept])
+        self.runner.display.say(f"{self.stage.name}, update {p.update}: {spell_evaluation(result)}")
+        return result
+
+    def _is_best(self, result: Numbers) -> bool:
+        value, p = score(result), self.progress
+        if value is None or (p.best is not None and value <= p.best):
+            return False
+        p.best = float(value)
+        return True
+
+    def _checkpoint(self, *, best: bool = False) -> None:
+        p = self.progress
+        if self.policy is None or (self._saved == p.update and p.before is not None):
+            return
+        p.seconds = self.runner.seconds
+        write_checkpoint(
+            self.run.checkpoints,
+            update=p.update,
+            policy=self.policy,
+            learner=self.learner,
+            actor_state=self.parts.collector.state(),
+            progress=p.to_json(),
+            best=best,
+        )
+        self._saved = p.update
+
+    def _axes(self) -> dict[str, float | str]:
+        """The four x-axes, and which stage this is."""
+        p = self.progress
+        at = {"update": p.update, "env_steps": p.env_steps, "action_units": p.action_units}
+        return {**at, "seconds": round(self.runner.seconds, 3), "stage": self.stage.name}
+
+    def _refused(self, refusal: UpdateRefused) -> RunFailed:
+        path = self.run.path / "refused.json"
+        write_json(path, {**self._axes(), "message": str(refusal), "diagnostics": refusal.diagnostics})
+        return RunFailed(
+            f"update {self.progress.update + 1} was refused: {refusal}. What was seen is in {path}; "
+            "the last checkpoint is unharmed"
+        )
+
+    def _explain_surrogate(self) -> None:
+        row = build.stage_method(self.stage)
+        if row.source == "own" and row.update.epochs == row.update.minibatches == 1:
+            self.runner.display.say(
+                f"{self.stage.name}: {row.name} is strictly on-policy here, so its surrogate stays near zero. "
+                "That is expected: watch the reward"
+            )
+
+
+def spell_evaluation(result: Numbers) -> str:
+    """`success 97.2 % [95.4, 98.3], return 0.97 [0.96, 0.98], 500 episodes`"""
+    parts = []
+    if result.get("success_rate") is not None:
+        rate, low, high = (100 * float(result[key] or 0) for key in ("success_rate", "success_low", "success_high"))
+        parts.append(f"success {rate:.1f} % [{low:.1f}, {high:.1f}]")
+    if result.get("return_mean") is not None:
+        text = f"return {result['return_mean']:.4g}"
+        if result.get("return_low") is not None:
+            text += f" [{result['return_low']:.4g}, {result['return_high']:.4g}]"
+        parts.append(text)
+    failed = f" ({result['failed']} failed)" if result.get("failed") else ""
+    return ", ".join([*parts, f"{result['episodes']} episodes{failed}"])

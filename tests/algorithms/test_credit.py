@@ -1,0 +1,145 @@
+"""Group statistics, granularity and baselines against arithmetic done by hand."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from algorithms_batches import random_batch
+
+from peripatos.algorithms.credit import Credit, assign_credit, group_advantage
+from peripatos.algorithms.returns import gae
+from peripatos.envs.vocabulary import Batch
+
+
+def test_grpo_advantage_by_hand_with_either_ddof() -> None:
+    reward, group = torch.tensor([1.0, 0.0, 0.0, 1.0]), torch.tensor([0, 0, 0, 0])
+    # mean ½; sum of squares 1; std √(1/3) with ddof 1, ½ with ddof 0
+    one = group_advantage(reward, group, eps=0.0)
+    torch.testing.assert_close(one, torch.tensor([0.5, -0.5, -0.5, 0.5]) * 3**0.5)
+    zero = group_advantage(reward, group, ddof=0, eps=0.0)
+    torch.testing.assert_close(zero, torch.tensor([1.0, -1.0, -1.0, 1.0]))
+
+
+def test_leave_one_out_is_the_mean_of_the_others() -> None:
+    reward = torch.tensor([1.0, 2.0, 6.0, 10.0, 0.0])
+    group = torch.tensor([7, 7, 7, 3, 3])
+    got = group_advantage(reward, group, baseline="leave_one_out", scale="none")
+    torch.testing.assert_close(got, torch.tensor([1 - 4.0, 2 - 3.5, 6 - 1.5, 10.0, -10.0]))
+
+
+def test_maxrl_divides_by_the_mean() -> None:
+    reward, group = torch.tensor([1.0, 0.0, 0.0, 0.0]), torch.zeros(4, dtype=torch.long)
+    got = group_advantage(reward, group, scale="mean", eps=0.0)
+    torch.testing.assert_close(got, torch.tensor([3.0, -1.0, -1.0, -1.0]))
+
+
+@pytest.mark.parametrize("baseline", ["mean", "leave_one_out"])
+@pytest.mark.parametrize("scale", ["std", "mean", "none"])
+def test_equal_rewards_and_lone_episodes_have_advantage_exactly_zero(baseline: str, scale: str) -> None:
+    reward = torch.tensor([0.1] * 7 + [5.0])  # 0.1 has no exact mean in binary
+    group = torch.tensor([0] * 7 + [1])
+    assert torch.equal(group_advantage(reward, group, baseline=baseline, scale=scale), torch.zeros(8))
+
+
+def test_rows_of_one_episode_count_once_in_its_groups_statistics() -> None:
+    # episode 0 was split into three rows; the group's rewards are {1, 0}
+    reward = torch.tensor([1.0, 1.0, 1.0, 0.0])
+    episode, group = torch.tensor([0, 0, 0, 1]), torch.zeros(4, dtype=torch.long)
+    got = group_advantage(reward, group, scale="none", episode_B=episode)
+    torch.testing.assert_close(got, torch.tensor([0.5, 0.5, 0.5, -0.5]))
+    loo = group_advantage(reward, group, baseline="leave_one_out", scale="none", episode_B=episode)
+    torch.testing.assert_close(loo, torch.tensor([1.0, 1.0, 1.0, -1.0]))
+
+
+def test_an_unscored_reward_is_refused_and_not_taken_for_zero() -> None:
+    with pytest.raises(ValueError, match="unscored"):
+        group_advantage(torch.tensor([1.0, float("nan")]), torch.tensor([0, 0]))
+
+
+def two_rows() -> Batch:
+    """Rewards (1, 0, 2 | ·) and (0, 4): the first episode lasts three units, the second two; one group."""
+    batch = random_batch(0, rows=2, length=3, groups=1)
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    end = torch.tensor([[False, False, True], [False, True, False]])
+    reward = torch.tensor([[1.0, 0.0, 2.0], [0.0, 4.0, 0.0]], dtype=torch.float64)
+    zeros = torch.zeros_like(reward)
+    turn = torch.tensor([[0, 0, 1], [0, 1, 1]])
+    return replace(
+        batch, mask_B_T=mask, end_B_T=end, reward_B_T=reward, turn_B_T=turn, bootstrap_B_T=zeros, value_B_T=zeros
+    )
+
+
+def test_trajectory_credit_gives_every_unit_the_same_number() -> None:
+    got = assign_credit(two_rows(), Credit("group_mean")).advantage_B_T
+    torch.testing.assert_close(got, torch.tensor([[-0.5, -0.5, -0.5], [0.5, 0.5, 0.0]], dtype=torch.float64))
+
+
+def test_unit_credit_is_aligned_in_time_and_the_dead_earn_nothing() -> None:
+    # returns to go: (3, 2, 2) and (4, 4, dead = 0); means 3.5, 3, 1
+    got = assign_credit(two_rows(), Credit("group_mean", "unit")).advantage_B_T
+    torch.testing.assert_close(got, torch.tensor([[-0.5, -1.0, 1.0], [0.5, 1.0, 0.0]], dtype=torch.float64))
+
+
+def test_turn_credit_discounts_once_a_turn() -> None:
+    # turns of row 0: rewards (1, 2); of row 1: (0, 4); γ = ½ → returns (2, 2) and (2, 4)
+    got = assign_credit(two_rows(), Credit("none", "turn", gamma=0.5)).advantage_B_T
+    torch.testing.assert_close(got, torch.tensor([[2.0, 2.0, 2.0], [2.0, 4.0, 0.0]], dtype=torch.float64))
+
+
+def test_critic_credit_per_turn_is_gae_over_turns() -> None:
+    value = torch.tensor([[0.5, 9.0, 1.5], [0.25, 2.0, 9.0]], dtype=torch.float64)
+    batch = replace(two_rows(), value_B_T=value)
+    credited = assign_credit(batch, Credit("critic", "turn", gamma=0.9, lam=0.8))
+    ones = torch.ones(2, 2, dtype=torch.bool)
+    ends = torch.tensor([[False, True], [False, True]])
+    turns = gae(
+        torch.tensor([[1.0, 2.0], [0.0, 4.0]], dtype=torch.float64),
+        torch.tensor([[0.5, 1.5], [0.25, 2.0]], dtype=torch.float64),
+        ones,
+        ends,
+        torch.zeros(2, 2, dtype=torch.float64),
+        gamma=0.9,
+        lam=0.8,
+    )
+    want = torch.stack([turns[0][[0, 0, 1]], turns[1][[0, 1, 1]] * torch.tensor([1.0, 1.0, 0.0])])
+    torch.testing.assert_close(credited.advantage_B_T, want)
+    assert credited.target_mask_B_T.tolist() == [[True, False, True], [True, True, False]]
+
+
+def test_an_episode_in_two_rows_is_scored_as_one() -> None:
+    batch = replace(two_rows(), episode_B=torch.tensor([5, 5]))
+    got = assign_credit(batch, Credit("none")).advantage_B_T
+    assert got[batch.mask_B_T].tolist() == [7.0] * 5
+
+
+def test_rejection_sampling_keeps_what_beats_its_group_and_sft_everything() -> None:
+    kept = assign_credit(two_rows(), Credit("group_mean", transform="positive")).advantage_B_T
+    assert kept.tolist() == [[0, 0, 0], [1, 1, 0]]
+    every = assign_credit(two_rows(), Credit(transform="one")).advantage_B_T
+    assert every.tolist() == [[1, 1, 1], [1, 1, 0]]
+
+
+def test_rows_with_several_episodes_need_a_critic() -> None:
+    batch = replace(two_rows(), end_B_T=torch.tensor([[True, False, True], [False, True, False]]))
+    with pytest.raises(ValueError, match="several episodes"):
+        assign_credit(batch, Credit("batch_mean"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("granularity", ["unit", "turn", "trajectory"])
+@pytest.mark.parametrize("baseline", ["none", "batch_mean", "group_mean", "leave_one_out", "critic"])
+def test_observation_tokens_cannot_change_the_advantage(baseline: str, granularity: str, seed: int) -> None:
+    batch = random_batch(seed)
+    credit = Credit(baseline, granularity, scale="std", gamma=0.9, lam=0.8)
+    junk = torch.full_like(batch.reward_B_T, 1e6)
+    spoiled = replace(
+        batch,
+        reward_B_T=torch.where(batch.mask_B_T, batch.reward_B_T, junk),
+        value_B_T=torch.where(batch.mask_B_T, batch.value_B_T, junk),
+        bootstrap_B_T=torch.where(batch.mask_B_T, batch.bootstrap_B_T, junk),
+        turn_B_T=torch.where(batch.mask_B_T, batch.turn_B_T, 77),
+        end_B_T=batch.end_B_T | ~batch.mask_B_T,
+    )
+    want, got = assign_credit(batch, credit), assign_credit(spoiled, credit)
+    assert torch.equal(want.advantage_B_T, got.advantage_B_T)
+    assert torch.equal(want.target_B_T * want.target_mask_B_T, got.target_B_T * got.target_mask_B_T)

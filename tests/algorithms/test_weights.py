@@ -1,0 +1,75 @@
+"""Ratios, clips and KL estimates against arithmetic done by hand."""
+
+import math
+
+import pytest
+import torch
+
+from peripatos.algorithms.weights import Weighting, importance_ratio, kl_estimate, policy_weight
+
+EVERY = torch.ones(1, 1, dtype=torch.bool)
+
+
+def cell(value: float) -> torch.Tensor:
+    return torch.tensor([[value]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("kind", "near", "far"), [("k1", 0.5, -1.0), ("k2", 0.125, 0.5), ("k3", 0.106531, 0.718282)])
+def test_kl_estimates_by_hand(kind: str, near: float, far: float) -> None:
+    got = kl_estimate(torch.tensor([-1.0, -2.0]), torch.tensor([-1.5, -1.0]), kind=kind)
+    torch.testing.assert_close(got, torch.tensor([near, far]), atol=1e-6, rtol=0)
+
+
+def test_k3_stays_exact_for_nearly_equal_policies() -> None:
+    d = torch.tensor([1e-6], dtype=torch.float64)
+    assert float(kl_estimate(d, torch.zeros_like(d), kind="k3")) == pytest.approx(0.5e-12, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "objective", "silent"),
+    [(2.0, 2.0, 2.4, True), (2.0, -2.0, -4.0, False), (0.5, 2.0, 1.0, False), (0.5, -2.0, -1.6, True)],
+)
+def test_the_four_corners_of_the_clip(ratio: float, advantage: float, objective: float, silent: bool) -> None:
+    rule = Weighting(ratio="unit", clip_low=0.2, clip_high=0.2)
+    got = policy_weight(cell(math.log(ratio)), cell(advantage), EVERY, rule, old_logp_B_T=cell(0.0))
+    assert float(got.surrogate_B_T) == pytest.approx(objective)
+    assert float(got.weight_B_T) == pytest.approx(0.0 if silent else ratio * advantage)
+    assert bool(got.clipped_B_T) is silent
+
+
+def test_ratios_at_each_level_by_hand() -> None:
+    # differences .1, (observation), .3, .5 | turns 0, ·, 0, 1
+    logp = torch.tensor([[0.1, 50.0, 0.3, 0.5]])
+    mask = torch.tensor([[True, False, True, True]])
+    turn = torch.tensor([[0, 9, 0, 1]])
+    zero = torch.zeros(1, 4)
+    unit = importance_ratio(logp, zero, mask)
+    torch.testing.assert_close(unit, torch.tensor([[0.1, 0.0, 0.3, 0.5]]).exp())
+    turns = importance_ratio(logp, zero, mask, level="turn", turn_B_T=turn)
+    torch.testing.assert_close(turns, torch.tensor([[0.2, 0.0, 0.2, 0.5]]).exp())
+    sequence = importance_ratio(logp, zero, mask, level="sequence")
+    torch.testing.assert_close(sequence, torch.tensor([[0.3, 0.0, 0.3, 0.3]]).exp())
+    end = torch.tensor([[False, True, True, True]])  # two episodes in the row; an end on an observation is none
+    split = importance_ratio(logp, zero, mask, level="sequence", end_B_T=end)
+    torch.testing.assert_close(split, torch.tensor([[0.2, 0.0, 0.2, 0.5]]).exp())
+
+
+def test_truncated_importance_sampling_caps_the_correction() -> None:
+    rule = Weighting(correction=2.0)
+    got = policy_weight(
+        cell(-1.0), cell(3.0), EVERY, rule, old_logp_B_T=cell(-1.0), behavior_logp_B_T=cell(-1.0 - math.log(5))
+    )
+    assert float(got.weight_B_T) == pytest.approx(6.0)  # π_old/π_behavior = 5, cut to 2
+
+
+def test_entropy_selection_trains_only_the_most_uncertain_units() -> None:
+    mask = torch.tensor([[True, True, True, True, False]])
+    entropy = torch.tensor([[0.1, 0.9, 0.5, 0.2, 9.0]])
+    one = torch.ones(1, 5)
+    got = policy_weight(one, one, mask, Weighting(entropy_share=0.5), old_logp_B_T=one, entropy_B_T=entropy)
+    assert got.weight_B_T.tolist() == [[0, 1, 1, 0, 0]]
+
+
+def test_a_penalty_without_a_reference_is_refused() -> None:
+    with pytest.raises(ValueError, match="reference_logp_B_T"):
+        policy_weight(cell(0.0), cell(0.0), EVERY, Weighting(kl="k3", beta=0.1), old_logp_B_T=cell(0.0))

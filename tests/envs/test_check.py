@@ -1,0 +1,235 @@
+"""The conformance checker: it passes what is sound, and each fault that it looks for is found."""
+
+import importlib.util
+
+import gymnasium
+import numpy as np
+import pytest
+
+import peripatos.envs  # noqa: F401 (registers the ids)
+from peripatos.envs.check import check_world
+from peripatos.envs.conversation import ConversationEnv, Opening, Outcome
+from peripatos.envs.errors import UnknownWorld, UserError
+from peripatos.envs.vocabulary import Reply
+
+
+def module_exists(spec: gymnasium.envs.registration.EnvSpec) -> bool:
+    return importlib.util.find_spec(str(spec.entry_point).partition(":")[0]) is not None
+
+
+OURS = sorted(
+    name for name, spec in gymnasium.registry.items() if name.startswith("peripatos/") and module_exists(spec)
+)
+
+
+def failed(world) -> dict[str, str]:
+    return {finding.check: finding.detail for finding in check_world(world) if not finding.passed}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_registered_world_keeps_the_contract(name):
+    assert failed(name) == {}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"operators": "+", "prompt": "bare", "answer_tag": "number", "reverse_digits": True},
+        {"operators": "+-*/", "terms": 3, "word_problems": True, "attempts": 3, "length_cost": 0.01},
+        {"operators": "/", "answer_tag": "answer", "digits": (3, 2)},
+    ],
+    ids=str,
+)
+def test_arithmetic_keeps_the_contract_with_other_options(options):
+    assert not [finding for finding in check_world("peripatos/Arithmetic-v0", **options) if not finding.passed]
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1", "MountainCarContinuous-v0"])
+def test_other_peoples_worlds_pass(name):
+    assert failed(name) == {}
+
+
+class Sound(ConversationEnv):
+    """A sound world, from which the faulty ones below differ in one thing."""
+
+    weights = {"right": 1.0}  # noqa: RUF012
+    max_turns = 3
+
+    def opening(self, rng, split):
+        self.secret = 2 * int(rng.integers(1000)) + (split == "test")
+        return f"Repeat {self.secret}."
+
+    def respond(self, reply):
+        right = reply.text == str(self.secret)
+        return Outcome("No.", terms={"right": float(right)}, terminated=right, success=True if right else None)
+
+    def oracle(self):
+        return str(self.secret)
+
+
+class OwnChance(Sound):
+    def opening(self, rng, split):
+        return super().opening(np.random.default_rng(), split)
+
+
+class NoChance(Sound):
+    def opening(self, rng, split):
+        return super().opening(np.random.default_rng(0), split)
+
+
+class SameTasks(Sound):
+    def opening(self, rng, split):
+        return super().opening(rng, "train")
+
+
+class FragileParser(Sound):
+    def respond(self, reply):
+        reply.text.encode()  # fails for lone surrogates
+        return super().respond(reply)
+
+
+class Exits(Sound):
+    def respond(self, reply):
+        if "abort" in reply.text:
+            raise SystemExit(3)
+        return super().respond(reply)
+
+
+class WrongOracle(Sound):
+    def oracle(self):
+        return "no idea"
+
+
+class WrongSum(Sound):
+    def step(self, action):
+        text, reward, terminated, truncated, info = super().step(action)
+        return text, reward + 0.1, terminated, truncated, info
+
+
+class NotANumber(Sound):
+    def step(self, action):
+        text, _, terminated, truncated, info = super().step(action)
+        return text, float("nan"), terminated, truncated, info
+
+
+class WrongInfo(Sound):
+    def step(self, action):
+        text, reward, terminated, truncated, info = super().step(action)
+        return text, reward, terminated, truncated, info | {"messages": [text]}
+
+
+class IntegerFlags(Sound):
+    def step(self, action):
+        text, reward, terminated, truncated, info = super().step(action)
+        return text, reward, terminated, int(truncated), info
+
+
+class AcceptsAnything(Sound):
+    def step(self, action):
+        return super().step(action if isinstance(action, str | Reply) else repr(action))
+
+
+class GoesOnAfterTheEnd(Sound):
+    def step(self, action):
+        if self._turn is None:
+            self._turn = 0
+        return super().step(action)
+
+
+class ClosesOnce(Sound):
+    closed = False
+
+    def close(self):
+        if self.closed:
+            raise RuntimeError("closed already")
+        self.closed = True
+
+
+class BrokenOpening(Sound):
+    def opening(self, rng, split):
+        raise KeyError("a bug")
+
+
+def test_a_sound_world_passes():
+    assert failed(Sound()) == {}
+
+
+@pytest.mark.parametrize(
+    ("world", "check", "words"),
+    [
+        (OwnChance, "a seed reproduces an episode bit for bit", "two resets"),
+        (NoChance, "different seeds give different episodes", "every seed gave the same"),
+        (SameTasks, "train and test tasks are disjoint", "tasks are in both splits"),
+        (FragileParser, "any text gets a reward", "a lone surrogate: the world raised UnicodeEncodeError"),
+        (Exits, "any text gets a reward", "the world raised SystemExit"),
+        (WrongOracle, "the oracle succeeds", "no success"),
+        (WrongSum, "reward terms sum to the reward", "terms sum to 0.0, the reward is 0.1"),
+        (NotANumber, "rewards are finite, flags are bools", "the reward is nan"),
+        (WrongInfo, "info has the documented keys and types", "is no chat message"),
+        (IntegerFlags, "rewards are finite, flags are bools", "truncated is 0, not a bool"),
+        (AcceptsAnything, "what is no reply is refused, and the episode goes on", "a TypeError was due"),
+        (GoesOnAfterTheEnd, "stepping after the end asks for a reset", "ResetNeeded was due"),
+        (ClosesOnce, "closing twice is harmless", "RuntimeError: closed already"),
+        (BrokenOpening, "a seed reproduces an episode bit for bit", "KeyError: 'a bug'"),
+    ],
+)
+def test_each_fault_is_found_and_said(world, check, words):
+    found = failed(world())
+    assert words in found[check]
+
+
+class Drifts(gymnasium.Env):
+    """A control world that a NaN kills for good."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+    memory = 0.0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.np_random.normal(size=1).astype(np.float32), {}
+
+    def step(self, action):
+        self.memory += 0.0 * float(np.sum(action))
+        return np.zeros(1, np.float32), self.memory, False, False, {}
+
+
+def test_a_world_that_an_absurd_action_kills_is_found():
+    found = failed(Drifts())
+    assert (
+        "after NaN, the next episode has rewards that are not finite" in found["absurd actions do not kill the world"]
+    )
+
+
+def test_a_world_with_foreign_spaces_is_one_finding():
+    (finding,) = check_world("Blackjack-v1")
+    assert not finding.passed
+    assert "supported are Box observations" in finding.detail
+
+
+def test_a_constructor_that_raises_is_a_finding_and_not_a_crash(tmp_path, monkeypatch):
+    (tmp_path / "raises_when_made.py").write_text(
+        "import gymnasium\nclass World(gymnasium.Env):\n    def __init__(self):\n        raise OSError('no disk')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    (finding,) = check_world("raises_when_made:World")
+    assert (finding.passed, finding.check) == (False, "the world can be made")
+    assert "OSError: no disk" in finding.detail
+
+
+def test_the_users_own_mistakes_are_raised():
+    with pytest.raises(UnknownWorld):
+        check_world("peripatos/Arithmetik-v0")
+    with pytest.raises(UserError, match="Did you mean 'digits'"):
+        check_world("peripatos/Arithmetic-v0", digit=2)
+
+
+def test_a_world_whose_tasks_have_one_name_is_said_to_be_undecidable():
+    class Hidden(Sound):
+        def opening(self, rng, split):
+            super().opening(rng, split)
+            return Opening("Guess.", task="guess")
+
+    details = {finding.check: finding.detail for finding in check_world(Hidden())}
+    assert "cannot be told apart" in details["train and test tasks are disjoint"]
+    assert details["different seeds give different episodes"] == "seen only in what the oracle replies"

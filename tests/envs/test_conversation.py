@@ -1,0 +1,212 @@
+"""The base of all conversation worlds, through a world as a newcomer would write it."""
+
+import math
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from gymnasium.utils.env_checker import check_env
+
+from peripatos.envs.conversation import AnyReply, AnyText, ConversationEnv, Opening, Outcome
+from peripatos.envs.errors import UserError
+from peripatos.envs.vocabulary import Reply, WorldFailure
+
+
+class GuessTheNumber(ConversationEnv):
+    """Guess a number from 1 to 100."""
+
+    weights = {"found": 1.0, "near": 0.5}  # noqa: RUF012
+    max_turns = 3
+
+    def opening(self, rng, split):
+        self.secret = int(rng.integers(1, 101))
+        return "I think of a number from 1 to 100. Guess it."
+
+    def respond(self, reply):
+        if reply.text == str(self.secret):
+            return Outcome("Yes!", terms={"found": 1.0}, terminated=True, success=True)
+        return Outcome("No. Guess again.", terms={"near": 0.25})
+
+
+class Scripted(ConversationEnv):
+    """Gives back whatever outcome it was made with."""
+
+    weights = {"term": 1.0}  # noqa: RUF012
+
+    def __init__(self, outcome):
+        super().__init__()
+        self.outcome = outcome
+
+    def opening(self, rng, split):
+        messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": f"{split}?"}]
+        return Opening(messages, task="a name", tools=[{"name": "tool", "parameters": {"type": "object"}}])
+
+    def respond(self, reply):
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+def test_gymnasium_accepts_the_world():
+    check_env(GuessTheNumber())
+
+
+def test_a_first_world_is_written_in_under_thirty_lines():
+    world = GuessTheNumber(weights={"near": 2.0})
+    text, info = world.reset(seed=1)
+    assert text == "I think of a number from 1 to 100. Guess it."
+    assert info == {"messages": [{"role": "user", "content": text}], "tools": [], "task": text, "split": "train"}
+    text, reward, terminated, truncated, info = world.step("0")
+    assert (text, reward, terminated, truncated) == ("No. Guess again.", 0.5, False, False)
+    assert info == {
+        "messages": [{"role": "user", "content": text}],
+        "reward_terms": {"found": 0.0, "near": 0.5},
+        "success": None,
+        "metrics": {},
+    }
+    _, reward, terminated, truncated, info = world.step(Reply(str(world.secret)))
+    assert (reward, terminated, truncated, info["success"]) == (1.0, True, False, True)
+
+
+def test_the_turn_limit_truncates_and_counts_as_not_succeeded():
+    world = GuessTheNumber()
+    world.reset(seed=0)
+    flags = [world.step("0")[2:4] for _ in range(2)]
+    _, _, terminated, truncated, info = world.step("0")
+    assert flags == [(False, False), (False, False)]
+    assert (terminated, truncated, info["success"]) == (False, True, False)
+
+
+def test_succeeding_in_the_last_turn_terminates_and_does_not_truncate():
+    world = GuessTheNumber()
+    world.reset(seed=0)
+    world.step("0")
+    world.step("0")
+    assert world.step(str(world.secret))[2:4] == (True, False)
+
+
+def test_an_opening_may_hold_several_messages_a_name_and_tools():
+    text, info = Scripted(Outcome()).reset(options={"split": "test"})
+    assert text == "test?"
+    assert [message["role"] for message in info["messages"]] == ["system", "user"]
+    assert info["task"] == "a name"
+    assert info["tools"][0]["name"] == "tool"
+
+
+def test_what_a_caller_does_to_messages_does_not_reach_the_world():
+    message = {"role": "user", "content": "again"}
+    world = Scripted(Outcome([message]))
+    world.reset()
+    world.step("x")[4]["messages"][0]["content"] = "changed"
+    assert world.step("x")[0] == "again"
+
+
+@pytest.mark.parametrize("action", [None, 3, b"bytes", ["x"], {"text": "x"}, np.zeros(2), Reply(text=None)])
+def test_what_is_no_reply_is_refused_and_the_episode_goes_on(action):
+    world = GuessTheNumber()
+    world.reset(seed=0)
+    with pytest.raises(TypeError, match="takes a str or a Reply"):
+        world.step(action)
+    assert world.step(str(world.secret))[1] == 1.0
+
+
+def test_stepping_without_an_episode_asks_for_a_reset():
+    world = GuessTheNumber()
+    with pytest.raises(ResetNeeded):
+        world.step("1")
+    world.reset(seed=0)
+    world.step(str(world.secret))
+    with pytest.raises(ResetNeeded, match="call reset"):
+        world.step("1")
+    world.reset()
+    world.step("1")
+
+
+def test_a_world_that_raises_has_lost_its_episode_but_can_be_reset():
+    world = Scripted(RuntimeError("a bug"))
+    world.reset()
+    with pytest.raises(RuntimeError, match="a bug"):
+        world.step("x")
+    with pytest.raises(ResetNeeded):
+        world.step("x")
+    world.outcome = Outcome()
+    world.reset()
+    world.step("x")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_reward_that_is_not_finite_is_a_failure_of_the_world(value):
+    world = Scripted(Outcome(terms={"term": value}))
+    world.reset()
+    with pytest.raises(WorldFailure, match="'term' is"):
+        world.step("x")
+
+
+def test_a_term_without_a_weight_is_named_with_the_nearest():
+    world = Scripted(Outcome(terms={"tern": 1.0}))
+    world.reset()
+    with pytest.raises(UserError, match="Did you mean 'term'"):
+        world.step("x")
+
+
+def test_a_method_that_the_author_forgot_is_named():
+    class NoOpening(ConversationEnv):
+        respond = GuessTheNumber.respond
+
+    class NoRespond(ConversationEnv):
+        opening = GuessTheNumber.opening
+
+    with pytest.raises(NotImplementedError, match="NoOpening has to define opening"):
+        NoOpening().reset()
+    world = NoRespond()
+    world.reset()
+    with pytest.raises(NotImplementedError, match="NoRespond has to define respond"):
+        world.step("1")
+
+
+def test_a_response_of_the_wrong_type_is_a_clear_error():
+    world = Scripted("just text")
+    world.reset()
+    with pytest.raises(TypeError, match="must return an Outcome"):
+        world.step("x")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"splt": "test"}, "Did you mean 'split'"), ({"split": "tset"}, "Did you mean 'test'"), ({"split": 3}, "'3'")],
+)
+def test_a_wrong_reset_option_is_named(options, words):
+    with pytest.raises(UserError, match=words):
+        GuessTheNumber().reset(options=options)
+
+
+def test_weights_of_one_world_do_not_reach_another():
+    assert GuessTheNumber(weights={"near": 9}).weights == {"found": 1.0, "near": 9.0}
+    assert GuessTheNumber().weights == {"found": 1.0, "near": 0.5}
+
+
+def test_spaces_hold_every_string():
+    for text in ("", "\ud800", "x" * 100_000, "\x00"):
+        assert AnyText().contains(text)
+        assert AnyReply().contains(text)
+    assert AnyReply().contains(Reply("x"))
+    assert not AnyText().contains(Reply("x"))
+    assert not AnyReply().contains(b"x")
+    space = AnyText(seed=0)
+    assert all(sample.isascii() and len(sample) <= 64 for sample in (space.sample() for _ in range(50)))
+
+
+def test_closing_twice_is_harmless():
+    world = GuessTheNumber()
+    world.close()
+    world.close()
+
+
+def test_worlds_run_side_by_side_in_gymnasiums_vector_env():
+    worlds = gymnasium.vector.SyncVectorEnv([GuessTheNumber, GuessTheNumber])
+    texts, _ = worlds.reset(seed=0)
+    assert len(texts) == 2
+    _, rewards, *_ = worlds.step(("0", "0"))
+    assert list(rewards) == [0.125, 0.125]
+    worlds.close()

@@ -1,0 +1,163 @@
+"""Worlds by name, and what a mistake in a name or an option says."""
+
+import importlib.util
+import subprocess
+import sys
+import textwrap
+
+import gymnasium
+import pytest
+
+import peripatos.envs
+from peripatos.envs.arithmetic import Arithmetic
+from peripatos.envs.errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
+from peripatos.envs.registry import list_worlds, make_world, world_kind
+
+WALKER = importlib.util.find_spec("peripatos.envs.walker") is not None
+
+
+@pytest.fixture
+def author(tmp_path, monkeypatch):
+    """The current directory of somebody who wrote a world."""
+    (tmp_path / "my_world.py").write_text(
+        textwrap.dedent("""
+        from peripatos.envs.conversation import ConversationEnv, Outcome
+
+        class Echo(ConversationEnv):
+            def __init__(self, word="hello", **options):
+                super().__init__()
+                self.word = word
+            def opening(self, rng, split):
+                return f"Say {self.word}."
+            def respond(self, reply):
+                return Outcome(terminated=True, success=reply.text == self.word)
+
+        class Strict(Echo):
+            def __init__(self, *, loudness: int = 3):
+                super().__init__()
+
+        def factory(loudness=1):
+            return Strict(loudness=loudness)
+
+        def wrong():
+            return 7
+
+        number = 7
+        """)
+    )
+    (tmp_path / "needs_something.py").write_text("import a_package_that_nobody_has\n")
+    (tmp_path / "has_a_bug.py").write_text("raise ValueError('a bug at import')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    for name in ("my_world", "needs_something", "has_a_bug"):
+        sys.modules.pop(name, None)
+
+
+def test_our_ids_work_through_gymnasium_make():
+    world = gymnasium.make("peripatos/Arithmetic-v0", operators="+")
+    assert isinstance(world.unwrapped, Arithmetic)
+    world.reset(seed=0)
+    assert world.step(world.unwrapped.oracle())[1] == 1.1
+
+
+def test_other_peoples_ids_work_unchanged():
+    assert world_kind(make_world("CartPole-v1")) == "control"
+    assert world_kind(make_world("Pendulum-v1", g=5.0)) == "control"
+    assert make_world("CartPole-v1", max_episode_steps=7).spec.max_episode_steps == 7
+
+
+def test_a_world_in_the_current_directory_is_found(author):
+    world = make_world("my_world:Echo", word="peripatos", anything="goes")
+    assert world.reset()[0] == "Say peripatos."
+    assert world_kind(world) == "conversation"
+    assert world_kind(make_world("my_world:factory", loudness=2)) == "conversation"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("peripatos/Arithmetc-v0", "Did you mean 'peripatos/Arithmetic-v0'"),
+        ("Arithmetic-v0", "Did you mean 'peripatos/Arithmetic-v0'"),
+        ("cartpole-v1", "Did you mean 'CartPole-v1'"),
+        ("CartPole", "Did you mean 'CartPole-v"),
+        ("CartPole-v99", "unknown world 'CartPole-v99'"),
+        ("", "unknown world ''"),
+        ("no/such/thing", "unknown world"),
+        ("my_wrold:Echo", "there is no module 'my_wrold'"),
+        ("my_world:Ecko", "nothing called 'Ecko'. Did you mean 'Echo'"),
+        ("my_world:number", "not a class or a function"),
+        ("my_world:wrong", "makes a int, not a gymnasium.Env"),
+        ("my_world:", "nothing called ''"),
+        (":Echo", "not the name of a module"),
+        ("..my_world:Echo", "not the name of a module"),
+        ("my world:Echo", "not the name of a module"),
+        ("my_wrold:Echo-v0", "there is no module 'my_wrold'"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_nearest(author, name, words):
+    with pytest.raises(UnknownWorld) as caught:
+        make_world(name)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("peripatos/Arithmetic-v0", {"operator": "+"}, "Did you mean 'operators'"),
+        ("CartPole-v1", {"sutton_barto": True}, "Did you mean 'sutton_barto_reward'"),
+        ("my_world:Strict", {"loud": 1}, "allowed are 'loudness'. Did you mean 'loudness'"),
+        ("my_world:factory", {"zzz": 1}, "allowed are 'loudness'."),
+    ],
+)
+def test_a_wrong_option_is_answered_with_the_allowed_ones(author, name, options, words):
+    with pytest.raises(UserError) as caught:
+        make_world(name, **options)
+    assert words in str(caught.value)
+
+
+def test_what_a_world_file_gets_wrong_itself_propagates(author):
+    with pytest.raises(ModuleNotFoundError, match="a_package_that_nobody_has"):
+        make_world("needs_something:World")
+    with pytest.raises(ValueError, match="a bug at import") as caught:
+        make_world("has_a_bug:World")
+    assert not isinstance(caught.value, UserError)
+
+
+def test_a_world_that_no_agent_can_live_in_is_named_with_its_spaces():
+    with pytest.raises(UnsupportedWorld, match=r"'Blackjack-v1' has observations Tuple\(.*supported are Box"):
+        world_kind(make_world("Blackjack-v1"))
+
+
+@pytest.mark.skipif(not WALKER, reason="the walker's module is not there")
+def test_the_list_shows_every_registered_world_with_its_options():
+    rows = {row.id: row for row in list_worlds()}
+    assert {"peripatos/Arithmetic-v0", "peripatos/Walker-v0", "peripatos/WalkerHard-v0"} <= set(rows)
+    assert rows["peripatos/Arithmetic-v0"].kind == "conversation"
+    assert rows["peripatos/Arithmetic-v0"].options["digits"] == 2
+    assert rows["peripatos/WalkerHard-v0"].kind == "control"
+    assert rows["peripatos/WalkerHard-v0"].options["world_damping"] is False
+    assert all(row.description for row in rows.values())
+
+
+def test_importing_the_worlds_imports_no_physics_and_no_torch():
+    heavy = "{'torch', 'mujoco', 'transformers', 'datasets', 'matplotlib', 'pygame'}"
+    code = f"import sys, peripatos.envs, peripatos.envs.registry; print(sorted({heavy} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_the_folder_name_alone_cannot_be_imported(tmp_path):
+    root = peripatos.__path__[0]
+    ran = subprocess.run([sys.executable, "-c", "import envs"], capture_output=True, text=True, cwd=root, check=False)
+    assert ran.returncode == 1
+    assert "import this package as peripatos.envs" in ran.stderr
+
+
+def test_nearest_and_unknown_are_sentences():
+    assert nearest("worlds", ["world", "method"]) == " Did you mean 'world'?"
+    assert nearest("xyzzy", ["world", "method"]) == ""
+    assert unknown("flag", "x", []) == "unknown flag 'x': none are allowed."
+    assert unknown("flag", "see", ["seed", "out"]) == (
+        "unknown flag 'see': allowed are 'out', 'seed'. Did you mean 'seed'?"
+    )

@@ -1,0 +1,152 @@
+"""Worlds from lists, generators and files of tasks."""
+
+import json
+
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from peripatos.envs.conversation import Outcome
+from peripatos.envs.errors import UserError
+from peripatos.envs.tasks import TaskWorld, is_held_out, load_tasks
+from peripatos.envs.vocabulary import Reply
+
+CAPITALS = [{"prompt": f"Capital of country {n}?", "answer": f"city {n}", "oracle": f"city {n}"} for n in range(60)]
+
+
+def score(reply, task):
+    return reply.text == task["answer"]
+
+
+def prompts(world: TaskWorld, split: str, episodes: int = 200) -> set[str]:
+    return {world.reset(seed=seed, options={"split": split})[0] for seed in range(episodes)}
+
+
+def test_a_list_and_a_function_make_a_world():
+    world = TaskWorld(CAPITALS, score)
+    check_env(world)
+    world.reset(seed=1)
+    _, reward, terminated, truncated, info = world.step(world.oracle())
+    assert (reward, terminated, truncated, info["success"]) == (1.0, True, False, True)
+    world.reset(seed=1)
+    assert world.step("no")[4]["success"] is False
+
+
+def test_a_prompt_is_always_in_the_same_split():
+    world = TaskWorld(CAPITALS, score)
+    train, test = prompts(world, "train"), prompts(world, "test")
+    assert train
+    assert test
+    assert not train & test
+    assert all(is_held_out(prompt, 5) for prompt in test)
+    fewer = TaskWorld(CAPITALS[:40], score)
+    assert prompts(fewer, "test") <= test
+
+
+def test_a_task_may_say_its_split_and_a_prompt_in_both_is_for_testing_only():
+    tasks = [{"prompt": "a", "split": "train"}, {"prompt": "b", "split": "test"}, {"prompt": "b", "split": "train"}]
+    world = TaskWorld(tasks, lambda reply, task: 0.0)
+    assert (prompts(world, "train", 20), prompts(world, "test", 20)) == ({"a"}, {"b"})
+
+
+def test_a_generator_of_tasks_is_divided_by_the_same_hash():
+    world = TaskWorld(lambda rng: f"Say {rng.integers(1000)}", lambda reply, task: reply.text in task["prompt"])
+    assert not prompts(world, "train") & prompts(world, "test")
+    assert world.reset(seed=5)[0] == world.reset(seed=5)[0]
+
+
+def test_a_generator_without_test_tasks_is_a_clear_error():
+    world = TaskWorld(lambda rng: {"prompt": "one", "split": "train"}, score)
+    with pytest.raises(UserError, match="drew no test task"):
+        world.reset(options={"split": "test"})
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reward", "success"),
+    [
+        (0.25, 0.25, None),
+        (True, 1.0, True),
+        (np.bool_(False), 0.0, False),
+        ({"reward": 2, "style": 1}, 2.5, None),
+        (Outcome(terms={"style": 1.0}, terminated=True, success=False), 0.5, False),
+    ],
+    ids=str,
+)
+def test_a_reward_function_may_return_a_number_a_bool_terms_or_an_outcome(verdict, reward, success):
+    world = TaskWorld(["x"], lambda reply, task: verdict, weights={"reward": 1.0, "style": 0.5})
+    split = "test" if is_held_out("x", 5) else "train"
+    world.reset(options={"split": split})
+    _, got, terminated, _, info = world.step(Reply("y"))
+    assert (got, terminated, info["success"]) == (reward, True, success)
+
+
+def test_tasks_are_read_from_jsonl(tmp_path):
+    path = tmp_path / "tasks.jsonl"
+    path.write_text("\n".join(json.dumps({"question": f"q{n}\u2028?", "id": n}) for n in range(20)) + "\n\n", "utf-8")
+    assert len(load_tasks(path)) == 20
+    world = TaskWorld(str(path), lambda reply, task: 0.0, prompt="question")
+    assert world.reset(seed=0)[1]["task"].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [('{"prompt": "a"}\n{"prompt"', r"tasks.jsonl:2: this line is not JSON"), ("[1]", r":1: a task is a JSON object")],
+)
+def test_a_bad_line_is_named_by_file_and_number(tmp_path, content, words):
+    path = tmp_path / "tasks.jsonl"
+    path.write_text(content)
+    with pytest.raises(UserError, match=words):
+        load_tasks(path)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "words"),
+    [
+        ([], "at least one task"),
+        ([{"prmpt": "a"}], "unknown key 'prompt'.*Did you mean 'prmpt'"),
+        ([{"prompt": "a", "split": "tset"}], "Did you mean 'test'"),
+        ([3], "a mapping or a string, not 3"),
+        ("nowhere.jsonl", "cannot read tasks from nowhere.jsonl"),
+    ],
+    ids=str,
+)
+def test_wrong_tasks_are_a_clear_error(tasks, words):
+    with pytest.raises(UserError, match=words):
+        TaskWorld(tasks, score)
+
+
+def test_a_split_without_tasks_is_a_clear_error():
+    world = TaskWorld([{"prompt": "a", "split": "train"}], score)
+    with pytest.raises(UserError, match="there is no test task"):
+        world.reset(options={"split": "test"})
+
+
+def test_a_reward_function_may_be_named(tmp_path, monkeypatch):
+    (tmp_path / "my_scores.py").write_text("def zero(reply, task):\n    return 0.0\n")
+    monkeypatch.chdir(tmp_path)
+    world = TaskWorld(CAPITALS, "my_scores:zero")
+    world.reset()
+    assert world.step("x")[1] == 0.0
+    with pytest.raises(UserError, match="Did you mean 'zero'"):
+        TaskWorld(CAPITALS, "my_scores:zeroo")
+    with pytest.raises(UserError, match="reward must be a function"):
+        TaskWorld(CAPITALS, 3)
+
+
+def test_a_missing_datasets_package_gives_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
+    with pytest.raises(UserError, match="pip install datasets"):
+        load_tasks("owner/name")
+
+
+def test_a_dataset_keeps_its_own_splits(tmp_path):
+    pytest.importorskip("datasets")
+    for split, rows in (("train", 5), ("test", 3)):
+        lines = (json.dumps({"question": f"{split} {n}", "answer": str(n)}) for n in range(rows))
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(lines))
+    tasks = load_tasks(str(tmp_path))
+    assert [task["split"] for task in tasks] == ["train"] * 5 + ["test"] * 3
+    world = TaskWorld(str(tmp_path), score, prompt="question")
+    assert prompts(world, "test") == {f"test {n}" for n in range(3)}
+    with pytest.raises(UserError, match="cannot load the dataset"):
+        load_tasks(str(tmp_path / "nothing"))
