@@ -63,10 +63,10 @@ def become_root(_):
 def namespace(_):
     return ctypes.CDLL(None).unshare(0x10000000) == 0
 
-def remember(_):
-    found = os.path.exists("/tmp/peripatos-mark")
+def remember(mark):
+    found = os.path.exists(mark)
     try:
-        os.close(os.open("/tmp/peripatos-mark", os.O_WRONLY | os.O_CREAT, 0o666))
+        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT, 0o666))
     except OSError:
         pass
     return found
@@ -86,6 +86,7 @@ def self_test(worker: Worker, tier: Tier) -> dict[str, str]:
         Path(folder).chmod(0o777)
         canary.write_text("canary")
         canary.chmod(0o644)
+        mark = f"/tmp/{Path(folder).name}-mark"
         probes: list[tuple[str, Wire]] = [
             ("read", str(canary)),
             ("connect", server.getsockname()[1]),
@@ -95,12 +96,14 @@ def self_test(worker: Worker, tier: Tier) -> dict[str, str]:
             ("write_shared", 0),
             ("become_root", 0),
             ("namespace", 0),
-            ("remember", 0),
-            ("remember", 1),
+            ("remember", mark),
+            ("remember", mark),
         ]
         if tier is not BUBBLEWRAP:
             probes.append(("signal_host", os.getpid()))
-        return {name: _outcome(worker, name, argument) for name, argument in probes}
+        report = {name: _outcome(worker, name, argument) for name, argument in probes}
+        Path(mark).unlink(missing_ok=True)
+        return report
 
 
 def _outcome(worker: Worker, name: str, argument: Wire) -> str:

@@ -251,7 +251,7 @@ def solve(xs):
     ),
     Attack(
         "send_descriptors",
-        "sendmsg is refused, so no descriptor can travel to the host, and none can come.",
+        "sendmsg is refused, so no descriptor can travel to the host. The socket object then closes the channel.",
         _probe("""
             import array, socket
             def attack():
@@ -259,7 +259,7 @@ def solve(xs):
                 channel.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0]))])
                 return True
         """),
-        ("wrong_answer", "killed"),
+        ("no_answer",),
     ),
     Attack(
         "foreign_limits",
