@@ -44,11 +44,12 @@ class Sitting:
 
     def obituary(self, ended: Exit) -> TestResult:
         """The result for a process that ended by itself before its answers were complete."""
-        if ended.signal is None:
-            self.suspicions.add("exit_without_answer")
-            return TestResult(Status.NO_ANSWER, f"it ended early, with exit code {ended.code}")
         if ended.signal == signal.SIGKILL and ended.cpu_s >= self.limits.cpu_s - 0.1:
             return TestResult(Status.TIME_LIMIT, f"more than {self.limits.cpu_s:g} s of processor time")
+        if ended.signal is None or ended.signal == signal.SIGKILL:  # the host kills what has closed its channel
+            self.suspicions.add("exit_without_answer")
+            code = "" if ended.code is None else f", with exit code {ended.code}"
+            return TestResult(Status.NO_ANSWER, f"it ended early{code}")
         if ended.signal == signal.SIGSYS:
             self.suspicions.add("forbidden_call")
         return TestResult(Status.KILLED, f"ended by {signal.Signals(ended.signal).name}")

@@ -59,7 +59,7 @@ ATTACKS = (
         "hang_up",
         "The end of the channel ends the program: the host kills it at once instead of waiting.",
         "import os, time\ndef solve(xs):\n    os.close(3)\n    time.sleep(100)",
-        ("killed", "no_answer"),
+        ("no_answer",),
     ),
     Attack(
         "lie_about_the_length",
@@ -259,7 +259,7 @@ def solve(xs):
                 channel.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0]))])
                 return True
         """),
-        ("no_answer",),
+        ("no_answer", "killed"),
     ),
     Attack(
         "foreign_limits",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from attacks import ATTACKS, Attack
+
 from peripatos.envs.sandbox import Judge, Limits
 
 TESTS = [(([1, 2, 3, 4],), 20), (([10],), 100), (([123456, 2],), 15241383940)]

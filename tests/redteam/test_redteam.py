@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peripatos.envs.sandbox import Judge, Limits, Verdict
 from planted_secrets import CANARY, SECRET
+
+from peripatos.envs.sandbox import Judge, Limits, Verdict
 
 PROGRAMS = Path(__file__).parent / "programs"
 # The one program that looks for what another planted must come after it.

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from peripatos.envs.sandbox import Judge, Limits, SandboxUnavailable
 from peripatos.envs.sandbox.launch import UNSAFE_VARIABLE
 

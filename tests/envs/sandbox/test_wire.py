@@ -10,6 +10,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from peripatos.envs.sandbox.compare import same, same_output, show, untuple
 from peripatos.envs.sandbox.inside.codec import Unsupported, decode, encode, frame, loads
 
