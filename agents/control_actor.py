@@ -29,8 +29,8 @@ from ..envs.vocabulary import Collection, Episode
 from ..envs.world_batch import StepResult, WorldBatch, action_layout, make_world_batch
 from .columns import Columns
 from .ledger import Ledger
-from .mlp import torch_threads
 from .simple import Behaviour
+from .threads import torch_threads
 
 _WORLDS_AT_ONCE = 128  # when evaluating
 _LONGEST = 100_000  # steps of an episode in a world that has no limit of its own

@@ -17,6 +17,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from . import headless  # noqa: F401
+
+# isort: split
 import mujoco
 import mujoco.batch
 import numpy as np
@@ -63,15 +66,15 @@ class MujocoBatch:
         if not len(ids):
             return np.zeros((0, self.task.observation_size), np.float32)
         chance = np.stack([stream.random(self.task.chance) for stream in streams])
-        fields = self.task.randomize(self.model, chance)
+        fields, in_order = self.task.randomize(self.model, chance), np.sort(ids)  # the pool wants sorted numbers
         for name, values in fields.items():
             self._batch.expand(name)[ids] = values
         if fields:
-            self._batch.set_const(ids)
-        self._batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
+            self._batch.set_const(in_order)
+        self._batch.reset(in_order, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
         self._batch.warning[ids] = 0
         self._qpos[ids], self._qvel[ids] = self.task.sample_initial_state(self.model, chance)
-        self._batch.forward(ids)
+        self._batch.forward(in_order)
         self._chance[ids], self._previous[ids], self._age[ids] = chance, 0.0, 0
         return self.task.observe(self._state(ids)).astype(np.float32)
 
@@ -85,7 +88,7 @@ class MujocoBatch:
         self._ctrl[ids] = control
         failure: dict[int, str] = {}
         try:
-            self._batch.step(ids, self.task.frame_skip)
+            self._batch.step(np.sort(ids), self.task.frame_skip)
         except mujoco.batch.SimulationError as error:
             failure = {int(i): f"MuJoCo raised: {self._batch.error(int(i))}" for i in error.ids}
         state = self._state(ids)

@@ -15,8 +15,6 @@ Left out: tasks that read anything but qpos, qvel and sensordata (add a sensor t
 
 from __future__ import annotations
 
-import os
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,9 +22,9 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-    os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported; without a display only this renders
+from . import headless  # noqa: F401
 
+# isort: split
 import gymnasium as gym
 import mujoco
 import numpy as np
@@ -138,12 +136,14 @@ class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
     `info` holds `reward_terms` and `metrics`. `WorldFailure` is raised where the simulation diverges.
     """
 
+    metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 40}  # noqa: RUF012
+
     def __init__(self, task: MujocoTask, render_mode: str | None = None) -> None:
         self.task = task
         self.model = task.load_model()
         self.data = mujoco.MjData(self.model)
         seconds = task.frame_skip * self.model.opt.timestep
-        self.metadata = {"render_modes": ["human", "rgb_array"], "render_fps": round(1.0 / seconds)}
+        self.metadata = {**self.metadata, "render_fps": round(1.0 / seconds)}
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise UserError(f"render_mode {render_mode!r}: allowed are 'human' and 'rgb_array'")
         self.render_mode = render_mode

@@ -18,6 +18,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from . import headless  # noqa: F401
+
+# isort: split
 import mujoco
 import numpy as np
 

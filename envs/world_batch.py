@@ -128,7 +128,8 @@ def action_layout(space: Box | Discrete) -> tuple[tuple[int, ...], np.dtype]:
 
 def flatten_box(space: Box, dtype: type | None = None) -> Box:
     """`space` as a vector, in its own type unless `dtype` says another."""
-    return Box(space.low.ravel(), space.high.ravel(), dtype=dtype or space.dtype.type)
+    kind = dtype or space.dtype.type
+    return Box(space.low.ravel().astype(kind), space.high.ravel().astype(kind), dtype=kind)
 
 
 class ListOfWorlds:

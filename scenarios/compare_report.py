@@ -113,6 +113,7 @@ def draw_curves(outcomes: Sequence[Outcome], path: Path) -> None:
     """A panel for each scenario, a line for each method: the mean over seeds, with its bootstrap band."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
     tasks = list(dict.fromkeys(outcome.job.task for outcome in outcomes))
     figure = Figure(figsize=(5.2 * len(tasks), 3.8), layout="constrained")
@@ -131,9 +132,11 @@ def draw_curves(outcomes: Sequence[Outcome], path: Path) -> None:
                 axes.fill_between(grid, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
         axes.set_title(task, fontsize="medium")
         axes.set_xlabel("steps of the world")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_ylabel("held-out score")
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize="small")
+        if axes.lines:
+            axes.legend(frameon=False, fontsize="small")
     figure.savefig(path, dpi=130)
 
 

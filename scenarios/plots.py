@@ -22,6 +22,7 @@ def draw_learning_curve(run: RunDirectory) -> Path | None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
     metrics, evaluations = read_rows(run.metrics), read_rows(run.evaluations)
     panels = [("return", "reward/mean", "return_mean", "return_low", "return_high")]
@@ -43,6 +44,7 @@ def draw_learning_curve(run: RunDirectory) -> Path | None:
         for edge in _stage_ends(metrics):
             axes.axvline(edge, color="0.7", linestyle=":", linewidth=1)
         axes.set_xlabel("steps of the world")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_ylabel(label)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize="small")

@@ -26,7 +26,7 @@ from . import build
 from .checkpoint import last_good, read_progress
 from .display import Display
 from .progress import Progress
-from .run_directory import RunDirectory, RunFailed
+from .run_directory import RunDirectory, RunFailed, disk_errors
 from .stage import Interrupted, StageRun
 
 
@@ -121,7 +121,8 @@ class Runner:
     def _draw(self) -> None:
         from .plots import draw_learning_curve
 
-        path = draw_learning_curve(self.run)
+        with disk_errors(self.run.path):
+            path = draw_learning_curve(self.run)
         if path:
             self.display.say(f"learning curve: {path}")
 
