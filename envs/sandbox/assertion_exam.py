@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .frames import Deadline, Hangup, Malformed
 from .inside.codec import Wire
 from .sitting import Sitting, hint
 from .verdicts import Status, TestResult
-from .worker import Deadline, Hangup, Malformed, Process, WorkerDied
+from .worker import Process, WorkerDied
 
 
 class _Failed(Exception):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .compare import same, show, untuple
+from .frames import Deadline, Hangup, Malformed
 from .inside.codec import Wire
 from .sitting import Sitting, hint
 from .verdicts import Status, TestResult
-from .worker import Deadline, Hangup, Malformed
 
 
 @dataclass(frozen=True)

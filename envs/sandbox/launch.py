@@ -15,6 +15,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -162,9 +163,10 @@ def _bubblewrap(program: str, python: Interpreter) -> list[str]:
     ]  # fmt: skip
 
 
-def _payload(tier: Tier, limits: Limits, python: Interpreter) -> bytes:
+def _options(tier: Tier, limits: Limits, python: Interpreter) -> dict[str, object]:
+    """What the fork server is told; see its `Confinement`."""
     uid, gid = identity()
-    options = {
+    return {
         "namespaces": tier is BUBBLEWRAP,
         "landlock": tier is LANDLOCK,
         "filters": tier.isolated,
@@ -174,9 +176,6 @@ def _payload(tier: Tier, limits: Limits, python: Interpreter) -> bytes:
         "rlimits": rlimits(limits),
         "readable": ["/usr/lib", "/lib", "/lib64", "/usr/lib64", python.library],
     }
-    folder = resources.files(inside)
-    sources = [(name, (folder / f"{name}.py").read_text(encoding="utf-8")) for name in _MODULES]
-    return json.dumps({"sources": sources, "options": options}).encode()
 
 
 def rlimits(limits: Limits) -> dict[str, int]:
@@ -201,16 +200,35 @@ def start(tier: Tier, limits: Limits) -> tuple[subprocess.Popen[bytes], socket.s
     Raises SandboxUnavailable when there is no bubblewrap or no interpreter to run.
     """
     python = interpreter()
-    prefix: list[str] = []
-    if tier is BUBBLEWRAP:
-        program = shutil.which("bwrap")
-        if program is None:
-            raise SandboxUnavailable("bubblewrap is not installed (on Debian and Ubuntu: apt-get install bubblewrap)")
-        prefix = _bubblewrap(program, python)
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    prefix = _bubblewrap(find_bubblewrap(), python) if tier is BUBBLEWRAP else []
+    return run_inside(prefix, python, _MODULES, _options(tier, limits, python), socket.SOCK_SEQPACKET)
+
+
+def find_bubblewrap() -> str:
+    """The path of bwrap. Raises SandboxUnavailable."""
+    program = shutil.which("bwrap")
+    if program is None:
+        raise SandboxUnavailable("bubblewrap is not installed (on Debian and Ubuntu: apt-get install bubblewrap)")
+    return program
+
+
+def run_inside(
+    prefix: list[str],
+    python: Interpreter,
+    modules: Sequence[str],
+    options: Mapping[str, object],
+    kind: socket.SocketKind,
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Run `main(options)` of the last of our inside modules behind the command `prefix`.
+
+    Returns its process and the host's end of a socket, whose other end is its descriptor 3.
+    """
+    folder = resources.files(inside)
+    sources = [(name, (folder / f"{name}.py").read_text(encoding="utf-8")) for name in modules]
+    ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
     payload = os.memfd_create("payload")
     try:
-        os.write(payload, _payload(tier, limits, python))
+        os.write(payload, json.dumps({"sources": sources, "options": options}).encode())
         bootstrap = _BOOTSTRAP.format(payload=payload, control=theirs.fileno())
         process = subprocess.Popen(
             [*prefix, python.path, "-s", "-S", "-B", "-X", "utf8", "-c", bootstrap],
@@ -230,6 +248,30 @@ def start(tier: Tier, limits: Limits) -> tuple[subprocess.Popen[bytes], socket.s
         os.close(payload)
         theirs.close()
     return process, ours
+
+
+def session_prefix(python: Interpreter, workspace_mb: int) -> list[str]:
+    """The command that a session runs behind: programs may be started there, and the workspace has a quota."""
+    devices = [
+        part
+        for name in ("null", "zero", "full", "random", "urandom")
+        for part in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")
+    ]
+    size = str(workspace_mb << 20)
+    folders = [part for name in ("/usr/bin", "/usr/share") for part in ("--ro-bind", name, name)]
+    for folder in ("/bin", "/sbin"):
+        if Path(folder).is_symlink():
+            folders += ["--symlink", str(Path(folder).readlink()), folder]
+        elif Path(folder).is_dir():
+            folders += ["--ro-bind", folder, folder]
+    return [
+        find_bubblewrap(), "--unshare-all", "--unshare-user", "--as-pid-1", "--new-session", "--clearenv",
+        *folders, *_view(python), "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
+        "--proc", "/proc", "--tmpfs", "/dev", *devices, "--remount-ro", "/dev",
+        "--size", size, "--tmpfs", "/tmp", "--size", size, "--tmpfs", "/workspace", "--remount-ro", "/",
+        "--chdir", "/workspace", "--setenv", "HOME", "/workspace", "--setenv", "PATH", "/usr/bin:/bin",
+        "--setenv", "LANG", "C.UTF-8", "--",
+    ]  # fmt: skip
 
 
 assert CONTROL == 3, "the bootstrap text says 3"

@@ -14,9 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from .frames import Deadline, Hangup, Malformed
 from .inside.codec import Wire
 from .launch import BUBBLEWRAP, Tier
-from .worker import Deadline, Hangup, Malformed, Worker, WorkerDied
+from .worker import Worker, WorkerDied
 
 _PROGRAM = """
 import ctypes, os, signal, socket

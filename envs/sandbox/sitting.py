@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass, field
 
+from .frames import Deadline, Malformed
 from .inside.codec import Wire
 from .verdicts import Limits, Status, TestResult
-from .worker import Deadline, Exit, Malformed, Process, Worker
+from .worker import Exit, Process, Worker
 
 _HINTS = frozenset(
     {

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .compare import same_output
+from .frames import Deadline, Hangup, Malformed
 from .inside.codec import Wire
 from .sitting import Sitting, hint
 from .verdicts import Status, TestResult
-from .worker import Deadline, Hangup, Malformed, Process
+from .worker import Process
 
 
 class _TooMuch(Exception):

@@ -15,7 +15,8 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from .inside.codec import MAX_FRAME, Wire, frame, loads
+from .frames import Frames
+from .inside.codec import Wire
 from .inside.forkserver import READY
 from .launch import Tier, start
 from .verdicts import Limits, SandboxUnavailable
@@ -25,18 +26,6 @@ GRACE_S = 3.0  # how long a fork server may take over what needs no more than mi
 
 class WorkerDied(RuntimeError):
     """The sandbox failed through no fault of the program's: worth one more try elsewhere."""
-
-
-class Deadline(Exception):
-    """The program's time is over."""
-
-
-class Malformed(Exception):
-    """The program wrote something to its channel that is no frame, or too much of it."""
-
-
-class Hangup(Exception):
-    """The program closed its channel, as it does by ending."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +38,12 @@ class Exit:
     memory_kb: int
 
 
-class Process:
-    """One confined process, waiting for its one job."""
+class Process(Frames):
+    """One confined process, waiting for its one job, and the channel to it."""
 
     def __init__(self, worker: Worker, number: int, channel: socket.socket, handle: int) -> None:
-        self._worker, self.number = worker, number
-        self.channel, self.handle = channel, handle
-        self._buffer = bytearray()
+        super().__init__(channel)
+        self._worker, self.number, self.handle = worker, number, handle
         self._exit: Exit | None = None
 
     def begin(self, job: Wire, deadline: float, descriptors: tuple[int, ...] = ()) -> None:
@@ -69,52 +57,6 @@ class Process:
             self.send(job, deadline)
         except OSError as error:
             raise WorkerDied(f"a confined process did not take its job: {error}") from error
-
-    def send(self, wire: Wire, deadline: float) -> None:
-        """Write one frame. Deadline if it is not read in time; OSError if the process is gone."""
-        self.channel.settimeout(_left(deadline))
-        try:
-            self.channel.sendall(frame(wire))
-        except TimeoutError:
-            raise Deadline from None
-
-    def receive(self, deadline: float) -> dict[str, Wire]:
-        """Read one frame, which must be an object. Raises Deadline, Malformed or Hangup."""
-        while True:
-            message = self._pop()
-            if message is not None:
-                return message
-            self.channel.settimeout(_left(deadline))
-            try:
-                self.take(self.channel.recv(1 << 16))
-            except TimeoutError:
-                raise Deadline from None
-            except ConnectionError:
-                raise Hangup from None
-
-    def take(self, data: bytes) -> None:
-        """Note bytes that arrived on the channel; none means the end, where a rest is malformed."""
-        if not data:
-            raise Malformed("an unfinished frame") if self._buffer else Hangup()
-        self._buffer += data
-
-    def _pop(self) -> dict[str, Wire] | None:
-        if len(self._buffer) < 4:
-            return None
-        (length,) = struct.unpack_from("!I", self._buffer)
-        if length > MAX_FRAME:
-            raise Malformed(f"a frame of {length} bytes")
-        if len(self._buffer) < 4 + length:
-            return None
-        body = bytes(self._buffer[4 : 4 + length])
-        del self._buffer[: 4 + length]
-        try:
-            message = loads(body)
-        except ValueError as error:
-            raise Malformed(f"a frame that is not JSON: {error}") from None
-        if not isinstance(message, dict):
-            raise Malformed("a frame that is no object")
-        return message
 
     def kill(self) -> None:
         """End the process and all it started; harmless if it has ended."""
@@ -136,13 +78,6 @@ class Process:
         if self.handle >= 0:
             os.close(self.handle)
             self.handle = -1
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise Deadline
-    return left
 
 
 class Worker:
