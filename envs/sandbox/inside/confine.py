@@ -101,6 +101,11 @@ def die_with_parent() -> None:
     _check(_libc.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "pdeathsig")
 
 
+def hide_memory() -> None:
+    """Close this process's memory to others of the same user, in /proc too."""
+    _check(_libc.prctl(_SET_DUMPABLE, 0, 0, 0, 0), "dumpable")
+
+
 def limit(limits: Mapping[str, int]) -> None:
     """Hard limits by name (`{"AS": bytes}` for RLIMIT_AS); they can be lowered and never raised again."""
     for name, value in limits.items():

@@ -22,6 +22,8 @@ _CLONE_NEW = 0x7E020080  # every namespace flag, CLONE_NEWTIME included
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # isatty, window size, FIONREAD, blocking, close-on-exec
 _SET_NAME, _GET_NAME = 15, 16
 
+_SESSION_MAY = ("execve", "execveat", "setuid", "setgid", "setgroups", "setresuid", "setresgid")
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Instruction = bytes
@@ -102,6 +104,19 @@ def program_filter(*, signals: bool) -> bytes:
             program += _on(numbers[name], [_answer(_KILL)])
     if not signals:
         for name in ("kill", "tkill", "tgkill"):
+            program += _on(numbers[name], [_answer(_ERRNO | errno.EPERM)])
+    return b"".join([*program, _answer(_ALLOW)])
+
+
+def session_filter() -> bytes:
+    """For an agent's session, which may start programs: everything but new namespaces and what is hostile."""
+    numbers, architecture = calls.machine()
+    program = _preamble(architecture)
+    refuse = [_argument(0), _op(_JUMP_SET, _CLONE_NEW, 0, 1), _answer(_ERRNO | errno.EPERM), _answer(_ALLOW)]
+    program += _on(numbers["clone"], refuse)
+    program += _on(numbers["clone3"], [_answer(_ERRNO | errno.ENOSYS)])
+    for name in calls.HOSTILE:
+        if name in numbers and name not in _SESSION_MAY:
             program += _on(numbers[name], [_answer(_ERRNO | errno.EPERM)])
     return b"".join([*program, _answer(_ALLOW)])
 
