@@ -84,7 +84,6 @@ class Session:
             "rlimits": {
                 "AS": self.limits.memory_mb << 20,
                 "NPROC": self.limits.processes,
-                "FSIZE": self.limits.workspace_mb << 20,
                 "NOFILE": 256,
                 "CORE": 0,
             },

@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import time
 from collections.abc import Mapping
@@ -106,6 +107,8 @@ class Supervisor:
         theirs.close()
         os.close(writing)
         os.set_blocking(reading, False)
+        # A cell may write half a frame to its channel: waiting for the rest has to end.
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 1, 0))
         self._kernel = (pid, ours, reading)
         return self._kernel
 

@@ -9,6 +9,7 @@ import ast
 import linecache
 import os
 import signal
+import site
 import sys
 import traceback
 from types import CodeType
@@ -51,6 +52,7 @@ def serve(channel: int, output: int) -> None:
     os.dup2(output, 2)
     os.dup2(channel, 3)
     os.closerange(4, 4096)
+    site.setquit()  # exit() is defined by a full start of the interpreter only
     frames = Channel(3)
     scope: dict[str, object] = {"__name__": "__main__", "__builtins__": __builtins__}
     number, own = 0, os.getpid()
