@@ -21,7 +21,7 @@ from .inside.forkserver import READY
 from .launch import Tier, start
 from .verdicts import Limits, SandboxUnavailable
 
-GRACE_S = 3.0  # how long a fork server may take over what needs no more than milliseconds
+GRACE_S = 10.0  # how long a fork server may take over what needs no more than milliseconds
 
 
 class WorkerDied(RuntimeError):

@@ -262,6 +262,17 @@ def solve(xs):
         ("no_answer", "killed"),
     ),
     Attack(
+        "urgent_data",
+        "The filter reads the flags of sendto: urgent data on local sockets has been a way into the kernel.",
+        _probe("""
+            import socket
+            def attack():
+                a, b = socket.socketpair()
+                return a.send(b"x", socket.MSG_OOB)
+        """),
+        ("wrong_answer",),
+    ),
+    Attack(
         "foreign_limits",
         "prlimit works on oneself only.",
         _probe("""

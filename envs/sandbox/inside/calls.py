@@ -66,22 +66,20 @@ writev 20 66"""
 _MACHINES = {"x86_64": (1, 0xC000003E), "aarch64": (2, 0xC00000B7)}
 
 _ALLOWED = """
-    access alarm arch_prctl brk chdir chmod clock_getres clock_gettime clock_nanosleep close close_range
-    copy_file_range creat dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2
-    epoll_wait eventfd eventfd2 exit exit_group faccessat faccessat2 fadvise64 fallocate fchdir fchmod
-    fchmodat fcntl fdatasync flock fstat fstatfs fsync ftruncate futex futex_waitv futimesat get_robust_list
-    getcpu getcwd getdents getdents64 getegid geteuid getgid getgroups getitimer getpeername getpgid getpgrp
-    getpid getppid getpriority getrandom getresgid getresuid getrlimit getrusage getsid getsockname
-    getsockopt gettid gettimeofday getuid kill link linkat lseek lstat madvise membarrier mincore mkdir
-    mkdirat mmap mprotect mremap msync munmap nanosleep newfstatat open openat openat2 pause pipe pipe2 poll
-    ppoll pread64 preadv preadv2 pselect6 pwrite64 pwritev pwritev2 read readlink readlinkat readv recvfrom
-    rename renameat renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask
-    rt_sigreturn rt_sigsuspend rt_sigtimedwait sched_get_priority_max sched_get_priority_min
-    sched_getaffinity sched_getparam sched_getscheduler sched_yield select sendfile sendto set_robust_list
-    set_tid_address setitimer setrlimit shutdown sigaltstack splice stat statfs statx symlink symlinkat
-    sync_file_range sysinfo tee tgkill time timer_create timer_delete timer_getoverrun timer_gettime
-    timer_settime timerfd_create timerfd_gettime timerfd_settime times tkill truncate umask uname unlink
-    unlinkat utime utimensat utimes wait4 waitid write writev"""
+    access alarm arch_prctl brk chdir chmod clock_getres clock_gettime clock_nanosleep close close_range creat dup
+    dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2 epoll_wait eventfd eventfd2 exit
+    exit_group faccessat faccessat2 fadvise64 fallocate fchdir fchmod fchmodat fcntl fdatasync flock fstat fstatfs
+    fsync ftruncate futex futimesat get_robust_list getcpu getcwd getdents getdents64 getegid geteuid getgid
+    getgroups getitimer getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid getresuid
+    getrlimit getrusage getsid getsockname getsockopt gettid gettimeofday getuid kill link linkat lseek lstat
+    madvise membarrier mkdir mkdirat mmap mprotect mremap msync munmap nanosleep newfstatat open openat openat2
+    pause pipe pipe2 poll ppoll pread64 preadv preadv2 pselect6 pwrite64 pwritev pwritev2 read readlink readlinkat
+    readv rename renameat renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask
+    rt_sigreturn rt_sigsuspend rt_sigtimedwait sched_get_priority_max sched_get_priority_min sched_getaffinity
+    sched_getparam sched_getscheduler sched_yield select sendfile set_robust_list set_tid_address setitimer
+    setrlimit shutdown sigaltstack stat statfs statx symlink symlinkat sysinfo tgkill time times tkill truncate
+    umask uname unlink unlinkat utime utimensat utimes wait4 waitid write writev
+"""
 
 _HOSTILE = """
     acct add_key adjtimex bpf capset chroot clock_adjtime clock_settime delete_module execve execveat
