@@ -373,7 +373,7 @@ def _leaks_nothing(rounds: int, count: int) -> None:
         gc.collect()
         held, memory = len(_listing("/proc/self/fd")), _resident_kb(_children() - own)
         rates += [_judge_many(judge, count) for _ in range(rounds - 1)]
-        assert len(_listing("/proc/self/fd")) <= held + 4  # a spare process may be on its way
+        assert len(_listing("/proc/self/fd")) <= held + 8  # spare processes may be on their way
         assert _resident_kb(_children() - own) < memory + 20_000
         assert len(_children() - own) == 2
     assert len(_listing("/proc/self/fd")) == descriptors
