@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..agents.protocols import Policy
-from ..agents.threads import torch_threads
+from ..agents.threads import fitting_threads, torch_threads
 from ..envs.seeding import stream
 from ..envs.vocabulary import Batch
 from .aggregate import reduce
@@ -96,7 +95,7 @@ class Learner:
             raise StaleBatch(f"version {batch.version} acted, but version {self.version} is learning")
         if self.settings.schedule == "linear":
             self.lr = self.settings.lr * max(0.0, 1.0 - progress)
-        with torch_threads(1) if self.policy.memoryless else nullcontext():
+        with torch_threads(fitting_threads(self.policy.module())):
             metrics = self._update(batch)
         self.version += 1
         return metrics

@@ -6,21 +6,14 @@ Observation (5): position of the cart, cos θ, sin θ, velocity of the cart, ang
 in [−1, 1] × 10 N. Nothing terminates an episode.
 """
 
-# pyright: reportAttributeAccessIssue=false
-# (mujoco's compiled modules carry no type information)
-
 from __future__ import annotations
 
 from pathlib import Path
 
-from . import headless  # noqa: F401
-
-# isort: split
-import mujoco
 import numpy as np
 
 from .mujoco_batch import MujocoVectorEnv
-from .mujoco_task import MujocoTask, MujocoWorld, State
+from .mujoco_task import Model, MujocoTask, MujocoWorld, State
 
 
 class SwingupTask(MujocoTask):
@@ -46,7 +39,7 @@ class SwingupTask(MujocoTask):
         """Never."""
         return np.zeros(len(state.qpos), bool)
 
-    def sample_initial_state(self, model: mujoco.MjModel, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def sample_initial_state(self, model: Model, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Hanging, within 0.1 rad, somewhere in the middle metre."""
         offset = np.stack([chance[:, 0] - 0.5, np.pi + 0.2 * (chance[:, 1] - 0.5)], axis=1)
         return offset, np.zeros((len(chance), model.nv))

@@ -48,6 +48,11 @@ class MujocoBatch:
         self.observation_space = observation_space(task)
         self.action_space: Box | Discrete = action_space(self.model)
         self._batch = mujoco.batch.Batch(self.model, n, min(threads or cores, cores))
+        # Episodes begin on the caller's thread: a few of them are less work than waking the pool for them.
+        self._starter = mujoco.batch.Batch(self.model, n, 1)
+        self._starter.bind("sensordata")
+        self._starter.reset(stage=mujoco.mjtStage.mjSTAGE_NONE.value)
+        self._blank = self._starter.state[0].copy()
         self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
         self._sensordata, self._ctrl = self._batch.bind("sensordata"), self._batch.bind("ctrl")
         self._previous = np.zeros((n, self.model.nu), np.float32)
@@ -67,16 +72,18 @@ class MujocoBatch:
             return np.zeros((0, self.task.observation_size), np.float32)
         chance = np.stack([stream.random(self.task.chance) for stream in streams])
         fields, in_order = self.task.randomize(self.model, chance), np.sort(ids)  # the pool wants sorted numbers
-        for name, values in fields.items():
-            self._batch.expand(name)[ids] = values
-        if fields:
-            self._batch.set_const(in_order)
-        self._batch.reset(in_order, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
+        for pool in (self._batch, self._starter) if fields else ():
+            for name, values in fields.items():
+                pool.expand(name)[ids] = values
+            pool.set_const(in_order)
+        starter = self._starter
+        starter.state[ids] = self._blank  # what mj_resetData leaves, clock and warm start included
+        starter.qpos[ids], starter.qvel[ids] = self.task.sample_initial_state(self.model, chance)
+        starter.forward(in_order)
+        self._batch.state[ids] = starter.state[ids]
         self._batch.warning[ids] = 0
-        self._qpos[ids], self._qvel[ids] = self.task.sample_initial_state(self.model, chance)
-        self._batch.forward(in_order)
         self._chance[ids], self._previous[ids], self._age[ids] = chance, 0.0, 0
-        return self.task.observe(self._state(ids)).astype(np.float32)
+        return self.task.observe(self._fresh(ids)).astype(np.float32)
 
     def step(self, ids: np.ndarray, action: np.ndarray) -> StepResult:
         """As `WorldBatch.step`. A simulation that diverges, or in which MuJoCo raises, fails alone."""
@@ -107,9 +114,9 @@ class MujocoBatch:
             terminated[failed], truncated[failed] = False, False
         return StepResult(observation, reward, terminated, truncated, terms, self.task.metrics(state), None, failure)
 
-    def metrics(self) -> dict[str, np.ndarray]:
-        """What the task reports of the present state of every world."""
-        return self.task.metrics(self._state(np.arange(self.n)))
+    def first_metrics(self) -> dict[str, np.ndarray]:
+        """What the task reported of every world when its episode began."""
+        return self.task.metrics(self._fresh(np.arange(self.n)))
 
     def render(self, i: int) -> np.ndarray:
         """A picture [480, 640, 3] uint8 of simulation `i`."""
@@ -124,6 +131,11 @@ class MujocoBatch:
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
+
+    def _fresh(self, ids: np.ndarray) -> State:
+        """Copies of the rows `ids` as they were when their episodes began."""
+        starter = self._starter
+        return State(starter.qpos[ids], starter.qvel[ids], starter.sensordata[ids])
 
     def _state(self, ids: np.ndarray) -> State:
         """Copies of the rows `ids`."""
@@ -213,7 +225,7 @@ class MujocoVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def _metrics(self, mask: np.ndarray, known: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """What the worlds in `mask` report after their reset, beside what is `known` of the others."""
-        fresh = self.worlds.metrics()
+        fresh = self.worlds.first_metrics()
         merged = {name: np.where(mask, values, known.get(name, 0.0)) for name, values in fresh.items()}
         told = mask if not known else np.ones(self.num_envs, bool)
         return _masked({"metrics": merged}, told)
@@ -223,9 +235,12 @@ class MujocoVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
 
 def _masked(values: Mapping[str, Any], mask: np.ndarray) -> dict[str, Any]:
-    """Gymnasium's form of `info` for many worlds: each array beside the mask of the worlds that report it."""
-    out: dict[str, Any] = {}
+    """Gymnasium's form of `info` for many worlds: each array, zero where nothing is reported, beside its mask."""
+    every, out = bool(mask.all()), dict[str, Any]()
     for name, value in values.items():
-        out[name] = _masked(value, mask) if isinstance(value, Mapping) else np.where(mask, value, np.zeros_like(value))
-        out[f"_{name}"] = mask.copy()
+        if isinstance(value, Mapping):
+            out[name] = _masked(value, mask)
+        else:
+            out[name] = value if every else np.where(mask, value, np.zeros((), value.dtype))
+        out[f"_{name}"] = mask
     return out

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import headless  # noqa: F401
 
@@ -45,6 +45,9 @@ DIVERGED = [
         mujoco.mjtWarning.mjWARN_BADQACC,
     )
 ]
+
+
+Model: TypeAlias = mujoco.MjModel  # by this name tasks are told about the physics, without importing it
 
 
 @dataclass(frozen=True)
@@ -78,17 +81,17 @@ class MujocoTask(ABC):
         """Where the episode is over [n] bool."""
 
     @abstractmethod
-    def sample_initial_state(self, model: mujoco.MjModel, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def sample_initial_state(self, model: Model, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`qpos` [n, nq] and `qvel` [n, nv] of new episodes, as a function of `chance` [n, self.chance]."""
 
     def metrics(self, state: State) -> dict[str, np.ndarray]:
         """Numbers to report that are no reward [n]."""
         return {}
 
-    def configure(self, model: mujoco.MjModel) -> None:  # noqa: B027 (most tasks have nothing to change)
+    def configure(self, model: Model) -> None:  # noqa: B027 (most tasks have nothing to change)
         """Change the compiled model, once."""
 
-    def randomize(self, model: mujoco.MjModel, chance: np.ndarray) -> dict[str, np.ndarray]:
+    def randomize(self, model: Model, chance: np.ndarray) -> dict[str, np.ndarray]:
         """Fields of the model that differ between episodes, [n, …] each; always the same names."""
         return {}
 
@@ -96,10 +99,10 @@ class MujocoTask(ABC):
         """What is added to `qvel` [n, nv] before the step number `age` [n] of each episode; None: never anything."""
         return None
 
-    def load_model(self) -> mujoco.MjModel:
+    def load_model(self) -> Model:
         """The compiled model. `UserError` where the MJCF is malformed or the task lies about its sizes."""
         try:
-            model = mujoco.MjModel.from_xml_path(str(self.mjcf))
+            model = Model.from_xml_path(str(self.mjcf))
         except ValueError as error:
             raise UserError(f"{self.mjcf.name} is no valid MJCF: {error}") from error
         self.configure(model)
@@ -112,7 +115,7 @@ class MujocoTask(ABC):
         return model
 
 
-def action_space(model: mujoco.MjModel) -> Box:
+def action_space(model: Model) -> Box:
     """Controls within their ranges; ±1 where an actuator has none."""
     limited = model.actuator_ctrllimited.astype(bool)
     low = np.where(limited, model.actuator_ctrlrange[:, 0], -1.0).astype(np.float32)
@@ -231,7 +234,7 @@ class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
         return State(self.data.qpos[None], self.data.qvel[None], self.data.sensordata[None])
 
 
-def make_renderer(model: mujoco.MjModel) -> mujoco.Renderer:
+def make_renderer(model: Model) -> mujoco.Renderer:
     """Something that draws 640 × 480 without a window. `UserError` says what is missing."""
     try:
         return mujoco.Renderer(model, 480, 640)
@@ -242,7 +245,7 @@ def make_renderer(model: mujoco.MjModel) -> mujoco.Renderer:
         ) from error
 
 
-def picture(renderer: mujoco.Renderer, model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
+def picture(renderer: mujoco.Renderer, model: Model, data: mujoco.MjData) -> np.ndarray:
     """What the model's first camera sees, or a free camera where it has none; an array of the caller's own."""
     renderer.update_scene(data, camera=0 if model.ncam else -1)
     return renderer.render().copy()

@@ -11,22 +11,15 @@ Source: mathworks/msra-walking-robot (`robotParametersRL.m`, `walkerResetFcn.m`)
 torso against the world, is kept; `world_damping=False` (WalkerHard) takes it away.
 """
 
-# pyright: reportAttributeAccessIssue=false
-# (mujoco's compiled modules carry no type information)
-
 from __future__ import annotations
 
 from pathlib import Path
 
-from . import headless  # noqa: F401
-
-# isort: split
-import mujoco
 import numpy as np
 
 from .errors import UserError
 from .mujoco_batch import MujocoVectorEnv
-from .mujoco_task import MujocoTask, MujocoWorld, State
+from .mujoco_task import Model, MujocoTask, MujocoWorld, State
 
 _HEIGHT = 0.21  # of the torso's centre at rest, m
 _LINK = 0.1  # thigh and shank, m
@@ -56,7 +49,7 @@ class WalkerTask(MujocoTask):
         self._nominal: dict[str, np.ndarray] = {}
         self.chance = 4
 
-    def configure(self, model: mujoco.MjModel) -> None:
+    def configure(self, model: Model) -> None:
         """Damping of the torso against the world, in N/(m/s) and N·m/(rad/s)."""
         if self._world_damping:
             model.dof_damping[0:3], model.dof_damping[3:6] = 1e-3, 5e-2
@@ -95,7 +88,7 @@ class WalkerTask(MujocoTask):
         turned = np.abs(_roll_pitch_yaw(state.qpos)).max(axis=1) > np.pi / 4
         return (z < 0.1) | (np.abs(y) > 1.0) | turned
 
-    def sample_initial_state(self, model: mujoco.MjModel, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def sample_initial_state(self, model: Model, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Half of the episodes begin at rest with the feet together; the others with one foot up to 5 cm ahead
         and the other as far behind, and half of those moving at up to 5 cm/s."""
         qpos, qvel = np.tile(model.qpos0, (len(chance), 1)), np.zeros((len(chance), model.nv))
@@ -110,7 +103,7 @@ class WalkerTask(MujocoTask):
         """Metres walked along x."""
         return {"distance": state.qpos[:, 0].copy()}
 
-    def randomize(self, model: mujoco.MjModel, chance: np.ndarray) -> dict[str, np.ndarray]:
+    def randomize(self, model: Model, chance: np.ndarray) -> dict[str, np.ndarray]:
         """Masses (with their inertia) and friction, each scaled by its own factor in 1 ± randomization."""
         if self._randomization == 0.0:
             return {}

@@ -20,10 +20,11 @@ from gymnasium.spaces import Box, Discrete
 from ..envs.errors import UserError
 from ..envs.seeding import derive_seed, stream
 from . import build
+from .display import Display
 from .replay import open_agent
 from .schema import MlpAgent, Scenario, ScriptedAgent
 
-GIF_FPS, GIF_WIDTH = 20, 400
+GIF_FPS, GIF_WIDTH = 10, 320
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Shot:
     observation: np.ndarray | None = None
 
 
-def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif: bool) -> list[Path]:
+def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif: bool, display: Display) -> list[Path]:
     """Film one episode of a run's agent; the files written. UserError says why a world cannot be filmed."""
     choose_renderer()
     run, scenario, policy = open_agent(path, checkpoint, device="cpu")
@@ -46,10 +47,11 @@ def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif:
     env = _filmed_world(scenario)
     try:
         act = _behaviour(scenario, policy, env)
-        shots = film_episode(env, act, seed=derive_seed(scenario.seed, "film", seed))
+        shots = film_episode(env, act, seed=derive_seed(scenario.seed, "film", seed), display=display)
         fps = round(env.metadata.get("render_fps") or 30)
     finally:
         env.close()
+        display.close()
     target = out or run.videos / f"{checkpoint}-{seed}.mp4"
     target.parent.mkdir(parents=True, exist_ok=True)
     frames = [caption(shot, number) for number, shot in enumerate(shots, start=1)]
@@ -114,16 +116,20 @@ def _behaviour(scenario: Scenario, policy: Any, env: gymnasium.Env[Any, Any]) ->
     return _ActsAtRandom(space, scenario.seed)
 
 
-def film_episode(env: gymnasium.Env[Any, Any], act: _Acts | _ActsAtRandom, *, seed: int) -> list[Shot]:
+def film_episode(
+    env: gymnasium.Env[Any, Any], act: _Acts | _ActsAtRandom, *, seed: int, display: Display
+) -> list[Shot]:
     """One episode, a shot for each step."""
     observation, _ = env.reset(seed=seed)
-    shots, total = [], 0.0
+    shots: list[Shot] = []
+    total, limit = 0.0, (env.spec.max_episode_steps if env.spec else None) or 1000
     terminated = truncated = False
     while not (terminated or truncated):
         observation, reward, terminated, truncated, info = env.step(act(observation))
         total += float(reward)
         terms = {name: float(value) for name, value in info.get("reward_terms", {}).items()}
         shots.append(Shot(_picture(env), float(reward), total, terms, np.array(observation, copy=True)))
+        display.move("filming", len(shots) / limit, {})
     return shots
 
 

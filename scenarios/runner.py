@@ -21,7 +21,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
+
 from ..agents.protocols import Policy
+from ..agents.threads import fitting_threads
 from . import build
 from .checkpoint import last_good, read_progress
 from .display import Display
@@ -51,6 +54,8 @@ class Runner:
         """
         self.display.say(f"{self.scenario.name}: device {self.device}, {self.run.path}")
         policy = build.make_policy(self.scenario, self.device)
+        if policy is not None:
+            torch.set_num_threads(fitting_threads(policy.module()))
         resumed = self._restore(policy)
         self._started = time.perf_counter() - self.progress.seconds
         try:

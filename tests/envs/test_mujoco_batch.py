@@ -16,6 +16,12 @@ from peripatos.envs.walker import Walker, WalkerTask
 from peripatos.envs.world_batch import make_world_batch
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """MuJoCo writes its warnings to a file in the current directory."""
+    monkeypatch.chdir(tmp_path)
+
+
 def _rollout(task, n, threads, steps=60, seed=0):
     worlds = MujocoBatch(task, n, threads=threads, max_episode_steps=400)
     ids = np.arange(n)

@@ -11,6 +11,12 @@ from peripatos.envs.errors import UserError
 from peripatos.envs.world_batch import ListOfWorlds, checked_action, make_world_batch
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """MuJoCo writes its warnings to a file in the current directory."""
+    monkeypatch.chdir(tmp_path)
+
+
 class Fragile(gym.Env[np.ndarray, np.ndarray]):
     """Observes its step count and its seed's last digit; the action says what goes wrong."""
 

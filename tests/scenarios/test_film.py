@@ -44,7 +44,7 @@ def test_mp4_and_gif_hold_the_frames(tmp_path: Path) -> None:
     seen = [float(frame.mean()) for frame in imageio.mimread(write_mp4(tmp_path / "film.mp4", frames, fps=20))]
     assert seen == pytest.approx([0, 80, 160, 240], abs=6)
     with Image.open(write_gif(tmp_path / "film.gif", frames, fps=20)) as gif:
-        assert (gif.n_frames, gif.size) == (4, (96, 64))
+        assert (gif.n_frames, gif.size) == (2, (96, 64))  # ten frames a second are enough
 
 
 def test_a_conversation_is_not_filmed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
