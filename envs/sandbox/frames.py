@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import struct
 import time
@@ -22,10 +23,14 @@ class Hangup(Exception):
 
 
 class Frames:
-    """A socket that carries frames. The time limit is for a whole exchange, never for each read."""
+    """A socket that carries frames. The time limit is for a whole exchange, never for each read.
 
-    def __init__(self, channel: socket.socket) -> None:
+    With `budget`, that many bytes are read in all, and more is malformed.
+    """
+
+    def __init__(self, channel: socket.socket, budget: float = math.inf) -> None:
         self.channel = channel
+        self._budget = budget
         self._buffer = bytearray()
 
     def send(self, wire: Wire, deadline: float) -> None:
@@ -52,6 +57,9 @@ class Frames:
             if not data:
                 raise Malformed("an unfinished frame") if self._buffer else Hangup()
             self._buffer += data
+            self._budget -= len(data)
+            if self._budget < 0:
+                raise Malformed("too many bytes in all")
 
     def _pop(self) -> dict[str, Wire] | None:
         if len(self._buffer) < 4:

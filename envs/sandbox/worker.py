@@ -21,6 +21,7 @@ from .inside.forkserver import READY
 from .launch import Tier, start
 from .verdicts import Limits, SandboxUnavailable
 
+_MAX_BYTES = 64 << 20  # of frames from one process: parsing them costs the host time
 _STOCK = 2  # processes ready and waiting
 GRACE_S = 10.0  # how long a fork server may take over what needs no more than milliseconds
 
@@ -43,7 +44,7 @@ class Process(Frames):
     """One confined process, waiting for its one job, and the channel to it."""
 
     def __init__(self, worker: Worker, number: int, channel: socket.socket, handle: int) -> None:
-        super().__init__(channel)
+        super().__init__(channel, _MAX_BYTES)
         self._worker, self.number, self.handle = worker, number, handle
         self._exit: Exit | None = None
 

@@ -89,6 +89,37 @@ ATTACKS = (
         "forged_frame",
     ),
     Attack(
+        "deep_json_that_parses",
+        "What the parser still takes is measured level by level before any function walks down into it.",
+        _FORGE + 'frame(\'{"i":0,"v":\' + "[" * 700 + "]" * 700 + "}")\ndef solve(xs): return 0',
+        ("protocol_error",),
+        "forged_frame",
+    ),
+    Attack(
+        "deepest_answer_that_is_allowed",
+        "Comparing and showing walk down an answer; the deepest that is let through does not exhaust the host's stack.",
+        _FORGE + 'frame(\'{"i":0,"v":\' + "[" * 190 + "]" * 190 + "}")\ndef solve(xs): return 0',
+        ("protocol_error", "wrong_answer"),
+    ),
+    Attack(
+        "peer_of_the_channel",
+        "A socket may not be asked for its peer: not for its identity, and not for a handle on it.",
+        _probe("""
+            import socket
+            def attack():
+                channel = socket.socket(fileno=3)
+                try:
+                    for option in (17, 77):
+                        try:
+                            return bool(channel.getsockopt(socket.SOL_SOCKET, option, 12))
+                        except PermissionError:
+                            pass
+                finally:
+                    channel.detach()
+        """),
+        ("wrong_answer",),
+    ),
+    Attack(
         "infinite_json",
         "NaN and Infinity are not JSON and are refused by the parser.",
         _FORGE + 'frame(\'{"i":0,"v":Infinity}\')\ndef solve(xs): return 0',

@@ -71,7 +71,7 @@ _ALLOWED = """
     exit_group faccessat faccessat2 fadvise64 fallocate fchdir fchmod fchmodat fcntl fdatasync flock fstat fstatfs
     fsync ftruncate futex futimesat get_robust_list getcpu getcwd getdents getdents64 getegid geteuid getgid
     getgroups getitimer getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid getresuid
-    getrlimit getrusage getsid getsockname getsockopt gettid gettimeofday getuid kill link linkat lseek lstat
+    getrlimit getrusage getsid getsockname gettid gettimeofday getuid kill link linkat lseek lstat
     madvise membarrier mkdir mkdirat mmap mprotect mremap msync munmap nanosleep newfstatat open openat openat2
     pause pipe pipe2 poll ppoll pread64 preadv preadv2 pselect6 pwrite64 pwritev pwritev2 read readlink readlinkat
     readv rename renameat renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask

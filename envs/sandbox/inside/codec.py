@@ -22,7 +22,8 @@ from typing import Any, Union
 Wire = Union[None, bool, int, float, str, "list[Wire]", "dict[str, Wire]"]
 
 MAX_FRAME = 1 << 20
-MAX_DEPTH = 100
+MAX_DEPTH = 64  # of a value
+_MAX_LEVELS = 200  # of JSON, of which a mapping takes three for each of its own
 _BIG = 1 << 63
 
 
@@ -118,9 +119,19 @@ def _refuse(name: str) -> float:
 def loads(text: bytes) -> Wire:
     """Parse JSON strictly. ValueError on anything malformed, on NaN, on huge decimals and on deep nesting."""
     try:
-        return json.loads(text, parse_constant=_refuse)
+        wire = json.loads(text, parse_constant=_refuse)
     except RecursionError:
         raise ValueError("nested too deep") from None
+    level = [wire]
+    for _ in range(_MAX_LEVELS):
+        level = [child for parent in level if isinstance(parent, (list, dict)) for child in _children(parent)]
+        if not level:
+            return wire
+    raise ValueError("nested too deep")
+
+
+def _children(parent: Any) -> Any:
+    return parent.values() if isinstance(parent, dict) else parent
 
 
 def frame(wire: Wire) -> bytes:

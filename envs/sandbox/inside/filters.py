@@ -80,6 +80,8 @@ def base_filter() -> bytes:
     # No flags but MSG_NOSIGNAL: urgent data on local sockets has been a way into the kernel.
     program += _on(numbers["sendto"], _one_of(3, (0, 0x4000)))
     program += _on(numbers["recvfrom"], _one_of(3, (0,)))
+    # A socket may be asked for its type, its error, its protocol and its domain: never for its peer.
+    program += _on(numbers["getsockopt"], _one_of(2, (3, 4, 38, 39)))
     # With ENOSYS the C library falls back from clone3, whose flags a filter cannot read, to clone.
     program += _on(numbers["clone3"], [_answer(_ERRNO | errno.ENOSYS)])
     for name in calls.HOSTILE:

@@ -163,6 +163,15 @@ def test_colliding_integers_cannot_slow_the_comparison() -> None:
     assert time.perf_counter() - began < 2.0
 
 
+def test_the_deepest_wire_that_is_let_through_can_be_walked() -> None:
+    deepest = loads(b"[" * 200 + b"]" * 200)
+    assert not same(deepest, encode([[1]]))
+    assert untuple(deepest) == deepest
+    assert show(deepest).startswith("[[[")
+    with pytest.raises(ValueError, match="deep"):
+        loads(b"[" * 201 + b"]" * 201)
+
+
 def test_untuple_makes_lists_of_tuples_everywhere() -> None:
     assert untuple(encode([(1, (2,)), {3: (4,)}])) == encode([[1, [2]], {3: [4]}])
 
