@@ -17,7 +17,7 @@ HONEST = "def solve(xs): return sum(x * x for x in xs if x % 2 == 0)"
 
 @pytest.fixture(scope="module")
 def judge() -> Iterator[Judge]:
-    with Judge(workers=1, limits=Limits(wall_s=3, cpu_s=2)) as judge:
+    with Judge(workers=1, limits=Limits(wall_s=1.5, cpu_s=1)) as judge:
         yield judge
 
 

@@ -28,7 +28,7 @@ TESTS = CASES["public"] + CASES["hidden"]
 
 @pytest.fixture(scope="module")
 def judge(planted: None) -> Iterator[Judge]:
-    with Judge(workers=1, limits=Limits(wall_s=1.5, cpu_s=1)) as judge:
+    with Judge(workers=1, limits=Limits(wall_s=1.2, cpu_s=1)) as judge:
         yield judge
 
 

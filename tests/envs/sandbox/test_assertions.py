@@ -11,7 +11,7 @@ from peripatos.envs.sandbox import Judge, Limits
 
 @pytest.fixture(scope="module")
 def judge() -> Iterator[Judge]:
-    with Judge(workers=1, limits=Limits(wall_s=3, cpu_s=2)) as judge:
+    with Judge(workers=1, limits=Limits(wall_s=1.5, cpu_s=1)) as judge:
         yield judge
 
 
