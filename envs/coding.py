@@ -1,0 +1,196 @@
+"""Programming, with a judge that is not fooled: write a program, see the public examples fail, revise.
+
+    r = w_correct · [all hidden tests pass] + w_format · [exactly one code block]
+
+Both are paid once, in the turn that ends the episode. With `partial_credit`, `correct` is the fraction of hidden
+tests passed. An attempt that fails a public example is told which and how, as long as attempts are left; the
+hidden tests are run once, on the last attempt or on the first that satisfies the examples. What the examples show
+is never among the hidden tests, so that learning the examples by heart earns nothing.
+
+A failure of the sandbox is a `WorldFailure`: the episode has no reward, which is not a reward of zero.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from .coding_tasks import FAMILIES, CodingTask, Tests, generate, read_tasks
+from .conversation import ConversationEnv, Opening, Outcome, Split
+from .errors import UserError, unknown
+from .sandbox import Judge, Limits, Status, TestResult, Verdict
+from .vocabulary import Reply, WorldFailure
+
+MAX_REPLY = 65_536  # characters; a longer reply holds no program
+_FENCE = "```"
+_WANTED = "Answer with the whole program in one block that begins with ```python and ends with ```."
+
+
+class Coding(ConversationEnv):
+    """Small programming tasks, generated or from a file, judged in a sandbox by tests that nobody sees.
+
+    Args:
+        tasks: a JSONL file (see `coding_tasks`); None generates tasks.
+        families: which families to generate from; None is all of them.
+        attempts: replies allowed; until the last, a failed public example is shown.
+        partial_credit: pay the fraction of hidden tests passed, not all or nothing.
+        public_tests, hidden_tests: how many of each a generated task has.
+        workers: sandboxes; every world in this process with equal limits shares them.
+        wall_s, cpu_s, memory_mb: what one program may use.
+        weights: of `correct` and `format`.
+
+    Raises:
+        UserError: an option outside what is allowed, or a file that holds no tasks.
+        SandboxUnavailable: untrusted programs cannot be isolated here; the message says what to do.
+    """
+
+    weights = {"correct": 1.0, "format": 0.1}  # noqa: RUF012 (read only, copied by the base class)
+
+    def __init__(
+        self,
+        *,
+        tasks: str | Path | None = None,
+        families: Sequence[str] | None = None,
+        attempts: int = 3,
+        partial_credit: bool = False,
+        public_tests: int = 2,
+        hidden_tests: int = 8,
+        workers: int = 2,
+        wall_s: float = 10.0,
+        cpu_s: float = 4.0,
+        memory_mb: int = 512,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(weights=weights)
+        for name, value, least, most in (
+            ("attempts", attempts, 1, 100),
+            ("public_tests", public_tests, 0, 5),
+            ("hidden_tests", hidden_tests, 2, 10),  # the smallest family has sixteen inputs
+            ("workers", workers, 1, 256),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                raise UserError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+        self.families = _checked_families(families)
+        self.attempts, self.partial_credit = attempts, partial_credit
+        self.public_tests, self.hidden_tests = public_tests, hidden_tests
+        self._tasks = None if tasks is None else read_tasks(tasks)
+        try:
+            limits = Limits(wall_s=wall_s, cpu_s=cpu_s, memory_mb=memory_mb)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+        self._judge = shared_judge(workers, limits)
+
+    def opening(self, rng: np.random.Generator, split: Split) -> Opening:
+        self._task = self._drawn(rng, split)
+        self._attempt = 0
+        self._suspicions = 0
+        return Opening(f"{self._task.prompt}\n\n{_WANTED}", task=self._task.id)
+
+    def respond(self, reply: Reply) -> Outcome:
+        self._attempt += 1
+        last = self._attempt >= self.attempts or not self._task.public
+        blocks = find_programs(reply.text)
+        if not blocks:
+            return self._end(None, 0) if last else Outcome(f"I see no program. {_WANTED}")
+        if not last:
+            feedback = self._feedback(self._judged(blocks[-1], self._task.public, partial=True))
+            if feedback:
+                return Outcome(feedback)
+        return self._end(self._judged(blocks[-1], self._task.hidden, partial=self.partial_credit), len(blocks))
+
+    def oracle(self) -> str | None:
+        """A right program, where the task has one."""
+        program = self._task.oracle
+        return None if program is None else f"{_FENCE}python\n{program}\n{_FENCE}"
+
+    def _drawn(self, rng: np.random.Generator, split: Split) -> CodingTask:
+        if self._tasks is None:
+            return generate(rng, split, self.families, self.public_tests, self.hidden_tests)
+        tasks = [task for task in self._tasks if task.split == split]
+        if not tasks:
+            raise UserError(f'there is no {split} task in the file; mark some with "split": "{split}"')
+        return tasks[int(rng.integers(len(tasks)))]
+
+    def _judged(self, program: str, tests: Tests | str, *, partial: bool) -> Verdict:
+        """The judge's verdict. WorldFailure when there is none."""
+        task = self._task
+        if isinstance(tests, str):
+            verdict = self._judge.assertions(program, task.entry, tests)
+        elif task.kind == "stdio":
+            verdict = self._judge.stdio(program, tests, partial=partial)
+        else:
+            verdict = self._judge.function(
+                program, task.entry, tests, partial=partial, tolerance=task.tolerance, tuples_as_lists=task.json_types
+            )
+        if verdict.reward is None:
+            raise WorldFailure(f"the program could not be judged: {verdict.status}: {verdict.message}")
+        self._suspicions += len(verdict.suspicions)
+        return verdict
+
+    def _end(self, verdict: Verdict | None, blocks: int) -> Outcome:
+        reward = 0.0 if verdict is None or verdict.reward is None else verdict.reward
+        metrics = {
+            "attempts": float(self._attempt),
+            "suspicions": float(self._suspicions),
+            "no_program": float(verdict is None),
+            "judge_cpu_s": 0.0 if verdict is None else verdict.cpu_s,
+        }
+        terms = {"correct": reward, "format": float(blocks == 1)}
+        success = verdict is not None and verdict.status is Status.PASSED
+        return Outcome(terms=terms, terminated=True, success=success, metrics=metrics)
+
+    def _feedback(self, verdict: Verdict) -> str:
+        """What went wrong with the public examples; empty if nothing did."""
+        for i, result in enumerate(verdict.tests):
+            if result.status is not Status.PASSED:
+                return f"{self._complaint(i, result)}\nTry again. {_WANTED}"
+        return ""
+
+    def _complaint(self, i: int, result: TestResult) -> str:
+        problem = result.message or result.status.value.replace("_", " ")
+        tests = self._task.public
+        if result.status is Status.COMPILE_ERROR or isinstance(tests, str):
+            return f"Your program does not pass the examples: {problem}."
+        given, expected = tests[i]
+        if self._task.kind == "stdio":
+            wrong = f"it printed {result.got!r}" if result.status is Status.WRONG_ANSWER else f"it failed: {problem}"
+            return f"On the input {given!r} the output should be {expected!r}, but {wrong}."
+        call = f"{self._task.entry}({', '.join(map(repr, given))})"
+        wrong = f"it is {result.got}" if result.got else f"it failed: {problem}"
+        return f"{call} should be {expected!r}, but {wrong}."
+
+
+def find_programs(reply: str) -> list[str]:
+    """The contents of the code blocks in a reply, in order. Linear in the length of the reply, which is capped."""
+    if len(reply) > MAX_REPLY:
+        return []
+    parts = reply.split(_FENCE)
+    programs = []
+    for block in parts[1:-1:2] if len(parts) % 2 else parts[1::2]:
+        language, newline, body = block.partition("\n")
+        if newline and language.strip().lower() in ("", "python", "python3", "py") and body.strip():
+            programs.append(body)
+    return programs
+
+
+@cache
+def shared_judge(workers: int, limits: Limits) -> Judge:
+    """The judge of every world in this process that asks for the same; closed when the process ends."""
+    judge = Judge(workers, limits)
+    atexit.register(judge.close)
+    return judge
+
+
+def _checked_families(families: Sequence[str] | None) -> tuple[str, ...]:
+    if families is None:
+        return tuple(FAMILIES)
+    if isinstance(families, str) or not families:
+        raise UserError(f"families must be a list of names, not {families!r}")
+    for name in families:
+        if name not in FAMILIES:
+            raise UserError(unknown("family", str(name), FAMILIES))
+    return tuple(families)

@@ -1,0 +1,18 @@
+"""Running what a model wrote: safely, fast, and without being fooled."""
+
+from .judge import Judge
+from .session import Cell, Session, SessionError, SessionLimits
+from .verdicts import Limits, SandboxUnavailable, Status, TestResult, Verdict
+
+__all__ = [
+    "Cell",
+    "Judge",
+    "Limits",
+    "SandboxUnavailable",
+    "Session",
+    "SessionError",
+    "SessionLimits",
+    "Status",
+    "TestResult",
+    "Verdict",
+]

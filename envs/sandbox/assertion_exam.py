@@ -1,0 +1,91 @@
+"""The assertion exam: test code in one confined process questions the program in another, by value.
+
+The host carries every call and every answer. The program can neither see nor touch the assertions, because they
+are in another process, in other namespaces; and the test code is no part of what is judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .frames import Deadline, Hangup, Malformed
+from .inside.codec import Wire
+from .sitting import Sitting, hint
+from .verdicts import Status, TestResult
+from .worker import Process, WorkerDied
+
+
+class _Failed(Exception):
+    """The candidate failed in a way that ends the exam."""
+
+    def __init__(self, result: TestResult) -> None:
+        super().__init__(result.message)
+        self.result = result
+
+
+@dataclass(frozen=True)
+class AssertionExam:
+    """Run `test_code` against the program's function `entry`. One result: the assertions held, or they did not."""
+
+    code: str
+    entry: str
+    test_code: str
+
+    @property
+    def size(self) -> int:
+        return 1
+
+    def sit(self, sitting: Sitting) -> tuple[TestResult, ...]:
+        """One result."""
+        candidate = sitting.worker.take()
+        try:
+            job: Wire = {"kind": "candidate", "code": self.code, "entry": self.entry}
+            candidate.begin(job, sitting.deadline)
+            if _ask(candidate, None, sitting) != {"ready": True}:
+                return (TestResult(Status.PROTOCOL_ERROR, "the program answered before it was asked"),)
+            return (self._examine(candidate, sitting),)
+        except _Failed as failed:
+            return (failed.result,)
+        finally:
+            sitting.close(candidate)
+
+    def _examine(self, candidate: Process, sitting: Sitting) -> TestResult:
+        examiner = sitting.worker.take()
+        try:
+            examiner.begin({"kind": "examiner", "code": self.test_code, "entry": self.entry}, sitting.deadline)
+            while True:
+                message = examiner.receive(sitting.deadline)
+                if "call" in message:
+                    examiner.send(_ask(candidate, message, sitting), sitting.deadline)
+                elif "done" in message:
+                    if message["done"]:
+                        return TestResult(Status.PASSED)
+                    return TestResult(Status.NO_ANSWER, "the test code never called the candidate")
+                elif "x" in message:
+                    if message["x"] == "broken_test":
+                        raise ValueError(f"the test code does not compile: {message.get('m')}")
+                    return hint(message)
+        except Deadline as error:
+            return sitting.failure(candidate, error)
+        except (Malformed, Hangup, OSError) as error:
+            ended = examiner.end()
+            if ended.signal is not None:
+                return TestResult(Status.TIME_LIMIT, "the test code was ended: it used up its own limits")
+            raise WorkerDied(f"the examiner ended without a word: {error!r}") from error
+        finally:
+            sitting.close(examiner)
+
+
+def _ask(candidate: Process, message: dict[str, Wire] | None, sitting: Sitting) -> dict[str, Wire]:
+    """Carry one call to the candidate, or none at first, and bring its answer. _Failed if there is none."""
+    try:
+        if message is not None:
+            candidate.send({"call": message["call"], "named": message["named"]}, sitting.deadline)
+        answer = candidate.receive(sitting.deadline)
+    except (Deadline, Malformed) as error:
+        raise _Failed(sitting.failure(candidate, error)) from None
+    except (Hangup, OSError):
+        raise _Failed(sitting.failure(candidate, Hangup())) from None
+    if "x" in answer:
+        raise _Failed(hint(answer))
+    return answer

@@ -1,0 +1,140 @@
+"""Comparing an answer with what was expected, in wire form, where types are exact by construction.
+
+The answer comes from an untrusted program. It is never rebuilt as Python objects on the host: the comparison walks
+the *expected* value and looks at the answer along the way, so no equality method of the answer runs, no answer is
+larger in memory than its frame, and no set of chosen integers can make a hash table slow.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+from .inside.codec import Wire
+
+
+def same(answer: Wire, expected: Wire, *, tolerance: float = 0.0) -> bool:
+    """Whether the answer equals the expected value, type by type; True is not 1, and 1 is not 1.0.
+
+    Floats a, b (expected) are equal if |a − b| ≤ tolerance · max(1, |b|). Infinity and NaN equal only themselves.
+    """
+    if type(answer) is not type(expected):
+        return False
+    if isinstance(expected, float):
+        return _close(answer, expected, tolerance)
+    if isinstance(expected, list):
+        return _same_lists(answer, expected, tolerance)
+    if not isinstance(expected, dict):
+        return answer == expected
+    if not isinstance(answer, dict) or len(answer) != 1:
+        return False
+    ((tag, body),) = expected.items()
+    other = answer.get(tag)
+    if not isinstance(body, list):
+        return other == body
+    if tag == "d":
+        return _same_mappings(other, body, tolerance)
+    if tag in ("s", "z"):
+        return isinstance(other, list) and len(other) == len(body) and _canons(other) == _canons(body)
+    return _same_lists(other, body, tolerance)
+
+
+def _close(a: Wire, b: float, tolerance: float) -> bool:
+    return isinstance(a, float) and (a == b or (math.isfinite(a) and abs(a - b) <= tolerance * max(1.0, abs(b))))
+
+
+def _same_lists(answer: Wire, expected: list[Wire], tolerance: float) -> bool:
+    if not isinstance(answer, list) or len(answer) != len(expected):
+        return False
+    return all(same(a, b, tolerance=tolerance) for a, b in zip(answer, expected, strict=True))
+
+
+def _same_mappings(answer: Wire, expected: list[Wire], tolerance: float) -> bool:
+    if not isinstance(answer, list) or len(answer) != len(expected):
+        return False
+    found: dict[str, Wire] = {}
+    for pair in answer:
+        if not isinstance(pair, list) or len(pair) != 2:
+            return False
+        found[_canon(pair[0])] = pair[1]
+    for pair in expected:
+        assert isinstance(pair, list)  # our own encoding
+        key = _canon(pair[0])
+        if key not in found or not same(found[key], pair[1], tolerance=tolerance):
+            return False
+    return True
+
+
+def _canon(wire: Wire) -> str:
+    """One text for equal values, so that sets and keys compare as texts, whose hashes nobody can choose."""
+    if isinstance(wire, list):
+        return "[" + ",".join(map(_canon, wire)) + "]"
+    if isinstance(wire, dict):
+        return "{" + ",".join(f"{tag}:{_canon_body(tag, body)}" for tag, body in sorted(wire.items())) + "}"
+    if wire == 0 and isinstance(wire, float):
+        return "0.0"  # minus zero equals zero
+    return json.dumps(wire)
+
+
+def _canon_body(tag: str, body: Wire) -> str:
+    if tag in ("s", "z", "d") and isinstance(body, list):
+        return "[" + ",".join(sorted(map(_canon, body))) + "]"
+    return _canon(body)
+
+
+def _canons(items: list[Wire]) -> set[str]:
+    return {_canon(item) for item in items}
+
+
+def untuple(wire: Wire) -> Wire:
+    """The same value with every tuple as a list, for tests that came through JSON and lost the difference."""
+    if isinstance(wire, list):
+        return [untuple(item) for item in wire]
+    if isinstance(wire, dict):
+        if len(wire) == 1 and "t" in wire:
+            return untuple(wire["t"])
+        return {tag: untuple(body) for tag, body in wire.items()}
+    return wire
+
+
+def same_output(answer: str, expected: str) -> bool:
+    """Whether two whole outputs are equal token by token; the amount of white space does not matter."""
+    return answer.split() == expected.split()
+
+
+def show(wire: Wire, limit: int = 200) -> str:
+    """A value as Python would write it, cut short: for feedback to whoever wrote the program."""
+    text = _write(wire, limit)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+_BRACKETS = {"t": ("(", ")"), "s": ("{", "}"), "z": ("frozenset({", "})"), "c": ("complex(", ")")}
+
+
+def _write(wire: Wire, limit: int) -> str:
+    if isinstance(wire, list):
+        return "[" + _write_items(wire, limit) + "]"
+    if not isinstance(wire, dict):
+        return repr(wire[: limit + 1] if isinstance(wire, str) else wire)
+    ((tag, body),) = wire.items() if len(wire) == 1 else (("?", None),)
+    if tag == "d" and isinstance(body, list):
+        pairs = (p for p in body[:limit] if isinstance(p, list) and len(p) == 2)
+        return "{" + ", ".join(f"{_write(k, limit)}: {_write(v, limit)}" for k, v in pairs) + "}"
+    if tag in _BRACKETS and isinstance(body, list):
+        left, right = _BRACKETS[tag]
+        comma = "," if tag == "t" and len(body) == 1 else ""
+        return left + _write_items(body, limit) + comma + right
+    if isinstance(body, str):
+        return {"b": f"bytes.fromhex({body[:limit]!r})"}.get(tag, body[: limit + 1])
+    return "?"
+
+
+def _write_items(items: list[Wire], limit: int) -> str:
+    """As many items as can show; every written item takes at least one character."""
+    parts, length = [], 0
+    for item in items:
+        if length > limit:
+            break
+        parts.append(_write(item, limit))
+        length += len(parts[-1])
+    return ", ".join(parts)

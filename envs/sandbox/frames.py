@@ -1,0 +1,87 @@
+"""Frames on a socket, seen from the host: counted before they are kept, parsed before they are believed."""
+
+from __future__ import annotations
+
+import math
+import socket
+import struct
+import time
+
+from .inside.codec import MAX_FRAME, Wire, frame, loads
+
+
+class Deadline(Exception):
+    """The time is over."""
+
+
+class Malformed(Exception):
+    """What arrived is no frame, or too large for one."""
+
+
+class Hangup(Exception):
+    """The other side closed its channel, as it does by ending."""
+
+
+class Frames:
+    """A socket that carries frames. The time limit is for a whole exchange, never for each read.
+
+    With `budget`, that many bytes are read in all, and more is malformed.
+    """
+
+    def __init__(self, channel: socket.socket, budget: float = math.inf) -> None:
+        self.channel = channel
+        self._budget = budget
+        self._buffer = bytearray()
+
+    def send(self, wire: Wire, deadline: float) -> None:
+        """Write one frame. Deadline if it is not read in time; OSError if the other side is gone."""
+        self.channel.settimeout(_left(deadline))
+        try:
+            self.channel.sendall(frame(wire))
+        except TimeoutError:
+            raise Deadline from None
+
+    def receive(self, deadline: float) -> dict[str, Wire]:
+        """Read one frame, which must be an object. Raises Deadline, Malformed or Hangup."""
+        while True:
+            message = self._pop()
+            if message is not None:
+                return message
+            self.channel.settimeout(_left(deadline))
+            try:
+                data = self.channel.recv(1 << 16)
+            except TimeoutError:
+                raise Deadline from None
+            except ConnectionError:
+                raise Hangup from None
+            if not data:
+                raise Malformed("an unfinished frame") if self._buffer else Hangup()
+            self._buffer += data
+            self._budget -= len(data)
+            if self._budget < 0:
+                raise Malformed("too many bytes in all")
+
+    def _pop(self) -> dict[str, Wire] | None:
+        if len(self._buffer) < 4:
+            return None
+        (length,) = struct.unpack_from("!I", self._buffer)
+        if length > MAX_FRAME:
+            raise Malformed(f"a frame of {length} bytes")
+        if len(self._buffer) < 4 + length:
+            return None
+        body = bytes(self._buffer[4 : 4 + length])
+        del self._buffer[: 4 + length]
+        try:
+            message = loads(body)
+        except ValueError as error:
+            raise Malformed(f"a frame that is not JSON: {error}") from None
+        if not isinstance(message, dict):
+            raise Malformed("a frame that is no object")
+        return message
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise Deadline
+    return left

@@ -1,0 +1,69 @@
+"""The function exam: call a function on inputs and compare what it returns. Expected values stay on the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .compare import same, show, untuple
+from .frames import Deadline, Hangup, Malformed
+from .inside.codec import Wire
+from .sitting import Sitting, hint
+from .verdicts import Status, TestResult
+
+
+@dataclass(frozen=True)
+class FunctionExam:
+    """Call `entry` on each of `inputs`, in one process, and compare with `expected`."""
+
+    code: str
+    entry: str
+    inputs: tuple[Wire, ...]
+    expected: tuple[Wire, ...]
+    tolerance: float
+    tuples_as_lists: bool
+
+    @property
+    def size(self) -> int:
+        return len(self.expected)
+
+    def sit(self, sitting: Sitting) -> tuple[TestResult, ...]:
+        process = sitting.worker.take()
+        results: list[TestResult] = []
+        try:
+            job: Wire = {"kind": "function", "code": self.code, "entry": self.entry, "inputs": list(self.inputs)}
+            process.begin(job, sitting.deadline)
+            while True:
+                message = process.receive(sitting.deadline)
+                if len(results) == self.size:
+                    if not sitting.note_probes(message):
+                        raise Malformed("an answer that nobody asked for")
+                elif "x" in message:
+                    results += [hint(message)] * (self.size - len(results))
+                elif sitting.note_probes(message):
+                    continue
+                else:
+                    results.append(self._grade(message, len(results)))
+        except (Deadline, Malformed) as error:
+            return self._all_failed(sitting.failure(process, error), results)
+        except Hangup as error:
+            if len(results) == self.size:
+                return tuple(results)
+            failure = sitting.failure(process, error)
+            return (*results, *[failure] * (self.size - len(results)))
+        finally:
+            sitting.close(process)
+
+    def _grade(self, message: dict[str, Wire], i: int) -> TestResult:
+        if message.get("i") != i:
+            raise Malformed(f"an answer to test {str(message.get('i'))[:20]}, where {i} was due")
+        if "v" not in message:
+            return hint(message)
+        answer = untuple(message["v"]) if self.tuples_as_lists else message["v"]
+        right = same(answer, self.expected[i], tolerance=self.tolerance)
+        return TestResult(Status.PASSED if right else Status.WRONG_ANSWER, got=show(message["v"]))
+
+    def _all_failed(self, failure: TestResult, results: list[TestResult]) -> tuple[TestResult, ...]:
+        """Answers given before a forgery count for nothing; those before the time ran out do count."""
+        if failure.status is Status.TIME_LIMIT and len(results) < self.size:
+            return (*results, *[failure] * (self.size - len(results)))
+        return (failure,) * self.size

@@ -1,0 +1,255 @@
+"""The supervisor of a session: the first process of its sandbox, which starts what the agent asks for.
+
+It reads requests from the host on descriptor 3: Python cells, shell commands, files to write and to read. The
+agent's programs run as the same user but cannot harm it: signals do not reach the first process of a namespace from
+within, its memory is closed, and no program inherits its descriptors. It keeps the clock for each request, cuts
+long output, reaps what is left behind, and ends everything when the memory of all processes together is too much.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import confine, filters, kernel
+from .codec import Channel, Wire
+
+CONTROL = 3
+_CHECK_S = 0.1  # between looks at the memory in use
+_PATIENCE_S = 1.0  # between asking a cell to stop and killing it
+_CHUNK = 256 << 10
+
+
+class _Output:
+    """The output of one request, of which the beginning and the end are kept."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._size, self._head, self._tail = limit, 0, b"", b""
+
+    def add(self, data: bytes) -> None:
+        self._size += len(data)
+        room = max(0, self._limit // 2 - len(self._head))
+        self._head += data[:room]
+        self._tail = (self._tail + data[room:])[-(self._limit // 2) :]
+
+    def read(self) -> dict[str, Wire]:
+        cut = self._size - len(self._head) - len(self._tail)
+        marker = f"\n[… {cut} bytes cut …]\n" if cut else ""
+        head, tail = (part.decode("utf-8", "replace") for part in (self._head, self._tail))
+        return {"output": head + marker + tail, "truncated": bool(cut)}
+
+
+class Supervisor:
+    """Answers one request at a time."""
+
+    def __init__(self, channel: Channel, options: Mapping[str, Any]) -> None:
+        self._channel, self._options = channel, options
+        self._kernel: tuple[int, socket.socket, int] | None = None  # pid, channel, its output
+
+    def serve(self) -> None:
+        """Until the host hangs up."""
+        handlers = {"python": self._python, "shell": self._shell, "write": self._write, "read": self._read}
+        while True:
+            request = self._channel.receive()
+            answer: dict[str, Wire]
+            try:
+                answer = handlers[request["op"]](request)
+            except OSError as error:
+                answer = {"error": f"{type(error).__name__}: {error.strerror}"}
+            self._reap()
+            self._channel.send(answer)
+
+    def _python(self, request: Mapping[str, Any]) -> dict[str, Wire]:
+        pid, channel, output = self._kernel or self._start_kernel()
+        text = _Output(self._options["output_bytes"])
+        frames = Channel(channel.fileno())
+        frames.send({"code": request["code"]})
+        status = self._watch(channel.fileno(), output, text, request["seconds"], pid)
+        if status == "done":
+            try:
+                status = "ok" if frames.receive()["ok"] else "error"
+            except (EOFError, OSError, ValueError):
+                status = "ended"
+        elif status == "time_limit":
+            os.kill(pid, signal.SIGINT)
+            if self._watch(channel.fileno(), output, text, _PATIENCE_S, pid) == "done":
+                try:
+                    frames.receive()
+                    return {"status": "time_limit", "restarted": False, **text.read()}
+                except (EOFError, OSError, ValueError):
+                    status = "time_limit"
+        _drain(output, text)
+        restarted = status not in ("ok", "error")
+        if restarted:
+            self._stop_kernel()
+        return {"status": status, "restarted": restarted, **text.read()}
+
+    def _start_kernel(self) -> tuple[int, socket.socket, int]:
+        ours, theirs = socket.socketpair()
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.setpgid(0, 0)
+                self._limit_child()
+                kernel.serve(theirs.detach(), writing)
+            finally:
+                os._exit(1)
+        theirs.close()
+        os.close(writing)
+        os.set_blocking(reading, False)
+        # A cell may write half a frame to its channel: waiting for the rest has to end.
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 1, 0))
+        self._kernel = (pid, ours, reading)
+        return self._kernel
+
+    def _stop_kernel(self) -> None:
+        if self._kernel is not None:
+            pid, channel, output = self._kernel
+            self._kernel = None
+            _kill_group(pid)
+            channel.close()
+            os.close(output)
+
+    def _limit_child(self) -> None:
+        confine.limit(self._options["rlimits"])
+
+    def _shell(self, request: Mapping[str, Any]) -> dict[str, Wire]:
+        text = _Output(self._options["output_bytes"])
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", request["code"]],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=self._limit_child,
+            start_new_session=True,
+        )
+        assert process.stdout is not None  # it is a pipe
+        output = process.stdout.fileno()
+        os.set_blocking(output, False)
+        handle = os.pidfd_open(process.pid)
+        status = self._watch(handle, output, text, request["seconds"], process.pid)
+        _kill_group(process.pid)
+        code = process.wait()
+        _drain(output, text)
+        os.close(handle)
+        process.stdout.close()
+        status = ("ok" if code == 0 else "error") if status == "done" else status
+        return {"status": status, "code": code, "restarted": False, **text.read()}
+
+    def _watch(self, finished: int, output: int, text: _Output, seconds: float, pid: int) -> str:
+        """Collect output until `finished` is readable: "done", "time_limit" or "memory_limit"."""
+        until = time.monotonic() + seconds
+        waiting = select.poll()
+        waiting.register(finished, select.POLLIN)
+        waiting.register(output, select.POLLIN)
+        while True:
+            left = until - time.monotonic()
+            if left <= 0:
+                return "time_limit"
+            ready = {descriptor for descriptor, _ in waiting.poll(min(left, _CHECK_S) * 1000)}
+            if output in ready and _drain(output, text):
+                waiting.unregister(output)
+            if _memory_in_use() > self._options["memory_bytes"]:
+                _kill_group(pid)
+                _kill_everything()
+                return "memory_limit"
+            if finished in ready:
+                return "done"
+
+    def _write(self, request: Mapping[str, Any]) -> dict[str, Wire]:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags |= os.O_APPEND if request["append"] else os.O_TRUNC
+        descriptor = os.open(request["path"], flags, 0o644)
+        try:
+            data = bytes.fromhex(request["data"])
+            while data:
+                data = data[os.write(descriptor, data) :]
+        finally:
+            os.close(descriptor)
+        return {"ok": True}
+
+    def _read(self, request: Mapping[str, Any]) -> dict[str, Wire]:
+        descriptor = os.open(request["path"], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                return {"error": "not a regular file"}
+            return {"size": found.st_size, "data": os.pread(descriptor, _CHUNK, request["offset"]).hex()}
+        finally:
+            os.close(descriptor)
+
+    def _reap(self) -> None:
+        """Bury orphans, which come to the first process of a namespace; the kernel's end is noticed on its channel."""
+        known = self._kernel[0] if self._kernel else -1
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == known:
+                self._stop_kernel()
+
+
+def _drain(output: int, text: _Output) -> bool:
+    """Read what is there, a bounded amount at a time; true at the end of the stream."""
+    for _ in range(64):
+        try:
+            data = os.read(output, 1 << 16)
+        except BlockingIOError:
+            return False
+        if not data:
+            return True
+        text.add(data)
+    return False
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _kill_everything() -> None:
+    """Everything in the namespace but this process, which a signal to all spares."""
+    try:
+        os.kill(-1, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _memory_in_use() -> int:
+    """Bytes resident in all processes of the namespace but this one: a sample, so a best effort."""
+    total = 0
+    for statm in Path("/proc").glob("[0-9]*/statm"):
+        try:
+            total += int(statm.read_text().split()[1]) if statm.parent.name != "1" else 0
+        except (OSError, IndexError):
+            continue
+    return total * os.sysconf("SC_PAGE_SIZE")
+
+
+def main(options: Mapping[str, Any]) -> None:
+    """Supervise until the host hangs up."""
+    os.set_inheritable(CONTROL, False)
+    confine.hide_memory()
+    confine.no_new_privileges()
+    filters.install(filters.session_filter())
+    channel = Channel(CONTROL)
+    channel.send({"ready": True})
+    try:
+        Supervisor(channel, options).serve()
+    except EOFError:
+        return

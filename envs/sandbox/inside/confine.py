@@ -1,0 +1,159 @@
+"""Making a process that can do next to nothing: namespaces, mounts, capabilities, limits; or Landlock.
+
+One `clone` with all the namespace flags makes the program's process the first of its own process namespace, so
+that killing it kills everything it ever started. The C library has no call for that, hence the raw system call,
+wrapped in the interpreter's own fork hooks.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import resource
+import signal
+import stat
+from collections.abc import Mapping, Sequence
+
+# PyDLL keeps the interpreter's lock: the child of `clone` must be born holding it.
+_libc = ctypes.PyDLL(None, use_errno=True)
+
+_NEW_USER, _NEW_PID, _NEW_MOUNT, _NEW_IPC, _NEW_NET = 0x10000000, 0x20000000, 0x00020000, 0x08000000, 0x40000000
+_CHILD_SETTID, _CHILD_CLEARTID = 0x01000000, 0x00200000
+_NOSUID, _NODEV, _RDONLY, _REMOUNT, _BIND = 2, 4, 1, 32, 4096
+_GET_TID_ADDRESS, _SET_NO_NEW_PRIVS, _SET_PDEATHSIG, _SET_DUMPABLE = 40, 38, 1, 4
+
+SCRATCH = "/tmp"
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def fork(*, namespaces: bool) -> int:
+    """Like `os.fork`, into fresh user, process, mount, ipc and network namespaces if asked.
+
+    Raises OSError where the kernel refuses. The calling process must have one thread.
+    """
+    if not namespaces:
+        return os.fork()
+    flags = _NEW_USER | _NEW_PID | _NEW_MOUNT | _NEW_IPC | _NEW_NET | signal.SIGCHLD
+    # The C library caches the thread's number at an address which the kernel can be told to update, as its own
+    # fork does. A kernel built without checkpoint support does not tell the address; the stale number is harmless
+    # until the C library's recursive locks meet a thread that happens to have it.
+    address = ctypes.c_ulong(0)
+    if _libc.prctl(_GET_TID_ADDRESS, ctypes.byref(address)) == 0 and address.value:
+        flags |= _CHILD_SETTID | _CHILD_CLEARTID
+    arm = platform.machine() == "aarch64"
+    number = 220 if arm else 56
+    tid = ctypes.c_void_p(address.value)
+    last_two = (None, tid) if arm else (tid, None)
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid = _libc.syscall(number, ctypes.c_ulong(flags), None, None, *last_two)
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    else:
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+    return _check(pid, "clone into new namespaces")
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+def enter_namespaces(uid: int, gid: int, scratch_mb: int) -> None:
+    """In the child of `fork(namespaces=True)`: an unprivileged identity, an empty scratch folder, no /proc.
+
+    The scratch folder is the only writable place; it lives in memory, with a quota, and dies with the namespace.
+    """
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"1000 {uid} 1")
+    _write("/proc/self/gid_map", f"1000 {gid} 1")
+    options = f"size={scratch_mb}m,nr_inodes=4096,mode=700".encode()
+    _check(_libc.mount(b"tmpfs", SCRATCH.encode(), b"tmpfs", _NOSUID | _NODEV, options), "mount scratch")
+    _check(_libc.mount(b"/empty", b"/proc", None, _BIND, None), "hide /proc")
+    os.chdir(SCRATCH)
+    drop_capabilities()
+
+
+def drop_capabilities() -> None:
+    """Give up every capability. With no-new-privileges, none can come back."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    number = 91 if platform.machine() == "aarch64" else 126
+    _check(_libc.syscall(number, header, (ctypes.c_uint32 * 6)()), "capset")
+
+
+def no_new_privileges() -> None:
+    """No later exec can gain what this process lacks; seccomp and Landlock ask for it."""
+    _check(_libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+
+
+def die_with_parent() -> None:
+    """SIGKILL when the parent ends: for tiers without a process namespace to tear down."""
+    _check(_libc.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "pdeathsig")
+
+
+def hide_memory() -> None:
+    """Close this process's memory to others of the same user, in /proc too."""
+    _check(_libc.prctl(_SET_DUMPABLE, 0, 0, 0, 0), "dumpable")
+
+
+def limit(limits: Mapping[str, int]) -> None:
+    """Hard limits by name (`{"AS": bytes}` for RLIMIT_AS); they can be lowered and never raised again."""
+    for name, value in limits.items():
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+
+
+# Landlock: its numbers are the same on every machine.
+_CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446
+_READ_FILE = 1 << 0 | 1 << 2  # execute, read
+_READ = _READ_FILE | 1 << 3  # and list a folder
+_DEVICE = 1 << 1 | 1 << 2  # write, read
+
+
+class _Ruleset(ctypes.Structure):
+    _fields_ = (("files", ctypes.c_uint64), ("network", ctypes.c_uint64), ("scopes", ctypes.c_uint64))
+
+
+class _PathRule(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = (("access", ctypes.c_uint64), ("descriptor", ctypes.c_int32))
+
+
+def landlock_version() -> int:
+    """The kernel's Landlock version; OSError where there is none."""
+    return _check(_libc.syscall(_CREATE, None, 0, 1), "landlock")
+
+
+def enter_landlock(readable: Sequence[str]) -> None:
+    """Forbid every file access but reading below `readable` and using /dev/null; forbid TCP.
+
+    From version 6 on, signals and abstract sockets to the outside are forbidden too.
+    """
+    version = landlock_version()
+    files = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1
+    rules = _Ruleset(files, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
+    size = 24 if version >= 6 else 16 if version >= 4 else 8
+    ruleset = _check(_libc.syscall(_CREATE, ctypes.byref(rules), size, 0), "landlock ruleset")
+    for path in [*readable, "/dev/null", "/dev/urandom"]:
+        try:
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                continue
+            raise
+        folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        access = _DEVICE if path.startswith("/dev/") else _READ if folder else _READ_FILE
+        rule = _PathRule(access, descriptor)
+        _check(_libc.syscall(_ADD_RULE, ruleset, 1, ctypes.byref(rule), 0), f"landlock rule for {path}")
+        os.close(descriptor)
+    _check(_libc.syscall(_RESTRICT, ruleset, 0), "landlock restrict")
+    os.close(ruleset)

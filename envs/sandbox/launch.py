@@ -1,0 +1,277 @@
+"""Starting the fork server in a sandbox: which interpreter, which layers, which command line.
+
+Tiers, best first. `bubblewrap`: its own namespaces and read-only view of a few system folders around the server,
+and more namespaces around each program. `landlock`: no namespaces, so processes and their use of memory for files
+cannot be bounded as well; only on request. `none`: no isolation at all, for measuring and for desperate machines.
+
+As root, the server first becomes a real unprivileged user: a user namespace alone would leave it the kernel's root.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TypedDict
+
+from . import inside
+from .inside.forkserver import CONTROL
+from .verdicts import Limits, SandboxUnavailable
+
+NOBODY = 65534
+UNSAFE_VARIABLE = "PERIPATOS_UNSAFE_NO_ISOLATION"
+_MODULES = ("calls", "codec", "filters", "confine", "driver", "forkserver")
+
+# Reads {"sources", "options"} and makes the package `inside` of it; no file of ours need be visible in the sandbox.
+_BOOTSTRAP = """
+import json, os, sys, types
+text, at = b"", 0
+while True:
+    part = os.pread({payload}, 1 << 20, at)
+    if not part: break
+    text += part; at += len(part)
+os.close({payload})
+if {control} != 3: os.dup2({control}, 3); os.close({control})
+work = json.loads(text)
+package = sys.modules["inside"] = types.ModuleType("inside")
+package.__path__ = []
+for name, source in work["sources"]:
+    module = types.ModuleType("inside." + name)
+    module.__package__ = "inside"
+    sys.modules[module.__name__] = module
+    setattr(package, name, module)
+    exec(compile(source, "<inside." + name + ">", "exec"), module.__dict__)
+module.main(work["options"])
+"""
+
+_PROBE = "import os, sys; print(sys.version_info >= (3, 9), os.path.dirname(os.__file__), sys.base_prefix, sep='\\n')"
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python that the unprivileged user can run, and the folders it needs to see."""
+
+    path: str
+    library: str
+    prefix: str
+
+
+@dataclass(frozen=True)
+class Tier:
+    """How programs are isolated."""
+
+    name: str  # "bubblewrap", "landlock" or "none"
+    isolated: bool
+
+
+BUBBLEWRAP, LANDLOCK, NONE = Tier("bubblewrap", True), Tier("landlock", True), Tier("none", False)
+
+
+def identity() -> tuple[int, int]:
+    """The user and group that the sandbox runs as: the caller's own, or nobody's if the caller is root."""
+    return (NOBODY, NOBODY) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+
+
+class Privileges(TypedDict, total=False):
+    """Arguments of Popen that say who the child is."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def privileges() -> Privileges:
+    """Arguments to Popen that make the child a real unprivileged user if this process is root."""
+    if os.geteuid() != 0:
+        return Privileges()
+    uid, gid = identity()
+    return Privileges(user=uid, group=gid, extra_groups=[])
+
+
+@cache
+def interpreter() -> Interpreter:
+    """The first Python ≥ 3.9 that the sandbox's user can run: this one, or else the system's.
+
+    Raises SandboxUnavailable; an interpreter below /root, for example, is closed to everyone but root.
+    """
+    own = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+    tried = list(dict.fromkeys([own, "/usr/bin/python3", "/usr/local/bin/python3"]))
+    for path in tried:
+        try:
+            answer = subprocess.run(
+                [path, "-I", "-S", "-c", _PROBE],
+                capture_output=True,
+                text=True,
+                timeout=20,
+                cwd="/",
+                env={},
+                **privileges(),
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        lines = answer.stdout.splitlines()
+        if answer.returncode == 0 and lines and lines[0] == "True":
+            return Interpreter(os.path.realpath(path), lines[1], lines[2])
+    raise SandboxUnavailable(
+        f"no Python that user {identity()[0]} may run: tried {', '.join(tried)}. Install a system Python ≥ 3.9 "
+        "(on Debian: apt-get install python3), or move this one out of a private folder."
+    )
+
+
+def _view(python: Interpreter) -> list[str]:
+    """bwrap arguments for a read-only view of the interpreter, its standard library and the system's libraries."""
+    arguments: list[str] = []
+    for folder in ("/lib", "/lib64", "/usr/lib", "/usr/lib64"):
+        if Path(folder).is_symlink():
+            arguments += ["--symlink", str(Path(folder).readlink()), folder]
+        elif Path(folder).is_dir():
+            arguments += ["--ro-bind", folder, folder]
+    seen = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
+    for path in (python.path, python.library, *map(str, Path(python.prefix).glob("lib/libpython*"))):
+        if not path.startswith(tuple(f"{folder}/" for folder in seen)):
+            arguments += ["--ro-bind", path, path]
+    # Installed packages are nobody's business: they may hold the very tasks that are judged.
+    for folder in (
+        f"{python.library}/site-packages",
+        f"{python.library}/dist-packages",
+        "/usr/lib/python3/dist-packages",
+    ):
+        if Path(folder).is_dir():
+            arguments += ["--tmpfs", folder, "--remount-ro", folder]
+    return arguments
+
+
+def _bubblewrap(program: str, python: Interpreter) -> list[str]:
+    devices = [
+        part
+        for name in ("null", "zero", "full", "random", "urandom")
+        for part in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")
+    ]
+    return [
+        program, "--unshare-all", "--unshare-user", "--as-pid-1", "--die-with-parent", "--new-session", "--clearenv",
+        *_view(python), "--proc", "/proc", "--tmpfs", "/dev", *devices, "--remount-ro", "/dev",
+        "--dir", "/tmp", "--dir", "/empty", "--symlink", "/tmp", "/var/tmp", "--remount-ro", "/", "--chdir", "/",
+        "--setenv", "HOME", "/tmp", "--setenv", "PYTHONHASHSEED", "0", "--",
+    ]  # fmt: skip
+
+
+def _options(tier: Tier, limits: Limits, python: Interpreter) -> dict[str, object]:
+    """What the fork server is told; see its `Confinement`."""
+    uid, gid = identity()
+    return {
+        "namespaces": tier is BUBBLEWRAP,
+        "landlock": tier is LANDLOCK,
+        "filters": tier.isolated,
+        "uid": uid,
+        "gid": gid,
+        "scratch_mb": limits.scratch_mb,
+        "rlimits": rlimits(limits),
+        "readable": ["/usr/lib", "/lib", "/lib64", "/usr/lib64", python.library],
+    }
+
+
+def rlimits(limits: Limits) -> dict[str, int]:
+    """The kernel's limits for one program. The processor's is in whole seconds, rounded up."""
+    return {
+        "AS": limits.memory_mb << 20,
+        "CPU": max(1, -int(-limits.cpu_s // 1)),
+        "FSIZE": 16 << 20,
+        "NOFILE": 64,
+        "NPROC": limits.threads,
+        "CORE": 0,
+        "MEMLOCK": 0,
+        "MSGQUEUE": 0,
+        "RTPRIO": 0,
+    }
+
+
+def start(tier: Tier, limits: Limits) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a fork server. Returns its process and the host's end of its control socket.
+
+    Must be called from a thread that lives as long as the server: the sandbox dies with the thread that made it.
+    Raises SandboxUnavailable when there is no bubblewrap or no interpreter to run.
+    """
+    python = interpreter()
+    prefix = _bubblewrap(find_bubblewrap(), python) if tier is BUBBLEWRAP else []
+    return run_inside(prefix, python, _MODULES, _options(tier, limits, python), socket.SOCK_SEQPACKET)
+
+
+def find_bubblewrap() -> str:
+    """The path of bwrap. Raises SandboxUnavailable."""
+    program = shutil.which("bwrap")
+    if program is None:
+        raise SandboxUnavailable("bubblewrap is not installed (on Debian and Ubuntu: apt-get install bubblewrap)")
+    return program
+
+
+def run_inside(
+    prefix: list[str],
+    python: Interpreter,
+    modules: Sequence[str],
+    options: Mapping[str, object],
+    kind: socket.SocketKind,
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Run `main(options)` of the last of our inside modules behind the command `prefix`.
+
+    Returns its process and the host's end of a socket, whose other end is its descriptor 3.
+    """
+    folder = resources.files(inside)
+    sources = [(name, (folder / f"{name}.py").read_text(encoding="utf-8")) for name in modules]
+    ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
+    payload = os.memfd_create("payload")
+    try:
+        os.write(payload, json.dumps({"sources": sources, "options": options}).encode())
+        bootstrap = _BOOTSTRAP.format(payload=payload, control=theirs.fileno())
+        process = subprocess.Popen(
+            [*prefix, python.path, "-s", "-S", "-B", "-X", "utf8", "-c", bootstrap],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(payload, theirs.fileno()),
+            cwd="/",
+            env={"PYTHONHASHSEED": "0"},
+            start_new_session=True,
+            **privileges(),
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        os.close(payload)
+        theirs.close()
+    return process, ours
+
+
+def session_prefix(python: Interpreter, workspace_mb: int) -> list[str]:
+    """The command that a session runs behind: programs may be started there, and the workspace has a quota."""
+    devices = [
+        part
+        for name in ("null", "zero", "full", "random", "urandom")
+        for part in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")
+    ]
+    size = str(workspace_mb << 20)
+    folders = [part for name in ("/usr/bin", "/usr/share") for part in ("--ro-bind", name, name)]
+    for folder in ("/bin", "/sbin"):
+        if Path(folder).is_symlink():
+            folders += ["--symlink", str(Path(folder).readlink()), folder]
+        elif Path(folder).is_dir():
+            folders += ["--ro-bind", folder, folder]
+    return [
+        find_bubblewrap(), "--unshare-all", "--unshare-user", "--as-pid-1", "--new-session", "--clearenv",
+        *folders, *_view(python), "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
+        "--proc", "/proc", "--tmpfs", "/dev", *devices, "--remount-ro", "/dev",
+        "--size", size, "--tmpfs", "/tmp", "--size", size, "--tmpfs", "/workspace", "--remount-ro", "/",
+        "--chdir", "/workspace", "--setenv", "HOME", "/workspace", "--setenv", "PATH", "/usr/bin:/bin",
+        "--setenv", "LANG", "C.UTF-8", "--",
+    ]  # fmt: skip
+
+
+assert CONTROL == 3, "the bootstrap text says 3"

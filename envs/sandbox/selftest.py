@@ -1,0 +1,129 @@
+"""The live self-test: a program that tries to get out, run before the first untrusted one.
+
+A backend is chosen by what it stops on this machine today, never by its version. Each probe answers whether it got
+through; anything but "blocked" refuses the backend. The host plants what the probes look for. That the probes
+themselves work is shown by running them without isolation, where they must get through (a test does that).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+from .frames import Deadline, Hangup, Malformed
+from .inside.codec import Wire
+from .launch import BUBBLEWRAP, Tier
+from .worker import Worker, WorkerDied
+
+_PROGRAM = """
+import ctypes, os, signal, socket
+
+def read(path):
+    with open(path) as file:
+        return bool(file.read())
+
+def connect(port):
+    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    return True
+
+def fork(_):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return True
+
+def see(pid):
+    return os.path.exists("/proc/%d" % pid) and bool(os.listdir("/proc/%d" % pid))
+
+def signal_host(pid):
+    os.kill(pid, 0)
+    return True
+
+def write(folder):
+    os.close(os.open(os.path.join(folder, "peripatos-probe"), os.O_WRONLY | os.O_CREAT, 0o600))
+    os.unlink(os.path.join(folder, "peripatos-probe"))
+    return True
+
+def write_shared(_):
+    for folder in ("/dev/shm", "/var/tmp/x", "/run", "/", "/usr/lib"):
+        try:
+            return write(folder)
+        except OSError:
+            pass
+    return False
+
+def become_root(_):
+    os.setuid(0)
+    return True
+
+def namespace(_):
+    return ctypes.CDLL(None).unshare(0x10000000) == 0
+
+def remember(mark):
+    found = os.path.exists(mark)
+    try:
+        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT, 0o666))
+    except OSError:
+        pass
+    return found
+
+def probe(name, argument):
+    try:
+        return bool(globals()[name](argument))
+    except Exception:
+        return False
+"""
+
+
+def self_test(worker: Worker, tier: Tier) -> dict[str, str]:
+    """Run every probe in a process of its own: `{probe: "blocked" | "open" | what went wrong}`."""
+    with tempfile.TemporaryDirectory(prefix="peripatos-") as folder, socket.create_server(("127.0.0.1", 0)) as server:
+        canary = Path(folder) / "canary"
+        Path(folder).chmod(0o777)
+        canary.write_text("canary")
+        canary.chmod(0o644)
+        mark = f"/tmp/{Path(folder).name}-mark"
+        probes: list[tuple[str, Wire]] = [
+            ("read", str(canary)),
+            ("connect", server.getsockname()[1]),
+            ("fork", 0),
+            ("see", os.getpid()),
+            ("write", folder),
+            ("write_shared", 0),
+            ("become_root", 0),
+            ("namespace", 0),
+            ("remember", mark),
+            ("remember", mark),
+        ]
+        if tier is not BUBBLEWRAP:
+            probes.append(("signal_host", os.getpid()))
+        report = {name: _outcome(worker, name, argument) for name, argument in probes}
+        Path(mark).unlink(missing_ok=True)
+        return report
+
+
+def _outcome(worker: Worker, name: str, argument: Wire) -> str:
+    try:
+        process = worker.take()
+    except WorkerDied as error:
+        return f"failed: {error}"
+    try:
+        deadline = time.monotonic() + 5.0
+        inputs: list[Wire] = [[name, argument]]
+        process.begin({"kind": "function", "code": _PROGRAM, "entry": "probe", "inputs": inputs}, deadline)
+        message = process.receive(deadline)
+        if message.get("v") is False:
+            return "blocked"
+        return "open" if message.get("v") is True else f"failed: {json.dumps(message)[:100]}"
+    except Hangup:
+        return "blocked"  # the filter killed the program
+    except (Deadline, Malformed, WorkerDied) as error:
+        return f"failed: {error}"
+    finally:
+        process.end()
+        process.close()

@@ -1,0 +1,399 @@
+"""The judge's verdicts, its treatment of bad input, and what it does when its own parts fail."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from peripatos.envs.sandbox import Judge, Limits, SandboxUnavailable
+from peripatos.envs.sandbox.launch import UNSAFE_VARIABLE
+
+DOUBLE = "def solve(x): return 2 * x"
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    with Judge(workers=2, limits=Limits(wall_s=1.5, cpu_s=1, memory_mb=256)) as judge:
+        yield judge
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "message"),
+    [
+        ("def solve(x): return 2 * x", "passed", ""),
+        ("def solve(x): return 3 * x", "wrong_answer", ""),
+        ("def solve(x): return float(2 * x)", "wrong_answer", ""),
+        ("def solve(x): return object()", "wrong_answer", "object"),
+        ("def solve(x)\n return 1", "compile_error", "SyntaxError"),
+        ("def solve(x): return 'a\0b'", "compile_error", "null"),
+        (b"def solve(x): return '\xff'", "compile_error", "UTF-8"),
+        ("def other(x): return 1", "no_answer", "solve"),
+        ("solve = 3", "no_answer", "solve"),
+        ("import sys\nsys.exit(0)", "no_answer", "SystemExit"),
+        ("def solve(x):\n    y = 1\n    return x / 0", "runtime_error", "ZeroDivisionError: division by zero (line 3)"),
+        ("import nowhere_at_all", "runtime_error", "nowhere_at_all"),
+        ("def solve(x):\n    while True: pass", "time_limit", ""),
+        ("import time\ndef solve(x): time.sleep(9)", "time_limit", "1.5 s"),
+        ("def solve(x): return len(bytearray(1 << 30))", "memory_limit", "MemoryError"),
+        ("def solve(x): return 'a' * (3 << 20)", "output_limit", "large"),
+        ("import ctypes\ndef solve(x): ctypes.string_at(0)", "killed", "SIGSEGV"),
+        ("import os\ndef solve(x): os.execv('/bin/sh', ['sh'])", "killed", "SIGSYS"),
+        ("import os\ndef solve(x): os.write(3, b'no frame at all'); return 1", "protocol_error", ""),
+    ],
+)
+def test_each_end_of_a_program_has_its_status(judge: Judge, code: str | bytes, status: str, message: str) -> None:
+    verdict = judge.function(code, entry="solve", tests=[((1,), 2), ((2,), 4)])
+    assert verdict.status == status, verdict
+    assert message in verdict.message
+    assert verdict.reward == (1.0 if status == "passed" else 0.0)
+    assert len(verdict.tests) == 2
+    assert verdict.isolated
+
+
+def test_the_limit_on_processor_time_is_told_from_the_clock() -> None:
+    with Judge(workers=1, limits=Limits(wall_s=30, cpu_s=1)) as judge:
+        verdict = judge.function("def solve(x):\n    while True: pass", entry="solve", tests=[((1,), 2)])
+    assert verdict.status == "time_limit"
+    assert "1 s of processor time" in verdict.message
+    assert verdict.cpu_s < 3
+
+
+def test_ten_megabytes_of_source_end_in_a_verdict(judge: Judge) -> None:
+    verdict = judge.function("x = 1\n" * (10 << 20 >> 3) + DOUBLE, entry="solve", tests=[((1,), 2)])
+    assert verdict.status in ("passed", "memory_limit", "compile_error", "time_limit"), verdict
+    long = judge.function("#" * (10 << 20) + "\n" + DOUBLE, entry="solve", tests=[((1,), 2)])
+    assert long.status == "passed", long
+
+
+def test_partial_credit_counts_tests_and_keeps_the_status(judge: Judge) -> None:
+    tests = [((i,), 2 * i) for i in range(4)]
+    code = "def solve(x):\n    assert x != 1\n    return 2 * x if x < 3 else 0"
+    assert judge.function(code, entry="solve", tests=tests).reward == 0.0
+    partial = judge.function(code, entry="solve", tests=tests, partial=True)
+    assert partial.reward == 0.5
+    assert [test.status for test in partial.tests] == ["passed", "runtime_error", "passed", "wrong_answer"]
+    assert partial.tests[3].got == "0"
+    assert partial.status == "runtime_error"
+
+
+def test_answers_before_the_time_ran_out_earn_partial_credit(judge: Judge) -> None:
+    code = "def solve(x):\n    while x > 1: pass\n    return 2 * x"
+    verdict = judge.function(code, entry="solve", tests=[((0,), 0), ((1,), 2), ((2,), 4), ((3,), 6)], partial=True)
+    assert (verdict.status, verdict.reward) == ("time_limit", 0.5)
+
+
+def test_every_call_gets_fresh_arguments_and_the_program_keeps_its_state(judge: Judge) -> None:
+    code = "calls = []\ndef solve(xs):\n    xs.append(1)\n    calls.append(0)\n    return [len(xs), len(calls)]"
+    verdict = judge.function(code, entry="solve", tests=[(([],), [1, 1]), (([],), [1, 2])])
+    assert verdict.status == "passed", verdict
+
+
+def test_a_program_is_judged_alike_twice_and_by_another_worker(judge: Judge) -> None:
+    code = "import random\ndef solve(x): return [random.random(), list({'a', 'b', 'c', 'd'})]"
+    seen = {judge.function(code, entry="solve", tests=[((0,), None)]).tests[0].got for _ in range(6)}
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import asyncio\nasync def f(x):\n    await asyncio.sleep(0.01)\n    return 2 * x\n"
+        "def solve(x): return asyncio.run(f(x))",
+        "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\ndef solve(x): return P(2 * x).x",
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n"
+        "def solve(x): return P(2 * x).x",
+        "import sys\nsys.setrecursionlimit(10**6)\ndef f(n): return 0 if n == 0 else 2 + f(n - 1)\n"
+        "def solve(x): return f(20000) - 40000 + 2 * x",
+        "import numbers, sqlite3, threading, queue, uuid, struct, array, zlib, hashlib, platform, tempfile, pathlib\n"
+        "def solve(x): return int(hashlib.sha256(b'').hexdigest(), 16) * 0 + 2 * x",
+        "import os\ndef solve(x):\n    os.system('clear')\n    return 2 * x",
+        "import multiprocessing, subprocess, socket, signal\ndef solve(x): return 2 * x",
+        "class Solution:\n    def f(self, x): return 2 * x\nsolve = Solution().f",
+        "def solve(x):\n    if __name__ == '__main__': raise SystemExit\n    return 2 * x",
+        "from concurrent.futures import ThreadPoolExecutor\ndef solve(x):\n"
+        "    with ThreadPoolExecutor(8) as pool: return sum(pool.map(lambda _: x, range(2)))",
+    ],
+)
+def test_honest_programs_that_use_the_standard_library_pass(judge: Judge, code: str) -> None:
+    verdict = judge.function(code, entry="solve", tests=[((1,), 2), ((21,), 42)])
+    assert verdict.status == "passed", verdict
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("print(int(input()) + 1)", "passed"),
+        ("import sys\nsys.stdout.write(str(int(sys.stdin.read()) + 1))", "passed"),
+        ("import os\nos.write(1, b'%d' % (int(os.read(0, 99)) + 1))\nos._exit(0)", "passed"),
+        ("import atexit\natexit.register(lambda: print(n + 1))\nn = int(input())", "passed"),
+        ("import threading\nthreading.Thread(target=lambda: print(int(input()) + 1)).start()", "passed"),
+        ("def main():\n    print(int(input()) + 1)\nif __name__ == '__main__':\n    main()\n    exit()", "passed"),
+        ("print(int(input()) + 1)\nraise SystemExit(1)", "runtime_error"),
+        ("print(int(input()) + 1)\n1 / 0", "runtime_error"),
+        ("print(input())", "wrong_answer"),
+        ("print(int(input()) + 1, 0)", "wrong_answer"),
+        ("pass", "wrong_answer"),
+        ("print(", "compile_error"),
+        ("input(); input()", "runtime_error"),
+        ("while True: print('x' * 1000)", "output_limit"),
+        ("import time\nprint(int(input()) + 1, flush=True)\ntime.sleep(9)", "time_limit"),
+        ("import ctypes\nprint(int(input()) + 1, flush=True)\nctypes.string_at(0)", "killed"),
+    ],
+)
+def test_stdio_programs_are_judged_by_their_whole_output_and_their_end(judge: Judge, code: str, status: str) -> None:
+    verdict = judge.stdio(code, tests=[("1\n", "2\n"), ("5\n", "6\n")])
+    assert verdict.status == status, verdict
+    assert verdict.reward == (1.0 if status == "passed" else 0.0)
+
+
+def test_stdio_skips_after_a_failure_unless_partial_credit_is_asked_for(judge: Judge) -> None:
+    tests = [("1", "1"), ("2", "4"), ("3", "3")]
+    verdict = judge.stdio("print(input())", tests)
+    assert [test.status for test in verdict.tests] == ["passed", "wrong_answer", "skipped"]
+    assert verdict.tests[1].got == "2\n"
+    partial = judge.stdio("print(input())", tests, partial=True)
+    assert partial.reward == pytest.approx(2 / 3)
+
+
+def test_a_large_input_arrives_whole(judge: Judge) -> None:
+    text = "7 " * 500_000
+    assert judge.stdio("print(sum(map(int, input().split())))", [(text, "3500000")]).status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda judge: judge.function(DOUBLE, entry="solve", tests=[]), "no tests"),
+        (lambda judge: judge.stdio(DOUBLE, tests=[]), "no tests"),
+        (lambda judge: judge.assertions(DOUBLE, entry="solve", test_code=" \n"), "empty"),
+        (lambda judge: judge.assertions(DOUBLE, entry="solve", test_code="assert ("), "does not compile"),
+        (lambda judge: judge.function(DOUBLE, entry="2x", tests=[((1,), 2)]), "2x"),
+        (lambda judge: judge.function(DOUBLE, entry="solve", tests=[((1,), object())]), "object"),
+        (lambda judge: judge.function(DOUBLE, entry="solve", tests=[((1,), 2, 3)]), "pair"),
+        (lambda judge: judge.function(DOUBLE, entry="solve", tests=[(1, 2)]), "cannot be used"),
+        (lambda judge: judge.function(DOUBLE, entry="solve", tests=[((1,), 2)], tolerance=-1.0), "-1.0"),
+        (lambda judge: judge.stdio(DOUBLE, tests=[(1, "2")]), "two strings"),
+        (lambda judge: judge.submit("functoin", DOUBLE), "Did you mean 'function'"),
+    ],
+)
+def test_a_users_mistake_is_one_clear_error(judge: Judge, call: Callable[[Judge], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call(judge)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"wall_s": 0}, "wall_s"),
+        ({"wall_s": -1.0}, "-1.0"),
+        ({"cpu_s": float("inf")}, "cpu_s"),
+        ({"memory_mb": 1}, "64"),
+        ({"memory_mb": 512.5}, "whole"),
+        ({"threads": True}, "threads"),
+    ],
+)
+def test_limits_without_sense_are_refused(values: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Limits(**values)  # type: ignore[arg-type]  # that is the point
+
+
+def test_futures_from_many_threads_all_arrive_with_their_own_verdict(judge: Judge) -> None:
+    def ask(i: int) -> bool:
+        future = judge.submit("function", f"def solve(x): return x + {i}", entry="solve", tests=[((1,), 1 + i)])
+        wrong = judge.function(f"def solve(x): return x + {i}", entry="solve", tests=[((1,), i)])
+        return future.result(20).reward == 1.0 and wrong.reward == 0.0
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(40)))
+
+
+def test_a_judge_outlives_the_threads_that_used_it() -> None:
+    with Judge(workers=1) as judge:
+        worker = judge._idle.get()
+        assert worker is not None
+        os.kill(worker.pid, signal.SIGKILL)
+        judge._idle.put(worker)
+        verdicts = []
+        for _ in range(2):  # the first thread's judgement has to start a new sandbox; then that thread ends
+            thread = threading.Thread(
+                target=lambda: verdicts.append(judge.function(DOUBLE, entry="solve", tests=[((1,), 2)]))
+            )
+            thread.start()
+            thread.join()
+            time.sleep(0.1)
+        assert [verdict.status for verdict in verdicts] == ["passed", "passed"]
+
+
+def _kill_workers(judge: Judge, stop: threading.Event, kills: list[int], children: Callable[[], set[int]]) -> None:
+    while not stop.is_set():
+        for pid in children():
+            try:
+                os.kill(pid, signal.SIGKILL)
+                kills.append(pid)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.15)
+
+
+def _children() -> set[int]:
+    """The processes that this process started and that live: the sandboxes, seen from outside."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:
+            continue
+        fields = text.rpartition(")")[2].split()
+        if int(fields[1]) == os.getpid() and fields[0] != "Z":
+            found.add(int(stat.parent.name))
+    return found
+
+
+def _survives_kills(wanted: int) -> None:
+    own = _children()
+    kills: list[int] = []
+    stop = threading.Event()
+    with Judge(workers=2, limits=Limits(wall_s=5)) as judge:
+        killer = threading.Thread(target=_kill_workers, args=(judge, stop, kills, lambda: _children() - own))
+        code = "import time\ndef solve(x):\n    time.sleep(0.02)\n    return 2 * x"
+        killer.start()
+        statuses = []
+        while len(kills) < wanted:
+            futures = [judge.submit("function", code, entry="solve", tests=[((1,), 2)]) for _ in range(8)]
+            statuses += [future.result(60) for future in futures]
+        stop.set()
+        killer.join()
+        for verdict in statuses:
+            assert verdict.status in ("passed", "infra_error", "sandbox_unavailable"), verdict
+            assert (verdict.reward is None) == (verdict.status != "passed")
+        assert any(verdict.status == "passed" for verdict in statuses)
+        assert judge.function(DOUBLE, entry="solve", tests=[((1,), 2)]).reward == 1.0
+    assert _children() <= own
+
+
+def test_every_verdict_arrives_though_sandboxes_are_killed() -> None:
+    _survives_kills(10)
+
+
+@pytest.mark.slow
+def test_every_verdict_arrives_though_sandboxes_are_killed_a_hundred_times() -> None:
+    _survives_kills(100)
+
+
+def test_without_bubblewrap_the_judge_refuses_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(SandboxUnavailable, match="apt-get install bubblewrap"):
+        Judge(workers=1)
+
+
+def test_the_degraded_tier_is_taken_only_on_request_and_still_isolates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with Judge(workers=1, allow_degraded=True) as judge:
+        about = judge.describe()
+        assert (about["backend"], about["degraded"], about["isolated"]) == ("landlock", True, True)
+        assert judge.function(DOUBLE, entry="solve", tests=[((1,), 2)]).reward == 1.0
+        spy = "def solve(x): return open('/etc/passwd').read()"
+        assert judge.function(spy, entry="solve", tests=[((1,), "")]).status == "runtime_error"
+
+
+def test_no_isolation_takes_an_argument_and_a_variable_and_stamps_its_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(UNSAFE_VARIABLE, raising=False)
+    with pytest.raises(SandboxUnavailable, match=UNSAFE_VARIABLE):
+        Judge(workers=1, unsafe_no_isolation=True)
+    monkeypatch.setenv(UNSAFE_VARIABLE, "1")
+    with pytest.warns(UserWarning, match="WITHOUT isolation"), Judge(workers=1, unsafe_no_isolation=True) as judge:
+        verdict = judge.function(DOUBLE, entry="solve", tests=[((1,), 2)])
+    assert (verdict.reward, verdict.isolated) == (1.0, False)
+
+
+def test_the_self_test_would_notice_that_nothing_is_isolated(monkeypatch: pytest.MonkeyPatch) -> None:
+    from peripatos.envs.sandbox.launch import NONE
+    from peripatos.envs.sandbox.selftest import self_test
+    from peripatos.envs.sandbox.worker import Worker
+
+    worker = Worker(NONE, Limits())
+    try:
+        report = self_test(worker, NONE)
+    finally:
+        worker.close()
+    for probe in ("read", "connect", "fork", "see", "write"):
+        assert report[probe] == "open", report
+
+
+def test_suspicions_and_statuses_are_counted(judge: Judge) -> None:
+    before = judge.describe()["suspicions"]
+    assert isinstance(before, dict)
+    judge.function("import os\ndef solve(x): os._exit(0)", entry="solve", tests=[((1,), 2)])
+    judge.function("import os\ndef solve(x): os.fork()", entry="solve", tests=[((1,), 2)])
+    after = judge.describe()["suspicions"]
+    assert isinstance(after, dict)
+    assert after["exit_without_answer"] == before.get("exit_without_answer", 0) + 1
+    assert after["probe:os.fork"] == before.get("probe:os.fork", 0) + 1
+
+
+def _judge_many(judge: Judge, count: int) -> float:
+    """Judge a mixture, a tenth of it hostile; programs per second."""
+    hostile = (
+        "import os\ndef solve(x): os._exit(0)",
+        "import os\nos.write(3, b'\\xff' * 99)",
+        "import os\ndef solve(x): os.execv('/bin/sh', ['sh'])",
+        "import ctypes\ndef solve(x): ctypes.string_at(0)",
+        "def solve(x): return bytearray(1 << 40)",
+    )
+
+    def one(i: int) -> bool:
+        code = hostile[i // 10 % len(hostile)] if i % 10 == 0 else f"# {i}\n{DOUBLE}"
+        return judge.function(code, entry="solve", tests=[((1,), 2)]).reward == float(i % 10 != 0)
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(one, range(count)))
+    return count / (time.perf_counter() - began)
+
+
+def _listing(folder: str) -> list[str]:
+    return [path.name for path in Path(folder).iterdir()]
+
+
+def _resident_kb(pids: set[int]) -> int:
+    total = 0
+    for pid in pids | {os.getpid()}:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                total += int(line.split()[1])
+    return total
+
+
+def _leaks_nothing(rounds: int, count: int) -> None:
+    own = _children()
+    descriptors = len(_listing("/proc/self/fd"))
+    files = set(_listing("/tmp"))
+    with Judge(workers=2) as judge:
+        rates = [_judge_many(judge, count)]
+        gc.collect()
+        held, memory = len(_listing("/proc/self/fd")), _resident_kb(_children() - own)
+        rates += [_judge_many(judge, count) for _ in range(rounds - 1)]
+        assert len(_listing("/proc/self/fd")) <= held + 8  # spare processes may be on their way
+        assert _resident_kb(_children() - own) < memory + 20_000
+        assert len(_children() - own) == 2
+    assert len(_listing("/proc/self/fd")) == descriptors
+    assert _children() <= own
+    assert not [name for name in set(_listing("/tmp")) - files if "peripatos" in name]
+    assert max(rates[len(rates) // 2 :]) > 0.5 * rates[0], rates  # other load comes and goes; decay would stay
+
+
+def test_hundreds_of_programs_leak_nothing() -> None:
+    _leaks_nothing(rounds=2, count=150)
+
+
+@pytest.mark.slow
+def test_ten_thousand_programs_leak_nothing() -> None:
+    _leaks_nothing(rounds=10, count=1000)

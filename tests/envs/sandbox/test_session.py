@@ -1,0 +1,173 @@
+"""Sessions keep state, keep the clock, say what was lost, and let nothing out but bytes that were asked for."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from peripatos.envs.sandbox import Judge, Session, SessionError, SessionLimits
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    with Session(SessionLimits(cell_s=5, memory_mb=300, workspace_mb=16, output_kb=4)) as session:
+        yield session
+
+
+def test_cells_share_their_variables_and_show_the_last_value(session: Session) -> None:
+    assert session.python("x = 20").output == ""
+    assert session.python("print('now')\nx + 1").output == "now\n21\n"
+    assert session.python("class P:\n    def f(self): return x\nP().f()").output == "20\n"
+    cell = session.python("y = 1\nx / 0")
+    assert cell.status == "error"
+    assert "<cell 4>" in cell.output
+    assert "ZeroDivisionError" in cell.output
+    assert "kernel.py" not in cell.output
+    assert session.python("y").output == "1\n"
+    assert "SyntaxError" in session.python("def").output
+
+
+def test_a_shell_works_in_the_same_folder_and_tells_its_exit_code(session: Session) -> None:
+    session.python("open('a.txt', 'w').write('hello')")
+    cell = session.shell("cat a.txt | tr a-z A-Z; exit 3")
+    assert (cell.output, cell.status, cell.code) == ("HELLO", "error", 3)
+    assert session.shell("python3 -c 'print(6 * 7)'").output == "42\n"
+
+
+def test_a_loop_is_interrupted_and_its_variables_stay(session: Session) -> None:
+    session.python("x = 1")
+    began = time.monotonic()
+    cell = session.python("while True: pass", seconds=0.5)
+    assert time.monotonic() - began < 4
+    assert (cell.status, cell.notice) == ("time_limit", "")
+    assert "KeyboardInterrupt" in cell.output
+    assert session.python("x").output == "1\n"
+
+
+def test_what_cannot_be_interrupted_is_killed_and_the_loss_is_told_and_files_stay(session: Session) -> None:
+    session.python("x = 1; open('kept', 'w').write('k')")
+    cell = session.python("import signal\nsignal.signal(2, signal.SIG_IGN)\nwhile True: pass", seconds=0.5)
+    assert cell.status == "time_limit"
+    assert "variables are lost" in cell.notice
+    assert "NameError" in session.python("x").output
+    assert session.fetch("kept") == b"k"
+    assert session.shell("sleep 30", seconds=0.5).status == "time_limit"
+
+
+@pytest.mark.parametrize("code", ["import os; os._exit(3)", "exit()", "import ctypes; ctypes.string_at(0)"])
+def test_an_interpreter_that_ends_is_replaced_and_the_loss_is_told(session: Session, code: str) -> None:
+    cell = session.python(code)
+    assert cell.status == "ended"
+    assert "variables are lost" in cell.notice
+    assert session.python("1 + 1").output == "2\n"
+
+
+def test_long_output_is_cut_in_the_middle_with_a_marker(session: Session) -> None:
+    cell = session.python("print('a' * 5000 + 'b' * 5000)")
+    assert cell.truncated
+    assert cell.output.startswith("aaa")
+    assert cell.output.endswith("bbb\n")
+    assert "5905 bytes cut" in cell.output
+    assert len(cell.output) < 4200
+    flood = session.shell("head -c 50000000 /dev/zero | tr '\\0' x")
+    assert flood.truncated
+    assert len(flood.output) < 4200
+
+
+def test_the_workspace_has_a_quota_and_memory_a_limit(session: Session) -> None:
+    assert "No space left" in session.shell("head -c 99000000 /dev/zero > big").output
+    session.shell("rm big")
+    assert "MemoryError" in session.python("x = bytearray(1 << 30)").output
+    hungry = "python3 -c 'import time; x = b\"x\" * (120 << 20); time.sleep(3)' & "
+    cell = session.shell(hungry * 4 + "wait")
+    assert cell.status == "memory_limit"
+    assert session.python("1").output == "1\n"
+
+
+def test_the_supervisor_cannot_be_killed_or_read_from_within(session: Session) -> None:
+    session.python("import os, signal\nfor s in (9, 15, 19): os.kill(1, s)")
+    assert session.python("os.getpid() > 1").output == "True\n"
+    assert "PermissionError" in session.python("open('/proc/1/mem', 'rb').read(1)").output
+    assert "PermissionError" in session.python("import os; os.listdir('/proc/1/fd')").output
+    assert "Operation not permitted" in session.shell("unshare -U true").output
+
+
+def test_a_forked_cell_does_not_speak_for_the_session(session: Session) -> None:
+    session.python("import os\npid = os.fork()")
+    assert session.python("1 + 1").output == "2\n"
+    assert session.python("pid > 0").output == "True\n"
+
+
+def test_a_cell_that_forges_answers_only_fools_itself(session: Session) -> None:
+    for junk in ("b'\\xff' * 64", "b'\\x00\\x00\\x00\\x02{}'", "b'\\x00\\x00\\x00\\x02[]'"):
+        session.python(f"import os; os.write(3, {junk})")
+    for _ in range(2):  # the interpreter may have to be replaced
+        cell = session.python("6 * 7")
+    assert cell.output == "42\n"
+
+
+def test_nothing_of_the_host_is_in_reach(session: Session, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    for folder in (tmp_path, *list(tmp_path.parents)[:-2]):
+        folder.chmod(0o755)
+    assert "No such file" in session.shell(f"cat {secret}").output
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        cell = session.python(f"import socket; socket.create_connection(('127.0.0.1', {port}), 1)")
+    assert "Error" in cell.output
+    assert session.shell("ls /home /root /etc/shadow 2>/dev/null").output == ""
+    assert session.shell(f"ls /proc | grep -x {os.getpid()}").output == ""
+    names = {line.partition("=")[0] for line in session.shell("env").output.splitlines()}
+    assert names <= {"HOME", "LANG", "PATH", "PWD", "PYTHONHASHSEED", "LC_CTYPE", "OLDPWD", "_", "SHLVL"}
+    assert "Read-only file system" in session.shell("touch /usr/x /x 2>&1").output
+
+
+def test_files_are_written_and_fetched_as_bytes(session: Session) -> None:
+    data = bytes(range(256)) * 3000
+    session.put("data.bin", data)
+    assert session.fetch("data.bin") == data
+    session.put("empty", b"")
+    assert session.fetch("empty") == b""
+    with pytest.raises(SessionError, match="more than 10"):
+        session.fetch("data.bin", max_bytes=10)
+    with pytest.raises(SessionError, match="No such file"):
+        session.fetch("nowhere")
+    session.shell("ln -s data.bin link; mkfifo pipe; mkdir folder")
+    for name in ("link", "pipe", "folder"):
+        with pytest.raises(SessionError):
+            session.fetch(name)
+    for path in ("/etc/passwd", "../x", "", "a/../../b", "a\0"):
+        with pytest.raises(ValueError, match="relative"):
+            session.fetch(path)
+
+
+def test_what_an_agent_made_is_judged_elsewhere(session: Session) -> None:
+    session.python("open('solution.py', 'w').write('def solve(x): return 2 * x')")
+    session.python("open('conftest.py', 'w').write('raise SystemExit(0)')")
+    with Judge(workers=1) as judge:
+        verdict = judge.function(session.fetch("solution.py"), entry="solve", tests=[((4,), 8)])
+    assert verdict.reward == 1.0
+
+
+def test_closing_ends_every_process_and_twice_is_harmless() -> None:
+    session = Session()
+    session.shell("setsid sleep 1000 > /dev/null 2>&1 &")
+    process = session._process
+    assert process is not None
+    session.close()
+    session.close()
+    assert process.poll() is not None
+    with pytest.raises(RuntimeError, match="closed"):
+        session.python("1")
+
+
+@pytest.mark.parametrize("values", [{"cell_s": 0}, {"memory_mb": -1}, {"output_kb": 1.5}, {"processes": True}])
+def test_limits_without_sense_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(values))):
+        SessionLimits(**values)  # type: ignore[arg-type]  # that is the point

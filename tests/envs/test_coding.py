@@ -1,0 +1,276 @@
+"""The coding world: hidden tests decide, examples only help, and a broken sandbox is no reward of zero."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from peripatos.envs.coding import Coding, find_programs
+from peripatos.envs.coding_tasks import FAMILIES, generate, read_tasks
+from peripatos.envs.errors import UserError
+from peripatos.envs.sandbox import Judge
+from peripatos.envs.vocabulary import WorldFailure
+
+
+def block(program: str) -> str:
+    return f"Here it is.\n```python\n{program}\n```\n"
+
+
+@pytest.fixture(scope="module")
+def world() -> Coding:
+    return Coding(wall_s=3, cpu_s=1)
+
+
+def test_the_world_is_registered_and_conforms_to_gymnasium() -> None:
+    env = gymnasium.make("peripatos/Coding-v0", disable_env_checker=True, wall_s=3, cpu_s=1)
+    check_env(env.unwrapped, skip_render_check=True)
+    env.close()
+    env.close()
+
+
+def test_there_are_enough_families_and_each_right_program_passes_its_hidden_tests() -> None:
+    assert len(FAMILIES) >= 12
+    for name in FAMILIES:
+        world = Coding(families=[name], wall_s=3, cpu_s=1)
+        for seed in (1, 2):
+            world.reset(seed=seed, options={"split": "test" if seed == 2 else "train"})
+            reply = world.oracle()
+            assert reply is not None
+            _, reward, terminated, truncated, info = world.step(reply)
+            assert (reward, terminated, truncated, info["success"]) == (pytest.approx(1.1), True, False, True), name
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_no_hidden_input_is_shown_and_no_constant_is_right(name: str) -> None:
+    for seed in range(20):
+        task = generate(np.random.default_rng(seed), "train", [name], public=3, hidden=8)
+        assert len(task.public) == 3
+        assert len(task.hidden) == 8
+        shown = {repr(given) for given, _ in task.public}
+        assert not shown & {repr(given) for given, _ in task.hidden}
+        assert len({repr(expected) for _, expected in task.hidden}) > 1
+
+
+def test_the_splits_share_no_task_and_seeds_give_different_tasks_of_many_families() -> None:
+    drawn = {
+        split: [generate(np.random.default_rng(seed), split, list(FAMILIES), 2, 8) for seed in range(300)]
+        for split in ("train", "test")
+    }
+    assert not {task.id for task in drawn["train"]} & {task.id for task in drawn["test"]}
+    for tasks in drawn.values():
+        assert len(Counter(task.id.split()[0] for task in tasks)) >= 12
+    assert len({task.id for task in drawn["train"]}) > 150
+
+
+def test_a_seed_gives_the_same_episode(world: Coding) -> None:
+    assert world.reset(seed=5) == world.reset(seed=5)
+    assert world.reset(seed=5)[0] != world.reset(seed=6)[0]
+
+
+def test_a_failed_example_is_told_and_a_revised_program_is_paid(world: Coding) -> None:
+    world.reset(seed=3)
+    text, reward, terminated, _, info = world.step(block("def solve(*a): return 'wrong'"))
+    assert (reward, terminated, info["success"]) == (0.0, False, None)
+    assert "should be" in text
+    assert "but it is 'wrong'" in text
+    text, *_ = world.step(block("def solve(*a): return nothing"))
+    assert "NameError" in text
+    reply = world.oracle()
+    assert reply is not None
+    _, reward, terminated, _, info = world.step(reply)
+    assert (reward, terminated, info["success"]) == (pytest.approx(1.1), True, True)
+    assert info["metrics"]["attempts"] == 3
+
+
+def test_the_last_attempt_ends_the_episode_whatever_it_is(world: Coding) -> None:
+    world.reset(seed=3)
+    for reply in ("", "no program"):
+        text, reward, terminated, _, _ = world.step(reply)
+        assert (reward, terminated) == (0.0, False)
+        assert "no program" in text
+    _, reward, terminated, truncated, info = world.step("\0 \udcff ```")
+    assert (reward, terminated, truncated, info["success"]) == (0.0, True, False, False)
+    assert info["metrics"]["no_program"] == 1
+
+
+def test_examples_learnt_by_heart_earn_nothing() -> None:
+    world = Coding(wall_s=3, cpu_s=1)
+    for seed in range(8):
+        world.reset(seed=seed)
+        table = {repr(tuple(given)): expected for given, expected in world._task.public}
+        world_reply = block(f"def solve(*a): return {table!r}.get(repr(a))")
+        _, reward, terminated, _, info = world.step(world_reply)
+        assert (reward, terminated, info["success"]) == (pytest.approx(0.1), True, False)
+
+
+def test_partial_credit_is_the_fraction_of_hidden_tests() -> None:
+    world = Coding(attempts=1, partial_credit=True, hidden_tests=8, wall_s=3, cpu_s=1)
+    world.reset(seed=0)
+    known = {repr(tuple(given)): expected for given, expected in world._task.hidden[:2]}
+    _, reward, _, _, info = world.step(block(f"def solve(*a): return {known!r}.get(repr(a), 'no')"))
+    assert info["reward_terms"] == {"correct": pytest.approx(0.25), "format": pytest.approx(0.1)}
+    assert reward == pytest.approx(0.35)
+
+
+def test_several_blocks_cost_the_format_and_the_last_is_judged() -> None:
+    world = Coding(attempts=1, wall_s=3, cpu_s=1)
+    world.reset(seed=0)
+    right = world.oracle()
+    _, reward, _, _, info = world.step(block("def solve(*a): return 0") + str(right))
+    assert (reward, info["success"]) == (pytest.approx(1.0), True)
+
+
+def test_a_cheat_is_counted_as_a_suspicion() -> None:
+    world = Coding(attempts=1, wall_s=3, cpu_s=1)
+    world.reset(seed=0)
+    _, _, _, _, info = world.step(block("import os\ndef solve(*a): os._exit(0)"))
+    assert info["metrics"]["suspicions"] == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "programs"),
+    [
+        ("```python\nx\n```", ["x\n"]),
+        ("```\nx\n```", ["x\n"]),
+        ("```Python3\nx\n``` and ```py\ny\n```", ["x\n", "y\n"]),
+        ("```json\n{}\n```", []),
+        ("x", []),
+        ("``````", []),
+        ("```python\nx", ["x"]),
+        ("```python\n" * 30_000, []),
+    ],
+)
+def test_code_blocks_are_found(reply: str, programs: list[str]) -> None:
+    assert find_programs(reply) == programs
+
+
+TASKS: list[dict[str, Any]] = [
+    {"prompt": "add", "entry": "add", "public": [[[1, 2], 3]], "hidden": [[[5, 5], 10]], "split": "train", "id": "a"},
+    {"prompt": "pair", "hidden": [[[1], [1, 1]]], "split": "train", "id": "b", "tolerance": 1e-6},
+    {
+        "prompt": "echo",
+        "kind": "stdio",
+        "public": [["1\n", "1\n"]],
+        "hidden": [["2\n", "2"]],
+        "split": "train",
+        "id": "c",
+    },
+    {
+        "prompt": "neg",
+        "kind": "assertions",
+        "entry": "neg",
+        "public": "assert neg(1) == -1",
+        "hidden": "def check(c):\n    assert c(5) == -5",
+        "split": "train",
+        "id": "d",
+        "oracle": "def neg(x): return -x",
+    },
+]
+RIGHT = {
+    "a": "def add(a, b): return a + b",
+    "b": "def solve(x): return (x, x)",
+    "c": "print(input())",
+    "d": "def neg(x): return -x",
+}
+WRONG = {
+    "a": "def add(a, b): return 3",
+    "b": "def solve(x): return 2",
+    "c": "print(1)",
+    "d": "def neg(x): return -1",
+}
+
+
+def test_tasks_of_every_kind_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.jsonl"
+    path.write_text("\n".join(json.dumps(task) for task in TASKS))
+    world = Coding(tasks=path, attempts=2, wall_s=3, cpu_s=1)
+    seen: dict[str, set[float]] = {}
+    for seed in range(40):
+        _, info = world.reset(seed=seed)
+        name = info["task"]
+        program = RIGHT[name] if len(seen.get(name, ())) == 0 else WRONG[name]
+        _, reward, terminated, _, _ = world.step(block(program))
+        assert terminated, "a program that satisfies the examples goes to the hidden tests"
+        seen.setdefault(name, set()).add(round(reward, 3))
+    assert seen == {name: {1.1, 0.1} for name in "abcd"}
+    with pytest.raises(UserError, match="no test task"):
+        world.reset(seed=0, options={"split": "test"})
+
+
+def test_an_example_of_each_kind_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.jsonl"
+    path.write_text("\n".join(json.dumps(task) for task in TASKS))
+    world = Coding(tasks=path, attempts=2, wall_s=3, cpu_s=1)
+    wanted = {
+        "a": "add(1, 2) should be 3, but it is 0",
+        "c": "should be '1\\n', but it printed '0\\n'",
+        "d": "AssertionError",
+    }
+    bad = {"a": "def add(a, b): return 0", "c": "print(0)", "d": "def neg(x): return 0"}
+    for seed in range(30):
+        _, info = world.reset(seed=seed)
+        if info["task"] in bad:
+            text, _, terminated, _, _ = world.step(block(bad[info["task"]]))
+            assert not terminated
+            assert wanted.pop(info["task"], "") in text
+    assert not wanted
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hiden": []}, "Did you mean 'hidden'"),
+        ({"hidden": []}, "list of tests"),
+        ({"hidden": [[1, 2]]}, "list of arguments"),
+        ({"hidden": [[[1]]]}, "pair"),
+        ({"kind": "stdin"}, "Did you mean 'stdio'"),
+        ({"kind": "assertions"}, "test code"),
+        ({"kind": "stdio"}, "two strings"),
+        ({"prompt": " "}, "prompt"),
+        ({"entry": "2"}, "entry"),
+        ({"tolerance": "much"}, "tolerance"),
+        ({"split": "dev"}, "split"),
+    ],
+)
+def test_a_malformed_task_is_one_clear_error(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    path = tmp_path / "tasks.jsonl"
+    path.write_text(json.dumps(TASKS[0]) + "\n" + json.dumps({**TASKS[0], **change}))
+    with pytest.raises(UserError, match=r"task 2.*" + message):
+        read_tasks(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"families": ["sum_multiple"]}, "Did you mean 'sum_multiples'"),
+        ({"families": "linear"}, "list"),
+        ({"attempts": 0}, "attempts"),
+        ({"hidden_tests": 0}, "hidden_tests"),
+        ({"wall_s": 0}, "wall_s"),
+        ({"tasks": "nowhere.jsonl"}, "nowhere"),
+    ],
+)
+def test_an_option_without_sense_is_one_clear_error(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Coding(**options)
+
+
+def test_a_program_that_nobody_could_judge_has_no_reward(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Coding(attempts=1, wall_s=3, cpu_s=1)
+    with Judge(workers=1) as judge:
+        world._judge = judge
+        world.reset(seed=0)
+        worker = judge._idle.get()
+        assert worker is not None
+        worker.close()  # its sandbox is gone,
+        judge._idle.put(worker)
+        monkeypatch.setenv("PATH", "/nonexistent")  # and no new one can be started
+        with pytest.raises(WorldFailure, match="could not be judged"):
+            world.step(block("def solve(x): return 1"))
