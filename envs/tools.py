@@ -26,11 +26,11 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, cast, get_type_hints
+from typing import Annotated, Any, NotRequired, cast, get_type_hints
 
 from pydantic import ConfigDict, Field, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
-from typing_extensions import NotRequired, TypedDict  # pydantic refuses typing's own before Python 3.12
+from typing_extensions import TypedDict  # pydantic refuses typing's own before Python 3.12
 
 from .errors import UserError, unknown
 from .vocabulary import Message, ToolCall, WorldFailure
@@ -230,7 +230,8 @@ def _blueprint(
         hints = get_type_hints(function, include_extras=True)
     except (NameError, TypeError) as error:
         raise UserError(f"tool {name!r}: its annotations cannot be read: {error}") from error
-    described = dict(match.groups() for match in map(_ARGUMENT_LINE.fullmatch, text.splitlines()) if match)
+    lines = filter(None, map(_ARGUMENT_LINE.fullmatch, text.splitlines()))
+    described = {line[1]: line[2] for line in lines}
     fields: dict[str, Any] = {}
     for parameter in list(inspect.signature(function).parameters.values())[bound:]:
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
