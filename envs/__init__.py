@@ -6,6 +6,7 @@ Entry points are strings, so that no world's module (and no physics) is imported
 from gymnasium import register
 
 register(id="peripatos/Arithmetic-v0", entry_point="peripatos.envs.arithmetic:Arithmetic")
+register(id="peripatos/ToolMaths-v0", entry_point="peripatos.envs.tool_maths:ToolMaths")
 for _id, _options in (("peripatos/Walker-v0", {}), ("peripatos/WalkerHard-v0", {"world_damping": False})):
     register(
         id=_id,

@@ -186,8 +186,8 @@ class ToolBox:
 
     @classmethod
     def of(cls, host: object, *, timeout: float | None = 10.0) -> ToolBox:
-        """The public methods of `host`, sorted by name."""
-        names = [name for name in dir(type(host)) if not name.startswith("_")]
+        """The public methods of `host`, sorted by name; `close` belongs to the world and is no tool."""
+        names = [name for name in dir(type(host)) if not name.startswith("_") and name != "close"]
         methods = [getattr(host, name) for name in names if inspect.isroutine(getattr(type(host), name))]
         return cls(Tool.from_function(method, timeout=timeout) for method in methods)
 

@@ -18,6 +18,8 @@ def calculator(expression: str) -> str:
 
 
 SCHEMA = [Tool.from_function(calculator).schema]
+CALL_F = '<tool_call>{"name":"f"}</tool_call>'
+CALCULATE_1, CALCULATE_NOTHING = (("calculator", {"expression": text}) for text in ("1", ""))
 ADD = ToolCall("add", {"a": 1, "b": [2.5, None, "x"]})
 SEND = ToolCall("send", {"text": 'a "quoted" </tool_call> 水'})
 
