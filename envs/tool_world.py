@@ -62,7 +62,7 @@ class Handled:
         """What the calls cost: see `COSTS`."""
         failed = sum(result.fault is not None for _, result in self.results)
         malformed = bool(self.messages and not self.results)
-        return {"malformed": -float(malformed), "tool_error": -float(failed), "tool_call": -float(len(self.results))}
+        return {"malformed": 0.0 - malformed, "tool_error": 0.0 - failed, "tool_call": 0.0 - len(self.results)}
 
 
 @dataclass
@@ -118,11 +118,14 @@ def describe_tools(box: ToolBox, form: replies.ReplyFormat) -> str:
     return "\n".join(["Tools:", *lines, form.explain()])
 
 
-def _described(function: Mapping[str, object]) -> str:
-    parameters = function["parameters"]
-    assert isinstance(parameters, Mapping)
-    names = ", ".join(parameters.get("properties", {}))
-    return f"- {function['name']}({names}): {function['description']}"
+def _described(function: Mapping[str, Any]) -> str:
+    """`- switch(room, on): Switch a lamp.`, with the values that may be chosen from, where they are listed."""
+    properties: Mapping[str, Mapping[str, Any]] = function["parameters"].get("properties", {})
+    names = (
+        name + (f"={'|'.join(map(str, schema['enum']))}" if "enum" in schema else "")
+        for name, schema in properties.items()
+    )
+    return f"- {function['name']}({', '.join(names)}): {function['description']}"
 
 
 class ToolWorld(TaskWorld):
