@@ -60,6 +60,10 @@ class Fault(StrEnum):
     """The tool returned something that is not text and cannot be written as JSON."""
 
 
+class HangingToolError(Exception):
+    """A tool did not answer in time; the message is the time that it had. A tool that waits by itself may raise it."""
+
+
 @dataclass(frozen=True)
 class ToolResult:
     """What one call gave: text for the agent, and what went wrong, if anything did."""
@@ -127,8 +131,8 @@ class Tool:
             value = self._bounded(valid) if self.timeout is not None else self.function(**valid)
         except WorldFailure:
             raise
-        except _HangingToolError:
-            return ToolResult(f"{self.name} did not answer within {self.timeout:g} s", Fault.TIMEOUT)
+        except HangingToolError as error:
+            return ToolResult(f"{self.name} did not answer within {error}", Fault.TIMEOUT)
         except (Exception, SystemExit) as error:  # whatever a tool raises is for the agent to read
             words = _clean(f"{type(error).__name__}: {error}", _MAX_ERROR)
             return ToolResult(f"{self.name} failed: {words}", Fault.RAISED)
@@ -152,7 +156,7 @@ class Tool:
         if errors:
             raise errors[0]
         if not results:
-            raise _HangingToolError
+            raise HangingToolError(f"{self.timeout:g} s")
         return results[0]
 
     async def _awaited(self, value: Awaitable[object]) -> object:
@@ -162,7 +166,7 @@ class Tool:
                 return await value
         except TimeoutError:
             if limit.expired():
-                raise _HangingToolError from None
+                raise HangingToolError(f"{self.timeout:g} s") from None
             raise  # the tool's own
 
     def _written(self, value: object) -> ToolResult:
@@ -214,10 +218,6 @@ def tool_message(call: ToolCall, result: ToolResult) -> Message:
     """`result` as a chat message that refers to `call`."""
     message = Message(role="tool", name=_clean(str(call.name), 64), content=result.text)
     return {**message, "tool_call_id": call.id} if call.id else message
-
-
-class _HangingToolError(Exception):
-    """A tool did not answer in time."""
 
 
 @functools.lru_cache(maxsize=1_024)  # a world makes the tools of its methods anew in every episode
