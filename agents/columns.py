@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box
 
 from ..envs.vocabulary import Batch
-from ..envs.world_batch import StepResult, WorldBatch
+from ..envs.world_batch import StepResult, WorldBatch, action_layout
 from .simple import Behaviour
 
 
@@ -15,9 +14,9 @@ class Columns:
     """The arrays [B, T, …] of one batch, made anew for each, so that no batch is ever written again."""
 
     def __init__(self, rows: int, steps: int, worlds: WorldBatch) -> None:
-        space = worlds.action_space
+        shape, kind = action_layout(worlds.action_space)
         self.observation = np.zeros((rows, steps, *worlds.observation_space.shape), np.float32)
-        self.action = np.zeros((rows, steps, *space.shape), np.float32 if isinstance(space, Box) else np.int64)
+        self.action = np.zeros((rows, steps, *shape), kind)
         self.logp, self.value, self.reward, self.bootstrap = np.zeros((4, rows, steps), np.float32)
         self.turn = np.zeros((rows, steps), np.int64)
         self.mask = np.ones((rows, steps), bool)

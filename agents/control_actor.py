@@ -22,16 +22,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box
 from torch import Tensor
 
 from ..envs.seeding import derive_seed, stream
 from ..envs.vocabulary import Collection, Episode
-from ..envs.world_batch import StepResult, WorldBatch, make_world_batch
+from ..envs.world_batch import StepResult, WorldBatch, action_layout, make_world_batch
 from .columns import Columns
 from .ledger import Ledger
-from .mlp import torch_threads
 from .simple import Behaviour
+from .threads import torch_threads
 
 _WORLDS_AT_ONCE = 128  # when evaluating
 _LONGEST = 100_000  # steps of an episode in a world that has no limit of its own
@@ -192,7 +191,9 @@ class ControlActor:
             self._observation = result.observation
             over = _over(rows, result)
             if len(over):
-                episodes += [ledger.close(row, row, result, *names[row], version, "train") for row in over]
+                for row in over:
+                    group, index = names[row]
+                    episodes.append(ledger.close(row, row, result, group, index, version, "train"))
                 out.finish(over, t, result, born)
                 born[over] = t + 1
                 clock = time.perf_counter()
@@ -298,8 +299,7 @@ class ControlActor:
         return worlds
 
     def _new_ledger(self, worlds: WorldBatch) -> Ledger:
-        space = worlds.action_space
-        return Ledger(worlds.n, space.shape, np.dtype(np.float32 if isinstance(space, Box) else np.int64))
+        return Ledger(worlds.n, *action_layout(worlds.action_space))
 
 
 def _over(ids: np.ndarray, result: StepResult) -> np.ndarray:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..envs.conversation import ConversationEnv
 from ..envs.errors import UserError
@@ -42,6 +44,35 @@ class Sample:
         self.turn += [turn] * len(tokens)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a world said to a reset or a reply, or how it failed."""
+
+    info: Mapping[str, Any] = field(default_factory=dict)
+    reward: float = 0.0
+    terminated: bool = False
+    truncated: bool = False
+    failure: str | None = None  # a traceback
+
+
+def ask_world(world: ConversationEnv, action: Reply | int, split: str) -> Answer:
+    """Step `world` with a reply, or reset it with a seed. Touches nothing else, so that it may run in a thread.
+
+    Whatever a world raises is data, except a `UserError`, which is the user's to mend.
+    """
+    try:
+        if not isinstance(action, Reply):
+            return Answer(world.reset(seed=action, options={"split": split})[1])
+        _, reward, terminated, truncated, info = world.step(action)
+        if not math.isfinite(reward):
+            raise ValueError(f"the world gave the reward {reward}")
+        return Answer(info, float(reward), terminated, truncated)
+    except UserError:
+        raise
+    except Exception:
+        return Answer(failure=traceback.format_exc())
+
+
 class Conversation:
     """One episode: its world, what was said, and how it ended."""
 
@@ -60,9 +91,10 @@ class Conversation:
         self.samples: list[Sample] = []
         self.messages: list[Message] = []
         self.turns = self.units = 0
-        self.terminated = self.truncated = False
+        self.terminated = self.truncated = self.abandoned = False
         self.failure: str | None = None
         self._stop_reason = StopReason.STOP
+        self._stopped = True  # whether the last reply ended with the stop token
         self._task = ""
         self._tools: list[dict[str, object]] = []
         self._rewards: list[float] = []
@@ -80,65 +112,63 @@ class Conversation:
         """What the model sees now; empty if the world failed to open."""
         return self.samples[-1].tokens if self.samples else []
 
-    def open(self) -> None:
-        """Reset the world and render its opening."""
-        try:
-            _, info = self.world.reset(seed=self.seed, options={"split": self.split})
-        except UserError:
-            raise
-        except Exception:  # whatever a world raises is data: it costs this episode and is reported
-            self._fail()
-            return
-        self.messages = list(info["messages"])
-        self._tools, self._task = info["tools"], info["task"]
-        self.samples.append(Sample(self._renderer.opening(self.messages, self._tools)))
-
-    def hear(self, spoken: Spoken) -> None:
-        """One turn: append the reply, step the world, append its answer."""
-        sample, turn = self.samples[-1], self.turns
-        sample.extend(spoken.tokens, turn, spoken.logp)
-        self.turns, self.units = turn + 1, self.units + len(spoken.tokens)
+    def say(self, spoken: Spoken) -> Reply:
+        """Append a reply; what the world is to be asked."""
+        self._stopped = spoken.stop_reason is StopReason.STOP
+        self._stop_reason = spoken.stop_reason
+        self.samples[-1].extend(spoken.tokens, self.turns, spoken.logp)
+        self.units += len(spoken.tokens)
         text = self._renderer.decode(spoken.tokens)
         self.messages.append({"role": "assistant", "content": text})
-        self._stop_reason = spoken.stop_reason
-        try:
-            reply = Reply(text, stop_reason=spoken.stop_reason, units=len(spoken.tokens))
-            _, reward, self.terminated, self.truncated, info = self.world.step(reply)
-            if not math.isfinite(reward):
-                raise ValueError(f"the world gave the reward {reward}")
-        except UserError:
-            raise
-        except Exception:  # as above
-            self._fail()
-            return
-        if sample.tokens:
-            sample.reward[len(sample.tokens) - 1] = float(reward)
-        self._rewards.append(float(reward))
+        return Reply(text, stop_reason=spoken.stop_reason, units=len(spoken.tokens))
+
+    def hear(self, answer: Answer) -> None:
+        """Take in what the world said: its opening, or its answer to the reply."""
+        if answer.failure is not None:
+            self.fail(answer.failure)
+        elif not self.samples:
+            self.messages = list(answer.info["messages"])
+            self._tools, self._task = answer.info["tools"], answer.info["task"]
+            self.samples.append(Sample(self._renderer.opening(self.messages, self._tools)))
+        else:
+            self._hear_turn(answer)
+
+    def _hear_turn(self, answer: Answer) -> None:
+        sample, info = self.samples[-1], answer.info
+        sample.reward[len(sample.tokens) - 1] = answer.reward
+        self._rewards.append(answer.reward)
         for name, value in info["reward_terms"].items():
             self._terms[name] = self._terms.get(name, 0.0) + value
         self._metrics |= info.get("metrics", {})
         self._success = info.get("success")
+        self.terminated, self.truncated = answer.terminated, answer.truncated and not answer.terminated
         self.messages += info["messages"]
-        if self.truncated and not self.terminated:
+        if self.truncated:
             self._stop_reason = StopReason.TURN_LIMIT
         if not self.over:
-            self._continue(sample, info["messages"], turn, stopped=spoken.stop_reason is StopReason.STOP)
+            self._continue(sample, info["messages"])
+        self.turns += 1
 
     def truncate(self, reason: StopReason) -> None:
         """End the episode from outside."""
         self.truncated, self._stop_reason = True, reason
 
-    def _continue(self, sample: Sample, new: list[Message], turn: int, *, stopped: bool) -> None:
+    def fail(self, reason: str) -> None:
+        """End the episode without a reward."""
+        self.failure, self._stop_reason = reason, StopReason.ERROR
+
+    def abandon(self, reason: str) -> None:
+        """Fail, and never touch the world again: a thread may still be inside it."""
+        self.abandoned = True
+        self.fail(reason)
+
+    def _continue(self, sample: Sample, new: list[Message]) -> None:
         """Append the world's messages, or begin a new sample where the template cannot be extended."""
-        delta = self._renderer.delta(new, stopped=stopped)
+        delta = self._renderer.delta(new, stopped=self._stopped)
         if delta is None:
             self.samples.append(Sample(self._renderer.opening(self.messages, self._tools)))
         else:
-            sample.extend(delta, turn, None)
-
-    def _fail(self) -> None:
-        self.failure = traceback.format_exc()
-        self._stop_reason = StopReason.ERROR
+            sample.extend(delta, self.turns, None)
 
     def episode(self) -> Episode:
         """The record; reward None if the episode failed."""
@@ -154,7 +184,7 @@ class Conversation:
             turns=self.turns,
             units=self.units,
             terminated=self.terminated,
-            truncated=self.truncated and not self.terminated,
+            truncated=self.truncated,
             success=None if self.failure is not None else self._success,
             stop_reason=self._stop_reason,
             failure=self.failure,

@@ -3,15 +3,15 @@
     reset ─▶ opening tokens ─▶ ( reply: sampled tokens ─▶ step ─▶ delta tokens )*  ─▶ one row for each sample
 
 Every episode has its own world, its own random streams (derived from what it is, not from when it runs) and its own
-failures: a world that raises costs its episode and nothing else. A row is exactly what the model saw. Episodes that
-wait for a reply are answered together; letting each go on by itself while others wait for slow worlds is left out.
+failures: a world that raises costs its episode and nothing else. A row is exactly what the model saw. How episodes
+take turns is in `turns`.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import gymnasium
@@ -26,6 +26,7 @@ from .language import LanguagePolicy
 from .packing import pack
 from .rendering import Renderer
 from .speakers import Request, Speaker
+from .turns import as_they_come, in_turns
 
 
 class ConversationActor:
@@ -98,34 +99,27 @@ class ConversationActor:
         seconds: dict[str, float],
     ) -> list[Conversation]:
         """Run one episode for each (group, index), all at once."""
-        started = time.perf_counter()
         while len(self._worlds) < len(keys):
             self._worlds.append(cast(ConversationEnv, self._make_world().unwrapped))
-        talks = []
-        for world, (group, index) in zip(self._worlds, keys, strict=False):
-            task_seed = derive_seed(seed, "task", split, group)
-            talk = Conversation(world, self._renderer, group, index, task_seed, version, split)
-            talk.open()
-            talks.append(talk)
-        seconds["simulate"] = seconds.get("simulate", 0.0) + time.perf_counter() - started
-        while waiting := [talk for talk in talks if not talk.over]:
-            for talk in waiting:
-                if len(talk.tokens) >= self._context:
-                    talk.truncate(StopReason.CONTEXT_LIMIT)
-                elif talk.turns == self._max_turns:
-                    talk.truncate(StopReason.TURN_LIMIT)
-            waiting = [talk for talk in waiting if not talk.over]
-            requests = [self._request(talk, seed, version) for talk in waiting]
-            asked = time.perf_counter()
-            spoken = self._speaker.speak(requests, greedy=greedy)
-            answered = time.perf_counter()
-            for talk, reply in zip(waiting, spoken, strict=True):
-                talk.hear(reply)
-            seconds["infer"] = seconds.get("infer", 0.0) + answered - asked
-            seconds["simulate"] = seconds.get("simulate", 0.0) + time.perf_counter() - answered
+        talks = [
+            Conversation(world, self._renderer, group, index, derive_seed(seed, "task", split, group), version, split)
+            for world, (group, index) in zip(self._worlds, keys, strict=False)
+        ]
+        together = as_they_come if talks and talks[0].world.waits else in_turns
+        together(talks, self._speaker, partial(self._request, seed=seed, version=version), greedy, seconds)
+        for place, talk in enumerate(talks):
+            if talk.abandoned:  # its world is still busy somewhere: the next episode gets another
+                self._worlds[place] = cast(ConversationEnv, self._make_world().unwrapped)
         return talks
 
-    def _request(self, talk: Conversation, seed: int, version: int) -> Request:
+    def _request(self, talk: Conversation, *, seed: int, version: int) -> Request | None:
+        """What the speaker is asked next; None if the episode has reached a limit and was truncated."""
+        if len(talk.tokens) >= self._context:
+            talk.truncate(StopReason.CONTEXT_LIMIT)
+            return None
+        if talk.turns == self._max_turns:
+            talk.truncate(StopReason.TURN_LIMIT)
+            return None
         rng = stream(seed, "sample", talk.split, talk.group, talk.index, talk.turns, version)
         return Request(tuple(talk.tokens), tuple(talk.messages), talk.world, rng)
 

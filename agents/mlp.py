@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -166,21 +165,6 @@ class ActorCritic(nn.Module):
 
     def _value(self, seen: Tensor) -> Tensor:
         return seen.new_zeros(seen.shape[:-1]) if self.critic is None else self.critic(seen)[..., 0]
-
-
-@contextmanager
-def torch_threads(n: int) -> Iterator[None]:
-    """Let torch use `n` threads inside, and what it had before afterwards.
-
-    For networks this small more than one thread costs more than it gives, and many times more when a
-    simulation pool wants the same cores.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _mlp(sizes: Sequence[int], last_gain: float, generator: torch.Generator) -> nn.Sequential:

@@ -1,37 +1,99 @@
-"""The engine in this process: samples replies from a language policy, many at once.
+"""The engine in this process: samples replies from a language policy, many at once, with continuous batching.
+
+    admit ─▶ read the prompts that are new ─▶ join the running batch
+    step  ─▶ one token for every row; a row that is done leaves at once
 
 Prompts that are equal (a group's) are read once. Every reply has its own random stream and spends one uniform number
-for each token, so what is sampled does not depend on who else is in the batch. Finished rows leave the batch at once.
-With precision "bf16" it samples from a bf16 copy of the weights, which `refresh` brings up to date: that is the link
-between learner and sampler. Left out: admitting new requests into a running batch.
+for each token, so what is sampled does not depend on who else is in the batch. With precision "bf16" it samples from
+a bf16 copy of the weights, which `refresh` brings up to date: that is the link between learner and sampler.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, cast
 
 import numpy as np
 import torch
+from torch import Tensor
+from transformers import DynamicCache
 
 from ..envs.vocabulary import StopReason
 from .distribution import draw, log_probabilities
 from .language import LanguagePolicy, Precision
 from .speakers import Request, Spoken
 
-MAX_ROWS = 512  # in one batch
+MAX_ROWS = 512  # in the running batch; the others queue
+
+
+@dataclass
+class _Reply:
+    """One reply that is being sampled."""
+
+    key: int
+    limit: int  # most tokens
+    uniform: np.ndarray  # [limit]; its chance
+    tokens: list[int] = field(default_factory=list)
+    logp: list[float] = field(default_factory=list)
+
+
+@dataclass
+class _Rows:
+    """The running batch: N rows, of which the last L positions are in the cache (left-padded)."""
+
+    replies: list[_Reply]
+    hidden_N_H: Tensor  # the state from which the next token is drawn
+    cache: DynamicCache
+    mask_N_L: Tensor
+    position_N: Tensor  # of the next token
+
+    def keep(self, kept: Tensor) -> None:
+        """Drop the other rows, and the columns that are padding in all that remain."""
+        self.replies = [self.replies[index] for index in kept.tolist()]
+        self.cache.batch_select_indices(kept)
+        mask = self.mask_N_L[kept]
+        unused = int((mask.cumsum(dim=1).sum(dim=0) == 0).sum())
+        for layer in _layers(self.cache):
+            layer.keys, layer.values = layer.keys[:, :, unused:], layer.values[:, :, unused:]
+        self.mask_N_L, self.position_N = mask[:, unused:], self.position_N[kept]
+        self.hidden_N_H = self.hidden_N_H[kept]
+
+    def join(self, other: _Rows) -> None:
+        """Add the rows of `other` below these, both left-padded to one length."""
+        length = max(self.mask_N_L.shape[1], other.mask_N_L.shape[1])
+
+        def padded(tensor: Tensor, dimension: int) -> Tensor:
+            missing = length - tensor.shape[dimension]
+            return torch.nn.functional.pad(tensor, (0, 0) * (tensor.ndim - 1 - dimension) + (missing, 0))
+
+        for mine, theirs in zip(_layers(self.cache), _layers(other.cache), strict=True):
+            mine.keys = torch.cat([padded(mine.keys, 2), padded(theirs.keys, 2)])
+            mine.values = torch.cat([padded(mine.values, 2), padded(theirs.values, 2)])
+        self.mask_N_L = torch.cat([padded(self.mask_N_L, 1), padded(other.mask_N_L, 1)])
+        self.hidden_N_H = torch.cat([self.hidden_N_H, other.hidden_N_H])
+        self.position_N = torch.cat([self.position_N, other.position_N])
+        self.replies += other.replies
+
+
+class _Layer(Protocol):
+    """Keys and values of one layer, [N, heads, L, size]."""
+
+    keys: Tensor
+    values: Tensor
+
+
+def _layers(cache: DynamicCache) -> list[_Layer]:
+    """The layers of a cache that holds one key and one value for each token, which is all that `read_prompts` makes."""
+    return cast(list[_Layer], cache.layers)
 
 
 class Sampler:
-    """Speaks with `policy`, at its temperature and top-p, at most `max_tokens` tokens a reply."""
+    """A `Speaker` with `policy`'s voice, at its temperature and top-p, at most `max_tokens` tokens a reply."""
 
     def __init__(
-        self,
-        policy: LanguagePolicy,
-        *,
-        max_tokens: int,
-        stop_ids: Sequence[int],
-        precision: Precision = "fp32",
+        self, policy: LanguagePolicy, *, max_tokens: int, stop_ids: Sequence[int], precision: Precision = "fp32"
     ) -> None:
         self._source = policy
         self._policy = policy
@@ -40,7 +102,9 @@ class Sampler:
             self._policy.bfloat16()
             self._policy.precision = "fp32"  # the weights are bf16 themselves; autocast would only slow them
         self._max_tokens = max_tokens
-        self._stop_ids = torch.tensor(list(stop_ids))
+        self._stop_ids = frozenset(stop_ids)
+        self._queue: list[tuple[int, Request]] = []
+        self._rows: _Rows | None = None
 
     @torch.no_grad()
     def refresh(self, version: int) -> None:
@@ -49,61 +113,81 @@ class Sampler:
             for mine, theirs in zip(self._policy.parameters(), self._source.parameters(), strict=True):
                 mine.copy_(theirs)
 
-    def speak(self, requests: Sequence[Request], *, greedy: bool) -> list[Spoken]:
-        """One reply for each request; the likeliest token at every step where `greedy`."""
-        spoken: list[Spoken] = []
-        for start in range(0, len(requests), MAX_ROWS):
-            part = requests[start : start + MAX_ROWS]
-            limits = [min(self._max_tokens, self._policy.context - len(request.prompt)) for request in part]
-            uniforms = np.zeros((len(part), max(limits)), dtype=np.float32)
-            for row, request in zip(uniforms, part, strict=True):
-                row[:] = request.rng.random(len(row), dtype=np.float32)
-            spoken += self._decode([request.prompt for request in part], limits, uniforms, greedy)
-        return spoken
+    def admit(self, key: int, request: Request) -> None:
+        """Queue a request; `step` will give its reply under `key`."""
+        self._queue.append((key, request))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reply is still owed."""
+        return bool(self._queue) or self._rows is not None
 
     @torch.no_grad()
-    def _decode(
-        self, prompts: list[tuple[int, ...]], limits: list[int], uniforms: np.ndarray, greedy: bool
-    ) -> list[Spoken]:
-        policy, device = self._policy, self._policy.device
+    def step(self, *, greedy: bool) -> list[tuple[int, Spoken]]:
+        """One token for every row, after reading what was admitted; returns the replies that are done."""
+        self._read_queue()
+        rows, policy = self._rows, self._policy
+        if rows is None:
+            return []
+        logits = policy.logits(rows.hidden_N_H)
+        logp_N_V = log_probabilities(logits, temperature=policy.temperature, top_p=policy.top_p, kept_N=None)
+        if greedy:
+            token_N = logp_N_V.argmax(dim=-1)
+        else:
+            uniform = [reply.uniform[len(reply.tokens)] for reply in rows.replies]
+            token_N = draw(logp_N_V, torch.tensor(np.array(uniform), device=logp_N_V.device))
+        logp_N = logp_N_V.gather(-1, token_N[:, None])[:, 0]
+        done, going = [], []
+        for index, (reply, token, logp) in enumerate(zip(rows.replies, token_N.tolist(), logp_N.tolist(), strict=True)):
+            reply.tokens.append(token)
+            reply.logp.append(logp)
+            if token in self._stop_ids:
+                done.append((reply.key, Spoken(tuple(reply.tokens), tuple(reply.logp), StopReason.STOP)))
+            elif len(reply.tokens) == reply.limit:
+                done.append((reply.key, Spoken(tuple(reply.tokens), tuple(reply.logp), StopReason.LENGTH)))
+            else:
+                going.append(index)
+        self._advance(rows, token_N, torch.tensor(going, dtype=torch.long, device=token_N.device))
+        return done
+
+    def _advance(self, rows: _Rows, token_N: Tensor, going: Tensor) -> None:
+        """Feed the drawn tokens of the rows that go on."""
+        if not len(going):
+            self._rows = None
+            return
+        if len(going) < len(token_N):
+            rows.keep(going)
+            token_N = token_N[going]
+        rows.mask_N_L = torch.cat([rows.mask_N_L, rows.mask_N_L.new_ones(len(going), 1)], dim=1)
+        output = self._policy.backbone(
+            input_ids=token_N[:, None],
+            attention_mask=rows.mask_N_L,
+            position_ids=rows.position_N[:, None],
+            past_key_values=rows.cache,
+            use_cache=True,
+        )
+        rows.hidden_N_H = output.last_hidden_state[:, -1]
+        rows.position_N = rows.position_N + 1
+
+    def _read_queue(self) -> None:
+        """Read the prompts of waiting requests and let them join, as far as there is room."""
+        room = MAX_ROWS - (len(self._rows.replies) if self._rows else 0)
+        taken, self._queue = self._queue[:room], self._queue[room:]
+        if not taken:
+            return
+        prompts = [request.prompt for _, request in taken]
         number = {prompt: index for index, prompt in enumerate(dict.fromkeys(prompts))}
-        which = torch.tensor([number[prompt] for prompt in prompts], device=device)
-        hidden_U_H, cache, mask_U_P = policy.read_prompts(list(number))
-        hidden, mask = hidden_U_H[which], mask_U_P[which].long()
+        hidden, cache, mask = self._policy.read_prompts(list(number))
+        which = torch.tensor([number[prompt] for prompt in prompts], device=hidden.device)
         cache.batch_select_indices(which)
-        row = torch.arange(len(prompts), device=device)  # which reply each row of the batch is
-        position = torch.tensor([len(prompt) for prompt in prompts], device=device)
-        limit, uniform = torch.tensor(limits, device=device), torch.from_numpy(uniforms).to(device)
-        stops = self._stop_ids.to(device)
-        tokens: list[list[int]] = [[] for _ in prompts]
-        logps: list[list[float]] = [[] for _ in prompts]
-        for t in range(max(limits)):
-            logp_N_V = log_probabilities(
-                policy.logits(hidden), temperature=policy.temperature, top_p=policy.top_p, kept_N=None
-            )
-            token = logp_N_V.argmax(dim=-1) if greedy else draw(logp_N_V, uniform[row, t])
-            logp = logp_N_V.gather(-1, token[:, None])[:, 0]
-            for index, chosen, value in zip(row.tolist(), token.tolist(), logp.tolist(), strict=True):
-                tokens[index].append(chosen)
-                logps[index].append(value)
-            going = ~torch.isin(token, stops) & (t + 1 < limit[row])
-            if not bool(going.any()):
-                break
-            if not bool(going.all()):
-                kept = torch.nonzero(going)[:, 0]
-                cache.batch_select_indices(kept)
-                row, token, mask, position = row[kept], token[kept], mask[kept], position[kept]
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-            hidden = policy.backbone(
-                input_ids=token[:, None],
-                attention_mask=mask,
-                position_ids=position[:, None],
-                past_key_values=cache,
-                use_cache=True,
-            ).last_hidden_state[:, -1]
-            position = position + 1
-        known_stops = set(self._stop_ids.tolist())
-        return [
-            Spoken(tuple(ids), tuple(values), StopReason.STOP if ids[-1] in known_stops else StopReason.LENGTH)
-            for ids, values in zip(tokens, logps, strict=True)
-        ]
+        position = torch.tensor([len(prompt) for prompt in prompts], device=hidden.device)
+        replies = [self._reply(key, request) for key, request in taken]
+        new = _Rows(replies, hidden[which], cache, mask[which].long(), position)
+        if self._rows is None:
+            self._rows = new
+        else:
+            self._rows.join(new)
+
+    def _reply(self, key: int, request: Request) -> _Reply:
+        limit = min(self._max_tokens, self._policy.context - len(request.prompt))
+        return _Reply(key, limit, request.rng.random(limit, dtype=np.float32))

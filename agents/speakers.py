@@ -1,13 +1,14 @@
 """Who speaks in a conversation world: a model that samples, or somebody who needs no model.
 
-A speaker answers requests, many at a time. It gives token ids, because tokens are what is trained on; the ones here
-write text and have it tokenised, with log-probability zero, which is right for demonstrations (nobody divides by it).
+A speaker takes requests and answers each when it is done. It gives token ids, because tokens are what is trained on;
+the ones here write text and have it tokenised, with log-probability zero, which is right for demonstrations (nobody
+divides by it).
 """
 
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,9 +40,20 @@ class Spoken:
 
 
 class Speaker(Protocol):
-    """Answers every request, in order."""
+    """Takes requests at any time and gives each reply when it is done."""
 
-    def speak(self, requests: Sequence[Request], *, greedy: bool) -> list[Spoken]: ...
+    def admit(self, key: int, request: Request) -> None:
+        """Take a request, to be answered under `key`."""
+        ...
+
+    def step(self, *, greedy: bool) -> list[tuple[int, Spoken]]:
+        """Do a piece of work; the replies that it finished."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reply is still owed."""
+        ...
 
     def refresh(self, version: int) -> None:
         """Speak with the current weights from now on."""
@@ -53,14 +65,25 @@ class TextSpeaker:
 
     def __init__(self, renderer: Renderer, write: Callable[[Request], str]) -> None:
         self._renderer, self._write = renderer, write
+        self._queue: list[tuple[int, Request]] = []
 
-    def speak(self, requests: Sequence[Request], *, greedy: bool) -> list[Spoken]:
-        """The texts, tokenised and closed with the stop token."""
+    def admit(self, key: int, request: Request) -> None:
+        """Take a request."""
+        self._queue.append((key, request))
+
+    def step(self, *, greedy: bool) -> list[tuple[int, Spoken]]:
+        """Every reply that is owed: its text, tokenised and closed with the stop token."""
         spoken = []
-        for request in requests:
+        for key, request in self._queue:
             tokens = tuple(self._renderer.encode_reply(self._write(request)))
-            spoken.append(Spoken(tokens, (0.0,) * len(tokens), StopReason.STOP))
+            spoken.append((key, Spoken(tokens, (0.0,) * len(tokens), StopReason.STOP)))
+        self._queue.clear()
         return spoken
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reply is still owed."""
+        return bool(self._queue)
 
     def refresh(self, version: int) -> None:
         """There are no weights."""

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..agents.protocols import Policy
+from ..agents.threads import fitting_threads, torch_threads
 from ..envs.seeding import stream
 from ..envs.vocabulary import Batch
 from .aggregate import reduce
@@ -96,7 +95,7 @@ class Learner:
             raise StaleBatch(f"version {batch.version} acted, but version {self.version} is learning")
         if self.settings.schedule == "linear":
             self.lr = self.settings.lr * max(0.0, 1.0 - progress)
-        with _threads(1 if self.policy.memoryless else None):
+        with torch_threads(fitting_threads(self.policy.module())):
             metrics = self._update(batch)
         self.version += 1
         return metrics
@@ -236,6 +235,9 @@ def _describe(lesson: Lesson) -> dict[str, float]:
         "advantage/mean": masked_mean(lesson.advantage_B_T, mask),
         "advantage/magnitude": masked_mean(lesson.advantage_B_T.abs(), mask),
     }
+    gap = torch.where(mask, lesson.old_logp_B_T - batch.behavior_logp_B_T, 0.0)
+    if bool(gap.any()):  # the trainer's own log-probabilities were asked for, and differ from the sampler's
+        metrics["kl/sampler_gap"] = masked_mean(gap.abs(), mask)
     if bool(lesson.target_mask_B_T.any()):
         fit = explained_variance(batch.value_B_T, lesson.target_B_T, lesson.target_mask_B_T)
         metrics["value/explained_variance"] = fit
@@ -252,8 +254,6 @@ def _look(part: Lesson, logp_B_T: Tensor, weighted: Weighted) -> dict[str, float
         "policy/logp": masked_mean(logp_B_T, mask),
         "kl/old": masked_mean(kl_estimate(part.old_logp_B_T, logp_B_T, kind="k3"), mask),
     }
-    gap = (part.old_logp_B_T - part.batch.behavior_logp_B_T).abs()
-    metrics["kl/sampler_gap"] = masked_mean(gap, mask)
     if bool(part.reference_logp_B_T.any()):
         metrics["kl/reference"] = masked_mean(kl_estimate(logp_B_T, part.reference_logp_B_T, kind="k3"), mask)
     return metrics
@@ -274,15 +274,3 @@ class Log:
     def means(self) -> dict[str, float]:
         """Every name with its mean so far."""
         return {name: total / weights for name, (total, weights) in self._sums.items() if weights}
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Run with `count` torch threads: on small networks a second thread costs more than it brings."""
-    before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

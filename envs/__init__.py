@@ -16,6 +16,12 @@ for _id, _options in (("peripatos/Walker-v0", {}), ("peripatos/WalkerHard-v0", {
         max_episode_steps=400,
         kwargs=_options,
     )
+register(
+    id="peripatos/CartpoleSwingup-v0",
+    entry_point="peripatos.envs.cartpole_swingup:CartpoleSwingup",
+    vector_entry_point="peripatos.envs.cartpole_swingup:make_vec_swingup",
+    max_episode_steps=500,
+)
 
 if __name__ != "peripatos.envs":
     raise ImportError(

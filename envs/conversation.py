@@ -101,6 +101,9 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     max_turns: ClassVar[int | None] = None
     """Turns after which the episode is truncated; an undecided success is then False. A world of one turn
     terminates instead: its task is over."""
+    waits: ClassVar[bool] = False
+    """Whether a step may wait for something outside (a tool, a sandbox, a server). Such worlds are stepped in
+    threads, so that no episode waits for another's; all others are stepped in place, and repeat bit for bit."""
 
     def __init__(self, *, weights: Mapping[str, float] | None = None) -> None:
         self.observation_space = AnyText()

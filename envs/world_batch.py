@@ -119,9 +119,17 @@ def checked_action(action: np.ndarray, n: int, space: Box | Discrete) -> np.ndar
     return np.clip(value.astype(np.float32), space.low, space.high).astype(space.dtype)
 
 
+def action_layout(space: Box | Discrete) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type in which one action is stored: [A] float32, or [] int64."""
+    if isinstance(space, Discrete):
+        return (), np.dtype(np.int64)
+    return space.shape, np.dtype(np.float32)
+
+
 def flatten_box(space: Box, dtype: type | None = None) -> Box:
     """`space` as a vector, in its own type unless `dtype` says another."""
-    return Box(space.low.ravel(), space.high.ravel(), dtype=dtype or space.dtype.type)
+    kind = dtype or space.dtype.type
+    return Box(space.low.ravel().astype(kind), space.high.ravel().astype(kind), dtype=kind)
 
 
 class ListOfWorlds:

@@ -7,11 +7,13 @@ by `check_parts` before the first episode, and named.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
+from gymnasium.spaces import Box, Discrete
 from pydantic import TypeAdapter, ValidationError
 
 from ..agents.protocols import Actor, Policy
@@ -35,6 +37,7 @@ from .schema import (
 
 if TYPE_CHECKING:
     from ..agents.language import LanguagePolicy
+    from ..agents.speakers import Request
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def check_parts(scenario: Scenario) -> None:
     if learns and speaks != (kind == "conversation"):
         fitting = "tiny_llama or causal_lm" if kind == "conversation" else "mlp"
         raise UserError(
-            f"an agent of kind {scenario.agent.kind!r} cannot live in {scenario.world.id!r}, a {kind} world; use {fitting}"
+            f"an agent of kind {scenario.agent.kind!r} cannot live in {scenario.world.id!r}, a {kind} world; "
+            f"use {fitting}"
         )
     if scenario.agent.kind == "oracle" and kind == "control":
         raise UserError("control worlds have no oracle; use an agent of kind 'scripted' or 'random'")
@@ -131,25 +135,37 @@ def optimizer_settings(stage: Stage) -> OptimizerSettings:
 
 def make_policy(scenario: Scenario, device: str) -> Policy | None:
     """The agent that learns, freshly initialised; None for agents that cannot."""
-    import torch
-
-    torch.manual_seed(derive_seed(scenario.seed, "policy"))
     critic = any(stage_method(stage).needs_critic for stage in scenario.stages if stage.method)
     if isinstance(scenario.agent, MlpAgent):
         from ..agents.mlp import ActorCritic
 
-        env = make_world(scenario.world.id, **scenario.world.options)
-        spaces = env.observation_space, env.action_space
-        env.close()
-        return ActorCritic(*spaces, hidden=tuple(scenario.agent.hidden), critic=critic).to(device)
+        observation, action = _spaces(scenario)
+        size = math.prod(observation.shape)
+        gamma = next((stage_method(s).credit.gamma for s in scenario.stages if s.method), 0.99)
+        seed = derive_seed(scenario.seed, "policy")
+        hidden = scenario.agent.hidden
+        return ActorCritic(size, action, hidden=hidden, critic=critic, gamma=gamma, seed=seed).to(device)
     if isinstance(scenario.agent, TinyLlamaAgent | CausalLMAgent):
         return _make_language_policy(scenario, critic).to(device)
     return None
 
 
+def _spaces(scenario: Scenario) -> tuple[Box, Box | Discrete]:
+    """The spaces of a control world; `check_parts` has seen that they are supported."""
+    env = make_world(scenario.world.id, **scenario.world.options)
+    observation, action = env.observation_space, env.action_space
+    env.close()
+    assert isinstance(observation, Box)
+    assert isinstance(action, Box | Discrete)
+    return observation, action
+
+
 def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
+    from transformers.utils import logging
+
     from ..agents.language import LanguagePolicy, check_head
 
+    logging.disable_progress_bar()  # it would write into ours
     agent, sampling = scenario.agent, scenario.sampling or Sampling()
     if isinstance(agent, TinyLlamaAgent):
         from ..agents.tiny import tiny_llama
@@ -194,9 +210,7 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> Stage
     return StageParts(collector, evaluator, segments)
 
 
-def make_learner(
-    scenario: Scenario, stage: Stage, policy: Policy, reference: Policy | None, *, seed: int
-) -> Learner:
+def make_learner(scenario: Scenario, stage: Stage, policy: Policy, reference: Policy | None, *, seed: int) -> Learner:
     """The learner of a stage that has a method."""
     row = stage_method(stage)
     if row.update.aggregation == "constant_length" and row.update.length is None:
@@ -227,13 +241,22 @@ def _longest(scenario: Scenario) -> int:
     return turns
 
 
-def _moving(
-    scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrator, *, horizon: int | None
-) -> Actor:
+def _moving(scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrator, *, horizon: int | None) -> Actor:
     """An actor for control worlds: segments of `horizon` steps, or whole episodes without one."""
+    from ..agents import simple
     from ..agents.control_actor import ControlActor
+    from ..agents.mlp import ActorCritic
 
-    raise NotImplementedError(ControlActor)
+    behaviour: simple.Behaviour
+    if isinstance(agent, MlpAgent):
+        assert isinstance(policy, ActorCritic), "make_policy has made one"
+        behaviour = policy
+    elif isinstance(agent, ScriptedAgent):
+        behaviour = simple.ScriptedAgent(load_function(agent.function), _spaces(scenario)[1])
+    else:
+        behaviour = simple.RandomAgent(_spaces(scenario)[1])
+    mode = "episodes" if horizon is None else "segments"
+    return ControlActor(behaviour, scenario.world.id, scenario.world.options, mode=mode, horizon=horizon)
 
 
 def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
@@ -258,21 +281,24 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
     from ..agents.conversation_actor import ConversationActor
     from ..agents.language import LanguagePolicy
     from ..agents.rendering import Renderer
-    from ..agents.speakers import Request, TextSpeaker, oracle_text, random_text
+    from ..agents.speakers import TextSpeaker
     from ..agents.tiny import tiny_tokenizer
-
-    write: Callable[[Request], str] = oracle_text if isinstance(agent, OracleAgent) else random_text
-    if isinstance(agent, ScriptedAgent):
-        function = load_function(agent.function)
-
-        def write(request: Request) -> str:
-            return str(function(request.messages))
 
     language = policy if isinstance(policy, LanguagePolicy) else None
     renderer = Renderer(language.tokenizer if language else tiny_tokenizer())
     context = language.context if language else 1_000_000
-    speaker = TextSpeaker(renderer, write)
+    speaker = TextSpeaker(renderer, _writer(agent))
     return ConversationActor(_world_maker(scenario), speaker, renderer, policy=language, context=context)
+
+
+def _writer(agent: Agent | Demonstrator) -> Callable[[Request], str]:
+    """What an agent without parameters says to a request; a script sees the messages."""
+    from ..agents.speakers import oracle_text, random_text
+
+    if isinstance(agent, ScriptedAgent):
+        function = load_function(agent.function)
+        return lambda request: str(function(request.messages))
+    return oracle_text if isinstance(agent, OracleAgent) else random_text
 
 
 def _world_maker(scenario: Scenario) -> Callable[[], gymnasium.Env[Any, Any]]:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from .schema import Scenario
 
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
-QUIET_BY_DEFAULT = {  # pings and banners of dependencies; whoever sets these keeps their value
+BY_DEFAULT = {  # no pings and banners of dependencies, no spinning threads; whoever sets these keeps their value
+    "OMP_WAIT_POLICY": "PASSIVE",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     "PYGAME_HIDE_SUPPORT_PROMPT": "1",
@@ -45,7 +46,7 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")
 
 @app.callback()
 def _before_every_command(context: typer.Context) -> None:
-    for name, value in QUIET_BY_DEFAULT.items():
+    for name, value in BY_DEFAULT.items():
         os.environ.setdefault(name, value)
 
 
@@ -122,13 +123,15 @@ def record(
     seed: Annotated[int, typer.Option(min=0, help="Which episode.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Default: videos/ of the run.")] = None,
     gif: Annotated[bool, typer.Option("--gif", help="A gif as well.")] = False,
+    quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Film a run's agent in its world, with the reward terms drawn in."""
+    from .display import make_display
     from .film import record_run
 
     _load_plugins()
-    for path in record_run(run_path, checkpoint, seed=seed, out=out, gif=gif):
+    for path in record_run(run_path, checkpoint, seed=seed, out=out, gif=gif, display=make_display(quiet=quiet)):
         print(path)
 
 
@@ -188,7 +191,7 @@ def check(
 
     _load_plugins()
     findings = check_world(world)
-    rows = [{"check": f.name, "result": "passed" if f.passed else "FAILED", "detail": f.detail} for f in findings]
+    rows = [{"check": f.check, "result": "passed" if f.passed else "FAILED", "detail": f.detail} for f in findings]
     if json_:
         _print_json(rows)
     else:

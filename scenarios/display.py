@@ -120,8 +120,10 @@ class Clock:
         if gained <= 0:
             return "?"
         seconds = round(max(0.0, 1 - fraction) * (time.monotonic() - self._begun) / gained)
-        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}" if seconds >= 3600 else (
-            f"{seconds // 60}:{seconds % 60:02}"
+        return (
+            f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+            if seconds >= 3600
+            else (f"{seconds // 60}:{seconds % 60:02}")
         )
 
 

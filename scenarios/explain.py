@@ -18,7 +18,7 @@ def explain(problem: ValidationError, data: Mapping[str, Any]) -> Iterator[tuple
     """Each error as the path in `data` and one sentence."""
     for error in problem.errors(include_url=False):
         path = _path_in(data, error["loc"])
-        yield path, _sentence(error, path, data)
+        yield path, _sentence(error, path)
 
 
 def listed(name: str, allowed: Iterable[str]) -> str:
@@ -34,15 +34,16 @@ def _path_in(data: Any, loc: Sequence[str | int]) -> Place:
         if isinstance(data, Mapping) and part in data:
             data = data[part]
         elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            data = data[part]
+            data = data[part]  # the same step, but mappings are asked by key and lists by length
         elif part is not loc[-1]:
             continue
         path.append(part)
     return tuple(path)
 
 
-def _sentence(error: ErrorDetails, path: Place, data: Mapping[str, Any]) -> str:
+def _sentence(error: ErrorDetails, path: Place) -> str:
     key = ".".join(str(part) for part in path)
+    context = error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
             allowed = _keys_allowed(error["loc"][:-1])
@@ -51,16 +52,16 @@ def _sentence(error: ErrorDetails, path: Place, data: Mapping[str, Any]) -> str:
         case "missing":
             return f"{key!r} is missing"
         case "union_tag_invalid":
-            tags = error["ctx"]["expected_tags"].replace("'", "").split(", ")
-            tag = str(error["ctx"]["tag"])
+            tags = context["expected_tags"].replace("'", "").split(", ")
+            tag = str(context["tag"])
             return f"{key}.kind is {tag!r}; allowed: {listed(tag, tags)}"
         case "union_tag_not_found":
             return f"{key!r} needs a 'kind'"
         case "literal_error":
-            allowed = [word.strip("'") for word in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+            allowed = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
             return f"{key} is {error['input']!r}; allowed: {listed(str(error['input']), allowed)}"
         case "value_error":
-            return f"{key}: {error['ctx']['error']}" if key else str(error["ctx"]["error"])
+            return f"{key}: {context['error']}" if key else str(context["error"])
     message = error["msg"]
     return f"{key} is {error['input']!r}: {message[0].lower()}{message[1:]}"
 
@@ -75,7 +76,9 @@ def _keys_allowed(loc: Sequence[str | int]) -> list[str]:
         if tagged:
             here = tagged
         else:
-            here = [m for model in here if part in model.model_fields for m in _models(model.model_fields[part].annotation)]
+            here = [
+                m for model in here if part in model.model_fields for m in _models(model.model_fields[part].annotation)
+            ]
     return sorted({name for model in here for name in model.model_fields})
 
 

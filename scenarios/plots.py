@@ -6,6 +6,7 @@ Drawn with matplotlib's Agg canvas, which needs no display and touches no global
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ def draw_learning_curve(run: RunDirectory) -> Path | None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
     metrics, evaluations = read_rows(run.metrics), read_rows(run.evaluations)
     panels = [("return", "reward/mean", "return_mean", "return_low", "return_high")]
@@ -37,11 +39,12 @@ def draw_learning_curve(run: RunDirectory) -> Path | None:
         axes.plot(steps, center, color=TEST, marker="o", markersize=3, label="held out, greedy")
         known = [row for row in evaluations if None not in (row.get(low), row.get(high))]
         if known:
-            bounds = [[row[low] for row in known], [row[high] for row in known]]
-            axes.fill_between([row["env_steps"] for row in known], *bounds, color=TEST, alpha=0.2, linewidth=0)
+            bottom, top = ([row[edge] for row in known] for edge in (low, high))
+            axes.fill_between([row["env_steps"] for row in known], bottom, top, color=TEST, alpha=0.2, linewidth=0)
         for edge in _stage_ends(metrics):
             axes.axvline(edge, color="0.7", linestyle=":", linewidth=1)
         axes.set_xlabel("steps of the world")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_ylabel(label)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize="small")
@@ -58,5 +61,4 @@ def _points(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], 
 
 def _stage_ends(metrics: Sequence[Mapping[str, Any]]) -> list[float]:
     """Where one stage gave way to the next."""
-    pairs = zip(metrics, metrics[1:], strict=False)
-    return [before["env_steps"] for before, after in pairs if before["stage"] != after["stage"]]
+    return [before["env_steps"] for before, after in pairwise(metrics) if before["stage"] != after["stage"]]

@@ -15,18 +15,21 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
+
 from ..agents.protocols import Policy
+from ..agents.threads import fitting_threads
 from . import build
 from .checkpoint import last_good, read_progress
 from .display import Display
 from .progress import Progress
-from .run_directory import RunDirectory, RunFailed
+from .run_directory import RunDirectory, RunFailed, disk_errors
 from .stage import Interrupted, StageRun
 
 
@@ -51,6 +54,8 @@ class Runner:
         """
         self.display.say(f"{self.scenario.name}: device {self.device}, {self.run.path}")
         policy = build.make_policy(self.scenario, self.device)
+        if policy is not None:
+            torch.set_num_threads(fitting_threads(policy.module()))
         resumed = self._restore(policy)
         self._started = time.perf_counter() - self.progress.seconds
         try:
@@ -121,7 +126,8 @@ class Runner:
     def _draw(self) -> None:
         from .plots import draw_learning_curve
 
-        path = draw_learning_curve(self.run)
+        with disk_errors(self.run.path):
+            path = draw_learning_curve(self.run)
         if path:
             self.display.say(f"learning curve: {path}")
 

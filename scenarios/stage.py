@@ -99,7 +99,7 @@ class StageRun:
     def _ended_by(self) -> str | None:
         """What ends the stage now, in words; None to go on."""
         if self.learner is None:
-            return "nothing to learn"
+            return "evaluation only"
         goal = reached(self.progress.latest or self.progress.before or {}, self.stage.stop)
         return goal or self.progress.spent(self.stage, self.runner.seconds)[1]
 

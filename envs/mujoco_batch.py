@@ -1,0 +1,246 @@
+"""Many simulations of one task on a pool of threads (`mujoco.batch`), with NumPy for everything that is not physics.
+
+Two faces of the same thing: `MujocoBatch` is our `WorldBatch` (only the worlds asked for are stepped, nothing resets
+by itself), and `MujocoVectorEnv` is Gymnasium's vector environment with SAME_STEP autoreset on top of it.
+
+No result depends on the number of simulations or threads: each world has its own random stream and every function
+is elementwise over worlds. The arrays that are returned are copies; the pool's live buffers never leave this file.
+"""
+
+# pyright: reportAttributeAccessIssue=false
+# (mujoco's compiled modules carry no type information)
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import headless  # noqa: F401
+
+# isort: split
+import mujoco
+import mujoco.batch
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+from gymnasium.utils.seeding import np_random
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from .errors import UserError
+from .mujoco_task import DIVERGED, MujocoTask, State, action_space, make_renderer, observation_space, picture, total
+from .world_batch import StepResult, checked_action
+
+
+class MujocoBatch:
+    """A `WorldBatch` of `n` simulations. `threads` is clamped to the cores there are (None: all of them);
+    `max_episode_steps` truncates. `UserError` for n < 1 or threads < 1."""
+
+    def __init__(
+        self, task: MujocoTask, n: int, *, threads: int | None = None, max_episode_steps: int | None = None
+    ) -> None:
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        if n < 1 or (threads is not None and threads < 1):
+            raise UserError(f"{n} worlds on {threads} threads: at least 1 of each is needed")
+        self.n, self.task = n, task
+        self.model = task.load_model()
+        self.observation_space = observation_space(task)
+        self.action_space: Box | Discrete = action_space(self.model)
+        self._batch = mujoco.batch.Batch(self.model, n, min(threads or cores, cores))
+        # Episodes begin on the caller's thread: a few of them are less work than waking the pool for them.
+        self._starter = mujoco.batch.Batch(self.model, n, 1)
+        self._starter.bind("sensordata")
+        self._starter.reset(stage=mujoco.mjtStage.mjSTAGE_NONE.value)
+        self._blank = self._starter.state[0].copy()
+        self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
+        self._sensordata, self._ctrl = self._batch.bind("sensordata"), self._batch.bind("ctrl")
+        self._previous = np.zeros((n, self.model.nu), np.float32)
+        self._chance = np.zeros((n, task.chance))
+        self._age = np.zeros(n, np.int64)
+        self._limit = max_episode_steps
+        self._renderer: mujoco.Renderer | None = None
+
+    def reset(self, ids: np.ndarray, seeds: Sequence[int], split: str = "train") -> np.ndarray:
+        """As `WorldBatch.reset`; the same episode as `MujocoWorld.reset(seed=…)`."""
+        return self.begin(ids, [np_random(int(seed))[0] for seed in seeds])
+
+    def begin(self, ids: np.ndarray, streams: Sequence[np.random.Generator]) -> np.ndarray:
+        """New episodes in `ids`, each drawn from its own stream: observations [len(ids), D]."""
+        ids = np.asarray(ids)
+        if not len(ids):
+            return np.zeros((0, self.task.observation_size), np.float32)
+        chance = np.stack([stream.random(self.task.chance) for stream in streams])
+        fields, in_order = self.task.randomize(self.model, chance), np.sort(ids)  # the pool wants sorted numbers
+        for pool in (self._batch, self._starter) if fields else ():
+            for name, values in fields.items():
+                pool.expand(name)[ids] = values
+            pool.set_const(in_order)
+        starter = self._starter
+        starter.state[ids] = self._blank  # what mj_resetData leaves, clock and warm start included
+        starter.qpos[ids], starter.qvel[ids] = self.task.sample_initial_state(self.model, chance)
+        starter.forward(in_order)
+        self._batch.state[ids] = starter.state[ids]
+        self._batch.warning[ids] = 0
+        self._chance[ids], self._previous[ids], self._age[ids] = chance, 0.0, 0
+        return self.task.observe(self._fresh(ids)).astype(np.float32)
+
+    def step(self, ids: np.ndarray, action: np.ndarray) -> StepResult:
+        """As `WorldBatch.step`. A simulation that diverges, or in which MuJoCo raises, fails alone."""
+        ids = np.asarray(ids)
+        control = checked_action(action, len(ids), self.action_space)
+        kick = self.task.push(self._age[ids], self._chance[ids])
+        if kick is not None:
+            self._qvel[ids] += kick
+        self._ctrl[ids] = control
+        failure: dict[int, str] = {}
+        try:
+            self._batch.step(np.sort(ids), self.task.frame_skip)
+        except mujoco.batch.SimulationError as error:
+            failure = {int(i): f"MuJoCo raised: {self._batch.error(int(i))}" for i in error.ids}
+        state = self._state(ids)
+        observation = self.task.observe(state).astype(np.float32)
+        terms = self.task.reward_terms(state, control, self._previous[ids])
+        reward, terminated = total(terms), self.task.terminated(state)
+        diverged = self._batch.warning[ids][:, DIVERGED, 1].any(axis=1) | ~np.isfinite(observation).all(axis=1)
+        for i in ids[diverged]:
+            failure.setdefault(int(i), f"the simulation diverged at step {self._age[i]}")
+        self._previous[ids] = control
+        self._age[ids] += 1
+        truncated = np.zeros(len(ids), bool) if self._limit is None else (self._age[ids] >= self._limit) & ~terminated
+        if failure:
+            failed = np.isin(ids, list(failure))
+            observation[failed], reward[failed] = 0.0, 0.0
+            terminated[failed], truncated[failed] = False, False
+        return StepResult(observation, reward, terminated, truncated, terms, self.task.metrics(state), None, failure)
+
+    def first_metrics(self) -> dict[str, np.ndarray]:
+        """What the task reported of every world when its episode began."""
+        return self.task.metrics(self._fresh(np.arange(self.n)))
+
+    def render(self, i: int) -> np.ndarray:
+        """A picture [480, 640, 3] uint8 of simulation `i`."""
+        model, data = self._batch.get_model(i), self._batch.get_data(i)
+        mujoco.mj_forward(model, data)
+        if self._renderer is None:
+            self._renderer = make_renderer(model)
+        return picture(self._renderer, model, data)
+
+    def close(self) -> None:
+        """Close what draws; the pool goes with the object."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def _fresh(self, ids: np.ndarray) -> State:
+        """Copies of the rows `ids` as they were when their episodes began."""
+        starter = self._starter
+        return State(starter.qpos[ids], starter.qvel[ids], starter.sensordata[ids])
+
+    def _state(self, ids: np.ndarray) -> State:
+        """Copies of the rows `ids`."""
+        return State(self._qpos[ids], self._qvel[ids], self._sensordata[ids])
+
+
+class MujocoVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+    """Gymnasium's vector environment over a `MujocoBatch`: a world that ends begins again in the same step.
+
+    Where any world ended, `infos["final_obs"]` and `infos["final_info"]` hold what it last saw and reported, with the
+    masks `_final_obs` and `_final_info`. A failed simulation counts as truncated with reward 0, is marked in
+    `infos["failed"]`, and its final observation is zeros.
+    """
+
+    def __init__(
+        self, task: MujocoTask, num_envs: int, *, threads: int | None = None, max_episode_steps: int | None = None
+    ) -> None:
+        self.worlds = MujocoBatch(task, num_envs, threads=threads, max_episode_steps=max_episode_steps)
+        self.num_envs = num_envs
+        seconds = task.frame_skip * self.worlds.model.opt.timestep
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_fps": round(1.0 / seconds)}
+        self.single_observation_space = self.worlds.observation_space
+        self.single_action_space = self.worlds.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._all = np.arange(num_envs)
+        self._streams: list[np.random.Generator] = []
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin everywhere, or where `options["reset_mask"]` [n] is true. World i takes `seed + i`, or `seed[i]`;
+        without a seed each stream goes on."""
+        if isinstance(seed, int):
+            seed = [seed + i for i in range(self.num_envs)]
+        if seed is not None and len(seed) != self.num_envs:
+            raise ValueError(f"{len(seed)} seeds were given for {self.num_envs} worlds")
+        if not self._streams:
+            self._streams = [np_random(None if seed is None else seed[i])[0] for i in range(self.num_envs)]
+        mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
+        if mask.shape != (self.num_envs,) or mask.dtype != bool:
+            raise ValueError(f"reset_mask is {mask.dtype}{list(mask.shape)}; expected bool[{self.num_envs}]")
+        for i in self._all[mask]:
+            if seed is not None and seed[i] is not None:
+                self._streams[i] = np_random(seed[i])[0]
+        if mask.all():
+            self._observation = self._begin(self._all)
+        else:
+            self._observation[mask] = self._begin(self._all[mask])
+        return self._observation.copy(), self._metrics(mask, {})
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """One step of every world, with new episodes where one ended."""
+        if not self._streams:
+            raise ValueError("reset the worlds before they are stepped")
+        result = self.worlds.step(self._all, actions)
+        observation, truncated = result.observation, result.truncated
+        if result.failure:
+            truncated = truncated | np.isin(self._all, list(result.failure))
+        over = result.terminated | truncated
+        reported: dict[str, Any] = {"reward_terms": result.terms, "metrics": result.metrics}
+        if result.failure:
+            reported["failed"] = np.isin(self._all, list(result.failure))
+        infos = _masked(reported, ~over)
+        if over.any():
+            final = np.full(self.num_envs, None, dtype=object)
+            for i in self._all[over]:
+                final[i] = observation[i].copy()
+            infos |= {
+                "final_obs": final,
+                "_final_obs": over,
+                "final_info": _masked(reported, over),
+                "_final_info": over,
+            }
+            observation[over] = self._begin(self._all[over])
+            infos |= self._metrics(over, infos["metrics"])
+        self._observation = observation
+        return observation.copy(), result.reward, result.terminated, truncated, infos
+
+    def render(self) -> tuple[np.ndarray, ...]:
+        """A picture of each world."""
+        return tuple(self.worlds.render(i) for i in range(self.num_envs))
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close what draws."""
+        self.worlds.close()
+
+    def _metrics(self, mask: np.ndarray, known: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """What the worlds in `mask` report after their reset, beside what is `known` of the others."""
+        fresh = self.worlds.first_metrics()
+        merged = {name: np.where(mask, values, known.get(name, 0.0)) for name, values in fresh.items()}
+        told = mask if not known else np.ones(self.num_envs, bool)
+        return _masked({"metrics": merged}, told)
+
+    def _begin(self, ids: np.ndarray) -> np.ndarray:
+        return self.worlds.begin(ids, [self._streams[i] for i in ids])
+
+
+def _masked(values: Mapping[str, Any], mask: np.ndarray) -> dict[str, Any]:
+    """Gymnasium's form of `info` for many worlds: each array, zero where nothing is reported, beside its mask."""
+    every, out = bool(mask.all()), dict[str, Any]()
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            out[name] = _masked(value, mask)
+        else:
+            out[name] = value if every else np.where(mask, value, np.zeros((), value.dtype))
+        out[f"_{name}"] = mask
+    return out

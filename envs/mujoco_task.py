@@ -1,0 +1,255 @@
+"""A MuJoCo world in two parts: an MJCF file, and a task that says what is seen, earned and lost in it.
+
+A task is a handful of NumPy functions over *many* simulations at once (`qpos` is [n, nq]); it owns no physics.
+The single environment below is their n = 1 case on one `MjData`; `mujoco_batch` runs the very same functions over
+a pool, bit for bit.
+
+    u_t  →  frame_skip × mj_step  →  state  →  observe, reward terms, terminated
+
+Sensors describe the state before the last substep, as always after `mj_step`; at a reset they are current.
+Left out: tasks that read anything but qpos, qvel and sensordata (add a sensor to the MJCF instead).
+"""
+
+# pyright: reportAttributeAccessIssue=false
+# (mujoco's compiled modules carry no type information)
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from . import headless  # noqa: F401
+
+# isort: split
+import gymnasium as gym
+import mujoco
+import numpy as np
+from gymnasium.spaces import Box
+
+from .errors import UserError
+from .vocabulary import WorldFailure
+from .world_batch import WorldBatch, checked_action
+
+if TYPE_CHECKING:
+    from mujoco.viewer import Handle
+
+DIVERGED = [
+    int(kind)
+    for kind in (
+        mujoco.mjtWarning.mjWARN_BADQPOS,
+        mujoco.mjtWarning.mjWARN_BADQVEL,
+        mujoco.mjtWarning.mjWARN_BADQACC,
+    )
+]
+
+
+Model: TypeAlias = mujoco.MjModel  # by this name tasks are told about the physics, without importing it
+
+
+@dataclass(frozen=True)
+class State:
+    """What a task may look at, for n simulations. The arrays may be live: a task reads them and keeps nothing."""
+
+    qpos: np.ndarray  # [n, nq]
+    qvel: np.ndarray  # [n, nv]
+    sensordata: np.ndarray  # [n, nsensordata]
+
+
+class MujocoTask(ABC):
+    """The rules of a world. Every function maps n rows to n rows, and no row depends on another."""
+
+    mjcf: Path
+    frame_skip: int  # mj_steps in one step of the world
+    observation_size: int
+    chance: int = 0  # uniforms in [0, 1) that one reset consumes
+
+    @abstractmethod
+    def observe(self, state: State) -> np.ndarray:
+        """Observations [n, observation_size]."""
+
+    @abstractmethod
+    def reward_terms(self, state: State, action: np.ndarray, previous: np.ndarray) -> dict[str, np.ndarray]:
+        """The weighted terms [n] of the reward, which is their sum. `action` [n, nu] led to `state`; `previous`
+        is the one before (zeros at the first step)."""
+
+    @abstractmethod
+    def terminated(self, state: State) -> np.ndarray:
+        """Where the episode is over [n] bool."""
+
+    @abstractmethod
+    def sample_initial_state(self, model: Model, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`qpos` [n, nq] and `qvel` [n, nv] of new episodes, as a function of `chance` [n, self.chance]."""
+
+    def metrics(self, state: State) -> dict[str, np.ndarray]:
+        """Numbers to report that are no reward [n]."""
+        return {}
+
+    def configure(self, model: Model) -> None:  # noqa: B027 (most tasks have nothing to change)
+        """Change the compiled model, once."""
+
+    def randomize(self, model: Model, chance: np.ndarray) -> dict[str, np.ndarray]:
+        """Fields of the model that differ between episodes, [n, …] each; always the same names."""
+        return {}
+
+    def push(self, age: np.ndarray, chance: np.ndarray) -> np.ndarray | None:
+        """What is added to `qvel` [n, nv] before the step number `age` [n] of each episode; None: never anything."""
+        return None
+
+    def load_model(self) -> Model:
+        """The compiled model. `UserError` where the MJCF is malformed or the task lies about its sizes."""
+        try:
+            model = Model.from_xml_path(str(self.mjcf))
+        except ValueError as error:
+            raise UserError(f"{self.mjcf.name} is no valid MJCF: {error}") from error
+        self.configure(model)
+        state = State(model.qpos0[None], np.zeros((1, model.nv)), np.zeros((1, model.nsensordata)))
+        shape = np.shape(self.observe(state))
+        if shape != (1, self.observation_size):
+            raise UserError(
+                f"{type(self).__name__} observes {shape}; its observation_size says {self.observation_size}"
+            )
+        return model
+
+
+def action_space(model: Model) -> Box:
+    """Controls within their ranges; ±1 where an actuator has none."""
+    limited = model.actuator_ctrllimited.astype(bool)
+    low = np.where(limited, model.actuator_ctrlrange[:, 0], -1.0).astype(np.float32)
+    high = np.where(limited, model.actuator_ctrlrange[:, 1], 1.0).astype(np.float32)
+    return Box(low, high, dtype=np.float32)
+
+
+def observation_space(task: MujocoTask) -> Box:
+    """Unbounded: what bounds a robot's senses is physics, not a declaration."""
+    return Box(-np.inf, np.inf, (task.observation_size,), np.float32)
+
+
+def total(terms: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The reward [n]: the terms added in their order."""
+    return reduce(np.add, terms.values())
+
+
+class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
+    """One simulation of a task, as a `gymnasium.Env`; `make_batch` gives many.
+
+    `info` holds `reward_terms` and `metrics`. `WorldFailure` is raised where the simulation diverges.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 40}  # noqa: RUF012
+
+    def __init__(self, task: MujocoTask, render_mode: str | None = None) -> None:
+        self.task = task
+        self.model = task.load_model()
+        self.data = mujoco.MjData(self.model)
+        seconds = task.frame_skip * self.model.opt.timestep
+        self.metadata = {**self.metadata, "render_fps": round(1.0 / seconds)}
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise UserError(f"render_mode {render_mode!r}: allowed are 'human' and 'rgb_array'")
+        self.render_mode = render_mode
+        self.observation_space = observation_space(task)
+        self.action_space = self._controls = action_space(self.model)
+        self._previous = np.zeros((1, self.model.nu), np.float32)
+        self._chance = np.zeros((1, task.chance))
+        self._age = np.zeros(1, np.int64)
+        self._renderer: mujoco.Renderer | None = None
+        self._viewer: Handle | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """A new episode, drawn from `self.np_random`."""
+        super().reset(seed=seed)
+        self._chance = self.np_random.random((1, self.task.chance))
+        fields = self.task.randomize(self.model, self._chance)
+        for name, values in fields.items():
+            getattr(self.model, name)[:] = values[0]
+        if fields:
+            mujoco.mj_setConst(self.model, self.data)
+        mujoco.mj_resetData(self.model, self.data)
+        qpos, qvel = self.task.sample_initial_state(self.model, self._chance)
+        self.data.qpos[:], self.data.qvel[:] = qpos[0], qvel[0]
+        mujoco.mj_forward(self.model, self.data)
+        self._previous[:] = 0.0
+        self._age[:] = 0
+        state = self._state()
+        if self.render_mode == "human":
+            self.render()
+        return self.task.observe(state).astype(np.float32)[0], {"metrics": _first(self.task.metrics(state))}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """`frame_skip` substeps with the controls `action` [nu], clipped to their ranges."""
+        control = checked_action(np.asarray(action)[None], 1, self._controls)
+        kick = self.task.push(self._age, self._chance)
+        if kick is not None:
+            self.data.qvel[:] += kick[0]
+        self.data.ctrl[:] = control[0]
+        mujoco.mj_step(self.model, self.data, self.task.frame_skip)
+        if any(self.data.warning[kind].number for kind in DIVERGED):
+            raise WorldFailure(f"the simulation diverged at step {self._age[0]}")
+        state = self._state()
+        terms = self.task.reward_terms(state, control, self._previous)
+        self._previous[:] = control
+        self._age += 1
+        if self.render_mode == "human":
+            self.render()
+        info = {"reward_terms": _first(terms), "metrics": _first(self.task.metrics(state))}
+        observation = self.task.observe(state).astype(np.float32)[0]
+        return observation, float(total(terms)[0]), bool(self.task.terminated(state)[0]), False, info
+
+    def render(self) -> np.ndarray | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A picture [480, 640, 3] uint8 for "rgb_array"; for "human" the viewer is brought up to date."""
+        if self.render_mode == "human":
+            if self._viewer is None:
+                from mujoco import viewer
+
+                self._viewer = viewer.launch_passive(self.model, self.data)
+            self._viewer.sync()
+            return None
+        if self.render_mode is None:
+            raise UserError('this world was made to run blind: make it with render_mode="rgb_array"')
+        if self._renderer is None:
+            self._renderer = make_renderer(self.model)
+        return picture(self._renderer, self.model, self.data)
+
+    def make_batch(self, n: int, *, threads: int | None, max_episode_steps: int | None) -> WorldBatch:
+        """`n` simulations of the same task on a pool."""
+        from .mujoco_batch import MujocoBatch
+
+        return MujocoBatch(self.task, n, threads=threads, max_episode_steps=max_episode_steps)
+
+    def close(self) -> None:
+        """Close what draws."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+        if self._viewer is not None:
+            self._viewer.close()
+            self._viewer = None
+
+    def _state(self) -> State:
+        return State(self.data.qpos[None], self.data.qvel[None], self.data.sensordata[None])
+
+
+def make_renderer(model: Model) -> mujoco.Renderer:
+    """Something that draws 640 × 480 without a window. `UserError` says what is missing."""
+    try:
+        return mujoco.Renderer(model, 480, 640)
+    except (ImportError, AttributeError, RuntimeError, mujoco.FatalError) as error:
+        raise UserError(
+            f"MuJoCo cannot draw here ({error}); on Linux without a display install libegl1 (MUJOCO_GL=egl) or "
+            "libosmesa6 (MUJOCO_GL=osmesa)"
+        ) from error
+
+
+def picture(renderer: mujoco.Renderer, model: Model, data: mujoco.MjData) -> np.ndarray:
+    """What the model's first camera sees, or a free camera where it has none; an array of the caller's own."""
+    renderer.update_scene(data, camera=0 if model.ncam else -1)
+    return renderer.render().copy()
+
+
+def _first(values: Mapping[str, np.ndarray]) -> dict[str, float]:
+    return {name: float(array[0]) for name, array in values.items()}

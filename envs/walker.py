@@ -1,0 +1,174 @@
+"""A biped, 24 cm tall, that learns to walk: the robot of MathWorks' walking-robot example, in MuJoCo.
+
+    r = v_x − 3 y² − 50 ẑ² + 25 Ts/Tf − 0.02 Σ u²_{t−1}        Ts = 0.025 s, Tf = 10 s, ẑ = z − 0.21 m
+
+Observation (31): torso y, z; torso velocity x, y, z; roll, pitch, yaw; angular velocities; 6 joint angles; 6 joint
+velocities (left hip, knee, ankle; right); the forces on 8 corners of the feet in multiples of body weight.
+Action (6): torques in [−1, 1] × 3 N·m. The effort term uses the *previous* action, which is not observed.
+The episode terminates when the torso is below 0.1 m, more than 1 m off the line, or turned by more than π/4.
+
+Source: mathworks/msra-walking-robot (`robotParametersRL.m`, `walkerResetFcn.m`). Its balance aid, a damping of the
+torso against the world, is kept; `world_damping=False` (WalkerHard) takes it away.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .errors import UserError
+from .mujoco_batch import MujocoVectorEnv
+from .mujoco_task import Model, MujocoTask, MujocoWorld, State
+
+_HEIGHT = 0.21  # of the torso's centre at rest, m
+_LINK = 0.1  # thigh and shank, m
+_HIP_ABOVE_ANKLE = 0.18
+_DURATION, _STEP = 10.0, 0.025  # Tf, Ts
+_PUSH_EVERY = 80  # steps
+_PUSHES = 5
+_RANDOMIZED = ("body_mass", "body_inertia", "geom_friction")
+
+
+class WalkerTask(MujocoTask):
+    """The rules above. `pushes` is the largest kick to the torso's velocity, in m/s, every two seconds;
+    `randomization` the largest relative change of each mass and of the floor's friction in an episode."""
+
+    mjcf = Path(__file__).with_name("walker.xml")
+    frame_skip = 5
+    observation_size = 31
+
+    def __init__(self, world_damping: bool = True, pushes: float = 0.0, randomization: float = 0.0) -> None:
+        if not 0.0 <= randomization < 1.0:
+            raise UserError(f"randomization is {randomization}; allowed is [0, 1)")
+        if pushes < 0.0:
+            raise UserError(f"pushes is {pushes}; allowed is 0 m/s or more")
+        self._world_damping, self._pushes, self._randomization = world_damping, pushes, randomization
+        self._weight = 1.0  # newtons; `configure` knows
+        self._masses = 0
+        self._nominal: dict[str, np.ndarray] = {}
+        self.chance = 4
+
+    def configure(self, model: Model) -> None:
+        """Damping of the torso against the world, in N/(m/s) and N·m/(rad/s)."""
+        if self._world_damping:
+            model.dof_damping[0:3], model.dof_damping[3:6] = 1e-3, 5e-2
+        self._weight = float(model.body_mass.sum() * np.linalg.norm(model.opt.gravity))
+        self._masses = model.nbody - 1
+        self._nominal = {name: getattr(model, name).copy() for name in _RANDOMIZED}
+        self.chance = 4 + self._masses + 1 + 2 * _PUSHES
+
+    def observe(self, state: State) -> np.ndarray:
+        """The 31 numbers, [n, 31]."""
+        position, velocity = state.qpos, state.qvel
+        seen = np.empty((len(position), 31))
+        seen[:, 0:2] = position[:, 1:3]
+        seen[:, 2:5] = velocity[:, 0:3]
+        seen[:, 5:8] = _roll_pitch_yaw(position)
+        seen[:, 8:11] = velocity[:, 3:6]
+        seen[:, 11:17] = position[:, 7:13]
+        seen[:, 17:23] = velocity[:, 6:12]
+        seen[:, 23:31] = state.sensordata / self._weight
+        return seen
+
+    def reward_terms(self, state: State, action: np.ndarray, previous: np.ndarray) -> dict[str, np.ndarray]:
+        """The five terms of r, weighted."""
+        y, z = state.qpos[:, 1], state.qpos[:, 2]
+        return {
+            "forward": state.qvel[:, 0].copy(),
+            "centre": -3.0 * y**2,
+            "height": -50.0 * (z - _HEIGHT) ** 2,
+            "alive": np.full(len(y), 25.0 * _STEP / _DURATION),
+            "effort": -0.02 * (previous.astype(np.float64) ** 2).sum(axis=1),
+        }
+
+    def terminated(self, state: State) -> np.ndarray:
+        """Fallen, astray or turned away."""
+        y, z = state.qpos[:, 1], state.qpos[:, 2]
+        turned = np.abs(_roll_pitch_yaw(state.qpos)).max(axis=1) > np.pi / 4
+        return (z < 0.1) | (np.abs(y) > 1.0) | turned
+
+    def sample_initial_state(self, model: Model, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Half of the episodes begin at rest with the feet together; the others with one foot up to 5 cm ahead
+        and the other as far behind, and half of those moving at up to 5 cm/s."""
+        qpos, qvel = np.tile(model.qpos0, (len(chance), 1)), np.zeros((len(chance), model.nv))
+        displaced, moving = chance[:, 0] >= 0.5, chance[:, 0] >= 0.75
+        ahead = np.where(displaced, 0.1 * chance[:, 1] - 0.05, 0.0)
+        qpos[:, 7:10], qpos[:, 10:13] = _leg_angles(ahead), _leg_angles(-ahead)
+        qvel[:, 0] = np.where(moving, 0.1 * chance[:, 2] - 0.05, 0.0)
+        qvel[:, 1] = np.where(moving, 0.05 * chance[:, 3] - 0.025, 0.0)
+        return qpos, qvel
+
+    def metrics(self, state: State) -> dict[str, np.ndarray]:
+        """Metres walked along x."""
+        return {"distance": state.qpos[:, 0].copy()}
+
+    def randomize(self, model: Model, chance: np.ndarray) -> dict[str, np.ndarray]:
+        """Masses (with their inertia) and friction, each scaled by its own factor in 1 ± randomization."""
+        if self._randomization == 0.0:
+            return {}
+        scale = 1.0 + self._randomization * (2.0 * chance[:, 4 : 5 + self._masses] - 1.0)
+        mass, friction = np.ones((len(chance), model.nbody)), scale[:, self._masses, None, None]
+        mass[:, 1:] = scale[:, : self._masses]
+        return {
+            "body_mass": self._nominal["body_mass"] * mass,
+            "body_inertia": self._nominal["body_inertia"] * mass[:, :, None],
+            "geom_friction": self._nominal["geom_friction"] * friction,
+        }
+
+    def push(self, age: np.ndarray, chance: np.ndarray) -> np.ndarray | None:
+        """Every two seconds a kick along x and y, uniform up to ± pushes."""
+        if self._pushes == 0.0:
+            return None
+        number = np.minimum(age // _PUSH_EVERY, _PUSHES) - 1
+        due = (age % _PUSH_EVERY == 0) & (number >= 0)
+        kicks = chance[:, 5 + self._masses :].reshape(len(age), _PUSHES, 2)[np.arange(len(age)), number]
+        change = np.zeros((len(age), 12))
+        change[:, 0:2] = np.where(due[:, None], self._pushes * (2.0 * kicks - 1.0), 0.0)
+        return change
+
+
+class Walker(MujocoWorld):
+    """A biped that learns to walk (MuJoCo; 31 observations, 6 torques)."""
+
+    def __init__(
+        self,
+        world_damping: bool = True,
+        pushes: float = 0.0,
+        randomization: float = 0.0,
+        render_mode: str | None = None,
+    ) -> None:
+        super().__init__(WalkerTask(world_damping, pushes, randomization), render_mode)
+
+
+def make_vec_walker(
+    num_envs: int,
+    max_episode_steps: int = 400,
+    world_damping: bool = True,
+    pushes: float = 0.0,
+    randomization: float = 0.0,
+    threads: int | None = None,
+) -> MujocoVectorEnv:
+    """What `gymnasium.make_vec("peripatos/Walker-v0", num_envs, "vector_entry_point")` gives."""
+    task = WalkerTask(world_damping, pushes, randomization)
+    return MujocoVectorEnv(task, num_envs, threads=threads, max_episode_steps=max_episode_steps)
+
+
+def _roll_pitch_yaw(qpos: np.ndarray) -> np.ndarray:
+    """Angles [n, 3] of the torso's quaternion, turned about z, then y, then x."""
+    w, x, y, z = qpos[:, 3], qpos[:, 4], qpos[:, 5], qpos[:, 6]
+    angles = np.empty((len(qpos), 3))
+    angles[:, 0] = np.arctan2(2.0 * (w * x + y * z), 1.0 - 2.0 * (x * x + y * y))
+    angles[:, 1] = np.arcsin(np.clip(2.0 * (w * y - z * x), -1.0, 1.0))
+    angles[:, 2] = np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+    return angles
+
+
+def _leg_angles(ahead: np.ndarray) -> np.ndarray:
+    """Hip, knee and ankle [n, 3] that put a flat foot `ahead` of the hip [n], by the cosine rule; knees bend
+    forward. A positive angle swings what hangs below the joint back."""
+    reach = np.hypot(ahead, _HIP_ABOVE_ANKLE)
+    half_bend = np.arccos(reach / (2.0 * _LINK))
+    hip = -np.arctan2(ahead, _HIP_ABOVE_ANKLE) - half_bend
+    knee = 2.0 * half_bend
+    return np.stack([hip, knee, -hip - knee], axis=1)

@@ -1,0 +1,150 @@
+"""Methods × scenarios × seeds with equal budgets, each a run of its own in a process of its own.
+
+A method takes the place of the scenario's last method that learns from its own actions. It keeps the stage's
+optimiser, collection and budget, starts from its row of the table without the scenario's overrides, and then gets
+what the scenario's `variants` say about it. Runs that are done are not done again; runs that were stopped go on;
+runs that failed are shown as failed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..algorithms.methods import METHODS
+from ..envs.errors import UserError, unknown
+from .build import check_parts
+from .loading import Source, check_scenario, dump_scenario, load_scenario, put
+from .run_directory import RunDirectory, write_text
+from .schema import Scenario
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of the comparison."""
+
+    scenario: Scenario  # with the method put in and the seed set
+    task: str  # the scenario's name
+    method: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: a summary, or why there is none."""
+
+    job: Job
+    summary: dict[str, Any]
+    failure: str | None = None
+
+
+def compare(
+    scenarios: Sequence[str],
+    methods: Sequence[str],
+    seeds: int,
+    out: Path,
+    *,
+    sets: Sequence[str] = (),
+    limit: int | None = None,
+    quiet: bool = False,
+) -> list[Outcome]:
+    """Run everything that is not done yet under `out`. UserError, before anything runs, for what cannot run."""
+    jobs = plan(scenarios, methods, seeds, out, sets)
+    cores = len(os.sched_getaffinity(0))
+    workers = min(limit or cores, cores, len(jobs))
+    done = 0
+
+    def finish(job: Job) -> Outcome:
+        nonlocal done
+        outcome = _run(job, threads=max(1, cores // workers))
+        done += 1
+        if not quiet:
+            state = "FAILED" if outcome.failure else "done"
+            name = f"{job.task} {job.method} seed {job.scenario.seed}"
+            print(f"{done}/{len(jobs)}  {name}: {state}", file=sys.stderr, flush=True)
+        return outcome
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(finish, jobs))
+
+
+def plan(
+    scenarios: Sequence[str], methods: Sequence[str], seeds: int, out: Path, sets: Sequence[str] = ()
+) -> list[Job]:
+    """Every job, checked."""
+    if not methods:
+        raise UserError("--methods names no method")
+    for name in methods:
+        if name not in METHODS:
+            raise UserError(unknown("method", name, METHODS))
+    jobs = []
+    for scenario_name in scenarios:
+        scenario = load_scenario(scenario_name, sets)
+        for name in methods:
+            changed = with_method(scenario, name)
+            for seed in range(seeds):
+                path = out / scenario.name / name / f"seed-{seed}"
+                jobs.append(Job(changed.model_copy(update={"seed": seed}), scenario.name, name, path))
+    for job in jobs:
+        existing = job.path / "scenario.yaml"
+        if existing.exists() and existing.read_text(encoding="utf-8") != dump_scenario(job.scenario):
+            raise UserError(f"{job.path} holds a run with other settings; choose another --out")
+    return jobs
+
+
+def with_method(scenario: Scenario, name: str) -> Scenario:
+    """`scenario` with another method in its last stage that learns from its own actions."""
+    own = [stage for stage in scenario.stages if stage.method and METHODS[stage.method].source == "own"]
+    if not own:
+        raise UserError(f"{scenario.name} has no stage that learns from its own actions, so no method to replace")
+    stage = own[-1]
+    if stage.method == name:
+        return scenario
+    data: dict[str, Any] = scenario.model_dump(mode="json", exclude_none=True)
+    data = put(put(data, f"stages.{stage.name}.method", name), f"stages.{stage.name}.overrides", {})
+    for key, value in scenario.variants.get(name, {}).items():
+        data = put(data, key, value)
+    try:
+        changed = check_scenario(data, Source(f"{scenario.name} with {name}"))
+        check_parts(changed)
+    except UserError as problem:
+        raise UserError(
+            f"{scenario.name} cannot be run with {name}: {problem}\nSay what it needs under `variants: {name}:` "
+            "of the scenario, e.g. `stages.NAME.collect: {groups: 8, group_size: 8}`"
+        ) from problem
+    return changed
+
+
+def _run(job: Job, *, threads: int) -> Outcome:
+    """The job's run, in a process of its own; its words go to a log beside it."""
+    if _summary(job).get("status") == "done":
+        return Outcome(job, _summary(job))
+    if (job.path / "scenario.yaml").exists():
+        arguments = ["resume", str(job.path)]
+    else:
+        shutil.rmtree(job.path, ignore_errors=True)  # a run that was killed before it wrote its scenario
+        job.path.parent.mkdir(parents=True, exist_ok=True)
+        file = job.path.with_suffix(".yaml")
+        write_text(file, dump_scenario(job.scenario))
+        arguments = ["run", str(file), "--out", str(job.path)]
+    command = [sys.executable, "-m", "peripatos", *arguments, "--quiet"]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    log = job.path.with_suffix(".log")
+    with log.open("w", encoding="utf-8") as file:
+        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment, check=False).returncode
+    summary = _summary(job)
+    if code == 0 and summary.get("status") == "done":
+        return Outcome(job, summary)
+    words = log.read_text(encoding="utf-8").strip().splitlines()
+    return Outcome(job, summary, f"exit code {code}: {words[-1] if words else 'it said nothing'} ({log})")
+
+
+def _summary(job: Job) -> dict[str, Any]:
+    return RunDirectory(job.path).summary()

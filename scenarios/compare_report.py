@@ -1,0 +1,152 @@
+"""What a comparison says: a table with intervals, a CSV with every run, and learning curves with bands.
+
+The interval is the 95 % percentile bootstrap over seeds (Efron 1979). A run that failed has no score: it is named
+below the table, counted in its row, and in no mean. Tests between methods are left to a later, deeper report.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..envs.seeding import stream
+from .compare import Outcome
+from .evaluation import score
+from .run_directory import read_rows, write_text
+
+RESAMPLES = 10_000
+POINTS = 60  # of the common grid of a learning curve
+
+
+def report(outcomes: Sequence[Outcome], out: Path) -> tuple[str, list[dict[str, Any]]]:
+    """Write `runs.csv` and `curves.png` under `out`; the table as text and as rows."""
+    write_text(out / "runs.csv", _csv(outcomes))
+    rows = [_row(*key, group) for key, group in _grouped(outcomes).items()]
+    draw_curves(outcomes, out / "curves.png")
+    return _text(rows, outcomes, out), rows
+
+
+def bootstrap(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % interval of the mean over seeds; None for fewer than two. The same each time."""
+    if len(values) < 2:
+        return None
+    picks = stream(0, "bootstrap", len(values)).integers(len(values), size=(RESAMPLES, len(values)))
+    means = np.asarray(values, np.float64)[picks].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def final_score(outcome: Outcome) -> float | None:
+    """The score of the last evaluation; None for a run that failed."""
+    if outcome.failure is not None:
+        return None
+    value = score(outcome.summary["stages"][-1]["evaluation"]["after"])
+    return None if value is None else float(value)
+
+
+def _grouped(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault((outcome.job.task, outcome.job.method), []).append(outcome)
+    return groups
+
+
+def _row(task: str, method: str, group: Sequence[Outcome]) -> dict[str, Any]:
+    values = [value for outcome in group if (value := final_score(outcome)) is not None]
+    after = next((o.summary["stages"][-1]["evaluation"]["after"] for o in group if o.failure is None), {})
+    interval = bootstrap(values)
+    return {
+        "scenario": task,
+        "method": method,
+        "measure": "success_rate" if "success_rate" in after else "return_mean",
+        "mean": float(np.mean(values)) if values else None,
+        "low": interval[0] if interval else None,
+        "high": interval[1] if interval else None,
+        "seeds": len(group),
+        "failed": sum(outcome.failure is not None for outcome in group),
+        "values": values,
+    }
+
+
+def _text(rows: Sequence[dict[str, Any]], outcomes: Sequence[Outcome], out: Path) -> str:
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(box=None, header_style="bold")
+    for name in ("scenario", "method", "measure", "mean", "95 % interval", "seeds", "failed"):
+        grid.add_column(name)
+    for row in rows:
+        mean = "—" if row["mean"] is None else f"{row['mean']:.4g}"
+        interval = "—" if row["low"] is None else f"[{row['low']:.4g}, {row['high']:.4g}]"
+        cells = (row["scenario"], row["method"], row["measure"], mean, interval, row["seeds"], row["failed"] or "")
+        grid.add_row(*map(str, cells))
+    page = io.StringIO()
+    Console(file=page, width=120, markup=False, highlight=False).print(grid)
+    failures = [
+        f"FAILED {o.job.task} {o.job.method} seed {o.job.scenario.seed}: {o.failure}" for o in outcomes if o.failure
+    ]
+    return "\n".join([page.getvalue().rstrip(), *failures, f"{out / 'runs.csv'}, {out / 'curves.png'}"])
+
+
+def _csv(outcomes: Sequence[Outcome]) -> str:
+    page = io.StringIO()
+    writer = csv.writer(page, lineterminator="\n")
+    counters = ("updates", "env_steps", "action_units", "wall_s")
+    writer.writerow(("scenario", "method", "seed", "status", "score", *counters, "failure", "run"))
+    for outcome in outcomes:
+        job, value = outcome.job, final_score(outcome)
+        status = "failed" if outcome.failure else "done"
+        counts = [outcome.summary.get(name, "") for name in counters]
+        shown = "" if value is None else value
+        writer.writerow(
+            (job.task, job.method, job.scenario.seed, status, shown, *counts, outcome.failure or "", job.path)
+        )
+    return page.getvalue()
+
+
+def draw_curves(outcomes: Sequence[Outcome], path: Path) -> None:
+    """A panel for each scenario, a line for each method: the mean over seeds, with its bootstrap band."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
+
+    tasks = list(dict.fromkeys(outcome.job.task for outcome in outcomes))
+    figure = Figure(figsize=(5.2 * len(tasks), 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    for number, task in enumerate(tasks, start=1):
+        axes = figure.add_subplot(1, len(tasks), number)
+        for (name, method), group in _grouped(outcomes).items():
+            curves = [curve for outcome in group if outcome.failure is None and (curve := _curve(outcome))]
+            if name != task or not curves:
+                continue
+            grid, values = _on_a_grid(curves)
+            (line,) = axes.plot(grid, values.mean(axis=0), label=f"{method} ({len(curves)})")
+            bands = [bootstrap(list(column)) for column in values.T]
+            if None not in bands:
+                low, high = zip(*(band for band in bands if band), strict=True)
+                axes.fill_between(grid, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+        axes.set_title(task, fontsize="medium")
+        axes.set_xlabel("steps of the world")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.set_ylabel("held-out score")
+        axes.spines[["top", "right"]].set_visible(False)
+        if axes.lines:
+            axes.legend(frameon=False, fontsize="small")
+    figure.savefig(path, dpi=130)
+
+
+def _curve(outcome: Outcome) -> list[tuple[float, float]]:
+    rows = read_rows(outcome.job.path / "evaluations.jsonl")
+    return [(row["env_steps"], value) for row in rows if (value := score(row)) is not None]
+
+
+def _on_a_grid(curves: Sequence[list[tuple[float, float]]]) -> tuple[np.ndarray, np.ndarray]:
+    """Steps that every run has seen [P], and each run's score there [runs, P], between evaluations linearly."""
+    end = min(curve[-1][0] for curve in curves)
+    grid = np.linspace(0.0, end, POINTS)
+    return grid, np.stack([np.interp(grid, *np.asarray(curve, np.float64).T) for curve in curves])

@@ -1,0 +1,139 @@
+"""A list of any Gymnasium worlds: what breaks breaks alone."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Dict, Discrete
+
+from peripatos.envs.errors import UserError
+from peripatos.envs.world_batch import ListOfWorlds, checked_action, make_world_batch
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """MuJoCo writes its warnings to a file in the current directory."""
+    monkeypatch.chdir(tmp_path)
+
+
+class Fragile(gym.Env[np.ndarray, np.ndarray]):
+    """Observes its step count and its seed's last digit; the action says what goes wrong."""
+
+    observation_space = Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = Discrete(7, start=1)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed)
+        self.count, self.digit = 0, (seed or 0) % 10
+        if self.digit == 9:
+            raise RuntimeError("no world for nine")
+        return np.array([0, self.digit], np.float32), {}
+
+    def step(self, action):
+        self.count += 1
+        seen: Any = np.array([self.count, self.digit], np.float32)
+        if action == 2:
+            raise RuntimeError("stumbled")
+        if action == 3:
+            seen = np.full(2, np.nan, np.float32)
+        if action == 4:
+            seen = np.zeros(3, np.float32)
+        reward = np.nan if action == 5 else 1.0
+        info = {"success": True, "metrics": {"count": self.count}} if self.count > 1 else {}
+        return seen, reward, action in (6, 7), action == 7, info
+
+
+class Nested(gym.Env[Any, Any]):
+    observation_space = Dict({"a": Box(0, 1)})
+    action_space = Discrete(2)
+
+
+_NAME = f"{__name__}:Fragile"
+
+
+@pytest.mark.parametrize(
+    ("action", "says"), [(1, "stumbled"), (2, "not finite"), (3, "observed shape"), (4, "the reward nan")]
+)
+def test_a_world_that_breaks_fails_with_its_traceback_and_the_others_go_on(action, says):
+    worlds = ListOfWorlds(_NAME, 3, {})
+    ids = np.arange(3)
+    worlds.reset(ids, [1, 2, 3])
+    result = worlds.step(ids, np.array([0, action, 0]))
+    assert list(result.failure) == [1]
+    assert says in result.failure[1]
+    assert "Traceback" in result.failure[1]
+    assert result.reward.tolist() == [1.0, 0.0, 1.0]
+    assert result.observation.tolist() == [[1, 1], [0, 0], [1, 3]]
+    assert not (result.terminated | result.truncated).any()
+    worlds.reset(np.array([1]), [5])
+    result = worlds.step(ids, np.zeros(3, np.int64))
+    assert not result.failure
+    assert result.observation.tolist() == [[2, 1], [1, 5], [2, 3]]
+
+
+def test_a_world_that_cannot_be_reset_says_so_at_its_next_step():
+    worlds = ListOfWorlds(_NAME, 2, {})
+    assert worlds.reset(np.arange(2), [9, 4]).tolist() == [[0, 0], [0, 4]]
+    result = worlds.step(np.arange(2), np.zeros(2, np.int64))
+    assert list(result.failure) == [0]
+    assert "no world for nine" in result.failure[0]
+
+
+def test_a_step_that_is_both_terminated_and_truncated_is_terminated():
+    worlds = ListOfWorlds(_NAME, 1, {})
+    worlds.reset(np.arange(1), [0])
+    result = worlds.step(np.arange(1), np.array([6]))
+    assert result.terminated.tolist() == [True]
+    assert result.truncated.tolist() == [False]
+
+
+def test_success_and_metrics_are_unknown_until_the_world_tells():
+    worlds = ListOfWorlds(_NAME, 1, {})
+    worlds.reset(np.arange(1), [0])
+    first = worlds.step(np.arange(1), np.zeros(1, np.int64))
+    second = worlds.step(np.arange(1), np.zeros(1, np.int64))
+    assert first.success is not None
+    assert second.success is not None
+    assert np.isnan(first.success[0])
+    assert "count" not in first.metrics
+    assert second.success[0] == 1.0
+    assert second.metrics["count"][0] == 2.0
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1", "HalfCheetah-v5"])
+def test_third_party_worlds_run_unchanged(name):
+    worlds = make_world_batch(name, 2)
+    single = gym.make(name)
+    first, _ = single.reset(seed=11)
+    seen = worlds.reset(np.arange(2), [11, 12])
+    assert np.array_equal(seen[0], np.asarray(first, np.float32).ravel())
+    single.action_space.seed(0)
+    for _ in range(10):
+        action = single.action_space.sample()
+        expected, reward, *_ = single.step(action)
+        result = worlds.step(np.arange(2), np.stack([action, action]))
+        assert np.array_equal(result.observation[0], np.asarray(expected, np.float32).ravel())
+        assert result.reward[0] == pytest.approx(float(reward))
+    worlds.close()
+    worlds.close()
+    single.close()
+
+
+def test_unsupported_spaces_no_worlds_and_unknown_names_are_the_users_mistake():
+    with pytest.raises(UserError, match="Box observations"):
+        make_world_batch(f"{__name__}:Nested", 1)
+    with pytest.raises(UserError, match="at least 1"):
+        make_world_batch("CartPole-v1", 0)
+    with pytest.raises(UserError, match="CartPole-v1"):
+        make_world_batch("CartPoel-v1", 1)
+    with pytest.raises(UserError, match="pushes"):
+        make_world_batch("peripatos/Walker-v0", 1, options={"pushs": 1})
+
+
+def test_discrete_actions_are_counted_from_zero_and_checked():
+    space = Discrete(3, start=5)
+    assert checked_action(np.array([0, 2]), 2, space).tolist() == [5, 7]
+    for bad in (np.array([0, 3]), np.array([-1, 0]), np.array([0.0, 1.0]), np.array([0])):
+        with pytest.raises(ValueError, match=r"actions"):
+            checked_action(bad, 2, space)

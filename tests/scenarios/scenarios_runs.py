@@ -1,0 +1,73 @@
+"""A scenario that takes a second, and ways to run it here or in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peripatos.scenarios.cli import main
+
+TINY = """\
+name: tiny
+world: {id: CartPole-v1}
+agent: {kind: mlp, hidden: [16]}
+stages:
+  - name: learn
+    method: ppo
+    collect: {groups: 2, horizon: 32}
+    overrides: {update: {epochs: 2, minibatches: 2}}
+    budget: {updates: 12}
+evaluation: {every: 4, episodes: 3}
+checkpoint: {every: 2}
+"""
+
+
+def write_scenario(folder: Path, text: str = TINY) -> Path:
+    path = folder / "tiny.yaml"
+    path.write_text(text)
+    return path
+
+
+def command(*arguments: object) -> int:
+    """Run a command line in this process, and give its exit code."""
+    before = sys.argv
+    sys.argv = ["peripatos", *map(str, arguments)]
+    try:
+        with pytest.raises(SystemExit) as exit_:
+            main()
+    finally:
+        sys.argv = before
+    return int(exit_.value.code or 0)
+
+
+def start(*arguments: object, cwd: Path | None = None, prelude: str = "") -> subprocess.Popen[str]:
+    """Begin a command line in a process of its own; `prelude` is Python that runs there first."""
+    code = f"{prelude}\nfrom peripatos.scenarios.cli import main\nmain()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr."""
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """A JSON-lines file without the columns that a clock writes."""
+    if not path.exists():
+        return []
+    parsed = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k != "seconds" and not k.startswith("time/")} for row in parsed]

@@ -1,0 +1,108 @@
+"""The command line: exit codes, streams, and how light it is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scenarios_runs import command, write_scenario
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['peripatos', '--help']\n"
+        "from peripatos.scenarios.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'torch', 'transformers', 'mujoco', 'gymnasium', 'numpy', 'pydantic', 'scipy', 'matplotlib'}\n"
+        "sys.exit(str(heavy & sys.modules.keys()) if heavy & sys.modules.keys() else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "compare" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "quickstrat"], "Did you mean 'quickstart'?"),
+        (["run", "quickstart", "--set", "sede=3"], "Did you mean 'seed'?"),
+        (["list", "wrlds"], "Did you mean 'worlds'?"),
+        (["resume", "nowhere"], "not a run directory"),
+        (["evaluate", "nowhere"], "not a run directory"),
+        (["check", "CartPol-v1"], "Did you mean 'CartPole-v1'?"),
+        (["run"], "Missing argument"),
+        (["fly"], "No such command 'fly'"),
+        (["run", "quickstart", "--sed", "3"], "--seed"),
+        (["compare", "cartpole-ppo", "--methods", "ppo,grop"], "Did you mean 'grpo'?"),
+    ],
+)
+def test_a_users_mistake_is_one_message_and_exit_code_2(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(*arguments) == 2
+    seen = capsys.readouterr()
+    assert expected in seen.err
+    assert seen.out == ""
+    assert "Traceback" not in seen.err
+
+
+def test_a_dry_run_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command("run", "cartpole-ppo", "--dry-run") == 0
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().out == ""
+
+
+def test_the_printed_configuration_is_a_scenario_that_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("run", "cartpole-ppo", "--print-config", "--set", "seed=4") == 0
+    path = tmp_path / "printed.yaml"
+    path.write_text(capsys.readouterr().out)
+    assert "seed: 4" in path.read_text()
+    assert command("run", path, "--dry-run") == 0
+
+
+@pytest.mark.parametrize("what", ["worlds", "methods", "scenarios"])
+def test_tables_come_from_the_code_and_as_json(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("list", what, "--json") == 0
+    text = capsys.readouterr().out
+    names = {next(iter(row.values())) for row in json.loads(text)}
+    assert names >= {"worlds": {"peripatos/Walker-v0"}, "methods": {"ppo", "grpo"}, "scenarios": {"quickstart"}}[what]
+    assert command("list", what) == 0
+    assert "json" not in capsys.readouterr().out
+
+
+def test_data_goes_to_stdout_and_progress_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("run", write_scenario(tmp_path), "--out", tmp_path / "run", "--json") == 0
+    seen = capsys.readouterr()
+    assert json.loads(seen.out)["status"] == "done"
+    assert "learn, update 12" in seen.err
+    assert command("evaluate", tmp_path / "run", "--json", "--episodes", 3, "--checkpoint", "last") == 0
+    again = json.loads(capsys.readouterr().out)
+    last = json.loads((tmp_path / "run" / "evaluations.jsonl").read_text().splitlines()[-1])
+    assert again["return_mean"] == last["return_mean"]
+
+
+def test_check_tells_what_a_world_breaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "unseeded.py").write_text(
+        "import gymnasium, numpy as np\n"
+        "class World(gymnasium.Env):\n"
+        "    observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)\n"
+        "    action_space = gymnasium.spaces.Discrete(2)\n"
+        "    def reset(self, *, seed=None, options=None):\n"
+        "        return np.random.default_rng().random(1, np.float32), {}\n"
+        "    def step(self, action):\n"
+        "        return np.zeros(1, np.float32), 0.0, True, False, {}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert command("check", "unseeded:World", "--json") == 1
+    results = json.loads(capsys.readouterr().out)
+    assert any(row["result"] == "FAILED" and "seed" in row["check"] for row in results)

@@ -1,0 +1,81 @@
+"""Comparisons: which runs they make, and what they make of their scores."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scenarios_runs import TINY, command, write_scenario
+from scipy.stats import bootstrap as scipy_bootstrap
+
+from peripatos.envs.errors import UserError
+from peripatos.scenarios.compare import Job, Outcome, plan, with_method
+from peripatos.scenarios.compare_report import bootstrap, report
+from peripatos.scenarios.loading import load_scenario
+
+VARIED = TINY + "variants: {grpo: {stages.learn.collect: {groups: 2, group_size: 4}}}\n"
+
+
+def outcome(folder: Path, method: str, seed: int, score: float | None) -> Outcome:
+    scenario = load_scenario(str(write_scenario(folder))).model_copy(update={"seed": seed})
+    job = Job(scenario, "tiny", method, folder / f"{method}-{seed}")
+    if score is None:
+        return Outcome(job, {}, "exit code 1: it broke")
+    summary: dict[str, Any] = {"stages": [{"evaluation": {"after": {"return_mean": score}}}], "env_steps": 10}
+    return Outcome(job, summary)
+
+
+def test_bootstrap_agrees_with_scipy() -> None:
+    values = [3.0, 5.0, 4.0, 9.0, 7.0]
+    theirs = scipy_bootstrap((np.array(values),), np.mean, method="percentile", n_resamples=10_000, rng=1)
+    interval = bootstrap(values)
+    assert interval == pytest.approx(tuple(theirs.confidence_interval), abs=0.1)
+    assert interval == bootstrap(values)
+    assert bootstrap([1.0]) is None
+
+
+def test_failed_seeds_are_shown_and_never_averaged_away(tmp_path: Path) -> None:
+    outcomes = [outcome(tmp_path, "ppo", seed, score) for seed, score in enumerate([10.0, None, 20.0])]
+    text, rows = report(outcomes, tmp_path)
+    assert (rows[0]["mean"], rows[0]["seeds"], rows[0]["failed"]) == (15.0, 3, 1)
+    assert "FAILED tiny ppo seed 1: exit code 1: it broke" in text
+    with (tmp_path / "runs.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [row["score"] for row in table] == ["10.0", "", "20.0"]
+    assert [row["status"] for row in table] == ["done", "failed", "done"]
+
+
+def test_another_method_keeps_budget_and_optimiser_and_gets_its_variant(tmp_path: Path) -> None:
+    scenario = load_scenario(str(write_scenario(tmp_path, VARIED)))
+    changed = with_method(scenario, "grpo").stages[0]
+    assert (changed.method, changed.overrides, changed.budget) == ("grpo", {}, scenario.stages[0].budget)
+    assert changed.collect is not None
+    assert (changed.collect.groups, changed.collect.group_size, changed.collect.horizon) == (2, 4, None)
+    assert with_method(scenario, "ppo") == scenario
+
+
+def test_a_method_that_the_scenario_is_not_ready_for_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    path = str(write_scenario(tmp_path))
+    with pytest.raises(UserError, match=r"tiny cannot be run with rloo: .*horizon[\s\S]*variants: rloo"):
+        plan([path], ["ppo", "rloo"], 2, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_comparison_runs_shows_failures_and_goes_on_where_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("compare", write_scenario(tmp_path, VARIED), "--methods", "ppo,grpo", "--seeds", 2)
+    assert command(*arguments, "--out", tmp_path / "out") == 0
+    first = capsys.readouterr()
+    assert "4/4" in first.err
+    assert (tmp_path / "out" / "curves.png").exists()
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("metrics.jsonl")}
+    assert len(stamps) == 4
+    assert command(*arguments, "--out", tmp_path / "out") == 0
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    assert capsys.readouterr().out == first.out
+    assert command(*arguments, "--out", tmp_path / "out", "--set", "stages.0.budget.updates=3") == 2

@@ -1,0 +1,61 @@
+"""Means and intervals against figures worked out by hand or found in textbooks."""
+
+from __future__ import annotations
+
+import pytest
+
+from peripatos.envs.vocabulary import Episode
+from peripatos.scenarios.evaluation import describe_collection, mean_interval, reached, score, summarize, wilson
+from peripatos.scenarios.schema import Stop
+
+
+def episode(reward: float | None, success: bool | None = None, **more: object) -> Episode:
+    return Episode(group=0, index=0, seed=0, version=0, split="test", reward=reward, success=success, **more)
+
+
+def test_wilson_interval_of_eight_in_ten() -> None:
+    # centre (0.8 + z²/20)/(1 + z²/10), z = 1.959964: 0.716741; half-width 0.226543
+    assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+
+
+def test_wilson_interval_of_no_success_reaches_above_zero() -> None:
+    low, high = wilson(0, 10)
+    assert low == pytest.approx(0.0, abs=1e-12)
+    assert high == pytest.approx(0.2775, abs=1e-4)  # z²/(10 + z²)
+
+
+def test_mean_interval_of_three_values() -> None:
+    # mean 2, s = 1, t(0.975, 2) = 4.302653: half-width 4.302653/√3
+    assert mean_interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-4)
+    assert mean_interval([1.0]) == (None, None)
+
+
+def test_failed_episodes_are_counted_and_left_out_of_every_mean() -> None:
+    result = summarize([episode(1.0, True), episode(0.0, False), episode(None)])
+    assert (result["episodes"], result["failed"]) == (3, 1)
+    assert result["return_mean"] == 0.5
+    assert result["success_rate"] == 0.5
+
+
+def test_a_world_without_success_is_scored_by_its_return() -> None:
+    result = summarize([episode(3.0), episode(5.0)])
+    assert "success_rate" not in result
+    assert score(result) == 4.0
+    assert score(summarize([episode(3.0, True), episode(5.0, False)])) == 0.5
+
+
+def test_a_goal_is_reached_by_an_equal_value_and_not_by_an_unknown_one() -> None:
+    goal = Stop(return_mean=4.0)
+    assert reached({"return_mean": 4.0}, goal) == "return_mean 4 ≥ 4"
+    assert reached({"return_mean": 3.9}, goal) is None
+    assert reached({"return_mean": None}, goal) is None
+    assert reached({"return_mean": 9.0}, Stop()) is None
+
+
+def test_reward_terms_are_averaged_over_scored_episodes_only() -> None:
+    row = describe_collection(
+        [episode(1.0, reward_terms={"a": 1.0}), episode(3.0, reward_terms={"a": 2.0}), episode(None)]
+    )
+    assert (row["reward/mean"], row["reward/std"], row["reward/a"]) == (2.0, 1.0, 1.5)
+    assert (row["episodes/finished"], row["episodes/failed"]) == (3.0, 1.0)
+    assert "reward/mean" not in describe_collection([episode(None)])

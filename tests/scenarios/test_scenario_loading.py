@@ -1,0 +1,103 @@
+"""What a user may write wrongly in a scenario, and what they are told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from scenarios_runs import TINY, write_scenario
+
+from peripatos.envs.errors import UserError
+from peripatos.scenarios.build import check_parts
+from peripatos.scenarios.loading import dump_scenario, load_scenario, parse_yaml, shipped
+
+
+def refusal(tmp_path: Path, text: str, *sets: str) -> str:
+    with pytest.raises(UserError) as error:
+        check_parts(load_scenario(str(write_scenario(tmp_path, text)), sets))
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("evaluation:", "evaluatoin:", r"line 10: unknown key 'evaluatoin'.*Did you mean 'evaluation'\?"),
+        ("updates: 12", "updats: 12", r"line 9: unknown key 'stages\.0\.budget\.updats'.*Did you mean 'updates'\?"),
+        ("hidden: [16]", "hiden: [16]", r"line 3: unknown key 'agent\.hiden'; allowed here: hidden, kind\."),
+        ("kind: mlp", "kind: mpl", r"line 3: agent\.kind is 'mpl'; allowed: mlp.*Did you mean 'mlp'\?"),
+        ("updates: 12", "updates: many", r"line 9: stages\.0\.budget\.updates is 'many'"),
+        ("updates: 12", "updates: -1", r"line 9: stages\.0\.budget\.updates is -1"),
+        ("name: tiny\n", "name: tiny\nprecision: fp23\n", r"line 2: precision is 'fp23'; allowed: fp32, bf16"),
+        ("name: tiny\n", "name: tiny\nname: again\n", r"line 2: the key 'name' stands here for the second time"),
+        ("    budget: {updates: 12}\n", "", r"line 5: stages\.0: stage 'learn' learns by 'ppo' and so needs budget"),
+        ("name: tiny\n", "name: [tiny\n", r"line 2: not valid YAML"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line_and_the_nearest_name(
+    tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    assert old in TINY
+    assert re.search(expected, refusal(tmp_path, TINY.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        ("stages.learn.budget.updats=3", r"--set stages\.learn\.budget\.updats=3: unknown key.*'updates'"),
+        ("stages.lern.budget.updates=3", r"no item 'lern'.*Did you mean 'learn'\?"),
+        ("seed=-3", r"--set seed=-3: seed is -3"),
+        ("seed", r"--set key\.subkey=value"),
+        ("name.first=x", r"there is no 'first' in 'tiny'"),
+        ("stages.0.method=pppo", r"stage 'learn': unknown method 'pppo'.*Did you mean 'ppo'\?"),
+        ("stages.0.overrides.update.epoch=3", r"stage 'learn'.*'epoch'.*Did you mean 'epochs'\?"),
+        ("stages.0.optimizer.rl=3", r"stage 'learn', optimizer: unknown key 'rl'.*'lr'"),
+        ("stages.0.optimizer.lr=fast", r"stage 'learn', optimizer\.lr is 'fast'"),
+        ("world.id=CartPol-v1", r"unknown world 'CartPol-v1'.*Did you mean 'CartPole-v1'\?"),
+        ("world.options.spped=1", r"spped"),
+        ("agent.kind=tiny_llama", r"line 3: agent\.hidden is \[16\]"),
+        ("device=cudda", r"unknown device 'cudda'"),
+        ("stages.0.collect.horizon=null", r"reads segments: give collect\.horizon"),
+        ("stages.0.method=grpo", r"reads whole episodes: collect\.horizon has no meaning"),
+        ("stages.0.method=sft", r"needs `demonstrations`"),
+        ("sampling.top_p=0.5", r"`sampling` is about tokens"),
+        ("world.id=Blackjack-v1", r"supported are Box observations"),
+    ],
+)
+def test_a_flag_is_checked_like_the_file_and_named_in_the_message(tmp_path: Path, flag: str, expected: str) -> None:
+    assert re.search(expected, refusal(tmp_path, TINY, flag))
+
+
+def test_flags_reach_into_stages_by_name_or_number(tmp_path: Path) -> None:
+    path = str(write_scenario(tmp_path))
+    scenario = load_scenario(path, ["stages.learn.budget.updates=5", "stages.-1.collect.groups=3", "seed=7"])
+    assert (scenario.stages[0].budget.updates, scenario.stages[0].collect.groups, scenario.seed) == (5, 3, 7)
+
+
+def test_numbers_are_read_as_people_write_them() -> None:
+    data, source = parse_yaml("a: 3e-4\nb: 1:30\nc: 010\nd: -2\ne: .5\nf: 1e3\ng: 1.5e+2\nh: 2024-01-01x", "text")
+    assert data == {"a": 3e-4, "b": "1:30", "c": 10, "d": -2, "e": 0.5, "f": 1000.0, "g": 150.0, "h": "2024-01-01x"}
+    assert source.place(("c", "x")) == "text, line 3"
+
+
+def test_yaml_cannot_make_objects() -> None:
+    with pytest.raises(UserError, match="not valid YAML"):
+        parse_yaml("a: !!python/object/apply:os.system [ls]", "text")
+
+
+def test_an_unknown_scenario_is_told_with_the_nearest() -> None:
+    with pytest.raises(UserError, match="Did you mean 'quickstart'"):
+        load_scenario("quickstrat")
+    with pytest.raises(UserError, match=r"no scenario file 'nowhere/x\.yaml'"):
+        load_scenario("nowhere/x.yaml")
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_every_shipped_scenario_is_right_and_says_what_it_is(name: str, tmp_path: Path) -> None:
+    scenario = load_scenario(name)
+    check_parts(scenario)
+    assert scenario.name == name
+    assert scenario.description
+    again = tmp_path / "again.yaml"
+    again.write_text(dump_scenario(scenario), encoding="utf-8")
+    assert load_scenario(str(again)) == scenario
