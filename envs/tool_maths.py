@@ -10,7 +10,8 @@
 
 The problems, their splits and the judgement are those of `Arithmetic`. Prompt, call and result are as short as can be,
 so that a tiny model of characters can learn all three; a larger one takes `prompt="plain"` and its own reply format.
-Nothing asks for the tool: an answer from the head counts as much, if it is right.
+Nothing asks for the tool: an answer from the head counts as much, if it is right. With `oracle_calls` below one, the
+expert answers some tasks at once: who imitates it learns both habits, and only reward tells which of them pays.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .answers import spell, wrap
 from .arithmetic import Arithmetic
 from .calculator import calculate
 from .conversation import Opening, Outcome, Split
+from .errors import UserError
 from .tool_world import COSTS, CallDesk, checked_limit
 from .tools import Tool, ToolBox
 from .vocabulary import Message, Reply, ToolCall
@@ -46,6 +48,7 @@ class ToolMaths(Arithmetic):
         prompt: "bare" is only `734*846=`; "plain" is a question that explains the tool and the wanted form.
         reply_format: how calls are written: "compact", "hermes", "llama3" or "python".
         max_calls: calls in an episode; one more truncates it.
+        oracle_calls: share of the tasks in which the oracle uses the calculator.
         weights: of `correct`, `format`, `length`, `called`, `malformed`, `tool_error` and `tool_call`.
 
     Raises:
@@ -64,12 +67,15 @@ class ToolMaths(Arithmetic):
         prompt: Literal["plain", "bare"] = "bare",
         reply_format: str = "compact",
         max_calls: int = 4,
+        oracle_calls: float = 1.0,
         weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(
             operators=operators, digits=digits, terms=terms, prompt=prompt, answer_tag="answer", weights=weights
         )
-        self._max_calls = checked_limit("max_calls", max_calls)
+        if isinstance(oracle_calls, bool) or not isinstance(oracle_calls, int | float) or not 0 <= oracle_calls <= 1:
+            raise UserError(f"oracle_calls is a share from 0 to 1, not {oracle_calls!r:.80}")
+        self._max_calls, self._oracle_calls = checked_limit("max_calls", max_calls), oracle_calls
         self._box = ToolBox([Tool.from_function(calculator, timeout=None)])
         self._form = replies.reply_format(reply_format, self._box.schemas)
 
@@ -77,6 +83,7 @@ class ToolMaths(Arithmetic):
         self._desk = CallDesk(self._box, self._form, self._max_calls)
         self._calculated = self._known = False
         begun = super().opening(rng, split)
+        self._from_the_head = bool(rng.random() >= self._oracle_calls)
         if self.prompt == "plain":
             question = Message(role="user", content=f"{begun.messages} {self._form.explain()}")
             begun = replace(begun, messages=[question])
@@ -96,7 +103,7 @@ class ToolMaths(Arithmetic):
         return replace(outcome, terms=terms, metrics={**outcome.metrics, **self._desk.metrics})
 
     def oracle(self) -> str:
-        """The call, and then the answer."""
-        if self._known:
+        """The call, and then the answer; or the answer at once."""
+        if self._known or self._from_the_head:
             return wrap(spell(self._expected), self.answer_tag)
         return self._form.write("", [ToolCall("calculator", {"expression": self._problem.text(space="")})])

@@ -48,6 +48,17 @@ def test_the_oracle_calls_once_and_recovers_from_nonsense():
     assert world.oracle() == f"<answer>{product}</answer>"
 
 
+def test_an_oracle_may_call_in_a_share_of_the_tasks():
+    world = ToolMaths(oracle_calls=0.3)
+    called = 0
+    for seed in range(300):
+        world.reset(seed=seed)
+        called += "<tool_call>" in (first := world.oracle())
+        _, _, terminated, _, info = world.step(first)
+        assert terminated == ("<answer>" in first) == (info["success"] is True)
+    assert 60 < called < 120
+
+
 def test_an_answer_beside_a_call_is_not_yet_an_answer():
     world = ToolMaths()
     expression, product = factors(world)
@@ -91,3 +102,5 @@ def test_wrong_options_are_named():
         ToolMaths(reply_format="compcat")
     with pytest.raises(UserError, match="max_calls"):
         ToolMaths(max_calls=0)
+    with pytest.raises(UserError, match="from 0 to 1, not 1.5"):
+        ToolMaths(oracle_calls=1.5)
