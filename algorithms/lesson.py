@@ -91,7 +91,7 @@ def minibatches(lesson: Lesson, count: int, rng: np.random.Generator) -> Iterato
     Rows of one group stay together, so that what they share (a prompt) is computed once. One minibatch is the
     lesson itself, in its own order. Each is divided by the same count, a `count`-th of the whole's.
     """
-    if count == 1:
+    if count == 1 or not len(lesson.a_B_T):
         yield lesson
         return
     _, group = torch.unique(lesson.batch.group_B, return_inverse=True)

@@ -79,6 +79,18 @@ def test_rows_without_advantage_are_not_computed_but_still_count() -> None:
     assert metrics["gradient/norm"] == pytest.approx(want["gradient/norm"], rel=1e-9)
 
 
+@pytest.mark.parametrize("minibatches", [1, 3])
+def test_a_batch_without_any_advantage_teaches_nothing_and_is_no_error(minibatches: int) -> None:
+    batch = random_batch(6)
+    batch = replace(batch, reward_B_T=torch.zeros_like(batch.reward_B_T))
+    policy = TabularPolicy(0)
+    learner = Learner(policy, method("grpo", {"update": {"minibatches": minibatches}}), SETTINGS, seed=0)
+    metrics = learner.update(batch)
+    assert metrics["advantage/magnitude"] == 0.0
+    assert torch.equal(policy.logits, TabularPolicy(0).logits)
+    assert learner.version == 1
+
+
 def test_a_kl_penalty_pulls_towards_the_reference() -> None:
     batch = replace(random_batch(0), reward_B_T=torch.zeros_like(random_batch(0).reward_B_T))
     policy, reference = TabularPolicy(0), TabularPolicy(5)
