@@ -7,6 +7,8 @@ from gymnasium import register
 
 register(id="peripatos/Arithmetic-v0", entry_point="peripatos.envs.arithmetic:Arithmetic")
 register(id="peripatos/Coding-v0", entry_point="peripatos.envs.coding:Coding")
+register(id="peripatos/ToolMaths-v0", entry_point="peripatos.envs.tool_maths:ToolMaths")
+register(id="peripatos/Store-v0", entry_point="peripatos.envs.store.world:Store")
 for _id, _options in (("peripatos/Walker-v0", {}), ("peripatos/WalkerHard-v0", {"world_damping": False})):
     register(
         id=_id,

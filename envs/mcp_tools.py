@@ -1,0 +1,290 @@
+"""Tools from an MCP server: a process that is started here (stdio), or one at an address (streamable HTTP).
+
+    with McpServer.stdio("python", "my_server.py") as server:
+        box = ToolBox(server.tools)
+
+The connection lives in an event loop of its own, in a thread of its own, so that tools can be called from any thread.
+A server is a stranger, and each of its failings has one outcome:
+
+    it cannot be started, or lists nonsense           UserError, with its last words
+    a tool fails, or its result breaks its schema     a message for the agent (Fault.RAISED)
+    a tool does not answer in time                    a message for the agent (Fault.TIMEOUT)
+    it dies, or floods us with messages               WorldFailure: the episode is not scored; the next call reconnects
+
+Arguments are not checked here against the schema that the server claims: the server knows better, and says so. Left
+out: resources, prompts, sampling and elicitation; what a result holds besides text is named and not shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import functools
+import json
+import logging
+import math
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from .errors import UserError
+from .tools import HangingToolError, Tool
+from .vocabulary import WorldFailure
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp_types import CallToolResult
+
+_MAX_TOOLS = 256
+_MAX_PAGES = 64
+_MAX_SCHEMA = 32_768  # characters of one tool's schema and description
+_MAX_MESSAGES = 5_000  # that nobody asked for, since a call was last answered
+_MAX_LAST_WORDS = 500  # characters of what a failing server wrote to its standard error
+_CLOSING = 10.0  # seconds that a server may take to end
+
+
+class McpServer:
+    """One MCP server and its tools. Made with `stdio` or `http`; closed with `close` or as a context."""
+
+    def __init__(self, open_client: Callable[[IO[str]], Client], what: str, timeout: float) -> None:
+        self._open_client, self._what, self._timeout = open_client, what, timeout
+        self._lock = threading.Lock()
+        self._link: _Link | None = None
+        self._closed = False
+        try:
+            self.tools: tuple[Tool, ...] = tuple(self._tool(listed) for listed in self._connected().listed)
+            """The tools as the server lists them."""
+        except UserError:
+            self.close()
+            raise
+
+    @classmethod
+    def stdio(
+        cls,
+        command: str,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float = 30.0,
+    ) -> Self:
+        """Start `command` and talk over its standard input and output. `timeout` is for each answer, in seconds.
+
+        Raises:
+            UserError: the package `mcp` is missing, the server does not start in time, or lists nonsense.
+        """
+        mcp = _sdk()
+        parameters = mcp.StdioServerParameters(command=command, args=list(args), env=dict(env or {}))
+        return cls(lambda log: mcp.Client(mcp.stdio_client(parameters, errlog=log)), f"{command} …", timeout)
+
+    @classmethod
+    def http(cls, url: str, *, timeout: float = 30.0) -> Self:
+        """Talk to the server at `url` over streamable HTTP. Raises as `stdio` does."""
+        mcp = _sdk()
+        return cls(lambda _: mcp.Client(url), url, timeout)
+
+    def close(self) -> None:
+        """End the connection, and the server where it was started here; closing twice is harmless."""
+        with self._lock:
+            self._closed = True
+            link, self._link = self._link, None
+        if link is not None:
+            link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _connected(self) -> _Link:
+        """The connection, made anew where the last one is gone."""
+        with self._lock:
+            if self._closed:
+                raise WorldFailure(f"the MCP server {self._what} was closed")
+            if self._link is None or self._link.gone:
+                self._link = _Link(self._open_client, self._what, self._timeout)
+            return self._link
+
+    def _tool(self, listed: _Listed) -> Tool:
+        name, description, schema = listed
+        call = functools.partial(self._call, name)
+        return Tool(name, description, schema, validate=dict, function=call)
+
+    def _call(self, name: str, /, **arguments: object) -> str:
+        try:
+            link = self._connected()
+        except UserError as error:  # it could be started once, so this is no mistake of the user's
+            raise WorldFailure(str(error)) from error
+        return link.call(name, arguments)
+
+
+_Listed = tuple[str, str, dict[str, Any]]  # name, description, schema
+
+
+class ServerError(Exception):
+    """The server's own words about a call that failed."""
+
+
+class _Link:
+    """One connection: a thread, its event loop, and the client in it."""
+
+    def __init__(self, open_client: Callable[[IO[str]], Client], what: str, timeout: float) -> None:
+        self._open_client, self._what, self._timeout = open_client, what, timeout
+        self._ready: concurrent.futures.Future[list[_Listed]] = concurrent.futures.Future()
+        self._unasked = 0
+        self._flooded = False
+        self._last_words = ""
+        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (closed by the thread)
+        self._thread = threading.Thread(target=self._run, name=f"mcp {what}", daemon=True)
+        self._thread.start()
+        try:
+            self.listed = self._ready.result(timeout + 2 * _CLOSING)  # the thread itself keeps the time
+        except UserError:
+            raise
+        except Exception as error:
+            words = "no answer in time" if isinstance(error, TimeoutError) else _told(error)
+            raise UserError(f"the MCP server {what} cannot be used: {words}{self._last_words}") from error
+
+    @property
+    def gone(self) -> bool:
+        """No call can be made any more."""
+        return not self._thread.is_alive() or self._stop.is_set()
+
+    def call(self, name: str, arguments: Mapping[str, object]) -> str:
+        """The text of a tool's result."""
+        asked = self._asked(name, dict(arguments))
+        try:
+            pending = asyncio.run_coroutine_threadsafe(asked, self._loop)
+        except RuntimeError:  # the loop was closed a moment ago
+            asked.close()
+            raise self._failure() from None
+        try:
+            return pending.result(self._timeout)
+        except TimeoutError:
+            pending.cancel()
+            with suppress(RuntimeError):  # as above
+                self._loop.call_soon_threadsafe(self._look_after)
+            raise HangingToolError(f"{self._timeout:g} s") from None
+        except concurrent.futures.CancelledError:
+            raise self._failure() from None
+
+    def close(self) -> None:
+        """End the thread; a server that does not end is left to the operating system."""
+        with suppress(RuntimeError):  # the loop is closed already
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(_CLOSING)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # an ExceptionGroup, a cancellation: whoever waits for the start is told
+            if not self._ready.done():
+                self._last_words = self._read_log()
+                self._ready.set_exception(error if isinstance(error, Exception) else RuntimeError(_told(error)))
+        finally:
+            self._log.close()
+
+    async def _serve(self) -> None:
+        import anyio
+
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        client = self._open_client(self._log)
+        client.message_handler = self._count
+        with anyio.move_on_after(self._timeout) as start:
+            async with client:
+                self._client = client
+                listed = await _list_tools(client)
+                start.deadline = math.inf
+                self._ready.set_result(listed)
+                await self._stop.wait()
+        if start.cancelled_caught:
+            raise TimeoutError
+
+    async def _asked(self, name: str, arguments: dict[str, object]) -> str:
+        from mcp import MCPError
+        from mcp_types import CONNECTION_CLOSED
+
+        try:
+            result = await self._client.call_tool(name, arguments)
+        except MCPError as error:
+            if error.code == CONNECTION_CLOSED:
+                self._stop.set()
+                raise self._failure() from error
+            raise ServerError(str(error)) from error
+        self._unasked = 0
+        return _text_of(result)
+
+    async def _count(self, message: object) -> None:
+        """Messages that nobody asked for are ignored, up to a number."""
+        self._unasked += 1
+        if self._unasked > _MAX_MESSAGES:
+            self._flooded = True
+            self._stop.set()
+
+    def _look_after(self) -> None:
+        """After a call that took too long: a server that no longer answers anything is given up."""
+        self._check = self._loop.create_task(self._still_there())
+
+    async def _still_there(self) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._client.list_tools(cache_mode="refresh")
+        except Exception:  # any failure means the same: it is of no more use
+            self._stop.set()
+
+    def _failure(self) -> WorldFailure:
+        reason = "sent too many messages that nobody asked for" if self._flooded else "is gone"
+        return WorldFailure(f"the MCP server {self._what} {reason}")
+
+    def _read_log(self) -> str:
+        self._log.seek(0)
+        words = self._log.read()[-_MAX_LAST_WORDS:].strip()
+        return f"\nIts last words: {words}" if words else ""
+
+
+async def _list_tools(client: Client) -> list[_Listed]:
+    listed: list[_Listed] = []
+    cursor: str | None = None
+    for _ in range(_MAX_PAGES):
+        page = await client.list_tools(cursor=cursor)
+        for tool in page.tools:
+            size = len(json.dumps(tool.input_schema)) + len(tool.description or "")
+            if size > _MAX_SCHEMA:
+                raise UserError(f"an MCP tool describes itself in {size} characters; {_MAX_SCHEMA} are allowed")
+            if tool.input_schema.get("type") != "object":
+                raise UserError(f"the MCP tool {tool.name!r:.80} claims arguments that are no object")
+            listed.append((tool.name, tool.description or "", tool.input_schema))
+        if len(listed) > _MAX_TOOLS:
+            break
+        if (cursor := page.next_cursor) is None:
+            return listed
+    raise UserError(f"an MCP server lists more than {_MAX_TOOLS} tools, or {_MAX_PAGES} pages of them")
+
+
+def _text_of(result: CallToolResult) -> str:
+    parts = [block.text if block.type == "text" else f"[{block.type}]" for block in result.content]
+    text = "\n".join(parts)
+    if not parts and result.structured_content is not None:
+        text = json.dumps(result.structured_content, ensure_ascii=False)
+    if result.is_error:
+        raise ServerError(text)
+    return text
+
+
+def _told(error: BaseException) -> str:
+    """The words of an error, or of the first in a group of them."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
+
+
+def _sdk() -> Any:  # the module: it is optional, and only known here
+    try:
+        import mcp
+    except ImportError:
+        raise UserError("tools from an MCP server need the package mcp (pip install peripatos[mcp])") from None
+    # each line that is no message would print a traceback; what a server does wrong is told where it matters
+    logging.getLogger("mcp.client.stdio").setLevel(logging.CRITICAL)
+    return mcp

@@ -1,0 +1,1 @@
+"""Customer service over a real SQLite database: `peripatos/Store-v0`."""

@@ -1,0 +1,303 @@
+"""Ten kinds of request, each in a variant that the policy allows and most in one that it forbids.
+
+A family is a function of a `Draw` that says what the customer wants and knows, what is in the database before, what has
+to be in it afterwards (written as SQL of its own and not with the tools), which facts the customer has to be told, and
+what an expert would call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..vocabulary import ToolCall
+from .customer import Clue
+from .database import STREETS, Edit, day, money, products
+from .shop import LOST_DAYS, RETURN_DAYS
+
+_REFUND = "INSERT INTO refunds VALUES (?, ?, ?)"
+_STOCK = "UPDATE products SET stock = stock + ? WHERE id = ?"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One thing that a customer wants."""
+
+    want: str
+    clues: tuple[Clue, ...]
+    setup: tuple[Edit, ...]  # what is in the database before
+    calls: tuple[ToolCall, ...]  # an expert's
+    answer: str  # an expert's words at the end
+    told: tuple[str, ...]  # facts that the customer has to be told, as the tools write them
+    goal: tuple[Edit, ...] = ()  # what has to have changed afterwards
+    refused: bool = False
+
+
+@dataclass
+class Draw:
+    """Where a request takes its chance and its numbers from."""
+
+    rng: np.random.Generator
+    customer: int
+    address: str
+    order: int  # the number of the order, where there is one
+    forbidden: bool
+    goods: list[tuple[int, str, int]]  # products that no other request of this task is about
+
+    def whole(self, low: int, high: int) -> int:
+        """A whole number from `low` to `high`."""
+        return int(self.rng.integers(low, high + 1))
+
+    def product(self, stock: int) -> tuple[int, str, int, Edit]:
+        """Number, name and price of a product, and the edit that puts `stock` of it on the shelf."""
+        number, name, price = self.goods.pop()
+        return number, name, price, ("UPDATE products SET stock = ? WHERE id = ?", (stock, number))
+
+    def ordered(
+        self, status: str, product: int, price: int, *, sent: int = 0, arrived: int = 0, paid: int = 1
+    ) -> list[Edit]:
+        """The order: one item, sent and delivered so many days ago, and paid so many times."""
+        shipped = day(sent) if status != "pending" else None
+        delivered = day(arrived) if status == "delivered" else None
+        tracking = f"TR{self.order * 7919}" if shipped else None
+        order = (self.order, self.customer, status, shipped, delivered, self.address, tracking)
+        return [
+            ("INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)", order),
+            ("INSERT INTO items VALUES (?, ?, 1, ?)", (self.order, product, price)),
+            *(("INSERT INTO payments VALUES (?, ?, ?)", (self.order * 10 + n, self.order, price)) for n in range(paid)),
+        ]
+
+    def order_clue(self) -> Clue:
+        """The number of the order."""
+        return Clue(
+            f"order {self.order}",
+            f"The order number is {self.order}.",
+            "What is the order number?",
+            ("order number", "which order"),
+        )
+
+    def look(self) -> ToolCall:
+        """Look at the order."""
+        return ToolCall("get_order", {"order_id": self.order})
+
+
+def order_status(draw: Draw) -> Request:
+    """Where is my order? Nothing changes."""
+    product, name, price, shelf = draw.product(draw.whole(1, 9))
+    setup = draw.ordered("shipped", product, price, sent=draw.whole(1, 9))
+    tracking = f"TR{draw.order * 7919}"
+    answer = f"Your order is on its way. The tracking number is {tracking}."
+    want = f"Where is my {name}? I would like the tracking number."
+    return Request(want, (draw.order_clue(),), (shelf, *setup), (draw.look(),), answer, (tracking,))
+
+
+def product_question(draw: Draw) -> Request:
+    """What does it cost, and how many are there? Nothing changes."""
+    _, name, price, shelf = draw.product(draw.whole(11, 99))
+    stock = shelf[1][0]
+    clue = Clue(
+        f"product {name}", f"I mean the {name}.", "Which product do you mean?", ("which product", "what product")
+    )
+    call = ToolCall("find_product", {"name": name})
+    answer = f"The {name} costs {money(price)}, and {stock} are in stock."
+    want = "What does something in your shop cost, and how many do you have?"
+    return Request(want, (clue,), (shelf,), (call,), answer, (money(price), str(stock)))
+
+
+def cancel(draw: Draw) -> Request:
+    """Cancel an order; forbidden once it is on its way."""
+    product, name, price, shelf = draw.product(draw.whole(1, 9))
+    want, clues = f"Please cancel my order of the {name}.", (draw.order_clue(),)
+    if draw.forbidden:
+        sent = draw.whole(1, 9)
+        setup = (shelf, *draw.ordered("shipped", product, price, sent=sent))
+        answer = f"I cannot cancel this order, because it was shipped on {day(sent)}."
+        return Request(want, clues, setup, (draw.look(),), answer, (day(sent),), refused=True)
+    goal: tuple[Edit, ...] = (
+        ("UPDATE orders SET status = 'cancelled' WHERE id = ?", (draw.order,)),
+        (_STOCK, (1, product)),
+        (_REFUND, (draw.order, "cancelled", price)),
+    )
+    calls = (draw.look(), ToolCall("cancel_order", {"order_id": draw.order}))
+    answer = f"Your order is cancelled, and {money(price)} is refunded."
+    return Request(want, clues, (shelf, *draw.ordered("pending", product, price)), calls, answer, (money(price),), goal)
+
+
+def readdress(draw: Draw) -> Request:
+    """Send an order to another address; forbidden once it is on its way."""
+    product, name, price, shelf = draw.product(draw.whole(1, 9))
+    address = f"{draw.whole(100, 999)} {STREETS[draw.whole(0, len(STREETS) - 1)]}"
+    known = Clue(
+        f"address {draw.order}",
+        f"The new address is {address}.",
+        "What is the new address?",
+        ("new address", "which address"),
+    )
+    want, clues = f"Please send my order of the {name} to another address.", (draw.order_clue(), known)
+    if draw.forbidden:
+        sent = draw.whole(1, 9)
+        setup = (shelf, *draw.ordered("shipped", product, price, sent=sent))
+        answer = f"I cannot change the address, because the order was shipped on {day(sent)}."
+        return Request(want, clues, setup, (draw.look(),), answer, (day(sent),), refused=True)
+    goal: tuple[Edit, ...] = (("UPDATE orders SET address = ? WHERE id = ?", (address, draw.order)),)
+    calls = (draw.look(), ToolCall("change_address", {"order_id": draw.order, "address": address}))
+    answer = f"Your order will be sent to {address}."
+    return Request(want, clues, (shelf, *draw.ordered("pending", product, price)), calls, answer, (address,), goal)
+
+
+def bring_back(draw: Draw) -> Request:
+    """Return an item, opened or not; forbidden after 30 days."""
+    product, name, price, shelf = draw.product(draw.whole(1, 9))
+    opened = bool(draw.whole(0, 1))
+    state = Clue(
+        f"opened {draw.order}",
+        f"I {'opened' if opened else 'did not open'} the box.",
+        "Is it opened?",
+        ("opened", "open"),
+    )
+    want, clues = f"I want to return the {name}.", (draw.order_clue(), state)
+    arrived = draw.whole(RETURN_DAYS + 1, 80) if draw.forbidden else draw.whole(1, RETURN_DAYS)
+    setup = (shelf, *draw.ordered("delivered", product, price, sent=arrived + 3, arrived=arrived))
+    if draw.forbidden:
+        answer = f"I cannot take it back: it was delivered on {day(arrived)}, more than {RETURN_DAYS} days ago."
+        return Request(want, clues, setup, (draw.look(),), answer, (day(arrived),), refused=True)
+    amount = price * 90 // 100 if opened else price
+    goal: tuple[Edit, ...] = (
+        ("INSERT INTO returns VALUES (?, ?, ?)", (draw.order, product, int(opened))),
+        (_REFUND, (draw.order, f"returned {product}", amount)),
+    )
+    arguments = {"order_id": draw.order, "product_id": product, "opened": opened}
+    answer = f"We take it back, and {money(amount)} is refunded."
+    return Request(
+        want, clues, setup, (draw.look(), ToolCall("return_item", arguments)), answer, (money(amount),), goal
+    )
+
+
+def exchange(draw: Draw) -> Request:
+    """Exchange an item for another product; forbidden after 30 days."""
+    product, name, price, shelf = draw.product(draw.whole(1, 9))
+    new, new_name, new_price, new_shelf = draw.product(draw.whole(1, 9))
+    wish = Clue(
+        f"new {draw.order}",
+        f"I would like the {new_name}.",
+        "Which product would you like instead?",
+        ("which product", "exchange it for", "instead"),
+    )
+    want, clues = f"I want to exchange the {name}.", (draw.order_clue(), wish)
+    arrived = draw.whole(RETURN_DAYS + 1, 80) if draw.forbidden else draw.whole(1, RETURN_DAYS)
+    setup = (shelf, new_shelf, *draw.ordered("delivered", product, price, sent=arrived + 3, arrived=arrived))
+    if draw.forbidden:
+        answer = f"I cannot exchange it: it was delivered on {day(arrived)}, more than {RETURN_DAYS} days ago."
+        return Request(want, clues, setup, (draw.look(),), answer, (day(arrived),), refused=True)
+    goal: tuple[Edit, ...] = (
+        ("UPDATE items SET product = ?, price = ? WHERE order_id = ?", (new, new_price, draw.order)),
+        (_STOCK, (1, product)),
+        (_STOCK, (-1, new)),
+    )
+    swap = ToolCall("exchange_item", {"order_id": draw.order, "product_id": product, "new_product_id": new})
+    calls = (draw.look(), ToolCall("find_product", {"name": new_name}), swap)
+    difference = money(abs(new_price - price))
+    answer = f"It is exchanged. The difference is {difference}."
+    return Request(want, clues, setup, calls, answer, (difference,), goal)
+
+
+def lost_parcel(draw: Draw) -> Request:
+    """Replace a lost parcel, or refund it where there is no stock; forbidden before 14 days."""
+    stock = draw.whole(0, 2)
+    product, name, price, shelf = draw.product(stock)
+    sent = draw.whole(1, LOST_DAYS - 1) if draw.forbidden else draw.whole(LOST_DAYS, 40)
+    want, clues = f"My {name} has not arrived. Please do something about it.", (draw.order_clue(),)
+    setup = (shelf, *draw.ordered("shipped", product, price, sent=sent))
+    if draw.forbidden:
+        answer = f"It was shipped on {day(sent)} and does not count as lost before {LOST_DAYS} days. Please wait."
+        return Request(want, clues, setup, (draw.look(),), answer, (day(sent),), refused=True)
+    look = (draw.look(), ToolCall("find_product", {"name": name}))
+    if stock == 0:
+        call = ToolCall("refund_order", {"order_id": draw.order, "reason": "lost"})
+        answer = f"It is out of stock, so {money(price)} is refunded."
+        goal: tuple[Edit, ...] = ((_REFUND, (draw.order, "lost", price)),)
+        return Request(want, clues, setup, (*look, call), answer, (money(price),), goal)
+    call = ToolCall("replace_parcel", {"order_id": draw.order})
+    goal = (("UPDATE orders SET shipped = ? WHERE id = ?", (day(0), draw.order)), (_STOCK, (-1, product)))
+    return Request(want, clues, setup, (*look, call), f"We send it again. It arrives on {day(-3)}.", (day(-3),), goal)
+
+
+def charged_twice(draw: Draw) -> Request:
+    """Refund a second payment; forbidden where there was only one."""
+    product, name, price, shelf = draw.product(draw.whole(1, 9))
+    paid = 1 if draw.forbidden else 2
+    arrived = draw.whole(1, 20)
+    setup = (shelf, *draw.ordered("delivered", product, price, sent=arrived + 3, arrived=arrived, paid=paid))
+    want, clues = f"I think I was charged twice for the {name}. Please check.", (draw.order_clue(),)
+    if draw.forbidden:
+        answer = f"There is only one payment of {money(price)}, so there is nothing to refund."
+        return Request(want, clues, setup, (draw.look(),), answer, (money(price),), refused=True)
+    call = ToolCall("refund_order", {"order_id": draw.order, "reason": "charged twice"})
+    goal: tuple[Edit, ...] = ((_REFUND, (draw.order, "charged twice", price)),)
+    answer = f"You were charged twice, and {money(price)} is refunded."
+    return Request(want, clues, setup, (draw.look(), call), answer, (money(price),), goal)
+
+
+def contact(draw: Draw) -> Request:
+    """Change a phone number or an email."""
+    field = "email" if draw.whole(0, 1) else "phone"
+    number = draw.whole(1000, 9999)
+    value = f"walker{number}@post.example" if field == "email" else f"555-{number}"
+    clue = Clue(f"new {field}", f"The new {field} is {value}.", f"What is the new {field}?", (f"new {field}",))
+    call = ToolCall("update_contact", {"customer_id": draw.customer, "field": field, "value": value})
+    sql = {
+        "email": "UPDATE customers SET email = ? WHERE id = ?",
+        "phone": "UPDATE customers SET phone = ? WHERE id = ?",
+    }
+    goal: tuple[Edit, ...] = ((sql[field], (value, draw.customer)),)
+    answer = f"Your {field} is now {value}."
+    return Request(f"Please change my {field}.", (clue,), (), (call,), answer, (value,), goal)
+
+
+def buy(draw: Draw) -> Request:
+    """Order something; impossible where there is not enough of it."""
+    quantity = draw.whole(2, 4)
+    stock = draw.whole(0, quantity - 1) if draw.forbidden else draw.whole(quantity, 9)
+    product, name, price, shelf = draw.product(stock)
+    clue = Clue(f"quantity {name}", f"I want {quantity} of them.", "How many do you want?", ("how many", "quantity"))
+    want, look = f"I want to buy the {name}.", ToolCall("find_product", {"name": name})
+    if draw.forbidden:
+        answer = f"I cannot sell you {quantity}: there are {stock} in stock."
+        return Request(want, (clue,), (shelf,), (look,), answer, (f"{stock} in stock",), refused=True)
+    arguments = {"customer_id": draw.customer, "product_id": product, "quantity": quantity}
+    goal: tuple[Edit, ...] = (
+        (
+            "INSERT INTO orders SELECT max(id) + 1, ?, 'pending', NULL, NULL, ?, NULL FROM orders",
+            (draw.customer, draw.address),
+        ),
+        ("INSERT INTO items SELECT max(id), ?, ?, ? FROM orders", (product, quantity, price)),
+        ("INSERT INTO payments SELECT max(id), max(id), ? FROM orders", (quantity * price,)),
+        (_STOCK, (-quantity, product)),
+    )
+    answer = f"Your order is placed for {money(quantity * price)}."
+    calls = (look, ToolCall("place_order", arguments))
+    return Request(want, (clue,), (shelf,), calls, answer, (money(quantity * price),), goal)
+
+
+Family = Callable[[Draw], Request]
+FAMILIES: dict[str, Family] = {
+    "order_status": order_status,
+    "product_question": product_question,
+    "cancel": cancel,
+    "readdress": readdress,
+    "bring_back": bring_back,
+    "exchange": exchange,
+    "lost_parcel": lost_parcel,
+    "charged_twice": charged_twice,
+    "contact": contact,
+    "buy": buy,
+}
+NEVER_FORBIDDEN = frozenset({"order_status", "product_question", "contact"})
+
+
+def shuffled_goods(rng: np.random.Generator) -> list[tuple[int, str, int]]:
+    """Everything that the shop sells, in a random order."""
+    goods = products()
+    return [goods[int(index)] for index in rng.permutation(len(goods))]

@@ -1,0 +1,135 @@
+"""Tasks for the store: a customer, one or two requests, and three levels.
+
+level 1   one request that the policy allows; the customer tells everything at once
+level 2   one request, which the policy may forbid; the customer tells facts when asked
+level 3   two requests of different families, the second after the first; facts when asked
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..conversation import Split
+from ..tasks import is_held_out
+from ..vocabulary import ToolCall
+from .customer import Clue
+from .database import FIRST_NAMES, LAST_NAMES, STREETS, Edit
+from .families import FAMILIES, NEVER_FORBIDDEN, Draw, Request, shuffled_goods
+
+LEVELS = (1, 2, 3)
+_TEST_SHARE = 10  # one task in ten is held out
+_FORBIDDEN_SHARE = 0.35  # of the requests that may be forbidden, from level 2 on
+_IDENTITY, _ELSE = "identity", "anything else"
+_WHO, _MORE = "What is your email and your postcode?", "Is there anything else?"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A question of the expert's: it asks for the clue called `key`."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Tell:
+    """What the expert says when everything is done."""
+
+    text: str
+
+
+Step = Ask | Tell | ToolCall
+
+
+@dataclass(frozen=True)
+class Task:
+    """One conversation that somebody could have with the shop."""
+
+    name: str
+    level: int
+    families: tuple[str, ...]
+    opening: str
+    clues: tuple[Clue, ...]  # what the customer tells later
+    setup: tuple[Edit, ...]
+    goal: tuple[Edit, ...]
+    told: tuple[str, ...]
+    plan: tuple[Step, ...]  # an expert's
+
+
+def draw_task(rng: np.random.Generator, split: Split, levels: Sequence[int], families: Sequence[str]) -> Task:
+    """A task of `split`; tasks of the other one are drawn again."""
+    while True:
+        task = _draw(rng, levels[int(rng.integers(len(levels)))], families)
+        if is_held_out(task.name, _TEST_SHARE) == (split == "test"):
+            return task
+
+
+def _draw(rng: np.random.Generator, level: int, families: Sequence[str]) -> Task:
+    count = min(2, len(families)) if level == 3 else 1
+    chosen = tuple(families[int(index)] for index in rng.choice(len(families), size=count, replace=False))
+    customer = 20_001 + 2 * int(rng.integers(30_000))  # the template's customers have even numbers
+    first, last = (names[int(rng.integers(len(names)))] for names in (FIRST_NAMES, LAST_NAMES))
+    address = f"{int(rng.integers(1, 99))} {STREETS[int(rng.integers(len(STREETS)))]}"
+    email, postcode = f"{first}.{last}.{customer}@mail.example".lower(), str(int(rng.integers(10_000, 99_999)))
+    orders = rng.choice(np.arange(2_000, 10_000), size=count, replace=False)
+    goods = shuffled_goods(rng)
+    requests = []
+    for family, order in zip(chosen, orders, strict=True):
+        forbidden = level > 1 and family not in NEVER_FORBIDDEN and rng.random() < _FORBIDDEN_SHARE
+        requests.append(FAMILIES[family](Draw(rng, customer, address, int(order), forbidden, goods)))
+    row = (customer, f"{first} {last}", email, postcode, address, f"555-{int(rng.integers(1000, 9999))}")
+    resolution = "refused" if all(request.refused for request in requests) else "solved"
+    identity = Clue(_IDENTITY, f"My email is {email} and my postcode is {postcode}.", _WHO, ("email", "postcode"))
+    opening, clues = _spoken(f"Hello, I am {first}.", identity, requests, at_once=level == 1)
+    verify = ToolCall("find_customer", {"email": email, "postcode": postcode})
+    return Task(
+        name=f"level {level} {'+'.join(chosen)} customer {customer} order {'+'.join(map(str, orders))}",
+        level=level,
+        families=chosen,
+        opening=opening,
+        clues=clues,
+        setup=(
+            ("INSERT INTO customers VALUES (?, ?, ?, ?, ?, ?)", row),
+            *(edit for request in requests for edit in request.setup),
+        ),
+        goal=(
+            *(edit for request in requests for edit in request.goal),
+            ("INSERT INTO cases VALUES (?, ?)", (customer, resolution)),
+        ),
+        told=tuple(fact for request in requests for fact in request.told),
+        plan=(
+            Ask(_IDENTITY, _WHO),
+            verify,
+            *_expert_steps(requests),
+            Tell(" ".join(request.answer for request in requests)),
+            ToolCall("close_case", {"customer_id": customer, "resolution": resolution}),
+        ),
+    )
+
+
+def _spoken(
+    greeting: str, identity: Clue, requests: Sequence[Request], *, at_once: bool
+) -> tuple[str, tuple[Clue, ...]]:
+    """What the customer begins with, and what is left to be asked for."""
+    first, *later = requests
+    if at_once:
+        sentences = [greeting, first.want, identity.sentence, *(clue.sentence for clue in first.clues)]
+        return " ".join(sentences), ()
+    clues = [identity, *first.clues]
+    for request in later:
+        clues.append(Clue(_ELSE, f"Yes. {request.want}", _MORE, ("anything else", "something else")))
+        clues += [replace(clue, after=_ELSE) for clue in request.clues]
+    return f"{greeting} {first.want}", tuple(clues)
+
+
+def _expert_steps(requests: Sequence[Request]) -> list[Step]:
+    steps: list[Step] = []
+    for number, request in enumerate(requests):
+        if number:
+            steps.append(Ask(_ELSE, _MORE))
+        steps += [Ask(clue.key, clue.question) for clue in request.clues]
+        steps += request.calls
+    return steps

@@ -1,0 +1,209 @@
+"""Customer service as a world: a customer who reveals facts over turns, tools over a real database, a policy to keep.
+
+    r = w_state · [the database is as it should be] + w_told · (share of the facts that the customer was told)
+        − w_policy · [the policy was broken]                                   all three once, when the case is closed
+        + w_progress · (Φ(s′) − Φ(s)) + the costs of calls                     in every turn
+
+Φ is the share of what has to be done that is done: rows of the database that are as they should be, and facts told. It
+is a potential (Ng, Harada & Russell 1999, "Policy invariance under reward transformations"), so that with γ = 1 the
+rewards of turns sum to the Φ of the end, whatever the way. Its weight is zero unless `turn_rewards` is set.
+
+A reply without calls goes to the customer; so does what is said beside calls, but then the results come first. The
+episode terminates when the case is closed or the customer has lost patience. Every episode has a database of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .. import replies
+from ..conversation import ConversationEnv, Opening, Outcome, Split
+from ..errors import UserError, unknown
+from ..tool_world import COSTS, CallDesk, checked_limit, describe_tools
+from ..tools import ToolBox
+from ..vocabulary import Message, Reply, ToolCall
+from .customer import Customer
+from .database import Snapshot, apply, distance, open_copy, snapshot
+from .families import FAMILIES
+from .shop import POLICY, Shop
+from .tasks import LEVELS, Ask, Step, Tell, draw_task
+
+_PROGRESS = 0.5  # weight of Φ with `turn_rewards`
+_MAX_HEARD = 16_384  # characters of a reply in which facts are looked for
+
+
+class Store(ConversationEnv):
+    """Customer service with a real database, a policy and a customer who answers when asked.
+
+    Args:
+        levels: of difficulty, 1 to 3; see `tasks`.
+        families: kinds of request that occur; None for all ten.
+        reply_format: how calls are written: "hermes", "llama3" or "python".
+        tools_in_prompt: describe the tools in the system message, for models whose chat template does not.
+        turn_rewards: pay progress in the turn that made it (the weight of `progress` becomes 0.5).
+        max_calls: calls in an episode; one more truncates it.
+        weights: of `state`, `told`, `policy`, `progress`, `malformed`, `tool_error` and `tool_call`.
+
+    Raises:
+        UserError: an option outside what is allowed.
+    """
+
+    weights = {"state": 0.6, "told": 0.4, "policy": 0.5, "progress": 0.0, **COSTS}  # noqa: RUF012 (read only)
+    max_turns = 40
+
+    def __init__(
+        self,
+        *,
+        levels: Sequence[int] = LEVELS,
+        families: Sequence[str] | None = None,
+        reply_format: str = "hermes",
+        tools_in_prompt: bool = False,
+        turn_rewards: bool = False,
+        max_calls: int = 24,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(weights={**({"progress": _PROGRESS} if turn_rewards else {}), **(weights or {})})
+        self.levels = _checked_levels(levels)
+        self.families = _checked_families(families)
+        self._form = replies.reply_format(reply_format)
+        self._tools_in_prompt = tools_in_prompt
+        self._max_calls = checked_limit("max_calls", max_calls)
+        self._db: sqlite3.Connection | None = None
+
+    def opening(self, rng: np.random.Generator, split: Split) -> Opening:
+        self._release()
+        self._task = draw_task(rng, split, self.levels, self.families)
+        self._db = open_copy()
+        with self._db:
+            apply(self._db, self._task.setup)
+        self._goal = self._goal_of(self._db)
+        self._away = distance(self._goal, snapshot(self._db))
+        self._shop = Shop(self._db)
+        box = ToolBox.of(self._shop, timeout=None)
+        self._desk = CallDesk(box, self._form, self._max_calls)
+        self._customer = Customer(self._task.clues)
+        self._told: set[str] = set()
+        self._called: set[str] = set()
+        self._phi = 0.0
+        system = f"{POLICY}\n{describe_tools(box, self._form)}" if self._tools_in_prompt else POLICY
+        messages = [Message(role="system", content=system), Message(role="user", content=self._task.opening)]
+        return Opening(messages, task=self._task.name, tools=() if self._tools_in_prompt else box.schemas)
+
+    def respond(self, reply: Reply) -> Outcome:
+        handled = self._desk.take(reply)
+        self._called.update(_key(call) for call, _ in handled.results)
+        if handled.reply.parse_error is None:
+            self._hear(handled.reply.text)
+        messages, left = handled.messages, False
+        if handled.final:
+            answer = self._customer.answer(handled.reply.text)
+            left = answer is None
+            messages = () if answer is None else (Message(role="user", content=answer),)
+        terms = dict(handled.terms)
+        terminated = self._shop.resolution is not None or left
+        success = False if handled.over_limit else None
+        if self.weights["progress"]:
+            phi = self._potential()
+            terms["progress"], self._phi = phi - self._phi, phi
+        if terminated:
+            success, judged = self._judgement()
+            terms |= judged
+        truncated = handled.over_limit and not terminated
+        metrics = {
+            **self._desk.metrics,
+            "violations": float(len(self._shop.violations)),
+            "level": float(self._task.level),
+        }
+        if terminated or truncated:
+            self._release()
+        return Outcome(messages, terms, terminated, truncated, success, metrics)
+
+    def oracle(self) -> str | None:
+        """What an expert says next: the first step of the plan that nobody has taken yet."""
+        if self._db is None:
+            return None
+        for step in self._task.plan:
+            if not self._done(step):
+                if isinstance(step, ToolCall):
+                    return self._form.write("", [step])
+                return step.text
+        return None
+
+    def close(self) -> None:
+        """Close the episode's database; closing twice is harmless."""
+        self._release()
+        super().close()
+
+    def _goal_of(self, db: sqlite3.Connection) -> Snapshot:
+        """The state that the database should end in; the database itself stays as it is."""
+        db.execute("BEGIN")
+        try:
+            apply(db, self._task.goal)
+            return snapshot(db)
+        finally:
+            db.rollback()
+
+    def _judgement(self) -> tuple[bool, dict[str, float]]:
+        assert self._db is not None
+        state = distance(self._goal, snapshot(self._db)) == 0
+        told = len(self._told) / len(self._task.told)
+        broken = bool(self._shop.violations)
+        terms = {"state": float(state), "told": told, "policy": 0.0 - broken}
+        return state and told == 1.0 and not broken, terms
+
+    def _potential(self) -> float:
+        """Φ: the share of rows and facts that are as they should be; never below zero."""
+        assert self._db is not None
+        wrong = min(distance(self._goal, snapshot(self._db)), self._away)
+        needed = self._away + len(self._task.told)
+        return (self._away - wrong + len(self._told)) / needed
+
+    def _hear(self, text: str) -> None:
+        """Note which facts the customer has now been told, as whole words."""
+        heard = text[:_MAX_HEARD]
+        for fact in self._task.told:
+            if re.search(rf"(?<![\w.,-]){re.escape(fact)}(?![\w-]|[.,]\d)", heard, re.IGNORECASE):
+                self._told.add(fact)
+
+    def _done(self, step: Step) -> bool:
+        match step:
+            case Ask(key=key):
+                return key in self._customer.told or key not in {clue.key for clue in self._task.clues}
+            case Tell():
+                return self._told.issuperset(self._task.told)
+            case _:
+                return _key(step) in self._called
+
+    def _release(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+
+def _key(call: ToolCall) -> str:
+    return f"{call.name} {json.dumps(dict(call.arguments), sort_keys=True, default=str)}"
+
+
+def _checked_levels(levels: Sequence[int]) -> tuple[int, ...]:
+    if not isinstance(levels, Sequence) or isinstance(levels, str) or not levels:
+        raise UserError(f"levels must list at least one of {LEVELS}, not {levels!r:.80}")
+    for level in levels:
+        if level not in LEVELS:
+            raise UserError(unknown("level", str(level), map(str, LEVELS)))
+    return tuple(levels)
+
+
+def _checked_families(families: Sequence[str] | None) -> tuple[str, ...]:
+    if families is None:
+        return tuple(FAMILIES)
+    if not isinstance(families, Sequence) or isinstance(families, str) or not families:
+        raise UserError(f"families must list at least one of {', '.join(FAMILIES)}, not {families!r:.80}")
+    for family in families:
+        if family not in FAMILIES:
+            raise UserError(unknown("family of requests", str(family), FAMILIES))
+    return tuple(dict.fromkeys(families))

@@ -1,0 +1,109 @@
+"""Arithmetic too hard for the head, with a calculator at hand: the smallest world in which calling a tool pays.
+
+    user       734*846=
+    assistant  <tool_call>734*846</tool_call>
+    tool       620964
+    assistant  <answer>620964</answer>
+
+    r = w_correct · [right] + w_format · [exactly one answer, spelled as wanted] + w_called · [the calculator was used]
+        + the costs of calls (see `tool_world.COSTS`)
+
+The problems, their splits and the judgement are those of `Arithmetic`. Prompt, call and result are as short as can be,
+so that a tiny model of characters can learn all three; a larger one takes `prompt="plain"` and its own reply format.
+Nothing asks for the tool: an answer from the head counts as much, if it is right. With `oracle_calls` below one, the
+expert answers some tasks at once: who imitates it learns both habits, and only reward tells which of them pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from . import replies
+from .answers import spell, wrap
+from .arithmetic import Arithmetic
+from .calculator import calculate
+from .conversation import Opening, Outcome, Split
+from .errors import UserError
+from .tool_world import COSTS, CallDesk, checked_limit
+from .tools import Tool, ToolBox
+from .vocabulary import Message, Reply, ToolCall
+
+
+def calculator(expression: str) -> str:
+    """Work out an expression of whole numbers, + - * / and brackets, exactly."""
+    return spell(calculate(expression))
+
+
+class ToolMaths(Arithmetic):
+    """Arithmetic too hard for the head, with an exact calculator as a tool.
+
+    Args:
+        operators: which of + - * / occur.
+        digits: of each operand: one number for all, or one for each.
+        terms: operands in a problem.
+        prompt: "bare" is only `734*846=`; "plain" is a question that explains the tool and the wanted form.
+        reply_format: how calls are written: "compact", "hermes", "llama3" or "python".
+        max_calls: calls in an episode; one more truncates it.
+        oracle_calls: share of the tasks in which the oracle uses the calculator.
+        weights: of `correct`, `format`, `length`, `called`, `malformed`, `tool_error` and `tool_call`.
+
+    Raises:
+        UserError: an option outside what is allowed.
+    """
+
+    weights = {"correct": 1.0, "format": 0.1, "length": 0.0, "called": 0.0, **COSTS}  # noqa: RUF012 (read only)
+    max_turns = 8
+
+    def __init__(
+        self,
+        *,
+        operators: Sequence[str] = ("*",),
+        digits: int | Sequence[int] = 3,
+        terms: int = 2,
+        prompt: Literal["plain", "bare"] = "bare",
+        reply_format: str = "compact",
+        max_calls: int = 4,
+        oracle_calls: float = 1.0,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(
+            operators=operators, digits=digits, terms=terms, prompt=prompt, answer_tag="answer", weights=weights
+        )
+        if isinstance(oracle_calls, bool) or not isinstance(oracle_calls, int | float) or not 0 <= oracle_calls <= 1:
+            raise UserError(f"oracle_calls is a share from 0 to 1, not {oracle_calls!r:.80}")
+        self._max_calls, self._oracle_calls = checked_limit("max_calls", max_calls), oracle_calls
+        self._box = ToolBox([Tool.from_function(calculator, timeout=None)])
+        self._form = replies.reply_format(reply_format, self._box.schemas)
+
+    def opening(self, rng: np.random.Generator, split: Split) -> Opening:
+        self._desk = CallDesk(self._box, self._form, self._max_calls)
+        self._calculated = self._known = False
+        begun = super().opening(rng, split)
+        self._from_the_head = bool(rng.random() >= self._oracle_calls)
+        if self.prompt == "plain":
+            question = Message(role="user", content=f"{begun.messages} {self._form.explain()}")
+            begun = replace(begun, messages=[question])
+        return replace(begun, tools=self._box.schemas)
+
+    def respond(self, reply: Reply) -> Outcome:
+        handled = self._desk.take(reply)
+        good = [result.text for _, result in handled.results if result.fault is None]
+        self._calculated |= bool(good)
+        self._known |= spell(self._expected) in good
+        if not handled.final:
+            terms = {**handled.terms, "length": 0.0 - (reply.units or 0)}
+            success = False if handled.over_limit else None
+            return Outcome(handled.messages, terms, False, handled.over_limit, success, self._desk.metrics)
+        outcome = super().respond(handled.reply)
+        terms = {**outcome.terms, "called": float(self._calculated)}
+        return replace(outcome, terms=terms, metrics={**outcome.metrics, **self._desk.metrics})
+
+    def oracle(self) -> str:
+        """The call, and then the answer; or the answer at once."""
+        if self._known or self._from_the_head:
+            return wrap(spell(self._expected), self.answer_tag)
+        return self._form.write("", [ToolCall("calculator", {"expression": self._problem.text(space="")})])

@@ -1,0 +1,218 @@
+"""A world from an object whose public methods are the tools, a list of tasks and a check of the goal.
+
+    class Lamps:
+        def __init__(self, task):
+            self.lit = set(task["lit"])
+
+        def switch(self, room: str, on: bool) -> str:
+            \"\"\"Switch the lamp of a room on or off.\"\"\"
+            (self.lit.add if on else self.lit.discard)(room)
+            return f"{room} is {'on' if on else 'off'}"
+
+    def check(lamps, task, reply):
+        return lamps.lit == set(task["wanted"])
+
+    ToolWorld([{"prompt": "Light the hall.", "lit": [], "wanted": ["hall"]}, …], Lamps, check)
+
+A reply with tool calls is executed and answered with one tool message for each call. A reply without calls is the final
+answer: it is checked, and the episode ends. A malformed reply executes nothing and is told what was wrong.
+
+    r = w_reward · check − w_malformed · [malformed] − w_tool_error · calls that failed − w_tool_call · calls
+
+Whoever acts may parse replies itself; a reply that arrives as mere text is parsed here, in the world's `reply_format`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from . import replies
+from .conversation import Opening, Outcome, Split
+from .errors import UserError
+from .tasks import Task, TaskSource, TaskWorld, Verdict
+from .tools import Fault, ToolBox, ToolResult, tool_message
+from .vocabulary import Message, Reply, ToolCall
+
+Host = TypeVar("Host")  # the object whose methods are the tools
+
+COSTS: Mapping[str, float] = {"malformed": 0.0, "tool_error": 0.0, "tool_call": 0.0}
+"""Weights of what calls cost. The terms are −1 for each malformed reply, failed call, and call."""
+
+
+@dataclass(frozen=True)
+class Handled:
+    """One reply after its calls were executed."""
+
+    reply: Reply  # parsed
+    messages: tuple[Message, ...] = ()  # results of the calls, or what was wrong with them
+    results: tuple[tuple[ToolCall, ToolResult], ...] = ()
+    over_limit: bool = False  # a call was refused because the episode has used up its calls
+
+    @property
+    def final(self) -> bool:
+        """Nothing was called, and nothing went wrong in trying: this is something said."""
+        return not self.messages
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """What the calls cost: see `COSTS`."""
+        failed = sum(result.fault is not None for _, result in self.results)
+        malformed = bool(self.messages and not self.results)
+        return {"malformed": 0.0 - malformed, "tool_error": 0.0 - failed, "tool_call": 0.0 - len(self.results)}
+
+
+@dataclass
+class CallDesk:
+    """Takes the replies of one episode: parses them where nobody has, executes calls, counts and limits them."""
+
+    box: ToolBox
+    form: replies.ReplyFormat
+    max_calls: int
+    calls: int = field(default=0, init=False)
+    faults: int = field(default=0, init=False)
+
+    def take(self, reply: Reply) -> Handled:
+        """Execute the calls of `reply`, in their order. With a malformed one among them, none is executed."""
+        if not reply.tool_calls and reply.parse_error is None:
+            parsed = self.form.parse(reply.text)
+            reply = replace(reply, text=parsed.text, tool_calls=parsed.tool_calls, parse_error=parsed.parse_error)
+        if reply.parse_error is not None:
+            self.faults += 1
+            words = f"{reply.parse_error}. Nothing was called. {self.form.explain()}"
+            return Handled(reply, (Message(role="tool", name=Fault.MALFORMED.value, content=words),))
+        results: list[tuple[ToolCall, ToolResult]] = []
+        for call in reply.tool_calls:
+            if self.calls == self.max_calls:
+                refusal = Message(role="tool", name="limit", content=f"no more than {self.max_calls} calls are allowed")
+                return Handled(reply, (*_told(results), refusal), tuple(results), over_limit=True)
+            self.calls += 1
+            result = self.box.run(call)
+            self.faults += result.fault is not None
+            results.append((call, result))
+        return Handled(reply, _told(results), tuple(results))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """How many calls this episode has made, and how many replies and calls of it failed."""
+        return {"tool_calls": float(self.calls), "tool_faults": float(self.faults)}
+
+
+def _told(results: list[tuple[ToolCall, ToolResult]]) -> tuple[Message, ...]:
+    return tuple(tool_message(call, result) for call, result in results)
+
+
+def checked_limit(name: str, value: int) -> int:
+    """`value`, if it is a whole number from 1; `UserError` otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UserError(f"{name} must be a whole number from 1, not {value!r:.80}")
+    return value
+
+
+def describe_tools(box: ToolBox, form: replies.ReplyFormat) -> str:
+    """The tools in words, for the prompt of a model whose chat template does not show them."""
+    lines = [_described(schema["function"]) for schema in box.schemas]
+    return "\n".join(["Tools:", *lines, form.explain()])
+
+
+def _described(function: Mapping[str, Any]) -> str:
+    """`- switch(room, on): Switch a lamp.`, with the values that may be chosen from, where they are listed."""
+    properties: Mapping[str, Mapping[str, Any]] = function["parameters"].get("properties", {})
+    names = (
+        name + (f"={'|'.join(map(str, schema['enum']))}" if "enum" in schema else "")
+        for name, schema in properties.items()
+    )
+    return f"- {function['name']}({', '.join(names)}): {function['description']}"
+
+
+class ToolWorld(TaskWorld):
+    """Tasks to be done with tools: the public methods of an object that is made anew for every episode.
+
+    Args:
+        tasks: as for `TaskWorld`: a list, a generator, a `.jsonl` file or a Hugging Face dataset. A task's `oracle`
+            lists what an expert does in each turn: text, or a mapping with the `name` and `arguments` of a call.
+        tools: of the task; gives the object whose public methods are the tools. A `close` method is no tool: it is
+            called when the next episode begins, or the world is closed.
+        check: of (that object, the task, the final reply): a number, a bool, terms or an `Outcome`.
+        prompt: the key under which a task keeps its prompt.
+        weights: of the terms that `check` returns, and of `COSTS`; default {"reward": 1}.
+        reply_format: how calls are written, see `replies`.
+        tools_in_prompt: describe the tools in a system message, for models whose chat template does not.
+        max_calls: tool calls in an episode; one more truncates it.
+        timeout: seconds for each call; None for tools that are trusted to end.
+
+    Raises:
+        UserError: as for `TaskWorld`; an unknown format; a method that cannot be a tool (at the first reset).
+    """
+
+    max_turns = 32
+
+    def __init__(
+        self,
+        tasks: TaskSource,
+        tools: Callable[[Task], Host],
+        check: Callable[[Host, Task, Reply], Verdict],
+        *,
+        prompt: str = "prompt",
+        weights: Mapping[str, float] | None = None,
+        reply_format: str = "hermes",
+        tools_in_prompt: bool = False,
+        max_calls: int = 32,
+        timeout: float | None = 10.0,
+    ) -> None:
+        goals = {"reward": 1.0} if weights is None or set(weights) <= set(COSTS) else {}
+        super().__init__(tasks, self._judge, prompt=prompt, weights={**goals, **COSTS, **(weights or {})})
+        self._make_tools: Callable[[Task], object] = tools
+        self._check: Callable[[Any, Task, Reply], Verdict] = check
+        self._format_name, self._tools_in_prompt = reply_format, tools_in_prompt
+        self._max_calls, self._timeout = checked_limit("max_calls", max_calls), timeout
+        self._host: object = None
+
+    def opening(self, rng: np.random.Generator, split: Split) -> Opening:
+        self._release()
+        begun = super().opening(rng, split)
+        self._host = self._make_tools(self._task)
+        box = ToolBox.of(self._host, timeout=self._timeout)
+        self._desk = CallDesk(box, replies.reply_format(self._format_name, box.schemas), self._max_calls)
+        assert isinstance(begun.messages, str)
+        messages = [Message(role="user", content=begun.messages)]
+        if self._tools_in_prompt:
+            messages.insert(0, Message(role="system", content=describe_tools(box, self._desk.form)))
+        return Opening(messages, task=begun.task, tools=() if self._tools_in_prompt else box.schemas)
+
+    def respond(self, reply: Reply) -> Outcome:
+        handled = self._desk.take(reply)
+        if not handled.final:
+            success = False if handled.over_limit else None
+            return Outcome(handled.messages, handled.terms, False, handled.over_limit, success, self._desk.metrics)
+        outcome = super().respond(handled.reply)
+        metrics = {**outcome.metrics, **self._desk.metrics}
+        return replace(outcome, terms={**handled.terms, **outcome.terms}, metrics=metrics)
+
+    def oracle(self) -> str | None:
+        """The next of the task's own `oracle` steps; None before and after them."""
+        steps = self._task.get("oracle", ())
+        steps = [steps] if isinstance(steps, str) else steps
+        if self._turn is None or self._turn >= len(steps):
+            return None
+        step = steps[self._turn]
+        if isinstance(step, str):
+            return step
+        return self._desk.form.write("", [ToolCall(step["name"], step.get("arguments", {}))])
+
+    def close(self) -> None:
+        """Free the last episode's object; closing twice is harmless."""
+        self._release()
+        super().close()
+
+    def _judge(self, reply: Reply, task: Task) -> Verdict:
+        return self._check(self._host, task, reply)
+
+    def _release(self) -> None:
+        host, self._host = self._host, None
+        close = getattr(host, "close", None)
+        if callable(close):
+            close()

@@ -1,0 +1,280 @@
+"""Tools: typed Python functions that an agent may call, with every way of failing turned into a message.
+
+    def add(a: int, b: int) -> int:
+        \"\"\"Add two numbers.\"\"\"
+
+    box = ToolBox([Tool.from_function(add)])
+    box.call(ToolCall("add", {"a": 1, "b": 2}))     →  {"role": "tool", "name": "add", "content": "3"}
+
+The schema comes from the signature and the docstring (the function-calling form that chat templates take), and
+pydantic validates the arguments. A call that goes wrong is data: the agent reads what was wrong, and `Fault` counts it.
+Only a `WorldFailure` gets through, because it says that the world itself is broken.
+
+A tool with a timeout runs in a thread of its own, and a coroutine in an event loop of its own as well. A thread cannot
+be killed: a tool that hangs is left behind, and whatever it still does happens after the agent was told otherwise.
+Isolation of processes is left out here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import json
+import re
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, NotRequired, cast, get_type_hints
+
+from pydantic import ConfigDict, Field, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema
+from typing_extensions import TypedDict  # pydantic refuses typing's own before Python 3.12
+
+from .errors import UserError, unknown
+from .vocabulary import Message, ToolCall, WorldFailure
+
+MAX_ARGUMENTS = 65_536  # characters of all arguments of one call, written as JSON
+MAX_RESULT = 16_384  # characters of a result; the rest is cut, and the agent is told so
+_MAX_ERROR = 500  # characters of an error's own words
+_GRACE = 0.1  # seconds in which a coroutine that was cancelled may clean up
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_ARGUMENT_LINE = re.compile(r"\s+(\w+)\s*(?:\([^)]*\))?:\s+(.+)")
+
+
+class Fault(StrEnum):
+    """Why a tool call gave no result."""
+
+    MALFORMED = "malformed"
+    """The reply could not be parsed into calls."""
+    UNKNOWN = "unknown"
+    """There is no tool of this name."""
+    ARGUMENTS = "arguments"
+    """The arguments do not fit the schema, or are too long."""
+    RAISED = "raised"
+    """The tool raised an error."""
+    TIMEOUT = "timeout"
+    """The tool did not answer in time."""
+    RESULT = "result"
+    """The tool returned something that is not text and cannot be written as JSON."""
+
+
+class HangingToolError(Exception):
+    """A tool did not answer in time; the message is the time that it had. A tool that waits by itself may raise it."""
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What one call gave: text for the agent, and what went wrong, if anything did."""
+
+    text: str
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool. `Tool.from_function` makes one from a typed function or method."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]  # JSON schema of the arguments, an object
+    validate: Callable[[Mapping[str, Any]], Mapping[str, Any]]  # raises ValueError with words for the agent
+    function: Callable[..., object]
+    timeout: float | None = None  # seconds; None: runs where it is called, and is trusted to end
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise UserError(f"a tool's name has up to 64 letters, digits, _ and -, and is not {self.name!r:.80}")
+
+    @classmethod
+    def from_function(cls, function: Callable[..., object], *, timeout: float | None = 10.0) -> Tool:
+        """The tool that `function` is; its first docstring paragraph and `Args:` section describe it to the agent.
+
+        Raises:
+            UserError: a parameter without a name or a type, or of a type that JSON cannot carry.
+        """
+        name = getattr(function, "__name__", type(function).__name__)
+        plain = function.__func__ if inspect.ismethod(function) else function
+        adapter, schema, description = _blueprint(plain, name, bound=plain is not function)
+
+        def validate(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+            try:
+                return adapter.validate_python(dict(arguments))
+            except ValidationError as error:
+                raise ValueError(_explained(error)) from None
+
+        if timeout is None and inspect.iscoroutinefunction(function):
+            raise UserError(f"tool {name!r} is async and needs a timeout")
+        return cls(name, description, schema, validate, function, timeout)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The function-calling form that chat templates take."""
+        function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
+        return {"type": "function", "function": function}
+
+    def run(self, arguments: Mapping[str, Any]) -> ToolResult:
+        """Validate, call, and write the result as text."""
+        try:
+            length = len(json.dumps(dict(arguments), default=str))
+        except (TypeError, ValueError, RecursionError):
+            return ToolResult(f"{self.name}: the arguments are not JSON", Fault.ARGUMENTS)
+        if length > MAX_ARGUMENTS:
+            detail = f"{length} characters of arguments, but {MAX_ARGUMENTS} are allowed"
+            return ToolResult(f"{self.name}: {detail}", Fault.ARGUMENTS)
+        try:
+            valid = self.validate(arguments)
+        except ValueError as error:
+            return ToolResult(f"{self.name}: {_clean(str(error), _MAX_ERROR)}", Fault.ARGUMENTS)
+        try:
+            value = self._bounded(valid) if self.timeout is not None else self.function(**valid)
+        except WorldFailure:
+            raise
+        except HangingToolError as error:
+            return ToolResult(f"{self.name} did not answer within {error}", Fault.TIMEOUT)
+        except (Exception, SystemExit) as error:  # whatever a tool raises is for the agent to read
+            words = _clean(f"{type(error).__name__}: {error}", _MAX_ERROR)
+            return ToolResult(f"{self.name} failed: {words}", Fault.RAISED)
+        return self._written(value)
+
+    def _bounded(self, arguments: Mapping[str, Any]) -> object:
+        """The result of the function, from a thread that is waited for no longer than the timeout."""
+        results: list[object] = []
+        errors: list[BaseException] = []
+
+        def target() -> None:
+            try:
+                value = self.function(**arguments)
+                results.append(asyncio.run(self._awaited(value)) if inspect.isawaitable(value) else value)
+            except BaseException as error:  # raised again below, in the thread that called
+                errors.append(error)
+
+        thread = threading.Thread(target=target, name=f"tool {self.name}", daemon=True)
+        thread.start()
+        thread.join(cast(float, self.timeout) + _GRACE)
+        if errors:
+            raise errors[0]
+        if not results:
+            raise HangingToolError(f"{self.timeout:g} s")
+        return results[0]
+
+    async def _awaited(self, value: Awaitable[object]) -> object:
+        limit = asyncio.timeout(self.timeout)
+        try:
+            async with limit:
+                return await value
+        except TimeoutError:
+            if limit.expired():
+                raise HangingToolError(f"{self.timeout:g} s") from None
+            raise  # the tool's own
+
+    def _written(self, value: object) -> ToolResult:
+        if isinstance(value, str):
+            return ToolResult(_clean(value, MAX_RESULT))
+        try:
+            return ToolResult(_clean(json.dumps(value, ensure_ascii=False, allow_nan=False), MAX_RESULT))
+        except (TypeError, ValueError, RecursionError):
+            return ToolResult(f"{self.name} gave a {type(value).__name__}, which is not text", Fault.RESULT)
+
+
+class ToolBox:
+    """A set of tools with different names."""
+
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        self._tools: dict[str, Tool] = {}
+        for tool in tools:
+            if tool.name in self._tools:
+                raise UserError(f"two tools are called {tool.name!r}")
+            self._tools[tool.name] = tool
+
+    @classmethod
+    def of(cls, host: object, *, timeout: float | None = 10.0) -> ToolBox:
+        """The public methods of `host`, sorted by name; `close` belongs to the world and is no tool."""
+        names = [name for name in dir(type(host)) if not name.startswith("_") and name != "close"]
+        methods = [getattr(host, name) for name in names if inspect.isroutine(getattr(type(host), name))]
+        return cls(Tool.from_function(method, timeout=timeout) for method in methods)
+
+    @property
+    def schemas(self) -> list[dict[str, Any]]:
+        """The schema of every tool, in order."""
+        return [tool.schema for tool in self._tools.values()]
+
+    def run(self, call: ToolCall) -> ToolResult:
+        """The result of one call; a call of a tool that is not there is answered with the nearest name."""
+        tool = self._tools.get(call.name) if isinstance(call.name, str) else None
+        if tool is None:
+            return ToolResult(unknown("tool", _clean(str(call.name), 64), self._tools), Fault.UNKNOWN)
+        if not isinstance(call.arguments, Mapping):
+            return ToolResult(f"{tool.name}: the arguments must be an object with named values", Fault.ARGUMENTS)
+        return tool.run(call.arguments)
+
+    def call(self, call: ToolCall) -> Message:
+        """The message that answers one call."""
+        return tool_message(call, self.run(call))
+
+
+def tool_message(call: ToolCall, result: ToolResult) -> Message:
+    """`result` as a chat message that refers to `call`."""
+    message = Message(role="tool", name=_clean(str(call.name), 64), content=result.text)
+    return {**message, "tool_call_id": call.id} if call.id else message
+
+
+@functools.lru_cache(maxsize=1_024)  # a world makes the tools of its methods anew in every episode
+def _blueprint(
+    function: Callable[..., object], name: str, *, bound: bool
+) -> tuple[TypeAdapter[dict[str, Any]], dict[str, Any], str]:
+    """What validates the arguments (a mapping with exactly the parameters), its JSON schema, and a description."""
+    text = inspect.getdoc(function) or ""
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except (NameError, TypeError) as error:
+        raise UserError(f"tool {name!r}: its annotations cannot be read: {error}") from error
+    lines = filter(None, map(_ARGUMENT_LINE.fullmatch, text.splitlines()))
+    described = {line[1]: line[2] for line in lines}
+    fields: dict[str, Any] = {}
+    for parameter in list(inspect.signature(function).parameters.values())[bound:]:
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise UserError(f"tool {name!r}: parameter {parameter} has no name by which an agent could give it")
+        if parameter.name not in hints:
+            raise UserError(f"tool {name!r}: parameter {parameter.name!r} has no type")
+        annotated = Annotated[hints[parameter.name], Field(description=described.get(parameter.name))]
+        required = parameter.default is parameter.empty
+        fields[parameter.name] = annotated if required else NotRequired[annotated]
+    arguments = cast(Any, TypedDict)(name, fields)
+    arguments.__pydantic_config__ = ConfigDict(extra="forbid")
+    try:
+        adapter = TypeAdapter(arguments)
+        schema = _without_titles(adapter.json_schema())
+    except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema) as error:
+        raise UserError(f"tool {name!r}: JSON cannot carry its arguments: {error.message}") from error
+    return adapter, schema, " ".join(text.partition("\n\n")[0].split())
+
+
+def _explained(error: ValidationError) -> str:
+    """Which arguments are wrong and how: `amount: Input should be a valid number, not 'lots'`."""
+    parts = []
+    for detail in error.errors(include_url=False)[:5]:
+        where = ".".join(map(str, detail["loc"])) or "arguments"
+        given = "" if detail["type"] in ("missing", "extra_forbidden") else f", not {detail['input']!r:.60}"
+        parts.append(f"{where}: {detail['msg']}{given}")
+    return "; ".join(parts)
+
+
+def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without the titles that pydantic derives from names: they tell an agent nothing new."""
+    return {
+        key: {name: _without_titles(part) for name, part in value.items()}
+        if key in ("properties", "$defs")
+        else _without_titles(value)
+        if isinstance(value, dict)
+        else value
+        for key, value in schema.items()
+        if key != "title"
+    }
+
+
+def _clean(text: str, limit: int) -> str:
+    """Text that any tokenizer takes: no lone surrogates, and no more than `limit` characters."""
+    cut = f" … ({len(text) - limit} more characters)" if len(text) > limit else ""
+    return text[:limit].encode("utf-8", "replace").decode("utf-8") + cut

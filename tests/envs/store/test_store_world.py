@@ -1,0 +1,307 @@
+"""The store: its oracle, its judgement, and agents that mean harm."""
+
+import gc
+import json
+import random
+import re
+import sqlite3
+import time
+
+import pytest
+
+from peripatos.envs.check import check_world
+from peripatos.envs.errors import UserError
+from peripatos.envs.store import database
+from peripatos.envs.store.families import FAMILIES, NEVER_FORBIDDEN
+from peripatos.envs.store.world import Store
+from peripatos.envs.tools import ToolBox
+from peripatos.envs.vocabulary import Reply, ToolCall
+
+HOSTILE = (
+    "'; DROP TABLE orders; --",
+    "x' OR '1'='1",
+    '" UNION SELECT email FROM customers --',
+    "%",
+    "\x00",
+    "\ud800",
+    "1); DELETE FROM customers; --",
+    "9" * 40,
+    "ü" * 2_000,
+)
+
+
+def finish(world: Store) -> tuple[float, dict]:
+    """What the oracle's way to the end earns from here, and the last info."""
+    total = 0.0
+    while True:
+        _, reward, terminated, truncated, info = world.step(world.oracle())
+        total += reward
+        if terminated or truncated:
+            return total, info
+
+
+def known_ids(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\b\d{3,5}\b", text)]
+
+
+@pytest.mark.parametrize("options", [{}, {"levels": (1,), "tools_in_prompt": True}, {"turn_rewards": True}], ids=str)
+def test_it_keeps_the_contract(options):
+    assert not [finding for finding in check_world("peripatos/Store-v0", **options) if not finding.passed]
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("reply_format", ["hermes", "python"])
+def test_the_oracle_solves_every_task_with_full_reward(level, split, reply_format):
+    world = Store(levels=(level,), reply_format=reply_format)
+    seen = set()
+    for seed in range(60):
+        world.reset(seed=seed, options={"split": split})
+        total, info = finish(world)
+        assert (round(total, 9), info["success"]) == (1.0, True), (seed, world._task.name)
+        seen.update(world._task.families)
+    assert len(seen) >= 8
+    world.close()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_solved_in_both_variants(family):
+    world = Store(families=[family], levels=(2,), turn_rewards=True)
+    resolutions = set()
+    for seed in range(30):
+        world.reset(seed=seed)
+        resolutions.add(world._task.plan[-1].arguments["resolution"])
+        total, info = finish(world)
+        assert total == pytest.approx(1.5)  # 1 for the end, 0.5 for Φ
+        assert info["metrics"]["violations"] == 0
+    assert resolutions == ({"solved"} if family in NEVER_FORBIDDEN else {"solved", "refused"})
+    world.close()
+
+
+def test_doing_nothing_earns_nothing_and_the_customer_leaves():
+    world = Store()
+    for seed in range(60):
+        world.reset(seed=seed)
+        rewards, terminated = [], False
+        while not terminated:
+            _, reward, terminated, truncated, info = world.step("")
+            assert not truncated
+            rewards.append(reward)
+        assert (sum(rewards), info["success"]) == (0.0, False)
+    world.close()
+
+
+def test_closing_at_once_does_not_pay_for_questions_that_change_nothing():
+    world = Store(families=["order_status", "product_question"], levels=(1,))
+    for seed in range(20):
+        world.reset(seed=seed)
+        for _ in range(2):  # find the customer, but look at nothing
+            verify = world.oracle()
+            assert "find_customer" in verify or "close_case" not in verify
+        world.step(verify)
+        customer = world._task.plan[-1].arguments["customer_id"]
+        call = ToolCall("close_case", {"customer_id": customer, "resolution": "solved"})
+        _, reward, terminated, _, info = world.step(Reply("All is well.", tool_calls=(call,)))
+        assert (reward, terminated, info["success"]) == (0.6, True, False)
+    world.close()
+
+
+def test_facts_count_only_as_whole_words_and_only_when_said_to_the_customer():
+    world = Store(families=["cancel"], levels=(1,))
+    world.reset(seed=0)
+    (amount,) = world._task.told
+    for text in (f"9{amount}", f"{amount}5", f"-{amount}", f"<think>{amount}</think>"):
+        world._hear(world._form.parse(text).text)
+        assert world._told == set(), text
+    world.step(Reply("", tool_calls=(ToolCall("find_product", {"name": amount}),)))
+    assert world._told == set()
+    world.step(f"You get {amount}.")
+    assert world._told == {amount}
+    world.close()
+
+
+def test_breaking_the_policy_is_noted_and_costs():
+    world = Store(families=["cancel"], levels=(2,))
+    seed = next(
+        s for s in range(99) if world.reset(seed=s) and world._task.plan[-1].arguments["resolution"] == "refused"
+    )
+    world.reset(seed=seed)
+    order = world._task.plan[3].arguments["order_id"]
+    text, *_ = world.step(Reply("", tool_calls=(ToolCall("cancel_order", {"order_id": order}),)))
+    assert text.startswith("cancelled")
+    assert world._shop.violations == [
+        "a customer's data was touched without finding the customer first",
+        "an order was cancelled that was not pending",
+    ]
+    total, info = finish(world)
+    assert info["reward_terms"]["state"] == 0.0
+    assert total == pytest.approx(0.4 - 0.5)
+    assert info["success"] is False
+    world.close()
+
+
+def test_progress_is_a_potential_and_is_paid_where_it_was_made():
+    world = Store(families=["cancel"], levels=(1,), turn_rewards=True)
+    world.reset(seed=0)
+    rewards = []
+    while True:
+        _, reward, terminated, *_ = world.step(world.oracle())
+        rewards.append(reward)
+        if terminated:
+            break
+    # rows to change: order (old, new), product (old, new), refund, case = 6; one fact. find, look: nothing
+    assert rewards == pytest.approx([0, 0, 0.5 * 5 / 7, 0.5 * 1 / 7, 1 + 0.5 * 1 / 7])
+    world.close()
+
+
+def test_facts_are_revealed_when_they_are_asked_for():
+    world = Store(families=["readdress"], levels=(2,))
+    opening, _ = world.reset(seed=1)
+    assert "@" not in opening
+    assert "order number is" in world.step("Could you give me the ORDER NUMBER?")[0]
+    assert "new address is" in world.step("And the new address?")[0]
+    answer, *_ = world.step("hm")  # nothing in particular: the next thing that has not been told
+    assert "postcode" in answer
+    assert world.step("hm")[0] == "Thank you. I have nothing to add."
+    world.close()
+
+
+def test_the_second_wish_comes_only_after_the_first():
+    world = Store(levels=(3,), families=["cancel", "charged_twice"])
+    world.reset(seed=0)
+    answer, *_ = world.step("What is the order number?")
+    assert len(known_ids(answer)) == 1
+    assert world.step("Is there anything else?")[0].startswith("Yes.")
+    assert len(known_ids(world.step("What is the order number?")[0])) == 1
+    world.close()
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:12]))
+def test_hostile_sql_in_any_argument_does_nothing(text):
+    world = Store(levels=(1,))
+    world.reset(seed=0)
+    before = database.snapshot(world._db)
+    for schema in ToolBox.of(world._shop).schemas:
+        function = schema["function"]
+        kinds = {name: part.get("type") for name, part in function["parameters"]["properties"].items()}
+        for name in kinds:
+            arguments = {other: 1_000 if kind == "integer" else "phone" for other, kind in kinds.items()}
+            result = world._desk.box.run(ToolCall(function["name"], {**arguments, name: text}))
+            json.dumps(result.text).encode()
+            harmless = function["name"] in ("find_product", "find_customer", "change_address", "update_contact")
+            assert harmless or result.fault is not None, (function["name"], result)
+    after = database.snapshot(world._db)
+    touched = ("orders", "customers")  # an address is text, and any text is one
+    assert {table: after[table] for table in database.TABLES if table not in touched} == {
+        table: before[table] for table in database.TABLES if table not in touched
+    }
+    assert [len(after[table]) for table in touched] == [len(before[table]) for table in touched]
+    world.close()
+
+
+def random_reply(rng: random.Random, world: Store, seen: list[int]) -> Reply | str:
+    """Nonsense, hostility, half-right calls, and now and then the right thing."""
+    kind = rng.random()
+    if kind < 0.25:
+        return world.oracle() or ""
+    if kind < 0.35:
+        return rng.choice(["", "{" * 500, "<tool_call>", "<tool_call>{}</tool_call>", *HOSTILE, "email order number"])
+    calls = []
+    for _ in range(rng.choice([1, 1, 1, 2, 3])):
+        function = rng.choice(ToolBox.of(world._shop).schemas)["function"]
+        arguments = {}
+        for name, schema in function["parameters"]["properties"].items():
+            pool = [*HOSTILE, None, -1, 10**30, 0.5, True, [], {"a": 1}]
+            good = schema.get("enum") or {"integer": [*seen, 1_003, 508], "boolean": [True]}.get(schema.get("type"), [])
+            arguments[name] = rng.choice(good if good and rng.random() < 0.8 else pool)
+        calls.append(ToolCall(rng.choice([function["name"]] * 9 + ["no_tool"]), arguments))
+    return Reply(rng.choice(["", "ok"]), tool_calls=tuple(calls))
+
+
+def is_open(connection: sqlite3.Connection) -> bool:
+    try:
+        return connection.total_changes >= 0
+    except sqlite3.ProgrammingError:
+        return False
+
+
+def open_connections() -> int:
+    gc.collect()
+    return sum(isinstance(thing, sqlite3.Connection) and is_open(thing) for thing in gc.get_objects())
+
+
+def hostile_episodes(count: int, seed: int) -> None:
+    rng = random.Random(seed)
+    template = database._template()
+    before = open_connections()
+    world, reference = Store(), Store()
+    for episode in range(count):
+        text, _ = world.reset(seed=episode)
+        reference.reset(seed=episode)
+        assert database.snapshot(world._db) == database.snapshot(reference._db)
+        seen = known_ids(text) or [1]
+        over = False
+        while not over:
+            text, reward, terminated, truncated, _ = world.step(random_reply(rng, world, seen))
+            seen += known_ids(text)[:8]
+            text.encode()
+            assert -2.0 <= reward <= 1.0
+            over = terminated or truncated
+        assert database.snapshot(reference._db)["cases"] == frozenset()
+        assert world._db is None
+    world.close()
+    reference.close()
+    world.close()
+    assert database._template() == template
+    assert open_connections() == before
+
+
+def test_hostile_episodes_raise_leak_and_change_nothing():
+    hostile_episodes(60, seed=1)
+
+
+@pytest.mark.slow
+def test_a_thousand_hostile_episodes_raise_leak_and_change_nothing():
+    hostile_episodes(1_000, seed=2)
+
+
+def test_a_copy_of_the_database_takes_less_than_a_millisecond():
+    database.open_copy().close()
+    times = []
+    for _ in range(50):
+        begun = time.perf_counter()
+        connection = database.open_copy()
+        times.append(time.perf_counter() - begun)
+        connection.close()
+    assert sorted(times)[25] < 1e-3
+
+
+def test_copies_share_nothing():
+    one, two = database.open_copy(), database.open_copy()
+    with one:
+        one.execute("DELETE FROM cases")
+        one.execute("UPDATE products SET stock = 0")
+    assert database.distance(database.snapshot(one), database.snapshot(two)) > 0
+    three = database.open_copy()
+    assert database.snapshot(two) == database.snapshot(three)
+    for connection in (one, two, three):
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"levels": (4,)}, "unknown level '4'"),
+        ({"levels": ()}, "at least one of"),
+        ({"families": ["cancle"]}, "Did you mean 'cancel'"),
+        ({"families": "cancel"}, "not 'cancel'"),
+        ({"reply_format": "hermse"}, "Did you mean 'hermes'"),
+        ({"reply_format": "compact"}, "one tool with one required argument"),
+        ({"max_calls": True}, "not True"),
+        ({"weights": {"sate": 1.0}}, "Did you mean 'state'"),
+    ],
+    ids=str,
+)
+def test_a_wrong_option_is_named_with_what_is_allowed(options, words):
+    with pytest.raises(UserError, match=words):
+        Store(**options)

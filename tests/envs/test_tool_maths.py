@@ -1,0 +1,106 @@
+"""Arithmetic with a calculator: the shortest conversation in which a tool pays."""
+
+import pytest
+
+from peripatos.envs.check import check_world
+from peripatos.envs.errors import UserError
+from peripatos.envs.tool_maths import ToolMaths
+from peripatos.envs.vocabulary import Reply, ToolCall
+
+
+def play(world: ToolMaths, *replies: Reply | str) -> list[tuple]:
+    world.reset(seed=1)
+    return [world.step(reply) for reply in replies]
+
+
+def factors(world: ToolMaths) -> tuple[str, int]:
+    question, _ = world.reset(seed=1)
+    a, b = map(int, question.removesuffix("=").split("*"))
+    return f"{a}*{b}", a * b
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"operators": "+-*/", "terms": 4, "digits": 4}, {"prompt": "plain", "reply_format": "hermes"}],
+    ids=str,
+)
+def test_it_keeps_the_contract(options):
+    assert not [finding for finding in check_world("peripatos/ToolMaths-v0", **options) if not finding.passed]
+
+
+def test_a_call_a_result_and_an_answer():
+    world = ToolMaths(weights={"called": 0.5})
+    expression, product = factors(world)
+    called, answered = play(world, f"<tool_call>{expression}</tool_call>", f"<answer>{product}</answer>")
+    assert called[:4] == (str(product), 0.0, False, False)
+    assert called[4]["messages"] == [{"role": "tool", "name": "calculator", "content": str(product)}]
+    assert answered[1:4] == (pytest.approx(1.6), True, False)
+    assert answered[4]["success"] is True
+
+
+def test_the_oracle_calls_once_and_recovers_from_nonsense():
+    world = ToolMaths()
+    expression, product = factors(world)
+    assert world.oracle() == f"<tool_call>{expression}</tool_call>"
+    play(world, "<tool_call>2*2</tool_call>", "<tool_call>")
+    assert world.oracle() == f"<tool_call>{expression}</tool_call>"
+    world.step(world.oracle())
+    assert world.oracle() == f"<answer>{product}</answer>"
+
+
+def test_an_oracle_may_call_in_a_share_of_the_tasks():
+    world = ToolMaths(oracle_calls=0.3)
+    called = 0
+    for seed in range(300):
+        world.reset(seed=seed)
+        called += "<tool_call>" in (first := world.oracle())
+        _, _, terminated, _, info = world.step(first)
+        assert terminated == ("<answer>" in first) == (info["success"] is True)
+    assert 60 < called < 120
+
+
+def test_an_answer_beside_a_call_is_not_yet_an_answer():
+    world = ToolMaths()
+    expression, product = factors(world)
+    ((text, reward, terminated, _, _),) = play(world, f"<answer>{product}</answer><tool_call>{expression}</tool_call>")
+    assert (text, reward, terminated) == (str(product), 0.0, False)
+
+
+def test_wrong_calls_are_messages_and_costs():
+    world = ToolMaths(weights={"malformed": 0.1, "tool_error": 0.2, "tool_call": 0.01})
+    zero, unknown, malformed = play(
+        world, "<tool_call>1/0</tool_call>", Reply("", tool_calls=(ToolCall("calculate", {}),)), "<tool_call>1+1"
+    )
+    assert zero[0] == "calculator failed: ZeroDivisionError: division by zero"
+    assert zero[1] == pytest.approx(-0.21)
+    assert "Did you mean 'calculator'" in unknown[0]
+    assert malformed[1] == pytest.approx(-0.1)
+
+
+def test_limits_of_calls_and_turns_truncate():
+    world = ToolMaths(max_calls=2)
+    steps = play(world, *["<tool_call>1+1</tool_call>"] * 3)
+    assert [step[3] for step in steps] == [False, False, True]
+    steps = play(world, *["<tool_call>"] * 8)
+    assert [step[3] for step in steps] == [False] * 7 + [True]
+    assert steps[-1][4]["success"] is False
+
+
+def test_a_tiny_tokenizer_writes_the_whole_conversation_in_few_tokens():
+    from peripatos.agents.tiny import tiny_tokenizer
+
+    tokenizer, world = tiny_tokenizer(), ToolMaths()
+    world.reset(seed=1)
+    call = world.oracle()
+    tokens = tokenizer(call, add_special_tokens=False)["input_ids"]
+    assert len(tokens) == len("734*846") + 2
+    assert tokenizer.decode(tokens) == call
+
+
+def test_wrong_options_are_named():
+    with pytest.raises(UserError, match="Did you mean 'compact'"):
+        ToolMaths(reply_format="compcat")
+    with pytest.raises(UserError, match="max_calls"):
+        ToolMaths(max_calls=0)
+    with pytest.raises(UserError, match="from 0 to 1, not"):
+        ToolMaths(oracle_calls=1.5)

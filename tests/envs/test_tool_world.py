@@ -1,0 +1,146 @@
+"""Worlds from an object with methods: a new user's lamps, and what a desk does with hostile replies."""
+
+import pytest
+
+from peripatos.envs.check import check_world
+from peripatos.envs.conversation import Outcome
+from peripatos.envs.errors import UserError
+from peripatos.envs.tool_world import ToolWorld
+from peripatos.envs.vocabulary import Reply, ToolCall
+
+ROOMS = ("hall", "attic", "cellar", "kitchen", "bath")
+
+
+class Lamps:
+    """The state of one episode; its public methods are the tools."""
+
+    open = 0
+
+    def __init__(self, task):
+        self.lit = set(task["lit"])
+        Lamps.open += 1
+
+    def switch(self, room: str, on: bool) -> str:
+        """Switch the lamp of a room on or off."""
+        if room not in ROOMS:
+            raise ValueError(f"there is no {room}")
+        (self.lit.add if on else self.lit.discard)(room)
+        return f"{room} is {'on' if on else 'off'}"
+
+    def close(self):
+        Lamps.open -= 1
+
+
+def check(lamps, task, reply):
+    return lamps.lit == set(task["wanted"])
+
+
+def lamp_task(rng):
+    wanted = sorted(rng.choice(ROOMS, size=2, replace=False).tolist())
+    steps = [{"name": "switch", "arguments": {"room": room, "on": True}} for room in wanted]
+    number = int(rng.integers(1000))
+    prompt = f"House {number}: light {' and '.join(wanted)}."
+    return {"prompt": prompt, "lit": [], "wanted": wanted, "oracle": [*steps, "Done."]}
+
+
+def lamps(**options) -> ToolWorld:
+    return ToolWorld(lamp_task, Lamps, check, **options)
+
+
+def call(room: str, on: bool = True) -> ToolCall:
+    return ToolCall("switch", {"room": room, "on": on}, id="1")
+
+
+@pytest.mark.parametrize("reply_format", ["hermes", "llama3", "python"])
+def test_a_world_from_a_class_keeps_the_contract(reply_format):
+    findings = check_world(lamps(reply_format=reply_format))
+    assert not [finding for finding in findings if not finding.passed]
+    assert Lamps.open == 0
+
+
+def test_calls_in_text_and_parsed_calls_do_the_same():
+    for reply in (
+        '<tool_call>{"name": "switch", "arguments": {"room": "hall", "on": true}}</tool_call>',
+        Reply("whatever was said", tool_calls=(call("hall"),)),
+    ):
+        world = lamps()
+        _, info = world.reset(seed=0)
+        assert [tool["function"]["name"] for tool in info["tools"]] == ["switch"]
+        text, reward, terminated, truncated, info = world.step(reply)
+        assert (text, reward, terminated, truncated, info["success"]) == ("hall is on", 0.0, False, False, None)
+        assert info["messages"][0]["role"] == "tool"
+        assert info["metrics"] == {"tool_calls": 1.0, "tool_faults": 0.0}
+        world.close()
+
+
+def test_several_calls_are_executed_in_order_and_each_is_answered():
+    world = lamps(weights={"tool_error": 0.5, "tool_call": 0.125})
+    world.reset(seed=0)
+    _, reward, _, _, info = world.step(Reply("", tool_calls=(call("hall"), call("moon"), call("hall", False))))
+    contents = [message["content"] for message in info["messages"]]
+    assert contents == ["hall is on", "switch failed: ValueError: there is no moon", "hall is off"]
+    assert info["messages"][0]["tool_call_id"] == "1"
+    assert info["reward_terms"] == {"reward": 0.0, "malformed": 0.0, "tool_error": -0.5, "tool_call": -0.375}
+    assert reward == -0.875
+
+
+def test_a_malformed_reply_executes_nothing_and_may_cost():
+    world = lamps(weights={"malformed": 0.25})
+    world.reset(seed=0)
+    good = '<tool_call>{"name": "switch", "arguments": {"room": "hall", "on": true}}</tool_call>'
+    text, reward, terminated, *_ = world.step(good + "<tool_call>{")
+    assert (reward, terminated) == (-0.25, False)
+    assert "not JSON" in text
+    assert "To call a tool, write" in text
+    text, reward, *_ = world.step(Reply("", tool_calls=(call("hall"),), parse_error="somebody else's words"))
+    assert "somebody else's words" in text
+    assert reward == -0.25
+    assert world._host.lit == set()
+
+
+def test_one_call_too_many_truncates_without_a_check():
+    world = lamps(max_calls=2)
+    world.reset(seed=0)
+    reply = Reply("", tool_calls=(call("hall"), call("bath"), call("attic")))
+    text, reward, terminated, truncated, info = world.step(reply)
+    assert (reward, terminated, truncated, info["success"]) == (0.0, False, True, False)
+    assert text == "no more than 2 calls are allowed"
+    assert world._host.lit == {"hall", "bath"}
+
+
+def test_the_final_reply_is_judged_whatever_it_says():
+    world = lamps()
+    _, info = world.reset(seed=4)
+    while (step := world.oracle()) is not None:
+        _, reward, terminated, _, info = world.step(step)
+    assert (reward, terminated, info["success"]) == (1.0, True, True)
+    world.reset(seed=4)
+    _, reward, terminated, _, info = world.step("I did nothing.")
+    assert (reward, terminated, info["success"]) == (0.0, True, False)
+    world.close()
+
+
+def test_terms_and_outcomes_of_a_check_are_kept():
+    def judged(lamps, task, reply):
+        return Outcome(terms={"goal": 1, "talk": len(reply.text)}, terminated=True)
+
+    world = ToolWorld(lamp_task, Lamps, judged, weights={"goal": 2.0, "talk": -0.1})
+    world.reset(seed=0)
+    assert world.step("four")[1] == pytest.approx(2 - 0.4)
+    world.close()
+
+
+def test_tools_may_be_described_in_the_prompt():
+    world = lamps(tools_in_prompt=True)
+    _, info = world.reset(seed=0)
+    assert info["tools"] == []
+    assert info["messages"][0]["role"] == "system"
+    assert "- switch(room, on): Switch the lamp of a room on or off." in info["messages"][0]["content"]
+    world.close()
+
+
+def test_wrong_options_are_named():
+    with pytest.raises(UserError, match="max_calls must be a whole number from 1, not 0"):
+        lamps(max_calls=0)
+    with pytest.raises(UserError, match="Did you mean 'hermes'"):
+        lamps(reply_format="hermse").reset(seed=0)

@@ -1,0 +1,227 @@
+"""Tools: schemas from signatures, and a defined answer to every way of failing."""
+
+import asyncio
+import threading
+import time
+from typing import Literal
+
+import pytest
+
+from peripatos.envs.errors import UserError
+from peripatos.envs.tools import MAX_ARGUMENTS, MAX_RESULT, Fault, Tool, ToolBox
+from peripatos.envs.vocabulary import ToolCall, WorldFailure
+
+
+def refund(order: int, amount: float, reason: Literal["late", "broken"] = "late") -> str:
+    """Pay money back.
+
+    Further words that only people read.
+
+    Args:
+        order: its number.
+        amount: in euros.
+    """
+    return f"{order} {amount:.2f} {reason}"
+
+
+def result_of(function, timeout: float | None = 10.0, **arguments):
+    tool = Tool.from_function(function, timeout=timeout)
+    return ToolBox([tool]).run(ToolCall(tool.name, arguments))
+
+
+def test_the_schema_comes_from_the_signature_and_the_docstring():
+    assert Tool.from_function(refund).schema == {
+        "type": "function",
+        "function": {
+            "name": "refund",
+            "description": "Pay money back.",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "order": {"type": "integer", "description": "its number."},
+                    "amount": {"type": "number", "description": "in euros."},
+                    "reason": {"type": "string", "enum": ["late", "broken"]},
+                },
+                "required": ["order", "amount"],
+                "additionalProperties": False,
+            },
+        },
+    }
+
+
+def test_a_call_is_answered_by_a_message_that_refers_to_it():
+    message = ToolBox([Tool.from_function(refund)]).call(ToolCall("refund", {"order": "7", "amount": 3}, id="c1"))
+    assert message == {"role": "tool", "name": "refund", "content": "7 3.00 late", "tool_call_id": "c1"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"order": "seven", "amount": 1}, "order: Input should be a valid integer"),
+        ({"order": 7}, "amount: Field required"),
+        ({"order": 7, "amount": 1, "resaon": "late"}, "resaon: Extra inputs"),
+        ({"order": 7, "amount": 1, "reason": "x" * 500}, "'late' or 'broken'"),
+        ({"order": 7, "amount": 1, "reason": "x" * MAX_ARGUMENTS}, "characters of arguments"),
+        ({"order": [[[]]], "amount": {}}, "order: Input"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_wrong_arguments_are_named(arguments, words):
+    result = result_of(refund, **arguments)
+    assert result.fault is Fault.ARGUMENTS
+    assert words in result.text
+    assert len(result.text) < 600
+
+
+def test_an_unknown_tool_is_answered_with_the_nearest_name():
+    box = ToolBox([Tool.from_function(refund)])
+    result = box.run(ToolCall("refnud", {}))
+    assert (result.fault, "Did you mean 'refund'?" in result.text) == (Fault.UNKNOWN, True)
+    assert len(box.run(ToolCall("x" * 10**6, {})).text) < 300
+    assert box.run(ToolCall("refund", [1, 2])).fault is Fault.ARGUMENTS  # pyright: ignore[reportArgumentType]
+
+
+def test_arguments_that_are_not_json_or_nested_too_deeply_are_refused():
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert result_of(refund, order=deep, amount=1).fault is Fault.ARGUMENTS
+
+
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_a_tool_that_raises_is_a_message(timeout):
+    def fails() -> str:
+        raise KeyError("no such\ud800 thing")
+
+    def leaves() -> str:
+        raise SystemExit(3)
+
+    assert result_of(fails, timeout).fault is Fault.RAISED
+    assert "KeyError" in result_of(fails, timeout).text
+    result_of(fails, timeout).text.encode()
+    assert result_of(leaves, timeout).fault is Fault.RAISED
+
+
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_a_broken_world_gets_through(timeout):
+    def breaks() -> str:
+        raise WorldFailure("the disk is gone")
+
+    with pytest.raises(WorldFailure, match="disk"):
+        result_of(breaks, timeout)
+
+
+def test_a_tool_that_hangs_is_left_behind():
+    released = threading.Event()
+
+    def hangs() -> str:
+        released.wait(10)
+        return "late"
+
+    begun = time.perf_counter()
+    result = result_of(hangs, 0.05)
+    assert (result.fault, time.perf_counter() - begun < 2) == (Fault.TIMEOUT, True)
+    assert "within 0.05 s" in result.text
+    released.set()
+
+
+def test_a_coroutine_is_awaited_and_cancelled_when_it_hangs():
+    cleaned = threading.Event()
+
+    async def quick(x: int) -> int:
+        await asyncio.sleep(0)
+        return x + 1
+
+    async def hangs() -> None:
+        try:
+            await asyncio.sleep(10)
+        finally:
+            cleaned.set()
+
+    async def own_timeout() -> None:
+        raise TimeoutError("the server said so")
+
+    assert result_of(quick, x=1).text == "2"
+    assert result_of(hangs, 0.05).fault is Fault.TIMEOUT
+    assert cleaned.wait(2)
+    assert result_of(own_timeout).fault is Fault.RAISED
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "fault"),
+    [
+        ("a \ud800 b", "a ? b", None),
+        ({"stock": [1, None, True]}, '{"stock": [1, null, true]}', None),
+        (None, "null", None),
+        (b"\xff\x00", "gave a bytes, which is not text", Fault.RESULT),
+        (float("nan"), "gave a float", Fault.RESULT),
+        (object(), "gave a object", Fault.RESULT),
+        ("x" * (MAX_RESULT + 5), "(5 more characters)", None),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_results_become_text(value, text, fault):
+    def gives() -> object:
+        return value
+
+    result = result_of(gives)
+    assert text in result.text
+    assert result.fault is fault
+
+
+def test_the_public_methods_of_an_object_are_its_tools():
+    class Lamp:
+        limit = 3
+
+        def __init__(self) -> None:
+            self.on = False
+
+        def switch(self, on: bool) -> str:
+            """Switch the lamp."""
+            self.on = on
+            return "done"
+
+        @staticmethod
+        def help() -> str:
+            """Say what this is."""
+            return "a lamp"
+
+        @property
+        def secret(self) -> int:
+            return 7
+
+        def _internal(self) -> None: ...
+
+    lamp = Lamp()
+    box = ToolBox.of(lamp)
+    assert [schema["function"]["name"] for schema in box.schemas] == ["help", "switch"]
+    assert box.run(ToolCall("switch", {"on": True})).text == "done"
+    assert lamp.on
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: x, "a tool's name|has no type"),
+        (lambda *rest: rest, "no name by which"),
+    ],
+)
+def test_a_function_that_is_no_tool_is_a_clear_error(function, words):
+    with pytest.raises(UserError, match=words):
+        Tool.from_function(function)
+
+
+def test_types_that_json_cannot_carry_and_equal_names_are_a_clear_error():
+    class Opaque: ...
+
+    def opaque(x: Opaque) -> str:
+        return str(x)
+
+    async def forever() -> None: ...
+
+    with pytest.raises(UserError, match="JSON cannot carry"):
+        Tool.from_function(opaque)
+    with pytest.raises(UserError, match="needs a timeout"):
+        Tool.from_function(forever, timeout=None)
+    with pytest.raises(UserError, match="two tools are called 'refund'"):
+        ToolBox([Tool.from_function(refund), Tool.from_function(refund)])
