@@ -144,14 +144,15 @@ class Conversation:
         self.terminated, self.truncated = answer.terminated, answer.truncated and not answer.terminated
         self.messages += info["messages"]
         if self.truncated:
-            self._stop_reason = StopReason.TURN_LIMIT
+            self._stop_reason = StopReason(info.get("stop_reason", StopReason.TURN_LIMIT))
         if not self.over:
             self._continue(sample, info["messages"])
         self.turns += 1
 
     def truncate(self, reason: StopReason) -> None:
-        """End the episode from outside."""
+        """End the episode from outside; as at a limit of the world's own, an undecided success is then False."""
         self.truncated, self._stop_reason = True, reason
+        self._success = bool(self._success)
 
     def fail(self, reason: str) -> None:
         """End the episode without a reward."""

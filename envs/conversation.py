@@ -18,7 +18,7 @@ An author writes two methods, what opens an episode and how the world responds t
 The reward of a turn is  r = Σ_k weight_k · term_k ; `info["reward_terms"]` holds the addends, which sum to r.
 
     reset  info: messages, tools, task, split
-    step   info: messages, reward_terms, success, metrics
+    step   info: messages, reward_terms, success, metrics, and stop_reason where the world names one
 
 The world keeps no transcript: `messages` are only the new ones, and whoever acts keeps the conversation.
 Rendering is left out: a conversation is read, not drawn.
@@ -38,7 +38,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from .errors import UserError, unknown
-from .vocabulary import Message, Reply, WorldFailure
+from .vocabulary import Message, Reply, StopReason, WorldFailure
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
@@ -83,6 +83,7 @@ class Outcome:
     truncated: bool = False  # the world stops although the task could go on; `max_turns` does this by itself
     success: bool | None = None  # None: not decided yet, or the world has no notion of success
     metrics: Mapping[str, float] = field(default_factory=dict)  # further numbers worth a curve
+    stop_reason: StopReason | None = None  # why the world truncates, where it is no limit of turns
 
 
 class ConversationEnv(gymnasium.Env[str, Reply | str]):
@@ -158,7 +159,8 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
 
         Returns:
             The text of the last new message ("" if there is none), the reward, terminated, truncated, and
-            info with `messages`, `reward_terms` (weighted; they sum to the reward), `success` and `metrics`.
+            info with `messages`, `reward_terms` (weighted; they sum to the reward), `success`, `metrics` and,
+            where the world names one, `stop_reason`.
 
         Raises:
             TypeError: the action is neither text nor a `Reply`; the episode goes on.
@@ -181,12 +183,14 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         if not outcome.terminated and not truncated:
             self._turn = turn
         messages = _messages(outcome.messages)
-        info = {
+        info: dict[str, Any] = {
             "messages": messages,
             "reward_terms": terms,
             "success": success,
             "metrics": {name: float(value) for name, value in outcome.metrics.items()},
         }
+        if outcome.stop_reason is not None:
+            info["stop_reason"] = outcome.stop_reason
         text = messages[-1]["content"] if messages else ""
         return text, sum(terms.values(), 0.0), bool(outcome.terminated), truncated, info
 

@@ -96,8 +96,8 @@ class ToolMaths(Arithmetic):
         self._known |= spell(self._expected) in good
         if not handled.final:
             terms = {**handled.terms, "length": 0.0 - (reply.units or 0)}
-            success = False if handled.over_limit else None
-            return Outcome(handled.messages, terms, False, handled.over_limit, success, self._desk.metrics)
+            success, metrics = False if handled.over_limit else None, self._desk.metrics
+            return Outcome(handled.messages, terms, False, handled.over_limit, success, metrics, handled.stop_reason)
         outcome = super().respond(handled.reply)
         terms = {**outcome.terms, "called": float(self._calculated)}
         return replace(outcome, terms=terms, metrics={**outcome.metrics, **self._desk.metrics})

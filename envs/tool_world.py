@@ -35,7 +35,7 @@ from .conversation import Opening, Outcome, Split
 from .errors import UserError
 from .tasks import Task, TaskSource, TaskWorld, Verdict
 from .tools import Fault, ToolBox, ToolResult, tool_message
-from .vocabulary import Message, Reply, ToolCall
+from .vocabulary import Message, Reply, StopReason, ToolCall
 
 Host = TypeVar("Host")  # the object whose methods are the tools
 
@@ -56,6 +56,11 @@ class Handled:
     def final(self) -> bool:
         """Nothing was called, and nothing went wrong in trying: this is something said."""
         return not self.messages
+
+    @property
+    def stop_reason(self) -> StopReason | None:
+        """Why the episode is cut, where it is."""
+        return StopReason.TOOL_LIMIT if self.over_limit else None
 
     @property
     def terms(self) -> dict[str, float]:
@@ -186,8 +191,10 @@ class ToolWorld(TaskWorld):
     def respond(self, reply: Reply) -> Outcome:
         handled = self._desk.take(reply)
         if not handled.final:
-            success = False if handled.over_limit else None
-            return Outcome(handled.messages, handled.terms, False, handled.over_limit, success, self._desk.metrics)
+            success, metrics = False if handled.over_limit else None, self._desk.metrics
+            return Outcome(
+                handled.messages, handled.terms, False, handled.over_limit, success, metrics, handled.stop_reason
+            )
         outcome = super().respond(handled.reply)
         metrics = {**outcome.metrics, **self._desk.metrics}
         return replace(outcome, terms={**handled.terms, **outcome.terms}, metrics=metrics)

@@ -121,7 +121,7 @@ class Store(ConversationEnv):
         }
         if terminated or truncated:
             self._release()
-        return Outcome(messages, terms, terminated, truncated, success, metrics)
+        return Outcome(messages, terms, terminated, truncated, success, metrics, handled.stop_reason)
 
     def oracle(self) -> str | None:
         """What an expert says next: the first step of the plan that nobody has taken yet."""
