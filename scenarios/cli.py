@@ -1,4 +1,4 @@
-"""The command line: `peripatos run | resume | evaluate | record | compare | list | check`.
+"""The command line: `peripatos run | resume | evaluate | record | show | compare | list | check | doctor`.
 
 Data goes to stdout, progress to stderr. Exit codes: 0 done, 1 the run failed, 2 the user's mistake, 130 Ctrl-C.
 Each command imports what it needs when it runs, so that `--help` answers at once.
@@ -136,6 +136,28 @@ def record(
 
 
 @app.command()
+def show(
+    run_path: RunPath,
+    episode: Annotated[int, typer.Option(min=0, help="Which of the kept episodes.")] = 0,
+    update: Annotated[int | None, typer.Option(min=0, help="After which update; default: the latest.")] = None,
+    split: Annotated[str | None, typer.Option(help="train or test; default: train where it was kept.")] = None,
+    by: Annotated[str, typer.Option(help="What colours a token: advantage, gap or logp.")] = "advantage",
+    verbose: Verbose = False,
+    json_: Json = False,
+) -> None:
+    """Read an episode: turns, tool calls, rewards, and a colour for every token."""
+    from .show import print_transcript
+    from .transcript import read_transcript, transcript_row
+
+    _load_plugins()
+    transcript = read_transcript(run_path, episode, update=update, split=split, by=by)
+    if json_:
+        _print_json(transcript_row(transcript))
+    else:
+        print_transcript(transcript)
+
+
+@app.command()
 def compare(
     scenarios: Annotated[list[str], typer.Argument(help="Shipped scenarios or paths.")],
     methods: Annotated[str, typer.Option(help="Comma-separated.")],
@@ -197,6 +219,26 @@ def check(
     else:
         _print_table(rows)
     if not all(finding.passed for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def doctor(
+    model: Annotated[str, typer.Argument(help="A hub id, a folder, a .gguf file, package:NAME, or tiny.")],
+    revision: Annotated[str | None, typer.Option(help="Of a hub id.")] = None,
+    verbose: Verbose = False,
+    json_: Json = False,
+) -> None:
+    """Examine a model and its chat template: what holds in conversations of many turns."""
+    from ..agents.doctor import examine
+
+    findings = examine(model, revision=revision)
+    rows = [{"what": f.what, "result": f.result, "detail": f.detail} for f in findings]
+    if json_:
+        _print_json(rows)
+    else:
+        _print_table(rows)
+    if any(finding.fatal for finding in findings):
         raise typer.Exit(FAILED)
 
 
