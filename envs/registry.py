@@ -59,6 +59,7 @@ def make_world(name: str, **options: Any) -> gymnasium.Env[Any, Any]:
     if colon:
         _import(module)
     spec = _find_spec(attribute if colon else name)
+    _check_limit(name, options.get("max_episode_steps"))
     try:
         creator = spec.entry_point if callable(spec.entry_point) else load_env_creator(str(spec.entry_point))
         _check_options(name, creator, options, extra=("max_episode_steps",))
@@ -122,7 +123,7 @@ def _import(module: str) -> object:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
-            raise  # the module is there, and something that it imports is not
+            raise UserError(f"module {module!r} needs something that cannot be imported: {error}") from error
         raise UnknownWorld(f"there is no module {module!r} in {here} or among the installed packages") from error
 
 
@@ -146,6 +147,12 @@ def _check_options(
     for option in options:
         if option not in allowed:
             raise UserError(f"world {name!r}: {unknown('option', option, allowed)}")
+
+
+def _check_limit(name: str, limit: object) -> None:
+    """Gymnasium takes -1 for no limit without a word, and meets a text with a traceback."""
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+        raise UserError(f"world {name!r}: max_episode_steps is {limit!r}, not a positive whole number")
 
 
 def _row(spec: EnvSpec) -> WorldRow:

@@ -116,9 +116,18 @@ def test_a_wrong_option_is_answered_with_the_allowed_ones(author, name, options,
     assert words in str(caught.value)
 
 
-def test_what_a_world_file_gets_wrong_itself_propagates(author):
-    with pytest.raises(ModuleNotFoundError, match="a_package_that_nobody_has"):
+def test_a_package_that_a_world_needs_is_named_when_it_is_missing(author):
+    with pytest.raises(UserError, match=r"'needs_something' needs something.*a_package_that_nobody_has"):
         make_world("needs_something:World")
+
+
+@pytest.mark.parametrize("limit", ["abc", -1, 0, 2.5, True])
+def test_a_limit_of_steps_that_is_no_positive_number_is_refused(limit):
+    with pytest.raises(UserError, match=r"max_episode_steps is .*, not a positive whole number"):
+        make_world("CartPole-v1", max_episode_steps=limit)
+
+
+def test_what_a_world_file_gets_wrong_itself_propagates(author):
     with pytest.raises(ValueError, match="a bug at import") as caught:
         make_world("has_a_bug:World")
     assert not isinstance(caught.value, UserError)
