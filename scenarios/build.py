@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -18,10 +20,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..agents.protocols import Actor, Policy
 from ..algorithms.learner import Learner, OptimizerSettings
-from ..algorithms.methods import Method, method
-from ..envs.errors import UserError, unknown
-from ..envs.registry import make_world, world_kind
+from ..algorithms.methods import METHODS, Method, method
+from ..envs.errors import UnknownWorld, UserError, nearest, unknown
+from ..envs.registry import Kind, make_world, world_kind
 from ..envs.seeding import derive_seed
+from .explain import WrongPart, at
 from .schema import (
     Agent,
     CausalLMAgent,
@@ -38,6 +41,7 @@ from .schema import (
 if TYPE_CHECKING:
     from ..agents.language import LanguagePolicy
     from ..agents.speakers import Request
+    from .loading import Source
 
 
 @dataclass(frozen=True)
@@ -61,21 +65,64 @@ def choose_device(wanted: str) -> str:
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind = wanted.partition(":")[0]
-    if kind not in ("cpu", "cuda"):
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", wanted):
         raise UserError(unknown("device", wanted, ("auto", "cpu", "cuda", "cuda:0")))
     if kind == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {wanted!r} was asked for, but torch sees no CUDA device; use auto or cpu")
+    if kind == "cuda" and int(wanted.partition(":")[2] or 0) >= torch.cuda.device_count():
+        raise UserError(f"device {wanted!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA device(s)")
     return wanted
 
 
-def check_parts(scenario: Scenario) -> None:
-    """UserError for everything about a scenario that can be known without running it."""
-    choose_device(scenario.device)
-    env = make_world(scenario.world.id, **scenario.world.options)
+def check_parts(scenario: Scenario, source: Source | None = None) -> None:
+    """UserError for everything about a scenario that can be known without running it.
+
+    With `source` the message begins with the file and the line.
+    """
     try:
-        kind = world_kind(env)
-    finally:
-        env.close()
+        _check_parts(scenario)
+    except WrongPart as problem:
+        if source is None:
+            raise
+        raise UserError(f"{source.place(problem.place)}: {problem}") from problem
+
+
+def _check_parts(scenario: Scenario) -> None:
+    with at("device"):
+        choose_device(scenario.device)
+    kind = _check_world(scenario)
+    with at("agent"):
+        _check_agent(scenario, kind)
+    for number, stage in enumerate(scenario.stages):
+        if stage.method is None:
+            continue
+        with at("stages", number, "overrides" if stage.method in METHODS else "method"):
+            row = stage_method(stage)
+        with at("stages", number, "optimizer"):
+            optimizer_settings(stage)
+        with at("stages", number):
+            _check_stage(stage, row, segments=row.needs_critic and kind == "control")
+    for name in scenario.variants:
+        if name not in METHODS:
+            raise WrongPart(("variants", name), unknown("method", name, METHODS))
+
+
+def _check_world(scenario: Scenario) -> Kind:
+    """The kind of the scenario's world, made once to see that it can be."""
+    with at("world", "id"):
+        try:
+            env = make_world(scenario.world.id, **scenario.world.options)
+        except UnknownWorld:
+            raise
+        except UserError as problem:
+            raise WrongPart(("world", "options"), str(problem)) from problem
+        try:
+            return world_kind(env)
+        finally:
+            env.close()
+
+
+def _check_agent(scenario: Scenario, kind: Kind) -> None:
     speaks, learns = scenario.speaks, scenario.learns
     if learns and speaks != (kind == "conversation"):
         fitting = "tiny_llama or causal_lm" if kind == "conversation" else "mlp"
@@ -86,13 +133,20 @@ def check_parts(scenario: Scenario) -> None:
     if scenario.agent.kind == "oracle" and kind == "control":
         raise UserError("control worlds have no oracle; use an agent of kind 'scripted' or 'random'")
     if scenario.sampling is not None and not speaks:
-        raise UserError("`sampling` is about tokens; this agent has none")
-    for stage in scenario.stages:
-        if stage.method is None:
-            continue
-        row = stage_method(stage)
-        optimizer_settings(stage)
-        _check_stage(stage, row, segments=row.needs_critic and kind == "control")
+        raise WrongPart(("sampling",), "`sampling` is about tokens; this agent has none")
+    if isinstance(scenario.agent, ScriptedAgent):
+        load_function(scenario.agent.function)
+    if isinstance(scenario.agent, CausalLMAgent):
+        _check_model_is_there(scenario.agent.model)
+
+
+def _check_model_is_there(model: str) -> None:
+    """UserError for a path to nothing. Hub ids and packages are looked up only when the model is loaded."""
+    path = Path(model).expanduser()
+    local = path.is_absolute() or model.startswith((".", "~")) or path.suffix == ".gguf"
+    if local and not model.startswith("package:") and not path.exists():
+        beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise UserError(f"there is no model folder or .gguf file {model!r}.{nearest(path.name, beside)}")
 
 
 def _check_stage(stage: Stage, row: Method, *, segments: bool) -> None:

@@ -6,17 +6,15 @@ Each command imports what it needs when it runs, so that `--help` answers at onc
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
-
-if TYPE_CHECKING:
-    from .schema import Scenario
 
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 BY_DEFAULT = {  # no pings and banners of dependencies, no spinning threads; whoever sets these keeps their value
@@ -64,9 +62,10 @@ def run(
     json_: Json = False,
 ) -> None:
     """Run a scenario from its beginning."""
-    from .loading import dump_scenario
+    from .loading import dump_scenario, open_scenario
 
-    resolved = _resolve(scenario, sets, seed, device)
+    flags = [*sets, *([] if seed is None else [f"seed={seed}"]), *([] if device is None else [f"device={device}"])]
+    resolved, source = open_scenario(scenario, flags)
     if print_config:
         print(dump_scenario(resolved), end="")
     if print_config and not dry_run:
@@ -74,14 +73,19 @@ def run(
     from .build import check_parts
 
     _load_plugins()
-    check_parts(resolved)
+    check_parts(resolved, source)
     if dry_run:
         print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
         return
+    from ..envs.errors import UserError
     from .run_directory import RunDirectory, new_run_path
 
-    path = out or new_run_path(resolved.name, resolved.seed)
-    _go(RunDirectory.create(path, resolved, _command()), quiet, json_)
+    directory = RunDirectory.create(out or new_run_path(resolved.name, resolved.seed), resolved, _command())
+    try:
+        _go(directory, quiet, json_)
+    except UserError:
+        directory.discard_unless_begun()
+        raise
 
 
 @app.command()
@@ -244,6 +248,7 @@ def doctor(
 
 def main() -> NoReturn:
     """The entry point: exit codes, and one message for a user's mistake."""
+    _mend_streams()
     try:
         code = app(standalone_mode=False)
     except Exception as problem:
@@ -252,6 +257,15 @@ def main() -> NoReturn:
         print("stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _mend_streams() -> None:
+    """A closed stdout or stderr swallows what is written; one that cannot hold a character escapes it."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 (as long as the process)
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _explain(problem: Exception) -> int:
@@ -269,19 +283,15 @@ def _explain(problem: Exception) -> int:
     if isinstance(problem, UserError):
         print(f"error: {problem}", file=sys.stderr)
         return MISTAKE
-    from .run_directory import RunFailed
+    from .run_directory import FULL, RunFailed
 
     if isinstance(problem, RunFailed):
         print(f"the run failed: {problem}", file=sys.stderr)
         return FAILED
+    if isinstance(problem, OSError) and problem.errno in FULL:
+        print(f"nothing more can be written: {problem}", file=sys.stderr)
+        return FAILED
     raise problem
-
-
-def _resolve(name: str, sets: Sequence[str], seed: int | None, device: str | None) -> Scenario:
-    from .loading import load_scenario
-
-    flags = [*sets, *([] if seed is None else [f"seed={seed}"]), *([] if device is None else [f"device={device}"])]
-    return load_scenario(name, flags)
 
 
 def _go(directory: Any, quiet: bool, json_: bool) -> None:
@@ -324,17 +334,9 @@ def _print_json(value: object) -> None:
 
 
 def _print_table(rows: Sequence[Mapping[str, str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from .text_table import print_table
 
-    if not rows:
-        return
-    grid = Table(box=None, header_style="bold")
-    for name in rows[0]:
-        grid.add_column(name, overflow="fold")
-    for row in rows:
-        grid.add_row(*(str(cell) for cell in row.values()))
-    Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False).print(grid)
+    print_table(rows)
 
 
 def _load_plugins() -> None:

@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ..envs.errors import nearest
+from ..envs.errors import UserError, nearest
 from .schema import Scenario
 
 Place = tuple[str | int, ...]
+SHAPES = {  # pydantic's kinds of error that are about the shape of a value, in words
+    "dict_type": "a mapping of keys to values",
+    "model_type": "a mapping of keys to values",
+    "model_attributes_type": "a mapping of keys to values",
+    "list_type": "a list",
+    "string_type": "text",
+}
+
+
+class WrongPart(UserError):
+    """A mistake at one place of a scenario that is found only when the parts are looked at."""
+
+    def __init__(self, place: Place, message: str) -> None:
+        super().__init__(message)
+        self.place = place
+
+
+@contextmanager
+def at(*place: str | int) -> Iterator[None]:
+    """Whatever mistake is found inside stands at `place` of the scenario."""
+    try:
+        yield
+    except WrongPart:
+        raise
+    except UserError as problem:
+        raise WrongPart(place, str(problem)) from problem
 
 
 def explain(problem: ValidationError, data: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
@@ -62,6 +89,8 @@ def _sentence(error: ErrorDetails, path: Place) -> str:
             return f"{key} is {error['input']!r}; allowed: {listed(str(error['input']), allowed)}"
         case "value_error":
             return f"{key}: {context['error']}" if key else str(context["error"])
+    if error["type"] in SHAPES:
+        return f"{key} is {error['input']!r:.80}, not {SHAPES[error['type']]}"
     message = error["msg"]
     return f"{key} is {error['input']!r}: {message[0].lower()}{message[1:]}"
 

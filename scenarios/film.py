@@ -22,6 +22,7 @@ from ..envs.seeding import derive_seed, stream
 from . import build
 from .display import Display
 from .replay import open_agent
+from .run_directory import make_folder
 from .schema import MlpAgent, Scenario, ScriptedAgent
 
 GIF_FPS, GIF_WIDTH = 10, 320
@@ -53,7 +54,7 @@ def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif:
         env.close()
         display.close()
     target = out or run.videos / f"{checkpoint}-{seed}.mp4"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     frames = [caption(shot, number) for number, shot in enumerate(shots, start=1)]
     written = [write_mp4(target.with_suffix(".mp4"), frames, fps)]
     if gif:

@@ -8,13 +8,16 @@ error. Anchors and merges work as in any YAML; includes and templating were left
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+import yaml.reader
 from pydantic import ValidationError
+from yaml.constructor import ConstructorError
 
 from ..envs.errors import UserError
 from .explain import explain, listed
@@ -22,14 +25,15 @@ from .schema import Scenario
 
 FOLDER = Path(__file__).parent
 Path_ = tuple[str | int, ...]
+MOST_SHOWN = 10  # mistakes that are told at once
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader with YAML 1.2's numbers: 1.1 reads 3e-4 as text and 1:30 as ninety."""
+    """The safe loader with YAML 1.2's numbers: 1.1 reads 3e-4 as text, 1:30 as ninety, and makes dates."""
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] not in ("float", "int")]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] not in ("float", "int", "timestamp")]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+$"), list("-+0123456789"))
@@ -38,8 +42,23 @@ _Loader.add_implicit_resolver(
     re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.[0-9]+[eE][-+]?[0-9]+)$"),
     list("-+0123456789."),
 )
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
-_Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: float(node.value))
+
+
+def _number(kind: Callable[[str], int | float]) -> Callable[[_Loader, yaml.ScalarNode], int | float]:
+    """Reads a number; one that cannot be read is a mistake in the YAML, at its line."""
+
+    def construct(_: _Loader, node: yaml.ScalarNode) -> int | float:
+        try:
+            return kind(node.value)
+        except ValueError:
+            shown = f"{node.value!r:.40} is not a number that can be read"
+            raise ConstructorError(None, None, shown, node.start_mark) from None
+
+    return construct
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _number(int))
+_Loader.add_constructor("tag:yaml.org,2002:float", _number(float))
 
 
 @dataclass
@@ -52,8 +71,12 @@ class Source:
     def place(self, path: Path_) -> str:
         """The place of `path`, or of the nearest thing around it."""
         for length in range(len(path), -1, -1):
-            if path[:length] in self.places:
-                return self.places[path[:length]]
+            here = path[:length]
+            if here in self.places:
+                return self.places[here]
+            inside = [place for known, place in self.places.items() if here and known[:length] == here]
+            if inside:  # a flag that put something below a key that was not there
+                return inside[0]
         return self.name
 
 
@@ -68,8 +91,9 @@ def find_scenario(name: str) -> Path:
     if name in names:
         return names[name]
     path = Path(name)
-    if path.is_file():
-        return path
+    with suppress(OSError):  # a name that no file can have
+        if path.is_file():
+            return path
     if path.suffix in (".yaml", ".yml") or "/" in name:
         raise UserError(f"there is no scenario file {name!r}; shipped scenarios are {listed(path.stem, names)}")
     raise UserError(f"there is no scenario {name!r}; shipped scenarios are {listed(name, names)}")
@@ -77,9 +101,13 @@ def find_scenario(name: str) -> Path:
 
 def load_scenario(name: str, sets: Sequence[str] = ()) -> Scenario:
     """The scenario `name` (shipped name or path), with `--set` flags applied and everything checked."""
-    path = find_scenario(name)
-    data, source = read_yaml(path)
-    return check_scenario(apply_sets(data, sets, source), source)
+    return open_scenario(name, sets)[0]
+
+
+def open_scenario(name: str, sets: Sequence[str] = ()) -> tuple[Scenario, Source]:
+    """As `load_scenario`, and where each key was written."""
+    data, source = read_yaml(find_scenario(name))
+    return check_scenario(apply_sets(data, sets, source), source), source
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
@@ -94,7 +122,11 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
 def parse_yaml(text: str, name: str) -> tuple[dict[str, Any], Source]:
     """As `read_yaml`, from text."""
     source = Source(name)
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as problem:
+        line = text.count("\n", 0, problem.position) + 1
+        raise UserError(f"{name}, line {line}: not valid YAML: {problem.reason} ({problem.character!r})") from problem
     try:
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
@@ -105,6 +137,8 @@ def parse_yaml(text: str, name: str) -> tuple[dict[str, Any], Source]:
         mark = getattr(problem, "problem_mark", None)
         where = f"{name}, line {mark.line + 1}" if mark else name
         raise UserError(f"{where}: not valid YAML: {getattr(problem, 'problem', problem)}") from problem
+    except RecursionError:
+        raise UserError(f"{name}: something is nested too deeply, or contains itself") from None
     finally:
         loader.dispose()
 
@@ -115,6 +149,8 @@ def _note_places(node: yaml.Node, path: Path_, source: Source) -> None:
         seen: set[str] = set()
         for key, value in node.value:
             place = f"{source.name}, line {key.start_mark.line + 1}"
+            if not isinstance(key, yaml.ScalarNode):
+                raise UserError(f"{place}: a key must be a word, not a list or a mapping")
             if key.value in seen:
                 raise UserError(f"{place}: the key {key.value!r} stands here for the second time")
             seen.add(key.value)
@@ -135,7 +171,7 @@ def apply_sets(data: Mapping[str, Any], sets: Sequence[str], source: Source) -> 
             raise UserError(f"{flag}: the form is --set key.subkey=value")
         try:
             parsed = yaml.load(value, Loader=_Loader)
-        except yaml.YAMLError as problem:
+        except (yaml.YAMLError, RecursionError) as problem:
             raise UserError(f"{flag}: the value {value!r} is not valid YAML") from problem
         path = tuple(key.strip().split("."))
         result, where = _put(result, path, parsed, flag)
@@ -179,7 +215,8 @@ def check_scenario(data: Mapping[str, Any], source: Source) -> Scenario:
         return Scenario.model_validate(data)
     except ValidationError as problem:
         lines = [f"{source.place(path)}: {text}" for path, text in explain(problem, data)]
-        raise UserError("\n".join(lines)) from problem
+        more = [f"and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
+        raise UserError("\n".join([*lines[:MOST_SHOWN], *more])) from problem
 
 
 def dump_scenario(scenario: Scenario) -> str:

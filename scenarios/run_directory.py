@@ -17,6 +17,7 @@ import math
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ from .schema import Scenario
 
 PACKAGES = ("peripatos", "torch", "transformers", "gymnasium", "mujoco", "numpy", "scipy", "safetensors")
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+ESCAPED = "backslashreplace"  # half of a surrogate pair, which UTF-8 cannot hold, is written as JSON escapes it
 
 
 class RunFailed(RuntimeError):
@@ -56,7 +58,7 @@ class RunDirectory:
         run = cls(path)
         with disk_errors(path):
             for folder in (run.checkpoints, run.episodes):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
             write_text(path / "scenario.yaml", dump_scenario(scenario))
             write_json(path / "environment.json", describe_environment())
             run.note_command(command)
@@ -73,6 +75,11 @@ class RunDirectory:
         """What this run runs, as it was resolved when it began."""
         return load_scenario(str(self.path / "scenario.yaml"))
 
+    def discard_unless_begun(self) -> None:
+        """Remove the folder of a run that could not even begin, so that the mended command can be given again."""
+        if not (self.path / "summary.json").exists():
+            shutil.rmtree(self.path, ignore_errors=True)
+
     def note_command(self, command: Sequence[str]) -> None:
         """Add a line to command.txt."""
         with (self.path / "command.txt").open("a", encoding="utf-8") as file:
@@ -80,7 +87,7 @@ class RunDirectory:
 
     def append(self, file: Path, row: Mapping[str, Any]) -> None:
         """One more row, on disk before this returns to the operating system's cache."""
-        with disk_errors(self.path), file.open("a", encoding="utf-8") as stream:
+        with disk_errors(self.path), file.open("a", encoding="utf-8", errors=ESCAPED) as stream:
             stream.write(to_json(row) + "\n")
 
     def cut(self, file: Path, rows: int) -> None:
@@ -106,7 +113,10 @@ class RunDirectory:
     def summary(self) -> dict[str, Any]:
         """What summary.json says; empty before the first."""
         path = self.path / "summary.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        except ValueError as problem:
+            raise UserError(f"{path} is no summary of a run: {problem}") from problem
 
 
 def new_run_path(name: str, seed: int, root: Path = Path("runs")) -> Path:
@@ -134,6 +144,16 @@ def episode_row(episode: Episode) -> dict[str, Any]:
     return row
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it. UserError where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        if problem.errno in FULL:
+            raise
+        raise UserError(f"the folder {path} cannot be made: {problem.strerror}") from problem
+
+
 def to_json(value: object) -> str:
     """Strict JSON: numbers that are not finite become null."""
     return json.dumps(_finite(value), allow_nan=False, ensure_ascii=False)
@@ -158,7 +178,7 @@ def write_text(path: Path, text: str) -> None:
     """Replace `path` at once or not at all."""
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        with unfinished.open("w", encoding="utf-8") as file:
+        with unfinished.open("w", encoding="utf-8", errors=ESCAPED) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -42,6 +42,12 @@ class TinyLlamaAgent(Part):
     layers: PositiveInt = 3
     heads: PositiveInt = 4
 
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> TinyLlamaAgent:
+        if self.hidden % (2 * self.heads):  # each head rotates pairs of numbers
+            raise ValueError(f"hidden is {self.hidden}, which is not a multiple of 2 × heads = {2 * self.heads}")
+        return self
+
 
 class CausalLMAgent(Part):
     """Any causal language model of `transformers`: a hub id, a local folder or a GGUF file."""
@@ -132,7 +138,7 @@ class Stop(Part):
 class Stage(Part):
     """One method with its budget. Without a method the stage only evaluates."""
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^\w[\w+-]*$")]  # no dots: `--set stages.NAME.key=value`
     method: str | None = None
     overrides: dict[str, JsonValue] = {}  # onto the method's row, nested as the row is
     optimizer: dict[str, JsonValue] = {}  # fields of the learner's OptimizerSettings
@@ -179,7 +185,7 @@ class Log(Part):
 class Scenario(Part):
     """One file of `scenarios/`, resolved and checked."""
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^\w[\w .+-]*$")]  # it names folders
     description: str = ""
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = "auto"
