@@ -67,7 +67,7 @@ class Plain:
         if fraction < 1 and time.monotonic() - self._last < self._seconds:
             return
         self._last = time.monotonic()
-        self.say(f"{stage} {fraction:4.0%}  {left} left  {spell(numbers)}")
+        self.say(f"{stage} {min(fraction, 1.0):4.0%}  {left} left  {spell(numbers)}")
 
     def close(self) -> None: ...
 

@@ -139,12 +139,16 @@ class StageRun:
         p = self.progress
         p.count(collection)
         failed, tried = p.in_stage("failed"), p.in_stage("episodes")
-        if collection.batch is None or failed > self.scenario.failures.max_share * max(tried, FEW):
-            raise RunFailed(
-                f"{failed} of {tried} episodes failed (failures.max_share is {self.scenario.failures.max_share:g}); "
-                f"the first failure was:\n{p.first_failure or 'no episode gave anything to learn from'}"
-            )
+        if collection.batch is None or self._too_many(failed, tried):
+            raise self._failed(failed, tried, p.first_failure or "no episode gave anything to learn from")
         return collection
+
+    def _too_many(self, failed: int, tried: int) -> bool:
+        return failed > self.scenario.failures.max_share * max(tried, FEW)
+
+    def _failed(self, failed: int, tried: int, first: str) -> RunFailed:
+        share = f"failures.max_share is {self.scenario.failures.max_share:g}"
+        return RunFailed(f"{failed} of {tried} episodes failed ({share}); the first failure was:\n{first}")
 
     def _look_around(self, version: int) -> None:
         """Evaluate and checkpoint where that is due, unless the stage is about to end and does both."""
@@ -181,6 +185,9 @@ class StageRun:
         seed = derive_seed(self.scenario.seed, "evaluation")
         episodes = self.parts.evaluator.evaluate(self.scenario.evaluation.episodes, seed=seed, version=version)
         result, p = summarize(episodes), self.progress
+        failures = [episode.failure for episode in episodes if episode.failure is not None]
+        if len(failures) == len(episodes) or self._too_many(len(failures), len(episodes)):
+            raise self._failed(len(failures), len(episodes), failures[0])
         self.run.append(self.run.evaluations, {**self._axes(), **result})
         p.evaluation_rows += 1
         p.latest = {**result, "update": p.update}
