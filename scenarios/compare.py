@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ..algorithms.methods import METHODS
 from ..envs.errors import UserError, unknown
 from .build import check_parts
-from .loading import Source, check_scenario, dump_scenario, load_scenario, put
-from .run_directory import RunDirectory, write_text
+from .loading import Source, check_scenario, dump_scenario, open_scenario, put
+from .run_directory import RunDirectory, make_folder, write_text
 from .schema import Scenario
 
 
@@ -60,10 +62,12 @@ def compare(
     cores = len(os.sched_getaffinity(0))
     workers = min(limit or cores, cores, len(jobs))
     done = 0
+    make_folder(out)
+    processes = _Processes()
 
     def finish(job: Job) -> Outcome:
         nonlocal done
-        outcome = _run(job, threads=max(1, cores // workers))
+        outcome = _run(job, processes, threads=max(1, cores // workers))
         done += 1
         if not quiet:
             state = "FAILED" if outcome.failure else "done"
@@ -72,7 +76,40 @@ def compare(
         return outcome
 
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(finish, jobs))
+        futures = [pool.submit(finish, job) for job in jobs]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:  # Ctrl-C, or an error of one job: the others save themselves, and none begins
+            pool.shutdown(wait=False, cancel_futures=True)
+            processes.stop()
+            raise
+
+
+class _Processes:
+    """The runs that are going on, so that Ctrl-C can ask each of them to save itself."""
+
+    def __init__(self) -> None:
+        self._lock, self._stopped = threading.Lock(), False
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def run(self, command: Sequence[str], log: IO[str], environment: Mapping[str, str]) -> int:
+        """The exit code of a process, away from the terminal's own Ctrl-C: it is told once, by `stop`."""
+        with self._lock:
+            if self._stopped:
+                return -signal.SIGINT
+            process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            )
+            self._running.append(process)
+        return process.wait()
+
+    def stop(self) -> None:
+        """Ask every process to save itself and end, and let none begin."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGINT)
 
 
 def plan(
@@ -84,10 +121,13 @@ def plan(
     for name in methods:
         if name not in METHODS:
             raise UserError(unknown("method", name, METHODS))
-    jobs = []
-    for scenario_name in scenarios:
-        scenario = load_scenario(scenario_name, sets)
-        for name in methods:
+    jobs: list[Job] = []
+    for scenario_name in dict.fromkeys(scenarios):
+        scenario, source = open_scenario(scenario_name, sets)
+        check_parts(scenario, source)
+        if any(job.task == scenario.name for job in jobs):
+            raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
+        for name in dict.fromkeys(methods):
             changed = with_method(scenario, name)
             for seed in range(seeds):
                 path = out / scenario.name / name / f"seed-{seed}"
@@ -122,7 +162,7 @@ def with_method(scenario: Scenario, name: str) -> Scenario:
     return changed
 
 
-def _run(job: Job, *, threads: int) -> Outcome:
+def _run(job: Job, processes: _Processes, *, threads: int) -> Outcome:
     """The job's run, in a process of its own; its words go to a log beside it."""
     if _summary(job).get("status") == "done":
         return Outcome(job, _summary(job))
@@ -130,7 +170,7 @@ def _run(job: Job, *, threads: int) -> Outcome:
         arguments = ["resume", str(job.path)]
     else:
         shutil.rmtree(job.path, ignore_errors=True)  # a run that was killed before it wrote its scenario
-        job.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(job.path.parent)
         file = job.path.with_suffix(".yaml")
         write_text(file, dump_scenario(job.scenario))
         arguments = ["run", str(file), "--out", str(job.path)]
@@ -138,11 +178,11 @@ def _run(job: Job, *, threads: int) -> Outcome:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     log = job.path.with_suffix(".log")
     with log.open("w", encoding="utf-8") as file:
-        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment, check=False).returncode
+        code = processes.run(command, file, environment)
     summary = _summary(job)
     if code == 0 and summary.get("status") == "done":
         return Outcome(job, summary)
-    words = log.read_text(encoding="utf-8").strip().splitlines()
+    words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return Outcome(job, summary, f"exit code {code}: {words[-1] if words else 'it said nothing'} ({log})")
 
 
