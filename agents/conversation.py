@@ -43,6 +43,12 @@ class Sample:
         self.logp += logp if logp is not None else [0.0] * len(tokens)
         self.turn += [turn] * len(tokens)
 
+    def take_back(self) -> None:
+        """Drop what was observed after the last chosen token; a prompt alone stays."""
+        while len(self.tokens) > self.first and not self.chosen[-1]:
+            for column in (self.tokens, self.chosen, self.logp, self.turn):
+                column.pop()
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -150,9 +156,14 @@ class Conversation:
         self.turns += 1
 
     def truncate(self, reason: StopReason) -> None:
-        """End the episode from outside; as at a limit of the world's own, an undecided success is then False."""
+        """End the episode from outside. As at a limit of the world's own, an undecided success is then False, and
+        the world's last words are read by nobody: their tokens are taken back, so that no row outgrows the context.
+        """
         self.truncated, self._stop_reason = True, reason
         self._success = bool(self._success)
+        if len(self.samples) > 1 and not any(self.samples[-1].chosen):
+            self.samples.pop()
+        self.samples[-1].take_back()
 
     def fail(self, reason: str) -> None:
         """End the episode without a reward."""

@@ -32,11 +32,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Spoken:
-    """One reply as tokens."""
+    """One reply as tokens, at least one. ValueError if they and their log-probabilities do not match."""
 
     tokens: tuple[int, ...]  # with the stop token, where it was sampled
     logp: tuple[float, ...]  # of each token under the distribution that it was sampled from
     stop_reason: StopReason
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.tokens) == len(self.logp):
+            raise ValueError(f"a reply of {len(self.tokens)} tokens with {len(self.logp)} log-probabilities")
 
 
 class Speaker(Protocol):
