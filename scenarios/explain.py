@@ -44,7 +44,7 @@ def at(*place: str | int) -> Iterator[None]:
 def explain(problem: ValidationError, data: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
     """Each error as the path in `data` and one sentence."""
     for error in problem.errors(include_url=False):
-        path = _path_in(data, error["loc"])
+        path = _path_in(data, error["loc"], absent=error["type"] == "missing")
         yield path, _sentence(error, path)
 
 
@@ -54,15 +54,15 @@ def listed(name: str, allowed: Iterable[str]) -> str:
     return f"{', '.join(names)}.{nearest(name, names)}"
 
 
-def _path_in(data: Any, loc: Sequence[str | int]) -> Place:
-    """pydantic's location without the tags of unions, which do not stand in the file."""
+def _path_in(data: Any, loc: Sequence[str | int], *, absent: bool) -> Place:
+    """pydantic's location without the tags of unions, which do not stand in the file; an absent key is the last."""
     path: list[str | int] = []
     for part in loc:
         if isinstance(data, Mapping) and part in data:
             data = data[part]
         elif isinstance(data, list) and isinstance(part, int) and part < len(data):
             data = data[part]  # the same step, but mappings are asked by key and lists by length
-        elif part is not loc[-1]:
+        elif not (absent and part is loc[-1]):
             continue
         path.append(part)
     return tuple(path)
@@ -87,6 +87,8 @@ def _sentence(error: ErrorDetails, path: Place) -> str:
         case "literal_error":
             allowed = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
             return f"{key} is {error['input']!r}; allowed: {listed(str(error['input']), allowed)}"
+        case "string_pattern_mismatch":
+            return f"{key} is {error['input']!r}; a name has letters, digits, - and _, and no path in it"
         case "value_error":
             return f"{key}: {context['error']}" if key else str(context["error"])
     if error["type"] in SHAPES:
