@@ -1,5 +1,7 @@
 """Why an episode was cut is in its record, and what was cut has not succeeded."""
 
+from collections.abc import Callable
+
 import pytest
 from agents_worlds import Echo
 
@@ -28,7 +30,7 @@ def adder() -> ToolWorld:
     return ToolWorld(tasks, Adder, lambda host, task, reply: False, max_calls=2, timeout=None)
 
 
-def played(make_world: type[ConversationEnv] | object, say: str, *, context: int = 100_000) -> list[Episode]:
+def played(make_world: Callable[[], ConversationEnv], say: str, *, context: int = 100_000) -> list[Episode]:
     """Two episodes of somebody who always says the same."""
     renderer = Renderer(tiny_tokenizer())
     speaker = TextSpeaker(renderer, lambda request: say)
@@ -45,7 +47,9 @@ def played(make_world: type[ConversationEnv] | object, say: str, *, context: int
     ],
     ids=["tool world", "tool maths", "store"],
 )
-def test_an_episode_that_has_used_up_its_calls_is_recorded_as_that(make_world: object, call: str) -> None:
+def test_an_episode_that_has_used_up_its_calls_is_recorded_as_that(
+    make_world: Callable[[], ConversationEnv], call: str
+) -> None:
     for episode in played(make_world, call):
         assert (episode.truncated, episode.terminated) == (True, False)
         assert (episode.stop_reason, episode.success, episode.turns) == (StopReason.TOOL_LIMIT, False, 3)
