@@ -179,7 +179,11 @@ def compare(
 
     _load_plugins()
     names = [name.strip() for name in methods.split(",") if name.strip()]
-    outcomes = run_compare(scenarios, names, seeds, out, sets=sets, limit=limit, quiet=quiet)
+    try:
+        outcomes = run_compare(scenarios, names, seeds, out, sets=sets, limit=limit, quiet=quiet)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
     text, rows = report(outcomes, out)
     if json_:
         _print_json(rows)

@@ -69,7 +69,7 @@ def compare(
         nonlocal done
         outcome = _run(job, processes, threads=max(1, cores // workers))
         done += 1
-        if not quiet:
+        if not quiet and not processes.stopped:
             state = "FAILED" if outcome.failure else "done"
             name = f"{job.task} {job.method} seed {job.scenario.seed}"
             print(f"{done}/{len(jobs)}  {name}: {state}", file=sys.stderr, flush=True)
@@ -89,13 +89,13 @@ class _Processes:
     """The runs that are going on, so that Ctrl-C can ask each of them to save itself."""
 
     def __init__(self) -> None:
-        self._lock, self._stopped = threading.Lock(), False
+        self._lock, self.stopped = threading.Lock(), False
         self._running: list[subprocess.Popen[bytes]] = []
 
     def run(self, command: Sequence[str], log: IO[str], environment: Mapping[str, str]) -> int:
         """The exit code of a process, away from the terminal's own Ctrl-C: it is told once, by `stop`."""
         with self._lock:
-            if self._stopped:
+            if self.stopped:
                 return -signal.SIGINT
             process = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
@@ -106,7 +106,7 @@ class _Processes:
     def stop(self) -> None:
         """Ask every process to save itself and end, and let none begin."""
         with self._lock:
-            self._stopped = True
+            self.stopped = True
             for process in self._running:
                 if process.poll() is None:
                     process.send_signal(signal.SIGINT)

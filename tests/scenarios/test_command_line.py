@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from scenarios_runs import command, write_scenario
+
+from peripatos.scenarios.display import Plain
+from peripatos.scenarios.tables import table
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -106,3 +110,37 @@ def test_check_tells_what_a_world_breaks(
     assert command("check", "unseeded:World", "--json") == 1
     results = json.loads(capsys.readouterr().out)
     assert any(row["result"] == "FAILED" and "seed" in row["check"] for row in results)
+
+
+@pytest.mark.parametrize("width", [60, 100, 400])
+@pytest.mark.parametrize("what", ["worlds", "methods", "scenarios"])
+def test_a_table_breaks_no_name_and_loses_no_constant_at_any_width(
+    width: int, what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert command("list", what) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= width
+    packed = "".join(text.split())
+    for row in table(what):
+        name, *others = row.values()
+        assert name in text
+        if width == 60 or what != "scenarios":  # there the last column is folded between the lines of its neighbours
+            assert all("".join(value.split()) in packed for value in others)
+
+
+def test_a_stream_that_cannot_hold_a_character_or_is_closed_is_no_error() -> None:
+    code = "from peripatos.scenarios.cli import main; main()"
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    run = [sys.executable, "-c", code, "list", "methods"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False, env=ascii_only)
+    assert done.returncode == 0, done.stderr
+    assert "\\u03b3" in done.stdout
+    closed = f"import os; os.close(1)\nimport subprocess, sys\nsys.exit(subprocess.call({run!r}))"
+    done = subprocess.run([sys.executable, "-c", closed], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_progress_never_passes_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    Plain().move("learn", 1.31, {})
+    assert "learn 100%" in capsys.readouterr().err

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scenarios_runs import TINY, command, write_scenario
+from scenarios_runs import TINY, command, finish, start, write_scenario
 from scipy.stats import bootstrap as scipy_bootstrap
 
 from peripatos.envs.errors import UserError
@@ -62,6 +65,37 @@ def test_a_method_that_the_scenario_is_not_ready_for_is_refused_before_anything_
     with pytest.raises(UserError, match=r"tiny cannot be run with rloo: .*horizon[\s\S]*variants: rloo"):
         plan([path], ["ppo", "rloo"], 2, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_named_twice_runs_once_and_two_scenarios_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = str(write_scenario(tmp_path))
+    assert len(plan([path, path], ["ppo", "ppo"], 2, tmp_path / "out")) == 2
+    (other := tmp_path / "other.yaml").write_text(TINY)
+    with pytest.raises(UserError, match="two of the scenarios are called 'tiny'"):
+        plan([path, str(other)], ["ppo"], 1, tmp_path / "out")
+
+
+def test_a_scenario_whose_own_method_is_compared_is_checked_as_well(tmp_path: Path) -> None:
+    path = str(write_scenario(tmp_path, TINY.replace("CartPole-v1", "CartPol-v1")))
+    with pytest.raises(UserError, match=r"line 2: unknown world 'CartPol-v1'"):
+        plan([path], ["ppo"], 1, tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_comparison_and_saves_its_runs(tmp_path: Path) -> None:
+    path = write_scenario(tmp_path, TINY.replace("updates: 12", "updates: 1000000"))
+    process = start("compare", path, "--methods", "ppo", "--seeds", 3, "--limit", 1, "--out", tmp_path / "out")
+    run = tmp_path / "out" / "tiny" / "ppo" / "seed-0"
+    for _ in range(600):
+        if (run / "metrics.jsonl").exists():
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    code, _, told = finish(process)
+    assert code == 130
+    assert "the same command goes on" in told
+    assert json.loads((run / "summary.json").read_text())["status"] == "interrupted"
+    assert not run.with_name("seed-1").exists()
 
 
 @pytest.mark.slow

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from scenarios_runs import TINY, command, rows, write_scenario
 
+from peripatos.scenarios.run_directory import write_json
+
 WORLDS = '''
 import gymnasium
 import numpy as np
@@ -110,6 +112,40 @@ def test_too_many_failures_stop_the_run_with_the_first_traceback(
     assert "the third step is cursed" in told
     assert "failures.max_share" in told
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "failed"
+
+
+def test_an_evaluation_in_which_every_episode_fails_stops_the_run(
+    tmp_path: Path, worlds: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = TINY[: TINY.index("stages:")].replace("CartPole-v1", "'broken_worlds:Breaks'")
+    text = text.replace("{kind: mlp, hidden: [16]}", "{kind: random}") + "stages: [{name: look}]\n"
+    path = write_scenario(tmp_path, text + "evaluation: {episodes: 2}\n")
+    assert command("run", path, "--out", tmp_path / "run") == 1
+    assert "2 of 2 episodes failed" in (told := capsys.readouterr().err)
+    assert "the third step is cursed" in told
+
+
+def test_a_run_that_cannot_begin_leaves_nothing_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    text = TINY.replace("CartPole-v1", "peripatos/Arithmetic-v0").replace("horizon: 32", "group_size: 2")
+    text = text.replace("method: ppo", "method: grpo").replace(
+        "    overrides: {update: {epochs: 2, minibatches: 2}}\n", ""
+    )
+    text = text.replace("{kind: mlp, hidden: [16]}", f"{{kind: causal_lm, model: {tmp_path}/empty}}")
+    assert command("run", write_scenario(tmp_path, text), "--out", tmp_path / "run") == 2
+    assert "could not load the model" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_scenario(tmp_path)
+    assert command("run", path, "--out", path / "run") == 2
+    assert "cannot be made" in capsys.readouterr().err
+
+
+def test_half_of_a_surrogate_pair_is_written_as_json_escapes_it(tmp_path: Path) -> None:
+    write_json(tmp_path / "row.json", {"text": "a \ud800 b"})
+    assert json.loads((tmp_path / "row.json").read_text(encoding="utf-8")) == {"text": "a \ud800 b"}
 
 
 def test_an_update_that_is_not_finite_is_refused_and_the_last_checkpoint_stays(

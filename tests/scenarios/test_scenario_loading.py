@@ -10,12 +10,12 @@ from scenarios_runs import TINY, write_scenario
 
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.build import check_parts
-from peripatos.scenarios.loading import dump_scenario, load_scenario, parse_yaml, shipped
+from peripatos.scenarios.loading import dump_scenario, load_scenario, open_scenario, parse_yaml, shipped
 
 
 def refusal(tmp_path: Path, text: str, *sets: str) -> str:
     with pytest.raises(UserError) as error:
-        check_parts(load_scenario(str(write_scenario(tmp_path, text)), sets))
+        check_parts(*open_scenario(str(write_scenario(tmp_path, text)), sets))
     return str(error.value)
 
 
@@ -32,6 +32,23 @@ def refusal(tmp_path: Path, text: str, *sets: str) -> str:
         ("name: tiny\n", "name: tiny\nname: again\n", r"line 2: the key 'name' stands here for the second time"),
         ("    budget: {updates: 12}\n", "", r"line 5: stages\.0: stage 'learn' learns by 'ppo' and so needs budget"),
         ("name: tiny\n", "name: [tiny\n", r"line 2: not valid YAML"),
+        ("name: tiny\n", "name: ../tiny\n", r"line 1: name is '\.\./tiny'; a name has letters"),
+        ("name: tiny\n", "name: tiny\n? [a, b]\n: 2\n", r"line 2: a key must be a word"),
+        ("name: tiny\n", "name: &a [*a]\n", r"contains itself"),
+        ("name: tiny\n", "name: a\0b\n", r"line 1: not valid YAML: special characters"),
+        ("name: tiny\n", "name: tiny\nseed: !!int abc\n", r"line 2: not valid YAML: 'abc' is not a number"),
+        ("name: tiny\n", f"name: tiny\nseed: {'9' * 5000}\n", r"line 2: not valid YAML: '9999"),
+        ("name: tiny\n", "name: tiny\n" + "".join(f"k{i}: 1\n" for i in range(30)), r"\nand 20 more$"),
+        ("CartPole-v1", "CartPol-v1", r"line 2: unknown world 'CartPol-v1'.*Did you mean 'CartPole-v1'\?"),
+        ("method: ppo", "method: poo", r"line 6: .*unknown method 'poo'.*Did you mean 'ppo'\?"),
+        ("name: tiny\n", "name: tiny\ndevice: cpu:x\n", r"line 2: unknown device 'cpu:x'"),
+        ("name: tiny\n", "name: tiny\nvariants: {grop: {}}\n", r"line 2: unknown method 'grop'.*'grpo'"),
+        (
+            "{kind: mlp, hidden: [16]}",
+            "{kind: tiny_llama, heads: 7}",
+            r"line 3: agent: hidden is 96, which is not",
+        ),
+        ("mlp, hidden: [16]", "causal_lm, model: ./gone", r"line 3: an agent of kind 'causal_lm' cannot live in"),
     ],
 )
 def test_a_mistake_is_told_with_its_line_and_the_nearest_name(
@@ -101,3 +118,16 @@ def test_every_shipped_scenario_is_right_and_says_what_it_is(name: str, tmp_path
     again = tmp_path / "again.yaml"
     again.write_text(dump_scenario(scenario), encoding="utf-8")
     assert load_scenario(str(again)) == scenario
+
+
+def test_a_model_folder_that_is_not_there_is_told_with_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "smol").mkdir()
+    text = TINY.replace("CartPole-v1", "peripatos/Arithmetic-v0").replace(
+        "{kind: mlp, hidden: [16]}", f"{{kind: causal_lm, model: {tmp_path}/smoll}}"
+    )
+    assert re.search(r"line 3: there is no model folder.*Did you mean 'smol'\?", refusal(tmp_path, text))
+
+
+def test_a_name_that_no_file_can_have_is_an_unknown_scenario() -> None:
+    with pytest.raises(UserError, match="there is no scenario"):
+        load_scenario("x" * 5000)
