@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Iterator
 
 import pytest
 from attacks import ATTACKS, Attack
+from peak_memory import PeakMemory
 
 from peripatos.envs.sandbox import Judge, Limits
 
@@ -23,7 +23,7 @@ def judge() -> Iterator[Judge]:
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_our_own_attack_fails_and_leaves_the_judge_well(judge: Judge, attack: Attack) -> None:
-    began = time.monotonic()
+    began, memory = time.monotonic(), PeakMemory()
     verdict = judge.function(attack.code, entry="solve", tests=TESTS)
     assert verdict.reward == 0.0, f"fooled, or dodged the judgement: {verdict}"
     assert verdict.status in attack.statuses, verdict
@@ -31,4 +31,4 @@ def test_our_own_attack_fails_and_leaves_the_judge_well(judge: Judge, attack: At
     if attack.suspicion:
         assert attack.suspicion in verdict.suspicions
     assert judge.function(HONEST, entry="solve", tests=TESTS).reward == 1.0
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 700 << 10
+    assert memory.grown_mb() < 300

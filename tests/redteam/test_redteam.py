@@ -7,12 +7,12 @@ whole suite fits into a default run; the programs that burn time burn all they g
 from __future__ import annotations
 
 import json
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from peak_memory import PeakMemory
 from planted_secrets import CANARY, SECRET
 
 from peripatos.envs.sandbox import Judge, Limits, Verdict
@@ -54,7 +54,7 @@ def _marked_processes() -> list[str]:
 
 @pytest.mark.parametrize("entry", MANIFEST, ids=lambda entry: entry["name"])
 def test_no_attack_escapes_or_fools_the_judge(judge: Judge, entry: dict[str, Any]) -> None:
-    safe = entry["safe_outcome"]
+    safe, memory = entry["safe_outcome"], PeakMemory()
     verdict = _run(judge, entry["kind"], (PROGRAMS / entry["path"]).read_text())
     assert verdict.reward is not None, "an attack must not pass for a failure of the sandbox"
     if safe["verdict"] == "not_passed":
@@ -67,7 +67,7 @@ def test_no_attack_escapes_or_fools_the_judge(judge: Judge, entry: dict[str, Any
     assert CANARY.read_text() == SECRET
     for path in safe.get("absent", []):
         assert not Path(path).exists()
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10 < safe.get("max_judge_rss_mb", 4096) + 300
+    assert memory.grown_mb() < min(300, safe.get("max_judge_rss_mb", 4096))
     if entry["category"] != "control":
         honest = (PROGRAMS / "controls" / "ok_plain.py").read_text()
         assert _run(judge, "function", honest).reward == 1.0, "the judge was broken"
