@@ -75,7 +75,7 @@ def ask_world(world: ConversationEnv, action: Reply | int, split: str) -> Answer
         return Answer(info, float(reward), terminated, truncated)
     except UserError:
         raise
-    except Exception:
+    except (Exception, SystemExit):
         return Answer(failure=traceback.format_exc())
 
 

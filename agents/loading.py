@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import struct
 import tempfile
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def load_language_model(model: str, *, revision: str | None = None) -> tuple[Pre
 
     `UserError` says what was looked for and what is wrong with it.
     """
+    if not model:
+        raise UserError("agent.model is empty; it is a folder, a .gguf file, package:NAME or a hub id")
     path = Path(model).expanduser()
     if model.startswith("package:"):
         path = _in_package(model.removeprefix("package:"))
@@ -36,7 +39,7 @@ def load_language_model(model: str, *, revision: str | None = None) -> tuple[Pre
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
         loaded = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype=torch.float32)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"could not load the model {model!r}: {_first_line(error)}") from error
+        raise UserError(f"could not load the model {model!r}: {_one_line(error)}") from error
     return loaded, tokenizer
 
 
@@ -72,8 +75,8 @@ def _unpacked(file: Path) -> Path:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     except ImportError as error:
         raise UserError(f"reading GGUF files needs the extra: pip install 'peripatos[gguf]' ({error})") from None
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"could not read {file}: {_first_line(error)}") from error
+    except (OSError, ValueError, KeyError, struct.error) as error:
+        raise UserError(f"could not read {file}: {_one_line(error)}") from error
     # transformers takes the model for a quantised one, which it does not save
     vars(model).update(hf_quantizer=None, is_quantized=False)
     vars(model.config).pop("quantization_config", None)
@@ -88,5 +91,5 @@ def _unpacked(file: Path) -> Path:
     return folder
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

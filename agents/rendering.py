@@ -88,4 +88,5 @@ class Renderer:
         return str(text)
 
     def _encode(self, text: str) -> list[int]:
+        text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no character to a tokenizer
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..envs.vocabulary import Batch
 from .returns import discounted_returns, gae
-from .shapes import Granularity, Steps, check_rank, steps, sum_steps
+from .shapes import Granularity, NotNegative, Share, Steps, check_rank, steps, sum_steps
 
 Scale = Literal["std", "mean", "none"]
 
@@ -31,9 +31,9 @@ class Credit:
     granularity: Granularity = "trajectory"
     scale: Scale = "none"  # what a group's advantages are divided by
     ddof: Literal[0, 1] = 1  # of the group's standard deviation
-    eps: float = 1e-6  # added to the divisor
-    gamma: float = 1.0
-    lam: float = 1.0
+    eps: NotNegative = 1e-6  # added to the divisor
+    gamma: Share = 1.0
+    lam: Share = 1.0
     transform: Literal["advantage", "positive", "one"] = "advantage"
     """What the weight is made of: A itself; 1[A > 0], which keeps the better part of one's own samples
     (rejection sampling); or 1, which imitates (supervised fine-tuning)."""

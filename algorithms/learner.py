@@ -15,9 +15,10 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -30,6 +31,7 @@ from .lesson import Lesson, as_units, micro_batches, minibatches, prepare_lesson
 from .loss import policy_loss, squared_error
 from .methods import Method
 from .metrics import explained_variance, masked_mean
+from .shapes import Count, NotNegative, Positive
 from .weights import Weighted, kl_estimate, policy_weight
 
 
@@ -37,18 +39,18 @@ from .weights import Weighted, kl_estimate, policy_weight
 class OptimizerSettings:
     """AdamW and how its step size moves."""
 
-    lr: float = 3e-4
+    lr: Positive = 3e-4
     schedule: Literal["constant", "linear", "adaptive_kl"] = "constant"
     """linear: to zero at the end of the budget. adaptive_kl: divided or multiplied by 1.5 after each minibatch
     whose KL to the old policy is above twice or below half of `target_kl` (Rudin et al. 2022, arXiv:2109.11978)."""
-    target_kl: float = 0.015
-    warmup: int = 0
+    target_kl: Positive = 0.015
+    warmup: Annotated[int, Field(ge=0)] = 0
     """Updates over which the step size rises to `lr`: Adam's first steps have no scale yet and are as long as it
     lets them be, which can cost a policy the variety that it would have learned from."""
-    weight_decay: float = 0.0
-    eps: float = 1e-8
-    max_grad_norm: float = 1.0
-    micro_batch: int | None = None  # most units (with padding) in one forward pass; None: the whole minibatch
+    weight_decay: NotNegative = 0.0
+    eps: Positive = 1e-8
+    max_grad_norm: Positive = 1.0
+    micro_batch: Count | None = None  # most units (with padding) in one forward pass; None: the whole minibatch
 
 
 class UpdateRefused(RuntimeError):

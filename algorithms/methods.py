@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from ..envs.errors import UserError, nearest
 from .aggregate import Mode
 from .credit import Credit
+from .shapes import Count, NotNegative, Positive
 from .weights import Weighting
 
 
@@ -24,13 +25,13 @@ from .weights import Weighting
 class Update:
     """How a batch becomes steps of the optimiser."""
 
-    epochs: int = 1  # passes over the batch; 1 with 1 minibatch is strictly on-policy
-    minibatches: int = 1  # steps per pass
+    epochs: Count = 1  # passes over the batch; 1 with 1 minibatch is strictly on-policy
+    minibatches: Count = 1  # steps per pass
     aggregation: Mode = "unit_mean"
-    length: int | None = None  # L of "constant_length"; None: the most units that an episode can have
-    value_coefficient: float = 0.5
-    value_clip: float | None = None
-    entropy_coefficient: float = 0.0
+    length: Count | None = None  # L of "constant_length"; None: the most units that an episode can have
+    value_coefficient: NotNegative = 0.5
+    value_clip: Positive | None = None
+    entropy_coefficient: NotNegative = 0.0
 
 
 @dataclass(frozen=True)

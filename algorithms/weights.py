@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .shapes import check_rank, steps, sum_steps
+from .shapes import NotNegative, Positive, Share, check_rank, steps, sum_steps
 
 Level = Literal["unit", "turn", "sequence"]
 Kind = Literal["k1", "k2", "k3"]
@@ -28,14 +28,14 @@ class Weighting:
     """How a method turns advantages into weights."""
 
     ratio: Literal["none", "unit", "turn", "sequence"] = "none"
-    clip_low: float | None = None  # ε↓; None: no lower clip
-    clip_high: float | None = None  # ε↑; None: no upper clip
+    clip_low: NotNegative | None = None  # ε↓; None: no lower clip
+    clip_high: NotNegative | None = None  # ε↑; None: no upper clip
     kl: Literal["none", "k1", "k2", "k3"] = "none"  # penalty towards the reference policy
-    beta: float = 0.0  # strength of that penalty
-    correction: float | None = None
+    beta: NotNegative = 0.0  # strength of that penalty
+    correction: Positive | None = None
     """C of truncated importance sampling, min(π_old/π_behavior, C), for a sampler whose log-probabilities
     differ from the trainer's (other precision, other engine). None: the sampler's are taken as exact."""
-    entropy_share: float = 1.0
+    entropy_share: Share = 1.0
     """Only this share of units, those of highest entropy, is trained (Wang et al. 2025, arXiv:2506.01939)."""
 
 

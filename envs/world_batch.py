@@ -132,6 +132,19 @@ def flatten_box(space: Box, dtype: type | None = None) -> Box:
     return Box(space.low.ravel().astype(kind), space.high.ravel().astype(kind), dtype=kind)
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What one world said to one step, every number of it checked."""
+
+    observation: np.ndarray
+    reward: float
+    terminated: bool
+    truncated: bool
+    terms: Mapping[str, float]
+    metrics: Mapping[str, float]
+    success: float  # NaN: the world has no notion of it
+
+
 class ListOfWorlds:
     """Any Gymnasium environment, one object for each world, stepped one after the other."""
 
@@ -161,7 +174,7 @@ class ListOfWorlds:
                     self._remake.discard(i)
                 seen, _ = self._worlds[i].reset(seed=int(seed), options={"split": split})
                 observation[row] = self._flat(seen)
-            except Exception:  # whatever a third party's world raises is data, not a crash
+            except (Exception, SystemExit):  # whatever a third party's world raises is data, not a crash
                 self._fail(i)
         return observation
 
@@ -180,10 +193,10 @@ class ListOfWorlds:
             if answer is None:
                 failure[i] = self._broken[i]
                 continue
-            observation[row], reward[row], terminated[row], truncated[row], info = answer
-            success[row] = _success(info)
-            _scatter(info.get("reward_terms") or {"reward": reward[row]}, terms, row, n, fill=0.0)
-            _scatter(info.get("metrics", {}), metrics, row, n, fill=np.nan)
+            observation[row], reward[row], success[row] = answer.observation, answer.reward, answer.success
+            terminated[row], truncated[row] = answer.terminated, answer.truncated
+            _scatter(answer.terms, terms, row, n, fill=0.0)
+            _scatter(answer.metrics, metrics, row, n, fill=np.nan)
         return StepResult(observation, reward, terminated, truncated, terms, metrics, success, failure)
 
     def render(self, i: int) -> np.ndarray:
@@ -199,13 +212,16 @@ class ListOfWorlds:
             world.close()
         self._worlds = []
 
-    def _step_one(self, i: int, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Mapping[str, Any]] | None:
+    def _step_one(self, i: int, action: np.ndarray) -> _Answer | None:
         """What world `i` answers; None where it broke, and then `_broken` says why."""
         try:
             seen, earned, terminated, truncated, info = self._worlds[i].step(action)
-            ended = bool(terminated)
-            return self._flat(seen), _finite(earned), ended, bool(truncated) and not ended, info
-        except Exception:  # as in reset
+            reward, ended = _finite(earned), bool(terminated)
+            terms = {name: _finite(value) for name, value in (info.get("reward_terms") or {"reward": reward}).items()}
+            metrics = {name: float(value) for name, value in info.get("metrics", {}).items()}
+            cut = bool(truncated) and not ended
+            return _Answer(self._flat(seen), reward, ended, cut, terms, metrics, _success(info))
+        except (Exception, SystemExit):  # as in reset
             self._fail(i)
             return None
 

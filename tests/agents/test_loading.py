@@ -33,6 +33,7 @@ def test_a_folder_that_a_policy_saved_loads_as_a_model(tmp_path: Path) -> None:
     [
         ("/nowhere/at/all", "neither a folder"),
         ("./missing", "neither a folder"),
+        ("", "is empty"),
         ("/nowhere/x.gguf", "no such GGUF file"),
         ("package:no-such-package", "is not installed"),
         ("package:numpy", "holds 0 .gguf files"),

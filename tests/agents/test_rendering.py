@@ -74,3 +74,8 @@ def test_a_template_that_refuses_a_role_says_so_to_the_user() -> None:
     renderer = Renderer(tokenizer_with(refuses))
     with pytest.raises(UserError, match="no system"):
         renderer.opening([{"role": "system", "content": "x"}])
+
+
+def test_a_lone_surrogate_in_a_worlds_message_is_a_replaced_character() -> None:
+    ids = Renderer(tiny_tokenizer()).opening([{"role": "user", "content": "a\ud800b"}])
+    assert ids == Renderer(tiny_tokenizer()).opening([{"role": "user", "content": "a?b"}])

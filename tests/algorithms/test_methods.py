@@ -31,6 +31,9 @@ def test_overrides_reach_nested_constants_and_leave_the_table_alone() -> None:
         ("ppo", {"credit": {"gama": 1}}, "Did you mean 'gamma'?"),
         ("ppo", {"credit": {"gamma": "high"}}, "gamma"),
         ("ppo", {"credit": {"baseline": "best"}}, "baseline"),
+        ("ppo", {"credit": {"gamma": 1.5}}, "less than or equal to 1, got 1.5"),
+        ("ppo", {"update": {"epochs": -1}}, "greater than or equal to 1, got -1"),
+        ("ppo", {"weighting": {"clip_low": -0.1}}, "clip_low"),
         ("ppo", {"credit": 3}, "must be a mapping"),
     ],
 )

@@ -24,6 +24,7 @@ from . import confine, filters, kernel
 from .codec import Channel, Wire
 
 CONTROL = 3
+_QUIET_S = 5.0  # for killed processes to go
 _CHECK_S = 0.1  # between looks at the memory in use
 _PATIENCE_S = 1.0  # between asking a cell to stop and killing it
 _CHUNK = 256 << 10
@@ -162,9 +163,17 @@ class Supervisor:
             if _memory_in_use() > self._options["memory_bytes"]:
                 _kill_group(pid)
                 _kill_everything()
+                self._await_quiet()
                 return "memory_limit"
             if finished in ready:
                 return "done"
+
+    def _await_quiet(self) -> None:
+        """Wait until what was killed is gone: its memory must not count against the next cell."""
+        until = time.monotonic() + _QUIET_S
+        while _memory_in_use() and time.monotonic() < until:
+            time.sleep(0.01)
+            self._reap()
 
     def _write(self, request: Mapping[str, Any]) -> dict[str, Wire]:
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
