@@ -30,11 +30,13 @@ def draw_learning_curve(run: RunDirectory) -> Path | None:
         panels.append(("success rate", "success/rate", "success_rate", "success_low", "success_high"))
     if not metrics and not evaluations:
         return None
+    shown = {stage.name for stage in run.scenario().stages if stage.demonstrations}
+    own = [row for row in metrics if row["stage"] not in shown]  # how well a teacher did is no learning curve
     figure = Figure(figsize=(5.2 * len(panels), 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     for number, (label, train, mean, low, high) in enumerate(panels, start=1):
         axes = figure.add_subplot(1, len(panels), number)
-        axes.plot(*_points(metrics, train), color=TRAIN, linewidth=1, label="training")
+        axes.plot(*_points(own, train), color=TRAIN, linewidth=1, label="training")
         steps, center = _points(evaluations, mean)
         axes.plot(steps, center, color=TEST, marker="o", markersize=3, label="held out, greedy")
         known = [row for row in evaluations if None not in (row.get(low), row.get(high))]
