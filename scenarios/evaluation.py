@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from ..envs.errors import UserError, nearest
 from ..envs.vocabulary import Episode
 from .schema import Stop
 
@@ -42,12 +43,15 @@ def score(result: Mapping[str, float | int | None]) -> float | None:
 
 
 def reached(result: Mapping[str, float | int | None], stop: Stop) -> str | None:
-    """Which of a stage's goals an evaluation reaches."""
-    for name, goal in stop.model_dump(exclude_none=True).items():
-        value = result.get(name)
-        if value is not None and value >= goal:
-            return f"{name} {value:.4g} ≥ {goal:g}"
-    return None
+    """A stage's goals in words, once an evaluation reaches all of them. `UserError` for a goal that it lacks."""
+    for name in stop:
+        if name not in result:
+            known = [n for n in result if n == "success_rate" or n.endswith("_mean")]
+            raise UserError(f"stop.{name}: evaluations of this world have {', '.join(known)}.{nearest(name, known)}")
+    seen = {name: value for name in stop if (value := result[name]) is not None}
+    if not stop or any(seen.get(name, -math.inf) < goal for name, goal in stop.items()):
+        return None
+    return ", ".join(f"{name} {seen[name]:.4g} ≥ {goal:g}" for name, goal in stop.items())
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:

@@ -128,11 +128,8 @@ class Budget(Part):
         return {name: value for name, value in self.model_dump().items() if value is not None}
 
 
-class Stop(Part):
-    """A stage ends early once an evaluation reaches any of these."""
-
-    success_rate: Annotated[float, Field(ge=0, le=1)] | None = None
-    return_mean: float | None = None
+Stop = dict[str, float]
+"""A stage ends early once one evaluation reaches all of these: numbers of `evaluations.jsonl`, by name."""
 
 
 class Stage(Part):
@@ -145,7 +142,7 @@ class Stage(Part):
     collect: Collect | None = None
     demonstrations: Demonstrations | None = None
     budget: Budget | None = None
-    stop: Stop = Stop()
+    stop: Stop = {}
 
     @model_validator(mode="after")
     def _a_method_needs_experience_and_a_limit(self) -> Stage:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Episode
 from peripatos.scenarios.evaluation import describe_collection, mean_interval, reached, score, summarize, wilson
-from peripatos.scenarios.schema import Stop
 
 
 def episode(reward: float | None, success: bool | None = None, **more: object) -> Episode:
@@ -45,11 +45,22 @@ def test_a_world_without_success_is_scored_by_its_return() -> None:
 
 
 def test_a_goal_is_reached_by_an_equal_value_and_not_by_an_unknown_one() -> None:
-    goal = Stop(return_mean=4.0)
+    goal = {"return_mean": 4.0}
     assert reached({"return_mean": 4.0}, goal) == "return_mean 4 ≥ 4"
     assert reached({"return_mean": 3.9}, goal) is None
     assert reached({"return_mean": None}, goal) is None
-    assert reached({"return_mean": 9.0}, Stop()) is None
+    assert reached({"return_mean": 9.0}, {}) is None
+
+
+def test_a_stage_ends_only_when_one_evaluation_reaches_all_of_its_goals() -> None:
+    goals = {"return_mean": 4.0, "distance_mean": 2.0}
+    assert reached({"return_mean": 9.0, "distance_mean": 1.9}, goals) is None
+    assert reached({"return_mean": 9.0, "distance_mean": 2.5}, goals) == "return_mean 9 ≥ 4, distance_mean 2.5 ≥ 2"
+
+
+def test_a_goal_that_the_world_does_not_report_names_those_that_it_does() -> None:
+    with pytest.raises(UserError, match=r"stop.distnce_mean: .* return_mean, distance_mean.* 'distance_mean'"):
+        reached({"return_mean": 9.0, "distance_mean": 2.5, "episodes": 3}, {"distnce_mean": 1.0})
 
 
 def test_reward_terms_are_averaged_over_scored_episodes_only() -> None:
