@@ -20,11 +20,15 @@ answer: it is checked, and the episode ends. A malformed reply executes nothing 
     r = w_reward · check − w_malformed · [malformed] − w_tool_error · calls that failed − w_tool_call · calls
 
 Whoever acts may parse replies itself; a reply that arrives as mere text is parsed here, in the world's `reply_format`.
+Tools that nobody here has written, from an MCP server or a sandbox, stand beside the object in a list:
+
+    ToolWorld(tasks, lambda task: [Lamps(task), *server.tools, Workbench()], check)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -34,7 +38,7 @@ from . import replies
 from .conversation import Opening, Outcome, Split
 from .errors import UserError
 from .tasks import Task, TaskSource, TaskWorld, Verdict
-from .tools import Fault, ToolBox, ToolResult, tool_message
+from .tools import Fault, Tool, ToolBox, ToolResult, tool_message
 from .vocabulary import Message, Reply, StopReason, ToolCall
 
 Host = TypeVar("Host")  # the object whose methods are the tools
@@ -139,15 +143,17 @@ class ToolWorld(TaskWorld):
     Args:
         tasks: as for `TaskWorld`: a list, a generator, a `.jsonl` file or a Hugging Face dataset. A task's `oracle`
             lists what an expert does in each turn: text, or a mapping with the `name` and `arguments` of a call.
-        tools: of the task; gives the object whose public methods are the tools. A `close` method is no tool: it is
-            called when the next episode begins, or the world is closed.
-        check: of (that object, the task, the final reply): a number, a bool, terms or an `Outcome`.
+        tools: of the task; gives the object whose public methods are the tools, or a list of such objects, of
+            `Toolkit`s and of `Tool`s (see `ToolBox.of`). A `close` method is no tool: it is called when the episode
+            ends, or if somebody else ended it, when the next begins or the world is closed.
+        check: of (that object or list, the task, the final reply): a number, a bool, terms or an `Outcome`.
         prompt: the key under which a task keeps its prompt.
         weights: of the terms that `check` returns, and of `COSTS`; default {"reward": 1}.
         reply_format: how calls are written, see `replies`.
         tools_in_prompt: describe the tools in a system message, for models whose chat template does not.
         max_calls: tool calls in an episode; one more truncates it.
-        timeout: seconds for each call; None for tools that are trusted to end.
+        timeout: seconds for each call; None for tools that are trusted to end. With one, tools may wait for
+            something outside, and so the world is stepped in threads (see `waits`).
 
     Raises:
         UserError: as for `TaskWorld`; an unknown format; a method that cannot be a tool (at the first reset).
@@ -174,7 +180,16 @@ class ToolWorld(TaskWorld):
         self._check: Callable[[Any, Task, Reply], Verdict] = check
         self._format_name, self._tools_in_prompt = reply_format, tools_in_prompt
         self._max_calls, self._timeout = checked_limit("max_calls", max_calls), timeout
+        self.waits = timeout is not None  # pyright: ignore[reportAttributeAccessIssue]  # of this world, not of all
         self._host: object = None
+
+    def step(self, action: Reply | str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """As in every conversation; the episode's object is freed with its last turn."""
+        try:
+            return super().step(action)
+        finally:
+            if self._turn is None:
+                self._release()
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self._release()
@@ -220,6 +235,8 @@ class ToolWorld(TaskWorld):
 
     def _release(self) -> None:
         host, self._host = self._host, None
-        close = getattr(host, "close", None)
-        if callable(close):
-            close()
+        with ExitStack() as closing:  # each is closed, even if another raises
+            for part in host if isinstance(host, list | tuple) else (host,):
+                close = None if isinstance(part, Tool) else getattr(part, "close", None)
+                if callable(close):
+                    closing.callback(close)

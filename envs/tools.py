@@ -23,7 +23,7 @@ import inspect
 import json
 import re
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, NotRequired, cast, get_type_hints
@@ -178,6 +178,15 @@ class Tool:
             return ToolResult(f"{self.name} gave a {type(value).__name__}, which is not text", Fault.RESULT)
 
 
+class Toolkit:
+    """An object that makes its tools itself: they are what `tools` says, and its methods are none."""
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """The tools, in order."""
+        raise NotImplementedError(f"{type(self).__name__} has to say what its tools are")
+
+
 class ToolBox:
     """A set of tools with different names."""
 
@@ -190,10 +199,12 @@ class ToolBox:
 
     @classmethod
     def of(cls, host: object, *, timeout: float | None = 10.0) -> ToolBox:
-        """The public methods of `host`, sorted by name; `close` belongs to the world and is no tool."""
-        names = [name for name in dir(type(host)) if not name.startswith("_") and name != "close"]
-        methods = [getattr(host, name) for name in names if inspect.isroutine(getattr(type(host), name))]
-        return cls(Tool.from_function(method, timeout=timeout) for method in methods)
+        """The tools of `host`: of an object its public methods, sorted by name (`close` belongs to the world and is
+        none), of a `Toolkit` what it says, a `Tool` as it is, and of a list or tuple those of all its members.
+        `timeout` is for methods; the others have their own.
+        """
+        parts = host if isinstance(host, list | tuple) else (host,)
+        return cls(tool for part in parts for tool in _tools_of(part, timeout))
 
     @property
     def schemas(self) -> list[dict[str, Any]]:
@@ -212,6 +223,17 @@ class ToolBox:
     def call(self, call: ToolCall) -> Message:
         """The message that answers one call."""
         return tool_message(call, self.run(call))
+
+
+def _tools_of(host: object, timeout: float | None) -> Iterator[Tool]:
+    if isinstance(host, Tool):
+        yield host
+    elif isinstance(host, Toolkit):
+        yield from host.tools
+    else:
+        for name in dir(type(host)):
+            if not name.startswith("_") and name != "close" and inspect.isroutine(getattr(type(host), name)):
+                yield Tool.from_function(getattr(host, name), timeout=timeout)
 
 
 def tool_message(call: ToolCall, result: ToolResult) -> Message:

@@ -6,7 +6,8 @@ from peripatos.envs.check import check_world
 from peripatos.envs.conversation import Outcome
 from peripatos.envs.errors import UserError
 from peripatos.envs.tool_world import ToolWorld
-from peripatos.envs.vocabulary import Reply, ToolCall
+from peripatos.envs.tools import Tool
+from peripatos.envs.vocabulary import Reply, ToolCall, WorldFailure
 
 ROOMS = ("hall", "attic", "cellar", "kitchen", "bath")
 
@@ -29,6 +30,11 @@ class Lamps:
 
     def close(self):
         Lamps.open -= 1
+
+
+@pytest.fixture(autouse=True)
+def nothing_open():
+    Lamps.open = 0
 
 
 def check(lamps, task, reply):
@@ -101,11 +107,12 @@ def test_a_malformed_reply_executes_nothing_and_may_cost():
 def test_one_call_too_many_truncates_without_a_check():
     world = lamps(max_calls=2)
     world.reset(seed=0)
+    host = world._host
     reply = Reply("", tool_calls=(call("hall"), call("bath"), call("attic")))
     text, reward, terminated, truncated, info = world.step(reply)
     assert (reward, terminated, truncated, info["success"]) == (0.0, False, True, False)
     assert text == "no more than 2 calls are allowed"
-    assert world._host.lit == {"hall", "bath"}
+    assert host.lit == {"hall", "bath"}
 
 
 def test_the_final_reply_is_judged_whatever_it_says():
@@ -137,6 +144,71 @@ def test_tools_may_be_described_in_the_prompt():
     assert info["messages"][0]["role"] == "system"
     assert "- switch(room, on): Switch the lamp of a room on or off." in info["messages"][0]["content"]
     world.close()
+
+
+def test_the_object_is_closed_with_the_last_turn_of_its_episode():
+    for replies in (["done"], [""] * 40, [Reply("", tool_calls=(call("hall"),) * 33)]):
+        world = lamps()
+        world.reset(seed=0)
+        for reply in replies:
+            assert Lamps.open == 1
+            _, _, terminated, truncated, _ = world.step(reply)
+            if terminated or truncated:
+                break
+        assert Lamps.open == 0
+        world.close()
+        assert Lamps.open == 0
+
+
+def test_an_action_that_is_no_reply_ends_nothing_and_a_world_that_breaks_ends_its_episode():
+    def broken(lamps, task, reply):
+        raise WorldFailure("the house is gone")
+
+    world = ToolWorld(lamp_task, Lamps, broken)
+    world.reset(seed=0)
+    with pytest.raises(TypeError):
+        world.step(7)
+    assert Lamps.open == 1
+    with pytest.raises(WorldFailure, match="house"):
+        world.step("done")
+    assert Lamps.open == 0
+
+
+def test_several_objects_are_the_tools_of_one_world_and_all_are_closed():
+    closed = []
+
+    class Radio:
+        def tune(self, station: str) -> str:
+            """Tune the radio."""
+            return f"plays {station}"
+
+        def close(self):
+            closed.append(self)
+            raise OSError("stuck")
+
+    def parts(task):
+        return [Lamps(task), Radio(), Tool.from_function(len_of)]
+
+    def len_of(text: str) -> int:
+        """The length of a text."""
+        return len(text)
+
+    world = ToolWorld(lamp_task, parts, lambda parts, task, reply: check(parts[0], task, reply))
+    _, info = world.reset(seed=0)
+    assert [tool["function"]["name"] for tool in info["tools"]] == ["switch", "tune", "len_of"]
+    calls = (ToolCall("tune", {"station": "jazz"}), ToolCall("len_of", {"text": "four"}), call("hall"))
+    messages = world.step(Reply("", tool_calls=calls))[4]["messages"]
+    assert [message["content"] for message in messages] == ["plays jazz", "4", "hall is on"]
+    with pytest.raises(OSError, match="stuck"):
+        world.close()
+    assert (len(closed), Lamps.open) == (1, 0)
+    world.close()
+
+
+def test_tools_that_may_wait_are_stepped_in_threads_and_trusted_ones_in_place():
+    assert lamps().waits
+    assert not lamps(timeout=None).waits
+    assert not ToolWorld.waits
 
 
 def test_wrong_options_are_named():

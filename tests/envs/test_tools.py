@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from peripatos.envs.errors import UserError
-from peripatos.envs.tools import MAX_ARGUMENTS, MAX_RESULT, Fault, Tool, ToolBox
+from peripatos.envs.tools import MAX_ARGUMENTS, MAX_RESULT, Fault, Tool, ToolBox, Toolkit
 from peripatos.envs.vocabulary import ToolCall, WorldFailure
 
 
@@ -197,6 +197,31 @@ def test_the_public_methods_of_an_object_are_its_tools():
     assert [schema["function"]["name"] for schema in box.schemas] == ["help", "switch"]
     assert box.run(ToolCall("switch", {"on": True})).text == "done"
     assert lamp.on
+
+
+def test_objects_toolkits_and_single_tools_make_one_box():
+    class Lamp:
+        def switch(self, on: bool) -> str:
+            """Switch the lamp."""
+            return f"{on}"
+
+    class Kit(Toolkit):
+        @property
+        def tools(self):
+            return [Tool.from_function(calculate, timeout=None)]
+
+        def no_tool(self, untyped):
+            raise AssertionError
+
+    def calculate(n: int) -> int:
+        """Calculate."""
+        return 2 * n
+
+    box = ToolBox.of([Lamp(), Kit(), Tool.from_function(refund)])
+    assert [schema["function"]["name"] for schema in box.schemas] == ["switch", "calculate", "refund"]
+    assert box.run(ToolCall("calculate", {"n": 4})).text == "8"
+    with pytest.raises(UserError, match="two tools are called 'switch'"):
+        ToolBox.of([Lamp(), Lamp()])
 
 
 @pytest.mark.parametrize(
