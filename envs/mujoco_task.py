@@ -88,6 +88,11 @@ class MujocoTask(ABC):
         """Numbers to report that are no reward [n]."""
         return {}
 
+    def signals(self, state: State) -> dict[str, np.ndarray]:
+        """Numbers to draw over time beside a film [n], asked for only while a single world renders: the force on
+        a foot in multiples of body weight as `contact/NAME`, anything else by a name that says its unit."""
+        return {}
+
     def configure(self, model: Model) -> None:  # noqa: B027 (most tasks have nothing to change)
         """Change the compiled model, once."""
 
@@ -136,7 +141,8 @@ def total(terms: Mapping[str, np.ndarray]) -> np.ndarray:
 class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
     """One simulation of a task, as a `gymnasium.Env`; `make_batch` gives many.
 
-    `info` holds `reward_terms` and `metrics`. `WorldFailure` is raised where the simulation diverges.
+    `info` holds `reward_terms` and `metrics`, and `signals` where it renders. `WorldFailure` is raised where the
+    simulation diverges.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 40}  # noqa: RUF012
@@ -197,6 +203,8 @@ class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
         if self.render_mode == "human":
             self.render()
         info = {"reward_terms": _first(terms), "metrics": _first(self.task.metrics(state))}
+        if self.render_mode is not None:
+            info["signals"] = _first(self.task.signals(state))
         observation = self.task.observe(state).astype(np.float32)[0]
         return observation, float(total(terms)[0]), bool(self.task.terminated(state)[0]), False, info
 

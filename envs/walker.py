@@ -103,6 +103,16 @@ class WalkerTask(MujocoTask):
         """Metres walked along x."""
         return {"distance": state.qpos[:, 0].copy()}
 
+    def signals(self, state: State) -> dict[str, np.ndarray]:
+        """What shows a gait."""
+        force = state.sensordata / self._weight
+        return {
+            "contact/left": force[:, 0:4].sum(axis=1),
+            "contact/right": force[:, 4:8].sum(axis=1),
+            "torso height (m)": state.qpos[:, 2].copy(),
+            "forward speed (m/s)": state.qvel[:, 0].copy(),
+        }
+
     def randomize(self, model: Model, chance: np.ndarray) -> dict[str, np.ndarray]:
         """Masses (with their inertia) and friction, each scaled by its own factor in 1 ± randomization."""
         if self._randomization == 0.0:

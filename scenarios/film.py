@@ -1,7 +1,7 @@
 """Film: one episode of a run's agent as mp4 (and gif), with the reward terms drawn in.
 
 Works without a display: MuJoCo then renders through EGL or OSMesa, whichever library is there.
-Diagrams beside the film (gait, height, speed) read the same `Shot`s and belong in a module of their own.
+Where the world gives signals, a diagram of them (gait, height, speed) is drawn beside the film: see `gait`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ..envs.errors import UserError
 from ..envs.seeding import derive_seed, stream
 from . import build
 from .display import Display
+from .gait import draw_gait
 from .replay import open_agent
 from .run_directory import make_folder
 from .schema import MlpAgent, Scenario, ScriptedAgent
@@ -36,7 +37,7 @@ class Shot:
     reward: float
     total: float  # return so far
     terms: dict[str, float] = field(default_factory=dict)
-    observation: np.ndarray | None = None
+    signals: dict[str, float] = field(default_factory=dict)  # what the diagram beside the film draws
 
 
 def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif: bool, display: Display) -> list[Path]:
@@ -59,7 +60,8 @@ def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif:
     written = [write_mp4(target.with_suffix(".mp4"), frames, fps)]
     if gif:
         written.append(write_gif(target.with_suffix(".gif"), frames, fps))
-    return written
+    diagram = draw_gait(shots, fps, target.with_name(f"{target.stem}-gait.png"))
+    return [*written, diagram] if diagram else written
 
 
 def choose_renderer() -> None:
@@ -129,7 +131,8 @@ def film_episode(
         observation, reward, terminated, truncated, info = env.step(act(observation))
         total += float(reward)
         terms = {name: float(value) for name, value in info.get("reward_terms", {}).items()}
-        shots.append(Shot(_picture(env), float(reward), total, terms, np.array(observation, copy=True)))
+        signals = {name: float(value) for name, value in info.get("signals", {}).items()}
+        shots.append(Shot(_picture(env), float(reward), total, terms, signals))
         display.move("filming", len(shots) / limit, {})
     return shots
 

@@ -66,4 +66,19 @@ def test_a_run_is_filmed_without_a_display(tmp_path: Path) -> None:
     )
     assert command("run", write_scenario(tmp_path, text), "--out", tmp_path / "run", "-q") == 0
     assert command("record", tmp_path / "run", "--gif") == 0
-    assert len(imageio.mimread(tmp_path / "run" / "videos" / "best-0.mp4", memtest=False)) == 8
+    videos = tmp_path / "run" / "videos"
+    assert len(imageio.mimread(videos / "best-0.mp4", memtest=False)) == 8
+    assert not list(videos.glob("*.png"))  # this world gives no signals
+
+
+@imageio_leaks
+@pytest.mark.slow
+def test_a_walker_is_filmed_with_its_gait_beside_the_film(tmp_path: Path) -> None:
+    text = TINY[: TINY.index("world:")] + (
+        "world: {id: peripatos/Walker-v0, options: {max_episode_steps: 8}}\nagent: {kind: random}\n"
+        "stages: [{name: look}]\nevaluation: {episodes: 1}\n"
+    )
+    assert command("run", write_scenario(tmp_path, text), "--out", tmp_path / "run", "-q") == 0
+    assert command("record", tmp_path / "run") == 0
+    videos = tmp_path / "run" / "videos"
+    assert sorted(path.name for path in videos.iterdir()) == ["best-0-gait.png", "best-0.mp4"]

@@ -1,0 +1,92 @@
+"""Gait diagrams: when a foot counts as standing, shares of time, and a picture only where there is something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from PIL import Image
+
+from peripatos.scenarios.film import Shot
+from peripatos.scenarios.gait import FEET, STANCE, draw_gait, duty_shares, stance
+
+NOTHING = np.zeros((2, 2, 3), np.uint8)
+
+
+def shots(**signals: list[float]) -> list[Shot]:
+    """One shot for each number; `contact_left` stands for `contact/left`."""
+    named = {name.replace("contact_", "contact/"): values for name, values in signals.items()}
+    steps = len(next(iter(named.values())))
+    return [Shot(NOTHING, 0.0, 0.0, signals={name: values[k] for name, values in named.items()}) for k in range(steps)]
+
+
+def test_a_foot_stands_while_its_force_is_over_the_threshold() -> None:
+    on_ground = stance(shots(contact_left=[0.0, STANCE, 1.01 * STANCE, 1.0], height=[0.2] * 4))
+    assert list(on_ground) == ["left"]
+    assert on_ground["left"].tolist() == [False, False, True, True]
+
+
+def test_shares_of_time_by_hand() -> None:
+    filmed = shots(contact_left=[1, 1, 0, 0, 1, 0, 0, 0], contact_right=[0, 0, 0, 1, 1, 1, 1, 1])
+    assert duty_shares(stance(filmed)) == {
+        "left only": 2 / 8,
+        "right only": 4 / 8,
+        "both": 1 / 8,
+        "flight": 1 / 8,
+    }
+
+
+@pytest.mark.parametrize(("feet", "together"), [(2, "both"), (4, "several")])
+def test_shares_of_time_sum_to_one_for_any_number_of_feet(feet: int, together: str) -> None:
+    rng = np.random.default_rng(feet)
+    shares = duty_shares({f"foot {i}": rng.random(200) < 0.4 for i in range(feet)})
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert list(shares)[-2:] == [together, "flight"]
+
+
+def test_a_world_without_signals_gets_no_picture(tmp_path: Path) -> None:
+    path = tmp_path / "gait.png"
+    assert draw_gait([Shot(NOTHING, 0.0, 0.0)] * 3, 40, path) is None
+    assert not path.exists()
+
+
+def painted(path: Path, foot: int) -> int:
+    """Pixels in the colour of a foot."""
+    color = np.array([int(FEET[foot][i : i + 2], 16) for i in (1, 3, 5)])
+    with Image.open(path) as image:
+        return int((np.abs(np.asarray(image.convert("RGB")).astype(int) - color).max(axis=2) < 4).sum())
+
+
+def test_bars_are_as_long_as_the_feet_stand(tmp_path: Path) -> None:
+    left, right = [1.0] * 30 + [0.0] * 70, [0.0] * 40 + [1.0] * 60
+    filmed = shots(contact_left=left, contact_right=right, height=[0.2] * 100)
+    path = draw_gait(filmed, 40, tmp_path / "gait.png")
+    assert path is not None
+    assert painted(path, 1) == pytest.approx(2 * painted(path, 0), rel=0.02)
+    assert painted(path, 0) > 1000
+
+
+@pytest.mark.parametrize("signals", [{"contact_left": [1.0, 0.0]}, {"height (m)": [0.1, 0.2]}])
+def test_feet_alone_and_curves_alone_are_drawn(signals: dict[str, list[float]], tmp_path: Path) -> None:
+    path = draw_gait(shots(**signals), 40, tmp_path / "gait.png")
+    assert path is not None
+    with Image.open(path) as image:
+        assert np.asarray(image.convert("L")).std() > 5
+
+
+def test_the_walker_gives_signals_only_where_it_renders_and_they_say_what_the_state_is() -> None:
+    blind, seen = (gym.make("peripatos/Walker-v0", render_mode=mode) for mode in (None, "rgb_array"))
+    for world in (blind, seen):
+        world.reset(seed=1)
+    for _ in range(10):
+        observation, *_, info = seen.step(np.zeros(6, np.float32))
+        assert "signals" not in blind.step(np.zeros(6, np.float32))[4]
+    signals = info["signals"]
+    assert signals["contact/left"] == pytest.approx(observation[23:27].sum(), rel=1e-5)
+    assert signals["contact/right"] == pytest.approx(observation[27:31].sum(), rel=1e-5)
+    assert signals["contact/left"] + signals["contact/right"] == pytest.approx(1.0, abs=0.05)
+    assert signals["torso height (m)"] == pytest.approx(observation[1], rel=1e-6)
+    assert signals["forward speed (m/s)"] == pytest.approx(observation[2], rel=1e-6)
+    assert set(info["metrics"]) == {"distance"}  # an evaluation reports no signals
