@@ -1,4 +1,4 @@
-"""The command line: `peripatos run | resume | evaluate | record | show | compare | list | check | doctor`.
+"""The command line: `peripatos run | resume | evaluate | record | show | export | compare | list | check | doctor`.
 
 Data goes to stdout, progress to stderr. Exit codes: 0 done, 1 the run failed, 2 the user's mistake, 130 Ctrl-C.
 Each command imports what it needs when it runs, so that `--help` answers at once.
@@ -159,6 +159,28 @@ def show(
         _print_json(transcript_row(transcript))
     else:
         print_transcript(transcript)
+
+
+@app.command()
+def export(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A scenario, or a world: a Gymnasium id or module:Class.")
+    ],
+    episodes: Annotated[int, typer.Option(min=1, help="How many the oracle plays.")] = 100,
+    seed: Seed = None,
+    out: Annotated[Path | None, typer.Option(help="A new file; default: stdout.")] = None,
+    sets: Set = [],  # noqa: B006 (typer copies it)
+    verbose: Verbose = False,
+) -> None:
+    """Write the oracle's solved conversations as chat data, one JSON object a line, for any trainer."""
+    from .export import export_demonstrations, write_export
+
+    _load_plugins()
+    done = export_demonstrations(name, episodes, seed=seed, sets=sets)
+    write_export(done, out)
+    print(done.summary, file=sys.stderr)
+    if not done.rows:
+        raise typer.Exit(FAILED)
 
 
 @app.command()
