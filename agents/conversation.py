@@ -14,7 +14,7 @@ from typing import Any
 
 from ..envs.conversation import ConversationEnv
 from ..envs.errors import UserError
-from ..envs.vocabulary import Episode, Message, Reply, StopReason
+from ..envs.vocabulary import Episode, Message, Reply, Seen, StopReason
 from .rendering import Renderer
 from .speakers import Spoken
 
@@ -206,5 +206,6 @@ class Conversation:
             tokens=tuple(sample.tokens),
             mask=tuple(sample.chosen),
             behavior_logp=tuple(sample.logp),
+            earlier=tuple(Seen(tokens=s.tokens, mask=s.chosen, behavior_logp=s.logp) for s in self.samples[:-1]),
             metrics=self._metrics,
         )

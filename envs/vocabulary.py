@@ -76,13 +76,22 @@ class WorldFailure(RuntimeError):
     """A world cannot go on through no fault of the agent: the episode has reward None and never trains."""
 
 
+class Seen(TypedDict):
+    """A sequence of tokens that a model saw, from its prompt to its last reply. The three lists are of one length."""
+
+    tokens: list[int]
+    mask: list[bool]  # which of them it sampled
+    behavior_logp: list[float]  # the sampler's log-probability of each, zero where not sampled
+
+
 @dataclass(frozen=True)
 class Episode:
     """The record of one episode, kept for metrics, for reading and for replay.
 
     A control episode is replayed from `seed` and `actions`; a language episode carries every token id
     that the model saw (`tokens`), which of them it sampled (`mask`), and the sampler's log-probability of
-    each (`behavior_logp`, zero where not sampled).
+    each (`behavior_logp`, zero where not sampled). Where the chat template rewrote earlier turns, that is the
+    last of several sequences, and `earlier` holds the others: every reply is marked in exactly one of them.
     """
 
     group: int  # episodes of one group start alike
@@ -105,6 +114,7 @@ class Episode:
     tokens: tuple[int, ...] = ()
     mask: tuple[bool, ...] = ()
     behavior_logp: tuple[float, ...] = ()
+    earlier: tuple[Seen, ...] = ()
     actions: np.ndarray | None = None  # control: [turns, action size], or [turns] for Discrete
     metrics: Mapping[str, float] = field(default_factory=dict)  # numbers that the world reports in info["metrics"]
 

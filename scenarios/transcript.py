@@ -4,30 +4,33 @@
     gap        log π(token) of the trainer − that of the sampler, which is zero where both mean one distribution
     logp       log π(token) of the sampler
 
-Left out: the tokens of turns that the chat template rewrote, because an episode keeps its last sample only.
+Where the chat template rewrote earlier turns, an episode has several sequences of tokens. Each reply is shown with its
+tokens from the one sequence in which it was sampled, and trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..envs.errors import UserError, unknown
-from ..envs.vocabulary import Episode, StopReason
+from ..envs.vocabulary import Batch, Episode, Seen, StopReason
 from .checkpoint import checkpoints
 from .run_directory import RunDirectory, read_rows
 from .schema import CausalLMAgent, Scenario, Stage
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
     from ..agents.conversation import Sample
 
 MEASURES = ("advantage", "gap", "logp")
 SPLITS = ("train", "test")  # the first that was kept is shown
+Values = Sequence[Sequence[float | None]]  # a number for each token of each sequence
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def read_transcript(
         case "gap":
             values, basis = _gaps(run, scenario, episode, update - (split == "train"))
         case "logp":
-            values, basis = list(episode.behavior_logp), "log-probability under the policy that sampled"
+            values, basis = [seen["behavior_logp"] for seen in sequences(episode)], "log-probability at sampling"
         case _:
             values, basis = _advantages(run, scenario, episode, episodes, update)
             measure = by if basis.startswith(by) else "sign"
@@ -146,8 +149,9 @@ def _kept(run: RunDirectory, update: int | None, split: str | None) -> tuple[int
 
 def _episode(row: Mapping[str, Any]) -> Episode:
     """What `episode_row` wrote."""
-    lists = ("messages", "turn_rewards", "tokens", "mask", "behavior_logp")
-    return Episode(**{**row, "stop_reason": StopReason(row["stop_reason"]), **{key: tuple(row[key]) for key in lists}})
+    lists = ("messages", "turn_rewards", "tokens", "mask", "behavior_logp", "earlier")
+    given = {key: tuple(row.get(key, ())) for key in lists}
+    return Episode(**{**row, "stop_reason": StopReason(row["stop_reason"]), **given})
 
 
 def _tokenizer(run: RunDirectory, scenario: Scenario) -> PreTrainedTokenizerBase:
@@ -166,16 +170,26 @@ def _tokenizer(run: RunDirectory, scenario: Scenario) -> PreTrainedTokenizerBase
     return tiny_tokenizer()
 
 
-def replies(episode: Episode) -> dict[int, range]:
-    """Where in `episode.tokens` each turn's reply stands; turns before a rewriting of the template have none."""
-    runs, at = [], 0
-    for chosen, run in groupby(episode.mask):
+def sequences(episode: Episode) -> list[Seen]:
+    """Every sequence of tokens that the model saw, in order."""
+    last = Seen(tokens=list(episode.tokens), mask=list(episode.mask), behavior_logp=list(episode.behavior_logp))
+    return [*episode.earlier, last]
+
+
+def replies(episode: Episode) -> dict[int, tuple[int, range]]:
+    """Of each turn, in which sequence its reply was sampled and where it stands there."""
+    runs = [(number, run) for number, seen in enumerate(sequences(episode)) for run in _runs(seen["mask"])]
+    return dict(enumerate(runs, _spoken(episode) - len(runs)))
+
+
+def _runs(mask: Sequence[bool]) -> Iterator[range]:
+    """Where `mask` is true, from each beginning to its end."""
+    at = 0
+    for chosen, run in groupby(mask):
         length = len(list(run))
         if chosen:
-            runs.append(range(at, at + length))
+            yield range(at, at + length)
         at += length
-    first = _spoken(episode) - len(runs)
-    return dict(enumerate(runs, first))
 
 
 def _spoken(episode: Episode) -> int:
@@ -184,9 +198,9 @@ def _spoken(episode: Episode) -> int:
     return episode.turns + unanswered
 
 
-def _lines(episode: Episode, values: Sequence[float | None], tokenizer: PreTrainedTokenizerBase) -> tuple[Line, ...]:
+def _lines(episode: Episode, values: Values, tokenizer: PreTrainedTokenizerBase) -> tuple[Line, ...]:
     """Every message. Replies of the agent are the last ones of its role; earlier ones were examples in the prompt."""
-    where, lines = replies(episode), []
+    where, seen, lines = replies(episode), sequences(episode), []
     assistants = sum(message["role"] == "assistant" for message in episode.messages)
     turn = _spoken(episode) - assistants - 1
     for number, message in enumerate(episode.messages):
@@ -194,10 +208,10 @@ def _lines(episode: Episode, values: Sequence[float | None], tokenizer: PreTrain
         if message["role"] != "assistant" or turn < 0:
             lines.append(Line(message["role"], message["content"], message.get("name")))
             continue
-        at = where.get(turn, range(0))
-        ids = [episode.tokens[t] for t in at]
+        k, at = where.get(turn, (0, range(0)))
+        ids = [seen[k]["tokens"][t] for t in at]
         tokens = tuple(
-            Token(id_, text, episode.behavior_logp[t], values[t])
+            Token(id_, text, seen[k]["behavior_logp"][t], values[k][t])
             for t, id_, text in zip(at, ids, spell(tokenizer, ids), strict=True)
         )
         calls = tuple(message.get("name", "") for message in _answers(episode.messages[number + 1 :]))
@@ -226,25 +240,47 @@ def spell(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[str]:
     return texts
 
 
-def sample_of(episode: Episode) -> Sample:
-    """The sample that an episode keeps, as it was trained on: a turn's reward is at the last token of its reply.
-    Rewards of turns that the template rewrote come with the first reply that is left."""
+def samples_of(episode: Episode) -> dict[int, Sample]:
+    """What was trained on, by the number of the sequence: those with a reply, and each turn's reward at the last token
+    of its reply. Rewards of turns whose tokens are not there come with the first reply that is."""
     from ..agents.conversation import Sample
 
-    where = replies(episode)
-    sample = Sample(list(episode.tokens[: where[min(where)].start]))
-    for turn, at in where.items():
-        sample.extend(episode.tokens[len(sample.tokens) : at.start], turn, None)
-        sample.extend(episode.tokens[at.start : at.stop], turn, episode.behavior_logp[at.start : at.stop])
-        earlier = 0 if turn == min(where) else turn
-        sample.reward[at.stop - 1] = float(sum(episode.turn_rewards[earlier : turn + 1]))
-    sample.extend(episode.tokens[len(sample.tokens) :], max(where), None)
-    return sample
+    where, seen = replies(episode), sequences(episode)
+    samples: dict[int, Sample] = {}
+    for turn, (k, at) in where.items():
+        tokens, logp = seen[k]["tokens"], seen[k]["behavior_logp"]
+        sample = samples.setdefault(k, Sample(tokens[: at.start]))
+        sample.extend(tokens[len(sample.tokens) : at.start], turn, None)
+        sample.extend(tokens[at.start : at.stop], turn, tuple(logp[at.start : at.stop]))
+        first = 0 if turn == min(where) else turn
+        sample.reward[at.stop - 1] = float(sum(episode.turn_rewards[first : turn + 1]))
+    for k, sample in samples.items():
+        sample.extend(seen[k]["tokens"][len(sample.tokens) :], sample.turn[-1], None)
+    return samples
+
+
+def _batch_of(episodes: Sequence[Episode]) -> tuple[Batch, list[tuple[int, int]]]:
+    """The rows that `episodes` were trained as; of each the place of its episode and the number of its sequence."""
+    from ..agents.packing import pack
+
+    rows = [(n, k, sample) for n, episode in enumerate(episodes) for k, sample in samples_of(episode).items()]
+    numbers = [n for n, _, _ in rows]
+    groups = [episodes[n].group for n in numbers]
+    batch = pack([sample for _, _, sample in rows], numbers, groups, episodes[0].version)
+    return batch, [(n, k) for n, k, _ in rows]
+
+
+def _values(episode: Episode, found: Mapping[int, Tensor]) -> Values:
+    """A value for every token of every sequence, from those rows of a batch that hold a reply."""
+    return [
+        found[k][: len(seen["tokens"])].tolist() if k in found else [None] * len(seen["tokens"])
+        for k, seen in enumerate(sequences(episode))
+    ]
 
 
 def _advantages(
     run: RunDirectory, scenario: Scenario, episode: Episode, episodes: Sequence[Episode], update: int
-) -> tuple[list[float | None], str]:
+) -> tuple[Values, str]:
     """The advantage of every token that was trained, recomputed; the sign of the reward where that cannot be."""
     stage, why = _stage(run, scenario, update), None
     members = [other for other in episodes if other.group == episode.group]
@@ -257,16 +293,18 @@ def _advantages(
     if stage is None or why is not None:
         reward = episode.reward
         sign = None if reward is None else float((reward > 0) - (reward < 0))
-        return [sign] * len(episode.tokens), f"sign of the episode's reward, because {why}"
-    from ..agents.packing import pack
+        signs: Values = [[sign] * len(seen["tokens"]) for seen in sequences(episode)]
+        return signs, f"sign of the episode's reward, because {why}"
     from ..algorithms.credit import assign_credit
     from .build import stage_method
 
-    scored = [other for other in members if other.reward is not None and any(other.mask)]
-    batch = pack([sample_of(e) for e in scored], range(len(scored)), [e.group for e in scored], episode.version)
-    row = assign_credit(batch, stage_method(stage).credit).advantage_B_T[scored.index(episode)]
+    scored = [other for other in members if other.reward is not None and replies(other)]
+    batch, rows = _batch_of(scored)
+    advantage = assign_credit(batch, stage_method(stage).credit).advantage_B_T
+    own = scored.index(episode)
+    values = _values(episode, {k: advantage[b] for b, (n, k) in enumerate(rows) if n == own})
     among = f", among the {len(members)} of its group" if len(members) > 1 else ""
-    return row[: len(episode.tokens)].tolist(), f"advantage, as {stage.method!r} gives it{among}"
+    return values, f"advantage, as {stage.method!r} gives it{among}"
 
 
 def _unknowable(stage: Stage, episode: Episode, members: int) -> str | None:
@@ -275,7 +313,7 @@ def _unknowable(stage: Stage, episode: Episode, members: int) -> str | None:
 
     row = stage_method(stage)
     size = stage.collect.group_size if stage.collect else 1
-    if not any(episode.mask):
+    if not replies(episode):
         return "nothing was said"
     if row.credit.transform == "one":
         return None
@@ -296,17 +334,16 @@ def _stage(run: RunDirectory, scenario: Scenario, update: int) -> Stage | None:
     return next((stage for stage in scenario.stages if names and stage.name == names[-1]), None)
 
 
-def _gaps(run: RunDirectory, scenario: Scenario, episode: Episode, sampled_at: int) -> tuple[list[float | None], str]:
+def _gaps(run: RunDirectory, scenario: Scenario, episode: Episode, sampled_at: int) -> tuple[Values, str]:
     """Trainer's minus sampler's log-probability of every token, with the checkpoint nearest to the sampler's."""
     import torch
 
     from ..agents.language import LanguagePolicy
-    from ..agents.packing import pack
     from .replay import open_agent
 
-    if not any(episode.mask):
+    if not replies(episode):
         raise UserError("nothing was said in this episode, so there is no gap")
-    if not any(episode.behavior_logp):
+    if not any(any(seen["behavior_logp"]) for seen in sequences(episode)):
         raise UserError("these tokens were written and not sampled: they have no log-probability to compare with")
     saved = checkpoints(run.checkpoints)
     if not saved:
@@ -314,12 +351,13 @@ def _gaps(run: RunDirectory, scenario: Scenario, episode: Episode, sampled_at: i
     nearest = min(saved, key=lambda folder: abs(int(folder.name) - sampled_at))
     policy = open_agent(run.path, nearest.name)[2]
     assert isinstance(policy, LanguagePolicy), "only language models sample tokens"
-    batch = pack([sample_of(episode)], [0], [episode.group], episode.version).to(str(policy.device))
+    batch, rows = _batch_of([episode])
+    batch = batch.to(str(policy.device))
     with torch.no_grad():
-        logp = policy.evaluate(batch.inputs)[0][0, : len(episode.tokens)].tolist()
+        gap = policy.evaluate(batch.inputs)[0] - batch.behavior_logp_B_T
     apart = abs(int(nearest.name) - sampled_at)
     basis = f"log-probability at checkpoint {nearest.name} − at sampling"
     return (
-        [mine - theirs for mine, theirs in zip(logp, episode.behavior_logp, strict=True)],
+        _values(episode, {k: gap[b] for b, (_, k) in enumerate(rows)}),
         basis + (f"; {apart} updates lie between them" if apart else ""),
     )

@@ -22,9 +22,11 @@ from peripatos.agents.rendering import Renderer
 from peripatos.agents.sampler import Sampler
 from peripatos.agents.speakers import Request, Spoken
 from peripatos.agents.tiny import TEMPLATE, tiny_llama
+from peripatos.algorithms.credit import assign_credit
+from peripatos.algorithms.methods import METHODS
 from peripatos.envs.conversation import ConversationEnv, Outcome
 from peripatos.envs.tool_world import ToolWorld
-from peripatos.envs.vocabulary import Batch, Episode, Reply, StopReason
+from peripatos.envs.vocabulary import Batch, Collection, Episode, Reply, StopReason
 
 THOUGHT = "<think>\nbecause\n</think>\n\n"
 
@@ -288,3 +290,84 @@ def test_the_value_of_a_cut_episode_is_that_after_its_last_reply() -> None:
     hidden = policy.backbone(input_ids=torch.tensor([episode.tokens])).last_hidden_state
     want = policy.value_head(hidden)[0, -1, 0].item()
     assert batch.bootstrap_B_T[batch.end_B_T].item() == pytest.approx(want, abs=1e-5)
+
+
+# every sampled token is trained exactly once, and statistics count episodes, however many samples they left
+
+
+class Leaving(ConversationEnv):
+    """The k-th world that is made ends after k turns; its last turn pays k."""
+
+    weights = {"pay": 1.0}  # noqa: RUF012
+    made = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        Leaving.made += 1
+        self._length = Leaving.made
+
+    def opening(self, rng: np.random.Generator, split: str) -> str:
+        self._said = 0
+        return "?"
+
+    def respond(self, reply: Reply) -> Outcome:
+        self._said += 1
+        over = self._said == self._length
+        return Outcome("again", terms={"pay": self._length if over else 0}, terminated=over)
+
+
+def leaving(template: str) -> tuple[Recorder, Collection]:
+    Leaving.made = 0
+    renderer = Renderer(tokenizer_of(template))
+    speaker = Recorder(lambda request: renderer.encode_reply(THOUGHT + "x" * len(request.messages)), renderer.stop_id)
+    actor = ConversationActor(Leaving, speaker, renderer, context=100_000)
+    return speaker, actor.collect([0], 3, seed=0, version=0)
+
+
+@pytest.mark.parametrize(("template", "rows"), [(TEMPLATE, [0, 1, 2]), (DROPS_THOUGHTS, [0, 1, 1, 2, 2, 2])])
+def test_a_sampled_token_is_in_exactly_one_row_and_in_the_record(template: str, rows: list[int]) -> None:
+    _, collection = leaving(template)
+    batch = collection.batch
+    assert batch is not None
+    assert batch.episode_B.tolist() == rows
+    assert int(batch.mask_B_T.sum()) == collection.action_units
+    recorded = [
+        (number, seen["tokens"], seen["mask"])
+        for number, episode in enumerate(collection.episodes)
+        for seen in (*episode.earlier, {"tokens": list(episode.tokens), "mask": list(episode.mask)})
+    ]
+    assert [number for number, _, _ in recorded] == rows
+    for b, (number, tokens, mask) in enumerate(recorded):
+        assert batch.inputs["tokens"][b, : len(tokens)].tolist() == tokens
+        assert batch.mask_B_T[b, : len(mask)].tolist() == mask
+        assert not batch.mask_B_T[b, len(mask) :].any()
+        said = [m["content"] for m in collection.episodes[number].messages if m["role"] == "assistant"]
+        turns = {int(turn) for turn in batch.turn_B_T[b][batch.mask_B_T[b]]}
+        assert turns == ({rows[:b].count(number)} if rows.count(1) > 1 else set(range(len(said))))
+    for episode in collection.episodes:
+        assert sum(sum(seen["mask"]) for seen in episode.earlier) + sum(episode.mask) == episode.units
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, DROPS_THOUGHTS])
+def test_the_statistics_of_a_group_count_episodes_and_not_their_samples(template: str) -> None:
+    batch = leaving(template)[1].batch
+    assert batch is not None
+    advantage = assign_credit(batch, METHODS["grpo"].credit).advantage_B_T
+    # rewards 1, 2, 3: mean 2, standard deviation 1 (ddof 1)
+    for b, number in enumerate(batch.episode_B.tolist()):
+        mine = advantage[b][batch.mask_B_T[b]]
+        torch.testing.assert_close(mine, torch.full_like(mine, (number - 1) / (1 + 1e-6)))
+
+
+def test_the_sum_over_a_batch_does_not_change_when_a_template_rewrites() -> None:
+    """Each episode's tokens enter the loss once, with the same weights, in one row or in several."""
+    sums = []
+    for template in (TEMPLATE, DROPS_THOUGHTS):
+        batch = leaving(template)[1].batch
+        assert batch is not None
+        advantage = assign_credit(batch, METHODS["grpo"].credit).advantage_B_T
+        by_episode = torch.zeros(3).index_add(0, batch.episode_B, advantage.sum(dim=1))
+        counts = torch.zeros(3).index_add(0, batch.episode_B, batch.mask_B_T.sum(dim=1).float())
+        sums.append((by_episode.tolist(), counts.tolist()))
+    assert sums[0][1] == sums[1][1]
+    assert sums[0][0] == pytest.approx(sums[1][0])

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from faithful_templates import DROPS_THOUGHTS
 from rich.console import Console
 from scenarios_runs import TINY, command, write_scenario
 
+from peripatos.agents import tiny
 from peripatos.agents.tiny import tiny_tokenizer
-from peripatos.envs.vocabulary import Episode, StopReason
+from peripatos.envs.vocabulary import Episode, Seen, StopReason
 from peripatos.scenarios.show import color, print_transcript
-from peripatos.scenarios.transcript import Line, Token, Transcript, read_transcript, replies, sample_of, spell
+from peripatos.scenarios.transcript import Line, Token, Transcript, read_transcript, replies, samples_of, spell
 
 TALK = """\
 name: talk
@@ -167,20 +169,84 @@ def episode_of(mask: str, turns: int, rewards: tuple[float, ...] = (), failure: 
     return replace(record, tokens=tokens, mask=chosen, behavior_logp=logp, turn_rewards=rewards, failure=failure)
 
 
+def with_earlier(episode: Episode, *masks: str) -> Episode:
+    earlier = []
+    for mask in masks:
+        chosen = [letter == "x" for letter in mask]
+        earlier.append(Seen(tokens=list(range(len(mask))), mask=chosen, behavior_logp=[-0.25 * c for c in chosen]))
+    return replace(episode, earlier=tuple(earlier))
+
+
 def test_replies_are_found_in_the_mask_and_numbered_from_the_last_turn() -> None:
-    assert replies(episode_of("..xx..xxx", 2)) == {0: range(2, 4), 1: range(6, 9)}
-    assert replies(episode_of("..xx..xxx..", 2)) == {0: range(2, 4), 1: range(6, 9)}  # cut before the next reply
-    assert replies(episode_of("...xx", 3)) == {2: range(3, 5)}  # the template rewrote turns 0 and 1
-    assert replies(episode_of("..xx..xxx", 1, failure="no answer")) == {0: range(2, 4), 1: range(6, 9)}
+    assert replies(episode_of("..xx..xxx", 2)) == {0: (0, range(2, 4)), 1: (0, range(6, 9))}
+    cut = episode_of("..xx..xxx..", 2)  # before the next reply
+    assert replies(cut) == {0: (0, range(2, 4)), 1: (0, range(6, 9))}
+    unanswered = episode_of("..xx..xxx", 1, failure="no answer")
+    assert replies(unanswered) == {0: (0, range(2, 4)), 1: (0, range(6, 9))}
     assert replies(episode_of("..", 0)) == {}
+    assert replies(episode_of("...xx", 3)) == {2: (0, range(3, 5))}  # a record without its earlier sequences
 
 
-def test_a_sample_is_as_it_was_trained_and_loses_no_reward() -> None:
-    sample = sample_of(episode_of("..xx..xxx.", 2, (0.25, 1.0)))
+def test_replies_of_turns_that_were_rewritten_are_found_in_the_sequence_in_which_they_were_sampled() -> None:
+    rewritten = with_earlier(episode_of("....x", 4), ".xx.x", "...xx.")
+    assert replies(rewritten) == {0: (0, range(1, 3)), 1: (0, range(4, 5)), 2: (1, range(3, 5)), 3: (2, range(4, 5))}
+    broken = with_earlier(episode_of("....", 1, failure="the world is gone"), ".xx")  # before the second reply
+    assert replies(broken) == {0: (0, range(1, 3))}
+
+
+def test_samples_are_as_they_were_trained_and_lose_no_reward() -> None:
+    (sample,) = samples_of(episode_of("..xx..xxx.", 2, (0.25, 1.0))).values()
     assert (sample.first, sample.tokens) == (2, list(range(10)))
     assert sample.chosen == [letter == "x" for letter in "..xx..xxx."]
     assert sample.reward == {3: 0.25, 8: 1.0}
-    assert sample_of(episode_of("...xx", 3, (0.25, 0.5, 1.0))).reward == {4: 1.75}
+    assert samples_of(episode_of("...xx", 3, (0.25, 0.5, 1.0)))[0].reward == {4: 1.75}
+    both = samples_of(with_earlier(episode_of("...xx", 3, (0.25, 0.5, 1.0)), ".x.xx.", "...."))
+    assert {k: (s.reward, s.first) for k, s in both.items()} == {0: ({1: 0.25, 4: 0.5}, 1), 2: ({4: 1.0}, 3)}
+    assert both[0].turn == [0, 0, 1, 1, 1, 1]
+
+
+@pytest.fixture(scope="module")
+def rewritten(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose chat template drops thoughts, so that every turn is a sequence of its own."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("rewritten")
+    text = TALK.replace(TALK[TALK.index("world:") : TALK.index("agent:")], "world: {id: agents_worlds:Echo}\n")
+    text = text.replace(text[text.index("  - name: imitate") : text.index("  - name: reinforce")], "")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny, "TEMPLATE", DROPS_THOUGHTS)
+        assert command("run", write_scenario(folder, text), "--out", folder / "run", "-q") == 0
+    return folder / "run"
+
+
+def test_every_turn_keeps_its_tokens_where_the_template_rewrites_them(rewritten: Path) -> None:
+    rewards = [row["reward"] for row in kept(rewritten, "000002-train")[:4]]
+    mean = sum(rewards) / 4
+    deviation = (sum((r - mean) ** 2 for r in rewards) / 3) ** 0.5  # of four episodes, and not of their twelve rows
+    assert deviation > 0
+    for place, row in enumerate(kept(rewritten, "000002-train")[:4]):
+        assert len(row["earlier"]) == 2
+        seen = [*row["earlier"], row]
+        transcript = read_transcript(rewritten, place)
+        lines = [line for line in transcript.lines if line.turn is not None]
+        assert [line.turn for line in lines] == [0, 1, 2]
+        for line, sequence in zip(lines, seen, strict=True):
+            chosen = [id_ for id_, mine in zip(sequence["tokens"], sequence["mask"], strict=True) if mine]
+            assert [token.id for token in line.tokens] == chosen
+            assert "".join(token.text for token in line.tokens).removesuffix("<|end|>") == line.text
+            for token in line.tokens:
+                assert token.value == pytest.approx((row["reward"] - mean) / (deviation + 1e-6), rel=1e-5)
+        assert sum(len(line.tokens) for line in lines) == row["units"]
+        assert "not kept" not in shown(transcript, colors=False)
+        assert shown(transcript, colors=True).count("48;2;") >= row["units"]
+
+
+def test_gaps_and_log_probabilities_of_every_sequence_are_those_of_the_sampler(rewritten: Path) -> None:
+    transcript = read_transcript(rewritten, 1, by="gap")
+    gaps = [token.value for line in transcript.lines for token in line.tokens]
+    assert len(gaps) == transcript.episode.units
+    assert max(abs(gap) for gap in gaps if gap is not None) < 1e-5
+    logp = [token for line in read_transcript(rewritten, 1, by="logp").lines for token in line.tokens]
+    assert all(token.value == token.logp < 0 for token in logp)
 
 
 def test_characters_of_several_tokens_stand_at_the_last_of_them() -> None:
