@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from . import headless  # noqa: F401
@@ -29,7 +30,18 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from .errors import UserError
-from .mujoco_task import DIVERGED, MujocoTask, State, action_space, make_renderer, observation_space, picture, total
+from .mujoco_task import (
+    DIVERGED,
+    MujocoTask,
+    State,
+    action_space,
+    diverged,
+    make_renderer,
+    not_finite,
+    observation_space,
+    picture,
+    total,
+)
 from .world_batch import StepResult, checked_action
 
 
@@ -58,6 +70,7 @@ class MujocoBatch:
         self._previous = np.zeros((n, self.model.nu), np.float32)
         self._chance = np.zeros((n, task.chance))
         self._age = np.zeros(n, np.int64)
+        self._broken: dict[int, str] = {}  # world → why its episode could not begin, until a step reports it
         self._limit = max_episode_steps
         self._renderer: mujoco.Renderer | None = None
 
@@ -72,18 +85,22 @@ class MujocoBatch:
             return np.zeros((0, self.task.observation_size), np.float32)
         chance = np.stack([stream.random(self.task.chance) for stream in streams])
         fields, in_order = self.task.randomize(self.model, chance), np.sort(ids)  # the pool wants sorted numbers
+        broken: dict[int, str] = {}
         for pool in (self._batch, self._starter) if fields else ():
             for name, values in fields.items():
                 pool.expand(name)[ids] = values
-            pool.set_const(in_order)
+            broken |= _raised(pool, partial(pool.set_const, in_order))
         starter = self._starter
         starter.state[ids] = self._blank  # what mj_resetData leaves, clock and warm start included
         starter.qpos[ids], starter.qvel[ids] = self.task.sample_initial_state(self.model, chance)
-        starter.forward(in_order)
+        broken |= _raised(starter, partial(starter.forward, in_order))
         self._batch.state[ids] = starter.state[ids]
         self._batch.warning[ids] = 0
         self._chance[ids], self._previous[ids], self._age[ids] = chance, 0.0, 0
-        return self.task.observe(self._fresh(ids)).astype(np.float32)
+        observation = self.task.observe(self._fresh(ids)).astype(np.float32)
+        observation[np.isin(ids, list(broken))] = 0.0
+        self._broken = {i: why for i, why in self._broken.items() if i not in ids} | broken
+        return observation
 
     def step(self, ids: np.ndarray, action: np.ndarray) -> StepResult:
         """As `WorldBatch.step`. A simulation that diverges, or in which MuJoCo raises, fails alone."""
@@ -93,18 +110,16 @@ class MujocoBatch:
         if kick is not None:
             self._qvel[ids] += kick
         self._ctrl[ids] = control
-        failure: dict[int, str] = {}
-        try:
-            self._batch.step(np.sort(ids), self.task.frame_skip)
-        except mujoco.batch.SimulationError as error:
-            failure = {int(i): f"MuJoCo raised: {self._batch.error(int(i))}" for i in error.ids}
+        failure = _raised(self._batch, partial(self._batch.step, np.sort(ids), self.task.frame_skip))
+        failure |= {i: why for i, why in self._broken.items() if i in ids}
         state = self._state(ids)
         observation = self.task.observe(state).astype(np.float32)
         terms = self.task.reward_terms(state, control, self._previous[ids])
         reward, terminated = total(terms), self.task.terminated(state)
-        diverged = self._batch.warning[ids][:, DIVERGED, 1].any(axis=1) | ~np.isfinite(observation).all(axis=1)
-        for i in ids[diverged]:
-            failure.setdefault(int(i), f"the simulation diverged at step {self._age[i]}")
+        for i in ids[self._batch.warning[ids][:, DIVERGED, 1].any(axis=1)]:
+            failure.setdefault(int(i), diverged(int(self._age[i])))
+        for i in ids[~(np.isfinite(observation).all(axis=1) & np.isfinite(reward))]:
+            failure.setdefault(int(i), not_finite(int(self._age[i])))
         self._previous[ids] = control
         self._age[ids] += 1
         truncated = np.zeros(len(ids), bool) if self._limit is None else (self._age[ids] >= self._limit) & ~terminated
@@ -112,6 +127,7 @@ class MujocoBatch:
             failed = np.isin(ids, list(failure))
             observation[failed], reward[failed] = 0.0, 0.0
             terminated[failed], truncated[failed] = False, False
+            terms = {name: np.where(failed, 0.0, values) for name, values in terms.items()}
         return StepResult(observation, reward, terminated, truncated, terms, self.task.metrics(state), None, failure)
 
     def first_metrics(self) -> dict[str, np.ndarray]:
@@ -232,6 +248,15 @@ class MujocoVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def _begin(self, ids: np.ndarray) -> np.ndarray:
         return self.worlds.begin(ids, [self._streams[i] for i in ids])
+
+
+def _raised(pool: mujoco.batch.Batch, call: Callable[[], None]) -> dict[int, str]:
+    """Make a call of the pool's: the simulations in which MuJoCo raised, and what it said. The others went on."""
+    try:
+        call()
+    except mujoco.batch.SimulationError as error:
+        return {int(i): f"MuJoCo raised: {pool.error(int(i))}" for i in error.ids}
+    return {}
 
 
 def _masked(values: Mapping[str, Any], mask: np.ndarray) -> dict[str, Any]:

@@ -47,7 +47,9 @@ DIVERGED = [
 ]
 
 
-Model: TypeAlias = mujoco.MjModel  # by this name tasks are told about the physics, without importing it
+Model: TypeAlias = mujoco.MjModel  # by these names tasks are told about the physics, without importing it
+Spec: TypeAlias = mujoco.MjSpec
+HEIGHT_FIELD = mujoco.mjtGeom.mjGEOM_HFIELD
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,9 @@ class MujocoTask(ABC):
         a foot in multiples of body weight as `contact/NAME`, anything else by a name that says its unit."""
         return {}
 
+    def edit(self, spec: Spec) -> None:  # noqa: B027 (as `configure`)
+        """Change what the MJCF says before it is compiled, once."""
+
     def configure(self, model: Model) -> None:  # noqa: B027 (most tasks have nothing to change)
         """Change the compiled model, once."""
 
@@ -107,17 +112,38 @@ class MujocoTask(ABC):
     def load_model(self) -> Model:
         """The compiled model. `UserError` where the MJCF is malformed or the task lies about its sizes."""
         try:
-            model = Model.from_xml_path(str(self.mjcf))
+            spec = Spec.from_file(str(self.mjcf))
+            self.edit(spec)
+            model = spec.compile()
         except ValueError as error:
             raise UserError(f"{self.mjcf.name} is no valid MJCF: {error}") from error
         self.configure(model)
-        state = State(model.qpos0[None], np.zeros((1, model.nv)), np.zeros((1, model.nsensordata)))
-        shape = np.shape(self.observe(state))
-        if shape != (1, self.observation_size):
-            raise UserError(
-                f"{type(self).__name__} observes {shape}; its observation_size says {self.observation_size}"
-            )
+        self._check_sizes(model)
         return model
+
+    def _check_sizes(self, model: Model) -> None:
+        """Try the functions on two simulations; `UserError` where one of them does not map rows to rows."""
+        state = State(np.tile(model.qpos0, (2, 1)), np.zeros((2, model.nv)), np.zeros((2, model.nsensordata)))
+        control, name = np.zeros((2, model.nu), np.float32), type(self).__name__
+        shape = np.shape(self.observe(state))
+        if shape != (2, self.observation_size):
+            raise UserError(
+                f"{name} observes {shape} in 2 simulations; its observation_size is {self.observation_size}"
+            )
+        per_world = {f"reward term {term!r}": v for term, v in self.reward_terms(state, control, control).items()}
+        for what, value in {**per_world, "terminated": self.terminated(state)}.items():
+            if np.shape(value) != (2,):
+                raise UserError(f"{name}: {what} has shape {np.shape(value)} in 2 simulations; (2,) is needed")
+
+
+def diverged(step: int) -> str:
+    """How the failure is called in which MuJoCo found a state or an acceleration out of all bounds."""
+    return f"the simulation diverged at step {step}"
+
+
+def not_finite(step: int) -> str:
+    """How the failure is called in which MuJoCo found nothing, but the task's numbers are no numbers."""
+    return f"an observation or the reward is not finite at step {step}"
 
 
 def action_space(model: Model) -> Box:
@@ -193,11 +219,18 @@ class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
         if kick is not None:
             self.data.qvel[:] += kick[0]
         self.data.ctrl[:] = control[0]
-        mujoco.mj_step(self.model, self.data, self.task.frame_skip)
+        try:
+            mujoco.mj_step(self.model, self.data, self.task.frame_skip)
+        except mujoco.FatalError as error:
+            raise WorldFailure(f"MuJoCo raised: {error}") from error
         if any(self.data.warning[kind].number for kind in DIVERGED):
-            raise WorldFailure(f"the simulation diverged at step {self._age[0]}")
+            raise WorldFailure(diverged(int(self._age[0])))
         state = self._state()
+        observation = self.task.observe(state).astype(np.float32)[0]
         terms = self.task.reward_terms(state, control, self._previous)
+        reward = float(total(terms)[0])
+        if not (np.isfinite(observation).all() and np.isfinite(reward)):
+            raise WorldFailure(not_finite(int(self._age[0])))
         self._previous[:] = control
         self._age += 1
         if self.render_mode == "human":
@@ -205,8 +238,7 @@ class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
         info = {"reward_terms": _first(terms), "metrics": _first(self.task.metrics(state))}
         if self.render_mode is not None:
             info["signals"] = _first(self.task.signals(state))
-        observation = self.task.observe(state).astype(np.float32)[0]
-        return observation, float(total(terms)[0]), bool(self.task.terminated(state)[0]), False, info
+        return observation, reward, bool(self.task.terminated(state)[0]), False, info
 
     def render(self) -> np.ndarray | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A picture [480, 640, 3] uint8 for "rgb_array"; for "human" the viewer is brought up to date."""

@@ -9,6 +9,11 @@ The episode terminates when the torso is below 0.1 m, more than 1 m off the line
 
 Source: mathworks/msra-walking-robot (`robotParametersRL.m`, `walkerResetFcn.m`). Its balance aid, a damping of the
 torso against the world, is kept; `world_damping=False` (WalkerHard) takes it away.
+
+`terrain` makes the ground uneven: bumps and hollows about half a metre wide, level at the starting line x = 0. The
+ground is the same in every episode; where along a starting line of 17.5 m the episode begins is drawn anew. z is still
+measured from the level of the start: the robot is blind to the ground, and is paid for walking level over it. The
+ground ends 14 m ahead, twice as far as a good walk of ten seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +24,8 @@ import numpy as np
 
 from .errors import UserError
 from .mujoco_batch import MujocoVectorEnv
-from .mujoco_task import Model, MujocoTask, MujocoWorld, State
+from .mujoco_task import HEIGHT_FIELD, Model, MujocoTask, MujocoWorld, Spec, State
+from .seeding import stream
 
 _HEIGHT = 0.21  # of the torso's centre at rest, m
 _LINK = 0.1  # thigh and shank, m
@@ -27,36 +33,61 @@ _HIP_ABOVE_ANKLE = 0.18
 _DURATION, _STEP = 10.0, 0.025  # Tf, Ts
 _PUSH_EVERY = 80  # steps
 _PUSHES = 5
-_RANDOMIZED = ("body_mass", "body_inertia", "geom_friction")
+_RANDOMIZED = ("body_mass", "body_inertia", "geom_friction", "geom_pos")
+# Uneven ground, in m: where it lies (x from −2 to 14, y ± 10), its grid, and how wide its bumps are.
+_GROUND_BEGINS, _GROUND_LENGTH, _GROUND_WIDTH, _GRID, _BUMP = -2.0, 16.0, 20.0, 0.08, 0.15
+_LEVEL, _ROUGH = 0.25, 0.75  # from the starting line: level up to here, at its full height from there on
+_STRAY = 1.0  # off the line in y, where an episode terminates
 
 
 class WalkerTask(MujocoTask):
     """The rules above. `pushes` is the largest kick to the torso's velocity, in m/s, every two seconds;
-    `randomization` the largest relative change of each mass and of the floor's friction in an episode."""
+    `randomization` the largest relative change of each mass and of the floor's friction in an episode; `terrain`
+    the largest height and depth of the ground, in m."""
 
     mjcf = Path(__file__).with_name("walker.xml")
     frame_skip = 5
     observation_size = 31
 
-    def __init__(self, world_damping: bool = True, pushes: float = 0.0, randomization: float = 0.0) -> None:
+    def __init__(
+        self, world_damping: bool = True, pushes: float = 0.0, randomization: float = 0.0, terrain: float = 0.0
+    ) -> None:
         if not 0.0 <= randomization < 1.0:
             raise UserError(f"randomization is {randomization}; allowed is [0, 1)")
-        if pushes < 0.0:
+        if not 0.0 <= pushes < np.inf:
             raise UserError(f"pushes is {pushes}; allowed is 0 m/s or more")
+        if not 0.0 <= terrain <= 0.05:
+            raise UserError(f"terrain is {terrain}; allowed is [0, 0.05] m")
         self._world_damping, self._pushes, self._randomization = world_damping, pushes, randomization
+        self._terrain = terrain
         self._weight = 1.0  # newtons; `configure` knows
-        self._masses = 0
+        self._masses = self._floor = 0
         self._nominal: dict[str, np.ndarray] = {}
         self.chance = 4
+
+    def edit(self, spec: Spec) -> None:
+        """Turn the plane of the floor into a height field, where there is terrain."""
+        if self._terrain == 0.0:
+            return
+        heights = _bumps(round(_GROUND_WIDTH / _GRID) + 1, round(_GROUND_LENGTH / _GRID) + 1)
+        size = [_GROUND_LENGTH / 2, _GROUND_WIDTH / 2, 2.0 * self._terrain, 0.1]
+        rows, columns = heights.shape
+        spec.add_hfield(name="ground", size=size, nrow=rows, ncol=columns, userdata=heights.ravel())
+        floor = spec.geom("floor")
+        floor.type, floor.hfieldname = HEIGHT_FIELD, "ground"
+        # Off the origin, or the compiler takes the geom for one that never moves in its body.
+        floor.pos = [_GROUND_BEGINS + _GROUND_LENGTH / 2, 0.0, -self._terrain]
 
     def configure(self, model: Model) -> None:
         """Damping of the torso against the world, in N/(m/s) and N·m/(rad/s)."""
         if self._world_damping:
             model.dof_damping[0:3], model.dof_damping[3:6] = 1e-3, 5e-2
         self._weight = float(model.body_mass.sum() * np.linalg.norm(model.opt.gravity))
-        self._masses = model.nbody - 1
+        self._masses, self._floor = model.nbody - 1, model.geom("floor").id
         self._nominal = {name: getattr(model, name).copy() for name in _RANDOMIZED}
-        self.chance = 4 + self._masses + 1 + 2 * _PUSHES
+        self.chance = 5 + self._masses + 2 * _PUSHES
+        if self._terrain:
+            self.chance += 1  # the last
 
     def observe(self, state: State) -> np.ndarray:
         """The 31 numbers, [n, 31]."""
@@ -86,7 +117,7 @@ class WalkerTask(MujocoTask):
         """Fallen, astray or turned away."""
         y, z = state.qpos[:, 1], state.qpos[:, 2]
         turned = np.abs(_roll_pitch_yaw(state.qpos)).max(axis=1) > np.pi / 4
-        return (z < 0.1) | (np.abs(y) > 1.0) | turned
+        return (z < 0.1) | (np.abs(y) > _STRAY) | turned
 
     def sample_initial_state(self, model: Model, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Half of the episodes begin at rest with the feet together; the others with one foot up to 5 cm ahead
@@ -114,13 +145,19 @@ class WalkerTask(MujocoTask):
         }
 
     def randomize(self, model: Model, chance: np.ndarray) -> dict[str, np.ndarray]:
-        """Masses (with their inertia) and friction, each scaled by its own factor in 1 ± randomization."""
+        """Masses (with their inertia) and friction, each scaled by its own factor in 1 ± randomization; and the
+        place of the ground, which moves along the starting line under the robot."""
+        fields: dict[str, np.ndarray] = {}
+        if self._terrain:
+            reach = _GROUND_WIDTH / 2 - _STRAY - 0.25  # a leg stretched out sideways stays on it
+            fields["geom_pos"] = np.tile(self._nominal["geom_pos"], (len(chance), 1, 1))
+            fields["geom_pos"][:, self._floor, 1] = reach * (2.0 * chance[:, -1] - 1.0)
         if self._randomization == 0.0:
-            return {}
+            return fields
         scale = 1.0 + self._randomization * (2.0 * chance[:, 4 : 5 + self._masses] - 1.0)
         mass, friction = np.ones((len(chance), model.nbody)), scale[:, self._masses, None, None]
         mass[:, 1:] = scale[:, : self._masses]
-        return {
+        return fields | {
             "body_mass": self._nominal["body_mass"] * mass,
             "body_inertia": self._nominal["body_inertia"] * mass[:, :, None],
             "geom_friction": self._nominal["geom_friction"] * friction,
@@ -132,7 +169,8 @@ class WalkerTask(MujocoTask):
             return None
         number = np.minimum(age // _PUSH_EVERY, _PUSHES) - 1
         due = (age % _PUSH_EVERY == 0) & (number >= 0)
-        kicks = chance[:, 5 + self._masses :].reshape(len(age), _PUSHES, 2)[np.arange(len(age)), number]
+        drawn = chance[:, 5 + self._masses : 5 + self._masses + 2 * _PUSHES]
+        kicks = drawn.reshape(len(age), _PUSHES, 2)[np.arange(len(age)), number]
         change = np.zeros((len(age), 12))
         change[:, 0:2] = np.where(due[:, None], self._pushes * (2.0 * kicks - 1.0), 0.0)
         return change
@@ -146,9 +184,10 @@ class Walker(MujocoWorld):
         world_damping: bool = True,
         pushes: float = 0.0,
         randomization: float = 0.0,
+        terrain: float = 0.0,
         render_mode: str | None = None,
     ) -> None:
-        super().__init__(WalkerTask(world_damping, pushes, randomization), render_mode)
+        super().__init__(WalkerTask(world_damping, pushes, randomization, terrain), render_mode)
 
 
 def make_vec_walker(
@@ -157,10 +196,11 @@ def make_vec_walker(
     world_damping: bool = True,
     pushes: float = 0.0,
     randomization: float = 0.0,
+    terrain: float = 0.0,
     threads: int | None = None,
 ) -> MujocoVectorEnv:
     """What `gymnasium.make_vec("peripatos/Walker-v0", num_envs, "vector_entry_point")` gives."""
-    task = WalkerTask(world_damping, pushes, randomization)
+    task = WalkerTask(world_damping, pushes, randomization, terrain)
     return MujocoVectorEnv(task, num_envs, threads=threads, max_episode_steps=max_episode_steps)
 
 
@@ -172,6 +212,17 @@ def _roll_pitch_yaw(qpos: np.ndarray) -> np.ndarray:
     angles[:, 1] = np.arcsin(np.clip(2.0 * (w * y - z * x), -1.0, 1.0))
     angles[:, 2] = np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
     return angles
+
+
+def _bumps(rows: int, columns: int) -> np.ndarray:
+    """Heights [rows (y), columns (x)] of the ground: smoothed noise, always the same, level at the starting line.
+    It is clipped, so that it reaches −1 and 1: a compiled height field is stretched to its full range."""
+    from scipy.ndimage import gaussian_filter
+
+    noise = gaussian_filter(stream(0, "terrain").standard_normal((rows, columns)), _BUMP / _GRID, mode="wrap")
+    ahead = np.abs(_GROUND_BEGINS + _GRID * np.arange(columns))
+    rough = np.clip((ahead - _LEVEL) / (_ROUGH - _LEVEL), 0.0, 1.0)
+    return np.clip(noise / (1.5 * noise.std()), -1.0, 1.0) * rough**2 * (3.0 - 2.0 * rough)
 
 
 def _leg_angles(ahead: np.ndarray) -> np.ndarray:

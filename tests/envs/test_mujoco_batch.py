@@ -1,12 +1,20 @@
 """Many simulations give, bit for bit, what one simulation gives."""
 
+import os
+import sys
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
+from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from peripatos.agents.control_actor import ControlActor
+from peripatos.agents.mlp import ActorCritic
+from peripatos.algorithms.learner import Learner, OptimizerSettings
+from peripatos.algorithms.methods import METHODS
 from peripatos.envs.cartpole_swingup import CartpoleSwingup, SwingupTask
 from peripatos.envs.errors import UserError
 from peripatos.envs.mujoco_batch import MujocoBatch, MujocoVectorEnv
@@ -14,6 +22,7 @@ from peripatos.envs.mujoco_task import MujocoWorld
 from peripatos.envs.vocabulary import WorldFailure
 from peripatos.envs.walker import Walker, WalkerTask
 from peripatos.envs.world_batch import make_world_batch
+from peripatos.scenarios.evaluation import describe_collection
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +52,7 @@ def _same(a, b):
     return np.array_equal(a, b)
 
 
-@pytest.mark.parametrize("options", [{}, {"pushes": 0.4, "randomization": 0.3}])
+@pytest.mark.parametrize("options", [{}, {"pushes": 0.4, "randomization": 0.3}, {"terrain": 0.03, "pushes": 0.4}])
 def test_the_vector_world_equals_gymnasiums_sync_vector_env_bit_for_bit_with_infos(options):
     n = 5
     ours = gym.make_vec(
@@ -70,7 +79,7 @@ def test_the_vector_world_equals_gymnasiums_sync_vector_env_bit_for_bit_with_inf
     peer.close()
 
 
-@pytest.mark.parametrize("task", [WalkerTask(pushes=0.3, randomization=0.2), SwingupTask()])
+@pytest.mark.parametrize("task", [WalkerTask(pushes=0.3, randomization=0.2, terrain=0.05), SwingupTask()])
 def test_results_depend_neither_on_the_number_of_worlds_nor_of_threads(task):
     one, many, threads = _rollout(task, 1, 1), _rollout(task, 37, 1), _rollout(task, 37, 2)
     assert all(np.array_equal(a, b) for a, b in zip(many, threads, strict=True))
@@ -152,6 +161,110 @@ def test_a_diverged_simulation_fails_alone():
     assert np.array_equal(result.observation, healthy.observation)
 
 
+@pytest.mark.parametrize("force", [1e20, np.nan])
+def test_an_absurd_torque_makes_one_world_fail_and_a_reset_heals_it(force):
+    worlds, peer = MujocoBatch(WalkerTask(), 3), MujocoBatch(WalkerTask(), 3)
+    ids = np.arange(3)
+    for batch in (worlds, peer):
+        batch.reset(ids, range(3))
+    worlds._batch.bind("qfrc_applied")[1] = force
+    result, healthy = worlds.step(ids, np.zeros((3, 6))), peer.step(ids, np.zeros((3, 6)))
+    assert list(result.failure) == [1]
+    assert [values[1] for values in result.terms.values()] == [0.0] * 5
+    assert np.array_equal(result.observation[[0, 2]], healthy.observation[[0, 2]])
+    for batch in (worlds, peer):
+        batch.reset(np.array([1]), [7])
+    result, healthy = worlds.step(ids, np.zeros((3, 6))), peer.step(ids, np.zeros((3, 6)))
+    assert not result.failure
+    assert np.array_equal(result.observation, healthy.observation)
+
+
+def test_an_error_inside_of_mujoco_fails_one_world_and_leaves_the_others():
+    worlds, peer = MujocoBatch(WalkerTask(), 3), MujocoBatch(WalkerTask(), 3)
+    ids = np.arange(3)
+    for batch in (worlds, peer):
+        batch.reset(ids, range(3))
+    worlds._batch.expand("opt.integrator")[1] = 99
+    result, healthy = worlds.step(ids, np.zeros((3, 6))), peer.step(ids, np.zeros((3, 6)))
+    assert list(result.failure) == [1]
+    assert "invalid integrator" in result.failure[1]
+    assert np.array_equal(result.observation[[0, 2]], healthy.observation[[0, 2]])
+    assert result.reward[1] == 0.0
+    assert not result.observation[1].any()
+    world = Walker()
+    world.reset(seed=0)
+    world.model.opt.integrator = 99
+    with pytest.raises(WorldFailure, match="invalid integrator"):
+        world.step(np.zeros(6))
+
+
+def test_a_world_that_cannot_begin_gives_zeros_and_reports_it_at_its_next_step():
+    worlds = MujocoBatch(WalkerTask(), 3)
+    joints = worlds._starter.expand("jnt_type")
+    joints[1] = 99
+    seen = worlds.reset(np.array([2, 1]), [5, 5])
+    assert seen[0].any()
+    assert not seen[1].any()
+    result = worlds.step(np.array([1, 2]), np.zeros((2, 6)))
+    assert list(result.failure) == [1]
+    assert "unknown joint type" in result.failure[1]
+    joints[1] = worlds.model.jnt_type
+    worlds.reset(np.array([1]), [5])
+    assert not worlds.step(np.array([1]), np.zeros((1, 6))).failure
+
+
+def test_numbers_of_the_task_that_are_not_finite_fail_the_world_and_never_leave_it():
+    class Divides(SwingupTask):
+        def reward_terms(self, state, action, previous):
+            return {"broken": np.where(action[:, 0] > 0.5, np.nan, 1.0)}
+
+    worlds = MujocoBatch(Divides(), 2)
+    worlds.reset(np.arange(2), [0, 1])
+    result = worlds.step(np.arange(2), np.array([[0.0], [1.0]]))
+    assert result.reward.tolist() == [1.0, 0.0]
+    assert result.terms["broken"].tolist() == [1.0, 0.0]
+    assert list(result.failure) == [1]
+    assert "not finite" in result.failure[1]
+    world = MujocoWorld(Divides())
+    world.reset(seed=0)
+    with pytest.raises(WorldFailure, match="not finite"):
+        world.step(np.ones(1))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_diverged_walker_reaches_neither_the_batch_nor_the_normalisers(seed):
+    def learn(poison):
+        torch.set_num_threads(1)
+        policy = ActorCritic(31, Box(-1.0, 1.0, (6,), np.float32), hidden=(8,), seed=seed)
+        learner = Learner(policy, METHODS["ppo"], OptimizerSettings(lr=1e-3), seed=seed)
+        actor = ControlActor(policy, "peripatos/Walker-v0", {}, mode="segments", horizon=8)
+        collections = [actor.collect(range(4), 1, seed=seed, version=0)]
+        if poison:
+            actor._pools["train"]._batch.bind("qpos")[2, 1] = np.nan
+        collections.append(actor.collect(range(4), 1, seed=seed, version=0))
+        batch = collections[-1].batch
+        assert batch is not None
+        learner.update(batch)
+        return policy, collections[-1], batch
+
+    policy, collection, batch = learn(poison=True)
+    _, _, healthy = learn(poison=False)
+    failed = [episode for episode in collection.episodes if episode.failure]
+    assert [(episode.group, episode.reward) for episode in failed] == [(2, None)]
+    assert "diverged" in (failed[0].failure or "")
+    assert not failed[0].truncated
+    assert describe_collection(collection.episodes)["episodes/failed"] == 1.0
+    assert batch.mask_B_T[2].tolist() == [False] + [True] * 7  # the row goes on with a new episode
+    for name in ("reward_B_T", "bootstrap_B_T", "value_B_T", "behavior_logp_B_T"):
+        assert getattr(batch, name).isfinite().all()
+    others = torch.tensor([0, 1, 3])
+    assert torch.equal(batch.inputs["observation"][others], healthy.inputs["observation"][others])
+    assert torch.equal(batch.reward_B_T[others], healthy.reward_B_T[others])
+    taught = batch.inputs["observation"][batch.mask_B_T].double()
+    assert policy.observations.mean.numpy() == pytest.approx(taught.mean(0).numpy(), abs=1e-12)
+    assert all(tensor.isfinite().all() for tensor in policy.state_dict().values())
+
+
 def test_the_single_world_and_the_vector_world_say_that_a_simulation_diverged():
     world = Walker()
     world.reset(seed=0)
@@ -178,26 +291,80 @@ def test_a_step_that_is_both_terminated_and_at_the_limit_is_terminated():
     assert result.truncated.tolist() == [False, True]
 
 
-def test_impossible_numbers_of_worlds_and_threads_are_refused_and_too_many_threads_clamped():
+def test_impossible_numbers_of_worlds_and_threads_are_refused():
     for n, threads in ((0, 1), (-1, None), (2, 0)):
         with pytest.raises(UserError, match="at least 1"):
             MujocoBatch(SwingupTask(), n, threads=threads)
-    assert MujocoBatch(SwingupTask(), 2, threads=10_000)._batch.nthread <= 10_000 // 2
+    with pytest.raises(UserError, match="0 worlds"):
+        gym.make_vec("peripatos/Walker-v0", num_envs=0, vectorization_mode="vector_entry_point")
 
 
-def test_malformed_mjcf_and_a_task_that_lies_about_its_size_are_explained(tmp_path: Path):
-    class Lying(SwingupTask):
-        observation_size = 6
+def test_more_threads_than_cores_are_clamped_and_change_nothing():
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    assert MujocoBatch(SwingupTask(), 2, threads=10_000)._batch.nthread <= (cores or 1)
+    many, one = _rollout(SwingupTask(), 5, 10_000, steps=10), _rollout(SwingupTask(), 5, 1, steps=10)
+    assert all(np.array_equal(a, b) for a, b in zip(many, one, strict=True))
 
-    with pytest.raises(UserError, match=r"Lying observes \(1, 5\); its observation_size says 6"):
-        MujocoWorld(Lying())
 
+@pytest.mark.parametrize(
+    "text",
+    ["<mujoco><worldbody><body></worldbody></mujoco>", "<mujoco><worldbody><leg/></worldbody></mujoco>", "", None],
+)
+def test_a_malformed_or_missing_mjcf_is_explained(text, tmp_path: Path):
     class Malformed(SwingupTask):
         mjcf = tmp_path / "broken.xml"
 
-    Malformed.mjcf.write_text("<mujoco><worldbody><body></worldbody></mujoco>")
-    with pytest.raises(UserError, match=r"broken\.xml is no valid MJCF"):
-        MujocoWorld(Malformed())
+    if text is not None:
+        Malformed.mjcf.write_text(text)
+    for make in (MujocoWorld, lambda task: MujocoBatch(task, 2)):
+        with pytest.raises(UserError, match=r"broken\.xml is no valid MJCF"):
+            make(Malformed())
+
+
+class _LiesAboutItsSize(SwingupTask):
+    observation_size = 6
+
+
+class _ObservesOnlyTheFirst(SwingupTask):
+    def observe(self, state):
+        return super().observe(state)[:1]
+
+
+class _RewardsColumns(SwingupTask):
+    def reward_terms(self, state, action, previous):
+        return {"upright": state.qpos[:, :1], "effort": -(action[:, 0] ** 2)}
+
+
+class _TerminatesAsOne(SwingupTask):
+    def terminated(self, state):
+        return (np.abs(state.qpos) > 9).any()
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (_LiesAboutItsSize, r"_LiesAboutItsSize observes \(2, 5\) in 2 simulations; its observation_size is 6"),
+        (_ObservesOnlyTheFirst, r"observes \(1, 5\) in 2 simulations"),
+        (_RewardsColumns, r"reward term 'upright' has shape \(2, 1\) in 2 simulations; \(2,\) is needed"),
+        (_TerminatesAsOne, r"terminated has shape \(\) in 2 simulations"),
+    ],
+)
+def test_a_task_that_lies_about_its_sizes_is_found_out_before_it_runs(task, message):
+    for make in (MujocoWorld, lambda task: MujocoBatch(task, 2)):
+        with pytest.raises(UserError, match=message):
+            make(task())
+
+
+@pytest.mark.parametrize("name", ["peripatos/Walker-v0", "peripatos/WalkerHard-v0", "peripatos/CartpoleSwingup-v0"])
+def test_gymnasiums_vector_entry_point_gives_the_pool_with_the_registered_options(name):
+    worlds = gym.make_vec(name, num_envs=3, vectorization_mode="vector_entry_point")
+    assert isinstance(worlds, MujocoVectorEnv)
+    assert worlds.num_envs == 3
+    assert worlds.worlds._limit == gym.spec(name).max_episode_steps
+    single = gym.make(name).unwrapped
+    assert isinstance(single, MujocoWorld)
+    assert np.array_equal(worlds.worlds.model.dof_damping, single.model.dof_damping)
+    worlds.close()
 
 
 def test_the_time_limit_of_the_registered_world_reaches_the_batch():

@@ -182,6 +182,105 @@ def test_randomised_masses_stay_in_range_and_change_between_episodes_without_dri
     assert np.std(seen) > 0.1
 
 
+def _ground(world, x, y):
+    """Height of the ground, by a ray from above."""
+    import mujoco
+
+    floor = world.model.geom("floor").id
+    top = np.array([x, y, 1.0])
+    return 1.0 - mujoco.mj_rayHfield(world.model, world.data, floor, top, np.array([0.0, 0.0, -1.0]))
+
+
+def test_without_terrain_the_floor_is_a_plane_and_chance_is_what_it_was():
+    world = Walker()
+    assert world.model.nhfield == 0
+    assert world.task.chance == 4 + 7 + 1 + 10
+    assert world.task.randomize(world.model, np.zeros((1, world.task.chance))) == {}
+
+
+@pytest.mark.parametrize("terrain", [0.01, 0.04])
+def test_uneven_ground_is_level_at_the_start_and_rough_up_to_its_amplitude_ahead(terrain):
+    world = Walker(terrain=terrain)
+    near, far = [], []
+    for seed in range(8):
+        world.reset(seed=seed)
+        near += [_ground(world, x, y) for x in (-0.2, 0.0, 0.2) for y in (-1.0, 0.0, 1.0)]
+        far += [_ground(world, x, y) for x in np.arange(1.0, 13.9, 0.5) for y in (-1.2, 0.0, 1.2)]
+    assert np.abs(near).max() < 1e-6
+    assert np.abs(far).max() <= terrain + 1e-6
+    assert max(far) == pytest.approx(terrain, rel=0.05)
+    assert min(far) == pytest.approx(-terrain, rel=0.05)
+    assert 0.4 < np.std(far) / terrain < 0.8
+
+
+def test_the_ground_is_the_seeds_and_another_in_another_episode():
+    world = Walker(terrain=0.03)
+
+    def profile(seed):
+        world.reset(seed=seed)
+        return [_ground(world, x, 0.0) for x in np.arange(1.0, 6.0, 0.2)]
+
+    assert profile(1) == profile(1)
+    assert abs(np.corrcoef(profile(1), profile(2))[0, 1]) < 0.9
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_robot_far_from_the_start_stands_on_the_ground_that_is_there(seed):
+    """The ground moves under the robot when an episode begins; whatever finds contacts has to know."""
+    import mujoco
+
+    world = Walker(terrain=0.03)
+    world.reset(seed=seed)
+    world.data.qpos[0] += 4.0
+    world.data.qpos[2] += 0.04
+    for _ in range(30):
+        world.step(np.zeros(6))
+    mujoco.mj_kinematics(world.model, world.data)
+    corners = [geom for geom in range(world.model.ngeom) if world.model.geom_size[geom, 0] == 0.002]
+    gaps = [world.data.geom_xpos[g][2] - 0.002 - _ground(world, *world.data.geom_xpos[g][:2]) for g in corners]
+    assert len(gaps) == 8
+    assert min(gaps) == pytest.approx(0.0, abs=0.002)
+    assert sorted(gaps)[2] < 0.004  # three corners at least carry it
+
+
+def test_ground_that_was_moved_is_ground_that_was_compiled_there():
+    import mujoco
+
+    moved = Walker(terrain=0.05)
+    moved.reset(seed=3)
+
+    class Compiled(WalkerTask):
+        def edit(self, spec):
+            super().edit(spec)
+            spec.geom("floor").pos = moved.model.geom("floor").pos.tolist()
+
+    model = Compiled(terrain=0.05).load_model()
+    seen = []
+    for physics in (moved.model, model):
+        data = mujoco.MjData(physics)
+        data.qpos[:] = physics.qpos0
+        data.qpos[0], data.qpos[2] = 2.0, 0.26
+        mujoco.mj_step(physics, data, 100)
+        assert data.ncon > 0
+        seen.append(data.qpos.copy())
+    assert np.array_equal(*seen)
+
+
+def test_random_actions_on_uneven_ground_do_not_throw_the_robot_up():
+    world, height = Walker(terrain=0.05), 0.0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        world.reset(seed=seed)
+        world.data.qpos[0] += 3.0
+        world.data.qpos[2] += 0.05
+        for _ in range(80):
+            _, _, terminated, _, _ = world.step(rng.uniform(-1, 1, 6))
+            height = max(height, world.data.qpos[2])
+            if terminated:
+                break
+    assert height < 0.31
+
+
 @pytest.mark.parametrize("bad", [np.full(6, np.nan), np.zeros(5), np.zeros((6, 1)), None, "left"])
 def test_an_action_that_does_not_fit_is_refused_and_the_episode_goes_on(bad):
     world = Walker()
@@ -192,11 +291,28 @@ def test_an_action_that_does_not_fit_is_refused_and_the_episode_goes_on(bad):
     assert np.array_equal(before, world.data.qpos)
 
 
+def test_the_type_and_layout_of_an_action_do_not_matter():
+    action = np.random.default_rng(0).uniform(-2, 2, 6).astype(np.float32)
+    strided = np.zeros(12, np.float32)
+    strided[::2] = action
+    forms = [action, action.astype(np.float64), strided[::2], action.tolist(), action.clip(-1, 1)]
+    world, seen = Walker(), []
+    for form in forms:
+        world.reset(seed=0)
+        seen.append(world.step(form)[0])
+    assert all(np.array_equal(seen[0], other) for other in seen[1:])
+
+
 def test_options_out_of_range_and_unknown_render_modes_are_the_users_mistake():
     with pytest.raises(UserError, match=r"randomization is 1\.5"):
         Walker(randomization=1.5)
     with pytest.raises(UserError, match=r"pushes is -1"):
         Walker(pushes=-1)
+    for terrain in (-0.01, 0.06, np.nan):
+        with pytest.raises(UserError, match=f"terrain is {terrain}"):
+            Walker(terrain=terrain)
+    with pytest.raises(UserError, match="pushes is nan"):
+        Walker(pushes=np.nan)
     with pytest.raises(UserError, match="'ascii'"):
         Walker(render_mode="ascii")
 
