@@ -7,12 +7,14 @@ The connection lives in an event loop of its own, in a thread of its own, so tha
 A server is a stranger, and each of its failings has one outcome:
 
     it cannot be started, or lists nonsense           UserError, with its last words
+    a schema is none, or points outside of itself     UserError that names the tool
+    arguments break the schema that it declares       a message for the agent (Fault.ARGUMENTS); it is not called
     a tool fails, or its result breaks its schema     a message for the agent (Fault.RAISED)
     a tool does not answer in time                    a message for the agent (Fault.TIMEOUT)
     it dies, or floods us with messages               WorldFailure: the episode is not scored; the next call reconnects
 
-Arguments are not checked here against the schema that the server claims: the server knows better, and says so. Left
-out: resources, prompts, sampling and elicitation; what a result holds besides text is named and not shown.
+A schema that says less or other than what the server wants is contradicted by the server, in its own words. Left out:
+resources, prompts, sampling and elicitation; what a result holds besides text is named and not shown.
 """
 
 from __future__ import annotations
@@ -23,14 +25,18 @@ import functools
 import json
 import logging
 import math
+import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from pydantic import ValidationError
+
+from .declared_schemas import validated, validator_of
 from .errors import UserError
-from .tools import HangingToolError, Tool
+from .tools import HangingToolError, Tool, Toolkit
 from .vocabulary import WorldFailure
 
 if TYPE_CHECKING:
@@ -41,12 +47,17 @@ _MAX_TOOLS = 256
 _MAX_PAGES = 64
 _MAX_SCHEMA = 32_768  # characters of one tool's schema and description
 _MAX_MESSAGES = 5_000  # that nobody asked for, since a call was last answered
-_MAX_LAST_WORDS = 500  # characters of what a failing server wrote to its standard error
+_MAX_LAST_WORDS = 500  # bytes of what a failing server wrote to its standard error
+_MAX_LOG = 1 << 20  # bytes of the same that are kept on disk
 _CLOSING = 10.0  # seconds that a server may take to end
 
 
-class McpServer:
-    """One MCP server and its tools. Made with `stdio` or `http`; closed with `close` or as a context."""
+class McpServer(Toolkit):
+    """One MCP server and its tools. Made with `stdio` or `http`; closed with `close` or as a context.
+
+    In a world, `*server.tools` stands for a server that serves all its episodes, and the server itself for one that is
+    started for the episode and ends with it.
+    """
 
     def __init__(self, open_client: Callable[[IO[str]], Client], what: str, timeout: float) -> None:
         self._open_client, self._what, self._timeout = open_client, what, timeout
@@ -54,11 +65,15 @@ class McpServer:
         self._link: _Link | None = None
         self._closed = False
         try:
-            self.tools: tuple[Tool, ...] = tuple(self._tool(listed) for listed in self._connected().listed)
-            """The tools as the server lists them."""
+            self._tools = tuple(self._tool(listed) for listed in self._connected().listed)
         except UserError:
             self.close()
             raise
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """The tools as the server lists them."""
+        return self._tools
 
     @classmethod
     def stdio(
@@ -110,7 +125,7 @@ class McpServer:
     def _tool(self, listed: _Listed) -> Tool:
         name, description, schema = listed
         call = functools.partial(self._call, name)
-        return Tool(name, description, schema, validate=dict, function=call)
+        return Tool(name, description, schema, functools.partial(validated, validator_of(name, schema)), call)
 
     def _call(self, name: str, /, **arguments: object) -> str:
         try:
@@ -198,7 +213,10 @@ class _Link:
                 listed = await _list_tools(client)
                 start.deadline = math.inf
                 self._ready.set_result(listed)
-                await self._stop.wait()
+                while not self._stop.is_set():
+                    with anyio.move_on_after(1.0):
+                        await self._stop.wait()
+                    self._trim_log()
         if start.cancelled_caught:
             raise TimeoutError
 
@@ -213,6 +231,10 @@ class _Link:
                 self._stop.set()
                 raise self._failure() from error
             raise ServerError(str(error)) from error
+        except ValidationError as error:  # this is no result at all
+            raise ServerError(_told(error)) from error
+        except RuntimeError as error:  # the SDK has compared the result with the schema that the server declares
+            raise ServerError(str(error).partition("\n")[0]) from error
         self._unasked = 0
         return _text_of(result)
 
@@ -238,9 +260,15 @@ class _Link:
         reason = "sent too many messages that nobody asked for" if self._flooded else "is gone"
         return WorldFailure(f"the MCP server {self._what} {reason}")
 
+    def _trim_log(self) -> None:
+        """Forget what a talkative server wrote to its standard error; the hole that is left takes no space."""
+        if os.fstat(self._log.fileno()).st_blocks * 512 > _MAX_LOG:
+            os.ftruncate(self._log.fileno(), 0)
+
     def _read_log(self) -> str:
-        self._log.seek(0)
-        words = self._log.read()[-_MAX_LAST_WORDS:].strip()
+        size = os.fstat(self._log.fileno()).st_size
+        last = os.pread(self._log.fileno(), _MAX_LAST_WORDS, max(0, size - _MAX_LAST_WORDS))
+        words = last.decode("utf-8", "replace").replace("\0", "").strip()
         return f"\nIts last words: {words}" if words else ""
 
 
@@ -255,6 +283,8 @@ async def _list_tools(client: Client) -> list[_Listed]:
                 raise UserError(f"an MCP tool describes itself in {size} characters; {_MAX_SCHEMA} are allowed")
             if tool.input_schema.get("type") != "object":
                 raise UserError(f"the MCP tool {tool.name!r:.80} claims arguments that are no object")
+            if tool.output_schema is not None:
+                validator_of(tool.name, tool.output_schema)
             listed.append((tool.name, tool.description or "", tool.input_schema))
         if len(listed) > _MAX_TOOLS:
             break
@@ -277,6 +307,9 @@ def _told(error: BaseException) -> str:
     """The words of an error, or of the first in a group of them."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     return f"{type(error).__name__}: {error}"
 
 

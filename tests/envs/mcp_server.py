@@ -1,18 +1,32 @@
 """A real MCP server for tests: its first argument says how it behaves, its second the port, if it speaks HTTP."""
 
-import asyncio
 import json
 import os
 import sys
+import threading
 import time
 
-from mcp.server.mcpserver import MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
+ANYTHING = {"type": "object", "properties": {}}
+RESULTS = {  # what `talk` gives
+    "result:fine": {"content": [{"type": "text", "text": "5"}], "structuredContent": {"n": 5}},
+    "result:type": {"content": [{"type": "text", "text": "five"}], "structuredContent": {"n": "five\nwords"}},
+    "result:none": {"content": [{"type": "text", "text": "five"}]},
+    "result:nonsense": {"content": "five"},
+    "result:image": {"content": [{"type": "image", "data": "aGk=", "mimeType": "image/png"}], "structuredContent": {}},
+}
 
 
 def speak_by_hand(behaviour: str) -> None:
     """A server without the SDK, which keeps its own tools from writing to standard output."""
-    schema = {"type": "object", "properties": {}}
+    tool: dict[str, object] = {"name": "talk", "inputSchema": ANYTHING}
+    if behaviour.startswith("schema:"):
+        tool["inputSchema"] = json.loads(behaviour.removeprefix("schema:"))
+    if behaviour.startswith("output:"):
+        tool["outputSchema"] = json.loads(behaviour.removeprefix("output:"))
+    if behaviour in RESULTS:
+        tool["outputSchema"] = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    if behaviour == "chatterbox":
+        tool["description"] = "x" * 50_000
     for line in sys.stdin:
         request = json.loads(line)
         if "id" not in request:
@@ -24,15 +38,24 @@ def speak_by_hand(behaviour: str) -> None:
                 info = {"name": "by hand", "version": "1"}
                 result = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}
             case "tools/list":
-                result = {"tools": [{"name": "talk", "inputSchema": schema}]}
+                result = {"tools": [tool, tool] if behaviour == "twins" else [tool]}
+                if behaviour == "endless":
+                    result["nextCursor"] = f"{time.monotonic()}"
             case "tools/call" if behaviour == "flood":
                 note = {"method": "notifications/message", "params": {"level": "info", "data": "x"}}
                 print((json.dumps({"jsonrpc": "2.0", **note}) + "\n") * 20_000, flush=True)
                 time.sleep(30)
-            case "tools/call":
+            case "tools/call" if behaviour == "loud":
+                os.write(2, b"word " * (1 << 22))
+                result = {"content": [{"type": "text", "text": "said"}]}
+            case "tools/call" if behaviour.startswith("schema:"):
+                result = {"content": [{"type": "text", "text": json.dumps(request["params"]["arguments"])}]}
+            case "tools/call" if behaviour in RESULTS:
+                result = RESULTS[behaviour]
+            case "tools/call" if behaviour in ("drip", "gush"):
                 while True:
                     sys.stdout.write("x" * 65_536)
-                    time.sleep(0.01)
+                    time.sleep(0.01 if behaviour == "drip" else 0)
             case unknown:
                 error = {"code": -32601, "message": f"no {unknown}"}
                 print(json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": error}), flush=True)
@@ -48,8 +71,14 @@ if behaviour == "silent":
 if behaviour == "noise":
     sys.stdout.write("this is not JSON\n" * 50)
     sys.stdout.flush()
-if behaviour in ("flood", "drip"):
+if behaviour not in ("good", "noise", "liar", "nonsense"):
     speak_by_hand(behaviour)
+    sys.exit()
+
+import asyncio  # noqa: E402 (what is written by hand starts without them)
+
+from mcp.server.mcpserver import MCPServer  # noqa: E402
+from mcp.server.mcpserver.exceptions import ToolError  # noqa: E402
 
 server = MCPServer("test")
 
@@ -77,6 +106,13 @@ async def sleep(seconds: float) -> str:
 def die() -> str:
     """End the server."""
     os._exit(3)
+
+
+@server.tool()
+def die_soon() -> str:
+    """Answer, and end the server a moment later."""
+    threading.Timer(0.2, os._exit, [3]).start()
+    return "farewell"
 
 
 @server.tool()

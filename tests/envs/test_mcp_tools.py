@@ -1,5 +1,7 @@
 """Tools from real MCP servers, good and bad."""
 
+import json
+import os
 import socket
 import subprocess
 import sys
@@ -11,8 +13,10 @@ import pytest
 
 pytest.importorskip("mcp")
 
+from peripatos.envs.declared_schemas import validated, validator_of
 from peripatos.envs.errors import UserError
 from peripatos.envs.mcp_tools import McpServer
+from peripatos.envs.tool_world import ToolWorld
 from peripatos.envs.tools import MAX_RESULT, Fault, ToolBox, ToolResult
 from peripatos.envs.vocabulary import ToolCall, WorldFailure
 
@@ -47,9 +51,19 @@ def test_what_fails_over_there_is_a_message(good):
     failed = run(good, "fail", words="not today")
     assert failed.fault is Fault.RAISED
     assert "not today" in failed.text
+
+
+def test_arguments_that_break_the_declared_schema_are_named_and_nothing_is_called(good):
     wrong = run(good, "add", a="two", b=3)
-    assert wrong.fault is Fault.RAISED
-    assert "valid integer" in wrong.text
+    assert wrong == ToolResult("add: a: 'two' is not of type 'integer'", Fault.ARGUMENTS)
+    both = run(good, "add", a=[1] * 9_000)
+    assert both.fault is Fault.ARGUMENTS
+    assert "is not as 'type' wants it: 'integer'; 'b' is a required property" in both.text
+    assert len(both.text) < 300
+    begun = time.perf_counter()
+    assert run(good, "sleep", seconds="9").fault is Fault.ARGUMENTS
+    assert run(good, "add", a="x" * 10**6, b=1).fault is Fault.ARGUMENTS
+    assert time.perf_counter() - begun < 2
 
 
 def test_a_long_result_is_cut(good):
@@ -113,12 +127,158 @@ def test_a_server_that_lies_about_its_schema_is_contradicted_by_itself():
         assert "a" in result.text
 
 
+NODE = {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"properties": {"a": {"type": "intger"}}}, "properties.a.type: 'intger'"),
+        ({"minProperties": "a"}, "minProperties: 'a' is not of type 'integer'"),
+        ({"properties": {"a": {"$ref": "http://example.org/a.json"}}}, "points to 'http://example.org/a.json'"),
+        ({"properties": {"a": {"items": {"$ref": "#/$defs/nowhere"}}}}, "points to '/$defs/nowhere', which is not in"),
+        ({"$ref": "#"}, "consists of itself"),
+        ({"$schema": "http://example.org/dialect"}, "dialect 'http://example.org/dialect' is unknown"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["schema", "output"])
+def test_a_schema_that_is_none_is_an_error_that_names_the_tool(kind, schema, words):
+    with pytest.raises(UserError, match="'talk' declares a schema that cannot be used") as caught:
+        started(f"{kind}:{json.dumps({'type': 'object', **schema})}")
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"properties": {"a": {"type": "integer"}}, "additionalProperties": False}, {"a": 1}, {"b": 1}),
+        ({"$defs": {"node": NODE}, "$ref": "#/$defs/node"}, {"next": {"next": {}}}, {"next": {"next": 3}}),
+        ({"$schema": "http://json-schema.org/draft-07/schema#", "required": ["a"]}, {"a": None}, {}),
+        ({"properties": {"a": {"enum": [1, "x"]}}}, {"a": "x"}, {"a": "y"}),
+        ({"properties": {"a": {"anyOf": [{"type": "null"}, {"minimum": 2}]}}}, {"a": None}, {"a": 1}),
+        ({"properties": {"a": {"multipleOf": 0.5}}}, {"a": 1.5}, {"a": 10**400}),
+        # patterns are the server's: these would take for ever here
+        ({"properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}}, {"a": "a" * 60 + "b"}, {"a": 1}),
+        (
+            {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False, "maxProperties": 1},
+            {"a" * 60: 1},
+            None,
+        ),
+        ({"properties": {"a": {"pattern": "\\p{L}", "maxLength": 1}}}, {"a": "1"}, {"a": "12"}),
+    ],
+    ids=str,
+)
+def test_arguments_are_compared_with_the_schema_in_its_own_dialect(schema, good, bad):
+    tool = validator_of("talk", {"type": "object", **schema})
+    assert validated(tool, good) == good
+    if bad is not None:
+        with pytest.raises(ValueError, match=r"."):
+            validated(tool, bad)
+
+
+def test_arguments_that_never_end_are_refused_by_a_schema_that_allows_them():
+    tool = validator_of("talk", {"type": "object", "$defs": {"node": NODE}, "$ref": "#/$defs/node"})
+    deep: dict[str, object] = {}
+    for _ in range(5_000):
+        deep = {"next": deep}
+    with pytest.raises(ValueError, match="nested too deeply"):
+        validated(tool, deep)
+
+
+def test_what_passes_the_schema_reaches_the_server_as_it_was_given():
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    with started(f"schema:{json.dumps(schema)}") as server:
+        assert json.loads(run(server, "talk", a="ü", more=[1, None]).text) == {"a": "ü", "more": [1, None]}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "text", "fault"),
+    [
+        ("result:fine", "5", None),
+        ("result:type", "'five\\nwords' is not of type 'integer'", Fault.RAISED),
+        ("result:none", "did not return structured content", Fault.RAISED),
+        ("result:nonsense", "content: Input should be a valid list", Fault.RAISED),
+        ("result:image", "[image]", None),
+        ("refuses", "no tools/call", Fault.RAISED),
+    ],
+)
+def test_a_result_that_breaks_what_was_declared_is_a_message(behaviour, text, fault):
+    with started(behaviour) as server:
+        for _ in range(2):  # and the connection goes on
+            result = run(server, "talk")
+            assert (result.fault, text in result.text) == (fault, True), result
+
+
+def test_a_server_that_dies_between_two_calls_costs_one_episode():
+    with started() as server:
+        assert run(server, "die_soon").text == "farewell"
+        first = server._link
+        first._thread.join(0.7)
+        with pytest.raises(WorldFailure, match="is gone"):
+            run(server, "add", a=1, b=2)
+        assert run(server, "add", a=1, b=2).text == "3"
+        assert server._link is not first
+
+
+def test_words_on_standard_error_without_end_are_forgotten():
+    with started("loud") as server:
+        assert run(server, "talk").text == "said"
+        log = server._link._log.fileno()
+        until = time.monotonic() + 10
+        while os.fstat(log).st_blocks * 512 > 2 << 20 and time.monotonic() < until:
+            time.sleep(0.1)
+        assert os.fstat(log).st_blocks * 512 <= 2 << 20
+        assert run(server, "talk").text == "said"
+
+
+def test_two_tools_of_one_name_are_an_error_of_the_box():
+    with started("twins") as server, pytest.raises(UserError, match="two tools are called 'talk'"):
+        ToolBox.of([*server.tools])
+
+
+class Notes:
+    def __init__(self, task):
+        self.total = None
+
+    def note(self, total: int) -> str:
+        """Note the total."""
+        self.total = total
+        return "noted"
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_tools_of_a_server_stand_beside_those_of_a_world(good, shared):
+    calls = [{"name": "add", "arguments": {"a": 2, "b": 3}}, {"name": "note", "arguments": {"total": 5}}, "Done."]
+    tasks = [{"prompt": f"Task {n}: note 2 + 3.", "oracle": calls} for n in range(9)]
+    servers = []
+
+    def parts(task):
+        if shared:
+            return [Notes(task), *good.tools]
+        servers.append(started())
+        return [Notes(task), servers[-1]]
+
+    world = ToolWorld(tasks, parts, lambda parts, task, reply: parts[0].total == 5)
+    for seed in range(2):
+        world.reset(seed=seed)
+        while (step := world.oracle()) is not None:
+            _, reward, terminated, _, info = world.step(step)
+        assert (reward, terminated, info["success"]) == (1.0, True, True)
+    world.close()
+    assert all(server._closed for server in servers)
+    assert run(good, "add", a=1, b=1).text == "2"
+
+
 @pytest.mark.parametrize(
     ("behaviour", "timeout", "words"),
     [
         ("dead", 20.0, "I was never alive"),
         ("silent", 0.5, "no answer in time"),
         ("nonsense", 20.0, "a tool's name"),
+        ("endless", 20.0, "64 pages"),
+        ("chatterbox", 20.0, "50036 characters; 32768 are allowed"),
+        ('schema:{"type": "array"}', 20.0, "tools.0.inputSchema.type: Input should be 'object'"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_the_users_to_mend(behaviour, timeout, words):
