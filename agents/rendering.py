@@ -82,9 +82,12 @@ class Renderer:
                 add_generation_prompt=prompt,
                 tokenize=False,
             )
-        except TemplateError as error:
+        except Exception as error:  # a template is a program of somebody else's, and may raise anything
             roles = [message["role"] for message in messages]
-            raise UserError(f"the chat template refuses messages with roles {roles}: {error}") from None
+            words = f"refuses messages with roles {roles}: {error}"
+            if not isinstance(error, TemplateError):
+                words = f"fails on messages with roles {roles}: {type(error).__name__}: {error}"
+            raise UserError(f"the chat template {words}") from error
         return str(text)
 
     def _encode(self, text: str) -> list[int]:

@@ -60,6 +60,7 @@ def found(template: str | None) -> dict[str, Finding]:
         (LLAMA3, "tool-call format", "llama3", "reply_format: llama3"),
         (PYTHONIC, "tool-call format", "python", "reply_format: python"),
         (None, "chat template", "no", "has no chat template"),
+        ("{{ messages[0].content + 1 }}", "chat template", "no", "TypeError"),
     ],
 )
 def test_a_template_is_found_to_do_what_it_does(template: str | None, what: str, result: str, words: str) -> None:

@@ -76,6 +76,37 @@ def test_a_template_that_refuses_a_role_says_so_to_the_user() -> None:
         renderer.opening([{"role": "system", "content": "x"}])
 
 
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{{ messages[0].content + 1 }}", "fails on messages with roles ['user', 'assistant']: TypeError"),
+        ("{{ 1 // 0 }}", "ZeroDivisionError"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "RecursionError"),
+        ("{{ strftime_now(3) }}", "TypeError"),
+        ("{{ nothing.here.at_all }}", "'nothing' is undefined"),
+        ("{% for m in messages %}", "refuses messages with roles ['user', 'assistant']: Unexpected end"),
+        ("{{ messages | fold }}", "No filter named 'fold'"),
+    ],
+)
+def test_a_template_that_raises_is_the_users_to_mend_whatever_it_raises(template: str, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Renderer(tokenizer_with(template + END))
+    assert words in str(caught.value)
+
+
+def test_a_template_that_raises_in_the_middle_of_an_episode_says_so() -> None:
+    """It takes a tool's message only where it can be added to something."""
+    careless = (
+        "{% for m in messages %}<|{{ m.role }}|>{% if m.role == 'tool' %}{{ m.content + 1 }}{% endif %}{{ m.content }}"
+        + END
+        + "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+    renderer = Renderer(tokenizer_with(careless))
+    assert renderer.opening(USER)
+    with pytest.raises(UserError, match=r"fails on messages with roles .*'tool'.*TypeError"):
+        renderer.delta([{"role": "tool", "name": "add", "content": "3"}], stopped=True)
+
+
 def test_a_lone_surrogate_in_a_worlds_message_is_a_replaced_character() -> None:
     ids = Renderer(tiny_tokenizer()).opening([{"role": "user", "content": "a\ud800b"}])
     assert ids == Renderer(tiny_tokenizer()).opening([{"role": "user", "content": "a?b"}])

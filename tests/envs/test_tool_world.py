@@ -1,5 +1,8 @@
 """Worlds from an object with methods: a new user's lamps, and what a desk does with hostile replies."""
 
+import asyncio
+import time
+
 import pytest
 
 from peripatos.envs.check import check_world
@@ -102,6 +105,84 @@ def test_a_malformed_reply_executes_nothing_and_may_cost():
     assert "somebody else's words" in text
     assert reward == -0.25
     assert world._host.lit == set()
+
+
+class Troubles:
+    """Every way in which a tool can fail."""
+
+    def __init__(self, task):
+        self.reached = []
+
+    def echo(self, text: str = "", n: int = 0) -> str:
+        """Say the same."""
+        self.reached.append((text, n))
+        return text
+
+    def raises(self) -> str:
+        """Fail."""
+        raise RuntimeError("out of order")
+
+    def hangs(self) -> str:
+        """Wait."""
+        time.sleep(1)
+        return "late"
+
+    def bytes(self) -> bytes:
+        """Give bytes."""
+        return b"\xff\x00"
+
+    async def never(self) -> str:
+        """Wait for somebody."""
+        await asyncio.sleep(60)
+        return "late"
+
+
+def tag(call: str) -> str:
+    return f"<tool_call>{call}</tool_call>"
+
+
+@pytest.mark.parametrize(
+    ("said", "words", "malformed"),
+    [
+        (tag('{"name": "ecoh"}'), "unknown tool 'ecoh'", False),
+        (tag('{"name": "echo", "arguments": {"n": "many"}}'), "n: Input should be a valid integer", False),
+        (tag('{"name": "echo", "arguments": {"txet": "a"}}'), "txet: Extra inputs", False),
+        (tag('{"name": "echo", "arguments": {"text": "' + "x" * 100_000 + '"}}'), "characters of arguments", False),
+        (tag('{"name": "echo", "arguments": {"text": "' + "x" * 1_000_000 + '"}}'), "the reply has 1000", True),
+        (tag('{"name": "echo", "arguments": ' + '{"a":' * 20_000), "nested too deeply", True),
+        (tag('{"name": "echo", "arguments": {"text": ' + "[" * 300 + "]" * 300 + "}}"), "text: Input should", False),
+        (tag(tag('{"name": "echo"}')), "inside another one", True),
+        (tag('{"name": "echo", "arguments": {"text": ' + tag('{"name": "echo"}') + "}}"), "inside another one", True),
+        ('<tool_call>{"name": "echo", "arguments": {"text": "a', "not JSON", True),
+        ('<tool_call>{"name": "echo", "arguments": {"text": "a"}}', "</tool_call> is missing", True),
+        (tag('{"name": "raises"}'), "raises failed: RuntimeError: out of order", False),
+        (tag('{"name": "hangs"}'), "did not answer within 0.2 s", False),
+        (tag('{"name": "never"}'), "did not answer within 0.2 s", False),
+        (tag('{"name": "bytes"}'), "gave a bytes, which is not text", False),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_every_bad_call_is_a_message_a_term_and_no_end(said, words, malformed):
+    weights = {"malformed": 0.5, "tool_error": 0.25}
+    world = ToolWorld(["Go."], Troubles, lambda host, task, reply: True, weights=weights, timeout=0.2)
+    world.reset(seed=0, options={"split": "train" if world._tasks["train"] else "test"})
+    text, reward, terminated, truncated, info = world.step(said)
+    assert words in text
+    assert len(text) < 900
+    assert (terminated, truncated, reward) == (False, False, -0.5 if malformed else -0.25)
+    assert info["metrics"]["tool_faults"] == 1.0
+    assert world._host.reached == []
+    assert world.step(tag('{"name": "echo", "arguments": {"text": "still here"}}'))[0] == "still here"
+    assert world.step("Done.")[1:3] == (1.0, True)
+
+
+def test_a_megabyte_of_parsed_arguments_is_refused_as_well():
+    world = ToolWorld(["Go."], Troubles, lambda host, task, reply: True)
+    world.reset(seed=0, options={"split": "train" if world._tasks["train"] else "test"})
+    for arguments in ({"text": "x" * 1_000_000}, {"text": "a", "x" * 1_000_000: 1}, {"n": 10**400_000}):
+        assert "arguments" in world.step(Reply("", tool_calls=(ToolCall("echo", arguments),)))[0]
+    assert world._host.reached == []
+    world.close()
 
 
 def test_one_call_too_many_truncates_without_a_check():
