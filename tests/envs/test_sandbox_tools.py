@@ -346,7 +346,16 @@ def test_every_episode_has_a_sandbox_of_its_own_which_ends_with_it():
     assert ends(mark)
 
 
-def test_episodes_at_once_share_nothing_and_the_sandboxes_of_dropped_worlds_end():
+def test_the_sandbox_of_a_world_that_nobody_holds_ends():
+    world, mark = workshop(SMALL), next(MARKS)
+    world.reset(seed=0)
+    leave_behind(world._host[1], mark)
+    del world
+    gc.collect()
+    assert ends(mark)
+
+
+def test_episodes_at_once_share_nothing_and_those_that_were_cut_end_with_their_worlds():
     renderer = Renderer(tiny_tokenizer())
     mark = next(MARKS)
 
