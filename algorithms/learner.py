@@ -87,7 +87,7 @@ class Learner:
         self.lr = settings.lr
         self._parameters = [p for p in policy.module().parameters() if p.requires_grad]
         self._optimizer = torch.optim.AdamW(
-            self._parameters, lr=settings.lr, eps=settings.eps, weight_decay=settings.weight_decay
+            self._parameters, lr=settings.lr, eps=settings.eps, weight_decay=settings.weight_decay, fused=True
         )
 
     def update(self, batch: Batch, *, progress: float = 0.0) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 SHOWN = {  # the few numbers that matter, by their name in metrics.jsonl
@@ -130,3 +130,16 @@ class Clock:
 def spell(numbers: Mapping[str, float]) -> str:
     """`reward 12.3  kl 0.004`"""
     return "  ".join(f"{word} {numbers[name]:.3g}" for name, word in SHOWN.items() if name in numbers)
+
+
+def time_split(rows: Sequence[Mapping[str, float]]) -> str:
+    """`14200 steps/s: simulate 44 %, infer 5 %, update 48 %`: where the time of these rows of metrics.jsonl went."""
+    seconds: dict[str, float] = {}
+    for row in rows:
+        for name in row:
+            if name.startswith("time/") and name != "time/env_steps_per_second":
+                seconds[name[5:]] = seconds.get(name[5:], 0.0) + row[name]
+    whole = seconds.pop("collect") + seconds["update"]
+    steps = sum(row["time/env_steps_per_second"] * (row["time/collect"] + row["time/update"]) for row in rows)
+    shares = ", ".join(f"{name} {value / whole:.0%}".replace("%", " %") for name, value in seconds.items())
+    return f"{steps / whole:.0f} steps/s: {shares}"

@@ -17,9 +17,10 @@ from ..envs.seeding import derive_seed
 from ..envs.vocabulary import Collection, Episode
 from . import build
 from .checkpoint import read_actor_state, write_checkpoint
+from .display import time_split
 from .evaluation import Numbers, describe_collection, reached, score, summarize
 from .progress import StageResult
-from .run_directory import RunFailed, write_json
+from .run_directory import RunFailed, read_rows, write_json
 from .schema import Collect
 
 if TYPE_CHECKING:
@@ -180,6 +181,9 @@ class StageRun:
         if updates:
             self._checkpoint(best=best)
         self.runner.display.say(f"{self.stage.name}: {ended}; {spell_evaluation(after)}")
+        rows = [row for row in read_rows(self.run.metrics) if row["stage"] == self.stage.name]
+        if rows:
+            self.runner.display.say(f"{self.stage.name}: {time_split(rows)}")
 
     def _evaluate(self) -> Numbers:
         """Held-out episodes, greedy; the same tasks each time."""
