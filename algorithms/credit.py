@@ -10,7 +10,7 @@ Everything here is computed on the whole batch, before rows are split among mini
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import torch
@@ -118,27 +118,73 @@ def _first_rows(episode_B: Tensor) -> Tensor:
 def assign_credit(batch: Batch, credit: Credit) -> Credited:
     """The advantage of every unit in `batch`, and what its critic should learn.
 
-    `ValueError` where a row holds several episodes and the baseline is not a critic: a return to compare
-    with other episodes needs a whole one.
+    Rows of one episode follow one another in time, in the order of the batch. `ValueError` where a row holds
+    several episodes and the baseline is not a critic: a return to compare with other episodes needs a whole one.
     """
-    mask = batch.mask_B_T
-    nowhere = torch.zeros_like(mask)
     if credit.transform == "one":
-        return Credited(mask.to(batch.reward_B_T.dtype), torch.zeros_like(batch.reward_B_T), nowhere)
-    walk = steps(mask, batch.turn_B_T, batch.end_B_T, credit.granularity)
+        nowhere = torch.zeros_like(batch.mask_B_T)
+        return Credited(batch.mask_B_T.to(batch.reward_B_T.dtype), torch.zeros_like(batch.reward_B_T), nowhere)
+    layout = _layout(batch)
+    whole = layout.join_batch(batch)
+    mask = whole.mask_B_T
+    walk = steps(mask, whole.turn_B_T, whole.end_B_T, credit.granularity)
     if credit.baseline == "critic":
-        advantage_B_K, value_B_K = _critic_advantage(batch, walk, credit)
+        advantage_B_K, value_B_K = _critic_advantage(whole, walk, credit)
         target_B_T = (advantage_B_K + value_B_K).gather(1, walk.index_B_T)
         target_mask = walk.begins_B_T
     else:
-        advantage_B_K = _group_advantage_of_steps(batch, walk, credit)
-        target_B_T, target_mask = torch.zeros_like(batch.reward_B_T), nowhere
+        advantage_B_K = _group_advantage_of_steps(whole, walk, credit)
+        target_B_T, target_mask = torch.zeros_like(whole.reward_B_T), torch.zeros_like(mask)
     advantage_B_T = torch.where(mask, advantage_B_K.gather(1, walk.index_B_T), 0.0)
     if credit.transform == "positive":
         advantage_B_T = (advantage_B_T > 0).to(advantage_B_T.dtype)
     if credit.whiten == "batch":
         advantage_B_T = whiten(advantage_B_T, mask)
-    return Credited(advantage_B_T, target_B_T, target_mask)
+    return Credited(*(layout.split(x) for x in (advantage_B_T, target_B_T, target_mask)))
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the rows of a batch lie in its episodes: row b is number `rank_B[b]` of episode `episode_B[b]`.
+
+    Joined rows stand side by side, [E, R·T], padding and all: what is masked out is skipped in time.
+    """
+
+    episode_B: Tensor
+    rank_B: Tensor
+    shape: tuple[int, int, int]  # E episodes of at most R rows of T units
+
+    def join(self, x_B_T: Tensor) -> Tensor:
+        whole = x_B_T.new_zeros(self.shape)
+        whole[self.episode_B, self.rank_B] = x_B_T
+        return whole.flatten(1)
+
+    def split(self, x_E_L: Tensor) -> Tensor:
+        return x_E_L.unflatten(1, self.shape[1:])[self.episode_B, self.rank_B]
+
+    def join_batch(self, batch: Batch) -> Batch:
+        """`batch` with a row for each episode. Where a row goes on in another one, it does not end."""
+        goes_on = torch.zeros(self.shape[:2], dtype=torch.bool, device=self.rank_B.device)
+        later = self.rank_B > 0
+        goes_on[self.episode_B[later], self.rank_B[later] - 1] = True
+        column = torch.arange(self.shape[2], device=self.rank_B.device).expand_as(batch.mask_B_T)
+        last = torch.where(batch.mask_B_T, column, -1).amax(dim=1, keepdim=True)
+        end = batch.end_B_T & ~(goes_on[self.episode_B, self.rank_B][:, None] & (column == last))
+        names = [f.name for f in fields(batch) if f.name.endswith("_B_T")]
+        joined = {name: self.join(end if name == "end_B_T" else getattr(batch, name)) for name in names}
+        number = torch.arange(self.shape[0], device=self.rank_B.device)
+        group = torch.zeros_like(number).scatter_(0, self.episode_B, batch.group_B)
+        return replace(batch, inputs={}, episode_B=number, group_B=group, **joined)
+
+
+def _layout(batch: Batch) -> _Layout:
+    _, episode = torch.unique(batch.episode_B, return_inverse=True)
+    size = torch.bincount(episode)
+    order = torch.argsort(episode, stable=True)
+    rank = torch.empty_like(episode)
+    rank[order] = torch.arange(len(order), device=order.device) - (size.cumsum(0) - size)[episode[order]]
+    longest = int(size.max()) if len(size) else 0
+    return _Layout(episode, rank, (len(size), longest, batch.mask_B_T.shape[1]))
 
 
 def whiten(advantage_B_T: Tensor, mask_B_T: Tensor, eps: float = 1e-8) -> Tensor:
@@ -175,8 +221,6 @@ def _group_advantage_of_steps(batch: Batch, walk: Steps, credit: Credit) -> Tens
     if bool((end.sum(dim=1) > 1).any()):
         raise ValueError("a row holds several episodes; without a critic every row must be one whole episode")
     return_B_K = discounted_returns(reward, mask, end, bootstrap, gamma=credit.gamma)
-    if credit.granularity == "trajectory":
-        return_B_K = _over_rows_of_one_episode(return_B_K, batch.episode_B)
     if credit.baseline == "none":
         return return_B_K
     rows = mask.any(dim=1)  # a row without units (an episode that failed) is no member of its group
@@ -190,15 +234,7 @@ def _group_advantage_of_steps(batch: Batch, walk: Steps, credit: Credit) -> Tens
         scale=credit.scale,
         ddof=credit.ddof,
         eps=credit.eps,
-        episode_B=(batch.episode_B[rows, None] * K + column).flatten(),
     )
     advantage_B_K = torch.zeros_like(return_B_K)
     advantage_B_K[rows] = advantage.view(-1, K)
     return advantage_B_K
-
-
-def _over_rows_of_one_episode(return_B_1: Tensor, episode_B: Tensor) -> Tensor:
-    """[B, 1]: every row gets the return of its whole episode, over all rows that the episode was split into."""
-    _, episode = torch.unique(episode_B, return_inverse=True)
-    total = return_B_1.new_zeros(len(return_B_1)).scatter_add(0, episode, return_B_1[:, 0])
-    return total[episode, None]

@@ -1,6 +1,6 @@
 """Group statistics, granularity and baselines against arithmetic done by hand."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -110,6 +110,33 @@ def test_an_episode_in_two_rows_is_scored_as_one() -> None:
     batch = replace(two_rows(), episode_B=torch.tensor([5, 5]))
     got = assign_credit(batch, Credit("none")).advantage_B_T
     assert got[batch.mask_B_T].tolist() == [7.0] * 5
+
+
+@pytest.mark.parametrize("granularity", ["unit", "turn", "trajectory"])
+@pytest.mark.parametrize("baseline", ["none", "group_mean", "leave_one_out", "critic"])
+def test_an_episode_that_was_split_into_rows_has_the_credit_of_the_whole(baseline: str, granularity: str) -> None:
+    """Two episodes of four units, turns (0, 0, 1, 1): whole, and with the first one split behind its first turn."""
+    whole = random_batch(1, rows=2, length=4, groups=1)
+    end = torch.tensor([[False, False, False, True]] * 2)
+    mask, turn = torch.ones_like(end), torch.tensor([[0, 0, 1, 1]] * 2)
+    whole = replace(whole, mask_B_T=mask, end_B_T=end, turn_B_T=turn, episode_B=torch.tensor([3, 8]))
+    names = [f.name for f in fields(whole) if f.name.endswith("_B_T")]
+
+    def split(x: torch.Tensor) -> torch.Tensor:
+        filler = torch.full_like(x[0, :2], 1)
+        return torch.stack([torch.cat([x[0, :2], filler]), x[1], torch.cat([filler, x[0, 2:]])])
+
+    parts = {name: split(getattr(whole, name)) for name in names}
+    parts["mask_B_T"][0, 2:] = parts["mask_B_T"][2, :2] = False
+    parts["end_B_T"][0, 1] = True  # the row's end, which is not its episode's
+    numbers = {"episode_B": torch.tensor([3, 8, 3]), "group_B": whole.group_B[[0, 1, 0]]}
+    rows = replace(whole, **parts, **numbers)
+    credit = Credit(baseline, granularity, scale="std", gamma=0.9, lam=0.8)
+    want, got = assign_credit(whole, credit), assign_credit(rows, credit)
+    for name in ("advantage_B_T", "target_B_T", "target_mask_B_T"):
+        x = getattr(got, name)
+        joined = torch.stack([torch.cat([x[0, :2], x[2, 2:]]), x[1]])
+        assert torch.equal(joined, getattr(want, name)), name
 
 
 def test_rejection_sampling_keeps_what_beats_its_group_and_sft_everything() -> None:
