@@ -4,7 +4,7 @@
 
 Every contestant steps the walker with the same random torques, five substeps a step. Windows of a fraction of a second
 take turns in one process, so that a busy machine slows all of them alike; figures are medians over windows, ratios
-are medians of ratios within a turn. "physics" is the pool stepping the same simulations with nothing around it.
+are medians of ratios within a turn. "physics" is the pool stepping the same episodes with nothing around it.
 Episodes of random torques are short (about 60 steps), which is the hard case for whatever a reset costs.
 """
 
@@ -20,12 +20,12 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 import peripatos.envs  # noqa: F401  (registers the walker)
-from peripatos.envs.mujoco_batch import MujocoBatch
-from peripatos.envs.walker import WalkerTask
+from peripatos.envs.mujoco_batch import MujocoVectorEnv
 
 SIZES = (64, 512)
 PEERS = 8  # worlds of Sync and Async; more make Async slower on few cores
 AMPLITUDE = 1.0
+TRACE = 400  # steps that "physics" repeats
 
 
 def stepper(env: VectorEnv) -> Callable[[], int]:
@@ -43,21 +43,29 @@ def stepper(env: VectorEnv) -> Callable[[], int]:
 
 
 def physics(n: int) -> Callable[[], int]:
-    """The pool alone; every 60 steps all simulations begin again, as falling robots do."""
-    worlds = MujocoBatch(WalkerTask(), n)
-    batch, ids = worlds._batch, np.arange(n)
-    start, rng = worlds.reset(ids, range(n)), np.random.default_rng(0)
-    rows = batch.state.copy()
-    assert len(start) == n
-    actions = [rng.uniform(-AMPLITUDE, AMPLITUDE, (n, 6)) for _ in range(64)]
+    """The pool alone, stepping the very episodes that the batched world has played before: the same torques, and
+    where an episode began, the state that it began from. Without those the robots would lie on the floor."""
+    env = gym.make_vec("peripatos/Walker-v0", num_envs=n, vectorization_mode="vector_entry_point").unwrapped
+    assert isinstance(env, MujocoVectorEnv)
+    env.reset(seed=0)
+    rng, batch = np.random.default_rng(0), env.worlds._batch
+    first, trace = batch.state.copy(), []
+    for _ in range(TRACE):
+        action = rng.uniform(-AMPLITUDE, AMPLITUDE, (n, 6)).astype(np.float32)
+        infos = env.step(action)[4]
+        begun = np.flatnonzero(infos.get("_final_obs", np.zeros(n, bool)))
+        trace.append((action, begun, batch.state[begun].copy()))
     turn = iter(range(10**9))
 
     def step() -> int:
-        number = next(turn)
-        if number % 60 == 0:
-            batch.state[:] = rows
-        worlds._ctrl[:] = actions[number % len(actions)]
+        number = next(turn) % TRACE
+        if number == 0:
+            batch.state[:] = first
+        action, begun, state = trace[number]
+        env.worlds._ctrl[:] = action
         batch.step(None, 5)
+        if len(begun):
+            batch.state[begun] = state
         return n
 
     return step

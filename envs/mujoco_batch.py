@@ -62,11 +62,10 @@ class MujocoBatch:
         self._batch = mujoco.batch.Batch(self.model, n, min(threads or cores, cores))
         # Episodes begin on the caller's thread: a few of them are less work than waking the pool for them.
         self._starter = mujoco.batch.Batch(self.model, n, 1)
-        self._starter.bind("sensordata")
         self._starter.reset(stage=mujoco.mjtStage.mjSTAGE_NONE.value)
         self._blank = self._starter.state[0].copy()
-        self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
-        self._sensordata, self._ctrl = self._batch.bind("sensordata"), self._batch.bind("ctrl")
+        self._now, self._fresh = _bound(self._batch), _bound(self._starter)  # live, not to be given away
+        self._ctrl = self._batch.bind("ctrl")
         self._previous = np.zeros((n, self.model.nu), np.float32)
         self._chance = np.zeros((n, task.chance))
         self._age = np.zeros(n, np.int64)
@@ -92,14 +91,15 @@ class MujocoBatch:
             broken |= _raised(pool, partial(pool.set_const, in_order))
         starter = self._starter
         starter.state[ids] = self._blank  # what mj_resetData leaves, clock and warm start included
-        starter.qpos[ids], starter.qvel[ids] = self.task.sample_initial_state(self.model, chance)
+        self._fresh.qpos[ids], self._fresh.qvel[ids] = self.task.sample_initial_state(self.model, chance)
         broken |= _raised(starter, partial(starter.forward, in_order))
         self._batch.state[ids] = starter.state[ids]
         self._batch.warning[ids] = 0
         self._chance[ids], self._previous[ids], self._age[ids] = chance, 0.0, 0
-        observation = self.task.observe(self._fresh(ids)).astype(np.float32)
-        observation[np.isin(ids, list(broken))] = 0.0
-        self._broken = {i: why for i, why in self._broken.items() if i not in ids} | broken
+        observation = self.task.observe(_rows(self._fresh, ids)).astype(np.float32)
+        if broken or self._broken:
+            observation[np.isin(ids, list(broken))] = 0.0
+            self._broken = {i: why for i, why in self._broken.items() if i not in ids} | broken
         return observation
 
     def step(self, ids: np.ndarray, action: np.ndarray) -> StepResult:
@@ -108,11 +108,12 @@ class MujocoBatch:
         control = checked_action(action, len(ids), self.action_space)
         kick = self.task.push(self._age[ids], self._chance[ids])
         if kick is not None:
-            self._qvel[ids] += kick
+            self._now.qvel[ids] += kick
         self._ctrl[ids] = control
-        failure = _raised(self._batch, partial(self._batch.step, np.sort(ids), self.task.frame_skip))
+        stepped = None if len(ids) == self.n else np.sort(ids)
+        failure = _raised(self._batch, partial(self._batch.step, stepped, self.task.frame_skip))
         failure |= {i: why for i, why in self._broken.items() if i in ids}
-        state = self._state(ids)
+        state = _rows(self._now, ids)
         observation = self.task.observe(state).astype(np.float32)
         terms = self.task.reward_terms(state, control, self._previous[ids])
         reward, terminated = total(terms), self.task.terminated(state)
@@ -130,9 +131,9 @@ class MujocoBatch:
             terms = {name: np.where(failed, 0.0, values) for name, values in terms.items()}
         return StepResult(observation, reward, terminated, truncated, terms, self.task.metrics(state), None, failure)
 
-    def first_metrics(self) -> dict[str, np.ndarray]:
-        """What the task reported of every world when its episode began."""
-        return self.task.metrics(self._fresh(np.arange(self.n)))
+    def first_metrics(self, ids: np.ndarray) -> dict[str, np.ndarray]:
+        """What the task reported of the worlds `ids` when their episodes began."""
+        return self.task.metrics(_rows(self._fresh, ids))
 
     def render(self, i: int) -> np.ndarray:
         """A picture [480, 640, 3] uint8 of simulation `i`."""
@@ -147,15 +148,6 @@ class MujocoBatch:
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
-
-    def _fresh(self, ids: np.ndarray) -> State:
-        """Copies of the rows `ids` as they were when their episodes began."""
-        starter = self._starter
-        return State(starter.qpos[ids], starter.qvel[ids], starter.sensordata[ids])
-
-    def _state(self, ids: np.ndarray) -> State:
-        """Copies of the rows `ids`."""
-        return State(self._qpos[ids], self._qvel[ids], self._sensordata[ids])
 
 
 class MujocoVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -241,13 +233,25 @@ class MujocoVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def _metrics(self, mask: np.ndarray, known: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """What the worlds in `mask` report after their reset, beside what is `known` of the others."""
-        fresh = self.worlds.first_metrics()
-        merged = {name: np.where(mask, values, known.get(name, 0.0)) for name, values in fresh.items()}
+        merged: dict[str, np.ndarray] = {}
+        for name, values in self.worlds.first_metrics(self._all[mask]).items():
+            merged[name] = known[name].copy() if known else np.zeros(self.num_envs, values.dtype)
+            merged[name][mask] = values
         told = mask if not known else np.ones(self.num_envs, bool)
         return _masked({"metrics": merged}, told)
 
     def _begin(self, ids: np.ndarray) -> np.ndarray:
         return self.worlds.begin(ids, [self._streams[i] for i in ids])
+
+
+def _bound(pool: mujoco.batch.Batch) -> State:
+    """The pool's own buffers."""
+    return State(pool.bind("qpos"), pool.bind("qvel"), pool.bind("sensordata"))
+
+
+def _rows(live: State, ids: np.ndarray) -> State:
+    """Copies of the rows `ids`."""
+    return State(live.qpos[ids], live.qvel[ids], live.sensordata[ids])
 
 
 def _raised(pool: mujoco.batch.Batch, call: Callable[[], None]) -> dict[int, str]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -59,6 +59,16 @@ class State:
     qpos: np.ndarray  # [n, nq]
     qvel: np.ndarray  # [n, nv]
     sensordata: np.ndarray  # [n, nsensordata]
+
+    @cached_property
+    def roll_pitch_yaw(self) -> np.ndarray:
+        """Angles [n, 3] of a robot whose first joint is free: turned about z, then y, then x. Worked out once."""
+        w, x, y, z = self.qpos[:, 3], self.qpos[:, 4], self.qpos[:, 5], self.qpos[:, 6]
+        angles = np.empty((len(self.qpos), 3))
+        angles[:, 0] = np.arctan2(2.0 * (w * x + y * z), 1.0 - 2.0 * (x * x + y * y))
+        angles[:, 1] = np.arcsin(np.clip(2.0 * (w * y - z * x), -1.0, 1.0))
+        angles[:, 2] = np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+        return angles
 
 
 class MujocoTask(ABC):

@@ -95,7 +95,7 @@ class WalkerTask(MujocoTask):
         seen = np.empty((len(position), 31))
         seen[:, 0:2] = position[:, 1:3]
         seen[:, 2:5] = velocity[:, 0:3]
-        seen[:, 5:8] = _roll_pitch_yaw(position)
+        seen[:, 5:8] = state.roll_pitch_yaw
         seen[:, 8:11] = velocity[:, 3:6]
         seen[:, 11:17] = position[:, 7:13]
         seen[:, 17:23] = velocity[:, 6:12]
@@ -116,7 +116,7 @@ class WalkerTask(MujocoTask):
     def terminated(self, state: State) -> np.ndarray:
         """Fallen, astray or turned away."""
         y, z = state.qpos[:, 1], state.qpos[:, 2]
-        turned = np.abs(_roll_pitch_yaw(state.qpos)).max(axis=1) > np.pi / 4
+        turned = np.abs(state.roll_pitch_yaw).max(axis=1) > np.pi / 4
         return (z < 0.1) | (np.abs(y) > _STRAY) | turned
 
     def sample_initial_state(self, model: Model, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -202,16 +202,6 @@ def make_vec_walker(
     """What `gymnasium.make_vec("peripatos/Walker-v0", num_envs, "vector_entry_point")` gives."""
     task = WalkerTask(world_damping, pushes, randomization, terrain)
     return MujocoVectorEnv(task, num_envs, threads=threads, max_episode_steps=max_episode_steps)
-
-
-def _roll_pitch_yaw(qpos: np.ndarray) -> np.ndarray:
-    """Angles [n, 3] of the torso's quaternion, turned about z, then y, then x."""
-    w, x, y, z = qpos[:, 3], qpos[:, 4], qpos[:, 5], qpos[:, 6]
-    angles = np.empty((len(qpos), 3))
-    angles[:, 0] = np.arctan2(2.0 * (w * x + y * z), 1.0 - 2.0 * (x * x + y * y))
-    angles[:, 1] = np.arcsin(np.clip(2.0 * (w * y - z * x), -1.0, 1.0))
-    angles[:, 2] = np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
-    return angles
 
 
 def _bumps(rows: int, columns: int) -> np.ndarray:

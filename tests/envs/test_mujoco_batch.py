@@ -146,7 +146,7 @@ def test_a_diverged_simulation_fails_alone():
     ids = np.arange(3)
     worlds.reset(ids, range(3))
     peer.reset(ids, range(3))
-    worlds._qvel[1, 0] = 1e30
+    worlds._now.qvel[1, 0] = 1e30
     result, healthy = worlds.step(ids, np.zeros((3, 6))), peer.step(ids, np.zeros((3, 6)))
     assert list(result.failure) == [1]
     assert "diverged" in result.failure[1]
@@ -273,7 +273,7 @@ def test_the_single_world_and_the_vector_world_say_that_a_simulation_diverged():
         world.step(np.zeros(6))
     vector = MujocoVectorEnv(WalkerTask(), 2)
     vector.reset(seed=0)
-    vector.worlds._qvel[1, 0] = 1e30
+    vector.worlds._now.qvel[1, 0] = 1e30
     seen, reward, terminated, truncated, infos = vector.step(np.zeros((2, 6)))
     assert terminated.tolist() == [False, False]
     assert truncated.tolist() == [False, True]
@@ -285,7 +285,7 @@ def test_the_single_world_and_the_vector_world_say_that_a_simulation_diverged():
 def test_a_step_that_is_both_terminated_and_at_the_limit_is_terminated():
     worlds = MujocoBatch(WalkerTask(), 2, max_episode_steps=1)
     worlds.reset(np.arange(2), [0, 0])
-    worlds._qpos[0, 1] = 1.5
+    worlds._now.qpos[0, 1] = 1.5
     result = worlds.step(np.arange(2), np.zeros((2, 6)))
     assert result.terminated.tolist() == [True, False]
     assert result.truncated.tolist() == [False, True]
