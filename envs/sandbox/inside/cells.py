@@ -28,6 +28,7 @@ _QUIET_S = 5.0  # for killed processes to go
 _CHECK_S = 0.1  # between looks at the memory in use
 _PATIENCE_S = 1.0  # between asking a cell to stop and killing it
 _CHUNK = 256 << 10
+_ANSWER = 64  # bytes of a kernel's answer; a longer one is forged
 
 
 class _Output:
@@ -55,44 +56,47 @@ class Supervisor:
     def __init__(self, channel: Channel, options: Mapping[str, Any]) -> None:
         self._channel, self._options = channel, options
         self._kernel: tuple[int, socket.socket, int] | None = None  # pid, channel, its output
+        self._lost = False  # a kernel ended, and the agent has not been told yet
 
     def serve(self) -> None:
         """Until the host hangs up."""
         handlers = {"python": self._python, "shell": self._shell, "write": self._write, "read": self._read}
         while True:
             request = self._channel.receive()
+            self._reap()
             answer: dict[str, Wire]
             try:
                 answer = handlers[request["op"]](request)
             except OSError as error:
                 answer = {"error": f"{type(error).__name__}: {error.strerror}"}
-            self._reap()
             self._channel.send(answer)
 
     def _python(self, request: Mapping[str, Any]) -> dict[str, Wire]:
         pid, channel, output = self._kernel or self._start_kernel()
         text = _Output(self._options["output_bytes"])
         frames = Channel(channel.fileno())
-        frames.send({"code": request["code"]})
-        status = self._watch(channel.fileno(), output, text, request["seconds"], pid)
+        try:
+            frames.send({"code": request["code"]})
+        except OSError:  # it ended after its last cell
+            status = "ended"
+        else:
+            status = self._watch(channel.fileno(), output, text, request["seconds"], pid)
         if status == "done":
-            try:
-                status = "ok" if frames.receive()["ok"] else "error"
-            except (EOFError, OSError, ValueError):
-                status = "ended"
+            status = {True: "ok", False: "error", None: "ended"}[_fine(frames)]
         elif status == "time_limit":
             os.kill(pid, signal.SIGINT)
-            if self._watch(channel.fileno(), output, text, _PATIENCE_S, pid) == "done":
-                try:
-                    frames.receive()
-                    return {"status": "time_limit", "restarted": False, **text.read()}
-                except (EOFError, OSError, ValueError):
-                    status = "time_limit"
+            if self._watch(channel.fileno(), output, text, _PATIENCE_S, pid) == "done" and _fine(frames) is not None:
+                return self._report(status, text)
         _drain(output, text)
-        restarted = status not in ("ok", "error")
-        if restarted:
+        if status not in ("ok", "error"):
             self._stop_kernel()
-        return {"status": status, "restarted": restarted, **text.read()}
+        return self._report(status, text)
+
+    def _report(self, status: str, text: _Output, code: int | None = None) -> dict[str, Wire]:
+        """What became of a cell or a command; a kernel that was lost meanwhile, or between two requests, is told."""
+        self._reap()
+        restarted, self._lost = self._lost, False
+        return {"status": status, "code": code, "restarted": restarted, **text.read()}
 
     def _start_kernel(self) -> tuple[int, socket.socket, int]:
         ours, theirs = socket.socketpair()
@@ -116,7 +120,7 @@ class Supervisor:
     def _stop_kernel(self) -> None:
         if self._kernel is not None:
             pid, channel, output = self._kernel
-            self._kernel = None
+            self._kernel, self._lost = None, True
             _kill_group(pid)
             channel.close()
             os.close(output)
@@ -145,7 +149,7 @@ class Supervisor:
         os.close(handle)
         process.stdout.close()
         status = ("ok" if code == 0 else "error") if status == "done" else status
-        return {"status": status, "code": code, "restarted": False, **text.read()}
+        return self._report(status, text, code)
 
     def _watch(self, finished: int, output: int, text: _Output, seconds: float, pid: int) -> str:
         """Collect output until `finished` is readable: "done", "time_limit" or "memory_limit"."""
@@ -169,11 +173,13 @@ class Supervisor:
                 return "done"
 
     def _await_quiet(self) -> None:
-        """Wait until what was killed is gone: its memory must not count against the next cell."""
+        """Wait until what was killed is gone: its memory must not count against the next cell.
+
+        The dead hold none, buried or not. Whoever watches still reads their last words and their exit codes.
+        """
         until = time.monotonic() + _QUIET_S
         while _memory_in_use() and time.monotonic() < until:
             time.sleep(0.01)
-            self._reap()
 
     def _write(self, request: Mapping[str, Any]) -> dict[str, Wire]:
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -211,6 +217,14 @@ class Supervisor:
                 self._stop_kernel()
 
 
+def _fine(frames: Channel) -> bool | None:
+    """Whether the cell came through, by the kernel's own word; None if it says nothing of the kind."""
+    try:
+        return bool(frames.receive(_ANSWER)["ok"])
+    except (EOFError, OSError, ValueError, KeyError):
+        return None
+
+
 def _drain(output: int, text: _Output) -> bool:
     """Read what is there, a bounded amount at a time; true at the end of the stream."""
     for _ in range(64):
@@ -241,13 +255,20 @@ def _kill_everything() -> None:
 
 def _memory_in_use() -> int:
     """Bytes resident in all processes of the namespace but this one: a sample, so a best effort."""
-    total = 0
-    for statm in Path("/proc").glob("[0-9]*/statm"):
-        try:
-            total += int(statm.read_text().split()[1]) if statm.parent.name != "1" else 0
-        except (OSError, IndexError):
-            continue
-    return total * os.sysconf("SC_PAGE_SIZE")
+    processes = (path for path in Path("/proc").glob("[0-9]*") if path.name != "1")
+    return sum(map(_resident, processes)) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _resident(process: Path) -> int:
+    """Pages of one process. Where its first thread has ended, its others are asked: they may still hold memory."""
+    return _pages(process / "statm") or max(map(_pages, process.glob("task/*/statm")), default=0)
+
+
+def _pages(statm: Path) -> int:
+    try:
+        return int(statm.read_text().split()[1])
+    except (OSError, IndexError):  # it is gone
+        return 0
 
 
 def main(options: Mapping[str, Any]) -> None:

@@ -156,9 +156,11 @@ class Channel:
         while data:
             data = data[self._write(self._descriptor, data) :]
 
-    def receive(self) -> dict[str, Any]:
-        """Read one frame; EOFError when the host has hung up."""
+    def receive(self, most: int = (1 << 32) - 1) -> dict[str, Any]:
+        """Read one frame of at most so many bytes; EOFError when the other side has hung up."""
         (length,) = struct.unpack("!I", self._exactly(4))
+        if length > most:
+            raise ValueError(f"a frame of {length} bytes")
         message = self._loads(self._exactly(length))
         if not isinstance(message, dict):
             raise ValueError("the host sent something that is not an object")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from peripatos.envs.sandbox import Judge, Session, SessionError, SessionLimits
+from peripatos.envs.sandbox.inside import calls
 
 
 @pytest.fixture
@@ -89,6 +91,62 @@ def test_the_workspace_has_a_quota_and_memory_a_limit(session: Session) -> None:
     assert session.python("1").output == "1\n"
 
 
+HUNGRY = """
+import os, threading, time
+print("so far", flush=True)
+def hold():
+    x = b"x" * (120 << 20)
+    time.sleep(20)
+for _ in range(4):
+    if os.fork() == 0:
+        {act}
+time.sleep(20)
+"""
+ONCE_ALONE = "threading.Timer(0.5, hold).start(); import ctypes; ctypes.CDLL(None).syscall({exit}, 0)"
+
+
+@pytest.mark.parametrize("act", ["hold()", ONCE_ALONE], ids=["plainly", "in threads that outlive the first"])
+def test_a_cell_that_needs_too_much_memory_loses_its_variables_and_no_files(session: Session, act: str) -> None:
+    session.python("x = 1; open('kept', 'w').write('k')")
+    number = calls.machine()[0]["exit"]
+    cell = session.python(HUNGRY.format(act=act.format(exit=number)))
+    assert (cell.status, cell.output) == ("memory_limit", "so far\n")
+    assert cell.notice == "The Python session was restarted: its variables are lost."
+    assert session.fetch("kept") == b"k"
+    cell = session.python("x")
+    assert ("NameError" in cell.output, cell.notice) == (True, "")
+    assert session.python("open('kept').read() * 2").output == "'kk'\n"
+
+
+def test_memory_that_no_process_has_mapped_cannot_be_had(session: Session) -> None:
+    assert "PermissionError" in session.python("import os; os.memfd_create('x')").output
+
+
+@pytest.mark.parametrize("how", ["a timer of its own", "a command", "a command with too much memory"])
+def test_an_interpreter_that_ends_outside_of_its_cells_costs_its_variables_and_no_files(
+    session: Session, how: str
+) -> None:
+    session.put("kept", b"k")
+    if how == "a timer of its own":
+        session.python("import os, threading; threading.Timer(0.1, os._exit, (1,)).start()")
+        time.sleep(0.5)
+        cells = []
+    elif how == "a command":
+        session.python("x = 1")
+        cells = [session.shell("kill -9 -1")]
+    else:
+        session.python("x = 1")
+        hungry = "python3 -c 'import time; x = b\"x\" * (120 << 20); time.sleep(9)' & "
+        cells = [session.shell(hungry * 4 + "wait")]
+        assert (cells[0].status, cells[0].code) == ("memory_limit", -9)
+    cells.append(session.python("1"))
+    assert [cell.notice for cell in cells if cell.notice] == [
+        "The Python session was restarted: its variables are lost."
+    ]
+    assert session.python("x").notice == ""
+    assert session.fetch("kept") == b"k"
+
+
 def test_the_supervisor_cannot_be_killed_or_read_from_within(session: Session) -> None:
     session.python("import os, signal\nfor s in (9, 15, 19): os.kill(1, s)")
     assert session.python("os.getpid() > 1").output == "True\n"
@@ -103,12 +161,32 @@ def test_a_forked_cell_does_not_speak_for_the_session(session: Session) -> None:
     assert session.python("pid > 0").output == "True\n"
 
 
-def test_a_cell_that_forges_answers_only_fools_itself(session: Session) -> None:
-    for junk in ("b'\\xff' * 64", "b'\\x00\\x00\\x00\\x02{}'", "b'\\x00\\x00\\x00\\x02[]'"):
-        session.python(f"import os; os.write(3, {junk})")
-    for _ in range(2):  # the interpreter may have to be replaced
-        cell = session.python("6 * 7")
-    assert cell.output == "42\n"
+@pytest.mark.parametrize("frame", ["b'\\xff' * 64", "b'\\0\\0\\0\\2{}'", "b'\\0\\0\\0\\2[]'", "b'\\0\\0\\0\\1'"])
+def test_a_cell_that_forges_an_answer_costs_its_variables_and_no_files(session: Session, frame: str) -> None:
+    session.put("kept", b"k")
+    cell = session.python(f"import os, time; os.write(3, {frame}); time.sleep(5)")
+    assert cell.status == "ended"
+    assert "variables are lost" in cell.notice
+    assert session.python("6 * 7").output == "42\n"
+    assert session.fetch("kept") == b"k"
+
+
+def test_an_answer_without_end_is_not_kept(session: Session) -> None:
+    session.put("kept", b"k")
+    cell = session.python("import os\nos.write(3, b'\\xff' * 4)\nwhile True: os.write(3, bytes(1 << 20))")
+    assert cell.status == "ended"
+    # What is kept would be kept by the supervisor, whose memory no limit of the session counts.
+    assert resident_mb(session) < 100
+    assert session.fetch("kept") == b"k"
+
+
+def resident_mb(session: Session) -> float:
+    """The most memory that the supervisor, the first process of the sandbox, has ever held."""
+    assert session._process is not None
+    outer = session._process.pid
+    (supervisor,) = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{supervisor}/status").read_text())
+    return int(peak) / 1024
 
 
 def test_nothing_of_the_host_is_in_reach(session: Session, tmp_path: Path) -> None:
