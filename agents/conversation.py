@@ -61,12 +61,16 @@ class Answer:
     failure: str | None = None  # a traceback
 
 
-def ask_world(world: ConversationEnv, action: Reply | int, split: str) -> Answer:
-    """Step `world` with a reply, or reset it with a seed. Touches nothing else, so that it may run in a thread.
+def ask_world(world: ConversationEnv, action: Reply | int | None, split: str) -> Answer:
+    """Step `world` with a reply, reset it with a seed, or end its episode (None) because it is cut from outside.
+    Touches nothing else, so that it may run in a thread.
 
-    Whatever a world raises is data, except a `UserError`, which is the user's to mend.
+    Whatever a world raises is data, except a `UserError`, which is the user's to mend. What has failed is ended.
     """
     try:
+        if action is None:
+            world.end()
+            return Answer()
         if not isinstance(action, Reply):
             return Answer(world.reset(seed=action, options={"split": split})[1])
         _, reward, terminated, truncated, info = world.step(action)
@@ -76,7 +80,10 @@ def ask_world(world: ConversationEnv, action: Reply | int, split: str) -> Answer
     except UserError:
         raise
     except (Exception, SystemExit):
-        return Answer(failure=traceback.format_exc())
+        failure = traceback.format_exc()
+    if action is not None:
+        ask_world(world, None, split)
+    return Answer(failure=failure)
 
 
 class Conversation:
@@ -129,9 +136,11 @@ class Conversation:
         return Reply(text, stop_reason=spoken.stop_reason, units=len(spoken.tokens))
 
     def hear(self, answer: Answer) -> None:
-        """Take in what the world said: its opening, or its answer to the reply."""
+        """Take in what the world said: its opening, its answer to the reply, or that it has ended what was cut."""
         if answer.failure is not None:
             self.fail(answer.failure)
+        elif self.over:
+            return
         elif not self.samples:
             self.messages = list(answer.info["messages"])
             self._tools, self._task = answer.info["tools"], answer.info["task"]
@@ -170,7 +179,7 @@ class Conversation:
         self.failure, self._stop_reason = reason, StopReason.ERROR
 
     def abandon(self, reason: str) -> None:
-        """Fail, and never touch the world again: a thread may still be inside it."""
+        """Fail, and never touch the world again: a thread may still be inside it, and ends it when it comes out."""
         self.abandoned = True
         self.fail(reason)
 

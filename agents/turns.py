@@ -1,16 +1,20 @@
 """How many conversations take turns: together, or each as it comes.
 
-in_turns       all that wait are answered, then all worlds are stepped in place, and so on. The same requests are
-               in one batch every time, so a run repeats bit for bit.
+in_turns       all that wait are answered, then all worlds are stepped (in place, or where they compute elsewhere, in
+               threads), and so on. The same requests are in one batch every time, so a run repeats bit for bit.
 as_they_come   worlds are stepped in threads; whoever is answered goes on. No episode waits for another's tool, and
                one that hangs costs only itself. What is sampled depends on the others only through rounding.
+
+Either way, the world of an episode that is cut from outside is told, so that what it holds ends with the episode.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from functools import partial
 
 from ..envs.vocabulary import Reply
 from .conversation import Answer, Conversation, ask_world
@@ -27,28 +31,40 @@ def in_turns(
     talks: Sequence[Conversation], speaker: Speaker, ask: Ask, greedy: bool, seconds: dict[str, float]
 ) -> None:
     """Run `talks` to their ends, a turn of all at a time."""
+    with ExitStack() as stack:
+        each: Callable[..., Iterable[Answer]] = map
+        if talks and (threads := talks[0].world.side_by_side) > 1:
+            each = stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="world")).map
+        _hear(talks, [talk.seed for talk in talks], each, seconds)
+        while True:
+            started = time.perf_counter()
+            waiting = {key: talk for key, talk in enumerate(talks) if not talk.over}
+            for key, talk in waiting.items():
+                request = ask(talk)
+                if request is not None:
+                    speaker.admit(key, request)
+            spoken: dict[int, Spoken] = {}
+            while speaker.busy:
+                spoken |= dict(speaker.step(greedy=greedy))
+            actions = [talk.say(spoken[key]) if key in spoken else None for key, talk in waiting.items()]
+            _spend(seconds, "infer", started)
+            _hear(list(waiting.values()), actions, each, seconds)
+            if not spoken:
+                return
+
+
+def _hear(
+    talks: Sequence[Conversation],
+    actions: Sequence[Reply | int | None],
+    each: Callable[..., Iterable[Answer]],
+    seconds: dict[str, float],
+) -> None:
+    """Ask the world of each of `talks`, and let it hear the answer."""
     started = time.perf_counter()
-    for talk in talks:
-        talk.hear(ask_world(talk.world, talk.seed, talk.split))
+    answers = each(lambda talk, action: ask_world(talk.world, action, talk.split), talks, actions)
+    for talk, answer in zip(talks, answers, strict=True):
+        talk.hear(answer)
     _spend(seconds, "simulate", started)
-    while True:
-        started = time.perf_counter()
-        waiting = {key: talk for key, talk in enumerate(talks) if not talk.over}
-        for key, talk in waiting.items():
-            request = ask(talk)
-            if request is not None:
-                speaker.admit(key, request)
-        if not speaker.busy:
-            return
-        spoken: dict[int, Spoken] = {}
-        while speaker.busy:
-            spoken |= dict(speaker.step(greedy=greedy))
-        _spend(seconds, "infer", started)
-        started = time.perf_counter()
-        for key in sorted(spoken):
-            talk = waiting[key]
-            talk.hear(ask_world(talk.world, talk.say(spoken[key]), talk.split))
-        _spend(seconds, "simulate", started)
 
 
 def as_they_come(
@@ -59,7 +75,7 @@ def as_they_come(
     pool = ThreadPoolExecutor(min(MOST_THREADS, len(talks)), thread_name_prefix="world")
     stepping: dict[Future[Answer], tuple[int, float]] = {}  # the talk's number and when its patience ends
 
-    def send(key: int, action: Reply | int) -> None:
+    def send(key: int, action: Reply | int | None) -> None:
         talk = talks[key]
         future = pool.submit(ask_world, talk.world, action, talk.split)
         deadline = min(time.perf_counter() + STEP_SECONDS, began + EPISODE_SECONDS)
@@ -75,8 +91,12 @@ def as_they_come(
             _spend(seconds, "infer", started)
             started = time.perf_counter()
             for key in _answered(talks, stepping, block=not speaker.busy):
-                request = None if talks[key].over else ask(talks[key])
-                if request is not None:
+                if talks[key].over:
+                    continue
+                request = ask(talks[key])
+                if request is None:
+                    send(key, None)
+                else:
                     speaker.admit(key, request)
             _spend(seconds, "simulate", started)
     finally:
@@ -97,12 +117,19 @@ def _answered(
         if future in done:
             talks[key].hear(future.result())
         elif now >= deadline:
-            talks[key].abandon("the world did not answer in time")
+            talk = talks[key]
+            talk.abandon("the world did not answer in time")
+            future.add_done_callback(partial(_end_late, talk))
         else:
             continue
         heard.append(key)
         del stepping[future]
     return heard
+
+
+def _end_late(talk: Conversation, _: Future[Answer]) -> None:
+    """In the thread that was stuck in the world: nobody else has that world any more."""
+    ask_world(talk.world, None, talk.split)
 
 
 def _spend(seconds: dict[str, float], name: str, since: float) -> None:

@@ -39,7 +39,8 @@ class Coding(ConversationEnv):
         attempts: replies allowed; until the last, a failed public example is shown.
         partial_credit: pay the fraction of hidden tests passed, not all or nothing.
         public_tests, hidden_tests: how many of each a generated task has.
-        workers: sandboxes; every world in this process with equal limits shares them.
+        workers: sandboxes, and so how many worlds are judged at once; every world in this process with equal limits
+            shares them.
         wall_s, cpu_s, memory_mb: what one program may use.
         weights: of `correct` and `format`.
 
@@ -83,6 +84,7 @@ class Coding(ConversationEnv):
         except ValueError as error:
             raise UserError(str(error)) from error
         self._judge = shared_judge(workers, limits)
+        self.side_by_side = workers  # the judge computes, and may be asked from any thread
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self._task = self._drawn(rng, split)

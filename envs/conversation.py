@@ -104,7 +104,10 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     terminates instead: its task is over."""
     waits: ClassVar[bool] = False
     """Whether a step may wait for something outside (a tool, a sandbox, a server). Such worlds are stepped in
-    threads, so that no episode waits for another's; all others are stepped in place, and repeat bit for bit."""
+    threads, so that no episode waits for another's; all others take turns together, and repeat bit for bit."""
+    side_by_side: int = 1
+    """How many worlds may be stepped at once, where a step computes in another process. Such worlds share nothing that
+    changes an episode. They take turns together, so many at a time in threads, and repeat bit for bit all the same."""
 
     def __init__(self, *, weights: Mapping[str, float] | None = None) -> None:
         self.observation_space = AnyText()
@@ -135,7 +138,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         """
         split = _split_of(options or {})
         super().reset(seed=seed)
-        self._turn = None
+        self.end()
         begun = self.opening(self.np_random, split)
         if isinstance(begun, str):
             begun = Opening(begun)
@@ -173,6 +176,25 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         if self._turn is None:
             raise ResetNeeded(f"{self._name}: no episode is running; call reset() before step()")
         turn, self._turn = self._turn + 1, None  # a world that raises has lost its episode
+        try:
+            return self._advance(reply, turn)
+        finally:
+            if self._turn is None:
+                self.end()
+
+    def end(self) -> None:
+        """The episode is over: free what it holds; twice is harmless. A world that holds something (a sandbox, a file)
+        extends this. It is called after the last turn, before the next episode and by `close`; whoever stops in the
+        middle of an episode should call it too.
+        """
+        self._turn = None
+
+    def close(self) -> None:
+        """End the episode, if one is running; closing twice is harmless."""
+        self.end()
+        super().close()
+
+    def _advance(self, reply: Reply, turn: int) -> tuple[str, float, bool, bool, dict[str, Any]]:
         outcome = self.respond(reply)
         if not isinstance(outcome, Outcome):
             raise TypeError(f"{self._name}.respond must return an Outcome, not {outcome!r:.80}")

@@ -145,7 +145,7 @@ class ToolWorld(TaskWorld):
             lists what an expert does in each turn: text, or a mapping with the `name` and `arguments` of a call.
         tools: of the task; gives the object whose public methods are the tools, or a list of such objects, of
             `Toolkit`s and of `Tool`s (see `ToolBox.of`). A `close` method is no tool: it is called when the episode
-            ends, or if somebody else ended it, when the next begins or the world is closed.
+            is over (see `end`).
         check: of (that object or list, the task, the final reply): a number, a bool, terms or an `Outcome`.
         prompt: the key under which a task keeps its prompt.
         weights: of the terms that `check` returns, and of `COSTS`; default {"reward": 1}.
@@ -183,16 +183,7 @@ class ToolWorld(TaskWorld):
         self.waits = timeout is not None  # pyright: ignore[reportAttributeAccessIssue]  # of this world, not of all
         self._host: object = None
 
-    def step(self, action: Reply | str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """As in every conversation; the episode's object is freed with its last turn."""
-        try:
-            return super().step(action)
-        finally:
-            if self._turn is None:
-                self._release()
-
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
-        self._release()
         begun = super().opening(rng, split)
         self._host = self._make_tools(self._task)
         box = ToolBox.of(self._host, timeout=self._timeout)
@@ -225,18 +216,15 @@ class ToolWorld(TaskWorld):
             return step
         return self._desk.form.write("", [ToolCall(step["name"], step.get("arguments", {}))])
 
-    def close(self) -> None:
-        """Free the last episode's object; closing twice is harmless."""
-        self._release()
-        super().close()
-
-    def _judge(self, reply: Reply, task: Task) -> Verdict:
-        return self._check(self._host, task, reply)
-
-    def _release(self) -> None:
+    def end(self) -> None:
+        """Close the episode's object, or each in its list, where it can be closed."""
+        super().end()
         host, self._host = self._host, None
         with ExitStack() as closing:  # each is closed, even if another raises
             for part in host if isinstance(host, list | tuple) else (host,):
                 close = None if isinstance(part, Tool) else getattr(part, "close", None)
                 if callable(close):
                     closing.callback(close)
+
+    def _judge(self, reply: Reply, task: Task) -> Verdict:
+        return self._check(self._host, task, reply)

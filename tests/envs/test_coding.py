@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,15 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from peripatos.agents.conversation_actor import ConversationActor
+from peripatos.agents.rendering import Renderer
+from peripatos.agents.speakers import Request, TextSpeaker, oracle_text
+from peripatos.agents.tiny import tiny_tokenizer
 from peripatos.envs.coding import Coding, find_programs
 from peripatos.envs.coding_tasks import FAMILIES, generate, read_tasks
 from peripatos.envs.errors import UserError
 from peripatos.envs.sandbox import Judge
-from peripatos.envs.vocabulary import WorldFailure
+from peripatos.envs.vocabulary import Episode, WorldFailure
 
 
 def block(program: str) -> str:
@@ -125,6 +130,31 @@ def test_several_blocks_cost_the_format_and_the_last_is_judged() -> None:
     right = world.oracle()
     _, reward, _, _, info = world.step(block("def solve(*a): return 0") + str(right))
     assert (reward, info["success"]) == (pytest.approx(1.0), True)
+
+
+def test_worlds_that_are_judged_side_by_side_give_the_same_episodes_as_one_after_another() -> None:
+    renderer = Renderer(tiny_tokenizer())
+
+    def speak(request: Request) -> str:
+        draw = request.rng.random()
+        if draw < 0.03:
+            return block("def solve(*a):\n    while True: pass")
+        return oracle_text(request) if draw < 0.5 else block(f"import os\ndef solve(*a): return {int(20 * draw)}")
+
+    def collected(workers: int) -> list[Episode]:
+        def make() -> Coding:
+            return Coding(workers=workers, wall_s=5, cpu_s=0.2, partial_credit=True)
+
+        assert make().side_by_side == workers
+        actor = ConversationActor(make, TextSpeaker(renderer, speak), renderer, context=100_000)
+        episodes = actor.collect(range(10), 2, seed=0, version=0).episodes
+        timed = {"judge_cpu_s"}
+        return [replace(e, metrics={k: v for k, v in e.metrics.items() if k not in timed}) for e in episodes]
+
+    one, many = collected(1), collected(4)
+    assert one == many
+    assert {episode.success for episode in one} == {True, False}
+    assert any("failed" in str(message) for episode in one for message in episode.messages)
 
 
 def test_a_cheat_is_counted_as_a_suspicion() -> None:

@@ -197,6 +197,61 @@ def test_spaces_hold_every_string():
     assert all(sample.isascii() and len(sample) <= 64 for sample in (space.sample() for _ in range(50)))
 
 
+class Holding(GuessTheNumber):
+    """Holds something for each episode, and may break."""
+
+    def __init__(self, breaks=False):
+        super().__init__()
+        self.breaks, self.held, self.freed = breaks, 0, 0
+
+    def opening(self, rng, split):
+        self.held += 1
+        return super().opening(rng, split)
+
+    def respond(self, reply):
+        if self.breaks:
+            raise WorldFailure("broken")
+        return super().respond(reply)
+
+    def end(self):
+        super().end()
+        self.freed, self.held = self.freed + self.held, 0
+
+
+def test_an_episode_that_somebody_ends_is_over_and_twice_is_harmless():
+    world = Holding()
+    world.end()
+    world.reset(seed=0)
+    world.step("0")
+    assert (world.held, world.freed) == (1, 0)
+    for _ in range(2):
+        world.end()
+        assert (world.held, world.freed) == (0, 1)
+    with pytest.raises(ResetNeeded):
+        world.step("0")
+    world.reset()
+    assert (world.step("0")[1], world.held) == (0.125, 1)
+
+
+def test_a_world_ends_its_episode_with_the_last_turn_with_a_failure_with_the_next_and_when_it_is_closed():
+    world = Holding()
+    for _ in range(2):  # the second begins where nobody has ended the first
+        world.reset(seed=0)
+    assert (world.held, world.freed) == (1, 1)
+    for turn in range(3):
+        assert (world.held, world.freed) == (1, 1), turn
+        world.step("0")
+    assert (world.held, world.freed) == (0, 2)
+    world.reset(seed=0)
+    world.close()
+    assert (world.held, world.freed) == (0, 3)
+    broken = Holding(breaks=True)
+    broken.reset(seed=0)
+    with pytest.raises(WorldFailure):
+        broken.step("0")
+    assert (broken.held, broken.freed) == (0, 1)
+
+
 def test_closing_twice_is_harmless():
     world = GuessTheNumber()
     world.close()

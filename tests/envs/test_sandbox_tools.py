@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from peripatos.agents import turns
 from peripatos.agents.conversation_actor import ConversationActor
 from peripatos.agents.rendering import Renderer
 from peripatos.agents.speakers import TextSpeaker, oracle_text
@@ -23,10 +24,21 @@ from peripatos.envs.sandbox import SandboxUnavailable, SessionLimits
 from peripatos.envs.sandbox_tools import LIMITS, Workbench
 from peripatos.envs.tool_world import ToolWorld
 from peripatos.envs.tools import MAX_ARGUMENTS, Fault, ToolBox, ToolResult
-from peripatos.envs.vocabulary import Reply, ToolCall, WorldFailure
+from peripatos.envs.vocabulary import Episode, Reply, ToolCall, WorldFailure
 
 SMALL = SessionLimits(cell_s=1.0, memory_mb=300, workspace_mb=8, output_kb=4)
 MARKS = iter(range(86_001, 86_400))  # seconds that a process sleeps, by which it is known
+
+
+HUNGRY = """
+import os, time
+print("so far", flush=True)
+for _ in range(4):
+    if os.fork() == 0:
+        x = b"x" * (120 << 20)
+        time.sleep(20)
+time.sleep(20)
+"""
 
 
 def run(bench: Workbench, name: str, text: str) -> ToolResult:
@@ -98,6 +110,7 @@ def test_variables_stay_and_both_tools_work_in_one_folder(shared):
         ("run_python", "import os; os._exit(1)", ["variables are lost"]),
         ("run_python", "import ctypes; ctypes.string_at(0)", ["variables are lost"]),
         ("run_python", "x = bytearray(1 << 30)", ["MemoryError"]),
+        ("run_python", HUNGRY, ["so far", "together may use 300 MB", "variables are lost"]),
         ("run_python", "def", ["SyntaxError"]),
         ("run_python", "print('a' * 50_000 + 'the end')", ["aaa", "bytes cut …]", "the end"]),
         ("run_python", "import sys; sys.stdout.buffer.write(bytes([200, 0, 255]))", ["�\0�"]),
@@ -355,26 +368,57 @@ def test_the_sandbox_of_a_world_that_nobody_holds_ends():
     assert ends(mark)
 
 
-def test_episodes_at_once_share_nothing_and_those_that_were_cut_end_with_their_worlds():
+def test_episodes_at_once_share_nothing():
     renderer = Renderer(tiny_tokenizer())
-    mark = next(MARKS)
-
-    def speak(request):
-        command = f"ls; touch mine; setsid sleep {mark} > /dev/null 2>&1 & sleep 0.1"
-        return f'<tool_call>{{"name": "run_shell", "arguments": {{"command": "{command}"}}}}</tool_call>'
-
     oracle = ConversationActor(workshop, TextSpeaker(renderer, oracle_text), renderer, context=100_000)
     episodes = oracle.collect(range(6), 1, seed=0, version=0).episodes
     oracle.close()
     assert all(episode.success for episode in episodes)
-    cut = ConversationActor(workshop, TextSpeaker(renderer, speak), renderer, context=900)
-    for episode in cut.collect(range(3), 1, seed=0, version=0).episodes:
-        assert (episode.truncated, episode.stop_reason) == (True, "context_limit")
+
+
+def collected(command: str, **limits: int) -> tuple[ConversationActor, tuple[Episode, ...]]:
+    """Three episodes of somebody who runs the same command again and again."""
+    renderer = Renderer(tiny_tokenizer())
+    said = f'<tool_call>{{"name": "run_shell", "arguments": {{"command": "{command}"}}}}</tool_call>'
+    actor = ConversationActor(
+        lambda: workshop(SMALL), TextSpeaker(renderer, lambda request: said), renderer, **{"context": 100_000, **limits}
+    )
+    return actor, actor.collect(range(3), 1, seed=0, version=0).episodes
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"), [({"context": 900}, "context_limit"), ({"max_turns": 2}, "turn_limit")], ids=lambda v: str(v)
+)
+def test_no_sandbox_survives_an_episode_that_is_cut(limits, reason):
+    mark, before = next(MARKS), sandboxes()
+    actor, episodes = collected(f"ls; touch mine; setsid sleep {mark} > /dev/null 2>&1 & sleep 0.1", **limits)
+    for episode in episodes:
+        assert (episode.truncated, episode.stop_reason) == (True, reason)
         seen = [message["content"] for message in episode.messages if message["role"] == "tool"]
         assert seen[:2] == ["[no output]", "mine"]
-    assert alive(mark)  # nobody told these worlds that their episodes are over
-    cut.close()
+    assert sandboxes() == before  # though the actor keeps its worlds
     assert ends(mark)
+    actor.close()
+
+
+def test_no_sandbox_survives_an_episode_that_is_abandoned(monkeypatch):
+    monkeypatch.setattr(turns, "STEP_SECONDS", 0.5)
+    mark, before = next(MARKS), sandboxes()
+    actor, episodes = collected(f"setsid sleep {mark} > /dev/null 2>&1 & sleep 60")
+    assert {episode.failure for episode in episodes} == {"the world did not answer in time"}
+    assert len(sandboxes() - before) == 3  # for as long as the calls take: a thread is inside each
+    until = time.monotonic() + 10
+    while sandboxes() != before and time.monotonic() < until:
+        time.sleep(0.05)
+    assert sandboxes() == before
+    assert ends(mark)
+    actor.close()
+
+
+def sandboxes() -> set[str]:
+    """The sandboxes that this process has started."""
+    children = (path.read_text().split() for path in Path("/proc/self/task").glob("*/children"))
+    return {pid for pids in children for pid in pids}
 
 
 def test_a_reply_with_a_call_that_hangs_waits_for_no_longer_than_its_limit():
