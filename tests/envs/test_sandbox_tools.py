@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -380,9 +381,8 @@ def collected(command: str, **limits: int) -> tuple[ConversationActor, tuple[Epi
     """Three episodes of somebody who runs the same command again and again."""
     renderer = Renderer(tiny_tokenizer())
     said = f'<tool_call>{{"name": "run_shell", "arguments": {{"command": "{command}"}}}}</tool_call>'
-    actor = ConversationActor(
-        lambda: workshop(SMALL), TextSpeaker(renderer, lambda request: said), renderer, **{"context": 100_000, **limits}
-    )
+    speaker, patient = TextSpeaker(renderer, lambda request: said), replace(SMALL, cell_s=3.0)
+    actor = ConversationActor(lambda: workshop(patient), speaker, renderer, **{"context": 100_000, **limits})
     return actor, actor.collect(range(3), 1, seed=0, version=0).episodes
 
 
@@ -402,7 +402,7 @@ def test_no_sandbox_survives_an_episode_that_is_cut(limits, reason):
 
 
 def test_no_sandbox_survives_an_episode_that_is_abandoned(monkeypatch):
-    monkeypatch.setattr(turns, "STEP_SECONDS", 0.5)
+    monkeypatch.setattr(turns, "STEP_SECONDS", 1.0)
     mark, before = next(MARKS), sandboxes()
     actor, episodes = collected(f"setsid sleep {mark} > /dev/null 2>&1 & sleep 60")
     assert {episode.failure for episode in episodes} == {"the world did not answer in time"}
