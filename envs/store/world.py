@@ -76,7 +76,6 @@ class Store(ConversationEnv):
         self._db: sqlite3.Connection | None = None
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
-        self._release()
         self._task = draw_task(rng, split, self.levels, self.families)
         self._db = open_copy()
         with self._db:
@@ -119,8 +118,6 @@ class Store(ConversationEnv):
             "violations": float(len(self._shop.violations)),
             "level": float(self._task.level),
         }
-        if terminated or truncated:
-            self._release()
         return Outcome(messages, terms, terminated, truncated, success, metrics, handled.stop_reason)
 
     def oracle(self) -> str | None:
@@ -134,10 +131,12 @@ class Store(ConversationEnv):
                 return step.text
         return None
 
-    def close(self) -> None:
-        """Close the episode's database; closing twice is harmless."""
-        self._release()
-        super().close()
+    def end(self) -> None:
+        """Close the episode's database."""
+        super().end()
+        if self._db is not None:
+            self._db.close()
+            self._db = None
 
     def _goal_of(self, db: sqlite3.Connection) -> Snapshot:
         """The state that the database should end in; the database itself stays as it is."""
@@ -178,11 +177,6 @@ class Store(ConversationEnv):
                 return self._told.issuperset(self._task.told)
             case _:
                 return _key(step) in self._called
-
-    def _release(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
 
 
 def _key(call: ToolCall) -> str:
