@@ -15,7 +15,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-SEEDS = {"quickstart": 3, "walker-ppo": 3, "cartpole-ppo": 3, "pendulum-ppo": 3, "smollm2-grpo": 1}
+SEEDS = {
+    "quickstart": 3,
+    "walker-ppo": 5,
+    "walker-hard-ppo": 3,
+    "walker-grpo": 3,
+    "cartpole-ppo": 3,
+    "pendulum-ppo": 3,
+    "tool-maths-grpo": 3,
+    "smollm2-grpo": 1,
+    "store-smollm2-sft-grpo": 1,
+}
 
 
 def run(scenario: str, seed: int, folder: Path) -> dict[str, Any]:
