@@ -114,8 +114,9 @@ class Learner:
         if self.policy.memoryless and self.method.weighting.ratio in ("none", "unit"):
             taught = as_units(taught)
         rng = stream(self.seed, "update", self.version)
+        count = self.method.update.steps_per_pass(float(taught.batch.mask_B_T.sum()))
         for _ in range(self.method.update.epochs):
-            for part in minibatches(taught, self.method.update.minibatches, rng):
+            for part in minibatches(taught, count, rng):
                 self._step(part.whitened() if self.method.credit.whiten == "minibatch" else part, log)
         self.policy.advance(batch)
         return log.means()

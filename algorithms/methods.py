@@ -27,11 +27,20 @@ class Update:
 
     epochs: Count = 1  # passes over the batch; 1 with 1 minibatch is strictly on-policy
     minibatches: Count = 1  # steps per pass
+    minibatch_units: Count | None = None
+    """Units that a minibatch should have, in the place of a number of minibatches: for whole episodes that grow
+    longer as they learn, of which a fixed number of minibatches first makes too many and then too few."""
     aggregation: Mode = "unit_mean"
     length: Count | None = None  # L of "constant_length"; None: the most units that an episode can have
     value_coefficient: NotNegative = 0.5
     value_clip: Positive | None = None
     entropy_coefficient: NotNegative = 0.0
+
+    def steps_per_pass(self, units: float) -> int:
+        """How many minibatches a batch of so many units makes."""
+        if self.minibatch_units is None:
+            return self.minibatches
+        return max(1, round(units / self.minibatch_units))
 
 
 @dataclass(frozen=True)

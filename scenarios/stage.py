@@ -244,7 +244,7 @@ class StageRun:
 
     def _explain_surrogate(self) -> None:
         row = build.stage_method(self.stage)
-        if row.source == "own" and row.update.epochs == row.update.minibatches == 1:
+        if row.source == "own" and row.update.epochs == row.update.minibatches == 1 and not row.update.minibatch_units:
             self.runner.display.say(
                 f"{self.stage.name}: {row.name} is strictly on-policy here, so its surrogate stays near zero. "
                 "That is expected: watch the reward"

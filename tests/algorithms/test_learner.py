@@ -79,6 +79,25 @@ def test_rows_without_advantage_are_not_computed_but_still_count() -> None:
     assert metrics["gradient/norm"] == pytest.approx(want["gradient/norm"], rel=1e-9)
 
 
+def test_minibatches_of_so_many_units_follow_the_size_of_the_batch() -> None:
+    """40 units by about 12 are three minibatches, each of 13 or 14 single units, in each of two epochs."""
+    batch = random_batch(2, rows=8, length=5)
+    full = torch.ones_like(batch.mask_B_T)
+    end = torch.zeros_like(full)
+    end[:, -1] = True
+    batch = replace(batch, mask_B_T=full, end_B_T=end)
+    seen: list[int] = []
+
+    class Counting(TabularPolicy):
+        def evaluate(self, inputs):
+            seen.append(inputs["state"].numel())
+            return super().evaluate(inputs)
+
+    overrides = {"update": {"epochs": 2, "minibatch_units": 12}, "credit": {"whiten": "batch"}}
+    Learner(Counting(0, memoryless=True), method("reinforce", overrides), SETTINGS, seed=0).update(batch)
+    assert sorted(seen) == [13, 13, 13, 13, 14, 14]
+
+
 @pytest.mark.parametrize("minibatches", [1, 3])
 def test_a_batch_without_any_advantage_teaches_nothing_and_is_no_error(minibatches: int) -> None:
     batch = random_batch(6)
@@ -188,4 +207,4 @@ def test_every_method_finds_the_better_arm(name: str, seed: int) -> None:
                 version,
             )
         )
-    assert float(torch.softmax(policy.logits[0], dim=-1)[0]) > 0.95
+    assert float(torch.softmax(policy.logits[0].detach(), dim=-1)[0]) > 0.95
