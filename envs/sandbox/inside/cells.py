@@ -261,7 +261,10 @@ def _memory_in_use() -> int:
 
 def _resident(process: Path) -> int:
     """Pages of one process. Where its first thread has ended, its others are asked: they may still hold memory."""
-    return _pages(process / "statm") or max(map(_pages, process.glob("task/*/statm")), default=0)
+    try:
+        return _pages(process / "statm") or max(map(_pages, process.glob("task/*/statm")), default=0)
+    except OSError:  # it was buried while its threads were listed
+        return 0
 
 
 def _pages(statm: Path) -> int:

@@ -8,11 +8,12 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from peripatos.envs.sandbox import Judge, Session, SessionError, SessionLimits
-from peripatos.envs.sandbox.inside import calls
+from peripatos.envs.sandbox.inside import calls, cells
 
 
 @pytest.fixture
@@ -249,3 +250,14 @@ def test_closing_ends_every_process_and_twice_is_harmless() -> None:
 def test_limits_without_sense_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(values))):
         SessionLimits(**values)  # type: ignore[arg-type]  # that is the point
+
+
+def test_a_process_that_is_buried_while_its_threads_are_listed_holds_no_memory() -> None:
+    class Vanishing:
+        def __truediv__(self, name: str) -> Path:
+            return Path("/nowhere") / name
+
+        def glob(self, pattern: str) -> Iterator[Path]:
+            raise ProcessLookupError(3, "No such process")
+
+    assert cells._resident(cast(Path, Vanishing())) == 0
