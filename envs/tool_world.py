@@ -144,8 +144,8 @@ class ToolWorld(TaskWorld):
         tasks: as for `TaskWorld`: a list, a generator, a `.jsonl` file or a Hugging Face dataset. A task's `oracle`
             lists what an expert does in each turn: text, or a mapping with the `name` and `arguments` of a call.
         tools: of the task; gives the object whose public methods are the tools, or a list of such objects, of
-            `Toolkit`s and of `Tool`s (see `ToolBox.of`). A `close` method is no tool: it is called when the episode
-            is over (see `end`).
+            functions, `Toolkit`s and `Tool`s (see `ToolBox.of`). A `close` method is no tool: it is called when the
+            episode is over (see `end`).
         check: of (that object or list, the task, the final reply): a number, a bool, terms or an `Outcome`.
         prompt: the key under which a task keeps its prompt.
         weights: of the terms that `check` returns, and of `COSTS`; default {"reward": 1}.
@@ -156,7 +156,8 @@ class ToolWorld(TaskWorld):
             something outside, and so the world is stepped in threads (see `waits`).
 
     Raises:
-        UserError: as for `TaskWorld`; an unknown format; a method that cannot be a tool (at the first reset).
+        UserError: as for `TaskWorld`; `tools` or `check` cannot be called; an unknown format, and what cannot be a tool
+            (at the first reset).
     """
 
     max_turns = 32
@@ -176,6 +177,9 @@ class ToolWorld(TaskWorld):
     ) -> None:
         goals = {"reward": 1.0} if weights is None or set(weights) <= set(COSTS) else {}
         super().__init__(tasks, self._judge, prompt=prompt, weights={**goals, **COSTS, **(weights or {})})
+        for name, given, of in (("tools", tools, "a task"), ("check", check, "(tools, task, reply)")):
+            if not callable(given):
+                raise UserError(f"{name} must be a class or a function of {of}, not {given!r:.80}")
         self._make_tools: Callable[[Task], object] = tools
         self._check: Callable[[Any, Task, Reply], Verdict] = check
         self._format_name, self._tools_in_prompt = reply_format, tools_in_prompt
@@ -227,4 +231,7 @@ class ToolWorld(TaskWorld):
                     closing.callback(close)
 
     def _judge(self, reply: Reply, task: Task) -> Verdict:
-        return self._check(self._host, task, reply)
+        verdict = self._check(self._host, task, reply)
+        if verdict is None:
+            raise TypeError("check returned None; it has to return a number, a bool, terms or an Outcome")
+        return verdict

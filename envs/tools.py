@@ -200,11 +200,17 @@ class ToolBox:
     @classmethod
     def of(cls, host: object, *, timeout: float | None = 10.0) -> ToolBox:
         """The tools of `host`: of an object its public methods, sorted by name (`close` belongs to the world and is
-        none), of a `Toolkit` what it says, a `Tool` as it is, and of a list or tuple those of all its members.
-        `timeout` is for methods; the others have their own.
+        none), of a `Toolkit` what it says, a `Tool` as it is, a function as one, and of a list or tuple those of all
+        its members. `timeout` is for methods and functions; the others have their own.
+
+        Raises:
+            UserError: something that has no tool, or two tools of one name.
         """
         parts = host if isinstance(host, list | tuple) else (host,)
-        return cls(tool for part in parts for tool in _tools_of(part, timeout))
+        tools = [tool for part in parts for tool in _tools_of(part, timeout)]
+        if not tools:
+            raise UserError(f"{host!r:.80} has no public method, and so there is no tool")
+        return cls(tools)
 
     @property
     def schemas(self) -> list[dict[str, Any]]:
@@ -230,6 +236,10 @@ def _tools_of(host: object, timeout: float | None) -> Iterator[Tool]:
         yield host
     elif isinstance(host, Toolkit):
         yield from host.tools
+    elif inspect.isroutine(host):
+        yield Tool.from_function(host, timeout=timeout)
+    elif isinstance(host, type):
+        raise UserError(f"tools are methods of an object, and {host.__name__} is a class: give {host.__name__}(…)")
     else:
         for name in dir(type(host)):
             if not name.startswith("_") and name != "close" and inspect.isroutine(getattr(type(host), name)):

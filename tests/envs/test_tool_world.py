@@ -292,6 +292,20 @@ def test_tools_that_may_wait_are_stepped_in_threads_and_trusted_ones_in_place():
     assert not ToolWorld.waits
 
 
+def test_what_a_newcomer_gets_wrong_is_named_before_the_first_episode():
+    with pytest.raises(UserError, match="tools must be a class or a function of a task, not <"):
+        ToolWorld(["Go."], Lamps({"lit": []}), check)
+    with pytest.raises(UserError, match=r"check must be a class or a function of .*, not True"):
+        ToolWorld(["Go."], Lamps, True)
+
+
+def test_a_check_that_forgets_to_return_says_so():
+    world = ToolWorld(lamp_task, Lamps, lambda lamps, task, reply: None)
+    world.reset(seed=0)
+    with pytest.raises(TypeError, match="check returned None"):
+        world.step("Done.")
+
+
 def test_wrong_options_are_named():
     with pytest.raises(UserError, match="max_calls must be a whole number from 1, not 0"):
         lamps(max_calls=0)

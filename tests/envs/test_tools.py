@@ -224,6 +224,23 @@ def test_objects_toolkits_and_single_tools_make_one_box():
         ToolBox.of([Lamp(), Lamp()])
 
 
+def test_functions_are_tools_beside_objects_and_what_has_no_tool_is_a_clear_error():
+    class Lamp:
+        def switch(self, on: bool) -> bool:
+            """Switch the lamp."""
+            return on
+
+    class Mute:
+        state = 1
+
+    box = ToolBox.of([refund, Lamp(), Mute()])
+    assert [schema["function"]["name"] for schema in box.schemas] == ["refund", "switch"]
+    assert box.run(ToolCall("refund", {"order": 4, "amount": 2})).text == "4 2.00 late"
+    for host, words in ((Mute(), "no public method"), ([], "there is no tool"), ([Lamp], r"give Lamp\(…\)")):
+        with pytest.raises(UserError, match=words):
+            ToolBox.of(host)
+
+
 @pytest.mark.parametrize(
     ("function", "words"),
     [
