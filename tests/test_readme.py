@@ -1,8 +1,12 @@
-"""What the README shows, works: its world keeps the contract, its scenario is valid, its files exist."""
+"""What the README shows, works: its worlds keep the contract and train, its scenarios are valid, its files exist."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,34 +17,81 @@ from peripatos.scenarios.loading import load_scenario, shipped
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHORT = (
+    "stages.imitate.budget.updates=3",
+    "stages.imitate.collect.groups=4",
+    "stages.reinforce.budget.updates=2",
+    "stages.reinforce.collect.groups=2",
+    "evaluation.episodes=4",
+)
 
 
-def block(language: str) -> str:
-    return next(re.finditer(rf"```{language}\n(.*?)```", README, re.DOTALL)).group(1)
+def block(language: str, number: int = 0) -> str:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)[number]
 
 
 @pytest.fixture
 def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "my_world.py").write_text(block("python"))
-    (tmp_path / "my-scenario.yaml").write_text(block("yaml"))
+    for number, name in enumerate(("my_world.py", "my_tools.py")):
+        (tmp_path / name).write_text(block("python", number))
+    for number, name in enumerate(("my-scenario.yaml", "my-tools.yaml")):
+        (tmp_path / name).write_text(block("yaml", number))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("my_world", "my_tools"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     return tmp_path
 
 
+def peripatos(*arguments: str) -> str:
+    """What the command writes to stdout, in a process of its own and with one thread."""
+    command = [sys.executable, "-m", "peripatos", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def last_evaluations(run: Path) -> dict[str, dict[str, float]]:
+    """The last of each stage."""
+    lines = (run / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()
+    return {row["stage"]: row for row in map(json.loads, lines)}
+
+
 @pytest.mark.usefixtures("newcomer")
-def test_the_world_of_the_readme_is_short_and_keeps_the_contract() -> None:
-    assert len(block("python").splitlines()) < 30
-    findings = check_world("my_world:GuessTheNumber")
+@pytest.mark.parametrize(("number", "world"), [(0, "my_world:GuessTheNumber"), (1, "my_tools:errands")])
+def test_the_worlds_of_the_readme_are_short_and_keep_the_contract(number: int, world: str) -> None:
+    assert len(block("python", number).splitlines()) < 30
+    findings = check_world(world)
     assert not [finding for finding in findings if not finding.passed]
 
 
-def test_the_scenario_of_the_readme_is_valid(newcomer: Path) -> None:
-    check_parts(load_scenario(str(newcomer / "my-scenario.yaml"), []))
+@pytest.mark.parametrize("name", ["my-scenario.yaml", "my-tools.yaml"])
+def test_the_scenarios_of_the_readme_are_valid(newcomer: Path, name: str) -> None:
+    check_parts(load_scenario(str(newcomer / name), []))
+
+
+def test_the_world_of_tools_is_run_and_its_expert_exported_as_the_readme_says(newcomer: Path) -> None:
+    peripatos("run", "my-tools.yaml", *(word for pair in SHORT for word in ("--set", pair)))
+    evaluations = last_evaluations(newcomer / "runs" / "my-tools-0")
+    assert [evaluations[stage]["update"] for stage in ("imitate", "reinforce")] == [3, 5]
+    rows = [json.loads(line) for line in peripatos("export", "my-tools.yaml", "--episodes", "20").splitlines()]
+    calls = [
+        [call["function"]["name"] for turn in row["messages"] for call in turn.get("tool_calls", ())] for row in rows
+    ]
+    assert calls
+    assert all(names == ["find", "take"] for names in calls)
+
+
+@pytest.mark.slow
+def test_the_world_of_tools_trains_as_the_readme_says(newcomer: Path) -> None:
+    peripatos("run", "my-tools.yaml", "--quiet")
+    evaluations = last_evaluations(newcomer / "runs" / "my-tools-0")
+    assert evaluations["imitate"]["success_rate"] <= 0.3
+    assert evaluations["reinforce"]["success_rate"] >= 0.8
 
 
 def test_every_file_and_scenario_that_the_readme_names_exists() -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / link).exists(), link
-    for name in re.findall(r"peripatos (?:run|compare) ([a-z0-9-]+)", README):
+    for name in re.findall(r"peripatos (?:run|compare) ([a-z0-9-]+)(?![a-z0-9.-])", README):
         assert name in shipped(), name
