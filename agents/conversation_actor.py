@@ -106,7 +106,10 @@ class ConversationActor:
             for world, (group, index) in zip(self._worlds, keys, strict=False)
         ]
         together = as_they_come if talks and talks[0].world.waits else in_turns
-        together(talks, self._speaker, partial(self._request, seed=seed, version=version), greedy, seconds)
+        try:
+            together(talks, self._speaker, partial(self._request, seed=seed, version=version), greedy, seconds)
+        finally:
+            self._speaker.forget()
         for place, talk in enumerate(talks):
             if talk.abandoned:  # its world is still busy somewhere: the next episode gets another
                 self._worlds[place] = cast(ConversationEnv, self._make_world().unwrapped)

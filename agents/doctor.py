@@ -6,14 +6,13 @@ trained as it is; the others say what a scenario has to take into account. Left 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
-from transformers.cache_utils import DynamicLayer
 from transformers.utils import logging
 
 from ..envs.conversation import ConversationEnv, Outcome
@@ -21,7 +20,7 @@ from ..envs.errors import UserError
 from ..envs.replies import reply_format
 from ..envs.vocabulary import Message, Reply, ToolCall
 from .conversation_actor import ConversationActor
-from .language import LanguagePolicy, check_head
+from .language import LanguagePolicy, check_cache, check_head
 from .loading import load_language_model
 from .rendering import Renderer
 from .sampler import Sampler
@@ -66,7 +65,6 @@ def examine(model: str, *, revision: str | None = None) -> list[Finding]:
     return [*found, _try_a_conversation(policy)]
 
 
-@torch.no_grad()
 def examine_model(policy: LanguagePolicy) -> Iterator[Finding]:
     """Size, context, output layer and cache."""
     model, names = policy.model, len(policy.tokenizer)
@@ -76,27 +74,17 @@ def examine_model(policy: LanguagePolicy) -> Iterator[Finding]:
     if names > rows:
         yield Finding("embeddings for all tokens", "no", f"the tokenizer has {names} tokens", fatal=True)
     yield Finding("context", f"{policy.context} tokens", "a longer episode is truncated")
+    yield _checked("logits from one matrix product", check_head, policy)
+    yield _checked("one key and value for each token", check_cache, policy, "prompts are shared within a group")
+
+
+def _checked(what: str, check: Callable[[LanguagePolicy], None], policy: LanguagePolicy, detail: str = "") -> Finding:
+    """What the scenario's builder would say to the model."""
     try:
-        check_head(policy)
-        yield Finding("logits from one matrix product", "yes")
+        check(policy)
     except UserError as error:
-        yield Finding("logits from one matrix product", "no", str(error), fatal=True)
-    yield _cache(policy)
-
-
-def _cache(policy: LanguagePolicy) -> Finding:
-    """Whether every layer keeps one key and one value for each token, as sampler and shared prompts need."""
-    what, prompt = "one key and value for each token", (1, 2, 3, 4, 5)
-    cache = policy.read_prompts([prompt])[1]
-    plain = [layer for layer in cache.layers if type(layer) is DynamicLayer]  # a sliding window is a subclass
-    if len(plain) < len(cache.layers):
-        strange = next(type(layer).__name__ for layer in cache.layers if type(layer) is not DynamicLayer)
-        count = len(cache.layers) - len(plain)
-        return Finding(what, "no", f"{count} of {len(cache.layers)} layers keep a {strange}", fatal=True)
-    lengths = {layer.keys.shape[-2] for layer in plain if layer.keys is not None}
-    if lengths != {len(prompt)}:
-        return Finding(what, "no", f"{len(prompt)} tokens left {sorted(lengths)} keys", fatal=True)
-    return Finding(what, "yes", "prompts are shared within a group")
+        return Finding(what, "no", str(error), fatal=True)
+    return Finding(what, "yes", detail)
 
 
 def examine_template(tokenizer: PreTrainedTokenizerBase) -> Iterator[Finding]:

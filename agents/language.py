@@ -15,7 +15,7 @@ the work. Left out: packing of rows without a common prompt, and models whose ca
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, cast
@@ -24,6 +24,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicLayer
 
 from ..envs.errors import UserError
 from ..envs.vocabulary import Batch
@@ -129,22 +130,29 @@ class LanguagePolicy(nn.Module):
             ).last_hidden_state
         return torch.cat([last_B_H[:, None], hidden], dim=1)
 
-    def read_prompts(self, prompts: list[tuple[int, ...]]) -> tuple[Tensor, DynamicCache, Tensor]:
-        """The prompts, left-padded and read: the last hidden state [U, H], the cache, the mask [U, P]."""
+    def read_prompts(
+        self, prompts: Sequence[Sequence[int]], cache: DynamicCache | None = None, seen_U_S: Tensor | None = None
+    ) -> tuple[Tensor, DynamicCache, Tensor]:
+        """The prompts, left-padded and read: the last hidden state [U, H], the cache, the mask [U, S + P].
+
+        With a `cache`, they go on where it ends; `seen_U_S` says which of its S columns are tokens.
+        """
         P = max(map(len, prompts))
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
         rows = [[pad] * (P - len(prompt)) + list(prompt) for prompt in prompts]
         mask = [[False] * (P - len(prompt)) + [True] * len(prompt) for prompt in prompts]
-        mask_U_P = torch.tensor(mask, device=self.device)
-        cache = DynamicCache(config=self.model.config)
+        mask_U_L = torch.tensor(mask, device=self.device)
+        if seen_U_S is not None:
+            mask_U_L = torch.cat([seen_U_S, mask_U_L], dim=1)
+        cache = DynamicCache(config=self.model.config) if cache is None else cache
         hidden = self.backbone(
             input_ids=torch.tensor(rows, device=self.device),
-            attention_mask=mask_U_P.long(),
-            position_ids=(mask_U_P.cumsum(dim=1) - 1).clamp(min=0),
+            attention_mask=mask_U_L.long(),
+            position_ids=(mask_U_L.cumsum(dim=1) - 1).clamp(min=0)[:, -P:],
             past_key_values=cache,
             use_cache=True,
         ).last_hidden_state
-        return hidden[:, -1], cache, mask_U_P
+        return hidden[:, -1], cache, mask_U_L
 
     @property
     def backbone(self) -> nn.Module:
@@ -210,3 +218,18 @@ def check_head(policy: LanguagePolicy) -> None:
     if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3):
         kind = type(policy.model).__name__
         raise UserError(f"{kind} changes its logits after the output layer; such models are not supported yet")
+
+
+@torch.no_grad()
+def check_cache(policy: LanguagePolicy) -> None:
+    """`UserError` if a layer keeps anything but one key and one value for each token (sliding windows, recurrent
+    states), because shared prompts and remembered turns are put together from those."""
+    prompt = (1, 2, 3, 4, 5)
+    layers = policy.read_prompts([prompt])[1].layers
+    strange = [type(layer).__name__ for layer in layers if type(layer) is not DynamicLayer]  # subclasses are windows
+    kind = type(policy.model).__name__
+    if strange:
+        raise UserError(f"{kind}: {len(strange)} of {len(layers)} layers keep a {strange[0]}; not supported yet")
+    lengths = {layer.keys.shape[-2] for layer in layers if layer.keys is not None}
+    if lengths != {len(prompt)}:
+        raise UserError(f"{kind}: {len(prompt)} tokens left {sorted(lengths)} keys; not supported yet")

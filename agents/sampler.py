@@ -1,11 +1,13 @@
 """The engine in this process: samples replies from a language policy, many at once, with continuous batching.
 
-    admit ─▶ read the prompts that are new ─▶ join the running batch
-    step  ─▶ one token for every row; a row that is done leaves at once
+    admit ─▶ read of each prompt what is new ─▶ join the running batch
+    step  ─▶ one token for every row; a row that is done leaves at once, and is remembered
 
-Prompts that are equal (a group's) are read once. Every reply has its own random stream and spends one uniform number
-for each token, so what is sampled does not depend on who else is in the batch. With precision "bf16" it samples from
-a bf16 copy of the weights, which `refresh` brings up to date: that is the link between learner and sampler.
+Prompts that are equal (a group's) are read once, and of a conversation that goes on only what came after its latest
+reply, because the keys and values of the rest are remembered under its key until `forget`. Every reply has its own
+random stream and spends one uniform number for each token, so what is sampled does not depend on who else is in the
+batch. With precision "bf16" it samples from a bf16 copy of the weights, which `refresh` brings up to date: that is the
+link between learner and sampler.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Protocol, cast
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
 from ..envs.vocabulary import StopReason
@@ -26,6 +29,7 @@ from .language import LanguagePolicy, Precision
 from .speakers import Request, Spoken
 
 MAX_ROWS = 512  # in the running batch; the others queue
+MEMORY_BYTES = 4 << 30  # of keys and values between turns; the oldest are dropped and read again
 
 
 @dataclass
@@ -33,6 +37,7 @@ class _Reply:
     """One reply that is being sampled."""
 
     key: int
+    prompt: tuple[int, ...]
     limit: int  # most tokens
     uniform: np.ndarray  # [limit]; its chance
     tokens: list[int] = field(default_factory=list)
@@ -48,6 +53,10 @@ class _Rows:
     cache: DynamicCache
     mask_N_L: Tensor
     position_N: Tensor  # of the next token
+
+    def select(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Copies of the keys and values of some rows, for each layer."""
+        return [(layer.keys[rows], layer.values[rows]) for layer in _layers(self.cache)]
 
     def keep(self, kept: Tensor) -> None:
         """Drop the other rows, and the columns that are padding in all that remain."""
@@ -75,6 +84,39 @@ class _Rows:
         self.hidden_N_H = torch.cat([self.hidden_N_H, other.hidden_N_H])
         self.position_N = torch.cat([self.position_N, other.position_N])
         self.replies += other.replies
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """What one conversation has read and said: row `index` of some that were done together."""
+
+    tokens: tuple[int, ...]  # [n]
+    column_n: Tensor  # where they are
+    layers: list[tuple[Tensor, Tensor]]  # keys and values, [rows, heads, L, size]
+    index: int
+
+    def begins(self, prompt: tuple[int, ...]) -> bool:
+        """Whether `prompt` goes on where this ends."""
+        n = len(self.tokens)
+        return len(prompt) > n and prompt[:n] == self.tokens
+
+    @property
+    def size(self) -> int:
+        """Bytes, the row's padding included."""
+        return sum(keys[self.index].nbytes + values[self.index].nbytes for keys, values in self.layers)
+
+
+def _remembered(memories: Sequence[_Memory]) -> tuple[DynamicCache, Tensor]:
+    """A cache with a row for each, left-padded, and its mask [N, S]."""
+
+    def stacked(layer: int, part: int) -> Tensor:
+        rows = [memory.layers[layer][part][memory.index][:, memory.column_n] for memory in memories]
+        flipped = pad_sequence([row.transpose(0, 1) for row in rows], batch_first=True, padding_side="left")
+        return flipped.transpose(1, 2)
+
+    cache = DynamicCache([(stacked(layer, 0), stacked(layer, 1)) for layer in range(len(memories[0].layers))])
+    ones = [torch.ones_like(memory.column_n, dtype=torch.bool) for memory in memories]
+    return cache, pad_sequence(ones, batch_first=True, padding_side="left")
 
 
 class _Layer(Protocol):
@@ -105,10 +147,12 @@ class Sampler:
         self._stop_ids = frozenset(stop_ids)
         self._queue: list[tuple[int, Request]] = []
         self._rows: _Rows | None = None
+        self._memories: dict[int, _Memory] = {}  # of the conversations that wait for their worlds, oldest first
 
     @torch.no_grad()
     def refresh(self, version: int) -> None:
-        """Copy the learner's weights where this engine has its own."""
+        """Copy the learner's weights where this engine has its own, and drop what the old ones computed."""
+        self.forget()
         if self._policy is not self._source:
             for mine, theirs in zip(self._policy.parameters(), self._source.parameters(), strict=True):
                 mine.copy_(theirs)
@@ -116,6 +160,10 @@ class Sampler:
     def admit(self, key: int, request: Request) -> None:
         """Queue a request; `step` will give its reply under `key`."""
         self._queue.append((key, request))
+
+    def forget(self) -> None:
+        """Drop what is remembered between turns."""
+        self._memories.clear()
 
     @property
     def busy(self) -> bool:
@@ -137,16 +185,17 @@ class Sampler:
             uniform = [reply.uniform[len(reply.tokens)] for reply in rows.replies]
             token_N = draw(logp_N_V, torch.tensor(np.array(uniform), device=logp_N_V.device))
         logp_N = logp_N_V.gather(-1, token_N[:, None])[:, 0]
-        done, going = [], []
+        done, going, gone = [], [], []
         for index, (reply, token, logp) in enumerate(zip(rows.replies, token_N.tolist(), logp_N.tolist(), strict=True)):
             reply.tokens.append(token)
             reply.logp.append(logp)
-            if token in self._stop_ids:
-                done.append((reply.key, Spoken(tuple(reply.tokens), tuple(reply.logp), StopReason.STOP)))
-            elif len(reply.tokens) == reply.limit:
-                done.append((reply.key, Spoken(tuple(reply.tokens), tuple(reply.logp), StopReason.LENGTH)))
-            else:
+            if token not in self._stop_ids and len(reply.tokens) < reply.limit:
                 going.append(index)
+                continue
+            reason = StopReason.STOP if token in self._stop_ids else StopReason.LENGTH
+            done.append((reply.key, Spoken(tuple(reply.tokens), tuple(reply.logp), reason)))
+            gone.append(index)
+        self._remember(rows, gone)
         self._advance(rows, token_N, torch.tensor(going, dtype=torch.long, device=token_N.device))
         return done
 
@@ -169,25 +218,57 @@ class Sampler:
         rows.hidden_N_H = output.last_hidden_state[:, -1]
         rows.position_N = rows.position_N + 1
 
+    def _remember(self, rows: _Rows, gone: list[int]) -> None:
+        """Keep the keys and values of rows that leave. Their last token was never fed, so it is not among them."""
+        if not gone:
+            return
+        layers = rows.select(torch.tensor(gone, device=rows.mask_N_L.device))
+        for index, row in enumerate(gone):
+            reply, column_n = rows.replies[row], rows.mask_N_L[row].nonzero()[:, 0]
+            self._memories[reply.key] = _Memory((*reply.prompt, *reply.tokens[:-1]), column_n, layers, index)
+        size = sum(memory.size for memory in self._memories.values())
+        while size > MEMORY_BYTES:
+            size -= self._memories.pop(next(iter(self._memories))).size
+
     def _read_queue(self) -> None:
         """Read the prompts of waiting requests and let them join, as far as there is room."""
         room = MAX_ROWS - (len(self._rows.replies) if self._rows else 0)
         taken, self._queue = self._queue[:room], self._queue[room:]
-        if not taken:
-            return
-        prompts = [request.prompt for _, request in taken]
-        number = {prompt: index for index, prompt in enumerate(dict.fromkeys(prompts))}
-        hidden, cache, mask = self._policy.read_prompts(list(number))
-        which = torch.tensor([number[prompt] for prompt in prompts], device=hidden.device)
-        cache.batch_select_indices(which)
-        position = torch.tensor([len(prompt) for prompt in prompts], device=hidden.device)
-        replies = [self._reply(key, request) for key, request in taken]
-        new = _Rows(replies, hidden[which], cache, mask[which].long(), position)
+        begun: list[_Reply] = []
+        going_on: list[tuple[_Reply, _Memory]] = []
+        for key, request in taken:
+            reply, memory = self._reply(key, request), self._memories.pop(key, None)
+            if memory is not None and memory.begins(reply.prompt):
+                going_on.append((reply, memory))
+            else:
+                begun.append(reply)
+        if begun:
+            self._join(self._begin(begun))
+        if going_on:
+            self._join(self._go_on(going_on))
+
+    def _join(self, new: _Rows) -> None:
         if self._rows is None:
             self._rows = new
         else:
             self._rows.join(new)
 
+    def _begin(self, replies: list[_Reply]) -> _Rows:
+        """Read whole prompts, each of them once."""
+        prompts = [reply.prompt for reply in replies]
+        number = {prompt: index for index, prompt in enumerate(dict.fromkeys(prompts))}
+        hidden, cache, mask = self._policy.read_prompts(list(number))
+        which = torch.tensor([number[prompt] for prompt in prompts], device=hidden.device)
+        cache.batch_select_indices(which)
+        return _Rows(replies, hidden[which], cache, mask[which].long(), mask.sum(dim=1)[which])
+
+    def _go_on(self, remembered: list[tuple[_Reply, _Memory]]) -> _Rows:
+        """Read what came after the latest reply of each conversation."""
+        new = [reply.prompt[len(memory.tokens) :] for reply, memory in remembered]
+        cache, seen = _remembered([memory for _, memory in remembered])
+        hidden, cache, mask = self._policy.read_prompts(new, cache, seen)
+        return _Rows([reply for reply, _ in remembered], hidden, cache, mask.long(), mask.sum(dim=1))
+
     def _reply(self, key: int, request: Request) -> _Reply:
         limit = min(self._max_tokens, self._policy.context - len(request.prompt))
-        return _Reply(key, limit, request.rng.random(limit, dtype=np.float32))
+        return _Reply(key, request.prompt, limit, request.rng.random(limit, dtype=np.float32))

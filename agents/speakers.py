@@ -59,6 +59,10 @@ class Speaker(Protocol):
         """Whether a reply is still owed."""
         ...
 
+    def forget(self) -> None:
+        """Every conversation is over; what was kept to go on with them is of no more use."""
+        ...
+
     def refresh(self, version: int) -> None:
         """Speak with the current weights from now on."""
         ...
@@ -88,6 +92,9 @@ class TextSpeaker:
     def busy(self) -> bool:
         """Whether a reply is still owed."""
         return bool(self._queue)
+
+    def forget(self) -> None:
+        """Nothing is kept."""
 
     def refresh(self, version: int) -> None:
         """There are no weights."""

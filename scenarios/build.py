@@ -217,7 +217,7 @@ def _spaces(scenario: Scenario) -> tuple[Box, Box | Discrete]:
 def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
     from transformers.utils import logging
 
-    from ..agents.language import LanguagePolicy, check_head
+    from ..agents.language import LanguagePolicy, check_cache, check_head
 
     logging.disable_progress_bar()  # it would write into ours
     agent, sampling = scenario.agent, scenario.sampling or Sampling()
@@ -239,6 +239,7 @@ def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
         precision=scenario.precision,
     )
     check_head(policy)
+    check_cache(policy)
     return policy
 
 

@@ -56,6 +56,8 @@ class Recorder:
     def busy(self) -> bool:
         return bool(self._queue)
 
+    def forget(self) -> None: ...
+
     def refresh(self, version: int) -> None: ...
 
 

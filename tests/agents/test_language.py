@@ -14,6 +14,10 @@ from peripatos.agents.sampler import Sampler
 from peripatos.agents.tiny import tiny_llama
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Batch
+from peripatos.scenarios import build
+from peripatos.scenarios.schema import Scenario
+
+SCENARIO = {"name": "window", "world": {"id": "peripatos/Arithmetic-v0"}, "stages": [{"name": "look"}]}
 
 
 @pytest.fixture(autouse=True)
@@ -156,6 +160,24 @@ def test_a_model_that_caps_its_logits_is_refused() -> None:
     with pytest.raises(UserError, match="Gemma2"):
         check_head(LanguagePolicy(Gemma2ForCausalLM(config), tokenizer))
     check_head(policy_of())
+
+
+def test_a_model_with_a_sliding_window_is_refused_before_it_runs(tmp_path: Path) -> None:
+    from transformers import MistralConfig, MistralForCausalLM
+
+    _, tokenizer = tiny_llama(seed=0)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    for window in (4, None):
+        config = MistralConfig(vocab_size=len(tokenizer), num_key_value_heads=1, sliding_window=window, **sizes)
+        policy = LanguagePolicy(MistralForCausalLM(config), tokenizer)
+        policy.save(tmp_path)
+        agent = {"kind": "causal_lm", "model": str(tmp_path)}
+        scenario = Scenario.model_validate({**SCENARIO, "agent": agent})
+        if window is None:
+            build.make_policy(scenario, "cpu")
+        else:
+            with pytest.raises(UserError, match="MistralForCausalLM: 2 of 2 layers keep a DynamicSlidingWindowLayer"):
+                build.make_policy(scenario, "cpu")
 
 
 @pytest.mark.parametrize(
