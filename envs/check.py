@@ -100,7 +100,7 @@ def _tests(kind: Kind) -> dict[str, Test]:
         }
     else:
         common["absurd actions do not kill the world"] = _absurd_actions
-    return {**common, "closing twice is harmless": _close_twice}
+    return {**common, "ending and closing twice is harmless": _close_twice}
 
 
 def _found(name: str, test: Test, world: World) -> Finding:
@@ -385,6 +385,10 @@ def _absurd_actions(world: World) -> str:
 
 
 def _close_twice(world: World) -> str:
+    world.reset(seed=0)
+    if isinstance(world.unwrapped, ConversationEnv):
+        world.unwrapped.end()  # in the middle of an episode
+        world.unwrapped.end()
     world.close()
     world.close()
     return ""

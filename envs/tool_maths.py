@@ -27,8 +27,7 @@ from .answers import spell, wrap
 from .arithmetic import Arithmetic
 from .calculator import calculate
 from .conversation import Opening, Outcome, Split
-from .errors import UserError
-from .tool_world import COSTS, CallDesk, checked_limit
+from .tool_world import COSTS, CallDesk, checked_limit, checked_share
 from .tools import Tool, ToolBox
 from .vocabulary import Message, Reply, ToolCall
 
@@ -73,9 +72,8 @@ class ToolMaths(Arithmetic):
         super().__init__(
             operators=operators, digits=digits, terms=terms, prompt=prompt, answer_tag="answer", weights=weights
         )
-        if isinstance(oracle_calls, bool) or not isinstance(oracle_calls, int | float) or not 0 <= oracle_calls <= 1:
-            raise UserError(f"oracle_calls is a share from 0 to 1, not {oracle_calls!r:.80}")
-        self._max_calls, self._oracle_calls = checked_limit("max_calls", max_calls), oracle_calls
+        self._max_calls = checked_limit("max_calls", max_calls)
+        self._oracle_calls = checked_share("oracle_calls", oracle_calls)
         self._box = ToolBox([Tool.from_function(calculator, timeout=None)])
         self._form = replies.reply_format(reply_format, self._box.schemas)
 

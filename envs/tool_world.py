@@ -121,6 +121,13 @@ def checked_limit(name: str, value: int) -> int:
     return value
 
 
+def checked_share(name: str, value: float) -> float:
+    """A share from 0 to 1. `UserError` names what is not."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise UserError(f"{name} is a share from 0 to 1, not {value!r:.80}")
+    return value
+
+
 def describe_tools(box: ToolBox, form: replies.ReplyFormat) -> str:
     """The tools in words, for the prompt of a model whose chat template does not show them."""
     lines = [_described(schema["function"]) for schema in box.schemas]

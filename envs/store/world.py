@@ -24,7 +24,7 @@ import numpy as np
 from .. import replies
 from ..conversation import ConversationEnv, Opening, Outcome, Split
 from ..errors import UserError, unknown
-from ..tool_world import COSTS, CallDesk, checked_limit, describe_tools
+from ..tool_world import COSTS, CallDesk, checked_limit, checked_share, describe_tools
 from ..tools import ToolBox
 from ..vocabulary import Message, Reply, ToolCall
 from .customer import Customer
@@ -47,6 +47,7 @@ class Store(ConversationEnv):
         tools_in_prompt: describe the tools in the system message, for models whose chat template does not.
         turn_rewards: pay progress in the turn that made it (the weight of `progress` becomes 0.5).
         max_calls: calls in an episode; one more truncates it.
+        oracle_tells: share of the tasks in which the oracle tells the customer what was done before it closes the case.
         weights: of `state`, `told`, `policy`, `progress`, `malformed`, `tool_error` and `tool_call`.
 
     Raises:
@@ -65,6 +66,7 @@ class Store(ConversationEnv):
         tools_in_prompt: bool = False,
         turn_rewards: bool = False,
         max_calls: int = 24,
+        oracle_tells: float = 1.0,
         weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(weights={**({"progress": _PROGRESS} if turn_rewards else {}), **(weights or {})})
@@ -73,6 +75,7 @@ class Store(ConversationEnv):
         self._form = replies.reply_format(reply_format)
         self._tools_in_prompt = tools_in_prompt
         self._max_calls = checked_limit("max_calls", max_calls)
+        self._oracle_tells = checked_share("oracle_tells", oracle_tells)
         self._db: sqlite3.Connection | None = None
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
@@ -89,6 +92,7 @@ class Store(ConversationEnv):
         self._told: set[str] = set()
         self._called: set[str] = set()
         self._phi = 0.0
+        self._oracle_is_silent = bool(rng.random() >= self._oracle_tells)
         system = f"{POLICY}\n{describe_tools(box, self._form)}" if self._tools_in_prompt else POLICY
         messages = [Message(role="system", content=system), Message(role="user", content=self._task.opening)]
         return Opening(messages, task=self._task.name, tools=() if self._tools_in_prompt else box.schemas)
@@ -125,7 +129,7 @@ class Store(ConversationEnv):
         if self._db is None:
             return None
         for step in self._task.plan:
-            if not self._done(step):
+            if not self._done(step) and not (self._oracle_is_silent and isinstance(step, Tell)):
                 if isinstance(step, ToolCall):
                     return self._form.write("", [step])
                 return step.text

@@ -169,7 +169,7 @@ def test_a_sound_world_passes():
         (IntegerFlags, "rewards are finite, flags are bools", "truncated is 0, not a bool"),
         (AcceptsAnything, "what is no reply is refused, and the episode goes on", "a TypeError was due"),
         (GoesOnAfterTheEnd, "stepping after the end asks for a reset", "ResetNeeded was due"),
-        (ClosesOnce, "closing twice is harmless", "RuntimeError: closed already"),
+        (ClosesOnce, "ending and closing twice is harmless", "RuntimeError: closed already"),
         (BrokenOpening, "a seed reproduces an episode bit for bit", "KeyError: 'a bug'"),
     ],
 )

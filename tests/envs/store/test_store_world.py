@@ -66,6 +66,18 @@ def test_the_oracle_solves_every_task_with_full_reward(level, split, reply_forma
     world.close()
 
 
+def test_an_oracle_may_be_silent_in_a_share_of_the_tasks_and_then_has_done_all_but_told():
+    world = Store(levels=(1, 2), oracle_tells=0.3)
+    told = 0
+    for seed in range(200):
+        world.reset(seed=seed)
+        total, info = finish(world)
+        assert (round(total, 9), info["success"]) in {(1.0, True), (0.6, False)}, world._task.name
+        told += info["success"]
+    assert 40 < told < 80
+    world.close()
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_is_solved_in_both_variants(family):
     world = Store(families=[family], levels=(2,), turn_rewards=True)
@@ -299,6 +311,7 @@ def test_copies_share_nothing():
         ({"reply_format": "hermse"}, "Did you mean 'hermes'"),
         ({"reply_format": "compact"}, "one tool with one required argument"),
         ({"max_calls": True}, "not True"),
+        ({"oracle_tells": 1.5}, "oracle_tells is a share from 0 to 1, not 1.5"),
         ({"weights": {"sate": 1.0}}, "Did you mean 'state'"),
     ],
     ids=str,
