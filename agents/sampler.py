@@ -54,9 +54,11 @@ class _Rows:
     mask_N_L: Tensor
     position_N: Tensor  # of the next token
 
-    def select(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Copies of the keys and values of some rows, for each layer."""
-        return [(layer.keys[rows], layer.values[rows]) for layer in _layers(self.cache)]
+    def memory(self, row: int) -> _Memory:
+        """What one row has read and said. Its last token was never fed, so it is not among them."""
+        reply, column_n = self.replies[row], self.mask_N_L[row].nonzero()[:, 0]
+        layers = [(layer.keys[row][:, column_n], layer.values[row][:, column_n]) for layer in _layers(self.cache)]
+        return _Memory((*reply.prompt, *reply.tokens[:-1]), layers)
 
     def keep(self, kept: Tensor) -> None:
         """Drop the other rows, and the columns that are padding in all that remain."""
@@ -88,12 +90,10 @@ class _Rows:
 
 @dataclass(frozen=True)
 class _Memory:
-    """What one conversation has read and said: row `index` of some that were done together."""
+    """What one conversation has read and said: n tokens, and for each layer their keys and values, [heads, n, size]."""
 
-    tokens: tuple[int, ...]  # [n]
-    column_n: Tensor  # where they are
-    layers: list[tuple[Tensor, Tensor]]  # keys and values, [rows, heads, L, size]
-    index: int
+    tokens: tuple[int, ...]
+    layers: list[tuple[Tensor, Tensor]]
 
     def begins(self, prompt: tuple[int, ...]) -> bool:
         """Whether `prompt` goes on where this ends."""
@@ -101,22 +101,25 @@ class _Memory:
         return len(prompt) > n and prompt[:n] == self.tokens
 
     @property
-    def size(self) -> int:
-        """Bytes, the row's padding included."""
-        return sum(keys[self.index].nbytes + values[self.index].nbytes for keys, values in self.layers)
+    def bytes(self) -> int:
+        """What it takes: all layers of a supported model are of one size."""
+        keys, values = self.layers[0]
+        return len(self.layers) * (keys.nbytes + values.nbytes)
 
 
 def _remembered(memories: Sequence[_Memory]) -> tuple[DynamicCache, Tensor]:
     """A cache with a row for each, left-padded, and its mask [N, S]."""
 
-    def stacked(layer: int, part: int) -> Tensor:
-        rows = [memory.layers[layer][part][memory.index][:, memory.column_n] for memory in memories]
-        flipped = pad_sequence([row.transpose(0, 1) for row in rows], batch_first=True, padding_side="left")
-        return flipped.transpose(1, 2)
+    def stacked(part: Sequence[Tensor]) -> Tensor:
+        return pad_sequence([row.transpose(0, 1) for row in part], batch_first=True, padding_side="left").transpose(
+            1, 2
+        )
 
-    cache = DynamicCache([(stacked(layer, 0), stacked(layer, 1)) for layer in range(len(memories[0].layers))])
-    ones = [torch.ones_like(memory.column_n, dtype=torch.bool) for memory in memories]
-    return cache, pad_sequence(ones, batch_first=True, padding_side="left")
+    layers = zip(*(memory.layers for memory in memories), strict=True)
+    cache = DynamicCache([tuple(map(stacked, zip(*layer, strict=True))) for layer in layers])
+    ones = [torch.ones(len(memory.tokens), dtype=torch.bool) for memory in memories]
+    mask = pad_sequence(ones, batch_first=True, padding_side="left")
+    return cache, mask.to(memories[0].layers[0][0].device)
 
 
 class _Layer(Protocol):
@@ -219,16 +222,12 @@ class Sampler:
         rows.position_N = rows.position_N + 1
 
     def _remember(self, rows: _Rows, gone: list[int]) -> None:
-        """Keep the keys and values of rows that leave. Their last token was never fed, so it is not among them."""
-        if not gone:
-            return
-        layers = rows.select(torch.tensor(gone, device=rows.mask_N_L.device))
-        for index, row in enumerate(gone):
-            reply, column_n = rows.replies[row], rows.mask_N_L[row].nonzero()[:, 0]
-            self._memories[reply.key] = _Memory((*reply.prompt, *reply.tokens[:-1]), column_n, layers, index)
-        size = sum(memory.size for memory in self._memories.values())
-        while size > MEMORY_BYTES:
-            size -= self._memories.pop(next(iter(self._memories))).size
+        """Keep what the rows that leave have read, as far as there is room."""
+        for row in gone:
+            self._memories[rows.replies[row].key] = rows.memory(row)
+        excess = sum(memory.bytes for memory in self._memories.values()) - MEMORY_BYTES
+        while excess > 0:
+            excess -= self._memories.pop(next(iter(self._memories))).bytes
 
     def _read_queue(self) -> None:
         """Read the prompts of waiting requests and let them join, as far as there is room."""

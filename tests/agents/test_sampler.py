@@ -69,6 +69,6 @@ def test_what_was_dropped_is_read_again_and_the_same_is_said(policy: Reader, mon
 def test_nothing_is_remembered_after_the_conversations_or_of_old_weights(policy: Reader) -> None:
     _, sampler = collect(policy)
     assert not sampler._memories
-    sampler._memories[0] = module._Memory((1,), torch.zeros(1), [], 0)
+    sampler._memories[0] = module._Memory((1,), [])
     sampler.refresh(1)
     assert not sampler._memories
