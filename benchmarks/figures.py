@@ -24,7 +24,7 @@ SEEDS = {
     "pendulum-ppo": 3,
     "tool-maths-grpo": 3,
     "smollm2-grpo": 1,
-    "store-smollm2-sft-grpo": 1,
+    "store-smollm2-sft-grpo": 3,
 }
 
 
