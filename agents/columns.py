@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ..envs.control.world_batch import StepResult, WorldBatch, action_layout
 from ..envs.vocabulary import Batch
-from ..envs.world_batch import StepResult, WorldBatch, action_layout
 from .simple import Behaviour
 
 

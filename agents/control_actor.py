@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..envs.control.world_batch import StepResult, WorldBatch, action_layout, make_world_batch
 from ..envs.seeding import derive_seed, stream
 from ..envs.vocabulary import Collection, Episode
-from ..envs.world_batch import StepResult, WorldBatch, action_layout, make_world_batch
 from .columns import Columns
 from .ledger import Ledger
 from .simple import Behaviour

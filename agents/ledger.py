@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..envs.control.world_batch import StepResult
 from ..envs.vocabulary import Episode, StopReason
-from ..envs.world_batch import StepResult
 
 
 class Ledger:

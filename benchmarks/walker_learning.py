@@ -66,7 +66,7 @@ def look(act: Any) -> dict[str, float]:
     """Mean return and distance of 64 episodes, and the share that stayed upright for all 400 steps."""
     import numpy as np
 
-    from peripatos.envs.mujoco_batch import MujocoBatch
+    from peripatos.envs.control.mujoco_batch import MujocoBatch
     from peripatos.envs.walker import WalkerTask
 
     worlds, live = MujocoBatch(WalkerTask(), EPISODES, max_episode_steps=400), np.arange(EPISODES)

@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors.numpy import load_file
 from scenarios_runs import command, write_scenario
 
-from peripatos.envs.world_batch import ListOfWorlds, make_world_batch
+from peripatos.envs.control.world_batch import ListOfWorlds, make_world_batch
 
 CHEETAH = """\
 name: cheetah

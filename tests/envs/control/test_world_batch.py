@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete
 
+from peripatos.envs.control.world_batch import ListOfWorlds, checked_action, make_world_batch
 from peripatos.envs.errors import UserError
-from peripatos.envs.world_batch import ListOfWorlds, checked_action, make_world_batch
 
 
 @pytest.fixture(autouse=True)

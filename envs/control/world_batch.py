@@ -22,8 +22,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
-from .errors import UserError
-from .registry import make_world, world_kind
+from ..errors import UserError
+from ..registry import make_world, world_kind
 
 
 @dataclass(frozen=True)

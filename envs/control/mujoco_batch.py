@@ -29,7 +29,7 @@ from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from .errors import UserError
+from ..errors import UserError
 from .mujoco_task import (
     DIVERGED,
     MujocoTask,

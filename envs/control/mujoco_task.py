@@ -30,8 +30,8 @@ import mujoco
 import numpy as np
 from gymnasium.spaces import Box
 
-from .errors import UserError
-from .vocabulary import WorldFailure
+from ..errors import UserError
+from ..vocabulary import WorldFailure
 from .world_batch import WorldBatch, checked_action
 
 if TYPE_CHECKING:
