@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..envs.conversation import ConversationEnv
+from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.errors import UserError
 from ..envs.vocabulary import Episode, Message, Reply, Seen, StopReason
 from .rendering import Renderer

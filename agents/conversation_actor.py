@@ -18,7 +18,7 @@ import gymnasium
 import torch
 from torch import Tensor
 
-from ..envs.conversation import ConversationEnv
+from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.seeding import derive_seed, stream
 from ..envs.vocabulary import Batch, Collection, Episode, StopReason
 from .conversation import Conversation

@@ -15,7 +15,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from ..envs.conversation import ConversationEnv, Outcome
+from ..envs.conversation.conversation_env import ConversationEnv, Outcome
 from ..envs.errors import UserError
 from ..envs.replies import reply_format
 from ..envs.vocabulary import Message, Reply, ToolCall

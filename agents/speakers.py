@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..envs.conversation import ConversationEnv
+from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.errors import UserError
 from ..envs.vocabulary import Message, Reply, StopReason
 from .rendering import Renderer

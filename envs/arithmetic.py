@@ -25,9 +25,9 @@ from typing import Literal
 import numpy as np
 
 from .answers import ANSWER_TAGS, AnswerTag, find_answer, parse_rational, reverse_digits, spell, wrap
-from .conversation import ConversationEnv, Opening, Outcome, Split, merge_weights
+from .conversation.conversation_env import ConversationEnv, Opening, Outcome, Split, merge_weights
+from .conversation.task_world import is_held_out
 from .errors import UserError, unknown
-from .tasks import is_held_out
 from .vocabulary import Reply
 
 OPERATORS = ("+", "-", "*", "/")

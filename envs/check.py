@@ -21,7 +21,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from .conversation import SPLITS, ConversationEnv
+from .conversation.conversation_env import SPLITS, ConversationEnv
 from .errors import UnsupportedWorld, UserError
 from .registry import Kind, make_world, world_kind
 from .vocabulary import Reply, ToolCall

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from .coding_tasks import FAMILIES, CodingTask, Tests, generate, read_tasks
-from .conversation import ConversationEnv, Opening, Outcome, Split
+from .conversation.conversation_env import ConversationEnv, Opening, Outcome, Split
 from .errors import UserError, unknown
 from .sandbox import Judge, Limits, Status, TestResult, Verdict
 from .vocabulary import Reply, WorldFailure

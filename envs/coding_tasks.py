@@ -25,9 +25,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .conversation import SPLITS, Split
+from .conversation.conversation_env import SPLITS, Split
+from .conversation.task_world import is_held_out, load_tasks
 from .errors import UserError, unknown
-from .tasks import is_held_out, load_tasks
 
 Kind = Literal["function", "stdio", "assertions"]
 Tests = tuple[tuple[Any, Any], ...]

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
-from .conversation import ConversationEnv
+from .conversation.conversation_env import ConversationEnv
 from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
 
 Kind = Literal["conversation", "control"]

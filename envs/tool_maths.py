@@ -26,7 +26,7 @@ from . import replies
 from .answers import spell, wrap
 from .arithmetic import Arithmetic
 from .calculator import calculate
-from .conversation import Opening, Outcome, Split
+from .conversation.conversation_env import Opening, Outcome, Split
 from .tool_world import COSTS, CallDesk, checked_limit, checked_share
 from .tools import Tool, ToolBox
 from .vocabulary import Message, Reply, ToolCall

@@ -35,9 +35,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from . import replies
-from .conversation import Opening, Outcome, Split
+from .conversation.conversation_env import Opening, Outcome, Split
+from .conversation.task_world import Task, TaskSource, TaskWorld, Verdict
 from .errors import UserError
-from .tasks import Task, TaskSource, TaskWorld, Verdict
 from .tools import Fault, Tool, ToolBox, ToolResult, tool_message
 from .vocabulary import Message, Reply, StopReason, ToolCall
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from ..agents.conversation import ask_world
 from ..agents.speakers import Request, oracle_text
-from ..envs.conversation import ConversationEnv
+from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.errors import UserError
 from ..envs.registry import make_world
 from ..envs.replies import reply_format

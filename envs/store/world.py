@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .. import replies
-from ..conversation import ConversationEnv, Opening, Outcome, Split
+from ..conversation.conversation_env import ConversationEnv, Opening, Outcome, Split
 from ..errors import UserError, unknown
 from ..tool_world import COSTS, CallDesk, checked_limit, checked_share, describe_tools
 from ..tools import ToolBox

@@ -37,8 +37,8 @@ import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from .errors import UserError, unknown
-from .vocabulary import Message, Reply, StopReason, WorldFailure
+from ..errors import UserError, unknown
+from ..vocabulary import Message, Reply, StopReason, WorldFailure
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")

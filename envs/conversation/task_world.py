@@ -30,10 +30,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from .conversation import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
-from .errors import UserError, unknown
-from .registry import load_attribute
-from .vocabulary import Reply
+from ..errors import UserError, unknown
+from ..registry import load_attribute
+from ..vocabulary import Reply
+from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
 
 Task = Mapping[str, Any]
 TaskSource = Iterable[Task | str] | Callable[[np.random.Generator], Task | str] | str | Path

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from peripatos.envs.conversation import Outcome
+from peripatos.envs.conversation import Outcome, TaskWorld, load_tasks
+from peripatos.envs.conversation.task_world import is_held_out
 from peripatos.envs.errors import UserError
-from peripatos.envs.tasks import TaskWorld, is_held_out, load_tasks
 from peripatos.envs.vocabulary import Reply
 
 CAPITALS = [{"prompt": f"Capital of country {n}?", "answer": f"city {n}", "oracle": f"city {n}"} for n in range(60)]

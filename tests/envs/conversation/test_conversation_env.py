@@ -8,7 +8,8 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from peripatos.envs.conversation import AnyReply, AnyText, ConversationEnv, Opening, Outcome
+from peripatos.envs.conversation import ConversationEnv, Opening, Outcome
+from peripatos.envs.conversation.conversation_env import AnyReply, AnyText
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Reply, WorldFailure
 
