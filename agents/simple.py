@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from ..envs.errors import UserError
-from ..envs.registry import load_attribute
+from ..envs.named_objects import load_attribute
 
 Script = Callable[[np.ndarray], np.ndarray | int]  # observation [D] → action
 

@@ -10,13 +10,10 @@ becomes a `UserError` that names the nearest right thing. What the world's own c
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import gymnasium
@@ -24,6 +21,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from .conversation.conversation_env import ConversationEnv
 from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
+from .named_objects import import_by_name, load_attribute
 
 Kind = Literal["conversation", "control"]
 _VERSIONED = re.compile(r"-v\d+$")
@@ -57,7 +55,7 @@ def make_world(name: str, **options: Any) -> gymnasium.Env[Any, Any]:
             raise UnknownWorld(f"{name!r} makes a {type(env).__name__}, not a gymnasium.Env")
         return env
     if colon:
-        _import(module)
+        import_by_name(module)
     spec = _find_spec(attribute if colon else name)
     _check_limit(name, options.get("max_episode_steps"))
     try:
@@ -93,38 +91,6 @@ def world_kind(env: gymnasium.Env[Any, Any]) -> Kind:
 def list_worlds() -> list[WorldRow]:
     """Every registered `peripatos/…` world, sorted by id. Imports the worlds' modules."""
     return [_row(spec) for name, spec in sorted(gymnasium.registry.items()) if name.startswith("peripatos/")]
-
-
-def load_attribute(reference: str) -> object:
-    """What `module:attribute` names. Modules in the current directory can be imported.
-
-    Raises:
-        UnknownWorld: there is no such module, or nothing of that name in it.
-    """
-    module_name, _, attribute = reference.partition(":")
-    module = _import(module_name)
-    try:
-        return getattr(module, attribute)
-    except AttributeError:
-        public = [known for known in vars(module) if not known.startswith("_")]
-        raise UnknownWorld(
-            f"module {module_name!r} has nothing called {attribute!r}.{nearest(attribute, public)}"
-        ) from None
-
-
-def _import(module: str) -> object:
-    if not all(part.isidentifier() for part in module.split(".")):
-        raise UnknownWorld(f"{module!r} is not the name of a module")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-        importlib.invalidate_caches()
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
-            raise UserError(f"module {module!r} needs something that cannot be imported: {error}") from error
-        raise UnknownWorld(f"there is no module {module!r} in {here} or among the installed packages") from error
 
 
 def _find_spec(name: str) -> EnvSpec:

@@ -36,7 +36,8 @@ import numpy as np
 
 from . import replies
 from .conversation.conversation_env import Opening, Outcome, Split
-from .conversation.task_world import Task, TaskSource, TaskWorld, Verdict
+from .conversation.task_source import Task, TaskSource
+from .conversation.task_world import TaskWorld, Verdict
 from .errors import UserError
 from .tools import Fault, Tool, ToolBox, ToolResult, tool_message
 from .vocabulary import Message, Reply, StopReason, ToolCall

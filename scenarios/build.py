@@ -22,6 +22,7 @@ from ..agents.protocols import Actor, Policy
 from ..algorithms.learner import Learner, OptimizerSettings
 from ..algorithms.methods import METHODS, Method, method
 from ..envs.errors import UnknownWorld, UserError, nearest, unknown
+from ..envs.named_objects import load_function
 from ..envs.registry import Kind, make_world, world_kind
 from ..envs.seeding import derive_seed
 from .explain import WrongPart, at
@@ -359,15 +360,3 @@ def _writer(agent: Agent | Demonstrator) -> Callable[[Request], str]:
 def _world_maker(scenario: Scenario) -> Callable[[], gymnasium.Env[Any, Any]]:
     name, options = scenario.world.id, scenario.world.options
     return lambda: make_world(name, **options)
-
-
-def load_function(reference: str) -> Callable[..., Any]:
-    """What `module:function` names. UserError if it is not there or cannot be called."""
-    from ..envs.registry import load_attribute
-
-    if ":" not in reference:
-        raise UserError(f"a scripted agent is named module:function, not {reference!r}")
-    found = load_attribute(reference)
-    if not callable(found):
-        raise UserError(f"{reference!r} is not a function")
-    return found

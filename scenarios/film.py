@@ -18,6 +18,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from ..envs.errors import UserError
+from ..envs.named_objects import load_function
 from ..envs.seeding import derive_seed, stream
 from . import build
 from .display import Display
@@ -115,7 +116,7 @@ def _behaviour(scenario: Scenario, policy: Any, env: gymnasium.Env[Any, Any]) ->
     if isinstance(scenario.agent, ScriptedAgent):
         from ..agents.simple import ScriptedAgent as Scripted
 
-        return _Acts(Scripted(build.load_function(scenario.agent.function), space), space)
+        return _Acts(Scripted(load_function(scenario.agent.function), space), space)
     return _ActsAtRandom(space, scenario.seed)
 
 

@@ -21,22 +21,18 @@ Left out: several turns (write a `ConversationEnv`) and streaming of data sets t
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
 from ..errors import UserError, unknown
-from ..registry import load_attribute
+from ..named_objects import load_attribute
 from ..vocabulary import Reply
 from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
+from .task_source import Task, TaskSource, is_held_out, load_tasks
 
-Task = Mapping[str, Any]
-TaskSource = Iterable[Task | str] | Callable[[np.random.Generator], Task | str] | str | Path
 Verdict = float | Mapping[str, float] | Outcome
 RewardFunction = Callable[[Reply, Task], Verdict]
 
@@ -135,70 +131,8 @@ class TaskWorld(ConversationEnv):
         return split
 
 
-def load_tasks(source: str | Path) -> list[Task]:
-    """The tasks in a `.jsonl` file, or in the Hugging Face dataset called `owner/name[:configuration]`.
-
-    A dataset's splits "train" and "test" are kept as such; where it has only one of the two, all its rows are
-    divided by the hash of the prompt. Other splits are not read.
-
-    Raises:
-        UserError: the file or data set cannot be read, or a line is not a JSON object.
-    """
-    if str(source).endswith(".jsonl"):
-        return _from_jsonl(Path(source))
-    return _from_hub(str(source))
-
-
-def is_held_out(content: str, one_in: int) -> bool:
-    """Whether the task that `content` names belongs to the test split; true for one in `one_in` on average.
-
-    A function of the content alone: the same in every process, and unmoved when other tasks come or go.
-    """
-    digest = hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little") % one_in == 0
-
-
 def _function(reward: RewardFunction | str) -> RewardFunction:
     found = load_attribute(reward) if isinstance(reward, str) else reward
     if not callable(found):
         raise UserError(f"reward must be a function of (reply, task) or 'module:function', not {reward!r:.80}")
     return cast("RewardFunction", found)
-
-
-def _from_jsonl(path: Path) -> list[Task]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read tasks from {path}: {error}") from error
-    tasks: list[Task] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            task = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path}:{number}: this line is not JSON: {error}") from error
-        if not isinstance(task, dict):
-            raise UserError(f"{path}:{number}: a task is a JSON object, not {line!r:.80}")
-        tasks.append(task)
-    return tasks
-
-
-def _from_hub(source: str) -> list[Task]:
-    try:
-        datasets = importlib.import_module("datasets")  # optional, and heavy
-    except ImportError:
-        raise UserError(
-            f"tasks {source!r} name a Hugging Face dataset, which needs the package datasets (pip install datasets); "
-            "tasks in a file end in .jsonl"
-        ) from None
-    name, _, configuration = source.partition(":")
-    try:
-        found = datasets.load_dataset(name, configuration or None)
-    except Exception as error:  # the library raises what its many back ends raise; the user reads the reason
-        raise UserError(f"cannot load the dataset {source!r}: {error}") from error
-    kept = {split: found[split] for split in SPLITS if split in found}
-    if not kept:
-        raise UserError(f"the dataset {source!r} has neither a train nor a test split, but {sorted(found)}")
-    marked = len(kept) == len(SPLITS)
-    return [{**row, "split": split} if marked else row for split, rows in kept.items() for row in rows]

@@ -88,7 +88,7 @@ def test_a_sum_and_its_mirror_image_are_one_problem():
 
 def test_one_problem_in_ten_is_held_out():
     problems = [Problem((a, b), ("-",)) for a in range(10, 100) for b in range(10, 100)]
-    from peripatos.envs.conversation.task_world import is_held_out
+    from peripatos.envs.conversation.task_source import is_held_out
 
     share = np.mean([is_held_out(problem.key(), 10) for problem in problems])
     assert 0.09 < share < 0.11

@@ -7,7 +7,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from peripatos.envs.conversation import Outcome, TaskWorld, load_tasks
-from peripatos.envs.conversation.task_world import is_held_out
+from peripatos.envs.conversation.task_source import is_held_out
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Reply
 
