@@ -17,7 +17,7 @@ from transformers.utils import logging
 
 from ..envs.conversation.conversation_env import ConversationEnv, Outcome
 from ..envs.errors import UserError
-from ..envs.replies import reply_format
+from ..envs.tools.call_formats import reply_format
 from ..envs.vocabulary import Message, Reply, ToolCall
 from .conversation_actor import ConversationActor
 from .language import LanguagePolicy, check_cache, check_head

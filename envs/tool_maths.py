@@ -22,13 +22,13 @@ from typing import Literal
 
 import numpy as np
 
-from . import replies
 from .answers import spell, wrap
 from .arithmetic import Arithmetic
 from .calculator import calculate
 from .conversation.conversation_env import Opening, Outcome, Split
-from .tool_world import COSTS, CallDesk, checked_limit, checked_share
-from .tools import Tool, ToolBox
+from .tools import call_formats
+from .tools.call_desk import COSTS, CallDesk, checked_limit, checked_share
+from .tools.tool import Tool, ToolBox
 from .vocabulary import Message, Reply, ToolCall
 
 
@@ -75,7 +75,7 @@ class ToolMaths(Arithmetic):
         self._max_calls = checked_limit("max_calls", max_calls)
         self._oracle_calls = checked_share("oracle_calls", oracle_calls)
         self._box = ToolBox([Tool.from_function(calculator, timeout=None)])
-        self._form = replies.reply_format(reply_format, self._box.schemas)
+        self._form = call_formats.reply_format(reply_format, self._box.schemas)
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self._desk = CallDesk(self._box, self._form, self._max_calls)

@@ -26,8 +26,8 @@ from ..agents.speakers import Request, oracle_text
 from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.errors import UserError
 from ..envs.registry import make_world
-from ..envs.replies import reply_format
 from ..envs.seeding import derive_seed, stream
+from ..envs.tools.call_formats import reply_format
 from ..envs.vocabulary import Message, Reply
 from .loading import Source, apply_sets, check_scenario, find_scenario, load_scenario, shipped
 from .run_directory import disk_errors, make_folder, to_json, write_text

@@ -21,11 +21,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .. import replies
 from ..conversation.conversation_env import ConversationEnv, Opening, Outcome, Split
 from ..errors import UserError, unknown
-from ..tool_world import COSTS, CallDesk, checked_limit, checked_share, describe_tools
-from ..tools import ToolBox
+from ..tools import call_formats
+from ..tools.call_desk import COSTS, CallDesk, checked_limit, checked_share, describe_tools
+from ..tools.tool import ToolBox
 from ..vocabulary import Message, Reply, ToolCall
 from .customer import Customer
 from .database import Snapshot, apply, distance, open_copy, snapshot
@@ -72,7 +72,7 @@ class Store(ConversationEnv):
         super().__init__(weights={**({"progress": _PROGRESS} if turn_rewards else {}), **(weights or {})})
         self.levels = _checked_levels(levels)
         self.families = _checked_families(families)
-        self._form = replies.reply_format(reply_format)
+        self._form = call_formats.reply_format(reply_format)
         self._tools_in_prompt = tools_in_prompt
         self._max_calls = checked_limit("max_calls", max_calls)
         self._oracle_tells = checked_share("oracle_tells", oracle_tells)

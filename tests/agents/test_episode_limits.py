@@ -12,7 +12,7 @@ from peripatos.agents.tiny import tiny_tokenizer
 from peripatos.envs.conversation import ConversationEnv
 from peripatos.envs.store.world import Store
 from peripatos.envs.tool_maths import ToolMaths
-from peripatos.envs.tool_world import ToolWorld
+from peripatos.envs.tools import ToolWorld
 from peripatos.envs.vocabulary import Episode, StopReason
 
 

@@ -25,7 +25,7 @@ from peripatos.agents.tiny import TEMPLATE, tiny_llama
 from peripatos.algorithms.credit import assign_credit
 from peripatos.algorithms.methods import METHODS
 from peripatos.envs.conversation import ConversationEnv, Outcome
-from peripatos.envs.tool_world import ToolWorld
+from peripatos.envs.tools import ToolWorld
 from peripatos.envs.vocabulary import Batch, Collection, Episode, Reply, StopReason
 
 THOUGHT = "<think>\nbecause\n</think>\n\n"

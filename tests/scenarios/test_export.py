@@ -19,7 +19,7 @@ from peripatos.agents.tiny import END, tiny_tokenizer
 from peripatos.envs.conversation import ConversationEnv, Outcome
 from peripatos.envs.registry import make_world
 from peripatos.envs.seeding import derive_seed
-from peripatos.envs.tool_world import ToolWorld
+from peripatos.envs.tools import ToolWorld
 from peripatos.envs.vocabulary import Reply
 from peripatos.scenarios.export import chat_row, export_demonstrations
 

@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from .errors import UserError
+from ..errors import UserError
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError

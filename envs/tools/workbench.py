@@ -21,11 +21,11 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator
 
-from .errors import UserError
-from .sandbox import Cell, SandboxUnavailable, Session, SessionError, SessionLimits
-from .sandbox.launch import find_bubblewrap, interpreter
-from .tools import Tool, Toolkit
-from .vocabulary import WorldFailure
+from ..errors import UserError
+from ..sandbox import Cell, SandboxUnavailable, Session, SessionError, SessionLimits
+from ..sandbox.launch import find_bubblewrap, interpreter
+from ..vocabulary import WorldFailure
+from .tool import Tool, Toolkit
 
 T = TypeVar("T")
 

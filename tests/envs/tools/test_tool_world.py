@@ -8,8 +8,7 @@ import pytest
 from peripatos.envs.check import check_world
 from peripatos.envs.conversation import Outcome
 from peripatos.envs.errors import UserError
-from peripatos.envs.tool_world import ToolWorld
-from peripatos.envs.tools import Tool
+from peripatos.envs.tools import Tool, ToolWorld
 from peripatos.envs.vocabulary import Reply, ToolCall, WorldFailure
 
 ROOMS = ("hall", "attic", "cellar", "kitchen", "bath")

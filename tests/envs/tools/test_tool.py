@@ -8,7 +8,8 @@ from typing import Literal
 import pytest
 
 from peripatos.envs.errors import UserError
-from peripatos.envs.tools import MAX_ARGUMENTS, MAX_RESULT, Fault, Tool, ToolBox, Toolkit
+from peripatos.envs.tools import Tool, ToolBox, Toolkit
+from peripatos.envs.tools.tool import MAX_ARGUMENTS, MAX_RESULT, Fault
 from peripatos.envs.vocabulary import ToolCall, WorldFailure
 
 

@@ -13,11 +13,10 @@ import pytest
 
 pytest.importorskip("mcp")
 
-from peripatos.envs.declared_schemas import validated, validator_of
 from peripatos.envs.errors import UserError
-from peripatos.envs.mcp_tools import McpServer
-from peripatos.envs.tool_world import ToolWorld
-from peripatos.envs.tools import MAX_RESULT, Fault, ToolBox, ToolResult
+from peripatos.envs.tools import McpServer, ToolBox, ToolWorld
+from peripatos.envs.tools.mcp_schemas import validated, validator_of
+from peripatos.envs.tools.tool import MAX_RESULT, Fault, ToolResult
 from peripatos.envs.vocabulary import ToolCall, WorldFailure
 
 SERVER = str(Path(__file__).parent / "mcp_server.py")

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from peripatos.envs.errors import UserError
-from peripatos.envs.replies import FORMATS, MAX_REPLY, reply_format
 from peripatos.envs.tools import Tool
+from peripatos.envs.tools.call_formats import FORMATS, MAX_REPLY, reply_format
 from peripatos.envs.vocabulary import ToolCall
 
 

@@ -32,8 +32,8 @@ from pydantic import ConfigDict, Field, PydanticSchemaGenerationError, TypeAdapt
 from pydantic.errors import PydanticInvalidForJsonSchema
 from typing_extensions import TypedDict  # pydantic refuses typing's own before Python 3.12
 
-from .errors import UserError, unknown
-from .vocabulary import Message, ToolCall, WorldFailure
+from ..errors import UserError, unknown
+from ..vocabulary import Message, ToolCall, WorldFailure
 
 MAX_ARGUMENTS = 65_536  # characters of all arguments of one call, written as JSON
 MAX_RESULT = 16_384  # characters of a result; the rest is cut, and the agent is told so

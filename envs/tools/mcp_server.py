@@ -34,10 +34,10 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
-from .declared_schemas import validated, validator_of
-from .errors import UserError
-from .tools import HangingToolError, Tool, Toolkit
-from .vocabulary import WorldFailure
+from ..errors import UserError
+from ..vocabulary import WorldFailure
+from .mcp_schemas import validated, validator_of
+from .tool import HangingToolError, Tool, Toolkit
 
 if TYPE_CHECKING:
     from mcp import Client

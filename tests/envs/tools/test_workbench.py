@@ -18,13 +18,12 @@ from peripatos.agents.conversation_actor import ConversationActor
 from peripatos.agents.rendering import Renderer
 from peripatos.agents.speakers import TextSpeaker, oracle_text
 from peripatos.agents.tiny import tiny_tokenizer
-from peripatos.envs import sandbox_tools
 from peripatos.envs.check import check_world
 from peripatos.envs.errors import UserError
 from peripatos.envs.sandbox import SandboxUnavailable, SessionLimits
-from peripatos.envs.sandbox_tools import LIMITS, Workbench
-from peripatos.envs.tool_world import ToolWorld
-from peripatos.envs.tools import MAX_ARGUMENTS, Fault, ToolBox, ToolResult
+from peripatos.envs.tools import ToolBox, ToolWorld, Workbench, workbench
+from peripatos.envs.tools.tool import MAX_ARGUMENTS, Fault, ToolResult
+from peripatos.envs.tools.workbench import LIMITS
 from peripatos.envs.vocabulary import Episode, Reply, ToolCall, WorldFailure
 
 SMALL = SessionLimits(cell_s=1.0, memory_mb=300, workspace_mb=8, output_kb=4)
@@ -251,7 +250,7 @@ def test_a_bench_that_nobody_holds_is_ended():
 def test_nothing_outlives_the_process_that_made_it(end):
     mark = next(MARKS)
     code = f"""
-        from peripatos.envs.sandbox_tools import Workbench
+        from peripatos.envs.tools.workbench import Workbench
         bench = Workbench()
         bench.run_shell("setsid sleep {mark} > /dev/null 2>&1 & sleep 0.3")
         print("ready", flush=True)
@@ -273,10 +272,10 @@ def test_a_sandbox_that_cannot_be_had_is_the_users_or_the_worlds_failure_and_nev
         raise SandboxUnavailable("bubblewrap is not installed")
 
     bench = Workbench(SMALL)
-    monkeypatch.setattr(sandbox_tools, "Session", missing)
+    monkeypatch.setattr(workbench, "Session", missing)
     with pytest.raises(WorldFailure, match="bubblewrap is not installed"):
         run(bench, "run_python", "1")
-    monkeypatch.setattr(sandbox_tools, "find_bubblewrap", missing)
+    monkeypatch.setattr(workbench, "find_bubblewrap", missing)
     with pytest.raises(UserError, match="bubblewrap is not installed"):
         Workbench()
 

@@ -17,8 +17,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from .errors import UserError, unknown
-from .vocabulary import Reply, ToolCall
+from ..errors import UserError, unknown
+from ..vocabulary import Reply, ToolCall
 
 MAX_CALLS = 16  # in one reply
 MAX_REPLY = 131_072  # characters; a longer reply calls nothing
