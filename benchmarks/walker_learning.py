@@ -67,7 +67,7 @@ def look(act: Any) -> dict[str, float]:
     import numpy as np
 
     from peripatos.envs.control.mujoco_batch import MujocoBatch
-    from peripatos.envs.walker import WalkerTask
+    from peripatos.envs.worlds.robots.walker import WalkerTask
 
     worlds, live = MujocoBatch(WalkerTask(), EPISODES, max_episode_steps=400), np.arange(EPISODES)
     observation = worlds.reset(live, range(10**6, 10**6 + EPISODES))

@@ -5,22 +5,22 @@ Entry points are strings, so that no world's module (and no physics) is imported
 
 from gymnasium import register
 
-register(id="peripatos/Arithmetic-v0", entry_point="peripatos.envs.arithmetic:Arithmetic")
-register(id="peripatos/Coding-v0", entry_point="peripatos.envs.coding:Coding")
-register(id="peripatos/ToolMaths-v0", entry_point="peripatos.envs.tool_maths:ToolMaths")
-register(id="peripatos/Store-v0", entry_point="peripatos.envs.store.world:Store")
+register(id="peripatos/Arithmetic-v0", entry_point="peripatos.envs.worlds.maths.arithmetic:Arithmetic")
+register(id="peripatos/Coding-v0", entry_point="peripatos.envs.worlds.coding.world:Coding")
+register(id="peripatos/ToolMaths-v0", entry_point="peripatos.envs.worlds.maths.tool_maths:ToolMaths")
+register(id="peripatos/Store-v0", entry_point="peripatos.envs.worlds.store.world:Store")
 for _id, _options in (("peripatos/Walker-v0", {}), ("peripatos/WalkerHard-v0", {"world_damping": False})):
     register(
         id=_id,
-        entry_point="peripatos.envs.walker:Walker",
-        vector_entry_point="peripatos.envs.walker:make_vec_walker",
+        entry_point="peripatos.envs.worlds.robots.walker:Walker",
+        vector_entry_point="peripatos.envs.worlds.robots.walker:make_vec_walker",
         max_episode_steps=400,
         kwargs=_options,
     )
 register(
     id="peripatos/CartpoleSwingup-v0",
-    entry_point="peripatos.envs.cartpole_swingup:CartpoleSwingup",
-    vector_entry_point="peripatos.envs.cartpole_swingup:make_vec_swingup",
+    entry_point="peripatos.envs.worlds.robots.cartpole_swingup:CartpoleSwingup",
+    vector_entry_point="peripatos.envs.worlds.robots.cartpole_swingup:make_vec_swingup",
     max_episode_steps=500,
 )
 

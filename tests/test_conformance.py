@@ -19,8 +19,8 @@ from peripatos.agents.speakers import TextSpeaker, oracle_text
 from peripatos.agents.tiny import tiny_llama
 from peripatos.algorithms.learner import Learner, OptimizerSettings
 from peripatos.algorithms.methods import METHODS, Method, method
-from peripatos.envs.arithmetic import Arithmetic
 from peripatos.envs.registry import make_world
+from peripatos.envs.worlds.maths.arithmetic import Arithmetic
 
 WALKER = "peripatos/Walker-v0"
 

@@ -10,9 +10,9 @@ from peripatos.agents.rendering import Renderer
 from peripatos.agents.sampler import Sampler
 from peripatos.agents.speakers import TextSpeaker, oracle_text, random_text
 from peripatos.agents.tiny import tiny_llama
-from peripatos.envs.arithmetic import Arithmetic
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import StopReason
+from peripatos.envs.worlds.maths.arithmetic import Arithmetic
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from peripatos.agents.rendering import Renderer
 from peripatos.agents.speakers import TextSpeaker
 from peripatos.agents.tiny import tiny_tokenizer
 from peripatos.envs.conversation import ConversationEnv
-from peripatos.envs.store.world import Store
-from peripatos.envs.tool_maths import ToolMaths
 from peripatos.envs.tools import ToolWorld
 from peripatos.envs.vocabulary import Episode, StopReason
+from peripatos.envs.worlds.maths.tool_maths import ToolMaths
+from peripatos.envs.worlds.store.world import Store
 
 
 class Adder:

@@ -9,11 +9,11 @@ import gymnasium
 import pytest
 
 import peripatos.envs
-from peripatos.envs.arithmetic import Arithmetic
 from peripatos.envs.errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
 from peripatos.envs.registry import list_worlds, make_world, world_kind
+from peripatos.envs.worlds.maths.arithmetic import Arithmetic
 
-WALKER = importlib.util.find_spec("peripatos.envs.walker") is not None
+WALKER = importlib.util.find_spec("peripatos.envs.worlds.robots.walker") is not None
 
 
 @pytest.fixture

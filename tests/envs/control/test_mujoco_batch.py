@@ -15,13 +15,13 @@ from peripatos.agents.control_actor import ControlActor
 from peripatos.agents.mlp import ActorCritic
 from peripatos.algorithms.learner import Learner, OptimizerSettings
 from peripatos.algorithms.methods import METHODS
-from peripatos.envs.cartpole_swingup import CartpoleSwingup, SwingupTask
 from peripatos.envs.control.mujoco_batch import MujocoBatch, MujocoVectorEnv
 from peripatos.envs.control.mujoco_task import MujocoWorld
 from peripatos.envs.control.world_batch import make_world_batch
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import WorldFailure
-from peripatos.envs.walker import Walker, WalkerTask
+from peripatos.envs.worlds.robots.cartpole_swingup import CartpoleSwingup, SwingupTask
+from peripatos.envs.worlds.robots.walker import Walker, WalkerTask
 from peripatos.scenarios.evaluation import describe_collection
 
 

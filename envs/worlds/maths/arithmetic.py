@@ -24,11 +24,11 @@ from typing import Literal
 
 import numpy as np
 
+from ...conversation.conversation_env import ConversationEnv, Opening, Outcome, Split, merge_weights
+from ...conversation.task_source import is_held_out
+from ...errors import UserError, unknown
+from ...vocabulary import Reply
 from .answers import ANSWER_TAGS, AnswerTag, find_answer, parse_rational, reverse_digits, spell, wrap
-from .conversation.conversation_env import ConversationEnv, Opening, Outcome, Split, merge_weights
-from .conversation.task_source import is_held_out
-from .errors import UserError, unknown
-from .vocabulary import Reply
 
 OPERATORS = ("+", "-", "*", "/")
 PROMPTS = ("plain", "bare")

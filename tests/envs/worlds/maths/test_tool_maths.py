@@ -4,8 +4,8 @@ import pytest
 
 from peripatos.envs.check import check_world
 from peripatos.envs.errors import UserError
-from peripatos.envs.tool_maths import ToolMaths
 from peripatos.envs.vocabulary import Reply, ToolCall
+from peripatos.envs.worlds.maths.tool_maths import ToolMaths
 
 
 def play(world: ToolMaths, *replies: Reply | str) -> list[tuple]:

@@ -22,14 +22,14 @@ from typing import Literal
 
 import numpy as np
 
+from ...conversation.conversation_env import Opening, Outcome, Split
+from ...tools import call_formats
+from ...tools.call_desk import COSTS, CallDesk, checked_limit, checked_share
+from ...tools.tool import Tool, ToolBox
+from ...vocabulary import Message, Reply, ToolCall
 from .answers import spell, wrap
 from .arithmetic import Arithmetic
 from .calculator import calculate
-from .conversation.conversation_env import Opening, Outcome, Split
-from .tools import call_formats
-from .tools.call_desk import COSTS, CallDesk, checked_limit, checked_share
-from .tools.tool import Tool, ToolBox
-from .vocabulary import Message, Reply, ToolCall
 
 
 def calculator(expression: str) -> str:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..conversation.conversation_env import Split
-from ..conversation.task_source import is_held_out
-from ..vocabulary import ToolCall
+from ...conversation.conversation_env import Split
+from ...conversation.task_source import is_held_out
+from ...vocabulary import ToolCall
 from .customer import Clue
 from .database import FIRST_NAMES, LAST_NAMES, STREETS, Edit
 from .families import FAMILIES, NEVER_FORBIDDEN, Draw, Request, shuffled_goods

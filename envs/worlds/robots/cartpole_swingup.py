@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .control.mujoco_batch import MujocoVectorEnv
-from .control.mujoco_task import Model, MujocoTask, MujocoWorld, State
+from ...control.mujoco_batch import MujocoVectorEnv
+from ...control.mujoco_task import Model, MujocoTask, MujocoWorld, State
 
 
 class SwingupTask(MujocoTask):

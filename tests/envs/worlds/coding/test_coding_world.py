@@ -17,11 +17,11 @@ from peripatos.agents.conversation_actor import ConversationActor
 from peripatos.agents.rendering import Renderer
 from peripatos.agents.speakers import Request, TextSpeaker, oracle_text
 from peripatos.agents.tiny import tiny_tokenizer
-from peripatos.envs.coding import Coding, find_programs
-from peripatos.envs.coding_tasks import FAMILIES, generate, read_tasks
 from peripatos.envs.errors import UserError
 from peripatos.envs.sandbox import Judge
 from peripatos.envs.vocabulary import Episode, WorldFailure
+from peripatos.envs.worlds.coding.tasks import FAMILIES, generate, read_tasks
+from peripatos.envs.worlds.coding.world import Coding, find_programs
 
 
 def block(program: str) -> str:

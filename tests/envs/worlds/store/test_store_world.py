@@ -13,11 +13,11 @@ import pytest
 
 from peripatos.envs.check import check_world
 from peripatos.envs.errors import UserError
-from peripatos.envs.store import database
-from peripatos.envs.store.families import FAMILIES, NEVER_FORBIDDEN
-from peripatos.envs.store.world import Store
 from peripatos.envs.tools import ToolBox
 from peripatos.envs.vocabulary import Reply, ToolCall
+from peripatos.envs.worlds.store import database
+from peripatos.envs.worlds.store.families import FAMILIES, NEVER_FORBIDDEN
+from peripatos.envs.worlds.store.world import Store
 
 HOSTILE = (
     "'; DROP TABLE orders; --",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peripatos.envs.answers import ANSWER_TAGS, find_answer, parse_rational, reverse_digits, spell, wrap
+from peripatos.envs.worlds.maths.answers import ANSWER_TAGS, find_answer, parse_rational, reverse_digits, spell, wrap
 
 
 @pytest.mark.parametrize(

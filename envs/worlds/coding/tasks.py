@@ -25,9 +25,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .conversation.conversation_env import SPLITS, Split
-from .conversation.task_source import is_held_out, load_tasks
-from .errors import UserError, unknown
+from ...conversation.conversation_env import SPLITS, Split
+from ...conversation.task_source import is_held_out, load_tasks
+from ...errors import UserError, unknown
 
 Kind = Literal["function", "stdio", "assertions"]
 Tests = tuple[tuple[Any, Any], ...]

@@ -21,12 +21,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..conversation.conversation_env import ConversationEnv, Opening, Outcome, Split
-from ..errors import UserError, unknown
-from ..tools import call_formats
-from ..tools.call_desk import COSTS, CallDesk, checked_limit, checked_share, describe_tools
-from ..tools.tool import ToolBox
-from ..vocabulary import Message, Reply, ToolCall
+from ...conversation.conversation_env import ConversationEnv, Opening, Outcome, Split
+from ...errors import UserError, unknown
+from ...tools import call_formats
+from ...tools.call_desk import COSTS, CallDesk, checked_limit, checked_share, describe_tools
+from ...tools.tool import ToolBox
+from ...vocabulary import Message, Reply, ToolCall
 from .customer import Customer
 from .database import Snapshot, apply, distance, open_copy, snapshot
 from .families import FAMILIES

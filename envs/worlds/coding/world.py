@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .coding_tasks import FAMILIES, CodingTask, Tests, generate, read_tasks
-from .conversation.conversation_env import ConversationEnv, Opening, Outcome, Split
-from .errors import UserError, unknown
-from .sandbox import Judge, Limits, Status, TestResult, Verdict
-from .vocabulary import Reply, WorldFailure
+from ...conversation.conversation_env import ConversationEnv, Opening, Outcome, Split
+from ...errors import UserError, unknown
+from ...sandbox import Judge, Limits, Status, TestResult, Verdict
+from ...vocabulary import Reply, WorldFailure
+from .tasks import FAMILIES, CodingTask, Tests, generate, read_tasks
 
 MAX_REPLY = 65_536  # characters; a longer reply holds no program
 _FENCE = "```"

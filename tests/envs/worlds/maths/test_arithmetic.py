@@ -6,9 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from peripatos.envs.arithmetic import Arithmetic, Problem
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Reply
+from peripatos.envs.worlds.maths.arithmetic import Arithmetic, Problem
 
 VARIANTS = [
     {},
@@ -225,6 +225,6 @@ def test_a_wrong_option_is_named_with_what_is_allowed(options, words):
 
 
 def test_a_space_with_an_empty_split_is_refused(monkeypatch):
-    monkeypatch.setattr("peripatos.envs.arithmetic._TEST_SHARE", 10**9)
+    monkeypatch.setattr("peripatos.envs.worlds.maths.arithmetic._TEST_SHARE", 10**9)
     with pytest.raises(UserError, match="too few for a train and a test split"):
         Arithmetic(operators="+", digits=1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from peripatos.envs.errors import UserError
-from peripatos.envs.walker import Walker, WalkerTask, _leg_angles
+from peripatos.envs.worlds.robots.walker import Walker, WalkerTask, _leg_angles
 
 
 def _play(world, seed, actions):

@@ -22,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .control.mujoco_batch import MujocoVectorEnv
-from .control.mujoco_task import HEIGHT_FIELD, Model, MujocoTask, MujocoWorld, Spec, State
-from .errors import UserError
-from .seeding import stream
+from ...control.mujoco_batch import MujocoVectorEnv
+from ...control.mujoco_task import HEIGHT_FIELD, Model, MujocoTask, MujocoWorld, Spec, State
+from ...errors import UserError
+from ...seeding import stream
 
 _HEIGHT = 0.21  # of the torso's centre at rest, m
 _LINK = 0.1  # thigh and shank, m

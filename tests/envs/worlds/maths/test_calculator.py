@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from peripatos.envs.calculator import calculate
+from peripatos.envs.worlds.maths.calculator import calculate
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..vocabulary import ToolCall
+from ...vocabulary import ToolCall
 from .customer import Clue
 from .database import STREETS, Edit, day, money, products
 from .shop import LOST_DAYS, RETURN_DAYS

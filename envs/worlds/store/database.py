@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from ..seeding import stream
+from ...seeding import stream
 
 TODAY = date(2030, 6, 15)
 Edit = tuple[str, tuple[str | int | None, ...]]  # constant SQL and its parameters

@@ -1,0 +1,1 @@
+"""Programs written for hidden tests, which a sandbox judges."""

@@ -1,0 +1,1 @@
+"""Sums and products, in the head or with a calculator."""
