@@ -7,12 +7,15 @@ batches. Acting is separate from learning: an algorithm sees a policy only throu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 from torch import Tensor, nn
 
-from ..envs.vocabulary import Batch, Collection, Episode
+from ..envs.conversation.conversation_env import ConversationEnv
+from ..envs.vocabulary import Batch, Collection, Episode, Message, StopReason
 
 
 @runtime_checkable
@@ -86,4 +89,72 @@ class Actor(Protocol):
 
     def close(self) -> None:
         """Free the worlds; closing twice is harmless."""
+        ...
+
+
+@dataclass(frozen=True)
+class Request:
+    """One episode that waits for a reply."""
+
+    prompt: tuple[int, ...]  # every token so far
+    messages: tuple[Message, ...]  # the same as text
+    world: ConversationEnv
+    rng: np.random.Generator  # this turn's own stream
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One reply as tokens, at least one. ValueError if they and their log-probabilities do not match."""
+
+    tokens: tuple[int, ...]  # with the stop token, where it was sampled
+    logp: tuple[float, ...]  # of each token under the distribution that it was sampled from
+    stop_reason: StopReason
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.tokens) == len(self.logp):
+            raise ValueError(f"a reply of {len(self.tokens)} tokens with {len(self.logp)} log-probabilities")
+
+
+class Speaker(Protocol):
+    """Takes requests at any time and gives each reply when it is done."""
+
+    def admit(self, key: int, request: Request) -> None:
+        """Take a request, to be answered under `key`."""
+        ...
+
+    def step(self, *, greedy: bool) -> list[tuple[int, Spoken]]:
+        """Do a piece of work; the replies that it finished."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reply is still owed."""
+        ...
+
+    def forget(self) -> None:
+        """Every conversation is over; what was kept to go on with them is of no more use."""
+        ...
+
+    def refresh(self, version: int) -> None:
+        """Speak with the current weights from now on."""
+        ...
+
+
+class Behaviour(Protocol):
+    """Whoever acts in control worlds."""
+
+    has_critic: bool
+
+    def draw(self, rng: np.random.Generator, steps: int) -> np.ndarray:
+        """The chance in `steps` actions [steps, K], for one world."""
+        ...
+
+    def act(
+        self, observation_N_D: np.ndarray, noise_N_K: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`action, logp_N, value_N`; without noise, the agent's best guess."""
+        ...
+
+    def value(self, observation_M_D: np.ndarray) -> np.ndarray:
+        """V of M states [M]."""
         ...

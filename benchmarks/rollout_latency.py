@@ -15,11 +15,11 @@ import time
 import numpy as np
 import torch
 
-from peripatos.agents.conversation_actor import ConversationActor
-from peripatos.agents.language import LanguagePolicy
-from peripatos.agents.rendering import Renderer
-from peripatos.agents.sampler import Sampler
-from peripatos.agents.tiny import tiny_llama
+from peripatos.agents.language.chat_template import Renderer
+from peripatos.agents.language.conversation_actor import ConversationActor
+from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.language_policy import LanguagePolicy
+from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.envs.conversation import ConversationEnv, Outcome
 from peripatos.envs.vocabulary import Reply
 

@@ -40,8 +40,8 @@ from .schema import (
 )
 
 if TYPE_CHECKING:
-    from ..agents.language import LanguagePolicy
-    from ..agents.speakers import Request
+    from ..agents.language.language_policy import LanguagePolicy
+    from ..agents.protocols import Request
     from .loading import Source
 
 
@@ -192,7 +192,7 @@ def make_policy(scenario: Scenario, device: str) -> Policy | None:
     """The agent that learns, freshly initialised; None for agents that cannot."""
     critic = any(stage_method(stage).needs_critic for stage in scenario.stages if stage.method)
     if isinstance(scenario.agent, MlpAgent):
-        from ..agents.mlp import ActorCritic
+        from ..agents.control.mlp import ActorCritic
 
         observation, action = _spaces(scenario)
         size = math.prod(observation.shape)
@@ -218,18 +218,18 @@ def _spaces(scenario: Scenario) -> tuple[Box, Box | Discrete]:
 def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
     from transformers.utils import logging
 
-    from ..agents.language import LanguagePolicy, check_cache, check_head
+    from ..agents.language.language_policy import LanguagePolicy, check_cache, check_head
 
     logging.disable_progress_bar()  # it would write into ours
     agent, sampling = scenario.agent, scenario.sampling or Sampling()
     if isinstance(agent, TinyLlamaAgent):
-        from ..agents.tiny import tiny_llama
+        from ..agents.language.tiny_llama import tiny_llama
 
         seed = derive_seed(scenario.seed, "policy")
         parts = tiny_llama(seed=seed, hidden=agent.hidden, layers=agent.layers, heads=agent.heads)
     else:
         assert isinstance(agent, CausalLMAgent)
-        from ..agents.loading import load_language_model
+        from ..agents.language.model_files import load_language_model
 
         parts = load_language_model(agent.model, revision=agent.revision)
     policy = LanguagePolicy(
@@ -299,18 +299,18 @@ def _longest(scenario: Scenario) -> int:
 
 def _moving(scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrator, *, horizon: int | None) -> Actor:
     """An actor for control worlds: segments of `horizon` steps, or whole episodes without one."""
-    from ..agents import simple
-    from ..agents.control_actor import ControlActor
-    from ..agents.mlp import ActorCritic
+    from ..agents.control import scripted
+    from ..agents.control.control_actor import ControlActor
+    from ..agents.control.mlp import ActorCritic
 
-    behaviour: simple.Behaviour
+    behaviour: scripted.Behaviour
     if isinstance(agent, MlpAgent):
         assert isinstance(policy, ActorCritic), "make_policy has made one"
         behaviour = policy
     elif isinstance(agent, ScriptedAgent):
-        behaviour = simple.ScriptedAgent(load_function(agent.function), _spaces(scenario)[1])
+        behaviour = scripted.ScriptedAgent(load_function(agent.function), _spaces(scenario)[1])
     else:
-        behaviour = simple.RandomAgent(_spaces(scenario)[1])
+        behaviour = scripted.RandomAgent(_spaces(scenario)[1])
     mode = "episodes" if horizon is None else "segments"
     return ControlActor(behaviour, scenario.world.id, scenario.world.options, mode=mode, horizon=horizon)
 
@@ -319,10 +319,10 @@ def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
     """The scenario's own agent in a conversation."""
     if policy is None:
         return _writing(scenario, scenario.agent, None)
-    from ..agents.conversation_actor import ConversationActor
-    from ..agents.language import LanguagePolicy
-    from ..agents.rendering import Renderer
-    from ..agents.sampler import Sampler
+    from ..agents.language.chat_template import Renderer
+    from ..agents.language.conversation_actor import ConversationActor
+    from ..agents.language.engines.transformers_engine import Sampler
+    from ..agents.language.language_policy import LanguagePolicy
 
     assert isinstance(policy, LanguagePolicy), "check_parts has seen to it"
     sampling = scenario.sampling or Sampling()
@@ -334,11 +334,11 @@ def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
 
 def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
     """An actor whose replies are text from somebody without parameters, in `policy`'s tokens."""
-    from ..agents.conversation_actor import ConversationActor
-    from ..agents.language import LanguagePolicy
-    from ..agents.rendering import Renderer
-    from ..agents.speakers import TextSpeaker
-    from ..agents.tiny import tiny_tokenizer
+    from ..agents.language.authors import TextSpeaker
+    from ..agents.language.chat_template import Renderer
+    from ..agents.language.conversation_actor import ConversationActor
+    from ..agents.language.language_policy import LanguagePolicy
+    from ..agents.language.tiny_llama import tiny_tokenizer
 
     language = policy if isinstance(policy, LanguagePolicy) else None
     renderer = Renderer(language.tokenizer if language else tiny_tokenizer())
@@ -349,7 +349,7 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
 
 def _writer(agent: Agent | Demonstrator) -> Callable[[Request], str]:
     """What an agent without parameters says to a request; a script sees the messages."""
-    from ..agents.speakers import oracle_text, random_text
+    from ..agents.language.authors import oracle_text, random_text
 
     if isinstance(agent, ScriptedAgent):
         function = load_function(agent.function)

@@ -260,7 +260,7 @@ def doctor(
     json_: Json = False,
 ) -> None:
     """Examine a model and its chat template: what holds in conversations of many turns."""
-    from ..agents.doctor import examine
+    from .doctor import examine
 
     findings = examine(model, revision=revision)
     rows = [{"what": f.what, "result": f.result, "detail": f.detail} for f in findings]

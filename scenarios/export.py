@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..agents.conversation import ask_world
-from ..agents.speakers import Request, oracle_text
+from ..agents.language.authors import oracle_text
+from ..agents.language.running_conversation import ask_world
+from ..agents.protocols import Request
 from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.errors import UserError
 from ..envs.registry import make_world

@@ -114,7 +114,7 @@ def _behaviour(scenario: Scenario, policy: Any, env: gymnasium.Env[Any, Any]) ->
     if isinstance(scenario.agent, MlpAgent):
         return _Acts(policy, space)
     if isinstance(scenario.agent, ScriptedAgent):
-        from ..agents.simple import ScriptedAgent as Scripted
+        from ..agents.control.scripted import ScriptedAgent as Scripted
 
         return _Acts(Scripted(load_function(scenario.agent.function), space), space)
     return _ActsAtRandom(space, scenario.seed)

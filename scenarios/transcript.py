@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
-    from ..agents.conversation import Sample
+    from ..agents.language.sample import Sample
 
 MEASURES = ("advantage", "gap", "logp")
 SPLITS = ("train", "test")  # the first that was kept is shown
@@ -162,10 +162,10 @@ def _tokenizer(run: RunDirectory, scenario: Scenario) -> PreTrainedTokenizerBase
 
         return AutoTokenizer.from_pretrained(saved[-1] / "policy")
     if isinstance(scenario.agent, CausalLMAgent):
-        from ..agents.loading import load_language_model
+        from ..agents.language.model_files import load_language_model
 
         return load_language_model(scenario.agent.model, revision=scenario.agent.revision)[1]
-    from ..agents.tiny import tiny_tokenizer
+    from ..agents.language.tiny_llama import tiny_tokenizer
 
     return tiny_tokenizer()
 
@@ -243,7 +243,7 @@ def spell(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[str]:
 def samples_of(episode: Episode) -> dict[int, Sample]:
     """What was trained on, by the number of the sequence: those with a reply, and each turn's reward at the last token
     of its reply. Rewards of turns whose tokens are not there come with the first reply that is."""
-    from ..agents.conversation import Sample
+    from ..agents.language.sample import Sample
 
     where, seen = replies(episode), sequences(episode)
     samples: dict[int, Sample] = {}
@@ -261,7 +261,7 @@ def samples_of(episode: Episode) -> dict[int, Sample]:
 
 def _batch_of(episodes: Sequence[Episode]) -> tuple[Batch, list[tuple[int, int]]]:
     """The rows that `episodes` were trained as; of each the place of its episode and the number of its sequence."""
-    from ..agents.packing import pack
+    from ..agents.language.packing import pack
 
     rows = [(n, k, sample) for n, episode in enumerate(episodes) for k, sample in samples_of(episode).items()]
     numbers = [n for n, _, _ in rows]
@@ -338,7 +338,7 @@ def _gaps(run: RunDirectory, scenario: Scenario, episode: Episode, sampled_at: i
     """Trainer's minus sampler's log-probability of every token, with the checkpoint nearest to the sampler's."""
     import torch
 
-    from ..agents.language import LanguagePolicy
+    from ..agents.language.language_policy import LanguagePolicy
     from .replay import open_agent
 
     if not replies(episode):

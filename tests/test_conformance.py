@@ -7,16 +7,16 @@ from functools import cache
 import pytest
 import torch
 
-from peripatos.agents.control_actor import ControlActor
-from peripatos.agents.conversation_actor import ConversationActor
-from peripatos.agents.language import LanguagePolicy
-from peripatos.agents.mlp import ActorCritic
+from peripatos.agents.control.control_actor import ControlActor
+from peripatos.agents.control.mlp import ActorCritic
+from peripatos.agents.control.scripted import RandomAgent
+from peripatos.agents.language.authors import TextSpeaker, oracle_text
+from peripatos.agents.language.chat_template import Renderer
+from peripatos.agents.language.conversation_actor import ConversationActor
+from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.language_policy import LanguagePolicy
+from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.agents.protocols import Actor, Policy
-from peripatos.agents.rendering import Renderer
-from peripatos.agents.sampler import Sampler
-from peripatos.agents.simple import RandomAgent
-from peripatos.agents.speakers import TextSpeaker, oracle_text
-from peripatos.agents.tiny import tiny_llama
 from peripatos.algorithms.learner import Learner, OptimizerSettings
 from peripatos.algorithms.methods import METHODS, Method, method
 from peripatos.envs.registry import make_world

@@ -12,10 +12,10 @@ from faithful_templates import LLAMA3, tokenizer_of
 from scenarios_runs import command, write_scenario
 from transformers import PreTrainedTokenizerBase
 
-from peripatos.agents.conversation_actor import ConversationActor
-from peripatos.agents.rendering import Renderer
-from peripatos.agents.speakers import TextSpeaker, oracle_text
-from peripatos.agents.tiny import END, tiny_tokenizer
+from peripatos.agents.language.authors import TextSpeaker, oracle_text
+from peripatos.agents.language.chat_template import Renderer
+from peripatos.agents.language.conversation_actor import ConversationActor
+from peripatos.agents.language.tiny_llama import END, tiny_tokenizer
 from peripatos.envs.conversation import ConversationEnv, Outcome
 from peripatos.envs.registry import make_world
 from peripatos.envs.seeding import derive_seed

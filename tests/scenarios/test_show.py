@@ -13,8 +13,8 @@ from faithful_templates import DROPS_THOUGHTS
 from rich.console import Console
 from scenarios_runs import TINY, command, write_scenario
 
-from peripatos.agents import tiny
-from peripatos.agents.tiny import tiny_tokenizer
+from peripatos.agents.language import tiny_llama
+from peripatos.agents.language.tiny_llama import tiny_tokenizer
 from peripatos.envs.vocabulary import Episode, Seen, StopReason
 from peripatos.scenarios.show import color, print_transcript
 from peripatos.scenarios.transcript import Line, Token, Transcript, read_transcript, replies, samples_of, spell
@@ -213,7 +213,7 @@ def rewritten(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = TALK.replace(TALK[TALK.index("world:") : TALK.index("agent:")], "world: {id: agents_worlds:Echo}\n")
     text = text.replace(text[text.index("  - name: imitate") : text.index("  - name: reinforce")], "")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny, "TEMPLATE", DROPS_THOUGHTS)
+        patch.setattr(tiny_llama, "TEMPLATE", DROPS_THOUGHTS)
         assert command("run", write_scenario(folder, text), "--out", folder / "run", "-q") == 0
     return folder / "run"
 

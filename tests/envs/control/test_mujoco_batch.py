@@ -11,8 +11,8 @@ import torch
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from peripatos.agents.control_actor import ControlActor
-from peripatos.agents.mlp import ActorCritic
+from peripatos.agents.control.control_actor import ControlActor
+from peripatos.agents.control.mlp import ActorCritic
 from peripatos.algorithms.learner import Learner, OptimizerSettings
 from peripatos.algorithms.methods import METHODS
 from peripatos.envs.control.mujoco_batch import MujocoBatch, MujocoVectorEnv

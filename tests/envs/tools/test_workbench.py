@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from peripatos.agents import turns
-from peripatos.agents.conversation_actor import ConversationActor
-from peripatos.agents.rendering import Renderer
-from peripatos.agents.speakers import TextSpeaker, oracle_text
-from peripatos.agents.tiny import tiny_tokenizer
+from peripatos.agents.language import scheduling
+from peripatos.agents.language.authors import TextSpeaker, oracle_text
+from peripatos.agents.language.chat_template import Renderer
+from peripatos.agents.language.conversation_actor import ConversationActor
+from peripatos.agents.language.tiny_llama import tiny_tokenizer
 from peripatos.envs.check import check_world
 from peripatos.envs.errors import UserError
 from peripatos.envs.sandbox import SandboxUnavailable, SessionLimits
@@ -401,7 +401,7 @@ def test_no_sandbox_survives_an_episode_that_is_cut(limits, reason):
 
 
 def test_no_sandbox_survives_an_episode_that_is_abandoned(monkeypatch):
-    monkeypatch.setattr(turns, "STEP_SECONDS", 1.0)
+    monkeypatch.setattr(scheduling, "STEP_SECONDS", 1.0)
     mark, before = next(MARKS), sandboxes()
     actor, episodes = collected(f"setsid sleep {mark} > /dev/null 2>&1 & sleep 60")
     assert {episode.failure for episode in episodes} == {"the world did not answer in time"}

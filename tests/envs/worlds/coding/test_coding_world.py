@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from peripatos.agents.conversation_actor import ConversationActor
-from peripatos.agents.rendering import Renderer
-from peripatos.agents.speakers import Request, TextSpeaker, oracle_text
-from peripatos.agents.tiny import tiny_tokenizer
+from peripatos.agents.language.authors import Request, TextSpeaker, oracle_text
+from peripatos.agents.language.chat_template import Renderer
+from peripatos.agents.language.conversation_actor import ConversationActor
+from peripatos.agents.language.tiny_llama import tiny_tokenizer
 from peripatos.envs.errors import UserError
 from peripatos.envs.sandbox import Judge
 from peripatos.envs.vocabulary import Episode, WorldFailure

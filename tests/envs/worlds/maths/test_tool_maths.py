@@ -87,7 +87,7 @@ def test_limits_of_calls_and_turns_truncate():
 
 
 def test_a_tiny_tokenizer_writes_the_whole_conversation_in_few_tokens():
-    from peripatos.agents.tiny import tiny_tokenizer
+    from peripatos.agents.language.tiny_llama import tiny_tokenizer
 
     tokenizer, world = tiny_tokenizer(), ToolMaths()
     world.reset(seed=1)

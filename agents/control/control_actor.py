@@ -1,0 +1,326 @@
+"""Lets a control agent act in N worlds at once, and brings back batches.
+
+*Segments* (for methods with a critic): N rows of T steps. Worlds go on from one call to the next; a row may hold
+several episodes. Where an episode is truncated, or the row is cut, the successor's value stands in for the rest:
+
+    bootstrap = 0 if terminated,   V(s') if truncated or cut
+
+*Episodes* (for methods without): each row is one whole episode; the members of a group start from one state;
+a world that has ended is not stepped again; rows are padded to the longest.
+
+All chance is derived from (seed, group, member, …), never from the order of worlds. A running episode's state is
+its reset seed and the actions since: `load_state` replays them. Left out: asynchronous stepping.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...envs.control.world_batch import StepResult, WorldBatch, action_layout, make_world_batch
+from ...envs.seeding import derive_seed, stream
+from ...envs.vocabulary import Collection, Episode
+from ..protocols import Behaviour
+from ..threads import torch_threads
+from .rollout_buffer import Columns
+from .running_episodes import Ledger
+
+_WORLDS_AT_ONCE = 128  # when evaluating
+_LONGEST = 100_000  # steps of an episode in a world that has no limit of its own
+_NOISE_CHUNK = 64  # steps of chance drawn at a time for an episode of unknown length
+
+
+@dataclass(frozen=True)
+class _Play:
+    """One whole episode to be played: the stream `chance` is None for a greedy agent."""
+
+    group: int
+    index: int
+    seed: int
+    chance: np.random.Generator | None
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One step of the worlds that were still alive."""
+
+    ids: np.ndarray
+    observation: np.ndarray
+    action: np.ndarray
+    logp: np.ndarray
+    value: np.ndarray
+    reward: np.ndarray
+
+
+class ControlActor:
+    """An `Actor` for control worlds.
+
+    Args:
+        policy: whoever acts; segments need one with a critic.
+        world: a Gymnasium id or `module:Class`; `options` are its constructor's.
+        mode: "segments" or "episodes", as above.
+        horizon: steps in a segment; or the most steps of an episode (None: the world's own limit).
+        threads: of the simulation, where it has a pool (None: one for each core).
+    """
+
+    def __init__(
+        self,
+        policy: Behaviour,
+        world: str,
+        options: Mapping[str, Any],
+        *,
+        mode: Literal["segments", "episodes"],
+        horizon: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        if mode == "segments" and not policy.has_critic:
+            raise ValueError("segments are cut before episodes end, so their policy needs a critic")
+        if (mode == "segments" and horizon is None) or (horizon is not None and horizon < 1):
+            raise ValueError(f"horizon is {horizon}; segments need at least 1 step")
+        self._policy, self._world, self._options = policy, world, dict(options)
+        self._mode, self._horizon, self._threads = mode, horizon, threads
+        self._pools: dict[str, WorldBatch] = {}
+        # Of segments: the running episodes, how many each row has begun, what each row sees.
+        self._ledger: Ledger | None = None
+        self._begun = np.zeros(0, np.int64)
+        self._observation = np.zeros((0, 0), np.float32)
+        self._segment = 0
+
+    # --- the protocol -----------------------------------------------------------------------------------
+
+    def collect(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Collection:
+        """As `Actor.collect`. Segments read (group, member) as the name of a row."""
+        names = [(group, member) for group in groups for member in range(group_size)]
+        with torch_threads(1):
+            if self._mode == "segments":
+                return self._collect_segments(names, seed, version)
+            return self._collect_episodes(names, seed, version)
+
+    def evaluate(self, episodes: int, *, seed: int, version: int, greedy: bool = True) -> list[Episode]:
+        """As `Actor.evaluate`: the likeliest action, in worlds apart from those of `collect`."""
+        plays = [
+            _Play(group, 0, _task_seed(seed, "test", group), None if greedy else stream(seed, "evaluate", group))
+            for group in range(episodes)
+        ]
+        played: list[Episode] = []
+        with torch_threads(1):
+            for start in range(0, episodes, _WORLDS_AT_ONCE):
+                part = plays[start : start + _WORLDS_AT_ONCE]
+                played += self._play(part, "test", version, defaultdict(float))[1]
+        return played
+
+    def state(self) -> dict[str, Tensor]:
+        """The running episodes as reset seeds and actions; empty between whole episodes."""
+        if self._ledger is None:
+            return {}
+        return {
+            "seed": torch.from_numpy(self._ledger.seed.copy()),
+            "age": torch.from_numpy(self._ledger.age.copy()),
+            "actions": torch.from_numpy(self._ledger.history()),
+            "begun": torch.from_numpy(self._begun.copy()),
+            "segment": torch.tensor(self._segment),
+        }
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Reset every world with its seed and repeat its actions.
+
+        `RuntimeError` where a world fails or ends on the way, which a world that is a function of its seed and
+        its actions does not do.
+        """
+        if not state:
+            return
+        age, actions = state["age"].numpy(), state["actions"].numpy()
+        rows = np.arange(len(age))
+        worlds = self._worlds("train", len(rows))
+        self._begun, self._segment = state["begun"].numpy().copy(), int(state["segment"])
+        self._ledger = ledger = self._new_ledger(worlds)
+        ledger.begin(rows, state["seed"].numpy())
+        self._observation = worlds.reset(rows, state["seed"].tolist())
+        for t in range(int(age.max(initial=0))):
+            ids = rows[age > t]
+            result = worlds.step(ids, actions[ids, t])
+            if result.failure or result.terminated.any() or result.truncated.any():
+                raise RuntimeError(f"replaying {self._world} did not give the episode again: is it seeded?")
+            ledger.add(ids, actions[ids, t], result)
+            self._observation[ids] = result.observation
+
+    def refresh(self, version: int) -> None:
+        """Nothing to do: the policy itself acts."""
+
+    def close(self) -> None:
+        """Close all worlds."""
+        for worlds in self._pools.values():
+            worlds.close()
+        self._pools = {}
+
+    # --- segments ---------------------------------------------------------------------------------------
+
+    def _collect_segments(self, names: list[tuple[int, int]], seed: int, version: int) -> Collection:
+        horizon, rows = self._horizon, np.arange(len(names))
+        assert horizon is not None
+        worlds, seconds = self._worlds("train", len(rows)), defaultdict[str, float](float)
+        if self._ledger is None:
+            self._ledger, self._begun = self._new_ledger(worlds), np.zeros(len(rows), np.int64)
+            self._observation = np.zeros((len(rows), *worlds.observation_space.shape), np.float32)
+            self._begin(worlds, names, rows, seed)
+        if len(self._begun) != len(names):
+            raise ValueError(f"{len(names)} rows were asked for, but {len(self._begun)} episodes are running")
+        noise = np.stack(
+            [self._policy.draw(stream(seed, "act", *name, self._segment), horizon) for name in names], axis=1
+        )
+        ledger, out = self._ledger, Columns(len(names), horizon, worlds)
+        episodes: list[Episode] = []
+        born = np.zeros(len(rows), np.int64)  # where in this segment each running episode began
+        for t in range(horizon):
+            clock = time.perf_counter()
+            action, logp, value = self._policy.act(self._observation, noise[t])
+            seconds["infer"] += time.perf_counter() - clock
+            out.put(rows, t, self._observation, action, logp, value, ledger.age)
+            clock = time.perf_counter()
+            result = worlds.step(rows, action)
+            seconds["simulate"] += time.perf_counter() - clock
+            ledger.add(rows, action, result)
+            out.reward[:, t] = result.reward
+            self._observation = result.observation
+            over = _over(rows, result)
+            if len(over):
+                for row in over:
+                    group, index = names[row]
+                    episodes.append(ledger.close(row, row, result, group, index, version, "train"))
+                out.finish(over, t, result, born)
+                born[over] = t + 1
+                clock = time.perf_counter()
+                self._begin(worlds, names, over, seed)
+                seconds["simulate"] += time.perf_counter() - clock
+        out.cut(self._observation)
+        out.fill_bootstrap(self._policy)
+        self._segment += 1
+        batch = out.batch(np.asarray([group for group, _ in names]), rows, version)
+        units = horizon * len(rows)
+        failed = sum(episode.failure is not None for episode in episodes)
+        return Collection(batch, tuple(episodes), units - failed, units, dict(seconds))
+
+    def _begin(self, worlds: WorldBatch, names: list[tuple[int, int]], rows: np.ndarray, seed: int) -> None:
+        """The next episode of each of `rows`."""
+        assert self._ledger is not None
+        seeds = [derive_seed(seed, "episode", *names[row], int(self._begun[row])) for row in rows]
+        self._begun[rows] += 1
+        self._ledger.begin(rows, np.asarray(seeds))
+        self._observation[rows] = worlds.reset(rows, seeds)
+
+    # --- episodes ---------------------------------------------------------------------------------------
+
+    def _collect_episodes(self, names: list[tuple[int, int]], seed: int, version: int) -> Collection:
+        plays = [
+            _Play(group, index, _task_seed(seed, "train", group), stream(seed, "act", group, index, version))
+            for group, index in names
+        ]
+        seconds = defaultdict[str, float](float)
+        steps, episodes, successor = self._play(plays, "train", version, seconds)
+        units = sum(len(step.ids) for step in steps)
+        kept = np.flatnonzero([episode.failure is None for episode in episodes])
+        lost = len(episodes) - len(kept)
+        if not len(kept):
+            return Collection(None, tuple(episodes), units - lost, units, dict(seconds))
+        row_of = np.full(len(plays), -1)
+        row_of[kept] = np.arange(len(kept))
+        out = Columns(len(kept), max(episodes[i].turns for i in kept), self._pools["train"])
+        out.mask[:] = False
+        for t, step in enumerate(steps):
+            scored = row_of[step.ids] >= 0
+            rows = row_of[step.ids[scored]]
+            columns = (step.observation, step.action, step.logp, step.value)
+            out.put(rows, t, *(column[scored] for column in columns), age=np.full(len(plays), t))
+            out.reward[rows, t] = step.reward[scored]
+            out.mask[rows, t] = True
+        last = np.asarray([episodes[i].turns - 1 for i in kept])
+        out.end[np.arange(len(kept)), last] = True
+        for row, i in enumerate(kept):
+            if episodes[i].truncated:
+                out.pending.append((row, int(last[row]), successor[i]))
+        out.fill_bootstrap(self._policy)
+        batch = out.batch(np.asarray([plays[i].group for i in kept]), kept, version)
+        return Collection(batch, tuple(episodes), units - lost, units, dict(seconds))
+
+    def _play(
+        self, plays: list[_Play], split: str, version: int, seconds: defaultdict[str, float]
+    ) -> tuple[list[_Step], list[Episode], np.ndarray]:
+        """Play each of `plays` once: the steps of the living, the episodes in order, the last observations."""
+        worlds, live = self._worlds(split, len(plays)), np.arange(len(plays))
+        ledger = self._new_ledger(worlds)
+        seeds = [play.seed for play in plays]
+        ledger.begin(live, np.asarray(seeds))
+        clock = time.perf_counter()
+        observation = worlds.reset(live, seeds, split)
+        seconds["simulate"] += time.perf_counter() - clock
+        steps: list[_Step] = []
+        episodes: dict[int, Episode] = {}
+        noise: np.ndarray | None = None
+        limit = self._horizon if self._mode == "episodes" and self._horizon else _LONGEST
+        while len(live):
+            clock, t = time.perf_counter(), len(steps)
+            if t % _NOISE_CHUNK == 0:
+                noise = _chance(self._policy, plays, live)
+            now = None if noise is None else noise[live, t % _NOISE_CHUNK]
+            action, logp, value = self._policy.act(observation[live], now)
+            between = time.perf_counter()
+            result = worlds.step(live, action)
+            seconds["infer"] += between - clock
+            seconds["simulate"] += time.perf_counter() - between
+            ledger.add(live, action, result)
+            steps.append(_Step(live, observation[live], action, logp, value, result.reward))
+            observation[live] = result.observation
+            cut = t + 1 == limit
+            over = live if cut else _over(live, result)
+            row_in_result = {int(i): row for row, i in enumerate(live)}
+            for i in map(int, over):
+                play, row = plays[i], row_in_result[i]
+                episodes[i] = ledger.close(i, row, result, play.group, play.index, version, split, cut=cut)
+            live = np.setdiff1d(live, over, assume_unique=True)
+        return steps, [episodes[i] for i in range(len(plays))], observation
+
+    # --- worlds -----------------------------------------------------------------------------------------
+
+    def _worlds(self, split: str, n: int) -> WorldBatch:
+        """At least `n` worlds for this split; the worlds of evaluation are never those of training."""
+        worlds = self._pools.get(split)
+        if worlds is None or worlds.n < n:
+            if worlds is not None:
+                worlds.close()
+            worlds = make_world_batch(self._world, n, threads=self._threads, options=self._options)
+            self._pools[split] = worlds
+        return worlds
+
+    def _new_ledger(self, worlds: WorldBatch) -> Ledger:
+        return Ledger(worlds.n, *action_layout(worlds.action_space))
+
+
+def _over(ids: np.ndarray, result: StepResult) -> np.ndarray:
+    """Which of `ids` were terminated, truncated or failed in this step."""
+    over = result.terminated | result.truncated
+    if result.failure:
+        over = over | np.isin(ids, list(result.failure))
+    return ids[over]
+
+
+def _chance(policy: Behaviour, plays: list[_Play], live: np.ndarray) -> np.ndarray | None:
+    """The next chunk of chance for the living [all plays, chunk, K]; None for a greedy agent."""
+    drawn = {int(i): policy.draw(chance, _NOISE_CHUNK) for i in live if (chance := plays[i].chance) is not None}
+    if not drawn:
+        return None
+    sample = next(iter(drawn.values()))
+    noise = np.zeros((len(plays), *sample.shape), sample.dtype)
+    for i, values in drawn.items():
+        noise[i] = values
+    return noise
+
+
+def _task_seed(seed: int, split: str, group: int) -> int:
+    return derive_seed(seed, "task", split, group)

@@ -1,0 +1,79 @@
+"""The columns of a batch of control episodes, as arrays that are filled step by step."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ...envs.control.world_batch import StepResult, WorldBatch, action_layout
+from ...envs.vocabulary import Batch
+from ..protocols import Behaviour
+
+
+class Columns:
+    """The arrays [B, T, …] of one batch, made anew for each, so that no batch is ever written again."""
+
+    def __init__(self, rows: int, steps: int, worlds: WorldBatch) -> None:
+        shape, kind = action_layout(worlds.action_space)
+        self.observation = np.zeros((rows, steps, *worlds.observation_space.shape), np.float32)
+        self.action = np.zeros((rows, steps, *shape), kind)
+        self.logp, self.value, self.reward, self.bootstrap = np.zeros((4, rows, steps), np.float32)
+        self.turn = np.zeros((rows, steps), np.int64)
+        self.mask = np.ones((rows, steps), bool)
+        self.end = np.zeros((rows, steps), bool)
+        self.pending: list[tuple[int, int, np.ndarray]] = []  # (row, step, successor) whose value is wanted
+
+    def put(
+        self,
+        rows: np.ndarray,
+        t: int,
+        observation: np.ndarray,
+        action: np.ndarray,
+        logp: np.ndarray,
+        value: np.ndarray,
+        age: np.ndarray,
+    ) -> None:
+        """What the agent saw and chose at column `t`."""
+        self.observation[rows, t] = observation
+        self.action[rows, t] = action
+        self.logp[rows, t] = logp
+        self.value[rows, t] = value
+        self.turn[rows, t] = age[rows]
+
+    def finish(self, over: np.ndarray, t: int, result: StepResult, born: np.ndarray) -> None:
+        """Episodes of the rows `over` ended at column `t`; units of a failed one are masked out."""
+        self.end[over, t] = True
+        for row in over:
+            if int(row) in result.failure:
+                self.mask[row, born[row] : t + 1] = False
+            elif result.truncated[row]:
+                self.pending.append((int(row), t, result.observation[row].copy()))
+
+    def cut(self, observation: np.ndarray) -> None:
+        """Every row ends here, whatever its episode does."""
+        last = self.end.shape[1] - 1
+        for row in np.flatnonzero(~self.end[:, last]):
+            self.pending.append((int(row), last, observation[row]))
+        self.end[:, last] = True
+
+    def fill_bootstrap(self, policy: Behaviour) -> None:
+        """V of the pending successors, in one forward pass."""
+        if self.pending:
+            rows, columns, successors = zip(*self.pending, strict=True)
+            self.bootstrap[list(rows), list(columns)] = policy.value(np.stack(successors))
+
+    def batch(self, group_B: np.ndarray, episode_B: np.ndarray, version: int) -> Batch:
+        """The batch; the arrays become its tensors without a copy."""
+        return Batch(
+            inputs={"observation": torch.from_numpy(self.observation), "action": torch.from_numpy(self.action)},
+            mask_B_T=torch.from_numpy(self.mask),
+            behavior_logp_B_T=torch.from_numpy(self.logp),
+            reward_B_T=torch.from_numpy(self.reward),
+            turn_B_T=torch.from_numpy(self.turn),
+            end_B_T=torch.from_numpy(self.end),
+            bootstrap_B_T=torch.from_numpy(self.bootstrap),
+            value_B_T=torch.from_numpy(self.value),
+            episode_B=torch.from_numpy(episode_B.astype(np.int64)),
+            group_B=torch.from_numpy(group_B.astype(np.int64)),
+            version=version,
+        )

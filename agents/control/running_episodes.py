@@ -1,0 +1,95 @@
+"""What the running episode of each world has done so far: enough to record it, and to replay it.
+
+A seeded world is a function of its reset seed and the actions since, so these two *are* its state. No world is
+ever pickled.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...envs.control.world_batch import StepResult
+from ...envs.vocabulary import Episode, StopReason
+
+
+class Ledger:
+    """One account for each of `n` worlds, written by array operations over all worlds at once."""
+
+    def __init__(self, n: int, action_shape: tuple[int, ...], action_type: np.dtype) -> None:
+        self.seed = np.zeros(n, np.int64)
+        self.age = np.zeros(n, np.int64)  # steps since the reset
+        self.total = np.zeros(n)
+        self._terms: dict[str, np.ndarray] = {}
+        self._actions = np.zeros((n, 64, *action_shape), action_type)
+
+    def begin(self, ids: np.ndarray, seeds: np.ndarray) -> None:
+        """New episodes in the worlds `ids`."""
+        self.seed[ids] = seeds
+        self.age[ids] = 0
+        self.total[ids] = 0.0
+        for sums in self._terms.values():
+            sums[ids] = 0.0
+
+    def add(self, ids: np.ndarray, action: np.ndarray, result: StepResult) -> None:
+        """One step of the worlds `ids`."""
+        age = self.age[ids]
+        if len(age) and age.max() == self._actions.shape[1]:
+            self._actions = np.concatenate([self._actions, np.zeros_like(self._actions)], axis=1)
+        self._actions[ids, age] = action
+        self.age[ids] = age + 1
+        self.total[ids] += result.reward
+        for name, values in result.terms.items():
+            if name not in self._terms:
+                self._terms[name] = np.zeros(len(self.seed))
+            self._terms[name][ids] += values
+
+    def actions(self, i: int) -> np.ndarray:
+        """A copy of the actions of world `i` since its reset, [age, …]."""
+        return self._actions[i, : self.age[i]].copy()
+
+    def history(self) -> np.ndarray:
+        """A copy of the actions of all worlds [n, longest age, …]; world i has `age[i]` of them."""
+        return self._actions[:, : self.age.max(initial=0)].copy()
+
+    def close(
+        self,
+        i: int,
+        row: int,
+        result: StepResult,
+        group: int,
+        index: int,
+        version: int,
+        split: str,
+        *,
+        cut: bool = False,
+    ) -> Episode:
+        """The record of the episode of world `i`, which is `row` of `result` and has just ended; `cut`: it was
+        truncated by whoever acts and not by the world."""
+        failure = result.failure.get(i)
+        success = np.nan if result.success is None else result.success[row]
+        turns = int(self.age[i])
+        truncated = not result.terminated[row] and bool(result.truncated[row] or cut)
+        return Episode(
+            group=group,
+            index=index,
+            seed=int(self.seed[i]),
+            version=version,
+            split=split,
+            reward=None if failure else float(self.total[i]),
+            reward_terms={} if failure else {name: float(sums[i]) for name, sums in self._terms.items()},
+            turns=turns,
+            units=turns,
+            terminated=bool(result.terminated[row]),
+            truncated=truncated and not failure,
+            success=None if np.isnan(success) else bool(success),
+            stop_reason=_reason(failure, truncated),
+            failure=failure,
+            actions=self.actions(i),
+            metrics={name: float(v[row]) for name, v in result.metrics.items() if not np.isnan(v[row])},
+        )
+
+
+def _reason(failure: str | None, truncated: bool) -> StopReason:
+    if failure:
+        return StopReason.ERROR
+    return StopReason.TURN_LIMIT if truncated else StopReason.STOP

@@ -1,0 +1,95 @@
+"""From messages to tokens, once: what was sampled is never rendered again.
+
+The opening is rendered by the model's own chat template. Each later turn appends only its *delta*, the tokens that
+the template puts between the end of a reply and the beginning of the next, found by rendering a stand-in
+conversation with and without the new messages. Where a template does not extend what it rendered before (some
+rewrite earlier turns), there is no delta, and whoever asks begins a new sample.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from jinja2 import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from ...envs.errors import UserError
+from ...envs.vocabulary import Message
+
+_KEPT_OPENINGS = 1024
+_STAND_IN: list[Message] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+
+
+class Renderer:
+    """The chat template of one tokenizer. `UserError` if it has none, or no token that ends a reply."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        if not tokenizer.chat_template:
+            raise UserError(f"{tokenizer.name_or_path or 'this tokenizer'} has no chat template; give a chat model")
+        if not isinstance(tokenizer.eos_token_id, int):
+            raise UserError(f"{tokenizer.name_or_path or 'this tokenizer'} has no token that ends a reply")
+        self._tokenizer = tokenizer
+        self.stop_id = tokenizer.eos_token_id  # an action like any other: sampled, masked in, trained
+        self._stop: str = str(tokenizer.eos_token)
+        self._closing = self._after_reply(self._text(_STAND_IN))
+        self._openings: dict[str, list[int]] = {}  # the latest ones: the members of a group begin alike
+
+    def opening(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
+        """The ids of a whole conversation, ready for a reply. `UserError` if the template refuses it."""
+        key = json.dumps([messages, tools], sort_keys=True)
+        if key not in self._openings:
+            if len(self._openings) >= _KEPT_OPENINGS:
+                self._openings.clear()
+            self._openings[key] = self._encode(self._text(messages, tools, prompt=True))
+        return list(self._openings[key])
+
+    def delta(self, messages: Sequence[Message], *, stopped: bool) -> list[int] | None:
+        """The ids that follow a sampled reply: what closes it, `messages`, and what invites the next one.
+
+        `stopped` says whether the reply's last token was the stop token; if it was cut, the stop token is put in
+        (as an observation). None if the template does not extend what it rendered before.
+        """
+        before = self._text(_STAND_IN)
+        after = self._text([*_STAND_IN, *messages], prompt=True)
+        if self._closing is None or not after.startswith(before):
+            return None
+        ids = self._encode(self._closing + after[len(before) :])
+        return ids if stopped else [self.stop_id, *ids]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of a reply, without its stop token and with everything else as it was sampled."""
+        body = ids[:-1] if ids and ids[-1] == self.stop_id else ids
+        return str(self._tokenizer.decode(list(body), skip_special_tokens=False))
+
+    def encode_reply(self, text: str) -> list[int]:
+        """The ids of a reply that somebody else wrote, with its stop token: for demonstrations."""
+        return [*self._encode(text), self.stop_id]
+
+    def _after_reply(self, text: str) -> str | None:
+        """What the template writes behind the stop token of a last reply ("\\n" for many), None if it has none."""
+        at = text.rfind(self._stop)
+        return text[at + len(self._stop) :] if at >= 0 else None
+
+    def _text(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = (), *, prompt: bool = False
+    ) -> str:
+        try:
+            text = self._tokenizer.apply_chat_template(
+                cast(list[dict[str, str]], [dict(message) for message in messages]),
+                tools=[dict(tool) for tool in tools] or None,
+                add_generation_prompt=prompt,
+                tokenize=False,
+            )
+        except Exception as error:  # a template is a program of somebody else's, and may raise anything
+            roles = [message["role"] for message in messages]
+            words = f"refuses messages with roles {roles}: {error}"
+            if not isinstance(error, TemplateError):
+                words = f"fails on messages with roles {roles}: {type(error).__name__}: {error}"
+            raise UserError(f"the chat template {words}") from error
+        return str(text)
+
+    def _encode(self, text: str) -> list[int]:
+        text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no character to a tokenizer
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -1,0 +1,156 @@
+"""Lets an agent speak in conversation worlds, and brings back what was said as tokens.
+
+    reset ─▶ opening tokens ─▶ ( reply: sampled tokens ─▶ step ─▶ delta tokens )*  ─▶ one row for each sample
+
+Every episode has its own world, its own random streams (derived from what it is, not from when it runs) and its own
+failures: a world that raises costs its episode and nothing else. A row is exactly what the model saw. How episodes
+take turns is in `turns`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
+
+import gymnasium
+import torch
+from torch import Tensor
+
+from ...envs.conversation.conversation_env import ConversationEnv
+from ...envs.seeding import derive_seed, stream
+from ...envs.vocabulary import Batch, Collection, Episode, StopReason
+from ..protocols import Request, Speaker
+from .chat_template import Renderer
+from .language_policy import LanguagePolicy
+from .packing import pack
+from .running_conversation import Conversation
+from .scheduling import as_they_come, in_turns
+
+
+class ConversationActor:
+    """An `Actor` for conversation worlds. `speaker` replies; `policy` gives values, where it has a critic.
+
+    Args:
+        make_world: gives a new world; one is kept for each episode that runs at once.
+        max_turns: an episode is truncated after so many replies; None leaves that to the world.
+    """
+
+    def __init__(
+        self,
+        make_world: Callable[[], gymnasium.Env[Any, Any]],
+        speaker: Speaker,
+        renderer: Renderer,
+        *,
+        policy: LanguagePolicy | None = None,
+        context: int,
+        max_turns: int | None = None,
+    ) -> None:
+        self._make_world, self._speaker, self._renderer, self._policy = make_world, speaker, renderer, policy
+        self._context, self._max_turns = context, max_turns
+        self._worlds: list[ConversationEnv] = []
+
+    def collect(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Collection:
+        """`group_size` episodes of each group's task, in order; unscored ones are in `episodes` only."""
+        keys = [(group, index) for group in groups for index in range(group_size)]
+        seconds: dict[str, float] = {"infer": 0.0, "simulate": 0.0}
+        talks = self._talk(keys, seed=seed, version=version, split="train", greedy=False, seconds=seconds)
+        batch = self._batch(talks, version)
+        return Collection(
+            batch,
+            tuple(talk.episode() for talk in talks),
+            env_steps=sum(talk.turns for talk in talks),
+            action_units=sum(talk.units for talk in talks),
+            seconds=seconds,
+        )
+
+    def evaluate(self, episodes: int, *, seed: int, version: int, greedy: bool = True) -> list[Episode]:
+        """One episode of each of `episodes` held-out tasks."""
+        keys = [(group, 0) for group in range(episodes)]
+        talks = self._talk(keys, seed=seed, version=version, split="test", greedy=greedy, seconds={})
+        return [talk.episode() for talk in talks]
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing outlives a collection."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to continue."""
+
+    def refresh(self, version: int) -> None:
+        """Pass the new weights on to the speaker."""
+        self._speaker.refresh(version)
+
+    def close(self) -> None:
+        """Close every world."""
+        for world in self._worlds:
+            world.close()
+        self._worlds.clear()
+
+    def _talk(
+        self,
+        keys: Sequence[tuple[int, int]],
+        *,
+        seed: int,
+        version: int,
+        split: str,
+        greedy: bool,
+        seconds: dict[str, float],
+    ) -> list[Conversation]:
+        """Run one episode for each (group, index), all at once."""
+        while len(self._worlds) < len(keys):
+            self._worlds.append(cast(ConversationEnv, self._make_world().unwrapped))
+        talks = [
+            Conversation(world, self._renderer, group, index, derive_seed(seed, "task", split, group), version, split)
+            for world, (group, index) in zip(self._worlds, keys, strict=False)
+        ]
+        together = as_they_come if talks and talks[0].world.waits else in_turns
+        try:
+            together(talks, self._speaker, partial(self._request, seed=seed, version=version), greedy, seconds)
+        finally:
+            self._speaker.forget()
+        for place, talk in enumerate(talks):
+            if talk.abandoned:  # its world is still busy somewhere: the next episode gets another
+                self._worlds[place] = cast(ConversationEnv, self._make_world().unwrapped)
+        return talks
+
+    def _request(self, talk: Conversation, *, seed: int, version: int) -> Request | None:
+        """What the speaker is asked next; None if the episode has reached a limit and was truncated."""
+        if len(talk.tokens) >= self._context:
+            talk.truncate(StopReason.CONTEXT_LIMIT)
+            return None
+        if talk.turns == self._max_turns:
+            talk.truncate(StopReason.TURN_LIMIT)
+            return None
+        rng = stream(seed, "sample", talk.split, talk.group, talk.index, talk.turns, version)
+        return Request(tuple(talk.tokens), tuple(talk.messages), talk.world, rng)
+
+    def _batch(self, talks: Sequence[Conversation], version: int) -> Batch | None:
+        """Rows of the scored episodes, with values where there is a critic."""
+        samples, episodes, groups, cut = [], [], [], []
+        for number, talk in enumerate(talks):
+            if talk.failure is not None:
+                continue
+            spoken = [sample for sample in talk.samples if any(sample.chosen)]
+            for sample in spoken:
+                samples.append(sample)
+                episodes.append(number)
+                groups.append(talk.group)
+                cut.append(talk.truncated or sample is not spoken[-1])
+        if not samples:
+            return None
+        device = self._policy.device if self._policy is not None else torch.device("cpu")
+        batch = pack(samples, episodes, groups, version).to(str(device))
+        if self._policy is None or not self._policy.has_critic:
+            return batch
+        return _with_values(batch, self._policy, torch.tensor(cut, device=device))
+
+
+@torch.no_grad()
+def _with_values(batch: Batch, policy: LanguagePolicy, cut_B: Tensor) -> Batch:
+    """Values from the critic; the successor of a unit is the state one column on."""
+    value = policy.evaluate(batch.inputs)[2]
+    successor = torch.nn.functional.pad(value[:, 1:], (0, 1))
+    bootstrap = torch.where(batch.end_B_T & cut_B[:, None], successor, 0.0)
+    return replace(batch, value_B_T=torch.where(batch.mask_B_T, value, 0.0), bootstrap_B_T=bootstrap)

@@ -1,0 +1,237 @@
+"""The language policy: any causal language model of `transformers`, with an optional value head.
+
+A row of a batch is one sample: the prompt, then everything that was said and sampled after it, right-padded with
+at least one column to spare. Unit t is the token at position t, so
+
+    logp[t] = log π(token[t] | token[<t]),    value[t] = V(state before token t),
+
+and value[t + 1] is the value of the state that token t led to.
+
+Rows that begin with the same prompt (a group) have it computed once: the prompt's keys and values are repeated for
+its rows and the rest of each row attends to them. That is exact, and for short answers to long questions most of
+the work. Left out: packing of rows without a common prompt, and models whose cache is not one key and value per token.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Literal, cast
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicLayer
+
+from ...envs.errors import UserError
+from ...envs.vocabulary import Batch
+from .distribution import entropy, log_probabilities
+
+Precision = Literal["fp32", "bf16"]
+
+
+class LanguagePolicy(nn.Module):
+    """A causal language model as a `Policy`.
+
+    `temperature` and `top_p` are part of the policy: they say which distribution is sampled, and log-probabilities
+    are of that distribution. `precision` "bf16" runs the transformer under bf16 autocast; weights, logits and
+    log-probabilities stay fp32.
+    """
+
+    memoryless = False
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        critic: bool = False,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        precision: Precision = "fp32",
+    ) -> None:
+        super().__init__()
+        if temperature <= 0:
+            raise UserError(f"temperature must be above 0, got {temperature}; for the likeliest token, be greedy")
+        if not 0 < top_p <= 1:
+            raise UserError(f"top_p must be in (0, 1], got {top_p}")
+        self.model, self.tokenizer = model.eval(), tokenizer  # eval: dropout would change log-probabilities
+        self.temperature, self.top_p, self.precision = temperature, top_p, precision
+        self.has_critic = critic
+        self.value_head = nn.Linear(model.config.get_text_config().hidden_size, 1) if critic else None
+        if self.value_head is not None:
+            nn.init.zeros_(self.value_head.weight)
+            nn.init.zeros_(self.value_head.bias)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def context(self) -> int:
+        """Most tokens that a sequence can have."""
+        return int(self.model.config.get_text_config().max_position_embeddings)
+
+    def evaluate(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """`logp_B_T, entropy_B_T, value_B_T` (see the module's docstring), differentiable.
+
+        inputs: `tokens` int [B, T]; `first` int [B], where the first sampled token is (the prompt's length,
+        at least 1); `length` int [B], tokens in the row (less than T); `chosen` bool [B, T], which tokens were
+        sampled: log-probabilities are computed there only and are 0 elsewhere.
+        """
+        tokens, first, length = inputs["tokens"], inputs["first"], inputs["length"]
+        B, T = tokens.shape
+        C = int((length - first).max()) + 1  # one more than is said: the state after the last token
+        position_B_C = first[:, None] + torch.arange(C, device=tokens.device)
+        wide = torch.nn.functional.pad(tokens, (0, C))  # so that a window of C fits behind every prompt
+        after_B_C = wide.gather(1, position_B_C)
+        hidden_B_C_H = self._states(tokens, first, length, after_B_C)
+        chosen_B_C = torch.nn.functional.pad(inputs["chosen"], (0, C)).gather(1, position_B_C)
+        token_N = after_B_C[chosen_B_C]
+        logits_N_V = self.logits(hidden_B_C_H[chosen_B_C])
+        logp_N_V = log_probabilities(logits_N_V, temperature=self.temperature, top_p=self.top_p, kept_N=token_N)
+
+        def spread(value_N: Tensor) -> Tensor:
+            """[N] at the chosen positions to [B, T]."""
+            value_B_C = value_N.new_zeros(B, C).masked_scatter(chosen_B_C, value_N)
+            return value_N.new_zeros(B, T + C).scatter(1, position_B_C, value_B_C)[:, :T]
+
+        logp_B_T = spread(logp_N_V.gather(-1, token_N[:, None])[:, 0])
+        value_B_T = torch.zeros_like(logp_B_T)
+        if self.value_head is not None:
+            value_B_C = self.value_head(hidden_B_C_H.float())[..., 0]
+            value_B_T = value_B_C.new_zeros(B, T + C).scatter(1, position_B_C, value_B_C)[:, :T]
+        return logp_B_T, spread(entropy(logp_N_V)), value_B_T
+
+    def _states(self, tokens: Tensor, first: Tensor, length: Tensor, after_B_C: Tensor) -> Tensor:
+        """[B, C, H]: the hidden state *before* each token behind the prompt."""
+        prompts = [tuple(row[:n]) for row, n in zip(tokens.tolist(), first.tolist(), strict=True)]
+        number = {prompt: index for index, prompt in enumerate(dict.fromkeys(prompts))}
+        which_B = torch.tensor([number[prompt] for prompt in prompts], device=tokens.device)
+        with self.autocast():
+            last_U_H, cache, mask_U_P = self.read_prompts(list(number))
+            last_B_H = last_U_H[which_B]
+            C = after_B_C.shape[1]
+            if C == 1:
+                return last_B_H[:, None]
+            cache.batch_select_indices(which_B)
+            step = torch.arange(C - 1, device=tokens.device)
+            real_B_C = step < (length - first)[:, None]
+            hidden = self.backbone(
+                input_ids=after_B_C[:, :-1],
+                attention_mask=torch.cat([mask_U_P[which_B], real_B_C], dim=1).long(),
+                position_ids=first[:, None] + step,
+                past_key_values=cache,
+                use_cache=True,
+            ).last_hidden_state
+        return torch.cat([last_B_H[:, None], hidden], dim=1)
+
+    def read_prompts(
+        self, prompts: Sequence[Sequence[int]], cache: DynamicCache | None = None, seen_U_S: Tensor | None = None
+    ) -> tuple[Tensor, DynamicCache, Tensor]:
+        """The prompts, left-padded and read: the last hidden state [U, H], the cache, the mask [U, S + P].
+
+        With a `cache`, they go on where it ends; `seen_U_S` says which of its S columns are tokens.
+        """
+        P = max(map(len, prompts))
+        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
+        rows = [[pad] * (P - len(prompt)) + list(prompt) for prompt in prompts]
+        mask = [[False] * (P - len(prompt)) + [True] * len(prompt) for prompt in prompts]
+        mask_U_L = torch.tensor(mask, device=self.device)
+        if seen_U_S is not None:
+            mask_U_L = torch.cat([seen_U_S, mask_U_L], dim=1)
+        cache = DynamicCache(config=self.model.config) if cache is None else cache
+        hidden = self.backbone(
+            input_ids=torch.tensor(rows, device=self.device),
+            attention_mask=mask_U_L.long(),
+            position_ids=(mask_U_L.cumsum(dim=1) - 1).clamp(min=0)[:, -P:],
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state
+        return hidden[:, -1], cache, mask_U_L
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The transformer without its head."""
+        return self.model.base_model
+
+    def logits(self, hidden_N_H: Tensor) -> Tensor:
+        """[N, V], in fp32 outside of any autocast."""
+        head = cast(nn.Linear, self.model.get_output_embeddings())
+        return head(hidden_N_H.to(head.weight.dtype)).float()
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """bf16 where it was asked for."""
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Nothing to scale: rewards of conversations are designed to be near one."""
+        return batch
+
+    def advance(self, batch: Batch) -> None:
+        """No running statistics."""
+
+    def module(self) -> nn.Module:
+        """This module."""
+        return self
+
+    def save(self, folder: Path) -> None:
+        """A plain Hugging Face folder, and `value_head.safetensors` beside it where there is a critic."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        if self.value_head is not None:
+            save_file(self.value_head.state_dict(), folder / "value_head.safetensors")
+
+    def load(self, folder: Path) -> None:
+        """Read the weights that `save` wrote. `ValueError` says what does not fit."""
+        index = folder / "model.safetensors.index.json"
+        if index.exists():
+            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        else:
+            names = ["model.safetensors"]
+        weights: dict[str, Tensor] = {}
+        for name in names:
+            weights |= load_file(folder / name)
+        missing, unexpected = self.model.load_state_dict(weights, strict=False)
+        tied = set(self.model.all_tied_weights_keys or {})
+        if unexpected or set(missing) - tied:
+            lost = [*unexpected, *(set(missing) - tied)]
+            raise ValueError(f"the weights in {folder} belong to another model: {lost[0]!r} does not fit")
+        self.model.tie_weights()
+        if self.value_head is not None:
+            self.value_head.load_state_dict(load_file(folder / "value_head.safetensors"))
+
+
+def check_head(policy: LanguagePolicy) -> None:
+    """`UserError` if the model does more between its last hidden state and its logits than one matrix product
+    (soft caps, scales), because this policy computes logits from chosen hidden states only."""
+    tokens = torch.arange(1, 9, device=policy.device)[None]
+    with torch.no_grad():
+        hidden = policy.backbone(input_ids=tokens, use_cache=False).last_hidden_state
+        ours, theirs = policy.logits(hidden), policy.model(input_ids=tokens, use_cache=False).logits.float()
+    if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3):
+        kind = type(policy.model).__name__
+        raise UserError(f"{kind} changes its logits after the output layer; such models are not supported yet")
+
+
+@torch.no_grad()
+def check_cache(policy: LanguagePolicy) -> None:
+    """`UserError` if a layer keeps anything but one key and one value for each token (sliding windows, recurrent
+    states), because shared prompts and remembered turns are put together from those."""
+    prompt = (1, 2, 3, 4, 5)
+    layers = policy.read_prompts([prompt])[1].layers
+    plain = [layer for layer in layers if type(layer) is DynamicLayer]  # a sliding window is a subclass
+    kind = type(policy.model).__name__
+    if len(plain) < len(layers):
+        strange = next(type(layer).__name__ for layer in layers if type(layer) is not DynamicLayer)
+        count = len(layers) - len(plain)
+        raise UserError(f"{kind}: {count} of {len(layers)} layers keep a {strange}; not supported yet")
+    lengths = {layer.keys.shape[-2] for layer in plain if layer.keys is not None}
+    if lengths != {len(prompt)}:
+        raise UserError(f"{kind}: {len(prompt)} tokens left {sorted(lengths)} keys; not supported yet")

@@ -1,0 +1,52 @@
+"""From samples of different lengths to one batch: right-padded, with one column to spare.
+
+The spare column is the state after a row's last token, whose value a truncated episode bootstraps from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from ...envs.vocabulary import Batch
+from .sample import Sample
+
+Number = TypeVar("Number", int, float, bool)
+
+
+def pack(samples: Sequence[Sample], episodes: Sequence[int], groups: Sequence[int], version: int) -> Batch:
+    """The batch of `samples`, row by row; `episodes` and `groups` number each row's. Values are zero."""
+    T = max(len(sample.tokens) for sample in samples) + 1
+
+    def padded(rows: list[list[Number]]) -> Tensor:
+        return torch.tensor([row + [type(row[0])(0)] * (T - len(row)) for row in rows])
+
+    mask = padded([sample.chosen for sample in samples])
+    reward, end = torch.zeros(mask.shape), torch.zeros_like(mask)
+    for b, sample in enumerate(samples):
+        for position, value in sample.reward.items():
+            reward[b, position] = value
+    last = torch.where(mask, torch.arange(T), -1).max(dim=1).values
+    end[torch.arange(len(samples)), last] = True
+    inputs = {
+        "tokens": padded([sample.tokens for sample in samples]),
+        "first": torch.tensor([sample.first for sample in samples]),
+        "length": torch.tensor([len(sample.tokens) for sample in samples]),
+        "chosen": mask,
+    }
+    return Batch(
+        inputs=inputs,
+        mask_B_T=mask,
+        behavior_logp_B_T=padded([sample.logp for sample in samples]),
+        reward_B_T=reward,
+        turn_B_T=padded([sample.turn for sample in samples]),
+        end_B_T=end,
+        bootstrap_B_T=torch.zeros(mask.shape),
+        value_B_T=torch.zeros(mask.shape),
+        episode_B=torch.tensor(episodes),
+        group_B=torch.tensor(groups),
+        version=version,
+    )

@@ -1,0 +1,190 @@
+"""One running episode of a conversation, and the samples that it leaves.
+
+A `Sample` is one sequence of tokens that the model saw, with a mark on those that it chose. Usually an episode leaves
+one; where the chat template rewrites earlier turns, each rewriting begins another.
+"""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...envs.conversation.conversation_env import ConversationEnv
+from ...envs.errors import UserError
+from ...envs.vocabulary import Episode, Message, Reply, Seen, StopReason
+from ..protocols import Spoken
+from .chat_template import Renderer
+from .sample import Sample
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a world said to a reset or a reply, or how it failed."""
+
+    info: Mapping[str, Any] = field(default_factory=dict)
+    reward: float = 0.0
+    terminated: bool = False
+    truncated: bool = False
+    failure: str | None = None  # a traceback
+
+
+def ask_world(world: ConversationEnv, action: Reply | int | None, split: str) -> Answer:
+    """Step `world` with a reply, reset it with a seed, or end its episode (None) because it is cut from outside.
+    Touches nothing else, so that it may run in a thread.
+
+    Whatever a world raises is data, except a `UserError`, which is the user's to mend. What has failed is ended.
+    """
+    try:
+        if action is None:
+            world.end()
+            return Answer()
+        if not isinstance(action, Reply):
+            return Answer(world.reset(seed=action, options={"split": split})[1])
+        _, reward, terminated, truncated, info = world.step(action)
+        if not math.isfinite(reward):
+            raise ValueError(f"the world gave the reward {reward}")
+        return Answer(info, float(reward), terminated, truncated)
+    except UserError:
+        raise
+    except (Exception, SystemExit):
+        failure = traceback.format_exc()
+    if action is not None:
+        ask_world(world, None, split)
+    return Answer(failure=failure)
+
+
+class Conversation:
+    """One episode: its world, what was said, and how it ended."""
+
+    def __init__(
+        self,
+        world: ConversationEnv,
+        renderer: Renderer,
+        group: int,
+        index: int,
+        seed: int,
+        version: int,
+        split: str,
+    ) -> None:
+        self.world, self._renderer = world, renderer
+        self.group, self.index, self.seed, self.version, self.split = group, index, seed, version, split
+        self.samples: list[Sample] = []
+        self.messages: list[Message] = []
+        self.turns = self.units = 0
+        self.terminated = self.truncated = self.abandoned = False
+        self.failure: str | None = None
+        self._stop_reason = StopReason.STOP
+        self._stopped = True  # whether the last reply ended with the stop token
+        self._task = ""
+        self._tools: list[dict[str, object]] = []
+        self._rewards: list[float] = []
+        self._terms: dict[str, float] = {}
+        self._metrics: dict[str, float] = {}
+        self._success: bool | None = None
+
+    @property
+    def over(self) -> bool:
+        """No more replies are wanted."""
+        return self.terminated or self.truncated or self.failure is not None
+
+    @property
+    def tokens(self) -> list[int]:
+        """What the model sees now; empty if the world failed to open."""
+        return self.samples[-1].tokens if self.samples else []
+
+    def say(self, spoken: Spoken) -> Reply:
+        """Append a reply; what the world is to be asked."""
+        self._stopped = spoken.stop_reason is StopReason.STOP
+        self._stop_reason = spoken.stop_reason
+        self.samples[-1].extend(spoken.tokens, self.turns, spoken.logp)
+        self.units += len(spoken.tokens)
+        text = self._renderer.decode(spoken.tokens)
+        self.messages.append({"role": "assistant", "content": text})
+        return Reply(text, stop_reason=spoken.stop_reason, units=len(spoken.tokens))
+
+    def hear(self, answer: Answer) -> None:
+        """Take in what the world said: its opening, its answer to the reply, or that it has ended what was cut."""
+        if answer.failure is not None:
+            self.fail(answer.failure)
+        elif self.over:
+            return
+        elif not self.samples:
+            self.messages = list(answer.info["messages"])
+            self._tools, self._task = answer.info["tools"], answer.info["task"]
+            self.samples.append(Sample(self._renderer.opening(self.messages, self._tools)))
+        else:
+            self._hear_turn(answer)
+
+    def _hear_turn(self, answer: Answer) -> None:
+        sample, info = self.samples[-1], answer.info
+        sample.reward[len(sample.tokens) - 1] = answer.reward
+        self._rewards.append(answer.reward)
+        for name, value in info["reward_terms"].items():
+            self._terms[name] = self._terms.get(name, 0.0) + value
+        self._metrics |= info.get("metrics", {})
+        self._success = info.get("success")
+        self.terminated, self.truncated = answer.terminated, answer.truncated and not answer.terminated
+        self.messages += info["messages"]
+        if self.truncated:
+            self._stop_reason = StopReason(info.get("stop_reason", StopReason.TURN_LIMIT))
+        if not self.over:
+            self._continue(sample, info["messages"])
+        self.turns += 1
+
+    def truncate(self, reason: StopReason) -> None:
+        """End the episode from outside. As at a limit of the world's own, an undecided success is then False, and
+        the world's last words are read by nobody: their tokens are taken back, so that no row outgrows the context.
+        """
+        self.truncated, self._stop_reason = True, reason
+        self._success = bool(self._success)
+        if len(self.samples) > 1 and not any(self.samples[-1].chosen):
+            self.samples.pop()
+        self.samples[-1].take_back()
+
+    def fail(self, reason: str) -> None:
+        """End the episode without a reward."""
+        self.failure, self._stop_reason = reason, StopReason.ERROR
+
+    def abandon(self, reason: str) -> None:
+        """Fail, and never touch the world again: a thread may still be inside it, and ends it when it comes out."""
+        self.abandoned = True
+        self.fail(reason)
+
+    def _continue(self, sample: Sample, new: list[Message]) -> None:
+        """Append the world's messages, or begin a new sample where the template cannot be extended."""
+        delta = self._renderer.delta(new, stopped=self._stopped)
+        if delta is None:
+            self.samples.append(Sample(self._renderer.opening(self.messages, self._tools)))
+        else:
+            sample.extend(delta, self.turns, None)
+
+    def episode(self) -> Episode:
+        """The record; reward None if the episode failed."""
+        sample = self.samples[-1] if self.samples else Sample([])
+        return Episode(
+            group=self.group,
+            index=self.index,
+            seed=self.seed,
+            version=self.version,
+            split=self.split,
+            reward=None if self.failure is not None else sum(self._rewards),
+            reward_terms=self._terms,
+            turns=self.turns,
+            units=self.units,
+            terminated=self.terminated,
+            truncated=self.truncated,
+            success=None if self.failure is not None else self._success,
+            stop_reason=self._stop_reason,
+            failure=self.failure,
+            task=self._task,
+            messages=tuple(self.messages),
+            turn_rewards=tuple(self._rewards),
+            tokens=tuple(sample.tokens),
+            mask=tuple(sample.chosen),
+            behavior_logp=tuple(sample.logp),
+            earlier=tuple(Seen(tokens=s.tokens, mask=s.chosen, behavior_logp=s.logp) for s in self.samples[:-1]),
+            metrics=self._metrics,
+        )

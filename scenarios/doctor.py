@@ -1,0 +1,232 @@
+"""What holds for one model and its chat template in conversations of many turns, found out by trying.
+
+Each finding is a question, its answer, and what follows from it here. A *fatal* one says that the model cannot be
+trained as it is; the others say what a scenario has to take into account. Left out: whether the model is any good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jinja2 import TemplateError
+from transformers import PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from ..agents.language.chat_template import Renderer
+from ..agents.language.conversation_actor import ConversationActor
+from ..agents.language.engines.transformers_engine import Sampler
+from ..agents.language.language_policy import LanguagePolicy, check_cache, check_head
+from ..agents.language.model_files import load_language_model
+from ..agents.language.tiny_llama import tiny_llama
+from ..envs.conversation.conversation_env import ConversationEnv, Outcome
+from ..envs.errors import UserError
+from ..envs.tools.call_formats import reply_format
+from ..envs.vocabulary import Message, Reply, ToolCall
+
+CLOSE = 1e-3  # between log-probabilities of sampler and trainer, in fp32; a few 1e-6 are usual
+_ASKED, _SAID, _THOUGHT = "Qzvx", "Jkwy", "Vbnm"  # words that no template writes by itself
+_CALL = ToolCall("frobnicate", {"amount": 3})
+_TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": _CALL.name,
+        "description": "Frobnicate.",
+        "parameters": {"type": "object", "properties": {"amount": {"type": "integer"}}, "required": ["amount"]},
+    },
+}
+_USER: Message = {"role": "user", "content": _ASKED}
+_ASSISTANT: Message = {"role": "assistant", "content": _SAID}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One question about a model, its answer, and what follows."""
+
+    what: str
+    result: str
+    detail: str = ""
+    fatal: bool = False
+
+
+def examine(model: str, *, revision: str | None = None) -> list[Finding]:
+    """Everything about `model`: what `load_language_model` takes, or "tiny" for the built-in one.
+
+    UserError if it cannot be loaded.
+    """
+    logging.disable_progress_bar()  # findings are all that is said
+    parts = tiny_llama(seed=0) if model == "tiny" else load_language_model(model, revision=revision)
+    policy = LanguagePolicy(*parts)
+    found = [*examine_model(policy), *examine_template(policy.tokenizer)]
+    if any(finding.fatal for finding in found):
+        return found
+    return [*found, _try_a_conversation(policy)]
+
+
+def examine_model(policy: LanguagePolicy) -> Iterator[Finding]:
+    """Size, context, output layer and cache."""
+    model, names = policy.model, len(policy.tokenizer)
+    rows = int(model.config.get_text_config().vocab_size)
+    millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    yield Finding("model", type(model).__name__, f"{millions:.4g} M parameters, {rows} embeddings")
+    if names > rows:
+        yield Finding("embeddings for all tokens", "no", f"the tokenizer has {names} tokens", fatal=True)
+    yield Finding("context", f"{policy.context} tokens", "a longer episode is truncated")
+    yield _checked("logits from one matrix product", check_head, policy)
+    yield _checked("one key and value for each token", check_cache, policy, "prompts are shared within a group")
+
+
+def _checked(what: str, check: Callable[[LanguagePolicy], None], policy: LanguagePolicy, detail: str = "") -> Finding:
+    """What the scenario's builder would say to the model."""
+    try:
+        check(policy)
+    except UserError as error:
+        return Finding(what, "no", str(error), fatal=True)
+    return Finding(what, "yes", detail)
+
+
+def examine_template(tokenizer: PreTrainedTokenizerBase) -> Iterator[Finding]:
+    """What the chat template renders, and what it does to earlier turns."""
+    try:
+        renderer = Renderer(tokenizer)
+    except UserError as error:
+        yield Finding("chat template", "no", str(error), fatal=True)
+        return
+    yield Finding("chat template", "yes", f"{len(str(tokenizer.chat_template))} characters")
+    yield _stop(tokenizer)
+    if _text(tokenizer, [_USER], prompt=True) == _text(tokenizer, [_USER]):
+        yield Finding("invites a reply", "no", "the prompt ends with the user's words", fatal=True)
+    yield _earlier_turns(renderer, "user")
+    yield _thoughts(tokenizer)
+    yield _system(tokenizer)
+    shown = _text(tokenizer, [_USER], [_TOOL], prompt=True)
+    yield _told(
+        "tools in the prompt", shown is not None and _CALL.name in shown, "tools_in_prompt: true describes them"
+    )
+    talk: list[Message] = [_USER, _ASSISTANT, {"role": "tool", "name": _CALL.name, "content": _THOUGHT}]
+    heard = _text(tokenizer, talk, prompt=True)
+    yield _told("tool messages", heard is not None and _THOUGHT in heard, "only worlds without tools can answer")
+    if heard is not None and _THOUGHT in heard:
+        yield _earlier_turns(renderer, "tool")
+    yield _call_format(tokenizer)
+
+
+def _told(what: str, yes: bool, otherwise: str) -> Finding:
+    return Finding(what, "yes" if yes else "no", "" if yes else otherwise)
+
+
+def _text(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]] = (),
+    *,
+    prompt: bool = False,
+) -> str | None:
+    """What the template renders; None if it refuses."""
+    try:
+        return str(
+            tokenizer.apply_chat_template(
+                [dict(message) for message in messages],
+                tools=[dict(tool) for tool in tools] or None,
+                add_generation_prompt=prompt,
+                tokenize=False,
+            )
+        )
+    except (TemplateError, TypeError, ValueError, KeyError):  # templates are programs, and some are careless
+        return None
+
+
+def _stop(tokenizer: PreTrainedTokenizerBase) -> Finding:
+    """Whether a reply ends with the token that the sampler stops at."""
+    stop = str(tokenizer.eos_token)
+    text = _text(tokenizer, [_USER, _ASSISTANT]) or ""
+    after = text.rpartition(_SAID)[2]
+    if not after.lstrip().startswith(stop):
+        detail = f"a reply is followed by {after[:40]!r}, and the sampler stops at {stop!r}"
+        return Finding("stop token ends a reply", "no", detail, fatal=True)
+    behind = after.lstrip().removeprefix(stop)
+    return Finding("stop token ends a reply", "yes", f"{stop}{f', then {behind!r} as observation' if behind else ''}")
+
+
+def _earlier_turns(renderer: Renderer, role: str) -> Finding:
+    """Whether a new message leaves what was rendered before as it was."""
+    what = f"earlier turns survive a {role} message"
+    try:
+        delta = renderer.delta([{"role": role, "content": _ASKED, "name": _CALL.name}], stopped=True)
+    except UserError as error:
+        return Finding(what, "no", str(error))
+    if delta is None:
+        return Finding(what, "no", "each such turn begins a new sample: more to compute, and no less exact")
+    return Finding(what, "yes", "an episode is one sample; what was sampled is kept as it is")
+
+
+def _thoughts(tokenizer: PreTrainedTokenizerBase) -> Finding:
+    """Whether <think>…</think> in an earlier reply is still rendered."""
+    thinking: Message = {"role": "assistant", "content": f"<think>\n{_THOUGHT}\n</think>\n\n{_SAID}"}
+    text = _text(tokenizer, [_USER, thinking, _USER]) or ""
+    if _THOUGHT not in text:
+        return Finding("thoughts in earlier turns", "dropped", "samples that go on keep them; new samples do not")
+    outside = text.rfind("<think>", 0, text.find(_THOUGHT)) < 0 or "</think>" not in text.partition(_THOUGHT)[2]
+    if outside:
+        return Finding("thoughts in earlier turns", "moved", "the template puts them outside of <think>")
+    return Finding("thoughts in earlier turns", "kept")
+
+
+def _system(tokenizer: PreTrainedTokenizerBase) -> Finding:
+    """Whether there may be a system message, and what the template does without one."""
+    given = _text(tokenizer, [{"role": "system", "content": _SAID}, _USER])
+    alone = (_text(tokenizer, [_USER]) or "").partition(_ASKED)[0].removeprefix(str(tokenizer.bos_token or ""))
+    if given is None or _SAID not in given:
+        return Finding("system messages", "no", "the template refuses them" if given is None else "they are dropped")
+    if given.partition(_SAID)[2].partition(_ASKED)[0].endswith(alone):
+        return Finding("system messages", "yes")
+    return Finding("system messages", "yes", f"without one, the template says {' '.join(alone.split())[:60]!r}")
+
+
+def _call_format(tokenizer: PreTrainedTokenizerBase) -> Finding:
+    """The format whose parser reads a call as the template writes it; else one that its instructions show."""
+    what = "tool-call format"
+    function = {"name": _CALL.name, "arguments": dict(_CALL.arguments)}
+    call = {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": function}]}
+    before, text = _text(tokenizer, [_USER], [_TOOL]), _text(tokenizer, [_USER, call], [_TOOL])
+    if before is not None and text is not None and _CALL.name in text.rpartition(_ASKED)[2]:
+        said = text.rpartition(_ASKED)[2]
+        for name in ("hermes", "llama3", "python"):
+            for start in (mark for mark in range(len(said)) if said[mark] in "<{["):
+                body = said[start:].partition(str(tokenizer.eos_token))[0]
+                if reply_format(name).parse(body).tool_calls == (_CALL,):
+                    return Finding(what, name, f"reply_format: {name}")
+        return Finding(what, "unknown", f"the template writes {' '.join(said.split())[:80]!r}")
+    shown = (_text(tokenizer, [_USER], [_TOOL], prompt=True) or "") if before != _text(tokenizer, [_USER]) else ""
+    if "<tool_call>" in shown:
+        return Finding(what, "hermes", "as its instructions say; reply_format: hermes")
+    return Finding(what, "none", "the template writes no calls; say how in the prompt (tools_in_prompt: true)")
+
+
+class _SmallTalk(ConversationEnv):
+    """Three turns about nothing."""
+
+    max_turns = 3
+
+    def opening(self, rng: object, split: object) -> str:
+        return "Say something."
+
+    def respond(self, reply: Reply) -> Outcome:
+        return Outcome("Go on.")
+
+
+def _try_a_conversation(policy: LanguagePolicy) -> Finding:
+    """Sample two conversations and ask the trainer for the same tokens."""
+    what = "sampler and trainer agree"
+    renderer = Renderer(policy.tokenizer)
+    sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
+    actor = ConversationActor(_SmallTalk, sampler, renderer, policy=policy, context=policy.context)
+    batch = actor.collect([0], 2, seed=0, version=0).batch
+    if batch is None:
+        return Finding(what, "no", "no conversation could be held", fatal=True)
+    with torch.no_grad():
+        gap = (policy.evaluate(batch.inputs)[0] - batch.behavior_logp_B_T)[batch.mask_B_T].abs().max().item()
+    detail = f"largest difference {gap:.1e} over {int(batch.mask_B_T.sum())} tokens of 2 conversations"
+    return Finding(what, "yes" if gap < CLOSE else "no", detail, fatal=not gap < CLOSE)

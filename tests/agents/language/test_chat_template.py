@@ -1,0 +1,112 @@
+"""Messages to tokens with faithful small templates: what was sampled is never rendered again."""
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from peripatos.agents.language.chat_template import Renderer
+from peripatos.agents.language.tiny_llama import END, tiny_tokenizer
+from peripatos.envs.errors import UserError
+
+# ChatML as SmolLM2 and Qwen write it: a newline after the end of a message, which no sampler ever produces
+CHATML = (
+    "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}" + END + "\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
+# strips thoughts from every assistant turn but the last, as Qwen3 does
+STRIPS = (
+    "{% for m in messages %}<|{{ m.role }}|>"
+    "{% if m.role == 'assistant' and not loop.last %}…{% else %}{{ m.content }}{% endif %}" + END + "{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+USER = [{"role": "user", "content": "1+1="}]
+AGAIN = [{"role": "user", "content": "no"}]
+
+
+def tokenizer_with(template: str | None) -> PreTrainedTokenizerFast:
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+@pytest.mark.parametrize("template", [tiny_tokenizer().chat_template, CHATML])
+def test_opening_reply_and_delta_are_exactly_what_the_template_renders(template: str) -> None:
+    tokenizer = tokenizer_with(template)
+    renderer = Renderer(tokenizer)
+    reply = renderer.encode_reply("3")
+    delta = renderer.delta(AGAIN, stopped=True)
+    assert delta is not None
+    whole = tokenizer.apply_chat_template(
+        [*USER, {"role": "assistant", "content": "3"}, *AGAIN], add_generation_prompt=True, tokenize=False
+    )
+    assert renderer.opening(USER) + reply + delta == tokenizer(whole, add_special_tokens=False)["input_ids"]
+
+
+def test_a_reply_that_was_cut_is_closed_by_an_observed_stop_token() -> None:
+    renderer = Renderer(tiny_tokenizer())
+    stopped, cut = renderer.delta(AGAIN, stopped=True), renderer.delta(AGAIN, stopped=False)
+    assert stopped is not None
+    assert cut == [renderer.stop_id, *stopped]
+
+
+def test_a_template_that_rewrites_earlier_turns_has_no_delta() -> None:
+    assert Renderer(tokenizer_with(STRIPS)).delta(AGAIN, stopped=True) is None
+
+
+def test_the_stop_token_is_part_of_a_reply_and_not_of_its_text() -> None:
+    renderer = Renderer(tiny_tokenizer())
+    ids = renderer.encode_reply("<answer>42</answer>")
+    assert ids[-1] == renderer.stop_id
+    assert renderer.decode(ids) == "<answer>42</answer>"
+    assert renderer.decode(ids[:-1]) == "<answer>42</answer>"
+    assert renderer.decode([]) == ""
+
+
+def test_a_tokenizer_without_template_is_refused() -> None:
+    with pytest.raises(UserError, match="no chat template"):
+        Renderer(tokenizer_with(None))
+
+
+def test_a_template_that_refuses_a_role_says_so_to_the_user() -> None:
+    refuses = (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}{% endfor %}"
+        + END
+    )
+    renderer = Renderer(tokenizer_with(refuses))
+    with pytest.raises(UserError, match="no system"):
+        renderer.opening([{"role": "system", "content": "x"}])
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{{ messages[0].content + 1 }}", "fails on messages with roles ['user', 'assistant']: TypeError"),
+        ("{{ 1 // 0 }}", "ZeroDivisionError"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "RecursionError"),
+        ("{{ strftime_now(3) }}", "TypeError"),
+        ("{{ nothing.here.at_all }}", "'nothing' is undefined"),
+        ("{% for m in messages %}", "refuses messages with roles ['user', 'assistant']: Unexpected end"),
+        ("{{ messages | fold }}", "No filter named 'fold'"),
+    ],
+)
+def test_a_template_that_raises_is_the_users_to_mend_whatever_it_raises(template: str, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Renderer(tokenizer_with(template + END))
+    assert words in str(caught.value)
+
+
+def test_a_template_that_raises_in_the_middle_of_an_episode_says_so() -> None:
+    """It takes a tool's message only where it can be added to something."""
+    careless = (
+        "{% for m in messages %}<|{{ m.role }}|>{% if m.role == 'tool' %}{{ m.content + 1 }}{% endif %}{{ m.content }}"
+        + END
+        + "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+    renderer = Renderer(tokenizer_with(careless))
+    assert renderer.opening(USER)
+    with pytest.raises(UserError, match=r"fails on messages with roles .*'tool'.*TypeError"):
+        renderer.delta([{"role": "tool", "name": "add", "content": "3"}], stopped=True)
+
+
+def test_a_lone_surrogate_in_a_worlds_message_is_a_replaced_character() -> None:
+    ids = Renderer(tiny_tokenizer()).opening([{"role": "user", "content": "a\ud800b"}])
+    assert ids == Renderer(tiny_tokenizer()).opening([{"role": "user", "content": "a?b"}])

@@ -1,0 +1,147 @@
+"""Episodes of conversation: tokens, rewards, failures, and independence from who else is talking."""
+
+import pytest
+import torch
+from agents_worlds import Echo, Fragile
+
+from peripatos.agents.language.authors import TextSpeaker, oracle_text, random_text
+from peripatos.agents.language.chat_template import Renderer
+from peripatos.agents.language.conversation_actor import ConversationActor
+from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.language_policy import LanguagePolicy
+from peripatos.agents.language.tiny_llama import tiny_llama
+from peripatos.envs.errors import UserError
+from peripatos.envs.vocabulary import StopReason
+from peripatos.envs.worlds.maths.arithmetic import Arithmetic
+
+
+@pytest.fixture(scope="module")
+def policy() -> LanguagePolicy:
+    torch.set_num_threads(1)
+    return LanguagePolicy(*tiny_llama(seed=0, hidden=32, layers=2))
+
+
+def actor_of(policy: LanguagePolicy, world: type = Echo, *, max_tokens: int = 6, **options: int) -> ConversationActor:
+    renderer = Renderer(policy.tokenizer)
+    sampler = Sampler(policy, max_tokens=max_tokens, stop_ids=[renderer.stop_id])
+    return ConversationActor(world, sampler, renderer, policy=policy, **{"context": policy.context, **options})
+
+
+def test_a_row_is_the_prompt_the_replies_and_what_lies_between(policy: LanguagePolicy) -> None:
+    collection = actor_of(policy).collect([4], 2, seed=0, version=0)
+    episode, renderer = collection.episodes[1], Renderer(policy.tokenizer)
+    spoken = [m["content"] for m in episode.messages if m["role"] == "assistant"]
+    assert len(spoken) == episode.turns == 3
+    text = policy.tokenizer.decode(list(episode.tokens), skip_special_tokens=False)
+    assert text.startswith(policy.tokenizer.decode(renderer.opening(episode.messages[:1])))
+    assert sum(episode.mask) == episode.units == collection.action_units - collection.episodes[0].units
+    assert episode.truncated
+    assert not episode.terminated
+    assert episode.reward == pytest.approx(sum(0.1 * len(reply) for reply in spoken))
+    assert episode.reward_terms == {"length": pytest.approx(episode.reward)}
+
+
+def test_rewards_land_on_the_last_unit_of_the_turn_that_earned_them(policy: LanguagePolicy) -> None:
+    collection = actor_of(policy).collect(range(3), 2, seed=0, version=0)
+    batch = collection.batch
+    assert batch is not None
+    for row, episode in enumerate(collection.episodes):
+        at = torch.nonzero(batch.reward_B_T[row])[:, 0]
+        paid = dict(zip(batch.turn_B_T[row, at].tolist(), batch.reward_B_T[row, at].tolist(), strict=True))
+        assert paid == {turn: pytest.approx(reward) for turn, reward in enumerate(episode.turn_rewards) if reward}
+        for position in at.tolist():
+            assert batch.mask_B_T[row, position]
+            same_turn = batch.mask_B_T[row] & (batch.turn_B_T[row] == batch.turn_B_T[row, position])
+            assert position == int(torch.nonzero(same_turn)[-1])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_said_does_not_depend_on_who_else_is_talking(policy: LanguagePolicy, seed: int) -> None:
+    together = actor_of(policy).collect(range(6), 3, seed=seed, version=2).episodes
+    alone = [actor_of(policy).collect([group], 3, seed=seed, version=2).episodes for group in (5, 0, 3)]
+    for group, episodes in zip((5, 0, 3), alone, strict=True):
+        for mine, theirs in zip(episodes, together[3 * group : 3 * group + 3], strict=True):
+            assert mine.tokens == theirs.tokens
+
+
+def test_group_members_share_a_task_and_not_their_chance(policy: LanguagePolicy) -> None:
+    episodes = actor_of(policy).collect(range(4), 4, seed=0, version=0).episodes
+    for group in range(4):
+        members = [episode for episode in episodes if episode.group == group]
+        assert len({episode.task for episode in members}) == 1
+        assert len({episode.tokens for episode in members}) == 4
+    assert len({episode.task for episode in episodes}) > 1
+    later = actor_of(policy).collect(range(4), 4, seed=0, version=1).episodes
+    assert [e.task for e in later] == [e.task for e in episodes]
+    assert [e.tokens for e in later] != [e.tokens for e in episodes]
+
+
+def test_evaluation_is_greedy_repeatable_and_on_held_out_tasks(policy: LanguagePolicy) -> None:
+    actor = actor_of(policy)
+    first, second = (actor.evaluate(5, seed=1, version=9) for _ in range(2))
+    assert [e.tokens for e in first] == [e.tokens for e in second]
+    assert all(e.split == "test" and e.messages[0]["content"].startswith("test") for e in first)
+
+
+def test_a_world_that_fails_costs_its_own_episode_and_nothing_else(policy: LanguagePolicy) -> None:
+    collection = actor_of(policy, Fragile).collect(range(30), 2, seed=0, version=0)
+    failed = [e for e in collection.episodes if e.failure is not None]
+    sound = [e for e in collection.episodes if e.failure is None]
+    assert failed
+    assert sound
+    assert all(e.reward is None and e.success is None and e.stop_reason is StopReason.ERROR for e in failed)
+    reasons = "".join(e.failure or "" for e in failed)
+    assert all(word in reasons for word in ("no opening today", "database is gone", "is nan"))
+    assert collection.batch is not None
+    assert len(collection.batch.mask_B_T) == len(sound)
+    whole = actor_of(policy, Echo).collect(range(30), 2, seed=0, version=0).episodes
+    by_key = {(e.group, e.index): e for e in whole}
+    assert all(by_key[e.group, e.index].tokens == e.tokens for e in sound)
+
+
+def test_an_episode_that_outgrows_the_context_is_truncated_and_says_so(policy: LanguagePolicy) -> None:
+    episodes = actor_of(policy, context=30).collect(range(2), 1, seed=0, version=0).episodes
+    assert all(e.stop_reason is StopReason.CONTEXT_LIMIT and e.truncated for e in episodes)
+
+
+def test_demonstrations_are_the_oracles_words_with_the_stop_token(policy: LanguagePolicy) -> None:
+    renderer = Renderer(policy.tokenizer)
+    speaker = TextSpeaker(renderer, oracle_text)
+    actor = ConversationActor(Arithmetic, speaker, renderer, context=policy.context)
+    collection = actor.collect(range(5), 1, seed=0, version=0)
+    assert all(e.success for e in collection.episodes)
+    assert all(e.tokens[-1] == renderer.stop_id and e.mask[-1] for e in collection.episodes)
+    with pytest.raises(UserError, match="Echo has no oracle"):
+        ConversationActor(Echo, speaker, renderer, context=64).collect([0], 1, seed=0, version=0)
+
+
+def test_random_text_survives_in_every_world(policy: LanguagePolicy) -> None:
+    renderer = Renderer(policy.tokenizer)
+    actor = ConversationActor(Arithmetic, TextSpeaker(renderer, random_text), renderer, context=policy.context)
+    episodes = actor.collect(range(20), 1, seed=0, version=0).episodes
+    assert all(e.failure is None and e.reward is not None for e in episodes)
+
+
+def test_a_template_that_rewrites_turns_gives_one_row_for_each_rewriting(policy: LanguagePolicy) -> None:
+    from test_chat_template import STRIPS, tokenizer_with
+
+    renderer = Renderer(tokenizer_with(STRIPS))
+    sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
+    actor = ConversationActor(Echo, sampler, renderer, policy=policy, context=policy.context)
+    batch = actor.collect(range(2), 1, seed=0, version=0).batch
+    assert batch is not None
+    assert batch.episode_B.tolist() == [0, 0, 0, 1, 1, 1]
+    logp = policy.evaluate(batch.inputs)[0]
+    torch.testing.assert_close(logp[batch.mask_B_T], batch.behavior_logp_B_T[batch.mask_B_T], atol=1e-5, rtol=1e-5)
+
+
+def test_a_bf16_sampler_follows_the_learner_after_refresh(policy: LanguagePolicy) -> None:
+    renderer = Renderer(policy.tokenizer)
+    learner = LanguagePolicy(*tiny_llama(seed=1, hidden=32, layers=2))
+    sampler = Sampler(learner, max_tokens=6, stop_ids=[renderer.stop_id], precision="bf16")
+    actor = ConversationActor(Echo, sampler, renderer, policy=learner, context=512)
+    before = actor.evaluate(3, seed=0, version=0)
+    learner.load_state_dict(policy.state_dict())
+    assert [e.tokens for e in actor.evaluate(3, seed=0, version=1)] == [e.tokens for e in before]
+    actor.refresh(1)
+    assert [e.tokens for e in actor.evaluate(3, seed=0, version=1)] != [e.tokens for e in before]

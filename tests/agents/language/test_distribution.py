@@ -1,0 +1,50 @@
+"""Sampling and its log-probabilities: one distribution, drawn exactly."""
+
+import pytest
+import torch
+from scipy.stats import chisquare
+
+from peripatos.agents.language.distribution import draw, entropy, log_probabilities
+
+LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0]])
+
+
+def test_temperature_and_nucleus_by_hand() -> None:
+    # softmax(2, 1, 0, −1) = (.644, .237, .087, .032); top_p .7 keeps the first two: .644/.881, .237/.881
+    got = log_probabilities(LOGITS, temperature=1.0, top_p=0.7, kept_N=None).exp()
+    torch.testing.assert_close(got, torch.tensor([[0.73106, 0.26894, 0.0, 0.0]]), atol=1e-5, rtol=0)
+    sharp = log_probabilities(LOGITS, temperature=0.5, top_p=1.0, kept_N=None)
+    torch.testing.assert_close(sharp, torch.log_softmax(2 * LOGITS, dim=-1))
+
+
+def test_the_nucleus_always_holds_the_likeliest_token() -> None:
+    got = log_probabilities(LOGITS, temperature=1.0, top_p=1e-9, kept_N=None)
+    assert got.exp().tolist() == [[1, 0, 0, 0]]
+
+
+def test_a_token_that_was_sampled_stays_in_the_support() -> None:
+    got = log_probabilities(LOGITS, temperature=1.0, top_p=0.5, kept_N=torch.tensor([3]))
+    assert torch.isfinite(got[0, 3])
+    assert torch.isinf(got[0, 1])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_draws_follow_the_distribution(seed: int) -> None:
+    logp = log_probabilities(LOGITS, temperature=1.0, top_p=1.0, kept_N=None).expand(20_000, -1)
+    tokens = draw(logp, torch.rand(20_000, generator=torch.Generator().manual_seed(seed)))
+    counts = torch.bincount(tokens, minlength=4).numpy()
+    assert (
+        chisquare(counts, logp[0].double().exp().numpy() * 20_000 / logp[0].double().exp().sum().item()).pvalue > 1e-4
+    )
+
+
+@pytest.mark.parametrize("uniform", [0.0, 0.5, 1.0 - 2**-24, 1.0])
+def test_a_token_of_probability_zero_is_never_drawn(uniform: float) -> None:
+    logp = torch.full((1, 50_000), -torch.inf)
+    logp[0, [7, 30_000]] = torch.tensor([0.5, 0.5]).log()
+    assert int(draw(logp, torch.tensor([uniform]))) in (7, 30_000)
+
+
+def test_entropy_counts_only_the_support() -> None:
+    logp = torch.tensor([[0.5, 0.5, 0.0]]).log()
+    assert float(entropy(logp)) == pytest.approx(0.693147, abs=1e-6)

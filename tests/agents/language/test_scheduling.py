@@ -1,0 +1,232 @@
+"""Episodes that take turns as they come: the slow and the dead cost only themselves."""
+
+import threading
+import time
+from dataclasses import fields, replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from agents_worlds import Echo, Fragile
+
+from peripatos.agents.language import scheduling
+from peripatos.agents.language.chat_template import Renderer
+from peripatos.agents.language.conversation_actor import ConversationActor
+from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.language_policy import LanguagePolicy
+from peripatos.agents.language.tiny_llama import tiny_llama
+from peripatos.envs.conversation import ConversationEnv, Outcome
+from peripatos.envs.vocabulary import Batch, Episode, Reply, StopReason
+
+
+class Waiting(Echo):
+    """Echo, stepped in threads."""
+
+    waits = True
+
+
+class FragileWaiting(Fragile):
+    waits = True
+
+
+class Hanging(Waiting):
+    """One task in two never answers until it is let go."""
+
+    let_go = threading.Event()
+
+    def respond(self, reply: Reply) -> Outcome:
+        if self.secret % 2:
+            self.let_go.wait(30)
+        return super().respond(reply)
+
+
+class SideBySide(Echo):
+    """Echo, three worlds at once, each of which takes a time of its own."""
+
+    side_by_side = 3
+    inside, most = 0, 0
+    lock = threading.Lock()
+
+    def respond(self, reply: Reply) -> Outcome:
+        with self.lock:
+            SideBySide.inside += 1
+            SideBySide.most = max(self.most, self.inside)
+        time.sleep(0.02 * np.random.default_rng().random())
+        with self.lock:
+            SideBySide.inside -= 1
+        return super().respond(reply)
+
+
+class Holding(Echo):
+    """Holds something from its opening to its end."""
+
+    held: ClassVar[set[int]] = set()
+
+    def opening(self, rng: np.random.Generator, split: str) -> str:
+        self.held.add(id(self))
+        return super().opening(rng, split)
+
+    def end(self) -> None:
+        super().end()
+        self.held.discard(id(self))
+
+
+class HoldingWaiting(Holding):
+    waits = True
+
+
+class HoldingSideBySide(Holding):
+    side_by_side = 3
+
+
+class HoldingHanging(HoldingWaiting, Hanging):
+    """Holds something, and hangs now and then."""
+
+
+class Clinging(Echo):
+    """Cannot be ended."""
+
+    def end(self) -> None:
+        running = self._turn is not None
+        super().end()
+        if running:
+            raise OSError("the door is stuck")
+
+
+@pytest.fixture(scope="module")
+def policy() -> LanguagePolicy:
+    torch.set_num_threads(1)
+    return LanguagePolicy(*tiny_llama(seed=0, hidden=32, layers=2))
+
+
+def actor_of(
+    policy: LanguagePolicy, world: type[ConversationEnv], *, context: int | None = None, max_turns: int | None = None
+) -> ConversationActor:
+    renderer = Renderer(policy.tokenizer)
+    sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
+    context = context or policy.context
+    return ConversationActor(world, sampler, renderer, policy=policy, context=context, max_turns=max_turns)
+
+
+@pytest.mark.parametrize("pair", [(Echo, Waiting), (Fragile, FragileWaiting)])
+def test_both_ways_of_taking_turns_give_the_same_episodes(policy: LanguagePolicy, pair: tuple[type, type]) -> None:
+    together, alone = (actor_of(policy, world).collect(range(12), 2, seed=0, version=0) for world in pair)
+    assert [e.tokens for e in together.episodes] == [e.tokens for e in alone.episodes]
+    assert [e.reward for e in together.episodes] == [e.reward for e in alone.episodes]
+    assert together.batch is not None
+    assert alone.batch is not None
+    torch.testing.assert_close(together.batch.behavior_logp_B_T, alone.batch.behavior_logp_B_T, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("pair", [(Echo, SideBySide), (Fragile, type("Fragile", (Fragile,), {"side_by_side": 3}))])
+def test_worlds_that_are_stepped_side_by_side_repeat_bit_for_bit_whatever_time_they_take(
+    policy: LanguagePolicy, pair: tuple[type, type]
+) -> None:
+    SideBySide.most = 0
+    in_place, first, second = (
+        actor_of(policy, world).collect(range(12), 2, seed=0, version=0) for world in (*pair, pair[1])
+    )
+    for other in (first, second):
+        assert [told(episode) for episode in other.episodes] == [told(episode) for episode in in_place.episodes]
+        assert in_place.batch is not None
+        assert other.batch is not None
+        for mine, theirs in zip(tensors(in_place.batch), tensors(other.batch), strict=True):
+            assert torch.equal(mine, theirs)
+    if pair[1] is SideBySide:
+        assert SideBySide.most == 3
+
+
+def told(episode: Episode) -> Episode:
+    """Without the lines of a traceback, which name the way to the world."""
+    return replace(episode, failure=None if episode.failure is None else episode.failure.splitlines()[-1])
+
+
+def tensors(batch: Batch) -> list[torch.Tensor]:
+    values = (getattr(batch, field.name) for field in fields(batch))
+    return [value for value in values if isinstance(value, torch.Tensor)]
+
+
+@pytest.mark.parametrize("world", [Holding, HoldingWaiting, HoldingSideBySide])
+@pytest.mark.parametrize(
+    ("limits", "turns_taken", "reason"),
+    [
+        ({"max_turns": 2}, 2, StopReason.TURN_LIMIT),
+        ({"context": 1}, 0, StopReason.CONTEXT_LIMIT),
+        ({"context": 20}, 1, StopReason.CONTEXT_LIMIT),
+        ({}, 3, StopReason.TURN_LIMIT),  # the world's own
+    ],
+)
+def test_nothing_is_held_for_an_episode_that_was_cut(
+    policy: LanguagePolicy, world: type[Holding], limits: dict[str, int], turns_taken: int, reason: StopReason
+) -> None:
+    actor = actor_of(policy, world, **limits)
+    for episode in actor.collect(range(5), 1, seed=0, version=0).episodes:
+        assert (episode.turns, episode.stop_reason, episode.failure) == (turns_taken, reason, None)
+    assert not world.held
+
+
+def test_what_a_hanging_world_holds_is_freed_when_it_comes_out(
+    policy: LanguagePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduling, "STEP_SECONDS", 0.3)
+    Hanging.let_go.clear()
+    episodes = actor_of(policy, HoldingHanging).collect(range(8), 1, seed=0, version=0).episodes
+    dead = [episode for episode in episodes if episode.failure is not None]
+    assert len(Holding.held) == len(dead) > 0
+    Hanging.let_go.set()
+    until = time.monotonic() + 5
+    while Holding.held and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not Holding.held
+
+
+def test_a_world_that_cannot_be_ended_costs_its_episode_and_nothing_else(policy: LanguagePolicy) -> None:
+    collection = actor_of(policy, Clinging, max_turns=2).collect(range(3), 1, seed=0, version=0)
+    assert collection.batch is None
+    assert all("the door is stuck" in str(episode.failure) for episode in collection.episodes)
+    assert all(episode.reward is None and episode.turns == 2 for episode in collection.episodes)
+
+
+def test_an_episode_whose_world_hangs_fails_alone(policy: LanguagePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduling, "STEP_SECONDS", 1.0)
+    Hanging.let_go.clear()
+    actor = actor_of(policy, Hanging)
+    started = time.monotonic()
+    episodes = actor.collect(range(8), 1, seed=0, version=0).episodes
+    assert time.monotonic() - started < 15  # and not thirty seconds for each
+    dead = [e for e in episodes if int(e.task.split()[-1]) % 2]
+    assert 0 < len(dead) < 8
+    assert all(e.reward is None and e.stop_reason is StopReason.ERROR for e in dead)
+    assert all(e.failure == "the world did not answer in time" for e in dead)
+    assert all(e.reward is not None and e.turns == 3 for e in episodes if e not in dead)
+    Hanging.let_go.set()
+    again = actor.collect(range(8), 1, seed=0, version=0).episodes  # with fresh worlds where threads were stuck
+    assert all(e.failure is None for e in again)
+
+
+def test_requests_join_a_running_batch_and_are_answered_as_if_alone(policy: LanguagePolicy) -> None:
+    renderer = Renderer(policy.tokenizer)
+    from peripatos.agents.language.authors import Request
+
+    def request(key: int) -> Request:
+        prompt = tuple(renderer.opening([{"role": "user", "content": "x" * (1 + 7 * key % 23)}]))
+        return Request(prompt, (), Echo(), np.random.default_rng(key))
+
+    def alone(key: int) -> tuple[int, ...]:
+        sampler = Sampler(policy, max_tokens=9, stop_ids=[renderer.stop_id])
+        sampler.admit(0, request(key))
+        done = []
+        while sampler.busy:
+            done += sampler.step(greedy=False)
+        return done[0][1].tokens
+
+    sampler = Sampler(policy, max_tokens=9, stop_ids=[renderer.stop_id])
+    spoken = {}
+    for key in range(12):  # a new request at every other token
+        sampler.admit(key, request(key))
+        for _ in range(2):
+            spoken |= dict(sampler.step(greedy=False))
+    while sampler.busy:
+        spoken |= dict(sampler.step(greedy=False))
+    assert {key: reply.tokens for key, reply in spoken.items()} == {key: alone(key) for key in range(12)}
