@@ -14,6 +14,7 @@ single units, ranks), packed or padded gives the same result if the denominator 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -24,7 +25,15 @@ from .shapes import check_rank, steps, sum_steps
 Mode = Literal["unit_mean", "sequence_mean", "sequence_sum", "constant_length"]
 
 
-def shares(
+@dataclass(frozen=True)
+class Shares:
+    """What the units of a part contribute to the mean over a larger whole."""
+
+    share_B_T: Tensor  # a(u) of the table above, of each unit of the part
+    total: Tensor  # Σ c(u) over the whole, a scalar
+
+
+def unit_shares(
     mask_B_T: Tensor, *, mode: Mode, length: int | None = None, end_B_T: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """`a_B_T, c_B_T` of the table above (float32, zero at masked-out units): a unit's part of numerator and
@@ -56,18 +65,16 @@ def reduce(
     *,
     mode: Mode = "unit_mean",
     length: int | None = None,
-    part: tuple[Tensor, Tensor] | None = None,
+    shares: Shares | None = None,
 ) -> Tensor:
     """The mean of `value_B_T` [B, T] in the sense of `mode`: a scalar, 0 if no unit is in the mask.
 
     Values at masked-out units may be anything, NaN included, and their gradient is exactly zero. A row is one
-    sequence; rows without units do not count. `part`, when these rows are a part of a larger whole, says
-    instead of `mode` what each unit contributes: `(a_B_T, Σc)`, with Σc over the whole.
+    sequence; rows without units do not count. `shares`, when these rows are a part of a larger whole, says
+    instead of `mode` what each unit contributes.
     """
     check_rank(2, value_B_T=value_B_T, mask_B_T=mask_B_T)
-    if part is None:
-        a_B_T, c_B_T = shares(mask_B_T, mode=mode, length=length)
-        total = c_B_T.sum().clamp(min=torch.finfo(c_B_T.dtype).tiny)
-    else:
-        a_B_T, total = part
-    return (torch.where(mask_B_T, value_B_T, 0.0) * a_B_T).sum() / total
+    if shares is None:
+        a_B_T, c_B_T = unit_shares(mask_B_T, mode=mode, length=length)
+        shares = Shares(a_B_T, c_B_T.sum().clamp(min=torch.finfo(c_B_T.dtype).tiny))
+    return (torch.where(mask_B_T, value_B_T, 0.0) * shares.share_B_T).sum() / shares.total

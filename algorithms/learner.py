@@ -13,12 +13,9 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -26,31 +23,13 @@ from ..agents.protocols import Policy
 from ..agents.threads import fitting_threads, torch_threads
 from ..envs.seeding import stream
 from ..envs.vocabulary import Batch
-from .aggregate import reduce
-from .lesson import Lesson, as_units, micro_batches, minibatches, prepare_lesson
+from .aggregate import Shares, reduce
 from .loss import policy_loss, squared_error
 from .methods import Method
-from .metrics import explained_variance, masked_mean
-from .shapes import Count, NotNegative, Positive
+from .metrics import Log, explained_variance, masked_mean
+from .optimizer import OptimizerSettings, adapted
+from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
 from .weights import Weighted, kl_estimate, policy_weight
-
-
-@dataclass(frozen=True)
-class OptimizerSettings:
-    """AdamW and how its step size moves."""
-
-    lr: Positive = 3e-4
-    schedule: Literal["constant", "linear", "adaptive_kl"] = "constant"
-    """linear: to zero at the end of the budget. adaptive_kl: divided or multiplied by 1.5 after each minibatch
-    whose KL to the old policy is above twice or below half of `target_kl` (Rudin et al. 2022, arXiv:2109.11978)."""
-    target_kl: Positive = 0.015
-    warmup: Annotated[int, Field(ge=0)] = 0
-    """Updates over which the step size rises to `lr`: Adam's first steps have no scale yet and are as long as it
-    lets them be, which can cost a policy the variety that it would have learned from."""
-    weight_decay: NotNegative = 0.0
-    eps: Positive = 1e-8
-    max_grad_norm: Positive = 1.0
-    micro_batch: Count | None = None  # most units (with padding) in one forward pass; None: the whole minibatch
 
 
 class UpdateRefused(RuntimeError):
@@ -106,22 +85,21 @@ class Learner:
         return metrics
 
     def _update(self, batch: Batch) -> dict[str, float]:
-        prepared = self.policy.prepare(batch)
-        lesson = self._lesson(prepared)
+        training = self._annotated(self.policy.prepare(batch))
         log = Log()
-        log.add(_describe(lesson))
-        taught = self._taught(lesson)
+        log.add(_describe(training))
+        learned_from = self._with_gradient(training)
         if self.policy.memoryless and self.method.weighting.ratio in ("none", "unit"):
-            taught = as_units(taught)
+            learned_from = as_units(learned_from)
         rng = stream(self.seed, "update", self.version)
-        count = self.method.update.steps_per_pass(float(taught.batch.mask_B_T.sum()))
+        count = self.method.update.steps_per_pass(float(learned_from.batch.mask_B_T.sum()))
         for _ in range(self.method.update.epochs):
-            for part in minibatches(taught, count, rng):
+            for part in minibatches(learned_from, count, rng):
                 self._step(part.whitened() if self.method.credit.whiten == "minibatch" else part, log)
         self.policy.advance(batch)
         return log.means()
 
-    def _lesson(self, batch: Batch) -> Lesson:
+    def _annotated(self, batch: Batch) -> TrainingBatch:
         """Log-probabilities that stay fixed during the update, then credit."""
         old_logp = batch.behavior_logp_B_T
         if self.method.weighting.correction is not None:
@@ -129,7 +107,7 @@ class Learner:
         reference_logp = torch.zeros_like(old_logp)
         if self.reference is not None:
             reference_logp = self._logp(self.reference, batch)
-        return prepare_lesson(batch, self.method, old_logp, reference_logp)
+        return prepare(batch, self.method, old_logp, reference_logp)
 
     @torch.no_grad()
     def _logp(self, policy: Policy, batch: Batch) -> Tensor:
@@ -138,20 +116,20 @@ class Learner:
         parts = torch.arange(rows, device=batch.mask_B_T.device).split(size)
         return torch.cat([policy.evaluate(batch.rows(part).inputs)[0] for part in parts])
 
-    def _taught(self, lesson: Lesson) -> Lesson:
+    def _with_gradient(self, training: TrainingBatch) -> TrainingBatch:
         """Without the rows whose gradient is known to be zero; they still count in every mean."""
         update, weighting = self.method.update, self.method.weighting
         if self.method.needs_critic or weighting.kl != "none" or update.entropy_coefficient:
-            return lesson
-        return lesson.rows(torch.nonzero((lesson.advantage_B_T != 0).any(dim=1))[:, 0])
+            return training
+        return training.rows(torch.nonzero((training.advantage_B_T != 0).any(dim=1))[:, 0])
 
-    def _step(self, lesson: Lesson, log: Log) -> None:
+    def _step(self, training: TrainingBatch, log: Log) -> None:
         """One step of the optimiser on one minibatch."""
-        if not bool(lesson.batch.mask_B_T.any()):
+        if not bool(training.batch.mask_B_T.any()):
             return
         self._optimizer.zero_grad(set_to_none=True)
         seen = Log()
-        for part in micro_batches(lesson, self.settings.micro_batch):
+        for part in micro_batches(training, self.settings.micro_batch):
             loss, weighted, logp = self._loss(part, seen)
             if not bool(torch.isfinite(loss)):
                 raise UpdateRefused(f"the loss is {loss.item()}; the step was not taken", seen.means())
@@ -167,9 +145,9 @@ class Learner:
         self._optimizer.step()
         log.add({**metrics, "gradient/norm": norm, "optimizer/lr": lr})
         if self.settings.schedule == "adaptive_kl":
-            self.lr = _adapted(self.lr, metrics["kl/old"], self.settings.target_kl)
+            self.lr = adapted(self.lr, metrics["kl/old"], self.settings.target_kl)
 
-    def _loss(self, part: Lesson, seen: Log) -> tuple[Tensor, Weighted, Tensor]:
+    def _loss(self, part: TrainingBatch, seen: Log) -> tuple[Tensor, Weighted, Tensor]:
         """L = policy_loss + c_v · value loss − c_h · entropy, on one micro-batch."""
         batch, update, mask = part.batch, self.method.update, part.batch.mask_B_T
         logp, entropy, value = self.policy.evaluate(batch.inputs)
@@ -185,14 +163,14 @@ class Learner:
             turn_B_T=batch.turn_B_T,
             end_B_T=batch.end_B_T,
         )
-        whole = (part.a_B_T, torch.tensor(part.count))
-        loss = policy_loss(logp, weighted.weight_B_T, mask, part=whole)
+        whole = Shares(part.share_B_T, torch.tensor(part.count))
+        loss = policy_loss(logp, weighted.weight_B_T, mask, shares=whole)
         if update.entropy_coefficient:
-            loss = loss - update.entropy_coefficient * reduce(entropy, mask, part=whole)
+            loss = loss - update.entropy_coefficient * reduce(entropy, mask, shares=whole)
         if self.method.needs_critic:
             error = squared_error(value, part.target_B_T, batch.value_B_T, clip=update.value_clip)
-            every = (torch.ones_like(part.a_B_T), torch.tensor(part.target_count))
-            value_loss = reduce(error, part.target_mask_B_T, part=every)
+            targets = Shares(torch.ones_like(part.share_B_T), torch.tensor(part.target_count))
+            value_loss = reduce(error, part.target_mask_B_T, shares=targets)
             loss = loss + update.value_coefficient * value_loss
             seen.add({"value/loss": masked_mean(error.detach(), part.target_mask_B_T)})
         seen.add({"policy/entropy": masked_mean(entropy.detach(), mask)}, weight=float(mask.sum()))
@@ -224,34 +202,25 @@ class Learner:
         self.version, self.lr = int(counters["version"]), float(counters["lr"])
 
 
-def _adapted(lr: float, kl: float, target: float) -> float:
-    """The next step size under the adaptive schedule, kept within [1e-5, 1e-2]."""
-    if kl > 2 * target:
-        return max(1e-5, lr / 1.5)
-    if kl < target / 2:
-        return min(1e-2, lr * 1.5)
-    return lr
-
-
-def _describe(lesson: Lesson) -> dict[str, float]:
+def _describe(training: TrainingBatch) -> dict[str, float]:
     """What the whole batch looks like before the update."""
-    batch, mask = lesson.batch, lesson.batch.mask_B_T
+    batch, mask = training.batch, training.batch.mask_B_T
     metrics = {
         "batch/rows": float(mask.any(dim=1).sum()),
         "batch/units": float(mask.sum()),
-        "advantage/mean": masked_mean(lesson.advantage_B_T, mask),
-        "advantage/magnitude": masked_mean(lesson.advantage_B_T.abs(), mask),
+        "advantage/mean": masked_mean(training.advantage_B_T, mask),
+        "advantage/magnitude": masked_mean(training.advantage_B_T.abs(), mask),
     }
-    gap = torch.where(mask, lesson.old_logp_B_T - batch.behavior_logp_B_T, 0.0)
+    gap = torch.where(mask, training.old_logp_B_T - batch.behavior_logp_B_T, 0.0)
     if bool(gap.any()):  # the trainer's own log-probabilities were asked for, and differ from the sampler's
         metrics["kl/sampler_gap"] = masked_mean(gap.abs(), mask)
-    if bool(lesson.target_mask_B_T.any()):
-        fit = explained_variance(batch.value_B_T, lesson.target_B_T, lesson.target_mask_B_T)
+    if bool(training.target_mask_B_T.any()):
+        fit = explained_variance(batch.value_B_T, training.target_B_T, training.target_mask_B_T)
         metrics["value/explained_variance"] = fit
     return metrics
 
 
-def _look(part: Lesson, logp_B_T: Tensor, weighted: Weighted) -> dict[str, float]:
+def _look(part: TrainingBatch, logp_B_T: Tensor, weighted: Weighted) -> dict[str, float]:
     """What one forward pass showed: the textbook surrogate, distances, clipping."""
     mask = part.batch.mask_B_T
     metrics = {
@@ -264,20 +233,3 @@ def _look(part: Lesson, logp_B_T: Tensor, weighted: Weighted) -> dict[str, float
     if bool(part.reference_logp_B_T.any()):
         metrics["kl/reference"] = masked_mean(kl_estimate(logp_B_T, part.reference_logp_B_T, kind="k3"), mask)
     return metrics
-
-
-class Log:
-    """Weighted means of numbers that come in pieces."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, tuple[float, float]] = {}
-
-    def add(self, metrics: dict[str, float], weight: float = 1.0) -> None:
-        """Add one piece; pieces of a mean over units are weighted by their units."""
-        for name, value in metrics.items():
-            total, weights = self._sums.get(name, (0.0, 0.0))
-            self._sums[name] = (total + weight * value, weights + weight)
-
-    def means(self) -> dict[str, float]:
-        """Every name with its mean so far."""
-        return {name: total / weights for name, (total, weights) in self._sums.items() if weights}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .aggregate import Mode, reduce
+from .aggregate import Mode, Shares, reduce
 from .shapes import check_rank
 
 
@@ -23,12 +23,12 @@ def policy_loss(
     *,
     mode: Mode = "unit_mean",
     length: int | None = None,
-    part: tuple[Tensor, Tensor] | None = None,
+    shares: Shares | None = None,
 ) -> Tensor:
     """− aggregate(w · log π): a scalar. All arguments are [B, T]; `weight_B_T` is treated as a constant.
-    `mode`, `length` and `part` are those of `aggregate.reduce`."""
+    `mode`, `length` and `shares` are those of `aggregate.reduce`."""
     check_rank(2, logp_B_T=logp_B_T, weight_B_T=weight_B_T, mask_B_T=mask_B_T)
-    return -reduce(weight_B_T.detach() * logp_B_T, mask_B_T, mode=mode, length=length, part=part)
+    return -reduce(weight_B_T.detach() * logp_B_T, mask_B_T, mode=mode, length=length, shares=shares)
 
 
 def squared_error(value_B_T: Tensor, target_B_T: Tensor, old_value_B_T: Tensor, *, clip: float | None = None) -> Tensor:

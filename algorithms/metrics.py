@@ -29,3 +29,20 @@ def masked_mean(value_B_T: Tensor, mask_B_T: Tensor) -> float:
     """The plain mean over the units in the mask; 0 where there are none."""
     count = mask_B_T.sum().clamp(min=1)
     return float(torch.where(mask_B_T, value_B_T.float(), 0.0).sum() / count)
+
+
+class Log:
+    """Weighted means of numbers that come in pieces."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[float, float]] = {}
+
+    def add(self, metrics: dict[str, float], weight: float = 1.0) -> None:
+        """Add one piece; pieces of a mean over units are weighted by their units."""
+        for name, value in metrics.items():
+            total, weights = self._sums.get(name, (0.0, 0.0))
+            self._sums[name] = (total + weight * value, weights + weight)
+
+    def means(self) -> dict[str, float]:
+        """Every name with its mean so far."""
+        return {name: total / weights for name, (total, weights) in self._sums.items() if weights}

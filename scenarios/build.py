@@ -19,8 +19,9 @@ from gymnasium.spaces import Box, Discrete
 from pydantic import TypeAdapter, ValidationError
 
 from ..agents.protocols import Actor, Policy
-from ..algorithms.learner import Learner, OptimizerSettings
+from ..algorithms.learner import Learner
 from ..algorithms.methods import METHODS, Method, method
+from ..algorithms.optimizer import OptimizerSettings
 from ..envs.errors import UnknownWorld, UserError, nearest, unknown
 from ..envs.named_objects import load_function
 from ..envs.registry import Kind, make_world, world_kind

@@ -17,8 +17,9 @@ from peripatos.agents.language.engines.transformers_engine import Sampler
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.agents.protocols import Actor, Policy
-from peripatos.algorithms.learner import Learner, OptimizerSettings
+from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.methods import METHODS, Method, method
+from peripatos.algorithms.optimizer import OptimizerSettings
 from peripatos.envs.registry import make_world
 from peripatos.envs.worlds.maths.arithmetic import Arithmetic
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from peripatos.algorithms.aggregate import reduce, shares
+from peripatos.algorithms.aggregate import Shares, reduce, unit_shares
 
 VALUE = torch.tensor([[1.0, 2.0, 3.0], [4.0, float("nan"), 99.0]])
 MASK = torch.tensor([[True, True, True], [True, False, False]])
@@ -37,18 +37,18 @@ def test_micro_batches_add_up_to_the_whole(mode: str, length: int | None, seed: 
     value = torch.randn(7, 11, generator=draw, dtype=torch.float64)
     mask = torch.rand(7, 11, generator=draw) < 0.5
     whole = reduce(value, mask, mode=mode, length=length)
-    _, c = shares(mask, mode=mode, length=length)
+    _, c = unit_shares(mask, mode=mode, length=length)
     parts = []
     for rows in torch.arange(7).split(2):
-        a, _ = shares(mask[rows], mode=mode, length=length)
-        parts.append(reduce(value[rows], mask[rows], part=(a, c.sum())))
+        a, _ = unit_shares(mask[rows], mode=mode, length=length)
+        parts.append(reduce(value[rows], mask[rows], shares=Shares(a, c.sum())))
     assert float(sum(parts)) == pytest.approx(float(whole), rel=1e-6)
 
 
 def test_several_episodes_packed_into_one_row_are_several_sequences() -> None:
     # the two sequences of VALUE in one row: [1, 2, 3 | 4]
     mask = torch.ones(1, 4, dtype=torch.bool)
-    a, c = shares(mask, mode="sequence_mean", end_B_T=torch.tensor([[False, False, True, True]]))
+    a, c = unit_shares(mask, mode="sequence_mean", end_B_T=torch.tensor([[False, False, True, True]]))
     assert float((torch.tensor([[1.0, 2.0, 3.0, 4.0]]) * a).sum() / c.sum()) == pytest.approx(3.0)
 
 

@@ -11,7 +11,7 @@ import torch
 from algorithms_batches import TabularPolicy, random_batch
 from torch import Tensor
 
-from peripatos.algorithms.aggregate import shares
+from peripatos.algorithms.aggregate import unit_shares
 from peripatos.algorithms.credit import assign_credit
 from peripatos.algorithms.loss import policy_loss
 from peripatos.algorithms.methods import METHODS, Method, Update, method
@@ -126,6 +126,6 @@ def test_observation_tokens_change_no_bit_of_the_gradient(mode: str) -> None:
 
 def test_shares_of_a_row_do_not_depend_on_its_neighbours() -> None:
     batch = random_batch(2)
-    whole, _ = shares(batch.mask_B_T, mode="sequence_mean")
-    alone, _ = shares(batch.mask_B_T[3:4], mode="sequence_mean")
+    whole, _ = unit_shares(batch.mask_B_T, mode="sequence_mean")
+    alone, _ = unit_shares(batch.mask_B_T[3:4], mode="sequence_mean")
     assert torch.equal(whole[3:4], alone)

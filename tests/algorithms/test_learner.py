@@ -7,8 +7,9 @@ import pytest
 import torch
 from algorithms_batches import TabularPolicy, random_batch
 
-from peripatos.algorithms.learner import Learner, OptimizerSettings, StaleBatch, UpdateRefused
+from peripatos.algorithms.learner import Learner, StaleBatch, UpdateRefused
 from peripatos.algorithms.methods import METHODS, Method, method
+from peripatos.algorithms.optimizer import OptimizerSettings
 from peripatos.envs.vocabulary import Batch
 
 SETTINGS = OptimizerSettings(lr=0.05, max_grad_norm=1e9)

@@ -46,8 +46,8 @@ def test_the_update_never_asks_for_a_methods_name() -> None:
     """A method renamed is the same method: no row may be special by its name."""
     import inspect
 
-    from peripatos.algorithms import learner, lesson
+    from peripatos.algorithms import learner, training_batch
 
-    for module in (learner, lesson):
+    for module in (learner, training_batch):
         source = inspect.getsource(module)
         assert not [name for name in METHODS if f'"{name}"' in source]

@@ -13,8 +13,9 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from peripatos.agents.control.control_actor import ControlActor
 from peripatos.agents.control.mlp import ActorCritic
-from peripatos.algorithms.learner import Learner, OptimizerSettings
+from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.methods import METHODS
+from peripatos.algorithms.optimizer import OptimizerSettings
 from peripatos.envs.control.mujoco_batch import MujocoBatch, MujocoVectorEnv
 from peripatos.envs.control.mujoco_task import MujocoWorld
 from peripatos.envs.control.world_batch import make_world_batch

@@ -1,0 +1,54 @@
+"""Which rows of a batch make one episode, and how they are joined and split again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from ..envs.vocabulary import Batch
+
+
+@dataclass(frozen=True)
+class EpisodeRows:
+    """How the rows of a batch lie in its episodes: row b is number `rank_B[b]` of episode `episode_B[b]`.
+
+    Joined rows stand side by side, [E, R·T], padding and all: what is masked out is skipped in time.
+    """
+
+    episode_B: Tensor
+    rank_B: Tensor
+    shape: tuple[int, int, int]  # E episodes of at most R rows of T units
+
+    def join(self, x_B_T: Tensor) -> Tensor:
+        whole = x_B_T.new_zeros(self.shape)
+        whole[self.episode_B, self.rank_B] = x_B_T
+        return whole.flatten(1)
+
+    def split(self, x_E_L: Tensor) -> Tensor:
+        return x_E_L.unflatten(1, self.shape[1:])[self.episode_B, self.rank_B]
+
+    def join_batch(self, batch: Batch) -> Batch:
+        """`batch` with a row for each episode. Where a row goes on in another one, it does not end."""
+        goes_on = torch.zeros(self.shape[:2], dtype=torch.bool, device=self.rank_B.device)
+        later = self.rank_B > 0
+        goes_on[self.episode_B[later], self.rank_B[later] - 1] = True
+        column = torch.arange(self.shape[2], device=self.rank_B.device).expand_as(batch.mask_B_T)
+        last = torch.where(batch.mask_B_T, column, -1).amax(dim=1, keepdim=True)
+        end = batch.end_B_T & ~(goes_on[self.episode_B, self.rank_B][:, None] & (column == last))
+        names = [f.name for f in fields(batch) if f.name.endswith("_B_T")]
+        joined = {name: self.join(end if name == "end_B_T" else getattr(batch, name)) for name in names}
+        number = torch.arange(self.shape[0], device=self.rank_B.device)
+        group = torch.zeros_like(number).scatter_(0, self.episode_B, batch.group_B)
+        return replace(batch, inputs={}, episode_B=number, group_B=group, **joined)
+
+
+def episode_rows(batch: Batch) -> EpisodeRows:
+    _, episode = torch.unique(batch.episode_B, return_inverse=True)
+    size = torch.bincount(episode)
+    order = torch.argsort(episode, stable=True)
+    rank = torch.empty_like(episode)
+    rank[order] = torch.arange(len(order), device=order.device) - (size.cumsum(0) - size)[episode[order]]
+    longest = int(size.max()) if len(size) else 0
+    return EpisodeRows(episode, rank, (len(size), longest, batch.mask_B_T.shape[1]))

@@ -1,0 +1,37 @@
+"""The optimiser's settings, and how its step size follows the KL divergence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .shapes import Count, NotNegative, Positive
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """AdamW and how its step size moves."""
+
+    lr: Positive = 3e-4
+    schedule: Literal["constant", "linear", "adaptive_kl"] = "constant"
+    """linear: to zero at the end of the budget. adaptive_kl: divided or multiplied by 1.5 after each minibatch
+    whose KL to the old policy is above twice or below half of `target_kl` (Rudin et al. 2022, arXiv:2109.11978)."""
+    target_kl: Positive = 0.015
+    warmup: Annotated[int, Field(ge=0)] = 0
+    """Updates over which the step size rises to `lr`: Adam's first steps have no scale yet and are as long as it
+    lets them be, which can cost a policy the variety that it would have learned from."""
+    weight_decay: NotNegative = 0.0
+    eps: Positive = 1e-8
+    max_grad_norm: Positive = 1.0
+    micro_batch: Count | None = None  # most units (with padding) in one forward pass; None: the whole minibatch
+
+
+def adapted(lr: float, kl: float, target: float) -> float:
+    """The next step size under the adaptive schedule, kept within [1e-5, 1e-2]."""
+    if kl > 2 * target:
+        return max(1e-5, lr / 1.5)
+    if kl < target / 2:
+        return min(1e-2, lr * 1.5)
+    return lr
