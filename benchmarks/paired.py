@@ -12,8 +12,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from peripatos.scenarios.evaluation import mean_interval
-from peripatos.scenarios.run_directory import read_rows
+from peripatos.scenarios.run.episode_statistics import mean_interval
+from peripatos.scenarios.run.run_directory import read_rows
 
 
 def rewards(run: Path, update: int) -> dict[int, float]:

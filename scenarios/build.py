@@ -26,8 +26,8 @@ from ..envs.errors import UnknownWorld, UserError, nearest, unknown
 from ..envs.named_objects import load_function
 from ..envs.registry import Kind, make_world, world_kind
 from ..envs.seeding import derive_seed
-from .explain import WrongPart, at
-from .schema import (
+from .config.mistakes import WrongPart, at
+from .config.schema import (
     Agent,
     CausalLMAgent,
     Demonstrator,
@@ -43,7 +43,7 @@ from .schema import (
 if TYPE_CHECKING:
     from ..agents.language.language_policy import LanguagePolicy
     from ..agents.protocols import Request
-    from .loading import Source
+    from .config.loading import Source
 
 
 @dataclass(frozen=True)

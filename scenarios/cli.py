@@ -62,7 +62,7 @@ def run(
     json_: Json = False,
 ) -> None:
     """Run a scenario from its beginning."""
-    from .loading import dump_scenario, open_scenario
+    from .config.loading import dump_scenario, open_scenario
 
     flags = [*sets, *([] if seed is None else [f"seed={seed}"]), *([] if device is None else [f"device={device}"])]
     resolved, source = open_scenario(scenario, flags)
@@ -78,7 +78,7 @@ def run(
         print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
         return
     from ..envs.errors import UserError
-    from .run_directory import RunDirectory, new_run_path
+    from .run.run_directory import RunDirectory, new_run_path
 
     directory = RunDirectory.create(out or new_run_path(resolved.name, resolved.seed), resolved, _command())
     try:
@@ -91,7 +91,7 @@ def run(
 @app.command()
 def resume(run_path: RunPath, quiet: Quiet = False, verbose: Verbose = False, json_: Json = False) -> None:
     """Go on with a run that was stopped, from its last checkpoint."""
-    from .run_directory import RunDirectory
+    from .run.run_directory import RunDirectory
 
     _load_plugins()
     directory = RunDirectory.open(run_path)
@@ -114,7 +114,7 @@ def evaluate(
     json_: Json = False,
 ) -> None:
     """Measure a run's agent on held-out episodes."""
-    from .replay import evaluate_run
+    from .run.saved_agent import evaluate_run
 
     _load_plugins()
     _print_numbers(evaluate_run(run_path, checkpoint, episodes=episodes, seed=seed, device=device), json_)
@@ -131,8 +131,8 @@ def record(
     verbose: Verbose = False,
 ) -> None:
     """Film a run's agent in its world, with the reward terms drawn in."""
-    from .display import make_display
-    from .film import record_run
+    from .report.film import record_run
+    from .run.display import make_display
 
     _load_plugins()
     for path in record_run(run_path, checkpoint, seed=seed, out=out, gif=gif, display=make_display(quiet=quiet)):
@@ -150,8 +150,8 @@ def show(
     json_: Json = False,
 ) -> None:
     """Read an episode: turns, tool calls, rewards, and a colour for every token."""
-    from .show import print_transcript
-    from .transcript import read_transcript, transcript_row
+    from .report.terminal import print_transcript
+    from .report.transcript import read_transcript, transcript_row
 
     _load_plugins()
     transcript = read_transcript(run_path, episode, update=update, split=split, by=by)
@@ -173,7 +173,7 @@ def export(
     verbose: Verbose = False,
 ) -> None:
     """Write the oracle's solved conversations as chat data, one JSON object a line, for any trainer."""
-    from .export import export_demonstrations, write_export
+    from .export_chat import export_demonstrations, write_export
 
     _load_plugins()
     done = export_demonstrations(name, episodes, seed=seed, sets=sets)
@@ -196,8 +196,8 @@ def compare(
     json_: Json = False,
 ) -> None:
     """Run methods × scenarios × seeds with equal budgets, and tabulate them with intervals."""
-    from .compare import compare as run_compare
-    from .compare_report import report
+    from .compare.findings import report
+    from .compare.jobs import compare as run_compare
 
     _load_plugins()
     names = [name.strip() for name in methods.split(",") if name.strip()]
@@ -222,7 +222,7 @@ def list_(
     json_: Json = False,
 ) -> None:
     """Print a table from the code."""
-    from .tables import table
+    from .report.tables import table
 
     _load_plugins()
     rows = table(what)
@@ -309,7 +309,7 @@ def _explain(problem: Exception) -> int:
     if isinstance(problem, UserError):
         print(f"error: {problem}", file=sys.stderr)
         return MISTAKE
-    from .run_directory import FULL, RunFailed
+    from .run.run_directory import FULL, RunFailed
 
     if isinstance(problem, RunFailed):
         print(f"the run failed: {problem}", file=sys.stderr)
@@ -321,8 +321,8 @@ def _explain(problem: Exception) -> int:
 
 
 def _go(directory: Any, quiet: bool, json_: bool) -> None:
-    from .display import make_display
-    from .runner import Interrupted, Runner
+    from .run.display import make_display
+    from .run.runner import Interrupted, Runner
 
     display = make_display(quiet=quiet)
     try:
@@ -338,7 +338,7 @@ def _report(summary: Mapping[str, Any], json_: bool, path: Path | None = None) -
     if json_:
         _print_json(dict(summary))
         return
-    from .tables import summary_table
+    from .report.tables import summary_table
 
     _print_table(summary_table(summary))
     print(f"{summary['env_steps']:,} steps of the world, {summary['wall_s']:.0f} s" + (f", {path}" if path else ""))
@@ -348,7 +348,7 @@ def _print_numbers(numbers: Mapping[str, Any], json_: bool) -> None:
     if json_:
         _print_json(dict(numbers))
     else:
-        from .stage import spell_evaluation
+        from .run.stage import spell_evaluation
 
         print(spell_evaluation(dict(numbers)))
 
@@ -360,7 +360,7 @@ def _print_json(value: object) -> None:
 
 
 def _print_table(rows: Sequence[Mapping[str, str]]) -> None:
-    from .text_table import print_table
+    from .report.text_table import print_table
 
     print_table(rows)
 

@@ -13,7 +13,7 @@ import pytest
 
 from peripatos.envs.check import check_world
 from peripatos.scenarios.build import check_parts
-from peripatos.scenarios.loading import load_scenario, shipped
+from peripatos.scenarios.config.loading import load_scenario, shipped
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

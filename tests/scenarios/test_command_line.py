@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from scenarios_runs import command, write_scenario
 
-from peripatos.scenarios.display import Plain
-from peripatos.scenarios.tables import table
+from peripatos.scenarios.report.tables import table
+from peripatos.scenarios.run.display import Plain
 
 
 def test_help_imports_nothing_heavy() -> None:

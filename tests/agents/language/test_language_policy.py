@@ -15,7 +15,7 @@ from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Batch
 from peripatos.scenarios import build
-from peripatos.scenarios.schema import Scenario
+from peripatos.scenarios.config.schema import Scenario
 
 SCENARIO = {"name": "window", "world": {"id": "peripatos/Arithmetic-v0"}, "stages": [{"name": "look"}]}
 

@@ -23,7 +23,7 @@ from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import WorldFailure
 from peripatos.envs.worlds.robots.cartpole_swingup import CartpoleSwingup, SwingupTask
 from peripatos.envs.worlds.robots.walker import Walker, WalkerTask
-from peripatos.scenarios.evaluation import describe_collection
+from peripatos.scenarios.run.episode_statistics import describe_collection
 
 
 @pytest.fixture(autouse=True)

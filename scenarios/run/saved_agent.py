@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..agents.protocols import Policy
-from ..envs.errors import UserError
-from ..envs.seeding import derive_seed
-from . import build
+from ...agents.protocols import Policy
+from ...envs.errors import UserError
+from ...envs.seeding import derive_seed
+from .. import build
+from ..config.schema import Scenario, Stage
 from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
-from .evaluation import Numbers, summarize
+from .episode_statistics import Numbers, summarize
 from .run_directory import RunDirectory
-from .schema import Scenario, Stage
 
 
 def open_agent(path: Path, checkpoint: str, device: str | None = None) -> tuple[RunDirectory, Scenario, Policy | None]:

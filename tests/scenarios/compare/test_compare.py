@@ -15,9 +15,9 @@ from scenarios_runs import TINY, command, finish, start, write_scenario
 from scipy.stats import bootstrap as scipy_bootstrap
 
 from peripatos.envs.errors import UserError
-from peripatos.scenarios.compare import Job, Outcome, plan, with_method
-from peripatos.scenarios.compare_report import bootstrap, report
-from peripatos.scenarios.loading import load_scenario
+from peripatos.scenarios.compare.findings import bootstrap, report
+from peripatos.scenarios.compare.jobs import Job, Outcome, plan, with_method
+from peripatos.scenarios.config.loading import load_scenario
 
 VARIED = TINY + "variants: {grpo: {stages.learn.collect: {groups: 2, group_size: 4}}}\n"
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from .run_directory import RunDirectory, read_rows
+from ..run.run_directory import RunDirectory, read_rows
 
 TRAIN, TEST = "#8da0cb", "#d95f02"
 

@@ -6,7 +6,14 @@ import pytest
 
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Episode
-from peripatos.scenarios.evaluation import describe_collection, mean_interval, reached, score, summarize, wilson
+from peripatos.scenarios.run.episode_statistics import (
+    describe_collection,
+    mean_interval,
+    reached,
+    score,
+    summarize,
+    wilson,
+)
 
 
 def episode(reward: float | None, success: bool | None = None, **more: object) -> Episode:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..envs.vocabulary import Collection
-from .evaluation import Numbers
-from .schema import Stage
+from ...envs.vocabulary import Collection
+from ..config.schema import Stage
+from .episode_statistics import Numbers
 
 AXES = ("update", "env_steps", "action_units")
 

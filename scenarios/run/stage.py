@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..agents.protocols import Policy
-from ..algorithms.learner import Learner, UpdateRefused
-from ..envs.seeding import derive_seed
-from ..envs.vocabulary import Collection, Episode
-from . import build
+from ...agents.protocols import Policy
+from ...algorithms.learner import Learner, UpdateRefused
+from ...envs.seeding import derive_seed
+from ...envs.vocabulary import Collection, Episode
+from .. import build
+from ..config.schema import Collect
 from .checkpoint import read_actor_state, write_checkpoint
+from .counters import StageResult
 from .display import time_split
-from .evaluation import Numbers, describe_collection, reached, score, summarize
-from .progress import StageResult
+from .episode_statistics import Numbers, describe_collection, reached, score, summarize
 from .run_directory import RunFailed, read_rows, write_json
-from .schema import Collect
 
 if TYPE_CHECKING:
     from .runner import Runner

@@ -30,9 +30,9 @@ from ..envs.registry import make_world
 from ..envs.seeding import derive_seed, stream
 from ..envs.tools.call_formats import reply_format
 from ..envs.vocabulary import Message, Reply
-from .loading import Source, apply_sets, check_scenario, find_scenario, load_scenario, shipped
-from .run_directory import disk_errors, make_folder, to_json, write_text
-from .schema import Scenario
+from .config.loading import Source, apply_sets, check_scenario, find_scenario, load_scenario, shipped
+from .config.schema import Scenario
+from .run.run_directory import disk_errors, make_folder, to_json, write_text
 
 MODEL_FORMATS = ("hermes", "llama3", "python")  # in which chat templates write calls
 _WORLD = re.compile(r".*(:|/|-v\d+$)")

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ..envs.errors import UserError, nearest
+from ...envs.errors import UserError, nearest
 from .schema import Scenario
 
 Place = tuple[str | int, ...]

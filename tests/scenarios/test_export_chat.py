@@ -21,7 +21,7 @@ from peripatos.envs.registry import make_world
 from peripatos.envs.seeding import derive_seed
 from peripatos.envs.tools import ToolWorld
 from peripatos.envs.vocabulary import Reply
-from peripatos.scenarios.export import chat_row, export_demonstrations
+from peripatos.scenarios.export_chat import chat_row, export_demonstrations
 
 # calls between tags and results in a message of their own, tools before everything else (as Hermes and Qwen2.5 do)
 HERMES = (
@@ -153,12 +153,12 @@ class Silent(Moods):
 def test_only_solved_episodes_are_exported_and_the_others_are_counted(
     world: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("export", f"test_export:{world}", "--episodes", 30, "--seed", 1) == 0
+    assert command("export", f"{__name__}:{world}", "--episodes", 30, "--seed", 1) == 0
     out, err = capsys.readouterr()
     rows = [json.loads(line) for line in out.split("\n")[:-1]]
     assert {row["messages"][0]["content"] for row in rows} == {"mood 0"}
     assert [message["role"] for message in rows[0]["messages"]] == ["user", "assistant"]  # "Bye." is for nobody
-    done = export_demonstrations(f"test_export:{world}", 30, seed=1)
+    done = export_demonstrations(f"{__name__}:{world}", 30, seed=1)
     assert len(done.rows) + done.unsolved + len(done.failures) == 30
     assert (len(done.rows), done.unsolved > 0, len(done.failures) > 0) == (len(rows), True, True)
     assert f"{len(rows)} of 30 episodes were solved" in err
@@ -187,7 +187,7 @@ def double() -> ToolWorld:
 
 
 def test_thoughts_words_and_several_calls_of_one_reply_are_kept() -> None:
-    (row,) = export_demonstrations("test_export:double", 1).rows
+    (row,) = export_demonstrations(f"{__name__}:double", 1).rows
     first, one, two, last = row["messages"][1:]
     assert first["content"] == "<think>\nhm\n</think>I look."
     assert [call["function"]["name"] for call in first["tool_calls"]] == ["add", "broken"]
@@ -221,7 +221,7 @@ def test_nothing_is_overwritten_and_mistakes_are_named(tmp_path: Path, capsys: p
         assert words in seen.err
         assert seen.out == ""
     assert path.read_text() == before
-    assert command("export", "test_export:Hopeless", "--episodes", 2) == 1
+    assert command("export", f"{__name__}:Hopeless", "--episodes", 2) == 1
     assert "0 of 2 episodes" in capsys.readouterr().err
 
 

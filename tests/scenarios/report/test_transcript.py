@@ -16,8 +16,8 @@ from scenarios_runs import TINY, command, write_scenario
 from peripatos.agents.language import tiny_llama
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
 from peripatos.envs.vocabulary import Episode, Seen, StopReason
-from peripatos.scenarios.show import color, print_transcript
-from peripatos.scenarios.transcript import Line, Token, Transcript, read_transcript, replies, samples_of, spell
+from peripatos.scenarios.report.terminal import color, print_transcript
+from peripatos.scenarios.report.transcript import Line, Token, Transcript, read_transcript, replies, samples_of, spell
 
 TALK = """\
 name: talk

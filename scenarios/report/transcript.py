@@ -16,17 +16,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..envs.errors import UserError, unknown
-from ..envs.vocabulary import Batch, Episode, Seen, StopReason
-from .checkpoint import checkpoints
-from .run_directory import RunDirectory, read_rows
-from .schema import CausalLMAgent, Scenario, Stage
+from ...envs.errors import UserError, unknown
+from ...envs.vocabulary import Batch, Episode, Seen, StopReason
+from ..config.schema import CausalLMAgent, Scenario, Stage
+from ..run.checkpoint import checkpoints
+from ..run.run_directory import RunDirectory, read_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
-    from ..agents.language.sample import Sample
+    from ...agents.language.sample import Sample
 
 MEASURES = ("advantage", "gap", "logp")
 SPLITS = ("train", "test")  # the first that was kept is shown
@@ -162,10 +162,10 @@ def _tokenizer(run: RunDirectory, scenario: Scenario) -> PreTrainedTokenizerBase
 
         return AutoTokenizer.from_pretrained(saved[-1] / "policy")
     if isinstance(scenario.agent, CausalLMAgent):
-        from ..agents.language.model_files import load_language_model
+        from ...agents.language.model_files import load_language_model
 
         return load_language_model(scenario.agent.model, revision=scenario.agent.revision)[1]
-    from ..agents.language.tiny_llama import tiny_tokenizer
+    from ...agents.language.tiny_llama import tiny_tokenizer
 
     return tiny_tokenizer()
 
@@ -243,7 +243,7 @@ def spell(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[str]:
 def samples_of(episode: Episode) -> dict[int, Sample]:
     """What was trained on, by the number of the sequence: those with a reply, and each turn's reward at the last token
     of its reply. Rewards of turns whose tokens are not there come with the first reply that is."""
-    from ..agents.language.sample import Sample
+    from ...agents.language.sample import Sample
 
     where, seen = replies(episode), sequences(episode)
     samples: dict[int, Sample] = {}
@@ -261,7 +261,7 @@ def samples_of(episode: Episode) -> dict[int, Sample]:
 
 def _batch_of(episodes: Sequence[Episode]) -> tuple[Batch, list[tuple[int, int]]]:
     """The rows that `episodes` were trained as; of each the place of its episode and the number of its sequence."""
-    from ..agents.language.packing import pack
+    from ...agents.language.packing import pack
 
     rows = [(n, k, sample) for n, episode in enumerate(episodes) for k, sample in samples_of(episode).items()]
     numbers = [n for n, _, _ in rows]
@@ -295,8 +295,8 @@ def _advantages(
         sign = None if reward is None else float((reward > 0) - (reward < 0))
         signs: Values = [[sign] * len(seen["tokens"]) for seen in sequences(episode)]
         return signs, f"sign of the episode's reward, because {why}"
-    from ..algorithms.credit import assign_credit
-    from .build import stage_method
+    from ...algorithms.credit import assign_credit
+    from ..build import stage_method
 
     scored = [other for other in members if other.reward is not None and replies(other)]
     batch, rows = _batch_of(scored)
@@ -309,7 +309,7 @@ def _advantages(
 
 def _unknowable(stage: Stage, episode: Episode, members: int) -> str | None:
     """Why what was kept does not tell an episode's advantages; None if it does."""
-    from .build import stage_method
+    from ..build import stage_method
 
     row = stage_method(stage)
     size = stage.collect.group_size if stage.collect else 1
@@ -338,8 +338,8 @@ def _gaps(run: RunDirectory, scenario: Scenario, episode: Episode, sampled_at: i
     """Trainer's minus sampler's log-probability of every token, with the checkpoint nearest to the sampler's."""
     import torch
 
-    from ..agents.language.language_policy import LanguagePolicy
-    from .replay import open_agent
+    from ...agents.language.language_policy import LanguagePolicy
+    from ..run.saved_agent import open_agent
 
     if not replies(episode):
         raise UserError("nothing was said in this episode, so there is no gap")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peripatos.scenarios.display import time_split
+from peripatos.scenarios.run.display import time_split
 
 
 def test_the_time_split_weighs_every_update_by_how_long_it_took() -> None:

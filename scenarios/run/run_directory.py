@@ -27,10 +27,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ..envs.errors import UserError
-from ..envs.vocabulary import Episode
-from .loading import dump_scenario, load_scenario
-from .schema import Scenario
+from ...envs.errors import UserError
+from ...envs.vocabulary import Episode
+from ..config.loading import dump_scenario, load_scenario
+from ..config.schema import Scenario
 
 PACKAGES = ("peripatos", "torch", "transformers", "gymnasium", "mujoco", "numpy", "scipy", "safetensors")
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.seeding import stream
-from .compare import Outcome
-from .evaluation import score
-from .run_directory import read_rows, write_text
+from ...envs.seeding import stream
+from ..run.episode_statistics import score
+from ..run.run_directory import read_rows, write_text
+from .jobs import Outcome
 
 RESAMPLES = 10_000
 POINTS = 60  # of the common grid of a learning curve

@@ -24,9 +24,9 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ..agents.protocols import Policy
-from ..algorithms.learner import Learner
-from ..envs.errors import UserError
+from ...agents.protocols import Policy
+from ...algorithms.learner import Learner
+from ...envs.errors import UserError
 from .run_directory import disk_errors, disk_full, write_json, write_text
 
 FORMAT = "peripatos checkpoint 1"

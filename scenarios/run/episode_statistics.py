@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ..envs.errors import UserError, nearest
-from ..envs.vocabulary import Episode
-from .schema import Stop
+from ...envs.errors import UserError, nearest
+from ...envs.vocabulary import Episode
+from ..config.schema import Stop
 
 Numbers = dict[str, float | int | None]
 

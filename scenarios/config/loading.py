@@ -19,11 +19,11 @@ import yaml.reader
 from pydantic import ValidationError
 from yaml.constructor import ConstructorError
 
-from ..envs.errors import UserError
-from .explain import explain, listed
+from ...envs.errors import UserError
+from .mistakes import explain, listed
 from .schema import Scenario
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[1]
 Path_ = tuple[str | int, ...]
 MOST_SHOWN = 10  # mistakes that are told at once
 

@@ -17,15 +17,15 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
-from ..envs.errors import UserError
-from ..envs.named_objects import load_function
-from ..envs.seeding import derive_seed, stream
-from . import build
-from .display import Display
+from ...envs.errors import UserError
+from ...envs.named_objects import load_function
+from ...envs.seeding import derive_seed, stream
+from .. import build
+from ..config.schema import MlpAgent, Scenario, ScriptedAgent
+from ..run.display import Display
+from ..run.run_directory import make_folder
+from ..run.saved_agent import open_agent
 from .gait import draw_gait
-from .replay import open_agent
-from .run_directory import make_folder
-from .schema import MlpAgent, Scenario, ScriptedAgent
 
 GIF_FPS, GIF_WIDTH = 10, 320
 
@@ -76,7 +76,7 @@ def choose_renderer() -> None:
 
 
 def _filmed_world(scenario: Scenario) -> gymnasium.Env[Any, Any]:
-    from ..envs.registry import make_world
+    from ...envs.registry import make_world
 
     return make_world(scenario.world.id, **{**scenario.world.options, "render_mode": "rgb_array"})
 
@@ -114,7 +114,7 @@ def _behaviour(scenario: Scenario, policy: Any, env: gymnasium.Env[Any, Any]) ->
     if isinstance(scenario.agent, MlpAgent):
         return _Acts(policy, space)
     if isinstance(scenario.agent, ScriptedAgent):
-        from ..agents.control.scripted import ScriptedAgent as Scripted
+        from ...agents.control.scripted import ScriptedAgent as Scripted
 
         return _Acts(Scripted(load_function(scenario.agent.function), space), space)
     return _ActsAtRandom(space, scenario.seed)

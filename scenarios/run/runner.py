@@ -23,12 +23,12 @@ from typing import Any
 
 import torch
 
-from ..agents.protocols import Policy
-from ..agents.threads import fitting_threads
-from . import build
+from ...agents.protocols import Policy
+from ...agents.threads import fitting_threads
+from .. import build
 from .checkpoint import last_good, read_progress
+from .counters import Progress
 from .display import Display
-from .progress import Progress
 from .run_directory import RunDirectory, RunFailed, disk_errors
 from .stage import Interrupted, StageRun
 
@@ -124,7 +124,7 @@ class Runner:
             self.display.say(str(problem))
 
     def _draw(self) -> None:
-        from .plots import draw_learning_curve
+        from ..report.curves import draw_learning_curve
 
         with disk_errors(self.run.path):
             path = draw_learning_curve(self.run)

@@ -10,7 +10,7 @@ from scenarios_runs import TINY, write_scenario
 
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.build import check_parts
-from peripatos.scenarios.loading import dump_scenario, load_scenario, open_scenario, parse_yaml, shipped
+from peripatos.scenarios.config.loading import dump_scenario, load_scenario, open_scenario, parse_yaml, shipped
 
 
 def refusal(tmp_path: Path, text: str, *sets: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from scenarios_runs import TINY, command, finish, rows, start, write_scenario
 
-from peripatos.scenarios.checkpoint import checkpoints, pointed_to
+from peripatos.scenarios.run.checkpoint import checkpoints, pointed_to
 
 LONG = TINY.replace("updates: 12", "updates: 100000")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..envs.errors import UserError, unknown
+from ...envs.errors import UserError, unknown
 
 
 def table(what: str) -> list[dict[str, str]]:
@@ -22,7 +22,7 @@ def table(what: str) -> list[dict[str, str]]:
 
 def summary_table(summary: Mapping[str, Any]) -> list[dict[str, str]]:
     """One row for each stage of a finished run."""
-    from .stage import spell_evaluation
+    from ..run.stage import spell_evaluation
 
     return [
         {
@@ -38,7 +38,7 @@ def summary_table(summary: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _worlds() -> list[dict[str, str]]:
-    from ..envs.registry import list_worlds
+    from ...envs.registry import list_worlds
 
     return [
         {
@@ -52,13 +52,13 @@ def _worlds() -> list[dict[str, str]]:
 
 
 def _methods() -> list[dict[str, str]]:
-    from ..algorithms.methods import method_table
+    from ...algorithms.methods import method_table
 
     return method_table()
 
 
 def _scenarios() -> list[dict[str, str]]:
-    from .loading import load_scenario, shipped
+    from ..config.loading import load_scenario, shipped
 
     rows = []
     for name in shipped():

@@ -1,0 +1,1 @@
+"""Comparisons: which runs they make, and what they make of their scores."""

@@ -1,0 +1,1 @@
+"""Scenario files: their schema, how they are read, and what is said of a mistake in one."""

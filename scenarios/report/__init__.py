@@ -1,0 +1,1 @@
+"""What a person looks at: curves, films, gaits, transcripts and tables, drawn from what a run holds."""
