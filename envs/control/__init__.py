@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .mujoco_task import MujocoTask, MujocoWorld, State
+    from .mujoco_task import MujocoTask, State
+    from .mujoco_world import MujocoWorld
 
 __all__ = ["MujocoTask", "MujocoWorld", "State"]
 
@@ -15,4 +16,5 @@ __all__ = ["MujocoTask", "MujocoWorld", "State"]
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(".mujoco_task", __name__), name)
+    module = ".mujoco_world" if name == "MujocoWorld" else ".mujoco_task"
+    return getattr(import_module(module, __name__), name)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...control.mujoco_batch import MujocoVectorEnv
-from ...control.mujoco_task import Model, MujocoTask, MujocoWorld, State
+from ...control.mujoco_task import Model, MujocoTask, State
+from ...control.mujoco_vector import MujocoVectorEnv
+from ...control.mujoco_world import MujocoWorld
 
 
 class SwingupTask(MujocoTask):

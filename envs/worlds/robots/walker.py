@@ -22,8 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...control.mujoco_batch import MujocoVectorEnv
-from ...control.mujoco_task import HEIGHT_FIELD, Model, MujocoTask, MujocoWorld, Spec, State
+from ...control.mujoco_task import HEIGHT_FIELD, Model, MujocoTask, Spec, State
+from ...control.mujoco_vector import MujocoVectorEnv
+from ...control.mujoco_world import MujocoWorld
 from ...errors import UserError
 from ...seeding import stream
 

@@ -16,8 +16,9 @@ from peripatos.agents.control.mlp import ActorCritic
 from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.methods import METHODS
 from peripatos.algorithms.optimizer import OptimizerSettings
-from peripatos.envs.control.mujoco_batch import MujocoBatch, MujocoVectorEnv
-from peripatos.envs.control.mujoco_task import MujocoWorld
+from peripatos.envs.control.mujoco_batch import MujocoBatch
+from peripatos.envs.control.mujoco_vector import MujocoVectorEnv
+from peripatos.envs.control.mujoco_world import MujocoWorld
 from peripatos.envs.control.world_batch import make_world_batch
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import WorldFailure
