@@ -19,7 +19,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .film import Shot
+    from .shots import Shot
 
 STANCE = 0.05  # of body weight; below it a foot brushes the ground
 CONTACT = "contact/"

@@ -22,7 +22,7 @@ def table(what: str) -> list[dict[str, str]]:
 
 def summary_table(summary: Mapping[str, Any]) -> list[dict[str, str]]:
     """One row for each stage of a finished run."""
-    from ..run.stage import spell_evaluation
+    from ..run.episode_statistics import spell_evaluation
 
     return [
         {

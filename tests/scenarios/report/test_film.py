@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from scenarios_runs import TINY, command, write_scenario
 
-from peripatos.scenarios.report.film import Shot, caption, write_gif, write_mp4
+from peripatos.scenarios.report.shots import Shot
+from peripatos.scenarios.report.video import caption, write_gif, write_mp4
 
 # imageio-ffmpeg leaves the pipes of its reader to the garbage collector
 imageio_leaks = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

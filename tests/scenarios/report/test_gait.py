@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from peripatos.scenarios.report.film import Shot
 from peripatos.scenarios.report.gait import FEET, STANCE, draw_gait, duty_shares, stance
+from peripatos.scenarios.report.shots import Shot
 
 NOTHING = np.zeros((2, 2, 3), np.uint8)
 
