@@ -21,7 +21,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 from tensordict import TensorDict
 
-from peripatos.envs.control.mujoco_batch import MujocoVectorEnv
+from peripatos.envs.control.mujoco_vector import MujocoVectorEnv
 
 Act = Callable[[np.ndarray], np.ndarray]
 Trained = Iterator[tuple[int, Act]]

@@ -20,7 +20,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 import peripatos.envs  # noqa: F401  (registers the walker)
-from peripatos.envs.control.mujoco_batch import MujocoVectorEnv
+from peripatos.envs.control.mujoco_vector import MujocoVectorEnv
 
 SIZES = (64, 512)
 PEERS = 8  # worlds of Sync and Async; more make Async slower on few cores

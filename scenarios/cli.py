@@ -331,7 +331,18 @@ def _go(directory: Any, quiet: bool, json_: bool) -> None:
         display.close()
         print(f"stopped; to go on: peripatos resume {directory.path}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
+    _draw(directory, display)
     _report(summary, json_, directory.path)
+
+
+def _draw(directory: Any, display: Any) -> None:
+    from .report.curves import draw_learning_curve
+    from .run.run_directory import disk_errors
+
+    with disk_errors(directory.path):
+        path = draw_learning_curve(directory)
+    if path:
+        display.say(f"learning curve: {path}")
 
 
 def _report(summary: Mapping[str, Any], json_: bool, path: Path | None = None) -> None:
@@ -348,7 +359,7 @@ def _print_numbers(numbers: Mapping[str, Any], json_: bool) -> None:
     if json_:
         _print_json(dict(numbers))
     else:
-        from .run.stage import spell_evaluation
+        from .run.episode_statistics import spell_evaluation
 
         print(spell_evaluation(dict(numbers)))
 

@@ -99,3 +99,18 @@ def _term_means(group: str, terms: Sequence[Mapping[str, float]]) -> dict[str, f
 def _mean(values: Iterable[float]) -> float | None:
     known = list(values)
     return float(np.mean(known)) if known else None
+
+
+def spell_evaluation(result: Numbers) -> str:
+    """`success 97.2 % [95.4, 98.3], return 0.97 [0.96, 0.98], 500 episodes`"""
+    parts = []
+    if result.get("success_rate") is not None:
+        rate, low, high = (100 * float(result[key] or 0) for key in ("success_rate", "success_low", "success_high"))
+        parts.append(f"success {rate:.1f} % [{low:.1f}, {high:.1f}]")
+    if result.get("return_mean") is not None:
+        text = f"return {result['return_mean']:.4g}"
+        if result.get("return_low") is not None:
+            text += f" [{result['return_low']:.4g}, {result['return_high']:.4g}]"
+        parts.append(text)
+    failed = f" ({result['failed']} failed)" if result.get("failed") else ""
+    return ", ".join([*parts, f"{result['episodes']} episodes{failed}"])

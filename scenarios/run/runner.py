@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,9 +26,10 @@ from ...agents.protocols import Policy
 from ...agents.threads import fitting_threads
 from .. import build
 from .checkpoint import last_good, read_progress
+from .context import RunContext
 from .counters import Progress
 from .display import Display
-from .run_directory import RunDirectory, RunFailed, disk_errors
+from .run_directory import RunDirectory, RunFailed
 from .stage import Interrupted, StageRun
 
 
@@ -37,12 +37,8 @@ class Runner:
     """Runs one scenario in one run directory."""
 
     def __init__(self, run: RunDirectory, display: Display, *, device: str | None = None) -> None:
-        self.run, self.display = run, display
-        self.scenario = run.scenario()
-        self.device = build.choose_device(device or self.scenario.device)
-        self.progress = Progress()
-        self._started = time.perf_counter()
-        self._stop_asked = threading.Event()
+        self.run, self.display, self.scenario = run, display, run.scenario()
+        self.context = RunContext(run, self.scenario, display, build.choose_device(device or self.scenario.device))
 
     def go(self) -> dict[str, Any]:
         """Run to the end, from the last checkpoint if there is one, and give the summary.
@@ -52,18 +48,18 @@ class Runner:
             Interrupted: Ctrl-C; everything is saved.
             BadCheckpoint: there are checkpoints, and none is whole.
         """
-        self.display.say(f"{self.scenario.name}: device {self.device}, {self.run.path}")
-        policy = build.make_policy(self.scenario, self.device)
+        self.display.say(f"{self.scenario.name}: device {self.context.device}, {self.run.path}")
+        policy = build.make_policy(self.scenario, self.context.device)
         if policy is not None:
             torch.set_num_threads(fitting_threads(policy.module()))
         resumed = self._restore(policy)
-        self._started = time.perf_counter() - self.progress.seconds
+        self.context.start_clock()
         try:
             self._write_summary("running")
             with self._listening():
-                first = self.progress.stage
+                first = self.context.progress.stage
                 for index in range(first, len(self.scenario.stages)):
-                    StageRun(self, index, policy, resumed if index == first else None).go()
+                    StageRun(self.context, index, policy, resumed if index == first else None).go()
         except (Interrupted, KeyboardInterrupt):
             self._write_summary("interrupted")
             raise
@@ -72,7 +68,6 @@ class Runner:
             raise
         finally:
             self.display.close()
-        self._draw()
         return self._write_summary("done")
 
     def _restore(self, policy: Policy | None) -> Path | None:
@@ -81,31 +76,22 @@ class Runner:
         for problem in problems:
             self.display.say(f"{problem}; going on from the one before")
         if folder is not None:
-            self.progress = Progress.from_json(read_progress(folder))
+            self.context.progress = Progress.from_json(read_progress(folder))
             if policy is not None:
                 policy.load(folder / "policy")
             self.display.say(f"resumed from {folder}")
-        self.run.cut(self.run.metrics, self.progress.metrics_rows)
-        self.run.cut(self.run.evaluations, self.progress.evaluation_rows)
+        self.run.cut(self.run.metrics, self.context.progress.metrics_rows)
+        self.run.cut(self.run.evaluations, self.context.progress.evaluation_rows)
         return folder
 
-    @property
-    def seconds(self) -> float:
-        """Time that this run has worked, over all its resumes."""
-        return time.perf_counter() - self._started
-
-    def stop_asked(self) -> bool:
-        """Whether somebody asked to stop."""
-        return self._stop_asked.is_set()
-
     def _write_summary(self, status: str) -> dict[str, Any]:
-        p = self.progress
+        p = self.context.progress
         summary = {
             "scenario": self.scenario.name,
             "seed": self.scenario.seed,
             "status": status,
-            "device": self.device,
-            "wall_s": round(self.seconds, 2),
+            "device": self.context.device,
+            "wall_s": round(self.context.seconds, 2),
             "updates": p.update,
             "env_steps": p.env_steps,
             "action_units": p.action_units,
@@ -123,14 +109,6 @@ class Runner:
         except RunFailed as problem:
             self.display.say(str(problem))
 
-    def _draw(self) -> None:
-        from ..report.curves import draw_learning_curve
-
-        with disk_errors(self.run.path):
-            path = draw_learning_curve(self.run)
-        if path:
-            self.display.say(f"learning curve: {path}")
-
     @contextmanager
     def _listening(self) -> Iterator[None]:
         """The first Ctrl-C (or SIGTERM) asks for a checkpoint, the second stops at once."""
@@ -139,9 +117,9 @@ class Runner:
             return
 
         def stop(number: int, frame: FrameType | None) -> None:
-            if self._stop_asked.is_set():
+            if self.context.stop.is_set():
                 raise KeyboardInterrupt
-            self._stop_asked.set()
+            self.context.stop.set()
             self.display.say("stopping after this update, to save it; Ctrl-C again stops at once")
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

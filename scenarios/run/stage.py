@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...agents.protocols import Policy
 from ...algorithms.learner import Learner, UpdateRefused
@@ -18,13 +17,11 @@ from ...envs.vocabulary import Collection, Episode
 from .. import build
 from ..config.schema import Collect
 from .checkpoint import read_actor_state, write_checkpoint
+from .context import RunContext
 from .counters import StageResult
 from .display import time_split
-from .episode_statistics import Numbers, describe_collection, reached, score, summarize
+from .episode_statistics import Numbers, describe_collection, reached, score, spell_evaluation, summarize
 from .run_directory import RunFailed, read_rows, write_json
-
-if TYPE_CHECKING:
-    from .runner import Runner
 
 FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
 
@@ -34,11 +31,11 @@ class Interrupted(Exception):
 
 
 class StageRun:
-    """Stage `index` of `runner`'s scenario, from its first evaluation to its last."""
+    """Stage `index` of a run's scenario, from its first evaluation to its last."""
 
-    def __init__(self, runner: Runner, index: int, policy: Policy | None, checkpoint: Path | None) -> None:
-        self.runner, self.index, self.policy = runner, index, policy
-        self.progress, self.run, self.scenario = runner.progress, runner.run, runner.scenario
+    def __init__(self, context: RunContext, index: int, policy: Policy | None, checkpoint: Path | None) -> None:
+        self.context, self.index, self.policy = context, index, policy
+        self.progress, self.run, self.scenario = context.progress, context.run, context.scenario
         self.stage = self.scenario.stages[index]
         self.seed = derive_seed(self.scenario.seed, "stage", index)
         self.parts = build.make_stage(self.scenario, self.stage, policy)
@@ -61,7 +58,7 @@ class StageRun:
             if self.progress.before is None:
                 self._begin()
             while (ended := self._ended_by()) is None:
-                if self.runner.stop_asked():
+                if self.context.stop.is_set():
                     self._checkpoint()
                     raise Interrupted
                 self._update()
@@ -89,7 +86,7 @@ class StageRun:
     def _begin(self) -> None:
         """The evaluation before. The one at the end of the stage before is the same and is not done twice."""
         p = self.progress
-        p.begin_stage(self.runner.seconds)
+        p.begin_stage(self.context.seconds)
         if p.results:
             p.before = p.results[-1].after
             return
@@ -104,7 +101,7 @@ class StageRun:
         if self.learner is None:
             return "evaluation only"
         goal = reached(self.progress.latest or self.progress.before or {}, self.stage.stop)
-        return goal or self.progress.spent(self.stage, self.runner.seconds)[1]
+        return goal or self.progress.spent(self.stage, self.context.seconds)[1]
 
     def _update(self) -> None:
         """Collect, learn, push the weights, write it down, look around."""
@@ -115,7 +112,7 @@ class StageRun:
         collected = time.perf_counter()
         assert collection.batch is not None, "_collect has checked"
         try:
-            fraction = min(1.0, p.spent(self.stage, self.runner.seconds)[0])
+            fraction = min(1.0, p.spent(self.stage, self.context.seconds)[0])
             learned = self.learner.update(collection.batch, progress=fraction)
         except UpdateRefused as refusal:
             raise self._refused(refusal) from refusal
@@ -130,7 +127,7 @@ class StageRun:
         p.metrics_rows += 1
         if version == 0:
             self._explain_surrogate()
-        self.runner.display.move(self.stage.name, p.spent(self.stage, self.runner.seconds)[0], row)
+        self.context.display.move(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
         self._trained = collection.episodes
         self._look_around(version + 1)
 
@@ -180,10 +177,10 @@ class StageRun:
         )
         if updates:
             self._checkpoint(best=best)
-        self.runner.display.say(f"{self.stage.name}: {ended}; {spell_evaluation(after)}")
+        self.context.display.say(f"{self.stage.name}: {ended}; {spell_evaluation(after)}")
         rows = [row for row in read_rows(self.run.metrics) if row["stage"] == self.stage.name]
         if rows:
-            self.runner.display.say(f"{self.stage.name}: {time_split(rows)}")
+            self.context.display.say(f"{self.stage.name}: {time_split(rows)}")
 
     def _evaluate(self) -> Numbers:
         """Held-out episodes, greedy; the same tasks each time."""
@@ -202,7 +199,7 @@ class StageRun:
             self.run.keep_episodes(f"{p.update:06d}-test", episodes[:kept])
             if self._trained:
                 self.run.keep_episodes(f"{p.update:06d}-train", self._trained[:kept])
-        self.runner.display.say(f"{self.stage.name}, update {p.update}: {spell_evaluation(result)}")
+        self.context.display.say(f"{self.stage.name}, update {p.update}: {spell_evaluation(result)}")
         return result
 
     def _is_best(self, result: Numbers) -> bool:
@@ -216,7 +213,7 @@ class StageRun:
         p = self.progress
         if self.policy is None or (self._saved == p.update and p.before is not None):
             return
-        p.seconds = self.runner.seconds
+        p.seconds = self.context.seconds
         write_checkpoint(
             self.run.checkpoints,
             update=p.update,
@@ -232,7 +229,7 @@ class StageRun:
         """The four x-axes, and which stage this is."""
         p = self.progress
         at = {"update": p.update, "env_steps": p.env_steps, "action_units": p.action_units}
-        return {**at, "seconds": round(self.runner.seconds, 3), "stage": self.stage.name}
+        return {**at, "seconds": round(self.context.seconds, 3), "stage": self.stage.name}
 
     def _refused(self, refusal: UpdateRefused) -> RunFailed:
         path = self.run.path / "refused.json"
@@ -245,22 +242,7 @@ class StageRun:
     def _explain_surrogate(self) -> None:
         row = build.stage_method(self.stage)
         if row.source == "own" and row.update.epochs == row.update.minibatches == 1 and not row.update.minibatch_units:
-            self.runner.display.say(
+            self.context.display.say(
                 f"{self.stage.name}: {row.name} is strictly on-policy here, so its surrogate stays near zero. "
                 "That is expected: watch the reward"
             )
-
-
-def spell_evaluation(result: Numbers) -> str:
-    """`success 97.2 % [95.4, 98.3], return 0.97 [0.96, 0.98], 500 episodes`"""
-    parts = []
-    if result.get("success_rate") is not None:
-        rate, low, high = (100 * float(result[key] or 0) for key in ("success_rate", "success_low", "success_high"))
-        parts.append(f"success {rate:.1f} % [{low:.1f}, {high:.1f}]")
-    if result.get("return_mean") is not None:
-        text = f"return {result['return_mean']:.4g}"
-        if result.get("return_low") is not None:
-            text += f" [{result['return_low']:.4g}, {result['return_high']:.4g}]"
-        parts.append(text)
-    failed = f" ({result['failed']} failed)" if result.get("failed") else ""
-    return ", ".join([*parts, f"{result['episodes']} episodes{failed}"])

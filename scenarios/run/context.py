@@ -1,0 +1,34 @@
+"""What a stage knows of the run that it belongs to: where it is written, how far it has come, whom it tells."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from ..config.schema import Scenario
+from .counters import Progress
+from .display import Display
+from .run_directory import RunDirectory
+
+
+@dataclass
+class RunContext:
+    """One run, as its runner and its stages share it."""
+
+    run: RunDirectory
+    scenario: Scenario
+    display: Display
+    device: str
+    progress: Progress = field(default_factory=Progress)
+    stop: threading.Event = field(default_factory=threading.Event)  # set when somebody asks to stop
+    _began: float = field(default_factory=time.perf_counter, repr=False)
+
+    def start_clock(self) -> None:
+        """Count on from what the run had worked when it was last saved."""
+        self._began = time.perf_counter() - self.progress.seconds
+
+    @property
+    def seconds(self) -> float:
+        """Time that this run has worked, over all its resumes."""
+        return time.perf_counter() - self._began
