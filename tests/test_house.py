@@ -17,10 +17,18 @@ LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 SOURCES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 
 
-def imported_layers(path: Path) -> Iterator[tuple[str, int]]:
-    """Which of our packages a file imports, at any depth of its code, and where."""
-    package = ("peripatos", *path.relative_to(ROOT).parent.parts)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def module_of(path: Path) -> tuple[str, ...]:
+    parts = ("peripatos", *path.relative_to(ROOT).with_suffix("").parts)
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+FILES = {module_of(path): path for path in SOURCES}
+
+
+def imports(path: Path, text: str | None = None) -> Iterator[tuple[Path, int]]:
+    """Each of our files that a file imports, at any depth of its code and under TYPE_CHECKING too, and where."""
+    package = module_of(path) if path.name == "__init__.py" else module_of(path)[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8") if text is None else text)):
         if isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             stem = (*base, *(node.module.split(".") if node.module else ()))
@@ -30,28 +38,80 @@ def imported_layers(path: Path) -> Iterator[tuple[str, int]]:
         else:
             continue
         for name in names:
-            if name[0] == "peripatos" and len(name) > 1 and name[1] in LAYERS:
-                yield name[1], node.lineno
+            found = FILES.get(name) or FILES.get(name[:-1])  # a module, or something in one
+            if found is not None:
+                yield found, node.lineno
+
+
+def folder(path: Path, depth: int) -> str:
+    return "/".join(path.relative_to(ROOT).parts[:depth])
+
+
+GRAPH = {path: [found for found, _ in imports(path)] for path in SOURCES}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_one_way(path: Path) -> None:
-    layer = path.relative_to(ROOT).parts[0]
-    allowed = BELOW.get(layer, set(LAYERS))
-    wrong = [f"line {line} imports {name}" for name, line in imported_layers(path) if name not in allowed]
+    allowed = BELOW.get(folder(path, 1), set(LAYERS))
+    wrong = [
+        f"line {line} imports {folder(found, 9)}" for found, line in imports(path) if folder(found, 1) not in allowed
+    ]
     assert not wrong
 
 
-def test_the_walk_over_imports_sees_an_import_that_goes_the_wrong_way(tmp_path: Path) -> None:
-    seen = set(imported_layers(ROOT / "scenarios" / "build.py"))
-    assert {name for name, _ in seen} == set(LAYERS)
+def circle(graph: dict[Path, list[Path]]) -> list[Path]:
+    """Files that import each other, the first again at the end; empty if there are none."""
+    done: set[Path] = set()
+
+    def walk(path: Path, way: list[Path]) -> list[Path]:
+        if path in way:
+            return [*way[way.index(path) :], path]
+        if path not in done:
+            for found in graph[path]:
+                if way_round := walk(found, [*way, path]):
+                    return way_round
+            done.add(path)
+        return []
+
+    return next((way for path in graph if (way := walk(path, []))), [])
+
+
+def test_no_files_import_each_other() -> None:
+    assert not [str(path.relative_to(ROOT)) for path in circle(GRAPH)]
+
+
+def test_a_circle_is_found_also_where_a_part_of_it_is_for_type_checkers_only() -> None:
+    runner, stage = ROOT / "scenarios/run/runner.py", ROOT / "scenarios/run/stage.py"
+    text = "if TYPE_CHECKING:\n    from .runner import Runner\n"
+    back = [found for found, _ in imports(stage, text)]
+    assert back == [runner]
+    assert circle({**GRAPH, stage: back}) in ([runner, stage, runner], [stage, runner, stage])
+
+
+def test_no_shelf_of_worlds_imports_another() -> None:
+    for path in (ROOT / "envs" / "worlds").rglob("*/*.py"):
+        for found, line in imports(path):
+            if folder(found, 2) == "envs/worlds":
+                assert folder(found, 3) == folder(path, 3), f"{folder(path, 9)}, line {line}"
+
+
+def test_a_run_imports_nothing_of_its_reports() -> None:
+    for path in (ROOT / "scenarios" / "run").rglob("*.py"):
+        for found, line in imports(path):
+            assert folder(found, 2) != "scenarios/report", f"{folder(path, 9)}, line {line}"
+
+
+def test_the_walk_over_imports_sees_every_layer_that_a_file_imports() -> None:
+    seen = {folder(found, 1) for found, _ in imports(ROOT / "scenarios" / "build.py")}
+    assert seen == set(LAYERS)
 
 
 def test_algorithms_know_protocols_and_no_concrete_agent() -> None:
-    for path in (ROOT / "algorithms").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("agents"):
-                assert node.module in ("agents.protocols", "agents.threads"), f"{path.name}, line {node.lineno}"
+    known = {"agents/protocols.py", "agents/threads.py", "agents/running_moments.py"}
+    for path in (ROOT / "algorithms").rglob("*.py"):
+        for found, line in imports(path):
+            if folder(found, 1) == "agents":
+                assert folder(found, 9) in known, f"{path.name}, line {line}"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -1,0 +1,73 @@
+"""What every command shares: the application, its flags, exit codes, and how tables and JSON are printed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
+BY_DEFAULT = {  # no pings and banners of dependencies, no spinning threads; whoever sets these keeps their value
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "PYGAME_HIDE_SUPPORT_PROMPT": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+app = typer.Typer(
+    help="One gymnasium for thinkers and walkers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override any key of the scenario.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="The run's seed.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Tracebacks of mistakes as well.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+
+
+@app.callback()
+def _before_every_command(context: typer.Context) -> None:
+    for name, value in BY_DEFAULT.items():
+        os.environ.setdefault(name, value)
+
+
+def print_json(value: object) -> None:
+    """On stdout, for programs."""
+    import json
+
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(rows: Sequence[Mapping[str, str]]) -> None:
+    """On stdout, for people."""
+    from ..report import text_table
+
+    text_table.print_table(rows)
+
+
+def load_plugins() -> None:
+    """Import the modules of the entry-point group `peripatos`; worlds, tools and methods register themselves."""
+    for plugin in entry_points(group="peripatos"):
+        try:
+            plugin.load()
+        except ImportError as problem:
+            from ...envs.errors import UserError
+
+            raise UserError(f"the plug-in {plugin.name!r} ({plugin.value}) cannot be imported: {problem}") from problem
+
+
+def command_line() -> list[str]:
+    """What was typed, for the record of a run."""
+    return ["peripatos", *sys.argv[1:]]

@@ -1,0 +1,53 @@
+"""The command `compare`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .app import (
+    FAILED,
+    INTERRUPTED,
+    Json,
+    Quiet,
+    Set,
+    Verbose,
+    app,
+    load_plugins,
+    print_json,
+)
+
+
+@app.command()
+def compare(
+    scenarios: Annotated[list[str], typer.Argument(help="Shipped scenarios or paths.")],
+    methods: Annotated[str, typer.Option(help="Comma-separated.")],
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0, 1, …")] = 3,
+    out: Annotated[Path, typer.Option(help="The folder; one that exists is gone on with.")] = Path("runs/compare"),
+    sets: Set = [],  # noqa: B006 (typer copies it)
+    limit: Annotated[int | None, typer.Option(min=1, help="Processes at once; default: the cores.")] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json_: Json = False,
+) -> None:
+    """Run methods × scenarios × seeds with equal budgets, and tabulate them with intervals."""
+    from ..compare.findings import report
+    from ..compare.jobs import compare as run_compare
+
+    load_plugins()
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    try:
+        outcomes = run_compare(scenarios, names, seeds, out, sets=sets, limit=limit, quiet=quiet)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    text, rows = report(outcomes, out)
+    if json_:
+        print_json(rows)
+    else:
+        print(text)
+    if any(outcome.failure for outcome in outcomes):
+        raise typer.Exit(FAILED)

@@ -1,0 +1,146 @@
+"""Commands that look at what is there: `evaluate`, `record`, `show`, `list`, `check`, `doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .app import (
+    FAILED,
+    Device,
+    Json,
+    Quiet,
+    RunPath,
+    Verbose,
+    app,
+    load_plugins,
+    print_json,
+    print_table,
+)
+
+
+@app.command()
+def evaluate(
+    run_path: RunPath,
+    episodes: Annotated[int | None, typer.Option(min=1, help="Default: as the scenario says.")] = None,
+    checkpoint: Annotated[str, typer.Option(help="best, last or a number.")] = "best",
+    seed: Annotated[int | None, typer.Option(min=0, help="Other held-out tasks than the run's own.")] = None,
+    device: Device = None,
+    verbose: Verbose = False,
+    json_: Json = False,
+) -> None:
+    """Measure a run's agent on held-out episodes."""
+    from ..run.saved_agent import evaluate_run
+
+    load_plugins()
+    _print_numbers(evaluate_run(run_path, checkpoint, episodes=episodes, seed=seed, device=device), json_)
+
+
+@app.command()
+def record(
+    run_path: RunPath,
+    checkpoint: Annotated[str, typer.Option(help="best, last or a number.")] = "best",
+    seed: Annotated[int, typer.Option(min=0, help="Which episode.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Default: videos/ of the run.")] = None,
+    gif: Annotated[bool, typer.Option("--gif", help="A gif as well.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Film a run's agent in its world, with the reward terms drawn in."""
+    from ..report.film import record_run
+    from ..run.display import make_display
+
+    load_plugins()
+    for path in record_run(run_path, checkpoint, seed=seed, out=out, gif=gif, display=make_display(quiet=quiet)):
+        print(path)
+
+
+@app.command()
+def show(
+    run_path: RunPath,
+    episode: Annotated[int, typer.Option(min=0, help="Which of the kept episodes.")] = 0,
+    update: Annotated[int | None, typer.Option(min=0, help="After which update; default: the latest.")] = None,
+    split: Annotated[str | None, typer.Option(help="train or test; default: train where it was kept.")] = None,
+    by: Annotated[str, typer.Option(help="What colours a token: advantage, gap or logp.")] = "advantage",
+    verbose: Verbose = False,
+    json_: Json = False,
+) -> None:
+    """Read an episode: turns, tool calls, rewards, and a colour for every token."""
+    from ..report.terminal import print_transcript
+    from ..report.transcript import read_transcript, transcript_row
+
+    load_plugins()
+    transcript = read_transcript(run_path, episode, update=update, split=split, by=by)
+    if json_:
+        print_json(transcript_row(transcript))
+    else:
+        print_transcript(transcript)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(metavar="[worlds|methods|scenarios]")] = "scenarios",
+    verbose: Verbose = False,
+    json_: Json = False,
+) -> None:
+    """Print a table from the code."""
+    from ..report.tables import table
+
+    load_plugins()
+    rows = table(what)
+    if json_:
+        print_json(rows)
+    else:
+        print_table(rows)
+
+
+@app.command()
+def check(
+    world: Annotated[str, typer.Argument(help="A Gymnasium id or module:Class.")],
+    verbose: Verbose = False,
+    json_: Json = False,
+) -> None:
+    """Check that a world keeps the contract."""
+    from ...envs.check import check_world
+
+    load_plugins()
+    findings = check_world(world)
+    rows = [{"check": f.check, "result": "passed" if f.passed else "FAILED", "detail": f.detail} for f in findings]
+    if json_:
+        print_json(rows)
+    else:
+        print_table(rows)
+    if not all(finding.passed for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def doctor(
+    model: Annotated[str, typer.Argument(help="A hub id, a folder, a .gguf file, package:NAME, or tiny.")],
+    revision: Annotated[str | None, typer.Option(help="Of a hub id.")] = None,
+    verbose: Verbose = False,
+    json_: Json = False,
+) -> None:
+    """Examine a model and its chat template: what holds in conversations of many turns."""
+    from ..doctor import examine
+
+    findings = examine(model, revision=revision)
+    rows = [{"what": f.what, "result": f.result, "detail": f.detail} for f in findings]
+    if json_:
+        print_json(rows)
+    else:
+        print_table(rows)
+    if any(finding.fatal for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+def _print_numbers(numbers: Mapping[str, Any], json_: bool) -> None:
+    if json_:
+        print_json(dict(numbers))
+    else:
+        from ..run.episode_statistics import spell_evaluation
+
+        print(spell_evaluation(dict(numbers)))

@@ -1,0 +1,116 @@
+"""Commands that make a run or go on with one: `run`, `resume`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .app import (
+    INTERRUPTED,
+    Device,
+    Json,
+    Quiet,
+    RunPath,
+    Seed,
+    Set,
+    Verbose,
+    app,
+    command_line,
+    load_plugins,
+    print_json,
+    print_table,
+)
+
+
+@app.command()
+def run(
+    scenario: Annotated[str, typer.Argument(help="A shipped scenario or a path to YAML.")],
+    seed: Seed = None,
+    out: Annotated[Path | None, typer.Option(help="The run directory; default runs/NAME-SEED.")] = None,
+    sets: Set = [],  # noqa: B006 (typer copies it)
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, run nothing.")] = False,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print the resolved scenario.")] = False,
+    device: Device = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json_: Json = False,
+) -> None:
+    """Run a scenario from its beginning."""
+    from ..config.loading import dump_scenario, open_scenario
+
+    flags = [*sets, *([] if seed is None else [f"seed={seed}"]), *([] if device is None else [f"device={device}"])]
+    resolved, source = open_scenario(scenario, flags)
+    if print_config:
+        print(dump_scenario(resolved), end="")
+    if print_config and not dry_run:
+        return
+    from ..build import check_parts
+
+    load_plugins()
+    check_parts(resolved, source)
+    if dry_run:
+        print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
+        return
+    from ...envs.errors import UserError
+    from ..run.run_directory import RunDirectory, new_run_path
+
+    directory = RunDirectory.create(out or new_run_path(resolved.name, resolved.seed), resolved, command_line())
+    try:
+        _go(directory, quiet, json_)
+    except UserError:
+        directory.discard_unless_begun()
+        raise
+
+
+@app.command()
+def resume(run_path: RunPath, quiet: Quiet = False, verbose: Verbose = False, json_: Json = False) -> None:
+    """Go on with a run that was stopped, from its last checkpoint."""
+    from ..run.run_directory import RunDirectory
+
+    load_plugins()
+    directory = RunDirectory.open(run_path)
+    if directory.summary().get("status") == "done":
+        print(f"{run_path} is finished already", file=sys.stderr)
+        _report(directory.summary(), json_)
+        return
+    directory.note_command(command_line())
+    _go(directory, quiet, json_)
+
+
+def _go(directory: Any, quiet: bool, json_: bool) -> None:
+    from ..run.display import make_display
+    from ..run.runner import Interrupted, Runner
+
+    display = make_display(quiet=quiet)
+    try:
+        summary = Runner(directory, display).go()
+    except (Interrupted, KeyboardInterrupt):
+        display.close()
+        print(f"stopped; to go on: peripatos resume {directory.path}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    _draw(directory, display)
+    _report(summary, json_, directory.path)
+
+
+def _draw(directory: Any, display: Any) -> None:
+    from ..report.curves import draw_learning_curve
+    from ..run.run_directory import disk_errors
+
+    with disk_errors(directory.path):
+        path = draw_learning_curve(directory)
+    if path:
+        display.say(f"learning curve: {path}")
+
+
+def _report(summary: Mapping[str, Any], json_: bool, path: Path | None = None) -> None:
+    if json_:
+        print_json(dict(summary))
+        return
+    from ..report.tables import summary_table
+
+    print_table(summary_table(summary))
+    print(f"{summary['env_steps']:,} steps of the world, {summary['wall_s']:.0f} s" + (f", {path}" if path else ""))
