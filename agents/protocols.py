@@ -103,7 +103,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Spoken:
+class Completion:
     """One reply as tokens, at least one. ValueError if they and their log-probabilities do not match."""
 
     tokens: tuple[int, ...]  # with the stop token, where it was sampled
@@ -115,14 +115,14 @@ class Spoken:
             raise ValueError(f"a reply of {len(self.tokens)} tokens with {len(self.logp)} log-probabilities")
 
 
-class Speaker(Protocol):
+class Engine(Protocol):
     """Takes requests at any time and gives each reply when it is done."""
 
-    def admit(self, key: int, request: Request) -> None:
+    def submit(self, key: int, request: Request) -> None:
         """Take a request, to be answered under `key`."""
         ...
 
-    def step(self, *, greedy: bool) -> list[tuple[int, Spoken]]:
+    def step(self, *, greedy: bool) -> list[tuple[int, Completion]]:
         """Do a piece of work; the replies that it finished."""
         ...
 
@@ -131,7 +131,7 @@ class Speaker(Protocol):
         """Whether a reply is still owed."""
         ...
 
-    def forget(self) -> None:
+    def release(self) -> None:
         """Every conversation is over; what was kept to go on with them is of no more use."""
         ...
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from .shapes import NotNegative, Positive, Share, check_rank, steps, sum_steps
 
 Level = Literal["unit", "turn", "sequence"]
-Kind = Literal["k1", "k2", "k3"]
+KLKind = Literal["k1", "k2", "k3"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def importance_ratio(
     return difference.exp()
 
 
-def kl_estimate(logp: Tensor, reference_logp: Tensor, *, kind: Kind) -> Tensor:
+def kl_estimate(logp: Tensor, reference_logp: Tensor, *, kind: KLKind) -> Tensor:
     """An estimate of KL(π ‖ π_ref) from samples of π, elementwise, with d = log π − log π_ref.
 
     k1 = d (unbiased, may be negative); k2 = d²/2 (biased, never negative);

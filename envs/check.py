@@ -23,11 +23,11 @@ from gymnasium.utils.env_checker import check_env
 
 from .conversation.conversation_env import SPLITS, ConversationEnv
 from .errors import UnsupportedWorld, UserError
-from .registry import Kind, make_world, world_kind
+from .registry import WorldKind, make_world, world_kind
 from .vocabulary import Reply, ToolCall
 
-World = gymnasium.Env[Any, Any]
-Test = Callable[[World], str]  # a remark; raises where the world breaks the contract
+Env = gymnasium.Env[Any, Any]
+Test = Callable[[Env], str]  # a remark; raises where the world breaks the contract
 
 _STEPS = 60  # of an episode, at most
 _SEEDS = range(8)
@@ -59,7 +59,7 @@ class _Broken(AssertionError):
     """The world breaks its contract in the way that the message says."""
 
 
-def check_world(world: str | World, **options: Any) -> list[Finding]:
+def check_world(world: str | Env, **options: Any) -> list[Finding]:
     """Every check on a world, given by name (with its options) or as an object, which is closed at the end.
 
     Raises:
@@ -80,7 +80,7 @@ def check_world(world: str | World, **options: Any) -> list[Finding]:
     return [_found(name, test, world) for name, test in _tests(kind).items()]
 
 
-def _tests(kind: Kind) -> dict[str, Test]:
+def _tests(kind: WorldKind) -> dict[str, Test]:
     common: dict[str, Test] = {
         "gymnasium's own check_env": _gymnasium,
         "a seed reproduces an episode bit for bit": _reproduces,
@@ -103,7 +103,7 @@ def _tests(kind: Kind) -> dict[str, Test]:
     return {**common, "ending and closing twice is harmless": _close_twice}
 
 
-def _found(name: str, test: Test, world: World) -> Finding:
+def _found(name: str, test: Test, world: Env) -> Finding:
     try:
         return Finding(name, True, test(world))
     except (Exception, SystemExit) as error:  # whatever a stranger's world raises is what we came to learn
@@ -124,7 +124,7 @@ def _require(condition: bool, message: str) -> None:
         raise _Broken(message)
 
 
-def _play(world: World, seed: int, *, action_seed: int = 0) -> tuple[Any, dict[str, Any], list[_Step]]:
+def _play(world: Env, seed: int, *, action_seed: int = 0) -> tuple[Any, dict[str, Any], list[_Step]]:
     """An episode of sampled actions: the first observation, its info, and the steps."""
     world.action_space.seed(action_seed)
     first, info = world.reset(seed=seed)
@@ -139,7 +139,7 @@ def _play(world: World, seed: int, *, action_seed: int = 0) -> tuple[Any, dict[s
     return first, info, steps
 
 
-def _gymnasium(world: World) -> str:
+def _gymnasium(world: Env) -> str:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         check_env(world.unwrapped, skip_render_check=True)
@@ -148,7 +148,7 @@ def _gymnasium(world: World) -> str:
     return " ".join(remark for remark in remarks if spec_missing not in remark)
 
 
-def _reproduces(world: World) -> str:
+def _reproduces(world: Env) -> str:
     for seed in (0, 1):
         once, again = (_play(world, seed, action_seed=seed) for _ in range(2))
         _require(_identical(once[0], again[0]), f"seed {seed}: two resets gave different first observations")
@@ -178,7 +178,7 @@ def _identical(one: object, two: object) -> bool:
     return type(one) is type(two) and bool(one == two)
 
 
-def _seeds_differ(world: World) -> str:
+def _seeds_differ(world: Env) -> str:
     episodes = [_play(world, seed) for seed in _SEEDS]
     first = episodes[0]
     for other in episodes[1:]:
@@ -204,7 +204,7 @@ def _oracle_replies(world: ConversationEnv) -> set[str]:
     return replies
 
 
-def _observations(world: World) -> str:
+def _observations(world: Env) -> str:
     for seed in _SEEDS[:3]:
         first, _, steps = _play(world, seed)
         for number, observation in enumerate([first, *(step.observation for step in steps)]):
@@ -214,7 +214,7 @@ def _observations(world: World) -> str:
     return ""
 
 
-def _rewards_and_flags(world: World) -> str:
+def _rewards_and_flags(world: Env) -> str:
     for seed in _SEEDS[:3]:
         for number, step in enumerate(_play(world, seed)[2], start=1):
             at = f"seed {seed}, step {number}"
@@ -224,7 +224,7 @@ def _rewards_and_flags(world: World) -> str:
     return ""
 
 
-def _terms_sum(world: World) -> str:
+def _terms_sum(world: Env) -> str:
     reported = False
     for seed in _SEEDS[:3]:
         for number, step in enumerate(_play(world, seed)[2], start=1):
@@ -239,7 +239,7 @@ def _terms_sum(world: World) -> str:
     return "" if reported else "this world reports no terms"
 
 
-def _info(world: World) -> str:
+def _info(world: Env) -> str:
     talks = world_kind(world) == "conversation"
     _, opening, steps = _play(world, 0)
     _require(isinstance(opening, dict), f"reset gave {type(opening).__name__} in place of the info dict")
@@ -286,7 +286,7 @@ def _absurd_texts() -> dict[str, str]:
     }
 
 
-def _any_text(world: World) -> str:
+def _any_text(world: Env) -> str:
     replies: dict[str, Reply | str] = dict(_absurd_texts())
     replies["a call of a tool that is not there"] = Reply("", tool_calls=(ToolCall("no such tool", {"x": [None]}),))
     replies["a malformed tool call"] = Reply("{", parse_error="the call is not JSON")
@@ -303,7 +303,7 @@ def _any_text(world: World) -> str:
     return f"{len(replies)} absurd replies"
 
 
-def _no_reply(world: World) -> str:
+def _no_reply(world: Env) -> str:
     world.reset(seed=0)
     for action in (None, 7, b"bytes", ["list"], {"text": "dict"}, np.zeros(3)):
         try:
@@ -315,7 +315,7 @@ def _no_reply(world: World) -> str:
     return ""
 
 
-def _after_the_end(world: World) -> str:
+def _after_the_end(world: Env) -> str:
     steps = _play(world, 0)[2]
     if not steps or not (steps[-1].terminated or steps[-1].truncated):
         return f"no episode ended within {_STEPS} turns"
@@ -326,7 +326,7 @@ def _after_the_end(world: World) -> str:
     raise _Broken("step() after the end was accepted; gymnasium.error.ResetNeeded was due")
 
 
-def _oracle(world: World) -> str:
+def _oracle(world: Env) -> str:
     base = world.unwrapped
     assert isinstance(base, ConversationEnv)
     for split in SPLITS:
@@ -346,7 +346,7 @@ def _oracle(world: World) -> str:
     return ""
 
 
-def _splits(world: World) -> str:
+def _splits(world: Env) -> str:
     seen = {
         split: {world.reset(seed=seed, options={"split": split})[1]["task"] for seed in range(_SPLIT_SAMPLE)}
         for split in SPLITS
@@ -358,7 +358,7 @@ def _splits(world: World) -> str:
     return f"{len(seen['train'])} train and {len(seen['test'])} test tasks drawn"
 
 
-def _absurd_actions(world: World) -> str:
+def _absurd_actions(world: Env) -> str:
     space = world.action_space
     absurd: dict[str, object] = {"None": None, "text": "left", "a wrong shape": np.zeros((3, 1, 5), np.float32)}
     if isinstance(space, gymnasium.spaces.Box):
@@ -384,7 +384,7 @@ def _absurd_actions(world: World) -> str:
     return "; ".join(remarks)
 
 
-def _close_twice(world: World) -> str:
+def _close_twice(world: Env) -> str:
     world.reset(seed=0)
     if isinstance(world.unwrapped, ConversationEnv):
         world.unwrapped.end()  # in the middle of an episode

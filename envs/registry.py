@@ -23,7 +23,7 @@ from .conversation.conversation_env import ConversationEnv
 from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
 from .named_objects import import_by_name, load_attribute
 
-Kind = Literal["conversation", "control"]
+WorldKind = Literal["conversation", "control"]
 _VERSIONED = re.compile(r"-v\d+$")
 
 
@@ -32,7 +32,7 @@ class WorldRow:
     """One line of `peripatos list worlds`."""
 
     id: str
-    kind: Kind
+    kind: WorldKind
     description: str
     options: Mapping[str, object]  # name → default value
 
@@ -70,7 +70,7 @@ def make_world(name: str, **options: Any) -> gymnasium.Env[Any, Any]:
         raise
 
 
-def world_kind(env: gymnasium.Env[Any, Any]) -> Kind:
+def world_kind(env: gymnasium.Env[Any, Any]) -> WorldKind:
     """Which kind of agent can live in `env`.
 
     Raises:

@@ -24,20 +24,20 @@ from ..algorithms.methods import METHODS, Method, method
 from ..algorithms.optimizer import OptimizerSettings
 from ..envs.errors import UnknownWorld, UserError, nearest, unknown
 from ..envs.named_objects import load_function
-from ..envs.registry import Kind, make_world, world_kind
+from ..envs.registry import WorldKind, make_world, world_kind
 from ..envs.seeding import derive_seed
 from .config.mistakes import WrongPart, at
 from .config.schema import (
     Agent,
-    CausalLMAgent,
+    CausalLMAgentSpec,
     Demonstrator,
-    MlpAgent,
-    OracleAgent,
+    MlpAgentSpec,
+    OracleAgentSpec,
     Sampling,
     Scenario,
-    ScriptedAgent,
+    ScriptedAgentSpec,
     Stage,
-    TinyLlamaAgent,
+    TinyLlamaAgentSpec,
 )
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _check_parts(scenario: Scenario) -> None:
             raise WrongPart(("variants", name), unknown("method", name, METHODS))
 
 
-def _check_world(scenario: Scenario) -> Kind:
+def _check_world(scenario: Scenario) -> WorldKind:
     """The kind of the scenario's world, made once to see that it can be."""
     with at("world", "id"):
         try:
@@ -124,7 +124,7 @@ def _check_world(scenario: Scenario) -> Kind:
             env.close()
 
 
-def _check_agent(scenario: Scenario, kind: Kind) -> None:
+def _check_agent(scenario: Scenario, kind: WorldKind) -> None:
     speaks, learns = scenario.speaks, scenario.learns
     if learns and speaks != (kind == "conversation"):
         fitting = "tiny_llama or causal_lm" if kind == "conversation" else "mlp"
@@ -136,9 +136,9 @@ def _check_agent(scenario: Scenario, kind: Kind) -> None:
         raise UserError("control worlds have no oracle; use an agent of kind 'scripted' or 'random'")
     if scenario.sampling is not None and not speaks:
         raise WrongPart(("sampling",), "`sampling` is about tokens; this agent has none")
-    if isinstance(scenario.agent, ScriptedAgent):
+    if isinstance(scenario.agent, ScriptedAgentSpec):
         load_function(scenario.agent.function)
-    if isinstance(scenario.agent, CausalLMAgent):
+    if isinstance(scenario.agent, CausalLMAgentSpec):
         _check_model_is_there(scenario.agent.model)
 
 
@@ -192,7 +192,7 @@ def optimizer_settings(stage: Stage) -> OptimizerSettings:
 def make_policy(scenario: Scenario, device: str) -> Policy | None:
     """The agent that learns, freshly initialised; None for agents that cannot."""
     critic = any(stage_method(stage).needs_critic for stage in scenario.stages if stage.method)
-    if isinstance(scenario.agent, MlpAgent):
+    if isinstance(scenario.agent, MlpAgentSpec):
         from ..agents.control.mlp import ActorCritic
 
         observation, action = _spaces(scenario)
@@ -201,7 +201,7 @@ def make_policy(scenario: Scenario, device: str) -> Policy | None:
         seed = derive_seed(scenario.seed, "policy")
         hidden = scenario.agent.hidden
         return ActorCritic(size, action, hidden=hidden, critic=critic, gamma=gamma, seed=seed).to(device)
-    if isinstance(scenario.agent, TinyLlamaAgent | CausalLMAgent):
+    if isinstance(scenario.agent, TinyLlamaAgentSpec | CausalLMAgentSpec):
         return _make_language_policy(scenario, critic).to(device)
     return None
 
@@ -223,13 +223,13 @@ def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
 
     logging.disable_progress_bar()  # it would write into ours
     agent, sampling = scenario.agent, scenario.sampling or Sampling()
-    if isinstance(agent, TinyLlamaAgent):
+    if isinstance(agent, TinyLlamaAgentSpec):
         from ..agents.language.tiny_llama import tiny_llama
 
         seed = derive_seed(scenario.seed, "policy")
         parts = tiny_llama(seed=seed, hidden=agent.hidden, layers=agent.layers, heads=agent.heads)
     else:
-        assert isinstance(agent, CausalLMAgent)
+        assert isinstance(agent, CausalLMAgentSpec)
         from ..agents.language.model_files import load_language_model
 
         parts = load_language_model(agent.model, revision=agent.revision)
@@ -305,10 +305,10 @@ def _moving(scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrat
     from ..agents.control.mlp import ActorCritic
 
     behaviour: scripted.Behaviour
-    if isinstance(agent, MlpAgent):
+    if isinstance(agent, MlpAgentSpec):
         assert isinstance(policy, ActorCritic), "make_policy has made one"
         behaviour = policy
-    elif isinstance(agent, ScriptedAgent):
+    elif isinstance(agent, ScriptedAgentSpec):
         behaviour = scripted.ScriptedAgent(load_function(agent.function), _spaces(scenario)[1])
     else:
         behaviour = scripted.RandomAgent(_spaces(scenario)[1])
@@ -335,7 +335,7 @@ def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
 
 def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
     """An actor whose replies are text from somebody without parameters, in `policy`'s tokens."""
-    from ..agents.language.authors import TextSpeaker
+    from ..agents.language.authors import Author
     from ..agents.language.chat_template import Renderer
     from ..agents.language.conversation_actor import ConversationActor
     from ..agents.language.language_policy import LanguagePolicy
@@ -344,18 +344,18 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
     language = policy if isinstance(policy, LanguagePolicy) else None
     renderer = Renderer(language.tokenizer if language else tiny_tokenizer())
     context = language.context if language else 1_000_000
-    speaker = TextSpeaker(renderer, _writer(agent))
-    return ConversationActor(_world_maker(scenario), speaker, renderer, policy=language, context=context)
+    engine = Author(renderer, _writer(agent))
+    return ConversationActor(_world_maker(scenario), engine, renderer, policy=language, context=context)
 
 
 def _writer(agent: Agent | Demonstrator) -> Callable[[Request], str]:
     """What an agent without parameters says to a request; a script sees the messages."""
-    from ..agents.language.authors import oracle_text, random_text
+    from ..agents.language.authors import oracle_author, random_author
 
-    if isinstance(agent, ScriptedAgent):
+    if isinstance(agent, ScriptedAgentSpec):
         function = load_function(agent.function)
         return lambda request: str(function(request.messages))
-    return oracle_text if isinstance(agent, OracleAgent) else random_text
+    return oracle_author if isinstance(agent, OracleAgentSpec) else random_author
 
 
 def _world_maker(scenario: Scenario) -> Callable[[], gymnasium.Env[Any, Any]]:

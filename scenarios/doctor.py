@@ -42,7 +42,7 @@ _ASSISTANT: Message = {"role": "assistant", "content": _SAID}
 
 
 @dataclass(frozen=True)
-class Finding:
+class ModelFinding:
     """One question about a model, its answer, and what follows."""
 
     what: str
@@ -51,7 +51,7 @@ class Finding:
     fatal: bool = False
 
 
-def examine(model: str, *, revision: str | None = None) -> list[Finding]:
+def examine(model: str, *, revision: str | None = None) -> list[ModelFinding]:
     """Everything about `model`: what `load_language_model` takes, or "tiny" for the built-in one.
 
     UserError if it cannot be loaded.
@@ -65,39 +65,41 @@ def examine(model: str, *, revision: str | None = None) -> list[Finding]:
     return [*found, _try_a_conversation(policy)]
 
 
-def examine_model(policy: LanguagePolicy) -> Iterator[Finding]:
+def examine_model(policy: LanguagePolicy) -> Iterator[ModelFinding]:
     """Size, context, output layer and cache."""
     model, names = policy.model, len(policy.tokenizer)
     rows = int(model.config.get_text_config().vocab_size)
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    yield Finding("model", type(model).__name__, f"{millions:.4g} M parameters, {rows} embeddings")
+    yield ModelFinding("model", type(model).__name__, f"{millions:.4g} M parameters, {rows} embeddings")
     if names > rows:
-        yield Finding("embeddings for all tokens", "no", f"the tokenizer has {names} tokens", fatal=True)
-    yield Finding("context", f"{policy.context} tokens", "a longer episode is truncated")
+        yield ModelFinding("embeddings for all tokens", "no", f"the tokenizer has {names} tokens", fatal=True)
+    yield ModelFinding("context", f"{policy.context} tokens", "a longer episode is truncated")
     yield _checked("logits from one matrix product", check_head, policy)
     yield _checked("one key and value for each token", check_cache, policy, "prompts are shared within a group")
 
 
-def _checked(what: str, check: Callable[[LanguagePolicy], None], policy: LanguagePolicy, detail: str = "") -> Finding:
+def _checked(
+    what: str, check: Callable[[LanguagePolicy], None], policy: LanguagePolicy, detail: str = ""
+) -> ModelFinding:
     """What the scenario's builder would say to the model."""
     try:
         check(policy)
     except UserError as error:
-        return Finding(what, "no", str(error), fatal=True)
-    return Finding(what, "yes", detail)
+        return ModelFinding(what, "no", str(error), fatal=True)
+    return ModelFinding(what, "yes", detail)
 
 
-def examine_template(tokenizer: PreTrainedTokenizerBase) -> Iterator[Finding]:
+def examine_template(tokenizer: PreTrainedTokenizerBase) -> Iterator[ModelFinding]:
     """What the chat template renders, and what it does to earlier turns."""
     try:
         renderer = Renderer(tokenizer)
     except UserError as error:
-        yield Finding("chat template", "no", str(error), fatal=True)
+        yield ModelFinding("chat template", "no", str(error), fatal=True)
         return
-    yield Finding("chat template", "yes", f"{len(str(tokenizer.chat_template))} characters")
+    yield ModelFinding("chat template", "yes", f"{len(str(tokenizer.chat_template))} characters")
     yield _stop(tokenizer)
     if _text(tokenizer, [_USER], prompt=True) == _text(tokenizer, [_USER]):
-        yield Finding("invites a reply", "no", "the prompt ends with the user's words", fatal=True)
+        yield ModelFinding("invites a reply", "no", "the prompt ends with the user's words", fatal=True)
     yield _earlier_turns(renderer, "user")
     yield _thoughts(tokenizer)
     yield _system(tokenizer)
@@ -113,8 +115,8 @@ def examine_template(tokenizer: PreTrainedTokenizerBase) -> Iterator[Finding]:
     yield _call_format(tokenizer)
 
 
-def _told(what: str, yes: bool, otherwise: str) -> Finding:
-    return Finding(what, "yes" if yes else "no", "" if yes else otherwise)
+def _told(what: str, yes: bool, otherwise: str) -> ModelFinding:
+    return ModelFinding(what, "yes" if yes else "no", "" if yes else otherwise)
 
 
 def _text(
@@ -138,54 +140,58 @@ def _text(
         return None
 
 
-def _stop(tokenizer: PreTrainedTokenizerBase) -> Finding:
+def _stop(tokenizer: PreTrainedTokenizerBase) -> ModelFinding:
     """Whether a reply ends with the token that the sampler stops at."""
     stop = str(tokenizer.eos_token)
     text = _text(tokenizer, [_USER, _ASSISTANT]) or ""
     after = text.rpartition(_SAID)[2]
     if not after.lstrip().startswith(stop):
         detail = f"a reply is followed by {after[:40]!r}, and the sampler stops at {stop!r}"
-        return Finding("stop token ends a reply", "no", detail, fatal=True)
+        return ModelFinding("stop token ends a reply", "no", detail, fatal=True)
     behind = after.lstrip().removeprefix(stop)
-    return Finding("stop token ends a reply", "yes", f"{stop}{f', then {behind!r} as observation' if behind else ''}")
+    return ModelFinding(
+        "stop token ends a reply", "yes", f"{stop}{f', then {behind!r} as observation' if behind else ''}"
+    )
 
 
-def _earlier_turns(renderer: Renderer, role: str) -> Finding:
+def _earlier_turns(renderer: Renderer, role: str) -> ModelFinding:
     """Whether a new message leaves what was rendered before as it was."""
     what = f"earlier turns survive a {role} message"
     try:
         delta = renderer.delta([{"role": role, "content": _ASKED, "name": _CALL.name}], stopped=True)
     except UserError as error:
-        return Finding(what, "no", str(error))
+        return ModelFinding(what, "no", str(error))
     if delta is None:
-        return Finding(what, "no", "each such turn begins a new sample: more to compute, and no less exact")
-    return Finding(what, "yes", "an episode is one sample; what was sampled is kept as it is")
+        return ModelFinding(what, "no", "each such turn begins a new sample: more to compute, and no less exact")
+    return ModelFinding(what, "yes", "an episode is one sample; what was sampled is kept as it is")
 
 
-def _thoughts(tokenizer: PreTrainedTokenizerBase) -> Finding:
+def _thoughts(tokenizer: PreTrainedTokenizerBase) -> ModelFinding:
     """Whether <think>…</think> in an earlier reply is still rendered."""
     thinking: Message = {"role": "assistant", "content": f"<think>\n{_THOUGHT}\n</think>\n\n{_SAID}"}
     text = _text(tokenizer, [_USER, thinking, _USER]) or ""
     if _THOUGHT not in text:
-        return Finding("thoughts in earlier turns", "dropped", "samples that go on keep them; new samples do not")
+        return ModelFinding("thoughts in earlier turns", "dropped", "samples that go on keep them; new samples do not")
     outside = text.rfind("<think>", 0, text.find(_THOUGHT)) < 0 or "</think>" not in text.partition(_THOUGHT)[2]
     if outside:
-        return Finding("thoughts in earlier turns", "moved", "the template puts them outside of <think>")
-    return Finding("thoughts in earlier turns", "kept")
+        return ModelFinding("thoughts in earlier turns", "moved", "the template puts them outside of <think>")
+    return ModelFinding("thoughts in earlier turns", "kept")
 
 
-def _system(tokenizer: PreTrainedTokenizerBase) -> Finding:
+def _system(tokenizer: PreTrainedTokenizerBase) -> ModelFinding:
     """Whether there may be a system message, and what the template does without one."""
     given = _text(tokenizer, [{"role": "system", "content": _SAID}, _USER])
     alone = (_text(tokenizer, [_USER]) or "").partition(_ASKED)[0].removeprefix(str(tokenizer.bos_token or ""))
     if given is None or _SAID not in given:
-        return Finding("system messages", "no", "the template refuses them" if given is None else "they are dropped")
+        return ModelFinding(
+            "system messages", "no", "the template refuses them" if given is None else "they are dropped"
+        )
     if given.partition(_SAID)[2].partition(_ASKED)[0].endswith(alone):
-        return Finding("system messages", "yes")
-    return Finding("system messages", "yes", f"without one, the template says {' '.join(alone.split())[:60]!r}")
+        return ModelFinding("system messages", "yes")
+    return ModelFinding("system messages", "yes", f"without one, the template says {' '.join(alone.split())[:60]!r}")
 
 
-def _call_format(tokenizer: PreTrainedTokenizerBase) -> Finding:
+def _call_format(tokenizer: PreTrainedTokenizerBase) -> ModelFinding:
     """The format whose parser reads a call as the template writes it; else one that its instructions show."""
     what = "tool-call format"
     function = {"name": _CALL.name, "arguments": dict(_CALL.arguments)}
@@ -197,12 +203,12 @@ def _call_format(tokenizer: PreTrainedTokenizerBase) -> Finding:
             for start in (mark for mark in range(len(said)) if said[mark] in "<{["):
                 body = said[start:].partition(str(tokenizer.eos_token))[0]
                 if reply_format(name).parse(body).tool_calls == (_CALL,):
-                    return Finding(what, name, f"reply_format: {name}")
-        return Finding(what, "unknown", f"the template writes {' '.join(said.split())[:80]!r}")
+                    return ModelFinding(what, name, f"reply_format: {name}")
+        return ModelFinding(what, "unknown", f"the template writes {' '.join(said.split())[:80]!r}")
     shown = (_text(tokenizer, [_USER], [_TOOL], prompt=True) or "") if before != _text(tokenizer, [_USER]) else ""
     if "<tool_call>" in shown:
-        return Finding(what, "hermes", "as its instructions say; reply_format: hermes")
-    return Finding(what, "none", "the template writes no calls; say how in the prompt (tools_in_prompt: true)")
+        return ModelFinding(what, "hermes", "as its instructions say; reply_format: hermes")
+    return ModelFinding(what, "none", "the template writes no calls; say how in the prompt (tools_in_prompt: true)")
 
 
 class _SmallTalk(ConversationEnv):
@@ -217,7 +223,7 @@ class _SmallTalk(ConversationEnv):
         return Outcome("Go on.")
 
 
-def _try_a_conversation(policy: LanguagePolicy) -> Finding:
+def _try_a_conversation(policy: LanguagePolicy) -> ModelFinding:
     """Sample two conversations and ask the trainer for the same tokens."""
     what = "sampler and trainer agree"
     renderer = Renderer(policy.tokenizer)
@@ -225,8 +231,8 @@ def _try_a_conversation(policy: LanguagePolicy) -> Finding:
     actor = ConversationActor(_SmallTalk, sampler, renderer, policy=policy, context=policy.context)
     batch = actor.collect([0], 2, seed=0, version=0).batch
     if batch is None:
-        return Finding(what, "no", "no conversation could be held", fatal=True)
+        return ModelFinding(what, "no", "no conversation could be held", fatal=True)
     with torch.no_grad():
         gap = (policy.evaluate(batch.inputs)[0] - batch.behavior_logp_B_T)[batch.mask_B_T].abs().max().item()
     detail = f"largest difference {gap:.1e} over {int(batch.mask_B_T.sum())} tokens of 2 conversations"
-    return Finding(what, "yes" if gap < CLOSE else "no", detail, fatal=not gap < CLOSE)
+    return ModelFinding(what, "yes" if gap < CLOSE else "no", detail, fatal=not gap < CLOSE)

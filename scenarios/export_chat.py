@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..agents.language.authors import oracle_text
-from ..agents.language.running_conversation import ask_world
+from ..agents.language.authors import oracle_author
+from ..agents.language.running_conversation import step_world
 from ..agents.protocols import Request
 from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.errors import UserError
@@ -59,7 +59,7 @@ class Export:
 
 
 @dataclass(frozen=True)
-class _Talk:
+class _Played:
     """One episode with the oracle."""
 
     messages: Sequence[Message]
@@ -80,12 +80,16 @@ def export_demonstrations(name: str, episodes: int, *, seed: int | None = None, 
         if not isinstance(world.unwrapped, ConversationEnv):
             raise UserError(f"{scenario.world.id!r} is not a world of messages: there is no conversation to export")
         root = derive_seed(scenario.seed if seed is None else seed, "stage", _demonstrating(scenario))
-        talks = [_talk(world.unwrapped, root, group) for group in range(episodes)]
+        conversations = [_play(world.unwrapped, root, group) for group in range(episodes)]
     finally:
         world.close()
-    kinds = Counter((talk.solved, talk.failure is not None) for talk in talks)
-    rows = tuple(chat_row(talk.messages, talk.tools) for talk in talks if talk.solved)
-    return Export(rows, kinds[False, False], tuple(talk.failure for talk in talks if talk.failure))
+    kinds = Counter((conversation.solved, conversation.failure is not None) for conversation in conversations)
+    rows = tuple(
+        chat_row(conversation.messages, conversation.tools) for conversation in conversations if conversation.solved
+    )
+    return Export(
+        rows, kinds[False, False], tuple(conversation.failure for conversation in conversations if conversation.failure)
+    )
 
 
 def write_export(done: Export, out: Path | None) -> None:
@@ -150,19 +154,19 @@ def _demonstrating(scenario: Scenario) -> int:
     return next((n for n, stage in enumerate(scenario.stages) if stage.demonstrations is not None), 0)
 
 
-def _talk(world: ConversationEnv, root: int, group: int) -> _Talk:
+def _play(world: ConversationEnv, root: int, group: int) -> _Played:
     """One training episode, as an actor would open it."""
-    answer = ask_world(world, derive_seed(root, "task", "train", group), "train")
+    answer = step_world(world, derive_seed(root, "task", "train", group), "train")
     messages: list[Message] = list(answer.info.get("messages", ()))
     tools = answer.info.get("tools", ())
     reward = 0.0
     while not (answer.terminated or answer.truncated or answer.failure):
         rng = stream(root, "sample", "train", group, 0, len(messages), 0)
-        text = oracle_text(Request((), tuple(messages), world, rng))
+        text = oracle_author(Request((), tuple(messages), world, rng))
         messages.append({"role": "assistant", "content": text})
-        answer = ask_world(world, Reply(text), "train")
+        answer = step_world(world, Reply(text), "train")
         reward += answer.reward
         messages += answer.info.get("messages", ())
     success = answer.info.get("success")
     solved = not answer.failure and (reward > 1 - 1e-9 if success is None else bool(success))
-    return _Talk(messages, tools, solved, answer.failure)
+    return _Played(messages, tools, solved, answer.failure)

@@ -10,7 +10,7 @@ import torch
 from peripatos.agents.control.control_actor import ControlActor
 from peripatos.agents.control.mlp import ActorCritic
 from peripatos.agents.control.scripted import RandomAgent
-from peripatos.agents.language.authors import TextSpeaker, oracle_text
+from peripatos.agents.language.authors import Author, oracle_author
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.engines.transformers_engine import Sampler
@@ -40,7 +40,7 @@ def beginner() -> dict[str, torch.Tensor]:
     torch.set_num_threads(1)
     policy = LanguagePolicy(*tiny_llama(seed=0, hidden=32, layers=1))
     renderer = Renderer(policy.tokenizer)
-    teacher = ConversationActor(make_arithmetic, TextSpeaker(renderer, oracle_text), renderer, context=512)
+    teacher = ConversationActor(make_arithmetic, Author(renderer, oracle_author), renderer, context=512)
     learner = Learner(policy, METHODS["sft"], OptimizerSettings(lr=1e-2), seed=0)
     for version in range(30):
         batch = teacher.collect(range(32 * version, 32 * version + 32), 1, seed=0, version=version).batch
@@ -54,8 +54,8 @@ def language_parts(row: Method) -> tuple[Policy, Actor]:
     policy.load_state_dict(beginner(), strict=False)
     renderer = Renderer(policy.tokenizer)
     sampler = Sampler(policy, max_tokens=5, stop_ids=[renderer.stop_id])
-    speaker = TextSpeaker(renderer, oracle_text) if row.source == "demonstrations" else sampler
-    return policy, ConversationActor(make_arithmetic, speaker, renderer, policy=policy, context=512)
+    engine = Author(renderer, oracle_author) if row.source == "demonstrations" else sampler
+    return policy, ConversationActor(make_arithmetic, engine, renderer, policy=policy, context=512)
 
 
 def control_parts(row: Method) -> tuple[Policy, Actor]:

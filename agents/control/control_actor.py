@@ -29,8 +29,8 @@ from ...envs.seeding import derive_seed, stream
 from ...envs.vocabulary import Collection, Episode
 from ..protocols import Behaviour
 from ..threads import torch_threads
-from .rollout_buffer import Columns
-from .running_episodes import Ledger
+from .rollout_buffer import RolloutBuffer
+from .running_episodes import RunningEpisodes
 
 _WORLDS_AT_ONCE = 128  # when evaluating
 _LONGEST = 100_000  # steps of an episode in a world that has no limit of its own
@@ -88,7 +88,7 @@ class ControlActor:
         self._mode, self._horizon, self._threads = mode, horizon, threads
         self._pools: dict[str, WorldBatch] = {}
         # Of segments: the running episodes, how many each row has begun, what each row sees.
-        self._ledger: Ledger | None = None
+        self._running: RunningEpisodes | None = None
         self._begun = np.zeros(0, np.int64)
         self._observation = np.zeros((0, 0), np.float32)
         self._segment = 0
@@ -118,12 +118,12 @@ class ControlActor:
 
     def state(self) -> dict[str, Tensor]:
         """The running episodes as reset seeds and actions; empty between whole episodes."""
-        if self._ledger is None:
+        if self._running is None:
             return {}
         return {
-            "seed": torch.from_numpy(self._ledger.seed.copy()),
-            "age": torch.from_numpy(self._ledger.age.copy()),
-            "actions": torch.from_numpy(self._ledger.history()),
+            "seed": torch.from_numpy(self._running.seed.copy()),
+            "age": torch.from_numpy(self._running.age.copy()),
+            "actions": torch.from_numpy(self._running.history()),
             "begun": torch.from_numpy(self._begun.copy()),
             "segment": torch.tensor(self._segment),
         }
@@ -140,15 +140,15 @@ class ControlActor:
         rows = np.arange(len(age))
         worlds = self._worlds("train", len(rows))
         self._begun, self._segment = state["begun"].numpy().copy(), int(state["segment"])
-        self._ledger = ledger = self._new_ledger(worlds)
-        ledger.begin(rows, state["seed"].numpy())
+        self._running = running = self._new_episodes(worlds)
+        running.begin(rows, state["seed"].numpy())
         self._observation = worlds.reset(rows, state["seed"].tolist())
         for t in range(int(age.max(initial=0))):
             ids = rows[age > t]
             result = worlds.step(ids, actions[ids, t])
             if result.failure or result.terminated.any() or result.truncated.any():
                 raise RuntimeError(f"replaying {self._world} did not give the episode again: is it seeded?")
-            ledger.add(ids, actions[ids, t], result)
+            running.add(ids, actions[ids, t], result)
             self._observation[ids] = result.observation
 
     def refresh(self, version: int) -> None:
@@ -166,8 +166,8 @@ class ControlActor:
         horizon, rows = self._horizon, np.arange(len(names))
         assert horizon is not None
         worlds, seconds = self._worlds("train", len(rows)), defaultdict[str, float](float)
-        if self._ledger is None:
-            self._ledger, self._begun = self._new_ledger(worlds), np.zeros(len(rows), np.int64)
+        if self._running is None:
+            self._running, self._begun = self._new_episodes(worlds), np.zeros(len(rows), np.int64)
             self._observation = np.zeros((len(rows), *worlds.observation_space.shape), np.float32)
             self._begin(worlds, names, rows, seed)
         if len(self._begun) != len(names):
@@ -175,44 +175,44 @@ class ControlActor:
         noise = np.stack(
             [self._policy.draw(stream(seed, "act", *name, self._segment), horizon) for name in names], axis=1
         )
-        ledger, out = self._ledger, Columns(len(names), horizon, worlds)
+        running, buffer = self._running, RolloutBuffer(len(names), horizon, worlds)
         episodes: list[Episode] = []
-        born = np.zeros(len(rows), np.int64)  # where in this segment each running episode began
+        started_at = np.zeros(len(rows), np.int64)  # where in this segment each running episode began
         for t in range(horizon):
             clock = time.perf_counter()
             action, logp, value = self._policy.act(self._observation, noise[t])
             seconds["infer"] += time.perf_counter() - clock
-            out.put(rows, t, self._observation, action, logp, value, ledger.age)
+            buffer.store(rows, t, self._observation, action, logp, value, running.age)
             clock = time.perf_counter()
             result = worlds.step(rows, action)
             seconds["simulate"] += time.perf_counter() - clock
-            ledger.add(rows, action, result)
-            out.reward[:, t] = result.reward
+            running.add(rows, action, result)
+            buffer.reward[:, t] = result.reward
             self._observation = result.observation
             over = _over(rows, result)
             if len(over):
                 for row in over:
                     group, index = names[row]
-                    episodes.append(ledger.close(row, row, result, group, index, version, "train"))
-                out.finish(over, t, result, born)
-                born[over] = t + 1
+                    episodes.append(running.close(row, row, result, group, index, version, "train"))
+                buffer.finish(over, t, result, started_at)
+                started_at[over] = t + 1
                 clock = time.perf_counter()
                 self._begin(worlds, names, over, seed)
                 seconds["simulate"] += time.perf_counter() - clock
-        out.cut(self._observation)
-        out.fill_bootstrap(self._policy)
+        buffer.end_all(self._observation)
+        buffer.fill_bootstrap(self._policy)
         self._segment += 1
-        batch = out.batch(np.asarray([group for group, _ in names]), rows, version)
+        batch = buffer.batch(np.asarray([group for group, _ in names]), rows, version)
         units = horizon * len(rows)
         failed = sum(episode.failure is not None for episode in episodes)
         return Collection(batch, tuple(episodes), units - failed, units, dict(seconds))
 
     def _begin(self, worlds: WorldBatch, names: list[tuple[int, int]], rows: np.ndarray, seed: int) -> None:
         """The next episode of each of `rows`."""
-        assert self._ledger is not None
+        assert self._running is not None
         seeds = [derive_seed(seed, "episode", *names[row], int(self._begun[row])) for row in rows]
         self._begun[rows] += 1
-        self._ledger.begin(rows, np.asarray(seeds))
+        self._running.begin(rows, np.asarray(seeds))
         self._observation[rows] = worlds.reset(rows, seeds)
 
     # --- episodes ---------------------------------------------------------------------------------------
@@ -231,22 +231,22 @@ class ControlActor:
             return Collection(None, tuple(episodes), units - lost, units, dict(seconds))
         row_of = np.full(len(plays), -1)
         row_of[kept] = np.arange(len(kept))
-        out = Columns(len(kept), max(episodes[i].turns for i in kept), self._pools["train"])
-        out.mask[:] = False
+        buffer = RolloutBuffer(len(kept), max(episodes[i].turns for i in kept), self._pools["train"])
+        buffer.mask[:] = False
         for t, step in enumerate(steps):
             scored = row_of[step.ids] >= 0
             rows = row_of[step.ids[scored]]
             columns = (step.observation, step.action, step.logp, step.value)
-            out.put(rows, t, *(column[scored] for column in columns), age=np.full(len(plays), t))
-            out.reward[rows, t] = step.reward[scored]
-            out.mask[rows, t] = True
+            buffer.store(rows, t, *(column[scored] for column in columns), age=np.full(len(plays), t))
+            buffer.reward[rows, t] = step.reward[scored]
+            buffer.mask[rows, t] = True
         last = np.asarray([episodes[i].turns - 1 for i in kept])
-        out.end[np.arange(len(kept)), last] = True
+        buffer.end[np.arange(len(kept)), last] = True
         for row, i in enumerate(kept):
             if episodes[i].truncated:
-                out.pending.append((row, int(last[row]), successor[i]))
-        out.fill_bootstrap(self._policy)
-        batch = out.batch(np.asarray([plays[i].group for i in kept]), kept, version)
+                buffer.pending.append((row, int(last[row]), successor[i]))
+        buffer.fill_bootstrap(self._policy)
+        batch = buffer.batch(np.asarray([plays[i].group for i in kept]), kept, version)
         return Collection(batch, tuple(episodes), units - lost, units, dict(seconds))
 
     def _play(
@@ -254,9 +254,9 @@ class ControlActor:
     ) -> tuple[list[_Step], list[Episode], np.ndarray]:
         """Play each of `plays` once: the steps of the living, the episodes in order, the last observations."""
         worlds, live = self._worlds(split, len(plays)), np.arange(len(plays))
-        ledger = self._new_ledger(worlds)
+        running = self._new_episodes(worlds)
         seeds = [play.seed for play in plays]
-        ledger.begin(live, np.asarray(seeds))
+        running.begin(live, np.asarray(seeds))
         clock = time.perf_counter()
         observation = worlds.reset(live, seeds, split)
         seconds["simulate"] += time.perf_counter() - clock
@@ -274,7 +274,7 @@ class ControlActor:
             result = worlds.step(live, action)
             seconds["infer"] += between - clock
             seconds["simulate"] += time.perf_counter() - between
-            ledger.add(live, action, result)
+            running.add(live, action, result)
             steps.append(_Step(live, observation[live], action, logp, value, result.reward))
             observation[live] = result.observation
             cut = t + 1 == limit
@@ -282,7 +282,7 @@ class ControlActor:
             row_in_result = {int(i): row for row, i in enumerate(live)}
             for i in map(int, over):
                 play, row = plays[i], row_in_result[i]
-                episodes[i] = ledger.close(i, row, result, play.group, play.index, version, split, cut=cut)
+                episodes[i] = running.close(i, row, result, play.group, play.index, version, split, cut=cut)
             live = np.setdiff1d(live, over, assume_unique=True)
         return steps, [episodes[i] for i in range(len(plays))], observation
 
@@ -298,8 +298,8 @@ class ControlActor:
             self._pools[split] = worlds
         return worlds
 
-    def _new_ledger(self, worlds: WorldBatch) -> Ledger:
-        return Ledger(worlds.n, *action_layout(worlds.action_space))
+    def _new_episodes(self, worlds: WorldBatch) -> RunningEpisodes:
+        return RunningEpisodes(worlds.n, *action_layout(worlds.action_space))
 
 
 def _over(ids: np.ndarray, result: StepResult) -> np.ndarray:

@@ -10,7 +10,7 @@ from ...envs.vocabulary import Batch
 from ..protocols import Behaviour
 
 
-class Columns:
+class RolloutBuffer:
     """The arrays [B, T, …] of one batch, made anew for each, so that no batch is ever written again."""
 
     def __init__(self, rows: int, steps: int, worlds: WorldBatch) -> None:
@@ -23,7 +23,7 @@ class Columns:
         self.end = np.zeros((rows, steps), bool)
         self.pending: list[tuple[int, int, np.ndarray]] = []  # (row, step, successor) whose value is wanted
 
-    def put(
+    def store(
         self,
         rows: np.ndarray,
         t: int,
@@ -40,16 +40,16 @@ class Columns:
         self.value[rows, t] = value
         self.turn[rows, t] = age[rows]
 
-    def finish(self, over: np.ndarray, t: int, result: StepResult, born: np.ndarray) -> None:
+    def finish(self, over: np.ndarray, t: int, result: StepResult, started_at: np.ndarray) -> None:
         """Episodes of the rows `over` ended at column `t`; units of a failed one are masked out."""
         self.end[over, t] = True
         for row in over:
             if int(row) in result.failure:
-                self.mask[row, born[row] : t + 1] = False
+                self.mask[row, started_at[row] : t + 1] = False
             elif result.truncated[row]:
                 self.pending.append((int(row), t, result.observation[row].copy()))
 
-    def cut(self, observation: np.ndarray) -> None:
+    def end_all(self, observation: np.ndarray) -> None:
         """Every row ends here, whatever its episode does."""
         last = self.end.shape[1] - 1
         for row in np.flatnonzero(~self.end[:, last]):

@@ -12,7 +12,7 @@ from ...envs.control.world_batch import StepResult
 from ...envs.vocabulary import Episode, StopReason
 
 
-class Ledger:
+class RunningEpisodes:
     """One account for each of `n` worlds, written by array operations over all worlds at once."""
 
     def __init__(self, n: int, action_shape: tuple[int, ...], action_type: np.dtype) -> None:

@@ -4,7 +4,7 @@
 
 Every episode has its own world, its own random streams (derived from what it is, not from when it runs) and its own
 failures: a world that raises costs its episode and nothing else. A row is exactly what the model saw. How episodes
-take turns is in `turns`.
+take turns is in `scheduling`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from torch import Tensor
 from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.seeding import derive_seed, stream
 from ...envs.vocabulary import Batch, Collection, Episode, StopReason
-from ..protocols import Request, Speaker
+from ..protocols import Engine, Request
 from .chat_template import Renderer
 from .language_policy import LanguagePolicy
 from .packing import pack
 from .running_conversation import Conversation
-from .scheduling import as_they_come, in_turns
+from .scheduling import independently, lockstep
 
 
 class ConversationActor:
-    """An `Actor` for conversation worlds. `speaker` replies; `policy` gives values, where it has a critic.
+    """An `Actor` for conversation worlds. `engine` replies; `policy` gives values, where it has a critic.
 
     Args:
         make_world: gives a new world; one is kept for each episode that runs at once.
@@ -40,14 +40,14 @@ class ConversationActor:
     def __init__(
         self,
         make_world: Callable[[], gymnasium.Env[Any, Any]],
-        speaker: Speaker,
+        engine: Engine,
         renderer: Renderer,
         *,
         policy: LanguagePolicy | None = None,
         context: int,
         max_turns: int | None = None,
     ) -> None:
-        self._make_world, self._speaker, self._renderer, self._policy = make_world, speaker, renderer, policy
+        self._make_world, self._engine, self._renderer, self._policy = make_world, engine, renderer, policy
         self._context, self._max_turns = context, max_turns
         self._worlds: list[ConversationEnv] = []
 
@@ -55,21 +55,21 @@ class ConversationActor:
         """`group_size` episodes of each group's task, in order; unscored ones are in `episodes` only."""
         keys = [(group, index) for group in groups for index in range(group_size)]
         seconds: dict[str, float] = {"infer": 0.0, "simulate": 0.0}
-        talks = self._talk(keys, seed=seed, version=version, split="train", greedy=False, seconds=seconds)
-        batch = self._batch(talks, version)
+        conversations = self._converse(keys, seed=seed, version=version, split="train", greedy=False, seconds=seconds)
+        batch = self._batch(conversations, version)
         return Collection(
             batch,
-            tuple(talk.episode() for talk in talks),
-            env_steps=sum(talk.turns for talk in talks),
-            action_units=sum(talk.units for talk in talks),
+            tuple(conversation.episode() for conversation in conversations),
+            env_steps=sum(conversation.turns for conversation in conversations),
+            action_units=sum(conversation.units for conversation in conversations),
             seconds=seconds,
         )
 
     def evaluate(self, episodes: int, *, seed: int, version: int, greedy: bool = True) -> list[Episode]:
         """One episode of each of `episodes` held-out tasks."""
         keys = [(group, 0) for group in range(episodes)]
-        talks = self._talk(keys, seed=seed, version=version, split="test", greedy=greedy, seconds={})
-        return [talk.episode() for talk in talks]
+        conversations = self._converse(keys, seed=seed, version=version, split="test", greedy=greedy, seconds={})
+        return [conversation.episode() for conversation in conversations]
 
     def state(self) -> dict[str, Tensor]:
         """Nothing outlives a collection."""
@@ -79,8 +79,8 @@ class ConversationActor:
         """Nothing to continue."""
 
     def refresh(self, version: int) -> None:
-        """Pass the new weights on to the speaker."""
-        self._speaker.refresh(version)
+        """Pass the new weights on to the engine."""
+        self._engine.refresh(version)
 
     def close(self) -> None:
         """Close every world."""
@@ -88,7 +88,7 @@ class ConversationActor:
             world.close()
         self._worlds.clear()
 
-    def _talk(
+    def _converse(
         self,
         keys: Sequence[tuple[int, int]],
         *,
@@ -101,43 +101,45 @@ class ConversationActor:
         """Run one episode for each (group, index), all at once."""
         while len(self._worlds) < len(keys):
             self._worlds.append(cast(ConversationEnv, self._make_world().unwrapped))
-        talks = [
+        conversations = [
             Conversation(world, self._renderer, group, index, derive_seed(seed, "task", split, group), version, split)
             for world, (group, index) in zip(self._worlds, keys, strict=False)
         ]
-        together = as_they_come if talks and talks[0].world.waits else in_turns
+        together = independently if conversations and conversations[0].world.waits else lockstep
         try:
-            together(talks, self._speaker, partial(self._request, seed=seed, version=version), greedy, seconds)
+            together(conversations, self._engine, partial(self._request, seed=seed, version=version), greedy, seconds)
         finally:
-            self._speaker.forget()
-        for place, talk in enumerate(talks):
-            if talk.abandoned:  # its world is still busy somewhere: the next episode gets another
+            self._engine.release()
+        for place, conversation in enumerate(conversations):
+            if conversation.abandoned:  # its world is still busy somewhere: the next episode gets another
                 self._worlds[place] = cast(ConversationEnv, self._make_world().unwrapped)
-        return talks
+        return conversations
 
-    def _request(self, talk: Conversation, *, seed: int, version: int) -> Request | None:
-        """What the speaker is asked next; None if the episode has reached a limit and was truncated."""
-        if len(talk.tokens) >= self._context:
-            talk.truncate(StopReason.CONTEXT_LIMIT)
+    def _request(self, conversation: Conversation, *, seed: int, version: int) -> Request | None:
+        """What the engine is asked next; None if the episode has reached a limit and was truncated."""
+        if len(conversation.tokens) >= self._context:
+            conversation.truncate(StopReason.CONTEXT_LIMIT)
             return None
-        if talk.turns == self._max_turns:
-            talk.truncate(StopReason.TURN_LIMIT)
+        if conversation.turns == self._max_turns:
+            conversation.truncate(StopReason.TURN_LIMIT)
             return None
-        rng = stream(seed, "sample", talk.split, talk.group, talk.index, talk.turns, version)
-        return Request(tuple(talk.tokens), tuple(talk.messages), talk.world, rng)
+        rng = stream(
+            seed, "sample", conversation.split, conversation.group, conversation.index, conversation.turns, version
+        )
+        return Request(tuple(conversation.tokens), tuple(conversation.messages), conversation.world, rng)
 
-    def _batch(self, talks: Sequence[Conversation], version: int) -> Batch | None:
+    def _batch(self, conversations: Sequence[Conversation], version: int) -> Batch | None:
         """Rows of the scored episodes, with values where there is a critic."""
         samples, episodes, groups, cut = [], [], [], []
-        for number, talk in enumerate(talks):
-            if talk.failure is not None:
+        for number, conversation in enumerate(conversations):
+            if conversation.failure is not None:
                 continue
-            spoken = [sample for sample in talk.samples if any(sample.chosen)]
+            spoken = [sample for sample in conversation.samples if any(sample.chosen)]
             for sample in spoken:
                 samples.append(sample)
                 episodes.append(number)
-                groups.append(talk.group)
-                cut.append(talk.truncated or sample is not spoken[-1])
+                groups.append(conversation.group)
+                cut.append(conversation.truncated or sample is not spoken[-1])
         if not samples:
             return None
         device = self._policy.device if self._policy is not None else torch.device("cpu")

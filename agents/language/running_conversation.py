@@ -15,7 +15,7 @@ from typing import Any
 from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.errors import UserError
 from ...envs.vocabulary import Episode, Message, Reply, Seen, StopReason
-from ..protocols import Spoken
+from ..protocols import Completion
 from .chat_template import Renderer
 from .sample import Sample
 
@@ -31,7 +31,7 @@ class Answer:
     failure: str | None = None  # a traceback
 
 
-def ask_world(world: ConversationEnv, action: Reply | int | None, split: str) -> Answer:
+def step_world(world: ConversationEnv, action: Reply | int | None, split: str) -> Answer:
     """Step `world` with a reply, reset it with a seed, or end its episode (None) because it is cut from outside.
     Touches nothing else, so that it may run in a thread.
 
@@ -52,7 +52,7 @@ def ask_world(world: ConversationEnv, action: Reply | int | None, split: str) ->
     except (Exception, SystemExit):
         failure = traceback.format_exc()
     if action is not None:
-        ask_world(world, None, split)
+        step_world(world, None, split)
     return Answer(failure=failure)
 
 
@@ -95,7 +95,7 @@ class Conversation:
         """What the model sees now; empty if the world failed to open."""
         return self.samples[-1].tokens if self.samples else []
 
-    def say(self, spoken: Spoken) -> Reply:
+    def append_reply(self, spoken: Completion) -> Reply:
         """Append a reply; what the world is to be asked."""
         self._stopped = spoken.stop_reason is StopReason.STOP
         self._stop_reason = spoken.stop_reason
@@ -105,7 +105,7 @@ class Conversation:
         self.messages.append({"role": "assistant", "content": text})
         return Reply(text, stop_reason=spoken.stop_reason, units=len(spoken.tokens))
 
-    def hear(self, answer: Answer) -> None:
+    def append_messages(self, answer: Answer) -> None:
         """Take in what the world said: its opening, its answer to the reply, or that it has ended what was cut."""
         if answer.failure is not None:
             self.fail(answer.failure)
@@ -116,9 +116,9 @@ class Conversation:
             self._tools, self._task = answer.info["tools"], answer.info["task"]
             self.samples.append(Sample(self._renderer.opening(self.messages, self._tools)))
         else:
-            self._hear_turn(answer)
+            self._append_turn(answer)
 
-    def _hear_turn(self, answer: Answer) -> None:
+    def _append_turn(self, answer: Answer) -> None:
         sample, info = self.samples[-1], answer.info
         sample.reward[len(sample.tokens) - 1] = answer.reward
         self._rewards.append(answer.reward)

@@ -33,8 +33,8 @@ from ..vocabulary import Reply
 from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
 from .task_source import Task, TaskSource, is_held_out, load_tasks
 
-Verdict = float | Mapping[str, float] | Outcome
-RewardFunction = Callable[[Reply, Task], Verdict]
+Judgement = float | Mapping[str, float] | Outcome
+RewardFunction = Callable[[Reply, Task], Judgement]
 
 _TEST_SHARE = 5  # one task in five is held out
 _MAX_DRAWS = 10_000  # from a generator, for one task of the split that is asked for

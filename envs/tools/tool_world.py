@@ -36,7 +36,7 @@ import numpy as np
 
 from ..conversation.conversation_env import Opening, Outcome, Split
 from ..conversation.task_source import Task, TaskSource
-from ..conversation.task_world import TaskWorld, Verdict
+from ..conversation.task_world import Judgement, TaskWorld
 from ..errors import UserError
 from ..vocabulary import Message, Reply, ToolCall
 from . import call_formats
@@ -75,7 +75,7 @@ class ToolWorld(TaskWorld):
         self,
         tasks: TaskSource,
         tools: Callable[[Task], Host],
-        check: Callable[[Host, Task, Reply], Verdict],
+        check: Callable[[Host, Task, Reply], Judgement],
         *,
         prompt: str = "prompt",
         weights: Mapping[str, float] | None = None,
@@ -90,7 +90,7 @@ class ToolWorld(TaskWorld):
             if not callable(given):
                 raise UserError(f"{name} must be a class or a function of {of}, not {given!r:.80}")
         self._make_tools: Callable[[Task], object] = tools
-        self._check: Callable[[Any, Task, Reply], Verdict] = check
+        self._check: Callable[[Any, Task, Reply], Judgement] = check
         self._format_name, self._tools_in_prompt = reply_format, tools_in_prompt
         self._max_calls, self._timeout = checked_limit("max_calls", max_calls), timeout
         self.waits = timeout is not None  # pyright: ignore[reportAttributeAccessIssue]  # of this world, not of all
@@ -139,7 +139,7 @@ class ToolWorld(TaskWorld):
                 if callable(close):
                     closing.callback(close)
 
-    def _judge(self, reply: Reply, task: Task) -> Verdict:
+    def _judge(self, reply: Reply, task: Task) -> Judgement:
         verdict = self._check(self._host, task, reply)
         if verdict is None:
             raise TypeError("check returned None; it has to return a number, a bool, terms or an Outcome")

@@ -17,13 +17,13 @@ import numpy as np
 from ...envs.seeding import stream
 from ..run.episode_statistics import score
 from ..run.run_directory import read_rows, write_text
-from .jobs import Outcome
+from .jobs import JobResult
 
 RESAMPLES = 10_000
 POINTS = 60  # of the common grid of a learning curve
 
 
-def report(outcomes: Sequence[Outcome], out: Path) -> tuple[str, list[dict[str, Any]]]:
+def report(outcomes: Sequence[JobResult], out: Path) -> tuple[str, list[dict[str, Any]]]:
     """Write `runs.csv` and `curves.png` under `out`; the table as text and as rows."""
     write_text(out / "runs.csv", _csv(outcomes))
     rows = [_row(*key, group) for key, group in _grouped(outcomes).items()]
@@ -41,7 +41,7 @@ def bootstrap(values: Sequence[float]) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def final_score(outcome: Outcome) -> float | None:
+def final_score(outcome: JobResult) -> float | None:
     """The score of the last evaluation; None for a run that failed."""
     if outcome.failure is not None:
         return None
@@ -49,14 +49,14 @@ def final_score(outcome: Outcome) -> float | None:
     return None if value is None else float(value)
 
 
-def _grouped(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
-    groups: dict[tuple[str, str], list[Outcome]] = {}
+def _grouped(outcomes: Sequence[JobResult]) -> dict[tuple[str, str], list[JobResult]]:
+    groups: dict[tuple[str, str], list[JobResult]] = {}
     for outcome in outcomes:
         groups.setdefault((outcome.job.task, outcome.job.method), []).append(outcome)
     return groups
 
 
-def _row(task: str, method: str, group: Sequence[Outcome]) -> dict[str, Any]:
+def _row(task: str, method: str, group: Sequence[JobResult]) -> dict[str, Any]:
     values = [value for outcome in group if (value := final_score(outcome)) is not None]
     after = next((o.summary["stages"][-1]["evaluation"]["after"] for o in group if o.failure is None), {})
     interval = bootstrap(values)
@@ -73,7 +73,7 @@ def _row(task: str, method: str, group: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def _text(rows: Sequence[dict[str, Any]], outcomes: Sequence[Outcome], out: Path) -> str:
+def _text(rows: Sequence[dict[str, Any]], outcomes: Sequence[JobResult], out: Path) -> str:
     from rich.console import Console
     from rich.table import Table
 
@@ -93,7 +93,7 @@ def _text(rows: Sequence[dict[str, Any]], outcomes: Sequence[Outcome], out: Path
     return "\n".join([page.getvalue().rstrip(), *failures, f"{out / 'runs.csv'}, {out / 'curves.png'}"])
 
 
-def _csv(outcomes: Sequence[Outcome]) -> str:
+def _csv(outcomes: Sequence[JobResult]) -> str:
     page = io.StringIO()
     writer = csv.writer(page, lineterminator="\n")
     counters = ("updates", "env_steps", "action_units", "wall_s")
@@ -109,7 +109,7 @@ def _csv(outcomes: Sequence[Outcome]) -> str:
     return page.getvalue()
 
 
-def draw_curves(outcomes: Sequence[Outcome], path: Path) -> None:
+def draw_curves(outcomes: Sequence[JobResult], path: Path) -> None:
     """A panel for each scenario, a line for each method: the mean over seeds, with its bootstrap band."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -140,7 +140,7 @@ def draw_curves(outcomes: Sequence[Outcome], path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def _curve(outcome: Outcome) -> list[tuple[float, float]]:
+def _curve(outcome: JobResult) -> list[tuple[float, float]]:
     rows = read_rows(outcome.job.path / "evaluations.jsonl")
     return [(row["env_steps"], value) for row in rows if (value := score(row)) is not None]
 

@@ -29,7 +29,7 @@ from ..run.run_directory import RunDirectory, make_folder, write_text
 
 
 @dataclass(frozen=True)
-class Job:
+class ComparisonJob:
     """One run of the comparison."""
 
     scenario: Scenario  # with the method put in and the seed set
@@ -39,10 +39,10 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobResult:
     """What became of a job: a summary, or why there is none."""
 
-    job: Job
+    job: ComparisonJob
     summary: dict[str, Any]
     failure: str | None = None
 
@@ -56,7 +56,7 @@ def compare(
     sets: Sequence[str] = (),
     limit: int | None = None,
     quiet: bool = False,
-) -> list[Outcome]:
+) -> list[JobResult]:
     """Run everything that is not done yet under `out`. UserError, before anything runs, for what cannot run."""
     jobs = plan(scenarios, methods, seeds, out, sets)
     cores = len(os.sched_getaffinity(0))
@@ -65,7 +65,7 @@ def compare(
     make_folder(out)
     processes = _Processes()
 
-    def finish(job: Job) -> Outcome:
+    def finish(job: ComparisonJob) -> JobResult:
         nonlocal done
         outcome = _run(job, processes, threads=max(1, cores // workers))
         done += 1
@@ -114,14 +114,14 @@ class _Processes:
 
 def plan(
     scenarios: Sequence[str], methods: Sequence[str], seeds: int, out: Path, sets: Sequence[str] = ()
-) -> list[Job]:
+) -> list[ComparisonJob]:
     """Every job, checked."""
     if not methods:
         raise UserError("--methods names no method")
     for name in methods:
         if name not in METHODS:
             raise UserError(unknown("method", name, METHODS))
-    jobs: list[Job] = []
+    jobs: list[ComparisonJob] = []
     for scenario_name in dict.fromkeys(scenarios):
         scenario, source = open_scenario(scenario_name, sets)
         check_parts(scenario, source)
@@ -131,7 +131,7 @@ def plan(
             changed = with_method(scenario, name)
             for seed in range(seeds):
                 path = out / scenario.name / name / f"seed-{seed}"
-                jobs.append(Job(changed.model_copy(update={"seed": seed}), scenario.name, name, path))
+                jobs.append(ComparisonJob(changed.model_copy(update={"seed": seed}), scenario.name, name, path))
     for job in jobs:
         existing = job.path / "scenario.yaml"
         if existing.exists() and existing.read_text(encoding="utf-8") != dump_scenario(job.scenario):
@@ -162,10 +162,10 @@ def with_method(scenario: Scenario, name: str) -> Scenario:
     return changed
 
 
-def _run(job: Job, processes: _Processes, *, threads: int) -> Outcome:
+def _run(job: ComparisonJob, processes: _Processes, *, threads: int) -> JobResult:
     """The job's run, in a process of its own; its words go to a log beside it."""
     if _summary(job).get("status") == "done":
-        return Outcome(job, _summary(job))
+        return JobResult(job, _summary(job))
     if (job.path / "scenario.yaml").exists():
         arguments = ["resume", str(job.path)]
     else:
@@ -181,10 +181,10 @@ def _run(job: Job, processes: _Processes, *, threads: int) -> Outcome:
         code = processes.run(command, file, environment)
     summary = _summary(job)
     if code == 0 and summary.get("status") == "done":
-        return Outcome(job, summary)
+        return JobResult(job, summary)
     words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return Outcome(job, summary, f"exit code {code}: {words[-1] if words else 'it said nothing'} ({log})")
+    return JobResult(job, summary, f"exit code {code}: {words[-1] if words else 'it said nothing'} ({log})")
 
 
-def _summary(job: Job) -> dict[str, Any]:
+def _summary(job: ComparisonJob) -> dict[str, Any]:
     return RunDirectory(job.path).summary()

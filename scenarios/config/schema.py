@@ -20,21 +20,21 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
-class World(Part):
+class WorldSpec(Part):
     """Where the agent acts: a Gymnasium id (ours or any other) or `module:Class`, and its options."""
 
     id: str
     options: dict[str, JsonValue] = {}
 
 
-class MlpAgent(Part):
+class MlpAgentSpec(Part):
     """Actor and critic as two tanh networks, for worlds with Box observations."""
 
     kind: Literal["mlp"]
     hidden: list[PositiveInt] = [128, 128]
 
 
-class TinyLlamaAgent(Part):
+class TinyLlamaAgentSpec(Part):
     """A small Llama built from nothing, with a character tokenizer: needs no download."""
 
     kind: Literal["tiny_llama"]
@@ -43,13 +43,13 @@ class TinyLlamaAgent(Part):
     heads: PositiveInt = 4
 
     @model_validator(mode="after")
-    def _heads_share_the_width(self) -> TinyLlamaAgent:
+    def _heads_share_the_width(self) -> TinyLlamaAgentSpec:
         if self.hidden % (2 * self.heads):  # each head rotates pairs of numbers
             raise ValueError(f"hidden is {self.hidden}, which is not a multiple of 2 × heads = {2 * self.heads}")
         return self
 
 
-class CausalLMAgent(Part):
+class CausalLMAgentSpec(Part):
     """Any causal language model of `transformers`: a hub id, a local folder or a GGUF file."""
 
     kind: Literal["causal_lm"]
@@ -57,28 +57,28 @@ class CausalLMAgent(Part):
     revision: str | None = None
 
 
-class RandomAgent(Part):
+class RandomAgentSpec(Part):
     """Acts at random; learns nothing."""
 
     kind: Literal["random"]
 
 
-class ScriptedAgent(Part):
+class ScriptedAgentSpec(Part):
     """Acts by a function `module:name` from observation to action; learns nothing."""
 
     kind: Literal["scripted"]
     function: str
 
 
-class OracleAgent(Part):
+class OracleAgentSpec(Part):
     """Gives the reply that the conversation world itself knows to be right; learns nothing."""
 
     kind: Literal["oracle"]
 
 
-Demonstrator = Annotated[RandomAgent | ScriptedAgent | OracleAgent, Field(discriminator="kind")]
+Demonstrator = Annotated[RandomAgentSpec | ScriptedAgentSpec | OracleAgentSpec, Field(discriminator="kind")]
 Agent = Annotated[
-    MlpAgent | TinyLlamaAgent | CausalLMAgent | RandomAgent | ScriptedAgent | OracleAgent,
+    MlpAgentSpec | TinyLlamaAgentSpec | CausalLMAgentSpec | RandomAgentSpec | ScriptedAgentSpec | OracleAgentSpec,
     Field(discriminator="kind"),
 ]
 
@@ -173,7 +173,7 @@ class Failures(Part):
     max_share: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 
-class Log(Part):
+class LogSpec(Part):
     """How many episodes are kept for reading, of each evaluation and of the collection before it."""
 
     episodes: Annotated[int, Field(ge=0)] = 8
@@ -187,14 +187,14 @@ class Scenario(Part):
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
-    world: World
+    world: WorldSpec
     agent: Agent
     sampling: Sampling | None = None  # language agents only
     stages: Annotated[list[Stage], Field(min_length=1)]
     evaluation: Evaluation = Evaluation()
     checkpoint: Checkpoints = Checkpoints()
     failures: Failures = Failures()
-    log: Log = Log()
+    log: LogSpec = LogSpec()
     variants: dict[str, dict[str, JsonValue]] = {}  # `compare`: dotted overrides, by the method that it puts in
 
     @model_validator(mode="after")
@@ -210,9 +210,9 @@ class Scenario(Part):
     @property
     def learns(self) -> bool:
         """Whether the agent has parameters."""
-        return isinstance(self.agent, MlpAgent | TinyLlamaAgent | CausalLMAgent)
+        return isinstance(self.agent, MlpAgentSpec | TinyLlamaAgentSpec | CausalLMAgentSpec)
 
     @property
     def speaks(self) -> bool:
         """Whether the agent is a language model."""
-        return isinstance(self.agent, TinyLlamaAgent | CausalLMAgent)
+        return isinstance(self.agent, TinyLlamaAgentSpec | CausalLMAgentSpec)

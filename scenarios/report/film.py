@@ -18,7 +18,7 @@ from ...envs.errors import UserError
 from ...envs.named_objects import load_function
 from ...envs.seeding import derive_seed
 from .. import build
-from ..config.schema import MlpAgent, Scenario, ScriptedAgent
+from ..config.schema import MlpAgentSpec, Scenario, ScriptedAgentSpec
 from ..run.display import Display
 from ..run.run_directory import make_folder
 from ..run.saved_agent import open_agent
@@ -70,10 +70,10 @@ def _filmed_world(scenario: Scenario) -> gymnasium.Env[Any, Any]:
 def _behaviour(scenario: Scenario, policy: Any, env: gymnasium.Env[Any, Any]) -> Acts | ActsAtRandom:
     space = env.action_space
     assert isinstance(space, Box | Discrete), "check_parts has seen to it"
-    if isinstance(scenario.agent, MlpAgent):
+    if isinstance(scenario.agent, MlpAgentSpec):
         return Acts(policy, space)
-    if isinstance(scenario.agent, ScriptedAgent):
-        from ...agents.control.scripted import ScriptedAgent as Scripted
+    if isinstance(scenario.agent, ScriptedAgentSpec):
+        from ...agents.control.scripted import ScriptedAgent
 
-        return Acts(Scripted(load_function(scenario.agent.function), space), space)
+        return Acts(ScriptedAgent(load_function(scenario.agent.function), space), space)
     return ActsAtRandom(space, scenario.seed)

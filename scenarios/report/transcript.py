@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...envs.errors import UserError, unknown
 from ...envs.vocabulary import Batch, Episode, Seen, StopReason
-from ..config.schema import CausalLMAgent, Scenario, Stage
+from ..config.schema import CausalLMAgentSpec, Scenario, Stage
 from ..run.checkpoint import checkpoints
 from ..run.run_directory import RunDirectory, read_rows
 
@@ -161,7 +161,7 @@ def _tokenizer(run: RunDirectory, scenario: Scenario) -> PreTrainedTokenizerBase
         from transformers import AutoTokenizer
 
         return AutoTokenizer.from_pretrained(saved[-1] / "policy")
-    if isinstance(scenario.agent, CausalLMAgent):
+    if isinstance(scenario.agent, CausalLMAgentSpec):
         from ...agents.language.model_files import load_language_model
 
         return load_language_model(scenario.agent.model, revision=scenario.agent.revision)[1]

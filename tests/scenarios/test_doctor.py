@@ -22,7 +22,7 @@ from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import TEMPLATE as PLAIN
 from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.scenarios.cli import main
-from peripatos.scenarios.doctor import Finding, examine, examine_model, examine_template
+from peripatos.scenarios.doctor import ModelFinding, examine, examine_model, examine_template
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def found(template: str | None) -> dict[str, Finding]:
+def found(template: str | None) -> dict[str, ModelFinding]:
     return {finding.what: finding for finding in examine_template(tokenizer_of(template))}
 
 

@@ -1,10 +1,10 @@
 """The engine in this process: samples replies from a language policy, many at once, with continuous batching.
 
-    admit ─▶ read of each prompt what is new ─▶ join the running batch
+    submit ─▶ read of each prompt what is new ─▶ join the running batch
     step  ─▶ one token for every row; a row that is done leaves at once, and is remembered
 
 Prompts that are equal (a group's) are read once, and of a conversation that goes on only what came after its latest
-reply, because the keys and values of the rest are remembered under its key until `forget`. Every reply has its own
+reply, because the keys and values of the rest are remembered under its key until `release`. Every reply has its own
 random stream and spends one uniform number for each token, so what is sampled does not depend on who else is in the
 batch. With precision "bf16" it samples from a bf16 copy of the weights, which `refresh` brings up to date: that is the
 link between learner and sampler.
@@ -24,7 +24,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
 from ....envs.vocabulary import StopReason
-from ...protocols import Request, Spoken
+from ...protocols import Completion, Request
 from ..distribution import draw, log_probabilities
 from ..language_policy import LanguagePolicy, Precision
 
@@ -135,7 +135,7 @@ def _layers(cache: DynamicCache) -> list[_Layer]:
 
 
 class Sampler:
-    """A `Speaker` with `policy`'s voice, at its temperature and top-p, at most `max_tokens` tokens a reply."""
+    """A `Engine` with `policy`'s voice, at its temperature and top-p, at most `max_tokens` tokens a reply."""
 
     def __init__(
         self, policy: LanguagePolicy, *, max_tokens: int, stop_ids: Sequence[int], precision: Precision = "fp32"
@@ -155,16 +155,16 @@ class Sampler:
     @torch.no_grad()
     def refresh(self, version: int) -> None:
         """Copy the learner's weights where this engine has its own, and drop what the old ones computed."""
-        self.forget()
+        self.release()
         if self._policy is not self._source:
             for mine, theirs in zip(self._policy.parameters(), self._source.parameters(), strict=True):
                 mine.copy_(theirs)
 
-    def admit(self, key: int, request: Request) -> None:
+    def submit(self, key: int, request: Request) -> None:
         """Queue a request; `step` will give its reply under `key`."""
         self._queue.append((key, request))
 
-    def forget(self) -> None:
+    def release(self) -> None:
         """Drop what is remembered between turns."""
         self._memories.clear()
 
@@ -174,7 +174,7 @@ class Sampler:
         return bool(self._queue) or self._rows is not None
 
     @torch.no_grad()
-    def step(self, *, greedy: bool) -> list[tuple[int, Spoken]]:
+    def step(self, *, greedy: bool) -> list[tuple[int, Completion]]:
         """One token for every row, after reading what was admitted; returns the replies that are done."""
         self._read_queue()
         rows, policy = self._rows, self._policy
@@ -196,7 +196,7 @@ class Sampler:
                 going.append(index)
                 continue
             reason = StopReason.STOP if token in self._stop_ids else StopReason.LENGTH
-            done.append((reply.key, Spoken(tuple(reply.tokens), tuple(reply.logp), reason)))
+            done.append((reply.key, Completion(tuple(reply.tokens), tuple(reply.logp), reason)))
             gone.append(index)
         self._remember(rows, gone)
         self._advance(rows, token_N, torch.tensor(going, dtype=torch.long, device=token_N.device))

@@ -29,9 +29,9 @@ from ...conversation.conversation_env import SPLITS, Split
 from ...conversation.task_source import is_held_out, load_tasks
 from ...errors import UserError, unknown
 
-Kind = Literal["function", "stdio", "assertions"]
+ExamKind = Literal["function", "stdio", "assertions"]
 Tests = tuple[tuple[Any, Any], ...]
-KINDS: tuple[Kind, ...] = ("function", "stdio", "assertions")
+KINDS: tuple[ExamKind, ...] = ("function", "stdio", "assertions")
 _KEYS = ("prompt", "kind", "entry", "public", "hidden", "tolerance", "id", "split", "oracle")
 _TEST_SHARE = 5  # one task in five is held out
 _MAX_DRAWS = 1000
@@ -42,7 +42,7 @@ class CodingTask:
     """One task. `public` and `hidden` are pairs of input and output, or test code for the kind "assertions"."""
 
     prompt: str
-    kind: Kind
+    kind: ExamKind
     hidden: Tests | str
     public: Tests | str = ()
     entry: str = "solve"
@@ -54,7 +54,7 @@ class CodingTask:
 
 
 @dataclass(frozen=True)
-class Family:
+class ProblemFamily:
     """A family of tasks: what is asked and a right program, both with parameters, and how inputs are drawn.
 
     `answer` computes the expected values; a test holds the program against it.
@@ -126,8 +126,8 @@ def _term(p: Mapping[str, int], n: int) -> int:
     return terms[n]
 
 
-FAMILIES: Mapping[str, Family] = {
-    "linear": Family(
+FAMILIES: Mapping[str, ProblemFamily] = {
+    "linear": ProblemFamily(
         "x, y",
         "{a} times x, plus {b} times y, plus {c}",
         "return {a} * x + {b} * y + {c}",
@@ -135,7 +135,7 @@ FAMILIES: Mapping[str, Family] = {
         _between(a=(2, 9), b=(2, 9), c=(1, 20)),
         lambda rng: (_number(rng, -50, 50), _number(rng, -50, 50)),
     ),
-    "sum_multiples": Family(
+    "sum_multiples": ProblemFamily(
         "xs",
         "the sum of the numbers in the list xs that are divisible by {k}, plus {c}",
         "return sum(x for x in xs if x % {k} == 0) + {c}",
@@ -143,7 +143,7 @@ FAMILIES: Mapping[str, Family] = {
         _between(k=(2, 7), c=(0, 9)),
         _list_input,
     ),
-    "count_above": Family(
+    "count_above": ProblemFamily(
         "xs",
         "how many numbers in the list xs are greater than {k}, times {m}",
         "return sum(x > {k} for x in xs) * {m}",
@@ -151,7 +151,7 @@ FAMILIES: Mapping[str, Family] = {
         _between(k=(-10, 10), m=(1, 5)),
         _list_input,
     ),
-    "power_sum": Family(
+    "power_sum": ProblemFamily(
         "xs",
         "the sum of x to the power {p} over all x in the list xs whose remainder modulo {k} is {r}",
         "return sum(x ** {p} for x in xs if x % {k} == {r})",
@@ -159,7 +159,7 @@ FAMILIES: Mapping[str, Family] = {
         _picking({"p": (2, 3, 4), "k": (2, 3, 5), "r": (0, 1)}),
         _list_input,
     ),
-    "clip": Family(
+    "clip": ProblemFamily(
         "xs",
         "the list xs with every number below {low} replaced by {low} and every number above {high} replaced by {high}",
         "return [min(max(x, {low}), {high}) for x in xs]",
@@ -167,7 +167,7 @@ FAMILIES: Mapping[str, Family] = {
         _between(low=(-15, -1), high=(1, 15)),
         _list_input,
     ),
-    "rotate": Family(
+    "rotate": ProblemFamily(
         "xs",
         "the list xs rotated by {k} places to the left, with {c} added to every number",
         "n = {k} % len(xs)\nreturn [x + {c} for x in xs[n:] + xs[:n]]",
@@ -175,7 +175,7 @@ FAMILIES: Mapping[str, Family] = {
         _between(k=(1, 6), c=(0, 9)),
         _list_input,
     ),
-    "every_kth": Family(
+    "every_kth": ProblemFamily(
         "xs",
         "a list of every element of xs whose index is a multiple of {k}, each increased by {c}",
         "return [x + {c} for x in xs[::{k}]]",
@@ -183,7 +183,7 @@ FAMILIES: Mapping[str, Family] = {
         _between(k=(2, 4), c=(0, 9)),
         _list_input,
     ),
-    "running": Family(
+    "running": ProblemFamily(
         "xs",
         "the list whose i-th element is the {function} of the first i + 1 numbers of xs, times {m}",
         "return [{function}(xs[: i + 1]) * {m} for i in range(len(xs))]",
@@ -191,7 +191,7 @@ FAMILIES: Mapping[str, Family] = {
         _picking({"function": ("sum", "max", "min"), "m": (1, 2, 3, 4, 5, 6)}),
         _list_input,
     ),
-    "caesar": Family(
+    "caesar": ProblemFamily(
         "text",
         "the text, which has lower-case letters only, with every letter moved {k} places on in the alphabet, z "
         "being followed by a",
@@ -200,7 +200,7 @@ FAMILIES: Mapping[str, Family] = {
         _between(k=(1, 25)),
         lambda rng: (_word(rng, _ALPHABET),),
     ),
-    "count_letters": Family(
+    "count_letters": ProblemFamily(
         "text",
         "how many characters of the text are one of the letters {letters!r}, times {m}",
         "return sum(c in {letters!r} for c in text) * {m}",
@@ -208,7 +208,7 @@ FAMILIES: Mapping[str, Family] = {
         _picking({"letters": ("aei", "abc", "bdf", "jih", "cgh", "aj"), "m": (1, 2, 3, 5)}),
         _word_input,
     ),
-    "join_words": Family(
+    "join_words": ProblemFamily(
         "words",
         "the words that are longer than {k}, in {case} case, joined by {separator!r}",
         "return {separator!r}.join(w.{case}() for w in words if len(w) > {k})",
@@ -216,7 +216,7 @@ FAMILIES: Mapping[str, Family] = {
         _picking({"k": (1, 2, 3, 4, 5), "case": ("upper", "lower"), "separator": ("-", "+", ", ", "/", "", "__")}),
         _words_input,
     ),
-    "digit_sum": Family(
+    "digit_sum": ProblemFamily(
         "n",
         "the sum of the digits of n written in base {base}, times {m}",
         "total = 0\nwhile n:\n    total += n % {base}\n    n //= {base}\nreturn total * {m}",
@@ -224,7 +224,7 @@ FAMILIES: Mapping[str, Family] = {
         _between(base=(2, 10), m=(1, 4)),
         lambda rng: (_number(rng, 0, 5000),),
     ),
-    "recurrence": Family(
+    "recurrence": ProblemFamily(
         "n",
         "the n-th term of the sequence that begins with terms 0 and 1 being {a} and {b}, where every later term is "
         "{p} times the term before plus {q} times the one before that",
@@ -233,7 +233,7 @@ FAMILIES: Mapping[str, Family] = {
         _between(a=(0, 4), b=(1, 5), p=(1, 3), q=(1, 3)),
         lambda rng: (_number(rng, 0, 15),),
     ),
-    "group_by": Family(
+    "group_by": ProblemFamily(
         "xs",
         "a dictionary from each remainder modulo {k} that occurs in xs to the list of the numbers with it, each "
         "plus {c}, in their order in xs",
@@ -242,7 +242,7 @@ FAMILIES: Mapping[str, Family] = {
         _between(k=(2, 6), c=(0, 9)),
         _list_input,
     ),
-    "column": Family(
+    "column": ProblemFamily(
         "table",
         "the sum of column {c} (counted from 0) of the table, a list of rows, times {m}",
         "return sum(row[{c}] for row in table) * {m}",
@@ -250,7 +250,7 @@ FAMILIES: Mapping[str, Family] = {
         _between(c=(0, 3), m=(1, 9)),
         _table_input,
     ),
-    "pairs": Family(
+    "pairs": ProblemFamily(
         "xs",
         "the number of pairs i < j with xs[i] {sign} xs[j] divisible by {k}",
         "return sum((xs[i] {sign} xs[j]) % {k} == 0 for j in range(len(xs)) for i in range(j))",
@@ -276,7 +276,7 @@ def generate(rng: np.random.Generator, split: Split, families: Sequence[str], pu
 
 
 def _build(
-    family: Family,
+    family: ProblemFamily,
     parameters: Mapping[str, object],
     key: str,
     split: Split,
@@ -336,7 +336,7 @@ def _checked(row: Mapping[str, Any], where: str) -> CodingTask:
     return CodingTask(prompt, kind, hidden, public, entry, float(tolerance), True, row.get("oracle"), name, split)
 
 
-def _tests(given: object, kind: Kind, where: str) -> Tests | str:
+def _tests(given: object, kind: ExamKind, where: str) -> Tests | str:
     """Tests of one kind; there must be some, for a program is never right for want of evidence."""
     if kind == "assertions":
         if isinstance(given, str) and given.strip():

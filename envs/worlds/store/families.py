@@ -22,7 +22,7 @@ _STOCK = "UPDATE products SET stock = stock + ? WHERE id = ?"
 
 
 @dataclass(frozen=True)
-class Request:
+class Wish:
     """One thing that a customer wants."""
 
     want: str
@@ -83,17 +83,17 @@ class Draw:
         return ToolCall("get_order", {"order_id": self.order})
 
 
-def order_status(draw: Draw) -> Request:
+def order_status(draw: Draw) -> Wish:
     """Where is my order? Nothing changes."""
     product, name, price, shelf = draw.product(draw.whole(1, 9))
     setup = draw.ordered("shipped", product, price, sent=draw.whole(1, 9))
     tracking = f"TR{draw.order * 7919}"
     answer = f"Your order is on its way. The tracking number is {tracking}."
     want = f"Where is my {name}? I would like the tracking number."
-    return Request(want, (draw.order_clue(),), (shelf, *setup), (draw.look(),), answer, (tracking,))
+    return Wish(want, (draw.order_clue(),), (shelf, *setup), (draw.look(),), answer, (tracking,))
 
 
-def product_question(draw: Draw) -> Request:
+def product_question(draw: Draw) -> Wish:
     """What does it cost, and how many are there? Nothing changes."""
     _, name, price, shelf = draw.product(draw.whole(11, 99))
     stock = shelf[1][0]
@@ -103,10 +103,10 @@ def product_question(draw: Draw) -> Request:
     call = ToolCall("find_product", {"name": name})
     answer = f"The {name} costs {money(price)}, and {stock} are in stock."
     want = "What does something in your shop cost, and how many do you have?"
-    return Request(want, (clue,), (shelf,), (call,), answer, (money(price), str(stock)))
+    return Wish(want, (clue,), (shelf,), (call,), answer, (money(price), str(stock)))
 
 
-def cancel(draw: Draw) -> Request:
+def cancel(draw: Draw) -> Wish:
     """Cancel an order; forbidden once it is on its way."""
     product, name, price, shelf = draw.product(draw.whole(1, 9))
     want, clues = f"Please cancel my order of the {name}.", (draw.order_clue(),)
@@ -114,7 +114,7 @@ def cancel(draw: Draw) -> Request:
         sent = draw.whole(1, 9)
         setup = (shelf, *draw.ordered("shipped", product, price, sent=sent))
         answer = f"I cannot cancel this order, because it was shipped on {day(sent)}."
-        return Request(want, clues, setup, (draw.look(),), answer, (day(sent),), refused=True)
+        return Wish(want, clues, setup, (draw.look(),), answer, (day(sent),), refused=True)
     goal: tuple[Edit, ...] = (
         ("UPDATE orders SET status = 'cancelled' WHERE id = ?", (draw.order,)),
         (_STOCK, (1, product)),
@@ -122,10 +122,10 @@ def cancel(draw: Draw) -> Request:
     )
     calls = (draw.look(), ToolCall("cancel_order", {"order_id": draw.order}))
     answer = f"Your order is cancelled, and {money(price)} is refunded."
-    return Request(want, clues, (shelf, *draw.ordered("pending", product, price)), calls, answer, (money(price),), goal)
+    return Wish(want, clues, (shelf, *draw.ordered("pending", product, price)), calls, answer, (money(price),), goal)
 
 
-def readdress(draw: Draw) -> Request:
+def readdress(draw: Draw) -> Wish:
     """Send an order to another address; forbidden once it is on its way."""
     product, name, price, shelf = draw.product(draw.whole(1, 9))
     address = f"{draw.whole(100, 999)} {STREETS[draw.whole(0, len(STREETS) - 1)]}"
@@ -140,14 +140,14 @@ def readdress(draw: Draw) -> Request:
         sent = draw.whole(1, 9)
         setup = (shelf, *draw.ordered("shipped", product, price, sent=sent))
         answer = f"I cannot change the address, because the order was shipped on {day(sent)}."
-        return Request(want, clues, setup, (draw.look(),), answer, (day(sent),), refused=True)
+        return Wish(want, clues, setup, (draw.look(),), answer, (day(sent),), refused=True)
     goal: tuple[Edit, ...] = (("UPDATE orders SET address = ? WHERE id = ?", (address, draw.order)),)
     calls = (draw.look(), ToolCall("change_address", {"order_id": draw.order, "address": address}))
     answer = f"Your order will be sent to {address}."
-    return Request(want, clues, (shelf, *draw.ordered("pending", product, price)), calls, answer, (address,), goal)
+    return Wish(want, clues, (shelf, *draw.ordered("pending", product, price)), calls, answer, (address,), goal)
 
 
-def bring_back(draw: Draw) -> Request:
+def bring_back(draw: Draw) -> Wish:
     """Return an item, opened or not; forbidden after 30 days."""
     product, name, price, shelf = draw.product(draw.whole(1, 9))
     opened = bool(draw.whole(0, 1))
@@ -162,7 +162,7 @@ def bring_back(draw: Draw) -> Request:
     setup = (shelf, *draw.ordered("delivered", product, price, sent=arrived + 3, arrived=arrived))
     if draw.forbidden:
         answer = f"I cannot take it back: it was delivered on {day(arrived)}, more than {RETURN_DAYS} days ago."
-        return Request(want, clues, setup, (draw.look(),), answer, (day(arrived),), refused=True)
+        return Wish(want, clues, setup, (draw.look(),), answer, (day(arrived),), refused=True)
     amount = price * 90 // 100 if opened else price
     goal: tuple[Edit, ...] = (
         ("INSERT INTO returns VALUES (?, ?, ?)", (draw.order, product, int(opened))),
@@ -170,12 +170,10 @@ def bring_back(draw: Draw) -> Request:
     )
     arguments = {"order_id": draw.order, "product_id": product, "opened": opened}
     answer = f"We take it back, and {money(amount)} is refunded."
-    return Request(
-        want, clues, setup, (draw.look(), ToolCall("return_item", arguments)), answer, (money(amount),), goal
-    )
+    return Wish(want, clues, setup, (draw.look(), ToolCall("return_item", arguments)), answer, (money(amount),), goal)
 
 
-def exchange(draw: Draw) -> Request:
+def exchange(draw: Draw) -> Wish:
     """Exchange an item for another product; forbidden after 30 days."""
     product, name, price, shelf = draw.product(draw.whole(1, 9))
     new, new_name, new_price, new_shelf = draw.product(draw.whole(1, 9))
@@ -190,7 +188,7 @@ def exchange(draw: Draw) -> Request:
     setup = (shelf, new_shelf, *draw.ordered("delivered", product, price, sent=arrived + 3, arrived=arrived))
     if draw.forbidden:
         answer = f"I cannot exchange it: it was delivered on {day(arrived)}, more than {RETURN_DAYS} days ago."
-        return Request(want, clues, setup, (draw.look(),), answer, (day(arrived),), refused=True)
+        return Wish(want, clues, setup, (draw.look(),), answer, (day(arrived),), refused=True)
     goal: tuple[Edit, ...] = (
         ("UPDATE items SET product = ?, price = ? WHERE order_id = ?", (new, new_price, draw.order)),
         (_STOCK, (1, product)),
@@ -200,10 +198,10 @@ def exchange(draw: Draw) -> Request:
     calls = (draw.look(), ToolCall("find_product", {"name": new_name}), swap)
     difference = money(abs(new_price - price))
     answer = f"It is exchanged. The difference is {difference}."
-    return Request(want, clues, setup, calls, answer, (difference,), goal)
+    return Wish(want, clues, setup, calls, answer, (difference,), goal)
 
 
-def lost_parcel(draw: Draw) -> Request:
+def lost_parcel(draw: Draw) -> Wish:
     """Replace a lost parcel, or refund it where there is no stock; forbidden before 14 days."""
     stock = draw.whole(0, 2)
     product, name, price, shelf = draw.product(stock)
@@ -212,19 +210,19 @@ def lost_parcel(draw: Draw) -> Request:
     setup = (shelf, *draw.ordered("shipped", product, price, sent=sent))
     if draw.forbidden:
         answer = f"It was shipped on {day(sent)} and does not count as lost before {LOST_DAYS} days. Please wait."
-        return Request(want, clues, setup, (draw.look(),), answer, (day(sent),), refused=True)
+        return Wish(want, clues, setup, (draw.look(),), answer, (day(sent),), refused=True)
     look = (draw.look(), ToolCall("find_product", {"name": name}))
     if stock == 0:
         call = ToolCall("refund_order", {"order_id": draw.order, "reason": "lost"})
         answer = f"It is out of stock, so {money(price)} is refunded."
         goal: tuple[Edit, ...] = ((_REFUND, (draw.order, "lost", price)),)
-        return Request(want, clues, setup, (*look, call), answer, (money(price),), goal)
+        return Wish(want, clues, setup, (*look, call), answer, (money(price),), goal)
     call = ToolCall("replace_parcel", {"order_id": draw.order})
     goal = (("UPDATE orders SET shipped = ? WHERE id = ?", (day(0), draw.order)), (_STOCK, (-1, product)))
-    return Request(want, clues, setup, (*look, call), f"We send it again. It arrives on {day(-3)}.", (day(-3),), goal)
+    return Wish(want, clues, setup, (*look, call), f"We send it again. It arrives on {day(-3)}.", (day(-3),), goal)
 
 
-def charged_twice(draw: Draw) -> Request:
+def charged_twice(draw: Draw) -> Wish:
     """Refund a second payment; forbidden where there was only one."""
     product, name, price, shelf = draw.product(draw.whole(1, 9))
     paid = 1 if draw.forbidden else 2
@@ -233,14 +231,14 @@ def charged_twice(draw: Draw) -> Request:
     want, clues = f"I think I was charged twice for the {name}. Please check.", (draw.order_clue(),)
     if draw.forbidden:
         answer = f"There is only one payment of {money(price)}, so there is nothing to refund."
-        return Request(want, clues, setup, (draw.look(),), answer, (money(price),), refused=True)
+        return Wish(want, clues, setup, (draw.look(),), answer, (money(price),), refused=True)
     call = ToolCall("refund_order", {"order_id": draw.order, "reason": "charged twice"})
     goal: tuple[Edit, ...] = ((_REFUND, (draw.order, "charged twice", price)),)
     answer = f"You were charged twice, and {money(price)} is refunded."
-    return Request(want, clues, setup, (draw.look(), call), answer, (money(price),), goal)
+    return Wish(want, clues, setup, (draw.look(), call), answer, (money(price),), goal)
 
 
-def contact(draw: Draw) -> Request:
+def contact(draw: Draw) -> Wish:
     """Change a phone number or an email."""
     field = "email" if draw.whole(0, 1) else "phone"
     number = draw.whole(1000, 9999)
@@ -253,10 +251,10 @@ def contact(draw: Draw) -> Request:
     }
     goal: tuple[Edit, ...] = ((sql[field], (value, draw.customer)),)
     answer = f"Your {field} is now {value}."
-    return Request(f"Please change my {field}.", (clue,), (), (call,), answer, (value,), goal)
+    return Wish(f"Please change my {field}.", (clue,), (), (call,), answer, (value,), goal)
 
 
-def buy(draw: Draw) -> Request:
+def buy(draw: Draw) -> Wish:
     """Order something; impossible where there is not enough of it."""
     quantity = draw.whole(2, 4)
     stock = draw.whole(0, quantity - 1) if draw.forbidden else draw.whole(quantity, 9)
@@ -265,7 +263,7 @@ def buy(draw: Draw) -> Request:
     want, look = f"I want to buy the {name}.", ToolCall("find_product", {"name": name})
     if draw.forbidden:
         answer = f"I cannot sell you {quantity}: there are {stock} in stock."
-        return Request(want, (clue,), (shelf,), (look,), answer, (f"{stock} in stock",), refused=True)
+        return Wish(want, (clue,), (shelf,), (look,), answer, (f"{stock} in stock",), refused=True)
     arguments = {"customer_id": draw.customer, "product_id": product, "quantity": quantity}
     goal: tuple[Edit, ...] = (
         (
@@ -278,11 +276,11 @@ def buy(draw: Draw) -> Request:
     )
     answer = f"Your order is placed for {money(quantity * price)}."
     calls = (look, ToolCall("place_order", arguments))
-    return Request(want, (clue,), (shelf,), calls, answer, (money(quantity * price),), goal)
+    return Wish(want, (clue,), (shelf,), calls, answer, (money(quantity * price),), goal)
 
 
-Family = Callable[[Draw], Request]
-FAMILIES: dict[str, Family] = {
+WishFamily = Callable[[Draw], Wish]
+FAMILIES: dict[str, WishFamily] = {
     "order_status": order_status,
     "product_question": product_question,
     "cancel": cancel,

@@ -17,7 +17,7 @@ from ...conversation.task_source import is_held_out
 from ...vocabulary import ToolCall
 from .customer import Clue
 from .database import FIRST_NAMES, LAST_NAMES, STREETS, Edit
-from .families import FAMILIES, NEVER_FORBIDDEN, Draw, Request, shuffled_goods
+from .families import FAMILIES, NEVER_FORBIDDEN, Draw, Wish, shuffled_goods
 
 LEVELS = (1, 2, 3)
 _TEST_SHARE = 10  # one task in ten is held out
@@ -45,7 +45,7 @@ Step = Ask | Tell | ToolCall
 
 
 @dataclass(frozen=True)
-class Task:
+class StoreTask:
     """One conversation that somebody could have with the shop."""
 
     name: str
@@ -59,7 +59,7 @@ class Task:
     plan: tuple[Step, ...]  # an expert's
 
 
-def draw_task(rng: np.random.Generator, split: Split, levels: Sequence[int], families: Sequence[str]) -> Task:
+def draw_task(rng: np.random.Generator, split: Split, levels: Sequence[int], families: Sequence[str]) -> StoreTask:
     """A task of `split`; tasks of the other one are drawn again."""
     while True:
         task = _draw(rng, levels[int(rng.integers(len(levels)))], families)
@@ -67,7 +67,7 @@ def draw_task(rng: np.random.Generator, split: Split, levels: Sequence[int], fam
             return task
 
 
-def _draw(rng: np.random.Generator, level: int, families: Sequence[str]) -> Task:
+def _draw(rng: np.random.Generator, level: int, families: Sequence[str]) -> StoreTask:
     count = min(2, len(families)) if level == 3 else 1
     chosen = tuple(families[int(index)] for index in rng.choice(len(families), size=count, replace=False))
     customer = 20_001 + 2 * int(rng.integers(30_000))  # the template's customers have even numbers
@@ -85,7 +85,7 @@ def _draw(rng: np.random.Generator, level: int, families: Sequence[str]) -> Task
     identity = Clue(_IDENTITY, f"My email is {email} and my postcode is {postcode}.", _WHO, ("email", "postcode"))
     opening, clues = _spoken(f"Hello, I am {first}.", identity, requests, at_once=level == 1)
     verify = ToolCall("find_customer", {"email": email, "postcode": postcode})
-    return Task(
+    return StoreTask(
         name=f"level {level} {'+'.join(chosen)} customer {customer} order {'+'.join(map(str, orders))}",
         level=level,
         families=chosen,
@@ -110,9 +110,7 @@ def _draw(rng: np.random.Generator, level: int, families: Sequence[str]) -> Task
     )
 
 
-def _spoken(
-    greeting: str, identity: Clue, requests: Sequence[Request], *, at_once: bool
-) -> tuple[str, tuple[Clue, ...]]:
+def _spoken(greeting: str, identity: Clue, requests: Sequence[Wish], *, at_once: bool) -> tuple[str, tuple[Clue, ...]]:
     """What the customer begins with, and what is left to be asked for."""
     first, *later = requests
     if at_once:
@@ -125,7 +123,7 @@ def _spoken(
     return f"{greeting} {first.want}", tuple(clues)
 
 
-def _expert_steps(requests: Sequence[Request]) -> list[Step]:
+def _expert_steps(requests: Sequence[Wish]) -> list[Step]:
     steps: list[Step] = []
     for number, request in enumerate(requests):
         if number:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from agents_worlds import Echo, Fragile
 
-from peripatos.agents.language.authors import TextSpeaker, oracle_text, random_text
+from peripatos.agents.language.authors import Author, oracle_author, random_author
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.engines.transformers_engine import Sampler
@@ -106,18 +106,18 @@ def test_an_episode_that_outgrows_the_context_is_truncated_and_says_so(policy: L
 
 def test_demonstrations_are_the_oracles_words_with_the_stop_token(policy: LanguagePolicy) -> None:
     renderer = Renderer(policy.tokenizer)
-    speaker = TextSpeaker(renderer, oracle_text)
-    actor = ConversationActor(Arithmetic, speaker, renderer, context=policy.context)
+    engine = Author(renderer, oracle_author)
+    actor = ConversationActor(Arithmetic, engine, renderer, context=policy.context)
     collection = actor.collect(range(5), 1, seed=0, version=0)
     assert all(e.success for e in collection.episodes)
     assert all(e.tokens[-1] == renderer.stop_id and e.mask[-1] for e in collection.episodes)
     with pytest.raises(UserError, match="Echo has no oracle"):
-        ConversationActor(Echo, speaker, renderer, context=64).collect([0], 1, seed=0, version=0)
+        ConversationActor(Echo, engine, renderer, context=64).collect([0], 1, seed=0, version=0)
 
 
 def test_random_text_survives_in_every_world(policy: LanguagePolicy) -> None:
     renderer = Renderer(policy.tokenizer)
-    actor = ConversationActor(Arithmetic, TextSpeaker(renderer, random_text), renderer, context=policy.context)
+    actor = ConversationActor(Arithmetic, Author(renderer, random_author), renderer, context=policy.context)
     episodes = actor.collect(range(20), 1, seed=0, version=0).episodes
     assert all(e.failure is None and e.reward is not None for e in episodes)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from agents_worlds import Echo
 
-from peripatos.agents.language.authors import TextSpeaker
+from peripatos.agents.language.authors import Author
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
@@ -33,8 +33,8 @@ def adder() -> ToolWorld:
 def played(make_world: Callable[[], ConversationEnv], say: str, *, context: int = 100_000) -> list[Episode]:
     """Two episodes of somebody who always says the same."""
     renderer = Renderer(tiny_tokenizer())
-    speaker = TextSpeaker(renderer, lambda request: say)
-    actor = ConversationActor(make_world, speaker, renderer, context=context)
+    engine = Author(renderer, lambda request: say)
+    actor = ConversationActor(make_world, engine, renderer, context=context)
     return actor.evaluate(2, seed=0, version=0)
 
 

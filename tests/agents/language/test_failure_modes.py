@@ -16,7 +16,7 @@ from faithful_templates import (
     tokenizer_of,
 )
 
-from peripatos.agents.language.authors import Request, Spoken
+from peripatos.agents.language.authors import Completion, Request
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.engines.transformers_engine import Sampler
@@ -32,23 +32,23 @@ THOUGHT = "<think>\nbecause\n</think>\n\n"
 
 
 class Recorder:
-    """A speaker that says given token ids, and remembers what it was shown."""
+    """An engine that says given token ids, and remembers what it was shown."""
 
     def __init__(self, say: Callable[[Request], Sequence[int]], stop_id: int) -> None:
         self._say, self._stop_id = say, stop_id
         self._queue: list[tuple[int, Request]] = []
         self.seen: list[tuple[int, ...]] = []
 
-    def admit(self, key: int, request: Request) -> None:
+    def submit(self, key: int, request: Request) -> None:
         self._queue.append((key, request))
         self.seen.append(request.prompt)
 
-    def step(self, *, greedy: bool) -> list[tuple[int, Spoken]]:
+    def step(self, *, greedy: bool) -> list[tuple[int, Completion]]:
         spoken = []
         for key, request in self._queue:
             ids = tuple(self._say(request))
             reason = StopReason.STOP if ids[-1] == self._stop_id else StopReason.LENGTH
-            spoken.append((key, Spoken(ids, (-1.0,) * len(ids), reason)))
+            spoken.append((key, Completion(ids, (-1.0,) * len(ids), reason)))
         self._queue.clear()
         return spoken
 
@@ -56,7 +56,7 @@ class Recorder:
     def busy(self) -> bool:
         return bool(self._queue)
 
-    def forget(self) -> None: ...
+    def release(self) -> None: ...
 
     def refresh(self, version: int) -> None: ...
 
@@ -80,8 +80,8 @@ class Talk:
             reply = rest.pop(0) if len(rest) > 1 else rest[0]
             return self.renderer.encode_reply(reply) if isinstance(reply, str) else reply
 
-        self.speaker = Recorder(say, self.renderer.stop_id)
-        actor = ConversationActor(make_world, self.speaker, self.renderer, context=context)
+        self.engine = Recorder(say, self.renderer.stop_id)
+        actor = ConversationActor(make_world, self.engine, self.renderer, context=context)
         collection = actor.collect([0], 1, seed=0, version=0)
         assert collection.batch is not None
         self.batch: Batch = collection.batch
@@ -120,7 +120,7 @@ CALL = '<tool_call>{"name":   "add", "arguments": {"b": 1,  "a": 2}}</tool_call>
 def test_dropped_thoughts_make_a_sample_of_each_turn_which_is_what_the_model_saw() -> None:
     talk = Talk(DROPS_THOUGHTS, [THOUGHT + str(n) for n in range(3)])
     assert talk.batch.episode_B.tolist() == [0, 0, 0]
-    for turn, seen in enumerate(talk.speaker.seen):
+    for turn, seen in enumerate(talk.engine.seen):
         history = talk.episode.messages[: 2 * turn + 1]
         assert list(seen) == talk.rendered(history)
         assert "because" not in talk.text(seen)
@@ -157,7 +157,7 @@ def test_sampled_tokens_stay_although_their_text_encodes_differently() -> None:
     talk = Talk(TEMPLATE, [ids])
     chosen = [token for token, mine in zip(talk.row(0), talk.batch.mask_B_T[0].tolist(), strict=False) if mine]
     assert chosen == ids * 3
-    assert all(talk.row(0)[: len(seen)] == list(seen) for seen in talk.speaker.seen)
+    assert all(talk.row(0)[: len(seen)] == list(seen) for seen in talk.engine.seen)
 
 
 def test_a_tool_call_is_never_printed_anew() -> None:
@@ -174,7 +174,7 @@ def test_a_tool_call_is_never_printed_anew() -> None:
 def test_three_turns_are_token_for_token_what_the_template_renders_as_a_whole(template: str) -> None:
     talk = Talk(template, ["one", "two", "three"])
     assert len(talk.batch.mask_B_T) == 1
-    for turn, seen in enumerate(talk.speaker.seen):
+    for turn, seen in enumerate(talk.engine.seen):
         assert list(seen) == talk.rendered(talk.episode.messages[: 2 * turn + 1])
 
 
@@ -220,7 +220,7 @@ def test_a_reply_that_was_cut_gets_an_end_that_nobody_is_trained_on() -> None:
     for position, token in enumerate(talk.row(0)):
         if token == talk.renderer.stop_id:
             assert not talk.batch.mask_B_T[0, position]
-    assert list(talk.speaker.seen[2]) == talk.rendered(talk.episode.messages[:5])
+    assert list(talk.engine.seen[2]) == talk.rendered(talk.episode.messages[:5])
 
 
 # 7 ── an engine whose ids got lost on the way
@@ -229,7 +229,7 @@ def test_a_reply_that_was_cut_gets_an_end_that_nobody_is_trained_on() -> None:
 @pytest.mark.parametrize(("tokens", "logp"), [((), ()), ((5, 6), ()), ((5, 6), (-1.0,))])
 def test_a_reply_without_ids_or_log_probabilities_is_refused(tokens: tuple[int, ...], logp: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=f"{len(tokens)} tokens with {len(logp)} log-probabilities"):
-        Spoken(tokens, logp, StopReason.STOP)
+        Completion(tokens, logp, StopReason.STOP)
 
 
 # 8 ── prompts that were cropped for the sampler and not for the trainer
@@ -240,7 +240,7 @@ def test_a_reply_without_ids_or_log_probabilities_is_refused(tokens: tuple[int, 
 def test_every_prompt_was_seen_whole_and_is_the_beginning_of_its_row(template: str, context: int) -> None:
     talk = Talk(template, ["one", "two", "three"], context=context)
     rows = [talk.row(b) for b in range(len(talk.batch.mask_B_T))]
-    for turn, seen in enumerate(talk.speaker.seen):
+    for turn, seen in enumerate(talk.engine.seen):
         assert len(seen) < context
         row = rows[turn] if len(rows) > 1 else rows[0]
         assert row[: len(seen)] == list(seen)
@@ -321,9 +321,9 @@ class Leaving(ConversationEnv):
 def leaving(template: str) -> tuple[Recorder, Collection]:
     Leaving.made = 0
     renderer = Renderer(tokenizer_of(template))
-    speaker = Recorder(lambda request: renderer.encode_reply(THOUGHT + "x" * len(request.messages)), renderer.stop_id)
-    actor = ConversationActor(Leaving, speaker, renderer, context=100_000)
-    return speaker, actor.collect([0], 3, seed=0, version=0)
+    engine = Recorder(lambda request: renderer.encode_reply(THOUGHT + "x" * len(request.messages)), renderer.stop_id)
+    actor = ConversationActor(Leaving, engine, renderer, context=100_000)
+    return engine, actor.collect([0], 3, seed=0, version=0)
 
 
 @pytest.mark.parametrize(("template", "rows"), [(TEMPLATE, [0, 1, 2]), (DROPS_THOUGHTS, [0, 1, 1, 2, 2, 2])])

@@ -215,7 +215,7 @@ def test_requests_join_a_running_batch_and_are_answered_as_if_alone(policy: Lang
 
     def alone(key: int) -> tuple[int, ...]:
         sampler = Sampler(policy, max_tokens=9, stop_ids=[renderer.stop_id])
-        sampler.admit(0, request(key))
+        sampler.submit(0, request(key))
         done = []
         while sampler.busy:
             done += sampler.step(greedy=False)
@@ -224,7 +224,7 @@ def test_requests_join_a_running_batch_and_are_answered_as_if_alone(policy: Lang
     sampler = Sampler(policy, max_tokens=9, stop_ids=[renderer.stop_id])
     spoken = {}
     for key in range(12):  # a new request at every other token
-        sampler.admit(key, request(key))
+        sampler.submit(key, request(key))
         for _ in range(2):
             spoken |= dict(sampler.step(greedy=False))
     while sampler.busy:

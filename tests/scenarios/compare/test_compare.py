@@ -16,19 +16,19 @@ from scipy.stats import bootstrap as scipy_bootstrap
 
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.compare.findings import bootstrap, report
-from peripatos.scenarios.compare.jobs import Job, Outcome, plan, with_method
+from peripatos.scenarios.compare.jobs import ComparisonJob, JobResult, plan, with_method
 from peripatos.scenarios.config.loading import load_scenario
 
 VARIED = TINY + "variants: {grpo: {stages.learn.collect: {groups: 2, group_size: 4}}}\n"
 
 
-def outcome(folder: Path, method: str, seed: int, score: float | None) -> Outcome:
+def outcome(folder: Path, method: str, seed: int, score: float | None) -> JobResult:
     scenario = load_scenario(str(write_scenario(folder))).model_copy(update={"seed": seed})
-    job = Job(scenario, "tiny", method, folder / f"{method}-{seed}")
+    job = ComparisonJob(scenario, "tiny", method, folder / f"{method}-{seed}")
     if score is None:
-        return Outcome(job, {}, "exit code 1: it broke")
+        return JobResult(job, {}, "exit code 1: it broke")
     summary: dict[str, Any] = {"stages": [{"evaluation": {"after": {"return_mean": score}}}], "env_steps": 10}
-    return Outcome(job, summary)
+    return JobResult(job, summary)
 
 
 def test_bootstrap_agrees_with_scipy() -> None:

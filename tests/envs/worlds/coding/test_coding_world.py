@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from peripatos.agents.language.authors import Request, TextSpeaker, oracle_text
+from peripatos.agents.language.authors import Author, Request, oracle_author
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
@@ -139,14 +139,14 @@ def test_worlds_that_are_judged_side_by_side_give_the_same_episodes_as_one_after
         draw = request.rng.random()
         if draw < 0.03:
             return block("def solve(*a):\n    while True: pass")
-        return oracle_text(request) if draw < 0.5 else block(f"import os\ndef solve(*a): return {int(20 * draw)}")
+        return oracle_author(request) if draw < 0.5 else block(f"import os\ndef solve(*a): return {int(20 * draw)}")
 
     def collected(workers: int) -> list[Episode]:
         def make() -> Coding:
             return Coding(workers=workers, wall_s=5, cpu_s=0.2, partial_credit=True)
 
         assert make().side_by_side == workers
-        actor = ConversationActor(make, TextSpeaker(renderer, speak), renderer, context=100_000)
+        actor = ConversationActor(make, Author(renderer, speak), renderer, context=100_000)
         episodes = actor.collect(range(10), 2, seed=0, version=0).episodes
         timed = {"judge_cpu_s"}
         return [replace(e, metrics={k: v for k, v in e.metrics.items() if k not in timed}) for e in episodes]
