@@ -119,15 +119,27 @@ def check(
 
 @app.command()
 def doctor(
-    model: Annotated[str, typer.Argument(help="A hub id, a folder, a .gguf file, package:NAME, or tiny.")],
+    model: Annotated[
+        str | None,
+        typer.Argument(help="A hub id, a folder, a .gguf file, package:NAME, or tiny; default: this machine."),
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="Of a hub id.")] = None,
     verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
-    """Examine a model and its chat template: what holds in conversations of many turns."""
-    from ..doctor import examine
+    """Examine this machine, or a model and its chat template: what holds in conversations of many turns."""
+    from ...envs.errors import UserError
 
-    findings = examine(model, revision=revision)
+    if model is not None:
+        from ..doctor import examine
+
+        findings = examine(model, revision=revision)
+    elif revision is not None:
+        raise UserError("--revision belongs to a model: peripatos doctor MODEL --revision REVISION")
+    else:
+        from ..machine import examine_machine
+
+        findings = examine_machine()
     rows = [{"what": f.what, "result": f.result, "detail": f.detail} for f in findings]
     if json_:
         print_json(rows)

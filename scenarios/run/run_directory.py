@@ -215,7 +215,7 @@ def describe_environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": dict(_versions(PACKAGES)),
-        "git_revision": _revision(),
+        "git_revision": source_revision(),
         "cpus": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if cuda else None,
@@ -230,7 +230,7 @@ def _versions(names: Iterable[str]) -> Iterator[tuple[str, str | None]]:
             yield name, None
 
 
-def _revision() -> str | None:
+def source_revision() -> str | None:
     """The commit of this source tree, with `+` if it was changed; None where there is no git."""
     here = Path(__file__).parent
 
