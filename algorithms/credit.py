@@ -22,6 +22,7 @@ from .returns import discounted_returns, gae
 from .shapes import Granularity, NotNegative, Share, Steps, check_rank, steps, sum_steps
 
 Scale = Literal["std", "mean", "none"]
+_ROUNDINGS = 16  # by how many of its last digits a sum of rewards may differ from another sum of the same
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def group_advantage(
     """Aᵢ = (Rᵢ − b) / (s + ε), with b and s from the rows of the same group.
 
     mean: b = R̄ (GRPO). leave_one_out: b = mean of the other rows' R (RLOO), that is (G/(G−1))(Rᵢ − R̄).
-    scale: s = the group's standard deviation (with `ddof`), or its mean (MaxRL); "none" divides by nothing.
+    scale: s = the group's standard deviation (with `ddof`), or its mean (MaxRL: advantage 0 in a group whose mean
+    is not positive); "none" divides by nothing.
     A group of one row, or of equal rewards, has advantage exactly 0 (unless the baseline is "none", which
     only divides). `episode_B`: rows of one episode that was split into several samples carry equal rewards
     and count once.
@@ -102,7 +104,8 @@ def group_advantage(
         variance = zeros.scatter_add(0, group, deviation) / (size - ddof).clamp(min=1)
         advantage = advantage / (variance.sqrt()[group] + eps)
     elif scale == "mean":
-        advantage = advantage / (mean[group] + eps)
+        # A / (R̄ + ε), and 0 where R̄ ≤ 0: a negative divisor would turn the better into the worse
+        advantage = torch.where(mean[group] > 0, advantage / (mean[group] + eps), 0.0)
     elif scale != "none":
         raise ValueError(f"scale must be 'std', 'mean' or 'none', got {scale!r}")
     return advantage.to(reward_B.dtype)
@@ -145,11 +148,20 @@ def assign_credit(batch: Batch, credit: Credit) -> Credited:
 
 
 def whiten(advantage_B_T: Tensor, mask_B_T: Tensor, eps: float = 1e-8) -> Tensor:
-    """(A − mean) / (std + ε) over the units in the mask (ddof 1); zero elsewhere."""
-    chosen = advantage_B_T[mask_B_T]
-    if chosen.numel() < 2:
-        return torch.where(mask_B_T, advantage_B_T, 0.0)
-    return torch.where(mask_B_T, (advantage_B_T - chosen.mean()) / (chosen.std() + eps), 0.0)
+    """Â = (A − Ā) / (σ + ε) over the units in the mask (ddof 1), zero elsewhere; [B, T].
+
+    Zero everywhere where the advantages differ by no more than their own rounding: a constant is no signal, and dividing
+    what its mean rounds to by a spread of nothing would make one.
+    """
+    chosen = advantage_B_T[mask_B_T].double()
+    if not chosen.numel():
+        return torch.zeros_like(advantage_B_T)
+    rounding = _ROUNDINGS * torch.finfo(advantage_B_T.dtype).eps * chosen.abs().max()
+    if bool(chosen.max() - chosen.min() <= rounding):
+        return torch.zeros_like(advantage_B_T)
+    # Â = (A − Ā) / (σ + ε)
+    whitened = (advantage_B_T.double() - chosen.mean()) / (chosen.std() + eps)
+    return torch.where(mask_B_T, whitened, 0.0).to(advantage_B_T.dtype)
 
 
 def _of_steps(batch: Batch, walk: Steps) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -172,12 +184,13 @@ def _critic_advantage(batch: Batch, walk: Steps, credit: Credit) -> tuple[Tensor
 def _group_advantage_of_steps(batch: Batch, walk: Steps, credit: Credit) -> Tensor:
     """Return-to-go minus what the other episodes of the group still got at the same step; [B, K].
 
-    An episode that is over earns 0 from there on, and counts so in its group's mean.
+    An episode that is over earns 0 from there on, and counts so in its group's mean. Nobody's value stands in for what
+    a truncated episode did not live to earn: a method without a critic reads none, whoever else may have one.
     """
-    reward, mask, end, bootstrap = _of_steps(batch, walk)
+    reward, mask, end, _ = _of_steps(batch, walk)
     if bool((end.sum(dim=1) > 1).any()):
         raise ValueError("a row holds several episodes; without a critic every row must be one whole episode")
-    return_B_K = discounted_returns(reward, mask, end, bootstrap, gamma=credit.gamma)
+    return_B_K = discounted_returns(reward, mask, end, torch.zeros_like(reward), gamma=credit.gamma)
     if credit.baseline == "none":
         return return_B_K
     rows = mask.any(dim=1)  # a row without units (an episode that failed) is no member of its group

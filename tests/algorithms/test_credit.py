@@ -6,7 +6,7 @@ import pytest
 import torch
 from algorithms_batches import random_batch
 
-from peripatos.algorithms.credit import Credit, assign_credit, group_advantage
+from peripatos.algorithms.credit import Credit, assign_credit, group_advantage, whiten
 from peripatos.algorithms.returns import gae
 from peripatos.envs.vocabulary import Batch
 
@@ -170,3 +170,45 @@ def test_observation_tokens_cannot_change_the_advantage(baseline: str, granulari
     want, got = assign_credit(batch, credit), assign_credit(spoiled, credit)
     assert torch.equal(want.advantage_B_T, got.advantage_B_T)
     assert torch.equal(want.target_B_T * want.target_mask_B_T, got.target_B_T * got.target_mask_B_T)
+
+
+@pytest.mark.parametrize("value", [1.1, 0.1, 0.3, -7.3, 1e6, 1e-6])
+@pytest.mark.parametrize("count", [1, 2, 1000, 5000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_whitening_makes_no_signal_of_a_constant(value: float, count: int, dtype: torch.dtype) -> None:
+    constant = torch.full((1, count), value, dtype=dtype)
+    assert not whiten(constant, torch.ones(1, count, dtype=torch.bool)).any()
+
+
+def test_whitening_makes_no_signal_of_two_ways_to_round_one_sum() -> None:
+    sums = torch.tensor([[0.1 + 0.2 + 1.0, 1.0 + 0.2 + 0.1], [1.0 + 0.3, 1.3]], dtype=torch.float64)
+    assert not whiten(sums, torch.ones(2, 2, dtype=torch.bool)).any()
+    single = torch.tensor([[1.1, 1.1000001]])
+    assert not whiten(single, torch.ones(1, 2, dtype=torch.bool)).any()
+
+
+def test_whitening_agrees_with_arithmetic_by_hand() -> None:
+    """1, 2, 3, 6 have the mean 3 and, with ddof 1, the variance 14/3."""
+    mask = torch.tensor([[True, True, False], [True, True, False]])
+    got = whiten(torch.tensor([[1.0, 2.0, 9.0], [3.0, 6.0, 9.0]]), mask)
+    deviation = (14 / 3) ** 0.5
+    want = torch.tensor([[-2.0, -1.0, 0.0], [0.0, 3.0, 0.0]]) / deviation
+    torch.testing.assert_close(got, want)
+
+
+@pytest.mark.parametrize("baseline", ["none", "batch_mean", "group_mean", "leave_one_out"])
+@pytest.mark.parametrize("granularity", ["unit", "turn", "trajectory"])
+def test_a_method_without_a_critic_reads_no_bootstrap(baseline, granularity) -> None:
+    batch = random_batch(0)
+    other = replace(batch, bootstrap_B_T=batch.bootstrap_B_T + 5.0, value_B_T=batch.value_B_T - 3.0)
+    credit = Credit(baseline=baseline, granularity=granularity, gamma=0.9)
+    mine, theirs = (assign_credit(given, credit).advantage_B_T for given in (batch, other))
+    assert torch.equal(mine, theirs)
+
+
+def test_dividing_by_the_mean_never_turns_the_better_into_the_worse() -> None:
+    """(−1, 0): the mean is −½; (−1, 1): it is 0; (0, 2): (±1) / (1 + ε)."""
+    reward = torch.tensor([-1.0, 0.0, -1.0, 1.0, 0.0, 2.0], dtype=torch.float64)
+    group = torch.tensor([0, 0, 1, 1, 2, 2])
+    got = group_advantage(reward, group, scale="mean", eps=0.0)
+    assert got.tolist() == [0.0, 0.0, 0.0, 0.0, -1.0, 1.0]
