@@ -34,9 +34,14 @@ class Shares:
 
 
 def unit_shares(
-    mask_B_T: Tensor, *, mode: Mode, length: int | None = None, end_B_T: Tensor | None = None
+    mask_B_T: Tensor,
+    *,
+    mode: Mode,
+    length: int | None = None,
+    end_B_T: Tensor | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[Tensor, Tensor]:
-    """`a_B_T, c_B_T` of the table above (float32, zero at masked-out units): a unit's part of numerator and
+    """`a_B_T, c_B_T` of the table above (in `dtype`, zero at masked-out units): a unit's part of numerator and
     denominator. A row is one sequence unless `end_B_T` splits it. `ValueError` on an unknown mode, or if
     `length` is missing for "constant_length" or given for another mode."""
     check_rank(2, mask_B_T=mask_B_T, end_B_T=end_B_T)
@@ -44,7 +49,7 @@ def unit_shares(
         raise ValueError(f"length belongs to mode 'constant_length' and to no other; got {mode=}, {length=}")
     if length is not None and length < 1:
         raise ValueError(f"length must be at least 1, got {length}")
-    one = mask_B_T.float()
+    one = mask_B_T.to(dtype)
     if mode == "unit_mean":
         return one, one
     walk = steps(mask_B_T, None, end_B_T, "trajectory")
@@ -75,6 +80,6 @@ def reduce(
     """
     check_rank(2, value_B_T=value_B_T, mask_B_T=mask_B_T)
     if shares is None:
-        a_B_T, c_B_T = unit_shares(mask_B_T, mode=mode, length=length)
+        a_B_T, c_B_T = unit_shares(mask_B_T, mode=mode, length=length, dtype=value_B_T.dtype)
         shares = Shares(a_B_T, c_B_T.sum().clamp(min=torch.finfo(c_B_T.dtype).tiny))
     return (torch.where(mask_B_T, value_B_T, 0.0) * shares.share_B_T).sum() / shares.total

@@ -128,7 +128,7 @@ def assign_credit(batch: Batch, credit: Credit) -> Credited:
     if credit.transform == "one":
         nowhere = torch.zeros_like(batch.mask_B_T)
         return Credited(batch.mask_B_T.to(batch.reward_B_T.dtype), torch.zeros_like(batch.reward_B_T), nowhere)
-    layout = episode_rows(batch)
+    layout = episode_rows(batch.episode_B, batch.mask_B_T.shape[1])
     whole = layout.join_batch(batch)
     mask = whole.mask_B_T
     walk = steps(mask, whole.turn_B_T, whole.end_B_T, credit.granularity)
@@ -150,8 +150,8 @@ def assign_credit(batch: Batch, credit: Credit) -> Credited:
 def whiten(advantage_B_T: Tensor, mask_B_T: Tensor, eps: float = 1e-8) -> Tensor:
     """Â = (A − Ā) / (σ + ε) over the units in the mask (ddof 1), zero elsewhere; [B, T].
 
-    Zero everywhere where the advantages differ by no more than their own rounding: a constant is no signal, and dividing
-    what its mean rounds to by a spread of nothing would make one.
+    Zero everywhere where the advantages differ by no more than their own rounding: a constant is no signal, and what
+    its mean rounds to, divided by a spread of nothing, would be one.
     """
     chosen = advantage_B_T[mask_B_T].double()
     if not chosen.numel():

@@ -33,7 +33,11 @@ from .weights import Weighted, kl_estimate, policy_weight
 
 
 class UpdateRefused(RuntimeError):
-    """A loss or gradient was not finite: the step was not taken. `diagnostics` says what was seen."""
+    """A loss or gradient was not finite: the step was not taken. `diagnostics` says what was seen.
+
+    Earlier steps of the same update, and statistics of the batch, may have moved; the message says how many steps were
+    taken. Whoever goes on, goes on from a checkpoint.
+    """
 
     def __init__(self, message: str, diagnostics: dict[str, float]) -> None:
         super().__init__(message)
@@ -58,11 +62,13 @@ class Learner:
     ) -> None:
         if method.needs_critic and not policy.has_critic:
             raise ValueError(f"method {method.name!r} needs a critic, and this policy has none")
+        if settings.schedule == "adaptive_kl" and method.source == "demonstrations":
+            raise ValueError(f"adaptive_kl needs log-probabilities of who acted; method {method.name!r} has none")
         if method.needs_reference and reference is None:
             raise ValueError(f"method {method.name!r} has a KL penalty and needs a reference policy")
         self.policy, self.method, self.settings, self.seed = policy, method, settings, seed
         self.reference = reference if method.needs_reference else None
-        self.version = 0
+        self.version = self._steps = 0
         self.lr = settings.lr
         self._parameters = [p for p in policy.module().parameters() if p.requires_grad]
         self._optimizer = torch.optim.AdamW(
@@ -93,59 +99,81 @@ class Learner:
             learned_from = as_units(learned_from)
         rng = stream(self.seed, "update", self.version)
         count = self.method.update.steps_per_pass(float(learned_from.batch.mask_B_T.sum()))
+        self._steps, last = 0, None
         for _ in range(self.method.update.epochs):
             for part in minibatches(learned_from, count, rng):
-                self._step(part.whitened() if self.method.credit.whiten == "minibatch" else part, log)
+                if bool(part.batch.mask_B_T.any()):
+                    self._step(part.whitened() if self.method.credit.whiten == "minibatch" else part, log)
+                    self._steps, last = self._steps + 1, part
+        if self.settings.schedule == "adaptive_kl" and last is not None:
+            self._adapt(self._kl_old(last))
         self.policy.advance(batch)
         return log.means()
 
     def _annotated(self, batch: Batch) -> TrainingBatch:
         """Log-probabilities that stay fixed during the update, then credit."""
-        old_logp = batch.behavior_logp_B_T
-        if self.method.weighting.correction is not None:
-            old_logp = self._logp(self.policy, batch)
+        weighting, old_logp, entropy = self.method.weighting, batch.behavior_logp_B_T, None
+        if weighting.correction is not None or weighting.entropy_share < 1:
+            logp, entropy = self._read(self.policy, batch)
+            old_logp = old_logp if weighting.correction is None else logp
         reference_logp = torch.zeros_like(old_logp)
         if self.reference is not None:
-            reference_logp = self._logp(self.reference, batch)
-        return prepare(batch, self.method, old_logp, reference_logp)
+            reference_logp, _ = self._read(self.reference, batch)
+        return prepare(batch, self.method, old_logp, reference_logp, entropy)
 
     @torch.no_grad()
-    def _logp(self, policy: Policy, batch: Batch) -> Tensor:
+    def _read(self, policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Log-probability and entropy of every unit under `policy`, [B, T] each."""
         rows, length = batch.mask_B_T.shape
-        size = rows if self.settings.micro_batch is None else max(1, self.settings.micro_batch // length)
+        size = rows if self.settings.micro_batch is None else max(1, self.settings.micro_batch // max(1, length))
         parts = torch.arange(rows, device=batch.mask_B_T.device).split(size)
-        return torch.cat([policy.evaluate(batch.rows(part).inputs)[0] for part in parts])
+        read = [policy.evaluate(batch.rows(part).inputs)[:2] for part in parts]
+        return torch.cat([logp for logp, _ in read]), torch.cat([entropy for _, entropy in read])
+
+    def _kl_old(self, part: TrainingBatch) -> float:
+        """KL(π_old ‖ π) on a minibatch, as the policy is now."""
+        logp, _ = self._read(self.policy, part.batch)
+        return masked_mean(kl_estimate(part.old_logp_B_T, logp, kind="k3"), part.batch.mask_B_T)
+
+    def _adapt(self, kl: float) -> None:
+        self.lr = adapted(self.lr, kl, self.settings)
 
     def _with_gradient(self, training: TrainingBatch) -> TrainingBatch:
         """Without the rows whose gradient is known to be zero; they still count in every mean."""
         update, weighting = self.method.update, self.method.weighting
         if self.method.needs_critic or weighting.kl != "none" or update.entropy_coefficient:
             return training
-        return training.rows(torch.nonzero((training.advantage_B_T != 0).any(dim=1))[:, 0])
+        if self.method.credit.whiten == "minibatch":  # which takes the mean away, and so gives all of them some
+            return training
+        moved = (training.advantage_B_T != 0).any(dim=1)
+        return training.rows(torch.nonzero(torch.isin(training.bundle_B, training.bundle_B[moved]))[:, 0])
 
     def _step(self, training: TrainingBatch, log: Log) -> None:
         """One step of the optimiser on one minibatch."""
-        if not bool(training.batch.mask_B_T.any()):
-            return
         self._optimizer.zero_grad(set_to_none=True)
         seen = Log()
         for part in micro_batches(training, self.settings.micro_batch):
             loss, weighted, logp = self._loss(part, seen)
             if not bool(torch.isfinite(loss)):
-                raise UpdateRefused(f"the loss is {loss.item()}; the step was not taken", seen.means())
+                raise UpdateRefused(f"the loss is {loss.item()}; {self._taken()}", seen.means())
             loss.backward()
-            seen.add(_look(part, logp.detach(), weighted), weight=float(part.batch.mask_B_T.sum()))
+            seen.add(self._look(part, logp.detach(), weighted), weight=float(part.batch.mask_B_T.sum()))
         norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm))
         if not math.isfinite(norm):
-            raise UpdateRefused(f"the gradient's norm is {norm}; the step was not taken", seen.means())
+            raise UpdateRefused(f"the gradient's norm is {norm}; {self._taken()}", seen.means())
         metrics = seen.means()
+        if self.settings.schedule == "adaptive_kl" and self._steps:  # before the first step nothing has moved yet
+            self._adapt(metrics["kl/old"])
         lr = self.lr * min(1.0, (self.version + 1) / max(1, self.settings.warmup))
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.step()
-        log.add({**metrics, "gradient/norm": norm, "optimizer/lr": lr})
-        if self.settings.schedule == "adaptive_kl":
-            self.lr = adapted(self.lr, metrics["kl/old"], self.settings.target_kl)
+        log.add(metrics, weight=float(training.batch.mask_B_T.sum()))
+        log.add({"gradient/norm": norm, "optimizer/lr": lr})
+
+    def _taken(self) -> str:
+        earlier = f", but {self._steps} earlier ones of this update were" if self._steps else ""
+        return f"the step was not taken{earlier}"
 
     def _loss(self, part: TrainingBatch, seen: Log) -> tuple[Tensor, Weighted, Tensor]:
         """L = policy_loss + c_v · value loss − c_h · entropy, on one micro-batch."""
@@ -159,22 +187,41 @@ class Learner:
             old_logp_B_T=part.old_logp_B_T,
             behavior_logp_B_T=batch.behavior_logp_B_T,
             reference_logp_B_T=part.reference_logp_B_T,
-            entropy_B_T=entropy.detach(),
+            trained_B_T=part.trained_B_T,
+            episode_B=batch.episode_B,
             turn_B_T=batch.turn_B_T,
             end_B_T=batch.end_B_T,
         )
-        whole = Shares(part.share_B_T, torch.tensor(part.count))
+        whole = Shares(part.share_B_T, torch.tensor(part.count, dtype=torch.float64))
         loss = policy_loss(logp, weighted.weight_B_T, mask, shares=whole)
         if update.entropy_coefficient:
             loss = loss - update.entropy_coefficient * reduce(entropy, mask, shares=whole)
         if self.method.needs_critic:
             error = squared_error(value, part.target_B_T, batch.value_B_T, clip=update.value_clip)
-            targets = Shares(torch.ones_like(part.share_B_T), torch.tensor(part.target_count))
+            targets = Shares(torch.ones_like(part.share_B_T), torch.tensor(part.target_count, dtype=torch.float64))
             value_loss = reduce(error, part.target_mask_B_T, shares=targets)
             loss = loss + update.value_coefficient * value_loss
-            seen.add({"value/loss": masked_mean(error.detach(), part.target_mask_B_T)})
+            known = float(part.target_mask_B_T.sum())
+            seen.add({"value/loss": masked_mean(error.detach(), part.target_mask_B_T)}, weight=known)
         seen.add({"policy/entropy": masked_mean(entropy.detach(), mask)}, weight=float(mask.sum()))
         return loss, weighted, logp
+
+    def _look(self, part: TrainingBatch, logp_B_T: Tensor, weighted: Weighted) -> dict[str, float]:
+        """What one forward pass showed: the textbook surrogate, distances, clipping."""
+        mask = part.batch.mask_B_T
+        metrics = {
+            "surrogate/mean": masked_mean(weighted.surrogate_B_T, mask),
+            "policy/clipped": masked_mean(weighted.clipped_B_T, mask),
+            "policy/ratio": masked_mean(weighted.ratio_B_T, mask),
+            "policy/logp": masked_mean(logp_B_T, mask),
+        }
+        if self.method.source == "own":  # a demonstrator's log-probabilities are unknown
+            metrics["kl/old"] = masked_mean(kl_estimate(part.old_logp_B_T, logp_B_T, kind="k3"), mask)
+            if not self._steps:  # the policy that sampled, read by the trainer
+                metrics["kl/sampler_gap"] = masked_mean((logp_B_T - part.batch.behavior_logp_B_T).abs(), mask)
+        if bool(part.reference_logp_B_T.any()):
+            metrics["kl/reference"] = masked_mean(kl_estimate(logp_B_T, part.reference_logp_B_T, kind="k3"), mask)
+        return metrics
 
     def save(self, folder: Path) -> None:
         """Write the optimiser's state and the counters: `optimizer.safetensors` and `learner.json`."""
@@ -211,25 +258,7 @@ def _describe(training: TrainingBatch) -> dict[str, float]:
         "advantage/mean": masked_mean(training.advantage_B_T, mask),
         "advantage/magnitude": masked_mean(training.advantage_B_T.abs(), mask),
     }
-    gap = torch.where(mask, training.old_logp_B_T - batch.behavior_logp_B_T, 0.0)
-    if bool(gap.any()):  # the trainer's own log-probabilities were asked for, and differ from the sampler's
-        metrics["kl/sampler_gap"] = masked_mean(gap.abs(), mask)
     if bool(training.target_mask_B_T.any()):
         fit = explained_variance(batch.value_B_T, training.target_B_T, training.target_mask_B_T)
         metrics["value/explained_variance"] = fit
-    return metrics
-
-
-def _look(part: TrainingBatch, logp_B_T: Tensor, weighted: Weighted) -> dict[str, float]:
-    """What one forward pass showed: the textbook surrogate, distances, clipping."""
-    mask = part.batch.mask_B_T
-    metrics = {
-        "surrogate/mean": masked_mean(weighted.surrogate_B_T, mask),
-        "policy/clipped": masked_mean(weighted.clipped_B_T, mask),
-        "policy/ratio": masked_mean(weighted.ratio_B_T, mask),
-        "policy/logp": masked_mean(logp_B_T, mask),
-        "kl/old": masked_mean(kl_estimate(part.old_logp_B_T, logp_B_T, kind="k3"), mask),
-    }
-    if bool(part.reference_logp_B_T.any()):
-        metrics["kl/reference"] = masked_mean(kl_estimate(logp_B_T, part.reference_logp_B_T, kind="k3"), mask)
     return metrics

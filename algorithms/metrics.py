@@ -19,7 +19,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 def explained_variance(value_B_T: Tensor, target_B_T: Tensor, mask_B_T: Tensor) -> float:
     """1 − Var(target − V)/Var(target) over the mask: 1 is a perfect critic, 0 one that knows the mean at best.
     NaN where it is undefined (fewer than two targets, or all equal)."""
-    value, target = value_B_T[mask_B_T], target_B_T[mask_B_T]
+    value, target = value_B_T[mask_B_T].double(), target_B_T[mask_B_T].double()
     if target.numel() < 2 or float(target.var()) == 0.0:
         return math.nan
     return float(1 - (target - value).var() / target.var())
@@ -28,7 +28,7 @@ def explained_variance(value_B_T: Tensor, target_B_T: Tensor, mask_B_T: Tensor) 
 def masked_mean(value_B_T: Tensor, mask_B_T: Tensor) -> float:
     """The plain mean over the units in the mask; 0 where there are none."""
     count = mask_B_T.sum().clamp(min=1)
-    return float(torch.where(mask_B_T, value_B_T.float(), 0.0).sum() / count)
+    return float(torch.where(mask_B_T, value_B_T.double(), 0.0).sum() / count)
 
 
 class Log:

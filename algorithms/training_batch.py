@@ -18,7 +18,9 @@ from torch import Tensor
 from ..envs.vocabulary import Batch
 from .aggregate import unit_shares
 from .credit import assign_credit, whiten
+from .episode_rows import episode_rows
 from .methods import Method
+from .weights import most_uncertain
 
 
 @dataclass(frozen=True)
@@ -32,24 +34,39 @@ class TrainingBatch:
     target_B_T: Tensor
     target_mask_B_T: Tensor
     share_B_T: Tensor  # a unit's share of the loss's numerator, see aggregate.unit_shares
+    trained_B_T: Tensor  # bool: the units that have a weight at all (`Weighting.entropy_share`)
+    bundle_B: Tensor  # rows with equal numbers are tied together by one weight and are never parted
     count: float  # Σc of the whole that this is a part of: what its sum is divided by
     target_count: float  # the same for the critic: how many targets the whole has
 
     def rows(self, index: Tensor) -> TrainingBatch:
         """The part of this batch in the rows `index` [b], to be divided by the same counts."""
         chosen = {name: getattr(self, name)[index] for name in _TENSORS}
-        return replace(self, batch=self.batch.rows(index), **chosen)
+        return replace(self, batch=self.batch.rows(index), bundle_B=self.bundle_B[index], **chosen)
 
     def whitened(self) -> TrainingBatch:
         """With advantages brought to mean 0 and standard deviation 1 over this batch's units."""
         return replace(self, advantage_B_T=whiten(self.advantage_B_T, self.batch.mask_B_T))
 
 
-def prepare(batch: Batch, method: Method, old_logp_B_T: Tensor, reference_logp_B_T: Tensor) -> TrainingBatch:
-    """Assign credit and shares on the whole batch."""
+def prepare(
+    batch: Batch,
+    method: Method,
+    old_logp_B_T: Tensor,
+    reference_logp_B_T: Tensor,
+    entropy_B_T: Tensor | None = None,
+) -> TrainingBatch:
+    """Assign credit and shares, and choose what is trained, on the whole batch. `entropy_B_T` is needed for a method
+    that trains a share of the units only."""
     credited = assign_credit(batch, method.credit)
-    update = method.update
-    a, c = unit_shares(batch.mask_B_T, mode=update.aggregation, length=update.length, end_B_T=batch.end_B_T)
+    update, mask = method.update, batch.mask_B_T
+    episodes = episode_rows(batch.episode_B, mask.shape[1])  # a sequence is an episode, in however many rows
+    whole, end = episodes.join(mask), episodes.join(episodes.last_ends(mask, batch.end_B_T))
+    a, c = unit_shares(whole, mode=update.aggregation, length=update.length, end_B_T=end, dtype=old_logp_B_T.dtype)
+    share, trained = method.weighting.entropy_share, mask
+    if share < 1:
+        assert entropy_B_T is not None, "the learner asks for it"
+        trained = most_uncertain(entropy_B_T, mask, share)
     return TrainingBatch(
         batch,
         old_logp_B_T,
@@ -57,7 +74,9 @@ def prepare(batch: Batch, method: Method, old_logp_B_T: Tensor, reference_logp_B
         credited.advantage_B_T,
         credited.target_B_T,
         credited.target_mask_B_T,
-        a,
+        episodes.split(a),
+        trained,
+        episodes.episode_B,
         count=float(c.sum()),
         target_count=float(credited.target_mask_B_T.sum()),
     )
@@ -82,36 +101,46 @@ def as_units(training: TrainingBatch) -> TrainingBatch:
         episode_B=batch.episode_B[row],
         group_B=batch.group_B[row],
     )
-    return replace(training, batch=flat, **{name: units(getattr(training, name)) for name in _TENSORS})
+    alone = torch.arange(len(row), device=row.device)
+    return replace(training, batch=flat, bundle_B=alone, **{name: units(getattr(training, name)) for name in _TENSORS})
 
 
 def minibatches(training: TrainingBatch, count: int, rng: np.random.Generator) -> Iterator[TrainingBatch]:
     """`count` parts of nearly equal size that together are the whole, in random order.
 
-    Rows of one group stay together, so that what they share (a prompt) is computed once. One minibatch is the
-    batch itself, in its own order. Each is divided by the same count, a `count`-th of the whole's.
+    Rows of one group stay together, so that what they share (a prompt) is computed once; where there are fewer groups
+    than parts, rows of one bundle do. One minibatch is the batch itself, in its own order. Each is divided by the same
+    count, a `count`-th of the whole's.
     """
     if count == 1 or not len(training.share_B_T):
         yield training
         return
-    _, group = torch.unique(training.batch.group_B, return_inverse=True)
-    rows = len(group)
-    alone = training.batch.mask_B_T.shape[1] == 1 or int(group.max()) + 1 < count
-    key = np.arange(rows) if alone else group.cpu().numpy()
-    rank = rng.permutation(int(key.max()) + 1)[key]
-    share = replace(training, count=training.count / count, target_count=training.target_count / count)
-    order = torch.from_numpy(np.argsort(rank, kind="stable")).to(group.device)
-    for part in order.tensor_split(count):
-        if len(part):
-            yield share.rows(part)
+    groups, group = torch.unique(training.batch.group_B, return_inverse=True)
+    single_units = training.batch.mask_B_T.shape[1] == 1
+    key = training.bundle_B if single_units or len(groups) < count else group
+    key = torch.unique(key, return_inverse=True)[1].cpu().numpy()
+    keys = int(key.max()) + 1
+    place = rng.permutation(keys)[key]
+    order = np.argsort(place, kind="stable")
+    ends = np.cumsum([len(part) for part in np.array_split(np.arange(keys), count)])
+    part = replace(training, count=training.count / count, target_count=training.target_count / count)
+    for rows in np.split(order, np.searchsorted(place[order], ends[:-1])):
+        if len(rows):
+            yield part.rows(torch.from_numpy(rows).to(group.device))
 
 
 def micro_batches(training: TrainingBatch, units: int | None) -> Iterator[TrainingBatch]:
-    """Consecutive rows with at most `units` positions each (padding counted), at least one row."""
+    """Consecutive rows with at most `units` positions each (padding counted), but at least one whole bundle."""
     rows, length = training.batch.mask_B_T.shape
     size = rows if units is None else max(1, units // max(1, length))
     if size >= rows:
         yield training
         return
-    for part in torch.arange(rows, device=training.share_B_T.device).split(size):
-        yield training.rows(part)
+    together = torch.argsort(training.bundle_B, stable=True)
+    first = last = 0
+    for bundle in torch.unique(training.bundle_B, return_counts=True)[1].tolist():
+        if last > first and last + bundle - first > size:
+            yield training.rows(together[first:last])
+            first = last
+        last += bundle
+    yield training.rows(together[first:last])

@@ -17,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from .episode_rows import episode_rows
 from .shapes import NotNegative, Positive, Share, check_rank, steps, sum_steps
 
 Level = Literal["unit", "turn", "sequence"]
@@ -32,6 +33,9 @@ class Weighting:
     clip_high: NotNegative | None = None  # ε↑; None: no upper clip
     kl: Literal["none", "k1", "k2", "k3"] = "none"  # penalty towards the reference policy
     beta: NotNegative = 0.0  # strength of that penalty
+    kl_ratio: bool = False
+    """Whether the penalty is multiplied by ρ = π/π_old, which keeps it unbiased when several steps are made on one
+    batch: E_old[ρ·k] is the KL of the policy as it is now."""
     correction: Positive | None = None
     """C of truncated importance sampling, min(π_old/π_behavior, C), for a sampler whose log-probabilities
     differ from the trainer's (other precision, other engine). None: the sampler's are taken as exact."""
@@ -110,7 +114,8 @@ def policy_weight(
     old_logp_B_T: Tensor,
     behavior_logp_B_T: Tensor | None = None,
     reference_logp_B_T: Tensor | None = None,
-    entropy_B_T: Tensor | None = None,
+    trained_B_T: Tensor | None = None,
+    episode_B: Tensor | None = None,
     turn_B_T: Tensor | None = None,
     end_B_T: Tensor | None = None,
 ) -> Weighted:
@@ -118,13 +123,14 @@ def policy_weight(
 
     `old_logp_B_T` is the trainer's log-probability before the update, `behavior_logp_B_T` the sampler's (used
     by the correction only), `reference_logp_B_T` the reference policy's (needed where there is a KL penalty).
+    `trained_B_T` (bool) are the units that are trained at all, chosen on the whole batch (`most_uncertain`). Rows with
+    equal `episode_B` are one sequence, and all of them must be here.
     """
     A, zero = advantage_B_T, torch.zeros_like(logp_B_T)
     if weighting.ratio == "none":
         ratio = torch.ones_like(logp_B_T)
     else:
-        level: Level = weighting.ratio
-        ratio = importance_ratio(logp_B_T, old_logp_B_T, mask_B_T, level=level, turn_B_T=turn_B_T, end_B_T=end_B_T)
+        ratio = _ratio(logp_B_T, old_logp_B_T, mask_B_T, weighting.ratio, turn_B_T, end_B_T, episode_B)
     low = 1 - weighting.clip_low if weighting.clip_low is not None else -torch.inf
     high = 1 + weighting.clip_high if weighting.clip_high is not None else torch.inf
     clipped = mask_B_T & (((A > 0) & (ratio > high)) | ((A < 0) & (ratio < low)))
@@ -136,22 +142,44 @@ def policy_weight(
         trust = importance_ratio(old_logp_B_T, behavior_logp_B_T, mask_B_T).clamp(max=weighting.correction)
         weight, surrogate = weight * trust, surrogate * trust
     if weighting.entropy_share < 1:
-        if entropy_B_T is None:
-            raise ValueError("entropy_B_T is needed where entropy_share < 1")
-        weight = torch.where(_most_uncertain(entropy_B_T, mask_B_T, weighting.entropy_share), weight, zero)
+        if trained_B_T is None:
+            raise ValueError("trained_B_T is needed where entropy_share < 1: it is chosen on the whole batch")
+        weight = torch.where(trained_B_T, weight, zero)
     if weighting.kl != "none":
         if reference_logp_B_T is None:
             raise ValueError(f"reference_logp_B_T is needed for the KL penalty {weighting.kl!r}")
         d = logp_B_T - reference_logp_B_T
-        slope = {"k1": torch.ones_like(d), "k2": d, "k3": -torch.expm1(-d)}[weighting.kl]
-        weight = weight - weighting.beta * slope
         penalty = kl_estimate(logp_B_T, reference_logp_B_T, kind=weighting.kl)
+        slope = {"k1": torch.ones_like(d), "k2": d, "k3": -torch.expm1(-d)}[weighting.kl]
+        if weighting.kl_ratio:
+            rho = importance_ratio(logp_B_T, old_logp_B_T, mask_B_T)
+            penalty, slope = rho * penalty, rho * (penalty + slope)  # ∇(ρ·k) = ρ (k + k′) ∇log π
+        weight = weight - weighting.beta * slope
         surrogate = surrogate - weighting.beta * penalty
     return Weighted(torch.where(mask_B_T, weight, zero), ratio, clipped, torch.where(mask_B_T, surrogate, zero))
 
 
-def _most_uncertain(entropy_B_T: Tensor, mask_B_T: Tensor, share: float) -> Tensor:
-    """bool [B, T]: the `share` of units with the highest entropy (at least one)."""
+def _ratio(
+    logp_B_T: Tensor,
+    old_logp_B_T: Tensor,
+    mask_B_T: Tensor,
+    level: Level,
+    turn_B_T: Tensor | None,
+    end_B_T: Tensor | None,
+    episode_B: Tensor | None,
+) -> Tensor:
+    """ρ [B, T] of a batch whose episodes may lie in several rows."""
+    if level != "sequence" or episode_B is None:
+        return importance_ratio(logp_B_T, old_logp_B_T, mask_B_T, level=level, turn_B_T=turn_B_T, end_B_T=end_B_T)
+    rows = episode_rows(episode_B, mask_B_T.shape[1])
+    end = None if end_B_T is None else rows.join(rows.last_ends(mask_B_T, end_B_T))
+    logp, old, mask = (rows.join(x) for x in (logp_B_T, old_logp_B_T, mask_B_T))
+    return torch.where(mask_B_T, rows.split(importance_ratio(logp, old, mask, level=level, end_B_T=end)), 1.0)
+
+
+def most_uncertain(entropy_B_T: Tensor, mask_B_T: Tensor, share: float) -> Tensor:
+    """bool [B, T]: the `share` of units with the highest entropy (at least one). A choice over a whole batch: of a part
+    of it, other units would be the most uncertain."""
     chosen = entropy_B_T[mask_B_T]
     if not chosen.numel():
         return mask_B_T

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from peripatos.algorithms.weights import Weighting, importance_ratio, kl_estimate, policy_weight
+from peripatos.algorithms.weights import Weighting, importance_ratio, kl_estimate, most_uncertain, policy_weight
 
 EVERY = torch.ones(1, 1, dtype=torch.bool)
 
@@ -66,7 +66,8 @@ def test_entropy_selection_trains_only_the_most_uncertain_units() -> None:
     mask = torch.tensor([[True, True, True, True, False]])
     entropy = torch.tensor([[0.1, 0.9, 0.5, 0.2, 9.0]])
     one = torch.ones(1, 5)
-    got = policy_weight(one, one, mask, Weighting(entropy_share=0.5), old_logp_B_T=one, entropy_B_T=entropy)
+    trained = most_uncertain(entropy, mask, 0.5)
+    got = policy_weight(one, one, mask, Weighting(entropy_share=0.5), old_logp_B_T=one, trained_B_T=trained)
     assert got.weight_B_T.tolist() == [[0, 1, 1, 0, 0]]
 
 
