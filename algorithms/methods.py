@@ -8,7 +8,7 @@ how credit is assigned, how advantages become weights, and how often the batch i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
@@ -129,11 +129,64 @@ METHODS: dict[str, Method] = {row.name: row for row in _ROWS}
 def method(name: str, overrides: Mapping[str, Any] | None = None) -> Method:
     """The row `name` with some constants changed, e.g. `{"credit": {"gamma": 0.97}}`.
 
-    `UserError` names an unknown method or constant and the nearest one, or a value of the wrong kind.
+    `UserError` names an unknown method or constant and the nearest one, a value of the wrong kind, or a constant that
+    would have no effect beside the others.
     """
     if name not in METHODS:
         raise UserError(f"unknown method {name!r}; methods are {', '.join(METHODS)}.{nearest(name, METHODS)}")
-    return _override(METHODS[name], overrides or {}, f"method {name}")
+    overrides = overrides or {}
+    row = _override(METHODS[name], overrides, f"method {name}")
+    _refuse_idle(row, overrides)
+    return row
+
+
+def _idle(row: Method) -> Iterator[tuple[str, str, object, str]]:
+    """Constants that do nothing beside the others of `row`: column, name, the value that means nothing, and why.
+
+    A constant that has no such value (`...`) is idle only if somebody wrote it down.
+    """
+    credit, weighting, update = row.credit, row.weighting, row.update
+    imitates = credit.transform == "one"
+    if imitates:
+        for name in ("baseline", "granularity", "scale", "ddof", "eps", "gamma", "lam", "whiten"):
+            yield "credit", name, ..., "credit.transform is 'one': every weight is 1"
+    if not row.needs_critic:
+        why = f"credit.baseline is {credit.baseline!r}, and there is no critic"
+        yield "credit", "lam", ..., why
+        yield "update", "value_coefficient", ..., why
+        yield "update", "value_clip", None, why
+        if credit.granularity == "trajectory" and not imitates:
+            yield "credit", "gamma", 1.0, "credit.granularity is 'trajectory': a whole trajectory is one step"
+    if credit.baseline in ("none", "critic") and not imitates:
+        yield "credit", "scale", "none", f"credit.baseline is {credit.baseline!r}: nothing is compared within a group"
+    if credit.scale == "none":
+        yield "credit", "eps", ..., "credit.scale is 'none'"
+    if credit.scale != "std":
+        yield "credit", "ddof", ..., f"credit.scale is {credit.scale!r}"
+    if weighting.ratio == "none":
+        yield "weighting", "clip_low", None, "weighting.ratio is 'none': there is nothing to clip"
+        yield "weighting", "clip_high", None, "weighting.ratio is 'none': there is nothing to clip"
+    if weighting.kl == "none":
+        yield "weighting", "beta", 0.0, "weighting.kl is 'none'; allowed are k1, k2, k3"
+        yield "weighting", "kl_ratio", False, "weighting.kl is 'none'; allowed are k1, k2, k3"
+    if weighting.beta == 0.0:
+        yield "weighting", "kl", "none", "weighting.beta is 0"
+    if row.source == "demonstrations":
+        why = "the log-probabilities of demonstrations are unknown"
+        yield "weighting", "ratio", "none", why
+        yield "weighting", "correction", None, why
+    if update.aggregation != "constant_length":
+        yield "update", "length", None, f"update.aggregation is {update.aggregation!r}, not 'constant_length'"
+    if update.minibatch_units is not None:
+        yield "update", "minibatches", ..., "update.minibatch_units says how many there are"
+
+
+def _refuse_idle(row: Method, overrides: Mapping[str, Any]) -> None:
+    for column, name, nothing, why in _idle(row):
+        value = getattr(getattr(row, column), name)
+        written = name in overrides.get(column, {})
+        if (written and value != nothing) or (nothing is not ... and value != nothing):
+            raise UserError(f"method {row.name}.{column}.{name} is {value!r} and would have no effect: {why}")
 
 
 def _override(row: Any, changes: Mapping[str, Any], where: str) -> Any:

@@ -1,6 +1,7 @@
 """The table of methods and how a user changes a constant in it."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -51,3 +52,57 @@ def test_the_update_never_asks_for_a_methods_name() -> None:
     for module in (learner, training_batch):
         source = inspect.getsource(module)
         assert not [name for name in METHODS if f'"{name}"' in source]
+
+
+IDLE = {
+    "clip without a ratio": ("reinforce", {"weighting": {"clip_high": 0.2}}),
+    "lower clip without a ratio": ("grpo", {"weighting": {"ratio": "none", "clip_low": None}}),
+    "β without a KL": ("grpo", {"weighting": {"beta": 0.3}}),
+    "a KL without β": ("grpo", {"weighting": {"kl": "k3"}}),
+    "a KL with β 0": ("grpo", {"weighting": {"kl": "k3", "beta": 0.0}}),
+    "a ratio on a KL that is not there": ("grpo", {"weighting": {"kl_ratio": True}}),
+    "a scale without a baseline": ("reinforce", {"credit": {"scale": "std"}}),
+    "a scale with a critic": ("ppo", {"credit": {"scale": "std"}}),
+    "GRPO's own scale without its baseline": ("grpo", {"credit": {"baseline": "none"}}),
+    "λ without a critic": ("grpo", {"credit": {"lam": 0.9}}),
+    "γ over a whole trajectory": ("grpo", {"credit": {"gamma": 0.9}}),
+    "ddof without a std": ("dr_grpo", {"credit": {"ddof": 0}}),
+    "ε without a scale": ("rloo", {"credit": {"eps": 1e-3}}),
+    "a value's clip without a critic": ("grpo", {"update": {"value_clip": 0.2}}),
+    "a value's weight without a critic": ("rloo", {"update": {"value_coefficient": 0.1}}),
+    "a length for a mean": ("ppo", {"update": {"length": 5}}),
+    "a length for GRPO": ("grpo", {"update": {"length": 5}}),
+    "two numbers of minibatches": ("grpo", {"update": {"minibatch_units": 64, "minibatches": 2}}),
+    "a baseline for imitation": ("sft", {"credit": {"baseline": "group_mean"}}),
+    "whitened imitation": ("sft", {"credit": {"whiten": "batch"}}),
+    "a ratio to a demonstrator": ("sft", {"weighting": {"ratio": "unit"}}),
+    "a correction to a demonstrator": ("sft", {"weighting": {"correction": 2.0}}),
+}
+
+
+@pytest.mark.parametrize("name", IDLE)
+def test_a_constant_that_would_have_no_effect_is_refused(name: str) -> None:
+    row, overrides = IDLE[name]
+    with pytest.raises(UserError, match="would have no effect"):
+        method(row, overrides)
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("grpo", {"weighting": {"kl": "k3", "beta": 0.04, "kl_ratio": True}}),
+        ("grpo", {"credit": {"granularity": "turn", "gamma": 0.9}}),
+        ("grpo", {"credit": {"baseline": "none", "scale": "none"}}),
+        ("reinforce", {"weighting": {"ratio": "unit", "clip_low": 0.2, "clip_high": 0.2}}),
+        ("ppo", {"update": {"value_clip": 0.2}, "credit": {"gamma": 0.98, "lam": 1.0}}),
+        ("dr_grpo", {"update": {"length": 40}}),
+        ("sft", {"update": {"epochs": 3}}),
+    ],
+)
+def test_constants_that_do_something_beside_each_other_are_taken(name: str, overrides: dict[str, Any]) -> None:
+    assert method(name, overrides)
+
+
+def test_no_row_of_the_table_has_an_idle_constant() -> None:
+    for name in METHODS:
+        method(name)
