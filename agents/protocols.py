@@ -37,11 +37,6 @@ class Policy(Protocol):
         """
         ...
 
-    def prepare(self, batch: Batch) -> Batch:
-        """Called once with each new batch, before its update: keeps running statistics of rewards and
-        returns the batch as the update shall see it (rewards scaled, where the policy does that)."""
-        ...
-
     def advance(self, batch: Batch) -> None:
         """Called once with each batch, after its update: statistics of observations move on. They must not
         move between acting and updating."""

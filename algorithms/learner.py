@@ -1,6 +1,6 @@
 """The learner: one update, the same for every method and for both worlds.
 
-    batch ─▶ credit ─▶ for each epoch, for each minibatch:   w = policy_weight(log π, A)
+    batch ─▶ rewards ─▶ credit ─▶ for each epoch, for each minibatch:   w = policy_weight(log π, A)
                                                              L = policy_loss(log π, w) + c_v ½(V − target)² − c_h H
                                                              one step of the optimiser
 
@@ -28,6 +28,7 @@ from .loss import policy_loss, squared_error
 from .methods import Method
 from .metrics import Log, explained_variance, masked_mean
 from .optimizer import OptimizerSettings, adapted
+from .rewards import ReturnScale
 from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
 from .weights import Weighted, kl_estimate, policy_weight
 
@@ -68,6 +69,9 @@ class Learner:
             raise ValueError(f"method {method.name!r} has a KL penalty and needs a reference policy")
         self.policy, self.method, self.settings, self.seed = policy, method, settings, seed
         self.reference = reference if method.needs_reference else None
+        credit = method.credit
+        scales = method.rewards.scale == "return"
+        self.rewards = ReturnScale(credit.gamma, credit.granularity, method.rewards.clip) if scales else None
         self.version = self._steps = 0
         self.lr = settings.lr
         self._parameters = [p for p in policy.module().parameters() if p.requires_grad]
@@ -91,7 +95,7 @@ class Learner:
         return metrics
 
     def _update(self, batch: Batch) -> dict[str, float]:
-        training = self._annotated(self.policy.prepare(batch))
+        training = self._annotated(batch if self.rewards is None else self.rewards.scaled(batch))
         log = Log()
         log.add(_describe(training))
         learned_from = self._with_gradient(training)
@@ -224,11 +228,14 @@ class Learner:
         return metrics
 
     def save(self, folder: Path) -> None:
-        """Write the optimiser's state and the counters: `optimizer.safetensors` and `learner.json`."""
+        """Write the optimiser's state, the scale of rewards and the counters: `optimizer.safetensors`,
+        `rewards.safetensors` (where the method scales) and `learner.json`."""
         tensors: dict[str, Tensor] = {}
         for index, slots in self._optimizer.state_dict()["state"].items():
             tensors |= {f"{index}.{name}": tensor.contiguous() for name, tensor in slots.items()}
         save_file(tensors, folder / "optimizer.safetensors")
+        if self.rewards is not None:
+            save_file(self.rewards.state(), folder / "rewards.safetensors")
         counters = {"version": self.version, "lr": self.lr, "method": self.method.name}
         (folder / "learner.json").write_text(json.dumps(counters))
 
@@ -237,6 +244,8 @@ class Learner:
         counters = json.loads((folder / "learner.json").read_text())
         if counters["method"] != self.method.name:
             raise ValueError(f"{folder} was written by method {counters['method']!r}, not {self.method.name!r}")
+        if self.rewards is not None:
+            self.rewards.load_state(load_file(folder / "rewards.safetensors"))
         state: dict[int, dict[str, Tensor]] = {}
         for key, tensor in load_file(folder / "optimizer.safetensors").items():
             index, name = key.split(".", 1)

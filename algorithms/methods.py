@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from ..envs.errors import UserError, nearest
 from .aggregate import Mode
 from .credit import Credit
+from .rewards import Rewards
 from .shapes import Count, NotNegative, Positive
 from .weights import Weighting
 
@@ -50,6 +51,7 @@ class Method:
     name: str
     summary: str  # with the paper
     source: Literal["own", "demonstrations"] = "own"  # whose actions
+    rewards: Rewards = field(default_factory=Rewards)
     credit: Credit = field(default_factory=Credit)
     weighting: Weighting = field(default_factory=Weighting)
     update: Update = field(default_factory=Update)
@@ -103,6 +105,7 @@ _ROWS = (
     Method(
         "ppo",
         "clipped ratio × GAE from a critic (arXiv:1707.06347)",
+        rewards=Rewards(scale="return", clip=10.0),
         credit=Credit(baseline="critic", granularity="unit", gamma=0.99, lam=0.95, whiten="minibatch"),
         weighting=Weighting(ratio="unit", clip_low=0.2, clip_high=0.2),
         update=Update(epochs=4, minibatches=4),
@@ -146,6 +149,8 @@ def _idle(row: Method) -> Iterator[tuple[str, str, object, str]]:
     A constant that has no such value (`...`) is idle only if somebody wrote it down.
     """
     credit, weighting, update = row.credit, row.weighting, row.update
+    if row.rewards.scale == "none":
+        yield "rewards", "clip", None, "rewards.scale is 'none'; allowed is 'return'"
     imitates = credit.transform == "one"
     if imitates:
         for name in ("baseline", "granularity", "scale", "ddof", "eps", "gamma", "lam", "whiten"):
@@ -227,6 +232,7 @@ def _row_as_words(row: Method) -> dict[str, str]:
     return {
         "method": row.name,
         "actions": row.source,
+        "rewards": "—" if row.rewards.scale == "none" else f"/ std(R), ±{row.rewards.clip or float('inf'):g}",
         "baseline": credit.baseline if credit.transform != "one" else "—",
         "granularity": credit.granularity if credit.transform != "one" else "—",
         "scale": scale,

@@ -197,10 +197,9 @@ def make_policy(scenario: Scenario, device: str) -> Policy | None:
 
         observation, action = _spaces(scenario)
         size = math.prod(observation.shape)
-        gamma = next((stage_method(s).credit.gamma for s in scenario.stages if s.method), 0.99)
         seed = derive_seed(scenario.seed, "policy")
         hidden = scenario.agent.hidden
-        return ActorCritic(size, action, hidden=hidden, critic=critic, gamma=gamma, seed=seed).to(device)
+        return ActorCritic(size, action, hidden=hidden, critic=critic, seed=seed).to(device)
     if isinstance(scenario.agent, TinyLlamaAgentSpec | CausalLMAgentSpec):
         return _make_language_policy(scenario, critic).to(device)
     return None

@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ...envs.vocabulary import Batch
-from ..running_moments import ReturnScale, RunningMoments
+from ..running_moments import RunningMoments
 
 _CLIP = 10.0  # normalised observations stay within ± this
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -52,10 +51,9 @@ class ActorCritic(nn.Module):
         hidden: Sequence[int] = (128, 128),
         log_std: float = -0.5,
         critic: bool = True,
-        gamma: float = 0.99,
         seed: int = 0,
     ) -> None:
-        """`log_std` is where log σ begins; `gamma` belongs to the return that scales rewards; `seed` draws the
+        """`log_std` is where log σ begins; `seed` draws the
         weights."""
         super().__init__()
         self.has_critic = critic
@@ -66,7 +64,6 @@ class ActorCritic(nn.Module):
         self.critic = _mlp([observation_size, *hidden, 1], 1.0, generator) if critic else None
         self.log_std = None if self.discrete else nn.Parameter(torch.full((self.outputs,), log_std))
         self.observations = RunningMoments(observation_size)
-        self.rewards = ReturnScale(gamma)
         self._architecture = {
             "observation_size": observation_size,
             "action": "discrete" if self.discrete else "box",
@@ -82,11 +79,6 @@ class ActorCritic(nn.Module):
         seen = self.observations.normalize(inputs["observation"], clip=_CLIP)
         logp, entropy = self._logp_entropy(self.actor(seen), inputs["action"])
         return logp, entropy, self._value(seen)
-
-    def prepare(self, batch: Batch) -> Batch:
-        """The batch with its rewards divided by the running spread of the discounted return."""
-        reward = self.rewards.scale(batch.reward_B_T, batch.mask_B_T, batch.end_B_T)
-        return replace(batch, reward_B_T=reward)
 
     def advance(self, batch: Batch) -> None:
         """Let the statistics of observations take in this batch's units."""

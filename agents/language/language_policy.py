@@ -170,10 +170,6 @@ class LanguagePolicy(nn.Module):
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
 
-    def prepare(self, batch: Batch) -> Batch:
-        """Nothing to scale: rewards of conversations are designed to be near one."""
-        return batch
-
     def advance(self, batch: Batch) -> None:
         """No running statistics."""
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from peripatos.agents.running_moments import ReturnScale, RunningMoments
+from peripatos.agents.running_moments import RunningMoments
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -33,33 +33,3 @@ def test_an_entry_that_never_varies_is_only_centred():
 def test_the_wrong_width_is_refused():
     with pytest.raises(ValueError, match=r"\[4, 2\]; expected \[M, 3\]"):
         RunningMoments(3).update(torch.zeros(4, 2))
-
-
-def test_rewards_are_divided_by_the_spread_of_the_running_return_by_hand():
-    scale = ReturnScale(0.5)
-    reward = torch.tensor([[1.0, 2.0, 4.0]])
-    end = torch.tensor([[False, True, False]])
-    scaled = scale.scale(reward, torch.ones(1, 3, dtype=torch.bool), end)
-    returns = np.array([1.0, 2.0 + 0.5, 4.0])  # the end cuts the third from the second
-    assert scaled.numpy() == pytest.approx(reward.numpy() / returns.std(), rel=1e-6)
-    scale.scale(torch.tensor([[1.0]]), torch.ones(1, 1, dtype=torch.bool), torch.tensor([[False]]))
-    assert scale.running_B.tolist() == [1.0 + 0.5 * 4.0]  # goes on from the last batch
-
-
-def test_masked_rewards_move_no_statistic():
-    mask = torch.tensor([[True, False, True]])
-    end = torch.zeros(1, 3, dtype=torch.bool)
-    one, two = ReturnScale(0.9), ReturnScale(0.9)
-    one.scale(torch.tensor([[1.0, 5.0, 2.0]]), mask, end)
-    two.scale(torch.tensor([[1.0, -7e9, 2.0]]), mask, end)
-    assert torch.equal(one.moments.std(), two.moments.std())
-    assert torch.equal(one.running_B, two.running_B)
-
-
-def test_the_running_returns_are_in_the_state_dict():
-    one = ReturnScale(0.9)
-    one.scale(torch.randn(4, 5), torch.ones(4, 5, dtype=torch.bool), torch.zeros(4, 5, dtype=torch.bool))
-    two = ReturnScale(0.9)
-    two.load_state_dict(one.state_dict())
-    assert torch.equal(one.running_B, two.running_B)
-    assert torch.equal(one.moments.m2, two.moments.m2)

@@ -29,9 +29,6 @@ class TabularPolicy(nn.Module):
         chosen = logp.gather(-1, inputs["action"][..., None])[..., 0]
         return chosen, -(logp.exp() * logp).sum(-1), self.values[inputs["state"]]
 
-    def prepare(self, batch: Batch) -> Batch:
-        return batch
-
     def advance(self, batch: Batch) -> None: ...
 
     def module(self) -> nn.Module:

@@ -1,0 +1,84 @@
+"""Rewards, before credit is assigned: their scale.
+
+    R ← r + γ·R,   R ← 0 where an episode begins,   r' = clip(r / std(R), ±c)
+
+R is the discounted return that runs along with the rewards (the normaliser of OpenAI's baselines, VecNormalize).
+Rewards are not shifted, which would change what a longer episode is worth. A row that was cut goes on in the next
+batch, and so does its R; γ and the size of a step are those of the method that learns. Left out: a scale for each term.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..agents.running_moments import RunningMoments
+from ..envs.vocabulary import Batch
+from .episode_rows import episode_rows
+from .shapes import Granularity, Positive, Steps, steps, sum_steps
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """What is done to rewards before credit."""
+
+    scale: Literal["none", "return"] = "none"  # return: divided by the spread of the running discounted return
+    clip: Positive | None = None  # c: to which size a scaled reward is cut; None: rare rewards keep their sizes
+
+
+class ReturnScale:
+    """The running statistics behind `scale: return`. They move with every batch and are part of the learner's state."""
+
+    def __init__(self, gamma: float, granularity: Granularity, clip: float | None) -> None:
+        self.gamma, self.clip = gamma, clip
+        self.granularity: Granularity = granularity
+        self.moments = RunningMoments(1)
+        self.running_B = torch.zeros(0, dtype=torch.float64)  # R of each row, where the last batch left it
+
+    @torch.no_grad()
+    def scaled(self, batch: Batch) -> Batch:
+        """Move the statistics on by the rewards of `batch`, and give it with its rewards divided by their spread."""
+        rows = episode_rows(batch.episode_B, batch.mask_B_T.shape[1])
+        whole = rows.join_batch(batch)
+        mask = whole.mask_B_T
+        walk = steps(mask, whole.turn_B_T, whole.end_B_T, self.granularity)
+        reward_B_K = sum_steps(whole.reward_B_T.double(), mask, walk).cpu()
+        is_step_B_K = (sum_steps(mask.double(), mask, walk) > 0).cpu()
+        begins_B_K = _begins(whole, walk).cpu()
+        running = self.running_B if len(self.running_B) == len(reward_B_K) else torch.zeros(len(reward_B_K)).double()
+        returns_B_K = torch.empty_like(reward_B_K)
+        for k in range(walk.count):
+            carried = torch.where(begins_B_K[:, k], 0.0, running)
+            # R ← r + γ·R
+            running = torch.where(is_step_B_K[:, k], reward_B_K[:, k] + self.gamma * carried, running)
+            returns_B_K[:, k] = running
+        self.running_B = running
+        self.moments.update(returns_B_K[is_step_B_K][:, None])
+        # r' = clip(r / std(R), ±c)
+        reward_B_T = batch.reward_B_T / self.moments.std().to(batch.reward_B_T)
+        if self.clip is not None:
+            reward_B_T = reward_B_T.clamp(-self.clip, self.clip)
+        return replace(batch, reward_B_T=reward_B_T)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the next `scaled` depends on."""
+        return {**self.moments.state_dict(), "running_B": self.running_B.contiguous()}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Go on from what `state` gave."""
+        self.running_B = state["running_B"]
+        self.moments.load_state_dict({name: tensor for name, tensor in state.items() if name != "running_B"})
+
+
+def _begins(whole: Batch, walk: Steps) -> Tensor:
+    """bool [B, K]: the steps with which an episode begins: of a first turn, behind an end, a later turn or nothing."""
+    mask = whole.mask_B_T
+    first_B_T = walk.begins_B_T
+    turn_B_K = sum_steps(torch.where(first_B_T, whole.turn_B_T, 0), mask, walk)
+    ends_B_K = sum_steps(whole.end_B_T.long(), mask, walk) > 0
+    before = torch.ones_like(ends_B_K)
+    before[:, 1:] = ends_B_K[:, :-1] | (turn_B_K[:, :-1] > 0)
+    return (turn_B_K == 0) & before
