@@ -276,7 +276,7 @@ def test_a_sandbox_that_cannot_be_had_is_the_users_or_the_worlds_failure_and_nev
     monkeypatch.setattr(sandbox_tools, "Session", missing)
     with pytest.raises(WorldFailure, match="bubblewrap is not installed"):
         run(bench, "run_python", "1")
-    monkeypatch.setattr(sandbox_tools, "find_bubblewrap", missing)
+    monkeypatch.setattr(sandbox_tools, "choose", missing)
     with pytest.raises(UserError, match="bubblewrap is not installed"):
         Workbench()
 

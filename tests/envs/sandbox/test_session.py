@@ -183,8 +183,8 @@ def test_an_answer_without_end_is_not_kept(session: Session) -> None:
 
 def resident_mb(session: Session) -> float:
     """The most memory that the supervisor, the first process of the sandbox, has ever held."""
-    assert session._process is not None
-    outer = session._process.pid
+    assert session._sandbox is not None
+    outer = session._sandbox.pid
     (supervisor,) = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
     (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{supervisor}/status").read_text())
     return int(peak) / 1024
@@ -237,8 +237,8 @@ def test_what_an_agent_made_is_judged_elsewhere(session: Session) -> None:
 def test_closing_ends_every_process_and_twice_is_harmless() -> None:
     session = Session()
     session.shell("setsid sleep 1000 > /dev/null 2>&1 &")
-    process = session._process
-    assert process is not None
+    assert session._sandbox is not None
+    process = session._sandbox._process
     session.close()
     session.close()
     assert process.poll() is not None
