@@ -18,10 +18,12 @@ from pathlib import Path
 import pytest
 
 from peripatos.envs.errors import UserError
-from peripatos.envs.sandbox import Judge, SandboxUnavailable, Session, bubblewrap
+from peripatos.envs.sandbox import Judge, SandboxUnavailable, Session, SessionLimits, bubblewrap
 from peripatos.envs.sandbox.bubblewrap import VARIABLE, choose
 from peripatos.envs.sandbox.inside import cells
 from peripatos.envs.sandbox.launch import Program, interpreter
+from peripatos.envs.sandbox.selftest import session_self_test
+from peripatos.envs.sandbox.supervised import Supervised
 from peripatos.envs.sandbox_tools import Workbench
 
 Stub = Callable[[str], str]
@@ -100,13 +102,24 @@ def test_a_bwrap_that_shares_something_is_refused_by_all_alike_and_named(
     stub: Stub, shared: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = as_system(stub(STUBS[shared]), monkeypatch)
-    probe = "session_connect" if shared == "the network" else "read"
+    probe = "session_connect, session_shared" if shared == "the network" else "read"
     reason = f"system: {path} failed the self-test on [^;]*{probe}"
     for make in (Judge, Session):
         with pytest.raises(SandboxUnavailable, match=reason):
             make()
     with pytest.raises(UserError, match=reason):
         Workbench()
+
+
+@pytest.mark.sandbox
+def test_the_probes_of_a_session_get_through_where_files_and_network_are_the_hosts(stub: Stub) -> None:
+    sandbox = Supervised(
+        Program(stub(STUBS["the whole file system and the network"]), "system"), SessionLimits(workspace_mb=1)
+    )
+    report = session_self_test(sandbox)
+    sandbox.close()
+    for probe in ("read", "connect", "write", "write_shared", "shared"):
+        assert report[f"session_{probe}"] == "open", report
 
 
 @pytest.mark.sandbox
