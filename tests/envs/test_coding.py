@@ -21,6 +21,7 @@ from peripatos.envs.coding import Coding, find_programs
 from peripatos.envs.coding_tasks import FAMILIES, generate, read_tasks
 from peripatos.envs.errors import UserError
 from peripatos.envs.sandbox import Judge
+from peripatos.envs.sandbox.launch import Program
 from peripatos.envs.vocabulary import Episode, WorldFailure
 
 
@@ -310,10 +311,7 @@ def test_a_program_that_nobody_could_judge_has_no_reward(monkeypatch: pytest.Mon
     with Judge(workers=1) as judge:
         world._judge = judge
         world.reset(seed=0)
-        worker = judge._idle.get()
-        assert worker is not None
-        worker.close()  # its sandbox is gone,
-        judge._idle.put(worker)
-        monkeypatch.setenv("PATH", "/nonexistent")  # and no new one can be started
+        judge._discard(judge._idle.get())  # its sandbox is gone,
+        monkeypatch.setattr(judge, "program", Program("/nonexistent/bwrap", "system"))  # and no new one can be started
         with pytest.raises(WorldFailure, match="could not be judged"):
             world.step(block("def solve(x): return 1"))
