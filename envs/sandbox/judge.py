@@ -25,12 +25,12 @@ from typing import Self
 from ..errors import unknown
 from .assertion_exam import AssertionExam
 from .bubblewrap import choose
-from .compare import untuple
 from .function_exam import FunctionExam
 from .inside.codec import Unsupported, encode
 from .launch import BUBBLEWRAP, LANDLOCK, NONE, UNSAFE_VARIABLE, Program, Tier, interpreter, rlimits
+from .program_run import ProgramRun
+from .same_value import untuple
 from .selftest import self_test
-from .sitting import Sitting
 from .stdio_exam import StdioExam
 from .verdicts import Limits, SandboxUnavailable, Status, TestResult, Verdict, verdict_of
 from .worker import Worker, WorkerDied
@@ -208,8 +208,8 @@ class Judge:
             worker = None
             try:
                 worker = self._acquire()
-                sitting = Sitting(worker, self.limits, time.monotonic() + self.limits.wall_s)
-                results = exam.sit(sitting)
+                run = ProgramRun(worker, self.limits, time.monotonic() + self.limits.wall_s)
+                results = exam.grade(run)
                 worker.prepare()
             except WorkerDied as error:
                 _log.warning("a sandbox failed (%s); %s", error, "giving up" if last_try else "trying once more")
@@ -224,7 +224,7 @@ class Judge:
             else:
                 self._release(worker)
                 spent = time.monotonic() - began
-                return self._deliver(results, partial, sitting.cpu_s, spent, sitting.suspicions)
+                return self._deliver(results, partial, run.cpu_s, spent, run.suspicions)
         return self._deliver((failure,) * exam.size, partial, 0.0, time.monotonic() - began, set())
 
     def _deliver(

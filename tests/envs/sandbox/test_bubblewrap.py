@@ -24,7 +24,7 @@ from peripatos.envs.sandbox.inside import cells
 from peripatos.envs.sandbox.launch import Program, interpreter
 from peripatos.envs.sandbox.selftest import session_self_test
 from peripatos.envs.sandbox.supervised import Supervised
-from peripatos.envs.sandbox_tools import Workbench
+from peripatos.envs.tools.workbench import Workbench
 
 Stub = Callable[[str], str]
 
