@@ -19,16 +19,17 @@ import io
 import json
 import multiprocessing
 import os
-import shutil
 import statistics
 import subprocess
 import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 from peripatos.envs.sandbox import Judge
-from peripatos.envs.sandbox.launch import UNSAFE_VARIABLE, interpreter, privileges
+from peripatos.envs.sandbox.bubblewrap import choose
+from peripatos.envs.sandbox.launch import UNSAFE_VARIABLE, Program, interpreter, privileges
 
 CODE = """
 def solve(xs):
@@ -49,22 +50,27 @@ def harness(code: str) -> str:
     return f"{code}\nprint([solve(*a) for a in {inputs!r}])\n"
 
 
-def fresh(prefix: list[str]) -> Way:
-    """One new interpreter for each program, with its answers compared here."""
-    command = [*prefix, interpreter().path, "-I", "-S", "-"]
+def fresh(program: Program | None = None) -> Way:
+    """One new interpreter for each program, in a fresh sandbox if there is one, with its answers compared here."""
+    links = [part for name in ("lib", "lib64") for part in ("--symlink", f"usr/{name}", f"/{name}")]
+    binds = ["--ro-bind", "/usr", "/usr", *links, "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+    python = [interpreter().path, "-I", "-S", "-"]
 
     def run(code: str) -> bool:
-        done = subprocess.run(command, input=harness(code).encode(), capture_output=True, timeout=20, **privileges())
+        with program.handed() if program else nullcontext(("", (), {})) as (executable, descriptors, environment):
+            command = [executable, "--unshare-all", "--die-with-parent", *binds, *python] if program else python
+            done = subprocess.run(
+                command,
+                input=harness(code).encode(),
+                capture_output=True,
+                timeout=20,
+                env={**os.environ, **environment},
+                pass_fds=descriptors,
+                **privileges(),
+            )
         return done.returncode == 0 and json.loads(done.stdout) == [expected for _, expected in TESTS]
 
     return run
-
-
-def bwrap_prefix() -> list[str]:
-    """A fresh sandbox around a fresh interpreter."""
-    links = [part for name in ("lib", "lib64") for part in ("--symlink", f"usr/{name}", f"/{name}")]
-    binds = ["--ro-bind", "/usr", "/usr", *links, "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
-    return [shutil.which("bwrap") or "bwrap", "--unshare-all", "--die-with-parent", *binds]
 
 
 def _execute(code: str, timeout_s: float, verdict: list[str]) -> None:
@@ -128,8 +134,8 @@ def main() -> None:
         ways: dict[str, Way] = {
             "peripatos judge": judged(judge),
             "its fork server, not isolated": judged(bare),
-            "python -I -S, not isolated": fresh([]),
-            "bwrap + python -I -S": fresh(bwrap_prefix()),
+            "python -I -S, not isolated": fresh(),
+            "bwrap + python -I -S": fresh(choose().program),
             "manager + fork, not isolated": managed_fork,
         }
         results: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}

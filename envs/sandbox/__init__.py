@@ -1,7 +1,8 @@
 """Running what a model wrote: safely, fast, and without being fooled."""
 
 from .judge import Judge
-from .session import Cell, Session, SessionError, SessionLimits
+from .session import Cell, Session, SessionError
+from .supervised import SessionLimits
 from .verdicts import Limits, SandboxUnavailable, Status, TestResult, Verdict
 
 __all__ = [

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .frames import Deadline, Hangup, Malformed
 from .inside.codec import Wire
-from .sitting import Sitting, hint
+from .program_run import ProgramRun, hint
 from .verdicts import Status, TestResult
 from .worker import Process, WorkerDied
 
@@ -35,28 +35,28 @@ class AssertionExam:
     def size(self) -> int:
         return 1
 
-    def sit(self, sitting: Sitting) -> tuple[TestResult, ...]:
+    def grade(self, run: ProgramRun) -> tuple[TestResult, ...]:
         """One result."""
-        candidate = sitting.worker.take()
+        candidate = run.worker.take()
         try:
             job: Wire = {"kind": "candidate", "code": self.code, "entry": self.entry}
-            candidate.begin(job, sitting.deadline)
-            if _ask(candidate, None, sitting) != {"ready": True}:
+            candidate.begin(job, run.deadline)
+            if _ask(candidate, None, run) != {"ready": True}:
                 return (TestResult(Status.PROTOCOL_ERROR, "the program answered before it was asked"),)
-            return (self._examine(candidate, sitting),)
+            return (self._examine(candidate, run),)
         except _Failed as failed:
             return (failed.result,)
         finally:
-            sitting.close(candidate)
+            run.close(candidate)
 
-    def _examine(self, candidate: Process, sitting: Sitting) -> TestResult:
-        examiner = sitting.worker.take()
+    def _examine(self, candidate: Process, run: ProgramRun) -> TestResult:
+        examiner = run.worker.take()
         try:
-            examiner.begin({"kind": "examiner", "code": self.test_code, "entry": self.entry}, sitting.deadline)
+            examiner.begin({"kind": "examiner", "code": self.test_code, "entry": self.entry}, run.deadline)
             while True:
-                message = examiner.receive(sitting.deadline)
+                message = examiner.receive(run.deadline)
                 if "call" in message:
-                    examiner.send(_ask(candidate, message, sitting), sitting.deadline)
+                    examiner.send(_ask(candidate, message, run), run.deadline)
                 elif "done" in message:
                     if message["done"]:
                         return TestResult(Status.PASSED)
@@ -66,26 +66,26 @@ class AssertionExam:
                         raise ValueError(f"the test code does not compile: {message.get('m')}")
                     return hint(message)
         except Deadline as error:
-            return sitting.failure(candidate, error)
+            return run.failure(candidate, error)
         except (Malformed, Hangup, OSError) as error:
             ended = examiner.end()
             if ended.signal is not None:
                 return TestResult(Status.TIME_LIMIT, "the test code was ended: it used up its own limits")
             raise WorkerDied(f"the examiner ended without a word: {error!r}") from error
         finally:
-            sitting.close(examiner)
+            run.close(examiner)
 
 
-def _ask(candidate: Process, message: dict[str, Wire] | None, sitting: Sitting) -> dict[str, Wire]:
+def _ask(candidate: Process, message: dict[str, Wire] | None, run: ProgramRun) -> dict[str, Wire]:
     """Carry one call to the candidate, or none at first, and bring its answer. _Failed if there is none."""
     try:
         if message is not None:
-            candidate.send({"call": message["call"], "named": message["named"]}, sitting.deadline)
-        answer = candidate.receive(sitting.deadline)
+            candidate.send({"call": message["call"], "named": message["named"]}, run.deadline)
+        answer = candidate.receive(run.deadline)
     except (Deadline, Malformed) as error:
-        raise _Failed(sitting.failure(candidate, error)) from None
+        raise _Failed(run.failure(candidate, error)) from None
     except (Hangup, OSError):
-        raise _Failed(sitting.failure(candidate, Hangup())) from None
+        raise _Failed(run.failure(candidate, Hangup())) from None
     if "x" in answer:
         raise _Failed(hint(answer))
     return answer

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .compare import same, show, untuple
 from .frames import Deadline, Hangup, Malformed
 from .inside.codec import Wire
-from .sitting import Sitting, hint
+from .program_run import ProgramRun, hint
+from .same_value import same, show, untuple
 from .verdicts import Status, TestResult
 
 
@@ -26,32 +26,32 @@ class FunctionExam:
     def size(self) -> int:
         return len(self.expected)
 
-    def sit(self, sitting: Sitting) -> tuple[TestResult, ...]:
-        process = sitting.worker.take()
+    def grade(self, run: ProgramRun) -> tuple[TestResult, ...]:
+        process = run.worker.take()
         results: list[TestResult] = []
         try:
             job: Wire = {"kind": "function", "code": self.code, "entry": self.entry, "inputs": list(self.inputs)}
-            process.begin(job, sitting.deadline)
+            process.begin(job, run.deadline)
             while True:
-                message = process.receive(sitting.deadline)
+                message = process.receive(run.deadline)
                 if len(results) == self.size:
-                    if not sitting.note_probes(message):
+                    if not run.note_probes(message):
                         raise Malformed("an answer that nobody asked for")
                 elif "x" in message:
                     results += [hint(message)] * (self.size - len(results))
-                elif sitting.note_probes(message):
+                elif run.note_probes(message):
                     continue
                 else:
                     results.append(self._grade(message, len(results)))
         except (Deadline, Malformed) as error:
-            return self._all_failed(sitting.failure(process, error), results)
+            return self._all_failed(run.failure(process, error), results)
         except Hangup as error:
             if len(results) == self.size:
                 return tuple(results)
-            failure = sitting.failure(process, error)
+            failure = run.failure(process, error)
             return (*results, *[failure] * (self.size - len(results)))
         finally:
-            sitting.close(process)
+            run.close(process)
 
     def _grade(self, message: dict[str, Wire], i: int) -> TestResult:
         if message.get("i") != i:

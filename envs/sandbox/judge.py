@@ -15,7 +15,7 @@ import queue
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from threading import Lock
@@ -24,12 +24,13 @@ from typing import Self
 
 from ..errors import unknown
 from .assertion_exam import AssertionExam
-from .compare import untuple
+from .bubblewrap import choose
 from .function_exam import FunctionExam
 from .inside.codec import Unsupported, encode
-from .launch import BUBBLEWRAP, LANDLOCK, NONE, UNSAFE_VARIABLE, Tier, interpreter, rlimits
+from .launch import BUBBLEWRAP, LANDLOCK, NONE, UNSAFE_VARIABLE, Program, Tier, interpreter, rlimits
+from .program_run import ProgramRun
+from .same_value import untuple
 from .selftest import self_test
-from .sitting import Sitting
 from .stdio_exam import StdioExam
 from .verdicts import Limits, SandboxUnavailable, Status, TestResult, Verdict, verdict_of
 from .worker import Worker, WorkerDied
@@ -68,16 +69,16 @@ class Judge:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="judge")
         self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         try:
-            self.tier, self._tested = self._choose(allow_degraded, unsafe_no_isolation)
+            self.tier, self.program, self._report = self._choose(allow_degraded, unsafe_no_isolation)
             for _ in range(workers - 1):
-                self._idle.put(self._launch())
+                self._idle.put(self._launch(self.tier, self.program))
         except BaseException:
             self.close()
             raise
         self._workers = workers
 
-    def _choose(self, allow_degraded: bool, unsafe: bool) -> tuple[Tier, dict[str, str]]:
-        """The best tier that was allowed and that passes its self-test, with the report of that test."""
+    def _choose(self, allow_degraded: bool, unsafe: bool) -> tuple[Tier, Program | None, Mapping[str, str]]:
+        """The best tier that was allowed and that passes its self-test, its program, and the report of that test."""
         if unsafe:
             if os.environ.get(UNSAFE_VARIABLE) != "1":
                 raise SandboxUnavailable(
@@ -85,26 +86,29 @@ class Judge:
                 )
             warnings.warn("untrusted programs run WITHOUT isolation, with your rights", stacklevel=3)
             self._idle.put(self._launch(NONE))
-            return NONE, {}
-        reasons = []
-        for tier in (BUBBLEWRAP, LANDLOCK) if allow_degraded else (BUBBLEWRAP,):
-            try:
-                worker = self._launch(tier)
-            except SandboxUnavailable as error:
-                reasons.append(f"{tier.name}: {error}")
-                continue
-            report = self_test(worker, tier)
-            escaped = sorted(name for name, outcome in report.items() if outcome != "blocked")
-            if escaped:
-                worker.close()
-                reasons.append(f"{tier.name}: its self-test failed on {', '.join(escaped)}")
-                continue
-            self._idle.put(worker)
-            return tier, report
-        raise SandboxUnavailable(_ADVICE.format(reasons="; ".join(reasons)))
+            return NONE, None, {}
+        try:
+            tested = choose()
+            self._idle.put(self._launch(BUBBLEWRAP, tested.program))
+            return BUBBLEWRAP, tested.program, tested.report
+        except SandboxUnavailable as error:
+            if not allow_degraded:
+                raise SandboxUnavailable(f"{error} Judge(allow_degraded=True) accepts Landlock instead.") from error
+            reason = str(error)
+        try:
+            worker = self._launch(LANDLOCK)
+        except SandboxUnavailable as error:
+            raise SandboxUnavailable(f"{reason} Landlock: {error}") from error
+        report = self_test(worker, LANDLOCK)
+        escaped = sorted(name for name, outcome in report.items() if outcome != "blocked")
+        if escaped:
+            worker.close()
+            raise SandboxUnavailable(f"{reason} Landlock failed its self-test on {', '.join(escaped)}.")
+        self._idle.put(worker)
+        return LANDLOCK, None, report
 
-    def _launch(self, tier: Tier | None = None) -> Worker:
-        return self._launcher.submit(Worker, tier or self.tier, self.limits).result()
+    def _launch(self, tier: Tier, program: Program | None = None) -> Worker:
+        return self._launcher.submit(Worker, tier, self.limits, program).result()
 
     # What can be asked.
 
@@ -174,18 +178,20 @@ class Judge:
         return self._pool.submit(kinds[kind], *args, **options)
 
     def describe(self) -> dict[str, object]:
-        """The backend, whether it isolates, the limits in force, the self-test's report and the counters so far."""
+        """The backend, its program, whether it isolates, the limits in force, the self-test's report, the counters."""
         with self._lock:
             counters = {"suspicions": dict(self.suspicions), "statuses": dict(self.statuses)}
         return {
             "backend": self.tier.name,
             "isolated": self.tier.isolated,
             "degraded": self.tier is LANDLOCK,
+            "program": self.program and self.program.path,
+            "source": self.program and self.program.source,
             "interpreter": interpreter().path,
             "workers": self._workers,
             "limits": asdict(self.limits),
             "rlimits": rlimits(self.limits),
-            "self_test": self._tested,
+            "self_test": dict(self._report),
             **counters,
         }
 
@@ -202,8 +208,8 @@ class Judge:
             worker = None
             try:
                 worker = self._acquire()
-                sitting = Sitting(worker, self.limits, time.monotonic() + self.limits.wall_s)
-                results = exam.sit(sitting)
+                run = ProgramRun(worker, self.limits, time.monotonic() + self.limits.wall_s)
+                results = exam.grade(run)
                 worker.prepare()
             except WorkerDied as error:
                 _log.warning("a sandbox failed (%s); %s", error, "giving up" if last_try else "trying once more")
@@ -218,7 +224,7 @@ class Judge:
             else:
                 self._release(worker)
                 spent = time.monotonic() - began
-                return self._deliver(results, partial, sitting.cpu_s, spent, sitting.suspicions)
+                return self._deliver(results, partial, run.cpu_s, spent, run.suspicions)
         return self._deliver((failure,) * exam.size, partial, 0.0, time.monotonic() - began, set())
 
     def _deliver(
@@ -247,7 +253,7 @@ class Judge:
 
     def _launch_or_give_back(self) -> Worker:
         try:
-            return self._launch()
+            return self._launch(self.tier, self.program)
         except BaseException:
             self._idle.put(None)
             raise
@@ -281,14 +287,6 @@ class Judge:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-_ADVICE = (
-    "untrusted programs cannot be isolated on this machine ({reasons}). Install bubblewrap (on Debian and Ubuntu: "
-    "apt-get install bubblewrap). If it is installed, user namespaces may be closed: Ubuntu 24.04 wants an AppArmor "
-    "profile for bwrap (or sysctl kernel.apparmor_restrict_unprivileged_userns=0), a container wants a seccomp "
-    "profile that allows unshare. Judge(allow_degraded=True) accepts Landlock instead."
-)
 
 
 def _text(code: str | bytes) -> str | None:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -28,7 +28,8 @@ from .verdicts import Limits, SandboxUnavailable
 
 NOBODY = 65534
 UNSAFE_VARIABLE = "PERIPATOS_UNSAFE_NO_ISOLATION"
-_MODULES = ("calls", "codec", "filters", "confine", "driver", "forkserver")
+_JUDGE_MODULES = ("calls", "codec", "filters", "confine", "driver", "forkserver")
+_SESSION_MODULES = ("calls", "codec", "filters", "confine", "kernel", "cells")
 
 # Reads {"sources", "options"} and makes the package `inside` of it; no file of ours need be visible in the sandbox.
 _BOOTSTRAP = """
@@ -38,6 +39,7 @@ while True:
     part = os.pread({payload}, 1 << 20, at)
     if not part: break
     text += part; at += len(part)
+for spare in {spare}: os.close(spare)
 os.close({payload})
 if {control} != 3: os.dup2({control}, 3); os.close({control})
 work = json.loads(text)
@@ -72,6 +74,33 @@ class Tier:
     isolated: bool
 
 
+@dataclass(frozen=True)
+class Program:
+    """A bubblewrap, and where it came from.
+
+    `libraries` are given for one that lies in a virtual environment: such a folder may be closed to the sandbox's user
+    (below /root, for example), so the files are opened here and handed over as descriptors.
+    """
+
+    path: str
+    source: str  # "PERIPATOS_BWRAP", "system" or "wheel"
+    libraries: tuple[str, ...] | None = None
+
+    @contextmanager
+    def handed(self) -> Iterator[tuple[str, tuple[int, ...], dict[str, str]]]:
+        """What to execute, the descriptors that the child must inherit for it, and its environment."""
+        if self.libraries is None:
+            yield self.path, (), {}
+            return
+        with ExitStack() as stack:
+            descriptors = []
+            for path in (self.path, *self.libraries):
+                descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+                stack.callback(os.close, descriptors[-1])
+            program, *libraries = (f"/proc/self/fd/{descriptor}" for descriptor in descriptors)
+            yield program, tuple(descriptors), {"LD_PRELOAD": ":".join(libraries)}
+
+
 BUBBLEWRAP, LANDLOCK, NONE = Tier("bubblewrap", True), Tier("landlock", True), Tier("none", False)
 
 
@@ -102,6 +131,8 @@ def interpreter() -> Interpreter:
 
     Raises SandboxUnavailable; an interpreter below /root, for example, is closed to everyone but root.
     """
+    if sys.platform != "linux":
+        raise SandboxUnavailable(f"untrusted programs are isolated by namespaces of Linux, and this is {sys.platform}")
     own = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
     tried = list(dict.fromkeys([own, "/usr/bin/python3", "/usr/local/bin/python3"]))
     for path in tried:
@@ -149,14 +180,15 @@ def _view(python: Interpreter) -> list[str]:
     return arguments
 
 
-def _bubblewrap(program: str, python: Interpreter) -> list[str]:
+def _judge_arguments(python: Interpreter) -> list[str]:
+    """bwrap's arguments for a judge: nothing but the interpreter is there."""
     devices = [
         part
         for name in ("null", "zero", "full", "random", "urandom")
         for part in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")
     ]
     return [
-        program, "--unshare-all", "--unshare-user", "--as-pid-1", "--die-with-parent", "--new-session", "--clearenv",
+        "--unshare-all", "--unshare-user", "--as-pid-1", "--die-with-parent", "--new-session", "--clearenv",
         *_view(python), "--proc", "/proc", "--tmpfs", "/dev", *devices, "--remount-ro", "/dev",
         "--dir", "/tmp", "--dir", "/empty", "--symlink", "/tmp", "/var/tmp", "--remount-ro", "/", "--chdir", "/",
         "--setenv", "HOME", "/tmp", "--setenv", "PYTHONHASHSEED", "0", "--",
@@ -193,33 +225,38 @@ def rlimits(limits: Limits) -> dict[str, int]:
     }
 
 
-def start(tier: Tier, limits: Limits) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start a fork server. Returns its process and the host's end of its control socket.
+def start(tier: Tier, limits: Limits, program: Program | None) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a fork server, behind `program` in the tier that needs one.
+
+    Returns its process and the host's end of its control socket.
 
     Must be called from a thread that lives as long as the server: the sandbox dies with the thread that made it.
-    Raises SandboxUnavailable when there is no bubblewrap or no interpreter to run.
+    Raises SandboxUnavailable when there is no interpreter to run, or the program cannot be executed.
     """
     python = interpreter()
-    prefix = _bubblewrap(find_bubblewrap(), python) if tier is BUBBLEWRAP else []
-    return run_inside(prefix, python, _MODULES, _options(tier, limits, python), socket.SOCK_SEQPACKET)
+    arguments = _judge_arguments(python) if program else []
+    options = _options(tier, limits, python)
+    return _run_inside(program, arguments, python, _JUDGE_MODULES, options, socket.SOCK_SEQPACKET)
 
 
-def find_bubblewrap() -> str:
-    """The path of bwrap. Raises SandboxUnavailable."""
-    program = shutil.which("bwrap")
-    if program is None:
-        raise SandboxUnavailable("bubblewrap is not installed (on Debian and Ubuntu: apt-get install bubblewrap)")
-    return program
+def start_session(
+    program: Program, workspace_mb: int, options: Mapping[str, object]
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start the supervisor of a session. Returns and raises the same as `start`."""
+    python = interpreter()
+    arguments = _session_arguments(python, workspace_mb)
+    return _run_inside(program, arguments, python, _SESSION_MODULES, options, socket.SOCK_STREAM)
 
 
-def run_inside(
-    prefix: list[str],
+def _run_inside(
+    program: Program | None,
+    arguments: Sequence[str],
     python: Interpreter,
     modules: Sequence[str],
     options: Mapping[str, object],
     kind: socket.SocketKind,
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Run `main(options)` of the last of our inside modules behind the command `prefix`.
+    """Run `main(options)` of the last of our inside modules, behind `program` if there is one.
 
     Returns its process and the host's end of a socket, whose other end is its descriptor 3.
     """
@@ -229,20 +266,24 @@ def run_inside(
     payload = os.memfd_create("payload")
     try:
         os.write(payload, json.dumps({"sources": sources, "options": options}).encode())
-        bootstrap = _BOOTSTRAP.format(payload=payload, control=theirs.fileno())
-        process = subprocess.Popen(
-            [*prefix, python.path, "-s", "-S", "-B", "-X", "utf8", "-c", bootstrap],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(payload, theirs.fileno()),
-            cwd="/",
-            env={"PYTHONHASHSEED": "0"},
-            start_new_session=True,
-            **privileges(),
-        )
-    except BaseException:
+        with program.handed() if program else nullcontext(("", (), {})) as (executable, spare, environment):
+            bootstrap = _BOOTSTRAP.format(payload=payload, control=theirs.fileno(), spare=spare)
+            prefix = [executable, *arguments] if program else []
+            process = subprocess.Popen(
+                [*prefix, python.path, "-s", "-S", "-B", "-X", "utf8", "-c", bootstrap],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(payload, theirs.fileno(), *spare),
+                cwd="/",
+                env={"PYTHONHASHSEED": "0", **environment},
+                start_new_session=True,
+                **privileges(),
+            )
+    except BaseException as error:
         ours.close()
+        if program and isinstance(error, OSError):
+            raise SandboxUnavailable(f"{program.path} cannot be executed: {error.strerror}") from error
         raise
     finally:
         os.close(payload)
@@ -250,8 +291,8 @@ def run_inside(
     return process, ours
 
 
-def session_prefix(python: Interpreter, workspace_mb: int) -> list[str]:
-    """The command that a session runs behind: programs may be started there, and the workspace has a quota."""
+def _session_arguments(python: Interpreter, workspace_mb: int) -> list[str]:
+    """bwrap's arguments for a session: programs may be started there, and the workspace has a quota."""
     devices = [
         part
         for name in ("null", "zero", "full", "random", "urandom")
@@ -265,7 +306,7 @@ def session_prefix(python: Interpreter, workspace_mb: int) -> list[str]:
         elif Path(folder).is_dir():
             folders += ["--ro-bind", folder, folder]
     return [
-        find_bubblewrap(), "--unshare-all", "--unshare-user", "--as-pid-1", "--new-session", "--clearenv",
+        "--unshare-all", "--unshare-user", "--as-pid-1", "--new-session", "--clearenv",
         *folders, *_view(python), "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
         "--proc", "/proc", "--tmpfs", "/dev", *devices, "--remount-ro", "/dev",
         "--size", size, "--tmpfs", "/tmp", "--size", size, "--tmpfs", "/workspace", "--remount-ro", "/",

@@ -1,5 +1,7 @@
 """The live self-test: a program that tries to get out, run before the first untrusted one.
 
+It runs as a judge's programs do and as a session's cells do.
+
 A backend is chosen by what it stops on this machine today, never by its version. Each probe answers whether it got
 through; anything but "blocked" refuses the backend. The host plants what the probes look for. That the probes
 themselves work is shown by running them without isolation, where they must get through (a test does that).
@@ -12,11 +14,14 @@ import os
 import socket
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .frames import Deadline, Hangup, Malformed
 from .inside.codec import Wire
 from .launch import BUBBLEWRAP, Tier
+from .supervised import Supervised
 from .worker import Worker, WorkerDied
 
 _PROGRAM = """
@@ -72,6 +77,9 @@ def remember(mark):
         pass
     return found
 
+def shared(namespaces):
+    return any(os.stat("/proc/self/ns/" + name).st_ino == inode for name, inode in namespaces.items())
+
 def probe(name, argument):
     try:
         return bool(globals()[name](argument))
@@ -80,17 +88,24 @@ def probe(name, argument):
 """
 
 
-def self_test(worker: Worker, tier: Tier) -> dict[str, str]:
-    """Run every probe in a process of its own: `{probe: "blocked" | "open" | what went wrong}`."""
+@contextmanager
+def _planted() -> Iterator[tuple[str, str, int]]:
+    """A folder that anyone may write to, a file in it that anyone may read, and a port that takes connections."""
     with tempfile.TemporaryDirectory(prefix="peripatos-") as folder, socket.create_server(("127.0.0.1", 0)) as server:
         canary = Path(folder) / "canary"
         Path(folder).chmod(0o777)
         canary.write_text("canary")
         canary.chmod(0o644)
+        yield folder, str(canary), server.getsockname()[1]
+
+
+def self_test(worker: Worker, tier: Tier) -> dict[str, str]:
+    """Run every probe in a process of its own: `{probe: "blocked" | "open" | what went wrong}`."""
+    with _planted() as (folder, canary, port):
         mark = f"/tmp/{Path(folder).name}-mark"
         probes: list[tuple[str, Wire]] = [
-            ("read", str(canary)),
-            ("connect", server.getsockname()[1]),
+            ("read", canary),
+            ("connect", port),
             ("fork", 0),
             ("see", os.getpid()),
             ("write", folder),
@@ -105,6 +120,35 @@ def self_test(worker: Worker, tier: Tier) -> dict[str, str]:
         report = {name: _outcome(worker, name, argument) for name, argument in probes}
         Path(mark).unlink(missing_ok=True)
         return report
+
+
+def session_self_test(sandbox: Supervised) -> dict[str, str]:
+    """The probes of what a session forbids too, as cells: in there no second wall stands around each program.
+
+    Processes are not looked for by their number, which may be one of the session's own as well.
+    """
+    own = {name: Path(f"/proc/self/ns/{name}").stat().st_ino for name in ("ipc", "mnt", "net", "pid", "user")}
+    with _planted() as (folder, canary, port):
+        probes: list[tuple[str, object]] = [
+            ("read", canary),
+            ("connect", port),
+            ("write", folder),
+            ("write_shared", 0),
+            ("become_root", 0),
+            ("namespace", 0),
+            ("shared", own),
+        ]
+        return {f"session_{name}": _outcome_of_cell(sandbox, name, argument) for name, argument in probes}
+
+
+def _outcome_of_cell(sandbox: Supervised, name: str, argument: object) -> str:
+    code = f"{_PROGRAM}\nprint('open' if probe({name!r}, {argument!r}) else 'blocked')"
+    try:
+        answer = sandbox.ask({"op": "python", "code": code, "seconds": 5.0}, 10.0)
+    except (Deadline, Malformed, Hangup, OSError) as error:
+        return f"failed: {error!r}"
+    output = str(answer.get("output")).strip()
+    return output if output in ("open", "blocked") else f"failed: {output[-100:]}"
 
 
 def _outcome(worker: Worker, name: str, argument: Wire) -> str:

@@ -12,46 +12,22 @@ fresh `Judge` that the agent never touched; exit codes and reports from here mea
 
 from __future__ import annotations
 
-import contextlib
 import math
-import socket
-import subprocess
-import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from .frames import Deadline, Frames, Hangup, Malformed
+from .bubblewrap import choose
+from .frames import Deadline, Hangup, Malformed
 from .inside.codec import Wire
-from .launch import interpreter, run_inside, session_prefix
-from .verdicts import SandboxUnavailable
+from .supervised import SessionLimits, Supervised
 
-_MODULES = ("calls", "codec", "filters", "confine", "kernel", "cells")
 _GRACE_S = 5.0  # beyond a cell's own time, before the whole sandbox is replaced
 _CHUNK = 256 << 10
 
 
 class SessionError(ValueError):
     """A file could not be written or read in the workspace; the message says why."""
-
-
-@dataclass(frozen=True)
-class SessionLimits:
-    """What a session may use. `memory_mb` is for all its processes together, by sampling: a best effort."""
-
-    cell_s: float = 10.0
-    memory_mb: int = 1024
-    workspace_mb: int = 64
-    output_kb: int = 32
-    processes: int = 64
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise ValueError(f"SessionLimits.{field.name} must be a positive number, not {value!r}")
-            if field.type == "int" and not isinstance(value, int):
-                raise ValueError(f"SessionLimits.{field.name} must be a whole number, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -68,36 +44,13 @@ class Cell:
 class Session:
     """A sandbox with a persistent Python and a shell. Used by one thread at a time.
 
-    Raises SandboxUnavailable where bubblewrap does not work: there is no degraded tier for sessions.
+    Raises SandboxUnavailable where no bubblewrap passes the judge's self-test: there is no degraded tier for sessions.
     """
 
     def __init__(self, limits: SessionLimits | None = None) -> None:
         self.limits = limits or SessionLimits()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._start()
-
-    def _start(self) -> None:
-        python = interpreter()
-        options = {
-            "output_bytes": self.limits.output_kb << 10,
-            "memory_bytes": self.limits.memory_mb << 20,
-            "rlimits": {
-                "AS": self.limits.memory_mb << 20,
-                "NPROC": self.limits.processes,
-                "NOFILE": 256,
-                "CORE": 0,
-            },
-        }
-        prefix = session_prefix(python, self.limits.workspace_mb)
-        self._process, channel = run_inside(prefix, python, _MODULES, options, socket.SOCK_STREAM)
-        self._frames = Frames(channel)
-        try:
-            self._frames.receive(time.monotonic() + 20.0)
-        except (Deadline, Malformed, Hangup) as error:
-            self.close()
-            raise SandboxUnavailable(
-                f"a session's sandbox does not start ({error!r}): bubblewrap and user namespaces have to work"
-            ) from error
+        self._program = choose().program
+        self._sandbox: Supervised | None = Supervised(self._program, self.limits)
 
     def python(self, code: str, *, seconds: float | None = None) -> Cell:
         """Run a cell; what it defines stays. The value of a last line that is an expression is shown."""
@@ -158,25 +111,19 @@ class Session:
         return answer
 
     def _ask(self, request: Wire, seconds: float) -> dict[str, Wire]:
-        if self._process is None:
+        if self._sandbox is None:
             raise RuntimeError("the session is closed")
-        deadline = time.monotonic() + seconds
-        self._frames.send(request, deadline)
-        return self._frames.receive(deadline)
+        return self._sandbox.ask(request, seconds)
 
     def _replace(self) -> None:
         self.close()
-        self._start()
+        self._sandbox = Supervised(self._program, self.limits)
 
     def close(self) -> None:
         """End the sandbox and everything in it; closing twice is harmless."""
-        if self._process is None:
-            return
-        self._frames.channel.close()
-        self._process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_GRACE_S)
-        self._process = None
+        if self._sandbox is not None:
+            self._sandbox.close()
+            self._sandbox = None
 
     def __enter__(self) -> Self:
         return self

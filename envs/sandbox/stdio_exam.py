@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .compare import same_output
 from .frames import Deadline, Hangup, Malformed
 from .inside.codec import Wire
-from .sitting import Sitting, hint
+from .program_run import ProgramRun, hint
+from .same_value import same_output
 from .verdicts import Status, TestResult
 from .worker import Process
 
@@ -36,41 +36,41 @@ class StdioExam:
     def size(self) -> int:
         return len(self.tests)
 
-    def sit(self, sitting: Sitting) -> tuple[TestResult, ...]:
+    def grade(self, run: ProgramRun) -> tuple[TestResult, ...]:
         """The results of all tests, in order."""
         results: list[TestResult] = []
         for given, expected in self.tests:
-            results.append(self._run(sitting, given, expected))
+            results.append(self._run(run, given, expected))
             if results[-1].status is not Status.PASSED and not self.partial:
                 break
         return (*results, *[TestResult(Status.SKIPPED)] * (self.size - len(results)))
 
-    def _run(self, sitting: Sitting, given: str, expected: str) -> TestResult:
-        process = sitting.worker.take()
+    def _run(self, run: ProgramRun, given: str, expected: str) -> TestResult:
+        process = run.worker.take()
         try:
             with _streams(given) as (standard, reading):
-                process.begin({"kind": "stdio", "code": self.code}, sitting.deadline, tuple(standard))
-                output = _collect(process, standard, reading, sitting)
-            return self._grade(process, output, expected, sitting)
+                process.begin({"kind": "stdio", "code": self.code}, run.deadline, tuple(standard))
+                output = _collect(process, standard, reading, run)
+            return self._grade(process, output, expected, run)
         except _TooMuch:
-            return TestResult(Status.OUTPUT_LIMIT, f"more than {sitting.limits.output_kb} KiB of output")
+            return TestResult(Status.OUTPUT_LIMIT, f"more than {run.limits.output_kb} KiB of output")
         except (Deadline, Malformed) as error:
-            return sitting.failure(process, error)
+            return run.failure(process, error)
         finally:
-            sitting.close(process)
+            run.close(process)
 
-    def _grade(self, process: Process, output: bytes, expected: str, sitting: Sitting) -> TestResult:
+    def _grade(self, process: Process, output: bytes, expected: str, run: ProgramRun) -> TestResult:
         said: list[dict[str, Wire]] = []
         try:
             while True:
-                message = process.receive(sitting.deadline)
-                if not sitting.note_probes(message):
+                message = process.receive(run.deadline)
+                if not run.note_probes(message):
                     said.append(message)
         except Hangup:
             ended = process.end()
         text = output.decode("utf-8", "replace")
         if ended.signal is not None:
-            return sitting.obituary(ended)
+            return run.obituary(ended)
         if said:
             return hint(said[0])
         if ended.code != 0:
@@ -98,11 +98,11 @@ def _streams(given: str) -> Iterator[tuple[list[int], int]]:
             os.close(descriptor)
 
 
-def _collect(process: Process, standard: list[int], reading: int, sitting: Sitting) -> bytes:
+def _collect(process: Process, standard: list[int], reading: int, run: ProgramRun) -> bytes:
     """All that the program prints until it ends. Raises Deadline, or _TooMuch."""
     while standard:
         os.close(standard.pop())
-    cap = sitting.limits.output_kb << 10
+    cap = run.limits.output_kb << 10
     output = bytearray()
     os.set_blocking(reading, False)
     waiting = select.poll()
@@ -110,7 +110,7 @@ def _collect(process: Process, standard: list[int], reading: int, sitting: Sitti
     waiting.register(process.handle, select.POLLIN)
     ended = False
     while not ended:
-        ready = {descriptor for descriptor, _ in waiting.poll(max(0.0, sitting.deadline - time.monotonic()) * 1000)}
+        ready = {descriptor for descriptor, _ in waiting.poll(max(0.0, run.deadline - time.monotonic()) * 1000)}
         if not ready:
             raise Deadline
         ended = process.handle in ready

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from .frames import Frames
 from .inside.codec import Wire
 from .inside.forkserver import READY
-from .launch import Tier, start
+from .launch import Program, Tier, start
 from .verdicts import Limits, SandboxUnavailable
 
 _MAX_BYTES = 64 << 20  # of frames from one process: parsing them costs the host time
@@ -83,10 +83,10 @@ class Process(Frames):
 
 
 class Worker:
-    """A fork server and its control socket. Used by one thread at a time."""
+    """A fork server and its control socket. Used by one thread at a time. `program` is bubblewrap, in its tier."""
 
-    def __init__(self, tier: Tier, limits: Limits) -> None:
-        self._process, self._control = start(tier, limits)
+    def __init__(self, tier: Tier, limits: Limits, program: Program | None = None) -> None:
+        self._process, self._control = start(tier, limits, program)
         self._spare: deque[Process] = deque()
         self._exits: dict[int, Exit] = {}
         self._asked = 0

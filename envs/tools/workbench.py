@@ -23,7 +23,7 @@ from pydantic import AfterValidator
 
 from ..errors import UserError
 from ..sandbox import Cell, SandboxUnavailable, Session, SessionError, SessionLimits
-from ..sandbox.launch import find_bubblewrap, interpreter
+from ..sandbox.bubblewrap import choose
 from ..vocabulary import WorldFailure
 from .tool import Tool, Toolkit
 
@@ -51,13 +51,12 @@ class Workbench(Toolkit):
     the bench itself when nobody holds it any more, or with this process: nothing that it started outlives it.
 
     Raises:
-        UserError: bubblewrap, or a Python that an unprivileged user can run, is not installed.
+        UserError: no bubblewrap passes the judge's self-test, or no Python is there that an unprivileged user can run.
     """
 
     def __init__(self, limits: SessionLimits = LIMITS) -> None:
         try:
-            find_bubblewrap()
-            interpreter()
+            choose()
         except SandboxUnavailable as error:
             raise UserError(f"a Workbench needs a sandbox: {error}") from error
         self._limits = limits

@@ -17,6 +17,7 @@ def module_exists(spec: gymnasium.envs.registration.EnvSpec) -> bool:
     return importlib.util.find_spec(str(spec.entry_point).partition(":")[0]) is not None
 
 
+JUDGED = "peripatos/Coding-v0"
 OURS = sorted(
     name for name, spec in gymnasium.registry.items() if name.startswith("peripatos/") and module_exists(spec)
 )
@@ -26,7 +27,9 @@ def failed(world) -> dict[str, str]:
     return {finding.check: finding.detail for finding in check_world(world) if not finding.passed}
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.sandbox) if name == JUDGED else name for name in OURS]
+)
 def test_every_registered_world_keeps_the_contract(name):
     assert failed(name) == {}
 

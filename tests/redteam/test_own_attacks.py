@@ -11,6 +11,8 @@ from peak_memory import PeakMemory
 
 from peripatos.envs.sandbox import Judge, Limits
 
+pytestmark = pytest.mark.sandbox
+
 TESTS = [(([1, 2, 3, 4],), 20), (([10],), 100), (([123456, 2],), 15241383940)]
 HONEST = "def solve(xs): return sum(x * x for x in xs if x % 2 == 0)"
 

@@ -17,6 +17,8 @@ from planted_secrets import CANARY, SECRET
 
 from peripatos.envs.sandbox import Judge, Limits, Verdict
 
+pytestmark = pytest.mark.sandbox
+
 PROGRAMS = Path(__file__).parent / "programs"
 # The one program that looks for what another planted must come after it.
 MANIFEST: list[dict[str, Any]] = sorted(

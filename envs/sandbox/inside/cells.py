@@ -275,7 +275,10 @@ def _pages(statm: Path) -> int:
 
 
 def main(options: Mapping[str, Any]) -> None:
-    """Supervise until the host hangs up."""
+    """Supervise until the host hangs up. SystemExit unless this is the first process of a namespace."""
+    if os.getpid() != 1:
+        # Among other processes, the watch would count them all, and the signal to everything would reach them.
+        raise SystemExit("a session needs a process namespace of its own")
     os.set_inheritable(CONTROL, False)
     confine.hide_memory()
     confine.no_new_privileges()

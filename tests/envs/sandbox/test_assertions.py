@@ -8,6 +8,8 @@ import pytest
 
 from peripatos.envs.sandbox import Judge, Limits
 
+pytestmark = pytest.mark.sandbox
+
 
 @pytest.fixture(scope="module")
 def judge() -> Iterator[Judge]:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from peripatos.envs.sandbox import Judge, Limits, SandboxUnavailable
-from peripatos.envs.sandbox.launch import UNSAFE_VARIABLE
+from peripatos.envs.sandbox import Judge, Limits
 
 DOUBLE = "def solve(x): return 2 * x"
 
@@ -25,6 +24,7 @@ def judge() -> Iterator[Judge]:
         yield judge
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize(
     ("code", "status", "message"),
     [
@@ -58,6 +58,7 @@ def test_each_end_of_a_program_has_its_status(judge: Judge, code: str | bytes, s
     assert verdict.isolated
 
 
+@pytest.mark.sandbox
 def test_the_limit_on_processor_time_is_told_from_the_clock() -> None:
     with Judge(workers=1, limits=Limits(wall_s=30, cpu_s=1)) as judge:
         verdict = judge.function("def solve(x):\n    while True: pass", entry="solve", tests=[((1,), 2)])
@@ -66,6 +67,7 @@ def test_the_limit_on_processor_time_is_told_from_the_clock() -> None:
     assert verdict.cpu_s < 3
 
 
+@pytest.mark.sandbox
 def test_ten_megabytes_of_source_end_in_a_verdict(judge: Judge) -> None:
     verdict = judge.function("x = 1\n" * (10 << 20 >> 3) + DOUBLE, entry="solve", tests=[((1,), 2)])
     assert verdict.status in ("passed", "memory_limit", "compile_error", "time_limit"), verdict
@@ -73,6 +75,7 @@ def test_ten_megabytes_of_source_end_in_a_verdict(judge: Judge) -> None:
     assert long.status == "passed", long
 
 
+@pytest.mark.sandbox
 def test_partial_credit_counts_tests_and_keeps_the_status(judge: Judge) -> None:
     tests = [((i,), 2 * i) for i in range(4)]
     code = "def solve(x):\n    assert x != 1\n    return 2 * x if x < 3 else 0"
@@ -84,24 +87,28 @@ def test_partial_credit_counts_tests_and_keeps_the_status(judge: Judge) -> None:
     assert partial.status == "runtime_error"
 
 
+@pytest.mark.sandbox
 def test_answers_before_the_time_ran_out_earn_partial_credit(judge: Judge) -> None:
     code = "def solve(x):\n    while x > 1: pass\n    return 2 * x"
     verdict = judge.function(code, entry="solve", tests=[((0,), 0), ((1,), 2), ((2,), 4), ((3,), 6)], partial=True)
     assert (verdict.status, verdict.reward) == ("time_limit", 0.5)
 
 
+@pytest.mark.sandbox
 def test_every_call_gets_fresh_arguments_and_the_program_keeps_its_state(judge: Judge) -> None:
     code = "calls = []\ndef solve(xs):\n    xs.append(1)\n    calls.append(0)\n    return [len(xs), len(calls)]"
     verdict = judge.function(code, entry="solve", tests=[(([],), [1, 1]), (([],), [1, 2])])
     assert verdict.status == "passed", verdict
 
 
+@pytest.mark.sandbox
 def test_a_program_is_judged_alike_twice_and_by_another_worker(judge: Judge) -> None:
     code = "import random\ndef solve(x): return [random.random(), list({'a', 'b', 'c', 'd'})]"
     seen = {judge.function(code, entry="solve", tests=[((0,), None)]).tests[0].got for _ in range(6)}
     assert len(seen) == 1
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize(
     "code",
     [
@@ -127,6 +134,7 @@ def test_honest_programs_that_use_the_standard_library_pass(judge: Judge, code: 
     assert verdict.status == "passed", verdict
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize(
     ("code", "status"),
     [
@@ -154,6 +162,7 @@ def test_stdio_programs_are_judged_by_their_whole_output_and_their_end(judge: Ju
     assert verdict.reward == (1.0 if status == "passed" else 0.0)
 
 
+@pytest.mark.sandbox
 def test_stdio_skips_after_a_failure_unless_partial_credit_is_asked_for(judge: Judge) -> None:
     tests = [("1", "1"), ("2", "4"), ("3", "3")]
     verdict = judge.stdio("print(input())", tests)
@@ -163,11 +172,13 @@ def test_stdio_skips_after_a_failure_unless_partial_credit_is_asked_for(judge: J
     assert partial.reward == pytest.approx(2 / 3)
 
 
+@pytest.mark.sandbox
 def test_a_large_input_arrives_whole(judge: Judge) -> None:
     text = "7 " * 500_000
     assert judge.stdio("print(sum(map(int, input().split())))", [(text, "3500000")]).status == "passed"
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -205,6 +216,7 @@ def test_limits_without_sense_are_refused(values: dict[str, float], message: str
         Limits(**values)  # type: ignore[arg-type]  # that is the point
 
 
+@pytest.mark.sandbox
 def test_futures_from_many_threads_all_arrive_with_their_own_verdict(judge: Judge) -> None:
     def ask(i: int) -> bool:
         future = judge.submit("function", f"def solve(x): return x + {i}", entry="solve", tests=[((1,), 1 + i)])
@@ -215,6 +227,7 @@ def test_futures_from_many_threads_all_arrive_with_their_own_verdict(judge: Judg
         assert all(pool.map(ask, range(40)))
 
 
+@pytest.mark.sandbox
 def test_a_judge_outlives_the_threads_that_used_it() -> None:
     with Judge(workers=1) as judge:
         worker = judge._idle.get()
@@ -279,55 +292,18 @@ def _survives_kills(wanted: int) -> None:
     assert _children() <= own
 
 
+@pytest.mark.sandbox
 def test_every_verdict_arrives_though_sandboxes_are_killed() -> None:
     _survives_kills(10)
 
 
+@pytest.mark.sandbox
 @pytest.mark.slow
 def test_every_verdict_arrives_though_sandboxes_are_killed_a_hundred_times() -> None:
     _survives_kills(100)
 
 
-def test_without_bubblewrap_the_judge_refuses_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(SandboxUnavailable, match="apt-get install bubblewrap"):
-        Judge(workers=1)
-
-
-def test_the_degraded_tier_is_taken_only_on_request_and_still_isolates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nonexistent")
-    with Judge(workers=1, allow_degraded=True) as judge:
-        about = judge.describe()
-        assert (about["backend"], about["degraded"], about["isolated"]) == ("landlock", True, True)
-        assert judge.function(DOUBLE, entry="solve", tests=[((1,), 2)]).reward == 1.0
-        spy = "def solve(x): return open('/etc/passwd').read()"
-        assert judge.function(spy, entry="solve", tests=[((1,), "")]).status == "runtime_error"
-
-
-def test_no_isolation_takes_an_argument_and_a_variable_and_stamps_its_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(UNSAFE_VARIABLE, raising=False)
-    with pytest.raises(SandboxUnavailable, match=UNSAFE_VARIABLE):
-        Judge(workers=1, unsafe_no_isolation=True)
-    monkeypatch.setenv(UNSAFE_VARIABLE, "1")
-    with pytest.warns(UserWarning, match="WITHOUT isolation"), Judge(workers=1, unsafe_no_isolation=True) as judge:
-        verdict = judge.function(DOUBLE, entry="solve", tests=[((1,), 2)])
-    assert (verdict.reward, verdict.isolated) == (1.0, False)
-
-
-def test_the_self_test_would_notice_that_nothing_is_isolated(monkeypatch: pytest.MonkeyPatch) -> None:
-    from peripatos.envs.sandbox.launch import NONE
-    from peripatos.envs.sandbox.selftest import self_test
-    from peripatos.envs.sandbox.worker import Worker
-
-    worker = Worker(NONE, Limits())
-    try:
-        report = self_test(worker, NONE)
-    finally:
-        worker.close()
-    for probe in ("read", "connect", "fork", "see", "write"):
-        assert report[probe] == "open", report
-
-
+@pytest.mark.sandbox
 def test_suspicions_and_statuses_are_counted(judge: Judge) -> None:
     before = judge.describe()["suspicions"]
     assert isinstance(before, dict)
@@ -390,10 +366,12 @@ def _leaks_nothing(rounds: int, count: int) -> None:
     assert max(rates[len(rates) // 2 :]) > 0.5 * rates[0], rates  # other load comes and goes; decay would stay
 
 
+@pytest.mark.sandbox
 def test_hundreds_of_programs_leak_nothing() -> None:
     _leaks_nothing(rounds=2, count=150)
 
 
+@pytest.mark.sandbox
 @pytest.mark.slow
 def test_ten_thousand_programs_leak_nothing() -> None:
     _leaks_nothing(rounds=10, count=1000)

@@ -22,6 +22,7 @@ def session() -> Iterator[Session]:
         yield session
 
 
+@pytest.mark.sandbox
 def test_cells_share_their_variables_and_show_the_last_value(session: Session) -> None:
     assert session.python("x = 20").output == ""
     assert session.python("print('now')\nx + 1").output == "now\n21\n"
@@ -35,6 +36,7 @@ def test_cells_share_their_variables_and_show_the_last_value(session: Session) -
     assert "SyntaxError" in session.python("def").output
 
 
+@pytest.mark.sandbox
 def test_a_shell_works_in_the_same_folder_and_tells_its_exit_code(session: Session) -> None:
     session.python("open('a.txt', 'w').write('hello')")
     cell = session.shell("cat a.txt | tr a-z A-Z; exit 3")
@@ -42,6 +44,7 @@ def test_a_shell_works_in_the_same_folder_and_tells_its_exit_code(session: Sessi
     assert session.shell("python3 -c 'print(6 * 7)'").output == "42\n"
 
 
+@pytest.mark.sandbox
 def test_a_loop_is_interrupted_and_its_variables_stay(session: Session) -> None:
     session.python("x = 1")
     began = time.monotonic()
@@ -52,6 +55,7 @@ def test_a_loop_is_interrupted_and_its_variables_stay(session: Session) -> None:
     assert session.python("x").output == "1\n"
 
 
+@pytest.mark.sandbox
 def test_what_cannot_be_interrupted_is_killed_and_the_loss_is_told_and_files_stay(session: Session) -> None:
     session.python("x = 1; open('kept', 'w').write('k')")
     cell = session.python("import signal\nsignal.signal(2, signal.SIG_IGN)\nwhile True: pass", seconds=0.5)
@@ -62,6 +66,7 @@ def test_what_cannot_be_interrupted_is_killed_and_the_loss_is_told_and_files_sta
     assert session.shell("sleep 30", seconds=0.5).status == "time_limit"
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize("code", ["import os; os._exit(3)", "exit()", "import ctypes; ctypes.string_at(0)"])
 def test_an_interpreter_that_ends_is_replaced_and_the_loss_is_told(session: Session, code: str) -> None:
     cell = session.python(code)
@@ -70,6 +75,7 @@ def test_an_interpreter_that_ends_is_replaced_and_the_loss_is_told(session: Sess
     assert session.python("1 + 1").output == "2\n"
 
 
+@pytest.mark.sandbox
 def test_long_output_is_cut_in_the_middle_with_a_marker(session: Session) -> None:
     cell = session.python("print('a' * 5000 + 'b' * 5000)")
     assert cell.truncated
@@ -82,6 +88,7 @@ def test_long_output_is_cut_in_the_middle_with_a_marker(session: Session) -> Non
     assert len(flood.output) < 4200
 
 
+@pytest.mark.sandbox
 def test_the_workspace_has_a_quota_and_memory_a_limit(session: Session) -> None:
     assert "No space left" in session.shell("head -c 99000000 /dev/zero > big").output
     session.shell("rm big")
@@ -106,6 +113,7 @@ time.sleep(20)
 ONCE_ALONE = "threading.Timer(0.5, hold).start(); import ctypes; ctypes.CDLL(None).syscall({exit}, 0)"
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize("act", ["hold()", ONCE_ALONE], ids=["plainly", "in threads that outlive the first"])
 def test_a_cell_that_needs_too_much_memory_loses_its_variables_and_no_files(session: Session, act: str) -> None:
     session.python("x = 1; open('kept', 'w').write('k')")
@@ -119,10 +127,12 @@ def test_a_cell_that_needs_too_much_memory_loses_its_variables_and_no_files(sess
     assert session.python("open('kept').read() * 2").output == "'kk'\n"
 
 
+@pytest.mark.sandbox
 def test_memory_that_no_process_has_mapped_cannot_be_had(session: Session) -> None:
     assert "PermissionError" in session.python("import os; os.memfd_create('x')").output
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize("how", ["a timer of its own", "a command", "a command with too much memory"])
 def test_an_interpreter_that_ends_outside_of_its_cells_costs_its_variables_and_no_files(
     session: Session, how: str
@@ -148,6 +158,7 @@ def test_an_interpreter_that_ends_outside_of_its_cells_costs_its_variables_and_n
     assert session.fetch("kept") == b"k"
 
 
+@pytest.mark.sandbox
 def test_the_supervisor_cannot_be_killed_or_read_from_within(session: Session) -> None:
     session.python("import os, signal\nfor s in (9, 15, 19): os.kill(1, s)")
     assert session.python("os.getpid() > 1").output == "True\n"
@@ -156,12 +167,14 @@ def test_the_supervisor_cannot_be_killed_or_read_from_within(session: Session) -
     assert "Operation not permitted" in session.shell("unshare -U true").output
 
 
+@pytest.mark.sandbox
 def test_a_forked_cell_does_not_speak_for_the_session(session: Session) -> None:
     session.python("import os\npid = os.fork()")
     assert session.python("1 + 1").output == "2\n"
     assert session.python("pid > 0").output == "True\n"
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize("frame", ["b'\\xff' * 64", "b'\\0\\0\\0\\2{}'", "b'\\0\\0\\0\\2[]'", "b'\\0\\0\\0\\1'"])
 def test_a_cell_that_forges_an_answer_costs_its_variables_and_no_files(session: Session, frame: str) -> None:
     session.put("kept", b"k")
@@ -172,6 +185,7 @@ def test_a_cell_that_forges_an_answer_costs_its_variables_and_no_files(session: 
     assert session.fetch("kept") == b"k"
 
 
+@pytest.mark.sandbox
 def test_an_answer_without_end_is_not_kept(session: Session) -> None:
     session.put("kept", b"k")
     cell = session.python("import os\nos.write(3, b'\\xff' * 4)\nwhile True: os.write(3, bytes(1 << 20))")
@@ -183,13 +197,14 @@ def test_an_answer_without_end_is_not_kept(session: Session) -> None:
 
 def resident_mb(session: Session) -> float:
     """The most memory that the supervisor, the first process of the sandbox, has ever held."""
-    assert session._process is not None
-    outer = session._process.pid
+    assert session._sandbox is not None
+    outer = session._sandbox.pid
     (supervisor,) = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
     (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{supervisor}/status").read_text())
     return int(peak) / 1024
 
 
+@pytest.mark.sandbox
 def test_nothing_of_the_host_is_in_reach(session: Session, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("secret")
@@ -207,6 +222,7 @@ def test_nothing_of_the_host_is_in_reach(session: Session, tmp_path: Path) -> No
     assert "Read-only file system" in session.shell("touch /usr/x /x 2>&1").output
 
 
+@pytest.mark.sandbox
 def test_files_are_written_and_fetched_as_bytes(session: Session) -> None:
     data = bytes(range(256)) * 3000
     session.put("data.bin", data)
@@ -226,6 +242,7 @@ def test_files_are_written_and_fetched_as_bytes(session: Session) -> None:
             session.fetch(path)
 
 
+@pytest.mark.sandbox
 def test_what_an_agent_made_is_judged_elsewhere(session: Session) -> None:
     session.python("open('solution.py', 'w').write('def solve(x): return 2 * x')")
     session.python("open('conftest.py', 'w').write('raise SystemExit(0)')")
@@ -234,11 +251,12 @@ def test_what_an_agent_made_is_judged_elsewhere(session: Session) -> None:
     assert verdict.reward == 1.0
 
 
+@pytest.mark.sandbox
 def test_closing_ends_every_process_and_twice_is_harmless() -> None:
     session = Session()
     session.shell("setsid sleep 1000 > /dev/null 2>&1 &")
-    process = session._process
-    assert process is not None
+    assert session._sandbox is not None
+    process = session._sandbox._process
     session.close()
     session.close()
     assert process.poll() is not None

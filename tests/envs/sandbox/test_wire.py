@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peripatos.envs.sandbox.compare import same, same_output, show, untuple
 from peripatos.envs.sandbox.inside.codec import Unsupported, decode, encode, frame, loads
+from peripatos.envs.sandbox.same_value import same, same_output, show, untuple
 
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.binary(max_size=5)

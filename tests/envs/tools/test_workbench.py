@@ -95,6 +95,7 @@ def bench():
 # ── what the agent reads
 
 
+@pytest.mark.sandbox
 def test_variables_stay_and_both_tools_work_in_one_folder(shared):
     assert python(shared, "x = 20") == "[no output]"
     assert python(shared, "open('f', 'w').write('hello'); x + 1") == "21"
@@ -103,6 +104,7 @@ def test_variables_stay_and_both_tools_work_in_one_folder(shared):
     assert python(shared, "x") == "20"
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
@@ -132,6 +134,7 @@ def test_whatever_happens_inside_is_a_bounded_message(shared, name, text, words)
     assert python(shared, "6 * 7") == "42"
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize("name", ["run_python", "run_shell"])
 def test_code_that_cannot_be_run_is_refused_in_words(shared, name):
     for text, words in (("1\0", "NUL"), ("#" * (MAX_ARGUMENTS + 1), "are allowed"), ("\ud800", "surrogate")):
@@ -140,6 +143,7 @@ def test_code_that_cannot_be_run_is_refused_in_words(shared, name):
     assert python(shared, "6 * 7") == "42"
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -184,6 +188,7 @@ OUTSIDE = (
 )
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize("code", OUTSIDE)
 def test_what_lies_outside_cannot_be_read_written_or_become(shared, code):
     answer = python(shared, code)
@@ -191,6 +196,7 @@ def test_what_lies_outside_cannot_be_read_written_or_become(shared, code):
     assert python(shared, "6 * 7") == "42"
 
 
+@pytest.mark.sandbox
 def test_no_server_of_the_host_can_be_reached(shared):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -202,6 +208,7 @@ def test_no_server_of_the_host_can_be_reached(shared):
         assert "Error" in python(shared, f"import socket; socket.socket(socket.AF_UNIX).connect({name!r})")
 
 
+@pytest.mark.sandbox
 def test_neither_files_nor_variables_nor_processes_of_the_host_are_seen(shared, tmp_path, monkeypatch):
     (tmp_path / "secret").write_text("hunter2")
     for folder in (tmp_path, *list(tmp_path.parents)[:-2]):
@@ -215,6 +222,7 @@ def test_neither_files_nor_variables_nor_processes_of_the_host_are_seen(shared, 
     fresh.close()
 
 
+@pytest.mark.sandbox
 def test_signals_to_everything_end_nothing_outside(bench):
     process = subprocess.Popen(["sleep", "30"])
     shell(bench, f"kill -9 {process.pid} {os.getpid()} 1; kill -9 -1")
@@ -228,6 +236,7 @@ def test_signals_to_everything_end_nothing_outside(bench):
 # ── how long it lives
 
 
+@pytest.mark.sandbox
 def test_closing_ends_what_was_left_behind_and_is_final():
     bench, mark = Workbench(SMALL), next(MARKS)
     leave_behind(bench, mark)
@@ -238,6 +247,7 @@ def test_closing_ends_what_was_left_behind_and_is_final():
         run(bench, "run_python", "1")
 
 
+@pytest.mark.sandbox
 def test_a_bench_that_nobody_holds_is_ended():
     bench, mark = Workbench(SMALL), next(MARKS)
     leave_behind(bench, mark)
@@ -246,6 +256,7 @@ def test_a_bench_that_nobody_holds_is_ended():
     assert ends(mark)
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize("end", ["pass", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
 def test_nothing_outlives_the_process_that_made_it(end):
     mark = next(MARKS)
@@ -267,6 +278,7 @@ def test_nothing_outlives_the_process_that_made_it(end):
     assert ends(mark)
 
 
+@pytest.mark.sandbox
 def test_a_sandbox_that_cannot_be_had_is_the_users_or_the_worlds_failure_and_never_the_agents(monkeypatch):
     def missing(*_: object) -> str:
         raise SandboxUnavailable("bubblewrap is not installed")
@@ -275,11 +287,12 @@ def test_a_sandbox_that_cannot_be_had_is_the_users_or_the_worlds_failure_and_nev
     monkeypatch.setattr(workbench, "Session", missing)
     with pytest.raises(WorldFailure, match="bubblewrap is not installed"):
         run(bench, "run_python", "1")
-    monkeypatch.setattr(workbench, "find_bubblewrap", missing)
+    monkeypatch.setattr(workbench, "choose", missing)
     with pytest.raises(UserError, match="bubblewrap is not installed"):
         Workbench()
 
 
+@pytest.mark.sandbox
 def test_files_are_given_and_fetched_as_bytes_and_never_through_a_link(bench):
     assert bench.fetch("nothing") is None  # and no sandbox was started for it
     assert not bench._sessions
@@ -328,10 +341,12 @@ def workshop(limits: SessionLimits = LIMITS) -> ToolWorld:
     return ToolWorld(squares, lambda task: [Desk(task), Workbench(limits)], judged)
 
 
+@pytest.mark.sandbox
 def test_a_world_with_a_sandbox_keeps_the_contract():
     assert not [finding for finding in check_world(workshop()) if not finding.passed]
 
 
+@pytest.mark.sandbox
 def test_every_episode_has_a_sandbox_of_its_own_which_ends_with_it():
     world, descriptors = workshop(SMALL), []
     for seed in range(4):
@@ -359,6 +374,7 @@ def test_every_episode_has_a_sandbox_of_its_own_which_ends_with_it():
     assert ends(mark)
 
 
+@pytest.mark.sandbox
 def test_the_sandbox_of_a_world_that_nobody_holds_ends():
     world, mark = workshop(SMALL), next(MARKS)
     world.reset(seed=0)
@@ -368,6 +384,7 @@ def test_the_sandbox_of_a_world_that_nobody_holds_ends():
     assert ends(mark)
 
 
+@pytest.mark.sandbox
 def test_episodes_at_once_share_nothing():
     renderer = Renderer(tiny_tokenizer())
     oracle = ConversationActor(workshop, Author(renderer, oracle_author), renderer, context=100_000)
@@ -385,6 +402,7 @@ def collected(command: str, **limits: int) -> tuple[ConversationActor, tuple[Epi
     return actor, actor.collect(range(3), 1, seed=0, version=0).episodes
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize(
     ("limits", "reason"), [({"context": 900}, "context_limit"), ({"max_turns": 2}, "turn_limit")], ids=lambda v: str(v)
 )
@@ -400,6 +418,7 @@ def test_no_sandbox_survives_an_episode_that_is_cut(limits, reason):
     actor.close()
 
 
+@pytest.mark.sandbox
 def test_no_sandbox_survives_an_episode_that_is_abandoned(monkeypatch):
     monkeypatch.setattr(scheduling, "STEP_SECONDS", 1.0)
     mark, before = next(MARKS), sandboxes()
@@ -420,6 +439,7 @@ def sandboxes() -> set[str]:
     return {pid for pids in children for pid in pids}
 
 
+@pytest.mark.sandbox
 def test_a_reply_with_a_call_that_hangs_waits_for_no_longer_than_its_limit():
     world = workshop(SMALL)
     world.reset(seed=0)

@@ -109,7 +109,10 @@ def test_an_unknown_scenario_is_told_with_the_nearest() -> None:
         load_scenario("nowhere/x.yaml")
 
 
-@pytest.mark.parametrize("name", sorted(shipped()))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.sandbox) if name == "coding-grpo" else name for name in sorted(shipped())],
+)
 def test_every_shipped_scenario_is_right_and_says_what_it_is(name: str, tmp_path: Path) -> None:
     scenario = load_scenario(name)
     check_parts(scenario)

@@ -19,6 +19,7 @@ from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
 from peripatos.envs.errors import UserError
 from peripatos.envs.sandbox import Judge
+from peripatos.envs.sandbox.launch import Program
 from peripatos.envs.vocabulary import Episode, WorldFailure
 from peripatos.envs.worlds.coding.tasks import FAMILIES, generate, read_tasks
 from peripatos.envs.worlds.coding.world import Coding, find_programs
@@ -33,6 +34,7 @@ def world() -> Coding:
     return Coding(wall_s=3, cpu_s=1)
 
 
+@pytest.mark.sandbox
 def test_the_world_is_registered_and_conforms_to_gymnasium() -> None:
     env = gymnasium.make("peripatos/Coding-v0", disable_env_checker=True, wall_s=3, cpu_s=1)
     check_env(env.unwrapped, skip_render_check=True)
@@ -40,6 +42,7 @@ def test_the_world_is_registered_and_conforms_to_gymnasium() -> None:
     env.close()
 
 
+@pytest.mark.sandbox
 def test_there_are_enough_families_and_each_right_program_passes_its_hidden_tests() -> None:
     assert len(FAMILIES) >= 12
     for name in FAMILIES:
@@ -74,11 +77,13 @@ def test_the_splits_share_no_task_and_seeds_give_different_tasks_of_many_familie
     assert len({task.id for task in drawn["train"]}) > 150
 
 
+@pytest.mark.sandbox
 def test_a_seed_gives_the_same_episode(world: Coding) -> None:
     assert world.reset(seed=5) == world.reset(seed=5)
     assert world.reset(seed=5)[0] != world.reset(seed=6)[0]
 
 
+@pytest.mark.sandbox
 def test_a_failed_example_is_told_and_a_revised_program_is_paid(world: Coding) -> None:
     world.reset(seed=3)
     text, reward, terminated, _, info = world.step(block("def solve(*a): return 'wrong'"))
@@ -94,6 +99,7 @@ def test_a_failed_example_is_told_and_a_revised_program_is_paid(world: Coding) -
     assert info["metrics"]["attempts"] == 3
 
 
+@pytest.mark.sandbox
 def test_the_last_attempt_ends_the_episode_whatever_it_is(world: Coding) -> None:
     world.reset(seed=3)
     for reply in ("", "no program"):
@@ -105,6 +111,7 @@ def test_the_last_attempt_ends_the_episode_whatever_it_is(world: Coding) -> None
     assert info["metrics"]["no_program"] == 1
 
 
+@pytest.mark.sandbox
 def test_examples_learnt_by_heart_earn_nothing() -> None:
     world = Coding(wall_s=3, cpu_s=1)
     for seed in range(8):
@@ -115,6 +122,7 @@ def test_examples_learnt_by_heart_earn_nothing() -> None:
         assert (reward, terminated, info["success"]) == (pytest.approx(0.1), True, False)
 
 
+@pytest.mark.sandbox
 def test_partial_credit_is_the_fraction_of_hidden_tests() -> None:
     world = Coding(attempts=1, partial_credit=True, hidden_tests=8, wall_s=3, cpu_s=1)
     world.reset(seed=0)
@@ -124,6 +132,7 @@ def test_partial_credit_is_the_fraction_of_hidden_tests() -> None:
     assert reward == pytest.approx(0.35)
 
 
+@pytest.mark.sandbox
 def test_several_blocks_cost_the_format_and_the_last_is_judged() -> None:
     world = Coding(attempts=1, wall_s=3, cpu_s=1)
     world.reset(seed=0)
@@ -132,6 +141,7 @@ def test_several_blocks_cost_the_format_and_the_last_is_judged() -> None:
     assert (reward, info["success"]) == (pytest.approx(1.0), True)
 
 
+@pytest.mark.sandbox
 def test_worlds_that_are_judged_side_by_side_give_the_same_episodes_as_one_after_another() -> None:
     renderer = Renderer(tiny_tokenizer())
 
@@ -157,6 +167,7 @@ def test_worlds_that_are_judged_side_by_side_give_the_same_episodes_as_one_after
     assert any("failed" in str(message) for episode in one for message in episode.messages)
 
 
+@pytest.mark.sandbox
 def test_a_cheat_is_counted_as_a_suspicion() -> None:
     world = Coding(attempts=1, wall_s=3, cpu_s=1)
     world.reset(seed=0)
@@ -217,6 +228,7 @@ WRONG = {
 }
 
 
+@pytest.mark.sandbox
 def test_tasks_of_every_kind_come_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "tasks.jsonl"
     path.write_text("\n".join(json.dumps(task) for task in TASKS))
@@ -234,6 +246,7 @@ def test_tasks_of_every_kind_come_from_a_file(tmp_path: Path) -> None:
         world.reset(seed=0, options={"split": "test"})
 
 
+@pytest.mark.sandbox
 def test_an_example_of_each_kind_is_explained(tmp_path: Path) -> None:
     path = tmp_path / "tasks.jsonl"
     path.write_text("\n".join(json.dumps(task) for task in TASKS))
@@ -292,15 +305,13 @@ def test_an_option_without_sense_is_one_clear_error(options: dict[str, Any], mes
         Coding(**options)
 
 
+@pytest.mark.sandbox
 def test_a_program_that_nobody_could_judge_has_no_reward(monkeypatch: pytest.MonkeyPatch) -> None:
     world = Coding(attempts=1, wall_s=3, cpu_s=1)
     with Judge(workers=1) as judge:
         world._judge = judge
         world.reset(seed=0)
-        worker = judge._idle.get()
-        assert worker is not None
-        worker.close()  # its sandbox is gone,
-        judge._idle.put(worker)
-        monkeypatch.setenv("PATH", "/nonexistent")  # and no new one can be started
+        judge._discard(judge._idle.get())  # its sandbox is gone,
+        monkeypatch.setattr(judge, "program", Program("/nonexistent/bwrap", "system"))  # and no new one can be started
         with pytest.raises(WorldFailure, match="could not be judged"):
             world.step(block("def solve(x): return 1"))

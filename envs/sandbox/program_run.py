@@ -23,7 +23,7 @@ _HINTS = frozenset(
 
 
 @dataclass
-class Sitting:
+class ProgramRun:
     """What an exam needs besides its questions."""
 
     worker: Worker
