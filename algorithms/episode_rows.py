@@ -49,7 +49,7 @@ class EpisodeRows:
         joined = {name: self.join(end if name == "end_B_T" else getattr(batch, name)) for name in names}
         number = torch.arange(self.shape[0], device=self.rank_B.device)
         group = torch.zeros_like(number).scatter_(0, self.episode_B, batch.group_B)
-        return replace(batch, inputs={}, episode_B=number, group_B=group, **joined)
+        return replace(batch, inputs={}, notes={}, episode_B=number, bundle_B=number, group_B=group, **joined)
 
 
 def episode_rows(episode_B: Tensor, length: int) -> EpisodeRows:

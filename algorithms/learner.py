@@ -50,7 +50,8 @@ class StaleBatch(ValueError):
 
 
 class Learner:
-    """Updates `policy` by `method`. `reference` is the frozen policy of a KL penalty, where there is one."""
+    """Updates `policy` by `method`. `reference` is the frozen policy of a KL penalty, where there is one; rows that a
+    policy more than `max_staleness` versions old has sampled are refused."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Learner:
         *,
         seed: int,
         reference: Policy | None = None,
+        max_staleness: int = 0,
     ) -> None:
         if method.needs_critic and not policy.has_critic:
             raise ValueError(f"method {method.name!r} needs a critic, and this policy has none")
@@ -68,6 +70,7 @@ class Learner:
         if method.needs_reference and reference is None:
             raise ValueError(f"method {method.name!r} has a KL penalty and needs a reference policy")
         self.policy, self.method, self.settings, self.seed = policy, method, settings, seed
+        self.max_staleness = max_staleness
         self.reference = reference if method.needs_reference else None
         credit = method.credit
         scales = method.rewards.scale == "return"
@@ -82,11 +85,14 @@ class Learner:
     def update(self, batch: Batch, *, progress: float = 0.0) -> dict[str, float]:
         """Learn from `batch` and become the next version; `progress` in [0, 1] is the spent part of the budget.
 
-        Returns metrics named group/name. Raises `StaleBatch` if another version acted, `UpdateRefused` if a
+        Returns metrics named group/name. Raises `StaleBatch` if too old or another version acted, `UpdateRefused` if a
         loss or gradient is not finite.
         """
-        if batch.version != self.version:
-            raise StaleBatch(f"version {batch.version} acted, but version {self.version} is learning")
+        oldest, newest = int(batch.version_B.min()), int(batch.version_B.max())
+        if newest > self.version or oldest < self.version - self.max_staleness:
+            acted = f"version {oldest}" if oldest == newest else f"versions {oldest} to {newest}"
+            allowed = f", which allows a staleness of {self.max_staleness}" if self.max_staleness else ""
+            raise StaleBatch(f"{acted} acted, but version {self.version} is learning{allowed}")
         if self.settings.schedule == "linear":
             self.lr = self.settings.lr * max(0.0, 1.0 - progress)
         with torch_threads(fitting_threads(self.policy.module())):
@@ -150,7 +156,7 @@ class Learner:
         if self.method.credit.whiten == "minibatch":  # which takes the mean away, and so gives all of them some
             return training
         moved = (training.advantage_B_T != 0).any(dim=1)
-        return training.rows(torch.nonzero(torch.isin(training.bundle_B, training.bundle_B[moved]))[:, 0])
+        return training.rows(torch.nonzero(torch.isin(training.batch.bundle_B, training.batch.bundle_B[moved]))[:, 0])
 
     def _step(self, training: TrainingBatch, log: Log) -> None:
         """One step of the optimiser on one minibatch."""

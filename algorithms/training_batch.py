@@ -35,14 +35,13 @@ class TrainingBatch:
     target_mask_B_T: Tensor
     share_B_T: Tensor  # a unit's share of the loss's numerator, see aggregate.unit_shares
     trained_B_T: Tensor  # bool: the units that have a weight at all (`Weighting.entropy_share`)
-    bundle_B: Tensor  # rows with equal numbers are tied together by one weight and are never parted
     count: float  # Σc of the whole that this is a part of: what its sum is divided by
     target_count: float  # the same for the critic: how many targets the whole has
 
     def rows(self, index: Tensor) -> TrainingBatch:
         """The part of this batch in the rows `index` [b], to be divided by the same counts."""
         chosen = {name: getattr(self, name)[index] for name in _TENSORS}
-        return replace(self, batch=self.batch.rows(index), bundle_B=self.bundle_B[index], **chosen)
+        return replace(self, batch=self.batch.rows(index), **chosen)
 
     def whitened(self) -> TrainingBatch:
         """With advantages brought to mean 0 and standard deviation 1 over this batch's units."""
@@ -76,7 +75,6 @@ def prepare(
         credited.target_mask_B_T,
         episodes.split(a),
         trained,
-        episodes.episode_B,
         count=float(c.sum()),
         target_count=float(credited.target_mask_B_T.sum()),
     )
@@ -88,21 +86,8 @@ _TENSORS = [f.name for f in fields(TrainingBatch) if f.name.endswith("_B_T")]
 def as_units(training: TrainingBatch) -> TrainingBatch:
     """The same units, each a row of its own: [M, 1] for M units in the mask."""
     mask = training.batch.mask_B_T
-    batch = training.batch
-    row = torch.nonzero(mask)[:, 0]
-
-    def units(tensor: Tensor) -> Tensor:
-        return tensor[mask].unsqueeze(1)
-
-    flat = replace(
-        batch,
-        inputs={name: units(tensor) for name, tensor in batch.inputs.items()},
-        **{f.name: units(getattr(batch, f.name)) for f in fields(batch) if f.name.endswith("_B_T")},
-        episode_B=batch.episode_B[row],
-        group_B=batch.group_B[row],
-    )
-    alone = torch.arange(len(row), device=row.device)
-    return replace(training, batch=flat, bundle_B=alone, **{name: units(getattr(training, name)) for name in _TENSORS})
+    columns = {name: getattr(training, name)[mask][:, None] for name in _TENSORS}
+    return replace(training, batch=training.batch.units(), **columns)
 
 
 def minibatches(training: TrainingBatch, count: int, rng: np.random.Generator) -> Iterator[TrainingBatch]:
@@ -117,7 +102,7 @@ def minibatches(training: TrainingBatch, count: int, rng: np.random.Generator) -
         return
     groups, group = torch.unique(training.batch.group_B, return_inverse=True)
     single_units = training.batch.mask_B_T.shape[1] == 1
-    key = training.bundle_B if single_units or len(groups) < count else group
+    key = training.batch.bundle_B if single_units or len(groups) < count else group
     key = torch.unique(key, return_inverse=True)[1].cpu().numpy()
     keys = int(key.max()) + 1
     place = rng.permutation(keys)[key]
@@ -136,9 +121,9 @@ def micro_batches(training: TrainingBatch, units: int | None) -> Iterator[Traini
     if size >= rows:
         yield training
         return
-    together = torch.argsort(training.bundle_B, stable=True)
+    together = torch.argsort(training.batch.bundle_B, stable=True)
     first = last = 0
-    for bundle in torch.unique(training.bundle_B, return_counts=True)[1].tolist():
+    for bundle in torch.unique(training.batch.bundle_B, return_counts=True)[1].tolist():
         if last > first and last + bundle - first > size:
             yield training.rows(together[first:last])
             first = last

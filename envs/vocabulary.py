@@ -15,8 +15,8 @@ torch is named here for annotations only, so that `import peripatos.envs` stays 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
@@ -84,6 +84,19 @@ class Seen(TypedDict):
     behavior_logp: list[float]  # the sampler's log-probability of each, zero where not sampled
 
 
+EPISODES_IN_GROUP = 1 << 20  # at most
+
+
+def episode_number(group: int, index: int) -> int:
+    """The one number of an episode, in batches, records and files, whoever collected it: group · 2²⁰ + index.
+
+    `ValueError` if the group has no such member.
+    """
+    if not 0 <= index < EPISODES_IN_GROUP:
+        raise ValueError(f"a group has at most {EPISODES_IN_GROUP} episodes; there is no number {index}")
+    return group * EPISODES_IN_GROUP + index
+
+
 @dataclass(frozen=True)
 class Episode:
     """The record of one episode, kept for metrics, for reading and for replay.
@@ -118,14 +131,19 @@ class Episode:
     actions: np.ndarray | None = None  # control: [turns, action size], or [turns] for Discrete
     metrics: Mapping[str, float] = field(default_factory=dict)  # numbers that the world reports in info["metrics"]
 
+    @property
+    def number(self) -> int:
+        """`episode_number` of this one, as its rows in a batch bear it."""
+        return episode_number(self.group, self.index)
+
 
 @dataclass(frozen=True)
 class Batch:
-    """What an update sees. Every tensor is [B, T] over action units unless its suffix says otherwise.
+    """What an update sees: B rows of T action units. Suffixes say the shape.
 
-    `inputs` is opaque to algorithms: a mapping of tensors whose first dimension is B, understood by the
-    policy. `mask_B_T` is true where the unit was chosen by the agent; observation tokens and padding are
-    false and influence nothing.
+    `inputs` is opaque to algorithms and understood by the policy. Its names carry their shapes too (`tokens_B_T`,
+    `observation_B_T_D`, `first_B`), by which rows are picked, padded, joined and taken apart into units. `mask_B_T` is
+    true where the unit was chosen by the agent; observation tokens and padding are false and influence nothing.
     """
 
     inputs: Mapping[str, Tensor]
@@ -136,38 +154,72 @@ class Batch:
     end_B_T: Tensor  # bool: last unit of its episode, or of the row where the row was cut
     bootstrap_B_T: Tensor  # read at ends only: 0 if terminated, V(successor) if truncated or cut
     value_B_T: Tensor  # V of the state in which the unit was chosen; zeros without a critic
-    episode_B: Tensor  # int: rows of one episode share a number
+    episode_B: Tensor  # int: `episode_number` of the (first) episode in the row; rows of one episode share it
     group_B: Tensor  # int
-    version: int
+    version_B: Tensor  # int: the oldest version of the policy that chose a unit of the row
+    bundle_B: (
+        Tensor  # int: rows with equal numbers are tied together by one weight, and nothing that splits rows parts them
+    )
+    notes: Mapping[str, Tensor] = field(default_factory=dict)  # what else is known of rows or units, by name and shape
 
     def rows(self, index: Tensor) -> Batch:
         """The batch of the rows `index` [b], in that order."""
-        return replace(
-            self,
-            inputs={name: tensor[index] for name, tensor in self.inputs.items()},
-            **{name: getattr(self, name)[index] for name in _TENSORS},
-        )
+        return self._each(lambda name, tensor: tensor[index])
 
     def to(self, device: str) -> Batch:
         """The batch on another device."""
+        return self._each(lambda name, tensor: tensor.to(device))
+
+    def units(self) -> Batch:
+        """The same units, each a row of its own: [M, 1] for M units in the mask. No two are tied together."""
+        import torch
+
+        mask = self.mask_B_T
+        row = torch.nonzero(mask)[:, 0]
+        apart = self._each(lambda name, tensor: tensor[mask][:, None] if "_B_T" in name else tensor[row])
+        return replace(apart, bundle_B=torch.arange(len(row), device=row.device))
+
+    @staticmethod
+    def join(parts: Sequence[Batch]) -> Batch:
+        """The rows of all `parts` in the order of their episodes' numbers, padded to the longest: halves joined equal
+        the whole, bit for bit, whoever collected them. `ValueError` for none, or parts of different inputs or notes.
+        """
+        import torch
+
+        if not parts:
+            raise ValueError("there are no batches to join")
+        names = [(set(part.inputs), set(part.notes)) for part in parts]
+        if any(other != names[0] for other in names):
+            raise ValueError(f"batches with different inputs or notes cannot be joined: {names}")
+        length = max(part.mask_B_T.shape[1] for part in parts)
+        order = torch.argsort(torch.cat([part.episode_B for part in parts]), stable=True)
+
+        def padded(name: str, tensor: Tensor) -> Tensor:
+            if "_B_T" not in name:
+                return tensor
+            missing = tensor.new_zeros(len(tensor), length - tensor.shape[1], *tensor.shape[2:])
+            return torch.cat([tensor, missing], dim=1)
+
+        def column(name: str, of: Callable[[Batch], Tensor]) -> Tensor:
+            return torch.cat([padded(name, of(part)) for part in parts])[order]
+
+        return Batch(
+            inputs={name: column(name, lambda part, n=name: part.inputs[n]) for name in parts[0].inputs},
+            notes={name: column(name, lambda part, n=name: part.notes[n]) for name in parts[0].notes},
+            **{name: column(name, lambda part, n=name: getattr(part, n)) for name in _TENSORS},
+        )
+
+    def _each(self, change: Callable[[str, Tensor], Tensor]) -> Batch:
+        """The batch with every tensor changed, by its name."""
         return replace(
             self,
-            inputs={name: tensor.to(device) for name, tensor in self.inputs.items()},
-            **{name: getattr(self, name).to(device) for name in _TENSORS},
+            inputs={name: change(name, tensor) for name, tensor in self.inputs.items()},
+            notes={name: change(name, tensor) for name, tensor in self.notes.items()},
+            **{name: change(name, getattr(self, name)) for name in _TENSORS},
         )
 
 
-_TENSORS = (
-    "mask_B_T",
-    "behavior_logp_B_T",
-    "reward_B_T",
-    "turn_B_T",
-    "end_B_T",
-    "bootstrap_B_T",
-    "value_B_T",
-    "episode_B",
-    "group_B",
-)
+_TENSORS = tuple(f.name for f in fields(Batch) if f.name.endswith(("_B_T", "_B")))
 
 
 @dataclass(frozen=True)

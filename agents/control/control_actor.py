@@ -202,7 +202,7 @@ class ControlActor:
         buffer.end_all(self._observation)
         buffer.fill_bootstrap(self._policy)
         self._segment += 1
-        batch = buffer.batch(np.asarray([group for group, _ in names]), rows, version)
+        batch = buffer.batch(names, version)
         units = horizon * len(rows)
         failed = sum(episode.failure is not None for episode in episodes)
         return Collection(batch, tuple(episodes), units - failed, units, dict(seconds))
@@ -246,7 +246,7 @@ class ControlActor:
             if episodes[i].truncated:
                 buffer.pending.append((row, int(last[row]), successor[i]))
         buffer.fill_bootstrap(self._policy)
-        batch = buffer.batch(np.asarray([plays[i].group for i in kept]), kept, version)
+        batch = buffer.batch([(plays[i].group, plays[i].index) for i in kept], version)
         return Collection(batch, tuple(episodes), units - lost, units, dict(seconds))
 
     def _play(

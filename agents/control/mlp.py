@@ -64,6 +64,7 @@ class ActorCritic(nn.Module):
         self.critic = _mlp([observation_size, *hidden, 1], 1.0, generator) if critic else None
         self.log_std = None if self.discrete else nn.Parameter(torch.full((self.outputs,), log_std))
         self.observations = RunningMoments(observation_size)
+        self._action = "action_B_T" if self.discrete else "action_B_T_A"  # its name among the inputs
         self._architecture = {
             "observation_size": observation_size,
             "action": "discrete" if self.discrete else "box",
@@ -76,13 +77,13 @@ class ActorCritic(nn.Module):
 
     def evaluate(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """`logp, entropy, value` [...] of the units in `inputs`, differentiable."""
-        seen = self.observations.normalize(inputs["observation"], clip=_CLIP)
-        logp, entropy = self._logp_entropy(self.actor(seen), inputs["action"])
+        seen = self.observations.normalize(inputs["observation_B_T_D"], clip=_CLIP)
+        logp, entropy = self._logp_entropy(self.actor(seen), inputs[self._action])
         return logp, entropy, self._value(seen)
 
     def advance(self, batch: Batch) -> None:
         """Let the statistics of observations take in this batch's units."""
-        self.observations.update(batch.inputs["observation"][batch.mask_B_T])
+        self.observations.update(batch.inputs["observation_B_T_D"][batch.mask_B_T])
 
     def module(self) -> nn.Module:
         """Itself."""

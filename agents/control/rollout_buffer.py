@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from ...envs.control.world_batch import StepResult, WorldBatch, action_layout
-from ...envs.vocabulary import Batch
+from ...envs.vocabulary import Batch, episode_number
 from ..protocols import Behaviour
 
 
@@ -62,10 +64,12 @@ class RolloutBuffer:
             rows, columns, successors = zip(*self.pending, strict=True)
             self.bootstrap[list(rows), list(columns)] = policy.value(np.stack(successors))
 
-    def batch(self, group_B: np.ndarray, episode_B: np.ndarray, version: int) -> Batch:
-        """The batch; the arrays become its tensors without a copy."""
+    def batch(self, names: Sequence[tuple[int, int]], version: int) -> Batch:
+        """The batch; the arrays become its tensors without a copy. `names`: group and index of each row's episode."""
+        episode_B = torch.tensor([episode_number(*name) for name in names])
+        action = "action_B_T_A" if self.action.ndim == 3 else "action_B_T"
         return Batch(
-            inputs={"observation": torch.from_numpy(self.observation), "action": torch.from_numpy(self.action)},
+            inputs={"observation_B_T_D": torch.from_numpy(self.observation), action: torch.from_numpy(self.action)},
             mask_B_T=torch.from_numpy(self.mask),
             behavior_logp_B_T=torch.from_numpy(self.logp),
             reward_B_T=torch.from_numpy(self.reward),
@@ -73,7 +77,8 @@ class RolloutBuffer:
             end_B_T=torch.from_numpy(self.end),
             bootstrap_B_T=torch.from_numpy(self.bootstrap),
             value_B_T=torch.from_numpy(self.value),
-            episode_B=torch.from_numpy(episode_B.astype(np.int64)),
-            group_B=torch.from_numpy(group_B.astype(np.int64)),
-            version=version,
+            episode_B=episode_B,
+            group_B=torch.tensor([group for group, _ in names]),
+            version_B=torch.full_like(episode_B, version),
+            bundle_B=episode_B,
         )

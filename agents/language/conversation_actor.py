@@ -130,20 +130,19 @@ class ConversationActor:
 
     def _batch(self, conversations: Sequence[Conversation], version: int) -> Batch | None:
         """Rows of the scored episodes, with values where there is a critic."""
-        samples, episodes, groups, cut = [], [], [], []
-        for number, conversation in enumerate(conversations):
+        samples, names, cut = [], [], []
+        for conversation in conversations:
             if conversation.failure is not None:
                 continue
             spoken = [sample for sample in conversation.samples if any(sample.chosen)]
             for sample in spoken:
                 samples.append(sample)
-                episodes.append(number)
-                groups.append(conversation.group)
+                names.append((conversation.group, conversation.index))
                 cut.append(conversation.truncated or sample is not spoken[-1])
         if not samples:
             return None
         device = self._policy.device if self._policy is not None else torch.device("cpu")
-        batch = pack(samples, episodes, groups, version).to(str(device))
+        batch = pack(samples, names, version).to(str(device))
         if self._policy is None or not self._policy.has_critic:
             return batch
         return _with_values(batch, self._policy, torch.tensor(cut, device=device))

@@ -83,14 +83,14 @@ class LanguagePolicy(nn.Module):
         at least 1); `length` int [B], tokens in the row (less than T); `chosen` bool [B, T], which tokens were
         sampled: log-probabilities are computed there only and are 0 elsewhere.
         """
-        tokens, first, length = inputs["tokens"], inputs["first"], inputs["length"]
+        tokens, first, length = inputs["tokens_B_T"], inputs["first_B"], inputs["length_B"]
         B, T = tokens.shape
         C = int((length - first).max()) + 1  # one more than is said: the state after the last token
         position_B_C = first[:, None] + torch.arange(C, device=tokens.device)
         wide = torch.nn.functional.pad(tokens, (0, C))  # so that a window of C fits behind every prompt
         after_B_C = wide.gather(1, position_B_C)
         hidden_B_C_H = self._states(tokens, first, length, after_B_C)
-        chosen_B_C = torch.nn.functional.pad(inputs["chosen"], (0, C)).gather(1, position_B_C)
+        chosen_B_C = torch.nn.functional.pad(inputs["chosen_B_T"], (0, C)).gather(1, position_B_C)
         token_N = after_B_C[chosen_B_C]
         logits_N_V = self.logits(hidden_B_C_H[chosen_B_C])
         logp_N_V = log_probabilities(logits_N_V, temperature=self.temperature, top_p=self.top_p, kept_N=token_N)

@@ -11,14 +11,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ...envs.vocabulary import Batch
+from ...envs.vocabulary import Batch, episode_number
 from .sample import Sample
 
 Number = TypeVar("Number", int, float, bool)
 
 
-def pack(samples: Sequence[Sample], episodes: Sequence[int], groups: Sequence[int], version: int) -> Batch:
-    """The batch of `samples`, row by row; `episodes` and `groups` number each row's. Values are zero."""
+def pack(samples: Sequence[Sample], names: Sequence[tuple[int, int]], version: int) -> Batch:
+    """The batch of `samples`, row by row; `names`: group and index of each one's episode. Values are zero."""
     T = max(len(sample.tokens) for sample in samples) + 1
 
     def padded(rows: list[list[Number]]) -> Tensor:
@@ -31,11 +31,12 @@ def pack(samples: Sequence[Sample], episodes: Sequence[int], groups: Sequence[in
             reward[b, position] = value
     last = torch.where(mask, torch.arange(T), -1).max(dim=1).values
     end[torch.arange(len(samples)), last] = True
+    episode_B = torch.tensor([episode_number(*name) for name in names])
     inputs = {
-        "tokens": padded([sample.tokens for sample in samples]),
-        "first": torch.tensor([sample.first for sample in samples]),
-        "length": torch.tensor([len(sample.tokens) for sample in samples]),
-        "chosen": mask,
+        "tokens_B_T": padded([sample.tokens for sample in samples]),
+        "first_B": torch.tensor([sample.first for sample in samples]),
+        "length_B": torch.tensor([len(sample.tokens) for sample in samples]),
+        "chosen_B_T": mask,
     }
     return Batch(
         inputs=inputs,
@@ -46,7 +47,8 @@ def pack(samples: Sequence[Sample], episodes: Sequence[int], groups: Sequence[in
         end_B_T=end,
         bootstrap_B_T=torch.zeros(mask.shape),
         value_B_T=torch.zeros(mask.shape),
-        episode_B=torch.tensor(episodes),
-        group_B=torch.tensor(groups),
-        version=version,
+        episode_B=episode_B,
+        group_B=torch.tensor([group for group, _ in names]),
+        version_B=torch.full_like(episode_B, version),
+        bundle_B=episode_B,
     )

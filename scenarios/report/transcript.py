@@ -264,9 +264,8 @@ def _batch_of(episodes: Sequence[Episode]) -> tuple[Batch, list[tuple[int, int]]
     from ...agents.language.packing import pack
 
     rows = [(n, k, sample) for n, episode in enumerate(episodes) for k, sample in samples_of(episode).items()]
-    numbers = [n for n, _, _ in rows]
-    groups = [episodes[n].group for n in numbers]
-    batch = pack([sample for _, _, sample in rows], numbers, groups, episodes[0].version)
+    names = [(episodes[n].group, episodes[n].index) for n, _, _ in rows]
+    batch = pack([sample for _, _, sample in rows], names, episodes[0].version)
     return batch, [(n, k) for n, k, _ in rows]
 
 

@@ -25,9 +25,9 @@ class TabularPolicy(nn.Module):
         self.has_critic, self.memoryless = critic, memoryless
 
     def evaluate(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        logp = torch.log_softmax(self.logits, dim=-1)[inputs["state"]]
-        chosen = logp.gather(-1, inputs["action"][..., None])[..., 0]
-        return chosen, -(logp.exp() * logp).sum(-1), self.values[inputs["state"]]
+        logp = torch.log_softmax(self.logits, dim=-1)[inputs["state_B_T"]]
+        chosen = logp.gather(-1, inputs["action_B_T"][..., None])[..., 0]
+        return chosen, -(logp.exp() * logp).sum(-1), self.values[inputs["state_B_T"]]
 
     def advance(self, batch: Batch) -> None: ...
 
@@ -56,7 +56,7 @@ def random_batch(seed: int, *, rows: int = 8, length: int = 9, groups: int = 2, 
     position = torch.arange(length).expand(rows, length)
     last = torch.where(mask, position, -1).max(dim=1).values
     end = torch.zeros_like(mask).scatter(1, last[:, None], True)
-    inputs = {"state": state, "action": action}
+    inputs = {"state_B_T": state, "action_B_T": action}
     logp, _, value = TabularPolicy(seed).evaluate(inputs)
     noise = behavior_noise * torch.randn(rows, length, generator=draw, dtype=torch.float64)
     return Batch(
@@ -70,5 +70,6 @@ def random_batch(seed: int, *, rows: int = 8, length: int = 9, groups: int = 2, 
         value_B_T=torch.where(mask, value.detach(), 0.0),
         episode_B=torch.arange(rows),
         group_B=torch.arange(rows) // (rows // groups),
-        version=0,
+        version_B=torch.zeros(rows, dtype=torch.long),
+        bundle_B=torch.arange(rows),
     )

@@ -45,7 +45,7 @@ def textbook(policy: TabularPolicy, batch: Batch, row: Method, advantage: Tensor
     sequences = []
     for b in range(len(batch.mask_B_T)):
         units = torch.nonzero(batch.mask_B_T[b])[:, 0]
-        lp = logp[batch.inputs["state"][b, units], batch.inputs["action"][b, units]]
+        lp = logp[batch.inputs["state_B_T"][b, units], batch.inputs["action_B_T"][b, units]]
         old, A, ref = batch.behavior_logp_B_T[b, units], advantage[b, units], reference[b, units]
         rule = row.weighting
         if rule.ratio == "none":

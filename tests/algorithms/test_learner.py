@@ -67,7 +67,7 @@ def test_rows_without_advantage_are_not_computed_but_still_count() -> None:
 
     class Counting(TabularPolicy):
         def evaluate(self, inputs):
-            seen.append(len(inputs["state"]))
+            seen.append(len(inputs["state_B_T"]))
             return super().evaluate(inputs)
 
     settings = OptimizerSettings(lr=1.0, max_grad_norm=1e9)
@@ -91,7 +91,7 @@ def test_minibatches_of_so_many_units_follow_the_size_of_the_batch() -> None:
 
     class Counting(TabularPolicy):
         def evaluate(self, inputs):
-            seen.append(inputs["state"].numel())
+            seen.append(inputs["state_B_T"].numel())
             return super().evaluate(inputs)
 
     overrides = {"update": {"epochs": 2, "minibatch_units": 12}, "credit": {"whiten": "batch"}}
@@ -119,7 +119,7 @@ def test_a_kl_penalty_pulls_towards_the_reference() -> None:
     distances = []
     for _ in range(30):
         logp = policy.evaluate(batch.inputs)[0].detach()
-        metrics = learner.update(replace(batch, behavior_logp_B_T=logp, version=learner.version))
+        metrics = learner.update(replace(batch, behavior_logp_B_T=logp, version_B=torch.full((8,), learner.version)))
         distances.append(metrics["kl/reference"])
     assert distances[-1] < 0.2 * distances[0]
 
@@ -127,7 +127,7 @@ def test_a_kl_penalty_pulls_towards_the_reference() -> None:
 def test_a_batch_of_another_version_is_refused() -> None:
     learner = Learner(TabularPolicy(0), METHODS["reinforce"], SETTINGS, seed=0)
     with pytest.raises(StaleBatch, match="version 3 acted, but version 0"):
-        learner.update(replace(random_batch(0), version=3))
+        learner.update(replace(random_batch(0), version_B=torch.full((8,), 3)))
 
 
 def test_a_loss_that_is_not_finite_leaves_the_policy_as_it_was() -> None:
@@ -146,7 +146,7 @@ def test_a_continued_learner_ends_bit_for_bit_where_an_unbroken_one_does(tmp_pat
     def train(learner: Learner, versions: range) -> None:
         for version in versions:
             batch = random_batch(version)
-            learner.update(replace(batch, version=version), progress=version / 6)
+            learner.update(replace(batch, version_B=torch.full((8,), version)), progress=version / 6)
 
     settings = OptimizerSettings(lr=0.01, schedule="adaptive_kl")
     unbroken = Learner(TabularPolicy(0), METHODS["ppo"], settings, seed=0)
@@ -190,12 +190,12 @@ def test_every_method_finds_the_better_arm(name: str, seed: int) -> None:
         state = torch.zeros(32, 1, dtype=torch.long)
         p = torch.softmax(policy.logits[0].detach(), dim=-1)
         action = torch.multinomial(p, 32, replacement=True, generator=draw)[:, None]
-        logp, _, value = (x.detach() for x in policy.evaluate({"state": state, "action": action}))
+        logp, _, value = (x.detach() for x in policy.evaluate({"state_B_T": state, "action_B_T": action}))
         ones = torch.ones(32, 1, dtype=torch.bool)
         zero = torch.zeros(32, 1, dtype=torch.float64)
         learner.update(
             Batch(
-                {"state": state, "action": action},
+                {"state_B_T": state, "action_B_T": action},
                 ones,
                 logp,
                 (action == 0).double(),
@@ -205,7 +205,19 @@ def test_every_method_finds_the_better_arm(name: str, seed: int) -> None:
                 value,
                 torch.arange(32),
                 torch.arange(32) // 8,
-                version,
+                torch.full((32,), version),
+                torch.arange(32),
             )
         )
     assert float(torch.softmax(policy.logits[0].detach(), dim=-1)[0]) > 0.95
+
+
+def test_rows_within_the_staleness_that_is_allowed_are_learned_from_and_older_ones_are_refused() -> None:
+    learner = Learner(TabularPolicy(0), METHODS["grpo"], SETTINGS, seed=0, max_staleness=1)
+    learner.version = 2
+    mixed = torch.tensor([1, 2, 1, 2, 2, 2, 1, 1])
+    learner.update(replace(random_batch(0), version_B=mixed))
+    with pytest.raises(StaleBatch, match=r"versions 1 to 3 acted, but version 3 .* staleness of 1"):
+        learner.update(replace(random_batch(0), version_B=torch.where(mixed == 2, 3, 1)))
+    with pytest.raises(StaleBatch, match="version 4 acted"):
+        learner.update(replace(random_batch(0), version_B=torch.full((8,), 4)))

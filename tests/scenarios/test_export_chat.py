@@ -70,8 +70,8 @@ def demonstrated(
     actor.close()
     assert batch is not None
     assert len(batch.mask_B_T) == count
-    lengths = batch.inputs["length"].tolist()
-    return [row[:length] for row, length in zip(batch.inputs["tokens"].tolist(), lengths, strict=True)]
+    lengths = batch.inputs["length_B"].tolist()
+    return [row[:length] for row, length in zip(batch.inputs["tokens_B_T"].tolist(), lengths, strict=True)]
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def _critic(size=1, space=_BOX1, seed=0):
 
 def _equal(a, b):
     same = all(torch.equal(a.inputs[name], b.inputs[name]) for name in a.inputs)
-    tensors = [f.name for f in fields(a) if f.name not in ("inputs", "version")]
+    tensors = [f.name for f in fields(a) if f.name not in ("inputs", "notes")]
     return same and all(torch.equal(getattr(a, name), getattr(b, name)) for name in tensors)
 
 
@@ -69,7 +69,7 @@ def test_truncation_bootstraps_with_the_value_of_the_final_observation_and_not_o
     batch = actor.collect(range(2), 1, seed=0, version=0).batch
     assert batch is not None
     assert batch.end_B_T[0].tolist() == [False] * 4 + [True] + [False] * 2 + [True]
-    assert batch.inputs["observation"][0, :, 0].tolist() == [0, 1, 2, 3, 4, 0, 1, 2]
+    assert batch.inputs["observation_B_T_D"][0, :, 0].tolist() == [0, 1, 2, 3, 4, 0, 1, 2]
     assert batch.turn_B_T[0].tolist() == [0, 1, 2, 3, 4, 0, 1, 2]
     final, cut = _v(policy, 5, 3)
     assert batch.bootstrap_B_T[0].numpy() == pytest.approx([0, 0, 0, 0, final, 0, 0, cut])
@@ -77,7 +77,7 @@ def test_truncation_bootstraps_with_the_value_of_the_final_observation_and_not_o
     assert batch.value_B_T[0].numpy() == pytest.approx(_v(policy, 0, 1, 2, 3, 4, 0, 1, 2))
     following = actor.collect(range(2), 1, seed=0, version=1).batch
     assert following is not None
-    assert following.inputs["observation"][0, :, 0].tolist() == [3, 4, 0, 1, 2, 3, 4, 0]
+    assert following.inputs["observation_B_T_D"][0, :, 0].tolist() == [3, 4, 0, 1, 2, 3, 4, 0]
 
 
 @pytest.mark.parametrize("how", ["terminated", "both"])
@@ -98,14 +98,14 @@ def test_an_episode_is_recorded_with_its_terms_success_metrics_and_actions(mode)
     assert batch is not None
     assert (episode.group, episode.index, episode.version, episode.split, episode.turns) == (4, 0, 2, "train", 3)
     assert episode.actions is not None
-    assert np.array_equal(episode.actions, batch.inputs["action"][0].numpy())
+    assert np.array_equal(episode.actions, batch.inputs["action_B_T_A"][0].numpy())
     clipped = np.clip(episode.actions, -1, 1)
     assert episode.reward_terms["effort"] == pytest.approx(-float((clipped**2).sum()), rel=1e-5)
     assert sum(episode.reward_terms.values()) == pytest.approx(episode.reward)
     assert float(batch.reward_B_T.sum()) == pytest.approx(episode.reward, rel=1e-5)
     assert episode.success is True
     assert episode.metrics == {"far": 6.0}
-    assert batch.version == 2
+    assert batch.version_B.tolist() == [2]
     assert set(collection.seconds) == {"simulate", "infer"}
 
 
@@ -116,7 +116,7 @@ def test_the_log_probability_is_that_of_the_unclipped_action():
     actor = ControlActor(policy, _COUNTING, {}, mode="episodes")
     batch = actor.collect(range(8), 1, seed=0, version=0).batch
     assert batch is not None
-    assert batch.inputs["action"].abs().max() > 1.5
+    assert batch.inputs["action_B_T_A"].abs().max() > 1.5
     logp, _, _ = policy.evaluate(batch.inputs)
     torch.testing.assert_close(logp, batch.behavior_logp_B_T, rtol=1e-5, atol=1e-5)
 
@@ -156,7 +156,7 @@ def test_members_of_a_group_start_alike_act_differently_and_rows_are_ragged():
     collection = actor.collect([3, 8], 4, seed=1, version=0)
     batch = collection.batch
     assert batch is not None
-    first = batch.inputs["observation"][:, 0]
+    first = batch.inputs["observation_B_T_D"][:, 0]
     assert torch.equal(first[:4], first[:1].expand(4, 4))
     assert not torch.equal(first[0], first[4])
     assert batch.group_B.tolist() == [3] * 4 + [8] * 4

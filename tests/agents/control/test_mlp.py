@@ -17,8 +17,8 @@ def _inputs(space, seed=0, shape=(5, 7)):
     rng = torch.Generator().manual_seed(seed)
     observation = torch.randn(*shape, 6, generator=rng)
     if isinstance(space, Discrete):
-        return {"observation": observation, "action": torch.randint(4, shape, generator=rng)}
-    return {"observation": observation, "action": torch.randn(*shape, 3, generator=rng)}
+        return {"observation_B_T_D": observation, "action_B_T": torch.randint(4, shape, generator=rng)}
+    return {"observation_B_T_D": observation, "action_B_T_A": torch.randn(*shape, 3, generator=rng)}
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -27,8 +27,8 @@ def test_the_gaussian_agrees_with_torch_distributions(seed):
     inputs = _inputs(_BOX, seed)
     logp, entropy, _ = policy.evaluate(inputs)
     assert policy.log_std is not None
-    expected = Normal(policy.actor(inputs["observation"]), policy.log_std.exp().expand(5, 7, 3))
-    torch.testing.assert_close(logp, expected.log_prob(inputs["action"]).sum(-1), rtol=1e-5, atol=1e-5)
+    expected = Normal(policy.actor(inputs["observation_B_T_D"]), policy.log_std.exp().expand(5, 7, 3))
+    torch.testing.assert_close(logp, expected.log_prob(inputs["action_B_T_A"]).sum(-1), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(entropy, expected.entropy().sum(-1), rtol=1e-5, atol=1e-5)
 
 
@@ -37,8 +37,8 @@ def test_the_categorical_agrees_with_torch_distributions(seed):
     policy = ActorCritic(6, _DISCRETE, seed=seed)
     inputs = _inputs(_DISCRETE, seed)
     logp, entropy, _ = policy.evaluate(inputs)
-    expected = Categorical(logits=policy.actor(inputs["observation"]))
-    torch.testing.assert_close(logp, expected.log_prob(inputs["action"]))
+    expected = Categorical(logits=policy.actor(inputs["observation_B_T_D"]))
+    torch.testing.assert_close(logp, expected.log_prob(inputs["action_B_T"]))
     torch.testing.assert_close(entropy, expected.entropy())
 
 
@@ -48,7 +48,8 @@ def test_acting_and_evaluating_tell_one_log_probability_and_value(space):
     seen = np.random.default_rng(0).normal(size=(9, 6)).astype(np.float32)
     policy.observations.update(torch.randn(50, 6) * 3 + 1)
     action, logp, value = policy.act(seen, policy.draw(np.random.default_rng(1), 9))
-    told = policy.evaluate({"observation": torch.from_numpy(seen), "action": torch.from_numpy(action)})
+    name = "action_B_T" if policy.discrete else "action_B_T_A"
+    told = policy.evaluate({"observation_B_T_D": torch.from_numpy(seen), name: torch.from_numpy(action)})
     torch.testing.assert_close(torch.from_numpy(logp), told[0], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(torch.from_numpy(value), told[2], rtol=1e-5, atol=1e-5)
     assert np.array_equal(value, policy.value(seen))
@@ -109,7 +110,7 @@ def test_statistics_stand_still_while_acting_and_evaluating_and_move_in_advance(
     assert policy.observations.count == before == 0
     policy.advance(batch)
     assert policy.observations.count == 24
-    seen = batch.inputs["observation"].reshape(-1, 3).double()
+    seen = batch.inputs["observation_B_T_D"].reshape(-1, 3).double()
     torch.testing.assert_close(policy.observations.mean, seen.mean(0))
     actor.close()
 

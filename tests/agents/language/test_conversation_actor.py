@@ -130,7 +130,7 @@ def test_a_template_that_rewrites_turns_gives_one_row_for_each_rewriting(policy:
     actor = ConversationActor(Echo, sampler, renderer, policy=policy, context=policy.context)
     batch = actor.collect(range(2), 1, seed=0, version=0).batch
     assert batch is not None
-    assert batch.episode_B.tolist() == [0, 0, 0, 1, 1, 1]
+    assert batch.episode_B.tolist() == [0, 0, 0, 1 << 20, 1 << 20, 1 << 20]
     logp = policy.evaluate(batch.inputs)[0]
     torch.testing.assert_close(logp[batch.mask_B_T], batch.behavior_logp_B_T[batch.mask_B_T], atol=1e-5, rtol=1e-5)
 

@@ -88,7 +88,7 @@ class Talk:
         self.episode: Episode = collection.episodes[0]
 
     def row(self, b: int) -> list[int]:
-        return self.batch.inputs["tokens"][b, : int(self.batch.inputs["length"][b])].tolist()
+        return self.batch.inputs["tokens_B_T"][b, : int(self.batch.inputs["length_B"][b])].tolist()
 
     def text(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
@@ -206,7 +206,7 @@ def test_a_sampled_stop_token_is_an_action_with_a_log_probability_and_a_gradient
     actor = ConversationActor(Echo, sampler, renderer, policy=policy, context=policy.context)
     batch = actor.collect(range(4), 2, seed=0, version=0).batch
     assert batch is not None
-    stop = (batch.inputs["tokens"] == renderer.stop_id) & batch.mask_B_T
+    stop = (batch.inputs["tokens_B_T"] == renderer.stop_id) & batch.mask_B_T
     assert int(stop.sum()) >= 3
     logp = policy.evaluate(batch.inputs)[0]
     torch.testing.assert_close(logp[stop], batch.behavior_logp_B_T[stop], atol=1e-5, rtol=1e-5)
@@ -340,7 +340,7 @@ def test_a_sampled_token_is_in_exactly_one_row_and_in_the_record(template: str, 
     ]
     assert [number for number, _, _ in recorded] == rows
     for b, (number, tokens, mask) in enumerate(recorded):
-        assert batch.inputs["tokens"][b, : len(tokens)].tolist() == tokens
+        assert batch.inputs["tokens_B_T"][b, : len(tokens)].tolist() == tokens
         assert batch.mask_B_T[b, : len(mask)].tolist() == mask
         assert not batch.mask_B_T[b, len(mask) :].any()
         said = [m["content"] for m in collection.episodes[number].messages if m["role"] == "assistant"]

@@ -52,8 +52,8 @@ def test_log_probabilities_are_those_of_a_plain_forward_pass() -> None:
     batch = batch_of(policy)
     logp, entropy, _ = policy.evaluate(batch.inputs)
     for b in range(len(batch.mask_B_T)):
-        n = int(batch.inputs["length"][b])
-        ids = batch.inputs["tokens"][b : b + 1, :n]
+        n = int(batch.inputs["length_B"][b])
+        ids = batch.inputs["tokens_B_T"][b : b + 1, :n]
         plain = torch.log_softmax(policy.model(input_ids=ids).logits[0, :-1] / 0.8, dim=-1)
         want = plain.gather(-1, ids[0, 1:, None])[:, 0]
         chosen = batch.mask_B_T[b, 1:n]
@@ -70,7 +70,7 @@ def test_gradients_through_a_shared_prompt_are_those_of_a_plain_forward_pass() -
     ours = torch.autograd.grad((policy.evaluate(batch.inputs)[0] * weight).sum(), parameters)
     total = torch.zeros(())
     for b in range(len(weight)):
-        ids = batch.inputs["tokens"][b : b + 1, : int(batch.inputs["length"][b])]
+        ids = batch.inputs["tokens_B_T"][b : b + 1, : int(batch.inputs["length_B"][b])]
         plain = torch.log_softmax(policy.model(input_ids=ids).logits[0, :-1], dim=-1).gather(-1, ids[0, 1:, None])
         total = total + (plain[:, 0] * weight[b, 1 : ids.shape[1]]).sum()
     for mine, theirs in zip(ours, torch.autograd.grad(total, parameters), strict=True):
@@ -84,8 +84,8 @@ def test_values_belong_to_the_state_before_each_token() -> None:
     batch = batch_of(policy)
     value = policy.evaluate(batch.inputs)[2]
     for b in (0, 7):
-        n, first = int(batch.inputs["length"][b]), int(batch.inputs["first"][b])
-        hidden = policy.backbone(input_ids=batch.inputs["tokens"][b : b + 1, :n]).last_hidden_state
+        n, first = int(batch.inputs["length_B"][b]), int(batch.inputs["first_B"][b])
+        hidden = policy.backbone(input_ids=batch.inputs["tokens_B_T"][b : b + 1, :n]).last_hidden_state
         want = policy.value_head(hidden)[0, first - 1 :, 0]
         torch.testing.assert_close(value[b, first : n + 1], want, atol=1e-5, rtol=1e-4)
     # Echo truncates after three turns: the bootstrap is the value of the state after the last token
@@ -107,8 +107,8 @@ def test_rows_may_be_split_and_padded_without_changing_log_probabilities() -> No
     whole = policy.evaluate(batch.inputs)[0]
     part = policy.evaluate(batch.rows(torch.tensor([9, 2])).inputs)[0]
     torch.testing.assert_close(part, whole[[9, 2]], atol=1e-5, rtol=1e-5)
-    wide = {**batch.inputs, "tokens": torch.nn.functional.pad(batch.inputs["tokens"], (0, 9), value=5)}
-    wide["chosen"] = torch.nn.functional.pad(batch.inputs["chosen"], (0, 9))
+    wide = {**batch.inputs, "tokens_B_T": torch.nn.functional.pad(batch.inputs["tokens_B_T"], (0, 9), value=5)}
+    wide["chosen_B_T"] = torch.nn.functional.pad(batch.inputs["chosen_B_T"], (0, 9))
     torch.testing.assert_close(policy.evaluate(wide)[0][:, :-9], whole, atol=1e-6, rtol=1e-6)
 
 
@@ -191,5 +191,5 @@ def test_impossible_sampling_settings_are_named(option: str, value: float) -> No
 def test_a_batch_keeps_what_rows_select() -> None:
     batch = batch_of(policy_of())
     rows = replace(batch).rows(torch.tensor([3]))
-    assert rows.inputs["tokens"].tolist() == batch.inputs["tokens"][3:4].tolist()
+    assert rows.inputs["tokens_B_T"].tolist() == batch.inputs["tokens_B_T"][3:4].tolist()
     assert rows.episode_B.tolist() == [3]

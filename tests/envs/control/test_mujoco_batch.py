@@ -260,9 +260,9 @@ def test_a_diverged_walker_reaches_neither_the_batch_nor_the_normalisers(seed):
     for name in ("reward_B_T", "bootstrap_B_T", "value_B_T", "behavior_logp_B_T"):
         assert getattr(batch, name).isfinite().all()
     others = torch.tensor([0, 1, 3])
-    assert torch.equal(batch.inputs["observation"][others], healthy.inputs["observation"][others])
+    assert torch.equal(batch.inputs["observation_B_T_D"][others], healthy.inputs["observation_B_T_D"][others])
     assert torch.equal(batch.reward_B_T[others], healthy.reward_B_T[others])
-    taught = batch.inputs["observation"][batch.mask_B_T].double()
+    taught = batch.inputs["observation_B_T_D"][batch.mask_B_T].double()
     assert policy.observations.mean.numpy() == pytest.approx(taught.mean(0).numpy(), abs=1e-12)
     assert all(tensor.isfinite().all() for tensor in policy.state_dict().values())
 
