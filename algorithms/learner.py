@@ -28,7 +28,7 @@ from .loss import policy_loss, squared_error
 from .methods import Method
 from .metrics import Log, explained_variance, masked_mean
 from .optimizer import OptimizerSettings, adapted
-from .rewards import ReturnScale
+from .rewards import ReturnScale, punish_overlong
 from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
 from .weights import Weighted, kl_estimate, policy_weight
 
@@ -101,7 +101,7 @@ class Learner:
         return metrics
 
     def _update(self, batch: Batch) -> dict[str, float]:
-        training = self._annotated(batch if self.rewards is None else self.rewards.scaled(batch))
+        training = self._annotated(self._rewarded(batch))
         log = Log()
         log.add(_describe(training))
         learned_from = self._with_gradient(training)
@@ -119,6 +119,14 @@ class Learner:
             self._adapt(self._kl_old(last))
         self.policy.advance(batch)
         return log.means()
+
+    def _rewarded(self, batch: Batch) -> Batch:
+        """Rewards as the method wants them."""
+        rewards = self.method.rewards
+        if rewards.overlong_buffer is not None:
+            assert rewards.overlong_limit is not None, "whoever makes the learner knows it"
+            batch = punish_overlong(batch, limit=rewards.overlong_limit, buffer=rewards.overlong_buffer)
+        return batch if self.rewards is None else self.rewards.scaled(batch)
 
     def _annotated(self, batch: Batch) -> TrainingBatch:
         """Log-probabilities that stay fixed during the update, then credit."""

@@ -33,6 +33,9 @@ class Update:
     longer as they learn, of which a fixed number of minibatches first makes too many and then too few."""
     aggregation: Mode = "unit_mean"
     length: Count | None = None  # L of "constant_length"; None: the most units that an episode can have
+    cut_replies: Literal["keep", "leave_out"] = "keep"
+    """Whether replies that ended because they had no tokens left are trained on (overlong filtering of DAPO: Yu et al.
+    2025, arXiv:2503.14476). They count in no mean of the loss either, but their rewards are compared with others'."""
     value_coefficient: NotNegative = 0.5
     value_clip: Positive | None = None
     entropy_coefficient: NotNegative = 0.0
@@ -151,6 +154,8 @@ def _idle(row: Method) -> Iterator[tuple[str, str, object, str]]:
     credit, weighting, update = row.credit, row.weighting, row.update
     if row.rewards.scale == "none":
         yield "rewards", "clip", None, "rewards.scale is 'none'; allowed is 'return'"
+    if row.rewards.overlong_buffer is None:
+        yield "rewards", "overlong_limit", None, "rewards.overlong_buffer is not given"
     imitates = credit.transform == "one"
     if imitates:
         for name in ("baseline", "granularity", "scale", "ddof", "eps", "gamma", "lam", "whiten"):

@@ -1,4 +1,4 @@
-"""Rewards, before credit is assigned: their scale.
+"""Rewards, before credit is assigned: their scale, and what a reply loses that is too long.
 
     R ← r + γ·R,   R ← 0 where an episode begins,   r' = clip(r / std(R), ±c)
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from ..agents.running_moments import RunningMoments
 from ..envs.vocabulary import Batch
 from .episode_rows import episode_rows
-from .shapes import Granularity, Positive, Steps, steps, sum_steps
+from .shapes import Count, Granularity, Positive, Steps, steps, sum_steps
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,24 @@ class Rewards:
 
     scale: Literal["none", "return"] = "none"  # return: divided by the spread of the running discounted return
     clip: Positive | None = None  # c: to which size a scaled reward is cut; None: rare rewards keep their sizes
+    overlong_buffer: Count | None = None
+    """Of how many units before the limit a reply begins to lose reward: 0 at limit − buffer, −1 at the limit, straight
+    between them (soft overlong punishment of DAPO: Yu et al. 2025, arXiv:2503.14476, eq. 13). None: it loses none."""
+    overlong_limit: Count | None = None  # most units in a reply; None: as many as are sampled
+
+
+def punish_overlong(batch: Batch, *, limit: int, buffer: int) -> Batch:
+    """The batch with r ← r − clip((n − (limit − buffer)) / buffer, 0, 1) at the end of each turn of n units."""
+    mask = batch.mask_B_T
+    walk = steps(mask, batch.turn_B_T, batch.end_B_T, "turn")
+    n_B_K = sum_steps(mask.to(batch.reward_B_T.dtype), mask, walk)
+    lost_B_T = ((n_B_K - (limit - buffer)) / buffer).clamp(0.0, 1.0).gather(1, walk.index_B_T)
+    column = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
+    last_B_K = torch.zeros_like(n_B_K, dtype=torch.long).scatter_reduce_(
+        1, walk.index_B_T, torch.where(mask, column, 0), "amax"
+    )
+    at_end = mask & (column == last_B_K.gather(1, walk.index_B_T))
+    return replace(batch, reward_B_T=batch.reward_B_T - torch.where(at_end, lost_B_T, 0.0))
 
 
 class ReturnScale:

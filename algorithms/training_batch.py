@@ -20,6 +20,7 @@ from .aggregate import unit_shares
 from .credit import assign_credit, whiten
 from .episode_rows import episode_rows
 from .methods import Method
+from .shapes import steps, sum_steps
 from .weights import most_uncertain
 
 
@@ -60,12 +61,13 @@ def prepare(
     credited = assign_credit(batch, method.credit)
     update, mask = method.update, batch.mask_B_T
     episodes = episode_rows(batch.episode_B, mask.shape[1])  # a sequence is an episode, in however many rows
-    whole, end = episodes.join(mask), episodes.join(episodes.last_ends(mask, batch.end_B_T))
+    kept = mask & ~_of_cut_replies(batch) if update.cut_replies == "leave_out" else mask
+    whole, end = episodes.join(kept), episodes.join(episodes.last_ends(mask, batch.end_B_T))
     a, c = unit_shares(whole, mode=update.aggregation, length=update.length, end_B_T=end, dtype=old_logp_B_T.dtype)
-    share, trained = method.weighting.entropy_share, mask
+    share, trained = method.weighting.entropy_share, kept
     if share < 1:
         assert entropy_B_T is not None, "the learner asks for it"
-        trained = most_uncertain(entropy_B_T, mask, share)
+        trained = most_uncertain(entropy_B_T, kept, share)
     return TrainingBatch(
         batch,
         old_logp_B_T,
@@ -78,6 +80,17 @@ def prepare(
         count=float(c.sum()),
         target_count=float(credited.target_mask_B_T.sum()),
     )
+
+
+def _of_cut_replies(batch: Batch) -> Tensor:
+    """bool [B, T]: the units of turns that ended because there were no tokens left; of none, where nobody noted it."""
+    mask = batch.mask_B_T
+    cut_B_T = batch.notes.get("cut_B_T")
+    if cut_B_T is None:
+        return torch.zeros_like(mask)
+    walk = steps(mask, batch.turn_B_T, batch.end_B_T, "turn")
+    cut_B_K = sum_steps(cut_B_T.long(), mask, walk) > 0
+    return mask & cut_B_K.gather(1, walk.index_B_T)
 
 
 _TENSORS = [f.name for f in fields(TrainingBatch) if f.name.endswith("_B_T")]

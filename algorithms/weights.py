@@ -141,9 +141,9 @@ def policy_weight(
             raise ValueError("behavior_logp_B_T is needed where the weighting has a correction")
         trust = importance_ratio(old_logp_B_T, behavior_logp_B_T, mask_B_T).clamp(max=weighting.correction)
         weight, surrogate = weight * trust, surrogate * trust
-    if weighting.entropy_share < 1:
-        if trained_B_T is None:
-            raise ValueError("trained_B_T is needed where entropy_share < 1: it is chosen on the whole batch")
+    if weighting.entropy_share < 1 and trained_B_T is None:
+        raise ValueError("trained_B_T is needed where entropy_share < 1: it is chosen on the whole batch")
+    if trained_B_T is not None:
         weight = torch.where(trained_B_T, weight, zero)
     if weighting.kl != "none":
         if reference_logp_B_T is None:

@@ -103,7 +103,7 @@ def _check_parts(scenario: Scenario) -> None:
         with at("stages", number, "optimizer"):
             optimizer_settings(stage)
         with at("stages", number):
-            _check_stage(stage, row, segments=row.needs_critic and kind == "control")
+            _check_stage(stage, row, kind)
     for name in scenario.variants:
         if name not in METHODS:
             raise WrongPart(("variants", name), unknown("method", name, METHODS))
@@ -151,8 +151,9 @@ def _check_model_is_there(model: str) -> None:
         raise UserError(f"there is no model folder or .gguf file {model!r}.{nearest(path.name, beside)}")
 
 
-def _check_stage(stage: Stage, row: Method, *, segments: bool) -> None:
+def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
     where, collect = f"stage {stage.name!r} ({row.name})", stage.collect
+    segments = row.needs_critic and kind == "control"
     assert collect is not None, "the schema asks for it"
     if (row.source == "demonstrations") != (stage.demonstrations is not None):
         need = "needs `demonstrations`" if stage.demonstrations is None else "takes no `demonstrations`"
@@ -161,6 +162,15 @@ def _check_stage(stage: Stage, row: Method, *, segments: bool) -> None:
         raise UserError(f"{where} reads segments: give collect.horizon, and no collect.group_size")
     if not segments and collect.horizon is not None:
         raise UserError(f"{where} reads whole episodes: collect.horizon has no meaning")
+    if row.source == "demonstrations" and optimizer_settings(stage).schedule == "adaptive_kl":
+        raise UserError(
+            f"{where}: optimizer.schedule adaptive_kl follows the log-probabilities of who acted, and those "
+            "of demonstrations are unknown; allowed are constant and linear"
+        )
+    if kind == "control" and (row.update.cut_replies != "keep" or row.rewards.overlong_buffer is not None):
+        raise UserError(
+            f"{where}: update.cut_replies and rewards.overlong_buffer are for replies, and nobody speaks here"
+        )
     if row.needs_groups and collect.group_size < 2:
         raise UserError(f"{where} compares the members of a group: collect.group_size must be at least 2")
 
@@ -271,6 +281,9 @@ def make_learner(scenario: Scenario, stage: Stage, policy: Policy, reference: Po
     row = stage_method(stage)
     if row.update.aggregation == "constant_length" and row.update.length is None:
         row = replace(row, update=replace(row.update, length=_longest(scenario)))
+    if row.rewards.overlong_buffer is not None and row.rewards.overlong_limit is None:
+        limit = (scenario.sampling or Sampling()).max_tokens
+        row = replace(row, rewards=replace(row.rewards, overlong_limit=limit))
     return Learner(policy, row, optimizer_settings(stage), seed=seed, reference=reference)
 
 

@@ -25,10 +25,11 @@ def pack(samples: Sequence[Sample], names: Sequence[tuple[int, int]], version: i
         return torch.tensor([row + [type(row[0])(0)] * (T - len(row)) for row in rows])
 
     mask = padded([sample.chosen for sample in samples])
-    reward, end = torch.zeros(mask.shape), torch.zeros_like(mask)
+    reward, end, cut = torch.zeros(mask.shape), torch.zeros_like(mask), torch.zeros_like(mask)
     for b, sample in enumerate(samples):
         for position, value in sample.reward.items():
             reward[b, position] = value
+        cut[b, list(sample.cut)] = True
     last = torch.where(mask, torch.arange(T), -1).max(dim=1).values
     end[torch.arange(len(samples)), last] = True
     episode_B = torch.tensor([episode_number(*name) for name in names])
@@ -51,4 +52,5 @@ def pack(samples: Sequence[Sample], names: Sequence[tuple[int, int]], version: i
         group_B=torch.tensor([group for group, _ in names]),
         version_B=torch.full_like(episode_B, version),
         bundle_B=episode_B,
+        notes={"cut_B_T": cut},
     )

@@ -101,6 +101,8 @@ class Conversation:
         self._stop_reason = spoken.stop_reason
         self.samples[-1].extend(spoken.tokens, self.turns, spoken.logp)
         self.units += len(spoken.tokens)
+        if not self._stopped:
+            self.samples[-1].cut.add(len(self.samples[-1].tokens) - 1)
         text = self._renderer.decode(spoken.tokens)
         self.messages.append({"role": "assistant", "content": text})
         return Reply(text, stop_reason=spoken.stop_reason, units=len(spoken.tokens))

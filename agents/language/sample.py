@@ -14,6 +14,7 @@ class Sample:
     logp: list[float] = field(default_factory=list)
     turn: list[int] = field(default_factory=list)
     reward: dict[int, float] = field(default_factory=dict)  # position → reward
+    cut: set[int] = field(default_factory=set)  # positions at which a reply ended because it had no tokens left
     first: int = 0  # length of the prompt
 
     def __post_init__(self) -> None:

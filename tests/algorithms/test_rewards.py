@@ -17,7 +17,7 @@ from peripatos.agents.control.mlp import ActorCritic
 from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.methods import method
 from peripatos.algorithms.optimizer import OptimizerSettings
-from peripatos.algorithms.rewards import ReturnScale
+from peripatos.algorithms.rewards import ReturnScale, punish_overlong
 from peripatos.envs.vocabulary import Batch
 
 
@@ -141,3 +141,12 @@ def test_a_continued_learner_has_the_same_scale(tmp_path) -> None:
     assert two.rewards is not None
     for batch in (random_batch(1), random_batch(2)):
         assert torch.equal(one.rewards.scaled(batch).reward_B_T, two.rewards.scaled(batch).reward_B_T)
+
+
+def test_a_reply_that_nears_its_limit_loses_reward_by_hand() -> None:
+    """Limit 5, buffer 2: 3 units lose nothing, 4 lose ½, 5 lose 1; a turn each, observations between them."""
+    mask = [[1, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1]]
+    turn = [[0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2]]
+    batch = of([[0.0] * 14], turn, [[0] * 13 + [1]], mask)
+    got = punish_overlong(batch, limit=5, buffer=2).reward_B_T
+    assert got.tolist() == [[0.0] * 7 + [-0.5] + [0.0] * 5 + [-1.0]]

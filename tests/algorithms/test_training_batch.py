@@ -175,3 +175,49 @@ def test_a_refusal_says_how_many_steps_of_the_update_were_taken() -> None:
     learner = Learner(Spoilt(0), method("reinforce", {"update": {"epochs": 4}}), SETTINGS, seed=0)
     with pytest.raises(UpdateRefused, match="was not taken, but 2 earlier ones of this update were"):
         learner.update(random_batch(0))
+
+
+def cut_at_the_end(batch: Batch, rows: list[int]) -> Batch:
+    """The last replies of `rows` had no tokens left."""
+    cut = torch.zeros_like(batch.mask_B_T)
+    cut[rows] = batch.end_B_T[rows]
+    return replace(batch, notes={"cut_B_T": cut})
+
+
+@pytest.mark.parametrize("name", ["grpo", "rloo", "reinforce", "sft"])
+def test_replies_that_were_cut_can_be_left_out_of_the_loss(name: str) -> None:
+    """Their logits get no gradient, and what is left is as if they had not been sampled; credit still sees them."""
+    batch = random_batch(0)
+    one_turn = replace(batch, turn_B_T=torch.zeros_like(batch.turn_B_T))
+    cut = cut_at_the_end(one_turn, [1, 6])
+    row = method(name, {"update": {"cut_replies": "leave_out"}})
+    kept, _ = after(METHODS[name], cut)
+    left_out, _ = after(row, cut)
+    assert not torch.equal(kept, left_out)
+    training = prepare(cut, row, batch.behavior_logp_B_T, torch.zeros_like(batch.behavior_logp_B_T))
+    assert not training.share_B_T[[1, 6]].any()
+    assert torch.equal(
+        training.advantage_B_T,
+        prepare(cut, METHODS[name], batch.behavior_logp_B_T, training.reference_logp_B_T).advantage_B_T,
+    )
+    others = prepare(
+        one_turn.rows(torch.tensor([0, 2, 3, 4, 5, 7])),
+        METHODS[name],
+        training.old_logp_B_T[[0, 2, 3, 4, 5, 7]],
+        training.reference_logp_B_T[[0, 2, 3, 4, 5, 7]],
+    )
+    assert training.count == pytest.approx(others.count)
+    assert torch.equal(training.share_B_T[[0, 2, 3, 4, 5, 7]], others.share_B_T)
+
+
+def test_only_the_turn_that_was_cut_is_left_out() -> None:
+    batch = cut_at_the_end(random_batch(0), [3])
+    training = prepare(
+        batch,
+        method("grpo", {"update": {"cut_replies": "leave_out"}}),
+        batch.behavior_logp_B_T,
+        torch.zeros_like(batch.behavior_logp_B_T),
+    )
+    last = batch.turn_B_T[3][batch.end_B_T[3]]
+    chosen = batch.mask_B_T[3]
+    assert torch.equal(training.share_B_T[3] > 0, chosen & (batch.turn_B_T[3] != last))

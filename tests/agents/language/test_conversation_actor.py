@@ -145,3 +145,19 @@ def test_a_bf16_sampler_follows_the_learner_after_refresh(policy: LanguagePolicy
     assert [e.tokens for e in actor.evaluate(3, seed=0, version=1)] == [e.tokens for e in before]
     actor.refresh(1)
     assert [e.tokens for e in actor.evaluate(3, seed=0, version=1)] != [e.tokens for e in before]
+
+
+def test_a_reply_that_had_no_tokens_left_is_noted_at_its_last_one(policy: LanguagePolicy) -> None:
+    renderer = Renderer(policy.tokenizer)
+    sampler = Sampler(policy, max_tokens=4, stop_ids=[renderer.stop_id])
+    actor = ConversationActor(Echo, sampler, renderer, policy=policy, context=policy.context)
+    collection = actor.collect(range(4), 2, seed=0, version=0)
+    batch = collection.batch
+    assert batch is not None
+    cut, stop = batch.notes["cut_B_T"], batch.inputs["tokens_B_T"] == renderer.stop_id
+    turns = batch.turn_B_T
+    last_of_turn = batch.mask_B_T & ~torch.nn.functional.pad(
+        batch.mask_B_T[:, 1:] & (turns[:, 1:] == turns[:, :-1]), (0, 1)
+    )
+    assert cut.any()
+    assert torch.equal(cut, last_of_turn & ~stop)
