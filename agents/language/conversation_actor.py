@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ...envs.conversation.conversation_env import ConversationEnv
-from ...envs.seeding import derive_seed, stream
+from ...envs.seeding import stream
 from ...envs.vocabulary import Batch, Collection, Episode, StopReason
 from ..protocols import Engine, Request
 from .chat_template import Renderer
@@ -66,7 +66,7 @@ class ConversationActor:
         )
 
     def evaluate(self, episodes: int, *, seed: int, version: int, greedy: bool = True) -> list[Episode]:
-        """One episode of each of `episodes` held-out tasks."""
+        """One episode of each of `episodes` held-out tasks; tasks of a shorter list come equally often."""
         keys = [(group, 0) for group in range(episodes)]
         conversations = self._converse(keys, seed=seed, version=version, split="test", greedy=greedy, seconds={})
         return [conversation.episode() for conversation in conversations]
@@ -102,7 +102,7 @@ class ConversationActor:
         while len(self._worlds) < len(keys):
             self._worlds.append(cast(ConversationEnv, self._make_world().unwrapped))
         conversations = [
-            Conversation(world, self._renderer, group, index, derive_seed(seed, "task", split, group), version, split)
+            Conversation(world, self._renderer, group, index, run=seed, version=version, split=split)
             for world, (group, index) in zip(self._worlds, keys, strict=False)
         ]
         together = independently if conversations and conversations[0].world.waits else lockstep

@@ -14,6 +14,7 @@ from typing import Any
 
 from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.errors import UserError
+from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Episode, Message, Reply, Seen, StopReason
 from ..protocols import Completion
 from .chat_template import Renderer
@@ -31,8 +32,23 @@ class Answer:
     failure: str | None = None  # a traceback
 
 
-def step_world(world: ConversationEnv, action: Reply | int | None, split: str) -> Answer:
-    """Step `world` with a reply, reset it with a seed, or end its episode (None) because it is cut from outside.
+@dataclass(frozen=True)
+class Start:
+    """Which episode a world is to begin: its own seed and split, and its group's place in the run."""
+
+    seed: int
+    split: str
+    order: int  # names the order in which the run goes through a finite list, see `ConversationEnv.pick`
+    group: int
+
+    @classmethod
+    def of(cls, run: int, split: str, group: int) -> Start:
+        """What every member of a group begins with: nothing but the run's seed, the split and the group's number."""
+        return cls(derive_seed(run, "task", split, group), split, derive_seed(run, "order", split), group)
+
+
+def step_world(world: ConversationEnv, action: Reply | Start | None) -> Answer:
+    """Step `world` with a reply, begin an episode, or end it (None) because it is cut from outside.
     Touches nothing else, so that it may run in a thread.
 
     Whatever a world raises is data, except a `UserError`, which is the user's to mend. What has failed is ended.
@@ -41,8 +57,9 @@ def step_world(world: ConversationEnv, action: Reply | int | None, split: str) -
         if action is None:
             world.end()
             return Answer()
-        if not isinstance(action, Reply):
-            return Answer(world.reset(seed=action, options={"split": split})[1])
+        if isinstance(action, Start):
+            options = {"split": action.split, "run": action.order, "group": action.group}
+            return Answer(world.reset(seed=action.seed, options=options)[1])
         _, reward, terminated, truncated, info = world.step(action)
         if not math.isfinite(reward):
             raise ValueError(f"the world gave the reward {reward}")
@@ -52,7 +69,7 @@ def step_world(world: ConversationEnv, action: Reply | int | None, split: str) -
     except (Exception, SystemExit):
         failure = traceback.format_exc()
     if action is not None:
-        step_world(world, None, split)
+        step_world(world, None)
     return Answer(failure=failure)
 
 
@@ -65,12 +82,14 @@ class Conversation:
         renderer: Renderer,
         group: int,
         index: int,
-        seed: int,
+        *,
+        run: int,
         version: int,
         split: str,
     ) -> None:
         self.world, self._renderer = world, renderer
-        self.group, self.index, self.seed, self.version, self.split = group, index, seed, version, split
+        self.group, self.index, self.version, self.split = group, index, version, split
+        self.start = Start.of(run, split, group)
         self.samples: list[Sample] = []
         self.messages: list[Message] = []
         self.turns = self.units = 0
@@ -167,7 +186,7 @@ class Conversation:
         return Episode(
             group=self.group,
             index=self.index,
-            seed=self.seed,
+            seed=self.start.seed,
             version=self.version,
             split=self.split,
             reward=None if self.failure is not None else sum(self._rewards),

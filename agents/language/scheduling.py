@@ -18,7 +18,7 @@ from functools import partial
 
 from ...envs.vocabulary import Reply
 from ..protocols import Completion, Engine, Request
-from .running_conversation import Answer, Conversation, step_world
+from .running_conversation import Answer, Conversation, Start, step_world
 
 STEP_SECONDS = 60.0  # that a world may take for one step
 EPISODE_SECONDS = 600.0  # that an episode may take in all
@@ -35,7 +35,7 @@ def lockstep(
         each: Callable[..., Iterable[Answer]] = map
         if conversations and (threads := conversations[0].world.side_by_side) > 1:
             each = stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="world")).map
-        _step_worlds(conversations, [conversation.seed for conversation in conversations], each, seconds)
+        _step_worlds(conversations, [conversation.start for conversation in conversations], each, seconds)
         while True:
             started = time.perf_counter()
             waiting = {key: conversation for key, conversation in enumerate(conversations) if not conversation.over}
@@ -58,15 +58,13 @@ def lockstep(
 
 def _step_worlds(
     conversations: Sequence[Conversation],
-    actions: Sequence[Reply | int | None],
+    actions: Sequence[Reply | Start | None],
     each: Callable[..., Iterable[Answer]],
     seconds: dict[str, float],
 ) -> None:
     """Ask the world of each of `conversations`, and let it hear the answer."""
     started = time.perf_counter()
-    answers = each(
-        lambda conversation, action: step_world(conversation.world, action, conversation.split), conversations, actions
-    )
+    answers = each(lambda conversation, action: step_world(conversation.world, action), conversations, actions)
     for conversation, answer in zip(conversations, answers, strict=True):
         conversation.append_messages(answer)
     _spend(seconds, "simulate", started)
@@ -80,15 +78,15 @@ def independently(
     pool = ThreadPoolExecutor(min(MOST_THREADS, len(conversations)), thread_name_prefix="world")
     stepping: dict[Future[Answer], tuple[int, float]] = {}  # the conversation's number and when its patience ends
 
-    def send(key: int, action: Reply | int | None) -> None:
+    def send(key: int, action: Reply | Start | None) -> None:
         conversation = conversations[key]
-        future = pool.submit(step_world, conversation.world, action, conversation.split)
+        future = pool.submit(step_world, conversation.world, action)
         deadline = min(time.perf_counter() + STEP_SECONDS, began + EPISODE_SECONDS)
         stepping[future] = (key, deadline)
 
     try:
         for key, conversation in enumerate(conversations):
-            send(key, conversation.seed)
+            send(key, conversation.start)
         while stepping or engine.busy:
             started = time.perf_counter()
             for key, spoken in engine.step(greedy=greedy) if engine.busy else ():
@@ -134,7 +132,7 @@ def _answered(
 
 def _end_late(conversation: Conversation, _: Future[Answer]) -> None:
     """In the thread that was stuck in the world: nobody else has that world any more."""
-    step_world(conversation.world, None, conversation.split)
+    step_world(conversation.world, None)
 
 
 def _spend(seconds: dict[str, float], name: str, since: float) -> None:

@@ -17,7 +17,7 @@ An author writes two methods, what opens an episode and how the world responds t
 
 The reward of a turn is  r = Σ_k weight_k · term_k ; `info["reward_terms"]` holds the addends, which sum to r.
 
-    reset  info: messages, tools, task, split
+    reset  options: split, and run with group (see `pick`); info: messages, tools, task, split
     step   info: messages, reward_terms, success, metrics, and stop_reason where the world names one
 
 The world keeps no transcript: `messages` are only the new ones, and whoever acts keeps the conversation.
@@ -31,17 +31,20 @@ import math
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
 
 from ..errors import UserError, unknown
+from ..seeding import shuffled
 from ..vocabulary import Message, Reply, StopReason, WorldFailure
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
+Listed = TypeVar("Listed")
+_OPTIONS = ("split", "run", "group")
 
 
 class AnyText(gymnasium.spaces.Text):
@@ -114,9 +117,12 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         self.action_space = AnyReply()
         self.weights = merge_weights(type(self).weights, {} if weights is None else weights)
         self._turn: int | None = None  # None: no episode is running
+        self._place: tuple[int, int] | None = None  # run and group of this episode, where the caller numbers them
 
     def opening(self, rng: np.random.Generator, split: Split) -> str | Opening:
-        """Begin an episode. All chance comes from `rng`; tasks of the two splits must be disjoint."""
+        """Begin an episode. All chance comes from `rng`; tasks of the two splits must be disjoint. Tasks of a finite
+        list are taken by `pick`.
+        """
         raise NotImplementedError(f"{self._name} has to define opening(self, rng, split)")
 
     def respond(self, reply: Reply) -> Outcome:
@@ -130,13 +136,16 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin an episode; `options={"split": "test"}` draws from the held-out tasks.
 
+        Two more options, `run` (a seed) and `group` (a number from 0), are for whoever plays many episodes: worlds of
+        finite lists then go through their list, see `pick`.
+
         Returns:
             The text of the last message, and info with `messages`, `tools`, `task` and `split`.
 
         Raises:
-            UserError: an unknown option or split.
+            UserError: an unknown option or split, or one of `run` and `group` without the other.
         """
-        split = _split_of(options or {})
+        split, self._place = _split_of(options or {}), _place_of(options or {})
         super().reset(seed=seed)
         self.end()
         begun = self.opening(self.np_random, split)
@@ -181,6 +190,22 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         finally:
             if self._turn is None:
                 self.end()
+
+    def pick(self, tasks: Sequence[Listed], rng: np.random.Generator) -> Listed:
+        """The task of this episode from `tasks`, which is all that there are of its split.
+
+        Where the caller says which group of which run this is, group g of a run gets
+
+            tasks[order[g mod M]],    order: the run's own shuffle of 0 … M − 1
+
+        so that N groups in a row meet every task ⌊N/M⌋ or ⌈N/M⌉ times, and none of them twice while N ≤ M, wherever
+        they begin. It is one order for all epochs because of that: with a new one in each, a batch across the border
+        could hold a task twice. Otherwise (a seed alone, as in `gymnasium.make`) the task is drawn from `rng`.
+        """
+        if self._place is None:
+            return tasks[int(rng.integers(len(tasks)))]
+        run, group = self._place
+        return tasks[int(shuffled(run, len(tasks))[group % len(tasks)])]
 
     def end(self) -> None:
         """The episode is over: free what it holds; twice is harmless. A world that holds something (a sandbox, a file)
@@ -244,12 +269,24 @@ def merge_weights(defaults: Mapping[str, float], given: Mapping[str, float]) -> 
 
 def _split_of(options: Mapping[str, Any]) -> Split:
     for name in options:
-        if name != "split":
-            raise UserError(unknown("reset option", str(name), ("split",)))
+        if name not in _OPTIONS:
+            raise UserError(unknown("reset option", str(name), _OPTIONS))
     split = options.get("split", "train")
     if split not in SPLITS:
         raise UserError(unknown("split", str(split), SPLITS))
     return split
+
+
+def _place_of(options: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Run and group, where the caller numbers its episodes."""
+    given = [options[name] for name in ("run", "group") if name in options]
+    if not given:
+        return None
+    if len(given) != 2 or not all(isinstance(number, int) and number >= 0 for number in given):
+        raise UserError(
+            f"reset options run and group are two whole numbers from 0, given together, not {options!r:.120}"
+        )
+    return given[0], given[1]
 
 
 def _messages(given: str | Sequence[Message]) -> list[Message]:

@@ -253,6 +253,12 @@ def test_a_world_ends_its_episode_with_the_last_turn_with_a_failure_with_the_nex
     assert (broken.held, broken.freed) == (0, 1)
 
 
+@pytest.mark.parametrize("options", [{"run": 1}, {"group": 1}, {"run": 1, "group": -1}, {"run": 1, "group": "2"}])
+def test_half_a_place_in_a_run_is_a_clear_error(options):
+    with pytest.raises(UserError, match="run and group are two whole numbers"):
+        GuessTheNumber().reset(seed=0, options=options)
+
+
 def test_closing_twice_is_harmless():
     world = GuessTheNumber()
     world.close()
