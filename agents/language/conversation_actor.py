@@ -26,7 +26,7 @@ from .chat_template import Renderer
 from .language_policy import LanguagePolicy
 from .packing import pack
 from .running_conversation import Conversation
-from .scheduling import independently, lockstep
+from .scheduling import Patience, independently, lockstep
 
 
 class ConversationActor:
@@ -35,6 +35,7 @@ class ConversationActor:
     Args:
         make_world: gives a new world; one is kept for each episode that runs at once.
         max_turns: an episode is truncated after so many replies; None leaves that to the world.
+        patience: how long a world that waits may work; see `Patience`.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class ConversationActor:
         policy: LanguagePolicy | None = None,
         context: int,
         max_turns: int | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._make_world, self._engine, self._renderer, self._policy = make_world, engine, renderer, policy
-        self._context, self._max_turns = context, max_turns
+        self._context, self._max_turns, self._patience = context, max_turns, patience
         self._worlds: list[ConversationEnv] = []
 
     def collect(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Collection:
@@ -105,9 +107,12 @@ class ConversationActor:
             Conversation(world, self._renderer, group, index, run=seed, version=version, split=split)
             for world, (group, index) in zip(self._worlds, keys, strict=False)
         ]
-        together = independently if conversations and conversations[0].world.waits else lockstep
+        ask = partial(self._request, seed=seed, version=version)
         try:
-            together(conversations, self._engine, partial(self._request, seed=seed, version=version), greedy, seconds)
+            if conversations and conversations[0].world.waits:
+                independently(conversations, self._engine, ask, greedy, seconds, self._patience)
+            else:
+                lockstep(conversations, self._engine, ask, greedy, seconds)
         finally:
             self._engine.release()
         for place, conversation in enumerate(conversations):

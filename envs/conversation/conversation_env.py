@@ -108,6 +108,9 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     waits: ClassVar[bool] = False
     """Whether a step may wait for something outside (a tool, a sandbox, a server). Such worlds are stepped in
     threads, so that no episode waits for another's; all others take turns together, and repeat bit for bit."""
+    granted_seconds: float = 0.0
+    """Seconds that the world's tools may have taken so far in this episode, by limits that they keep themselves.
+    Whoever limits the time of a world that `waits` grants them on top, so that no tool's own limit is cut short."""
     side_by_side: int = 1
     """How many worlds may be stepped at once, where a step computes in another process. Such worlds share nothing that
     changes an episode. They take turns together, so many at a time in threads, and repeat bit for bit all the same."""
