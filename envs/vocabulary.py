@@ -105,7 +105,7 @@ class Episode:
     units: int = 0  # action units chosen by the agent
     terminated: bool = False
     truncated: bool = False
-    success: bool | None = None  # None: the world has no notion of success
+    success: bool | None = None  # None: the world has not said; it may have no notion of success
     stop_reason: StopReason = StopReason.STOP
     failure: str | None = None  # the traceback, where the world or the sampler failed
     task: str = ""  # what names the task: two episodes of one task have equal names

@@ -154,11 +154,13 @@ class Conversation:
         self.turns += 1
 
     def truncate(self, reason: StopReason) -> None:
-        """End the episode from outside. As at a limit of the world's own, an undecided success is then False, and
-        the world's last words are read by nobody: their tokens are taken back, so that no row outgrows the context.
+        """End the episode from outside. As at a limit of the world's own, an undecided success is then False where the
+        world has a notion of it, and the world's last words are read by nobody: their tokens are taken back, so that
+        no row outgrows the context.
         """
         self.truncated, self._stop_reason = True, reason
-        self._success = bool(self._success)
+        if self._success is None and self.world.has_success:
+            self._success = False
         if len(self.samples) > 1 and not any(self.samples[-1].chosen):
             self.samples.pop()
         self.samples[-1].take_back()

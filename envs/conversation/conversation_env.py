@@ -103,8 +103,11 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     weights: Mapping[str, float] = {}
     """Weight of each reward term. Every term that `respond` reports has to be named here."""
     max_turns: ClassVar[int | None] = None
-    """Turns after which the episode is truncated; an undecided success is then False. A world of one turn
-    terminates instead: its task is over."""
+    """Turns after which the episode is truncated. A world of one turn terminates instead: its task is over."""
+    has_success: bool | None = None
+    """True: the world decides about success, so that an episode which is cut before has not succeeded. None: nobody
+    knows until it says something; then the success of such an episode stays unknown, and counts as none where other
+    episodes of the same evaluation say something."""
     waits: ClassVar[bool] = False
     """Whether a step may wait for something outside (a tool, a sandbox, a server). Such worlds are stepped in
     threads, so that no episode waits for another's; all others take turns together, and repeat bit for bit."""
@@ -228,8 +231,10 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
             raise TypeError(f"{self._name}.respond must return an Outcome, not {outcome!r:.80}")
         terms = self._weighted(outcome.terms)
         success, truncated = outcome.success, bool(outcome.truncated)
-        if not outcome.terminated and not truncated and turn == self.max_turns:
-            success, truncated = bool(success), True
+        if not outcome.terminated and turn == self.max_turns:
+            truncated = True
+        if truncated and not outcome.terminated and success is None and self.has_success:
+            success = False
         if not outcome.terminated and not truncated:
             self._turn = turn
         messages = _messages(outcome.messages)

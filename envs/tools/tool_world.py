@@ -113,9 +113,12 @@ class ToolWorld(TaskWorld):
     def respond(self, reply: Reply) -> Outcome:
         handled = self._desk.take(reply)
         if not handled.final:
-            success, metrics = False if handled.over_limit else None, self._desk.metrics
             return Outcome(
-                handled.messages, handled.terms, False, handled.over_limit, success, metrics, handled.stop_reason
+                handled.messages,
+                handled.terms,
+                truncated=handled.over_limit,
+                metrics=self._desk.metrics,
+                stop_reason=handled.stop_reason,
             )
         outcome = super().respond(handled.reply)
         metrics = {**outcome.metrics, **self._desk.metrics}

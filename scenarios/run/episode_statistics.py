@@ -21,13 +21,16 @@ Numbers = dict[str, float | int | None]
 
 
 def summarize(episodes: Sequence[Episode]) -> Numbers:
-    """Counts, means and 95 % intervals. `success_rate` only where the world has a notion of success."""
+    """Counts, means and 95 % intervals. `success_rate` only where the world has said something about success: the share
+    of all scored episodes that succeeded, so that one which was cut before counts as one that did not.
+    """
     scored = [episode for episode in episodes if episode.reward is not None]
     result: Numbers = {"episodes": len(episodes), "failed": len(episodes) - len(scored)}
-    known = [episode.success for episode in scored if episode.success is not None]
-    if known:
-        low, high = wilson(sum(known), len(known))
-        result |= {"success_rate": sum(known) / len(known), "success_low": low, "success_high": high}
+    result["truncated"] = sum(episode.truncated for episode in scored)
+    rate = _success_rate(scored)
+    if rate is not None:
+        low, high = wilson(round(rate * len(scored)), len(scored))
+        result |= {"success_rate": rate, "success_low": low, "success_high": high}
     returns = [episode.reward for episode in scored if episode.reward is not None]
     low, high = mean_interval(returns)
     result |= {"return_mean": _mean(returns), "return_low": low, "return_high": high}
@@ -42,13 +45,16 @@ def score(result: Mapping[str, float | int | None]) -> float | None:
     return result.get("success_rate", result.get("return_mean"))
 
 
-def reached(result: Mapping[str, float | int | None], stop: Stop) -> str | None:
-    """A stage's goals in words, once an evaluation reaches all of them. `UserError` for a goal that it lacks."""
+def reached(result: Mapping[str, float | int | None], stop: Stop, *, checked: bool = False) -> str | None:
+    """A stage's goals in words, once an evaluation reaches all of them. `UserError` for a goal that it lacks, unless
+    goals were `checked` before; success is not lacking while every episode was cut before the world could say it.
+    """
     for name in stop:
-        if name not in result:
+        all_cut = result.get("truncated") and result["truncated"] == result["episodes"]
+        if name not in result and not checked and not (name == "success_rate" and all_cut):
             known = [n for n in result if n == "success_rate" or n.endswith("_mean")]
             raise UserError(f"stop.{name}: evaluations of this world have {', '.join(known)}.{nearest(name, known)}")
-    seen = {name: value for name in stop if (value := result[name]) is not None}
+    seen = {name: value for name in stop if (value := result.get(name)) is not None}
     if not stop or any(seen.get(name, -math.inf) < goal for name, goal in stop.items()):
         return None
     return ", ".join(f"{name} {seen[name]:.4g} ≥ {goal:g}" for name, goal in stop.items())
@@ -85,10 +91,17 @@ def describe_collection(episodes: Sequence[Episode]) -> dict[str, float]:
     row |= _term_means("world", [episode.metrics for episode in scored])
     row["episodes/turns"] = float(np.mean([episode.turns for episode in scored]))
     row["episodes/units"] = float(np.mean([episode.units for episode in scored]))
-    known = [episode.success for episode in scored if episode.success is not None]
-    if known:
-        row["success/rate"] = sum(known) / len(known)
+    rate = _success_rate(scored)
+    if rate is not None:
+        row["success/rate"] = rate
     return row
+
+
+def _success_rate(scored: Sequence[Episode]) -> float | None:
+    """The share of all `scored` episodes that succeeded; None where the world has said nothing about any of them."""
+    if all(episode.success is None for episode in scored):
+        return None
+    return sum(episode.success is True for episode in scored) / len(scored)
 
 
 def _term_means(group: str, terms: Sequence[Mapping[str, float]]) -> dict[str, float]:

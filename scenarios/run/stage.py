@@ -100,7 +100,7 @@ class StageRun:
         """What ends the stage now, in words; None to go on."""
         if self.learner is None:
             return "evaluation only"
-        goal = reached(self.progress.latest or self.progress.before or {}, self.stage.stop)
+        goal = reached(self.progress.latest or self.progress.before or {}, self.stage.stop, checked=True)
         return goal or self.progress.spent(self.stage, self.context.seconds)[1]
 
     def _update(self) -> None:

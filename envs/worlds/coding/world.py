@@ -50,6 +50,7 @@ class Coding(ConversationEnv):
     """
 
     weights = {"correct": 1.0, "format": 0.1}  # noqa: RUF012 (read only, copied by the base class)
+    has_success = True
 
     def __init__(
         self,
