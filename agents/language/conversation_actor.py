@@ -122,6 +122,9 @@ class ConversationActor:
 
     def _request(self, conversation: Conversation, *, seed: int, version: int) -> Request | None:
         """What the engine is asked next; None if the episode has reached a limit and was truncated."""
+        if len(conversation.tokens) >= self._context and not conversation.turns:
+            conversation.leave_unanswered(self._context)
+            return None
         if len(conversation.tokens) >= self._context:
             conversation.truncate(StopReason.CONTEXT_LIMIT)
             return None
@@ -137,7 +140,7 @@ class ConversationActor:
         """Rows of the scored episodes, with values where there is a critic."""
         samples, episodes, groups, cut = [], [], [], []
         for number, conversation in enumerate(conversations):
-            if conversation.failure is not None:
+            if conversation.failure is not None or conversation.unanswered is not None:
                 continue
             spoken = [sample for sample in conversation.samples if any(sample.chosen)]
             for sample in spoken:

@@ -95,6 +95,7 @@ class Conversation:
         self.turns = self.units = 0
         self.terminated = self.truncated = self.abandoned = False
         self.failure: str | None = None
+        self.unanswered: str | None = None
         self._stop_reason = StopReason.STOP
         self._stopped = True  # whether the last reply ended with the stop token
         self._task = ""
@@ -165,6 +166,11 @@ class Conversation:
             self.samples.pop()
         self.samples[-1].take_back()
 
+    def leave_unanswered(self, context: int) -> None:
+        """End the episode before its first reply, for which there is no room. It has no reward: nobody has tried."""
+        self.truncated, self._stop_reason = True, StopReason.CONTEXT_LIMIT
+        self.unanswered = f"the prompt has {len(self.tokens)} tokens and the context holds {context}"
+
     def fail(self, reason: str) -> None:
         """End the episode without a reward."""
         self.failure, self._stop_reason = reason, StopReason.ERROR
@@ -183,23 +189,25 @@ class Conversation:
             sample.extend(delta, self.turns, None)
 
     def episode(self) -> Episode:
-        """The record; reward None if the episode failed."""
+        """The record; reward None if the episode failed or was never answered."""
         sample = self.samples[-1] if self.samples else Sample([])
+        scored = self.failure is None and self.unanswered is None
         return Episode(
             group=self.group,
             index=self.index,
             seed=self.start.seed,
             version=self.version,
             split=self.split,
-            reward=None if self.failure is not None else sum(self._rewards),
+            reward=sum(self._rewards) if scored else None,
             reward_terms=self._terms,
             turns=self.turns,
             units=self.units,
             terminated=self.terminated,
             truncated=self.truncated,
-            success=None if self.failure is not None else self._success,
+            success=self._success if scored else None,
             stop_reason=self._stop_reason,
             failure=self.failure,
+            unanswered=self.unanswered,
             task=self._task,
             messages=tuple(self.messages),
             turn_rewards=tuple(self._rewards),
