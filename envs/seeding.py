@@ -9,6 +9,7 @@ function of (seed, group, version), and resuming and replaying exact.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 
@@ -23,3 +24,11 @@ def stream(seed: int, *keys: int | str) -> np.random.Generator:
     """An independent generator for the thing that `keys` name, under the run's `seed`."""
     digest = hashlib.blake2b(repr((int(seed), *keys)).encode(), digest_size=16).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))
+
+
+@lru_cache(maxsize=16)
+def shuffled(seed: int, length: int) -> np.ndarray:
+    """0 … length − 1 in the one order that belongs to `seed`. Kept, and therefore not to be written to."""
+    order = stream(seed, "order", length).permutation(length)
+    order.flags.writeable = False
+    return order

@@ -112,15 +112,16 @@ class Episode:
     seed: int  # what the world was reset with
     version: int  # of the policy that acted
     split: str  # "train" or "test"
-    reward: float | None  # undiscounted sum; None: nobody knows, because something failed
+    reward: float | None  # undiscounted sum; None: nobody knows, for something failed or was never answered
     reward_terms: Mapping[str, float] = field(default_factory=dict)  # weighted; they sum to `reward`
     turns: int = 0
     units: int = 0  # action units chosen by the agent
     terminated: bool = False
     truncated: bool = False
-    success: bool | None = None  # None: the world has no notion of success
+    success: bool | None = None  # None: the world has not said; it may have no notion of success
     stop_reason: StopReason = StopReason.STOP
     failure: str | None = None  # the traceback, where the world or the sampler failed
+    unanswered: str | None = None  # why the agent was never asked: its prompt does not fit into its context
     task: str = ""  # what names the task: two episodes of one task have equal names
     messages: tuple[Message, ...] = ()
     turn_rewards: tuple[float, ...] = ()

@@ -22,6 +22,7 @@ from ..agents.protocols import Actor, Policy
 from ..algorithms.learner import Learner
 from ..algorithms.methods import METHODS, Method, method
 from ..algorithms.optimizer import OptimizerSettings
+from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.errors import UnknownWorld, UserError, nearest, unknown
 from ..envs.named_objects import load_function
 from ..envs.registry import WorldKind, make_world, world_kind
@@ -42,6 +43,7 @@ from .config.schema import (
 
 if TYPE_CHECKING:
     from ..agents.language.language_policy import LanguagePolicy
+    from ..agents.language.scheduling import Patience
     from ..agents.protocols import Request
     from .config.loading import Source
 
@@ -119,9 +121,15 @@ def _check_world(scenario: Scenario) -> WorldKind:
         except UserError as problem:
             raise WrongPart(("world", "options"), str(problem)) from problem
         try:
-            return world_kind(env)
+            kind, base = world_kind(env), env.unwrapped
+            waits = isinstance(base, ConversationEnv) and base.waits
         finally:
             env.close()
+    for name in ("step_seconds", "episode_seconds"):
+        if getattr(scenario.world, name) is not None and not waits:
+            reason = "is for worlds that wait for tools or servers; this one is stepped in place, without such a limit"
+            raise WrongPart(("world", name), f"world.{name} {reason}")
+    return kind
 
 
 def _check_agent(scenario: Scenario, kind: WorldKind) -> None:
@@ -342,7 +350,8 @@ def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
     renderer = Renderer(policy.tokenizer)
     stop = (renderer.stop_id,)
     sampler = Sampler(policy, max_tokens=sampling.max_tokens, stop_ids=stop, precision=scenario.precision)
-    return ConversationActor(_world_maker(scenario), sampler, renderer, policy=policy, context=policy.context)
+    world, patience = _world_maker(scenario), _patience(scenario)
+    return ConversationActor(world, sampler, renderer, policy=policy, context=policy.context, patience=patience)
 
 
 def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
@@ -357,7 +366,16 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
     renderer = Renderer(language.tokenizer if language else tiny_tokenizer())
     context = language.context if language else 1_000_000
     engine = Author(renderer, _writer(agent))
-    return ConversationActor(_world_maker(scenario), engine, renderer, policy=language, context=context)
+    world, patience = _world_maker(scenario), _patience(scenario)
+    return ConversationActor(world, engine, renderer, policy=language, context=context, patience=patience)
+
+
+def _patience(scenario: Scenario) -> Patience:
+    """The limits of time that the scenario gives, and the usual ones where it gives none."""
+    from ..agents.language.scheduling import Patience
+
+    given = {"step": scenario.world.step_seconds, "episode": scenario.world.episode_seconds}
+    return Patience(**{name: seconds for name, seconds in given.items() if seconds is not None})
 
 
 def _writer(agent: Agent | Demonstrator) -> Callable[[Request], str]:

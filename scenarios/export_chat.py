@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ..agents.language.authors import oracle_author
-from ..agents.language.running_conversation import step_world
+from ..agents.language.running_conversation import Start, step_world
 from ..agents.protocols import Request
 from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.errors import UserError
@@ -156,7 +156,7 @@ def _demonstrating(scenario: Scenario) -> int:
 
 def _play(world: ConversationEnv, root: int, group: int) -> _Played:
     """One training episode, as an actor would open it."""
-    answer = step_world(world, derive_seed(root, "task", "train", group), "train")
+    answer = step_world(world, Start.of(root, "train", group))
     messages: list[Message] = list(answer.info.get("messages", ()))
     tools = answer.info.get("tools", ())
     reward = 0.0
@@ -164,7 +164,7 @@ def _play(world: ConversationEnv, root: int, group: int) -> _Played:
         rng = stream(root, "sample", "train", group, 0, len(messages), 0)
         text = oracle_author(Request((), tuple(messages), world, rng))
         messages.append({"role": "assistant", "content": text})
-        answer = step_world(world, Reply(text), "train")
+        answer = step_world(world, Reply(text))
         reward += answer.reward
         messages += answer.info.get("messages", ())
     success = answer.info.get("success")

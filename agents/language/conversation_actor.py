@@ -19,14 +19,14 @@ import torch
 from torch import Tensor
 
 from ...envs.conversation.conversation_env import ConversationEnv
-from ...envs.seeding import derive_seed, stream
+from ...envs.seeding import stream
 from ...envs.vocabulary import Batch, Collection, Episode, StopReason
 from ..protocols import Engine, Request
 from .chat_template import Renderer
 from .language_policy import LanguagePolicy
 from .packing import pack
 from .running_conversation import Conversation
-from .scheduling import independently, lockstep
+from .scheduling import Patience, independently, lockstep
 
 
 class ConversationActor:
@@ -35,6 +35,7 @@ class ConversationActor:
     Args:
         make_world: gives a new world; one is kept for each episode that runs at once.
         max_turns: an episode is truncated after so many replies; None leaves that to the world.
+        patience: how long a world that waits may work; see `Patience`.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class ConversationActor:
         policy: LanguagePolicy | None = None,
         context: int,
         max_turns: int | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._make_world, self._engine, self._renderer, self._policy = make_world, engine, renderer, policy
-        self._context, self._max_turns = context, max_turns
+        self._context, self._max_turns, self._patience = context, max_turns, patience
         self._worlds: list[ConversationEnv] = []
 
     def collect(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Collection:
@@ -66,7 +68,7 @@ class ConversationActor:
         )
 
     def evaluate(self, episodes: int, *, seed: int, version: int, greedy: bool = True) -> list[Episode]:
-        """One episode of each of `episodes` held-out tasks."""
+        """One episode of each of `episodes` held-out tasks; tasks of a shorter list come equally often."""
         keys = [(group, 0) for group in range(episodes)]
         conversations = self._converse(keys, seed=seed, version=version, split="test", greedy=greedy, seconds={})
         return [conversation.episode() for conversation in conversations]
@@ -102,12 +104,15 @@ class ConversationActor:
         while len(self._worlds) < len(keys):
             self._worlds.append(cast(ConversationEnv, self._make_world().unwrapped))
         conversations = [
-            Conversation(world, self._renderer, group, index, derive_seed(seed, "task", split, group), version, split)
+            Conversation(world, self._renderer, group, index, run=seed, version=version, split=split)
             for world, (group, index) in zip(self._worlds, keys, strict=False)
         ]
-        together = independently if conversations and conversations[0].world.waits else lockstep
+        ask = partial(self._request, seed=seed, version=version)
         try:
-            together(conversations, self._engine, partial(self._request, seed=seed, version=version), greedy, seconds)
+            if conversations and conversations[0].world.waits:
+                independently(conversations, self._engine, ask, greedy, seconds, self._patience)
+            else:
+                lockstep(conversations, self._engine, ask, greedy, seconds)
         finally:
             self._engine.release()
         for place, conversation in enumerate(conversations):
@@ -117,6 +122,9 @@ class ConversationActor:
 
     def _request(self, conversation: Conversation, *, seed: int, version: int) -> Request | None:
         """What the engine is asked next; None if the episode has reached a limit and was truncated."""
+        if len(conversation.tokens) >= self._context and not conversation.turns:
+            conversation.leave_unanswered(self._context)
+            return None
         if len(conversation.tokens) >= self._context:
             conversation.truncate(StopReason.CONTEXT_LIMIT)
             return None
@@ -132,7 +140,7 @@ class ConversationActor:
         """Rows of the scored episodes, with values where there is a critic."""
         samples, names, cut = [], [], []
         for conversation in conversations:
-            if conversation.failure is not None:
+            if conversation.failure is not None or conversation.unanswered is not None:
                 continue
             spoken = [sample for sample in conversation.samples if any(sample.chosen)]
             for sample in spoken:

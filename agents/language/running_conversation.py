@@ -14,6 +14,7 @@ from typing import Any
 
 from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.errors import UserError
+from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Episode, Message, Reply, Seen, StopReason
 from ..protocols import Completion
 from .chat_template import Renderer
@@ -31,8 +32,23 @@ class Answer:
     failure: str | None = None  # a traceback
 
 
-def step_world(world: ConversationEnv, action: Reply | int | None, split: str) -> Answer:
-    """Step `world` with a reply, reset it with a seed, or end its episode (None) because it is cut from outside.
+@dataclass(frozen=True)
+class Start:
+    """Which episode a world is to begin: its own seed and split, and its group's place in the run."""
+
+    seed: int
+    split: str
+    order: int  # names the order in which the run goes through a finite list, see `ConversationEnv.pick`
+    group: int
+
+    @classmethod
+    def of(cls, run: int, split: str, group: int) -> Start:
+        """What every member of a group begins with: nothing but the run's seed, the split and the group's number."""
+        return cls(derive_seed(run, "task", split, group), split, derive_seed(run, "order", split), group)
+
+
+def step_world(world: ConversationEnv, action: Reply | Start | None) -> Answer:
+    """Step `world` with a reply, begin an episode, or end it (None) because it is cut from outside.
     Touches nothing else, so that it may run in a thread.
 
     Whatever a world raises is data, except a `UserError`, which is the user's to mend. What has failed is ended.
@@ -41,8 +57,9 @@ def step_world(world: ConversationEnv, action: Reply | int | None, split: str) -
         if action is None:
             world.end()
             return Answer()
-        if not isinstance(action, Reply):
-            return Answer(world.reset(seed=action, options={"split": split})[1])
+        if isinstance(action, Start):
+            options = {"split": action.split, "run": action.order, "group": action.group}
+            return Answer(world.reset(seed=action.seed, options=options)[1])
         _, reward, terminated, truncated, info = world.step(action)
         if not math.isfinite(reward):
             raise ValueError(f"the world gave the reward {reward}")
@@ -52,7 +69,7 @@ def step_world(world: ConversationEnv, action: Reply | int | None, split: str) -
     except (Exception, SystemExit):
         failure = traceback.format_exc()
     if action is not None:
-        step_world(world, None, split)
+        step_world(world, None)
     return Answer(failure=failure)
 
 
@@ -65,17 +82,20 @@ class Conversation:
         renderer: Renderer,
         group: int,
         index: int,
-        seed: int,
+        *,
+        run: int,
         version: int,
         split: str,
     ) -> None:
         self.world, self._renderer = world, renderer
-        self.group, self.index, self.seed, self.version, self.split = group, index, seed, version, split
+        self.group, self.index, self.version, self.split = group, index, version, split
+        self.start = Start.of(run, split, group)
         self.samples: list[Sample] = []
         self.messages: list[Message] = []
         self.turns = self.units = 0
         self.terminated = self.truncated = self.abandoned = False
         self.failure: str | None = None
+        self.unanswered: str | None = None
         self._stop_reason = StopReason.STOP
         self._stopped = True  # whether the last reply ended with the stop token
         self._task = ""
@@ -137,14 +157,21 @@ class Conversation:
         self.turns += 1
 
     def truncate(self, reason: StopReason) -> None:
-        """End the episode from outside. As at a limit of the world's own, an undecided success is then False, and
-        the world's last words are read by nobody: their tokens are taken back, so that no row outgrows the context.
+        """End the episode from outside. As at a limit of the world's own, an undecided success is then False where the
+        world has a notion of it, and the world's last words are read by nobody: their tokens are taken back, so that
+        no row outgrows the context.
         """
         self.truncated, self._stop_reason = True, reason
-        self._success = bool(self._success)
+        if self._success is None and self.world.has_success:
+            self._success = False
         if len(self.samples) > 1 and not any(self.samples[-1].chosen):
             self.samples.pop()
         self.samples[-1].take_back()
+
+    def leave_unanswered(self, context: int) -> None:
+        """End the episode before its first reply, for which there is no room. It has no reward: nobody has tried."""
+        self.truncated, self._stop_reason = True, StopReason.CONTEXT_LIMIT
+        self.unanswered = f"the prompt has {len(self.tokens)} tokens and the context holds {context}"
 
     def fail(self, reason: str) -> None:
         """End the episode without a reward."""
@@ -164,23 +191,25 @@ class Conversation:
             sample.extend(delta, self.turns, None)
 
     def episode(self) -> Episode:
-        """The record; reward None if the episode failed."""
+        """The record; reward None if the episode failed or was never answered."""
         sample = self.samples[-1] if self.samples else Sample([])
+        scored = self.failure is None and self.unanswered is None
         return Episode(
             group=self.group,
             index=self.index,
-            seed=self.seed,
+            seed=self.start.seed,
             version=self.version,
             split=self.split,
-            reward=None if self.failure is not None else sum(self._rewards),
+            reward=sum(self._rewards) if scored else None,
             reward_terms=self._terms,
             turns=self.turns,
             units=self.units,
             terminated=self.terminated,
             truncated=self.truncated,
-            success=None if self.failure is not None else self._success,
+            success=self._success if scored else None,
             stop_reason=self._stop_reason,
             failure=self.failure,
+            unanswered=self.unanswered,
             task=self._task,
             messages=tuple(self.messages),
             turn_rewards=tuple(self._rewards),

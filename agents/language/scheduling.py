@@ -3,7 +3,8 @@
 lockstep        all that wait are answered, then all worlds are stepped (in place, or where they compute elsewhere, in
                 threads), and so on. The same requests are in one batch every time, so a run repeats bit for bit.
 independently   worlds are stepped in threads; whoever is answered goes on. No episode waits for another's tool, and
-                one that hangs costs only itself. What is sampled depends on the others only through rounding.
+                one that hangs (see `Patience`) costs only itself. What is sampled depends on the others only through
+                rounding.
 
 Either way, the world of an episode that is cut from outside is told, so that what it holds ends with the episode.
 """
@@ -11,18 +12,33 @@ Either way, the world of an episode that is cut from outside is told, so that wh
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 
 from ...envs.vocabulary import Reply
 from ..protocols import Completion, Engine, Request
-from .running_conversation import Answer, Conversation, step_world
+from .running_conversation import Answer, Conversation, Start, step_world
 
-STEP_SECONDS = 60.0  # that a world may take for one step
-EPISODE_SECONDS = 600.0  # that an episode may take in all
+STEP_SECONDS = 60.0
+EPISODE_SECONDS = 600.0
 MOST_THREADS = 256
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds that a world may work before its episode has failed: for one step, and in one episode altogether.
+
+    They are counted from when the world begins to work until it is done. Waiting for a thread, for the model or for
+    other episodes is not the world's time, and neither is what its tools may take by limits of their own.
+    """
+
+    step: float = field(default_factory=lambda: STEP_SECONDS)
+    episode: float = field(default_factory=lambda: EPISODE_SECONDS)
+
 
 NextRequest = Callable[[Conversation], Request | None]
 
@@ -35,7 +51,7 @@ def lockstep(
         each: Callable[..., Iterable[Answer]] = map
         if conversations and (threads := conversations[0].world.side_by_side) > 1:
             each = stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="world")).map
-        _step_worlds(conversations, [conversation.seed for conversation in conversations], each, seconds)
+        _step_worlds(conversations, [conversation.start for conversation in conversations], each, seconds)
         while True:
             started = time.perf_counter()
             waiting = {key: conversation for key, conversation in enumerate(conversations) if not conversation.over}
@@ -58,83 +74,137 @@ def lockstep(
 
 def _step_worlds(
     conversations: Sequence[Conversation],
-    actions: Sequence[Reply | int | None],
+    actions: Sequence[Reply | Start | None],
     each: Callable[..., Iterable[Answer]],
     seconds: dict[str, float],
 ) -> None:
     """Ask the world of each of `conversations`, and let it hear the answer."""
     started = time.perf_counter()
-    answers = each(
-        lambda conversation, action: step_world(conversation.world, action, conversation.split), conversations, actions
-    )
+    answers = each(lambda conversation, action: step_world(conversation.world, action), conversations, actions)
     for conversation, answer in zip(conversations, answers, strict=True):
         conversation.append_messages(answer)
     _spend(seconds, "simulate", started)
 
 
 def independently(
-    conversations: Sequence[Conversation], engine: Engine, ask: NextRequest, greedy: bool, seconds: dict[str, float]
+    conversations: Sequence[Conversation],
+    engine: Engine,
+    ask: NextRequest,
+    greedy: bool,
+    seconds: dict[str, float],
+    patience: Patience | None = None,
 ) -> None:
-    """Run `conversations` to their ends, each at its own pace."""
-    began = time.perf_counter()
-    pool = ThreadPoolExecutor(min(MOST_THREADS, len(conversations)), thread_name_prefix="world")
-    stepping: dict[Future[Answer], tuple[int, float]] = {}  # the conversation's number and when its patience ends
-
-    def send(key: int, action: Reply | int | None) -> None:
-        conversation = conversations[key]
-        future = pool.submit(step_world, conversation.world, action, conversation.split)
-        deadline = min(time.perf_counter() + STEP_SECONDS, began + EPISODE_SECONDS)
-        stepping[future] = (key, deadline)
-
+    """Run `conversations` to their ends, each at its own pace. Worlds that exhaust `patience` are given up."""
+    steps = _Steps(conversations, patience or Patience())
     try:
         for key, conversation in enumerate(conversations):
-            send(key, conversation.seed)
-        while stepping or engine.busy:
+            steps.send(key, conversation.start)
+        while steps.busy or engine.busy:
             started = time.perf_counter()
             for key, spoken in engine.step(greedy=greedy) if engine.busy else ():
-                send(key, conversations[key].append_reply(spoken))
+                steps.send(key, conversations[key].append_reply(spoken))
             _spend(seconds, "infer", started)
             started = time.perf_counter()
-            for key in _answered(conversations, stepping, block=not engine.busy):
+            for key in steps.answered(block=not engine.busy):
                 if conversations[key].over:
                     continue
                 request = ask(conversations[key])
                 if request is None:
-                    send(key, None)
+                    steps.send(key, None)
                 else:
                     engine.submit(key, request)
             _spend(seconds, "simulate", started)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        steps.close()
 
 
-def _answered(
-    conversations: Sequence[Conversation], stepping: dict[Future[Answer], tuple[int, float]], *, block: bool
-) -> list[int]:
-    """The conversations whose worlds have answered or have been given up; waits for the first one where `block`."""
-    if not stepping:
-        return []
-    patience = min(deadline for _, deadline in stepping.values()) - time.perf_counter()
-    done, _ = wait(stepping, timeout=max(0.0, patience) if block else 0.0, return_when=FIRST_COMPLETED)
-    now = time.perf_counter()
-    heard = []
-    for future, (key, deadline) in list(stepping.items()):
-        if future in done:
-            conversations[key].append_messages(future.result())
-        elif now >= deadline:
-            conversation = conversations[key]
-            conversation.abandon("the world did not answer in time")
-            future.add_done_callback(partial(_end_late, conversation))
-        else:
-            continue
-        heard.append(key)
-        del stepping[future]
-    return heard
+@dataclass
+class _Step:
+    """One step of a world in a thread of its own. Its clock runs while the world works, and at no other time."""
+
+    conversation: Conversation
+    key: int
+    action: Reply | Start | None
+    limit: float  # seconds that the world may take, and with them those that its tools are granted in this step
+    granted: float  # seconds that the tools of this episode were granted before
+    began: float | None = None
+    ended: float | None = None
+
+    def run(self) -> Answer:
+        """In the thread."""
+        self.began = time.perf_counter()
+        try:
+            return step_world(self.conversation.world, self.action)
+        finally:
+            self.ended = time.perf_counter()
+
+    @property
+    def taken(self) -> float:
+        """Seconds of the world's own so far: what its tools are granted by limits that they keep does not count."""
+        if self.began is None:
+            return 0.0
+        elapsed = (self.ended or time.perf_counter()) - self.began
+        return max(0.0, elapsed - max(0.0, self.conversation.world.granted_seconds - self.granted))
+
+
+class _Steps:
+    """The steps of many worlds: so many at a time in threads, the others in a queue, which costs none of them time."""
+
+    def __init__(self, conversations: Sequence[Conversation], patience: Patience) -> None:
+        self._conversations, self._patience = conversations, patience
+        self._pool = ThreadPoolExecutor(max(1, len(conversations)), thread_name_prefix="world")
+        self._queue: deque[_Step] = deque()
+        self._running: dict[Future[Answer], _Step] = {}  # without those given up, whose threads are lost
+        self._spent = [0.0] * len(conversations)  # seconds of the world's own, by episode
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is still owed."""
+        return bool(self._running or self._queue)
+
+    def send(self, key: int, action: Reply | Start | None) -> None:
+        """Ask the world of conversation `key`."""
+        conversation = self._conversations[key]
+        limit = min(self._patience.step, self._patience.episode - self._spent[key])
+        granted = 0.0 if isinstance(action, Start) else conversation.world.granted_seconds
+        self._queue.append(_Step(conversation, key, action, limit, granted))
+        self._fill()
+
+    def answered(self, *, block: bool) -> list[int]:
+        """The conversations whose worlds have answered or were given up; waits for the first one where `block`."""
+        if not self._running:
+            return []
+        least = min(step.limit - step.taken for step in self._running.values())
+        wait(self._running, timeout=max(0.0, least) if block else 0.0, return_when=FIRST_COMPLETED)
+        heard = []
+        for future, step in list(self._running.items()):
+            late = step.taken > step.limit
+            if future.done() and not late:
+                step.conversation.append_messages(future.result())
+            elif late:
+                step.conversation.abandon("the world did not answer in time")
+                future.add_done_callback(partial(_end_late, step.conversation))
+            else:
+                continue
+            self._spent[step.key] += step.taken
+            heard.append(step.key)
+            del self._running[future]
+        self._fill()
+        return heard
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _fill(self) -> None:
+        while self._queue and len(self._running) < MOST_THREADS:
+            step = self._queue.popleft()
+            self._running[self._pool.submit(step.run)] = step
 
 
 def _end_late(conversation: Conversation, _: Future[Answer]) -> None:
     """In the thread that was stuck in the world: nobody else has that world any more."""
-    step_world(conversation.world, None, conversation.split)
+    step_world(conversation.world, None)
 
 
 def _spend(seconds: dict[str, float], name: str, since: float) -> None:

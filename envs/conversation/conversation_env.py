@@ -17,7 +17,7 @@ An author writes two methods, what opens an episode and how the world responds t
 
 The reward of a turn is  r = Σ_k weight_k · term_k ; `info["reward_terms"]` holds the addends, which sum to r.
 
-    reset  info: messages, tools, task, split
+    reset  options: split, and run with group (see `pick`); info: messages, tools, task, split
     step   info: messages, reward_terms, success, metrics, and stop_reason where the world names one
 
 The world keeps no transcript: `messages` are only the new ones, and whoever acts keeps the conversation.
@@ -31,17 +31,20 @@ import math
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
 
 from ..errors import UserError, unknown
+from ..seeding import shuffled
 from ..vocabulary import Message, Reply, StopReason, WorldFailure
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
+Listed = TypeVar("Listed")
+_OPTIONS = ("split", "run", "group")
 
 
 class AnyText(gymnasium.spaces.Text):
@@ -100,11 +103,17 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     weights: Mapping[str, float] = {}
     """Weight of each reward term. Every term that `respond` reports has to be named here."""
     max_turns: ClassVar[int | None] = None
-    """Turns after which the episode is truncated; an undecided success is then False. A world of one turn
-    terminates instead: its task is over."""
+    """Turns after which the episode is truncated. A world of one turn terminates instead: its task is over."""
+    has_success: bool | None = None
+    """True: the world decides about success, so that an episode which is cut before has not succeeded. None: nobody
+    knows until it says something; then the success of such an episode stays unknown, and counts as none where other
+    episodes of the same evaluation say something."""
     waits: ClassVar[bool] = False
     """Whether a step may wait for something outside (a tool, a sandbox, a server). Such worlds are stepped in
     threads, so that no episode waits for another's; all others take turns together, and repeat bit for bit."""
+    granted_seconds: float = 0.0
+    """Seconds that the world's tools may have taken so far in this episode, by limits that they keep themselves.
+    Whoever limits the time of a world that `waits` grants them on top, so that no tool's own limit is cut short."""
     side_by_side: int = 1
     """How many worlds may be stepped at once, where a step computes in another process. Such worlds share nothing that
     changes an episode. They take turns together, so many at a time in threads, and repeat bit for bit all the same."""
@@ -114,9 +123,12 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         self.action_space = AnyReply()
         self.weights = merge_weights(type(self).weights, {} if weights is None else weights)
         self._turn: int | None = None  # None: no episode is running
+        self._place: tuple[int, int] | None = None  # run and group of this episode, where the caller numbers them
 
     def opening(self, rng: np.random.Generator, split: Split) -> str | Opening:
-        """Begin an episode. All chance comes from `rng`; tasks of the two splits must be disjoint."""
+        """Begin an episode. All chance comes from `rng`; tasks of the two splits must be disjoint. Tasks of a finite
+        list are taken by `pick`.
+        """
         raise NotImplementedError(f"{self._name} has to define opening(self, rng, split)")
 
     def respond(self, reply: Reply) -> Outcome:
@@ -130,13 +142,16 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin an episode; `options={"split": "test"}` draws from the held-out tasks.
 
+        Two more options, `run` (a seed) and `group` (a number from 0), are for whoever plays many episodes: worlds of
+        finite lists then go through their list, see `pick`.
+
         Returns:
             The text of the last message, and info with `messages`, `tools`, `task` and `split`.
 
         Raises:
-            UserError: an unknown option or split.
+            UserError: an unknown option or split, or one of `run` and `group` without the other.
         """
-        split = _split_of(options or {})
+        split, self._place = _split_of(options or {}), _place_of(options or {})
         super().reset(seed=seed)
         self.end()
         begun = self.opening(self.np_random, split)
@@ -182,6 +197,22 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
             if self._turn is None:
                 self.end()
 
+    def pick(self, tasks: Sequence[Listed], rng: np.random.Generator) -> Listed:
+        """The task of this episode from `tasks`, which is all that there are of its split.
+
+        Where the caller says which group of which run this is, group g of a run gets
+
+            tasks[order[g mod M]],    order: the run's own shuffle of 0 … M − 1
+
+        so that N groups in a row meet every task ⌊N/M⌋ or ⌈N/M⌉ times, and none of them twice while N ≤ M, wherever
+        they begin. It is one order for all epochs because of that: with a new one in each, a batch across the border
+        could hold a task twice. Otherwise (a seed alone, as in `gymnasium.make`) the task is drawn from `rng`.
+        """
+        if self._place is None:
+            return tasks[int(rng.integers(len(tasks)))]
+        run, group = self._place
+        return tasks[int(shuffled(run, len(tasks))[group % len(tasks)])]
+
     def end(self) -> None:
         """The episode is over: free what it holds; twice is harmless. A world that holds something (a sandbox, a file)
         extends this. It is called after the last turn, before the next episode and by `close`; whoever stops in the
@@ -200,8 +231,10 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
             raise TypeError(f"{self._name}.respond must return an Outcome, not {outcome!r:.80}")
         terms = self._weighted(outcome.terms)
         success, truncated = outcome.success, bool(outcome.truncated)
-        if not outcome.terminated and not truncated and turn == self.max_turns:
-            success, truncated = bool(success), True
+        if not outcome.terminated and turn == self.max_turns:
+            truncated = True
+        if truncated and not outcome.terminated and success is None and self.has_success:
+            success = False
         if not outcome.terminated and not truncated:
             self._turn = turn
         messages = _messages(outcome.messages)
@@ -244,12 +277,24 @@ def merge_weights(defaults: Mapping[str, float], given: Mapping[str, float]) -> 
 
 def _split_of(options: Mapping[str, Any]) -> Split:
     for name in options:
-        if name != "split":
-            raise UserError(unknown("reset option", str(name), ("split",)))
+        if name not in _OPTIONS:
+            raise UserError(unknown("reset option", str(name), _OPTIONS))
     split = options.get("split", "train")
     if split not in SPLITS:
         raise UserError(unknown("split", str(split), SPLITS))
     return split
+
+
+def _place_of(options: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Run and group, where the caller numbers its episodes."""
+    given = [options[name] for name in ("run", "group") if name in options]
+    if not given:
+        return None
+    if len(given) != 2 or not all(isinstance(number, int) and number >= 0 for number in given):
+        raise UserError(
+            f"reset options run and group are two whole numbers from 0, given together, not {options!r:.120}"
+        )
+    return given[0], given[1]
 
 
 def _messages(given: str | Sequence[Message]) -> list[Message]:

@@ -14,7 +14,9 @@ it is handed to the reward function. Keys with a meaning here:
     split    "train" or "test"; default: one task in five is held out, by a hash of the prompt
     oracle   a reply that an expert would give, for demonstrations
 
-A prompt that is in both splits is kept for testing only.
+A prompt that is in both splits is kept for testing only. A run goes through the tasks of a list, a file or a data set
+in an order of its own and begins again at the end, so that as many evaluation episodes as there are held-out tasks
+meet each of them once; a function is asked anew for each episode.
 
 Left out: several turns (write a `ConversationEnv`) and streaming of data sets that do not fit into memory.
 """
@@ -95,7 +97,7 @@ class TaskWorld(ConversationEnv):
         tasks = self._tasks[split]
         if not tasks:
             raise UserError(f'there is no {split} task; mark some tasks with "split": "{split}", or give more tasks')
-        return tasks[int(rng.integers(len(tasks)))]
+        return self.pick(tasks, rng)
 
     def _drawn(self, draw: Callable[[np.random.Generator], Task | str], rng: np.random.Generator, split: Split) -> Task:
         for _ in range(_MAX_DRAWS):

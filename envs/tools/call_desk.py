@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,6 +49,7 @@ class CallDesk:
     box: ToolBox
     form: call_formats.ReplyFormat
     max_calls: int
+    grant: Callable[[float], None] = lambda seconds: None  # told before each call how long it may take
     calls: int = field(default=0, init=False)
     faults: int = field(default=0, init=False)
 
@@ -67,6 +68,7 @@ class CallDesk:
                 refusal = Message(role="tool", name="limit", content=f"no more than {self.max_calls} calls are allowed")
                 return Handled(reply, (*_told(results), refusal), tuple(results), over_limit=True)
             self.calls += 1
+            self.grant(self.box.longest(call))
             result = self.box.run(call)
             self.faults += result.fault is not None
             results.append((call, result))

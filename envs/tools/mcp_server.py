@@ -125,7 +125,8 @@ class McpServer(Toolkit):
     def _tool(self, listed: _Listed) -> Tool:
         name, description, schema = listed
         call = functools.partial(self._call, name)
-        return Tool(name, description, schema, functools.partial(validated, validator_of(name, schema)), call)
+        validate = functools.partial(validated, validator_of(name, schema))
+        return Tool(name, description, schema, validate, call, own_limit=self._timeout)
 
     def _call(self, name: str, /, **arguments: object) -> str:
         try:

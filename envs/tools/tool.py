@@ -82,6 +82,7 @@ class Tool:
     validate: Callable[[Mapping[str, Any]], Mapping[str, Any]]  # raises ValueError with words for the agent
     function: Callable[..., object]
     timeout: float | None = None  # seconds; None: runs where it is called, and is trusted to end
+    own_limit: float = 0.0  # seconds after which the function itself gives up, where it does and `timeout` is None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -113,6 +114,11 @@ class Tool:
         """The function-calling form that chat templates take."""
         function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
         return {"type": "function", "function": function}
+
+    @property
+    def longest(self) -> float:
+        """Seconds after which a call is answered in any case; zero where nobody sees to that."""
+        return self.own_limit if self.timeout is None else self.timeout + _GRACE
 
     def run(self, arguments: Mapping[str, Any]) -> ToolResult:
         """Validate, call, and write the result as text."""
@@ -216,6 +222,11 @@ class ToolBox:
     def schemas(self) -> list[dict[str, Any]]:
         """The schema of every tool, in order."""
         return [tool.schema for tool in self._tools.values()]
+
+    def longest(self, call: ToolCall) -> float:
+        """How long `call` may take by the limit that its tool keeps; zero where it keeps none."""
+        tool = self._tools.get(call.name) if isinstance(call.name, str) else None
+        return 0.0 if tool is None else tool.longest
 
     def run(self, call: ToolCall) -> ToolResult:
         """The result of one call; a call of a tool that is not there is answered with the nearest name."""

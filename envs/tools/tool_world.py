@@ -62,7 +62,8 @@ class ToolWorld(TaskWorld):
         tools_in_prompt: describe the tools in a system message, for models whose chat template does not.
         max_calls: tool calls in an episode; one more truncates it.
         timeout: seconds for each call; None for tools that are trusted to end. With one, tools may wait for
-            something outside, and so the world is stepped in threads (see `waits`).
+            something outside, and so the world is stepped in threads (see `waits`). It is granted on top of what
+            a scenario allows the world itself (`world.step_seconds`, `world.episode_seconds`).
 
     Raises:
         UserError: as for `TaskWorld`; `tools` or `check` cannot be called; an unknown format, and what cannot be a tool
@@ -97,10 +98,12 @@ class ToolWorld(TaskWorld):
         self._host: object = None
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
+        self.granted_seconds = 0.0
         begun = super().opening(rng, split)
         self._host = self._make_tools(self._task)
         box = ToolBox.of(self._host, timeout=self._timeout)
-        self._desk = CallDesk(box, call_formats.reply_format(self._format_name, box.schemas), self._max_calls)
+        form = call_formats.reply_format(self._format_name, box.schemas)
+        self._desk = CallDesk(box, form, self._max_calls, self._grant)
         assert isinstance(begun.messages, str)
         messages = [Message(role="user", content=begun.messages)]
         if self._tools_in_prompt:
@@ -110,9 +113,12 @@ class ToolWorld(TaskWorld):
     def respond(self, reply: Reply) -> Outcome:
         handled = self._desk.take(reply)
         if not handled.final:
-            success, metrics = False if handled.over_limit else None, self._desk.metrics
             return Outcome(
-                handled.messages, handled.terms, False, handled.over_limit, success, metrics, handled.stop_reason
+                handled.messages,
+                handled.terms,
+                truncated=handled.over_limit,
+                metrics=self._desk.metrics,
+                stop_reason=handled.stop_reason,
             )
         outcome = super().respond(handled.reply)
         metrics = {**outcome.metrics, **self._desk.metrics}
@@ -138,6 +144,9 @@ class ToolWorld(TaskWorld):
                 close = None if isinstance(part, Tool) else getattr(part, "close", None)
                 if callable(close):
                     closing.callback(close)
+
+    def _grant(self, seconds: float) -> None:
+        self.granted_seconds += seconds
 
     def _judge(self, reply: Reply, task: Task) -> Judgement:
         verdict = self._check(self._host, task, reply)

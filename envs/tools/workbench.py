@@ -17,6 +17,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator
@@ -67,7 +68,8 @@ class Workbench(Toolkit):
     @property
     def tools(self) -> Sequence[Tool]:
         """`run_python` and `run_shell`. They keep the time themselves."""
-        return [Tool.from_function(method, timeout=None) for method in (self.run_python, self.run_shell)]
+        tools = (Tool.from_function(method, timeout=None) for method in (self.run_python, self.run_shell))
+        return [replace(tool, own_limit=self._limits.cell_s) for tool in tools]
 
     def run_python(self, code: Typed) -> str:
         """Run Python code. Variables, functions and files stay for the next call; the value of a last line that is an

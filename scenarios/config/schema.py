@@ -21,10 +21,16 @@ class Part(BaseModel):
 
 
 class WorldSpec(Part):
-    """Where the agent acts: a Gymnasium id (ours or any other) or `module:Class`, and its options."""
+    """Where the agent acts: a Gymnasium id (ours or any other) or `module:Class`, and its options.
+
+    The two limits are for worlds of messages that wait for tools or servers: seconds of the world's own work, without
+    what its tools may take by limits of their own.
+    """
 
     id: str
     options: dict[str, JsonValue] = {}
+    step_seconds: PositiveFloat | None = None  # for one step; default 60
+    episode_seconds: PositiveFloat | None = None  # for all steps of an episode; default 600
 
 
 class MlpAgentSpec(Part):

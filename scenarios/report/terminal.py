@@ -71,6 +71,8 @@ def _heading(transcript: Transcript) -> list[Text]:
     lines.append(Text(f"colour: {transcript.basis}", "dim"))
     if episode.failure:
         lines.append(Text(f"failed: {visible(episode.failure.strip())}", "red"))
+    if episode.unanswered:
+        lines.append(Text(f"never answered: {episode.unanswered}", "red"))
     return lines
 
 

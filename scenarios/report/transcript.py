@@ -286,7 +286,7 @@ def _advantages(
     if episode.split != "train" or stage is None:
         why = "an episode of an evaluation has no advantage"
     elif episode.reward is None:
-        why = "a failed episode is not trained on"
+        why = "an episode without a reward is not trained on"
     else:
         why = _unknowable(stage, episode, len(members))
     if stage is None or why is not None:

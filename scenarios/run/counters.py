@@ -44,6 +44,7 @@ class Progress:
     seconds: float = 0.0
     episodes: int = 0
     failed: int = 0
+    unanswered: int = 0
     metrics_rows: int = 0
     evaluation_rows: int = 0
     best: float | None = None
@@ -72,8 +73,9 @@ class Progress:
         self.env_steps += collection.env_steps
         self.action_units += collection.action_units
         self.episodes += len(collection.episodes)
-        failures = [episode for episode in collection.episodes if episode.reward is None]
+        failures = [episode for episode in collection.episodes if episode.failure is not None]
         self.failed += len(failures)
+        self.unanswered += sum(episode.unanswered is not None for episode in collection.episodes)
         if failures and self.first_failure is None:
             self.first_failure = failures[0].failure
 

@@ -3,7 +3,7 @@
     success rate   Wilson's interval (Wilson 1927), right for shares near 0 and 1
     return         mean ± t · s/√n
 
-Failed episodes have no reward. They are counted, and left out of every mean.
+Episodes that failed or were never answered have no reward. They are counted, and left out of every mean.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ Numbers = dict[str, float | int | None]
 
 
 def summarize(episodes: Sequence[Episode]) -> Numbers:
-    """Counts, means and 95 % intervals. `success_rate` only where the world has a notion of success."""
+    """Counts, means and 95 % intervals. `success_rate` only where the world has said something about success: the share
+    of all scored episodes that succeeded, so that one which was cut before counts as one that did not.
+    """
     scored = [episode for episode in episodes if episode.reward is not None]
-    result: Numbers = {"episodes": len(episodes), "failed": len(episodes) - len(scored)}
-    known = [episode.success for episode in scored if episode.success is not None]
-    if known:
-        low, high = wilson(sum(known), len(known))
-        result |= {"success_rate": sum(known) / len(known), "success_low": low, "success_high": high}
+    result: Numbers = {"episodes": len(episodes), **_unscored(episodes)}
+    result["truncated"] = sum(episode.truncated for episode in scored)
+    rate = _success_rate(scored)
+    if rate is not None:
+        low, high = wilson(round(rate * len(scored)), len(scored))
+        result |= {"success_rate": rate, "success_low": low, "success_high": high}
     returns = [episode.reward for episode in scored if episode.reward is not None]
     low, high = mean_interval(returns)
     result |= {"return_mean": _mean(returns), "return_low": low, "return_high": high}
@@ -42,16 +45,24 @@ def score(result: Mapping[str, float | int | None]) -> float | None:
     return result.get("success_rate", result.get("return_mean"))
 
 
-def reached(result: Mapping[str, float | int | None], stop: Stop) -> str | None:
-    """A stage's goals in words, once an evaluation reaches all of them. `UserError` for a goal that it lacks."""
+def reached(result: Mapping[str, float | int | None], stop: Stop, *, checked: bool = False) -> str | None:
+    """A stage's goals in words, once an evaluation reaches all of them. `UserError` for a goal that it lacks, unless
+    goals were `checked` before; success is not lacking while every episode was cut before the world could say it.
+    """
     for name in stop:
-        if name not in result:
+        if name not in result and not checked and not (name == "success_rate" and _all_cut(result)):
             known = [n for n in result if n == "success_rate" or n.endswith("_mean")]
             raise UserError(f"stop.{name}: evaluations of this world have {', '.join(known)}.{nearest(name, known)}")
-    seen = {name: value for name in stop if (value := result[name]) is not None}
+    seen = {name: value for name in stop if (value := result.get(name)) is not None}
     if not stop or any(seen.get(name, -math.inf) < goal for name, goal in stop.items()):
         return None
     return ", ".join(f"{name} {seen[name]:.4g} ≥ {goal:g}" for name, goal in stop.items())
+
+
+def _all_cut(result: Mapping[str, float | int | None]) -> bool:
+    """Whether no scored episode came to its own end."""
+    scored = (result.get("episodes") or 0) - (result.get("failed") or 0) - (result.get("unanswered") or 0)
+    return result.get("truncated") == scored
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
@@ -76,7 +87,8 @@ def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
 def describe_collection(episodes: Sequence[Episode]) -> dict[str, float]:
     """The part of a metrics row that comes from the episodes which ended in this collection."""
     scored = [episode for episode in episodes if episode.reward is not None]
-    row = {"episodes/finished": float(len(episodes)), "episodes/failed": float(len(episodes) - len(scored))}
+    row = {"episodes/finished": float(len(episodes))}
+    row |= {f"episodes/{name}": float(count) for name, count in _unscored(episodes).items()}
     if not scored:
         return row
     returns = [episode.reward for episode in scored if episode.reward is not None]
@@ -85,10 +97,35 @@ def describe_collection(episodes: Sequence[Episode]) -> dict[str, float]:
     row |= _term_means("world", [episode.metrics for episode in scored])
     row["episodes/turns"] = float(np.mean([episode.turns for episode in scored]))
     row["episodes/units"] = float(np.mean([episode.units for episode in scored]))
-    known = [episode.success for episode in scored if episode.success is not None]
-    if known:
-        row["success/rate"] = sum(known) / len(known)
+    rate = _success_rate(scored)
+    if rate is not None:
+        row["success/rate"] = rate
     return row
+
+
+def _unscored(episodes: Sequence[Episode]) -> dict[str, int]:
+    """How many have no reward, by the reason."""
+    unanswered = sum(episode.unanswered is not None for episode in episodes)
+    failed = sum(episode.reward is None for episode in episodes) - unanswered
+    return {"failed": failed, "unanswered": unanswered}
+
+
+def explain_unanswered(episodes: Sequence[Episode]) -> str | None:
+    """What is to be done where no episode at all was answered; None if one was, or failed in another way."""
+    if not episodes or any(episode.unanswered is None for episode in episodes):
+        return None
+    shortest = min(episodes, key=lambda episode: len(episode.tokens))
+    return (
+        f"none of {len(episodes)} prompts fits into the model's context, so nothing was answered: in the shortest, "
+        f"{shortest.unanswered}. Give shorter prompts, or a model with a longer context"
+    )
+
+
+def _success_rate(scored: Sequence[Episode]) -> float | None:
+    """The share of all `scored` episodes that succeeded; None where the world has said nothing about any of them."""
+    if all(episode.success is None for episode in scored):
+        return None
+    return sum(episode.success is True for episode in scored) / len(scored)
 
 
 def _term_means(group: str, terms: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -112,5 +149,6 @@ def spell_evaluation(result: Numbers) -> str:
         if result.get("return_low") is not None:
             text += f" [{result['return_low']:.4g}, {result['return_high']:.4g}]"
         parts.append(text)
-    failed = f" ({result['failed']} failed)" if result.get("failed") else ""
-    return ", ".join([*parts, f"{result['episodes']} episodes{failed}"])
+    words = {"failed": "failed", "unanswered": "never answered: prompt too long"}
+    unscored = "; ".join(f"{result[name]} {word}" for name, word in words.items() if result.get(name))
+    return ", ".join([*parts, f"{result['episodes']} episodes{f' ({unscored})' if unscored else ''}"])

@@ -20,7 +20,15 @@ from .checkpoint import read_actor_state, write_checkpoint
 from .context import RunContext
 from .counters import StageResult
 from .display import time_split
-from .episode_statistics import Numbers, describe_collection, reached, score, spell_evaluation, summarize
+from .episode_statistics import (
+    Numbers,
+    describe_collection,
+    explain_unanswered,
+    reached,
+    score,
+    spell_evaluation,
+    summarize,
+)
 from .run_directory import RunFailed, read_rows, write_json
 
 FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
@@ -100,7 +108,7 @@ class StageRun:
         """What ends the stage now, in words; None to go on."""
         if self.learner is None:
             return "evaluation only"
-        goal = reached(self.progress.latest or self.progress.before or {}, self.stage.stop)
+        goal = reached(self.progress.latest or self.progress.before or {}, self.stage.stop, checked=True)
         return goal or self.progress.spent(self.stage, self.context.seconds)[1]
 
     def _update(self) -> None:
@@ -136,8 +144,13 @@ class StageRun:
         first = 0 if self.parts.segments else version * collect.groups
         groups = range(first, first + collect.groups)
         collection = self.parts.collector.collect(groups, collect.group_size, seed=self.seed, version=version)
-        p = self.progress
+        p, said = self.progress, self.progress.unanswered > 0
         p.count(collection)
+        if p.unanswered and not said:
+            note = "have prompts that do not fit into the context; they are left out (episodes/unanswered)"
+            self.context.display.say(f"{self.stage.name}: {p.unanswered} of {len(collection.episodes)} episodes {note}")
+        if unanswered := explain_unanswered(collection.episodes):
+            raise RunFailed(unanswered)
         failed, tried = p.in_stage("failed"), p.in_stage("episodes")
         if collection.batch is None or self._too_many(failed, tried):
             raise self._failed(failed, tried, p.first_failure or "no episode gave anything to learn from")
@@ -188,6 +201,8 @@ class StageRun:
         seed = derive_seed(self.scenario.seed, "evaluation")
         episodes = self.parts.evaluator.evaluate(self.scenario.evaluation.episodes, seed=seed, version=version)
         result, p = summarize(episodes), self.progress
+        if unanswered := explain_unanswered(episodes):
+            raise RunFailed(unanswered)
         failures = [episode.failure for episode in episodes if episode.failure is not None]
         if len(failures) == len(episodes) or self._too_many(len(failures), len(episodes)):
             raise self._failed(len(failures), len(episodes), failures[0])

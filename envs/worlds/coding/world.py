@@ -34,7 +34,7 @@ class Coding(ConversationEnv):
     """Small programming tasks, generated or from a file, judged in a sandbox by tests that nobody sees.
 
     Args:
-        tasks: a JSONL file (see `coding_tasks`); None generates tasks.
+        tasks: a JSONL file (see `tasks`), which a run goes through task by task; None generates tasks.
         families: which families to generate from; None is all of them.
         attempts: replies allowed; until the last, a failed public example is shown.
         partial_credit: pay the fraction of hidden tests passed, not all or nothing.
@@ -50,6 +50,7 @@ class Coding(ConversationEnv):
     """
 
     weights = {"correct": 1.0, "format": 0.1}  # noqa: RUF012 (read only, copied by the base class)
+    has_success = True
 
     def __init__(
         self,
@@ -115,7 +116,7 @@ class Coding(ConversationEnv):
         tasks = [task for task in self._tasks if task.split == split]
         if not tasks:
             raise UserError(f'there is no {split} task in the file; mark some with "split": "{split}"')
-        return tasks[int(rng.integers(len(tasks)))]
+        return self.pick(tasks, rng)
 
     def _judged(self, program: str, tests: Tests | str, *, partial: bool) -> Verdict:
         """The judge's verdict. WorldFailure when there is none."""

@@ -6,8 +6,9 @@
 collect them by failing first. Several answers in one reply cost `format` (and success), and only the last is
 judged, so that listing candidates earns nothing. Success is right *and* in the wanted form.
 
-Splits: a problem is held out for testing if a hash of it says so (one in ten). Sums and products that differ
-only in the order of their operands count as one problem, and so do all the stories told about one expression.
+Splits: a problem is held out for testing if a hash of it says so (one in ten). Problems that differ only in the
+order of what commutes count as one: the signed terms of a sum, the factors and the divisors of a term, the steps of a
+story that follow each other and all add or all multiply. So do all the stories told about one expression.
 
 Digits may be wanted in reverse, least significant first, which makes addition easy for a small transformer
 (Lee et al. 2023, "Teaching Arithmetic to Small Transformers", arXiv:2307.03381).
@@ -88,10 +89,24 @@ class Problem:
         return f"{self.operands[0]}" + "".join(f"{space}{sign}{space}{operand}" for sign, operand in steps)
 
     def key(self) -> str:
-        """What the split is decided by: equal for problems that are one another in disguise."""
-        commutes = len(set(self.operators)) == 1 and self.operators[0] in "+*"
-        operands = tuple(sorted(self.operands)) if commutes else self.operands
-        return f"{operands} {self.operators}{' stepwise' if self.stepwise and not commutes else ''}"
+        """What the split is decided by: equal for problems that are one another in disguise, which is to say, equal up
+        to the order of commuting parts.
+
+            a + b − c                  the multiset {+a, +b, −c}
+            a · b / c − d              {+{·a, ·b, /c}, −{·d}}
+            ((a + b) · c) / d − e      as a story: [{+a, +b}, {·c, /d}, {−e}], and {·a, ·b} first where it begins so
+        """
+        if self.stepwise and {"+", "-"} & set(self.operators) and {"*", "/"} & set(self.operators):
+            signs = ("+" if self.operators[0] in "+-" else "*", *self.operators)
+            steps = itertools.groupby(zip(signs, self.operands, strict=True), lambda step: step[0] in "+-")
+            return f"in steps {[sorted(run) for _, run in steps]}"
+        terms: list[list[tuple[str, int]]] = []
+        for sign, operand in zip(("+", *self.operators), self.operands, strict=True):
+            if sign in "+-":
+                terms.append([(sign, 0), ("*", operand)])  # the sign of a term, and its factors
+            else:
+                terms[-1].append((sign, operand))
+        return str(sorted((term[0], sorted(term[1:])) for term in terms))
 
     def asks_something(self) -> bool:
         """False for quotients that need no dividing: "13 / 7" is its own answer, and "0 / 7" is always 0."""
@@ -119,6 +134,7 @@ class Arithmetic(ConversationEnv):
     """
 
     weights = {"correct": 1.0, "format": 0.1, "length": 0.0}  # noqa: RUF012 (read only, copied by the base class)
+    has_success = True
 
     def __init__(
         self,

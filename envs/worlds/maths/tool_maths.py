@@ -94,8 +94,8 @@ class ToolMaths(Arithmetic):
         self._known |= spell(self._expected) in good
         if not handled.final:
             terms = {**handled.terms, "length": 0.0 - (reply.units or 0)}
-            success, metrics = False if handled.over_limit else None, self._desk.metrics
-            return Outcome(handled.messages, terms, False, handled.over_limit, success, metrics, handled.stop_reason)
+            metrics, reason = self._desk.metrics, handled.stop_reason
+            return Outcome(handled.messages, terms, truncated=handled.over_limit, metrics=metrics, stop_reason=reason)
         outcome = super().respond(handled.reply)
         terms = {**outcome.terms, "called": float(self._calculated)}
         return replace(outcome, terms=terms, metrics={**outcome.metrics, **self._desk.metrics})

@@ -3,6 +3,11 @@
 level 1   one request that the policy allows; the customer tells everything at once
 level 2   one request, which the policy may forbid; the customer tells facts when asked
 level 3   two requests of different families, the second after the first; facts when asked
+
+What is held out is the customer, with their name, numbers and goods: one task in ten, by a hash of families, customer
+and orders. The ten families and what may happen in them are the same in both splits, so success on held-out tasks says
+that a skill carries over to new customers, and not that it carries over to new kinds of request. For that, train with
+some `families` and evaluate with others.
 """
 
 from __future__ import annotations

@@ -56,6 +56,7 @@ class Store(ConversationEnv):
 
     weights = {"state": 0.6, "told": 0.4, "policy": 0.5, "progress": 0.0, **COSTS}  # noqa: RUF012 (read only)
     max_turns = 40
+    has_success = True
 
     def __init__(
         self,
@@ -109,7 +110,7 @@ class Store(ConversationEnv):
             messages = () if answer is None else (Message(role="user", content=answer),)
         terms = dict(handled.terms)
         terminated = self._shop.resolution is not None or left
-        success = False if handled.over_limit else None
+        success = None
         if self.weights["progress"]:
             phi = self._potential()
             terms["progress"], self._phi = phi - self._phi, phi

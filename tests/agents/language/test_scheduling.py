@@ -10,11 +10,11 @@ import pytest
 import torch
 from agents_worlds import Echo, Fragile
 
-from peripatos.agents.language import scheduling
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.engines.transformers_engine import Sampler
 from peripatos.agents.language.language_policy import LanguagePolicy
+from peripatos.agents.language.scheduling import Patience
 from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.envs.conversation import ConversationEnv, Outcome
 from peripatos.envs.vocabulary import Batch, Episode, Reply, StopReason
@@ -101,12 +101,18 @@ def policy() -> LanguagePolicy:
 
 
 def actor_of(
-    policy: LanguagePolicy, world: type[ConversationEnv], *, context: int | None = None, max_turns: int | None = None
+    policy: LanguagePolicy,
+    world: type[ConversationEnv],
+    *,
+    context: int | None = None,
+    max_turns: int | None = None,
+    patience: Patience | None = None,
 ) -> ConversationActor:
     renderer = Renderer(policy.tokenizer)
     sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
     context = context or policy.context
-    return ConversationActor(world, sampler, renderer, policy=policy, context=context, max_turns=max_turns)
+    limits = {"context": context, "max_turns": max_turns}
+    return ConversationActor(world, sampler, renderer, policy=policy, patience=patience, **limits)
 
 
 @pytest.mark.parametrize("pair", [(Echo, Waiting), (Fragile, FragileWaiting)])
@@ -166,12 +172,11 @@ def test_nothing_is_held_for_an_episode_that_was_cut(
     assert not world.held
 
 
-def test_what_a_hanging_world_holds_is_freed_when_it_comes_out(
-    policy: LanguagePolicy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scheduling, "STEP_SECONDS", 0.3)
+def test_what_a_hanging_world_holds_is_freed_when_it_comes_out(policy: LanguagePolicy) -> None:
     Hanging.let_go.clear()
-    episodes = actor_of(policy, HoldingHanging).collect(range(8), 1, seed=0, version=0).episodes
+    episodes = (
+        actor_of(policy, HoldingHanging, patience=Patience(step=0.3)).collect(range(8), 1, seed=0, version=0).episodes
+    )
     dead = [episode for episode in episodes if episode.failure is not None]
     assert len(Holding.held) == len(dead) > 0
     Hanging.let_go.set()
@@ -188,10 +193,9 @@ def test_a_world_that_cannot_be_ended_costs_its_episode_and_nothing_else(policy:
     assert all(episode.reward is None and episode.turns == 2 for episode in collection.episodes)
 
 
-def test_an_episode_whose_world_hangs_fails_alone(policy: LanguagePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduling, "STEP_SECONDS", 1.0)
+def test_an_episode_whose_world_hangs_fails_alone(policy: LanguagePolicy) -> None:
     Hanging.let_go.clear()
-    actor = actor_of(policy, Hanging)
+    actor = actor_of(policy, Hanging, patience=Patience(step=1.0))
     started = time.monotonic()
     episodes = actor.collect(range(8), 1, seed=0, version=0).episodes
     assert time.monotonic() - started < 15  # and not thirty seconds for each

@@ -70,13 +70,15 @@ def test_a_first_world_is_written_in_under_thirty_lines():
     assert (reward, terminated, truncated, info["success"]) == (1.0, True, False, True)
 
 
-def test_the_turn_limit_truncates_and_counts_as_not_succeeded():
+@pytest.mark.parametrize("has_success", [None, True])
+def test_the_turn_limit_truncates_and_counts_as_not_succeeded_where_the_world_knows_success(has_success):
     world = GuessTheNumber()
+    world.has_success = has_success
     world.reset(seed=0)
     flags = [world.step("0")[2:4] for _ in range(2)]
     _, _, terminated, truncated, info = world.step("0")
     assert flags == [(False, False), (False, False)]
-    assert (terminated, truncated, info["success"]) == (False, True, False)
+    assert (terminated, truncated, info["success"]) == (False, True, False if has_success else None)
 
 
 def test_succeeding_in_the_last_turn_terminates_and_does_not_truncate():
@@ -251,6 +253,12 @@ def test_a_world_ends_its_episode_with_the_last_turn_with_a_failure_with_the_nex
     with pytest.raises(WorldFailure):
         broken.step("0")
     assert (broken.held, broken.freed) == (0, 1)
+
+
+@pytest.mark.parametrize("options", [{"run": 1}, {"group": 1}, {"run": 1, "group": -1}, {"run": 1, "group": "2"}])
+def test_half_a_place_in_a_run_is_a_clear_error(options):
+    with pytest.raises(UserError, match="run and group are two whole numbers"):
+        GuessTheNumber().reset(seed=0, options=options)
 
 
 def test_closing_twice_is_harmless():

@@ -190,7 +190,7 @@ def test_one_call_too_many_truncates_without_a_check():
     host = world._host
     reply = Reply("", tool_calls=(call("hall"), call("bath"), call("attic")))
     text, reward, terminated, truncated, info = world.step(reply)
-    assert (reward, terminated, truncated, info["success"]) == (0.0, False, True, False)
+    assert (reward, terminated, truncated, info["success"]) == (0.0, False, True, None)
     assert text == "no more than 2 calls are allowed"
     assert host.lit == {"hall", "bath"}
 

@@ -10,19 +10,20 @@ import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from peripatos.agents.language import scheduling
 from peripatos.agents.language.authors import Author, oracle_author
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
+from peripatos.agents.language.scheduling import Patience
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
 from peripatos.envs.check import check_world
 from peripatos.envs.errors import UserError
 from peripatos.envs.sandbox import SandboxUnavailable, SessionLimits
 from peripatos.envs.tools import ToolBox, ToolWorld, Workbench, workbench
-from peripatos.envs.tools.tool import MAX_ARGUMENTS, Fault, ToolResult
+from peripatos.envs.tools.tool import MAX_ARGUMENTS, Fault, Tool, ToolResult
 from peripatos.envs.tools.workbench import LIMITS
 from peripatos.envs.vocabulary import Episode, Reply, ToolCall, WorldFailure
 
@@ -393,7 +394,7 @@ def test_episodes_at_once_share_nothing():
     assert all(episode.success for episode in episodes)
 
 
-def collected(command: str, **limits: int) -> tuple[ConversationActor, tuple[Episode, ...]]:
+def collected(command: str, **limits: Any) -> tuple[ConversationActor, tuple[Episode, ...]]:
     """Three episodes of somebody who runs the same command again and again."""
     renderer = Renderer(tiny_tokenizer())
     said = f'<tool_call>{{"name": "run_shell", "arguments": {{"command": "{command}"}}}}</tool_call>'
@@ -420,9 +421,9 @@ def test_no_sandbox_survives_an_episode_that_is_cut(limits, reason):
 
 @pytest.mark.sandbox
 def test_no_sandbox_survives_an_episode_that_is_abandoned(monkeypatch):
-    monkeypatch.setattr(scheduling, "STEP_SECONDS", 1.0)
+    monkeypatch.setattr(Tool, "longest", 0.0)  # else the calls would be granted the time that they take
     mark, before = next(MARKS), sandboxes()
-    actor, episodes = collected(f"setsid sleep {mark} > /dev/null 2>&1 & sleep 60")
+    actor, episodes = collected(f"setsid sleep {mark} > /dev/null 2>&1 & sleep 60", patience=Patience(step=1.0))
     assert {episode.failure for episode in episodes} == {"the world did not answer in time"}
     assert len(sandboxes() - before) == 3  # for as long as the calls take: a thread is inside each
     until = time.monotonic() + 10

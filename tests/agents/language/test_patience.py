@@ -1,0 +1,172 @@
+"""A world's limits of time count the world's own work: not the model's, not the queue's, not its tools' own limits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from agents_worlds import Echo
+
+from peripatos.agents.language import scheduling
+from peripatos.agents.language.authors import Author, oracle_author
+from peripatos.agents.language.chat_template import Renderer
+from peripatos.agents.language.conversation_actor import ConversationActor
+from peripatos.agents.language.scheduling import Patience
+from peripatos.agents.language.tiny_llama import tiny_tokenizer
+from peripatos.agents.protocols import Request
+from peripatos.envs.conversation import ConversationEnv, Outcome
+from peripatos.envs.tools import ToolWorld
+from peripatos.envs.tools.tool import Tool
+from peripatos.envs.vocabulary import Episode, Reply
+
+LATE = "the world did not answer in time"
+
+
+class Waiting(Echo):
+    """Three turns, stepped in threads, each of which takes `pause`."""
+
+    waits = True
+    pause = 0.0
+    begins_in = 0.0
+
+    def opening(self, rng, split) -> str:
+        time.sleep(self.begins_in)
+        return super().opening(rng, split)
+
+    def respond(self, reply: Reply) -> Outcome:
+        time.sleep(self.pause)
+        return super().respond(reply)
+
+
+class Tenth(Waiting):
+    pause = 0.1
+
+
+class Stuck(Waiting):
+    """Every second task never answers until it is let go."""
+
+    let_go = threading.Event()
+
+    def respond(self, reply: Reply) -> Outcome:
+        if self.secret % 2:
+            self.let_go.wait(20)
+        return super().respond(reply)
+
+
+def played(
+    make_world: Callable[[], ConversationEnv],
+    episodes: int,
+    patience: Patience,
+    write: Callable[[Request], str] = lambda request: "x",
+) -> list[Episode]:
+    renderer = Renderer(tiny_tokenizer())
+    engine = Author(renderer, write)
+    actor = ConversationActor(make_world, engine, renderer, context=10_000, patience=patience)
+    return list(actor.collect(range(episodes), 1, seed=0, version=0).episodes)
+
+
+def failures(episodes: list[Episode]) -> set[str | None]:
+    return {episode.failure for episode in episodes}
+
+
+def slow_model(request: Request) -> str:
+    time.sleep(0.1)
+    return "x"
+
+
+def test_the_time_that_the_model_takes_is_not_the_worlds() -> None:
+    begun = time.monotonic()
+    episodes = played(Waiting, 4, Patience(step=0.5, episode=0.5), slow_model)
+    assert time.monotonic() - begun > 1.0  # twice what an episode may take
+    assert failures(episodes) == {None}
+    assert all(episode.turns == 3 for episode in episodes)
+
+
+def test_waiting_for_a_thread_is_not_the_worlds_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduling, "MOST_THREADS", 2)
+    begun = time.monotonic()
+    episodes = played(Tenth, 12, Patience(step=0.4, episode=1.2))
+    assert time.monotonic() - begun > 1.6  # thirty-six steps of a tenth, two at a time
+    assert failures(episodes) == {None}
+
+
+def test_a_world_that_hangs_takes_no_thread_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduling, "MOST_THREADS", 1)
+    Stuck.let_go.clear()
+    try:
+        episodes = played(Stuck, 8, Patience(step=0.3))
+    finally:
+        Stuck.let_go.set()
+    dead = [episode for episode in episodes if int(episode.task.split()[-1]) % 2]
+    assert 1 < len(dead) < 8
+    assert failures(dead) == {LATE}
+    assert failures([episode for episode in episodes if episode not in dead]) == {None}
+
+
+def test_the_steps_of_an_episode_have_a_limit_together() -> None:
+    assert failures(played(Tenth, 3, Patience(step=5.0, episode=0.15))) == {LATE}
+    assert failures(played(Tenth, 3, Patience(step=5.0, episode=2.0))) == {None}
+
+
+def test_an_opening_that_takes_too_long_fails_as_any_step_does() -> None:
+    slow = type("Slow", (Waiting,), {"begins_in": 0.5})
+    assert failures(played(slow, 2, Patience(step=0.2))) == {LATE}
+    assert failures(played(slow, 2, Patience(step=5.0))) == {None}
+
+
+def test_a_step_that_took_too_long_has_failed_whether_or_not_the_model_was_busy_meanwhile() -> None:
+    slow = type("Slow", (Waiting,), {"pause": 0.3})
+    assert failures(played(slow, 2, Patience(step=0.1), slow_model)) == {LATE}
+
+
+class Bell:
+    """A tool that takes `pause`."""
+
+    pause = 0.0
+
+    def __init__(self, task: dict[str, object]) -> None:
+        self.task = task
+
+    def ring(self) -> str:
+        """Ring it."""
+        time.sleep(self.pause)
+        return "ding"
+
+
+RING = [{"name": "ring"}, "Done."]
+BELLS = [{"prompt": f"t{n}", "split": "train", "oracle": RING} for n in range(4)]
+
+
+def test_a_fast_tool_and_a_slow_model_lose_no_episode() -> None:
+    def write(request: Request) -> str:
+        time.sleep(0.1)
+        return oracle_author(request)
+
+    world = lambda: ToolWorld(BELLS, Bell, lambda bell, task, reply: True)  # noqa: E731
+    assert failures(played(world, 4, Patience(step=0.2, episode=0.3), write)) == {None}
+
+
+@pytest.mark.parametrize("kind", ["timeout of the world", "limit of the tool itself"])
+def test_a_tool_may_take_as_long_as_its_own_limit_allows(kind: str) -> None:
+    class Slow(Bell):
+        pause = 0.5
+
+    def host(task: dict[str, object]) -> object:
+        if kind == "timeout of the world":
+            return Slow(task)
+        ring = Tool.from_function(Slow(task).ring, timeout=None)
+        return [Tool(ring.name, ring.description, ring.parameters, ring.validate, ring.function, own_limit=2.0)]
+
+    patient = lambda: ToolWorld(BELLS, host, lambda bell, task, reply: True, timeout=2.0)  # noqa: E731
+    assert failures(played(patient, 2, Patience(step=0.2, episode=0.2), oracle_author)) == {None}
+
+
+def test_what_a_tool_is_granted_is_not_granted_to_the_check() -> None:
+    def check(bell: Bell, task: dict[str, object], reply: Reply) -> bool:
+        time.sleep(0.5)
+        return True
+
+    world = lambda: ToolWorld(BELLS, Bell, check, timeout=2.0)  # noqa: E731
+    assert failures(played(world, 2, Patience(step=0.2), oracle_author)) == {LATE}
