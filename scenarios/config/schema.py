@@ -110,7 +110,11 @@ class Demonstrations(Part):
 
 
 class Budget(Part):
-    """What a stage may spend; the first limit that is reached ends it. Seconds count across resumes."""
+    """What a stage may spend; the first limit that is reached ends it.
+
+    Seconds are those of the clock, evaluations within the stage included, and count across resumes. How many updates
+    they are worth, and with `schedule: linear` how long each step is, differs from run to run.
+    """
 
     updates: PositiveInt | None = None
     action_units: PositiveInt | None = None
