@@ -46,7 +46,7 @@ class Progress:
     failed: int = 0
     metrics_rows: int = 0
     evaluation_rows: int = 0
-    best: float | None = None
+    best: list[float] | None = None  # the rank of the best evaluation
     begun: dict[str, float] = field(default_factory=dict)  # the counters when the stage began
     before: Numbers | None = None  # None: the stage has not begun
     latest: Numbers | None = None  # the stage's latest evaluation, with the update at which it was made

@@ -20,7 +20,7 @@ from .checkpoint import read_actor_state, write_checkpoint
 from .context import RunContext
 from .counters import StageResult
 from .display import time_split
-from .episode_statistics import Numbers, describe_collection, reached, score, spell_evaluation, summarize
+from .episode_statistics import Numbers, describe_collection, rank, reached, spell_evaluation, summarize
 from .run_directory import RunFailed, read_rows, write_json
 
 FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
@@ -172,7 +172,7 @@ class StageRun:
             after = p.before
         elif p.latest is not None and p.latest["update"] == p.update:
             after = {name: value for name, value in p.latest.items() if name != "update"}
-            best = score(after) == p.best
+            best = rank(after) == p.best
         else:
             after = self._evaluate()
             best = self._is_best(after)
@@ -208,10 +208,11 @@ class StageRun:
         return result
 
     def _is_best(self, result: Numbers) -> bool:
-        value, p = score(result), self.progress
-        if value is None or (p.best is not None and value <= p.best):
+        """Whether none was better; of equals the later one is the best."""
+        value, p = rank(result), self.progress
+        if value is None or (p.best is not None and value < p.best):
             return False
-        p.best = float(value)
+        p.best = value
         return True
 
     def _checkpoint(self, *, best: bool = False) -> None:
