@@ -180,6 +180,8 @@ def optimizer_settings(stage: Stage) -> OptimizerSettings:
     for name in stage.optimizer:
         if name not in known:
             raise UserError(f"stage {stage.name!r}, optimizer: {unknown('key', name, known)}")
+    if "target_kl" in stage.optimizer and stage.optimizer.get("schedule") != "adaptive_kl":
+        raise UserError(f"stage {stage.name!r}: only schedule: adaptive_kl reads optimizer.target_kl")
     values = {name: field.default for name, field in known.items() if field.default is not MISSING}
     try:
         return TypeAdapter(OptimizerSettings).validate_python({**values, **stage.optimizer})
