@@ -192,7 +192,17 @@ def optimizer_settings(stage: Stage) -> OptimizerSettings:
 
 
 def make_policy(scenario: Scenario, device: str) -> Policy | None:
-    """The agent that learns, freshly initialised; None for agents that cannot."""
+    """The agent that learns, freshly initialised; None for agents that cannot.
+
+    With one thread: how many there are changes the last digits of orthogonal weights.
+    """
+    from ..agents.threads import torch_threads
+
+    with torch_threads(1):
+        return _make_policy(scenario, device)
+
+
+def _make_policy(scenario: Scenario, device: str) -> Policy | None:
     critic = any(stage_method(stage).needs_critic for stage in scenario.stages if stage.method)
     if isinstance(scenario.agent, MlpAgentSpec):
         from ..agents.control.mlp import ActorCritic
