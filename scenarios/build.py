@@ -269,7 +269,7 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> Stage
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
     if is_conversation(scenario):
-        evaluator = _speaking(scenario, policy)
+        evaluator = _speaking(scenario, policy, values=row is not None and row.needs_critic)
         collector = _writing(scenario, shown, policy) if shown else evaluator
         return StageParts(collector, evaluator, segments=False)
     segments = row is not None and row.needs_critic
@@ -328,8 +328,8 @@ def _moving(scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrat
     return ControlActor(behaviour, scenario.world.id, scenario.world.options, mode=mode, horizon=horizon)
 
 
-def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
-    """The scenario's own agent in a conversation."""
+def _speaking(scenario: Scenario, policy: Policy | None, *, values: bool) -> Actor:
+    """The scenario's own agent in a conversation; with the critic's values for a stage whose method has one."""
     if policy is None:
         return _writing(scenario, scenario.agent, None)
     from ..agents.language.chat_template import Renderer
@@ -342,7 +342,9 @@ def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
     renderer = Renderer(policy.tokenizer)
     stop = (renderer.stop_id,)
     sampler = Sampler(policy, max_tokens=sampling.max_tokens, stop_ids=stop, precision=scenario.precision)
-    return ConversationActor(_world_maker(scenario), sampler, renderer, policy=policy, context=policy.context)
+    return ConversationActor(
+        _world_maker(scenario), sampler, renderer, policy=policy, values=values, context=policy.context
+    )
 
 
 def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
@@ -357,7 +359,7 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
     renderer = Renderer(language.tokenizer if language else tiny_tokenizer())
     context = language.context if language else 1_000_000
     engine = Author(renderer, _writer(agent))
-    return ConversationActor(_world_maker(scenario), engine, renderer, policy=language, context=context)
+    return ConversationActor(_world_maker(scenario), engine, renderer, policy=language, values=False, context=context)
 
 
 def _writer(agent: Agent | Demonstrator) -> Callable[[Request], str]:
