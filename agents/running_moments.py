@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+_ROUNDING = 1e-7  # of float32, relative
+
 
 class RunningMoments(nn.Module):
     """Mean and variance over everything seen so far, of vectors with `size` entries.
@@ -43,9 +45,12 @@ class RunningMoments(nn.Module):
         self.count += added
 
     def std(self) -> Tensor:
-        """Standard deviation [size] (population form); 1 before the first update, and where nothing varies."""
+        """Standard deviation [size] (population form); 1 before the first update, and where nothing varies.
+
+        A spread below the rounding of float32 around the mean is none; there is no smallest unit otherwise.
+        """
         variance = self.m2 / self.count.clamp(min=1.0)
-        return torch.where(variance > 1e-12, variance.sqrt(), torch.ones_like(variance))
+        return torch.where(variance > (_ROUNDING * self.mean) ** 2, variance.sqrt(), torch.ones_like(variance))
 
     def normalize(self, x: Tensor, *, clip: float) -> Tensor:
         """(x − mean)/std clipped to ±clip, in the type of `x` [..., size]."""

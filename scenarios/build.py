@@ -198,6 +198,8 @@ def optimizer_settings(stage: Stage) -> OptimizerSettings:
     for name in stage.optimizer:
         if name not in known:
             raise UserError(f"stage {stage.name!r}, optimizer: {unknown('key', name, known)}")
+    if "target_kl" in stage.optimizer and stage.optimizer.get("schedule") != "adaptive_kl":
+        raise UserError(f"stage {stage.name!r}: only schedule: adaptive_kl reads optimizer.target_kl")
     values = {name: field.default for name, field in known.items() if field.default is not MISSING}
     try:
         return TypeAdapter(OptimizerSettings).validate_python({**values, **stage.optimizer})
@@ -208,7 +210,17 @@ def optimizer_settings(stage: Stage) -> OptimizerSettings:
 
 
 def make_policy(scenario: Scenario, device: str) -> Policy | None:
-    """The agent that learns, freshly initialised; None for agents that cannot."""
+    """The agent that learns, freshly initialised; None for agents that cannot.
+
+    With one thread: how many there are changes the last digits of orthogonal weights.
+    """
+    from ..agents.threads import torch_threads
+
+    with torch_threads(1):
+        return _make_policy(scenario, device)
+
+
+def _make_policy(scenario: Scenario, device: str) -> Policy | None:
     critic = any(stage_method(stage).needs_critic for stage in scenario.stages if stage.method)
     if isinstance(scenario.agent, MlpAgentSpec):
         from ..agents.control.mlp import ActorCritic
@@ -274,7 +286,7 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> Stage
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
     if is_conversation(scenario):
-        evaluator = _speaking(scenario, policy)
+        evaluator = _speaking(scenario, policy, values=row is not None and row.needs_critic)
         collector = _writing(scenario, shown, policy) if shown else evaluator
         return StageParts(collector, evaluator, segments=False)
     segments = row is not None and row.needs_critic
@@ -336,8 +348,8 @@ def _moving(scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrat
     return ControlActor(behaviour, scenario.world.id, scenario.world.options, mode=mode, horizon=horizon)
 
 
-def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
-    """The scenario's own agent in a conversation."""
+def _speaking(scenario: Scenario, policy: Policy | None, *, values: bool) -> Actor:
+    """The scenario's own agent in a conversation; with the critic's values for a stage whose method has one."""
     if policy is None:
         return _writing(scenario, scenario.agent, None)
     from ..agents.language.chat_template import Renderer
@@ -351,7 +363,9 @@ def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
     stop = (renderer.stop_id,)
     sampler = Sampler(policy, max_tokens=sampling.max_tokens, stop_ids=stop, precision=scenario.precision)
     world, patience = _world_maker(scenario), _patience(scenario)
-    return ConversationActor(world, sampler, renderer, policy=policy, context=policy.context, patience=patience)
+    return ConversationActor(
+        world, sampler, renderer, policy=policy, values=values, context=policy.context, patience=patience
+    )
 
 
 def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
@@ -367,7 +381,7 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
     context = language.context if language else 1_000_000
     engine = Author(renderer, _writer(agent))
     world, patience = _world_maker(scenario), _patience(scenario)
-    return ConversationActor(world, engine, renderer, policy=language, context=context, patience=patience)
+    return ConversationActor(world, engine, renderer, policy=language, values=False, context=context, patience=patience)
 
 
 def _patience(scenario: Scenario) -> Patience:

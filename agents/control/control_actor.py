@@ -6,7 +6,8 @@ several episodes. Where an episode is truncated, or the row is cut, the successo
     bootstrap = 0 if terminated,   V(s') if truncated or cut
 
 *Episodes* (for methods without): each row is one whole episode; the members of a group start from one state;
-a world that has ended is not stepped again; rows are padded to the longest.
+a world that has ended is not stepped again; rows are padded to the longest. Nothing stands in for what a limit cut
+off, even where the policy has a critic: it belongs to another stage.
 
 All chance is derived from (seed, group, member, …), never from the order of worlds. A running episode's state is
 its reset seed and the actions since: `load_state` replays them. Left out: asynchronous stepping.
@@ -223,7 +224,7 @@ class ControlActor:
             for group, index in names
         ]
         seconds = defaultdict[str, float](float)
-        steps, episodes, successor = self._play(plays, "train", version, seconds)
+        steps, episodes = self._play(plays, "train", version, seconds)
         units = sum(len(step.ids) for step in steps)
         kept = np.flatnonzero([episode.failure is None for episode in episodes])
         lost = len(episodes) - len(kept)
@@ -242,17 +243,13 @@ class ControlActor:
             buffer.mask[rows, t] = True
         last = np.asarray([episodes[i].turns - 1 for i in kept])
         buffer.end[np.arange(len(kept)), last] = True
-        for row, i in enumerate(kept):
-            if episodes[i].truncated:
-                buffer.pending.append((row, int(last[row]), successor[i]))
-        buffer.fill_bootstrap(self._policy)
         batch = buffer.batch([(plays[i].group, plays[i].index) for i in kept], version)
         return Collection(batch, tuple(episodes), units - lost, units, dict(seconds))
 
     def _play(
         self, plays: list[_Play], split: str, version: int, seconds: defaultdict[str, float]
-    ) -> tuple[list[_Step], list[Episode], np.ndarray]:
-        """Play each of `plays` once: the steps of the living, the episodes in order, the last observations."""
+    ) -> tuple[list[_Step], list[Episode]]:
+        """Play each of `plays` once: the steps of the living, and the episodes in order."""
         worlds, live = self._worlds(split, len(plays)), np.arange(len(plays))
         running = self._new_episodes(worlds)
         seeds = [play.seed for play in plays]
@@ -284,7 +281,7 @@ class ControlActor:
                 play, row = plays[i], row_in_result[i]
                 episodes[i] = running.close(i, row, result, play.group, play.index, version, split, cut=cut)
             live = np.setdiff1d(live, over, assume_unique=True)
-        return steps, [episodes[i] for i in range(len(plays))], observation
+        return steps, [episodes[i] for i in range(len(plays))]
 
     # --- worlds -----------------------------------------------------------------------------------------
 

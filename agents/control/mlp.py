@@ -3,9 +3,10 @@
     Box        a ~ N(μ(s), diag σ²),  log π(a|s) = Σ_i [ −½((a_i − μ_i)/σ_i)² − log σ_i − ½ log 2π ]
     Discrete   a ~ softmax(logits(s))
 
-log σ is a parameter that does not depend on the state. The action is kept as it was drawn; the world clips it to
-its bounds, so that the log-probability stays that of a Gaussian. Observations are normalised by running
-statistics that move only in `advance`; rewards are scaled by the spread of the discounted return in `prepare`.
+log σ is a parameter that does not depend on the state, and is put back to −3 where an update took it below. The
+action is kept as it was drawn; the world clips it to its bounds, so that the log-probability stays that of a
+Gaussian. Observations are normalised by running statistics that move only in `advance`; rewards are scaled by the
+spread of the discounted return in `prepare`.
 Chance enters through `draw`, from NumPy streams, so that what one world does cannot depend on another.
 
 Left out: shared trunks, squashed Gaussians, state-dependent σ, recurrence.
@@ -31,6 +32,7 @@ from ...envs.vocabulary import Batch
 from ..running_moments import RunningMoments
 
 _CLIP = 10.0  # normalised observations stay within ± this
+_LEAST_LOG_STD = -3.0  # exact demonstrations would take σ to zero, and nothing could be explored afterwards
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -82,7 +84,9 @@ class ActorCritic(nn.Module):
         return logp, entropy, self._value(seen)
 
     def advance(self, batch: Batch) -> None:
-        """Let the statistics of observations take in this batch's units."""
+        """Let the statistics of observations take in this batch's units, and keep σ above its floor."""
+        if self.log_std is not None:
+            self.log_std.data.clamp_(min=_LEAST_LOG_STD)
         self.observations.update(batch.inputs["observation_B_T_D"][batch.mask_B_T])
 
     def module(self) -> nn.Module:

@@ -30,10 +30,11 @@ from .scheduling import Patience, independently, lockstep
 
 
 class ConversationActor:
-    """An `Actor` for conversation worlds. `engine` replies; `policy` gives values, where it has a critic.
+    """An `Actor` for conversation worlds. `engine` replies to what the episodes ask.
 
     Args:
         make_world: gives a new world; one is kept for each episode that runs at once.
+        policy: whose batches these are; its critic gives values if `values`, which a stage without one switches off.
         max_turns: an episode is truncated after so many replies; None leaves that to the world.
         patience: how long a world that waits may work; see `Patience`.
     """
@@ -45,12 +46,14 @@ class ConversationActor:
         renderer: Renderer,
         *,
         policy: LanguagePolicy | None = None,
+        values: bool = True,
         context: int,
         max_turns: int | None = None,
         patience: Patience | None = None,
     ) -> None:
         self._make_world, self._engine, self._renderer, self._policy = make_world, engine, renderer, policy
         self._context, self._max_turns, self._patience = context, max_turns, patience
+        self._values = values
         self._worlds: list[ConversationEnv] = []
 
     def collect(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Collection:
@@ -151,7 +154,7 @@ class ConversationActor:
             return None
         device = self._policy.device if self._policy is not None else torch.device("cpu")
         batch = pack(samples, names, version).to(str(device))
-        if self._policy is None or not self._policy.has_critic:
+        if self._policy is None or not (self._values and self._policy.has_critic):
             return batch
         return _with_values(batch, self._policy, torch.tensor(cut, device=device))
 

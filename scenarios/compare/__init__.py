@@ -1,1 +1,5 @@
 """Comparisons: which runs they make, and what they make of their scores."""
+
+from .intervals import interval
+
+__all__ = ["interval"]

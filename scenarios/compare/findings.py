@@ -1,44 +1,41 @@
 """What a comparison says: a table with intervals, a CSV with every run, and learning curves with bands.
 
-The interval is the 95 % percentile bootstrap over seeds (Efron 1979). A run that failed has no score: it is named
-below the table, counted in its row, and in no mean. Tests between methods are left to a later, deeper report.
+Intervals are those of `intervals`, over seeds. Two methods that ran with the same seeds had the same tasks of
+evaluation: their difference is taken seed by seed, which is sharper than two intervals side by side. A run that
+failed has no score: it is named below the table, counted in its row, and in no mean and no difference.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...envs.seeding import stream
 from ..run.episode_statistics import score
 from ..run.run_directory import read_rows, write_text
+from .intervals import interval
 from .jobs import JobResult
 
-RESAMPLES = 10_000
 POINTS = 60  # of the common grid of a learning curve
 
 
 def report(outcomes: Sequence[JobResult], out: Path) -> tuple[str, list[dict[str, Any]]]:
     """Write `runs.csv` and `curves.png` under `out`; the table as text and as rows."""
     write_text(out / "runs.csv", _csv(outcomes))
-    rows = [_row(*key, group) for key, group in _grouped(outcomes).items()]
+    groups = _grouped(outcomes)
+    rows = [_row(*key, group) for key, group in groups.items()]
+    for (first, one), (second, other) in combinations(zip(rows, groups.values(), strict=True), 2):
+        difference = paired_difference(one, other) if first["scenario"] == second["scenario"] else None
+        if difference is not None:
+            second["minus"][first["method"]] = difference
     draw_curves(outcomes, out / "curves.png")
     return _text(rows, outcomes, out), rows
-
-
-def bootstrap(values: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % interval of the mean over seeds; None for fewer than two. The same each time."""
-    if len(values) < 2:
-        return None
-    picks = stream(0, "bootstrap", len(values)).integers(len(values), size=(RESAMPLES, len(values)))
-    means = np.asarray(values, np.float64)[picks].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def final_score(outcome: JobResult) -> float | None:
@@ -59,18 +56,34 @@ def _grouped(outcomes: Sequence[JobResult]) -> dict[tuple[str, str], list[JobRes
 def _row(task: str, method: str, group: Sequence[JobResult]) -> dict[str, Any]:
     values = [value for outcome in group if (value := final_score(outcome)) is not None]
     after = next((o.summary["stages"][-1]["evaluation"]["after"] for o in group if o.failure is None), {})
-    interval = bootstrap(values)
     return {
         "scenario": task,
         "method": method,
         "measure": "success_rate" if "success_rate" in after else "return_mean",
-        "mean": float(np.mean(values)) if values else None,
-        "low": interval[0] if interval else None,
-        "high": interval[1] if interval else None,
+        **_mean_and_interval(values),
         "seeds": len(group),
         "failed": sum(outcome.failure is not None for outcome in group),
         "values": values,
+        "minus": {},  # this method minus an earlier one, by that one's name
     }
+
+
+def _mean_and_interval(values: Sequence[float]) -> dict[str, float | None]:
+    """`mean`, `low` and `high`; None for a number that is not known, and for a bound at infinity."""
+    low, high = (bound if math.isfinite(bound) else None for bound in interval(values))
+    return {"mean": float(np.mean(values)) if values else None, "low": low, "high": high}
+
+
+def paired_difference(one: Sequence[JobResult], other: Sequence[JobResult]) -> dict[str, float | None] | None:
+    """`other` minus `one` over the seeds that both finished, with its interval; None for fewer than two."""
+    scores = [
+        {outcome.job.scenario.seed: value for outcome in group if (value := final_score(outcome)) is not None}
+        for group in (one, other)
+    ]
+    common = sorted(scores[0].keys() & scores[1].keys())
+    if len(common) < 2:
+        return None
+    return {**_mean_and_interval([scores[1][seed] - scores[0][seed] for seed in common]), "seeds": len(common)}
 
 
 def _text(rows: Sequence[dict[str, Any]], outcomes: Sequence[JobResult], out: Path) -> str:
@@ -82,15 +95,23 @@ def _text(rows: Sequence[dict[str, Any]], outcomes: Sequence[JobResult], out: Pa
         grid.add_column(name)
     for row in rows:
         mean = "—" if row["mean"] is None else f"{row['mean']:.4g}"
-        interval = "—" if row["low"] is None else f"[{row['low']:.4g}, {row['high']:.4g}]"
-        cells = (row["scenario"], row["method"], row["measure"], mean, interval, row["seeds"], row["failed"] or "")
+        cells = (row["scenario"], row["method"], row["measure"], mean, _spell(row), row["seeds"], row["failed"] or "")
         grid.add_row(*map(str, cells))
     page = io.StringIO()
     Console(file=page, width=120, markup=False, highlight=False).print(grid)
     failures = [
         f"FAILED {o.job.task} {o.job.method} seed {o.job.scenario.seed}: {o.failure}" for o in outcomes if o.failure
     ]
-    return "\n".join([page.getvalue().rstrip(), *failures, f"{out / 'runs.csv'}, {out / 'curves.png'}"])
+    differences = [
+        f"{row['scenario']}: {row['method']} − {name} = {found['mean']:.4g} {_spell(found)}, {found['seeds']} pairs"
+        for row in rows
+        for name, found in row["minus"].items()
+    ]
+    return "\n".join([page.getvalue().rstrip(), *differences, *failures, f"{out / 'runs.csv'}, {out / 'curves.png'}"])
+
+
+def _spell(row: dict[str, Any]) -> str:
+    return "—" if row["low"] is None else f"[{row['low']:.4g}, {row['high']:.4g}]"
 
 
 def _csv(outcomes: Sequence[JobResult]) -> str:
@@ -110,7 +131,7 @@ def _csv(outcomes: Sequence[JobResult]) -> str:
 
 
 def draw_curves(outcomes: Sequence[JobResult], path: Path) -> None:
-    """A panel for each scenario, a line for each method: the mean over seeds, with its bootstrap band."""
+    """A panel for each scenario, a line for each method: the mean over seeds, with the band of its interval."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
@@ -126,10 +147,9 @@ def draw_curves(outcomes: Sequence[JobResult], path: Path) -> None:
                 continue
             grid, values = _on_a_grid(curves)
             (line,) = axes.plot(grid, values.mean(axis=0), label=f"{method} ({len(curves)})")
-            bands = [bootstrap(list(column)) for column in values.T]
-            if None not in bands:
-                low, high = zip(*(band for band in bands if band), strict=True)
-                axes.fill_between(grid, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+            bands = np.asarray([interval(list(column)) for column in values.T])
+            known = np.isfinite(bands).all(axis=1)
+            axes.fill_between(grid, *bands.T, where=known, color=line.get_color(), alpha=0.2, linewidth=0)
         axes.set_title(task, fontsize="medium")
         axes.set_xlabel("steps of the world")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))

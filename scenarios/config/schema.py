@@ -116,7 +116,11 @@ class Demonstrations(Part):
 
 
 class Budget(Part):
-    """What a stage may spend; the first limit that is reached ends it. Seconds count across resumes."""
+    """What a stage may spend; the first limit that is reached ends it.
+
+    Seconds are those of the clock, evaluations within the stage included, and count across resumes. How many updates
+    they are worth, and with `schedule: linear` how long each step is, differs from run to run.
+    """
 
     updates: PositiveInt | None = None
     action_units: PositiveInt | None = None
@@ -153,6 +157,9 @@ class Stage(Part):
     @model_validator(mode="after")
     def _a_method_needs_experience_and_a_limit(self) -> Stage:
         if self.method is None:
+            idle = ("overrides", "optimizer", "collect", "demonstrations", "budget", "stop")
+            if given := [name for name in idle if getattr(self, name)]:
+                raise ValueError(f"stage {self.name!r} has no method, so that {', '.join(given)} would have no effect")
             return self
         missing = [name for name in ("collect", "budget") if getattr(self, name) is None]
         if missing:
@@ -211,6 +218,11 @@ class Scenario(Part):
             raise ValueError(f"stages need different names; {', '.join(twice)} stands twice")
         if not self.learns and any(stage.method for stage in self.stages):
             raise ValueError(f"an agent of kind {self.agent.kind!r} cannot learn: its stages take no method")
+        aims = [stage.name for stage in self.stages if stage.stop]
+        if aims and self.evaluation.every is None:
+            raise ValueError(f"stage {aims[0]!r} has a goal (stop) that nobody looks at: give evaluation.every")
+        if self.precision != "fp32" and not self.speaks:
+            raise ValueError(f"precision is {self.precision}, which an agent of kind {self.agent.kind!r} does not read")
         return self
 
     @property

@@ -47,7 +47,7 @@ class Progress:
     unanswered: int = 0
     metrics_rows: int = 0
     evaluation_rows: int = 0
-    best: float | None = None
+    best: list[float] | None = None  # the rank of the best evaluation
     begun: dict[str, float] = field(default_factory=dict)  # the counters when the stage began
     before: Numbers | None = None  # None: the stage has not begun
     latest: Numbers | None = None  # the stage's latest evaluation, with the update at which it was made
@@ -84,8 +84,13 @@ class Progress:
         return int(getattr(self, name) - self.begun[name])
 
     def spent(self, stage: Stage, seconds: float) -> tuple[float, str | None]:
-        """The spent share of the stage's budget, and the limit that is reached, in words."""
+        """The spent share of the stage's budget, and the limit that is reached, in words.
+
+        Nothing is spent before the first update, so that the smallest budget buys one.
+        """
         assert stage.budget is not None, "the schema asks for it where there is a method"
+        if self.update == self.begun["update"]:
+            return 0.0, None
         now = {"updates": self.update - self.begun["update"], "seconds": seconds - self.begun["seconds"]}
         now |= {name: getattr(self, name) - self.begun[name] for name in ("env_steps", "action_units")}
         limits = stage.budget.limits()

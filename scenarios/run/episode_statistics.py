@@ -45,6 +45,12 @@ def score(result: Mapping[str, float | int | None]) -> float | None:
     return result.get("success_rate", result.get("return_mean"))
 
 
+def rank(result: Mapping[str, float | int | None]) -> list[float] | None:
+    """The order of "best": by the score, and among equal scores by the mean return; None where nothing was scored."""
+    value, mean = score(result), result.get("return_mean")
+    return None if value is None or mean is None else [float(value), float(mean)]
+
+
 def reached(result: Mapping[str, float | int | None], stop: Stop, *, checked: bool = False) -> str | None:
     """A stage's goals in words, once an evaluation reaches all of them. `UserError` for a goal that it lacks, unless
     goals were `checked` before; success is not lacking while every episode was cut before the world could say it.

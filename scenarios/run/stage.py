@@ -24,8 +24,8 @@ from .episode_statistics import (
     Numbers,
     describe_collection,
     explain_unanswered,
+    rank,
     reached,
-    score,
     spell_evaluation,
     summarize,
 )
@@ -65,11 +65,13 @@ class StageRun:
             self._refresh()
             if self.progress.before is None:
                 self._begin()
-            while (ended := self._ended_by()) is None:
+            spent, ended = self._standing()
+            while ended is None:
                 if self.context.stop.is_set():
                     self._checkpoint()
                     raise Interrupted
-                self._update()
+                self._update(spent)
+                spent, ended = self._standing()
             self._finish(ended)
         finally:
             self.parts.close()
@@ -94,25 +96,29 @@ class StageRun:
     def _begin(self) -> None:
         """The evaluation before. The one at the end of the stage before is the same and is not done twice."""
         p = self.progress
-        p.begin_stage(self.context.seconds)
+        p.before = p.results[-1].after if p.results else self._evaluate()
+        p.begin_stage(self.context.seconds)  # that evaluation is no part of the budget
         if p.results:
-            p.before = p.results[-1].after
             return
-        p.before = self._evaluate()
         for stage in self.scenario.stages:
             reached(p.before, stage.stop)  # a goal that evaluations lack is said now, and not after hours
         if self.learner is not None:
             self._checkpoint(best=self._is_best(p.before))
 
-    def _ended_by(self) -> str | None:
-        """What ends the stage now, in words; None to go on."""
+    def _standing(self) -> tuple[float, str | None]:
+        """The spent share of the budget, and what ends the stage now, in words; None to go on."""
         if self.learner is None:
-            return "evaluation only"
+            return 0.0, "evaluation only"
         goal = reached(self.progress.latest or self.progress.before or {}, self.stage.stop, checked=True)
-        return goal or self.progress.spent(self.stage, self.context.seconds)[1]
+        spent, limit = self.progress.spent(self.stage, self.context.seconds)
+        return spent, goal or limit
 
-    def _update(self) -> None:
-        """Collect, learn, push the weights, write it down, look around."""
+    def _update(self, spent: float) -> None:
+        """Collect, learn, push the weights, write it down, look around.
+
+        `spent` is the share of the budget before this update, so below 1: each batch that was paid for moves the
+        policy, the last one too.
+        """
         assert self.learner is not None, "a stage without a learner ends before its first update"
         assert self.stage.collect is not None, "the schema asks for it"
         p, version, begun = self.progress, self.learner.version, time.perf_counter()
@@ -120,8 +126,7 @@ class StageRun:
         collected = time.perf_counter()
         assert collection.batch is not None, "_collect has checked"
         try:
-            fraction = min(1.0, p.spent(self.stage, self.context.seconds)[0])
-            learned = self.learner.update(collection.batch, progress=fraction)
+            learned = self.learner.update(collection.batch, progress=spent)
         except UpdateRefused as refusal:
             raise self._refused(refusal) from refusal
         self._refresh()
@@ -169,7 +174,7 @@ class StageRun:
         best = False
         if every is not None and version % every == 0:
             best = self._is_best(self._evaluate())
-        if self._ended_by() is None and (best or version % self.scenario.checkpoint.every == 0):
+        if self._standing()[1] is None and (best or version % self.scenario.checkpoint.every == 0):
             self._checkpoint(best=best)
 
     def _finish(self, ended: str) -> None:
@@ -180,7 +185,7 @@ class StageRun:
             after = p.before
         elif p.latest is not None and p.latest["update"] == p.update:
             after = {name: value for name, value in p.latest.items() if name != "update"}
-            best = score(after) == p.best
+            best = rank(after) == p.best
         else:
             after = self._evaluate()
             best = self._is_best(after)
@@ -218,10 +223,11 @@ class StageRun:
         return result
 
     def _is_best(self, result: Numbers) -> bool:
-        value, p = score(result), self.progress
-        if value is None or (p.best is not None and value <= p.best):
+        """Whether none was better; of equals the later one is the best."""
+        value, p = rank(result), self.progress
+        if value is None or (p.best is not None and value < p.best):
             return False
-        p.best = float(value)
+        p.best = value
         return True
 
     def _checkpoint(self, *, best: bool = False) -> None:

@@ -30,6 +30,23 @@ def test_an_entry_that_never_varies_is_only_centred():
     assert moments.normalize(torch.tensor([[4.0]]), clip=10.0).tolist() == [[1.0]]
 
 
+@pytest.mark.parametrize("unit", [1e-15, 3e-7, 1.0, 1e9])
+def test_the_unit_of_measurement_changes_nothing(unit):
+    seen = torch.tensor([[-1.0], [1.0], [2.0]])
+    moments, plain = RunningMoments(1), RunningMoments(1)
+    moments.update(seen * unit)
+    plain.update(seen)
+    torch.testing.assert_close(moments.normalize(seen * unit, clip=10.0), plain.normalize(seen, clip=10.0))
+
+
+@pytest.mark.parametrize("value", [0.1, 1e-9, 3e8])
+def test_a_constant_in_any_unit_has_no_spread(value):
+    moments = RunningMoments(1)
+    for rows in (1, 7, 1000):
+        moments.update(torch.full((rows, 1), value))
+    assert moments.std().tolist() == [1.0]
+
+
 def test_the_wrong_width_is_refused():
     with pytest.raises(ValueError, match=r"\[4, 2\]; expected \[M, 3\]"):
         RunningMoments(3).update(torch.zeros(4, 2))

@@ -9,13 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from scenarios_runs import TINY, command, finish, start, write_scenario
-from scipy.stats import bootstrap as scipy_bootstrap
 
 from peripatos.envs.errors import UserError
-from peripatos.scenarios.compare.findings import bootstrap, report
+from peripatos.scenarios.compare import interval
+from peripatos.scenarios.compare.findings import report
 from peripatos.scenarios.compare.jobs import ComparisonJob, JobResult, plan, with_method
 from peripatos.scenarios.config.loading import load_scenario
 
@@ -31,13 +30,24 @@ def outcome(folder: Path, method: str, seed: int, score: float | None) -> JobRes
     return JobResult(job, summary)
 
 
-def test_bootstrap_agrees_with_scipy() -> None:
-    values = [3.0, 5.0, 4.0, 9.0, 7.0]
-    theirs = scipy_bootstrap((np.array(values),), np.mean, method="percentile", n_resamples=10_000, rng=1)
-    interval = bootstrap(values)
-    assert interval == pytest.approx(tuple(theirs.confidence_interval), abs=0.1)
-    assert interval == bootstrap(values)
-    assert bootstrap([1.0]) is None
+def test_two_methods_on_equal_seeds_are_compared_seed_by_seed(tmp_path: Path) -> None:
+    scores = {"ppo": [10.0, 50.0, 90.0, 20.0], "grpo": [12.0, 53.0, 92.0, None]}
+    outcomes = [outcome(tmp_path, name, seed, score) for name, row in scores.items() for seed, score in enumerate(row)]
+    text, rows = report(outcomes, tmp_path)
+    low, high = interval([2.0, 3.0, 2.0])
+    assert rows[1]["minus"] == {"ppo": {"mean": pytest.approx(7 / 3), "low": low, "high": high, "seeds": 3}}
+    assert rows[0]["minus"] == {}
+    assert "tiny: grpo − ppo = 2.333 [" in text
+    assert rows[1]["low"] < 0 < low  # side by side the two could not be told apart
+
+
+def test_one_seed_and_equal_seeds_claim_no_width(tmp_path: Path) -> None:
+    _, one = report([outcome(tmp_path, "ppo", 0, 500.0)], tmp_path)
+    text, equal = report([outcome(tmp_path, "ppo", seed, 500.0) for seed in range(3)], tmp_path)
+    assert (one[0]["mean"], one[0]["low"], one[0]["high"]) == (500.0, None, None)
+    assert (equal[0]["mean"], equal[0]["low"], equal[0]["high"]) == (500.0, None, None)
+    assert "nan" not in text
+    assert "inf" not in text
 
 
 def test_failed_seeds_are_shown_and_never_averaged_away(tmp_path: Path) -> None:

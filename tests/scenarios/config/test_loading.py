@@ -48,6 +48,14 @@ def refusal(tmp_path: Path, text: str, *sets: str) -> str:
             "{kind: tiny_llama, heads: 7}",
             r"line 3: agent: hidden is 96, which is not",
         ),
+        ("name: tiny\n", "name: tiny\nprecision: bf16\n", r"precision is bf16, which an agent of kind 'mlp' does not"),
+        ("    budget:", "    optimizer: {target_kl: 0.1}\n    budget:", r"line 9: .*only schedule: adaptive_kl reads"),
+        (
+            "    budget:",
+            "    optimizer: {target_kl: 0.1, schedule: linear}\n    budget:",
+            r"only schedule: adaptive_kl reads",
+        ),
+        ("    method: ppo\n", "", r"stage 'learn' has no method, so that overrides, collect, budget would have no"),
         ("mlp, hidden: [16]", "causal_lm, model: ./gone", r"line 3: an agent of kind 'causal_lm' cannot live in"),
     ],
 )
@@ -56,6 +64,11 @@ def test_a_mistake_is_told_with_its_line_and_the_nearest_name(
 ) -> None:
     assert old in TINY
     assert re.search(expected, refusal(tmp_path, TINY.replace(old, new)))
+
+
+def test_a_goal_that_nobody_looks_at_is_refused(tmp_path: Path) -> None:
+    text = TINY.replace("    budget:", "    stop: {return_mean: 60}\n    budget:").replace("every: 4, ", "")
+    assert re.search(r"stage 'learn' has a goal \(stop\) that nobody looks at", refusal(tmp_path, text))
 
 
 @pytest.mark.parametrize(

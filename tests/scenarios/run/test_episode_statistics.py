@@ -9,6 +9,7 @@ from peripatos.envs.vocabulary import Episode
 from peripatos.scenarios.run.episode_statistics import (
     describe_collection,
     mean_interval,
+    rank,
     reached,
     score,
     summarize,
@@ -49,6 +50,13 @@ def test_a_world_without_success_is_scored_by_its_return() -> None:
     assert "success_rate" not in result
     assert score(result) == 4.0
     assert score(summarize([episode(3.0, True), episode(5.0, False)])) == 0.5
+
+
+def test_equal_success_is_ranked_by_the_return_and_success_comes_first() -> None:
+    poor, rich, lucky = ({"success_rate": s, "return_mean": r} for s, r in ((0.0, 2.0), (0.0, 10.0), (0.1, -5.0)))
+    ranks = [rank(result) for result in (poor, rich, lucky, {"return_mean": 3.0})]
+    assert ranks == [[0.0, 2.0], [0.0, 10.0], [0.1, -5.0], [3.0, 3.0]]
+    assert rank({"success_rate": None, "return_mean": None}) is None
 
 
 def test_a_goal_is_reached_by_an_equal_value_and_not_by_an_unknown_one() -> None:

@@ -1,0 +1,54 @@
+"""A stage sees its own critic and nobody else's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from scenarios_runs import write_scenario
+
+from peripatos.scenarios.build import make_policy, make_stage
+from peripatos.scenarios.config.loading import load_scenario
+
+CONTROL = """\
+name: two
+world: {id: Pendulum-v1, options: {max_episode_steps: 12}}
+agent: {kind: mlp, hidden: [8]}
+stages:
+  - {name: a, method: METHOD, collect: {groups: 2, group_size: 3}, budget: {updates: 1}}
+  - {name: b, method: ppo, collect: {groups: 2, horizon: 16}, budget: {updates: 1}}
+"""
+WORDS = """\
+name: two
+world: {id: peripatos/Arithmetic-v0, options: {attempts: 3}}
+agent: {kind: tiny_llama, hidden: 16, layers: 1, heads: 2}
+sampling: {max_tokens: 200}
+stages:
+  - {name: a, method: METHOD, collect: {groups: 2, group_size: 3}, budget: {updates: 1}}
+  - {name: b, method: ppo, collect: {groups: 6}, budget: {updates: 1}}
+"""
+
+
+@pytest.mark.parametrize("text", [CONTROL, WORDS], ids=["control", "language"])
+@pytest.mark.parametrize("name", ["grpo", "rloo", "reinforce"])
+def test_the_critic_of_a_later_stage_bootstraps_no_method_without_one(tmp_path: Path, text: str, name: str) -> None:
+    scenario = load_scenario(str(write_scenario(tmp_path, text.replace("METHOD", name))))
+    policy = make_policy(scenario, "cpu")
+    assert policy is not None
+    assert policy.has_critic
+    with torch.no_grad():
+        for number, parameter in enumerate(policy.module().parameters()):
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number)))
+    found = []
+    for stage in scenario.stages:
+        parts = make_stage(scenario, stage, policy)
+        parts.collector.refresh(0)
+        collect = stage.collect
+        assert collect is not None
+        batch = parts.collector.collect(range(collect.groups), collect.group_size, seed=0, version=0).batch
+        parts.close()
+        assert batch is not None
+        found.append((bool(batch.bootstrap_B_T.any()), bool(batch.value_B_T.any())))
+    assert not found[0][0]
+    assert found[1][1]  # and the stage that has a critic sees it
