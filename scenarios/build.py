@@ -219,7 +219,8 @@ def _spaces(scenario: Scenario) -> tuple[Box, Box | Discrete]:
 def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
     from transformers.utils import logging
 
-    from ..agents.language.language_policy import LanguagePolicy, check_cache, check_head
+    from ..agents.language.language_policy import LanguagePolicy
+    from ..agents.language.model_checks import check_model
 
     logging.disable_progress_bar()  # it would write into ours
     agent, sampling = scenario.agent, scenario.sampling or Sampling()
@@ -240,8 +241,7 @@ def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
         top_p=sampling.top_p,
         precision=scenario.precision,
     )
-    check_head(policy)
-    check_cache(policy)
+    check_model(policy)
     return policy
 
 

@@ -18,7 +18,8 @@ from transformers.utils import logging
 from ..agents.language.chat_template import Renderer
 from ..agents.language.conversation_actor import ConversationActor
 from ..agents.language.engines.transformers_engine import Sampler
-from ..agents.language.language_policy import LanguagePolicy, check_cache, check_head
+from ..agents.language.language_policy import LanguagePolicy
+from ..agents.language.model_checks import check_cache, check_checkpoint, check_context, check_head, check_padding
 from ..agents.language.model_files import load_language_model
 from ..agents.language.tiny_llama import tiny_llama
 from ..envs.conversation.conversation_env import ConversationEnv, Outcome
@@ -73,9 +74,15 @@ def examine_model(policy: LanguagePolicy) -> Iterator[ModelFinding]:
     yield ModelFinding("model", type(model).__name__, f"{millions:.4g} M parameters, {rows} embeddings")
     if names > rows:
         yield ModelFinding("embeddings for all tokens", "no", f"the tokenizer has {names} tokens", fatal=True)
-    yield ModelFinding("context", f"{policy.context} tokens", "a longer episode is truncated")
+    unknown = _checked("context", check_context, policy)
+    if unknown.fatal:
+        yield unknown
+    else:
+        yield ModelFinding("context", f"{policy.context} tokens", "a longer episode is truncated")
     yield _checked("logits from one matrix product", check_head, policy)
     yield _checked("one key and value for each token", check_cache, policy, "prompts are shared within a group")
+    yield _checked("padding changes nothing", check_padding, policy)
+    yield _checked("a checkpoint is read back as it was", check_checkpoint, policy)
 
 
 def _checked(

@@ -14,17 +14,16 @@ the work. Left out: packing of rows without a common prompt, and models whose ca
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, cast
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.cache_utils import DynamicLayer
+from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from ...envs.errors import UserError
 from ...envs.vocabulary import Batch
@@ -73,8 +72,19 @@ class LanguagePolicy(nn.Module):
 
     @property
     def context(self) -> int:
-        """Most tokens that a sequence can have."""
-        return int(self.model.config.get_text_config().max_position_embeddings)
+        """Most tokens that a sequence can have. `UserError` if the model's configuration does not say.
+
+        Rotary frequencies that are chosen by length ("dynamic", "longrope") change beyond the original context for
+        all tokens of a batch at once, the keys in memory excepted: such a model ends at its original context.
+        """
+        config = self.model.config.get_text_config()
+        limit = getattr(config, "max_position_embeddings", None)
+        if not isinstance(limit, int) or limit < 1:
+            raise UserError(
+                f"the configuration of {type(self.model).__name__} has no usable max_position_embeddings ({limit}), "
+                "so nobody knows how many tokens it can read; not supported yet"
+            )
+        return min([limit, *_original_lengths(config)])
 
     def evaluate(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """`logp_B_T, entropy_B_T, value_B_T` (see the module's docstring), differentiable.
@@ -189,49 +199,32 @@ class LanguagePolicy(nn.Module):
             save_file(self.value_head.state_dict(), folder / "value_head.safetensors")
 
     def load(self, folder: Path) -> None:
-        """Read the weights that `save` wrote. `ValueError` says what does not fit."""
-        index = folder / "model.safetensors.index.json"
-        if index.exists():
-            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        else:
-            names = ["model.safetensors"]
-        weights: dict[str, Tensor] = {}
-        for name in names:
-            weights |= load_file(folder / name)
-        missing, unexpected = self.model.load_state_dict(weights, strict=False)
-        tied = set(self.model.all_tied_weights_keys or {})
-        if unexpected or set(missing) - tied:
-            lost = [*unexpected, *(set(missing) - tied)]
-            raise ValueError(f"the weights in {folder} belong to another model: {lost[0]!r} does not fit")
-        self.model.tie_weights()
-        if self.value_head is not None:
-            self.value_head.load_state_dict(load_file(folder / "value_head.safetensors"))
+        """Read the weights that `save` wrote. `ValueError` says what does not fit.
+
+        Through `from_pretrained`, because many architectures rename and fuse their weights between file and memory.
+        """
+        try:
+            read, told = type(self.model).from_pretrained(
+                folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+            )
+            wrong = [name for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for name in told[kind]]
+            if wrong:
+                raise ValueError(f"{wrong[0]!r} does not fit")
+            self.model.load_state_dict(read.state_dict())
+            if self.value_head is not None:
+                self.value_head.load_state_dict(load_file(folder / "value_head.safetensors"))
+        except OSError as error:
+            raise ValueError(f"the weights in {folder} cannot be read: {error}") from error
+        except (ValueError, RuntimeError, SafetensorError) as error:
+            raise ValueError(f"the weights in {folder} belong to another model: {error}") from error
 
 
-def check_head(policy: LanguagePolicy) -> None:
-    """`UserError` if the model does more between its last hidden state and its logits than one matrix product
-    (soft caps, scales), because this policy computes logits from chosen hidden states only."""
-    tokens = torch.arange(1, 9, device=policy.device)[None]
-    with torch.no_grad():
-        hidden = policy.backbone(input_ids=tokens, use_cache=False).last_hidden_state
-        ours, theirs = policy.logits(hidden), policy.model(input_ids=tokens, use_cache=False).logits.float()
-    if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3):
-        kind = type(policy.model).__name__
-        raise UserError(f"{kind} changes its logits after the output layer; such models are not supported yet")
-
-
-@torch.no_grad()
-def check_cache(policy: LanguagePolicy) -> None:
-    """`UserError` if a layer keeps anything but one key and one value for each token (sliding windows, recurrent
-    states), because shared prompts and remembered turns are put together from those."""
-    prompt = (1, 2, 3, 4, 5)
-    layers = policy.read_prompts([prompt])[1].layers
-    plain = [layer for layer in layers if type(layer) is DynamicLayer]  # a sliding window is a subclass
-    kind = type(policy.model).__name__
-    if len(plain) < len(layers):
-        strange = next(type(layer).__name__ for layer in layers if type(layer) is not DynamicLayer)
-        count = len(layers) - len(plain)
-        raise UserError(f"{kind}: {count} of {len(layers)} layers keep a {strange}; not supported yet")
-    lengths = {layer.keys.shape[-2] for layer in plain if layer.keys is not None}
-    if lengths != {len(prompt)}:
-        raise UserError(f"{kind}: {len(prompt)} tokens left {sorted(lengths)} keys; not supported yet")
+def _original_lengths(config: PreTrainedConfig) -> list[int]:
+    """The original context of each kind of layer whose rotary frequencies are chosen by length."""
+    rotary = getattr(config, "rope_parameters", None) or {}
+    kinds = [rotary, *(part for part in rotary.values() if isinstance(part, Mapping))]  # one, or one a kind of layer
+    chosen = [part for part in kinds if part.get("rope_type") in ("dynamic", "longrope")]
+    lengths = [part.get("original_max_position_embeddings") for part in chosen]
+    if chosen:
+        lengths.append(getattr(config, "original_max_position_embeddings", None))
+    return [length for length in lengths if isinstance(length, int)]
