@@ -134,7 +134,7 @@ class LanguagePolicy(nn.Module):
             hidden = self.backbone(
                 input_ids=after_B_C[:, :-1],
                 attention_mask=torch.cat([mask_U_P[which_B], real_B_C], dim=1).long(),
-                position_ids=first[:, None] + step,
+                position_ids=torch.minimum(first[:, None] + step, length[:, None] - 1),  # padding has no place
                 past_key_values=cache,
                 use_cache=True,
             ).last_hidden_state

@@ -72,3 +72,69 @@ def test_a_checkpoint_that_is_not_read_back_is_found(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(LanguagePolicy, "load", lambda policy, folder: None)
     with pytest.raises(UserError, match="LlamaForCausalLM: .* is not read back as it was written"):
         check_checkpoint(family_policy("llama"))
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("lengths", [((50, 8), (4, 50)), ((60, 4), (1, 63), (30, 30)), ((64, 0), (3, 61))])
+def test_a_row_has_the_log_probabilities_that_it_has_alone(kind: str, lengths: tuple[tuple[int, int], ...]) -> None:
+    """Every row fits the context of 64, though one's prompt with another's reply would not."""
+    policy, rows = family_policy(kind), rows_of(*lengths)
+    together = logp_of(policy, rows)
+    for row in range(len(lengths)):
+        alone = logp_of(policy, {name: tensor[row : row + 1] for name, tensor in rows.items()})
+        torch.testing.assert_close(together[row : row + 1], alone, atol=2e-3, rtol=1e-3)
+
+
+_LONG = {"short_factor": [1.0] * 8, "long_factor": [4.0] * 8}
+BY_LENGTH: dict[str, tuple[str, dict[str, object], int]] = {
+    "dynamic": ("llama", {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}}, 64),
+    "dynamic, extended": (
+        "llama",
+        {
+            "max_position_embeddings": 256,
+            "rope_parameters": {
+                "rope_type": "dynamic",
+                "rope_theta": 1e4,
+                "factor": 4.0,
+                "original_max_position_embeddings": 64,
+            },
+        },
+        64,
+    ),
+    "longrope": (
+        "phi3",
+        {
+            "max_position_embeddings": 256,
+            "original_max_position_embeddings": 64,
+            "rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4, **_LONG},
+        },
+        64,
+    ),
+    "yarn, which is the same at any length": (
+        "llama",
+        {
+            "max_position_embeddings": 256,
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "rope_theta": 1e4,
+                "factor": 4.0,
+                "original_max_position_embeddings": 64,
+            },
+        },
+        256,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_LENGTH)
+def test_frequencies_that_depend_on_the_length_end_at_the_original_context(name: str) -> None:
+    kind, settings, context = BY_LENGTH[name]
+    policy = family_policy(kind, **settings)
+    assert policy.context == context
+    check_model(policy)
+    lengths = ((context - 14, 8), (4, context - 14), (10, context - 10))
+    rows = rows_of(*lengths)
+    together = logp_of(policy, rows)
+    for row in range(len(lengths)):
+        alone = logp_of(policy, {name: tensor[row : row + 1] for name, tensor in rows.items()})
+        torch.testing.assert_close(together[row : row + 1], alone, atol=2e-3, rtol=1e-3)
