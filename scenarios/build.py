@@ -257,8 +257,9 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> Stage
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
     if is_conversation(scenario):
-        evaluator = _speaking(scenario, policy)
-        collector = _writing(scenario, shown, policy) if shown else evaluator
+        micro_batch = optimizer_settings(stage).micro_batch if row else None
+        evaluator = _speaking(scenario, policy, micro_batch)
+        collector = _writing(scenario, shown, policy, micro_batch) if shown else evaluator
         return StageParts(collector, evaluator, segments=False)
     segments = row is not None and row.needs_critic
     horizon = stage.collect.horizon if stage.collect else None
@@ -316,10 +317,10 @@ def _moving(scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrat
     return ControlActor(behaviour, scenario.world.id, scenario.world.options, mode=mode, horizon=horizon)
 
 
-def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
+def _speaking(scenario: Scenario, policy: Policy | None, micro_batch: int | None) -> Actor:
     """The scenario's own agent in a conversation."""
     if policy is None:
-        return _writing(scenario, scenario.agent, None)
+        return _writing(scenario, scenario.agent, None, None)
     from ..agents.language.chat_template import Renderer
     from ..agents.language.conversation_actor import ConversationActor
     from ..agents.language.engines.transformers_engine import Sampler
@@ -330,10 +331,13 @@ def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
     renderer = Renderer(policy.tokenizer)
     stop = (renderer.stop_id,)
     sampler = Sampler(policy, max_tokens=sampling.max_tokens, stop_ids=stop, precision=scenario.precision)
-    return ConversationActor(_world_maker(scenario), sampler, renderer, policy=policy, context=policy.context)
+    context = policy.context
+    return ConversationActor(
+        _world_maker(scenario), sampler, renderer, policy=policy, context=context, micro_batch=micro_batch
+    )
 
 
-def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
+def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | None, micro_batch: int | None) -> Actor:
     """An actor whose replies are text from somebody without parameters, in `policy`'s tokens."""
     from ..agents.language.authors import Author
     from ..agents.language.chat_template import Renderer
@@ -345,7 +349,9 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
     renderer = Renderer(language.tokenizer if language else tiny_tokenizer())
     context = language.context if language else 1_000_000
     engine = Author(renderer, _writer(agent))
-    return ConversationActor(_world_maker(scenario), engine, renderer, policy=language, context=context)
+    return ConversationActor(
+        _world_maker(scenario), engine, renderer, policy=language, context=context, micro_batch=micro_batch
+    )
 
 
 def _writer(agent: Agent | Demonstrator) -> Callable[[Request], str]:

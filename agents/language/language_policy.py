@@ -97,9 +97,7 @@ class LanguagePolicy(nn.Module):
         B, T = tokens.shape
         C = int((length - first).max()) + 1  # one more than is said: the state after the last token
         position_B_C = first[:, None] + torch.arange(C, device=tokens.device)
-        wide = torch.nn.functional.pad(tokens, (0, C))  # so that a window of C fits behind every prompt
-        after_B_C = wide.gather(1, position_B_C)
-        hidden_B_C_H = self._states(tokens, first, length, after_B_C)
+        hidden_B_C_H, after_B_C = self._states(tokens, first, length, position_B_C)
         chosen_B_C = torch.nn.functional.pad(inputs["chosen"], (0, C)).gather(1, position_B_C)
         token_N = after_B_C[chosen_B_C]
         logits_N_V = self.logits(hidden_B_C_H[chosen_B_C])
@@ -113,12 +111,30 @@ class LanguagePolicy(nn.Module):
         logp_B_T = spread(logp_N_V.gather(-1, token_N[:, None])[:, 0])
         value_B_T = torch.zeros_like(logp_B_T)
         if self.value_head is not None:
-            value_B_C = self.value_head(hidden_B_C_H.float())[..., 0]
-            value_B_T = value_B_C.new_zeros(B, T + C).scatter(1, position_B_C, value_B_C)[:, :T]
+            value_B_T = self._values(self.value_head, hidden_B_C_H, position_B_C, T)
         return logp_B_T, spread(entropy(logp_N_V)), value_B_T
 
-    def _states(self, tokens: Tensor, first: Tensor, length: Tensor, after_B_C: Tensor) -> Tensor:
-        """[B, C, H]: the hidden state *before* each token behind the prompt."""
+    def values(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """`value_B_T` of `evaluate` alone, without logits; zeros without a critic."""
+        tokens, first, length = inputs["tokens"], inputs["first"], inputs["length"]
+        if self.value_head is None:
+            return torch.zeros(tokens.shape, device=tokens.device)
+        C = int((length - first).max()) + 1
+        position_B_C = first[:, None] + torch.arange(C, device=tokens.device)
+        hidden_B_C_H, _ = self._states(tokens, first, length, position_B_C)
+        return self._values(self.value_head, hidden_B_C_H, position_B_C, tokens.shape[1])
+
+    @staticmethod
+    def _values(head: nn.Linear, hidden_B_C_H: Tensor, position_B_C: Tensor, T: int) -> Tensor:
+        """[B, T]: what `head` says to each state."""
+        value_B_C = head(hidden_B_C_H.float())[..., 0]
+        B, C = position_B_C.shape
+        return value_B_C.new_zeros(B, T + C).scatter(1, position_B_C, value_B_C)[:, :T]
+
+    def _states(self, tokens: Tensor, first: Tensor, length: Tensor, position_B_C: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, C, H]: the hidden state *before* each token behind the prompt; and those tokens [B, C]."""
+        wide = torch.nn.functional.pad(tokens, (0, position_B_C.shape[1]))  # a window of C fits behind every prompt
+        after_B_C = wide.gather(1, position_B_C)
         prompts = [tuple(row[:n]) for row, n in zip(tokens.tolist(), first.tolist(), strict=True)]
         number = {prompt: index for index, prompt in enumerate(dict.fromkeys(prompts))}
         which_B = torch.tensor([number[prompt] for prompt in prompts], device=tokens.device)
@@ -127,7 +143,7 @@ class LanguagePolicy(nn.Module):
             last_B_H = last_U_H[which_B]
             C = after_B_C.shape[1]
             if C == 1:
-                return last_B_H[:, None]
+                return last_B_H[:, None], after_B_C
             cache.batch_select_indices(which_B)
             step = torch.arange(C - 1, device=tokens.device)
             real_B_C = step < (length - first)[:, None]
@@ -138,7 +154,7 @@ class LanguagePolicy(nn.Module):
                 past_key_values=cache,
                 use_cache=True,
             ).last_hidden_state
-        return torch.cat([last_B_H[:, None], hidden], dim=1)
+        return torch.cat([last_B_H[:, None], hidden], dim=1), after_B_C
 
     def read_prompts(
         self, prompts: Sequence[Sequence[int]], cache: DynamicCache | None = None, seen_U_S: Tensor | None = None

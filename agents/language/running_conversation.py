@@ -68,7 +68,9 @@ class Conversation:
         seed: int,
         version: int,
         split: str,
+        context: int,
     ) -> None:
+        self._context = context
         self.world, self._renderer = world, renderer
         self.group, self.index, self.seed, self.version, self.split = group, index, seed, version, split
         self.samples: list[Sample] = []
@@ -95,8 +97,12 @@ class Conversation:
         """What the model sees now; empty if the world failed to open."""
         return self.samples[-1].tokens if self.samples else []
 
-    def append_reply(self, spoken: Completion) -> Reply:
-        """Append a reply; what the world is to be asked."""
+    def append_reply(self, spoken: Completion) -> Reply | None:
+        """Append a reply; what the world is to be asked. None if the reply does not fit the context, whoever wrote
+        it: it is left out, and the episode ends before it."""
+        if len(self.tokens) + len(spoken.tokens) > self._context:
+            self.truncate(StopReason.CONTEXT_LIMIT)
+            return None
         self._stopped = spoken.stop_reason is StopReason.STOP
         self._stop_reason = spoken.stop_reason
         self.samples[-1].extend(spoken.tokens, self.turns, spoken.logp)

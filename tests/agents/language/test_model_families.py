@@ -70,7 +70,7 @@ def test_a_checkpoint_that_is_not_read_back_is_found(monkeypatch: pytest.MonkeyP
     from peripatos.envs.errors import UserError
 
     monkeypatch.setattr(LanguagePolicy, "load", lambda policy, folder: None)
-    with pytest.raises(UserError, match="LlamaForCausalLM: .* is not read back as it was written"):
+    with pytest.raises(UserError, match=r"LlamaForCausalLM: .* is not read back as it was written"):
         check_checkpoint(family_policy("llama"))
 
 
