@@ -219,6 +219,7 @@ def _spaces(scenario: Scenario) -> tuple[Box, Box | Discrete]:
 def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
     from transformers.utils import logging
 
+    from ..agents.language.chat_template import Renderer
     from ..agents.language.language_policy import LanguagePolicy
     from ..agents.language.model_checks import check_model
 
@@ -242,6 +243,7 @@ def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
         precision=scenario.precision,
     )
     check_model(policy)
+    Renderer(policy.tokenizer, policy.end_ids)  # refuses a template whose replies nothing ends
     return policy
 
 
@@ -328,8 +330,8 @@ def _speaking(scenario: Scenario, policy: Policy | None, micro_batch: int | None
 
     assert isinstance(policy, LanguagePolicy), "check_parts has seen to it"
     sampling = scenario.sampling or Sampling()
-    renderer = Renderer(policy.tokenizer)
-    stop = (renderer.stop_id,)
+    renderer = Renderer(policy.tokenizer, policy.end_ids)
+    stop = renderer.stop_ids
     sampler = Sampler(policy, max_tokens=sampling.max_tokens, stop_ids=stop, precision=scenario.precision)
     context = policy.context
     return ConversationActor(
@@ -346,7 +348,7 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
     from ..agents.language.tiny_llama import tiny_tokenizer
 
     language = policy if isinstance(policy, LanguagePolicy) else None
-    renderer = Renderer(language.tokenizer if language else tiny_tokenizer())
+    renderer = Renderer(language.tokenizer, language.end_ids) if language else Renderer(tiny_tokenizer())
     context = language.context if language else 1_000_000
     engine = Author(renderer, _writer(agent))
     return ConversationActor(

@@ -86,6 +86,13 @@ class LanguagePolicy(nn.Module):
             )
         return min([limit, *_original_lengths(config)])
 
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        """The tokens at which the model's own `generation_config` ends a reply."""
+        config = self.model.generation_config
+        ends = None if config is None else config.eos_token_id
+        return () if ends is None else tuple([ends] if isinstance(ends, int) else ends)
+
     def evaluate(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """`logp_B_T, entropy_B_T, value_B_T` (see the module's docstring), differentiable.
 

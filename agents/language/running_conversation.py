@@ -79,7 +79,8 @@ class Conversation:
         self.terminated = self.truncated = self.abandoned = False
         self.failure: str | None = None
         self._stop_reason = StopReason.STOP
-        self._stopped = True  # whether the last reply ended with the stop token
+        self._stopped = True  # whether the last reply ended with a stop token
+        self._otherwise = False  # whether that was another one than the template's
         self._task = ""
         self._tools: list[dict[str, object]] = []
         self._rewards: list[float] = []
@@ -105,6 +106,7 @@ class Conversation:
             return None
         self._stopped = spoken.stop_reason is StopReason.STOP
         self._stop_reason = spoken.stop_reason
+        self._otherwise = self._stopped and spoken.tokens[-1] != self._renderer.stop_id
         self.samples[-1].extend(spoken.tokens, self.turns, spoken.logp)
         self.units += len(spoken.tokens)
         text = self._renderer.decode(spoken.tokens)
@@ -161,7 +163,7 @@ class Conversation:
 
     def _continue(self, sample: Sample, new: list[Message]) -> None:
         """Append the world's messages, or begin a new sample where the template cannot be extended."""
-        delta = self._renderer.delta(new, stopped=self._stopped)
+        delta = None if self._otherwise else self._renderer.delta(new, stopped=self._stopped)
         if delta is None:
             self.samples.append(Sample(self._renderer.opening(self.messages, self._tools)))
         else:
