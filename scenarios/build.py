@@ -248,7 +248,9 @@ def _spaces(scenario: Scenario) -> tuple[Box, Box | Discrete]:
 def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
     from transformers.utils import logging
 
-    from ..agents.language.language_policy import LanguagePolicy, check_cache, check_head
+    from ..agents.language.chat_template import Renderer
+    from ..agents.language.language_policy import LanguagePolicy
+    from ..agents.language.model_checks import check_model
 
     logging.disable_progress_bar()  # it would write into ours
     agent, sampling = scenario.agent, scenario.sampling or Sampling()
@@ -269,8 +271,8 @@ def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
         top_p=sampling.top_p,
         precision=scenario.precision,
     )
-    check_head(policy)
-    check_cache(policy)
+    check_model(policy)
+    Renderer(policy.tokenizer, policy.end_ids)  # refuses a template whose replies nothing ends
     return policy
 
 
@@ -286,7 +288,9 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> Stage
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
     if is_conversation(scenario):
-        evaluator = _speaking(scenario, policy, values=row is not None and row.needs_critic)
+        micro_batch = optimizer_settings(stage).micro_batch if row else None
+        values = row is not None and row.needs_critic
+        evaluator = _speaking(scenario, policy, values=values, micro_batch=micro_batch)
         collector = _writing(scenario, shown, policy) if shown else evaluator
         return StageParts(collector, evaluator, segments=False)
     segments = row is not None and row.needs_critic
@@ -348,7 +352,7 @@ def _moving(scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrat
     return ControlActor(behaviour, scenario.world.id, scenario.world.options, mode=mode, horizon=horizon)
 
 
-def _speaking(scenario: Scenario, policy: Policy | None, *, values: bool) -> Actor:
+def _speaking(scenario: Scenario, policy: Policy | None, *, values: bool, micro_batch: int | None) -> Actor:
     """The scenario's own agent in a conversation; with the critic's values for a stage whose method has one."""
     if policy is None:
         return _writing(scenario, scenario.agent, None)
@@ -359,12 +363,18 @@ def _speaking(scenario: Scenario, policy: Policy | None, *, values: bool) -> Act
 
     assert isinstance(policy, LanguagePolicy), "check_parts has seen to it"
     sampling = scenario.sampling or Sampling()
-    renderer = Renderer(policy.tokenizer)
-    stop = (renderer.stop_id,)
+    renderer = Renderer(policy.tokenizer, policy.end_ids)
+    stop = renderer.stop_ids
     sampler = Sampler(policy, max_tokens=sampling.max_tokens, stop_ids=stop, precision=scenario.precision)
-    world, patience = _world_maker(scenario), _patience(scenario)
     return ConversationActor(
-        world, sampler, renderer, policy=policy, values=values, context=policy.context, patience=patience
+        _world_maker(scenario),
+        sampler,
+        renderer,
+        policy=policy,
+        values=values,
+        context=policy.context,
+        micro_batch=micro_batch,
+        patience=_patience(scenario),
     )
 
 
@@ -377,7 +387,7 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
     from ..agents.language.tiny_llama import tiny_tokenizer
 
     language = policy if isinstance(policy, LanguagePolicy) else None
-    renderer = Renderer(language.tokenizer if language else tiny_tokenizer())
+    renderer = Renderer(language.tokenizer, language.end_ids) if language else Renderer(tiny_tokenizer())
     context = language.context if language else 1_000_000
     engine = Author(renderer, _writer(agent))
     world, patience = _world_maker(scenario), _patience(scenario)

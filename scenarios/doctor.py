@@ -15,10 +15,11 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from ..agents.language.chat_template import Renderer
+from ..agents.language.chat_template import NoStopToken, Renderer
 from ..agents.language.conversation_actor import ConversationActor
 from ..agents.language.engines.transformers_engine import Sampler
-from ..agents.language.language_policy import LanguagePolicy, check_cache, check_head
+from ..agents.language.language_policy import LanguagePolicy
+from ..agents.language.model_checks import check_cache, check_checkpoint, check_context, check_head, check_padding
 from ..agents.language.model_files import load_language_model
 from ..agents.language.tiny_llama import tiny_llama
 from ..envs.conversation.conversation_env import ConversationEnv, Outcome
@@ -59,7 +60,7 @@ def examine(model: str, *, revision: str | None = None) -> list[ModelFinding]:
     logging.disable_progress_bar()  # findings are all that is said
     parts = tiny_llama(seed=0) if model == "tiny" else load_language_model(model, revision=revision)
     policy = LanguagePolicy(*parts)
-    found = [*examine_model(policy), *examine_template(policy.tokenizer)]
+    found = [*examine_model(policy), *examine_template(policy.tokenizer, policy.end_ids)]
     if any(finding.fatal for finding in found):
         return found
     return [*found, _try_a_conversation(policy)]
@@ -73,9 +74,15 @@ def examine_model(policy: LanguagePolicy) -> Iterator[ModelFinding]:
     yield ModelFinding("model", type(model).__name__, f"{millions:.4g} M parameters, {rows} embeddings")
     if names > rows:
         yield ModelFinding("embeddings for all tokens", "no", f"the tokenizer has {names} tokens", fatal=True)
-    yield ModelFinding("context", f"{policy.context} tokens", "a longer episode is truncated")
+    unknown = _checked("context", check_context, policy)
+    if unknown.fatal:
+        yield unknown
+    else:
+        yield ModelFinding("context", f"{policy.context} tokens", "a longer episode is truncated")
     yield _checked("logits from one matrix product", check_head, policy)
     yield _checked("one key and value for each token", check_cache, policy, "prompts are shared within a group")
+    yield _checked("padding changes nothing", check_padding, policy)
+    yield _checked("a checkpoint is read back as it was", check_checkpoint, policy)
 
 
 def _checked(
@@ -89,15 +96,18 @@ def _checked(
     return ModelFinding(what, "yes", detail)
 
 
-def examine_template(tokenizer: PreTrainedTokenizerBase) -> Iterator[ModelFinding]:
+def examine_template(tokenizer: PreTrainedTokenizerBase, more: Sequence[int] = ()) -> Iterator[ModelFinding]:
     """What the chat template renders, and what it does to earlier turns."""
     try:
-        renderer = Renderer(tokenizer)
+        renderer = Renderer(tokenizer, more)
+    except NoStopToken as error:
+        yield ModelFinding("stop token ends a reply", "no", str(error), fatal=True)
+        return
     except UserError as error:
         yield ModelFinding("chat template", "no", str(error), fatal=True)
         return
     yield ModelFinding("chat template", "yes", f"{len(str(tokenizer.chat_template))} characters")
-    yield _stop(tokenizer)
+    yield _stop(tokenizer, renderer)
     if _text(tokenizer, [_USER], prompt=True) == _text(tokenizer, [_USER]):
         yield ModelFinding("invites a reply", "no", "the prompt ends with the user's words", fatal=True)
     yield _earlier_turns(renderer, "user")
@@ -112,7 +122,7 @@ def examine_template(tokenizer: PreTrainedTokenizerBase) -> Iterator[ModelFindin
     yield _told("tool messages", heard is not None and _THOUGHT in heard, "only worlds without tools can answer")
     if heard is not None and _THOUGHT in heard:
         yield _earlier_turns(renderer, "tool")
-    yield _call_format(tokenizer)
+    yield _call_format(tokenizer, str(tokenizer.convert_ids_to_tokens(renderer.stop_id)))
 
 
 def _told(what: str, yes: bool, otherwise: str) -> ModelFinding:
@@ -140,18 +150,13 @@ def _text(
         return None
 
 
-def _stop(tokenizer: PreTrainedTokenizerBase) -> ModelFinding:
-    """Whether a reply ends with the token that the sampler stops at."""
-    stop = str(tokenizer.eos_token)
-    text = _text(tokenizer, [_USER, _ASSISTANT]) or ""
-    after = text.rpartition(_SAID)[2]
-    if not after.lstrip().startswith(stop):
-        detail = f"a reply is followed by {after[:40]!r}, and the sampler stops at {stop!r}"
-        return ModelFinding("stop token ends a reply", "no", detail, fatal=True)
-    behind = after.lstrip().removeprefix(stop)
-    return ModelFinding(
-        "stop token ends a reply", "yes", f"{stop}{f', then {behind!r} as observation' if behind else ''}"
-    )
+def _stop(tokenizer: PreTrainedTokenizerBase, renderer: Renderer) -> ModelFinding:
+    """At which tokens a reply ends, the template's own first."""
+    names = [str(tokenizer.convert_ids_to_tokens(number)) for number in renderer.stop_ids]
+    behind = (_text(tokenizer, [_USER, _ASSISTANT]) or "").rpartition(_SAID)[2].lstrip().removeprefix(names[0])
+    observed = f", then {behind!r} as observation" if behind else ""
+    others = f"; {', '.join(names[1:])} stop too" if names[1:] else ""
+    return ModelFinding("stop token ends a reply", "yes", names[0] + observed + others)
 
 
 def _earlier_turns(renderer: Renderer, role: str) -> ModelFinding:
@@ -191,7 +196,7 @@ def _system(tokenizer: PreTrainedTokenizerBase) -> ModelFinding:
     return ModelFinding("system messages", "yes", f"without one, the template says {' '.join(alone.split())[:60]!r}")
 
 
-def _call_format(tokenizer: PreTrainedTokenizerBase) -> ModelFinding:
+def _call_format(tokenizer: PreTrainedTokenizerBase, stop: str) -> ModelFinding:
     """The format whose parser reads a call as the template writes it; else one that its instructions show."""
     what = "tool-call format"
     function = {"name": _CALL.name, "arguments": dict(_CALL.arguments)}
@@ -201,7 +206,7 @@ def _call_format(tokenizer: PreTrainedTokenizerBase) -> ModelFinding:
         said = text.rpartition(_ASKED)[2]
         for name in ("hermes", "llama3", "python"):
             for start in (mark for mark in range(len(said)) if said[mark] in "<{["):
-                body = said[start:].partition(str(tokenizer.eos_token))[0]
+                body = said[start:].partition(stop)[0]
                 if reply_format(name).parse(body).tool_calls == (_CALL,):
                     return ModelFinding(what, name, f"reply_format: {name}")
         return ModelFinding(what, "unknown", f"the template writes {' '.join(said.split())[:80]!r}")
@@ -226,8 +231,8 @@ class _SmallTalk(ConversationEnv):
 def _try_a_conversation(policy: LanguagePolicy) -> ModelFinding:
     """Sample two conversations and ask the trainer for the same tokens."""
     what = "sampler and trainer agree"
-    renderer = Renderer(policy.tokenizer)
-    sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
+    renderer = Renderer(policy.tokenizer, policy.end_ids)
+    sampler = Sampler(policy, max_tokens=6, stop_ids=renderer.stop_ids)
     actor = ConversationActor(_SmallTalk, sampler, renderer, policy=policy, context=policy.context)
     batch = actor.collect([0], 2, seed=0, version=0).batch
     if batch is None:

@@ -19,20 +19,28 @@ from ...envs.errors import UserError
 from ...envs.vocabulary import Message
 
 _KEPT_OPENINGS = 1024
-_STAND_IN: list[Message] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+_SAID = "Jkwy"  # a word that no template writes by itself
+_STAND_IN: list[Message] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _SAID}]
+
+
+class NoStopToken(UserError):
+    """The template writes no token behind a reply, so nothing could end one."""
 
 
 class Renderer:
-    """The chat template of one tokenizer. `UserError` if it has none, or no token that ends a reply."""
+    """The chat template of one tokenizer. `UserError` if it has none, or no token that ends a reply.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    `stop_id` is the token that the template itself writes behind a reply: demonstrations end with it. `stop_ids` are
+    all at which a sampled reply ends: that one, the tokenizer's own, and `more` (the model's).
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, more: Sequence[int] = ()) -> None:
         if not tokenizer.chat_template:
             raise UserError(f"{tokenizer.name_or_path or 'this tokenizer'} has no chat template; give a chat model")
-        if not isinstance(tokenizer.eos_token_id, int):
-            raise UserError(f"{tokenizer.name_or_path or 'this tokenizer'} has no token that ends a reply")
         self._tokenizer = tokenizer
-        self.stop_id = tokenizer.eos_token_id  # an action like any other: sampled, masked in, trained
-        self._stop: str = str(tokenizer.eos_token)
+        self.stop_id, self._stop = self._ending()  # an action like any other: sampled, masked in, trained
+        own = [tokenizer.eos_token_id] if isinstance(tokenizer.eos_token_id, int) else []
+        self.stop_ids = tuple(dict.fromkeys([self.stop_id, *own, *more]))
         self._closing = self._after_reply(self._text(_STAND_IN))
         self._openings: dict[str, list[int]] = {}  # the latest ones: the members of a group begin alike
 
@@ -60,12 +68,25 @@ class Renderer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of a reply, without its stop token and with everything else as it was sampled."""
-        body = ids[:-1] if ids and ids[-1] == self.stop_id else ids
+        body = ids[:-1] if ids and ids[-1] in self.stop_ids else ids
         return str(self._tokenizer.decode(list(body), skip_special_tokens=False))
 
     def encode_reply(self, text: str) -> list[int]:
         """The ids of a reply that somebody else wrote, with its stop token: for demonstrations."""
         return [*self._encode(text), self.stop_id]
+
+    def _ending(self) -> tuple[int, str]:
+        """The token that the template writes behind a reply, and its text."""
+        after = self._text(_STAND_IN).rpartition(_SAID)[2].lstrip()
+        added = {token.content: number for number, token in self._tokenizer.added_tokens_decoder.items()}
+        if isinstance(self._tokenizer.eos_token_id, int):
+            added[str(self._tokenizer.eos_token)] = self._tokenizer.eos_token_id
+        found = max((text for text in added if text and after.startswith(text)), key=len, default=None)
+        if found is None:
+            raise NoStopToken(
+                f"the chat template writes {after[:40]!r} behind a reply, which is no token that ends one"
+            )
+        return added[found], found
 
     def _after_reply(self, text: str) -> str | None:
         """What the template writes behind the stop token of a last reply ("\\n" for many), None if it has none."""

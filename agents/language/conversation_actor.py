@@ -37,6 +37,7 @@ class ConversationActor:
         policy: whose batches these are; its critic gives values if `values`, which a stage without one switches off.
         max_turns: an episode is truncated after so many replies; None leaves that to the world.
         patience: how long a world that waits may work; see `Patience`.
+        micro_batch: most units (with padding) whose values are read in one forward pass; None reads all at once.
     """
 
     def __init__(
@@ -49,11 +50,12 @@ class ConversationActor:
         values: bool = True,
         context: int,
         max_turns: int | None = None,
+        micro_batch: int | None = None,
         patience: Patience | None = None,
     ) -> None:
         self._make_world, self._engine, self._renderer, self._policy = make_world, engine, renderer, policy
         self._context, self._max_turns, self._patience = context, max_turns, patience
-        self._values = values
+        self._values, self._micro_batch = values, micro_batch
         self._worlds: list[ConversationEnv] = []
 
     def collect(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Collection:
@@ -107,7 +109,16 @@ class ConversationActor:
         while len(self._worlds) < len(keys):
             self._worlds.append(cast(ConversationEnv, self._make_world().unwrapped))
         conversations = [
-            Conversation(world, self._renderer, group, index, run=seed, version=version, split=split)
+            Conversation(
+                world,
+                self._renderer,
+                group,
+                index,
+                run=seed,
+                version=version,
+                split=split,
+                context=self._context,
+            )
             for world, (group, index) in zip(self._worlds, keys, strict=False)
         ]
         ask = partial(self._request, seed=seed, version=version)
@@ -156,13 +167,16 @@ class ConversationActor:
         batch = pack(samples, names, version).to(str(device))
         if self._policy is None or not (self._values and self._policy.has_critic):
             return batch
-        return _with_values(batch, self._policy, torch.tensor(cut, device=device))
+        return _with_values(batch, self._policy, torch.tensor(cut, device=device), self._micro_batch)
 
 
 @torch.no_grad()
-def _with_values(batch: Batch, policy: LanguagePolicy, cut_B: Tensor) -> Batch:
+def _with_values(batch: Batch, policy: LanguagePolicy, cut_B: Tensor, micro_batch: int | None) -> Batch:
     """Values from the critic; the successor of a unit is the state one column on."""
-    value = policy.evaluate(batch.inputs)[2]
+    rows, width = batch.mask_B_T.shape
+    size = rows if micro_batch is None else max(1, micro_batch // width)
+    parts = torch.arange(rows, device=batch.mask_B_T.device).split(size)
+    value = torch.cat([policy.values(batch.rows(part).inputs) for part in parts])
     successor = torch.nn.functional.pad(value[:, 1:], (0, 1))
     bootstrap = torch.where(batch.end_B_T & cut_B[:, None], successor, 0.0)
     return replace(batch, value_B_T=torch.where(batch.mask_B_T, value, 0.0), bootstrap_B_T=bootstrap)

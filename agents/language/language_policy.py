@@ -14,17 +14,16 @@ the work. Left out: packing of rows without a common prompt, and models whose ca
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, cast
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.cache_utils import DynamicLayer
+from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from ...envs.errors import UserError
 from ...envs.vocabulary import Batch
@@ -73,23 +72,39 @@ class LanguagePolicy(nn.Module):
 
     @property
     def context(self) -> int:
-        """Most tokens that a sequence can have."""
-        return int(self.model.config.get_text_config().max_position_embeddings)
+        """Most tokens that a sequence can have. `UserError` if the model's configuration does not say.
+
+        Rotary frequencies that are chosen by length ("dynamic", "longrope") change beyond the original context for
+        all tokens of a batch at once, the keys in memory excepted: such a model ends at its original context.
+        """
+        config = self.model.config.get_text_config()
+        limit = getattr(config, "max_position_embeddings", None)
+        if not isinstance(limit, int) or limit < 1:
+            raise UserError(
+                f"the configuration of {type(self.model).__name__} has no usable max_position_embeddings ({limit}), "
+                "so nobody knows how many tokens it can read; not supported yet"
+            )
+        return min([limit, *_original_lengths(config)])
+
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        """The tokens at which the model's own `generation_config` ends a reply."""
+        config = self.model.generation_config
+        ends = None if config is None else config.eos_token_id
+        return () if ends is None else tuple([ends] if isinstance(ends, int) else ends)
 
     def evaluate(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """`logp_B_T, entropy_B_T, value_B_T` (see the module's docstring), differentiable.
 
-        inputs: `tokens` int [B, T]; `first` int [B], where the first sampled token is (the prompt's length,
-        at least 1); `length` int [B], tokens in the row (less than T); `chosen` bool [B, T], which tokens were
+        inputs: `tokens_B_T` int; `first_B` int, where the first sampled token is (the prompt's length,
+        at least 1); `length_B` int, tokens in the row (less than T); `chosen_B_T` bool, which tokens were
         sampled: log-probabilities are computed there only and are 0 elsewhere.
         """
         tokens, first, length = inputs["tokens_B_T"], inputs["first_B"], inputs["length_B"]
         B, T = tokens.shape
         C = int((length - first).max()) + 1  # one more than is said: the state after the last token
         position_B_C = first[:, None] + torch.arange(C, device=tokens.device)
-        wide = torch.nn.functional.pad(tokens, (0, C))  # so that a window of C fits behind every prompt
-        after_B_C = wide.gather(1, position_B_C)
-        hidden_B_C_H = self._states(tokens, first, length, after_B_C)
+        hidden_B_C_H, after_B_C = self._states(tokens, first, length, position_B_C)
         chosen_B_C = torch.nn.functional.pad(inputs["chosen_B_T"], (0, C)).gather(1, position_B_C)
         token_N = after_B_C[chosen_B_C]
         logits_N_V = self.logits(hidden_B_C_H[chosen_B_C])
@@ -103,12 +118,30 @@ class LanguagePolicy(nn.Module):
         logp_B_T = spread(logp_N_V.gather(-1, token_N[:, None])[:, 0])
         value_B_T = torch.zeros_like(logp_B_T)
         if self.value_head is not None:
-            value_B_C = self.value_head(hidden_B_C_H.float())[..., 0]
-            value_B_T = value_B_C.new_zeros(B, T + C).scatter(1, position_B_C, value_B_C)[:, :T]
+            value_B_T = self._values(self.value_head, hidden_B_C_H, position_B_C, T)
         return logp_B_T, spread(entropy(logp_N_V)), value_B_T
 
-    def _states(self, tokens: Tensor, first: Tensor, length: Tensor, after_B_C: Tensor) -> Tensor:
-        """[B, C, H]: the hidden state *before* each token behind the prompt."""
+    def values(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """`value_B_T` of `evaluate` alone, without logits; zeros without a critic."""
+        tokens, first, length = inputs["tokens_B_T"], inputs["first_B"], inputs["length_B"]
+        if self.value_head is None:
+            return torch.zeros(tokens.shape, device=tokens.device)
+        C = int((length - first).max()) + 1
+        position_B_C = first[:, None] + torch.arange(C, device=tokens.device)
+        hidden_B_C_H, _ = self._states(tokens, first, length, position_B_C)
+        return self._values(self.value_head, hidden_B_C_H, position_B_C, tokens.shape[1])
+
+    @staticmethod
+    def _values(head: nn.Linear, hidden_B_C_H: Tensor, position_B_C: Tensor, T: int) -> Tensor:
+        """[B, T]: what `head` says to each state."""
+        value_B_C = head(hidden_B_C_H.float())[..., 0]
+        B, C = position_B_C.shape
+        return value_B_C.new_zeros(B, T + C).scatter(1, position_B_C, value_B_C)[:, :T]
+
+    def _states(self, tokens: Tensor, first: Tensor, length: Tensor, position_B_C: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, C, H]: the hidden state *before* each token behind the prompt; and those tokens [B, C]."""
+        wide = torch.nn.functional.pad(tokens, (0, position_B_C.shape[1]))  # a window of C fits behind every prompt
+        after_B_C = wide.gather(1, position_B_C)
         prompts = [tuple(row[:n]) for row, n in zip(tokens.tolist(), first.tolist(), strict=True)]
         number = {prompt: index for index, prompt in enumerate(dict.fromkeys(prompts))}
         which_B = torch.tensor([number[prompt] for prompt in prompts], device=tokens.device)
@@ -117,18 +150,18 @@ class LanguagePolicy(nn.Module):
             last_B_H = last_U_H[which_B]
             C = after_B_C.shape[1]
             if C == 1:
-                return last_B_H[:, None]
+                return last_B_H[:, None], after_B_C
             cache.batch_select_indices(which_B)
             step = torch.arange(C - 1, device=tokens.device)
             real_B_C = step < (length - first)[:, None]
             hidden = self.backbone(
                 input_ids=after_B_C[:, :-1],
                 attention_mask=torch.cat([mask_U_P[which_B], real_B_C], dim=1).long(),
-                position_ids=first[:, None] + step,
+                position_ids=torch.minimum(first[:, None] + step, length[:, None] - 1),  # padding has no place
                 past_key_values=cache,
                 use_cache=True,
             ).last_hidden_state
-        return torch.cat([last_B_H[:, None], hidden], dim=1)
+        return torch.cat([last_B_H[:, None], hidden], dim=1), after_B_C
 
     def read_prompts(
         self, prompts: Sequence[Sequence[int]], cache: DynamicCache | None = None, seen_U_S: Tensor | None = None
@@ -185,49 +218,35 @@ class LanguagePolicy(nn.Module):
             save_file(self.value_head.state_dict(), folder / "value_head.safetensors")
 
     def load(self, folder: Path) -> None:
-        """Read the weights that `save` wrote. `ValueError` says what does not fit."""
-        index = folder / "model.safetensors.index.json"
-        if index.exists():
-            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        else:
-            names = ["model.safetensors"]
-        weights: dict[str, Tensor] = {}
-        for name in names:
-            weights |= load_file(folder / name)
-        missing, unexpected = self.model.load_state_dict(weights, strict=False)
-        tied = set(self.model.all_tied_weights_keys or {})
-        if unexpected or set(missing) - tied:
-            lost = [*unexpected, *(set(missing) - tied)]
-            raise ValueError(f"the weights in {folder} belong to another model: {lost[0]!r} does not fit")
-        self.model.tie_weights()
-        if self.value_head is not None:
-            self.value_head.load_state_dict(load_file(folder / "value_head.safetensors"))
+        """Read the weights that `save` wrote. `ValueError` says what does not fit.
+
+        Through `from_pretrained`, because many architectures rename and fuse their weights between file and memory.
+        """
+        try:
+            read, told = cast(
+                "tuple[PreTrainedModel, dict[str, list[str]]]",
+                type(self.model).from_pretrained(
+                    folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+                ),
+            )
+            wrong = [name for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for name in told[kind]]
+            if wrong:
+                raise ValueError(f"{wrong[0]!r} does not fit")
+            self.model.load_state_dict(read.state_dict())
+            if self.value_head is not None:
+                self.value_head.load_state_dict(load_file(folder / "value_head.safetensors"))
+        except OSError as error:
+            raise ValueError(f"the weights in {folder} cannot be read: {error}") from error
+        except (ValueError, RuntimeError, SafetensorError) as error:
+            raise ValueError(f"the weights in {folder} belong to another model: {error}") from error
 
 
-def check_head(policy: LanguagePolicy) -> None:
-    """`UserError` if the model does more between its last hidden state and its logits than one matrix product
-    (soft caps, scales), because this policy computes logits from chosen hidden states only."""
-    tokens = torch.arange(1, 9, device=policy.device)[None]
-    with torch.no_grad():
-        hidden = policy.backbone(input_ids=tokens, use_cache=False).last_hidden_state
-        ours, theirs = policy.logits(hidden), policy.model(input_ids=tokens, use_cache=False).logits.float()
-    if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3):
-        kind = type(policy.model).__name__
-        raise UserError(f"{kind} changes its logits after the output layer; such models are not supported yet")
-
-
-@torch.no_grad()
-def check_cache(policy: LanguagePolicy) -> None:
-    """`UserError` if a layer keeps anything but one key and one value for each token (sliding windows, recurrent
-    states), because shared prompts and remembered turns are put together from those."""
-    prompt = (1, 2, 3, 4, 5)
-    layers = policy.read_prompts([prompt])[1].layers
-    plain = [layer for layer in layers if type(layer) is DynamicLayer]  # a sliding window is a subclass
-    kind = type(policy.model).__name__
-    if len(plain) < len(layers):
-        strange = next(type(layer).__name__ for layer in layers if type(layer) is not DynamicLayer)
-        count = len(layers) - len(plain)
-        raise UserError(f"{kind}: {count} of {len(layers)} layers keep a {strange}; not supported yet")
-    lengths = {layer.keys.shape[-2] for layer in plain if layer.keys is not None}
-    if lengths != {len(prompt)}:
-        raise UserError(f"{kind}: {len(prompt)} tokens left {sorted(lengths)} keys; not supported yet")
+def _original_lengths(config: PreTrainedConfig) -> list[int]:
+    """The original context of each kind of layer whose rotary frequencies are chosen by length."""
+    rotary = getattr(config, "rope_parameters", None) or {}
+    kinds = [rotary, *(part for part in rotary.values() if isinstance(part, Mapping))]  # one, or one a kind of layer
+    chosen = [part for part in kinds if part.get("rope_type") in ("dynamic", "longrope")]
+    lengths = [part.get("original_max_position_embeddings") for part in chosen]
+    if chosen:
+        lengths.append(getattr(config, "original_max_position_embeddings", None))
+    return [length for length in lengths if isinstance(length, int)]

@@ -86,7 +86,9 @@ class Conversation:
         run: int,
         version: int,
         split: str,
+        context: int,
     ) -> None:
+        self._context = context
         self.world, self._renderer = world, renderer
         self.group, self.index, self.version, self.split = group, index, version, split
         self.start = Start.of(run, split, group)
@@ -97,7 +99,8 @@ class Conversation:
         self.failure: str | None = None
         self.unanswered: str | None = None
         self._stop_reason = StopReason.STOP
-        self._stopped = True  # whether the last reply ended with the stop token
+        self._stopped = True  # whether the last reply ended with a stop token
+        self._otherwise = False  # whether that was another one than the template's
         self._task = ""
         self._tools: list[dict[str, object]] = []
         self._rewards: list[float] = []
@@ -115,10 +118,15 @@ class Conversation:
         """What the model sees now; empty if the world failed to open."""
         return self.samples[-1].tokens if self.samples else []
 
-    def append_reply(self, spoken: Completion) -> Reply:
-        """Append a reply; what the world is to be asked."""
+    def append_reply(self, spoken: Completion) -> Reply | None:
+        """Append a reply; what the world is to be asked. None if the reply does not fit the context, whoever wrote
+        it: it is left out, and the episode ends before it."""
+        if len(self.tokens) + len(spoken.tokens) > self._context:
+            self.truncate(StopReason.CONTEXT_LIMIT)
+            return None
         self._stopped = spoken.stop_reason is StopReason.STOP
         self._stop_reason = spoken.stop_reason
+        self._otherwise = self._stopped and spoken.tokens[-1] != self._renderer.stop_id
         self.samples[-1].extend(spoken.tokens, self.turns, spoken.logp)
         self.units += len(spoken.tokens)
         if not self._stopped:
@@ -184,7 +192,7 @@ class Conversation:
 
     def _continue(self, sample: Sample, new: list[Message]) -> None:
         """Append the world's messages, or begin a new sample where the template cannot be extended."""
-        delta = self._renderer.delta(new, stopped=self._stopped)
+        delta = None if self._otherwise else self._renderer.delta(new, stopped=self._stopped)
         if delta is None:
             self.samples.append(Sample(self._renderer.opening(self.messages, self._tools)))
         else:

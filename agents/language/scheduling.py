@@ -3,8 +3,8 @@
 lockstep        all that wait are answered, then all worlds are stepped (in place, or where they compute elsewhere, in
                 threads), and so on. The same requests are in one batch every time, so a run repeats bit for bit.
 independently   worlds are stepped in threads; whoever is answered goes on. No episode waits for another's tool, and
-                one that hangs (see `Patience`) costs only itself. What is sampled depends on the others only through
-                rounding.
+                one that hangs (see `Patience`) costs only itself. Which requests meet in a batch depends on the clock,
+                and through rounding so do the last digits, in bf16 now and then a token: no repeating bit for bit.
 
 Either way, the world of an episode that is cut from outside is told, so that what it holds ends with the episode.
 """

@@ -7,8 +7,8 @@
         a row of metrics; sometimes an evaluation, a checkpoint
 
 The three on the right are plain calls here, and are what many machines would replace. Random streams are made
-from (seed, stage, version), so a run that was killed and resumed ends bit for bit as one that was not; unless its
-budget is in seconds, which no two runs fill alike.
+from (seed, stage, version), so a run that was killed and resumed ends bit for bit as one that was not: on the
+CPU, with worlds that do not wait for tools and no budget in seconds. Elsewhere it ends so up to rounding.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import torch
 from faithful_templates import (
     DEFAULT_SYSTEM,
     DROPS_THOUGHTS,
+    ENDLESS,
     LLAMA3,
     MOVES_THOUGHTS,
     OTHER_STOP,
@@ -40,11 +41,12 @@ def found(template: str | None) -> dict[str, ModelFinding]:
         (PLAIN, "stop token ends a reply", "yes", "<|end|>"),
         (LLAMA3, "stop token ends a reply", "yes", "<|end|>"),
         (DEFAULT_SYSTEM, "stop token ends a reply", "yes", "then '\\n' as observation"),
-        (OTHER_STOP, "stop token ends a reply", "no", "the sampler stops at '<|end|>'"),
+        (OTHER_STOP, "stop token ends a reply", "yes", "<|pad|>; <|end|> stop too"),
+        (ENDLESS, "stop token ends a reply", "no", "no token that ends one"),
         (PLAIN, "earlier turns survive a user message", "yes", "one sample"),
         (DROPS_THOUGHTS, "earlier turns survive a user message", "no", "a new sample"),
         (DROPS_THOUGHTS, "earlier turns survive a tool message", "yes", "one sample"),
-        (OTHER_STOP, "earlier turns survive a user message", "no", "a new sample"),
+        (OTHER_STOP, "earlier turns survive a user message", "yes", "one sample"),
         (PLAIN, "thoughts in earlier turns", "kept", ""),
         (DROPS_THOUGHTS, "thoughts in earlier turns", "dropped", ""),
         (MOVES_THOUGHTS, "thoughts in earlier turns", "moved", "outside of <think>"),
@@ -74,7 +76,7 @@ def test_a_habit_that_can_be_lived_with_is_not_fatal(template: str) -> None:
     assert not [finding for finding in found(template).values() if finding.fatal]
 
 
-@pytest.mark.parametrize("template", [None, OTHER_STOP, "{{ raise_exception('never') }}"])
+@pytest.mark.parametrize("template", [None, ENDLESS, "{{ raise_exception('never') }}"])
 def test_a_template_that_cannot_be_trained_with_is_fatal(template: str | None) -> None:
     assert [finding for finding in found(template).values() if finding.fatal]
 
@@ -132,10 +134,10 @@ def test_the_command_prints_a_table_and_tells_by_its_exit_code(
     assert command("doctor", "tiny") == 0
     assert "sampler and trainer agree" in capsys.readouterr().out
     model, _ = tiny_llama(seed=0, hidden=32, layers=1)
-    LanguagePolicy(model, tokenizer_of(OTHER_STOP)).save(tmp_path / "bad")
+    LanguagePolicy(model, tokenizer_of(ENDLESS)).save(tmp_path / "bad")
     assert command("doctor", tmp_path / "bad", "--json") == 1
     rows = json.loads(capsys.readouterr().out)
-    assert {"what": "tool-call format", "result": "none"}.items() <= rows[-1].items()
+    assert {"what": "stop token ends a reply", "result": "no"}.items() <= rows[-1].items()
     assert command("doctor", "./nowhere") == 2
     assert "no model at './nowhere'" in capsys.readouterr().err
 

@@ -5,9 +5,10 @@
 
 Prompts that are equal (a group's) are read once, and of a conversation that goes on only what came after its latest
 reply, because the keys and values of the rest are remembered under its key until `release`. Every reply has its own
-random stream and spends one uniform number for each token, so what is sampled does not depend on who else is in the
-batch. With precision "bf16" it samples from a bf16 copy of the weights, which `refresh` brings up to date: that is the
-link between learner and sampler.
+random stream and spends one uniform number for each token, so in fp32 what is sampled does not depend on who else
+is in the batch, but for the rounding of sums. With precision "bf16" it samples from a bf16 copy of the weights, which
+`refresh` brings up to date: that is the link between learner and sampler. There the rounding is coarse enough that now
+and then another batch gives another token.
 """
 
 from __future__ import annotations
@@ -144,7 +145,8 @@ class Sampler:
         self._policy = policy
         if precision == "bf16":
             self._policy = copy.deepcopy(policy).requires_grad_(False)
-            self._policy.bfloat16()
+            for parameter in self._policy.parameters():  # buffers stay fp32: rotary frequencies
+                parameter.data = parameter.data.bfloat16()
             self._policy.precision = "fp32"  # the weights are bf16 themselves; autocast would only slow them
         self._max_tokens = max_tokens
         self._stop_ids = frozenset(stop_ids)
@@ -158,6 +160,8 @@ class Sampler:
         self.release()
         if self._policy is not self._source:
             for mine, theirs in zip(self._policy.parameters(), self._source.parameters(), strict=True):
+                mine.copy_(theirs)
+            for mine, theirs in zip(self._policy.buffers(), self._source.buffers(), strict=True):
                 mine.copy_(theirs)
 
     def submit(self, key: int, request: Request) -> None:

@@ -61,6 +61,8 @@ REFUSES = (
 )
 # closes a reply with something else than the tokenizer's end token
 OTHER_STOP = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|pad|>{% endfor %}" + _INVITE
+# ends a reply with no token at all
+ENDLESS = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}\n{% endfor %}" + _INVITE
 
 
 def tokenizer_of(template: str | None) -> PreTrainedTokenizerFast:

@@ -68,8 +68,8 @@ def test_a_tokenizer_without_template_is_refused() -> None:
 
 def test_a_template_that_refuses_a_role_says_so_to_the_user() -> None:
     refuses = (
-        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}{% endfor %}"
-        + END
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        "{{ m.content }}{% endfor %}" + END
     )
     renderer = Renderer(tokenizer_with(refuses))
     with pytest.raises(UserError, match="no system"):
@@ -110,3 +110,19 @@ def test_a_template_that_raises_in_the_middle_of_an_episode_says_so() -> None:
 def test_a_lone_surrogate_in_a_worlds_message_is_a_replaced_character() -> None:
     ids = Renderer(tiny_tokenizer()).opening([{"role": "user", "content": "a\ud800b"}])
     assert ids == Renderer(tiny_tokenizer()).opening([{"role": "user", "content": "a?b"}])
+
+
+@pytest.mark.parametrize("end", ["<|pad|>", "<|system|>"])
+def test_a_reply_ends_with_the_token_that_the_template_writes_whatever_the_tokenizer_calls_its_end(end: str) -> None:
+    tokenizer = tokenizer_with(tiny_tokenizer().chat_template.replace(END, end))
+    renderer = Renderer(tokenizer, more=[7, 2])
+    ids = renderer.encode_reply("3")
+    assert tokenizer.decode(ids) == "3" + end
+    assert renderer.stop_ids == (tokenizer.convert_tokens_to_ids(end), tokenizer.eos_token_id, 7)
+    for stop in renderer.stop_ids:
+        assert renderer.decode([*ids[:-1], stop]) == "3"
+
+
+def test_a_template_that_ends_no_reply_is_refused() -> None:
+    with pytest.raises(UserError, match="behind a reply, which is no token that ends one"):
+        Renderer(tokenizer_with("{% for m in messages %}<|{{ m.role }}|>{{ m.content }}\n{% endfor %}"))

@@ -10,7 +10,8 @@ from agents_worlds import Echo
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.engines.transformers_engine import Sampler
-from peripatos.agents.language.language_policy import LanguagePolicy, check_head
+from peripatos.agents.language.language_policy import LanguagePolicy
+from peripatos.agents.language.model_checks import check_head
 from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Batch
