@@ -324,8 +324,9 @@ def _longest(scenario: Scenario) -> int:
     """The most units that an episode can have."""
     env = make_world(scenario.world.id, **scenario.world.options)
     turns = env.spec.max_episode_steps if env.spec else None
-    turns = turns or getattr(env.unwrapped, "max_turns", None)
-    talks = world_kind(env) == "conversation"
+    talks = isinstance(env.unwrapped, ConversationEnv)
+    if isinstance(env.unwrapped, ConversationEnv):
+        turns = turns or env.unwrapped.turn_limit
     env.close()
     if talks:
         return (turns or 1) * (scenario.sampling or Sampling()).max_tokens

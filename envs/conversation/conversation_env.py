@@ -125,6 +125,11 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         self._turn: int | None = None  # None: no episode is running
         self._place: tuple[int, int] | None = None  # run and group of this episode, where the caller numbers them
 
+    @property
+    def turn_limit(self) -> int | None:
+        """The most turns that an episode can have; None where nothing bounds them."""
+        return self.max_turns
+
     def opening(self, rng: np.random.Generator, split: Split) -> str | Opening:
         """Begin an episode. All chance comes from `rng`; tasks of the two splits must be disjoint. Tasks of a finite
         list are taken by `pick`.

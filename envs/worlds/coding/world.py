@@ -87,6 +87,11 @@ class Coding(ConversationEnv):
         self._judge = shared_judge(workers, limits)
         self.side_by_side = workers  # the judge computes, and may be asked from any thread
 
+    @property
+    def turn_limit(self) -> int:
+        """As many as there are attempts, unless turns are counted otherwise."""
+        return self.max_turns or self.attempts
+
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self._task = self._drawn(rng, split)
         self._attempt = 0

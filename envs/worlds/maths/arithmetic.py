@@ -169,6 +169,11 @@ class Arithmetic(ConversationEnv):
         self.prompt, self.attempts = prompt, attempts
         self._check_both_splits_exist()
 
+    @property
+    def turn_limit(self) -> int:
+        """As many as there are attempts, unless turns are counted otherwise."""
+        return self.max_turns or self.attempts
+
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self._problem = self._draw(rng, split)
         self._expected = self._problem.value()

@@ -1,0 +1,34 @@
+"""L of "constant_length" is the most units that an episode of the scenario's world can have."""
+
+from __future__ import annotations
+
+import pytest
+
+from peripatos.scenarios import build
+from peripatos.scenarios.config.loading import Source, check_scenario
+
+
+@pytest.mark.parametrize(
+    ("world", "length"),
+    [
+        ({"id": "peripatos/Arithmetic-v0"}, 10),
+        ({"id": "peripatos/Arithmetic-v0", "options": {"attempts": 5}}, 50),
+        ({"id": "peripatos/ToolMaths-v0"}, 80),
+        ({"id": "peripatos/Store-v0"}, 400),
+        ({"id": "peripatos/Arithmetic-v0", "options": {"attempts": 5, "max_episode_steps": 3}}, 30),
+    ],
+)
+def test_the_longest_episode_has_all_its_turns(world: dict[str, object], length: int) -> None:
+    stage = {"name": "learn", "method": "dr_grpo", "collect": {"groups": 2, "group_size": 2}, "budget": {"updates": 1}}
+    scenario = check_scenario(
+        {
+            "name": "x",
+            "world": world,
+            "agent": {"kind": "tiny_llama"},
+            "sampling": {"max_tokens": 10},
+            "stages": [stage],
+        },
+        Source("x"),
+    )
+    learner = build.make_learner(scenario, scenario.stages[0], build.make_policy(scenario, "cpu"), None, seed=0)
+    assert learner.method.update.length == length
