@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import copy
 import math
-import re
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
 from gymnasium.spaces import Box, Discrete
-from pydantic import TypeAdapter, ValidationError
 
 from ..agents.protocols import Actor, Policy
 from ..algorithms.learner import Learner
-from ..algorithms.methods import METHODS, Method, method
-from ..algorithms.optimizer import OptimizerSettings
+from ..algorithms.methods import METHODS, Method
 from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.errors import UnknownWorld, UserError, nearest, unknown
 from ..envs.named_objects import load_function
 from ..envs.registry import WorldKind, make_world, world_kind
 from ..envs.seeding import derive_seed
+from .assembly.settings import choose_device, optimizer_settings, stage_method
 from .config.mistakes import WrongPart, at
 from .config.schema import (
     Agent,
@@ -60,22 +58,6 @@ class StageParts:
         """Free the worlds."""
         self.collector.close()
         self.evaluator.close()
-
-
-def choose_device(wanted: str) -> str:
-    """CUDA where it is and "auto" was asked for, else the CPU. UserError for a device that is not there."""
-    import torch
-
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind = wanted.partition(":")[0]
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", wanted):
-        raise UserError(unknown("device", wanted, ("auto", "cpu", "cuda", "cuda:0")))
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"device {wanted!r} was asked for, but torch sees no CUDA device; use auto or cpu")
-    if kind == "cuda" and int(wanted.partition(":")[2] or 0) >= torch.cuda.device_count():
-        raise UserError(f"device {wanted!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA device(s)")
-    return wanted
 
 
 def check_parts(scenario: Scenario, source: Source | None = None) -> None:
@@ -181,32 +163,6 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
         )
     if row.needs_groups and collect.group_size < 2:
         raise UserError(f"{where} compares the members of a group: collect.group_size must be at least 2")
-
-
-def stage_method(stage: Stage) -> Method:
-    """The stage's row of the table of methods, with its overrides."""
-    assert stage.method is not None, "asked only of stages that learn"
-    try:
-        return method(stage.method, stage.overrides)
-    except UserError as problem:
-        raise UserError(f"stage {stage.name!r}: {problem}") from problem
-
-
-def optimizer_settings(stage: Stage) -> OptimizerSettings:
-    """The stage's settings of the optimiser."""
-    known = {field.name: field for field in fields(OptimizerSettings)}
-    for name in stage.optimizer:
-        if name not in known:
-            raise UserError(f"stage {stage.name!r}, optimizer: {unknown('key', name, known)}")
-    if "target_kl" in stage.optimizer and stage.optimizer.get("schedule") != "adaptive_kl":
-        raise UserError(f"stage {stage.name!r}: only schedule: adaptive_kl reads optimizer.target_kl")
-    values = {name: field.default for name, field in known.items() if field.default is not MISSING}
-    try:
-        return TypeAdapter(OptimizerSettings).validate_python({**values, **stage.optimizer})
-    except ValidationError as problem:
-        first = problem.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"stage {stage.name!r}, optimizer.{key} is {first['input']!r}: {first['msg']}") from problem
 
 
 def make_policy(scenario: Scenario, device: str) -> Policy | None:

@@ -295,7 +295,7 @@ def _advantages(
         signs: Values = [[sign] * len(seen["tokens"]) for seen in sequences(episode)]
         return signs, f"sign of the episode's reward, because {why}"
     from ...algorithms.credit import assign_credit
-    from ..build import stage_method
+    from ..assembly.settings import stage_method
 
     scored = [other for other in members if other.reward is not None and replies(other)]
     batch, rows = _batch_of(scored)
@@ -308,7 +308,7 @@ def _advantages(
 
 def _unknowable(stage: Stage, episode: Episode, members: int) -> str | None:
     """Why what was kept does not tell an episode's advantages; None if it does."""
-    from ..build import stage_method
+    from ..assembly.settings import stage_method
 
     row = stage_method(stage)
     size = stage.collect.group_size if stage.collect else 1

@@ -26,6 +26,7 @@ import torch
 from ...agents.protocols import Policy
 from ...agents.threads import fitting_threads
 from .. import build
+from ..assembly.settings import choose_device
 from .checkpoint import last_good, read_progress
 from .context import RunContext
 from .counters import Progress
@@ -39,7 +40,7 @@ class Runner:
 
     def __init__(self, run: RunDirectory, display: Display, *, device: str | None = None) -> None:
         self.run, self.display, self.scenario = run, display, run.scenario()
-        self.context = RunContext(run, self.scenario, display, build.choose_device(device or self.scenario.device))
+        self.context = RunContext(run, self.scenario, display, choose_device(device or self.scenario.device))
 
     def go(self) -> dict[str, Any]:
         """Run to the end, from the last checkpoint if there is one, and give the summary.

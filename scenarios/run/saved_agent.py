@@ -8,6 +8,7 @@ from ...agents.protocols import Policy
 from ...envs.errors import UserError
 from ...envs.seeding import derive_seed
 from .. import build
+from ..assembly.settings import choose_device
 from ..config.schema import Scenario, Stage
 from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
 from .episode_statistics import Numbers, summarize
@@ -21,7 +22,7 @@ def open_agent(path: Path, checkpoint: str, device: str | None = None) -> tuple[
     """
     run = RunDirectory.open(path)
     scenario = run.scenario()
-    policy = build.make_policy(scenario, build.choose_device(device or scenario.device))
+    policy = build.make_policy(scenario, choose_device(device or scenario.device))
     if policy is not None:
         policy.load(find_checkpoint(run, checkpoint) / "policy")
     return run, scenario, policy

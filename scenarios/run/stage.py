@@ -15,6 +15,7 @@ from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
 from .. import build
+from ..assembly.settings import stage_method
 from ..config.schema import Collect
 from .checkpoint import read_actor_state, write_checkpoint
 from .context import RunContext
@@ -78,7 +79,7 @@ class StageRun:
 
     def _make_learner(self, policy: Policy, begun: bool) -> Learner:
         reference = None
-        if build.stage_method(self.stage).needs_reference:
+        if stage_method(self.stage).needs_reference:
             folder = self.run.checkpoints / f"reference-{self.index}"
             reference = build.make_reference(policy)
             if begun:
@@ -261,7 +262,7 @@ class StageRun:
         )
 
     def _explain_surrogate(self) -> None:
-        row = build.stage_method(self.stage)
+        row = stage_method(self.stage)
         if row.source == "own" and row.update.epochs == row.update.minibatches == 1 and not row.update.minibatch_units:
             self.context.display.say(
                 f"{self.stage.name}: {row.name} is strictly on-policy here, so its surrogate stays near zero. "

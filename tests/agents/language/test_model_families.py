@@ -29,7 +29,7 @@ def rows_of(*lengths: tuple[int, int]) -> dict[str, Tensor]:
         sample.extend(said, 0, (0.0,) * reply)
         samples.append(sample)
     count = len(samples)
-    return dict(pack(samples, list(range(count)), [0] * count, 0).inputs)
+    return dict(pack(samples, [(0, index) for index in range(count)], 0).inputs)
 
 
 @torch.no_grad()

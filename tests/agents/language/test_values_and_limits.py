@@ -72,7 +72,7 @@ def test_a_demonstration_beyond_the_context_is_left_out_and_told(length: int) ->
         context=policy.context,
     )
     collection = actor.collect([0, 1], 1, seed=0, version=0)
-    longest = 0 if collection.batch is None else int(collection.batch.inputs["length"].max())
+    longest = 0 if collection.batch is None else int(collection.batch.inputs["length_B"].max())
     assert longest <= policy.context
     fits = collection.episodes[0].stop_reason is StopReason.STOP
     assert fits == (length + 6 <= policy.context)

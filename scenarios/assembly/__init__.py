@@ -1,0 +1,1 @@
+"""From the words of a scenario to the things that run."""
