@@ -1,8 +1,9 @@
 """The learner: one update, the same for every method and for both worlds.
 
-    batch ─▶ rewards ─▶ credit ─▶ for each epoch, for each minibatch:   w = policy_weight(log π, A)
-                                                             L = policy_loss(log π, w) + c_v ½(V − target)² − c_h H
-                                                             one step of the optimiser
+    batch ─▶ rewards ─▶ credit ─▶ for each epoch, for each minibatch:
+                                      w = policy_weight(log π, A)
+                                      L = policy_loss(log π, w) + c_v ½(V − target)² − c_h H
+                                      one step of the optimiser
 
 It asks a policy for `evaluate` and a method for constants, never for a name. Sums are divided by counts of the
 whole minibatch, so micro-batches change nothing but memory. What is left out: distribution over machines, which
