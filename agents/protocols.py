@@ -66,8 +66,10 @@ class Actor(Protocol):
         """
         ...
 
-    def evaluate(self, episodes: int, *, seed: int, version: int, greedy: bool = True) -> list[Episode]:
-        """Held-out episodes (split "test"), one per group; the same tasks for the same seed."""
+    def evaluate(
+        self, episodes: int, *, seed: int, version: int, greedy: bool = True, split: str = "test"
+    ) -> list[Episode]:
+        """Episodes of `split`, one per group, none of which was trained on; the same tasks for the same seed."""
         ...
 
     def state(self) -> dict[str, Tensor]:

@@ -354,8 +354,8 @@ def _splits(world: Env) -> str:
     }
     if len(seen["train"] | seen["test"]) == 1:
         return "every episode names the same task, so that the splits cannot be told apart"
-    both = sorted(seen["train"] & seen["test"])
-    _require(not both, f"{len(both)} tasks are in both splits, such as {both[:1]!r:.120}")
+    both = sorted((seen["train"] | seen["validation"]) & seen["test"])
+    _require(not both, f"{len(both)} test tasks are in another split too, such as {both[:1]!r:.120}")
     return f"{len(seen['train'])} train and {len(seen['test'])} test tasks drawn"
 
 

@@ -111,7 +111,7 @@ class Episode:
     index: int  # which member of the group
     seed: int  # what the world was reset with
     version: int  # of the policy that acted
-    split: str  # "train" or "test"
+    split: str  # "train", "validation" (what goals are judged on) or "test" (what is reported)
     reward: float | None  # undiscounted sum; None: nobody knows, for something failed or was never answered
     reward_terms: Mapping[str, float] = field(default_factory=dict)  # weighted; they sum to `reward`
     turns: int = 0

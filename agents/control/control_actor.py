@@ -104,17 +104,19 @@ class ControlActor:
                 return self._collect_segments(names, seed, version)
             return self._collect_episodes(names, seed, version)
 
-    def evaluate(self, episodes: int, *, seed: int, version: int, greedy: bool = True) -> list[Episode]:
+    def evaluate(
+        self, episodes: int, *, seed: int, version: int, greedy: bool = True, split: str = "test"
+    ) -> list[Episode]:
         """As `Actor.evaluate`: the likeliest action, in worlds apart from those of `collect`."""
         plays = [
-            _Play(group, 0, _task_seed(seed, "test", group), None if greedy else stream(seed, "evaluate", group))
+            _Play(group, 0, _task_seed(seed, split, group), None if greedy else stream(seed, "evaluate", split, group))
             for group in range(episodes)
         ]
         played: list[Episode] = []
         with torch_threads(1):
             for start in range(0, episodes, _WORLDS_AT_ONCE):
                 part = plays[start : start + _WORLDS_AT_ONCE]
-                played += self._play(part, "test", version, defaultdict(float))[1]
+                played += self._play(part, split, version, defaultdict(float))[1]
         return played
 
     def state(self) -> dict[str, Tensor]:
@@ -287,12 +289,13 @@ class ControlActor:
 
     def _worlds(self, split: str, n: int) -> WorldBatch:
         """At least `n` worlds for this split; the worlds of evaluation are never those of training."""
-        worlds = self._pools.get(split)
+        use = "train" if split == "train" else "evaluate"
+        worlds = self._pools.get(use)
         if worlds is None or worlds.n < n:
             if worlds is not None:
                 worlds.close()
             worlds = make_world_batch(self._world, n, threads=self._threads, options=self._options)
-            self._pools[split] = worlds
+            self._pools[use] = worlds
         return worlds
 
     def _new_episodes(self, worlds: WorldBatch) -> RunningEpisodes:

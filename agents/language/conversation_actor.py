@@ -72,10 +72,12 @@ class ConversationActor:
             seconds=seconds,
         )
 
-    def evaluate(self, episodes: int, *, seed: int, version: int, greedy: bool = True) -> list[Episode]:
-        """One episode of each of `episodes` held-out tasks; tasks of a shorter list come equally often."""
+    def evaluate(
+        self, episodes: int, *, seed: int, version: int, greedy: bool = True, split: str = "test"
+    ) -> list[Episode]:
+        """One episode of each of `episodes` tasks of `split`; tasks of a shorter list come equally often."""
         keys = [(group, 0) for group in range(episodes)]
-        conversations = self._converse(keys, seed=seed, version=version, split="test", greedy=greedy, seconds={})
+        conversations = self._converse(keys, seed=seed, version=version, split=split, greedy=greedy, seconds={})
         return [conversation.episode() for conversation in conversations]
 
     def state(self) -> dict[str, Tensor]:

@@ -41,8 +41,8 @@ from ..errors import UserError, unknown
 from ..seeding import shuffled
 from ..vocabulary import Message, Reply, StopReason, WorldFailure
 
-Split = Literal["train", "test"]
-SPLITS: tuple[Split, ...] = ("train", "test")
+Split = Literal["train", "validation", "test"]  # to learn from; to decide by (when to stop, which is best); to report
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 Listed = TypeVar("Listed")
 _OPTIONS = ("split", "run", "group")
 
@@ -108,6 +108,9 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     """True: the world decides about success, so that an episode which is cut before has not succeeded. None: nobody
     knows until it says something; then the success of such an episode stays unknown, and counts as none where other
     episodes of the same evaluation say something."""
+    splits: ClassVar[tuple[Split, ...]] = ("train", "test")
+    """What `opening` may be asked for. Where "validation" is not among them, a task for training stands in: what is
+    reported decides nothing."""
     waits: ClassVar[bool] = False
     """Whether a step may wait for something outside (a tool, a sandbox, a server). Such worlds are stepped in
     threads, so that no episode waits for another's; all others take turns together, and repeat bit for bit."""
@@ -131,7 +134,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         return self.max_turns
 
     def opening(self, rng: np.random.Generator, split: Split) -> str | Opening:
-        """Begin an episode. All chance comes from `rng`; tasks of the two splits must be disjoint. Tasks of a finite
+        """Begin an episode. All chance comes from `rng`; tasks of different splits must be disjoint. Tasks of a finite
         list are taken by `pick`.
         """
         raise NotImplementedError(f"{self._name} has to define opening(self, rng, split)")
@@ -145,7 +148,8 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         return None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
-        """Begin an episode; `options={"split": "test"}` draws from the held-out tasks.
+        """Begin an episode; `options={"split": "test"}` draws from the tasks that results are reported on, "validation"
+        from those that decisions are made by.
 
         Two more options, `run` (a seed) and `group` (a number from 0), are for whoever plays many episodes: worlds of
         finite lists then go through their list, see `pick`.
@@ -159,7 +163,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         split, self._place = _split_of(options or {}), _place_of(options or {})
         super().reset(seed=seed)
         self.end()
-        begun = self.opening(self.np_random, split)
+        begun = self.opening(self.np_random, split if split in self.splits else "train")
         if isinstance(begun, str):
             begun = Opening(begun)
         if not isinstance(begun, Opening):

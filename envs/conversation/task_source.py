@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from .conversation_env import SPLITS
+from .conversation_env import SPLITS, Split
 
 Task = Mapping[str, Any]
 TaskSource = Iterable[Task | str] | Callable[[np.random.Generator], Task | str] | str | Path
@@ -21,8 +21,8 @@ TaskSource = Iterable[Task | str] | Callable[[np.random.Generator], Task | str] 
 def load_tasks(source: str | Path) -> list[Task]:
     """The tasks in a `.jsonl` file, or in the Hugging Face dataset called `owner/name[:configuration]`.
 
-    A dataset's splits "train" and "test" are kept as such; where it has only one of the two, all its rows are
-    divided by the hash of the prompt. Other splits are not read.
+    A dataset's splits "train", "validation" and "test" are kept as such; where it lacks one of "train" and "test", the
+    rows of the other are divided by the hash of the prompt. Other splits are not read.
 
     Raises:
         UserError: the file or data set cannot be read, or a line is not a JSON object.
@@ -32,13 +32,15 @@ def load_tasks(source: str | Path) -> list[Task]:
     return _from_hub(str(source))
 
 
-def is_held_out(content: str, one_in: int) -> bool:
-    """Whether the task that `content` names belongs to the test split; true for one in `one_in` on average.
+def split_of(content: str, one_in: int) -> Split:
+    """The split to which the task that `content` names belongs: one in `one_in` is for testing and as many are for
+    validation, on average; the others are for training.
 
     A function of the content alone: the same in every process, and unmoved when other tasks come or go.
     """
     digest = hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little") % one_in == 0
+    place = int.from_bytes(digest, "little") % one_in
+    return "test" if place == 0 else "validation" if place == 1 else "train"
 
 
 def _from_jsonl(path: Path) -> list[Task]:
@@ -74,7 +76,7 @@ def _from_hub(source: str) -> list[Task]:
     except Exception as error:  # the library raises what its many back ends raise; the user reads the reason
         raise UserError(f"cannot load the dataset {source!r}: {error}") from error
     kept = {split: found[split] for split in SPLITS if split in found}
-    if not kept:
+    if "train" not in kept and "test" not in kept:
         raise UserError(f"the dataset {source!r} has neither a train nor a test split, but {sorted(found)}")
-    marked = len(kept) == len(SPLITS)
-    return [{**row, "split": split} if marked else row for split, rows in kept.items() for row in rows]
+    marked = {"validation", *(kept if {"train", "test"} <= set(kept) else ())}
+    return [{**row, "split": split} if split in marked else row for split, rows in kept.items() for row in rows]

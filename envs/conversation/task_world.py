@@ -11,10 +11,12 @@ it is handed to the reward function. Keys with a meaning here:
 
     prompt   what the agent is asked (another key can be named: `prompt="question"`)
     id       names the task in reports; default: the prompt
-    split    "train" or "test"; default: one task in five is held out, by a hash of the prompt
+    split    "train", "validation" or "test"; default: one task in five is for testing and one for validation, by a
+             hash of the prompt
     oracle   a reply that an expert would give, for demonstrations
 
-A prompt that is in both splits is kept for testing only. A run goes through the tasks of a list, a file or a data set
+A prompt that is in several splits is kept in the last of them only. Without a validation task, those for training stand
+in: what is reported never decides anything. A run goes through the tasks of a list, a file or a data set
 in an order of its own and begins again at the end, so that as many evaluation episodes as there are held-out tasks
 meet each of them once; a function is asked anew for each episode.
 
@@ -33,12 +35,12 @@ from ..errors import UserError, unknown
 from ..named_objects import load_attribute
 from ..vocabulary import Reply
 from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
-from .task_source import Task, TaskSource, is_held_out, load_tasks
+from .task_source import Task, TaskSource, load_tasks, split_of
 
 Judgement = float | Mapping[str, float] | Outcome
 RewardFunction = Callable[[Reply, Task], Judgement]
 
-_TEST_SHARE = 5  # one task in five is held out
+_ONE_IN = 5  # tasks is for testing, and one for validation
 _MAX_DRAWS = 10_000  # from a generator, for one task of the split that is asked for
 
 
@@ -57,6 +59,7 @@ class TaskWorld(ConversationEnv):
     """
 
     weights = {"reward": 1.0}  # noqa: RUF012 (read only, copied by the base class)
+    splits = SPLITS
 
     def __init__(
         self,
@@ -94,7 +97,7 @@ class TaskWorld(ConversationEnv):
         return self._task.get("oracle")
 
     def _picked(self, rng: np.random.Generator, split: Split) -> Task:
-        tasks = self._tasks[split]
+        tasks = self._tasks[split] or (self._tasks["train"] if split == "validation" else [])
         if not tasks:
             raise UserError(f'there is no {split} task; mark some tasks with "split": "{split}", or give more tasks')
         return self.pick(tasks, rng)
@@ -110,10 +113,12 @@ class TaskWorld(ConversationEnv):
         checked = [self._checked(task) for task in tasks]
         if not checked:
             raise UserError("a TaskWorld needs at least one task")
-        test = [task for task in checked if self._split_of(task) == "test"]
-        held_out = {str(task[self._prompt]) for task in test}
-        train = [task for task in checked if str(task[self._prompt]) not in held_out]
-        self._tasks: dict[Split, list[Task]] = {"train": train, "test": test}
+        self._tasks: dict[Split, list[Task]] = {split: [] for split in SPLITS}
+        later: set[str] = set()  # prompts of the splits that have been filled
+        for split in reversed(SPLITS):
+            mine = [task for task in checked if self._split_of(task) == split]
+            self._tasks[split] = [task for task in mine if str(task[self._prompt]) not in later]
+            later |= {str(task[self._prompt]) for task in mine}
 
     def _checked(self, task: Task | str) -> Task:
         if isinstance(task, str):
@@ -127,7 +132,7 @@ class TaskWorld(ConversationEnv):
     def _split_of(self, task: Task) -> Split:
         split = task.get("split")
         if split is None:
-            return "test" if is_held_out(str(task[self._prompt]), _TEST_SHARE) else "train"
+            return split_of(str(task[self._prompt]), _ONE_IN)
         if split not in SPLITS:
             raise UserError(unknown("split of a task", str(split), SPLITS))
         return split

@@ -63,7 +63,9 @@ def show(
     run_path: RunPath,
     episode: Annotated[int, typer.Option(min=0, help="Which of the kept episodes.")] = 0,
     update: Annotated[int | None, typer.Option(min=0, help="After which update; default: the latest.")] = None,
-    split: Annotated[str | None, typer.Option(help="train or test; default: train where it was kept.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, test or validation; default: train where it was kept.")
+    ] = None,
     by: Annotated[str, typer.Option(help="What colours a token: advantage, gap or logp.")] = "advantage",
     verbose: Verbose = False,
     json_: Json = False,

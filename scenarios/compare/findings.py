@@ -161,8 +161,10 @@ def draw_curves(outcomes: Sequence[JobResult], path: Path) -> None:
 
 
 def _curve(outcome: JobResult) -> list[tuple[float, float]]:
+    """Steps and scores on the way: of the validations, where there were any, else of the tests before and after."""
     rows = read_rows(outcome.job.path / "evaluations.jsonl")
-    return [(row["env_steps"], value) for row in rows if (value := score(row)) is not None]
+    kind = "test" if outcome.job.scenario.evaluation.every is None else "validation"
+    return [(row["env_steps"], value) for row in rows if row["set"] == kind and (value := score(row)) is not None]
 
 
 def _on_a_grid(curves: Sequence[list[tuple[float, float]]]) -> tuple[np.ndarray, np.ndarray]:

@@ -168,7 +168,11 @@ class Stage(Part):
 
 
 class Evaluation(Part):
-    """Held-out episodes, greedy: before and after each stage, and every so many updates if asked."""
+    """Greedy episodes that nobody trains on.
+
+    Those of the test tasks are reported, before and after each stage. Those of the validation tasks are played every so
+    many updates, if asked, and decide when a goal is reached and which checkpoint is the best.
+    """
 
     every: PositiveInt | None = None
     episodes: PositiveInt = 100

@@ -10,13 +10,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..run.run_directory import RunDirectory, read_rows
 
-TRAIN, TEST = "#8da0cb", "#d95f02"
+TRAIN, COLOR = "#8da0cb", {"validation": "#1b9e77", "test": "#d95f02"}
 
 
 def draw_learning_curve(run: RunDirectory) -> Path | None:
-    """`curves.png`: training and held-out return (and success, where known) over steps of the world.
+    """`curves.png`: return (and success, where known) over steps of the world, in training and on held-out tasks.
 
     Returns None if there is nothing to draw yet.
     """
@@ -37,12 +39,17 @@ def draw_learning_curve(run: RunDirectory) -> Path | None:
     for number, (label, train, mean, low, high) in enumerate(panels, start=1):
         axes = figure.add_subplot(1, len(panels), number)
         axes.plot(*_points(own, train), color=TRAIN, linewidth=1, label="training")
-        steps, center = _points(evaluations, mean)
-        axes.plot(steps, center, color=TEST, marker="o", markersize=3, label="held out, greedy")
-        known = [row for row in evaluations if None not in (row.get(low), row.get(high))]
-        if known:
-            bottom, top = ([row[edge] for row in known] for edge in (low, high))
-            axes.fill_between([row["env_steps"] for row in known], bottom, top, color=TEST, alpha=0.2, linewidth=0)
+        for name, color in COLOR.items():
+            rows = [row for row in evaluations if row["set"] == name and row.get(mean) is not None]
+            if rows:
+                steps, center = _points(rows, mean)
+                low_high = np.asarray([(row.get(low) or row[mean], row.get(high) or row[mean]) for row in rows]).T
+                if name == "test":  # a point at each end of a stage, which no line should connect
+                    error = np.abs(low_high - np.asarray(center))
+                    axes.errorbar(steps, center, yerr=error, color=color, fmt="o", markersize=4, label="test, greedy")
+                else:
+                    axes.plot(steps, center, color=color, marker="o", markersize=3, label="validation, greedy")
+                    axes.fill_between(steps, *low_high, color=color, alpha=0.2, linewidth=0)
         for edge in _stage_ends(metrics):
             axes.axvline(edge, color="0.7", linestyle=":", linewidth=1)
         axes.set_xlabel("steps of the world")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ...agents.language.sample import Sample
 
 MEASURES = ("advantage", "gap", "logp")
-SPLITS = ("train", "test")  # the first that was kept is shown
+SPLITS = ("train", "test", "validation")  # the first that was kept is shown
 Values = Sequence[Sequence[float | None]]  # a number for each token of each sequence
 
 

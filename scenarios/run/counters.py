@@ -35,7 +35,7 @@ class StageResult:
 
 @dataclass
 class Progress:
-    """Counters over the whole run, where the current stage began, and its latest evaluation."""
+    """Counters over the whole run, where the current stage began, and its latest validation."""
 
     stage: int = 0
     update: int = 0
@@ -47,10 +47,10 @@ class Progress:
     unanswered: int = 0
     metrics_rows: int = 0
     evaluation_rows: int = 0
-    best: list[float] | None = None  # the rank of the best evaluation
+    best: list[float] | None = None  # the rank of the best validation
     begun: dict[str, float] = field(default_factory=dict)  # the counters when the stage began
     before: Numbers | None = None  # None: the stage has not begun
-    latest: Numbers | None = None  # the stage's latest evaluation, with the update at which it was made
+    latest: Numbers | None = None  # the latest validation, with the update at which it was made
     first_failure: str | None = None
     results: list[StageResult] = field(default_factory=list)
 
@@ -102,4 +102,4 @@ class Progress:
         """On to the next."""
         self.results.append(result)
         self.stage += 1
-        self.before = self.latest = None
+        self.before = None

@@ -97,20 +97,36 @@ class StageRun:
     def _begin(self) -> None:
         """The evaluation before. The one at the end of the stage before is the same and is not done twice."""
         p = self.progress
-        p.before = p.results[-1].after if p.results else self._evaluate()
-        p.begin_stage(self.context.seconds)  # that evaluation is no part of the budget
+        p.before = p.results[-1].after if p.results else self._evaluate("test")
+        best = self._validate()
+        p.begin_stage(self.context.seconds)  # those evaluations are no part of the budget
         if p.results:
             return
         for stage in self.scenario.stages:
             reached(p.before, stage.stop)  # a goal that evaluations lack is said now, and not after hours
         if self.learner is not None:
-            self._checkpoint(best=self._is_best(p.before))
+            self._checkpoint(best=best)
+
+    def _validate(self) -> bool:
+        """Measure the policy as it is now on the tasks that decide, unless that was done; whether none was better (of
+        equals the later one is the best). Where nobody looks on the way, the latest is the best.
+        """
+        p = self.progress
+        if self.scenario.evaluation.every is None or self.learner is None:
+            return True
+        if p.latest is None or p.latest["update"] != p.update:
+            p.latest = {**self._evaluate("validation"), "update": p.update}
+        value = rank(p.latest)
+        if value is None or (p.best is not None and value < p.best):
+            return False
+        p.best = value
+        return True
 
     def _standing(self) -> tuple[float, str | None]:
         """The spent share of the budget, and what ends the stage now, in words; None to go on."""
         if self.learner is None:
             return 0.0, "evaluation only"
-        goal = reached(self.progress.latest or self.progress.before or {}, self.stage.stop, checked=True)
+        goal = reached(self.progress.latest or {}, self.stage.stop, checked=True)
         spent, limit = self.progress.spent(self.stage, self.context.seconds)
         return spent, goal or limit
 
@@ -172,24 +188,16 @@ class StageRun:
     def _look_around(self, version: int) -> None:
         """Evaluate and checkpoint where that is due, unless the stage is about to end and does both."""
         every = self.scenario.evaluation.every
-        best = False
-        if every is not None and version % every == 0:
-            best = self._is_best(self._evaluate())
+        best = every is not None and version % every == 0 and self._validate()
         if self._standing()[1] is None and (best or version % self.scenario.checkpoint.every == 0):
             self._checkpoint(best=best)
 
     def _finish(self, ended: str) -> None:
         p = self.progress
         assert p.before is not None, "a stage begins with an evaluation"
-        best = False
-        if self.learner is None or p.update == p.begun["update"]:
-            after = p.before
-        elif p.latest is not None and p.latest["update"] == p.update:
-            after = {name: value for name, value in p.latest.items() if name != "update"}
-            best = rank(after) == p.best
-        else:
-            after = self._evaluate()
-            best = self._is_best(after)
+        best, after = self._validate(), p.before
+        if self.learner is not None and p.update > p.begun["update"]:
+            after = self._evaluate("test")
         updates, episodes, failed = (p.in_stage(name) for name in ("update", "episodes", "failed"))
         p.finish_stage(
             StageResult(self.stage.name, self.stage.method, ended, updates, episodes, failed, p.before, after)
@@ -201,35 +209,29 @@ class StageRun:
         if rows:
             self.context.display.say(f"{self.stage.name}: {time_split(rows)}")
 
-    def _evaluate(self) -> Numbers:
-        """Held-out episodes, greedy; the same tasks each time."""
+    def _evaluate(self, split: str) -> Numbers:
+        """Greedy episodes of `split`, on the same tasks each time: what "test" gives is reported and decides nothing;
+        goals and the best checkpoint are judged by what "validation" gives.
+        """
         version = self.learner.version if self.learner else 0
         seed = derive_seed(self.scenario.seed, "evaluation")
-        episodes = self.parts.evaluator.evaluate(self.scenario.evaluation.episodes, seed=seed, version=version)
+        count = self.scenario.evaluation.episodes
+        episodes = self.parts.evaluator.evaluate(count, seed=seed, version=version, split=split)
         result, p = summarize(episodes), self.progress
         if unanswered := explain_unanswered(episodes):
             raise RunFailed(unanswered)
         failures = [episode.failure for episode in episodes if episode.failure is not None]
         if len(failures) == len(episodes) or self._too_many(len(failures), len(episodes)):
             raise self._failed(len(failures), len(episodes), failures[0])
-        self.run.append(self.run.evaluations, {**self._axes(), **result})
+        self.run.append(self.run.evaluations, {**self._axes(), "set": split, **result})
         p.evaluation_rows += 1
-        p.latest = {**result, "update": p.update}
         kept = self.scenario.log.episodes
         if kept:
-            self.run.keep_episodes(f"{p.update:06d}-test", episodes[:kept])
+            self.run.keep_episodes(f"{p.update:06d}-{split}", episodes[:kept])
             if self._trained:
                 self.run.keep_episodes(f"{p.update:06d}-train", self._trained[:kept])
-        self.context.display.say(f"{self.stage.name}, update {p.update}: {spell_evaluation(result)}")
+        self.context.display.say(f"{self.stage.name}, update {p.update}, {split}: {spell_evaluation(result)}")
         return result
-
-    def _is_best(self, result: Numbers) -> bool:
-        """Whether none was better; of equals the later one is the best."""
-        value, p = rank(result), self.progress
-        if value is None or (p.best is not None and value < p.best):
-            return False
-        p.best = value
-        return True
 
     def _checkpoint(self, *, best: bool = False) -> None:
         p = self.progress

@@ -162,7 +162,7 @@ def test_a_sound_world_passes():
     [
         (OwnChance, "a seed reproduces an episode bit for bit", "two resets"),
         (NoChance, "different seeds give different episodes", "every seed gave the same"),
-        (SameTasks, "train and test tasks are disjoint", "tasks are in both splits"),
+        (SameTasks, "train and test tasks are disjoint", "test tasks are in another split too"),
         (FragileParser, "any text gets a reward", "a lone surrogate: the world raised UnicodeEncodeError"),
         (Exits, "any text gets a reward", "the world raised SystemExit"),
         (WrongOracle, "the oracle succeeds", "no success"),

@@ -9,7 +9,8 @@ both. One line of a JSONL file is one task:
 
 A function test is `[[argument, …], expected]`; JSON has no tuples, so tuples and lists are not told apart there.
 `public` may be missing: then there is no feedback, and one reply. Optional keys: `tolerance` for floats, `id`,
-`split` ("train" or "test"; default: one task in five is held out), and `oracle`, a program that is right.
+`split` ("train", "validation" or "test"; default: one task in five is for testing and one for validation), and
+`oracle`, a program that is right.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from typing import Any, Literal
 import numpy as np
 
 from ...conversation.conversation_env import SPLITS, Split
-from ...conversation.task_source import is_held_out, load_tasks
+from ...conversation.task_source import load_tasks, split_of
 from ...errors import UserError, unknown
 
 ExamKind = Literal["function", "stdio", "assertions"]
 Tests = tuple[tuple[Any, Any], ...]
 KINDS: tuple[ExamKind, ...] = ("function", "stdio", "assertions")
 _KEYS = ("prompt", "kind", "entry", "public", "hidden", "tolerance", "id", "split", "oracle")
-_TEST_SHARE = 5  # one task in five is held out
+_ONE_IN = 5  # tasks is for testing, and one for validation
 _MAX_DRAWS = 1000
 
 
@@ -268,7 +269,7 @@ def generate(rng: np.random.Generator, split: Split, families: Sequence[str], pu
         family = FAMILIES[name]
         parameters = family.parameters(rng)
         key = f"{name} {json.dumps(parameters, sort_keys=True)}"
-        if is_held_out(key, _TEST_SHARE) == (split == "test"):
+        if split_of(key, _ONE_IN) == split:
             task = _build(family, parameters, key, split, rng, public, hidden)
             if len({repr(expected) for _, expected in task.hidden}) > 1:  # else a constant would pass
                 return task
@@ -321,7 +322,7 @@ def _checked(row: Mapping[str, Any], where: str) -> CodingTask:
         raise UserError(f"{where}: a task needs a prompt, not {prompt!r}")
     if kind not in KINDS:
         raise UserError(f"{where}: {unknown('kind', str(kind), KINDS)}")
-    split = row.get("split") or ("test" if is_held_out(prompt, _TEST_SHARE) else "train")
+    split = row.get("split") or split_of(prompt, _ONE_IN)
     if split not in SPLITS:
         raise UserError(f"{where}: {unknown('split', str(split), SPLITS)}")
     hidden = _tests(row.get("hidden"), kind, f"{where}: hidden")

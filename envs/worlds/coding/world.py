@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...conversation.conversation_env import ConversationEnv, Opening, Outcome, Split
+from ...conversation.conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
 from ...errors import UserError, unknown
 from ...sandbox import Judge, Limits, Status, TestResult, Verdict
 from ...vocabulary import Reply, WorldFailure
@@ -51,6 +51,7 @@ class Coding(ConversationEnv):
 
     weights = {"correct": 1.0, "format": 0.1}  # noqa: RUF012 (read only, copied by the base class)
     has_success = True
+    splits = SPLITS
 
     def __init__(
         self,
@@ -119,6 +120,8 @@ class Coding(ConversationEnv):
         if self._tasks is None:
             return generate(rng, split, self.families, self.public_tests, self.hidden_tests)
         tasks = [task for task in self._tasks if task.split == split]
+        if not tasks and split == "validation":
+            return self._drawn(rng, "train")
         if not tasks:
             raise UserError(f'there is no {split} task in the file; mark some with "split": "{split}"')
         return self.pick(tasks, rng)

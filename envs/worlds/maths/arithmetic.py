@@ -6,9 +6,10 @@
 collect them by failing first. Several answers in one reply cost `format` (and success), and only the last is
 judged, so that listing candidates earns nothing. Success is right *and* in the wanted form.
 
-Splits: a problem is held out for testing if a hash of it says so (one in ten). Problems that differ only in the
-order of what commutes count as one: the signed terms of a sum, the factors and the divisors of a term, the steps of a
-story that follow each other and all add or all multiply. So do all the stories told about one expression.
+Splits: a hash of a problem says whether it is for testing (one in ten), validation (one in ten) or training. Problems
+that differ only in the order of what commutes count as one: the signed terms of a sum, the factors and the divisors of
+a term, the steps of a story that follow each other and all add or all multiply. So do all the stories told about one
+expression.
 
 Digits may be wanted in reverse, least significant first, which makes addition easy for a small transformer
 (Lee et al. 2023, "Teaching Arithmetic to Small Transformers", arXiv:2307.03381).
@@ -25,15 +26,15 @@ from typing import Literal
 
 import numpy as np
 
-from ...conversation.conversation_env import ConversationEnv, Opening, Outcome, Split, merge_weights
-from ...conversation.task_source import is_held_out
+from ...conversation.conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
+from ...conversation.task_source import split_of
 from ...errors import UserError, unknown
 from ...vocabulary import Reply
 from .answers import ANSWER_TAGS, AnswerTag, find_answer, parse_rational, reverse_digits, spell, wrap
 
 OPERATORS = ("+", "-", "*", "/")
 PROMPTS = ("plain", "bare")
-_TEST_SHARE = 10  # one problem in ten is held out
+_ONE_IN = 10  # problems is for testing, and one for validation
 _MAX_DIGITS = 60  # of all operands together: bounds the answer's length, see `answers.MAX_ANSWER`
 _MAX_OPERAND = 18  # digits; more would not fit the generator's 64-bit integers
 _SMALL = 2_000  # problems that are searched for both splits: a space so large has both
@@ -135,6 +136,7 @@ class Arithmetic(ConversationEnv):
 
     weights = {"correct": 1.0, "format": 0.1, "length": 0.0}  # noqa: RUF012 (read only, copied by the base class)
     has_success = True
+    splits = SPLITS
 
     def __init__(
         self,
@@ -167,7 +169,7 @@ class Arithmetic(ConversationEnv):
         self.answer_tag: AnswerTag = answer_tag
         self.word_problems, self.reverse_digits = word_problems, reverse_digits
         self.prompt, self.attempts = prompt, attempts
-        self._check_both_splits_exist()
+        self._check_all_splits_exist()
 
     @property
     def turn_limit(self) -> int:
@@ -235,7 +237,7 @@ class Arithmetic(ConversationEnv):
             ranges = self._ranges(operators)
             operands = tuple(int(rng.integers(allowed.start, allowed.stop)) for allowed in ranges)
             problem = Problem(operands, operators, stepwise=self.word_problems)
-            if problem.asks_something() and is_held_out(problem.key(), _TEST_SHARE) == (split == "test"):
+            if problem.asks_something() and split_of(problem.key(), _ONE_IN) == split:
                 return problem
 
     def _ranges(self, operators: tuple[str, ...]) -> list[range]:
@@ -252,13 +254,13 @@ class Arithmetic(ConversationEnv):
             for operands in itertools.product(*(allowed[:_SMALL] for allowed in self._ranges(operators))):
                 yield Problem(operands, operators, stepwise=self.word_problems)
 
-    def _check_both_splits_exist(self) -> None:
+    def _check_all_splits_exist(self) -> None:
         few = itertools.islice((p for p in self._first_problems() if p.asks_something()), _SMALL)
-        sides = [is_held_out(problem.key(), _TEST_SHARE) for problem in few]
-        if all(sides) or not any(sides):
+        splits = [split_of(problem.key(), _ONE_IN) for problem in few]
+        if set(splits) != set(SPLITS):
             raise UserError(
-                f"operators {self.operators} and digits {self.digits} allow only {len(sides)} problems, too few "
-                "for a train and a test split: use more digits, terms or operators"
+                f"operators {self.operators} and digits {self.digits} allow only {len(splits)} problems, too few "
+                "for training, validation and testing: use more digits, terms or operators"
             )
 
 

@@ -4,10 +4,10 @@ level 1   one request that the policy allows; the customer tells everything at o
 level 2   one request, which the policy may forbid; the customer tells facts when asked
 level 3   two requests of different families, the second after the first; facts when asked
 
-What is held out is the customer, with their name, numbers and goods: one task in ten, by a hash of families, customer
-and orders. The ten families and what may happen in them are the same in both splits, so success on held-out tasks says
-that a skill carries over to new customers, and not that it carries over to new kinds of request. For that, train with
-some `families` and evaluate with others.
+What is held out is the customer, with their name, numbers and goods: one task in ten for testing and one for
+validation, by a hash of families, customer and orders. The ten families and what may happen in them are the same in
+all splits, so success on held-out tasks says that a skill carries over to new customers, and not that it carries over
+to new kinds of request. For that, train with some `families` and evaluate with others.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...conversation.conversation_env import Split
-from ...conversation.task_source import is_held_out
+from ...conversation.task_source import split_of
 from ...vocabulary import ToolCall
 from .customer import Clue
 from .database import FIRST_NAMES, LAST_NAMES, STREETS, Edit
 from .families import FAMILIES, NEVER_FORBIDDEN, Draw, Wish, shuffled_goods
 
 LEVELS = (1, 2, 3)
-_TEST_SHARE = 10  # one task in ten is held out
+_ONE_IN = 10  # tasks is for testing, and one for validation
 _FORBIDDEN_SHARE = 0.35  # of the requests that may be forbidden, from level 2 on
 _IDENTITY, _ELSE = "identity", "anything else"
 _WHO, _MORE = "What is your email and your postcode?", "Is there anything else?"
@@ -65,10 +65,10 @@ class StoreTask:
 
 
 def draw_task(rng: np.random.Generator, split: Split, levels: Sequence[int], families: Sequence[str]) -> StoreTask:
-    """A task of `split`; tasks of the other one are drawn again."""
+    """A task of `split`; tasks of others are drawn again."""
     while True:
         task = _draw(rng, levels[int(rng.integers(len(levels)))], families)
-        if is_held_out(task.name, _TEST_SHARE) == (split == "test"):
+        if split_of(task.name, _ONE_IN) == split:
             return task
 
 

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...conversation.conversation_env import ConversationEnv, Opening, Outcome, Split
+from ...conversation.conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
 from ...errors import UserError, unknown
 from ...tools import call_formats
 from ...tools.call_desk import COSTS, CallDesk, checked_limit, checked_share, describe_tools
@@ -57,6 +57,7 @@ class Store(ConversationEnv):
     weights = {"state": 0.6, "told": 0.4, "policy": 0.5, "progress": 0.0, **COSTS}  # noqa: RUF012 (read only)
     max_turns = 40
     has_success = True
+    splits = SPLITS
 
     def __init__(
         self,

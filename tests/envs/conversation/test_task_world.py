@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from peripatos.envs.conversation import Outcome, TaskWorld, load_tasks
-from peripatos.envs.conversation.task_source import is_held_out
+from peripatos.envs.conversation import ConversationEnv, Outcome, TaskWorld, load_tasks
+from peripatos.envs.conversation.task_source import split_of
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Reply
 
@@ -38,7 +38,7 @@ def test_a_prompt_is_always_in_the_same_split():
     assert train
     assert test
     assert not train & test
-    assert all(is_held_out(prompt, 5) for prompt in test)
+    assert {split_of(prompt, 5) for prompt in test} == {"test"}
     fewer = TaskWorld(CAPITALS[:40], score)
     assert prompts(fewer, "test") <= test
 
@@ -47,6 +47,30 @@ def test_a_task_may_say_its_split_and_a_prompt_in_both_is_for_testing_only():
     tasks = [{"prompt": "a", "split": "train"}, {"prompt": "b", "split": "test"}, {"prompt": "b", "split": "train"}]
     world = TaskWorld(tasks, lambda reply, task: 0.0)
     assert (prompts(world, "train", 20), prompts(world, "test", 20)) == ({"a"}, {"b"})
+
+
+def test_validation_tasks_are_apart_from_those_for_training_and_those_for_testing():
+    world = TaskWorld(CAPITALS, score)
+    train, validation, test = (prompts(world, split) for split in ("train", "validation", "test"))
+    assert validation
+    assert not validation & train
+    assert not validation & test
+    assert len(train | validation | test) == len(CAPITALS)
+
+
+def test_training_tasks_stand_in_where_none_is_for_validation_and_tests_never_do():
+    tasks = [{"prompt": name, "split": split} for name, split in (("a", "train"), ("b", "test"))]
+    assert prompts(TaskWorld(tasks, lambda reply, task: 0.0), "validation", 20) == {"a"}
+
+    class Old(ConversationEnv):
+        def opening(self, rng, split):
+            return {"train": "to learn", "test": "to report"}[split]
+
+        def respond(self, reply):
+            return Outcome(terminated=True)
+
+    _, info = Old().reset(options={"split": "validation"})
+    assert (info["task"], info["split"]) == ("to learn", "validation")
 
 
 def test_a_generator_of_tasks_is_divided_by_the_same_hash():
@@ -74,7 +98,7 @@ def test_a_generator_without_test_tasks_is_a_clear_error():
 )
 def test_a_reward_function_may_return_a_number_a_bool_terms_or_an_outcome(verdict, reward, success):
     world = TaskWorld(["x"], lambda reply, task: verdict, weights={"reward": 1.0, "style": 0.5})
-    split = "test" if is_held_out("x", 5) else "train"
+    split = split_of("x", 5)
     world.reset(options={"split": split})
     _, got, terminated, _, info = world.step(Reply("y"))
     assert (got, terminated, info["success"]) == (reward, True, success)

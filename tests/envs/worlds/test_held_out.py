@@ -9,7 +9,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from peripatos.envs.conversation.task_source import is_held_out
+from peripatos.envs.conversation.conversation_env import SPLITS
+from peripatos.envs.conversation.task_source import split_of
 from peripatos.envs.worlds.coding.tasks import FAMILIES, generate
 from peripatos.envs.worlds.maths.arithmetic import Arithmetic, Problem
 from peripatos.envs.worlds.maths.tool_maths import ToolMaths
@@ -78,11 +79,11 @@ def test_equal_keys_have_equal_answers() -> None:
 )
 def test_no_drawn_problem_of_one_split_is_another_of_the_other(world: Arithmetic) -> None:
     rng = np.random.default_rng(0)
-    for split in ("train", "test"):
+    for split in SPLITS:
         for _ in range(300):
             problem = world._draw(rng, split)
             others = reordered(problem) if {*problem.operators} <= {"+", "-"} else {problem}
-            assert {is_held_out(other.key(), 10) for other in others} == {split == "test"}
+            assert {split_of(other.key(), 10) for other in others} == {split}
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -97,6 +98,6 @@ def test_no_two_splits_share_a_program_under_other_words(name: str) -> None:
         assert seen.setdefault(answers, repr(sorted(parameters.items()))) == repr(sorted(parameters.items()))
 
 
-def test_both_splits_of_every_family_have_tasks() -> None:
-    for name, split in itertools.product(FAMILIES, ("train", "test")):
+def test_all_splits_of_every_family_have_tasks() -> None:
+    for name, split in itertools.product(FAMILIES, SPLITS):
         assert generate(np.random.default_rng(0), split, [name], public=2, hidden=8).split == split

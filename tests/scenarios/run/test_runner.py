@@ -56,9 +56,11 @@ def test_a_run_directory_tells_everything_about_its_run(tmp_path: Path) -> None:
     (stage,) = summary["stages"]
     assert (stage["name"], stage["method"], stage["ended_by"]) == ("learn", "ppo", "budget of 12 updates")
     evaluations = rows(run / "evaluations.jsonl")
-    assert [row["update"] for row in evaluations] == [0, 4, 8, 12]
-    assert stage["evaluation"]["before"]["return_mean"] == evaluations[0]["return_mean"]
-    assert stage["evaluation"]["after"]["return_mean"] == evaluations[-1]["return_mean"]
+    tests = [row for row in evaluations if row["set"] == "test"]
+    assert [row["update"] for row in evaluations if row["set"] == "validation"] == [0, 4, 8, 12]
+    assert [row["update"] for row in tests] == [0, 12]
+    assert stage["evaluation"]["before"]["return_mean"] == tests[0]["return_mean"]
+    assert stage["evaluation"]["after"]["return_mean"] == tests[-1]["return_mean"]
     metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["update"] for row in metrics] == list(range(1, 13))
     assert [row["env_steps"] for row in metrics] == list(range(64, 12 * 64 + 1, 64))

@@ -48,6 +48,21 @@ class Slope(gymnasium.Env):
         return np.array([1.0, self.t / 10], np.float32), float(action), False, self.t == 10, {"success": False}
 
 
+class Sided(Slope):
+    """Each step of an episode of the split `easy` earns 1, whatever is done; of another one nothing."""
+
+    def __init__(self, easy):
+        self.easy = easy
+
+    def reset(self, *, seed=None, options=None):
+        self.split = (options or {}).get("split")
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        seen, _, ended, cut, _ = super().step(action)
+        return seen, float(self.split == self.easy), ended, cut, {"success": self.split == self.easy}
+
+
 def expert(observation):
     return np.zeros(1, np.float32)
 '''
@@ -105,11 +120,37 @@ def test_best_is_the_highest_return_where_success_is_equal_and_the_latest_of_the
     assert command("run", write_scenario(tmp_path, SLOPE), "--out", tmp_path / "run", "-q") == 0
     evaluations = rows(tmp_path / "run" / "evaluations.jsonl")
     assert {row["success_rate"] for row in evaluations} == {0.0}
+    evaluations = [row for row in evaluations if row["set"] == "validation"]
     highest = max(row["return_mean"] for row in evaluations)
     latest = max(row["update"] for row in evaluations if row["return_mean"] == highest)
     best = pointed_to(tmp_path / "run" / "checkpoints", "best")
     assert best is not None
     assert int(best.name) == latest > 0
+
+
+SIDED = """\
+name: sided
+world: {id: "stage_worlds:Sided", options: {easy: EASY}}
+agent: {kind: mlp, hidden: [16]}
+stages:
+  - name: learn
+    method: ppo
+    collect: {groups: 2, horizon: 10}
+    optimizer: {lr: 1e-2}
+    budget: {updates: 4}
+    stop: {success_rate: 0.9}
+evaluation: {every: 1, episodes: 4}
+"""
+
+
+@pytest.mark.usefixtures("worlds")
+@pytest.mark.parametrize(("easy", "updates", "reported"), [("validation", 0, 0.0), ("test", 4, 1.0), ("train", 4, 0.0)])
+def test_goals_are_judged_on_tasks_that_are_not_reported(
+    tmp_path: Path, easy: str, updates: int, reported: float
+) -> None:
+    assert command("run", write_scenario(tmp_path, SIDED.replace("EASY", easy)), "--out", tmp_path / "run", "-q") == 0
+    (stage,) = json.loads((tmp_path / "run" / "summary.json").read_text())["stages"]
+    assert (stage["updates"], stage["evaluation"]["after"]["success_rate"]) == (updates, reported)
 
 
 @pytest.mark.parametrize(

@@ -88,9 +88,9 @@ def test_a_sum_and_its_mirror_image_are_one_problem():
 
 def test_one_problem_in_ten_is_held_out():
     problems = [Problem((a, b), ("-",)) for a in range(10, 100) for b in range(10, 100)]
-    from peripatos.envs.conversation.task_source import is_held_out
+    from peripatos.envs.conversation.task_source import split_of
 
-    share = np.mean([is_held_out(problem.key(), 10) for problem in problems])
+    share = np.mean([split_of(problem.key(), 10) == "test" for problem in problems])
     assert 0.09 < share < 0.11
 
 
@@ -225,6 +225,6 @@ def test_a_wrong_option_is_named_with_what_is_allowed(options, words):
 
 
 def test_a_space_with_an_empty_split_is_refused(monkeypatch):
-    monkeypatch.setattr("peripatos.envs.worlds.maths.arithmetic._TEST_SHARE", 10**9)
-    with pytest.raises(UserError, match="too few for a train and a test split"):
+    monkeypatch.setattr("peripatos.envs.worlds.maths.arithmetic._ONE_IN", 10**9)
+    with pytest.raises(UserError, match="too few for training, validation and testing"):
         Arithmetic(operators="+", digits=1)
