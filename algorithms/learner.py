@@ -113,9 +113,8 @@ class Learner:
         self._steps, last = 0, None
         for _ in range(self.method.update.epochs):
             for part in minibatches(learned_from, count, rng):
-                if bool(part.batch.mask_B_T.any()):
-                    self._step(part.whitened() if self.method.credit.whiten == "minibatch" else part, log)
-                    self._steps, last = self._steps + 1, part
+                self._step(part.whitened() if self.method.credit.whiten == "minibatch" else part, log)
+                self._steps, last = self._steps + 1, part
         if self.settings.schedule == "adaptive_kl" and last is not None:
             self._adapt(self._kl_old(last))
         self.policy.advance(batch)
@@ -168,10 +167,13 @@ class Learner:
         return training.rows(torch.nonzero(torch.isin(training.batch.bundle_B, training.batch.bundle_B[moved]))[:, 0])
 
     def _step(self, training: TrainingBatch, log: Log) -> None:
-        """One step of the optimiser on one minibatch."""
-        self._optimizer.zero_grad(set_to_none=True)
+        """One step of the optimiser on one minibatch; on one without rows too, for how many steps an update takes is
+        nothing that the data decide."""
+        for parameter in self._parameters:
+            parameter.grad = torch.zeros_like(parameter)
         seen = Log()
-        for part in micro_batches(training, self.settings.micro_batch):
+        parts = micro_batches(training, self.settings.micro_batch) if len(training.share_B_T) else ()
+        for part in parts:
             loss, weighted, logp = self._loss(part, seen)
             if not bool(torch.isfinite(loss)):
                 raise UpdateRefused(f"the loss is {loss.item()}; {self._taken()}", seen.means())
@@ -181,8 +183,8 @@ class Learner:
         if not math.isfinite(norm):
             raise UpdateRefused(f"the gradient's norm is {norm}; {self._taken()}", seen.means())
         metrics = seen.means()
-        if self.settings.schedule == "adaptive_kl" and self._steps:  # before the first step nothing has moved yet
-            self._adapt(metrics["kl/old"])
+        if self.settings.schedule == "adaptive_kl" and self._steps and "kl/old" in metrics:
+            self._adapt(metrics["kl/old"])  # before the first step nothing has moved yet
         lr = self.lr * min(1.0, (self.version + 1) / max(1, self.settings.warmup))
         for group in self._optimizer.param_groups:
             group["lr"] = lr

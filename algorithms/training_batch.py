@@ -107,24 +107,23 @@ def minibatches(training: TrainingBatch, count: int, rng: np.random.Generator) -
     """`count` parts of nearly equal size that together are the whole, in random order.
 
     Rows of one group stay together, so that what they share (a prompt) is computed once; where there are fewer groups
-    than parts, rows of one bundle do. One minibatch is the batch itself, in its own order. Each is divided by the same
-    count, a `count`-th of the whole's.
+    than parts, rows of one bundle do, and where there are fewer bundles, some parts have no rows. One minibatch is the
+    batch itself, in its own order. Each is divided by the same count, a `count`-th of the whole's.
     """
-    if count == 1 or not len(training.share_B_T):
+    if count == 1:
         yield training
         return
     groups, group = torch.unique(training.batch.group_B, return_inverse=True)
     single_units = training.batch.mask_B_T.shape[1] == 1
     key = training.batch.bundle_B if single_units or len(groups) < count else group
     key = torch.unique(key, return_inverse=True)[1].cpu().numpy()
-    keys = int(key.max()) + 1
+    keys = int(key.max()) + 1 if len(key) else 0
     place = rng.permutation(keys)[key]
     order = np.argsort(place, kind="stable")
     ends = np.cumsum([len(part) for part in np.array_split(np.arange(keys), count)])
     part = replace(training, count=training.count / count, target_count=training.target_count / count)
     for rows in np.split(order, np.searchsorted(place[order], ends[:-1])):
-        if len(rows):
-            yield part.rows(torch.from_numpy(rows).to(group.device))
+        yield part.rows(torch.from_numpy(rows).to(group.device))
 
 
 def micro_batches(training: TrainingBatch, units: int | None) -> Iterator[TrainingBatch]:

@@ -231,4 +231,5 @@ class Collection:
     episodes: tuple[Episode, ...]
     env_steps: int  # calls of `step` that the worlds answered
     action_units: int  # units that the agent chose
+    running: int = 0  # episodes that have begun and go on in the next collection
     seconds: Mapping[str, float] = field(default_factory=dict)  # where the time went: "simulate", "infer", …

@@ -208,7 +208,7 @@ class ControlActor:
         batch = buffer.batch(names, version)
         units = horizon * len(rows)
         failed = sum(episode.failure is not None for episode in episodes)
-        return Collection(batch, tuple(episodes), units - failed, units, dict(seconds))
+        return Collection(batch, tuple(episodes), units - failed, units, len(rows), dict(seconds))
 
     def _begin(self, worlds: WorldBatch, names: list[tuple[int, int]], rows: np.ndarray, seed: int) -> None:
         """The next episode of each of `rows`."""
@@ -231,7 +231,7 @@ class ControlActor:
         kept = np.flatnonzero([episode.failure is None for episode in episodes])
         lost = len(episodes) - len(kept)
         if not len(kept):
-            return Collection(None, tuple(episodes), units - lost, units, dict(seconds))
+            return Collection(None, tuple(episodes), units - lost, units, seconds=dict(seconds))
         row_of = np.full(len(plays), -1)
         row_of[kept] = np.arange(len(kept))
         buffer = RolloutBuffer(len(kept), max(episodes[i].turns for i in kept), self._pools["train"])
@@ -246,7 +246,7 @@ class ControlActor:
         last = np.asarray([episodes[i].turns - 1 for i in kept])
         buffer.end[np.arange(len(kept)), last] = True
         batch = buffer.batch([(plays[i].group, plays[i].index) for i in kept], version)
-        return Collection(batch, tuple(episodes), units - lost, units, dict(seconds))
+        return Collection(batch, tuple(episodes), units - lost, units, seconds=dict(seconds))
 
     def _play(
         self, plays: list[_Play], split: str, version: int, seconds: defaultdict[str, float]

@@ -5,9 +5,9 @@
 
 log σ is a parameter that does not depend on the state, and is put back to −3 where an update took it below. The
 action is kept as it was drawn; the world clips it to its bounds, so that the log-probability stays that of a
-Gaussian. Observations are normalised by running statistics that move only in `advance`; rewards are scaled by the
-spread of the discounted return in `prepare`.
-Chance enters through `draw`, from NumPy streams, so that what one world does cannot depend on another.
+Gaussian. Observations are normalised by running statistics that move only in `advance`.
+Chance enters through `draw`, from NumPy streams, so that what one world draws cannot depend on another. (How its sums
+are rounded can: a matrix product is bit for bit the same for an equal number of rows only.)
 
 Left out: shared trunks, squashed Gaussians, state-dependent σ, recurrence.
 Details follow Andrychowicz et al. 2021 (arXiv 2006.05990) and Huang et al. 2022 ("37 details of PPO").
@@ -33,6 +33,7 @@ from ..running_moments import RunningMoments
 
 _CLIP = 10.0  # normalised observations stay within ± this
 _LEAST_LOG_STD = -3.0  # exact demonstrations would take σ to zero, and nothing could be explored afterwards
+_GREEDY_ROWS = 128  # in one forward pass without chance
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -109,8 +110,17 @@ class ActorCritic(nn.Module):
         self, observation_N_D: np.ndarray, noise_N_K: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """`action, logp_N, value_N` for N worlds in one forward pass; the likeliest action where there is no
-        noise. `noise_N_K` is a step's row of `draw` for each world."""
-        device = self.observations.mean.device
+        noise. `noise_N_K` is a step's row of `draw` for each world.
+
+        How a matrix product rounds depends on how many rows it has. Without noise there are always multiples of
+        128 of them, so that an evaluated episode does not depend on how many others are played beside it.
+        """
+        device, N = self.observations.mean.device, len(observation_N_D)
+        if noise_N_K is None and (missing := -N % _GREEDY_ROWS):
+            padded = np.concatenate(
+                [observation_N_D, np.zeros((missing, *observation_N_D.shape[1:]), observation_N_D.dtype)]
+            )
+            return tuple(column[:N] for column in self.act(padded))  # type: ignore[return-value]
         seen = torch.as_tensor(observation_N_D, device=device)
         seen = self.observations.normalize(seen, clip=_CLIP)
         head = self.actor(seen)

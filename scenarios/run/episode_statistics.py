@@ -90,10 +90,14 @@ def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
     return center - width, center + width
 
 
-def describe_collection(episodes: Sequence[Episode]) -> dict[str, float]:
-    """The part of a metrics row that comes from the episodes which ended in this collection."""
+def describe_collection(episodes: Sequence[Episode], *, running: int = 0) -> dict[str, float]:
+    """The part of a metrics row that comes from the episodes which ended in this collection.
+
+    Where `running` episodes go on into the next one, the short ones have ended first: the first means are theirs, and
+    only an evaluation says how good the policy is.
+    """
     scored = [episode for episode in episodes if episode.reward is not None]
-    row = {"episodes/finished": float(len(episodes))}
+    row = {"episodes/finished": float(len(episodes)), "episodes/running": float(running)}
     row |= {f"episodes/{name}": float(count) for name, count in _unscored(episodes).items()}
     if not scored:
         return row

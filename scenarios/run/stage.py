@@ -152,7 +152,7 @@ class StageRun:
         times = {f"time/{name}": seconds for name, seconds in collection.seconds.items()}
         times |= {"time/collect": collected - begun, "time/update": ended - collected}
         times["time/env_steps_per_second"] = collection.env_steps / (ended - begun)
-        row = {**describe_collection(collection.episodes), **learned, **times}
+        row = {**describe_collection(collection.episodes, running=collection.running), **learned, **times}
         self.run.append(self.run.metrics, {**self._axes(), **row})
         p.metrics_rows += 1
         if version == 0:

@@ -270,3 +270,24 @@ def test_asking_for_another_number_of_rows_than_are_running_is_refused():
     actor.collect(range(3), 1, seed=0, version=0)
     with pytest.raises(ValueError, match="2 rows were asked for, but 3 episodes are running"):
         actor.collect(range(2), 1, seed=0, version=1)
+
+
+@pytest.mark.parametrize(
+    ("world", "observation", "action"),
+    [
+        ("peripatos/Walker-v0", 31, Box(-1, 1, (6,))),
+        ("Pendulum-v1", 3, Box(-2, 2, (1,))),
+        ("CartPole-v1", 4, Discrete(2)),
+    ],
+)
+def test_an_evaluated_episode_does_not_depend_on_how_many_others_there_are(
+    world: str, observation: int, action: Box | Discrete
+) -> None:
+    policy = ActorCritic(observation, action, hidden=[64, 64], seed=3)
+    policy.actor[-1].weight.data *= 100  # an agent that does something
+    one, few, many = (
+        [e.reward for e in ControlActor(policy, world, {}, mode="episodes").evaluate(n, seed=0, version=0)]
+        for n in (1, 5, 64)
+    )
+    assert one == many[:1]
+    assert few == many[:5]
