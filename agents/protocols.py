@@ -1,7 +1,7 @@
 """What the rest of the house may ask of an agent: three small protocols.
 
 A **policy** is differentiable and is what learns. An **actor** lets a policy act in worlds and brings back
-batches. Acting is separate from learning: an algorithm sees a policy only through `evaluate`.
+batches. Acting is separate from learning: an algorithm sees a policy only through `score`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor, nn
 
 from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.vocabulary import Batch, Collection, Episode, Message, StopReason
+
+
+class Scores(NamedTuple):
+    """What a policy says of units; all [B, T]. Entries at units that nobody chose are finite and meaningless."""
+
+    logp_B_T: Tensor  # log-probability of what was chosen
+    entropy_B_T: Tensor  # of the distribution that it was chosen from
+    value_B_T: Tensor  # V of the state in which it was chosen; zeros without a critic
+
+
+@runtime_checkable
+class Critic(Protocol):
+    """Who can say what states are worth, without acting: batches that come without values get theirs from it."""
+
+    def value(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """`value_B_T, successor_B_T`: V of the state in which each unit was chosen, and of the one that it led to."""
+        ...
 
 
 @runtime_checkable
@@ -27,14 +44,11 @@ class Policy(Protocol):
     drawn over single units (control). False for sequences, whose rows stay whole (language)."""
 
     has_critic: bool
-    """Whether `evaluate` gives values."""
+    """Whether `score` gives values."""
 
-    def evaluate(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """`logp_B_T, entropy_B_T, value_B_T` of the units in `inputs`, differentiable.
-
-        Entries at units that were not chosen by the agent are finite and meaningless. `value_B_T` is zeros
-        without a critic. Memoryless policies accept any leading shape in place of [B, T].
-        """
+    def score(self, inputs: Mapping[str, Tensor]) -> Scores:
+        """What this policy says of the units in `inputs`, differentiable. Memoryless policies accept any leading shape
+        in place of [B, T]."""
         ...
 
     def advance(self, batch: Batch) -> None:

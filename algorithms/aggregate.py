@@ -30,7 +30,7 @@ class Shares:
     """What the units of a part contribute to the mean over a larger whole."""
 
     share_B_T: Tensor  # a(u) of the table above, of each unit of the part
-    total: Tensor  # Σ c(u) over the whole, a scalar
+    total: Tensor | float  # Σ c(u) over the whole
 
 
 def unit_shares(

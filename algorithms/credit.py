@@ -164,20 +164,22 @@ def whiten(advantage_B_T: Tensor, mask_B_T: Tensor, eps: float = 1e-8) -> Tensor
     return torch.where(mask_B_T, whitened, 0.0).to(advantage_B_T.dtype)
 
 
-def _of_steps(batch: Batch, walk: Steps) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Reward, mask, end and bootstrap of each step, all [B, K]."""
+def _of_steps(batch: Batch, walk: Steps) -> tuple[Tensor, Tensor, Tensor]:
+    """Reward, mask and end of each step, all [B, K]."""
     mask, number = batch.mask_B_T, batch.reward_B_T.dtype
     reward_B_K = sum_steps(batch.reward_B_T, mask, walk)
     mask_B_K = sum_steps(mask.to(number), mask, walk) > 0
     end_B_K = sum_steps(batch.end_B_T.to(number), mask, walk) > 0
-    bootstrap_B_K = sum_steps(torch.where(batch.end_B_T, batch.bootstrap_B_T, 0.0), mask, walk)
-    return reward_B_K, mask_B_K, end_B_K, bootstrap_B_K
+    return reward_B_K, mask_B_K, end_B_K
 
 
 def _critic_advantage(batch: Batch, walk: Steps, credit: Credit) -> tuple[Tensor, Tensor]:
     """GAE over steps, [B, K], and the value of the state that each step began in."""
-    reward, mask, end, bootstrap = _of_steps(batch, walk)
+    if batch.value_B_T is None or batch.bootstrap_B_T is None:
+        raise ValueError("credit by a critic needs a batch with values")
+    reward, mask, end = _of_steps(batch, walk)
     value = sum_steps(torch.where(walk.begins_B_T, batch.value_B_T, 0.0), batch.mask_B_T, walk)
+    bootstrap = sum_steps(torch.where(batch.end_B_T, batch.bootstrap_B_T, 0.0), batch.mask_B_T, walk)
     return gae(reward, value, mask, end, bootstrap, gamma=credit.gamma, lam=credit.lam), value
 
 
@@ -187,7 +189,7 @@ def _group_advantage_of_steps(batch: Batch, walk: Steps, credit: Credit) -> Tens
     An episode that is over earns 0 from there on, and counts so in its group's mean. Nobody's value stands in for what
     a truncated episode did not live to earn: a method without a critic reads none, whoever else may have one.
     """
-    reward, mask, end, _ = _of_steps(batch, walk)
+    reward, mask, end = _of_steps(batch, walk)
     if bool((end.sum(dim=1) > 1).any()):
         raise ValueError("a row holds several episodes; without a critic every row must be one whole episode")
     return_B_K = discounted_returns(reward, mask, end, torch.zeros_like(reward), gamma=credit.gamma)

@@ -45,7 +45,7 @@ class EpisodeRows:
     def join_batch(self, batch: Batch) -> Batch:
         """`batch` with a row for each episode. Where a row goes on in another one, it does not end."""
         end = self.last_ends(batch.mask_B_T, batch.end_B_T)
-        names = [f.name for f in fields(batch) if f.name.endswith("_B_T")]
+        names = [f.name for f in fields(batch) if f.name.endswith("_B_T") and getattr(batch, f.name) is not None]
         joined = {name: self.join(end if name == "end_B_T" else getattr(batch, name)) for name in names}
         number = torch.arange(self.shape[0], device=self.rank_B.device)
         group = torch.zeros_like(number).scatter_(0, self.episode_B, batch.group_B)

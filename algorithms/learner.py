@@ -1,13 +1,14 @@
 """The learner: one update, the same for every method and for both worlds.
 
-    batch ─▶ rewards ─▶ credit ─▶ for each epoch, for each minibatch:
-                                      w = policy_weight(log π, A)
-                                      L = policy_loss(log π, w) + c_v ½(V − target)² − c_h H
-                                      one step of the optimiser
+    batch ─▶ rewards ─▶ values ─▶ credit ─▶ for each epoch, for each minibatch:
+                                                w = policy_weight(log π, A)
+                                                L = policy_loss(log π, w) + c_v ½(V − target)² − c_h H
+                                                one step of the optimiser
 
-It asks a policy for `evaluate` and a method for constants, never for a name. Sums are divided by counts of the
-whole minibatch, so micro-batches change nothing but memory. What is left out: distribution over machines, which
-replaces this object and not its arithmetic.
+It takes a batch to its own device, asks a policy for `score` and a method for constants, never for a name. Sums are
+divided by counts of the whole minibatch, so micro-batches change nothing but memory, and how many steps an update takes
+is the method's choice, whatever the data. What is left out: distribution over machines, which replaces this object and
+not its arithmetic.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..agents.protocols import Policy
+from ..agents.protocols import Critic, Policy, Scores
 from ..agents.threads import fitting_threads, torch_threads
 from ..envs.seeding import stream
 from ..envs.vocabulary import Batch
 from .aggregate import Shares, reduce
+from .annotate import read_scores, with_values
 from .loss import policy_loss, squared_error
 from .methods import Method
 from .metrics import Log, explained_variance, masked_mean
 from .optimizer import OptimizerSettings, adapted
 from .rewards import ReturnScale, punish_overlong
 from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
+from .update import FirstPass, Update
 from .weights import Weighted, kl_estimate, policy_weight
 
 
@@ -83,11 +86,11 @@ class Learner:
             self._parameters, lr=settings.lr, eps=settings.eps, weight_decay=settings.weight_decay, fused=True
         )
 
-    def update(self, batch: Batch, *, progress: float = 0.0) -> dict[str, float]:
+    def update(self, batch: Batch, *, progress: float = 0.0) -> Update:
         """Learn from `batch` and become the next version; `progress` in [0, 1] is the spent part of the budget.
 
-        Returns metrics named group/name. Raises `StaleBatch` if too old or another version acted, `UpdateRefused` if a
-        loss or gradient is not finite.
+        Raises `StaleBatch` if too old or another version acted, `UpdateRefused` if a loss or gradient is not finite,
+        `ValueError` if the method needs values and neither the batch nor the policy has any.
         """
         oldest, newest = int(batch.version_B.min()), int(batch.version_B.max())
         if newest > self.version or oldest < self.version - self.max_staleness:
@@ -97,28 +100,29 @@ class Learner:
         if self.settings.schedule == "linear":
             self.lr = self.settings.lr * max(0.0, 1.0 - progress)
         with torch_threads(fitting_threads(self.policy.module())):
-            metrics = self._update(batch)
+            update = self._update(batch.to(str(self._parameters[0].device)))
         self.version += 1
-        return metrics
+        return update
 
-    def _update(self, batch: Batch) -> dict[str, float]:
-        training = self._annotated(self._rewarded(batch))
-        log = Log()
+    def _update(self, batch: Batch) -> Update:
+        training = self._annotated(self._valued(self._rewarded(batch)))
+        log, first = Log(), FirstPass(training)
         log.add(_describe(training))
         learned_from = self._with_gradient(training)
         if self.policy.memoryless and self.method.weighting.ratio in ("none", "unit"):
             learned_from = as_units(learned_from)
         rng = stream(self.seed, "update", self.version)
-        count = self.method.update.steps_per_pass(float(learned_from.batch.mask_B_T.sum()))
+        count = self.method.update.steps_per_pass(float(training.batch.mask_B_T.sum()))
         self._steps, last = 0, None
-        for _ in range(self.method.update.epochs):
+        for epoch in range(self.method.update.epochs):
             for part in minibatches(learned_from, count, rng):
-                self._step(part.whitened() if self.method.credit.whiten == "minibatch" else part, log)
+                whitened = part.whitened() if self.method.credit.whiten == "minibatch" else part
+                self._step(whitened, log, first if epoch == 0 else None)
                 self._steps, last = self._steps + 1, part
-        if self.settings.schedule == "adaptive_kl" and last is not None:
+        if self.settings.schedule == "adaptive_kl" and last is not None and len(last.share_B_T):
             self._adapt(self._kl_old(last))
         self.policy.advance(batch)
-        return log.means()
+        return Update(log.means(), first.units())
 
     def _rewarded(self, batch: Batch) -> Batch:
         """Rewards as the method wants them."""
@@ -128,30 +132,29 @@ class Learner:
             batch = punish_overlong(batch, limit=rewards.overlong_limit, buffer=rewards.overlong_buffer)
         return batch if self.rewards is None else self.rewards.scaled(batch)
 
+    def _valued(self, batch: Batch) -> Batch:
+        """With values, where the method needs them and nobody has given any: those of the policy's own critic."""
+        if not self.method.needs_critic or batch.value_B_T is not None:
+            return batch
+        if not isinstance(self.policy, Critic):
+            raise ValueError(f"method {self.method.name!r} needs values, and the batch came without any")
+        return with_values(batch, self.policy, self.settings.micro_batch)
+
     def _annotated(self, batch: Batch) -> TrainingBatch:
         """Log-probabilities that stay fixed during the update, then credit."""
         weighting, old_logp, entropy = self.method.weighting, batch.behavior_logp_B_T, None
         if weighting.correction is not None or weighting.entropy_share < 1:
-            logp, entropy = self._read(self.policy, batch)
+            logp, entropy = read_scores(self.policy, batch, self.settings.micro_batch)
             old_logp = old_logp if weighting.correction is None else logp
         reference_logp = torch.zeros_like(old_logp)
         if self.reference is not None:
-            reference_logp, _ = self._read(self.reference, batch)
+            reference_logp, _ = read_scores(self.reference, batch, self.settings.micro_batch)
         return prepare(batch, self.method, old_logp, reference_logp, entropy)
-
-    @torch.no_grad()
-    def _read(self, policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Log-probability and entropy of every unit under `policy`, [B, T] each."""
-        rows, length = batch.mask_B_T.shape
-        size = rows if self.settings.micro_batch is None else max(1, self.settings.micro_batch // max(1, length))
-        parts = torch.arange(rows, device=batch.mask_B_T.device).split(size)
-        read = [policy.evaluate(batch.rows(part).inputs)[:2] for part in parts]
-        return torch.cat([logp for logp, _ in read]), torch.cat([entropy for _, entropy in read])
 
     def _kl_old(self, part: TrainingBatch) -> float:
         """KL(π_old ‖ π) on a minibatch, as the policy is now."""
-        logp, _ = self._read(self.policy, part.batch)
-        return masked_mean(kl_estimate(part.old_logp_B_T, logp, kind="k3"), part.batch.mask_B_T)
+        logp, _ = read_scores(self.policy, part.batch, self.settings.micro_batch)
+        return float(masked_mean(kl_estimate(part.old_logp_B_T, logp, kind="k3"), part.batch.mask_B_T))
 
     def _adapt(self, kl: float) -> None:
         self.lr = adapted(self.lr, kl, self.settings)
@@ -166,40 +169,45 @@ class Learner:
         moved = (training.advantage_B_T != 0).any(dim=1)
         return training.rows(torch.nonzero(torch.isin(training.batch.bundle_B, training.batch.bundle_B[moved]))[:, 0])
 
-    def _step(self, training: TrainingBatch, log: Log) -> None:
+    def _step(self, training: TrainingBatch, log: Log, first: FirstPass | None) -> None:
         """One step of the optimiser on one minibatch; on one without rows too, for how many steps an update takes is
-        nothing that the data decide."""
+        nothing that the data decide. Numbers leave the device once, before the step is taken."""
         for parameter in self._parameters:
             parameter.grad = torch.zeros_like(parameter)
-        seen = Log()
-        parts = micro_batches(training, self.settings.micro_batch) if len(training.share_B_T) else ()
-        for part in parts:
-            loss, weighted, logp = self._loss(part, seen)
-            if not bool(torch.isfinite(loss)):
-                raise UpdateRefused(f"the loss is {loss.item()}; {self._taken()}", seen.means())
-            loss.backward()
-            seen.add(self._look(part, logp.detach(), weighted), weight=float(part.batch.mask_B_T.sum()))
-        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm))
-        if not math.isfinite(norm):
-            raise UpdateRefused(f"the gradient's norm is {norm}; {self._taken()}", seen.means())
+        seen, loss = Log(), torch.zeros((), device=self._parameters[0].device)
+        for part in micro_batches(training, self.settings.micro_batch) if len(training.share_B_T) else ():
+            part_loss, weighted, scores = self._loss(part, seen)
+            part_loss.backward()
+            loss = loss + part_loss.detach()
+            seen.add(self._look(part, scores.logp_B_T.detach(), weighted), weight=part.batch.mask_B_T.sum())
+            if first is not None:
+                first.add(part, scores, weighted.weight_B_T)
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm)
+        seen.add({"loss/value": loss, "gradient/norm": norm})
         metrics = seen.means()
+        for name, words in (("loss/value", "loss is"), ("gradient/norm", "gradient's norm is")):
+            if not math.isfinite(value := metrics[name]):
+                raise UpdateRefused(f"the {words} {value}; {self._taken()}", metrics)
         if self.settings.schedule == "adaptive_kl" and self._steps and "kl/old" in metrics:
             self._adapt(metrics["kl/old"])  # before the first step nothing has moved yet
         lr = self.lr * min(1.0, (self.version + 1) / max(1, self.settings.warmup))
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.step()
-        log.add(metrics, weight=float(training.batch.mask_B_T.sum()))
-        log.add({"gradient/norm": norm, "optimizer/lr": lr})
+        norm_alone = {"gradient/norm": metrics.pop("gradient/norm"), "optimizer/lr": lr}  # each step counts as one
+        del metrics["loss/value"]  # the loss is a vehicle of the gradient, and its value means nothing
+        log.add(metrics, weight=training.batch.mask_B_T.sum())
+        log.add(norm_alone)
 
     def _taken(self) -> str:
         earlier = f", but {self._steps} earlier ones of this update were" if self._steps else ""
         return f"the step was not taken{earlier}"
 
-    def _loss(self, part: TrainingBatch, seen: Log) -> tuple[Tensor, Weighted, Tensor]:
+    def _loss(self, part: TrainingBatch, seen: Log) -> tuple[Tensor, Weighted, Scores]:
         """L = policy_loss + c_v · value loss − c_h · entropy, on one micro-batch."""
         batch, update, mask = part.batch, self.method.update, part.batch.mask_B_T
-        logp, entropy, value = self.policy.evaluate(batch.inputs)
+        scores = self.policy.score(batch.inputs)
+        logp, entropy, value = scores
         weighted = policy_weight(
             logp.detach(),
             part.advantage_B_T,
@@ -213,21 +221,21 @@ class Learner:
             turn_B_T=batch.turn_B_T,
             end_B_T=batch.end_B_T,
         )
-        whole = Shares(part.share_B_T, torch.tensor(part.count, dtype=torch.float64))
+        whole = Shares(part.share_B_T, part.count or 1.0)
         loss = policy_loss(logp, weighted.weight_B_T, mask, shares=whole)
         if update.entropy_coefficient:
             loss = loss - update.entropy_coefficient * reduce(entropy, mask, shares=whole)
-        if self.method.needs_critic:
+        if self.method.needs_critic and batch.value_B_T is not None:
             error = squared_error(value, part.target_B_T, batch.value_B_T, clip=update.value_clip)
-            targets = Shares(torch.ones_like(part.share_B_T), torch.tensor(part.target_count, dtype=torch.float64))
+            targets = Shares(torch.ones_like(part.share_B_T), part.target_count or 1.0)
             value_loss = reduce(error, part.target_mask_B_T, shares=targets)
             loss = loss + update.value_coefficient * value_loss
-            known = float(part.target_mask_B_T.sum())
-            seen.add({"value/loss": masked_mean(error.detach(), part.target_mask_B_T)}, weight=known)
-        seen.add({"policy/entropy": masked_mean(entropy.detach(), mask)}, weight=float(mask.sum()))
-        return loss, weighted, logp
+            known = part.target_mask_B_T
+            seen.add({"value/loss": masked_mean(error.detach(), known)}, weight=known.sum())
+        seen.add({"policy/entropy": masked_mean(entropy.detach(), mask)}, weight=mask.sum())
+        return loss, weighted, scores
 
-    def _look(self, part: TrainingBatch, logp_B_T: Tensor, weighted: Weighted) -> dict[str, float]:
+    def _look(self, part: TrainingBatch, logp_B_T: Tensor, weighted: Weighted) -> dict[str, Tensor]:
         """What one forward pass showed: the textbook surrogate, distances, clipping."""
         mask = part.batch.mask_B_T
         metrics = {
@@ -240,7 +248,7 @@ class Learner:
             metrics["kl/old"] = masked_mean(kl_estimate(part.old_logp_B_T, logp_B_T, kind="k3"), mask)
             if not self._steps:  # the policy that sampled, read by the trainer
                 metrics["kl/sampler_gap"] = masked_mean((logp_B_T - part.batch.behavior_logp_B_T).abs(), mask)
-        if bool(part.reference_logp_B_T.any()):
+        if self.reference is not None:
             metrics["kl/reference"] = masked_mean(kl_estimate(logp_B_T, part.reference_logp_B_T, kind="k3"), mask)
         return metrics
 
@@ -275,16 +283,16 @@ class Learner:
         self.version, self.lr = int(counters["version"]), float(counters["lr"])
 
 
-def _describe(training: TrainingBatch) -> dict[str, float]:
+def _describe(training: TrainingBatch) -> dict[str, Tensor]:
     """What the whole batch looks like before the update."""
     batch, mask = training.batch, training.batch.mask_B_T
     metrics = {
-        "batch/rows": float(mask.any(dim=1).sum()),
-        "batch/units": float(mask.sum()),
+        "batch/rows": mask.any(dim=1).sum(),
+        "batch/units": mask.sum(),
         "advantage/mean": masked_mean(training.advantage_B_T, mask),
         "advantage/magnitude": masked_mean(training.advantage_B_T.abs(), mask),
     }
-    if bool(training.target_mask_B_T.any()):
+    if batch.value_B_T is not None and training.target_count:
         fit = explained_variance(batch.value_B_T, training.target_B_T, training.target_mask_B_T)
         metrics["value/explained_variance"] = fit
     return metrics

@@ -36,6 +36,7 @@ class TrainingBatch:
     target_mask_B_T: Tensor
     share_B_T: Tensor  # a unit's share of the loss's numerator, see aggregate.unit_shares
     trained_B_T: Tensor  # bool: the units that have a weight at all (`Weighting.entropy_share`)
+    place_B_T: Tensor  # int: where in the whole each unit stands, b·T + t
     count: float  # Σc of the whole that this is a part of: what its sum is divided by
     target_count: float  # the same for the critic: how many targets the whole has
 
@@ -77,6 +78,7 @@ def prepare(
         credited.target_mask_B_T,
         episodes.split(a),
         trained,
+        torch.arange(mask.numel(), device=mask.device).view_as(mask),
         count=float(c.sum()),
         target_count=float(credited.target_mask_B_T.sum()),
     )

@@ -67,7 +67,7 @@ def seconds(world: type[Sleeper], policy: LanguagePolicy, episodes: int, seed: i
     Barrier.naps_of_all.clear()
     renderer = Renderer(policy.tokenizer)
     sampler = Sampler(policy, max_tokens=8, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(world, sampler, renderer, policy=policy, context=policy.context)
+    actor = ConversationActor(world, sampler, renderer, context=policy.context)
     started = time.perf_counter()
     collection = actor.collect(range(episodes), 1, seed=seed, version=0)
     wall = time.perf_counter() - started

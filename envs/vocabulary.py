@@ -131,6 +131,14 @@ class Episode:
     earlier: tuple[Seen, ...] = ()
     actions: np.ndarray | None = None  # control: [turns, action size], or [turns] for Discrete
     metrics: Mapping[str, float] = field(default_factory=dict)  # numbers that the world reports in info["metrics"]
+    learned: tuple[Mapping[str, Sequence[float | None]], ...] = ()
+    """What the learner said of the tokens of each sequence, by name (advantage, weight, logp, entropy, value); None at
+    tokens of which it said nothing. Empty where nobody learned from the episode."""
+
+    def sequences(self) -> list[Seen]:
+        """Every sequence of tokens that the model saw, in order."""
+        last = Seen(tokens=list(self.tokens), mask=list(self.mask), behavior_logp=list(self.behavior_logp))
+        return [*self.earlier, last]
 
     @property
     def number(self) -> int:
@@ -153,15 +161,17 @@ class Batch:
     reward_B_T: Tensor  # at the last unit of the turn that earned it
     turn_B_T: Tensor  # int: which turn of its episode a unit belongs to
     end_B_T: Tensor  # bool: last unit of its episode, or of the row where the row was cut
-    bootstrap_B_T: Tensor  # read at ends only: 0 if terminated, V(successor) if truncated or cut
-    value_B_T: Tensor  # V of the state in which the unit was chosen; zeros without a critic
     episode_B: Tensor  # int: `episode_number` of the (first) episode in the row; rows of one episode share it
     group_B: Tensor  # int
     version_B: Tensor  # int: the oldest version of the policy that chose a unit of the row
     bundle_B: (
         Tensor  # int: rows with equal numbers are tied together by one weight, and nothing that splits rows parts them
     )
-    notes: Mapping[str, Tensor] = field(default_factory=dict)  # what else is known of rows or units, by name and shape
+    value_B_T: Tensor | None = None  # V of the state in which the unit was chosen; None: a learner asks its critic
+    bootstrap_B_T: Tensor | None = None  # read at ends only: 0 if terminated, V(successor) if truncated or cut
+    notes: Mapping[str, Tensor] = field(default_factory=dict)
+    """What else is known of rows or units, by name and shape: `truncated_B` (bool: there is a state after the row's
+    last unit, for its episode was truncated or goes on in another row); `cut_B_T` (bool: last units of cut replies)."""
 
     def rows(self, index: Tensor) -> Batch:
         """The batch of the rows `index` [b], in that order."""
@@ -189,9 +199,9 @@ class Batch:
 
         if not parts:
             raise ValueError("there are no batches to join")
-        names = [(set(part.inputs), set(part.notes)) for part in parts]
+        names = [(set(part.inputs), set(part.notes), part._given()) for part in parts]
         if any(other != names[0] for other in names):
-            raise ValueError(f"batches with different inputs or notes cannot be joined: {names}")
+            raise ValueError(f"batches with different inputs, notes or values cannot be joined: {names}")
         length = max(part.mask_B_T.shape[1] for part in parts)
         order = torch.argsort(torch.cat([part.episode_B for part in parts]), stable=True)
 
@@ -207,8 +217,12 @@ class Batch:
         return Batch(
             inputs={name: column(name, lambda part, n=name: part.inputs[n]) for name in parts[0].inputs},
             notes={name: column(name, lambda part, n=name: part.notes[n]) for name in parts[0].notes},
-            **{name: column(name, lambda part, n=name: getattr(part, n)) for name in _TENSORS},
+            **{name: column(name, lambda part, n=name: getattr(part, n)) for name in parts[0]._given()},
         )
+
+    def _given(self) -> tuple[str, ...]:
+        """The names of the columns that are not None."""
+        return tuple(name for name in _TENSORS if getattr(self, name) is not None)
 
     def _each(self, change: Callable[[str, Tensor], Tensor]) -> Batch:
         """The batch with every tensor changed, by its name."""
@@ -216,7 +230,7 @@ class Batch:
             self,
             inputs={name: change(name, tensor) for name, tensor in self.inputs.items()},
             notes={name: change(name, tensor) for name, tensor in self.notes.items()},
-            **{name: change(name, getattr(self, name)) for name in _TENSORS},
+            **{name: change(name, getattr(self, name)) for name in self._given()},
         )
 
 

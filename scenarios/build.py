@@ -244,9 +244,7 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> Stage
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
     if is_conversation(scenario):
-        micro_batch = optimizer_settings(stage).micro_batch if row else None
-        values = row is not None and row.needs_critic
-        evaluator = _speaking(scenario, policy, values=values, micro_batch=micro_batch)
+        evaluator = _speaking(scenario, policy)
         collector = _writing(scenario, shown, policy) if shown else evaluator
         return StageParts(collector, evaluator, segments=False)
     segments = row is not None and row.needs_critic
@@ -309,8 +307,8 @@ def _moving(scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrat
     return ControlActor(behaviour, scenario.world.id, scenario.world.options, mode=mode, horizon=horizon)
 
 
-def _speaking(scenario: Scenario, policy: Policy | None, *, values: bool, micro_batch: int | None) -> Actor:
-    """The scenario's own agent in a conversation; with the critic's values for a stage whose method has one."""
+def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
+    """The scenario's own agent in a conversation."""
     if policy is None:
         return _writing(scenario, scenario.agent, None)
     from ..agents.language.chat_template import Renderer
@@ -327,10 +325,7 @@ def _speaking(scenario: Scenario, policy: Policy | None, *, values: bool, micro_
         _world_maker(scenario),
         sampler,
         renderer,
-        policy=policy,
-        values=values,
         context=policy.context,
-        micro_batch=micro_batch,
         patience=_patience(scenario),
     )
 
@@ -348,7 +343,7 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
     context = language.context if language else 1_000_000
     engine = Author(renderer, _writer(agent))
     world, patience = _world_maker(scenario), _patience(scenario)
-    return ConversationActor(world, engine, renderer, policy=language, values=False, context=context, patience=patience)
+    return ConversationActor(world, engine, renderer, context=context, patience=patience)
 
 
 def _patience(scenario: Scenario) -> Patience:

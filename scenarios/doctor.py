@@ -233,11 +233,11 @@ def _try_a_conversation(policy: LanguagePolicy) -> ModelFinding:
     what = "sampler and trainer agree"
     renderer = Renderer(policy.tokenizer, policy.end_ids)
     sampler = Sampler(policy, max_tokens=6, stop_ids=renderer.stop_ids)
-    actor = ConversationActor(_SmallTalk, sampler, renderer, policy=policy, context=policy.context)
+    actor = ConversationActor(_SmallTalk, sampler, renderer, context=policy.context)
     batch = actor.collect([0], 2, seed=0, version=0).batch
     if batch is None:
         return ModelFinding(what, "no", "no conversation could be held", fatal=True)
     with torch.no_grad():
-        gap = (policy.evaluate(batch.inputs)[0] - batch.behavior_logp_B_T)[batch.mask_B_T].abs().max().item()
+        gap = (policy.score(batch.inputs).logp_B_T - batch.behavior_logp_B_T)[batch.mask_B_T].abs().max().item()
     detail = f"largest difference {gap:.1e} over {int(batch.mask_B_T.sum())} tokens of 2 conversations"
     return ModelFinding(what, "yes" if gap < CLOSE else "no", detail, fatal=not gap < CLOSE)

@@ -55,7 +55,7 @@ def language_parts(row: Method) -> tuple[Policy, Actor]:
     renderer = Renderer(policy.tokenizer)
     sampler = Sampler(policy, max_tokens=5, stop_ids=[renderer.stop_id])
     engine = Author(renderer, oracle_author) if row.source == "demonstrations" else sampler
-    return policy, ConversationActor(make_arithmetic, engine, renderer, policy=policy, context=512)
+    return policy, ConversationActor(make_arithmetic, engine, renderer, context=512)
 
 
 def control_parts(row: Method) -> tuple[Policy, Actor]:
@@ -81,7 +81,7 @@ def test_every_method_learns_from_every_kind_of_world(parts, name: str) -> None:
         size = 1 if row.needs_critic else 6
         collection = actor.collect(groups, size, seed=0, version=version)
         assert collection.batch is not None
-        metrics = learner.update(collection.batch)
+        metrics = learner.update(collection.batch).metrics
         actor.refresh(learner.version)
         assert metrics["batch/units"] == float(collection.batch.mask_B_T.sum())
         assert all(value == value for name, value in metrics.items() if name != "value/explained_variance")

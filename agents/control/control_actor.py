@@ -6,8 +6,8 @@ several episodes. Where an episode is truncated, or the row is cut, the successo
     bootstrap = 0 if terminated,   V(s') if truncated or cut
 
 *Episodes* (for methods without): each row is one whole episode; the members of a group start from one state;
-a world that has ended is not stepped again; rows are padded to the longest. Nothing stands in for what a limit cut
-off, even where the policy has a critic: it belongs to another stage.
+a world that has ended is not stepped again; rows are padded to the longest. They carry no values, and nothing stands
+in for what a limit cut off, even where the policy has a critic: it belongs to another stage.
 
 All chance is derived from (seed, group, member, …), never from the order of worlds. A running episode's state is
 its reset seed and the actions since: `load_state` replays them. Left out: asynchronous stepping.
@@ -205,7 +205,7 @@ class ControlActor:
         buffer.end_all(self._observation)
         buffer.fill_bootstrap(self._policy)
         self._segment += 1
-        batch = buffer.batch(names, version)
+        batch = buffer.batch(names, version, values=True)
         units = horizon * len(rows)
         failed = sum(episode.failure is not None for episode in episodes)
         return Collection(batch, tuple(episodes), units - failed, units, len(rows), dict(seconds))
@@ -245,7 +245,7 @@ class ControlActor:
             buffer.mask[rows, t] = True
         last = np.asarray([episodes[i].turns - 1 for i in kept])
         buffer.end[np.arange(len(kept)), last] = True
-        batch = buffer.batch([(plays[i].group, plays[i].index) for i in kept], version)
+        batch = buffer.batch([(plays[i].group, plays[i].index) for i in kept], version, values=False)
         return Collection(batch, tuple(episodes), units - lost, units, seconds=dict(seconds))
 
     def _play(

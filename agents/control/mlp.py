@@ -29,6 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ...envs.vocabulary import Batch
+from ..protocols import Scores
 from ..running_moments import RunningMoments
 
 _CLIP = 10.0  # normalised observations stay within ± this
@@ -40,7 +41,7 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 class ActorCritic(nn.Module):
     """A `Policy` for worlds with Box observations and Box or Discrete actions.
 
-    Inputs of `evaluate`: `observation` [..., D] float32 as the world gave it, and `action` [..., A] float32
+    Inputs of `score`: `observation` [..., D] float32 as the world gave it, and `action` [..., A] float32
     (Box) or [...] int64 counted from zero (Discrete).
     """
 
@@ -78,11 +79,11 @@ class ActorCritic(nn.Module):
 
     # --- learning ---------------------------------------------------------------------------------------
 
-    def evaluate(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def score(self, inputs: Mapping[str, Tensor]) -> Scores:
         """`logp, entropy, value` [...] of the units in `inputs`, differentiable."""
         seen = self.observations.normalize(inputs["observation_B_T_D"], clip=_CLIP)
         logp, entropy = self._logp_entropy(self.actor(seen), inputs[self._action])
-        return logp, entropy, self._value(seen)
+        return Scores(logp, entropy, self._value(seen))
 
     def advance(self, batch: Batch) -> None:
         """Let the statistics of observations take in this batch's units, and keep σ above its floor."""

@@ -64,8 +64,9 @@ class RolloutBuffer:
             rows, columns, successors = zip(*self.pending, strict=True)
             self.bootstrap[list(rows), list(columns)] = policy.value(np.stack(successors))
 
-    def batch(self, names: Sequence[tuple[int, int]], version: int) -> Batch:
-        """The batch; the arrays become its tensors without a copy. `names`: group and index of each row's episode."""
+    def batch(self, names: Sequence[tuple[int, int]], version: int, *, values: bool) -> Batch:
+        """The batch, with or without values; the arrays become its tensors without a copy. `names`: group and index of
+        each row's episode."""
         episode_B = torch.tensor([episode_number(*name) for name in names])
         action = "action_B_T_A" if self.action.ndim == 3 else "action_B_T"
         return Batch(
@@ -75,10 +76,10 @@ class RolloutBuffer:
             reward_B_T=torch.from_numpy(self.reward),
             turn_B_T=torch.from_numpy(self.turn),
             end_B_T=torch.from_numpy(self.end),
-            bootstrap_B_T=torch.from_numpy(self.bootstrap),
-            value_B_T=torch.from_numpy(self.value),
             episode_B=episode_B,
             group_B=torch.tensor([group for group, _ in names]),
             version_B=torch.full_like(episode_B, version),
             bundle_B=episode_B,
+            value_B_T=torch.from_numpy(self.value) if values else None,
+            bootstrap_B_T=torch.from_numpy(self.bootstrap) if values else None,
         )

@@ -10,12 +10,10 @@ take turns is in `scheduling`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import gymnasium
-import torch
 from torch import Tensor
 
 from ...envs.conversation.conversation_env import ConversationEnv
@@ -23,7 +21,6 @@ from ...envs.seeding import stream
 from ...envs.vocabulary import Batch, Collection, Episode, StopReason
 from ..protocols import Engine, Request
 from .chat_template import Renderer
-from .language_policy import LanguagePolicy
 from .packing import pack
 from .running_conversation import Conversation
 from .scheduling import Patience, independently, lockstep
@@ -34,10 +31,8 @@ class ConversationActor:
 
     Args:
         make_world: gives a new world; one is kept for each episode that runs at once.
-        policy: whose batches these are; its critic gives values if `values`, which a stage without one switches off.
         max_turns: an episode is truncated after so many replies; None leaves that to the world.
         patience: how long a world that waits may work; see `Patience`.
-        micro_batch: most units (with padding) whose values are read in one forward pass; None reads all at once.
     """
 
     def __init__(
@@ -46,16 +41,12 @@ class ConversationActor:
         engine: Engine,
         renderer: Renderer,
         *,
-        policy: LanguagePolicy | None = None,
-        values: bool = True,
         context: int,
         max_turns: int | None = None,
-        micro_batch: int | None = None,
         patience: Patience | None = None,
     ) -> None:
-        self._make_world, self._engine, self._renderer, self._policy = make_world, engine, renderer, policy
+        self._make_world, self._engine, self._renderer = make_world, engine, renderer
         self._context, self._max_turns, self._patience = context, max_turns, patience
-        self._values, self._micro_batch = values, micro_batch
         self._worlds: list[ConversationEnv] = []
 
     def collect(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Collection:
@@ -153,8 +144,8 @@ class ConversationActor:
         return Request(tuple(conversation.tokens), tuple(conversation.messages), conversation.world, rng)
 
     def _batch(self, conversations: Sequence[Conversation], version: int) -> Batch | None:
-        """Rows of the scored episodes, with values where there is a critic."""
-        samples, names, cut = [], [], []
+        """Rows of the scored episodes."""
+        samples, names, truncated = [], [], []
         for conversation in conversations:
             if conversation.failure is not None or conversation.unanswered is not None:
                 continue
@@ -162,23 +153,5 @@ class ConversationActor:
             for sample in spoken:
                 samples.append(sample)
                 names.append((conversation.group, conversation.index))
-                cut.append(conversation.truncated or sample is not spoken[-1])
-        if not samples:
-            return None
-        device = self._policy.device if self._policy is not None else torch.device("cpu")
-        batch = pack(samples, names, version).to(str(device))
-        if self._policy is None or not (self._values and self._policy.has_critic):
-            return batch
-        return _with_values(batch, self._policy, torch.tensor(cut, device=device), self._micro_batch)
-
-
-@torch.no_grad()
-def _with_values(batch: Batch, policy: LanguagePolicy, cut_B: Tensor, micro_batch: int | None) -> Batch:
-    """Values from the critic; the successor of a unit is the state one column on."""
-    rows, width = batch.mask_B_T.shape
-    size = rows if micro_batch is None else max(1, micro_batch // width)
-    parts = torch.arange(rows, device=batch.mask_B_T.device).split(size)
-    value = torch.cat([policy.values(batch.rows(part).inputs) for part in parts])
-    successor = torch.nn.functional.pad(value[:, 1:], (0, 1))
-    bootstrap = torch.where(batch.end_B_T & cut_B[:, None], successor, 0.0)
-    return replace(batch, value_B_T=torch.where(batch.mask_B_T, value, 0.0), bootstrap_B_T=bootstrap)
+                truncated.append(conversation.truncated or sample is not spoken[-1])
+        return pack(samples, names, version, truncated) if samples else None

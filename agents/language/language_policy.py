@@ -27,6 +27,7 @@ from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTra
 
 from ...envs.errors import UserError
 from ...envs.vocabulary import Batch
+from ..protocols import Scores
 from .distribution import entropy, log_probabilities
 
 Precision = Literal["fp32", "bf16"]
@@ -93,7 +94,7 @@ class LanguagePolicy(nn.Module):
         ends = None if config is None else config.eos_token_id
         return () if ends is None else tuple([ends] if isinstance(ends, int) else ends)
 
-    def evaluate(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def score(self, inputs: Mapping[str, Tensor]) -> Scores:
         """`logp_B_T, entropy_B_T, value_B_T` (see the module's docstring), differentiable.
 
         inputs: `tokens_B_T` int; `first_B` int, where the first sampled token is (the prompt's length,
@@ -119,17 +120,19 @@ class LanguagePolicy(nn.Module):
         value_B_T = torch.zeros_like(logp_B_T)
         if self.value_head is not None:
             value_B_T = self._values(self.value_head, hidden_B_C_H, position_B_C, T)
-        return logp_B_T, spread(entropy(logp_N_V)), value_B_T
+        return Scores(logp_B_T, spread(entropy(logp_N_V)), value_B_T)
 
-    def values(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """`value_B_T` of `evaluate` alone, without logits; zeros without a critic."""
-        tokens, first, length = inputs["tokens_B_T"], inputs["first_B"], inputs["length_B"]
+    def value(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """`value_B_T` as `score` gives it, without logits, and `successor_B_T`: V of the state that unit t led to, that
+        is the one before token t + 1. `ValueError` without a critic."""
         if self.value_head is None:
-            return torch.zeros(tokens.shape, device=tokens.device)
+            raise ValueError("this policy has no critic")
+        tokens, first, length = inputs["tokens_B_T"], inputs["first_B"], inputs["length_B"]
         C = int((length - first).max()) + 1
         position_B_C = first[:, None] + torch.arange(C, device=tokens.device)
         hidden_B_C_H, _ = self._states(tokens, first, length, position_B_C)
-        return self._values(self.value_head, hidden_B_C_H, position_B_C, tokens.shape[1])
+        value_B_T = self._values(self.value_head, hidden_B_C_H, position_B_C, tokens.shape[1])
+        return value_B_T, torch.nn.functional.pad(value_B_T[:, 1:], (0, 1))
 
     @staticmethod
     def _values(head: nn.Linear, hidden_B_C_H: Tensor, position_B_C: Tensor, T: int) -> Tensor:

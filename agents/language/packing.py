@@ -17,8 +17,9 @@ from .sample import Sample
 Number = TypeVar("Number", int, float, bool)
 
 
-def pack(samples: Sequence[Sample], names: Sequence[tuple[int, int]], version: int) -> Batch:
-    """The batch of `samples`, row by row; `names`: group and index of each one's episode. Values are zero."""
+def pack(samples: Sequence[Sample], names: Sequence[tuple[int, int]], version: int, truncated: Sequence[bool]) -> Batch:
+    """The batch of `samples`, row by row. `names`: group and index of each one's episode; `truncated`: whether there is
+    a state after its last unit. There are no values: who learns asks its own critic for them."""
     T = max(len(sample.tokens) for sample in samples) + 1
 
     def padded(rows: list[list[Number]]) -> Tensor:
@@ -46,11 +47,9 @@ def pack(samples: Sequence[Sample], names: Sequence[tuple[int, int]], version: i
         reward_B_T=reward,
         turn_B_T=padded([sample.turn for sample in samples]),
         end_B_T=end,
-        bootstrap_B_T=torch.zeros(mask.shape),
-        value_B_T=torch.zeros(mask.shape),
         episode_B=episode_B,
         group_B=torch.tensor([group for group, _ in names]),
         version_B=torch.full_like(episode_B, version),
         bundle_B=episode_B,
-        notes={"cut_B_T": cut},
+        notes={"cut_B_T": cut, "truncated_B": torch.tensor(truncated)},
     )

@@ -66,7 +66,9 @@ def show(
     split: Annotated[
         str | None, typer.Option(help="train, test or validation; default: train where it was kept.")
     ] = None,
-    by: Annotated[str, typer.Option(help="What colours a token: advantage, gap or logp.")] = "advantage",
+    by: Annotated[
+        str, typer.Option(help="What colours a token: advantage, weight, gap, entropy, value or logp.")
+    ] = "advantage",
     verbose: Verbose = False,
     json_: Json = False,
 ) -> None:

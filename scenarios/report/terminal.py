@@ -3,6 +3,7 @@
     advantage   green above zero, red below, as strong as it is among the episode's largest (or only its sign)
     gap         white at 1e-6 and less, red at 1 and more, on a logarithmic scale
     logp        white where the sampler was certain, blue where the token had a chance of 1/150 or less
+    entropy     the same blue, at 5 nats and more; weight and value are coloured as an advantage is
 
 The numbers stand in each turn's heading as well, so that nothing is lost without colours (`NO_COLOR`, a pipe).
 Control characters are spelled out: text from a model is hostile, and a terminal obeys.
@@ -36,12 +37,12 @@ def color(value: float | None, measure: str, largest: float) -> tuple[int, int, 
     if value is None or not math.isfinite(value) or value == 0:
         return None
     match measure:
-        case "advantage" | "sign":
+        case "advantage" | "sign" | "weight" | "value":
             return _mixed(GREEN if value > 0 else RED, 0.25 + 0.75 * abs(value) / largest)
         case "gap":
             return _mixed(RED, (math.log10(abs(value)) + 6) / 6)
         case _:
-            return _mixed(BLUE, -value / 5)
+            return _mixed(BLUE, abs(value) / 5)
 
 
 def _mixed(hue: tuple[int, int, int], strength: float) -> tuple[int, int, int] | None:

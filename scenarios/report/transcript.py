@@ -1,9 +1,10 @@
 """An episode that a run kept, as lines to read: who said what, what it earned, and a number for every token.
 
-    advantage  A, recomputed from the token's group; where the group was not kept whole, the sign of the reward
-    gap        log π(token) of the trainer − that of the sampler, which is zero where both mean one distribution
-    logp       log π(token) of the sampler
+    advantage, weight, entropy, value   as the update saw them that learned from the episode
+    gap         log π(token) of the trainer − that of the sampler, which is zero where both mean one distribution
+    logp        log π(token) of the sampler
 
+Where nobody learned from an episode (an evaluation's), the sign of its reward stands for the advantage.
 Where the chat template rewrote earlier turns, an episode has several sequences of tokens. Each reply is shown with its
 tokens from the one sequence in which it was sampled, and trained.
 """
@@ -17,18 +18,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...envs.errors import UserError, unknown
-from ...envs.vocabulary import Batch, Episode, Seen, StopReason
-from ..config.schema import CausalLMAgentSpec, Scenario, Stage
+from ...envs.vocabulary import Episode, StopReason
+from ..config.schema import CausalLMAgentSpec, Scenario
 from ..run.checkpoint import checkpoints
 from ..run.run_directory import RunDirectory, read_rows
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
-    from ...agents.language.sample import Sample
-
-MEASURES = ("advantage", "gap", "logp")
+LEARNED = {  # which of `Episode.learned` a measure is made of, and what it means
+    "advantage": ("advantage", "advantage in the update that learned from the episode"),
+    "weight": ("weight", "weight w of w · log π in the first pass of that update"),
+    "gap": ("logp", "log-probability of the trainer − at sampling"),
+    "entropy": ("entropy", "entropy of the distribution that the token was drawn from"),
+    "value": ("value", "value of the state before the token, as the critic said"),
+}
+MEASURES = (*LEARNED, "logp")
 SPLITS = ("train", "test", "validation")  # the first that was kept is shown
 Values = Sequence[Sequence[float | None]]  # a number for each token of each sequence
 
@@ -86,14 +91,11 @@ def read_transcript(
     if not episode.messages and episode.actions is not None:
         raise UserError(f"an episode of {scenario.world.id!r} is not made of words; use peripatos record {path}")
     measure = by
-    match by:
-        case "gap":
-            values, basis = _gaps(run, scenario, episode, update - (split == "train"))
-        case "logp":
-            values, basis = [seen["behavior_logp"] for seen in sequences(episode)], "log-probability at sampling"
-        case _:
-            values, basis = _advantages(run, scenario, episode, episodes, update)
-            measure = by if basis.startswith(by) else "sign"
+    values, basis = _values(episode, by)
+    if values is None and by != "advantage":
+        raise UserError(f"the {by} of these tokens is not known: {basis}")
+    if values is None:
+        values, measure, basis = _signs(episode), "sign", f"sign of the episode's reward, because {basis}"
     lines = _lines(episode, values, _tokenizer(run, scenario))
     return Transcript(episode, update, place, len(episodes), lines, measure, basis)
 
@@ -149,7 +151,7 @@ def _kept(run: RunDirectory, update: int | None, split: str | None) -> tuple[int
 
 def _episode(row: Mapping[str, Any]) -> Episode:
     """What `episode_row` wrote."""
-    lists = ("messages", "turn_rewards", "tokens", "mask", "behavior_logp", "earlier")
+    lists = ("messages", "turn_rewards", "tokens", "mask", "behavior_logp", "earlier", "learned")
     given = {key: tuple(row.get(key, ())) for key in lists}
     return Episode(**{**row, "stop_reason": StopReason(row["stop_reason"]), **given})
 
@@ -170,15 +172,9 @@ def _tokenizer(run: RunDirectory, scenario: Scenario) -> PreTrainedTokenizerBase
     return tiny_tokenizer()
 
 
-def sequences(episode: Episode) -> list[Seen]:
-    """Every sequence of tokens that the model saw, in order."""
-    last = Seen(tokens=list(episode.tokens), mask=list(episode.mask), behavior_logp=list(episode.behavior_logp))
-    return [*episode.earlier, last]
-
-
 def replies(episode: Episode) -> dict[int, tuple[int, range]]:
     """Of each turn, in which sequence its reply was sampled and where it stands there."""
-    runs = [(number, run) for number, seen in enumerate(sequences(episode)) for run in _runs(seen["mask"])]
+    runs = [(number, run) for number, seen in enumerate(episode.sequences()) for run in _runs(seen["mask"])]
     return dict(enumerate(runs, _spoken(episode) - len(runs)))
 
 
@@ -200,7 +196,7 @@ def _spoken(episode: Episode) -> int:
 
 def _lines(episode: Episode, values: Values, tokenizer: PreTrainedTokenizerBase) -> tuple[Line, ...]:
     """Every message. Replies of the agent are the last ones of its role; earlier ones were examples in the prompt."""
-    where, seen, lines = replies(episode), sequences(episode), []
+    where, seen, lines = replies(episode), episode.sequences(), []
     assistants = sum(message["role"] == "assistant" for message in episode.messages)
     turn = _spoken(episode) - assistants - 1
     for number, message in enumerate(episode.messages):
@@ -240,123 +236,42 @@ def spell(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[str]:
     return texts
 
 
-def samples_of(episode: Episode) -> dict[int, Sample]:
-    """What was trained on, by the number of the sequence: those with a reply, and each turn's reward at the last token
-    of its reply. Rewards of turns whose tokens are not there come with the first reply that is."""
-    from ...agents.language.sample import Sample
-
-    where, seen = replies(episode), sequences(episode)
-    samples: dict[int, Sample] = {}
-    for turn, (k, at) in where.items():
-        tokens, logp = seen[k]["tokens"], seen[k]["behavior_logp"]
-        sample = samples.setdefault(k, Sample(tokens[: at.start]))
-        sample.extend(tokens[len(sample.tokens) : at.start], turn, None)
-        sample.extend(tokens[at.start : at.stop], turn, tuple(logp[at.start : at.stop]))
-        first = 0 if turn == min(where) else turn
-        sample.reward[at.stop - 1] = float(sum(episode.turn_rewards[first : turn + 1]))
-    for k, sample in samples.items():
-        sample.extend(seen[k]["tokens"][len(sample.tokens) :], sample.turn[-1], None)
-    return samples
-
-
-def _batch_of(episodes: Sequence[Episode]) -> tuple[Batch, list[tuple[int, int]]]:
-    """The rows that `episodes` were trained as; of each the place of its episode and the number of its sequence."""
-    from ...agents.language.packing import pack
-
-    rows = [(n, k, sample) for n, episode in enumerate(episodes) for k, sample in samples_of(episode).items()]
-    names = [(episodes[n].group, episodes[n].index) for n, _, _ in rows]
-    batch = pack([sample for _, _, sample in rows], names, episodes[0].version)
-    return batch, [(n, k) for n, k, _ in rows]
-
-
-def _values(episode: Episode, found: Mapping[int, Tensor]) -> Values:
-    """A value for every token of every sequence, from those rows of a batch that hold a reply."""
-    return [
-        found[k][: len(seen["tokens"])].tolist() if k in found else [None] * len(seen["tokens"])
-        for k, seen in enumerate(sequences(episode))
+def _values(episode: Episode, measure: str) -> tuple[Values | None, str]:
+    """The measure of every token of every sequence, as the run kept it, and where it comes from; None and the reason
+    where nobody knows it.
+    """
+    seen = episode.sequences()
+    if measure == "logp":
+        return [one["behavior_logp"] for one in seen], "log-probability at sampling"
+    if measure == "gap" and not any(any(one["behavior_logp"]) for one in seen):
+        return None, "these tokens were written and not sampled: they have no log-probability to compare with"
+    if not episode.learned:
+        return None, _why_nothing_was_learned(episode)
+    name, words = LEARNED[measure]
+    columns = [
+        list(one.get(name, ())) or [None] * len(two["tokens"]) for one, two in zip(episode.learned, seen, strict=True)
     ]
+    if measure == "gap":
+        columns = [_minus(column, one["behavior_logp"]) for column, one in zip(columns, seen, strict=True)]
+    if all(value is None for column in columns for value in column):
+        return None, "the gradient of its tokens is known to be zero, and nobody computed more"
+    return columns, words
 
 
-def _advantages(
-    run: RunDirectory, scenario: Scenario, episode: Episode, episodes: Sequence[Episode], update: int
-) -> tuple[Values, str]:
-    """The advantage of every token that was trained, recomputed; the sign of the reward where that cannot be."""
-    stage, why = _stage(run, scenario, update), None
-    members = [other for other in episodes if other.group == episode.group]
-    if episode.split != "train" or stage is None:
-        why = "an episode of an evaluation has no advantage"
-    elif episode.reward is None:
-        why = "an episode without a reward is not trained on"
-    else:
-        why = _unknowable(stage, episode, len(members))
-    if stage is None or why is not None:
-        reward = episode.reward
-        sign = None if reward is None else float((reward > 0) - (reward < 0))
-        signs: Values = [[sign] * len(seen["tokens"]) for seen in sequences(episode)]
-        return signs, f"sign of the episode's reward, because {why}"
-    from ...algorithms.credit import assign_credit
-    from ..assembly.settings import stage_method
-
-    scored = [other for other in members if other.reward is not None and replies(other)]
-    batch, rows = _batch_of(scored)
-    advantage = assign_credit(batch, stage_method(stage).credit).advantage_B_T
-    own = scored.index(episode)
-    values = _values(episode, {k: advantage[b] for b, (n, k) in enumerate(rows) if n == own})
-    among = f", among the {len(members)} of its group" if len(members) > 1 else ""
-    return values, f"advantage, as {stage.method!r} gives it{among}"
+def _why_nothing_was_learned(episode: Episode) -> str:
+    if episode.split != "train":
+        return "nobody learned from an episode of an evaluation"
+    if episode.reward is None:
+        return "an episode without a reward is not trained on"
+    return "nothing was said"
 
 
-def _unknowable(stage: Stage, episode: Episode, members: int) -> str | None:
-    """Why what was kept does not tell an episode's advantages; None if it does."""
-    from ..assembly.settings import stage_method
-
-    row = stage_method(stage)
-    size = stage.collect.group_size if stage.collect else 1
-    if not replies(episode):
-        return "nothing was said"
-    if row.credit.transform == "one":
-        return None
-    if row.needs_critic:
-        return "a critic's values are not kept"
-    if row.credit.baseline == "batch_mean" or row.credit.whiten != "none":
-        return f"{row.name!r} compares with a whole batch, which is not kept"
-    if row.needs_groups and members < size:
-        return f"only {members} of the {size} episodes of its group were kept (log.episodes)"
-    if row.credit.granularity != "trajectory" and min(replies(episode)) > 0:
-        return "the template rewrote its earlier turns, whose tokens are not kept"
-    return None
+def _minus(ours: Sequence[float | None], theirs: Sequence[float]) -> list[float | None]:
+    return [None if one is None else one - two for one, two in zip(ours, theirs, strict=True)]
 
 
-def _stage(run: RunDirectory, scenario: Scenario, update: int) -> Stage | None:
-    """The stage that an update belonged to."""
-    names = [row["stage"] for row in read_rows(run.metrics) if row["update"] == update]
-    return next((stage for stage in scenario.stages if names and stage.name == names[-1]), None)
-
-
-def _gaps(run: RunDirectory, scenario: Scenario, episode: Episode, sampled_at: int) -> tuple[Values, str]:
-    """Trainer's minus sampler's log-probability of every token, with the checkpoint nearest to the sampler's."""
-    import torch
-
-    from ...agents.language.language_policy import LanguagePolicy
-    from ..run.saved_agent import open_agent
-
-    if not replies(episode):
-        raise UserError("nothing was said in this episode, so there is no gap")
-    if not any(any(seen["behavior_logp"]) for seen in sequences(episode)):
-        raise UserError("these tokens were written and not sampled: they have no log-probability to compare with")
-    saved = checkpoints(run.checkpoints)
-    if not saved:
-        raise UserError(f"{run.path} has no checkpoint to compute log-probabilities with")
-    nearest = min(saved, key=lambda folder: abs(int(folder.name) - sampled_at))
-    policy = open_agent(run.path, nearest.name)[2]
-    assert isinstance(policy, LanguagePolicy), "only language models sample tokens"
-    batch, rows = _batch_of([episode])
-    batch = batch.to(str(policy.device))
-    with torch.no_grad():
-        gap = policy.evaluate(batch.inputs)[0] - batch.behavior_logp_B_T
-    apart = abs(int(nearest.name) - sampled_at)
-    basis = f"log-probability at checkpoint {nearest.name} − at sampling"
-    return (
-        _values(episode, {k: gap[b] for b, (_, k) in enumerate(rows)}),
-        basis + (f"; {apart} updates lie between them" if apart else ""),
-    )
+def _signs(episode: Episode) -> Values:
+    """The sign of the episode's reward, for every token."""
+    reward = episode.reward
+    sign = None if reward is None else float((reward > 0) - (reward < 0))
+    return [[sign] * len(seen["tokens"]) for seen in episode.sequences()]

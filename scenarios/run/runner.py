@@ -2,7 +2,7 @@
 
     for each stage:  evaluate, then until the budget is spent or the goal is reached:
         collection = collector.collect(groups, seed, version)     the pool
-        metrics    = learner.update(collection.batch)             the learner
+        update     = learner.update(collection.batch)             the learner
         collector.refresh(version)                                the link
         a row of metrics; sometimes an evaluation, a checkpoint
 

@@ -30,6 +30,7 @@ from .episode_statistics import (
     spell_evaluation,
     summarize,
 )
+from .kept_units import with_units
 from .run_directory import RunFailed, read_rows, write_json
 
 FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
@@ -49,7 +50,7 @@ class StageRun:
         self.seed = derive_seed(self.scenario.seed, "stage", index)
         self.parts = build.make_stage(self.scenario, self.stage, policy)
         self.learner: Learner | None = None
-        self._trained: Sequence[Episode] = ()  # of the latest collection, for reading
+        self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
         begun = self.progress.before is not None
         if self.stage.method is not None and policy is not None:
@@ -152,13 +153,15 @@ class StageRun:
         times = {f"time/{name}": seconds for name, seconds in collection.seconds.items()}
         times |= {"time/collect": collected - begun, "time/update": ended - collected}
         times["time/env_steps_per_second"] = collection.env_steps / (ended - begun)
-        row = {**describe_collection(collection.episodes, running=collection.running), **learned, **times}
+        seen = describe_collection(collection.episodes, running=collection.running)
+        row = {**seen, **learned.metrics, **times}
         self.run.append(self.run.metrics, {**self._axes(), **row})
         p.metrics_rows += 1
         if version == 0:
             self._explain_surrogate()
         self.context.display.move(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
-        self._trained = collection.episodes
+        kept = collection.episodes[: self.scenario.log.episodes]
+        self._trained = with_units(kept, collection.batch, learned.units)
         self._look_around(version + 1)
 
     def _collect(self, collect: Collect, version: int) -> Collection:
@@ -229,7 +232,7 @@ class StageRun:
         if kept:
             self.run.keep_episodes(f"{p.update:06d}-{split}", episodes[:kept])
             if self._trained:
-                self.run.keep_episodes(f"{p.update:06d}-train", self._trained[:kept])
+                self.run.keep_episodes(f"{p.update:06d}-train", self._trained)
         self.context.display.say(f"{self.stage.name}, update {p.update}, {split}: {spell_evaluation(result)}")
         return result
 

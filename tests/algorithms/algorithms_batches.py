@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from peripatos.agents.protocols import Scores
 from peripatos.envs.vocabulary import Batch
 
 STATES, ACTIONS = 7, 5
@@ -24,10 +25,10 @@ class TabularPolicy(nn.Module):
         self.values = nn.Parameter(torch.randn(STATES, generator=draw, dtype=torch.float64))
         self.has_critic, self.memoryless = critic, memoryless
 
-    def evaluate(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def score(self, inputs: Mapping[str, Tensor]) -> Scores:
         logp = torch.log_softmax(self.logits, dim=-1)[inputs["state_B_T"]]
         chosen = logp.gather(-1, inputs["action_B_T"][..., None])[..., 0]
-        return chosen, -(logp.exp() * logp).sum(-1), self.values[inputs["state_B_T"]]
+        return Scores(chosen, -(logp.exp() * logp).sum(-1), self.values[inputs["state_B_T"]])
 
     def advance(self, batch: Batch) -> None: ...
 
@@ -57,7 +58,7 @@ def random_batch(seed: int, *, rows: int = 8, length: int = 9, groups: int = 2, 
     last = torch.where(mask, position, -1).max(dim=1).values
     end = torch.zeros_like(mask).scatter(1, last[:, None], True)
     inputs = {"state_B_T": state, "action_B_T": action}
-    logp, _, value = TabularPolicy(seed).evaluate(inputs)
+    logp, _, value = TabularPolicy(seed).score(inputs)
     noise = behavior_noise * torch.randn(rows, length, generator=draw, dtype=torch.float64)
     return Batch(
         inputs=inputs,

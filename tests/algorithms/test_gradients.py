@@ -22,7 +22,7 @@ LENGTH = 9
 
 
 def ours(policy: TabularPolicy, batch: Batch, row: Method, advantage: Tensor, reference: Tensor) -> Tensor:
-    logp = policy.evaluate(batch.inputs)[0]
+    logp = policy.score(batch.inputs)[0]
     weighted = policy_weight(
         logp.detach(),
         advantage,
@@ -95,7 +95,7 @@ VARIANTS = {
 def test_the_gradient_of_every_method_is_that_of_its_textbook_surrogate(name: str, seed: int) -> None:
     row = VARIANTS[name]
     batch = random_batch(seed, behavior_noise=0.4)  # ratios on both sides of every clip
-    policy, reference = TabularPolicy(seed), TabularPolicy(seed + 100).evaluate(batch.inputs)[0].detach()
+    policy, reference = TabularPolicy(seed), TabularPolicy(seed + 100).score(batch.inputs)[0].detach()
     advantage = assign_credit(batch, row.credit).advantage_B_T
     if row.weighting.ratio == "turn" or row.weighting.ratio == "sequence":
         # the clip is per unit, but the surrogate of a level sums over its units only if they share one advantage
@@ -122,7 +122,7 @@ def test_observation_tokens_change_no_bit_of_the_gradient(mode: str) -> None:
 
     def gradient(junk: float) -> Tensor:
         policy = TabularPolicy(1)
-        logp = policy.evaluate(batch.inputs)[0]
+        logp = policy.score(batch.inputs)[0]
         logp = torch.where(batch.mask_B_T, logp, logp * junk)
         spoiled = torch.where(batch.mask_B_T, weight, junk)
         return torch.autograd.grad(policy_loss(logp, spoiled, batch.mask_B_T, mode=mode), policy.logits)[0]

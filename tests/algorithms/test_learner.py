@@ -66,17 +66,17 @@ def test_rows_without_advantage_are_not_computed_but_still_count() -> None:
     seen: list[int] = []
 
     class Counting(TabularPolicy):
-        def evaluate(self, inputs):
+        def score(self, inputs):
             seen.append(len(inputs["state_B_T"]))
-            return super().evaluate(inputs)
+            return super().score(inputs)
 
     settings = OptimizerSettings(lr=1.0, max_grad_norm=1e9)
     row = replace(row_of("rloo"))
     learner = Learner(Counting(0), row, settings, seed=0)
-    metrics = learner.update(batch)
+    metrics = learner.update(batch).metrics
     assert seen == [4]
     kept = Learner(TabularPolicy(0), method("rloo", {"update": {"entropy_coefficient": 1e-30}}), settings, seed=0)
-    want = kept.update(batch)  # an entropy bonus makes every row count, and this one weighs nothing
+    want = kept.update(batch).metrics  # an entropy bonus makes every row count, and this one weighs nothing
     assert metrics["gradient/norm"] == pytest.approx(want["gradient/norm"], rel=1e-9)
 
 
@@ -90,9 +90,9 @@ def test_minibatches_of_so_many_units_follow_the_size_of_the_batch() -> None:
     seen: list[int] = []
 
     class Counting(TabularPolicy):
-        def evaluate(self, inputs):
+        def score(self, inputs):
             seen.append(inputs["state_B_T"].numel())
-            return super().evaluate(inputs)
+            return super().score(inputs)
 
     overrides = {"update": {"epochs": 2, "minibatch_units": 12}, "credit": {"whiten": "batch"}}
     Learner(Counting(0, memoryless=True), method("reinforce", overrides), SETTINGS, seed=0).update(batch)
@@ -105,7 +105,7 @@ def test_a_batch_without_any_advantage_teaches_nothing_and_is_no_error(minibatch
     batch = replace(batch, reward_B_T=torch.zeros_like(batch.reward_B_T))
     policy = TabularPolicy(0)
     learner = Learner(policy, method("grpo", {"update": {"minibatches": minibatches}}), SETTINGS, seed=0)
-    metrics = learner.update(batch)
+    metrics = learner.update(batch).metrics
     assert metrics["advantage/magnitude"] == 0.0
     assert torch.equal(policy.logits, TabularPolicy(0).logits)
     assert learner.version == 1
@@ -118,8 +118,10 @@ def test_a_kl_penalty_pulls_towards_the_reference() -> None:
     learner = Learner(policy, row, SETTINGS, seed=0, reference=reference)
     distances = []
     for _ in range(30):
-        logp = policy.evaluate(batch.inputs)[0].detach()
-        metrics = learner.update(replace(batch, behavior_logp_B_T=logp, version_B=torch.full((8,), learner.version)))
+        logp = policy.score(batch.inputs)[0].detach()
+        metrics = learner.update(
+            replace(batch, behavior_logp_B_T=logp, version_B=torch.full((8,), learner.version))
+        ).metrics
         distances.append(metrics["kl/reference"])
     assert distances[-1] < 0.2 * distances[0]
 
@@ -190,23 +192,23 @@ def test_every_method_finds_the_better_arm(name: str, seed: int) -> None:
         state = torch.zeros(32, 1, dtype=torch.long)
         p = torch.softmax(policy.logits[0].detach(), dim=-1)
         action = torch.multinomial(p, 32, replacement=True, generator=draw)[:, None]
-        logp, _, value = (x.detach() for x in policy.evaluate({"state_B_T": state, "action_B_T": action}))
+        logp, _, value = (x.detach() for x in policy.score({"state_B_T": state, "action_B_T": action}))
         ones = torch.ones(32, 1, dtype=torch.bool)
         zero = torch.zeros(32, 1, dtype=torch.float64)
         learner.update(
             Batch(
-                {"state_B_T": state, "action_B_T": action},
-                ones,
-                logp,
-                (action == 0).double(),
-                zero.long(),
-                ones,
-                zero,
-                value,
-                torch.arange(32),
-                torch.arange(32) // 8,
-                torch.full((32,), version),
-                torch.arange(32),
+                inputs={"state_B_T": state, "action_B_T": action},
+                mask_B_T=ones,
+                behavior_logp_B_T=logp,
+                reward_B_T=(action == 0).double(),
+                turn_B_T=zero.long(),
+                end_B_T=ones,
+                episode_B=torch.arange(32),
+                group_B=torch.arange(32) // 8,
+                version_B=torch.full((32,), version),
+                bundle_B=torch.arange(32),
+                value_B_T=value,
+                bootstrap_B_T=zero,
             )
         )
     assert float(torch.softmax(policy.logits[0].detach(), dim=-1)[0]) > 0.95

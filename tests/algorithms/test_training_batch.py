@@ -11,6 +11,7 @@ import torch
 from algorithms_batches import TabularPolicy, random_batch
 from torch import Tensor
 
+from peripatos.agents.protocols import Scores
 from peripatos.algorithms.learner import Learner, UpdateRefused
 from peripatos.algorithms.methods import METHODS, Method, method
 from peripatos.algorithms.optimizer import ADAPTED_RANGE, OptimizerSettings, adapted
@@ -47,7 +48,7 @@ def after(
 ) -> tuple[Tensor, dict[str, float]]:
     settings = replace(SETTINGS, micro_batch=micro_batch)
     learner = Learner(TabularPolicy(0), row, settings, seed=seed, reference=TabularPolicy(5))
-    metrics = learner.update(batch)
+    metrics = learner.update(batch).metrics
     return parameters(learner.policy), metrics
 
 
@@ -156,7 +157,7 @@ def test_a_demonstrators_log_probabilities_are_unknown_and_nothing_is_made_of_th
 
 def test_the_gap_between_sampler_and_trainer_is_always_said() -> None:
     batch = random_batch(0, behavior_noise=0.3)
-    logp = TabularPolicy(0).evaluate(batch.inputs)[0].detach()
+    logp = TabularPolicy(0).score(batch.inputs)[0].detach()
     want = float((logp - batch.behavior_logp_B_T)[batch.mask_B_T].abs().mean())
     for overrides in ({}, {"weighting": {"correction": 2.0}}, {"update": {"epochs": 3}}):
         _, metrics = after(method("reinforce", overrides), batch)
@@ -167,10 +168,10 @@ def test_a_refusal_says_how_many_steps_of_the_update_were_taken() -> None:
     class Spoilt(TabularPolicy):
         calls = 0
 
-        def evaluate(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        def score(self, inputs: Mapping[str, Tensor]) -> Scores:
             self.calls += 1
-            logp, entropy, value = super().evaluate(inputs)
-            return (logp * float("nan") if self.calls == 3 else logp), entropy, value
+            logp, entropy, value = super().score(inputs)
+            return Scores(logp * float("nan") if self.calls == 3 else logp, entropy, value)
 
     learner = Learner(Spoilt(0), method("reinforce", {"update": {"epochs": 4}}), SETTINGS, seed=0)
     with pytest.raises(UpdateRefused, match="was not taken, but 2 earlier ones of this update were"):

@@ -117,7 +117,7 @@ def test_the_log_probability_is_that_of_the_unclipped_action():
     batch = actor.collect(range(8), 1, seed=0, version=0).batch
     assert batch is not None
     assert batch.inputs["action_B_T_A"].abs().max() > 1.5
-    logp, _, _ = policy.evaluate(batch.inputs)
+    logp, _, _ = policy.score(batch.inputs)
     torch.testing.assert_close(logp, batch.behavior_logp_B_T, rtol=1e-5, atol=1e-5)
 
 

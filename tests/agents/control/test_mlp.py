@@ -25,7 +25,7 @@ def _inputs(space, seed=0, shape=(5, 7)):
 def test_the_gaussian_agrees_with_torch_distributions(seed):
     policy = ActorCritic(6, _BOX, seed=seed, log_std=-0.3)
     inputs = _inputs(_BOX, seed)
-    logp, entropy, _ = policy.evaluate(inputs)
+    logp, entropy, _ = policy.score(inputs)
     assert policy.log_std is not None
     expected = Normal(policy.actor(inputs["observation_B_T_D"]), policy.log_std.exp().expand(5, 7, 3))
     torch.testing.assert_close(logp, expected.log_prob(inputs["action_B_T_A"]).sum(-1), rtol=1e-5, atol=1e-5)
@@ -36,7 +36,7 @@ def test_the_gaussian_agrees_with_torch_distributions(seed):
 def test_the_categorical_agrees_with_torch_distributions(seed):
     policy = ActorCritic(6, _DISCRETE, seed=seed)
     inputs = _inputs(_DISCRETE, seed)
-    logp, entropy, _ = policy.evaluate(inputs)
+    logp, entropy, _ = policy.score(inputs)
     expected = Categorical(logits=policy.actor(inputs["observation_B_T_D"]))
     torch.testing.assert_close(logp, expected.log_prob(inputs["action_B_T"]))
     torch.testing.assert_close(entropy, expected.entropy())
@@ -49,7 +49,7 @@ def test_acting_and_evaluating_tell_one_log_probability_and_value(space):
     policy.observations.update(torch.randn(50, 6) * 3 + 1)
     action, logp, value = policy.act(seen, policy.draw(np.random.default_rng(1), 9))
     name = "action_B_T" if policy.discrete else "action_B_T_A"
-    told = policy.evaluate({"observation_B_T_D": torch.from_numpy(seen), name: torch.from_numpy(action)})
+    told = policy.score({"observation_B_T_D": torch.from_numpy(seen), name: torch.from_numpy(action)})
     torch.testing.assert_close(torch.from_numpy(logp), told[0], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(torch.from_numpy(value), told[2], rtol=1e-5, atol=1e-5)
     assert np.array_equal(value, policy.value(seen))
@@ -95,7 +95,7 @@ def test_it_is_a_policy_with_the_documented_initialisation():
 def test_without_a_critic_values_are_zero():
     policy = ActorCritic(6, _BOX, critic=False)
     assert not policy.has_critic
-    assert policy.evaluate(_inputs(_BOX))[2].abs().max() == 0.0
+    assert policy.score(_inputs(_BOX))[2].abs().max() == 0.0
     assert policy.value(np.ones((2, 6), np.float32)).tolist() == [0.0, 0.0]
 
 
@@ -105,7 +105,7 @@ def test_statistics_stand_still_while_acting_and_evaluating_and_move_in_advance(
     batch = actor.collect(range(3), 1, seed=0, version=0).batch
     assert batch is not None
     before = policy.observations.count.clone()
-    policy.evaluate(batch.inputs)
+    policy.score(batch.inputs)
     actor.evaluate(1, seed=0, version=0)
     assert policy.observations.count == before == 0
     policy.advance(batch)

@@ -24,7 +24,7 @@ def policy() -> LanguagePolicy:
 def actor_of(policy: LanguagePolicy, world: type = Echo, *, max_tokens: int = 6, **options: int) -> ConversationActor:
     renderer = Renderer(policy.tokenizer)
     sampler = Sampler(policy, max_tokens=max_tokens, stop_ids=[renderer.stop_id])
-    return ConversationActor(world, sampler, renderer, policy=policy, **{"context": policy.context, **options})
+    return ConversationActor(world, sampler, renderer, **{"context": policy.context, **options})
 
 
 def test_a_row_is_the_prompt_the_replies_and_what_lies_between(policy: LanguagePolicy) -> None:
@@ -127,11 +127,11 @@ def test_a_template_that_rewrites_turns_gives_one_row_for_each_rewriting(policy:
 
     renderer = Renderer(tokenizer_with(STRIPS))
     sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(Echo, sampler, renderer, policy=policy, context=policy.context)
+    actor = ConversationActor(Echo, sampler, renderer, context=policy.context)
     batch = actor.collect(range(2), 1, seed=0, version=0).batch
     assert batch is not None
     assert batch.episode_B.tolist() == [0, 0, 0, 1 << 20, 1 << 20, 1 << 20]
-    logp = policy.evaluate(batch.inputs)[0]
+    logp = policy.score(batch.inputs)[0]
     torch.testing.assert_close(logp[batch.mask_B_T], batch.behavior_logp_B_T[batch.mask_B_T], atol=1e-5, rtol=1e-5)
 
 
@@ -139,7 +139,7 @@ def test_a_bf16_sampler_follows_the_learner_after_refresh(policy: LanguagePolicy
     renderer = Renderer(policy.tokenizer)
     learner = LanguagePolicy(*tiny_llama(seed=1, hidden=32, layers=2))
     sampler = Sampler(learner, max_tokens=6, stop_ids=[renderer.stop_id], precision="bf16")
-    actor = ConversationActor(Echo, sampler, renderer, policy=learner, context=512)
+    actor = ConversationActor(Echo, sampler, renderer, context=512)
     before = actor.evaluate(3, seed=0, version=0)
     learner.load_state_dict(policy.state_dict())
     assert [e.tokens for e in actor.evaluate(3, seed=0, version=1)] == [e.tokens for e in before]
@@ -150,7 +150,7 @@ def test_a_bf16_sampler_follows_the_learner_after_refresh(policy: LanguagePolicy
 def test_a_reply_that_had_no_tokens_left_is_noted_at_its_last_one(policy: LanguagePolicy) -> None:
     renderer = Renderer(policy.tokenizer)
     sampler = Sampler(policy, max_tokens=4, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(Echo, sampler, renderer, policy=policy, context=policy.context)
+    actor = ConversationActor(Echo, sampler, renderer, context=policy.context)
     collection = actor.collect(range(4), 2, seed=0, version=0)
     batch = collection.batch
     assert batch is not None

@@ -22,6 +22,7 @@ from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.engines.transformers_engine import Sampler
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import TEMPLATE, tiny_llama
+from peripatos.algorithms.annotate import with_values
 from peripatos.algorithms.credit import assign_credit
 from peripatos.algorithms.methods import METHODS
 from peripatos.envs.conversation import ConversationEnv, Outcome
@@ -203,12 +204,12 @@ def test_a_sampled_stop_token_is_an_action_with_a_log_probability_and_a_gradient
     policy = LanguagePolicy(*tiny_llama(seed=0, hidden=32, layers=1))
     renderer = Renderer(policy.tokenizer)
     sampler = Sampler(policy, max_tokens=60, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(Echo, sampler, renderer, policy=policy, context=policy.context)
+    actor = ConversationActor(Echo, sampler, renderer, context=policy.context)
     batch = actor.collect(range(4), 2, seed=0, version=0).batch
     assert batch is not None
     stop = (batch.inputs["tokens_B_T"] == renderer.stop_id) & batch.mask_B_T
     assert int(stop.sum()) >= 3
-    logp = policy.evaluate(batch.inputs)[0]
+    logp = policy.score(batch.inputs)[0]
     torch.testing.assert_close(logp[stop], batch.behavior_logp_B_T[stop], atol=1e-5, rtol=1e-5)
     (gradient,) = torch.autograd.grad(logp[stop].sum(), [policy.model.get_output_embeddings().weight])
     assert gradient[renderer.stop_id].abs().max() > 0
@@ -284,10 +285,11 @@ def test_the_value_of_a_cut_episode_is_that_after_its_last_reply() -> None:
     torch.nn.init.normal_(policy.value_head.weight, generator=torch.Generator().manual_seed(0))
     renderer = Renderer(policy.tokenizer)
     sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(Flood, sampler, renderer, policy=policy, context=policy.context)
+    actor = ConversationActor(Flood, sampler, renderer, context=policy.context)
     collection = actor.collect([0], 1, seed=0, version=0)
-    batch, episode = collection.batch, collection.episodes[0]
-    assert batch is not None
+    assert collection.batch is not None
+    batch, episode = with_values(collection.batch, policy, None), collection.episodes[0]
+    assert batch.bootstrap_B_T is not None
     assert episode.stop_reason is StopReason.CONTEXT_LIMIT
     hidden = policy.backbone(input_ids=torch.tensor([episode.tokens])).last_hidden_state
     want = policy.value_head(hidden)[0, -1, 0].item()

@@ -13,6 +13,7 @@ from peripatos.agents.language.engines.transformers_engine import Sampler
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.model_checks import check_head
 from peripatos.agents.language.tiny_llama import tiny_llama
+from peripatos.algorithms.annotate import with_values
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Batch
 from peripatos.scenarios import build
@@ -33,7 +34,7 @@ def policy_of(seed: int = 0, **options: object) -> LanguagePolicy:
 def batch_of(policy: LanguagePolicy, *, groups: int = 5, group_size: int = 4, version: int = 0) -> Batch:
     renderer = Renderer(policy.tokenizer)
     sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(Echo, sampler, renderer, policy=policy, context=policy.context)
+    actor = ConversationActor(Echo, sampler, renderer, context=policy.context)
     batch = actor.collect(range(groups), group_size, seed=3, version=version).batch
     assert batch is not None
     return batch
@@ -43,7 +44,7 @@ def batch_of(policy: LanguagePolicy, *, groups: int = 5, group_size: int = 4, ve
 def test_sampler_and_trainer_agree_on_multi_turn_episodes(temperature: float, top_p: float) -> None:
     policy = policy_of(temperature=temperature, top_p=top_p)
     batch = batch_of(policy)
-    logp = policy.evaluate(batch.inputs)[0]
+    logp = policy.score(batch.inputs)[0]
     gap = (logp - batch.behavior_logp_B_T)[batch.mask_B_T].abs().max()
     assert gap.item() <= 1e-4
 
@@ -51,7 +52,7 @@ def test_sampler_and_trainer_agree_on_multi_turn_episodes(temperature: float, to
 def test_log_probabilities_are_those_of_a_plain_forward_pass() -> None:
     policy = policy_of(temperature=0.8)
     batch = batch_of(policy)
-    logp, entropy, _ = policy.evaluate(batch.inputs)
+    logp, entropy, _ = policy.score(batch.inputs)
     for b in range(len(batch.mask_B_T)):
         n = int(batch.inputs["length_B"][b])
         ids = batch.inputs["tokens_B_T"][b : b + 1, :n]
@@ -68,7 +69,7 @@ def test_gradients_through_a_shared_prompt_are_those_of_a_plain_forward_pass() -
     batch = batch_of(policy, groups=2)
     weight = torch.randn(batch.mask_B_T.shape, generator=torch.Generator().manual_seed(0)) * batch.mask_B_T
     parameters = list(policy.model.parameters())
-    ours = torch.autograd.grad((policy.evaluate(batch.inputs)[0] * weight).sum(), parameters)
+    ours = torch.autograd.grad((policy.score(batch.inputs)[0] * weight).sum(), parameters)
     total = torch.zeros(())
     for b in range(len(weight)):
         ids = batch.inputs["tokens_B_T"][b : b + 1, : int(batch.inputs["length_B"][b])]
@@ -83,13 +84,15 @@ def test_values_belong_to_the_state_before_each_token() -> None:
     assert policy.value_head is not None
     torch.nn.init.normal_(policy.value_head.weight, generator=torch.Generator().manual_seed(0))
     batch = batch_of(policy)
-    value = policy.evaluate(batch.inputs)[2]
+    value = policy.score(batch.inputs)[2]
     for b in (0, 7):
         n, first = int(batch.inputs["length_B"][b]), int(batch.inputs["first_B"][b])
         hidden = policy.backbone(input_ids=batch.inputs["tokens_B_T"][b : b + 1, :n]).last_hidden_state
         want = policy.value_head(hidden)[0, first - 1 :, 0]
         torch.testing.assert_close(value[b, first : n + 1], want, atol=1e-5, rtol=1e-4)
     # Echo truncates after three turns: the bootstrap is the value of the state after the last token
+    batch = with_values(batch, policy, None)
+    assert batch.bootstrap_B_T is not None
     at = torch.nonzero(batch.end_B_T)
     for b, t in at.tolist():
         assert float(batch.bootstrap_B_T[b, t]) == pytest.approx(float(value[b, t + 1]), abs=1e-6)
@@ -98,19 +101,19 @@ def test_values_belong_to_the_state_before_each_token() -> None:
 def test_what_an_observation_token_is_priced_at_changes_no_gradient_bit() -> None:
     policy = policy_of()
     batch = batch_of(policy)
-    logp = policy.evaluate(batch.inputs)[0]
+    logp = policy.score(batch.inputs)[0]
     assert not logp[~batch.mask_B_T].any()  # they have no log-probability at all
 
 
 def test_rows_may_be_split_and_padded_without_changing_log_probabilities() -> None:
     policy = policy_of()
     batch = batch_of(policy)
-    whole = policy.evaluate(batch.inputs)[0]
-    part = policy.evaluate(batch.rows(torch.tensor([9, 2])).inputs)[0]
+    whole = policy.score(batch.inputs)[0]
+    part = policy.score(batch.rows(torch.tensor([9, 2])).inputs)[0]
     torch.testing.assert_close(part, whole[[9, 2]], atol=1e-5, rtol=1e-5)
     wide = {**batch.inputs, "tokens_B_T": torch.nn.functional.pad(batch.inputs["tokens_B_T"], (0, 9), value=5)}
     wide["chosen_B_T"] = torch.nn.functional.pad(batch.inputs["chosen_B_T"], (0, 9))
-    torch.testing.assert_close(policy.evaluate(wide)[0][:, :-9], whole, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(policy.score(wide)[0][:, :-9], whole, atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("critic", [False, True])
@@ -121,7 +124,7 @@ def test_a_saved_policy_is_a_plain_folder_and_loads_to_the_same_policy(critic: b
     batch = batch_of(first)
     first.save(tmp_path)
     second.load(tmp_path)
-    for mine, theirs in zip(first.evaluate(batch.inputs), second.evaluate(batch.inputs), strict=True):
+    for mine, theirs in zip(first.score(batch.inputs), second.score(batch.inputs), strict=True):
         assert torch.equal(mine, theirs)
     plain = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert torch.equal(plain.lm_head.weight, first.model.lm_head.weight)
@@ -138,8 +141,8 @@ def test_bf16_keeps_log_probabilities_near_and_gradients_finite() -> None:
     exact = policy_of(0)
     batch = batch_of(exact)
     rough = policy_of(0, precision="bf16")
-    logp = rough.evaluate(batch.inputs)[0]
-    assert float((logp - exact.evaluate(batch.inputs)[0]).abs().max()) < 0.1
+    logp = rough.score(batch.inputs)[0]
+    assert float((logp - exact.score(batch.inputs)[0]).abs().max()) < 0.1
     logp.sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in rough.model.parameters())
 

@@ -29,12 +29,12 @@ def rows_of(*lengths: tuple[int, int]) -> dict[str, Tensor]:
         sample.extend(said, 0, (0.0,) * reply)
         samples.append(sample)
     count = len(samples)
-    return dict(pack(samples, [(0, index) for index in range(count)], 0).inputs)
+    return dict(pack(samples, [(0, index) for index in range(count)], 0, [False] * count).inputs)
 
 
 @torch.no_grad()
 def logp_of(policy: LanguagePolicy, inputs: dict[str, Tensor]) -> Tensor:
-    return policy.evaluate(inputs)[0]
+    return policy.score(inputs)[0]
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
@@ -49,7 +49,7 @@ def test_a_checkpoint_of_every_family_is_read_back_exactly(kind: str, tmp_path: 
         assert not torch.equal(logp_of(reader, rows), logp_of(first, rows))
         reader.load(tmp_path)
         with torch.no_grad():
-            for mine, theirs in zip(reader.evaluate(rows), first.evaluate(rows), strict=True):
+            for mine, theirs in zip(reader.score(rows), first.score(rows), strict=True):
                 assert torch.equal(mine, theirs)
 
 

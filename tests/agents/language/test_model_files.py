@@ -61,13 +61,13 @@ def test_a_real_model_samples_what_it_trains_on(temperature: float, top_p: float
     check_head(policy)
     renderer = Renderer(policy.tokenizer)
     sampler = Sampler(policy, max_tokens=8, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(Echo, sampler, renderer, policy=policy, context=policy.context)
+    actor = ConversationActor(Echo, sampler, renderer, context=policy.context)
     collection = actor.collect(range(5), 4, seed=0, version=0)
     batch = collection.batch
     assert batch is not None
     assert len(set(batch.episode_B.tolist())) == len(batch.mask_B_T) == 20  # the template can be extended
     with torch.no_grad():
-        logp = policy.evaluate(batch.inputs)[0]
+        logp = policy.score(batch.inputs)[0]
     assert (logp - batch.behavior_logp_B_T)[batch.mask_B_T].abs().max().item() <= 1e-4
     rendered = policy.tokenizer.apply_chat_template(
         [dict(m) for m in collection.episodes[0].messages[:1]], add_generation_prompt=True, tokenize=False

@@ -112,7 +112,7 @@ def actor_of(
     sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
     context = context or policy.context
     limits = {"context": context, "max_turns": max_turns}
-    return ConversationActor(world, sampler, renderer, policy=policy, patience=patience, **limits)
+    return ConversationActor(world, sampler, renderer, patience=patience, **limits)
 
 
 @pytest.mark.parametrize("pair", [(Echo, Waiting), (Fragile, FragileWaiting)])

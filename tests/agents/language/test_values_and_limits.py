@@ -11,6 +11,7 @@ from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.engines.transformers_engine import Sampler
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import tiny_llama
+from peripatos.algorithms.annotate import with_values
 from peripatos.envs.conversation import TaskWorld
 from peripatos.envs.vocabulary import StopReason
 
@@ -40,23 +41,29 @@ def test_values_are_read_in_micro_batches_and_without_logits(monkeypatch: pytest
     wide: list[int] = []
     monkeypatch.setattr(policy, "logits", lambda hidden: wide.append(len(hidden)) or logits(hidden))
 
-    def values(micro_batch: int | None) -> torch.Tensor:
-        renderer = Renderer(policy.tokenizer)
-        sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
-        actor = ConversationActor(
-            Echo, sampler, renderer, policy=policy, context=policy.context, micro_batch=micro_batch
-        )
-        batch = actor.collect(range(4), 2, seed=0, version=0).batch
-        assert batch is not None
-        return torch.stack([batch.value_B_T, batch.bootstrap_B_T])
+    renderer = Renderer(policy.tokenizer)
+    sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
+    batch = (
+        ConversationActor(Echo, sampler, renderer, context=policy.context).collect(range(4), 2, seed=0, version=0).batch
+    )
+    assert batch is not None
+    assert batch.value_B_T is None
 
+    def values(micro_batch: int | None) -> torch.Tensor:
+        valued = with_values(batch, policy, micro_batch)
+        assert valued.value_B_T is not None
+        assert valued.bootstrap_B_T is not None
+        return torch.stack([valued.value_B_T, valued.bootstrap_B_T])
+
+    wide.clear()
+    read.clear()
     whole = values(None)
     assert len(read) == 1
     read.clear()
     torch.testing.assert_close(values(200), whole, atol=1e-5, rtol=1e-5)
     assert len(read) > 2
     assert max(read) <= 200
-    assert max(wide) <= 8  # rows of the sampler only
+    assert not wide
 
 
 @pytest.mark.parametrize("length", [900, 505, 20])
@@ -68,7 +75,6 @@ def test_a_demonstration_beyond_the_context_is_left_out_and_told(length: int) ->
         lambda: TaskWorld(tasks, lambda reply, task: 1.0),
         Author(renderer, oracle_author),
         renderer,
-        policy=policy,
         context=policy.context,
     )
     collection = actor.collect([0, 1], 1, seed=0, version=0)

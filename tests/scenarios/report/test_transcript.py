@@ -17,7 +17,7 @@ from peripatos.agents.language import tiny_llama
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
 from peripatos.envs.vocabulary import Episode, Seen, StopReason
 from peripatos.scenarios.report.terminal import color, print_transcript
-from peripatos.scenarios.report.transcript import Line, Token, Transcript, read_transcript, replies, samples_of, spell
+from peripatos.scenarios.report.transcript import Line, Token, Transcript, read_transcript, replies, spell
 
 TALK = """\
 name: talk
@@ -73,13 +73,27 @@ def test_a_token_has_the_advantage_of_its_episode_within_the_whole_group(run: Pa
         assert (transcript.measure, transcript.episode.group) == ("advantage", 3)
 
 
-def test_where_the_group_was_not_kept_whole_the_rewards_sign_is_shown_and_said(run: Path) -> None:
-    transcript = read_transcript(run, 4)
-    assert "only 2 of the 4 episodes of its group were kept" in transcript.basis
-    assert transcript.measure == "sign"
+def test_the_advantage_is_known_though_only_a_part_of_the_group_was_kept(run: Path) -> None:
+    transcript = read_transcript(run, 4)  # the group has four members, of which two were kept
+    assert transcript.measure == "advantage"
+    assert len({token.value for line in transcript.lines for token in line.tokens}) == 1
+
+
+def test_an_episode_that_nobody_learned_from_shows_the_sign_of_its_reward(run: Path) -> None:
+    transcript = read_transcript(run, split="test")
+    assert (transcript.measure, "nobody learned from" in transcript.basis) == ("sign", True)
     (value,) = {token.value for line in transcript.lines for token in line.tokens}
     assert value == -1.0  # every token costs, and nothing was right
-    assert "no advantage" in read_transcript(run, split="test").basis
+
+
+def test_weights_of_a_first_on_policy_pass_are_the_advantages(run: Path) -> None:
+    weights, advantages = (
+        [token.value for line in read_transcript(run, 1, by=by).lines for token in line.tokens]
+        for by in ("weight", "advantage")
+    )
+    assert weights == pytest.approx(advantages, rel=1e-4)
+    entropy = [token.value for line in read_transcript(run, 1, by="entropy").lines for token in line.tokens]
+    assert all(value is not None and value > 0 for value in entropy)
 
 
 def test_demonstrations_show_calls_results_rewards_and_weight_one(run: Path) -> None:
@@ -104,14 +118,11 @@ def test_the_tokens_of_a_turn_spell_what_was_said_with_its_stop_token(run: Path)
             assert spelled.removesuffix("<|end|>") == (line.text if line.tokens else "")
 
 
-def test_the_gap_is_nothing_for_the_policy_that_sampled_and_something_for_another(run: Path) -> None:
+def test_the_gap_is_nothing_for_the_policy_that_sampled(run: Path) -> None:
     transcript = read_transcript(run, 1, by="gap")
-    assert "checkpoint 000002" in transcript.basis
     gaps = [token.value for line in transcript.lines for token in line.tokens]
     assert gaps
     assert max(abs(gap) for gap in gaps if gap is not None) < 1e-5
-    first = read_transcript(run, 0, update=3, split="test", by="gap")
-    assert "checkpoint 000003" in first.basis
 
 
 def test_log_probabilities_are_those_of_the_sampler(run: Path) -> None:
@@ -146,6 +157,7 @@ def test_no_color_is_respected_and_the_numbers_stay(run: Path, monkeypatch: pyte
         (["--by", "gpa"], "Did you mean 'gap'?"),
         (["--split", "tset"], "Did you mean 'test'?"),
         (["--update", 1, "--by", "gap"], "were written and not sampled"),
+        (["--split", "test", "--by", "gap"], "nobody learned from an episode of an evaluation"),
     ],
 )
 def test_what_is_not_there_is_named(
@@ -192,17 +204,6 @@ def test_replies_of_turns_that_were_rewritten_are_found_in_the_sequence_in_which
     assert replies(rewritten) == {0: (0, range(1, 3)), 1: (0, range(4, 5)), 2: (1, range(3, 5)), 3: (2, range(4, 5))}
     broken = with_earlier(episode_of("....", 1, failure="the world is gone"), ".xx")  # before the second reply
     assert replies(broken) == {0: (0, range(1, 3))}
-
-
-def test_samples_are_as_they_were_trained_and_lose_no_reward() -> None:
-    (sample,) = samples_of(episode_of("..xx..xxx.", 2, (0.25, 1.0))).values()
-    assert (sample.first, sample.tokens) == (2, list(range(10)))
-    assert sample.chosen == [letter == "x" for letter in "..xx..xxx."]
-    assert sample.reward == {3: 0.25, 8: 1.0}
-    assert samples_of(episode_of("...xx", 3, (0.25, 0.5, 1.0)))[0].reward == {4: 1.75}
-    both = samples_of(with_earlier(episode_of("...xx", 3, (0.25, 0.5, 1.0)), ".x.xx.", "...."))
-    assert {k: (s.reward, s.first) for k, s in both.items()} == {0: ({1: 0.25, 4: 0.5}, 1), 2: ({4: 1.0}, 3)}
-    assert both[0].turn == [0, 0, 1, 1, 1, 1]
 
 
 @pytest.fixture(scope="module")

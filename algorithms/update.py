@@ -1,0 +1,55 @@
+"""What an update leaves behind: numbers to plot, and what it saw of every unit when it first looked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..agents.protocols import Scores
+from .training_batch import TrainingBatch
+
+
+@dataclass(frozen=True)
+class Units:
+    """All [B, T] over the units of the batch. NaN where there was nothing to see: at units that nobody chose, and (but
+    for the advantage) in rows whose gradient is known to be zero."""
+
+    advantage_B_T: Tensor
+    weight_B_T: Tensor  # w of w · log π, in the first pass
+    logp_B_T: Tensor  # the trainer's log π, in the first pass
+    entropy_B_T: Tensor
+    value_B_T: Tensor
+
+
+@dataclass(frozen=True)
+class Update:
+    """One update: `metrics` by group/name, and its `units`."""
+
+    metrics: Mapping[str, float]
+    units: Units
+
+
+class FirstPass:
+    """Collects `Units` from the minibatches of a first pass, in whatever order these come."""
+
+    def __init__(self, whole: TrainingBatch) -> None:
+        mask, advantage = whole.batch.mask_B_T, whole.advantage_B_T
+        self._shape = mask.shape
+        self._advantage_B_T = torch.where(mask, advantage, torch.nan)
+        nothing = torch.full((mask.numel() + 1,), torch.nan, dtype=advantage.dtype, device=mask.device)
+        self._columns = {name: nothing.clone() for name in ("weight", "logp", "entropy", "value")}
+
+    def add(self, part: TrainingBatch, scores: Scores, weight_B_T: Tensor) -> None:
+        """What was seen of `part`. Units outside of the mask are written to one place behind the last."""
+        place = torch.where(part.batch.mask_B_T, part.place_B_T, self._shape.numel())
+        seen = (weight_B_T, scores.logp_B_T, scores.entropy_B_T, scores.value_B_T)
+        for column, value_B_T in zip(self._columns.values(), seen, strict=True):
+            column[place.flatten()] = value_B_T.detach().flatten().to(column.dtype)
+
+    def units(self) -> Units:
+        """Everything that was added."""
+        read = {f"{name}_B_T": column[:-1].view(self._shape) for name, column in self._columns.items()}
+        return Units(self._advantage_B_T, **read)
