@@ -75,7 +75,7 @@ def check_parts(scenario: Scenario, source: Source | None = None) -> None:
 
 def _check_parts(scenario: Scenario) -> None:
     with at("device"):
-        choose_device(scenario.device)
+        choose_device(scenario.device, scenario.agent)
     kind = _check_world(scenario)
     with at("agent"):
         _check_agent(scenario, kind)

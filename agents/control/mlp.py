@@ -85,10 +85,11 @@ class ActorCritic(nn.Module):
         logp, entropy = self._logp_entropy(self.actor(seen), inputs[self._action])
         return Scores(logp, entropy, self._value(seen))
 
+    @torch.no_grad()
     def advance(self, batch: Batch) -> None:
         """Let the statistics of observations take in this batch's units, and keep σ above its floor."""
         if self.log_std is not None:
-            self.log_std.data.clamp_(min=_LEAST_LOG_STD)
+            self.log_std.clamp_(min=_LEAST_LOG_STD)
         self.observations.update(batch.inputs["observation_B_T_D"][batch.mask_B_T])
 
     def module(self) -> nn.Module:

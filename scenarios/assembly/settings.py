@@ -10,17 +10,19 @@ from pydantic import TypeAdapter, ValidationError
 from ...algorithms.methods import Method, method
 from ...algorithms.optimizer import OptimizerSettings
 from ...envs.errors import UserError, unknown
-from ..config.schema import (
-    Stage,
-)
+from ..config.schema import Agent, MlpAgentSpec, Stage
+
+_NARROW = 1024  # units in the widest layer of a small network
 
 
-def choose_device(wanted: str) -> str:
-    """CUDA where it is and "auto" was asked for, else the CPU. UserError for a device that is not there."""
+def choose_device(wanted: str, agent: Agent) -> str:
+    """The device `wanted`. "auto" is CUDA where it is, but for a small control policy, whose steps are over before a
+    GPU has begun with them. UserError for a device that is not there.
+    """
     import torch
 
     if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return "cuda" if torch.cuda.is_available() and not _is_small(agent) else "cpu"
     kind = wanted.partition(":")[0]
     if not re.fullmatch(r"cpu|cuda(:\d+)?", wanted):
         raise UserError(unknown("device", wanted, ("auto", "cpu", "cuda", "cuda:0")))
@@ -29,6 +31,19 @@ def choose_device(wanted: str) -> str:
     if kind == "cuda" and int(wanted.partition(":")[2] or 0) >= torch.cuda.device_count():
         raise UserError(f"device {wanted!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA device(s)")
     return wanted
+
+
+def explain_device(wanted: str, agent: Agent) -> str:
+    """Why a GPU that is there is left alone, to be said behind the device's name; empty where it is not."""
+    import torch
+
+    left_alone = wanted == "auto" and torch.cuda.is_available() and _is_small(agent)
+    return " (auto: a network this small is faster there)" if left_alone else ""
+
+
+def _is_small(agent: Agent) -> bool:
+    """Whether the agent is a control policy that is faster on the CPU: one observation at a time, narrow layers."""
+    return isinstance(agent, MlpAgentSpec) and max(agent.hidden, default=0) <= _NARROW
 
 
 def stage_method(stage: Stage) -> Method:

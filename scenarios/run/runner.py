@@ -26,7 +26,7 @@ import torch
 from ...agents.protocols import Policy
 from ...agents.threads import fitting_threads
 from .. import build
-from ..assembly.settings import choose_device
+from ..assembly.settings import choose_device, explain_device
 from .checkpoint import last_good, read_progress
 from .context import RunContext
 from .counters import Progress
@@ -40,7 +40,8 @@ class Runner:
 
     def __init__(self, run: RunDirectory, display: Display, *, device: str | None = None) -> None:
         self.run, self.display, self.scenario = run, display, run.scenario()
-        self.context = RunContext(run, self.scenario, display, choose_device(device or self.scenario.device))
+        self._wanted = device or self.scenario.device
+        self.context = RunContext(run, self.scenario, display, choose_device(self._wanted, self.scenario.agent))
 
     def go(self) -> dict[str, Any]:
         """Run to the end, from the last checkpoint if there is one, and give the summary.
@@ -50,7 +51,8 @@ class Runner:
             Interrupted: Ctrl-C; everything is saved.
             BadCheckpoint: there are checkpoints, and none is whole.
         """
-        self.display.say(f"{self.scenario.name}: device {self.context.device}, {self.run.path}")
+        why = explain_device(self._wanted, self.scenario.agent)
+        self.display.say(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
         policy = build.make_policy(self.scenario, self.context.device)
         if policy is not None:
             torch.set_num_threads(fitting_threads(policy.module()))

@@ -22,7 +22,7 @@ def open_agent(path: Path, checkpoint: str, device: str | None = None) -> tuple[
     """
     run = RunDirectory.open(path)
     scenario = run.scenario()
-    policy = build.make_policy(scenario, choose_device(device or scenario.device))
+    policy = build.make_policy(scenario, choose_device(device or scenario.device, scenario.agent))
     if policy is not None:
         policy.load(find_checkpoint(run, checkpoint) / "policy")
     return run, scenario, policy
