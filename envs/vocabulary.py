@@ -247,3 +247,19 @@ class Collection:
     action_units: int  # units that the agent chose
     running: int = 0  # episodes that have begun and go on in the next collection
     seconds: Mapping[str, float] = field(default_factory=dict)  # where the time went: "simulate", "infer", …
+
+    @staticmethod
+    def join(parts: Sequence[Collection]) -> Collection:
+        """All of `parts` as one; of the batches as `Batch.join`. `ValueError` for none."""
+        batches = [part.batch for part in parts if part.batch is not None]
+        if not parts:
+            raise ValueError("there are no collections to join")
+        names = sorted({name for part in parts for name in part.seconds})
+        return Collection(
+            Batch.join(batches) if batches else None,
+            tuple(episode for part in parts for episode in part.episodes),
+            sum(part.env_steps for part in parts),
+            sum(part.action_units for part in parts),
+            sum(part.running for part in parts),
+            {name: sum(part.seconds.get(name, 0.0) for part in parts) for name in names},
+        )

@@ -244,14 +244,23 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> Stage
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
     if is_conversation(scenario):
-        evaluator = _speaking(scenario, policy)
-        collector = _writing(scenario, shown, policy) if shown else evaluator
+        collector = _tiled(stage, lambda: _writing(scenario, shown, policy) if shown else _speaking(scenario, policy))
+        evaluator = _speaking(scenario, policy) if shown else collector
         return StageParts(collector, evaluator, segments=False)
     segments = row is not None and row.needs_critic
-    horizon = stage.collect.horizon if stage.collect else None
-    evaluator = _moving(scenario, policy, scenario.agent, horizon=horizon if segments else None)
-    collector = _moving(scenario, policy, shown, horizon=None) if shown else evaluator
+    horizon = stage.collect.horizon if stage.collect and segments else None
+    actor = shown or scenario.agent
+    collector = _tiled(stage, lambda: _moving(scenario, policy, actor, horizon=horizon), keeps_rows=segments)
+    evaluator = _moving(scenario, policy, scenario.agent, horizon=None) if shown else collector
     return StageParts(collector, evaluator, segments)
+
+
+def _tiled(stage: Stage, make: Callable[[], Actor], *, keeps_rows: bool = False) -> Actor:
+    """The actor that `make` gives, playing tile by tile where the stage says so."""
+    from ..agents.tiles import TiledActor
+
+    tile = stage.collect.tile if stage.collect else None
+    return make() if tile is None else TiledActor(make, tile, keeps_rows=keeps_rows)
 
 
 def make_learner(scenario: Scenario, stage: Stage, policy: Policy, reference: Policy | None, *, seed: int) -> Learner:

@@ -93,12 +93,20 @@ class Collect(Part):
     """How much experience one update sees.
 
     Methods with a critic on control worlds read segments: `groups` rows of `horizon` steps. All others read
-    `groups` × `group_size` whole episodes.
+    `groups` × `group_size` whole episodes. `tile` groups are played together, all of them by default: runs with equal
+    tiles are equal bit for bit, however many processes share the tiles.
     """
 
     groups: PositiveInt
     group_size: PositiveInt = 1
     horizon: PositiveInt | None = None
+    tile: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _has_a_tile(self) -> Collect:
+        if self.tile is not None and self.tile > self.groups:
+            raise ValueError(f"tile is {self.tile}, and there are only {self.groups} groups to play")
+        return self
 
 
 class Sampling(Part):
