@@ -7,4 +7,4 @@ Worlds (`peripatos.envs`) give states and rewards, agents (`peripatos.agents`) a
 Nothing heavy is imported here; import the sub-package that you need.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

@@ -29,9 +29,9 @@ _ROUNDINGS = 16  # by how many of its last digits a sum of rewards may differ fr
 class Credit:
     """How a method assigns credit: the constants that frameworks disagree on, spelled out."""
 
-    baseline: Literal["none", "batch_mean", "group_mean", "leave_one_out", "critic"] = "none"
+    baseline: Literal["batch_mean", "group_mean", "leave_one_out", "critic"] | None = None
     granularity: Granularity = "trajectory"
-    scale: Scale = "none"  # what a group's advantages are divided by
+    scale: Literal["std", "mean"] | None = None  # what a group's advantages are divided by
     ddof: Literal[0, 1] = 1  # of the group's standard deviation
     eps: NotNegative = 1e-6  # added to the divisor
     gamma: Share = 1.0
@@ -39,7 +39,7 @@ class Credit:
     transform: Literal["advantage", "positive", "one"] = "advantage"
     """What the weight is made of: A itself; 1[A > 0], which keeps the better part of one's own samples
     (rejection sampling); or 1, which imitates (supervised fine-tuning)."""
-    whiten: Literal["none", "batch", "minibatch"] = "none"
+    whiten: Literal["batch", "minibatch"] | None = None
     """Over which units advantages are brought to mean 0 and standard deviation 1."""
 
 
@@ -193,7 +193,7 @@ def _group_advantage_of_steps(batch: Batch, walk: Steps, credit: Credit) -> Tens
     if bool((end.sum(dim=1) > 1).any()):
         raise ValueError("a row holds several episodes; without a critic every row must be one whole episode")
     return_B_K = discounted_returns(reward, mask, end, torch.zeros_like(reward), gamma=credit.gamma)
-    if credit.baseline == "none":
+    if credit.baseline is None:
         return return_B_K
     rows = mask.any(dim=1)  # a row without units (an episode that failed) is no member of its group
     group = torch.zeros_like(batch.group_B) if credit.baseline == "batch_mean" else batch.group_B
@@ -203,7 +203,7 @@ def _group_advantage_of_steps(batch: Batch, walk: Steps, credit: Credit) -> Tens
         return_B_K[rows].flatten(),
         (group[rows, None] * K + column).flatten(),
         baseline="leave_one_out" if credit.baseline == "leave_one_out" else "mean",
-        scale=credit.scale,
+        scale=credit.scale or "none",
         ddof=credit.ddof,
         eps=credit.eps,
     )

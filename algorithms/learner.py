@@ -109,7 +109,7 @@ class Learner:
         log, first = Log(), FirstPass(training)
         log.add(_describe(training))
         learned_from = self._with_gradient(training)
-        if self.policy.memoryless and self.method.weighting.ratio in ("none", "unit"):
+        if self.policy.memoryless and self.method.weighting.ratio in (None, "unit"):
             learned_from = as_units(learned_from)
         rng = stream(self.seed, "update", self.version)
         count = self.method.update.steps_per_pass(float(training.batch.mask_B_T.sum()))
@@ -162,7 +162,7 @@ class Learner:
     def _with_gradient(self, training: TrainingBatch) -> TrainingBatch:
         """Without the rows whose gradient is known to be zero; they still count in every mean."""
         update, weighting = self.method.update, self.method.weighting
-        if self.method.needs_critic or weighting.kl != "none" or update.entropy_coefficient:
+        if self.method.needs_critic or weighting.kl is not None or update.entropy_coefficient:
             return training
         if self.method.credit.whiten == "minibatch":  # which takes the mean away, and so gives all of them some
             return training

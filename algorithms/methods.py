@@ -72,7 +72,7 @@ class Method:
     @property
     def needs_reference(self) -> bool:
         """Whether a frozen copy of the starting policy is kept."""
-        return self.weighting.kl != "none"
+        return self.weighting.kl is not None
 
 
 _ROWS = (
@@ -90,7 +90,7 @@ _ROWS = (
     Method(
         "reinforce",
         "w = return (Williams 1992)",
-        credit=Credit(baseline="none"),
+        credit=Credit(),
         update=Update(aggregation="sequence_sum"),
     ),
     Method(
@@ -152,8 +152,8 @@ def _idle(row: Method) -> Iterator[tuple[str, str, object, str]]:
     A constant that has no such value (`...`) is idle only if somebody wrote it down.
     """
     credit, weighting, update = row.credit, row.weighting, row.update
-    if row.rewards.scale == "none":
-        yield "rewards", "clip", None, "rewards.scale is 'none'; allowed is 'return'"
+    if row.rewards.scale is None:
+        yield "rewards", "clip", None, "rewards.scale is null; allowed is 'return'"
     if row.rewards.overlong_buffer is None:
         yield "rewards", "overlong_limit", None, "rewards.overlong_buffer is not given"
     imitates = credit.transform == "one"
@@ -161,29 +161,34 @@ def _idle(row: Method) -> Iterator[tuple[str, str, object, str]]:
         for name in ("baseline", "granularity", "scale", "ddof", "eps", "gamma", "lam", "whiten"):
             yield "credit", name, ..., "credit.transform is 'one': every weight is 1"
     if not row.needs_critic:
-        why = f"credit.baseline is {credit.baseline!r}, and there is no critic"
+        why = f"credit.baseline is {_word(credit.baseline)}, and there is no critic"
         yield "credit", "lam", ..., why
         yield "update", "value_coefficient", ..., why
         yield "update", "value_clip", None, why
         if credit.granularity == "trajectory" and not imitates:
             yield "credit", "gamma", 1.0, "credit.granularity is 'trajectory': a whole trajectory is one step"
-    if credit.baseline in ("none", "critic") and not imitates:
-        yield "credit", "scale", "none", f"credit.baseline is {credit.baseline!r}: nothing is compared within a group"
-    if credit.scale == "none":
-        yield "credit", "eps", ..., "credit.scale is 'none'"
+    if credit.baseline in (None, "critic") and not imitates:
+        yield (
+            "credit",
+            "scale",
+            None,
+            f"credit.baseline is {_word(credit.baseline)}: nothing is compared within a group",
+        )
+    if credit.scale is None:
+        yield "credit", "eps", ..., "credit.scale is null"
     if credit.scale != "std":
-        yield "credit", "ddof", ..., f"credit.scale is {credit.scale!r}"
-    if weighting.ratio == "none":
-        yield "weighting", "clip_low", None, "weighting.ratio is 'none': there is nothing to clip"
-        yield "weighting", "clip_high", None, "weighting.ratio is 'none': there is nothing to clip"
-    if weighting.kl == "none":
-        yield "weighting", "beta", 0.0, "weighting.kl is 'none'; allowed are k1, k2, k3"
-        yield "weighting", "kl_ratio", False, "weighting.kl is 'none'; allowed are k1, k2, k3"
+        yield "credit", "ddof", ..., f"credit.scale is {_word(credit.scale)}"
+    if weighting.ratio is None:
+        yield "weighting", "clip_low", None, "weighting.ratio is null: there is nothing to clip"
+        yield "weighting", "clip_high", None, "weighting.ratio is null: there is nothing to clip"
+    if weighting.kl is None:
+        yield "weighting", "beta", 0.0, "weighting.kl is null; allowed are k1, k2, k3"
+        yield "weighting", "kl_ratio", False, "weighting.kl is null; allowed are k1, k2, k3"
     if weighting.beta == 0.0:
-        yield "weighting", "kl", "none", "weighting.beta is 0"
+        yield "weighting", "kl", None, "weighting.beta is 0"
     if row.source == "demonstrations":
         why = "the log-probabilities of demonstrations are unknown"
-        yield "weighting", "ratio", "none", why
+        yield "weighting", "ratio", None, why
         yield "weighting", "correction", None, why
     if update.aggregation != "constant_length":
         yield "update", "length", None, f"update.aggregation is {update.aggregation!r}, not 'constant_length'"
@@ -196,7 +201,12 @@ def _refuse_idle(row: Method, overrides: Mapping[str, Any]) -> None:
         value = getattr(getattr(row, column), name)
         written = name in overrides.get(column, {})
         if (written and value != nothing) or (nothing is not ... and value != nothing):
-            raise UserError(f"method {row.name}.{column}.{name} is {value!r} and would have no effect: {why}")
+            raise UserError(f"method {row.name}.{column}.{name} is {_word(value)} and would have no effect: {why}")
+
+
+def _word(value: object) -> str:
+    """A constant as a scenario spells it."""
+    return "null" if value is None else repr(value)
 
 
 def _override(row: Any, changes: Mapping[str, Any], where: str) -> Any:
@@ -216,7 +226,8 @@ def _override(row: Any, changes: Mapping[str, Any], where: str) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{where}.{place}: {first['msg']}, got {first['input']!r}") from None
+        hint = "; nothing of the kind is written null" if first["input"] == "none" else ""
+        raise UserError(f"{where}.{place}: {first['msg']}, got {first['input']!r}{hint}") from None
 
 
 def method_table() -> list[dict[str, str]]:
@@ -237,16 +248,16 @@ def _row_as_words(row: Method) -> dict[str, str]:
     return {
         "method": row.name,
         "actions": row.source,
-        "rewards": "—" if row.rewards.scale == "none" else f"/ std(R), ±{row.rewards.clip or float('inf'):g}",
-        "baseline": credit.baseline if credit.transform != "one" else "—",
+        "rewards": "—" if row.rewards.scale is None else f"/ std(R), ±{row.rewards.clip or float('inf'):g}",
+        "baseline": credit.baseline or "—" if credit.transform != "one" else "—",
         "granularity": credit.granularity if credit.transform != "one" else "—",
         "scale": scale,
         "weight": {"advantage": "A", "positive": "1[A > 0]", "one": "1"}[credit.transform],
         "γ, λ": f"{credit.gamma:g}, {credit.lam:g}" if credit.baseline == "critic" else f"{credit.gamma:g}, —",
-        "whiten": credit.whiten,
-        "ratio": weighting.ratio,
+        "whiten": credit.whiten or "—",
+        "ratio": weighting.ratio or "—",
         "clip": clip,
-        "KL": "—" if weighting.kl == "none" else f"{weighting.beta:g} × {weighting.kl}",
+        "KL": "—" if weighting.kl is None else f"{weighting.beta:g} × {weighting.kl}",
         "aggregation": update.aggregation,
         "epochs × minibatches": f"{update.epochs} × {update.minibatches}",
         "what": row.summary,

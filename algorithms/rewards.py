@@ -25,7 +25,7 @@ from .shapes import Count, Granularity, Positive, Steps, steps, sum_steps
 class Rewards:
     """What is done to rewards before credit."""
 
-    scale: Literal["none", "return"] = "none"  # return: divided by the spread of the running discounted return
+    scale: Literal["return"] | None = None  # return: divided by the spread of the running discounted return
     clip: Positive | None = None  # c: to which size a scaled reward is cut; None: rare rewards keep their sizes
     overlong_buffer: Count | None = None
     """Of how many units before the limit a reply begins to lose reward: 0 at limit − buffer, −1 at the limit, straight

@@ -28,10 +28,10 @@ KLKind = Literal["k1", "k2", "k3"]
 class Weighting:
     """How a method turns advantages into weights."""
 
-    ratio: Literal["none", "unit", "turn", "sequence"] = "none"
+    ratio: Literal["unit", "turn", "sequence"] | None = None
     clip_low: NotNegative | None = None  # ε↓; None: no lower clip
     clip_high: NotNegative | None = None  # ε↑; None: no upper clip
-    kl: Literal["none", "k1", "k2", "k3"] = "none"  # penalty towards the reference policy
+    kl: Literal["k1", "k2", "k3"] | None = None  # penalty towards the reference policy
     beta: NotNegative = 0.0  # strength of that penalty
     kl_ratio: bool = False
     """Whether the penalty is multiplied by ρ = π/π_old, which keeps it unbiased when several steps are made on one
@@ -127,7 +127,7 @@ def policy_weight(
     equal `episode_B` are one sequence, and all of them must be here.
     """
     A, zero = advantage_B_T, torch.zeros_like(logp_B_T)
-    if weighting.ratio == "none":
+    if weighting.ratio is None:
         ratio = torch.ones_like(logp_B_T)
     else:
         ratio = _ratio(logp_B_T, old_logp_B_T, mask_B_T, weighting.ratio, turn_B_T, end_B_T, episode_B)
@@ -145,7 +145,7 @@ def policy_weight(
         raise ValueError("trained_B_T is needed where entropy_share < 1: it is chosen on the whole batch")
     if trained_B_T is not None:
         weight = torch.where(trained_B_T, weight, zero)
-    if weighting.kl != "none":
+    if weighting.kl is not None:
         if reference_logp_B_T is None:
             raise ValueError(f"reference_logp_B_T is needed for the KL penalty {weighting.kl!r}")
         d = logp_B_T - reference_logp_B_T

@@ -27,9 +27,8 @@ from torch import Tensor
 from ...agents.protocols import Policy
 from ...algorithms.learner import Learner
 from ...envs.errors import UserError
-from .run_directory import disk_errors, disk_full, write_json, write_text
+from .run_directory import FORMAT, OLDER, disk_errors, disk_full, write_json, write_text
 
-FORMAT = "peripatos checkpoint 1"
 KEPT = 2  # the newest, one to fall back to, and the best besides
 
 
@@ -84,7 +83,7 @@ def _fill(
         learner.save(folder / "learner")
     save_file({name: tensor.contiguous() for name, tensor in actor_state.items()}, folder / "actor.safetensors")
     write_json(folder / "progress.json", progress)
-    write_json(folder / "manifest.json", {"format": FORMAT, "files": _fingerprints(folder)})
+    write_json(folder / "manifest.json", {"format": f"peripatos checkpoint {FORMAT}", "files": _fingerprints(folder)})
 
 
 def _install(unfinished: Path, folder: Path) -> None:
@@ -141,8 +140,10 @@ def verify(folder: Path) -> None:
         form, expected = manifest["format"], manifest["files"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadCheckpoint(f"{folder} is not a checkpoint of Peripatos: no readable manifest.json") from error
-    if form != FORMAT:
-        raise BadCheckpoint(f"{folder} is a {form!r}; this version reads {FORMAT!r}")
+    if form == "peripatos checkpoint 1":
+        raise BadCheckpoint(f"{folder} is a checkpoint of format 1: {OLDER} {FORMAT}")
+    if form != f"peripatos checkpoint {FORMAT}":
+        raise BadCheckpoint(f"{folder} is a {form!r}; this version reads 'peripatos checkpoint {FORMAT}'")
     found = _fingerprints(folder)
     for name, fingerprint in expected.items():
         if name not in found:

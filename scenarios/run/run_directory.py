@@ -33,6 +33,8 @@ from ..config.loading import dump_scenario, load_scenario
 from ..config.schema import Scenario
 
 PACKAGES = ("peripatos", "torch", "transformers", "gymnasium", "mujoco", "numpy", "scipy", "safetensors")
+FORMAT = 2  # of run directories and checkpoints
+OLDER = "it was written by Peripatos 0.1, which reads it; this version reads format"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 ESCAPED = "backslashreplace"  # half of a surrogate pair, which UTF-8 cannot hold, is written as JSON escapes it
 
@@ -69,6 +71,9 @@ class RunDirectory:
         """The folder of an existing run. UserError if it is none."""
         if not (path / "scenario.yaml").is_file():
             raise UserError(f"{path} is not a run directory: it holds no scenario.yaml")
+        found = _format_of(path / "environment.json")
+        if found != FORMAT:
+            raise UserError(f"{path} is a run directory of format {found}: {OLDER} {FORMAT}")
         return cls(path)
 
     def scenario(self) -> Scenario:
@@ -117,6 +122,14 @@ class RunDirectory:
             return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         except ValueError as problem:
             raise UserError(f"{path} is no summary of a run: {problem}") from problem
+
+
+def _format_of(environment: Path) -> object:
+    """The format that a run's environment.json names; version 0.1 named none. A lost file says nothing."""
+    try:
+        return json.loads(environment.read_text(encoding="utf-8")).get("format", 1)
+    except (OSError, ValueError, AttributeError):
+        return FORMAT
 
 
 def new_run_path(name: str, seed: int, root: Path = Path("runs")) -> Path:
@@ -212,6 +225,7 @@ def describe_environment() -> dict[str, Any]:
 
     cuda = torch.cuda.is_available()
     return {
+        "format": FORMAT,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": dict(_versions(PACKAGES)),

@@ -48,7 +48,7 @@ def textbook(policy: TabularPolicy, batch: Batch, row: Method, advantage: Tensor
         lp = logp[batch.inputs["state_B_T"][b, units], batch.inputs["action_B_T"][b, units]]
         old, A, ref = batch.behavior_logp_B_T[b, units], advantage[b, units], reference[b, units]
         rule = row.weighting
-        if rule.ratio == "none":
+        if rule.ratio is None:
             objective = A * lp
         else:
             ratio = (lp - old).exp() if rule.ratio == "unit" else (lp - old).mean().exp().expand(len(units))
@@ -60,7 +60,7 @@ def textbook(policy: TabularPolicy, batch: Batch, row: Method, advantage: Tensor
                 kept = ratio.clamp(1 - rule.clip_low, 1 + rule.clip_high)
             objective = torch.minimum(ratio * A, kept * A)
         x = ref - lp
-        penalty = {"none": 0 * x, "k1": -x, "k2": x**2 / 2, "k3": x.exp() - x - 1}[rule.kl]
+        penalty = {None: 0 * x, "k1": -x, "k2": x**2 / 2, "k3": x.exp() - x - 1}[rule.kl]
         if rule.kl_ratio:
             penalty = (lp - old).exp() * penalty
         sequences.append(objective - rule.beta * penalty)

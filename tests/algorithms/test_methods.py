@@ -56,14 +56,14 @@ def test_the_update_never_asks_for_a_methods_name() -> None:
 
 IDLE = {
     "clip without a ratio": ("reinforce", {"weighting": {"clip_high": 0.2}}),
-    "lower clip without a ratio": ("grpo", {"weighting": {"ratio": "none", "clip_low": None}}),
+    "lower clip without a ratio": ("grpo", {"weighting": {"ratio": None, "clip_low": None}}),
     "β without a KL": ("grpo", {"weighting": {"beta": 0.3}}),
     "a KL without β": ("grpo", {"weighting": {"kl": "k3"}}),
     "a KL with β 0": ("grpo", {"weighting": {"kl": "k3", "beta": 0.0}}),
     "a ratio on a KL that is not there": ("grpo", {"weighting": {"kl_ratio": True}}),
     "a scale without a baseline": ("reinforce", {"credit": {"scale": "std"}}),
     "a scale with a critic": ("ppo", {"credit": {"scale": "std"}}),
-    "GRPO's own scale without its baseline": ("grpo", {"credit": {"baseline": "none"}}),
+    "GRPO's own scale without its baseline": ("grpo", {"credit": {"baseline": None}}),
     "λ without a critic": ("grpo", {"credit": {"lam": 0.9}}),
     "γ over a whole trajectory": ("grpo", {"credit": {"gamma": 0.9}}),
     "ddof without a std": ("dr_grpo", {"credit": {"ddof": 0}}),
@@ -92,7 +92,7 @@ def test_a_constant_that_would_have_no_effect_is_refused(name: str) -> None:
     [
         ("grpo", {"weighting": {"kl": "k3", "beta": 0.04, "kl_ratio": True}}),
         ("grpo", {"credit": {"granularity": "turn", "gamma": 0.9}}),
-        ("grpo", {"credit": {"baseline": "none", "scale": "none"}}),
+        ("grpo", {"credit": {"baseline": None, "scale": None}}),
         ("reinforce", {"weighting": {"ratio": "unit", "clip_low": 0.2, "clip_high": 0.2}}),
         ("ppo", {"update": {"value_clip": 0.2}, "credit": {"gamma": 0.98, "lam": 1.0}}),
         ("dr_grpo", {"update": {"length": 40}}),

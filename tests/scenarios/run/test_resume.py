@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -193,3 +195,20 @@ def test_only_the_newest_two_checkpoints_and_the_best_stay(whole_run: Path) -> N
     best = pointed_to(folder, "best")
     assert best is not None
     assert kept == {"000010", "000012", best.name}
+
+
+def test_runs_and_checkpoints_of_version_0_1_are_refused_with_the_version_that_reads_them(
+    whole_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "old"
+    shutil.copytree(whole_run, run)
+    for manifest in (run / "checkpoints").glob("*/manifest.json"):
+        manifest.write_text(manifest.read_text().replace("checkpoint 2", "checkpoint 1"))
+    assert command("evaluate", run) == 2
+    assert "a checkpoint of format 1: it was written by Peripatos 0.1, which reads it" in capsys.readouterr().err
+    environment = json.loads((run / "environment.json").read_text())
+    assert environment.pop("format") == 2
+    (run / "environment.json").write_text(json.dumps(environment))
+    for name in ("resume", "evaluate", "record", "show"):
+        assert command(name, run) == 2
+        assert "is a run directory of format 1: it was written by Peripatos 0.1" in capsys.readouterr().err

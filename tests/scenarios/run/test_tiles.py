@@ -142,7 +142,7 @@ def test_a_tiled_run_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) ->
         assert time.monotonic() < deadline
         time.sleep(0.002)
     process.kill()
-    process.wait()
+    process.communicate()
     assert command("resume", tmp_path / "killed", "-q") == 0
     whole, killed = (checkpoints(tmp_path / name / "checkpoints")[-1] for name in ("whole", "killed"))
     assert (whole / "actor.safetensors").read_bytes() == (killed / "actor.safetensors").read_bytes()
