@@ -54,6 +54,7 @@ def unit_shares(
         return one, one
     walk = steps(mask_B_T, None, end_B_T, "trajectory")
     size_B_T = sum_steps(one, mask_B_T, walk).gather(1, walk.index_B_T)
+    # 1/n(u)
     part = torch.where(mask_B_T, 1 / size_B_T.clamp(min=1), 0.0)
     if mode == "sequence_mean":
         return part, part
@@ -82,4 +83,5 @@ def reduce(
     if shares is None:
         a_B_T, c_B_T = unit_shares(mask_B_T, mode=mode, length=length, dtype=value_B_T.dtype)
         shares = Shares(a_B_T, c_B_T.sum().clamp(min=torch.finfo(c_B_T.dtype).tiny))
+    # Σ a(u) x(u) / Σ c(u)
     return (torch.where(mask_B_T, value_B_T, 0.0) * shares.share_B_T).sum() / shares.total

@@ -75,47 +75,63 @@ def group_advantage(
     reward that is not finite: an episode that was not scored must not come here.
     """
     check_rank(1, reward_B=reward_B, group_B=group_B, episode_B=episode_B)
+    if baseline not in ("mean", "leave_one_out", "none"):
+        raise ValueError(f"baseline must be 'mean', 'leave_one_out' or 'none', got {baseline!r}")
+    if scale not in ("std", "mean", "none"):
+        raise ValueError(f"scale must be 'std', 'mean' or 'none', got {scale!r}")
     if not bool(torch.isfinite(reward_B).all()):
         raise ValueError("reward_B has values that are not finite; leave unscored episodes out")
-    if reward_B.numel() == 0:
-        return reward_B.clone()
-    reward = reward_B.double()  # equal rewards must have spread exactly zero, whatever their mean rounds to
-    _, group = torch.unique(group_B, return_inverse=True)
-    counted = _first_rows(episode_B) if episode_B is not None else torch.ones_like(reward, dtype=torch.bool)
-    groups = int(group.max()) + 1
-    zeros = reward.new_zeros(groups)
-    size = zeros.scatter_add(0, group, counted.double())
-    mean = zeros.scatter_add(0, group, reward * counted) / size
-    largest = zeros.scatter_reduce(0, group, reward, "amax", include_self=False)
-    smallest = zeros.scatter_reduce(0, group, reward, "amin", include_self=False)
-    flat = (largest == smallest)[group]
-
-    advantage = reward
+    R = reward_B.double()  # equal rewards must have spread exactly zero, whatever their mean rounds to
+    group = _group_statistics(R, group_B, episode_B)
+    A = R
     if baseline == "mean":
-        advantage = reward - mean[group]
+        # A = R − R̄
+        A = R - group.mean_B
     elif baseline == "leave_one_out":
-        advantage = (reward - mean[group]) * (size / (size - 1).clamp(min=1))[group]
-    elif baseline != "none":
-        raise ValueError(f"baseline must be 'mean', 'leave_one_out' or 'none', got {baseline!r}")
+        # A = R − Σ_{j≠i} Rⱼ / (G − 1) = (R − R̄) G / (G − 1)
+        A = (R - group.mean_B) * (group.size_B / (group.size_B - 1).clamp(min=1))
     if baseline != "none":
-        advantage = advantage.masked_fill(flat, 0.0)
+        A = A.masked_fill(group.flat_B, 0.0)
     if scale == "std":
-        deviation = (reward - mean[group]) ** 2 * counted
-        variance = zeros.scatter_add(0, group, deviation) / (size - ddof).clamp(min=1)
-        advantage = advantage / (variance.sqrt()[group] + eps)
+        # A ← A / (√(Σ (Rⱼ − R̄)² / (G − ddof)) + ε)
+        A = A / ((group.squares_B / (group.size_B - ddof).clamp(min=1)).sqrt() + eps)
     elif scale == "mean":
-        # A / (R̄ + ε), and 0 where R̄ ≤ 0: a negative divisor would turn the better into the worse
-        advantage = torch.where(mean[group] > 0, advantage / (mean[group] + eps), 0.0)
-    elif scale != "none":
-        raise ValueError(f"scale must be 'std', 'mean' or 'none', got {scale!r}")
-    return advantage.to(reward_B.dtype)
+        # A ← A / (R̄ + ε), and 0 where R̄ ≤ 0: a negative divisor would turn the better into the worse
+        A = torch.where(group.mean_B > 0, A / (group.mean_B + eps), 0.0)
+    return A.to(reward_B.dtype)
+
+
+@dataclass(frozen=True)
+class _GroupStatistics:
+    """Of each row's group, all [B]; rows of one episode count once."""
+
+    size_B: Tensor  # G
+    mean_B: Tensor  # R̄
+    squares_B: Tensor  # Σ (R − R̄)²
+    flat_B: Tensor  # bool: all rewards are equal
+
+
+def _group_statistics(R_B: Tensor, group_B: Tensor, episode_B: Tensor | None) -> _GroupStatistics:
+    _, group = torch.unique(group_B, return_inverse=True)
+    counted_B = (_first_rows(episode_B) if episode_B is not None else torch.ones_like(group, dtype=torch.bool)).double()
+    nothing_G = R_B.new_zeros(int(group.max()) + 1 if len(group) else 0)
+
+    def total(x_B: Tensor) -> Tensor:
+        return nothing_G.scatter_add(0, group, x_B * counted_B)[group]
+
+    size_B = total(torch.ones_like(R_B))
+    mean_B = total(R_B) / size_B
+    largest = nothing_G.scatter_reduce(0, group, R_B, "amax", include_self=False)
+    smallest = nothing_G.scatter_reduce(0, group, R_B, "amin", include_self=False)
+    return _GroupStatistics(size_B, mean_B, total((R_B - mean_B) ** 2), (largest == smallest)[group])
 
 
 def _first_rows(episode_B: Tensor) -> Tensor:
     """bool [B]: true at the first row of every episode."""
     _, episode = torch.unique(episode_B, return_inverse=True)
     row = torch.arange(len(episode_B), device=episode_B.device)
-    first = row.new_full((int(episode.max()) + 1,), len(episode_B)).scatter_reduce(0, episode, row, "amin")
+    count = int(episode.max()) + 1 if len(episode) else 0
+    first = row.new_full((count,), len(episode_B)).scatter_reduce(0, episode, row, "amin")
     return first[episode] == row
 
 
@@ -127,6 +143,7 @@ def assign_credit(batch: Batch, credit: Credit) -> Credited:
     """
     if credit.transform == "one":
         nowhere = torch.zeros_like(batch.mask_B_T)
+        # A = 1
         return Credited(batch.mask_B_T.to(batch.reward_B_T.dtype), torch.zeros_like(batch.reward_B_T), nowhere)
     layout = episode_rows(batch.episode_B, batch.mask_B_T.shape[1])
     whole = layout.join_batch(batch)
@@ -134,6 +151,7 @@ def assign_credit(batch: Batch, credit: Credit) -> Credited:
     walk = steps(mask, whole.turn_B_T, whole.end_B_T, credit.granularity)
     if credit.baseline == "critic":
         advantage_B_K, value_B_K = _critic_advantage(whole, walk, credit)
+        # target = A + V, once for each step
         target_B_T = (advantage_B_K + value_B_K).gather(1, walk.index_B_T)
         target_mask = walk.begins_B_T
     else:
@@ -141,6 +159,7 @@ def assign_credit(batch: Batch, credit: Credit) -> Credited:
         target_B_T, target_mask = torch.zeros_like(whole.reward_B_T), torch.zeros_like(mask)
     advantage_B_T = torch.where(mask, advantage_B_K.gather(1, walk.index_B_T), 0.0)
     if credit.transform == "positive":
+        # A ← 1[A > 0]
         advantage_B_T = (advantage_B_T > 0).to(advantage_B_T.dtype)
     if credit.whiten == "batch":
         advantage_B_T = whiten(advantage_B_T, mask)

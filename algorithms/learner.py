@@ -222,6 +222,7 @@ class Learner:
             end_B_T=batch.end_B_T,
         )
         whole = Shares(part.share_B_T, part.count or 1.0)
+        # L = policy_loss(w) − c_h H + c_v ½(V − target)²
         loss = policy_loss(logp, weighted.weight_B_T, mask, shares=whole)
         if update.entropy_coefficient:
             loss = loss - update.entropy_coefficient * reduce(entropy, mask, shares=whole)

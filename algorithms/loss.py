@@ -28,14 +28,17 @@ def policy_loss(
     """− aggregate(w · log π): a scalar. All arguments are [B, T]; `weight_B_T` is treated as a constant.
     `mode`, `length` and `shares` are those of `aggregate.reduce`."""
     check_rank(2, logp_B_T=logp_B_T, weight_B_T=weight_B_T, mask_B_T=mask_B_T)
+    # L = − Σ a(u) w(u) log π(u) / Σ c(u)
     return -reduce(weight_B_T.detach() * logp_B_T, mask_B_T, mode=mode, length=length, shares=shares)
 
 
 def squared_error(value_B_T: Tensor, target_B_T: Tensor, old_value_B_T: Tensor, *, clip: float | None = None) -> Tensor:
     """½ (V − target)² per unit, [B, T]. With `clip` = ε, the worse of that and the error of V kept within
     ε of what it was before the update (PPO's value clipping)."""
+    # e = (V − target)²
     error = (value_B_T - target_B_T) ** 2
     if clip is not None:
+        # e ← max(e, (V_old + clip(V − V_old, ±ε) − target)²)
         kept = old_value_B_T + (value_B_T - old_value_B_T).clamp(-clip, clip)
         error = torch.maximum(error, (kept - target_B_T) ** 2)
     return 0.5 * error

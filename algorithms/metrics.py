@@ -14,6 +14,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     c are right, is right. Unbiased (Chen et al. 2021, arXiv:2107.03374). `ValueError` unless 0 ≤ c ≤ n, 1 ≤ k ≤ n."""
     if not (0 <= c <= n and 1 <= k <= n):
         raise ValueError(f"pass@k needs 0 ≤ c ≤ n and 1 ≤ k ≤ n, got n={n}, c={c}, k={k}")
+    # 1 − C(n−c, k) / C(n, k)
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 
@@ -23,6 +24,7 @@ def explained_variance(value_B_T: Tensor, target_B_T: Tensor, mask_B_T: Tensor) 
     value, target = value_B_T[mask_B_T].double(), target_B_T[mask_B_T].double()
     if len(target) < 2:
         return target.new_tensor(math.nan)
+    # 1 − Var(target − V) / Var(target)
     return torch.where(target.var() > 0, 1 - (target - value).var() / target.var(), math.nan)
 
 

@@ -36,6 +36,7 @@ def adapted(lr: float, kl: float, settings: OptimizerSettings) -> float:
 
     α ← α/1.5 where KL > 2·KL*,   1.5·α where KL < KL*/2,   within [α₀/30, 30·α₀]
     """
+    # α ← max(α₀/30, α/1.5) where KL > 2 KL*,   min(30 α₀, 1.5 α) where KL < KL*/2
     if kl > 2 * settings.target_kl:
         return max(settings.lr / ADAPTED_RANGE, lr / 1.5)
     if kl < settings.target_kl / 2:

@@ -28,6 +28,7 @@ def discounted_returns(
     return_B_T = torch.zeros_like(reward_B_T)
     successor_B = reward_B_T.new_zeros(len(reward_B_T))
     for t in reversed(range(reward_B_T.shape[1])):
+        # Gₜ = rₜ + γ Gₜ₊₁,   Gₜ₊₁ = bootstrapₜ at an end
         following = torch.where(end_B_T[:, t], bootstrap_B_T[:, t], successor_B)
         successor_B = torch.where(mask_B_T[:, t], reward_B_T[:, t] + gamma * following, successor_B)
         return_B_T[:, t] = torch.where(mask_B_T[:, t], successor_B, 0.0)
@@ -62,8 +63,10 @@ def gae(
     next_advantage_B = torch.zeros_like(next_value_B)
     for t in reversed(range(value_B_T.shape[1])):
         mask, end = mask_B_T[:, t], end_B_T[:, t]
+        # δₜ = rₜ + γ Vₜ₊₁ − Vₜ,   Vₜ₊₁ = bootstrapₜ at an end
         following = torch.where(end, bootstrap_B_T[:, t], next_value_B)
         delta = reward_B_T[:, t] + gamma * following - value_B_T[:, t]
+        # Aₜ = δₜ + γλ Aₜ₊₁,   Aₜ₊₁ = 0 at an end
         advantage = delta + gamma * lam * torch.where(end, 0.0, next_advantage_B)
         advantage_B_T[:, t] = torch.where(mask, advantage, 0.0)
         next_advantage_B = torch.where(mask, advantage, next_advantage_B)

@@ -38,6 +38,7 @@ def punish_overlong(batch: Batch, *, limit: int, buffer: int) -> Batch:
     mask = batch.mask_B_T
     walk = steps(mask, batch.turn_B_T, batch.end_B_T, "turn")
     n_B_K = sum_steps(mask.to(batch.reward_B_T.dtype), mask, walk)
+    # clip((n − (limit − buffer)) / buffer, 0, 1)
     lost_B_T = ((n_B_K - (limit - buffer)) / buffer).clamp(0.0, 1.0).gather(1, walk.index_B_T)
     column = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
     last_B_K = torch.zeros_like(n_B_K, dtype=torch.long).scatter_reduce_(

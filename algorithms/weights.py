@@ -69,6 +69,7 @@ def importance_ratio(
     if level in ("turn", "sequence"):
         walk = steps(mask_B_T, turn_B_T, end_B_T, "turn" if level == "turn" else "trajectory")
         size_B_K = sum_steps(torch.ones_like(difference), mask_B_T, walk).clamp(min=1)
+        # log ρ = (1/n) Σ_{u in the level} (log π − log π_behavior)
         mean_B_K = sum_steps(difference, mask_B_T, walk) / size_B_K
         difference = torch.where(mask_B_T, mean_B_K.gather(1, walk.index_B_T), 0.0)
     elif level != "unit":
@@ -86,10 +87,13 @@ def kl_estimate(logp: Tensor, reference_logp: Tensor, *, kind: KLKind) -> Tensor
         raise ValueError(f"reference_logp has shape {tuple(reference_logp.shape)}, but logp has {tuple(logp.shape)}")
     d = logp - reference_logp
     if kind == "k1":
+        # k1 = d
         return d
     if kind == "k2":
+        # k2 = d²/2
         return 0.5 * d**2
     if kind == "k3":
+        # k3 = e^(−d) − 1 + d
         return torch.expm1(-d) + d
     raise ValueError(f"kind must be 'k1', 'k2' or 'k3', got {kind!r}")
 
@@ -133,12 +137,15 @@ def policy_weight(
         ratio = _ratio(logp_B_T, old_logp_B_T, mask_B_T, weighting.ratio, turn_B_T, end_B_T, episode_B)
     low = 1 - weighting.clip_low if weighting.clip_low is not None else -torch.inf
     high = 1 + weighting.clip_high if weighting.clip_high is not None else torch.inf
+    # keep = not (A > 0 and ρ > 1 + ε_high  or  A < 0 and ρ < 1 − ε_low)
     clipped = mask_B_T & (((A > 0) & (ratio > high)) | ((A < 0) & (ratio < low)))
+    # w = ρ A keep,   to be compared with   min(ρ A, clip(ρ, 1 − ε_low, 1 + ε_high) A)
     weight = torch.where(clipped, zero, ratio * A)
     surrogate = torch.minimum(ratio * A, ratio.clamp(low, high) * A)
     if weighting.correction is not None:
         if behavior_logp_B_T is None:
             raise ValueError("behavior_logp_B_T is needed where the weighting has a correction")
+        # w ← w min(π_old / π_behavior, C)
         trust = importance_ratio(old_logp_B_T, behavior_logp_B_T, mask_B_T).clamp(max=weighting.correction)
         weight, surrogate = weight * trust, surrogate * trust
     if weighting.entropy_share < 1 and trained_B_T is None:
@@ -150,10 +157,13 @@ def policy_weight(
             raise ValueError(f"reference_logp_B_T is needed for the KL penalty {weighting.kl!r}")
         d = logp_B_T - reference_logp_B_T
         penalty = kl_estimate(logp_B_T, reference_logp_B_T, kind=weighting.kl)
+        # ∂k/∂log π:   k1 → 1,   k2 → d,   k3 → 1 − e^(−d)
         slope = {"k1": torch.ones_like(d), "k2": d, "k3": -torch.expm1(-d)}[weighting.kl]
         if weighting.kl_ratio:
             rho = importance_ratio(logp_B_T, old_logp_B_T, mask_B_T)
-            penalty, slope = rho * penalty, rho * (penalty + slope)  # ∇(ρ·k) = ρ (k + k′) ∇log π
+            # ∇(ρ k) = ρ (k + k′) ∇log π
+            penalty, slope = rho * penalty, rho * (penalty + slope)
+        # w ← w − β ∂k/∂log π
         weight = weight - weighting.beta * slope
         surrogate = surrogate - weighting.beta * penalty
     return Weighted(torch.where(mask_B_T, weight, zero), ratio, clipped, torch.where(mask_B_T, surrogate, zero))
