@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ...envs.vocabulary import Collection
 from ..config.schema import Stage
@@ -38,6 +38,7 @@ class Progress:
     """Counters over the whole run, where the current stage began, and its latest validation."""
 
     stage: int = 0
+    state: Literal["new", "learning", "done"] = "new"  # of that stage: not begun, begun, finished
     update: int = 0
     env_steps: int = 0
     action_units: int = 0
@@ -49,7 +50,7 @@ class Progress:
     evaluation_rows: int = 0
     best: list[float] | None = None  # the rank of the best validation
     begun: dict[str, float] = field(default_factory=dict)  # the counters when the stage began
-    before: Numbers | None = None  # None: the stage has not begun
+    before: Numbers = field(default_factory=dict)  # the test before the stage, once it has begun
     latest: Numbers | None = None  # the latest validation, with the update at which it was made
     first_failure: str | None = None
     results: list[StageResult] = field(default_factory=list)
@@ -63,8 +64,18 @@ class Progress:
         """What `to_json` gave."""
         return cls(**{**data, "results": [StageResult(**result) for result in data["results"]]})
 
-    def begin_stage(self, seconds: float) -> None:
-        """The budget of the current stage is counted from here."""
+    def enter_stage(self, index: int) -> None:
+        """Stage `index` is the current one; nothing happens if it was already."""
+        if index != self.stage:
+            self.stage, self.state, self.before = index, "new", {}
+
+    def next_stage(self) -> int:
+        """The first stage that is not done."""
+        return self.stage + (self.state == "done")
+
+    def begin_stage(self, before: Numbers, seconds: float) -> None:
+        """The stage has been tested and learns now: its budget is counted from here."""
+        self.state, self.before = "learning", before
         counters = {name: float(getattr(self, name)) for name in (*AXES, "episodes", "failed")}
         self.begun = {**counters, "seconds": seconds}
 
@@ -99,7 +110,6 @@ class Progress:
         return shares[name], f"budget of {limits[name]:g} {name}" if shares[name] >= 1 else None
 
     def finish_stage(self, result: StageResult) -> None:
-        """On to the next."""
+        """The stage is over."""
         self.results.append(result)
-        self.stage += 1
-        self.before = None
+        self.state = "done"

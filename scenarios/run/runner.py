@@ -61,7 +61,7 @@ class Runner:
         try:
             self._write_summary("running")
             with self._listening():
-                first = self.context.progress.stage
+                first = self.context.progress.next_stage()
                 for index in range(first, len(self.scenario.stages)):
                     StageRun(self.context, index, policy, resumed if index == first else None).go()
         except (Interrupted, KeyboardInterrupt):

@@ -52,7 +52,8 @@ class StageRun:
         self.learner: Learner | None = None
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
-        begun = self.progress.before is not None
+        self.progress.enter_stage(index)
+        begun = self.progress.state == "learning"
         if self.stage.method is not None and policy is not None:
             self.learner = self._make_learner(policy, begun)
         if begun and checkpoint is not None:
@@ -65,7 +66,7 @@ class StageRun:
         """Run the stage to its end and note its result."""
         try:
             self._refresh()
-            if self.progress.before is None:
+            if self.progress.state == "new":
                 self._begin()
             spent, ended = self._standing()
             while ended is None:
@@ -98,9 +99,9 @@ class StageRun:
     def _begin(self) -> None:
         """The evaluation before. The one at the end of the stage before is the same and is not done twice."""
         p = self.progress
-        p.before = p.results[-1].after if p.results else self._evaluate("test")
+        before = p.results[-1].after if p.results else self._evaluate("test")
         best = self._validate()
-        p.begin_stage(self.context.seconds)  # those evaluations are no part of the budget
+        p.begin_stage(before, self.context.seconds)  # those evaluations are no part of the budget
         if p.results:
             return
         for stage in self.scenario.stages:
@@ -197,7 +198,6 @@ class StageRun:
 
     def _finish(self, ended: str) -> None:
         p = self.progress
-        assert p.before is not None, "a stage begins with an evaluation"
         best, after = self._validate(), p.before
         if self.learner is not None and p.update > p.begun["update"]:
             after = self._evaluate("test")
@@ -238,7 +238,7 @@ class StageRun:
 
     def _checkpoint(self, *, best: bool = False) -> None:
         p = self.progress
-        if self.policy is None or (self._saved == p.update and p.before is not None):
+        if self.policy is None or (self._saved == p.update and p.state == "learning"):
             return
         p.seconds = self.context.seconds
         write_checkpoint(
