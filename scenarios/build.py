@@ -88,6 +88,7 @@ def _check_parts(scenario: Scenario) -> None:
             optimizer_settings(stage)
         with at("stages", number):
             _check_stage(stage, row, kind)
+            _check_overlong(row, (scenario.sampling or Sampling()).max_tokens)
     for name in scenario.variants:
         if name not in METHODS:
             raise WrongPart(("variants", name), unknown("method", name, METHODS))
@@ -163,6 +164,16 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
         )
     if row.needs_groups and collect.group_size < 2:
         raise UserError(f"{where} compares the members of a group: collect.group_size must be at least 2")
+
+
+def _check_overlong(row: Method, most: int) -> None:
+    """UserError where a reply would begin to lose reward before its first token."""
+    buffer, limit = row.rewards.overlong_buffer, row.rewards.overlong_limit or most
+    if buffer is not None and buffer >= limit:
+        raise UserError(
+            f"rewards.overlong_buffer is {buffer}, but a reply has at most {limit} tokens (rewards.overlong_limit or "
+            f"sampling.max_tokens); allowed are 1 to {limit - 1}"
+        )
 
 
 def make_policy(scenario: Scenario, device: str) -> Policy | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from scenarios_runs import write_scenario
+from scenarios_runs import command, write_scenario
 
 from peripatos.scenarios.build import make_policy, make_stage
 from peripatos.scenarios.config.loading import load_scenario
@@ -52,3 +52,12 @@ def test_the_critic_of_a_later_stage_bootstraps_no_method_without_one(tmp_path: 
         found.append((bool(batch.bootstrap_B_T.any()), bool(batch.value_B_T.any())))
     assert not found[0][0]
     assert found[1][1]  # and the stage that has a critic sees it
+
+
+def test_a_punishment_that_begins_before_the_first_token_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    key = "stages.reinforce.overrides.rewards"
+    assert command("run", "quickstart", "--dry-run", "--set", f"{key}.overlong_buffer=6") == 2
+    assert "at most 6 tokens" in capsys.readouterr().err
+    assert command("run", "quickstart", "--dry-run", "--set", f"{key}={{overlong_buffer: 3, overlong_limit: 2}}") == 2
+    assert "allowed are 1 to 1" in capsys.readouterr().err
+    assert command("run", "quickstart", "--dry-run", "--set", f"{key}.overlong_buffer=5") == 0
