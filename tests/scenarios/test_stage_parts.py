@@ -8,7 +8,7 @@ import pytest
 import torch
 from scenarios_runs import command, write_scenario
 
-from peripatos.scenarios.build import make_policy, make_stage
+from peripatos.scenarios.build import make_learner, make_policy, make_stage
 from peripatos.scenarios.config.loading import load_scenario
 
 CONTROL = """\
@@ -49,9 +49,13 @@ def test_the_critic_of_a_later_stage_bootstraps_no_method_without_one(tmp_path: 
         batch = parts.collector.collect(range(collect.groups), collect.group_size, seed=0, version=0).batch
         parts.close()
         assert batch is not None
-        found.append((bool(batch.bootstrap_B_T.any()), bool(batch.value_B_T.any())))
-    assert not found[0][0]
-    assert found[1][1]  # and the stage that has a critic sees it
+        learner = make_learner(scenario, stage, policy, None, seed=0)
+        found.append((batch.value_B_T is None, learner.update(batch)))
+        mask = batch.mask_B_T
+    assert found[0][0]
+    assert "value/loss" not in found[0][1].metrics
+    assert "value/loss" in found[1][1].metrics  # and the stage that has a critic reads it
+    assert bool(found[1][1].units.value_B_T[mask].abs().min() > 0)
 
 
 def test_a_punishment_that_begins_before_the_first_token_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
