@@ -38,6 +38,7 @@ from .config.schema import (
     Stage,
     TinyLlamaAgentSpec,
 )
+from .trackers import check_trackers
 
 if TYPE_CHECKING:
     from ..agents.language.language_policy import LanguagePolicy
@@ -76,6 +77,8 @@ def check_parts(scenario: Scenario, source: Source | None = None) -> None:
 def _check_parts(scenario: Scenario) -> None:
     with at("device"):
         choose_device(scenario.device, scenario.agent)
+    with at("trackers"):
+        check_trackers(scenario.trackers)
     kind = _check_world(scenario)
     with at("agent"):
         _check_agent(scenario, kind)

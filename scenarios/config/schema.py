@@ -220,6 +220,7 @@ class Scenario(Part):
     checkpoint: Checkpoints = Checkpoints()
     failures: Failures = Failures()
     log: LogSpec = LogSpec()
+    trackers: list[str] = []  # who hears of the run besides: tensorboard
     variants: dict[str, dict[str, JsonValue]] = {}  # `compare`: dotted overrides, by the method that it puts in
 
     @model_validator(mode="after")

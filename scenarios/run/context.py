@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..config.schema import Scenario
 from .counters import Progress
-from .display import Display
+from .journal import Journal
 from .run_directory import RunDirectory
 
 
@@ -18,7 +18,7 @@ class RunContext:
 
     run: RunDirectory
     scenario: Scenario
-    display: Display
+    journal: Journal
     device: str
     progress: Progress = field(default_factory=Progress)
     stop: threading.Event = field(default_factory=threading.Event)  # set when somebody asks to stop

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -27,10 +27,13 @@ from ...agents.protocols import Policy
 from ...agents.threads import fitting_threads
 from .. import build
 from ..assembly.settings import choose_device, explain_device
+from ..trackers import make_trackers
 from .checkpoint import last_good, read_progress
 from .context import RunContext
 from .counters import Progress
 from .display import Display
+from .journal import Journal
+from .listeners import Listener
 from .run_directory import RunDirectory, RunFailed
 from .stage import Interrupted, StageRun
 
@@ -38,10 +41,14 @@ from .stage import Interrupted, StageRun
 class Runner:
     """Runs one scenario in one run directory."""
 
-    def __init__(self, run: RunDirectory, display: Display, *, device: str | None = None) -> None:
+    def __init__(
+        self, run: RunDirectory, display: Display, *, device: str | None = None, listeners: Sequence[Listener] = ()
+    ) -> None:
         self.run, self.display, self.scenario = run, display, run.scenario()
+        self.journal = Journal(run, display, [*make_trackers(self.scenario.trackers, run.path), *listeners])
         self._wanted = device or self.scenario.device
-        self.context = RunContext(run, self.scenario, display, choose_device(self._wanted, self.scenario.agent))
+        self._summary: dict[str, Any] = {}
+        self.context = RunContext(run, self.scenario, self.journal, choose_device(self._wanted, self.scenario.agent))
 
     def go(self) -> dict[str, Any]:
         """Run to the end, from the last checkpoint if there is one, and give the summary.
@@ -52,7 +59,8 @@ class Runner:
             BadCheckpoint: there are checkpoints, and none is whole.
         """
         why = explain_device(self._wanted, self.scenario.agent)
-        self.display.say(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
+        self.journal.began(self.scenario)
+        self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
         policy = build.make_policy(self.scenario, self.context.device)
         if policy is not None:
             torch.set_num_threads(fitting_threads(policy.module()))
@@ -64,6 +72,7 @@ class Runner:
                 first = self.context.progress.next_stage()
                 for index in range(first, len(self.scenario.stages)):
                     StageRun(self.context, index, policy, resumed if index == first else None).go()
+            return self._write_summary("done")
         except (Interrupted, KeyboardInterrupt):
             self._write_summary("interrupted")
             raise
@@ -71,19 +80,18 @@ class Runner:
             self._write_failed_summary()
             raise
         finally:
-            self.display.close()
-        return self._write_summary("done")
+            self.journal.ended(self._summary)
 
     def _restore(self, policy: Policy | None) -> Path | None:
         """Load the newest whole checkpoint, and cut the logs back to it."""
         folder, problems = last_good(self.run.checkpoints)
         for problem in problems:
-            self.display.say(f"{problem}; going on from the one before")
+            self.journal.said(f"{problem}; going on from the one before")
         if folder is not None:
             self.context.progress = Progress.from_json(read_progress(folder))
             if policy is not None:
                 policy.load(folder / "policy")
-            self.display.say(f"resumed from {folder}")
+            self.journal.said(f"resumed from {folder}")
         self.run.cut(self.run.metrics, self.context.progress.metrics_rows)
         self.run.cut(self.run.evaluations, self.context.progress.evaluation_rows)
         return folder
@@ -103,7 +111,8 @@ class Runner:
             "failed_episodes": p.failed,
             "stages": [result.to_json() for result in p.results],
         }
-        self.run.write_summary(summary)
+        self._summary = summary
+        self.journal.summarized(summary)
         return summary
 
     def _write_failed_summary(self) -> None:
@@ -111,7 +120,7 @@ class Runner:
         try:
             self._write_summary("failed")
         except RunFailed as problem:
-            self.display.say(str(problem))
+            self.journal.said(str(problem))
 
     @contextmanager
     def _listening(self) -> Iterator[None]:

@@ -156,11 +156,11 @@ class StageRun:
         times["time/env_steps_per_second"] = collection.env_steps / (ended - begun)
         seen = describe_collection(collection.episodes, running=collection.running)
         row = {**seen, **learned.metrics, **times}
-        self.run.append(self.run.metrics, {**self._axes(), **row})
+        self.context.journal.row({**self._axes(), **row})
         p.metrics_rows += 1
         if version == 0:
             self._explain_surrogate()
-        self.context.display.move(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
+        self.context.journal.moved(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
         kept = collection.episodes[: self.scenario.log.episodes]
         self._trained = with_units(kept, collection.batch, learned.units)
         self._look_around(version + 1)
@@ -174,7 +174,9 @@ class StageRun:
         p.count(collection)
         if p.unanswered and not said:
             note = "have prompts that do not fit into the context; they are left out (episodes/unanswered)"
-            self.context.display.say(f"{self.stage.name}: {p.unanswered} of {len(collection.episodes)} episodes {note}")
+            self.context.journal.said(
+                f"{self.stage.name}: {p.unanswered} of {len(collection.episodes)} episodes {note}"
+            )
         if unanswered := explain_unanswered(collection.episodes):
             raise RunFailed(unanswered)
         failed, tried = p.in_stage("failed"), p.in_stage("episodes")
@@ -207,10 +209,10 @@ class StageRun:
         )
         if updates:
             self._checkpoint(best=best)
-        self.context.display.say(f"{self.stage.name}: {ended}; {spell_evaluation(after)}")
+        self.context.journal.said(f"{self.stage.name}: {ended}; {spell_evaluation(after)}")
         rows = [row for row in read_rows(self.run.metrics) if row["stage"] == self.stage.name]
         if rows:
-            self.context.display.say(f"{self.stage.name}: {time_split(rows)}")
+            self.context.journal.said(f"{self.stage.name}: {time_split(rows)}")
 
     def _evaluate(self, split: str) -> Numbers:
         """Greedy episodes of `split`, on the same tasks each time: what "test" gives is reported and decides nothing;
@@ -226,14 +228,14 @@ class StageRun:
         failures = [episode.failure for episode in episodes if episode.failure is not None]
         if len(failures) == len(episodes) or self._too_many(len(failures), len(episodes)):
             raise self._failed(len(failures), len(episodes), failures[0])
-        self.run.append(self.run.evaluations, {**self._axes(), "set": split, **result})
+        self.context.journal.evaluated({**self._axes(), "set": split, **result})
         p.evaluation_rows += 1
         kept = self.scenario.log.episodes
         if kept:
-            self.run.keep_episodes(f"{p.update:06d}-{split}", episodes[:kept])
+            self.context.journal.episodes(f"{p.update:06d}-{split}", episodes[:kept])
             if self._trained:
-                self.run.keep_episodes(f"{p.update:06d}-train", self._trained)
-        self.context.display.say(f"{self.stage.name}, update {p.update}, {split}: {spell_evaluation(result)}")
+                self.context.journal.episodes(f"{p.update:06d}-train", self._trained)
+        self.context.journal.said(f"{self.stage.name}, update {p.update}, {split}: {spell_evaluation(result)}")
         return result
 
     def _checkpoint(self, *, best: bool = False) -> None:
@@ -241,7 +243,7 @@ class StageRun:
         if self.policy is None or (self._saved == p.update and p.state == "learning"):
             return
         p.seconds = self.context.seconds
-        write_checkpoint(
+        folder = write_checkpoint(
             self.run.checkpoints,
             update=p.update,
             policy=self.policy,
@@ -251,6 +253,7 @@ class StageRun:
             best=best,
         )
         self._saved = p.update
+        self.context.journal.saved(folder)
 
     def _axes(self) -> dict[str, float | str]:
         """The four x-axes, and which stage this is."""
@@ -269,7 +272,7 @@ class StageRun:
     def _explain_surrogate(self) -> None:
         row = stage_method(self.stage)
         if row.source == "own" and row.update.epochs == row.update.minibatches == 1 and not row.update.minibatch_units:
-            self.context.display.say(
+            self.context.journal.said(
                 f"{self.stage.name}: {row.name} is strictly on-policy here, so its surrogate stays near zero. "
                 "That is expected: watch the reward"
             )

@@ -1,0 +1,212 @@
+"""The entrance from Python: what `import peripatos` offers.
+
+    run = peripatos.run("cartpole-ppo", {"stages.balance.budget.env_steps": 4000})
+    run.summary, run.metrics, run.evaluations
+    agent = run.agent("best")
+    agent.play(5)
+
+A run changes nothing outside of its folder: torch's thread count, the global random states and the signal handlers are
+afterwards as they were.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..envs.errors import UserError
+from .config.loading import Source, check_scenario, find_scenario, put, read_yaml
+from .run.run_directory import RunDirectory, new_run_path, read_rows
+
+if TYPE_CHECKING:
+    from ..agents.protocols import Actor, Policy
+    from ..envs.vocabulary import Episode
+    from .config.schema import Scenario
+    from .run.listeners import Listener
+
+
+def run(
+    scenario: str | Path | Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    device: str | None = None,
+    listeners: Sequence[Listener] = (),
+    quiet: bool = True,
+) -> Run:
+    """Run a scenario from its beginning to its end, and give what it left.
+
+    Args:
+        scenario: a shipped name, a path to YAML, or the mapping that such a file holds.
+        overrides: values by dotted key, `{"stages.learn.budget.updates": 10}`.
+        seed, device: of the run; default: the scenario's.
+        out: the folder; default: runs/NAME-SEED.
+        listeners: who is told how it goes, see `peripatos.scenarios.run.listeners`.
+        quiet: False shows progress on stderr, as the command does.
+
+    Raises:
+        UserError: something about the scenario or the folder is wrong; nothing was run.
+        RunFailed: the run could not go on.
+        KeyboardInterrupt: Ctrl-C; everything is saved.
+    """
+    from .build import check_parts
+    from .commands.app import load_plugins
+
+    given = {
+        **(overrides or {}),
+        **{key: value for key, value in (("seed", seed), ("device", device)) if value is not None},
+    }
+    resolved, source = _resolved(scenario, given)
+    load_plugins()
+    check_parts(resolved, source)
+    folder = Path(out) if out is not None else new_run_path(resolved.name, resolved.seed)
+    directory = RunDirectory.create(folder, resolved, ["peripatos.run", str(resolved.name), *map(str, given)])
+    try:
+        return _go(directory, listeners, quiet)
+    except UserError:
+        directory.discard_unless_begun()
+        raise
+
+
+def load_run(path: str | Path) -> Run:
+    """What the run in the folder `path` has left so far. UserError if there is none."""
+    return Run(RunDirectory.open(Path(path)))
+
+
+class Run:
+    """What a run has left, as plain data; read anew at each look."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory, self.path = directory, directory.path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self.summary.get('status', 'not begun')})"
+
+    @property
+    def scenario(self) -> Scenario:
+        """What it runs, resolved."""
+        return self._directory.scenario()
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """summary.json."""
+        return self._directory.summary()
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl: one for each update."""
+        return read_rows(self._directory.metrics)
+
+    @property
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The rows of evaluations.jsonl; `set` says on which tasks."""
+        return read_rows(self._directory.evaluations)
+
+    def column(self, name: str) -> np.ndarray:
+        """The metric `name` over updates, float64 [updates]; NaN where a row lacks it. UserError if all do."""
+        rows = self.metrics
+        known = {key for row in rows for key in row}
+        if name not in known:
+            from ..envs.errors import unknown
+
+            raise UserError(unknown("metric", name, known))
+        return np.asarray([np.nan if row.get(name) is None else row[name] for row in rows], np.float64)
+
+    def episodes(self, update: int | None = None, split: str = "test") -> list[dict[str, Any]]:
+        """The episodes that were kept after `update` (default: the last with any), as their file holds them."""
+        files = sorted(self._directory.episodes.glob(f"*-{split}.jsonl"))
+        chosen = [file for file in files if update is None or file.stem == f"{update:06d}-{split}"]
+        if not chosen:
+            kept = ", ".join(file.stem for file in sorted(self._directory.episodes.glob("*.jsonl")))
+            raise UserError(f"{self.path} has kept no such episodes; it has {kept or 'none'}")
+        return read_rows(chosen[-1])
+
+    def agent(self, checkpoint: str = "best", *, device: str | None = None) -> SavedAgent:
+        """The agent as it stood at `checkpoint` (best, last or a number)."""
+        from .run.saved_agent import open_agent
+
+        _, scenario, policy = open_agent(self.path, checkpoint, device)
+        return SavedAgent(scenario, policy)
+
+
+class SavedAgent:
+    """An agent out of a run, ready to act in its world. Close it, or use it as a context."""
+
+    def __init__(self, scenario: Scenario, policy: Policy | None) -> None:
+        from .build import make_stage
+        from .config.schema import Stage
+
+        self.policy = policy
+        self._parts = make_stage(scenario, Stage(name="play"), policy)
+        self._actor: Actor = self._parts.evaluator
+        self._actor.refresh(0)
+
+    def play(self, episodes: int = 1, *, seed: int = 0, greedy: bool = True, split: str = "test") -> list[Episode]:
+        """Episodes of other tasks for each seed: the agent's best guess, or drawn as in training."""
+        return self._actor.evaluate(episodes, seed=seed, version=0, greedy=greedy, split=split)
+
+    def act(self, observation: np.ndarray) -> np.ndarray:
+        """The best action of a control agent in one state [D], or in several [N, D]. UserError for others."""
+        from ..agents.control.mlp import ActorCritic
+
+        if not isinstance(self.policy, ActorCritic):
+            raise UserError("only a control agent that has learned acts on observations; use play")
+        seen = np.asarray(observation, np.float32)
+        action = self.policy.act(seen if seen.ndim == 2 else seen[None])[0]
+        return action if seen.ndim == 2 else action[0]
+
+    def close(self) -> None:
+        """Free the worlds; twice is harmless."""
+        self._parts.close()
+
+    def __enter__(self) -> SavedAgent:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
+
+def _resolved(scenario: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[Scenario, Source]:
+    if isinstance(scenario, Mapping):
+        data, source = dict(scenario), Source("the scenario")
+    else:
+        data, source = read_yaml(find_scenario(str(scenario)))
+    for key, value in overrides.items():
+        data = put(data, key, value)
+    return check_scenario(data, source), source
+
+
+def _go(directory: RunDirectory, listeners: Sequence[Listener], quiet: bool) -> Run:
+    from .report.curves import draw_learning_curve
+    from .run.display import make_display
+    from .run.runner import Interrupted, Runner
+
+    with as_it_was():
+        try:
+            Runner(directory, make_display(quiet=quiet), listeners=listeners).go()
+        except Interrupted:
+            raise KeyboardInterrupt(f"stopped; to go on: peripatos resume {directory.path}") from None
+        draw_learning_curve(directory)
+    return Run(directory)
+
+
+@contextmanager
+def as_it_was() -> Iterator[None]:
+    """torch's thread count, and the global random states of torch, NumPy and Python, are put back."""
+    import torch
+
+    threads, torch_state = torch.get_num_threads(), torch.get_rng_state()
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 (of others, to be put back)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_rng_state(torch_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)
