@@ -64,8 +64,9 @@ class Policy(Protocol):
         """Write weights and statistics as files that need no pickle to read."""
         ...
 
-    def load(self, folder: Path) -> None:
-        """Read what `save` wrote, into this policy. `ValueError` says what does not fit."""
+    def load(self, folder: Path, *, critic_too: bool = True) -> None:
+        """Read what `save` wrote, into this policy. Without `critic_too` the critic stays as it is, whether or not the
+        other policy had one. `ValueError` says what does not fit."""
         ...
 
 

@@ -149,15 +149,19 @@ class ActorCritic(nn.Module):
         save_file(tensors, folder / "policy.safetensors")
         (folder / "policy.json").write_text(json.dumps(self._architecture, indent=1) + "\n")
 
-    def load(self, folder: Path) -> None:
-        """Read what `save` wrote. `ValueError` says which entry of the architecture differs, or that the file
-        is damaged."""
+    def load(self, folder: Path, *, critic_too: bool = True) -> None:
+        """Read what `save` wrote; the critic as well, unless told otherwise. `ValueError` says which entry of the
+        architecture differs, or that the file is damaged."""
         found = json.loads((folder / "policy.json").read_text())
         for name, mine in self._architecture.items():
-            if found.get(name) != mine:
+            if found.get(name) != mine and (critic_too or name != "critic"):
                 raise ValueError(f"{folder} holds a policy with {name} {found.get(name)}; this one has {mine}")
         try:
-            self.load_state_dict(load_file(folder / "policy.safetensors"))
+            tensors = load_file(folder / "policy.safetensors")
+            if not critic_too:
+                own = {name: x for name, x in self.state_dict().items() if name.startswith("critic.")}
+                tensors = {name: x for name, x in tensors.items() if not name.startswith("critic.")} | own
+            self.load_state_dict(tensors)
         except (RuntimeError, SafetensorError) as error:
             raise ValueError(f"{folder / 'policy.safetensors'} cannot be read as this policy: {error}") from error
 

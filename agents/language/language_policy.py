@@ -220,8 +220,9 @@ class LanguagePolicy(nn.Module):
         if self.value_head is not None:
             save_file(self.value_head.state_dict(), folder / "value_head.safetensors")
 
-    def load(self, folder: Path) -> None:
-        """Read the weights that `save` wrote. `ValueError` says what does not fit.
+    def load(self, folder: Path, *, critic_too: bool = True) -> None:
+        """Read the weights that `save` wrote; the value head as well, unless told otherwise. `ValueError` says what
+        does not fit.
 
         Through `from_pretrained`, because many architectures rename and fuse their weights between file and memory.
         """
@@ -236,7 +237,7 @@ class LanguagePolicy(nn.Module):
             if wrong:
                 raise ValueError(f"{wrong[0]!r} does not fit")
             self.model.load_state_dict(read.state_dict())
-            if self.value_head is not None:
+            if self.value_head is not None and critic_too:
                 self.value_head.load_state_dict(load_file(folder / "value_head.safetensors"))
         except OSError as error:
             raise ValueError(f"the weights in {folder} cannot be read: {error}") from error

@@ -67,13 +67,22 @@ def run(
 
 
 @app.command()
-def resume(run_path: RunPath, quiet: Quiet = False, verbose: Verbose = False, json_: Json = False) -> None:
-    """Go on with a run that was stopped, from its last checkpoint."""
+def resume(
+    run_path: RunPath,
+    sets: Set = [],  # noqa: B006 (typer copies it)
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json_: Json = False,
+) -> None:
+    """Go on with a run that was stopped, from its last checkpoint; or, with a larger budget, with one that was done."""
+    from ..run.amend import amend, has_more_to_do
     from ..run.run_directory import RunDirectory
 
     load_plugins()
     directory = RunDirectory.open(run_path)
-    if directory.summary().get("status") == "done":
+    if sets:
+        amend(directory, sets)
+    if directory.summary().get("status") == "done" and not has_more_to_do(directory):
         print(f"{run_path} is finished already", file=sys.stderr)
         _report(directory.summary(), json_)
         return

@@ -211,12 +211,34 @@ def _list_index(items: list[Any], head: str, flag: str) -> int:
 
 def check_scenario(data: Mapping[str, Any], source: Source) -> Scenario:
     """The scenario that `data` says. UserError lists every problem, one a line."""
+    data = _with_origin(data, source)
     try:
         return Scenario.model_validate(data)
     except ValidationError as problem:
         lines = [f"{source.place(path)}: {text}" for path, text in explain(problem, data)]
         more = [f"and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
         raise UserError("\n".join([*lines[:MOST_SHOWN], *more])) from problem
+
+
+def _with_origin(data: Mapping[str, Any], source: Source) -> Mapping[str, Any]:
+    """`agent: {from: RUN, checkpoint: best}` spelled out: the agent of that run, and where it is from."""
+    agent = data.get("agent")
+    if not isinstance(agent, Mapping) or "from" not in agent:
+        return data
+    place = source.place(("agent", "from"))
+    others = [key for key in agent if key not in ("from", "checkpoint")]
+    if others:
+        raise UserError(
+            f"{place}: an agent from a run is as that run made it; {others[0]!r} cannot be given beside `from`"
+        )
+    path = Path(str(agent["from"])).expanduser()
+    if not (path / "scenario.yaml").is_file():
+        raise UserError(f"{place}: {path} is not a run directory: it holds no scenario.yaml")
+    theirs = read_yaml(path / "scenario.yaml")[0].get("agent")
+    if not isinstance(theirs, Mapping) or theirs.get("kind") not in ("mlp", "tiny_llama", "causal_lm"):
+        raise UserError(f"{place}: the run {path} has no agent that learns")
+    origin = {"run": str(path), "checkpoint": str(agent.get("checkpoint", "best"))}
+    return {**data, "agent": {**theirs, "origin": origin}}
 
 
 def dump_scenario(scenario: Scenario) -> str:

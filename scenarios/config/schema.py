@@ -33,10 +33,18 @@ class WorldSpec(Part):
     episode_seconds: PositiveFloat | None = None  # for all steps of an episode; default 600
 
 
+class Origin(Part):
+    """A run whose agent this one begins as; written by `agent: {from: RUN, checkpoint: best}`."""
+
+    run: str
+    checkpoint: str = "best"
+
+
 class MlpAgentSpec(Part):
     """Actor and critic as two tanh networks, for worlds with Box observations."""
 
     kind: Literal["mlp"]
+    origin: Origin | None = None
     hidden: list[PositiveInt] = [128, 128]
 
 
@@ -44,6 +52,7 @@ class TinyLlamaAgentSpec(Part):
     """A small Llama built from nothing, with a character tokenizer: needs no download."""
 
     kind: Literal["tiny_llama"]
+    origin: Origin | None = None
     hidden: PositiveInt = 96
     layers: PositiveInt = 3
     heads: PositiveInt = 4
@@ -59,6 +68,7 @@ class CausalLMAgentSpec(Part):
     """Any causal language model of `transformers`: a hub id, a local folder or a GGUF file."""
 
     kind: Literal["causal_lm"]
+    origin: Origin | None = None
     model: str
     revision: str | None = None
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from ...envs.vocabulary import Collection
 from ..config.schema import Stage
-from .episode_statistics import Numbers
+from .episode_statistics import Numbers, reached
 
 AXES = ("update", "env_steps", "action_units")
 
@@ -108,6 +108,18 @@ class Progress:
         shares = {name: now[name] / limit for name, limit in limits.items()}
         name = max(shares, key=lambda key: shares[key])
         return shares[name], f"budget of {limits[name]:g} {name}" if shares[name] >= 1 else None
+
+    def may_go_on(self, stages: Sequence[Stage]) -> bool:
+        """Whether the stage that is done would not be, by what `stages` say now: its budget or its goal was raised."""
+        stage = stages[self.stage] if self.stage < len(stages) else None
+        if self.state != "done" or stage is None or stage.method is None or not self.results:
+            return False
+        return self.spent(stage, self.seconds)[1] is None and not reached(self.latest or {}, stage.stop, checked=True)
+
+    def go_on(self) -> None:
+        """The stage that was done learns again, from where it ended."""
+        result = self.results.pop()
+        self.state, self.before = "learning", result.before
 
     def finish_stage(self, result: StageResult) -> None:
         """The stage is over."""

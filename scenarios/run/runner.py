@@ -35,6 +35,7 @@ from .display import Display
 from .journal import Journal
 from .listeners import Listener
 from .run_directory import RunDirectory, RunFailed
+from .saved_agent import begin_from
 from .stage import Interrupted, StageRun
 
 
@@ -65,6 +66,9 @@ class Runner:
         if policy is not None:
             torch.set_num_threads(fitting_threads(policy.module()))
         resumed = self._restore(policy)
+        origin = getattr(self.scenario.agent, "origin", None)
+        if resumed is None and policy is not None and origin is not None:
+            self.journal.said(f"begins as {begin_from(policy, origin)}")
         self.context.start_clock()
         try:
             self._write_summary("running")
@@ -92,6 +96,8 @@ class Runner:
             if policy is not None:
                 policy.load(folder / "policy")
             self.journal.said(f"resumed from {folder}")
+            if self.context.progress.may_go_on(self.scenario.stages):
+                self.context.progress.go_on()
         self.run.cut(self.run.metrics, self.context.progress.metrics_rows)
         self.run.cut(self.run.evaluations, self.context.progress.evaluation_rows)
         return folder

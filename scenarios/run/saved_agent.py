@@ -9,7 +9,7 @@ from ...envs.errors import UserError
 from ...envs.seeding import derive_seed
 from .. import build
 from ..assembly.settings import choose_device
-from ..config.schema import Scenario, Stage
+from ..config.schema import Origin, Scenario, Stage
 from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
 from .episode_statistics import Numbers, summarize
 from .run_directory import RunDirectory
@@ -26,6 +26,22 @@ def open_agent(path: Path, checkpoint: str, device: str | None = None) -> tuple[
     if policy is not None:
         policy.load(find_checkpoint(run, checkpoint) / "policy")
     return run, scenario, policy
+
+
+def begin_from(policy: Policy, origin: Origin) -> Path:
+    """Make `policy` what another run's agent was, statistics and all, and give the checkpoint that it was read from. A
+    critic is taken over where both have one. UserError if that run is not there or its agent does not fit.
+    """
+    run = RunDirectory.open(Path(origin.run))
+    folder = find_checkpoint(run, origin.checkpoint) / "policy"
+    try:
+        policy.load(folder)
+    except (ValueError, OSError):
+        try:
+            policy.load(folder, critic_too=False)
+        except ValueError as problem:
+            raise UserError(f"agent.from {origin.run}: {problem}") from problem
+    return folder
 
 
 def find_checkpoint(run: RunDirectory, name: str) -> Path:
