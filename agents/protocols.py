@@ -82,9 +82,10 @@ class Actor(Protocol):
         ...
 
     def evaluate(
-        self, episodes: int, *, seed: int, version: int, greedy: bool = True, split: str = "test"
+        self, tasks: int, *, seed: int, version: int, greedy: bool = True, split: str = "test", each: int = 1
     ) -> list[Episode]:
-        """Episodes of `split`, one per group, none of which was trained on; the same tasks for the same seed."""
+        """`each` episodes of each of so many tasks of `split`, task by task, on none of which anybody trained; the same
+        tasks for the same seed."""
         ...
 
     def state(self) -> dict[str, Tensor]:

@@ -37,10 +37,10 @@ class TiledActor:
         )
 
     def evaluate(
-        self, episodes: int, *, seed: int, version: int, greedy: bool = True, split: str = "test"
+        self, tasks: int, *, seed: int, version: int, greedy: bool = True, split: str = "test", each: int = 1
     ) -> list[Episode]:
         """As `Actor.evaluate`."""
-        return self._evaluator.evaluate(episodes, seed=seed, version=version, greedy=greedy, split=split)
+        return self._evaluator.evaluate(tasks, seed=seed, version=version, greedy=greedy, split=split, each=each)
 
     def state(self) -> dict[str, Tensor]:
         """The states of all tiles, under the number of their first group."""

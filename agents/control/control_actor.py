@@ -105,16 +105,17 @@ class ControlActor:
             return self._collect_episodes(names, seed, version)
 
     def evaluate(
-        self, episodes: int, *, seed: int, version: int, greedy: bool = True, split: str = "test"
+        self, tasks: int, *, seed: int, version: int, greedy: bool = True, split: str = "test", each: int = 1
     ) -> list[Episode]:
         """As `Actor.evaluate`: the likeliest action, in worlds apart from those of `collect`."""
         plays = [
-            _Play(group, 0, _task_seed(seed, split, group), None if greedy else stream(seed, "evaluate", split, group))
-            for group in range(episodes)
+            _Play(group, index, _task_seed(seed, split, group), None if greedy else stream(seed, split, group, index))
+            for group in range(tasks)
+            for index in range(each)
         ]
         played: list[Episode] = []
         with torch_threads(1):
-            for start in range(0, episodes, _WORLDS_AT_ONCE):
+            for start in range(0, len(plays), _WORLDS_AT_ONCE):
                 part = plays[start : start + _WORLDS_AT_ONCE]
                 played += self._play(part, split, version, defaultdict(float))[1]
         return played

@@ -64,10 +64,10 @@ class ConversationActor:
         )
 
     def evaluate(
-        self, episodes: int, *, seed: int, version: int, greedy: bool = True, split: str = "test"
+        self, tasks: int, *, seed: int, version: int, greedy: bool = True, split: str = "test", each: int = 1
     ) -> list[Episode]:
-        """One episode of each of `episodes` tasks of `split`; tasks of a shorter list come equally often."""
-        keys = [(group, 0) for group in range(episodes)]
+        """As `Actor.evaluate`; tasks of a shorter list come equally often."""
+        keys = [(group, index) for group in range(tasks) for index in range(each)]
         conversations = self._converse(keys, seed=seed, version=version, split=split, greedy=greedy, seconds={})
         return [conversation.episode() for conversation in conversations]
 

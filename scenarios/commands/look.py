@@ -14,6 +14,7 @@ from .app import (
     Json,
     Quiet,
     RunPath,
+    Set,
     Verbose,
     app,
     load_plugins,
@@ -28,15 +29,23 @@ def evaluate(
     episodes: Annotated[int | None, typer.Option(min=1, help="Default: as the scenario says.")] = None,
     checkpoint: Annotated[str, typer.Option(help="best, last or a number.")] = "best",
     seed: Annotated[int | None, typer.Option(min=0, help="Other held-out tasks than the run's own.")] = None,
+    world: Annotated[str | None, typer.Option(help="Another world's id; its options by --set world.options.…")] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="Draw actions as in training, not the likeliest.")] = False,
+    temperature: Annotated[float | None, typer.Option(help="Draw tokens at this temperature.")] = None,
+    k: Annotated[int, typer.Option("--k", min=1, help="Draw so many episodes of each task: pass@k.")] = 1,
+    sets: Set = [],  # noqa: B006 (typer copies it)
     device: Device = None,
     verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
-    """Measure a run's agent on held-out episodes."""
-    from ..run.saved_agent import evaluate_run
+    """Measure a run's agent on held-out episodes, in its world or another, greedily or drawn."""
+    from ..run.saved_agent import Examination, evaluate_run
 
     load_plugins()
-    _print_numbers(evaluate_run(run_path, checkpoint, episodes=episodes, seed=seed, device=device), json_)
+    flags = [*([] if world is None else [f"world={{id: {world}}}"]), *sets]
+    flags += [] if temperature is None else [f"sampling.temperature={temperature}"]
+    how = Examination(episodes, seed, sample or temperature is not None, k, flags)
+    _print_numbers(evaluate_run(run_path, checkpoint, how, device=device), json_)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from ...algorithms.metrics import pass_at_k
 from ...envs.errors import UserError, nearest
 from ...envs.vocabulary import Episode
 from ..config.schema import Stop
@@ -38,6 +39,22 @@ def summarize(episodes: Sequence[Episode]) -> Numbers:
     for name in sorted({name for episode in scored for name in episode.metrics}):
         result[f"{name}_mean"] = _mean([e.metrics[name] for e in scored if name in e.metrics])
     return result
+
+
+def pass_rates(episodes: Sequence[Episode], k: int) -> Numbers:
+    """pass@1, pass@2, pass@4 … and pass@k: the mean over tasks of the unbiased estimate from all of a task's scored
+    episodes. Tasks with fewer than k of these are left out. UserError where the world says nothing about success.
+    """
+    tasks: dict[int, list[bool]] = {}
+    for episode in episodes:
+        if episode.reward is not None:
+            tasks.setdefault(episode.group, []).append(episode.success is True)
+    if all(episode.success is None for episode in episodes):
+        raise UserError("pass@k counts successes, and this world says nothing about success")
+    whole = [successes for successes in tasks.values() if len(successes) >= k]
+    sizes = sorted({*(2**power for power in range(k.bit_length()) if 2**power < k), k})
+    rates = {size: [pass_at_k(len(one), sum(one), size) for one in whole] for size in sizes}
+    return {"tasks": len(whole), **{f"pass@{size}": _mean(values) for size, values in rates.items()}}
 
 
 def score(result: Mapping[str, float | int | None]) -> float | None:
@@ -159,6 +176,11 @@ def spell_evaluation(result: Numbers) -> str:
         if result.get("return_low") is not None:
             text += f" [{result['return_low']:.4g}, {result['return_high']:.4g}]"
         parts.append(text)
+    parts += [
+        f"{name} {100 * value:.1f} %"
+        for name, value in result.items()
+        if name.startswith("pass@") and value is not None
+    ]
     words = {"failed": "failed", "unanswered": "never answered: prompt too long"}
     unscored = "; ".join(f"{result[name]} {word}" for name, word in words.items() if result.get(name))
     return ", ".join([*parts, f"{result['episodes']} episodes{f' ({unscored})' if unscored else ''}"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...agents.protocols import Policy
@@ -9,9 +11,10 @@ from ...envs.errors import UserError
 from ...envs.seeding import derive_seed
 from .. import build
 from ..assembly.settings import choose_device
+from ..config.loading import apply_sets, check_scenario, read_yaml
 from ..config.schema import Origin, Scenario, Stage
 from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
-from .episode_statistics import Numbers, summarize
+from .episode_statistics import Numbers, pass_rates, summarize
 from .run_directory import RunDirectory
 
 
@@ -61,14 +64,52 @@ def find_checkpoint(run: RunDirectory, name: str) -> Path:
     return folder
 
 
-def evaluate_run(path: Path, checkpoint: str, *, episodes: int | None, seed: int | None, device: str | None) -> Numbers:
-    """Greedy held-out episodes, summarised. Without a seed, the tasks are those of the run's own evaluations."""
-    _, scenario, policy = open_agent(path, checkpoint, device)
+@dataclass(frozen=True)
+class Examination:
+    """How a saved agent is measured. By default greedily, on the test tasks of the run's own evaluations."""
+
+    episodes: int | None = None  # tasks; default: as many as in the run's evaluations
+    seed: int | None = None  # other tasks than the run's own
+    sample: bool = False  # draw actions as in training
+    k: int = 1  # episodes of each task; more than one are drawn, and give pass@k
+    sets: Sequence[str] = ()  # `--set` flags for the world and the sampling
+
+
+def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str | None = None) -> Numbers:
+    """The agent of a run, measured. UserError for a world in which it cannot live, and for flags that are not about
+    the world or the sampling."""
+    run = RunDirectory.open(path)
+    scenario = _elsewhere(run, how.sets)
+    policy = build.make_policy(scenario, choose_device(device or scenario.device, scenario.agent))
+    if policy is not None:
+        try:
+            policy.load(find_checkpoint(run, checkpoint) / "policy")
+        except ValueError as problem:
+            raise UserError(f"the agent of {path} does not fit {scenario.world.id!r}: {problem}") from problem
     parts = build.make_stage(scenario, Stage(name="evaluate"), policy)
     try:
         parts.evaluator.refresh(0)
-        count = episodes or scenario.evaluation.episodes
-        root = derive_seed(scenario.seed if seed is None else seed, "evaluation")
-        return summarize(parts.evaluator.evaluate(count, seed=root, version=0))
+        count = how.episodes or scenario.evaluation.episodes
+        root = derive_seed(scenario.seed if how.seed is None else how.seed, "evaluation")
+        greedy = not how.sample and how.k == 1
+        episodes = parts.evaluator.evaluate(count, seed=root, version=0, greedy=greedy, each=how.k)
+        return {**summarize(episodes), **(pass_rates(episodes, how.k) if how.k > 1 else {})}
     finally:
         parts.close()
+
+
+def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> Scenario:
+    """The run's scenario with another world or sampling."""
+    if not sets:
+        return run.scenario()
+    for text in sets:
+        head = text.partition("=")[0].strip().partition(".")[0]
+        if head not in ("world", "sampling"):
+            raise UserError(
+                f"--set {text}: a saved agent is measured in another world or with other sampling; its "
+                f"{head or 'scenario'} cannot change"
+            )
+    data, source = read_yaml(run.path / "scenario.yaml")
+    scenario = check_scenario(apply_sets(data, sets, source), source)
+    build.check_parts(scenario, source)
+    return scenario

@@ -1,0 +1,110 @@
+"""Measuring a saved agent otherwise than its run did: drawn, many times, in another world."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from scenarios_runs import TINY, command, write_scenario
+
+from peripatos.envs.errors import UserError
+from peripatos.envs.vocabulary import Episode
+from peripatos.scenarios.run.episode_statistics import pass_rates
+
+SUMS = """\
+name: sums
+world: {id: peripatos/Arithmetic-v0, options: {operators: ["+"], digits: 1, prompt: bare, answer_tag: answer, reverse_digits: true}}
+agent: {kind: tiny_llama, hidden: 48, layers: 2, heads: 4}
+sampling: {max_tokens: 6}
+stages:
+  - name: imitate
+    method: sft
+    demonstrations: {agent: {kind: oracle}}
+    collect: {groups: 64}
+    optimizer: {lr: 5e-3}
+    budget: {updates: 150}
+evaluation: {episodes: 20}
+"""
+
+
+@pytest.fixture(scope="module")
+def sums(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sums")
+    assert command("run", write_scenario(folder, SUMS), "--out", folder / "run", "-q") == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def pole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pole")
+    assert command("run", write_scenario(folder, TINY), "--out", folder / "run", "-q") == 0
+    return folder / "run"
+
+
+def numbers(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, float]:
+    assert command("evaluate", *arguments, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def episode(task: int, index: int, success: bool | None, reward: float | None = 0.0) -> Episode:
+    return Episode(group=task, index=index, seed=0, version=0, split="test", reward=reward, success=success)
+
+
+def test_pass_at_k_by_hand() -> None:
+    """Two tasks with 1 and 3 of 4 right: pass@1 = (1/4 + 3/4)/2; pass@2 = ((1 − 3/6) + 1)/2; pass@4 = 1."""
+    right = {0: 1, 1: 3}
+    episodes = [episode(task, index, index < right[task]) for task in right for index in range(4)]
+    assert pass_rates(episodes, 4) == {"tasks": 2, "pass@1": 0.5, "pass@2": 0.75, "pass@4": 1.0}
+    unknown = [episode(2, index, None, None if index else 0.0) for index in range(4)]
+    assert pass_rates([*episodes, *unknown], 4) == pass_rates(episodes, 4)  # one of its four was scored
+    with pytest.raises(UserError, match="says nothing about success"):
+        pass_rates([episode(0, 0, None)], 1)
+
+
+def test_more_episodes_of_a_task_give_pass_at_k(sums: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    greedy = numbers(capsys, sums)
+    many = numbers(capsys, sums, "--k", 8)
+    assert many["episodes"] == 8 * greedy["episodes"]
+    assert many["tasks"] == greedy["episodes"]
+    assert many["pass@1"] <= many["pass@2"] <= many["pass@4"] <= many["pass@8"]
+    assert many["pass@8"] > many["pass@1"]
+    assert many["pass@1"] == pytest.approx(many["success_rate"])
+    assert numbers(capsys, sums, "--k", 8) == many
+
+
+def test_at_a_low_temperature_what_is_drawn_is_nearly_what_is_likeliest(
+    sums: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    greedy, cold = numbers(capsys, sums), numbers(capsys, sums, "--temperature", 0.001)
+    hot = numbers(capsys, sums, "--temperature", 50)
+    assert cold["return_mean"] == greedy["return_mean"]
+    assert hot["return_mean"] < greedy["return_mean"]
+
+
+def test_actions_of_a_control_agent_can_be_drawn(pole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert numbers(capsys, pole, "--sample") != numbers(capsys, pole)
+
+
+def test_an_agent_is_measured_in_another_world(sums: Path, pole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    harder = numbers(capsys, sums, "--set", "world.options.digits=2")
+    assert harder["success_rate"] < numbers(capsys, sums)["success_rate"]
+    assert numbers(capsys, pole, "--world", "CartPole-v0", "--episodes", 3)["turns_mean"] <= 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--world", "Acrobot-v1"], "does not fit 'Acrobot-v1': "),
+        (["--world", "CartPoul-v1"], "Did you mean 'CartPole-v1'?"),
+        (["--world", "peripatos/Arithmetic-v0"], "cannot live in 'peripatos/Arithmetic-v0'"),
+        (["--temperature", 1], "this agent has none"),
+        (["--set", "agent.hidden=[8]"], "its agent cannot change"),
+        (["--k", 4], "this world says nothing about success"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    arguments: list[object], words: str, pole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("evaluate", pole, *arguments) == 2
+    assert words in capsys.readouterr().err
