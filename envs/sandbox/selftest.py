@@ -159,7 +159,7 @@ def _outcome(worker: Worker, name: str, argument: Wire) -> str:
     try:
         deadline = time.monotonic() + 5.0
         inputs: list[Wire] = [[name, argument]]
-        process.begin({"kind": "function", "code": _PROGRAM, "entry": "probe", "inputs": inputs}, deadline)
+        process.begin({"kind": "function", "code": _PROGRAM, "entry": "probe", "inputs": inputs, "cpu": 5}, deadline)
         message = process.receive(deadline)
         if message.get("v") is False:
             return "blocked"
