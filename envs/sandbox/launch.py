@@ -350,7 +350,8 @@ def _session_arguments(python: Interpreter) -> list[str]:
         "--unshare-all", "--unshare-user", "--as-pid-1", "--new-session", "--clearenv",
         *folders, *_view(python), "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
         "--proc", "/proc", "--tmpfs", "/dev", *_devices(), "--remount-ro", "/dev",
-        "--dir", "/tmp", "--dir", "/workspace", "--remount-ro", "/", "--chdir", "/", "--setenv", "HOME", "/workspace", "--setenv", "PATH", "/usr/bin:/bin",
+        "--dir", "/tmp", "--dir", "/workspace", "--remount-ro", "/", "--chdir", "/",
+        "--setenv", "HOME", "/workspace", "--setenv", "PATH", "/usr/bin:/bin",
         "--setenv", "LANG", "C.UTF-8", "--",
     ]  # fmt: skip
 

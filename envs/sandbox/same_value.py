@@ -59,10 +59,10 @@ def _number(wire: Wire) -> int | float | None:
 
 
 def _same_numbers(a: int | float | None, b: int | float, tolerance: float) -> bool:
-    if a is None or isinstance(a, int) and isinstance(b, int):
+    if a is None or (isinstance(a, int) and isinstance(b, int)):
         return a == b
     try:
-        return a == b or _close(float(a), float(b), tolerance)
+        return a == b or (tolerance > 0.0 and _close(float(a), float(b), tolerance))
     except OverflowError:
         return False
 

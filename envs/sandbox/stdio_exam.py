@@ -53,7 +53,9 @@ class StdioExam:
         process = run.worker.take()
         try:
             with _streams(given) as (standard, reading):
-                process.begin({"kind": "stdio", "code": self.code, "cpu": run.processor_s(1)}, run.deadline, tuple(standard))
+                process.begin(
+                    {"kind": "stdio", "code": self.code, "cpu": run.processor_s(1)}, run.deadline, tuple(standard)
+                )
                 output = _collect(process, standard, reading, run)
             return self._grade(process, output, expected, run)
         except _TooMuch:

@@ -55,7 +55,7 @@ class Supervised:
         try:
             self._sandbox.meet(_START_S)
             self._frames.receive(time.monotonic() + _START_S)
-        except (SandboxUnavailable, Deadline, Malformed, Hangup) as error:
+        except (SandboxUnavailable, Deadline, Malformed, Hangup, OSError) as error:
             self.close()
             raise SandboxUnavailable(
                 f"a session's sandbox does not start ({error!r}): bubblewrap and user namespaces have to work"

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 
 from .codec import Channel, Unsupported, Wire, decode, encode
 from .examiner import run_candidate, run_examiner
-from .program import FILE, Ended, Job, describe, entry_of, kind_of, load
+from .program import Ended, Job, describe, entry_of, kind_of, load
 
 # Audit events that have no place in a program which merely computes. Hints, not evidence: they are counted in the
 # program's own process. Real evidence is the signal with which a filter kills.

@@ -23,9 +23,20 @@ _CLONE_NEW = 0x7E020080  # every namespace flag, CLONE_NEWTIME included
 _SET_NAME, _GET_NAME = 15, 16
 
 # Where programs and the host's other processes of the same user live side by side.
-_SHARED = """
-    kill tkill tgkill chmod fchmod fchmodat fchmodat2 utime utimes utimensat futimesat truncate
-""".split()
+_SHARED = [
+    "kill",
+    "tkill",
+    "tgkill",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "fchmodat2",
+    "utime",
+    "utimes",
+    "utimensat",
+    "futimesat",
+    "truncate",
+]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

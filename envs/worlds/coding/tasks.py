@@ -349,7 +349,7 @@ def _checked(row: Mapping[str, Any], where: str) -> CodingTask:
         raise UserError(f"{where}: entry must be the name of a function, not {entry!r}")
     name = str(row.get("id", prompt))
     return CodingTask(
-        prompt, kind, hidden, public, entry, float(tolerance), *flags, True, row.get("oracle"), name, split
+        prompt, kind, hidden, public, entry, float(tolerance), flags[0], flags[1], True, row.get("oracle"), name, split
     )
 
 

@@ -21,8 +21,8 @@ from peripatos.envs.errors import UserError
 from peripatos.envs.sandbox import Judge
 from peripatos.envs.sandbox.launch import Program
 from peripatos.envs.vocabulary import Episode, WorldFailure
-from peripatos.envs.worlds.coding.tasks import FAMILIES, generate, read_tasks
 from peripatos.envs.worlds.coding.replies import find_programs
+from peripatos.envs.worlds.coding.tasks import FAMILIES, generate, read_tasks
 from peripatos.envs.worlds.coding.world import Coding
 
 
