@@ -8,11 +8,13 @@ program is the last that defines what was asked for: what comes after it shows h
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_REPLY = 65_536  # characters; a longer reply holds no program
 _PYTHON = ("python", "python3", "py")
-_OPENING = re.compile(r"(`{3,}|^[ \t]*~{3,})[ \t]*([^\s`]*)[^`\n]*\n", re.MULTILINE)
+_FENCE = re.compile(r"(?<!`)`{3,}(?!`)|^[ \t]*~{3,}(?!~)", re.MULTILINE)
 # Outside of a long string: what may hold a quote that begins none.
 _TOKEN = re.compile(r"""\\.|\"""|'''|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\#.*""")
 _RUNS = re.compile(r"\b(?:print|input|import|open|write)\b")
@@ -30,21 +32,35 @@ def find_blocks(reply: str) -> list[Block]:
     """The blocks of a reply that hold something. Linear in the length of the reply, which is capped."""
     if len(reply) > MAX_REPLY:
         return []
-    blocks, at, strings = [], 0, True
-    while opening := _OPENING.search(reply, at):
-        fence, start = opening[1].strip(), opening.end()
-        end, after, fell_back = _end_of(reply, start, fence, strings)
+    blocks: list[Block] = []
+    openings = list(_openings(reply))
+    at, strings = 0, True
+    for opening in openings:
+        if opening.begin < at:  # it is in a block
+            continue
+        end, at, fell_back = _end_of(reply, opening.start, opening.fence, strings)
         strings = strings and not fell_back  # once is enough: every further look ahead would take as long
-        if end is None:
-            later = list(_OPENING.finditer(reply, start))
-            if later:  # nothing closes: what counts is what begins last
-                opening, start = later[-1], later[-1].end()
-            end = after = len(reply)
-        text = reply[start:end]
+        if end is None:  # nothing closes: what counts is what begins last
+            opening, end, at = openings[-1], len(reply), len(reply)
+        text = reply[opening.start : end]
         if text.strip():
-            blocks.append(Block(opening[2].lower(), text))
-        at = after
+            blocks.append(Block(opening.language, text))
     return blocks
+
+
+class _Opening(NamedTuple):
+    begin: int
+    fence: str
+    language: str
+    start: int  # of the text
+
+
+def _openings(reply: str) -> Iterator[_Opening]:
+    for found in _FENCE.finditer(reply):
+        stop = reply.find("\n", found.end())
+        words = reply[found.end() : max(stop, 0)]
+        if stop >= 0 and "`" not in words:
+            yield _Opening(found.start(), found[0].strip(), (words.split() or [""])[0].lower(), stop + 1)
 
 
 def _end_of(reply: str, start: int, fence: str, strings: bool) -> tuple[int | None, int, bool]:
