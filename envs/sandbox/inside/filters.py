@@ -103,8 +103,9 @@ def _allow(names: Iterable[str], rules: Mapping[str, calls.Rule], numbers: Mappi
     for name, rule in rules.items():
         if name in numbers:
             program += _on(numbers[name], _rule(rule))
-    # With ENOSYS the C library falls back from clone3, whose flags a filter cannot read, to clone.
-    return program + _on(numbers["clone3"], [_answer(_ERRNO | errno.ENOSYS)])
+    for name, number in calls.ABSENT.items():
+        program += _on(numbers[name], [_answer(_ERRNO | number)])
+    return program
 
 
 def base_filter() -> bytes:

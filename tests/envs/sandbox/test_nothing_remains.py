@@ -104,7 +104,7 @@ def plant(number, seed, most=120):
 """
 
 NUMBERS, _ = calls.machine()
-JUDGED = sorted(name for name in {*calls.COMMON, *calls.JUDGE_RULES, *calls.SETUP, "clone3"} if name in NUMBERS)
+JUDGED = sorted(name for name in {*calls.COMMON, *calls.JUDGE_RULES, *calls.SETUP, *calls.ABSENT} if name in NUMBERS)
 IN_SESSIONS = sorted(name for name in {*calls.COMMON, *calls.SESSION, *calls.SESSION_RULES} if name in NUMBERS)
 SEED = int(os.environ.get("PERIPATOS_SEED", random.randrange(10**6)))
 
@@ -172,7 +172,6 @@ def test_a_program_cannot_tell_how_many_were_judged_before_it(judge: Judge) -> N
     assert len(set(got[2:])) == 1, got
 
 
-NEXT = NUMBERS.get("getcpu", 0)
 SYSCALL = "import ctypes, errno, os\nlibc = ctypes.CDLL(None, use_errno=True)\nlibc.syscall.restype = ctypes.c_long\n"
 # Each tries a way to remember or to find out, and answers whether it worked.
 WAYS = {
@@ -200,6 +199,7 @@ WAYS = {
         "how = (ctypes.c_uint64 * 3)(0, 0, 0x20)\nreturn libc.syscall(437, -100, b'/usr/lib', how, 24) != -1 or "
         "ctypes.get_errno() in (2, 11)"
     ),
+    "the number of a mount": "return libc.syscall(332, -100, b'/', 0, 0x4000, ctypes.create_string_buffer(256)) == 0",
     "free memory": "return libc.syscall(99, ctypes.create_string_buffer(256)) == 0",
     "who else reads": "return libc.syscall(294, 0) != -1",
     "a message queue": "return libc.syscall(240, b'/x', 66, 0o600, 0) != -1",
