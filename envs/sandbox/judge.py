@@ -30,7 +30,7 @@ from .inside.codec import Unsupported, encode
 from .launch import BUBBLEWRAP, LANDLOCK, NONE, UNSAFE_VARIABLE, Program, Tier, interpreter, rlimits
 from .program_run import ProgramRun
 from .same_value import as_json
-from .selftest import self_test
+from .selftest import refusal_of, self_test
 from .stdio_exam import StdioExam
 from .verdicts import Limits, SandboxUnavailable, Status, TestResult, Verdict, verdict_of
 from .worker import Worker, WorkerDied
@@ -98,10 +98,9 @@ class Judge:
         except SandboxUnavailable as error:
             raise SandboxUnavailable(f"{reason} Landlock: {error}") from error
         report = self_test(worker, LANDLOCK)
-        escaped = sorted(name for name, outcome in report.items() if outcome != "blocked")
-        if escaped:
+        if refusal := refusal_of(report):
             worker.close()
-            raise SandboxUnavailable(f"{reason} Landlock failed its self-test on {', '.join(escaped)}.")
+            raise SandboxUnavailable(f"{reason} Landlock {refusal}.")
         self._idle.put(worker)
         return LANDLOCK, None, report
 

@@ -25,15 +25,14 @@ from pathlib import Path
 from typing import TypedDict
 
 from . import inside
-from .inside.confine import DEVICES, READY
-from .inside.forkserver import CONTROL
+from .inside.agreed import CONTROL, DEVICES, READY, WORKSPACE
 from .verdicts import Limits, SandboxUnavailable
 
 NOBODY = 65534
 _END_S = 5.0  # for what was killed to be gone
 UNSAFE_VARIABLE = "PERIPATOS_UNSAFE_NO_ISOLATION"
-_JUDGE_MODULES = ("calls", "codec", "filters", "confine", "program", "examiner", "driver", "forkserver")
-_SESSION_MODULES = ("calls", "codec", "filters", "confine", "kernel", "cells")
+_JUDGE_MODULES = ("agreed", "calls", "codec", "filters", "confine", "program", "examiner", "driver", "forkserver")
+_SESSION_MODULES = ("agreed", "calls", "codec", "filters", "confine", "kernel", "cells")
 
 # Reads {"sources", "options"} and makes the package `inside` of it; no file of ours need be visible in the sandbox.
 _BOOTSTRAP = """
@@ -350,8 +349,8 @@ def _session_arguments(python: Interpreter) -> list[str]:
         "--unshare-all", "--unshare-user", "--as-pid-1", "--new-session", "--clearenv",
         *folders, *_view(python), "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
         "--proc", "/proc", "--tmpfs", "/dev", *_devices(), "--remount-ro", "/dev",
-        "--dir", "/tmp", "--dir", "/workspace", "--remount-ro", "/", "--chdir", "/",
-        "--setenv", "HOME", "/workspace", "--setenv", "PATH", "/usr/bin:/bin",
+        "--dir", "/tmp", "--dir", WORKSPACE, "--remount-ro", "/", "--chdir", "/",
+        "--setenv", "HOME", WORKSPACE, "--setenv", "PATH", "/usr/bin:/bin",
         "--setenv", "LANG", "C.UTF-8", "--",
     ]  # fmt: skip
 

@@ -14,7 +14,7 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -138,6 +138,17 @@ def _planted() -> Iterator[tuple[str, str, int]]:
         canary.write_text("canary")
         canary.chmod(0o644)
         yield folder, str(canary), server.getsockname()[1]
+
+
+def refusal_of(report: Mapping[str, str]) -> str:
+    """Why a report refuses what was tested; empty if it does not."""
+    opened = sorted(name for name, outcome in report.items() if outcome == "open")
+    failed = sorted(name for name, outcome in report.items() if outcome not in ("open", "blocked"))
+    if opened:
+        return f"failed the self-test on {', '.join(opened)}"
+    if failed:
+        return f"could not run the self-test ({failed[0]} {report[failed[0]]})"
+    return ""
 
 
 def _own_file(folder: str) -> str:

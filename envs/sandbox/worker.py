@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .frames import Frames
+from .inside.agreed import READY
 from .inside.codec import Wire
-from .inside.forkserver import READY
 from .launch import Program, Tier, start
 from .verdicts import Limits, SandboxUnavailable
 

@@ -28,10 +28,9 @@ from pathlib import Path
 from typing import Any
 
 from . import confine, filters, kernel
+from .agreed import CONTROL, WORKSPACE
 from .codec import Channel, Wire, frame
 
-CONTROL = 3
-WORKSPACE = "/workspace"
 _QUIET_S = 5.0  # for killed processes to go
 _CHECK_S = 0.1  # between looks at the memory in use
 _PATIENCE_S = 1.0  # between asking a cell to stop and killing it

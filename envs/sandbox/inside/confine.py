@@ -17,6 +17,8 @@ import socket
 import stat
 from collections.abc import Mapping, Sequence
 
+from .agreed import DEVICES, READY
+
 # PyDLL keeps the interpreter's lock: the child of `clone` must be born holding it.
 _libc = ctypes.PyDLL(None, use_errno=True)
 
@@ -27,9 +29,7 @@ _KEPT = 2 | 4 | 8 | 1024 | 2048  # flags of a mount that have the same number in
 _ST_RELATIME = 4096
 _GET_TID_ADDRESS, _SET_NO_NEW_PRIVS, _SET_PDEATHSIG, _SET_DUMPABLE = 40, 38, 1, 4
 
-READY = b"+"
 SCRATCH = "/tmp"
-DEVICES = ("null", "zero", "full", "random", "urandom")
 
 
 def _check(result: int, what: str) -> int:

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import confine, driver, filters, program
+from .agreed import CONTROL, READY
 from .codec import Channel
 
-CONTROL, CHANNEL = 3, 3
-READY = b"+"  # confinement succeeded: whatever goes wrong from here on is the program's doing
+CHANNEL = 3
 _PRELOADED = """
     abc bisect collections collections.abc copy dataclasses datetime decimal enum fractions functools heapq io
     itertools json math operator random re statistics string textwrap time typing
@@ -69,7 +69,7 @@ def _live(channel: socket.socket, confinement: Confinement, last_filter: bytes) 
     if confinement.landlock:
         confine.enter_landlock(confinement.readable)
     confine.limit(confinement.rlimits)
-    own.send(READY)
+    own.send(READY)  # whatever goes wrong from here on is the program's doing
     _receive_job(own)
     own.detach()
     frames = Channel(CHANNEL)

@@ -74,11 +74,14 @@ def look():
     return {name: repr(value) for name, value in seen.items()}
 """
 
-LOOK_AT_MEMORY = LOOK + """
+LOOK_AT_MEMORY = (
+    LOOK
+    + """
 def solve():
     import gc
     return [sys.getrefcount(None), sys.getallocatedblocks(), gc.get_count(), numbers_in_frames().__repr__()]
 """
+)
 
 PLANT = """
 import ctypes, os, random, signal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -41,6 +42,27 @@ def test_the_degraded_tier_is_taken_only_on_request_and_still_isolates() -> None
         assert judge.function(DOUBLE, entry="solve", tests=[((1,), 2)]).reward == 1.0
         spy = "def solve(x): return open('/etc/passwd').read()"
         assert judge.function(spy, entry="solve", tests=[((1,), "")]).status == "runtime_error"
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_elsewhere_the_sandbox_is_imported_and_refuses(platform: str) -> None:
+    code = f"""
+import sys
+for name in ("resource", "fcntl", "pwd", "termios"):
+    sys.modules[name] = None
+import peripatos.envs.sandbox as sandbox
+import peripatos.envs.tools.workbench, peripatos.envs.worlds.coding.world
+sys.platform = {platform!r}
+for make in (sandbox.Judge, sandbox.Session, lambda: sandbox.Judge(allow_degraded=True)):
+    try:
+        make()
+    except sandbox.SandboxUnavailable as error:
+        assert "this is {platform}" in str(error), error
+    else:
+        raise SystemExit("it did not refuse")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 OUT_OF_REACH = {

@@ -234,7 +234,18 @@ def test_without_a_function_the_program_is_the_last_block_that_runs() -> None:
 
 
 def test_finding_the_program_takes_time_in_line_with_the_reply() -> None:
-    for line in ("```python\n", '"""\n```\n', "```py\n" + 3 * "'" + "\n", "```\n", "'", '"', "\\", "~~~a\n", "`", '```python\n"""\n```\n'):
+    for line in (
+        "```python\n",
+        '"""\n```\n',
+        "```py\n" + 3 * "'" + "\n",
+        "```\n",
+        "'",
+        '"',
+        "\\",
+        "~~~a\n",
+        "`",
+        '```python\n"""\n```\n',
+    ):
         began = time.perf_counter()
         find_program(line * (65_000 // len(line)), "solve")
         assert time.perf_counter() - began < 1.0, line
@@ -254,7 +265,12 @@ def test_a_tolerance_is_used_for_what_a_program_prints(tmp_path: Path) -> None:
 @pytest.mark.sandbox
 def test_what_assertions_ask_for_is_in_the_task_and_a_broken_test_is_no_zero(tmp_path: Path) -> None:
     path = tmp_path / "tasks.jsonl"
-    task = {"prompt": "Sort.", "kind": "assertions", "split": "train", "hidden": "a = [2, 1]\nsolve(a)\nassert a == [1, 2]"}
+    task = {
+        "prompt": "Sort.",
+        "kind": "assertions",
+        "split": "train",
+        "hidden": "a = [2, 1]\nsolve(a)\nassert a == [1, 2]",
+    }
     for asked, success in (({}, False), ({"in_place": True}, True)):
         path.write_text(json.dumps({**task, **asked}))
         world = Coding(tasks=path, attempts=1, wall_s=3, cpu_s=1)
