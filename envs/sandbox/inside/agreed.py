@@ -1,4 +1,4 @@
-"""What the host and the sandbox agree on. It needs nothing that only Linux has, so the host can be imported anywhere."""
+"""What the host and the sandbox agree on. It needs nothing that only Linux has: the host is imported anywhere."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ on. SETUP is what the fork server itself needs to prepare a program's process; t
 line runs.
 
 Left out on purpose, though harmless at first sight, for they tell one program what another did: `getrusage` and
-`mincore` (which pages are in the cache), `fadvise64` and `readahead` (which put them there, or away), `sysinfo` (how much
-memory is free), `inotify` (what others read). `tests/envs/sandbox/
-test_nothing_remains.py` tries every call that is in a list.
+`mincore` (which pages are in the cache), `fadvise64` and `readahead` (which put them there, or away), `sysinfo` (how
+much memory is free), `inotify` (what others read). `tests/envs/sandbox/test_nothing_remains.py` tries every call that
+is in a list.
 """
 
 from __future__ import annotations

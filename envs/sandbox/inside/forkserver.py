@@ -2,8 +2,8 @@
 
 On the control socket the host sends `b"S"` and a number for each process it wants. The answer is `R` with the number,
 the host's end of a channel of its own and a handle to kill it by; when the process ends, `X` with the number, its
-status and what it used. The process is confined before the host knows of it, and then waits on its channel for one job, so
-that confinement costs time but not waiting. The program never holds the control socket.
+status and what it used. The process is confined before the host knows of it, and then waits on its channel for one
+job, so that confinement costs time but not waiting. The program never holds the control socket.
 """
 
 from __future__ import annotations

@@ -180,7 +180,8 @@ def test_the_limits_are_for_each_test() -> None:
     with Judge(workers=1, limits=Limits(wall_s=1, cpu_s=0.5)) as judge:
         tests = [(str(i), str(i)) for i in range(5)]
         assert judge.stdio("import time\ntime.sleep(0.4)\nprint(input())", tests).reward == 1.0
-        busy = "import time\ndef solve(x):\n    end = time.process_time() + {s}\n    while time.process_time() < end: pass\n"
+        busy = "import time\ndef solve(x):\n    end = time.process_time() + {s}\n"
+        busy += "    while time.process_time() < end: pass\n"
         pairs = [((i,), i) for i in range(6)]
         right = judge.function(busy.format(s=0.2) + "    return x", entry="solve", tests=pairs)
         assert right.status == "passed", right

@@ -190,7 +190,9 @@ WAYS = {
     "an attribute of a file": "os.setxattr('/tmp', 'user.x', b'1'); return True",
     "pages out by advice": "os.posix_fadvise(os.open(os.__file__, 0), 0, 0, 4); return True",
     "pages in by advice": "os.posix_fadvise(os.open(os.__file__, 0), 0, 0, 3); return True",
-    "pages that are there, by a flag": "d = os.open(os.__file__, 0); os.preadv(d, [bytearray(9)], 0, os.RWF_NOWAIT); return True",
+    "pages that are there, by a flag": (
+        "d = os.open(os.__file__, 0)\nos.preadv(d, [bytearray(9)], 0, os.RWF_NOWAIT)\nreturn True"
+    ),
     "pages out after reading": "d = os.open(os.__file__, 0); os.preadv(d, [bytearray(9)], 0, 0x80); return True",
     "pages that were not there": "import resource\nreturn resource.getrusage(0).ru_majflt >= 0",
     "pages out by madvise": "return madvise(21) == 0",
@@ -259,7 +261,7 @@ def test_no_known_way_works_in_a_session() -> None:
 def test_a_lock_is_seen_by_nobody_else(judge: Judge) -> None:
     hold = "import fcntl, os, time\n{at}\nfcntl.flock(d, 2)\nfcntl.lockf(e, 2)\nprint('held')\n"
     at = "d = os.open(os.__file__, 0)\ne = os.open('/dev/null', os.O_RDWR)\nfcntl.flock(e, 2)"
-    with Session() as session, Session() as other, open("/dev/null", "r+b") as null:
+    with Session() as session, Session() as other, Path("/dev/null").open("r+b") as null:
         assert session.python(hold.format(at=at)).output == "held\n"
         assert other.python(hold.format(at=at), seconds=2).output == "held\n"
         fcntl.flock(null, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -71,7 +71,7 @@ OUT_OF_REACH = {
     "times": "os.utime(f, (1, 1))",
     "times, opened": "os.utime(os.open(f, 0), (1, 1))",
     "length": "os.truncate(f, 0)",
-    "owner of a descriptor": "import fcntl, socket\n    a, b = socket.socketpair()\n    fcntl.fcntl(a, fcntl.F_SETOWN, {pid})",
+    "owner of a descriptor": "import fcntl, socket\n    fcntl.fcntl(socket.socketpair()[0], fcntl.F_SETOWN, {pid})",
     "signal of a descriptor": "import fcntl\n    fcntl.fcntl(0, 10, 9)",
     "signal": "os.kill({pid}, 0)",
     "content": "open(f).read()",
