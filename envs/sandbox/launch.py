@@ -248,6 +248,8 @@ class Sandbox:
                 self._first = handles[0]
             if word != READY or not handles:
                 raise SandboxUnavailable("it ended without a word" if not word else "it did not say hello")
+            if select.select([outer], [], [], 0)[0]:  # from its first word on, what is inside ends with bubblewrap
+                raise SandboxUnavailable("bubblewrap ended while it started")
         except OSError as error:
             raise SandboxUnavailable(f"it ended: {error}") from error
         finally:

@@ -342,9 +342,9 @@ def main(options: Mapping[str, Any]) -> None:
         # Among other processes, the watch would count them all, and the signal to everything would reach them.
         raise SystemExit("a session needs a process namespace of its own")
     os.set_inheritable(CONTROL, False)
+    confine.own_view(options["uid"], options["gid"], {WORKSPACE: options["folder"], "/tmp": options["folder"]})
     with socket.socket(fileno=os.dup(CONTROL)) as control:
         confine.introduce(control)
-    confine.own_view(options["uid"], options["gid"], {WORKSPACE: options["folder"], "/tmp": options["folder"]})
     os.chdir(WORKSPACE)
     confine.hide_memory()
     confine.no_new_privileges()

@@ -108,6 +108,7 @@ def own_view(uid: int, gid: int, folders: Mapping[str, str]) -> None:
         _check(_libc.mount(b"tmpfs", path.encode(), b"tmpfs", _NOSUID | _NODEV, options.encode()), f"mount {path}")
     own_null()
     drop_capabilities()
+    die_with_parent()  # which is bubblewrap
 
 
 def introduce(control: socket.socket) -> None:
@@ -141,7 +142,7 @@ def no_new_privileges() -> None:
 
 
 def die_with_parent() -> None:
-    """SIGKILL when the parent ends: for tiers without a process namespace to tear down."""
+    """SIGKILL when the parent's thread ends. A change of identity would take it back."""
     _check(_libc.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "pdeathsig")
 
 

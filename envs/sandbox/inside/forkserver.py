@@ -127,9 +127,9 @@ def main(options: Mapping[str, Any]) -> None:
     sys.argv = [program.FILE]
     sys.path[:] = [entry for entry in sys.path if entry]
     control = socket.socket(fileno=CONTROL)
-    confine.introduce(control)
     if confinement.namespaces:
         confine.own_view(confinement.uid, confinement.gid, {})
+    confine.introduce(control)
     last_filter = filters.program_filter(signals=confinement.namespaces) if confinement.filters else b""
     if confinement.filters:
         confine.no_new_privileges()

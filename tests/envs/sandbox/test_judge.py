@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import signal
 import threading
@@ -352,6 +353,7 @@ def test_a_judge_outlives_the_threads_that_used_it() -> None:
 
 
 def _kill_workers(judge: Judge, stop: threading.Event, kills: list[int], children: Callable[[], set[int]]) -> None:
+    pauses = itertools.cycle((0.05, 0.15, 0.3, 1.0))  # on a busy machine a start takes longer than the short ones
     while not stop.is_set():
         for pid in children():
             try:
@@ -359,7 +361,7 @@ def _kill_workers(judge: Judge, stop: threading.Event, kills: list[int], childre
                 kills.append(pid)
             except ProcessLookupError:
                 continue
-        time.sleep(0.15)
+        time.sleep(next(pauses))
 
 
 def _children() -> set[int]:

@@ -124,7 +124,10 @@ def seen_by_a_program(judge: Judge) -> list[str]:
         "def solve(n):\n    name, value = seen[n] if n < len(seen) else ('', '')\n"
         "    return name + ' ' + hashlib.sha256(value.encode()).hexdigest()[:20]\n"
     )
-    verdict = judge.function(code, "solve", [((i,), "") for i in range(60)], partial=True)
+    for _ in range(9):  # limits are short, for what blocks, and the machine may be busy
+        verdict = judge.function(code, "solve", [((i,), "") for i in range(60)], partial=True)
+        if verdict.status != "time_limit":
+            break
     assert {test.status for test in verdict.tests} == {"wrong_answer"}, verdict
     return [test.got for test in verdict.tests]
 
