@@ -273,7 +273,8 @@ def test_a_lock_is_seen_by_nobody_else(judge: Judge) -> None:
         assert judge.function(code, "solve", [((), 1)]).status == "passed"
 
 
-def test_a_blind_program_learns_nothing_from_two_hundred_submissions(judge: Judge) -> None:
+@pytest.mark.parametrize("submissions", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_blind_program_learns_nothing_from_its_submissions(judge: Judge, submissions: int) -> None:
     """It knows nothing of the task, remembers whatever way it can, and answers what it has not found wrong before."""
     code = """
 import fcntl, os
@@ -295,5 +296,5 @@ def solve(n):
 """
     primes = {2, 3, 5, 7, 11, 13, 17, 19, 23, 29}
     test = "\n".join(f"assert solve({n}) is {n in primes}" for n in (2, 9, 4, 7, 12, 13, 15, 19, 21, 23, 27, 29))
-    statuses = {judge.assertions(code, "solve", test).status for _ in range(200)}
+    statuses = {judge.assertions(code, "solve", test).status for _ in range(submissions)}
     assert statuses == {"wrong_answer"}

@@ -185,7 +185,7 @@ while True:
 
 
 def test_a_trainer_that_is_killed_while_it_starts_sandboxes_leaves_none() -> None:
-    for seed in range(8):
+    for seed in range(4):
         trainer = subprocess.Popen(
             [sys.executable, "-c", STARTS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
@@ -241,8 +241,8 @@ def test_background_work_rests_between_calls_and_goes_on_with_the_next() -> None
         used = processor_s(session)
         time.sleep(1.0)
         assert processor_s(session) - used < 0.1
-        session.python("import time; time.sleep(0.5)")
-        assert processor_s(session) - used > 0.2
+        session.python("import time; time.sleep(1.5)")
+        assert processor_s(session) - used > 0.15
         assert session.python("n > 0").output == "True\n"
 
 
@@ -319,5 +319,5 @@ def test_a_thousand_hostile_episodes_leave_nothing(mark: str) -> None:
 
 @pytest.mark.slow
 def test_a_hundred_kills_of_the_trainer_leave_nothing() -> None:
-    for _ in range(12):
+    for _ in range(25):
         test_a_trainer_that_is_killed_while_it_starts_sandboxes_leaves_none()
