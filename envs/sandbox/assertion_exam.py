@@ -30,6 +30,8 @@ class AssertionExam:
     code: str
     entry: str
     test_code: str
+    in_place: bool
+    nan: bool
 
     @property
     def size(self) -> int:
@@ -39,8 +41,8 @@ class AssertionExam:
         """One result."""
         candidate = run.worker.take()
         try:
-            job: Wire = {"kind": "candidate", "code": self.code, "entry": self.entry}
-            candidate.begin(job, run.deadline)
+            job: Wire = {"kind": "candidate", "code": self.code, "entry": self.entry, "in_place": self.in_place}
+            candidate.begin({**job, "cpu": run.processor_s(1)}, run.deadline)
             if _ask(candidate, None, run) != {"ready": True}:
                 return (TestResult(Status.PROTOCOL_ERROR, "the program answered before it was asked"),)
             return (self._examine(candidate, run),)
@@ -52,18 +54,19 @@ class AssertionExam:
     def _examine(self, candidate: Process, run: ProgramRun) -> TestResult:
         examiner = run.worker.take()
         try:
-            examiner.begin({"kind": "examiner", "code": self.test_code, "entry": self.entry}, run.deadline)
+            job: Wire = {"kind": "examiner", "code": self.test_code, "entry": self.entry, "nan": self.nan}
+            examiner.begin({**job, "cpu": run.processor_s(1)}, run.deadline)
             while True:
                 message = examiner.receive(run.deadline)
                 if "call" in message:
                     examiner.send(_ask(candidate, message, run), run.deadline)
                 elif "done" in message:
-                    if message["done"]:
-                        return TestResult(Status.PASSED)
-                    return TestResult(Status.NO_ANSWER, "the test code never called the candidate")
+                    return TestResult(Status.PASSED)
                 elif "x" in message:
-                    if message["x"] == "broken_test":
+                    if message["x"] == "no_test":
                         raise ValueError(f"the test code does not compile: {message.get('m')}")
+                    if message["x"] == "broken_test":
+                        return TestResult(Status.BROKEN_TEST, f"the test code fails by itself: {message.get('m')}")
                     return hint(message)
         except Deadline as error:
             return run.failure(candidate, error)
@@ -80,7 +83,7 @@ def _ask(candidate: Process, message: dict[str, Wire] | None, run: ProgramRun) -
     """Carry one call to the candidate, or none at first, and bring its answer. _Failed if there is none."""
     try:
         if message is not None:
-            candidate.send({"call": message["call"], "named": message["named"]}, run.deadline)
+            candidate.send({key: message[key] for key in ("name", "call", "named")}, run.deadline)
         answer = candidate.receive(run.deadline)
     except (Deadline, Malformed) as error:
         raise _Failed(run.failure(candidate, error)) from None

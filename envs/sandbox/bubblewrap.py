@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Lock
 
 from .launch import BUBBLEWRAP, Program, interpreter, privileges
-from .selftest import self_test, session_self_test
+from .selftest import refusal_of, self_test, session_self_test
 from .supervised import SessionLimits, Supervised
 from .verdicts import Limits, SandboxUnavailable
 from .worker import Worker
@@ -89,10 +89,7 @@ def _test_once(program: Program) -> Tested:
 
 
 def _test(program: Program) -> Tested:
-    """Try it as judges use it and then, if nothing got out, as sessions do, where more is allowed.
-
-    All in this thread, and closed before it goes on: a sandbox dies with the thread that started it.
-    """
+    """Try it as judges use it and then, if nothing got out, as sessions do, where more is allowed."""
     if not Path(program.path).is_absolute():
         return Tested(program, {}, "is no absolute path")
     if not Path(program.path).is_file() or not os.access(program.path, os.X_OK):
@@ -104,7 +101,7 @@ def _test(program: Program) -> Tested:
             report |= self_test(worker, BUBBLEWRAP)
         finally:
             worker.close()
-        if not _escaped(report):
+        if not refusal_of(report):
             sandbox = Supervised(program, SessionLimits())
             try:
                 report |= session_self_test(sandbox)
@@ -112,12 +109,7 @@ def _test(program: Program) -> Tested:
                 sandbox.close()
     except SandboxUnavailable as error:
         return Tested(program, report, f"does not work: {error}{_last_words(program)}")
-    escaped = _escaped(report)
-    return Tested(program, report, f"failed the self-test on {', '.join(escaped)}" if escaped else "")
-
-
-def _escaped(report: Mapping[str, str]) -> list[str]:
-    return sorted(name for name, outcome in report.items() if outcome != "blocked")
+    return Tested(program, report, refusal_of(report))
 
 
 def _last_words(program: Program) -> str:

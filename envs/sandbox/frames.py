@@ -9,6 +9,8 @@ import time
 
 from .inside.codec import MAX_FRAME, Wire, frame, loads
 
+TOO_LONG = "too long"
+
 
 class Deadline(Exception):
     """The time is over."""
@@ -41,10 +43,13 @@ class Frames:
         except TimeoutError:
             raise Deadline from None
 
-    def receive(self, deadline: float) -> dict[str, Wire]:
-        """Read one frame, which must be an object. Raises Deadline, Malformed or Hangup."""
+    def receive(self, deadline: float, room: int = MAX_FRAME) -> dict[str, Wire]:
+        """Read one frame, which must be an object. Raises Deadline, Malformed or Hangup.
+
+        One of more than `room` bytes is not looked into: its place is taken by `{TOO_LONG: bytes}`.
+        """
         while True:
-            message = self._pop()
+            message = self._pop(room)
             if message is not None:
                 return message
             self.channel.settimeout(_left(deadline))
@@ -61,7 +66,7 @@ class Frames:
             if self._budget < 0:
                 raise Malformed("too many bytes in all")
 
-    def _pop(self) -> dict[str, Wire] | None:
+    def _pop(self, room: int) -> dict[str, Wire] | None:
         if len(self._buffer) < 4:
             return None
         (length,) = struct.unpack_from("!I", self._buffer)
@@ -71,6 +76,8 @@ class Frames:
             return None
         body = bytes(self._buffer[4 : 4 + length])
         del self._buffer[: 4 + length]
+        if length > room:
+            return {TOO_LONG: length}
         try:
             message = loads(body)
         except ValueError as error:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
-from .frames import Deadline, Hangup, Malformed
+from .frames import TOO_LONG, Deadline, Hangup, Malformed
 from .inside.codec import Wire
 from .program_run import ProgramRun, hint
-from .same_value import same, show, untuple
+from .same_value import as_json, same, show
 from .verdicts import Status, TestResult
+
+_SPARE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,9 @@ class FunctionExam:
         results: list[TestResult] = []
         try:
             job: Wire = {"kind": "function", "code": self.code, "entry": self.entry, "inputs": list(self.inputs)}
-            process.begin(job, run.deadline)
+            process.begin({**job, "cpu": run.processor_s(self.size)}, run.deadline)
             while True:
-                message = process.receive(run.deadline)
+                message = process.receive(run.deadline, self._room(len(results)))
                 if len(results) == self.size:
                     if not run.note_probes(message):
                         raise Malformed("an answer that nobody asked for")
@@ -42,7 +45,9 @@ class FunctionExam:
                 elif run.note_probes(message):
                     continue
                 else:
-                    results.append(self._grade(message, len(results)))
+                    late = run.used_too_much(process)
+                    results.append(late or self._grade(message, len(results)))
+                    run.next_test()
         except (Deadline, Malformed) as error:
             return self._all_failed(run.failure(process, error), results)
         except Hangup as error:
@@ -53,13 +58,19 @@ class FunctionExam:
         finally:
             run.close(process)
 
+    def _room(self, i: int) -> int:
+        """Bytes of an answer that may be right; a longer one is not worth the host's time to read it."""
+        return _SPARE + 16 * len(json.dumps(self.expected[i])) if i < self.size else _SPARE
+
     def _grade(self, message: dict[str, Wire], i: int) -> TestResult:
+        if TOO_LONG in message:
+            return TestResult(Status.WRONG_ANSWER, f"an answer of {message[TOO_LONG]} bytes, where few were expected")
         if message.get("i") != i:
             raise Malformed(f"an answer to test {str(message.get('i'))[:20]}, where {i} was due")
         if "v" not in message:
             return hint(message)
-        answer = untuple(message["v"]) if self.tuples_as_lists else message["v"]
-        right = same(answer, self.expected[i], tolerance=self.tolerance)
+        answer = as_json(message["v"]) if self.tuples_as_lists else message["v"]
+        right = same(answer, self.expected[i], tolerance=self.tolerance, as_json=self.tuples_as_lists)
         return TestResult(Status.PASSED if right else Status.WRONG_ANSWER, got=show(message["v"]))
 
     def _all_failed(self, failure: TestResult, results: list[TestResult]) -> tuple[TestResult, ...]:

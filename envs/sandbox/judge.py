@@ -29,8 +29,8 @@ from .function_exam import FunctionExam
 from .inside.codec import Unsupported, encode
 from .launch import BUBBLEWRAP, LANDLOCK, NONE, UNSAFE_VARIABLE, Program, Tier, interpreter, rlimits
 from .program_run import ProgramRun
-from .same_value import untuple
-from .selftest import self_test
+from .same_value import as_json
+from .selftest import refusal_of, self_test
 from .stdio_exam import StdioExam
 from .verdicts import Limits, SandboxUnavailable, Status, TestResult, Verdict, verdict_of
 from .worker import Worker, WorkerDied
@@ -64,8 +64,6 @@ class Judge:
         self.statuses: Counter[str] = Counter()
         self._lock = Lock()
         self._closed = False
-        # A sandbox dies with the thread that started it, so one thread that lives as long as the judge starts all.
-        self._launcher = ThreadPoolExecutor(1, thread_name_prefix="sandbox-launcher")
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="judge")
         self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         try:
@@ -100,15 +98,14 @@ class Judge:
         except SandboxUnavailable as error:
             raise SandboxUnavailable(f"{reason} Landlock: {error}") from error
         report = self_test(worker, LANDLOCK)
-        escaped = sorted(name for name, outcome in report.items() if outcome != "blocked")
-        if escaped:
+        if refusal := refusal_of(report):
             worker.close()
-            raise SandboxUnavailable(f"{reason} Landlock failed its self-test on {', '.join(escaped)}.")
+            raise SandboxUnavailable(f"{reason} Landlock {refusal}.")
         self._idle.put(worker)
         return LANDLOCK, None, report
 
     def _launch(self, tier: Tier, program: Program | None = None) -> Worker:
-        return self._launcher.submit(Worker, tier, self.limits, program).result()
+        return Worker(tier, self.limits, program)
 
     # What can be asked.
 
@@ -124,9 +121,11 @@ class Judge:
     ) -> Verdict:
         """Judge a function by its results. `tests` are `((argument, …), expected)`.
 
-        Types must agree exactly: True is not 1, 1 is not 1.0, and a tuple is not a list unless `tuples_as_lists`.
-        Floats a, b (expected) agree if |a − b| ≤ tolerance · max(1, |b|). With `partial` the reward is the fraction
-        of tests that passed. ValueError on no tests, or on a value that cannot be compared.
+        Types must agree exactly: True is not 1, 1 is not 1.0, and a tuple is not a list. With `tuples_as_lists`, for
+        tests that came through JSON, values agree that JSON would write alike, or `==` find equal: a tuple and a list,
+        1 and 1.0, the keys 1 and "1"; True still is not 1. Floats a, b (expected) agree if |a − b| ≤ tolerance ·
+        max(1, |b|). With `partial` the reward is the fraction of tests that passed. A method of a `class Solution`
+        will do as well. ValueError on no tests, or on a value that cannot be compared.
         """
         if not isinstance(entry, str) or not entry.isidentifier():
             raise ValueError(f"entry must be the name of a function, not {entry!r}")
@@ -139,7 +138,7 @@ class Judge:
         except (Unsupported, TypeError) as error:
             raise ValueError(f"a test cannot be used: {error}") from None
         if tuples_as_lists:
-            expected = tuple(map(untuple, expected))
+            expected = tuple(map(as_json, expected))
         return self._judge(
             code,
             lambda text: FunctionExam(text, entry, inputs, expected, tolerance, tuples_as_lists),
@@ -147,16 +146,30 @@ class Judge:
             partial,
         )
 
-    def stdio(self, code: str | bytes, tests: Sequence[tuple[str, str]], *, partial: bool = False) -> Verdict:
-        """Judge a program by what it prints. `tests` are `(standard input, expected output)`, compared by tokens."""
+    def stdio(
+        self, code: str | bytes, tests: Sequence[tuple[str, str]], *, partial: bool = False, tolerance: float = 0.0
+    ) -> Verdict:
+        """Judge a program by what it prints. `tests` are `(standard input, expected output)`, compared by tokens.
+
+        With a tolerance, tokens that are decimal numbers agree as the floats of `function` do; without, as texts.
+        """
+        if not tolerance >= 0.0:
+            raise ValueError(f"tolerance must not be negative, not {tolerance!r}")
         pairs = tuple(_pairs(tests, "(input, output)"))
         for given, expected in pairs:
             if not isinstance(given, str) or not isinstance(expected, str):
                 raise ValueError(f"a stdio test is two strings, not {(given, expected)!r:.100}")
-        return self._judge(code, lambda text: StdioExam(text, pairs, partial), len(pairs), partial)
+        return self._judge(code, lambda text: StdioExam(text, pairs, partial, tolerance), len(pairs), partial)
 
-    def assertions(self, code: str | bytes, entry: str, test_code: str) -> Verdict:
+    def assertions(
+        self, code: str | bytes, entry: str, test_code: str, *, in_place: bool = False, nan: bool = False
+    ) -> Verdict:
         """Judge a function by test code, which calls it by the name `entry`, or defines `check(candidate)`, or both.
+
+        Other names that the test code uses and does not define are the program's functions too. Arguments and answers
+        are copies; with `in_place`, what a call changes in its arguments is seen by the test. An answer that holds NaN
+        is wrong unless `nan` says that the test deals with it: it would pass `not abs(got - want) > 1e-6`. Test code
+        that fails before its first call, or never calls, is a broken test, and the reward None.
 
         ValueError when the test code is empty or does not compile.
         """
@@ -164,7 +177,7 @@ class Judge:
             raise ValueError(f"entry must be the name of a function, not {entry!r}")
         if not test_code.strip():
             raise ValueError("the test code is empty: nothing would be judged")
-        return self._judge(code, lambda text: AssertionExam(text, entry, test_code), 1, False)
+        return self._judge(code, lambda text: AssertionExam(text, entry, test_code, in_place, nan), 1, False)
 
     def submit(self, kind: str, *args: object, **options: object) -> Future[Verdict]:
         """The same as the method named `kind` ("function", "stdio" or "assertions"), in the background."""
@@ -208,7 +221,7 @@ class Judge:
             worker = None
             try:
                 worker = self._acquire()
-                run = ProgramRun(worker, self.limits, time.monotonic() + self.limits.wall_s)
+                run = ProgramRun(worker, self.limits)
                 results = exam.grade(run)
                 worker.prepare()
             except WorkerDied as error:
@@ -278,7 +291,6 @@ class Judge:
             worker = self._idle.get()
             if worker is not None:
                 worker.close()
-        self._launcher.shutdown(wait=True)
 
     def __enter__(self) -> Self:
         return self

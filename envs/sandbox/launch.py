@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -23,13 +25,14 @@ from pathlib import Path
 from typing import TypedDict
 
 from . import inside
-from .inside.forkserver import CONTROL
+from .inside.agreed import CONTROL, DEVICES, READY, WORKSPACE
 from .verdicts import Limits, SandboxUnavailable
 
 NOBODY = 65534
+_END_S = 5.0  # for what was killed to be gone
 UNSAFE_VARIABLE = "PERIPATOS_UNSAFE_NO_ISOLATION"
-_JUDGE_MODULES = ("calls", "codec", "filters", "confine", "driver", "forkserver")
-_SESSION_MODULES = ("calls", "codec", "filters", "confine", "kernel", "cells")
+_JUDGE_MODULES = ("agreed", "calls", "codec", "filters", "confine", "program", "examiner", "driver", "forkserver")
+_SESSION_MODULES = ("agreed", "calls", "codec", "filters", "confine", "kernel", "cells")
 
 # Reads {"sources", "options"} and makes the package `inside` of it; no file of ours need be visible in the sandbox.
 _BOOTSTRAP = """
@@ -180,16 +183,15 @@ def _view(python: Interpreter) -> list[str]:
     return arguments
 
 
+def _devices() -> list[str]:
+    return [part for name in DEVICES for part in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")]
+
+
 def _judge_arguments(python: Interpreter) -> list[str]:
     """bwrap's arguments for a judge: nothing but the interpreter is there."""
-    devices = [
-        part
-        for name in ("null", "zero", "full", "random", "urandom")
-        for part in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")
-    ]
     return [
-        "--unshare-all", "--unshare-user", "--as-pid-1", "--die-with-parent", "--new-session", "--clearenv",
-        *_view(python), "--proc", "/proc", "--tmpfs", "/dev", *devices, "--remount-ro", "/dev",
+        "--unshare-all", "--unshare-user", "--as-pid-1", "--new-session", "--clearenv",
+        *_view(python), "--proc", "/proc", "--tmpfs", "/dev", *_devices(), "--remount-ro", "/dev",
         "--dir", "/tmp", "--dir", "/empty", "--symlink", "/tmp", "/var/tmp", "--remount-ro", "/", "--chdir", "/",
         "--setenv", "HOME", "/tmp", "--setenv", "PYTHONHASHSEED", "0", "--",
     ]  # fmt: skip
@@ -211,10 +213,9 @@ def _options(tier: Tier, limits: Limits, python: Interpreter) -> dict[str, objec
 
 
 def rlimits(limits: Limits) -> dict[str, int]:
-    """The kernel's limits for one program. The processor's is in whole seconds, rounded up."""
+    """The kernel's limits for one program, but that of the processor, which comes with its job."""
     return {
         "AS": limits.memory_mb << 20,
-        "CPU": max(1, -int(-limits.cpu_s // 1)),
         "FSIZE": 16 << 20,
         "NOFILE": 64,
         "NPROC": limits.threads,
@@ -225,12 +226,60 @@ def rlimits(limits: Limits) -> dict[str, int]:
     }
 
 
-def start(tier: Tier, limits: Limits, program: Program | None) -> tuple[subprocess.Popen[bytes], socket.socket]:
+class Sandbox:
+    """A process that was started, perhaps behind bubblewrap, and the host's end of its control socket."""
+
+    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
+        self.process, self.channel = process, channel
+        self._first = -1  # a handle on the first process inside
+
+    def meet(self, seconds: float) -> None:
+        """Wait for the handle on the first process inside. SandboxUnavailable if none comes."""
+        outer = os.pidfd_open(self.process.pid)
+        try:
+            waiting = select.poll()
+            waiting.register(outer, select.POLLIN)
+            waiting.register(self.channel, select.POLLIN)
+            ready = [descriptor for descriptor, _ in waiting.poll(seconds * 1000)]
+            if self.channel.fileno() not in ready:
+                raise SandboxUnavailable("it ended at once" if ready else "it says nothing")
+            word, handles, _, _ = socket.recv_fds(self.channel, 1, 1)
+            if handles:
+                self._first = handles[0]
+            if word != READY or not handles:
+                raise SandboxUnavailable("it ended without a word" if not word else "it did not say hello")
+            if select.select([outer], [], [], 0)[0]:  # from its first word on, what is inside ends with bubblewrap
+                raise SandboxUnavailable("bubblewrap ended while it started")
+        except OSError as error:
+            raise SandboxUnavailable(f"it ended: {error}") from error
+        finally:
+            os.close(outer)
+
+    def end(self) -> None:
+        """End the first process inside, by which the kernel ends all others there; a second time is harmless.
+
+        To end bubblewrap alone would not do: what it started need not notice. Before the first process could be met,
+        it is in the group of bubblewrap's, or will end by itself when it finds the socket closed.
+        """
+        self.channel.close()
+        if self._first >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._first, signal.SIGKILL)
+            waiting = select.poll()
+            waiting.register(self._first, select.POLLIN)
+            waiting.poll(_END_S * 1000)
+            os.close(self._first)
+            self._first = -1
+        if self.process.returncode is None:  # not buried yet, so its number is nobody else's
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(_END_S)
+
+
+def start(tier: Tier, limits: Limits, program: Program | None) -> Sandbox:
     """Start a fork server, behind `program` in the tier that needs one.
 
-    Returns its process and the host's end of its control socket.
-
-    Must be called from a thread that lives as long as the server: the sandbox dies with the thread that made it.
     Raises SandboxUnavailable when there is no interpreter to run, or the program cannot be executed.
     """
     python = interpreter()
@@ -239,13 +288,12 @@ def start(tier: Tier, limits: Limits, program: Program | None) -> tuple[subproce
     return _run_inside(program, arguments, python, _JUDGE_MODULES, options, socket.SOCK_SEQPACKET)
 
 
-def start_session(
-    program: Program, workspace_mb: int, options: Mapping[str, object]
-) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start the supervisor of a session. Returns and raises the same as `start`."""
+def start_session(program: Program, options: Mapping[str, object]) -> Sandbox:
+    """Start the supervisor of a session. Raises the same as `start`."""
     python = interpreter()
-    arguments = _session_arguments(python, workspace_mb)
-    return _run_inside(program, arguments, python, _SESSION_MODULES, options, socket.SOCK_STREAM)
+    uid, gid = identity()
+    options = {**options, "uid": uid, "gid": gid}
+    return _run_inside(program, _session_arguments(python), python, _SESSION_MODULES, options, socket.SOCK_STREAM)
 
 
 def _run_inside(
@@ -255,10 +303,10 @@ def _run_inside(
     modules: Sequence[str],
     options: Mapping[str, object],
     kind: socket.SocketKind,
-) -> tuple[subprocess.Popen[bytes], socket.socket]:
+) -> Sandbox:
     """Run `main(options)` of the last of our inside modules, behind `program` if there is one.
 
-    Returns its process and the host's end of a socket, whose other end is its descriptor 3.
+    The other end of the sandbox's socket is its descriptor 3.
     """
     folder = resources.files(inside)
     sources = [(name, (folder / f"{name}.py").read_text(encoding="utf-8")) for name in modules]
@@ -288,17 +336,11 @@ def _run_inside(
     finally:
         os.close(payload)
         theirs.close()
-    return process, ours
+    return Sandbox(process, ours)
 
 
-def _session_arguments(python: Interpreter, workspace_mb: int) -> list[str]:
-    """bwrap's arguments for a session: programs may be started there, and the workspace has a quota."""
-    devices = [
-        part
-        for name in ("null", "zero", "full", "random", "urandom")
-        for part in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")
-    ]
-    size = str(workspace_mb << 20)
+def _session_arguments(python: Interpreter) -> list[str]:
+    """bwrap's arguments for a session: programs may be started there. The supervisor makes the folders to write in."""
     folders = [part for name in ("/usr/bin", "/usr/share") for part in ("--ro-bind", name, name)]
     for folder in ("/bin", "/sbin"):
         if Path(folder).is_symlink():
@@ -308,9 +350,9 @@ def _session_arguments(python: Interpreter, workspace_mb: int) -> list[str]:
     return [
         "--unshare-all", "--unshare-user", "--as-pid-1", "--new-session", "--clearenv",
         *folders, *_view(python), "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
-        "--proc", "/proc", "--tmpfs", "/dev", *devices, "--remount-ro", "/dev",
-        "--size", size, "--tmpfs", "/tmp", "--size", size, "--tmpfs", "/workspace", "--remount-ro", "/",
-        "--chdir", "/workspace", "--setenv", "HOME", "/workspace", "--setenv", "PATH", "/usr/bin:/bin",
+        "--proc", "/proc", "--tmpfs", "/dev", *_devices(), "--remount-ro", "/dev",
+        "--dir", "/tmp", "--dir", WORKSPACE, "--remount-ro", "/", "--chdir", "/",
+        "--setenv", "HOME", WORKSPACE, "--setenv", "PATH", "/usr/bin:/bin",
         "--setenv", "LANG", "C.UTF-8", "--",
     ]  # fmt: skip
 

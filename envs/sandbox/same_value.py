@@ -9,21 +9,30 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 from .inside.codec import Wire
 
+_LONGEST_KEY = 1000  # digits of a number: to write it in decimal takes their square
+_DECIMAL = re.compile(r"[+-]?(\d{1,400}(\.\d{0,400})?|\.\d{1,400})([eE][+-]?\d{1,4})?", re.ASCII)
 
-def same(answer: Wire, expected: Wire, *, tolerance: float = 0.0) -> bool:
+
+def same(answer: Wire, expected: Wire, *, tolerance: float = 0.0, as_json: bool = False) -> bool:
     """Whether the answer equals the expected value, type by type; True is not 1, and 1 is not 1.0.
 
     Floats a, b (expected) are equal if |a − b| ≤ tolerance · max(1, |b|). Infinity and NaN equal only themselves.
+    `as_json`, for values that `as_json` made: JSON has one kind of number, so 1 is 1.0.
     """
+    if as_json:
+        number = _number(expected)
+        if number is not None:
+            return _same_numbers(_number(answer), number, tolerance)
     if type(answer) is not type(expected):
         return False
     if isinstance(expected, float):
         return _close(answer, expected, tolerance)
     if isinstance(expected, list):
-        return _same_lists(answer, expected, tolerance)
+        return _same_lists(answer, expected, tolerance, as_json)
     if not isinstance(expected, dict):
         return answer == expected
     if not isinstance(answer, dict) or len(answer) != 1:
@@ -33,23 +42,42 @@ def same(answer: Wire, expected: Wire, *, tolerance: float = 0.0) -> bool:
     if not isinstance(body, list):
         return other == body
     if tag == "d":
-        return _same_mappings(other, body, tolerance)
+        return _same_mappings(other, body, tolerance, as_json)
     if tag in ("s", "z"):
         return isinstance(other, list) and len(other) == len(body) and _canons(other) == _canons(body)
-    return _same_lists(other, body, tolerance)
+    return _same_lists(other, body, tolerance, as_json)
+
+
+def _number(wire: Wire) -> int | float | None:
+    """A number that JSON can hold, or None."""
+    if isinstance(wire, dict) and len(wire) == 1 and isinstance(text := wire.get("i"), str):
+        try:
+            return int(text, 16)
+        except ValueError:  # it was forged
+            return None
+    return wire if isinstance(wire, int | float) and not isinstance(wire, bool) else None
+
+
+def _same_numbers(a: int | float | None, b: int | float, tolerance: float) -> bool:
+    if a is None or (isinstance(a, int) and isinstance(b, int)):
+        return a == b
+    try:
+        return a == b or (tolerance > 0.0 and _close(float(a), float(b), tolerance))
+    except OverflowError:
+        return False
 
 
 def _close(a: Wire, b: float, tolerance: float) -> bool:
     return isinstance(a, float) and (a == b or (math.isfinite(a) and abs(a - b) <= tolerance * max(1.0, abs(b))))
 
 
-def _same_lists(answer: Wire, expected: list[Wire], tolerance: float) -> bool:
+def _same_lists(answer: Wire, expected: list[Wire], tolerance: float, as_json: bool) -> bool:
     if not isinstance(answer, list) or len(answer) != len(expected):
         return False
-    return all(same(a, b, tolerance=tolerance) for a, b in zip(answer, expected, strict=True))
+    return all(same(a, b, tolerance=tolerance, as_json=as_json) for a, b in zip(answer, expected, strict=True))
 
 
-def _same_mappings(answer: Wire, expected: list[Wire], tolerance: float) -> bool:
+def _same_mappings(answer: Wire, expected: list[Wire], tolerance: float, as_json: bool) -> bool:
     if not isinstance(answer, list) or len(answer) != len(expected):
         return False
     found: dict[str, Wire] = {}
@@ -60,7 +88,7 @@ def _same_mappings(answer: Wire, expected: list[Wire], tolerance: float) -> bool
     for pair in expected:
         assert isinstance(pair, list)  # our own encoding
         key = _canon(pair[0])
-        if key not in found or not same(found[key], pair[1], tolerance=tolerance):
+        if key not in found or not same(found[key], pair[1], tolerance=tolerance, as_json=as_json):
             return False
     return True
 
@@ -86,20 +114,40 @@ def _canons(items: list[Wire]) -> set[str]:
     return {_canon(item) for item in items}
 
 
-def untuple(wire: Wire) -> Wire:
-    """The same value with every tuple as a list, for tests that came through JSON and lost the difference."""
+def as_json(wire: Wire) -> Wire:
+    """The value that is left of this one after a way through JSON: tuples are lists, and keys of mappings texts."""
     if isinstance(wire, list):
-        return [untuple(item) for item in wire]
+        return [as_json(item) for item in wire]
     if isinstance(wire, dict):
         if len(wire) == 1 and "t" in wire:
-            return untuple(wire["t"])
-        return {tag: untuple(body) for tag, body in wire.items()}
+            return as_json(wire["t"])
+        if len(wire) == 1 and isinstance(pairs := wire.get("d"), list):
+            return {"d": [[_key(p[0]), as_json(p[1])] if isinstance(p, list) and len(p) == 2 else p for p in pairs]}
+        return {tag: as_json(body) for tag, body in wire.items()}
     return wire
 
 
-def same_output(answer: str, expected: str) -> bool:
-    """Whether two whole outputs are equal token by token; the amount of white space does not matter."""
-    return answer.split() == expected.split()
+def _key(wire: Wire) -> Wire:
+    """A key as JSON writes it."""
+    if isinstance(wire, dict) and isinstance(wire.get("i"), str) and len(str(wire["i"])) < _LONGEST_KEY:
+        number = _number(wire)
+        return wire if number is None else str(number)
+    return wire if isinstance(wire, str | list | dict) else json.dumps(wire)
+
+
+def same_output(answer: str, expected: str, tolerance: float = 0.0) -> bool:
+    """Whether two whole outputs are equal token by token; the amount of white space does not matter.
+
+    With a tolerance, two tokens that are decimal numbers are equal as floats are in `same`.
+    """
+    given, wanted = answer.split(), expected.split()
+    if tolerance <= 0.0 or len(given) != len(wanted):
+        return given == wanted
+    return all(a == b or _same_tokens(a, b, tolerance) for a, b in zip(given, wanted, strict=True))
+
+
+def _same_tokens(a: str, b: str, tolerance: float) -> bool:
+    return bool(_DECIMAL.fullmatch(a) and _DECIMAL.fullmatch(b)) and _close(float(a), float(b), tolerance)
 
 
 def show(wire: Wire, limit: int = 200) -> str:

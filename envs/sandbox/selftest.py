@@ -14,13 +14,13 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from .frames import Deadline, Hangup, Malformed
 from .inside.codec import Wire
-from .launch import BUBBLEWRAP, Tier
+from .launch import BUBBLEWRAP, Tier, identity
 from .supervised import Supervised
 from .worker import Worker, WorkerDied
 
@@ -30,6 +30,40 @@ import ctypes, os, signal, socket
 def read(path):
     with open(path) as file:
         return bool(file.read())
+
+def touch_device(_):
+    os.utime("/dev/full")
+    return True
+
+def standard_times(_):
+    os.utime(0)
+    return True
+
+def signal_for(_):
+    import fcntl
+    fcntl.fcntl(0, fcntl.F_SETSIG, 42)
+    return fcntl.fcntl(0, fcntl.F_GETSIG) == 42
+
+def signal_by_owner(pid):
+    import fcntl
+    ours, theirs = socket.socketpair()
+    fcntl.fcntl(ours, fcntl.F_SETOWN, pid)
+    return True
+
+def change_mode(path):
+    os.chmod(path, 0o666)
+    return True
+
+def change_times(path):
+    os.utime(path, (1, 1))
+    return True
+
+def hypervisor(_):
+    socket.socket(40, socket.SOCK_STREAM).close()
+    return True
+
+def second_door(_):
+    return ctypes.CDLL(None, use_errno=True).syscall(ctypes.c_long(0x40000000 + 39)) != -1 or ctypes.get_errno() == 38
 
 def connect(port):
     socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -90,13 +124,40 @@ def probe(name, argument):
 
 @contextmanager
 def _planted() -> Iterator[tuple[str, str, int]]:
-    """A folder that anyone may write to, a file in it that anyone may read, and a port that takes connections."""
-    with tempfile.TemporaryDirectory(prefix="peripatos-") as folder, socket.create_server(("127.0.0.1", 0)) as server:
+    """A folder that anyone may write to, a file in it that anyone may read, and a port that takes connections.
+
+    Not below /tmp, if that can be helped: sandboxes have one of their own, and would not see what they could reach.
+    """
+    place = next((path for path in ("/var/tmp", "/dev/shm") if os.access(path, os.W_OK | os.X_OK)), None)
+    with (
+        tempfile.TemporaryDirectory(prefix="peripatos-", dir=place) as folder,
+        socket.create_server(("127.0.0.1", 0)) as server,
+    ):
         canary = Path(folder) / "canary"
         Path(folder).chmod(0o777)
         canary.write_text("canary")
         canary.chmod(0o644)
         yield folder, str(canary), server.getsockname()[1]
+
+
+def refusal_of(report: Mapping[str, str]) -> str:
+    """Why a report refuses what was tested; empty if it does not."""
+    opened = sorted(name for name, outcome in report.items() if outcome == "open")
+    failed = sorted(name for name, outcome in report.items() if outcome not in ("open", "blocked"))
+    if opened:
+        return f"failed the self-test on {', '.join(opened)}"
+    if failed:
+        return f"could not run the self-test ({failed[0]} {report[failed[0]]})"
+    return ""
+
+
+def _own_file(folder: str) -> str:
+    """A file that belongs to the user the sandbox runs as."""
+    path = Path(folder) / "own"
+    path.write_text("own")
+    path.chmod(0o600)
+    os.chown(path, *identity())
+    return str(path)
 
 
 def self_test(worker: Worker, tier: Tier) -> dict[str, str]:
@@ -114,9 +175,17 @@ def self_test(worker: Worker, tier: Tier) -> dict[str, str]:
             ("namespace", 0),
             ("remember", mark),
             ("remember", mark),
+            ("touch_device", 0),
+            ("signal_for", 0),
+            ("hypervisor", 0),
+            ("second_door", 0),
         ]
-        if tier is not BUBBLEWRAP:
-            probes.append(("signal_host", os.getpid()))
+        if tier is BUBBLEWRAP:
+            probes.append(("standard_times", 0))
+        else:
+            own = _own_file(folder)
+            probes += [("signal_host", os.getpid()), ("signal_by_owner", os.getpid())]
+            probes += [("change_mode", own), ("change_times", own)]
         report = {name: _outcome(worker, name, argument) for name, argument in probes}
         Path(mark).unlink(missing_ok=True)
         return report
@@ -137,6 +206,11 @@ def session_self_test(sandbox: Supervised) -> dict[str, str]:
             ("become_root", 0),
             ("namespace", 0),
             ("shared", own),
+            ("touch_device", 0),
+            ("standard_times", 0),
+            ("signal_for", 0),
+            ("hypervisor", 0),
+            ("second_door", 0),
         ]
         return {f"session_{name}": _outcome_of_cell(sandbox, name, argument) for name, argument in probes}
 
@@ -159,7 +233,7 @@ def _outcome(worker: Worker, name: str, argument: Wire) -> str:
     try:
         deadline = time.monotonic() + 5.0
         inputs: list[Wire] = [[name, argument]]
-        process.begin({"kind": "function", "code": _PROGRAM, "entry": "probe", "inputs": inputs}, deadline)
+        process.begin({"kind": "function", "code": _PROGRAM, "entry": "probe", "inputs": inputs, "cpu": 5}, deadline)
         message = process.receive(deadline)
         if message.get("v") is False:
             return "blocked"

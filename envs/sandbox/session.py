@@ -135,7 +135,7 @@ class Session:
 
 
 def _inside(path: str) -> str:
-    """A path relative to the workspace. ValueError for any other."""
+    """The path, which is relative to the workspace. ValueError for any other."""
     if not path or path.startswith("/") or ".." in path.split("/") or "\0" in path:
         raise ValueError(f"a path in the workspace is relative and has no '..', not {path!r}")
-    return f"/workspace/{path}"
+    return path

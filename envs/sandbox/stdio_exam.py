@@ -23,14 +23,16 @@ class _TooMuch(Exception):
 
 @dataclass(frozen=True)
 class StdioExam:
-    """Run the program once for each `(input, output)`, each time in a process of its own, on one clock.
+    """Run the program once for each `(input, output)`, each time in a process of its own.
 
-    After a failed test the others are skipped, unless they count for partial credit.
+    A wrong answer does not end the exam: the number of its processes would tell the program how many were right.
+    Running out of time does, unless the others count for partial credit; how long it runs, a program knows anyhow.
     """
 
     code: str
     tests: tuple[tuple[str, str], ...]
     partial: bool
+    tolerance: float
 
     @property
     def size(self) -> int:
@@ -40,16 +42,20 @@ class StdioExam:
         """The results of all tests, in order."""
         results: list[TestResult] = []
         for given, expected in self.tests:
+            run.next_test()
             results.append(self._run(run, given, expected))
-            if results[-1].status is not Status.PASSED and not self.partial:
+            if run.over or (results[-1].status is Status.TIME_LIMIT and not self.partial):
                 break
-        return (*results, *[TestResult(Status.SKIPPED)] * (self.size - len(results)))
+        status = Status.TIME_LIMIT if run.over else Status.SKIPPED
+        return (*results, *[TestResult(status, "the time was over")] * (self.size - len(results)))
 
     def _run(self, run: ProgramRun, given: str, expected: str) -> TestResult:
         process = run.worker.take()
         try:
             with _streams(given) as (standard, reading):
-                process.begin({"kind": "stdio", "code": self.code}, run.deadline, tuple(standard))
+                process.begin(
+                    {"kind": "stdio", "code": self.code, "cpu": run.processor_s(1)}, run.deadline, tuple(standard)
+                )
                 output = _collect(process, standard, reading, run)
             return self._grade(process, output, expected, run)
         except _TooMuch:
@@ -75,7 +81,7 @@ class StdioExam:
             return hint(said[0])
         if ended.code != 0:
             return TestResult(Status.RUNTIME_ERROR, f"exit code {ended.code}", text[:200])
-        right = same_output(text, expected)
+        right = same_output(text, expected, self.tolerance)
         return TestResult(Status.PASSED if right else Status.WRONG_ANSWER, got=text[:200])
 
 

@@ -5,9 +5,7 @@ Nothing in here chooses a bubblewrap: the caller names one, and only the self-te
 
 from __future__ import annotations
 
-import contextlib
 import math
-import subprocess
 import time
 from dataclasses import dataclass, fields
 
@@ -16,17 +14,21 @@ from .inside.codec import Wire
 from .launch import Program, start_session
 from .verdicts import SandboxUnavailable
 
-_START_S, _END_S = 20.0, 5.0
+_START_S = 20.0
 
 
 @dataclass(frozen=True)
 class SessionLimits:
-    """What a session may use. `memory_mb` is for all its processes together, by sampling: a best effort."""
+    """What a session may use. `memory_mb` is for all its processes together, by sampling: a best effort.
+
+    `workspace_mb` and `files` (with folders and links) are for each of the two folders that can be written to.
+    """
 
     cell_s: float = 10.0
     memory_mb: int = 1024
     workspace_mb: int = 64
     output_kb: int = 32
+    files: int = 10_000
     processes: int = 64
 
     def __post_init__(self) -> None:
@@ -45,13 +47,15 @@ class Supervised:
         options = {
             "output_bytes": limits.output_kb << 10,
             "memory_bytes": limits.memory_mb << 20,
+            "folder": f"size={limits.workspace_mb}m,nr_inodes={limits.files},mode=700",
             "rlimits": {"AS": limits.memory_mb << 20, "NPROC": limits.processes, "NOFILE": 256, "CORE": 0},
         }
-        self._process, channel = start_session(program, limits.workspace_mb, options)
-        self._frames = Frames(channel)
+        self._sandbox = start_session(program, options)
+        self._frames = Frames(self._sandbox.channel)
         try:
+            self._sandbox.meet(_START_S)
             self._frames.receive(time.monotonic() + _START_S)
-        except (Deadline, Malformed, Hangup) as error:
+        except (SandboxUnavailable, Deadline, Malformed, Hangup, OSError) as error:
             self.close()
             raise SandboxUnavailable(
                 f"a session's sandbox does not start ({error!r}): bubblewrap and user namespaces have to work"
@@ -60,7 +64,7 @@ class Supervised:
     @property
     def pid(self) -> int:
         """The process of bubblewrap, outside; the supervisor is its child."""
-        return self._process.pid
+        return self._sandbox.process.pid
 
     def ask(self, request: Wire, seconds: float) -> dict[str, Wire]:
         """The answer to one request. Deadline, Malformed, Hangup or OSError if none comes."""
@@ -70,7 +74,4 @@ class Supervised:
 
     def close(self) -> None:
         """End the sandbox and everything in it; closing twice is harmless."""
-        self._frames.channel.close()
-        self._process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_END_S)
+        self._sandbox.end()

@@ -24,14 +24,16 @@ class Status(StrEnum):
     PROTOCOL_ERROR = "protocol_error"
     """It wrote something to its channel that is no answer."""
     SKIPPED = "skipped"
-    """A test that was not run, because an earlier one failed and no partial credit was asked for."""
+    """A test that was not run, because the time for all tests together was over."""
+    BROKEN_TEST = "broken_test"
+    """The test code failed before it called the program, whatever that is like: the reward is None."""
     INFRA_ERROR = "infra_error"
     """The sandbox failed, not the program: the reward is None."""
     SANDBOX_UNAVAILABLE = "sandbox_unavailable"
     """No sandbox could be started: the reward is None."""
 
 
-UNSCORED = frozenset((Status.INFRA_ERROR, Status.SANDBOX_UNAVAILABLE))
+UNSCORED = frozenset((Status.INFRA_ERROR, Status.SANDBOX_UNAVAILABLE, Status.BROKEN_TEST))
 
 
 class SandboxUnavailable(RuntimeError):
@@ -42,10 +44,13 @@ class SandboxUnavailable(RuntimeError):
 class Limits:
     """What one program may use. ValueError names the value that makes no sense.
 
+    `wall_s` and `cpu_s` are for each test, that is for each input (assertions are one test), and `total_s` is of wall
+    time for all tests together.
     `memory_mb` bounds the address space; the scratch folder lives in memory too and has its own bound.
     """
 
     wall_s: float = 10.0
+    total_s: float = 60.0
     cpu_s: float = 4.0
     memory_mb: int = 512
     scratch_mb: int = 64

@@ -14,15 +14,17 @@ import struct
 import time
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 
 from .frames import Frames
+from .inside.agreed import READY
 from .inside.codec import Wire
-from .inside.forkserver import READY
 from .launch import Program, Tier, start
 from .verdicts import Limits, SandboxUnavailable
 
 _MAX_BYTES = 64 << 20  # of frames from one process: parsing them costs the host time
 _STOCK = 2  # processes ready and waiting
+_SCHED_CLOCK = 2  # of a process by its number, as in clock_getcpuclockid(3)
 GRACE_S = 10.0  # how long a fork server may take over what needs no more than milliseconds
 
 
@@ -67,6 +69,16 @@ class Process(Frames):
         except ProcessLookupError:
             return
 
+    def processor_s(self) -> float:
+        """Processor time that the process has used so far, by the kernel's account."""
+        try:
+            for line in Path(f"/proc/self/fdinfo/{self.handle}").read_text().splitlines():
+                if line.startswith("Pid:") and int(line[4:]) > 0:
+                    return time.clock_gettime(~int(line[4:]) << 3 | _SCHED_CLOCK)
+        except OSError:  # it has ended in between
+            pass
+        return 0.0
+
     def end(self) -> Exit:
         """Kill the process if it still lives and say how it ended. WorkerDied if the server does not know."""
         if self._exit is None:
@@ -86,24 +98,23 @@ class Worker:
     """A fork server and its control socket. Used by one thread at a time. `program` is bubblewrap, in its tier."""
 
     def __init__(self, tier: Tier, limits: Limits, program: Program | None = None) -> None:
-        self._process, self._control = start(tier, limits, program)
+        self._sandbox = start(tier, limits, program)
+        self._control = self._sandbox.channel
         self._spare: deque[Process] = deque()
         self._exits: dict[int, Exit] = {}
         self._asked = 0
         self.served = 0
         try:
-            kind, _, _ = self._hear(20.0)
-            if kind != b"H":
-                raise WorkerDied("it did not say hello")
+            self._sandbox.meet(20.0)
             self.prepare()
-        except WorkerDied as error:
+        except (SandboxUnavailable, WorkerDied) as error:
             self.close()
             raise SandboxUnavailable(f"the {tier.name} sandbox does not start: {error}") from error
 
     @property
     def pid(self) -> int:
         """The process that a test, or an operator, would kill."""
-        return self._process.pid
+        return self._sandbox.process.pid
 
     def prepare(self) -> None:
         """Ask for processes to be ready for the next jobs, without waiting for them.
@@ -113,7 +124,7 @@ class Worker:
         """
         try:
             while self._asked + len(self._spare) < _STOCK:
-                self._control.send(b"S")
+                self._control.send(b"S" + os.urandom(4))  # a number that tells nothing
                 self._asked += 1
         except OSError as error:
             raise WorkerDied(str(error)) from error
@@ -161,13 +172,11 @@ class Worker:
         except OSError as error:
             raise WorkerDied(str(error)) from error
         if not message:
-            raise WorkerDied(f"the fork server ended ({self._process.poll()})")
+            raise WorkerDied("the fork server ended")
         return message[:1], message[1:], descriptors
 
     def close(self) -> None:
         """Kill the server and all its processes, and free everything; closing twice is harmless."""
-        self._control.close()
-        self._process.kill()
-        self._process.wait()
+        self._sandbox.end()
         while self._spare:
             self._spare.popleft().close()

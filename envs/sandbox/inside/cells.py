@@ -4,11 +4,17 @@ It reads requests from the host on descriptor 3: Python cells, shell commands, f
 agent's programs run as the same user but cannot harm it: signals do not reach the first process of a namespace from
 within, its memory is closed, and no program inherits its descriptors. It keeps the clock for each request, cuts
 long output, reaps what is left behind, and ends everything when the memory of all processes together is too much.
+Between requests everything is held still: what a command left in the background goes on with the next one.
+
+It never waits for the agent without a limit: it writes to no pipe, no socket without a time limit, and opens nothing
+that waits for somebody. So it always notices that the host hung up, and all that it started ends with it.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import select
 import signal
 import socket
@@ -16,18 +22,21 @@ import stat
 import struct
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from . import confine, filters, kernel
-from .codec import Channel, Wire
+from .agreed import CONTROL, WORKSPACE
+from .codec import Channel, Wire, frame
 
-CONTROL = 3
 _QUIET_S = 5.0  # for killed processes to go
 _CHECK_S = 0.1  # between looks at the memory in use
 _PATIENCE_S = 1.0  # between asking a cell to stop and killing it
 _CHUNK = 256 << 10
+_FIRST_REST_S, _LONGEST_REST_S = 0.25, 4.0  # between looks at what should be still
+_FREE_S = 0.1  # of processor time that may be used in between, by what the clock counts in ticks
 _ANSWER = 64  # bytes of a kernel's answer; a longer one is forged
 
 
@@ -62,7 +71,9 @@ class Supervisor:
         """Until the host hangs up."""
         handlers = {"python": self._python, "shell": self._shell, "write": self._write, "read": self._read}
         while True:
+            self._rest()
             request = self._channel.receive()
+            _signal_everything(signal.SIGCONT)
             self._reap()
             answer: dict[str, Wire]
             try:
@@ -71,13 +82,35 @@ class Supervisor:
                 answer = {"error": f"{type(error).__name__}: {error.strerror}"}
             self._channel.send(answer)
 
+    def _rest(self) -> None:
+        """Hold everything still until there is a request. What runs all the same, woken by a timer, is ended."""
+        _signal_everything(signal.SIGSTOP)
+        used, wait = self._processor_s(), _FIRST_REST_S
+        while not select.select([CONTROL], [], [], wait)[0]:
+            wait = min(2 * wait, _LONGEST_REST_S)
+            if self._processor_s() > used + _FREE_S:
+                _signal_everything(signal.SIGKILL)
+                self._await_quiet()
+                self._reap()
+                used = self._processor_s()
+            _signal_everything(signal.SIGSTOP)
+
+    def _processor_s(self) -> float:
+        """Processor time of all that has ever run in here but this process, as far as it is known."""
+        self._reap()
+        buried = resource.getrusage(resource.RUSAGE_CHILDREN)
+        ticks = sum(map(_ticks, Path("/proc").glob("[0-9]*/stat")))
+        return buried.ru_utime + buried.ru_stime + ticks / os.sysconf("SC_CLK_TCK")
+
     def _python(self, request: Mapping[str, Any]) -> dict[str, Wire]:
         pid, channel, output = self._kernel or self._start_kernel()
         text = _Output(self._options["output_bytes"])
         frames = Channel(channel.fileno())
+        channel.settimeout(_PATIENCE_S)
         try:
-            frames.send({"code": request["code"]})
-        except OSError:  # it ended after its last cell
+            channel.sendall(frame({"code": request["code"]}))
+            channel.settimeout(None)
+        except OSError:  # it ended after its last cell, or somebody filled its channel and does not read
             status = "ended"
         else:
             status = self._watch(channel.fileno(), output, text, request["seconds"], pid)
@@ -112,8 +145,9 @@ class Supervisor:
         theirs.close()
         os.close(writing)
         os.set_blocking(reading, False)
-        # A cell may write half a frame to its channel: waiting for the rest has to end.
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 1, 0))
+        # A cell may write half a frame to its channel, or fill it: waiting for the rest, or for room, has to end.
+        for waiting in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            ours.setsockopt(socket.SOL_SOCKET, waiting, struct.pack("ll", 1, 0))
         self._kernel = (pid, ours, reading)
         return self._kernel
 
@@ -157,16 +191,19 @@ class Supervisor:
         waiting = select.poll()
         waiting.register(finished, select.POLLIN)
         waiting.register(output, select.POLLIN)
+        waiting.register(CONTROL, select.POLLRDHUP)
         while True:
             left = until - time.monotonic()
             if left <= 0:
                 return "time_limit"
             ready = {descriptor for descriptor, _ in waiting.poll(min(left, _CHECK_S) * 1000)}
+            if CONTROL in ready:
+                raise EOFError("the host hung up")
             if output in ready and _drain(output, text):
                 waiting.unregister(output)
             if _memory_in_use() > self._options["memory_bytes"]:
                 _kill_group(pid)
-                _kill_everything()
+                _signal_everything(signal.SIGKILL)
                 self._await_quiet()
                 return "memory_limit"
             if finished in ready:
@@ -182,26 +219,17 @@ class Supervisor:
             time.sleep(0.01)
 
     def _write(self, request: Mapping[str, Any]) -> dict[str, Wire]:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        flags |= os.O_APPEND if request["append"] else os.O_TRUNC
-        descriptor = os.open(request["path"], flags, 0o644)
-        try:
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if request["append"] else os.O_TRUNC)
+        with _opened(request["path"], flags) as descriptor:
             data = bytes.fromhex(request["data"])
             while data:
                 data = data[os.write(descriptor, data) :]
-        finally:
-            os.close(descriptor)
         return {"ok": True}
 
     def _read(self, request: Mapping[str, Any]) -> dict[str, Wire]:
-        descriptor = os.open(request["path"], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                return {"error": "not a regular file"}
-            return {"size": found.st_size, "data": os.pread(descriptor, _CHUNK, request["offset"]).hex()}
-        finally:
-            os.close(descriptor)
+        with _opened(request["path"], os.O_RDONLY) as descriptor:
+            size = os.fstat(descriptor).st_size
+            return {"size": size, "data": os.pread(descriptor, _CHUNK, request["offset"]).hex()}
 
     def _reap(self) -> None:
         """Bury orphans, which come to the first process of a namespace; the kernel's end is noticed on its channel."""
@@ -245,12 +273,46 @@ def _kill_group(pid: int) -> None:
         return
 
 
-def _kill_everything() -> None:
-    """Everything in the namespace but this process, which a signal to all spares."""
+def _signal_everything(number: int) -> None:
+    """To everything in the namespace but this process, which a signal to all spares."""
     try:
-        os.kill(-1, signal.SIGKILL)
+        os.kill(-1, number)
     except ProcessLookupError:
         return
+
+
+@contextmanager
+def _opened(path: str, flags: int) -> Iterator[int]:
+    """A regular file below the workspace, through no link on the way to it, and without waiting for anybody.
+
+    OSError if there is none; a pipe without a reader, for one, would be waited for.
+    """
+    *folders, name = path.split("/")
+    guarded = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(WORKSPACE, os.O_PATH | os.O_DIRECTORY | guarded)
+    try:
+        for folder in filter(None, folders):
+            inner = os.open(folder, os.O_PATH | os.O_DIRECTORY | guarded, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        file = os.open(name, flags | guarded, 0o644, dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        yield file
+    finally:
+        os.close(file)
+
+
+def _ticks(process: Path) -> int:
+    """Processor time of a process and of those that it buried, by its file `stat`."""
+    try:
+        fields = process.read_text().rpartition(")")[2].split()
+    except OSError:  # it is gone
+        return 0
+    return 0 if process.parent.name == "1" else sum(map(int, fields[11:15]))
 
 
 def _memory_in_use() -> int:
@@ -280,6 +342,10 @@ def main(options: Mapping[str, Any]) -> None:
         # Among other processes, the watch would count them all, and the signal to everything would reach them.
         raise SystemExit("a session needs a process namespace of its own")
     os.set_inheritable(CONTROL, False)
+    confine.own_view(options["uid"], options["gid"], {WORKSPACE: options["folder"], "/tmp": options["folder"]})
+    with socket.socket(fileno=os.dup(CONTROL)) as control:
+        confine.introduce(control)
+    os.chdir(WORKSPACE)
     confine.hide_memory()
     confine.no_new_privileges()
     filters.install(filters.session_filter())

@@ -13,15 +13,20 @@ import os
 import platform
 import resource
 import signal
+import socket
 import stat
 from collections.abc import Mapping, Sequence
+
+from .agreed import DEVICES, READY
 
 # PyDLL keeps the interpreter's lock: the child of `clone` must be born holding it.
 _libc = ctypes.PyDLL(None, use_errno=True)
 
 _NEW_USER, _NEW_PID, _NEW_MOUNT, _NEW_IPC, _NEW_NET = 0x10000000, 0x20000000, 0x00020000, 0x08000000, 0x40000000
 _CHILD_SETTID, _CHILD_CLEARTID = 0x01000000, 0x00200000
-_NOSUID, _NODEV, _RDONLY, _REMOUNT, _BIND = 2, 4, 1, 32, 4096
+_NOSUID, _NODEV, _RDONLY, _REMOUNT, _BIND, _RELATIME = 2, 4, 1, 32, 4096, 1 << 21
+_KEPT = 2 | 4 | 8 | 1024 | 2048  # flags of a mount that have the same number in `statvfs`; nobody may clear them here
+_ST_RELATIME = 4096
 _GET_TID_ADDRESS, _SET_NO_NEW_PRIVS, _SET_PDEATHSIG, _SET_DUMPABLE = 40, 38, 1, 4
 
 SCRATCH = "/tmp"
@@ -84,6 +89,46 @@ def enter_namespaces(uid: int, gid: int, scratch_mb: int) -> None:
     drop_capabilities()
 
 
+def own_view(uid: int, gid: int, folders: Mapping[str, str]) -> None:
+    """For the first process of a sandbox, with one thread: a view of its own of what all sandboxes would share.
+
+    The device nodes are the host's. Read-only they still read and write, and nobody can set their times, which any
+    program on the machine could read. Each of `folders` becomes a fresh folder in memory, with those mount options.
+    """
+    _check(_libc.unshare(_NEW_USER | _NEW_MOUNT), "unshare the view")
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{uid} {uid} 1")
+    _write("/proc/self/gid_map", f"{gid} {gid} 1")
+    for name in DEVICES:
+        path = f"/dev/{name}"
+        found = os.statvfs(path).f_flag
+        flags = _REMOUNT | _BIND | _RDONLY | found & _KEPT | (_RELATIME if found & _ST_RELATIME else 0)
+        _check(_libc.mount(None, path.encode(), None, flags, None), f"make {path} read-only")
+    for path, options in folders.items():
+        _check(_libc.mount(b"tmpfs", path.encode(), b"tmpfs", _NOSUID | _NODEV, options.encode()), f"mount {path}")
+    own_null()
+    drop_capabilities()
+    die_with_parent()  # which is bubblewrap
+
+
+def introduce(control: socket.socket) -> None:
+    """Send the host a handle on this process, which is the first of its namespace: its end is the end of all in it."""
+    handle = os.pidfd_open(os.getpid())
+    socket.send_fds(control, [READY], [handle])
+    os.close(handle)
+
+
+def own_null() -> None:
+    """An open /dev/null of this process's own as standard input, output and error.
+
+    Flags, owner, signal and locks belong to what was opened, not to the descriptor: one that is inherited is shared.
+    """
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    for standard in range(3):
+        os.dup2(null, standard)
+    os.close(null)
+
+
 def drop_capabilities() -> None:
     """Give up every capability. With no-new-privileges, none can come back."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
@@ -97,7 +142,7 @@ def no_new_privileges() -> None:
 
 
 def die_with_parent() -> None:
-    """SIGKILL when the parent ends: for tiers without a process namespace to tear down."""
+    """SIGKILL when the parent's thread ends. A change of identity would take it back."""
     _check(_libc.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "pdeathsig")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
+from collections.abc import Iterable, Mapping
 
 from . import calls
 
@@ -19,10 +20,23 @@ _NUMBER, _ARCHITECTURE = 0, 4  # offsets in struct seccomp_data; argument i lies
 
 _CLONE_THREAD = 0x00010000
 _CLONE_NEW = 0x7E020080  # every namespace flag, CLONE_NEWTIME included
-_IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # isatty, window size, FIONREAD, blocking, close-on-exec
 _SET_NAME, _GET_NAME = 15, 16
 
-_SESSION_MAY = ("execve", "execveat", "setuid", "setgid", "setgroups", "setresuid", "setresgid")
+# Where programs and the host's other processes of the same user live side by side.
+_SHARED = [
+    "kill",
+    "tkill",
+    "tgkill",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "fchmodat2",
+    "utime",
+    "utimes",
+    "utimensat",
+    "futimesat",
+    "truncate",
+]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -37,6 +51,10 @@ def _answer(verdict: int) -> Instruction:
     return _op(_RETURN, verdict)
 
 
+def _refuse() -> Instruction:
+    return _answer(_ERRNO | errno.EPERM)
+
+
 def _argument(index: int) -> Instruction:
     return _op(_LOAD, 16 + 8 * index)
 
@@ -49,7 +67,7 @@ def _on(number: int, then: list[Instruction]) -> list[Instruction]:
 def _one_of(index: int, values: tuple[int, ...]) -> list[Instruction]:
     """Allow if the low word of an argument is one of `values`, else EPERM."""
     tests = [_op(_JUMP_EQUAL, value, len(values) - i, 0) for i, value in enumerate(values)]
-    return [_argument(index), *tests, _answer(_ERRNO | errno.EPERM), _answer(_ALLOW)]
+    return [_argument(index), *tests, _refuse(), _answer(_ALLOW)]
 
 
 def _preamble(architecture: int) -> list[Instruction]:
@@ -64,36 +82,48 @@ def _threads_only() -> list[Instruction]:
         _op(_JUMP_SET, _CLONE_NEW, 2, 0),
         _op(_JUMP_SET, _CLONE_THREAD, 0, 1),
         _answer(_ALLOW),
-        _answer(_ERRNO | errno.EPERM),
+        _refuse(),
     ]
+
+
+def _rule(rule: calls.Rule) -> list[Instruction]:
+    """What a rule says of the low word of its argument; EPERM for any other value."""
+    lines = [_argument(rule.argument)]
+    for values, verdict in ((rule.values, _ALLOW), (rule.unkept, _ERRNO)):
+        for value in values:
+            lines += [_op(_JUMP_EQUAL, value, 0, 1), _answer(verdict)]
+    return [*lines, _refuse()]
+
+
+def _allow(names: Iterable[str], rules: Mapping[str, calls.Rule], numbers: Mapping[str, int]) -> list[Instruction]:
+    program: list[Instruction] = []
+    for name in names:
+        if name in numbers and name not in rules:
+            program += _on(numbers[name], [_answer(_ALLOW)])
+    for name, rule in rules.items():
+        if name in numbers:
+            program += _on(numbers[name], _rule(rule))
+    for name, number in calls.ABSENT.items():
+        program += _on(numbers[name], [_answer(_ERRNO | number)])
+    return program
 
 
 def base_filter() -> bytes:
     """The allow-list that the fork server takes on: everything that a program may do, and the setup."""
     numbers, architecture = calls.machine()
     program = _preamble(architecture)
-    for name in (*calls.ALLOWED, *calls.SETUP):
-        if name in numbers:
-            program += _on(numbers[name], [_answer(_ALLOW)])
-    program += _on(numbers["ioctl"], _one_of(1, _IOCTLS))
-    program += _on(numbers["prlimit64"], _one_of(0, (0,)))
-    # No flags but MSG_NOSIGNAL: urgent data on local sockets has been a way into the kernel.
-    program += _on(numbers["sendto"], _one_of(3, (0, 0x4000)))
-    program += _on(numbers["recvfrom"], _one_of(3, (0,)))
-    # A socket may be asked for its type, its error, its protocol and its domain: never for its peer.
-    program += _on(numbers["getsockopt"], _one_of(2, (3, 4, 38, 39)))
-    # With ENOSYS the C library falls back from clone3, whose flags a filter cannot read, to clone.
-    program += _on(numbers["clone3"], [_answer(_ERRNO | errno.ENOSYS)])
+    program += _allow((*calls.COMMON, *calls.SETUP), calls.JUDGE_RULES, numbers)
     for name in calls.HOSTILE:
         if name in numbers and name not in calls.SETUP:
             program += _on(numbers[name], [_answer(_KILL)])
-    return b"".join([*program, _answer(_ERRNO | errno.EPERM)])
+    return b"".join([*program, _refuse()])
 
 
 def program_filter(*, signals: bool) -> bytes:
-    """What a program loses before its first line: the setup calls; with `signals` false, all signals too.
+    """What a program loses before its first line: the setup calls.
 
-    Inside a process namespace of its own a program can signal only itself; without one it must not signal.
+    In namespaces of its own a program can signal only itself, and change only files of its own. Elsewhere, without
+    `signals`, it loses what reaches others of the same user: signals, and modes, times and lengths of files by name.
     """
     numbers, architecture = calls.machine()
     program = _preamble(architecture)
@@ -101,30 +131,25 @@ def program_filter(*, signals: bool) -> bytes:
     program += _on(numbers["prctl"], _one_of(0, (_SET_NAME, _GET_NAME)))
     # asyncio wakes itself through a pair of connected stream sockets; datagrams could be sent to an address.
     stream = (1, 1 | 0x80000, 1 | 0x800, 1 | 0x80800)
-    program += _on(numbers["socketpair"], _one_of(1, stream))
-    for name in ("sendmsg", "recvmsg", "pidfd_open", "pidfd_send_signal"):
-        program += _on(numbers[name], [_answer(_ERRNO | errno.EPERM)])
+    program += _on(numbers["socketpair"], [_argument(0), _op(_JUMP_EQUAL, 1, 1, 0), _refuse(), *_one_of(1, stream)])
+    refused = ["sendmsg", "recvmsg", "pidfd_open", "pidfd_send_signal"]
+    for name in refused if signals else [*refused, *_SHARED]:
+        if name in numbers:
+            program += _on(numbers[name], [_refuse()])
     for name in calls.SETUP:
         if name in calls.HOSTILE or name.startswith("landlock"):
             program += _on(numbers[name], [_answer(_KILL)])
-    if not signals:
-        for name in ("kill", "tkill", "tgkill"):
-            program += _on(numbers[name], [_answer(_ERRNO | errno.EPERM)])
     return b"".join([*program, _answer(_ALLOW)])
 
 
 def session_filter() -> bytes:
-    """For an agent's session, which may start programs: everything but new namespaces and what is hostile."""
+    """For an agent's session, which may start programs: an allow-list too, so that a new call is not allowed."""
     numbers, architecture = calls.machine()
     program = _preamble(architecture)
-    refuse = [_argument(0), _op(_JUMP_SET, _CLONE_NEW, 0, 1), _answer(_ERRNO | errno.EPERM), _answer(_ALLOW)]
-    program += _on(numbers["clone"], refuse)
-    program += _on(numbers["clone3"], [_answer(_ERRNO | errno.ENOSYS)])
-    # A file in memory that nobody has mapped belongs to no process, and would count against no limit.
-    for name in (*calls.HOSTILE, "memfd_create"):
-        if name in numbers and name not in _SESSION_MAY:
-            program += _on(numbers[name], [_answer(_ERRNO | errno.EPERM)])
-    return b"".join([*program, _answer(_ALLOW)])
+    program += _on(numbers["clone"], [_argument(0), _op(_JUMP_SET, _CLONE_NEW, 0, 1), _refuse(), _answer(_ALLOW)])
+    # Not memfd_create: a file in memory that nobody has mapped belongs to no process, and counts against no limit.
+    program += _allow((*calls.COMMON, *calls.SESSION), calls.SESSION_RULES, numbers)
+    return b"".join([*program, _refuse()])
 
 
 class _Program(ctypes.Structure):

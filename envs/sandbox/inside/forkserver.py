@@ -1,9 +1,9 @@
 """The fork server: a warm interpreter in the sandbox which makes a confined process for every program.
 
-On the control socket the host sends `b"S"` for each process it wants. The answer is `R` with a number, the host's
-end of a channel of its own and a handle to kill it by; when the process ends, `X` with the number, its status and
-what it used. The process is confined before the host knows of it, and then waits on its channel for one job, so
-that confinement costs time but not waiting. The program never holds the control socket.
+On the control socket the host sends `b"S"` and a number for each process it wants. The answer is `R` with the number,
+the host's end of a channel of its own and a handle to kill it by; when the process ends, `X` with the number, its
+status and what it used. The process is confined before the host knows of it, and then waits on its channel for one
+job, so that confinement costs time but not waiting. The program never holds the control socket.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import confine, driver, filters
+from . import confine, driver, filters, program
+from .agreed import CONTROL, READY
 from .codec import Channel
 
-CONTROL, CHANNEL = 3, 3
-READY = b"+"  # confinement succeeded: whatever goes wrong from here on is the program's doing
+CHANNEL = 3
 _PRELOADED = """
     abc bisect collections collections.abc copy dataclasses datetime decimal enum fractions functools heapq io
     itertools json math operator random re statistics string textwrap time typing
@@ -61,6 +61,7 @@ def _live(channel: socket.socket, confinement: Confinement, last_filter: bytes) 
         confine.enter_namespaces(confinement.uid, confinement.gid, confinement.scratch_mb)
     else:
         confine.die_with_parent()
+    confine.own_null()
     os.dup2(channel.fileno(), CHANNEL)
     channel.detach()
     os.closerange(CHANNEL + 1, 4096)
@@ -68,64 +69,53 @@ def _live(channel: socket.socket, confinement: Confinement, last_filter: bytes) 
     if confinement.landlock:
         confine.enter_landlock(confinement.readable)
     confine.limit(confinement.rlimits)
-    own.send(READY)
+    own.send(READY)  # whatever goes wrong from here on is the program's doing
     _receive_job(own)
     own.detach()
     frames = Channel(CHANNEL)
     job = frames.receive()
+    confine.limit({"CPU": job["cpu"]})
     if confinement.filters:
         filters.install(last_filter)
     return driver.run(job, frames)
 
 
-class _Server:
-    def __init__(self, control: socket.socket, confinement: Confinement) -> None:
-        self._control, self._confinement = control, confinement
-        self._last_filter = filters.program_filter(signals=confinement.namespaces) if confinement.filters else b""
-        self._poll = select.poll()
-        self._poll.register(control, select.POLLIN)
-        self._running: dict[int, tuple[int, int]] = {}  # handle → (number, pid)
-        self._count = 0
+def _serve(control: socket.socket, confinement: Confinement) -> socket.socket | None:
+    """In the server: until the host hangs up, and then None. In each child: its channel, at once.
 
-    def serve(self) -> None:
-        self._control.send(b"H" + struct.pack("!I", os.getpid()))
-        while True:
-            for descriptor, _ in self._poll.poll():
-                if descriptor != self._control.fileno():
-                    self._bury(descriptor)
-                elif not self._control.recv(1):
-                    return
-                else:
-                    self._give_birth()
-
-    def _give_birth(self) -> None:
-        ours, theirs = socket.socketpair()
-        pid = confine.fork(namespaces=self._confinement.namespaces)
-        if pid == 0:
-            status = 70
-            try:
-                self._control.close()
+    A child goes on from here and not from within, so that nothing of the server's is in its frames or its heap: not
+    how many there were, not who lives. Numbers are the host's, and random, for the same reason.
+    """
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    running: dict[int, tuple[bytes, int]] = {}  # handle → (number, pid)
+    while True:
+        for descriptor, _ in poll.poll():
+            if descriptor != control.fileno():
+                poll.unregister(descriptor)
+                _bury(control, descriptor, *running.pop(descriptor))
+                continue
+            request = control.recv(5)
+            if not request:
+                return None
+            ours, theirs = socket.socketpair()
+            pid = confine.fork(namespaces=confinement.namespaces)
+            if pid == 0:
+                control.close()
                 ours.close()
-                status = _live(theirs, self._confinement, self._last_filter)
-            finally:
-                os._exit(status)
-        theirs.close()
-        handle = os.pidfd_open(pid)
-        rights = struct.pack("2i", ours.fileno(), handle)
-        number = struct.pack("!I", self._count)
-        self._control.sendmsg([b"R" + number], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-        ours.close()
-        self._running[handle] = (self._count, pid)
-        self._poll.register(handle, select.POLLIN)
-        self._count += 1
+                return theirs
+            theirs.close()
+            handle = os.pidfd_open(pid)
+            socket.send_fds(control, [b"R" + request[1:]], [ours.fileno(), handle])
+            ours.close()
+            running[handle] = request[1:], pid
+            poll.register(handle, select.POLLIN)
 
-    def _bury(self, handle: int) -> None:
-        number, pid = self._running.pop(handle)
-        self._poll.unregister(handle)
-        os.close(handle)
-        _, status, usage = os.wait4(pid, 0)
-        used = (usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
-        self._control.send(b"X" + struct.pack("!Iidq", number, status, *used))
+
+def _bury(control: socket.socket, handle: int, number: bytes, pid: int) -> None:
+    os.close(handle)
+    _, status, usage = os.wait4(pid, 0)
+    control.send(b"X" + number + struct.pack("!idq", status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss))
 
 
 def main(options: Mapping[str, Any]) -> None:
@@ -134,13 +124,24 @@ def main(options: Mapping[str, Any]) -> None:
     for name in _PRELOADED.split():
         __import__(name)
     site.setquit()  # programs end with exit(), which only a full start of the interpreter defines
-    sys.argv = [driver.FILE]
+    sys.argv = [program.FILE]
     sys.path[:] = [entry for entry in sys.path if entry]
     control = socket.socket(fileno=CONTROL)
+    if confinement.namespaces:
+        confine.own_view(confinement.uid, confinement.gid, {})
+    confine.introduce(control)
+    last_filter = filters.program_filter(signals=confinement.namespaces) if confinement.filters else b""
     if confinement.filters:
         confine.no_new_privileges()
         filters.install(filters.base_filter())
     gc.collect()
     gc.freeze()
     gc.disable()
-    _Server(control, confinement).serve()
+    channel = _serve(control, confinement)
+    if channel is None:
+        return
+    status = 70
+    try:
+        status = _live(channel, confinement, last_filter)
+    finally:
+        os._exit(status)

@@ -7,10 +7,11 @@ both. One line of a JSONL file is one task:
     {"prompt": "…", "kind": "stdio", "public": [["1 2\\n", "3\\n"]], "hidden": [["5 5\\n", "10\\n"]]}
     {"prompt": "…", "kind": "assertions", "entry": "solve", "hidden": "def check(candidate):\\n    assert …"}
 
-A function test is `[[argument, …], expected]`; JSON has no tuples, so tuples and lists are not told apart there.
-`public` may be missing: then there is no feedback, and one reply. Optional keys: `tolerance` for floats, `id`,
-`split` ("train", "validation" or "test"; default: one task in five is for testing and one for validation), and
-`oracle`, a program that is right.
+A function test is `[[argument, …], expected]`; what JSON does not tell apart is not told apart there: tuples and
+lists, 1 and 1.0, the keys 1 and "1". `public` may be missing: then there is no feedback, and one reply. Optional keys:
+`tolerance` for floats ("function" and "stdio"), `in_place` (tests look at what a call changed in its arguments) and
+`nan` (tests deal with NaN) for "assertions", `id`, `split` ("train", "validation" or "test"; default: one task in five
+is for testing and one for validation), and `oracle`, a program that is right.
 """
 
 from __future__ import annotations
@@ -33,7 +34,12 @@ from ...errors import UserError, unknown
 ExamKind = Literal["function", "stdio", "assertions"]
 Tests = tuple[tuple[Any, Any], ...]
 KINDS: tuple[ExamKind, ...] = ("function", "stdio", "assertions")
-_KEYS = ("prompt", "kind", "entry", "public", "hidden", "tolerance", "id", "split", "oracle")
+_KEYS = ("prompt", "kind", "entry", "public", "hidden", "tolerance", "in_place", "nan", "id", "split", "oracle")
+_UNUSED: Mapping[ExamKind, tuple[str, ...]] = {  # keys that mean nothing for a kind, and so are a mistake
+    "function": ("in_place", "nan"),
+    "stdio": ("in_place", "nan"),
+    "assertions": ("tolerance",),
+}
 _ONE_IN = 5  # tasks is for testing, and one for validation
 _MAX_DRAWS = 1000
 
@@ -48,6 +54,8 @@ class CodingTask:
     public: Tests | str = ()
     entry: str = "solve"
     tolerance: float = 0.0
+    in_place: bool = False
+    nan: bool = False
     json_types: bool = False  # the tests came through JSON, which has lists where Python may have tuples
     oracle: str | None = None
     id: str = ""
@@ -322,19 +330,27 @@ def _checked(row: Mapping[str, Any], where: str) -> CodingTask:
         raise UserError(f"{where}: a task needs a prompt, not {prompt!r}")
     if kind not in KINDS:
         raise UserError(f"{where}: {unknown('kind', str(kind), KINDS)}")
+    for key in _UNUSED[kind]:
+        if key in row:
+            raise UserError(f"{where}: {key} means nothing for the kind {kind}")
     split = row.get("split") or split_of(prompt, _ONE_IN)
     if split not in SPLITS:
         raise UserError(f"{where}: {unknown('split', str(split), SPLITS)}")
     hidden = _tests(row.get("hidden"), kind, f"{where}: hidden")
     public = _tests(row["public"], kind, f"{where}: public") if row.get("public") else ()
     tolerance = row.get("tolerance", 0.0)
-    if not isinstance(tolerance, int | float) or not tolerance >= 0:
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not tolerance >= 0:
         raise UserError(f"{where}: tolerance must be a number from 0, not {tolerance!r}")
+    flags = [row.get(key, False) for key in ("in_place", "nan")]
+    if not all(isinstance(flag, bool) for flag in flags):
+        raise UserError(f"{where}: in_place and nan are true or false, not {flags!r}")
     entry = row.get("entry", "solve")
     if not isinstance(entry, str) or not entry.isidentifier():
         raise UserError(f"{where}: entry must be the name of a function, not {entry!r}")
     name = str(row.get("id", prompt))
-    return CodingTask(prompt, kind, hidden, public, entry, float(tolerance), True, row.get("oracle"), name, split)
+    return CodingTask(
+        prompt, kind, hidden, public, entry, float(tolerance), flags[0], flags[1], True, row.get("oracle"), name, split
+    )
 
 
 def _tests(given: object, kind: ExamKind, where: str) -> Tests | str:

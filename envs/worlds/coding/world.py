@@ -7,7 +7,8 @@ tests passed. An attempt that fails a public example is told which and how, as l
 hidden tests are run once, on the last attempt or on the first that satisfies the examples. What the examples show
 is never among the hidden tests, so that learning the examples by heart earns nothing.
 
-A failure of the sandbox is a `WorldFailure`: the episode has no reward, which is not a reward of zero.
+Which block of several is the program is said in `replies`. A failure of the sandbox, and test code that is broken by
+itself, is a `WorldFailure`: the episode has no reward, which is not a reward of zero.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from ...conversation.conversation_env import SPLITS, ConversationEnv, Opening, O
 from ...errors import UserError, unknown
 from ...sandbox import Judge, Limits, Status, TestResult, Verdict
 from ...vocabulary import Reply, WorldFailure
+from .replies import find_program, find_programs
 from .tasks import FAMILIES, CodingTask, Tests, generate, read_tasks
 
-MAX_REPLY = 65_536  # characters; a longer reply holds no program
 _FENCE = "```"
 _WANTED = "Answer with the whole program in one block that begins with ```python and ends with ```."
 
@@ -41,7 +42,9 @@ class Coding(ConversationEnv):
         public_tests, hidden_tests: how many of each a generated task has.
         workers: sandboxes, and so how many worlds are judged at once; every world in this process with equal limits
             shares them.
-        wall_s, cpu_s, memory_mb: what one program may use.
+        wall_s, cpu_s: what a program may use for each test; all tests together have a minute, or `wall_s` if that is
+            more.
+        memory_mb: what a program may use.
         weights: of `correct` and `format`.
 
     Raises:
@@ -102,14 +105,15 @@ class Coding(ConversationEnv):
     def respond(self, reply: Reply) -> Outcome:
         self._attempt += 1
         last = self._attempt >= self.attempts or not self._task.public
-        blocks = find_programs(reply.text)
-        if not blocks:
+        program = find_program(reply.text, None if self._task.kind == "stdio" else self._task.entry)
+        if program is None:
             return self._end(None, 0) if last else Outcome(f"I see no program. {_WANTED}")
         if not last:
-            feedback = self._feedback(self._judged(blocks[-1], self._task.public, partial=True))
+            feedback = self._feedback(self._judged(program, self._task.public, partial=True))
             if feedback:
                 return Outcome(feedback)
-        return self._end(self._judged(blocks[-1], self._task.hidden, partial=self.partial_credit), len(blocks))
+        blocks = len(find_programs(reply.text))
+        return self._end(self._judged(program, self._task.hidden, partial=self.partial_credit), blocks)
 
     def oracle(self) -> str | None:
         """A right program, where the task has one."""
@@ -130,9 +134,9 @@ class Coding(ConversationEnv):
         """The judge's verdict. WorldFailure when there is none."""
         task = self._task
         if isinstance(tests, str):
-            verdict = self._judge.assertions(program, task.entry, tests)
+            verdict = self._judge.assertions(program, task.entry, tests, in_place=task.in_place, nan=task.nan)
         elif task.kind == "stdio":
-            verdict = self._judge.stdio(program, tests, partial=partial)
+            verdict = self._judge.stdio(program, tests, partial=partial, tolerance=task.tolerance)
         else:
             verdict = self._judge.function(
                 program, task.entry, tests, partial=partial, tolerance=task.tolerance, tuples_as_lists=task.json_types
@@ -173,19 +177,6 @@ class Coding(ConversationEnv):
         call = f"{self._task.entry}({', '.join(map(repr, given))})"
         wrong = f"it is {result.got}" if result.got else f"it failed: {problem}"
         return f"{call} should be {expected!r}, but {wrong}."
-
-
-def find_programs(reply: str) -> list[str]:
-    """The contents of the code blocks in a reply, in order. Linear in the length of the reply, which is capped."""
-    if len(reply) > MAX_REPLY:
-        return []
-    parts = reply.split(_FENCE)
-    programs = []
-    for block in parts[1:-1:2] if len(parts) % 2 else parts[1::2]:
-        language, newline, body = block.partition("\n")
-        if newline and language.strip().lower() in ("", "python", "python3", "py") and body.strip():
-            programs.append(body)
-    return programs
 
 
 @cache

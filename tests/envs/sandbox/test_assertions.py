@@ -28,17 +28,11 @@ def judge() -> Iterator[Judge]:
             "def f(x): return x",
             "for v in (1, True, 1.5, float('inf'), 2**99, 1j, 'ä', b'\\xff', [1, (2,)], {1: {2}}, None, -0.0, "
             "frozenset((1,)), {(1, 2): [3]}):\n    assert f(v) == v and type(f(v)) is type(v), v\n"
-            "import math\nassert math.isnan(f(float('nan')))",
+            "import math\nassert math.isinf(f(-math.inf))",
         ),
         (
             "n = 0\ndef f():\n    global n\n    n += 1\n    return n",
             "assert [f() for _ in range(400)] == list(range(1, 401))",
-        ),
-        ("def f(xs): xs.sort(); xs.append(9)", "a = [3, 1]\nassert f(a) is None\nassert a == [1, 3, 9]"),
-        (
-            "def f(d): d['in'].append(1); d['in'][0][0] = 7; d['s'].add(2)",
-            "inner = [0]\nlst = [inner]\nd = {'in': lst, 's': {1}}\nf(d)\n"
-            "assert d == {'in': [[7], 1], 's': {1, 2}}\nassert lst == [[7], 1] and inner == [7]",
         ),
         (
             "class Bad(ValueError): pass\ndef f(x):\n    if x < 0: raise Bad('negative')\n    return x",
@@ -102,9 +96,161 @@ def test_a_wrong_or_hostile_candidate_fails(judge: Judge, code: str, status: str
     assert (verdict.status, verdict.reward) == (status, 0.0), verdict
 
 
-def test_test_code_that_never_calls_the_candidate_is_no_evidence(judge: Judge) -> None:
-    verdict = judge.assertions("def f(x): return x", entry="f", test_code="def test_f():\n    assert f(1) == 1\n")
-    assert (verdict.status, verdict.reward) == ("no_answer", 0.0)
+@pytest.mark.parametrize(
+    ("code", "test_code"),
+    [
+        ("def f(xs): xs.sort(); xs.append(9)", "a = [3, 1]\nassert f(a) is None\nassert a == [1, 3, 9]"),
+        (
+            "def f(d): d['in'].append(1); d['in'][0][0] = 7; d['s'].add(2)",
+            "inner = [0]\nlst = [inner]\nd = {'in': lst, 's': {1}}\nf(d)\n"
+            "assert d == {'in': [[7], 1], 's': {1, 2}}\nassert lst == [[7], 1] and inner == [7]",
+        ),
+    ],
+)
+def test_changed_arguments_are_seen_only_where_the_test_asks_for_it(judge: Judge, code: str, test_code: str) -> None:
+    assert judge.assertions(code, entry="f", test_code=test_code, in_place=True).reward == 1.0
+    assert judge.assertions(code, entry="f", test_code=test_code).reward == 0.0
+
+
+def test_an_answer_with_nan_is_wrong_unless_the_test_deals_with_it(judge: Judge) -> None:
+    close = "got = f(2.0)\nassert not abs(got - 4.0) > 1e-6"
+    for answer in ("float('nan')", "[1.0, {'a': float('nan')}]"):
+        verdict = judge.assertions(f"def f(x): return {answer}", entry="f", test_code=f"{close}\nassert f(1) or 1")
+        assert verdict.status == "wrong_answer", verdict
+        assert "NaN" in verdict.message
+    code, test = "def f(x): return x", "import math\nassert math.isnan(f(float('nan')))"
+    assert judge.assertions(code, entry="f", test_code=test, nan=True).reward == 1.0
+
+
+SQUARES = "INPUTS = [[1, 2, 3, 4], [10], [2, 2], [6, -4, 3], [0, 8, 9, -10]]\n" + (
+    "def ref(xs):\n    return sum(x * x for x in xs if x % 2 == 0)\n"
+)
+STYLES = {  # of tests that look at every answer
+    "reference after": "for xs in INPUTS: assert candidate(xs) == ref(xs)",
+    "reference first": "for xs in INPUTS:\n    want = ref(xs)\n    assert candidate(xs) == want",
+    "shallow copies": "for xs in INPUTS:\n    old = list(xs)\n    assert candidate(xs) == ref(xs) and xs == old",
+    "zip of maps": "for got, want in zip(map(candidate, INPUTS), map(ref, INPUTS)): assert got == want",
+    "zip of a map": "for xs, got in zip(INPUTS, map(candidate, INPUTS)): assert got == ref(xs)",
+    "all of a map": "assert all(map(lambda xs: candidate(xs) == ref(xs), INPUTS))",
+    "lists of maps": "assert list(map(candidate, INPUTS)) == list(map(ref, INPUTS))",
+    "loop over a map": "for i, got in enumerate(map(candidate, INPUTS)): assert got == ref(INPUTS[i])",
+    "filter": "for xs in filter(lambda xs: candidate(xs) != ref(xs), INPUTS): assert False",
+    "comprehension": "assert [candidate(xs) for xs in INPUTS] == [ref(xs) for xs in INPUTS]",
+    "distance": "for xs in INPUTS: assert not abs(candidate(xs) - ref(xs)) > 1e-6",
+    "greatest distance": "assert max(abs(candidate(xs) - ref(xs)) for xs in INPUTS) < 1e-6",
+    "by hand": "assert candidate([1, 2]) == 4\nassert candidate([2, 2]) == 8\nassert candidate([10]) == 100",
+    "keyword": "for xs in INPUTS: assert candidate(xs=xs) == ref(xs)",
+    "iterator": "it = iter(lambda: candidate([2]), 4)\nassert list(it) == []\nassert candidate([10]) == 100",
+    "generator": "def each():\n    for xs in INPUTS:\n        yield candidate(xs) == ref(xs)\nassert all(each())",
+    "next": "got = next(map(candidate, INPUTS), 20)\nassert got == 20 and candidate([10]) == 100",
+}
+WRONG = {
+    "clears": "xs.clear()\n    return 0",
+    "zeroes": "xs[:] = [0] * len(xs)\n    return 0",
+    "pops": "while xs: xs.pop()\n    return 0",
+    "stops": "raise StopIteration",
+    "stops async": "raise StopAsyncIteration",
+    "stops in disguise": "raise type('E', (StopIteration, ValueError), {})('x')",
+    "stops by a child": "raise type('E', (StopIteration,), {})(1)",
+    "generator exit": "raise GeneratorExit",
+    "next of nothing": "return next(iter(()))",
+    "nan": "return float('nan')",
+    "exit": "raise SystemExit(0)",
+    "interrupt": "raise KeyboardInterrupt",
+    "equal to all": "return type('E', (int,), {'__eq__': lambda s, o: True, '__ne__': lambda s, o: False})(0)",
+    "nothing": "return None",
+    "true": "return True",
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_no_wrong_program_passes_a_test_that_looks_at_every_answer(judge: Judge, style: str) -> None:
+    body = "\n".join(f"    {line}" for line in STYLES[style].splitlines())
+    test_code = f"{SQUARES}def check(candidate):\n{body}"
+    for name, wrong in WRONG.items():
+        verdict = judge.assertions(f"def f(xs):\n    {wrong}", entry="f", test_code=test_code)
+        assert verdict.reward == 0.0, (style, name, verdict)
+    right = "def f(xs): return sum(x * x for x in xs if x % 2 == 0)"
+    assert judge.assertions(right, entry="f", test_code=test_code).status == "passed"
+
+
+@pytest.mark.parametrize(
+    "test_code",
+    [
+        "import numpy_that_nobody_has\nassert f(1) == 1",
+        "def check(candidate):\n    import numpy_that_nobody_has as np\n    assert candidate(1) == 1",
+        "assert np.allclose(f(1), 1)",
+        "x = 1 / 0\nassert f(1) == 1",
+        "assert undefined_table[0] == f(1)",
+        "def test_f():\n    assert f(1) == 1\n",
+        "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(f(1), 1)",
+        "raise SystemExit(1)",
+    ],
+)
+def test_a_test_that_is_broken_by_itself_is_named_so_and_scores_nobody(judge: Judge, test_code: str) -> None:
+    for code in ("def f(x): return x", "def f(x): return 0", "import os\ndef f(x): os._exit(0)"):
+        verdict = judge.assertions(code, entry="f", test_code=test_code)
+        assert (verdict.status, verdict.reward) == ("broken_test", None), verdict
+
+
+@pytest.mark.parametrize(
+    "test_code",
+    ["assert f(1) == 1\nimport numpy_that_nobody_has", "x = f(1)\nassert x == 1\nassert np.allclose(x, 1)"],
+)
+def test_no_program_makes_a_test_break_once_it_was_called(judge: Judge, test_code: str) -> None:
+    for code in ("def f(x): return x", "def f(x): raise ImportError('numpy')", "def np(): pass\ndef f(x): return 0"):
+        assert judge.assertions(code, entry="f", test_code=test_code).reward == 0.0
+
+
+POLY = "def poly(xs, x): return sum(c * x ** i for i, c in enumerate(xs))\n"
+FIND = "def find_zero(xs):\n    a, b = -1e3, 1e3\n    for _ in range(200):\n        m = (a + b) / 2\n" + (
+    "        if poly(xs, a) * poly(xs, m) <= 0: b = m\n        else: a = m\n    return a\n"
+)
+FIND_TEST = (
+    "METADATA = {}\nimport math, random\ndef check(candidate):\n    rng = random.Random(42)\n"
+    "    for _ in range(20):\n        coeffs = [rng.randint(1, 10), rng.randint(1, 10)]\n"
+    "        solution = candidate(coeffs.copy())\n        assert math.fabs(poly(coeffs, solution)) < 1e-4\n"
+)
+
+
+def test_helpers_beside_the_candidate_can_be_called(judge: Judge) -> None:
+    assert judge.assertions(POLY + FIND, entry="find_zero", test_code=FIND_TEST).status == "passed"
+    shift = "def encode(s): return s[::-1]\ndef decode(s): return s[::-1]"
+    round_trip = "def check(candidate):\n    for s in ('ab', 'xyz'):\n        assert candidate(encode(s)) == s"
+    assert judge.assertions(shift, entry="decode", test_code=round_trip).status == "passed"
+    # One that is not there is the program's fault, so that leaving it out does not make the test a broken one.
+    missing = judge.assertions("def decode(s): return s[::-1]", entry="decode", test_code=round_trip)
+    assert (missing.status, missing.reward) == ("no_answer", 0.0)
+    # What the test defines itself, and what Python has, is never the program's.
+    liar = "def f(x): return 0\ndef ref(x): return 0\ndef abs(x): return 0\ndef len(x): return 1"
+    test = "def ref(x): return 2 * x\ndef check(c):\n    assert abs(c(3)) == ref(3)\n    assert len([1, 2]) == 2"
+    assert judge.assertions(liar, entry="f", test_code=test).reward == 0.0
+
+
+def test_a_failed_assertion_does_not_end_the_calls(judge: Judge) -> None:
+    """What ends with the first wrong answer tells the program, by the number of calls, which one that was."""
+    counting = "n = 0\ndef f(x):\n    global n\n    n += 1\n    if n == {last}: 1 / 0\n    return {answer}\n"
+    for test in (
+        "\n".join(f"assert f({i}) == {i}" for i in range(5)),
+        "for i in range(5): assert f(i) == i, 'wrong'",
+        "assert all(f(i) == i for i in range(5))",
+        "assert f(0) == 0 and f(1) == 1 and f(2) == 2 and f(3) == 3 and f(4) == 4",
+    ):
+        wrong = judge.assertions(counting.format(last=99, answer="-1"), entry="f", test_code=test)
+        assert wrong.status == "wrong_answer"
+        after = test + "\ntry: f(9)\nexcept ZeroDivisionError: print('the sixth call')\nelse: 1 / 0"
+        ended = judge.assertions(counting.format(last=6, answer="-1"), entry="f", test_code=after)
+        assert ended.status == "wrong_answer", ended
+        right = judge.assertions(counting.format(last=6, answer="x"), entry="f", test_code=after)
+        assert right.status == "passed", right
+
+
+def test_a_test_that_catches_its_own_assertions_means_what_it_says(judge: Judge) -> None:
+    test = "try:\n    assert f(1) == 5\nexcept AssertionError:\n    pass\nelse:\n    raise ValueError\nassert f(2) == 2"
+    assert judge.assertions("def f(x): return x", entry="f", test_code=test).status == "passed"
+    assert judge.assertions("def f(x): return 5", entry="f", test_code=test).reward == 0.0
+    walrus = "assert (n := f(3)) and n == 3\nassert n == 3"
+    assert judge.assertions("def f(x): return x", entry="f", test_code=walrus).status == "passed"
 
 
 def test_the_candidate_cannot_read_the_assertions_from_its_memory(judge: Judge) -> None:

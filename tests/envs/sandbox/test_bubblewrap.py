@@ -28,16 +28,16 @@ from peripatos.envs.tools.workbench import Workbench
 
 Stub = Callable[[str], str]
 
+EVERYTHING = (
+    'while [ "$1" != "--" ]; do shift; done; shift\n'
+    'for folder in /bin /etc /lib /lib64 /tmp /usr /var; do all="$all --bind $folder $folder"; done\n'
+    "exec {real} --unshare-user --unshare-pid --as-pid-1 $all --dir /workspace --dir /empty --dev /dev --proc /proc "
+    "--chdir /tmp "
+)
 # The first two drop the options that they were given; the third keeps them all but for the network.
 STUBS = {
-    "the whole file system": (
-        'while [ "$1" != "--" ]; do shift; done; shift\n'
-        "exec {real} --unshare-all --unshare-user --as-pid-1 --bind / / --dev /dev --proc /proc --chdir /tmp -- "
-    ),
-    "the whole file system and the network": (
-        'while [ "$1" != "--" ]; do shift; done; shift\n'
-        "exec {real} --unshare-user --unshare-pid --as-pid-1 --bind / / --dev /dev --proc /proc --chdir /tmp -- "
-    ),
+    "the whole file system": EVERYTHING + "--unshare-all -- ",
+    "the whole file system and the network": EVERYTHING + "-- ",
     "the network": (
         '[ "$1" = "--unshare-all" ] || exit 1; shift\n'
         "exec {real} --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import signal
 import threading
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from peripatos.envs.sandbox import Judge, Limits
+from peripatos.envs.sandbox.program_run import ProgramRun
+from peripatos.envs.sandbox.worker import Exit
 
 DOUBLE = "def solve(x): return 2 * x"
 
@@ -163,13 +166,117 @@ def test_stdio_programs_are_judged_by_their_whole_output_and_their_end(judge: Ju
 
 
 @pytest.mark.sandbox
-def test_stdio_skips_after_a_failure_unless_partial_credit_is_asked_for(judge: Judge) -> None:
-    tests = [("1", "1"), ("2", "4"), ("3", "3")]
-    verdict = judge.stdio("print(input())", tests)
-    assert [test.status for test in verdict.tests] == ["passed", "wrong_answer", "skipped"]
-    assert verdict.tests[1].got == "2\n"
-    partial = judge.stdio("print(input())", tests, partial=True)
-    assert partial.reward == pytest.approx(2 / 3)
+def test_stdio_runs_every_test_whether_those_before_passed_or_not(judge: Judge) -> None:
+    """The number of processes would tell a program which of its outputs were right."""
+    tests = [("1", "1"), ("2", "4"), ("3", "3"), ("4", "5")]
+    for partial in (False, True):
+        verdict = judge.stdio("print(input())", tests, partial=partial)
+        assert [test.status for test in verdict.tests] == ["passed", "wrong_answer", "passed", "wrong_answer"]
+        assert verdict.tests[1].got == "2\n"
+        assert verdict.reward == (0.5 if partial else 0.0)
+
+
+@pytest.mark.sandbox
+def test_the_limits_are_for_each_test() -> None:
+    with Judge(workers=1, limits=Limits(wall_s=1, cpu_s=0.5)) as judge:
+        tests = [(str(i), str(i)) for i in range(5)]
+        assert judge.stdio("import time\ntime.sleep(0.4)\nprint(input())", tests).reward == 1.0
+        busy = "import time\ndef solve(x):\n    end = time.process_time() + {s}\n"
+        busy += "    while time.process_time() < end: pass\n"
+        pairs = [((i,), i) for i in range(6)]
+        right = judge.function(busy.format(s=0.2) + "    return x", entry="solve", tests=pairs)
+        assert right.status == "passed", right
+    with Judge(workers=1, limits=Limits(wall_s=5, cpu_s=0.5)) as judge:
+        slow = busy.format(s="(0.7 if x == 3 else 0.05)") + "    return x"
+        verdict = judge.function(slow, entry="solve", tests=pairs, partial=True)
+        assert [test.status for test in verdict.tests] == ["passed"] * 3 + ["time_limit"] + ["passed"] * 2, verdict
+    with Judge(workers=1, limits=Limits(wall_s=1, cpu_s=0.5)) as judge:
+        asleep = "import time\ndef solve(x):\n    time.sleep(2 * (x == 3))\n    return x"
+        verdict = judge.function(asleep, entry="solve", tests=pairs, partial=True)
+        assert [test.status for test in verdict.tests] == ["passed"] * 3 + ["time_limit"] * 3
+
+
+@pytest.mark.sandbox
+def test_all_tests_together_have_a_limit_too() -> None:
+    with Judge(workers=1, limits=Limits(wall_s=0.6, total_s=1.5)) as judge:
+        tests = [(str(i), str(i)) for i in range(20)]
+        began = time.monotonic()
+        verdict = judge.stdio("import time\ntime.sleep(0.3)\nprint(input())", tests, partial=True)
+        assert time.monotonic() - began < 4
+        assert verdict.tests[0].status == "passed"
+        assert verdict.tests[-1].status == "time_limit"
+        hanging = judge.stdio("import time\ntime.sleep(9)", tests)
+        assert [test.status for test in hanging.tests[:2]] == ["time_limit", "skipped"]
+
+
+@pytest.mark.sandbox
+def test_decimal_numbers_on_standard_output_may_differ_by_the_tolerance(judge: Judge) -> None:
+    tests = [("", "0.333333 x 2\n")]
+    assert judge.stdio("print(1 / 3, 'x', 2.0)", tests).status == "wrong_answer"
+    assert judge.stdio("print(1 / 3, 'x', 2.0)", tests, tolerance=1e-5).status == "passed"
+    for output in ("0.3334 x 2", "0.333333 y 2", "nan x 2", "0.333333 x", "0.333333 x 2 2", "inf x 2", "0x1 x 2"):
+        assert judge.stdio(f"print({output!r})", tests, tolerance=1e-5).status == "wrong_answer"
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(
+    ("code", "expected", "right"),
+    [
+        ("return 4 // 2", 2.0, True),
+        ("return 4 / 2", 2, True),
+        ("return {4: 1.0, None: (True,)}", {"4": 1, "null": [True]}, True),
+        ("return 2 ** 70", float(2**70), True),
+        ("return [1, [2.0]]", [1.0, [2]], True),
+        ("return True", 1, False),
+        ("return 1", True, False),
+        ("return '2'", 2, False),
+        ("return 2.5", 2, False),
+        ("return float('nan')", 2, False),
+        ("return 10 ** 400", 1.5, False),
+        ("return 2 ** 53 + 1", float(2**53), False),
+        ("return {4: 1}", {"4.0": 1}, False),
+    ],
+)
+def test_numbers_of_tests_that_came_through_json_are_pythons_equals(
+    judge: Judge, code: str, expected: object, right: bool
+) -> None:
+    verdict = judge.function(f"def solve():\n    {code}", "solve", [((), expected)], tuples_as_lists=True)
+    assert verdict.reward == float(right), verdict
+
+
+@pytest.mark.sandbox
+def test_programs_of_contests_run_as_they_do_there(judge: Judge) -> None:
+    assert judge.stdio("print(10 ** 5000)", [("", "1" + "0" * 5000)]).reward == 1.0
+    digits = judge.function("def solve(s): return str(int(s) + 1)", "solve", [(("9" * 6000,), "1" + "0" * 6000)])
+    assert digits.reward == 1.0
+    code = "class Solution:\n    def __init__(self): self.n = 0\n    def solve(self, xs: List[int]) -> Optional[int]:\n"
+    code += "        self.n += 1\n        return sum(xs) + self.n\n"
+    assert judge.function(code, "solve", [(([1, 2],), 4), (([3],), 4)]).reward == 1.0
+    assert (
+        judge.assertions(code, "solve", "def check(c):\n    assert c([1]) == 2\n    assert c([1]) == 2").reward == 1.0
+    )
+    assert judge.function("class Solution: pass", "solve", [((), 1)]).status == "no_answer"
+
+
+@pytest.mark.sandbox
+def test_an_answer_far_larger_than_what_is_expected_is_not_read(judge: Judge) -> None:
+    code = "def solve(x): return [[i, [i]] for i in range(60_000)] if x else 1"
+    began = time.process_time()
+    verdict = judge.function(code, "solve", [((i % 9,), 1) for i in range(10)], partial=True, tuples_as_lists=True)
+    assert time.process_time() - began < 0.5
+    assert verdict.reward == 0.2
+    assert "bytes" in verdict.message
+
+
+@pytest.mark.sandbox
+def test_a_death_by_a_signal_without_a_name_is_a_verdict_too(judge: Judge) -> None:
+    # As the first process of its namespace a program survives it; without namespaces it does not.
+    worker = judge._acquire()
+    try:
+        result = ProgramRun(worker, judge.limits).obituary(Exit(None, 35, 0.0, 0))
+    finally:
+        judge._release(worker)
+    assert (result.status, result.message) == ("killed", "ended by signal 35")
 
 
 @pytest.mark.sandbox
@@ -246,6 +353,7 @@ def test_a_judge_outlives_the_threads_that_used_it() -> None:
 
 
 def _kill_workers(judge: Judge, stop: threading.Event, kills: list[int], children: Callable[[], set[int]]) -> None:
+    pauses = itertools.cycle((0.05, 0.15, 0.3, 1.0))  # on a busy machine a start takes longer than the short ones
     while not stop.is_set():
         for pid in children():
             try:
@@ -253,7 +361,7 @@ def _kill_workers(judge: Judge, stop: threading.Event, kills: list[int], childre
                 kills.append(pid)
             except ProcessLookupError:
                 continue
-        time.sleep(0.15)
+        time.sleep(next(pauses))
 
 
 def _children() -> set[int]:

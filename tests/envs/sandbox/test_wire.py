@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peripatos.envs.sandbox.inside.codec import Unsupported, decode, encode, frame, loads
-from peripatos.envs.sandbox.same_value import same, same_output, show, untuple
+from peripatos.envs.sandbox.same_value import as_json, same, same_output, show
 
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.binary(max_size=5)
@@ -166,14 +166,14 @@ def test_colliding_integers_cannot_slow_the_comparison() -> None:
 def test_the_deepest_wire_that_is_let_through_can_be_walked() -> None:
     deepest = loads(b"[" * 200 + b"]" * 200)
     assert not same(deepest, encode([[1]]))
-    assert untuple(deepest) == deepest
+    assert as_json(deepest) == deepest
     assert show(deepest).startswith("[[[")
     with pytest.raises(ValueError, match="deep"):
         loads(b"[" * 201 + b"]" * 201)
 
 
-def test_untuple_makes_lists_of_tuples_everywhere() -> None:
-    assert untuple(encode([(1, (2,)), {3: (4,)}])) == encode([[1, [2]], {3: [4]}])
+def test_a_way_through_json_makes_lists_of_tuples_and_texts_of_keys_everywhere() -> None:
+    assert as_json(encode([(1, (2,)), {3: (4,)}])) == encode([[1, [2]], {"3": [4]}])
 
 
 def test_output_is_compared_whole_and_by_tokens() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +22,9 @@ from peripatos.envs.errors import UserError
 from peripatos.envs.sandbox import Judge
 from peripatos.envs.sandbox.launch import Program
 from peripatos.envs.vocabulary import Episode, WorldFailure
+from peripatos.envs.worlds.coding.replies import find_program, find_programs
 from peripatos.envs.worlds.coding.tasks import FAMILIES, generate, read_tasks
-from peripatos.envs.worlds.coding.world import Coding, find_programs
+from peripatos.envs.worlds.coding.world import Coding
 
 
 def block(program: str) -> str:
@@ -185,11 +187,100 @@ def test_a_cheat_is_counted_as_a_suspicion() -> None:
         ("x", []),
         ("``````", []),
         ("```python\nx", ["x"]),
+        ("````python\nx = '```'\n```\ny\n````", ["x = '```'\n```\ny\n"]),
+        ("~~~python\nx\n```\n~~~", ["x\n```\n"]),
+        ("- a list:\n   ```python\n   x\n   ```\n", ["   x\n"]),
+        ('```python\ndef f():\n"""\n```\n>>> f()\n```\n"""\n```\n', ['def f():\n"""\n```\n>>> f()\n```\n"""\n']),
+        ('```python\nx = "\\"\\"\\""  # it\'s """\n```\n', ['x = "\\"\\"\\""  # it\'s """\n']),
+        ('```python\nx = """\n```\n```python\ny\n```', ['x = """\n', "y\n"]),
+        ("```python title=a.py\nx\n```", ["x\n"]),
         ("```python\n" * 30_000, []),
     ],
 )
 def test_code_blocks_are_found(reply: str, programs: list[str]) -> None:
     assert find_programs(reply) == programs
+
+
+PROGRAM = "def solve(x):\n    return x + 1\n"
+RIGHT_BLOCK = f"```python\n{PROGRAM}```\n"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        RIGHT_BLOCK + "Output:\n```\n2\n```",
+        RIGHT_BLOCK + "For example:\n```python\nprint(solve(1))\n```",
+        RIGHT_BLOCK + "Run it:\n```bash\npython solve.py\n```",
+        RIGHT_BLOCK + "Then\n```text\n2\n```\nand\n```json\n{}\n```\nand\n```\nTrue\n```",
+        "First try:\n```python\ndef solve(x):\n    return x\n```\nBetter:\n" + RIGHT_BLOCK,
+        "Tests:\n```python\nassert solve(1) == 2\n```\n" + RIGHT_BLOCK,
+        f"```\n{PROGRAM}```\nprints\n```\n2\n```",
+        f"````python\n{PROGRAM}````\n```python\nsolve(1)\n```",
+        f"```py\n{PROGRAM}```\n```pycon\n>>> solve(1)\n2\n```",
+        RIGHT_BLOCK + "```python\nimport unittest\nclass T(unittest.TestCase):\n    def test(self): solve(1)\n```",
+    ],
+)
+def test_the_program_is_the_block_that_defines_what_was_asked_for(reply: str) -> None:
+    assert find_program(reply, "solve") == PROGRAM
+
+
+def test_without_a_function_the_program_is_the_last_block_that_runs() -> None:
+    program = "n = int(input())\nprint(n + 1)\n"
+    for after in ("", "Output:\n```\n2\n```", "```bash\necho 1 | python a.py\n```", "```text\n2\n```"):
+        assert find_program(f"```python\n{program}```\n{after}", None) == program
+        assert find_program(f"```\n{program}```\n{after}", None) == program
+    assert find_program("nothing", None) is None
+    assert find_program("```python\nx\n```", "solve") == "x\n"
+
+
+def test_finding_the_program_takes_time_in_line_with_the_reply() -> None:
+    for line in (
+        "```python\n",
+        '"""\n```\n',
+        "```py\n" + 3 * "'" + "\n",
+        "```\n",
+        "'",
+        '"',
+        "\\",
+        "~~~a\n",
+        "`",
+        '```python\n"""\n```\n',
+    ):
+        began = time.perf_counter()
+        find_program(line * (65_000 // len(line)), "solve")
+        assert time.perf_counter() - began < 1.0, line
+
+
+@pytest.mark.sandbox
+def test_a_tolerance_is_used_for_what_a_program_prints(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.jsonl"
+    task = {"prompt": "A third.", "kind": "stdio", "hidden": [["", "0.333333\n"]], "split": "train"}
+    for tolerance, success in (({}, False), ({"tolerance": 1e-5}, True)):
+        path.write_text(json.dumps({**task, **tolerance}))
+        world = Coding(tasks=path, attempts=1, wall_s=3, cpu_s=1)
+        world.reset(seed=0)
+        assert world.step(block("print(1 / 3)"))[4]["success"] is success
+
+
+@pytest.mark.sandbox
+def test_what_assertions_ask_for_is_in_the_task_and_a_broken_test_is_no_zero(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.jsonl"
+    task = {
+        "prompt": "Sort.",
+        "kind": "assertions",
+        "split": "train",
+        "hidden": "a = [2, 1]\nsolve(a)\nassert a == [1, 2]",
+    }
+    for asked, success in (({}, False), ({"in_place": True}, True)):
+        path.write_text(json.dumps({**task, **asked}))
+        world = Coding(tasks=path, attempts=1, wall_s=3, cpu_s=1)
+        world.reset(seed=0)
+        assert world.step(block("def solve(a): a.sort()"))[4]["success"] is success
+    path.write_text(json.dumps({**task, "hidden": "import nowhere_at_all\nassert solve([]) is None"}))
+    world = Coding(tasks=path, attempts=1, wall_s=3, cpu_s=1)
+    world.reset(seed=0)
+    with pytest.raises(WorldFailure, match=r"broken_test.*nowhere_at_all"):
+        world.step(block("def solve(a): a.sort()"))
 
 
 TASKS: list[dict[str, Any]] = [
@@ -280,6 +371,9 @@ def test_an_example_of_each_kind_is_explained(tmp_path: Path) -> None:
         ({"entry": "2"}, "entry"),
         ({"tolerance": "much"}, "tolerance"),
         ({"split": "dev"}, "split"),
+        ({"in_place": True}, "in_place means nothing for the kind function"),
+        ({"kind": "assertions", "hidden": "assert add(1, 1) == 2", "public": "", "tolerance": 1e-6}, "tolerance means"),
+        ({"kind": "assertions", "hidden": "assert add(1, 1) == 2", "public": "", "nan": 1}, "true or false"),
     ],
 )
 def test_a_malformed_task_is_one_clear_error(tmp_path: Path, change: dict[str, Any], message: str) -> None:
