@@ -7,7 +7,7 @@ Gymnasium has registered the world stands for one. Without either, rewards are p
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
