@@ -34,7 +34,19 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Tracebacks of mistakes as well.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", callback=lambda value: _trust(value), help="Let the scenario name and call anything."),
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+
+
+def _trust(value: bool) -> bool:
+    if value:
+        from ...envs.named_objects import trust_names
+
+        trust_names()
+    return value
 
 
 @app.callback()

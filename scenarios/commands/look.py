@@ -14,6 +14,7 @@ from .app import (
     Json,
     Quiet,
     RunPath,
+    Trust,
     Verbose,
     app,
     load_plugins,
@@ -29,6 +30,7 @@ def evaluate(
     checkpoint: Annotated[str, typer.Option(help="best, last or a number.")] = "best",
     seed: Annotated[int | None, typer.Option(min=0, help="Other held-out tasks than the run's own.")] = None,
     device: Device = None,
+    trust: Trust = False,
     verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
@@ -47,6 +49,7 @@ def record(
     out: Annotated[Path | None, typer.Option(help="Default: videos/ of the run.")] = None,
     gif: Annotated[bool, typer.Option("--gif", help="A gif as well.")] = False,
     quiet: Quiet = False,
+    trust: Trust = False,
     verbose: Verbose = False,
 ) -> None:
     """Film a run's agent in its world, with the reward terms drawn in."""

@@ -17,6 +17,7 @@ from .app import (
     RunPath,
     Seed,
     Set,
+    Trust,
     Verbose,
     app,
     command_line,
@@ -36,6 +37,7 @@ def run(
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the resolved scenario.")] = False,
     device: Device = None,
     quiet: Quiet = False,
+    trust: Trust = False,
     verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
@@ -67,7 +69,9 @@ def run(
 
 
 @app.command()
-def resume(run_path: RunPath, quiet: Quiet = False, verbose: Verbose = False, json_: Json = False) -> None:
+def resume(
+    run_path: RunPath, quiet: Quiet = False, trust: Trust = False, verbose: Verbose = False, json_: Json = False
+) -> None:
     """Go on with a run that was stopped, from its last checkpoint."""
     from ..run.run_directory import RunDirectory
 
