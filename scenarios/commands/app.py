@@ -59,7 +59,9 @@ def print_json(value: object) -> None:
     """On stdout, for programs."""
     import json
 
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    from ...envs.visible_text import json_visible
+
+    print(json_visible(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def print_table(rows: Sequence[Mapping[str, str]]) -> None:
