@@ -270,7 +270,8 @@ def _require_messages(info: Mapping[str, Any], at: str) -> None:
         _require(fit and isinstance(message.get("content"), str), f"{at}: {message!r:.80} is no chat message")
 
 
-def _absurd_texts() -> dict[str, str]:
+def absurd_texts() -> dict[str, str]:
+    """Replies that no agent means well, by name."""
     rng = np.random.default_rng(0)
     return {
         "an empty reply": "",
@@ -287,7 +288,7 @@ def _absurd_texts() -> dict[str, str]:
 
 
 def _any_text(world: Env) -> str:
-    replies: dict[str, Reply | str] = dict(_absurd_texts())
+    replies: dict[str, Reply | str] = dict(absurd_texts())
     replies["a call of a tool that is not there"] = Reply("", tool_calls=(ToolCall("no such tool", {"x": [None]}),))
     replies["a malformed tool call"] = Reply("{", parse_error="the call is not JSON")
     for name, reply in replies.items():

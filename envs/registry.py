@@ -37,16 +37,17 @@ class WorldRow:
     options: Mapping[str, object]  # name → default value
 
 
-def make_world(name: str, **options: Any) -> gymnasium.Env[Any, Any]:
+def make_world(name: str, /, **options: Any) -> gymnasium.Env[Any, Any]:
     """The world called `name`, with its constructor's `options`.
 
     Raises:
         UnknownWorld: no world has this name; the message names the nearest ones.
-        UserError: an option that the constructor does not have, or an optional package that is missing.
+        UserError: an option that the constructor does not have, an optional package that is missing, or a name that a
+            scenario must not call (see `named_objects`).
     """
     module, colon, attribute = name.partition(":")
     if colon and not _VERSIONED.search(attribute):
-        creator = load_attribute(name)
+        creator = load_attribute(name, anywhere=gymnasium.Env)
         if not callable(creator):
             raise UnknownWorld(f"{name!r} is not a class or a function that makes a world")
         _check_options(name, creator, options, extra=())

@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
 from pathlib import Path
+from types import TracebackType
 from typing import NoReturn
 
 import typer
@@ -21,6 +23,7 @@ from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
 def main() -> NoReturn:
     """The entry point: exit codes, and one message for a user's mistake."""
     _mend_streams()
+    sys.excepthook = _print_traceback
     try:
         code = app(standalone_mode=False)
     except Exception as problem:
@@ -40,6 +43,13 @@ def _mend_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A traceback, in which the words of strangers (a world, a server, a file) obey nobody."""
+    from ..envs.visible_text import visible
+
+    print(visible("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
+
+
 def _explain(problem: Exception) -> int:
     """The exit code of an error, after its message. A programming error is raised again."""
     if isinstance(problem, typer.Exit):
@@ -49,18 +59,19 @@ def _explain(problem: Exception) -> int:
         show()
         return MISTAKE
     from ..envs.errors import UserError
+    from ..envs.visible_text import visible
 
     if "-v" in sys.argv or "--verbose" in sys.argv:
         raise problem
     if isinstance(problem, UserError):
-        print(f"error: {problem}", file=sys.stderr)
+        print(visible(f"error: {problem}"), file=sys.stderr)
         return MISTAKE
     from .run.run_directory import FULL, RunFailed
 
     if isinstance(problem, RunFailed):
-        print(f"the run failed: {problem}", file=sys.stderr)
+        print(visible(f"the run failed: {problem}"), file=sys.stderr)
         return FAILED
     if isinstance(problem, OSError) and problem.errno in FULL:
-        print(f"nothing more can be written: {problem}", file=sys.stderr)
+        print(visible(f"nothing more can be written: {problem}"), file=sys.stderr)
         return FAILED
     raise problem

@@ -36,8 +36,10 @@ def load_language_model(model: str, *, revision: str | None = None) -> tuple[Pre
         raise UserError(f"no model at {model!r}: it is neither a folder, nor a .gguf file, nor a hub id like org/name")
     source = str(path) if path.is_dir() else model
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-        loaded = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
+        loaded = AutoModelForCausalLM.from_pretrained(
+            source, revision=revision, dtype=torch.float32, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"could not load the model {model!r}: {_one_line(error)}") from error
     return loaded, tokenizer
@@ -71,8 +73,10 @@ def _unpacked(file: Path) -> Path:
     if folder.is_dir():
         return folder
     try:
-        model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        model = AutoModelForCausalLM.from_pretrained(
+            file.parent, gguf_file=file.name, dtype=torch.float32, trust_remote_code=False
+        )
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
     except ImportError as error:
         raise UserError(f"reading GGUF files needs the extra: pip install 'peripatos[gguf]' ({error})") from None
     except (OSError, ValueError, KeyError, struct.error) as error:

@@ -15,6 +15,7 @@ from ..errors import UserError
 from .conversation_env import SPLITS, Split
 
 Task = Mapping[str, Any]
+_MOST_BYTES = 1 << 30
 TaskSource = Iterable[Task | str] | Callable[[np.random.Generator], Task | str] | str | Path
 
 
@@ -45,6 +46,8 @@ def split_of(content: str, one_in: int) -> Split:
 
 def _from_jsonl(path: Path) -> list[Task]:
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UserError(f"{path} has more than {_MOST_BYTES:,} bytes, which are too many to be read at once")
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read tasks from {path}: {error}") from error
@@ -56,6 +59,8 @@ def _from_jsonl(path: Path) -> list[Task]:
             task = json.loads(line)
         except ValueError as error:
             raise UserError(f"{path}:{number}: this line is not JSON: {error}") from error
+        except RecursionError:
+            raise UserError(f"{path}:{number}: this line is nested too deeply") from None
         if not isinstance(task, dict):
             raise UserError(f"{path}:{number}: a task is a JSON object, not {line!r:.80}")
         tasks.append(task)

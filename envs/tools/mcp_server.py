@@ -8,13 +8,16 @@ A server is a stranger, and each of its failings has one outcome:
 
     it cannot be started, or lists nonsense           UserError, with its last words
     a schema is none, or points outside of itself     UserError that names the tool
+    a schema asks for too much work, or the tools     UserError
+    describe themselves at too great length
     arguments break the schema that it declares       a message for the agent (Fault.ARGUMENTS); it is not called
     a tool fails, or its result breaks its schema     a message for the agent (Fault.RAISED)
     a tool does not answer in time                    a message for the agent (Fault.TIMEOUT)
     it dies, or floods us with messages               WorldFailure: the episode is not scored; the next call reconnects
 
 A schema that says less or other than what the server wants is contradicted by the server, in its own words. Left out:
-resources, prompts, sampling and elicitation; what a result holds besides text is named and not shown.
+resources, prompts, sampling and elicitation; what a result holds besides text is named and not shown. Control
+characters in what a server says are spelled out. Whatever it says is text of a stranger that your agent reads.
 """
 
 from __future__ import annotations
@@ -35,17 +38,20 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from pydantic import ValidationError
 
 from ..errors import UserError
+from ..visible_text import visible, without_controls
 from ..vocabulary import WorldFailure
-from .mcp_schemas import validated, validator_of
+from .mcp_schemas import errors_of, validated, validator_of
 from .tool import HangingToolError, Tool, Toolkit
 
 if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
     from mcp import Client
     from mcp_types import CallToolResult
 
 _MAX_TOOLS = 256
 _MAX_PAGES = 64
 _MAX_SCHEMA = 32_768  # characters of one tool's schema and description
+_MAX_SCHEMAS = 131_072  # of all its tools together: they stand in every prompt
 _MAX_MESSAGES = 5_000  # that nobody asked for, since a call was last answered
 _MAX_LAST_WORDS = 500  # bytes of what a failing server wrote to its standard error
 _MAX_LOG = 1 << 20  # bytes of the same that are kept on disk
@@ -84,13 +90,14 @@ class McpServer(Toolkit):
         cwd: str | None = None,
         timeout: float = 30.0,
     ) -> Self:
-        """Start `command` and talk over its standard input and output. `timeout` is for each answer, in seconds.
+        """Start `command` in the folder `cwd` and talk over its standard input and output. `timeout` is for each
+        answer, in seconds.
 
         Raises:
             UserError: the package `mcp` is missing, the server does not start in time, or lists nonsense.
         """
         mcp = _sdk()
-        parameters = mcp.StdioServerParameters(command=command, args=list(args), env=dict(env or {}))
+        parameters = mcp.StdioServerParameters(command=command, args=list(args), env=dict(env or {}), cwd=cwd)
         return cls(lambda log: mcp.Client(mcp.stdio_client(parameters, errlog=log)), f"{command} …", timeout)
 
     @classmethod
@@ -141,6 +148,9 @@ _Listed = tuple[str, str, dict[str, Any]]  # name, description, schema
 
 class ServerError(Exception):
     """The server's own words about a call that failed."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(without_controls(words))
 
 
 class _Link:
@@ -211,7 +221,9 @@ class _Link:
         with anyio.move_on_after(self._timeout) as start:
             async with client:
                 self._client = client
-                listed = await _list_tools(client)
+                listed, self._outputs = await _list_tools(client)
+                # the SDK compares results with what a server declares, without any limit of work
+                client.session.validate_tool_result = self._compare
                 start.deadline = math.inf
                 self._ready.set_result(listed)
                 while not self._stop.is_set():
@@ -238,6 +250,19 @@ class _Link:
             raise ServerError(str(error).partition("\n")[0]) from error
         self._unasked = 0
         return _text_of(result)
+
+    async def _compare(self, name: str, result: CallToolResult) -> None:
+        """Raises RuntimeError for a result that is not as the tool declares it."""
+        if name not in self._outputs:
+            return
+        if result.structured_content is None and "structured_content" not in result.model_fields_set:
+            raise RuntimeError(f"Tool {name} has an output schema but did not return structured content")
+        try:
+            errors = errors_of(self._outputs[name], result.structured_content)
+        except ValueError as error:
+            raise RuntimeError(f"the result of {name} cannot be compared with its schema: {error}") from error
+        if errors:
+            raise RuntimeError(f"Invalid structured content returned by tool {name}: {errors[0]}")
 
     async def _count(self, message: object) -> None:
         """Messages that nobody asked for are ignored, up to a number."""
@@ -269,12 +294,15 @@ class _Link:
     def _read_log(self) -> str:
         size = os.fstat(self._log.fileno()).st_size
         last = os.pread(self._log.fileno(), _MAX_LAST_WORDS, max(0, size - _MAX_LAST_WORDS))
-        words = last.decode("utf-8", "replace").replace("\0", "").strip()
+        words = visible(last.decode("utf-8", "replace").replace("\0", "").strip())
         return f"\nIts last words: {words}" if words else ""
 
 
-async def _list_tools(client: Client) -> list[_Listed]:
+async def _list_tools(client: Client) -> tuple[list[_Listed], dict[str, Validator]]:
+    """The tools, and what compares their results where they declare one."""
     listed: list[_Listed] = []
+    outputs: dict[str, Validator] = {}
+    total = 0
     cursor: str | None = None
     for _ in range(_MAX_PAGES):
         page = await client.list_tools(cursor=cursor)
@@ -282,15 +310,20 @@ async def _list_tools(client: Client) -> list[_Listed]:
             size = len(json.dumps(tool.input_schema)) + len(tool.description or "")
             if size > _MAX_SCHEMA:
                 raise UserError(f"an MCP tool describes itself in {size} characters; {_MAX_SCHEMA} are allowed")
+            total += size
+            if total > _MAX_SCHEMAS:
+                raise UserError(
+                    f"the tools of an MCP server describe themselves in more than {_MAX_SCHEMAS} characters"
+                )
             if tool.input_schema.get("type") != "object":
                 raise UserError(f"the MCP tool {tool.name!r:.80} claims arguments that are no object")
             if tool.output_schema is not None:
-                validator_of(tool.name, tool.output_schema)
-            listed.append((tool.name, tool.description or "", tool.input_schema))
+                outputs[tool.name] = validator_of(tool.name, tool.output_schema)
+            listed.append((tool.name, without_controls(tool.description or ""), tool.input_schema))
         if len(listed) > _MAX_TOOLS:
             break
         if (cursor := page.next_cursor) is None:
-            return listed
+            return listed, outputs
     raise UserError(f"an MCP server lists more than {_MAX_TOOLS} tools, or {_MAX_PAGES} pages of them")
 
 
@@ -299,6 +332,7 @@ def _text_of(result: CallToolResult) -> str:
     text = "\n".join(parts)
     if not parts and result.structured_content is not None:
         text = json.dumps(result.structured_content, ensure_ascii=False)
+    text = without_controls(text)
     if result.is_error:
         raise ServerError(text)
     return text

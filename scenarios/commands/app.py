@@ -34,7 +34,19 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Tracebacks of mistakes as well.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", callback=lambda value: _trust(value), help="Let the scenario name and call anything."),
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+
+
+def _trust(value: bool) -> bool:
+    if value:
+        from ...envs.named_objects import trust_names
+
+        trust_names()
+    return value
 
 
 @app.callback()
@@ -47,7 +59,9 @@ def print_json(value: object) -> None:
     """On stdout, for programs."""
     import json
 
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    from ...envs.visible_text import json_visible
+
+    print(json_visible(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def print_table(rows: Sequence[Mapping[str, str]]) -> None:

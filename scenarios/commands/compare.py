@@ -14,6 +14,7 @@ from .app import (
     Json,
     Quiet,
     Set,
+    Trust,
     Verbose,
     app,
     load_plugins,
@@ -30,6 +31,7 @@ def compare(
     sets: Set = [],  # noqa: B006 (typer copies it)
     limit: Annotated[int | None, typer.Option(min=1, help="Processes at once; default: the cores.")] = None,
     quiet: Quiet = False,
+    trust: Trust = False,
     verbose: Verbose = False,
     json_: Json = False,
 ) -> None:

@@ -12,6 +12,7 @@ from .app import (
     FAILED,
     Seed,
     Set,
+    Trust,
     Verbose,
     app,
     load_plugins,
@@ -27,6 +28,7 @@ def export(
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option(help="A new file; default: stdout.")] = None,
     sets: Set = [],  # noqa: B006 (typer copies it)
+    trust: Trust = False,
     verbose: Verbose = False,
 ) -> None:
     """Write the oracle's solved conversations as chat data, one JSON object a line, for any trainer."""

@@ -15,6 +15,7 @@ from .app import (
     Quiet,
     RunPath,
     Set,
+    Trust,
     Verbose,
     app,
     load_plugins,
@@ -35,6 +36,7 @@ def evaluate(
     k: Annotated[int, typer.Option("--k", min=1, help="Draw so many episodes of each task: pass@k.")] = 1,
     sets: Set = [],  # noqa: B006 (typer copies it)
     device: Device = None,
+    trust: Trust = False,
     verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
@@ -56,6 +58,7 @@ def record(
     out: Annotated[Path | None, typer.Option(help="Default: videos/ of the run.")] = None,
     gif: Annotated[bool, typer.Option("--gif", help="A gif as well.")] = False,
     quiet: Quiet = False,
+    trust: Trust = False,
     verbose: Verbose = False,
 ) -> None:
     """Film a run's agent in its world, with the reward terms drawn in."""
@@ -113,13 +116,19 @@ def list_(
 @app.command()
 def check(
     world: Annotated[str, typer.Argument(help="A Gymnasium id or module:Class.")],
+    audit: Annotated[bool, typer.Option("--audit", help="Search blind strategies that the world pays.")] = False,
+    episodes: Annotated[int, typer.Option(min=1, help="Of an audit, for each of the best strategies.")] = 60,
+    split: Annotated[str, typer.Option(help="Of an audit: train or test.")] = "train",
     verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
-    """Check that a world keeps the contract."""
+    """Check that a world keeps the contract, or (`--audit`) that it pays for its task and for nothing else."""
+    load_plugins()
+    if audit:
+        _audit(world, episodes, split, json_)
+        return
     from ...envs.check import check_world
 
-    load_plugins()
     findings = check_world(world)
     rows = [{"check": f.check, "result": "passed" if f.passed else "FAILED", "detail": f.detail} for f in findings]
     if json_:
@@ -127,6 +136,19 @@ def check(
     else:
         print_table(rows)
     if not all(finding.passed for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+def _audit(world: str, episodes: int, split: str, json_: bool) -> None:
+    from ...envs.auditing import audit_world
+    from ..report.audit_tables import audit_row, print_audit
+
+    audit = audit_world(world, episodes=episodes, split=split)
+    if json_:
+        print_json(audit_row(audit))
+    else:
+        print_audit(audit)
+    if not audit.passed:
         raise typer.Exit(FAILED)
 
 

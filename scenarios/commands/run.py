@@ -17,6 +17,7 @@ from .app import (
     RunPath,
     Seed,
     Set,
+    Trust,
     Verbose,
     app,
     command_line,
@@ -36,6 +37,7 @@ def run(
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the resolved scenario.")] = False,
     device: Device = None,
     quiet: Quiet = False,
+    trust: Trust = False,
     verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
@@ -71,6 +73,7 @@ def resume(
     run_path: RunPath,
     sets: Set = [],  # noqa: B006 (typer copies it)
     quiet: Quiet = False,
+    trust: Trust = False,
     verbose: Verbose = False,
     json_: Json = False,
 ) -> None:

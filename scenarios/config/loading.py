@@ -2,7 +2,7 @@
 
 Every error gives the place (file and line, or the flag), the value, what is allowed, and the nearest name.
 YAML is read by the safe loader alone, with two repairs: `3e-4` is a number, and a key given twice is an
-error. Anchors and merges work as in any YAML; includes and templating were left out.
+error. Anchors and merges work as in any YAML, up to a size after expansion; includes and templating were left out.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ from pydantic import ValidationError
 from yaml.constructor import ConstructorError
 
 from ...envs.errors import UserError
+from ...envs.named_objects import keep_to_folder
 from .mistakes import explain, listed
 from .schema import Scenario
 
 FOLDER = Path(__file__).parents[1]
 Path_ = tuple[str | int, ...]
 MOST_SHOWN = 10  # mistakes that are told at once
+MOST_TEXT = 1 << 20  # characters of a scenario
+MOST_NODES = 50_000  # keys and values of a scenario, aliases written out
+MOST_DEPTH = 64
 
 
 class _Loader(yaml.SafeLoader):
@@ -105,15 +109,29 @@ def load_scenario(name: str, sets: Sequence[str] = ()) -> Scenario:
 
 
 def open_scenario(name: str, sets: Sequence[str] = ()) -> tuple[Scenario, Source]:
-    """As `load_scenario`, and where each key was written."""
-    data, source = read_yaml(find_scenario(name))
+    """As `load_scenario`, and where each key was written. From here on, names in scenarios keep to its folder."""
+    path = find_scenario(name)
+    for folder in _own_folders(path):
+        keep_to_folder(folder)
+    data, source = read_yaml(path)
     return check_scenario(apply_sets(data, sets, source), source), source
+
+
+def _own_folders(path: Path) -> list[Path]:
+    """Where a scenario may name anything: beside it. What comes along, and the record of a run, was named (or first
+    run) in the current directory.
+    """
+    if path.parent == FOLDER:
+        return [Path.cwd()]
+    recorded = path.name == "scenario.yaml" and (path.parent / "command.txt").is_file()
+    return [path.parent, Path.cwd()] if recorded else [path.parent]
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
     """The mapping in a YAML file, and where each key stands. UserError for text that is not such a file."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MOST_TEXT + 1)
     except (OSError, UnicodeDecodeError) as problem:
         raise UserError(f"{path}: cannot be read: {problem}") from problem
     return parse_yaml(text, str(path))
@@ -122,6 +140,8 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
 def parse_yaml(text: str, name: str) -> tuple[dict[str, Any], Source]:
     """As `read_yaml`, from text."""
     source = Source(name)
+    if len(text) > MOST_TEXT:
+        raise UserError(f"{name}: a scenario has at most {MOST_TEXT:,} characters")
     try:
         loader = _Loader(text)
     except yaml.reader.ReaderError as problem:
@@ -131,6 +151,7 @@ def parse_yaml(text: str, name: str) -> tuple[dict[str, Any], Source]:
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             raise UserError(f"{name}: a scenario is a mapping of keys to values")
+        _bound(node, name)
         _note_places(node, (), source)
         return loader.construct_document(node), source
     except yaml.YAMLError as problem:
@@ -141,6 +162,24 @@ def parse_yaml(text: str, name: str) -> tuple[dict[str, Any], Source]:
         raise UserError(f"{name}: something is nested too deeply, or contains itself") from None
     finally:
         loader.dispose()
+
+
+def _bound(node: yaml.Node, name: str) -> None:
+    """UserError where a document is larger or deeper, with its aliases written out, than any scenario."""
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node, depth: int) -> int:
+        if depth > MOST_DEPTH:
+            raise UserError(f"{name}: something is nested too deeply, or contains itself")
+        if id(node) not in sizes:
+            value = node.value
+            parts = [part for pair in value for part in pair] if isinstance(node, yaml.MappingNode) else value
+            inside = () if isinstance(node, yaml.ScalarNode) else parts
+            sizes[id(node)] = 1 + sum(size(part, depth + 1) for part in inside)
+        return sizes[id(node)]
+
+    if size(node, 0) > MOST_NODES:
+        raise UserError(f"{name}: with its aliases written out it has more than {MOST_NODES:,} keys and values")
 
 
 def _note_places(node: yaml.Node, path: Path_, source: Source) -> None:
@@ -169,15 +208,30 @@ def apply_sets(data: Mapping[str, Any], sets: Sequence[str], source: Source) -> 
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise UserError(f"{flag}: the form is --set key.subkey=value")
-        try:
-            parsed = yaml.load(value, Loader=_Loader)
-        except (yaml.YAMLError, RecursionError) as problem:
-            raise UserError(f"{flag}: the value {value!r} is not valid YAML") from problem
+        parsed = _parse_value(value, flag)
         path = tuple(key.strip().split("."))
         result, where = _put(result, path, parsed, flag)
         source.places = {known: at for known, at in source.places.items() if known[: len(where)] != where}
         source.places[where] = flag
     return result
+
+
+def _parse_value(value: str, flag: str) -> Any:
+    """A flag's value. UserError if it is not YAML, or too large."""
+    if len(value) > MOST_TEXT:
+        raise UserError(f"{flag:.80}: the value has more than {MOST_TEXT:,} characters")
+    try:
+        loader = _Loader(value)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _bound(node, flag)
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, RecursionError) as problem:
+        raise UserError(f"{flag}: the value {value!r} is not valid YAML") from problem
 
 
 def put(data: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:

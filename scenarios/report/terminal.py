@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from ...envs.visible_text import visible
 from .transcript import Line, Token, Transcript
 
 GREEN, RED, BLUE = (0, 150, 70), (215, 40, 40), (40, 110, 215)
@@ -68,12 +69,12 @@ def _heading(transcript: Transcript) -> list[Text]:
         f"{reward}{f' = {terms}' if terms and episode.reward is not None else ''}{success}; "
         f"{end}: {episode.stop_reason.value}; {episode.turns} turns, {episode.units} tokens"
     )
-    lines = [Text(first, "bold"), Text(f"task {visible(episode.task)}"), Text(second)]
-    lines.append(Text(f"colour: {transcript.basis}", "dim"))
+    lines = [Text(visible(first), "bold"), Text(f"task {visible(episode.task)}"), Text(visible(second))]
+    lines.append(Text(f"colour: {visible(transcript.basis)}", "dim"))
     if episode.failure:
         lines.append(Text(f"failed: {visible(episode.failure.strip())}", "red"))
     if episode.unanswered:
-        lines.append(Text(f"never answered: {episode.unanswered}", "red"))
+        lines.append(Text(f"never answered: {visible(episode.unanswered)}", "red"))
     return lines
 
 
@@ -82,7 +83,7 @@ def _body(transcript: Transcript) -> list[Text]:
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     texts = []
     for line in transcript.lines:
-        texts.append(Text(f"\n── {_title(line, transcript.measure)}", ROLES.get(line.role, "bold")))
+        texts.append(Text(f"\n── {visible(_title(line, transcript.measure))}", ROLES.get(line.role, "bold")))
         texts.append(_colored(line.tokens, transcript.measure, largest) if line.tokens else Text(visible(line.text)))
     return texts
 
@@ -90,14 +91,14 @@ def _body(transcript: Transcript) -> list[Text]:
 def _title(line: Line, measure: str) -> str:
     """`assistant, turn 1: reward +0.5, 12 tokens, advantage +0.71, calls calculator`"""
     if line.turn is None:
-        return line.role + (f" {visible(line.name)}" if line.name else "")
+        return line.role + (f" {line.name}" if line.name else "")
     parts = [] if line.reward is None else [f"reward {line.reward:+.4g}"]
     if line.tokens:
         parts += [f"{len(line.tokens)} tokens", *_spelled(line.tokens, measure)]
     else:
         parts.append("tokens not kept, because the template rewrote this turn")
     if line.calls:
-        parts.append(f"calls {', '.join(map(visible, line.calls))}")
+        parts.append(f"calls {', '.join(line.calls)}")
     return f"assistant, turn {line.turn}: {', '.join(parts)}"
 
 
@@ -126,8 +127,3 @@ def _ink(shade: tuple[int, int, int]) -> str:
     """Black or white, whichever can be read on `shade`."""
     red, green, blue = shade
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "white"
-
-
-def visible(text: str) -> str:
-    """`text` with every control character spelled out, newlines and tabs excepted."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

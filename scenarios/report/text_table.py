@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ...envs.visible_text import visible
+
 ROOM = 30  # characters that the last column needs
 PROSE = "what"  # the column that is a sentence
 UNLIMITED = 10_000
@@ -24,6 +26,7 @@ def print_table(rows: Sequence[Mapping[str, str]]) -> None:
     """Print `rows`, which all have the same keys, to stdout."""
     if not rows:
         return
+    rows = [{name: visible(value) for name, value in row.items()} for row in rows]
     terminal = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if terminal else UNLIMITED, markup=False, highlight=False)
     names = list(rows[0])

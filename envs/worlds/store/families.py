@@ -16,9 +16,13 @@ from ...vocabulary import ToolCall
 from .customer import Clue
 from .database import STREETS, Edit, day, money, products
 from .shop import LOST_DAYS, RETURN_DAYS
+from .telling import Fact
 
 _REFUND = "INSERT INTO refunds VALUES (?, ?, ?)"
 _STOCK = "UPDATE products SET stock = stock + ? WHERE id = ?"
+_REFUNDED = ("refund", "return", "back", "credit", "paid", "pay")  # an amount is said with one of these
+_SHIPPED = ("ship", "sent", "dispatch", "way", "left")
+_DELIVERED = ("deliver", "arriv", "receiv", "got it")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Wish:
     setup: tuple[Edit, ...]  # what is in the database before
     calls: tuple[ToolCall, ...]  # an expert's
     answer: str  # an expert's words at the end
-    told: tuple[str, ...]  # facts that the customer has to be told, as the tools write them
+    told: tuple[Fact, ...]  # what the customer has to be told
     goal: tuple[Edit, ...] = ()  # what has to have changed afterwards
     refused: bool = False
 
@@ -78,6 +82,14 @@ class Draw:
             ("order number", "which order"),
         )
 
+    def seen(self, text: str, words: tuple[str, ...], *, done: tuple[str, ...] = (), refusal: bool = True) -> Fact:
+        """What a look at the order shows; the reason of a refusal, if nothing else is said."""
+        return Fact(text, "get_order", (str(self.order), text), words, refusal, done)
+
+    def refunded(self, text: str, tool: str, *also: str) -> Fact:
+        """The amount that a call of `tool` for this order has paid back."""
+        return Fact(text, tool, (str(self.order), text), (*_REFUNDED, *also))
+
     def look(self) -> ToolCall:
         """Look at the order."""
         return ToolCall("get_order", {"order_id": self.order})
@@ -90,7 +102,14 @@ def order_status(draw: Draw) -> Wish:
     tracking = f"TR{draw.order * 7919}"
     answer = f"Your order is on its way. The tracking number is {tracking}."
     want = f"Where is my {name}? I would like the tracking number."
-    return Wish(want, (draw.order_clue(),), (shelf, *setup), (draw.look(),), answer, (tracking,))
+    return Wish(
+        want,
+        (draw.order_clue(),),
+        (shelf, *setup),
+        (draw.look(),),
+        answer,
+        (draw.seen(tracking, ("track", "number"), refusal=False),),
+    )
 
 
 def product_question(draw: Draw) -> Wish:
@@ -103,7 +122,11 @@ def product_question(draw: Draw) -> Wish:
     call = ToolCall("find_product", {"name": name})
     answer = f"The {name} costs {money(price)}, and {stock} are in stock."
     want = "What does something in your shop cost, and how many do you have?"
-    return Wish(want, (clue,), (shelf,), (call,), answer, (money(price), str(stock)))
+    told = (
+        Fact(money(price), "find_product", (name, money(price)), ("cost", "price", "is", "sell", "for")),
+        Fact(str(stock), "find_product", (name, str(stock)), ("stock", "have", "available", "left", "there are")),
+    )
+    return Wish(want, (clue,), (shelf,), (call,), answer, told)
 
 
 def cancel(draw: Draw) -> Wish:
@@ -114,7 +137,10 @@ def cancel(draw: Draw) -> Wish:
         sent = draw.whole(1, 9)
         setup = (shelf, *draw.ordered("shipped", product, price, sent=sent))
         answer = f"I cannot cancel this order, because it was shipped on {day(sent)}."
-        return Wish(want, clues, setup, (draw.look(),), answer, (day(sent),), refused=True)
+        told = (
+            draw.seen(day(sent), _SHIPPED, done=("is cancelled", "was cancelled", "been cancelled", "cancelled it")),
+        )
+        return Wish(want, clues, setup, (draw.look(),), answer, told, refused=True)
     goal: tuple[Edit, ...] = (
         ("UPDATE orders SET status = 'cancelled' WHERE id = ?", (draw.order,)),
         (_STOCK, (1, product)),
@@ -122,7 +148,8 @@ def cancel(draw: Draw) -> Wish:
     )
     calls = (draw.look(), ToolCall("cancel_order", {"order_id": draw.order}))
     answer = f"Your order is cancelled, and {money(price)} is refunded."
-    return Wish(want, clues, (shelf, *draw.ordered("pending", product, price)), calls, answer, (money(price),), goal)
+    told = (draw.refunded(money(price), "cancel_order", "cancel"),)
+    return Wish(want, clues, (shelf, *draw.ordered("pending", product, price)), calls, answer, told, goal)
 
 
 def readdress(draw: Draw) -> Wish:
@@ -140,11 +167,14 @@ def readdress(draw: Draw) -> Wish:
         sent = draw.whole(1, 9)
         setup = (shelf, *draw.ordered("shipped", product, price, sent=sent))
         answer = f"I cannot change the address, because the order was shipped on {day(sent)}."
-        return Wish(want, clues, setup, (draw.look(),), answer, (day(sent),), refused=True)
+        told = (draw.seen(day(sent), _SHIPPED, done=("will be sent", "is changed", "was changed", "been changed")),)
+        return Wish(want, clues, setup, (draw.look(),), answer, told, refused=True)
     goal: tuple[Edit, ...] = (("UPDATE orders SET address = ? WHERE id = ?", (address, draw.order)),)
     calls = (draw.look(), ToolCall("change_address", {"order_id": draw.order, "address": address}))
     answer = f"Your order will be sent to {address}."
-    return Wish(want, clues, (shelf, *draw.ordered("pending", product, price)), calls, answer, (address,), goal)
+    said = ("will be sent", "will go", "sent to", "ship", "chang", "updat", "now", "deliver")
+    told = (Fact(address, "change_address", (str(draw.order), address), said),)
+    return Wish(want, clues, (shelf, *draw.ordered("pending", product, price)), calls, answer, told, goal)
 
 
 def bring_back(draw: Draw) -> Wish:
@@ -162,7 +192,8 @@ def bring_back(draw: Draw) -> Wish:
     setup = (shelf, *draw.ordered("delivered", product, price, sent=arrived + 3, arrived=arrived))
     if draw.forbidden:
         answer = f"I cannot take it back: it was delivered on {day(arrived)}, more than {RETURN_DAYS} days ago."
-        return Wish(want, clues, setup, (draw.look(),), answer, (day(arrived),), refused=True)
+        told = (draw.seen(day(arrived), _DELIVERED, done=("is refunded", "take it back", "been returned")),)
+        return Wish(want, clues, setup, (draw.look(),), answer, told, refused=True)
     amount = price * 90 // 100 if opened else price
     goal: tuple[Edit, ...] = (
         ("INSERT INTO returns VALUES (?, ?, ?)", (draw.order, product, int(opened))),
@@ -170,7 +201,8 @@ def bring_back(draw: Draw) -> Wish:
     )
     arguments = {"order_id": draw.order, "product_id": product, "opened": opened}
     answer = f"We take it back, and {money(amount)} is refunded."
-    return Wish(want, clues, setup, (draw.look(), ToolCall("return_item", arguments)), answer, (money(amount),), goal)
+    calls = (draw.look(), ToolCall("return_item", arguments))
+    return Wish(want, clues, setup, calls, answer, (draw.refunded(money(amount), "return_item"),), goal)
 
 
 def exchange(draw: Draw) -> Wish:
@@ -188,7 +220,8 @@ def exchange(draw: Draw) -> Wish:
     setup = (shelf, new_shelf, *draw.ordered("delivered", product, price, sent=arrived + 3, arrived=arrived))
     if draw.forbidden:
         answer = f"I cannot exchange it: it was delivered on {day(arrived)}, more than {RETURN_DAYS} days ago."
-        return Wish(want, clues, setup, (draw.look(),), answer, (day(arrived),), refused=True)
+        told = (draw.seen(day(arrived), _DELIVERED, done=("is exchanged", "been exchanged", "exchanged it")),)
+        return Wish(want, clues, setup, (draw.look(),), answer, told, refused=True)
     goal: tuple[Edit, ...] = (
         ("UPDATE items SET product = ?, price = ? WHERE order_id = ?", (new, new_price, draw.order)),
         (_STOCK, (1, product)),
@@ -198,7 +231,8 @@ def exchange(draw: Draw) -> Wish:
     calls = (draw.look(), ToolCall("find_product", {"name": new_name}), swap)
     difference = money(abs(new_price - price))
     answer = f"It is exchanged. The difference is {difference}."
-    return Wish(want, clues, setup, calls, answer, (difference,), goal)
+    told = (draw.refunded(difference, "exchange_item", "differ", "exchang"),)
+    return Wish(want, clues, setup, calls, answer, told, goal)
 
 
 def lost_parcel(draw: Draw) -> Wish:
@@ -210,16 +244,18 @@ def lost_parcel(draw: Draw) -> Wish:
     setup = (shelf, *draw.ordered("shipped", product, price, sent=sent))
     if draw.forbidden:
         answer = f"It was shipped on {day(sent)} and does not count as lost before {LOST_DAYS} days. Please wait."
-        return Wish(want, clues, setup, (draw.look(),), answer, (day(sent),), refused=True)
+        told = (draw.seen(day(sent), _SHIPPED, done=("is refunded", "send it again", "sent again", "been replaced")),)
+        return Wish(want, clues, setup, (draw.look(),), answer, told, refused=True)
     look = (draw.look(), ToolCall("find_product", {"name": name}))
     if stock == 0:
         call = ToolCall("refund_order", {"order_id": draw.order, "reason": "lost"})
         answer = f"It is out of stock, so {money(price)} is refunded."
         goal: tuple[Edit, ...] = ((_REFUND, (draw.order, "lost", price)),)
-        return Wish(want, clues, setup, (*look, call), answer, (money(price),), goal)
+        return Wish(want, clues, setup, (*look, call), answer, (draw.refunded(money(price), "refund_order"),), goal)
     call = ToolCall("replace_parcel", {"order_id": draw.order})
     goal = (("UPDATE orders SET shipped = ? WHERE id = ?", (day(0), draw.order)), (_STOCK, (-1, product)))
-    return Wish(want, clues, setup, (*look, call), f"We send it again. It arrives on {day(-3)}.", (day(-3),), goal)
+    told = (Fact(day(-3), "replace_parcel", (str(draw.order), day(-3)), (*_DELIVERED, *_SHIPPED, "again", "replac")),)
+    return Wish(want, clues, setup, (*look, call), f"We send it again. It arrives on {day(-3)}.", told, goal)
 
 
 def charged_twice(draw: Draw) -> Wish:
@@ -231,11 +267,12 @@ def charged_twice(draw: Draw) -> Wish:
     want, clues = f"I think I was charged twice for the {name}. Please check.", (draw.order_clue(),)
     if draw.forbidden:
         answer = f"There is only one payment of {money(price)}, so there is nothing to refund."
-        return Wish(want, clues, setup, (draw.look(),), answer, (money(price),), refused=True)
+        told = (draw.seen(money(price), ("payment", "paid", "pay", "charge"), done=("is refunded", "been refunded")),)
+        return Wish(want, clues, setup, (draw.look(),), answer, told, refused=True)
     call = ToolCall("refund_order", {"order_id": draw.order, "reason": "charged twice"})
     goal: tuple[Edit, ...] = ((_REFUND, (draw.order, "charged twice", price)),)
     answer = f"You were charged twice, and {money(price)} is refunded."
-    return Wish(want, clues, setup, (draw.look(), call), answer, (money(price),), goal)
+    return Wish(want, clues, setup, (draw.look(), call), answer, (draw.refunded(money(price), "refund_order"),), goal)
 
 
 def contact(draw: Draw) -> Wish:
@@ -251,7 +288,9 @@ def contact(draw: Draw) -> Wish:
     }
     goal: tuple[Edit, ...] = ((sql[field], (value, draw.customer)),)
     answer = f"Your {field} is now {value}."
-    return Wish(f"Please change my {field}.", (clue,), (), (call,), answer, (value,), goal)
+    said = ("is now", "now", "changed", "updated", "set to", "replaced", "saved", "registered", "on file")
+    told = (Fact(value, "update_contact", (value,), said),)
+    return Wish(f"Please change my {field}.", (clue,), (), (call,), answer, told, goal)
 
 
 def buy(draw: Draw) -> Wish:
@@ -263,7 +302,11 @@ def buy(draw: Draw) -> Wish:
     want, look = f"I want to buy the {name}.", ToolCall("find_product", {"name": name})
     if draw.forbidden:
         answer = f"I cannot sell you {quantity}: there are {stock} in stock."
-        return Wish(want, (clue,), (shelf,), (look,), answer, (f"{stock} in stock",), refused=True)
+        done = ("is placed", "been placed", "placed your order", "ordered")
+        told = (
+            Fact(str(stock), "find_product", (name, str(stock)), ("stock", "have", "available", "left"), True, done),
+        )
+        return Wish(want, (clue,), (shelf,), (look,), answer, told, refused=True)
     arguments = {"customer_id": draw.customer, "product_id": product, "quantity": quantity}
     goal: tuple[Edit, ...] = (
         (
@@ -276,7 +319,9 @@ def buy(draw: Draw) -> Wish:
     )
     answer = f"Your order is placed for {money(quantity * price)}."
     calls = (look, ToolCall("place_order", arguments))
-    return Wish(want, (clue,), (shelf,), calls, answer, (money(quantity * price),), goal)
+    said = ("placed", "order", "bought", "cost", "total", "charge", "paid", "pay")
+    told = (Fact(money(quantity * price), "place_order", (str(product), money(quantity * price)), said),)
+    return Wish(want, (clue,), (shelf,), calls, answer, told, goal)
 
 
 WishFamily = Callable[[Draw], Wish]

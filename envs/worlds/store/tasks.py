@@ -4,6 +4,9 @@ level 1   one request that the policy allows; the customer tells everything at o
 level 2   one request, which the policy may forbid; the customer tells facts when asked
 level 3   two requests of different families, the second after the first; facts when asked
 
+Half of the requests that the policy may forbid are forbidden in training, and 65 in 100 in the held-out tasks: who
+never asks the policy fails most of them.
+
 What is held out is the customer, with their name, numbers and goods: one task in ten for testing and one for
 validation, by a hash of families, customer and orders. The ten families and what may happen in them are the same in
 all splits, so success on held-out tasks says that a skill carries over to new customers, and not that it carries over
@@ -23,10 +26,15 @@ from ...vocabulary import ToolCall
 from .customer import Clue
 from .database import FIRST_NAMES, LAST_NAMES, STREETS, Edit
 from .families import FAMILIES, NEVER_FORBIDDEN, Draw, Wish, shuffled_goods
+from .telling import Fact
 
 LEVELS = (1, 2, 3)
 _ONE_IN = 10  # tasks is for testing, and one for validation
-_FORBIDDEN_SHARE = 0.35  # of the requests that may be forbidden, from level 2 on
+_FORBIDDEN_SHARE: dict[Split, float] = {  # of the requests that may be, from level 2 on
+    "train": 0.5,
+    "validation": 0.65,
+    "test": 0.65,
+}
 _IDENTITY, _ELSE = "identity", "anything else"
 _WHO, _MORE = "What is your email and your postcode?", "Is there anything else?"
 
@@ -60,19 +68,20 @@ class StoreTask:
     clues: tuple[Clue, ...]  # what the customer tells later
     setup: tuple[Edit, ...]
     goal: tuple[Edit, ...]
-    told: tuple[str, ...]
+    resolution: str  # what the case has to be closed with
+    told: tuple[Fact, ...]
     plan: tuple[Step, ...]  # an expert's
 
 
 def draw_task(rng: np.random.Generator, split: Split, levels: Sequence[int], families: Sequence[str]) -> StoreTask:
     """A task of `split`; tasks of others are drawn again."""
     while True:
-        task = _draw(rng, levels[int(rng.integers(len(levels)))], families)
+        task = _draw(rng, levels[int(rng.integers(len(levels)))], families, _FORBIDDEN_SHARE[split])
         if split_of(task.name, _ONE_IN) == split:
             return task
 
 
-def _draw(rng: np.random.Generator, level: int, families: Sequence[str]) -> StoreTask:
+def _draw(rng: np.random.Generator, level: int, families: Sequence[str], forbidden_share: float) -> StoreTask:
     count = min(2, len(families)) if level == 3 else 1
     chosen = tuple(families[int(index)] for index in rng.choice(len(families), size=count, replace=False))
     customer = 20_001 + 2 * int(rng.integers(30_000))  # the template's customers have even numbers
@@ -83,7 +92,7 @@ def _draw(rng: np.random.Generator, level: int, families: Sequence[str]) -> Stor
     goods = shuffled_goods(rng)
     requests = []
     for family, order in zip(chosen, orders, strict=True):
-        forbidden = level > 1 and family not in NEVER_FORBIDDEN and rng.random() < _FORBIDDEN_SHARE
+        forbidden = level > 1 and family not in NEVER_FORBIDDEN and rng.random() < forbidden_share
         requests.append(FAMILIES[family](Draw(rng, customer, address, int(order), forbidden, goods)))
     row = (customer, f"{first} {last}", email, postcode, address, f"555-{int(rng.integers(1000, 9999))}")
     resolution = "refused" if all(request.refused for request in requests) else "solved"
@@ -104,6 +113,7 @@ def _draw(rng: np.random.Generator, level: int, families: Sequence[str]) -> Stor
             *(edit for request in requests for edit in request.goal),
             ("INSERT INTO cases VALUES (?, ?)", (customer, resolution)),
         ),
+        resolution=resolution,
         told=tuple(fact for request in requests for fact in request.told),
         plan=(
             Ask(_IDENTITY, _WHO),

@@ -1,12 +1,16 @@
 """Customer service as a world: a customer who reveals facts over turns, tools over a real database, a policy to keep.
 
     r = w_state · [the database is as it should be] + w_told · (share of the facts that the customer was told)
-        − w_policy · [the policy was broken]                                   all three once, when the case is closed
+        − w_policy · [the policy was broken]                      all three once, at the end of the conversation
         + w_progress · (Φ(s′) − Φ(s)) + the costs of calls                     in every turn
 
 Φ is the share of what has to be done that is done: rows of the database that are as they should be, and facts told. It
 is a potential (Ng, Harada & Russell 1999, "Policy invariance under reward transformations"), so that with γ = 1 the
 rewards of turns sum to the Φ of the end, whatever the way. Its weight is zero unless `turn_rewards` is set.
+
+Where nothing but the case itself has to change (a question, a refusal), the answer is the work: there the state counts
+only if the customer was told everything. A case that is closed with the wrong resolution breaks the policy. `telling`
+says what counts as told.
 
 A reply without calls goes to the customer; so does what is said beside calls, but then the results come first. The
 episode terminates when the case is closed or the customer has lost patience. Every episode has a database of its own.
@@ -15,7 +19,6 @@ episode terminates when the case is closed or the customer has lost patience. Ev
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 
@@ -32,9 +35,9 @@ from .database import Snapshot, apply, distance, open_copy, snapshot
 from .families import FAMILIES
 from .shop import POLICY, Shop
 from .tasks import LEVELS, Ask, Step, Tell, draw_task
+from .telling import Listener
 
 _PROGRESS = 0.5  # weight of Φ with `turn_rewards`
-_MAX_HEARD = 16_384  # characters of a reply in which facts are looked for
 
 
 class Store(ConversationEnv):
@@ -91,7 +94,8 @@ class Store(ConversationEnv):
         box = ToolBox.of(self._shop, timeout=None)
         self._desk = CallDesk(box, self._form, self._max_calls)
         self._customer = Customer(self._task.clues)
-        self._told: set[str] = set()
+        self._listener = Listener(self._task.told, self._known)
+        self._said: set[str] = set()
         self._called: set[str] = set()
         self._phi = 0.0
         self._oracle_is_silent = bool(rng.random() >= self._oracle_tells)
@@ -102,8 +106,12 @@ class Store(ConversationEnv):
     def respond(self, reply: Reply) -> Outcome:
         handled = self._desk.take(reply)
         self._called.update(_key(call) for call, _ in handled.results)
-        if handled.reply.parse_error is None:
-            self._hear(handled.reply.text)
+        if handled.reply.parse_error is None:  # what is said beside calls was said before their results were known
+            self._said.add(handled.reply.text)
+            self._listener.hear(handled.reply.text)
+        for call, result in handled.results:
+            if result.fault is None:
+                self._listener.shown(call.name, f"{json.dumps(dict(call.arguments), default=str)}\n{result.text}")
         messages, left = handled.messages, False
         if handled.final:
             answer = self._customer.answer(handled.reply.text)
@@ -156,9 +164,10 @@ class Store(ConversationEnv):
     def _judgement(self) -> tuple[bool, dict[str, float]]:
         assert self._db is not None
         state = distance(self._goal, snapshot(self._db)) == 0
-        told = len(self._told) / len(self._task.told)
-        broken = bool(self._shop.violations)
-        terms = {"state": float(state), "told": told, "policy": 0.0 - broken}
+        told = len(self._listener.told) / len(self._task.told)
+        broken = bool(self._shop.violations) or self._shop.resolution not in (None, self._task.resolution)
+        worked = self._away > 1 or told == 1.0  # one row is the case
+        terms = {"state": float(state and worked), "told": told, "policy": 0.0 - broken}
         return state and told == 1.0 and not broken, terms
 
     def _potential(self) -> float:
@@ -166,21 +175,19 @@ class Store(ConversationEnv):
         assert self._db is not None
         wrong = min(distance(self._goal, snapshot(self._db)), self._away)
         needed = self._away + len(self._task.told)
-        return (self._away - wrong + len(self._told)) / needed
+        return (self._away - wrong + len(self._listener.told)) / needed
 
-    def _hear(self, text: str) -> None:
-        """Note which facts the customer has now been told, as whole words."""
-        heard = text[:_MAX_HEARD]
-        for fact in self._task.told:
-            if re.search(rf"(?<![\w.,-]){re.escape(fact)}(?![\w-]|[.,]\d)", heard, re.IGNORECASE):
-                self._told.add(fact)
+    def _known(self) -> str:
+        """All that the customer has said."""
+        said = (clue.sentence for clue in self._task.clues if clue.key in self._customer.told)
+        return " ".join((self._task.opening, *said))
 
     def _done(self, step: Step) -> bool:
         match step:
             case Ask(key=key):
                 return key in self._customer.told or key not in {clue.key for clue in self._task.clues}
-            case Tell():
-                return self._told.issuperset(self._task.told)
+            case Tell(text=text):
+                return self._listener.told.issuperset(self._task.told) or text in self._said
             case _:
                 return _key(step) in self._called
 

@@ -5,7 +5,9 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 
+ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202ered"
 ANYTHING = {"type": "object", "properties": {}}
 RESULTS = {  # what `talk` gives
     "result:fine": {"content": [{"type": "text", "text": "5"}], "structuredContent": {"n": 5}},
@@ -25,6 +27,13 @@ def speak_by_hand(behaviour: str) -> None:
         tool["outputSchema"] = json.loads(behaviour.removeprefix("output:"))
     if behaviour in RESULTS:
         tool["outputSchema"] = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    tools = [tool]
+    if behaviour == "crowd":
+        tools = [{"name": f"t{n}", "description": "buy " * 8_000, "inputSchema": ANYTHING} for n in range(5)]
+    if behaviour == "escapes":
+        tool["description"] = ESCAPES
+    if behaviour == "last words":
+        sys.exit(ESCAPES)
     if behaviour == "chatterbox":
         tool["description"] = "x" * 50_000
     for line in sys.stdin:
@@ -38,7 +47,7 @@ def speak_by_hand(behaviour: str) -> None:
                 info = {"name": "by hand", "version": "1"}
                 result = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}
             case "tools/list":
-                result = {"tools": [tool, tool] if behaviour == "twins" else [tool]}
+                result = {"tools": [tool, tool] if behaviour == "twins" else tools}
                 if behaviour == "endless":
                     result["nextCursor"] = f"{time.monotonic()}"
             case "tools/call" if behaviour == "flood":
@@ -50,6 +59,11 @@ def speak_by_hand(behaviour: str) -> None:
                 result = {"content": [{"type": "text", "text": "said"}]}
             case "tools/call" if behaviour.startswith("schema:"):
                 result = {"content": [{"type": "text", "text": json.dumps(request["params"]["arguments"])}]}
+            case "tools/call" if behaviour in ("escapes", "where"):
+                text = ESCAPES if behaviour == "escapes" else str(Path.cwd())
+                result = {"content": [{"type": "text", "text": text}]}
+            case "tools/call" if behaviour.startswith("output:"):
+                result = {"content": [{"type": "text", "text": "5"}], "structuredContent": {"a": "x"}}
             case "tools/call" if behaviour in RESULTS:
                 result = RESULTS[behaviour]
             case "tools/call" if behaviour in ("drip", "gush"):

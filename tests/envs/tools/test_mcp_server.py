@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -311,3 +312,133 @@ def test_tools_over_http():
         process.wait()
     with pytest.raises(UserError, match="cannot be used"):
         McpServer.http(f"http://127.0.0.1:{port}/mcp", timeout=5.0)
+
+
+def doubled(depth: int, keyword: str, end: dict[str, object]) -> dict[str, object]:
+    """Definitions a0, a1, … each of which asks twice for the next."""
+    defs: dict[str, object] = {f"a{depth}": end}
+    for n in range(depth):
+        next_one = {"$ref": f"#/$defs/a{n + 1}"}
+        both = [next_one, next_one]
+        if keyword in ("if", "not"):
+            defs[f"a{n}"] = {"if": next_one, "then": next_one} if keyword == "if" else {"not": next_one, "allOf": both}
+        elif keyword == "dependentSchemas":
+            defs[f"a{n}"] = {"dependentSchemas": {"x": next_one}, "allOf": [next_one]}
+        elif keyword == "properties":  # of one level each, for values that go as deep
+            defs[f"a{n}"] = {"allOf": [{"properties": {"x": next_one}}, {"properties": {"x": next_one}}]}
+        else:
+            defs[f"a{n}"] = {keyword: both}
+    return defs
+
+
+def words_about(schema: dict[str, object], *values: object) -> tuple[list[str], float]:
+    """What is said about a schema and about values of `x`, and how long it took."""
+    begun, said = time.perf_counter(), []
+    with suppress(UserError):
+        tool = validator_of("talk", schema)
+        for value in values:
+            try:
+                validated(tool, {"x": value})
+            except ValueError as error:
+                said.append(str(error))
+    return said, time.perf_counter() - begun
+
+
+@pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf", "if", "not", "dependentSchemas"])
+@pytest.mark.parametrize("end", [{}, {"type": "object"}, {"type": "string"}], ids=str)
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_schema_that_doubles_its_work_is_given_up_soon(keyword, end, hidden):
+    schema = {"type": "object", "$defs": doubled(28, keyword, end)}
+    schema |= {"properties": {"x": {"$ref": "#/$defs/a0"}}} if hidden else {"allOf": [{"$ref": "#/$defs/a0"}]}
+    said, seconds = words_about(schema, "a", {"x": {"x": {}}})
+    assert seconds < 10  # 2²⁸ steps would take an hour
+    assert all(len(words) < 1_000 for words in said)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"$defs": doubled(28, "properties", {}), "allOf": [{"$ref": "#/$defs/a0"}]}, 28),
+        ({"properties": {"x": {"uniqueItems": True}}}, [{"a": n} for n in range(8_000)]),
+        ({"properties": {"x": {"items": {"enum": list(range(5_000))}}}}, [-1] * 20_000),
+        ({"properties": {"x": {"items": {"anyOf": [{"const": n} for n in range(2_000)]}}}}, ["y" * 50] * 1_000),
+        ({"properties": {"x": {"anyOf": [{"type": "integer"}] * 2_000}}}, "y" * 60_000),
+        (
+            {"properties": {"x": {"unevaluatedItems": False, "$ref": "#/$defs/a0"}}, "$defs": doubled(28, "allOf", {})},
+            [1],
+        ),
+    ],
+    ids=lambda thing: f"{thing!s:.40}",
+)
+def test_a_comparison_takes_a_number_of_steps_and_no_more(schema, value):
+    if value == 28:
+        value = {}
+        for _ in range(28):
+            value = {"x": value}
+    said, seconds = words_about({"type": "object", **schema}, value)
+    assert seconds < 10
+    assert all(len(words) < 1_000 for words in said)
+
+
+@pytest.mark.parametrize("place", ["properties", "$defs", "items"])
+def test_a_dialect_in_the_middle_of_a_schema_cannot_bring_patterns_back(place):
+    inner = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "string", "pattern": "^(a+)+$"}
+    schema = {
+        "properties": {"properties": {"x": inner}},
+        "$defs": {"properties": {"x": {"$ref": "#/$defs/d"}}, "$defs": {"d": inner}},
+        "items": {"properties": {"x": {"items": inner}}},
+    }[place]
+    with pytest.raises(UserError, match="names a dialect in its middle"):
+        validator_of("talk", {"type": "object", **schema})
+
+
+def test_a_dialect_at_the_root_does_not_bring_patterns_back():
+    schema = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"}
+    schema |= {"properties": {"x": {"$ref": "#/definitions/p"}, "y": {"$ref": "#"}}}
+    schema["definitions"] = {"p": {"type": "string", "pattern": "^(a+)+$"}}
+    tool = validator_of("talk", schema)
+    begun = time.perf_counter()
+    assert validated(tool, {"y": {"x": "a" * 60 + "b"}})
+    assert time.perf_counter() - begun < 1
+
+
+@pytest.mark.parametrize(("items", "alike"), [([1, 1.0], True), ([1, True], False), ([{"a": 1}, {"a": 1}], True)])
+def test_items_that_have_to_differ_are_compared_as_json(items, alike):
+    tool = validator_of("talk", {"type": "object", "properties": {"x": {"uniqueItems": True}}})
+    if alike:
+        with pytest.raises(ValueError, match="items that are equal"):
+            validated(tool, {"x": items})
+    else:
+        assert validated(tool, {"x": items})
+
+
+def test_an_output_schema_cannot_hang_the_connection():
+    schema = {"type": "object", "$defs": doubled(28, "allOf", {"type": "string"})}
+    with started(f"output:{json.dumps({**schema, 'properties': {'a': {'$ref': '#/$defs/a0'}}})}") as server:
+        begun = time.perf_counter()
+        result = run(server, "talk")
+        assert (result.fault, "too much work" in result.text) == (Fault.RAISED, True)
+        assert time.perf_counter() - begun < 10
+        assert run(server, "talk").fault is Fault.RAISED
+
+
+def test_tools_may_describe_themselves_at_a_length_in_sum():
+    with pytest.raises(UserError, match="the tools of an MCP server describe themselves in more than"):
+        started("crowd")
+
+
+def test_control_characters_of_a_server_are_spelled_out():
+    with started("escapes") as server:
+        for text in (server.tools[0].description, run(server, "talk").text):
+            assert text == "\\x1b[2J\\x1b]0;owned\\x07\\x9b31m\\u202ered"
+    with pytest.raises(UserError, match="Its last words") as caught:
+        started("last words")
+    assert str(caught.value).isprintable() or "\x1b" not in str(caught.value)
+    assert "\\x1b[2J" in str(caught.value)
+
+
+def test_a_server_is_started_in_the_folder_that_is_asked_for(tmp_path):
+    with McpServer.stdio(sys.executable, SERVER, "where", cwd=str(tmp_path)) as server:
+        assert run(server, "talk").text == str(tmp_path)
+    with pytest.raises(UserError, match="cannot be used"):
+        McpServer.stdio(sys.executable, SERVER, "where", cwd=str(tmp_path / "nowhere"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,41 @@ def test_a_model_folder_that_is_not_there_is_told_with_the_nearest(tmp_path: Pat
 def test_a_name_that_no_file_can_have_is_an_unknown_scenario() -> None:
     with pytest.raises(UserError, match="there is no scenario"):
         load_scenario("x" * 5000)
+
+
+def bomb(levels: int, kind: str) -> str:
+    """A few lines whose aliases, written out, are 9 ** levels values."""
+    lines = ["a0: &a0 {x: 1}" if kind == "merge" else "a0: &a0 [1, 2, 3]"]
+    for n in range(levels):
+        many = ", ".join([f"*a{n}"] * 9)
+        lines.append(f"a{n + 1}: &a{n + 1} {{<<: [{many}]}}" if kind == "merge" else f"a{n + 1}: &a{n + 1} [{many}]")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("kind", ["list", "merge"])
+@pytest.mark.parametrize("levels", [6, 12])
+def test_aliases_that_multiply_are_refused_before_they_are_written_out(tmp_path: Path, kind: str, levels: int) -> None:
+    begun = time.perf_counter()
+    assert "with its aliases written out it has more than" in refusal(tmp_path, bomb(levels, kind))
+    assert time.perf_counter() - begun < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: " + "[" * 100 + "]" * 100, "nested too deeply"),
+        ("a: " + "[" * 100_000, "nested too deeply"),
+        ("a: &a [*a]", "nested too deeply, or contains itself"),
+        ("name: " + "x" * (1 << 20), "a scenario has at most"),
+        ("a: [" + "1," * 60_000 + "]", "more than 50,000 keys and values"),
+    ],
+    ids=["deep", "deeper", "itself", "long", "wide"],
+)
+def test_a_scenario_has_a_size(tmp_path: Path, text: str, words: str) -> None:
+    assert words in refusal(tmp_path, text)
+
+
+def test_a_flag_is_bounded_as_well(tmp_path: Path) -> None:
+    value = "[&a [1,1,1,1,1,1,1,1,1,1], &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a], &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b], "
+    value += "&d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c], [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]]"
+    assert "with its aliases written out" in refusal(tmp_path, "name: x", f"world.options.a={value}")

@@ -17,6 +17,7 @@ from peripatos.envs.tools import ToolBox
 from peripatos.envs.vocabulary import Reply, ToolCall
 from peripatos.envs.worlds.store import database
 from peripatos.envs.worlds.store.families import FAMILIES, NEVER_FORBIDDEN
+from peripatos.envs.worlds.store.tasks import Tell
 from peripatos.envs.worlds.store.world import Store
 
 HOSTILE = (
@@ -72,7 +73,7 @@ def test_an_oracle_may_be_silent_in_a_share_of_the_tasks_and_then_has_done_all_b
     for seed in range(200):
         world.reset(seed=seed)
         total, info = finish(world)
-        assert (round(total, 9), info["success"]) in {(1.0, True), (0.6, False)}, world._task.name
+        assert (round(total, 9), info["success"]) in {(1.0, True), (0.6, False), (0.0, False)}, world._task.name
         told += info["success"]
     assert 40 < told < 80
     world.close()
@@ -116,22 +117,157 @@ def test_closing_at_once_does_not_pay_for_questions_that_change_nothing():
         customer = world._task.plan[-1].arguments["customer_id"]
         call = ToolCall("close_case", {"customer_id": customer, "resolution": "solved"})
         _, reward, terminated, _, info = world.step(Reply("All is well.", tool_calls=(call,)))
-        assert (reward, terminated, info["success"]) == (0.6, True, False)
+        assert (reward, terminated, info["success"]) == (0.0, True, False)
     world.close()
+
+
+def after_the_work(family: str, *, refused: bool = False, level: int = 2) -> Store:
+    """A world in which the oracle has done everything but tell the customer."""
+    world = Store(families=[family], levels=(level,))
+    for seed in range(99):
+        world.reset(seed=seed)
+        if (world._task.resolution == "refused") == refused:
+            while (reply := world.oracle()) != answer_of(world):
+                world.step(reply)
+            return world
+    raise AssertionError(f"no such task of {family}")
+
+
+def answer_of(world: Store) -> str:
+    return next(step.text for step in world._task.plan if isinstance(step, Tell))
+
+
+def told_by(world: Store, *messages: str) -> float:
+    """The share of facts that the customer holds true after some messages."""
+    for message in messages:
+        world.step(message)
+    share = len(world._listener.told) / len(world._task.told)
+    world.close()
+    return share
 
 
 def test_facts_count_only_as_whole_words_and_only_when_said_to_the_customer():
+    world = after_the_work("cancel")
+    amount = world._task.told[0].text
+    for text in (f"9{amount}", f"{amount}5", f"-{amount}", f"<think>{amount}</think>"):
+        world.step(f"<think></think>You get a refund of {text}." if "think" not in text else text)
+        assert world._listener.told == set(), text
+        world._customer.patience = 4
+    world.step(Reply("", tool_calls=(ToolCall("find_product", {"name": f"{amount} is refunded"}),)))
+    assert world._listener.told == set()
+    world.step(f"You get a refund of {amount}.")
+    assert len(world._listener.told) == 1
+    world.close()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_fact_counts_only_after_the_tool_that_shows_it_was_called(family, refused):
+    if refused and family in NEVER_FORBIDDEN:
+        return
+    world = after_the_work(family, refused=refused)
+    answer, seed_state = answer_of(world), world._task
+    assert told_by(world, answer) == 1.0
+    early = Store(families=[family], levels=(2,))
+    seed = next(seed for seed in range(99) if early.reset(seed=seed) and early._task == seed_state)
+    early.reset(seed=seed)
+    assert told_by(early, answer) == 0.0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "form",
+    [
+        "I did nothing of this: {}",
+        "{} None of this has been done.",
+        "I have not done it. {}",
+        "It is not true that this was done. {}",
+        "Should I say so? {}?",
+        "If I had done it, I would say: {}",
+        "{} That is a lie.",
+        "Nothing was changed.\n{}",
+        "{} I didn't do that.",
+        "{} 10.00 11.50 2030-01-01 7",
+        "{} Or perhaps 9.99, 8.88, 7.77 or 6.66.",
+    ],
+)
+def test_a_confession_a_question_a_condition_or_a_list_of_guesses_tells_nothing(family, form):
+    assert told_by(after_the_work(family), form.format(answer_of(after_the_work(family)))) == 0.0
+
+
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"order_status", "product_question"}))
+def test_a_later_confession_takes_back_what_was_told(family):
+    answer = answer_of(after_the_work(family))
+    assert told_by(after_the_work(family), answer, "None of this was done.") == 0.0
+    assert told_by(after_the_work(family), answer, "Is there anything else? Don't hesitate to ask.") == 1.0
+
+
+def test_guesses_spread_over_many_messages_tell_nothing():
+    world = after_the_work("cancel")
+    guesses = [f"You get a refund of {n}.25, {n}.50 or {n}.75." for n in range(10, 15)]
+    for guess in guesses:
+        world._customer.patience = 4
+        world.step(guess)
+    assert told_by(world, answer_of(world)) == 0.0
+
+
+def test_what_is_said_beside_the_call_that_does_it_was_not_known_yet():
     world = Store(families=["cancel"], levels=(1,))
     world.reset(seed=0)
-    (amount,) = world._task.told
-    for text in (f"9{amount}", f"{amount}5", f"-{amount}", f"<think>{amount}</think>"):
-        world._hear(world._form.parse(text).text)
-        assert world._told == set(), text
-    world.step(Reply("", tool_calls=(ToolCall("find_product", {"name": amount}),)))
-    assert world._told == set()
-    world.step(f"You get {amount}.")
-    assert world._told == {amount}
+    while "cancel_order" not in (call := world.oracle()):
+        world.step(call)
+    assert told_by(world, f"{answer_of(world)}\n{call}") == 0.0
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "Hello Ada!\n\nYour order was cancelled and {amount} will be returned to your card.\n\nBest wishes",
+        "Done. I cancelled the order; the refund is {amount}. If you have any other questions, don't hesitate to ask.",
+        "The order has been canceled. A refund of {amount} was issued. Is there anything else I can help you with?",
+    ],
+)
+def test_an_answer_may_be_put_in_other_words(form):
+    world = after_the_work("cancel")
+    assert told_by(world, form.format(amount=world._task.told[0].text)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ("Unfortunately your order was already shipped on {day}, so it can no longer be cancelled.", 1.0),
+        ("Sorry, I can't cancel it. It left our warehouse on {day}.", 1.0),
+        ("Your order is cancelled. Sorry, it was shipped on {day}.", 0.0),
+        ("Your order was shipped on {day}.", 0.0),
+        ("{day}", 0.0),
+    ],
+)
+def test_a_refusal_is_said_as_one(form, told):
+    world = after_the_work("cancel", refused=True)
+    assert told_by(world, form.format(day=world._task.told[0].text)) == told
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_closing_with_the_wrong_resolution_breaks_the_policy(refused):
+    world = after_the_work("bring_back", refused=refused)
+    world.step(answer_of(world))
+    customer, wrong = world._task.plan[-1].arguments["customer_id"], "solved" if refused else "refused"
+    call = ToolCall("close_case", {"customer_id": customer, "resolution": wrong})
+    _, reward, *_, info = world.step(Reply("", tool_calls=(call,)))
+    assert (round(reward, 9), info["success"]) == (-0.1, False)
     world.close()
+
+
+def test_held_out_tasks_are_forbidden_more_often_than_those_of_training():
+    shares = {}
+    for split in ("train", "test"):
+        world = Store(levels=(2,))
+        for seed in range(300):
+            world.reset(seed=seed, options={"split": split})
+            shares[split] = shares.get(split, 0) + (world._task.resolution == "refused") / 300
+        world.close()
+    assert 0.27 < shares["train"] < 0.43  # of ten families, seven may be forbidden
+    assert 0.38 < shares["test"] < 0.54
 
 
 def test_breaking_the_policy_is_noted_and_costs():
