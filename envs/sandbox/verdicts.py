@@ -25,13 +25,15 @@ class Status(StrEnum):
     """It wrote something to its channel that is no answer."""
     SKIPPED = "skipped"
     """A test that was not run, because an earlier one failed and no partial credit was asked for."""
+    UNSURE = "unsure"
+    """It may be right, and the grader does not know: the reward is None, and the message says why."""
     INFRA_ERROR = "infra_error"
     """The sandbox failed, not the program: the reward is None."""
     SANDBOX_UNAVAILABLE = "sandbox_unavailable"
     """No sandbox could be started: the reward is None."""
 
 
-UNSCORED = frozenset((Status.INFRA_ERROR, Status.SANDBOX_UNAVAILABLE))
+UNSCORED = frozenset((Status.UNSURE, Status.INFRA_ERROR, Status.SANDBOX_UNAVAILABLE))
 
 
 class SandboxUnavailable(RuntimeError):

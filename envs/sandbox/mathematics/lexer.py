@@ -14,7 +14,7 @@ from fractions import Fraction
 from .notation import GREEK, clean, closing
 from .numerals import NUMBER_WORDS, PART_WORDS, Numeral, read_number, spoken
 from .units import is_unit
-from .verdict import Unsure
+from .verdict import Doubtful, Unsure
 from .words import BEFORE, CONNECTIVES, DOUBT
 
 FUNCTIONS = frozenset(
@@ -33,7 +33,7 @@ _KNOWN = (
 _CAPITALS = frozenset(name.title() for name in GREEK)
 _RELATIONS = {"=": "=", "<": "<", ">": ">", "le": "<=", "ge": ">=", "ne": "!=", "approx": "~", "in": "in", "lt": "<"}
 _RELATIONS |= {"gt": ">", "equiv": "=", "sim": "~", "notin": "notin", "ni": "ni", "to": "to"}
-_CURRENCY = {"dollar": "dollar", "euro": "euro", "pound": "sterling", "yen": "yen", "cents": "cent"}
+_CURRENCY = {"dollar": "dollar", "euro": "euro", "pound": "sterling", "yen": "yen", "cents": "cent", "pounds": "sterling", "cent": "cent"}
 _TIMES_TEN = re.compile(r"\s*[xX*]\s*(?=10\s*\^)")
 _BARE = {"pi", "infty", "sqrt", *FUNCTIONS, "gcd", "lcm", "det", "lim", "max", "min", "mod"} | (GREEK - {"nu", "mu", "xi"})
 _GLUED = ("sin", "cos", "tan", "log", "ln", "pi")
@@ -67,7 +67,7 @@ class _Lexer:
             self._one()
             if self._place == before:
                 raise Unsure(f"{self._text[before]!r} is not understood")
-        return tuple(_circles(_spelled(self.tokens)))
+        return tuple(_circles(_spelled(_signs_alone(self.tokens))))
 
     def _emit(self, kind: str, text: str, length: int, number: Numeral | None = None) -> None:
         spaced = self._place > 0 and self._text[self._place - 1] == " "
@@ -176,6 +176,8 @@ class _Lexer:
             self._emit("sym", name, length)
         elif name in _KNOWN:
             self._emit("cmd", name, length)
+        elif name in ("boxed", "fbox"):
+            raise Doubtful("several answers")
         else:
             raise Unsure(f"the command \\{name} is not known")
 
@@ -226,6 +228,16 @@ class _Lexer:
 
     def _symbol(self, run: str) -> None:
         self._emit("sym", run[0], 1)
+
+
+def _signs_alone(tokens: list[Token]) -> list[Token]:
+    """Without braces around one sign, as in {-}5."""
+    result: list[Token] = []
+    for token in tokens:
+        result.append(token)
+        if token.text == "}" and len(result) > 2 and result[-3].text == "{" and result[-2].text in ("+", "-", "=", "<", ">"):
+            result[-3:] = [result[-2]]
+    return result
 
 
 def _spelled(tokens: list[Token]) -> list[Token]:
