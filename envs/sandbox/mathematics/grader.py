@@ -23,6 +23,7 @@ Unsure is only what may be right: who reads the verdict scores it as unknown, ne
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from .lexer import Tokens, lex
@@ -49,9 +50,9 @@ def judge(expected: str, answer: str, kind: str | None = None, tolerance: str | 
         tokens = lex(expected, commas=kind not in ("set", "tuple", "interval"))
         known = _declared(read(tokens), kind)
         if not all(readable(scalar.tokens) for scalar in _scalars(known)):
-            return _NO_EXPECTED
+            raise ValueError("a part of it cannot be read")
     except ValueError:
-        words = kind is None and "\\text" in expected
+        words = kind is None and ("\\text" in expected or re.fullmatch(r"\$?[0-9]{1,2}:[0-9]{2}\$?", expected.strip()))
         return _readable(same_text, expected, answer) if words else _NO_EXPECTED
     if isinstance(known, Words):
         return _readable(same_text, expected, answer)
@@ -134,7 +135,11 @@ def compare(known: Node, given: Node, rules: Rules) -> Verdict:
         return _relation(known, given, rules)
     if isinstance(given, Named):
         return compare(known, given.value, rules)
+    if isinstance(given, Several) and len(given.items) == 1 and not isinstance(known, Several):
+        return compare(known, given.items[0], rules)
     match known:
+        case Words(text):
+            return EQUAL if isinstance(given, Words) and given.text == text else different("other words")
         case Scalar():
             return _scalar(known, given, rules)
         case Several():
@@ -152,8 +157,6 @@ def _scalar(known: Scalar, given: Node, rules: Rules) -> Verdict:
     if isinstance(given, Chain):
         value = chain_value(given)
         return _scalar(known, value, rules) if value is not None else different("an equation, where a value is expected")
-    if isinstance(given, Several) and len(given.items) == 1:
-        return compare(known, given.items[0], rules)
     if isinstance(given, Scalar):
         return same_scalar(known, given, rules)
     if isinstance(given, Words) and given.text == "infinite":
@@ -166,6 +169,10 @@ def _named(known: Named, given: Node, rules: Rules) -> Verdict:
     if isinstance(given, Named):
         if not known.name or not given.name or _plain(known.name) == _plain(given.name):
             return compare(known.value, given.value, rules)
+        if symbols and "(" in known.name + given.name and len(_plain(known.name)) == len(_plain(given.name)) == 1:
+            mixed = ("(" in known.name) != ("(" in given.name)
+            if mixed and compare(known.value, given.value, rules):
+                return unsure(f"it names {given.name} and not {known.name}")
         other_form = symbols and len(known.name) == len(given.name) == 1 and isinstance(known.value, Scalar)
         if other_form and same_relation(Chain((_name(known), known.value), ("=",)), given):
             return unsure("the equation is solved for another symbol")
@@ -209,7 +216,8 @@ def _values(node: Node) -> tuple[tuple[str, ...], tuple[Node, ...]] | None:
 
 
 def _several(known: Several, given: Node, rules: Rules) -> Verdict:
-    verdict = same_set(known, given)
+    listed = known.joined == "{" and isinstance(given, Several)
+    verdict = None if listed else same_set(known, given)
     if verdict is not None:
         return verdict
     expected, answered = _values(known), _values(given)
@@ -222,7 +230,7 @@ def _several(known: Several, given: Node, rules: Rules) -> Verdict:
         found = given.items
     else:
         found = (given,)
-    if any(isinstance(item, Named) for item in found):
+    if any(isinstance(item, Named) for item in found) and not any(isinstance(item, Named) for item in items):
         return different("names that were not expected")
     if known.joined == "{":
         items, found = tuple(dict.fromkeys(items)), tuple(dict.fromkeys(found))
@@ -284,6 +292,8 @@ def _bracket(known: Bracket, given: Node, rules: Rules) -> Verdict:
 
 
 def _grid(known: Grid, given: Node, rules: Rules) -> Verdict:
+    if isinstance(given, Bracket) and given.opened == "[" and all(isinstance(item, Bracket) for item in given.items):
+        given = Grid(tuple(item.items for item in given.items if isinstance(item, Bracket)))  # [[1, 2], [3, 4]]
     if isinstance(given, Bracket) and 1 in (len(known.rows), len(known.rows[0])) and given.opened == "(":
         cells = [cell for row in known.rows for cell in row]
         same = len(cells) == len(given.items) and both(

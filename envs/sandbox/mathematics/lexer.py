@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from .notation import GREEK, clean, closing
-from .numerals import NUMBER_WORDS, PART_WORDS, Numeral, read_number, spoken
+from .numerals import NUMBER_WORDS, PART_WORDS, SCALES, Numeral, read_number, spoken
 from .units import is_unit
 from .verdict import Doubtful, Unsure
 from .words import BEFORE, CONNECTIVES, DOUBT
@@ -203,6 +203,8 @@ class _Lexer:
             return self._emit("word", run.replace("'", ""), len(run))
         if set(run) <= self._letters and low not in _BARE:
             return self._symbol(run)
+        if run in ("min", "sec") and self.tokens and self.tokens[-1].kind == "num" and self._place + 3 == len(self._text):
+            return self._emit("word", run, len(run))
         if low in _SPELLED or run in _BARE:
             name = _SPELLED.get(low, run)
             return self._emit("sym" if name in GREEK - {"pi"} else "cmd", name, len(run))
@@ -254,6 +256,11 @@ def _spelled(tokens: list[Token]) -> list[Token]:
             value = spoken(span) if tokens[stop - 1].kind == "word" and (len(span) > 1 or span[0] in NUMBER_WORDS | PART_WORDS) else None
             if value is not None and span != ["second"]:
                 result.append(Token("num", " ".join(span), Numeral(value), tokens[place].spaced))
+                place = stop
+                break
+            if result and result[-1].number is not None and stop == place + 1 and span[0] in SCALES:  # 5 million
+                number = Numeral(result[-1].number.value * SCALES[span[0]])
+                result[-1] = Token("num", f"{result[-1].text} {span[0]}", number, result[-1].spaced)
                 place = stop
                 break
         else:

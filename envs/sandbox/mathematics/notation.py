@@ -21,7 +21,7 @@ _MACROS = {
     **{"≤": "\\le ", "⩽": "\\le ", "≦": "\\le ", "≥": "\\ge ", "⩾": "\\ge ", "≧": "\\ge ", "≠": "\\ne ", "≈": "\\approx "},
     **{"∪": "\\cup ", "∩": "\\cap ", "∖": "\\setminus ", "∈": "\\in ", "∅": "\\emptyset ", "⌀": "\\emptyset "},
     **{"ℝ": "\\reals ", "ℤ": "\\integers ", "ℕ": "\\naturals ", "ℚ": "\\rationals ", "ℂ": "\\complexes "},
-    **{"⟨": "\\langle ", "⟩": "\\rangle ", "〈": "\\langle ", "〉": "\\rangle ", "′": "'", "’": "'", "‘": "'", "″": "''"},
+    **{"⟨": "\\langle ", "⟩": "\\rangle ", "〈": "\\langle ", "〉": "\\rangle ", "′": "'", "’": "'", "‘": "'", "″": "''", "∴": "", "⇒": "", "✓": "", "□": "", "■": ""},
     **{"∫": "\\int ", "∑": "\\sum ", "∏": "\\prod ", "∂": "\\partial ", "…": "...", "⋯": "...", "∶": ":", "∣": "|", "％": "\\%"},
     **{"“": "", "”": "", "\u200b": "", "\ufeff": "", "€": "\\euro ", "£": "\\pound ", "¥": "\\yen ", "¢": "\\cents "},
     **{"⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ", "→": "\\to ", "ϵ": "\\epsilon ", "ϕ": "\\phi "},
@@ -30,13 +30,14 @@ _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ", "01234
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙₓ", "0123456789+-()nx", strict=True))
 _GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega"
 GREEK = frozenset(_GREEK.split())
-_ROW = r"\\(?:d|t|c)frac(?![a-zA-Z])"
+_FRACTIONS = r"\\(?:d|t|c|s|nice|x)frac(?![a-zA-Z])"
 _SPACES = re.compile(r"\\[,;:> ]|\\(?:quad|qquad|enspace|thinspace|medspace|thickspace|nobreakspace)(?![a-zA-Z])|~|\s")
 _NOTHING = re.compile(
-    r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|bf|rm|it|boldmath)(?![a-zA-Z])|\\!|\\/"
+    r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|bf|rm|it|boldmath|centering"
+    r"|tiny|small|normalsize|large|Large|LARGE|huge|Huge|therefore|Rightarrow|implies|checkmark|square|blacksquare|qed)(?![a-zA-Z])|\\!|\\/"
     r"|\\color\{[^{}]*\}|\\[hv]space\{[^{}]*\}"
 )
-_FONTS = re.compile(r"\\(?:mathbf|mathit|boldsymbol|bm|mathsf|mathtt|mathnormal|mathcal|emph|textcolor\{[^{}]*\})(?=\{)")
+_FONTS = re.compile(r"\\(?:mathbf|mathit|boldsymbol|bm|mathsf|mathtt|mathnormal|mathcal|emph|underline|ensuremath|mathop|textcolor\{[^{}]*\})(?=\{)")
 _TEXTS = re.compile(r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|mathrm|mbox|hbox|operatorname)\*?(?=\{)")
 _RENAMED = {
     **{"leq": "le", "leqslant": "le", "geq": "ge", "geqslant": "ge", "neq": "ne", "lt": "lt", "gt": "gt"},
@@ -61,13 +62,16 @@ def clean(text: str) -> str:
         ValueError: a character that no mathematics is written with; the message names it.
     """
     text = _ascii(unicodedata.normalize("NFC", text)).replace("\\\\", "\\newrow ")
-    text = _unwrapped(text.strip())
+    text = re.sub(r",\s*\\!\s*(?=[0-9]{3})", "{,}", _unwrapped(text.strip()))
+    text = re.sub(r"\\math(?:rm|it)\{([dei])\}", r"\1 ", text)
     for place, pattern in (("", _NOTHING), (" ", _SPACES)):
         text = pattern.sub(place, text)
     text = _RENAME.sub(lambda found: f"\\{_RENAMED[found[1]]} ", text)
-    text = re.sub(_ROW, r"\\frac", text)
+    text = re.sub(_FRACTIONS, r"\\frac", text)
     text = re.sub(r"\\math(?:bb|bf|rm)\s?\{?([RZNQC])\}?(?![a-zA-Z])", lambda found: SETS[found[1]] + " ", text)
     text = _TEXTS.sub(r"\\text", _FONTS.sub("", text))
+    text = re.sub(r"\{([^{}]*)\\choose(?![a-zA-Z])([^{}]*)\}", r"\\binom{\1}{\2}", text)
+    text = re.sub(r"(?<![a-zA-Z\\])abs ?\(([^()]*)\)", r"|\1|", text)
     text = _dollars(text)
     text = re.sub(r" +", " ", text).strip()
     return _unwrapped(_without_full_stop(text))

@@ -15,7 +15,7 @@ _MAX_EXPONENT = 400
 
 _PLAIN = r"[0-9]+"
 _SPACED = r"[1-9][0-9]{0,2}(?: [0-9]{3})+(?![0-9])"
-_COMMAS = r"[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+|(?:\{,\}[0-9]{3})+|(?:, ?\\?! ?[0-9]{3})+)(?![0-9]|,[0-9])"
+_COMMAS = r"[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+|(?:\{,\}[0-9]{3})+)(?![0-9]|,[0-9])"
 _GUARDED = r"[1-9][0-9]{0,2}(?:\{,\}[0-9]{3})+(?![0-9]|\{,\})"
 _REST = (
     r"(?P<point>(?:\.|\{,\})(?!\.)(?P<fixed>[0-9]*)"
@@ -29,11 +29,11 @@ _WITH_COMMAS = re.compile(rf"(?P<whole>{_COMMAS}|{_GUARDED}|{_SPACED}|{_PLAIN}|(
 _UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
 _ONES = {word: number for number, word in enumerate(_UNITS.split())}
 _TENS = {word: 10 * number for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
-_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7}
 _PARTS |= {"eighth": 8, "ninth": 9, "tenth": 10, "hundredth": 100, "thousandth": 1000}
 _PARTS |= {f"{word}s": number for word, number in _PARTS.items() if word not in ("half", "halves")}
-NUMBER_WORDS = frozenset((*_ONES, *_TENS, *_SCALES, "hundred", "dozen"))
+NUMBER_WORDS = frozenset((*_ONES, *_TENS, *SCALES, "hundred", "dozen"))
 PART_WORDS = frozenset(_PARTS)
 
 
@@ -110,23 +110,23 @@ def _whole(words: list[str]) -> Fraction | None:
     before = ""
     for place, word in enumerate(words):
         if word in _ONES:
-            good = before == "" or before in ("hundred", "and", *_SCALES) or (before in _TENS and 0 < _ONES[word] < 10)
+            good = before == "" or before in ("hundred", "and", *SCALES) or (before in _TENS and 0 < _ONES[word] < 10)
             current += _ONES[word]
         elif word in _TENS:
-            good = before in ("", "hundred", "and", *_SCALES)
+            good = before in ("", "hundred", "and", *SCALES)
             current += _TENS[word]
         elif word == "hundred":
             good, current = before in _ONES and 0 < current < 100, current * 100
         elif word == "dozen":
             good, current = before in ("", "a") or before in _ONES, 12 * max(1, current)
-        elif word in _SCALES:
+        elif word in SCALES:
             good = 0 < current < 1000 and before != "and"
-            total, current = total + current * _SCALES[word], 0
+            total, current = total + current * SCALES[word], 0
         elif word == "a":
             good, current = place == 0 and words[1:2] in (["hundred"], ["thousand"], ["million"], ["dozen"]), 1
             word = "one"
         else:
-            good = word == "and" and before in ("hundred", *_SCALES) and place + 1 < len(words)
+            good = word == "and" and before in ("hundred", *SCALES) and place + 1 < len(words)
         if not good:
             return None
         before = word

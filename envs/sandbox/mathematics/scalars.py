@@ -174,7 +174,10 @@ def _expressions(known: Tokens, given: Tokens) -> Verdict:
     refused = left if not expected.free_symbols else left & _NEVER
     if refused:
         return different(f"work is left to be done: {', '.join(sorted(refused))}")
-    same = equal(expected, book.read(given))
+    value = book.read(given)
+    if value.has(sympy.nan, sympy.zoo):
+        return different("it is not defined")
+    same = equal(expected, value)
     if not same and any(token.text == "log" for token in (*known, *given)):
         same = equal(book.read(known, base=10), book.read(given, base=10)) or same
     return _verdict(same)

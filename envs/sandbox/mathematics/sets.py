@@ -8,7 +8,7 @@ import sympy
 
 from .algebra import Book, equal
 from .structure import Bracket, Chain, Named, Node, Scalar, SetSign, Several, Words, name_of
-from .verdict import EQUAL, Unsure, Verdict, different, unsure
+from .verdict import EQUAL, Verdict, different, unsure
 from .words import ALL_REALS, NO_SOLUTION
 
 _SIGNS = {
@@ -35,6 +35,8 @@ def as_set(node: Node) -> tuple[str, Any] | None:
             return _united(operator, parts) if parts else ("", _SIGNS[operator])
         case Bracket(opened, closed, (first, second)) if opened in "([" and closed in ")]":
             return _interval(opened, closed, first, second)
+        case Several(items, "{") if all(isinstance(item, Scalar) for item in items):
+            return _finite(node)
         case Several(items, joined):
             return _joined(items, joined)
         case Chain(parts, relations) if set(relations) <= set(_FLIPPED):
@@ -62,7 +64,7 @@ def same_set(known: Node, given: Node) -> Verdict | None:
 
 def _bound(node: Node) -> Any:
     if not isinstance(node, Scalar) or node.unit is not None or node.percent:
-        raise Unsure("a bound that is no number")
+        return None
     value = Book().read(node.tokens)
     return value if value.is_extended_real and not value.free_symbols else None
 
@@ -88,7 +90,8 @@ def _united(operator: str, parts: tuple[Node, ...]) -> tuple[str, Any] | None:
 
 def _finite(node: Node) -> tuple[str, Any] | None:
     if isinstance(node, Several) and node.joined == "{" and all(isinstance(item, Scalar) for item in node.items):
-        return "", sympy.FiniteSet(*(_bound(item) for item in node.items))
+        values = [_bound(item) for item in node.items]
+        return ("", sympy.FiniteSet(*values)) if None not in values else None
     return None
 
 

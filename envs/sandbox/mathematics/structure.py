@@ -192,6 +192,10 @@ def _several(tokens: Tokens) -> Node | None:
         words = [piece for piece in kept if all(token.kind == "word" for token in piece)]
         if len(kept) - len(words) == 1 and not set(borders) - {"$"}:
             return read(tuple(token for piece in kept for token in piece))
+    first = read(kept[0]) if len(kept) > 1 else None
+    if isinstance(first, Named) and isinstance(first.value, Scalar) and not any(t.kind == "rel" for p in kept[1:] for t in p):
+        rest = tuple(read(piece) for piece in kept[1:])  # n = 1, 2, 3
+        return Named(first.name, Several((first.value, *rest), ","))
     joined = "or" if set(borders) & (OR | {"vee"}) else "and" if set(borders) & (AND | {"wedge"}) else ","
     items = tuple(read(piece) for piece in kept)
     if len(items) < 2 or len(kept) < len(pieces) - borders.count("and") - borders.count("or") - borders.count("$"):
@@ -223,6 +227,8 @@ def _related(tokens: Tokens) -> Node | None:
     if set(borders) & {"is", "equals"}:
         if len(borders) > 1 or any(t.kind == "word" and t.text.lower() in DOUBT - BEFORE for t in tokens):
             raise Doubtful("a sentence about a value")
+        if not _is_sentence(pieces[0], pieces[1]):
+            raise Unsure("a sentence about a value")
         borders = ["="]
     if not pieces[0] and borders[0] == "~" and len(pieces) == 2:
         value = read(pieces[1])
@@ -247,6 +253,12 @@ def _related(tokens: Tokens) -> Node | None:
         value = read(pieces[1])
         return Named(name, value if borders == ["in"] else Scalar(rest, about=True))
     return Chain(tuple(read(piece) for piece in pieces), tuple(borders))
+
+
+def _is_sentence(first: Tokens, second: Tokens) -> bool:
+    """Whether it is "the area is 5" or "5 is the answer": what is said of a value must be known."""
+    words = [{t.text.lower() for t in side} if all(t.kind == "word" for t in side) else None for side in (first, second)]
+    return words[1] is None or words[1] <= BEFORE
 
 
 def _same(pieces: list[Tokens]) -> Node:
@@ -312,6 +324,10 @@ def _proportion(tokens: Tokens) -> Node | None:
 
 def _bracketed(tokens: Tokens) -> Node | None:
     first, last = tokens[0], tokens[-1]
+    if first.kind == "sym" and first.text.isupper() and len(tokens) > 4 and tokens[1].text == "(":  # the point P(1, 2)
+        inside = tokens[2:-1]
+        if _close(tokens, 1) == len(tokens) - 1 and any(token.kind == "comma" for token in inside):
+            return read(tokens[1:])
     reversed_bracket = first.text == "]" and last.text in ("[", "]")
     if first.text in _MATRICES and first.kind == "open":
         return _grid(tokens) if _close(tokens, 0) == len(tokens) - 1 else None
@@ -365,6 +381,8 @@ def scalar(tokens: Tokens) -> Scalar:
         return Scalar(value.tokens, read_unit([tokens[0].text]), unsure=value.unsure)
     if len(tokens) > 2 and tokens[0].text == "-" and tokens[1].text in ("dollar", "euro", "sterling", "yen"):
         return scalar((tokens[1], tokens[0], *tokens[2:]))
+    if [token.text for token in tokens[1:-1]] == ["to"] and tokens[0].kind == tokens[-1].kind == "num":
+        return Scalar((tokens[0], Token("sign", ":"), tokens[-1]))  # the ratio 2 to 3
     place = next((place for place, token in enumerate(tokens) if token.kind in ("word", "unit")), len(tokens))
     value, after = tokens[:place], tokens[place:]
     words = [token.text.lower() for token in after if token.kind == "word"]
@@ -379,7 +397,7 @@ def scalar(tokens: Tokens) -> Scalar:
     unit = read_unit([token.text for token in after if token.text not in ("{", "}", "(", ")")])
     if unit is not None:
         return Scalar(value, unit)
-    if len(words) != len(after):
+    if len(words) != len([token for token in after if token.text not in "(){}"]):
         raise Unsure(f"what stands beside the value is not understood: {spell(after)!r}")
     noun = " ".join(singular(word) for word in words)
     doubt = "" if len(words) <= 2 and is_noun(words[-1]) else f"unknown words: {' '.join(words)!r}"

@@ -134,9 +134,11 @@ def _unit(powers: Mapping[str, int], factor: Fraction) -> Unit:
 
 
 def _power(parts: list[str], place: int) -> tuple[int, int]:
-    if parts[place : place + 1] == ["^"] and place + 1 < len(parts):
-        digits = parts[place + 1]
-        return (int(digits) if digits.lstrip("-").isdecimal() and len(digits) < 3 else 1), place + 2
+    if parts[place : place + 1] == ["^"]:
+        sign = -1 if parts[place + 1 : place + 2] == ["-"] else 1
+        place += 1 + (sign < 0)
+        digits = parts[place] if place < len(parts) else ""
+        return (sign * int(digits) if digits.isdecimal() and len(digits) < 3 else 1), place + 1
     word = parts[place].lower() if place < len(parts) else ""
     return (_AFTER[word], place + 1) if word in _AFTER else (1, place)
 

@@ -16,7 +16,8 @@ DOUBT = frozenset(
     between from until to than more less fewer over under above below least most greater smaller larger up down
     either both another other alternatively instead rather otherwise also plus minus times divided sometimes always
     perhaps is are was were be been being has have had do does did will shall who which what when where why how this
-    that these those there here then so thus hence therefore because since actually wait sorry sure""".split()
+    that these those there here then so thus hence therefore because since actually wait sorry sure
+    fails failed lies contradicts errs mistakes errors impossible excluded rejected unless""".split()
 )
 BEFORE = frozenset(
     """the answer is equals equal to value final result solution total solutions are values answers it we get has have
@@ -28,6 +29,7 @@ BEFORE = frozenset(
 _SAME = {
     "empty set": "no solution",
     "null set": "no solution",
+    "none": "no solution",
     "no solutions": "no solution",
     "no real solution": "no solution",
     "no real solutions": "no solution",
