@@ -24,6 +24,7 @@ Unsure is only what may be right: who reads the verdict scores it as unknown, ne
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
 
 from .lexer import Tokens, lex
@@ -37,6 +38,7 @@ from .values import numeral
 from .verdict import EQUAL, Doubtful, Unsure, Verdict, both, different, unsure
 
 KINDS = ("number", "exact", "approximate", "expression", "equation", "set", "tuple", "interval", "unit", "choice", "text")
+_CLOCK = re.compile(r"\$?[0-9]{1,2}:[0-9]{2}(?:[~, ]|\\[, ]|\\text\{)*(?P<half>[ap]\.? ?m\.?)?\}?\$?")
 _NO_EXPECTED = Verdict("no_expected")
 
 
@@ -44,23 +46,28 @@ def judge(expected: str, answer: str, kind: str | None = None, tolerance: str | 
     """The verdict on `answer`. `kind` is one of `KINDS` where the notation does not say it; `tolerance` a decimal."""
     if not expected.strip():
         return _NO_EXPECTED
-    if kind == "text" or (kind in (None, "choice") and letter_of(expected)):
-        return _readable(same_choice if kind != "text" else same_text, expected, answer)
+    clock = _CLOCK.fullmatch(expected.strip()) if kind is None else None
+    if kind == "text" or (clock is not None and clock["half"]):
+        return _readable(same_text, expected, answer)
+    if kind in (None, "choice") and letter_of(expected):
+        return _readable(same_choice, expected, answer)
     try:
         tokens = lex(expected, commas=kind not in ("set", "tuple", "interval"))
         known = _declared(read(tokens), kind)
         if not all(readable(scalar.tokens) for scalar in _scalars(known)):
             raise ValueError("a part of it cannot be read")
     except ValueError:
-        words = kind is None and ("\\text" in expected or re.fullmatch(r"\$?[0-9]{1,2}:[0-9]{2}\$?", expected.strip()))
+        words = kind is None and ("\\text" in expected or _CLOCK.fullmatch(expected.strip()))
         return _readable(same_text, expected, answer) if words else _NO_EXPECTED
-    if isinstance(known, Words):
+    words = isinstance(known, Several) and all(isinstance(item, Words) for item in known.items)
+    if isinstance(known, Words) or (words and _readable(same_text, expected, answer)):
         return _readable(same_text, expected, answer)
     rules = Rules(kind, _tolerance(known, kind, tolerance))
     letters = frozenset(token.text for token in tokens if token.kind == "sym" and len(token.text) == 1)
     listed = isinstance(known, Several | Bracket)
-    first = _one_reading(known, answer, rules, letters, commas=not listed)
-    return _one_reading(known, answer, rules, letters, commas=True) or first if listed else first
+    readings = [lambda commas=commas: lex(answer, letters, commas=commas, units=not letters) for commas in (not listed, True)]
+    first = _one_reading(known, answer, rules, readings[0])
+    return _one_reading(known, answer, rules, readings[1]) or first if listed else first
 
 
 def _readable(compare, expected: str, answer: str) -> Verdict:
@@ -70,9 +77,9 @@ def _readable(compare, expected: str, answer: str) -> Verdict:
         return Verdict("no_answer", str(error))
 
 
-def _one_reading(known: Node, answer: str, rules: Rules, letters: frozenset[str], *, commas: bool) -> Verdict:
+def _one_reading(known: Node, answer: str, rules: Rules, lexed: Callable[[], Tokens]) -> Verdict:
     try:
-        return compare(known, read(lex(answer, letters, commas=commas)), rules)
+        return compare(known, read(lexed()), rules)
     except Doubtful as doubt:
         return different(str(doubt))
     except Unsure as reason:

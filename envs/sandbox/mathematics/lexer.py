@@ -31,8 +31,8 @@ _KNOWN = (
     | {"border", "tilde", "dot", "ell", "hbar", "prime", "ddot", "mathbb", "perp", "parallel", "Re", "Im", "operatorname"}
 )
 _CAPITALS = frozenset(name.title() for name in GREEK)
-_RELATIONS = {"=": "=", "<": "<", ">": ">", "le": "<=", "ge": ">=", "ne": "!=", "approx": "~", "in": "in", "lt": "<"}
-_RELATIONS |= {"gt": ">", "equiv": "=", "sim": "~", "notin": "notin", "ni": "ni", "to": "to"}
+_RELATIONS = {"=": "=", "<": "<", ">": ">", "le": "<=", "ge": ">=", "ne": "!=", "approx": "~", "in": "∈", "lt": "<"}
+_RELATIONS |= {"gt": ">", "equiv": "=", "sim": "~", "notin": "∉", "ni": "∋", "to": "→"}
 _CURRENCY = {"dollar": "dollar", "euro": "euro", "pound": "sterling", "yen": "yen", "cents": "cent", "pounds": "sterling", "cent": "cent"}
 _TIMES_TEN = re.compile(r"\s*[xX*]\s*(?=10\s*\^)")
 _BARE = {"pi", "infty", "sqrt", *FUNCTIONS, "gcd", "lcm", "det", "lim", "max", "min", "mod"} | (GREEK - {"nu", "mu", "xi"})
@@ -54,8 +54,8 @@ Tokens = tuple[Token, ...]
 
 
 class _Lexer:
-    def __init__(self, text: str, letters: frozenset[str], commas: bool) -> None:
-        self._text, self._letters, self._commas = text, letters, commas
+    def __init__(self, text: str, letters: frozenset[str], commas: bool, units: bool) -> None:
+        self._text, self._letters, self._commas, self._units = text, letters, commas, units
         self.tokens: list[Token] = []
         self._place = 0
         self._depth = 0
@@ -208,7 +208,7 @@ class _Lexer:
         if low in _SPELLED or run in _BARE:
             name = _SPELLED.get(low, run)
             return self._emit("sym" if name in GREEK - {"pi"} else "cmd", name, len(run))
-        if len(run) == 1:
+        if len(run) == 1 and not self._is_letter_unit(run):
             return self._symbol(run)
         glued = next((name for name in _GLUED if run[:-1] == name), None)
         if glued and not is_unit(run):
@@ -217,11 +217,22 @@ class _Lexer:
             return self._emit("word", run.replace("'", ""), len(run))
         return self._symbol(run)
 
+    def _is_letter_unit(self, run: str) -> bool:
+        """Whether one letter is a unit, as in "5 m" and "3 m/s" where quantities or plain numbers are expected."""
+        before = self.tokens[-1] if self.tokens else None
+        if not self._units or before is None or not is_unit(run):
+            return False
+        after_unit = len(self.tokens) > 1 and self.tokens[-2].kind == "word" and before.text in ("/", "*")
+        spaced = self._text[self._place - 1] == " "
+        return after_unit or before.kind == "word" or (before.kind in ("num", "close") and spaced)
+
     def _is_word(self, run: str) -> bool:
         low, before = run.lower(), self.tokens[-1] if self.tokens else None
         if low in CONNECTIVES | DOUBT | BEFORE | NUMBER_WORDS | PART_WORDS:
             return True
         spaced = self._text[self._place - 1 : self._place] == " "
+        if len(run) == 1:
+            return True
         if before is not None and before.kind in ("num", "close", "unit", "word") and (is_unit(run) or (spaced and len(run) > 2)):
             return True
         if before is not None and before.text in ("/", "^") and len(self.tokens) > 1 and self.tokens[-2].kind == "word":
@@ -247,6 +258,9 @@ def _spelled(tokens: list[Token]) -> list[Token]:
     result: list[Token] = []
     place = 0
     while place < len(tokens):
+        if tokens[place].text.lower() in ("minus", "negative") and place + 1 < len(tokens) and tokens[place + 1].number:
+            if not result or result[-1].kind in ("rel", "open", "comma"):
+                tokens[place] = Token("sign", "-")
         end, words = place, []
         while end < len(tokens) and (tokens[end].kind == "word" or (tokens[end].text == "-" and words)):
             words += [tokens[end].text.lower()] if tokens[end].kind == "word" else []
@@ -287,13 +301,15 @@ def _circles(tokens: list[Token]) -> list[Token]:
     return result
 
 
-def lex(text: str, letters: frozenset[str] = frozenset(), *, commas: bool = True) -> Tokens:
-    """The tokens of `text`, from raw text. `commas`: "1,234" is one number and not two.
+def lex(
+    text: str, letters: frozenset[str] = frozenset(), *, commas: bool = True, units: bool = False
+) -> Tokens:
+    """The tokens of `text`, from raw text. `commas`: "1,234" is one number and not two. `units`: "5 m" are metres.
 
     Raises:
         ValueError: a character or command that is not understood; the message names it.
     """
-    return _Lexer(clean(text), letters, commas).run()
+    return _Lexer(clean(text), letters, commas, units).run()
 
 
 def spell(tokens: Tokens) -> str:

@@ -10,11 +10,13 @@ Nothing is computed here. What stands in a value is read by `algebra.py`.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from .lexer import Token, Tokens, spell
 from .notation import GREEK
+from .numerals import Numeral
 from .units import Unit, read_unit
 from .verdict import Doubtful, Unsure
 from .words import AND, BEFORE, CONNECTIVES, DOUBT, OR, is_noun, one_spelling, singular
@@ -198,9 +200,24 @@ def _several(tokens: Tokens) -> Node | None:
         return Named(first.name, Several((first.value, *rest), ","))
     joined = "or" if set(borders) & (OR | {"vee"}) else "and" if set(borders) & (AND | {"wedge"}) else ","
     items = tuple(read(piece) for piece in kept)
+    total = _total(items) if joined == "and" else None
+    if total is not None:
+        return total
     if len(items) < 2 or len(kept) < len(pieces) - borders.count("and") - borders.count("or") - borders.count("$"):
         raise ValueError("a list with nothing between two commas")
     return Several(items, joined)
+
+
+def _total(items: tuple[Node, ...]) -> Scalar | None:
+    """The sum of quantities in falling units of one kind: 1 hour 20 minutes, 5 feet 6 inches; None for all else."""
+    scalars = [item for item in items if isinstance(item, Scalar) and item.unit is not None and item.unit.powers]
+    numbers = [item.tokens[0].number for item in scalars if len(item.tokens) == 1]
+    units = [item.unit for item in scalars if item.unit is not None]
+    falling = all(first.factor > second.factor for first, second in itertools.pairwise(units))
+    if len(numbers) < len(items) or None in numbers or len({unit.powers for unit in units}) > 1 or not falling:
+        return None
+    amount = sum((n.value * unit.factor for n, unit in zip(numbers, units, strict=True) if n is not None), Fraction(0))
+    return Scalar((Token("num", str(amount), Numeral(amount)),), Unit(units[0].powers, Fraction(1)))
 
 
 def _signs(tokens: Tokens) -> Node | None:
@@ -217,7 +234,7 @@ def _signs(tokens: Tokens) -> Node | None:
     return Several(tuple(read(one) for one in both), "or")
 
 
-_RELATIONS = frozenset(("=", "<", ">", "<=", ">=", "!=", "~", "in", "notin", "to", "ni"))
+_RELATIONS = frozenset(("=", "<", ">", "<=", ">=", "!=", "~", "∈", "∉", "→", "∋"))
 
 
 def _related(tokens: Tokens) -> Node | None:
@@ -249,9 +266,9 @@ def _related(tokens: Tokens) -> Node | None:
     rest = tuple(token for piece in pieces[1:] for token in piece)
     if name is not None and set(borders) <= {"="} and not _mentions(rest, pieces[0]):
         return Named(name, _same(pieces[1:]))
-    if borders in (["in"], ["~"]) and name is not None:
+    if borders in (["∈"], ["~"]) and name is not None:
         value = read(pieces[1])
-        return Named(name, value if borders == ["in"] else Scalar(rest, about=True))
+        return Named(name, value if borders == ["∈"] else Scalar(rest, about=True))
     return Chain(tuple(read(piece) for piece in pieces), tuple(borders))
 
 
@@ -354,7 +371,7 @@ def _bracketed(tokens: Tokens) -> Node | None:
 def _builder(inside: Tokens) -> Node:
     """{x | x > 1} says what stands behind the bar."""
     place = next(place for place, token in enumerate(inside) if token.text in ("|", ":"))
-    if name_of(inside[:place]) is None and not any(token.text == "in" for token in inside[:place]):
+    if name_of(inside[:place]) is None and not any(token.text == "∈" for token in inside[:place]):
         raise ValueError("a set whose elements are described")
     return read(inside[place + 1 :])
 
@@ -385,6 +402,14 @@ def scalar(tokens: Tokens) -> Scalar:
         return Scalar((tokens[0], Token("sign", ":"), tokens[-1]))  # the ratio 2 to 3
     place = next((place for place, token in enumerate(tokens) if token.kind in ("word", "unit")), len(tokens))
     value, after = tokens[:place], tokens[place:]
+    if value and value[-1].text == "(" and after[-1].text == ")":
+        value, after = value[:-1], after[:-1]
+    starts = [0, *(at for at in range(place, len(tokens)) if tokens[at].kind == "num" and tokens[at - 1].kind == "word")]
+    if len(starts) > 1:
+        ends = [*starts[1:], len(tokens)]
+        total = _total(tuple(scalar(tokens[start:end]) for start, end in zip(starts, ends, strict=True)))
+        if total is not None:
+            return total
     words = [token.text.lower() for token in after if token.kind == "word"]
     if set(words) & DOUBT:
         raise Doubtful(f"it says {spell(after)!r}")

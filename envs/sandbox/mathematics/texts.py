@@ -6,7 +6,7 @@ import re
 
 from .notation import clean
 from .verdict import EQUAL, Verdict, different, unsure
-from .words import one_spelling
+from .words import BEFORE, one_spelling
 
 _MARKS = re.compile(r"\\text\{|\\[a-zA-Z]+|[{}$*]")
 _CHOICE = re.compile(r"\(? *(?:(?:the )?(?:answer|option|choice)(?: is)?:? *)?\(?([A-Za-z])\)?[).:]?\.?", re.IGNORECASE)
@@ -34,7 +34,7 @@ def same_choice(expected: str, answer: str) -> Verdict:
     if found is not None:
         return EQUAL if found[1] == letter else different("another letter")
     begins = _BEGINS.match(said)
-    if begins is not None and begins[1] == letter and len(re.findall(r"\(?[A-Z][).:] ", said)) == 1:
+    if begins is not None and begins[1] == letter and len(re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", said)) == 1:
         return unsure("words stand behind the letter")
     return different("it is not the letter of a choice")
 
@@ -47,6 +47,11 @@ def same_text(expected: str, answer: str) -> Verdict:
     spaced = re.fullmatch(r"(?:[a-zA-Z] )+[a-zA-Z]", plain(answer)) is not None  # a product of letters
     if known == given and not spaced:
         return EQUAL if len(known) > 1 or plain(expected) == plain(answer) else different("another letter")
+    words = given.split()
+    while words and words[0] in BEFORE and " ".join(words) != known:
+        words = words[1:]
+    if " ".join(words) == known and not spaced:
+        return EQUAL
     if f" {known} " in f" {given} " and len(known) > 1 and not _NEGATIONS & (set(given.split()) - set(known.split())):
         return unsure("other words stand beside it")
     return different("other words")

@@ -118,7 +118,9 @@ def work_left(tokens: Tokens) -> set[str]:
         if token.text in ("log", "ln"):
             found.add("logarithm")
         elif token.text in FUNCTIONS - {"exp"} and token.kind == "cmd":
-            found.add("inverse function" if token.text.startswith("arc") else "function")
+            power = argument(tokens, place + 2)[0] if [t.text for t in tokens[place + 1 : place + 2]] == ["^"] else ()
+            inverse = token.text.startswith("arc") or [t.text for t in power] == ["-", "1"]
+            found.add("inverse function" if inverse else "function")
         elif token.text in ("!", "binom"):
             found.add("factorial")
         elif token.text in ("lfloor", "lceil"):

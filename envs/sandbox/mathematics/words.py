@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 OR = frozenset(("or",))
 AND = frozenset(("and",))
 CONNECTIVES = OR | AND
@@ -52,6 +54,7 @@ NO_SOLUTION, ALL_REALS = "no solution", "all real numbers"
 
 def one_spelling(text: str) -> str:
     """Words in the one spelling in which they are compared: small letters, single spaces, no stops or articles."""
+    text = re.sub(r"\b([ap])\.? ?m\b\.?", r"\1m", text.lower())
     words = [word.strip(".,;:!\"'()") for word in text.lower().replace("-", " ").split()]
     joined = " ".join(word for word in words if word and word not in ("the", "a", "an"))
     return _SAME.get(joined, joined)
