@@ -154,7 +154,7 @@ class ConversationActor:
         """Rows of the scored episodes, with values where there is a critic."""
         samples, names, cut = [], [], []
         for conversation in conversations:
-            if conversation.failure is not None or conversation.unanswered is not None:
+            if not conversation.is_scored:
                 continue
             spoken = [sample for sample in conversation.samples if any(sample.chosen)]
             for sample in spoken:

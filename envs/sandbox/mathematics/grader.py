@@ -187,7 +187,8 @@ def _named(known: Named, given: Node, rules: Rules) -> Verdict:
     if isinstance(given, Chain) and set(given.relations) == {"="} and isinstance(known.value, Scalar):
         if not symbols or len(known.name) > 1:
             return different("an equation that is not solved")
-        return same_relation(Chain((_name(known), known.value), ("=",)), given)
+        same = same_relation(Chain((_name(known), known.value), ("=",)), given)
+        return unsure(f"the same equation, which is not solved for {known.name}") if same else same
     if rules.kind == "equation":
         return different("an equation is expected")
     return compare(known.value, given, rules)
@@ -207,6 +208,8 @@ def _relation(known: Chain, given: Node, rules: Rules) -> Verdict:
     verdict = same_set(known, given)
     if verdict is not None:
         return verdict
+    if as_set(known) is not None:
+        return different("it is not solved")
     if isinstance(given, Chain | Named):
         return same_relation(known, given)
     return different(f"no {'equation' if '=' in known.relations else 'inequality'}")

@@ -51,6 +51,8 @@ def same_set(known: Node, given: Node) -> Verdict | None:
         return None
     if left[0] and right[0] and left[0] != right[0]:
         return different("another variable")
+    if _unfinished(given) and not _unfinished(known):
+        return different("sets are left to be joined")
     if left[1] == right[1]:
         return EQUAL
     try:
@@ -60,6 +62,18 @@ def same_set(known: Node, given: Node) -> Verdict | None:
     if None in apart and False not in apart:
         return unsure("two sets that could not be compared")
     return EQUAL if all(apart) else different("another set")
+
+
+def _unfinished(node: Node) -> bool:
+    """Whether sets are to be joined that could be written as fewer: {1, 2} ∪ {2, 3}, (1, 3) ∩ (2, 4)."""
+    if isinstance(node, Named):
+        return _unfinished(node.value)
+    if not isinstance(node, SetSign) or not node.parts or node.operator == "setminus":
+        return False
+    listed = [part for part in node.parts if isinstance(part, Several)]
+    found = as_set(node)
+    joined = found is not None and isinstance(found[1], sympy.Union) and len(found[1].args) >= len(node.parts)
+    return node.operator == "cap" or len(listed) > 1 or not joined
 
 
 def _bound(node: Node) -> Any:
