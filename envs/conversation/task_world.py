@@ -39,8 +39,8 @@ import numpy as np
 from ..errors import UserError, unknown
 from ..named_objects import load_attribute
 from ..vocabulary import Reply
-from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
 from ..worlds.maths.answers import AnswerTag
+from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
 from .task_source import Task, TaskSource, is_held_out, load_tasks
 
 if TYPE_CHECKING:

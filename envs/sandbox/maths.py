@@ -5,9 +5,9 @@
         judge.compare("7", "84/12").status             # Status.WRONG_ANSWER: work is left to be done
 
 What is expected has a kind, which its notation says or the caller does, and the check follows it; the table of kinds
-stands in `mathematics/grader.py`. Expressions are read by a grammar; nothing is ever evaluated as Python. An answer that
-takes for ever costs its time limit and a worker, never the run, and holds up no other worker. Left out: finding the
-answer in a reply (see `answers.py` of the worlds).
+stands in `mathematics/grader.py`. Expressions are read by a grammar; nothing is ever evaluated as Python. An answer
+that takes for ever costs its time limit and a worker, never the run, and holds up no other worker. Left out: finding
+the answer in a reply (see `answers.py` of the worlds).
 """
 
 from __future__ import annotations
@@ -27,7 +27,19 @@ from typing import Self
 from ..errors import UserError, unknown
 from .verdicts import Status, TestResult
 
-KINDS = ("number", "exact", "approximate", "expression", "equation", "set", "tuple", "interval", "unit", "choice", "text")
+KINDS = (
+    "number",
+    "exact",
+    "approximate",
+    "expression",
+    "equation",
+    "set",
+    "tuple",
+    "interval",
+    "unit",
+    "choice",
+    "text",
+)
 MAX_LENGTH = 2000  # characters of an expression
 START_S = 60.0  # the libraries take seconds to import, more on a busy machine
 _WORKER = Path(__file__).with_name("maths_worker.py")

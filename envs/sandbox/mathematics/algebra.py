@@ -15,8 +15,7 @@ from latex2sympy2_extended import latex2sympy
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig
 from math_verify.grader import sympy_expr_eq
 
-from .lexer import FUNCTIONS, Token, Tokens
-from .lexer import spell
+from .tokens import FUNCTIONS, Token, Tokens, spell
 from .values import argument
 from .verdict import Unsure
 
@@ -162,7 +161,11 @@ def _check_size(kind: Any, parts: list[Any]) -> None:
     """ValueError for powers and factorials of plain numbers that would fill the memory."""
     if kind is sympy.Pow and parts[1].is_Rational and parts[0].is_number and _bits(*parts) > _MAX_BITS:
         raise ValueError("a power too large to be worked out")
-    if kind is sympy.factorial and parts[0].is_number and not (parts[0].is_Rational and abs(parts[0]) <= _MAX_FACTORIAL):
+    if (
+        kind is sympy.factorial
+        and parts[0].is_number
+        and not (parts[0].is_Rational and abs(parts[0]) <= _MAX_FACTORIAL)
+    ):
         raise ValueError("a factorial too large to be worked out")
 
 
@@ -185,12 +188,19 @@ def equal(left: Any, right: Any) -> bool | None:
     results = []
     for number, places in enumerate(_POINTS):
         signs = [1, 1, -1, -1][number]
-        point = {name: sympy.Rational(places[at % 40].numerator, places[at % 40].denominator) * signs for at, name in enumerate(names)}
+        point = {
+            name: sympy.Rational(places[at % 40].numerator, places[at % 40].denominator) * signs
+            for at, name in enumerate(names)
+        }
         results.append(_agree(left, right, point))
     if False in results[:2]:
         return False
     if results[:2] == [None, None]:
-        return True if sympy_expr_eq(left, right, float_rounding=6, numeric_precision=15) and _agree_simply(left, right) else None
+        return (
+            True
+            if sympy_expr_eq(left, right, float_rounding=6, numeric_precision=15) and _agree_simply(left, right)
+            else None
+        )
     return None if False in results[2:] else True
 
 

@@ -14,7 +14,7 @@ What is asked of the answer follows from what is expected: from its notation, or
     set          {1, 2}  1, 2    the same elements in any order
     tuple        (1, 2)          the same in the same order; an interval too, where it can be one
     interval     (1, 2]  x > 1   the same set of numbers, as interval, inequality or in words
-    unit         5 km            the same quantity; another unit is converted
+    unit         5 km            the same quantity; another unit is converted, unless the kind is declared
     choice       (A)             the letter
     text         even            the same words
 
@@ -27,17 +27,31 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
-from .lexer import Tokens, lex
+from .lexer import lex
+from .nodes import Bracket, Chain, Grid, Named, Node, Scalar, SetSign, Several, Words
 from .notation import clean
 from .numerals import Numeral
 from .scalars import Rules, readable, same_scalar
 from .sets import as_set, chain_value, same_relation, same_set
-from .structure import Bracket, Chain, Grid, Named, Node, Scalar, SetSign, Several, Words, name_of, read
+from .structure import read
 from .texts import letter_of, same_choice, same_text
+from .tokens import Tokens
 from .values import numeral
 from .verdict import EQUAL, Doubtful, Unsure, Verdict, both, different, unsure
 
-KINDS = ("number", "exact", "approximate", "expression", "equation", "set", "tuple", "interval", "unit", "choice", "text")
+KINDS = (
+    "number",
+    "exact",
+    "approximate",
+    "expression",
+    "equation",
+    "set",
+    "tuple",
+    "interval",
+    "unit",
+    "choice",
+    "text",
+)
 _CLOCK = re.compile(r"\$?[0-9]{1,2}:[0-9]{2}(?:[~, ]|\\[, ]|\\text\{)*(?P<half>[ap]\.? ?m\.?)?\}?\$?")
 _NO_EXPECTED = Verdict("no_expected")
 
@@ -65,7 +79,9 @@ def judge(expected: str, answer: str, kind: str | None = None, tolerance: str | 
     rules = Rules(kind, _tolerance(known, kind, tolerance))
     letters = frozenset(token.text for token in tokens if token.kind == "sym" and len(token.text) == 1)
     listed = isinstance(known, Several | Bracket)
-    readings = [lambda commas=commas: lex(answer, letters, commas=commas, units=not letters) for commas in (not listed, True)]
+    readings = [
+        lambda commas=commas: lex(answer, letters, commas=commas, units=not letters) for commas in (not listed, True)
+    ]
     first = _one_reading(known, answer, rules, readings[0])
     return _one_reading(known, answer, rules, readings[1]) or first if listed else first
 
@@ -119,7 +135,9 @@ def _tolerance(known: Node, kind: str | None, stated: str | None) -> Fraction | 
         return Fraction(stated)
     scalar = known.value if isinstance(known, Named) else known
     number: Numeral | None = numeral(scalar.tokens) if isinstance(scalar, Scalar) else None
-    if number is None or not (kind == "approximate" or number.unfinished or (isinstance(scalar, Scalar) and scalar.about)):
+    if number is None or not (
+        kind == "approximate" or number.unfinished or (isinstance(scalar, Scalar) and scalar.about)
+    ):
         return None
     return Fraction(1, 2) / Fraction(10) ** (number.places or 0)
 
@@ -163,7 +181,9 @@ def compare(known: Node, given: Node, rules: Rules) -> Verdict:
 def _scalar(known: Scalar, given: Node, rules: Rules) -> Verdict:
     if isinstance(given, Chain):
         value = chain_value(given)
-        return _scalar(known, value, rules) if value is not None else different("an equation, where a value is expected")
+        return (
+            _scalar(known, value, rules) if value is not None else different("an equation, where a value is expected")
+        )
     if isinstance(given, Scalar):
         return same_scalar(known, given, rules)
     if isinstance(given, Words) and given.text == "infinite":
@@ -272,9 +292,9 @@ def _matched(items: tuple[Node, ...], found: tuple[Node, ...], rules: Rules) -> 
 def _assigned(expected, answered, given: Node, rules: Rules) -> Verdict:
     """x = 1, y = 2 against the same in any order."""
     if answered is None:
-        point = isinstance(given, Bracket) and len(given.items) == len(expected[1])
         pairs = sorted(zip(*expected, strict=True), key=lambda pair: pair[0])
-        if point and both(compare(value, item, rules) for (_, value), item in zip(pairs, given.items, strict=True)):
+        items = given.items if isinstance(given, Bracket) and len(given.items) == len(pairs) else ()
+        if items and both(compare(value, item, rules) for (_, value), item in zip(pairs, items, strict=True)):
             return unsure("a point without the names of its coordinates")
         return different("names are expected")
     wanted, said = dict(zip(*expected, strict=True)), dict(zip(*answered, strict=True))

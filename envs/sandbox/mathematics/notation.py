@@ -2,13 +2,15 @@
 
     clean("$−√2\\,$")  →  "-\\sqrt 2"
 
-Every step is linear in the text. Words keep their mark (`\\text{…}`), because what is a word decides what may be a unit.
+Every step is linear in the text. Words keep their mark (`\\text{…}`): what is a word decides what may be a unit.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+
+from .words import words_of
 
 SETS = {"R": "\\reals", "Z": "\\integers", "N": "\\naturals", "Q": "\\rationals", "C": "\\complexes"}
 
@@ -17,19 +19,76 @@ _MACROS = {
     **dict.fromkeys("·⋅∙•", "\\cdot "),
     **dict.fromkeys("×✕✖⨯", "\\times "),
     **dict.fromkeys("÷∕⁄／", "/"),
-    **{"√": "\\sqrt ", "∛": "\\sqrt[3] ", "∞": "\\infty ", "±": "\\pm ", "°": "^\\circ ", "º": "^\\circ ", "∠": "\\angle "},
-    **{"≤": "\\le ", "⩽": "\\le ", "≦": "\\le ", "≥": "\\ge ", "⩾": "\\ge ", "≧": "\\ge ", "≠": "\\ne ", "≈": "\\approx "},
-    **{"∪": "\\cup ", "∩": "\\cap ", "∖": "\\setminus ", "∈": "\\in ", "∅": "\\emptyset ", "⌀": "\\emptyset "},
-    **{"ℝ": "\\reals ", "ℤ": "\\integers ", "ℕ": "\\naturals ", "ℚ": "\\rationals ", "ℂ": "\\complexes "},
-    **{"⟨": "\\langle ", "⟩": "\\rangle ", "〈": "\\langle ", "〉": "\\rangle ", "′": "'", "’": "'", "‘": "'", "″": "''", "∴": "", "⇒": "", "✓": "", "□": "", "■": ""},
-    **{"∫": "\\int ", "∑": "\\sum ", "∏": "\\prod ", "∂": "\\partial ", "…": "...", "⋯": "...", "∶": ":", "∣": "|", "％": "\\%"},
-    **{"“": "", "”": "", "\u200b": "", "\ufeff": "", "€": "\\euro ", "£": "\\pound ", "¥": "\\yen ", "¢": "\\cents "},
-    **{"⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ", "→": "\\to ", "ϵ": "\\epsilon ", "ϕ": "\\phi "},
+    "√": "\\sqrt ",
+    "∛": "\\sqrt[3] ",
+    "∞": "\\infty ",
+    "±": "\\pm ",
+    "°": "^\\circ ",
+    "º": "^\\circ ",
+    "∠": "\\angle ",
+    "≤": "\\le ",
+    "⩽": "\\le ",
+    "≦": "\\le ",
+    "≥": "\\ge ",
+    "⩾": "\\ge ",
+    "≧": "\\ge ",
+    "≠": "\\ne ",
+    "≈": "\\approx ",
+    "∪": "\\cup ",
+    "∩": "\\cap ",
+    "∖": "\\setminus ",
+    "∈": "\\in ",
+    "∅": "\\emptyset ",
+    "⌀": "\\emptyset ",
+    "ℝ": "\\reals ",
+    "ℤ": "\\integers ",
+    "ℕ": "\\naturals ",
+    "ℚ": "\\rationals ",
+    "ℂ": "\\complexes ",
+    "⟨": "\\langle ",
+    "⟩": "\\rangle ",
+    "〈": "\\langle ",
+    "〉": "\\rangle ",
+    "′": "'",
+    "’": "'",
+    "‘": "'",
+    "″": "''",
+    "∴": "",
+    "⇒": "",
+    "✓": "",
+    "□": "",
+    "■": "",
+    "∫": "\\int ",
+    "∑": "\\sum ",
+    "∏": "\\prod ",
+    "∂": "\\partial ",
+    "…": "...",
+    "⋯": "...",
+    "∶": ":",
+    "∣": "|",
+    "％": "\\%",
+    "“": "",
+    "”": "",
+    "\u200b": "",
+    "\ufeff": "",
+    "€": "\\euro ",
+    "£": "\\pound ",
+    "¥": "\\yen ",
+    "¢": "\\cents ",
+    "⌊": "\\lfloor ",
+    "⌋": "\\rfloor ",
+    "⌈": "\\lceil ",
+    "⌉": "\\rceil ",
+    "→": "\\to ",
+    "ϵ": "\\epsilon ",
+    "ϕ": "\\phi ",
 }
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ", "0123456789+-()ni", strict=True))
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙₓ", "0123456789+-()nx", strict=True))
-_GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega"
-GREEK = frozenset(_GREEK.split())
+GREEK = words_of(
+    """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi
+    psi omega"""
+)
 _FRACTIONS = r"\\(?:d|t|c|s|nice|x)frac(?![a-zA-Z])"
 _SPACES = re.compile(r"\\[,;:> ]|\\(?:quad|qquad|enspace|thinspace|medspace|thickspace|nobreakspace)(?![a-zA-Z])|~|\s")
 _NOTHING = re.compile(
@@ -37,16 +96,54 @@ _NOTHING = re.compile(
     r"|tiny|small|normalsize|large|Large|LARGE|huge|Huge|therefore|Rightarrow|implies|checkmark|square|blacksquare|qed)(?![a-zA-Z])|\\!|\\/"
     r"|\\color\{[^{}]*\}|\\[hv]space\{[^{}]*\}"
 )
-_FONTS = re.compile(r"\\(?:mathbf|mathit|boldsymbol|bm|mathsf|mathtt|mathnormal|mathcal|emph|underline|ensuremath|mathop|textcolor\{[^{}]*\})(?=\{)")
+_FONTS = re.compile(
+    r"\\(?:mathbf|mathit|boldsymbol|bm|mathsf|mathtt|mathnormal|mathcal|emph|underline|ensuremath|mathop|textcolor\{[^{}]*\})(?=\{)"
+)
 _TEXTS = re.compile(r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|mathrm|mbox|hbox|operatorname)\*?(?=\{)")
 _RENAMED = {
-    **{"leq": "le", "leqslant": "le", "geq": "ge", "geqslant": "ge", "neq": "ne", "lt": "lt", "gt": "gt"},
-    **{"varnothing": "emptyset", "lbrace": "{", "rbrace": "}", "lvert": "vert", "rvert": "vert", "mid": "vert"},
-    **{"ast": "times", "star": "times", "div": "slash", "lbrack": "lbrack", "rbrack": "rbrack", "ldots": "dots"},
-    **{"dotsc": "dots", "cdots": "dots", "dotso": "dots", "varepsilon": "epsilon", "varphi": "phi", "vartheta": "theta"},
-    **{"degree": "circ", "colon": "colon", "simeq": "approx", "cong": "approx", "R": "reals", "C": "complexes"},
-    **{"overrightarrow": "vec", "mod": "bmod", "pmod": "bmod", "dbinom": "binom", "tbinom": "binom", "iint": "int"},
-    **{"iiint": "int", "oint": "int", "land": "wedge", "lor": "vee", "backslash": "setminus", "smallsetminus": "setminus"},
+    "leq": "le",
+    "leqslant": "le",
+    "geq": "ge",
+    "geqslant": "ge",
+    "neq": "ne",
+    "lt": "lt",
+    "gt": "gt",
+    "varnothing": "emptyset",
+    "lbrace": "{",
+    "rbrace": "}",
+    "lvert": "vert",
+    "rvert": "vert",
+    "mid": "vert",
+    "ast": "times",
+    "star": "times",
+    "div": "slash",
+    "lbrack": "lbrack",
+    "rbrack": "rbrack",
+    "ldots": "dots",
+    "dotsc": "dots",
+    "cdots": "dots",
+    "dotso": "dots",
+    "varepsilon": "epsilon",
+    "varphi": "phi",
+    "vartheta": "theta",
+    "degree": "circ",
+    "colon": "colon",
+    "simeq": "approx",
+    "cong": "approx",
+    "R": "reals",
+    "C": "complexes",
+    "overrightarrow": "vec",
+    "mod": "bmod",
+    "pmod": "bmod",
+    "dbinom": "binom",
+    "tbinom": "binom",
+    "iint": "int",
+    "iiint": "int",
+    "oint": "int",
+    "land": "wedge",
+    "lor": "vee",
+    "backslash": "setminus",
+    "smallsetminus": "setminus",
 }
 _RENAME = re.compile(r"\\(" + "|".join(sorted(_RENAMED, key=len, reverse=True)) + r")(?![a-zA-Z])")
 _BARRED = re.compile("((?:[0-9]\u0305)+)")

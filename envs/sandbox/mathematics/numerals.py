@@ -1,7 +1,7 @@
 """Numerals, exactly: digits with separators, points, periods and exponents, and numbers in words.
 
-    read_number("1,234.5 apples", 0)   →  1234.5, and where it ends
-    spoken(["twenty", "one"])          →  21
+read_number("1,234.5 apples", 0)   →  1234.5, and where it ends
+spoken(["twenty", "one"])          →  21
 """
 
 from __future__ import annotations
@@ -19,16 +19,21 @@ _COMMAS = r"[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+|(?:\{,\}[0-9]{3})+)(?![0-9]|,[0-9])
 _GUARDED = r"[1-9][0-9]{0,2}(?:\{,\}[0-9]{3})+(?![0-9]|\{,\})"
 _REST = (
     r"(?P<point>(?:\.|\{,\})(?!\.)(?P<fixed>[0-9]*)"
-    r"(?:\\(?:overline|bar) ?\{(?P<barred>[0-9]+)\}|(?P<dotted>(?:\\dot ?\{?[0-9]\}?[0-9]*)+)|\((?P<bracketed>[0-9]+)\))?)?"
+    r"(?:\\(?:overline|bar) ?\{(?P<barred>[0-9]+)\}|(?P<dotted>(?:\\dot ?\{?[0-9]\}?[0-9]*)+)"
+    r"|\((?P<bracketed>[0-9]+)\))?)?"
     r"(?P<dots>\.\.+| ?\\dots)?"
     r"(?:[eE](?P<exponent>[+-]?[0-9]{1,4})(?![0-9.]))?"
 )
 _NUMBER = re.compile(rf"(?P<whole>{_GUARDED}|{_SPACED}|{_PLAIN}|(?=\.[0-9\\])){_REST}")
 _WITH_COMMAS = re.compile(rf"(?P<whole>{_COMMAS}|{_GUARDED}|{_SPACED}|{_PLAIN}|(?=\.[0-9\\])){_REST}")
 
-_UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_UNITS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen"""
 _ONES = {word: number for number, word in enumerate(_UNITS.split())}
-_TENS = {word: 10 * number for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+_TENS = {
+    word: 10 * number
+    for number, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
+}
 SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7}
 _PARTS |= {"eighth": 8, "ninth": 9, "tenth": 10, "hundredth": 100, "thousandth": 1000}

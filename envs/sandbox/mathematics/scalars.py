@@ -9,9 +9,9 @@ from typing import Any
 import sympy
 
 from .algebra import Book, equal
-from .lexer import OPERATORS, Tokens, spell
+from .nodes import Scalar
 from .numerals import Numeral
-from .structure import Scalar
+from .tokens import OPERATORS, Tokens, spell
 from .values import argument, numeral, work_left
 from .verdict import EQUAL, Unsure, Verdict, different, unsure
 
@@ -63,6 +63,8 @@ def _units(known: Scalar, given: Scalar, rules: Rules) -> Verdict:
         return _values(known.tokens, given.tokens, rules)
     if known.unit.is_angle:
         return _angle(known, given, rules)
+    if rules.kind == "unit" and (given.unit is None or given.unit.factor != known.unit.factor):
+        return different("it is not in the unit that was asked for")
     if given.unit is None:
         verdict = _values(known.tokens, given.tokens, rules)
         return unsure("a unit is expected and the answer names none") if verdict and rules.kind != "number" else verdict
@@ -206,7 +208,11 @@ def _in_bases(bases: tuple[tuple[str, int] | None, tuple[str, int] | None], know
     if first is not None and second is not None:
         return _verdict(first == second)
     if first is not None:
-        return different(f"it does not say that it is written in base {first[1]}") if first[1] != 10 else _plain(first, given)
+        return (
+            different(f"it does not say that it is written in base {first[1]}")
+            if first[1] != 10
+            else _plain(first, given)
+        )
     assert second is not None  # one of them is
     return _plain(second, known) if second[1] == 10 else different("written in a base that was not expected")
 

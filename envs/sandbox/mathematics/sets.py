@@ -7,7 +7,8 @@ from typing import Any
 import sympy
 
 from .algebra import Book, equal
-from .structure import Bracket, Chain, Named, Node, Scalar, SetSign, Several, Words, name_of
+from .nodes import Bracket, Chain, Named, Node, Scalar, SetSign, Several, Words
+from .structure import name_of
 from .verdict import EQUAL, Verdict, different, unsure
 from .words import ALL_REALS, NO_SOLUTION
 
@@ -155,7 +156,7 @@ def same_relation(known: Chain, given: Chain | Named) -> Verdict:
     sides = [_sides(node, book) for node in (known, given)]
     if sides[0] is None or sides[1] is None:
         return unsure("relations that could not be compared") if known == given else different("another relation")
-    (sign, left), (other, right) = sides
+    (sign, left), (other, right) = sides[0], sides[1]
     if sign != other:
         return different("another relation")
     above = [sympy.fraction(sympy.together(sympy.expand(side)))[0] for side in (left, right)]

@@ -10,91 +10,16 @@ Nothing is computed here. What stands in a value is read by `algebra.py`.
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass, field
-from fractions import Fraction
-
-from .lexer import Token, Tokens, spell
+from .nodes import Bracket, Chain, Grid, Named, Node, Scalar, SetSign, Several, Words
 from .notation import GREEK
-from .numerals import Numeral
-from .units import Unit, read_unit
+from .quantities import scalar, total_of
+from .tokens import Token, Tokens, spell
 from .verdict import Doubtful, Unsure
-from .words import AND, BEFORE, CONNECTIVES, DOUBT, OR, is_noun, one_spelling, singular
+from .words import AND, BEFORE, CONNECTIVES, DOUBT, OR, one_spelling
 
 OPENS, CLOSES = frozenset("([{") | {"\\{"}, frozenset(")]}") | {"\\}"}
-_MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix array cases".split())
+_MATRICES = frozenset(["matrix", "pmatrix", "bmatrix", "Bmatrix", "array", "cases"])
 _MAX_PARTS = 200
-
-
-@dataclass(frozen=True)
-class Scalar:
-    """One value: what stands before its unit, and the unit."""
-
-    tokens: Tokens
-    unit: Unit | None = None
-    percent: bool = False
-    about: bool = False  # "≈ 2"
-    unsure: str = ""  # why, where words stand beside it that nobody knows
-
-
-@dataclass(frozen=True)
-class Named:
-    """`name = value`, with an empty name for words such as "area = 5"."""
-
-    name: str
-    value: Node
-
-
-@dataclass(frozen=True)
-class Chain:
-    """Values with relations between them, which are no assignment."""
-
-    parts: tuple[Node, ...]
-    relations: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Several:
-    """A list without brackets, or the elements of a set in braces."""
-
-    items: tuple[Node, ...]
-    joined: str  # ",", "or", "and", or "{" for a set
-
-
-@dataclass(frozen=True)
-class Bracket:
-    """Items between brackets which say whether the ends belong to an interval."""
-
-    opened: str
-    closed: str
-    items: tuple[Node, ...]
-
-
-@dataclass(frozen=True)
-class SetSign:
-    """Sets joined by ∪, ∩ or ∖; or a set with a sign of its own: ∅, ℝ, …"""
-
-    operator: str
-    parts: tuple[Node, ...] = ()
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A matrix."""
-
-    rows: tuple[tuple[Node, ...], ...]
-    kind: str = field(default="pmatrix", compare=False)
-
-
-@dataclass(frozen=True)
-class Words:
-    """Text that is no mathematics, in one spelling; `raw` as it was written."""
-
-    text: str
-    raw: str = field(default="", compare=False)
-
-
-Node = Scalar | Named | Chain | Several | Bracket | SetSign | Grid | Words
 
 
 def read(tokens: Tokens) -> Node:
@@ -140,7 +65,8 @@ def _without_preamble(tokens: Tokens) -> Tokens:
     """Without "the answer is", "so" and the like before the first formula."""
     place = 0
     while place < len(tokens) and (
-        (tokens[place].kind == "word" and tokens[place].text.lower() in BEFORE) or (place and tokens[place].text in (":", "$"))
+        (tokens[place].kind == "word" and tokens[place].text.lower() in BEFORE)
+        or (place and tokens[place].text in (":", "$"))
     ):
         place += 1
     return tokens[place:] if place < len(tokens) and tokens[place].kind != "rel" else tokens
@@ -166,7 +92,12 @@ def _split(tokens: Tokens, is_border: frozenset[str], kinds: tuple[str, ...]) ->
         if not reversed_bracket:
             depth += (token.kind == "open") - (token.kind == "close")
         bars ^= token.text == "|"
-        if depth == 0 and not (bars and token.kind == "comma") and token.kind in kinds and token.text.lower() in is_border:
+        if (
+            depth == 0
+            and not (bars and token.kind == "comma")
+            and token.kind in kinds
+            and token.text.lower() in is_border
+        ):
             borders.append(token.text.lower())
             pieces.append([])
         else:
@@ -183,7 +114,9 @@ def _split(tokens: Tokens, is_border: frozenset[str], kinds: tuple[str, ...]) ->
 def _several(tokens: Tokens) -> Node | None:
     if tokens[0].text == "]" and tokens[-1].text == "[":
         return None
-    pieces, borders = _split(tokens, frozenset((",", ";", "$", "\\", *CONNECTIVES, "wedge", "vee")), ("comma", "word", "cmd"))
+    pieces, borders = _split(
+        tokens, frozenset((",", ";", "$", "\\", *CONNECTIVES, "wedge", "vee")), ("comma", "word", "cmd")
+    )
     if not borders:
         return _signs(tokens)
     kept = [piece for piece in pieces if piece]
@@ -195,12 +128,16 @@ def _several(tokens: Tokens) -> Node | None:
         if len(kept) - len(words) == 1 and not set(borders) - {"$"}:
             return read(tuple(token for piece in kept for token in piece))
     first = read(kept[0]) if len(kept) > 1 else None
-    if isinstance(first, Named) and isinstance(first.value, Scalar) and not any(t.kind == "rel" for p in kept[1:] for t in p):
+    if (
+        isinstance(first, Named)
+        and isinstance(first.value, Scalar)
+        and not any(t.kind == "rel" for p in kept[1:] for t in p)
+    ):
         rest = tuple(read(piece) for piece in kept[1:])  # n = 1, 2, 3
         return Named(first.name, Several((first.value, *rest), ","))
     joined = "or" if set(borders) & (OR | {"vee"}) else "and" if set(borders) & (AND | {"wedge"}) else ","
     items = tuple(read(piece) for piece in kept)
-    total = _total(items) if joined == "and" else None
+    total = total_of(items) if joined == "and" else None
     if total is not None:
         return total
     if len(items) < 2 or len(kept) < len(pieces) - borders.count("and") - borders.count("or") - borders.count("$"):
@@ -208,22 +145,10 @@ def _several(tokens: Tokens) -> Node | None:
     return Several(items, joined)
 
 
-def _total(items: tuple[Node, ...]) -> Scalar | None:
-    """The sum of quantities in falling units of one kind: 1 hour 20 minutes, 5 feet 6 inches; None for all else."""
-    scalars = [item for item in items if isinstance(item, Scalar) and item.unit is not None and item.unit.powers]
-    numbers = [item.tokens[0].number for item in scalars if len(item.tokens) == 1]
-    units = [item.unit for item in scalars if item.unit is not None]
-    falling = all(first.factor > second.factor for first, second in itertools.pairwise(units))
-    if len(numbers) < len(items) or None in numbers or len({unit.powers for unit in units}) > 1 or not falling:
-        return None
-    amount = sum((n.value * unit.factor for n, unit in zip(numbers, units, strict=True) if n is not None), Fraction(0))
-    return Scalar((Token("num", str(amount), Numeral(amount)),), Unit(units[0].powers, Fraction(1)))
-
-
 def _signs(tokens: Tokens) -> Node | None:
     """a ± b as the two values that it stands for."""
     places = [place for place, token in enumerate(tokens) if token.text in ("pm", "mp")]
-    if not places or any(token.kind == "rel" for token in tokens[: places[0]]) and len(places) > 2:
+    if not places or (any(token.kind == "rel" for token in tokens[: places[0]]) and len(places) > 2):
         return None
     if any(token.kind == "rel" for token in tokens[places[0] :]):
         raise ValueError("a sign ± on the left")
@@ -256,7 +181,9 @@ def _related(tokens: Tokens) -> Node | None:
     if not all(pieces):
         raise ValueError("a relation with nothing on one side")
     exact = next((place for place, sign in enumerate(borders) if sign == "~"), None)
-    if exact is not None and (exact > 1 or (exact == 1 and borders[0] == "=")) or (exact == 0 and name_of(pieces[0]) is None):
+    if (exact is not None and (exact > 1 or (exact == 1 and borders[0] == "="))) or (
+        exact == 0 and name_of(pieces[0]) is None
+    ):
         pieces, borders = pieces[: exact + 1], borders[:exact]  # "1/3 ≈ 0.33" says 1/3
         if not borders:
             return read(pieces[0])
@@ -274,7 +201,9 @@ def _related(tokens: Tokens) -> Node | None:
 
 def _is_sentence(first: Tokens, second: Tokens) -> bool:
     """Whether it is "the area is 5" or "5 is the answer": what is said of a value must be known."""
-    words = [{t.text.lower() for t in side} if all(t.kind == "word" for t in side) else None for side in (first, second)]
+    words = [
+        {t.text.lower() for t in side} if all(t.kind == "word" for t in side) else None for side in (first, second)
+    ]
     return words[1] is None or words[1] <= BEFORE
 
 
@@ -386,44 +315,3 @@ def _grid(tokens: Tokens) -> Node:
     if not rows or len({len(row) for row in rows}) > 1:
         raise ValueError("a matrix whose rows differ in length")
     return Grid(tuple(rows), tokens[0].text)
-
-
-def scalar(tokens: Tokens) -> Scalar:
-    """One value with its unit: "5 km", "$5", "50 %", "5 apples"."""
-    if tokens[0].kind == "unit" and len(tokens) > 1 and tokens[0].text in ("dollar", "euro", "sterling", "yen"):
-        value = scalar(tokens[1:])
-        same = value.unit is None or value.unit == read_unit([tokens[0].text])
-        if not same or value.percent:
-            raise ValueError("two units")
-        return Scalar(value.tokens, read_unit([tokens[0].text]), unsure=value.unsure)
-    if len(tokens) > 2 and tokens[0].text == "-" and tokens[1].text in ("dollar", "euro", "sterling", "yen"):
-        return scalar((tokens[1], tokens[0], *tokens[2:]))
-    if [token.text for token in tokens[1:-1]] == ["to"] and tokens[0].kind == tokens[-1].kind == "num":
-        return Scalar((tokens[0], Token("sign", ":"), tokens[-1]))  # the ratio 2 to 3
-    place = next((place for place, token in enumerate(tokens) if token.kind in ("word", "unit")), len(tokens))
-    value, after = tokens[:place], tokens[place:]
-    if value and value[-1].text == "(" and after[-1].text == ")":
-        value, after = value[:-1], after[:-1]
-    starts = [0, *(at for at in range(place, len(tokens)) if tokens[at].kind == "num" and tokens[at - 1].kind == "word")]
-    if len(starts) > 1:
-        ends = [*starts[1:], len(tokens)]
-        total = _total(tuple(scalar(tokens[start:end]) for start, end in zip(starts, ends, strict=True)))
-        if total is not None:
-            return total
-    words = [token.text.lower() for token in after if token.kind == "word"]
-    if set(words) & DOUBT:
-        raise Doubtful(f"it says {spell(after)!r}")
-    if not value:
-        raise Unsure(f"words stand before the value: {spell(tokens[:6])!r}")
-    if not after:
-        return Scalar(value)
-    if [token.text.lower() for token in after] in (["%"], ["percent"], ["per", "cent"], ["pct"]):
-        return Scalar(value, percent=True)
-    unit = read_unit([token.text for token in after if token.text not in ("{", "}", "(", ")")])
-    if unit is not None:
-        return Scalar(value, unit)
-    if len(words) != len([token for token in after if token.text not in "(){}"]):
-        raise Unsure(f"what stands beside the value is not understood: {spell(after)!r}")
-    noun = " ".join(singular(word) for word in words)
-    doubt = "" if len(words) <= 2 and is_noun(words[-1]) else f"unknown words: {' '.join(words)!r}"
-    return Scalar(value, Unit((), Fraction(1), noun), unsure=doubt)

@@ -11,7 +11,7 @@ from .words import BEFORE, one_spelling
 _MARKS = re.compile(r"\\text\{|\\[a-zA-Z]+|[{}$*]")
 _CHOICE = re.compile(r"\(? *(?:(?:the )?(?:answer|option|choice)(?: is)?:? *)?\(?([A-Za-z])\)?[).:]?\.?", re.IGNORECASE)
 _BEGINS = re.compile(r"\(?([A-Z])[).:] ")
-_NEGATIONS = frozenset("not no never isnt isn't none neither nor or cannot".split())
+_NEGATIONS = frozenset(["not", "no", "never", "isnt", "isn't", "none", "neither", "nor", "or", "cannot"])
 
 
 def plain(text: str) -> str:

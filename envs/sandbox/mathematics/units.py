@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .words import singular
+from .words import singular, words_of
 
 
 @dataclass(frozen=True)
 class Unit:
-    """`powers` of what is measured (("length", 2) for an area), `factor` to the base unit; `noun` for things counted."""
+    """`powers` of what is measured (("length", 2) for an area), `factor` to the base; `noun` for things counted."""
 
     powers: tuple[tuple[str, int], ...]
     factor: Fraction
@@ -69,8 +69,10 @@ _define("count", dozen=12)
 
 _PREFIXES = {"k": 3, "M": 6, "G": 9, "T": 12, "c": -2, "m": -3, "u": -6, "n": -9, "p": -12, "d": -1}
 _LONG_PREFIXES = {"kilo": 3, "mega": 6, "giga": 9, "centi": -2, "milli": -3, "micro": -6, "nano": -9, "deci": -1}
-_PREFIXED = frozenset("m g s l L N J W Pa Hz V A Ohm C mol B bit eV cal".split())
-_LONG_PREFIXED = frozenset("meter metre gram gramme liter litre second newton joule watt pascal hertz volt byte calorie".split())
+_PREFIXED = words_of("""m g s l L N J W Pa Hz V A Ohm C mol B bit eV cal""")
+_LONG_PREFIXED = words_of(
+    """meter metre gram gramme liter litre second newton joule watt pascal hertz volt byte calorie"""
+)
 _COMPOUND = {"mph": "mi/h", "kph": "km/h", "kmh": "km/h", "kmph": "km/h", "fps": "ft/s", "cc": "cm^3", "sqft": "ft^2"}
 _SQUARES = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _AFTER = {"squared": 2, "cubed": 3}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from .lexer import FUNCTIONS, OPERATORS, Tokens
 from .numerals import Numeral
+from .tokens import FUNCTIONS, OPERATORS, Tokens
 
 _MAX_EXPONENT = 400
 
@@ -113,7 +113,11 @@ def _scientific(tokens: Tokens) -> Numeral | None:
 
 def work_left(tokens: Tokens) -> set[str]:
     """The operators in `tokens` that are work left to do, and the families of functions, each by its name."""
-    found = {"integral" if token.text == "int" else token.text for token in tokens if token.text in OPERATORS and token.kind == "cmd"}
+    found = {
+        "integral" if token.text == "int" else token.text
+        for token in tokens
+        if token.text in OPERATORS and token.kind == "cmd"
+    }
     for place, token in enumerate(tokens):
         if token.text in ("log", "ln"):
             found.add("logarithm")

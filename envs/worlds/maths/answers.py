@@ -31,16 +31,18 @@ MAX_ANSWER = 160  # characters between the tags; keeps `int()` cheap
 _WHOLE = r"(?:0|[1-9][0-9]{0,2}(?:,[0-9]{3})+|[1-9][0-9]*)"
 _RATIONAL = re.compile(rf"(-?)(?:({_WHOLE})(?:/({_WHOLE}))?|\\d?frac\{{({_WHOLE})\}}\{{({_WHOLE})\}})")
 _MINUS = "\\-\u2212\u2010\u2011\u2012\u2013\ufe63\uff0d"
-# \w is Unicode on purpose: "1５7" is one word that is no number, not "1" and "7". A sign and a power belong to the word.
+# \w is Unicode on purpose: "1５7" is one word that is no number, not "1" and "7". Signs and powers belong to the word.
 _WORD = re.compile(rf"(?:\\[dtc]?frac\{{[^{{}}]{{0,80}}\}}\{{[^{{}}]{{0,80}}\}}|[\w.,/^{_MINUS}])+")
-# What stands before a number and makes it a part of something else: 40 + 2, - 5, 2^{10}, \sqrt{16}, f(5), 3:30, 1 234, x < 5.
+# What stands before a number and makes it a part of something else: 40 + 2, - 5, 2^{10}, \sqrt{16}, f(5), 3:30, 1 234.
 _BEFORE = re.compile(
-    rf"(?:[+/^_√<≤≥≠×÷·{_MINUS}]|(?:[0-9)\]}}]|\b[a-zA-Z]) ?\*+|\\(?:cdot|times|div|le|ge|lt|gt|leq|geq|ne|neq|pm)| >) ?[{{(\[]*$"
+    rf"(?:[+/^_√<≤≥≠×÷·{_MINUS}]|(?:[0-9)\]}}]|\b[a-zA-Z]) ?\*+| >"
+    r"|\\(?:cdot|times|div|le|ge|lt|gt|leq|geq|ne|neq|pm)) ?[{(\[]*$"
     r"|(?:sqrt|log|ln|sin|cos|tan)[ {(]*$|\w\($|[0-9]:$|[0-9][ \u00a0\u2009\u202f]$|[0-9](?:\\[,;:! ]|\{,\})$"
 )
 # What stands behind it and does: 5 + x, 5%, 5 million.
 _BEHIND = re.compile(
-    rf" ?(?:\\?%|[+/×÷·^]|[{_MINUS}] ?[\w(](?!\w)|\\(?:cdot|times|div|pm|%)|(?:percent|hundred|thousand|million|billion|dozen)\b)"
+    rf" ?(?:\\?%|[+/×÷·^]|[{_MINUS}] ?[\w(](?!\w)|\\(?:cdot|times|div|pm|%)"
+    r"|(?:percent|hundred|thousand|million|billion|dozen)\b)"
 )
 _NEAR = 48  # characters on each side that may change what a number says
 _DIGITS = re.compile(r"[0-9]+")

@@ -46,7 +46,8 @@ class MathsGrader:
     ) -> None:
         if answer_tag not in ANSWER_TAGS:
             raise UserError(unknown("answer_tag", str(answer_tag), ANSWER_TAGS))
-        self._prompt, self._answer, self._tag, self.workers = prompt, answer, answer_tag, workers
+        self._prompt, self._answer, self.workers = prompt, answer, workers
+        self._tag: AnswerTag = answer_tag
         self._judge = shared_maths_judge(workers)
 
     @property
@@ -74,9 +75,7 @@ class MathsGrader:
         if found.text.strip() != expected.strip() and restates(found.text, str(task[self._prompt]), expected):
             return self._end(False, 1)
         try:
-            result = self._judge.compare(
-                expected, found.text, kind=task.get("kind"), tolerance=task.get("tolerance")
-            )
+            result = self._judge.compare(expected, found.text, kind=task.get("kind"), tolerance=task.get("tolerance"))
         except ValueError as error:
             return Outcome(unscored=str(error))
         if result.status is Status.UNSURE:
