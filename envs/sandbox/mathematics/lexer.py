@@ -64,8 +64,7 @@ class _Lexer:
         return tuple(respell(self.tokens))
 
     def _emit(self, kind: str, text: str, length: int, number: Numeral | None = None) -> None:
-        spaced = self._place > 0 and self._text[self._place - 1] == " "
-        self.tokens.append(Token(kind, text, number, spaced))
+        self.tokens.append(Token(kind, text, number))
         self._place += length
 
     def _one(self) -> None:

@@ -42,11 +42,11 @@ def _spelled(tokens: list[Token]) -> list[Token]:
             before = result.pop()
             assert before.number is not None  # it was looked at
             number = Numeral(before.number.value * SCALES[token.text.lower()])
-            token = Token("num", f"{before.text} {token.text}", number, before.spaced)
+            token = Token("num", f"{before.text} {token.text}", number)
         else:
             number, end = _spoken_at(tokens, place)
             if number is not None:
-                token = Token("num", spell(tuple(tokens[place:end])), number, token.spaced)
+                token = Token("num", spell(tuple(tokens[place:end])), number)
                 place = end - 1
         result.append(token)
         place += 1

@@ -66,12 +66,14 @@ def same_set(known: Node, given: Node) -> Verdict | None:
 
 
 def _unfinished(node: Node) -> bool:
-    """Whether sets are to be joined that could be written as fewer: {1, 2} ∪ {2, 3}, (1, 3) ∩ (2, 4)."""
+    """Whether sets are to be joined that could be written as fewer: {1, 2} ∪ {2, 3}, (1, 3) ∩ (2, 4), {1, 2} ∖ {2}."""
     if isinstance(node, Named):
         return _unfinished(node.value)
-    if not isinstance(node, SetSign) or not node.parts or node.operator == "setminus":
+    if not isinstance(node, SetSign) or not node.parts:
         return False
     listed = [part for part in node.parts if isinstance(part, Several)]
+    if node.operator == "setminus":  # numbers may be taken out of a line, as in ℝ ∖ {0}
+        return not isinstance(node.parts[0], SetSign)
     found = as_set(node)
     joined = found is not None and isinstance(found[1], sympy.Union) and len(found[1].args) >= len(node.parts)
     return node.operator == "cap" or len(listed) > 1 or not joined

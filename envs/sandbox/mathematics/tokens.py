@@ -21,7 +21,6 @@ class Token:
     kind: str
     text: str
     number: Numeral | None = None
-    spaced: bool = False  # a space stood before it
 
 
 Tokens = tuple[Token, ...]
