@@ -122,6 +122,7 @@ class Episode:
     stop_reason: StopReason = StopReason.STOP
     failure: str | None = None  # the traceback, where the world or the sampler failed
     unanswered: str | None = None  # why the agent was never asked: its prompt does not fit into its context
+    unscored: str | None = None  # why the world cannot say whether the reply is right, with nothing broken
     task: str = ""  # what names the task: two episodes of one task have equal names
     messages: tuple[Message, ...] = ()
     turn_rewards: tuple[float, ...] = ()

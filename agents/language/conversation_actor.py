@@ -147,7 +147,7 @@ class ConversationActor:
         """Rows of the scored episodes."""
         samples, names, truncated = [], [], []
         for conversation in conversations:
-            if conversation.failure is not None or conversation.unanswered is not None:
+            if not conversation.is_scored:
                 continue
             spoken = [sample for sample in conversation.samples if any(sample.chosen)]
             for sample in spoken:

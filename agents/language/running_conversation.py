@@ -98,6 +98,7 @@ class Conversation:
         self.terminated = self.truncated = self.abandoned = False
         self.failure: str | None = None
         self.unanswered: str | None = None
+        self.unscored: str | None = None
         self._stop_reason = StopReason.STOP
         self._stopped = True  # whether the last reply ended with a stop token
         self._otherwise = False  # whether that was another one than the template's
@@ -150,6 +151,12 @@ class Conversation:
 
     def _append_turn(self, answer: Answer) -> None:
         sample, info = self.samples[-1], answer.info
+        self.unscored = info.get("unscored")
+        if self.unscored is not None:
+            self.terminated, self.turns = True, self.turns + 1
+            self.messages += info["messages"]
+            self._metrics |= info["metrics"]
+            return
         sample.reward[len(sample.tokens) - 1] = answer.reward
         self._rewards.append(answer.reward)
         for name, value in info["reward_terms"].items():
@@ -198,10 +205,15 @@ class Conversation:
         else:
             sample.extend(delta, self.turns, None)
 
+    @property
+    def is_scored(self) -> bool:
+        """Whether the episode has a reward."""
+        return self.failure is None and self.unanswered is None and self.unscored is None
+
     def episode(self) -> Episode:
-        """The record; reward None if the episode failed or was never answered."""
+        """The record; reward None if the episode failed, was never answered, or nobody knows what it is worth."""
         sample = self.samples[-1] if self.samples else Sample([])
-        scored = self.failure is None and self.unanswered is None
+        scored = self.is_scored
         return Episode(
             group=self.group,
             index=self.index,
@@ -218,6 +230,7 @@ class Conversation:
             stop_reason=self._stop_reason,
             failure=self.failure,
             unanswered=self.unanswered,
+            unscored=self.unscored,
             task=self._task,
             messages=tuple(self.messages),
             turn_rewards=tuple(self._rewards),

@@ -18,7 +18,7 @@ An author writes two methods, what opens an episode and how the world responds t
 The reward of a turn is  r = Σ_k weight_k · term_k ; `info["reward_terms"]` holds the addends, which sum to r.
 
     reset  options: split, and run with group (see `pick`); info: messages, tools, task, split
-    step   info: messages, reward_terms, success, metrics, and stop_reason where the world names one
+    step   info: messages, reward_terms, success, metrics; stop_reason and unscored where the world names one
 
 The world keeps no transcript: `messages` are only the new ones, and whoever acts keeps the conversation.
 Rendering is left out: a conversation is read, not drawn.
@@ -87,6 +87,7 @@ class Outcome:
     success: bool | None = None  # None: not decided yet, or the world has no notion of success
     metrics: Mapping[str, float] = field(default_factory=dict)  # further numbers worth a curve
     stop_reason: StopReason | None = None  # why the world truncates, where it is no limit of turns
+    unscored: str | None = None  # why nobody knows what the reply is worth: the episode ends and has no reward
 
 
 class ConversationEnv(gymnasium.Env[str, Reply | str]):
@@ -187,7 +188,8 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         Returns:
             The text of the last new message ("" if there is none), the reward, terminated, truncated, and
             info with `messages`, `reward_terms` (weighted; they sum to the reward), `success`, `metrics` and,
-            where the world names one, `stop_reason`.
+            where the world names one, `stop_reason`. Where the world cannot say what the reply is worth, the reward
+            is NaN, the episode ends, and `unscored` is the reason.
 
         Raises:
             TypeError: the action is neither text nor a `Reply`; the episode goes on.
@@ -238,6 +240,8 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         outcome = self.respond(reply)
         if not isinstance(outcome, Outcome):
             raise TypeError(f"{self._name}.respond must return an Outcome, not {outcome!r:.80}")
+        if outcome.unscored is not None:
+            return self._unscored(outcome, outcome.unscored)
         terms = self._weighted(outcome.terms)
         success, truncated = outcome.success, bool(outcome.truncated)
         if not outcome.terminated and turn == self.max_turns:
@@ -257,6 +261,13 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
             info["stop_reason"] = outcome.stop_reason
         text = messages[-1]["content"] if messages else ""
         return text, sum(terms.values(), 0.0), bool(outcome.terminated), truncated, info
+
+    def _unscored(self, outcome: Outcome, reason: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """The end of an episode whose reward nobody knows: it is not zero."""
+        messages = _messages(outcome.messages)
+        metrics = {name: float(value) for name, value in outcome.metrics.items()}
+        info = {"messages": messages, "reward_terms": {}, "success": None, "metrics": metrics, "unscored": reason}
+        return messages[-1]["content"] if messages else "", math.nan, True, False, info
 
     @property
     def _name(self) -> str:

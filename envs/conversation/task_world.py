@@ -5,6 +5,10 @@
 
     TaskWorld([{"prompt": "Capital of France?", "answer": "Paris"}, …], score)
 
+Where answers are mathematics, a grader takes the function's place and is told what each task expects:
+
+    TaskWorld([{"prompt": "Solve 2x = 1.", "answer": "1/2"}, …], grader="maths")
+
 Tasks are a list, a function of a random generator, a JSONL file (`tasks.jsonl`, one object a line) or a Hugging
 Face dataset by name (`owner/name` or `owner/name:configuration`). A task is a mapping with at least a prompt; all of
 it is handed to the reward function. Keys with a meaning here:
@@ -20,6 +24,9 @@ in: what is reported never decides anything. A run goes through the tasks of a l
 in an order of its own and begins again at the end, so that as many evaluation episodes as there are held-out tasks
 meet each of them once; a function is asked anew for each episode.
 
+A reward function that returns None, and a grader that is unsure, leave the episode without a reward: it is counted as
+unscored, and teaches nothing.
+
 Left out: several turns (write a `ConversationEnv`) and streaming of data sets that do not fit into memory.
 """
 
@@ -27,19 +34,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from ..errors import UserError, unknown
 from ..named_objects import load_attribute
 from ..vocabulary import Reply
+from ..worlds.maths.answers import AnswerTag
 from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
 from .task_source import Task, TaskSource, load_tasks, split_of
 
-Judgement = float | Mapping[str, float] | Outcome
+if TYPE_CHECKING:
+    from ..worlds.maths.grading import MathsGrader
+
+Judgement = float | Mapping[str, float] | Outcome | None
 RewardFunction = Callable[[Reply, Task], Judgement]
 
+GRADERS = ("maths",)
 _ONE_IN = 5  # tasks is for testing, and one for validation
 _MAX_DRAWS = 10_000  # from a generator, for one task of the split that is asked for
 
@@ -50,12 +62,15 @@ class TaskWorld(ConversationEnv):
     Args:
         tasks: see the module's docstring. A plain string in a list is a prompt.
         reward: of (reply, task); or `module:function`. It returns a number, a bool (which is success too), a mapping
-            of terms (named in `weights`) or a whole `Outcome`.
+            of terms (named in `weights`), a whole `Outcome`, or None where it does not know.
+        grader: in the place of `reward`: "maths" compares answers that are mathematics (needs peripatos[maths]).
+        answer: the key under which a task keeps the answer that the grader expects.
+        answer_tag: where the grader looks for a reply's answer: "boxed", "answer" or "number".
         prompt: the key under which a task keeps its prompt.
         weights: of the terms that `reward` returns; default {"reward": 1}.
 
     Raises:
-        UserError: a file or data set that cannot be read, a task without a prompt.
+        UserError: a file or data set that cannot be read, a task without a prompt or an answer, no such grader.
     """
 
     weights = {"reward": 1.0}  # noqa: RUF012 (read only, copied by the base class)
@@ -64,8 +79,11 @@ class TaskWorld(ConversationEnv):
     def __init__(
         self,
         tasks: TaskSource,
-        reward: RewardFunction | str,
+        reward: RewardFunction | str | None = None,
         *,
+        grader: str | None = None,
+        answer: str = "answer",
+        answer_tag: AnswerTag = "boxed",
         prompt: str = "prompt",
         weights: Mapping[str, float] | None = None,
     ) -> None:
@@ -73,7 +91,11 @@ class TaskWorld(ConversationEnv):
         if weights is not None:
             self.weights = merge_weights(weights, weights)
         self._prompt = prompt
-        self._reward = _function(reward)
+        if (reward is None) == (grader is None):
+            raise UserError("a TaskWorld needs a reward function or a grader, and not both")
+        self._grader = None if grader is None else _grader(grader, prompt, answer, answer_tag)
+        self._reward = self._grader.grade if self._grader else _function(reward)
+        self.side_by_side = self._grader.workers if self._grader else 1
         self._draw = tasks if callable(tasks) else None
         if not callable(tasks):
             self._sort(load_tasks(tasks) if isinstance(tasks, str | Path) else tasks)
@@ -81,19 +103,24 @@ class TaskWorld(ConversationEnv):
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self._task = self._drawn(self._draw, rng, split) if self._draw else self._picked(rng, split)
         prompt = str(self._task[self._prompt])
-        return Opening(prompt, task=str(self._task.get("id", prompt)))
+        asked = f"{prompt}\n\n{self._grader.wanted}" if self._grader else prompt
+        return Opening(asked, task=str(self._task.get("id", prompt)))
 
     def respond(self, reply: Reply) -> Outcome:
         verdict = self._reward(reply, self._task)
         if isinstance(verdict, Outcome):
             return verdict
+        if verdict is None:
+            return Outcome(unscored="the reward function returned None")
         if isinstance(verdict, Mapping):
             return Outcome(terms=verdict, terminated=True)
         success = bool(verdict) if isinstance(verdict, bool | np.bool_) else None
         return Outcome(terms={"reward": float(verdict)}, terminated=True, success=success)
 
     def oracle(self) -> str | None:
-        """The task's own `oracle`, where it has one."""
+        """The task's own `oracle`, where it has one, else the answer that a grader expects."""
+        if self._grader and "oracle" not in self._task:
+            return self._grader.oracle(self._task)
         return self._task.get("oracle")
 
     def _picked(self, rng: np.random.Generator, split: Split) -> Task:
@@ -127,6 +154,8 @@ class TaskWorld(ConversationEnv):
             raise UserError(f"a task is a mapping or a string, not {task!r:.80}")
         if self._prompt not in task:
             raise UserError(f"a task has no prompt: {unknown('key', self._prompt, map(str, task))}")
+        if self._grader:
+            self._grader.check(task)
         return task
 
     def _split_of(self, task: Task) -> Split:
@@ -138,7 +167,15 @@ class TaskWorld(ConversationEnv):
         return split
 
 
-def _function(reward: RewardFunction | str) -> RewardFunction:
+def _grader(name: str, prompt: str, answer: str, answer_tag: AnswerTag) -> MathsGrader:
+    if name not in GRADERS:
+        raise UserError(unknown("grader", str(name), GRADERS))
+    from ..worlds.maths.grading import MathsGrader  # it is one of the worlds, which import this folder
+
+    return MathsGrader(prompt=prompt, answer=answer, answer_tag=answer_tag)
+
+
+def _function(reward: RewardFunction | str | None) -> RewardFunction:
     found = load_attribute(reward) if isinstance(reward, str) else reward
     if not callable(found):
         raise UserError(f"reward must be a function of (reply, task) or 'module:function', not {reward!r:.80}")

@@ -27,13 +27,15 @@ class Status(StrEnum):
     """A test that was not run, because the time for all tests together was over."""
     BROKEN_TEST = "broken_test"
     """The test code failed before it called the program, whatever that is like: the reward is None."""
+    UNSURE = "unsure"
+    """It may be right, and the grader does not know: the reward is None, and the message says why."""
     INFRA_ERROR = "infra_error"
     """The sandbox failed, not the program: the reward is None."""
     SANDBOX_UNAVAILABLE = "sandbox_unavailable"
     """No sandbox could be started: the reward is None."""
 
 
-UNSCORED = frozenset((Status.INFRA_ERROR, Status.SANDBOX_UNAVAILABLE, Status.BROKEN_TEST))
+UNSCORED = frozenset((Status.UNSURE, Status.INFRA_ERROR, Status.SANDBOX_UNAVAILABLE, Status.BROKEN_TEST))
 
 
 class SandboxUnavailable(RuntimeError):

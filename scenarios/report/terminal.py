@@ -75,6 +75,8 @@ def _heading(transcript: Transcript) -> list[Text]:
         lines.append(Text(f"failed: {visible(episode.failure.strip())}", "red"))
     if episode.unanswered:
         lines.append(Text(f"never answered: {visible(episode.unanswered)}", "red"))
+    if episode.unscored:
+        lines.append(Text(f"not scored: {visible(episode.unscored)}", "yellow"))
     return lines
 
 

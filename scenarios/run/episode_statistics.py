@@ -84,7 +84,7 @@ def reached(result: Mapping[str, float | int | None], stop: Stop, *, checked: bo
 
 def _all_cut(result: Mapping[str, float | int | None]) -> bool:
     """Whether no scored episode came to its own end."""
-    scored = (result.get("episodes") or 0) - (result.get("failed") or 0) - (result.get("unanswered") or 0)
+    scored = (result.get("episodes") or 0) - sum(result.get(name) or 0 for name in ("failed", "unanswered", "unscored"))
     return result.get("truncated") == scored
 
 
@@ -133,8 +133,9 @@ def describe_collection(episodes: Sequence[Episode], *, running: int = 0) -> dic
 def _unscored(episodes: Sequence[Episode]) -> dict[str, int]:
     """How many have no reward, by the reason."""
     unanswered = sum(episode.unanswered is not None for episode in episodes)
-    failed = sum(episode.reward is None for episode in episodes) - unanswered
-    return {"failed": failed, "unanswered": unanswered}
+    unscored = sum(episode.unscored is not None for episode in episodes)
+    failed = sum(episode.reward is None for episode in episodes) - unanswered - unscored
+    return {"failed": failed, "unanswered": unanswered, "unscored": unscored}
 
 
 def explain_unanswered(episodes: Sequence[Episode]) -> str | None:
@@ -182,5 +183,6 @@ def spell_evaluation(result: Numbers) -> str:
         if name.startswith("pass@") and value is not None
     ]
     words = {"failed": "failed", "unanswered": "never answered: prompt too long"}
+    words["unscored"] = "not scored: the grader is unsure"
     unscored = "; ".join(f"{result[name]} {word}" for name, word in words.items() if result.get(name))
     return ", ".join([*parts, f"{result['episodes']} episodes{f' ({unscored})' if unscored else ''}"])

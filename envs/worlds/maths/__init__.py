@@ -1,1 +1,1 @@
-"""Sums and products, in the head or with a calculator."""
+"""Sums and products, in the head or with a calculator; mathematics with answers of every kind."""

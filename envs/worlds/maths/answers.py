@@ -7,7 +7,7 @@ belong, and fractions in lowest terms (`12/8`, `5/1`, `-0`, `007`, `1e3` and `3.
 can therefore not answer "84/12" with the question itself. Nothing is evaluated, and every step is linear in
 the length of the reply, which is capped.
 
-Left out: decimals, roots, symbolic mathematics.
+Left out: decimals, roots, symbolic mathematics (see `grading.py`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,32 @@ from typing import Literal
 
 AnswerTag = Literal["boxed", "answer", "number"]
 ANSWER_TAGS: tuple[AnswerTag, ...] = ("boxed", "answer", "number")
+WANTED: dict[AnswerTag, str] = {
+    "boxed": "Give the final answer inside \\boxed{}.",
+    "answer": "Give the final answer between <answer> and </answer>.",
+    "number": "Answer with just the number.",
+}
 
 MAX_REPLY = 65_536  # characters; a longer reply holds no answer
 MAX_ANSWER = 160  # characters between the tags; keeps `int()` cheap
 
 _WHOLE = r"(?:0|[1-9][0-9]{0,2}(?:,[0-9]{3})+|[1-9][0-9]*)"
 _RATIONAL = re.compile(rf"(-?)(?:({_WHOLE})(?:/({_WHOLE}))?|\\d?frac\{{({_WHOLE})\}}\{{({_WHOLE})\}})")
-_WORD = re.compile(r"[\w.,/\-]+")  # \w is Unicode on purpose: "1５7" is one word that is no number, not "1" and "7"
+_MINUS = "\\-\u2212\u2010\u2011\u2012\u2013\ufe63\uff0d"
+# \w is Unicode on purpose: "1５7" is one word that is no number, not "1" and "7". Signs and powers belong to the word.
+_WORD = re.compile(rf"(?:\\[dtc]?frac\{{[^{{}}]{{0,80}}\}}\{{[^{{}}]{{0,80}}\}}|[\w.,/^{_MINUS}])+")
+# What stands before a number and makes it a part of something else: 40 + 2, - 5, 2^{10}, \sqrt{16}, f(5), 3:30, 1 234.
+_BEFORE = re.compile(
+    rf"(?:[+/^_√<≤≥≠×÷·{_MINUS}]|(?:[0-9)\]}}]|\b[a-zA-Z]) ?\*+| >"
+    r"|\\(?:cdot|times|div|le|ge|lt|gt|leq|geq|ne|neq|pm)) ?[{(\[]*$"
+    r"|(?:sqrt|log|ln|sin|cos|tan)[ {(]*$|\w\($|[0-9]:$|[0-9][ \u00a0\u2009\u202f]$|[0-9](?:\\[,;:! ]|\{,\})$"
+)
+# What stands behind it and does: 5 + x, 5%, 5 million.
+_BEHIND = re.compile(
+    rf" ?(?:\\?%|[+/×÷·^]|[{_MINUS}] ?[\w(](?!\w)|\\(?:cdot|times|div|pm|%)"
+    r"|(?:percent|hundred|thousand|million|billion|dozen)\b)"
+)
+_NEAR = 48  # characters on each side that may change what a number says
 _DIGITS = re.compile(r"[0-9]+")
 
 
@@ -37,26 +56,36 @@ class Found:
     count: int
 
 
-def find_answer(reply: str, tag: AnswerTag) -> Found:
+def find_answer(reply: str, tag: AnswerTag, *, longest: int = MAX_ANSWER) -> Found:
     """The last answer in `reply`: in `\\boxed{…}`, in `<answer>…</answer>`, or the last word with a digit.
 
-    For "number", `count` is 1 wherever there is any number: words around it are allowed.
+    For "number", `count` is 1 wherever there is any number: words around it are allowed. A number that is part of
+    something else ("40 + 2", "- 5", "2^{10}", "1 234", "5%") is no answer. Other answers may have `longest` characters.
     """
     if len(reply) > MAX_REPLY:
         return Found(None, 0)
     if tag == "boxed":
         count = reply.count("\\boxed{")
         start = reply.rfind("\\boxed{") + len("\\boxed{")
-        return Found(_balanced(reply[start : start + MAX_ANSWER + 1]) if count else None, count)
+        return Found(_balanced(reply[start : start + longest + 1]) if count else None, count)
     if tag == "answer":
         count = max(reply.count("<answer>"), reply.count("</answer>"))
         _, opened, rest = reply.rpartition("<answer>")
-        inside, closed, _ = rest[: MAX_ANSWER + len("</answer>")].partition("</answer>")
+        inside, closed, _ = rest[: longest + len("</answer>")].partition("</answer>")
         return Found(inside.strip() if opened and closed else None, count)
-    for word in reversed(_WORD.findall(reply)):
-        if any(character.isdigit() for character in word):
-            return Found(word.rstrip(".,"), 1)
-    return Found(None, 0)
+    last = None
+    for found in _WORD.finditer(reply):
+        if any(character.isdigit() for character in found[0]):
+            last = found
+    return Found(None, 0) if last is None else Found(_alone(reply, last), 1)
+
+
+def _alone(reply: str, found: re.Match[str]) -> str | None:
+    """The number, with an ASCII minus; None where what stands beside it changes what it says."""
+    before = reply[max(0, found.start() - _NEAR) : found.start()]
+    if _BEFORE.search(before) or _BEHIND.match(reply[found.end() : found.end() + _NEAR]):
+        return None
+    return found[0].rstrip(".,").replace("\u2212", "-")
 
 
 def _balanced(text: str) -> str | None:

@@ -30,7 +30,7 @@ from ...conversation.conversation_env import SPLITS, ConversationEnv, Opening, O
 from ...conversation.task_source import split_of
 from ...errors import UserError, unknown
 from ...vocabulary import Reply
-from .answers import ANSWER_TAGS, AnswerTag, find_answer, parse_rational, reverse_digits, spell, wrap
+from .answers import ANSWER_TAGS, WANTED, AnswerTag, find_answer, parse_rational, reverse_digits, spell, wrap
 
 OPERATORS = ("+", "-", "*", "/")
 PROMPTS = ("plain", "bare")
@@ -52,11 +52,6 @@ _STORY_STEPS = {
     "/": ("Then the number is divided by {}.", "Then it is shared equally among {}, and one share is kept."),
 }
 _STORY_ENDS = " What is the number now? It may be negative or a fraction."
-_WANTED = {
-    "boxed": "Give the final answer inside \\boxed{}.",
-    "answer": "Give the final answer between <answer> and </answer>.",
-    "number": "Answer with just the number.",
-}
 
 
 @dataclass(frozen=True)
@@ -208,7 +203,7 @@ class Arithmetic(ConversationEnv):
 
     def _wanted(self) -> str:
         """The sentences that say which form of answer is wanted."""
-        parts = [_WANTED[self.answer_tag]]
+        parts = [WANTED[self.answer_tag]]
         if "/" in self.operators:
             parts.append("If it is not a whole number, write a fraction a/b in lowest terms.")
         if self.reverse_digits:

@@ -174,3 +174,50 @@ def test_a_dataset_keeps_its_own_splits(tmp_path):
     assert prompts(world, "test") == {f"test {n}" for n in range(3)}
     with pytest.raises(UserError, match="cannot load the dataset"):
         load_tasks(str(tmp_path / "nothing"))
+
+
+def test_a_reward_of_none_leaves_the_episode_unscored():
+    world = TaskWorld(CAPITALS, lambda reply, task: None)
+    world.reset(seed=1)
+    _, reward, terminated, _, info = world.step("x")
+    assert (np.isnan(reward), terminated, info["success"]) == (True, True, None)
+    assert info["unscored"] == "the reward function returned None"
+
+
+def test_the_maths_grader_takes_the_place_of_a_reward_function():
+    pytest.importorskip("math_verify", reason="the extra peripatos[maths] is not installed")
+    tasks = [
+        {"prompt": "Simplify $84/12 + x$ for x = 1.", "answer": 8, "split": "train"},
+        {"prompt": "How far?", "answer": r"5\text{ km}", "split": "test"},
+    ]
+    world = TaskWorld(tasks, grader="maths")
+
+    def graded(split, reply):
+        world.reset(seed=0, options={"split": split})
+        _, reward, terminated, _, info = world.step(reply)
+        assert terminated
+        return None if "unscored" in info else reward
+
+    assert graded("train", r"so \boxed{8.0}") == 1.0
+    assert graded("train", r"\boxed{8} or \boxed{9}") == 0.0
+    assert graded("train", r"\boxed{84/12 + x}") == 0.0
+    assert graded("train", "8") == 0.0
+    assert graded("test", r"\boxed{5000 m}") == 1.0
+    assert graded("test", r"\boxed{5\text{ miles}}") == 0.0
+    assert graded("test", r"\boxed{5}") is None
+    world.reset(seed=0)
+    assert world.step(world.oracle())[1] == 1.0
+
+
+def test_a_grader_and_its_tasks_are_checked():
+    for options, words in (
+        ({}, "not both"),
+        ({"reward": score, "grader": "maths"}, "not both"),
+        ({"grader": "math"}, "Did you mean 'maths'"),
+        ({"grader": "maths", "answer": "anwser"}, "Did you mean 'answer'"),
+        ({"grader": "maths", "answer_tag": "box"}, "Did you mean 'boxed'"),
+    ):
+        with pytest.raises(UserError, match=words):
+            TaskWorld(CAPITALS, **options)
+    with pytest.raises(UserError, match="Did you mean 'interval'"):
+        TaskWorld([{"prompt": "a", "answer": "(1,2)", "kind": "intervall"}], grader="maths")

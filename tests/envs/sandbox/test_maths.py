@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,9 @@ from peripatos.envs.errors import UserError
 from peripatos.envs.sandbox.maths import MathsJudge
 
 pytest.importorskip("math_verify", reason="the extra peripatos[maths] is not installed")
+
+ANSWERS = json.loads(Path(__file__).with_name("maths_answers.json").read_text(encoding="utf-8"))
+SLOW = "e^{e^{e^{e^{5}}}}"
 
 
 @pytest.fixture(scope="module")
@@ -50,26 +57,117 @@ def test_an_answer_is_never_run_as_python(judge: MathsJudge, tmp_path: Path) -> 
     assert not mark.exists()
 
 
-def test_a_pathological_answer_costs_its_time_limit_and_not_the_run() -> None:
-    with MathsJudge(wall_s=1) as judge:
-        began = time.monotonic()
-        assert judge.compare("7", "9^{9^{9^9}}").status == "time_limit"
-        assert time.monotonic() - began < 40
-        assert judge._worker is None
-    with MathsJudge(wall_s=20) as judge:
-        assert judge.compare("7", "(" * 300).status == "no_answer"
+def test_a_tower_of_powers_is_refused_without_being_worked_out(judge: MathsJudge) -> None:
+    began = time.monotonic()
+    assert judge.compare("7", "9^{9^{9^9}}").status == "wrong_answer"
+    assert judge.compare("x", "9^{9^{9^9}}").status == "no_answer"
+    assert judge.compare("7", "(" * 300).status == "no_answer"
+    assert time.monotonic() - began < 10
+
+
+def test_a_slow_answer_costs_its_time_limit_and_holds_up_no_other() -> None:
+    with MathsJudge(wall_s=5, workers=2) as judge, ThreadPoolExecutor(1) as pool:
+        for worker in judge._workers:
+            worker.process = worker._start()  # starting takes seconds, which are not what is tried here
+        slow = pool.submit(judge.compare, r"\sqrt2", SLOW)
+        time.sleep(0.3)
+        assert judge.compare(r"\frac12", "0.5").status == "passed"
+        assert not slow.done()
+        assert slow.result().status == "time_limit"
         assert judge.compare("7", "7").status == "passed"
 
 
 def test_a_killed_worker_is_replaced(judge: MathsJudge) -> None:
     assert judge.compare("1", "1").status == "passed"
-    assert judge._worker is not None
-    os.kill(judge._worker.pid, signal.SIGKILL)
+    for worker in judge._workers:
+        if worker.process is not None:
+            os.kill(worker.process.pid, signal.SIGKILL)
     assert judge.compare("1", "1").status == "passed"
+
+
+def test_crafted_wrong_answers_are_refused_and_right_ones_accepted(judge: MathsJudge) -> None:
+    found = {
+        key: [(row["expected"], row["answer"], judge.compare(row["expected"], row["answer"])) for row in ANSWERS[key]]
+        for key in ("wrong", "right")
+    }
+    assert not [row for row in found["wrong"] if row[2].status in ("passed", "infra_error", "time_limit")]
+    assert not [row for row in found["right"] if row[2].status != "passed"]
+
+
+@pytest.mark.parametrize("key", ["wrong", "right"])
+def test_what_is_expected_is_always_a_right_answer(judge: MathsJudge, key: str) -> None:
+    refused = [row["expected"] for row in ANSWERS[key] if judge.compare(*[row["expected"]] * 2).status != "passed"]
+    assert not refused
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "words"),
+    [
+        (r"5\text{ km}", "5", "names none"),
+        (r"50\%", "50", "percent"),
+        ("3.14", r"\pi", "no tolerance"),
+        ("2", r"2\text{ falsch}", "unknown words"),
+        ("y=2x+1", "y-2x=1", "not solved"),
+        ("x=1,y=2", "(1,2)", "without the names"),
+    ],
+)
+def test_unsure_is_told_with_a_reason(judge: MathsJudge, expected: str, answer: str, words: str) -> None:
+    result = judge.compare(expected, answer)
+    assert (result.status, words in result.message) == ("unsure", True), result
+
+
+def test_what_cannot_be_right_is_never_only_unsure(judge: MathsJudge) -> None:
+    for expected, answer in ((r"5\text{ km}", "6"), (r"50\%", "51"), ("3.14", r"\sqrt{2}"), ("2", r"3\text{ falsch}")):
+        assert judge.compare(expected, answer).status == "wrong_answer"
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "kind", "tolerance", "status"),
+    [
+        ("3.14", r"\pi", "approximate", None, "passed"),
+        ("3.14", "3.146", "approximate", None, "wrong_answer"),
+        ("100", "104", "approximate", 5, "passed"),
+        ("100", "106", "approximate", 5, "wrong_answer"),
+        ("2^{10}", "2^{10}", "number", None, "wrong_answer"),
+        ("2^{10}", "1024", "number", None, "passed"),
+        ("(1,2)", "1<x<2", "tuple", None, "wrong_answer"),
+        ("(1,2)", "1<x<2", "interval", None, "passed"),
+        ("x=5", "5", "equation", None, "wrong_answer"),
+        (r"5\text{ km}", "5000 m", "unit", None, "wrong_answer"),
+        ("1,234", "234, 1", "set", None, "passed"),
+        ("Paris", "paris", "text", None, "passed"),
+        ("B", "(B)", "choice", None, "passed"),
+    ],
+)
+def test_a_declared_kind_is_kept_to(
+    judge: MathsJudge, expected: str, answer: str, kind: str, tolerance: float | None, status: str
+) -> None:
+    assert judge.compare(expected, answer, kind=kind, tolerance=tolerance).status == status
+
+
+def test_numbers_are_compared_exactly(judge: MathsJudge) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    for _ in range(40):
+        value = Fraction(chance.randint(-(10**30), 10**30), 10 ** chance.randint(0, 60))
+        if value.denominator == 1:
+            continue
+        spelled = rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
+        near = rf"\frac{{{value.numerator + 1}}}{{{value.denominator}}}"
+        assert judge.compare(spelled, spelled).status == "passed"
+        assert judge.compare(spelled, near).status == "wrong_answer"
 
 
 def test_an_expected_answer_that_is_no_mathematics_is_the_users_mistake(judge: MathsJudge) -> None:
     with pytest.raises(ValueError, match="cannot be read"):
         judge.compare("", "7")
-    with pytest.raises(UserError, match="positive"):
-        MathsJudge(wall_s=0)
+    with pytest.raises(ValueError, match="cannot be read as set"):
+        judge.compare("(1, 2", "7", kind="set")
+    with pytest.raises(UserError, match="Did you mean 'number'"):
+        judge.compare("1", "1", kind="nmber")
+    with pytest.raises(UserError, match="tolerance"):
+        judge.compare("1", "1", tolerance=-1)
+    for options, words in (({"wall_s": 0}, "positive"), ({"workers": 0}, "from 1")):
+        with pytest.raises(UserError, match=words):
+            MathsJudge(**options)

@@ -99,6 +99,49 @@ def test_the_last_answer_is_found_and_all_are_counted(reply, tag, text, count):
     assert (found.text, found.count) == (text, count)
 
 
+@pytest.mark.parametrize(
+    ("reply", "value"),
+    [
+        ("\u22125", -5),
+        ("The answer is \u22125.", -5),
+        (r"\frac{1}{2}", Fraction(1, 2)),
+        (r"It is $-\frac{3}{4}$.", Fraction(-3, 4)),
+        ("72 clips, altogether.", 72),
+        ("**42** apples", 42),
+        ("The answer is 42!", 42),
+        ("answer:42", 42),
+        (r"\boxed{42}", 42),
+        ("so -> 42", 42),
+    ],
+)
+def test_the_last_number_keeps_its_sign_and_its_fraction(reply, value):
+    assert parse_rational(find_answer(reply, "number").text or "") == value
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *(
+            "- 5",
+            "2^10",
+            "2^{10}",
+            "1 234",
+            r"1\,234",
+            "1{,}234",
+            "40 + 2",
+            "2 * 21",
+            "5 - x",
+            r"3 \cdot 10",
+            "5%",
+            r"5\%",
+        ),
+        *("5 million", "x < 5", r"\sqrt{16}", "sqrt(16)", "f(5)", "3:30", "12 1/2", "3 \u00d7 10^8", "5\u00b2"),
+    ],
+)
+def test_a_number_that_is_part_of_something_else_is_no_answer(reply):
+    assert parse_rational(find_answer(reply, "number").text or "") is None
+
+
 @pytest.mark.parametrize("tag", ANSWER_TAGS)
 @pytest.mark.parametrize(
     "reply",

@@ -1,0 +1,75 @@
+"""Mathematics with answers that are more than one number: equations, fractions, quantities with units, sets, intervals.
+
+    Solve the equation $3x + 5 = 2x - 4$ for $x$.                        -9
+    Let $A = \\{1, 2\\}$ and $B = \\{2, 3\\}$. Write out … $A \\cup B$ …     \\{1, 2, 3\\}
+
+    r = w · [exactly one answer, and it says what is expected]
+
+Problems are drawn from a seed, or read from a file or a data set of questions and answers (see `TaskWorld`). The grader
+is `MathsGrader`: an answer may be spelled as mathematicians do, and where it is unsure there is no reward at all. One
+generated problem in ten is held out for testing; problems in disguise count as one, see `problems.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...conversation.task_source import Task, is_held_out
+from ...conversation.task_world import TaskWorld
+from ...errors import UserError, unknown
+from .answers import AnswerTag
+from .problems import FAMILIES
+
+_TEST_SHARE = 10  # one problem in ten is held out
+
+
+class Mathematics(TaskWorld):
+    """Algebra, fractions, units and sets, generated or from a file, graded by math-verify in a process of its own.
+
+    Args:
+        families: which of algebra, fractions, units, sets; None is all of them.
+        tasks: a JSONL file or a data set in the place of the generator, with the keys `prompt` and `answer`.
+        prompt, answer: other names of these keys.
+        answer_tag: "boxed" wants `\\boxed{…}`, "answer" wants `<answer>…</answer>`, "number" judges the last number.
+        weights: of `reward`.
+
+    Raises:
+        UserError: an unknown family, a file that cannot be read, or math-verify is not installed.
+    """
+
+    has_success = True
+
+    def __init__(
+        self,
+        *,
+        families: Sequence[str] | None = None,
+        tasks: str | Path | None = None,
+        prompt: str = "prompt",
+        answer: str = "answer",
+        answer_tag: AnswerTag = "boxed",
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        chosen = tuple(FAMILIES) if families is None else tuple(families)
+        for family in chosen:
+            if family not in FAMILIES:
+                raise UserError(unknown("family", str(family), FAMILIES))
+        if not chosen or isinstance(families, str):
+            raise UserError(f"families must list at least one of {', '.join(FAMILIES)}, not {families!r}")
+        self._families = chosen
+        super().__init__(
+            self._generate if tasks is None else tasks,
+            grader="maths",
+            prompt=prompt if tasks is not None else "prompt",
+            answer=answer if tasks is not None else "answer",
+            answer_tag=answer_tag,
+            weights=weights,
+        )
+
+    def _generate(self, rng: np.random.Generator) -> Task:
+        kinds = FAMILIES[self._families[int(rng.integers(len(self._families)))]]
+        problem = kinds[int(rng.integers(len(kinds)))](rng)
+        split = "test" if is_held_out(problem.key, _TEST_SHARE) else "train"
+        return {"prompt": problem.question, "answer": problem.answer, "kind": problem.kind, "split": split}
