@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from test_unanswered import actor_of
+
 from peripatos.envs.conversation import TaskWorld
 from peripatos.scenarios.run.episode_statistics import describe_collection, spell_evaluation, summarize
-
-from test_unanswered import actor_of
 
 TASKS = [{"prompt": f"p{n}", "known": n % 2, "split": "test"} for n in range(20)]
 
