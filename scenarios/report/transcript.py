@@ -162,7 +162,7 @@ def _tokenizer(run: RunDirectory, scenario: Scenario) -> PreTrainedTokenizerBase
     if scenario.speaks and saved:
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(saved[-1] / "policy")
+        return AutoTokenizer.from_pretrained(saved[-1] / "policy", trust_remote_code=False)
     if isinstance(scenario.agent, CausalLMAgentSpec):
         from ...agents.language.model_files import load_language_model
 

@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from ...envs.visible_text import visible
+
 SHOWN = {  # the few numbers that matter, by their name in metrics.jsonl
     "reward/mean": "reward",
     "success/rate": "success",
@@ -60,7 +62,7 @@ class Plain:
         self._seconds, self._last, self._clock = seconds, -float("inf"), Clock()
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(visible(text), file=sys.stderr, flush=True)
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
         left = self._clock.left(stage, fraction)
@@ -91,7 +93,7 @@ class Live:
         self._progress.start()
 
     def say(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False)
+        self._progress.console.print(visible(text), markup=False, highlight=False)
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
         from rich.progress import TaskID

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ...conversation.task_source import Task, is_held_out
+from ...conversation.task_source import Task, split_of
 from ...conversation.task_world import TaskWorld
 from ...errors import UserError, unknown
 from .answers import AnswerTag
 from .problems import FAMILIES
 
-_TEST_SHARE = 10  # one problem in ten is held out
+_ONE_IN = 10  # problems is for testing, and one for validation
 
 
 class Mathematics(TaskWorld):
@@ -71,5 +71,5 @@ class Mathematics(TaskWorld):
     def _generate(self, rng: np.random.Generator) -> Task:
         kinds = FAMILIES[self._families[int(rng.integers(len(self._families)))]]
         problem = kinds[int(rng.integers(len(kinds)))](rng)
-        split = "test" if is_held_out(problem.key, _TEST_SHARE) else "train"
+        split = split_of(problem.key, _ONE_IN)
         return {"prompt": problem.question, "answer": problem.answer, "kind": problem.kind, "split": split}
