@@ -17,6 +17,7 @@ from peripatos.scenarios.config.loading import load_scenario, shipped
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+WORLDS = 1  # blocks of Python before those that define worlds
 SHORT = (
     "stages.imitate.budget.updates=3",
     "stages.imitate.collect.groups=4",
@@ -33,7 +34,7 @@ def block(language: str, number: int = 0) -> str:
 @pytest.fixture
 def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number, name in enumerate(("my_world.py", "my_tools.py")):
-        (tmp_path / name).write_text(block("python", number))
+        (tmp_path / name).write_text(block("python", WORLDS + number))
     for number, name in enumerate(("my-scenario.yaml", "my-tools.yaml")):
         (tmp_path / name).write_text(block("yaml", number))
     monkeypatch.chdir(tmp_path)
@@ -60,7 +61,7 @@ def last_evaluations(run: Path) -> dict[str, dict[str, float]]:
 @pytest.mark.usefixtures("newcomer")
 @pytest.mark.parametrize(("number", "world"), [(0, "my_world:GuessTheNumber"), (1, "my_tools:errands")])
 def test_the_worlds_of_the_readme_are_short_and_keep_the_contract(number: int, world: str) -> None:
-    assert len(block("python", number).splitlines()) < 30
+    assert len(block("python", WORLDS + number).splitlines()) < 30
     findings = check_world(world)
     assert not [finding for finding in findings if not finding.passed]
 
@@ -95,3 +96,14 @@ def test_every_file_and_scenario_that_the_readme_names_exists() -> None:
         assert (ROOT / link).exists(), link
     for name in re.findall(r"peripatos (?:run|compare) ([a-z0-9-]+)(?![a-z0-9.-])", README):
         assert name in shipped(), name
+
+
+def test_the_entrance_from_python_works_as_it_stands(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", block("python")], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    status, played = done.stdout.splitlines()
+    assert status.startswith("done ")
+    assert len(json.loads(played)) == 3
+    assert (tmp_path / "runs" / "cartpole-ppo-0" / "summary.json").exists()
