@@ -8,6 +8,8 @@ from peripatos.agents.control.control_actor import ControlActor
 from peripatos.agents.control.scripted import RandomAgent, ScriptedAgent, make_behaviour
 from peripatos.envs.errors import UserError
 
+NUMBER = 3
+
 
 def lean(observation: np.ndarray) -> int:
     return int(observation[2] + 0.3 * observation[3] > 0)
@@ -47,4 +49,6 @@ def test_what_is_no_function_is_refused():
     with pytest.raises(UserError, match="nothing called 'leen'"):
         make_behaviour(f"{__name__}:leen", Discrete(2))
     with pytest.raises(UserError, match="not a function"):
+        make_behaviour(f"{__name__}:NUMBER", Discrete(2))
+    with pytest.raises(UserError, match="part of Python's standard library"):
         make_behaviour("math:pi", Discrete(2))

@@ -15,6 +15,7 @@ TALKING = [
     ("peripatos/Arithmetic-v0", {}),
     ("peripatos/Arithmetic-v0", {"operators": "+-*/", "attempts": 3, "word_problems": True}),
     ("peripatos/ToolMaths-v0", {}),
+    ("peripatos/Mathematics-v0", {}),
     ("peripatos/Store-v0", {}),
     ("peripatos/Store-v0", {"split": "test"}),
 ]

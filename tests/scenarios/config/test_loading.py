@@ -25,7 +25,7 @@ def refusal(tmp_path: Path, text: str, *sets: str) -> str:
     [
         ("evaluation:", "evaluatoin:", r"line 10: unknown key 'evaluatoin'.*Did you mean 'evaluation'\?"),
         ("updates: 12", "updats: 12", r"line 9: unknown key 'stages\.0\.budget\.updats'.*Did you mean 'updates'\?"),
-        ("hidden: [16]", "hiden: [16]", r"line 3: unknown key 'agent\.hiden'; allowed here: hidden, kind\."),
+        ("hidden: [16]", "hiden: [16]", r"line 3: unknown key 'agent\.hiden'; allowed here: hidden, kind, origin\."),
         ("kind: mlp", "kind: mpl", r"line 3: agent\.kind is 'mpl'; allowed: mlp.*Did you mean 'mlp'\?"),
         ("updates: 12", "updates: many", r"line 9: stages\.0\.budget\.updates is 'many'"),
         ("updates: 12", "updates: -1", r"line 9: stages\.0\.budget\.updates is -1"),
