@@ -39,7 +39,7 @@ def test_misspelled_numbers_are_no_answer(text):
     assert parse_rational(text) is None
 
 
-@given(st.fractions(min_value=-(10**60), max_value=10**60, max_denominator=10**60))
+@given(st.fractions(min_value=-(10**30), max_value=10**30, max_denominator=10**60))  # at most 152 characters
 def test_what_is_spelled_is_read_back(value):
     assert parse_rational(spell(value)) == value
     assert parse_rational(reverse_digits(spell(value, reverse=True))) == value
