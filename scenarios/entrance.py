@@ -57,6 +57,7 @@ def run(
     """
     from .build import check_parts
     from .commands.app import load_plugins
+    from .run.saved_agent import check_origin
 
     given = {
         **(overrides or {}),
@@ -65,6 +66,7 @@ def run(
     resolved, source = _resolved(scenario, given)
     load_plugins()
     check_parts(resolved, source)
+    check_origin(resolved)
     folder = Path(out) if out is not None else new_run_path(resolved.name, resolved.seed)
     directory = RunDirectory.create(folder, resolved, ["peripatos.run", str(resolved.name), *map(str, given)])
     try:
@@ -178,6 +180,8 @@ def _resolved(scenario: str | Path | Mapping[str, Any], overrides: Mapping[str, 
     else:
         data, source = read_yaml(find_scenario(str(scenario)))
     for key, value in overrides.items():
+        if not isinstance(key, str) or not key:
+            raise UserError(f"overrides have dotted keys such as 'stages.learn.budget.updates', not {key!r}")
         data = put(data, key, value)
     return check_scenario(data, source), source
 

@@ -25,21 +25,9 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import UserError, unknown
+from .mathematics.verdict import KINDS
 from .verdicts import Status, TestResult
 
-KINDS = (
-    "number",
-    "exact",
-    "approximate",
-    "expression",
-    "equation",
-    "set",
-    "tuple",
-    "interval",
-    "unit",
-    "choice",
-    "text",
-)
 MAX_LENGTH = 2000  # characters of an expression
 START_S = 60.0  # the libraries take seconds to import, more on a busy machine
 _WORKER = Path(__file__).with_name("maths_worker.py")

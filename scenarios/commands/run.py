@@ -51,9 +51,11 @@ def run(
     if print_config and not dry_run:
         return
     from ..build import check_parts
+    from ..run.saved_agent import check_origin
 
     load_plugins()
     check_parts(resolved, source)
+    check_origin(resolved)
     if dry_run:
         print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
         return

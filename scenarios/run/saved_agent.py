@@ -47,6 +47,13 @@ def begin_from(policy: Policy, origin: Origin) -> Path:
     return folder
 
 
+def check_origin(scenario: Scenario) -> None:
+    """UserError if the run that the agent is to begin from cannot be read, or has no such checkpoint."""
+    origin = getattr(scenario.agent, "origin", None)
+    if origin is not None:
+        find_checkpoint(RunDirectory.open(Path(origin.run)), origin.checkpoint)
+
+
 def find_checkpoint(run: RunDirectory, name: str) -> Path:
     """The folder of a checkpoint, verified."""
     there = [path.name for path in checkpoints(run.checkpoints)]

@@ -39,19 +39,6 @@ from .tokens import Tokens
 from .values import numeral
 from .verdict import EQUAL, Doubtful, Unsure, Verdict, both, different, unsure
 
-KINDS = (
-    "number",
-    "exact",
-    "approximate",
-    "expression",
-    "equation",
-    "set",
-    "tuple",
-    "interval",
-    "unit",
-    "choice",
-    "text",
-)
 _CLOCK = re.compile(r"\$?[0-9]{1,2}:[0-9]{2}(?:[~, ]|\\[, ]|\\text\{)*(?P<half>[ap]\.? ?m\.?)?\}?\$?")
 _NO_EXPECTED = Verdict("no_expected")
 

@@ -6,6 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+KINDS = (
+    "number",
+    "exact",
+    "approximate",
+    "expression",
+    "equation",
+    "set",
+    "tuple",
+    "interval",
+    "unit",
+    "choice",
+    "text",
+)  # of expected answers
 Word = Literal["equal", "different", "no_answer", "unsure", "no_expected"]
 
 
