@@ -105,7 +105,7 @@ def _make_by_class(name: str, creator: Callable[..., object], options: dict[str,
     _check_limit(name, limit)
     if limit is not None and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         del options["max_episode_steps"]
-    _check_options(name, creator, options, extra=("max_episode_steps",))
+    _check_options(name, creator, options, extra=())
     env = creator(**options)
     if not isinstance(env, gymnasium.Env):
         raise UnknownWorld(f"{name!r} makes a {type(env).__name__}, not a gymnasium.Env")

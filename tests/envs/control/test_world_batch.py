@@ -213,7 +213,7 @@ def test_worlds_that_broke_are_closed_when_they_are_replaced(held, breaks):
 
 def test_worlds_that_were_made_before_one_could_not_be_are_closed(held):
     with pytest.raises(RuntimeError, match="licence"):
-        WorldSource(held, {"breaks": "third"}).make_batch(3)
+        WorldSource(held, {"breaks": "third"}).make_batch(4)
     assert not Held.open
 
 

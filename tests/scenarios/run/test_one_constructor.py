@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
-from scenarios_runs import start, write_scenario
+from scenarios_runs import command, start, write_scenario
 
 WORLDS = """\
 import json, os, resource
@@ -66,29 +67,40 @@ evaluation: {episodes: 20, every: 1}
 """
 
 
-def played(folder: Path, name: str, rows: int, *arguments: object) -> list[dict[str, int]]:
-    """What the world noted in one command of a process of its own."""
+def write(folder: Path, name: str, rows: int) -> Path:
     (folder / "many_tasks.py").write_text(WORLDS)
     (folder / "notes.jsonl").unlink(missing_ok=True)
-    path = write_scenario(folder, SCENARIO.replace("NAME", name).replace("ROWS", str(rows)))
-    process = start(*(arguments or ("run", path, "--out", folder / f"out-{rows}", "--quiet")), cwd=folder)
-    _, said = process.communicate()
-    assert process.returncode == 0, said
-    return [json.loads(line) for line in (folder / "notes.jsonl").read_text().splitlines()]
+    return write_scenario(folder, SCENARIO.replace("NAME", name).replace("ROWS", str(rows)))
+
+
+def noted(folder: Path) -> list[dict[str, int]]:
+    """What the world noted since it was last asked."""
+    lines = (folder / "notes.jsonl").read_text().splitlines()
+    (folder / "notes.jsonl").unlink()
+    return [json.loads(line) for line in lines]
 
 
 @pytest.mark.parametrize("name", ["Scored", "made", "Talk"])
-def test_a_world_of_many_tasks_is_constructed_once_in_a_run(tmp_path: Path, name: str) -> None:
-    many = played(tmp_path, name, 12_000)
-    assert len([note for note in many if "constructed" in note]) == 1
-    assert len([note for note in many if "step" in note]) >= 64 * 8
-    for command in ("--dry-run", "evaluate"):
-        arguments = (
-            ("run", tmp_path / "tiny.yaml", command) if command == "--dry-run" else (command, tmp_path / "out-12000")
-        )
-        assert len([note for note in played(tmp_path, name, 12_000, *arguments) if "constructed" in note]) == 1
+def test_a_world_of_many_tasks_is_constructed_once_in_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "many_tasks", raising=False)
+    path = write(tmp_path, name, 12_000)
+    for arguments in (("run", path, "--dry-run"), ("run", path, "--out", "out", "--quiet"), ("evaluate", "out")):
+        assert command(*arguments, "--trust") == 0
+        notes = noted(tmp_path)
+        assert len([note for note in notes if "constructed" in note]) == 1, arguments
+        if "--out" in arguments:
+            assert len([note for note in notes if "step" in note]) >= 64 * 8
+    monkeypatch.delitem(sys.modules, "many_tasks")
 
 
 def test_tasks_are_held_once_however_many_worlds_there_are(tmp_path: Path) -> None:
-    few, many = (max(note.get("megabytes", 0) for note in played(tmp_path, "Scored", rows)) for rows in (300, 12_000))
-    assert many - few < 200, "one set of tasks takes some 12 MB, and 512 of them 6 GB"
+    most = []
+    for rows in (300, 12_000):
+        process = start("run", write(tmp_path, "Scored", rows), "--out", tmp_path / str(rows), "--quiet", cwd=tmp_path)
+        _, said = process.communicate()
+        assert process.returncode == 0, said
+        most.append(max(note.get("megabytes", 0) for note in noted(tmp_path)))
+    assert most[1] - most[0] < 200, "one set of tasks takes some 12 MB, and 512 of them 6 GB"
