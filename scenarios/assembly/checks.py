@@ -12,6 +12,7 @@ from ...envs.registry import WorldKind
 from ...envs.world_source import WorldFacts, WorldSource
 from ..config.mistakes import WrongPart, at
 from ..config.schema import CausalLMAgentSpec, Sampling, Scenario, ScriptedAgentSpec, Stage
+from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
 from .settings import choose_device, optimizer_settings, stage_method
 from .worlds import world_source
@@ -51,6 +52,8 @@ def _check_parts(scenario: Scenario, worlds: WorldSource) -> None:
     with at("agent"):
         _check_agent(scenario, kind)
     for number, stage in enumerate(scenario.stages):
+        with at("stages", number, "stop"):
+            check_goals(stage.stop)
         if stage.method is None:
             continue
         with at("stages", number, "overrides" if stage.method in METHODS else "method"):
