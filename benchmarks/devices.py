@@ -41,7 +41,7 @@ def main() -> None:
     """Print a line for each scenario, width and device."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenarios", nargs="*", default=["cartpole-ppo", "walker-ppo"])
-    parser.add_argument("--hidden", nargs="*", type=int, default=[64, 1024, 2048, 4096])
+    parser.add_argument("--hidden", nargs="*", type=int, default=[64, 128, 256, 512, 1024])
     parser.add_argument("--updates", type=int, default=4)
     parser.add_argument("--devices", nargs="*", default=["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])
     asked = parser.parse_args()

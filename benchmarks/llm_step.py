@@ -170,6 +170,29 @@ def profile(device: str, once: Callable[[], int]) -> str:
     return "\n".join(lines)
 
 
+def of_one_size(size: str, peak: float, asked: argparse.Namespace) -> None:
+    """All measurements of one model."""
+    policy = make_policy(size, asked.device)
+    config, parameters = policy.model.config, sum(p.numel() for p in policy.parameters())
+
+    def say(what: str, once: Callable[[], int], rows: int, length: int = 0) -> None:
+        seen = measure(asked.device, once, asked.repeats)
+        if length:
+            work = 6 * parameters + 6 * config.num_hidden_layers * config.hidden_size * length
+            seen["mfu"] = seen["tokens_per_second"] * work / peak / 1e12
+        known = {"what": what, "size": size, "rows": rows} | ({"length": length} if length else {})
+        print(json.dumps(known | {key: round(value, 3) for key, value in seen.items()}), flush=True)
+        if asked.profile and length in (0, asked.lengths[0]):
+            short = once if length else sample(policy, rows, 16)  # of a long one there is too much to tell
+            print(profile(asked.device, short), flush=True)
+
+    for rows in asked.batches:
+        say("sample", sample(policy, rows, asked.tokens), rows)
+    for length in asked.lengths:
+        rows = max(GROUP, asked.rows * min(asked.lengths) // length)
+        say("train", train(policy, rows, length, max(asked.micro, length)), rows, length)
+
+
 def main() -> None:
     """Print a line for each measurement, as JSON, and the profiles."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -187,27 +210,7 @@ def main() -> None:
     name = torch.cuda.get_device_name() if asked.device != "cpu" else "cpu"
     print(json.dumps({"device": name, "torch": torch.__version__, "peak_tflops": round(peak, 1)}), flush=True)
     for size in asked.sizes:
-        policy = make_policy(size, asked.device)
-        config, parameters = policy.model.config, sum(p.numel() for p in policy.parameters())
-
-        def say(what: str, once: Callable[[], int], rows: int, length: int = 0, size: str = size) -> None:
-            seen = measure(asked.device, once, asked.repeats)
-            if length:
-                work = 6 * parameters + 6 * config.num_hidden_layers * config.hidden_size * length  # noqa: B023
-                seen["mfu"] = seen["tokens_per_second"] * work / peak / 1e12
-            known = {"what": what, "size": size, "rows": rows} | ({"length": length} if length else {})
-            print(json.dumps(known | {key: round(value, 3) for key, value in seen.items()}), flush=True)
-            if asked.profile and (length == asked.lengths[0] or (not length and rows == asked.batches[-1])):
-                print(profile(asked.device, once), flush=True)
-
-        for rows in asked.batches:
-            say("sample", sample(policy, rows, asked.tokens), rows)
-        for length in asked.lengths:
-            rows = max(GROUP, asked.rows * min(asked.lengths) // length)
-            say("train", train(policy, rows, length, max(asked.micro, length)), rows, length)
-        del policy
-        if asked.device != "cpu":
-            torch.cuda.empty_cache()
+        of_one_size(size, peak, asked)
 
 
 if __name__ == "__main__":
