@@ -30,7 +30,7 @@ def seconds(scenario: str, hidden: int, device: str, updates: int) -> dict[str, 
     overrides = {
         "agent.hidden": [hidden, hidden],
         f"stages.{stage['name']}.budget.env_steps": steps * updates,
-        "evaluation": {"episodes": 2},
+        "evaluation": {"every": 1_000_000, "episodes": 2},
     }
     with tempfile.TemporaryDirectory() as folder:
         run = peripatos.run(scenario, overrides, out=Path(folder) / "run", device=device)

@@ -12,7 +12,7 @@ from ...algorithms.optimizer import OptimizerSettings
 from ...envs.errors import UserError, unknown
 from ..config.schema import Agent, MlpAgentSpec, Stage
 
-_NARROW = 1024  # units in the widest layer of a small network
+_NARROW = 256  # units in the widest layer that a CPU learns faster: from 512 an H200 did, see benchmarks/README.md
 
 
 def choose_device(wanted: str, agent: Agent) -> str:
