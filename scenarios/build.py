@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 from gymnasium.spaces import Box, Discrete
 
-from ..agents.protocols import Actor, Policy
+from ..agents.protocols import Actor, Behaviour, Policy
 from ..algorithms.learner import Learner
 from ..algorithms.methods import METHODS, Method
 from ..envs.conversation.conversation_env import ConversationEnv
@@ -318,7 +318,7 @@ def _moving(scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrat
     from ..agents.control.control_actor import ControlActor
     from ..agents.control.mlp import ActorCritic
 
-    behaviour: scripted.Behaviour
+    behaviour: Behaviour
     if isinstance(agent, MlpAgentSpec):
         assert isinstance(policy, ActorCritic), "make_policy has made one"
         behaviour = policy

@@ -10,7 +10,7 @@ a world that has ended is not stepped again; rows are padded to the longest. The
 in for what a limit cut off, even where the policy has a critic: it belongs to another stage.
 
 All chance is derived from (seed, group, member, …), never from the order of worlds. A running episode's state is
-its reset seed and the actions since: `load_state` replays them. Left out: asynchronous stepping.
+its reset seed and the actions since: `load_state` replays them. Left out: asynchronous stepping; memory in segments.
 """
 
 from __future__ import annotations
@@ -262,6 +262,7 @@ class ControlActor:
         seconds["simulate"] += time.perf_counter() - clock
         steps: list[_Step] = []
         episodes: dict[int, Episode] = {}
+        memory = self._policy.begin(len(plays))
         noise: np.ndarray | None = None
         limit = self._horizon if self._mode == "episodes" and self._horizon else _LONGEST
         while len(live):
@@ -269,7 +270,7 @@ class ControlActor:
             if t % _NOISE_CHUNK == 0:
                 noise = _chance(self._policy, plays, live)
             now = None if noise is None else noise[live, t % _NOISE_CHUNK]
-            action, logp, value = self._policy.act(observation[live], now)
+            action, logp, value = self._policy.act(observation[live], now, memory[live])
             between = time.perf_counter()
             result = worlds.step(live, action)
             seconds["infer"] += between - clock
