@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...agents.protocols import Actor, Policy
+from ...agents.protocols import Actor, Behaviour, Policy
 from ...envs.named_objects import load_function
 from ..config.schema import (
     Agent,
@@ -24,6 +24,8 @@ from .worlds import is_conversation, spaces, world_maker
 if TYPE_CHECKING:
     from ...agents.language.scheduling import Patience
     from ...agents.protocols import Request
+
+_LOOKED_AT = 8  # worlds that are open where nothing is learned
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,9 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> Stage
     segments = row is not None and row.needs_critic
     horizon = stage.collect.horizon if stage.collect and segments else None
     actor = shown or scenario.agent
-    collector = _tiled(stage, lambda: _moving(scenario, policy, actor, horizon=horizon), keeps_rows=segments)
-    evaluator = _moving(scenario, policy, scenario.agent, horizon=None) if shown else collector
+    at_once = scenario.world.at_once or _rows(stage)
+    collector = _tiled(stage, lambda: _moving(scenario, policy, actor, horizon, at_once), keeps_rows=segments)
+    evaluator = _moving(scenario, policy, scenario.agent, None, at_once) if shown else collector
     return StageParts(collector, evaluator, segments)
 
 
@@ -64,13 +67,21 @@ def _tiled(stage: Stage, make: Callable[[], Actor], *, keeps_rows: bool = False)
     return make() if tile is None else TiledActor(make, tile, keeps_rows=keeps_rows)
 
 
-def _moving(scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrator, *, horizon: int | None) -> Actor:
+def _rows(stage: Stage) -> int:
+    """How many worlds a stage of bodies has open to learn, and so may have to evaluate."""
+    collect = stage.collect
+    return collect.groups * collect.group_size if collect else _LOOKED_AT
+
+
+def _moving(
+    scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrator, horizon: int | None, at_once: int
+) -> Actor:
     """An actor for control worlds: segments of `horizon` steps, or whole episodes without one."""
     from ...agents.control import scripted
     from ...agents.control.control_actor import ControlActor
     from ...agents.control.mlp import ActorCritic
 
-    behaviour: scripted.Behaviour
+    behaviour: Behaviour
     if isinstance(agent, MlpAgentSpec):
         assert isinstance(policy, ActorCritic), "make_policy has made one"
         behaviour = policy
@@ -79,7 +90,10 @@ def _moving(scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrat
     else:
         behaviour = scripted.RandomAgent(spaces(scenario)[1])
     mode = "episodes" if horizon is None else "segments"
-    return ControlActor(behaviour, scenario.world.id, scenario.world.options, mode=mode, horizon=horizon)
+    world = scenario.world
+    return ControlActor(
+        behaviour, world.id, world.options, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once
+    )
 
 
 def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...algorithms.methods import METHODS, Method
+from ...envs.control.world_batch import BatchedWorld
 from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.errors import UnknownWorld, UserError, nearest, unknown
 from ...envs.named_objects import load_function
@@ -67,12 +68,20 @@ def _check_world(scenario: Scenario) -> WorldKind:
         try:
             kind, base = world_kind(env), env.unwrapped
             waits = isinstance(base, ConversationEnv) and base.waits
+            pooled = isinstance(base, BatchedWorld)
         finally:
             env.close()
     for name in ("step_seconds", "episode_seconds"):
         if getattr(scenario.world, name) is not None and not waits:
             reason = "is for worlds that wait for tools or servers; this one is stepped in place, without such a limit"
             raise WrongPart(("world", name), f"world.{name} {reason}")
+    if scenario.world.threads is not None and not pooled:
+        raise WrongPart(
+            ("world", "threads"), "world.threads is for bodies that are simulated on a pool; this one is not"
+        )
+    if scenario.world.at_once is not None and (pooled or kind == "conversation"):
+        what = "a pool simulates all of them in one object" if pooled else "conversations are all held at once"
+        raise WrongPart(("world", "at_once"), f"world.at_once has nothing to limit here: {what}")
     return kind
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...algorithms.methods import METHODS
+from ...envs.cores import usable_cores
 from ...envs.errors import UserError, unknown
 from ..assembly.checks import check_parts
 from ..config.loading import Source, check_scenario, dump_scenario, open_scenario, put
@@ -59,7 +60,7 @@ def compare(
 ) -> list[JobResult]:
     """Run everything that is not done yet under `out`. UserError, before anything runs, for what cannot run."""
     jobs = plan(scenarios, methods, seeds, out, sets)
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     workers = min(limit or cores, cores, len(jobs))
     done = 0
     make_folder(out)

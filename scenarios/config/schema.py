@@ -23,12 +23,15 @@ class Part(BaseModel):
 class WorldSpec(Part):
     """Where the agent acts: a Gymnasium id (ours or any other) or `module:Class`, and its options.
 
-    The two limits are for worlds of messages that wait for tools or servers: seconds of the world's own work, without
-    what its tools may take by limits of their own.
+    The limits of seconds are for worlds of messages that wait for tools or servers: the world's own work, without what
+    its tools may take by limits of their own. Bodies that are simulated on a pool of threads have `threads`; of other
+    bodies, each of which is an object that may hold a simulator or a licence, `at_once` are open for whole episodes.
     """
 
     id: str
     options: dict[str, JsonValue] = {}
+    threads: PositiveInt | None = None  # default: one for each core, or what OMP_NUM_THREADS says
+    at_once: PositiveInt | None = None  # default: as many as the stage collects, 8 where it does not
     step_seconds: PositiveFloat | None = None  # for one step; default 60
     episode_seconds: PositiveFloat | None = None  # for all steps of an episode; default 600
 
