@@ -55,7 +55,7 @@ def run(
         RunFailed: the run could not go on.
         KeyboardInterrupt: Ctrl-C; everything is saved.
     """
-    from .build import check_parts
+    from .assembly.checks import check_parts
     from .commands.app import load_plugins
     from .run.saved_agent import check_origin
 
@@ -142,7 +142,7 @@ class SavedAgent:
 
     def __init__(self, scenario: Scenario, policy: Policy | None) -> None:
         from ..agents.protocols import Weights
-        from .build import make_stage
+        from .assembly.actors import make_stage
         from .config.schema import Stage
 
         self.policy = policy

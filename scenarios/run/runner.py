@@ -25,7 +25,7 @@ import torch
 
 from ...agents.protocols import Policy
 from ...agents.threads import fitting_threads
-from .. import build
+from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device, explain_device
 from ..trackers import make_trackers
 from .checkpoint import last_good, read_progress
@@ -62,7 +62,7 @@ class Runner:
         why = explain_device(self._wanted, self.scenario.agent)
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
-        policy = build.make_policy(self.scenario, self.context.device)
+        policy = make_policy(self.scenario, self.context.device)
         if policy is not None:
             torch.set_num_threads(fitting_threads(policy.module()))
         resumed = self._restore(policy)

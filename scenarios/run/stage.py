@@ -14,7 +14,9 @@ from ...agents.protocols import Policy, Weights
 from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
-from .. import build
+from ..assembly.actors import make_stage
+from ..assembly.learners import make_learner
+from ..assembly.policies import make_reference
 from ..assembly.settings import stage_method
 from ..config.schema import Collect
 from .checkpoint import read_actor_state, write_checkpoint
@@ -48,7 +50,7 @@ class StageRun:
         self.progress, self.run, self.scenario = context.progress, context.run, context.scenario
         self.stage = self.scenario.stages[index]
         self.seed = derive_seed(self.scenario.seed, "stage", index)
-        self.parts = build.make_stage(self.scenario, self.stage, policy)
+        self.parts = make_stage(self.scenario, self.stage, policy)
         self.learner: Learner | None = None
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
@@ -83,13 +85,13 @@ class StageRun:
         reference = None
         if stage_method(self.stage).needs_reference:
             folder = self.run.checkpoints / f"reference-{self.index}"
-            reference = build.make_reference(policy)
+            reference = make_reference(policy)
             if begun:
                 reference.load(folder)
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 reference.save(folder)
-        return build.make_learner(self.scenario, self.stage, policy, reference, seed=self.seed)
+        return make_learner(self.scenario, self.stage, policy, reference, seed=self.seed)
 
     def _push(self) -> None:
         weights = Weights(self.learner.version if self.learner else 0)
