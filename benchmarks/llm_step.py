@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.packing import pack
 from peripatos.agents.language.sample import Sample
@@ -88,16 +88,13 @@ def prompts(rows: int, vocabulary: int) -> list[tuple[int, ...]]:
 
 def sample(policy: LanguagePolicy, rows: int, tokens: int) -> Callable[[], int]:
     """One call samples `tokens` tokens for each of `rows` rows; how many that are."""
-    engine = Sampler(policy, max_tokens=tokens, stop_ids=[], precision="bf16")
+    engine = TransformersEngine(policy, stop_ids=[], precision="bf16")
     asked = prompts(rows, policy.model.config.vocab_size)
+    requests = [Request(row, prompt, tokens, seed=row, greedy=False) for row, prompt in enumerate(asked)]
 
     def once() -> int:
-        for key, prompt in enumerate(asked):
-            engine.submit(key, Request(prompt, (), None, np.random.default_rng(key)))  # type: ignore[arg-type]
-        given = 0
-        while engine.busy:
-            given += sum(len(completion.tokens) for _, completion in engine.step(greedy=False))
-        engine.release()
+        given = sum(len(future.result().tokens) for future in engine.submit(requests))
+        engine.release(range(rows))
         return given
 
     return once

@@ -17,7 +17,7 @@ from whole_updates import UPDATES
 import peripatos
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
-from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy, Precision
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
 from peripatos.agents.protocols import Policy
@@ -78,9 +78,10 @@ def qwen(precision: Precision) -> LanguagePolicy:
 def test_the_trainer_reads_what_the_sampler_said(precision: Precision, most: float) -> None:
     policy = qwen(precision)
     renderer = Renderer(policy.tokenizer)
-    sampler = Sampler(policy, max_tokens=64, stop_ids=[renderer.stop_id], precision=precision)
-    actor = ConversationActor(Echo, sampler, renderer, context=512)
+    engine = TransformersEngine(policy, stop_ids=[renderer.stop_id], precision=precision)
+    actor = ConversationActor(Echo, engine, renderer, max_tokens=64, context=512)
     batch = actor.collect(range(16), 4, seed=0, version=0).batch
+    actor.close()
     assert batch is not None
     learner = Learner(policy, method("grpo", {}), OptimizerSettings(lr=0.0, micro_batch=4096), seed=0)
     assert learner.update(batch).metrics["kl/sampler_gap"] <= most

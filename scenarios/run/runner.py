@@ -3,7 +3,7 @@
     for each stage:  evaluate, then until the budget is spent or the goal is reached:
         collection = collector.collect(groups, seed, version)     the pool
         update     = learner.update(collection.batch)             the learner
-        collector.refresh(version)                                the link
+        collector.load(weights)                                   the link
         a row of metrics; sometimes an evaluation, a checkpoint
 
 The three on the right are plain calls here, and are what many machines would replace. Random streams are made

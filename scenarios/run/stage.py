@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...agents.protocols import Policy
+from ...agents.protocols import Policy, Weights
 from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
@@ -67,7 +67,7 @@ class StageRun:
     def go(self) -> None:
         """Run the stage to its end and note its result."""
         try:
-            self._refresh()
+            self._push()
             if self.progress.state == "new":
                 self._begin()
             spent, ended = self._standing()
@@ -93,10 +93,10 @@ class StageRun:
                 reference.save(folder)
         return make_learner(self.scenario, self.stage, policy, reference, seed=self.seed)
 
-    def _refresh(self) -> None:
-        version = self.learner.version if self.learner else 0
+    def _push(self) -> None:
+        weights = Weights(self.learner.version if self.learner else 0)
         for actor in {id(actor): actor for actor in (self.parts.collector, self.parts.evaluator)}.values():
-            actor.refresh(version)
+            actor.load(weights)
 
     def _begin(self) -> None:
         """The evaluation before. The one at the end of the stage before is the same and is not done twice."""
@@ -150,7 +150,7 @@ class StageRun:
             learned = self.learner.update(collection.batch, progress=spent)
         except UpdateRefused as refusal:
             raise self._refused(refusal) from refusal
-        self._refresh()
+        self._push()
         p.update += 1
         ended = time.perf_counter()
         times = {f"time/{name}": seconds for name, seconds in collection.seconds.items()}
