@@ -123,6 +123,7 @@ class Episode:
     failure: str | None = None  # the traceback, where the world or the sampler failed
     unanswered: str | None = None  # why the agent was never asked: its prompt does not fit into its context
     unscored: str | None = None  # why the world cannot say whether the reply is right, with nothing broken
+    scored_by: str = ""  # which version of the reward gave the number, see `ConversationEnv.scored_by`
     task: str = ""  # what names the task: two episodes of one task have equal names
     messages: tuple[Message, ...] = ()
     turn_rewards: tuple[float, ...] = ()

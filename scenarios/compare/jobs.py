@@ -26,6 +26,7 @@ from ...envs.errors import UserError, unknown
 from ..assembly.checks import check_parts
 from ..config.loading import Source, check_scenario, dump_scenario, open_scenario, put
 from ..config.schema import Scenario
+from ..run.reward_versions import one_version, scored_by
 from ..run.run_directory import RunDirectory, make_folder, write_text
 
 
@@ -137,6 +138,8 @@ def plan(
         existing = job.path / "scenario.yaml"
         if existing.exists() and existing.read_text(encoding="utf-8") != dump_scenario(job.scenario):
             raise UserError(f"{job.path} holds a run with other settings; choose another --out")
+        if existing.exists() and "scored_by" in _summary(job):
+            one_version([(str(job.path), _summary(job)["scored_by"]), ("what is run now", scored_by(job.scenario))])
     return jobs
 
 
