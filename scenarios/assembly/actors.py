@@ -45,17 +45,32 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> Stage
     """The actors of one stage."""
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
-    if is_conversation(scenario):
-        collector = _tiled(stage, lambda: _writing(scenario, shown, policy) if shown else _speaking(scenario, policy))
-        evaluator = _speaking(scenario, policy) if shown else collector
-        return StageParts(collector, evaluator, segments=False)
-    segments = row is not None and row.needs_critic
+    segments = row is not None and row.needs_critic and not is_conversation(scenario)
     horizon = stage.collect.horizon if stage.collect and segments else None
-    actor = shown or scenario.agent
-    at_once = scenario.world.at_once or _rows(stage)
-    collector = _tiled(stage, lambda: _moving(scenario, policy, actor, horizon, at_once), keeps_rows=segments)
-    evaluator = _moving(scenario, policy, scenario.agent, None, at_once) if shown else collector
+
+    def playing(agent: Agent | Demonstrator, horizon: int | None) -> Actor:
+        return _everywhere(scenario, lambda world: _playing(world, stage, agent, policy, horizon))
+
+    collector = _tiled(stage, lambda: playing(shown or scenario.agent, horizon), keeps_rows=segments)
+    evaluator = playing(scenario.agent, None) if shown else collector
     return StageParts(collector, evaluator, segments)
+
+
+def _everywhere(scenario: Scenario, make: Callable[[Scenario], Actor]) -> Actor:
+    """The actor of each world by itself, or one that has them all."""
+    from ...agents.mixture import MixedActor
+
+    actors = {name: make(world) for name, world in scenario.alone().items()}
+    return MixedActor(actors) if scenario.worlds else actors[""]
+
+
+def _playing(
+    scenario: Scenario, stage: Stage, agent: Agent | Demonstrator, policy: Policy | None, horizon: int | None
+) -> Actor:
+    """`agent` in the only world of `scenario`."""
+    if not is_conversation(scenario):
+        return _moving(scenario, policy, agent, horizon, scenario.world.at_once or _rows(stage))
+    return _speaking(scenario, policy) if agent is scenario.agent else _writing(scenario, agent, policy)
 
 
 def _tiled(stage: Stage, make: Callable[[], Actor], *, keeps_rows: bool = False) -> Actor:

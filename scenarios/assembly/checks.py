@@ -15,6 +15,7 @@ from ..config.mistakes import WrongPart, at
 from ..config.schema import CausalLMAgentSpec, Sampling, Scenario, ScriptedAgentSpec, Stage
 from ..trackers import check_trackers
 from .settings import choose_device, optimizer_settings, stage_method
+from .several import check_alike, check_overrides, check_shares
 
 if TYPE_CHECKING:
     from ..config.loading import Source
@@ -38,7 +39,7 @@ def _check_parts(scenario: Scenario) -> None:
         choose_device(scenario.device, scenario.agent)
     with at("trackers"):
         check_trackers(scenario.trackers)
-    kind = _check_world(scenario)
+    kind = _check_worlds(scenario)
     with at("agent"):
         _check_agent(scenario, kind)
     for number, stage in enumerate(scenario.stages):
@@ -51,9 +52,27 @@ def _check_parts(scenario: Scenario) -> None:
         with at("stages", number):
             _check_stage(stage, row, kind)
             _check_overlong(row, (scenario.sampling or Sampling()).max_tokens)
+            check_shares(scenario, stage)
+    for number, world in enumerate(scenario.worlds):
+        with at("worlds", number, "overrides"):
+            check_overrides(scenario, world)
     for name in scenario.variants:
         if name not in METHODS:
             raise WrongPart(("variants", name), unknown("method", name, METHODS))
+
+
+def _check_worlds(scenario: Scenario) -> WorldKind:
+    """The kind of the scenario's world, or of all of several."""
+    if not scenario.worlds:
+        return _check_world(scenario)
+    kinds: list[WorldKind] = []
+    for number, alone in enumerate(scenario.alone().values()):
+        try:
+            kinds.append(_check_world(alone))
+        except WrongPart as problem:
+            raise WrongPart(("worlds", number, *problem.place[1:]), str(problem)) from problem
+    check_alike(scenario, kinds)
+    return kinds[0]
 
 
 def _check_world(scenario: Scenario) -> WorldKind:
