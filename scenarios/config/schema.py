@@ -9,11 +9,13 @@ Left out on purpose: schedules of anything but the learning rate, conditions bet
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -184,7 +186,28 @@ class Budget(Part):
         return {name: value for name, value in self.model_dump().items() if value is not None}
 
 
-Stop = dict[str, float]
+def read_goal(goal: object) -> tuple[Literal["≥", "≤"], float]:
+    """Which side of which number a goal is: 250 and ">= 250" are reached from below, "<= 10" from above.
+
+    `ValueError` for anything else.
+    """
+    text = str(goal).strip() if isinstance(goal, int | float | str) and not isinstance(goal, bool) else ""
+    said = re.fullmatch(r"(<=|>=|≤|≥)?\s*(\S+)", text)
+    try:
+        number = float(said[2]) if said else math.nan
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{goal!r} is no goal: give a number that is to be reached, or '<= NUMBER' for a cost")
+    return "≤" if said and said[1] in ("<=", "≤") else "≥", number
+
+
+def _as_given(goal: object) -> object:
+    read_goal(goal)
+    return goal
+
+
+Stop = dict[str, Annotated[float | str, BeforeValidator(_as_given)]]
 """A stage ends early once one evaluation reaches all of these: numbers of `evaluations.jsonl`, by name."""
 
 

@@ -131,6 +131,8 @@ class StageRun:
         if self.learner is None:
             return 0.0, "evaluation only"
         goal = reached(self.progress.latest or {}, self.stage.stop, checked=True)
+        if goal and self.progress.update == self.progress.begun["update"]:
+            goal += ", and was before the first update: nothing was learned"
         spent, limit = self.progress.spent(self.stage, self.context.seconds)
         return spent, goal or limit
 

@@ -30,7 +30,7 @@ def two_worlds(segments: bool) -> tuple[Learner, Batch, Batch, Batch]:
         for world, part in enumerate((light, heavy))
     )
     mixed = Batch.stacked([light, heavy])
-    shuffled = mixed.rows(torch.tensor([4, 0, 5, 1, 6, 2, 7, 3] + list(range(8, len(mixed.group_B)))))
+    shuffled = mixed.rows(torch.tensor([4, 0, 5, 1, 6, 2, 7, 3, *list(range(8, len(mixed.group_B)))]))
     row = method("ppo" if segments else "grpo", {})
     return Learner(policy, row, OptimizerSettings(), seed=0, worlds=[row, row]), shuffled, light, heavy
 
