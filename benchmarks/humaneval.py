@@ -42,9 +42,8 @@ def find() -> Path | None:
 
 def tasks(file: Path) -> list[dict[str, Any]]:
     """HumanEval's rows as tasks of the world, each with its solution as the oracle."""
-    data = file.read_bytes()
-    lines = (gzip.decompress(data) if file.suffix == ".gz" else data).decode().splitlines()
-    rows = [json.loads(line) for line in lines if line.strip()]
+    data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    rows = [json.loads(line) for line in data.decode().splitlines() if line.strip()]
     return [
         {
             "id": row["task_id"],

@@ -247,7 +247,12 @@ class LanguagePolicy(nn.Module):
             read, told = cast(
                 "tuple[PreTrainedModel, dict[str, list[str]]]",
                 type(self.model).from_pretrained(
-                    folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+                    folder,
+                    dtype=torch.float32,
+                    local_files_only=True,
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                    output_loading_info=True,
                 ),
             )
             wrong = [name for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for name in told[kind]]
