@@ -19,15 +19,17 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...envs.control.world_batch import StepResult, WorldBatch, action_layout, make_world_batch
+from ...envs.control.world_batch import StepResult, WorldBatch, action_layout
+from ...envs.errors import UserError
 from ...envs.seeding import derive_seed, stream
 from ...envs.vocabulary import Collection, Episode
+from ...envs.world_source import WorldSource
 from ..protocols import Behaviour, Policy, Weights
 from ..threads import torch_threads
 from ..weights import take_weights
@@ -35,7 +37,7 @@ from .rollout_buffer import RolloutBuffer
 from .running_episodes import RunningEpisodes
 
 _WORLDS_AT_ONCE = 128  # when evaluating
-_LONGEST = 100_000  # steps of an episode in a world that has no limit of its own
+_ENDLESS = 10_000  # steps after which a world without any limit is said never to end
 _NOISE_CHUNK = 64  # steps of chance drawn at a time for an episode of unknown length
 
 
@@ -66,7 +68,7 @@ class ControlActor:
 
     Args:
         policy: whoever acts; segments need one with a critic.
-        world: a Gymnasium id or `module:Class`; `options` are its constructor's.
+        source: makes the worlds.
         mode: "segments" or "episodes", as above.
         horizon: steps in a segment; or the most steps of an episode (None: the world's own limit).
         threads: of the simulation, where it has a pool (None: one for each core).
@@ -75,8 +77,7 @@ class ControlActor:
     def __init__(
         self,
         policy: Behaviour,
-        world: str,
-        options: Mapping[str, Any],
+        source: WorldSource,
         *,
         mode: Literal["segments", "episodes"],
         horizon: int | None = None,
@@ -86,7 +87,7 @@ class ControlActor:
             raise ValueError("segments are cut before episodes end, so their policy needs a critic")
         if (mode == "segments" and horizon is None) or (horizon is not None and horizon < 1):
             raise ValueError(f"horizon is {horizon}; segments need at least 1 step")
-        self._policy, self._world, self._options = policy, world, dict(options)
+        self._policy, self._source = policy, source
         self._mode, self._horizon, self._threads = mode, horizon, threads
         self._pools: dict[str, WorldBatch] = {}
         # Of segments: the running episodes, how many each row has begun, what each row sees.
@@ -152,7 +153,7 @@ class ControlActor:
             ids = rows[age > t]
             result = worlds.step(ids, actions[ids, t])
             if result.failure or result.terminated.any() or result.truncated.any():
-                raise RuntimeError(f"replaying {self._world} did not give the episode again: is it seeded?")
+                raise RuntimeError(f"replaying {self._source.id} did not give the episode again: is it seeded?")
             running.add(ids, actions[ids, t], result)
             self._observation[ids] = result.observation
 
@@ -255,7 +256,10 @@ class ControlActor:
     def _play(
         self, plays: list[_Play], split: str, version: int, seconds: defaultdict[str, float]
     ) -> tuple[list[_Step], list[Episode]]:
-        """Play each of `plays` once: the steps of the living, and the episodes in order."""
+        """Play each of `plays` once: the steps of the living, and the episodes in order.
+
+        UserError for an episode that nothing limits, and that does not end.
+        """
         worlds, live = self._worlds(split, len(plays)), np.arange(len(plays))
         running = self._new_episodes(worlds)
         seeds = [play.seed for play in plays]
@@ -266,7 +270,8 @@ class ControlActor:
         steps: list[_Step] = []
         episodes: dict[int, Episode] = {}
         noise: np.ndarray | None = None
-        limit = self._horizon if self._mode == "episodes" and self._horizon else _LONGEST
+        limit = self._horizon if self._mode == "episodes" else None
+        endless = limit is None and self._source.facts.longest_episode is None
         while len(live):
             clock, t = time.perf_counter(), len(steps)
             if t % _NOISE_CHUNK == 0:
@@ -281,6 +286,8 @@ class ControlActor:
             steps.append(_Step(live, observation[live], action, logp, value, result.reward))
             observation[live] = result.observation
             cut = t + 1 == limit
+            if endless and t + 1 == _ENDLESS and len(live):
+                raise self._never_ends()
             over = live if cut else _over(live, result)
             row_in_result = {int(i): row for row, i in enumerate(live)}
             for i in map(int, over):
@@ -298,9 +305,15 @@ class ControlActor:
         if worlds is None or worlds.n < n:
             if worlds is not None:
                 worlds.close()
-            worlds = make_world_batch(self._world, n, threads=self._threads, options=self._options)
+            worlds = self._source.make_batch(n, threads=self._threads)
             self._pools[use] = worlds
         return worlds
+
+    def _never_ends(self) -> UserError:
+        return UserError(
+            f"an episode of {self._source.id!r} went on for {_ENDLESS:,} steps, and nothing limits it; give it "
+            "max_episode_steps among the options of the world"
+        )
 
     def _new_episodes(self, worlds: WorldBatch) -> RunningEpisodes:
         return RunningEpisodes(worlds.n, *action_layout(worlds.action_space))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...agents.protocols import Actor, Author, Policy
 from ...envs.named_objects import load_function
+from ...envs.world_source import WorldSource
 from ..config.schema import (
     Agent,
     Demonstrator,
@@ -19,7 +20,7 @@ from ..config.schema import (
     Stage,
 )
 from .settings import stage_method
-from .worlds import is_conversation, spaces, world_maker
+from .worlds import spaces
 
 if TYPE_CHECKING:
     from ...agents.language.scheduling import Patience
@@ -39,19 +40,21 @@ class StageParts:
         self.evaluator.close()
 
 
-def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> StageParts:
-    """The actors of one stage."""
+def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, source: WorldSource) -> StageParts:
+    """The actors of one stage, in worlds of `source`."""
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
-    if is_conversation(scenario):
-        collector = _tiled(stage, lambda: _writing(scenario, shown, policy) if shown else _speaking(scenario, policy))
-        evaluator = _speaking(scenario, policy) if shown else collector
+    if source.facts.kind == "conversation":
+        collector = _tiled(
+            stage, lambda: _writing(scenario, source, shown, policy) if shown else _speaking(scenario, source, policy)
+        )
+        evaluator = _speaking(scenario, source, policy) if shown else collector
         return StageParts(collector, evaluator, segments=False)
     segments = row is not None and row.needs_critic
     horizon = stage.collect.horizon if stage.collect and segments else None
     actor = shown or scenario.agent
-    collector = _tiled(stage, lambda: _moving(scenario, policy, actor, horizon=horizon), keeps_rows=segments)
-    evaluator = _moving(scenario, policy, scenario.agent, horizon=None) if shown else collector
+    collector = _tiled(stage, lambda: _moving(source, policy, actor, horizon=horizon), keeps_rows=segments)
+    evaluator = _moving(source, policy, scenario.agent, horizon=None) if shown else collector
     return StageParts(collector, evaluator, segments)
 
 
@@ -63,7 +66,7 @@ def _tiled(stage: Stage, make: Callable[[], Actor], *, keeps_rows: bool = False)
     return make() if tile is None else TiledActor(make, tile, keeps_rows=keeps_rows)
 
 
-def _moving(scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrator, *, horizon: int | None) -> Actor:
+def _moving(source: WorldSource, policy: Policy | None, agent: Agent | Demonstrator, *, horizon: int | None) -> Actor:
     """An actor for control worlds: segments of `horizon` steps, or whole episodes without one."""
     from ...agents.control import scripted
     from ...agents.control.control_actor import ControlActor
@@ -74,17 +77,17 @@ def _moving(scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrat
         assert isinstance(policy, ActorCritic), "make_policy has made one"
         behaviour = policy
     elif isinstance(agent, ScriptedAgentSpec):
-        behaviour = scripted.ScriptedAgent(load_function(agent.function), spaces(scenario)[1])
+        behaviour = scripted.ScriptedAgent(load_function(agent.function), spaces(source)[1])
     else:
-        behaviour = scripted.RandomAgent(spaces(scenario)[1])
+        behaviour = scripted.RandomAgent(spaces(source)[1])
     mode = "episodes" if horizon is None else "segments"
-    return ControlActor(behaviour, scenario.world.id, scenario.world.options, mode=mode, horizon=horizon)
+    return ControlActor(behaviour, source, mode=mode, horizon=horizon)
 
 
-def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
+def _speaking(scenario: Scenario, source: WorldSource, policy: Policy | None) -> Actor:
     """The scenario's own agent in a conversation."""
     if policy is None:
-        return _writing(scenario, scenario.agent, None)
+        return _writing(scenario, source, scenario.agent, None)
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
     from ...agents.language.engines.transformers_engine import TransformersEngine
@@ -94,7 +97,7 @@ def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
     sampling = scenario.sampling or Sampling()
     renderer = Renderer(policy.tokenizer, policy.end_ids)
     return ConversationActor(
-        world_maker(scenario),
+        source.make,
         TransformersEngine(policy, stop_ids=renderer.stop_ids, precision=scenario.precision),
         renderer,
         context=policy.context,
@@ -103,7 +106,7 @@ def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
     )
 
 
-def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
+def _writing(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
     """An actor whose replies are text from somebody without parameters, in `policy`'s tokens."""
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
@@ -113,8 +116,7 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
     language = policy if isinstance(policy, LanguagePolicy) else None
     renderer = Renderer(language.tokenizer, language.end_ids) if language else Renderer(tiny_tokenizer())
     context = language.context if language else 1_000_000
-    world, patience = world_maker(scenario), _patience(scenario)
-    return ConversationActor(world, _author(agent), renderer, context=context, patience=patience)
+    return ConversationActor(source.make, _author(agent), renderer, context=context, patience=_patience(scenario))
 
 
 def _patience(scenario: Scenario) -> Patience:

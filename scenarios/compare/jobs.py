@@ -124,7 +124,7 @@ def plan(
     jobs: list[ComparisonJob] = []
     for scenario_name in dict.fromkeys(scenarios):
         scenario, source = open_scenario(scenario_name, sets)
-        check_parts(scenario, source)
+        check_parts(scenario, source).close()
         if any(job.task == scenario.name for job in jobs):
             raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
         for name in dict.fromkeys(methods):
@@ -153,7 +153,7 @@ def with_method(scenario: Scenario, name: str) -> Scenario:
         data = put(data, key, value)
     try:
         changed = check_scenario(data, Source(f"{scenario.name} with {name}"))
-        check_parts(changed)
+        check_parts(changed).close()
     except UserError as problem:
         raise UserError(
             f"{scenario.name} cannot be run with {name}: {problem}\nSay what it needs under `variants: {name}:` "

@@ -25,8 +25,10 @@ import torch
 
 from ...agents.protocols import Policy
 from ...agents.threads import fitting_threads
+from ...envs.world_source import WorldSource
 from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device, explain_device
+from ..assembly.worlds import world_source
 from ..trackers import make_trackers
 from .checkpoint import last_good, read_progress
 from .context import RunContext
@@ -40,16 +42,28 @@ from .stage import Interrupted, StageRun
 
 
 class Runner:
-    """Runs one scenario in one run directory."""
+    """Runs one scenario in one run directory.
+
+    Args:
+        source: of its worlds, where they have been asked about already. It is closed at the end.
+    """
 
     def __init__(
-        self, run: RunDirectory, display: Display, *, device: str | None = None, listeners: Sequence[Listener] = ()
+        self,
+        run: RunDirectory,
+        display: Display,
+        *,
+        source: WorldSource | None = None,
+        device: str | None = None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.run, self.display, self.scenario = run, display, run.scenario()
+        source = source or world_source(self.scenario)
         self.journal = Journal(run, display, [*make_trackers(self.scenario.trackers, run.path), *listeners])
         self._wanted = device or self.scenario.device
         self._summary: dict[str, Any] = {}
-        self.context = RunContext(run, self.scenario, self.journal, choose_device(self._wanted, self.scenario.agent))
+        device = choose_device(self._wanted, self.scenario.agent)
+        self.context = RunContext(run, self.scenario, self.journal, device, source)
 
     def go(self) -> dict[str, Any]:
         """Run to the end, from the last checkpoint if there is one, and give the summary.
@@ -62,7 +76,7 @@ class Runner:
         why = explain_device(self._wanted, self.scenario.agent)
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
-        policy = make_policy(self.scenario, self.context.device)
+        policy = make_policy(self.scenario, self.context.device, self.context.source)
         if policy is not None:
             torch.set_num_threads(fitting_threads(policy.module()))
         resumed = self._restore(policy)
@@ -84,6 +98,7 @@ class Runner:
             self._write_failed_summary()
             raise
         finally:
+            self.context.source.close()
             self.journal.ended(self._summary)
 
     def _restore(self, policy: Policy | None) -> Path | None:

@@ -7,6 +7,7 @@ from gymnasium.spaces import Box, Discrete
 from peripatos.agents.control.control_actor import ControlActor
 from peripatos.agents.control.scripted import RandomAgent, ScriptedAgent, make_behaviour
 from peripatos.envs.errors import UserError
+from peripatos.envs.world_source import WorldSource
 
 NUMBER = 3
 
@@ -31,7 +32,7 @@ def test_the_random_agent_is_uniform_and_knows_its_log_probability():
 def test_a_scripted_agent_shows_the_way_better_than_a_random_one():
     scores = {}
     for name in ("random", f"{__name__}:lean"):
-        actor = ControlActor(make_behaviour(name, Discrete(2)), "CartPole-v1", {}, mode="episodes")
+        actor = ControlActor(make_behaviour(name, Discrete(2)), WorldSource("CartPole-v1"), mode="episodes")
         collection = actor.collect(range(4), 1, seed=0, version=0)
         assert collection.batch is not None
         scores[name] = np.mean([episode.reward or 0.0 for episode in collection.episodes])
