@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...agents.protocols import Actor, Author, Behaviour, Policy
 from ...envs.named_objects import load_function
+from ...envs.world_source import WorldSource
 from ..config.schema import (
     Agent,
     Demonstrator,
@@ -17,9 +18,10 @@ from ..config.schema import (
     Scenario,
     ScriptedAgentSpec,
     Stage,
+    WorldSpec,
 )
 from .settings import stage_method
-from .worlds import is_conversation, spaces, world_maker
+from .worlds import WorldSources, spaces
 
 if TYPE_CHECKING:
     from ...agents.language.scheduling import Patience
@@ -41,36 +43,46 @@ class StageParts:
         self.evaluator.close()
 
 
-def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> StageParts:
-    """The actors of one stage."""
+def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources: WorldSources) -> StageParts:
+    """The actors of one stage, in worlds of `sources`."""
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
-    segments = row is not None and row.needs_critic and not is_conversation(scenario)
+    segments = row is not None and row.needs_critic and sources.first.facts.kind == "control"
     horizon = stage.collect.horizon if stage.collect and segments else None
 
     def playing(agent: Agent | Demonstrator, horizon: int | None) -> Actor:
-        return _everywhere(scenario, lambda world: _playing(world, stage, agent, policy, horizon))
+        def alone(world: Scenario, source: WorldSource) -> Actor:
+            return _playing(world, source, stage, agent, policy, horizon)
+
+        return _everywhere(scenario, sources, alone)
 
     collector = _tiled(stage, lambda: playing(shown or scenario.agent, horizon), keeps_rows=segments)
     evaluator = playing(scenario.agent, None) if shown else collector
     return StageParts(collector, evaluator, segments)
 
 
-def _everywhere(scenario: Scenario, make: Callable[[Scenario], Actor]) -> Actor:
-    """The actor of each world by itself, or one that has them all."""
+def _everywhere(scenario: Scenario, sources: WorldSources, make: Callable[[Scenario, WorldSource], Actor]) -> Actor:
+    """The actor of the only world, or one that has those of all."""
     from ...agents.mixture import MixedActor
 
-    actors = {name: make(world) for name, world in scenario.alone().items()}
+    actors = {name: make(alone, sources[name]) for name, alone in scenario.alone().items()}
     return MixedActor(actors) if scenario.worlds else actors[""]
 
 
 def _playing(
-    scenario: Scenario, stage: Stage, agent: Agent | Demonstrator, policy: Policy | None, horizon: int | None
+    scenario: Scenario,
+    source: WorldSource,
+    stage: Stage,
+    agent: Agent | Demonstrator,
+    policy: Policy | None,
+    horizon: int | None,
 ) -> Actor:
     """`agent` in the only world of `scenario`."""
-    if not is_conversation(scenario):
-        return _moving(scenario, policy, agent, horizon, scenario.world.at_once or _rows(stage))
-    return _speaking(scenario, policy) if agent is scenario.agent else _writing(scenario, agent, policy)
+    if source.facts.kind == "control":
+        return _moving(scenario.world, source, policy, agent, horizon, scenario.world.at_once or _rows(stage))
+    if agent is scenario.agent:
+        return _speaking(scenario, source, policy)
+    return _writing(scenario, source, agent, policy)
 
 
 def _tiled(stage: Stage, make: Callable[[], Actor], *, keeps_rows: bool = False) -> Actor:
@@ -88,7 +100,12 @@ def _rows(stage: Stage) -> int:
 
 
 def _moving(
-    scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrator, horizon: int | None, at_once: int
+    world: WorldSpec,
+    source: WorldSource,
+    policy: Policy | None,
+    agent: Agent | Demonstrator,
+    horizon: int | None,
+    at_once: int,
 ) -> Actor:
     """An actor for control worlds: segments of `horizon` steps, or whole episodes without one."""
     from ...agents.control import scripted
@@ -100,20 +117,17 @@ def _moving(
         assert isinstance(policy, ActorCritic), "make_policy has made one"
         behaviour = policy
     elif isinstance(agent, ScriptedAgentSpec):
-        behaviour = scripted.ScriptedAgent(load_function(agent.function), spaces(scenario)[1])
+        behaviour = scripted.ScriptedAgent(load_function(agent.function), spaces(source)[1])
     else:
-        behaviour = scripted.RandomAgent(spaces(scenario)[1])
+        behaviour = scripted.RandomAgent(spaces(source)[1])
     mode = "episodes" if horizon is None else "segments"
-    world = scenario.world
-    return ControlActor(
-        behaviour, world.id, world.options, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once
-    )
+    return ControlActor(behaviour, source, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once)
 
 
-def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
+def _speaking(scenario: Scenario, source: WorldSource, policy: Policy | None) -> Actor:
     """The scenario's own agent in a conversation."""
     if policy is None:
-        return _writing(scenario, scenario.agent, None)
+        return _writing(scenario, source, scenario.agent, None)
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
     from ...agents.language.engines.transformers_engine import TransformersEngine
@@ -123,7 +137,7 @@ def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
     sampling = scenario.sampling or Sampling()
     renderer = Renderer(policy.tokenizer, policy.end_ids)
     return ConversationActor(
-        world_maker(scenario),
+        source.make,
         TransformersEngine(policy, stop_ids=renderer.stop_ids, precision=scenario.precision),
         renderer,
         context=policy.context,
@@ -132,7 +146,7 @@ def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
     )
 
 
-def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
+def _writing(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
     """An actor whose replies are text from somebody without parameters, in `policy`'s tokens."""
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
@@ -142,8 +156,7 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
     language = policy if isinstance(policy, LanguagePolicy) else None
     renderer = Renderer(language.tokenizer, language.end_ids) if language else Renderer(tiny_tokenizer())
     context = language.context if language else 1_000_000
-    world, patience = world_maker(scenario), _patience(scenario)
-    return ConversationActor(world, _author(agent), renderer, context=context, patience=patience)
+    return ConversationActor(source.make, _author(agent), renderer, context=context, patience=_patience(scenario))
 
 
 def _patience(scenario: Scenario) -> Patience:

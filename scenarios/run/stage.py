@@ -50,7 +50,7 @@ class StageRun:
         self.progress, self.run, self.scenario = context.progress, context.run, context.scenario
         self.stage = self.scenario.stages[index]
         self.seed = derive_seed(self.scenario.seed, "stage", index)
-        self.parts = make_stage(self.scenario, self.stage, policy)
+        self.parts = make_stage(self.scenario, self.stage, policy, context.sources)
         self.learner: Learner | None = None
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
@@ -91,7 +91,7 @@ class StageRun:
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 reference.save(folder)
-        return make_learner(self.scenario, self.stage, policy, reference, seed=self.seed)
+        return make_learner(self.scenario, self.stage, policy, reference, self.context.sources, seed=self.seed)
 
     def _push(self) -> None:
         weights = Weights(self.learner.version if self.learner else 0)
