@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...agents.protocols import Actor, Policy
+from ...agents.protocols import Actor, Author, Behaviour, Policy
 from ...envs.named_objects import load_function
 from ...envs.world_source import WorldSource
 from ..config.schema import (
@@ -18,13 +18,15 @@ from ..config.schema import (
     Scenario,
     ScriptedAgentSpec,
     Stage,
+    WorldSpec,
 )
 from .settings import stage_method
-from .worlds import spaces
+from .worlds import WorldSources, spaces
 
 if TYPE_CHECKING:
     from ...agents.language.scheduling import Patience
-    from ...agents.protocols import Request
+
+_LOOKED_AT = 8  # worlds that are open where nothing is learned
 
 
 @dataclass(frozen=True)
@@ -41,22 +43,46 @@ class StageParts:
         self.evaluator.close()
 
 
-def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, source: WorldSource) -> StageParts:
-    """The actors of one stage, in worlds of `source`."""
+def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources: WorldSources) -> StageParts:
+    """The actors of one stage, in worlds of `sources`."""
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
-    if source.facts.kind == "conversation":
-        collector = _tiled(
-            stage, lambda: _writing(scenario, source, shown, policy) if shown else _speaking(scenario, source, policy)
-        )
-        evaluator = _speaking(scenario, source, policy) if shown else collector
-        return StageParts(collector, evaluator, segments=False)
-    segments = row is not None and row.needs_critic
+    segments = row is not None and row.needs_critic and sources.first.facts.kind == "control"
     horizon = stage.collect.horizon if stage.collect and segments else None
-    actor = shown or scenario.agent
-    collector = _tiled(stage, lambda: _moving(source, policy, actor, horizon=horizon), keeps_rows=segments)
-    evaluator = _moving(source, policy, scenario.agent, horizon=None) if shown else collector
+
+    def playing(agent: Agent | Demonstrator, horizon: int | None) -> Actor:
+        def alone(world: Scenario, source: WorldSource) -> Actor:
+            return _playing(world, source, stage, agent, policy, horizon)
+
+        return _everywhere(scenario, sources, alone)
+
+    collector = _tiled(stage, lambda: playing(shown or scenario.agent, horizon), keeps_rows=segments)
+    evaluator = playing(scenario.agent, None) if shown else collector
     return StageParts(collector, evaluator, segments)
+
+
+def _everywhere(scenario: Scenario, sources: WorldSources, make: Callable[[Scenario, WorldSource], Actor]) -> Actor:
+    """The actor of the only world, or one that has those of all."""
+    from ...agents.mixture import MixedActor
+
+    actors = {name: make(alone, sources[name]) for name, alone in scenario.alone().items()}
+    return MixedActor(actors) if scenario.worlds else actors[""]
+
+
+def _playing(
+    scenario: Scenario,
+    source: WorldSource,
+    stage: Stage,
+    agent: Agent | Demonstrator,
+    policy: Policy | None,
+    horizon: int | None,
+) -> Actor:
+    """`agent` in the only world of `scenario`."""
+    if source.facts.kind == "control":
+        return _moving(scenario.world, source, policy, agent, horizon, scenario.world.at_once or _rows(stage))
+    if agent is scenario.agent:
+        return _speaking(scenario, source, policy)
+    return _writing(scenario, source, agent, policy)
 
 
 def _tiled(stage: Stage, make: Callable[[], Actor], *, keeps_rows: bool = False) -> Actor:
@@ -67,13 +93,26 @@ def _tiled(stage: Stage, make: Callable[[], Actor], *, keeps_rows: bool = False)
     return make() if tile is None else TiledActor(make, tile, keeps_rows=keeps_rows)
 
 
-def _moving(source: WorldSource, policy: Policy | None, agent: Agent | Demonstrator, *, horizon: int | None) -> Actor:
+def _rows(stage: Stage) -> int:
+    """How many worlds a stage of bodies has open to learn, and so may have to evaluate."""
+    collect = stage.collect
+    return collect.groups * collect.group_size if collect else _LOOKED_AT
+
+
+def _moving(
+    world: WorldSpec,
+    source: WorldSource,
+    policy: Policy | None,
+    agent: Agent | Demonstrator,
+    horizon: int | None,
+    at_once: int,
+) -> Actor:
     """An actor for control worlds: segments of `horizon` steps, or whole episodes without one."""
     from ...agents.control import scripted
     from ...agents.control.control_actor import ControlActor
     from ...agents.control.mlp import ActorCritic
 
-    behaviour: scripted.Behaviour
+    behaviour: Behaviour
     if isinstance(agent, MlpAgentSpec):
         assert isinstance(policy, ActorCritic), "make_policy has made one"
         behaviour = policy
@@ -82,7 +121,7 @@ def _moving(source: WorldSource, policy: Policy | None, agent: Agent | Demonstra
     else:
         behaviour = scripted.RandomAgent(spaces(source)[1])
     mode = "episodes" if horizon is None else "segments"
-    return ControlActor(behaviour, source, mode=mode, horizon=horizon)
+    return ControlActor(behaviour, source, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once)
 
 
 def _speaking(scenario: Scenario, source: WorldSource, policy: Policy | None) -> Actor:
@@ -91,26 +130,24 @@ def _speaking(scenario: Scenario, source: WorldSource, policy: Policy | None) ->
         return _writing(scenario, source, scenario.agent, None)
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
-    from ...agents.language.engines.transformers_engine import Sampler
+    from ...agents.language.engines.transformers_engine import TransformersEngine
     from ...agents.language.language_policy import LanguagePolicy
 
     assert isinstance(policy, LanguagePolicy), "check_parts has seen to it"
     sampling = scenario.sampling or Sampling()
     renderer = Renderer(policy.tokenizer, policy.end_ids)
-    stop = renderer.stop_ids
-    sampler = Sampler(policy, max_tokens=sampling.max_tokens, stop_ids=stop, precision=scenario.precision)
     return ConversationActor(
         source.make,
-        sampler,
+        TransformersEngine(policy, stop_ids=renderer.stop_ids, precision=scenario.precision),
         renderer,
         context=policy.context,
+        max_tokens=sampling.max_tokens,
         patience=_patience(scenario),
     )
 
 
 def _writing(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
     """An actor whose replies are text from somebody without parameters, in `policy`'s tokens."""
-    from ...agents.language.authors import Author
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
     from ...agents.language.language_policy import LanguagePolicy
@@ -119,8 +156,7 @@ def _writing(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrato
     language = policy if isinstance(policy, LanguagePolicy) else None
     renderer = Renderer(language.tokenizer, language.end_ids) if language else Renderer(tiny_tokenizer())
     context = language.context if language else 1_000_000
-    engine = Author(renderer, _writer(agent))
-    return ConversationActor(source.make, engine, renderer, context=context, patience=_patience(scenario))
+    return ConversationActor(source.make, _author(agent), renderer, context=context, patience=_patience(scenario))
 
 
 def _patience(scenario: Scenario) -> Patience:
@@ -131,11 +167,10 @@ def _patience(scenario: Scenario) -> Patience:
     return Patience(**{name: seconds for name, seconds in given.items() if seconds is not None})
 
 
-def _writer(agent: Agent | Demonstrator) -> Callable[[Request], str]:
-    """What an agent without parameters says to a request; a script sees the messages."""
-    from ...agents.language.authors import oracle_author, random_author
+def _author(agent: Agent | Demonstrator) -> Author:
+    """An agent without parameters; a script sees the messages."""
+    from ...agents.language.authors import Chance, Oracle, Script
 
     if isinstance(agent, ScriptedAgentSpec):
-        function = load_function(agent.function)
-        return lambda request: str(function(request.messages))
-    return oracle_author if isinstance(agent, OracleAgentSpec) else random_author
+        return Script(load_function(agent.function))
+    return Oracle() if isinstance(agent, OracleAgentSpec) else Chance()
