@@ -54,7 +54,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources) -> None:
         _check_agent(scenario, kind)
     for number, stage in enumerate(scenario.stages):
         with at("stages", number, "stop"):
-            check_goals(stage.stop)
+            check_goals(stage.stop, list(scenario.alone()) if scenario.worlds else [])
         if stage.method is None:
             continue
         with at("stages", number, "overrides" if stage.method in METHODS else "method"):

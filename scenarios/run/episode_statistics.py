@@ -72,11 +72,15 @@ def rank(result: Mapping[str, float | int | None]) -> list[float] | None:
     return None if value is None or mean is None else [float(value), float(mean)]
 
 
-def check_goals(stop: Stop) -> None:
-    """UserError for a goal that no evaluation has. Of `NAME_mean`, only the evaluations of a world say which it has."""
+def check_goals(stop: Stop, worlds: Iterable[str]) -> None:
+    """UserError for a goal that no evaluation has, of all or of one of several `worlds` (`WORLD/…`). Which `NAME_mean`
+    there are, only the evaluations of a world say.
+    """
+    known = [*_COLUMNS, *(f"{world}/{column}" for world in worlds for column in _COLUMNS)]
     for name in stop:
-        if name not in _COLUMNS and not name.endswith("_mean"):
-            raise UserError(f"stop.{name}: evaluations have {', '.join(_COLUMNS)} and means.{nearest(name, _COLUMNS)}")
+        if name not in known and not name.endswith("_mean"):
+            words = f"evaluations have {', '.join(_COLUMNS)} and means"
+            raise UserError(f"stop.{name}: {words}.{nearest(name, known)}")
 
 
 def reached(result: Mapping[str, float | int | None], stop: Stop, *, checked: bool = False) -> str | None:
