@@ -100,7 +100,12 @@ def test_updates_from_which_nothing_is_learned_are_mentioned_once(
 def test_a_goal_that_no_evaluation_has_is_refused_before_the_run(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write_scenario(folder, SAME.replace("budget: {updates: 7}", "budget: {updates: 7}, stop: {sucess_rate: 1}"))
+    path = write_scenario(
+        folder,
+        SAME.replace("budget: {updates: 7}", "budget: {updates: 7}, stop: {sucess_rate: 1}").replace(
+            "{episodes: 2}", "{episodes: 2, every: 2}"
+        ),
+    )
     assert command("run", path, "--dry-run") == 2
     said = capsys.readouterr().err
     assert "line 5" in said
