@@ -38,6 +38,11 @@ class WrappedConversation(ConversationEnv):
         """The least of the world's own and those of the wrappers."""
         return least(self._inside.turn_limit, time_limit(self._env))
 
+    @property
+    def scored_by(self) -> str:
+        """Of the world inside: what a wrapper makes of its rewards has no version."""
+        return self._inside.scored_by
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """As `ConversationEnv.reset`, through the wrappers."""
         return self._env.reset(seed=seed, options=options)
