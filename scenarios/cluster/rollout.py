@@ -1,0 +1,101 @@
+"""What a worker holds: an agent and its actors, made from the scenario's words in a process of its own.
+
+A worker knows nothing but what it is told: each order says in which stage, from which state and with which weights it
+is carried out, and everything that the next order depends on goes back with the answer. So another worker can go on
+where one was lost, and the groups of the lost one are collected again as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...agents.protocols import Policy
+from ...envs.vocabulary import Collection
+from ..build import StageParts, make_policy, make_stage
+from ..config.schema import Scenario
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A policy's tensors, statistics of observations too, by their names in its module; on the CPU."""
+
+    version: int
+    tensors: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, policy: Policy, version: int) -> Weights:
+        """Those that `policy` has now."""
+        return cls(version, {name: x.detach().cpu() for name, x in policy.module().state_dict().items()})
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker is asked: the arguments of `Actor.collect`, and where it begins."""
+
+    stage: int
+    groups: tuple[int, ...]
+    group_size: int
+    seed: int
+    version: int
+    state: Mapping[str, Tensor] | None = None  # of the actor before; None: as the order before left it
+
+
+class Answer(NamedTuple):
+    """What came of an order, and the actor's state behind it."""
+
+    collection: Collection
+    state: dict[str, Tensor]
+
+
+class Rollout:
+    """A worker.
+
+    Args:
+        scenario: as JSON.
+        threads: of torch, as many as the process has that asks: sums are rounded by it.
+        cores: for a world that is simulated on a pool of threads.
+    """
+
+    def __init__(self, scenario: Mapping[str, Any], *, threads: int, cores: int) -> None:
+        from ..commands.app import load_plugins
+
+        load_plugins()
+        self._scenario = Scenario.model_validate(scenario)
+        policy = make_policy(self._scenario, "cpu")
+        assert policy is not None, "the schema gives workers to agents that learn"
+        self._policy, self._cores = policy, cores
+        self._stage: int | None = None
+        self._parts: StageParts | None = None
+        torch.set_num_threads(threads)
+
+    def collect(self, order: Order, weights: Weights) -> Answer:
+        """Carry out an order. RuntimeError for weights of another version than it asks for, or a stage that was not
+        entered."""
+        if weights.version != order.version:
+            raise RuntimeError(f"version {order.version} was asked for, and the weights are version {weights.version}")
+        if order.state is not None:
+            self._enter(order.stage, order.state)
+        if self._parts is None or self._stage != order.stage:
+            raise RuntimeError(f"stage {order.stage} goes on, and this worker is in stage {self._stage}")
+        self._policy.module().load_state_dict(dict(weights.tensors))
+        collector = self._parts.collector
+        collector.refresh(weights.version)
+        collection = collector.collect(order.groups, order.group_size, seed=order.seed, version=order.version)
+        return Answer(collection, collector.state())
+
+    def close(self) -> None:
+        """Free the worlds; closing twice is harmless."""
+        if self._parts is not None:
+            self._parts.close()
+        self._parts = self._stage = None
+
+    def _enter(self, stage: int, state: Mapping[str, Tensor]) -> None:
+        self.close()
+        self._parts = make_stage(self._scenario, self._scenario.stages[stage], self._policy, threads=self._cores)
+        self._stage = stage
+        self._parts.collector.load_state(state)
