@@ -55,7 +55,7 @@ def run(
         RunFailed: the run could not go on.
         KeyboardInterrupt: Ctrl-C; everything is saved.
     """
-    from .build import check_parts
+    from .assembly.checks import check_parts
     from .commands.app import load_plugins
     from .run.saved_agent import check_origin
 
@@ -141,7 +141,7 @@ class SavedAgent:
     """An agent out of a run, ready to act in its world. Close it, or use it as a context."""
 
     def __init__(self, scenario: Scenario, policy: Policy | None) -> None:
-        from .build import make_stage
+        from .assembly.actors import make_stage
         from .config.schema import Stage
 
         self.policy = policy

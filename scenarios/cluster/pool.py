@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...agents.protocols import Policy
 from ...envs.vocabulary import Collection, Episode
-from ..build import StageParts, make_stage
+from ..assembly.actors import StageParts, make_stage
 from ..config.schema import Scenario
 
 

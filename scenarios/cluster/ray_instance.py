@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """Ray, started for one run and stopped with it: on this machine's loopback, behind a token of its own, and silent.
 
 Nothing of it is left in this process: environment, signal handlers and files are afterwards as they were.
@@ -20,70 +21,7 @@ import torch
 from torch import Tensor
 
 from ...envs.errors import UserError
-
-_SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # no cluster beyond this machine: it stays on the loopback
-    "RAY_AUTH_MODE": "token",
-}
-
-
-class RayInstance:
-    """A Ray of our own, with room for `cores`. UserError where this process has a Ray already."""
-
-    def __init__(self, cores: int) -> None:
-        token = {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        with _environment({**_SETTINGS, **token}), _handlers_kept():
-            import ray
-
-            if ray.is_initialized():
-                raise UserError(
-                    "this process is connected to a Ray already, and a run starts one of its own; call ray.shutdown() "
-                    "before, or run it in another process"
-                )
-            self._folder = Path(tempfile.mkdtemp(prefix="peripatos-ray-"))
-            ray.init(
-                address="local",
-                num_cpus=cores,
-                num_gpus=0,
-                include_dashboard=False,
-                configure_logging=False,
-                log_to_driver=False,
-                _temp_dir=str(self._folder),
-            )
-        from ray._private import worker
-
-        worker._worker_logs_enabled = False  # it writes of dead workers on stdout, where data goes
-        ship_tensors_as_arrays()
-
-    def close(self) -> None:
-        """Stop it, and what runs in it; closing twice is harmless."""
-        import ray
-
-        with _handlers_kept():
-            ray.shutdown()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def ship_tensors_as_arrays() -> None:
-    """From here on, this process gives tensors to Ray as NumPy arrays, which lie in its store as they are; the copy
-    that arrives may be written to."""
-    from ray.util import register_serializer
-
-    register_serializer(Tensor, serializer=_to_array, deserializer=_from_array)
-
-
-def _to_array(tensor: Tensor) -> tuple[Any, str]:
-    name = str(tensor.dtype).removeprefix("torch.")
-    tensor = tensor.detach().cpu()
-    return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy(), name
-
-
-def _from_array(packed: tuple[Any, str]) -> Tensor:
-    array, name = packed
-    tensor = torch.tensor(array)
-    return tensor.view(torch.bfloat16) if name == "bfloat16" else tensor
+from ..run.run_directory import RunFailed
 
 
 @contextmanager
@@ -99,6 +37,71 @@ def _environment(settings: dict[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # no cluster beyond this machine, so that it stays on the loopback
+    "RAY_AUTH_MODE": "token",
+}
+with _environment(_SETTINGS):  # read when it is imported, and by the processes that it starts
+    import ray
+    import ray._private.worker
+    import ray.util
+
+
+class RayInstance:
+    """A Ray of our own, with room for `cores`. UserError where this process has a Ray already, RunFailed where ours
+    does not start."""
+
+    def __init__(self, cores: int) -> None:
+        if ray.is_initialized():
+            raise UserError(
+                "this process is connected to a Ray already, and a run starts one of its own; call ray.shutdown() "
+                "before, or run in another process"
+            )
+        ray._private.worker._worker_logs_enabled = False  # it tells of dead workers on stdout, where data goes
+        self._folder = Path(tempfile.mkdtemp(prefix="peripatos-ray-"))
+        settings = {
+            "address": "local",
+            "num_cpus": cores,
+            "num_gpus": 0,
+            "include_dashboard": False,
+            "configure_logging": False,
+            "log_to_driver": False,
+            "_temp_dir": str(self._folder),
+        }
+        try:
+            with _environment({**_SETTINGS, "RAY_AUTH_TOKEN": secrets.token_hex(32)}), _handlers_kept():
+                ray.init(**settings)
+        except (OSError, RuntimeError) as problem:
+            self.close()
+            raise RunFailed(f"Ray did not start: {problem}") from problem
+        ship_tensors_as_arrays()
+
+    def close(self) -> None:
+        """Stop it, and what runs in it; closing twice is harmless."""
+        with _handlers_kept():
+            ray.shutdown()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def ship_tensors_as_arrays() -> None:
+    """From here on, this process gives tensors to Ray as NumPy arrays, which lie in its store as they are; the copy
+    that arrives may be written to."""
+    ray.util.register_serializer(Tensor, serializer=_to_array, deserializer=_from_array)
+
+
+def _to_array(tensor: Tensor) -> tuple[Any, str]:
+    name = str(tensor.dtype).removeprefix("torch.")
+    tensor = tensor.detach().cpu()
+    return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy(), name
+
+
+def _from_array(packed: tuple[Any, str]) -> Tensor:
+    array, name = packed
+    tensor = torch.tensor(array)
+    return tensor.view(torch.bfloat16) if name == "bfloat16" else tensor
 
 
 @contextmanager

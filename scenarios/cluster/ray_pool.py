@@ -22,11 +22,11 @@ import torch
 from torch import Tensor
 
 from ...agents.protocols import Policy
-from ...envs.vocabulary import Collection
+from ...envs.vocabulary import Collection, Episode
 from ..config.schema import Scenario
 from ..run.run_directory import RunFailed
 from .pool import LocalPool
-from .ray_instance import RayInstance, ship_tensors_as_arrays
+from .ray_instance import RayInstance, ray, ship_tensors_as_arrays
 from .rollout import Answer, Order, Rollout, Weights
 from .shares import shares
 
@@ -34,7 +34,7 @@ TRIES = 3  # of the same groups
 _GLANCE = 1.0  # seconds between looks at the clock
 
 
-class RayPool(LocalPool):
+class RayPool:
     """A `Pool` of `cluster.rollout.workers` processes; what they collect is bit for bit what one process would, at an
     equal `collect.tile`. `say` is told of lost workers.
 
@@ -44,9 +44,9 @@ class RayPool(LocalPool):
     """
 
     def __init__(self, scenario: Scenario, policy: Policy, say: Callable[[str], None]) -> None:
-        super().__init__(scenario, policy)
         assert scenario.cluster is not None, "a run without a cluster has a LocalPool"
-        self._how, self._learner, self._say = scenario.cluster.rollout, policy, say
+        self._scenario, self._how, self._policy, self._say = scenario, scenario.cluster.rollout, policy, say
+        self._here = LocalPool(scenario, policy)  # evaluates
         self._ray = RayInstance(self._how.workers * self._how.cpus)
         self._workers = [self._new_worker() for _ in range(self._how.workers)]
         self._new = set(range(self._how.workers))  # workers that do not know yet where the stage stands
@@ -55,24 +55,34 @@ class RayPool(LocalPool):
 
     def enter(self, index: int) -> None:
         """As `Pool.enter`."""
-        super().enter(index)
+        self._here.enter(index)
         self._stage, self._state = index, {}
         self._new = set(range(len(self._workers)))
 
+    @property
+    def segments(self) -> bool:
+        """As `Pool.segments`."""
+        return self._here.segments
+
     def load(self, version: int) -> None:
         """As `Pool.load`: one copy in Ray's store, from where workers read it with each order."""
-        import ray
-
-        super().load(version)
-        self._weights = ray.put(Weights.of(self._learner, version))
+        self._here.load(version)
+        self._weights = ray.put(Weights.of(self._policy, version))
 
     def submit(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Future[Collection]:
         """As `Pool.submit`."""
         collect = self._scenario.stages[self._stage].collect
-        assert collect is not None and collect.tile is not None, "the scenario was resolved"
+        assert collect is not None, "the schema asks for it"
+        assert collect.tile is not None, "the scenario is resolved"
         parts = shares(groups, collect.tile, len(self._workers))
         orders = [Order(self._stage, part, group_size, seed, version) for part in parts]
         return self._thread.submit(self._collect, orders)
+
+    def evaluate(
+        self, tasks: int, *, seed: int, version: int, greedy: bool = True, split: str = "test", each: int = 1
+    ) -> list[Episode]:
+        """As `Pool.evaluate`, in this process."""
+        return self._here.evaluate(tasks, seed=seed, version=version, greedy=greedy, split=split, each=each)
 
     def state(self) -> dict[str, Tensor]:
         """As `Pool.state`."""
@@ -85,7 +95,7 @@ class RayPool(LocalPool):
 
     def close(self) -> None:
         """Free the actors here, and stop the workers and Ray."""
-        super().close()
+        self._here.close()
         self._closing.set()
         self._thread.shutdown()
         self._ray.close()
@@ -94,9 +104,6 @@ class RayPool(LocalPool):
 
     def _collect(self, orders: Sequence[Order]) -> Collection:
         """All orders, each carried out once."""
-        import ray
-        from ray.exceptions import RayError, RayTaskError
-
         answers: dict[int, Answer] = {}
         lost = Counter[int]()
         asked = {self._ask(number, order): (number, time.monotonic()) for number, order in enumerate(orders)}
@@ -109,9 +116,9 @@ class RayPool(LocalPool):
                 number, _ = asked.pop(ref)
                 try:
                     answers[number] = ray.get(ref, timeout=_GLANCE)
-                except RayTaskError as error:
+                except ray.exceptions.RayTaskError as error:
                     raise error.cause or error from error
-                except RayError as error:
+                except ray.exceptions.RayError as error:
                     lost[number] += 1
                     self._replace(number, orders[number], lost[number], error)
                     asked[self._ask(number, orders[number])] = (number, time.monotonic())
@@ -138,16 +145,12 @@ class RayPool(LocalPool):
     # --- workers ----------------------------------------------------------------------------------------
 
     def _new_worker(self) -> Any:
-        import ray
-
         scenario = self._scenario.model_dump(mode="json")
         remote = ray.remote(num_cpus=self._how.cpus, max_restarts=0, max_task_retries=0)(_RayRollout)
         return remote.remote(scenario, threads=torch.get_num_threads(), cores=self._how.cpus)
 
     def _replace(self, number: int, order: Order, times: int, loss: Exception) -> None:
         """Another worker in the place of a lost one. RunFailed where that does not help."""
-        import ray
-
         groups, why = f"groups {order.groups[0]} to {order.groups[-1]}", _reason(loss, self._how.seconds)
         if times == TRIES:
             raise RunFailed(f"{groups} were given to {TRIES} workers, and each was lost with them; the last {why}")
@@ -166,9 +169,7 @@ class _RayRollout(Rollout):
 
 
 def _reason(loss: Exception, seconds: float) -> str:
-    from ray.exceptions import GetTimeoutError
-
-    if isinstance(loss, GetTimeoutError):
+    if isinstance(loss, ray.exceptions.GetTimeoutError):
         return f"did not answer within {seconds:g} s (cluster.rollout.seconds)"
     lines = [line.strip() for line in str(loss).splitlines() if line.strip()]
     return f"died: {lines[-1] if lines else type(loss).__name__}"

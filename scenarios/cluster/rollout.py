@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ...agents.protocols import Policy
 from ...envs.vocabulary import Collection
-from ..build import StageParts, make_policy, make_stage
+from ..assembly.actors import StageParts, make_stage
+from ..assembly.policies import make_policy
 from ..config.schema import Scenario
 
 

@@ -1,11 +1,12 @@
 """Which groups are whose: workers share the tiles of a collection, each of them a piece of the row of tiles.
 
-    groups 0 1 2 3 4 5 6 7    tile 2, three workers:    0 1 2 3 | 4 5 | 6 7
+groups 0 1 2 3 4 5 6 7    tile 2, three workers:    0 1 2 3 | 4 5 | 6 7
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 
 def fitting_tile(groups: int, workers: int) -> int:
@@ -18,4 +19,4 @@ def shares(groups: Sequence[int], tile: int, workers: int) -> list[tuple[int, ..
     tiles = [tuple(groups[start : start + tile]) for start in range(0, len(groups), tile)]
     each, more = divmod(len(tiles), workers)
     ends = [each * n + min(n, more) for n in range(workers + 1)]
-    return [sum(tiles[a:b], ()) for a, b in zip(ends, ends[1:], strict=False)]
+    return [sum(tiles[a:b], ()) for a, b in pairwise(ends)]

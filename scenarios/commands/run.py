@@ -50,7 +50,7 @@ def run(
         print(dump_scenario(resolved), end="")
     if print_config and not dry_run:
         return
-    from ..build import check_parts
+    from ..assembly.checks import check_parts
     from ..run.saved_agent import check_origin
 
     load_plugins()

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from ...algorithms.methods import METHODS
 from ...envs.errors import UserError, unknown
-from ..build import check_parts
+from ..assembly.checks import check_parts
 from ..config.loading import Source, check_scenario, dump_scenario, open_scenario, put
 from ..config.schema import Scenario
 from ..run.run_directory import RunDirectory, make_folder, write_text

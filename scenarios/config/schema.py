@@ -189,8 +189,8 @@ class Stage(Part):
 
 
 class RolloutSpec(Part):
-    """The processes that collect: each plays its share of the tiles, on `cpus` cores. One that dies, or takes longer than
-    `seconds` for its share of an update, is replaced.
+    """The processes that collect: each plays its share of the tiles, on `cpus` cores. One that dies, or takes longer
+    than `seconds` for its share of an update, is replaced.
     """
 
     workers: PositiveInt
@@ -274,7 +274,9 @@ class Scenario(Part):
         if self.cluster is None:
             return self
         if not self.learns:
-            raise ValueError(f"a cluster collects for an agent that learns, and one of kind {self.agent.kind!r} does not")
+            raise ValueError(
+                f"a cluster collects for an agent that learns, and one of kind {self.agent.kind!r} does not"
+            )
         workers = self.cluster.rollout.workers
         for stage in self.stages:
             if stage.collect is None:

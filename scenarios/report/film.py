@@ -17,7 +17,7 @@ from gymnasium.spaces import Box, Discrete
 from ...envs.errors import UserError
 from ...envs.named_objects import load_function
 from ...envs.seeding import derive_seed
-from .. import build
+from ..assembly.worlds import is_conversation
 from ..config.schema import MlpAgentSpec, Scenario, ScriptedAgentSpec
 from ..run.display import Display
 from ..run.run_directory import make_folder
@@ -31,7 +31,7 @@ def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif:
     """Film one episode of a run's agent; the files written. UserError says why a world cannot be filmed."""
     choose_renderer()
     run, scenario, policy = open_agent(path, checkpoint, device="cpu")
-    if build.is_conversation(scenario):
+    if is_conversation(scenario):
         raise UserError(f"{scenario.world.id!r} is a conversation: it is read, not filmed; see {run.episodes}")
     env = _filmed_world(scenario)
     try:

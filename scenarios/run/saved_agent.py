@@ -9,7 +9,9 @@ from pathlib import Path
 from ...agents.protocols import Policy
 from ...envs.errors import UserError
 from ...envs.seeding import derive_seed
-from .. import build
+from ..assembly.actors import make_stage
+from ..assembly.checks import check_parts
+from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device
 from ..config.loading import apply_sets, check_scenario, read_yaml
 from ..config.schema import Origin, Scenario, Stage
@@ -25,7 +27,7 @@ def open_agent(path: Path, checkpoint: str, device: str | None = None) -> tuple[
     """
     run = RunDirectory.open(path)
     scenario = run.scenario()
-    policy = build.make_policy(scenario, choose_device(device or scenario.device, scenario.agent))
+    policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent))
     if policy is not None:
         policy.load(find_checkpoint(run, checkpoint) / "policy")
     return run, scenario, policy
@@ -87,13 +89,13 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
     the world or the sampling."""
     run = RunDirectory.open(path)
     scenario = _elsewhere(run, how.sets)
-    policy = build.make_policy(scenario, choose_device(device or scenario.device, scenario.agent))
+    policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent))
     if policy is not None:
         try:
             policy.load(find_checkpoint(run, checkpoint) / "policy")
         except ValueError as problem:
             raise UserError(f"the agent of {path} does not fit {scenario.world.id!r}: {problem}") from problem
-    parts = build.make_stage(scenario, Stage(name="evaluate"), policy)
+    parts = make_stage(scenario, Stage(name="evaluate"), policy)
     try:
         parts.evaluator.refresh(0)
         count = how.episodes or scenario.evaluation.episodes
@@ -118,5 +120,5 @@ def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> Scenario:
             )
     data, source = read_yaml(run.path / "scenario.yaml")
     scenario = check_scenario(apply_sets(data, sets, source), source)
-    build.check_parts(scenario, source)
+    check_parts(scenario, source)
     return scenario

@@ -14,7 +14,8 @@ from ...agents.protocols import Policy
 from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
-from .. import build
+from ..assembly.learners import make_learner
+from ..assembly.policies import make_reference
 from ..assembly.settings import stage_method
 from ..cluster.pool import Pool
 from ..config.schema import Collect
@@ -44,7 +45,9 @@ class Interrupted(Exception):
 class StageRun:
     """Stage `index` of a run's scenario, from its first evaluation to its last."""
 
-    def __init__(self, context: RunContext, index: int, policy: Policy | None, pool: Pool, checkpoint: Path | None) -> None:
+    def __init__(
+        self, context: RunContext, index: int, policy: Policy | None, pool: Pool, checkpoint: Path | None
+    ) -> None:
         self.context, self.index, self.policy = context, index, policy
         self.progress, self.run, self.scenario = context.progress, context.run, context.scenario
         self.stage = self.scenario.stages[index]
@@ -82,13 +85,13 @@ class StageRun:
         reference = None
         if stage_method(self.stage).needs_reference:
             folder = self.run.checkpoints / f"reference-{self.index}"
-            reference = build.make_reference(policy)
+            reference = make_reference(policy)
             if begun:
                 reference.load(folder)
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 reference.save(folder)
-        return build.make_learner(self.scenario, self.stage, policy, reference, seed=self.seed)
+        return make_learner(self.scenario, self.stage, policy, reference, seed=self.seed)
 
     def _push(self) -> None:
         self.pool.load(self.learner.version if self.learner else 0)

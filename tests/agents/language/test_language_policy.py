@@ -16,7 +16,7 @@ from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.algorithms.annotate import with_values
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Batch
-from peripatos.scenarios import build
+from peripatos.scenarios.assembly.policies import make_policy
 from peripatos.scenarios.config.schema import Scenario
 
 SCENARIO = {"name": "window", "world": {"id": "peripatos/Arithmetic-v0"}, "stages": [{"name": "look"}]}
@@ -178,10 +178,10 @@ def test_a_model_with_a_sliding_window_is_refused_before_it_runs(tmp_path: Path)
         agent = {"kind": "causal_lm", "model": str(tmp_path)}
         scenario = Scenario.model_validate({**SCENARIO, "agent": agent})
         if window is None:
-            build.make_policy(scenario, "cpu")
+            make_policy(scenario, "cpu")
         else:
             with pytest.raises(UserError, match="MistralForCausalLM: 2 of 2 layers keep a DynamicSlidingWindowLayer"):
-                build.make_policy(scenario, "cpu")
+                make_policy(scenario, "cpu")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from scenarios_runs import TINY, write_scenario
 
 from peripatos.envs.errors import UserError
-from peripatos.scenarios.build import check_parts
+from peripatos.scenarios.assembly.checks import check_parts
 from peripatos.scenarios.config.loading import dump_scenario, load_scenario, open_scenario, parse_yaml, shipped
 
 

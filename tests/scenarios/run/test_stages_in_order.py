@@ -10,7 +10,7 @@ import pytest
 import torch
 from scenarios_runs import command, rows, write_scenario
 
-from peripatos.scenarios.build import make_policy
+from peripatos.scenarios.assembly.policies import make_policy
 from peripatos.scenarios.config.loading import load_scenario
 from peripatos.scenarios.run.checkpoint import pointed_to
 

@@ -17,7 +17,9 @@ from scenarios_runs import TINY, command, start, write_scenario
 from peripatos.agents.protocols import Policy
 from peripatos.envs.seeding import derive_seed
 from peripatos.envs.vocabulary import Collection
-from peripatos.scenarios.build import make_learner, make_policy, make_stage
+from peripatos.scenarios.assembly.actors import make_stage
+from peripatos.scenarios.assembly.learners import make_learner
+from peripatos.scenarios.assembly.policies import make_policy
 from peripatos.scenarios.config.loading import load_scenario
 from peripatos.scenarios.config.schema import Scenario
 from peripatos.scenarios.run.checkpoint import checkpoints

@@ -8,7 +8,9 @@ import pytest
 import torch
 from scenarios_runs import command, write_scenario
 
-from peripatos.scenarios.build import make_learner, make_policy, make_stage
+from peripatos.scenarios.assembly.actors import make_stage
+from peripatos.scenarios.assembly.learners import make_learner
+from peripatos.scenarios.assembly.policies import make_policy
 from peripatos.scenarios.config.loading import load_scenario
 
 CONTROL = """\

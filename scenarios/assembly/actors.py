@@ -1,0 +1,149 @@
+"""Who plays in a stage, made from the words of a scenario. What is heavy is imported where it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ...agents.protocols import Actor, Policy
+from ...envs.named_objects import load_function
+from ..config.schema import (
+    Agent,
+    Demonstrator,
+    MlpAgentSpec,
+    OracleAgentSpec,
+    Sampling,
+    Scenario,
+    ScriptedAgentSpec,
+    Stage,
+)
+from .settings import stage_method
+from .worlds import is_conversation, spaces, world_maker
+
+if TYPE_CHECKING:
+    from ...agents.language.scheduling import Patience
+    from ...agents.protocols import Request
+
+
+@dataclass(frozen=True)
+class StageParts:
+    """Who does what in one stage. Collector and evaluator are often the same actor."""
+
+    collector: Actor
+    evaluator: Actor
+    segments: bool  # groups are rows that go on, not tasks
+
+    def close(self) -> None:
+        """Free the worlds."""
+        self.collector.close()
+        self.evaluator.close()
+
+
+def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, *, threads: int | None = None) -> StageParts:
+    """The actors of one stage; worlds that are simulated on a pool have `threads` (None: one for each core)."""
+    row = stage_method(stage) if stage.method else None
+    shown = stage.demonstrations.agent if stage.demonstrations else None
+    if is_conversation(scenario):
+        collector = _tiled(stage, lambda: _writing(scenario, shown, policy) if shown else _speaking(scenario, policy))
+        evaluator = _speaking(scenario, policy) if shown else collector
+        return StageParts(collector, evaluator, segments=False)
+    segments = row is not None and row.needs_critic
+    horizon = stage.collect.horizon if stage.collect and segments else None
+    actor = shown or scenario.agent
+    moving = partial(_moving, scenario, policy, threads=threads)
+    collector = _tiled(stage, lambda: moving(actor, horizon=horizon), keeps_rows=segments)
+    evaluator = moving(scenario.agent, horizon=None) if shown else collector
+    return StageParts(collector, evaluator, segments)
+
+
+def _tiled(stage: Stage, make: Callable[[], Actor], *, keeps_rows: bool = False) -> Actor:
+    """The actor that `make` gives, playing tile by tile where the stage says so."""
+    from ...agents.tiles import TiledActor
+
+    tile = stage.collect.tile if stage.collect else None
+    return make() if tile is None else TiledActor(make, tile, keeps_rows=keeps_rows)
+
+
+def _moving(
+    scenario: Scenario,
+    policy: Policy | None,
+    agent: Agent | Demonstrator,
+    *,
+    horizon: int | None,
+    threads: int | None,
+) -> Actor:
+    """An actor for control worlds: segments of `horizon` steps, or whole episodes without one."""
+    from ...agents.control import scripted
+    from ...agents.control.control_actor import ControlActor
+    from ...agents.control.mlp import ActorCritic
+
+    behaviour: scripted.Behaviour
+    if isinstance(agent, MlpAgentSpec):
+        assert isinstance(policy, ActorCritic), "make_policy has made one"
+        behaviour = policy
+    elif isinstance(agent, ScriptedAgentSpec):
+        behaviour = scripted.ScriptedAgent(load_function(agent.function), spaces(scenario)[1])
+    else:
+        behaviour = scripted.RandomAgent(spaces(scenario)[1])
+    mode = "episodes" if horizon is None else "segments"
+    world, options = scenario.world.id, scenario.world.options
+    return ControlActor(behaviour, world, options, mode=mode, horizon=horizon, threads=threads)
+
+
+def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
+    """The scenario's own agent in a conversation."""
+    if policy is None:
+        return _writing(scenario, scenario.agent, None)
+    from ...agents.language.chat_template import Renderer
+    from ...agents.language.conversation_actor import ConversationActor
+    from ...agents.language.engines.transformers_engine import Sampler
+    from ...agents.language.language_policy import LanguagePolicy
+
+    assert isinstance(policy, LanguagePolicy), "check_parts has seen to it"
+    sampling = scenario.sampling or Sampling()
+    renderer = Renderer(policy.tokenizer, policy.end_ids)
+    stop = renderer.stop_ids
+    sampler = Sampler(policy, max_tokens=sampling.max_tokens, stop_ids=stop, precision=scenario.precision)
+    return ConversationActor(
+        world_maker(scenario),
+        sampler,
+        renderer,
+        context=policy.context,
+        patience=_patience(scenario),
+    )
+
+
+def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
+    """An actor whose replies are text from somebody without parameters, in `policy`'s tokens."""
+    from ...agents.language.authors import Author
+    from ...agents.language.chat_template import Renderer
+    from ...agents.language.conversation_actor import ConversationActor
+    from ...agents.language.language_policy import LanguagePolicy
+    from ...agents.language.tiny_llama import tiny_tokenizer
+
+    language = policy if isinstance(policy, LanguagePolicy) else None
+    renderer = Renderer(language.tokenizer, language.end_ids) if language else Renderer(tiny_tokenizer())
+    context = language.context if language else 1_000_000
+    engine = Author(renderer, _writer(agent))
+    world, patience = world_maker(scenario), _patience(scenario)
+    return ConversationActor(world, engine, renderer, context=context, patience=patience)
+
+
+def _patience(scenario: Scenario) -> Patience:
+    """The limits of time that the scenario gives, and the usual ones where it gives none."""
+    from ...agents.language.scheduling import Patience
+
+    given = {"step": scenario.world.step_seconds, "episode": scenario.world.episode_seconds}
+    return Patience(**{name: seconds for name, seconds in given.items() if seconds is not None})
+
+
+def _writer(agent: Agent | Demonstrator) -> Callable[[Request], str]:
+    """What an agent without parameters says to a request; a script sees the messages."""
+    from ...agents.language.authors import oracle_author, random_author
+
+    if isinstance(agent, ScriptedAgentSpec):
+        function = load_function(agent.function)
+        return lambda request: str(function(request.messages))
+    return oracle_author if isinstance(agent, OracleAgentSpec) else random_author
