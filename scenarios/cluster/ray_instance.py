@@ -1,7 +1,7 @@
 # pyright: reportMissingImports=false
 """Ray, started for one run and stopped with it: on this machine's loopback, behind a token of its own, and silent.
 
-Nothing of it is left in this process: environment, signal handlers and files are afterwards as they were.
+Environment, signal handlers and files are afterwards as they were.
 """
 
 from __future__ import annotations
@@ -26,23 +26,22 @@ from ..run.run_directory import RunFailed
 
 @contextmanager
 def _environment(settings: dict[str, str]) -> Iterator[None]:
-    """Ray's processes inherit `settings`; this one forgets them."""
-    before = {name: os.environ.get(name) for name in settings}
+    """Ray's processes inherit `settings`; this one forgets them, and what Ray adds."""
+    before = dict(os.environ)
     os.environ.update(settings)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # no cluster beyond this machine, so that it stays on the loopback
     "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32),  # a process remembers its first
 }
 with _environment(_SETTINGS):  # read when it is imported, and by the processes that it starts
     import ray
@@ -72,7 +71,7 @@ class RayInstance:
             "_temp_dir": str(self._folder),
         }
         try:
-            with _environment({**_SETTINGS, "RAY_AUTH_TOKEN": secrets.token_hex(32)}), _handlers_kept():
+            with _environment(_SETTINGS), _handlers_kept():
                 ray.init(**settings)
         except (OSError, RuntimeError) as problem:
             self.close()

@@ -47,6 +47,7 @@ class RayPool:
         assert scenario.cluster is not None, "a run without a cluster has a LocalPool"
         self._scenario, self._how, self._policy, self._say = scenario, scenario.cluster.rollout, policy, say
         self._here = LocalPool(scenario, policy)  # evaluates
+        say(f"starting {self._how.workers} workers")
         self._ray = RayInstance(self._how.workers * self._how.cpus)
         self._workers = [self._new_worker() for _ in range(self._how.workers)]
         self._new = set(range(self._how.workers))  # workers that do not know yet where the stage stands
@@ -146,7 +147,7 @@ class RayPool:
 
     def _new_worker(self) -> Any:
         scenario = self._scenario.model_dump(mode="json")
-        remote = ray.remote(num_cpus=self._how.cpus, max_restarts=0, max_task_retries=0)(_RayRollout)
+        remote = ray.remote(num_cpus=self._how.cpus, max_restarts=0, max_task_retries=0)(RayRollout)
         return remote.remote(scenario, threads=torch.get_num_threads(), cores=self._how.cpus)
 
     def _replace(self, number: int, order: Order, times: int, loss: Exception) -> None:
@@ -160,7 +161,7 @@ class RayPool:
         self._new.add(number)
 
 
-class _RayRollout(Rollout):
+class RayRollout(Rollout):
     """A worker in Ray's hands."""
 
     def __init__(self, scenario: Mapping[str, Any], *, threads: int, cores: int) -> None:

@@ -274,9 +274,7 @@ class Scenario(Part):
         if self.cluster is None:
             return self
         if not self.learns:
-            raise ValueError(
-                f"a cluster collects for an agent that learns, and one of kind {self.agent.kind!r} does not"
-            )
+            raise ValueError(f"a cluster is for agents that learn, and one of kind {self.agent.kind!r} does not")
         workers = self.cluster.rollout.workers
         for stage in self.stages:
             if stage.collect is None:
