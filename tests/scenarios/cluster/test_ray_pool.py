@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -87,12 +87,12 @@ def updates(run: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+def one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Each scenario by one process."""
     runs = {name: tmp_path_factory.mktemp("one") / name for name in ("cartpole-ppo", "quickstart")}
     for name, settings in (("cartpole-ppo", CARTPOLE), ("quickstart", QUICKSTART)):
         assert command("run", name, *flags(*settings), "--out", runs[name], "-q") == 0
-    yield runs
+    return runs
 
 
 def killed_at_random(process: subprocess.Popen[str], run: Path, times: int, chance: random.Random) -> int:
