@@ -10,6 +10,7 @@ becomes a `UserError` that names the nearest right thing. What the world's own c
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -38,13 +39,15 @@ class WorldRow:
 
 
 def make_world(name: str, /, **options: Any) -> gymnasium.Env[Any, Any]:
-    """The world called `name`, with its constructor's `options`.
+    """The world called `name`, with its constructor's `options`, of which it gets a copy: what it does to a list in
+    them changes neither the caller's nor any other world's.
 
     Raises:
         UnknownWorld: no world has this name; the message names the nearest ones.
         UserError: an option that the constructor does not have, an optional package that is missing, or a name that a
             scenario must not call (see `named_objects`).
     """
+    options = copy.deepcopy(options)
     module, colon, attribute = name.partition(":")
     if colon and not _VERSIONED.search(attribute):
         creator = load_attribute(name, anywhere=gymnasium.Env)

@@ -141,13 +141,14 @@ class SavedAgent:
     """An agent out of a run, ready to act in its world. Close it, or use it as a context."""
 
     def __init__(self, scenario: Scenario, policy: Policy | None) -> None:
+        from ..agents.protocols import Weights
         from .assembly.actors import make_stage
         from .config.schema import Stage
 
         self.policy = policy
         self._parts = make_stage(scenario, Stage(name="play"), policy)
         self._actor: Actor = self._parts.evaluator
-        self._actor.refresh(0)
+        self._actor.load(Weights(0))
 
     def play(self, episodes: int = 1, *, seed: int = 0, greedy: bool = True, split: str = "test") -> list[Episode]:
         """Episodes of other tasks for each seed: the agent's best guess, or drawn as in training."""

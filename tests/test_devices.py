@@ -16,7 +16,7 @@ from peripatos.agents.control.control_actor import ControlActor
 from peripatos.agents.control.mlp import ActorCritic
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
-from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.agents.protocols import Policy
@@ -50,8 +50,12 @@ def moves(seed: int = 0, *, rows: int = 4, discrete: bool = False, segments: boo
 def talk(seed: int = 0, *, rows: int = 4, critic: bool = False) -> tuple[LanguagePolicy, Batch]:
     policy = LanguagePolicy(*tiny_llama(seed=seed, hidden=16, layers=1, heads=2), critic=critic)
     renderer = Renderer(policy.tokenizer)
-    sampler = Sampler(policy, max_tokens=5, stop_ids=[renderer.stop_id])
-    batch = ConversationActor(Echo, sampler, renderer, context=128).collect(range(rows), 2, seed=seed, version=0).batch
+    sampler = TransformersEngine(policy, stop_ids=[renderer.stop_id])
+    batch = (
+        ConversationActor(Echo, sampler, renderer, max_tokens=5, context=128)
+        .collect(range(rows), 2, seed=seed, version=0)
+        .batch
+    )
     assert batch is not None
     return policy, batch
 

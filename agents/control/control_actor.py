@@ -28,8 +28,9 @@ from torch import Tensor
 from ...envs.control.world_batch import StepResult, WorldBatch, action_layout, make_world_batch
 from ...envs.seeding import derive_seed, stream
 from ...envs.vocabulary import Collection, Episode
-from ..protocols import Behaviour
+from ..protocols import Behaviour, Policy, Weights
 from ..threads import torch_threads
+from ..weights import take_weights
 from .rollout_buffer import RolloutBuffer
 from .running_episodes import RunningEpisodes
 
@@ -155,8 +156,10 @@ class ControlActor:
             running.add(ids, actions[ids, t], result)
             self._observation[ids] = result.observation
 
-    def refresh(self, version: int) -> None:
-        """Nothing to do: the policy itself acts."""
+    def load(self, weights: Weights) -> None:
+        """The policy itself acts, and so takes what comes from elsewhere."""
+        if isinstance(self._policy, Policy):
+            take_weights(self._policy, weights)
 
     def close(self) -> None:
         """Close all worlds."""

@@ -23,6 +23,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from ..errors import UserError
+from ..open_worlds import claim, close
 from ..registry import make_world, world_kind
 
 
@@ -82,19 +83,20 @@ def make_world_batch(
     """`n` worlds called `name` (a Gymnasium id or `module:Class`), each made with `options`.
 
     `threads` is for worlds that are simulated on a pool (None: one for each core). `UserError` for an unknown
-    name or option, n < 1, or spaces other than Box observations with Box or Discrete actions.
+    name or option, n < 1, spaces other than Box observations with Box or Discrete actions, or a function that gives
+    the same world twice.
     """
     if n < 1:
         raise UserError(f"cannot make {n} worlds of {name}: at least 1 is needed")
     options = dict(options or {})
-    example = make_world(name, **options)
+    example = claim(make_world(name, **options), name)
     try:
         world_kind(example)
         if isinstance(example.unwrapped, BatchedWorld):
             limit = example.spec.max_episode_steps if example.spec else None
             return example.unwrapped.make_batch(n, threads=threads, max_episode_steps=limit)
     finally:
-        example.close()
+        close(example)
     return ListOfWorlds(name, n, options)
 
 
@@ -152,9 +154,14 @@ class ListOfWorlds:
         self.n = n
         self._name = name
         self._options = dict(options)
-        self._worlds: list[gym.Env[Any, Any]] = [make_world(name, **self._options) for _ in range(n)]
+        self._worlds: dict[int, gym.Env[Any, Any]] = {}  # by number; one that broke is missing until its next reset
         self._broken: dict[int, str] = {}  # world id → traceback, until its next step reports it
-        self._remake: set[int] = set()
+        try:
+            for i in range(n):
+                self._worlds[i] = self._make()
+        except BaseException:
+            self.close()
+            raise
         observed, acted = self._worlds[0].observation_space, self._worlds[0].action_space
         assert isinstance(observed, Box)
         assert isinstance(acted, Box | Discrete)
@@ -169,9 +176,8 @@ class ListOfWorlds:
         for row, (i, seed) in enumerate(zip(map(int, ids), seeds, strict=True)):
             self._broken.pop(i, None)
             try:
-                if i in self._remake:
-                    self._worlds[i] = make_world(self._name, **self._options)
-                    self._remake.discard(i)
+                if i not in self._worlds:
+                    self._worlds[i] = self._make()
                 seen, _ = self._worlds[i].reset(seed=int(seed), options={"split": split})
                 observation[row] = self._flat(seen)
             except (Exception, SystemExit):  # whatever a third party's world raises is data, not a crash
@@ -201,16 +207,19 @@ class ListOfWorlds:
 
     def render(self, i: int) -> np.ndarray:
         """As `WorldBatch.render`; the world must have been made with `render_mode="rgb_array"`."""
-        picture = self._worlds[i].render()
+        picture = self._worlds[i].render() if i in self._worlds else None
         if not isinstance(picture, np.ndarray):
             raise UserError(f'{self._name} gives no picture: make it with render_mode="rgb_array"')
         return picture
 
     def close(self) -> None:
         """Close every world once."""
-        for world in self._worlds:
-            world.close()
-        self._worlds = []
+        while self._worlds:
+            close(self._worlds.popitem()[1])
+
+    def _make(self) -> gym.Env[Any, Any]:
+        """A world that nobody else acts in."""
+        return claim(make_world(self._name, **self._options), self._name)
 
     def _step_one(self, i: int, action: np.ndarray) -> _Answer | None:
         """What world `i` answers; None where it broke, and then `_broken` says why."""
@@ -234,8 +243,10 @@ class ListOfWorlds:
         return observation.ravel()
 
     def _fail(self, i: int) -> None:
+        """Note what is being handled as the failure of world `i`, and free what it holds: the next reset makes another."""
         self._broken[i] = traceback.format_exc()
-        self._remake.add(i)
+        if i in self._worlds:
+            close(self._worlds.pop(i))
 
 
 def _finite(reward: Any) -> float:

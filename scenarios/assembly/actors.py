@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...agents.protocols import Actor, Policy
+from ...agents.protocols import Actor, Author, Policy
 from ...envs.named_objects import load_function
 from ..config.schema import (
     Agent,
@@ -24,7 +24,6 @@ from .worlds import is_conversation, spaces, world_maker
 
 if TYPE_CHECKING:
     from ...agents.language.scheduling import Patience
-    from ...agents.protocols import Request
 
 
 @dataclass(frozen=True)
@@ -98,26 +97,24 @@ def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
         return _writing(scenario, scenario.agent, None)
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
-    from ...agents.language.engines.transformers_engine import Sampler
+    from ...agents.language.engines.transformers_engine import TransformersEngine
     from ...agents.language.language_policy import LanguagePolicy
 
     assert isinstance(policy, LanguagePolicy), "check_parts has seen to it"
     sampling = scenario.sampling or Sampling()
     renderer = Renderer(policy.tokenizer, policy.end_ids)
-    stop = renderer.stop_ids
-    sampler = Sampler(policy, max_tokens=sampling.max_tokens, stop_ids=stop, precision=scenario.precision)
     return ConversationActor(
         world_maker(scenario),
-        sampler,
+        TransformersEngine(policy, stop_ids=renderer.stop_ids, precision=scenario.precision),
         renderer,
         context=policy.context,
+        max_tokens=sampling.max_tokens,
         patience=_patience(scenario),
     )
 
 
 def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
     """An actor whose replies are text from somebody without parameters, in `policy`'s tokens."""
-    from ...agents.language.authors import Author
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
     from ...agents.language.language_policy import LanguagePolicy
@@ -126,9 +123,8 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
     language = policy if isinstance(policy, LanguagePolicy) else None
     renderer = Renderer(language.tokenizer, language.end_ids) if language else Renderer(tiny_tokenizer())
     context = language.context if language else 1_000_000
-    engine = Author(renderer, _writer(agent))
     world, patience = world_maker(scenario), _patience(scenario)
-    return ConversationActor(world, engine, renderer, context=context, patience=patience)
+    return ConversationActor(world, _author(agent), renderer, context=context, patience=patience)
 
 
 def _patience(scenario: Scenario) -> Patience:
@@ -139,11 +135,10 @@ def _patience(scenario: Scenario) -> Patience:
     return Patience(**{name: seconds for name, seconds in given.items() if seconds is not None})
 
 
-def _writer(agent: Agent | Demonstrator) -> Callable[[Request], str]:
-    """What an agent without parameters says to a request; a script sees the messages."""
-    from ...agents.language.authors import oracle_author, random_author
+def _author(agent: Agent | Demonstrator) -> Author:
+    """An agent without parameters; a script sees the messages."""
+    from ...agents.language.authors import Chance, Oracle, Script
 
     if isinstance(agent, ScriptedAgentSpec):
-        function = load_function(agent.function)
-        return lambda request: str(function(request.messages))
-    return oracle_author if isinstance(agent, OracleAgentSpec) else random_author
+        return Script(load_function(agent.function))
+    return Oracle() if isinstance(agent, OracleAgentSpec) else Chance()

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ...agents.protocols import Policy
+from ...agents.protocols import Policy, Weights
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.actors import StageParts, make_stage
 from ..config.schema import Scenario
@@ -26,8 +26,8 @@ class Pool(Protocol):
         """Whether groups are rows that go on from one collection to the next, and not tasks."""
         ...
 
-    def load(self, version: int) -> None:
-        """Whoever acts has the policy's weights of now, as `version`, before the next `submit`."""
+    def load(self, weights: Weights) -> None:
+        """Whoever acts has these weights before the next `submit`."""
         ...
 
     def submit(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Future[Collection]:
@@ -70,11 +70,11 @@ class LocalPool:
         """As `Pool.segments`."""
         return self._parts.segments
 
-    def load(self, version: int) -> None:
+    def load(self, weights: Weights) -> None:
         """As `Pool.load`."""
         actors = (self._parts.collector, self._parts.evaluator)
         for actor in {id(actor): actor for actor in actors}.values():
-            actor.refresh(version)
+            actor.load(weights)
 
     def submit(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Future[Collection]:
         """As `Pool.submit`."""

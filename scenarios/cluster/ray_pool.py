@@ -21,13 +21,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...agents.protocols import Policy
+from ...agents.protocols import Policy, Weights
 from ...envs.vocabulary import Collection, Episode
 from ..config.schema import Scenario
 from ..run.run_directory import RunFailed
 from .pool import LocalPool
 from .ray_instance import RayInstance, ray, ship_tensors_as_arrays
-from .rollout import Answer, Order, Rollout, Weights
+from .rollout import Answer, Order, Rollout, pack_weights
 from .shares import shares
 
 TRIES = 3  # of the same groups
@@ -51,7 +51,7 @@ class RayPool:
         self._ray = RayInstance(self._how.workers * self._how.cpus)
         self._workers = [self._new_worker() for _ in range(self._how.workers)]
         self._new = set(range(self._how.workers))  # workers that do not know yet where the stage stands
-        self._stage, self._state, self._weights = 0, dict[str, Tensor](), None
+        self._stage, self._state, self._shipment = 0, dict[str, Tensor](), None
         self._thread, self._closing = ThreadPoolExecutor(1, "pool"), threading.Event()
 
     def enter(self, index: int) -> None:
@@ -65,10 +65,10 @@ class RayPool:
         """As `Pool.segments`."""
         return self._here.segments
 
-    def load(self, version: int) -> None:
+    def load(self, weights: Weights) -> None:
         """As `Pool.load`: one copy in Ray's store, from where workers read it with each order."""
-        self._here.load(version)
-        self._weights = ray.put(Weights.of(self._policy, version))
+        self._here.load(weights)
+        self._shipment = ray.put(pack_weights(self._policy, weights))
 
     def submit(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Future[Collection]:
         """As `Pool.submit`."""
@@ -130,7 +130,7 @@ class RayPool:
         if number in self._new:
             own = {name: x for name, x in self._state.items() if int(name.partition("/")[0]) in order.groups}
             order = replace(order, state=own)
-        return self._workers[number].collect.remote(order, self._weights)
+        return self._workers[number].collect.remote(order, self._shipment)
 
     def _accept(self, orders: Sequence[Order], answers: Sequence[Answer]) -> Collection:
         """Everybody has answered: the state moves on."""

@@ -14,24 +14,27 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ...agents.protocols import Policy
+from ...agents.protocols import Policy, Weights
 from ...envs.vocabulary import Collection
 from ..assembly.actors import StageParts, make_stage
 from ..assembly.policies import make_policy
 from ..config.schema import Scenario
 
 
-@dataclass(frozen=True)
-class Weights:
-    """A policy's tensors, statistics of observations too, by their names in its module; on the CPU."""
+class Shipment(NamedTuple):
+    """The weights of one version on their way, statistics of observations too: by their names in a module's
+    `state_dict`, on the CPU."""
 
     version: int
-    tensors: Mapping[str, Tensor]
+    tensors: dict[str, Tensor]
 
-    @classmethod
-    def of(cls, policy: Policy, version: int) -> Weights:
-        """Those that `policy` has now."""
-        return cls(version, {name: x.detach().cpu() for name, x in policy.module().state_dict().items()})
+
+def pack_weights(policy: Policy, weights: Weights) -> Shipment:
+    """`weights`, out of the module of `policy` where they are nowhere else. ValueError for those in a folder."""
+    if weights.folder is not None:
+        raise ValueError(f"weights in a folder ({weights.folder}) are not shipped to workers")
+    given = policy.module().state_dict().items() if weights.tensors is None else weights.tensors()
+    return Shipment(weights.version, {name: tensor.detach().cpu() for name, tensor in given})
 
 
 @dataclass(frozen=True)
@@ -74,18 +77,17 @@ class Rollout:
         self._parts: StageParts | None = None
         torch.set_num_threads(threads)
 
-    def collect(self, order: Order, weights: Weights) -> Answer:
+    def collect(self, order: Order, shipment: Shipment) -> Answer:
         """Carry out an order. RuntimeError for weights of another version than it asks for, or a stage that was not
         entered."""
-        if weights.version != order.version:
-            raise RuntimeError(f"version {order.version} was asked for, and the weights are version {weights.version}")
+        if shipment.version != order.version:
+            raise RuntimeError(f"version {order.version} was asked for, and the weights are version {shipment.version}")
         if order.state is not None:
             self._enter(order.stage, order.state)
         if self._parts is None or self._stage != order.stage:
             raise RuntimeError(f"stage {order.stage} goes on, and this worker is in stage {self._stage}")
-        self._policy.module().load_state_dict(dict(weights.tensors))
         collector = self._parts.collector
-        collector.refresh(weights.version)
+        collector.load(Weights(shipment.version, tensors=shipment.tensors.items))
         collection = collector.collect(order.groups, order.group_size, seed=order.seed, version=order.version)
         return Answer(collection, collector.state())
 

@@ -3,7 +3,7 @@
     for each stage:  evaluate, then until the budget is spent or the goal is reached:
         collection = pool.submit(groups, seed, version)           the pool
         update     = learner.update(collection.batch)             the learner
-        pool.load(version)                                        the link
+        pool.load(weights)                                        the link
         a row of metrics; sometimes an evaluation, a checkpoint
 
 The pool is this process, or many (`cluster`). Random streams are made

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...agents.protocols import Policy
+from ...agents.protocols import Policy, Weights
 from ...envs.errors import UserError
 from ...envs.seeding import derive_seed
 from ..assembly.actors import make_stage
@@ -97,7 +97,7 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
             raise UserError(f"the agent of {path} does not fit {scenario.world.id!r}: {problem}") from problem
     parts = make_stage(scenario, Stage(name="evaluate"), policy)
     try:
-        parts.evaluator.refresh(0)
+        parts.evaluator.load(Weights(0))
         count = how.episodes or scenario.evaluation.episodes
         root = derive_seed(scenario.seed if how.seed is None else how.seed, "evaluation")
         greedy = not how.sample and how.k == 1

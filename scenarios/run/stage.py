@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...agents.protocols import Policy
+from ...agents.protocols import Policy, Weights
 from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
@@ -94,7 +94,7 @@ class StageRun:
         return make_learner(self.scenario, self.stage, policy, reference, seed=self.seed)
 
     def _push(self) -> None:
-        self.pool.load(self.learner.version if self.learner else 0)
+        self.pool.load(Weights(self.learner.version if self.learner else 0))
 
     def _begin(self) -> None:
         """The evaluation before. The one at the end of the stage before is the same and is not done twice."""

@@ -9,7 +9,7 @@ from agents_worlds import Echo
 
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
-from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.model_checks import check_head
 from peripatos.agents.language.tiny_llama import tiny_llama
@@ -33,8 +33,8 @@ def policy_of(seed: int = 0, **options: object) -> LanguagePolicy:
 
 def batch_of(policy: LanguagePolicy, *, groups: int = 5, group_size: int = 4, version: int = 0) -> Batch:
     renderer = Renderer(policy.tokenizer)
-    sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(Echo, sampler, renderer, context=policy.context)
+    sampler = TransformersEngine(policy, stop_ids=[renderer.stop_id])
+    actor = ConversationActor(Echo, sampler, renderer, max_tokens=6, context=policy.context)
     batch = actor.collect(range(groups), group_size, seed=3, version=version).batch
     assert batch is not None
     return batch

@@ -1,6 +1,6 @@
 """A list of any Gymnasium worlds: what breaks breaks alone."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -42,6 +42,65 @@ class Fragile(gym.Env[np.ndarray, np.ndarray]):
         reward = np.nan if action == 5 else 1.0
         info = {"success": True, "metrics": {"count": self.count}} if self.count > 1 else {}
         return seen, reward, action in (6, 7), action == 7, info
+
+
+class Held(gym.Env[np.ndarray, np.ndarray]):
+    """Something that must be closed. It breaks where its options say so, and empties the list that it was given."""
+
+    observation_space, action_space = Box(-1.0, 9.0, (1,), np.float32), Discrete(2)
+    open: ClassVar[list["Held"]] = []
+    made = 0
+
+    def __init__(self, breaks: str = "", goals: list[int] | None = None):
+        Held.made += 1
+        if breaks == "third" and Held.made == 4:  # the first was the example
+            raise RuntimeError("no licence for a third")
+        self.breaks, self.goals = breaks, goals
+        Held.open.append(self)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        if self.breaks == "reset":
+            raise RuntimeError("no port")
+        return np.array([self.goals.pop(0) if self.goals else 0], np.float32), {}
+
+    def step(self, action):
+        if self.breaks == "step":
+            raise SystemExit("the simulator has gone away")
+        seen = np.array([np.nan if self.breaks == "nan" else 0], np.float32)
+        return seen, 1.0, False, False, {}
+
+    def close(self):
+        Held.open.remove(self)  # a second close raises, as some do
+
+
+@pytest.fixture
+def held():
+    Held.open.clear()
+    Held.made = 0
+    return f"{__name__}:Held"
+
+
+ONE = [Held(), Held()]
+
+
+def hands_out_one():
+    return ONE[0]
+
+
+def hands_out_one_in_wrappers():
+    return gym.wrappers.TimeLimit(ONE[0], 5)
+
+
+def hands_out_two_by_turns():
+    ONE.reverse()
+    return ONE[0]
+
+
+COMING: list[Held] = []
+
+
+def hands_out_what_comes():
+    return COMING.pop(0)
 
 
 class Nested(gym.Env[Any, Any]):
@@ -137,3 +196,57 @@ def test_discrete_actions_are_counted_from_zero_and_checked():
     for bad in (np.array([0, 3]), np.array([-1, 0]), np.array([0.0, 1.0]), np.array([0])):
         with pytest.raises(ValueError, match=r"actions"):
             checked_action(bad, 2, space)
+
+
+@pytest.mark.parametrize("breaks", ["step", "nan", "reset"])
+def test_worlds_that_broke_are_closed_when_they_are_replaced(held, breaks):
+    worlds, ids = make_world_batch(held, 2, options={"breaks": breaks}), np.arange(2)
+    for episode in range(5):
+        worlds.reset(ids, [episode, episode])
+        assert len(worlds.step(ids, np.zeros(2, np.int64)).failure) == 2
+        assert len(Held.open) <= 2
+    worlds.close()
+    assert not Held.open
+
+
+def test_worlds_that_were_made_before_one_could_not_be_are_closed(held):
+    with pytest.raises(RuntimeError, match="licence"):
+        make_world_batch(held, 3, options={"breaks": "third"})
+    assert not Held.open
+
+
+def test_a_world_may_empty_its_options_without_touching_those_of_others(held):
+    options = {"goals": [1, 2, 3]}
+    worlds = make_world_batch(held, 3, options=options)
+    assert worlds.reset(np.arange(3), [0, 1, 2])[:, 0].tolist() == [1, 1, 1]
+    assert worlds.reset(np.arange(3), [0, 1, 2])[:, 0].tolist() == [2, 2, 2]
+    assert options == {"goals": [1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    ("name", "n"), [("hands_out_one", 2), ("hands_out_one_in_wrappers", 3), ("hands_out_two_by_turns", 3)]
+)
+def test_a_function_that_hands_out_one_world_for_several_is_refused(held, name, n):
+    with pytest.raises(UserError, match=f"{name}.* in use: each call must make a new Held"):
+        make_world_batch(f"{__name__}:{name}", n)
+
+
+def test_one_world_for_training_and_evaluation_is_refused(held):
+    training = make_world_batch(f"{__name__}:hands_out_one", 1)
+    with pytest.raises(UserError, match="in use"):
+        make_world_batch(f"{__name__}:hands_out_one", 1)
+    training.close()
+    make_world_batch(f"{__name__}:hands_out_one", 1).close()
+
+
+def test_what_broke_is_not_replaced_by_a_world_in_use(held):
+    COMING[:] = [Held("step"), good := Held(), good]
+    worlds, ids = ListOfWorlds(f"{__name__}:hands_out_what_comes", 2, {}), np.arange(2)
+    worlds.reset(ids, [0, 1])
+    assert list(worlds.step(ids, np.zeros(2, np.int64)).failure) == [0]
+    worlds.reset(ids, [0, 1])
+    result = worlds.step(ids, np.zeros(2, np.int64))
+    assert list(result.failure) == [0]
+    assert "in use" in result.failure[0]
+    worlds.close()
+    assert not Held.open

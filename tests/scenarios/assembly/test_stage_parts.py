@@ -8,6 +8,7 @@ import pytest
 import torch
 from scenarios_runs import command, write_scenario
 
+from peripatos.agents.protocols import Weights
 from peripatos.scenarios.assembly.actors import make_stage
 from peripatos.scenarios.assembly.learners import make_learner
 from peripatos.scenarios.assembly.policies import make_policy
@@ -45,7 +46,7 @@ def test_the_critic_of_a_later_stage_bootstraps_no_method_without_one(tmp_path: 
     found = []
     for stage in scenario.stages:
         parts = make_stage(scenario, stage, policy)
-        parts.collector.refresh(0)
+        parts.collector.load(Weights(0))
         collect = stage.collect
         assert collect is not None
         batch = parts.collector.collect(range(collect.groups), collect.group_size, seed=0, version=0).batch

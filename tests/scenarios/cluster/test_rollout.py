@@ -8,9 +8,10 @@ import pytest
 import torch
 from scenarios_runs import TINY, write_scenario
 
+from peripatos.agents.protocols import Weights
 from peripatos.envs.vocabulary import Batch
 from peripatos.scenarios.assembly.policies import make_policy
-from peripatos.scenarios.cluster.rollout import Order, Rollout, Weights
+from peripatos.scenarios.cluster.rollout import Order, Rollout, Shipment, pack_weights
 from peripatos.scenarios.config.loading import load_scenario
 from peripatos.scenarios.config.schema import Scenario
 
@@ -24,11 +25,11 @@ def worker(scenario: Scenario) -> Rollout:
     return Rollout(scenario.model_dump(mode="json"), threads=1, cores=1)
 
 
-def weights(scenario: Scenario, version: int, seed: int = 3) -> Weights:
+def weights(scenario: Scenario, version: int, seed: int = 3) -> Shipment:
     """Those of another policy than the one that a worker is born with."""
     policy = make_policy(scenario.model_copy(update={"seed": seed}), "cpu")
     assert policy is not None
-    return Weights.of(policy, version)
+    return pack_weights(policy, Weights(version))
 
 
 def assert_equal(one: Batch | None, other: Batch | None) -> None:
@@ -61,7 +62,7 @@ def test_the_statistics_of_observations_travel_with_the_weights(scenario: Scenar
     shifted = {name: x + 1.0 if name.startswith("observations.") else x for name, x in moved.tensors.items()}
     rollout = worker(scenario)
     before = rollout.collect(ORDER, moved).collection.batch
-    after = rollout.collect(ORDER, replace(moved, tensors=shifted)).collection.batch
+    after = rollout.collect(ORDER, Shipment(0, shifted)).collection.batch
     assert before is not None
     assert after is not None
     assert not torch.equal(before.value_B_T, after.value_B_T)

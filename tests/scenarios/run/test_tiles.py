@@ -14,7 +14,7 @@ import pytest
 import torch
 from scenarios_runs import TINY, command, start, write_scenario
 
-from peripatos.agents.protocols import Policy
+from peripatos.agents.protocols import Policy, Weights
 from peripatos.envs.seeding import derive_seed
 from peripatos.envs.vocabulary import Collection
 from peripatos.scenarios.assembly.actors import make_stage
@@ -55,7 +55,7 @@ def work(connection: Connection, name: str, settings: list[str]) -> None:
         policy.module().load_state_dict(weights)
         if parts is None or parts[0] != index:
             parts = index, make_stage(scenario, scenario.stages[index], policy)
-        parts[1].collector.refresh(version)
+        parts[1].collector.load(Weights(version))
         connection.send(parts[1].collector.collect(groups, size, seed=seed, version=version))
 
 
