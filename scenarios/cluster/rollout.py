@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -66,13 +67,7 @@ class Rollout:
     """
 
     def __init__(self, scenario: Mapping[str, Any], *, threads: int, cores: int) -> None:
-        from ..commands.app import load_plugins
-
-        load_plugins()
-        self._scenario = Scenario.model_validate(scenario)
-        policy = make_policy(self._scenario, "cpu")
-        assert policy is not None, "the schema gives workers to agents that learn"
-        self._policy, self._cores = policy, cores
+        self._words, self._cores = scenario, cores
         self._stage: int | None = None
         self._parts: StageParts | None = None
         torch.set_num_threads(threads)
@@ -97,8 +92,20 @@ class Rollout:
             self._parts.close()
         self._parts = self._stage = None
 
+    @cached_property
+    def _agent(self) -> tuple[Scenario, Policy]:
+        """Made at the first order, whose answer can say what is wrong with it."""
+        from ..commands.app import load_plugins
+
+        load_plugins()
+        scenario = Scenario.model_validate(self._words)
+        policy = make_policy(scenario, "cpu")
+        assert policy is not None, "the schema gives workers to agents that learn"
+        return scenario, policy
+
     def _enter(self, stage: int, state: Mapping[str, Tensor]) -> None:
         self.close()
-        self._parts = make_stage(self._scenario, self._scenario.stages[stage], self._policy, threads=self._cores)
+        scenario, policy = self._agent
+        self._parts = make_stage(scenario, scenario.stages[stage], policy, threads=self._cores)
         self._stage = stage
         self._parts.collector.load_state(state)

@@ -71,6 +71,14 @@ def descendants(pid: int) -> dict[int, str]:
     return {child: found[child][1] for child in family - {pid} if child in found}
 
 
+def alive(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def workers(pid: int) -> list[int]:
     return sorted(child for child, line in descendants(pid).items() if line.startswith("ray::RayRollout"))
 
@@ -156,9 +164,12 @@ def test_a_killed_run_leaves_no_processes_and_goes_on_with_another_number_of_wor
     assert len(left) >= 4, "Ray and two workers"
     process.kill()
     process.communicate()
-    until(lambda: not [pid for pid in left if Path(f"/proc/{pid}").exists()], 60)
+    until(
+        lambda: not [pid for pid in left if alive(pid) and "Agent" not in left[pid]], 30
+    )  # Ray's agents wait a minute
     code, _, error = finish(begin("resume", run, "-q", *flags("cluster.rollout.workers=3")))
     assert code == 0, error
+    until(lambda: not [pid for pid in left if alive(pid)], 120)
     assert_ended_equal(one["cartpole-ppo"], run)
 
 
@@ -173,7 +184,7 @@ def test_ctrl_c_saves_stops_everything_and_the_run_goes_on_without_workers(
     code, _, error = finish(process)
     assert code == 130, error
     assert "to go on: peripatos resume" in error
-    assert not [pid for pid in left if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in left if alive(pid)]
     code, _, error = finish(begin("resume", run, "-q", *flags("cluster=null")))
     assert code == 0, error
     assert_ended_equal(one["cartpole-ppo"], run)
@@ -222,8 +233,8 @@ def test_a_worker_that_does_not_answer_in_time_is_replaced(tmp_path: Path) -> No
     code, _, error = by_workers(tmp_path, "Slow", "cluster.rollout.seconds=30")
     assert code == 0, error
     assert "did not answer within 30 s (cluster.rollout.seconds); another collects groups" in error
-    assert command("run", tmp_path / "tiny.yaml", "--out", tmp_path / "one", "-q", *flags(
-        "stages.learn.collect.tile=1")) == 0  # fmt: skip
+    tiles = flags("stages.learn.collect.tile=1")
+    assert command("run", tmp_path / "tiny.yaml", "--out", tmp_path / "one", "-q", *tiles) == 0
     assert_ended_equal(tmp_path / "one", tmp_path / "run")
 
 
