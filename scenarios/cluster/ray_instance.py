@@ -41,12 +41,13 @@ _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # no cluster beyond this machine, so that it stays on the loopback
     "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32),  # a process remembers its first
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
 }
 with _environment(_SETTINGS):  # read when it is imported, and by the processes that it starts
     import ray
     import ray._private.worker
     import ray.util
+    from ray._raylet import AuthenticationTokenLoader
 
 
 class RayInstance:
@@ -82,6 +83,7 @@ class RayInstance:
         """Stop it, and what runs in it; closing twice is harmless."""
         with _handlers_kept():
             ray.shutdown()
+        AuthenticationTokenLoader.instance().reset_cache()  # or the next Ray of this process would have our token
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

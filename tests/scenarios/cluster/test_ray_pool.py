@@ -255,7 +255,9 @@ def test_a_mistake_that_is_found_in_a_worker_ends_the_run_at_once(tmp_path: Path
 TWICE = """
 import os, signal, peripatos
 from peripatos.scenarios.cluster.ray_instance import ray
-state = lambda: (dict(os.environ), signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
+def state():
+    environment = {name: value for name, value in os.environ.items() if name != "PERIPATOS_FOLDERS"}
+    return environment, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
 few = {"stages.balance.budget": {"updates": 1}, "evaluation.episodes": 2, "cluster.rollout.workers": 2}
 before = None
 for name in "ab":
