@@ -13,6 +13,7 @@ from gymnasium.spaces import Box, Discrete
 from peripatos.agents.control.control_actor import ControlActor
 from peripatos.agents.control.scripted import RandomAgent, ScriptedAgent
 from peripatos.envs.errors import UserError
+from peripatos.envs.world_source import WorldSource
 
 
 def lean(observation: np.ndarray) -> int:
