@@ -20,8 +20,10 @@ def check_cluster(scenario: Scenario) -> None:
 
 
 def make_pool(scenario: Scenario, policy: Policy | None, sources: WorldSources, say: Callable[[str], None]) -> Pool:
-    """Who lets `policy` act in a run of `scenario`, in worlds of `sources` where they are in this process; `say` is told
-    what happens to workers. UserError as `check_cluster`."""
+    """Who lets `policy` act in a run of `scenario`, in worlds of `sources` where they are in this process.
+
+    `say` is told what happens to workers. UserError as `check_cluster`.
+    """
     if scenario.cluster is None or policy is None:
         return LocalPool(scenario, policy, sources)
     check_cluster(scenario)
