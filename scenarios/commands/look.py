@@ -20,6 +20,7 @@ from .app import (
     app,
     load_plugins,
     print_json,
+    print_lines,
     print_table,
 )
 
@@ -190,4 +191,4 @@ def _print_numbers(numbers: Mapping[str, Any], json_: bool) -> None:
     else:
         from ..run.episode_statistics import spell_evaluation
 
-        print(spell_evaluation(dict(numbers)))
+        print_lines(spell_evaluation(dict(numbers)))
