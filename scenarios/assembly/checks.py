@@ -10,6 +10,7 @@ from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, nearest, u
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
 from ...envs.world_source import WorldFacts, WorldSource
+from ..cluster.choose import check_cluster
 from ..config.mistakes import WrongPart, at
 from ..config.schema import CausalLMAgentSpec, Sampling, Scenario, ScriptedAgentSpec, Stage
 from ..run.episode_statistics import check_goals
@@ -49,6 +50,8 @@ def _check_parts(scenario: Scenario, worlds: WorldSources) -> None:
         choose_device(scenario.device, scenario.agent)
     with at("trackers"):
         check_trackers(scenario.trackers)
+    with at("cluster"):
+        check_cluster(scenario)
     kind = _check_worlds(scenario, worlds)
     with at("agent"):
         _check_agent(scenario, kind)

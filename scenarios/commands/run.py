@@ -23,7 +23,7 @@ from .app import (
     command_line,
     load_plugins,
     print_json,
-    print_table,
+    print_lines,
 )
 
 
@@ -124,7 +124,6 @@ def _report(summary: Mapping[str, Any], json_: bool, path: Path | None = None) -
     if json_:
         print_json(dict(summary))
         return
-    from ..report.tables import summary_table
+    from ..report.tables import summary_lines
 
-    print_table(summary_table(summary))
-    print(f"{summary['env_steps']:,} steps of the world, {summary['wall_s']:.0f} s" + (f", {path}" if path else ""))
+    print_lines(*summary_lines(summary, path))
