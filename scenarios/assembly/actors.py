@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...agents.protocols import Actor, Author, Policy
+from ...agents.protocols import Actor, Author, Engine, Policy
 from ...envs.named_objects import load_function
 from ...envs.world_source import WorldSource
 from ..config.schema import (
@@ -19,7 +19,9 @@ from ..config.schema import (
     ScriptedAgentSpec,
     Stage,
 )
-from .settings import stage_method
+from .engines import make_engine
+from .settings import choose_device, stage_method
+from .voices import Voices
 from .worlds import spaces
 
 if TYPE_CHECKING:
@@ -33,23 +35,22 @@ class StageParts:
     collector: Actor
     evaluator: Actor
     segments: bool  # groups are rows that go on, not tasks
+    voices: Voices | None = None  # whom the worlds talk to besides
 
     def close(self) -> None:
-        """Free the worlds."""
+        """Free the worlds, and the engines of the voices."""
         self.collector.close()
         self.evaluator.close()
+        if self.voices is not None:
+            self.voices.close()
 
 
 def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, source: WorldSource) -> StageParts:
     """The actors of one stage, in worlds of `source`."""
+    if source.facts.kind == "conversation":
+        return _talking(scenario, stage, policy, source)
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
-    if source.facts.kind == "conversation":
-        collector = _tiled(
-            stage, lambda: _writing(scenario, source, shown, policy) if shown else _speaking(scenario, source, policy)
-        )
-        evaluator = _speaking(scenario, source, policy) if shown else collector
-        return StageParts(collector, evaluator, segments=False)
     segments = row is not None and row.needs_critic
     horizon = stage.collect.horizon if stage.collect and segments else None
     actor = shown or scenario.agent
@@ -84,39 +85,34 @@ def _moving(source: WorldSource, policy: Policy | None, agent: Agent | Demonstra
     return ControlActor(behaviour, source, mode=mode, horizon=horizon)
 
 
-def _speaking(scenario: Scenario, source: WorldSource, policy: Policy | None) -> Actor:
-    """The scenario's own agent in a conversation."""
-    if policy is None:
-        return _writing(scenario, source, scenario.agent, None)
-    from ...agents.language.chat_template import Renderer
-    from ...agents.language.conversation_actor import ConversationActor
-    from ...agents.language.engines.transformers_engine import TransformersEngine
-    from ...agents.language.language_policy import LanguagePolicy
-
-    assert isinstance(policy, LanguagePolicy), "check_parts has seen to it"
-    sampling = scenario.sampling or Sampling()
-    renderer = Renderer(policy.tokenizer, policy.end_ids)
-    return ConversationActor(
-        source.make,
-        TransformersEngine(policy, stop_ids=renderer.stop_ids, precision=scenario.precision),
-        renderer,
-        context=policy.context,
-        max_tokens=sampling.max_tokens,
-        patience=_patience(scenario),
-    )
-
-
-def _writing(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
-    """An actor whose replies are text from somebody without parameters, in `policy`'s tokens."""
+def _talking(scenario: Scenario, stage: Stage, policy: Policy | None, source: WorldSource) -> StageParts:
+    """The actors of a stage in conversations: the agent has one engine, with which a voice may speak too."""
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
     from ...agents.language.language_policy import LanguagePolicy
     from ...agents.language.tiny_llama import tiny_tokenizer
 
-    language = policy if isinstance(policy, LanguagePolicy) else None
-    renderer = Renderer(language.tokenizer, language.end_ids) if language else Renderer(tiny_tokenizer())
-    context = language.context if language else 1_000_000
-    return ConversationActor(source.make, _author(agent), renderer, context=context, patience=_patience(scenario))
+    engine, language, context, device = None, None, 1_000_000, choose_device(scenario.device, scenario.agent)
+    renderer = Renderer(tiny_tokenizer())  # in whose tokens an agent without a model writes
+    if isinstance(policy, LanguagePolicy):
+        language, context, device = policy, policy.context, str(policy.device)
+        engine, renderer = make_engine(policy, scenario.precision)
+    voices = Voices(scenario, language, engine, device)
+
+    def make(who: Engine | Author) -> ConversationActor:
+        return ConversationActor(
+            lambda: source.make(voices.for_a_world()),
+            who,
+            renderer,
+            context=context,
+            max_tokens=(scenario.sampling or Sampling()).max_tokens,
+            patience=_patience(scenario),
+        )
+
+    agent = engine or _author(scenario.agent)
+    shown = _author(stage.demonstrations.agent) if stage.demonstrations else None
+    collector = _tiled(stage, lambda: make(shown or agent))
+    return StageParts(collector, make(agent) if shown else collector, segments=False, voices=voices)
 
 
 def _patience(scenario: Scenario) -> Patience:

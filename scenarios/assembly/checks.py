@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...algorithms.methods import METHODS, Method
-from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
+from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, unknown
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
 from ...envs.world_source import WorldFacts, WorldSource
 from ..config.mistakes import WrongPart, at
 from ..config.schema import CausalLMAgentSpec, Sampling, Scenario, ScriptedAgentSpec, Stage
 from ..trackers import check_trackers
+from .engines import check_model_is_there
 from .settings import choose_device, optimizer_settings, stage_method
+from .voices import check_voices
 from .worlds import world_source
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def _check_world(scenario: Scenario, worlds: WorldSource) -> WorldFacts:
         if getattr(scenario.world, name) is not None and not facts.waits:
             reason = "is for worlds that wait for tools or servers; this one is stepped in place, without such a limit"
             raise WrongPart(("world", name), f"world.{name} {reason}")
+    check_voices(scenario, facts)
     splits = ("train", "test") if any(stage.method for stage in scenario.stages) else ("test",)
     with at("world"):
         worlds.rehearse(splits, seconds=scenario.world.step_seconds or _REHEARSAL)
@@ -99,16 +101,7 @@ def _check_agent(scenario: Scenario, kind: WorldKind) -> None:
     if isinstance(scenario.agent, ScriptedAgentSpec):
         load_function(scenario.agent.function)
     if isinstance(scenario.agent, CausalLMAgentSpec):
-        _check_model_is_there(scenario.agent.model)
-
-
-def _check_model_is_there(model: str) -> None:
-    """UserError for a path to nothing. Hub ids and packages are looked up only when the model is loaded."""
-    path = Path(model).expanduser()
-    local = path.is_absolute() or model.startswith((".", "~")) or path.suffix == ".gguf"
-    if local and not model.startswith("package:") and not path.exists():
-        beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise UserError(f"there is no model folder or .gguf file {model!r}.{nearest(path.name, beside)}")
+        check_model_is_there(scenario.agent.model)
 
 
 def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:

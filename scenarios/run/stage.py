@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...agents.protocols import Policy, Weights
+from ...agents.protocols import EngineDied, Policy, Weights
 from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
@@ -78,6 +78,8 @@ class StageRun:
                 self._update(spent)
                 spent, ended = self._standing()
             self._finish(ended)
+        except EngineDied as death:
+            raise RunFailed(str(death)) from death
         finally:
             self.parts.close()
 
