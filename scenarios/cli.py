@@ -1,4 +1,5 @@
-"""The command line: `peripatos run | resume | evaluate | record | show | export | compare | list | check | doctor`.
+"""The command line: `peripatos run | resume | evaluate | record | show | rescore | export | compare | list | check`
+and `doctor`.
 
 Data goes to stdout, progress to stderr. Exit codes: 0 done, 1 the run failed, 2 the user's mistake, 130 Ctrl-C.
 Each command imports what it needs when it runs, so that `--help` answers at once.
@@ -16,7 +17,7 @@ from typing import NoReturn
 
 import typer
 
-from .commands import compare, export, look, run  # noqa: F401 (each registers its commands, in this order)
+from .commands import compare, export, look, rescore, run  # noqa: F401 (each registers its commands, in this order)
 from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
 
 

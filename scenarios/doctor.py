@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from ..agents.language.chat_template import NoStopToken, Renderer
 from ..agents.language.conversation_actor import ConversationActor
-from ..agents.language.engines.transformers_engine import Sampler
+from ..agents.language.engines.transformers_engine import TransformersEngine
 from ..agents.language.language_policy import LanguagePolicy
 from ..agents.language.model_checks import check_cache, check_checkpoint, check_context, check_head, check_padding
 from ..agents.language.model_files import load_language_model
+from ..agents.language.template_process import TemplateFailed, render
 from ..agents.language.tiny_llama import tiny_llama
 from ..envs.conversation.conversation_env import ConversationEnv, Outcome
 from ..envs.errors import UserError
@@ -138,15 +138,8 @@ def _text(
 ) -> str | None:
     """What the template renders; None if it refuses."""
     try:
-        return str(
-            tokenizer.apply_chat_template(
-                [dict(message) for message in messages],
-                tools=[dict(tool) for tool in tools] or None,
-                add_generation_prompt=prompt,
-                tokenize=False,
-            )
-        )
-    except (TemplateError, TypeError, ValueError, KeyError):  # templates are programs, and some are careless
+        return render(tokenizer, messages, tools, prompt=prompt)
+    except TemplateFailed:
         return None
 
 
@@ -232,9 +225,10 @@ def _try_a_conversation(policy: LanguagePolicy) -> ModelFinding:
     """Sample two conversations and ask the trainer for the same tokens."""
     what = "sampler and trainer agree"
     renderer = Renderer(policy.tokenizer, policy.end_ids)
-    sampler = Sampler(policy, max_tokens=6, stop_ids=renderer.stop_ids)
-    actor = ConversationActor(_SmallTalk, sampler, renderer, context=policy.context)
+    engine = TransformersEngine(policy, stop_ids=renderer.stop_ids)
+    actor = ConversationActor(_SmallTalk, engine, renderer, context=policy.context, max_tokens=6)
     batch = actor.collect([0], 2, seed=0, version=0).batch
+    actor.close()
     if batch is None:
         return ModelFinding(what, "no", "no conversation could be held", fatal=True)
     with torch.no_grad():

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...agents.protocols import Actor, Behaviour, Policy
+from ...agents.protocols import Actor, Author, Behaviour, Policy
 from ...envs.named_objects import load_function
+from ...envs.world_source import WorldSource
 from ..config.schema import (
     Agent,
     Demonstrator,
@@ -17,13 +18,13 @@ from ..config.schema import (
     Scenario,
     ScriptedAgentSpec,
     Stage,
+    WorldSpec,
 )
 from .settings import stage_method
-from .worlds import is_conversation, spaces, world_maker
+from .worlds import WorldSources, spaces
 
 if TYPE_CHECKING:
     from ...agents.language.scheduling import Patience
-    from ...agents.protocols import Request
 
 _LOOKED_AT = 8  # worlds that are open where nothing is learned
 
@@ -42,21 +43,46 @@ class StageParts:
         self.evaluator.close()
 
 
-def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> StageParts:
-    """The actors of one stage."""
+def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources: WorldSources) -> StageParts:
+    """The actors of one stage, in worlds of `sources`."""
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
-    if is_conversation(scenario):
-        collector = _tiled(stage, lambda: _writing(scenario, shown, policy) if shown else _speaking(scenario, policy))
-        evaluator = _speaking(scenario, policy) if shown else collector
-        return StageParts(collector, evaluator, segments=False)
-    segments = row is not None and row.needs_critic
+    segments = row is not None and row.needs_critic and sources.first.facts.kind == "control"
     horizon = stage.collect.horizon if stage.collect and segments else None
-    actor = shown or scenario.agent
-    at_once = scenario.world.at_once or _rows(stage)
-    collector = _tiled(stage, lambda: _moving(scenario, policy, actor, horizon, at_once), keeps_rows=segments)
-    evaluator = _moving(scenario, policy, scenario.agent, None, at_once) if shown else collector
+
+    def playing(agent: Agent | Demonstrator, horizon: int | None) -> Actor:
+        def alone(world: Scenario, source: WorldSource) -> Actor:
+            return _playing(world, source, stage, agent, policy, horizon)
+
+        return _everywhere(scenario, sources, alone)
+
+    collector = _tiled(stage, lambda: playing(shown or scenario.agent, horizon), keeps_rows=segments)
+    evaluator = playing(scenario.agent, None) if shown else collector
     return StageParts(collector, evaluator, segments)
+
+
+def _everywhere(scenario: Scenario, sources: WorldSources, make: Callable[[Scenario, WorldSource], Actor]) -> Actor:
+    """The actor of the only world, or one that has those of all."""
+    from ...agents.mixture import MixedActor
+
+    actors = {name: make(alone, sources[name]) for name, alone in scenario.alone().items()}
+    return MixedActor(actors) if scenario.worlds else actors[""]
+
+
+def _playing(
+    scenario: Scenario,
+    source: WorldSource,
+    stage: Stage,
+    agent: Agent | Demonstrator,
+    policy: Policy | None,
+    horizon: int | None,
+) -> Actor:
+    """`agent` in the only world of `scenario`."""
+    if source.facts.kind == "control":
+        return _moving(scenario.world, source, policy, agent, horizon, scenario.world.at_once or _rows(stage))
+    if agent is scenario.agent:
+        return _speaking(scenario, source, policy)
+    return _writing(scenario, source, agent, policy)
 
 
 def _tiled(stage: Stage, make: Callable[[], Actor], *, keeps_rows: bool = False) -> Actor:
@@ -74,7 +100,12 @@ def _rows(stage: Stage) -> int:
 
 
 def _moving(
-    scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrator, horizon: int | None, at_once: int
+    world: WorldSpec,
+    source: WorldSource,
+    policy: Policy | None,
+    agent: Agent | Demonstrator,
+    horizon: int | None,
+    at_once: int,
 ) -> Actor:
     """An actor for control worlds: segments of `horizon` steps, or whole episodes without one."""
     from ...agents.control import scripted
@@ -86,42 +117,37 @@ def _moving(
         assert isinstance(policy, ActorCritic), "make_policy has made one"
         behaviour = policy
     elif isinstance(agent, ScriptedAgentSpec):
-        behaviour = scripted.ScriptedAgent(load_function(agent.function), spaces(scenario)[1])
+        behaviour = scripted.ScriptedAgent(load_function(agent.function), spaces(source)[1])
     else:
-        behaviour = scripted.RandomAgent(spaces(scenario)[1])
+        behaviour = scripted.RandomAgent(spaces(source)[1])
     mode = "episodes" if horizon is None else "segments"
-    world = scenario.world
-    return ControlActor(
-        behaviour, world.id, world.options, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once
-    )
+    return ControlActor(behaviour, source, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once)
 
 
-def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
+def _speaking(scenario: Scenario, source: WorldSource, policy: Policy | None) -> Actor:
     """The scenario's own agent in a conversation."""
     if policy is None:
-        return _writing(scenario, scenario.agent, None)
+        return _writing(scenario, source, scenario.agent, None)
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
-    from ...agents.language.engines.transformers_engine import Sampler
+    from ...agents.language.engines.transformers_engine import TransformersEngine
     from ...agents.language.language_policy import LanguagePolicy
 
     assert isinstance(policy, LanguagePolicy), "check_parts has seen to it"
     sampling = scenario.sampling or Sampling()
     renderer = Renderer(policy.tokenizer, policy.end_ids)
-    stop = renderer.stop_ids
-    sampler = Sampler(policy, max_tokens=sampling.max_tokens, stop_ids=stop, precision=scenario.precision)
     return ConversationActor(
-        world_maker(scenario),
-        sampler,
+        source.make,
+        TransformersEngine(policy, stop_ids=renderer.stop_ids, precision=scenario.precision),
         renderer,
         context=policy.context,
+        max_tokens=sampling.max_tokens,
         patience=_patience(scenario),
     )
 
 
-def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
+def _writing(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
     """An actor whose replies are text from somebody without parameters, in `policy`'s tokens."""
-    from ...agents.language.authors import Author
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
     from ...agents.language.language_policy import LanguagePolicy
@@ -130,9 +156,7 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
     language = policy if isinstance(policy, LanguagePolicy) else None
     renderer = Renderer(language.tokenizer, language.end_ids) if language else Renderer(tiny_tokenizer())
     context = language.context if language else 1_000_000
-    engine = Author(renderer, _writer(agent))
-    world, patience = world_maker(scenario), _patience(scenario)
-    return ConversationActor(world, engine, renderer, context=context, patience=patience)
+    return ConversationActor(source.make, _author(agent), renderer, context=context, patience=_patience(scenario))
 
 
 def _patience(scenario: Scenario) -> Patience:
@@ -143,11 +167,10 @@ def _patience(scenario: Scenario) -> Patience:
     return Patience(**{name: seconds for name, seconds in given.items() if seconds is not None})
 
 
-def _writer(agent: Agent | Demonstrator) -> Callable[[Request], str]:
-    """What an agent without parameters says to a request; a script sees the messages."""
-    from ...agents.language.authors import oracle_author, random_author
+def _author(agent: Agent | Demonstrator) -> Author:
+    """An agent without parameters; a script sees the messages."""
+    from ...agents.language.authors import Chance, Oracle, Script
 
     if isinstance(agent, ScriptedAgentSpec):
-        function = load_function(agent.function)
-        return lambda request: str(function(request.messages))
-    return oracle_author if isinstance(agent, OracleAgentSpec) else random_author
+        return Script(load_function(agent.function))
+    return Oracle() if isinstance(agent, OracleAgentSpec) else Chance()

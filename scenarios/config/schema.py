@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -21,6 +21,8 @@ from pydantic import (
     JsonValue,
     PositiveFloat,
     PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
 
@@ -45,6 +47,20 @@ class WorldSpec(Part):
     at_once: PositiveInt | None = None  # default: as many as the stage collects, 8 where it does not
     step_seconds: PositiveFloat | None = None  # for one step; default 60
     episode_seconds: PositiveFloat | None = None  # for all steps of an episode; default 600
+
+
+class SharedWorld(WorldSpec):
+    """One of several worlds in which the agent lives at once."""
+
+    name: Annotated[str, Field(pattern=r"^[\w-]+$")] | None = None  # before its numbers; default: from the id
+    share: PositiveFloat = 1.0  # of the groups of each collection, in proportion to those of the others
+    overrides: dict[str, dict[str, dict[str, JsonValue]]] = {}  # by stage: its `credit` and `rewards` here
+
+    @property
+    def called(self) -> str:
+        """`name`, or what the id says: "peripatos/Arithmetic-v0" is "arithmetic"."""
+        last = re.split(r"[/:.]", self.id)[-1]
+        return self.name or re.sub(r"\W", "-", re.sub(r"-v\d+$", "", last)).lower()
 
 
 class Origin(Part):
@@ -250,7 +266,7 @@ class LogSpec(Part):
 
 
 class Scenario(Part):
-    """One file of `scenarios/`, resolved and checked."""
+    """One file of `scenarios/`, resolved and checked. Of several `worlds`, `world` is the first."""
 
     name: Annotated[str, Field(pattern=r"^\w[\w .+-]*$")]  # it names folders
     description: str = ""
@@ -258,6 +274,7 @@ class Scenario(Part):
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     world: WorldSpec
+    worlds: list[SharedWorld] = []  # in place of `world`: all of one kind, for one agent
     agent: Agent
     sampling: Sampling | None = None  # language agents only
     stages: Annotated[list[Stage], Field(min_length=1)]
@@ -268,8 +285,29 @@ class Scenario(Part):
     trackers: list[str] = []  # who hears of the run besides: tensorboard
     variants: dict[str, dict[str, JsonValue]] = {}  # `compare`: dotted overrides, by the method that it puts in
 
+    @model_validator(mode="before")
+    @classmethod
+    def _world_is_the_first(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "worlds" not in data:
+            return data
+        if "world" in data:
+            raise ValueError("give `world`, or several `worlds`, and not both")
+        first = data["worlds"][0] if isinstance(data["worlds"], list) and data["worlds"] else None
+        if not isinstance(first, dict):
+            raise ValueError("`worlds` is a list of worlds, each with an id")
+        return {**data, "world": {key: first[key] for key in first if key in WorldSpec.model_fields}}
+
+    @model_serializer(mode="wrap")
+    def _without_what_stands_twice(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data = handler(self)
+        del data["world" if self.worlds else "worlds"]
+        return data
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Scenario:
+        called = [world.called for world in self.worlds]
+        if twice := sorted({name for name in called if called.count(name) > 1}):
+            raise ValueError(f"worlds need different names; {', '.join(twice)} stands twice: give each a name")
         names = [stage.name for stage in self.stages]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -282,6 +320,12 @@ class Scenario(Part):
         if self.precision != "fp32" and not self.speaks:
             raise ValueError(f"precision is {self.precision}, which an agent of kind {self.agent.kind!r} does not read")
         return self
+
+    def alone(self) -> dict[str, Scenario]:
+        """The scenario in each of its worlds alone, by the world's name; in its only one, under no name."""
+        if not self.worlds:
+            return {"": self}
+        return {world.called: self.model_copy(update={"world": world, "worlds": []}) for world in self.worlds}
 
     @property
     def learns(self) -> bool:

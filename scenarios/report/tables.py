@@ -23,11 +23,11 @@ def table(what: str) -> list[dict[str, str]]:
 
 def summary_lines(summary: Mapping[str, Any], path: Path | None = None) -> list[str]:
     """What a finished run did: three lines for each stage, one for all, and where it lies."""
-    from ..run.episode_statistics import spell_evaluation
+    from ..run.several_worlds import spell_worlds
 
     lines = []
     for stage in summary["stages"]:
-        before, after = (spell_evaluation(stage["evaluation"][when]) for when in ("before", "after"))
+        before, after = (spell_worlds(stage["evaluation"][when]) for when in ("before", "after"))
         if stage["method"] is None:
             lines += [f"{stage['name']}: {after}"]
             continue

@@ -73,8 +73,8 @@ def reached(result: Mapping[str, float | int | None], stop: Stop, *, checked: bo
     goals were `checked` before; success is not lacking while every episode was cut before the world could say it.
     """
     for name in stop:
-        if name not in result and not checked and not (name == "success_rate" and _all_cut(result)):
-            known = [n for n in result if n == "success_rate" or n.endswith("_mean")]
+        if name not in result and not checked and not (name.endswith("success_rate") and _all_cut(result)):
+            known = [n for n in result if n.endswith(("success_rate", "_mean"))]
             raise UserError(f"stop.{name}: evaluations of this world have {', '.join(known)}.{nearest(name, known)}")
     words = []
     for name, goal in stop.items():

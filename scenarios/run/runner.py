@@ -3,7 +3,7 @@
     for each stage:  evaluate, then until the budget is spent or the goal is reached:
         collection = collector.collect(groups, seed, version)     the pool
         update     = learner.update(collection.batch)             the learner
-        collector.refresh(version)                                the link
+        collector.load(weights)                                   the link
         a row of metrics; sometimes an evaluation, a checkpoint
 
 The three on the right are plain calls here, and are what many machines would replace. Random streams are made
@@ -27,6 +27,7 @@ from ...agents.protocols import Policy
 from ...agents.threads import fitting_threads
 from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device, explain_device
+from ..assembly.worlds import WorldSources
 from ..trackers import make_trackers
 from .checkpoint import last_good, read_progress
 from .context import RunContext
@@ -34,22 +35,35 @@ from .counters import Progress
 from .display import Display
 from .journal import Journal
 from .listeners import Listener
+from .reward_versions import check_same_reward, scored_by
 from .run_directory import RunDirectory, RunFailed
 from .saved_agent import begin_from
 from .stage import Interrupted, StageRun
 
 
 class Runner:
-    """Runs one scenario in one run directory."""
+    """Runs one scenario in one run directory.
+
+    Args:
+        sources: of its worlds, where they have been asked about already. They are closed at the end.
+    """
 
     def __init__(
-        self, run: RunDirectory, display: Display, *, device: str | None = None, listeners: Sequence[Listener] = ()
+        self,
+        run: RunDirectory,
+        display: Display,
+        *,
+        sources: WorldSources | None = None,
+        device: str | None = None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.run, self.display, self.scenario = run, display, run.scenario()
+        sources = sources or WorldSources.of(self.scenario)
         self.journal = Journal(run, display, [*make_trackers(self.scenario.trackers, run.path), *listeners])
         self._wanted = device or self.scenario.device
         self._summary: dict[str, Any] = {}
-        self.context = RunContext(run, self.scenario, self.journal, choose_device(self._wanted, self.scenario.agent))
+        device = choose_device(self._wanted, self.scenario.agent)
+        self.context = RunContext(run, self.scenario, self.journal, device, sources)
 
     def go(self) -> dict[str, Any]:
         """Run to the end, from the last checkpoint if there is one, and give the summary.
@@ -62,7 +76,9 @@ class Runner:
         why = explain_device(self._wanted, self.scenario.agent)
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
-        policy = make_policy(self.scenario, self.context.device)
+        self._scored_by = scored_by(self.context.sources)
+        check_same_reward(self.run, self._scored_by)
+        policy = make_policy(self.scenario, self.context.device, self.context.sources.first)
         if policy is not None:
             torch.set_num_threads(fitting_threads(policy.module()))
         resumed = self._restore(policy)
@@ -84,6 +100,7 @@ class Runner:
             self._write_failed_summary()
             raise
         finally:
+            self.context.sources.close()
             self.journal.ended(self._summary)
 
     def _restore(self, policy: Policy | None) -> Path | None:
@@ -108,6 +125,7 @@ class Runner:
             "scenario": self.scenario.name,
             "seed": self.scenario.seed,
             "status": status,
+            "scored_by": self._scored_by,
             "device": self.context.device,
             "wall_s": round(self.context.seconds, 2),
             "updates": p.update,
