@@ -28,6 +28,7 @@ from torch import Tensor
 from ...envs.control.world_batch import StepResult, WorldBatch, action_layout
 from ...envs.errors import UserError
 from ...envs.seeding import derive_seed, stream
+from ...envs.time_limits import ENDLESS, REMEDY
 from ...envs.vocabulary import Collection, Episode
 from ...envs.world_source import WorldSource
 from ..protocols import Behaviour, Policy, Weights
@@ -37,7 +38,6 @@ from .rollout_buffer import RolloutBuffer
 from .running_episodes import RunningEpisodes
 
 _EVALUATED_AT_ONCE = 128  # episodes, where that many worlds may be open
-_ENDLESS = 10_000  # steps after which a world without any limit is said never to end
 _NOISE_CHUNK = 64  # steps of chance drawn at a time for an episode of unknown length
 
 
@@ -291,7 +291,7 @@ class ControlActor:
             steps.append(_Step(live, observation[live], action, logp, value, result.reward))
             observation[live] = result.observation
             cut = t + 1 == limit
-            if endless and t + 1 == _ENDLESS and len(live):
+            if endless and t + 1 == ENDLESS and len(live):
                 raise self._never_ends()
             over = live if cut else _over(live, result)
             row_in_result = {int(i): row for row, i in enumerate(live)}
@@ -316,8 +316,7 @@ class ControlActor:
 
     def _never_ends(self) -> UserError:
         return UserError(
-            f"an episode of {self._source.id!r} went on for {_ENDLESS:,} steps, and nothing limits it; give it "
-            "max_episode_steps among the options of the world"
+            f"an episode of {self._source.id!r} went on for {ENDLESS:,} steps, and nothing limits it; {REMEDY}"
         )
 
     def _new_episodes(self, worlds: WorldBatch) -> RunningEpisodes:

@@ -111,7 +111,7 @@ def _step_worlds(
 ) -> None:
     """Ask the world of each of `conversations`, and let it hear the answer."""
     started = time.perf_counter()
-    answers = each(lambda conversation, action: step_world(conversation.world, action), conversations, actions)
+    answers = each(step_world, [conversation.world for conversation in conversations], actions)
     for conversation, answer in zip(conversations, answers, strict=True):
         conversation.append_messages(answer)
     _spend(seconds, "simulate", started)

@@ -56,6 +56,7 @@ RewardFunction = Callable[[Reply, Task], Judgement]
 
 GRADERS = ("maths",)
 _ONE_IN = 5  # tasks is for testing, and one for validation
+_FEW = 10  # different prompts, which may well all fall into the same split
 _MAX_DRAWS = 10_000  # from a generator, for one task of the split that is asked for
 
 
@@ -82,7 +83,7 @@ class TaskWorld(ConversationEnv):
     _own_fields: ClassVar[frozenset[str]] = frozenset(
         {"observation_space", "action_space", "weights", "voices", "spec", "waits", "side_by_side"}
         | {"max_turns", "has_success", "granted_seconds", "endless_after", "_turn", "_place"}
-        | {"_prompt", "_grader", "_reward", "_draw", "_tasks"}
+        | {"_prompt", "_grader", "_reward", "_draw", "_tasks", "_left_out"}
     )  # of a world that has not been played
     _functions: ClassVar[tuple[str, ...]] = ("_reward", "_draw")  # those of the fields that are called
 
@@ -156,8 +157,22 @@ class TaskWorld(ConversationEnv):
     def _picked(self, rng: np.random.Generator, split: Split) -> Task:
         tasks = self._tasks[split] or (self._tasks["train"] if split == "validation" else [])
         if not tasks:
-            raise UserError(f'there is no {split} task; mark some tasks with "split": "{split}", or give more tasks')
+            raise UserError(f"there is no {split} task{self._why_there_is_none(split)}")
         return self.pick(tasks, rng)
+
+    def _why_there_is_none(self, split: Split) -> str:
+        left_out, prompts = (
+            self._left_out[split],
+            len({str(t[self._prompt]) for ts in self._tasks.values() for t in ts}),
+        )
+        if left_out:
+            others = " and ".join(other for other in SPLITS[SPLITS.index(split) + 1 :] if self._tasks[other])
+            return (
+                f": the prompts of all {left_out} are among those of {others} tasks, so that they are left out; "
+                "a prompt must tell which task it is"
+            )
+        few = f", and the tasks have only {prompts} different prompts" if prompts < _FEW else ""
+        return f'; tasks are divided by their prompts{few}: mark some with "split": "{split}", or give more tasks'
 
     def _may_be_shared(self, function: object) -> bool:
         """Whether a function keeps nothing of its own from call to call, so that making it again gives the same."""
@@ -181,10 +196,12 @@ class TaskWorld(ConversationEnv):
         if not checked:
             raise UserError("a TaskWorld needs at least one task")
         self._tasks: dict[Split, list[Task]] = {split: [] for split in SPLITS}
+        self._left_out: dict[Split, int] = {}  # tasks whose prompt a later split has too
         later: set[str] = set()  # prompts of the splits that have been filled
         for split in reversed(SPLITS):
             mine = [task for task in checked if self._split_of(task) == split]
             self._tasks[split] = [task for task in mine if str(task[self._prompt]) not in later]
+            self._left_out[split] = len(mine) - len(self._tasks[split])
             later |= {str(task[self._prompt]) for task in mine}
 
     def _checked(self, task: Task | str) -> Task:

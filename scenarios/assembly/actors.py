@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...agents.protocols import Actor, Author, Behaviour, Policy
@@ -45,52 +45,44 @@ class StageParts:
 
 def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources: WorldSources) -> StageParts:
     """The actors of one stage, in worlds of `sources`."""
+    from ...agents.tiles import TiledActor
+
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
     segments = row is not None and row.needs_critic and sources.first.facts.kind == "control"
     horizon = stage.collect.horizon if stage.collect and segments else None
 
-    def playing(agent: Agent | Demonstrator, horizon: int | None) -> Actor:
-        def alone(world: Scenario, source: WorldSource) -> Actor:
-            return _playing(world, source, stage, agent, policy, horizon)
-
-        return _everywhere(scenario, sources, alone)
-
-    collector = _tiled(stage, lambda: playing(shown or scenario.agent, horizon), keeps_rows=segments)
-    evaluator = playing(scenario.agent, None) if shown else collector
+    collect = partial(_actor, scenario, sources, stage, shown or scenario.agent, policy, horizon)
+    tile = stage.collect.tile if stage.collect else None
+    collector = collect() if tile is None else TiledActor(collect, tile, keeps_rows=segments)
+    evaluator = _actor(scenario, sources, stage, scenario.agent, policy, None) if shown else collector
     return StageParts(collector, evaluator, segments)
 
 
-def _everywhere(scenario: Scenario, sources: WorldSources, make: Callable[[Scenario, WorldSource], Actor]) -> Actor:
-    """The actor of the only world, or one that has those of all."""
-    from ...agents.mixture import MixedActor
-
-    actors = {name: make(alone, sources[name]) for name, alone in scenario.alone().items()}
-    return MixedActor(actors) if scenario.worlds else actors[""]
-
-
-def _playing(
+def _actor(
     scenario: Scenario,
-    source: WorldSource,
+    sources: WorldSources,
     stage: Stage,
     agent: Agent | Demonstrator,
     policy: Policy | None,
     horizon: int | None,
 ) -> Actor:
-    """`agent` in the only world of `scenario`."""
-    if source.facts.kind == "control":
-        return _moving(scenario.world, source, policy, agent, horizon, scenario.world.at_once or _rows(stage))
-    if agent is scenario.agent:
-        return _speaking(scenario, source, policy)
-    return _writing(scenario, source, agent, policy)
+    """`agent` in the only world of `scenario`, or in all of several."""
+    actors: dict[str, Actor] = {}
+    for name, alone in scenario.alone().items():
+        source = sources[name]
+        if source.facts.kind == "control":
+            at_once = alone.world.at_once or _rows(stage)
+            actors[name] = _moving(alone.world, source, policy, agent, horizon, at_once)
+        elif agent is scenario.agent:
+            actors[name] = _speaking(alone, source, policy)
+        else:
+            actors[name] = _writing(alone, source, agent, policy)
+    if not scenario.worlds:
+        return actors[""]
+    from ...agents.mixture import MixedActor
 
-
-def _tiled(stage: Stage, make: Callable[[], Actor], *, keeps_rows: bool = False) -> Actor:
-    """The actor that `make` gives, playing tile by tile where the stage says so."""
-    from ...agents.tiles import TiledActor
-
-    tile = stage.collect.tile if stage.collect else None
-    return make() if tile is None else TiledActor(make, tile, keeps_rows=keeps_rows)
+    return MixedActor(actors)
 
 
 def _rows(stage: Stage) -> int:

@@ -10,8 +10,10 @@ from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, nearest, u
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
 from ...envs.world_source import WorldFacts, WorldSource
+from ..cluster.choose import check_cluster
 from ..config.mistakes import WrongPart, at
 from ..config.schema import CausalLMAgentSpec, Sampling, Scenario, ScriptedAgentSpec, Stage
+from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
 from .settings import choose_device, optimizer_settings, stage_method
 from .several import check_alike, check_overrides, check_shares
@@ -48,10 +50,14 @@ def _check_parts(scenario: Scenario, worlds: WorldSources) -> None:
         choose_device(scenario.device, scenario.agent)
     with at("trackers"):
         check_trackers(scenario.trackers)
+    with at("cluster"):
+        check_cluster(scenario)
     kind = _check_worlds(scenario, worlds)
     with at("agent"):
         _check_agent(scenario, kind)
     for number, stage in enumerate(scenario.stages):
+        with at("stages", number, "stop"):
+            check_goals(stage.stop, list(scenario.alone()) if scenario.worlds else [])
         if stage.method is None:
             continue
         with at("stages", number, "overrides" if stage.method in METHODS else "method"):

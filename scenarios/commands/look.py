@@ -191,4 +191,4 @@ def _print_numbers(numbers: Mapping[str, Any], json_: bool) -> None:
     else:
         from ..run.several_worlds import spell_worlds
 
-        print_lines(*spell_worlds(dict(numbers)).splitlines())
+        print_lines(spell_worlds(dict(numbers)))

@@ -133,8 +133,8 @@ class Collect(Part):
     """How much experience one update sees.
 
     Methods with a critic on control worlds read segments: `groups` rows of `horizon` steps. All others read
-    `groups` × `group_size` whole episodes. `tile` groups are played together, all of them by default: runs with equal
-    tiles are equal bit for bit, however many processes share the tiles.
+    `groups` × `group_size` whole episodes. `tile` groups are played together: runs with equal tiles are equal bit for
+    bit, however many processes share the tiles. By default it is all groups, or as many as give each worker its own.
     """
 
     groups: PositiveInt
@@ -146,6 +146,9 @@ class Collect(Part):
     def _has_a_tile(self) -> Collect:
         if self.tile is not None and self.tile > self.groups:
             raise ValueError(f"tile is {self.tile}, and there are only {self.groups} groups to play")
+        if self.tile is not None and self.groups % self.tile:
+            fitting = ", ".join(str(tile) for tile in range(1, self.groups + 1) if self.groups % tile == 0)
+            raise ValueError(f"tile is {self.tile}, which does not divide the {self.groups} groups; {fitting} would")
         return self
 
 
@@ -236,6 +239,23 @@ class Stage(Part):
         return self
 
 
+class RolloutSpec(Part):
+    """The processes that collect: each plays its share of the tiles, on `cpus` cores. One that dies, or takes longer
+    than `seconds` for its share of an update, is replaced.
+    """
+
+    workers: PositiveInt
+    cpus: PositiveInt = 1
+    seconds: PositiveFloat = 3600.0
+
+
+class ClusterSpec(Part):
+    """Where a run's processes are: on this machine, held by a Ray of its own."""
+
+    address: Literal["local"] = "local"
+    rollout: RolloutSpec
+
+
 class Evaluation(Part):
     """Greedy episodes that nobody trains on.
 
@@ -282,6 +302,7 @@ class Scenario(Part):
     checkpoint: Checkpoints = Checkpoints()
     failures: Failures = Failures()
     log: LogSpec = LogSpec()
+    cluster: ClusterSpec | None = None  # the processes that collect; by default the run's own
     trackers: list[str] = []  # who hears of the run besides: tensorboard
     variants: dict[str, dict[str, JsonValue]] = {}  # `compare`: dotted overrides, by the method that it puts in
 
@@ -319,6 +340,24 @@ class Scenario(Part):
             raise ValueError(f"stage {aims[0]!r} has a goal (stop) that nobody looks at: give evaluation.every")
         if self.precision != "fp32" and not self.speaks:
             raise ValueError(f"precision is {self.precision}, which an agent of kind {self.agent.kind!r} does not read")
+        return self
+
+    @model_validator(mode="after")
+    def _has_work_for_its_workers(self) -> Scenario:
+        if self.cluster is None:
+            return self
+        if not self.learns:
+            raise ValueError(f"a cluster is for agents that learn, and one of kind {self.agent.kind!r} does not")
+        workers = self.cluster.rollout.workers
+        for stage in self.stages:
+            if stage.collect is None:
+                continue
+            shared = stage.collect.groups // (stage.collect.tile or 1)
+            if shared < workers:
+                what = "groups" if stage.collect.tile is None else f"tiles of {stage.collect.tile} groups"
+                raise ValueError(
+                    f"cluster.rollout.workers is {workers}, and stage {stage.name!r} has only {shared} {what} to share"
+                )
         return self
 
     def alone(self) -> dict[str, Scenario]:

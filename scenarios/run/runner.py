@@ -1,12 +1,12 @@
 """The runner: stages in order, and around each update the things that make a run worth trusting.
 
     for each stage:  evaluate, then until the budget is spent or the goal is reached:
-        collection = collector.collect(groups, seed, version)     the pool
+        collection = pool.submit(groups, seed, version)           the pool
         update     = learner.update(collection.batch)             the learner
-        collector.load(weights)                                   the link
+        pool.load(weights)                                        the link
         a row of metrics; sometimes an evaluation, a checkpoint
 
-The three on the right are plain calls here, and are what many machines would replace. Random streams are made
+The pool is this process, or many (`cluster`). Random streams are made
 from (seed, stage, version), so a run that was killed and resumed ends bit for bit as one that was not: on the
 CPU, with worlds that do not wait for tools and no budget in seconds. Elsewhere it ends so up to rounding.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,6 +28,7 @@ from ...agents.threads import fitting_threads
 from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device, explain_device
 from ..assembly.worlds import WorldSources
+from ..cluster.choose import make_pool
 from ..trackers import make_trackers
 from .checkpoint import last_good, read_progress
 from .context import RunContext
@@ -85,13 +86,14 @@ class Runner:
         origin = getattr(self.scenario.agent, "origin", None)
         if resumed is None and policy is not None and origin is not None:
             self.journal.said(f"begins as {begin_from(policy, origin)}")
-        self.context.start_clock()
         try:
-            self._write_summary("running")
-            with self._listening():
-                first = self.context.progress.next_stage()
-                for index in range(first, len(self.scenario.stages)):
-                    StageRun(self.context, index, policy, resumed if index == first else None).go()
+            with closing(make_pool(self.scenario, policy, self.context.sources, self.journal.said)) as pool:
+                self.context.start_clock()
+                self._write_summary("running")
+                with self._listening():
+                    first = self.context.progress.next_stage()
+                    for index in range(first, len(self.scenario.stages)):
+                        StageRun(self.context, index, policy, pool, resumed if index == first else None).go()
             return self._write_summary("done")
         except (Interrupted, KeyboardInterrupt):
             self._write_summary("interrupted")

@@ -7,7 +7,7 @@ checkpoint holds is therefore always the state *between* two updates.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...agents.mixture import mixed_groups
@@ -15,11 +15,11 @@ from ...agents.protocols import Policy, Weights
 from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
-from ..assembly.actors import make_stage
 from ..assembly.learners import make_learner
 from ..assembly.policies import make_reference
 from ..assembly.settings import stage_method
 from ..assembly.several import group_counts
+from ..cluster.pool import Pool
 from ..config.schema import Collect
 from .checkpoint import read_actor_state, write_checkpoint
 from .context import RunContext
@@ -35,6 +35,7 @@ from .kept_units import with_units
 from .run_directory import RunFailed, read_rows, write_json
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 
+SILENT = 5  # updates without anything to learn from, until it is said
 FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
 
 
@@ -45,15 +46,19 @@ class Interrupted(Exception):
 class StageRun:
     """Stage `index` of a run's scenario, from its first evaluation to its last."""
 
-    def __init__(self, context: RunContext, index: int, policy: Policy | None, checkpoint: Path | None) -> None:
+    def __init__(
+        self, context: RunContext, index: int, policy: Policy | None, pool: Pool, checkpoint: Path | None
+    ) -> None:
         self.context, self.index, self.policy = context, index, policy
         self.progress, self.run, self.scenario = context.progress, context.run, context.scenario
         self.stage = self.scenario.stages[index]
         self.seed = derive_seed(self.scenario.seed, "stage", index)
-        self.parts = make_stage(self.scenario, self.stage, policy, context.sources)
+        self.pool = pool
+        pool.enter(index)
         self.learner: Learner | None = None
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
+        self._silent = 0  # updates in a row in which every advantage was 0
         self.progress.enter_stage(index)
         begun = self.progress.state == "learning"
         if self.stage.method is not None and policy is not None:
@@ -61,25 +66,22 @@ class StageRun:
         if begun and checkpoint is not None:
             if self.learner is not None:
                 self.learner.load(checkpoint / "learner")
-            self.parts.collector.load_state(read_actor_state(checkpoint))
+            self.pool.load_state(read_actor_state(checkpoint))
             self._saved = self.progress.update
 
     def go(self) -> None:
         """Run the stage to its end and note its result."""
-        try:
-            self._push()
-            if self.progress.state == "new":
-                self._begin()
+        self._push()
+        if self.progress.state == "new":
+            self._begin()
+        spent, ended = self._standing()
+        while ended is None:
+            if self.context.stop.is_set():
+                self._checkpoint()
+                raise Interrupted
+            self._update(spent)
             spent, ended = self._standing()
-            while ended is None:
-                if self.context.stop.is_set():
-                    self._checkpoint()
-                    raise Interrupted
-                self._update(spent)
-                spent, ended = self._standing()
-            self._finish(ended)
-        finally:
-            self.parts.close()
+        self._finish(ended)
 
     def _make_learner(self, policy: Policy, begun: bool) -> Learner:
         reference = None
@@ -94,9 +96,7 @@ class StageRun:
         return make_learner(self.scenario, self.stage, policy, reference, self.context.sources, seed=self.seed)
 
     def _push(self) -> None:
-        weights = Weights(self.learner.version if self.learner else 0)
-        for actor in {id(actor): actor for actor in (self.parts.collector, self.parts.evaluator)}.values():
-            actor.load(weights)
+        self.pool.load(Weights(self.learner.version if self.learner else 0))
 
     def _begin(self) -> None:
         """The evaluation before. The one at the end of the stage before is the same and is not done twice."""
@@ -164,6 +164,7 @@ class StageRun:
         p.metrics_rows += 1
         if version == 0:
             self._explain_surrogate()
+        self._explain_silence(learned.metrics)
         self.context.journal.moved(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
         kept = collection.episodes[: self.scenario.log.episodes]
         self._trained = with_units(kept, collection.batch, learned.units)
@@ -172,9 +173,9 @@ class StageRun:
     def _collect(self, collect: Collect, version: int) -> Collection:
         """The pool's part: new groups for each version, or the same rows going on."""
         counts = group_counts(self.scenario, collect.groups)
-        before = 0 if self.parts.segments else version
+        before = 0 if self.pool.segments else version
         groups = mixed_groups([range(before * count, (before + 1) * count) for count in counts])
-        collection = self.parts.collector.collect(groups, collect.group_size, seed=self.seed, version=version)
+        collection = self.pool.submit(groups, collect.group_size, seed=self.seed, version=version).result()
         p, said = self.progress, self.progress.unanswered > 0
         p.count(collection)
         if p.unanswered and not said:
@@ -226,7 +227,7 @@ class StageRun:
         version = self.learner.version if self.learner else 0
         seed = derive_seed(self.scenario.seed, "evaluation")
         count = self.scenario.evaluation.episodes
-        episodes = self.parts.evaluator.evaluate(count, seed=seed, version=version, split=split)
+        episodes = self.pool.evaluate(count, seed=seed, version=version, split=split)
         result, p = summarize_worlds(episodes), self.progress
         if unanswered := explain_unanswered(episodes):
             raise RunFailed(unanswered)
@@ -253,7 +254,7 @@ class StageRun:
             update=p.update,
             policy=self.policy,
             learner=self.learner,
-            actor_state=self.parts.collector.state(),
+            actor_state=self.pool.state(),
             progress=p.to_json(),
             best=best,
         )
@@ -273,6 +274,15 @@ class StageRun:
             f"update {self.progress.update + 1} was refused: {refusal}. What was seen is in {path}; "
             "the last checkpoint is unharmed"
         )
+
+    def _explain_silence(self, metrics: Mapping[str, float]) -> None:
+        """Say once that nothing is learned, where the advantages of several updates in a row are all 0."""
+        self._silent = self._silent + 1 if metrics.get("advantage/magnitude") == 0.0 else 0
+        if self._silent == SILENT and stage_method(self.stage).source == "own":
+            self.context.journal.said(
+                f"{self.stage.name}: every advantage of {SILENT} updates was 0, because what is compared earned the "
+                f"same: nothing was learned. `peripatos show {self.run.path}` shows what is done and what it earns"
+            )
 
     def _explain_surrogate(self) -> None:
         row = stage_method(self.stage)
