@@ -1,4 +1,4 @@
-"""The README's table of results, by running what it names: `python benchmarks/figures.py [SCENARIO…] [--seeds 3]`.
+"""The scenarios of benchmarks/README.md, run again: `python benchmarks/figures.py [SCENARIO…] [--seeds 3]`.
 
 Every row is a scenario run from its beginning by the command line, once for each seed, in a process of its own, one
 after another. What is printed is read from the run's summary.json; nothing is computed here but minimum and median.

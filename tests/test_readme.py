@@ -98,6 +98,29 @@ def test_every_file_and_scenario_that_the_readme_names_exists() -> None:
         assert name in shipped(), name
 
 
+PAPERS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "benchmarks/README.md"]
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_the_files_that_papers_name_exist(paper: str) -> None:
+    text = (ROOT / paper).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert ((ROOT / paper).parent / link).exists(), link
+    for name in re.findall(r"`((?:envs|agents|algorithms|scenarios|tests|docs|benchmarks)/[a-z_/.]+)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_architecture_is_one_page() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 100
+
+
+def test_every_benchmark_is_named_with_what_it_measures() -> None:
+    text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    for program in (ROOT / "benchmarks").glob("*.py"):
+        assert f"{program.name}" in text, program.name
+
+
 def test_the_entrance_from_python_works_as_it_stands(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", block("python")], cwd=tmp_path, capture_output=True, text=True, timeout=120
