@@ -1,12 +1,14 @@
-"""What the rest of the house may ask of an agent: three small protocols.
+"""What the rest of the house may ask of an agent: small protocols, and the values that travel between them.
 
-A **policy** is differentiable and is what learns. An **actor** lets a policy act in worlds and brings back
-batches. Acting is separate from learning: an algorithm sees a policy only through `score`.
+A **policy** is differentiable and is what learns. An **actor** lets an agent act in worlds and brings back batches.
+Acting is separate from learning: an algorithm sees a policy only through `score`. In worlds of messages an actor asks
+an **engine**, which draws tokens from a model, or an **author**, who writes text and has no model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -15,7 +17,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from ..envs.conversation.conversation_env import ConversationEnv
-from ..envs.vocabulary import Batch, Collection, Episode, Message, StopReason
+from ..envs.vocabulary import Batch, Collection, Episode, Message, Reply, StopReason
 
 
 class Scores(NamedTuple):
@@ -70,6 +72,21 @@ class Policy(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Weights:
+    """The weights of one version, and where they are. Neither `tensors` nor `folder` means in the module that learner
+    and sampler share in this process. ValueError for both.
+    """
+
+    version: int
+    tensors: Callable[[], Iterable[tuple[str, Tensor]]] | None = None  # by the names of the module's `state_dict`
+    folder: Path | None = None  # as `Policy.save` wrote it
+
+    def __post_init__(self) -> None:
+        if self.tensors is not None and self.folder is not None:
+            raise ValueError("weights are given as tensors or as a folder, not as both")
+
+
 class Actor(Protocol):
     """Lets an agent act in worlds. Given the same policy, a collection is a function of its arguments."""
 
@@ -96,23 +113,39 @@ class Actor(Protocol):
         """Continue exactly from what `state` gave, in another process."""
         ...
 
-    def refresh(self, version: int) -> None:
-        """The link: whatever copy of the weights samples is made equal to the policy's, as `version`."""
+    def load(self, weights: Weights) -> None:
+        """The link: whoever acts has these weights when this returns. ValueError if they do not fit."""
         ...
 
     def close(self) -> None:
-        """Free the worlds; closing twice is harmless."""
+        """Free the worlds and the engine; closing twice is harmless."""
         ...
 
 
 @dataclass(frozen=True)
-class Request:
-    """One episode that waits for a reply."""
+class Sampling:
+    """Which distribution an engine draws from, and where a reply ends."""
 
+    temperature: float
+    top_p: float
+    stop_ids: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an engine is asked for: one reply. Data only, so that it may cross to another process or machine."""
+
+    conversation: (
+        int  # under which the engine may remember what it has read; a number that is met again costs only time
+    )
     prompt: tuple[int, ...]  # every token so far
-    messages: tuple[Message, ...]  # the same as text
-    world: ConversationEnv
-    rng: np.random.Generator  # this turn's own stream
+    limit: int  # most tokens of the reply; at least 1
+    seed: int  # of all chance in the reply; up to 128 bits
+    greedy: bool  # the likeliest token each time, and no chance
+
+    def __post_init__(self) -> None:
+        if not self.prompt or self.limit < 1:
+            raise ValueError(f"a request with {len(self.prompt)} tokens of prompt, for at most {self.limit} of reply")
 
 
 @dataclass(frozen=True)
@@ -122,34 +155,54 @@ class Completion:
     tokens: tuple[int, ...]  # with the stop token, where it was sampled
     logp: tuple[float, ...]  # of each token under the distribution that it was sampled from
     stop_reason: StopReason
+    version: int  # of the weights that it was sampled from
 
     def __post_init__(self) -> None:
         if not 0 < len(self.tokens) == len(self.logp):
             raise ValueError(f"a reply of {len(self.tokens)} tokens with {len(self.logp)} log-probabilities")
 
 
+class EngineDied(RuntimeError):
+    """An engine answers nothing any more; the message says why. It comes out of every reply that was owed, and of
+    whatever is asked afterwards."""
+
+
+@runtime_checkable
 class Engine(Protocol):
-    """Takes requests at any time and gives each reply when it is done."""
+    """Draws tokens in a thread, a process or a machine of its own, and never blocks who asks."""
 
-    def submit(self, key: int, request: Request) -> None:
-        """Take a request, to be answered under `key`."""
+    sampling: Sampling
+
+    def submit(self, requests: Sequence[Request]) -> list[Future[Completion]]:
+        """A future for each request, in order. What one call brings is admitted together, so that equal calls to an
+        idle engine are answered bit for bit alike. A future may be cancelled; `EngineDied` is its exception, or comes
+        out of the call. ValueError for a prompt that is too long.
+        """
         ...
 
-    def step(self, *, greedy: bool) -> list[tuple[int, Completion]]:
-        """Do a piece of work; the replies that it finished."""
+    def release(self, conversations: Iterable[int]) -> None:
+        """These conversations are over: what is remembered of them is of no more use. Harmless at any time."""
         ...
 
-    @property
-    def busy(self) -> bool:
-        """Whether a reply is still owed."""
+    def load(self, weights: Weights) -> None:
+        """Returns when new requests are answered by these weights; those that run are answered first. The shared module
+        must not change while anything runs. ValueError if the weights do not fit.
+        """
         ...
 
-    def release(self) -> None:
-        """Every conversation is over; what was kept to go on with them is of no more use."""
+    def close(self) -> None:
+        """Ends, and with it whatever is still owed; closing twice is harmless."""
         ...
 
-    def refresh(self, version: int) -> None:
-        """Speak with the current weights from now on."""
+
+@runtime_checkable
+class Author(Protocol):
+    """Who replies without a model: the world's expert, a script, chance. Text alone: no tokens and no probabilities."""
+
+    def reply(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, object]], world: ConversationEnv, seed: int
+    ) -> Reply:
+        """The next reply in a conversation. `world` may be asked, not stepped. All chance comes from `seed`."""
         ...
 
 
@@ -162,10 +215,18 @@ class Behaviour(Protocol):
         """The chance in `steps` actions [steps, K], for one world."""
         ...
 
+    def begin(self, n: int) -> np.ndarray:
+        """What is remembered of n episodes that begin now, a row for each; [n, 0] where nothing is."""
+        ...
+
     def act(
-        self, observation_N_D: np.ndarray, noise_N_K: np.ndarray | None = None
+        self,
+        observation_N_D: np.ndarray,
+        noise_N_K: np.ndarray | None = None,
+        memory_N: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`action, logp_N, value_N`; without noise, the agent's best guess."""
+        """`action, logp_N, value_N`; without noise, the agent's best guess. `memory_N`: the rows of `begin` for these
+        worlds; without it, all of them are at their first step."""
         ...
 
     def value(self, observation_M_D: np.ndarray) -> np.ndarray:

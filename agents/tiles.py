@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import Tensor
 
 from ..envs.vocabulary import Collection, Episode
-from .protocols import Actor
+from .protocols import Actor, Weights
 
 
 class TiledActor:
@@ -27,7 +27,7 @@ class TiledActor:
         self._make, self._tile, self._keeps_rows = make, tile, keeps_rows
         self._evaluator = make()
         self._actors: dict[int, Actor] = {}  # by the first group of the tile
-        self._version = 0
+        self._weights = Weights(0)
 
     def collect(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Collection:
         """As `Actor.collect`, one tile after the other."""
@@ -52,11 +52,11 @@ class TiledActor:
             own = {name.partition("/")[2]: x for name, x in state.items() if name.startswith(f"{first}/")}
             self._actor(first).load_state(own)
 
-    def refresh(self, version: int) -> None:
-        """As `Actor.refresh`, for all."""
-        self._version = version
+    def load(self, weights: Weights) -> None:
+        """As `Actor.load`, for all."""
+        self._weights = weights
         for actor in (self._evaluator, *self._actors.values()):
-            actor.refresh(version)
+            actor.load(weights)
 
     def close(self) -> None:
         """Close every tile."""
@@ -68,5 +68,5 @@ class TiledActor:
             return self._evaluator
         if first not in self._actors:
             self._actors[first] = self._make()
-            self._actors[first].refresh(self._version)
+            self._actors[first].load(self._weights)
         return self._actors[first]

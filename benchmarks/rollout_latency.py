@@ -17,7 +17,7 @@ import torch
 
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
-from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.envs.conversation import ConversationEnv, Outcome
@@ -66,8 +66,8 @@ def seconds(world: type[Sleeper], policy: LanguagePolicy, episodes: int, seed: i
     """Wall time of one collection, and the sleep of its longest episode."""
     Barrier.naps_of_all.clear()
     renderer = Renderer(policy.tokenizer)
-    sampler = Sampler(policy, max_tokens=8, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(world, sampler, renderer, context=policy.context)
+    sampler = TransformersEngine(policy, stop_ids=[renderer.stop_id])
+    actor = ConversationActor(world, sampler, renderer, max_tokens=8, context=policy.context)
     started = time.perf_counter()
     collection = actor.collect(range(episodes), 1, seed=seed, version=0)
     wall = time.perf_counter() - started

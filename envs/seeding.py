@@ -20,10 +20,20 @@ def derive_seed(seed: int, *keys: int | str) -> int:
     return int.from_bytes(digest, "little") & 0x7FFF_FFFF
 
 
+def wide_seed(seed: int, *keys: int | str) -> int:
+    """A seed in [0, 2¹²⁸) for the thing that `keys` name: for `generator`, here or in another process."""
+    digest = hashlib.blake2b(repr((int(seed), *keys)).encode(), digest_size=16).digest()
+    return int.from_bytes(digest, "little")
+
+
+def generator(seed: int) -> np.random.Generator:
+    """The generator that belongs to a seed of any width."""
+    return np.random.Generator(np.random.PCG64(seed))
+
+
 def stream(seed: int, *keys: int | str) -> np.random.Generator:
     """An independent generator for the thing that `keys` name, under the run's `seed`."""
-    digest = hashlib.blake2b(repr((int(seed), *keys)).encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))
+    return generator(wide_seed(seed, *keys))
 
 
 @lru_cache(maxsize=16)

@@ -28,7 +28,7 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False)
     except Exception as problem:
-        sys.exit(_explain(problem))
+        sys.exit(explain(problem))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -51,7 +51,7 @@ def _print_traceback(kind: type[BaseException], error: BaseException, trace: Tra
     print(visible("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
 
 
-def _explain(problem: Exception) -> int:
+def explain(problem: Exception) -> int:
     """The exit code of an error, after its message. A programming error is raised again."""
     if isinstance(problem, typer.Exit):
         return problem.exit_code

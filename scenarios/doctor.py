@@ -16,7 +16,7 @@ from transformers.utils import logging
 
 from ..agents.language.chat_template import NoStopToken, Renderer
 from ..agents.language.conversation_actor import ConversationActor
-from ..agents.language.engines.transformers_engine import Sampler
+from ..agents.language.engines.transformers_engine import TransformersEngine
 from ..agents.language.language_policy import LanguagePolicy
 from ..agents.language.model_checks import check_cache, check_checkpoint, check_context, check_head, check_padding
 from ..agents.language.model_files import load_language_model
@@ -225,9 +225,10 @@ def _try_a_conversation(policy: LanguagePolicy) -> ModelFinding:
     """Sample two conversations and ask the trainer for the same tokens."""
     what = "sampler and trainer agree"
     renderer = Renderer(policy.tokenizer, policy.end_ids)
-    sampler = Sampler(policy, max_tokens=6, stop_ids=renderer.stop_ids)
-    actor = ConversationActor(_SmallTalk, sampler, renderer, context=policy.context)
+    engine = TransformersEngine(policy, stop_ids=renderer.stop_ids)
+    actor = ConversationActor(_SmallTalk, engine, renderer, context=policy.context, max_tokens=6)
     batch = actor.collect([0], 2, seed=0, version=0).batch
+    actor.close()
     if batch is None:
         return ModelFinding(what, "no", "no conversation could be held", fatal=True)
     with torch.no_grad():

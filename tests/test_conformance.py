@@ -10,17 +10,18 @@ import torch
 from peripatos.agents.control.control_actor import ControlActor
 from peripatos.agents.control.mlp import ActorCritic
 from peripatos.agents.control.scripted import RandomAgent
-from peripatos.agents.language.authors import Author, oracle_author
+from peripatos.agents.language.authors import Oracle
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
-from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import tiny_llama
-from peripatos.agents.protocols import Actor, Policy
+from peripatos.agents.protocols import Actor, Policy, Weights
 from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.methods import METHODS, Method, method
 from peripatos.algorithms.optimizer import OptimizerSettings
 from peripatos.envs.registry import make_world
+from peripatos.envs.world_source import WorldSource
 from peripatos.envs.worlds.maths.arithmetic import Arithmetic
 
 WALKER = "peripatos/Walker-v0"
@@ -40,7 +41,7 @@ def beginner() -> dict[str, torch.Tensor]:
     torch.set_num_threads(1)
     policy = LanguagePolicy(*tiny_llama(seed=0, hidden=32, layers=1))
     renderer = Renderer(policy.tokenizer)
-    teacher = ConversationActor(make_arithmetic, Author(renderer, oracle_author), renderer, context=512)
+    teacher = ConversationActor(make_arithmetic, Oracle(), renderer, context=512)
     learner = Learner(policy, METHODS["sft"], OptimizerSettings(lr=1e-2), seed=0)
     for version in range(30):
         batch = teacher.collect(range(32 * version, 32 * version + 32), 1, seed=0, version=version).batch
@@ -53,8 +54,8 @@ def language_parts(row: Method) -> tuple[Policy, Actor]:
     policy = LanguagePolicy(*tiny_llama(seed=0, hidden=32, layers=1), critic=row.needs_critic)
     policy.load_state_dict(beginner(), strict=False)
     renderer = Renderer(policy.tokenizer)
-    sampler = Sampler(policy, max_tokens=5, stop_ids=[renderer.stop_id])
-    engine = Author(renderer, oracle_author) if row.source == "demonstrations" else sampler
+    sampler = TransformersEngine(policy, stop_ids=[renderer.stop_id])
+    engine = Oracle() if row.source == "demonstrations" else sampler
     return policy, ConversationActor(make_arithmetic, engine, renderer, context=512)
 
 
@@ -65,7 +66,7 @@ def control_parts(row: Method) -> tuple[Policy, Actor]:
     policy = ActorCritic(31, space, hidden=(16,), critic=row.needs_critic)
     behaviour = RandomAgent(space) if row.source == "demonstrations" else policy
     mode = "segments" if row.needs_critic else "episodes"
-    return policy, ControlActor(behaviour, WALKER, {}, mode=mode, horizon=32 if row.needs_critic else None)
+    return policy, ControlActor(behaviour, WorldSource(WALKER), mode=mode, horizon=32 if row.needs_critic else None)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -82,7 +83,7 @@ def test_every_method_learns_from_every_kind_of_world(parts, name: str) -> None:
         collection = actor.collect(groups, size, seed=0, version=version)
         assert collection.batch is not None
         metrics = learner.update(collection.batch).metrics
-        actor.refresh(learner.version)
+        actor.load(Weights(learner.version))
         assert metrics["batch/units"] == float(collection.batch.mask_B_T.sum())
         assert all(value == value for name, value in metrics.items() if name != "value/explained_variance")
     actor.close()

@@ -102,7 +102,7 @@ def test_a_run_imports_nothing_of_its_reports() -> None:
 
 
 def test_the_walk_over_imports_sees_every_layer_that_a_file_imports() -> None:
-    seen = {folder(found, 1) for found, _ in imports(ROOT / "scenarios" / "build.py")}
+    seen = {folder(found, 1) for found, _ in imports(ROOT / "scenarios" / "run" / "stage.py")}
     assert seen == set(LAYERS)
 
 

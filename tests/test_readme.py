@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from peripatos.envs.check import check_world
-from peripatos.scenarios.build import check_parts
+from peripatos.scenarios.assembly.checks import check_parts
 from peripatos.scenarios.config.loading import load_scenario, shipped
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ a world that has ended is not stepped again; rows are padded to the longest. The
 in for what a limit cut off, even where the policy has a critic: it belongs to another stage.
 
 All chance is derived from (seed, group, member, …), never from the order of worlds. A running episode's state is
-its reset seed and the actions since: `load_state` replays them. Left out: asynchronous stepping.
+its reset seed and the actions since: `load_state` replays them. Left out: asynchronous stepping; memory in segments.
 """
 
 from __future__ import annotations
@@ -19,22 +19,25 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...envs.control.world_batch import StepResult, WorldBatch, action_layout, make_world_batch
+from ...envs.control.world_batch import StepResult, WorldBatch, action_layout
+from ...envs.errors import UserError
 from ...envs.seeding import derive_seed, stream
+from ...envs.time_limits import ENDLESS, REMEDY
 from ...envs.vocabulary import Collection, Episode
-from ..protocols import Behaviour
+from ...envs.world_source import WorldSource
+from ..protocols import Behaviour, Policy, Weights
 from ..threads import torch_threads
+from ..weights import take_weights
 from .rollout_buffer import RolloutBuffer
 from .running_episodes import RunningEpisodes
 
-_WORLDS_AT_ONCE = 128  # when evaluating
-_LONGEST = 100_000  # steps of an episode in a world that has no limit of its own
+_EVALUATED_AT_ONCE = 128  # episodes, where that many worlds may be open
 _NOISE_CHUNK = 64  # steps of chance drawn at a time for an episode of unknown length
 
 
@@ -65,29 +68,32 @@ class ControlActor:
 
     Args:
         policy: whoever acts; segments need one with a critic.
-        world: a Gymnasium id or `module:Class`; `options` are its constructor's.
+        source: makes the worlds.
         mode: "segments" or "episodes", as above.
         horizon: steps in a segment; or the most steps of an episode (None: the world's own limit).
         threads: of the simulation, where it has a pool (None: one for each core).
+        at_once: the most objects of the world that are open for whole episodes, evaluations too (None: no limit);
+            further episodes wait for them. Segments have one for each row, and a pool is one for all.
     """
 
     def __init__(
         self,
         policy: Behaviour,
-        world: str,
-        options: Mapping[str, Any],
+        source: WorldSource,
         *,
         mode: Literal["segments", "episodes"],
         horizon: int | None = None,
         threads: int | None = None,
+        at_once: int | None = None,
     ) -> None:
         if mode == "segments" and not policy.has_critic:
             raise ValueError("segments are cut before episodes end, so their policy needs a critic")
         if (mode == "segments" and horizon is None) or (horizon is not None and horizon < 1):
             raise ValueError(f"horizon is {horizon}; segments need at least 1 step")
-        self._policy, self._world, self._options = policy, world, dict(options)
-        self._mode, self._horizon, self._threads = mode, horizon, threads
+        self._policy, self._source = policy, source
+        self._mode, self._horizon, self._threads, self._at_once = mode, horizon, threads, at_once
         self._pools: dict[str, WorldBatch] = {}
+        self._asked: dict[str, int] = {}  # how many were asked for
         # Of segments: the running episodes, how many each row has begun, what each row sees.
         self._running: RunningEpisodes | None = None
         self._begun = np.zeros(0, np.int64)
@@ -102,7 +108,9 @@ class ControlActor:
         with torch_threads(1):
             if self._mode == "segments":
                 return self._collect_segments(names, seed, version)
-            return self._collect_episodes(names, seed, version)
+            n = self._worlds("train", len(names), self._at_once).n
+            parts = [names[start : start + n] for start in range(0, len(names), n)]
+            return Collection.join([self._collect_episodes(part, seed, version) for part in parts])
 
     def evaluate(
         self, tasks: int, *, seed: int, version: int, greedy: bool = True, split: str = "test", each: int = 1
@@ -113,12 +121,10 @@ class ControlActor:
             for group in range(tasks)
             for index in range(each)
         ]
-        played: list[Episode] = []
         with torch_threads(1):
-            for start in range(0, len(plays), _WORLDS_AT_ONCE):
-                part = plays[start : start + _WORLDS_AT_ONCE]
-                played += self._play(part, split, version, defaultdict(float))[1]
-        return played
+            n = self._worlds(split, min(len(plays), _EVALUATED_AT_ONCE), self._at_once).n
+            parts = [plays[start : start + n] for start in range(0, len(plays), n)]
+            return [episode for part in parts for episode in self._play(part, split, version, defaultdict(float))[1]]
 
     def state(self) -> dict[str, Tensor]:
         """The running episodes as reset seeds and actions; empty between whole episodes."""
@@ -151,18 +157,20 @@ class ControlActor:
             ids = rows[age > t]
             result = worlds.step(ids, actions[ids, t])
             if result.failure or result.terminated.any() or result.truncated.any():
-                raise RuntimeError(f"replaying {self._world} did not give the episode again: is it seeded?")
+                raise RuntimeError(f"replaying {self._source.id} did not give the episode again: is it seeded?")
             running.add(ids, actions[ids, t], result)
             self._observation[ids] = result.observation
 
-    def refresh(self, version: int) -> None:
-        """Nothing to do: the policy itself acts."""
+    def load(self, weights: Weights) -> None:
+        """The policy itself acts, and so takes what comes from elsewhere."""
+        if isinstance(self._policy, Policy):
+            take_weights(self._policy, weights)
 
     def close(self) -> None:
         """Close all worlds."""
         for worlds in self._pools.values():
             worlds.close()
-        self._pools = {}
+        self._pools, self._asked = {}, {}
 
     # --- segments ---------------------------------------------------------------------------------------
 
@@ -252,8 +260,11 @@ class ControlActor:
     def _play(
         self, plays: list[_Play], split: str, version: int, seconds: defaultdict[str, float]
     ) -> tuple[list[_Step], list[Episode]]:
-        """Play each of `plays` once: the steps of the living, and the episodes in order."""
-        worlds, live = self._worlds(split, len(plays)), np.arange(len(plays))
+        """Play each of `plays` once: the steps of the living, and the episodes in order.
+
+        UserError for an episode that nothing limits, and that does not end.
+        """
+        worlds, live = self._worlds(split, len(plays), self._at_once), np.arange(len(plays))
         running = self._new_episodes(worlds)
         seeds = [play.seed for play in plays]
         running.begin(live, np.asarray(seeds))
@@ -262,14 +273,16 @@ class ControlActor:
         seconds["simulate"] += time.perf_counter() - clock
         steps: list[_Step] = []
         episodes: dict[int, Episode] = {}
+        memory = self._policy.begin(len(plays))
         noise: np.ndarray | None = None
-        limit = self._horizon if self._mode == "episodes" and self._horizon else _LONGEST
+        limit = self._horizon if self._mode == "episodes" else None
+        endless = limit is None and self._source.facts.longest_episode is None
         while len(live):
             clock, t = time.perf_counter(), len(steps)
             if t % _NOISE_CHUNK == 0:
                 noise = _chance(self._policy, plays, live)
             now = None if noise is None else noise[live, t % _NOISE_CHUNK]
-            action, logp, value = self._policy.act(observation[live], now)
+            action, logp, value = self._policy.act(observation[live], now, memory[live])
             between = time.perf_counter()
             result = worlds.step(live, action)
             seconds["infer"] += between - clock
@@ -278,6 +291,8 @@ class ControlActor:
             steps.append(_Step(live, observation[live], action, logp, value, result.reward))
             observation[live] = result.observation
             cut = t + 1 == limit
+            if endless and t + 1 == ENDLESS and len(live):
+                raise self._never_ends()
             over = live if cut else _over(live, result)
             row_in_result = {int(i): row for row, i in enumerate(live)}
             for i in map(int, over):
@@ -288,16 +303,21 @@ class ControlActor:
 
     # --- worlds -----------------------------------------------------------------------------------------
 
-    def _worlds(self, split: str, n: int) -> WorldBatch:
-        """At least `n` worlds for this split; the worlds of evaluation are never those of training."""
+    def _worlds(self, split: str, n: int, at_once: int | None = None) -> WorldBatch:
+        """At least `n` worlds for this split, or as many as may be open; those of evaluation are never those of
+        training."""
         use = "train" if split == "train" else "evaluate"
-        worlds = self._pools.get(use)
-        if worlds is None or worlds.n < n:
-            if worlds is not None:
-                worlds.close()
-            worlds = make_world_batch(self._world, n, threads=self._threads, options=self._options)
-            self._pools[use] = worlds
-        return worlds
+        if self._asked.get(use, 0) < n:
+            if use in self._pools:
+                self._pools.pop(use).close()
+            self._pools[use] = self._source.make_batch(n, threads=self._threads, at_once=at_once)
+            self._asked[use] = n
+        return self._pools[use]
+
+    def _never_ends(self) -> UserError:
+        return UserError(
+            f"an episode of {self._source.id!r} went on for {ENDLESS:,} steps, and nothing limits it; {REMEDY}"
+        )
 
     def _new_episodes(self, worlds: WorldBatch) -> RunningEpisodes:
         return RunningEpisodes(worlds.n, *action_layout(worlds.action_space))

@@ -1,62 +1,46 @@
-"""Who writes in a conversation world without a model: the world's own expert, a script, chance.
-
-An author stands where an engine stands, and so it gives token ids, because tokens are what is trained on: it writes
-text and has it tokenised, with log-probability zero, which is right for demonstrations (nobody divides by it).
-"""
+"""Who writes in a conversation world without a model: the world's own expert, a script, chance."""
 
 from __future__ import annotations
 
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
+from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.errors import UserError
-from ...envs.vocabulary import Reply, StopReason
-from ..protocols import Completion, Request
-from .chat_template import Renderer
+from ...envs.seeding import generator
+from ...envs.vocabulary import Message, Reply
+
+Tools = Sequence[Mapping[str, object]]
 
 
-class Author:
-    """Writes text where an engine samples tokens: `write(request)` gives what it says."""
+class Oracle:
+    """Says what the world's own expert would say. `UserError` if the world has none."""
 
-    def __init__(self, renderer: Renderer, write: Callable[[Request], str]) -> None:
-        self._renderer, self._write = renderer, write
-        self._queue: list[tuple[int, Request]] = []
-
-    def submit(self, key: int, request: Request) -> None:
-        """Take a request."""
-        self._queue.append((key, request))
-
-    def step(self, *, greedy: bool) -> list[tuple[int, Completion]]:
-        """Every reply that is owed: its text, tokenised and closed with the stop token."""
-        spoken = []
-        for key, request in self._queue:
-            tokens = tuple(self._renderer.encode_reply(self._write(request)))
-            spoken.append((key, Completion(tokens, (0.0,) * len(tokens), StopReason.STOP)))
-        self._queue.clear()
-        return spoken
-
-    @property
-    def busy(self) -> bool:
-        """Whether a reply is still owed."""
-        return bool(self._queue)
-
-    def release(self) -> None:
-        """Nothing is kept."""
-
-    def refresh(self, version: int) -> None:
-        """There are no weights."""
+    def reply(self, messages: Sequence[Message], tools: Tools, world: ConversationEnv, seed: int) -> Reply:
+        """What it would say now."""
+        reply = world.oracle()
+        if reply is None:
+            name = type(world).__name__
+            raise UserError(f"{name} has no oracle, so it cannot give demonstrations; write its `oracle` method")
+        return reply if isinstance(reply, Reply) else Reply(reply)
 
 
-def oracle_author(request: Request) -> str:
-    """What the world's own expert would say. `UserError` if the world has none."""
-    reply = request.world.oracle()
-    if reply is None:
-        name = type(request.world).__name__
-        raise UserError(f"{name} has no oracle, so it cannot give demonstrations; write its `oracle` method")
-    return reply.text if isinstance(reply, Reply) else reply
+class Script:
+    """Says what a function of the messages gives."""
+
+    def __init__(self, write: Callable[[Sequence[Message]], object]) -> None:
+        self._write = write
+
+    def reply(self, messages: Sequence[Message], tools: Tools, world: ConversationEnv, seed: int) -> Reply:
+        """What the function gives, as text."""
+        return Reply(str(self._write(messages)))
 
 
-def random_author(request: Request) -> str:
-    """Up to 32 printable characters."""
-    letters = request.rng.choice(list(string.printable[:95]), size=int(request.rng.integers(0, 33)))
-    return "".join(letters)
+class Chance:
+    """Says up to 32 printable characters."""
+
+    def reply(self, messages: Sequence[Message], tools: Tools, world: ConversationEnv, seed: int) -> Reply:
+        """As many as `seed` wants, and those."""
+        rng = generator(seed)
+        letters = rng.choice(list(string.printable[:95]), size=int(rng.integers(0, 33)))
+        return Reply("".join(letters))

@@ -9,7 +9,10 @@ take turns is in `scheduling`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, cast
 
@@ -17,20 +20,23 @@ import gymnasium
 from torch import Tensor
 
 from ...envs.conversation.conversation_env import ConversationEnv
-from ...envs.seeding import stream
 from ...envs.vocabulary import Batch, Collection, Episode, StopReason
-from ..protocols import Engine, Request
+from ..protocols import Author, Completion, Engine, Weights
 from .chat_template import Renderer
 from .packing import pack
 from .running_conversation import Conversation
-from .scheduling import Patience, independently, lockstep
+from .scheduling import MOST_THREADS, Patience, independently, lockstep
+from .speaking import Drawn, Speaker, Written
 
 
 class ConversationActor:
-    """An `Actor` for conversation worlds. `engine` replies to what the episodes ask.
+    """An `Actor` for conversation worlds.
 
     Args:
         make_world: gives a new world; one is kept for each episode that runs at once.
+        who: an engine, which is closed with the actor, or an author.
+        context: most tokens of a conversation.
+        max_tokens: most tokens of an engine's reply; None: as many as the context holds.
         max_turns: an episode is truncated after so many replies; None leaves that to the world.
         patience: how long a world that waits may work; see `Patience`.
     """
@@ -38,16 +44,19 @@ class ConversationActor:
     def __init__(
         self,
         make_world: Callable[[], gymnasium.Env[Any, Any]],
-        engine: Engine,
+        who: Engine | Author,
         renderer: Renderer,
         *,
         context: int,
+        max_tokens: int | None = None,
         max_turns: int | None = None,
         patience: Patience | None = None,
     ) -> None:
-        self._make_world, self._engine, self._renderer = make_world, engine, renderer
-        self._context, self._max_turns, self._patience = context, max_turns, patience
+        self._make_world, self._who, self._renderer = make_world, who, renderer
+        self._context, self._max_tokens = context, max_tokens
+        self._max_turns, self._patience = max_turns, patience
         self._worlds: list[ConversationEnv] = []
+        self._numbers = itertools.count()
 
     def collect(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Collection:
         """`group_size` episodes of each group's task, in order; unscored ones are in `episodes` only."""
@@ -78,12 +87,15 @@ class ConversationActor:
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Nothing to continue."""
 
-    def refresh(self, version: int) -> None:
+    def load(self, weights: Weights) -> None:
         """Pass the new weights on to the engine."""
-        self._engine.refresh(version)
+        if isinstance(self._who, Engine):
+            self._who.load(weights)
 
     def close(self) -> None:
-        """Close every world."""
+        """Close the engine, and every world."""
+        if isinstance(self._who, Engine):
+            self._who.close()
         for world in self._worlds:
             world.close()
         self._worlds.clear()
@@ -111,37 +123,50 @@ class ConversationActor:
                 version=version,
                 split=split,
                 context=self._context,
+                number=next(self._numbers),
             )
             for world, (group, index) in zip(self._worlds, keys, strict=False)
         ]
-        ask = partial(self._request, seed=seed, version=version)
-        try:
-            if conversations and conversations[0].world.waits:
-                independently(conversations, self._engine, ask, greedy, seconds, self._patience)
+        waits = bool(conversations) and conversations[0].world.waits
+        with ExitStack() as stack:
+            speaker = self._speaker(stack, waits)
+            stack.callback(speaker.release, conversations)
+            ask = partial(self._ask, speaker, greedy)
+            if waits:
+                independently(conversations, ask, seconds, self._patience)
             else:
-                lockstep(conversations, self._engine, ask, greedy, seconds)
-        finally:
-            self._engine.release()
+                lockstep(conversations, ask, seconds)
         for place, conversation in enumerate(conversations):
             if conversation.abandoned:  # its world is still busy somewhere: the next episode gets another
                 self._worlds[place] = cast(ConversationEnv, self._make_world().unwrapped)
         return conversations
 
-    def _request(self, conversation: Conversation, *, seed: int, version: int) -> Request | None:
-        """What the engine is asked next; None if the episode has reached a limit and was truncated."""
+    def _speaker(self, stack: ExitStack, waits: bool) -> Speaker:
+        """Who replies in this collection; an author in threads, where worlds wait."""
+        if isinstance(self._who, Engine):
+            return Drawn(self._who, context=self._context, max_tokens=self._max_tokens)
+        executor = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="author") if waits else None
+        if executor is not None:
+            stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+        return Written(self._who, self._renderer, executor)
+
+    def _ask(
+        self, speaker: Speaker, greedy: bool, conversations: Sequence[Conversation]
+    ) -> list[Future[Completion] | None]:
+        """The next reply of each; None where the episode has reached a limit and was truncated."""
+        within = [conversation for conversation in conversations if self._is_within_limits(conversation)]
+        replies = dict(zip(map(id, within), speaker.ask(within, greedy), strict=True))
+        return [replies.get(id(conversation)) for conversation in conversations]
+
+    def _is_within_limits(self, conversation: Conversation) -> bool:
+        """Whether there is room for another reply; if not, the episode ends here."""
         if len(conversation.tokens) >= self._context and not conversation.turns:
             conversation.leave_unanswered(self._context)
-            return None
-        if len(conversation.tokens) >= self._context:
+        elif len(conversation.tokens) >= self._context:
             conversation.truncate(StopReason.CONTEXT_LIMIT)
-            return None
-        if conversation.turns == self._max_turns:
+        elif conversation.turns == self._max_turns:
             conversation.truncate(StopReason.TURN_LIMIT)
-            return None
-        rng = stream(
-            seed, "sample", conversation.split, conversation.group, conversation.index, conversation.turns, version
-        )
-        return Request(tuple(conversation.tokens), tuple(conversation.messages), conversation.world, rng)
+        return not conversation.over
 
     def _batch(self, conversations: Sequence[Conversation], version: int) -> Batch | None:
         """Rows of the scored episodes."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.errors import UserError
-from ...envs.seeding import derive_seed
+from ...envs.seeding import derive_seed, wide_seed
 from ...envs.vocabulary import Episode, Message, Reply, Seen, StopReason
 from ..protocols import Completion
 from .chat_template import Renderer
@@ -87,10 +87,13 @@ class Conversation:
         version: int,
         split: str,
         context: int,
+        number: int = 0,
     ) -> None:
         self._context = context
+        self.number = number  # under which an engine knows it
         self.world, self._renderer = world, renderer
         self.group, self.index, self.version, self.split = group, index, version, split
+        self._run = run
         self.start = Start.of(run, split, group)
         self.samples: list[Sample] = []
         self.messages: list[Message] = []
@@ -103,7 +106,7 @@ class Conversation:
         self._stopped = True  # whether the last reply ended with a stop token
         self._otherwise = False  # whether that was another one than the template's
         self._task = ""
-        self._tools: list[dict[str, object]] = []
+        self.tools: list[dict[str, object]] = []
         self._rewards: list[float] = []
         self._terms: dict[str, float] = {}
         self._metrics: dict[str, float] = {}
@@ -118,6 +121,11 @@ class Conversation:
     def tokens(self) -> list[int]:
         """What the model sees now; empty if the world failed to open."""
         return self.samples[-1].tokens if self.samples else []
+
+    @property
+    def reply_seed(self) -> int:
+        """Of all chance in the next reply: derived from what it is, and not from when it is given."""
+        return wide_seed(self._run, "sample", self.split, self.group, self.index, self.turns, self.version)
 
     def append_reply(self, spoken: Completion) -> Reply | None:
         """Append a reply; what the world is to be asked. None if the reply does not fit the context, whoever wrote
@@ -144,8 +152,8 @@ class Conversation:
             return
         elif not self.samples:
             self.messages = list(answer.info["messages"])
-            self._tools, self._task = answer.info["tools"], answer.info["task"]
-            self.samples.append(Sample(self._renderer.opening(self.messages, self._tools)))
+            self.tools, self._task = answer.info["tools"], answer.info["task"]
+            self.samples.append(Sample(self._renderer.opening(self.messages, self.tools)))
         else:
             self._append_turn(answer)
 
@@ -201,7 +209,7 @@ class Conversation:
         """Append the world's messages, or begin a new sample where the template cannot be extended."""
         delta = None if self._otherwise else self._renderer.delta(new, stopped=self._stopped)
         if delta is None:
-            self.samples.append(Sample(self._renderer.opening(self.messages, self._tools)))
+            self.samples.append(Sample(self._renderer.opening(self.messages, self.tools)))
         else:
             sample.extend(delta, self.turns, None)
 

@@ -11,21 +11,26 @@ Either way, the world of an episode that is cut from outside is told, so that wh
 
 from __future__ import annotations
 
+import math
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
+from ...envs.errors import UserError
 from ...envs.vocabulary import Reply
-from ..protocols import Completion, Engine, Request
+from ..protocols import Completion, EngineDied
 from .running_conversation import Answer, Conversation, Start, step_world
 
 STEP_SECONDS = 60.0
 EPISODE_SECONDS = 600.0
 MOST_THREADS = 256
+AWAKE = 1.0  # seconds: a signal that comes just before a thread falls asleep does not wake it, so nobody sleeps longer
 
 
 @dataclass(frozen=True)
@@ -40,36 +45,62 @@ class Patience:
     episode: float = field(default_factory=lambda: EPISODE_SECONDS)
 
 
-NextRequest = Callable[[Conversation], Request | None]
+Ask = Callable[[Sequence[Conversation]], "list[Future[Completion] | None]"]
+"""The next replies, asked for in one call; None for an episode that has reached a limit and was truncated."""
 
 
-def lockstep(
-    conversations: Sequence[Conversation], engine: Engine, ask: NextRequest, greedy: bool, seconds: dict[str, float]
-) -> None:
+class WrongVersion(RuntimeError):
+    """A reply came from other weights than those for which episodes are collected."""
+
+
+def lockstep(conversations: Sequence[Conversation], ask: Ask, seconds: dict[str, float]) -> None:
     """Run `conversations` to their ends, a turn of all at a time."""
     with ExitStack() as stack:
         each: Callable[..., Iterable[Answer]] = map
         if conversations and (threads := conversations[0].world.side_by_side) > 1:
             each = stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="world")).map
         _step_worlds(conversations, [conversation.start for conversation in conversations], each, seconds)
-        while True:
+        while waiting := [conversation for conversation in conversations if not conversation.over]:
             started = time.perf_counter()
-            waiting = {key: conversation for key, conversation in enumerate(conversations) if not conversation.over}
-            for key, conversation in waiting.items():
-                request = ask(conversation)
-                if request is not None:
-                    engine.submit(key, request)
-            spoken: dict[int, Completion] = {}
-            while engine.busy:
-                spoken |= dict(engine.step(greedy=greedy))
+            replies = ask(waiting)
+            owed = [reply for reply in replies if reply is not None]
+            try:
+                while wait(owed, timeout=AWAKE).not_done:
+                    pass
+            finally:
+                _cancel(owed)
             actions = [
-                conversation.append_reply(spoken[key]) if key in spoken else None
-                for key, conversation in waiting.items()
+                None if reply is None else _hear(conversation, reply)
+                for conversation, reply in zip(waiting, replies, strict=True)
             ]
             _spend(seconds, "infer", started)
-            _step_worlds(list(waiting.values()), actions, each, seconds)
-            if not spoken:
-                return
+            _step_worlds(waiting, actions, each, seconds)
+
+
+def _hear(conversation: Conversation, reply: Future[Completion]) -> Reply | None:
+    """What the world of `conversation` is to be asked, now that its reply is there.
+
+    Whatever comes instead of a reply is data, as it is with worlds, except a `UserError`: the episode has failed.
+    """
+    try:
+        spoken = reply.result()
+    except UserError:
+        raise
+    except Exception as problem:
+        conversation.fail(str(problem) if isinstance(problem, EngineDied) else traceback.format_exc())
+        return None
+    if spoken.version != conversation.version:
+        raise WrongVersion(
+            f"a reply came from version {spoken.version} of the weights, and these episodes are for version "
+            f"{conversation.version}; load them first"
+        )
+    return conversation.append_reply(spoken)
+
+
+def _cancel(replies: Iterable[Future[Completion]]) -> None:
+    """Nobody waits for them any more. Those that are there already stay."""
+    for reply in replies:
+        reply.cancel()
 
 
 def _step_worlds(
@@ -80,41 +111,37 @@ def _step_worlds(
 ) -> None:
     """Ask the world of each of `conversations`, and let it hear the answer."""
     started = time.perf_counter()
-    answers = each(lambda conversation, action: step_world(conversation.world, action), conversations, actions)
+    answers = each(step_world, [conversation.world for conversation in conversations], actions)
     for conversation, answer in zip(conversations, answers, strict=True):
         conversation.append_messages(answer)
     _spend(seconds, "simulate", started)
 
 
 def independently(
-    conversations: Sequence[Conversation],
-    engine: Engine,
-    ask: NextRequest,
-    greedy: bool,
-    seconds: dict[str, float],
-    patience: Patience | None = None,
+    conversations: Sequence[Conversation], ask: Ask, seconds: dict[str, float], patience: Patience | None = None
 ) -> None:
     """Run `conversations` to their ends, each at its own pace. Worlds that exhaust `patience` are given up."""
     steps = _Steps(conversations, patience or Patience())
+    replies: dict[Future[Completion], int] = {}
     try:
         for key, conversation in enumerate(conversations):
             steps.send(key, conversation.start)
-        while steps.busy or engine.busy:
+        while steps.running or replies:
             started = time.perf_counter()
-            for key, spoken in engine.step(greedy=greedy) if engine.busy else ():
-                steps.send(key, conversations[key].append_reply(spoken))
-            _spend(seconds, "infer", started)
-            started = time.perf_counter()
-            for key in steps.answered(block=not engine.busy):
-                if conversations[key].over:
-                    continue
-                request = ask(conversations[key])
-                if request is None:
+            owed: set[Future[Any]] = {*steps.running, *replies}
+            wait(owed, timeout=min(steps.shortest, AWAKE), return_when=FIRST_COMPLETED)
+            _spend(seconds, "infer" if replies else "simulate", started)
+            for reply in [reply for reply in replies if reply.done()]:
+                key = replies.pop(reply)
+                steps.send(key, _hear(conversations[key], reply))
+            heard = [key for key in steps.answered() if not conversations[key].over]
+            for key, asked in zip(heard, ask([conversations[key] for key in heard]), strict=True):
+                if asked is None:
                     steps.send(key, None)
                 else:
-                    engine.submit(key, request)
-            _spend(seconds, "simulate", started)
+                    replies[asked] = key
     finally:
+        _cancel(replies)
         steps.close()
 
 
@@ -154,13 +181,8 @@ class _Steps:
         self._conversations, self._patience = conversations, patience
         self._pool = ThreadPoolExecutor(max(1, len(conversations)), thread_name_prefix="world")
         self._queue: deque[_Step] = deque()
-        self._running: dict[Future[Answer], _Step] = {}  # without those given up, whose threads are lost
+        self.running: dict[Future[Answer], _Step] = {}  # without those given up, whose threads are lost
         self._spent = [0.0] * len(conversations)  # seconds of the world's own, by episode
-
-    @property
-    def busy(self) -> bool:
-        """Whether an answer is still owed."""
-        return bool(self._running or self._queue)
 
     def send(self, key: int, action: Reply | Start | None) -> None:
         """Ask the world of conversation `key`."""
@@ -170,14 +192,15 @@ class _Steps:
         self._queue.append(_Step(conversation, key, action, limit, granted))
         self._fill()
 
-    def answered(self, *, block: bool) -> list[int]:
-        """The conversations whose worlds have answered or were given up; waits for the first one where `block`."""
-        if not self._running:
-            return []
-        least = min(step.limit - step.taken for step in self._running.values())
-        wait(self._running, timeout=max(0.0, least) if block else 0.0, return_when=FIRST_COMPLETED)
+    @property
+    def shortest(self) -> float:
+        """Seconds until the first world exhausts its patience, if none answers before; infinite if none is at work."""
+        return max(0.0, min((step.limit - step.taken for step in self.running.values()), default=math.inf))
+
+    def answered(self) -> list[int]:
+        """The conversations whose worlds have answered, or are given up now."""
         heard = []
-        for future, step in list(self._running.items()):
+        for future, step in list(self.running.items()):
             late = step.taken > step.limit
             if future.done() and not late:
                 step.conversation.append_messages(future.result())
@@ -188,7 +211,7 @@ class _Steps:
                 continue
             self._spent[step.key] += step.taken
             heard.append(step.key)
-            del self._running[future]
+            del self.running[future]
         self._fill()
         return heard
 
@@ -197,9 +220,9 @@ class _Steps:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _fill(self) -> None:
-        while self._queue and len(self._running) < MOST_THREADS:
+        while self._queue and len(self.running) < MOST_THREADS:
             step = self._queue.popleft()
-            self._running[self._pool.submit(step.run)] = step
+            self.running[self._pool.submit(step.run)] = step
 
 
 def _end_late(conversation: Conversation, _: Future[Answer]) -> None:

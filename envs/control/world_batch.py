@@ -14,7 +14,7 @@ thread pool (`mujoco_batch`); everything else is a list of environments.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -23,7 +23,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from ..errors import UserError
-from ..registry import make_world, world_kind
+from ..open_worlds import claim, close
 
 
 @dataclass(frozen=True)
@@ -76,28 +76,6 @@ class BatchedWorld(Protocol):
     def make_batch(self, n: int, *, threads: int | None, max_episode_steps: int | None) -> WorldBatch: ...
 
 
-def make_world_batch(
-    name: str, n: int, *, threads: int | None = None, options: Mapping[str, Any] | None = None
-) -> WorldBatch:
-    """`n` worlds called `name` (a Gymnasium id or `module:Class`), each made with `options`.
-
-    `threads` is for worlds that are simulated on a pool (None: one for each core). `UserError` for an unknown
-    name or option, n < 1, or spaces other than Box observations with Box or Discrete actions.
-    """
-    if n < 1:
-        raise UserError(f"cannot make {n} worlds of {name}: at least 1 is needed")
-    options = dict(options or {})
-    example = make_world(name, **options)
-    try:
-        world_kind(example)
-        if isinstance(example.unwrapped, BatchedWorld):
-            limit = example.spec.max_episode_steps if example.spec else None
-            return example.unwrapped.make_batch(n, threads=threads, max_episode_steps=limit)
-    finally:
-        example.close()
-    return ListOfWorlds(name, n, options)
-
-
 def checked_action(action: np.ndarray, n: int, space: Box | Discrete) -> np.ndarray:
     """`action` as a world takes it: clipped to the bounds of a Box, shifted to the start of a Discrete.
 
@@ -146,15 +124,28 @@ class _Answer:
 
 
 class ListOfWorlds:
-    """Any Gymnasium environment, one object for each world, stepped one after the other."""
+    """Any Gymnasium environment, one object for each world, stepped one after the other.
 
-    def __init__(self, name: str, n: int, options: Mapping[str, Any]) -> None:
+    Args:
+        name: of the worlds, in what is said of them.
+        n: how many.
+        make: gives a new one; also in the place of one that broke.
+
+    Raises:
+        UserError: `make` gave a world that is in use.
+    """
+
+    def __init__(self, name: str, n: int, make: Callable[[], gym.Env[Any, Any]]) -> None:
         self.n = n
-        self._name = name
-        self._options = dict(options)
-        self._worlds: list[gym.Env[Any, Any]] = [make_world(name, **self._options) for _ in range(n)]
+        self._name, self._give = name, make
+        self._worlds: dict[int, gym.Env[Any, Any]] = {}  # by number; one that broke is missing until its next reset
         self._broken: dict[int, str] = {}  # world id → traceback, until its next step reports it
-        self._remake: set[int] = set()
+        try:
+            for i in range(n):
+                self._worlds[i] = self._make()
+        except BaseException:
+            self.close()
+            raise
         observed, acted = self._worlds[0].observation_space, self._worlds[0].action_space
         assert isinstance(observed, Box)
         assert isinstance(acted, Box | Discrete)
@@ -169,9 +160,8 @@ class ListOfWorlds:
         for row, (i, seed) in enumerate(zip(map(int, ids), seeds, strict=True)):
             self._broken.pop(i, None)
             try:
-                if i in self._remake:
-                    self._worlds[i] = make_world(self._name, **self._options)
-                    self._remake.discard(i)
+                if i not in self._worlds:
+                    self._worlds[i] = self._make()
                 seen, _ = self._worlds[i].reset(seed=int(seed), options={"split": split})
                 observation[row] = self._flat(seen)
             except (Exception, SystemExit):  # whatever a third party's world raises is data, not a crash
@@ -201,16 +191,19 @@ class ListOfWorlds:
 
     def render(self, i: int) -> np.ndarray:
         """As `WorldBatch.render`; the world must have been made with `render_mode="rgb_array"`."""
-        picture = self._worlds[i].render()
+        picture = self._worlds[i].render() if i in self._worlds else None
         if not isinstance(picture, np.ndarray):
             raise UserError(f'{self._name} gives no picture: make it with render_mode="rgb_array"')
         return picture
 
     def close(self) -> None:
         """Close every world once."""
-        for world in self._worlds:
-            world.close()
-        self._worlds = []
+        while self._worlds:
+            close(self._worlds.popitem()[1])
+
+    def _make(self) -> gym.Env[Any, Any]:
+        """A world that nobody else acts in."""
+        return claim(self._give(), self._name)
 
     def _step_one(self, i: int, action: np.ndarray) -> _Answer | None:
         """What world `i` answers; None where it broke, and then `_broken` says why."""
@@ -234,8 +227,10 @@ class ListOfWorlds:
         return observation.ravel()
 
     def _fail(self, i: int) -> None:
+        """Note what is being handled as the failure of world `i`, and free it: the next reset makes another."""
         self._broken[i] = traceback.format_exc()
-        self._remake.add(i)
+        if i in self._worlds:
+            close(self._worlds.pop(i))
 
 
 def _finite(reward: Any) -> float:

@@ -20,6 +20,7 @@ from .app import (
     app,
     load_plugins,
     print_json,
+    print_lines,
     print_table,
 )
 
@@ -188,6 +189,6 @@ def _print_numbers(numbers: Mapping[str, Any], json_: bool) -> None:
     if json_:
         print_json(dict(numbers))
     else:
-        from ..run.episode_statistics import spell_evaluation
+        from ..run.several_worlds import spell_worlds
 
-        print(spell_evaluation(dict(numbers)))
+        print_lines(spell_worlds(dict(numbers)))

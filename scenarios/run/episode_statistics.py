@@ -16,9 +16,13 @@ import numpy as np
 from ...algorithms.metrics import pass_at_k
 from ...envs.errors import UserError, nearest
 from ...envs.vocabulary import Episode
-from ..config.schema import Stop
+from ..config.schema import Stop, read_goal
 
 Numbers = dict[str, float | int | None]
+_COLUMNS = (
+    *("success_rate", "success_low", "success_high", "return_mean", "return_low", "return_high"),
+    *("turns_mean", "units_mean", "episodes", "truncated", "failed", "unanswered", "unscored"),
+)  # of `summarize`, besides the means of what worlds measure
 
 
 def summarize(episodes: Sequence[Episode]) -> Numbers:
@@ -68,18 +72,33 @@ def rank(result: Mapping[str, float | int | None]) -> list[float] | None:
     return None if value is None or mean is None else [float(value), float(mean)]
 
 
+def check_goals(stop: Stop, worlds: Iterable[str]) -> None:
+    """UserError for a goal that no evaluation has, of all or of one of several `worlds` (`WORLD/…`). Which `NAME_mean`
+    there are, only the evaluations of a world say.
+    """
+    known = [*_COLUMNS, *(f"{world}/{column}" for world in worlds for column in _COLUMNS)]
+    for name in stop:
+        if name not in known and not name.endswith("_mean"):
+            words = f"evaluations have {', '.join(_COLUMNS)} and means"
+            raise UserError(f"stop.{name}: {words}.{nearest(name, known)}")
+
+
 def reached(result: Mapping[str, float | int | None], stop: Stop, *, checked: bool = False) -> str | None:
     """A stage's goals in words, once an evaluation reaches all of them. `UserError` for a goal that it lacks, unless
     goals were `checked` before; success is not lacking while every episode was cut before the world could say it.
     """
     for name in stop:
-        if name not in result and not checked and not (name == "success_rate" and _all_cut(result)):
-            known = [n for n in result if n == "success_rate" or n.endswith("_mean")]
+        if name not in result and not checked and not (name.endswith("success_rate") and _all_cut(result)):
+            known = [n for n in result if n.endswith(("success_rate", "_mean"))]
             raise UserError(f"stop.{name}: evaluations of this world have {', '.join(known)}.{nearest(name, known)}")
-    seen = {name: value for name in stop if (value := result.get(name)) is not None}
-    if not stop or any(seen.get(name, -math.inf) < goal for name, goal in stop.items()):
-        return None
-    return ", ".join(f"{name} {seen[name]:.4g} ≥ {goal:g}" for name, goal in stop.items())
+    words = []
+    for name, goal in stop.items():
+        sign, wanted = read_goal(goal)
+        seen = result.get(name)
+        if seen is None or (seen < wanted if sign == "≥" else seen > wanted):
+            return None
+        words.append(f"{name} {seen:.4g} {sign} {wanted:g}")
+    return ", ".join(words) or None
 
 
 def _all_cut(result: Mapping[str, float | int | None]) -> bool:

@@ -19,6 +19,7 @@ from peripatos.algorithms.methods import method
 from peripatos.algorithms.optimizer import OptimizerSettings
 from peripatos.algorithms.rewards import ReturnScale, punish_overlong
 from peripatos.envs.vocabulary import Batch
+from peripatos.envs.world_source import WorldSource
 
 
 class Ones(gym.Env):
@@ -90,7 +91,7 @@ def test_a_step_is_what_the_method_says_it_is() -> None:
 
 def segments(horizon: int, steps: int, **options: object) -> Iterator[Batch]:
     policy = ActorCritic(1, Discrete(2), hidden=[8])
-    actor = ControlActor(policy, f"{__name__}:Ones", options, mode="segments", horizon=horizon)
+    actor = ControlActor(policy, WorldSource(f"{__name__}:Ones", options), mode="segments", horizon=horizon)
     for version in range(steps // horizon):
         batch = actor.collect([0, 1], 1, seed=0, version=version).batch
         assert batch is not None
@@ -126,9 +127,9 @@ def test_rare_rewards_keep_their_sizes_without_a_clip() -> None:
 def test_the_scale_has_the_discount_of_the_method_and_is_the_learners() -> None:
     row = method("ppo", {"credit": {"gamma": 0.9}, "rewards": {"clip": None}})
     learner = Learner(TabularPolicy(0), row, OptimizerSettings(), seed=0)
-    assert learner.rewards is not None
-    assert (learner.rewards.gamma, learner.rewards.clip) == (0.9, None)
-    assert Learner(TabularPolicy(0), method("grpo"), OptimizerSettings(), seed=0).rewards is None
+    assert learner.scales[0] is not None
+    assert (learner.scales[0].gamma, learner.scales[0].clip) == (0.9, None)
+    assert Learner(TabularPolicy(0), method("grpo"), OptimizerSettings(), seed=0).scales == (None,)
 
 
 def test_a_continued_learner_has_the_same_scale(tmp_path) -> None:
@@ -137,10 +138,10 @@ def test_a_continued_learner_has_the_same_scale(tmp_path) -> None:
     one.save(tmp_path)
     two = Learner(TabularPolicy(0), method("ppo"), OptimizerSettings(), seed=0)
     two.load(tmp_path)
-    assert one.rewards is not None
-    assert two.rewards is not None
+    assert one.scales[0] is not None
+    assert two.scales[0] is not None
     for batch in (random_batch(1), random_batch(2)):
-        assert torch.equal(one.rewards.scaled(batch).reward_B_T, two.rewards.scaled(batch).reward_B_T)
+        assert torch.equal(one.scales[0].scaled(batch).reward_B_T, two.scales[0].scaled(batch).reward_B_T)
 
 
 def test_a_reply_that_nears_its_limit_loses_reward_by_hand() -> None:

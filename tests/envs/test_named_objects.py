@@ -11,7 +11,7 @@ from peripatos.envs.conversation import TaskWorld
 from peripatos.envs.errors import UnknownWorld, UserError
 from peripatos.envs.named_objects import keep_to_folder, load_function, trust_names
 from peripatos.envs.registry import make_world
-from peripatos.scenarios.build import check_parts
+from peripatos.scenarios.assembly.checks import check_parts
 from peripatos.scenarios.config.loading import load_scenario
 
 WORLD = """

@@ -12,7 +12,7 @@ from faithful_templates import LLAMA3, tokenizer_of
 from scenarios_runs import command, write_scenario
 from transformers import PreTrainedTokenizerBase
 
-from peripatos.agents.language.authors import Author, oracle_author
+from peripatos.agents.language.authors import Oracle
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.tiny_llama import END, tiny_tokenizer
@@ -65,7 +65,7 @@ def demonstrated(
 ) -> list[list[int]]:
     """What a demonstration stage, the first of its scenario, trains on."""
     renderer = Renderer(tokenizer)
-    actor = ConversationActor(make_world, Author(renderer, oracle_author), renderer, context=1_000_000)
+    actor = ConversationActor(make_world, Oracle(), renderer, context=1_000_000)
     batch = actor.collect(range(count), 1, seed=derive_seed(seed, "stage", 0), version=0).batch
     actor.close()
     assert batch is not None

@@ -1,20 +1,21 @@
 """The engine in this process: samples replies from a language policy, many at once, with continuous batching.
 
-    submit ─▶ read of each prompt what is new ─▶ join the running batch
+    admit ─▶ read of each prompt what is new ─▶ join the running batch
     step  ─▶ one token for every row; a row that is done leaves at once, and is remembered
 
 Prompts that are equal (a group's) are read once, and of a conversation that goes on only what came after its latest
-reply, because the keys and values of the rest are remembered under its key until `release`. Every reply has its own
+reply, because the keys and values of the rest are remembered under its number until `release`. Every reply has its own
 random stream and spends one uniform number for each token, so in fp32 what is sampled does not depend on who else
 is in the batch, but for the rounding of sums. With precision "bf16" it samples from a bf16 copy of the weights, which
-`refresh` brings up to date: that is the link between learner and sampler. There the rounding is coarse enough that now
-and then another batch gives another token.
+`load` brings up to date: that is the link between learner and sampler. There the rounding is coarse enough that now
+and then another batch gives another token. The thread in which all this happens is `threaded`'s.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -24,10 +25,13 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
+from ....envs.seeding import generator
 from ....envs.vocabulary import StopReason
-from ...protocols import Completion, Request
+from ...protocols import Completion, Request, Sampling, Weights
+from ...weights import take_weights
 from ..distribution import draw, log_probabilities
 from ..language_policy import LanguagePolicy, Precision
+from .threaded import ThreadedEngine
 
 MAX_ROWS = 512  # in the running batch; the others queue
 MEMORY_BYTES = 4 << 30  # of keys and values between turns; the oldest are dropped and read again
@@ -37,10 +41,11 @@ MEMORY_BYTES = 4 << 30  # of keys and values between turns; the oldest are dropp
 class _Reply:
     """One reply that is being sampled."""
 
-    key: int
+    ticket: int
+    conversation: int
     prompt: tuple[int, ...]
     limit: int  # most tokens
-    uniform: np.ndarray  # [limit]; its chance
+    uniform: np.ndarray | None  # [limit]; its chance; None: greedy
     tokens: list[int] = field(default_factory=list)
     logp: list[float] = field(default_factory=list)
 
@@ -135,12 +140,12 @@ def _layers(cache: DynamicCache) -> list[_Layer]:
     return cast(list[_Layer], cache.layers)
 
 
-class Sampler:
-    """A `Engine` with `policy`'s voice, at its temperature and top-p, at most `max_tokens` tokens a reply."""
+class TransformersEngine(ThreadedEngine):
+    """An `Engine` with `policy`'s voice, at its temperature and top-p. It samples from the policy's own module, or in
+    bf16 from a copy; weights that are loaded as tensors or from a folder are read into the policy first."""
 
-    def __init__(
-        self, policy: LanguagePolicy, *, max_tokens: int, stop_ids: Sequence[int], precision: Precision = "fp32"
-    ) -> None:
+    def __init__(self, policy: LanguagePolicy, *, stop_ids: Iterable[int], precision: Precision = "fp32") -> None:
+        super().__init__(Sampling(policy.temperature, policy.top_p, frozenset(stop_ids)))
         self._source = policy
         self._policy = policy
         if precision == "bf16":
@@ -148,65 +153,81 @@ class Sampler:
             for parameter in self._policy.parameters():  # buffers stay fp32: rotary frequencies
                 parameter.data = parameter.data.bfloat16()
             self._policy.precision = "fp32"  # the weights are bf16 themselves; autocast would only slow them
-        self._max_tokens = max_tokens
-        self._stop_ids = frozenset(stop_ids)
+        self._version = 0
         self._queue: list[tuple[int, Request]] = []
         self._rows: _Rows | None = None
         self._memories: dict[int, _Memory] = {}  # of the conversations that wait for their worlds, oldest first
 
-    @torch.no_grad()
-    def refresh(self, version: int) -> None:
-        """Copy the learner's weights where this engine has its own, and drop what the old ones computed."""
-        self.release()
+    def submit(self, requests: Sequence[Request]) -> list[Future[Completion]]:
+        """As `Engine.submit`."""
+        for request in requests:
+            if len(request.prompt) >= self._policy.context:
+                held = f"the context holds {self._policy.context}"
+                raise ValueError(f"a prompt of {len(request.prompt)} tokens leaves no room for a reply: {held}")
+        return super().submit(requests)
+
+    def adopt(self, weights: Weights) -> None:
+        """Copy the policy's weights where this engine has its own, and drop what the old ones computed."""
+        take_weights(self._source, weights)
+        self._memories.clear()
+        self._version = weights.version
         if self._policy is not self._source:
             for mine, theirs in zip(self._policy.parameters(), self._source.parameters(), strict=True):
                 mine.copy_(theirs)
             for mine, theirs in zip(self._policy.buffers(), self._source.buffers(), strict=True):
                 mine.copy_(theirs)
 
-    def submit(self, key: int, request: Request) -> None:
-        """Queue a request; `step` will give its reply under `key`."""
-        self._queue.append((key, request))
+    def admit(self, requests: Sequence[tuple[int, Request]]) -> None:
+        """Queue them; the next step reads them."""
+        self._queue += requests
 
-    def release(self) -> None:
-        """Drop what is remembered between turns."""
-        self._memories.clear()
+    def forget(self, conversations: Sequence[int]) -> None:
+        """Drop what is remembered of them between turns."""
+        for conversation in conversations:
+            self._memories.pop(conversation, None)
+
+    def drop(self, tickets: Sequence[int]) -> None:
+        """Take them out of the queue or out of the running batch."""
+        unwanted = set(tickets)
+        self._queue = [(ticket, request) for ticket, request in self._queue if ticket not in unwanted]
+        if self._rows is not None:
+            going = [n for n, reply in enumerate(self._rows.replies) if reply.ticket not in unwanted]
+            if not going:
+                self._rows = None
+            elif len(going) < len(self._rows.replies):
+                self._rows.keep(torch.tensor(going, dtype=torch.long, device=self._rows.hidden_N_H.device))
 
     @property
     def busy(self) -> bool:
         """Whether a reply is still owed."""
         return bool(self._queue) or self._rows is not None
 
-    @torch.no_grad()
-    def step(self, *, greedy: bool) -> list[tuple[int, Completion]]:
-        """One token for every row, after reading what was admitted; returns the replies that are done."""
+    def step(self) -> list[tuple[int, Completion]]:
+        """One token for every row, after reading what was admitted; the replies that are done."""
         self._read_queue()
-        rows, policy = self._rows, self._policy
+        rows = self._rows
         if rows is None:
             return []
-        logits = policy.logits(rows.hidden_N_H)
-        logp_N_V = log_probabilities(logits, temperature=policy.temperature, top_p=policy.top_p, kept_N=None)
-        if greedy:
-            token_N = logp_N_V.argmax(dim=-1)
-        else:
-            uniform = [reply.uniform[len(reply.tokens)] for reply in rows.replies]
-            token_N = draw(logp_N_V, torch.tensor(np.array(uniform), device=logp_N_V.device))
+        logits, sampling = self._policy.logits(rows.hidden_N_H), self.sampling
+        logp_N_V = log_probabilities(logits, temperature=sampling.temperature, top_p=sampling.top_p, kept_N=None)
+        token_N = _choose(rows.replies, logp_N_V)
         logp_N = logp_N_V.gather(-1, token_N[:, None])[:, 0]
         done, going, gone = [], [], []
         for index, (reply, token, logp) in enumerate(zip(rows.replies, token_N.tolist(), logp_N.tolist(), strict=True)):
             reply.tokens.append(token)
             reply.logp.append(logp)
-            if token not in self._stop_ids and len(reply.tokens) < reply.limit:
+            if token not in sampling.stop_ids and len(reply.tokens) < reply.limit:
                 going.append(index)
                 continue
-            reason = StopReason.STOP if token in self._stop_ids else StopReason.LENGTH
-            done.append((reply.key, Completion(tuple(reply.tokens), tuple(reply.logp), reason)))
+            reason = StopReason.STOP if token in sampling.stop_ids else StopReason.LENGTH
+            completion = Completion(tuple(reply.tokens), tuple(reply.logp), reason, self._version)
+            done.append((reply.ticket, completion))
             gone.append(index)
         self._remember(rows, gone)
-        self._advance(rows, token_N, torch.tensor(going, dtype=torch.long, device=token_N.device))
+        self._advance_rows(rows, token_N, torch.tensor(going, dtype=torch.long, device=token_N.device))
         return done
 
-    def _advance(self, rows: _Rows, token_N: Tensor, going: Tensor) -> None:
+    def _advance_rows(self, rows: _Rows, token_N: Tensor, going: Tensor) -> None:
         """Feed the drawn tokens of the rows that go on."""
         if not len(going):
             self._rows = None
@@ -228,7 +249,7 @@ class Sampler:
     def _remember(self, rows: _Rows, gone: list[int]) -> None:
         """Keep what the rows that leave have read, as far as there is room."""
         for row in gone:
-            self._memories[rows.replies[row].key] = rows.memory(row)
+            self._memories[rows.replies[row].conversation] = rows.memory(row)
         excess = sum(memory.bytes for memory in self._memories.values()) - MEMORY_BYTES
         while excess > 0:
             excess -= self._memories.pop(next(iter(self._memories))).bytes
@@ -239,8 +260,8 @@ class Sampler:
         taken, self._queue = self._queue[:room], self._queue[room:]
         begun: list[_Reply] = []
         going_on: list[tuple[_Reply, _Memory]] = []
-        for key, request in taken:
-            reply, memory = self._reply(key, request), self._memories.pop(key, None)
+        for ticket, request in taken:
+            reply, memory = self._reply(ticket, request), self._memories.pop(request.conversation, None)
             if memory is not None and memory.begins(reply.prompt):
                 going_on.append((reply, memory))
             else:
@@ -272,6 +293,20 @@ class Sampler:
         hidden, cache, mask = self._policy.read_prompts(new, cache, seen)
         return _Rows([reply for reply, _ in remembered], hidden, cache, mask.long(), mask.sum(dim=1))
 
-    def _reply(self, key: int, request: Request) -> _Reply:
-        limit = min(self._max_tokens, self._policy.context - len(request.prompt))
-        return _Reply(key, request.prompt, limit, request.rng.random(limit, dtype=np.float32))
+    def _reply(self, ticket: int, request: Request) -> _Reply:
+        limit = min(request.limit, self._policy.context - len(request.prompt))
+        uniform = None if request.greedy else generator(request.seed).random(limit, dtype=np.float32)
+        return _Reply(ticket, request.conversation, request.prompt, limit, uniform)
+
+
+def _choose(replies: Sequence[_Reply], logp_N_V: Tensor) -> Tensor:
+    """The next token of each row [N]: drawn with its own chance, or the likeliest where the reply is greedy."""
+    chance = [None if reply.uniform is None else reply.uniform[len(reply.tokens)] for reply in replies]
+    if all(value is None for value in chance):
+        return logp_N_V.argmax(dim=-1)
+    uniform_N = torch.tensor(np.array([0.0 if value is None else value for value in chance], np.float32))
+    token_N = draw(logp_N_V, uniform_N.to(logp_N_V.device))
+    if any(value is None for value in chance):
+        greedy_N = torch.tensor([value is None for value in chance], device=logp_N_V.device)
+        token_N = torch.where(greedy_N, logp_N_V.argmax(dim=-1), token_N)
+    return token_N

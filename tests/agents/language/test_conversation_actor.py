@@ -4,12 +4,13 @@ import pytest
 import torch
 from agents_worlds import Echo, Fragile
 
-from peripatos.agents.language.authors import Author, oracle_author, random_author
+from peripatos.agents.language.authors import Chance, Oracle
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
-from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import tiny_llama
+from peripatos.agents.protocols import Weights
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import StopReason
 from peripatos.envs.worlds.maths.arithmetic import Arithmetic
@@ -21,10 +22,13 @@ def policy() -> LanguagePolicy:
     return LanguagePolicy(*tiny_llama(seed=0, hidden=32, layers=2))
 
 
-def actor_of(policy: LanguagePolicy, world: type = Echo, *, max_tokens: int = 6, **options: int) -> ConversationActor:
+def actor_of(
+    policy: LanguagePolicy, world: type = Echo, *, max_tokens: int = 6, version: int = 0, **options: int
+) -> ConversationActor:
     renderer = Renderer(policy.tokenizer)
-    sampler = Sampler(policy, max_tokens=max_tokens, stop_ids=[renderer.stop_id])
-    return ConversationActor(world, sampler, renderer, **{"context": policy.context, **options})
+    sampler = TransformersEngine(policy, stop_ids=[renderer.stop_id])
+    sampler.load(Weights(version))
+    return ConversationActor(world, sampler, renderer, max_tokens=max_tokens, **{"context": policy.context, **options})
 
 
 def test_a_row_is_the_prompt_the_replies_and_what_lies_between(policy: LanguagePolicy) -> None:
@@ -57,8 +61,8 @@ def test_rewards_land_on_the_last_unit_of_the_turn_that_earned_them(policy: Lang
 
 @pytest.mark.parametrize("seed", range(2))
 def test_what_is_said_does_not_depend_on_who_else_is_talking(policy: LanguagePolicy, seed: int) -> None:
-    together = actor_of(policy).collect(range(6), 3, seed=seed, version=2).episodes
-    alone = [actor_of(policy).collect([group], 3, seed=seed, version=2).episodes for group in (5, 0, 3)]
+    together = actor_of(policy, version=2).collect(range(6), 3, seed=seed, version=2).episodes
+    alone = [actor_of(policy, version=2).collect([group], 3, seed=seed, version=2).episodes for group in (5, 0, 3)]
     for group, episodes in zip((5, 0, 3), alone, strict=True):
         for mine, theirs in zip(episodes, together[3 * group : 3 * group + 3], strict=True):
             assert mine.tokens == theirs.tokens
@@ -71,13 +75,13 @@ def test_group_members_share_a_task_and_not_their_chance(policy: LanguagePolicy)
         assert len({episode.task for episode in members}) == 1
         assert len({episode.tokens for episode in members}) == 4
     assert len({episode.task for episode in episodes}) > 1
-    later = actor_of(policy).collect(range(4), 4, seed=0, version=1).episodes
+    later = actor_of(policy, version=1).collect(range(4), 4, seed=0, version=1).episodes
     assert [e.task for e in later] == [e.task for e in episodes]
     assert [e.tokens for e in later] != [e.tokens for e in episodes]
 
 
 def test_evaluation_is_greedy_repeatable_and_on_held_out_tasks(policy: LanguagePolicy) -> None:
-    actor = actor_of(policy)
+    actor = actor_of(policy, version=9)
     first, second = (actor.evaluate(5, seed=1, version=9) for _ in range(2))
     assert [e.tokens for e in first] == [e.tokens for e in second]
     assert all(e.split == "test" and e.messages[0]["content"].startswith("test") for e in first)
@@ -106,18 +110,17 @@ def test_an_episode_that_outgrows_the_context_is_truncated_and_says_so(policy: L
 
 def test_demonstrations_are_the_oracles_words_with_the_stop_token(policy: LanguagePolicy) -> None:
     renderer = Renderer(policy.tokenizer)
-    engine = Author(renderer, oracle_author)
-    actor = ConversationActor(Arithmetic, engine, renderer, context=policy.context)
+    actor = ConversationActor(Arithmetic, Oracle(), renderer, context=policy.context)
     collection = actor.collect(range(5), 1, seed=0, version=0)
     assert all(e.success for e in collection.episodes)
     assert all(e.tokens[-1] == renderer.stop_id and e.mask[-1] for e in collection.episodes)
     with pytest.raises(UserError, match="Echo has no oracle"):
-        ConversationActor(Echo, engine, renderer, context=64).collect([0], 1, seed=0, version=0)
+        ConversationActor(Echo, Oracle(), renderer, context=64).collect([0], 1, seed=0, version=0)
 
 
 def test_random_text_survives_in_every_world(policy: LanguagePolicy) -> None:
     renderer = Renderer(policy.tokenizer)
-    actor = ConversationActor(Arithmetic, Author(renderer, random_author), renderer, context=policy.context)
+    actor = ConversationActor(Arithmetic, Chance(), renderer, context=policy.context)
     episodes = actor.collect(range(20), 1, seed=0, version=0).episodes
     assert all(e.failure is None and e.reward is not None for e in episodes)
 
@@ -126,8 +129,8 @@ def test_a_template_that_rewrites_turns_gives_one_row_for_each_rewriting(policy:
     from test_chat_template import STRIPS, tokenizer_with
 
     renderer = Renderer(tokenizer_with(STRIPS))
-    sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(Echo, sampler, renderer, context=policy.context)
+    sampler = TransformersEngine(policy, stop_ids=[renderer.stop_id])
+    actor = ConversationActor(Echo, sampler, renderer, max_tokens=6, context=policy.context)
     batch = actor.collect(range(2), 1, seed=0, version=0).batch
     assert batch is not None
     assert batch.episode_B.tolist() == [0, 0, 0, 1 << 20, 1 << 20, 1 << 20]
@@ -135,22 +138,22 @@ def test_a_template_that_rewrites_turns_gives_one_row_for_each_rewriting(policy:
     torch.testing.assert_close(logp[batch.mask_B_T], batch.behavior_logp_B_T[batch.mask_B_T], atol=1e-5, rtol=1e-5)
 
 
-def test_a_bf16_sampler_follows_the_learner_after_refresh(policy: LanguagePolicy) -> None:
+def test_a_bf16_sampler_follows_the_learner_after_load(policy: LanguagePolicy) -> None:
     renderer = Renderer(policy.tokenizer)
     learner = LanguagePolicy(*tiny_llama(seed=1, hidden=32, layers=2))
-    sampler = Sampler(learner, max_tokens=6, stop_ids=[renderer.stop_id], precision="bf16")
-    actor = ConversationActor(Echo, sampler, renderer, context=512)
+    sampler = TransformersEngine(learner, stop_ids=[renderer.stop_id], precision="bf16")
+    actor = ConversationActor(Echo, sampler, renderer, max_tokens=6, context=512)
     before = actor.evaluate(3, seed=0, version=0)
     learner.load_state_dict(policy.state_dict())
-    assert [e.tokens for e in actor.evaluate(3, seed=0, version=1)] == [e.tokens for e in before]
-    actor.refresh(1)
+    assert [e.tokens for e in actor.evaluate(3, seed=0, version=0)] == [e.tokens for e in before]
+    actor.load(Weights(1))
     assert [e.tokens for e in actor.evaluate(3, seed=0, version=1)] != [e.tokens for e in before]
 
 
 def test_a_reply_that_had_no_tokens_left_is_noted_at_its_last_one(policy: LanguagePolicy) -> None:
     renderer = Renderer(policy.tokenizer)
-    sampler = Sampler(policy, max_tokens=4, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(Echo, sampler, renderer, context=policy.context)
+    sampler = TransformersEngine(policy, stop_ids=[renderer.stop_id])
+    actor = ConversationActor(Echo, sampler, renderer, max_tokens=4, context=policy.context)
     collection = actor.collect(range(4), 2, seed=0, version=0)
     batch = collection.batch
     assert batch is not None

@@ -1,19 +1,18 @@
 """Why an episode was cut is in its record, and success is what the world says it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from agents_worlds import Echo
 
-from peripatos.agents.language.authors import Author
+from peripatos.agents.language.authors import Script
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
-from peripatos.agents.protocols import Request
 from peripatos.envs.conversation import ConversationEnv
 from peripatos.envs.errors import UserError
 from peripatos.envs.tools import ToolWorld
-from peripatos.envs.vocabulary import Episode, StopReason
+from peripatos.envs.vocabulary import Episode, Message, StopReason
 from peripatos.envs.worlds.maths.tool_maths import ToolMaths
 from peripatos.envs.worlds.store.world import Store
 from peripatos.scenarios.run.episode_statistics import describe_collection, reached, score, summarize
@@ -36,7 +35,7 @@ def adder() -> ToolWorld:
 def played(make_world: Callable[[], ConversationEnv], say: str, *, context: int = 100_000) -> list[Episode]:
     """Two episodes of somebody who always says the same."""
     renderer = Renderer(tiny_tokenizer())
-    engine = Author(renderer, lambda request: say)
+    engine = Script(lambda messages: say)
     actor = ConversationActor(make_world, engine, renderer, context=context)
     return actor.evaluate(2, seed=0, version=0)
 
@@ -81,15 +80,15 @@ def scored(reward: object, calls: int) -> list[Episode]:
     """Twenty episodes of which every fourth calls so often; the check gives `reward` to the others."""
     tasks = [{"prompt": f"Task {n}.", "split": "test"} for n in range(20)]
 
-    def say(request: Request) -> str:
-        number = int(request.messages[0]["content"].split()[1].rstrip("."))
-        return "[add(a=1, b=1)]" if number % 4 == 0 and len(request.messages) < 2 * calls else "done"
+    def say(messages: Sequence[Message]) -> str:
+        number = int(messages[0]["content"].split()[1].rstrip("."))
+        return "[add(a=1, b=1)]" if number % 4 == 0 and len(messages) < 2 * calls else "done"
 
     def world() -> ToolWorld:
         return ToolWorld(tasks, Adder, lambda *_: reward, reply_format="python", max_calls=2, timeout=None)
 
     renderer = Renderer(tiny_tokenizer())
-    return ConversationActor(world, Author(renderer, say), renderer, context=10_000).evaluate(20, seed=0, version=0)
+    return ConversationActor(world, Script(say), renderer, context=10_000).evaluate(20, seed=0, version=0)
 
 
 def test_what_is_measured_does_not_depend_on_whether_something_was_cut() -> None:

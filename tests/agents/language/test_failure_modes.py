@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import torch
+from agents_engines import Told
 from agents_worlds import Echo
 from faithful_templates import (
     DEFAULT_SYSTEM,
@@ -16,12 +17,12 @@ from faithful_templates import (
     tokenizer_of,
 )
 
-from peripatos.agents.language.authors import Completion, Request
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
-from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import TEMPLATE, tiny_llama
+from peripatos.agents.protocols import Completion
 from peripatos.algorithms.annotate import with_values
 from peripatos.algorithms.credit import assign_credit
 from peripatos.algorithms.methods import METHODS
@@ -30,36 +31,6 @@ from peripatos.envs.tools import ToolWorld
 from peripatos.envs.vocabulary import Batch, Collection, Episode, Reply, StopReason
 
 THOUGHT = "<think>\nbecause\n</think>\n\n"
-
-
-class Recorder:
-    """An engine that says given token ids, and remembers what it was shown."""
-
-    def __init__(self, say: Callable[[Request], Sequence[int]], stop_id: int) -> None:
-        self._say, self._stop_id = say, stop_id
-        self._queue: list[tuple[int, Request]] = []
-        self.seen: list[tuple[int, ...]] = []
-
-    def submit(self, key: int, request: Request) -> None:
-        self._queue.append((key, request))
-        self.seen.append(request.prompt)
-
-    def step(self, *, greedy: bool) -> list[tuple[int, Completion]]:
-        spoken = []
-        for key, request in self._queue:
-            ids = tuple(self._say(request))
-            reason = StopReason.STOP if ids[-1] == self._stop_id else StopReason.LENGTH
-            spoken.append((key, Completion(ids, (-1.0,) * len(ids), reason)))
-        self._queue.clear()
-        return spoken
-
-    @property
-    def busy(self) -> bool:
-        return bool(self._queue)
-
-    def release(self) -> None: ...
-
-    def refresh(self, version: int) -> None: ...
 
 
 class Talk:
@@ -77,11 +48,11 @@ class Talk:
         self.renderer = Renderer(self.tokenizer)
         rest = list(replies)
 
-        def say(request: Request) -> Sequence[int]:
+        def say(turn: int) -> Sequence[int]:
             reply = rest.pop(0) if len(rest) > 1 else rest[0]
             return self.renderer.encode_reply(reply) if isinstance(reply, str) else reply
 
-        self.engine = Recorder(say, self.renderer.stop_id)
+        self.engine = Told(say, self.renderer.stop_id)
         actor = ConversationActor(make_world, self.engine, self.renderer, context=context)
         collection = actor.collect([0], 1, seed=0, version=0)
         assert collection.batch is not None
@@ -203,8 +174,8 @@ def test_a_sampled_stop_token_is_an_action_with_a_log_probability_and_a_gradient
     torch.set_num_threads(1)
     policy = LanguagePolicy(*tiny_llama(seed=0, hidden=32, layers=1))
     renderer = Renderer(policy.tokenizer)
-    sampler = Sampler(policy, max_tokens=60, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(Echo, sampler, renderer, context=policy.context)
+    sampler = TransformersEngine(policy, stop_ids=[renderer.stop_id])
+    actor = ConversationActor(Echo, sampler, renderer, max_tokens=60, context=policy.context)
     batch = actor.collect(range(4), 2, seed=0, version=0).batch
     assert batch is not None
     stop = (batch.inputs["tokens_B_T"] == renderer.stop_id) & batch.mask_B_T
@@ -230,7 +201,7 @@ def test_a_reply_that_was_cut_gets_an_end_that_nobody_is_trained_on() -> None:
 @pytest.mark.parametrize(("tokens", "logp"), [((), ()), ((5, 6), ()), ((5, 6), (-1.0,))])
 def test_a_reply_without_ids_or_log_probabilities_is_refused(tokens: tuple[int, ...], logp: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=f"{len(tokens)} tokens with {len(logp)} log-probabilities"):
-        Completion(tokens, logp, StopReason.STOP)
+        Completion(tokens, logp, StopReason.STOP, 0)
 
 
 # 8 ── prompts that were cropped for the sampler and not for the trainer
@@ -284,8 +255,8 @@ def test_the_value_of_a_cut_episode_is_that_after_its_last_reply() -> None:
     assert policy.value_head is not None
     torch.nn.init.normal_(policy.value_head.weight, generator=torch.Generator().manual_seed(0))
     renderer = Renderer(policy.tokenizer)
-    sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(Flood, sampler, renderer, context=policy.context)
+    sampler = TransformersEngine(policy, stop_ids=[renderer.stop_id])
+    actor = ConversationActor(Flood, sampler, renderer, max_tokens=6, context=policy.context)
     collection = actor.collect([0], 1, seed=0, version=0)
     assert collection.batch is not None
     batch, episode = with_values(collection.batch, policy, None), collection.episodes[0]
@@ -320,10 +291,10 @@ class Leaving(ConversationEnv):
         return Outcome("again", terms={"pay": self._length if over else 0}, terminated=over)
 
 
-def leaving(template: str) -> tuple[Recorder, Collection]:
+def leaving(template: str) -> tuple[Told, Collection]:
     Leaving.made = 0
     renderer = Renderer(tokenizer_of(template))
-    engine = Recorder(lambda request: renderer.encode_reply(THOUGHT + "x" * len(request.messages)), renderer.stop_id)
+    engine = Told(lambda turn: renderer.encode_reply(THOUGHT + "x" * (2 * turn + 1)), renderer.stop_id)
     actor = ConversationActor(Leaving, engine, renderer, context=100_000)
     return engine, actor.collect([0], 3, seed=0, version=0)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from peripatos.agents.language.authors import Author
+from peripatos.agents.language.authors import Script
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
@@ -67,7 +67,7 @@ def make_world(
 
 def actor_of(make_world: Callable[[], ConversationEnv]) -> ConversationActor:
     renderer = Renderer(tiny_tokenizer())
-    return ConversationActor(make_world, Author(renderer, lambda request: "a"), renderer, context=10_000)
+    return ConversationActor(make_world, Script(lambda messages: "a"), renderer, context=10_000)
 
 
 def tasks(actor: ConversationActor, groups: range, size: int = 1, seed: int = 0) -> list[str]:

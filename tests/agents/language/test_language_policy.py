@@ -9,14 +9,15 @@ from agents_worlds import Echo
 
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
-from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.model_checks import check_head
 from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.algorithms.annotate import with_values
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Batch
-from peripatos.scenarios import build
+from peripatos.scenarios.assembly.policies import make_policy
+from peripatos.scenarios.assembly.worlds import WorldSources
 from peripatos.scenarios.config.schema import Scenario
 
 SCENARIO = {"name": "window", "world": {"id": "peripatos/Arithmetic-v0"}, "stages": [{"name": "look"}]}
@@ -33,8 +34,8 @@ def policy_of(seed: int = 0, **options: object) -> LanguagePolicy:
 
 def batch_of(policy: LanguagePolicy, *, groups: int = 5, group_size: int = 4, version: int = 0) -> Batch:
     renderer = Renderer(policy.tokenizer)
-    sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(Echo, sampler, renderer, context=policy.context)
+    sampler = TransformersEngine(policy, stop_ids=[renderer.stop_id])
+    actor = ConversationActor(Echo, sampler, renderer, max_tokens=6, context=policy.context)
     batch = actor.collect(range(groups), group_size, seed=3, version=version).batch
     assert batch is not None
     return batch
@@ -178,10 +179,10 @@ def test_a_model_with_a_sliding_window_is_refused_before_it_runs(tmp_path: Path)
         agent = {"kind": "causal_lm", "model": str(tmp_path)}
         scenario = Scenario.model_validate({**SCENARIO, "agent": agent})
         if window is None:
-            build.make_policy(scenario, "cpu")
+            make_policy(scenario, "cpu", WorldSources.of(scenario).first)
         else:
             with pytest.raises(UserError, match="MistralForCausalLM: 2 of 2 layers keep a DynamicSlidingWindowLayer"):
-                build.make_policy(scenario, "cpu")
+                make_policy(scenario, "cpu", WorldSources.of(scenario).first)
 
 
 @pytest.mark.parametrize(

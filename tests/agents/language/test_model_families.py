@@ -11,7 +11,7 @@ from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.model_checks import check_checkpoint, check_model
 from peripatos.agents.language.packing import pack
 from peripatos.agents.language.sample import Sample
-from peripatos.scenarios.build import make_reference
+from peripatos.scenarios.assembly.policies import make_reference
 
 
 @pytest.fixture(autouse=True)

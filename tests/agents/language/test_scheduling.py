@@ -12,10 +12,11 @@ from agents_worlds import Echo, Fragile
 
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
-from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.scheduling import Patience
 from peripatos.agents.language.tiny_llama import tiny_llama
+from peripatos.agents.protocols import Request
 from peripatos.envs.conversation import ConversationEnv, Outcome
 from peripatos.envs.vocabulary import Batch, Episode, Reply, StopReason
 
@@ -109,10 +110,10 @@ def actor_of(
     patience: Patience | None = None,
 ) -> ConversationActor:
     renderer = Renderer(policy.tokenizer)
-    sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
+    sampler = TransformersEngine(policy, stop_ids=[renderer.stop_id])
     context = context or policy.context
     limits = {"context": context, "max_turns": max_turns}
-    return ConversationActor(world, sampler, renderer, patience=patience, **limits)
+    return ConversationActor(world, sampler, renderer, max_tokens=6, patience=patience, **limits)
 
 
 @pytest.mark.parametrize("pair", [(Echo, Waiting), (Fragile, FragileWaiting)])
@@ -211,26 +212,20 @@ def test_an_episode_whose_world_hangs_fails_alone(policy: LanguagePolicy) -> Non
 
 def test_requests_join_a_running_batch_and_are_answered_as_if_alone(policy: LanguagePolicy) -> None:
     renderer = Renderer(policy.tokenizer)
-    from peripatos.agents.language.authors import Request
 
     def request(key: int) -> Request:
         prompt = tuple(renderer.opening([{"role": "user", "content": "x" * (1 + 7 * key % 23)}]))
-        return Request(prompt, (), Echo(), np.random.default_rng(key))
+        return Request(key, prompt, limit=9, seed=key, greedy=False)
+
+    def engine() -> TransformersEngine:
+        return TransformersEngine(policy, stop_ids=[renderer.stop_id])
 
     def alone(key: int) -> tuple[int, ...]:
-        sampler = Sampler(policy, max_tokens=9, stop_ids=[renderer.stop_id])
-        sampler.submit(0, request(key))
-        done = []
-        while sampler.busy:
-            done += sampler.step(greedy=False)
-        return done[0][1].tokens
+        return engine().submit([request(key)])[0].result().tokens
 
-    sampler = Sampler(policy, max_tokens=9, stop_ids=[renderer.stop_id])
-    spoken = {}
-    for key in range(12):  # a new request at every other token
-        sampler.submit(key, request(key))
-        for _ in range(2):
-            spoken |= dict(sampler.step(greedy=False))
-    while sampler.busy:
-        spoken |= dict(sampler.step(greedy=False))
-    assert {key: reply.tokens for key, reply in spoken.items()} == {key: alone(key) for key in range(12)}
+    together = engine()
+    spoken = []
+    for key in range(12):  # each while those before are being answered, or after them
+        spoken += together.submit([request(key)])
+        time.sleep(0.002)
+    assert [future.result().tokens for future in spoken] == [alone(key) for key in range(12)]

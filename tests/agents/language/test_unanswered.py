@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from agents_worlds import Echo
 
-from peripatos.agents.language.authors import Author
+from peripatos.agents.language.authors import Script
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
@@ -40,7 +40,7 @@ def tasks(split: str, *, long: int = 20, short: int = 20) -> list[dict[str, str]
 
 def actor_of(world: object, context: int = CONTEXT) -> ConversationActor:
     renderer = Renderer(tiny_tokenizer())
-    return ConversationActor(world, Author(renderer, lambda request: "a"), renderer, context=context)
+    return ConversationActor(world, Script(lambda messages: "a"), renderer, context=context)
 
 
 def worlds(split: str, **sizes: int) -> list[ConversationEnv]:

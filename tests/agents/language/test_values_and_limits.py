@@ -5,12 +5,13 @@ import torch
 from agents_worlds import Echo
 from model_families import family_policy
 
-from peripatos.agents.language.authors import Author, oracle_author
+from peripatos.agents.language.authors import Oracle
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
-from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import tiny_llama
+from peripatos.agents.protocols import Weights
 from peripatos.algorithms.annotate import with_values
 from peripatos.envs.conversation import TaskWorld
 from peripatos.envs.vocabulary import StopReason
@@ -19,14 +20,14 @@ from peripatos.envs.vocabulary import StopReason
 @pytest.mark.parametrize("kind", ["llama", "gptj", "deepseek_v3"])
 def test_a_bf16_sampler_rounds_weights_and_no_buffer(kind: str) -> None:
     policy = family_policy(kind)
-    sampler = Sampler(policy, max_tokens=1, stop_ids=[], precision="bf16")
+    sampler = TransformersEngine(policy, stop_ids=[], precision="bf16")
     copied = sampler._policy
     assert {parameter.dtype for parameter in copied.parameters()} == {torch.bfloat16}
     for mine, theirs in zip(copied.buffers(), policy.buffers(), strict=True):
         assert mine.dtype == theirs.dtype
         if theirs.is_floating_point():
             theirs.add_(1.0)
-    sampler.refresh(1)
+    sampler.load(Weights(1))
     for mine, theirs in zip(copied.buffers(), policy.buffers(), strict=True):
         assert torch.equal(mine, theirs)
 
@@ -42,9 +43,11 @@ def test_values_are_read_in_micro_batches_and_without_logits(monkeypatch: pytest
     monkeypatch.setattr(policy, "logits", lambda hidden: wide.append(len(hidden)) or logits(hidden))
 
     renderer = Renderer(policy.tokenizer)
-    sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
+    sampler = TransformersEngine(policy, stop_ids=[renderer.stop_id])
     batch = (
-        ConversationActor(Echo, sampler, renderer, context=policy.context).collect(range(4), 2, seed=0, version=0).batch
+        ConversationActor(Echo, sampler, renderer, max_tokens=6, context=policy.context)
+        .collect(range(4), 2, seed=0, version=0)
+        .batch
     )
     assert batch is not None
     assert batch.value_B_T is None
@@ -73,7 +76,7 @@ def test_a_demonstration_beyond_the_context_is_left_out_and_told(length: int) ->
     tasks = [{"prompt": f"q{i}", "oracle": "y" * length, "split": "train"} for i in range(9)]
     actor = ConversationActor(
         lambda: TaskWorld(tasks, lambda reply, task: 1.0),
-        Author(renderer, oracle_author),
+        Oracle(),
         renderer,
         context=policy.context,
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from peripatos.agents.language.authors import Author, oracle_author
+from peripatos.agents.language.authors import Oracle, Script
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.scheduling import Patience
@@ -388,7 +388,7 @@ def test_the_sandbox_of_a_world_that_nobody_holds_ends():
 @pytest.mark.sandbox
 def test_episodes_at_once_share_nothing():
     renderer = Renderer(tiny_tokenizer())
-    oracle = ConversationActor(workshop, Author(renderer, oracle_author), renderer, context=100_000)
+    oracle = ConversationActor(workshop, Oracle(), renderer, context=100_000)
     episodes = oracle.collect(range(6), 1, seed=0, version=0).episodes
     oracle.close()
     assert all(episode.success for episode in episodes)
@@ -398,7 +398,7 @@ def collected(command: str, **limits: Any) -> tuple[ConversationActor, tuple[Epi
     """Three episodes of somebody who runs the same command again and again."""
     renderer = Renderer(tiny_tokenizer())
     said = f'<tool_call>{{"name": "run_shell", "arguments": {{"command": "{command}"}}}}</tool_call>'
-    engine, patient = Author(renderer, lambda request: said), replace(SMALL, cell_s=3.0)
+    engine, patient = Script(lambda messages: said), replace(SMALL, cell_s=3.0)
     actor = ConversationActor(lambda: workshop(patient), engine, renderer, **{"context": 100_000, **limits})
     return actor, actor.collect(range(3), 1, seed=0, version=0).episodes
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import signal
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scenarios_runs import TINY, command, finish, start, write_scenario
 
+from peripatos.envs.cores import usable_cores
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.compare import interval
-from peripatos.scenarios.compare.findings import report
+from peripatos.scenarios.compare.findings import report, table
 from peripatos.scenarios.compare.jobs import ComparisonJob, JobResult, plan, with_method
 from peripatos.scenarios.config.loading import load_scenario
 
@@ -33,32 +36,34 @@ def outcome(folder: Path, method: str, seed: int, score: float | None) -> JobRes
 def test_two_methods_on_equal_seeds_are_compared_seed_by_seed(tmp_path: Path) -> None:
     scores = {"ppo": [10.0, 50.0, 90.0, 20.0], "grpo": [12.0, 53.0, 92.0, None]}
     outcomes = [outcome(tmp_path, name, seed, score) for name, row in scores.items() for seed, score in enumerate(row)]
-    text, rows = report(outcomes, tmp_path)
+    rows, notes = report(outcomes, tmp_path)
     low, high = interval([2.0, 3.0, 2.0])
     assert rows[1]["minus"] == {"ppo": {"mean": pytest.approx(7 / 3), "low": low, "high": high, "seeds": 3}}
     assert rows[0]["minus"] == {}
-    assert "tiny: grpo − ppo = 2.333 [" in text
+    assert notes[0].startswith("tiny: grpo − ppo = 2.333 [")
     assert rows[1]["low"] < 0 < low  # side by side the two could not be told apart
 
 
 def test_one_seed_and_equal_seeds_claim_no_width(tmp_path: Path) -> None:
-    _, one = report([outcome(tmp_path, "ppo", 0, 500.0)], tmp_path)
-    text, equal = report([outcome(tmp_path, "ppo", seed, 500.0) for seed in range(3)], tmp_path)
+    one, _ = report([outcome(tmp_path, "ppo", 0, 500.0)], tmp_path)
+    equal, notes = report([outcome(tmp_path, "ppo", seed, 500.0) for seed in range(3)], tmp_path)
     assert (one[0]["mean"], one[0]["low"], one[0]["high"]) == (500.0, None, None)
     assert (equal[0]["mean"], equal[0]["low"], equal[0]["high"]) == (500.0, None, None)
+    text = f"{table(one)} {table(equal)} {notes}"
     assert "nan" not in text
     assert "inf" not in text
 
 
 def test_failed_seeds_are_shown_and_never_averaged_away(tmp_path: Path) -> None:
     outcomes = [outcome(tmp_path, "ppo", seed, score) for seed, score in enumerate([10.0, None, 20.0])]
-    text, rows = report(outcomes, tmp_path)
+    rows, notes = report(outcomes, tmp_path)
     assert (rows[0]["mean"], rows[0]["seeds"], rows[0]["failed"]) == (15.0, 3, 1)
-    assert "FAILED tiny ppo seed 1: exit code 1: it broke" in text
+    assert table(rows)[0]["seeds"] == "3, 1 failed"
+    assert "FAILED tiny ppo seed 1: exit code 1: it broke" in notes
     with (tmp_path / "runs.csv").open() as file:
-        table = list(csv.DictReader(file))
-    assert [row["score"] for row in table] == ["10.0", "", "20.0"]
-    assert [row["status"] for row in table] == ["done", "failed", "done"]
+        written = list(csv.DictReader(file))
+    assert [row["score"] for row in written] == ["10.0", "", "20.0"]
+    assert [row["status"] for row in written] == ["done", "failed", "done"]
 
 
 def test_another_method_keeps_budget_and_optimiser_and_gets_its_variant(tmp_path: Path) -> None:
@@ -123,3 +128,72 @@ def test_a_comparison_runs_shows_failures_and_goes_on_where_it_was(
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     assert capsys.readouterr().out == first.out
     assert command(*arguments, "--out", tmp_path / "out", "--set", "stages.0.budget.updates=3") == 2
+
+
+FALLS = """\
+import os
+import sys
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Falls(CartPoleEnv):
+    def reset(self, **options):
+        if os.environ.get("FALLS") and any("rloo" in word for word in sys.argv):
+            os.kill(os.getpid(), 9)
+        return super().reset(**options)
+"""
+SHORT = (
+    VARIED.replace("updates: 12", "updates: 2")
+    .replace("CartPole-v1", "falls:Falls")
+    .replace(
+        "variants: {",
+        """\
+variants: {rloo: {stages.learn.collect: {groups: 2, group_size: 4}}, """,
+    )
+)
+
+
+@pytest.mark.slow
+def test_a_run_that_dies_is_one_failed_cell_and_goes_on_another_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "falls.py").write_text(FALLS)
+    arguments = ("compare", write_scenario(tmp_path, SHORT), "--methods", "grpo,rloo", "--seeds", 1)
+    monkeypatch.setenv("FALLS", "1")
+    assert command(*arguments, "--out", tmp_path / "out") == 1
+    told = capsys.readouterr().out
+    assert "FAILED tiny rloo seed 0: exit code -9" in told
+    assert "FAILED tiny grpo" not in told
+    monkeypatch.delenv("FALLS")
+    assert command(*arguments, "--out", tmp_path / "out") == 0
+    assert "FAILED" not in capsys.readouterr().out
+
+
+def _until(ready: Callable[[], bool], seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if ready():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_run_outlives_its_comparison_and_each_is_saved(tmp_path: Path, how: signal.Signals) -> None:
+    path = write_scenario(tmp_path, TINY.replace("updates: 12", "updates: 1000000"))
+    process = start("compare", path, "--methods", "ppo", "--seeds", 2, "--limit", 2, "--out", tmp_path / "out")
+    runs = [tmp_path / "out" / "tiny" / "ppo" / f"seed-{seed}" for seed in range(2)]
+
+    def alive() -> list[str]:
+        told = [file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline") if file.exists()]
+        return [line.decode() for line in told if b"one_run" in line and str(tmp_path).encode() in line]
+
+    begun = [run / "metrics.jsonl" for run in runs][: min(2, usable_cores())]
+    assert _until(lambda: all(file.exists() for file in begun))
+    assert alive()
+    process.send_signal(how)
+    finish(process)
+    assert _until(lambda: not alive())
+    for file in begun:
+        assert json.loads((file.parent / "summary.json").read_text())["status"] == "interrupted"

@@ -1,6 +1,6 @@
 """What the sampler remembers between the turns of a conversation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -9,9 +9,10 @@ from agents_worlds import Echo
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.engines import transformers_engine as module
-from peripatos.agents.language.engines.transformers_engine import Sampler
+from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import tiny_llama
+from peripatos.agents.protocols import Request, Weights
 from peripatos.envs.vocabulary import Collection
 
 
@@ -33,10 +34,10 @@ def policy() -> Reader:
     return Reader()
 
 
-def collect(policy: Reader) -> tuple[Collection, Sampler]:
+def collect(policy: Reader) -> tuple[Collection, TransformersEngine]:
     renderer = Renderer(policy.tokenizer)
-    sampler = Sampler(policy, max_tokens=6, stop_ids=[renderer.stop_id])
-    actor = ConversationActor(Echo, sampler, renderer, context=policy.context)
+    sampler = TransformersEngine(policy, stop_ids=[renderer.stop_id])
+    actor = ConversationActor(Echo, sampler, renderer, max_tokens=6, context=policy.context)
     policy.read.clear()
     return actor.collect(range(3), 2, seed=0, version=0), sampler
 
@@ -66,9 +67,17 @@ def test_what_was_dropped_is_read_again_and_the_same_is_said(policy: Reader, mon
             assert one.behavior_logp == pytest.approx(other.behavior_logp, abs=1e-5)
 
 
-def test_nothing_is_remembered_after_the_conversations_or_of_old_weights(policy: Reader) -> None:
-    _, sampler = collect(policy)
-    assert not sampler._memories
-    sampler._memories[0] = module._Memory((1,), [])
-    sampler.refresh(1)
-    assert not sampler._memories
+def test_what_is_over_or_was_read_with_old_weights_is_not_remembered(policy: Reader) -> None:
+    engine = TransformersEngine(policy, stop_ids=[])
+
+    def read_of_a_turn_that_goes_on(between: Callable[[], None]) -> int:
+        """Tokens that are read of a second turn, whose prompt is the first one, the reply, and one token more."""
+        first = engine.submit([Request(7, tuple(range(8, 48)), 4, 0, greedy=True)])[0].result().tokens
+        between()
+        policy.read.clear()
+        engine.submit([Request(7, (*range(8, 48), *first, 9), 4, 0, greedy=True)])[0].result()
+        return sum(policy.read)
+
+    assert read_of_a_turn_that_goes_on(lambda: None) == 2
+    assert read_of_a_turn_that_goes_on(lambda: engine.release([3, 7])) == 45
+    assert read_of_a_turn_that_goes_on(lambda: engine.load(Weights(1))) == 45

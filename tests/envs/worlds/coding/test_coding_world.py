@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from peripatos.agents.language.authors import Author, Request, oracle_author
+from peripatos.agents.language.authors import Oracle
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
 from peripatos.envs.errors import UserError
 from peripatos.envs.sandbox import Judge
 from peripatos.envs.sandbox.launch import Program
-from peripatos.envs.vocabulary import Episode, WorldFailure
+from peripatos.envs.seeding import generator
+from peripatos.envs.vocabulary import Episode, Reply, WorldFailure
 from peripatos.envs.worlds.coding.replies import find_program, find_programs
 from peripatos.envs.worlds.coding.tasks import FAMILIES, generate, read_tasks
 from peripatos.envs.worlds.coding.world import Coding
@@ -147,18 +148,21 @@ def test_several_blocks_cost_the_format_and_the_last_is_judged() -> None:
 def test_worlds_that_are_judged_side_by_side_give_the_same_episodes_as_one_after_another() -> None:
     renderer = Renderer(tiny_tokenizer())
 
-    def speak(request: Request) -> str:
-        draw = request.rng.random()
-        if draw < 0.03:
-            return block("def solve(*a):\n    while True: pass")
-        return oracle_author(request) if draw < 0.5 else block(f"import os\ndef solve(*a): return {int(20 * draw)}")
+    class Varied(Oracle):
+        def reply(self, messages: Any, tools: Any, world: Any, seed: int) -> Reply:
+            draw = generator(seed).random()
+            if draw < 0.03:
+                return Reply(block("def solve(*a):\n    while True: pass"))
+            if draw < 0.5:
+                return super().reply(messages, tools, world, seed)
+            return Reply(block(f"import os\ndef solve(*a): return {int(20 * draw)}"))
 
     def collected(workers: int) -> list[Episode]:
         def make() -> Coding:
             return Coding(workers=workers, wall_s=5, cpu_s=0.2, partial_credit=True)
 
         assert make().side_by_side == workers
-        actor = ConversationActor(make, Author(renderer, speak), renderer, context=100_000)
+        actor = ConversationActor(make, Varied(), renderer, context=100_000)
         episodes = actor.collect(range(10), 2, seed=0, version=0).episodes
         timed = {"judge_cpu_s"}
         return [replace(e, metrics={k: v for k, v in e.metrics.items() if k not in timed}) for e in episodes]

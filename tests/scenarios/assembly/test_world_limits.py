@@ -10,7 +10,7 @@ from scenarios_runs import command, write_scenario
 
 from peripatos.envs.errors import UserError
 from peripatos.envs.tools import ToolWorld
-from peripatos.scenarios.build import check_parts
+from peripatos.scenarios.assembly.checks import check_parts
 from peripatos.scenarios.config.loading import open_scenario
 
 SCENARIO = """\

@@ -1,0 +1,32 @@
+"""Weights that come from elsewhere, read into a policy of this process."""
+
+from __future__ import annotations
+
+import torch
+
+from ..envs.errors import nearest
+from .protocols import Policy, Weights
+
+
+@torch.no_grad()
+def take_weights(policy: Policy, weights: Weights) -> None:
+    """Make `policy` what `weights` say. Nothing to do where they are in its module already.
+
+    ValueError for tensors of other names or shapes, before anything has changed.
+    """
+    if weights.folder is not None:
+        policy.load(weights.folder)
+    if weights.tensors is None:
+        return
+    mine, given = policy.module().state_dict(), dict(weights.tensors())
+    for name in given:
+        if name not in mine:
+            raise ValueError(f"version {weights.version} has weights {name!r}, unknown here.{nearest(name, mine)}")
+    for name, tensor in mine.items():
+        if name not in given:
+            raise ValueError(f"version {weights.version} comes without {name!r}")
+        if given[name].shape != tensor.shape:
+            shapes = f"{tuple(given[name].shape)}, not {tuple(tensor.shape)}"
+            raise ValueError(f"version {weights.version} has {name!r} of shape {shapes}")
+    for name, tensor in mine.items():
+        tensor.copy_(given[name])

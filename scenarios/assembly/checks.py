@@ -1,0 +1,176 @@
+"""What can be wrong with a scenario and is found before its first episode, named with file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...algorithms.methods import METHODS, Method
+from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
+from ...envs.named_objects import load_function
+from ...envs.registry import WorldKind
+from ...envs.world_source import WorldFacts, WorldSource
+from ..cluster.choose import check_cluster
+from ..config.mistakes import WrongPart, at
+from ..config.schema import CausalLMAgentSpec, Sampling, Scenario, ScriptedAgentSpec, Stage
+from ..run.episode_statistics import check_goals
+from ..trackers import check_trackers
+from .settings import choose_device, optimizer_settings, stage_method
+from .several import check_alike, check_overrides, check_shares
+from .worlds import WorldSources
+
+if TYPE_CHECKING:
+    from ..config.loading import Source
+
+_REHEARSAL = 60.0  # seconds for a world that waits to begin; what takes longer is left to the run
+
+
+def check_parts(scenario: Scenario, source: Source | None = None) -> WorldSources:
+    """UserError for everything about a scenario that can be known without running it.
+
+    With `source` the message begins with the file and the line. What was asked for answers is given, so that nobody
+    has to ask again: the sources of the scenario's worlds, to be closed by the caller.
+    """
+    worlds = WorldSources.of(scenario)
+    try:
+        _check_parts(scenario, worlds)
+    except WrongPart as problem:
+        worlds.close()
+        if source is None:
+            raise
+        raise UserError(f"{source.place(problem.place)}: {problem}") from problem
+    except BaseException:
+        worlds.close()
+        raise
+    return worlds
+
+
+def _check_parts(scenario: Scenario, worlds: WorldSources) -> None:
+    with at("device"):
+        choose_device(scenario.device, scenario.agent)
+    with at("trackers"):
+        check_trackers(scenario.trackers)
+    with at("cluster"):
+        check_cluster(scenario)
+    kind = _check_worlds(scenario, worlds)
+    with at("agent"):
+        _check_agent(scenario, kind)
+    for number, stage in enumerate(scenario.stages):
+        with at("stages", number, "stop"):
+            check_goals(stage.stop, list(scenario.alone()) if scenario.worlds else [])
+        if stage.method is None:
+            continue
+        with at("stages", number, "overrides" if stage.method in METHODS else "method"):
+            row = stage_method(stage)
+        with at("stages", number, "optimizer"):
+            optimizer_settings(stage)
+        with at("stages", number):
+            _check_stage(stage, row, kind)
+            _check_overlong(row, (scenario.sampling or Sampling()).max_tokens)
+            check_shares(scenario, stage)
+    for number, world in enumerate(scenario.worlds):
+        with at("worlds", number, "overrides"):
+            check_overrides(scenario, world)
+    for name in scenario.variants:
+        if name not in METHODS:
+            raise WrongPart(("variants", name), unknown("method", name, METHODS))
+
+
+def _check_worlds(scenario: Scenario, worlds: WorldSources) -> WorldKind:
+    """The kind of the scenario's world, or of all of several."""
+    if not scenario.worlds:
+        return _check_world(scenario, worlds.first).kind
+    for number, (alone, source) in enumerate(zip(scenario.alone().values(), worlds.values(), strict=True)):
+        try:
+            _check_world(alone, source)
+        except WrongPart as problem:
+            raise WrongPart(("worlds", number, *problem.place[1:]), str(problem)) from problem
+    check_alike(scenario, list(worlds.values()))
+    return worlds.first.facts.kind
+
+
+def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
+    """The facts of the scenario's only world, which is begun once to see that it can be."""
+    with at("world", "id"):
+        try:
+            facts = source.facts
+        except (UnknownWorld, UnsupportedWorld):
+            raise
+        except UserError as problem:
+            raise WrongPart(("world", "options"), str(problem)) from problem
+    for name in ("step_seconds", "episode_seconds"):
+        if getattr(scenario.world, name) is not None and not facts.waits:
+            reason = "is for worlds that wait for tools or servers; this one is stepped in place, without such a limit"
+            raise WrongPart(("world", name), f"world.{name} {reason}")
+    if scenario.world.threads is not None and not facts.pooled:
+        raise WrongPart(
+            ("world", "threads"), "world.threads is for bodies that are simulated on a pool; this one is not"
+        )
+    if scenario.world.at_once is not None and (facts.pooled or facts.kind == "conversation"):
+        what = "a pool simulates all of them in one object" if facts.pooled else "conversations are all held at once"
+        raise WrongPart(("world", "at_once"), f"world.at_once has nothing to limit here: {what}")
+    splits = ("train", "test") if any(stage.method for stage in scenario.stages) else ("test",)
+    with at("world"):
+        source.rehearse(splits, seconds=scenario.world.step_seconds or _REHEARSAL)
+    return facts
+
+
+def _check_agent(scenario: Scenario, kind: WorldKind) -> None:
+    speaks, learns = scenario.speaks, scenario.learns
+    if learns and speaks != (kind == "conversation"):
+        fitting = "tiny_llama or causal_lm" if kind == "conversation" else "mlp"
+        raise UserError(
+            f"an agent of kind {scenario.agent.kind!r} cannot live in {scenario.world.id!r}, a {kind} world; "
+            f"use {fitting}"
+        )
+    if scenario.agent.kind == "oracle" and kind == "control":
+        raise UserError("control worlds have no oracle; use an agent of kind 'scripted' or 'random'")
+    if scenario.sampling is not None and not speaks:
+        raise WrongPart(("sampling",), "`sampling` is about tokens; this agent has none")
+    if isinstance(scenario.agent, ScriptedAgentSpec):
+        load_function(scenario.agent.function)
+    if isinstance(scenario.agent, CausalLMAgentSpec):
+        _check_model_is_there(scenario.agent.model)
+
+
+def _check_model_is_there(model: str) -> None:
+    """UserError for a path to nothing. Hub ids and packages are looked up only when the model is loaded."""
+    path = Path(model).expanduser()
+    local = path.is_absolute() or model.startswith((".", "~")) or path.suffix == ".gguf"
+    if local and not model.startswith("package:") and not path.exists():
+        beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise UserError(f"there is no model folder or .gguf file {model!r}.{nearest(path.name, beside)}")
+
+
+def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
+    where, collect = f"stage {stage.name!r} ({row.name})", stage.collect
+    segments = row.needs_critic and kind == "control"
+    assert collect is not None, "the schema asks for it"
+    if (row.source == "demonstrations") != (stage.demonstrations is not None):
+        need = "needs `demonstrations`" if stage.demonstrations is None else "takes no `demonstrations`"
+        raise UserError(f"{where} {need}")
+    if segments and (collect.horizon is None or collect.group_size != 1):
+        raise UserError(f"{where} reads segments: give collect.horizon, and no collect.group_size")
+    if not segments and collect.horizon is not None:
+        raise UserError(f"{where} reads whole episodes: collect.horizon has no meaning")
+    if row.source == "demonstrations" and optimizer_settings(stage).schedule == "adaptive_kl":
+        raise UserError(
+            f"{where}: optimizer.schedule adaptive_kl follows the log-probabilities of who acted, and those "
+            "of demonstrations are unknown; allowed are constant and linear"
+        )
+    if kind == "control" and (row.update.cut_replies != "keep" or row.rewards.overlong_buffer is not None):
+        raise UserError(
+            f"{where}: update.cut_replies and rewards.overlong_buffer are for replies, and nobody speaks here"
+        )
+    if row.needs_groups and collect.group_size < 2:
+        raise UserError(f"{where} compares the members of a group: collect.group_size must be at least 2")
+
+
+def _check_overlong(row: Method, most: int) -> None:
+    """UserError where a reply would begin to lose reward before its first token."""
+    buffer, limit = row.rewards.overlong_buffer, row.rewards.overlong_limit or most
+    if buffer is not None and buffer >= limit:
+        raise UserError(
+            f"rewards.overlong_buffer is {buffer}, but a reply has at most {limit} tokens (rewards.overlong_limit or "
+            f"sampling.max_tokens); allowed are 1 to {limit - 1}"
+        )

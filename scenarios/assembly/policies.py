@@ -1,0 +1,81 @@
+"""The agent that learns, made from the words of a scenario. What is heavy is imported where it is needed."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import TYPE_CHECKING
+
+from ...agents.protocols import Policy
+from ...envs.seeding import derive_seed
+from ...envs.world_source import WorldSource
+from ..config.schema import CausalLMAgentSpec, MlpAgentSpec, Sampling, Scenario, TinyLlamaAgentSpec
+from .settings import stage_method
+from .worlds import spaces
+
+if TYPE_CHECKING:
+    from ...agents.language.language_policy import LanguagePolicy
+
+
+def make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy | None:
+    """The agent that learns, freshly initialised; None for agents that cannot.
+
+    With one thread: how many there are changes the last digits of orthogonal weights.
+    """
+    from ...agents.threads import torch_threads
+
+    with torch_threads(1):
+        return _make_policy(scenario, device, source)
+
+
+def _make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy | None:
+    critic = any(stage_method(stage).needs_critic for stage in scenario.stages if stage.method)
+    if isinstance(scenario.agent, MlpAgentSpec):
+        from ...agents.control.mlp import ActorCritic
+
+        observation, action = spaces(source)
+        size = math.prod(observation.shape)
+        seed = derive_seed(scenario.seed, "policy")
+        hidden = scenario.agent.hidden
+        return ActorCritic(size, action, hidden=hidden, critic=critic, seed=seed).to(device)
+    if isinstance(scenario.agent, TinyLlamaAgentSpec | CausalLMAgentSpec):
+        return _make_language_policy(scenario, critic).to(device)
+    return None
+
+
+def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
+    from transformers.utils import logging
+
+    from ...agents.language.chat_template import Renderer
+    from ...agents.language.language_policy import LanguagePolicy
+    from ...agents.language.model_checks import check_model
+
+    logging.disable_progress_bar()  # it would write into ours
+    agent, sampling = scenario.agent, scenario.sampling or Sampling()
+    if isinstance(agent, TinyLlamaAgentSpec):
+        from ...agents.language.tiny_llama import tiny_llama
+
+        seed = derive_seed(scenario.seed, "policy")
+        parts = tiny_llama(seed=seed, hidden=agent.hidden, layers=agent.layers, heads=agent.heads)
+    else:
+        assert isinstance(agent, CausalLMAgentSpec)
+        from ...agents.language.model_files import load_language_model
+
+        parts = load_language_model(agent.model, revision=agent.revision)
+    policy = LanguagePolicy(
+        *parts,
+        critic=critic,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        precision=scenario.precision,
+    )
+    check_model(policy)
+    Renderer(policy.tokenizer, policy.end_ids)  # refuses a template whose replies nothing ends
+    return policy
+
+
+def make_reference(policy: Policy) -> Policy:
+    """A frozen copy."""
+    reference = copy.deepcopy(policy)
+    reference.module().requires_grad_(False)
+    return reference

@@ -1,0 +1,53 @@
+"""What assembly asks of the scenario's worlds: of their sources, which construct as few as they can."""
+
+from __future__ import annotations
+
+from gymnasium.spaces import Box, Discrete
+
+from ...envs.errors import UserError
+from ...envs.world_source import WorldSource
+from ..config.schema import Sampling, Scenario
+
+
+class WorldSources(dict[str, WorldSource]):
+    """Where the worlds of a scenario come from, by their names; those of its only one, under no name. A run has one of
+    this, from its checks to its last evaluation."""
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> WorldSources:
+        """Nothing is constructed yet."""
+        return cls({name: WorldSource(one.world.id, one.world.options) for name, one in scenario.alone().items()})
+
+    @property
+    def first(self) -> WorldSource:
+        """That of the first world, or the only one."""
+        return next(iter(self.values()))
+
+    def close(self) -> None:
+        """As `WorldSource.close`, for all."""
+        for source in self.values():
+            source.close()
+
+    def __enter__(self) -> WorldSources:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
+
+def spaces(source: WorldSource) -> tuple[Box, Box | Discrete]:
+    """The spaces of a control world; that they are supported is among its facts."""
+    observation, action = source.facts.observation_space, source.facts.action_space
+    assert isinstance(observation, Box)
+    assert isinstance(action, Box | Discrete)
+    return observation, action
+
+
+def longest_episode(scenario: Scenario, source: WorldSource) -> int:
+    """The most units that an episode can have."""
+    turns = source.facts.longest_episode
+    if source.facts.kind == "conversation":
+        return (turns or 1) * (scenario.sampling or Sampling()).max_tokens
+    if turns is None:
+        raise UserError(f"{source.id!r} has no limit of steps; give overrides.update.length")
+    return turns
