@@ -15,6 +15,7 @@ import re
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
@@ -105,19 +106,27 @@ def _packages(ours: Distribution) -> Iterator[MachineFinding]:
 
 
 def _sandbox() -> MachineFinding:
-    """Whether programs can be judged here, behind what, and whether it holds."""
+    """The tier of this machine: behind what programs can be judged here, and whether it holds."""
     try:
-        with Judge(workers=1) as judge:
+        return _tier("")
+    except (SandboxUnavailable, OSError) as error:
+        refused = error if isinstance(error, SandboxUnavailable) else f"bubblewrap cannot be started: {error}"
+    try:
+        return replace(_tier(", only with allow_degraded=True", allow_degraded=True), detail=str(refused))
+    except (SandboxUnavailable, OSError):
+        return MachineFinding("sandbox", "no", str(refused))
+
+
+def _tier(condition: str, *, allow_degraded: bool = False) -> MachineFinding:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the weaker tier is what is asked about
+        with Judge(workers=1, allow_degraded=allow_degraded) as judge:
             told = judge.describe()
-    except SandboxUnavailable as error:
-        return MachineFinding("sandbox", "no", str(error))
-    except OSError as error:
-        return MachineFinding("sandbox", "no", f"it cannot be started: {error}")
     report = told["self_test"]
     assert isinstance(report, dict)
     behind = f"{told['source']}, {told['program']}; " if told.get("program") else ""
     held = ", ".join(sorted(str(name) for name, outcome in report.items() if outcome == "blocked"))
-    return MachineFinding("sandbox", str(told["backend"]), f"{behind}self-test: blocked {held}")
+    return MachineFinding("sandbox", f"tier {told['backend']}{condition}", f"{behind}self-test: blocked {held}")
 
 
 def _drawing(command: Sequence[str], seconds: float = DRAW_SECONDS) -> MachineFinding:
