@@ -48,6 +48,8 @@ class WorldFacts:
     waits: bool = False  # see `ConversationEnv`, as the other two
     side_by_side: int = 1
     voices: tuple[str, ...] = ()
+    scored_by: str = ""  # the version of the reward, see `ConversationEnv.scored_by`
+    pooled: bool = False  # bodies: many are simulated in one object, on a pool of threads
 
 
 class WorldSource:
@@ -117,9 +119,10 @@ class WorldSource:
             inside.endless_after = None
         return WrappedConversation(world) if _is_wrapped(world, beyond=(OrderEnforcing,)) else world
 
-    def make_batch(self, n: int, *, threads: int | None = None) -> WorldBatch:
-        """`n` control worlds that are stepped together; `threads` is for those that are simulated on a pool (None: one
-        for each core).
+    def make_batch(self, n: int, *, threads: int | None = None, at_once: int | None = None) -> WorldBatch:
+        """`n` control worlds that are stepped together; `threads` is for those that are simulated on a pool (None: see
+        `MujocoBatch`). Of others, each of which is an object that may hold a simulator or a licence, there are at most
+        `at_once`, if that is given.
 
         Raises:
             UserError: as `make`; n < 1.
@@ -131,9 +134,10 @@ class WorldSource:
             raise UnsupportedWorld(f"{self.id!r} is a conversation; only control worlds are stepped as one batch")
         with self._lock:
             pattern = self._ask()
-        if isinstance(pattern.unwrapped, BatchedWorld) and not _is_wrapped(pattern, beyond=_OWN_WRAPPERS):
+        if self.facts.pooled:
+            assert isinstance(pattern.unwrapped, BatchedWorld)
             return pattern.unwrapped.make_batch(n, threads=threads, max_episode_steps=time_limit(pattern))
-        return ListOfWorlds(self.id, n, self._new)
+        return ListOfWorlds(self.id, min(n, at_once or n), self._new)
 
     def rehearse(self, splits: Sequence[str], *, seconds: float) -> None:
         """Begin an episode of each of `splits`, to see that it can be done; the other worlds do not notice. A world
@@ -211,9 +215,10 @@ def _facts_of(world: Env) -> WorldFacts:
     kind, limit, inside = world_kind(world), time_limit(world), world.unwrapped
     spaces = world.observation_space, world.action_space
     if not isinstance(inside, ConversationEnv):
-        return WorldFacts(kind, *spaces, limit)
+        pooled = isinstance(inside, BatchedWorld) and not _is_wrapped(world, beyond=_OWN_WRAPPERS)
+        return WorldFacts(kind, *spaces, limit, pooled=pooled)
     turns, voices = least(limit, inside.turn_limit), tuple(inside.voice_names)
-    return WorldFacts(kind, *spaces, turns, inside.waits, inside.side_by_side, voices)
+    return WorldFacts(kind, *spaces, turns, inside.waits, inside.side_by_side, voices, inside.scored_by)
 
 
 def _begin(world: Env, splits: Sequence[str]) -> str | None:

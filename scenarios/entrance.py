@@ -2,6 +2,7 @@
 
     run = peripatos.run("cartpole-ppo", {"stages.balance.budget.env_steps": 4000})
     run.summary, run.metrics, run.evaluations
+    run.resume({"stages.balance.budget.env_steps": 8000})
     agent = run.agent("best")
     agent.play(5)
 
@@ -11,6 +12,7 @@ afterwards as they were.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ from .run.run_directory import RunDirectory, new_run_path, read_rows
 if TYPE_CHECKING:
     from ..agents.protocols import Actor
     from ..envs.vocabulary import Episode
-    from ..envs.world_source import WorldSource
+    from .assembly.worlds import WorldSources
     from .config.schema import Scenario
     from .run.listeners import Listener
     from .run.saved_agent import OpenedAgent
@@ -131,6 +133,29 @@ class Run:
             raise UserError(f"{self.path} has kept no such episodes; it has {kept or 'none'}")
         return read_rows(chosen[-1])
 
+    def resume(
+        self,
+        overrides: Mapping[str, Any] | None = None,
+        *,
+        listeners: Sequence[Listener] = (),
+        quiet: bool = True,
+    ) -> Run:
+        """Go on where it was stopped; or, with a larger budget among the `overrides`, where it had ended.
+
+        A run that has nothing more to do is left as it is. Errors as of `run`; UserError for an override that would
+        make it another run.
+        """
+        from .commands.app import load_plugins
+        from .run.amend import amend, has_more_to_do
+
+        load_plugins()
+        if overrides:
+            amend(self._directory, [f"{key}={json.dumps(value)}" for key, value in overrides.items()])
+        if self.summary.get("status") == "done" and not has_more_to_do(self._directory):
+            return self
+        self._directory.note_command(["peripatos.load_run", str(self.path), "resume", *map(str, overrides or ())])
+        return _go(self._directory, None, listeners, quiet)
+
     def agent(self, checkpoint: str = "best", *, device: str | None = None) -> SavedAgent:
         """The agent as it stood at `checkpoint` (best, last or a number)."""
         from .run.saved_agent import open_agent
@@ -146,8 +171,8 @@ class SavedAgent:
         from .assembly.actors import make_stage
         from .config.schema import Stage
 
-        self.policy, self._source = opened.policy, opened.source
-        self._parts = make_stage(opened.scenario, Stage(name="play"), opened.policy, opened.source)
+        self.policy, self._sources = opened.policy, opened.sources
+        self._parts = make_stage(opened.scenario, Stage(name="play"), opened.policy, opened.sources)
         self._actor: Actor = self._parts.evaluator
         self._actor.load(Weights(0))
 
@@ -168,7 +193,7 @@ class SavedAgent:
     def close(self) -> None:
         """Free the worlds; twice is harmless."""
         self._parts.close()
-        self._source.close()
+        self._sources.close()
 
     def __enter__(self) -> SavedAgent:
         return self
@@ -189,14 +214,14 @@ def _resolved(scenario: str | Path | Mapping[str, Any], overrides: Mapping[str, 
     return check_scenario(data, source), source
 
 
-def _go(directory: RunDirectory, worlds: WorldSource, listeners: Sequence[Listener], quiet: bool) -> Run:
+def _go(directory: RunDirectory, worlds: WorldSources | None, listeners: Sequence[Listener], quiet: bool) -> Run:
     from .report.curves import draw_learning_curve
     from .run.display import make_display
     from .run.runner import Interrupted, Runner
 
     with as_it_was():
         try:
-            Runner(directory, make_display(quiet=quiet), source=worlds, listeners=listeners).go()
+            Runner(directory, make_display(quiet=quiet), sources=worlds, listeners=listeners).go()
         except Interrupted:
             raise KeyboardInterrupt(f"stopped; to go on: peripatos resume {directory.path}") from None
         draw_learning_curve(directory)

@@ -227,7 +227,7 @@ class ListOfWorlds:
         return observation.ravel()
 
     def _fail(self, i: int) -> None:
-        """Note what is being handled as the failure of world `i`, and free what it holds."""
+        """Note what is being handled as the failure of world `i`, and free it: the next reset makes another."""
         self._broken[i] = traceback.format_exc()
         if i in self._worlds:
             close(self._worlds.pop(i))

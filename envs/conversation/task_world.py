@@ -45,6 +45,7 @@ from ..named_objects import load_attribute
 from ..vocabulary import Reply
 from ..worlds.maths.answers import AnswerTag
 from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
+from .reward_version import function_version
 from .task_source import Task, TaskSource, load_tasks, split_of
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class TaskWorld(ConversationEnv):
 
     weights = {"reward": 1.0}  # noqa: RUF012 (read only, copied by the base class)
     splits = SPLITS
+    reward_version = "1"
     _own_fields: ClassVar[frozenset[str]] = frozenset(
         {"observation_space", "action_space", "weights", "voices", "spec", "waits", "side_by_side"}
         | {"max_turns", "has_success", "granted_seconds", "endless_after", "_turn", "_place"}
@@ -107,6 +109,11 @@ class TaskWorld(ConversationEnv):
         self._draw = tasks if callable(tasks) else None
         if not callable(tasks):
             self._sort(load_tasks(tasks) if isinstance(tasks, str | Path) else tasks)
+
+    @property
+    def scored_by(self) -> str:
+        """The world's version, and that of its grader or reward function."""
+        return f"{super().scored_by}, {self._grader.version if self._grader else function_version(self._reward)}"
 
     def another(self) -> Self | None:
         """A sibling that shares the tasks. None where this world, or a function that it calls, may hold something else

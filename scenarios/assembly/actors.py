@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...agents.protocols import Actor, Author, Engine, Policy
+from ...agents.protocols import Actor, Author, Behaviour, Policy
 from ...envs.named_objects import load_function
 from ...envs.world_source import WorldSource
 from ..config.schema import (
@@ -18,14 +18,17 @@ from ..config.schema import (
     Scenario,
     ScriptedAgentSpec,
     Stage,
+    WorldSpec,
 )
 from .engines import make_engine
-from .settings import choose_device, stage_method
+from .settings import stage_method
 from .voices import Voices
-from .worlds import spaces
+from .worlds import WorldSources, spaces
 
 if TYPE_CHECKING:
     from ...agents.language.scheduling import Patience
+
+_LOOKED_AT = 8  # worlds that are open where nothing is learned
 
 
 @dataclass(frozen=True)
@@ -35,28 +38,51 @@ class StageParts:
     collector: Actor
     evaluator: Actor
     segments: bool  # groups are rows that go on, not tasks
-    voices: Voices | None = None  # whom the worlds talk to besides
 
     def close(self) -> None:
-        """Free the worlds, and the engines of the voices."""
+        """Free the worlds."""
         self.collector.close()
         self.evaluator.close()
-        if self.voices is not None:
-            self.voices.close()
 
 
-def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, source: WorldSource) -> StageParts:
-    """The actors of one stage, in worlds of `source`."""
-    if source.facts.kind == "conversation":
-        return _talking(scenario, stage, policy, source)
+def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources: WorldSources) -> StageParts:
+    """The actors of one stage, in worlds of `sources`."""
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
-    segments = row is not None and row.needs_critic
+    segments = row is not None and row.needs_critic and sources.first.facts.kind == "control"
     horizon = stage.collect.horizon if stage.collect and segments else None
-    actor = shown or scenario.agent
-    collector = _tiled(stage, lambda: _moving(source, policy, actor, horizon=horizon), keeps_rows=segments)
-    evaluator = _moving(source, policy, scenario.agent, horizon=None) if shown else collector
+
+    def playing(agent: Agent | Demonstrator, horizon: int | None) -> Actor:
+        def alone(world: Scenario, source: WorldSource) -> Actor:
+            return _playing(world, source, stage, agent, policy, horizon)
+
+        return _everywhere(scenario, sources, alone)
+
+    collector = _tiled(stage, lambda: playing(shown or scenario.agent, horizon), keeps_rows=segments)
+    evaluator = playing(scenario.agent, None) if shown else collector
     return StageParts(collector, evaluator, segments)
+
+
+def _everywhere(scenario: Scenario, sources: WorldSources, make: Callable[[Scenario, WorldSource], Actor]) -> Actor:
+    """The actor of the only world, or one that has those of all."""
+    from ...agents.mixture import MixedActor
+
+    actors = {name: make(alone, sources[name]) for name, alone in scenario.alone().items()}
+    return MixedActor(actors) if scenario.worlds else actors[""]
+
+
+def _playing(
+    scenario: Scenario,
+    source: WorldSource,
+    stage: Stage,
+    agent: Agent | Demonstrator,
+    policy: Policy | None,
+    horizon: int | None,
+) -> Actor:
+    """`agent` in the only world of `scenario`."""
+    if source.facts.kind == "control":
+        return _moving(scenario.world, source, policy, agent, horizon, scenario.world.at_once or _rows(stage))
+    return _talking(scenario, source, agent, policy)
 
 
 def _tiled(stage: Stage, make: Callable[[], Actor], *, keeps_rows: bool = False) -> Actor:
@@ -67,13 +93,26 @@ def _tiled(stage: Stage, make: Callable[[], Actor], *, keeps_rows: bool = False)
     return make() if tile is None else TiledActor(make, tile, keeps_rows=keeps_rows)
 
 
-def _moving(source: WorldSource, policy: Policy | None, agent: Agent | Demonstrator, *, horizon: int | None) -> Actor:
+def _rows(stage: Stage) -> int:
+    """How many worlds a stage of bodies has open to learn, and so may have to evaluate."""
+    collect = stage.collect
+    return collect.groups * collect.group_size if collect else _LOOKED_AT
+
+
+def _moving(
+    world: WorldSpec,
+    source: WorldSource,
+    policy: Policy | None,
+    agent: Agent | Demonstrator,
+    horizon: int | None,
+    at_once: int,
+) -> Actor:
     """An actor for control worlds: segments of `horizon` steps, or whole episodes without one."""
     from ...agents.control import scripted
     from ...agents.control.control_actor import ControlActor
     from ...agents.control.mlp import ActorCritic
 
-    behaviour: scripted.Behaviour
+    behaviour: Behaviour
     if isinstance(agent, MlpAgentSpec):
         assert isinstance(policy, ActorCritic), "make_policy has made one"
         behaviour = policy
@@ -82,37 +121,30 @@ def _moving(source: WorldSource, policy: Policy | None, agent: Agent | Demonstra
     else:
         behaviour = scripted.RandomAgent(spaces(source)[1])
     mode = "episodes" if horizon is None else "segments"
-    return ControlActor(behaviour, source, mode=mode, horizon=horizon)
+    return ControlActor(behaviour, source, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once)
 
 
-def _talking(scenario: Scenario, stage: Stage, policy: Policy | None, source: WorldSource) -> StageParts:
-    """The actors of a stage in conversations: the agent has one engine, with which a voice may speak too."""
+def _talking(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
+    """An actor for conversations: the agent that learns speaks by an engine, everybody else writes in its tokens."""
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
     from ...agents.language.language_policy import LanguagePolicy
     from ...agents.language.tiny_llama import tiny_tokenizer
 
-    engine, language, context, device = None, None, 1_000_000, choose_device(scenario.device, scenario.agent)
-    renderer = Renderer(tiny_tokenizer())  # in whose tokens an agent without a model writes
-    if isinstance(policy, LanguagePolicy):
-        language, context, device = policy, policy.context, str(policy.device)
-        engine, renderer = make_engine(policy, scenario.precision)
-    voices = Voices(scenario, language, engine, device)
-
-    def make(who: Engine | Author) -> ConversationActor:
-        return ConversationActor(
-            lambda: source.make(voices.for_a_world()),
-            who,
-            renderer,
-            context=context,
-            max_tokens=(scenario.sampling or Sampling()).max_tokens,
-            patience=_patience(scenario),
-        )
-
-    agent = engine or _author(scenario.agent)
-    shown = _author(stage.demonstrations.agent) if stage.demonstrations else None
-    collector = _tiled(stage, lambda: make(shown or agent))
-    return StageParts(collector, make(agent) if shown else collector, segments=False, voices=voices)
+    language = policy if isinstance(policy, LanguagePolicy) else None
+    renderer = Renderer(language.tokenizer, language.end_ids) if language else Renderer(tiny_tokenizer())
+    speaks = language is not None and agent is scenario.agent
+    engine = make_engine(language, renderer, scenario.precision) if language is not None and speaks else None
+    voices = Voices(scenario, language, engine)
+    return ConversationActor(
+        lambda: source.make(voices.for_a_world()),
+        engine or _author(agent),
+        renderer,
+        context=language.context if language else 1_000_000,
+        max_tokens=(scenario.sampling or Sampling()).max_tokens,
+        patience=_patience(scenario),
+        company=voices,
+    )
 
 
 def _patience(scenario: Scenario) -> Patience:

@@ -9,13 +9,15 @@ from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, unknown
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
 from ...envs.world_source import WorldFacts, WorldSource
+from ..cluster.choose import check_cluster
 from ..config.mistakes import WrongPart, at
 from ..config.schema import CausalLMAgentSpec, Sampling, Scenario, ScriptedAgentSpec, Stage
 from ..trackers import check_trackers
 from .engines import check_model_is_there
 from .settings import choose_device, optimizer_settings, stage_method
+from .several import check_alike, check_overrides, check_shares
 from .voices import check_voices
-from .worlds import world_source
+from .worlds import WorldSources
 
 if TYPE_CHECKING:
     from ..config.loading import Source
@@ -23,13 +25,13 @@ if TYPE_CHECKING:
 _REHEARSAL = 60.0  # seconds for a world that waits to begin; what takes longer is left to the run
 
 
-def check_parts(scenario: Scenario, source: Source | None = None) -> WorldSource:
+def check_parts(scenario: Scenario, source: Source | None = None) -> WorldSources:
     """UserError for everything about a scenario that can be known without running it.
 
     With `source` the message begins with the file and the line. What was asked for answers is given, so that nobody
-    has to ask again: the source of the scenario's worlds, to be closed by the caller.
+    has to ask again: the sources of the scenario's worlds, to be closed by the caller.
     """
-    worlds = world_source(scenario)
+    worlds = WorldSources.of(scenario)
     try:
         _check_parts(scenario, worlds)
     except WrongPart as problem:
@@ -43,12 +45,14 @@ def check_parts(scenario: Scenario, source: Source | None = None) -> WorldSource
     return worlds
 
 
-def _check_parts(scenario: Scenario, worlds: WorldSource) -> None:
+def _check_parts(scenario: Scenario, worlds: WorldSources) -> None:
     with at("device"):
         choose_device(scenario.device, scenario.agent)
     with at("trackers"):
         check_trackers(scenario.trackers)
-    kind = _check_world(scenario, worlds).kind
+    with at("cluster"):
+        check_cluster(scenario)
+    kind = _check_worlds(scenario, worlds)
     with at("agent"):
         _check_agent(scenario, kind)
     for number, stage in enumerate(scenario.stages):
@@ -61,16 +65,33 @@ def _check_parts(scenario: Scenario, worlds: WorldSource) -> None:
         with at("stages", number):
             _check_stage(stage, row, kind)
             _check_overlong(row, (scenario.sampling or Sampling()).max_tokens)
+            check_shares(scenario, stage)
+    for number, world in enumerate(scenario.worlds):
+        with at("worlds", number, "overrides"):
+            check_overrides(scenario, world)
     for name in scenario.variants:
         if name not in METHODS:
             raise WrongPart(("variants", name), unknown("method", name, METHODS))
 
 
-def _check_world(scenario: Scenario, worlds: WorldSource) -> WorldFacts:
-    """The facts of the scenario's world, which is begun once to see that it can be."""
+def _check_worlds(scenario: Scenario, worlds: WorldSources) -> WorldKind:
+    """The kind of the scenario's world, or of all of several."""
+    if not scenario.worlds:
+        return _check_world(scenario, worlds.first).kind
+    for number, (alone, source) in enumerate(zip(scenario.alone().values(), worlds.values(), strict=True)):
+        try:
+            _check_world(alone, source)
+        except WrongPart as problem:
+            raise WrongPart(("worlds", number, *problem.place[1:]), str(problem)) from problem
+    check_alike(scenario, list(worlds.values()))
+    return worlds.first.facts.kind
+
+
+def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
+    """The facts of the scenario's only world, which is begun once to see that it can be."""
     with at("world", "id"):
         try:
-            facts = worlds.facts
+            facts = source.facts
         except (UnknownWorld, UnsupportedWorld):
             raise
         except UserError as problem:
@@ -80,9 +101,16 @@ def _check_world(scenario: Scenario, worlds: WorldSource) -> WorldFacts:
             reason = "is for worlds that wait for tools or servers; this one is stepped in place, without such a limit"
             raise WrongPart(("world", name), f"world.{name} {reason}")
     check_voices(scenario, facts)
+    if scenario.world.threads is not None and not facts.pooled:
+        raise WrongPart(
+            ("world", "threads"), "world.threads is for bodies that are simulated on a pool; this one is not"
+        )
+    if scenario.world.at_once is not None and (facts.pooled or facts.kind == "conversation"):
+        what = "a pool simulates all of them in one object" if facts.pooled else "conversations are all held at once"
+        raise WrongPart(("world", "at_once"), f"world.at_once has nothing to limit here: {what}")
     splits = ("train", "test") if any(stage.method for stage in scenario.stages) else ("test",)
     with at("world"):
-        worlds.rehearse(splits, seconds=scenario.world.step_seconds or _REHEARSAL)
+        source.rehearse(splits, seconds=scenario.world.step_seconds or _REHEARSAL)
     return facts
 
 

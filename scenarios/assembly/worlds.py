@@ -1,4 +1,4 @@
-"""What assembly asks of the scenario's world: of its source, which constructs as few worlds as it can."""
+"""What assembly asks of the scenario's worlds: of their sources, which construct as few as they can."""
 
 from __future__ import annotations
 
@@ -9,9 +9,30 @@ from ...envs.world_source import WorldSource
 from ..config.schema import Sampling, Scenario
 
 
-def world_source(scenario: Scenario) -> WorldSource:
-    """Makes the scenario's worlds. A run has one, from its checks to its last evaluation."""
-    return WorldSource(scenario.world.id, scenario.world.options)
+class WorldSources(dict[str, WorldSource]):
+    """Where the worlds of a scenario come from, by their names; those of its only one, under no name. A run has one of
+    this, from its checks to its last evaluation."""
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> WorldSources:
+        """Nothing is constructed yet."""
+        return cls({name: WorldSource(one.world.id, one.world.options) for name, one in scenario.alone().items()})
+
+    @property
+    def first(self) -> WorldSource:
+        """That of the first world, or the only one."""
+        return next(iter(self.values()))
+
+    def close(self) -> None:
+        """As `WorldSource.close`, for all."""
+        for source in self.values():
+            source.close()
+
+    def __enter__(self) -> WorldSources:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
 
 
 def spaces(source: WorldSource) -> tuple[Box, Box | Discrete]:

@@ -101,7 +101,7 @@ def _go(directory: Any, quiet: bool, json_: bool, worlds: Any = None) -> None:
 
     display = make_display(quiet=quiet)
     try:
-        summary = Runner(directory, display, source=worlds).go()
+        summary = Runner(directory, display, sources=worlds).go()
     except (Interrupted, KeyboardInterrupt):
         display.close()
         print(f"stopped; to go on: peripatos resume {directory.path}", file=sys.stderr)

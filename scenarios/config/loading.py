@@ -21,6 +21,7 @@ from yaml.constructor import ConstructorError
 
 from ...envs.errors import UserError
 from ...envs.named_objects import keep_to_folder
+from ..cluster.shares import fitting_tile
 from .mistakes import explain, listed
 from .schema import Scenario
 
@@ -267,7 +268,7 @@ def check_scenario(data: Mapping[str, Any], source: Source) -> Scenario:
     """The scenario that `data` says. UserError lists every problem, one a line."""
     data = _with_origin(data, source)
     try:
-        return Scenario.model_validate(data)
+        return _with_tiles(Scenario.model_validate(data))
     except ValidationError as problem:
         lines = [f"{source.place(path)}: {text}" for path, text in explain(problem, data)]
         more = [f"and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
@@ -293,6 +294,19 @@ def _with_origin(data: Mapping[str, Any], source: Source) -> Mapping[str, Any]:
         raise UserError(f"{place}: the run {path} has no agent that learns")
     origin = {"run": str(path), "checkpoint": str(agent.get("checkpoint", "best"))}
     return {**data, "agent": {**theirs, "origin": origin}}
+
+
+def _with_tiles(scenario: Scenario) -> Scenario:
+    """The tiles of a run with workers spelled out: they decide its last digits, and the number of workers does not."""
+    if scenario.cluster is None:
+        return scenario
+    workers, stages = scenario.cluster.rollout.workers, []
+    for stage in scenario.stages:
+        collect = stage.collect
+        if collect is not None and collect.tile is None:
+            collect = collect.model_copy(update={"tile": fitting_tile(collect.groups, workers)})
+        stages.append(stage.model_copy(update={"collect": collect}))
+    return scenario.model_copy(update={"stages": stages})
 
 
 def dump_scenario(scenario: Scenario) -> str:

@@ -9,58 +9,56 @@ Left out on purpose: schedules of anything but the learning rate, conditions bet
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
 
-
-class Part(BaseModel):
-    """A piece of a scenario: frozen, and strict about its keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
-
-
-class ScriptedVoice(Part):
-    """A function `module:name` from messages and a seed to text."""
-
-    kind: Literal["scripted"]
-    function: str
-
-
-class PolicyVoice(Part):
-    """The agent itself, as it speaks at the moment. Its part of the conversation is not trained on."""
-
-    kind: Literal["policy"]
-    max_tokens: PositiveInt = 32
-
-
-class CausalLMVoice(Part):
-    """Another language model, which does not learn: a hub id, a local folder or a GGUF file."""
-
-    kind: Literal["causal_lm"]
-    model: str
-    revision: str | None = None
-    temperature: PositiveFloat = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_tokens: PositiveInt = 32
-
-
-VoiceSpec = Annotated[ScriptedVoice | PolicyVoice | CausalLMVoice, Field(discriminator="kind")]
+from .voices import Part, VoiceSpec
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 
 class WorldSpec(Part):
     """Where the agent acts: a Gymnasium id (ours or any other) or `module:Class`, and its options; and who speaks where
     the world talks to somebody else (a customer, a judge), by the names that it has for them.
 
-    The two limits are for worlds of messages that wait for tools or servers: seconds of the world's own work, without
-    what its tools may take by limits of their own.
+    The limits of seconds are for worlds of messages that wait for tools or servers: the world's own work, without what
+    its tools may take by limits of their own. Bodies that are simulated on a pool of threads have `threads`; of other
+    bodies, each of which is an object that may hold a simulator or a licence, `at_once` are open for whole episodes.
     """
 
     id: str
     options: dict[str, JsonValue] = {}
     voices: dict[str, VoiceSpec] = {}
+    threads: PositiveInt | None = None  # default: one for each core, or what OMP_NUM_THREADS says
+    at_once: PositiveInt | None = None  # default: as many as the stage collects, 8 where it does not
     step_seconds: PositiveFloat | None = None  # for one step; default 60
     episode_seconds: PositiveFloat | None = None  # for all steps of an episode; default 600
+
+
+class SharedWorld(WorldSpec):
+    """One of several worlds in which the agent lives at once."""
+
+    name: Annotated[str, Field(pattern=r"^[\w-]+$")] | None = None  # before its numbers; default: from the id
+    share: PositiveFloat = 1.0  # of the groups of each collection, in proportion to those of the others
+    overrides: dict[str, dict[str, dict[str, JsonValue]]] = {}  # by stage: its `credit` and `rewards` here
+
+    @property
+    def called(self) -> str:
+        """`name`, or what the id says: "peripatos/Arithmetic-v0" is "arithmetic"."""
+        last = re.split(r"[/:.]", self.id)[-1]
+        return self.name or re.sub(r"\W", "-", re.sub(r"-v\d+$", "", last)).lower()
 
 
 class Origin(Part):
@@ -133,8 +131,8 @@ class Collect(Part):
     """How much experience one update sees.
 
     Methods with a critic on control worlds read segments: `groups` rows of `horizon` steps. All others read
-    `groups` × `group_size` whole episodes. `tile` groups are played together, all of them by default: runs with equal
-    tiles are equal bit for bit, however many processes share the tiles.
+    `groups` × `group_size` whole episodes. `tile` groups are played together: runs with equal tiles are equal bit for
+    bit, however many processes share the tiles. By default it is all groups, or as many as give each worker its own.
     """
 
     groups: PositiveInt
@@ -146,6 +144,9 @@ class Collect(Part):
     def _has_a_tile(self) -> Collect:
         if self.tile is not None and self.tile > self.groups:
             raise ValueError(f"tile is {self.tile}, and there are only {self.groups} groups to play")
+        if self.tile is not None and self.groups % self.tile:
+            fitting = ", ".join(str(tile) for tile in range(1, self.groups + 1) if self.groups % tile == 0)
+            raise ValueError(f"tile is {self.tile}, which does not divide the {self.groups} groups; {fitting} would")
         return self
 
 
@@ -186,7 +187,28 @@ class Budget(Part):
         return {name: value for name, value in self.model_dump().items() if value is not None}
 
 
-Stop = dict[str, float]
+def read_goal(goal: object) -> tuple[Literal["≥", "≤"], float]:
+    """Which side of which number a goal is: 250 and ">= 250" are reached from below, "<= 10" from above.
+
+    `ValueError` for anything else.
+    """
+    text = str(goal).strip() if isinstance(goal, int | float | str) and not isinstance(goal, bool) else ""
+    said = re.fullmatch(r"(<=|>=|≤|≥)?\s*(\S+)", text)
+    try:
+        number = float(said[2]) if said else math.nan
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{goal!r} is no goal: give a number that is to be reached, or '<= NUMBER' for a cost")
+    return "≤" if said and said[1] in ("<=", "≤") else "≥", number
+
+
+def _as_given(goal: object) -> object:
+    read_goal(goal)
+    return goal
+
+
+Stop = dict[str, Annotated[float | str, BeforeValidator(_as_given)]]
 """A stage ends early once one evaluation reaches all of these: numbers of `evaluations.jsonl`, by name."""
 
 
@@ -213,6 +235,23 @@ class Stage(Part):
         if missing:
             raise ValueError(f"stage {self.name!r} learns by {self.method!r} and so needs {' and '.join(missing)}")
         return self
+
+
+class RolloutSpec(Part):
+    """The processes that collect: each plays its share of the tiles, on `cpus` cores. One that dies, or takes longer
+    than `seconds` for its share of an update, is replaced.
+    """
+
+    workers: PositiveInt
+    cpus: PositiveInt = 1
+    seconds: PositiveFloat = 3600.0
+
+
+class ClusterSpec(Part):
+    """Where a run's processes are: on this machine, held by a Ray of its own."""
+
+    address: Literal["local"] = "local"
+    rollout: RolloutSpec
 
 
 class Evaluation(Part):
@@ -245,7 +284,7 @@ class LogSpec(Part):
 
 
 class Scenario(Part):
-    """One file of `scenarios/`, resolved and checked."""
+    """One file of `scenarios/`, resolved and checked. Of several `worlds`, `world` is the first."""
 
     name: Annotated[str, Field(pattern=r"^\w[\w .+-]*$")]  # it names folders
     description: str = ""
@@ -253,6 +292,7 @@ class Scenario(Part):
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     world: WorldSpec
+    worlds: list[SharedWorld] = []  # in place of `world`: all of one kind, for one agent
     agent: Agent
     sampling: Sampling | None = None  # language agents only
     stages: Annotated[list[Stage], Field(min_length=1)]
@@ -260,11 +300,33 @@ class Scenario(Part):
     checkpoint: Checkpoints = Checkpoints()
     failures: Failures = Failures()
     log: LogSpec = LogSpec()
+    cluster: ClusterSpec | None = None  # the processes that collect; by default the run's own
     trackers: list[str] = []  # who hears of the run besides: tensorboard
     variants: dict[str, dict[str, JsonValue]] = {}  # `compare`: dotted overrides, by the method that it puts in
 
+    @model_validator(mode="before")
+    @classmethod
+    def _world_is_the_first(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "worlds" not in data:
+            return data
+        if "world" in data:
+            raise ValueError("give `world`, or several `worlds`, and not both")
+        first = data["worlds"][0] if isinstance(data["worlds"], list) and data["worlds"] else None
+        if not isinstance(first, dict):
+            raise ValueError("`worlds` is a list of worlds, each with an id")
+        return {**data, "world": {key: first[key] for key in first if key in WorldSpec.model_fields}}
+
+    @model_serializer(mode="wrap")
+    def _without_what_stands_twice(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data = handler(self)
+        del data["world" if self.worlds else "worlds"]
+        return data
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Scenario:
+        called = [world.called for world in self.worlds]
+        if twice := sorted({name for name in called if called.count(name) > 1}):
+            raise ValueError(f"worlds need different names; {', '.join(twice)} stands twice: give each a name")
         names = [stage.name for stage in self.stages]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -277,6 +339,30 @@ class Scenario(Part):
         if self.precision != "fp32" and not self.speaks:
             raise ValueError(f"precision is {self.precision}, which an agent of kind {self.agent.kind!r} does not read")
         return self
+
+    @model_validator(mode="after")
+    def _has_work_for_its_workers(self) -> Scenario:
+        if self.cluster is None:
+            return self
+        if not self.learns:
+            raise ValueError(f"a cluster is for agents that learn, and one of kind {self.agent.kind!r} does not")
+        workers = self.cluster.rollout.workers
+        for stage in self.stages:
+            if stage.collect is None:
+                continue
+            shared = stage.collect.groups // (stage.collect.tile or 1)
+            if shared < workers:
+                what = "groups" if stage.collect.tile is None else f"tiles of {stage.collect.tile} groups"
+                raise ValueError(
+                    f"cluster.rollout.workers is {workers}, and stage {stage.name!r} has only {shared} {what} to share"
+                )
+        return self
+
+    def alone(self) -> dict[str, Scenario]:
+        """The scenario in each of its worlds alone, by the world's name; in its only one, under no name."""
+        if not self.worlds:
+            return {"": self}
+        return {world.called: self.model_copy(update={"world": world, "worlds": []}) for world in self.worlds}
 
     @property
     def learns(self) -> bool:

@@ -32,7 +32,8 @@ def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif:
     choose_renderer()
     opened = open_agent(path, checkpoint, device="cpu")
     run, scenario = opened.run, opened.scenario
-    with opened.source as source:
+    with opened.sources as sources:
+        source = sources.first
         if source.facts.kind == "conversation":
             raise UserError(f"{source.id!r} is a conversation: it is read, not filmed; see {run.episodes}")
         env = WorldSource(source.id, {**source.options, "render_mode": "rgb_array"}).make()

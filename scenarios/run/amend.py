@@ -11,7 +11,7 @@ from .checkpoint import last_good, read_progress
 from .counters import Progress
 from .run_directory import RunDirectory, disk_errors, write_text
 
-MAY_CHANGE = ("evaluation", "checkpoint", "failures", "log", "trackers", "variants", "description")
+MAY_CHANGE = ("evaluation", "checkpoint", "failures", "log", "trackers", "cluster", "variants", "description")
 MAY_CHANGE_IN_A_STAGE = ("budget", "stop")
 
 
@@ -31,7 +31,7 @@ def amend(run: RunDirectory, sets: Sequence[str]) -> None:
     if changed or len(before.stages) != len(after.stages):
         raise UserError(
             f"{changed[0] if changed else 'stages'} is what the run is made of, and cannot change; it may go on with "
-            f"another budget or stop of a stage, and other {', '.join(MAY_CHANGE[:5])}. To begin from what it has "
+            f"another budget or stop of a stage, and other {', '.join(MAY_CHANGE[:6])}. To begin from what it has "
             f"learned, run a scenario with agent: {{from: {run.path}}}"
         )
     with disk_errors(run.path):

@@ -1,12 +1,12 @@
 """The runner: stages in order, and around each update the things that make a run worth trusting.
 
     for each stage:  evaluate, then until the budget is spent or the goal is reached:
-        collection = collector.collect(groups, seed, version)     the pool
+        collection = pool.submit(groups, seed, version)           the pool
         update     = learner.update(collection.batch)             the learner
-        collector.load(weights)                                   the link
+        pool.load(weights)                                        the link
         a row of metrics; sometimes an evaluation, a checkpoint
 
-The three on the right are plain calls here, and are what many machines would replace. Random streams are made
+The pool is this process, or many (`cluster`). Random streams are made
 from (seed, stage, version), so a run that was killed and resumed ends bit for bit as one that was not: on the
 CPU, with worlds that do not wait for tools and no budget in seconds. Elsewhere it ends so up to rounding.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,10 +25,10 @@ import torch
 
 from ...agents.protocols import Policy
 from ...agents.threads import fitting_threads
-from ...envs.world_source import WorldSource
 from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device, explain_device
-from ..assembly.worlds import world_source
+from ..assembly.worlds import WorldSources
+from ..cluster.choose import make_pool
 from ..trackers import make_trackers
 from .checkpoint import last_good, read_progress
 from .context import RunContext
@@ -36,6 +36,7 @@ from .counters import Progress
 from .display import Display
 from .journal import Journal
 from .listeners import Listener
+from .reward_versions import check_same_reward, scored_by
 from .run_directory import RunDirectory, RunFailed
 from .saved_agent import begin_from
 from .stage import Interrupted, StageRun
@@ -45,7 +46,7 @@ class Runner:
     """Runs one scenario in one run directory.
 
     Args:
-        source: of its worlds, where they have been asked about already. It is closed at the end.
+        sources: of its worlds, where they have been asked about already. They are closed at the end.
     """
 
     def __init__(
@@ -53,17 +54,17 @@ class Runner:
         run: RunDirectory,
         display: Display,
         *,
-        source: WorldSource | None = None,
+        sources: WorldSources | None = None,
         device: str | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:
         self.run, self.display, self.scenario = run, display, run.scenario()
-        source = source or world_source(self.scenario)
+        sources = sources or WorldSources.of(self.scenario)
         self.journal = Journal(run, display, [*make_trackers(self.scenario.trackers, run.path), *listeners])
         self._wanted = device or self.scenario.device
         self._summary: dict[str, Any] = {}
         device = choose_device(self._wanted, self.scenario.agent)
-        self.context = RunContext(run, self.scenario, self.journal, device, source)
+        self.context = RunContext(run, self.scenario, self.journal, device, sources)
 
     def go(self) -> dict[str, Any]:
         """Run to the end, from the last checkpoint if there is one, and give the summary.
@@ -76,20 +77,23 @@ class Runner:
         why = explain_device(self._wanted, self.scenario.agent)
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
-        policy = make_policy(self.scenario, self.context.device, self.context.source)
+        self._scored_by = scored_by(self.context.sources)
+        check_same_reward(self.run, self._scored_by)
+        policy = make_policy(self.scenario, self.context.device, self.context.sources.first)
         if policy is not None:
             torch.set_num_threads(fitting_threads(policy.module()))
         resumed = self._restore(policy)
         origin = getattr(self.scenario.agent, "origin", None)
         if resumed is None and policy is not None and origin is not None:
             self.journal.said(f"begins as {begin_from(policy, origin)}")
-        self.context.start_clock()
         try:
-            self._write_summary("running")
-            with self._listening():
-                first = self.context.progress.next_stage()
-                for index in range(first, len(self.scenario.stages)):
-                    StageRun(self.context, index, policy, resumed if index == first else None).go()
+            with closing(make_pool(self.scenario, policy, self.context.sources, self.journal.said)) as pool:
+                self.context.start_clock()
+                self._write_summary("running")
+                with self._listening():
+                    first = self.context.progress.next_stage()
+                    for index in range(first, len(self.scenario.stages)):
+                        StageRun(self.context, index, policy, pool, resumed if index == first else None).go()
             return self._write_summary("done")
         except (Interrupted, KeyboardInterrupt):
             self._write_summary("interrupted")
@@ -98,7 +102,7 @@ class Runner:
             self._write_failed_summary()
             raise
         finally:
-            self.context.source.close()
+            self.context.sources.close()
             self.journal.ended(self._summary)
 
     def _restore(self, policy: Policy | None) -> Path | None:
@@ -123,6 +127,7 @@ class Runner:
             "scenario": self.scenario.name,
             "seed": self.scenario.seed,
             "status": status,
+            "scored_by": self._scored_by,
             "device": self.context.device,
             "wall_s": round(self.context.seconds, 2),
             "updates": p.update,

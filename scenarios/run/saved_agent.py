@@ -10,17 +10,17 @@ from pathlib import Path
 from ...agents.protocols import Policy, Weights
 from ...envs.errors import UserError
 from ...envs.seeding import derive_seed
-from ...envs.world_source import WorldSource
 from ..assembly.actors import make_stage
 from ..assembly.checks import check_parts
 from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device
-from ..assembly.worlds import world_source
+from ..assembly.worlds import WorldSources
 from ..config.loading import apply_sets, check_scenario, read_yaml
 from ..config.schema import Origin, Scenario, Stage
 from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
-from .episode_statistics import Numbers, pass_rates, summarize
+from .episode_statistics import Numbers, pass_rates
 from .run_directory import RunDirectory
+from .several_worlds import summarize_worlds
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class OpenedAgent:
 
     run: RunDirectory
     scenario: Scenario
-    source: WorldSource  # of the scenario's worlds; closed by who opened the agent
+    sources: WorldSources  # of the scenario's worlds; closed by who opened the agent
     policy: Policy | None
 
 
@@ -40,15 +40,15 @@ def open_agent(path: Path, checkpoint: str, device: str | None = None) -> Opened
     """
     run = RunDirectory.open(path)
     scenario = run.scenario()
-    source = world_source(scenario)
+    sources = WorldSources.of(scenario)
     try:
-        policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), source)
+        policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
         if policy is not None:
             policy.load(find_checkpoint(run, checkpoint) / "policy")
     except BaseException:
-        source.close()
+        sources.close()
         raise
-    return OpenedAgent(run, scenario, source, policy)
+    return OpenedAgent(run, scenario, sources, policy)
 
 
 def begin_from(policy: Policy, origin: Origin) -> Path:
@@ -106,30 +106,30 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
     """The agent of a run, measured. UserError for a world in which it cannot live, and for flags that are not about
     the world or the sampling."""
     run = RunDirectory.open(path)
-    scenario, source = _elsewhere(run, how.sets)
+    scenario, sources = _elsewhere(run, how.sets)
     with ExitStack() as stack:
-        stack.enter_context(source)
-        policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), source)
+        stack.enter_context(sources)
+        policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
         if policy is not None:
             try:
                 policy.load(find_checkpoint(run, checkpoint) / "policy")
             except ValueError as problem:
                 raise UserError(f"the agent of {path} does not fit {scenario.world.id!r}: {problem}") from problem
-        parts = make_stage(scenario, Stage(name="evaluate"), policy, source)
+        parts = make_stage(scenario, Stage(name="evaluate"), policy, sources)
         stack.callback(parts.close)
         parts.evaluator.load(Weights(0))
         count = how.episodes or scenario.evaluation.episodes
         root = derive_seed(scenario.seed if how.seed is None else how.seed, "evaluation")
         greedy = not how.sample and how.k == 1
         episodes = parts.evaluator.evaluate(count, seed=root, version=0, greedy=greedy, each=how.k)
-        return {**summarize(episodes), **(pass_rates(episodes, how.k) if how.k > 1 else {})}
+        return {**summarize_worlds(episodes), **(pass_rates(episodes, how.k) if how.k > 1 else {})}
 
 
-def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldSource]:
+def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldSources]:
     """The run's scenario with another world or sampling, and the source of its worlds."""
     if not sets:
         scenario = run.scenario()
-        return scenario, world_source(scenario)
+        return scenario, WorldSources.of(scenario)
     for text in sets:
         head = text.partition("=")[0].strip().partition(".")[0]
         if head not in ("world", "sampling"):
@@ -138,5 +138,7 @@ def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldS
                 f"{head or 'scenario'} cannot change"
             )
     data, source = read_yaml(run.path / "scenario.yaml")
+    if data.get("worlds") and any(text.startswith("world.id") for text in sets):
+        data = {"world": {}, **{key: value for key, value in data.items() if key != "worlds"}}
     scenario = check_scenario(apply_sets(data, sets, source), source)
     return scenario, check_parts(scenario, source)

@@ -10,14 +10,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...agents.mixture import mixed_groups
 from ...agents.protocols import EngineDied, Policy, Weights
 from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
-from ..assembly.actors import make_stage
 from ..assembly.learners import make_learner
 from ..assembly.policies import make_reference
 from ..assembly.settings import stage_method
+from ..assembly.several import group_counts
+from ..cluster.pool import Pool
 from ..config.schema import Collect
 from .checkpoint import read_actor_state, write_checkpoint
 from .context import RunContext
@@ -25,15 +27,13 @@ from .counters import StageResult
 from .display import time_split
 from .episode_statistics import (
     Numbers,
-    describe_collection,
     explain_unanswered,
     rank,
     reached,
-    spell_evaluation,
-    summarize,
 )
 from .kept_units import with_units
 from .run_directory import RunFailed, read_rows, write_json
+from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 
 FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
 
@@ -45,12 +45,15 @@ class Interrupted(Exception):
 class StageRun:
     """Stage `index` of a run's scenario, from its first evaluation to its last."""
 
-    def __init__(self, context: RunContext, index: int, policy: Policy | None, checkpoint: Path | None) -> None:
+    def __init__(
+        self, context: RunContext, index: int, policy: Policy | None, pool: Pool, checkpoint: Path | None
+    ) -> None:
         self.context, self.index, self.policy = context, index, policy
         self.progress, self.run, self.scenario = context.progress, context.run, context.scenario
         self.stage = self.scenario.stages[index]
         self.seed = derive_seed(self.scenario.seed, "stage", index)
-        self.parts = make_stage(self.scenario, self.stage, policy, context.source)
+        self.pool = pool
+        pool.enter(index)
         self.learner: Learner | None = None
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
@@ -61,27 +64,28 @@ class StageRun:
         if begun and checkpoint is not None:
             if self.learner is not None:
                 self.learner.load(checkpoint / "learner")
-            self.parts.collector.load_state(read_actor_state(checkpoint))
+            self.pool.load_state(read_actor_state(checkpoint))
             self._saved = self.progress.update
 
     def go(self) -> None:
         """Run the stage to its end and note its result."""
         try:
-            self._push()
-            if self.progress.state == "new":
-                self._begin()
-            spent, ended = self._standing()
-            while ended is None:
-                if self.context.stop.is_set():
-                    self._checkpoint()
-                    raise Interrupted
-                self._update(spent)
-                spent, ended = self._standing()
-            self._finish(ended)
+            self._go()
         except EngineDied as death:
             raise RunFailed(str(death)) from death
-        finally:
-            self.parts.close()
+
+    def _go(self) -> None:
+        self._push()
+        if self.progress.state == "new":
+            self._begin()
+        spent, ended = self._standing()
+        while ended is None:
+            if self.context.stop.is_set():
+                self._checkpoint()
+                raise Interrupted
+            self._update(spent)
+            spent, ended = self._standing()
+        self._finish(ended)
 
     def _make_learner(self, policy: Policy, begun: bool) -> Learner:
         reference = None
@@ -93,12 +97,10 @@ class StageRun:
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 reference.save(folder)
-        return make_learner(self.scenario, self.stage, policy, reference, self.context.source, seed=self.seed)
+        return make_learner(self.scenario, self.stage, policy, reference, self.context.sources, seed=self.seed)
 
     def _push(self) -> None:
-        weights = Weights(self.learner.version if self.learner else 0)
-        for actor in {id(actor): actor for actor in (self.parts.collector, self.parts.evaluator)}.values():
-            actor.load(weights)
+        self.pool.load(Weights(self.learner.version if self.learner else 0))
 
     def _begin(self) -> None:
         """The evaluation before. The one at the end of the stage before is the same and is not done twice."""
@@ -133,6 +135,8 @@ class StageRun:
         if self.learner is None:
             return 0.0, "evaluation only"
         goal = reached(self.progress.latest or {}, self.stage.stop, checked=True)
+        if goal and self.progress.update == self.progress.begun["update"]:
+            goal += ", and was before the first update: nothing was learned"
         spent, limit = self.progress.spent(self.stage, self.context.seconds)
         return spent, goal or limit
 
@@ -158,7 +162,7 @@ class StageRun:
         times = {f"time/{name}": seconds for name, seconds in collection.seconds.items()}
         times |= {"time/collect": collected - begun, "time/update": ended - collected}
         times["time/env_steps_per_second"] = collection.env_steps / (ended - begun)
-        seen = describe_collection(collection.episodes, running=collection.running)
+        seen = describe_worlds(collection.episodes, running=collection.running)
         row = {**seen, **learned.metrics, **times}
         self.context.journal.row({**self._axes(), **row})
         p.metrics_rows += 1
@@ -171,9 +175,10 @@ class StageRun:
 
     def _collect(self, collect: Collect, version: int) -> Collection:
         """The pool's part: new groups for each version, or the same rows going on."""
-        first = 0 if self.parts.segments else version * collect.groups
-        groups = range(first, first + collect.groups)
-        collection = self.parts.collector.collect(groups, collect.group_size, seed=self.seed, version=version)
+        counts = group_counts(self.scenario, collect.groups)
+        before = 0 if self.pool.segments else version
+        groups = mixed_groups([range(before * count, (before + 1) * count) for count in counts])
+        collection = self.pool.submit(groups, collect.group_size, seed=self.seed, version=version).result()
         p, said = self.progress, self.progress.unanswered > 0
         p.count(collection)
         if p.unanswered and not said:
@@ -213,7 +218,7 @@ class StageRun:
         )
         if updates:
             self._checkpoint(best=best)
-        self.context.journal.said(f"{self.stage.name}: {ended}; {spell_evaluation(after)}")
+        self.context.journal.said(f"{self.stage.name}: {ended}; {spell_worlds(after)}")
         rows = [row for row in read_rows(self.run.metrics) if row["stage"] == self.stage.name]
         if rows:
             self.context.journal.said(f"{self.stage.name}: {time_split(rows)}")
@@ -225,8 +230,8 @@ class StageRun:
         version = self.learner.version if self.learner else 0
         seed = derive_seed(self.scenario.seed, "evaluation")
         count = self.scenario.evaluation.episodes
-        episodes = self.parts.evaluator.evaluate(count, seed=seed, version=version, split=split)
-        result, p = summarize(episodes), self.progress
+        episodes = self.pool.evaluate(count, seed=seed, version=version, split=split)
+        result, p = summarize_worlds(episodes), self.progress
         if unanswered := explain_unanswered(episodes):
             raise RunFailed(unanswered)
         failures = [episode.failure for episode in episodes if episode.failure is not None]
@@ -239,7 +244,7 @@ class StageRun:
             self.context.journal.episodes(f"{p.update:06d}-{split}", episodes[:kept])
             if self._trained:
                 self.context.journal.episodes(f"{p.update:06d}-train", self._trained)
-        self.context.journal.said(f"{self.stage.name}, update {p.update}, {split}: {spell_evaluation(result)}")
+        self.context.journal.said(f"{self.stage.name}, update {p.update}, {split}: {spell_worlds(result)}")
         return result
 
     def _checkpoint(self, *, best: bool = False) -> None:
@@ -252,7 +257,7 @@ class StageRun:
             update=p.update,
             policy=self.policy,
             learner=self.learner,
-            actor_state=self.parts.collector.state(),
+            actor_state=self.pool.state(),
             progress=p.to_json(),
             best=best,
         )

@@ -1,0 +1,1 @@
+"""Where a run's actors are: in its own process, or in many."""

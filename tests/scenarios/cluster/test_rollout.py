@@ -1,0 +1,81 @@
+"""A worker without Ray: what it brings depends on its order and on nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from scenarios_runs import TINY, write_scenario
+
+from peripatos.agents.protocols import Weights
+from peripatos.envs.vocabulary import Batch
+from peripatos.scenarios.assembly.policies import make_policy
+from peripatos.scenarios.cluster.rollout import Order, Rollout, Shipment, pack_weights
+from peripatos.scenarios.config.loading import load_scenario
+from peripatos.scenarios.config.schema import Scenario
+
+
+@pytest.fixture
+def scenario(tmp_path) -> Scenario:
+    return load_scenario(str(write_scenario(tmp_path, TINY)), ["cluster.rollout.workers=2"])
+
+
+def worker(scenario: Scenario) -> Rollout:
+    return Rollout(scenario.model_dump(mode="json"), threads=1, cores=1)
+
+
+def weights(scenario: Scenario, version: int, seed: int = 3) -> Shipment:
+    """Those of another policy than the one that a worker is born with."""
+    policy = make_policy(scenario.model_copy(update={"seed": seed}), "cpu")
+    assert policy is not None
+    return pack_weights(policy, Weights(version))
+
+
+def assert_equal(one: Batch | None, other: Batch | None) -> None:
+    assert one is not None
+    assert other is not None
+    for name in ("behavior_logp_B_T", "reward_B_T", "value_B_T", "bootstrap_B_T", "episode_B", "version_B"):
+        assert torch.equal(getattr(one, name), getattr(other, name)), name
+    assert all(torch.equal(one.inputs[name], other.inputs[name]) for name in one.inputs)
+
+
+ORDER = Order(stage=0, groups=(1,), group_size=1, seed=5, version=0, state={})
+
+
+def test_another_worker_goes_on_where_one_was_lost(scenario: Scenario) -> None:
+    first, second = worker(scenario), worker(scenario)
+    begun = first.collect(ORDER, weights(scenario, 0))
+    next_order = replace(ORDER, version=1)
+    stayed = first.collect(replace(next_order, state=None), weights(scenario, 1, seed=4))
+    came = second.collect(replace(next_order, state=begun.state), weights(scenario, 1, seed=4))
+    assert_equal(stayed.collection.batch, came.collection.batch)
+    assert stayed.state.keys() == came.state.keys()
+    assert all(torch.equal(stayed.state[name], came.state[name]) for name in stayed.state)
+    first.close()
+    second.close()
+
+
+def test_the_statistics_of_observations_travel_with_the_weights(scenario: Scenario) -> None:
+    moved = weights(scenario, 0)
+    assert "observations.mean" in moved.tensors
+    shifted = {name: x + 1.0 if name.startswith("observations.") else x for name, x in moved.tensors.items()}
+    rollout = worker(scenario)
+    before = rollout.collect(ORDER, moved).collection.batch
+    after = rollout.collect(ORDER, Shipment(0, shifted)).collection.batch
+    assert before is not None
+    assert after is not None
+    assert not torch.equal(before.value_B_T, after.value_B_T)
+    rollout.close()
+
+
+def test_weights_of_another_version_than_asked_are_refused(scenario: Scenario) -> None:
+    rollout = worker(scenario)
+    with pytest.raises(RuntimeError, match="version 0 was asked for, and the weights are version 7"):
+        rollout.collect(ORDER, weights(scenario, 7))
+
+
+def test_a_worker_that_was_never_told_where_a_stage_stands_refuses_to_go_on(scenario: Scenario) -> None:
+    rollout = worker(scenario)
+    with pytest.raises(RuntimeError, match="stage 0 goes on, and this worker is in stage None"):
+        rollout.collect(replace(ORDER, state=None), weights(scenario, 0))
