@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import gymnasium
 from torch import Tensor
@@ -29,6 +29,18 @@ from .scheduling import MOST_THREADS, Patience, independently, lockstep
 from .speaking import Drawn, Speaker, Written
 
 
+class Company(Protocol):
+    """Whoever speaks in the worlds besides the agent."""
+
+    def load(self, weights: Weights) -> None:
+        """As `Actor.load`."""
+        ...
+
+    def close(self) -> None:
+        """As `Actor.close`."""
+        ...
+
+
 class ConversationActor:
     """An `Actor` for conversation worlds.
 
@@ -39,6 +51,7 @@ class ConversationActor:
         max_tokens: most tokens of an engine's reply; None: as many as the context holds.
         max_turns: an episode is truncated after so many replies; None leaves that to the world.
         patience: how long a world that waits may work; see `Patience`.
+        company: who else speaks in the worlds, if that needs weights or has to be closed.
     """
 
     def __init__(
@@ -51,10 +64,12 @@ class ConversationActor:
         max_tokens: int | None = None,
         max_turns: int | None = None,
         patience: Patience | None = None,
+        company: Company | None = None,
     ) -> None:
         self._make_world, self._who, self._renderer = make_world, who, renderer
         self._context, self._max_tokens = context, max_tokens
         self._max_turns, self._patience = max_turns, patience
+        self._company = company
         self._worlds: list[ConversationEnv] = []
         self._numbers = itertools.count()
 
@@ -88,14 +103,18 @@ class ConversationActor:
         """Nothing to continue."""
 
     def load(self, weights: Weights) -> None:
-        """Pass the new weights on to the engine."""
+        """Pass the new weights on to the engines."""
         if isinstance(self._who, Engine):
             self._who.load(weights)
+        if self._company is not None:
+            self._company.load(weights)
 
     def close(self) -> None:
-        """Close the engine, and every world."""
+        """Close the engines, and every world."""
         if isinstance(self._who, Engine):
             self._who.close()
+        if self._company is not None:
+            self._company.close()
         for world in self._worlds:
             world.close()
         self._worlds.clear()

@@ -6,23 +6,27 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...agents.protocols import Actor, Behaviour, Policy
+from ...agents.protocols import Actor, Author, Behaviour, Policy
 from ...envs.named_objects import load_function
 from ...envs.world_source import WorldSource
 from ..config.schema import (
     Agent,
     Demonstrator,
     MlpAgentSpec,
+    OracleAgentSpec,
+    Sampling,
     Scenario,
     ScriptedAgentSpec,
     Stage,
     WorldSpec,
 )
+from .engines import make_engine
 from .settings import stage_method
+from .voices import Voices
 from .worlds import WorldSources, spaces
 
 if TYPE_CHECKING:
-    from .talkers import Talkers
+    from ...agents.language.scheduling import Patience
 
 _LOOKED_AT = 8  # worlds that are open where nothing is learned
 
@@ -34,14 +38,11 @@ class StageParts:
     collector: Actor
     evaluator: Actor
     segments: bool  # groups are rows that go on, not tasks
-    talkers: Talkers | None = None  # who speaks, in conversations
 
     def close(self) -> None:
-        """Free the worlds, and the engines."""
+        """Free the worlds."""
         self.collector.close()
         self.evaluator.close()
-        if self.talkers is not None:
-            self.talkers.close()
 
 
 def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources: WorldSources) -> StageParts:
@@ -52,17 +53,12 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources:
     shown = stage.demonstrations.agent if stage.demonstrations else None
     segments = row is not None and row.needs_critic and sources.first.facts.kind == "control"
     horizon = stage.collect.horizon if stage.collect and segments else None
-    talkers = None
-    if sources.first.facts.kind == "conversation":
-        from .talkers import Talkers
-
-        talkers = Talkers(scenario, policy)
-    actor = partial(_actor, scenario, sources, stage, policy, talkers)
+    actor = partial(_actor, scenario, sources, stage, policy)
     collect = partial(actor, shown or scenario.agent, horizon)
     tile = stage.collect.tile if stage.collect else None
     collector = collect() if tile is None else TiledActor(collect, tile, keeps_rows=segments)
     evaluator = actor(scenario.agent, None) if shown else collector
-    return StageParts(collector, evaluator, segments, talkers)
+    return StageParts(collector, evaluator, segments)
 
 
 def _actor(
@@ -70,7 +66,6 @@ def _actor(
     sources: WorldSources,
     stage: Stage,
     policy: Policy | None,
-    talkers: Talkers | None,
     agent: Agent | Demonstrator,
     horizon: int | None,
 ) -> Actor:
@@ -78,8 +73,8 @@ def _actor(
     actors: dict[str, Actor] = {}
     for name, alone in scenario.alone().items():
         source = sources[name]
-        if talkers is not None:
-            actors[name] = talkers.actor(name, source, agent)
+        if source.facts.kind == "conversation":
+            actors[name] = _talking(alone, source, agent, policy)
         else:
             at_once = alone.world.at_once or _rows(stage)
             actors[name] = _moving(alone.world, source, policy, agent, horizon, at_once)
@@ -119,3 +114,43 @@ def _moving(
         behaviour = scripted.RandomAgent(spaces(source)[1])
     mode = "episodes" if horizon is None else "segments"
     return ControlActor(behaviour, source, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once)
+
+
+def _talking(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
+    """An actor for conversations: the agent that learns speaks by an engine, everybody else writes in its tokens."""
+    from ...agents.language.chat_template import Renderer
+    from ...agents.language.conversation_actor import ConversationActor
+    from ...agents.language.language_policy import LanguagePolicy
+    from ...agents.language.tiny_llama import tiny_tokenizer
+
+    language = policy if isinstance(policy, LanguagePolicy) else None
+    renderer = Renderer(language.tokenizer, language.end_ids) if language else Renderer(tiny_tokenizer())
+    speaks = language is not None and agent is scenario.agent
+    engine = make_engine(language, renderer, scenario.precision) if language is not None and speaks else None
+    voices = Voices(scenario, language, engine)
+    return ConversationActor(
+        lambda: source.make(voices.for_a_world()),
+        engine or _author(agent),
+        renderer,
+        context=language.context if language else 1_000_000,
+        max_tokens=(scenario.sampling or Sampling()).max_tokens,
+        patience=_patience(scenario),
+        company=voices,
+    )
+
+
+def _patience(scenario: Scenario) -> Patience:
+    """The limits of time that the scenario gives, and the usual ones where it gives none."""
+    from ...agents.language.scheduling import Patience
+
+    given = {"step": scenario.world.step_seconds, "episode": scenario.world.episode_seconds}
+    return Patience(**{name: seconds for name, seconds in given.items() if seconds is not None})
+
+
+def _author(agent: Agent | Demonstrator) -> Author:
+    """An agent without parameters; a script sees the messages."""
+    from ...agents.language.authors import Chance, Oracle, Script
+
+    if isinstance(agent, ScriptedAgentSpec):
+        return Script(load_function(agent.function))
+    return Oracle() if isinstance(agent, OracleAgentSpec) else Chance()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...envs.errors import UserError, nearest
-from ..config.schema import CausalLMVoice
+from ..config.voices import CausalLMVoice
 
 if TYPE_CHECKING:
     from ...agents.language.chat_template import Renderer
@@ -23,13 +23,11 @@ def check_model_is_there(model: str) -> None:
         raise UserError(f"there is no model folder or .gguf file {model!r}.{nearest(path.name, beside)}")
 
 
-def make_engine(policy: LanguagePolicy, precision: Precision = "fp32") -> tuple[Engine, Renderer]:
-    """An engine with the voice of `policy`, and its chat template."""
-    from ...agents.language.chat_template import Renderer
+def make_engine(policy: LanguagePolicy, renderer: Renderer, precision: Precision = "fp32") -> Engine:
+    """An engine that draws from `policy`, whose replies end as `renderer` says."""
     from ...agents.language.engines.transformers_engine import TransformersEngine
 
-    renderer = Renderer(policy.tokenizer, policy.end_ids)
-    return TransformersEngine(policy, stop_ids=renderer.stop_ids, precision=precision), renderer
+    return TransformersEngine(policy, stop_ids=renderer.stop_ids, precision=precision)
 
 
 def model_that_does_not_learn(spec: CausalLMVoice, device: str) -> LanguagePolicy:

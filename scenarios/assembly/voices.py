@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...agents.protocols import Engine
+from ...agents.protocols import Engine, Weights
 from ...envs.conversation.conversation_env import Voice
 from ...envs.errors import UserError, unknown
 from ...envs.named_objects import load_function
 from ...envs.world_source import WorldFacts
 from ..config.mistakes import at
-from ..config.schema import CausalLMVoice, PolicyVoice, Scenario, ScriptedVoice, VoiceSpec
+from ..config.schema import Scenario
+from ..config.voices import CausalLMVoice, PolicyVoice, ScriptedVoice, VoiceSpec
 from .engines import check_model_is_there, make_engine, model_that_does_not_learn
+from .settings import choose_device
 
 if TYPE_CHECKING:
     from ...agents.language.language_policy import LanguagePolicy
@@ -47,37 +49,50 @@ def check_voices(scenario: Scenario, facts: WorldFacts) -> None:
 
 
 class Voices:
-    """The voices of one stage, and the engines that are theirs alone. `policy` and `engine` are the agent's, where it
-    is a language model."""
+    """The voices in an actor's worlds, and the engines that are theirs alone. `engine`: the agent's, where it acts."""
 
-    def __init__(self, scenario: Scenario, policy: LanguagePolicy | None, engine: Engine | None, device: str) -> None:
-        self._engines: list[Engine] = []
-        self._makers = {name: self._maker(spec, policy, engine, device) for name, spec in scenario.world.voices.items()}
+    def __init__(self, scenario: Scenario, policy: LanguagePolicy | None, engine: Engine | None) -> None:
+        self._scenario, self._policy, self._engine = scenario, policy, engine
+        self._learning: list[Engine] = []  # with the agent's weights, where the agent itself does not act
+        self._fixed: list[Engine] = []
+        self._makers = {name: self._maker(spec) for name, spec in scenario.world.voices.items()}
 
     def for_a_world(self) -> Mapping[str, Voice]:
         """Those of one world."""
         return {name: make() for name, make in self._makers.items()}
 
+    def load(self, weights: Weights) -> None:
+        """Voices of the agent speak with these weights."""
+        for engine in self._learning:
+            engine.load(weights)
+
     def close(self) -> None:
         """Close the engines; twice is harmless."""
-        for engine in self._engines:
+        for engine in (*self._learning, *self._fixed):
             engine.close()
 
-    def _maker(
-        self, spec: VoiceSpec, policy: LanguagePolicy | None, engine: Engine | None, device: str
-    ) -> Callable[[], Voice]:
+    def _maker(self, spec: VoiceSpec) -> Callable[[], Voice]:
         if isinstance(spec, ScriptedVoice):
             function = load_function(spec.function)
             return lambda: function
         from ...agents.language.chat_template import Renderer
         from ...agents.language.voices import LanguageVoice
 
+        model = self._policy
         if isinstance(spec, CausalLMVoice):
-            policy = model_that_does_not_learn(spec, device)
-            engine, renderer = make_engine(policy)
-            self._engines.append(engine)
-        else:
-            assert policy is not None, "check_voices has seen to it"
-            assert engine is not None, "an agent that speaks has one"
-            renderer = Renderer(policy.tokenizer, policy.end_ids)
-        return partial(LanguageVoice, engine, renderer, context=policy.context, max_tokens=spec.max_tokens)
+            model = model_that_does_not_learn(spec, self._device)
+        assert model is not None, "check_voices has seen to it"
+        renderer = Renderer(model.tokenizer, model.end_ids)
+        engine = self._engine
+        if model is not self._policy:
+            self._fixed.append(engine := make_engine(model, renderer))
+        elif engine is None:
+            self._learning.append(engine := make_engine(model, renderer, self._scenario.precision))
+        return partial(LanguageVoice, engine, renderer, context=model.context, max_tokens=spec.max_tokens)
+
+    @property
+    def _device(self) -> str:
+        """Where the agent is."""
+        if self._policy is not None:
+            return str(self._policy.device)
+        return choose_device(self._scenario.device, self._scenario.agent)

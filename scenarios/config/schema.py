@@ -14,9 +14,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     JsonValue,
     PositiveFloat,
@@ -26,39 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-
-class Part(BaseModel):
-    """A piece of a scenario: frozen, and strict about its keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
-
-
-class ScriptedVoice(Part):
-    """A function `module:name` from messages and a seed to text."""
-
-    kind: Literal["scripted"]
-    function: str
-
-
-class PolicyVoice(Part):
-    """The agent itself, as it speaks at the moment. Its part of the conversation is not trained on."""
-
-    kind: Literal["policy"]
-    max_tokens: PositiveInt = 32
-
-
-class CausalLMVoice(Part):
-    """Another language model, which does not learn: a hub id, a local folder or a GGUF file."""
-
-    kind: Literal["causal_lm"]
-    model: str
-    revision: str | None = None
-    temperature: PositiveFloat = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_tokens: PositiveInt = 32
-
-
-VoiceSpec = Annotated[ScriptedVoice | PolicyVoice | CausalLMVoice, Field(discriminator="kind")]
+from .voices import Part, VoiceSpec
 
 
 class WorldSpec(Part):
