@@ -215,10 +215,18 @@ class Behaviour(Protocol):
         """The chance in `steps` actions [steps, K], for one world."""
         ...
 
+    def begin(self, n: int) -> np.ndarray:
+        """What is remembered of n episodes that begin now, a row for each; [n, 0] where nothing is."""
+        ...
+
     def act(
-        self, observation_N_D: np.ndarray, noise_N_K: np.ndarray | None = None
+        self,
+        observation_N_D: np.ndarray,
+        noise_N_K: np.ndarray | None = None,
+        memory_N: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`action, logp_N, value_N`; without noise, the agent's best guess."""
+        """`action, logp_N, value_N`; without noise, the agent's best guess. `memory_N`: the rows of `begin` for these
+        worlds; without it, all of them are at their first step."""
         ...
 
     def value(self, observation_M_D: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -55,7 +56,9 @@ class StaleBatch(ValueError):
 
 class Learner:
     """Updates `policy` by `method`. `reference` is the frozen policy of a KL penalty, where there is one; rows that a
-    policy more than `max_staleness` versions old has sampled are refused."""
+    policy more than `max_staleness` versions old has sampled are refused. Where a batch comes from several worlds (its
+    note `world_B`), `worlds` has the method in each, all alike but for rewards and credit, which are each world's own.
+    """
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class Learner:
         seed: int,
         reference: Policy | None = None,
         max_staleness: int = 0,
+        worlds: Sequence[Method] = (),
     ) -> None:
         if method.needs_critic and not policy.has_critic:
             raise ValueError(f"method {method.name!r} needs a critic, and this policy has none")
@@ -76,9 +80,8 @@ class Learner:
         self.policy, self.method, self.settings, self.seed = policy, method, settings, seed
         self.max_staleness = max_staleness
         self.reference = reference if method.needs_reference else None
-        credit = method.credit
-        scales = method.rewards.scale == "return"
-        self.rewards = ReturnScale(credit.gamma, credit.granularity, method.rewards.clip) if scales else None
+        self.worlds = tuple(worlds) or (method,)
+        self.scales = tuple(map(_scale, self.worlds))
         self.version = self._steps = 0
         self.lr = settings.lr
         self._parameters = [p for p in policy.module().parameters() if p.requires_grad]
@@ -105,7 +108,7 @@ class Learner:
         return update
 
     def _update(self, batch: Batch) -> Update:
-        training = self._annotated(self._valued(self._rewarded(batch)))
+        training = self._prepared(batch)
         log, first = Log(), FirstPass(training)
         log.add(_describe(training))
         learned_from = self._with_gradient(training)
@@ -124,13 +127,21 @@ class Learner:
         self.policy.advance(batch)
         return Update(log.means(), first.units())
 
-    def _rewarded(self, batch: Batch) -> Batch:
-        """Rewards as the method wants them."""
-        rewards = self.method.rewards
-        if rewards.overlong_buffer is not None:
-            assert rewards.overlong_limit is not None, "whoever makes the learner knows it"
-            batch = punish_overlong(batch, limit=rewards.overlong_limit, buffer=rewards.overlong_buffer)
-        return batch if self.rewards is None else self.rewards.scaled(batch)
+    def _prepared(self, batch: Batch) -> TrainingBatch:
+        """Rewards, values and credit, in each world by itself."""
+        if len(self.worlds) == 1:
+            return self._in_world(0, batch)
+        world_B = batch.notes["world_B"]
+        rows = [torch.nonzero(world_B == world)[:, 0] for world in range(len(self.worlds))]
+        parts = [self._in_world(world, batch.rows(own)) for world, own in enumerate(rows) if len(own)]
+        return TrainingBatch.join(parts).rows(torch.argsort(torch.cat(rows))).numbered()
+
+    def _in_world(self, world: int, batch: Batch) -> TrainingBatch:
+        row, scale = self.worlds[world], self.scales[world]
+        if row.rewards.overlong_buffer is not None:
+            assert row.rewards.overlong_limit is not None, "whoever makes the learner knows it"
+            batch = punish_overlong(batch, limit=row.rewards.overlong_limit, buffer=row.rewards.overlong_buffer)
+        return self._annotated(self._valued(batch if scale is None else scale.scaled(batch)), row)
 
     def _valued(self, batch: Batch) -> Batch:
         """With values, where the method needs them and nobody has given any: those of the policy's own critic."""
@@ -140,7 +151,7 @@ class Learner:
             raise ValueError(f"method {self.method.name!r} needs values, and the batch came without any")
         return with_values(batch, self.policy, self.settings.micro_batch)
 
-    def _annotated(self, batch: Batch) -> TrainingBatch:
+    def _annotated(self, batch: Batch, row: Method) -> TrainingBatch:
         """Log-probabilities that stay fixed during the update, then credit."""
         weighting, old_logp, entropy = self.method.weighting, batch.behavior_logp_B_T, None
         if weighting.correction is not None or weighting.entropy_share < 1:
@@ -149,7 +160,7 @@ class Learner:
         reference_logp = torch.zeros_like(old_logp)
         if self.reference is not None:
             reference_logp, _ = read_scores(self.reference, batch, self.settings.micro_batch)
-        return prepare(batch, self.method, old_logp, reference_logp, entropy)
+        return prepare(batch, row, old_logp, reference_logp, entropy)
 
     def _kl_old(self, part: TrainingBatch) -> float:
         """KL(π_old ‖ π) on a minibatch, as the policy is now."""
@@ -260,8 +271,10 @@ class Learner:
         for index, slots in self._optimizer.state_dict()["state"].items():
             tensors |= {f"{index}.{name}": tensor.contiguous() for name, tensor in slots.items()}
         save_file(tensors, folder / "optimizer.safetensors")
-        if self.rewards is not None:
-            save_file(self.rewards.state(), folder / "rewards.safetensors")
+        scales = [(world, scale) for world, scale in enumerate(self.scales) if scale is not None]
+        if scales:
+            states = {f"{world}.{name}": x for world, scale in scales for name, x in scale.state().items()}
+            save_file(states, folder / "rewards.safetensors")
         counters = {"version": self.version, "lr": self.lr, "method": self.method.name}
         (folder / "learner.json").write_text(json.dumps(counters))
 
@@ -270,8 +283,11 @@ class Learner:
         counters = json.loads((folder / "learner.json").read_text())
         if counters["method"] != self.method.name:
             raise ValueError(f"{folder} was written by method {counters['method']!r}, not {self.method.name!r}")
-        if self.rewards is not None:
-            self.rewards.load_state(load_file(folder / "rewards.safetensors"))
+        for world, scale in enumerate(self.scales):
+            if scale is not None:
+                states = load_file(folder / "rewards.safetensors")
+                own = {name.removeprefix(f"{world}."): x for name, x in states.items() if name.startswith(f"{world}.")}
+                scale.load_state(own)
         state: dict[int, dict[str, Tensor]] = {}
         for key, tensor in load_file(folder / "optimizer.safetensors").items():
             index, name = key.split(".", 1)
@@ -282,6 +298,12 @@ class Learner:
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.version, self.lr = int(counters["version"]), float(counters["lr"])
+
+
+def _scale(row: Method) -> ReturnScale | None:
+    """That of the method's rewards, where it asks for one."""
+    scales = row.rewards.scale == "return"
+    return ReturnScale(row.credit.gamma, row.credit.granularity, row.rewards.clip) if scales else None
 
 
 def _describe(training: TrainingBatch) -> dict[str, Tensor]:

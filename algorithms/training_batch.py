@@ -8,7 +8,7 @@ length one, whose part of the loss was fixed while they still knew their episode
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -45,6 +45,22 @@ class TrainingBatch:
         chosen = {name: getattr(self, name)[index] for name in _TENSORS}
         return replace(self, batch=self.batch.rows(index), **chosen)
 
+    @staticmethod
+    def join(parts: Sequence[TrainingBatch]) -> TrainingBatch:
+        """The rows of all `parts`, one part behind the other, to be divided by the counts of all together."""
+        columns = {name: torch.cat([getattr(part, name) for part in parts]) for name in _TENSORS}
+        return TrainingBatch(
+            Batch.stacked([part.batch for part in parts]),
+            **columns,
+            count=sum(part.count for part in parts),
+            target_count=sum(part.target_count for part in parts),
+        )
+
+    def numbered(self) -> TrainingBatch:
+        """The whole: its units stand where they stand."""
+        mask = self.batch.mask_B_T
+        return replace(self, place_B_T=torch.arange(mask.numel(), device=mask.device).view_as(mask))
+
     def whitened(self) -> TrainingBatch:
         """With advantages brought to mean 0 and standard deviation 1 over this batch's units."""
         return replace(self, advantage_B_T=whiten(self.advantage_B_T, self.batch.mask_B_T))
@@ -78,10 +94,10 @@ def prepare(
         credited.target_mask_B_T,
         episodes.split(a),
         trained,
-        torch.arange(mask.numel(), device=mask.device).view_as(mask),
+        torch.zeros_like(mask, dtype=torch.long),
         count=float(c.sum()),
         target_count=float(credited.target_mask_B_T.sum()),
-    )
+    ).numbered()
 
 
 def _of_cut_replies(batch: Batch) -> Tensor:

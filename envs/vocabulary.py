@@ -123,6 +123,8 @@ class Episode:
     failure: str | None = None  # the traceback, where the world or the sampler failed
     unanswered: str | None = None  # why the agent was never asked: its prompt does not fit into its context
     unscored: str | None = None  # why the world cannot say whether the reply is right, with nothing broken
+    world: str = ""  # the name of the one in which it was played, where there are several
+    scored_by: str = ""  # which version of the reward gave the number, see `ConversationEnv.scored_by`
     task: str = ""  # what names the task: two episodes of one task have equal names
     messages: tuple[Message, ...] = ()
     turn_rewards: tuple[float, ...] = ()
@@ -198,13 +200,20 @@ class Batch:
         """
         import torch
 
+        whole = Batch.stacked(parts)
+        return whole.rows(torch.argsort(whole.episode_B, stable=True))
+
+    @staticmethod
+    def stacked(parts: Sequence[Batch]) -> Batch:
+        """The rows of all `parts`, one part behind the other, padded to the longest. `ValueError` as `join`."""
+        import torch
+
         if not parts:
             raise ValueError("there are no batches to join")
         names = [(set(part.inputs), set(part.notes), part._given()) for part in parts]
         if any(other != names[0] for other in names):
             raise ValueError(f"batches with different inputs, notes or values cannot be joined: {names}")
         length = max(part.mask_B_T.shape[1] for part in parts)
-        order = torch.argsort(torch.cat([part.episode_B for part in parts]), stable=True)
 
         def padded(name: str, tensor: Tensor) -> Tensor:
             if "_B_T" not in name:
@@ -213,7 +222,7 @@ class Batch:
             return torch.cat([tensor, missing], dim=1)
 
         def column(name: str, of: Callable[[Batch], Tensor]) -> Tensor:
-            return torch.cat([padded(name, of(part)) for part in parts])[order]
+            return torch.cat([padded(name, of(part)) for part in parts])
 
         return Batch(
             inputs={name: column(name, lambda part, n=name: part.inputs[n]) for name in parts[0].inputs},

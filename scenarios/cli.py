@@ -1,4 +1,5 @@
-"""The command line: `peripatos run | resume | evaluate | record | show | export | compare | list | check | doctor`.
+"""The command line: `peripatos run | resume | evaluate | record | show | rescore | export | compare | list | check`
+and `doctor`.
 
 Data goes to stdout, progress to stderr. Exit codes: 0 done, 1 the run failed, 2 the user's mistake, 130 Ctrl-C.
 Each command imports what it needs when it runs, so that `--help` answers at once.
@@ -16,7 +17,7 @@ from typing import NoReturn
 
 import typer
 
-from .commands import compare, export, look, run  # noqa: F401 (each registers its commands, in this order)
+from .commands import compare, export, look, rescore, run  # noqa: F401 (each registers its commands, in this order)
 from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
 
 
@@ -27,7 +28,7 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False)
     except Exception as problem:
-        sys.exit(_explain(problem))
+        sys.exit(explain(problem))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -50,7 +51,7 @@ def _print_traceback(kind: type[BaseException], error: BaseException, trace: Tra
     print(visible("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
 
 
-def _explain(problem: Exception) -> int:
+def explain(problem: Exception) -> int:
     """The exit code of an error, after its message. A programming error is raised again."""
     if isinstance(problem, typer.Exit):
         return problem.exit_code

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
@@ -21,6 +20,7 @@ from ..agents.language.engines.transformers_engine import TransformersEngine
 from ..agents.language.language_policy import LanguagePolicy
 from ..agents.language.model_checks import check_cache, check_checkpoint, check_context, check_head, check_padding
 from ..agents.language.model_files import load_language_model
+from ..agents.language.template_process import TemplateFailed, render
 from ..agents.language.tiny_llama import tiny_llama
 from ..envs.conversation.conversation_env import ConversationEnv, Outcome
 from ..envs.errors import UserError
@@ -138,15 +138,8 @@ def _text(
 ) -> str | None:
     """What the template renders; None if it refuses."""
     try:
-        return str(
-            tokenizer.apply_chat_template(
-                [dict(message) for message in messages],
-                tools=[dict(tool) for tool in tools] or None,
-                add_generation_prompt=prompt,
-                tokenize=False,
-            )
-        )
-    except (TemplateError, TypeError, ValueError, KeyError):  # templates are programs, and some are careless
+        return render(tokenizer, messages, tools, prompt=prompt)
+    except TemplateFailed:
         return None
 
 

@@ -2,6 +2,7 @@
 
     run = peripatos.run("cartpole-ppo", {"stages.balance.budget.env_steps": 4000})
     run.summary, run.metrics, run.evaluations
+    run.resume({"stages.balance.budget.env_steps": 8000})
     agent = run.agent("best")
     agent.play(5)
 
@@ -11,6 +12,7 @@ afterwards as they were.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -128,6 +130,29 @@ class Run:
             kept = ", ".join(file.stem for file in sorted(self._directory.episodes.glob("*.jsonl")))
             raise UserError(f"{self.path} has kept no such episodes; it has {kept or 'none'}")
         return read_rows(chosen[-1])
+
+    def resume(
+        self,
+        overrides: Mapping[str, Any] | None = None,
+        *,
+        listeners: Sequence[Listener] = (),
+        quiet: bool = True,
+    ) -> Run:
+        """Go on where it was stopped; or, with a larger budget among the `overrides`, where it had ended.
+
+        A run that has nothing more to do is left as it is. Errors as of `run`; UserError for an override that would
+        make it another run.
+        """
+        from .commands.app import load_plugins
+        from .run.amend import amend, has_more_to_do
+
+        load_plugins()
+        if overrides:
+            amend(self._directory, [f"{key}={json.dumps(value)}" for key, value in overrides.items()])
+        if self.summary.get("status") == "done" and not has_more_to_do(self._directory):
+            return self
+        self._directory.note_command(["peripatos.load_run", str(self.path), "resume", *map(str, overrides or ())])
+        return _go(self._directory, listeners, quiet)
 
     def agent(self, checkpoint: str = "best", *, device: str | None = None) -> SavedAgent:
         """The agent as it stood at `checkpoint` (best, last or a number)."""

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from ..envs.cores import usable_cores
 from ..envs.sandbox import Judge, SandboxUnavailable
 from .run.run_directory import source_revision
 
@@ -67,8 +68,7 @@ def _system() -> Iterator[MachineFinding]:
     yield MachineFinding("Python", platform.python_version(), f"{platform.python_implementation()}, {where}", too_old)
     libc = " ".join(platform.libc_ver())
     yield MachineFinding("system", platform.system(), f"{platform.release()} {platform.machine()} {libc}".strip())
-    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-    yield MachineFinding("processors", f"{usable} of {os.cpu_count()}", _memory())
+    yield MachineFinding("processors", f"{usable_cores()} of {os.cpu_count()}", _memory())
 
 
 def _memory() -> str:

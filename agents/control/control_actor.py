@@ -10,7 +10,7 @@ a world that has ended is not stepped again; rows are padded to the longest. The
 in for what a limit cut off, even where the policy has a critic: it belongs to another stage.
 
 All chance is derived from (seed, group, member, …), never from the order of worlds. A running episode's state is
-its reset seed and the actions since: `load_state` replays them. Left out: asynchronous stepping.
+its reset seed and the actions since: `load_state` replays them. Left out: asynchronous stepping; memory in segments.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ..weights import take_weights
 from .rollout_buffer import RolloutBuffer
 from .running_episodes import RunningEpisodes
 
-_WORLDS_AT_ONCE = 128  # when evaluating
+_EVALUATED_AT_ONCE = 128  # episodes, where that many worlds may be open
 _LONGEST = 100_000  # steps of an episode in a world that has no limit of its own
 _NOISE_CHUNK = 64  # steps of chance drawn at a time for an episode of unknown length
 
@@ -70,6 +70,8 @@ class ControlActor:
         mode: "segments" or "episodes", as above.
         horizon: steps in a segment; or the most steps of an episode (None: the world's own limit).
         threads: of the simulation, where it has a pool (None: one for each core).
+        at_once: the most objects of the world that are open for whole episodes, evaluations too (None: no limit);
+            further episodes wait for them. Segments have one for each row, and a pool is one for all.
     """
 
     def __init__(
@@ -81,14 +83,16 @@ class ControlActor:
         mode: Literal["segments", "episodes"],
         horizon: int | None = None,
         threads: int | None = None,
+        at_once: int | None = None,
     ) -> None:
         if mode == "segments" and not policy.has_critic:
             raise ValueError("segments are cut before episodes end, so their policy needs a critic")
         if (mode == "segments" and horizon is None) or (horizon is not None and horizon < 1):
             raise ValueError(f"horizon is {horizon}; segments need at least 1 step")
         self._policy, self._world, self._options = policy, world, dict(options)
-        self._mode, self._horizon, self._threads = mode, horizon, threads
+        self._mode, self._horizon, self._threads, self._at_once = mode, horizon, threads, at_once
         self._pools: dict[str, WorldBatch] = {}
+        self._asked: dict[str, int] = {}  # how many were asked for
         # Of segments: the running episodes, how many each row has begun, what each row sees.
         self._running: RunningEpisodes | None = None
         self._begun = np.zeros(0, np.int64)
@@ -103,7 +107,9 @@ class ControlActor:
         with torch_threads(1):
             if self._mode == "segments":
                 return self._collect_segments(names, seed, version)
-            return self._collect_episodes(names, seed, version)
+            n = self._worlds("train", len(names), self._at_once).n
+            parts = [names[start : start + n] for start in range(0, len(names), n)]
+            return Collection.join([self._collect_episodes(part, seed, version) for part in parts])
 
     def evaluate(
         self, tasks: int, *, seed: int, version: int, greedy: bool = True, split: str = "test", each: int = 1
@@ -114,12 +120,10 @@ class ControlActor:
             for group in range(tasks)
             for index in range(each)
         ]
-        played: list[Episode] = []
         with torch_threads(1):
-            for start in range(0, len(plays), _WORLDS_AT_ONCE):
-                part = plays[start : start + _WORLDS_AT_ONCE]
-                played += self._play(part, split, version, defaultdict(float))[1]
-        return played
+            n = self._worlds(split, min(len(plays), _EVALUATED_AT_ONCE), self._at_once).n
+            parts = [plays[start : start + n] for start in range(0, len(plays), n)]
+            return [episode for part in parts for episode in self._play(part, split, version, defaultdict(float))[1]]
 
     def state(self) -> dict[str, Tensor]:
         """The running episodes as reset seeds and actions; empty between whole episodes."""
@@ -165,7 +169,7 @@ class ControlActor:
         """Close all worlds."""
         for worlds in self._pools.values():
             worlds.close()
-        self._pools = {}
+        self._pools, self._asked = {}, {}
 
     # --- segments ---------------------------------------------------------------------------------------
 
@@ -256,7 +260,7 @@ class ControlActor:
         self, plays: list[_Play], split: str, version: int, seconds: defaultdict[str, float]
     ) -> tuple[list[_Step], list[Episode]]:
         """Play each of `plays` once: the steps of the living, and the episodes in order."""
-        worlds, live = self._worlds(split, len(plays)), np.arange(len(plays))
+        worlds, live = self._worlds(split, len(plays), self._at_once), np.arange(len(plays))
         running = self._new_episodes(worlds)
         seeds = [play.seed for play in plays]
         running.begin(live, np.asarray(seeds))
@@ -265,6 +269,7 @@ class ControlActor:
         seconds["simulate"] += time.perf_counter() - clock
         steps: list[_Step] = []
         episodes: dict[int, Episode] = {}
+        memory = self._policy.begin(len(plays))
         noise: np.ndarray | None = None
         limit = self._horizon if self._mode == "episodes" and self._horizon else _LONGEST
         while len(live):
@@ -272,7 +277,7 @@ class ControlActor:
             if t % _NOISE_CHUNK == 0:
                 noise = _chance(self._policy, plays, live)
             now = None if noise is None else noise[live, t % _NOISE_CHUNK]
-            action, logp, value = self._policy.act(observation[live], now)
+            action, logp, value = self._policy.act(observation[live], now, memory[live])
             between = time.perf_counter()
             result = worlds.step(live, action)
             seconds["infer"] += between - clock
@@ -291,16 +296,18 @@ class ControlActor:
 
     # --- worlds -----------------------------------------------------------------------------------------
 
-    def _worlds(self, split: str, n: int) -> WorldBatch:
-        """At least `n` worlds for this split; the worlds of evaluation are never those of training."""
+    def _worlds(self, split: str, n: int, at_once: int | None = None) -> WorldBatch:
+        """At least `n` worlds for this split, or as many as may be open; those of evaluation are never those of
+        training."""
         use = "train" if split == "train" else "evaluate"
-        worlds = self._pools.get(use)
-        if worlds is None or worlds.n < n:
-            if worlds is not None:
-                worlds.close()
-            worlds = make_world_batch(self._world, n, threads=self._threads, options=self._options)
-            self._pools[use] = worlds
-        return worlds
+        if self._asked.get(use, 0) < n:
+            if use in self._pools:
+                self._pools.pop(use).close()
+            self._pools[use] = make_world_batch(
+                self._world, n, threads=self._threads, at_once=at_once, options=self._options
+            )
+            self._asked[use] = n
+        return self._pools[use]
 
     def _new_episodes(self, worlds: WorldBatch) -> RunningEpisodes:
         return RunningEpisodes(worlds.n, *action_layout(worlds.action_space))

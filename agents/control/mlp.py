@@ -107,9 +107,16 @@ class ActorCritic(nn.Module):
             return rng.random((steps, 1))
         return rng.standard_normal((steps, self.outputs), dtype=np.float32)
 
+    def begin(self, n: int) -> np.ndarray:
+        """Nothing to remember [n, 0]."""
+        return np.zeros((n, 0))
+
     @torch.no_grad()
     def act(
-        self, observation_N_D: np.ndarray, noise_N_K: np.ndarray | None = None
+        self,
+        observation_N_D: np.ndarray,
+        noise_N_K: np.ndarray | None = None,
+        memory_N: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """`action, logp_N, value_N` for N worlds in one forward pass; the likeliest action where there is no
         noise. `noise_N_K` is a step's row of `draw` for each world.

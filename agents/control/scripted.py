@@ -1,22 +1,21 @@
 """Agents that do not learn: one that acts at random and one that follows a function.
 
-They act through the same three calls as a policy (`draw`, `act`, `value`), so that they can show the way
+They act through the same calls as a policy (`draw`, `begin`, `act`, `value`), so that they can show the way
 (demonstrations for `sft`) and be measured (baselines) wherever a policy can.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from typing import cast
+from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from ...envs.errors import UserError
-from ...envs.named_objects import load_attribute
-from ..protocols import Behaviour
 
-Script = Callable[[np.ndarray], np.ndarray | int]  # observation [D] → action
+Script = Callable[[np.ndarray], Any]  # observation [D] → action
 
 
 class RandomAgent:
@@ -32,8 +31,15 @@ class RandomAgent:
         """Uniforms [steps, A]."""
         return rng.random((steps, self._size))
 
+    def begin(self, n: int) -> np.ndarray:
+        """Nothing to remember [n, 0]."""
+        return np.zeros((n, 0))
+
     def act(
-        self, observation_N_D: np.ndarray, noise_N_K: np.ndarray | None = None
+        self,
+        observation_N_D: np.ndarray,
+        noise_N_K: np.ndarray | None = None,
+        memory_N: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """An action that ignores the observation; without noise, the middle of the space."""
         n = len(observation_N_D)
@@ -52,39 +58,81 @@ class RandomAgent:
 
 
 class ScriptedAgent:
-    """Follows a function from one observation [D] to one action, [A] for Box or a number for Discrete."""
+    """Follows a script from one observation [D] to one action of the world's own: numbers for Box, a whole number from
+    `start` for Discrete.
+
+    A plain function serves all episodes. A script that remembers something has one object for each episode: a class is
+    made anew, any other object that can be called is copied as it was given, and `reset()` is called where it has one.
+
+    `UserError` for a script that cannot be called or copied, and for an action that the space does not have.
+    """
 
     has_critic = False
 
-    def __init__(self, function: Script, action_space: Box | Discrete) -> None:
-        self._function = function
-        self._type = np.int64 if isinstance(action_space, Discrete) else np.float32
+    def __init__(self, script: Script | type, action_space: Box | Discrete) -> None:
+        self._script, self._space = script, action_space
+        if not callable(script) or (isinstance(script, type) and not any("__call__" in vars(c) for c in script.mro())):
+            raise UserError(f"the script {script!r} cannot be called with an observation: give a function, or __call__")
 
     def draw(self, rng: np.random.Generator, steps: int) -> np.ndarray:
         """Nothing [steps, 0]: it takes no chances."""
         return np.zeros((steps, 0))
 
+    def begin(self, n: int) -> np.ndarray:
+        """The scripts of n episodes [n], each as if it were the first."""
+        scripts = np.empty(n, object)
+        for i in range(n):
+            scripts[i] = self._fresh()
+        return scripts
+
     def act(
-        self, observation_N_D: np.ndarray, noise_N_K: np.ndarray | None = None
+        self,
+        observation_N_D: np.ndarray,
+        noise_N_K: np.ndarray | None = None,
+        memory_N: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What the function says for each world, with log-probability 0: it was certain."""
-        action = np.stack([np.asarray(self._function(seen), dtype=self._type) for seen in observation_N_D])
-        certain = np.zeros(len(observation_N_D), np.float32)
+        """What the scripts say (those of `begin`, or new ones) as a batch stores it, with log-probability 0: they were
+        certain."""
+        n = len(observation_N_D)
+        scripts = self.begin(n) if memory_N is None else memory_N
+        action = np.stack([self._stored(script(seen)) for script, seen in zip(scripts, observation_N_D, strict=True)])
+        certain = np.zeros(n, np.float32)
         return action, certain, certain
 
     def value(self, observation_M_D: np.ndarray) -> np.ndarray:
         """Zeros."""
         return np.zeros(len(observation_M_D), np.float32)
 
+    def _fresh(self) -> Script:
+        if isinstance(self._script, type):
+            script = self._script()
+        else:
+            try:
+                script = copy.deepcopy(self._script)  # of a plain function, itself
+            except Exception as problem:
+                raise UserError(
+                    f"the script {self._script!r} cannot be copied for each episode ({problem}); give its class instead"
+                ) from problem
+        if callable(reset := getattr(script, "reset", None)):
+            reset()
+        return script
 
-def make_behaviour(name: str, action_space: Box | Discrete) -> Behaviour:
-    """The agent called "random", or the one that follows `module:function` (observation → action).
-
-    `UserError` where there is no such function.
-    """
-    if name == "random":
-        return RandomAgent(action_space)
-    function = load_attribute(name)
-    if not callable(function):
-        raise UserError(f"{name!r} is not a function; allowed are 'random' and module:function")
-    return ScriptedAgent(cast(Script, function), action_space)
+    def _stored(self, action: Any) -> np.ndarray:
+        """An action of the world's own in the form that batches hold: flat, or counted from zero."""
+        given = np.asarray(action)
+        space = self._space
+        if isinstance(space, Discrete):
+            first, last = int(space.start), int(space.start + space.n - 1)
+            if (
+                given.size != 1
+                or given.dtype.kind not in "iubf"
+                or not first <= (one := given.item()) <= last
+                or one % 1
+            ):
+                raise UserError(
+                    f"the script gave the action {action!r}; allowed are the whole numbers {first} to {last}"
+                )
+            return np.asarray(int(one) - first, np.int64)
+        if given.size != np.prod(space.shape) or given.dtype.kind not in "iubf" or not np.isfinite(given).all():
+            raise UserError(f"the script gave the action {action!r}; needed are finite numbers of shape {space.shape}")
+        return given.astype(np.float32).ravel()

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from ...envs.errors import UserError
 from ...envs.vocabulary import Message
+from .template_process import TemplateFailed, render
 
 _KEPT_OPENINGS = 1024
 _SAID = "Jkwy"  # a word that no template writes by itself
@@ -41,7 +41,8 @@ class Renderer:
         self.stop_id, self._stop = self._ending()  # an action like any other: sampled, masked in, trained
         own = [tokenizer.eos_token_id] if isinstance(tokenizer.eos_token_id, int) else []
         self.stop_ids = tuple(dict.fromkeys([self.stop_id, *own, *more]))
-        self._closing = self._after_reply(self._text(_STAND_IN))
+        self._stand_in = self._text(_STAND_IN)
+        self._closing = self._after_reply(self._stand_in)
         self._openings: dict[str, list[int]] = {}  # the latest ones: the members of a group begin alike
 
     def opening(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
@@ -59,11 +60,10 @@ class Renderer:
         `stopped` says whether the reply's last token was the stop token; if it was cut, the stop token is put in
         (as an observation). None if the template does not extend what it rendered before.
         """
-        before = self._text(_STAND_IN)
         after = self._text([*_STAND_IN, *messages], prompt=True)
-        if self._closing is None or not after.startswith(before):
+        if self._closing is None or not after.startswith(self._stand_in):
             return None
-        ids = self._encode(self._closing + after[len(before) :])
+        ids = self._encode(self._closing + after[len(self._stand_in) :])
         return ids if stopped else [self.stop_id, *ids]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -97,19 +97,11 @@ class Renderer:
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = (), *, prompt: bool = False
     ) -> str:
         try:
-            text = self._tokenizer.apply_chat_template(
-                cast(list[dict[str, str]], [dict(message) for message in messages]),
-                tools=[dict(tool) for tool in tools] or None,
-                add_generation_prompt=prompt,
-                tokenize=False,
-            )
-        except Exception as error:  # a template is a program of somebody else's, and may raise anything
+            return render(self._tokenizer, messages, tools, prompt=prompt)
+        except TemplateFailed as error:  # a template is a program of somebody else's, and may do anything
+            verb = "refuses" if error.refused else "fails on"
             roles = [message["role"] for message in messages]
-            words = f"refuses messages with roles {roles}: {error}"
-            if not isinstance(error, TemplateError):
-                words = f"fails on messages with roles {roles}: {type(error).__name__}: {error}"
-            raise UserError(f"the chat template {words}") from error
-        return str(text)
+            raise UserError(f"the chat template {verb} messages with roles {roles}: {error}") from error
 
     def _encode(self, text: str) -> list[int]:
         text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no character to a tokenizer

@@ -4,12 +4,24 @@
 
 (nucleus sampling: Holtzman et al. 2020, arXiv:1904.09751). Log-probabilities are of that distribution, at that
 temperature and top-p, as importance ratios need them.
+
+With z = W h / temperature, a trainer wants two numbers of each row and no vocabulary of them:
+
+    log p(y) = z_y − log Σ exp z,    H = log Σ exp z − Σ p z
+    ∂/∂z     = g (1_y − p) − g_H p ⊙ (z − Σ p z)
+
+`read_chosen` reads the rows in pieces and reads them again on the way back, so that no more than one piece of logits is
+in memory at a time.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+PIECE = 1 << 28  # logits in memory at once
 
 
 def log_probabilities(logits_N_V: Tensor, *, temperature: float, top_p: float, kept_N: Tensor | None) -> Tensor:
@@ -46,3 +58,80 @@ def draw(logp_N_V: Tensor, uniform_N: Tensor) -> Tensor:
 def entropy(logp_N_V: Tensor) -> Tensor:
     """−Σ p log p for each row, [N]; tokens outside the support count zero."""
     return -(logp_N_V.exp() * logp_N_V.masked_fill(logp_N_V == -torch.inf, 0.0)).sum(dim=-1)
+
+
+def product(left_N_H: Tensor, right_H_M: Tensor) -> Tensor:
+    """[N, M] in fp32. Of bf16 factors the sums are kept in fp32 too, where the device can: rounded to bf16, a logit of
+    10 would be off by 0.03."""
+    if left_N_H.is_cuda and left_N_H.dtype == torch.bfloat16:
+        return torch.mm(left_N_H, right_H_M, out_dtype=torch.float32)
+    return torch.mm(left_N_H, right_H_M).float()
+
+
+def read_chosen(
+    hidden_N_H: Tensor, weight_V_H: Tensor, bias_V: Tensor | None, token_N: Tensor, *, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """`logp_N, entropy_N` of the chosen tokens under softmax(W h / temperature), float32, differentiable."""
+    return _Chosen.apply(hidden_N_H, weight_V_H, bias_V, token_N, temperature)  # type: ignore[return-value]
+
+
+class _Chosen(torch.autograd.Function):
+    """See the module's docstring."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_N_H: Tensor, weight_V_H: Tensor, bias_V: Tensor | None, token_N: Tensor, temperature: float
+    ) -> tuple[Tensor, Tensor]:
+        """Piece by piece: logits, then two numbers a row."""
+        ctx.save_for_backward(hidden_N_H, weight_V_H, bias_V, token_N)
+        ctx.temperature = temperature
+        logp_N, entropy_N = (hidden_N_H.new_empty(len(token_N), dtype=torch.float32) for _ in range(2))
+        for part in _pieces(len(token_N), len(weight_V_H)):
+            z, p = _logits(hidden_N_H[part], weight_V_H, bias_V, temperature)
+            log_total = z.logsumexp(dim=-1)
+            logp_N[part] = z.gather(-1, token_N[part, None])[:, 0] - log_total
+            entropy_N[part] = log_total - torch.linalg.vecdot(p, z)
+        return logp_N, entropy_N
+
+    @staticmethod
+    def backward(ctx: Any, logp_grad_N: Tensor, entropy_grad_N: Tensor) -> Any:  # type: ignore[override]
+        """The same pieces, read again."""
+        hidden_N_H, weight_V_H, bias_V, token_N = ctx.saved_tensors
+        hidden_grad = torch.empty_like(hidden_N_H)
+        weight_grad = torch.zeros_like(weight_V_H, dtype=torch.float32)
+        bias_grad = None if bias_V is None else torch.zeros_like(bias_V, dtype=torch.float32)
+        uncertain = bool(entropy_grad_N.any())
+        for part in _pieces(len(token_N), len(weight_V_H)):
+            z, p = _logits(hidden_N_H[part], weight_V_H, bias_V, ctx.temperature)
+            g = logp_grad_N[part, None]
+            # dz = g (1_y − p) − g_H p ⊙ (z − Σ p z)
+            if uncertain:
+                mean = torch.linalg.vecdot(p, z)[:, None]
+                dz = p.mul_(z.sub_(mean).mul_(entropy_grad_N[part, None]).add_(g).neg_())
+            else:
+                dz = p.mul_(-g)
+            dz.scatter_add_(1, token_N[part, None], g)
+            dz = dz.div_(ctx.temperature) if ctx.temperature != 1 else dz
+            if bias_grad is not None:
+                bias_grad += dz.sum(dim=0)
+            dz = dz.to(hidden_N_H.dtype)
+            hidden_grad[part] = product(dz, weight_V_H).to(hidden_N_H.dtype)
+            weight_grad += product(dz.T, hidden_N_H[part])
+        bias_grad = None if bias_V is None or bias_grad is None else bias_grad.to(bias_V.dtype)
+        return hidden_grad, weight_grad.to(weight_V_H.dtype), bias_grad, None, None
+
+
+def _pieces(rows: int, vocabulary: int) -> list[slice]:
+    """Which rows are read at once."""
+    size = max(1, PIECE // vocabulary)
+    return [slice(start, start + size) for start in range(0, rows, size)]
+
+
+def _logits(hidden: Tensor, weight_V_H: Tensor, bias_V: Tensor | None, temperature: float) -> tuple[Tensor, Tensor]:
+    """z and softmax(z), float32."""
+    z = product(hidden, weight_V_H.T)
+    if bias_V is not None:
+        z += bias_V
+    if temperature != 1:
+        z /= temperature
+    return z, z.softmax(dim=-1)

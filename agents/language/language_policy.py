@@ -28,7 +28,7 @@ from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTra
 from ...envs.errors import UserError
 from ...envs.vocabulary import Batch
 from ..protocols import Scores
-from .distribution import entropy, log_probabilities
+from .distribution import entropy, log_probabilities, product, read_chosen
 
 Precision = Literal["fp32", "bf16"]
 
@@ -108,19 +108,31 @@ class LanguagePolicy(nn.Module):
         hidden_B_C_H, after_B_C = self._states(tokens, first, length, position_B_C)
         chosen_B_C = torch.nn.functional.pad(inputs["chosen_B_T"], (0, C)).gather(1, position_B_C)
         token_N = after_B_C[chosen_B_C]
-        logits_N_V = self.logits(hidden_B_C_H[chosen_B_C])
-        logp_N_V = log_probabilities(logits_N_V, temperature=self.temperature, top_p=self.top_p, kept_N=token_N)
+        logp_N, entropy_N = self._read(hidden_B_C_H[chosen_B_C], token_N)
 
         def spread(value_N: Tensor) -> Tensor:
             """[N] at the chosen positions to [B, T]."""
             value_B_C = value_N.new_zeros(B, C).masked_scatter(chosen_B_C, value_N)
             return value_N.new_zeros(B, T + C).scatter(1, position_B_C, value_B_C)[:, :T]
 
-        logp_B_T = spread(logp_N_V.gather(-1, token_N[:, None])[:, 0])
+        logp_B_T = spread(logp_N)
         value_B_T = torch.zeros_like(logp_B_T)
         if self.value_head is not None:
             value_B_T = self._values(self.value_head, hidden_B_C_H, position_B_C, T)
-        return Scores(logp_B_T, spread(entropy(logp_N_V)), value_B_T)
+        return Scores(logp_B_T, spread(entropy_N), value_B_T)
+
+    def _read(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
+        """`logp_N, entropy_N` of the tokens that were chosen in these states."""
+        if self.top_p < 1:
+            logits_N_V = self.logits(hidden_N_H)
+            logp_N_V = log_probabilities(logits_N_V, temperature=self.temperature, top_p=self.top_p, kept_N=token_N)
+            return logp_N_V.gather(-1, token_N[:, None])[:, 0], entropy(logp_N_V)
+        head = self._head
+        low = self.precision == "bf16" and hidden_N_H.is_cuda
+        dtype = torch.bfloat16 if low else head.weight.dtype
+        return read_chosen(
+            hidden_N_H.to(dtype), head.weight.to(dtype), head.bias, token_N, temperature=self.temperature
+        )
 
     def value(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """`value_B_T` as `score` gives it, without logits, and `successor_B_T`: V of the state that unit t led to, that
@@ -197,8 +209,13 @@ class LanguagePolicy(nn.Module):
 
     def logits(self, hidden_N_H: Tensor) -> Tensor:
         """[N, V], in fp32 outside of any autocast."""
-        head = cast(nn.Linear, self.model.get_output_embeddings())
-        return head(hidden_N_H.to(head.weight.dtype)).float()
+        head = self._head
+        logits_N_V = product(hidden_N_H.to(head.weight.dtype), head.weight.T)
+        return logits_N_V if head.bias is None else logits_N_V + head.bias
+
+    @property
+    def _head(self) -> nn.Linear:
+        return cast(nn.Linear, self.model.get_output_embeddings())
 
     def autocast(self) -> AbstractContextManager[object]:
         """bf16 where it was asked for."""
@@ -230,7 +247,12 @@ class LanguagePolicy(nn.Module):
             read, told = cast(
                 "tuple[PreTrainedModel, dict[str, list[str]]]",
                 type(self.model).from_pretrained(
-                    folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+                    folder,
+                    dtype=torch.float32,
+                    local_files_only=True,
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                    output_loading_info=True,
                 ),
             )
             wrong = [name for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for name in told[kind]]

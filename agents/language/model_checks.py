@@ -66,7 +66,7 @@ def check_head(policy: LanguagePolicy) -> None:
         raise UserError(f"{_kind(policy)} has no backbone apart from an output layer; not supported yet")
     tokens = torch.arange(1, 9, device=policy.device)[None]
     hidden = policy.backbone(input_ids=tokens, use_cache=False).last_hidden_state
-    ours, theirs = policy.logits(hidden), policy.model(input_ids=tokens, use_cache=False).logits.float()
+    ours, theirs = policy.logits(hidden[0]), policy.model(input_ids=tokens, use_cache=False).logits[0].float()
     if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3):
         raise UserError(f"{_kind(policy)} changes its logits after the output layer; such models are not supported yet")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import struct
 import tempfile
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ...envs.errors import UserError
+from .model_bounds import check_folder
 
 
 def load_language_model(model: str, *, revision: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -34,13 +34,15 @@ def load_language_model(model: str, *, revision: str | None = None) -> tuple[Pre
         path = _unpacked(path)
     elif not path.is_dir() and (path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1):
         raise UserError(f"no model at {model!r}: it is neither a folder, nor a .gguf file, nor a hub id like org/name")
+    if path.is_dir():
+        check_folder(path)
     source = str(path) if path.is_dir() else model
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         loaded = AutoModelForCausalLM.from_pretrained(
-            source, revision=revision, dtype=torch.float32, trust_remote_code=False
+            source, revision=revision, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
         )
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # of files of a stranger's, whose readers raise what they like
         raise UserError(f"could not load the model {model!r}: {_one_line(error)}") from error
     return loaded, tokenizer
 
@@ -79,7 +81,7 @@ def _unpacked(file: Path) -> Path:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
     except ImportError as error:
         raise UserError(f"reading GGUF files needs the extra: pip install 'peripatos[gguf]' ({error})") from None
-    except (OSError, ValueError, KeyError, struct.error) as error:
+    except Exception as error:  # of a file of a stranger's, whose readers raise what they like
         raise UserError(f"could not read {file}: {_one_line(error)}") from error
     # transformers takes the model for a quantised one, which it does not save
     vars(model).update(hf_quantizer=None, is_quantized=False)
@@ -96,4 +98,4 @@ def _unpacked(file: Path) -> Path:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split())[:2000] or type(error).__name__

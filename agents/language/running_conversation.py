@@ -239,6 +239,7 @@ class Conversation:
             failure=self.failure,
             unanswered=self.unanswered,
             unscored=self.unscored,
+            scored_by=self.world.scored_by,
             task=self._task,
             messages=tuple(self.messages),
             turn_rewards=tuple(self._rewards),

@@ -12,8 +12,6 @@ is elementwise over worlds. The arrays that are returned are copies; the pool's 
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -26,6 +24,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.utils.seeding import np_random
 
+from ..cores import allowed_threads, usable_cores
 from ..errors import UserError
 from .mujoco_drawing import make_renderer, picture
 from .mujoco_task import DIVERGED, MujocoTask, State, action_space, diverged, not_finite, observation_space, total
@@ -33,20 +32,19 @@ from .world_batch import StepResult, checked_action
 
 
 class MujocoBatch:
-    """A `WorldBatch` of `n` simulations. `threads` is clamped to the cores there are (None: all of them);
-    `max_episode_steps` truncates. `UserError` for n < 1 or threads < 1."""
+    """A `WorldBatch` of `n` simulations. `threads` is clamped to the cores there are (None: all of them, or what
+    OMP_NUM_THREADS says); `max_episode_steps` truncates. `UserError` for n < 1 or threads < 1."""
 
     def __init__(
         self, task: MujocoTask, n: int, *, threads: int | None = None, max_episode_steps: int | None = None
     ) -> None:
-        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         if n < 1 or (threads is not None and threads < 1):
             raise UserError(f"{n} worlds on {threads} threads: at least 1 of each is needed")
         self.n, self.task = n, task
         self.model = task.load_model()
         self.observation_space = observation_space(task)
         self.action_space: Box | Discrete = action_space(self.model)
-        self._batch = mujoco.batch.Batch(self.model, n, min(threads or cores, cores))
+        self._batch = mujoco.batch.Batch(self.model, n, min(threads or allowed_threads(), usable_cores()))
         # Episodes begin on the caller's thread: a few of them are less work than waking the pool for them.
         self._starter = mujoco.batch.Batch(self.model, n, 1)
         self._starter.reset(stage=mujoco.mjtStage.mjSTAGE_NONE.value)

@@ -78,13 +78,19 @@ class BatchedWorld(Protocol):
 
 
 def make_world_batch(
-    name: str, n: int, *, threads: int | None = None, options: Mapping[str, Any] | None = None
+    name: str,
+    n: int,
+    *,
+    threads: int | None = None,
+    at_once: int | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> WorldBatch:
     """`n` worlds called `name` (a Gymnasium id or `module:Class`), each made with `options`.
 
-    `threads` is for worlds that are simulated on a pool (None: one for each core). `UserError` for an unknown
-    name or option, n < 1, spaces other than Box observations with Box or Discrete actions, or a function that gives
-    the same world twice.
+    `threads` is for worlds that are simulated on a pool (None: see `MujocoBatch`). Of others, each of which is an
+    object that may hold a simulator or a licence, there are at most `at_once`, if that is given. `UserError` for an
+    unknown name or option, n < 1, spaces other than Box observations with Box or Discrete actions, or a function that
+    gives the same world twice.
     """
     if n < 1:
         raise UserError(f"cannot make {n} worlds of {name}: at least 1 is needed")
@@ -97,7 +103,7 @@ def make_world_batch(
             return example.unwrapped.make_batch(n, threads=threads, max_episode_steps=limit)
     finally:
         close(example)
-    return ListOfWorlds(name, n, options)
+    return ListOfWorlds(name, min(n, at_once or n), options)
 
 
 def checked_action(action: np.ndarray, n: int, space: Box | Discrete) -> np.ndarray:
@@ -243,7 +249,7 @@ class ListOfWorlds:
         return observation.ravel()
 
     def _fail(self, i: int) -> None:
-        """Note what is being handled as the failure of world `i`, and free what it holds: the next reset makes another."""
+        """Note what is being handled as the failure of world `i`, and free it: the next reset makes another."""
         self._broken[i] = traceback.format_exc()
         if i in self._worlds:
             close(self._worlds.pop(i))

@@ -40,6 +40,7 @@ from gymnasium.error import ResetNeeded
 from ..errors import UserError, unknown
 from ..seeding import shuffled
 from ..vocabulary import Message, Reply, StopReason, WorldFailure
+from .reward_version import class_version, weights_version
 
 Split = Literal["train", "validation", "test"]  # to learn from; to decide by (when to stop, which is best); to report
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -103,6 +104,8 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (an instance attribute to Gymnasium's types)
     weights: Mapping[str, float] = {}
     """Weight of each reward term. Every term that `respond` reports has to be named here."""
+    reward_version: ClassVar[str] = ""
+    """Raise it when equal replies may earn something else than before. Empty: the source file's digest stands in."""
     max_turns: ClassVar[int | None] = None
     """Turns after which the episode is truncated. A world of one turn terminates instead: its task is over."""
     has_success: bool | None = None
@@ -133,6 +136,11 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     def turn_limit(self) -> int | None:
         """The most turns that an episode can have; None where nothing bounds them."""
         return self.max_turns
+
+    @property
+    def scored_by(self) -> str:
+        """Which version of the reward this world pays by, weights included; see `reward_version`. Episodes keep it."""
+        return class_version(type(self), ConversationEnv) + weights_version(self.weights, type(self).weights)
 
     def opening(self, rng: np.random.Generator, split: Split) -> str | Opening:
         """Begin an episode. All chance comes from `rng`; tasks of different splits must be disjoint. Tasks of a finite

@@ -43,6 +43,7 @@ from ..named_objects import load_attribute
 from ..vocabulary import Reply
 from ..worlds.maths.answers import AnswerTag
 from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
+from .reward_version import function_version
 from .task_source import Task, TaskSource, load_tasks, split_of
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class TaskWorld(ConversationEnv):
 
     weights = {"reward": 1.0}  # noqa: RUF012 (read only, copied by the base class)
     splits = SPLITS
+    reward_version = "1"
 
     def __init__(
         self,
@@ -99,6 +101,11 @@ class TaskWorld(ConversationEnv):
         self._draw = tasks if callable(tasks) else None
         if not callable(tasks):
             self._sort(load_tasks(tasks) if isinstance(tasks, str | Path) else tasks)
+
+    @property
+    def scored_by(self) -> str:
+        """The world's version, and that of its grader or reward function."""
+        return f"{super().scored_by}, {self._grader.version if self._grader else function_version(self._reward)}"
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self._task = self._drawn(self._draw, rng, split) if self._draw else self._picked(rng, split)

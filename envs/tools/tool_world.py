@@ -35,6 +35,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..conversation.conversation_env import Opening, Outcome, Split
+from ..conversation.reward_version import function_version
 from ..conversation.task_source import Task, TaskSource
 from ..conversation.task_world import Judgement, TaskWorld
 from ..errors import UserError
@@ -71,6 +72,7 @@ class ToolWorld(TaskWorld):
     """
 
     max_turns = 32
+    reward_version = "1"
 
     def __init__(
         self,
@@ -96,6 +98,11 @@ class ToolWorld(TaskWorld):
         self._max_calls, self._timeout = checked_limit("max_calls", max_calls), timeout
         self.waits = timeout is not None  # pyright: ignore[reportAttributeAccessIssue]  # of this world, not of all
         self._host: object = None
+
+    @property
+    def scored_by(self) -> str:
+        """The world's version, and that of `check`."""
+        return f"{super().scored_by}, {function_version(self._check)}"
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self.granted_seconds = 0.0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-from ...agents.protocols import Actor, Author, Policy
+from ...agents.protocols import Actor, Author, Behaviour, Policy
 from ...envs.named_objects import load_function
 from ..config.schema import (
     Agent,
@@ -25,6 +24,8 @@ from .worlds import is_conversation, spaces, world_maker
 if TYPE_CHECKING:
     from ...agents.language.scheduling import Patience
 
+_LOOKED_AT = 8  # worlds that are open where nothing is learned
+
 
 @dataclass(frozen=True)
 class StageParts:
@@ -40,21 +41,36 @@ class StageParts:
         self.evaluator.close()
 
 
-def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, *, threads: int | None = None) -> StageParts:
-    """The actors of one stage; worlds that are simulated on a pool have `threads` (None: one for each core)."""
+def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> StageParts:
+    """The actors of one stage."""
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
-    if is_conversation(scenario):
-        collector = _tiled(stage, lambda: _writing(scenario, shown, policy) if shown else _speaking(scenario, policy))
-        evaluator = _speaking(scenario, policy) if shown else collector
-        return StageParts(collector, evaluator, segments=False)
-    segments = row is not None and row.needs_critic
+    segments = row is not None and row.needs_critic and not is_conversation(scenario)
     horizon = stage.collect.horizon if stage.collect and segments else None
-    actor = shown or scenario.agent
-    moving = partial(_moving, scenario, policy, threads=threads)
-    collector = _tiled(stage, lambda: moving(actor, horizon=horizon), keeps_rows=segments)
-    evaluator = moving(scenario.agent, horizon=None) if shown else collector
+
+    def playing(agent: Agent | Demonstrator, horizon: int | None) -> Actor:
+        return _everywhere(scenario, lambda world: _playing(world, stage, agent, policy, horizon))
+
+    collector = _tiled(stage, lambda: playing(shown or scenario.agent, horizon), keeps_rows=segments)
+    evaluator = playing(scenario.agent, None) if shown else collector
     return StageParts(collector, evaluator, segments)
+
+
+def _everywhere(scenario: Scenario, make: Callable[[Scenario], Actor]) -> Actor:
+    """The actor of each world by itself, or one that has them all."""
+    from ...agents.mixture import MixedActor
+
+    actors = {name: make(world) for name, world in scenario.alone().items()}
+    return MixedActor(actors) if scenario.worlds else actors[""]
+
+
+def _playing(
+    scenario: Scenario, stage: Stage, agent: Agent | Demonstrator, policy: Policy | None, horizon: int | None
+) -> Actor:
+    """`agent` in the only world of `scenario`."""
+    if not is_conversation(scenario):
+        return _moving(scenario, policy, agent, horizon, scenario.world.at_once or _rows(stage))
+    return _speaking(scenario, policy) if agent is scenario.agent else _writing(scenario, agent, policy)
 
 
 def _tiled(stage: Stage, make: Callable[[], Actor], *, keeps_rows: bool = False) -> Actor:
@@ -65,20 +81,21 @@ def _tiled(stage: Stage, make: Callable[[], Actor], *, keeps_rows: bool = False)
     return make() if tile is None else TiledActor(make, tile, keeps_rows=keeps_rows)
 
 
+def _rows(stage: Stage) -> int:
+    """How many worlds a stage of bodies has open to learn, and so may have to evaluate."""
+    collect = stage.collect
+    return collect.groups * collect.group_size if collect else _LOOKED_AT
+
+
 def _moving(
-    scenario: Scenario,
-    policy: Policy | None,
-    agent: Agent | Demonstrator,
-    *,
-    horizon: int | None,
-    threads: int | None,
+    scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrator, horizon: int | None, at_once: int
 ) -> Actor:
     """An actor for control worlds: segments of `horizon` steps, or whole episodes without one."""
     from ...agents.control import scripted
     from ...agents.control.control_actor import ControlActor
     from ...agents.control.mlp import ActorCritic
 
-    behaviour: scripted.Behaviour
+    behaviour: Behaviour
     if isinstance(agent, MlpAgentSpec):
         assert isinstance(policy, ActorCritic), "make_policy has made one"
         behaviour = policy
@@ -87,8 +104,10 @@ def _moving(
     else:
         behaviour = scripted.RandomAgent(spaces(scenario)[1])
     mode = "episodes" if horizon is None else "segments"
-    world, options = scenario.world.id, scenario.world.options
-    return ControlActor(behaviour, world, options, mode=mode, horizon=horizon, threads=threads)
+    world = scenario.world
+    return ControlActor(
+        behaviour, world.id, world.options, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once
+    )
 
 
 def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:

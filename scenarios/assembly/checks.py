@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...algorithms.methods import METHODS, Method
+from ...envs.control.world_batch import BatchedWorld
 from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.errors import UnknownWorld, UserError, nearest, unknown
 from ...envs.named_objects import load_function
@@ -15,6 +16,7 @@ from ..config.mistakes import WrongPart, at
 from ..config.schema import CausalLMAgentSpec, Sampling, Scenario, ScriptedAgentSpec, Stage
 from ..trackers import check_trackers
 from .settings import choose_device, optimizer_settings, stage_method
+from .several import check_alike, check_overrides, check_shares
 
 if TYPE_CHECKING:
     from ..config.loading import Source
@@ -40,7 +42,7 @@ def _check_parts(scenario: Scenario) -> None:
         check_trackers(scenario.trackers)
     with at("cluster"):
         check_cluster(scenario)
-    kind = _check_world(scenario)
+    kind = _check_worlds(scenario)
     with at("agent"):
         _check_agent(scenario, kind)
     for number, stage in enumerate(scenario.stages):
@@ -53,9 +55,27 @@ def _check_parts(scenario: Scenario) -> None:
         with at("stages", number):
             _check_stage(stage, row, kind)
             _check_overlong(row, (scenario.sampling or Sampling()).max_tokens)
+            check_shares(scenario, stage)
+    for number, world in enumerate(scenario.worlds):
+        with at("worlds", number, "overrides"):
+            check_overrides(scenario, world)
     for name in scenario.variants:
         if name not in METHODS:
             raise WrongPart(("variants", name), unknown("method", name, METHODS))
+
+
+def _check_worlds(scenario: Scenario) -> WorldKind:
+    """The kind of the scenario's world, or of all of several."""
+    if not scenario.worlds:
+        return _check_world(scenario)
+    kinds: list[WorldKind] = []
+    for number, alone in enumerate(scenario.alone().values()):
+        try:
+            kinds.append(_check_world(alone))
+        except WrongPart as problem:
+            raise WrongPart(("worlds", number, *problem.place[1:]), str(problem)) from problem
+    check_alike(scenario, kinds)
+    return kinds[0]
 
 
 def _check_world(scenario: Scenario) -> WorldKind:
@@ -70,12 +90,20 @@ def _check_world(scenario: Scenario) -> WorldKind:
         try:
             kind, base = world_kind(env), env.unwrapped
             waits = isinstance(base, ConversationEnv) and base.waits
+            pooled = isinstance(base, BatchedWorld)
         finally:
             env.close()
     for name in ("step_seconds", "episode_seconds"):
         if getattr(scenario.world, name) is not None and not waits:
             reason = "is for worlds that wait for tools or servers; this one is stepped in place, without such a limit"
             raise WrongPart(("world", name), f"world.{name} {reason}")
+    if scenario.world.threads is not None and not pooled:
+        raise WrongPart(
+            ("world", "threads"), "world.threads is for bodies that are simulated on a pool; this one is not"
+        )
+    if scenario.world.at_once is not None and (pooled or kind == "conversation"):
+        what = "a pool simulates all of them in one object" if pooled else "conversations are all held at once"
+        raise WrongPart(("world", "at_once"), f"world.at_once has nothing to limit here: {what}")
     return kind
 
 

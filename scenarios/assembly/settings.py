@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from ...algorithms.methods import Method, method
 from ...algorithms.optimizer import OptimizerSettings
 from ...envs.errors import UserError, unknown
-from ..config.schema import Agent, MlpAgentSpec, Stage
+from ..config.schema import Agent, MlpAgentSpec, SharedWorld, Stage
 
-_NARROW = 1024  # units in the widest layer of a small network
+_NARROW = 256  # units in the widest layer that a CPU learns faster: from 512 an H200 did, see benchmarks/README.md
 
 
 def choose_device(wanted: str, agent: Agent) -> str:
@@ -46,13 +48,19 @@ def _is_small(agent: Agent) -> bool:
     return isinstance(agent, MlpAgentSpec) and max(agent.hidden, default=0) <= _NARROW
 
 
-def stage_method(stage: Stage) -> Method:
-    """The stage's row of the table of methods, with its overrides."""
+def stage_method(stage: Stage, world: SharedWorld | None = None) -> Method:
+    """The stage's row of the table of methods, with its overrides, and with those of one of several worlds."""
     assert stage.method is not None, "asked only of stages that learn"
+    own = {} if world is None else world.overrides.get(stage.name, {})
+    columns = {name: {**_mapping(stage.overrides.get(name)), **own[name]} for name in own}
     try:
-        return method(stage.method, stage.overrides)
+        return method(stage.method, {**stage.overrides, **columns})
     except UserError as problem:
         raise UserError(f"stage {stage.name!r}: {problem}") from problem
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def optimizer_settings(stage: Stage) -> OptimizerSettings:

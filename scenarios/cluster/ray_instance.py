@@ -73,6 +73,7 @@ class RayInstance:
         }
         try:
             with _environment(_SETTINGS), _handlers_kept():
+                AuthenticationTokenLoader.instance().reset_cache()  # or it would have the token of the Ray before
                 ray.init(**settings)
         except (OSError, RuntimeError) as problem:
             self.close()
@@ -83,7 +84,7 @@ class RayInstance:
         """Stop it, and what runs in it; closing twice is harmless."""
         with _handlers_kept():
             ray.shutdown()
-        AuthenticationTokenLoader.instance().reset_cache()  # or the next Ray of this process would have our token
+        AuthenticationTokenLoader.instance().reset_cache()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -63,11 +63,10 @@ class Rollout:
     Args:
         scenario: as JSON.
         threads: of torch, as many as the process has that asks: sums are rounded by it.
-        cores: for a world that is simulated on a pool of threads.
     """
 
-    def __init__(self, scenario: Mapping[str, Any], *, threads: int, cores: int) -> None:
-        self._words, self._cores = scenario, cores
+    def __init__(self, scenario: Mapping[str, Any], *, threads: int) -> None:
+        self._words = scenario
         self._stage: int | None = None
         self._parts: StageParts | None = None
         torch.set_num_threads(threads)
@@ -106,6 +105,6 @@ class Rollout:
     def _enter(self, stage: int, state: Mapping[str, Tensor]) -> None:
         self.close()
         scenario, policy = self._agent
-        self._parts = make_stage(scenario, scenario.stages[stage], policy, threads=self._cores)
+        self._parts = make_stage(scenario, scenario.stages[stage], policy)
         self._stage = stage
         self._parts.collector.load_state(state)

@@ -188,6 +188,6 @@ def _print_numbers(numbers: Mapping[str, Any], json_: bool) -> None:
     if json_:
         print_json(dict(numbers))
     else:
-        from ..run.episode_statistics import spell_evaluation
+        from ..run.several_worlds import spell_worlds
 
-        print(spell_evaluation(dict(numbers)))
+        print(spell_worlds(dict(numbers)))

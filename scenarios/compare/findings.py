@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..run.episode_statistics import score
+from ..run.reward_versions import one_version
 from ..run.run_directory import read_rows, write_text
 from .intervals import interval
 from .jobs import JobResult
@@ -26,8 +27,13 @@ POINTS = 60  # of the common grid of a learning curve
 
 
 def report(outcomes: Sequence[JobResult], out: Path) -> tuple[str, list[dict[str, Any]]]:
-    """Write `runs.csv` and `curves.png` under `out`; the table as text and as rows."""
+    """Write `runs.csv` and `curves.png` under `out`; the table as text and as rows. UserError, after `runs.csv`, where
+    runs of one scenario were scored by different versions of its reward.
+    """
     write_text(out / "runs.csv", _csv(outcomes))
+    for task in dict.fromkeys(outcome.job.task for outcome in outcomes):
+        whole = [o for o in outcomes if o.job.task == task and o.failure is None]
+        one_version((str(outcome.job.path), str(outcome.summary.get("scored_by", ""))) for outcome in whole)
     groups = _grouped(outcomes)
     rows = [_row(*key, group) for key, group in groups.items()]
     for (first, one), (second, other) in combinations(zip(rows, groups.values(), strict=True), 2):
@@ -118,14 +124,14 @@ def _csv(outcomes: Sequence[JobResult]) -> str:
     page = io.StringIO()
     writer = csv.writer(page, lineterminator="\n")
     counters = ("updates", "env_steps", "action_units", "wall_s")
-    writer.writerow(("scenario", "method", "seed", "status", "score", *counters, "failure", "run"))
+    writer.writerow(("scenario", "method", "seed", "status", "score", *counters, "failure", "scored_by", "run"))
     for outcome in outcomes:
         job, value = outcome.job, final_score(outcome)
         status = "failed" if outcome.failure else "done"
         counts = [outcome.summary.get(name, "") for name in counters]
-        shown = "" if value is None else value
+        shown, version = "" if value is None else value, outcome.summary.get("scored_by", "")
         writer.writerow(
-            (job.task, job.method, job.scenario.seed, status, shown, *counts, outcome.failure or "", job.path)
+            (job.task, job.method, job.scenario.seed, status, shown, *counts, outcome.failure or "", version, job.path)
         )
     return page.getvalue()
 

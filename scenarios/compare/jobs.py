@@ -1,4 +1,5 @@
-"""Methods × scenarios × seeds with equal budgets, each a run of its own in a process of its own.
+"""Methods × scenarios × seeds with equal budgets, each a run of its own in a process of its own (`one_run`), which
+calls `peripatos.run`: whatever ends one of them is one failed cell of the table.
 
 A method takes the place of the scenario's last method that learns from its own actions. It keeps the stage's
 optimiser, collection and budget, starts from its row of the table without the scenario's overrides, and then gets
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,11 +23,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...algorithms.methods import METHODS
+from ...envs.cores import usable_cores
 from ...envs.errors import UserError, unknown
 from ..assembly.checks import check_parts
+from ..commands.app import BY_DEFAULT
 from ..config.loading import Source, check_scenario, dump_scenario, open_scenario, put
 from ..config.schema import Scenario
+from ..run.reward_versions import one_version, scored_by
 from ..run.run_directory import RunDirectory, make_folder, write_text
+
+PATIENCE = 120.0  # seconds in which a run that was stopped ends its update and saves itself
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ def compare(
 ) -> list[JobResult]:
     """Run everything that is not done yet under `out`. UserError, before anything runs, for what cannot run."""
     jobs = plan(scenarios, methods, seeds, out, sets)
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     workers = min(limit or cores, cores, len(jobs))
     done = 0
     make_folder(out)
@@ -93,23 +100,45 @@ class _Processes:
         self._running: list[subprocess.Popen[bytes]] = []
 
     def run(self, command: Sequence[str], log: IO[str], environment: Mapping[str, str]) -> int:
-        """The exit code of a process, away from the terminal's own Ctrl-C: it is told once, by `stop`."""
+        """The exit code of a process, away from the terminal's own Ctrl-C: it is told once, by `stop`. Its standard
+        input ends when this process does, however that may be, and then it ends too.
+        """
         with self._lock:
             if self.stopped:
                 return -signal.SIGINT
             process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
             )
             self._running.append(process)
-        return process.wait()
+        try:
+            return process.wait()
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
 
     def stop(self) -> None:
-        """Ask every process to save itself and end, and let none begin."""
+        """Let none begin, ask every process to save itself and end, and kill those that have not in time; at once,
+        when Ctrl-C comes again.
+        """
         with self._lock:
             self.stopped = True
-            for process in self._running:
-                if process.poll() is None:
-                    process.send_signal(signal.SIGINT)
+        self._signal(signal.SIGINT)
+        until = time.monotonic() + PATIENCE
+        try:
+            while time.monotonic() < until and any(process.poll() is None for process in self._running):
+                time.sleep(0.05)
+        finally:
+            self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._running:
+            if process.poll() is None:
+                process.send_signal(number)
 
 
 def plan(
@@ -136,6 +165,8 @@ def plan(
         existing = job.path / "scenario.yaml"
         if existing.exists() and existing.read_text(encoding="utf-8") != dump_scenario(job.scenario):
             raise UserError(f"{job.path} holds a run with other settings; choose another --out")
+        if existing.exists() and "scored_by" in _summary(job):
+            one_version([(str(job.path), _summary(job)["scored_by"]), ("what is run now", scored_by(job.scenario))])
     return jobs
 
 
@@ -166,17 +197,13 @@ def _run(job: ComparisonJob, processes: _Processes, *, threads: int) -> JobResul
     """The job's run, in a process of its own; its words go to a log beside it."""
     if _summary(job).get("status") == "done":
         return JobResult(job, _summary(job))
-    if (job.path / "scenario.yaml").exists():
-        arguments = ["resume", str(job.path)]
-    else:
+    scenario, log = job.path.with_suffix(".yaml"), job.path.with_suffix(".log")
+    if not (job.path / "scenario.yaml").exists():
         shutil.rmtree(job.path, ignore_errors=True)  # a run that was killed before it wrote its scenario
         make_folder(job.path.parent)
-        file = job.path.with_suffix(".yaml")
-        write_text(file, dump_scenario(job.scenario))
-        arguments = ["run", str(file), "--out", str(job.path)]
-    command = [sys.executable, "-m", "peripatos", *arguments, "--quiet"]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    log = job.path.with_suffix(".log")
+        write_text(scenario, dump_scenario(job.scenario))
+    command = [sys.executable, "-m", "peripatos.scenarios.compare.one_run", str(scenario), str(job.path)]
+    environment = {**BY_DEFAULT, **os.environ, "OMP_NUM_THREADS": str(threads)}
     with log.open("w", encoding="utf-8") as file:
         code = processes.run(command, file, environment)
     summary = _summary(job)

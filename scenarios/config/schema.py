@@ -9,9 +9,22 @@ Left out on purpose: schedules of anything but the learning rate, conditions bet
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 
 class Part(BaseModel):
@@ -23,14 +36,31 @@ class Part(BaseModel):
 class WorldSpec(Part):
     """Where the agent acts: a Gymnasium id (ours or any other) or `module:Class`, and its options.
 
-    The two limits are for worlds of messages that wait for tools or servers: seconds of the world's own work, without
-    what its tools may take by limits of their own.
+    The limits of seconds are for worlds of messages that wait for tools or servers: the world's own work, without what
+    its tools may take by limits of their own. Bodies that are simulated on a pool of threads have `threads`; of other
+    bodies, each of which is an object that may hold a simulator or a licence, `at_once` are open for whole episodes.
     """
 
     id: str
     options: dict[str, JsonValue] = {}
+    threads: PositiveInt | None = None  # default: one for each core, or what OMP_NUM_THREADS says
+    at_once: PositiveInt | None = None  # default: as many as the stage collects, 8 where it does not
     step_seconds: PositiveFloat | None = None  # for one step; default 60
     episode_seconds: PositiveFloat | None = None  # for all steps of an episode; default 600
+
+
+class SharedWorld(WorldSpec):
+    """One of several worlds in which the agent lives at once."""
+
+    name: Annotated[str, Field(pattern=r"^[\w-]+$")] | None = None  # before its numbers; default: from the id
+    share: PositiveFloat = 1.0  # of the groups of each collection, in proportion to those of the others
+    overrides: dict[str, dict[str, dict[str, JsonValue]]] = {}  # by stage: its `credit` and `rewards` here
+
+    @property
+    def called(self) -> str:
+        """`name`, or what the id says: "peripatos/Arithmetic-v0" is "arithmetic"."""
+        last = re.split(r"[/:.]", self.id)[-1]
+        return self.name or re.sub(r"\W", "-", re.sub(r"-v\d+$", "", last)).lower()
 
 
 class Origin(Part):
@@ -159,7 +189,28 @@ class Budget(Part):
         return {name: value for name, value in self.model_dump().items() if value is not None}
 
 
-Stop = dict[str, float]
+def read_goal(goal: object) -> tuple[Literal["≥", "≤"], float]:
+    """Which side of which number a goal is: 250 and ">= 250" are reached from below, "<= 10" from above.
+
+    `ValueError` for anything else.
+    """
+    text = str(goal).strip() if isinstance(goal, int | float | str) and not isinstance(goal, bool) else ""
+    said = re.fullmatch(r"(<=|>=|≤|≥)?\s*(\S+)", text)
+    try:
+        number = float(said[2]) if said else math.nan
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{goal!r} is no goal: give a number that is to be reached, or '<= NUMBER' for a cost")
+    return "≤" if said and said[1] in ("<=", "≤") else "≥", number
+
+
+def _as_given(goal: object) -> object:
+    read_goal(goal)
+    return goal
+
+
+Stop = dict[str, Annotated[float | str, BeforeValidator(_as_given)]]
 """A stage ends early once one evaluation reaches all of these: numbers of `evaluations.jsonl`, by name."""
 
 
@@ -235,7 +286,7 @@ class LogSpec(Part):
 
 
 class Scenario(Part):
-    """One file of `scenarios/`, resolved and checked."""
+    """One file of `scenarios/`, resolved and checked. Of several `worlds`, `world` is the first."""
 
     name: Annotated[str, Field(pattern=r"^\w[\w .+-]*$")]  # it names folders
     description: str = ""
@@ -243,6 +294,7 @@ class Scenario(Part):
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     world: WorldSpec
+    worlds: list[SharedWorld] = []  # in place of `world`: all of one kind, for one agent
     agent: Agent
     sampling: Sampling | None = None  # language agents only
     stages: Annotated[list[Stage], Field(min_length=1)]
@@ -254,8 +306,29 @@ class Scenario(Part):
     trackers: list[str] = []  # who hears of the run besides: tensorboard
     variants: dict[str, dict[str, JsonValue]] = {}  # `compare`: dotted overrides, by the method that it puts in
 
+    @model_validator(mode="before")
+    @classmethod
+    def _world_is_the_first(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "worlds" not in data:
+            return data
+        if "world" in data:
+            raise ValueError("give `world`, or several `worlds`, and not both")
+        first = data["worlds"][0] if isinstance(data["worlds"], list) and data["worlds"] else None
+        if not isinstance(first, dict):
+            raise ValueError("`worlds` is a list of worlds, each with an id")
+        return {**data, "world": {key: first[key] for key in first if key in WorldSpec.model_fields}}
+
+    @model_serializer(mode="wrap")
+    def _without_what_stands_twice(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data = handler(self)
+        del data["world" if self.worlds else "worlds"]
+        return data
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Scenario:
+        called = [world.called for world in self.worlds]
+        if twice := sorted({name for name in called if called.count(name) > 1}):
+            raise ValueError(f"worlds need different names; {', '.join(twice)} stands twice: give each a name")
         names = [stage.name for stage in self.stages]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -286,6 +359,12 @@ class Scenario(Part):
                     f"cluster.rollout.workers is {workers}, and stage {stage.name!r} has only {shared} {what} to share"
                 )
         return self
+
+    def alone(self) -> dict[str, Scenario]:
+        """The scenario in each of its worlds alone, by the world's name; in its only one, under no name."""
+        if not self.worlds:
+            return {"": self}
+        return {world.called: self.model_copy(update={"world": world, "worlds": []}) for world in self.worlds}
 
     @property
     def learns(self) -> bool:

@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
+from ...agents.protocols import Behaviour
 from ...envs.errors import UserError
 from ...envs.seeding import stream
 from ..run.display import Display
@@ -26,14 +27,15 @@ class Shot:
 
 
 class Acts:
-    """Chooses greedy actions, in the form that the world takes."""
+    """Chooses greedy actions for one episode, in the form that the world takes."""
 
-    def __init__(self, behaviour: Any, space: Box | Discrete) -> None:
+    def __init__(self, behaviour: Behaviour, space: Box | Discrete) -> None:
         self._behaviour, self._space = behaviour, space
+        self._memory = behaviour.begin(1)
 
     def __call__(self, observation: np.ndarray) -> np.ndarray | int:
         seen = np.asarray(observation, np.float32).reshape(1, -1)
-        action = self._behaviour.act(seen)[0][0]
+        action = self._behaviour.act(seen, None, self._memory)[0][0]
         if isinstance(self._space, Discrete):
             return int(action) + int(self._space.start)
         shaped = np.asarray(action).reshape(self._space.shape)

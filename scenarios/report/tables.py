@@ -22,7 +22,7 @@ def table(what: str) -> list[dict[str, str]]:
 
 def summary_table(summary: Mapping[str, Any]) -> list[dict[str, str]]:
     """One row for each stage of a finished run."""
-    from ..run.episode_statistics import spell_evaluation
+    from ..run.several_worlds import spell_worlds
 
     return [
         {
@@ -30,8 +30,8 @@ def summary_table(summary: Mapping[str, Any]) -> list[dict[str, str]]:
             "method": stage["method"] or "—",
             "updates": str(stage["updates"]),
             "ended by": stage["ended_by"],
-            "before": spell_evaluation(stage["evaluation"]["before"]),
-            "after": spell_evaluation(stage["evaluation"]["after"]),
+            "before": spell_worlds(stage["evaluation"]["before"]),
+            "after": spell_worlds(stage["evaluation"]["after"]),
         }
         for stage in summary["stages"]
     ]

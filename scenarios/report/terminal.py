@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ...envs.visible_text import visible
+from ..run.rescored import Rescored
 from .transcript import Line, Token, Transcript
 
 GREEN, RED, BLUE = (0, 150, 70), (215, 40, 40), (40, 110, 215)
@@ -71,6 +72,9 @@ def _heading(transcript: Transcript) -> list[Text]:
     )
     lines = [Text(visible(first), "bold"), Text(f"task {visible(episode.task)}"), Text(visible(second))]
     lines.append(Text(f"colour: {visible(transcript.basis)}", "dim"))
+    if episode.scored_by:
+        lines.append(Text(f"scored by {visible(episode.scored_by)}", "dim"))
+    lines += [Text(visible(_rescored(again)), "yellow") for again in transcript.rescored]
     if episode.failure:
         lines.append(Text(f"failed: {visible(episode.failure.strip())}", "red"))
     if episode.unanswered:
@@ -78,6 +82,14 @@ def _heading(transcript: Transcript) -> list[Text]:
     if episode.unscored:
         lines.append(Text(f"not scored: {visible(episode.unscored)}", "yellow"))
     return lines
+
+
+def _rescored(again: Rescored) -> str:
+    """What another version of the reward says, never in a line with the first number."""
+    success = "" if again.success is None else f", {'success' if again.success else 'no success'}"
+    reason = again.left_out or again.unscored
+    said = f"not scored: {reason}" if again.reward is None else f"reward {again.reward:+.4g}{success}"
+    return f"by another version, {again.scored_by}: {said}"
 
 
 def _body(transcript: Transcript) -> list[Text]:

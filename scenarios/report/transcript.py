@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...envs.errors import UserError, unknown
-from ...envs.vocabulary import Episode, StopReason
+from ...envs.vocabulary import Episode
 from ..config.schema import CausalLMAgentSpec, Scenario
 from ..run.checkpoint import checkpoints
-from ..run.run_directory import RunDirectory, read_rows
+from ..run.kept_episodes import SPLITS, kept_files, read_episodes
+from ..run.rescored import Rescored, rescored_episodes
+from ..run.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -34,7 +36,6 @@ LEARNED = {  # which of `Episode.learned` a measure is made of, and what it mean
     "value": ("value", "value of the state before the token, as the critic said"),
 }
 MEASURES = (*LEARNED, "logp")
-SPLITS = ("train", "test", "validation")  # the first that was kept is shown
 Values = Sequence[Sequence[float | None]]  # a number for each token of each sequence
 
 
@@ -72,6 +73,7 @@ class Transcript:
     lines: tuple[Line, ...]
     measure: str  # one of MEASURES, or "sign" in place of an advantage that cannot be known
     basis: str  # where the measure comes from, in words
+    rescored: tuple[Rescored, ...] = ()  # what other versions of the reward say, see `peripatos rescore`
 
 
 def read_transcript(
@@ -97,7 +99,8 @@ def read_transcript(
     if values is None:
         values, measure, basis = _signs(episode), "sign", f"sign of the episode's reward, because {basis}"
     lines = _lines(episode, values, _tokenizer(run, scenario))
-    return Transcript(episode, update, place, len(episodes), lines, measure, basis)
+    again = rescored_episodes(run, update, split, episode)
+    return Transcript(episode, update, place, len(episodes), lines, measure, basis, again)
 
 
 def transcript_row(transcript: Transcript) -> dict[str, Any]:
@@ -110,6 +113,7 @@ def transcript_row(transcript: Transcript) -> dict[str, Any]:
         "seed",
         "version",
         "task",
+        "scored_by",
         "reward",
         "reward_terms",
         "success",
@@ -121,6 +125,7 @@ def transcript_row(transcript: Transcript) -> dict[str, Any]:
         "update": transcript.update,
         "episode": transcript.place,
         **{name: getattr(episode, name) for name in (*facts, *more)},
+        "rescored": [vars(again) for again in transcript.rescored],
         "measure": transcript.measure,
         "basis": transcript.basis,
         "lines": [
@@ -135,10 +140,9 @@ def _kept(run: RunDirectory, update: int | None, split: str | None) -> tuple[int
     if split is not None and split not in SPLITS:
         raise UserError(unknown("split", split, SPLITS))
     files: dict[int, dict[str, Path]] = {}
-    for file in run.episodes.glob("*-*.jsonl"):
-        number, _, name = file.stem.partition("-")
-        if number.isdigit() and name in SPLITS and split in (None, name):
-            files.setdefault(int(number), {})[name] = file
+    for (number, name), file in kept_files(run.episodes).items():
+        if split in (None, name):
+            files.setdefault(number, {})[name] = file
     if not files:
         kind = f"{split} episodes" if split else "episodes"
         raise UserError(f"{run.path} has kept no {kind}; log.episodes of a scenario says how many are kept")
@@ -146,14 +150,7 @@ def _kept(run: RunDirectory, update: int | None, split: str | None) -> tuple[int
     if chosen not in files:
         raise UserError(f"no episodes were kept after update {chosen}; kept are {', '.join(map(str, sorted(files)))}")
     name = next(name for name in SPLITS if name in files[chosen])
-    return chosen, name, [_episode(row) for row in read_rows(files[chosen][name])]
-
-
-def _episode(row: Mapping[str, Any]) -> Episode:
-    """What `episode_row` wrote."""
-    lists = ("messages", "turn_rewards", "tokens", "mask", "behavior_logp", "earlier", "learned")
-    given = {key: tuple(row.get(key, ())) for key in lists}
-    return Episode(**{**row, "stop_reason": StopReason(row["stop_reason"]), **given})
+    return chosen, name, read_episodes(files[chosen][name])
 
 
 def _tokenizer(run: RunDirectory, scenario: Scenario) -> PreTrainedTokenizerBase:

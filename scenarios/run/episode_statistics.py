@@ -16,7 +16,7 @@ import numpy as np
 from ...algorithms.metrics import pass_at_k
 from ...envs.errors import UserError, nearest
 from ...envs.vocabulary import Episode
-from ..config.schema import Stop
+from ..config.schema import Stop, read_goal
 
 Numbers = dict[str, float | int | None]
 
@@ -73,13 +73,17 @@ def reached(result: Mapping[str, float | int | None], stop: Stop, *, checked: bo
     goals were `checked` before; success is not lacking while every episode was cut before the world could say it.
     """
     for name in stop:
-        if name not in result and not checked and not (name == "success_rate" and _all_cut(result)):
-            known = [n for n in result if n == "success_rate" or n.endswith("_mean")]
+        if name not in result and not checked and not (name.endswith("success_rate") and _all_cut(result)):
+            known = [n for n in result if n.endswith(("success_rate", "_mean"))]
             raise UserError(f"stop.{name}: evaluations of this world have {', '.join(known)}.{nearest(name, known)}")
-    seen = {name: value for name in stop if (value := result.get(name)) is not None}
-    if not stop or any(seen.get(name, -math.inf) < goal for name, goal in stop.items()):
-        return None
-    return ", ".join(f"{name} {seen[name]:.4g} ≥ {goal:g}" for name, goal in stop.items())
+    words = []
+    for name, goal in stop.items():
+        sign, wanted = read_goal(goal)
+        seen = result.get(name)
+        if seen is None or (seen < wanted if sign == "≥" else seen > wanted):
+            return None
+        words.append(f"{name} {seen:.4g} {sign} {wanted:g}")
+    return ", ".join(words) or None
 
 
 def _all_cut(result: Mapping[str, float | int | None]) -> bool:

@@ -35,6 +35,7 @@ from .counters import Progress
 from .display import Display
 from .journal import Journal
 from .listeners import Listener
+from .reward_versions import check_same_reward, scored_by
 from .run_directory import RunDirectory, RunFailed
 from .saved_agent import begin_from
 from .stage import Interrupted, StageRun
@@ -63,6 +64,8 @@ class Runner:
         why = explain_device(self._wanted, self.scenario.agent)
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
+        self._scored_by = scored_by(self.scenario)
+        check_same_reward(self.run, self._scored_by)
         policy = make_policy(self.scenario, self.context.device)
         if policy is not None:
             torch.set_num_threads(fitting_threads(policy.module()))
@@ -110,6 +113,7 @@ class Runner:
             "scenario": self.scenario.name,
             "seed": self.scenario.seed,
             "status": status,
+            "scored_by": self._scored_by,
             "device": self.context.device,
             "wall_s": round(self.context.seconds, 2),
             "updates": p.update,

@@ -16,8 +16,9 @@ from ..assembly.settings import choose_device
 from ..config.loading import apply_sets, check_scenario, read_yaml
 from ..config.schema import Origin, Scenario, Stage
 from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
-from .episode_statistics import Numbers, pass_rates, summarize
+from .episode_statistics import Numbers, pass_rates
 from .run_directory import RunDirectory
+from .several_worlds import summarize_worlds
 
 
 def open_agent(path: Path, checkpoint: str, device: str | None = None) -> tuple[RunDirectory, Scenario, Policy | None]:
@@ -102,7 +103,7 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         root = derive_seed(scenario.seed if how.seed is None else how.seed, "evaluation")
         greedy = not how.sample and how.k == 1
         episodes = parts.evaluator.evaluate(count, seed=root, version=0, greedy=greedy, each=how.k)
-        return {**summarize(episodes), **(pass_rates(episodes, how.k) if how.k > 1 else {})}
+        return {**summarize_worlds(episodes), **(pass_rates(episodes, how.k) if how.k > 1 else {})}
     finally:
         parts.close()
 
@@ -119,6 +120,8 @@ def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> Scenario:
                 f"{head or 'scenario'} cannot change"
             )
     data, source = read_yaml(run.path / "scenario.yaml")
+    if data.get("worlds") and any(text.startswith("world.id") for text in sets):
+        data = {"world": {}, **{key: value for key, value in data.items() if key != "worlds"}}
     scenario = check_scenario(apply_sets(data, sets, source), source)
     check_parts(scenario, source)
     return scenario

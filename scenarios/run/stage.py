@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...agents.mixture import mixed_groups
 from ...agents.protocols import Policy, Weights
 from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.seeding import derive_seed
@@ -17,6 +18,7 @@ from ...envs.vocabulary import Collection, Episode
 from ..assembly.learners import make_learner
 from ..assembly.policies import make_reference
 from ..assembly.settings import stage_method
+from ..assembly.several import group_counts
 from ..cluster.pool import Pool
 from ..config.schema import Collect
 from .checkpoint import read_actor_state, write_checkpoint
@@ -25,15 +27,13 @@ from .counters import StageResult
 from .display import time_split
 from .episode_statistics import (
     Numbers,
-    describe_collection,
     explain_unanswered,
     rank,
     reached,
-    spell_evaluation,
-    summarize,
 )
 from .kept_units import with_units
 from .run_directory import RunFailed, read_rows, write_json
+from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 
 FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
 
@@ -129,6 +129,8 @@ class StageRun:
         if self.learner is None:
             return 0.0, "evaluation only"
         goal = reached(self.progress.latest or {}, self.stage.stop, checked=True)
+        if goal and self.progress.update == self.progress.begun["update"]:
+            goal += ", and was before the first update: nothing was learned"
         spent, limit = self.progress.spent(self.stage, self.context.seconds)
         return spent, goal or limit
 
@@ -154,7 +156,7 @@ class StageRun:
         times = {f"time/{name}": seconds for name, seconds in collection.seconds.items()}
         times |= {"time/collect": collected - begun, "time/update": ended - collected}
         times["time/env_steps_per_second"] = collection.env_steps / (ended - begun)
-        seen = describe_collection(collection.episodes, running=collection.running)
+        seen = describe_worlds(collection.episodes, running=collection.running)
         row = {**seen, **learned.metrics, **times}
         self.context.journal.row({**self._axes(), **row})
         p.metrics_rows += 1
@@ -167,8 +169,9 @@ class StageRun:
 
     def _collect(self, collect: Collect, version: int) -> Collection:
         """The pool's part: new groups for each version, or the same rows going on."""
-        first = 0 if self.pool.segments else version * collect.groups
-        groups = range(first, first + collect.groups)
+        counts = group_counts(self.scenario, collect.groups)
+        before = 0 if self.pool.segments else version
+        groups = mixed_groups([range(before * count, (before + 1) * count) for count in counts])
         collection = self.pool.submit(groups, collect.group_size, seed=self.seed, version=version).result()
         p, said = self.progress, self.progress.unanswered > 0
         p.count(collection)
@@ -209,7 +212,7 @@ class StageRun:
         )
         if updates:
             self._checkpoint(best=best)
-        self.context.journal.said(f"{self.stage.name}: {ended}; {spell_evaluation(after)}")
+        self.context.journal.said(f"{self.stage.name}: {ended}; {spell_worlds(after)}")
         rows = [row for row in read_rows(self.run.metrics) if row["stage"] == self.stage.name]
         if rows:
             self.context.journal.said(f"{self.stage.name}: {time_split(rows)}")
@@ -222,7 +225,7 @@ class StageRun:
         seed = derive_seed(self.scenario.seed, "evaluation")
         count = self.scenario.evaluation.episodes
         episodes = self.pool.evaluate(count, seed=seed, version=version, split=split)
-        result, p = summarize(episodes), self.progress
+        result, p = summarize_worlds(episodes), self.progress
         if unanswered := explain_unanswered(episodes):
             raise RunFailed(unanswered)
         failures = [episode.failure for episode in episodes if episode.failure is not None]
@@ -235,7 +238,7 @@ class StageRun:
             self.context.journal.episodes(f"{p.update:06d}-{split}", episodes[:kept])
             if self._trained:
                 self.context.journal.episodes(f"{p.update:06d}-train", self._trained)
-        self.context.journal.said(f"{self.stage.name}, update {p.update}, {split}: {spell_evaluation(result)}")
+        self.context.journal.said(f"{self.stage.name}, update {p.update}, {split}: {spell_worlds(result)}")
         return result
 
     def _checkpoint(self, *, best: bool = False) -> None:

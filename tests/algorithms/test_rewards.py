@@ -126,9 +126,9 @@ def test_rare_rewards_keep_their_sizes_without_a_clip() -> None:
 def test_the_scale_has_the_discount_of_the_method_and_is_the_learners() -> None:
     row = method("ppo", {"credit": {"gamma": 0.9}, "rewards": {"clip": None}})
     learner = Learner(TabularPolicy(0), row, OptimizerSettings(), seed=0)
-    assert learner.rewards is not None
-    assert (learner.rewards.gamma, learner.rewards.clip) == (0.9, None)
-    assert Learner(TabularPolicy(0), method("grpo"), OptimizerSettings(), seed=0).rewards is None
+    assert learner.scales[0] is not None
+    assert (learner.scales[0].gamma, learner.scales[0].clip) == (0.9, None)
+    assert Learner(TabularPolicy(0), method("grpo"), OptimizerSettings(), seed=0).scales == (None,)
 
 
 def test_a_continued_learner_has_the_same_scale(tmp_path) -> None:
@@ -137,10 +137,10 @@ def test_a_continued_learner_has_the_same_scale(tmp_path) -> None:
     one.save(tmp_path)
     two = Learner(TabularPolicy(0), method("ppo"), OptimizerSettings(), seed=0)
     two.load(tmp_path)
-    assert one.rewards is not None
-    assert two.rewards is not None
+    assert one.scales[0] is not None
+    assert two.scales[0] is not None
     for batch in (random_batch(1), random_batch(2)):
-        assert torch.equal(one.rewards.scaled(batch).reward_B_T, two.rewards.scaled(batch).reward_B_T)
+        assert torch.equal(one.scales[0].scaled(batch).reward_B_T, two.scales[0].scaled(batch).reward_B_T)
 
 
 def test_a_reply_that_nears_its_limit_loses_reward_by_hand() -> None:

@@ -62,6 +62,17 @@ def test_threads_random_states_and_signal_handlers_are_left_as_they_were(tmp_pat
         torch.set_num_threads(threads)
 
 
+def test_a_run_goes_on_from_python_with_a_larger_budget(tmp_path: Path) -> None:
+    path = write_scenario(tmp_path)
+    long = peripatos.run(path, {"stages.learn.budget.updates": 5}, out=tmp_path / "long")
+    short = peripatos.run(path, FEW, out=tmp_path / "short")
+    assert short.resume().summary["updates"] == 3  # it has nothing more to do
+    assert short.resume({"stages.learn.budget.updates": 5}).summary["updates"] == 5
+    assert [row["kl/old"] for row in short.metrics] == [row["kl/old"] for row in long.metrics]
+    with pytest.raises(UserError, match="world is what the run is made of"):
+        short.resume({"world.id": "Pendulum-v1"})
+
+
 def test_the_saved_agent_acts_and_plays(tmp_path: Path) -> None:
     run = peripatos.run(write_scenario(tmp_path), FEW, out=tmp_path / "run")
     with run.agent("last") as agent:

@@ -26,6 +26,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 
 from .lexer import lex
 from .nodes import Bracket, Chain, Grid, Named, Node, Scalar, SetSign, Several, Words
@@ -40,6 +41,8 @@ from .values import numeral
 from .verdict import EQUAL, Doubtful, Unsure, Verdict, both, different, unsure
 
 _CLOCK = re.compile(r"\$?[0-9]{1,2}:[0-9]{2}(?:[~, ]|\\[, ]|\\text\{)*(?P<half>[ap]\.? ?m\.?)?\}?\$?")
+_ABOUT = re.compile(r" *~ *[-0-9.][^\\${]*$")  # in LaTeX a tilde is a space
+_CONSTANT = re.compile(r".*\+ *C *\$*\s*", re.DOTALL)
 _NO_EXPECTED = Verdict("no_expected")
 
 
@@ -51,7 +54,10 @@ def judge(expected: str, answer: str, kind: str | None = None, tolerance: str | 
     if kind == "text" or (clock is not None and clock["half"]):
         return _readable(same_text, expected, answer)
     if kind in (None, "choice") and letter_of(expected):
-        return _readable(same_choice, expected, answer)
+        return _readable(partial(same_choice, declared=kind == "choice"), expected, answer)
+    if _ABOUT.match(answer) and kind != "approximate" and tolerance is None and not expected.strip().startswith("~"):
+        return different("it says about")
+    answer = _with_constant(expected, answer)
     try:
         tokens = lex(expected, commas=kind not in ("set", "tuple", "interval"))
         known = _declared(read(tokens), kind)
@@ -64,13 +70,21 @@ def judge(expected: str, answer: str, kind: str | None = None, tolerance: str | 
     if isinstance(known, Words) or (words and _readable(same_text, expected, answer)):
         return _readable(same_text, expected, answer)
     rules = Rules(kind, _tolerance(known, kind, tolerance))
-    letters = frozenset(token.text for token in tokens if token.kind == "sym" and len(token.text) == 1)
+    symbols = known.tokens if isinstance(known, Scalar) and known.unit is not None else tokens  # 2 h 30 min has none
+    letters = frozenset(token.text for token in symbols if token.kind == "sym" and len(token.text) == 1)
     listed = isinstance(known, Several | Bracket)
     readings = [
         lambda commas=commas: lex(answer, letters, commas=commas, units=not letters) for commas in (not listed, True)
     ]
     first = _one_reading(known, answer, rules, readings[0])
     return _one_reading(known, answer, rules, readings[1]) or first if listed else first
+
+
+def _with_constant(expected: str, answer: str) -> str:
+    """The answer with its c as C, where "+ C" is expected at the end, and no other c: the constant of an integral."""
+    if not _CONSTANT.fullmatch(expected) or "c" in re.sub(r"\\[a-z]+", "", expected) or "C" in answer:
+        return answer
+    return re.sub(r"(?<![A-Za-z\\])c(?![A-Za-z])", "C", answer)
 
 
 def _readable(compare, expected: str, answer: str) -> Verdict:
@@ -148,6 +162,8 @@ def compare(known: Node, given: Node, rules: Rules) -> Verdict:
     if isinstance(given, Named):
         return compare(known, given.value, rules)
     if isinstance(given, Several) and len(given.items) == 1 and not isinstance(known, Several):
+        if given.joined == "{" and isinstance(given.items[0], SetSign):
+            return different("a set within a set")
         return compare(known, given.items[0], rules)
     match known:
         case Words(text):
@@ -181,6 +197,8 @@ def _scalar(known: Scalar, given: Node, rules: Rules) -> Verdict:
 def _named(known: Named, given: Node, rules: Rules) -> Verdict:
     symbols = any(token.kind == "sym" for scalar in _scalars(known.value) for token in scalar.tokens)
     if isinstance(given, Named):
+        if "(" in known.name and "(" in given.name and known.name != given.name:
+            return different(f"it names {given.name} and not {known.name}")
         if not known.name or not given.name or _plain(known.name) == _plain(given.name):
             return compare(known.value, given.value, rules)
         if symbols and "(" in known.name + given.name and len(_plain(known.name)) == len(_plain(given.name)) == 1:

@@ -152,6 +152,12 @@ _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "*
 _BOXES = ("\\boxed{", "\\fbox{", "\\framebox{", "\\mathbf{", "\\textbf{")
 
 
+_ACCENTED = {"vec": 9001, "hat": 9002, "bar": 9003, "tilde": 9004}  # as indices, which make other symbols of letters
+_ACCENTS = re.compile(r"\\(vec|hat|bar|tilde)(?: *\{([a-zA-Z])\}| +([a-zA-Z])(?![a-zA-Z]))")
+_UNIT = r"(\\text ?\{[^{}]*\}(?:\^\{?-?[0-9]\}?)?)"
+_UNIT_FRACTION = re.compile(rf"\\frac ?\{{ ?{_UNIT} ?\}} ?\{{ ?{_UNIT} ?\}}")
+
+
 def clean(text: str) -> str:
     """`text` as plain ASCII LaTeX, unwrapped, with one space wherever there is any.
 
@@ -167,6 +173,9 @@ def clean(text: str) -> str:
     text = re.sub(_FRACTIONS, r"\\frac", text)
     text = re.sub(r"\\math(?:bb|bf|rm)\s?\{?([RZNQC])\}?(?![a-zA-Z])", lambda found: SETS[found[1]] + " ", text)
     text = _TEXTS.sub(r"\\text", _FONTS.sub("", text))
+    text = _UNIT_FRACTION.sub(r"\1/\2", text)
+    if "\\times" not in text:  # products of vectors are not those of numbers
+        text = _ACCENTS.sub(lambda found: f"{found[2] or found[3]}_{{{_ACCENTED[found[1]]}}}", text)
     text = re.sub(r"\{([^{}]*)\\choose(?![a-zA-Z])([^{}]*)\}", r"\\binom{\1}{\2}", text)
     text = re.sub(r"(?<![a-zA-Z\\])abs ?\(([^()]*)\)", r"|\1|", text)
     text = _dollars(text)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from .nodes import Node, Scalar
 from .numerals import Numeral
 from .tokens import Token, Tokens, spell
-from .units import Unit, read_unit
+from .units import Unit, is_unit, read_unit
 from .verdict import Doubtful, Unsure
 from .words import DOUBT, is_noun, singular
 
@@ -40,6 +40,11 @@ def scalar(tokens: Tokens) -> Scalar:
         tokens = (tokens[1], tokens[0], *tokens[2:])
     if len(tokens) > 1 and tokens[0].text in _MONEY:
         return _money(tokens[0].text, scalar(tokens[1:]))
+    pairs = list(zip(tokens[::2], tokens[1::2], strict=False))
+    if len(pairs) > 1 and 2 * len(pairs) == len(tokens) and all(_is_measured(*pair) for pair in pairs):
+        total = total_of(tuple(Scalar((number,), read_unit([unit.text])) for number, unit in pairs))
+        if total is not None:
+            return total
     place = next((place for place, token in enumerate(tokens) if token.kind in ("word", "unit")), len(tokens))
     value, after = list(tokens[:place]), list(tokens[place:])
     if value and after and value[-1].text == "(" and after[-1].text == ")":
@@ -51,6 +56,11 @@ def scalar(tokens: Tokens) -> Scalar:
         if total is not None:
             return total
     return _beside(tuple(value), tuple(after)) if after else Scalar(tuple(value))
+
+
+def _is_measured(number: Token, unit: Token) -> bool:
+    """Whether two tokens are a number and its unit, which may be a letter, as in 2 h 30 min."""
+    return number.kind == "num" and unit.kind in ("word", "unit", "sym") and is_unit(unit.text)
 
 
 def _money(name: str, value: Scalar) -> Scalar:

@@ -26,12 +26,14 @@ def letter_of(expected: str) -> str | None:
     return found[1] if found and (marked or found[1] in "ABCDE") else None
 
 
-def same_choice(expected: str, answer: str) -> Verdict:
-    """The letter, in brackets or with "option" before it; small letters are other letters."""
+def same_choice(expected: str, answer: str, *, declared: bool = False) -> Verdict:
+    """The letter, in brackets or with "option" before it. A small letter is another one, unless a choice is declared."""
     letter = letter_of(expected)
     said = plain(answer)
     found = _CHOICE.fullmatch(said)
     if found is not None:
+        if declared and found[1].upper() == letter:
+            return EQUAL
         return EQUAL if found[1] == letter else different("another letter")
     begins = _BEGINS.match(said)
     if begins is not None and begins[1] == letter and len(re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", said)) == 1:

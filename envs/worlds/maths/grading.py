@@ -16,10 +16,12 @@ import atexit
 import functools
 import re
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 from ...conversation.conversation_env import Outcome
 from ...errors import UserError, unknown
+from ...sandbox.mathematics import VERSION
 from ...sandbox.maths import KINDS, MAX_LENGTH, MathsJudge
 from ...sandbox.verdicts import Status
 from ...vocabulary import Reply, WorldFailure
@@ -54,6 +56,12 @@ class MathsGrader:
     def wanted(self) -> str:
         """The sentence that says in which form an answer is wanted."""
         return WANTED[self._tag]
+
+    @property
+    def version(self) -> str:
+        """Which version of the grader this is: ours, and those of the libraries that compare."""
+        libraries = ", ".join(f"{name} {version(name)}" for name in ("math-verify", "sympy"))
+        return f"maths {VERSION} ({libraries})"
 
     def check(self, task: Mapping[str, Any]) -> None:
         """UserError for a task without an expected answer, or with a kind that there is not."""

@@ -41,6 +41,7 @@ class Mathematics(TaskWorld):
     """
 
     has_success = True
+    reward_version = "1"
 
     def __init__(
         self,

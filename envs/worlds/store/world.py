@@ -60,6 +60,7 @@ class Store(ConversationEnv):
     weights = {"state": 0.6, "told": 0.4, "policy": 0.5, "progress": 0.0, **COSTS}  # noqa: RUF012 (read only)
     max_turns = 40
     has_success = True
+    reward_version = "1"
     splits = SPLITS
 
     def __init__(

@@ -4,6 +4,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from peripatos.agents.language import distribution
 from peripatos.agents.language.distribution import draw, entropy, log_probabilities
 
 LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0]])
@@ -48,3 +49,30 @@ def test_a_token_of_probability_zero_is_never_drawn(uniform: float) -> None:
 def test_entropy_counts_only_the_support() -> None:
     logp = torch.tensor([[0.5, 0.5, 0.0]]).log()
     assert float(entropy(logp)) == pytest.approx(0.693147, abs=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+@pytest.mark.parametrize("biased", [False, True])
+def test_reading_the_chosen_tokens_in_pieces_is_autograd_through_the_whole_vocabulary(
+    temperature: float, biased: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distribution, "PIECE", 3 * 50)  # three rows at a time, and one in the last piece
+    generator = torch.Generator().manual_seed(0)
+    hidden, weight, bias = (torch.randn(*shape, generator=generator) for shape in ((10, 8), (50, 8), (50,)))
+    token = torch.randint(50, (10,), generator=generator)
+    towards = torch.randn(2, 10, generator=generator)
+
+    def gradients(plain: bool) -> list[torch.Tensor]:
+        leaves = [x.clone().requires_grad_() for x in ((hidden, weight, bias) if biased else (hidden, weight))]
+        h, w, b = leaves if biased else (*leaves, None)
+        if plain:
+            logits = torch.nn.functional.linear(h, w, b)
+            logp_N_V = log_probabilities(logits, temperature=temperature, top_p=1.0, kept_N=None)
+            seen = logp_N_V.gather(-1, token[:, None])[:, 0], distribution.entropy(logp_N_V)
+        else:
+            seen = distribution.read_chosen(h, w, b, token, temperature=temperature)
+        (torch.stack(seen) * towards).sum().backward()
+        return [*(x.detach() for x in seen), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
+
+    for ours, theirs in zip(gradients(plain=False), gradients(plain=True), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)

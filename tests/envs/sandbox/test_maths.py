@@ -20,6 +20,7 @@ from peripatos.envs.sandbox.maths import MathsJudge
 pytest.importorskip("math_verify", reason="the extra peripatos[maths] is not installed")
 
 ANSWERS = json.loads(Path(__file__).with_name("maths_answers.json").read_text(encoding="utf-8"))
+JUDGED = json.loads(Path(__file__).with_name("maths_answers_judged.json").read_text(encoding="utf-8"))
 SLOW = "e^{e^{e^{e^{5}}}}"
 
 
@@ -92,6 +93,20 @@ def test_crafted_wrong_answers_are_refused_and_right_ones_accepted(judge: MathsJ
     }
     assert not [row for row in found["wrong"] if row[2].status in ("passed", "infra_error", "time_limit")]
     assert not [row for row in found["right"] if row[2].status != "passed"]
+
+
+@pytest.mark.parametrize("key", ["wrong", "right", "by rule not accepted"])
+def test_answers_that_were_judged_by_hand_before_the_grader_saw_them(judge: MathsJudge, key: str) -> None:
+    """In the first run 3 of 473 wrong ones were accepted, and 18 of 392 right ones were not. Nine of these are not by a
+    rule that is stated: work left to be done, a unit that is missing, an equation that is not solved.
+    """
+    mistakes = []
+    for row in JUDGED[key]:
+        stated = {name: row[name] for name in ("kind", "tolerance") if name in row}
+        result = judge.compare(row["expected"], row["answer"], **stated)
+        if (result.status == "passed") != (key == "right") or result.status in ("infra_error", "time_limit"):
+            mistakes.append((row["expected"], row["answer"], result))
+    assert not mistakes
 
 
 @pytest.mark.parametrize("key", ["wrong", "right"])

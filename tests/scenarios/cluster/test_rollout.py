@@ -22,7 +22,7 @@ def scenario(tmp_path) -> Scenario:
 
 
 def worker(scenario: Scenario) -> Rollout:
-    return Rollout(scenario.model_dump(mode="json"), threads=1, cores=1)
+    return Rollout(scenario.model_dump(mode="json"), threads=1)
 
 
 def weights(scenario: Scenario, version: int, seed: int = 3) -> Shipment:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import signal
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scenarios_runs import TINY, command, finish, start, write_scenario
 
+from peripatos.envs.cores import usable_cores
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.compare import interval
 from peripatos.scenarios.compare.findings import report
@@ -123,3 +126,72 @@ def test_a_comparison_runs_shows_failures_and_goes_on_where_it_was(
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     assert capsys.readouterr().out == first.out
     assert command(*arguments, "--out", tmp_path / "out", "--set", "stages.0.budget.updates=3") == 2
+
+
+FALLS = """\
+import os
+import sys
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Falls(CartPoleEnv):
+    def reset(self, **options):
+        if os.environ.get("FALLS") and any("rloo" in word for word in sys.argv):
+            os.kill(os.getpid(), 9)
+        return super().reset(**options)
+"""
+SHORT = (
+    VARIED.replace("updates: 12", "updates: 2")
+    .replace("CartPole-v1", "falls:Falls")
+    .replace(
+        "variants: {",
+        """\
+variants: {rloo: {stages.learn.collect: {groups: 2, group_size: 4}}, """,
+    )
+)
+
+
+@pytest.mark.slow
+def test_a_run_that_dies_is_one_failed_cell_and_goes_on_another_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "falls.py").write_text(FALLS)
+    arguments = ("compare", write_scenario(tmp_path, SHORT), "--methods", "grpo,rloo", "--seeds", 1)
+    monkeypatch.setenv("FALLS", "1")
+    assert command(*arguments, "--out", tmp_path / "out") == 1
+    told = capsys.readouterr().out
+    assert "FAILED tiny rloo seed 0: exit code -9" in told
+    assert "FAILED tiny grpo" not in told
+    monkeypatch.delenv("FALLS")
+    assert command(*arguments, "--out", tmp_path / "out") == 0
+    assert "FAILED" not in capsys.readouterr().out
+
+
+def _until(ready: Callable[[], bool], seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if ready():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_run_outlives_its_comparison_and_each_is_saved(tmp_path: Path, how: signal.Signals) -> None:
+    path = write_scenario(tmp_path, TINY.replace("updates: 12", "updates: 1000000"))
+    process = start("compare", path, "--methods", "ppo", "--seeds", 2, "--limit", 2, "--out", tmp_path / "out")
+    runs = [tmp_path / "out" / "tiny" / "ppo" / f"seed-{seed}" for seed in range(2)]
+
+    def alive() -> list[str]:
+        told = [file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline") if file.exists()]
+        return [line.decode() for line in told if b"one_run" in line and str(tmp_path).encode() in line]
+
+    begun = [run / "metrics.jsonl" for run in runs][: min(2, usable_cores())]
+    assert _until(lambda: all(file.exists() for file in begun))
+    assert alive()
+    process.send_signal(how)
+    finish(process)
+    assert _until(lambda: not alive())
+    for file in begun:
+        assert json.loads((file.parent / "summary.json").read_text())["status"] == "interrupted"

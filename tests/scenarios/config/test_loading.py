@@ -186,3 +186,11 @@ def test_a_flag_is_bounded_as_well(tmp_path: Path) -> None:
     value = "[&a [1,1,1,1,1,1,1,1,1,1], &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a], &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b], "
     value += "&d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c], [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]]"
     assert "with its aliases written out" in refusal(tmp_path, "name: x", f"world.options.a={value}")
+
+
+@pytest.mark.parametrize(
+    "goal", ["'< 10'", "'10 <='", "ten", "[1, 2]", "{max: 3}", "null", "true", ".nan", "'<= inf'", "'<=>=3'"]
+)
+def test_what_is_no_goal_is_refused_with_its_line(tmp_path: Path, goal: str) -> None:
+    text = TINY.replace("    budget:", f"    stop: {{turns_mean: {goal}}}\n    budget:")
+    assert re.search(r"line 9: .*turns_mean.* is no goal: give a number .* or '<= NUMBER'", refusal(tmp_path, text))

@@ -7,10 +7,12 @@ from pathlib import Path
 import imageio.v2 as imageio
 import numpy as np
 import pytest
+from gymnasium.spaces import Discrete
 from PIL import Image
 from scenarios_runs import TINY, command, write_scenario
 
-from peripatos.scenarios.report.shots import Shot
+from peripatos.agents.control.scripted import ScriptedAgent
+from peripatos.scenarios.report.shots import Acts, Shot
 from peripatos.scenarios.report.video import caption, write_gif, write_mp4
 
 # imageio-ffmpeg leaves the pipes of its reader to the garbage collector
@@ -24,6 +26,22 @@ def shot(terms: dict[str, float]) -> Shot:
 
 def pixels(picture: np.ndarray, color: np.ndarray) -> int:
     return int((np.abs(picture.astype(int) - color).sum(axis=2) < 30).sum())
+
+
+class Counter:
+    """A script that remembers how often it was asked."""
+
+    asked = -1
+
+    def __call__(self, observation: np.ndarray) -> int:
+        self.asked += 1
+        return self.asked - 2
+
+
+def test_a_script_that_is_filmed_remembers_its_episode_and_names_the_worlds_own_actions() -> None:
+    space = Discrete(4, start=-2)
+    acts = Acts(ScriptedAgent(Counter, space), space)
+    assert [acts(np.zeros((2, 2))) for _ in range(4)] == [-2, -1, 0, 1]
 
 
 def test_reward_terms_are_drawn_as_bars_as_long_as_they_are_large() -> None:

@@ -70,6 +70,17 @@ def test_a_goal_is_reached_by_an_equal_value_and_not_by_an_unknown_one() -> None
     assert reached({"return_mean": 9.0}, {}) is None
 
 
+@pytest.mark.parametrize("goal", ["<= 10", "<=10", " ≤ 10.0", "<= 1e1"])
+def test_a_cost_is_reached_from_above(goal: str) -> None:
+    assert reached({"turns_mean": 10.0}, {"turns_mean": goal}) == "turns_mean 10 ≤ 10"
+    assert reached({"turns_mean": 200.0}, {"turns_mean": goal}) is None
+    assert reached({"turns_mean": None}, {"turns_mean": goal}) is None
+    both = {"turns_mean": goal, "return_mean": ">= 2"}
+    assert reached({"turns_mean": 3.0, "return_mean": 1.0}, both) is None
+    assert reached({"turns_mean": 3.0, "return_mean": 2.0}, both) == "turns_mean 3 ≤ 10, return_mean 2 ≥ 2"
+    assert reached({"fuel_mean": -11.0}, {"fuel_mean": "<= -10"}) == "fuel_mean -11 ≤ -10"
+
+
 def test_a_stage_ends_only_when_one_evaluation_reaches_all_of_its_goals() -> None:
     goals = {"return_mean": 4.0, "distance_mean": 2.0}
     assert reached({"return_mean": 9.0, "distance_mean": 1.9}, goals) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -102,7 +103,15 @@ def test_a_stage_ends_early_at_its_goal(tmp_path: Path) -> None:
     assert command("run", write_scenario(tmp_path, text), "--out", tmp_path / "run", "-q") == 0
     stage = json.loads((tmp_path / "run" / "summary.json").read_text())["stages"][0]
     assert stage["updates"] == 0
-    assert stage["ended_by"].startswith("return_mean")
+    assert re.match(r"return_mean .* ≥ 1, and was before the first update: nothing was learned", stage["ended_by"])
+
+
+@pytest.mark.parametrize(("goal", "updates"), [("<= 1000", 0), ("<= 2", 12)])
+def test_a_goal_for_a_cost_is_not_reached_by_what_is_above_it(tmp_path: Path, goal: str, updates: int) -> None:
+    path, out = write_scenario(tmp_path), tmp_path / "run"
+    assert command("run", path, "--set", f"stages.learn.stop.turns_mean={goal}", "--out", out, "-q") == 0
+    assert json.loads((out / "summary.json").read_text())["stages"][0]["updates"] == updates
+    assert command("evaluate", out) == 0  # what was written down is read again
 
 
 def test_too_many_failures_stop_the_run_with_the_first_traceback(

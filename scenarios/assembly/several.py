@@ -1,0 +1,71 @@
+"""What can be wrong with several worlds under one agent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...agents.mixture import divided
+from ...envs.errors import UserError, unknown
+from ...envs.registry import WorldKind
+from ..config.mistakes import WrongPart
+from ..config.schema import Scenario, SharedWorld, Stage
+from .settings import stage_method
+from .worlds import spaces
+
+_OWN = ("credit", "rewards")  # columns of a method that a world may have for itself
+
+
+def check_alike(scenario: Scenario, kinds: Sequence[WorldKind]) -> None:
+    """UserError where one agent cannot live in all of the worlds."""
+    first = scenario.worlds[0]
+    for number, (kind, world) in enumerate(zip(kinds, scenario.worlds, strict=True)):
+        if kind != kinds[0]:
+            raise WrongPart(
+                ("worlds", number, "id"),
+                f"{world.id!r} is a {kind} world and {first.id!r} a {kinds[0]} world: one agent lives in worlds of "
+                "one kind",
+            )
+    if kinds[0] == "conversation":
+        return
+    seen = [spaces(alone) for alone in scenario.alone().values()]
+    for number, (observation, action) in enumerate(seen):
+        if observation.shape != seen[0][0].shape or action != seen[0][1]:
+            raise WrongPart(
+                ("worlds", number, "id"),
+                f"{scenario.worlds[number].id!r} has observations {observation.shape} and actions {action}, and "
+                f"{first.id!r} has {seen[0][0].shape} and {seen[0][1]}: one network acts in worlds with equal spaces",
+            )
+
+
+def check_shares(scenario: Scenario, stage: Stage) -> None:
+    """UserError where a collection has fewer groups than there are worlds."""
+    assert stage.collect is not None, "the schema asks for it"
+    if scenario.worlds and stage.collect.groups < len(scenario.worlds):
+        raise UserError(
+            f"stage {stage.name!r} collects {stage.collect.groups} groups for {len(scenario.worlds)} worlds; each "
+            "needs at least one"
+        )
+
+
+def check_overrides(scenario: Scenario, world: SharedWorld) -> None:
+    """UserError for overrides of a stage that is not there or does not learn, of anything but rewards and credit, or
+    which ask for another kind of experience than the stage collects."""
+    stages = {stage.name: stage for stage in scenario.stages if stage.method is not None}
+    for name, columns in world.overrides.items():
+        if name not in stages:
+            raise UserError(unknown("stage with a method", name, stages))
+        for column in columns:
+            if column not in _OWN:
+                raise UserError(
+                    f"{name}.{column} is the same in all worlds, for one update takes its steps from all of them; a "
+                    f"world's own are {' and '.join(_OWN)}"
+                )
+        ours, theirs = stage_method(stages[name], world), stage_method(stages[name])
+        for need in ("needs_critic", "needs_groups"):
+            if getattr(ours, need) != getattr(theirs, need):
+                raise UserError(f"{name}: this credit reads other experience than the stage collects ({need})")
+
+
+def group_counts(scenario: Scenario, groups: int) -> list[int]:
+    """How many of `groups` each world has."""
+    return divided(groups, [world.share for world in scenario.worlds] or [1.0])

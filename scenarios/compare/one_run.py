@@ -1,0 +1,47 @@
+"""One run of a comparison, in a process of its own:
+
+    python -m peripatos.scenarios.compare.one_run SCENARIO FOLDER
+
+It begins the run of FOLDER, or goes on with it, and ends by the exit codes of the command line. When who began it is
+gone, which its standard input tells, it saves itself and ends, as after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import NoReturn
+
+from ..cli import explain
+from ..commands.app import INTERRUPTED
+from ..entrance import load_run, run
+
+
+def main() -> NoReturn:
+    """The entry point."""
+    scenario, folder = sys.argv[1], Path(sys.argv[2])
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        if (folder / "scenario.yaml").exists():
+            load_run(folder).resume()
+        else:
+            run(scenario, out=folder)
+    except KeyboardInterrupt as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except Exception as problem:
+        sys.exit(explain(problem))
+    sys.exit(0)
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1):  # nobody writes: it returns when the other end is closed
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""The episodes that a run kept, read back from `episodes/NAME.jsonl`. A damaged file ends in a sentence with the line.
+
+The files may come from a stranger, so every value that is used later is checked for its type and its range here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ...envs.errors import UserError
+from ...envs.vocabulary import Episode, StopReason
+
+SPLITS = ("train", "test", "validation")  # the first that was kept is shown
+MAX_BYTES = 2**30  # of a file
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+_Seed = Annotated[int, Field(ge=0, lt=2**64)]
+_Number = float | None  # what was not finite is written as null
+_Token = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    role: str
+    content: str
+    name: str = ""
+
+
+class _Sequence(_Checked):
+    tokens: list[_Token] = []
+    mask: list[bool] = []
+    behavior_logp: list[_Number] = []
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> Self:
+        if not len(self.tokens) == len(self.mask) == len(self.behavior_logp):
+            raise ValueError("tokens, mask and behavior_logp are not of one length")
+        return self
+
+
+class _Row(_Sequence):
+    group: _Count
+    index: _Count
+    seed: _Seed
+    version: _Count
+    split: Literal["train", "test", "validation"]
+    reward: _Number
+    reward_terms: dict[str, _Number] = {}
+    turns: _Count = 0
+    units: _Count = 0
+    terminated: bool = False
+    truncated: bool = False
+    success: bool | None = None
+    stop_reason: str = StopReason.STOP.value
+    failure: str | None = None
+    unanswered: str | None = None
+    unscored: str | None = None
+    world: str = ""
+    scored_by: str = ""
+    task: str = ""
+    messages: list[_Message] = []
+    turn_rewards: list[_Number] = []
+    earlier: list[_Sequence] = []
+    actions: list[Any] | None = None
+    metrics: dict[str, _Number] = {}
+    learned: list[dict[str, list[_Number]]] = []
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        lengths = [len(one.tokens) for one in self.earlier] + [len(self.tokens)]
+        for column in ("learned",) if self.learned else ():
+            if len(self.learned) != len(lengths):
+                raise ValueError(f"{column} tells of {len(self.learned)} sequences, and there are {len(lengths)}")
+        for numbers, length in zip(self.learned, lengths, strict=False):
+            if any(len(values) not in (0, length) for values in numbers.values()):
+                raise ValueError("learned and tokens are not of one length")
+        if self.stop_reason not in list(StopReason):
+            raise ValueError(f"there is no stop_reason {self.stop_reason!r}")
+        return self
+
+
+def kept_files(episodes: Path) -> dict[tuple[int, str], Path]:
+    """Every file of kept episodes in a run's folder, by update and split, in that order."""
+    found: dict[tuple[int, str], Path] = {}
+    for file in episodes.glob("*-*.jsonl"):
+        number, _, split = file.stem.partition("-")
+        if number.isascii() and number.isdigit() and split in SPLITS:
+            found[int(number), split] = file
+    return dict(sorted(found.items()))
+
+
+def read_episodes(file: Path) -> list[Episode]:
+    """Every episode of a file. UserError, with the number of the line, for what is none."""
+    return [_episode(row, where) for where, row in _rows(file)]
+
+
+def _rows(file: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise UserError(f"{file} has more than {MAX_BYTES >> 30} GiB; kept episodes are for reading")
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except (OSError, ValueError) as problem:
+        raise UserError(f"{file} cannot be read: {problem}") from problem
+    for number, line in enumerate(lines, start=1):
+        where = f"{file}, line {number}"
+        if line.strip():
+            try:
+                yield where, json.loads(line)
+            except (ValueError, RecursionError) as problem:
+                raise UserError(f"{where} is no episode: {problem}") from problem
+
+
+def _episode(row: object, where: str) -> Episode:
+    """What `episode_row` wrote."""
+    try:
+        checked = _Row.model_validate(row)
+    except ValidationError as problem:
+        first = problem.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "row"
+        raise UserError(f"{where} is no episode: {place}: {first['msg']}") from problem
+    given: dict[str, Any] = checked.model_dump(exclude={"stop_reason", "messages"})
+    given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list) and name != "actions"}
+    messages = tuple(_message(message) for message in checked.messages)
+    return Episode(**given, stop_reason=StopReason(checked.stop_reason), messages=messages)
+
+
+def _message(message: _Message) -> Any:
+    return message.model_dump(exclude_unset=True)

@@ -1,0 +1,47 @@
+"""Which version of the reward a run is scored by, and that numbers of two versions never stand in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...envs.conversation.conversation_env import ConversationEnv
+from ...envs.errors import UserError
+from ...envs.registry import make_world
+from ..config.schema import Scenario
+from .run_directory import RunDirectory
+
+NOT_NOTED = "a version that was not noted"
+
+
+def scored_by(scenario: Scenario) -> str:
+    """The version of the reward of a scenario's world, as it is now; of a control world its id, which has one."""
+    env = make_world(scenario.world.id, **scenario.world.options)
+    try:
+        return env.unwrapped.scored_by if isinstance(env.unwrapped, ConversationEnv) else scenario.world.id
+    finally:
+        env.close()
+
+
+def one_version(scored: Iterable[tuple[str, str]]) -> tuple[str]:
+    """The version that all of `(where, version)` have. UserError where there are two."""
+    where: dict[str, str] = {}
+    for place, version in scored:
+        where.setdefault(version, place)
+    if len(where) > 1:
+        (one, first), (other, second) = list(where.items())[:2]
+        raise UserError(
+            "scores of different versions of a reward never stand in one table: "
+            f"{first} was scored by {one or NOT_NOTED}, and {second} by {other or NOT_NOTED}"
+        )
+    return (next(iter(where), ""),)
+
+
+def check_same_reward(run: RunDirectory, now: str) -> None:
+    """UserError if a run has numbers of another version of the reward than that of `now`."""
+    then = run.summary().get("scored_by", now)
+    if then != now:
+        raise UserError(
+            f"{run.path} was scored by {then or NOT_NOTED}, and this is {now}: its numbers would not be comparable. "
+            f"To go on from what it has learned, run a scenario with agent: {{from: {run.path}}}; `peripatos rescore` "
+            "grades its kept episodes by the version of now"
+        )

@@ -1,0 +1,79 @@
+"""An update from several worlds: credit and rewards are each world's own, the steps are everybody's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from whole_updates import moves
+
+from peripatos.algorithms.learner import Learner
+from peripatos.algorithms.methods import Method, method
+from peripatos.algorithms.optimizer import OptimizerSettings
+from peripatos.envs.vocabulary import Batch
+
+
+def two_worlds(segments: bool) -> tuple[Learner, Batch, Batch, Batch]:
+    policy, light = moves(0, rows=4, segments=segments)
+    _, heavy = moves(1, rows=4, segments=segments)
+    heavy = replace(
+        heavy,
+        reward_B_T=100 * heavy.reward_B_T,
+        episode_B=heavy.episode_B + (1 << 30),
+        bundle_B=heavy.bundle_B + (1 << 30),
+        group_B=heavy.group_B + 1024,
+    )
+    light, heavy = (
+        replace(part, notes={**part.notes, "world_B": torch.full_like(part.group_B, world)})
+        for world, part in enumerate((light, heavy))
+    )
+    mixed = Batch.stacked([light, heavy])
+    shuffled = mixed.rows(torch.tensor([4, 0, 5, 1, 6, 2, 7, 3, *list(range(8, len(mixed.group_B)))]))
+    row = method("ppo" if segments else "grpo", {})
+    return Learner(policy, row, OptimizerSettings(), seed=0, worlds=[row, row]), shuffled, light, heavy
+
+
+@pytest.mark.parametrize("segments", [True, False])
+def test_credit_in_a_mixture_is_credit_in_each_world(segments: bool) -> None:
+    learner, mixed, *apart = two_worlds(segments)
+    whole = learner._prepared(mixed)
+    assert torch.equal(whole.batch.episode_B, mixed.episode_B)
+    assert torch.equal(whole.place_B_T, torch.arange(mixed.mask_B_T.numel()).view_as(mixed.mask_B_T))
+    for world, part in enumerate(apart):
+        alone = learner._in_world(world, part)
+        rows = torch.nonzero(mixed.notes["world_B"] == world)[:, 0]
+        order = torch.argsort(mixed.episode_B[rows], stable=True)
+        theirs = torch.argsort(part.episode_B, stable=True)
+        T = alone.advantage_B_T.shape[1]
+        torch.testing.assert_close(whole.advantage_B_T[rows][order][:, :T], alone.advantage_B_T[theirs])
+        assert not whole.advantage_B_T[rows][:, T:].any()
+    assert whole.count == sum(learner._in_world(world, part).count for world, part in enumerate(apart))
+
+
+def test_each_world_has_its_own_scale_of_rewards_and_a_checkpoint_has_both(tmp_path: Path) -> None:
+    learner, mixed, _, _ = two_worlds(segments=True)
+    row = method("ppo", {"rewards": {"scale": "return", "clip": 10.0}})
+
+    def fresh() -> Learner:
+        return Learner(learner.policy, row, OptimizerSettings(), seed=0, worlds=[row, row])
+
+    first = fresh()
+    first.update(mixed)
+    light, heavy = (float(scale.moments.std()[0]) for scale in first.scales if scale is not None)
+    assert heavy > 50 * light
+    first.save(tmp_path)
+    second = fresh()
+    second.load(tmp_path)
+    assert [float(scale.moments.std()[0]) for scale in second.scales if scale is not None] == [light, heavy]
+
+
+def test_a_world_may_have_credit_of_its_own() -> None:
+    learner, mixed, _, _ = two_worlds(segments=False)
+    rows: list[Method] = [method("grpo", {}), method("grpo", {"credit": {"scale": None}})]
+    other = Learner(learner.policy, learner.method, OptimizerSettings(), seed=0, worlds=rows)
+    scaled, plain = (learner_._prepared(mixed).advantage_B_T.abs() for learner_ in (learner, other))
+    heavy = mixed.notes["world_B"] == 1
+    assert torch.equal(scaled[~heavy], plain[~heavy])
+    assert float(plain[heavy].max()) > 10 * float(scaled[heavy].max())

@@ -1,0 +1,137 @@
+"""Kept episodes are read back as they were written; a damaged file ends in a sentence that names the line."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenarios_runs import command, write_scenario
+
+from peripatos.envs.errors import UserError
+from peripatos.envs.vocabulary import Episode, Seen, StopReason
+from peripatos.scenarios.run.kept_episodes import read_episodes
+from peripatos.scenarios.run.run_directory import episode_row, to_json
+
+TALK = """\
+name: talk
+world: {id: peripatos/Arithmetic-v0, options: {digits: 1}}
+agent: {kind: oracle}
+stages: [{name: look}]
+evaluation: {episodes: 2}
+log: {episodes: 2}
+"""
+
+
+def whole() -> Episode:
+    return Episode(
+        group=1,
+        index=2,
+        seed=2**63,
+        version=0,
+        split="test",
+        reward=0.5,
+        reward_terms={"reward": 0.5},
+        turns=1,
+        units=2,
+        terminated=True,
+        success=True,
+        stop_reason=StopReason.LENGTH,
+        task="a task",
+        messages=({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}),
+        turn_rewards=(0.5,),
+        tokens=(1, 2, 3),
+        mask=(False, True, True),
+        behavior_logp=(0.0, -1.0, -2.0),
+        earlier=(Seen(tokens=[1], mask=[True], behavior_logp=[-1.0]),),
+        learned=({"advantage": (None,)}, {"advantage": (None, 1.0, 1.0)}),
+    )
+
+
+def test_an_episode_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    (tmp_path / "e.jsonl").write_text(to_json(episode_row(whole())) + "\n")
+    (back,) = read_episodes(tmp_path / "e.jsonl")
+    assert to_json(episode_row(back)) == to_json(episode_row(whole()))
+    assert back.stop_reason is StopReason.LENGTH
+
+
+DAMAGED = ["{", "[1]", "[" * 100_000, '{"group": ' + "9" * 5000 + "}", "\ud800"]
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_line_that_is_no_episode_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "e.jsonl").write_text(text, encoding="utf-8", errors="surrogatepass")
+    with pytest.raises(UserError, match=r"line 1 is no episode|cannot be read"):
+        read_episodes(tmp_path / "e.jsonl")
+
+
+FALSE: list[tuple[str, Any]] = [
+    ("tokens", [1, 2]),
+    ("tokens", [1, 2, -3]),
+    ("tokens", [1, 2, 2**40]),
+    ("mask", ["x", 1, 2]),
+    ("messages", "hello"),
+    ("messages", [{"role": "user"}]),
+    ("messages", [{"role": 1, "content": "a"}]),
+    ("messages", [{"role": "user", "content": None}]),
+    ("stop_reason", "bored"),
+    ("reward", "high"),
+    ("reward_terms", {"a": "b"}),
+    ("turns", -1),
+    ("split", "../../x"),
+    ("learned", [{}]),
+    ("learned", [{}, {"advantage": [1.0]}]),
+    ("earlier", [{"tokens": [1], "mask": [], "behavior_logp": []}]),
+    ("unheard_of", 1),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), FALSE)
+def test_a_value_of_another_type_or_length_is_refused(tmp_path: Path, key: str, value: object) -> None:
+    row = episode_row(whole()) | {key: value}
+    (tmp_path / "e.jsonl").write_text(f"{to_json(episode_row(whole()))}\n{json.dumps(row)}\n")
+    with pytest.raises(UserError, match=r"line 2 is no episode"):
+        read_episodes(tmp_path / "e.jsonl")
+
+
+def test_show_never_ends_in_a_traceback_whatever_the_file_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """200 random damages to a kept file: shown, or refused with a sentence."""
+    assert command("run", write_scenario(tmp_path, TALK), "--out", tmp_path / "run", "-q") == 0
+    file = tmp_path / "run" / "episodes" / "000000-test.jsonl"
+    good = [json.loads(line) for line in file.read_text().splitlines()]
+    seed = random.randrange(2**32)
+    rng = random.Random(seed)
+    values = [None, True, -1, 2**70, 0.5, "", "x", [], {}, [[]], [None], [{}], {"a": None}, [1] * 5, ["a"], [True]]
+    for number in range(200):
+        rows = copy.deepcopy(good)
+        for _ in range(rng.randint(1, 2)):
+            _damage(rows[0], rng, values)
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        by = rng.choice(["advantage", "gap", "logp", "entropy"])
+        code = command("show", tmp_path / "run", "--by", by)
+        assert code in (0, 2), f"seed {seed}, {number}"
+        capsys.readouterr()
+
+
+def _damage(row: dict[str, Any], rng: random.Random, values: list[Any]) -> None:
+    """Another value somewhere in the row, or a key less."""
+    where: Any = row
+    while True:
+        keys = list(where) if isinstance(where, dict) else list(range(len(where)))
+        if not keys:
+            return
+        key = rng.choice(keys)
+        inner = where[key]
+        if isinstance(inner, dict | list) and inner and rng.random() < 0.5:
+            where = inner
+            continue
+        if isinstance(where, dict) and rng.random() < 0.2:
+            del where[key]
+        else:
+            where[key] = rng.choice(values)
+        return

@@ -1,0 +1,143 @@
+"""One agent in several worlds, from the file to what the run leaves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import peripatos
+from peripatos.envs.errors import UserError
+
+PLUS = {"id": "peripatos/Arithmetic-v0", "options": {"operators": ["+"], "digits": 1, "prompt": "bare"}}
+MINUS = {"id": "peripatos/Arithmetic-v0", "name": "minus", "options": {"operators": ["-"], "digits": 1}}
+TALK: dict[str, Any] = {
+    "name": "two",
+    "worlds": [{**PLUS, "share": 3}, MINUS],
+    "agent": {"kind": "tiny_llama", "hidden": 32, "layers": 1, "heads": 2},
+    "sampling": {"max_tokens": 4},
+    "stages": [
+        {
+            "name": "learn",
+            "method": "grpo",
+            "collect": {"groups": 8, "group_size": 2},
+            "budget": {"updates": 2},
+            "stop": {"minus/success_rate": 0.9},
+        }
+    ],
+    "evaluation": {"every": 1, "episodes": 6},
+}
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    return {**json.loads(json.dumps(TALK)), **changes}
+
+
+def test_each_world_has_its_share_and_its_numbers(tmp_path: Path) -> None:
+    run = peripatos.run(TALK, out=tmp_path / "run")
+    assert run.summary["status"] == "done"
+    row, seen = run.metrics[-1], run.evaluations[-1]
+    assert (row["arithmetic/episodes/finished"], row["minus/episodes/finished"]) == (12, 4)
+    assert seen["episodes"] == 12
+    assert seen["arithmetic/episodes"] == seen["minus/episodes"] == 6
+    both = seen["arithmetic/return_mean"] + seen["minus/return_mean"]
+    assert seen["return_mean"] == pytest.approx(both / 2)
+    assert {episode["world"] for episode in run.episodes()} == {"arithmetic", "minus"}
+    written = yaml.safe_load((run.path / "scenario.yaml").read_text())
+    assert "world" not in written
+    assert [world["id"] for world in written["worlds"]] == [PLUS["id"], MINUS["id"]]
+
+
+def test_it_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    whole = peripatos.run(TALK, {"stages.learn.budget.updates": 3}, out=tmp_path / "whole")
+    part = peripatos.run(TALK, out=tmp_path / "part")
+    command = [sys.executable, "-m", "peripatos", "resume", str(part.path), "--set", "stages.learn.budget.updates=3"]
+    subprocess.run(command, check=True, capture_output=True)
+    files = [sorted(run.path.glob("checkpoints/*/policy/model.safetensors"))[-1] for run in (whole, part)]
+    assert files[0].parts[-3] == files[1].parts[-3]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_robots_learn_in_two_worlds_by_segments(tmp_path: Path) -> None:
+    scenario = {
+        "name": "poles",
+        "worlds": [
+            {"id": "Pendulum-v1", "name": "light", "options": {"g": 1.0, "max_episode_steps": 20}},
+            {
+                "id": "Pendulum-v1",
+                "name": "heavy",
+                "options": {"g": 10.0, "max_episode_steps": 20},
+                "overrides": {"swing": {"credit": {"gamma": 0.9}}},
+            },
+        ],
+        "agent": {"kind": "mlp", "hidden": [8]},
+        "stages": [
+            {
+                "name": "swing",
+                "method": "ppo",
+                "collect": {"groups": 4, "horizon": 16},
+                "budget": {"updates": 3},
+            }
+        ],
+        "evaluation": {"episodes": 2},
+    }
+    run = peripatos.run(scenario, out=tmp_path / "run")
+    seen = run.evaluations[-1]
+    assert seen["light/episodes"] == seen["heavy/episodes"] == 2
+    assert seen["light/return_mean"] != seen["heavy/return_mean"]
+
+
+CARTPOLE = {"id": "CartPole-v1"}
+WRONG = {
+    "both": (changed(world=PLUS), "not both"),
+    "nothing": (changed(worlds=[]), "worlds"),
+    "a share of 0": (changed(worlds=[{**PLUS, "share": 0}, MINUS]), "share"),
+    "one name twice": (changed(worlds=[PLUS, PLUS]), "stands twice"),
+    "two kinds": (changed(worlds=[PLUS, CARTPOLE]), "one kind"),
+    "unknown id": (changed(worlds=[PLUS, {"id": "peripatos/Arithmetik-v0"}]), "peripatos/Arithmetic-v0"),
+    "an option": (changed(worlds=[PLUS, {**MINUS, "options": {"digit": 1}}]), "digits"),
+    "a stage that is not there": (changed(worlds=[PLUS, {**MINUS, "overrides": {"lern": {}}}]), "learn"),
+    "what is everybody's": (
+        changed(worlds=[PLUS, {**MINUS, "overrides": {"learn": {"update": {"epochs": 2}}}}]),
+        "the same in all worlds",
+    ),
+    "a constant": (changed(worlds=[PLUS, {**MINUS, "overrides": {"learn": {"credit": {"gama": 1}}}}]), "gamma"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_said_before_anything_runs(name: str, tmp_path: Path) -> None:
+    scenario, words = WRONG[name]
+    file = tmp_path / "two.yaml"
+    file.write_text(yaml.safe_dump(scenario))
+    with pytest.raises(UserError, match=words) as problem:
+        peripatos.run(file, out=tmp_path / "run")
+    assert "two.yaml, line" in str(problem.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_fewer_groups_than_worlds_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="1 groups for 2 worlds"):
+        peripatos.run(TALK, {"stages.learn.collect.groups": 1}, out=tmp_path / "run")
+
+
+def test_bodies_with_other_spaces_are_refused(tmp_path: Path) -> None:
+    scenario = changed(worlds=[CARTPOLE, {"id": "Pendulum-v1"}], agent={"kind": "mlp"}, stages=[{"name": "look"}])
+    del scenario["sampling"]
+    with pytest.raises(UserError, match="equal spaces"):
+        peripatos.run(scenario, out=tmp_path / "run")
+
+
+def test_a_saved_agent_is_measured_in_all_or_elsewhere(tmp_path: Path) -> None:
+    from peripatos.scenarios.run.saved_agent import Examination, evaluate_run
+
+    run = peripatos.run(TALK, out=tmp_path / "run")
+    everywhere = evaluate_run(run.path, "last", Examination(episodes=3))
+    assert (everywhere["episodes"], everywhere["minus/episodes"]) == (6, 3)
+    elsewhere = evaluate_run(run.path, "last", Examination(episodes=3, sets=["world.id=peripatos/Arithmetic-v0"]))
+    assert elsewhere["episodes"] == 3
