@@ -24,6 +24,7 @@ from gymnasium.utils.env_checker import check_env
 from .conversation.conversation_env import SPLITS, ConversationEnv
 from .errors import UnsupportedWorld, UserError
 from .registry import WorldKind, make_world, world_kind
+from .time_limits import ending
 from .vocabulary import Reply, ToolCall
 
 Env = gymnasium.Env[Any, Any]
@@ -100,6 +101,7 @@ def _tests(kind: WorldKind) -> dict[str, Test]:
         }
     else:
         common["absurd actions do not kill the world"] = _absurd_actions
+        common["an episode ends"] = ending
     return {**common, "ending and closing twice is harmless": _close_twice}
 
 
@@ -112,7 +114,7 @@ def _found(name: str, test: Test, world: Env) -> Finding:
 
 def _described(error: BaseException) -> str:
     """The message; for an error that is not a check's own verdict, also where it was raised."""
-    if isinstance(error, _Broken):
+    if isinstance(error, _Broken | UserError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     where = f" (line {frames[-1].lineno} of {frames[-1].name})" if frames else ""

@@ -19,10 +19,12 @@ from typing import Any, Literal
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.wrappers import TimeLimit
 
 from .conversation.conversation_env import ConversationEnv
 from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
 from .named_objects import import_by_name, load_attribute
+from .time_limits import time_limit
 
 WorldKind = Literal["conversation", "control"]
 _VERSIONED = re.compile(r"-v\d+$")
@@ -53,11 +55,7 @@ def make_world(name: str, /, **options: Any) -> gymnasium.Env[Any, Any]:
         creator = load_attribute(name, anywhere=gymnasium.Env)
         if not callable(creator):
             raise UnknownWorld(f"{name!r} is not a class or a function that makes a world")
-        _check_options(name, creator, options, extra=())
-        env = creator(**options)
-        if not isinstance(env, gymnasium.Env):
-            raise UnknownWorld(f"{name!r} makes a {type(env).__name__}, not a gymnasium.Env")
-        return env
+        return _make_by_class(name, creator, options)
     if colon:
         import_by_name(module)
     spec = _find_spec(attribute if colon else name)
@@ -65,7 +63,10 @@ def make_world(name: str, /, **options: Any) -> gymnasium.Env[Any, Any]:
     try:
         creator = spec.entry_point if callable(spec.entry_point) else load_env_creator(str(spec.entry_point))
         _check_options(name, creator, options, extra=("max_episode_steps",))
-        return gymnasium.make(spec, disable_env_checker=True, **options)
+        limit = options.pop("max_episode_steps", None)
+        spec = copy.copy(spec)
+        spec.kwargs = {**spec.kwargs, **options}  # not as arguments of `make`, which has some of its own
+        return gymnasium.make(spec, max_episode_steps=limit, disable_env_checker=True)
     except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
         raise UserError(f"world {name!r} needs something that cannot be imported: {error}") from error
     except TypeError as error:
@@ -95,6 +96,20 @@ def world_kind(env: gymnasium.Env[Any, Any]) -> WorldKind:
 def list_worlds() -> list[WorldRow]:
     """Every registered `peripatos/…` world, sorted by id. Imports the worlds' modules."""
     return [_row(spec) for name, spec in sorted(gymnasium.registry.items()) if name.startswith("peripatos/")]
+
+
+def _make_by_class(name: str, creator: Callable[..., object], options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    """A world that nobody has registered. `max_episode_steps` is kept by a wrapper, unless the constructor takes it."""
+    parameters = inspect.signature(creator).parameters
+    limit = None if "max_episode_steps" in parameters else options.get("max_episode_steps")
+    _check_limit(name, limit)
+    if limit is not None and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        del options["max_episode_steps"]
+    _check_options(name, creator, options, extra=())
+    env = creator(**options)
+    if not isinstance(env, gymnasium.Env):
+        raise UnknownWorld(f"{name!r} makes a {type(env).__name__}, not a gymnasium.Env")
+    return env if limit is None or time_limit(env) is not None else TimeLimit(env, limit)
 
 
 def _find_spec(name: str) -> EnvSpec:

@@ -26,10 +26,12 @@ from .config.loading import Source, check_scenario, find_scenario, put, read_yam
 from .run.run_directory import RunDirectory, new_run_path, read_rows
 
 if TYPE_CHECKING:
-    from ..agents.protocols import Actor, Policy
+    from ..agents.protocols import Actor
     from ..envs.vocabulary import Episode
+    from .assembly.worlds import WorldSources
     from .config.schema import Scenario
     from .run.listeners import Listener
+    from .run.saved_agent import OpenedAgent
 
 
 def run(
@@ -67,15 +69,15 @@ def run(
     }
     resolved, source = _resolved(scenario, given)
     load_plugins()
-    check_parts(resolved, source)
-    check_origin(resolved)
-    folder = Path(out) if out is not None else new_run_path(resolved.name, resolved.seed)
-    directory = RunDirectory.create(folder, resolved, ["peripatos.run", str(resolved.name), *map(str, given)])
-    try:
-        return _go(directory, listeners, quiet)
-    except UserError:
-        directory.discard_unless_begun()
-        raise
+    with check_parts(resolved, source) as worlds:
+        check_origin(resolved)
+        folder = Path(out) if out is not None else new_run_path(resolved.name, resolved.seed)
+        directory = RunDirectory.create(folder, resolved, ["peripatos.run", str(resolved.name), *map(str, given)])
+        try:
+            return _go(directory, worlds, listeners, quiet)
+        except UserError:
+            directory.discard_unless_begun()
+            raise
 
 
 def load_run(path: str | Path) -> Run:
@@ -152,26 +154,25 @@ class Run:
         if self.summary.get("status") == "done" and not has_more_to_do(self._directory):
             return self
         self._directory.note_command(["peripatos.load_run", str(self.path), "resume", *map(str, overrides or ())])
-        return _go(self._directory, listeners, quiet)
+        return _go(self._directory, None, listeners, quiet)
 
     def agent(self, checkpoint: str = "best", *, device: str | None = None) -> SavedAgent:
         """The agent as it stood at `checkpoint` (best, last or a number)."""
         from .run.saved_agent import open_agent
 
-        _, scenario, policy = open_agent(self.path, checkpoint, device)
-        return SavedAgent(scenario, policy)
+        return SavedAgent(open_agent(self.path, checkpoint, device))
 
 
 class SavedAgent:
     """An agent out of a run, ready to act in its world. Close it, or use it as a context."""
 
-    def __init__(self, scenario: Scenario, policy: Policy | None) -> None:
+    def __init__(self, opened: OpenedAgent) -> None:
         from ..agents.protocols import Weights
         from .assembly.actors import make_stage
         from .config.schema import Stage
 
-        self.policy = policy
-        self._parts = make_stage(scenario, Stage(name="play"), policy)
+        self.policy, self._sources = opened.policy, opened.sources
+        self._parts = make_stage(opened.scenario, Stage(name="play"), opened.policy, opened.sources)
         self._actor: Actor = self._parts.evaluator
         self._actor.load(Weights(0))
 
@@ -192,6 +193,7 @@ class SavedAgent:
     def close(self) -> None:
         """Free the worlds; twice is harmless."""
         self._parts.close()
+        self._sources.close()
 
     def __enter__(self) -> SavedAgent:
         return self
@@ -212,14 +214,14 @@ def _resolved(scenario: str | Path | Mapping[str, Any], overrides: Mapping[str, 
     return check_scenario(data, source), source
 
 
-def _go(directory: RunDirectory, listeners: Sequence[Listener], quiet: bool) -> Run:
+def _go(directory: RunDirectory, worlds: WorldSources | None, listeners: Sequence[Listener], quiet: bool) -> Run:
     from .report.curves import draw_learning_curve
     from .run.display import make_display
     from .run.runner import Interrupted, Runner
 
     with as_it_was():
         try:
-            Runner(directory, make_display(quiet=quiet), listeners=listeners).go()
+            Runner(directory, make_display(quiet=quiet), sources=worlds, listeners=listeners).go()
         except Interrupted:
             raise KeyboardInterrupt(f"stopped; to go on: peripatos resume {directory.path}") from None
         draw_learning_curve(directory)

@@ -25,10 +25,10 @@ from ..agents.language.authors import Oracle
 from ..agents.language.running_conversation import Start, step_world
 from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.errors import UserError
-from ..envs.registry import make_world
 from ..envs.seeding import derive_seed
 from ..envs.tools.call_formats import reply_format
 from ..envs.vocabulary import Message, Reply
+from .assembly.worlds import WorldSources
 from .config.loading import Source, apply_sets, check_scenario, find_scenario, load_scenario, shipped
 from .config.schema import Scenario
 from .run.run_directory import disk_errors, make_folder, to_json, write_text
@@ -74,7 +74,7 @@ def export_demonstrations(name: str, episodes: int, *, seed: int | None = None, 
     and for a world that has no oracle or is none of messages.
     """
     scenario = _scenario(name, sets)
-    world = make_world(scenario.world.id, **scenario.world.options)
+    world = WorldSources.of(scenario).first.make()
     try:
         if not isinstance(world.unwrapped, ConversationEnv):
             raise UserError(f"{scenario.world.id!r} is not a world of messages: there is no conversation to export")

@@ -80,6 +80,8 @@ def _with_grader(run: RunDirectory, grader: str | None, sets: Sequence[str]) -> 
             raise UserError(f"--set {text}: only world.options can change, for the episodes are what they are")
     data, source = read_yaml(run.path / "scenario.yaml")
     scenario = check_scenario(apply_sets(data, sets, source), source)
+    if scenario.worlds:
+        raise UserError(f"{run.path} was played in {len(scenario.worlds)} worlds, and only runs in one are graded anew")
     if grader is None:
         return scenario
     key, other = ("grader", "reward") if grader in GRADERS else ("reward", "grader")

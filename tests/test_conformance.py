@@ -21,6 +21,7 @@ from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.methods import METHODS, Method, method
 from peripatos.algorithms.optimizer import OptimizerSettings
 from peripatos.envs.registry import make_world
+from peripatos.envs.world_source import WorldSource
 from peripatos.envs.worlds.maths.arithmetic import Arithmetic
 
 WALKER = "peripatos/Walker-v0"
@@ -65,7 +66,7 @@ def control_parts(row: Method) -> tuple[Policy, Actor]:
     policy = ActorCritic(31, space, hidden=(16,), critic=row.needs_critic)
     behaviour = RandomAgent(space) if row.source == "demonstrations" else policy
     mode = "segments" if row.needs_critic else "episodes"
-    return policy, ControlActor(behaviour, WALKER, {}, mode=mode, horizon=32 if row.needs_critic else None)
+    return policy, ControlActor(behaviour, WorldSource(WALKER), mode=mode, horizon=32 if row.needs_critic else None)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -19,15 +19,18 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...envs.control.world_batch import StepResult, WorldBatch, action_layout, make_world_batch
+from ...envs.control.world_batch import StepResult, WorldBatch, action_layout
+from ...envs.errors import UserError
 from ...envs.seeding import derive_seed, stream
+from ...envs.time_limits import ENDLESS, REMEDY
 from ...envs.vocabulary import Collection, Episode
+from ...envs.world_source import WorldSource
 from ..protocols import Behaviour, Policy, Weights
 from ..threads import torch_threads
 from ..weights import take_weights
@@ -35,7 +38,6 @@ from .rollout_buffer import RolloutBuffer
 from .running_episodes import RunningEpisodes
 
 _EVALUATED_AT_ONCE = 128  # episodes, where that many worlds may be open
-_LONGEST = 100_000  # steps of an episode in a world that has no limit of its own
 _NOISE_CHUNK = 64  # steps of chance drawn at a time for an episode of unknown length
 
 
@@ -66,7 +68,7 @@ class ControlActor:
 
     Args:
         policy: whoever acts; segments need one with a critic.
-        world: a Gymnasium id or `module:Class`; `options` are its constructor's.
+        source: makes the worlds.
         mode: "segments" or "episodes", as above.
         horizon: steps in a segment; or the most steps of an episode (None: the world's own limit).
         threads: of the simulation, where it has a pool (None: one for each core).
@@ -77,8 +79,7 @@ class ControlActor:
     def __init__(
         self,
         policy: Behaviour,
-        world: str,
-        options: Mapping[str, Any],
+        source: WorldSource,
         *,
         mode: Literal["segments", "episodes"],
         horizon: int | None = None,
@@ -89,7 +90,7 @@ class ControlActor:
             raise ValueError("segments are cut before episodes end, so their policy needs a critic")
         if (mode == "segments" and horizon is None) or (horizon is not None and horizon < 1):
             raise ValueError(f"horizon is {horizon}; segments need at least 1 step")
-        self._policy, self._world, self._options = policy, world, dict(options)
+        self._policy, self._source = policy, source
         self._mode, self._horizon, self._threads, self._at_once = mode, horizon, threads, at_once
         self._pools: dict[str, WorldBatch] = {}
         self._asked: dict[str, int] = {}  # how many were asked for
@@ -156,7 +157,7 @@ class ControlActor:
             ids = rows[age > t]
             result = worlds.step(ids, actions[ids, t])
             if result.failure or result.terminated.any() or result.truncated.any():
-                raise RuntimeError(f"replaying {self._world} did not give the episode again: is it seeded?")
+                raise RuntimeError(f"replaying {self._source.id} did not give the episode again: is it seeded?")
             running.add(ids, actions[ids, t], result)
             self._observation[ids] = result.observation
 
@@ -259,7 +260,10 @@ class ControlActor:
     def _play(
         self, plays: list[_Play], split: str, version: int, seconds: defaultdict[str, float]
     ) -> tuple[list[_Step], list[Episode]]:
-        """Play each of `plays` once: the steps of the living, and the episodes in order."""
+        """Play each of `plays` once: the steps of the living, and the episodes in order.
+
+        UserError for an episode that nothing limits, and that does not end.
+        """
         worlds, live = self._worlds(split, len(plays), self._at_once), np.arange(len(plays))
         running = self._new_episodes(worlds)
         seeds = [play.seed for play in plays]
@@ -271,7 +275,8 @@ class ControlActor:
         episodes: dict[int, Episode] = {}
         memory = self._policy.begin(len(plays))
         noise: np.ndarray | None = None
-        limit = self._horizon if self._mode == "episodes" and self._horizon else _LONGEST
+        limit = self._horizon if self._mode == "episodes" else None
+        endless = limit is None and self._source.facts.longest_episode is None
         while len(live):
             clock, t = time.perf_counter(), len(steps)
             if t % _NOISE_CHUNK == 0:
@@ -286,6 +291,8 @@ class ControlActor:
             steps.append(_Step(live, observation[live], action, logp, value, result.reward))
             observation[live] = result.observation
             cut = t + 1 == limit
+            if endless and t + 1 == ENDLESS and len(live):
+                raise self._never_ends()
             over = live if cut else _over(live, result)
             row_in_result = {int(i): row for row, i in enumerate(live)}
             for i in map(int, over):
@@ -303,11 +310,14 @@ class ControlActor:
         if self._asked.get(use, 0) < n:
             if use in self._pools:
                 self._pools.pop(use).close()
-            self._pools[use] = make_world_batch(
-                self._world, n, threads=self._threads, at_once=at_once, options=self._options
-            )
+            self._pools[use] = self._source.make_batch(n, threads=self._threads, at_once=at_once)
             self._asked[use] = n
         return self._pools[use]
+
+    def _never_ends(self) -> UserError:
+        return UserError(
+            f"an episode of {self._source.id!r} went on for {ENDLESS:,} steps, and nothing limits it; {REMEDY}"
+        )
 
     def _new_episodes(self, worlds: WorldBatch) -> RunningEpisodes:
         return RunningEpisodes(worlds.n, *action_layout(worlds.action_space))

@@ -11,6 +11,7 @@ Either way, the world of an episode that is cut from outside is told, so that wh
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections import deque
@@ -29,6 +30,7 @@ from .running_conversation import Answer, Conversation, Start, step_world
 STEP_SECONDS = 60.0
 EPISODE_SECONDS = 600.0
 MOST_THREADS = 256
+AWAKE = 1.0  # seconds: a signal that comes just before a thread falls asleep does not wake it, so nobody sleeps longer
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def lockstep(conversations: Sequence[Conversation], ask: Ask, seconds: dict[str,
             replies = ask(waiting)
             owed = [reply for reply in replies if reply is not None]
             try:
-                wait(owed)
+                while wait(owed, timeout=AWAKE).not_done:
+                    pass
             finally:
                 _cancel(owed)
             actions = [
@@ -108,7 +111,7 @@ def _step_worlds(
 ) -> None:
     """Ask the world of each of `conversations`, and let it hear the answer."""
     started = time.perf_counter()
-    answers = each(lambda conversation, action: step_world(conversation.world, action), conversations, actions)
+    answers = each(step_world, [conversation.world for conversation in conversations], actions)
     for conversation, answer in zip(conversations, answers, strict=True):
         conversation.append_messages(answer)
     _spend(seconds, "simulate", started)
@@ -126,7 +129,7 @@ def independently(
         while steps.running or replies:
             started = time.perf_counter()
             owed: set[Future[Any]] = {*steps.running, *replies}
-            wait(owed, timeout=steps.shortest, return_when=FIRST_COMPLETED)
+            wait(owed, timeout=min(steps.shortest, AWAKE), return_when=FIRST_COMPLETED)
             _spend(seconds, "infer" if replies else "simulate", started)
             for reply in [reply for reply in replies if reply.done()]:
                 key = replies.pop(reply)
@@ -190,10 +193,9 @@ class _Steps:
         self._fill()
 
     @property
-    def shortest(self) -> float | None:
-        """Seconds until the first world exhausts its patience, if none answers before; None: no world is at work."""
-        left = [step.limit - step.taken for step in self.running.values()]
-        return max(0.0, min(left)) if left else None
+    def shortest(self) -> float:
+        """Seconds until the first world exhausts its patience, if none answers before; infinite if none is at work."""
+        return max(0.0, min((step.limit - step.taken for step in self.running.values()), default=math.inf))
 
     def answered(self) -> list[int]:
         """The conversations whose worlds have answered, or are given up now."""

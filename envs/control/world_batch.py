@@ -14,7 +14,7 @@ thread pool (`mujoco_batch`); everything else is a list of environments.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -24,7 +24,6 @@ from gymnasium.spaces import Box, Discrete
 
 from ..errors import UserError
 from ..open_worlds import claim, close
-from ..registry import make_world, world_kind
 
 
 @dataclass(frozen=True)
@@ -77,35 +76,6 @@ class BatchedWorld(Protocol):
     def make_batch(self, n: int, *, threads: int | None, max_episode_steps: int | None) -> WorldBatch: ...
 
 
-def make_world_batch(
-    name: str,
-    n: int,
-    *,
-    threads: int | None = None,
-    at_once: int | None = None,
-    options: Mapping[str, Any] | None = None,
-) -> WorldBatch:
-    """`n` worlds called `name` (a Gymnasium id or `module:Class`), each made with `options`.
-
-    `threads` is for worlds that are simulated on a pool (None: see `MujocoBatch`). Of others, each of which is an
-    object that may hold a simulator or a licence, there are at most `at_once`, if that is given. `UserError` for an
-    unknown name or option, n < 1, spaces other than Box observations with Box or Discrete actions, or a function that
-    gives the same world twice.
-    """
-    if n < 1:
-        raise UserError(f"cannot make {n} worlds of {name}: at least 1 is needed")
-    options = dict(options or {})
-    example = claim(make_world(name, **options), name)
-    try:
-        world_kind(example)
-        if isinstance(example.unwrapped, BatchedWorld):
-            limit = example.spec.max_episode_steps if example.spec else None
-            return example.unwrapped.make_batch(n, threads=threads, max_episode_steps=limit)
-    finally:
-        close(example)
-    return ListOfWorlds(name, min(n, at_once or n), options)
-
-
 def checked_action(action: np.ndarray, n: int, space: Box | Discrete) -> np.ndarray:
     """`action` as a world takes it: clipped to the bounds of a Box, shifted to the start of a Discrete.
 
@@ -154,12 +124,20 @@ class _Answer:
 
 
 class ListOfWorlds:
-    """Any Gymnasium environment, one object for each world, stepped one after the other."""
+    """Any Gymnasium environment, one object for each world, stepped one after the other.
 
-    def __init__(self, name: str, n: int, options: Mapping[str, Any]) -> None:
+    Args:
+        name: of the worlds, in what is said of them.
+        n: how many.
+        make: gives a new one; also in the place of one that broke.
+
+    Raises:
+        UserError: `make` gave a world that is in use.
+    """
+
+    def __init__(self, name: str, n: int, make: Callable[[], gym.Env[Any, Any]]) -> None:
         self.n = n
-        self._name = name
-        self._options = dict(options)
+        self._name, self._give = name, make
         self._worlds: dict[int, gym.Env[Any, Any]] = {}  # by number; one that broke is missing until its next reset
         self._broken: dict[int, str] = {}  # world id → traceback, until its next step reports it
         try:
@@ -225,7 +203,7 @@ class ListOfWorlds:
 
     def _make(self) -> gym.Env[Any, Any]:
         """A world that nobody else acts in."""
-        return claim(make_world(self._name, **self._options), self._name)
+        return claim(self._give(), self._name)
 
     def _step_one(self, i: int, action: np.ndarray) -> _Answer | None:
         """What world `i` answers; None where it broke, and then `_broken` says why."""

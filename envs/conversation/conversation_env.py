@@ -20,6 +20,7 @@ The reward of a turn is  r = Σ_k weight_k · term_k ; `info["reward_terms"]` ho
     reset  options: split, and run with group (see `pick`); info: messages, tools, task, split
     step   info: messages, reward_terms, success, metrics; stop_reason and unscored where the world names one
 
+Many worlds are made of one where it says how, see `another`.
 The world keeps no transcript: `messages` are only the new ones, and whoever acts keeps the conversation.
 Rendering is left out: a conversation is read, not drawn.
 """
@@ -29,9 +30,9 @@ from __future__ import annotations
 import copy
 import math
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import gymnasium
 import numpy as np
@@ -45,6 +46,7 @@ from .reward_version import class_version, weights_version
 Split = Literal["train", "validation", "test"]  # to learn from; to decide by (when to stop, which is best); to report
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 Listed = TypeVar("Listed")
+Voice = Callable[[Sequence[Message], int], str]  # messages, seed → text: whom a world may talk to besides the agent
 _OPTIONS = ("split", "run", "group")
 
 
@@ -125,10 +127,17 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     """How many worlds may be stepped at once, where a step computes in another process. Such worlds share nothing that
     changes an episode. They take turns together, so many at a time in threads, and repeat bit for bit all the same."""
 
+    endless_after: int | None = 1_000
+    """Turns after which a world without any limit is said never to end. None where somebody else keeps a limit."""
+    voice_names: ClassVar[tuple[str, ...]] = ()
+    """Whom the world talks to besides the agent: a simulated user, a judge. They are put into `voices` by these names,
+    before the first episode."""
+
     def __init__(self, *, weights: Mapping[str, float] | None = None) -> None:
         self.observation_space = AnyText()
         self.action_space = AnyReply()
         self.weights = merge_weights(type(self).weights, {} if weights is None else weights)
+        self.voices: Mapping[str, Voice] = {}
         self._turn: int | None = None  # None: no episode is running
         self._place: tuple[int, int] | None = None  # run and group of this episode, where the caller numbers them
 
@@ -155,6 +164,31 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     def oracle(self) -> str | Reply | None:
         """What an expert would reply now; None where nobody has written one. Used for demonstrations."""
         return None
+
+    def another(self) -> Self | None:
+        """A world like this one, at no episode, that shares with it what never changes, such as a list of tasks; None,
+        as here, where only the constructor makes a world that shares nothing else.
+
+        A class whose `opening` makes all that an episode changes, and whose constructor begins nothing that it keeps
+        (no server, no file, no stream of chance), writes `return self.sibling()`.
+        """
+        return None
+
+    def sibling(self) -> Self:
+        """For `another`: a world at no episode, with its own chance and spaces, and otherwise the very objects of this
+        one. What they do not both only read has to be replaced in it.
+        """
+        other = copy.copy(self)
+        other._np_random = other._np_random_seed = None
+        other._turn = other._place = None
+        other.observation_space, other.action_space = AnyText(), AnyReply()
+        other.weights, other.voices = dict(self.weights), {}
+        other.granted_seconds = 0.0
+        return other
+
+    def _is_built_by(self, owner: type[ConversationEnv]) -> bool:
+        """Whether `owner` wrote the constructor: what another one added, nobody knows."""
+        return type(self).__init__ is owner.__init__ and type(self).__new__ is owner.__new__
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin an episode; `options={"split": "test"}` draws from the tasks that results are reported on, "validation"
@@ -202,6 +236,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         Raises:
             TypeError: the action is neither text nor a `Reply`; the episode goes on.
             ResetNeeded: no episode is running.
+            UserError: the episode has no limit, and does not end.
             WorldFailure: the world reported a reward that is not a finite number.
         """
         reply = Reply(action) if isinstance(action, str) else action
@@ -211,6 +246,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
             raise ResetNeeded(f"{self._name}: no episode is running; call reset() before step()")
         turn, self._turn = self._turn + 1, None  # a world that raises has lost its episode
         try:
+            self._check_that_it_ends(turn)
             return self._advance(reply, turn)
         finally:
             if self._turn is None:
@@ -276,6 +312,13 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         metrics = {name: float(value) for name, value in outcome.metrics.items()}
         info = {"messages": messages, "reward_terms": {}, "success": None, "metrics": metrics, "unscored": reason}
         return messages[-1]["content"] if messages else "", math.nan, True, False, info
+
+    def _check_that_it_ends(self, turn: int) -> None:
+        if self.endless_after is not None and turn > self.endless_after and self.turn_limit is None:
+            raise UserError(
+                f"{self._name}: an episode went on for {self.endless_after:,} turns, and nothing limits it; write "
+                "max_turns in the class, or max_episode_steps among the options of the world"
+            )
 
     @property
     def _name(self) -> str:

@@ -32,9 +32,11 @@ Left out: several turns (write a `ConversationEnv`) and streaming of data sets t
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, ClassVar, Self, cast
 
 import numpy as np
 
@@ -54,6 +56,7 @@ RewardFunction = Callable[[Reply, Task], Judgement]
 
 GRADERS = ("maths",)
 _ONE_IN = 5  # tasks is for testing, and one for validation
+_FEW = 10  # different prompts, which may well all fall into the same split
 _MAX_DRAWS = 10_000  # from a generator, for one task of the split that is asked for
 
 
@@ -77,6 +80,12 @@ class TaskWorld(ConversationEnv):
     weights = {"reward": 1.0}  # noqa: RUF012 (read only, copied by the base class)
     splits = SPLITS
     reward_version = "1"
+    _own_fields: ClassVar[frozenset[str]] = frozenset(
+        {"observation_space", "action_space", "weights", "voices", "spec", "waits", "side_by_side"}
+        | {"max_turns", "has_success", "granted_seconds", "endless_after", "_turn", "_place"}
+        | {"_prompt", "_grader", "_reward", "_draw", "_tasks", "_left_out"}
+    )  # of a world that has not been played
+    _functions: ClassVar[tuple[str, ...]] = ("_reward", "_draw")  # those of the fields that are called
 
     def __init__(
         self,
@@ -107,8 +116,23 @@ class TaskWorld(ConversationEnv):
         """The world's version, and that of its grader or reward function."""
         return f"{super().scored_by}, {self._grader.version if self._grader else function_version(self._reward)}"
 
+    def another(self) -> Self | None:
+        """A sibling that shares the tasks. None where this world, or a function that it calls, may hold something else
+        that two worlds must not share: a field that a subclass added, an object whose method was given, a closure.
+        """
+        if not self._own_fields.issuperset(vars(self)):
+            return None
+        other = self.sibling()
+        for name in self._functions:
+            function = getattr(self, name)
+            if isinstance(function, MethodType) and function.__self__ is self:
+                setattr(other, name, MethodType(function.__func__, other))
+            elif function is not None and not self._may_be_shared(function):
+                return None
+        return other
+
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
-        self._task = self._drawn(self._draw, rng, split) if self._draw else self._picked(rng, split)
+        self._task = _own(self._drawn(self._draw, rng, split) if self._draw else self._picked(rng, split))
         prompt = str(self._task[self._prompt])
         asked = f"{prompt}\n\n{self._grader.wanted}" if self._grader else prompt
         return Opening(asked, task=str(self._task.get("id", prompt)))
@@ -133,8 +157,32 @@ class TaskWorld(ConversationEnv):
     def _picked(self, rng: np.random.Generator, split: Split) -> Task:
         tasks = self._tasks[split] or (self._tasks["train"] if split == "validation" else [])
         if not tasks:
-            raise UserError(f'there is no {split} task; mark some tasks with "split": "{split}", or give more tasks')
+            raise UserError(f"there is no {split} task{self._why_there_is_none(split)}")
         return self.pick(tasks, rng)
+
+    def _why_there_is_none(self, split: Split) -> str:
+        left_out, prompts = (
+            self._left_out[split],
+            len({str(t[self._prompt]) for ts in self._tasks.values() for t in ts}),
+        )
+        if left_out:
+            others = " and ".join(other for other in SPLITS[SPLITS.index(split) + 1 :] if self._tasks[other])
+            return (
+                f": the prompts of all {left_out} are among those of {others} tasks, so that they are left out; "
+                "a prompt must tell which task it is"
+            )
+        few = f", and the tasks have only {prompts} different prompts" if prompts < _FEW else ""
+        return f'; tasks are divided by their prompts{few}: mark some with "split": "{split}", or give more tasks'
+
+    def _may_be_shared(self, function: object) -> bool:
+        """Whether a function keeps nothing of its own from call to call, so that making it again gives the same."""
+        if isinstance(function, MethodType):
+            return function.__self__ is self._grader or isinstance(function.__self__, type)
+        if isinstance(function, type):
+            return "<locals>" not in function.__qualname__
+        if not isinstance(function, FunctionType) or function.__closure__ or vars(function):
+            return False
+        return "<locals>" not in function.__qualname__ or not (function.__defaults__ or function.__kwdefaults__)
 
     def _drawn(self, draw: Callable[[np.random.Generator], Task | str], rng: np.random.Generator, split: Split) -> Task:
         for _ in range(_MAX_DRAWS):
@@ -148,10 +196,12 @@ class TaskWorld(ConversationEnv):
         if not checked:
             raise UserError("a TaskWorld needs at least one task")
         self._tasks: dict[Split, list[Task]] = {split: [] for split in SPLITS}
+        self._left_out: dict[Split, int] = {}  # tasks whose prompt a later split has too
         later: set[str] = set()  # prompts of the splits that have been filled
         for split in reversed(SPLITS):
             mine = [task for task in checked if self._split_of(task) == split]
             self._tasks[split] = [task for task in mine if str(task[self._prompt]) not in later]
+            self._left_out[split] = len(mine) - len(self._tasks[split])
             later |= {str(task[self._prompt]) for task in mine}
 
     def _checked(self, task: Task | str) -> Task:
@@ -172,6 +222,16 @@ class TaskWorld(ConversationEnv):
         if split not in SPLITS:
             raise UserError(unknown("split of a task", str(split), SPLITS))
         return split
+
+
+def _own(task: Task) -> Task:
+    """A copy, so that a reward function or a tool that changes its task changes no other episode's; the task itself,
+    where it holds what cannot be copied.
+    """
+    try:
+        return copy.deepcopy(task)
+    except Exception:  # of a stranger's object
+        return task
 
 
 def _grader(name: str, prompt: str, answer: str, answer_tag: AnswerTag) -> MathsGrader:

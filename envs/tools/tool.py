@@ -29,7 +29,7 @@ from enum import StrEnum
 from typing import Annotated, Any, NotRequired, cast, get_type_hints
 
 from pydantic import ConfigDict, Field, PydanticSchemaGenerationError, TypeAdapter, ValidationError
-from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 from typing_extensions import TypedDict  # pydantic refuses typing's own before Python 3.12
 
 from ..errors import UserError, unknown
@@ -291,6 +291,8 @@ def _blueprint(
         schema = _without_titles(adapter.json_schema())
     except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema) as error:
         raise UserError(f"tool {name!r}: JSON cannot carry its arguments: {error.message}") from error
+    except PydanticUserError as error:  # such as typing's own TypedDict before Python 3.12
+        raise UserError(f"tool {name!r}: {error.message}") from error
     return adapter, schema, " ".join(text.partition("\n\n")[0].split())
 
 

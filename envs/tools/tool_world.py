@@ -73,6 +73,10 @@ class ToolWorld(TaskWorld):
 
     max_turns = 32
     reward_version = "1"
+    _own_fields = TaskWorld._own_fields | {
+        *("_make_tools", "_check", "_format_name", "_tools_in_prompt", "_max_calls", "_timeout", "_host"),
+    }
+    _functions = (*TaskWorld._functions, "_make_tools", "_check")
 
     def __init__(
         self,

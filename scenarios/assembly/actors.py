@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...agents.protocols import Actor, Author, Behaviour, Policy
 from ...envs.named_objects import load_function
+from ...envs.world_source import WorldSource
 from ..config.schema import (
     Agent,
     Demonstrator,
@@ -17,9 +18,10 @@ from ..config.schema import (
     Scenario,
     ScriptedAgentSpec,
     Stage,
+    WorldSpec,
 )
 from .settings import stage_method
-from .worlds import is_conversation, spaces, world_maker
+from .worlds import WorldSources, spaces
 
 if TYPE_CHECKING:
     from ...agents.language.scheduling import Patience
@@ -41,44 +43,46 @@ class StageParts:
         self.evaluator.close()
 
 
-def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None) -> StageParts:
-    """The actors of one stage."""
+def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources: WorldSources) -> StageParts:
+    """The actors of one stage, in worlds of `sources`."""
+    from ...agents.tiles import TiledActor
+
     row = stage_method(stage) if stage.method else None
     shown = stage.demonstrations.agent if stage.demonstrations else None
-    segments = row is not None and row.needs_critic and not is_conversation(scenario)
+    segments = row is not None and row.needs_critic and sources.first.facts.kind == "control"
     horizon = stage.collect.horizon if stage.collect and segments else None
 
-    def playing(agent: Agent | Demonstrator, horizon: int | None) -> Actor:
-        return _everywhere(scenario, lambda world: _playing(world, stage, agent, policy, horizon))
-
-    collector = _tiled(stage, lambda: playing(shown or scenario.agent, horizon), keeps_rows=segments)
-    evaluator = playing(scenario.agent, None) if shown else collector
+    collect = partial(_actor, scenario, sources, stage, shown or scenario.agent, policy, horizon)
+    tile = stage.collect.tile if stage.collect else None
+    collector = collect() if tile is None else TiledActor(collect, tile, keeps_rows=segments)
+    evaluator = _actor(scenario, sources, stage, scenario.agent, policy, None) if shown else collector
     return StageParts(collector, evaluator, segments)
 
 
-def _everywhere(scenario: Scenario, make: Callable[[Scenario], Actor]) -> Actor:
-    """The actor of each world by itself, or one that has them all."""
+def _actor(
+    scenario: Scenario,
+    sources: WorldSources,
+    stage: Stage,
+    agent: Agent | Demonstrator,
+    policy: Policy | None,
+    horizon: int | None,
+) -> Actor:
+    """`agent` in the only world of `scenario`, or in all of several."""
+    actors: dict[str, Actor] = {}
+    for name, alone in scenario.alone().items():
+        source = sources[name]
+        if source.facts.kind == "control":
+            at_once = alone.world.at_once or _rows(stage)
+            actors[name] = _moving(alone.world, source, policy, agent, horizon, at_once)
+        elif agent is scenario.agent:
+            actors[name] = _speaking(alone, source, policy)
+        else:
+            actors[name] = _writing(alone, source, agent, policy)
+    if not scenario.worlds:
+        return actors[""]
     from ...agents.mixture import MixedActor
 
-    actors = {name: make(world) for name, world in scenario.alone().items()}
-    return MixedActor(actors) if scenario.worlds else actors[""]
-
-
-def _playing(
-    scenario: Scenario, stage: Stage, agent: Agent | Demonstrator, policy: Policy | None, horizon: int | None
-) -> Actor:
-    """`agent` in the only world of `scenario`."""
-    if not is_conversation(scenario):
-        return _moving(scenario, policy, agent, horizon, scenario.world.at_once or _rows(stage))
-    return _speaking(scenario, policy) if agent is scenario.agent else _writing(scenario, agent, policy)
-
-
-def _tiled(stage: Stage, make: Callable[[], Actor], *, keeps_rows: bool = False) -> Actor:
-    """The actor that `make` gives, playing tile by tile where the stage says so."""
-    from ...agents.tiles import TiledActor
-
-    tile = stage.collect.tile if stage.collect else None
-    return make() if tile is None else TiledActor(make, tile, keeps_rows=keeps_rows)
+    return MixedActor(actors)
 
 
 def _rows(stage: Stage) -> int:
@@ -88,7 +92,12 @@ def _rows(stage: Stage) -> int:
 
 
 def _moving(
-    scenario: Scenario, policy: Policy | None, agent: Agent | Demonstrator, horizon: int | None, at_once: int
+    world: WorldSpec,
+    source: WorldSource,
+    policy: Policy | None,
+    agent: Agent | Demonstrator,
+    horizon: int | None,
+    at_once: int,
 ) -> Actor:
     """An actor for control worlds: segments of `horizon` steps, or whole episodes without one."""
     from ...agents.control import scripted
@@ -100,20 +109,17 @@ def _moving(
         assert isinstance(policy, ActorCritic), "make_policy has made one"
         behaviour = policy
     elif isinstance(agent, ScriptedAgentSpec):
-        behaviour = scripted.ScriptedAgent(load_function(agent.function), spaces(scenario)[1])
+        behaviour = scripted.ScriptedAgent(load_function(agent.function), spaces(source)[1])
     else:
-        behaviour = scripted.RandomAgent(spaces(scenario)[1])
+        behaviour = scripted.RandomAgent(spaces(source)[1])
     mode = "episodes" if horizon is None else "segments"
-    world = scenario.world
-    return ControlActor(
-        behaviour, world.id, world.options, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once
-    )
+    return ControlActor(behaviour, source, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once)
 
 
-def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
+def _speaking(scenario: Scenario, source: WorldSource, policy: Policy | None) -> Actor:
     """The scenario's own agent in a conversation."""
     if policy is None:
-        return _writing(scenario, scenario.agent, None)
+        return _writing(scenario, source, scenario.agent, None)
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
     from ...agents.language.engines.transformers_engine import TransformersEngine
@@ -123,7 +129,7 @@ def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
     sampling = scenario.sampling or Sampling()
     renderer = Renderer(policy.tokenizer, policy.end_ids)
     return ConversationActor(
-        world_maker(scenario),
+        source.make,
         TransformersEngine(policy, stop_ids=renderer.stop_ids, precision=scenario.precision),
         renderer,
         context=policy.context,
@@ -132,7 +138,7 @@ def _speaking(scenario: Scenario, policy: Policy | None) -> Actor:
     )
 
 
-def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
+def _writing(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
     """An actor whose replies are text from somebody without parameters, in `policy`'s tokens."""
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
@@ -142,8 +148,7 @@ def _writing(scenario: Scenario, agent: Agent | Demonstrator, policy: Policy | N
     language = policy if isinstance(policy, LanguagePolicy) else None
     renderer = Renderer(language.tokenizer, language.end_ids) if language else Renderer(tiny_tokenizer())
     context = language.context if language else 1_000_000
-    world, patience = world_maker(scenario), _patience(scenario)
-    return ConversationActor(world, _author(agent), renderer, context=context, patience=patience)
+    return ConversationActor(source.make, _author(agent), renderer, context=context, patience=_patience(scenario))
 
 
 def _patience(scenario: Scenario) -> Patience:

@@ -6,46 +6,58 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...algorithms.methods import METHODS, Method
-from ...envs.control.world_batch import BatchedWorld
-from ...envs.conversation.conversation_env import ConversationEnv
-from ...envs.errors import UnknownWorld, UserError, nearest, unknown
+from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
 from ...envs.named_objects import load_function
-from ...envs.registry import WorldKind, make_world, world_kind
+from ...envs.registry import WorldKind
+from ...envs.world_source import WorldFacts, WorldSource
 from ..cluster.choose import check_cluster
 from ..config.mistakes import WrongPart, at
 from ..config.schema import CausalLMAgentSpec, Sampling, Scenario, ScriptedAgentSpec, Stage
+from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
 from .settings import choose_device, optimizer_settings, stage_method
 from .several import check_alike, check_overrides, check_shares
+from .worlds import WorldSources
 
 if TYPE_CHECKING:
     from ..config.loading import Source
 
+_REHEARSAL = 60.0  # seconds for a world that waits to begin; what takes longer is left to the run
 
-def check_parts(scenario: Scenario, source: Source | None = None) -> None:
+
+def check_parts(scenario: Scenario, source: Source | None = None) -> WorldSources:
     """UserError for everything about a scenario that can be known without running it.
 
-    With `source` the message begins with the file and the line.
+    With `source` the message begins with the file and the line. What was asked for answers is given, so that nobody
+    has to ask again: the sources of the scenario's worlds, to be closed by the caller.
     """
+    worlds = WorldSources.of(scenario)
     try:
-        _check_parts(scenario)
+        _check_parts(scenario, worlds)
     except WrongPart as problem:
+        worlds.close()
         if source is None:
             raise
         raise UserError(f"{source.place(problem.place)}: {problem}") from problem
+    except BaseException:
+        worlds.close()
+        raise
+    return worlds
 
 
-def _check_parts(scenario: Scenario) -> None:
+def _check_parts(scenario: Scenario, worlds: WorldSources) -> None:
     with at("device"):
         choose_device(scenario.device, scenario.agent)
     with at("trackers"):
         check_trackers(scenario.trackers)
     with at("cluster"):
         check_cluster(scenario)
-    kind = _check_worlds(scenario)
+    kind = _check_worlds(scenario, worlds)
     with at("agent"):
         _check_agent(scenario, kind)
     for number, stage in enumerate(scenario.stages):
+        with at("stages", number, "stop"):
+            check_goals(stage.stop, list(scenario.alone()) if scenario.worlds else [])
         if stage.method is None:
             continue
         with at("stages", number, "overrides" if stage.method in METHODS else "method"):
@@ -64,47 +76,43 @@ def _check_parts(scenario: Scenario) -> None:
             raise WrongPart(("variants", name), unknown("method", name, METHODS))
 
 
-def _check_worlds(scenario: Scenario) -> WorldKind:
+def _check_worlds(scenario: Scenario, worlds: WorldSources) -> WorldKind:
     """The kind of the scenario's world, or of all of several."""
     if not scenario.worlds:
-        return _check_world(scenario)
-    kinds: list[WorldKind] = []
-    for number, alone in enumerate(scenario.alone().values()):
+        return _check_world(scenario, worlds.first).kind
+    for number, (alone, source) in enumerate(zip(scenario.alone().values(), worlds.values(), strict=True)):
         try:
-            kinds.append(_check_world(alone))
+            _check_world(alone, source)
         except WrongPart as problem:
             raise WrongPart(("worlds", number, *problem.place[1:]), str(problem)) from problem
-    check_alike(scenario, kinds)
-    return kinds[0]
+    check_alike(scenario, list(worlds.values()))
+    return worlds.first.facts.kind
 
 
-def _check_world(scenario: Scenario) -> WorldKind:
-    """The kind of the scenario's world, made once to see that it can be."""
+def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
+    """The facts of the scenario's only world, which is begun once to see that it can be."""
     with at("world", "id"):
         try:
-            env = make_world(scenario.world.id, **scenario.world.options)
-        except UnknownWorld:
+            facts = source.facts
+        except (UnknownWorld, UnsupportedWorld):
             raise
         except UserError as problem:
             raise WrongPart(("world", "options"), str(problem)) from problem
-        try:
-            kind, base = world_kind(env), env.unwrapped
-            waits = isinstance(base, ConversationEnv) and base.waits
-            pooled = isinstance(base, BatchedWorld)
-        finally:
-            env.close()
     for name in ("step_seconds", "episode_seconds"):
-        if getattr(scenario.world, name) is not None and not waits:
+        if getattr(scenario.world, name) is not None and not facts.waits:
             reason = "is for worlds that wait for tools or servers; this one is stepped in place, without such a limit"
             raise WrongPart(("world", name), f"world.{name} {reason}")
-    if scenario.world.threads is not None and not pooled:
+    if scenario.world.threads is not None and not facts.pooled:
         raise WrongPart(
             ("world", "threads"), "world.threads is for bodies that are simulated on a pool; this one is not"
         )
-    if scenario.world.at_once is not None and (pooled or kind == "conversation"):
-        what = "a pool simulates all of them in one object" if pooled else "conversations are all held at once"
+    if scenario.world.at_once is not None and (facts.pooled or facts.kind == "conversation"):
+        what = "a pool simulates all of them in one object" if facts.pooled else "conversations are all held at once"
         raise WrongPart(("world", "at_once"), f"world.at_once has nothing to limit here: {what}")
-    return kind
+    splits = ("train", "test") if any(stage.method for stage in scenario.stages) else ("test",)
+    with at("world"):
+        source.rehearse(splits, seconds=scenario.world.step_seconds or _REHEARSAL)
+    return facts
 
 
 def _check_agent(scenario: Scenario, kind: WorldKind) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...agents.protocols import Policy
 from ...envs.seeding import derive_seed
+from ...envs.world_source import WorldSource
 from ..config.schema import CausalLMAgentSpec, MlpAgentSpec, Sampling, Scenario, TinyLlamaAgentSpec
 from .settings import stage_method
 from .worlds import spaces
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ...agents.language.language_policy import LanguagePolicy
 
 
-def make_policy(scenario: Scenario, device: str) -> Policy | None:
+def make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy | None:
     """The agent that learns, freshly initialised; None for agents that cannot.
 
     With one thread: how many there are changes the last digits of orthogonal weights.
@@ -24,15 +25,15 @@ def make_policy(scenario: Scenario, device: str) -> Policy | None:
     from ...agents.threads import torch_threads
 
     with torch_threads(1):
-        return _make_policy(scenario, device)
+        return _make_policy(scenario, device, source)
 
 
-def _make_policy(scenario: Scenario, device: str) -> Policy | None:
+def _make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy | None:
     critic = any(stage_method(stage).needs_critic for stage in scenario.stages if stage.method)
     if isinstance(scenario.agent, MlpAgentSpec):
         from ...agents.control.mlp import ActorCritic
 
-        observation, action = spaces(scenario)
+        observation, action = spaces(source)
         size = math.prod(observation.shape)
         seed = derive_seed(scenario.seed, "policy")
         hidden = scenario.agent.hidden

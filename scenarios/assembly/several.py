@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...agents.mixture import divided
 from ...envs.errors import UserError, unknown
-from ...envs.registry import WorldKind
+from ...envs.world_source import WorldSource
 from ..config.mistakes import WrongPart
 from ..config.schema import Scenario, SharedWorld, Stage
 from .settings import stage_method
@@ -15,9 +15,9 @@ from .worlds import spaces
 _OWN = ("credit", "rewards")  # columns of a method that a world may have for itself
 
 
-def check_alike(scenario: Scenario, kinds: Sequence[WorldKind]) -> None:
+def check_alike(scenario: Scenario, sources: Sequence[WorldSource]) -> None:
     """UserError where one agent cannot live in all of the worlds."""
-    first = scenario.worlds[0]
+    first, kinds = scenario.worlds[0], [source.facts.kind for source in sources]
     for number, (kind, world) in enumerate(zip(kinds, scenario.worlds, strict=True)):
         if kind != kinds[0]:
             raise WrongPart(
@@ -27,7 +27,7 @@ def check_alike(scenario: Scenario, kinds: Sequence[WorldKind]) -> None:
             )
     if kinds[0] == "conversation":
         return
-    seen = [spaces(alone) for alone in scenario.alone().values()]
+    seen = [spaces(source) for source in sources]
     for number, (observation, action) in enumerate(seen):
         if observation.shape != seen[0][0].shape or action != seen[0][1]:
             raise WrongPart(

@@ -1,53 +1,53 @@
-"""What assembly asks of the scenario's world."""
+"""What assembly asks of the scenario's worlds: of their sources, which construct as few as they can."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import gymnasium
 from gymnasium.spaces import Box, Discrete
 
-from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.errors import UserError
-from ...envs.registry import make_world, world_kind
+from ...envs.world_source import WorldSource
 from ..config.schema import Sampling, Scenario
 
 
-def is_conversation(scenario: Scenario) -> bool:
-    """Whether the scenario's world is one of messages."""
-    env = make_world(scenario.world.id, **scenario.world.options)
-    try:
-        return world_kind(env) == "conversation"
-    finally:
-        env.close()
+class WorldSources(dict[str, WorldSource]):
+    """Where the worlds of a scenario come from, by their names; those of its only one, under no name. A run has one of
+    this, from its checks to its last evaluation."""
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> WorldSources:
+        """Nothing is constructed yet."""
+        return cls({name: WorldSource(one.world.id, one.world.options) for name, one in scenario.alone().items()})
+
+    @property
+    def first(self) -> WorldSource:
+        """That of the first world, or the only one."""
+        return next(iter(self.values()))
+
+    def close(self) -> None:
+        """As `WorldSource.close`, for all."""
+        for source in self.values():
+            source.close()
+
+    def __enter__(self) -> WorldSources:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
 
 
-def spaces(scenario: Scenario) -> tuple[Box, Box | Discrete]:
-    """The spaces of a control world; `check_parts` has seen that they are supported."""
-    env = make_world(scenario.world.id, **scenario.world.options)
-    observation, action = env.observation_space, env.action_space
-    env.close()
+def spaces(source: WorldSource) -> tuple[Box, Box | Discrete]:
+    """The spaces of a control world; that they are supported is among its facts."""
+    observation, action = source.facts.observation_space, source.facts.action_space
     assert isinstance(observation, Box)
     assert isinstance(action, Box | Discrete)
     return observation, action
 
 
-def longest_episode(scenario: Scenario) -> int:
+def longest_episode(scenario: Scenario, source: WorldSource) -> int:
     """The most units that an episode can have."""
-    env = make_world(scenario.world.id, **scenario.world.options)
-    turns = env.spec.max_episode_steps if env.spec else None
-    talks = isinstance(env.unwrapped, ConversationEnv)
-    if isinstance(env.unwrapped, ConversationEnv):
-        turns = turns or env.unwrapped.turn_limit
-    env.close()
-    if talks:
+    turns = source.facts.longest_episode
+    if source.facts.kind == "conversation":
         return (turns or 1) * (scenario.sampling or Sampling()).max_tokens
     if turns is None:
-        raise UserError(f"{scenario.world.id!r} has no limit of steps; give overrides.update.length")
+        raise UserError(f"{source.id!r} has no limit of steps; give overrides.update.length")
     return turns
-
-
-def world_maker(scenario: Scenario) -> Callable[[], gymnasium.Env[Any, Any]]:
-    name, options = scenario.world.id, scenario.world.options
-    return lambda: make_world(name, **options)

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 from ...agents.protocols import Policy
 from ...envs.errors import UserError
+from ..assembly.worlds import WorldSources
 from ..config.schema import Scenario
 from .pool import LocalPool, Pool
 
@@ -26,12 +27,14 @@ def check_cluster(scenario: Scenario) -> None:
         )
 
 
-def make_pool(scenario: Scenario, policy: Policy | None, say: Callable[[str], None]) -> Pool:
-    """Who lets `policy` act in a run of `scenario`; `say` is told what happens to workers. UserError as
-    `check_cluster`."""
+def make_pool(scenario: Scenario, policy: Policy | None, sources: WorldSources, say: Callable[[str], None]) -> Pool:
+    """Who lets `policy` act in a run of `scenario`, in worlds of `sources` where they are in this process.
+
+    `say` is told what happens to workers. UserError as `check_cluster`.
+    """
     if scenario.cluster is None or policy is None:
-        return LocalPool(scenario, policy)
+        return LocalPool(scenario, policy, sources)
     check_cluster(scenario)
     from .ray_pool import RayPool
 
-    return RayPool(scenario, policy, say)
+    return RayPool(scenario, policy, sources, say)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...agents.protocols import Policy, Weights
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.actors import StageParts, make_stage
+from ..assembly.worlds import WorldSources
 from ..config.schema import Scenario
 
 
@@ -56,14 +57,14 @@ class Pool(Protocol):
 class LocalPool:
     """A `Pool` of one process, this one. A collection is there when `submit` returns."""
 
-    def __init__(self, scenario: Scenario, policy: Policy | None) -> None:
-        self._scenario, self._policy = scenario, policy
+    def __init__(self, scenario: Scenario, policy: Policy | None, sources: WorldSources) -> None:
+        self._scenario, self._policy, self._sources = scenario, policy, sources
         self._entered: StageParts | None = None
 
     def enter(self, index: int) -> None:
         """As `Pool.enter`."""
         self.close()
-        self._entered = make_stage(self._scenario, self._scenario.stages[index], self._policy)
+        self._entered = make_stage(self._scenario, self._scenario.stages[index], self._policy, self._sources)
 
     @property
     def segments(self) -> bool:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ...agents.protocols import Policy, Weights
 from ...envs.vocabulary import Collection, Episode
+from ..assembly.worlds import WorldSources
 from ..config.schema import Scenario
 from ..run.run_directory import RunFailed
 from .pool import LocalPool
@@ -43,10 +44,10 @@ class RayPool:
         UserError, RuntimeError, …: what a worker raised; it would raise it again.
     """
 
-    def __init__(self, scenario: Scenario, policy: Policy, say: Callable[[str], None]) -> None:
+    def __init__(self, scenario: Scenario, policy: Policy, sources: WorldSources, say: Callable[[str], None]) -> None:
         assert scenario.cluster is not None, "a run without a cluster has a LocalPool"
         self._scenario, self._how, self._policy, self._say = scenario, scenario.cluster.rollout, policy, say
-        self._here = LocalPool(scenario, policy)  # evaluates
+        self._here = LocalPool(scenario, policy, sources)  # evaluates
         say(f"starting {self._how.workers} workers")
         self._ray = RayInstance(self._how.workers * self._how.cpus)
         self._workers = [self._new_worker() for _ in range(self._how.workers)]

@@ -19,6 +19,7 @@ from ...agents.protocols import Policy, Weights
 from ...envs.vocabulary import Collection
 from ..assembly.actors import StageParts, make_stage
 from ..assembly.policies import make_policy
+from ..assembly.worlds import WorldSources
 from ..config.schema import Scenario
 
 
@@ -87,24 +88,29 @@ class Rollout:
 
     def close(self) -> None:
         """Free the worlds; closing twice is harmless."""
-        if self._parts is not None:
-            self._parts.close()
-        self._parts = self._stage = None
+        self._leave()
+        if "_agent" in self.__dict__:
+            self._agent[2].close()
 
     @cached_property
-    def _agent(self) -> tuple[Scenario, Policy]:
+    def _agent(self) -> tuple[Scenario, Policy, WorldSources]:
         """Made at the first order, whose answer can say what is wrong with it."""
         from ..commands.app import load_plugins
 
         load_plugins()
         scenario = Scenario.model_validate(self._words)
-        policy = make_policy(scenario, "cpu")
+        sources = WorldSources.of(scenario)
+        policy = make_policy(scenario, "cpu", sources.first)
         assert policy is not None, "the schema gives workers to agents that learn"
-        return scenario, policy
+        return scenario, policy, sources
 
     def _enter(self, stage: int, state: Mapping[str, Tensor]) -> None:
-        self.close()
-        scenario, policy = self._agent
-        self._parts = make_stage(scenario, scenario.stages[stage], policy)
-        self._stage = stage
+        self._leave()
+        scenario, policy, sources = self._agent
+        self._parts, self._stage = make_stage(scenario, scenario.stages[stage], policy, sources), stage
         self._parts.collector.load_state(state)
+
+    def _leave(self) -> None:
+        if self._parts is not None:
+            self._parts.close()
+        self._parts = self._stage = None

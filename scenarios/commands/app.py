@@ -71,6 +71,13 @@ def print_table(rows: Sequence[Mapping[str, str]]) -> None:
     text_table.print_table(rows)
 
 
+def print_lines(*lines: str) -> None:
+    """Sentences on stdout, for people."""
+    from ..report import text_table
+
+    text_table.print_lines(*lines)
+
+
 def load_plugins() -> None:
     """Import the modules of the entry-point group `peripatos`; worlds, tools and methods register themselves."""
     for plugin in entry_points(group="peripatos"):

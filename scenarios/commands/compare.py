@@ -19,6 +19,8 @@ from .app import (
     app,
     load_plugins,
     print_json,
+    print_lines,
+    print_table,
 )
 
 
@@ -36,7 +38,7 @@ def compare(
     json_: Json = False,
 ) -> None:
     """Run methods × scenarios × seeds with equal budgets, and tabulate them with intervals."""
-    from ..compare.findings import report
+    from ..compare.findings import report, table
     from ..compare.jobs import compare as run_compare
 
     load_plugins()
@@ -46,10 +48,11 @@ def compare(
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    text, rows = report(outcomes, out)
+    rows, notes = report(outcomes, out)
     if json_:
         print_json(rows)
     else:
-        print(text)
+        print_table(table(rows))
+        print_lines(*notes)
     if any(outcome.failure for outcome in outcomes):
         raise typer.Exit(FAILED)

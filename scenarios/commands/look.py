@@ -20,6 +20,7 @@ from .app import (
     app,
     load_plugins,
     print_json,
+    print_lines,
     print_table,
 )
 
@@ -190,4 +191,4 @@ def _print_numbers(numbers: Mapping[str, Any], json_: bool) -> None:
     else:
         from ..run.several_worlds import spell_worlds
 
-        print(spell_worlds(dict(numbers)))
+        print_lines(spell_worlds(dict(numbers)))

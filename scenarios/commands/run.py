@@ -23,7 +23,7 @@ from .app import (
     command_line,
     load_plugins,
     print_json,
-    print_table,
+    print_lines,
 )
 
 
@@ -54,20 +54,20 @@ def run(
     from ..run.saved_agent import check_origin
 
     load_plugins()
-    check_parts(resolved, source)
-    check_origin(resolved)
-    if dry_run:
-        print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
-        return
     from ...envs.errors import UserError
     from ..run.run_directory import RunDirectory, new_run_path
 
-    directory = RunDirectory.create(out or new_run_path(resolved.name, resolved.seed), resolved, command_line())
-    try:
-        _go(directory, quiet, json_)
-    except UserError:
-        directory.discard_unless_begun()
-        raise
+    with check_parts(resolved, source) as worlds:
+        check_origin(resolved)
+        if dry_run:
+            print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
+            return
+        directory = RunDirectory.create(out or new_run_path(resolved.name, resolved.seed), resolved, command_line())
+        try:
+            _go(directory, quiet, json_, worlds)
+        except UserError:
+            directory.discard_unless_begun()
+            raise
 
 
 @app.command()
@@ -95,13 +95,13 @@ def resume(
     _go(directory, quiet, json_)
 
 
-def _go(directory: Any, quiet: bool, json_: bool) -> None:
+def _go(directory: Any, quiet: bool, json_: bool, worlds: Any = None) -> None:
     from ..run.display import make_display
     from ..run.runner import Interrupted, Runner
 
     display = make_display(quiet=quiet)
     try:
-        summary = Runner(directory, display).go()
+        summary = Runner(directory, display, sources=worlds).go()
     except (Interrupted, KeyboardInterrupt):
         display.close()
         print(f"stopped; to go on: peripatos resume {directory.path}", file=sys.stderr)
@@ -124,7 +124,6 @@ def _report(summary: Mapping[str, Any], json_: bool, path: Path | None = None) -
     if json_:
         print_json(dict(summary))
         return
-    from ..report.tables import summary_table
+    from ..report.tables import summary_lines
 
-    print_table(summary_table(summary))
-    print(f"{summary['env_steps']:,} steps of the world, {summary['wall_s']:.0f} s" + (f", {path}" if path else ""))
+    print_lines(*summary_lines(summary, path))

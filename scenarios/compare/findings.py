@@ -26,9 +26,10 @@ from .jobs import JobResult
 POINTS = 60  # of the common grid of a learning curve
 
 
-def report(outcomes: Sequence[JobResult], out: Path) -> tuple[str, list[dict[str, Any]]]:
-    """Write `runs.csv` and `curves.png` under `out`; the table as text and as rows. UserError, after `runs.csv`, where
-    runs of one scenario were scored by different versions of its reward.
+def report(outcomes: Sequence[JobResult], out: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """Write `runs.csv` and `curves.png` under `out`; the rows, and the sentences below them: differences between
+    methods, failures, files. UserError, after `runs.csv`, where runs of one scenario were scored by different versions
+    of its reward.
     """
     write_text(out / "runs.csv", _csv(outcomes))
     for task in dict.fromkeys(outcome.job.task for outcome in outcomes):
@@ -41,7 +42,7 @@ def report(outcomes: Sequence[JobResult], out: Path) -> tuple[str, list[dict[str
         if difference is not None:
             second["minus"][first["method"]] = difference
     draw_curves(outcomes, out / "curves.png")
-    return _text(rows, outcomes, out), rows
+    return rows, _notes(rows, outcomes, out)
 
 
 def final_score(outcome: JobResult) -> float | None:
@@ -92,19 +93,22 @@ def paired_difference(one: Sequence[JobResult], other: Sequence[JobResult]) -> d
     return {**_mean_and_interval([scores[1][seed] - scores[0][seed] for seed in common]), "seeds": len(common)}
 
 
-def _text(rows: Sequence[dict[str, Any]], outcomes: Sequence[JobResult], out: Path) -> str:
-    from rich.console import Console
-    from rich.table import Table
+def table(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """The rows of `report` as a person reads them."""
+    return [
+        {
+            "scenario": row["scenario"],
+            "method": row["method"],
+            "measure": row["measure"],
+            "mean": "—" if row["mean"] is None else f"{row['mean']:.4g}",
+            "95 % interval": _spell(row),
+            "seeds": str(row["seeds"]) + (f", {row['failed']} failed" if row["failed"] else ""),
+        }
+        for row in rows
+    ]
 
-    grid = Table(box=None, header_style="bold")
-    for name in ("scenario", "method", "measure", "mean", "95 % interval", "seeds", "failed"):
-        grid.add_column(name)
-    for row in rows:
-        mean = "—" if row["mean"] is None else f"{row['mean']:.4g}"
-        cells = (row["scenario"], row["method"], row["measure"], mean, _spell(row), row["seeds"], row["failed"] or "")
-        grid.add_row(*map(str, cells))
-    page = io.StringIO()
-    Console(file=page, width=120, markup=False, highlight=False).print(grid)
+
+def _notes(rows: Sequence[dict[str, Any]], outcomes: Sequence[JobResult], out: Path) -> list[str]:
     failures = [
         f"FAILED {o.job.task} {o.job.method} seed {o.job.scenario.seed}: {o.failure}" for o in outcomes if o.failure
     ]
@@ -113,7 +117,7 @@ def _text(rows: Sequence[dict[str, Any]], outcomes: Sequence[JobResult], out: Pa
         for row in rows
         for name, found in row["minus"].items()
     ]
-    return "\n".join([page.getvalue().rstrip(), *differences, *failures, f"{out / 'runs.csv'}, {out / 'curves.png'}"])
+    return [*differences, *failures, f"{out / 'runs.csv'}, {out / 'curves.png'}"]
 
 
 def _spell(row: dict[str, Any]) -> str:

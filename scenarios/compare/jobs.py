@@ -26,6 +26,7 @@ from ...algorithms.methods import METHODS
 from ...envs.cores import usable_cores
 from ...envs.errors import UserError, unknown
 from ..assembly.checks import check_parts
+from ..assembly.worlds import WorldSources
 from ..commands.app import BY_DEFAULT
 from ..config.loading import Source, check_scenario, dump_scenario, open_scenario, put
 from ..config.schema import Scenario
@@ -153,7 +154,7 @@ def plan(
     jobs: list[ComparisonJob] = []
     for scenario_name in dict.fromkeys(scenarios):
         scenario, source = open_scenario(scenario_name, sets)
-        check_parts(scenario, source)
+        check_parts(scenario, source).close()
         if any(job.task == scenario.name for job in jobs):
             raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
         for name in dict.fromkeys(methods):
@@ -166,7 +167,8 @@ def plan(
         if existing.exists() and existing.read_text(encoding="utf-8") != dump_scenario(job.scenario):
             raise UserError(f"{job.path} holds a run with other settings; choose another --out")
         if existing.exists() and "scored_by" in _summary(job):
-            one_version([(str(job.path), _summary(job)["scored_by"]), ("what is run now", scored_by(job.scenario))])
+            with WorldSources.of(job.scenario) as sources:
+                one_version([(str(job.path), _summary(job)["scored_by"]), ("what is run now", scored_by(sources))])
     return jobs
 
 
@@ -184,7 +186,7 @@ def with_method(scenario: Scenario, name: str) -> Scenario:
         data = put(data, key, value)
     try:
         changed = check_scenario(data, Source(f"{scenario.name} with {name}"))
-        check_parts(changed)
+        check_parts(changed).close()
     except UserError as problem:
         raise UserError(
             f"{scenario.name} cannot be run with {name}: {problem}\nSay what it needs under `variants: {name}:` "

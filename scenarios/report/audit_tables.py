@@ -6,8 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ...envs.auditing import Audit
-from ...envs.visible_text import visible
-from .text_table import print_table
+from .text_table import print_lines, print_table
 
 _SHOWN = 10  # strategies
 
@@ -23,7 +22,7 @@ def print_audit(audit: Audit) -> None:
     print()
     print_table([{"check": r.check, "result": r.verdict, "detail": r.detail} for r in audit.results])
     print()
-    print(visible(headline(audit)))
+    print_lines(headline(audit))
 
 
 def headline(audit: Audit) -> str:

@@ -17,7 +17,7 @@ from gymnasium.spaces import Box, Discrete
 from ...envs.errors import UserError
 from ...envs.named_objects import load_function
 from ...envs.seeding import derive_seed
-from ..assembly.worlds import is_conversation
+from ...envs.world_source import WorldSource
 from ..config.schema import MlpAgentSpec, Scenario, ScriptedAgentSpec
 from ..run.display import Display
 from ..run.run_directory import make_folder
@@ -30,12 +30,15 @@ from .video import caption, write_gif, write_mp4
 def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif: bool, display: Display) -> list[Path]:
     """Film one episode of a run's agent; the files written. UserError says why a world cannot be filmed."""
     choose_renderer()
-    run, scenario, policy = open_agent(path, checkpoint, device="cpu")
-    if is_conversation(scenario):
-        raise UserError(f"{scenario.world.id!r} is a conversation: it is read, not filmed; see {run.episodes}")
-    env = _filmed_world(scenario)
+    opened = open_agent(path, checkpoint, device="cpu")
+    run, scenario = opened.run, opened.scenario
+    with opened.sources as sources:
+        source = sources.first
+        if source.facts.kind == "conversation":
+            raise UserError(f"{source.id!r} is a conversation: it is read, not filmed; see {run.episodes}")
+        env = WorldSource(source.id, {**source.options, "render_mode": "rgb_array"}).make()
     try:
-        act = _behaviour(scenario, policy, env)
+        act = _behaviour(scenario, opened.policy, env)
         shots = film_episode(env, act, seed=derive_seed(scenario.seed, "film", seed), display=display)
         fps = round(env.metadata.get("render_fps") or 30)
     finally:
@@ -59,12 +62,6 @@ def choose_renderer() -> None:
         if os.name == "posix" and ctypes.util.find_library(library):
             os.environ["MUJOCO_GL"] = backend
             return
-
-
-def _filmed_world(scenario: Scenario) -> gymnasium.Env[Any, Any]:
-    from ...envs.registry import make_world
-
-    return make_world(scenario.world.id, **{**scenario.world.options, "render_mode": "rgb_array"})
 
 
 def _behaviour(scenario: Scenario, policy: Any, env: gymnasium.Env[Any, Any]) -> Acts | ActsAtRandom:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ...envs.errors import UserError, unknown
@@ -20,21 +21,21 @@ def table(what: str) -> list[dict[str, str]]:
     return makers[what]()
 
 
-def summary_table(summary: Mapping[str, Any]) -> list[dict[str, str]]:
-    """One row for each stage of a finished run."""
+def summary_lines(summary: Mapping[str, Any], path: Path | None = None) -> list[str]:
+    """What a finished run did: three lines for each stage, one for all, and where it lies."""
     from ..run.several_worlds import spell_worlds
 
-    return [
-        {
-            "stage": stage["name"],
-            "method": stage["method"] or "—",
-            "updates": str(stage["updates"]),
-            "ended by": stage["ended_by"],
-            "before": spell_worlds(stage["evaluation"]["before"]),
-            "after": spell_worlds(stage["evaluation"]["after"]),
-        }
-        for stage in summary["stages"]
-    ]
+    lines = []
+    for stage in summary["stages"]:
+        before, after = (spell_worlds(stage["evaluation"][when]) for when in ("before", "after"))
+        if stage["method"] is None:
+            lines += [f"{stage['name']}: {after}"]
+            continue
+        count = f"{stage['updates']} update" + ("" if stage["updates"] == 1 else "s")
+        lines += [f"{stage['name']}: {stage['method']}, {count}, ended by {stage['ended_by']}"]
+        lines += [f"  before  {before}", f"  after   {after}"]
+    lines.append(f"{summary['env_steps']:,} steps of the world, {summary['wall_s']:.0f} s")
+    return [*lines, *([str(path)] if path else [])]
 
 
 def _worlds() -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ Control characters are spelled out: text from a model is hostile, and a terminal
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Sequence
 
@@ -29,7 +30,9 @@ ROLES = {"system": "magenta", "user": "cyan", "assistant": "bold", "tool": "yell
 
 def print_transcript(transcript: Transcript, console: Console | None = None) -> None:
     """Print to stdout, or to `console`."""
-    console = console or Console(width=None if sys.stdout.isatty() else WIDTH, markup=False, highlight=False)
+    console = console or Console(
+        width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH, markup=False, highlight=False
+    )
     for text in (*_heading(transcript), *_body(transcript)):
         console.print(text)
 

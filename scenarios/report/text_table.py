@@ -1,4 +1,4 @@
-"""Tables that stay readable: in columns where they fit, otherwise one paragraph for each row.
+"""Tables that stay readable: in columns where they fit, otherwise one paragraph for each row; and sentences that fit.
 
 Only the last column may wrap, and only while it has room; a table that would have to fold more than that is written
 as paragraphs, so that no name and no number is ever broken. Whoever pipes a table gets one line for each row.
@@ -27,16 +27,31 @@ def print_table(rows: Sequence[Mapping[str, str]]) -> None:
     if not rows:
         return
     rows = [{name: visible(value) for name, value in row.items()} for row in rows]
-    terminal = sys.stdout.isatty() or "COLUMNS" in os.environ
-    console = Console(width=None if terminal else UNLIMITED, markup=False, highlight=False)
+    out = console()
     names = list(rows[0])
     widths = [max(len(name), *(len(row[name]) for row in rows)) for name in names]
-    room = console.width - sum(width + 2 for width in widths[:-1]) - 2
+    room = out.width - sum(width + 2 for width in widths[:-1]) - 2
     if room >= min(widths[-1], ROOM):
-        console.print(_columns(rows))
+        out.print(_columns(rows))
     else:
         for row in rows:
-            console.print(_paragraph(row, console.width))
+            out.print(_paragraph(row, out.width))
+
+
+def print_lines(*lines: str) -> None:
+    """Print sentences to stdout; what does not fit goes on in the next line, further in. Words are broken only where
+    one alone is longer than a line."""
+    out = console()
+    for line in map(visible, lines):
+        inset = line[: len(line) - len(line.lstrip())]
+        for part in textwrap.wrap(line, out.width, subsequent_indent=f"{inset}    ", break_on_hyphens=False) or [""]:
+            out.print(part, soft_wrap=True)
+
+
+def console() -> Console:
+    """Writes to stdout as wide as the terminal is, or as COLUMNS says; to a pipe without any limit."""
+    limited = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if limited else UNLIMITED, markup=False, highlight=False)
 
 
 def _columns(rows: Sequence[Mapping[str, str]]) -> Table:
@@ -58,5 +73,5 @@ def _paragraph(row: Mapping[str, str], width: int) -> Text:
     lines = []
     for part in (row.get(PROSE, ""), "   ".join(pairs)):
         lines += textwrap.wrap(part, width, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
-    text = Text(title, style="bold", no_wrap=True)
+    text = Text(title, style="bold")
     return text.append("".join("\n" + line.replace("\xa0", " ") for line in lines), style="not bold")

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from ..assembly.worlds import WorldSources
 from ..config.schema import Scenario
 from .counters import Progress
 from .journal import Journal
@@ -20,6 +21,7 @@ class RunContext:
     scenario: Scenario
     journal: Journal
     device: str
+    sources: WorldSources  # of the scenario's worlds
     progress: Progress = field(default_factory=Progress)
     stop: threading.Event = field(default_factory=threading.Event)  # set when somebody asks to stop
     _began: float = field(default_factory=time.perf_counter, repr=False)

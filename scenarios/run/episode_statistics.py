@@ -19,6 +19,10 @@ from ...envs.vocabulary import Episode
 from ..config.schema import Stop, read_goal
 
 Numbers = dict[str, float | int | None]
+_COLUMNS = (
+    *("success_rate", "success_low", "success_high", "return_mean", "return_low", "return_high"),
+    *("turns_mean", "units_mean", "episodes", "truncated", "failed", "unanswered", "unscored"),
+)  # of `summarize`, besides the means of what worlds measure
 
 
 def summarize(episodes: Sequence[Episode]) -> Numbers:
@@ -66,6 +70,17 @@ def rank(result: Mapping[str, float | int | None]) -> list[float] | None:
     """The order of "best": by the score, and among equal scores by the mean return; None where nothing was scored."""
     value, mean = score(result), result.get("return_mean")
     return None if value is None or mean is None else [float(value), float(mean)]
+
+
+def check_goals(stop: Stop, worlds: Iterable[str]) -> None:
+    """UserError for a goal that no evaluation has, of all or of one of several `worlds` (`WORLD/…`). Which `NAME_mean`
+    there are, only the evaluations of a world say.
+    """
+    known = [*_COLUMNS, *(f"{world}/{column}" for world in worlds for column in _COLUMNS)]
+    for name in stop:
+        if name not in known and not name.endswith("_mean"):
+            words = f"evaluations have {', '.join(_COLUMNS)} and means"
+            raise UserError(f"stop.{name}: {words}.{nearest(name, known)}")
 
 
 def reached(result: Mapping[str, float | int | None], stop: Stop, *, checked: bool = False) -> str | None:

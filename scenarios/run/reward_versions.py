@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.errors import UserError
-from ...envs.registry import make_world
-from ..config.schema import Scenario
+from ..assembly.worlds import WorldSources
 from .run_directory import RunDirectory
 
 NOT_NOTED = "a version that was not noted"
 
 
-def scored_by(scenario: Scenario) -> str:
-    """The version of the reward of a scenario's world, as it is now; of a control world its id, which has one."""
-    env = make_world(scenario.world.id, **scenario.world.options)
-    try:
-        return env.unwrapped.scored_by if isinstance(env.unwrapped, ConversationEnv) else scenario.world.id
-    finally:
-        env.close()
+def scored_by(sources: WorldSources) -> str:
+    """The version of the reward of a scenario's world, as it is now; of a control world its id, which has one. Of
+    several worlds, all versions."""
+    versions = {name: source.facts.scored_by or source.id for name, source in sources.items()}
+    return "; ".join(f"{name}: {version}" if name else version for name, version in versions.items())
 
 
 def one_version(scored: Iterable[tuple[str, str]]) -> tuple[str]:

@@ -27,6 +27,7 @@ from ...agents.protocols import Policy
 from ...agents.threads import fitting_threads
 from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device, explain_device
+from ..assembly.worlds import WorldSources
 from ..cluster.choose import make_pool
 from ..trackers import make_trackers
 from .checkpoint import last_good, read_progress
@@ -42,16 +43,28 @@ from .stage import Interrupted, StageRun
 
 
 class Runner:
-    """Runs one scenario in one run directory."""
+    """Runs one scenario in one run directory.
+
+    Args:
+        sources: of its worlds, where they have been asked about already. They are closed at the end.
+    """
 
     def __init__(
-        self, run: RunDirectory, display: Display, *, device: str | None = None, listeners: Sequence[Listener] = ()
+        self,
+        run: RunDirectory,
+        display: Display,
+        *,
+        sources: WorldSources | None = None,
+        device: str | None = None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.run, self.display, self.scenario = run, display, run.scenario()
+        sources = sources or WorldSources.of(self.scenario)
         self.journal = Journal(run, display, [*make_trackers(self.scenario.trackers, run.path), *listeners])
         self._wanted = device or self.scenario.device
         self._summary: dict[str, Any] = {}
-        self.context = RunContext(run, self.scenario, self.journal, choose_device(self._wanted, self.scenario.agent))
+        device = choose_device(self._wanted, self.scenario.agent)
+        self.context = RunContext(run, self.scenario, self.journal, device, sources)
 
     def go(self) -> dict[str, Any]:
         """Run to the end, from the last checkpoint if there is one, and give the summary.
@@ -64,9 +77,9 @@ class Runner:
         why = explain_device(self._wanted, self.scenario.agent)
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
-        self._scored_by = scored_by(self.scenario)
+        self._scored_by = scored_by(self.context.sources)
         check_same_reward(self.run, self._scored_by)
-        policy = make_policy(self.scenario, self.context.device)
+        policy = make_policy(self.scenario, self.context.device, self.context.sources.first)
         if policy is not None:
             torch.set_num_threads(fitting_threads(policy.module()))
         resumed = self._restore(policy)
@@ -74,7 +87,7 @@ class Runner:
         if resumed is None and policy is not None and origin is not None:
             self.journal.said(f"begins as {begin_from(policy, origin)}")
         try:
-            with closing(make_pool(self.scenario, policy, self.journal.said)) as pool:
+            with closing(make_pool(self.scenario, policy, self.context.sources, self.journal.said)) as pool:
                 self.context.start_clock()
                 self._write_summary("running")
                 with self._listening():
@@ -89,6 +102,7 @@ class Runner:
             self._write_failed_summary()
             raise
         finally:
+            self.context.sources.close()
             self.journal.ended(self._summary)
 
     def _restore(self, policy: Policy | None) -> Path | None:

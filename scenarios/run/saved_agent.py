@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ..assembly.actors import make_stage
 from ..assembly.checks import check_parts
 from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device
+from ..assembly.worlds import WorldSources
 from ..config.loading import apply_sets, check_scenario, read_yaml
 from ..config.schema import Origin, Scenario, Stage
 from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
@@ -21,17 +23,32 @@ from .run_directory import RunDirectory
 from .several_worlds import summarize_worlds
 
 
-def open_agent(path: Path, checkpoint: str, device: str | None = None) -> tuple[RunDirectory, Scenario, Policy | None]:
-    """The run at `path`, its scenario, and its policy as it stood at `checkpoint` (best, last or a number).
+@dataclass(frozen=True)
+class OpenedAgent:
+    """An agent out of a run, and where it lives."""
+
+    run: RunDirectory
+    scenario: Scenario
+    sources: WorldSources  # of the scenario's worlds; closed by who opened the agent
+    policy: Policy | None
+
+
+def open_agent(path: Path, checkpoint: str, device: str | None = None) -> OpenedAgent:
+    """The agent of the run at `path`, as it stood at `checkpoint` (best, last or a number).
 
     UserError if there is no such run or checkpoint; BadCheckpoint if the checkpoint is damaged.
     """
     run = RunDirectory.open(path)
     scenario = run.scenario()
-    policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent))
-    if policy is not None:
-        policy.load(find_checkpoint(run, checkpoint) / "policy")
-    return run, scenario, policy
+    sources = WorldSources.of(scenario)
+    try:
+        policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
+        if policy is not None:
+            policy.load(find_checkpoint(run, checkpoint) / "policy")
+    except BaseException:
+        sources.close()
+        raise
+    return OpenedAgent(run, scenario, sources, policy)
 
 
 def begin_from(policy: Policy, origin: Origin) -> Path:
@@ -89,29 +106,30 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
     """The agent of a run, measured. UserError for a world in which it cannot live, and for flags that are not about
     the world or the sampling."""
     run = RunDirectory.open(path)
-    scenario = _elsewhere(run, how.sets)
-    policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent))
-    if policy is not None:
-        try:
-            policy.load(find_checkpoint(run, checkpoint) / "policy")
-        except ValueError as problem:
-            raise UserError(f"the agent of {path} does not fit {scenario.world.id!r}: {problem}") from problem
-    parts = make_stage(scenario, Stage(name="evaluate"), policy)
-    try:
+    scenario, sources = _elsewhere(run, how.sets)
+    with ExitStack() as stack:
+        stack.enter_context(sources)
+        policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
+        if policy is not None:
+            try:
+                policy.load(find_checkpoint(run, checkpoint) / "policy")
+            except ValueError as problem:
+                raise UserError(f"the agent of {path} does not fit {scenario.world.id!r}: {problem}") from problem
+        parts = make_stage(scenario, Stage(name="evaluate"), policy, sources)
+        stack.callback(parts.close)
         parts.evaluator.load(Weights(0))
         count = how.episodes or scenario.evaluation.episodes
         root = derive_seed(scenario.seed if how.seed is None else how.seed, "evaluation")
         greedy = not how.sample and how.k == 1
         episodes = parts.evaluator.evaluate(count, seed=root, version=0, greedy=greedy, each=how.k)
         return {**summarize_worlds(episodes), **(pass_rates(episodes, how.k) if how.k > 1 else {})}
-    finally:
-        parts.close()
 
 
-def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> Scenario:
-    """The run's scenario with another world or sampling."""
+def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldSources]:
+    """The run's scenario with another world or sampling, and the source of its worlds."""
     if not sets:
-        return run.scenario()
+        scenario = run.scenario()
+        return scenario, WorldSources.of(scenario)
     for text in sets:
         head = text.partition("=")[0].strip().partition(".")[0]
         if head not in ("world", "sampling"):
@@ -123,5 +141,4 @@ def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> Scenario:
     if data.get("worlds") and any(text.startswith("world.id") for text in sets):
         data = {"world": {}, **{key: value for key, value in data.items() if key != "worlds"}}
     scenario = check_scenario(apply_sets(data, sets, source), source)
-    check_parts(scenario, source)
-    return scenario
+    return scenario, check_parts(scenario, source)

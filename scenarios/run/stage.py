@@ -7,7 +7,7 @@ checkpoint holds is therefore always the state *between* two updates.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...agents.mixture import mixed_groups
@@ -35,6 +35,7 @@ from .kept_units import with_units
 from .run_directory import RunFailed, read_rows, write_json
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 
+SILENT = 5  # updates without anything to learn from, until it is said
 FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
 
 
@@ -57,6 +58,7 @@ class StageRun:
         self.learner: Learner | None = None
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
+        self._silent = 0  # updates in a row in which every advantage was 0
         self.progress.enter_stage(index)
         begun = self.progress.state == "learning"
         if self.stage.method is not None and policy is not None:
@@ -91,7 +93,7 @@ class StageRun:
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 reference.save(folder)
-        return make_learner(self.scenario, self.stage, policy, reference, seed=self.seed)
+        return make_learner(self.scenario, self.stage, policy, reference, self.context.sources, seed=self.seed)
 
     def _push(self) -> None:
         self.pool.load(Weights(self.learner.version if self.learner else 0))
@@ -162,6 +164,7 @@ class StageRun:
         p.metrics_rows += 1
         if version == 0:
             self._explain_surrogate()
+        self._explain_silence(learned.metrics)
         self.context.journal.moved(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
         kept = collection.episodes[: self.scenario.log.episodes]
         self._trained = with_units(kept, collection.batch, learned.units)
@@ -271,6 +274,15 @@ class StageRun:
             f"update {self.progress.update + 1} was refused: {refusal}. What was seen is in {path}; "
             "the last checkpoint is unharmed"
         )
+
+    def _explain_silence(self, metrics: Mapping[str, float]) -> None:
+        """Say once that nothing is learned, where the advantages of several updates in a row are all 0."""
+        self._silent = self._silent + 1 if metrics.get("advantage/magnitude") == 0.0 else 0
+        if self._silent == SILENT and stage_method(self.stage).source == "own":
+            self.context.journal.said(
+                f"{self.stage.name}: every advantage of {SILENT} updates was 0, because what is compared earned the "
+                f"same: nothing was learned. `peripatos show {self.run.path}` shows what is done and what it earns"
+            )
 
     def _explain_surrogate(self) -> None:
         row = stage_method(self.stage)

@@ -94,11 +94,14 @@ class Disordered:
 
     def close(self) -> None:
         with self._lock:
-            self._closed, waiting = True, dict(self._waiting)
-        for timer, future in waiting.items():
+            if self._closed:
+                return
+            self._closed, waiting = True, list(self._waiting)
+        for timer in waiting:
             timer.cancel()
             timer.join()
-            if not future.done() and future.set_running_or_notify_cancel():
+        for future in self._waiting.values():  # the others were passed on
+            if future.set_running_or_notify_cancel():
                 future.set_exception(EngineDied("closed"))
         self._inner.close()
 

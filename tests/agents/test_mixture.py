@@ -12,6 +12,7 @@ from peripatos.agents.control.control_actor import ControlActor
 from peripatos.agents.control.mlp import ActorCritic
 from peripatos.agents.mixture import MixedActor, divided, mixed_groups
 from peripatos.envs.seeding import derive_seed
+from peripatos.envs.world_source import WorldSource
 
 
 @given(st.integers(1, 200), st.lists(st.floats(0.01, 100), min_size=1, max_size=8))
@@ -44,7 +45,7 @@ def pendulums() -> tuple[MixedActor, dict[str, ControlActor], ActorCritic]:
 
     def actor(gravity: float) -> ControlActor:
         options = {"g": gravity, "max_episode_steps": 6}
-        return ControlActor(policy, "Pendulum-v1", options, mode="episodes")
+        return ControlActor(policy, WorldSource("Pendulum-v1", options), mode="episodes")
 
     return MixedActor({"light": actor(1.0), "heavy": actor(10.0)}), {"light": actor(1.0), "heavy": actor(10.0)}, policy
 

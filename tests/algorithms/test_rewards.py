@@ -19,6 +19,7 @@ from peripatos.algorithms.methods import method
 from peripatos.algorithms.optimizer import OptimizerSettings
 from peripatos.algorithms.rewards import ReturnScale, punish_overlong
 from peripatos.envs.vocabulary import Batch
+from peripatos.envs.world_source import WorldSource
 
 
 class Ones(gym.Env):
@@ -90,7 +91,7 @@ def test_a_step_is_what_the_method_says_it_is() -> None:
 
 def segments(horizon: int, steps: int, **options: object) -> Iterator[Batch]:
     policy = ActorCritic(1, Discrete(2), hidden=[8])
-    actor = ControlActor(policy, f"{__name__}:Ones", options, mode="segments", horizon=horizon)
+    actor = ControlActor(policy, WorldSource(f"{__name__}:Ones", options), mode="segments", horizon=horizon)
     for version in range(steps // horizon):
         batch = actor.collect([0, 1], 1, seed=0, version=version).batch
         assert batch is not None

@@ -18,12 +18,13 @@ from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.agents.protocols import Policy
 from peripatos.algorithms.methods import Method, method
 from peripatos.envs.vocabulary import Batch
+from peripatos.envs.world_source import WorldSource
 
 
 def moves(seed: int = 0, *, rows: int = 4, discrete: bool = False, segments: bool = True) -> tuple[ActorCritic, Batch]:
     world, size, action = ("CartPole-v1", 4, Discrete(2)) if discrete else ("Pendulum-v1", 3, Box(-2, 2, (1,)))
     policy = ActorCritic(size, action, hidden=[8], critic=segments, seed=seed)
-    actor = ControlActor(policy, world, {}, mode="segments" if segments else "episodes", horizon=8)
+    actor = ControlActor(policy, WorldSource(world), mode="segments" if segments else "episodes", horizon=8)
     batch = actor.collect(range(rows), 1 if segments else 2, seed=seed, version=0).batch
     assert batch is not None
     return policy, batch

@@ -29,10 +29,10 @@ def test_omp_num_threads_is_kept_to(monkeypatch: pytest.MonkeyPatch, said: str) 
 POOL = """
 import os, sys
 import numpy as np
-from peripatos.envs.control.world_batch import make_world_batch
+from peripatos.envs.world_source import WorldSource
 def stepped(n, threads):
     before = len(os.listdir("/proc/self/task"))
-    worlds = make_world_batch("peripatos/Walker-v0", n, threads=threads)
+    worlds = WorldSource("peripatos/Walker-v0").make_batch(n, threads=threads)
     worlds.reset(np.arange(n), list(range(n)))
     worlds.step(np.arange(n), np.zeros((n, 6), np.float32))
     kept.append(worlds)

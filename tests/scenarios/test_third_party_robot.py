@@ -9,7 +9,8 @@ from pathlib import Path
 from safetensors.numpy import load_file
 from scenarios_runs import command, write_scenario
 
-from peripatos.envs.control.world_batch import ListOfWorlds, make_world_batch
+from peripatos.envs.control.world_batch import ListOfWorlds
+from peripatos.envs.world_source import WorldSource
 
 CHEETAH = """\
 name: cheetah
@@ -40,7 +41,7 @@ def test_half_cheetah_trains_through_a_scenario(tmp_path: Path) -> None:
 
 
 def test_half_cheetah_is_stepped_as_a_list_of_gymnasiums_own_worlds() -> None:
-    worlds = make_world_batch("HalfCheetah-v5", 2)
+    worlds = WorldSource("HalfCheetah-v5").make_batch(2)
     assert isinstance(worlds, ListOfWorlds)
     assert worlds.observation_space.shape == (17,)
     assert worlds.action_space.shape == (6,)

@@ -27,7 +27,7 @@ def letter_of(expected: str) -> str | None:
 
 
 def same_choice(expected: str, answer: str, *, declared: bool = False) -> Verdict:
-    """The letter, in brackets or with "option" before it. A small letter is another one, unless a choice is declared."""
+    """The letter, in brackets or with "option" before it. A small one is another, unless a choice is declared."""
     letter = letter_of(expected)
     said = plain(answer)
     found = _CHOICE.fullmatch(said)

@@ -17,6 +17,7 @@ import atexit
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -96,6 +97,10 @@ class Coding(ConversationEnv):
     def turn_limit(self) -> int:
         """As many as there are attempts, unless turns are counted otherwise."""
         return self.max_turns or self.attempts
+
+    def another(self) -> Self | None:
+        """A sibling with the same tasks and judge; None for a subclass with a constructor of its own."""
+        return self.sibling() if self._is_built_by(Coding) else None
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self._task = self._drawn(rng, split)

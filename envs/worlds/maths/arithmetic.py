@@ -22,7 +22,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -171,6 +171,10 @@ class Arithmetic(ConversationEnv):
     def turn_limit(self) -> int:
         """As many as there are attempts, unless turns are counted otherwise."""
         return self.max_turns or self.attempts
+
+    def another(self) -> Self | None:
+        """A sibling; None for a subclass with a constructor of its own."""
+        return self.sibling() if self._is_built_by(Arithmetic) else None
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self._problem = self._draw(rng, split)

@@ -42,6 +42,7 @@ class Mathematics(TaskWorld):
 
     has_success = True
     reward_version = "1"
+    _own_fields = TaskWorld._own_fields | {"_families"}
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -77,6 +77,10 @@ class ToolMaths(Arithmetic):
         self._oracle_calls = checked_share("oracle_calls", oracle_calls)
         self._box = ToolBox([Tool.from_function(calculator, timeout=None)])
         self._form = call_formats.reply_format(reply_format, self._box.schemas)
+
+    def another(self) -> Self | None:
+        """A sibling with the same calculator; None for a subclass with a constructor of its own."""
+        return self.sibling() if self._is_built_by(ToolMaths) else None
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self._desk = CallDesk(self._box, self._form, self._max_calls)

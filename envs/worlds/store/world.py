@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import numpy as np
 
@@ -83,6 +84,12 @@ class Store(ConversationEnv):
         self._max_calls = checked_limit("max_calls", max_calls)
         self._oracle_tells = checked_share("oracle_tells", oracle_tells)
         self._db: sqlite3.Connection | None = None
+
+    def another(self) -> Self | None:
+        """A sibling without a database, which each episode opens; None for a subclass with a constructor of its own,
+        and in the middle of an episode.
+        """
+        return self.sibling() if self._is_built_by(Store) and self._db is None else None
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self._task = draw_task(rng, split, self.levels, self.families)

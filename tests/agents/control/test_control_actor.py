@@ -12,6 +12,7 @@ from gymnasium.spaces import Box, Discrete
 from peripatos.agents.control.control_actor import ControlActor
 from peripatos.agents.control.mlp import ActorCritic
 from peripatos.envs.seeding import derive_seed
+from peripatos.envs.world_source import WorldSource
 
 
 class Counting(gym.Env[np.ndarray, np.ndarray]):
@@ -65,7 +66,7 @@ def _v(policy, *states):
 
 def test_truncation_bootstraps_with_the_value_of_the_final_observation_and_not_of_the_reset_one():
     policy = _critic()
-    actor = ControlActor(policy, _COUNTING, {"length": 5}, mode="segments", horizon=8)
+    actor = ControlActor(policy, WorldSource(_COUNTING, {"length": 5}), mode="segments", horizon=8)
     batch = actor.collect(range(2), 1, seed=0, version=0).batch
     assert batch is not None
     assert batch.end_B_T[0].tolist() == [False] * 4 + [True] + [False] * 2 + [True]
@@ -82,7 +83,7 @@ def test_truncation_bootstraps_with_the_value_of_the_final_observation_and_not_o
 
 @pytest.mark.parametrize("how", ["terminated", "both"])
 def test_termination_does_not_bootstrap_even_where_the_step_is_truncated_as_well(how):
-    actor = ControlActor(_critic(), _COUNTING, {"length": 5, "how": how}, mode="segments", horizon=5)
+    actor = ControlActor(_critic(), WorldSource(_COUNTING, {"length": 5, "how": how}), mode="segments", horizon=5)
     collection = actor.collect([0], 1, seed=0, version=0)
     assert collection.batch is not None
     assert collection.batch.bootstrap_B_T.tolist() == [[0.0] * 5]
@@ -92,7 +93,7 @@ def test_termination_does_not_bootstrap_even_where_the_step_is_truncated_as_well
 
 @pytest.mark.parametrize("mode", ["segments", "episodes"])
 def test_an_episode_is_recorded_with_its_terms_success_metrics_and_actions(mode):
-    actor = ControlActor(_critic(), _COUNTING, {"length": 3}, mode=mode, horizon=3)
+    actor = ControlActor(_critic(), WorldSource(_COUNTING, {"length": 3}), mode=mode, horizon=3)
     collection = actor.collect([4], 1, seed=7, version=2)
     (episode,), batch = collection.episodes, collection.batch
     assert batch is not None
@@ -113,7 +114,7 @@ def test_the_log_probability_is_that_of_the_unclipped_action():
     policy = _critic()
     with torch.no_grad():
         policy.log_std.fill_(1.0)
-    actor = ControlActor(policy, _COUNTING, {}, mode="episodes")
+    actor = ControlActor(policy, WorldSource(_COUNTING), mode="episodes")
     batch = actor.collect(range(8), 1, seed=0, version=0).batch
     assert batch is not None
     assert batch.inputs["action_B_T_A"].abs().max() > 1.5
@@ -125,7 +126,9 @@ def test_a_failed_episode_of_a_segment_is_masked_out_and_the_row_goes_on():
     seed = next(
         s for s in range(50) if derive_seed(s, "episode", 0, 0, 0) % 2 and not derive_seed(s, "episode", 0, 0, 1) % 2
     )
-    actor = ControlActor(_critic(), _COUNTING, {"length": 3, "how": "sometimes"}, mode="segments", horizon=7)
+    actor = ControlActor(
+        _critic(), WorldSource(_COUNTING, {"length": 3, "how": "sometimes"}), mode="segments", horizon=7
+    )
     collection = actor.collect([0], 1, seed=seed, version=0)
     assert collection.batch is not None
     assert collection.batch.mask_B_T.tolist() == [[True] * 3 + [False] * 3 + [True]]
@@ -139,7 +142,7 @@ def test_a_failed_episode_of_a_segment_is_masked_out_and_the_row_goes_on():
 
 
 def test_failed_episodes_leave_the_batch_and_stay_in_the_record():
-    actor = ControlActor(_critic(), _COUNTING, {"length": 4, "how": "sometimes"}, mode="episodes")
+    actor = ControlActor(_critic(), WorldSource(_COUNTING, {"length": 4, "how": "sometimes"}), mode="episodes")
     collection = actor.collect(range(10), 1, seed=0, version=0)
     odd = [group for group in range(10) if derive_seed(0, "task", "train", group) % 2]
     assert 0 < len(odd) < 10
@@ -152,7 +155,7 @@ def test_failed_episodes_leave_the_batch_and_stay_in_the_record():
 
 def test_members_of_a_group_start_alike_act_differently_and_rows_are_ragged():
     policy = ActorCritic(4, Discrete(2), critic=False, hidden=(8,))
-    actor = ControlActor(policy, "CartPole-v1", {}, mode="episodes")
+    actor = ControlActor(policy, WorldSource("CartPole-v1"), mode="episodes")
     collection = actor.collect([3, 8], 4, seed=1, version=0)
     batch = collection.batch
     assert batch is not None
@@ -172,7 +175,7 @@ def test_members_of_a_group_start_alike_act_differently_and_rows_are_ragged():
 
 def test_an_episode_depends_on_no_other_world_that_is_played_beside_it():
     policy = ActorCritic(31, Box(-1.0, 1.0, (6,), np.float32), hidden=(8,))
-    actor = ControlActor(policy, _WALKER, {"max_episode_steps": 40}, mode="episodes")
+    actor = ControlActor(policy, WorldSource(_WALKER, {"max_episode_steps": 40}), mode="episodes")
     many = actor.collect([5, 6, 7], 3, seed=2, version=1)
     alone = actor.collect([6], 3, seed=2, version=1)
     assert many.batch is not None
@@ -195,12 +198,12 @@ def test_an_episode_depends_on_no_other_world_that_is_played_beside_it():
 )
 def test_a_collection_resumed_from_its_state_is_bit_identical(world, size, space, options):
     policy = _critic(size, space)
-    through = ControlActor(policy, world, options, mode="segments", horizon=30)
+    through = ControlActor(policy, WorldSource(world, options), mode="segments", horizon=30)
     assert through.state() == {}
     for version in range(3):
         through.collect(range(5), 1, seed=4, version=version)
     state = {name: tensor.clone() for name, tensor in through.state().items()}
-    resumed = ControlActor(policy, world, options, mode="segments", horizon=30)
+    resumed = ControlActor(policy, WorldSource(world, options), mode="segments", horizon=30)
     resumed.load_state(state)
     for version in range(3, 6):
         one, two = (actor.collect(range(5), 1, seed=4, version=version) for actor in (through, resumed))
@@ -214,7 +217,7 @@ def test_a_collection_resumed_from_its_state_is_bit_identical(world, size, space
 
 def test_an_episode_is_replayed_from_its_seed_and_actions():
     policy = ActorCritic(31, Box(-1.0, 1.0, (6,), np.float32), hidden=(8,))
-    actor = ControlActor(policy, _WALKER, {}, mode="segments", horizon=120)
+    actor = ControlActor(policy, WorldSource(_WALKER), mode="segments", horizon=120)
     episode = actor.collect(range(4), 1, seed=0, version=0).episodes[0]
     assert episode.actions is not None
     world, total = gym.make(_WALKER), 0.0
@@ -227,8 +230,8 @@ def test_an_episode_is_replayed_from_its_seed_and_actions():
 
 def test_evaluation_is_greedy_repeatable_held_out_and_leaves_training_alone():
     policy = _critic(4, Discrete(2))
-    one = ControlActor(policy, "CartPole-v1", {}, mode="segments", horizon=16)
-    two = ControlActor(policy, "CartPole-v1", {}, mode="segments", horizon=16)
+    one = ControlActor(policy, WorldSource("CartPole-v1"), mode="segments", horizon=16)
+    two = ControlActor(policy, WorldSource("CartPole-v1"), mode="segments", horizon=16)
     one.collect(range(3), 1, seed=0, version=0)
     two.collect(range(3), 1, seed=0, version=0)
     first = one.evaluate(5, seed=9, version=0)
@@ -245,7 +248,7 @@ def test_evaluation_is_greedy_repeatable_held_out_and_leaves_training_alone():
 
 def test_a_batch_is_never_written_again_by_a_later_collection():
     policy = _critic(4, Discrete(2))
-    actor = ControlActor(policy, "CartPole-v1", {}, mode="segments", horizon=16)
+    actor = ControlActor(policy, WorldSource("CartPole-v1"), mode="segments", horizon=16)
     batch = actor.collect(range(3), 1, seed=0, version=0).batch
     assert batch is not None
     copy = batch.rows(torch.arange(3))
@@ -255,18 +258,18 @@ def test_a_batch_is_never_written_again_by_a_later_collection():
 
 def test_horizon_truncates_whole_episodes_and_segments_need_a_critic():
     policy = ActorCritic(3, Box(-2.0, 2.0, (1,), np.float32), critic=False, hidden=(8,))
-    actor = ControlActor(policy, "Pendulum-v1", {}, mode="episodes", horizon=10)
+    actor = ControlActor(policy, WorldSource("Pendulum-v1"), mode="episodes", horizon=10)
     collection = actor.collect([0], 1, seed=0, version=0)
     assert collection.episodes[0].turns == 10
     assert collection.episodes[0].truncated
     with pytest.raises(ValueError, match="critic"):
-        ControlActor(policy, "Pendulum-v1", {}, mode="segments", horizon=10)
+        ControlActor(policy, WorldSource("Pendulum-v1"), mode="segments", horizon=10)
     with pytest.raises(ValueError, match="horizon is None"):
-        ControlActor(_critic(), _COUNTING, {}, mode="segments")
+        ControlActor(_critic(), WorldSource(_COUNTING), mode="segments")
 
 
 def test_asking_for_another_number_of_rows_than_are_running_is_refused():
-    actor = ControlActor(_critic(), _COUNTING, {}, mode="segments", horizon=2)
+    actor = ControlActor(_critic(), WorldSource(_COUNTING), mode="segments", horizon=2)
     actor.collect(range(3), 1, seed=0, version=0)
     with pytest.raises(ValueError, match="2 rows were asked for, but 3 episodes are running"):
         actor.collect(range(2), 1, seed=0, version=1)
@@ -286,7 +289,7 @@ def test_an_evaluated_episode_does_not_depend_on_how_many_others_there_are(
     policy = ActorCritic(observation, action, hidden=[64, 64], seed=3)
     policy.actor[-1].weight.data *= 100  # an agent that does something
     one, few, many = (
-        [e.reward for e in ControlActor(policy, world, {}, mode="episodes").evaluate(n, seed=0, version=0)]
+        [e.reward for e in ControlActor(policy, WorldSource(world), mode="episodes").evaluate(n, seed=0, version=0)]
         for n in (1, 5, 64)
     )
     assert one == many[:1]

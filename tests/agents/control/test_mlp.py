@@ -9,6 +9,7 @@ from torch.distributions import Categorical, Normal
 from peripatos.agents.control.control_actor import ControlActor
 from peripatos.agents.control.mlp import ActorCritic
 from peripatos.agents.protocols import Policy
+from peripatos.envs.world_source import WorldSource
 
 _BOX, _DISCRETE = Box(-1.0, 1.0, (3,), np.float32), Discrete(4)
 
@@ -101,7 +102,7 @@ def test_without_a_critic_values_are_zero():
 
 def test_statistics_stand_still_while_acting_and_evaluating_and_move_in_advance():
     policy = ActorCritic(3, Box(-2.0, 2.0, (1,), np.float32))
-    actor = ControlActor(policy, "Pendulum-v1", {}, mode="segments", horizon=8)
+    actor = ControlActor(policy, WorldSource("Pendulum-v1"), mode="segments", horizon=8)
     batch = actor.collect(range(3), 1, seed=0, version=0).batch
     assert batch is not None
     before = policy.observations.count.clone()

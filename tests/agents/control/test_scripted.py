@@ -13,6 +13,7 @@ from gymnasium.spaces import Box, Discrete
 from peripatos.agents.control.control_actor import ControlActor
 from peripatos.agents.control.scripted import RandomAgent, ScriptedAgent
 from peripatos.envs.errors import UserError
+from peripatos.envs.world_source import WorldSource
 
 
 def lean(observation: np.ndarray) -> int:
@@ -124,7 +125,7 @@ class Signed(gym.Env[np.ndarray, int]):
     ],
 )
 def test_a_script_with_a_memory_has_one_for_each_episode(script):
-    actor = ControlActor(ScriptedAgent(script, Discrete(6)), f"{__name__}:Counted", {}, mode="episodes")
+    actor = ControlActor(ScriptedAgent(script, Discrete(6)), WorldSource(f"{__name__}:Counted"), mode="episodes")
     for seed in (0, 1):
         played = actor.evaluate(9, seed=seed, version=0)
         assert [episode.reward for episode in played] == [episode.turns for episode in played]
@@ -145,7 +146,7 @@ def test_what_cannot_be_copied_or_called_is_refused():
 @pytest.mark.parametrize(("start", "action"), [(-1, -1), (1, 1), (1, 3), (0, np.int32(2)), (5, 5.0), (-9, -7)])
 def test_a_script_names_the_worlds_own_actions(start, action):
     agent = ScriptedAgent(lambda _: action, Discrete(3, start=start))
-    actor = ControlActor(agent, f"{__name__}:Signed", {"start": start}, mode="episodes")
+    actor = ControlActor(agent, WorldSource(f"{__name__}:Signed", {"start": start}), mode="episodes")
     assert actor.evaluate(1, seed=0, version=0)[0].reward == 3.0 * action
     batch = actor.collect([0], 1, seed=0, version=0).batch
     assert batch is not None
@@ -164,7 +165,7 @@ def test_an_action_that_the_space_does_not_have_is_the_scripts_mistake(action):
 def test_a_scripted_agent_shows_the_way_better_than_a_random_one():
     scores = {}
     for name, agent in (("random", RandomAgent(Discrete(2))), ("lean", ScriptedAgent(lean, Discrete(2)))):
-        actor = ControlActor(agent, "CartPole-v1", {}, mode="episodes")
+        actor = ControlActor(agent, WorldSource("CartPole-v1"), mode="episodes")
         collection = actor.collect(range(4), 1, seed=0, version=0)
         assert collection.batch is not None
         scores[name] = np.mean([episode.reward or 0.0 for episode in collection.episodes])

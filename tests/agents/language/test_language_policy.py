@@ -17,6 +17,7 @@ from peripatos.algorithms.annotate import with_values
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Batch
 from peripatos.scenarios.assembly.policies import make_policy
+from peripatos.scenarios.assembly.worlds import WorldSources
 from peripatos.scenarios.config.schema import Scenario
 
 SCENARIO = {"name": "window", "world": {"id": "peripatos/Arithmetic-v0"}, "stages": [{"name": "look"}]}
@@ -178,10 +179,10 @@ def test_a_model_with_a_sliding_window_is_refused_before_it_runs(tmp_path: Path)
         agent = {"kind": "causal_lm", "model": str(tmp_path)}
         scenario = Scenario.model_validate({**SCENARIO, "agent": agent})
         if window is None:
-            make_policy(scenario, "cpu")
+            make_policy(scenario, "cpu", WorldSources.of(scenario).first)
         else:
             with pytest.raises(UserError, match="MistralForCausalLM: 2 of 2 layers keep a DynamicSlidingWindowLayer"):
-                make_policy(scenario, "cpu")
+                make_policy(scenario, "cpu", WorldSources.of(scenario).first)
 
 
 @pytest.mark.parametrize(

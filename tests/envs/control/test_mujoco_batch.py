@@ -19,9 +19,9 @@ from peripatos.algorithms.optimizer import OptimizerSettings
 from peripatos.envs.control.mujoco_batch import MujocoBatch
 from peripatos.envs.control.mujoco_vector import MujocoVectorEnv
 from peripatos.envs.control.mujoco_world import MujocoWorld
-from peripatos.envs.control.world_batch import make_world_batch
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import WorldFailure
+from peripatos.envs.world_source import WorldSource
 from peripatos.envs.worlds.robots.cartpole_swingup import CartpoleSwingup, SwingupTask
 from peripatos.envs.worlds.robots.walker import Walker, WalkerTask
 from peripatos.scenarios.run.episode_statistics import describe_collection
@@ -239,7 +239,7 @@ def test_a_diverged_walker_reaches_neither_the_batch_nor_the_normalisers(seed):
         torch.set_num_threads(1)
         policy = ActorCritic(31, Box(-1.0, 1.0, (6,), np.float32), hidden=(8,), seed=seed)
         learner = Learner(policy, METHODS["ppo"], OptimizerSettings(lr=1e-3), seed=seed)
-        actor = ControlActor(policy, "peripatos/Walker-v0", {}, mode="segments", horizon=8)
+        actor = ControlActor(policy, WorldSource("peripatos/Walker-v0"), mode="segments", horizon=8)
         collections = [actor.collect(range(4), 1, seed=seed, version=0)]
         if poison:
             actor._pools["train"]._batch.bind("qpos")[2, 1] = np.nan
@@ -370,11 +370,11 @@ def test_gymnasiums_vector_entry_point_gives_the_pool_with_the_registered_option
 
 
 def test_the_time_limit_of_the_registered_world_reaches_the_batch():
-    worlds = make_world_batch("peripatos/Walker-v0", 2)
+    worlds = WorldSource("peripatos/Walker-v0").make_batch(2)
     assert isinstance(worlds, MujocoBatch)
     assert worlds._limit == 400
-    assert make_world_batch("peripatos/Walker-v0", 1, options={"max_episode_steps": 7})._limit == 7
-    hard = make_world_batch("peripatos/WalkerHard-v0", 1)
+    assert WorldSource("peripatos/Walker-v0", {"max_episode_steps": 7}).make_batch(1)._limit == 7
+    hard = WorldSource("peripatos/WalkerHard-v0").make_batch(1)
     assert hard.model.dof_damping[0] == 0.0
 
 

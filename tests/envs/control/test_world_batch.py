@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete
 
-from peripatos.envs.control.world_batch import ListOfWorlds, checked_action, make_world_batch
+from peripatos.envs.control.world_batch import ListOfWorlds, checked_action
 from peripatos.envs.errors import UserError
+from peripatos.envs.registry import make_world
+from peripatos.envs.world_source import WorldSource
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +117,7 @@ _NAME = f"{__name__}:Fragile"
     ("action", "says"), [(1, "stumbled"), (2, "not finite"), (3, "observed shape"), (4, "the reward nan")]
 )
 def test_a_world_that_breaks_fails_with_its_traceback_and_the_others_go_on(action, says):
-    worlds = ListOfWorlds(_NAME, 3, {})
+    worlds = ListOfWorlds(_NAME, 3, lambda: make_world(_NAME))
     ids = np.arange(3)
     worlds.reset(ids, [1, 2, 3])
     result = worlds.step(ids, np.array([0, action, 0]))
@@ -132,7 +134,7 @@ def test_a_world_that_breaks_fails_with_its_traceback_and_the_others_go_on(actio
 
 
 def test_a_world_that_cannot_be_reset_says_so_at_its_next_step():
-    worlds = ListOfWorlds(_NAME, 2, {})
+    worlds = ListOfWorlds(_NAME, 2, lambda: make_world(_NAME))
     assert worlds.reset(np.arange(2), [9, 4]).tolist() == [[0, 0], [0, 4]]
     result = worlds.step(np.arange(2), np.zeros(2, np.int64))
     assert list(result.failure) == [0]
@@ -140,7 +142,7 @@ def test_a_world_that_cannot_be_reset_says_so_at_its_next_step():
 
 
 def test_a_step_that_is_both_terminated_and_truncated_is_terminated():
-    worlds = ListOfWorlds(_NAME, 1, {})
+    worlds = ListOfWorlds(_NAME, 1, lambda: make_world(_NAME))
     worlds.reset(np.arange(1), [0])
     result = worlds.step(np.arange(1), np.array([6]))
     assert result.terminated.tolist() == [True]
@@ -148,7 +150,7 @@ def test_a_step_that_is_both_terminated_and_truncated_is_terminated():
 
 
 def test_success_and_metrics_are_unknown_until_the_world_tells():
-    worlds = ListOfWorlds(_NAME, 1, {})
+    worlds = ListOfWorlds(_NAME, 1, lambda: make_world(_NAME))
     worlds.reset(np.arange(1), [0])
     first = worlds.step(np.arange(1), np.zeros(1, np.int64))
     second = worlds.step(np.arange(1), np.zeros(1, np.int64))
@@ -162,7 +164,7 @@ def test_success_and_metrics_are_unknown_until_the_world_tells():
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1", "HalfCheetah-v5"])
 def test_third_party_worlds_run_unchanged(name):
-    worlds = make_world_batch(name, 2)
+    worlds = WorldSource(name).make_batch(2)
     single = gym.make(name)
     first, _ = single.reset(seed=11)
     seen = worlds.reset(np.arange(2), [11, 12])
@@ -181,13 +183,13 @@ def test_third_party_worlds_run_unchanged(name):
 
 def test_unsupported_spaces_no_worlds_and_unknown_names_are_the_users_mistake():
     with pytest.raises(UserError, match="Box observations"):
-        make_world_batch(f"{__name__}:Nested", 1)
+        WorldSource(f"{__name__}:Nested").make_batch(1)
     with pytest.raises(UserError, match="at least 1"):
-        make_world_batch("CartPole-v1", 0)
+        WorldSource("CartPole-v1").make_batch(0)
     with pytest.raises(UserError, match="CartPole-v1"):
-        make_world_batch("CartPoel-v1", 1)
+        WorldSource("CartPoel-v1").make_batch(1)
     with pytest.raises(UserError, match="pushes"):
-        make_world_batch("peripatos/Walker-v0", 1, options={"pushs": 1})
+        WorldSource("peripatos/Walker-v0", {"pushs": 1}).make_batch(1)
 
 
 def test_discrete_actions_are_counted_from_zero_and_checked():
@@ -200,7 +202,7 @@ def test_discrete_actions_are_counted_from_zero_and_checked():
 
 @pytest.mark.parametrize("breaks", ["step", "nan", "reset"])
 def test_worlds_that_broke_are_closed_when_they_are_replaced(held, breaks):
-    worlds, ids = make_world_batch(held, 2, options={"breaks": breaks}), np.arange(2)
+    worlds, ids = WorldSource(held, {"breaks": breaks}).make_batch(2), np.arange(2)
     for episode in range(5):
         worlds.reset(ids, [episode, episode])
         assert len(worlds.step(ids, np.zeros(2, np.int64)).failure) == 2
@@ -211,13 +213,13 @@ def test_worlds_that_broke_are_closed_when_they_are_replaced(held, breaks):
 
 def test_worlds_that_were_made_before_one_could_not_be_are_closed(held):
     with pytest.raises(RuntimeError, match="licence"):
-        make_world_batch(held, 3, options={"breaks": "third"})
+        WorldSource(held, {"breaks": "third"}).make_batch(4)
     assert not Held.open
 
 
 def test_a_world_may_empty_its_options_without_touching_those_of_others(held):
     options = {"goals": [1, 2, 3]}
-    worlds = make_world_batch(held, 3, options=options)
+    worlds = WorldSource(held, options).make_batch(3)
     assert worlds.reset(np.arange(3), [0, 1, 2])[:, 0].tolist() == [1, 1, 1]
     assert worlds.reset(np.arange(3), [0, 1, 2])[:, 0].tolist() == [2, 2, 2]
     assert options == {"goals": [1, 2, 3]}
@@ -228,20 +230,23 @@ def test_a_world_may_empty_its_options_without_touching_those_of_others(held):
 )
 def test_a_function_that_hands_out_one_world_for_several_is_refused(held, name, n):
     with pytest.raises(UserError, match=f"{name}.* in use: each call must make a new Held"):
-        make_world_batch(f"{__name__}:{name}", n)
+        WorldSource(f"{__name__}:{name}").make_batch(n)
 
 
 def test_one_world_for_training_and_evaluation_is_refused(held):
-    training = make_world_batch(f"{__name__}:hands_out_one", 1)
+    training = WorldSource(f"{__name__}:hands_out_one").make_batch(1)
     with pytest.raises(UserError, match="in use"):
-        make_world_batch(f"{__name__}:hands_out_one", 1)
+        WorldSource(f"{__name__}:hands_out_one").make_batch(1)
     training.close()
-    make_world_batch(f"{__name__}:hands_out_one", 1).close()
+    WorldSource(f"{__name__}:hands_out_one").make_batch(1).close()
 
 
 def test_what_broke_is_not_replaced_by_a_world_in_use(held):
     COMING[:] = [Held("step"), good := Held(), good]
-    worlds, ids = ListOfWorlds(f"{__name__}:hands_out_what_comes", 2, {}), np.arange(2)
+    worlds, ids = (
+        ListOfWorlds(f"{__name__}:hands_out_what_comes", 2, lambda: make_world(f"{__name__}:hands_out_what_comes")),
+        np.arange(2),
+    )
     worlds.reset(ids, [0, 1])
     assert list(worlds.step(ids, np.zeros(2, np.int64)).failure) == [0]
     worlds.reset(ids, [0, 1])

@@ -6,6 +6,7 @@ import pytest
 
 from peripatos.scenarios.assembly.learners import make_learner
 from peripatos.scenarios.assembly.policies import make_policy
+from peripatos.scenarios.assembly.worlds import WorldSources
 from peripatos.scenarios.config.loading import Source, check_scenario
 
 
@@ -31,5 +32,12 @@ def test_the_longest_episode_has_all_its_turns(world: dict[str, object], length:
         },
         Source("x"),
     )
-    learner = make_learner(scenario, scenario.stages[0], make_policy(scenario, "cpu"), None, seed=0)
+    learner = make_learner(
+        scenario,
+        scenario.stages[0],
+        make_policy(scenario, "cpu", WorldSources.of(scenario).first),
+        None,
+        WorldSources.of(scenario),
+        seed=0,
+    )
     assert learner.method.update.length == length

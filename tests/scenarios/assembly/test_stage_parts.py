@@ -12,6 +12,7 @@ from peripatos.agents.protocols import Weights
 from peripatos.scenarios.assembly.actors import make_stage
 from peripatos.scenarios.assembly.learners import make_learner
 from peripatos.scenarios.assembly.policies import make_policy
+from peripatos.scenarios.assembly.worlds import WorldSources
 from peripatos.scenarios.config.loading import load_scenario
 
 CONTROL = """\
@@ -37,7 +38,7 @@ stages:
 @pytest.mark.parametrize("name", ["grpo", "rloo", "reinforce"])
 def test_the_critic_of_a_later_stage_bootstraps_no_method_without_one(tmp_path: Path, text: str, name: str) -> None:
     scenario = load_scenario(str(write_scenario(tmp_path, text.replace("METHOD", name))))
-    policy = make_policy(scenario, "cpu")
+    policy = make_policy(scenario, "cpu", WorldSources.of(scenario).first)
     assert policy is not None
     assert policy.has_critic
     with torch.no_grad():
@@ -45,14 +46,14 @@ def test_the_critic_of_a_later_stage_bootstraps_no_method_without_one(tmp_path: 
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number)))
     found = []
     for stage in scenario.stages:
-        parts = make_stage(scenario, stage, policy)
+        parts = make_stage(scenario, stage, policy, WorldSources.of(scenario))
         parts.collector.load(Weights(0))
         collect = stage.collect
         assert collect is not None
         batch = parts.collector.collect(range(collect.groups), collect.group_size, seed=0, version=0).batch
         parts.close()
         assert batch is not None
-        learner = make_learner(scenario, stage, policy, None, seed=0)
+        learner = make_learner(scenario, stage, policy, None, WorldSources.of(scenario), seed=0)
         found.append((batch.value_B_T is None, learner.update(batch)))
         mask = batch.mask_B_T
     assert found[0][0]

@@ -11,6 +11,7 @@ from peripatos.agents.language.tiny_llama import TEMPLATE, tiny_llama
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.assembly.actors import make_stage
 from peripatos.scenarios.assembly.policies import make_policy
+from peripatos.scenarios.assembly.worlds import WorldSources
 from peripatos.scenarios.config.schema import Scenario
 
 
@@ -32,11 +33,13 @@ def scenario_of(folder: Path, template: str, ends: int | list[int] | None) -> Sc
 @pytest.mark.parametrize(("said", "ends"), [("<|pad|>", 2), ("<|tool|>", [2, 6]), ("<|tool|>", 6), ("<|end|>", None)])
 def test_a_model_that_says_only_its_end_says_one_token(said: str, ends: int | list[int] | None, tmp_path: Path) -> None:
     scenario = scenario_of(tmp_path, TEMPLATE.replace("<|end|>", "<|pad|>"), ends)
-    policy = make_policy(scenario, "cpu")
+    policy = make_policy(scenario, "cpu", WorldSources.of(scenario).first)
     assert isinstance(policy, LanguagePolicy)
     size, token = len(policy.tokenizer), policy.tokenizer.convert_tokens_to_ids(said)
     policy.logits = lambda hidden: 50.0 * torch.nn.functional.one_hot(torch.full(hidden.shape[:-1], token), size)
-    episode = make_stage(scenario, scenario.stages[0], policy).evaluator.evaluate(1, seed=0, version=0)[0]
+    episode = make_stage(scenario, scenario.stages[0], policy, WorldSources.of(scenario)).evaluator.evaluate(
+        1, seed=0, version=0
+    )[0]
     assert episode.units == 1
     assert episode.messages[1]["content"] == ""
 
@@ -44,4 +47,4 @@ def test_a_model_that_says_only_its_end_says_one_token(said: str, ends: int | li
 def test_a_run_refuses_a_template_whose_replies_nothing_ends(tmp_path: Path) -> None:
     endless = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}\n{% endfor %}"
     with pytest.raises(UserError, match="no token that ends one"):
-        make_policy(scenario_of(tmp_path, endless, 2), "cpu")
+        make_policy(scenario_of(tmp_path, endless, 2), "cpu", WorldSources.of(scenario_of(tmp_path, endless, 2)).first)

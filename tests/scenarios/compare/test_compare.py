@@ -17,7 +17,7 @@ from scenarios_runs import TINY, command, finish, start, write_scenario
 from peripatos.envs.cores import usable_cores
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.compare import interval
-from peripatos.scenarios.compare.findings import report
+from peripatos.scenarios.compare.findings import report, table
 from peripatos.scenarios.compare.jobs import ComparisonJob, JobResult, plan, with_method
 from peripatos.scenarios.config.loading import load_scenario
 
@@ -36,32 +36,34 @@ def outcome(folder: Path, method: str, seed: int, score: float | None) -> JobRes
 def test_two_methods_on_equal_seeds_are_compared_seed_by_seed(tmp_path: Path) -> None:
     scores = {"ppo": [10.0, 50.0, 90.0, 20.0], "grpo": [12.0, 53.0, 92.0, None]}
     outcomes = [outcome(tmp_path, name, seed, score) for name, row in scores.items() for seed, score in enumerate(row)]
-    text, rows = report(outcomes, tmp_path)
+    rows, notes = report(outcomes, tmp_path)
     low, high = interval([2.0, 3.0, 2.0])
     assert rows[1]["minus"] == {"ppo": {"mean": pytest.approx(7 / 3), "low": low, "high": high, "seeds": 3}}
     assert rows[0]["minus"] == {}
-    assert "tiny: grpo − ppo = 2.333 [" in text
+    assert notes[0].startswith("tiny: grpo − ppo = 2.333 [")
     assert rows[1]["low"] < 0 < low  # side by side the two could not be told apart
 
 
 def test_one_seed_and_equal_seeds_claim_no_width(tmp_path: Path) -> None:
-    _, one = report([outcome(tmp_path, "ppo", 0, 500.0)], tmp_path)
-    text, equal = report([outcome(tmp_path, "ppo", seed, 500.0) for seed in range(3)], tmp_path)
+    one, _ = report([outcome(tmp_path, "ppo", 0, 500.0)], tmp_path)
+    equal, notes = report([outcome(tmp_path, "ppo", seed, 500.0) for seed in range(3)], tmp_path)
     assert (one[0]["mean"], one[0]["low"], one[0]["high"]) == (500.0, None, None)
     assert (equal[0]["mean"], equal[0]["low"], equal[0]["high"]) == (500.0, None, None)
+    text = f"{table(one)} {table(equal)} {notes}"
     assert "nan" not in text
     assert "inf" not in text
 
 
 def test_failed_seeds_are_shown_and_never_averaged_away(tmp_path: Path) -> None:
     outcomes = [outcome(tmp_path, "ppo", seed, score) for seed, score in enumerate([10.0, None, 20.0])]
-    text, rows = report(outcomes, tmp_path)
+    rows, notes = report(outcomes, tmp_path)
     assert (rows[0]["mean"], rows[0]["seeds"], rows[0]["failed"]) == (15.0, 3, 1)
-    assert "FAILED tiny ppo seed 1: exit code 1: it broke" in text
+    assert table(rows)[0]["seeds"] == "3, 1 failed"
+    assert "FAILED tiny ppo seed 1: exit code 1: it broke" in notes
     with (tmp_path / "runs.csv").open() as file:
-        table = list(csv.DictReader(file))
-    assert [row["score"] for row in table] == ["10.0", "", "20.0"]
-    assert [row["status"] for row in table] == ["done", "failed", "done"]
+        written = list(csv.DictReader(file))
+    assert [row["score"] for row in written] == ["10.0", "", "20.0"]
+    assert [row["status"] for row in written] == ["done", "failed", "done"]
 
 
 def test_another_method_keeps_budget_and_optimiser_and_gets_its_variant(tmp_path: Path) -> None:

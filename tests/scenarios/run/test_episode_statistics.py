@@ -9,6 +9,7 @@ from peripatos.agents.control.control_actor import ControlActor
 from peripatos.agents.control.mlp import ActorCritic
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Episode
+from peripatos.envs.world_source import WorldSource
 from peripatos.scenarios.run.episode_statistics import (
     describe_collection,
     mean_interval,
@@ -103,9 +104,9 @@ def test_reward_terms_are_averaged_over_scored_episodes_only() -> None:
 
 def test_a_row_says_how_many_episodes_still_run_so_that_the_first_means_are_not_taken_for_all() -> None:
     policy = ActorCritic(4, Discrete(2), hidden=[4], critic=True)
-    actor = ControlActor(policy, "CartPole-v1", {}, mode="segments", horizon=8)
+    actor = ControlActor(policy, WorldSource("CartPole-v1"), mode="segments", horizon=8)
     collection = actor.collect(range(3), 1, seed=0, version=0)
     row = describe_collection(collection.episodes, running=collection.running)
     assert (row["episodes/finished"], row["episodes/running"]) == (len(collection.episodes), 3)
-    whole = ControlActor(policy, "CartPole-v1", {}, mode="episodes").collect(range(3), 1, seed=0, version=0)
+    whole = ControlActor(policy, WorldSource("CartPole-v1"), mode="episodes").collect(range(3), 1, seed=0, version=0)
     assert whole.running == 0

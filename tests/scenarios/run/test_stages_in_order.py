@@ -11,6 +11,7 @@ import torch
 from scenarios_runs import command, rows, write_scenario
 
 from peripatos.scenarios.assembly.policies import make_policy
+from peripatos.scenarios.assembly.worlds import WorldSources
 from peripatos.scenarios.config.loading import load_scenario
 from peripatos.scenarios.run.checkpoint import pointed_to
 
@@ -162,9 +163,9 @@ def test_the_first_weights_do_not_depend_on_the_number_of_threads(tmp_path: Path
     scenario, before = load_scenario(str(write_scenario(tmp_path, text))), torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        one = make_policy(scenario, "cpu")
+        one = make_policy(scenario, "cpu", WorldSources.of(scenario).first)
         torch.set_num_threads(2)
-        two = make_policy(scenario, "cpu")
+        two = make_policy(scenario, "cpu", WorldSources.of(scenario).first)
     finally:
         torch.set_num_threads(before)
     assert one is not None

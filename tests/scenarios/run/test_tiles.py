@@ -20,6 +20,7 @@ from peripatos.envs.vocabulary import Collection
 from peripatos.scenarios.assembly.actors import make_stage
 from peripatos.scenarios.assembly.learners import make_learner
 from peripatos.scenarios.assembly.policies import make_policy
+from peripatos.scenarios.assembly.worlds import WorldSources
 from peripatos.scenarios.config.loading import load_scenario
 from peripatos.scenarios.config.schema import Scenario
 from peripatos.scenarios.run.checkpoint import checkpoints
@@ -37,7 +38,7 @@ FEW = {
 
 
 def policy_of(scenario: Scenario) -> Policy:
-    policy = make_policy(scenario, "cpu")
+    policy = make_policy(scenario, "cpu", WorldSources.of(scenario).first)
     assert policy is not None
     return policy
 
@@ -54,7 +55,7 @@ def work(connection: Connection, name: str, settings: list[str]) -> None:
         index, groups, size, seed, version, weights = job
         policy.module().load_state_dict(weights)
         if parts is None or parts[0] != index:
-            parts = index, make_stage(scenario, scenario.stages[index], policy)
+            parts = index, make_stage(scenario, scenario.stages[index], policy, WorldSources.of(scenario))
         parts[1].collector.load(Weights(version))
         connection.send(parts[1].collector.collect(groups, size, seed=seed, version=version))
 
@@ -99,7 +100,10 @@ def weights_by(workers: Workers, name: str, settings: list[str], folder: Path) -
         assert collect is not None
         assert collect.tile is not None
         assert stage.budget is not None
-        learner, updates = make_learner(scenario, stage, policy, None, seed=seed), stage.budget.updates
+        learner, updates = (
+            make_learner(scenario, stage, policy, None, WorldSources.of(scenario), seed=seed),
+            stage.budget.updates,
+        )
         assert updates is not None
         for version in range(updates):
             first = 0 if collect.horizon is not None else version * collect.groups

@@ -1,0 +1,279 @@
+"""Where the worlds of a scenario come from: a name and options, which any process can make worlds of.
+
+    source = WorldSource("peripatos/Store-v0", {"levels": [1]})
+    source.facts.kind                  # one world is made to answer this, and no other
+    world = source.make()
+    worlds = WorldSource("CartPole-v1").make_batch(8)
+
+To construct a world may be costly: it reads its tasks. So a source constructs as few as it can. The first one answers
+what anybody asks about the world. Where it has siblings that share what never changes (`ConversationEnv.another`), it
+is kept as their pattern, and never played; otherwise it is the first that `make` hands out, and the others are made
+anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.wrappers import OrderEnforcing, TimeLimit
+
+from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
+from .conversation.conversation_env import ConversationEnv, Voice
+from .conversation.wrapped_conversation import WrappedConversation
+from .errors import UnsupportedWorld, UserError, unknown
+from .open_worlds import claim, close
+from .registry import WorldKind, make_world, world_kind
+from .time_limits import least, time_limit
+
+Env = gymnasium.Env[Any, Any]
+_SEEDS = 3  # tried before a world is said not to begin
+_OWN_WRAPPERS = (OrderEnforcing, TimeLimit)  # those that `gymnasium.make` puts on, and that can be put on again
+
+
+@dataclass(frozen=True)
+class WorldFacts:
+    """What there is to know about a world before it is played."""
+
+    kind: WorldKind
+    observation_space: gymnasium.Space[Any]  # as the world has it, not flattened
+    action_space: gymnasium.Space[Any]
+    longest_episode: int | None  # steps, or turns of a conversation; None where nothing limits them
+    waits: bool = False  # see `ConversationEnv`, as the other two
+    side_by_side: int = 1
+    voices: tuple[str, ...] = ()
+    scored_by: str = ""  # the version of the reward, see `ConversationEnv.scored_by`
+    pooled: bool = False  # bodies: many are simulated in one object, on a pool of threads
+
+
+class WorldSource:
+    """Makes worlds of one kind, in any process: pickled, a source is its id and options.
+
+    Args:
+        id: a Gymnasium id or `module:Class`.
+        options: of the world's constructor, as JSON holds them. Each world gets a copy of its own.
+    """
+
+    def __init__(self, id: str, options: Mapping[str, Any] | None = None) -> None:
+        self.id = id
+        self._options = copy.deepcopy(dict(options or {}))
+        self._lock = threading.RLock()
+        self._facts: WorldFacts | None = None
+        self._first: Env | None = None  # the pattern of the others, or the next to be handed out
+        self._has_siblings = True  # until the first one says otherwise
+
+    def __repr__(self) -> str:
+        return f"WorldSource({self.id!r}, {self._options!r})"
+
+    def __reduce__(self) -> tuple[type[WorldSource], tuple[str, dict[str, Any]]]:
+        return type(self), (self.id, self._options)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """A copy."""
+        return copy.deepcopy(self._options)
+
+    @property
+    def facts(self) -> WorldFacts:
+        """What one world says, asked once.
+
+        Raises:
+            UserError: as `make_world`.
+            UnsupportedWorld: no agent can live in this world.
+        """
+        with self._lock:
+            if self._facts is None:
+                world = self._ask()
+                try:
+                    self._facts = _facts_of(world)
+                except UnsupportedWorld:
+                    self.close()
+                    raise
+            return self._facts
+
+    def make(self, voices: Mapping[str, Voice] | None = None) -> Env:
+        """A world that nobody else has. `voices` are those that a conversation may talk to, by the names that its class
+        lists in `voice_names`.
+
+        Raises:
+            UserError: as `make_world`; a voice that the world lacks or does not know; a function that gives one world
+                twice.
+            UnsupportedWorld: no agent can live in this world.
+        """
+        facts = self.facts
+        _check_voices(self.id, facts.voices, voices or {})
+        if facts.kind == "control":
+            return self._new()
+        with self._lock:
+            world = claim(self._sibling() or self._new(), self.id)
+        inside = world.unwrapped
+        assert isinstance(inside, ConversationEnv)
+        inside.voices = dict(voices or {})
+        if facts.longest_episode is not None:
+            inside.endless_after = None
+        return WrappedConversation(world) if _is_wrapped(world, beyond=(OrderEnforcing,)) else world
+
+    def make_batch(self, n: int, *, threads: int | None = None, at_once: int | None = None) -> WorldBatch:
+        """`n` control worlds that are stepped together; `threads` is for those that are simulated on a pool (None: see
+        `MujocoBatch`). Of others, each of which is an object that may hold a simulator or a licence, there are at most
+        `at_once`, if that is given.
+
+        Raises:
+            UserError: as `make`; n < 1.
+            UnsupportedWorld: this is no control world.
+        """
+        if n < 1:
+            raise UserError(f"cannot make {n} worlds of {self.id}: at least 1 is needed")
+        if self.facts.kind != "control":
+            raise UnsupportedWorld(f"{self.id!r} is a conversation; only control worlds are stepped as one batch")
+        with self._lock:
+            pattern = self._ask()
+        if self.facts.pooled:
+            assert isinstance(pattern.unwrapped, BatchedWorld)
+            return pattern.unwrapped.make_batch(n, threads=threads, max_episode_steps=time_limit(pattern))
+        return ListOfWorlds(self.id, min(n, at_once or n), self._new)
+
+    def rehearse(self, splits: Sequence[str], *, seconds: float) -> None:
+        """Begin an episode of each of `splits`, to see that it can be done; the other worlds do not notice. A world
+        that `waits` and takes longer than `seconds` is passed over, and one that talks to somebody, who is not here.
+
+        Raises:
+            UserError: the world cannot begin with any of a few seeds, or what it observes does not fit its space.
+        """
+        if self.facts.voices:
+            return
+        with self._lock:
+            world = self._sibling() if self.facts.kind == "conversation" else None
+            world, borrowed = (self._ask(), True) if world is None else (world, False)
+        if not self.facts.waits:
+            problem = _begin(world, splits)
+        else:
+            pool = ThreadPoolExecutor(1, thread_name_prefix="rehearsal")
+            attempt = pool.submit(_begin, world, splits)
+            pool.shutdown(wait=False)
+            try:
+                problem = attempt.result(seconds)
+            except TimeoutError:
+                problem = None
+                self._first = None if borrowed else self._first
+                borrowed = True  # it is busy: nobody else may have it, and nobody may close it
+        if not borrowed:
+            close(world)
+        if problem is not None:
+            raise UserError(f"world {self.id!r} {problem}")
+
+    def close(self) -> None:
+        """Free the world that was kept; twice is harmless. Worlds that were handed out are closed by who has them, and
+        the source can be used again."""
+        with self._lock:
+            first, self._first = self._first, None
+        if first is not None:
+            close(first)
+
+    def __enter__(self) -> WorldSource:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
+    def _ask(self) -> Env:
+        """The world that is kept."""
+        if self._first is None:
+            self._first = make_world(self.id, **self._options)
+        return self._first
+
+    def _new(self) -> Env:
+        """The one that is kept, or one from the constructor."""
+        with self._lock:
+            kept, self._first = self._first, None
+        return make_world(self.id, **self._options) if kept is None else kept
+
+    def _sibling(self) -> Env | None:
+        """A sibling of the world that is kept, in the wrappers of that one; None where it has none."""
+        if not self._has_siblings:
+            return None
+        pattern = self._ask()
+        inside = pattern.unwrapped
+        assert isinstance(inside, ConversationEnv)
+        other = None if _is_wrapped(pattern, beyond=_OWN_WRAPPERS) else inside.another()
+        if other is None:
+            self._has_siblings = False
+            return None
+        if other is inside or type(other) is not type(inside):
+            raise UserError(f"{self.id!r}: another() must give another {type(inside).__name__}, not {other!r:.80}")
+        other.spec = inside.spec
+        return _wrapped_as(pattern, other)
+
+
+def _facts_of(world: Env) -> WorldFacts:
+    kind, limit, inside = world_kind(world), time_limit(world), world.unwrapped
+    spaces = world.observation_space, world.action_space
+    if not isinstance(inside, ConversationEnv):
+        pooled = isinstance(inside, BatchedWorld) and not _is_wrapped(world, beyond=_OWN_WRAPPERS)
+        return WorldFacts(kind, *spaces, limit, pooled=pooled)
+    turns, voices = least(limit, inside.turn_limit), tuple(inside.voice_names)
+    return WorldFacts(kind, *spaces, turns, inside.waits, inside.side_by_side, voices, inside.scored_by)
+
+
+def _begin(world: Env, splits: Sequence[str]) -> str | None:
+    """Why the world cannot begin; None if it can. One seed that fails is an episode that fails, and no reason."""
+    inside = world.unwrapped
+    talks = isinstance(inside, ConversationEnv)
+    for split in splits if talks else splits[:1]:
+        problem = None
+        for seed in range(_SEEDS):
+            try:
+                seen, _ = world.reset(seed=seed, options={"split": split})
+                problem = None if talks else _misfit(seen, world.observation_space)
+            except UserError:
+                raise
+            except (Exception, SystemExit) as error:
+                problem = f"cannot begin: {type(error).__name__}: {error}"
+            if problem is None:
+                break
+        if problem is not None:
+            return problem
+    if isinstance(inside, ConversationEnv):
+        inside.end()
+    return None
+
+
+def _misfit(seen: Any, space: gymnasium.Space[Any]) -> str | None:
+    """What is wrong with a first observation, where it is more than its type."""
+    value = np.asarray(seen, dtype=np.float32)
+    if value.shape != space.shape:
+        return f"observed shape {value.shape}; its space says {space.shape}"
+    return None if np.isfinite(value).all() else "gave an observation that is not finite"
+
+
+def _check_voices(name: str, wanted: tuple[str, ...], given: Mapping[str, Voice]) -> None:
+    for voice in given:
+        if voice not in wanted:
+            raise UserError(f"world {name!r}: {unknown('voice', voice, wanted)}")
+    for voice in wanted:
+        if voice not in given:
+            raise UserError(f"world {name!r} talks to {voice!r}, and was given no such voice")
+
+
+def _is_wrapped(world: Env, *, beyond: tuple[type[gymnasium.Wrapper[Any, Any, Any, Any]], ...]) -> bool:
+    """Whether anything stands around a world besides the wrappers of exactly these classes."""
+    while isinstance(world, gymnasium.Wrapper):
+        if type(world) not in beyond:
+            return True
+        world = world.env
+    return False
+
+
+def _wrapped_as(pattern: Env, world: Env) -> Env:
+    """`world` in wrappers like those of `pattern`, which are all of `_OWN_WRAPPERS`."""
+    if isinstance(pattern, TimeLimit):
+        return TimeLimit(_wrapped_as(pattern.env, world), pattern._max_episode_steps)
+    if isinstance(pattern, OrderEnforcing):
+        return OrderEnforcing(_wrapped_as(pattern.env, world))
+    return world
