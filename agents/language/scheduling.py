@@ -26,6 +26,7 @@ from ...envs.errors import UserError
 from ...envs.vocabulary import Reply
 from ..protocols import Completion, EngineDied
 from .running_conversation import Answer, Conversation, Start, step_world
+from .voices import granted_seconds
 
 STEP_SECONDS = 60.0
 EPISODE_SECONDS = 600.0
@@ -153,7 +154,7 @@ class _Step:
     key: int
     action: Reply | Start | None
     limit: float  # seconds that the world may take, and with them those that its tools are granted in this step
-    granted: float  # seconds that the tools of this episode were granted before
+    granted: float  # seconds that the tools of this episode, and the world's voices, were granted before
     began: float | None = None
     ended: float | None = None
 
@@ -167,11 +168,14 @@ class _Step:
 
     @property
     def taken(self) -> float:
-        """Seconds of the world's own so far: what its tools are granted by limits that they keep does not count."""
+        """Seconds of the world's own so far: what its tools are granted by limits that they keep does not count, nor
+        does what its voices take."""
         if self.began is None:
             return 0.0
         elapsed = (self.ended or time.perf_counter()) - self.began
-        return max(0.0, elapsed - max(0.0, self.conversation.world.granted_seconds - self.granted))
+        world = self.conversation.world
+        granted = world.granted_seconds + granted_seconds(tuple(world.voices.values()))
+        return max(0.0, elapsed - max(0.0, granted - self.granted))
 
 
 class _Steps:
@@ -189,6 +193,7 @@ class _Steps:
         conversation = self._conversations[key]
         limit = min(self._patience.step, self._patience.episode - self._spent[key])
         granted = 0.0 if isinstance(action, Start) else conversation.world.granted_seconds
+        granted += granted_seconds(tuple(conversation.world.voices.values()))
         self._queue.append(_Step(conversation, key, action, limit, granted))
         self._fill()
 

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...agents.protocols import Actor, Author, Behaviour, Policy
+from ...agents.protocols import Actor, Behaviour, Policy
 from ...envs.named_objects import load_function
 from ...envs.world_source import WorldSource
 from ..config.schema import (
     Agent,
     Demonstrator,
     MlpAgentSpec,
-    OracleAgentSpec,
-    Sampling,
     Scenario,
     ScriptedAgentSpec,
     Stage,
@@ -24,7 +22,7 @@ from .settings import stage_method
 from .worlds import WorldSources, spaces
 
 if TYPE_CHECKING:
-    from ...agents.language.scheduling import Patience
+    from .talkers import Talkers
 
 _LOOKED_AT = 8  # worlds that are open where nothing is learned
 
@@ -36,11 +34,14 @@ class StageParts:
     collector: Actor
     evaluator: Actor
     segments: bool  # groups are rows that go on, not tasks
+    talkers: Talkers | None = None  # who speaks, in conversations
 
     def close(self) -> None:
-        """Free the worlds."""
+        """Free the worlds, and the engines."""
         self.collector.close()
         self.evaluator.close()
+        if self.talkers is not None:
+            self.talkers.close()
 
 
 def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources: WorldSources) -> StageParts:
@@ -51,33 +52,37 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources:
     shown = stage.demonstrations.agent if stage.demonstrations else None
     segments = row is not None and row.needs_critic and sources.first.facts.kind == "control"
     horizon = stage.collect.horizon if stage.collect and segments else None
+    talkers = None
+    if sources.first.facts.kind == "conversation":
+        from .talkers import Talkers
 
-    collect = partial(_actor, scenario, sources, stage, shown or scenario.agent, policy, horizon)
+        talkers = Talkers(scenario, policy)
+    actor = partial(_actor, scenario, sources, stage, policy, talkers)
+    collect = partial(actor, shown or scenario.agent, horizon)
     tile = stage.collect.tile if stage.collect else None
     collector = collect() if tile is None else TiledActor(collect, tile, keeps_rows=segments)
-    evaluator = _actor(scenario, sources, stage, scenario.agent, policy, None) if shown else collector
-    return StageParts(collector, evaluator, segments)
+    evaluator = actor(scenario.agent, None) if shown else collector
+    return StageParts(collector, evaluator, segments, talkers)
 
 
 def _actor(
     scenario: Scenario,
     sources: WorldSources,
     stage: Stage,
-    agent: Agent | Demonstrator,
     policy: Policy | None,
+    talkers: Talkers | None,
+    agent: Agent | Demonstrator,
     horizon: int | None,
 ) -> Actor:
     """`agent` in the only world of `scenario`, or in all of several."""
     actors: dict[str, Actor] = {}
     for name, alone in scenario.alone().items():
         source = sources[name]
-        if source.facts.kind == "control":
+        if talkers is not None:
+            actors[name] = talkers.actor(name, source, agent)
+        else:
             at_once = alone.world.at_once or _rows(stage)
             actors[name] = _moving(alone.world, source, policy, agent, horizon, at_once)
-        elif agent is scenario.agent:
-            actors[name] = _speaking(alone, source, policy)
-        else:
-            actors[name] = _writing(alone, source, agent, policy)
     if not scenario.worlds:
         return actors[""]
     from ...agents.mixture import MixedActor
@@ -114,55 +119,3 @@ def _moving(
         behaviour = scripted.RandomAgent(spaces(source)[1])
     mode = "episodes" if horizon is None else "segments"
     return ControlActor(behaviour, source, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once)
-
-
-def _speaking(scenario: Scenario, source: WorldSource, policy: Policy | None) -> Actor:
-    """The scenario's own agent in a conversation."""
-    if policy is None:
-        return _writing(scenario, source, scenario.agent, None)
-    from ...agents.language.chat_template import Renderer
-    from ...agents.language.conversation_actor import ConversationActor
-    from ...agents.language.engines.transformers_engine import TransformersEngine
-    from ...agents.language.language_policy import LanguagePolicy
-
-    assert isinstance(policy, LanguagePolicy), "check_parts has seen to it"
-    sampling = scenario.sampling or Sampling()
-    renderer = Renderer(policy.tokenizer, policy.end_ids)
-    return ConversationActor(
-        source.make,
-        TransformersEngine(policy, stop_ids=renderer.stop_ids, precision=scenario.precision),
-        renderer,
-        context=policy.context,
-        max_tokens=sampling.max_tokens,
-        patience=_patience(scenario),
-    )
-
-
-def _writing(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
-    """An actor whose replies are text from somebody without parameters, in `policy`'s tokens."""
-    from ...agents.language.chat_template import Renderer
-    from ...agents.language.conversation_actor import ConversationActor
-    from ...agents.language.language_policy import LanguagePolicy
-    from ...agents.language.tiny_llama import tiny_tokenizer
-
-    language = policy if isinstance(policy, LanguagePolicy) else None
-    renderer = Renderer(language.tokenizer, language.end_ids) if language else Renderer(tiny_tokenizer())
-    context = language.context if language else 1_000_000
-    return ConversationActor(source.make, _author(agent), renderer, context=context, patience=_patience(scenario))
-
-
-def _patience(scenario: Scenario) -> Patience:
-    """The limits of time that the scenario gives, and the usual ones where it gives none."""
-    from ...agents.language.scheduling import Patience
-
-    given = {"step": scenario.world.step_seconds, "episode": scenario.world.episode_seconds}
-    return Patience(**{name: seconds for name, seconds in given.items() if seconds is not None})
-
-
-def _author(agent: Agent | Demonstrator) -> Author:
-    """An agent without parameters; a script sees the messages."""
-    from ...agents.language.authors import Chance, Oracle, Script
-
-    if isinstance(agent, ScriptedAgentSpec):
-        return Script(load_function(agent.function))
-    return Oracle() if isinstance(agent, OracleAgentSpec) else Chance()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...algorithms.methods import METHODS, Method
-from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
+from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, unknown
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
 from ...envs.world_source import WorldFacts, WorldSource
@@ -15,8 +14,10 @@ from ..config.mistakes import WrongPart, at
 from ..config.schema import CausalLMAgentSpec, Sampling, Scenario, ScriptedAgentSpec, Stage
 from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
+from .engines import check_model_is_there
 from .settings import choose_device, optimizer_settings, stage_method
 from .several import check_alike, check_overrides, check_shares
+from .voices import check_voices
 from .worlds import WorldSources
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
     if scenario.world.at_once is not None and (facts.pooled or facts.kind == "conversation"):
         what = "a pool simulates all of them in one object" if facts.pooled else "conversations are all held at once"
         raise WrongPart(("world", "at_once"), f"world.at_once has nothing to limit here: {what}")
+    check_voices(scenario, facts)
     splits = ("train", "test") if any(stage.method for stage in scenario.stages) else ("test",)
     with at("world"):
         source.rehearse(splits, seconds=scenario.world.step_seconds or _REHEARSAL)
@@ -130,16 +132,7 @@ def _check_agent(scenario: Scenario, kind: WorldKind) -> None:
     if isinstance(scenario.agent, ScriptedAgentSpec):
         load_function(scenario.agent.function)
     if isinstance(scenario.agent, CausalLMAgentSpec):
-        _check_model_is_there(scenario.agent.model)
-
-
-def _check_model_is_there(model: str) -> None:
-    """UserError for a path to nothing. Hub ids and packages are looked up only when the model is loaded."""
-    path = Path(model).expanduser()
-    local = path.is_absolute() or model.startswith((".", "~")) or path.suffix == ".gguf"
-    if local and not model.startswith("package:") and not path.exists():
-        beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise UserError(f"there is no model folder or .gguf file {model!r}.{nearest(path.name, beside)}")
+        check_model_is_there(scenario.agent.model)
 
 
 def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:

@@ -33,8 +33,37 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
+class ScriptedVoice(Part):
+    """A function `module:name` from messages and a seed to text."""
+
+    kind: Literal["scripted"]
+    function: str
+
+
+class PolicyVoice(Part):
+    """The agent itself, as it speaks at the moment. Its part of the conversation is not trained on."""
+
+    kind: Literal["policy"]
+    max_tokens: PositiveInt = 32
+
+
+class CausalLMVoice(Part):
+    """Another language model, which does not learn: a hub id, a local folder or a GGUF file."""
+
+    kind: Literal["causal_lm"]
+    model: str
+    revision: str | None = None
+    temperature: PositiveFloat = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: PositiveInt = 32
+
+
+VoiceSpec = Annotated[ScriptedVoice | PolicyVoice | CausalLMVoice, Field(discriminator="kind")]
+
+
 class WorldSpec(Part):
-    """Where the agent acts: a Gymnasium id (ours or any other) or `module:Class`, and its options.
+    """Where the agent acts: a Gymnasium id (ours or any other) or `module:Class`, and its options; and who speaks where
+    the world talks to somebody else (a customer, a judge), by the names that it has for them.
 
     The limits of seconds are for worlds of messages that wait for tools or servers: the world's own work, without what
     its tools may take by limits of their own. Bodies that are simulated on a pool of threads have `threads`; of other
@@ -45,6 +74,7 @@ class WorldSpec(Part):
     options: dict[str, JsonValue] = {}
     threads: PositiveInt | None = None  # default: one for each core, or what OMP_NUM_THREADS says
     at_once: PositiveInt | None = None  # default: as many as the stage collects, 8 where it does not
+    voices: dict[str, VoiceSpec] = {}
     step_seconds: PositiveFloat | None = None  # for one step; default 60
     episode_seconds: PositiveFloat | None = None  # for all steps of an episode; default 600
 

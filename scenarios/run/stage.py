@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...agents.mixture import mixed_groups
-from ...agents.protocols import Policy, Weights
+from ...agents.protocols import EngineDied, Policy, Weights
 from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
@@ -71,17 +71,20 @@ class StageRun:
 
     def go(self) -> None:
         """Run the stage to its end and note its result."""
-        self._push()
-        if self.progress.state == "new":
-            self._begin()
-        spent, ended = self._standing()
-        while ended is None:
-            if self.context.stop.is_set():
-                self._checkpoint()
-                raise Interrupted
-            self._update(spent)
+        try:
+            self._push()
+            if self.progress.state == "new":
+                self._begin()
             spent, ended = self._standing()
-        self._finish(ended)
+            while ended is None:
+                if self.context.stop.is_set():
+                    self._checkpoint()
+                    raise Interrupted
+                self._update(spent)
+                spent, ended = self._standing()
+            self._finish(ended)
+        except EngineDied as death:
+            raise RunFailed(str(death)) from death
 
     def _make_learner(self, policy: Policy, begun: bool) -> Learner:
         reference = None
