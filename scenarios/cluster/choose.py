@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from ...agents.protocols import Policy
 from ...envs.errors import UserError
@@ -12,11 +14,17 @@ from .pool import LocalPool, Pool
 
 
 def check_cluster(scenario: Scenario) -> None:
-    """UserError where a cluster is asked for and Ray is not installed."""
-    from importlib.util import find_spec
-
-    if scenario.cluster is not None and find_spec("ray") is None:
+    """UserError where a cluster is asked for and Ray is not installed, or is in use here."""
+    if scenario.cluster is None:
+        return
+    if find_spec("ray") is None:
         raise UserError("a cluster needs a package: pip install 'peripatos[ray]'")
+    there = sys.modules.get("ray")
+    if there is not None and there.is_initialized():
+        raise UserError(
+            "this process is connected to a Ray already, and a run starts one of its own; call ray.shutdown() before, "
+            "or run in another process"
+        )
 
 
 def make_pool(scenario: Scenario, policy: Policy | None, sources: WorldSources, say: Callable[[str], None]) -> Pool:

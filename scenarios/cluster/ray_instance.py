@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...envs.errors import UserError
 from ..run.run_directory import RunFailed
 
 
@@ -51,15 +50,9 @@ with _environment(_SETTINGS):  # read when it is imported, and by the processes 
 
 
 class RayInstance:
-    """A Ray of our own, with room for `cores`. UserError where this process has a Ray already, RunFailed where ours
-    does not start."""
+    """A Ray of our own, with room for `cores`. RunFailed where it does not start."""
 
     def __init__(self, cores: int) -> None:
-        if ray.is_initialized():
-            raise UserError(
-                "this process is connected to a Ray already, and a run starts one of its own; call ray.shutdown() "
-                "before, or run in another process"
-            )
         ray._private.worker._worker_logs_enabled = False  # it tells of dead workers on stdout, where data goes
         self._folder = Path(tempfile.mkdtemp(prefix="peripatos-ray-"))
         settings = {
@@ -73,6 +66,7 @@ class RayInstance:
         }
         try:
             with _environment(_SETTINGS), _handlers_kept():
+                AuthenticationTokenLoader.instance().reset_cache()  # or it would have the token of the Ray before
                 ray.init(**settings)
         except (OSError, RuntimeError) as problem:
             self.close()
@@ -83,7 +77,7 @@ class RayInstance:
         """Stop it, and what runs in it; closing twice is harmless."""
         with _handlers_kept():
             ray.shutdown()
-        AuthenticationTokenLoader.instance().reset_cache()  # or the next Ray of this process would have our token
+        AuthenticationTokenLoader.instance().reset_cache()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -149,7 +149,7 @@ class RayPool:
     def _new_worker(self) -> Any:
         scenario = self._scenario.model_dump(mode="json")
         remote = ray.remote(num_cpus=self._how.cpus, max_restarts=0, max_task_retries=0)(RayRollout)
-        return remote.remote(scenario, threads=torch.get_num_threads(), cores=self._how.cpus)
+        return remote.remote(scenario, threads=torch.get_num_threads())
 
     def _replace(self, number: int, order: Order, times: int, loss: Exception) -> None:
         """Another worker in the place of a lost one. RunFailed where that does not help."""
@@ -165,9 +165,9 @@ class RayPool:
 class RayRollout(Rollout):
     """A worker in Ray's hands."""
 
-    def __init__(self, scenario: Mapping[str, Any], *, threads: int, cores: int) -> None:
+    def __init__(self, scenario: Mapping[str, Any], *, threads: int) -> None:
         ship_tensors_as_arrays()
-        super().__init__(scenario, threads=threads, cores=cores)
+        super().__init__(scenario, threads=threads)
 
 
 def _reason(loss: Exception, seconds: float) -> str:

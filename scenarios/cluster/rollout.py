@@ -20,7 +20,7 @@ from ...envs.vocabulary import Collection
 from ..assembly.actors import StageParts, make_stage
 from ..assembly.policies import make_policy
 from ..assembly.worlds import WorldSources
-from ..config.schema import Scenario, WorldSpec
+from ..config.schema import Scenario
 
 
 class Shipment(NamedTuple):
@@ -64,11 +64,10 @@ class Rollout:
     Args:
         scenario: as JSON.
         threads: of torch, as many as the process has that asks: sums are rounded by it.
-        cores: for a world that is simulated on a pool of threads.
     """
 
-    def __init__(self, scenario: Mapping[str, Any], *, threads: int, cores: int) -> None:
-        self._words, self._cores = scenario, cores
+    def __init__(self, scenario: Mapping[str, Any], *, threads: int) -> None:
+        self._words = scenario
         self._stage: int | None = None
         self._parts: StageParts | None = None
         torch.set_num_threads(threads)
@@ -89,36 +88,29 @@ class Rollout:
 
     def close(self) -> None:
         """Free the worlds; closing twice is harmless."""
-        if self._parts is not None:
-            self._parts.close()
-            self._sources.close()
-        self._parts = self._stage = None
+        self._leave()
+        if "_agent" in self.__dict__:
+            self._agent[2].close()
 
     @cached_property
-    def _agent(self) -> tuple[Scenario, Policy]:
+    def _agent(self) -> tuple[Scenario, Policy, WorldSources]:
         """Made at the first order, whose answer can say what is wrong with it."""
         from ..commands.app import load_plugins
 
         load_plugins()
-        scenario = _on_cores(Scenario.model_validate(self._words), self._cores)
-        self._sources = WorldSources.of(scenario)
-        policy = make_policy(scenario, "cpu", self._sources.first)
+        scenario = Scenario.model_validate(self._words)
+        sources = WorldSources.of(scenario)
+        policy = make_policy(scenario, "cpu", sources.first)
         assert policy is not None, "the schema gives workers to agents that learn"
-        return scenario, policy
+        return scenario, policy, sources
 
     def _enter(self, stage: int, state: Mapping[str, Tensor]) -> None:
-        self.close()
-        scenario, policy = self._agent
-        self._parts = make_stage(scenario, scenario.stages[stage], policy, self._sources)
-        self._stage = stage
+        self._leave()
+        scenario, policy, sources = self._agent
+        self._parts, self._stage = make_stage(scenario, scenario.stages[stage], policy, sources), stage
         self._parts.collector.load_state(state)
 
-
-def _on_cores(scenario: Scenario, cores: int) -> Scenario:
-    """With worlds that are simulated on a pool of at most so many threads."""
-
-    def bounded(world: WorldSpec) -> WorldSpec:
-        return world.model_copy(update={"threads": min(world.threads or cores, cores)})
-
-    worlds = [bounded(world) for world in scenario.worlds]
-    return scenario.model_copy(update={"world": bounded(scenario.world), "worlds": worlds})
+    def _leave(self) -> None:
+        if self._parts is not None:
+            self._parts.close()
+        self._parts = self._stage = None

@@ -236,8 +236,8 @@ class Stage(Part):
 
 
 class RolloutSpec(Part):
-    """The processes that collect: each plays its share of the tiles, on `cpus` cores. One that dies, or takes longer
-    than `seconds` for its share of an update, is replaced.
+    """The processes that collect: each plays its share of the tiles on `cpus` cores, never on a GPU. One that dies, or
+    takes longer than `seconds` for its share of an update, is replaced.
     """
 
     workers: PositiveInt

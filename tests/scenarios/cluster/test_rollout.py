@@ -11,6 +11,7 @@ from scenarios_runs import TINY, write_scenario
 from peripatos.agents.protocols import Weights
 from peripatos.envs.vocabulary import Batch
 from peripatos.scenarios.assembly.policies import make_policy
+from peripatos.scenarios.assembly.worlds import WorldSources
 from peripatos.scenarios.cluster.rollout import Order, Rollout, Shipment, pack_weights
 from peripatos.scenarios.config.loading import load_scenario
 from peripatos.scenarios.config.schema import Scenario
@@ -22,12 +23,14 @@ def scenario(tmp_path) -> Scenario:
 
 
 def worker(scenario: Scenario) -> Rollout:
-    return Rollout(scenario.model_dump(mode="json"), threads=1, cores=1)
+    return Rollout(scenario.model_dump(mode="json"), threads=1)
 
 
 def weights(scenario: Scenario, version: int, seed: int = 3) -> Shipment:
     """Those of another policy than the one that a worker is born with."""
-    policy = make_policy(scenario.model_copy(update={"seed": seed}), "cpu")
+    sources = WorldSources.of(scenario)
+    policy = make_policy(scenario.model_copy(update={"seed": seed}), "cpu", sources.first)
+    sources.close()
     assert policy is not None
     return pack_weights(policy, Weights(version))
 
