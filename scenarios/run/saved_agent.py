@@ -140,5 +140,7 @@ def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldS
     data, source = read_yaml(run.path / "scenario.yaml")
     if data.get("worlds") and any(text.startswith("world.id") for text in sets):
         data = {"world": {}, **{key: value for key, value in data.items() if key != "worlds"}}
+    for stage in data["stages"]:
+        stage.pop("stop", None)  # a goal may be about a world that is not this one
     scenario = check_scenario(apply_sets(data, sets, source), source)
     return scenario, check_parts(scenario, source)
