@@ -14,11 +14,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-
-from .voices import Part, VoiceSpec
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     JsonValue,
     PositiveFloat,
@@ -27,6 +23,8 @@ from .voices import Part, VoiceSpec
     model_serializer,
     model_validator,
 )
+
+from .voices import Part, VoiceSpec
 
 
 class WorldSpec(Part):
