@@ -24,7 +24,13 @@ from pydantic import (
     model_validator,
 )
 
-from .voices import Part, VoiceSpec
+from .voices import VoiceSpec
+
+
+class Part(BaseModel):
+    """A piece of a scenario: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class WorldSpec(Part):

@@ -1,4 +1,4 @@
-"""What a scenario may say of those whom its world talks to besides the agent, and what every piece of one keeps to."""
+"""What a scenario may say of those whom its world talks to besides the agent."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 
-class Part(BaseModel):
-    """A piece of a scenario: frozen, and strict about its keys."""
+class _VoicePart(BaseModel):
+    """One voice: frozen, and strict about its keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
-class ScriptedVoice(Part):
+class ScriptedVoice(_VoicePart):
     """A function `module:name` from messages and a seed to text."""
 
     kind: Literal["scripted"]
     function: str
 
 
-class PolicyVoice(Part):
+class PolicyVoice(_VoicePart):
     """The agent itself, as it speaks at the moment. Its part of the conversation is not trained on."""
 
     kind: Literal["policy"]
     max_tokens: PositiveInt = 32
 
 
-class CausalLMVoice(Part):
+class CausalLMVoice(_VoicePart):
     """Another language model, which does not learn: a hub id, a local folder or a GGUF file."""
 
     kind: Literal["causal_lm"]
