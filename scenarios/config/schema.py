@@ -14,7 +14,9 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     JsonValue,
     PositiveFloat,
