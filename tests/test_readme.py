@@ -35,8 +35,11 @@ def block(language: str, number: int = 0) -> str:
 def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number, name in enumerate(("my_world.py", "my_tools.py")):
         (tmp_path / name).write_text(block("python", WORLDS + number))
-    for number, name in enumerate(("my-scenario.yaml", "my-tools.yaml")):
-        (tmp_path / name).write_text(block("yaml", number))
+    own, worlds, tools = (block("yaml", number) for number in range(3))
+    (tmp_path / "my-scenario.yaml").write_text(own)
+    (tmp_path / "my-tools.yaml").write_text(tools)
+    lines = [line for line in own.splitlines() if not line.startswith("world:")]
+    (tmp_path / "my-worlds.yaml").write_text("\n".join([*lines, worlds]))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ("my_world", "my_tools"):
@@ -66,7 +69,7 @@ def test_the_worlds_of_the_readme_are_short_and_keep_the_contract(number: int, w
     assert not [finding for finding in findings if not finding.passed]
 
 
-@pytest.mark.parametrize("name", ["my-scenario.yaml", "my-tools.yaml"])
+@pytest.mark.parametrize("name", ["my-scenario.yaml", "my-tools.yaml", "my-worlds.yaml"])
 def test_the_scenarios_of_the_readme_are_valid(newcomer: Path, name: str) -> None:
     check_parts(load_scenario(str(newcomer / name), []))
 
