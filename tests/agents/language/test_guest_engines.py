@@ -128,7 +128,8 @@ def test_an_engine_that_nobody_holds_any_more_ends_its_thread(policy: LanguagePo
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 sys.path.insert(0, {here!r})
 from agents_engines import Told
 from agents_worlds import Echo

@@ -16,7 +16,7 @@ SUMS = """\
 name: sums
 world:
   id: peripatos/Arithmetic-v0
-  options: {operators: ["+"], digits: 1, prompt: bare, answer_tag: answer, reverse_digits: true}
+  options: {operators: ["+", "-"], digits: 1, prompt: bare, answer_tag: answer, reverse_digits: true}
 agent: {kind: tiny_llama, hidden: 48, layers: 2, heads: 4}
 sampling: {max_tokens: 6}
 stages:
