@@ -62,7 +62,8 @@ class MixedActor:
                 part = actor.collect(own, group_size, seed=derive_seed(seed, "world", name), version=version)
                 batch = None if part.batch is None else self._renumbered(part.batch, world)
                 parts.append(replace(part, batch=batch, episodes=tuple(self._named(part.episodes, world, name))))
-        return Collection.join(parts)
+        whole = Collection.join(parts)
+        return replace(whole, episodes=tuple(sorted(whole.episodes, key=lambda episode: episode.number)))
 
     def evaluate(
         self, tasks: int, *, seed: int, version: int, greedy: bool = True, split: str = "test", each: int = 1

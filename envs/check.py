@@ -23,7 +23,7 @@ from gymnasium.utils.env_checker import check_env
 
 from .conversation.conversation_env import SPLITS, ConversationEnv
 from .errors import UnsupportedWorld, UserError
-from .registry import WorldKind, make_world, world_kind
+from .registry import WorldKind, give_voices, make_world, world_kind
 from .time_limits import ending
 from .vocabulary import Reply, ToolCall
 
@@ -73,6 +73,7 @@ def check_world(world: str | Env, **options: Any) -> list[Finding]:
             raise
         except Exception as error:  # the world's own constructor; a failed finding, not our crash
             return [Finding("the world can be made", False, _described(error))]
+    give_voices(world)
     try:
         kind = world_kind(world)
     except UnsupportedWorld as error:

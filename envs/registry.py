@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from .conversation.conversation_env import ConversationEnv
 from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
 from .named_objects import import_by_name, load_attribute
 from .time_limits import time_limit
+from .vocabulary import Message
 
 WorldKind = Literal["conversation", "control"]
 _VERSIONED = re.compile(r"-v\d+$")
@@ -73,6 +74,18 @@ def make_world(name: str, /, **options: Any) -> gymnasium.Env[Any, Any]:
         if "unexpected keyword argument" in str(error):  # from a constructor that takes **kwargs
             raise UserError(f"world {name!r}: {error}") from error
         raise
+
+
+def give_voices(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """`env`; a world that talks to others and has nobody to talk to hears the same few words from each."""
+    inside = env.unwrapped
+    if isinstance(inside, ConversationEnv):
+        inside.voices = dict.fromkeys(inside.voice_names, _stand_in) | dict(inside.voices)
+    return env
+
+
+def _stand_in(messages: Sequence[Message], seed: int) -> str:
+    return ("Yes.", "No.", "Please go on.")[seed % 3]
 
 
 def world_kind(env: gymnasium.Env[Any, Any]) -> WorldKind:

@@ -16,8 +16,8 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -28,6 +28,7 @@ from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
 from .conversation.conversation_env import ConversationEnv, Voice
 from .conversation.wrapped_conversation import WrappedConversation
 from .errors import UnsupportedWorld, UserError, unknown
+from .lost_threads import in_thread
 from .open_worlds import claim, close
 from .registry import WorldKind, make_world, world_kind
 from .time_limits import least, time_limit
@@ -154,9 +155,7 @@ class WorldSource:
         if not self.facts.waits:
             problem = _begin(world, splits)
         else:
-            pool = ThreadPoolExecutor(1, thread_name_prefix="rehearsal")
-            attempt = pool.submit(_begin, world, splits)
-            pool.shutdown(wait=False)
+            attempt = in_thread(partial(_begin, world, splits), "rehearsal")
             try:
                 problem = attempt.result(seconds)
             except TimeoutError:

@@ -28,6 +28,7 @@ from ..envs.errors import UserError
 from ..envs.seeding import derive_seed
 from ..envs.tools.call_formats import reply_format
 from ..envs.vocabulary import Message, Reply
+from .assembly.voices import scripted_voices
 from .assembly.worlds import WorldSources
 from .config.loading import Source, apply_sets, check_scenario, find_scenario, load_scenario, shipped
 from .config.schema import Scenario
@@ -74,7 +75,9 @@ def export_demonstrations(name: str, episodes: int, *, seed: int | None = None, 
     and for a world that has no oracle or is none of messages.
     """
     scenario = _scenario(name, sets)
-    world = WorldSources.of(scenario).first.make()
+    if scenario.worlds:
+        raise UserError(f"the oracles of {len(scenario.worlds)} worlds speak in {name!r}; export the scenario of one")
+    world = WorldSources.of(scenario).first.make(scripted_voices(scenario))
     try:
         if not isinstance(world.unwrapped, ConversationEnv):
             raise UserError(f"{scenario.world.id!r} is not a world of messages: there is no conversation to export")

@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any
 
 from ...envs.errors import UserError
+from ...envs.lost_threads import in_thread
 from ...envs.vocabulary import Reply
 from ..protocols import Completion, EngineDied
 from .running_conversation import Answer, Conversation, Start, step_world
@@ -183,7 +184,6 @@ class _Steps:
 
     def __init__(self, conversations: Sequence[Conversation], patience: Patience) -> None:
         self._conversations, self._patience = conversations, patience
-        self._pool = ThreadPoolExecutor(max(1, len(conversations)), thread_name_prefix="world")
         self._queue: deque[_Step] = deque()
         self.running: dict[Future[Answer], _Step] = {}  # without those given up, whose threads are lost
         self._spent = [0.0] * len(conversations)  # seconds of the world's own, by episode
@@ -222,12 +222,12 @@ class _Steps:
 
     def close(self) -> None:
         """Begin nothing more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._queue.clear()
 
     def _fill(self) -> None:
         while self._queue and len(self.running) < MOST_THREADS:
             step = self._queue.popleft()
-            self.running[self._pool.submit(step.run)] = step
+            self.running[in_thread(step.run, "world")] = step
 
 
 def _end_late(conversation: Conversation, _: Future[Answer]) -> None:

@@ -20,7 +20,7 @@ import gymnasium
 
 from ..check import absurd_texts
 from ..conversation.conversation_env import ConversationEnv
-from ..registry import make_world, world_kind
+from ..registry import give_voices, make_world, world_kind
 from ..vocabulary import Reply
 from .blind_replies import Lessons, Strategy, blind_strategies, nothing, random_text, written
 from .control_audit import audit_control
@@ -53,7 +53,7 @@ def audit_world(world: str | Env, *, episodes: int = 60, split: str = "train", *
     make: Callable[[], Env] | None = None
     if isinstance(world, str):
         name = world
-        make = lambda: make_world(name, **options)  # noqa: E731 (a world may be needed twice)
+        make = lambda: give_voices(make_world(name, **options))  # noqa: E731 (a world may be needed twice)
         world = make()
     try:
         if world_kind(world) == "control":

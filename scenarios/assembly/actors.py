@@ -22,6 +22,7 @@ from ..config.schema import (
 )
 from .engines import make_engine
 from .settings import stage_method
+from .several import group_counts
 from .voices import Voices
 from .worlds import WorldSources, spaces
 
@@ -76,7 +77,7 @@ def _actor(
         if source.facts.kind == "conversation":
             actors[name] = _talking(alone, source, agent, policy)
         else:
-            at_once = alone.world.at_once or _rows(stage)
+            at_once = alone.world.at_once or _rows(stage, scenario)[name]
             actors[name] = _moving(alone.world, source, policy, agent, horizon, at_once)
     if not scenario.worlds:
         return actors[""]
@@ -85,10 +86,13 @@ def _actor(
     return MixedActor(actors)
 
 
-def _rows(stage: Stage) -> int:
-    """How many worlds a stage of bodies has open to learn, and so may have to evaluate."""
-    collect = stage.collect
-    return collect.groups * collect.group_size if collect else _LOOKED_AT
+def _rows(stage: Stage, scenario: Scenario) -> dict[str, int]:
+    """How many bodies of each world a stage has open to learn, and so may have to evaluate."""
+    names, collect = list(scenario.alone()), stage.collect
+    if collect is None:
+        return dict.fromkeys(names, _LOOKED_AT)
+    counts = group_counts(scenario, collect.groups)
+    return {name: count * collect.group_size for name, count in zip(names, counts, strict=True)}
 
 
 def _moving(

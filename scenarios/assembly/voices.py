@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from ...agents.protocols import Engine, Weights
 from ...envs.conversation.conversation_env import Voice
 from ...envs.errors import UserError, unknown
 from ...envs.named_objects import load_function
+from ...envs.vocabulary import Message
 from ...envs.world_source import WorldFacts
 from ..config.mistakes import at
 from ..config.schema import Scenario
@@ -48,6 +49,14 @@ def check_voices(scenario: Scenario, facts: WorldFacts) -> None:
                 check_model_is_there(spec.model)
 
 
+def scripted_voices(scenario: Scenario) -> Mapping[str, Voice]:
+    """Those of a world that is played without an agent. UserError for a voice that needs a model."""
+    for name, spec in scenario.world.voices.items():
+        if not isinstance(spec, ScriptedVoice):
+            raise UserError(f"the voice {name!r} is of kind {spec.kind!r}, and here only scripted ones can speak")
+    return Voices(scenario, None, None).for_a_world()
+
+
 class Voices:
     """The voices in an actor's worlds, and the engines that are theirs alone. `engine`: the agent's, where it acts."""
 
@@ -73,8 +82,7 @@ class Voices:
 
     def _maker(self, spec: VoiceSpec) -> Callable[[], Voice]:
         if isinstance(spec, ScriptedVoice):
-            function = load_function(spec.function)
-            return lambda: function
+            return partial(_scripted, spec.function)
         from ...agents.language.chat_template import Renderer
         from ...agents.language.voices import LanguageVoice
 
@@ -96,3 +104,17 @@ class Voices:
         if self._policy is not None:
             return str(self._policy.device)
         return choose_device(self._scenario.device, self._scenario.agent)
+
+
+def _scripted(name: str) -> Voice:
+    """The function `name`; a class has one object for each world. UserError from a call that gives no text."""
+    function = load_function(name)
+    function = function() if isinstance(function, type) else function
+
+    def say(messages: Sequence[Message], seed: int) -> str:
+        text = function(messages, seed)
+        if not isinstance(text, str):
+            raise UserError(f"the voice {name!r} gave {text!r:.80}, which is no text")
+        return text
+
+    return say

@@ -33,7 +33,8 @@ class WorldSpec(Part):
 
     The limits of seconds are for worlds of messages that wait for tools or servers: the world's own work, without what
     its tools may take by limits of their own. Bodies that are simulated on a pool of threads have `threads`; of other
-    bodies, each of which is an object that may hold a simulator or a licence, `at_once` are open for whole episodes.
+    bodies, each of which is an object that may hold a simulator or a licence, `at_once` are open for whole episodes: so
+    many to learn, and so many to be evaluated.
     """
 
     id: str
@@ -49,7 +50,9 @@ class SharedWorld(WorldSpec):
     """One of several worlds in which the agent lives at once."""
 
     name: Annotated[str, Field(pattern=r"^[\w-]+$")] | None = None  # before its numbers; default: from the id
-    share: PositiveFloat = 1.0  # of the groups of each collection, in proportion to those of the others
+    share: Annotated[float, Field(gt=0, le=1e6)] = (
+        1.0  # of the groups of each collection, in proportion to those of the others
+    )
     overrides: dict[str, dict[str, dict[str, JsonValue]]] = {}  # by stage: its `credit` and `rewards` here
 
     @property

@@ -63,7 +63,8 @@ def _heading(transcript: Transcript) -> list[Text]:
     episode = transcript.episode
     first = (
         f"update {transcript.update}, {episode.split} episode {transcript.place} of {transcript.kept} "
-        f"(group {episode.group}, member {episode.index}, seed {episode.seed})"
+        f"({f'{episode.world}, ' if episode.world else ''}group {episode.group}, member {episode.index}, "
+        f"seed {episode.seed})"
     )
     reward = "not scored" if episode.reward is None else f"reward {episode.reward:+.4g}"
     terms = " ".join(f"{name} {value:+.4g}" for name, value in episode.reward_terms.items())

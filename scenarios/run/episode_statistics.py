@@ -72,13 +72,14 @@ def rank(result: Mapping[str, float | int | None]) -> list[float] | None:
     return None if value is None or mean is None else [float(value), float(mean)]
 
 
-def check_goals(stop: Stop, worlds: Iterable[str]) -> None:
+def check_goals(stop: Stop, worlds: Sequence[str]) -> None:
     """UserError for a goal that no evaluation has, of all or of one of several `worlds` (`WORLD/…`). Which `NAME_mean`
     there are, only the evaluations of a world say.
     """
     known = [*_COLUMNS, *(f"{world}/{column}" for world in worlds for column in _COLUMNS)]
     for name in stop:
-        if name not in known and not name.endswith("_mean"):
+        of_no_world = worlds and name.partition("/")[2] in _COLUMNS
+        if name not in known and (of_no_world or not name.endswith("_mean")):
             words = f"evaluations have {', '.join(_COLUMNS)} and means"
             raise UserError(f"stop.{name}: {words}.{nearest(name, known)}")
 

@@ -18,9 +18,9 @@ from ..assembly.worlds import WorldSources
 from ..config.loading import apply_sets, check_scenario, read_yaml
 from ..config.schema import Origin, Scenario, Stage
 from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
-from .episode_statistics import Numbers, pass_rates
+from .episode_statistics import Numbers
 from .run_directory import RunDirectory
-from .several_worlds import summarize_worlds
+from .several_worlds import pass_rates_of_worlds, summarize_worlds
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         root = derive_seed(scenario.seed if how.seed is None else how.seed, "evaluation")
         greedy = not how.sample and how.k == 1
         episodes = parts.evaluator.evaluate(count, seed=root, version=0, greedy=greedy, each=how.k)
-        return {**summarize_worlds(episodes), **(pass_rates(episodes, how.k) if how.k > 1 else {})}
+        return {**summarize_worlds(episodes), **(pass_rates_of_worlds(episodes, how.k) if how.k > 1 else {})}
 
 
 def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldSources]:
@@ -132,14 +132,16 @@ def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldS
         return scenario, WorldSources.of(scenario)
     for text in sets:
         head = text.partition("=")[0].strip().partition(".")[0]
-        if head not in ("world", "sampling"):
+        if head not in ("world", "worlds", "sampling"):
             raise UserError(
                 f"--set {text}: a saved agent is measured in another world or with other sampling; its "
                 f"{head or 'scenario'} cannot change"
             )
     data, source = read_yaml(run.path / "scenario.yaml")
-    if data.get("worlds") and any(text.startswith("world.id") for text in sets):
+    if "worlds" in data and any(text.partition("=")[0].strip() in ("world", "world.id") for text in sets):
         data = {"world": {}, **{key: value for key, value in data.items() if key != "worlds"}}
+    elif "worlds" in data and any(text.strip().startswith("world.") for text in sets):
+        raise UserError(f"{run.path} was played in several worlds: give --world, or --set worlds.NUMBER.options.…")
     for stage in data["stages"]:
         stage.pop("stop", None)  # a goal may be about a world that is not this one
     scenario = check_scenario(apply_sets(data, sets, source), source)

@@ -1,15 +1,18 @@
 """What episodes of several worlds say: each number for all of them, and under `WORLD/` for each.
 
-Every world is measured by as many tasks as every other, so a number of all is the mean of the worlds' numbers. Success
-is the mean of those that say something about it.
+Every world is measured by as many tasks as every other. A number of all is over all scored episodes; success is over
+those of the worlds that say something about it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from ...envs.vocabulary import Episode
-from .episode_statistics import Numbers, describe_collection, spell_evaluation, summarize
+from .episode_statistics import Numbers, describe_collection, pass_rates, spell_evaluation, summarize
+
+Number = TypeVar("Number")
 
 
 def by_world(episodes: Sequence[Episode]) -> dict[str, list[Episode]]:
@@ -22,35 +25,42 @@ def by_world(episodes: Sequence[Episode]) -> dict[str, list[Episode]]:
 
 def summarize_worlds(episodes: Sequence[Episode]) -> Numbers:
     """As `summarize`, of all and of each world."""
-    parts = by_world(episodes)
     result = summarize(episodes)
-    if len(parts) < 2:
-        return result
-    apart = {name: summarize(own) for name, own in parts.items()}
-    tell = [name for name, numbers in apart.items() if numbers.get("success_rate") is not None]
-    if tell:
-        told = summarize([episode for name in tell for episode in parts[name]])
-        result |= {name: told[name] for name in ("success_rate", "success_low", "success_high")}
-    return result | {f"{name}/{key}": value for name, numbers in apart.items() for key, value in numbers.items()}
+    told = summarize(_telling(episodes))
+    result |= {name: told[name] for name in ("success_rate", "success_low", "success_high") if name in told}
+    return result | _apart(episodes, summarize)
 
 
 def describe_worlds(episodes: Sequence[Episode], *, running: int = 0) -> dict[str, float]:
     """As `describe_collection`, of all and of each world."""
-    parts = by_world(episodes)
     row = describe_collection(episodes, running=running)
-    if len(parts) < 2:
-        return row
-    return row | {
-        f"{name}/{key}": value
-        for name, own in parts.items()
-        for key, value in describe_collection(own).items()
-        if key != "episodes/running"
-    }
+    told = describe_collection(_telling(episodes))
+    row |= {name: told[name] for name in ("success/rate",) if name in told}
+    apart = _apart(episodes, describe_collection)
+    return row | {name: value for name, value in apart.items() if not name.endswith("/episodes/running")}
+
+
+def pass_rates_of_worlds(episodes: Sequence[Episode], k: int) -> Numbers:
+    """As `pass_rates`, of all worlds that say something about success and of each."""
+    telling = _telling(episodes)
+    return pass_rates(telling or episodes, k) | _apart(telling, lambda own: pass_rates(own, k))
+
+
+def _telling(episodes: Sequence[Episode]) -> list[Episode]:
+    """The episodes of worlds that say something about success."""
+    parts = by_world(episodes).values()
+    return [episode for own in parts if any(e.success is not None for e in own) for episode in own]
+
+
+def _apart(episodes: Sequence[Episode], describe: Callable[[list[Episode]], Mapping[str, Number]]) -> dict[str, Number]:
+    """What each world's own episodes say, under its name."""
+    parts = by_world(episodes)
+    return {f"{world}/{key}": x for world, own in parts.items() if world for key, x in describe(own).items()}
 
 
 def spell_worlds(result: Mapping[str, float | int | None]) -> str:
     """As `spell_evaluation`; behind it, in brackets, that of each world."""
-    names = dict.fromkeys(key.partition("/")[0] for key in result if "/" in key)
+    names = [key.removesuffix("/episodes") for key in result if key.endswith("/episodes")]
     apart = []
     for name in names:
         own = {key.partition("/")[2]: value for key, value in result.items() if key.startswith(f"{name}/")}

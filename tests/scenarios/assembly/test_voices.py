@@ -11,9 +11,12 @@ from scenarios_runs import write_scenario
 import peripatos
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import tiny_llama
+from peripatos.envs.auditing import audit_world
+from peripatos.envs.check import check_world
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.assembly.checks import check_parts
 from peripatos.scenarios.config.loading import open_scenario
+from peripatos.scenarios.export_chat import export_demonstrations
 
 SCENARIO = """\
 name: booking
@@ -131,3 +134,22 @@ def test_a_scripted_customer_may_speak_where_nobody_waits(tmp_path: Path) -> Non
     text = WITHOUT_LEARNING.replace("Booking", "InPlace").replace("CUSTOMER", SCRIPTED)
     run = peripatos.run(write_scenario(tmp_path, text), {"evaluation.episodes": 3}, out=tmp_path / "out")
     assert run.evaluations[-1]["success_rate"] == 1.0
+
+
+def test_what_gives_no_text_is_named_before_anybody_waits_for_it(tmp_path: Path) -> None:
+    text = WITHOUT_LEARNING.replace("CUSTOMER", SCRIPTED.replace("booking_world:customer", "booking_world:seven"))
+    with pytest.raises(UserError, match=r"booking_world:seven.*no text"):
+        peripatos.run(write_scenario(tmp_path, text), out=tmp_path / "out")
+
+
+def test_who_checks_a_world_that_talks_to_others_lends_it_a_voice() -> None:
+    findings = check_world("booking_world:Booking")
+    assert not [finding for finding in findings if "KeyError" in finding.detail]
+    assert audit_world("booking_world:Booking", episodes=4).best is not None
+
+
+def test_an_expert_is_exported_with_the_customers_of_the_scenario(tmp_path: Path) -> None:
+    told = export_demonstrations(str(write_scenario(tmp_path, SCENARIO.replace("CUSTOMER", SCRIPTED))), 3)
+    assert len(told.rows) == 3
+    with pytest.raises(UserError, match=r"customer.*policy"):
+        export_demonstrations(str(write_scenario(tmp_path, SCENARIO.replace("CUSTOMER", POLICY))), 3)

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import peripatos
+from peripatos.envs.conversation import ConversationEnv, Outcome
 from peripatos.envs.errors import UserError
 
 PLUS = {"id": "peripatos/Arithmetic-v0", "options": {"operators": ["+"], "digits": 1, "prompt": "bare"}}
@@ -106,6 +107,11 @@ WRONG = {
         changed(worlds=[PLUS, {**MINUS, "overrides": {"learn": {"update": {"epochs": 2}}}}]),
         "the same in all worlds",
     ),
+    "a goal of no world": (
+        changed(stages=[{**TALK["stages"][0], "stop": {"mins/return_mean": 1}}]),
+        "minus/return_mean",
+    ),
+    "a share without bounds": (changed(worlds=[{**PLUS, "share": 1.7e308}, MINUS]), "share"),
     "a constant": (changed(worlds=[PLUS, {**MINUS, "overrides": {"learn": {"credit": {"gama": 1}}}}]), "gamma"),
 }
 
@@ -141,3 +147,48 @@ def test_a_saved_agent_is_measured_in_all_or_elsewhere(tmp_path: Path) -> None:
     assert (everywhere["episodes"], everywhere["minus/episodes"]) == (6, 3)
     elsewhere = evaluate_run(run.path, "last", Examination(episodes=3, sets=["world.id=peripatos/Arithmetic-v0"]))
     assert elsewhere["episodes"] == 3
+    how = Examination(episodes=3, sets=["world={id: peripatos/Arithmetic-v0}"])  # as `--world` says it
+    assert evaluate_run(run.path, "last", how) == elsewhere
+    with pytest.raises(UserError, match="several worlds"):
+        evaluate_run(run.path, "last", Examination(sets=["world.options.digits=2"]))
+
+
+class Mute(ConversationEnv):
+    """Says nothing about success, and names a metric with a slash."""
+
+    weights = {"told": 1.0}  # noqa: RUF012 (read only, copied by the base class)
+
+    def opening(self, rng, split):
+        return f"Say {int(rng.integers(100))}."
+
+    def respond(self, reply):
+        return Outcome(terms={"told": 0.5}, terminated=True, metrics={"door/open": 1.0})
+
+
+def test_success_is_of_the_worlds_that_speak_of_it_in_training_evaluation_and_pass_at_k(tmp_path: Path) -> None:
+    from peripatos.scenarios.run.saved_agent import Examination, evaluate_run
+
+    scenario = changed(worlds=[PLUS, {"id": f"{__name__}:Mute"}])
+    scenario["stages"][0]["stop"] = {}
+    run = peripatos.run(scenario, out=tmp_path / "run")
+    row, seen = run.metrics[-1], run.evaluations[-1]
+    assert row["success/rate"] == row["arithmetic/success/rate"]
+    assert seen["success_rate"] == seen["arithmetic/success_rate"]
+    assert "mute/success_rate" not in seen
+    assert seen["mute/door/open_mean"] == 1.0
+    rates = evaluate_run(run.path, "last", Examination(episodes=4, k=2))
+    assert rates["pass@2"] == rates["arithmetic/pass@2"]
+    kept = run.episodes(split="train")
+    assert {episode["world"] for episode in kept} == {"arithmetic", "mute"}
+
+
+def test_a_metric_with_a_slash_is_no_world(tmp_path: Path) -> None:
+    scenario = changed(world={"id": f"{__name__}:Mute"})
+    del scenario["worlds"]
+    scenario["stages"][0]["stop"] = {"door/open_mean": 1.0}
+    assert peripatos.run(scenario, out=tmp_path / "run").summary["status"] == "done"
+
+
+def test_the_only_one_of_several_worlds_has_its_numbers_too(tmp_path: Path) -> None:
+    run = peripatos.run(changed(worlds=[MINUS]), out=tmp_path / "run")
+    assert run.evaluations[-1]["minus/episodes"] == 6
