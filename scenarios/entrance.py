@@ -177,7 +177,8 @@ class SavedAgent:
         self._actor.load(Weights(0))
 
     def play(self, episodes: int = 1, *, seed: int = 0, greedy: bool = True, split: str = "test") -> list[Episode]:
-        """Episodes of other tasks for each seed: the agent's best guess, or drawn as in training."""
+        """So many episodes in each of its worlds, of other tasks for each seed: the agent's best guess, or drawn as in
+        training."""
         return self._actor.evaluate(episodes, seed=seed, version=0, greedy=greedy, split=split)
 
     def act(self, observation: np.ndarray) -> np.ndarray:

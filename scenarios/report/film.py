@@ -21,31 +21,45 @@ from ...envs.world_source import WorldSource
 from ..config.schema import MlpAgentSpec, Scenario, ScriptedAgentSpec
 from ..run.display import Display
 from ..run.run_directory import make_folder
-from ..run.saved_agent import open_agent
+from ..run.saved_agent import OpenedAgent, open_agent
 from .gait import draw_gait
-from .shots import Acts, ActsAtRandom, film_episode
+from .shots import Acts, ActsAtRandom, Shot, film_episode
 from .video import caption, write_gif, write_mp4
 
 
 def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif: bool, display: Display) -> list[Path]:
-    """Film one episode of a run's agent; the files written. UserError says why a world cannot be filmed."""
+    """Film one episode of a run's agent in each of its worlds; the files written. UserError says why a world cannot be
+    filmed."""
     choose_renderer()
     opened = open_agent(path, checkpoint, device="cpu")
-    run, scenario = opened.run, opened.scenario
-    with opened.sources as sources:
-        source = sources.first
-        if source.facts.kind == "conversation":
-            raise UserError(f"{source.id!r} is a conversation: it is read, not filmed; see {run.episodes}")
-        env = WorldSource(source.id, {**source.options, "render_mode": "rgb_array"}).make()
+    target = out or opened.run.videos / f"{checkpoint}-{seed}.mp4"
+    make_folder(target.parent)
+    written = []
     try:
-        act = _behaviour(scenario, opened.policy, env)
-        shots = film_episode(env, act, seed=derive_seed(scenario.seed, "film", seed), display=display)
-        fps = round(env.metadata.get("render_fps") or 30)
+        with opened.sources as sources:
+            for name, source in sources.items():
+                shots, fps = _shots(opened, source, seed, display)
+                place = target.with_name(f"{target.stem}-{name}.mp4") if name else target
+                written += _written(shots, fps, place, gif)
+    finally:
+        display.close()
+    return written
+
+
+def _shots(opened: OpenedAgent, source: WorldSource, seed: int, display: Display) -> tuple[list[Shot], int]:
+    """The pictures of an episode, and how many of them a second has."""
+    if source.facts.kind == "conversation":
+        raise UserError(f"{source.id!r} is a conversation: it is read, not filmed; see {opened.run.episodes}")
+    env = WorldSource(source.id, {**source.options, "render_mode": "rgb_array"}).make()
+    try:
+        act = _behaviour(opened.scenario, opened.policy, env)
+        shots = film_episode(env, act, seed=derive_seed(opened.scenario.seed, "film", seed), display=display)
+        return shots, round(env.metadata.get("render_fps") or 30)
     finally:
         env.close()
-        display.close()
-    target = out or run.videos / f"{checkpoint}-{seed}.mp4"
-    make_folder(target.parent)
+
+
+def _written(shots: list[Shot], fps: int, target: Path, gif: bool) -> list[Path]:
     frames = [caption(shot, number) for number, shot in enumerate(shots, start=1)]
     written = [write_mp4(target.with_suffix(".mp4"), frames, fps)]
     if gif:

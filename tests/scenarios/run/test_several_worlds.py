@@ -192,3 +192,16 @@ def test_a_metric_with_a_slash_is_no_world(tmp_path: Path) -> None:
 def test_the_only_one_of_several_worlds_has_its_numbers_too(tmp_path: Path) -> None:
     run = peripatos.run(changed(worlds=[MINUS]), out=tmp_path / "run")
     assert run.evaluations[-1]["minus/episodes"] == 6
+
+
+def test_a_film_is_made_in_each_world(tmp_path: Path) -> None:
+    from peripatos.scenarios.report.film import record_run
+    from peripatos.scenarios.run.display import make_display
+
+    world = {"id": "peripatos/CartpoleSwingup-v0", "options": {"max_episode_steps": 4}}
+    scenario = changed(worlds=[{**world, "name": "one"}, {**world, "name": "two"}], stages=[{"name": "look"}])
+    scenario |= {"agent": {"kind": "random"}, "evaluation": {"episodes": 1}}
+    del scenario["sampling"]
+    run = peripatos.run(scenario, out=tmp_path / "run")
+    written = record_run(run.path, "last", seed=0, out=None, gif=False, display=make_display(quiet=True))
+    assert [file.name for file in written if file.suffix == ".mp4"] == ["last-0-one.mp4", "last-0-two.mp4"]
