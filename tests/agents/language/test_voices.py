@@ -114,11 +114,13 @@ def test_a_voice_that_says_nothing_fails_the_episode_and_not_the_run(policy: Lan
 
 
 def test_a_voice_whose_engine_has_died_fails_the_episodes_that_talk_to_it(policy: LanguagePolicy) -> None:
+    before = set(threading.enumerate())
     dead = Doomed(policy, stop_ids=[])
     episodes = played(policy, plain(policy), dead)
     assert all(episode.reward is None for episode in episodes)
     assert all("no room for keys and values" in str(episode.failure) for episode in episodes)
-    assert not [thread for thread in threading.enumerate() if thread.name == "engine" and thread.is_alive()]
+    left = set(threading.enumerate()) - before
+    assert not [thread for thread in left if thread.name == "engine" and thread.is_alive()]
 
 
 def test_a_voice_that_was_told_too_much_says_so(policy: LanguagePolicy) -> None:
