@@ -137,7 +137,8 @@ from gymnasium.envs.classic_control import CartPoleEnv
 
 class Falls(CartPoleEnv):
     def reset(self, **options):
-        if os.environ.get("FALLS") and any("rloo" in word for word in sys.argv):
+        job = sys.argv[0].endswith("one_run.py") and any("rloo" in word for word in sys.argv)
+        if os.environ.get("FALLS") and job:
             os.kill(os.getpid(), 9)
         return super().reset(**options)
 """
