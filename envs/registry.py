@@ -21,6 +21,7 @@ import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.wrappers import TimeLimit
 
+from .control import headless  # noqa: F401 (before any world imports mujoco)
 from .conversation.conversation_env import ConversationEnv
 from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
 from .named_objects import import_by_name, load_attribute
