@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 PIECE = 1 << 28  # logits in memory at once
+_LEAST = -1e30  # stands for −inf where it is multiplied by a probability of 0
 
 
 def log_probabilities(logits_N_V: Tensor, *, temperature: float, top_p: float, kept_N: Tensor | None) -> Tensor:
@@ -90,7 +91,7 @@ class _Chosen(torch.autograd.Function):
             z, p = _logits(hidden_N_H[part], weight_V_H, bias_V, temperature)
             log_total = z.logsumexp(dim=-1)
             logp_N[part] = z.gather(-1, token_N[part, None])[:, 0] - log_total
-            entropy_N[part] = log_total - torch.linalg.vecdot(p, z)
+            entropy_N[part] = log_total - _mean(p, z)
         return logp_N, entropy_N
 
     @staticmethod
@@ -106,7 +107,7 @@ class _Chosen(torch.autograd.Function):
             g = logp_grad_N[part, None]
             # dz = g (1_y − p) − g_H p ⊙ (z − Σ p z)
             if uncertain:
-                mean = torch.linalg.vecdot(p, z)[:, None]
+                mean = _mean(p, z)[:, None]
                 dz = p.mul_(z.sub_(mean).mul_(entropy_grad_N[part, None]).add_(g).neg_())
             else:
                 dz = p.mul_(-g)
@@ -125,6 +126,11 @@ def _pieces(rows: int, vocabulary: int) -> list[slice]:
     """Which rows are read at once."""
     size = max(1, PIECE // vocabulary)
     return [slice(start, start + size) for start in range(0, rows, size)]
+
+
+def _mean(p: Tensor, z: Tensor) -> Tensor:
+    """Σ p z of each row, [N]. A logit of −inf, which some models give to unused tokens, counts zero: z is changed."""
+    return torch.linalg.vecdot(p, z.clamp_(min=_LEAST))
 
 
 def _logits(hidden: Tensor, weight_V_H: Tensor, bias_V: Tensor | None, temperature: float) -> tuple[Tensor, Tensor]:

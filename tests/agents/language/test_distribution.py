@@ -76,3 +76,18 @@ def test_reading_the_chosen_tokens_in_pieces_is_autograd_through_the_whole_vocab
 
     for ours, theirs in zip(gradients(plain=False), gradients(plain=True), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+def test_tokens_that_a_model_never_says_leave_entropy_and_gradients_finite() -> None:
+    bias = torch.zeros(6)
+    bias[4:] = -torch.inf
+    hidden, weight = torch.randn(3, 2, generator=torch.Generator().manual_seed(0)), torch.ones(6, 2)
+    hidden.requires_grad_()
+    logp, uncertainty = distribution.read_chosen(hidden, weight, bias, torch.tensor([0, 1, 5]), temperature=1.0)
+    expected = torch.full((3,), 4.0).log()  # four tokens are equally likely
+    torch.testing.assert_close(uncertainty, expected)
+    torch.testing.assert_close(logp[:2], -expected[:2])
+    assert logp[2] == -torch.inf
+    uncertainty.sum().backward()
+    assert hidden.grad is not None
+    assert torch.isfinite(hidden.grad).all()
