@@ -16,10 +16,12 @@ in memory at a time.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 PIECE = 1 << 28  # logits in memory at once
 _LEAST = -1e30  # stands for −inf where it is multiplied by a probability of 0
@@ -74,6 +76,20 @@ def read_chosen(
 ) -> tuple[Tensor, Tensor]:
     """`logp_N, entropy_N` of the chosen tokens under softmax(W h / temperature), float32, differentiable."""
     return _Chosen.apply(hidden_N_H, weight_V_H, bias_V, token_N, temperature)  # type: ignore[return-value]
+
+
+Read = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # hidden_N_H, token_N → logp_N, entropy_N
+
+
+def read_in_pieces(read: Read, hidden_N_H: Tensor, token_N: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
+    """`read`, piece by piece, and each piece again on the way back: for heads that are more than a matrix product, and
+    for a nucleus, whose support is no function of two sums."""
+    parts = [
+        cast("tuple[Tensor, Tensor]", checkpoint(read, hidden_N_H[part], token_N[part], use_reentrant=False))
+        for part in _pieces(len(token_N), vocabulary)
+    ]
+    logp, entropies = zip(*parts, strict=True) if parts else ((hidden_N_H.new_zeros(0),),) * 2
+    return torch.cat(logp), torch.cat(entropies)
 
 
 class _Chosen(torch.autograd.Function):

@@ -7,9 +7,8 @@ at least one column to spare. Unit t is the token at position t, so
 
 and value[t + 1] is the value of the state that token t led to.
 
-Rows that begin with the same prompt (a group) have it computed once: the prompt's keys and values are repeated for
-its rows and the rest of each row attends to them. That is exact, and for short answers to long questions most of
-the work. Left out: packing of rows without a common prompt, and models whose cache is not one key and value per token.
+How rows are read is the model's `path`: with each prompt once for all rows that begin with it (`shared_prompts`), or
+as they are (`plain_rows`). Left out: packing of rows without a common prompt.
 """
 
 from __future__ import annotations
@@ -28,9 +27,12 @@ from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTra
 from ...envs.errors import UserError
 from ...envs.vocabulary import Batch
 from ..protocols import Scores
-from .distribution import entropy, log_probabilities, product, read_chosen
+from . import plain_rows, shared_prompts
+from .distribution import entropy, log_probabilities, product, read_chosen, read_in_pieces
+from .model_path import SHORT, ModelPath, backbone_of, own_logits
 
 Precision = Literal["fp32", "bf16"]
+UNNAMED_CONTEXT = 2048  # tokens, of models that could go on for ever: recurrent ones, distances instead of positions
 
 
 class LanguagePolicy(nn.Module):
@@ -52,6 +54,8 @@ class LanguagePolicy(nn.Module):
         temperature: float = 1.0,
         top_p: float = 1.0,
         precision: Precision = "fp32",
+        path: ModelPath = SHORT,
+        context: int | None = None,
     ) -> None:
         super().__init__()
         if temperature <= 0:
@@ -60,6 +64,7 @@ class LanguagePolicy(nn.Module):
             raise UserError(f"top_p must be in (0, 1], got {top_p}")
         self.model, self.tokenizer = model.eval(), tokenizer  # eval: dropout would change log-probabilities
         self.temperature, self.top_p, self.precision = temperature, top_p, precision
+        self.path, self._context = path, context
         self.has_critic = critic
         self.value_head = nn.Linear(model.config.get_text_config().hidden_size, 1) if critic else None
         if self.value_head is not None:
@@ -73,19 +78,17 @@ class LanguagePolicy(nn.Module):
 
     @property
     def context(self) -> int:
-        """Most tokens that a sequence can have. `UserError` if the model's configuration does not say.
+        """Most tokens that a sequence can have: what was asked for, as far as the model goes.
 
         Rotary frequencies that are chosen by length ("dynamic", "longrope") change beyond the original context for
         all tokens of a batch at once, the keys in memory excepted: such a model ends at its original context.
         """
         config = self.model.config.get_text_config()
-        limit = getattr(config, "max_position_embeddings", None)
-        if not isinstance(limit, int) or limit < 1:
-            raise UserError(
-                f"the configuration of {type(self.model).__name__} has no usable max_position_embeddings ({limit}), "
-                "so nobody knows how many tokens it can read; not supported yet"
-            )
-        return min([limit, *_original_lengths(config)])
+        named = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "max_seq_len")]
+        limits = [limit for limit in named if isinstance(limit, int) and limit > 0]
+        return min(
+            [*(limits or [UNNAMED_CONTEXT]), *_original_lengths(config), *([self._context] * bool(self._context))]
+        )
 
     @property
     def end_ids(self) -> tuple[int, ...]:
@@ -123,16 +126,20 @@ class LanguagePolicy(nn.Module):
 
     def _read(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
         """`logp_N, entropy_N` of the tokens that were chosen in these states."""
-        if self.top_p < 1:
-            logits_N_V = self.logits(hidden_N_H)
-            logp_N_V = log_probabilities(logits_N_V, temperature=self.temperature, top_p=self.top_p, kept_N=token_N)
-            return logp_N_V.gather(-1, token_N[:, None])[:, 0], entropy(logp_N_V)
+        if self.top_p < 1 or not self.path.linear_head:
+            return read_in_pieces(self._read_piece, hidden_N_H, token_N, self.model.config.get_text_config().vocab_size)
         head = self._head
         low = self.precision == "bf16" and hidden_N_H.is_cuda
         dtype = torch.bfloat16 if low else head.weight.dtype
         return read_chosen(
             hidden_N_H.to(dtype), head.weight.to(dtype), head.bias, token_N, temperature=self.temperature
         )
+
+    def _read_piece(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, with all logits in memory."""
+        logits_N_V = self.logits(hidden_N_H)
+        logp_N_V = log_probabilities(logits_N_V, temperature=self.temperature, top_p=self.top_p, kept_N=token_N)
+        return logp_N_V.gather(-1, token_N[:, None])[:, 0], entropy(logp_N_V)
 
     def value(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """`value_B_T` as `score` gives it, without logits, and `successor_B_T`: V of the state that unit t led to, that
@@ -157,58 +164,33 @@ class LanguagePolicy(nn.Module):
         """[B, C, H]: the hidden state *before* each token behind the prompt; and those tokens [B, C]."""
         wide = torch.nn.functional.pad(tokens, (0, position_B_C.shape[1]))  # a window of C fits behind every prompt
         after_B_C = wide.gather(1, position_B_C)
-        prompts = [tuple(row[:n]) for row, n in zip(tokens.tolist(), first.tolist(), strict=True)]
-        number = {prompt: index for index, prompt in enumerate(dict.fromkeys(prompts))}
-        which_B = torch.tensor([number[prompt] for prompt in prompts], device=tokens.device)
         with self.autocast():
-            last_U_H, cache, mask_U_P = self.read_prompts(list(number))
-            last_B_H = last_U_H[which_B]
-            C = after_B_C.shape[1]
-            if C == 1:
-                return last_B_H[:, None], after_B_C
-            cache.batch_select_indices(which_B)
-            step = torch.arange(C - 1, device=tokens.device)
-            real_B_C = step < (length - first)[:, None]
-            hidden = self.backbone(
-                input_ids=after_B_C[:, :-1],
-                attention_mask=torch.cat([mask_U_P[which_B], real_B_C], dim=1).long(),
-                position_ids=torch.minimum(first[:, None] + step, length[:, None] - 1),  # padding has no place
-                past_key_values=cache,
-                use_cache=True,
-            ).last_hidden_state
-        return torch.cat([last_B_H[:, None], hidden], dim=1), after_B_C
+            if self.path.shared_prompts:
+                hidden = shared_prompts.states(self.backbone, tokens, first, length, after_B_C, pad=self._pad)
+            else:
+                hidden = plain_rows.states(self.backbone, tokens, length, position_B_C)
+        return hidden, after_B_C
 
     def read_prompts(
         self, prompts: Sequence[Sequence[int]], cache: DynamicCache | None = None, seen_U_S: Tensor | None = None
     ) -> tuple[Tensor, DynamicCache, Tensor]:
-        """The prompts, left-padded and read: the last hidden state [U, H], the cache, the mask [U, S + P].
+        """As `shared_prompts.read_prompts`."""
+        return shared_prompts.read_prompts(self.backbone, prompts, pad=self._pad, cache=cache, seen_U_S=seen_U_S)
 
-        With a `cache`, they go on where it ends; `seen_U_S` says which of its S columns are tokens.
-        """
-        P = max(map(len, prompts))
-        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
-        rows = [[pad] * (P - len(prompt)) + list(prompt) for prompt in prompts]
-        mask = [[False] * (P - len(prompt)) + [True] * len(prompt) for prompt in prompts]
-        mask_U_L = torch.tensor(mask, device=self.device)
-        if seen_U_S is not None:
-            mask_U_L = torch.cat([seen_U_S, mask_U_L], dim=1)
-        cache = DynamicCache(config=self.model.config) if cache is None else cache
-        hidden = self.backbone(
-            input_ids=torch.tensor(rows, device=self.device),
-            attention_mask=mask_U_L.long(),
-            position_ids=(mask_U_L.cumsum(dim=1) - 1).clamp(min=0)[:, -P:],
-            past_key_values=cache,
-            use_cache=True,
-        ).last_hidden_state
-        return hidden[:, -1], cache, mask_U_L
+    @property
+    def _pad(self) -> int:
+        """What stands in padding, where nobody looks."""
+        return self.tokenizer.pad_token_id if isinstance(self.tokenizer.pad_token_id, int) else 0
 
     @property
     def backbone(self) -> nn.Module:
         """The transformer without its head."""
-        return self.model.base_model
+        return backbone_of(self.model)
 
     def logits(self, hidden_N_H: Tensor) -> Tensor:
         """[N, V], in fp32 outside of any autocast."""
+        if not self.path.linear_head:
+            return own_logits(self.model, hidden_N_H)
         head = self._head
         logits_N_V = product(hidden_N_H.to(head.weight.dtype), head.weight.T)
         return logits_N_V if head.bias is None else logits_N_V + head.bias

@@ -1,23 +1,52 @@
 """What this house asks of a language model before anything runs, each question answered by trying.
 
-A check says `UserError` where the answer is no, and names the model's kind and what is missing. An architecture may
-raise whatever it likes while it is tried: that is a no as well, never a traceback.
+The answer to *how is it read* is a `ModelPath`: the first of these that gives the model's own numbers.
+
+    short, with memory     prompts shared within a group, keys and values kept between turns
+    short                  the same, and every turn reads its conversation anew
+    plain                  right-padded rows; `generate` on left-padded prompts
+    plain, …               … on prompts of one length at a time; … without a cache
+
+A small conversation of three ragged rows is sampled on the candidate's path, trained on it, and read once more row by
+row by the model's own forward. A check says `UserError` where the answer is no, and names the model's kind and what is
+missing. An architecture may raise whatever it likes while it is tried: that is a no as well, never a traceback.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 
 import torch
-from transformers.cache_utils import DynamicLayer
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from ...envs.errors import UserError
+from ..protocols import Request
+from .engines.plain_engine import PlainEngine
+from .engines.policy_engine import PolicyEngine
+from .engines.transformers_engine import TransformersEngine
 from .language_policy import LanguagePolicy
+from .model_path import PLAIN, SHORT, ModelPath, own_logits
+from .packing import pack
+from .sample import Sample
 
+CLOSE = 5e-3  # between log-probabilities in fp32; a few 1e-6 are usual, 1e-4 in deep recurrences
 Check = Callable[[LanguagePolicy], None]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One candidate, and how far its log-probabilities were from the model's own; `why` it was not to be had."""
+
+    path: ModelPath
+    sampler: float = 0.0  # largest |sampled with − trained with|
+    trainer: float = 0.0  # largest |trained with − the model's own|
+    why: str = ""
 
 
 def _refusing(check: Check) -> Check:
@@ -31,10 +60,7 @@ def _refusing(check: Check) -> Check:
         except UserError:
             raise
         except Exception as error:
-            words = " ".join(str(error).split())
-            raise UserError(
-                f"{_kind(policy)} fails when it is tried ({type(error).__name__}: {words}); not supported yet"
-            ) from error
+            raise UserError(f"{_kind(policy)} fails when it is tried ({_words(error)}); not supported yet") from error
 
     return refuse
 
@@ -43,65 +69,128 @@ def _kind(policy: LanguagePolicy) -> str:
     return type(policy.model).__name__
 
 
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
 def check_model(policy: LanguagePolicy) -> None:
-    """All that a run needs. Left to the doctor: whether a checkpoint can be read back, which writes to the disk."""
+    """All that a run needs; sets the policy's `path`. Left to the doctor: whether a checkpoint can be read back, which
+    writes to the disk."""
     check_context(policy)
-    check_head(policy)
-    check_cache(policy)
-    check_padding(policy)
+    tried = find_path(policy)
+    if tried[-1].why:
+        raise UserError(f"{_kind(policy)} cannot be read on any path; on the plainest one: {tried[-1].why}")
+    policy.path = tried[-1].path
 
 
 @_refusing
 def check_context(policy: LanguagePolicy) -> None:
-    """`UserError` if the configuration does not say how many tokens a sequence can have."""
+    """`UserError` if a sequence has no room for a prompt and a reply."""
     if policy.context < 2:
         raise UserError(f"{_kind(policy)} has a context of {policy.context} tokens, which holds no reply")
 
 
-@_refusing
-def check_head(policy: LanguagePolicy) -> None:
-    """`UserError` if the model does more between its last hidden state and its logits than one matrix product
-    (soft caps, scales), because this policy computes logits from chosen hidden states only."""
-    if policy.model.get_output_embeddings() is None or policy.backbone is policy.model:
-        raise UserError(f"{_kind(policy)} has no backbone apart from an output layer; not supported yet")
-    tokens = torch.arange(1, 9, device=policy.device)[None]
-    hidden = policy.backbone(input_ids=tokens, use_cache=False).last_hidden_state
-    ours, theirs = policy.logits(hidden[0]), policy.model(input_ids=tokens, use_cache=False).logits[0].float()
-    if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3):
-        raise UserError(f"{_kind(policy)} changes its logits after the output layer; such models are not supported yet")
+@torch.no_grad()
+def find_path(policy: LanguagePolicy) -> list[Tried]:
+    """What was tried, the last one with success unless it says why not."""
+    tried = []
+    for candidate in _candidates(policy):
+        tried.append(_try(policy, candidate))
+        if not tried[-1].why:
+            break
+    return tried
 
 
-@_refusing
-def check_cache(policy: LanguagePolicy) -> None:
-    """`UserError` if a layer keeps anything but one key and one value for each token (sliding windows, recurrent
-    states), because shared prompts and remembered turns are put together from those."""
-    prompt = (1, 2, 3, 4, 5)
-    layers = policy.read_prompts([prompt])[1].layers
-    plain = [layer for layer in layers if type(layer) is DynamicLayer]  # a sliding window is a subclass
-    kind = _kind(policy)
-    if len(plain) < len(layers):
-        strange = next(type(layer).__name__ for layer in layers if type(layer) is not DynamicLayer)
-        count = len(layers) - len(plain)
-        raise UserError(f"{kind}: {count} of {len(layers)} layers keep a {strange}; not supported yet")
-    lengths = {layer.keys.shape[-2] for layer in plain if layer.keys is not None}
-    if lengths != {len(prompt)}:
-        raise UserError(f"{kind}: {len(prompt)} tokens left {sorted(lengths)} keys; not supported yet")
+def _candidates(policy: LanguagePolicy) -> list[ModelPath]:
+    """The shortest first. What keeps more than one key and value for each token has no short path at all, and where a
+    window is shorter than the context, a turn that goes on would count padding as part of it."""
+    plain = [PLAIN, replace(PLAIN, ragged=False), replace(PLAIN, own_cache=False)]
+    plain.append(replace(plain[-1], ragged=False))
+    try:
+        layers = DynamicCache(config=policy.model.config.get_text_config()).layers
+        linear = _is_linear(policy)
+    except Exception:  # of any architecture: then it is a plain one
+        return plain
+    plain = [replace(path, linear_head=linear) for path in plain]
+    if any(not isinstance(layer, DynamicLayer) for layer in layers):
+        return plain
+    windows = [layer.sliding_window for layer in layers if isinstance(layer, DynamicSlidingWindowLayer)]
+    short = replace(SHORT, linear_head=linear)
+    forgetful = replace(short, remembered_turns=False)
+    return [*([short] if min(windows, default=policy.context) >= policy.context else []), forgetful, *plain]
 
 
-@_refusing
-def check_padding(policy: LanguagePolicy) -> None:
-    """`UserError` if a token means something else where padding lies before it or between it and what was remembered
-    (positions that count columns, attention to what comes later)."""
-    began, went_on = ((1, 2, 3, 4, 5), (3, 1)), ((6,), (7, 8, 9, 2))
-    _, cache, seen = policy.read_prompts(began)
-    last_N_H = policy.read_prompts(went_on, cache, seen)[0]
-    for row, tokens in enumerate(zip(began, went_on, strict=True)):
-        ids = torch.tensor([[*tokens[0], *tokens[1]]], device=policy.device)
-        plain = policy.backbone(input_ids=ids, use_cache=False).last_hidden_state[0, -1]
-        ours, theirs = (torch.log_softmax(policy.logits(hidden[None]), dim=-1) for hidden in (last_N_H[row], plain))
-        if (gap := float((ours - theirs).abs().max())) > 0.01:
-            words = f"padding changes its log-probabilities (by {gap:.2g})"
-            raise UserError(f"{_kind(policy)}: {words}; such models are not supported yet")
+def _is_linear(policy: LanguagePolicy) -> bool:
+    """Whether logits are one matrix product: of states that are large enough for a soft cap or a scale to show."""
+    head = policy.model.get_output_embeddings()
+    if not isinstance(head, torch.nn.Linear):
+        return False
+    probe = _probe(policy, SHORT)
+    states = 30 * torch.randn(4, head.in_features, generator=torch.Generator().manual_seed(0)).to(head.weight)
+    ours, theirs = probe.logits(states), own_logits(policy.model, states)
+    return ours.shape == theirs.shape and torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4 * float(ours.abs().max()))
+
+
+def _probe(policy: LanguagePolicy, path: ModelPath) -> LanguagePolicy:
+    """The same model in fp32, without temperature, on another path."""
+    return LanguagePolicy(policy.model, policy.tokenizer, path=path, context=policy.context)
+
+
+def _try(policy: LanguagePolicy, path: ModelPath) -> Tried:
+    """Sample, train and read a small conversation."""
+    try:
+        probe = _probe(policy, path)
+        samples = _conversation(probe)
+        batch = pack(samples, [(0, index) for index in range(len(samples))], 0, [False] * len(samples))
+        said = batch.mask_B_T
+        logp = probe.score(batch.inputs).logp_B_T[said]
+        sampler = float((logp - batch.behavior_logp_B_T.to(logp)[said]).abs().max())
+        trainer = float((logp - torch.cat([_alone(policy, sample) for sample in samples])).abs().max())
+    except Exception as error:  # whatever an architecture raises
+        return Tried(path, why=_words(error))
+    gap = max(sampler, trainer)
+    why = "" if gap <= CLOSE else f"its log-probabilities are off by {gap:.2g}"  # NaN is not close either
+    return Tried(path, sampler, trainer, why)
+
+
+def _conversation(probe: LanguagePolicy) -> list[Sample]:
+    """Three rows of two turns, as long as the context allows, with what their own engine said in them."""
+    V = int(probe.model.config.get_text_config().vocab_size)
+    room = max(1, min(12, (probe.context - 8) // 4))
+    lengths = [room, max(1, room // 3), max(1, room // 2)]
+    prompts = [[(7 + 5 * row + 11 * t) % V for t in range(n)] for row, n in enumerate(lengths)]
+    prompts.append(prompts[0])  # a group of two
+    samples = [Sample(list(prompt)) for prompt in prompts]
+    engine = engine_of(probe)(probe, stop_ids=[])
+    try:
+        for turn in range(2 if probe.context >= 16 else 1):
+            requests = [Request(row, tuple(sample.tokens), 3, row, greedy=False) for row, sample in enumerate(samples)]
+            for row, (sample, future) in enumerate(zip(samples, engine.submit(requests), strict=True)):
+                reply = future.result()
+                sample.extend(reply.tokens, turn, reply.logp)
+                sample.extend([(3 + row) % V] * (1 + row), turn, None)
+    finally:
+        engine.close()
+    for sample in samples:
+        sample.take_back()
+    return samples
+
+
+def engine_of(policy: LanguagePolicy) -> type[PolicyEngine]:
+    """The engine in this process that reads on the policy's path."""
+    return TransformersEngine if policy.path.shared_prompts else PlainEngine
+
+
+def _alone(policy: LanguagePolicy, sample: Sample) -> Tensor:
+    """The model's own log-probability of each chosen token: a forward pass of one row, with nothing shared."""
+    ids = torch.tensor([sample.tokens], device=policy.device)
+    logp_T_V = policy.model(input_ids=ids, use_cache=False).logits[0].float().log_softmax(dim=-1)
+    at = _positions(sample.chosen)
+    return logp_T_V[[t - 1 for t in at], [sample.tokens[t] for t in at]]
+
+
+def _positions(chosen: Sequence[bool]) -> list[int]:
+    return [t for t, is_chosen in enumerate(chosen) if is_chosen]
 
 
 @_refusing

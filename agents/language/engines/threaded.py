@@ -141,6 +141,12 @@ class ThreadedEngine(ABC):
         except BaseException as problem:  # nobody else would hear of it
             self._finish(f"the engine has died:\n{traceback.format_exc()}", problem)
 
+    def unwanted(self, tickets: Sequence[int]) -> list[bool]:
+        """Which of these replies nobody waits for any more: for work that takes long between two orders."""
+        with self._lock:
+            owed = [None if self._end is not None else self._owed.get(ticket) for ticket in tickets]
+        return [future is None or future.cancelled() for future in owed]
+
     def _load(self, ticket: int, weights: Weights) -> None:
         while self.busy and self._end is None:
             self._advance()

@@ -6,17 +6,14 @@
 Prompts that are equal (a group's) are read once, and of a conversation that goes on only what came after its latest
 reply, because the keys and values of the rest are remembered under its number until `release`. Every reply has its own
 random stream and spends one uniform number for each token, so in fp32 what is sampled does not depend on who else
-is in the batch, but for the rounding of sums. With precision "bf16" it samples from a bf16 copy of the weights, which
-`load` brings up to date: that is the link between learner and sampler. There the rounding is coarse enough that now
-and then another batch gives another token. The thread in which all this happens is `threaded`'s.
+is in the batch, but for the rounding of sums; in bf16 the rounding is coarse enough that now and then another batch
+gives another token. The thread in which all this happens is `threaded`'s.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 import numpy as np
@@ -25,36 +22,20 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
-from ....envs.seeding import generator
-from ....envs.vocabulary import StopReason
-from ...protocols import Completion, Request, Sampling, Weights
-from ...weights import take_weights
+from ...protocols import Completion, Weights
 from ..distribution import draw, log_probabilities
 from ..language_policy import LanguagePolicy, Precision
-from .threaded import ThreadedEngine
+from .policy_engine import PendingReply, PolicyEngine
 
 MAX_ROWS = 512  # in the running batch; the others queue
 MEMORY_BYTES = 4 << 30  # of keys and values between turns; the oldest are dropped and read again
 
 
 @dataclass
-class _Reply:
-    """One reply that is being sampled."""
-
-    ticket: int
-    conversation: int
-    prompt: tuple[int, ...]
-    limit: int  # most tokens
-    uniform: np.ndarray | None  # [limit]; its chance; None: greedy
-    tokens: list[int] = field(default_factory=list)
-    logp: list[float] = field(default_factory=list)
-
-
-@dataclass
 class _Rows:
     """The running batch: N rows, of which the last L positions are in the cache (left-padded)."""
 
-    replies: list[_Reply]
+    replies: list[PendingReply]
     hidden_N_H: Tensor  # the state from which the next token is drawn
     cache: DynamicCache
     mask_N_L: Tensor
@@ -140,46 +121,19 @@ def _layers(cache: DynamicCache) -> list[_Layer]:
     return cast(list[_Layer], cache.layers)
 
 
-class TransformersEngine(ThreadedEngine):
+class TransformersEngine(PolicyEngine):
     """An `Engine` with `policy`'s voice, at its temperature and top-p. It samples from the policy's own module, or in
     bf16 from a copy; weights that are loaded as tensors or from a folder are read into the policy first."""
 
     def __init__(self, policy: LanguagePolicy, *, stop_ids: Iterable[int], precision: Precision = "fp32") -> None:
-        super().__init__(Sampling(policy.temperature, policy.top_p, frozenset(stop_ids)))
-        self._source = policy
-        self._policy = policy
-        if precision == "bf16":
-            self._policy = copy.deepcopy(policy).requires_grad_(False)
-            for parameter in self._policy.parameters():  # buffers stay fp32: rotary frequencies
-                parameter.data = parameter.data.bfloat16()
-            self._policy.precision = "fp32"  # the weights are bf16 themselves; autocast would only slow them
-        self._version = 0
-        self._queue: list[tuple[int, Request]] = []
+        super().__init__(policy, stop_ids=stop_ids, precision=precision)
         self._rows: _Rows | None = None
         self._memories: dict[int, _Memory] = {}  # of the conversations that wait for their worlds, oldest first
 
-    def submit(self, requests: Sequence[Request]) -> list[Future[Completion]]:
-        """As `Engine.submit`."""
-        for request in requests:
-            if len(request.prompt) >= self._policy.context:
-                held = f"the context holds {self._policy.context}"
-                raise ValueError(f"a prompt of {len(request.prompt)} tokens leaves no room for a reply: {held}")
-        return super().submit(requests)
-
     def adopt(self, weights: Weights) -> None:
-        """Copy the policy's weights where this engine has its own, and drop what the old ones computed."""
-        take_weights(self._source, weights)
+        """Take the weights, and drop what the old ones computed."""
+        super().adopt(weights)
         self._memories.clear()
-        self._version = weights.version
-        if self._policy is not self._source:
-            for mine, theirs in zip(self._policy.parameters(), self._source.parameters(), strict=True):
-                mine.copy_(theirs)
-            for mine, theirs in zip(self._policy.buffers(), self._source.buffers(), strict=True):
-                mine.copy_(theirs)
-
-    def admit(self, requests: Sequence[tuple[int, Request]]) -> None:
-        """Queue them; the next step reads them."""
-        self._queue += requests
 
     def forget(self, conversations: Sequence[int]) -> None:
         """Drop what is remembered of them between turns."""
@@ -188,8 +142,8 @@ class TransformersEngine(ThreadedEngine):
 
     def drop(self, tickets: Sequence[int]) -> None:
         """Take them out of the queue or out of the running batch."""
+        super().drop(tickets)
         unwanted = set(tickets)
-        self._queue = [(ticket, request) for ticket, request in self._queue if ticket not in unwanted]
         if self._rows is not None:
             going = [n for n, reply in enumerate(self._rows.replies) if reply.ticket not in unwanted]
             if not going:
@@ -219,9 +173,7 @@ class TransformersEngine(ThreadedEngine):
             if token not in sampling.stop_ids and len(reply.tokens) < reply.limit:
                 going.append(index)
                 continue
-            reason = StopReason.STOP if token in sampling.stop_ids else StopReason.LENGTH
-            completion = Completion(tuple(reply.tokens), tuple(reply.logp), reason, self._version)
-            done.append((reply.ticket, completion))
+            done.append((reply.ticket, reply.completion(sampling.stop_ids, self._version)))
             gone.append(index)
         self._remember(rows, gone)
         self._advance_rows(rows, token_N, torch.tensor(going, dtype=torch.long, device=token_N.device))
@@ -248,7 +200,7 @@ class TransformersEngine(ThreadedEngine):
 
     def _remember(self, rows: _Rows, gone: list[int]) -> None:
         """Keep what the rows that leave have read, as far as there is room."""
-        for row in gone:
+        for row in gone if self._policy.path.remembered_turns else ():
             self._memories[rows.replies[row].conversation] = rows.memory(row)
         excess = sum(memory.bytes for memory in self._memories.values()) - MEMORY_BYTES
         while excess > 0:
@@ -258,8 +210,8 @@ class TransformersEngine(ThreadedEngine):
         """Read the prompts of waiting requests and let them join, as far as there is room."""
         room = MAX_ROWS - (len(self._rows.replies) if self._rows else 0)
         taken, self._queue = self._queue[:room], self._queue[room:]
-        begun: list[_Reply] = []
-        going_on: list[tuple[_Reply, _Memory]] = []
+        begun: list[PendingReply] = []
+        going_on: list[tuple[PendingReply, _Memory]] = []
         for ticket, request in taken:
             reply, memory = self._reply(ticket, request), self._memories.pop(request.conversation, None)
             if memory is not None and memory.begins(reply.prompt):
@@ -277,7 +229,7 @@ class TransformersEngine(ThreadedEngine):
         else:
             self._rows.join(new)
 
-    def _begin(self, replies: list[_Reply]) -> _Rows:
+    def _begin(self, replies: list[PendingReply]) -> _Rows:
         """Read whole prompts, each of them once."""
         prompts = [reply.prompt for reply in replies]
         number = {prompt: index for index, prompt in enumerate(dict.fromkeys(prompts))}
@@ -286,20 +238,15 @@ class TransformersEngine(ThreadedEngine):
         cache.batch_select_indices(which)
         return _Rows(replies, hidden[which], cache, mask[which].long(), mask.sum(dim=1)[which])
 
-    def _go_on(self, remembered: list[tuple[_Reply, _Memory]]) -> _Rows:
+    def _go_on(self, remembered: list[tuple[PendingReply, _Memory]]) -> _Rows:
         """Read what came after the latest reply of each conversation."""
         new = [reply.prompt[len(memory.tokens) :] for reply, memory in remembered]
         cache, seen = _remembered([memory for _, memory in remembered])
         hidden, cache, mask = self._policy.read_prompts(new, cache, seen)
         return _Rows([reply for reply, _ in remembered], hidden, cache, mask.long(), mask.sum(dim=1))
 
-    def _reply(self, ticket: int, request: Request) -> _Reply:
-        limit = min(request.limit, self._policy.context - len(request.prompt))
-        uniform = None if request.greedy else generator(request.seed).random(limit, dtype=np.float32)
-        return _Reply(ticket, request.conversation, request.prompt, limit, uniform)
 
-
-def _choose(replies: Sequence[_Reply], logp_N_V: Tensor) -> Tensor:
+def _choose(replies: Sequence[PendingReply], logp_N_V: Tensor) -> Tensor:
     """The next token of each row [N]: drawn with its own chance, or the likeliest where the reply is greedy."""
     chance = [None if reply.uniform is None else reply.uniform[len(reply.tokens)] for reply in replies]
     if all(value is None for value in chance):

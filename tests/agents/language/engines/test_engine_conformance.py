@@ -12,6 +12,7 @@ import pytest
 import torch
 from agents_engines import Disordered, Told
 
+from peripatos.agents.language.engines.plain_engine import PlainEngine
 from peripatos.agents.language.engines.threaded import ThreadedEngine
 from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
@@ -32,6 +33,8 @@ def transformers(**options: str) -> TransformersEngine:
 ENGINES: dict[str, Callable[[], Engine]] = {
     "transformers": transformers,
     "transformers, bf16": lambda: transformers(precision="bf16"),
+    "plain": lambda: PlainEngine(tiny(), stop_ids=[STOP]),
+    "plain, bf16": lambda: PlainEngine(tiny(), stop_ids=[STOP], precision="bf16"),
     "one that answers in disorder": lambda: Disordered(transformers(), seed=0),
     "one that says what it is told": lambda: Told(lambda turn: [11, 12, STOP], STOP),
 }

@@ -1,0 +1,87 @@
+"""What engines share that sample from a language policy in this process: its weights, its queue, its replies.
+
+With precision "bf16" the weights are a bf16 copy, which `load` brings up to date: that is the link between learner and
+sampler.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ....envs.seeding import generator
+from ....envs.vocabulary import StopReason
+from ...protocols import Completion, Request, Sampling, Weights
+from ...weights import take_weights
+from ..language_policy import LanguagePolicy, Precision
+from .threaded import ThreadedEngine
+
+
+@dataclass
+class PendingReply:
+    """One reply that is being sampled."""
+
+    ticket: int
+    conversation: int
+    prompt: tuple[int, ...]
+    limit: int  # most tokens
+    uniform: np.ndarray | None  # [limit]; its chance; None: greedy
+    tokens: list[int] = field(default_factory=list)
+    logp: list[float] = field(default_factory=list)
+
+    def completion(self, stop_ids: frozenset[int], version: int) -> Completion:
+        """What was said, and why it ended."""
+        reason = StopReason.STOP if self.tokens[-1] in stop_ids else StopReason.LENGTH
+        return Completion(tuple(self.tokens), tuple(self.logp), reason, version)
+
+
+class PolicyEngine(ThreadedEngine):
+    """The parts of an engine that do not depend on how tokens are computed."""
+
+    def __init__(self, policy: LanguagePolicy, *, stop_ids: Iterable[int], precision: Precision = "fp32") -> None:
+        super().__init__(Sampling(policy.temperature, policy.top_p, frozenset(stop_ids)))
+        self._source = policy
+        self._policy = policy
+        if precision == "bf16":
+            self._policy = copy.deepcopy(policy).requires_grad_(False)
+            for parameter in self._policy.parameters():  # buffers stay fp32: rotary frequencies
+                parameter.data = parameter.data.bfloat16()
+            self._policy.precision = "fp32"  # the weights are bf16 themselves; autocast would only slow them
+        self._version = 0
+        self._queue: list[tuple[int, Request]] = []
+
+    def submit(self, requests: Sequence[Request]) -> list[Future[Completion]]:
+        """As `Engine.submit`."""
+        for request in requests:
+            if len(request.prompt) >= self._policy.context:
+                held = f"the context holds {self._policy.context}"
+                raise ValueError(f"a prompt of {len(request.prompt)} tokens leaves no room for a reply: {held}")
+        return super().submit(requests)
+
+    def adopt(self, weights: Weights) -> None:
+        """Copy the policy's weights where this engine has its own."""
+        take_weights(self._source, weights)
+        self._version = weights.version
+        if self._policy is not self._source:
+            for mine, theirs in zip(self._policy.parameters(), self._source.parameters(), strict=True):
+                mine.copy_(theirs)
+            for mine, theirs in zip(self._policy.buffers(), self._source.buffers(), strict=True):
+                mine.copy_(theirs)
+
+    def admit(self, requests: Sequence[tuple[int, Request]]) -> None:
+        """Queue them; the next step reads them."""
+        self._queue += requests
+
+    def drop(self, tickets: Sequence[int]) -> None:
+        """Take them out of the queue."""
+        unwanted = set(tickets)
+        self._queue = [(ticket, request) for ticket, request in self._queue if ticket not in unwanted]
+
+    def _reply(self, ticket: int, request: Request) -> PendingReply:
+        limit = min(request.limit, self._policy.context - len(request.prompt))
+        uniform = None if request.greedy else generator(request.seed).random(limit, dtype=np.float32)
+        return PendingReply(ticket, request.conversation, request.prompt, limit, uniform)

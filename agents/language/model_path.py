@@ -1,0 +1,70 @@
+"""How a language model is read: by the short path where that gives its own numbers, else by the plain one.
+
+    plain   right-padded rows through the model's own forward, and its own `generate` with its own cache: any decoder
+    short   a group's prompt is read once, and of a conversation only what is new: keys and values of each token alone
+
+Both mean the same distribution. Which one a model takes is found by trying (`model_checks.find_path`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPast
+
+
+@dataclass(frozen=True)
+class ModelPath:
+    """Which short cuts are right for a model, and what its plain sampling may do."""
+
+    shared_prompts: bool = True  # a prompt is read once for all rows that begin with it
+    remembered_turns: bool = True  # keys and values stay between the turns of a conversation
+    linear_head: bool = True  # logits are one matrix product of the last hidden state
+    own_cache: bool = True  # plain sampling keeps the model's own cache; without, it reads every row anew
+    ragged: bool = True  # plain sampling takes prompts of different lengths in one batch
+
+
+SHORT = ModelPath()
+PLAIN = ModelPath(shared_prompts=False, remembered_turns=False, linear_head=False)
+
+
+def backbone_of(model: PreTrainedModel) -> nn.Module:
+    """The transformer without its output layer; the model itself if nothing lies behind it."""
+    base = model.base_model
+    inner = getattr(model, "model", None)
+    return inner if base is model and isinstance(inner, nn.Module) else base
+
+
+class _States(BaseModelOutputWithPast):
+    """A backbone's output that has hidden states and answers None to everything else it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return None
+
+
+@contextmanager
+def _saying(backbone: nn.Module, hidden_B_T_H: Tensor) -> Iterator[None]:
+    """While this holds, `backbone` says `hidden_B_T_H` whatever it is given."""
+    vars(backbone)["forward"] = lambda *_, **__: _States(last_hidden_state=hidden_B_T_H)
+    try:
+        yield
+    finally:
+        del vars(backbone)["forward"]
+
+
+def own_logits(model: PreTrainedModel, hidden_N_H: Tensor) -> Tensor:
+    """[N, V] float32: what the model itself makes of these last hidden states, with its scales and soft caps.
+
+    Its own forward runs around a backbone that says them, so nothing has to be known of the architecture.
+    """
+    with _saying(backbone_of(model), hidden_N_H[None]):
+        ids = torch.zeros(1, len(hidden_N_H), dtype=torch.long, device=hidden_N_H.device)
+        return model(input_ids=ids, use_cache=False).logits[0].float()
