@@ -19,11 +19,13 @@ import typer
 
 from .commands import compare, export, look, rescore, run  # noqa: F401 (each registers its commands, in this order)
 from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
+from .run.noticed import print_notices
 
 
 def main() -> NoReturn:
     """The entry point: exit codes, and one message for a user's mistake."""
     _mend_streams()
+    print_notices()
     sys.excepthook = _print_traceback
     try:
         code = app(standalone_mode=False)

@@ -80,31 +80,34 @@ def resume(
     json_: Json = False,
 ) -> None:
     """Go on with a run that was stopped, from its last checkpoint; or, with a larger budget, with one that was done."""
-    from ..run.amend import amend, has_more_to_do
+    from ..run.amend import prepare
+    from ..run.noticed import notice
     from ..run.run_directory import RunDirectory
 
     load_plugins()
     directory = RunDirectory.open(run_path)
-    if sets:
-        amend(directory, sets)
-    if directory.summary().get("status") == "done" and not has_more_to_do(directory):
+    going_on = prepare(directory, sets)
+    if not going_on.to_do:
+        for note in going_on.notes:
+            notice(note)
         print(f"{run_path} is finished already", file=sys.stderr)
         _report(directory.summary(), json_)
         return
     directory.note_command(command_line())
-    _go(directory, quiet, json_)
+    _go(directory, quiet, json_, going_on=going_on)
 
 
-def _go(directory: Any, quiet: bool, json_: bool, worlds: Any = None) -> None:
+def _go(directory: Any, quiet: bool, json_: bool, worlds: Any = None, going_on: Any = None) -> None:
     from ..run.display import make_display
+    from ..run.run_directory import resume_command
     from ..run.runner import Interrupted, Runner
 
     display = make_display(quiet=quiet)
     try:
-        summary = Runner(directory, display, sources=worlds).go()
+        summary = Runner(directory, display, sources=worlds, going_on=going_on).go()
     except (Interrupted, KeyboardInterrupt):
         display.close()
-        print(f"stopped; to go on: peripatos resume {directory.path}", file=sys.stderr)
+        print(f"stopped; to go on: {resume_command(directory.path)}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     _draw(directory, display)
     _report(summary, json_, directory.path)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..assembly.worlds import WorldSources
 from ..config.schema import Scenario
 from .counters import Progress
 from .journal import Journal
+from .logs import GrowingFiles
 from .run_directory import RunDirectory
 
 
@@ -25,6 +27,16 @@ class RunContext:
     progress: Progress = field(default_factory=Progress)
     stop: threading.Event = field(default_factory=threading.Event)  # set when somebody asks to stop
     _began: float = field(default_factory=time.perf_counter, repr=False)
+
+    session: dict[str, Any] = field(default_factory=dict)  # who makes this part of the run, see `provenance`
+    _growing: GrowingFiles | None = field(default=None, repr=False)
+
+    def known(self) -> dict[str, Any]:
+        """What a checkpoint knows of its run besides where it stands: the logs as they are, which this flushes to the
+        disk, the scenario, and who made it."""
+        self._growing = self._growing or GrowingFiles(self.run.path)
+        scenario = self.scenario.model_dump(mode="json", exclude_none=True)
+        return {"logs": self._growing.known(), "scenario": scenario, "session": self.session}
 
     def start_clock(self) -> None:
         """Count on from what the run had worked when it was last saved."""

@@ -46,8 +46,6 @@ class Progress:
     episodes: int = 0
     failed: int = 0
     unanswered: int = 0
-    metrics_rows: int = 0
-    evaluation_rows: int = 0
     best: list[float] | None = None  # the rank of the best validation
     begun: dict[str, float] = field(default_factory=dict)  # the counters when the stage began
     before: Numbers = field(default_factory=dict)  # the test before the stage, once it has begun

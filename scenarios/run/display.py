@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ...envs.visible_text import visible
+from .noticed import notice
 
 SHOWN = {  # the few numbers that matter, by their name in metrics.jsonl
     "reward/mean": "reward",
@@ -27,6 +28,10 @@ class Display(Protocol):
 
     def say(self, text: str) -> None:
         """One line that stays."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """One line that is said in any case."""
         ...
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
@@ -46,9 +51,12 @@ def make_display(*, quiet: bool = False) -> Display:
 
 
 class Silent:
-    """Says nothing."""
+    """Says nothing but warnings."""
 
     def say(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None:
+        notice(text)
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None: ...
 
@@ -63,6 +71,9 @@ class Plain:
 
     def say(self, text: str) -> None:
         print(visible(text), file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        self.say(text)
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
         left = self._clock.left(stage, fraction)
@@ -94,6 +105,9 @@ class Live:
 
     def say(self, text: str) -> None:
         self._progress.console.print(visible(text), markup=False, highlight=False)
+
+    def warn(self, text: str) -> None:
+        self.say(text)
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
         from rich.progress import TaskID

@@ -32,7 +32,8 @@ from .episode_statistics import (
     reached,
 )
 from .kept_units import with_units
-from .run_directory import RunFailed, read_rows, write_json
+from .logs import read_jsonl
+from .run_directory import RunFailed, write_json
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 
 SILENT = 5  # updates without anything to learn from, until it is said
@@ -164,7 +165,6 @@ class StageRun:
         seen = describe_worlds(collection.episodes, running=collection.running)
         row = {**seen, **learned.metrics, **times}
         self.context.journal.row({**self._axes(), **row})
-        p.metrics_rows += 1
         if version == 0:
             self._explain_surrogate()
         self._explain_silence(learned.metrics)
@@ -219,7 +219,7 @@ class StageRun:
         if updates:
             self._checkpoint(best=best)
         self.context.journal.said(f"{self.stage.name}: {ended}; {spell_worlds(after)}")
-        rows = [row for row in read_rows(self.run.metrics) if row["stage"] == self.stage.name]
+        rows = [row for row in read_jsonl(self.run.metrics)[0] if row["stage"] == self.stage.name]
         if rows:
             self.context.journal.said(f"{self.stage.name}: {time_split(rows)}")
 
@@ -238,7 +238,6 @@ class StageRun:
         if len(failures) == len(episodes) or self._too_many(len(failures), len(episodes)):
             raise self._failed(len(failures), len(episodes), failures[0])
         self.context.journal.evaluated({**self._axes(), "set": split, **result})
-        p.evaluation_rows += 1
         kept = self.scenario.log.episodes
         if kept:
             self.context.journal.episodes(f"{p.update:06d}-{split}", episodes[:kept])
@@ -258,7 +257,7 @@ class StageRun:
             policy=self.policy,
             learner=self.learner,
             actor_state=self.pool.state(),
-            progress=p.to_json(),
+            progress={**p.to_json(), "known": self.context.known()},
             best=best,
         )
         self._saved = p.update
