@@ -53,7 +53,7 @@ def write_checkpoint(
         with disk_errors(folder.parent):
             shutil.rmtree(unfinished, ignore_errors=True)
             _fill(unfinished, policy, learner, actor_state, progress)
-            _install(unfinished, folder / name)
+            install(unfinished, folder / name)
             write_text(folder / "last", name + "\n")
             if best:
                 write_text(folder / "best", name + "\n")
@@ -83,10 +83,15 @@ def _fill(
         learner.save(folder / "learner")
     save_file({name: tensor.contiguous() for name, tensor in actor_state.items()}, folder / "actor.safetensors")
     write_json(folder / "progress.json", progress)
+    write_manifest(folder)
+
+
+def write_manifest(folder: Path) -> None:
+    """Write what every other file in `folder` is."""
     write_json(folder / "manifest.json", {"format": f"peripatos checkpoint {FORMAT}", "files": _fingerprints(folder)})
 
 
-def _install(unfinished: Path, folder: Path) -> None:
+def install(unfinished: Path, folder: Path) -> None:
     """Flush, then rename. A checkpoint of the same update (its stage had ended) is replaced."""
     for path in unfinished.rglob("*"):
         _flush(path)

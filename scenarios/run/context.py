@@ -7,12 +7,16 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...agents.protocols import Policy
+from ..assembly.policies import make_policy
 from ..assembly.worlds import WorldSources
+from ..config.loading import dump_data
 from ..config.schema import Scenario
 from .counters import Progress
 from .journal import Journal
 from .logs import GrowingFiles
 from .run_directory import RunDirectory
+from .saved_agent import begin_from
 
 
 @dataclass
@@ -35,8 +39,16 @@ class RunContext:
         """What a checkpoint knows of its run besides where it stands: the logs as they are, which this flushes to the
         disk, the scenario, and who made it."""
         self._growing = self._growing or GrowingFiles(self.run.path)
-        scenario = self.scenario.model_dump(mode="json", exclude_none=True)
-        return {"logs": self._growing.known(), "scenario": scenario, "session": self.session}
+        return {"logs": self._growing.known(), "scenario": dump_data(self.scenario), "session": self.session}
+
+    def first_policy(self) -> Policy:
+        """The policy with which the run began."""
+        policy = make_policy(self.scenario, self.device, self.sources.first)
+        assert policy is not None, "only who learns asks"
+        origin = getattr(self.scenario.agent, "origin", None)
+        if origin is not None:
+            begin_from(policy, origin)
+        return policy
 
     def start_clock(self) -> None:
         """Count on from what the run had worked when it was last saved."""

@@ -16,7 +16,6 @@ from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.learners import make_learner
-from ..assembly.policies import make_reference
 from ..assembly.settings import stage_method
 from ..assembly.several import group_counts
 from ..cluster.pool import Pool
@@ -33,6 +32,7 @@ from .episode_statistics import (
 )
 from .kept_units import with_units
 from .logs import read_jsonl
+from .reference import read_reference, write_reference
 from .run_directory import RunFailed, write_json
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 
@@ -91,12 +91,11 @@ class StageRun:
         reference = None
         if stage_method(self.stage).needs_reference:
             folder = self.run.checkpoints / f"reference-{self.index}"
-            reference = make_reference(policy)
             if begun:
-                reference.load(folder)
+                at, say = int(self.progress.begun["update"]), self.context.journal.warned
+                reference = read_reference(folder, policy, at, None if at else self.context.first_policy, say)
             else:
-                folder.mkdir(parents=True, exist_ok=True)
-                reference.save(folder)
+                reference = write_reference(folder, policy)
         return make_learner(self.scenario, self.stage, policy, reference, self.context.sources, seed=self.seed)
 
     def _push(self) -> None:
