@@ -67,7 +67,12 @@ class StageRun:
         if begun and checkpoint is not None:
             if self.learner is not None:
                 self.learner.load(checkpoint / "learner")
-            self.pool.load_state(read_actor_state(checkpoint))
+            parted = self.pool.load_state(read_actor_state(checkpoint))
+            if parted:
+                context.journal.warned(
+                    f"{self.stage.name}: {parted} running episodes begin anew, because their world did not do again what "
+                    "it had done: it has chance of its own, fails now and then, or has changed"
+                )
             self._saved = self.progress.update
 
     def go(self) -> None:
