@@ -20,6 +20,7 @@ import typer
 
 from .commands import compare, export, look, rescore, run  # noqa: F401 (each registers its commands, in this order)
 from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
+from .run.noticed import print_notices
 from .run.signals import BEFORE_ANYTHING, Stopped, ending_by_signals, silence, tell
 
 WRITERS = ("record", "rescore", "export")  # may have written something when they are stopped; runs say it themselves
@@ -28,6 +29,7 @@ WRITERS = ("record", "rescore", "export")  # may have written something when the
 def main() -> NoReturn:
     """The entry point: exit codes, and one message for a user's mistake."""
     _mend_streams()
+    print_notices()
     sys.excepthook = _print_traceback
     writes = any(name in sys.argv[1:2] for name in WRITERS)
     with ending_by_signals("stopped; the same command begins again" if writes else BEFORE_ANYTHING) as heard:
