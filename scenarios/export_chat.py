@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..agents.language.asking import Start, step_world
 from ..agents.language.authors import Oracle
-from ..agents.language.running_conversation import Start, step_world
 from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.errors import UserError
 from ..envs.seeding import derive_seed

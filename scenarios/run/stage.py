@@ -58,6 +58,7 @@ class StageRun:
         self.learner: Learner | None = None
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
+        self._left_out = False  # whether it was said
         self._silent = 0  # updates in a row in which every advantage was 0
         self.progress.enter_stage(index)
         begun = self.progress.state == "learning"
@@ -186,12 +187,23 @@ class StageRun:
             self.context.journal.said(
                 f"{self.stage.name}: {p.unanswered} of {len(collection.episodes)} episodes {note}"
             )
+        self._say_left_out(collection.episodes)
         if unanswered := explain_unanswered(collection.episodes):
             raise RunFailed(unanswered)
         failed, tried = p.in_stage("failed"), p.in_stage("episodes")
         if collection.batch is None or self._too_many(failed, tried):
             raise self._failed(failed, tried, p.first_failure or "no episode gave anything to learn from")
         return collection
+
+    def _say_left_out(self, episodes: Sequence[Episode]) -> None:
+        """Say once in a stage what a world reports that nobody counts."""
+        found = [episode.left_out for episode in episodes if episode.left_out is not None]
+        if found and not self._left_out:
+            self._left_out = True
+            self.context.journal.said(
+                f"{self.stage.name}: in {len(found)} of {len(episodes)} episodes the world reports what has no form of "
+                f"ours, and it is left out (left_out): {found[0]}"
+            )
 
     def _too_many(self, failed: int, tried: int) -> bool:
         return failed > self.scenario.failures.max_share * max(tried, FEW)
@@ -232,6 +244,7 @@ class StageRun:
         count = self.scenario.evaluation.episodes
         episodes = self.pool.evaluate(count, seed=seed, version=version, split=split)
         result, p = summarize_worlds(episodes), self.progress
+        self._say_left_out(episodes)
         if unanswered := explain_unanswered(episodes):
             raise RunFailed(unanswered)
         failures = [episode.failure for episode in episodes if episode.failure is not None]
