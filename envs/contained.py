@@ -23,7 +23,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
 from .errors import NeverEnds
@@ -32,6 +32,7 @@ from .vocabulary import WorldFailure
 PATIENCE = 10.0  # seconds after which it is said that a world is waited for
 _AGAIN = 60.0  # seconds until it is said again of the same world
 _LOOKS = 0.2  # seconds between two looks at the clock
+_TIME_IS_UP = getattr(signal, "SIGUSR2", None)  # wakes the main thread where a world sleeps in it
 
 Deadline = Callable[[], float | None]
 
@@ -40,20 +41,19 @@ _asked: BaseException | None = None
 _really_exit = os._exit
 
 
-class Stopped(KeyboardInterrupt):
-    """A person, and no world, has asked to stop."""
-
-
 class TimeIsUp(BaseException):
-    """A budget in seconds was over long ago, and a world is still at work."""
+    """A budget in seconds was over long ago, and experience is still collected."""
 
 
 def is_ours(error: BaseException) -> bool:
-    """Whether what came out of a world's code must go on its way: it is not the world's. Where nobody listens to
-    Ctrl-C, a world's own KeyboardInterrupt cannot be told from it."""
-    if isinstance(error, Stopped | TimeIsUp | NeverEnds):
-        return True
-    return isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    """Whether what came out of a world's code must go on its way: it is not the world's.
+
+    Whoever listens to Ctrl-C raises a class of its own, so that a bare KeyboardInterrupt is the world's; where nobody
+    listens, the two cannot be told from each other.
+    """
+    if isinstance(error, KeyboardInterrupt) and type(error) is KeyboardInterrupt:
+        return signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return isinstance(error, KeyboardInterrupt | TimeIsUp | NeverEnds)
 
 
 def ask_to_stop(reason: BaseException | None) -> None:
@@ -168,25 +168,31 @@ def watch(say: Callable[[str], None] | None = None, *, deadline: Deadline | None
     """Within it, `say` gets a line for each world that is at work for very long.
 
     Where `deadline` gives a moment of `time.monotonic()` and that is past, `look` raises `TimeIsUp`, and so does the
-    call of a world in which the main thread is; a handler of SIGINT has to raise what `due` gives.
+    call of a world in which the main thread is.
     """
     over = threading.Event()
     thread = threading.Thread(target=_watch, args=(over, say, deadline), name="watch", daemon=True)
+    listens = deadline is not None and threading.current_thread() is threading.main_thread()
+    before = signal.signal(_TIME_IS_UP, _hear) if listens and _TIME_IS_UP else None
     thread.start()
     try:
         yield
     finally:
         over.set()
         thread.join()
+        ask_to_stop(None)
+        if listens and _TIME_IS_UP:
+            signal.signal(_TIME_IS_UP, before or signal.SIG_DFL)
 
 
-def due() -> TimeIsUp | None:
-    """What a signal of the watch's own means."""
-    return _asked if isinstance(_asked, TimeIsUp) else None
+def _hear(number: int, frame: FrameType | None) -> None:
+    if busy():
+        look()
 
 
 def _watch(over: threading.Event, say: Callable[[str], None] | None, deadline: Deadline | None) -> None:
     said: dict[str, float] = {}
+    main = threading.main_thread().ident
     while not over.wait(_LOOKS):
         now = time.monotonic()
         for name, since in list(_at_work.values()):
@@ -194,8 +200,9 @@ def _watch(over: threading.Event, say: Callable[[str], None] | None, deadline: D
                 said[name] = now
                 say(f"waiting for {name} since {now - since:.0f} s")
         moment = deadline() if deadline is not None else None
-        if moment is not None and now > moment and _asked is None:
+        if moment is None or now < moment:
+            ask_to_stop(None)
+        elif _asked is None:
             ask_to_stop(TimeIsUp())
-            main = threading.main_thread().ident
-            if busy() and main is not None:
-                signal.pthread_kill(main, signal.SIGINT)
+            if busy() and main is not None and _TIME_IS_UP:
+                signal.pthread_kill(main, _TIME_IS_UP)

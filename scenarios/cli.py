@@ -19,20 +19,24 @@ import typer
 
 from .commands import compare, export, look, rescore, run  # noqa: F401 (each registers its commands, in this order)
 from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
+from .streams import end_in_time, stdout_for_data
 
 
 def main() -> NoReturn:
     """The entry point: exit codes, and one message for a user's mistake."""
     _mend_streams()
     sys.excepthook = _print_traceback
-    try:
-        code = app(standalone_mode=False)
-    except Exception as problem:
-        sys.exit(explain(problem))
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else 0)
+    with stdout_for_data():
+        try:
+            code = app(standalone_mode=False)
+        except Exception as problem:
+            code = explain(problem)
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            code = INTERRUPTED
+        code = code if isinstance(code, int) else 0
+        end_in_time(code)
+        sys.exit(code)
 
 
 def _mend_streams() -> None:

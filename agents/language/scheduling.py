@@ -26,7 +26,7 @@ from ...envs.contained import look
 from ...envs.errors import UserError
 from ...envs.lost_threads import in_thread
 from ...envs.vocabulary import Reply
-from ..protocols import Completion, EngineDied
+from ..protocols import Completion, EngineDied, PolicyNotFinite
 from .asking import Answer, Start, step_world
 from .running_conversation import Conversation
 from .voices import granted_seconds
@@ -92,6 +92,8 @@ def _hear(conversation: Conversation, reply: Future[Completion]) -> Reply | None
     except UserError:
         raise
     except Exception as problem:
+        if isinstance(problem.__cause__, PolicyNotFinite):
+            raise problem.__cause__ from problem
         conversation.fail(str(problem) if isinstance(problem, EngineDied) else traceback.format_exc())
         return None
     if spoken.version != conversation.version:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ..assembly.worlds import WorldSources
@@ -24,7 +26,17 @@ class RunContext:
     sources: WorldSources  # of the scenario's worlds
     progress: Progress = field(default_factory=Progress)
     stop: threading.Event = field(default_factory=threading.Event)  # set when somebody asks to stop
+    deadline: float | None = None  # of what is done now, by `time.monotonic`
     _began: float = field(default_factory=time.perf_counter, repr=False)
+
+    @contextmanager
+    def until(self, seconds: float | None) -> Iterator[None]:
+        """What is done here is given up (`TimeIsUp`) where the run has worked for `seconds`; never, if it is None."""
+        self.deadline = None if seconds is None else time.monotonic() + seconds - self.seconds
+        try:
+            yield
+        finally:
+            self.deadline = None
 
     def start_clock(self) -> None:
         """Count on from what the run had worked when it was last saved."""

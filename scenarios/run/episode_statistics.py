@@ -85,10 +85,7 @@ def check_goals(stop: Stop, worlds: Sequence[str]) -> None:
         measured = name.endswith("_mean") and _without_world(name, worlds).startswith("world/")
         if name not in known and not measured:
             words = f"evaluations have {', '.join(_COLUMNS)}, and world/NAME_mean of what the world measures"
-            near = nearest(name, known)
-            if not near and name.endswith("_mean"):
-                near = f" Did you mean 'world/{name}'?"
-            raise UserError(f"stop.{name}: {words}.{near}")
+            raise UserError(f"stop.{name}: {words}.{nearest(name, known)}")
 
 
 def _without_world(name: str, worlds: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ import torch
 
 from ...agents.protocols import Policy
 from ...agents.threads import fitting_threads
+from ...envs.contained import no_exit, watch
 from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device, explain_device
 from ..assembly.worlds import WorldSources
@@ -40,6 +41,10 @@ from .reward_versions import check_same_reward, scored_by
 from .run_directory import RunDirectory, RunFailed
 from .saved_agent import begin_from
 from .stage import Interrupted, StageRun
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C a second time, or SIGTERM: by its class it is no world's."""
 
 
 class Runner:
@@ -90,7 +95,7 @@ class Runner:
             with closing(make_pool(self.scenario, policy, self.context.sources, self.journal.said)) as pool:
                 self.context.start_clock()
                 self._write_summary("running")
-                with self._listening():
+                with self._listening(), no_exit(), watch(self.display.say, deadline=lambda: self.context.deadline):
                     first = self.context.progress.next_stage()
                     for index in range(first, len(self.scenario.stages)):
                         StageRun(self.context, index, policy, pool, resumed if index == first else None).go()
@@ -157,7 +162,7 @@ class Runner:
 
         def stop(number: int, frame: FrameType | None) -> None:
             if self.context.stop.is_set():
-                raise KeyboardInterrupt
+                raise Stopped
             self.context.stop.set()
             self.display.say("stopping after this update, to save it; Ctrl-C again stops at once")
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...agents.mixture import mixed_groups
-from ...agents.protocols import EngineDied, Policy, Weights
+from ...agents.protocols import EngineDied, Policy, PolicyNotFinite, Weights
 from ...algorithms.learner import Learner, UpdateRefused
+from ...envs.contained import TimeIsUp
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.learners import make_learner
@@ -36,6 +37,7 @@ from .run_directory import RunFailed, read_rows, write_json
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 
 SILENT = 5  # updates without anything to learn from, until it is said
+_GRACE, _GRACE_SHARE = 10.0, 0.1  # seconds, or share of a budget in seconds, that a last collection may take longer
 FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
 
 
@@ -81,11 +83,17 @@ class StageRun:
                 if self.context.stop.is_set():
                     self._checkpoint()
                     raise Interrupted
-                self._update(spent)
+                try:
+                    self._update(spent)
+                except TimeIsUp as late:
+                    if self.progress.update == self.progress.begun["update"]:
+                        raise RunFailed(self._nothing_in_time()) from late
                 spent, ended = self._standing()
             self._finish(ended)
         except EngineDied as death:
             raise RunFailed(str(death)) from death
+        except PolicyNotFinite as broken:
+            raise RunFailed(f"the policy gives NaN after update {self.progress.update}: {broken}") from broken
 
     def _make_learner(self, policy: Policy, begun: bool) -> Learner:
         reference = None
@@ -179,7 +187,8 @@ class StageRun:
         counts = group_counts(self.scenario, collect.groups)
         before = 0 if self.pool.segments else version
         groups = mixed_groups([range(before * count, (before + 1) * count) for count in counts])
-        collection = self.pool.submit(groups, collect.group_size, seed=self.seed, version=version).result()
+        with self.context.until(self._last_moment()):
+            collection = self.pool.submit(groups, collect.group_size, seed=self.seed, version=version).result()
         p, said = self.progress, self.progress.unanswered > 0
         p.count(collection)
         if p.unanswered and not said:
@@ -194,6 +203,23 @@ class StageRun:
         if collection.batch is None or self._too_many(failed, tried):
             raise self._failed(failed, tried, p.first_failure or "no episode gave anything to learn from")
         return collection
+
+    def _last_moment(self) -> float | None:
+        """Seconds of the run at which a collection is given up: long after a budget in seconds, which pays for the
+        update in which it ends."""
+        assert self.stage.budget is not None, "the schema asks for it where there is a method"
+        budget = self.stage.budget.seconds
+        if budget is None:
+            return None
+        return self.progress.begun["seconds"] + budget + max(_GRACE, _GRACE_SHARE * budget)
+
+    def _nothing_in_time(self) -> str:
+        budget = self.stage.budget
+        assert budget is not None, "time is up only where it is limited"
+        return (
+            f"the budget of {budget.seconds or 0:g} seconds was over before the first update: collecting experience took "
+            f"longer than {self.context.seconds - self.progress.begun['seconds']:.0f} s"
+        )
 
     def _say_left_out(self, episodes: Sequence[Episode]) -> None:
         """Say once in a stage what a world reports that nobody counts."""

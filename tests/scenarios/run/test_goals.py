@@ -23,7 +23,6 @@ def test_every_column_of_an_evaluation_may_be_a_goal() -> None:
         ("sucess_rate", "success_rate"),
         ("return_meen", "return_mean"),
         ("math/success_rate", "maths/success_rate"),
-        ("speed_mean", "world/speed_mean"),
     ],
 )
 def test_a_goal_that_no_evaluation_has_is_answered_with_the_nearest(name: str, meant: str) -> None:
