@@ -5,8 +5,8 @@ several episodes. Where an episode is truncated, or the row is cut, the successo
 
     bootstrap = 0 if terminated,   V(s') if truncated or cut
 
-Steps of an episode that has failed teach nothing, nor do those of the next one in its row until one has ended well:
-the pieces that end with a segment would train before anybody knows that they fail.
+Steps of an episode that has failed teach nothing. Nor does the piece of an episode that still runs at a segment's end,
+where more of its row's latest ones have failed than ended well: it would train before anybody knows that it fails.
 
 *Episodes* (for methods without): each row is one whole episode; the members of a group start from one state;
 a world that has ended is not stepped again; rows are padded to the longest. They carry no values, and nothing stands
@@ -103,7 +103,7 @@ class ControlActor:
         self._begun = np.zeros(0, np.int64)
         self._observation = np.zeros((0, 0), np.float32)
         self._segment = 0
-        self._distrusted = np.zeros(0, bool)  # rows whose latest episode has failed
+        self._trust = np.zeros(0, np.int64)  # in each row: +1 for an episode that ended well, −1 for one that failed
 
     # --- the protocol -----------------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ class ControlActor:
             "actions": torch.from_numpy(self._running.history()),
             "begun": torch.from_numpy(self._begun.copy()),
             "segment": torch.tensor(self._segment),
-            "distrusted": torch.from_numpy(self._distrusted.copy()),
+            "trust": torch.from_numpy(self._trust.copy()),
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -156,7 +156,7 @@ class ControlActor:
         rows = np.arange(len(age))
         worlds = self._worlds("train", len(rows))
         self._begun, self._segment = state["begun"].numpy().copy(), int(state["segment"])
-        self._distrusted = state["distrusted"].numpy().copy()
+        self._trust = state["trust"].numpy().copy()
         self._running = running = self._new_episodes(worlds)
         running.begin(rows, state["seed"].numpy())
         self._observation = worlds.reset(rows, state["seed"].tolist())
@@ -187,7 +187,7 @@ class ControlActor:
         worlds, seconds = self._worlds("train", len(rows)), defaultdict[str, float](float)
         if self._running is None:
             self._running, self._begun = self._new_episodes(worlds), np.zeros(len(rows), np.int64)
-            self._distrusted = np.zeros(len(rows), bool)
+            self._trust = np.zeros(len(rows), np.int64)
             self._observation = np.zeros((len(rows), *worlds.observation_space.shape), np.float32)
             self._begin(worlds, names, rows, seed)
         if len(self._begun) != len(names):
@@ -217,12 +217,13 @@ class ControlActor:
                     episodes.append(running.close(row, row, result, group, index, version, "train"))
                 buffer.finish(over, t, result, started_at)
                 started_at[over] = t + 1
-                self._distrusted[over] = np.isin(over, list(result.failure))
+                failed = np.isin(over, list(result.failure))
+                self._trust[over] = np.clip(self._trust[over] + np.where(failed, -1, 1), -1, 1)
                 clock = time.perf_counter()
                 self._begin(worlds, names, over, seed)
                 seconds["simulate"] += time.perf_counter() - clock
         buffer.end_all(self._observation)
-        buffer.leave_out(np.flatnonzero(self._distrusted), started_at)
+        buffer.leave_out(np.flatnonzero(self._trust < 0), started_at)
         buffer.fill_bootstrap(self._policy)
         self._segment += 1
         batch = buffer.batch(names, version, values=True) if buffer.mask.any() else None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...agents.mixture import mixed_groups
 from ...agents.protocols import EngineDied, Policy, PolicyNotFinite, Weights
+from ...agents.running_moments import wild
 from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.contained import TimeIsUp
 from ...envs.seeding import derive_seed
@@ -61,6 +62,7 @@ class StageRun:
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
         self._left_out = False  # whether it was said
+        self._wild: set[str] = set()  # of what it was said that it is out of all bounds
         self._silent = 0  # updates in a row in which every advantage was 0
         self.progress.enter_stage(index)
         begun = self.progress.state == "learning"
@@ -177,6 +179,7 @@ class StageRun:
         if version == 0:
             self._explain_surrogate()
         self._explain_silence(learned.metrics)
+        self._say_wild(self.learner)
         self.context.journal.moved(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
         kept = collection.episodes[: self.scenario.log.episodes]
         self._trained = with_units(kept, collection.batch, learned.units)
@@ -203,6 +206,18 @@ class StageRun:
         if collection.batch is None or self._too_many(failed, tried):
             raise self._failed(failed, tried, p.first_failure or "no episode gave anything to learn from")
         return collection
+
+    def _say_wild(self, learner: Learner) -> None:
+        """Say once in a stage that statistics have left something out."""
+        found = {"observations": wild(learner.policy.module())}
+        found["rewards"] = sum(wild(scale.moments) for scale in learner.scales if scale is not None)
+        for what, count in found.items():
+            if count and what not in self._wild:
+                self._wild.add(what)
+                self.context.journal.said(
+                    f"{self.stage.name}: {count} {what} are a million times as large as the others: the running "
+                    "statistics leave them out. Look at what the world gives (`peripatos check`)"
+                )
 
     def _last_moment(self) -> float | None:
         """Seconds of the run at which a collection is given up: long after a budget in seconds, which pays for the
