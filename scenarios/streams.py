@@ -18,6 +18,8 @@ _LATE = 5.0  # seconds that threads and children may take to end, once everythin
 
 _data: TextIO | None = None
 _may_claim = False
+_over, _ENDS = threading.Event(), "ends the process"
+_code = 1  # of the exit
 
 
 @contextmanager
@@ -54,22 +56,28 @@ def data() -> TextIO:
     return sys.stdout if _data is None else _data
 
 
-def end_in_time(code: int) -> None:
+def end_in_time() -> None:
     """What a world has left behind (a thread, a child) does not keep the process alive after everything is done."""
-    over = threading.Event()
     register = getattr(threading, "_register_atexit", None)  # what is done before threads are waited for
-    if register is not None:
-        register(over.set)
-        threading.Thread(target=_end_late, args=(over, code), name="end", daemon=True).start()
+    if register is not None and not _over.is_set() and not any(t.name == _ENDS for t in threading.enumerate()):
+        register(_over.set)
+        threading.Thread(target=_end_late, name=_ENDS, daemon=True).start()
 
 
-def _end_late(over: threading.Event, code: int) -> None:
-    over.wait()
+def exit_with(code: int) -> int:
+    """`code`, with which the process ends, also where what was left behind has to be cut off."""
+    global _code
+    _code = code
+    return code
+
+
+def _end_late() -> None:
+    _over.wait()
     time.sleep(_LATE)
     left = [thread.name for thread in threading.enumerate() if not thread.daemon and thread.is_alive()]
     what = f"threads that a world has left are still at work ({', '.join(left)})" if left else "a world's child is left"
     os.write(2, f"{what}; the process ends without them\n".encode(errors="backslashreplace"))
-    os._exit(code)
+    os._exit(_code)
 
 
 def _number(stream: object) -> int | None:
