@@ -9,7 +9,7 @@
 What is put back: the folder, standard output and error, the recursion limit, filters of warnings, garbage collection,
 and of torch the default type, gradients and threads. Chance is not: nothing here draws from a global stream.
 
-Whoever plays many steps calls `look` between them, which raises what was given to `ask_to_stop`.
+Whoever plays many steps calls `look` between them, which raises `TimeIsUp` where a budget of seconds is over.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TIME_IS_UP = getattr(signal, "SIGUSR2", None)  # wakes the main thread where a 
 Deadline = Callable[[], float | None]
 
 _at_work: dict[int, tuple[str, float]] = {}  # thread → the world in whose code it is, and since when
-_asked: BaseException | None = None
+_deadline: Deadline | None = None
 _really_exit = os._exit
 
 
@@ -56,16 +56,11 @@ def is_ours(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt | TimeIsUp | NeverEnds)
 
 
-def ask_to_stop(reason: BaseException | None) -> None:
-    """`look` raises this from now on; nothing if it is None."""
-    global _asked
-    _asked = reason
-
-
 def look() -> None:
-    """Raise what everybody was asked to stop with, if there is any."""
-    if _asked is not None:
-        raise _asked
+    """Raise `TimeIsUp` where it is."""
+    moment = _deadline() if _deadline is not None else None
+    if moment is not None and time.monotonic() > moment:
+        raise TimeIsUp
 
 
 def busy(seconds: float = 0.0) -> str | None:
@@ -170,17 +165,19 @@ def watch(say: Callable[[str], None] | None = None, *, deadline: Deadline | None
     Where `deadline` gives a moment of `time.monotonic()` and that is past, `look` raises `TimeIsUp`, and so does the
     call of a world in which the main thread is.
     """
+    global _deadline
     over = threading.Event()
     thread = threading.Thread(target=_watch, args=(over, say, deadline), name="watch", daemon=True)
     listens = deadline is not None and threading.current_thread() is threading.main_thread()
     before = signal.signal(_TIME_IS_UP, _hear) if listens and _TIME_IS_UP else None
+    outer, _deadline = _deadline, deadline
     thread.start()
     try:
         yield
     finally:
         over.set()
         thread.join()
-        ask_to_stop(None)
+        _deadline = outer
         if listens and _TIME_IS_UP:
             signal.signal(_TIME_IS_UP, before or signal.SIG_DFL)
 
@@ -192,7 +189,7 @@ def _hear(number: int, frame: FrameType | None) -> None:
 
 def _watch(over: threading.Event, say: Callable[[str], None] | None, deadline: Deadline | None) -> None:
     said: dict[str, float] = {}
-    main = threading.main_thread().ident
+    main, woken = threading.main_thread().ident, None
     while not over.wait(_LOOKS):
         now = time.monotonic()
         for name, since in list(_at_work.values()):
@@ -200,9 +197,6 @@ def _watch(over: threading.Event, say: Callable[[str], None] | None, deadline: D
                 said[name] = now
                 say(f"waiting for {name} since {now - since:.0f} s")
         moment = deadline() if deadline is not None else None
-        if moment is None or now < moment:
-            ask_to_stop(None)
-        elif _asked is None:
-            ask_to_stop(TimeIsUp())
-            if busy() and main is not None and _TIME_IS_UP:
-                signal.pthread_kill(main, _TIME_IS_UP)
+        if moment is not None and now > moment != woken and busy() and main is not None and _TIME_IS_UP:
+            woken = moment
+            signal.pthread_kill(main, _TIME_IS_UP)
