@@ -1,0 +1,7 @@
+"""TODO command."""
+
+from __future__ import annotations
+
+from mistake_cases import Case
+
+CASES: list[Case] = []
