@@ -39,7 +39,9 @@ def main() -> None:
                     verdict = maker.make(case)
                     verdicts.setdefault(class_, []).append(verdict)
                     missing = f"  not said: {verdict.missing}" if verdict.missing else ""
-                    print(f"{class_:8} {case.name:44.44} {verdict.word:12} {verdict.seconds:5.1f} s{missing}", flush=True)
+                    print(
+                        f"{class_:8} {case.name:44.44} {verdict.word:12} {verdict.seconds:5.1f} s{missing}", flush=True
+                    )
     _print_table(verdicts)
     if options.write:
         rows = [_row(class_, verdict) for class_, of_class in verdicts.items() for verdict in of_class]

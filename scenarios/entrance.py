@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..envs.errors import UserError
-from .config.loading import Source, check_scenario, find_scenario, put, read_yaml
+from .config.loading import check_scenario, find_scenario, put
+from .config.yaml_text import Source, read_yaml
 from .run.run_directory import RunDirectory, new_run_path, read_rows
 
 if TYPE_CHECKING:

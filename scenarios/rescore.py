@@ -27,8 +27,9 @@ from ..envs.errors import UserError
 from ..envs.registry import make_world
 from ..envs.seeding import derive_seed
 from ..envs.vocabulary import Episode, Reply, StopReason
-from .config.loading import apply_sets, check_scenario, read_yaml
+from .config.loading import apply_sets, check_scenario
 from .config.schema import Sampling, Scenario
+from .config.yaml_text import read_yaml
 from .report.transcript import replies
 from .run.episode_statistics import Numbers, summarize
 from .run.kept_episodes import kept_files, read_episodes

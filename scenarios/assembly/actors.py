@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING
 from ...agents.protocols import Actor, Author, Behaviour, Policy
 from ...envs.named_objects import load_function
 from ...envs.world_source import WorldSource
-from ..config.schema import (
-    Agent,
-    Demonstrator,
-    MlpAgentSpec,
-    OracleAgentSpec,
-    Sampling,
-    Scenario,
-    ScriptedAgentSpec,
-    Stage,
-    WorldSpec,
-)
+from ..config.agents import Agent, Demonstrator, MlpAgentSpec, OracleAgentSpec, ScriptedAgentSpec
+from ..config.schema import Sampling, Scenario, Stage, WorldSpec
 from .engines import make_engine
 from .settings import stage_method
 from .several import group_counts

@@ -10,8 +10,9 @@ from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
 from ...envs.world_source import WorldFacts, WorldSource
 from ..cluster.choose import check_cluster
+from ..config.agents import CausalLMAgentSpec, ScriptedAgentSpec
 from ..config.mistakes import WrongPart, at
-from ..config.schema import CausalLMAgentSpec, Sampling, Scenario, ScriptedAgentSpec, Stage
+from ..config.schema import Sampling, Scenario, Stage
 from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
 from .engines import check_model_is_there
@@ -21,7 +22,7 @@ from .voices import check_voices
 from .worlds import WorldSources
 
 if TYPE_CHECKING:
-    from ..config.loading import Source
+    from ..config.yaml_text import Source
 
 _REHEARSAL = 60.0  # seconds for a world that waits to begin; what takes longer is left to the run
 

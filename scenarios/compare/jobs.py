@@ -28,8 +28,9 @@ from ...envs.errors import UserError, unknown
 from ..assembly.checks import check_parts
 from ..assembly.worlds import WorldSources
 from ..commands.app import BY_DEFAULT
-from ..config.loading import Source, check_scenario, dump_scenario, open_scenario, put
+from ..config.loading import check_scenario, dump_scenario, open_scenario, put
 from ..config.schema import Scenario
+from ..config.yaml_text import Source
 from ..run.reward_versions import one_version, scored_by
 from ..run.run_directory import RunDirectory, make_folder, write_text
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...envs.errors import UserError, unknown
 from ...envs.vocabulary import Episode
-from ..config.schema import CausalLMAgentSpec, Scenario
+from ..config.agents import CausalLMAgentSpec
+from ..config.schema import Scenario
 from ..run.checkpoint import checkpoints
 from ..run.kept_episodes import SPLITS, kept_files, read_episodes
 from ..run.rescored import Rescored, rescored_episodes

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...envs.errors import UserError
-from ..config.loading import apply_sets, check_scenario, dump_scenario, read_yaml
+from ..config.loading import apply_sets, check_scenario, dump_scenario
+from ..config.yaml_text import read_yaml
 from .checkpoint import last_good, read_progress
 from .counters import Progress
 from .run_directory import RunDirectory, disk_errors, write_text

@@ -15,8 +15,10 @@ from ..assembly.checks import check_parts
 from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device
 from ..assembly.worlds import WorldSources
-from ..config.loading import apply_sets, check_scenario, read_yaml
-from ..config.schema import Origin, Scenario, Stage
+from ..config.agents import Origin
+from ..config.loading import apply_sets, check_scenario
+from ..config.schema import Scenario, Stage
+from ..config.yaml_text import read_yaml
 from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
 from .episode_statistics import Numbers
 from .run_directory import RunDirectory

@@ -11,7 +11,8 @@ from scenarios_runs import TINY, write_scenario
 
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.assembly.checks import check_parts
-from peripatos.scenarios.config.loading import dump_scenario, load_scenario, open_scenario, parse_yaml, shipped
+from peripatos.scenarios.config.loading import dump_scenario, load_scenario, open_scenario, shipped
+from peripatos.scenarios.config.yaml_text import parse_yaml
 
 
 def refusal(tmp_path: Path, text: str, *sets: str) -> str:
@@ -23,34 +24,58 @@ def refusal(tmp_path: Path, text: str, *sets: str) -> str:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("evaluation:", "evaluatoin:", r"line 10: unknown key 'evaluatoin'.*Did you mean 'evaluation'\?"),
-        ("updates: 12", "updats: 12", r"line 9: unknown key 'stages\.0\.budget\.updats'.*Did you mean 'updates'\?"),
-        ("hidden: [16]", "hiden: [16]", r"line 3: unknown key 'agent\.hiden'; allowed here: hidden, kind, origin\."),
-        ("kind: mlp", "kind: mpl", r"line 3: agent\.kind is 'mpl'; allowed: mlp.*Did you mean 'mlp'\?"),
-        ("updates: 12", "updates: many", r"line 9: stages\.0\.budget\.updates is 'many'"),
-        ("updates: 12", "updates: -1", r"line 9: stages\.0\.budget\.updates is -1"),
-        ("name: tiny\n", "name: tiny\nprecision: fp23\n", r"line 2: precision is 'fp23'; allowed: fp32, bf16"),
-        ("name: tiny\n", "name: tiny\nname: again\n", r"line 2: the key 'name' stands here for the second time"),
-        ("    budget: {updates: 12}\n", "", r"line 5: stages\.0: stage 'learn' learns by 'ppo' and so needs budget"),
-        ("name: tiny\n", "name: [tiny\n", r"line 2: not valid YAML"),
-        ("name: tiny\n", "name: ../tiny\n", r"line 1: name is '\.\./tiny'; a name has letters"),
-        ("name: tiny\n", "name: tiny\n? [a, b]\n: 2\n", r"line 2: a key must be a word"),
+        ("evaluation:", "evaluatoin:", r"line 10, column \d+: unknown key 'evaluatoin'.*Did you mean 'evaluation'\?"),
+        (
+            "updates: 12",
+            "updats: 12",
+            r"line 9, column \d+: unknown key 'stages\.0\.budget\.updats'.*Did you mean 'updates'\?",
+        ),
+        (
+            "hidden: [16]",
+            "hiden: [16]",
+            r"line 3, column \d+: unknown key 'agent\.hiden'; allowed here: hidden, kind, origin\.",
+        ),
+        ("kind: mlp", "kind: mpl", r"line 3, column \d+: agent\.kind is 'mpl'; allowed: mlp.*Did you mean 'mlp'\?"),
+        ("updates: 12", "updates: many", r"line 9, column \d+: stages\.0\.budget\.updates is 'many'"),
+        ("updates: 12", "updates: -1", r"line 9, column \d+: stages\.0\.budget\.updates is -1"),
+        (
+            "name: tiny\n",
+            "name: tiny\nprecision: fp23\n",
+            r"line 2, column \d+: precision is 'fp23'; allowed: fp32, bf16",
+        ),
+        (
+            "name: tiny\n",
+            "name: tiny\nname: again\n",
+            r"line 2, column \d+: the key 'name' stands here for the second time",
+        ),
+        (
+            "    budget: {updates: 12}\n",
+            "",
+            r"line 5, column \d+: stages\.0: stage 'learn' learns by 'ppo' and so needs budget",
+        ),
+        ("name: tiny\n", "name: [tiny\n", r"line 2, column \d+: not valid YAML"),
+        ("name: tiny\n", "name: ../tiny\n", r"line 1, column \d+: name is '\.\./tiny'; a name has letters"),
+        ("name: tiny\n", "name: tiny\n? [a, b]\n: 2\n", r"line 2, column \d+: a key must be a word"),
         ("name: tiny\n", "name: &a [*a]\n", r"contains itself"),
-        ("name: tiny\n", "name: a\0b\n", r"line 1: not valid YAML: special characters"),
-        ("name: tiny\n", "name: tiny\nseed: !!int abc\n", r"line 2: not valid YAML: 'abc' is not a number"),
-        ("name: tiny\n", f"name: tiny\nseed: {'9' * 5000}\n", r"line 2: not valid YAML: '9999"),
+        ("name: tiny\n", "name: a\0b\n", r"line 1, column \d+: not valid YAML: special characters"),
+        ("name: tiny\n", "name: tiny\nseed: !!int abc\n", r"line 2, column \d+: not valid YAML: 'abc' is not a number"),
+        ("name: tiny\n", f"name: tiny\nseed: {'9' * 5000}\n", r"line 2, column \d+: not valid YAML: '9999"),
         ("name: tiny\n", "name: tiny\n" + "".join(f"k{i}: 1\n" for i in range(30)), r"\nand 20 more$"),
-        ("CartPole-v1", "CartPol-v1", r"line 2: unknown world 'CartPol-v1'.*Did you mean 'CartPole-v1'\?"),
-        ("method: ppo", "method: poo", r"line 6: .*unknown method 'poo'.*Did you mean 'ppo'\?"),
-        ("name: tiny\n", "name: tiny\ndevice: cpu:x\n", r"line 2: unknown device 'cpu:x'"),
-        ("name: tiny\n", "name: tiny\nvariants: {grop: {}}\n", r"line 2: unknown method 'grop'.*'grpo'"),
+        ("CartPole-v1", "CartPol-v1", r"line 2, column \d+: unknown world 'CartPol-v1'.*Did you mean 'CartPole-v1'\?"),
+        ("method: ppo", "method: poo", r"line 6, column \d+: .*unknown method 'poo'.*Did you mean 'ppo'\?"),
+        ("name: tiny\n", "name: tiny\ndevice: cpu:x\n", r"line 2, column \d+: unknown device 'cpu:x'"),
+        ("name: tiny\n", "name: tiny\nvariants: {grop: {}}\n", r"line 2, column \d+: unknown method 'grop'.*'grpo'"),
         (
             "{kind: mlp, hidden: [16]}",
             "{kind: tiny_llama, heads: 7}",
-            r"line 3: agent: hidden is 96, which is not",
+            r"line 3, column \d+: agent: hidden is 96, which is not",
         ),
         ("name: tiny\n", "name: tiny\nprecision: bf16\n", r"precision is bf16, which an agent of kind 'mlp' does not"),
-        ("    budget:", "    optimizer: {target_kl: 0.1}\n    budget:", r"line 9: .*only schedule: adaptive_kl reads"),
+        (
+            "    budget:",
+            "    optimizer: {target_kl: 0.1}\n    budget:",
+            r"line 9, column \d+: .*only schedule: adaptive_kl reads",
+        ),
         (
             "    budget:",
             "    optimizer: {target_kl: 0.1, schedule: linear}\n    budget:",
@@ -86,7 +111,7 @@ def test_a_goal_that_nobody_looks_at_is_refused(tmp_path: Path) -> None:
         ("stages.0.optimizer.lr=fast", r"stage 'learn', optimizer\.lr is 'fast'"),
         ("world.id=CartPol-v1", r"unknown world 'CartPol-v1'.*Did you mean 'CartPole-v1'\?"),
         ("world.options.spped=1", r"spped"),
-        ("agent.kind=tiny_llama", r"line 3: agent\.hidden is \[16\]"),
+        ("agent.kind=tiny_llama", r"line 3, column \d+: agent\.hidden is \[16\]"),
         ("device=cudda", r"unknown device 'cudda'"),
         ("stages.0.collect.horizon=null", r"reads segments: give collect\.horizon"),
         ("stages.0.method=grpo", r"reads whole episodes: collect\.horizon has no meaning"),
@@ -193,4 +218,6 @@ def test_a_flag_is_bounded_as_well(tmp_path: Path) -> None:
 )
 def test_what_is_no_goal_is_refused_with_its_line(tmp_path: Path, goal: str) -> None:
     text = TINY.replace("    budget:", f"    stop: {{turns_mean: {goal}}}\n    budget:")
-    assert re.search(r"line 9: .*turns_mean.* is no goal: give a number .* or '<= NUMBER'", refusal(tmp_path, text))
+    assert re.search(
+        r"line 9, column \d+: .*turns_mean.* is no goal: give a number .* or '<= NUMBER'", refusal(tmp_path, text)
+    )
