@@ -27,7 +27,7 @@ class NoNumber(ValueError):
 
 def whole(least: int, most: int = HUGE) -> BeforeValidator:
     """Whole numbers from `least` to `most`."""
-    allowed = f"a whole number of at least {least}" if most == HUGE else f"a whole number from {least:,} to {most:,}"
+    allowed = f"a whole number, {least} or greater{'' if most == HUGE else f', and at most {most:,}'}"
     return BeforeValidator(_reader(allowed, whole=True, fits=lambda x: least <= x <= most))
 
 
@@ -36,9 +36,10 @@ def real(*, above: float | None = None, least: float | None = None, most: float 
     if least is not None and most is not None:
         allowed = f"a number from {least:g} to {most:g}"
     else:
-        bounds = [f"above {above:g}"] if above is not None else [f"of at least {least:g}"] if least is not None else []
-        bounds += [f"at most {most:g}"] if most is not None else []
-        allowed = f"a number {' and '.join(bounds)}" if bounds else "a number"
+        low = (
+            f" greater than {above:g}" if above is not None else f", {least:g} or greater" if least is not None else ""
+        )
+        allowed = f"a number{low}{'' if most is None else f', and at most {most:g}'}"
 
     def fits(x: float) -> bool:
         low = above is None or x > above

@@ -41,7 +41,6 @@ def _again(names: Sequence[str]) -> list[int]:
 
 
 def _of_a_stage(scenario: Scenario, stage: Stage) -> Iterator[Problem]:
-    every, updates = scenario.evaluation.every, stage.budget.updates if stage.budget else None
     if stage.method is not None and not scenario.learns:
         kind = scenario.agent.kind
         yield (
@@ -49,14 +48,8 @@ def _of_a_stage(scenario: Scenario, stage: Stage) -> Iterator[Problem]:
             f"an agent of kind {kind!r} cannot learn: its stages take no method; agents that learn are of kind mlp, "
             "tiny_llama or causal_lm",
         )
-    if stage.stop and every is None:
+    if stage.stop and scenario.evaluation.every is None:
         yield ("stop",), f"stage {stage.name!r} has a goal (stop) that nobody looks at: give evaluation.every"
-    elif stage.stop and every is not None and updates is not None and every > updates:
-        yield (
-            ("stop",),
-            f"stage {stage.name!r} has a goal (stop) that nobody looks at: evaluation.every is {every}, and its budget "
-            f"has {updates} updates; allowed are 1 to {updates}",
-        )
     for name, goal in stage.stop.items():
         yield from _of_a_goal(name, goal)
 

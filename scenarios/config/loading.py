@@ -20,7 +20,7 @@ from ..cluster.shares import fitting_tile
 from .consistency import contradictions
 from .mistakes import explain
 from .schema import Scenario
-from .yaml_text import Path_, Source, parse_value, read_yaml
+from .yaml_text import Path_, Source, is_record, parse_value, read_yaml
 
 FOLDER = Path(__file__).parents[1]
 MOST_SHOWN = 10  # mistakes that are told at once
@@ -88,8 +88,7 @@ def _own_folders(path: Path) -> list[Path]:
     """
     if path.parent == FOLDER:
         return [Path.cwd()]
-    recorded = path.name == "scenario.yaml" and (path.parent / "command.txt").is_file()
-    return [path.parent, Path.cwd()] if recorded else [path.parent]
+    return [path.parent, Path.cwd()] if is_record(path) else [path.parent]
 
 
 def apply_sets(data: Mapping[str, Any], sets: Sequence[str], source: Source) -> dict[str, Any]:
@@ -119,7 +118,12 @@ def _as_a_flag(text: str) -> str:
 
 def put(data: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
     """`data` with `value` at the dotted `key`."""
-    return _put(dict(data), tuple(key.split(".")), value, key)[0]
+    return put_at(data, key, value)[0]
+
+
+def put_at(data: Mapping[str, Any], key: str, value: Any) -> tuple[dict[str, Any], Path_]:
+    """As `put`, and the path at which it stands now."""
+    return _put(dict(data), tuple(key.split(".")), value, key)
 
 
 def _put(data: Any, path: tuple[str, ...], value: Any, flag: str, above: Path_ = ()) -> tuple[Any, Path_]:

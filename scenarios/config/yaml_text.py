@@ -70,6 +70,11 @@ class Source:
 
     name: str
     places: dict[Path_, str] = field(default_factory=dict)
+    recorded: bool = False  # it is what a run has resolved and written down
+
+    def is_line(self, place: str) -> bool:
+        """Whether a place is in the file, and no flag."""
+        return place.startswith(f"{self.name}, line ")
 
     def place(self, path: Path_) -> str:
         """The place of `path`, or of the nearest thing around it."""
@@ -90,7 +95,14 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
             raw = file.read(4 * MOST_TEXT + 4)
     except OSError as problem:
         raise UserError(f"{path}: cannot be read: {problem.strerror}") from problem
-    return parse_yaml(_decode(raw, path), str(path))
+    data, source = parse_yaml(_decode(raw, path), str(path))
+    source.recorded = is_record(path)
+    return data, source
+
+
+def is_record(path: Path) -> bool:
+    """Whether a file is the scenario of a run, as its folder holds it."""
+    return path.name == "scenario.yaml" and (path.parent / "command.txt").is_file()
 
 
 def _decode(raw: bytes, path: Path) -> str:
