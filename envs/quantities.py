@@ -86,6 +86,8 @@ def _as_float(number: int | float, allowed: str) -> float:
 
 def shown(value: object) -> str:
     """A value as a scenario spells it, cut where it is long."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
     text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 

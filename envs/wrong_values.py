@@ -26,13 +26,16 @@ def wrong_value(error: ErrorDetails) -> str:
         return f"{reason}{_nothing(value)}"
     if kind == "literal_error":
         allowed = [word.strip("'") for word in error.get("ctx", {})["expected"].replace(" or ", ", ").split(", ")]
-        return f"is {shown(value)}; allowed: {', '.join(allowed)}.{nearest(str(value), allowed)}{_nothing(value)}"
+        like = nearest(str(value), allowed)
+        return f"is {shown(value)}; allowed: {', '.join(allowed)}{_nothing(value)}{f'.{like}' if like else ''}"
     if kind in ("bool_parsing", "bool_type"):
         return f"is {shown(value)}; allowed are true and false"
     if kind == "string_type":
         return f"is {shown(value)}, not text{_quoted(value)}"
     if kind == "too_short":
         return "is empty; at least one is needed"
+    if kind == "list_type" and isinstance(value, str | int | float):
+        return f"is {shown(value)}, not a list; write [{value}]"
     if kind in _SHAPES:
         return f"is {shown(value)}, not {_SHAPES[kind]}"
     message = error["msg"]

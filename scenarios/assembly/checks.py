@@ -173,7 +173,7 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
         )
     if row.needs_groups and collect.group_size < 2:
         raise WrongKey(
-            ("collect", "group_size" if collect.group_size != 1 else "groups"),
+            ("collect", *(["group_size"] if "group_size" in collect.model_fields_set else [])),
             f"{where} compares the members of a group: collect.group_size must be at least 2",
         )
 

@@ -57,7 +57,10 @@ def _of_a_stage(scenario: Scenario, stage: Stage) -> Iterator[Problem]:
 def _of_a_goal(name: str, goal: object) -> Iterator[Problem]:
     place, column = ("stop", name), name.rpartition("/")[2]
     if column in Budget.model_fields:
-        yield place, f"stop.{name}: {column} are no goal but a limit; they belong in budget: {{{column}: {goal}}}"
+        yield (
+            place,
+            f"stop.{name}: {column} are no goal but a limit; they belong in budget: {{{column}: {shown(goal)}}}",
+        )
         return
     sign, number = read_goal(goal)
     if column.startswith("success_") and not 0 <= number <= 1:

@@ -12,7 +12,7 @@ from ...envs.errors import nearest
 from .schema import Scenario
 
 Place = tuple[str | int, ...]
-NAME = "NAME"  # of a stage
+NAME, VOICE = "NAME", "VOICE"  # of a stage, of a voice
 FIRST = {  # the key of a mapping that a plain value in its place will have meant
     "world": "id",
     "agent": "kind",
@@ -115,7 +115,7 @@ def belongs(key: str, path: Place, data: Mapping[str, Any]) -> str:
     if not found:
         return ""
     stage = _stage_around(path, data)
-    spelled = list(dict.fromkeys(place.replace(NAME, stage) for place in found))
+    spelled = sorted(dict.fromkeys(place.replace(NAME, stage) for place in found), key=lambda place: VOICE in place)
     return f" {key!r} belongs at {' or '.join(spelled[:3])}." if key in everywhere else f" Did you mean {spelled[0]!r}?"
 
 
@@ -141,6 +141,7 @@ def _places_of_keys() -> dict[str, list[str]]:
     from ...algorithms.optimizer import OptimizerSettings
 
     places: dict[str, list[str]] = {}
+    named = {"stages": NAME, "voices": VOICE}
 
     def walk(model: type[BaseModel], where: str) -> None:
         for name, field in model.model_fields.items():
@@ -148,7 +149,7 @@ def _places_of_keys() -> dict[str, list[str]]:
                 continue
             dotted = f"{where}{name}"
             places.setdefault(name, []).append(dotted)
-            inside = f"{dotted}.{NAME}." if name in ("stages", "voices") else f"{dotted}."
+            inside = f"{dotted}.{named[name]}." if name in named else f"{dotted}."
             for other in models_in(field.annotation):
                 walk(other, inside)
 

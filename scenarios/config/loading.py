@@ -157,12 +157,12 @@ def check_scenario(data: Mapping[str, Any], source: Source) -> Scenario:
     """The scenario that `data` says. UserError lists every problem, one a line."""
     data = _with_origin(data, source)
     try:
-        scenario = _with_tiles(Scenario.model_validate(data))
+        scenario = Scenario.model_validate(data)
     except ValidationError as problem:
         raise UserError(_spelled(source, list(explain(problem, data)))) from problem
     if problems := list(contradictions(scenario)):
         raise UserError(_spelled(source, problems))
-    return scenario
+    return _with_tiles(scenario)
 
 
 def _spelled(source: Source, problems: Sequence[tuple[Path_, str]]) -> str:

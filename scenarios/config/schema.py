@@ -52,7 +52,7 @@ class WorldSpec(Part):
 class SharedWorld(WorldSpec):
     """One of several worlds in which the agent lives at once."""
 
-    name: Annotated[str, Field(pattern=r"^[\w-]+$")] | None = None  # before its numbers; default: from the id
+    name: Annotated[str, Field(pattern=r"^[\w-]{1,100}$")] | None = None  # before its numbers; default: from the id
     share: Annotated[float, real(above=0, most=1e6)] = 1.0
     """Of the groups of each collection, in proportion to those of the others."""
     overrides: dict[str, dict[str, dict[str, JsonValue]]] = {}  # by stage: its `credit` and `rewards` here
@@ -153,7 +153,7 @@ Stop = dict[str, Annotated[float | str, BeforeValidator(_as_given)]]
 class Stage(Part):
     """One method with its budget. Without a method the stage only evaluates."""
 
-    name: Annotated[str, Field(pattern=r"^\w[\w+-]*$")]  # no dots: `--set stages.NAME.key=value`
+    name: Annotated[str, Field(pattern=r"^\w[\w+-]{0,99}$")]  # no dots: `--set stages.NAME.key=value`
     method: str | None = None
     overrides: dict[str, JsonValue] = {}  # onto the method's row, nested as the row is
     optimizer: dict[str, JsonValue] = {}  # fields of the learner's OptimizerSettings
@@ -227,7 +227,7 @@ class LogSpec(Part):
 class Scenario(Part):
     """One file of `scenarios/`, resolved and checked. Of several `worlds`, `world` is the first."""
 
-    name: Annotated[str, Field(pattern=r"^\w[\w .+-]*$")]  # it names folders
+    name: Annotated[str, Field(pattern=r"^\w[\w .+-]{0,99}$")]  # it names folders
     description: str = ""
     seed: Annotated[int, whole(0)] = 0
     device: str = "auto"

@@ -58,7 +58,7 @@ def explain_slip(problem: yaml.YAMLError, text: str) -> tuple[int, int, str]:
         return 1, 1, said
     opened = getattr(problem, "context_mark", None) or mark
     lines = text.split("\n")
-    seen = _stranger_between(lines, min(opened.line, mark.line), mark.line)
+    seen = _stranger_between(lines, min(opened.line, mark.line), mark.line) or _stranger_above(lines, mark.line)
     if seen is not None:
         return seen
     line, column = mark.line + 1, mark.column + 1
@@ -68,12 +68,28 @@ def explain_slip(problem: yaml.YAMLError, text: str) -> tuple[int, int, str]:
 def _stranger_between(lines: list[str], first: int, last: int) -> tuple[int, int, str] | None:
     """A character that nobody means, in the lines that the parser was reading: the reason for most of its errors."""
     for number in range(first, min(last, len(lines) - 1) + 1):
-        code = re.sub(r"(^|\s)#.*", "", lines[number])
+        code = _code(lines[number])
         for index, letter in enumerate(code):
             odd = letter == "\t" if letter.isascii() else is_unseen(letter) or letter in QUOTES or letter in LIKE_ASCII
             if odd:
                 return number + 1, index + 1, f"here stands {stranger_in(letter)}"
     return None
+
+
+def _stranger_above(lines: list[str], line: int) -> tuple[int, int, str] | None:
+    """A character of the two lines above that nobody sees, or that stands for a colon or for the dash of a list."""
+    for number in range(max(0, line - 2), line):
+        code = _code(lines[number])
+        begin = len(code) - len(code.lstrip())
+        for index, letter in enumerate(code):
+            if is_unseen(letter) or letter == "：" or (index == begin and letter in LIKE_ASCII):
+                return number + 1, index + 1, f"here stands {stranger_in(letter)}"
+    return None
+
+
+def _code(line: str) -> str:
+    """A line without its comment, and without the words of a description."""
+    return re.sub(r"(^|\s)#.*|^\s*description:.*", "", line)
 
 
 def _in_words(
@@ -96,7 +112,7 @@ def _in_words(
     if said.startswith("mapping values are not allowed"):
         if _begins_above(lines, line):
             return line - 1, 1, f"{lines[line - 2].strip()!r} has no ': ' behind its key (a colon and a space)"
-        return line, column, "a second ': ' in one line; put a value that holds one into quotes"
+        return line, column, _second_colon(lines, line, column)
     if "could not find expected ':'" in said:
         number, text = opened.line + 1, lines[opened.line].strip()
         return number, opened.column + 1, f"{text!r:.60} has no ': ' behind its key (a colon and a space)"
@@ -115,6 +131,17 @@ def _in_words(
     if "cannot start any token" in said:
         return line, column, f"{words} begins with a character that YAML keeps for itself; put it into quotes"
     return line, column, said
+
+
+def _second_colon(lines: list[str], line: int, column: int) -> str:
+    key, above = lines[line - 1][: column - 1], lines[line - 2] if line > 1 else ""
+    begin, begin_above = (len(text) - len(text.lstrip(" -")) + 1 for text in (key, above))
+    if ":" not in key and begin > begin_above and above.strip():
+        return (
+            f"{key.strip()!r} begins at column {begin}, deeper than the line above it (column {begin_above}), which "
+            "has a value already"
+        )
+    return "a second ': ' in one line; put a value that holds one into quotes"
 
 
 def _tag(said: str) -> str:

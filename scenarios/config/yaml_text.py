@@ -107,7 +107,8 @@ def is_record(path: Path) -> bool:
 
 def _decode(raw: bytes, path: Path) -> str:
     """The text of a file. UserError that says what the bytes are instead."""
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or (b"\0" in raw[:64] and raw[:64].count(b"\0") * 3 >= len(raw[:64])):
+    every_second = max(raw[:64:2].count(0), raw[1:64:2].count(0))  # zeros of wide letters, with no mark before them
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")) or every_second > 0.8 * len(raw[:64:2]) > 4:
         raise UserError(f"{path}: the file is UTF-16 or UTF-32 text; save it as UTF-8")
     try:
         return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
@@ -177,7 +178,7 @@ def _unreadable(text: str, name: str, position: int) -> str:
     line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
     if text.count("\0") > 3:
         return f"{name}: this is no text file, and a scenario is YAML saved as UTF-8"
-    return f"{name}, line {line}, column {column}: not valid YAML: here stands {stranger_in(text[position])}; remove it"
+    return f"{name}, line {line}, column {column}: not valid YAML: here stands {stranger_in(text[position])}"
 
 
 def _no_mapping(node: yaml.Node | None, name: str) -> str:
@@ -214,10 +215,16 @@ def _note_places(node: yaml.Node, path: Path_, source: Source) -> None:
     source.places.setdefault(path, _place(source.name, node.start_mark))
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
+        before: yaml.Node | None = None
         for key, value in node.value:
             place = _place(source.name, key.start_mark)
             if not isinstance(key, yaml.ScalarNode):
                 raise UserError(f"{place}: a key must be a word, not a list or a mapping")
+            if _is_after_comma(before, key, value):
+                assert isinstance(before, yaml.ScalarNode)
+                meant = f"{before.value},{key.value} is cut at its comma; write {before.value}.{key.value}"
+                raise UserError(f"{_place(source.name, before.start_mark)}: {meant}")
+            before = value
             _refuse_strangers(key, (), source.name)
             if key.value in seen and key.value != "<<":
                 again = f"the key {key.value!r} stands here for the second time; the first is in line {seen[key.value]}"
@@ -230,6 +237,12 @@ def _note_places(node: yaml.Node, path: Path_, source: Source) -> None:
             _note_places(item, (*path, index), source)
     elif isinstance(node, yaml.ScalarNode):
         _refuse_strangers(node, path, source.name)
+
+
+def _is_after_comma(before: yaml.Node | None, key: yaml.ScalarNode, value: yaml.Node) -> bool:
+    """Whether a key within braces is the rest of a number with a comma: `{lr: 0,001}`."""
+    digits = isinstance(before, yaml.ScalarNode) and re.fullmatch(r"[-+]?\d+", before.value)
+    return bool(digits and re.fullmatch(r"\d+([eE][-+]?\d+)?", key.value) and value.value == "")
 
 
 def _place(name: str, mark: yaml.Mark) -> str:
