@@ -46,7 +46,8 @@ def explain(problem: ValidationError, data: Mapping[str, Any]) -> Iterator[tuple
     for error in errors:
         if error["type"] == "missing" and error["loc"][:-1] in strangers and _is_meant(error, errors):
             continue
-        path = _path_in(data, error["loc"], absent=error["type"] == "missing")
+        loc = (*error["loc"], "kind") if error["type"] == "union_tag_invalid" else error["loc"]
+        path = _path_in(data, loc, absent=error["type"] == "missing")
         yield path, _sentence(error, path, data)
 
 
@@ -90,7 +91,7 @@ def _sentence(error: ErrorDetails, path: Place, data: Mapping[str, Any]) -> str:
         case "union_tag_invalid":
             tags = context["expected_tags"].replace("'", "").split(", ")
             tag = str(context["tag"])
-            return f"{key}.kind is {tag!r}; allowed: {listed(tag, tags)}"
+            return f"{key} is {tag!r}; allowed: {listed(tag, tags)}"
         case "union_tag_not_found":
             return _without_kind(error, key)
         case "string_pattern_mismatch":

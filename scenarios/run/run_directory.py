@@ -31,6 +31,7 @@ from ...envs.errors import UserError
 from ...envs.vocabulary import Episode
 from ..config.loading import dump_scenario, load_scenario
 from ..config.schema import Scenario
+from .no_run import no_run
 
 PACKAGES = ("peripatos", "torch", "transformers", "gymnasium", "mujoco", "numpy", "scipy", "safetensors")
 FORMAT = 2  # of run directories and checkpoints
@@ -70,7 +71,7 @@ class RunDirectory:
     def open(cls, path: Path) -> RunDirectory:
         """The folder of an existing run. UserError if it is none."""
         if not (path / "scenario.yaml").is_file():
-            raise UserError(f"{path} is not a run directory: it holds no scenario.yaml")
+            raise UserError(no_run(path))
         found = _format_of(path / "environment.json")
         if found != FORMAT:
             raise UserError(f"{path} is a run directory of format {found}: {OLDER} {FORMAT}")
