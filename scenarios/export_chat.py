@@ -33,7 +33,7 @@ from .assembly.worlds import WorldSources
 from .config.loading import apply_sets, check_scenario, find_scenario, load_scenario, shipped
 from .config.schema import Scenario
 from .config.yaml_text import Source
-from .run.run_directory import disk_errors, make_folder, to_json, write_text
+from .run.disk import disk_errors, make_folder, to_json, write_text
 
 MODEL_FORMATS = ("hermes", "llama3", "python")  # in which chat templates write calls
 _WORLD = re.compile(r".*(:|/|-v\d+$)")
