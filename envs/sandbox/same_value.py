@@ -14,6 +14,7 @@ import re
 from .inside.codec import Wire
 
 _LONGEST_KEY = 1000  # digits of a number: to write it in decimal takes their square
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(\d{1,400}(\.\d{0,400})?|\.\d{1,400})([eE][+-]?\d{1,4})?", re.ASCII)
 
 
@@ -138,7 +139,8 @@ def _key(wire: Wire) -> Wire:
 def same_output(answer: str, expected: str, tolerance: float = 0.0) -> bool:
     """Whether two whole outputs are equal token by token; the amount of white space does not matter.
 
-    With a tolerance, two tokens that are decimal numbers are equal as floats are in `same`.
+    With a tolerance, two tokens that are decimal numbers are equal as floats are in `same`. Two whole numbers are equal
+    only exactly, and so are numbers that no float can hold.
     """
     given, wanted = answer.split(), expected.split()
     if tolerance <= 0.0 or len(given) != len(wanted):
@@ -147,7 +149,11 @@ def same_output(answer: str, expected: str, tolerance: float = 0.0) -> bool:
 
 
 def _same_tokens(a: str, b: str, tolerance: float) -> bool:
-    return bool(_DECIMAL.fullmatch(a) and _DECIMAL.fullmatch(b)) and _close(float(a), float(b), tolerance)
+    if not (_DECIMAL.fullmatch(a) and _DECIMAL.fullmatch(b)):
+        return False
+    if _WHOLE.fullmatch(a) and _WHOLE.fullmatch(b):
+        return int(a) == int(b)
+    return math.isfinite(float(b)) and _close(float(a), float(b), tolerance)
 
 
 def show(wire: Wire, limit: int = 200) -> str:

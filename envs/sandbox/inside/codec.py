@@ -102,7 +102,8 @@ def _decode_tagged(tag: str, body: Wire, depth: int) -> Any:
             return frozenset(items)
         if tag == "c":
             real, imaginary = items
-            return complex(real, imaginary)
+            if type(real) is type(imaginary) is float:  # of complex parts, infinite ones would make NaN
+                return complex(real, imaginary)
     raise ValueError(f"malformed value with tag {tag!r}")
 
 

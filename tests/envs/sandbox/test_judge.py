@@ -216,6 +216,10 @@ def test_decimal_numbers_on_standard_output_may_differ_by_the_tolerance(judge: J
     assert judge.stdio("print(1 / 3, 'x', 2.0)", tests, tolerance=1e-5).status == "passed"
     for output in ("0.3334 x 2", "0.333333 y 2", "nan x 2", "0.333333 x", "0.333333 x 2 2", "inf x 2", "0x1 x 2"):
         assert judge.stdio(f"print({output!r})", tests, tolerance=1e-5).status == "wrong_answer"
+    whole = [("", f"1000000007 {7**400} 5")]
+    assert judge.stdio("print(10**9 + 7, 7**400, 5.0)", whole, tolerance=1e-5).status == "passed"
+    for output in (f"1000000008 {7**400} 5", "1000000007 1 5", f"1000000007 {7**401} 5", "1000000007 1.5e999 5"):
+        assert judge.stdio(f"print({output!r})", whole, tolerance=1e-5).status == "wrong_answer"
 
 
 @pytest.mark.sandbox
