@@ -29,9 +29,9 @@ from .function_exam import FunctionExam
 from .inside.codec import Unsupported, encode
 from .launch import BUBBLEWRAP, LANDLOCK, NONE, UNSAFE_VARIABLE, Program, Tier, interpreter, rlimits
 from .program_run import ProgramRun
-from .same_value import as_json
+from .same_value import COMPARE, Compare, as_json
 from .selftest import refusal_of, self_test
-from .stdio_exam import StdioExam
+from .stdio_exam import StdioExam, check_source
 from .verdicts import Limits, SandboxUnavailable, Status, TestResult, Verdict, verdict_of
 from .worker import Worker, WorkerDied
 
@@ -147,19 +147,41 @@ class Judge:
         )
 
     def stdio(
-        self, code: str | bytes, tests: Sequence[tuple[str, str]], *, partial: bool = False, tolerance: float = 0.0
+        self,
+        code: str | bytes,
+        tests: Sequence[tuple[str, str]],
+        *,
+        partial: bool = False,
+        tolerance: float = 0.0,
+        compare: Compare = "tokens",
+        checker: str = "",
     ) -> Verdict:
-        """Judge a program by what it prints. `tests` are `(standard input, expected output)`, compared by tokens.
+        """Judge a program by what it prints. `tests` are `(standard input, expected output)`.
 
+        Outputs are compared by "tokens"; as "lines" of tokens, in any order; or "exact", but for white space at the end.
         With a tolerance, tokens that are decimal numbers agree as the floats of `function` do; without, as texts.
+
+        Where more than one answer is right, `checker` is the source of `check(input, expected, output)`, three texts,
+        which returns True or False. It runs in a sandboxed process of its own. A test whose expected output it does not
+        accept is broken, and the reward None; where it fails on what the program printed, that is a wrong answer.
+
+        ValueError on no tests, on a checker that does not compile, or on options that do not go together.
         """
         if not tolerance >= 0.0:
             raise ValueError(f"tolerance must not be negative, not {tolerance!r}")
+        if compare not in COMPARE:
+            raise ValueError(unknown("way to compare", str(compare), COMPARE))
+        if (tolerance > 0.0) + (compare != "tokens") + bool(checker) > 1:
+            raise ValueError("of a tolerance, another way to compare and a checker, a test can have one")
+        if checker:
+            check_source(checker)
         pairs = tuple(_pairs(tests, "(input, output)"))
         for given, expected in pairs:
             if not isinstance(given, str) or not isinstance(expected, str):
                 raise ValueError(f"a stdio test is two strings, not {(given, expected)!r:.100}")
-        return self._judge(code, lambda text: StdioExam(text, pairs, partial, tolerance), len(pairs), partial)
+        return self._judge(
+            code, lambda text: StdioExam(text, pairs, partial, tolerance, compare, checker), len(pairs), partial
+        )
 
     def assertions(
         self, code: str | bytes, entry: str, test_code: str, *, in_place: bool = False, nan: bool = False

@@ -26,7 +26,8 @@ from ...errors import UserError, unknown
 from ...sandbox import Judge, Limits, Status, TestResult, Verdict
 from ...vocabulary import Reply, WorldFailure
 from .replies import find_program, find_programs
-from .tasks import FAMILIES, CodingTask, Tests, generate, read_tasks
+from .task_file import read_tasks
+from .tasks import FAMILIES, CodingTask, Tests, generate
 
 _FENCE = "```"
 _WANTED = "Answer with the whole program in one block that begins with ```python and ends with ```."
@@ -36,7 +37,7 @@ class Coding(ConversationEnv):
     """Small programming tasks, generated or from a file, judged in a sandbox by tests that nobody sees.
 
     Args:
-        tasks: a JSONL file (see `tasks`), which a run goes through task by task; None generates tasks.
+        tasks: a JSONL file (see `task_file`), which a run goes through task by task; None generates tasks.
         families: which families to generate from; None is all of them.
         attempts: replies allowed; until the last, a failed public example is shown.
         partial_credit: pay the fraction of hidden tests passed, not all or nothing.
@@ -142,7 +143,14 @@ class Coding(ConversationEnv):
         if isinstance(tests, str):
             verdict = self._judge.assertions(program, task.entry, tests, in_place=task.in_place, nan=task.nan)
         elif task.kind == "stdio":
-            verdict = self._judge.stdio(program, tests, partial=partial, tolerance=task.tolerance)
+            verdict = self._judge.stdio(
+                program,
+                tests,
+                partial=partial,
+                tolerance=task.tolerance,
+                compare=task.compare,
+                checker=task.checker,
+            )
         else:
             verdict = self._judge.function(
                 program, task.entry, tests, partial=partial, tolerance=task.tolerance, tuples_as_lists=task.json_types
