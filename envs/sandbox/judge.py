@@ -28,6 +28,7 @@ from .bubblewrap import choose
 from .function_exam import FunctionExam
 from .inside.codec import Unsupported, encode
 from .launch import BUBBLEWRAP, LANDLOCK, NONE, UNSAFE_VARIABLE, Program, Tier, interpreter, rlimits
+from .packages import folders_of
 from .program_run import ProgramRun
 from .same_value import COMPARE, Compare, as_json
 from .selftest import refusal_of, self_test
@@ -45,7 +46,8 @@ class Judge:
     """A pool of sandboxes. All methods may be called from many threads.
 
     `allow_degraded` accepts Landlock where bubblewrap does not work. `unsafe_no_isolation` runs programs with no
-    isolation at all, and only if the environment variable PERIPATOS_UNSAFE_NO_ISOLATION is 1 as well.
+    isolation at all, and only if the environment variable PERIPATOS_UNSAFE_NO_ISOLATION is 1 as well. `packages` of
+    this environment (`("numpy",)`) may be imported by programs and by test code, behind bubblewrap only.
     Raises SandboxUnavailable when nothing that was allowed works; the message says how to mend it.
     """
 
@@ -54,11 +56,19 @@ class Judge:
         workers: int = 2,
         limits: Limits | None = None,
         *,
+        packages: Sequence[str] = (),
         allow_degraded: bool = False,
         unsafe_no_isolation: bool = False,
     ) -> None:
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise ValueError(f"workers must be a positive whole number, not {workers!r}")
+        if isinstance(packages, str) or not all(isinstance(name, str) for name in packages):
+            raise ValueError(f"packages must be a list of names, not {packages!r:.80}")
+        if packages and (allow_degraded or unsafe_no_isolation):
+            raise ValueError("packages are given to programs behind bubblewrap only")
+        self.packages = tuple(packages)
+        for name in self.packages:
+            folders_of(name, interpreter().abi)
         self.limits = limits or Limits()
         self.suspicions: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
@@ -105,7 +115,7 @@ class Judge:
         return LANDLOCK, None, report
 
     def _launch(self, tier: Tier, program: Program | None = None) -> Worker:
-        return Worker(tier, self.limits, program)
+        return Worker(tier, self.limits, program, self.packages)
 
     # What can be asked.
 
@@ -158,8 +168,8 @@ class Judge:
     ) -> Verdict:
         """Judge a program by what it prints. `tests` are `(standard input, expected output)`.
 
-        Outputs are compared by "tokens"; as "lines" of tokens, in any order; or "exact", but for white space at the end.
-        With a tolerance, tokens that are decimal numbers agree as the floats of `function` do; without, as texts.
+        Outputs are compared by "tokens"; as "lines" of tokens, in any order; or "exact", but for white space at the
+        end. With a tolerance, tokens that are decimal numbers agree as the floats of `function` do; without, as texts.
 
         Where more than one answer is right, `checker` is the source of `check(input, expected, output)`, three texts,
         which returns True or False. It runs in a sandboxed process of its own. A test whose expected output it does not
@@ -224,6 +234,7 @@ class Judge:
             "source": self.program and self.program.source,
             "interpreter": interpreter().path,
             "workers": self._workers,
+            "packages": list(self.packages),
             "limits": asdict(self.limits),
             "rlimits": rlimits(self.limits),
             "self_test": dict(self._report),

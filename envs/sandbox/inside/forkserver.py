@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import confine, driver, filters, program
-from .agreed import CONTROL, READY
+from .agreed import CONTROL, PACKAGES, READY
 from .codec import Channel
 
 CHANNEL = 3
@@ -42,6 +42,7 @@ class Confinement:
     scratch_mb: int
     rlimits: Mapping[str, int]
     readable: tuple[str, ...]
+    packages: tuple[str, ...]
 
 
 def _receive_job(channel: socket.socket) -> None:
@@ -121,7 +122,9 @@ def _bury(control: socket.socket, handle: int, number: bytes, pid: int) -> None:
 def main(options: Mapping[str, Any]) -> None:
     """Serve until the host hangs up. `options` is a `Confinement` as JSON gives it."""
     confinement = Confinement(**{**options, "readable": tuple(options["readable"])})
-    for name in _PRELOADED.split():
+    if confinement.packages:
+        sys.path.append(PACKAGES)
+    for name in (*_PRELOADED.split(), *confinement.packages):
         __import__(name)
     site.setquit()  # programs end with exit(), which only a full start of the interpreter defines
     sys.argv = [program.FILE]

@@ -105,7 +105,7 @@ def _with_constant(expected: str, answer: str) -> str:
 
 
 def _with_parameter(expected: str, answer: str) -> tuple[str, str]:
-    """Both without "k ∈ ℤ" at the end; the answer with its k, n or m as what is expected names it, in kπ and the like."""
+    """Both without "k ∈ ℤ" at the end, and the answer with the k, n or m of what is expected, in kπ and the like."""
     found = set(_PARAMETER.findall(expected))
     if len(found) != 1 or not re.search(r"\\pi|π|\\circ|°", expected):
         return expected, answer

@@ -7,11 +7,12 @@ One line of a JSONL file is one task:
     {"prompt": "…", "kind": "assertions", "entry": "solve", "hidden": "def check(candidate):\\n    assert …"}
 
 A function test is `[[argument, …], expected]`; what JSON does not tell apart is not told apart there: tuples and
-lists, 1 and 1.0, the keys 1 and "1". `public` may be missing: then there is no feedback, and one reply. Optional keys:
-`tolerance` for floats ("function" and "stdio"), `compare` ("tokens", "lines" in any order, or "exact") and `checker` (a
-function `check(input, expected, output)`, see `Judge.stdio`) for "stdio", `in_place` (tests look at what a call changed in its arguments) and
-`nan` (tests deal with NaN) for "assertions", `id`, `split` ("train", "validation" or "test"; default: one task in five
-is for testing and one for validation), and `oracle`, a program that is right.
+lists, 1 and 1.0, the keys 1 and "1". `public` may be missing: then there is no feedback, and one reply. Optional
+keys: `tolerance` for floats ("function" and "stdio"), `compare` ("tokens", "lines" in any order, or "exact") and
+`checker` (a function `check(input, expected, output)`, see `Judge.stdio`) for "stdio", `in_place` (tests look at what
+a call changed in its arguments) and `nan` (tests deal with NaN) for "assertions", `id`, `split` ("train",
+"validation" or "test"; default: one task in five is for testing and one for validation), and `oracle`, a program that
+is right.
 """
 
 from __future__ import annotations

@@ -47,6 +47,7 @@ class Coding(ConversationEnv):
         wall_s, cpu_s: what a program may use for each test; all tests together have a minute, or `wall_s` if that is
             more.
         memory_mb: what a program may use.
+        packages: of this environment, which programs and test code may import, `numpy` for one; None for none.
         weights: of `correct` and `format`.
 
     Raises:
@@ -72,6 +73,7 @@ class Coding(ConversationEnv):
         wall_s: float = 10.0,
         cpu_s: float = 4.0,
         memory_mb: int = 512,
+        packages: Sequence[str] | None = None,
         weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(weights=weights)
@@ -91,7 +93,9 @@ class Coding(ConversationEnv):
             limits = Limits(wall_s=wall_s, cpu_s=cpu_s, memory_mb=memory_mb)
         except ValueError as error:
             raise UserError(str(error)) from error
-        self._judge = shared_judge(workers, limits)
+        if isinstance(packages, str):
+            raise UserError(f"packages must be a list of names, not {packages!r}")
+        self._judge = shared_judge(workers, limits, tuple(packages or ()))
         self.side_by_side = workers  # the judge computes, and may be asked from any thread
 
     @property
@@ -194,9 +198,9 @@ class Coding(ConversationEnv):
 
 
 @cache
-def shared_judge(workers: int, limits: Limits) -> Judge:
+def shared_judge(workers: int, limits: Limits, packages: tuple[str, ...] = ()) -> Judge:
     """The judge of every world in this process that asks for the same; closed when the process ends."""
-    judge = Judge(workers, limits)
+    judge = Judge(workers, limits, packages=packages)
     atexit.register(judge.close)
     return judge
 
