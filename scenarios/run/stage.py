@@ -16,7 +16,6 @@ from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.learners import make_learner
-from ..assembly.policies import make_reference
 from ..assembly.settings import stage_method
 from ..assembly.several import group_counts
 from ..cluster.pool import Pool
@@ -24,6 +23,7 @@ from ..config.schema import Collect
 from .checkpoint import read_actor_state, write_checkpoint
 from .context import RunContext
 from .counters import StageResult
+from .disk import RunFailed, disk_errors, typed, write_json
 from .display import time_split
 from .episode_statistics import (
     Numbers,
@@ -32,15 +32,13 @@ from .episode_statistics import (
     reached,
 )
 from .kept_units import with_units
-from .run_directory import RunFailed, read_rows, write_json
+from .logs import read_jsonl
+from .reference import read_reference, write_reference
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
+from .signals import Stopped
 
 SILENT = 5  # updates without anything to learn from, until it is said
 FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
-
-
-class Interrupted(Exception):
-    """Ctrl-C, after everything was saved."""
 
 
 class StageRun:
@@ -66,8 +64,13 @@ class StageRun:
         if begun and checkpoint is not None:
             if self.learner is not None:
                 self.learner.load(checkpoint / "learner")
-            self.pool.load_state(read_actor_state(checkpoint))
-            self._saved = self.progress.update
+            parted = self.pool.load_state(read_actor_state(checkpoint))
+            if parted:
+                context.journal.warned(
+                    f"{self.stage.name}: {parted} running episodes begin anew, because their world did not do again "
+                    "what it had done: it has chance of its own, fails now and then, or has changed"
+                )
+            self._saved = self.progress.update if self.progress.looked else None
 
     def go(self) -> None:
         """Run the stage to its end and note its result."""
@@ -75,27 +78,31 @@ class StageRun:
             self._push()
             if self.progress.state == "new":
                 self._begin()
+            if not self.progress.looked and self.learner is not None:
+                self._look_around(self.learner.version)
             spent, ended = self._standing()
             while ended is None:
                 if self.context.stop.is_set():
-                    self._checkpoint()
-                    raise Interrupted
+                    raise self.context.stop.stopped()
                 self._update(spent)
                 spent, ended = self._standing()
             self._finish(ended)
         except EngineDied as death:
             raise RunFailed(str(death)) from death
+        except Stopped as stopped:
+            if stopped.in_order and self.progress.state == "learning" and self.progress.in_stage("update"):
+                self._checkpoint()
+            raise
 
     def _make_learner(self, policy: Policy, begun: bool) -> Learner:
         reference = None
         if stage_method(self.stage).needs_reference:
             folder = self.run.checkpoints / f"reference-{self.index}"
-            reference = make_reference(policy)
             if begun:
-                reference.load(folder)
+                at, say = int(self.progress.begun["update"]), self.context.journal.warned
+                reference = read_reference(folder, policy, at, None if at else self.context.first_policy, say)
             else:
-                folder.mkdir(parents=True, exist_ok=True)
-                reference.save(folder)
+                reference = write_reference(folder, policy)
         return make_learner(self.scenario, self.stage, policy, reference, self.context.sources, seed=self.seed)
 
     def _push(self) -> None:
@@ -156,7 +163,7 @@ class StageRun:
         except UpdateRefused as refusal:
             raise self._refused(refusal) from refusal
         self._push()
-        p.update += 1
+        p.update, p.looked = p.update + 1, False
         ended = time.perf_counter()
         times = {f"time/{name}": seconds for name, seconds in collection.seconds.items()}
         times |= {"time/collect": collected - begun, "time/update": ended - collected}
@@ -164,7 +171,6 @@ class StageRun:
         seen = describe_worlds(collection.episodes, running=collection.running)
         row = {**seen, **learned.metrics, **times}
         self.context.journal.row({**self._axes(), **row})
-        p.metrics_rows += 1
         if version == 0:
             self._explain_surrogate()
         self._explain_silence(learned.metrics)
@@ -204,6 +210,7 @@ class StageRun:
         """Evaluate and checkpoint where that is due, unless the stage is about to end and does both."""
         every = self.scenario.evaluation.every
         best = every is not None and version % every == 0 and self._validate()
+        self.progress.looked = True
         if self._standing()[1] is None and (best or version % self.scenario.checkpoint.every == 0):
             self._checkpoint(best=best)
 
@@ -219,7 +226,7 @@ class StageRun:
         if updates:
             self._checkpoint(best=best)
         self.context.journal.said(f"{self.stage.name}: {ended}; {spell_worlds(after)}")
-        rows = [row for row in read_rows(self.run.metrics) if row["stage"] == self.stage.name]
+        rows = [row for row in read_jsonl(self.run.metrics)[0] if row["stage"] == self.stage.name]
         if rows:
             self.context.journal.said(f"{self.stage.name}: {time_split(rows)}")
 
@@ -230,7 +237,8 @@ class StageRun:
         version = self.learner.version if self.learner else 0
         seed = derive_seed(self.scenario.seed, "evaluation")
         count = self.scenario.evaluation.episodes
-        episodes = self.pool.evaluate(count, seed=seed, version=version, split=split)
+        with self.context.stop.at_once():
+            episodes = self.pool.evaluate(count, seed=seed, version=version, split=split)
         result, p = summarize_worlds(episodes), self.progress
         if unanswered := explain_unanswered(episodes):
             raise RunFailed(unanswered)
@@ -238,7 +246,6 @@ class StageRun:
         if len(failures) == len(episodes) or self._too_many(len(failures), len(episodes)):
             raise self._failed(len(failures), len(episodes), failures[0])
         self.context.journal.evaluated({**self._axes(), "set": split, **result})
-        p.evaluation_rows += 1
         kept = self.scenario.log.episodes
         if kept:
             self.context.journal.episodes(f"{p.update:06d}-{split}", episodes[:kept])
@@ -251,15 +258,17 @@ class StageRun:
         p = self.progress
         if self.policy is None or (self._saved == p.update and p.state == "learning"):
             return
+        if best:
+            p.best_at = p.update
         p.seconds = self.context.seconds
+        self.run.flush_rows()
         folder = write_checkpoint(
             self.run.checkpoints,
             update=p.update,
             policy=self.policy,
             learner=self.learner,
             actor_state=self.pool.state(),
-            progress=p.to_json(),
-            best=best,
+            progress={**p.to_json(), "known": self.context.known()},
         )
         self._saved = p.update
         self.context.journal.saved(folder)
@@ -272,7 +281,8 @@ class StageRun:
 
     def _refused(self, refusal: UpdateRefused) -> RunFailed:
         path = self.run.path / "refused.json"
-        write_json(path, {**self._axes(), "message": str(refusal), "diagnostics": refusal.diagnostics})
+        with disk_errors(self.run.path):
+            write_json(path, {**self._axes(), "message": str(refusal), "diagnostics": refusal.diagnostics})
         return RunFailed(
             f"update {self.progress.update + 1} was refused: {refusal}. What was seen is in {path}; "
             "the last checkpoint is unharmed"
@@ -284,7 +294,8 @@ class StageRun:
         if self._silent == SILENT and stage_method(self.stage).source == "own":
             self.context.journal.said(
                 f"{self.stage.name}: every advantage of {SILENT} updates was 0, because what is compared earned the "
-                f"same: nothing was learned. `peripatos show {self.run.path}` shows what is done and what it earns"
+                f"same: nothing was learned. `peripatos show {typed(self.run.path)}` shows what is done and what it "
+                "earns"
             )
 
     def _explain_surrogate(self) -> None:
