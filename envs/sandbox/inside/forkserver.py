@@ -28,6 +28,7 @@ _PRELOADED = """
     abc bisect collections collections.abc copy dataclasses datetime decimal enum fractions functools heapq io
     itertools json math operator random re statistics string textwrap time typing
 """
+_LAZY = ("numpy.random", "numpy.linalg", "numpy.fft", "numpy.polynomial")  # numpy imports them when they are used
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,8 @@ def main(options: Mapping[str, Any]) -> None:
     confinement = Confinement(**{**options, "readable": tuple(options["readable"])})
     if confinement.packages:
         sys.path.append(PACKAGES)
-    for name in (*_PRELOADED.split(), *confinement.packages):
+    lazy = _LAZY if "numpy" in confinement.packages else ()
+    for name in (*_PRELOADED.split(), *confinement.packages, *lazy):
         __import__(name)
     site.setquit()  # programs end with exit(), which only a full start of the interpreter defines
     sys.argv = [program.FILE]
