@@ -61,7 +61,7 @@ def encode(value: object, depth: int = 0) -> Wire:
         return {"b": bytes.hex(value)}
     if isinstance(value, complex):
         return {"c": [encode(value.real), encode(value.imag)]}
-    numpy = sys.modules.get("numpy")
+    numpy: Any = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.generic) and type(value.item()) is not type(value):
         return encode(value.item(), deeper)
     raise Unsupported(f"a value of type {type(value).__name__}")
