@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..agents.language.running_conversation import Answer, Start, step_world
+from ..agents.language.asking import Answer, Start, step_world
 from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.conversation.task_world import GRADERS
 from ..envs.errors import UserError
@@ -28,7 +28,7 @@ from ..envs.registry import make_world
 from ..envs.seeding import derive_seed
 from ..envs.vocabulary import Episode, Reply, StopReason
 from .commands.app import command_line
-from .config.loading import Source, apply_sets, check_scenario, dump_data
+from .config.loading import apply_sets, check_scenario, dump_data
 from .config.schema import Sampling, Scenario
 from .report.transcript import replies
 from .run.episode_statistics import Numbers, summarize
