@@ -20,7 +20,7 @@ import typer
 
 from .commands import compare, export, look, rescore, run  # noqa: F401 (each registers its commands, in this order)
 from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
-from .run.signals import BEFORE_ANYTHING, Stopped, ending_by_signals, silence, tell
+from .run.signals import BEFORE_ANYTHING, ending_by_signals, silence, tell
 
 WRITERS = ("record", "rescore", "export")  # may have written something when they are stopped; runs say it themselves
 
@@ -38,7 +38,7 @@ def main() -> NoReturn:
             silence(1)
             code = FAILED
         except (Exception, KeyboardInterrupt) as problem:
-            if heard or isinstance(problem, Stopped):
+            if heard:
                 raise
             code = explain(problem)
         sys.exit(code if isinstance(code, int) else 0)
@@ -62,9 +62,9 @@ def _print_traceback(kind: type[BaseException], error: BaseException, trace: Tra
 
 def explain(problem: BaseException) -> int:
     """The exit code of an error, after its message. A programming error is raised again."""
-    if isinstance(problem, KeyboardInterrupt | typer.Abort):
+    if isinstance(problem, KeyboardInterrupt):
         tell(str(problem) or "stopped")
-        return getattr(problem, "code", INTERRUPTED)
+        return INTERRUPTED
     if isinstance(problem, typer.Exit):
         return problem.exit_code
     show = getattr(problem, "show", None)  # click's own errors: unknown flags, missing arguments

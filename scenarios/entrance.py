@@ -57,7 +57,7 @@ def run(
     Raises:
         UserError: something about the scenario or the folder is wrong; nothing was run.
         RunFailed: the run could not go on.
-        KeyboardInterrupt: Ctrl-C, or another signal that asks for an end (`Stopped`); everything is saved.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP; everything is saved.
     """
     from .assembly.checks import check_parts
     from .commands.app import load_plugins
@@ -229,9 +229,8 @@ def _go(directory: RunDirectory, worlds: WorldSources | None, listeners: Sequenc
         display = make_display(quiet=quiet)
         try:
             Runner(directory, display, sources=worlds, listeners=listeners).go()
-        except Stopped as stopped:
-            how = f"stopped; to go on: peripatos resume {typed(directory.path)}"
-            raise Stopped(stopped.number, how) from None
+        except Stopped:
+            raise KeyboardInterrupt(f"stopped; to go on: peripatos resume {typed(directory.path)}") from None
         draw_if_possible(directory, display)
     return Run(directory)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from .app import (
+    INTERRUPTED,
     Device,
     Json,
     Quiet,
@@ -66,7 +67,7 @@ def run(
         with directory.held():
             try:
                 _go(directory, quiet, json_, worlds)
-            except (UserError, Stopped) as problem:
+            except (UserError, Stopped, KeyboardInterrupt) as problem:
                 if directory.discard_unless_begun() or isinstance(problem, UserError):
                     raise
                 _stopped(directory, problem)
@@ -98,7 +99,7 @@ def resume(
         directory.note_command(command_line())
         try:
             _go(directory, quiet, json_)
-        except Stopped as stopped:
+        except (Stopped, KeyboardInterrupt) as stopped:
             _stopped(directory, stopped)
 
 
@@ -121,7 +122,7 @@ def _stopped(directory: Any, stopped: Any) -> NoReturn:
     from ..run.signals import tell
 
     tell(f"stopped; to go on: peripatos resume {typed(directory.path)}")
-    raise typer.Exit(stopped.code) from None
+    raise typer.Exit(getattr(stopped, "code", INTERRUPTED)) from None
 
 
 def _report(summary: Mapping[str, Any], json_: bool, path: Path | None = None) -> None:

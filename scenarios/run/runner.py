@@ -37,7 +37,7 @@ from .listeners import Listener
 from .reward_versions import check_same_reward, scored_by
 from .run_directory import UNFINISHED, RunDirectory
 from .saved_agent import begin_from
-from .signals import Stop, heard_by
+from .signals import Stop, Stopped, heard_by
 from .stage import StageRun
 
 
@@ -105,7 +105,7 @@ class Runner:
             return self._write_summary("done")
         except BaseException as end:
             with suppress(RunFailed):  # a full disk must not hide why the run ended
-                self._write_summary("interrupted" if isinstance(end, KeyboardInterrupt) else "failed")
+                self._write_summary("interrupted" if isinstance(end, Stopped | KeyboardInterrupt) else "failed")
             raise
         finally:
             self.context.sources.close()

@@ -19,12 +19,12 @@ ASK = ("SIGINT", "SIGTERM", "SIGHUP")
 BEFORE_ANYTHING = "stopped before anything was written"
 
 
-class Stopped(KeyboardInterrupt):
+class Stopped(BaseException):
     """A signal has stopped us: `number` says which, `code` is the exit code, `in_order` whether nothing that cannot be
-    saved was cut off."""
+    saved was cut off. No KeyboardInterrupt, which worlds and libraries catch and turn into something else."""
 
-    def __init__(self, number: int, words: str = "", *, in_order: bool = False) -> None:
-        super().__init__(*([words] if words else []))
+    def __init__(self, number: int, *, in_order: bool = False) -> None:
+        super().__init__(number)
         self.number, self.code, self.in_order = number, 128 + number, in_order
 
 
@@ -111,11 +111,11 @@ def ending_by_signals(words: str = BEFORE_ANYTHING) -> Iterator[list[int]]:
             yield heard
         except SystemExit:
             raise
-        except BaseException:
-            if not heard:
+        except BaseException as end:
+            if not heard and not isinstance(end, Stopped):
                 raise
             tell(words)
-            sys.exit(128 + heard[0])
+            sys.exit(end.code if isinstance(end, Stopped) else 128 + heard[0])
         finally:
             sys.unraisablehook = hook
 

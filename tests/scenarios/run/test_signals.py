@@ -41,7 +41,9 @@ def test_a_run_saves_itself_at_a_job_systems_signal_and_at_a_closed_terminal(
     wait_for(run / "metrics.jsonl", 3)
     if number == signal.SIGHUP:
         assert process.stderr is not None
+        assert process.stdout is not None
         process.stderr.close()  # whoever closed the terminal reads no more
+        process.stdout.close()
         process.send_signal(number)
         assert process.wait(60) == code
     else:
