@@ -15,16 +15,17 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+_exit = os._exit  # whatever is put in its place while worlds are played
 ASK = ("SIGINT", "SIGTERM", "SIGHUP")
 BEFORE_ANYTHING = "stopped before anything was written"
 
 
-class Stopped(BaseException):
+class Stopped(KeyboardInterrupt):
     """A signal has stopped us: `number` says which, `code` is the exit code, `in_order` whether nothing that cannot be
-    saved was cut off. No KeyboardInterrupt, which worlds and libraries catch and turn into something else."""
+    saved was cut off."""
 
-    def __init__(self, number: int, *, in_order: bool = False) -> None:
-        super().__init__(number)
+    def __init__(self, number: int, words: str = "", *, in_order: bool = False) -> None:
+        super().__init__(*([words] if words else []))
         self.number, self.code, self.in_order = number, 128 + number, in_order
 
 
@@ -64,7 +65,7 @@ class Stop:
         self._numbers.append(number)
         count = len(self._numbers)
         if count > 2:
-            os._exit(128 + self._numbers[0])
+            _exit(128 + self._numbers[0])
         if count == 2:
             raise Stopped(self._numbers[0])
         if self._at_once:
@@ -101,7 +102,7 @@ def ending_by_signals(words: str = BEFORE_ANYTHING) -> Iterator[list[int]]:
     def stop(number: int, frame: FrameType | None) -> None:
         heard.append(number)
         if len(heard) > 2:
-            os._exit(128 + heard[0])
+            _exit(128 + heard[0])
         sys.unraisablehook = lambda problem: None  # where an exception cannot pass, it is no news
         raise Stopped(number)
 
@@ -111,11 +112,11 @@ def ending_by_signals(words: str = BEFORE_ANYTHING) -> Iterator[list[int]]:
             yield heard
         except SystemExit:
             raise
-        except BaseException as end:
-            if not heard and not isinstance(end, Stopped):
+        except BaseException:
+            if not heard:
                 raise
             tell(words)
-            sys.exit(end.code if isinstance(end, Stopped) else 128 + heard[0])
+            sys.exit(128 + heard[0])
         finally:
             sys.unraisablehook = hook
 
