@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -29,7 +30,6 @@ import peripatos.scenarios.assembly.checks
 import peripatos.scenarios.run.runner  # noqa: F401 (so that the children have them)
 from peripatos.scenarios.cli import main as command_line
 from peripatos.scenarios.run.checkpoint import number_of, pointed_to
-from peripatos.scenarios.run.run_directory import read_rows
 
 CONTROL = """\
 name: {name}
@@ -103,7 +103,10 @@ def result(run: Path) -> tuple[str, int | None, tuple[int, ...], tuple[int, ...]
     digest = hashlib.sha256()
     for path in sorted(last.rglob("*.safetensors")) if last else ():
         digest.update(path.relative_to(last or run).as_posix().encode() + path.read_bytes())
-    updates = [tuple(row["update"] for row in read_rows(run / name)) for name in ("metrics.jsonl", "evaluations.jsonl")]
+    updates = [
+        tuple(json.loads(line)["update"] for line in (run / name).read_text().splitlines())
+        for name in ("metrics.jsonl", "evaluations.jsonl")
+    ]
     return digest.hexdigest(), best and number_of(best), updates[0], updates[1]
 
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 from gymnasium.spaces import Discrete
-from scenarios_runs import TINY, command, write_scenario
+from scenarios_runs import TINY, command, rows, write_scenario
 
 from peripatos.agents.control.mlp import ActorCritic
 from peripatos.scenarios.run.checkpoint import checkpoints, last_good, number_of, pointed_to, settle, write_checkpoint
-from peripatos.scenarios.run.run_directory import read_rows
 
 CALLS = ("rename", "replace", "fsync", "unlink", "rmdir", "mkdir", "ftruncate")
 KILLED = 99
@@ -148,7 +147,7 @@ def test_a_run_killed_at_any_call_to_the_file_system_ends_as_one_that_was_not(sh
 
         assert in_a_child(go_on) == 0, (seed, at, after)
         assert weights(run) == weights(whole), (seed, at, after)
-        assert [row["update"] for row in read_rows(run / "metrics.jsonl")] == [1, 2, 3, 4], (seed, at, after)
+        assert [row["update"] for row in rows(run / "metrics.jsonl")] == [1, 2, 3, 4], (seed, at, after)
         found = pointed_to(run / "checkpoints", "best")
         assert found is not None
         assert found.name == best.name, (seed, at, after)
