@@ -57,7 +57,9 @@ def test_a_run_saves_itself_at_a_job_systems_signal_and_at_a_closed_terminal(
     assert (run / "checkpoints" / f"{updates:06d}").is_dir()
 
 
-@pytest.mark.parametrize("text", [SLOW, LOOKING], ids=["before learning", "without a method"])
+@pytest.mark.parametrize(
+    "text", [pytest.param(SLOW, marks=pytest.mark.slow), LOOKING], ids=["before learning", "without a method"]
+)
 def test_ctrl_c_in_an_evaluation_stops_it_at_once(text: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start("run", write_scenario(tmp_path, text), "--out", run)
@@ -95,6 +97,7 @@ LocalPool.evaluate = evaluate_stopped
         assert rows(run / name) == rows(tmp_path / "whole" / name)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_stops_at_once_and_the_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start("run", write_scenario(tmp_path, LONG), "--out", run)
@@ -140,6 +143,7 @@ def test_ctrl_c_at_any_instant_of_the_first_seconds_is_one_line(count: int, tmp_
             assert not run.exists(), (seed, number)
 
 
+@pytest.mark.slow
 def test_a_terminal_that_hangs_up_on_a_run_that_ignores_it_does_not_stop_it(tmp_path: Path) -> None:
     ignores = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"  # as `nohup` does
     process = start("run", write_scenario(tmp_path), "--out", tmp_path / "run", prelude=ignores)
