@@ -24,7 +24,7 @@ import numpy as np
 from ..envs.errors import UserError
 from .config.loading import Source, check_scenario, find_scenario, put, read_yaml
 from .run.logs import EVALUATIONS, METRICS, read_jsonl
-from .run.run_directory import RunDirectory, new_run_path, resume_command
+from .run.run_directory import RunDirectory, new_run_path
 
 if TYPE_CHECKING:
     from ..agents.protocols import Actor
@@ -59,7 +59,7 @@ def run(
     Raises:
         UserError: something about the scenario or the folder is wrong; nothing was run.
         RunFailed: the run could not go on.
-        KeyboardInterrupt: Ctrl-C; everything is saved.
+        KeyboardInterrupt: Ctrl-C, or another signal that asks for an end (`Stopped`); everything is saved.
     """
     from .assembly.checks import check_parts
     from .commands.app import load_plugins
@@ -75,11 +75,12 @@ def run(
         check_origin(resolved)
         folder = Path(out) if out is not None else new_run_path(resolved.name, resolved.seed)
         directory = RunDirectory.create(folder, resolved, ["peripatos.run", str(resolved.name), *map(str, given)])
-        try:
-            return _go(directory, worlds, listeners, quiet)
-        except UserError:
-            directory.discard_unless_begun()
-            raise
+        with directory.held():
+            try:
+                return _go(directory, worlds, listeners, quiet)
+            except UserError:
+                directory.discard_unless_begun()
+                raise
 
 
 def load_run(path: str | Path) -> Run:
@@ -158,18 +159,22 @@ class Run:
         make it another run.
         """
         from .commands.app import load_plugins
-        from .run.amend import prepare
+        from .run.amend import begin_again, is_over
         from .run.noticed import notice
 
         load_plugins()
+        command = ["peripatos.load_run", str(self.path), "resume", *map(str, overrides or ())]
         sets = [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]
-        going_on = prepare(self._directory, sets)
-        if not going_on.to_do:
-            for note in going_on.notes:
-                notice(note)
+        if not sets and is_over(self._directory):
             return self
-        self._directory.note_command(["peripatos.load_run", str(self.path), "resume", *map(str, overrides or ())])
-        return _go(self._directory, None, listeners, quiet, going_on)
+        with self._directory.held(command):
+            going_on = begin_again(self._directory, sets)
+            if not going_on.to_do:
+                for note in going_on.notes:
+                    notice(note)
+                return self
+            self._directory.note_command(command)
+            return _go(self._directory, None, listeners, quiet, going_on)
 
     def agent(self, checkpoint: str = "best", *, device: str | None = None) -> SavedAgent:
         """The agent as it stood at `checkpoint` (best, last or a number)."""
@@ -237,17 +242,20 @@ def _go(
     quiet: bool,
     going_on: GoingOn | None = None,
 ) -> Run:
-    from .report.curves import draw_learning_curve
+    from .report.curves import draw_if_possible
+    from .run.disk import typed
     from .run.display import make_display
-    from .run.runner import Interrupted, Runner
+    from .run.runner import Runner
+    from .run.signals import Stopped
 
     with as_it_was():
+        display = make_display(quiet=quiet)
         try:
-            display = make_display(quiet=quiet)
             Runner(directory, display, going_on=going_on, sources=worlds, listeners=listeners).go()
-        except Interrupted:
-            raise KeyboardInterrupt(f"stopped; to go on: {resume_command(directory.path)}") from None
-        draw_learning_curve(directory)
+        except Stopped as stopped:
+            how = f"stopped; to go on: peripatos resume {typed(directory.path)}"
+            raise Stopped(stopped.number, how) from None
+        draw_if_possible(directory, display)
     return Run(directory)
 
 

@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from ..run.disk import write_text
 from ..run.episode_statistics import score
 from ..run.logs import EVALUATIONS
 from ..run.reward_versions import one_version
-from ..run.run_directory import RunDirectory, write_text
+from ..run.run_directory import RunDirectory
 from ..run.verified import read_log
 from .intervals import interval
 from .jobs import JobResult

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ from .journal import Journal
 from .logs import GrowingFiles
 from .run_directory import RunDirectory
 from .saved_agent import begin_from
+from .signals import Stop
 
 
 @dataclass
@@ -29,15 +29,15 @@ class RunContext:
     device: str
     sources: WorldSources  # of the scenario's worlds
     progress: Progress = field(default_factory=Progress)
-    stop: threading.Event = field(default_factory=threading.Event)  # set when somebody asks to stop
+    stop: Stop = field(default_factory=Stop)
     _began: float = field(default_factory=time.perf_counter, repr=False)
 
     session: dict[str, Any] = field(default_factory=dict)  # who makes this part of the run, see `provenance`
     _growing: GrowingFiles | None = field(default=None, repr=False)
 
     def known(self) -> dict[str, Any]:
-        """What a checkpoint knows of its run besides where it stands: the logs as they are, which this flushes to the
-        disk, the scenario, and who made it."""
+        """What a checkpoint knows of its run besides where it stands: the logs as they are, the scenario, and who
+        made it."""
         self._growing = self._growing or GrowingFiles(self.run.path)
         return {"logs": self._growing.known(), "scenario": dump_data(self.scenario), "session": self.session}
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from ...envs.visible_text import visible
 from .noticed import notice
+from .signals import silence, tell
 
 SHOWN = {  # the few numbers that matter, by their name in metrics.jsonl
     "reward/mean": "reward",
@@ -70,7 +71,7 @@ class Plain:
         self._seconds, self._last, self._clock = seconds, -float("inf"), Clock()
 
     def say(self, text: str) -> None:
-        print(visible(text), file=sys.stderr, flush=True)
+        tell(visible(text))
 
     def warn(self, text: str) -> None:
         self.say(text)
@@ -104,7 +105,10 @@ class Live:
         self._progress.start()
 
     def say(self, text: str) -> None:
-        self._progress.console.print(visible(text), markup=False, highlight=False)
+        try:
+            self._progress.console.print(visible(text), markup=False, highlight=False)
+        except OSError:  # the terminal is gone
+            silence(2)
 
     def warn(self, text: str) -> None:
         self.say(text)

@@ -20,7 +20,8 @@ from typing import Any
 import gymnasium
 
 from ..config.schema import Scenario
-from .run_directory import FORMAT, RunDirectory, disk_errors, write_json
+from .disk import disk_errors, write_json
+from .run_directory import FORMAT, RunDirectory
 from .sealed import BrokenSeal, read_sealed, sealed
 
 PACKAGES = ("peripatos", "torch", "transformers", "gymnasium", "mujoco", "numpy", "scipy", "safetensors")

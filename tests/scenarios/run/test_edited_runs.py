@@ -135,7 +135,9 @@ def test_a_world_whose_code_or_data_has_changed_is_said(
     )
     (tmp_path / "data.txt").write_text("one")
     world = "world: {id: 'a_world_that_changes:World', options: {data: data.txt, max_episode_steps: 50}}"
-    path = write_scenario(tmp_path, TINY.replace("world: {id: CartPole-v1}", world).replace("updates: 12", "updates: 2"))
+    path = write_scenario(
+        tmp_path, TINY.replace("world: {id: CartPole-v1}", world).replace("updates: 12", "updates: 2")
+    )
     assert command("run", path, "--out", "run", "-q") == 0
     (session,) = json.loads((tmp_path / "run" / "environment.json").read_text())["sessions"]
     assert session["cwd"] == str(tmp_path)
