@@ -35,7 +35,7 @@ from .display import Display
 from .journal import Journal
 from .listeners import Listener
 from .logs import KEPT, LOGS, KnownLog, cut, find_damage, mend
-from .provenance import describe_session, note_session, what_changed
+from .provenance import describe_session, note_session, what_changed, where_it_was_begun
 from .reward_versions import check_same_reward, scored_by
 from .run_directory import UNFINISHED, RunDirectory
 from .saved_agent import begin_from
@@ -86,7 +86,8 @@ class Runner:
         why = explain_device(self._wanted, self.scenario.agent)
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
-        self._scored_by = scored_by(self.context.sources)
+        with where_it_was_begun(self.run):
+            self._scored_by = scored_by(self.context.sources)
         check_same_reward(self.run, self._scored_by)
         if self.run.lock is not None and self.run.lock.warning is not None:
             self.journal.said(self.run.lock.warning)
