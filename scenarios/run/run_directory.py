@@ -2,7 +2,7 @@
 
     scenario.yaml      the resolved scenario           metrics.jsonl      one row per update
     command.txt        what was typed, each time       evaluations.jsonl  one row per evaluation
-    environment.json   versions, revision, hardware    episodes/          what was said and done, for reading
+    environment.json   who made it, session by session episodes/          what was said and done, for reading
     checkpoints/       see `checkpoint.py`             videos/  summary.json  curves.png
     .lock              who writes, see `lock.py`
 

@@ -88,7 +88,9 @@ class Runner:
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
         with where_it_was_begun(self.run):
             self._scored_by = scored_by(self.context.sources)
-        check_same_reward(self.run, self._scored_by)
+        standing = self._going_on.standing
+        check_same_reward(self.run, standing.known.get("scored_by") if standing else None, self._scored_by)
+        self.context.scored_by = self._scored_by
         if self.run.lock is not None and self.run.lock.warning is not None:
             self.journal.said(self.run.lock.warning)
         self._note_session()
