@@ -83,8 +83,6 @@ def _other_damage(run: RunDirectory, standing: Standing) -> list[str]:
         damage = find_damage(run.path / name, KnownLog.of(standing.known.get("logs", {}), name), standing.folder)
         if damage is not None:
             told.append(f"{damage}; it is only for reading, and the run goes on")
-    if not (run.path / "summary.json").exists():
-        told.append(f"{run.path / 'summary.json'} is missing; it is written again")
     return told
 
 

@@ -179,10 +179,10 @@ class RunDirectory:
 
     def summary(self) -> dict[str, Any]:
         """What summary.json says; empty before the first. A run that has not come to its end is "running", or, where
-        nobody writes it any more, "died". Where it is damaged it is empty, after a notice: nothing but people needs it,
-        and a resume writes it again."""
+        nobody writes it any more, "died". Where it is damaged or lost it is empty, after a notice: nothing but people
+        needs it, and a resume writes it again."""
         path = self.path / "summary.json"
-        if not path.exists():
+        if not path.exists() and not any(self.checkpoints.glob("[0-9]*")):
             return {}
         try:
             found = read_sealed(path)

@@ -152,7 +152,7 @@ class Runner:
         for name in LOGS:
             path, known = self.run.path / name, KnownLog.of(standing.known.get("logs", {}), name)
             if name in standing.broken:
-                self.journal.warned(f"{standing.broken[name]}, and no earlier checkpoint is left: {mend(path, known)}")
+                self.journal.warned(f"{standing.broken[name]}, and no earlier checkpoint has a whole one: {mend(path, known)}")
             else:
                 cut(path, known)
         kept = KnownLog.of(standing.known.get("logs", {}), KEPT)
