@@ -163,6 +163,11 @@ class Completion:
             raise ValueError(f"a reply of {len(self.tokens)} tokens with {len(self.logp)} log-probabilities")
 
 
+class PolicyNotFinite(RuntimeError):
+    """Whoever acts gives NaN or infinity: nothing can be drawn from that, and the last update, or the weights that the
+    run began with, are the reason."""
+
+
 class EngineDied(RuntimeError):
     """An engine answers nothing any more; the message says why. It comes out of every reply that was owed, and of
     whatever is asked afterwards."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..agents.language.running_conversation import Answer, Start, step_world
+from ..agents.language.asking import Answer, Start, step_world
 from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.conversation.task_world import GRADERS
 from ..envs.errors import UserError

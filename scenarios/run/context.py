@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +32,7 @@ class RunContext:
     sources: WorldSources  # of the scenario's worlds
     progress: Progress = field(default_factory=Progress)
     stop: Stop = field(default_factory=Stop)
+    deadline: float | None = None  # of what is done now, by `time.monotonic`
     _began: float = field(default_factory=time.perf_counter, repr=False)
 
     session: dict[str, Any] = field(default_factory=dict)  # who makes this part of the run, see `provenance`
@@ -55,6 +58,15 @@ class RunContext:
         if origin is not None:
             begin_from(policy, origin)
         return policy
+
+    @contextmanager
+    def until(self, seconds: float | None) -> Iterator[None]:
+        """What is done here is given up (`TimeIsUp`) where the run has worked for `seconds`; never, if it is None."""
+        self.deadline = None if seconds is None else time.monotonic() + seconds - self.seconds
+        try:
+            yield
+        finally:
+            self.deadline = None
 
     def start_clock(self) -> None:
         """Count on from what the run had worked when it was last saved."""

@@ -67,6 +67,7 @@ class _Row(_Sequence):
     failure: str | None = None
     unanswered: str | None = None
     unscored: str | None = None
+    left_out: str | None = None
     world: str = ""
     scored_by: str = ""
     task: str = ""

@@ -22,6 +22,7 @@ import torch
 
 from ...agents.protocols import Policy
 from ...agents.threads import fitting_threads
+from ...envs.contained import no_exit, watch
 from ...envs.errors import UserError
 from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device, explain_device
@@ -105,7 +106,8 @@ class Runner:
             with closing(make_pool(self.scenario, policy, self.context.sources, self.journal.said)) as pool:
                 self.context.start_clock()
                 self._write_summary(UNFINISHED)
-                with heard_by(self.context.stop.hear):
+                limited = watch(self.display.say, deadline=lambda: self.context.deadline)
+                with heard_by(self.context.stop.hear), no_exit(), limited:
                     first = self.context.progress.next_stage()
                     for index in range(first, len(self.scenario.stages)):
                         if self.context.stop.is_set():
@@ -152,7 +154,8 @@ class Runner:
         for name in LOGS:
             path, known = self.run.path / name, KnownLog.of(standing.known.get("logs", {}), name)
             if name in standing.broken:
-                self.journal.warned(f"{standing.broken[name]}, and no earlier checkpoint has a whole one: {mend(path, known)}")
+                done = mend(path, known)
+                self.journal.warned(f"{standing.broken[name]}, and no earlier checkpoint has a whole one: {done}")
             else:
                 cut(path, known)
         kept = KnownLog.of(standing.known.get("logs", {}), KEPT)

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...agents.mixture import mixed_groups
-from ...agents.protocols import EngineDied, Policy, Weights
+from ...agents.protocols import EngineDied, Policy, PolicyNotFinite, Weights
+from ...agents.running_moments import wild
 from ...algorithms.learner import Learner, UpdateRefused
+from ...envs.contained import TimeIsUp
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.learners import make_learner
@@ -38,6 +40,7 @@ from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 from .signals import Stopped
 
 SILENT = 5  # updates without anything to learn from, until it is said
+_GRACE, _GRACE_SHARE = 10.0, 0.1  # seconds, or share of a budget in seconds, that a last collection may take longer
 FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
 
 
@@ -56,6 +59,8 @@ class StageRun:
         self.learner: Learner | None = None
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
+        self._left_out = False  # whether it was said
+        self._wild: set[str] = set()  # of what it was said that it is out of all bounds
         self._silent = 0  # updates in a row in which every advantage was 0
         self.progress.enter_stage(index)
         begun = self.progress.state == "learning"
@@ -84,11 +89,17 @@ class StageRun:
             while ended is None:
                 if self.context.stop.is_set():
                     raise self.context.stop.stopped()
-                self._update(spent)
+                try:
+                    self._update(spent)
+                except TimeIsUp as late:
+                    if self.progress.update == self.progress.begun["update"]:
+                        raise RunFailed(self._nothing_in_time()) from late
                 spent, ended = self._standing()
             self._finish(ended)
         except EngineDied as death:
             raise RunFailed(str(death)) from death
+        except PolicyNotFinite as broken:
+            raise RunFailed(f"the policy gives NaN after update {self.progress.update}: {broken}") from broken
         except Stopped as stopped:
             if stopped.in_order and self.progress.state == "learning" and self.progress.in_stage("update"):
                 self._checkpoint()
@@ -174,6 +185,7 @@ class StageRun:
         if version == 0:
             self._explain_surrogate()
         self._explain_silence(learned.metrics)
+        self._say_wild(self.learner)
         self.context.journal.moved(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
         kept = collection.episodes[: self.scenario.log.episodes]
         self._trained = with_units(kept, collection.batch, learned.units)
@@ -184,7 +196,8 @@ class StageRun:
         counts = group_counts(self.scenario, collect.groups)
         before = 0 if self.pool.segments else version
         groups = mixed_groups([range(before * count, (before + 1) * count) for count in counts])
-        collection = self.pool.submit(groups, collect.group_size, seed=self.seed, version=version).result()
+        with self.context.stop.at_once(), self.context.until(self._last_moment()):
+            collection = self.pool.submit(groups, collect.group_size, seed=self.seed, version=version).result()
         p, said = self.progress, self.progress.unanswered > 0
         p.count(collection)
         if p.unanswered and not said:
@@ -192,12 +205,52 @@ class StageRun:
             self.context.journal.said(
                 f"{self.stage.name}: {p.unanswered} of {len(collection.episodes)} episodes {note}"
             )
+        self._say_left_out(collection.episodes)
         if unanswered := explain_unanswered(collection.episodes):
             raise RunFailed(unanswered)
         failed, tried = p.in_stage("failed"), p.in_stage("episodes")
         if collection.batch is None or self._too_many(failed, tried):
             raise self._failed(failed, tried, p.first_failure or "no episode gave anything to learn from")
         return collection
+
+    def _say_wild(self, learner: Learner) -> None:
+        """Say once in a stage that statistics have left something out."""
+        found = {"observations": wild(learner.policy.module())}
+        found["rewards"] = sum(wild(scale.moments) for scale in learner.scales if scale is not None)
+        for what, count in found.items():
+            if count and what not in self._wild:
+                self._wild.add(what)
+                self.context.journal.said(
+                    f"{self.stage.name}: {count} {what} are a million times as large as the others: the running "
+                    "statistics leave them out. Look at what the world gives (`peripatos check`)"
+                )
+
+    def _last_moment(self) -> float | None:
+        """Seconds of the run at which a collection is given up: long after a budget in seconds, which pays for the
+        update in which it ends."""
+        assert self.stage.budget is not None, "the schema asks for it where there is a method"
+        budget = self.stage.budget.seconds
+        if budget is None:
+            return None
+        return self.progress.begun["seconds"] + budget + max(_GRACE, _GRACE_SHARE * budget)
+
+    def _nothing_in_time(self) -> str:
+        budget = self.stage.budget
+        assert budget is not None, "time is up only where it is limited"
+        return (
+            f"the budget of {budget.seconds or 0:g} seconds was over before the first update: collecting experience "
+            f"took longer than {self.context.seconds - self.progress.begun['seconds']:.0f} s"
+        )
+
+    def _say_left_out(self, episodes: Sequence[Episode]) -> None:
+        """Say once in a stage what a world reports that nobody counts."""
+        found = [episode.left_out for episode in episodes if episode.left_out is not None]
+        if found and not self._left_out:
+            self._left_out = True
+            self.context.journal.said(
+                f"{self.stage.name}: in {len(found)} of {len(episodes)} episodes the world reports what has no form of "
+                f"ours, and it is left out (left_out): {found[0]}"
+            )
 
     def _too_many(self, failed: int, tried: int) -> bool:
         return failed > self.scenario.failures.max_share * max(tried, FEW)
@@ -240,6 +293,7 @@ class StageRun:
         with self.context.stop.at_once():
             episodes = self.pool.evaluate(count, seed=seed, version=version, split=split)
         result, p = summarize_worlds(episodes), self.progress
+        self._say_left_out(episodes)
         if unanswered := explain_unanswered(episodes):
             raise RunFailed(unanswered)
         failures = [episode.failure for episode in episodes if episode.failure is not None]
