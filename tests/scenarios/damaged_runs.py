@@ -12,6 +12,7 @@ imported already. What a command prints is compared with what it prints for the 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import random
@@ -75,6 +76,27 @@ SAMPLED = {  # cases of each command in a sample
     ("language", "show"): 3,
     ("language", "rescore"): 2,
 }
+PRELOADED = (
+    "pygame",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "gymnasium.envs.classic_control.cartpole",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.llama.modeling_llama",
+    "peripatos.agents.control.mlp",
+    "peripatos.agents.language.language_policy",
+    "peripatos.agents.language.tiny_llama",
+    "peripatos.agents.language.conversation_actor",
+    "peripatos.scenarios.cli",
+    "peripatos.scenarios.rescore",
+    "peripatos.scenarios.report.curves",
+    "peripatos.scenarios.report.film",
+    "peripatos.scenarios.report.tables",
+    "peripatos.scenarios.report.terminal",
+    "peripatos.scenarios.report.transcript",
+    "peripatos.scenarios.run.runner",
+    "peripatos.scenarios.run.verified",
+)
 SECONDS = 120  # after which a command hangs
 KINDS = ("right, silent", "right, told", "told", "sentence", "traceback", "hang", "silent wrong")
 
@@ -346,13 +368,8 @@ def main() -> None:
     """The command line of the module."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    import transformers  # noqa: F401
-
-    import peripatos.scenarios.cli
-    import peripatos.scenarios.report.film
-    import peripatos.scenarios.rescore
-    import peripatos.scenarios.run.runner  # noqa: F401
-
+    for name in PRELOADED:  # by this process, and so by no child
+        importlib.import_module(name)
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     folder, as_json = Path(words[0]).resolve(), "--json" in sys.argv
     folder.mkdir(parents=True, exist_ok=True)
