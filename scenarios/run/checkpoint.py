@@ -34,6 +34,7 @@ from ...agents.protocols import Policy
 from ...algorithms.learner import Learner
 from ...envs.errors import UserError
 from .disk import disk_errors, flush, write_json
+from .noticed import notice
 from .run_directory import FORMAT, OLDER
 
 KEPT = 2  # the newest, one to fall back to, and the best besides
@@ -176,6 +177,11 @@ def pointed_to(folder: Path, pointer: str) -> Path | None:
     if pointer == "last":
         return there[-1] if there else None
     for path in reversed(there):
+        try:
+            verify(path, only="progress.json")
+        except BadCheckpoint as problem:
+            notice(f"{problem}; which one is the best is asked of the one before")
+            continue
         number = _best_of(path)
         if number is not None:
             return next((one for one in there if number_of(one) == number), None)
