@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...envs.errors import UserError
-from ..config.loading import Source, apply_sets, check_scenario, dump_data, dump_scenario
+from ..config.loading import apply_sets, check_scenario, dump_data, dump_scenario
 from ..config.schema import Scenario
+from ..config.yaml_text import Source
 from .checkpoint import settle
 from .compared import Differences, differences
 from .counters import Progress
