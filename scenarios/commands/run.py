@@ -82,15 +82,19 @@ def resume(
     json_: Json = False,
 ) -> None:
     """Go on with a run that was stopped, from its last checkpoint; or, with a larger budget, with one that was done."""
-    from ..run.amend import prepare
+    from ..run.amend import begin_again, is_over
     from ..run.noticed import notice
     from ..run.run_directory import RunDirectory
     from ..run.signals import Stopped
 
     load_plugins()
     directory = RunDirectory.open(run_path)
+    if not sets and is_over(directory):
+        print(f"{run_path} is finished already", file=sys.stderr)
+        _report(directory.summary(), json_)
+        return
     with directory.held(command_line()):
-        going_on = prepare(directory, sets)
+        going_on = begin_again(directory, sets)
         if not going_on.to_do:
             for note in going_on.notes:
                 notice(note)

@@ -22,6 +22,7 @@ from ..config.schema import Scenario, Stage
 from ..config.yaml_text import Source
 from .checkpoint import BadCheckpoint, checkpoints, number_of, pointed_to, verify
 from .episode_statistics import Numbers
+from .provenance import where_it_was_begun
 from .run_directory import RunDirectory
 from .several_worlds import pass_rates_of_worlds, summarize_worlds
 from .verified import trusted_scenario
@@ -46,7 +47,8 @@ def open_agent(path: Path, checkpoint: str, device: str | None = None) -> Opened
     scenario = trusted_scenario(run)
     sources = WorldSources.of(scenario)
     try:
-        policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
+        with where_it_was_begun(run):
+            policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
         if policy is not None:
             policy.load(find_checkpoint(run, checkpoint) / "policy")
     except BaseException:
@@ -114,6 +116,7 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
     run = RunDirectory.open(path)
     scenario, sources = _elsewhere(run, how.sets)
     with ExitStack() as stack:
+        stack.enter_context(where_it_was_begun(run))
         stack.enter_context(sources)
         policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
         if policy is not None:
