@@ -1,4 +1,4 @@
-"""What a faulty world gives costs its episode, or is left out and said: never a wrong number, a raw traceback, no end."""
+"""What a faulty world gives costs its episode, or is left out and said: no wrong number, no traceback."""
 
 from __future__ import annotations
 
