@@ -107,6 +107,19 @@ class Contained:
         sys.stderr = _open_again(err, 2) if getattr(err, "closed", False) else err
 
 
+def process_state() -> dict[str, Any]:
+    """What a world has to leave alone, by name."""
+    return {
+        "the current folder": _folder(),
+        "standard error": (sys.stderr, getattr(sys.stderr, "closed", False)),
+        "the recursion limit": sys.getrecursionlimit(),
+        "filters of warnings": list(warnings.filters),
+        "torch's default type, gradients or threads": _torch_settings(),
+        "the handler of Ctrl-C": signal.getsignal(signal.SIGINT),
+        "the threads that are at work": [t for t in threading.enumerate() if not t.daemon],
+    }
+
+
 def _folder() -> str | None:
     try:
         return os.getcwd()  # noqa: PTH109 (twice for each step of a world)
