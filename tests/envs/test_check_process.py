@@ -61,7 +61,6 @@ def failed(world: gymnasium.Env[Any, Any]) -> dict[str, str]:
     [
         (lambda: os.chdir("/"), PROCESS, "the current folder"),
         (lambda: sys.setrecursionlimit(900), PROCESS, "the recursion limit"),
-        (lambda: sys.stdout.close(), PROCESS, "standard output"),
         (lambda: {"reward": 1e300}, NUMBERS, "does not fit into float32"),
         (lambda: {"reward": "1.0"}, NUMBERS, "not a number"),
         (lambda: {"success": 0.5}, INFO, "neither true nor false"),
