@@ -18,7 +18,8 @@ from ..assembly.worlds import WorldSources
 from ..config.loading import apply_sets, check_scenario, read_yaml
 from ..config.schema import Origin, Scenario, Stage
 from .checkpoint import BadCheckpoint, checkpoints, number_of, pointed_to, verify
-from .episode_statistics import Numbers
+from .disk import RunFailed
+from .episode_statistics import Numbers, explain_failures
 from .run_directory import RunDirectory
 from .several_worlds import pass_rates_of_worlds, summarize_worlds
 
@@ -124,6 +125,10 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         root = derive_seed(scenario.seed if how.seed is None else how.seed, "evaluation")
         greedy = not how.sample and how.k == 1
         episodes = parts.evaluator.evaluate(count, seed=root, version=0, greedy=greedy, each=how.k)
+        failures = [episode.failure for episode in episodes if episode.failure is not None]
+        share = scenario.failures.max_share
+        if why := explain_failures(len(failures), len(episodes), share, next(iter(failures), None), whole=True):
+            raise RunFailed(why)
         return {**summarize_worlds(episodes), **(pass_rates_of_worlds(episodes, how.k) if how.k > 1 else {})}
 
 
