@@ -20,6 +20,7 @@ import typer
 
 from .commands import compare, export, look, rescore, run  # noqa: F401 (each registers its commands, in this order)
 from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
+from .run.noticed import print_notices
 from .run.signals import BEFORE_ANYTHING, Stopped, ending_by_signals, silence, tell
 from .streams import data, end_in_time, exit_with, stdout_for_data
 
@@ -29,6 +30,7 @@ WRITERS = ("record", "rescore", "export")  # may have written something when the
 def main() -> NoReturn:
     """The entry point: exit codes, and one message for a user's mistake."""
     _mend_streams()
+    print_notices()
     sys.excepthook = _print_traceback
     end_in_time()
     writes = any(name in sys.argv[1:2] for name in WRITERS)
@@ -71,11 +73,17 @@ def explain(problem: BaseException) -> int:
     if isinstance(problem, typer.Exit):
         return problem.exit_code
     show = getattr(problem, "show", None)  # click's own errors: unknown flags, missing arguments
-    if show is not None:
+    if type(problem).__name__ == "NoArgsIsHelpError" and show is not None:
         show()
         return MISTAKE
     from ..envs.errors import UserError
     from ..envs.visible_text import visible
+
+    if show is not None:
+        from .commands.usage import usage_sentence
+
+        print(visible(f"error: {usage_sentence(problem, sys.argv[1:])}"), file=sys.stderr)
+        return MISTAKE
 
     if "-v" in sys.argv or "--verbose" in sys.argv:
         raise problem

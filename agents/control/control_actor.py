@@ -42,6 +42,7 @@ from .rollout_buffer import RolloutBuffer
 from .running_episodes import RunningEpisodes
 
 _EVALUATED_AT_ONCE = 128  # episodes, where that many worlds may be open
+_SAME = 1e-3  # relative and absolute: what a replay on another machine may come to see
 _NOISE_CHUNK = 64  # steps of chance drawn at a time for an episode of unknown length
 
 
@@ -101,6 +102,7 @@ class ControlActor:
         # Of segments: the running episodes, how many each row has begun, what each row sees.
         self._running: RunningEpisodes | None = None
         self._begun = np.zeros(0, np.int64)
+        self._parted = np.zeros(0, np.int64)  # rows whose episode could not be replayed
         self._observation = np.zeros((0, 0), np.float32)
         self._segment = 0
         self._trust = np.zeros(0, np.int64)  # in each row: +1 for an episode that ended well, −1 for one that failed
@@ -139,19 +141,20 @@ class ControlActor:
             "seed": torch.from_numpy(self._running.seed.copy()),
             "age": torch.from_numpy(self._running.age.copy()),
             "actions": torch.from_numpy(self._running.history()),
+            "observation": torch.from_numpy(self._observation.copy()),
             "begun": torch.from_numpy(self._begun.copy()),
             "segment": torch.tensor(self._segment),
             "trust": torch.from_numpy(self._trust.copy()),
         }
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state(self, state: Mapping[str, Tensor]) -> int:
         """Reset every world with its seed and repeat its actions.
 
-        `RuntimeError` where a world fails or ends on the way, which a world that is a function of its seed and
-        its actions does not do.
+        Where a world fails or ends on the way, or comes to see something else, the next collection begins the row's
+        next episode: the world has chance of its own, fails now and then, or is another than it was.
         """
         if not state:
-            return
+            return 0
         age, actions = state["age"].numpy(), state["actions"].numpy()
         rows = np.arange(len(age))
         worlds = self._worlds("train", len(rows))
@@ -160,13 +163,18 @@ class ControlActor:
         self._running = running = self._new_episodes(worlds)
         running.begin(rows, state["seed"].numpy())
         self._observation = worlds.reset(rows, state["seed"].tolist())
+        parted = np.zeros(len(rows), bool)
         for t in range(int(age.max(initial=0))):
-            ids = rows[age > t]
+            ids = rows[(age > t) & ~parted]
+            if not len(ids):
+                break
             result = worlds.step(ids, actions[ids, t])
-            if result.failure or result.terminated.any() or result.truncated.any():
-                raise RuntimeError(f"replaying {self._source.id} did not give the episode again: is it seeded?")
+            parted[_over(ids, result)] = True
             running.add(ids, actions[ids, t], result)
             self._observation[ids] = result.observation
+        same = np.isclose(self._observation, state["observation"].numpy(), rtol=_SAME, atol=_SAME, equal_nan=True)
+        self._parted = np.flatnonzero(parted | ~same.all(axis=1))
+        return len(self._parted)
 
     def load(self, weights: Weights) -> None:
         """The policy itself acts, and so takes what comes from elsewhere."""
@@ -192,6 +200,9 @@ class ControlActor:
             self._begin(worlds, names, rows, seed)
         if len(self._begun) != len(names):
             raise ValueError(f"{len(names)} rows were asked for, but {len(self._begun)} episodes are running")
+        if len(self._parted):
+            self._begin(worlds, names, self._parted, seed)
+            self._parted = self._parted[:0]
         noise = np.stack(
             [self._policy.draw(stream(seed, "act", *name, self._segment), horizon) for name in names], axis=1
         )

@@ -45,8 +45,9 @@ class Pool(Protocol):
         """As `Actor.state`, of all that collect. Equal tiles give equal states, whatever the pool."""
         ...
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` gave in this stage, with this pool or another."""
+    def load_state(self, state: Mapping[str, Tensor]) -> int:
+        """Go on from what `state` gave in this stage, with this pool or another. Gives as `Actor.load_state`, as far as
+        that is known yet."""
         ...
 
     def close(self) -> None:
@@ -98,9 +99,9 @@ class LocalPool:
         """As `Pool.state`; after a collection that was broken off, as it was before."""
         return self._parts.collector.state() if self._before is None else self._before
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state(self, state: Mapping[str, Tensor]) -> int:
         """As `Pool.load_state`."""
-        self._parts.collector.load_state(state)
+        return self._parts.collector.load_state(state)
 
     def close(self) -> None:
         """As `Pool.close`."""

@@ -18,7 +18,6 @@ from ...envs.contained import TimeIsUp
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.learners import make_learner
-from ..assembly.policies import make_reference
 from ..assembly.settings import stage_method
 from ..assembly.several import group_counts
 from ..cluster.pool import Pool
@@ -36,7 +35,8 @@ from .episode_statistics import (
     reached,
 )
 from .kept_units import with_units
-from .run_directory import read_rows
+from .logs import read_jsonl
+from .reference import read_reference, write_reference
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 from .signals import Stopped
 
@@ -69,7 +69,12 @@ class StageRun:
         if begun and checkpoint is not None:
             if self.learner is not None:
                 self.learner.load(checkpoint / "learner")
-            self.pool.load_state(read_actor_state(checkpoint))
+            parted = self.pool.load_state(read_actor_state(checkpoint))
+            if parted:
+                context.journal.warned(
+                    f"{self.stage.name}: {parted} running episodes begin anew, because their world did not do again "
+                    "what it had done: it has chance of its own, fails now and then, or has changed"
+                )
             self._saved = self.progress.update if self.progress.looked else None
 
     def go(self) -> None:
@@ -104,12 +109,11 @@ class StageRun:
         reference = None
         if stage_method(self.stage).needs_reference:
             folder = self.run.checkpoints / f"reference-{self.index}"
-            reference = make_reference(policy)
             if begun:
-                reference.load(folder)
+                at, say = int(self.progress.begun["update"]), self.context.journal.warned
+                reference = read_reference(folder, policy, at, None if at else self.context.first_policy, say)
             else:
-                folder.mkdir(parents=True, exist_ok=True)
-                reference.save(folder)
+                reference = write_reference(folder, policy)
         return make_learner(self.scenario, self.stage, policy, reference, self.context.sources, seed=self.seed)
 
     def _push(self) -> None:
@@ -178,7 +182,6 @@ class StageRun:
         seen = describe_worlds(collection.episodes, running=collection.running)
         row = {**seen, **learned.metrics, **times}
         self.context.journal.row({**self._axes(), **row})
-        p.metrics_rows += 1
         if version == 0:
             self._explain_surrogate()
         self._explain_silence(learned.metrics)
@@ -272,7 +275,7 @@ class StageRun:
         if updates:
             self._checkpoint(best=best)
         self.context.journal.said(f"{self.stage.name}: {ended}; {spell_worlds(after)}")
-        rows = [row for row in read_rows(self.run.metrics) if row["stage"] == self.stage.name]
+        rows = [row for row in read_jsonl(self.run.metrics)[0] if row["stage"] == self.stage.name]
         if rows:
             self.context.journal.said(f"{self.stage.name}: {time_split(rows)}")
 
@@ -294,7 +297,6 @@ class StageRun:
         if why := explain_failures(len(failures), len(episodes), share, next(iter(failures), None), whole=True):
             raise RunFailed(why)
         self.context.journal.evaluated({**self._axes(), "set": split, **result})
-        p.evaluation_rows += 1
         kept = self.scenario.log.episodes
         if kept:
             self.context.journal.episodes(f"{p.update:06d}-{split}", episodes[:kept])
@@ -317,7 +319,7 @@ class StageRun:
             policy=self.policy,
             learner=self.learner,
             actor_state=self.pool.state(),
-            progress=p.to_json(),
+            progress={**p.to_json(), "known": self.context.known()},
         )
         self._saved = p.update
         self.context.journal.saved(folder)
