@@ -27,7 +27,7 @@ class WorldSources(dict[str, WorldSource]):
     def endless(self) -> list[str]:
         """What is to be said of the worlds in which nothing limits an episode."""
         return [
-            f"nothing limits an episode of {source.id!r}: one that goes on for very long ends the run. To limit it, {REMEDY}"
+            f"nothing limits an episode of {source.id!r}, and one that goes on for very long ends the run: {REMEDY}"
             for source in self.values()
             if source.facts.longest_episode is None
         ]
