@@ -18,6 +18,7 @@ from ...envs.errors import UserError, nearest
 from ...envs.vocabulary import Episode
 from ..config.schema import Stop, read_goal
 
+FEW = 20  # episodes
 Numbers = dict[str, float | int | None]
 _COLUMNS = (
     *("success_rate", "success_low", "success_high", "return_mean", "return_low", "return_high"),
@@ -178,6 +179,15 @@ def explain_unanswered(episodes: Sequence[Episode]) -> str | None:
         f"none of {len(episodes)} prompts fits into the model's context, so nothing was answered: in the shortest, "
         f"{shortest.unanswered}. Give shorter prompts, or a model with a longer context"
     )
+
+
+def explain_failures(failed: int, tried: int, share: float, first: str | None, *, whole: bool = False) -> str | None:
+    """Why a run cannot go on, where more than a `share` of the episodes have failed. While there are few, the share is
+    taken of `FEW`. Where they are the `whole` of an evaluation, not all of them may fail either.
+    """
+    if failed <= share * max(tried, FEW) and not (whole and failed == tried):
+        return None
+    return f"{failed} of {tried} episodes failed (failures.max_share is {share:g}); the first failure was:\n{first}"
 
 
 def _success_rate(scored: Sequence[Episode]) -> float | None:

@@ -21,7 +21,8 @@ from ..config.loading import apply_sets, check_scenario, dump_data
 from ..config.schema import Scenario, Stage
 from ..config.yaml_text import Source
 from .checkpoint import BadCheckpoint, checkpoints, number_of, pointed_to, verify
-from .episode_statistics import Numbers
+from .disk import RunFailed
+from .episode_statistics import Numbers, explain_failures
 from .provenance import where_it_was_begun
 from .run_directory import RunDirectory
 from .several_worlds import pass_rates_of_worlds, summarize_worlds
@@ -132,6 +133,10 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         root = derive_seed(scenario.seed if how.seed is None else how.seed, "evaluation")
         greedy = not how.sample and how.k == 1
         episodes = parts.evaluator.evaluate(count, seed=root, version=0, greedy=greedy, each=how.k)
+        failures = [episode.failure for episode in episodes if episode.failure is not None]
+        share = scenario.failures.max_share
+        if why := explain_failures(len(failures), len(episodes), share, next(iter(failures), None), whole=True):
+            raise RunFailed(why)
         return {**summarize_worlds(episodes), **(pass_rates_of_worlds(episodes, how.k) if how.k > 1 else {})}
 
 

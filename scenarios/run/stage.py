@@ -29,6 +29,7 @@ from .disk import RunFailed, disk_errors, typed, write_json
 from .display import time_split
 from .episode_statistics import (
     Numbers,
+    explain_failures,
     explain_unanswered,
     rank,
     reached,
@@ -41,7 +42,6 @@ from .signals import Stopped
 
 SILENT = 5  # updates without anything to learn from, until it is said
 _GRACE, _GRACE_SHARE = 10.0, 0.1  # seconds, or share of a budget in seconds, that a last collection may take longer
-FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
 
 
 class StageRun:
@@ -209,8 +209,11 @@ class StageRun:
         if unanswered := explain_unanswered(collection.episodes):
             raise RunFailed(unanswered)
         failed, tried = p.in_stage("failed"), p.in_stage("episodes")
-        if collection.batch is None or self._too_many(failed, tried):
-            raise self._failed(failed, tried, p.first_failure or "no episode gave anything to learn from")
+        if why := explain_failures(failed, tried, self.scenario.failures.max_share, p.first_failure):
+            raise RunFailed(why)
+        if collection.batch is None:
+            because = f"; the first failure was:\n{p.first_failure}" if p.first_failure else ""
+            raise RunFailed(f"no episode of update {p.update + 1} gave anything to learn from{because}")
         return collection
 
     def _say_wild(self, learner: Learner) -> None:
@@ -252,13 +255,6 @@ class StageRun:
                 f"ours, and it is left out (left_out): {found[0]}"
             )
 
-    def _too_many(self, failed: int, tried: int) -> bool:
-        return failed > self.scenario.failures.max_share * max(tried, FEW)
-
-    def _failed(self, failed: int, tried: int, first: str) -> RunFailed:
-        share = f"failures.max_share is {self.scenario.failures.max_share:g}"
-        return RunFailed(f"{failed} of {tried} episodes failed ({share}); the first failure was:\n{first}")
-
     def _look_around(self, version: int) -> None:
         """Evaluate and checkpoint where that is due, unless the stage is about to end and does both."""
         every = self.scenario.evaluation.every
@@ -297,8 +293,9 @@ class StageRun:
         if unanswered := explain_unanswered(episodes):
             raise RunFailed(unanswered)
         failures = [episode.failure for episode in episodes if episode.failure is not None]
-        if len(failures) == len(episodes) or self._too_many(len(failures), len(episodes)):
-            raise self._failed(len(failures), len(episodes), failures[0])
+        share = self.scenario.failures.max_share
+        if why := explain_failures(len(failures), len(episodes), share, next(iter(failures), None), whole=True):
+            raise RunFailed(why)
         self.context.journal.evaluated({**self._axes(), "set": split, **result})
         kept = self.scenario.log.episodes
         if kept:
