@@ -33,13 +33,15 @@ from .methods import Method
 from .metrics import Log, explained_variance, masked_mean
 from .optimizer import OptimizerSettings, adapted
 from .rewards import ReturnScale, punish_overlong
+from .soundness import find_unsound, largest
 from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
 from .update import FirstPass, Update
 from .weights import Weighted, kl_estimate, policy_weight
 
 
 class UpdateRefused(RuntimeError):
-    """A loss or gradient was not finite: the step was not taken. `diagnostics` says what was seen.
+    """A loss or gradient was not finite, and the step was not taken; or what a step left is not. `diagnostics` says
+    what was seen.
 
     Earlier steps of the same update, and statistics of the batch, may have moved; the message says how many steps were
     taken. Whoever goes on, goes on from a checkpoint.
@@ -92,8 +94,9 @@ class Learner:
     def update(self, batch: Batch, *, progress: float = 0.0) -> Update:
         """Learn from `batch` and become the next version; `progress` in [0, 1] is the spent part of the budget.
 
-        Raises `StaleBatch` if too old or another version acted, `UpdateRefused` if a loss or gradient is not finite,
-        `ValueError` if the method needs values and neither the batch nor the policy has any.
+        Raises `StaleBatch` if too old or another version acted, `UpdateRefused` if a loss or gradient, or afterwards a
+        weight, a moment or a statistic is not finite (the version does not move on), `ValueError` if the method needs
+        values and neither the batch nor the policy has any.
         """
         oldest, newest = int(batch.version_B.min()), int(batch.version_B.max())
         if newest > self.version or oldest < self.version - self.max_staleness:
@@ -104,8 +107,24 @@ class Learner:
             self.lr = self.settings.lr * max(0.0, 1.0 - progress)
         with torch_threads(fitting_threads(self.policy.module())):
             update = self._update(batch.to(str(self._parameters[0].device)))
+            if unsound := self.find_unsound():
+                taken = f"{self._steps} step{'s' if self._steps > 1 else ''}"
+                raise UpdateRefused(f"{unsound} after {taken}", dict(update.metrics))
         self.version += 1
         return update
+
+    def find_unsound(self) -> str | None:
+        """Which weight, statistic or moment of the optimiser is not finite, in words; None if all are."""
+        module, others = self.policy.module(), {}
+        weights = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+        others |= {f"the statistics {name}": x for name, x in module.named_buffers()}
+        for world, scale in enumerate(self.scales):
+            if scale is not None:
+                others |= {f"the rewards' statistics {world}.{name}": x for name, x in scale.state().items()}
+        names = {id(p): name for name, p in module.named_parameters()}
+        for p, slots in self._optimizer.state.items():
+            others |= {f"the optimiser's {slot} of {names[id(p)]}": x for slot, x in slots.items() if slot != "step"}
+        return find_unsound(weights, others)
 
     def _update(self, batch: Batch) -> Update:
         training = self._prepared(batch)
@@ -125,6 +144,7 @@ class Learner:
         if self.settings.schedule == "adaptive_kl" and last is not None and len(last.share_B_T):
             self._adapt(self._kl_old(last))
         self.policy.advance(batch)
+        log.add({"optimizer/moment": largest([slots["exp_avg"] for slots in self._optimizer.state.values()])})
         return Update(log.means(), first.units())
 
     def _prepared(self, batch: Batch) -> TrainingBatch:

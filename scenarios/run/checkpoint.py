@@ -28,6 +28,7 @@ from ...agents.protocols import Policy
 from ...algorithms.learner import Learner
 from ...envs.errors import UserError
 from .run_directory import FORMAT, OLDER, disk_errors, disk_full, write_json, write_text
+from .sound_files import find_unsound_file
 
 KEPT = 2  # the newest, one to fall back to, and the best besides
 
@@ -134,7 +135,7 @@ def pointed_to(folder: Path, pointer: str) -> Path | None:
 
 
 def verify(folder: Path) -> None:
-    """BadCheckpoint says which file is missing, cut or changed."""
+    """BadCheckpoint says which file is missing, cut or changed, or holds numbers that are not finite."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         form, expected = manifest["format"], manifest["files"]
@@ -153,6 +154,8 @@ def verify(folder: Path) -> None:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: {name} has {sizes}")
         if found[name] != fingerprint:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: the contents of {name} have changed")
+    if unsound := find_unsound_file(folder):
+        raise BadCheckpoint(f"checkpoint {folder} is of no use: {unsound}")
 
 
 def last_good(folder: Path) -> tuple[Path | None, list[str]]:

@@ -21,7 +21,7 @@ from ..assembly.settings import stage_method
 from ..assembly.several import group_counts
 from ..cluster.pool import Pool
 from ..config.schema import Collect
-from .checkpoint import read_actor_state, write_checkpoint
+from .checkpoint import BadCheckpoint, last_good, read_actor_state, write_checkpoint
 from .context import RunContext
 from .counters import StageResult
 from .display import time_split
@@ -31,11 +31,11 @@ from .episode_statistics import (
     rank,
     reached,
 )
+from .health import Facts, see, suspects
 from .kept_units import with_units
 from .run_directory import RunFailed, read_rows, write_json
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 
-SILENT = 5  # updates without anything to learn from, until it is said
 FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
 
 
@@ -58,7 +58,6 @@ class StageRun:
         self.learner: Learner | None = None
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
-        self._silent = 0  # updates in a row in which every advantage was 0
         self.progress.enter_stage(index)
         begun = self.progress.state == "learning"
         if self.stage.method is not None and policy is not None:
@@ -167,7 +166,7 @@ class StageRun:
         p.metrics_rows += 1
         if version == 0:
             self._explain_surrogate()
-        self._explain_silence(learned.metrics)
+        self._watch(row)
         self.context.journal.moved(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
         kept = collection.episodes[: self.scenario.log.episodes]
         self._trained = with_units(kept, collection.batch, learned.units)
@@ -251,6 +250,8 @@ class StageRun:
         p = self.progress
         if self.policy is None or (self._saved == p.update and p.state == "learning"):
             return
+        if self.learner is not None and (unsound := self.learner.find_unsound()):
+            raise RunFailed(f"the policy of update {p.update} is not saved: {unsound}")
         p.seconds = self.context.seconds
         folder = write_checkpoint(
             self.run.checkpoints,
@@ -273,19 +274,30 @@ class StageRun:
     def _refused(self, refusal: UpdateRefused) -> RunFailed:
         path = self.run.path / "refused.json"
         write_json(path, {**self._axes(), "message": str(refusal), "diagnostics": refusal.diagnostics})
+        try:
+            left, _ = last_good(self.run.checkpoints)
+            kept = "there is no checkpoint" if left is None else f"checkpoint {left.name} is from before, and sound"
+        except BadCheckpoint as problem:
+            kept = str(problem)
         return RunFailed(
-            f"update {self.progress.update + 1} was refused: {refusal}. What was seen is in {path}; "
-            "the last checkpoint is unharmed"
+            f"update {self.progress.update + 1} was refused: {refusal}. What was seen is in {path}; {kept}. "
+            f"Going on with the same settings ends here again: begin anew with less of {suspects(self._facts())}"
         )
 
-    def _explain_silence(self, metrics: Mapping[str, float]) -> None:
-        """Say once that nothing is learned, where the advantages of several updates in a row are all 0."""
-        self._silent = self._silent + 1 if metrics.get("advantage/magnitude") == 0.0 else 0
-        if self._silent == SILENT and stage_method(self.stage).source == "own":
-            self.context.journal.said(
-                f"{self.stage.name}: every advantage of {SILENT} updates was 0, because what is compared earned the "
-                f"same: nothing was learned. `peripatos show {self.run.path}` shows what is done and what it earns"
-            )
+    def _watch(self, row: Mapping[str, float]) -> None:
+        """Say once, and keep for the summary, what this row shows to be wrong with the learning."""
+        p, name = self.progress, self.stage.name
+        p.first_row = p.first_row or dict(row)
+        for sign, text in see(row, self._facts(), p.streaks, p.warned(name)).items():
+            self._warn(sign, text)
+
+    def _warn(self, sign: str, text: str) -> None:
+        self.progress.warn(self.stage.name, sign, text)
+        self.context.journal.said(f"{self.stage.name}, update {self.progress.update}: {text}")
+
+    def _facts(self) -> Facts:
+        assert self.learner is not None, "asked only of stages that learn"
+        return Facts(self.stage.name, self.learner.method, self.learner.settings, self.progress.first_row)
 
     def _explain_surrogate(self) -> None:
         row = stage_method(self.stage)
