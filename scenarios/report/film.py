@@ -64,8 +64,10 @@ def _filmed(
 
 
 def write_film(shots: Iterable[Shot], fps: int, target: Path, gif: bool) -> list[Path]:
-    """Write the pictures one by one, as mp4 and if asked as gif, and a diagram of the signals; the files. Of a shot only
-    its signals are kept."""
+    """Write the pictures one by one, as mp4 and if asked as gif, and a diagram of the signals; the files.
+
+    Of a shot only its signals are kept.
+    """
     written, signals = [target.with_suffix(".mp4")], []
     with ExitStack() as stack:
         films = [stack.enter_context(mp4_writer(written[0], fps))]

@@ -27,7 +27,7 @@ CURVE, MEAN, LINE = "#4d4d4d", "#9e6ebd", "0.88"
 
 
 def stance(signals: Sequence[Signals]) -> dict[str, np.ndarray]:
-    """For each foot, from the signals of each step, at which steps it is on the ground: [steps] bool. A step without the signal is none."""
+    """For each foot, at which steps it is on the ground: [steps] bool. A step without its signal is none."""
     names = dict.fromkeys(name for step in signals for name in step if name.startswith(CONTACT))
     return {name.removeprefix(CONTACT): np.array([step.get(name, 0.0) > STANCE for step in signals]) for name in names}
 
