@@ -6,6 +6,7 @@ checkpoint holds is therefore always the state *between* two updates.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,6 +37,8 @@ from .kept_units import with_units
 from .run_directory import RunFailed, read_rows, write_json
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 
+REFUSED = "refused.json"  # what was seen of an update that was refused
+UNSEEN = 3  # validations without a goal's number, until it is said
 FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
 
 
@@ -74,6 +77,8 @@ class StageRun:
             self._push()
             if self.progress.state == "new":
                 self._begin()
+            else:
+                self._recall_refusal()
             spent, ended = self._standing()
             while ended is None:
                 if self.context.stop.is_set():
@@ -122,6 +127,8 @@ class StageRun:
             return True
         if p.latest is None or p.latest["update"] != p.update:
             p.latest = {**self._evaluate("validation"), "update": p.update}
+            if p.state == "learning":
+                self._watch_goals(p.latest)
         value = rank(p.latest)
         if value is None or (p.best is not None and value < p.best):
             return False
@@ -154,6 +161,7 @@ class StageRun:
             learned = self.learner.update(collection.batch, progress=spent)
         except UpdateRefused as refusal:
             raise self._refused(refusal) from refusal
+        (self.run.path / REFUSED).unlink(missing_ok=True)
         self._push()
         p.update += 1
         ended = time.perf_counter()
@@ -272,7 +280,7 @@ class StageRun:
         return {**at, "seconds": round(self.context.seconds, 3), "stage": self.stage.name}
 
     def _refused(self, refusal: UpdateRefused) -> RunFailed:
-        path = self.run.path / "refused.json"
+        path = self.run.path / REFUSED
         write_json(path, {**self._axes(), "message": str(refusal), "diagnostics": refusal.diagnostics})
         try:
             left, _ = last_good(self.run.checkpoints)
@@ -281,8 +289,23 @@ class StageRun:
             kept = str(problem)
         return RunFailed(
             f"update {self.progress.update + 1} was refused: {refusal}. What was seen is in {path}; {kept}. "
-            f"Going on with the same settings ends here again: begin anew with less of {suspects(self._facts())}"
+            f"{self._ends_again()}"
         )
+
+    def _ends_again(self) -> str:
+        return f"Going on with the same settings ends there again: begin anew with less of {suspects(self._facts())}"
+
+    def _recall_refusal(self) -> None:
+        """Where the next updates were refused before, say so: they will be again."""
+        try:
+            refused = json.loads((self.run.path / REFUSED).read_text(encoding="utf-8"))
+            update, message = int(refused["update"]) + 1, str(refused["message"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return
+        if self.learner is not None and update > self.progress.update:
+            self.context.journal.said(
+                f"{self.stage.name}: update {update} was refused before: {message}. {self._ends_again()}"
+            )
 
     def _watch(self, row: Mapping[str, float]) -> None:
         """Say once, and keep for the summary, what this row shows to be wrong with the learning."""
@@ -290,6 +313,20 @@ class StageRun:
         p.first_row = p.first_row or dict(row)
         for sign, text in see(row, self._facts(), p.streaks, p.warned(name)).items():
             self._warn(sign, text)
+
+    def _watch_goals(self, validation: Numbers) -> None:
+        """Say once that a goal cannot be reached, because several validations in a row did not have its number."""
+        streaks, sign = self.progress.streaks, "goal_unseen"
+        unseen = [name for name in self.stage.stop if validation.get(name) is None]
+        streaks[sign] = streaks.get(sign, 0) + 1 if unseen else 0
+        if streaks[sign] >= UNSEEN and sign not in self.progress.warned(self.stage.name):
+            means = [name for name in validation if name.endswith(("success_rate", "_mean"))]
+            there = ", ".join(name for name in means if validation[name] is not None)
+            self._warn(
+                sign,
+                f"the goal stages.{self.stage.name}.stop.{unseen[0]} cannot be reached: {UNSEEN} validations in a row "
+                f"had no {unseen[0]}; they have {there}",
+            )
 
     def _warn(self, sign: str, text: str) -> None:
         self.progress.warn(self.stage.name, sign, text)
