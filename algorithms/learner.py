@@ -33,7 +33,7 @@ from .methods import Method
 from .metrics import Log, explained_variance, masked_mean
 from .optimizer import OptimizerSettings, adapted
 from .rewards import ReturnScale, punish_overlong
-from .soundness import find_unsound, largest
+from .soundness import find_unsound
 from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
 from .update import FirstPass, Update
 from .weights import Weighted, kl_estimate, policy_weight
@@ -86,7 +86,9 @@ class Learner:
         self.scales = tuple(map(_scale, self.worlds))
         self.version = self._steps = 0
         self.lr = settings.lr
-        self._parameters = [p for p in policy.module().parameters() if p.requires_grad]
+        self._named = {name: p for name, p in policy.module().named_parameters() if p.requires_grad}
+        self._parameters = list(self._named.values())
+        self._statistics = {f"the statistics {name}": x for name, x in policy.module().named_buffers()}
         self._optimizer = torch.optim.AdamW(
             self._parameters, lr=settings.lr, eps=settings.eps, weight_decay=settings.weight_decay, fused=True
         )
@@ -107,24 +109,22 @@ class Learner:
             self.lr = self.settings.lr * max(0.0, 1.0 - progress)
         with torch_threads(fitting_threads(self.policy.module())):
             update = self._update(batch.to(str(self._parameters[0].device)))
-            if unsound := self.find_unsound():
+            if unsound := self.find_unsound(moments=False):  # squares of a gradient whose norm is finite are finite
                 taken = f"{self._steps} step{'s' if self._steps > 1 else ''}"
                 raise UpdateRefused(f"{unsound} after {taken}", dict(update.metrics))
         self.version += 1
         return update
 
-    def find_unsound(self) -> str | None:
-        """Which weight, statistic or moment of the optimiser is not finite, in words; None if all are."""
-        module, others = self.policy.module(), {}
-        weights = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
-        others |= {f"the statistics {name}": x for name, x in module.named_buffers()}
+    def find_unsound(self, *, moments: bool = True) -> str | None:
+        """Which weight, statistic or, if asked, moment of the optimiser is not finite, in words; None if all are."""
+        tensors = {**self._named, **self._statistics}
         for world, scale in enumerate(self.scales):
             if scale is not None:
-                others |= {f"the rewards' statistics {world}.{name}": x for name, x in scale.state().items()}
-        names = {id(p): name for name, p in module.named_parameters()}
-        for p, slots in self._optimizer.state.items():
-            others |= {f"the optimiser's {slot} of {names[id(p)]}": x for slot, x in slots.items() if slot != "step"}
-        return find_unsound(weights, others)
+                tensors |= {f"the rewards' statistics {world}.{name}": x for name, x in scale.state().items()}
+        for name, parameter in self._named.items() if moments else ():
+            slots = self._optimizer.state.get(parameter, {})
+            tensors |= {f"the optimiser's {slot} of {name}": slots[slot] for slot in ("exp_avg", "exp_avg_sq") if slots}
+        return find_unsound(tensors)
 
     def _update(self, batch: Batch) -> Update:
         training = self._prepared(batch)
@@ -144,7 +144,6 @@ class Learner:
         if self.settings.schedule == "adaptive_kl" and last is not None and len(last.share_B_T):
             self._adapt(self._kl_old(last))
         self.policy.advance(batch)
-        log.add({"optimizer/moment": largest([slots["exp_avg"] for slots in self._optimizer.state.values()])})
         return Update(log.means(), first.units())
 
     def _prepared(self, batch: Batch) -> TrainingBatch:

@@ -2,15 +2,14 @@
 
     ‖θ‖ = √Σ θ²  in the numbers' own precision, which is neither NaN nor inf
 
-A weight of 1e20 is finite, and no layer can sum its products; so the norm is what is asked for. Of the optimiser's
-moments, which are squares already, the largest is asked for. Every norm is computed where its tensors are, and all of
-them are read at once: one wait for the device.
+A weight of 1e20 is finite, and no layer can sum its products; so the norm is what is asked for. Every norm is computed
+where its tensors are, and one answer is read: one wait for the device.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import (
@@ -22,39 +21,24 @@ Named = Mapping[str, Tensor]
 
 
 @torch.no_grad()
-def find_unsound(weights: Named, others: Named) -> str | None:
-    """`the norm of actor.0.weight is nan`, of the first tensor that is not sound; None if all are.
-
-    Args:
-        weights: whose norms have to be finite.
-        others: statistics and moments, whose numbers have to be finite.
-    """
-    norms = [*_norms(weights, 2.0), *_norms(others, math.inf)]
-    if not norms:
+def find_unsound(tensors: Named) -> str | None:
+    """`the norm of actor.0.weight is nan`, of the first tensor whose norm is not finite; None if all are."""
+    norms = _norms(tensors)
+    device = next((norm_N.device for _, norm_N in norms if norm_N.device.type != "cpu"), "cpu")
+    if not norms or bool(torch.stack([norm_N.isfinite().all().to(device) for _, norm_N in norms]).all()):
         return None
-    device = next((norm.device for _, norm in norms if norm.device.type != "cpu"), "cpu")
-    values = torch.stack([norm.to(device, torch.float64) for _, norm in norms]).tolist()
-    if all(map(math.isfinite, values)):
-        return None
-    name, value = next(
-        (name, value) for (name, _), value in zip(norms, values, strict=True) if not math.isfinite(value)
-    )
-    size = "norm" if name in weights else "largest entry"
-    return f"the {size} of {name} is {value}"
+    values = [(name, value) for names, norm_N in norms for name, value in zip(names, norm_N.tolist(), strict=True)]
+    return next(f"the norm of {name} is {value}" for name, value in values if not math.isfinite(value))
 
 
-@torch.no_grad()
-def largest(tensors: list[Tensor]) -> float | Tensor:
-    """The largest size of any number in `tensors`, on their device; 0 for none."""
-    return torch.stack(_foreach_norm(tensors, math.inf)).max() if tensors else 0.0
-
-
-def _norms(tensors: Named, order: float) -> Iterable[tuple[str, Tensor]]:
-    """The norm of each tensor of floats; half precision is summed in single."""
-    kinds: dict[torch.dtype, list[str]] = {}
+def _norms(tensors: Named) -> list[tuple[list[str], Tensor]]:
+    """Names and norms [N] of all tensors of floats, by their type and device; half precision is summed in single."""
+    kinds: dict[tuple[torch.dtype, torch.device], list[str]] = {}
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and tensor.numel():
-            kinds.setdefault(tensor.dtype, []).append(name)
-    for kind, names in kinds.items():
-        wide = torch.float32 if kind.itemsize < torch.float32.itemsize else kind
-        yield from zip(names, _foreach_norm([tensors[name] for name in names], order, dtype=wide), strict=True)
+            kinds.setdefault((tensor.dtype, tensor.device), []).append(name)
+    found = []
+    for (kind, _), names in kinds.items():
+        wide = torch.float32 if kind.itemsize < torch.float32.itemsize else None
+        found.append((names, torch.stack(_foreach_norm([tensors[name] for name in names], 2.0, dtype=wide))))
+    return found

@@ -78,6 +78,8 @@ class Probe:
 
     def say(self, text: str) -> None: ...
 
+    def warn(self, text: str) -> None: ...
+
     def close(self) -> None: ...
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
@@ -132,6 +134,8 @@ def slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     blocks = [np.array_split(column, BLOCKS) for column in (x, y)]
     means_x, means_y = (np.array([part.mean() for part in column]) for column in blocks)
     centered = means_x - means_x.mean()
+    if np.ptp(means_y) == 0:
+        return 0.0, 0.0
     steep = float(centered @ means_y / (centered @ centered))
     left = means_y - means_y.mean() - steep * centered
     return steep, math.sqrt(float(left @ left) / (BLOCKS - 2) / float(centered @ centered))
@@ -145,7 +149,7 @@ def table(name: str, rows: list[dict[str, float]]) -> list[str]:
     for what in list(kept[0])[1:]:
         y = np.array([row[what] for row in kept])
         steep, error = slope(x, y)
-        verdict = "none" if abs(steep) <= 3 * error or steep == 0 else ("grows" if steep > 0 else "shrinks")
+        verdict = "none" if abs(steep) <= 3 * error else ("grows" if steep > 0 else "shrinks")
         lines.append(f"| {name} | {what} | {y[0]:,.0f} | {y[-1]:,.0f} | {steep:,.3g} ± {error:.2g} | {verdict} |")
     return lines
 

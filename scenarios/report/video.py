@@ -11,7 +11,7 @@ import numpy as np
 from .shots import Shot
 
 GIF_FPS, GIF_WIDTH = 10, 320
-Add = Callable[[np.ndarray], None]  # takes the next frame [height, width, 3] uint8
+Add = Callable[[np.ndarray], object]  # takes the next frame [height, width, 3] uint8
 
 
 def caption(shot: Shot, number: int) -> np.ndarray:

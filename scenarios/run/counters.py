@@ -46,14 +46,14 @@ class Progress:
     episodes: int = 0
     failed: int = 0
     unanswered: int = 0
-    metrics_rows: int = 0
-    evaluation_rows: int = 0
     best: list[float] | None = None  # the rank of the best validation
+    best_at: int | None = None  # the update of the checkpoint that is the best
+    looked: bool = True  # whether what is due after this update has been evaluated
     begun: dict[str, float] = field(default_factory=dict)  # the counters when the stage began
     before: Numbers = field(default_factory=dict)  # the test before the stage, once it has begun
     latest: Numbers | None = None  # the latest validation, with the update at which it was made
     first_failure: str | None = None
-    first_row: dict[str, float] = field(default_factory=dict)  # of metrics, in the current stage
+    first_row: dict[str, float] = field(default_factory=dict)  # of the stage: what later ones are compared with
     streaks: dict[str, int] = field(default_factory=dict)  # for how many updates signs of ill health have held there
     warnings: list[dict[str, Any]] = field(default_factory=list)  # what was said of the run's health, once a stage
     results: list[StageResult] = field(default_factory=list)

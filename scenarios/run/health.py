@@ -16,6 +16,7 @@ from ...algorithms.methods import Method
 from ...algorithms.optimizer import OptimizerSettings
 
 Row = Mapping[str, object]
+FIRST = ("policy/logp", "value/loss")  # what signs compare with the first row
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ def _still_to_learn(row: Row, facts: Facts) -> bool:
     if _own(facts):
         return _number(row, "advantage/magnitude") > 0
     return _number(row, "policy/logp") < -1e-3
+
+
+def _clipped(row: Row, facts: Facts) -> float:
+    """The gradient's norm, as the optimiser gets it."""
+    return min(_number(row, "gradient/norm"), facts.settings.max_grad_norm)
 
 
 def _fell_asleep(row: Row, facts: Facts) -> bool:
@@ -147,12 +153,10 @@ SIGNS = (
     ),
     Sign(
         "steps_vanish",
+        lambda row, facts: 0 < _clipped(row, facts) < 0.01 * facts.settings.eps,
         lambda row, facts: (
-            _number(row, "optimizer/moment") < 0.01 * facts.settings.eps and _number(row, "gradient/norm") > 0
-        ),
-        lambda row, facts: (
-            f"the steps are nothing: the largest mean gradient is {_number(row, 'optimizer/moment'):.2g}, divided "
-            f"by at least {facts.settings.eps:g}; lower {facts.key('optimizer.eps')}, or raise "
+            f"the steps are nothing: the gradient is cut to {_clipped(row, facts):.2g}, and divided by at least "
+            f"{facts.settings.eps:g}; lower {facts.key('optimizer.eps')}, or raise "
             f"{facts.key('optimizer.max_grad_norm')} (it is {facts.settings.max_grad_norm:g})"
         ),
     ),

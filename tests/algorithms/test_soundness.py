@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,29 +13,28 @@ from safetensors.torch import load_file, save_file
 from peripatos.algorithms.learner import Learner, UpdateRefused
 from peripatos.algorithms.methods import METHODS
 from peripatos.algorithms.optimizer import OptimizerSettings
-from peripatos.algorithms.soundness import find_unsound, largest
+from peripatos.algorithms.soundness import find_unsound
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e25])
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_a_weight_that_is_not_finite_or_too_large_to_be_squared_is_named(bad: float, kind: torch.dtype) -> None:
     weights = {"a": torch.ones(3, dtype=kind), "b": torch.ones(2, 2, dtype=kind), "c": torch.zeros(0)}
-    assert find_unsound(weights, {}) is None
+    assert find_unsound(weights) is None
     weights["b"][1, 0] = bad
-    found = find_unsound(weights, {"count": torch.ones((), dtype=torch.float64)})
+    found = find_unsound({"count": torch.ones((), dtype=torch.float64), **weights})
     assert found is not None
     assert found.startswith("the norm of b is ")
 
 
 def test_half_precision_is_summed_where_its_sum_fits() -> None:
-    assert find_unsound({"a": torch.full((100,), 60000.0, dtype=torch.float16)}, {}) is None
+    assert find_unsound({"a": torch.full((100,), 60000.0, dtype=torch.float16)}) is None
 
 
-def test_statistics_and_moments_only_have_to_be_finite() -> None:
-    assert find_unsound({}, {"m2": torch.tensor([1e300], dtype=torch.float64), "step": torch.tensor(3)}) is None
-    assert find_unsound({}, {"m2": torch.tensor([0.0, math.nan])}) == "the largest entry of m2 is nan"
-    assert largest([torch.tensor([0.5, -3.0]), torch.tensor(1.0)]) == 3.0
-    assert largest([]) == 0.0
+def test_statistics_may_be_larger_than_weights_and_whole_numbers_are_left_alone() -> None:
+    assert find_unsound({"m2": torch.tensor([1e100], dtype=torch.float64), "step": torch.tensor(3)}) is None
+    assert find_unsound({"m2": torch.tensor([0.0, math.nan])}) == "the norm of m2 is nan"
+    assert find_unsound({}) is None
 
 
 @pytest.mark.parametrize(
@@ -60,11 +58,4 @@ def test_moments_of_the_optimiser_are_looked_at_too(tmp_path: Path) -> None:
     tensors["0.exp_avg_sq"][1, 2] = math.inf
     save_file(tensors, tmp_path / "optimizer.safetensors")
     learner.load(tmp_path)
-    assert learner.find_unsound() == "the largest entry of the optimiser's exp_avg_sq of logits is inf"
-
-
-def test_statistics_of_rewards_that_overflow_are_refused() -> None:
-    batch = random_batch(0)
-    learner = Learner(TabularPolicy(0), METHODS["ppo"], OptimizerSettings(), seed=0)
-    with pytest.raises(UpdateRefused, match="rewards' statistics"):
-        learner.update(replace(batch, reward_B_T=batch.reward_B_T * 1e200))
+    assert learner.find_unsound() == "the norm of the optimiser's exp_avg_sq of logits is inf"
