@@ -42,7 +42,7 @@ ILL: dict[
     ),
     "kl_exploded": ("ppo", {"kl/old": 40.0}, SETTINGS, "stages.learn.optimizer.lr"),
     "all_clipped": ("ppo", {"policy/clipped": 0.97}, SETTINGS, "overrides.weighting.clip_low"),
-    "steps_vanish": ("ppo", {}, OptimizerSettings(max_grad_norm=1e-30), "stages.learn.optimizer.max_grad_norm"),
+    "steps_vanish": ("ppo", {"gradient/norm": 1e-30}, SETTINGS, "stages.learn.optimizer.max_grad_norm"),
     "step_size_zero": ("ppo", {"optimizer/lr": 2e-9}, OptimizerSettings(warmup=1000000), "optimizer.warmup"),
     "imitation_lost": ("sft", {"policy/logp": -30.0}, SETTINGS, "stages.learn.optimizer.lr"),
     "replies_cut": ("grpo", {"episodes/cut": 1.0, "success/rate": 0.0}, SETTINGS, "sampling.max_tokens"),

@@ -155,11 +155,11 @@ def test_a_goal_whose_number_no_validation_has_is_said_once(
     monkeypatch.syspath_prepend(tmp_path)
     text = (
         TINY.replace("id: CartPole-v1", "id: 'shy_worlds:Shy'")
-        .replace("    budget:", "    stop: {luck_mean: 2}\n    budget:")
+        .replace("    budget:", "    stop: {world/luck_mean: 2}\n    budget:")
         .replace("every: 4, episodes: 3", "every: 2, episodes: 1")
     )
     code, told = said(tmp_path, text, [], capsys)
     assert code == 0
-    assert told.count("the goal stages.learn.stop.luck_mean cannot be reached") == 1
+    assert told.count("the goal stages.learn.stop.world/luck_mean cannot be reached") == 1
     warnings = json.loads((tmp_path / "run" / "summary.json").read_text())["warnings"]
     assert "goal_unseen" in {warning["sign"] for warning in warnings}
