@@ -30,6 +30,7 @@ from ..envs.vocabulary import Episode, Reply, StopReason
 from .commands.app import command_line
 from .config.loading import apply_sets, check_scenario, dump_data
 from .config.schema import Sampling, Scenario
+from .config.yaml_text import Source
 from .report.transcript import replies
 from .run.episode_statistics import Numbers, summarize
 from .run.kept_episodes import kept_files, notice_damage, read_episodes
