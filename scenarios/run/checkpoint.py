@@ -36,6 +36,7 @@ from ...envs.errors import UserError
 from .disk import disk_errors, flush, write_json
 from .noticed import notice
 from .run_directory import FORMAT, OLDER
+from .sound_files import find_unsound_file
 
 KEPT = 2  # the newest, one to fall back to, and the best besides
 NAME = re.compile(r"\d{6}|[1-9]\d{6,}")
@@ -197,7 +198,8 @@ def _best_of(checkpoint: Path) -> int | None:
 
 
 def verify(folder: Path, *, only: str | None = None) -> None:
-    """BadCheckpoint says which file is missing, cut, changed or not ours; `only` one of them is looked at, if named."""
+    """BadCheckpoint says which file is missing, cut, changed or not ours, or holds numbers that are not finite; `only`
+    one of them is looked at, if named."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         form, expected = manifest["format"], manifest["files"]
@@ -222,6 +224,8 @@ def verify(folder: Path, *, only: str | None = None) -> None:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: {name} has {sizes}")
         if found[name] != expected[name]:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: the contents of {name} have changed")
+    if only is None and (unsound := find_unsound_file(folder)):
+        raise BadCheckpoint(f"checkpoint {folder} is of no use: {unsound}")
 
 
 def last_good(folder: Path) -> tuple[Path | None, list[str]]:

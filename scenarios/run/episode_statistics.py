@@ -15,7 +15,7 @@ import numpy as np
 
 from ...algorithms.metrics import pass_at_k
 from ...envs.errors import UserError, nearest
-from ...envs.vocabulary import Episode
+from ...envs.vocabulary import Episode, StopReason
 from ..config.schema import Stop, read_goal
 
 FEW = 20  # episodes
@@ -156,10 +156,19 @@ def describe_collection(episodes: Sequence[Episode], *, running: int = 0) -> dic
     row |= _term_means("world", [episode.metrics for episode in scored])
     row["episodes/turns"] = float(np.mean([episode.turns for episode in scored]))
     row["episodes/units"] = float(np.mean([episode.units for episode in scored]))
+    spoken = [episode for episode in scored if episode.tokens]
+    if spoken:
+        row["episodes/cut"] = float(np.mean([episode.stop_reason == StopReason.LENGTH for episode in spoken]))
+        row["episodes/silent"] = float(np.mean([_is_silent(episode) for episode in spoken]))
     rate = _success_rate(scored)
     if rate is not None:
         row["success/rate"] = rate
     return row
+
+
+def _is_silent(episode: Episode) -> bool:
+    """Whether every reply was the stop token alone."""
+    return episode.stop_reason == StopReason.STOP and episode.units == episode.turns
 
 
 def _unscored(episodes: Sequence[Episode]) -> dict[str, int]:

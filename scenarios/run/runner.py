@@ -179,6 +179,7 @@ class Runner:
             "action_units": p.action_units,
             "episodes": p.episodes,
             "failed_episodes": p.failed,
+            "warnings": p.warnings,
             "stages": [result.to_json() for result in p.results],
         }
         self._summary = summary
