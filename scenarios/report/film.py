@@ -50,7 +50,9 @@ def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif:
 def _shots(opened: OpenedAgent, source: WorldSource, seed: int, display: Display) -> tuple[list[Shot], int]:
     """The pictures of an episode, and how many of them a second has."""
     if source.facts.kind == "conversation":
-        raise UserError(f"{source.id!r} is a conversation: it is read, not filmed; see {opened.run.episodes}")
+        raise UserError(
+            f"{source.id!r} is a conversation: it is read, not filmed, with peripatos show {opened.run.path}"
+        )
     env = WorldSource(source.id, {**source.options, "render_mode": "rgb_array"}).make()
     try:
         act = _behaviour(opened.scenario, opened.policy, env)
