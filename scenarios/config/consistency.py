@@ -9,7 +9,7 @@ from .keys import Place
 from .schema import Budget, Checkpoints, Scenario, Stage, read_goal
 
 Problem = tuple[Place, str]
-_GROUPS = frozenset({"world", "term", "reward", "episodes", "success", "time"})  # stand before `/` in names of numbers
+GROUPS = ("world", "term", "reward", "episodes", "success", "time")  # stand before `/` in names of numbers
 
 
 def contradictions(scenario: Scenario) -> Iterator[Problem]:
@@ -21,9 +21,8 @@ def contradictions(scenario: Scenario) -> Iterator[Problem]:
             f"worlds need different names; {worlds[number]} stands twice: give each a name",
         )
     for number, name in enumerate(worlds):
-        if name in _GROUPS:
-            words = f"a world cannot be called {name!r}, as numbers of a run are: give it another name"
-            yield ("worlds", number, "name"), words
+        if name in GROUPS:
+            yield ("worlds", number, "name"), f"a world cannot be called {name!r}, as numbers of a run are: rename it"
     names = [stage.name for stage in scenario.stages]
     for number in _again(names):
         yield (
