@@ -53,7 +53,9 @@ def _filmed(
 ) -> list[Path]:
     """Play an episode and write it as it goes; the files."""
     if source.facts.kind == "conversation":
-        raise UserError(f"{source.id!r} is a conversation: it is read, not filmed; see {opened.run.episodes}")
+        raise UserError(
+            f"{source.id!r} is a conversation: it is read, not filmed, with peripatos show {opened.run.path}"
+        )
     env = WorldSource(source.id, {**source.options, "render_mode": "rgb_array"}).make()
     try:
         act = _behaviour(opened.scenario, opened.policy, env)
