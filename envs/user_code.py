@@ -9,10 +9,11 @@ the world 'my_worlds:Maze' cannot be made: RuntimeError: no such maze
 
 from __future__ import annotations
 
+import inspect
 import os
 import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from .errors import UserError
 _MOST_LINES = 3
 _HERE = Path(__file__).parent
 _NOT_THEIRS = tuple(
-    os.path.join(Path(folder).resolve(), "")
+    f"{Path(folder).resolve()}{os.sep}"
     for folder in (*map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")), _HERE.parent)
 )
 
@@ -36,6 +37,20 @@ def told(what: str) -> Iterator[None]:
         raise
     except BaseException as error:
         raise UserError(f"{what}: {described(error)}") from error
+
+
+def check_call(what: str, function: Callable[..., object], *given: str) -> None:
+    """`UserError` if `function` cannot be called with as many arguments as `given`, which are their names."""
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError):  # of what is not written in Python
+        return
+    try:
+        signature.bind(*given)
+    except TypeError as problem:
+        raise UserError(
+            f"{what} is called with ({', '.join(given)}), and is defined with {signature}: {problem}"
+        ) from problem
 
 
 def described(error: BaseException) -> str:

@@ -41,7 +41,6 @@ MISTAKES = [  # the code, what is named, what is said
     (GOOD + "\nmake = lambda: Good", "make", r"returned the class Good, not a world of it: write Good\(\)"),
     ("def make():\n    pass", "make", r"returned None, not a gymnasium\.Env; does it lack a `return`"),
     ("def make():\n    return {}", "make", r"makes a dict, not a gymnasium\.Env"),
-    ("async def make():\n    pass", "make", r"makes a coroutine, not a gymnasium\.Env"),
     (
         "def make(path):\n    pass",
         "make",
