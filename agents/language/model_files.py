@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -49,7 +50,7 @@ def load_language_model(model: str, *, revision: str | None = None) -> tuple[Pre
         try:
             source = model if folder is None else str(folder)
             tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
-            loaded, report = AutoModelForCausalLM.from_pretrained(
+            found: Any = AutoModelForCausalLM.from_pretrained(
                 source,
                 revision=revision,
                 dtype=torch.float32,
@@ -61,6 +62,7 @@ def load_language_model(model: str, *, revision: str | None = None) -> tuple[Pre
         except Exception as error:  # of files of a stranger's, whose readers raise what they like
             reason = (folder and damaged_json(folder)) or _one_line(error)
             raise UserError(f"could not load the model {model!r}: {reason}") from error
+    loaded, report = found
     check_loaded(model, loaded, report)
     check_finite(model, loaded)
     check_tokens(model, loaded, tokenizer)

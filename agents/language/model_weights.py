@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -15,12 +15,12 @@ from ...envs.errors import UserError
 def check_loaded(name: str, model: PreTrainedModel, report: Mapping[str, Any]) -> None:
     """`UserError` where the files lack tensors of the model, have them in another shape, or have more layers than it;
     `report` is what `from_pretrained` gives with `output_loading_info`."""
-    mismatched = sorted(report.get("mismatched_keys") or ())
+    mismatched: list[Any] = sorted(report.get("mismatched_keys") or [])
     if mismatched:
         tensor, theirs, ours = mismatched[0]
         raise UserError(
-            f"the model {name!r}: its config.json does not fit its weights: {tensor} has the shape {tuple(theirs)} in the "
-            f"file, and {tuple(ours)} by config.json{_more(mismatched)}"
+            f"the model {name!r}: its config.json does not fit its weights: {tensor} has the shape "
+            f"{tuple(theirs)} in the file, and {tuple(ours)} by config.json{_more(mismatched)}"
         )
     if missing := sorted(report.get("missing_keys") or ()):
         raise UserError(
@@ -52,13 +52,13 @@ def check_finite(name: str, model: PreTrainedModel) -> None:
 
 def check_tokens(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """`UserError` if the tokenizer has tokens that the model does not know."""
-    rows = int(model.get_input_embeddings().weight.shape[0])
+    rows = int(cast("torch.nn.Embedding", model.get_input_embeddings()).weight.shape[0])
     beyond = sorted((number, token) for token, number in tokenizer.get_vocab().items() if number >= rows)
     if beyond:
         raise UserError(
             f"the tokenizer of the model {name!r} has {len(beyond)} tokens that the model lacks, which has {rows}: "
-            f"{beyond[0][1]!r} is number {beyond[0][0]}. Take the tokenizer that belongs to the model, or give the model "
-            "more rows (resize_token_embeddings) and save it"
+            f"{beyond[0][1]!r} is number {beyond[0][0]}. Take the tokenizer that belongs to the model, or give the "
+            "model more rows (resize_token_embeddings) and save it"
         )
 
 

@@ -52,8 +52,8 @@ def placed_tasks(source: TaskSource) -> list[Placed]:
             return list(read_rows(Path(source)))
         if Path(source).exists() or Path(source).suffix in _OTHER_FILES:
             raise UserError(
-                f"tasks {str(source)!r} are in a file that is not read here; a file of tasks ends in .jsonl and has one "
-                'JSON object a line, {"prompt": "…", "answer": "…"}'
+                f"tasks {str(source)!r} are in a file that is not read here; a file of tasks ends in .jsonl and has "
+                'one JSON object a line, {"prompt": "…", "answer": "…"}'
             )
         return _from_hub(str(source))
     assert not callable(source), "a generator has no list"

@@ -107,7 +107,6 @@ class TaskWorld(ConversationEnv):
             raise UserError("a TaskWorld needs a reward function or a grader, and not both")
         self._grader = None if grader is None else _grader(grader, prompt, answer, answer_tag)
         self._reward = self._grader.grade if self._grader else _function(reward)
-        self.remarks: tuple[str, ...] = ()
         self.side_by_side = self._grader.workers if self._grader else 1
         self._draw = tasks if callable(tasks) else None
         if not callable(tasks):

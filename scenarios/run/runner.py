@@ -77,6 +77,8 @@ class Runner:
         why = explain_device(self._wanted, self.scenario.agent)
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
+        for remark in (remark for source in self.context.sources.values() for remark in source.facts.remarks):
+            self.journal.said(remark)
         self._scored_by = scored_by(self.context.sources)
         check_same_reward(self.run, self._scored_by)
         policy = make_policy(self.scenario, self.context.device, self.context.sources.first)
