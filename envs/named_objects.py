@@ -76,6 +76,8 @@ def import_by_name(module: str, attribute: str = "NAME") -> ModuleType:
         UnknownWorld: there is none, or it is part of the standard library.
         UserError: it cannot be imported; the message has the lines of the user's on which that fails.
     """
+    if module.endswith("__main__"):
+        raise UnknownWorld(f"{module!r} is not the name of a module, but of one that runs as a program")
     if not all(part.isidentifier() for part in module.split(".")):
         raise UnknownWorld(
             f"{module!r} is not the name of a module: write {_bare(module)}:{attribute}, without folder and ending; "

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
+    command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]  # by way of the source distribution
     subprocess.run(command, check=True, capture_output=True, cwd=folder)
     return next(folder.glob("*.whl"))
 

@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging
 
 from ...envs.errors import UserError
+from .gguf_bounds import check_gguf
 from .model_bounds import check_folder
 from .model_folders import check_parts_are_there, damaged_json
 from .model_weights import check_finite, check_loaded, check_tokens
@@ -109,6 +110,7 @@ def _unpacked(file: Path) -> Path:
     """A folder with the de-quantised model of a GGUF file: made once, under `PERIPATOS_CACHE`."""
     if not file.is_file():
         raise UserError(f"no such GGUF file: {file}")
+    check_gguf(file)
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "peripatos"
     cache = Path(os.environ.get("PERIPATOS_CACHE", default))
     status = file.stat()

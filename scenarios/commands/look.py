@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..streams import data
 from .app import (
     FAILED,
     Device,
@@ -68,7 +69,7 @@ def record(
 
     load_plugins()
     for path in record_run(run_path, checkpoint, seed=seed, out=out, gif=gif, display=make_display(quiet=quiet)):
-        print(path)
+        print(path, file=data(), flush=True)
 
 
 @app.command()
@@ -129,7 +130,12 @@ def check(
         _audit(world, episodes, split, json_)
         return
     from ...envs.check import check_world
+    from ...envs.errors import UserError
 
+    if world.endswith((".yaml", ".yml")):
+        raise UserError(
+            f"{world!r} is a scenario, and check looks at worlds; peripatos run {world} --dry-run checks it"
+        )
     findings = check_world(world)
     rows = [{"check": f.check, "result": "passed" if f.passed else "FAILED", "detail": f.detail} for f in findings]
     if json_:
