@@ -55,17 +55,10 @@ def check_world(world: str | Env, **options: Any) -> list[Finding]:
     """Every check on a world, given by name (with its options) or as an object, which is closed at the end.
 
     Raises:
-        UserError: there is no world of that name, or it has no such option.
+        UserError: there is no world of that name, it has no such option, or it cannot be made.
     """
     if isinstance(world, str):
-        try:
-            world = make_world(world, **options)
-        except UserError:
-            raise
-        except BaseException as error:  # the world's own constructor; a failed finding, not our crash
-            if is_ours(error):
-                raise
-            return [Finding("the world can be made", False, _described(error))]
+        world = make_world(world, **options)
     give_voices(world)
     try:
         kind = world_kind(world)

@@ -130,6 +130,8 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
 
     endless_after: int | None = 1_000
     """Turns after which a world without any limit is said never to end. None where somebody else keeps a limit."""
+    remarks: tuple[str, ...] = ()
+    """What is odd about the world and no mistake, a sentence each: said once, before the first step."""
     voice_names: ClassVar[tuple[str, ...]] = ()
     """Whom the world talks to besides the agent: a simulated user, a judge. They are put into `voices` by these names,
     before the first episode."""

@@ -50,6 +50,7 @@ def run(
     if print_config and not dry_run:
         return
     from ..assembly.checks import check_parts
+    from ..assembly.policies import check_model_loads
     from ..run.saved_agent import check_origin
 
     load_plugins()
@@ -60,6 +61,9 @@ def run(
     with check_parts(resolved, source) as worlds:
         check_origin(resolved)
         if dry_run:
+            check_model_loads(resolved, worlds.first)
+            for remark in (remark for source in worlds.values() for remark in source.facts.remarks):
+                print(remark, file=sys.stderr)
             print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
             return
         directory = RunDirectory.create(out or new_run_path(resolved.name, resolved.seed), resolved, command_line())

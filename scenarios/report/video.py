@@ -48,7 +48,8 @@ def mp4_writer(path: Path, fps: int) -> Iterator[Add]:
         _whole_or_nothing(path) as place,  # `closing`: as its own context a writer stays open where something fails
         closing(imageio.get_writer(place, fps=fps, codec="libx264", macro_block_size=2, quality=7)) as writer,
     ):
-        yield writer.append_data  # pyright: ignore[reportAttributeAccessIssue] (its stubs know only readers)
+        append: Any = writer.append_data  # pyright: ignore[reportAttributeAccessIssue] (its stubs know only readers)
+        yield append
 
 
 @contextmanager

@@ -88,6 +88,8 @@ class Runner:
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
         with where_it_was_begun(self.run):
+            for remark in (remark for source in self.context.sources.values() for remark in source.facts.remarks):
+                self.journal.said(remark)
             self._scored_by = scored_by(self.context.sources)
         standing = self._going_on.standing
         check_same_reward(self.run, standing.known.get("scored_by") if standing else None, self._scored_by)
