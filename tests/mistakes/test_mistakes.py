@@ -37,7 +37,7 @@ def test_a_stranger_can_mend_it(case: Case, maker: Maker) -> None:
     _in_one_voice(verdict)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("case", [param for param in ALL if _can_be_rehearsed(param)])
 def test_a_rehearsal_says_the_same(case: Case, maker: Maker) -> None:
     verdict, rehearsed = maker.make(case), maker.make(case, "--dry-run")

@@ -38,7 +38,7 @@ def test_a_sample_of_damages_is_noticed_named_and_stepped_over_or_refused(tmp_pa
     assert counts["right, told"] > counts["told"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("run", ["control", "language"])
 def test_every_damage_is_noticed_named_and_stepped_over_or_refused(run: str, tmp_path: Path) -> None:
     assert_nothing_is_silently_wrong(results(tmp_path, run))

@@ -66,7 +66,7 @@ def test_a_run_whose_file_system_can_only_be_read_is_refused_and_left_as_it_is(t
     assert rows(run / "metrics.jsonl") == before
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="no namespaces here")
 def test_random_kills_and_full_disks_change_nothing() -> None:
     command = [sys.executable, str(BENCHMARKS / "kills.py"), "--kills", "20", "--disks", "10"]

@@ -115,7 +115,7 @@ def weights(run: Path) -> dict[str, bytes]:
     return {path.relative_to(last).as_posix(): path.read_bytes() for path in sorted(last.rglob("*.safetensors"))}
 
 
-@pytest.mark.parametrize("share", [0.012, pytest.param(1.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("share", [0.012, pytest.param(1.0, marks=pytest.mark.exhaustive)])
 def test_a_run_killed_at_any_call_to_the_file_system_ends_as_one_that_was_not(share: float, tmp_path: Path) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")

@@ -110,7 +110,7 @@ def test_a_second_ctrl_c_stops_at_once_and_the_run_goes_on_from_its_last_checkpo
     assert command("resume", run, "--set", "stages.0.budget.updates=2", "-q") == 0
 
 
-@pytest.mark.parametrize("count", [4, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [4, pytest.param(40, marks=pytest.mark.exhaustive)])
 def test_ctrl_c_at_any_instant_of_the_first_seconds_is_one_line(count: int, tmp_path: Path) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")
