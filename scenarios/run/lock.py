@@ -40,6 +40,8 @@ class Lock:
         OSError: the lock's file cannot be made.
     """
 
+    _file = -1  # no descriptor, also where it could not be opened
+
     def __init__(self, folder: Path, command: Sequence[str]) -> None:
         self.warning: str | None = None
         self._path = folder / NAME

@@ -135,6 +135,7 @@ def test_fewer_groups_than_worlds_are_refused(tmp_path: Path) -> None:
 def test_bodies_with_other_spaces_are_refused(tmp_path: Path) -> None:
     scenario = changed(worlds=[CARTPOLE, {"id": "Pendulum-v1"}], agent={"kind": "mlp"}, stages=[{"name": "look"}])
     del scenario["sampling"]
+    scenario["evaluation"].pop("every")
     with pytest.raises(UserError, match="equal spaces"):
         peripatos.run(scenario, out=tmp_path / "run")
 
