@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import TextIO
 
-from ...envs.visible_text import visible
 from .signals import tell
 
 
@@ -33,6 +32,8 @@ def print_notices() -> None:
         if not issubclass(category, Damaged):
             others(message, category, filename, lineno, file, line)
             return
+        from ...envs.visible_text import visible  # brings gymnasium, which a page of help need not wait for
+
         if str(message) not in told:  # several parts of a command may look at one file
             told.add(str(message))
             tell(visible(f"note: {message}"))

@@ -18,7 +18,9 @@ def _is_first(fault: Fault) -> bool:
     return first
 
 
-CASES = [pytest.param(fault, id=fault.name, marks=() if _is_first(fault) else pytest.mark.exhaustive) for fault in FAULTS]
+CASES = [
+    pytest.param(fault, id=fault.name, marks=() if _is_first(fault) else pytest.mark.exhaustive) for fault in FAULTS
+]
 
 
 @pytest.fixture(scope="module", autouse=True)

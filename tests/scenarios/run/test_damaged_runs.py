@@ -12,6 +12,8 @@ from pathlib import Path
 import damaged_runs
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def results(folder: Path, *words: str) -> list[dict]:
     """What the matrix says, from a process of its own: it forks, and this one has threads."""

@@ -16,6 +16,8 @@ from scenarios_runs import TINY, command, rows, write_scenario
 from peripatos.agents.control.mlp import ActorCritic
 from peripatos.scenarios.run.checkpoint import checkpoints, last_good, number_of, pointed_to, settle, write_checkpoint
 
+pytestmark = pytest.mark.slow
+
 CALLS = ("rename", "replace", "fsync", "unlink", "rmdir", "mkdir", "ftruncate")
 KILLED = 99
 

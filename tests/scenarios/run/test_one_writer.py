@@ -18,6 +18,8 @@ import peripatos
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.run import lock
 
+pytestmark = pytest.mark.slow
+
 LONG = TINY.replace("updates: 12", "updates: 100000").replace("every: 4", "every: 1000")
 
 

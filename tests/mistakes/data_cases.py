@@ -1,7 +1,0 @@
-"""TODO data."""
-
-from __future__ import annotations
-
-from mistake_cases import Case
-
-CASES: list[Case] = []
