@@ -1,7 +1,8 @@
 """The command line: `peripatos run | resume | evaluate | record | show | rescore | export | compare | list | check`
 and `doctor`.
 
-Data goes to stdout, progress to stderr. Exit codes: 0 done, 1 the run failed, 2 the user's mistake, 130 Ctrl-C.
+Data goes to stdout, progress to stderr. Exit codes: 0 done, 1 the run failed, 2 the user's mistake, 130 Ctrl-C,
+143 SIGTERM, 129 SIGHUP.
 Each command imports what it needs when it runs, so that `--help` answers at once.
 """
 
@@ -19,20 +20,35 @@ import typer
 
 from .commands import compare, export, look, rescore, run  # noqa: F401 (each registers its commands, in this order)
 from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
+from .run.noticed import print_notices
+from .run.signals import BEFORE_ANYTHING, ending_by_signals, silence, tell
+from .streams import data, end_in_time, exit_with, stdout_for_data
+
+WRITERS = ("record", "rescore", "export")  # may have written something when they are stopped; runs say it themselves
 
 
 def main() -> NoReturn:
     """The entry point: exit codes, and one message for a user's mistake."""
     _mend_streams()
+    print_notices()
     sys.excepthook = _print_traceback
-    try:
-        code = app(standalone_mode=False)
-    except Exception as problem:
-        sys.exit(explain(problem))
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else 0)
+    end_in_time()
+    writes = any(name in sys.argv[1:2] for name in WRITERS)
+    words = "stopped; the same command begins again" if writes else BEFORE_ANYTHING
+    with ending_by_signals(words) as heard, stdout_for_data():
+        try:
+            code = app(standalone_mode=False)
+            if code == INTERRUPTED:  # what typer makes of a KeyboardInterrupt, without a word
+                raise KeyboardInterrupt
+            data().flush()
+        except BrokenPipeError:  # `peripatos list | head`
+            silence(data().fileno())
+            code = FAILED
+        except (Exception, KeyboardInterrupt) as problem:
+            if heard:
+                raise
+            code = explain(problem)
+        sys.exit(exit_with(code if isinstance(code, int) else 0))
 
 
 def _mend_streams() -> None:
@@ -51,28 +67,38 @@ def _print_traceback(kind: type[BaseException], error: BaseException, trace: Tra
     print(visible("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
 
 
-def explain(problem: Exception) -> int:
+def explain(problem: BaseException) -> int:
     """The exit code of an error, after its message. A programming error is raised again."""
+    if isinstance(problem, KeyboardInterrupt | typer.Abort):
+        tell(str(problem) or "stopped")
+        return getattr(problem, "code", INTERRUPTED)
     if isinstance(problem, typer.Exit):
         return problem.exit_code
     show = getattr(problem, "show", None)  # click's own errors: unknown flags, missing arguments
-    if show is not None:
+    if type(problem).__name__ == "NoArgsIsHelpError" and show is not None:
         show()
         return MISTAKE
     from ..envs.errors import UserError
     from ..envs.visible_text import visible
+
+    if show is not None:
+        from .commands.usage import usage_sentence
+
+        print(visible(f"error: {usage_sentence(problem, sys.argv[1:])}"), file=sys.stderr)
+        return MISTAKE
 
     if "-v" in sys.argv or "--verbose" in sys.argv:
         raise problem
     if isinstance(problem, UserError):
         print(visible(f"error: {problem}"), file=sys.stderr)
         return MISTAKE
-    from .run.run_directory import FULL, RunFailed
+    from .run.disk import WRITING_ENDS, RunFailed, in_words
 
     if isinstance(problem, RunFailed):
         print(visible(f"the run failed: {problem}"), file=sys.stderr)
         return FAILED
-    if isinstance(problem, OSError) and problem.errno in FULL:
-        print(visible(f"nothing more can be written: {problem}"), file=sys.stderr)
+    if isinstance(problem, OSError) and problem.errno in WRITING_ENDS:
+        what, remedy = in_words(problem)
+        tell(visible(f"nothing more can be done: {what} ({problem}); {remedy}, then the same command again"))
         return FAILED
     raise problem

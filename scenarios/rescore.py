@@ -20,21 +20,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..agents.language.running_conversation import Answer, Start, step_world
+from ..agents.language.asking import Answer, Start, step_world
 from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.conversation.task_world import GRADERS
 from ..envs.errors import UserError
 from ..envs.registry import make_world
 from ..envs.seeding import derive_seed
 from ..envs.vocabulary import Episode, Reply, StopReason
-from .config.loading import apply_sets, check_scenario, read_yaml
+from .commands.app import command_line
+from .config.loading import apply_sets, check_scenario, dump_data
 from .config.schema import Sampling, Scenario
+from .config.yaml_text import Source
 from .report.transcript import replies
 from .run.episode_statistics import Numbers, summarize
-from .run.kept_episodes import kept_files, read_episodes
+from .run.kept_episodes import kept_files, notice_damage, read_episodes
+from .run.provenance import where_it_was_begun
 from .run.rescored import Rescored, write_rescored
 from .run.reward_versions import NOT_NOTED, one_version
 from .run.run_directory import RunDirectory
+from .run.verified import trusted_scenario
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,13 @@ def rescore(
     files = {key: file for key, file in kept_files(run.episodes).items() if update in (None, key[0])}
     if not files:
         raise UserError(f"{path} has kept no episodes; log.episodes of a scenario says how many are kept")
-    world = make_world(scenario.world.id, **scenario.world.options)
+    with where_it_was_begun(run):
+        world = make_world(scenario.world.id, **scenario.world.options)
     try:
         base = _replayable(world.unwrapped, scenario)
         again = _Again(base, scenario, other_grader=grader is not None, sets=sets)
-        return [_file(run, again, key, file) for key, file in files.items()]
+        with run.held(command_line()):
+            return [_file(run, again, key, file) for key, file in files.items()]
     finally:
         world.close()
 
@@ -78,7 +84,7 @@ def _with_grader(run: RunDirectory, grader: str | None, sets: Sequence[str]) -> 
     for text in sets:
         if not text.strip().startswith("world.options."):
             raise UserError(f"--set {text}: only world.options can change, for the episodes are what they are")
-    data, source = read_yaml(run.path / "scenario.yaml")
+    data, source = dump_data(trusted_scenario(run)), Source(str(run.path / "scenario.yaml"))
     scenario = check_scenario(apply_sets(data, sets, source), source)
     if scenario.worlds:
         raise UserError(f"{run.path} was played in {len(scenario.worlds)} worlds, and only runs in one are graded anew")
@@ -105,6 +111,7 @@ def _replayable(world: Any, scenario: Scenario) -> ConversationEnv:
 
 def _file(run: RunDirectory, again: _Again, key: tuple[int, str], file: Path) -> FileRescored:
     episodes = read_episodes(file)
+    notice_damage(file, len(episodes))
     if not episodes:
         raise UserError(f"{file} holds no episode")
     (name,) = one_version([(str(file), episode.scored_by) for episode in episodes])

@@ -25,7 +25,7 @@ from ...agents.protocols import Policy, Weights
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.worlds import WorldSources
 from ..config.schema import Scenario
-from ..run.run_directory import RunFailed
+from ..run.disk import RunFailed
 from .pool import LocalPool
 from .ray_instance import RayInstance, ray, ship_tensors_as_arrays
 from .rollout import Answer, Order, Rollout, pack_weights
@@ -90,10 +90,11 @@ class RayPool:
         """As `Pool.state`."""
         return dict(self._state)
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state(self, state: Mapping[str, Tensor]) -> int:
         """As `Pool.load_state`."""
         self._state = dict(state)
         self._new = set(range(len(self._workers)))
+        return 0  # the workers replay when their first order comes
 
     def close(self) -> None:
         """Free the actors here, and stop the workers and Ray."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from ..streams import claim_stdout, data
 
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 BY_DEFAULT = {  # no pings and banners of dependencies, no spinning threads; whoever sets these keeps their value
@@ -61,7 +64,7 @@ def print_json(value: object) -> None:
 
     from ...envs.visible_text import json_visible
 
-    print(json_visible(json.dumps(value, indent=2, ensure_ascii=False)))
+    print(json_visible(json.dumps(value, indent=2, ensure_ascii=False)), file=data(), flush=True)
 
 
 def print_table(rows: Sequence[Mapping[str, str]]) -> None:
@@ -79,7 +82,9 @@ def print_lines(*lines: str) -> None:
 
 
 def load_plugins() -> None:
-    """Import the modules of the entry-point group `peripatos`; worlds, tools and methods register themselves."""
+    """Import the modules of the entry-point group `peripatos`; worlds, tools and methods register themselves.
+    From here on stdout is for data."""
+    claim_stdout()
     for plugin in entry_points(group="peripatos"):
         try:
             plugin.load()
@@ -87,6 +92,21 @@ def load_plugins() -> None:
             from ...envs.errors import UserError
 
             raise UserError(f"the plug-in {plugin.name!r} ({plugin.value}) cannot be imported: {problem}") from problem
+
+
+@contextmanager
+def worlds_at_work() -> Iterator[None]:
+    """Where worlds are played without a run: what is waited for is said, and nothing of theirs ends the process."""
+    from ...agents.protocols import PolicyNotFinite
+    from ...envs.contained import no_exit, watch
+    from ..run.disk import RunFailed
+    from ..run.signals import tell
+
+    try:
+        with no_exit(), watch(tell):
+            yield
+    except PolicyNotFinite as broken:
+        raise RunFailed(f"the policy gives NaN: {broken}") from broken
 
 
 def command_line() -> list[str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..streams import data
 from .app import (
     FAILED,
     Device,
@@ -22,6 +23,7 @@ from .app import (
     print_json,
     print_lines,
     print_table,
+    worlds_at_work,
 )
 
 
@@ -48,7 +50,9 @@ def evaluate(
     flags = [*([] if world is None else [f"world={{id: {world}}}"]), *sets]
     flags += [] if temperature is None else [f"sampling.temperature={temperature}"]
     how = Examination(episodes, seed, sample or temperature is not None, k, flags)
-    _print_numbers(evaluate_run(run_path, checkpoint, how, device=device), json_)
+    with worlds_at_work():
+        numbers = evaluate_run(run_path, checkpoint, how, device=device)
+    _print_numbers(numbers, json_)
 
 
 @app.command()
@@ -67,8 +71,10 @@ def record(
     from ..run.display import make_display
 
     load_plugins()
-    for path in record_run(run_path, checkpoint, seed=seed, out=out, gif=gif, display=make_display(quiet=quiet)):
-        print(path)
+    with worlds_at_work():
+        films = list(record_run(run_path, checkpoint, seed=seed, out=out, gif=gif, display=make_display(quiet=quiet)))
+    for path in films:
+        print(path, file=data(), flush=True)
 
 
 @app.command()
@@ -129,8 +135,14 @@ def check(
         _audit(world, episodes, split, json_)
         return
     from ...envs.check import check_world
+    from ...envs.errors import UserError
 
-    findings = check_world(world)
+    if world.endswith((".yaml", ".yml")):
+        raise UserError(
+            f"{world!r} is a scenario, and check looks at worlds; peripatos run {world} --dry-run checks it"
+        )
+    with worlds_at_work():
+        findings = check_world(world)
     rows = [{"check": f.check, "result": "passed" if f.passed else "FAILED", "detail": f.detail} for f in findings]
     if json_:
         print_json(rows)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from .app import (
-    INTERRUPTED,
     Device,
     Json,
     Quiet,
@@ -51,23 +50,30 @@ def run(
     if print_config and not dry_run:
         return
     from ..assembly.checks import check_parts
+    from ..assembly.policies import check_model_loads
     from ..run.saved_agent import check_origin
 
     load_plugins()
     from ...envs.errors import UserError
     from ..run.run_directory import RunDirectory, new_run_path
+    from ..run.signals import Stopped
 
     with check_parts(resolved, source) as worlds:
         check_origin(resolved)
         if dry_run:
+            check_model_loads(resolved, worlds.first)
+            for remark in (remark for source in worlds.values() for remark in source.facts.remarks):
+                print(remark, file=sys.stderr)
             print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
             return
         directory = RunDirectory.create(out or new_run_path(resolved.name, resolved.seed), resolved, command_line())
-        try:
-            _go(directory, quiet, json_, worlds)
-        except UserError:
-            directory.discard_unless_begun()
-            raise
+        with directory.held():
+            try:
+                _go(directory, quiet, json_, worlds)
+            except (UserError, Stopped) as problem:
+                if directory.discard_unless_begun() or isinstance(problem, UserError):
+                    raise
+                _stopped(directory, problem)
 
 
 @app.command()
@@ -80,44 +86,53 @@ def resume(
     json_: Json = False,
 ) -> None:
     """Go on with a run that was stopped, from its last checkpoint; or, with a larger budget, with one that was done."""
-    from ..run.amend import amend, has_more_to_do
+    from ..run.amend import begin_again, is_over
+    from ..run.noticed import notice
     from ..run.run_directory import RunDirectory
+    from ..run.signals import Stopped
 
     load_plugins()
     directory = RunDirectory.open(run_path)
-    if sets:
-        amend(directory, sets)
-    if directory.summary().get("status") == "done" and not has_more_to_do(directory):
+    if not sets and is_over(directory):
         print(f"{run_path} is finished already", file=sys.stderr)
         _report(directory.summary(), json_)
         return
-    directory.note_command(command_line())
-    _go(directory, quiet, json_)
+    with directory.held(command_line()):
+        going_on = begin_again(directory, sets)
+        if not going_on.to_do:
+            for note in going_on.notes:
+                notice(note)
+            print(f"{run_path} is finished already", file=sys.stderr)
+            _report(directory.summary(), json_)
+            return
+        directory.note_command(command_line())
+        try:
+            _go(directory, quiet, json_, going_on=going_on)
+        except Stopped as stopped:
+            _stopped(directory, stopped)
 
 
-def _go(directory: Any, quiet: bool, json_: bool, worlds: Any = None) -> None:
+def _go(directory: Any, quiet: bool, json_: bool, worlds: Any = None, going_on: Any = None) -> None:
+    from ..report.curves import draw_if_possible
     from ..run.display import make_display
-    from ..run.runner import Interrupted, Runner
+    from ..run.runner import Runner
 
     display = make_display(quiet=quiet)
     try:
-        summary = Runner(directory, display, sources=worlds).go()
-    except (Interrupted, KeyboardInterrupt):
+        summary = Runner(directory, display, sources=worlds, going_on=going_on).go()
+    finally:
         display.close()
-        print(f"stopped; to go on: peripatos resume {directory.path}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    _draw(directory, display)
+    draw_if_possible(directory, display)
     _report(summary, json_, directory.path)
 
 
-def _draw(directory: Any, display: Any) -> None:
-    from ..report.curves import draw_learning_curve
-    from ..run.run_directory import disk_errors
+def _stopped(directory: Any, stopped: Any) -> NoReturn:
+    from ..run.disk import typed
+    from ..run.signals import tell
+    from ..streams import exit_with
 
-    with disk_errors(directory.path):
-        path = draw_learning_curve(directory)
-    if path:
-        display.say(f"learning curve: {path}")
+    tell(f"stopped; to go on: peripatos resume {typed(directory.path)}")
+    sys.exit(exit_with(stopped.code))
 
 
 def _report(summary: Mapping[str, Any], json_: bool, path: Path | None = None) -> None:

@@ -27,11 +27,15 @@ from ...envs.cores import usable_cores
 from ...envs.errors import UserError, unknown
 from ..assembly.checks import check_parts
 from ..assembly.worlds import WorldSources
-from ..commands.app import BY_DEFAULT
-from ..config.loading import Source, check_scenario, dump_scenario, open_scenario, put
+from ..commands.app import BY_DEFAULT, command_line
+from ..config.loading import check_scenario, dump_scenario, open_scenario, put, shipped
 from ..config.schema import Scenario
+from ..config.yaml_text import Source
+from ..run.disk import make_folder, write_text
+from ..run.lock import writing
 from ..run.reward_versions import one_version, scored_by
-from ..run.run_directory import RunDirectory, make_folder, write_text
+from ..run.run_directory import RunDirectory
+from ..run.verified import trusted_scenario
 
 PATIENCE = 120.0  # seconds in which a run that was stopped ends its update and saves itself
 
@@ -67,10 +71,15 @@ def compare(
 ) -> list[JobResult]:
     """Run everything that is not done yet under `out`. UserError, before anything runs, for what cannot run."""
     jobs = plan(scenarios, methods, seeds, out, sets)
-    cores = usable_cores()
-    workers = min(limit or cores, cores, len(jobs))
-    done = 0
     make_folder(out)
+    with writing(out, command_line()):
+        return _run_all(jobs, limit or usable_cores(), quiet=quiet)
+
+
+def _run_all(jobs: Sequence[ComparisonJob], limit: int, *, quiet: bool) -> list[JobResult]:
+    cores = usable_cores()
+    workers = min(limit, cores, len(jobs))
+    done = 0
     processes = _Processes()
 
     def finish(job: ComparisonJob) -> JobResult:
@@ -151,6 +160,9 @@ def plan(
     for name in methods:
         if name not in METHODS:
             raise UserError(unknown("method", name, METHODS))
+    if stray := [name for name in scenarios if name in METHODS and name not in shipped()]:
+        together = ",".join([*methods, *stray])
+        raise UserError(f"{stray[0]!r} is a method and no scenario; methods are joined by commas: --methods {together}")
     jobs: list[ComparisonJob] = []
     for scenario_name in dict.fromkeys(scenarios):
         scenario, source = open_scenario(scenario_name, sets)
@@ -164,7 +176,7 @@ def plan(
                 jobs.append(ComparisonJob(changed.model_copy(update={"seed": seed}), scenario.name, name, path))
     for job in jobs:
         existing = job.path / "scenario.yaml"
-        if existing.exists() and existing.read_text(encoding="utf-8") != dump_scenario(job.scenario):
+        if existing.exists() and trusted_scenario(RunDirectory.open(job.path)) != job.scenario:
             raise UserError(f"{job.path} holds a run with other settings; choose another --out")
         if existing.exists() and "scored_by" in _summary(job):
             with WorldSources.of(job.scenario) as sources:
@@ -197,8 +209,9 @@ def with_method(scenario: Scenario, name: str) -> Scenario:
 
 def _run(job: ComparisonJob, processes: _Processes, *, threads: int) -> JobResult:
     """The job's run, in a process of its own; its words go to a log beside it."""
-    if _summary(job).get("status") == "done":
-        return JobResult(job, _summary(job))
+    summary = _summary(job)
+    if summary.get("status") == "done":
+        return JobResult(job, summary)
     scenario, log = job.path.with_suffix(".yaml"), job.path.with_suffix(".log")
     if not (job.path / "scenario.yaml").exists():
         shutil.rmtree(job.path, ignore_errors=True)  # a run that was killed before it wrote its scenario

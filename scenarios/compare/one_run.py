@@ -13,28 +13,35 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+
+import yaml
 
 from ..cli import explain
-from ..commands.app import INTERRUPTED
 from ..entrance import load_run, run
+from ..run.signals import ending_by_signals
 
 
 def main() -> NoReturn:
     """The entry point."""
     scenario, folder = sys.argv[1], Path(sys.argv[2])
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        if (folder / "scenario.yaml").exists():
-            load_run(folder).resume()
-        else:
-            run(scenario, out=folder)
-    except KeyboardInterrupt as stopped:
-        print(stopped, file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except Exception as problem:
-        sys.exit(explain(problem))
-    sys.exit(0)
+    with ending_by_signals() as heard:
+        try:
+            if (folder / "scenario.yaml").exists():
+                load_run(folder).resume()
+            else:
+                run(_resolved(scenario), out=folder)
+        except (Exception, KeyboardInterrupt) as problem:
+            if heard:
+                raise
+            sys.exit(explain(problem))
+        sys.exit(0)
+
+
+def _resolved(scenario: str) -> dict[str, Any]:
+    """The scenario as `compare` has resolved and checked it, flags and all."""
+    return yaml.safe_load(Path(scenario).read_text(encoding="utf-8"))
 
 
 def _end_with_parent() -> None:

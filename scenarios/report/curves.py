@@ -5,6 +5,7 @@ Drawn with matplotlib's Agg canvas, which needs no display and touches no global
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..run.run_directory import RunDirectory, read_rows
+from ..run.disk import write_bytes
+from ..run.display import Display
+from ..run.logs import read_jsonl
+from ..run.run_directory import RunDirectory
 
 TRAIN, COLOR = "#8da0cb", {"validation": "#1b9e77", "test": "#d95f02"}
 
@@ -26,7 +30,7 @@ def draw_learning_curve(run: RunDirectory) -> Path | None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 
-    metrics, evaluations = read_rows(run.metrics), read_rows(run.evaluations)
+    metrics, evaluations = read_jsonl(run.metrics)[0], read_jsonl(run.evaluations)[0]
     panels = [("return", "reward/mean", "return_mean", "return_low", "return_high")]
     if any("success_rate" in row for row in evaluations):
         panels.append(("success rate", "success/rate", "success_rate", "success_low", "success_high"))
@@ -58,8 +62,21 @@ def draw_learning_curve(run: RunDirectory) -> Path | None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize="small")
     path = run.path / "curves.png"
-    figure.savefig(path, dpi=130)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=130)
+    write_bytes(path, picture.getvalue())
     return path
+
+
+def draw_if_possible(run: RunDirectory, display: Display) -> None:
+    """The learning curve of a run that is done, and a line that says where it is, or why there is none."""
+    try:
+        path = draw_learning_curve(run)
+    except OSError as problem:
+        display.say(f"the run is done; only its learning curve could not be written ({problem})")
+        return
+    if path:
+        display.say(f"learning curve: {path}")
 
 
 def _points(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:

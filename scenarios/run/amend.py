@@ -1,48 +1,137 @@
-"""Going on with a run for longer than it was to last: what may change, and whether that makes more to do."""
+"""Going on with a run: from where, with which scenario, and whether there is anything to do.
+
+scenario.yaml is compared with what the checkpoint was made by. What may change (a budget, how often is evaluated) is
+followed and said; what would mix two runs (a seed, a method, another order of stages) is refused with both values.
+`--set` goes the same way.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from ...envs.errors import UserError
-from ..config.loading import apply_sets, check_scenario, dump_scenario, read_yaml
-from .checkpoint import last_good, read_progress
+from ..config.loading import apply_sets, check_scenario, dump_data, dump_scenario
+from ..config.schema import Scenario
+from ..config.yaml_text import Source
+from .checkpoint import settle
+from .compared import Differences, differences
 from .counters import Progress
-from .run_directory import RunDirectory, disk_errors, write_text
+from .disk import disk_errors, typed, write_text
+from .kept_episodes import damaged_files
+from .logs import COMMANDS, KEPT, KnownLog, end_whole_line, find_damage
+from .run_directory import RunDirectory
+from .verified import Standing, find_standing
 
-MAY_CHANGE = ("evaluation", "checkpoint", "failures", "log", "trackers", "cluster", "variants", "description")
-MAY_CHANGE_IN_A_STAGE = ("budget", "stop")
+
+@dataclass(frozen=True)
+class GoingOn:
+    """What a resume begins with."""
+
+    standing: Standing | None  # None: from the beginning
+    notes: tuple[str, ...]  # what was stepped over, followed or written again, in sentences
+    to_do: bool  # whether the run is not over
+    scenario: Scenario | None = None  # what scenario.yaml should say, where it does not
 
 
-def amend(run: RunDirectory, sets: Sequence[str]) -> None:
-    """Put `--set` flags into the run's own scenario.yaml. UserError for a key that would make it another run."""
-    path = run.path / "scenario.yaml"
-    data, source = read_yaml(path)
-    before, after = run.scenario(), check_scenario(apply_sets(data, sets, source), source)
-    changed = [*_changes(before.model_dump(), after.model_dump(), MAY_CHANGE, "")]
-    over = [stage["name"] for stage in run.summary().get("stages", [])]
-    last = before.stages[-1].name
-    for old, new in zip(before.stages, after.stages, strict=False):
-        changed += _changes(old.model_dump(), new.model_dump(), MAY_CHANGE_IN_A_STAGE, f"stages.{old.name}.")
-        if old != new and old.name in over and (old.name != last):
-            raise UserError(f"stage {old.name!r} is over, and others have come after it; its budget cannot change")
-    changed = [key for key in changed if key != "stages"]
-    if changed or len(before.stages) != len(after.stages):
-        raise UserError(
-            f"{changed[0] if changed else 'stages'} is what the run is made of, and cannot change; it may go on with "
-            f"another budget or stop of a stage, and other {', '.join(MAY_CHANGE[:6])}. To begin from what it has "
-            f"learned, run a scenario with agent: {{from: {run.path}}}"
-        )
+def begin_again(run: RunDirectory, sets: Sequence[str] = ()) -> GoingOn:
+    """`prepare`, and make the files fit to be written on. Only whoever may write calls this."""
+    settle(run.checkpoints)
+    going_on = prepare(run, sets)
     with disk_errors(run.path):
-        write_text(path, dump_scenario(after))
+        if going_on.scenario is not None:
+            write_text(run.path / "scenario.yaml", dump_scenario(going_on.scenario))
+        for name in (COMMANDS, KEPT):
+            end_whole_line(run.path / name)
+    return going_on
 
 
-def has_more_to_do(run: RunDirectory) -> bool:
-    """Whether a run that was finished would go on, by what its scenario says now."""
-    folder, _ = last_good(run.checkpoints)
-    return folder is not None and Progress.from_json(read_progress(folder)).may_go_on(run.scenario().stages)
+def is_over(run: RunDirectory) -> bool:
+    """Whether a run says that it is done, and is; nothing is written."""
+    return run.summary().get("status") == "done" and not prepare(run).to_do
 
 
-def _changes(before: dict[str, Any], after: dict[str, Any], allowed: Sequence[str], where: str) -> list[str]:
-    return [f"{where}{key}" for key in before if key not in allowed and before[key] != after.get(key)]
+def prepare(run: RunDirectory, sets: Sequence[str] = ()) -> GoingOn:
+    """Verify, compare, and put `--set` flags into the run's own scenario; nothing is written.
+
+    UserError for a change that would make it another run; BadCheckpoint where no checkpoint is whole.
+    """
+    standing = find_standing(run)
+    notes = [*(standing.problems if standing else ())]
+    said, lost = _scenario(run, standing, notes)
+    scenario = said
+    if sets:
+        source = Source(str(run.path / "scenario.yaml"))
+        scenario = check_scenario(apply_sets(dump_data(said), sets, source), source)
+    before = (standing.scenario if standing else None) or said
+    if standing is not None and standing.scenario is None:
+        notes.append(f"{standing.folder} was written by another version: scenario.yaml cannot be compared with it")
+    found = differences(before, scenario, standing.progress if standing else None)
+    if standing is not None or sets:
+        _refuse(run, standing, before, scenario, found)
+    if found.followed:
+        notes.append(f"scenario.yaml has changed, and is followed from here on: {'; '.join(found.followed)}")
+    if standing is not None:
+        notes += _other_damage(run, standing)
+    to_do = _has_more_to_do(run, standing, scenario)
+    return GoingOn(standing, tuple(notes), to_do, scenario if lost or sets else None)
+
+
+def _other_damage(run: RunDirectory, standing: Standing) -> list[str]:
+    """What is wrong with files that are only for reading, in sentences."""
+    told = damaged_files(run.path)
+    for name in (COMMANDS, KEPT):
+        damage = find_damage(run.path / name, KnownLog.of(standing.known.get("logs", {}), name), standing.folder)
+        if damage is not None:
+            told.append(f"{damage}; it is only for reading, and the run goes on")
+    return told
+
+
+def _scenario(run: RunDirectory, standing: Standing | None, notes: list[str]) -> tuple[Scenario, bool]:
+    """What scenario.yaml says, or, where it cannot be read, what a checkpoint knows; and whether that was so."""
+    try:
+        return run.scenario(), False
+    except UserError as problem:
+        known = standing.scenario if standing else None
+        if standing is None or known is None:
+            raise
+        notes.append(f"{problem}; it is written again as checkpoint {standing.folder.name} knows it")
+        return known, True
+
+
+def _refuse(
+    run: RunDirectory, standing: Standing | None, before: Scenario, after: Scenario, found: Differences
+) -> None:
+    """UserError for what cannot change."""
+    if found.over is not None:
+        changed = "; ".join(
+            text for text in (*found.followed, *found.refused) if text.startswith(f"stages.{found.over}.")
+        )
+        raise UserError(f"stage {found.over!r} is over, and others have come after it: {changed} cannot change")
+    if not found.refused:
+        return
+    where = typed(run.path)
+    anew = f"To begin from what it has learned, run a scenario with agent: {{from: {where}}}"
+    names = [stage.name for stage in before.stages]
+    if standing is not None and names != [stage.name for stage in after.stages]:
+        raise UserError(
+            f"checkpoint {standing.folder.name} of {run.path} stands in stage {standing.progress.stage + 1} of "
+            f"{', '.join(names)}; scenario.yaml now has {', '.join(stage.name for stage in after.stages)}: put it "
+            f"back, or start a new run. {anew}"
+        )
+    keys = [text.partition(" ")[0] for text in found.refused]
+    what = [key for key in dict.fromkeys(keys) if not any(key.startswith(f"{other}.") for other in keys)]
+    raise UserError(
+        f"{', '.join(what)} {'is' if len(what) == 1 else 'are'} what the run is made of, and cannot change "
+        f"({'; '.join(found.refused)}): put it back. The run may go on with another budget or stop of a stage, and "
+        f"other evaluation, checkpoint, failures, log, trackers, cluster. {anew}"
+    )
+
+
+def _has_more_to_do(run: RunDirectory, standing: Standing | None, scenario: Scenario) -> bool:
+    """What the checkpoint says decides; where only stages without a method are left, which leave no checkpoint, what
+    summary.json says."""
+    progress = standing.progress if standing else Progress()
+    rest = scenario.stages[progress.next_stage() :]
+    learns = any(stage.method is not None for stage in rest) and (standing is not None or scenario.learns)
+    return learns or progress.may_go_on(scenario.stages) or run.summary().get("status") != "done"

@@ -3,33 +3,44 @@
     checkpoints/000020/policy/   what `policy.save` writes (language: a plain Hugging Face folder)
                        learner/  the optimiser and its counters
                        actor.safetensors   what the next collection depends on
-                       progress.json       where the run stands
+                       progress.json       where the run stands, and what is known of its logs and its scenario
                        manifest.json       size and SHA-256 of every other file
-    checkpoints/last, best       small text files that name a folder
 
-Everything is written under a temporary name, flushed to the disk and renamed; only then does `last` move. A
-folder that fails its manifest is refused by name, and the run goes on from the one before.
+Everything is written under a temporary name, flushed to the disk and renamed: with that one step the checkpoint is
+there, is the last, and says in its progress which one is the best. A folder that fails its manifest is refused by
+name, and the run goes on from the one before.
+
+    .000020.unfinished   what a kill left of one that was being written; taken if it is whole, else removed
+    .000020.replaced     one that another of the same update takes the place of; is 000020 until that is there
+    .000020.removed      one that is too old
+
+Folders of any other name are not ours: neither read nor removed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
+import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from torch import Tensor
 
 from ...agents.protocols import Policy
 from ...algorithms.learner import Learner
 from ...envs.errors import UserError
-from .run_directory import FORMAT, OLDER, disk_errors, disk_full, write_json, write_text
+from .disk import disk_errors, flush, write_json
+from .noticed import notice
+from .run_directory import FORMAT, OLDER
+from .sound_files import find_unsound_file
 
 KEPT = 2  # the newest, one to fall back to, and the best besides
+NAME = re.compile(r"\d{6}|[1-9]\d{6,}")
+ASIDE = re.compile(r"\.(\d{6}|[1-9]\d{6,})\.(unfinished|replaced|removed)")
 
 
 class BadCheckpoint(UserError):
@@ -44,26 +55,19 @@ def write_checkpoint(
     learner: Learner | None,
     actor_state: Mapping[str, Tensor],
     progress: Mapping[str, Any],
-    best: bool,
 ) -> Path:
-    """Write `folder/NNNNNN`, point `last` (and `best`) to it, and prune. RunFailed if the disk is full."""
+    """Write `folder/NNNNNN`, and remove those that are too old. RunFailed if the disk is full, or cannot be written."""
     name = f"{update:06d}"
     unfinished = folder / f".{name}.unfinished"
-    try:
-        with disk_errors(folder.parent):
+    with disk_errors(folder.parent):
+        try:
             shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
             _fill(unfinished, policy, learner, actor_state, progress)
-            _install(unfinished, folder / name)
-            write_text(folder / "last", name + "\n")
-            if best:
-                write_text(folder / "best", name + "\n")
-    except SafetensorError as error:  # its writer is not Python's, and hides the operating system's error
-        if any(words in str(error) for words in ("No space left", "File too large", "quota")):
-            raise disk_full(folder.parent, error) from error
-        raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    _prune(folder)
+            install(unfinished, folder / name)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        _prune(folder)
     return folder / name
 
 
@@ -76,39 +80,64 @@ def _fill(
 ) -> None:
     from safetensors.torch import save_file
 
-    (folder / "policy").mkdir(parents=True)
+    (folder / "policy").mkdir()
     policy.save(folder / "policy")
     if learner is not None:
         (folder / "learner").mkdir()
         learner.save(folder / "learner")
     save_file({name: tensor.contiguous() for name, tensor in actor_state.items()}, folder / "actor.safetensors")
     write_json(folder / "progress.json", progress)
+    write_manifest(folder)
+
+
+def write_manifest(folder: Path) -> None:
+    """Write what every other file in `folder` is."""
     write_json(folder / "manifest.json", {"format": f"peripatos checkpoint {FORMAT}", "files": _fingerprints(folder)})
 
 
-def _install(unfinished: Path, folder: Path) -> None:
-    """Flush, then rename. A checkpoint of the same update (its stage had ended) is replaced."""
+def install(unfinished: Path, folder: Path) -> None:
+    """Flush, then rename. One of the same update (its stage had ended) is kept until its successor is there."""
     for path in unfinished.rglob("*"):
-        _flush(path)
-    _flush(unfinished)
+        flush(path)
+    flush(unfinished)
+    replaced = folder.with_name(f".{folder.name}.replaced")
     if folder.exists():
-        shutil.rmtree(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
+        folder.rename(replaced)
     unfinished.rename(folder)
-    _flush(folder.parent)
+    flush(folder.parent)
+    if replaced.exists():
+        shutil.rmtree(replaced)
 
 
-def _flush(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
+def settle(folder: Path) -> None:
+    """Bring to its end what a kill has cut off among the checkpoints in `folder`. Only whoever may write calls this."""
+    with disk_errors(folder.parent):
+        for path in sorted(folder.glob(".*")):  # what is replaced is put back before what is unfinished is looked at
+            if (found := ASIDE.fullmatch(path.name)) and found[2] == "replaced" and not (folder / found[1]).exists():
+                path.rename(folder / found[1])
+        for path in sorted(folder.glob(".*")):
+            if (found := ASIDE.fullmatch(path.name)) is None:
+                continue
+            if found[2] == "unfinished" and not (folder / found[1]).exists() and _is_whole(path):
+                path.rename(folder / found[1])
+            else:
+                shutil.rmtree(path)
+        flush(folder)
+
+
+def _is_whole(folder: Path) -> bool:
     try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+        verify(folder)
+    except BadCheckpoint:
+        return False
+    return True
 
 
-def _fingerprints(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size and SHA-256 of every file, by its path in the folder."""
+def _fingerprints(folder: Path, only: str | None = None) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of every file, or of `only` one, by its path in the folder."""
     found = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json"):
+    for path in sorted(path for path in folder.rglob(only or "*") if path.is_file() and path.name != "manifest.json"):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         found[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": digest}
@@ -116,43 +145,87 @@ def _fingerprints(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _prune(folder: Path) -> None:
-    pointed = {pointed_to(folder, "last"), pointed_to(folder, "best")}
-    for path in checkpoints(folder)[:-KEPT]:
-        if path not in pointed:
-            shutil.rmtree(path)
+    there = checkpoints(folder)
+    best = {_best_of(path) for path in there[-KEPT:]}  # of the one to fall back to, too
+    for path in there[:-KEPT]:
+        if number_of(path) not in best:
+            removed = folder / f".{number_of(path):06d}.removed"
+            path.rename(removed)  # a checkpoint is whole as long as it has its name
+            shutil.rmtree(removed)
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """Every checkpoint in a run's folder of checkpoints, oldest first."""
-    return sorted(path for path in folder.glob("[0-9]*") if path.is_dir())
+    found: dict[int, Path] = {}
+    with suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            aside = ASIDE.fullmatch(path.name)
+            if NAME.fullmatch(path.name) and path.is_dir():
+                found[int(path.name)] = path
+            elif aside and aside[2] == "replaced" and not (folder / aside[1]).exists():
+                found.setdefault(int(aside[1]), path)
+    return [found[number] for number in sorted(found)]
+
+
+def number_of(checkpoint: Path) -> int:
+    """The update after which a checkpoint was made."""
+    return int(checkpoint.name.strip(".").partition(".")[0])
 
 
 def pointed_to(folder: Path, pointer: str) -> Path | None:
-    """What `last` or `best` names; None if there is no such pointer."""
-    path = folder / pointer
-    return folder / path.read_text().strip() if path.exists() else None
+    """The checkpoint that is "last", or "best" as the last one says; None if there is none."""
+    there = checkpoints(folder)
+    if pointer == "last":
+        return there[-1] if there else None
+    for path in reversed(there):
+        try:
+            verify(path, only="progress.json")
+        except BadCheckpoint as problem:
+            notice(f"{problem}; which one is the best is asked of the one before")
+            continue
+        number = _best_of(path)
+        if number is not None:
+            return next((one for one in there if number_of(one) == number), None)
+    return None
 
 
-def verify(folder: Path) -> None:
-    """BadCheckpoint says which file is missing, cut or changed."""
+def _best_of(checkpoint: Path) -> int | None:
+    """After which update the best checkpoint was made, as this one knew; None where it knew none, or is damaged."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        return read_progress(checkpoint)["best_at"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def verify(folder: Path, *, only: str | None = None) -> None:
+    """BadCheckpoint says which file is missing, cut, changed or not ours, or holds numbers that are not finite; `only`
+    one of them is looked at, if named."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         form, expected = manifest["format"], manifest["files"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        expected = {name: (int(file["bytes"]), str(file["sha256"])) for name, file in expected.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BadCheckpoint(f"{folder} is not a checkpoint of Peripatos: no readable manifest.json") from error
+    if not expected:
+        raise BadCheckpoint(f"{folder} is not a checkpoint of Peripatos: its manifest.json names no file")
     if form == "peripatos checkpoint 1":
         raise BadCheckpoint(f"{folder} is a checkpoint of format 1: {OLDER} {FORMAT}")
     if form != f"peripatos checkpoint {FORMAT}":
         raise BadCheckpoint(f"{folder} is a {form!r}; this version reads 'peripatos checkpoint {FORMAT}'")
-    found = _fingerprints(folder)
-    for name, fingerprint in expected.items():
+    found = {name: (file["bytes"], file["sha256"]) for name, file in _fingerprints(folder, only).items()}
+    ours = {name for name in found if name.endswith((".json", ".safetensors"))}  # a user's notes may lie beside them
+    for name in sorted({*expected, *ours} if only is None else {only}):
         if name not in found:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: {name} is missing")
-        if found[name]["bytes"] != fingerprint["bytes"]:
-            sizes = f"{found[name]['bytes']} bytes instead of {fingerprint['bytes']}"
+        if name not in expected:
+            raise BadCheckpoint(f"checkpoint {folder} is damaged: its manifest.json does not know {name}")
+        if found[name][0] != expected[name][0]:
+            sizes = f"{found[name][0]} bytes instead of {expected[name][0]}"
             raise BadCheckpoint(f"checkpoint {folder} is damaged: {name} has {sizes}")
-        if found[name] != fingerprint:
+        if found[name] != expected[name]:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: the contents of {name} have changed")
+    if only is None and (unsound := find_unsound_file(folder)):
+        raise BadCheckpoint(f"checkpoint {folder} is of no use: {unsound}")
 
 
 def last_good(folder: Path) -> tuple[Path | None, list[str]]:
@@ -175,7 +248,7 @@ def last_good(folder: Path) -> tuple[Path | None, list[str]]:
 
 def read_progress(folder: Path) -> dict[str, Any]:
     """Where the run stood."""
-    return json.loads((folder / "progress.json").read_text())
+    return json.loads((folder / "progress.json").read_text(encoding="utf-8"))
 
 
 def read_actor_state(folder: Path) -> dict[str, Tensor]:

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ...envs.visible_text import visible
+from .noticed import notice
+from .signals import silence, tell
 
 SHOWN = {  # the few numbers that matter, by their name in metrics.jsonl
     "reward/mean": "reward",
@@ -27,6 +29,10 @@ class Display(Protocol):
 
     def say(self, text: str) -> None:
         """One line that stays."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """One line that is said in any case."""
         ...
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
@@ -46,9 +52,12 @@ def make_display(*, quiet: bool = False) -> Display:
 
 
 class Silent:
-    """Says nothing."""
+    """Says nothing but warnings."""
 
     def say(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None:
+        notice(text)
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None: ...
 
@@ -62,7 +71,10 @@ class Plain:
         self._seconds, self._last, self._clock = seconds, -float("inf"), Clock()
 
     def say(self, text: str) -> None:
-        print(visible(text), file=sys.stderr, flush=True)
+        tell(visible(text))
+
+    def warn(self, text: str) -> None:
+        self.say(text)
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
         left = self._clock.left(stage, fraction)
@@ -93,7 +105,13 @@ class Live:
         self._progress.start()
 
     def say(self, text: str) -> None:
-        self._progress.console.print(visible(text), markup=False, highlight=False)
+        try:
+            self._progress.console.print(visible(text), markup=False, highlight=False)
+        except OSError:  # the terminal is gone
+            silence(2)
+
+    def warn(self, text: str) -> None:
+        self.say(text)
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
         from rich.progress import TaskID

@@ -2,28 +2,27 @@
 
     scenario.yaml      the resolved scenario           metrics.jsonl      one row per update
     command.txt        what was typed, each time       evaluations.jsonl  one row per evaluation
-    environment.json   versions, revision, hardware    episodes/          what was said and done, for reading
+    environment.json   who made it, session by session episodes/          what was said and done, for reading
     checkpoints/       see `checkpoint.py`             videos/  summary.json  curves.png
+    .lock              who writes, see `lock.py`
 
-A new run never writes into a folder that holds one. Rows are flushed one by one; a resumed run first cuts both
-files back to the rows that its checkpoint knew of, so that an interrupted run and an uninterrupted one end equal.
+A new run never writes into a folder that holds one, and no two processes write into one folder at a time. Rows are
+flushed one by one; a resumed run first cuts both files back to the rows that its checkpoint knew of, so that an
+interrupted run and an uninterrupted one end equal.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
-import math
 import os
-import platform
 import shlex
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +30,31 @@ from ...envs.errors import UserError
 from ...envs.vocabulary import Episode
 from ..config.loading import dump_scenario, load_scenario
 from ..config.schema import Scenario
+from . import lock
+from .disk import (
+    ESCAPED,
+    RunFailed,
+    disk_errors,
+    finite,
+    flush,
+    in_words,
+    make_folder,
+    no_folder,
+    to_json,
+    typed,
+    write_json,
+    write_text,
+)
+from .lock import Lock
+from .logs import KEPT
+from .no_run import no_run
+from .noticed import notice
+from .sealed import BrokenSeal, read_sealed, sealed
 
-PACKAGES = ("peripatos", "torch", "transformers", "gymnasium", "mujoco", "numpy", "scipy", "safetensors")
 FORMAT = 2  # of run directories and checkpoints
 OLDER = "it was written by Peripatos 0.1, which reads it; this version reads format"
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-ESCAPED = "backslashreplace"  # half of a surrogate pair, which UTF-8 cannot hold, is written as JSON escapes it
-
-
-class RunFailed(RuntimeError):
-    """The run cannot go on, through no mistake in what was typed. The message is for the user."""
+UNFINISHED = "unfinished"  # in summary.json; who reads it is told "running" or "died", by the lock
+OURS = ("scenario.yaml", "environment.json", "command.txt")  # what a run that has hardly begun may have written
 
 
 class RunDirectory:
@@ -49,105 +63,178 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.metrics, self.evaluations = path / "metrics.jsonl", path / "evaluations.jsonl"
+        self.command: list[str] = []  # what was typed this time
         self.checkpoints, self.videos, self.episodes = path / "checkpoints", path / "videos", path / "episodes"
+        self.lock: Lock | None = None  # while this object may write
+        self._holders = 0
 
     @classmethod
     def create(cls, path: Path, scenario: Scenario, command: Sequence[str]) -> RunDirectory:
-        """A new folder for a run of `scenario`. UserError if something is there already."""
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            hint = f"peripatos resume {path}" if (path / "scenario.yaml").exists() else "another --out"
-            raise UserError(f"{path} is there already and is not overwritten; use {hint}")
+        """A new folder for a run of `scenario`, locked until `held` has been left. UserError if something is there
+        already, or if it cannot be written."""
+        _refuse_full(path)
+        make_folder(path)
         run = cls(path)
-        with disk_errors(path):
-            for folder in (run.checkpoints, run.episodes):
-                make_folder(folder)
-            write_text(path / "scenario.yaml", dump_scenario(scenario))
-            write_json(path / "environment.json", describe_environment())
-            run.note_command(command)
+        run.lock = lock.take(path, command)
+        try:
+            _refuse_full(path)  # what came while the lock was waited for
+            run._fill(scenario, command)
+        except OSError as error:
+            what, remedy = in_words(error)
+            run.discard_unless_begun()
+            raise RunFailed(
+                f"{path} cannot be written ({what}: {error}); nothing was begun: {remedy}, then the same command again"
+            ) from error
         return run
+
+    def _fill(self, scenario: Scenario, command: Sequence[str]) -> None:
+        for folder in (self.checkpoints, self.episodes):
+            folder.mkdir(exist_ok=True)
+        (self.path / "command.txt").unlink(missing_ok=True)
+        self.note_command(command)
+        write_text(self.path / "scenario.yaml", dump_scenario(scenario))  # the last: with it, this is a run
+
+    @contextmanager
+    def held(self, command: Sequence[str] = ()) -> Iterator[None]:
+        """Nobody else writes meanwhile; may be nested. UserError if somebody does, or if it cannot be written."""
+        if self.lock is None:
+            self.lock = lock.take(self.path, command)
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            if not self._holders and self.lock is not None:
+                self.lock.release()
+                self.lock = None
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
         """The folder of an existing run. UserError if it is none."""
-        if not (path / "scenario.yaml").is_file():
-            raise UserError(f"{path} is not a run directory: it holds no scenario.yaml")
-        found = _format_of(path / "environment.json")
+        if not (path / "scenario.yaml").is_file() and not any((path / "checkpoints").glob("[0-9]*/manifest.json")):
+            raise UserError(no_run(path))
+        found = _format_of(path)
+        if found == 1:
+            raise UserError(f"{path} is a run directory of format 1: {OLDER} {FORMAT}")
         if found != FORMAT:
-            raise UserError(f"{path} is a run directory of format {found}: {OLDER} {FORMAT}")
+            raise UserError(f"{path} is a run directory of format {found!r}; this version reads format {FORMAT}")
         return cls(path)
 
     def scenario(self) -> Scenario:
         """What this run runs, as it was resolved when it began."""
         return load_scenario(str(self.path / "scenario.yaml"))
 
-    def discard_unless_begun(self) -> None:
-        """Remove the folder of a run that could not even begin, so that the mended command can be given again."""
-        if not (self.path / "summary.json").exists():
-            shutil.rmtree(self.path, ignore_errors=True)
+    def discard_unless_begun(self) -> bool:
+        """Remove the folder of a run that could not even begin, so that the command can be given again; whether it
+        was such a run."""
+        if (self.path / "summary.json").exists():
+            return False
+        shutil.rmtree(self.path, ignore_errors=True)
+        return True
 
     def note_command(self, command: Sequence[str]) -> None:
         """Add a line to command.txt."""
-        with (self.path / "command.txt").open("a", encoding="utf-8") as file:
+        self.command = [*command]
+        with disk_errors(self.path), (self.path / "command.txt").open("a", encoding="utf-8") as file:
             file.write(shlex.join(command) + "\n")
 
     def append(self, file: Path, row: Mapping[str, Any]) -> None:
-        """One more row, on disk before this returns to the operating system's cache."""
-        with disk_errors(self.path), file.open("a", encoding="utf-8", errors=ESCAPED) as stream:
-            stream.write(to_json(row) + "\n")
+        """One more row, whole or not at all, on disk before this returns to the operating system's cache."""
+        with disk_errors(self.path):
+            self._check_place()
+            with file.open("ab") as stream:
+                size = stream.tell()
+                try:
+                    stream.write((to_json(row) + "\n").encode("utf-8", ESCAPED))
+                    stream.flush()
+                except OSError:
+                    with suppress(OSError):
+                        os.ftruncate(stream.fileno(), size)
+                    raise
 
-    def cut(self, file: Path, rows: int) -> None:
-        """Keep the first `rows` rows: what came later is done again."""
-        if not file.exists():
-            return
-        with file.open("rb+") as stream:
-            for _ in range(rows):
-                stream.readline()
-            stream.truncate(stream.tell())
+    def flush_rows(self) -> None:
+        """The rows so far are on disk, beyond a power cut; before a checkpoint that counts them is."""
+        with disk_errors(self.path):
+            self._check_place()
+            for file in (self.metrics, self.evaluations):
+                if file.exists():
+                    flush(file)
+
+    def _check_place(self) -> None:
+        if self.lock is not None and not self.lock.still_there():
+            raise FileNotFoundError(errno.ENOENT, "it was moved, removed or made anew", str(self.path))
 
     def keep_episodes(self, name: str, episodes: Sequence[Episode]) -> None:
         """Write episodes to `episodes/NAME.jsonl`, one a line, with every token, mask and log-probability."""
         text = "".join(to_json(episode_row(episode)) + "\n" for episode in episodes)
+        file = self.episodes / f"{name}.jsonl"
         with disk_errors(self.path):
-            write_text(self.episodes / f"{name}.jsonl", text)
+            write_text(file, text)
+            written = {"bytes": file.stat().st_size, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        self.append(self.path / KEPT, {"file": file.name, "episodes": len(episodes), **written})
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Replace summary.json."""
         with disk_errors(self.path):
-            write_json(self.path / "summary.json", summary)
+            write_json(self.path / "summary.json", sealed(finite(summary)))
 
     def summary(self) -> dict[str, Any]:
-        """What summary.json says; empty before the first."""
+        """What summary.json says; empty before the first. A run that has not come to its end is "running", or, where
+        nobody writes it any more, "died". Where it is damaged or lost it is empty, after a notice: nothing but people
+        needs it, and a resume writes it again."""
         path = self.path / "summary.json"
+        if not path.exists() and not any(self.checkpoints.glob("[0-9]*")):
+            return {}
         try:
-            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        except ValueError as problem:
-            raise UserError(f"{path} is no summary of a run: {problem}") from problem
+            found = read_sealed(path)
+        except BrokenSeal as problem:
+            notice(f"{problem}; `peripatos resume {typed(self.path)}` writes it again")
+            return {}
+        if found.get("status") == UNFINISHED:
+            found["status"] = "running" if lock.is_written(self.path) else "died"
+        return found
 
 
-def _format_of(environment: Path) -> object:
-    """The format that a run's environment.json names; version 0.1 named none. A lost file says nothing."""
+def _format_of(run: Path) -> object:
+    """The format of a run: what environment.json says, where no checkpoint knows better; version 0.1 said nothing. A
+    lost file says nothing either."""
     try:
-        return json.loads(environment.read_text(encoding="utf-8")).get("format", 1)
-    except (OSError, ValueError, AttributeError):
+        said = json.loads((run / "environment.json").read_text(encoding="utf-8")).get("format", 1)
+    except (OSError, ValueError, RecursionError, AttributeError):
         return FORMAT
+    ours = b'"peripatos checkpoint %d"' % FORMAT
+    known = said != FORMAT and any(ours in path.read_bytes() for path in run.glob("checkpoints/[0-9]*/manifest.json"))
+    return FORMAT if known else said
 
 
 def new_run_path(name: str, seed: int, root: Path = Path("runs")) -> Path:
-    """`runs/NAME-SEED`, or with a number behind it if that is taken."""
-    base = f"{name}-{seed}"
-    candidates = (root / (base if number == 1 else f"{base}-{number}") for number in range(1, sys.maxsize))
-    return next(path for path in candidates if not path.exists())
+    """`runs/NAME-SEED`, or with a number behind it if that is taken: a new and empty folder."""
+    make_folder(root)
+    for number in range(1, sys.maxsize):
+        path = root / (f"{name}-{seed}" if number == 1 else f"{name}-{seed}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as problem:
+            raise no_folder(path, problem) from problem
+        return path
+    raise AssertionError("numbers do not end")
 
 
-def read_rows(file: Path) -> list[dict[str, Any]]:
-    """The rows of a JSON-lines file; a last line that was cut by a crash is left out."""
-    if not file.exists():
-        return []
-    rows = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        with suppress(json.JSONDecodeError):
-            rows.append(json.loads(line))
-    return rows
+def _refuse_full(path: Path) -> None:
+    """UserError if a folder holds anything but what a run leaves that was killed before it began."""
+    if not path.exists() or (path.is_dir() and all(_left_by_a_beginning(entry) for entry in path.iterdir())):
+        return
+    hint = f"peripatos resume {typed(path)}" if (path / "scenario.yaml").exists() else "another --out"
+    raise UserError(f"{path} is there already and is not overwritten; use {hint}")
+
+
+def _left_by_a_beginning(entry: Path) -> bool:
+    if entry.name in ("checkpoints", "episodes"):
+        return entry.is_dir() and not any(entry.iterdir())
+    names = {lock.NAME, *OURS[1:], *(f".{name}.unfinished" for name in OURS)}
+    return entry.name in names and entry.is_file() and (entry.parent / lock.NAME).exists()
 
 
 def episode_row(episode: Episode) -> dict[str, Any]:
@@ -155,106 +242,3 @@ def episode_row(episode: Episode) -> dict[str, Any]:
     row = {field.name: getattr(episode, field.name) for field in fields(episode)}
     row["actions"] = None if episode.actions is None else episode.actions.tolist()
     return row
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it. UserError where that cannot be."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        if problem.errno in FULL:
-            raise
-        raise UserError(f"the folder {path} cannot be made: {problem.strerror}") from problem
-
-
-def to_json(value: object) -> str:
-    """Strict JSON: numbers that are not finite become null."""
-    return json.dumps(_finite(value), allow_nan=False, ensure_ascii=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace `path` with indented JSON, at once or not at all."""
-    write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace `path` at once or not at all."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with unfinished.open("w", encoding="utf-8", errors=ESCAPED) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """A full disk becomes a `RunFailed` that says what is safe and what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise disk_full(path, error) from error
-
-
-def disk_full(path: Path, error: Exception) -> RunFailed:
-    """What to say when nothing more can be written."""
-    return RunFailed(
-        f"the disk is full ({error}). Nothing that was saved is lost: free some space, then "
-        f"`peripatos resume {path}` goes on from the last checkpoint"
-    )
-
-
-def describe_environment() -> dict[str, Any]:
-    """Versions, source revision and hardware: what one needs to know to repeat a run."""
-    import torch
-
-    cuda = torch.cuda.is_available()
-    return {
-        "format": FORMAT,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": dict(_versions(PACKAGES)),
-        "git_revision": source_revision(),
-        "cpus": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if cuda else None,
-    }
-
-
-def _versions(names: Iterable[str]) -> Iterator[tuple[str, str | None]]:
-    for name in names:
-        try:
-            yield name, version(name)
-        except PackageNotFoundError:
-            yield name, None
-
-
-def source_revision() -> str | None:
-    """The commit of this source tree, with `+` if it was changed; None where there is no git."""
-    here = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10, check=True
-        )
-        return done.stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None

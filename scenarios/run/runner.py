@@ -13,39 +13,42 @@ CPU, with worlds that do not wait for tools and no budget in seconds. Elsewhere 
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 
 from ...agents.protocols import Policy
 from ...agents.threads import fitting_threads
+from ...envs.contained import no_exit, watch
+from ...envs.errors import UserError
 from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device, explain_device
 from ..assembly.worlds import WorldSources
 from ..cluster.choose import make_pool
 from ..trackers import make_trackers
-from .checkpoint import last_good, read_progress
+from .amend import GoingOn, begin_again
 from .context import RunContext
-from .counters import Progress
+from .disk import RunFailed
 from .display import Display
 from .journal import Journal
 from .listeners import Listener
+from .logs import KEPT, LOGS, KnownLog, cut, find_damage, mend
+from .provenance import describe_session, note_session, what_changed, where_it_was_begun
 from .reward_versions import check_same_reward, scored_by
-from .run_directory import RunDirectory, RunFailed
+from .run_directory import UNFINISHED, RunDirectory
 from .saved_agent import begin_from
-from .stage import Interrupted, StageRun
+from .signals import Stop, heard_by
+from .stage import StageRun
 
 
 class Runner:
     """Runs one scenario in one run directory.
 
     Args:
+        going_on: what the run goes on from, where that was prepared already.
         sources: of its worlds, where they have been asked about already. They are closed at the end.
     """
 
@@ -54,31 +57,48 @@ class Runner:
         run: RunDirectory,
         display: Display,
         *,
+        going_on: GoingOn | None = None,
         sources: WorldSources | None = None,
         device: str | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:
+        self._going_on = going_on or begin_again(run)
         self.run, self.display, self.scenario = run, display, run.scenario()
         sources = sources or WorldSources.of(self.scenario)
         self.journal = Journal(run, display, [*make_trackers(self.scenario.trackers, run.path), *listeners])
         self._wanted = device or self.scenario.device
         self._summary: dict[str, Any] = {}
         device = choose_device(self._wanted, self.scenario.agent)
-        self.context = RunContext(run, self.scenario, self.journal, device, sources)
+        self.context = RunContext(run, self.scenario, self.journal, device, sources, stop=Stop(display.say))
 
     def go(self) -> dict[str, Any]:
         """Run to the end, from the last checkpoint if there is one, and give the summary.
 
         Raises:
             RunFailed: the run cannot go on; summary.json says "failed".
-            Interrupted: Ctrl-C; everything is saved.
+            Stopped: Ctrl-C, SIGTERM or SIGHUP; everything is saved.
             BadCheckpoint: there are checkpoints, and none is whole.
+            UserError: another process writes this run.
         """
+        with self.run.held():
+            return self._go()
+
+    def _go(self) -> dict[str, Any]:
         why = explain_device(self._wanted, self.scenario.agent)
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
-        self._scored_by = scored_by(self.context.sources)
-        check_same_reward(self.run, self._scored_by)
+        with where_it_was_begun(self.run):
+            for remark in (remark for source in self.context.sources.values() for remark in source.facts.remarks):
+                self.journal.said(remark)
+            self._scored_by = scored_by(self.context.sources)
+        standing = self._going_on.standing
+        check_same_reward(self.run, standing.known.get("scored_by") if standing else None, self._scored_by)
+        self.context.scored_by = self._scored_by
+        if self.run.lock is not None and self.run.lock.warning is not None:
+            self.journal.said(self.run.lock.warning)
+        for note in self.context.sources.endless():
+            self.journal.said(note)
+        self._note_session()
         policy = make_policy(self.scenario, self.context.device, self.context.sources.first)
         if policy is not None:
             torch.set_num_threads(fitting_threads(policy.module()))
@@ -89,37 +109,63 @@ class Runner:
         try:
             with closing(make_pool(self.scenario, policy, self.context.sources, self.journal.said)) as pool:
                 self.context.start_clock()
-                self._write_summary("running")
-                with self._listening():
+                self._write_summary(UNFINISHED)
+                limited = watch(self.display.say, deadline=lambda: self.context.deadline)
+                with heard_by(self.context.stop.hear), no_exit(), limited:
                     first = self.context.progress.next_stage()
                     for index in range(first, len(self.scenario.stages)):
+                        if self.context.stop.is_set():
+                            raise self.context.stop.stopped()
                         StageRun(self.context, index, policy, pool, resumed if index == first else None).go()
             return self._write_summary("done")
-        except (Interrupted, KeyboardInterrupt):
-            self._write_summary("interrupted")
-            raise
-        except Exception:
-            self._write_failed_summary()
+        except BaseException as end:
+            with suppress(RunFailed):  # a full disk must not hide why the run ended
+                self._write_summary("interrupted" if isinstance(end, KeyboardInterrupt) else "failed")
             raise
         finally:
             self.context.sources.close()
             self.journal.ended(self._summary)
 
+    def _note_session(self) -> None:
+        """Say what was wrong with the run's files and what is other than it was, and note who goes on."""
+        standing = self._going_on.standing
+        for note in self._going_on.notes:
+            self.journal.warned(note)
+        self.context.session = describe_session(self.scenario, self.run.command)
+        then = standing.known.get("session") if standing else None
+        for text in what_changed(then, self.context.session) if then else ():
+            self.journal.warned(text)
+        damage = note_session(self.run, self.context.session, [then] if then else [])
+        if damage:
+            self.journal.warned(damage)
+
     def _restore(self, policy: Policy | None) -> Path | None:
-        """Load the newest whole checkpoint, and cut the logs back to it."""
-        folder, problems = last_good(self.run.checkpoints)
-        for problem in problems:
-            self.journal.said(f"{problem}; going on from the one before")
-        if folder is not None:
-            self.context.progress = Progress.from_json(read_progress(folder))
-            if policy is not None:
-                policy.load(folder / "policy")
-            self.journal.said(f"resumed from {folder}")
-            if self.context.progress.may_go_on(self.scenario.stages):
-                self.context.progress.go_on()
-        self.run.cut(self.run.metrics, self.context.progress.metrics_rows)
-        self.run.cut(self.run.evaluations, self.context.progress.evaluation_rows)
-        return folder
+        """Load the checkpoint that the run goes on from, and cut the logs back to it."""
+        standing = self._going_on.standing
+        if standing is None:
+            for name in LOGS:
+                cut(self.run.path / name, KnownLog.of({}, name))
+            return None
+        self.context.progress = standing.progress
+        if policy is not None:
+            try:
+                policy.load(standing.folder / "policy")
+            except ValueError as problem:
+                raise UserError(f"{problem}: the scenario, or the world, is not the one of this run") from problem
+        self.journal.said(f"resumed from {standing.folder}")
+        if self.context.progress.may_go_on(self.scenario.stages):
+            self.context.progress.go_on()
+        for name in LOGS:
+            path, known = self.run.path / name, KnownLog.of(standing.known.get("logs", {}), name)
+            if name in standing.broken:
+                done = mend(path, known)
+                self.journal.warned(f"{standing.broken[name]}, and no earlier checkpoint has a whole one: {done}")
+            else:
+                cut(path, known)
+        kept = KnownLog.of(standing.known.get("logs", {}), KEPT)
+        if find_damage(self.run.path / KEPT, kept, standing.folder) is None:
+            cut(self.run.path / KEPT, kept)
+        return standing.folder
 
     def _write_summary(self, status: str) -> dict[str, Any]:
         p = self.context.progress
@@ -135,35 +181,9 @@ class Runner:
             "action_units": p.action_units,
             "episodes": p.episodes,
             "failed_episodes": p.failed,
+            "warnings": p.warnings,
             "stages": [result.to_json() for result in p.results],
         }
         self._summary = summary
         self.journal.summarized(summary)
         return summary
-
-    def _write_failed_summary(self) -> None:
-        """As far as the disk allows: a full disk must not hide why the run failed."""
-        try:
-            self._write_summary("failed")
-        except RunFailed as problem:
-            self.journal.said(str(problem))
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        """The first Ctrl-C (or SIGTERM) asks for a checkpoint, the second stops at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            if self.context.stop.is_set():
-                raise KeyboardInterrupt
-            self.context.stop.set()
-            self.display.say("stopping after this update, to save it; Ctrl-C again stops at once")
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...agents.protocols import Policy, Weights
 from ...envs.errors import UserError
@@ -15,12 +16,17 @@ from ..assembly.checks import check_parts
 from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device
 from ..assembly.worlds import WorldSources
-from ..config.loading import apply_sets, check_scenario, read_yaml
-from ..config.schema import Origin, Scenario, Stage
-from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
-from .episode_statistics import Numbers
+from ..config.agents import Origin
+from ..config.loading import apply_sets, check_scenario, dump_data
+from ..config.schema import Scenario, Stage
+from ..config.yaml_text import Source
+from .checkpoint import BadCheckpoint, checkpoints, number_of, pointed_to, verify
+from .disk import RunFailed
+from .episode_statistics import Numbers, explain_failures
+from .provenance import where_it_was_begun
 from .run_directory import RunDirectory
 from .several_worlds import pass_rates_of_worlds, summarize_worlds
+from .verified import trusted_scenario
 
 
 @dataclass(frozen=True)
@@ -39,10 +45,11 @@ def open_agent(path: Path, checkpoint: str, device: str | None = None) -> Opened
     UserError if there is no such run or checkpoint; BadCheckpoint if the checkpoint is damaged.
     """
     run = RunDirectory.open(path)
-    scenario = run.scenario()
+    scenario = trusted_scenario(run)
     sources = WorldSources.of(scenario)
     try:
-        policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
+        with where_it_was_begun(run):
+            policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
         if policy is not None:
             policy.load(find_checkpoint(run, checkpoint) / "policy")
     except BaseException:
@@ -76,17 +83,19 @@ def check_origin(scenario: Scenario) -> None:
 
 def find_checkpoint(run: RunDirectory, name: str) -> Path:
     """The folder of a checkpoint, verified."""
-    there = [path.name for path in checkpoints(run.checkpoints)]
+    there = {number_of(path): path for path in checkpoints(run.checkpoints)}
     if not there:
         raise UserError(f"{run.path} has no checkpoint yet")
-    folder = pointed_to(run.checkpoints, name) if name in ("best", "last") else run.checkpoints / name.zfill(6)
-    if folder is None or folder.name not in there:
-        raise UserError(f"{run.path} has no checkpoint {name!r}; it has best, last, {', '.join(there)}")
+    by_number = there.get(int(name)) if name.isdecimal() else None
+    folder = pointed_to(run.checkpoints, name) if name in ("best", "last") else by_number
+    if folder is None:
+        names = ", ".join(f"{number:06d}" for number in there)
+        raise UserError(f"{run.path} has no checkpoint {name!r}; it has best, last, {names}")
     try:
         verify(folder)
     except BadCheckpoint as problem:
-        others = [other for other in there if other != folder.name]
-        hint = f"; try --checkpoint {others[-1]}" if others else ""
+        others = [number for number, other in there.items() if other != folder]
+        hint = f"; try --checkpoint {others[-1]:06d}" if others else ""
         raise BadCheckpoint(f"{problem}{hint}") from problem
     return folder
 
@@ -108,11 +117,13 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
     run = RunDirectory.open(path)
     scenario, sources = _elsewhere(run, how.sets)
     with ExitStack() as stack:
+        stack.enter_context(where_it_was_begun(run))
         stack.enter_context(sources)
         policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
         if policy is not None:
+            folder = find_checkpoint(run, checkpoint)
             try:
-                policy.load(find_checkpoint(run, checkpoint) / "policy")
+                policy.load(folder / "policy")
             except ValueError as problem:
                 raise UserError(f"the agent of {path} does not fit {scenario.world.id!r}: {problem}") from problem
         parts = make_stage(scenario, Stage(name="evaluate"), policy, sources)
@@ -122,13 +133,17 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         root = derive_seed(scenario.seed if how.seed is None else how.seed, "evaluation")
         greedy = not how.sample and how.k == 1
         episodes = parts.evaluator.evaluate(count, seed=root, version=0, greedy=greedy, each=how.k)
+        failures = [episode.failure for episode in episodes if episode.failure is not None]
+        share = scenario.failures.max_share
+        if why := explain_failures(len(failures), len(episodes), share, next(iter(failures), None), whole=True):
+            raise RunFailed(why)
         return {**summarize_worlds(episodes), **(pass_rates_of_worlds(episodes, how.k) if how.k > 1 else {})}
 
 
 def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldSources]:
     """The run's scenario with another world or sampling, and the source of its worlds."""
+    scenario = trusted_scenario(run)
     if not sets:
-        scenario = run.scenario()
         return scenario, WorldSources.of(scenario)
     for text in sets:
         head = text.partition("=")[0].strip().partition(".")[0]
@@ -137,7 +152,8 @@ def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldS
                 f"--set {text}: a saved agent is measured in another world or with other sampling; its "
                 f"{head or 'scenario'} cannot change"
             )
-    data, source = read_yaml(run.path / "scenario.yaml")
+    data: dict[str, Any] = dump_data(scenario)
+    source = Source(str(run.path / "scenario.yaml"))
     if "worlds" in data and any(text.partition("=")[0].strip() in ("world", "world.id") for text in sets):
         data = {"world": {}, **{key: value for key, value in data.items() if key != "worlds"}}
     elif "worlds" in data and any(text.strip().startswith("world.") for text in sets):

@@ -7,16 +7,17 @@ checkpoint holds is therefore always the state *between* two updates.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...agents.mixture import mixed_groups
-from ...agents.protocols import EngineDied, Policy, Weights
+from ...agents.protocols import EngineDied, Policy, PolicyNotFinite, Weights
+from ...agents.running_moments import wild
 from ...algorithms.learner import Learner, UpdateRefused
+from ...envs.contained import TimeIsUp
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.learners import make_learner
-from ..assembly.policies import make_reference
 from ..assembly.settings import stage_method
 from ..assembly.several import group_counts
 from ..cluster.pool import Pool
@@ -24,23 +25,23 @@ from ..config.schema import Collect
 from .checkpoint import read_actor_state, write_checkpoint
 from .context import RunContext
 from .counters import StageResult
+from .disk import RunFailed
 from .display import time_split
 from .episode_statistics import (
     Numbers,
+    explain_failures,
     explain_unanswered,
     rank,
     reached,
 )
 from .kept_units import with_units
-from .run_directory import RunFailed, read_rows, write_json
+from .logs import read_jsonl
+from .reference import read_reference, write_reference
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
+from .signals import Stopped
+from .watching import Watch
 
-SILENT = 5  # updates without anything to learn from, until it is said
-FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
-
-
-class Interrupted(Exception):
-    """Ctrl-C, after everything was saved."""
+_GRACE, _GRACE_SHARE = 10.0, 0.1  # seconds, or share of a budget in seconds, that a last collection may take longer
 
 
 class StageRun:
@@ -56,18 +57,26 @@ class StageRun:
         self.pool = pool
         pool.enter(index)
         self.learner: Learner | None = None
+        self.watch: Watch | None = None  # over the learner
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
-        self._silent = 0  # updates in a row in which every advantage was 0
+        self._left_out = False  # whether it was said
+        self._wild: set[str] = set()  # of what it was said that it is out of all bounds
         self.progress.enter_stage(index)
         begun = self.progress.state == "learning"
         if self.stage.method is not None and policy is not None:
             self.learner = self._make_learner(policy, begun)
+            self.watch = Watch(context, self.stage, self.learner)
         if begun and checkpoint is not None:
             if self.learner is not None:
                 self.learner.load(checkpoint / "learner")
-            self.pool.load_state(read_actor_state(checkpoint))
-            self._saved = self.progress.update
+            parted = self.pool.load_state(read_actor_state(checkpoint))
+            if parted:
+                context.journal.warned(
+                    f"{self.stage.name}: {parted} running episodes begin anew, because their world did not do again "
+                    "what it had done: it has chance of its own, fails now and then, or has changed"
+                )
+            self._saved = self.progress.update if self.progress.looked else None
 
     def go(self) -> None:
         """Run the stage to its end and note its result."""
@@ -75,27 +84,39 @@ class StageRun:
             self._push()
             if self.progress.state == "new":
                 self._begin()
+            elif self.watch is not None:
+                self.watch.resumed()
+            if not self.progress.looked and self.learner is not None:
+                self._look_around(self.learner.version)
             spent, ended = self._standing()
             while ended is None:
                 if self.context.stop.is_set():
-                    self._checkpoint()
-                    raise Interrupted
-                self._update(spent)
+                    raise self.context.stop.stopped()
+                try:
+                    self._update(spent)
+                except TimeIsUp as late:
+                    if self.progress.update == self.progress.begun["update"]:
+                        raise RunFailed(self._nothing_in_time()) from late
                 spent, ended = self._standing()
             self._finish(ended)
         except EngineDied as death:
             raise RunFailed(str(death)) from death
+        except PolicyNotFinite as broken:
+            raise RunFailed(f"the policy gives NaN after update {self.progress.update}: {broken}") from broken
+        except Stopped as stopped:
+            if stopped.in_order and self.progress.state == "learning" and self.progress.in_stage("update"):
+                self._checkpoint()
+            raise
 
     def _make_learner(self, policy: Policy, begun: bool) -> Learner:
         reference = None
         if stage_method(self.stage).needs_reference:
             folder = self.run.checkpoints / f"reference-{self.index}"
-            reference = make_reference(policy)
             if begun:
-                reference.load(folder)
+                at, say = int(self.progress.begun["update"]), self.context.journal.warned
+                reference = read_reference(folder, policy, at, None if at else self.context.first_policy, say)
             else:
-                folder.mkdir(parents=True, exist_ok=True)
-                reference.save(folder)
+                reference = write_reference(folder, policy)
         return make_learner(self.scenario, self.stage, policy, reference, self.context.sources, seed=self.seed)
 
     def _push(self) -> None:
@@ -123,6 +144,8 @@ class StageRun:
             return True
         if p.latest is None or p.latest["update"] != p.update:
             p.latest = {**self._evaluate("validation"), "update": p.update}
+            if p.state == "learning" and self.watch is not None:
+                self.watch.validated(p.latest)
         value = rank(p.latest)
         if value is None or (p.best is not None and value < p.best):
             return False
@@ -146,6 +169,7 @@ class StageRun:
         policy, the last one too.
         """
         assert self.learner is not None, "a stage without a learner ends before its first update"
+        assert self.watch is not None, "there is one wherever there is a learner"
         assert self.stage.collect is not None, "the schema asks for it"
         p, version, begun = self.progress, self.learner.version, time.perf_counter()
         collection = self._collect(self.stage.collect, version)
@@ -154,9 +178,9 @@ class StageRun:
         try:
             learned = self.learner.update(collection.batch, progress=spent)
         except UpdateRefused as refusal:
-            raise self._refused(refusal) from refusal
+            raise self.watch.refused(refusal, self._axes()) from refusal
         self._push()
-        p.update += 1
+        p.update, p.looked = p.update + 1, False
         ended = time.perf_counter()
         times = {f"time/{name}": seconds for name, seconds in collection.seconds.items()}
         times |= {"time/collect": collected - begun, "time/update": ended - collected}
@@ -164,10 +188,10 @@ class StageRun:
         seen = describe_worlds(collection.episodes, running=collection.running)
         row = {**seen, **learned.metrics, **times}
         self.context.journal.row({**self._axes(), **row})
-        p.metrics_rows += 1
         if version == 0:
             self._explain_surrogate()
-        self._explain_silence(learned.metrics)
+        self.watch.updated(row)
+        self._say_wild(self.learner)
         self.context.journal.moved(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
         kept = collection.episodes[: self.scenario.log.episodes]
         self._trained = with_units(kept, collection.batch, learned.units)
@@ -178,7 +202,8 @@ class StageRun:
         counts = group_counts(self.scenario, collect.groups)
         before = 0 if self.pool.segments else version
         groups = mixed_groups([range(before * count, (before + 1) * count) for count in counts])
-        collection = self.pool.submit(groups, collect.group_size, seed=self.seed, version=version).result()
+        with self.context.stop.at_once(), self.context.until(self._last_moment()):
+            collection = self.pool.submit(groups, collect.group_size, seed=self.seed, version=version).result()
         p, said = self.progress, self.progress.unanswered > 0
         p.count(collection)
         if p.unanswered and not said:
@@ -186,24 +211,61 @@ class StageRun:
             self.context.journal.said(
                 f"{self.stage.name}: {p.unanswered} of {len(collection.episodes)} episodes {note}"
             )
+        self._say_left_out(collection.episodes)
         if unanswered := explain_unanswered(collection.episodes):
             raise RunFailed(unanswered)
         failed, tried = p.in_stage("failed"), p.in_stage("episodes")
-        if collection.batch is None or self._too_many(failed, tried):
-            raise self._failed(failed, tried, p.first_failure or "no episode gave anything to learn from")
+        if why := explain_failures(failed, tried, self.scenario.failures.max_share, p.first_failure):
+            raise RunFailed(why)
+        if collection.batch is None:
+            because = f"; the first failure was:\n{p.first_failure}" if p.first_failure else ""
+            raise RunFailed(f"no episode of update {p.update + 1} gave anything to learn from{because}")
         return collection
 
-    def _too_many(self, failed: int, tried: int) -> bool:
-        return failed > self.scenario.failures.max_share * max(tried, FEW)
+    def _say_wild(self, learner: Learner) -> None:
+        """Say once in a stage that statistics have left something out."""
+        found = {"observations": wild(learner.policy.module())}
+        found["rewards"] = sum(wild(scale.moments) for scale in learner.scales if scale is not None)
+        for what, count in found.items():
+            if count and what not in self._wild:
+                self._wild.add(what)
+                self.context.journal.said(
+                    f"{self.stage.name}: {count} {what} are a million times as large as the others: the running "
+                    "statistics leave them out. Look at what the world gives (`peripatos check`)"
+                )
 
-    def _failed(self, failed: int, tried: int, first: str) -> RunFailed:
-        share = f"failures.max_share is {self.scenario.failures.max_share:g}"
-        return RunFailed(f"{failed} of {tried} episodes failed ({share}); the first failure was:\n{first}")
+    def _last_moment(self) -> float | None:
+        """Seconds of the run at which a collection is given up: long after a budget in seconds, which pays for the
+        update in which it ends."""
+        assert self.stage.budget is not None, "the schema asks for it where there is a method"
+        budget = self.stage.budget.seconds
+        if budget is None:
+            return None
+        return self.progress.begun["seconds"] + budget + max(_GRACE, _GRACE_SHARE * budget)
+
+    def _nothing_in_time(self) -> str:
+        budget = self.stage.budget
+        assert budget is not None, "time is up only where it is limited"
+        return (
+            f"the budget of {budget.seconds or 0:g} seconds was over before the first update: collecting experience "
+            f"took longer than {self.context.seconds - self.progress.begun['seconds']:.0f} s"
+        )
+
+    def _say_left_out(self, episodes: Sequence[Episode]) -> None:
+        """Say once in a stage what a world reports that nobody counts."""
+        found = [episode.left_out for episode in episodes if episode.left_out is not None]
+        if found and not self._left_out:
+            self._left_out = True
+            self.context.journal.said(
+                f"{self.stage.name}: in {len(found)} of {len(episodes)} episodes the world reports what has no form of "
+                f"ours, and it is left out (left_out): {found[0]}"
+            )
 
     def _look_around(self, version: int) -> None:
         """Evaluate and checkpoint where that is due, unless the stage is about to end and does both."""
         every = self.scenario.evaluation.every
         best = every is not None and version % every == 0 and self._validate()
+        self.progress.looked = True
         if self._standing()[1] is None and (best or version % self.scenario.checkpoint.every == 0):
             self._checkpoint(best=best)
 
@@ -219,7 +281,7 @@ class StageRun:
         if updates:
             self._checkpoint(best=best)
         self.context.journal.said(f"{self.stage.name}: {ended}; {spell_worlds(after)}")
-        rows = [row for row in read_rows(self.run.metrics) if row["stage"] == self.stage.name]
+        rows = [row for row in read_jsonl(self.run.metrics)[0] if row["stage"] == self.stage.name]
         if rows:
             self.context.journal.said(f"{self.stage.name}: {time_split(rows)}")
 
@@ -230,15 +292,17 @@ class StageRun:
         version = self.learner.version if self.learner else 0
         seed = derive_seed(self.scenario.seed, "evaluation")
         count = self.scenario.evaluation.episodes
-        episodes = self.pool.evaluate(count, seed=seed, version=version, split=split)
+        with self.context.stop.at_once():
+            episodes = self.pool.evaluate(count, seed=seed, version=version, split=split)
         result, p = summarize_worlds(episodes), self.progress
+        self._say_left_out(episodes)
         if unanswered := explain_unanswered(episodes):
             raise RunFailed(unanswered)
         failures = [episode.failure for episode in episodes if episode.failure is not None]
-        if len(failures) == len(episodes) or self._too_many(len(failures), len(episodes)):
-            raise self._failed(len(failures), len(episodes), failures[0])
+        share = self.scenario.failures.max_share
+        if why := explain_failures(len(failures), len(episodes), share, next(iter(failures), None), whole=True):
+            raise RunFailed(why)
         self.context.journal.evaluated({**self._axes(), "set": split, **result})
-        p.evaluation_rows += 1
         kept = self.scenario.log.episodes
         if kept:
             self.context.journal.episodes(f"{p.update:06d}-{split}", episodes[:kept])
@@ -251,15 +315,19 @@ class StageRun:
         p = self.progress
         if self.policy is None or (self._saved == p.update and p.state == "learning"):
             return
+        if self.learner is not None and (unsound := self.learner.find_unsound()):
+            raise RunFailed(f"the policy of update {p.update} is not saved: {unsound}")
+        if best:
+            p.best_at = p.update
         p.seconds = self.context.seconds
+        self.run.flush_rows()
         folder = write_checkpoint(
             self.run.checkpoints,
             update=p.update,
             policy=self.policy,
             learner=self.learner,
             actor_state=self.pool.state(),
-            progress=p.to_json(),
-            best=best,
+            progress={**p.to_json(), "known": self.context.known()},
         )
         self._saved = p.update
         self.context.journal.saved(folder)
@@ -269,23 +337,6 @@ class StageRun:
         p = self.progress
         at = {"update": p.update, "env_steps": p.env_steps, "action_units": p.action_units}
         return {**at, "seconds": round(self.context.seconds, 3), "stage": self.stage.name}
-
-    def _refused(self, refusal: UpdateRefused) -> RunFailed:
-        path = self.run.path / "refused.json"
-        write_json(path, {**self._axes(), "message": str(refusal), "diagnostics": refusal.diagnostics})
-        return RunFailed(
-            f"update {self.progress.update + 1} was refused: {refusal}. What was seen is in {path}; "
-            "the last checkpoint is unharmed"
-        )
-
-    def _explain_silence(self, metrics: Mapping[str, float]) -> None:
-        """Say once that nothing is learned, where the advantages of several updates in a row are all 0."""
-        self._silent = self._silent + 1 if metrics.get("advantage/magnitude") == 0.0 else 0
-        if self._silent == SILENT and stage_method(self.stage).source == "own":
-            self.context.journal.said(
-                f"{self.stage.name}: every advantage of {SILENT} updates was 0, because what is compared earned the "
-                f"same: nothing was learned. `peripatos show {self.run.path}` shows what is done and what it earns"
-            )
 
     def _explain_surrogate(self) -> None:
         row = stage_method(self.stage)

@@ -48,8 +48,10 @@ def command(*arguments: object) -> int:
 
 def start(*arguments: object, cwd: Path | None = None, prelude: str = "") -> subprocess.Popen[str]:
     """Begin a command line in a process of its own; `prelude` is Python that runs there first."""
-    hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # in the background, too
-    code = f"{hears}\n{prelude}\nfrom peripatos.scenarios.cli import main\nmain()"
+    # in the background, and where who tests is under `nohup`, too
+    hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    hangs_up = "signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+    code = f"{hears}; {hangs_up}\n{prelude}\nfrom peripatos.scenarios.cli import main\nmain()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         stdout=subprocess.PIPE,

@@ -107,7 +107,8 @@ class _Draw(LogitsProcessor):
         tokens, logp = torch.stack(self.tokens, dim=1).tolist(), torch.stack(self.logp, dim=1).tolist()
         for reply, said, sure in zip(replies, tokens, logp, strict=True):
             end = next((at for at, token in enumerate(said[: reply.limit]) if token in stop_ids), reply.limit - 1) + 1
-            reply.tokens, reply.logp = said[:end], sure[:end]
+            for token, one in zip(said[:end], sure[:end], strict=True):
+                reply.say(token, one)
 
 
 class _Done(StoppingCriteria):

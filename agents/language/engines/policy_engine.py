@@ -7,6 +7,7 @@ sampler.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import numpy as np
 
 from ....envs.seeding import generator
 from ....envs.vocabulary import StopReason
-from ...protocols import Completion, Request, Sampling, Weights
+from ...protocols import Completion, PolicyNotFinite, Request, Sampling, Weights
 from ...weights import take_weights
 from ..language_policy import LanguagePolicy, Precision
 from .threaded import ThreadedEngine
@@ -32,6 +33,13 @@ class PendingReply:
     uniform: np.ndarray | None  # [limit]; its chance; None: greedy
     tokens: list[int] = field(default_factory=list)
     logp: list[float] = field(default_factory=list)
+
+    def say(self, token: int, logp: float) -> None:
+        """One token more. PolicyNotFinite if nobody can know how likely it was."""
+        if not math.isfinite(logp):
+            raise PolicyNotFinite(f"a log-probability of the model is {logp}")
+        self.tokens.append(token)
+        self.logp.append(logp)
 
     def completion(self, stop_ids: frozenset[int], version: int) -> Completion:
         """What was said, and why it ended."""

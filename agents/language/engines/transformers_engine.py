@@ -168,8 +168,7 @@ class TransformersEngine(PolicyEngine):
         logp_N = logp_N_V.gather(-1, token_N[:, None])[:, 0]
         done, going, gone = [], [], []
         for index, (reply, token, logp) in enumerate(zip(rows.replies, token_N.tolist(), logp_N.tolist(), strict=True)):
-            reply.tokens.append(token)
-            reply.logp.append(logp)
+            reply.say(token, logp)
             if token not in sampling.stop_ids and len(reply.tokens) < reply.limit:
                 going.append(index)
                 continue

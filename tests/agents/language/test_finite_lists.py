@@ -61,7 +61,7 @@ WORLDS: dict[str, Callable[[Path], Callable[[], ConversationEnv]]] = {
 def make_world(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], ConversationEnv]:
-    monkeypatch.setattr(world, "shared_judge", lambda workers, limits: None)  # nothing here is a program
+    monkeypatch.setattr(world, "shared_judge", lambda workers, limits, packages: None)  # nothing here is a program
     return WORLDS[request.param](tmp_path)
 
 

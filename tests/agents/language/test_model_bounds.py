@@ -107,7 +107,7 @@ def test_weights_in_a_pickle_are_not_read(folder: Path) -> None:
     mark = folder / "mark"
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(f"cos\nsystem\n(S'touch {mark}'\ntR.".encode())
-    with pytest.raises(UserError, match="could not load"):
+    with pytest.raises(UserError, match="pickles are not read"):
         load_language_model(str(folder))
     assert not mark.exists()
 

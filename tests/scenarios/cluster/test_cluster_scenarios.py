@@ -29,7 +29,7 @@ def test_tiles_are_spelled_out_in_the_resolved_scenario(tmp_path: Path) -> None:
 
 
 WRONG = {
-    "cluster.rollout.workers=0": "cluster.rollout.workers is 0: input should be greater than 0",
+    "cluster.rollout.workers=0": "cluster.rollout.workers is 0; allowed is a whole number, 1 or greater",
     "cluster.rollout.workers=3": "cluster.rollout.workers is 3, and stage 'learn' has only 2 groups to share",
     "cluster={}": "'cluster.rollout' is missing",
     "cluster={rollout: {}}": "'cluster.rollout.workers' is missing",

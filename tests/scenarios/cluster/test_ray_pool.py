@@ -132,7 +132,12 @@ def test_two_workers_give_the_files_of_one_process(
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "count"), [("cartpole-ppo", CARTPOLE, 3), ("quickstart", QUICKSTART, 2)], ids=lambda x: str(x)
+    ("name", "settings", "count"),
+    [
+        ("cartpole-ppo", CARTPOLE, 3),
+        pytest.param("quickstart", QUICKSTART, 2, marks=pytest.mark.exhaustive),
+    ],
+    ids=lambda x: str(x),
 )
 def test_workers_that_are_killed_at_random_change_nothing(
     name: str, settings: list[str], count: int, one: dict[str, Path], tmp_path: Path
@@ -228,6 +233,7 @@ def by_workers(folder: Path, world: str, *settings: str) -> subprocess.Popen[str
     return begin("run", path, "--out", folder / "run", *given, cwd=folder)
 
 
+@pytest.mark.exhaustive
 def test_a_worker_that_does_not_answer_in_time_is_replaced(tmp_path: Path) -> None:
     code, _, error = finish(by_workers(tmp_path, "Slow", "cluster.rollout.seconds=30"))
     assert code == 0, error

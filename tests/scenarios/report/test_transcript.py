@@ -171,7 +171,7 @@ def test_an_episode_without_words_is_not_shown(tmp_path: Path, capsys: pytest.Ca
     text = TINY.replace("updates: 12", "updates: 1")
     assert command("run", write_scenario(tmp_path, text), "--out", tmp_path / "run", "-q") == 0
     assert command("show", tmp_path / "run") == 2
-    assert "not made of words; use peripatos record" in capsys.readouterr().err
+    assert "is not made of words, but of" in capsys.readouterr().err
 
 
 def episode_of(mask: str, turns: int, rewards: tuple[float, ...] = (), failure: str | None = None) -> Episode:

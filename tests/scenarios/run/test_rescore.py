@@ -115,8 +115,8 @@ def test_the_command_prints_one_table_for_each_version(home: Path, capsys: pytes
 
 
 def test_a_run_does_not_go_on_with_another_version(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    summary = json.loads((home / "run" / "summary.json").read_text())
-    (home / "run" / "summary.json").write_text(json.dumps({**summary, "status": "interrupted"}))
+    run = RunDirectory.open(home / "run")
+    run.write_summary({**run.summary(), "status": "interrupted"})
     edit(home, STRICT)
     assert command("resume", "run") == 2
     assert "its numbers would not be comparable" in capsys.readouterr().err

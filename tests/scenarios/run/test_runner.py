@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from scenarios_runs import TINY, command, rows, write_scenario
 
-from peripatos.scenarios.run.run_directory import write_json
+from peripatos.scenarios.run.disk import write_json
 
 WORLDS = '''
 import gymnasium
@@ -68,7 +68,7 @@ def test_a_run_directory_tells_everything_about_its_run(tmp_path: Path) -> None:
     assert all({"action_units", "seconds", "kl/old", "time/update"} <= row.keys() for row in metrics)
     assert "seed: 5" in (run / "scenario.yaml").read_text()
     assert "--seed 5" in (run / "command.txt").read_text()
-    assert "torch" in json.loads((run / "environment.json").read_text())["packages"]
+    assert "torch" in json.loads((run / "environment.json").read_text())["sessions"][0]["packages"]
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
     episode = json.loads((run / "episodes" / "000012-test.jsonl").read_text().splitlines()[0])
     assert len(episode["actions"]) == episode["turns"] == episode["reward"]
@@ -144,7 +144,7 @@ def test_a_run_that_cannot_begin_leaves_nothing_behind(tmp_path: Path, capsys: p
     )
     text = text.replace("{kind: mlp, hidden: [16]}", f"{{kind: causal_lm, model: {tmp_path}/empty}}")
     assert command("run", write_scenario(tmp_path, text), "--out", tmp_path / "run") == 2
-    assert "could not load the model" in capsys.readouterr().err
+    assert "it has no config.json" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

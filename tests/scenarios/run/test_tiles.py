@@ -25,6 +25,8 @@ from peripatos.scenarios.config.loading import load_scenario
 from peripatos.scenarios.config.schema import Scenario
 from peripatos.scenarios.run.checkpoint import checkpoints
 
+pytestmark = pytest.mark.slow
+
 FEW = {
     "cartpole-ppo": ["stages.balance.budget={updates: 4}", "stages.balance.collect.tile=2"],
     "quickstart": [

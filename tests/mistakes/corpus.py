@@ -1,0 +1,14 @@
+"""The whole corpus, by class. Mistakes in models, worlds and data are tested beside what reads those."""
+
+from __future__ import annotations
+
+import command_cases
+import flag_cases
+import yaml_cases
+from mistake_cases import Case
+
+CORPUS: dict[str, list[Case]] = {
+    "yaml": yaml_cases.CASES,
+    "--set": flag_cases.CASES,
+    "command": command_cases.CASES,
+}
