@@ -1,8 +1,9 @@
 """The process that renders chat templates: they are programs of strangers, and may loop or grow without end.
 
-Run as a script by `template_process.py`. One JSON line in, `{"template", "messages", "tools", "prompt", "names"}`; one
-JSON line out, "text", "refused" (by the template's own words) or "failed", and the text or the reason. It imports
-what renders and nothing else, has a limit on memory, and is ended by its own alarm where nobody else is left to end it.
+Run as a script by `template_process.py`. One JSON line in, `{"template", "messages", "tools", "prompt", "names",
+"today"}`; one JSON line out, "text", "refused" (by the template's own words) or "failed", and the text or the reason.
+It imports what renders and nothing else, has a limit on memory, and is ended by its own alarm where nobody else is left
+to end it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from datetime import datetime
 
 MEMORY = 2 << 30
 ALARM_S = 30  # longer than anybody waits
@@ -40,6 +42,8 @@ def main() -> None:
         if hasattr(signal, "alarm"):
             signal.alarm(ALARM_S)
         task = json.loads(line)
+        if task["today"] is not None:  # else transformers gives what the clock says
+            task["names"]["strftime_now"] = datetime.fromisoformat(task["today"]).strftime
         try:
             texts, _ = render_jinja_template(
                 conversations=[task["messages"]],

@@ -129,6 +129,9 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
 
     endless_after: int | None = 1_000
     """Turns after which a world without any limit is said never to end. None where somebody else keeps a limit."""
+    agent_format: str | None = None
+    """How whoever acts here writes tool calls (see `call_formats`), put in before the first episode. A world with tools
+    reads calls so where its own options name no format."""
     voice_names: ClassVar[tuple[str, ...]] = ()
     """Whom the world talks to besides the agent: a simulated user, a judge. They are put into `voices` by these names,
     before the first episode."""
@@ -164,6 +167,11 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     def oracle(self) -> str | Reply | None:
         """What an expert would reply now; None where nobody has written one. Used for demonstrations."""
         return None
+
+    def read(self, text: str) -> Reply:
+        """What a reply says and calls, as this world understands text; whoever acts asks before it steps. Never raises.
+        A world with tools extends this."""
+        return Reply(text)
 
     def another(self) -> Self | None:
         """A world like this one, at no episode, that shares with it what never changes, such as a list of tasks; None,
