@@ -40,7 +40,8 @@ def split_thought(text: str, marks: Sequence[Marks] = MARKS, opened: Marks | Non
     if opened is not None and opened[1] not in text:
         return text, ""
     thoughts = []
-    for begin, end in dict.fromkeys((*([opened] if opened else []), *marks)):
+    pairs: list[Marks] = [*([opened] if opened else []), *marks]
+    for begin, end in dict.fromkeys(pairs):
         if begin not in text and end not in text:
             continue
         before, _, after = text.rpartition(end)

@@ -8,39 +8,46 @@ with what was sampled left as it is, stands in `talk`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from ...envs.errors import UserError
 from ...envs.thoughts import MARKS, Marks, split_thought
-from ...envs.vocabulary import Message
+from ...envs.tools.call_formats import FORMATS, MARKERS, reply_format
+from ...envs.vocabulary import Message, Reply
 from . import template_habits as probe
 from .plain_text import Cutter, Encoder, added_tokens, special_tokens
 from .template_habits import Habits, call_format, ends_of_calls
 from .template_process import TemplateFailed, render
-from .template_view import view, without_speech_beside_calls
+from .template_view import one_call_each, view, without_speech_beside_calls
 
 _KEPT_OPENINGS = 1024
 _STOPS = ("<|call|>", "<|eom_id|>")  # known to end nothing but a call, whatever a template writes
+
+_CHANNELS = ("<|channel|>", "<|message|>", "<|constrain|>")  # of gpt-oss: how it writes, and to whom
 
 
 class NoStopToken(UserError):
     """The template writes no token behind a reply, so nothing could end one."""
 
 
+class NoInvitation(UserError):
+    """The template writes nothing by which a reply would know that it is to begin."""
+
+
 class Renderer:
     """The chat template of one tokenizer.
 
     `stop_id` is the token that the template itself writes behind what is said, `call_stop_id` behind calls:
-    demonstrations end with them. `stop_ids` are all at which a sampled reply ends: those, the tokenizer's own, and `more`.
+    demonstrations end with them. `stop_ids` are all at which a sampled reply ends: those, the tokenizer's, and `more`.
 
     Args:
         more: further stop tokens, the model's or the user's.
         variables: of the template (`enable_thinking`, …).
-        reply_format: how the model writes calls; None: as the template does. `reply_format` says which that is; None
-            where the template writes none.
+        calls: how the model writes calls; None: as the template does. `reply_format` says which that is; None where the
+            template writes none.
         today: the date that a template is told, as in "2026-11-26"; None: that of the clock.
 
     Raises:
@@ -54,7 +61,7 @@ class Renderer:
         *,
         variables: Mapping[str, Any] | None = None,
         today: str | None = None,
-        reply_format: str | None = None,
+        calls: str | None = None,
     ) -> None:
         if not tokenizer.chat_template:
             raise UserError(
@@ -72,14 +79,17 @@ class Renderer:
         known = [self._added[token] for token in _STOPS if token in self._added]
         self.stop_ids = tuple(dict.fromkeys([self.stop_id, self.call_stop_id, *own, *known, *more]))
         self._check_invitation()
-        self.reply_format = reply_format or call_format(self._try, self.habits, [stop, later])
+        native, self._native_call = call_format(self._try, self.habits, [stop, later])
+        mentioned = (name for marker, name in MARKERS.items() if marker in str(tokenizer.chat_template))
+        self.reply_format = calls or native or next((name for name in mentioned if name in FORMATS), None)
         self._encoder = Encoder(tokenizer, stop, self.stop_id)
         self.marks = self._marks()
+        self.lead = self._lead()
         self._strangers, self._own = self._cutters(stop, later)
         self._openings: dict[str, tuple[list[int], str]] = {}  # the latest ones: the members of a group begin alike
 
     def opening(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
-        """The ids of a whole conversation of somebody else's, ready for a reply. `UserError` if the template refuses it."""
+        """The ids of a conversation of somebody else's, ready for a reply. `UserError` if the template refuses it."""
         return self.begin(messages, tools)[0]
 
     def begin(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> tuple[list[int], str]:
@@ -93,17 +103,30 @@ class Renderer:
         ids, prompt = self._openings[key]
         return list(ids), prompt
 
+    def writes_calls_for(self, read: Callable[[str], Reply]) -> bool:
+        """Whether `read` understands calls as the template writes them."""
+        return bool(self._native_call) and read(self._native_call).tool_calls == (probe.CALL,)
+
     def prompt(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = (), *, said: int | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] = (),
+        *,
+        said: int | None = None,
+        calls: bool = True,
     ) -> str:
-        """The text of a conversation, ready for a reply. From the message `said` on, replies are the agent's own.
-        `UserError` if the template refuses it.
+        """The text of a conversation, ready for a reply. From the message `said` on, replies are the agent's own; with
+        `calls` False their calls are text, as they were written. `UserError` if the template refuses it.
         """
         cut = [self._cut(message, n >= (len(messages) if said is None else said)) for n, message in enumerate(messages)]
-        shown = view(cut, self.habits, self.marks[0])
+        shown = view(cut, self.habits, self.marks[0], calls=calls)
         ways = [shown]
-        if any(message.get("tool_calls") for message in shown):
-            ways += [without_speech_beside_calls(shown, self.habits), view(cut, self.habits, self.marks[0], calls=False)]
+        if any(message.get("tool_calls") for message in cut):
+            parted = view(one_call_each(cut), self.habits, self.marks[0], calls=calls)
+            ways += [
+                without_speech_beside_calls(parted, self.habits),
+                view(cut, self.habits, self.marks[0], calls=False),
+            ]
         told, first = self._strangers.cut(list(tools)), None
         for way in ways:
             try:
@@ -112,6 +135,16 @@ class Renderer:
                 first = first or error
         assert first is not None, "there is one way at least"
         raise self._refusal(first, messages) from first
+
+    @property
+    def tells_the_date(self) -> bool:
+        """Whether the template asks for today's date."""
+        return "strftime_now" in str(self._tokenizer.chat_template)
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the template knows of thoughts."""
+        return self.marks[0][0] in str(self._tokenizer.chat_template)
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text that the template wrote, from its beginning."""
@@ -143,6 +176,12 @@ class Renderer:
         """What a reply thinks, and what it says."""
         return split_thought(text, self.marks, opened)
 
+    def written(self, reply: Reply) -> str:
+        """A reply as the model would write it."""
+        if not reply.tool_calls:
+            return reply.text
+        return reply_format(self.reply_format or "hermes").write(reply.text, reply.tool_calls)
+
     def encode_reply(self, text: str, *, calls: bool = False) -> list[int]:
         """The ids of a reply that somebody else wrote, with its stop token: for demonstrations."""
         return [*self.encode_behind(text), self.call_stop_id if calls else self.stop_id]
@@ -152,7 +191,7 @@ class Renderer:
 
     def _ending(self) -> tuple[int, str]:
         """The token that the template writes behind a reply, and its text."""
-        after = self.habits.after_speech.lstrip()
+        after = self.habits.after_speech
         found = max((text for text in self._added if after.startswith(text)), key=len, default=None)
         if found is None:
             raise NoStopToken(
@@ -165,7 +204,7 @@ class Renderer:
         prompt, text = (self._text([probe.USER], prompt=wanted).partition(probe.ASKED)[2] for wanted in (True, False))
         before = self._text([probe.USER, probe.ASSISTANT]).partition(probe.ASKED)[2].partition(probe.SAID)[0]
         if prompt == text and (not prompt.strip() or prompt.rstrip() != before.rstrip()):
-            raise UserError(
+            raise NoInvitation(
                 "the chat template invites no reply: its prompt ends "
                 f"with {prompt[-40:]!r} behind the user's words, and a reply begins behind {before[-40:]!r}"
             )
@@ -179,24 +218,30 @@ class Renderer:
         here = [marks for marks in MARKS if marks[0] in str(self._tokenizer.chat_template) or marks[0] in self._added]
         return tuple(dict.fromkeys((*known, *here, *MARKS)))
 
+    def _lead(self) -> str:
+        """What the template writes before the words of a last reply: an empty thought, a channel, or nothing."""
+        prompt, text = self._text([probe.USER], prompt=True), self._text([probe.USER, probe.ASSISTANT])
+        if text.startswith(prompt):
+            return text[len(prompt) :].partition(probe.SAID)[0]
+        opened = self.opened(prompt)
+        return f"\n{opened[1]}\n\n" if opened else ""
+
     def _cutters(self, stop: str, later: str) -> tuple[Cutter, Cutter]:
         """What strangers, and what the agent itself, may not write as control: special tokens, and those by which the
         template tells turns apart. Marks of thoughts and calls are the agent's own to write."""
-        words = (probe.ASKED, probe.SAID, probe.HEARD)
         turns = [probe.USER, probe.ASSISTANT, {**probe.USER, "content": probe.HEARD}]
-        texts = [self._try(turns, prompt=True) or "", self.habits.after_call]
+        texts, written = [self._try(turns, prompt=True) or "", self.habits.after_call], ""
         if self.habits.tool_role:
-            call = probe.call_message([("c00000001", probe.GIVEN)], self.habits.arguments, self.habits.empty)
+            call = probe.call_message([("c00000001", probe.FIRST)], self.habits.arguments, self.habits.empty)
             called = self._try([probe.USER, call, probe.answer("c00000001")], (probe.TOOL,), prompt=True) or ""
             written = called.partition(probe.ASKED)[2].partition(probe.HEARD)[0]
             texts.append(called.rpartition(probe.HEARD)[2])
-        else:
-            written = ""
-        assert all(len(word) > 1 for word in words)
-        thinks = {mark for marks in self.marks for mark in marks}
-        special = special_tokens(self._tokenizer)
-        control = special | {token for token in self._added if any(token in text for text in texts)} - thinks
-        said = {token for token in self._added if token in written} | thinks | {"<|channel|>", "<|message|>", "<|constrain|>"}
+        marks = [mark for marks in self.marks for mark in marks]
+        its_own = [*marks, *MARKERS, *_CHANNELS, written]
+        said = {token for token in self._added if any(token in text for text in its_own)}
+        thinks = {token for token in self._added if any(token in mark for mark in marks)}
+        structure = {token for token in self._added if any(token in text for text in texts)}
+        control = special_tokens(self._tokenizer) | (structure - thinks)
         return Cutter(control), Cutter((control - said) | {stop, later})
 
     def _try(
@@ -216,9 +261,7 @@ class Renderer:
     def _render(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], *, prompt: bool
     ) -> str:
-        return render(
-            self._tokenizer, messages, tools, prompt=prompt, variables=self._variables, today=self._today
-        )
+        return render(self._tokenizer, messages, tools, prompt=prompt, variables=self._variables, today=self._today)
 
     def _refusal(self, error: TemplateFailed, messages: Sequence[Mapping[str, Any]]) -> UserError:
         """A template is a program of somebody else's, and may do anything."""

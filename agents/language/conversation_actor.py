@@ -172,7 +172,7 @@ class ConversationActor:
         executor = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="author") if waits else None
         if executor is not None:
             stack.callback(executor.shutdown, wait=False, cancel_futures=True)
-        return Written(self._who, self._renderer, executor)
+        return Written(self._who, executor)
 
     def _ask(
         self, speaker: Speaker, greedy: bool, conversations: Sequence[Conversation]

@@ -131,6 +131,10 @@ class Conversation:
         """Of all chance in the next reply: derived from what it is, and not from when it is given."""
         return wide_seed(self._run, "sample", self.split, self.group, self.index, self.turns, self.version)
 
+    def write(self, reply: Reply) -> list[int]:
+        """The tokens of a reply that somebody else gives."""
+        return self._talk.write(reply)
+
     def append_reply(self, spoken: Completion) -> Reply | None:
         """Append a reply; what the world is to be asked. None if the reply does not fit the context, whoever wrote
         it: it is left out, and the episode ends before it."""

@@ -31,6 +31,7 @@ class Talk:
         self._prompt = ""
         self._body, self._stop = "", ""  # of the last reply, as they stand in a rendered conversation
         self._opened: Marks | None = None
+        self._native: bool | None = None  # whether the template writes calls as this world reads them
         self._calls = 0
 
     def begin(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -40,18 +41,27 @@ class Talk:
         self._opened = self._renderer.opened(self._prompt)
         return ids
 
+    def write(self, reply: Reply) -> list[int]:
+        """The ids of a reply that somebody else gives, as the model would say it."""
+        renderer = self._renderer
+        text = renderer.written(reply)
+        if not text.startswith(renderer.lead) and (self._opened or "<|channel|>" in renderer.lead):
+            thinks = self._opened is not None and self._opened[1] in text
+            text = text if thinks or "<|channel|>" in text else renderer.lead + text
+        return renderer.encode_reply(text, calls=bool(self._understood(text)[1].tool_calls))
+
     def take(self, tokens: Sequence[int], stop_reason: StopReason) -> Reply:
         """Append the agent's reply; what the world is to be told of it."""
         renderer, stopped = self._renderer, stop_reason is StopReason.STOP
         text = renderer.decode(tokens)
         self._body, self._stop = renderer.cut_reply(text), renderer.spell(tokens[-1:]) if stopped else ""
-        thought, spoken, reply = self._understood(text)
+        thought, reply = self._understood(text)
         calls = tuple(self._numbered(call) for call in reply.tool_calls)
         message: Message = {"role": "assistant", "content": reply.text}
         if calls:
             message["tool_calls"] = [_as_message(call) for call in calls]
         if thought.strip():
-            message["reasoning_content"] = thought
+            message["reasoning_content"] = thought.strip()
         if reply.parse_error is not None:
             message["parse_error"] = reply.parse_error
         if text != reply.text:
@@ -62,7 +72,12 @@ class Talk:
     def go_on(self, new: Sequence[Message]) -> tuple[list[int], bool]:
         """The ids that follow, with `new` messages appended; and whether they are a new row's prompt."""
         self.messages += new
-        before, self._prompt = self._prompt, self._renderer.prompt(self.messages, self._tools, said=self._first)
+        if self._calls and self._native is None:
+            self._native = self._renderer.writes_calls_for(self._read)
+        before = self._prompt
+        self._prompt = self._renderer.prompt(
+            self.messages, self._tools, said=self._first, calls=self._native is not False
+        )
         tail = self._tail(before)
         self._opened = self._renderer.opened(self._prompt)
         if tail is None:
@@ -86,7 +101,7 @@ class Talk:
         return rest[at + length :] if self._stop else rest[at:]
 
     def _means_the_same(self, one: str, other: str) -> bool:
-        (thought, _, reply), (second_thought, _, second) = self._understood(one), self._understood(other)
+        (thought, reply), (second_thought, second) = self._understood(one), self._understood(other)
         return (
             thought.strip() == second_thought.strip()
             and reply.text.strip() == second.text.strip()
@@ -95,10 +110,10 @@ class Talk:
             and all((mark in one) == (mark in other) for marks in self._renderer.marks for mark in marks)
         )
 
-    def _understood(self, text: str) -> tuple[str, str, Reply]:
-        """The thought of a reply, its speech, and what the world makes of that."""
+    def _understood(self, text: str) -> tuple[str, Reply]:
+        """The thought of a reply, and what the world makes of its speech."""
         thought, spoken = self._renderer.read(text, self._opened)
-        return thought, spoken, self._read(spoken)
+        return thought, self._read(spoken)
 
     def _numbered(self, call: ToolCall) -> ToolCall:
         self._calls += 1

@@ -58,18 +58,13 @@ def render(
         raise TemplateFailed(f"it has {len(template)} characters; at most {MAX_TEMPLATE} are rendered")
     task = {
         "template": template,
-        "messages": [_without_nothing(message) for message in messages],
+        "messages": [{key: value for key, value in message.items() if value is not None} for message in messages],
         "tools": listed,
         "prompt": prompt,
         "names": {**tokenizer.special_tokens_map, **(variables or {})},
         "today": today,
     }
     return _process(os.getpid()).render(json.dumps(task) + "\n")
-
-
-def _without_nothing(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message without what it does not have; content may be none, where there are only calls."""
-    return {key: value for key, value in message.items() if value is not None or key == "content"}
 
 
 class _Process:

@@ -52,17 +52,18 @@ def _add_to_user(shown: list[Shown], words: str, *, joined: bool) -> None:
 def _reply(message: Message, habits: Habits, marks: Marks, *, calls: bool) -> Shown:
     shown: Shown = {"role": "assistant", "content": message["content"]}
     made, thought = message.get("tool_calls") or [], message.get("reasoning_content")
-    if made and not (calls and habits.calls and (habits.several or len(made) == 1)):
-        return {**shown, "content": message.get("written", message["content"])}
-    if made:
-        shown["tool_calls"] = [styled(call, habits.arguments) for call in made]
-        shown["content"] = message["content"] or habits.empty
     if thought and habits.thought_key:
         shown[habits.thought_key] = thought
-    elif thought and not made:
+    in_text = thought and not habits.thought_key and habits.keeps_thoughts
+    if made and calls and habits.calls and (habits.several or len(made) == 1):
+        shown["tool_calls"] = [styled(call, habits.arguments) for call in made]
+        before = f"{marks[0]}{thought}{marks[1]}\n\n" if in_text else ""
+        shown["content"] = before + message["content"] or habits.empty
+    elif in_text:
         shown["content"] = message.get("written", message["content"])
-    elif thought:
-        shown["content"] = f"{marks[0]}{thought}{marks[1]}\n\n{message['content']}"
+    elif made:
+        written = message.get("written", message["content"])
+        shown["content"] = written.rpartition(marks[1])[2].lstrip() if thought else written
     return shown
 
 
@@ -70,5 +71,28 @@ def without_speech_beside_calls(shown: Sequence[Mapping[str, Any]], habits: Habi
     """For templates that take a thought beside calls or words, and not both (gpt-oss)."""
     key = habits.thought_key
     return [
-        {**one, "content": habits.empty} if one.get("tool_calls") and key and one.get(key) else dict(one) for one in shown
+        {**one, "content": habits.empty} if one.get("tool_calls") and key and one.get(key) else dict(one)
+        for one in shown
     ]
+
+
+def one_call_each(messages: Sequence[Message]) -> list[Message]:
+    """The same with a reply for each call, and its result behind it, for templates that know no more."""
+    parted: list[Message] = []
+    rest = list(messages)
+    while rest:
+        message = rest.pop(0)
+        calls = message.get("tool_calls") or []
+        if len(calls) < 2:
+            parted.append(message)
+            continue
+        results: list[Message] = []
+        while rest and rest[0]["role"] == "tool":
+            results.append(rest.pop(0))
+        for number, call in enumerate(calls):
+            alone = message if number == 0 else Message(role="assistant", content="")
+            parted.append({**alone, "tool_calls": [call]})
+            parted += [result for result in results if result.get("tool_call_id") == call.get("id")]
+        ids = {call.get("id") for call in calls}
+        parted += [result for result in results if result.get("tool_call_id") not in ids]
+    return parted

@@ -8,6 +8,7 @@
     deepseek  <｜tool▁calls▁begin｜>…function<｜tool▁sep｜>add…                     DeepSeek-V3, R1
     harmony   <|channel|>commentary to=functions.add…<|message|>{"a": 1}        gpt-oss
     glm       <tool_call>add<arg_key>a</arg_key><arg_value>1</arg_value>…       GLM-4.5 and later
+    gemma     <|tool_call>call:add{a:1}<tool_call|>                             Gemma 4
     lfm       <|tool_call_start|>[add(a=1)]<|tool_call_end|>                    LFM2, LFM2.5
     compact   <tool_call>1+2</tool_call>                                        one tool with one argument: tiny models
 
@@ -27,7 +28,7 @@ from ..vocabulary import Reply, ToolCall
 from .formats.compact import Compact
 from .formats.guarded import MARKERS, MAX_CALLS, MAX_REPLY
 from .formats.json_calls import Hermes, Llama3, Mistral
-from .formats.named_json import DeepSeek, Harmony
+from .formats.named_json import DeepSeek, Gemma, Harmony
 from .formats.python_calls import Lfm, PythonCalls
 from .formats.tagged import Glm, QwenXml
 
@@ -59,6 +60,7 @@ _MAKERS: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], ReplyFormat]] = {
     "deepseek": lambda tools: DeepSeek(),
     "harmony": lambda tools: Harmony(),
     "glm": Glm,
+    "gemma": lambda tools: Gemma(),
     "lfm": lambda tools: Lfm(),
 }
 MODEL_FORMATS = tuple(_MAKERS)

@@ -109,4 +109,5 @@ class Mistral(Guarded):
 
     def explain(self) -> str:
         """See `ReplyFormat.explain`."""
-        return f'To call a tool, write {_TOOL_CALLS}[{{"name": "the tool", "arguments": {{"the argument": "its value"}}}}].'
+        example = '{"name": "the tool", "arguments": {"the argument": "its value"}}'
+        return f"To call a tool, write {_TOOL_CALLS}[{example}]."

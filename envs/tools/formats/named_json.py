@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...vocabulary import ToolCall
 from .guarded import Guarded, Malformed, arguments_from, arguments_json, json_at
@@ -13,6 +13,7 @@ _BEGIN, _END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
 _ONE, _ONE_END, _SEP = "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>", "<｜tool▁sep｜>"
 _TO = re.compile(r"to=functions\.(?P<name>[^\s<]+)")
 _MESSAGE = "<|message|>"
+_CALL, _CALL_END, _QUOTE = "<|tool_call>", "<tool_call|>", '<|"|>'
 
 
 class DeepSeek(Guarded):
@@ -83,13 +84,65 @@ class Harmony(Guarded):
         if not calls:
             return f"<|channel|>final{_MESSAGE}{text}"
         before = f"<|channel|>analysis{_MESSAGE}{text}<|end|><|start|>assistant" if text else ""
-        written = (f" to=functions.{call.name}<|channel|>commentary json{_MESSAGE}{arguments_json(call)}" for call in calls)
+        written = (
+            f" to=functions.{call.name}<|channel|>commentary json{_MESSAGE}{arguments_json(call)}" for call in calls
+        )
         return before + "<|call|><|start|>assistant".join(written)
 
     def explain(self) -> str:
         """See `ReplyFormat.explain`."""
         example = json.dumps({"the argument": "its value"})
-        return f"To call a tool, write <|channel|>commentary to=functions.the_tool <|constrain|>json{_MESSAGE}{example}."
+        return (
+            f"To call a tool, write <|channel|>commentary to=functions.the_tool <|constrain|>json{_MESSAGE}{example}."
+        )
+
+
+class Gemma(Guarded):
+    """Gemma 4: `<|tool_call>call:add{a:1,word:<|"|>x<|"|>}<tool_call|>`; as in JSON, but for the quotes."""
+
+    reads = (_CALL,)
+
+    def _parsed(self, text: str) -> tuple[str, list[ToolCall]]:
+        said, *parts = text.split(_CALL)
+        calls: list[ToolCall] = []
+        for part in parts:
+            name, brace, rest = part.partition("{")
+            if not brace or not name.startswith("call:"):
+                raise Malformed(f"{_CALL} is followed by call:NAME{{…}}, not by {part[:40]!r}")
+            written, closed, after = rest.rpartition(_CALL_END)
+            if not closed:
+                raise Malformed(f"a tool call is not closed: {_CALL_END} is missing")
+            value, _ = json_at(_quoted("{" + written), 0)
+            name = name.removeprefix("call:").strip()
+            calls.append(ToolCall(name, arguments_from(value, name)))
+            said += after
+        return said, calls
+
+    def write(self, text: str, calls: Sequence[ToolCall]) -> str:
+        """See `ReplyFormat.write`."""
+        return text + "".join(f"{_CALL}call:{call.name}{_unquoted(dict(call.arguments))}{_CALL_END}" for call in calls)
+
+    def explain(self) -> str:
+        """See `ReplyFormat.explain`."""
+        return f"To call a tool, write {_CALL}call:the_tool{{the_argument:{_QUOTE}its value{_QUOTE}}}{_CALL_END}."
+
+
+def _quoted(text: str) -> str:
+    """JSON from text with bare keys and quotes of its own."""
+    parts = text.split(_QUOTE)
+    bare = [re.sub(r"([{,]\s*)([^\s\"{}\[\],:]+)(\s*:)", r'\1"\2"\3', part) for part in parts[::2]]
+    texts = [json.dumps(part, ensure_ascii=False) for part in parts[1::2]]
+    return "".join(piece for pair in zip(bare, [*texts, ""], strict=False) for piece in pair)
+
+
+def _unquoted(value: object) -> str:
+    if isinstance(value, str):
+        return f"{_QUOTE}{value}{_QUOTE}"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_unquoted(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_unquoted, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _without_header(text: str) -> str:

@@ -9,7 +9,7 @@ from .guarded import CLOSE, OPEN, Malformed, Typed, bare_value, between, joined,
 
 
 class QwenXml(Typed):
-    """Qwen3.5, Qwen3-Coder, Nemotron 3: `<tool_call><function=add><parameter=a>1</parameter></function></tool_call>`."""
+    """Qwen3.5, Qwen3-Coder: `<tool_call><function=add><parameter=a>1</parameter></function></tool_call>`."""
 
     reads = (OPEN, CLOSE, "<function=")
 
@@ -85,9 +85,8 @@ class Glm(Typed):
 
     def explain(self) -> str:
         """See `ReplyFormat.explain`."""
-        return (
-            f"To call a tool, write {OPEN}the tool<arg_key>the argument</arg_key><arg_value>its value</arg_value>{CLOSE}."
-        )
+        example = "the tool<arg_key>the argument</arg_key><arg_value>its value</arg_value>"
+        return f"To call a tool, write {OPEN}{example}{CLOSE}."
 
 
 def _one_line_less(value: str) -> str:
@@ -96,12 +95,15 @@ def _one_line_less(value: str) -> str:
 
 
 def _qwen(call: ToolCall) -> str:
-    arguments = "".join(f"<parameter={name}>\n{bare_value(value)}\n</parameter>\n" for name, value in call.arguments.items())
+    arguments = "".join(
+        f"<parameter={name}>\n{bare_value(value)}\n</parameter>\n" for name, value in call.arguments.items()
+    )
     return f"{OPEN}\n<function={call.name}>\n{arguments}</function>\n{CLOSE}"
 
 
 def _glm(call: ToolCall) -> str:
     arguments = "".join(
-        f"<arg_key>{name}</arg_key>\n<arg_value>{bare_value(value)}</arg_value>\n" for name, value in call.arguments.items()
+        f"<arg_key>{name}</arg_key>\n<arg_value>{bare_value(value)}</arg_value>\n"
+        for name, value in call.arguments.items()
     )
     return f"{OPEN}{call.name}\n{arguments}{CLOSE}"
