@@ -50,6 +50,7 @@ class WorldFacts:
     side_by_side: int = 1
     voices: tuple[str, ...] = ()
     scored_by: str = ""  # the version of the reward, see `ConversationEnv.scored_by`
+    calls: bool = False  # whether it reads tool calls in replies
     pooled: bool = False  # bodies: many are simulated in one object, on a pool of threads
 
 
@@ -217,7 +218,8 @@ def _facts_of(world: Env) -> WorldFacts:
         pooled = isinstance(inside, BatchedWorld) and not _is_wrapped(world, beyond=_OWN_WRAPPERS)
         return WorldFacts(kind, *spaces, limit, pooled=pooled)
     turns, voices = least(limit, inside.turn_limit), tuple(inside.voice_names)
-    return WorldFacts(kind, *spaces, turns, inside.waits, inside.side_by_side, voices, inside.scored_by)
+    calls = type(inside).read is not ConversationEnv.read
+    return WorldFacts(kind, *spaces, turns, inside.waits, inside.side_by_side, voices, inside.scored_by, calls)
 
 
 def _begin(world: Env, splits: Sequence[str]) -> str | None:

@@ -65,8 +65,8 @@ class Renderer:
     ) -> None:
         if not tokenizer.chat_template:
             raise UserError(
-                f"{tokenizer.name_or_path or 'this tokenizer'} has no chat template; give a chat model, or name a template "
-                "with agent.chat_template"
+                f"{tokenizer.name_or_path or 'this tokenizer'} has no chat template; give a chat model, or a template: "
+                "agent.chat_template"
             )
         self._tokenizer, self._variables, self._today = tokenizer, dict(variables or {}), today
         self._added = added_tokens(tokenizer)
@@ -99,6 +99,11 @@ class Renderer:
             if len(self._openings) >= _KEPT_OPENINGS:
                 self._openings.clear()
             prompt = self.prompt(messages, tools)
+            if not self.habits.system and any(message["role"] == "system" for message in messages):
+                raise UserError(
+                    "the chat template drops system messages, and this conversation has one; put its words into the "
+                    "user's message, or give a template that shows them: agent.chat_template"
+                )
             self._openings[key] = self.encode(prompt), prompt
         ids, prompt = self._openings[key]
         return list(ids), prompt
@@ -230,14 +235,13 @@ class Renderer:
         """What strangers, and what the agent itself, may not write as control: special tokens, and those by which the
         template tells turns apart. Marks of thoughts and calls are the agent's own to write."""
         turns = [probe.USER, probe.ASSISTANT, {**probe.USER, "content": probe.HEARD}]
-        texts, written = [self._try(turns, prompt=True) or "", self.habits.after_call], ""
+        texts = [self._try(turns, prompt=True) or "", self.habits.after_call]
         if self.habits.tool_role:
             call = probe.call_message([("c00000001", probe.FIRST)], self.habits.arguments, self.habits.empty)
             called = self._try([probe.USER, call, probe.answer("c00000001")], (probe.TOOL,), prompt=True) or ""
-            written = called.partition(probe.ASKED)[2].partition(probe.HEARD)[0]
             texts.append(called.rpartition(probe.HEARD)[2])
         marks = [mark for marks in self.marks for mark in marks]
-        its_own = [*marks, *MARKERS, *_CHANNELS, written]
+        its_own = [*marks, *MARKERS, *_CHANNELS, self._native_call]
         said = {token for token in self._added if any(token in text for text in its_own)}
         thinks = {token for token in self._added if any(token in mark for mark in marks)}
         structure = {token for token in self._added if any(token in text for text in texts)}

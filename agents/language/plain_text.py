@@ -1,8 +1,8 @@
 """Text of strangers becomes tokens of text, whatever it looks like.
 
 A tokenizer turns the characters `<|im_end|>` into the token that ends a turn, wherever they stand. So what worlds,
-tools and users say is *cut* before it is rendered: a mark, a character that no text has, goes behind the first letter of
-everything that spells a control token. What the template itself writes stays whole. Behind the rendering the text
+tools and users say is *cut* before it is rendered: a mark, which no text has, goes behind the first character of all
+that spells a control token. What the template itself writes stays whole. Behind the rendering the text
 is taken apart at the marks, and its pieces are encoded one by one. Text without such a spelling is encoded as ever.
 """
 

@@ -93,13 +93,28 @@ class TinyLlamaAgentSpec(Part):
         return self
 
 
+ReplyFormat = Literal[
+    "auto", "hermes", "llama3", "python", "mistral", "qwen3.5", "deepseek", "harmony", "glm", "gemma", "lfm"
+]
+
+
 class CausalLMAgentSpec(Part):
-    """Any causal language model of `transformers`: a hub id, a local folder or a GGUF file."""
+    """Any causal language model of `transformers`: a hub id, a local folder or a GGUF file.
+
+    A reply ends at the model's own end tokens, at what the chat template writes behind one, and at `stop`. `template`
+    are variables of the chat template; the date that it is told is that of `today`, which a run fills in as it begins.
+    """
 
     kind: Literal["causal_lm"]
     origin: Origin | None = None
     model: str
     revision: str | None = None
+    chat_template: str | None = None  # a file, a model's folder or a hub id; default: the model's own
+    template: dict[str, JsonValue] = {}  # {enable_thinking: false, date_string: …}
+    stop: list[str | int] = []  # further tokens that end a reply, by text or id
+    context: PositiveInt | None = None  # most tokens of a conversation; default: what the model holds
+    reply_format: ReplyFormat = "auto"  # how it writes tool calls; auto: as its template does
+    today: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
 
 
 class RandomAgentSpec(Part):
@@ -358,6 +373,13 @@ class Scenario(Part):
                     f"cluster.rollout.workers is {workers}, and stage {stage.name!r} has only {shared} {what} to share"
                 )
         return self
+
+    def begun(self, today: str) -> Scenario:
+        """The scenario of a run that begins `today`: a template that writes the date writes that one, resumed or not."""
+        agent = self.agent
+        if not isinstance(agent, CausalLMAgentSpec) or agent.today is not None:
+            return self
+        return self.model_copy(update={"agent": agent.model_copy(update={"today": today})})
 
     def alone(self) -> dict[str, Scenario]:
         """The scenario in each of its worlds alone, by the world's name; in its only one, under no name."""

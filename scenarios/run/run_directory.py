@@ -23,6 +23,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ class RunDirectory:
         with disk_errors(path):
             for folder in (run.checkpoints, run.episodes):
                 make_folder(folder)
-            write_text(path / "scenario.yaml", dump_scenario(scenario))
+            write_text(path / "scenario.yaml", dump_scenario(scenario.begun(datetime.now(UTC).date().isoformat())))
             write_json(path / "environment.json", describe_environment())
             run.note_command(command)
         return run

@@ -31,7 +31,7 @@ def tokenizer_with(template: str | None) -> PreTrainedTokenizerFast:
 
 
 def continued(renderer: Renderer, *, stopped: bool = True, text: str = "3") -> tuple[list[int], list[int], bool]:
-    """The tokens of `1+1=` and a reply, those that follow when the world says `no`, and whether they are a new row's."""
+    """The tokens of `1+1=` and a reply, those behind it when the world says `no`, and whether they are a new row's."""
     talk = Talk(renderer, Reply)
     ids = talk.begin(USER, [])
     reply = renderer.encode_reply(text)
