@@ -1,7 +1,8 @@
 """The command line: `peripatos run | resume | evaluate | record | show | rescore | export | compare | list | check`
 and `doctor`.
 
-Data goes to stdout, progress to stderr. Exit codes: 0 done, 1 the run failed, 2 the user's mistake, 130 Ctrl-C.
+Data goes to stdout, progress to stderr. Exit codes: 0 done, 1 the run failed, 2 the user's mistake, 130 Ctrl-C,
+143 SIGTERM, 129 SIGHUP.
 Each command imports what it needs when it runs, so that `--help` answers at once.
 """
 
@@ -19,20 +20,28 @@ import typer
 
 from .commands import compare, export, look, rescore, run  # noqa: F401 (each registers its commands, in this order)
 from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
+from .run.signals import BEFORE_ANYTHING, Stopped, ending_by_signals, silence, tell
+
+WRITERS = ("record", "rescore", "export")  # may have written something when they are stopped; runs say it themselves
 
 
 def main() -> NoReturn:
     """The entry point: exit codes, and one message for a user's mistake."""
     _mend_streams()
     sys.excepthook = _print_traceback
-    try:
-        code = app(standalone_mode=False)
-    except Exception as problem:
-        sys.exit(explain(problem))
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else 0)
+    writes = any(name in sys.argv[1:2] for name in WRITERS)
+    with ending_by_signals("stopped; the same command begins again" if writes else BEFORE_ANYTHING) as heard:
+        try:
+            code = app(standalone_mode=False)
+            sys.stdout.flush()
+        except BrokenPipeError:  # `peripatos list | head`
+            silence(1)
+            code = FAILED
+        except (Exception, KeyboardInterrupt) as problem:
+            if heard or isinstance(problem, Stopped):
+                raise
+            code = explain(problem)
+        sys.exit(code if isinstance(code, int) else 0)
 
 
 def _mend_streams() -> None:
@@ -51,8 +60,11 @@ def _print_traceback(kind: type[BaseException], error: BaseException, trace: Tra
     print(visible("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
 
 
-def explain(problem: Exception) -> int:
+def explain(problem: BaseException) -> int:
     """The exit code of an error, after its message. A programming error is raised again."""
+    if isinstance(problem, KeyboardInterrupt | typer.Abort):
+        tell(str(problem) or "stopped")
+        return getattr(problem, "code", INTERRUPTED)
     if isinstance(problem, typer.Exit):
         return problem.exit_code
     show = getattr(problem, "show", None)  # click's own errors: unknown flags, missing arguments
@@ -67,12 +79,13 @@ def explain(problem: Exception) -> int:
     if isinstance(problem, UserError):
         print(visible(f"error: {problem}"), file=sys.stderr)
         return MISTAKE
-    from .run.run_directory import FULL, RunFailed
+    from .run.disk import WRITING_ENDS, RunFailed, in_words
 
     if isinstance(problem, RunFailed):
         print(visible(f"the run failed: {problem}"), file=sys.stderr)
         return FAILED
-    if isinstance(problem, OSError) and problem.errno in FULL:
-        print(visible(f"nothing more can be written: {problem}"), file=sys.stderr)
+    if isinstance(problem, OSError) and problem.errno in WRITING_ENDS:
+        what, remedy = in_words(problem)
+        tell(visible(f"nothing more can be done: {what} ({problem}); {remedy}, then the same command again"))
         return FAILED
     raise problem

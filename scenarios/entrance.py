@@ -57,7 +57,7 @@ def run(
     Raises:
         UserError: something about the scenario or the folder is wrong; nothing was run.
         RunFailed: the run could not go on.
-        KeyboardInterrupt: Ctrl-C; everything is saved.
+        KeyboardInterrupt: Ctrl-C, or another signal that asks for an end (`Stopped`); everything is saved.
     """
     from .assembly.checks import check_parts
     from .commands.app import load_plugins
@@ -73,11 +73,12 @@ def run(
         check_origin(resolved)
         folder = Path(out) if out is not None else new_run_path(resolved.name, resolved.seed)
         directory = RunDirectory.create(folder, resolved, ["peripatos.run", str(resolved.name), *map(str, given)])
-        try:
-            return _go(directory, worlds, listeners, quiet)
-        except UserError:
-            directory.discard_unless_begun()
-            raise
+        with directory.held():
+            try:
+                return _go(directory, worlds, listeners, quiet)
+            except UserError:
+                directory.discard_unless_begun()
+                raise
 
 
 def load_run(path: str | Path) -> Run:
@@ -149,12 +150,14 @@ class Run:
         from .run.amend import amend, has_more_to_do
 
         load_plugins()
-        if overrides:
-            amend(self._directory, [f"{key}={json.dumps(value)}" for key, value in overrides.items()])
-        if self.summary.get("status") == "done" and not has_more_to_do(self._directory):
-            return self
-        self._directory.note_command(["peripatos.load_run", str(self.path), "resume", *map(str, overrides or ())])
-        return _go(self._directory, None, listeners, quiet)
+        command = ["peripatos.load_run", str(self.path), "resume", *map(str, overrides or ())]
+        with self._directory.held(command):
+            if overrides:
+                amend(self._directory, [f"{key}={json.dumps(value)}" for key, value in overrides.items()])
+            if self.summary.get("status") == "done" and not has_more_to_do(self._directory):
+                return self
+            self._directory.note_command(command)
+            return _go(self._directory, None, listeners, quiet)
 
     def agent(self, checkpoint: str = "best", *, device: str | None = None) -> SavedAgent:
         """The agent as it stood at `checkpoint` (best, last or a number)."""
@@ -216,16 +219,20 @@ def _resolved(scenario: str | Path | Mapping[str, Any], overrides: Mapping[str, 
 
 
 def _go(directory: RunDirectory, worlds: WorldSources | None, listeners: Sequence[Listener], quiet: bool) -> Run:
-    from .report.curves import draw_learning_curve
+    from .report.curves import draw_if_possible
+    from .run.disk import typed
     from .run.display import make_display
-    from .run.runner import Interrupted, Runner
+    from .run.runner import Runner
+    from .run.signals import Stopped
 
     with as_it_was():
+        display = make_display(quiet=quiet)
         try:
-            Runner(directory, make_display(quiet=quiet), sources=worlds, listeners=listeners).go()
-        except Interrupted:
-            raise KeyboardInterrupt(f"stopped; to go on: peripatos resume {directory.path}") from None
-        draw_learning_curve(directory)
+            Runner(directory, display, sources=worlds, listeners=listeners).go()
+        except Stopped as stopped:
+            how = f"stopped; to go on: peripatos resume {typed(directory.path)}"
+            raise Stopped(stopped.number, how) from None
+        draw_if_possible(directory, display)
     return Run(directory)
 
 

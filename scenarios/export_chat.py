@@ -32,7 +32,7 @@ from .assembly.voices import scripted_voices
 from .assembly.worlds import WorldSources
 from .config.loading import Source, apply_sets, check_scenario, find_scenario, load_scenario, shipped
 from .config.schema import Scenario
-from .run.run_directory import disk_errors, make_folder, to_json, write_text
+from .run.disk import disk_errors, make_folder, to_json, write_text
 
 MODEL_FORMATS = ("hermes", "llama3", "python")  # in which chat templates write calls
 _WORLD = re.compile(r".*(:|/|-v\d+$)")

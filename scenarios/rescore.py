@@ -27,6 +27,7 @@ from ..envs.errors import UserError
 from ..envs.registry import make_world
 from ..envs.seeding import derive_seed
 from ..envs.vocabulary import Episode, Reply, StopReason
+from .commands.app import command_line
 from .config.loading import apply_sets, check_scenario, read_yaml
 from .config.schema import Sampling, Scenario
 from .report.transcript import replies
@@ -68,7 +69,8 @@ def rescore(
     try:
         base = _replayable(world.unwrapped, scenario)
         again = _Again(base, scenario, other_grader=grader is not None, sets=sets)
-        return [_file(run, again, key, file) for key, file in files.items()]
+        with run.held(command_line()):
+            return [_file(run, again, key, file) for key, file in files.items()]
     finally:
         world.close()
 

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from ...envs.errors import UserError
 from ...envs.thoughts import MARKS, Marks, split_thought
 from ...envs.tools.call_formats import FORMATS, MARKERS, reply_format
-from ...envs.vocabulary import Message, Reply
+from ...envs.vocabulary import Message, Reply, ToolCall
 from . import template_habits as probe
 from .plain_text import Cutter, Encoder, added_tokens, special_tokens
 from .template_habits import Habits, call_format, ends_of_calls
@@ -241,7 +241,8 @@ class Renderer:
             called = self._try([probe.USER, call, probe.answer("c00000001")], (probe.TOOL,), prompt=True) or ""
             texts.append(called.rpartition(probe.HEARD)[2])
         marks = [mark for marks in self.marks for mark in marks]
-        its_own = [*marks, *MARKERS, *_CHANNELS, self._native_call]
+        call = reply_format(self.reply_format or "hermes").write("", [ToolCall("f", {"text": "x"})])
+        its_own = [*marks, *MARKERS, *_CHANNELS, self._native_call, call]
         said = {token for token in self._added if any(token in text for text in its_own)}
         thinks = {token for token in self._added if any(token in mark for mark in marks)}
         structure = {token for token in self._added if any(token in text for text in texts)}

@@ -26,7 +26,8 @@ def view(messages: Sequence[Message], habits: Habits, marks: Marks, *, calls: bo
             shown.append(_reply(message, habits, marks, calls=calls))
             asked |= {call.get("id", "") for call in shown[-1].get("tool_calls", ())}
         elif message["role"] == "tool" and not _has_a_role(message, habits, asked):
-            words = f"{message['name']}: {message['content']}" if message.get("name") else message["content"]
+            name = message.get("name")
+            words = f"{name}: {message['content']}" if name else message["content"]
             _add_to_user(shown, words, joined=bool(shown) and bool(shown[-1].get("result")))
         elif shown and shown[-1].get("result") and message["role"] == "user":
             _add_to_user(shown, message["content"], joined=True)

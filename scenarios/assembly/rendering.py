@@ -93,7 +93,8 @@ def template_remarks(policy: object, scenario: Scenario, sources: WorldSources) 
     if calls and not renderer.habits.tools:
         yield "the chat template shows no tools; a world describes them itself with `tools_in_prompt: true`, if it can"
     if renderer.tells_the_date:
-        yield f"the chat template writes the date: this run is told {scenario.agent.today} (agent.today), now and resumed"
+        today = scenario.agent.today
+        yield f"the chat template writes the date: this run is told {today} (agent.today), now and resumed"
 
 
 def _stop_id(tokenizer: PreTrainedTokenizerBase, stop: str | int) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..run.run_directory import RunFailed
+from ..run.disk import RunFailed
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from ...agents.protocols import Policy, Weights
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.worlds import WorldSources
 from ..config.schema import Scenario
-from ..run.run_directory import RunFailed
+from ..run.disk import RunFailed
 from .pool import LocalPool
 from .ray_instance import RayInstance, ray, ship_tensors_as_arrays
 from .rollout import Answer, Order, Rollout, pack_weights

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,6 @@ import typer
 
 from .app import (
     FAILED,
-    INTERRUPTED,
     Json,
     Quiet,
     Set,
@@ -40,14 +38,15 @@ def compare(
     """Run methods × scenarios × seeds with equal budgets, and tabulate them with intervals."""
     from ..compare.findings import report, table
     from ..compare.jobs import compare as run_compare
+    from ..run.signals import Stopped, tell
 
     load_plugins()
     names = [name.strip() for name in methods.split(",") if name.strip()]
     try:
         outcomes = run_compare(scenarios, names, seeds, out, sets=sets, limit=limit, quiet=quiet)
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
+    except Stopped as stopped:
+        tell("stopped; the same command goes on from here")
+        raise typer.Exit(stopped.code) from None
     rows, notes = report(outcomes, out)
     if json_:
         print_json(rows)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from .app import (
-    INTERRUPTED,
     Device,
     Json,
     Quiet,
@@ -56,6 +55,7 @@ def run(
     load_plugins()
     from ...envs.errors import UserError
     from ..run.run_directory import RunDirectory, new_run_path
+    from ..run.signals import Stopped
 
     with check_parts(resolved, source) as worlds:
         check_origin(resolved)
@@ -63,11 +63,13 @@ def run(
             print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
             return
         directory = RunDirectory.create(out or new_run_path(resolved.name, resolved.seed), resolved, command_line())
-        try:
-            _go(directory, quiet, json_, worlds)
-        except UserError:
-            directory.discard_unless_begun()
-            raise
+        with directory.held():
+            try:
+                _go(directory, quiet, json_, worlds)
+            except (UserError, Stopped) as problem:
+                if directory.discard_unless_begun() or isinstance(problem, UserError):
+                    raise
+                _stopped(directory, problem)
 
 
 @app.command()
@@ -82,42 +84,44 @@ def resume(
     """Go on with a run that was stopped, from its last checkpoint; or, with a larger budget, with one that was done."""
     from ..run.amend import amend, has_more_to_do
     from ..run.run_directory import RunDirectory
+    from ..run.signals import Stopped
 
     load_plugins()
     directory = RunDirectory.open(run_path)
-    if sets:
-        amend(directory, sets)
-    if directory.summary().get("status") == "done" and not has_more_to_do(directory):
+    if not sets and directory.summary().get("status") == "done" and not has_more_to_do(directory):
         print(f"{run_path} is finished already", file=sys.stderr)
         _report(directory.summary(), json_)
         return
-    directory.note_command(command_line())
-    _go(directory, quiet, json_)
+    with directory.held(command_line()):
+        if sets:
+            amend(directory, sets)
+        directory.note_command(command_line())
+        try:
+            _go(directory, quiet, json_)
+        except Stopped as stopped:
+            _stopped(directory, stopped)
 
 
 def _go(directory: Any, quiet: bool, json_: bool, worlds: Any = None) -> None:
+    from ..report.curves import draw_if_possible
     from ..run.display import make_display
-    from ..run.runner import Interrupted, Runner
+    from ..run.runner import Runner
 
     display = make_display(quiet=quiet)
     try:
         summary = Runner(directory, display, sources=worlds).go()
-    except (Interrupted, KeyboardInterrupt):
+    finally:
         display.close()
-        print(f"stopped; to go on: peripatos resume {directory.path}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    _draw(directory, display)
+    draw_if_possible(directory, display)
     _report(summary, json_, directory.path)
 
 
-def _draw(directory: Any, display: Any) -> None:
-    from ..report.curves import draw_learning_curve
-    from ..run.run_directory import disk_errors
+def _stopped(directory: Any, stopped: Any) -> NoReturn:
+    from ..run.disk import typed
+    from ..run.signals import tell
 
-    with disk_errors(directory.path):
-        path = draw_learning_curve(directory)
-    if path:
-        display.say(f"learning curve: {path}")
+    tell(f"stopped; to go on: peripatos resume {typed(directory.path)}")
+    raise typer.Exit(stopped.code) from None
 
 
 def _report(summary: Mapping[str, Any], json_: bool, path: Path | None = None) -> None:

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from ..run.disk import write_text
 from ..run.episode_statistics import score
 from ..run.reward_versions import one_version
-from ..run.run_directory import read_rows, write_text
+from ..run.run_directory import read_rows
 from .intervals import interval
 from .jobs import JobResult
 

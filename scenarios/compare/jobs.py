@@ -27,11 +27,13 @@ from ...envs.cores import usable_cores
 from ...envs.errors import UserError, unknown
 from ..assembly.checks import check_parts
 from ..assembly.worlds import WorldSources
-from ..commands.app import BY_DEFAULT
+from ..commands.app import BY_DEFAULT, command_line
 from ..config.loading import Source, check_scenario, dump_scenario, open_scenario, put
 from ..config.schema import Scenario
+from ..run.disk import make_folder, write_text
+from ..run.lock import writing
 from ..run.reward_versions import one_version, scored_by
-from ..run.run_directory import RunDirectory, make_folder, write_text
+from ..run.run_directory import RunDirectory
 
 PATIENCE = 120.0  # seconds in which a run that was stopped ends its update and saves itself
 
@@ -67,10 +69,15 @@ def compare(
 ) -> list[JobResult]:
     """Run everything that is not done yet under `out`. UserError, before anything runs, for what cannot run."""
     jobs = plan(scenarios, methods, seeds, out, sets)
-    cores = usable_cores()
-    workers = min(limit or cores, cores, len(jobs))
-    done = 0
     make_folder(out)
+    with writing(out, command_line()):
+        return _run_all(jobs, limit or usable_cores(), quiet=quiet)
+
+
+def _run_all(jobs: Sequence[ComparisonJob], limit: int, *, quiet: bool) -> list[JobResult]:
+    cores = usable_cores()
+    workers = min(limit, cores, len(jobs))
+    done = 0
     processes = _Processes()
 
     def finish(job: ComparisonJob) -> JobResult:

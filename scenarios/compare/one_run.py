@@ -16,25 +16,25 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..cli import explain
-from ..commands.app import INTERRUPTED
 from ..entrance import load_run, run
+from ..run.signals import ending_by_signals
 
 
 def main() -> NoReturn:
     """The entry point."""
     scenario, folder = sys.argv[1], Path(sys.argv[2])
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        if (folder / "scenario.yaml").exists():
-            load_run(folder).resume()
-        else:
-            run(scenario, out=folder)
-    except KeyboardInterrupt as stopped:
-        print(stopped, file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except Exception as problem:
-        sys.exit(explain(problem))
-    sys.exit(0)
+    with ending_by_signals() as heard:
+        try:
+            if (folder / "scenario.yaml").exists():
+                load_run(folder).resume()
+            else:
+                run(scenario, out=folder)
+        except (Exception, KeyboardInterrupt) as problem:
+            if heard:
+                raise
+            sys.exit(explain(problem))
+        sys.exit(0)
 
 
 def _end_with_parent() -> None:

@@ -375,7 +375,7 @@ class Scenario(Part):
         return self
 
     def begun(self, today: str) -> Scenario:
-        """The scenario of a run that begins `today`: a template that writes the date writes that one, resumed or not."""
+        """The scenario of a run that begins `today`: so a template writes the same date when it is resumed."""
         agent = self.agent
         if not isinstance(agent, CausalLMAgentSpec) or agent.today is not None:
             return self

@@ -5,6 +5,7 @@ Drawn with matplotlib's Agg canvas, which needs no display and touches no global
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..run.disk import write_bytes
+from ..run.display import Display
 from ..run.run_directory import RunDirectory, read_rows
 
 TRAIN, COLOR = "#8da0cb", {"validation": "#1b9e77", "test": "#d95f02"}
@@ -58,8 +61,21 @@ def draw_learning_curve(run: RunDirectory) -> Path | None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize="small")
     path = run.path / "curves.png"
-    figure.savefig(path, dpi=130)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=130)
+    write_bytes(path, picture.getvalue())
     return path
+
+
+def draw_if_possible(run: RunDirectory, display: Display) -> None:
+    """The learning curve of a run that is done, and a line that says where it is, or why there is none."""
+    try:
+        path = draw_learning_curve(run)
+    except OSError as problem:
+        display.say(f"the run is done; only its learning curve could not be written ({problem})")
+        return
+    if path:
+        display.say(f"learning curve: {path}")
 
 
 def _points(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:

@@ -19,8 +19,8 @@ from ...envs.named_objects import load_function
 from ...envs.seeding import derive_seed
 from ...envs.world_source import WorldSource
 from ..config.schema import MlpAgentSpec, Scenario, ScriptedAgentSpec
+from ..run.disk import make_folder
 from ..run.display import Display
-from ..run.run_directory import make_folder
 from ..run.saved_agent import OpenedAgent, open_agent
 from .gait import draw_gait
 from .shots import Acts, ActsAtRandom, Shot, film_episode

@@ -9,7 +9,8 @@ from ...envs.errors import UserError
 from ..config.loading import apply_sets, check_scenario, dump_scenario, read_yaml
 from .checkpoint import last_good, read_progress
 from .counters import Progress
-from .run_directory import RunDirectory, disk_errors, write_text
+from .disk import disk_errors, write_text
+from .run_directory import RunDirectory
 
 MAY_CHANGE = ("evaluation", "checkpoint", "failures", "log", "trackers", "cluster", "variants", "description")
 MAY_CHANGE_IN_A_STAGE = ("budget", "stop")

@@ -5,31 +5,40 @@
                        actor.safetensors   what the next collection depends on
                        progress.json       where the run stands
                        manifest.json       size and SHA-256 of every other file
-    checkpoints/last, best       small text files that name a folder
 
-Everything is written under a temporary name, flushed to the disk and renamed; only then does `last` move. A
-folder that fails its manifest is refused by name, and the run goes on from the one before.
+Everything is written under a temporary name, flushed to the disk and renamed: with that one step the checkpoint is
+there, is the last, and says in its progress which one is the best. A folder that fails its manifest is refused by
+name, and the run goes on from the one before.
+
+    .000020.unfinished   what a kill left of one that was being written; taken if it is whole, else removed
+    .000020.replaced     one that another of the same update takes the place of; is 000020 until that is there
+    .000020.removed      one that is too old
+
+Folders of any other name are not ours: neither read nor removed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
+import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from torch import Tensor
 
 from ...agents.protocols import Policy
 from ...algorithms.learner import Learner
 from ...envs.errors import UserError
-from .run_directory import FORMAT, OLDER, disk_errors, disk_full, write_json, write_text
+from .disk import disk_errors, flush, write_json
+from .run_directory import FORMAT, OLDER
 
 KEPT = 2  # the newest, one to fall back to, and the best besides
+NAME = re.compile(r"\d{6}|[1-9]\d{6,}")
+ASIDE = re.compile(r"\.(\d{6}|[1-9]\d{6,})\.(unfinished|replaced|removed)")
 
 
 class BadCheckpoint(UserError):
@@ -44,26 +53,19 @@ def write_checkpoint(
     learner: Learner | None,
     actor_state: Mapping[str, Tensor],
     progress: Mapping[str, Any],
-    best: bool,
 ) -> Path:
-    """Write `folder/NNNNNN`, point `last` (and `best`) to it, and prune. RunFailed if the disk is full."""
+    """Write `folder/NNNNNN`, and remove those that are too old. RunFailed if the disk is full, or cannot be written."""
     name = f"{update:06d}"
     unfinished = folder / f".{name}.unfinished"
-    try:
-        with disk_errors(folder.parent):
+    with disk_errors(folder.parent):
+        try:
             shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
             _fill(unfinished, policy, learner, actor_state, progress)
             _install(unfinished, folder / name)
-            write_text(folder / "last", name + "\n")
-            if best:
-                write_text(folder / "best", name + "\n")
-    except SafetensorError as error:  # its writer is not Python's, and hides the operating system's error
-        if any(words in str(error) for words in ("No space left", "File too large", "quota")):
-            raise disk_full(folder.parent, error) from error
-        raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    _prune(folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        _prune(folder)
     return folder / name
 
 
@@ -76,7 +78,7 @@ def _fill(
 ) -> None:
     from safetensors.torch import save_file
 
-    (folder / "policy").mkdir(parents=True)
+    (folder / "policy").mkdir()
     policy.save(folder / "policy")
     if learner is not None:
         (folder / "learner").mkdir()
@@ -87,22 +89,42 @@ def _fill(
 
 
 def _install(unfinished: Path, folder: Path) -> None:
-    """Flush, then rename. A checkpoint of the same update (its stage had ended) is replaced."""
+    """Flush, then rename. One of the same update (its stage had ended) is kept until its successor is there."""
     for path in unfinished.rglob("*"):
-        _flush(path)
-    _flush(unfinished)
+        flush(path)
+    flush(unfinished)
+    replaced = folder.with_name(f".{folder.name}.replaced")
     if folder.exists():
-        shutil.rmtree(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
+        folder.rename(replaced)
     unfinished.rename(folder)
-    _flush(folder.parent)
+    flush(folder.parent)
+    if replaced.exists():
+        shutil.rmtree(replaced)
 
 
-def _flush(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
+def settle(folder: Path) -> None:
+    """Bring to its end what a kill has cut off among the checkpoints in `folder`. Only whoever may write calls this."""
+    with disk_errors(folder.parent):
+        for path in sorted(folder.glob(".*")):  # what is replaced is put back before what is unfinished is looked at
+            if (found := ASIDE.fullmatch(path.name)) and found[2] == "replaced" and not (folder / found[1]).exists():
+                path.rename(folder / found[1])
+        for path in sorted(folder.glob(".*")):
+            if (found := ASIDE.fullmatch(path.name)) is None:
+                continue
+            if found[2] == "unfinished" and not (folder / found[1]).exists() and _is_whole(path):
+                path.rename(folder / found[1])
+            else:
+                shutil.rmtree(path)
+        flush(folder)
+
+
+def _is_whole(folder: Path) -> bool:
     try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+        verify(folder)
+    except BadCheckpoint:
+        return False
+    return True
 
 
 def _fingerprints(folder: Path) -> dict[str, dict[str, Any]]:
@@ -116,21 +138,51 @@ def _fingerprints(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _prune(folder: Path) -> None:
-    pointed = {pointed_to(folder, "last"), pointed_to(folder, "best")}
-    for path in checkpoints(folder)[:-KEPT]:
-        if path not in pointed:
-            shutil.rmtree(path)
+    there = checkpoints(folder)
+    best = {_best_of(path) for path in there[-KEPT:]}  # of the one to fall back to, too
+    for path in there[:-KEPT]:
+        if number_of(path) not in best:
+            removed = folder / f".{number_of(path):06d}.removed"
+            path.rename(removed)  # a checkpoint is whole as long as it has its name
+            shutil.rmtree(removed)
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """Every checkpoint in a run's folder of checkpoints, oldest first."""
-    return sorted(path for path in folder.glob("[0-9]*") if path.is_dir())
+    found: dict[int, Path] = {}
+    with suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            aside = ASIDE.fullmatch(path.name)
+            if NAME.fullmatch(path.name) and path.is_dir():
+                found[int(path.name)] = path
+            elif aside and aside[2] == "replaced" and not (folder / aside[1]).exists():
+                found.setdefault(int(aside[1]), path)
+    return [found[number] for number in sorted(found)]
+
+
+def number_of(checkpoint: Path) -> int:
+    """The update after which a checkpoint was made."""
+    return int(checkpoint.name.strip(".").partition(".")[0])
 
 
 def pointed_to(folder: Path, pointer: str) -> Path | None:
-    """What `last` or `best` names; None if there is no such pointer."""
-    path = folder / pointer
-    return folder / path.read_text().strip() if path.exists() else None
+    """The checkpoint that is "last", or "best" as the last one says; None if there is none."""
+    there = checkpoints(folder)
+    if pointer == "last":
+        return there[-1] if there else None
+    for path in reversed(there):
+        number = _best_of(path)
+        if number is not None:
+            return next((one for one in there if number_of(one) == number), None)
+    return None
+
+
+def _best_of(checkpoint: Path) -> int | None:
+    """After which update the best checkpoint was made, as this one knew; None where it knew none, or is damaged."""
+    try:
+        return read_progress(checkpoint)["best_at"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def verify(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ from ..config.schema import Scenario
 from .counters import Progress
 from .journal import Journal
 from .run_directory import RunDirectory
+from .signals import Stop
 
 
 @dataclass
@@ -23,7 +23,7 @@ class RunContext:
     device: str
     sources: WorldSources  # of the scenario's worlds
     progress: Progress = field(default_factory=Progress)
-    stop: threading.Event = field(default_factory=threading.Event)  # set when somebody asks to stop
+    stop: Stop = field(default_factory=Stop)
     _began: float = field(default_factory=time.perf_counter, repr=False)
 
     def start_clock(self) -> None:

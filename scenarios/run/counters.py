@@ -49,6 +49,8 @@ class Progress:
     metrics_rows: int = 0
     evaluation_rows: int = 0
     best: list[float] | None = None  # the rank of the best validation
+    best_at: int | None = None  # the update of the checkpoint that is the best
+    looked: bool = True  # whether what is due after this update has been evaluated
     begun: dict[str, float] = field(default_factory=dict)  # the counters when the stage began
     before: Numbers = field(default_factory=dict)  # the test before the stage, once it has begun
     latest: Numbers | None = None  # the latest validation, with the update at which it was made

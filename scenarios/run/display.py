@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ...envs.visible_text import visible
+from .signals import silence, tell
 
 SHOWN = {  # the few numbers that matter, by their name in metrics.jsonl
     "reward/mean": "reward",
@@ -62,7 +63,7 @@ class Plain:
         self._seconds, self._last, self._clock = seconds, -float("inf"), Clock()
 
     def say(self, text: str) -> None:
-        print(visible(text), file=sys.stderr, flush=True)
+        tell(visible(text))
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
         left = self._clock.left(stage, fraction)
@@ -93,7 +94,10 @@ class Live:
         self._progress.start()
 
     def say(self, text: str) -> None:
-        self._progress.console.print(visible(text), markup=False, highlight=False)
+        try:
+            self._progress.console.print(visible(text), markup=False, highlight=False)
+        except OSError:  # the terminal is gone
+            silence(2)
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
         from rich.progress import TaskID

@@ -17,7 +17,8 @@ from typing import Any
 
 from ...envs.errors import UserError
 from ...envs.vocabulary import Episode
-from .run_directory import RunDirectory, disk_errors, make_folder, to_json, write_json, write_text
+from .disk import disk_errors, make_folder, to_json, write_json, write_text
+from .run_directory import RunDirectory
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,17 @@
     command.txt        what was typed, each time       evaluations.jsonl  one row per evaluation
     environment.json   versions, revision, hardware    episodes/          what was said and done, for reading
     checkpoints/       see `checkpoint.py`             videos/  summary.json  curves.png
+    .lock              who writes, see `lock.py`
 
-A new run never writes into a folder that holds one. Rows are flushed one by one; a resumed run first cuts both
-files back to the rows that its checkpoint knew of, so that an interrupted run and an uninterrupted one end equal.
+A new run never writes into a folder that holds one, and no two processes write into one folder at a time. Rows are
+flushed one by one; a resumed run first cuts both files back to the rows that its checkpoint knew of, so that an
+interrupted run and an uninterrupted one end equal.
 """
 
 from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import platform
 import shlex
@@ -32,16 +33,27 @@ from ...envs.errors import UserError
 from ...envs.vocabulary import Episode
 from ..config.loading import dump_scenario, load_scenario
 from ..config.schema import Scenario
+from . import lock
+from .disk import (
+    ESCAPED,
+    RunFailed,
+    disk_errors,
+    flush,
+    in_words,
+    make_folder,
+    no_folder,
+    to_json,
+    typed,
+    write_json,
+    write_text,
+)
+from .lock import Lock
 
 PACKAGES = ("peripatos", "torch", "transformers", "gymnasium", "mujoco", "numpy", "scipy", "safetensors")
 FORMAT = 2  # of run directories and checkpoints
 OLDER = "it was written by Peripatos 0.1, which reads it; this version reads format"
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-ESCAPED = "backslashreplace"  # half of a surrogate pair, which UTF-8 cannot hold, is written as JSON escapes it
-
-
-class RunFailed(RuntimeError):
-    """The run cannot go on, through no mistake in what was typed. The message is for the user."""
+UNFINISHED = "unfinished"  # in summary.json; who reads it is told "running" or "died", by the lock
+OURS = ("scenario.yaml", "environment.json", "command.txt")  # what a run that has hardly begun may have written
 
 
 class RunDirectory:
@@ -51,21 +63,50 @@ class RunDirectory:
         self.path = path
         self.metrics, self.evaluations = path / "metrics.jsonl", path / "evaluations.jsonl"
         self.checkpoints, self.videos, self.episodes = path / "checkpoints", path / "videos", path / "episodes"
+        self.lock: Lock | None = None  # while this object may write
+        self._holders = 0
 
     @classmethod
     def create(cls, path: Path, scenario: Scenario, command: Sequence[str]) -> RunDirectory:
-        """A new folder for a run of `scenario`. UserError if something is there already."""
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            hint = f"peripatos resume {path}" if (path / "scenario.yaml").exists() else "another --out"
-            raise UserError(f"{path} is there already and is not overwritten; use {hint}")
+        """A new folder for a run of `scenario`, locked until `held` has been left. UserError if something is there
+        already, or if it cannot be written."""
+        _refuse_full(path)
+        make_folder(path)
         run = cls(path)
-        with disk_errors(path):
-            for folder in (run.checkpoints, run.episodes):
-                make_folder(folder)
-            write_text(path / "scenario.yaml", dump_scenario(scenario.begun(datetime.now(UTC).date().isoformat())))
-            write_json(path / "environment.json", describe_environment())
-            run.note_command(command)
+        run.lock = lock.take(path, command)
+        try:
+            _refuse_full(path)  # what came while the lock was waited for
+            run._fill(scenario, command)
+        except OSError as error:
+            what, remedy = in_words(error)
+            run.discard_unless_begun()
+            raise RunFailed(
+                f"{path} cannot be written ({what}: {error}); nothing was begun: {remedy}, then the same command again"
+            ) from error
         return run
+
+    def _fill(self, scenario: Scenario, command: Sequence[str]) -> None:
+        for folder in (self.checkpoints, self.episodes):
+            folder.mkdir(exist_ok=True)
+        write_json(self.path / "environment.json", describe_environment())
+        (self.path / "command.txt").unlink(missing_ok=True)
+        self.note_command(command)
+        begun = scenario.begun(datetime.now(UTC).date().isoformat())
+        write_text(self.path / "scenario.yaml", dump_scenario(begun))  # the last: with it, this is a run
+
+    @contextmanager
+    def held(self, command: Sequence[str] = ()) -> Iterator[None]:
+        """Nobody else writes meanwhile; may be nested. UserError if somebody does, or if it cannot be written."""
+        if self.lock is None:
+            self.lock = lock.take(self.path, command)
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            if not self._holders and self.lock is not None:
+                self.lock.release()
+                self.lock = None
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
@@ -81,20 +122,44 @@ class RunDirectory:
         """What this run runs, as it was resolved when it began."""
         return load_scenario(str(self.path / "scenario.yaml"))
 
-    def discard_unless_begun(self) -> None:
-        """Remove the folder of a run that could not even begin, so that the mended command can be given again."""
-        if not (self.path / "summary.json").exists():
-            shutil.rmtree(self.path, ignore_errors=True)
+    def discard_unless_begun(self) -> bool:
+        """Remove the folder of a run that could not even begin, so that the command can be given again; whether it
+        was such a run."""
+        if (self.path / "summary.json").exists():
+            return False
+        shutil.rmtree(self.path, ignore_errors=True)
+        return True
 
     def note_command(self, command: Sequence[str]) -> None:
         """Add a line to command.txt."""
-        with (self.path / "command.txt").open("a", encoding="utf-8") as file:
+        with disk_errors(self.path), (self.path / "command.txt").open("a", encoding="utf-8") as file:
             file.write(shlex.join(command) + "\n")
 
     def append(self, file: Path, row: Mapping[str, Any]) -> None:
-        """One more row, on disk before this returns to the operating system's cache."""
-        with disk_errors(self.path), file.open("a", encoding="utf-8", errors=ESCAPED) as stream:
-            stream.write(to_json(row) + "\n")
+        """One more row, whole or not at all, on disk before this returns to the operating system's cache."""
+        with disk_errors(self.path):
+            self._check_place()
+            with file.open("ab") as stream:
+                size = stream.tell()
+                try:
+                    stream.write((to_json(row) + "\n").encode("utf-8", ESCAPED))
+                    stream.flush()
+                except OSError:
+                    with suppress(OSError):
+                        os.ftruncate(stream.fileno(), size)
+                    raise
+
+    def flush_rows(self) -> None:
+        """The rows so far are on disk, beyond a power cut; before a checkpoint that counts them is."""
+        with disk_errors(self.path):
+            self._check_place()
+            for file in (self.metrics, self.evaluations):
+                if file.exists():
+                    flush(file)
+
+    def _check_place(self) -> None:
+        if self.lock is not None and not self.lock.still_there():
+            raise FileNotFoundError(errno.ENOENT, "it was moved, removed or made anew", str(self.path))
 
     def cut(self, file: Path, rows: int) -> None:
         """Keep the first `rows` rows: what came later is done again."""
@@ -117,10 +182,14 @@ class RunDirectory:
             write_json(self.path / "summary.json", summary)
 
     def summary(self) -> dict[str, Any]:
-        """What summary.json says; empty before the first."""
+        """What summary.json says; empty before the first. A run that has not come to its end is "running", or, where
+        nobody writes it any more, "died"."""
         path = self.path / "summary.json"
         try:
-            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            if found.get("status") == UNFINISHED:
+                found["status"] = "running" if lock.is_written(self.path) else "died"
+            return found
         except ValueError as problem:
             raise UserError(f"{path} is no summary of a run: {problem}") from problem
 
@@ -134,10 +203,33 @@ def _format_of(environment: Path) -> object:
 
 
 def new_run_path(name: str, seed: int, root: Path = Path("runs")) -> Path:
-    """`runs/NAME-SEED`, or with a number behind it if that is taken."""
-    base = f"{name}-{seed}"
-    candidates = (root / (base if number == 1 else f"{base}-{number}") for number in range(1, sys.maxsize))
-    return next(path for path in candidates if not path.exists())
+    """`runs/NAME-SEED`, or with a number behind it if that is taken: a new and empty folder."""
+    make_folder(root)
+    for number in range(1, sys.maxsize):
+        path = root / (f"{name}-{seed}" if number == 1 else f"{name}-{seed}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as problem:
+            raise no_folder(path, problem) from problem
+        return path
+    raise AssertionError("numbers do not end")
+
+
+def _refuse_full(path: Path) -> None:
+    """UserError if a folder holds anything but what a run leaves that was killed before it began."""
+    if not path.exists() or (path.is_dir() and all(_left_by_a_beginning(entry) for entry in path.iterdir())):
+        return
+    hint = f"peripatos resume {typed(path)}" if (path / "scenario.yaml").exists() else "another --out"
+    raise UserError(f"{path} is there already and is not overwritten; use {hint}")
+
+
+def _left_by_a_beginning(entry: Path) -> bool:
+    if entry.name in ("checkpoints", "episodes"):
+        return entry.is_dir() and not any(entry.iterdir())
+    names = {lock.NAME, *OURS[1:], *(f".{name}.unfinished" for name in OURS)}
+    return entry.name in names and entry.is_file() and (entry.parent / lock.NAME).exists()
 
 
 def read_rows(file: Path) -> list[dict[str, Any]]:
@@ -156,68 +248,6 @@ def episode_row(episode: Episode) -> dict[str, Any]:
     row = {field.name: getattr(episode, field.name) for field in fields(episode)}
     row["actions"] = None if episode.actions is None else episode.actions.tolist()
     return row
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it. UserError where that cannot be."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        if problem.errno in FULL:
-            raise
-        raise UserError(f"the folder {path} cannot be made: {problem.strerror}") from problem
-
-
-def to_json(value: object) -> str:
-    """Strict JSON: numbers that are not finite become null."""
-    return json.dumps(_finite(value), allow_nan=False, ensure_ascii=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace `path` with indented JSON, at once or not at all."""
-    write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace `path` at once or not at all."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with unfinished.open("w", encoding="utf-8", errors=ESCAPED) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """A full disk becomes a `RunFailed` that says what is safe and what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise disk_full(path, error) from error
-
-
-def disk_full(path: Path, error: Exception) -> RunFailed:
-    """What to say when nothing more can be written."""
-    return RunFailed(
-        f"the disk is full ({error}). Nothing that was saved is lost: free some space, then "
-        f"`peripatos resume {path}` goes on from the last checkpoint"
-    )
 
 
 def describe_environment() -> dict[str, Any]:

@@ -13,12 +13,9 @@ CPU, with worlds that do not wait for tools and no budget in seconds. Elsewhere 
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -31,16 +28,18 @@ from ..assembly.settings import choose_device, explain_device
 from ..assembly.worlds import WorldSources
 from ..cluster.choose import make_pool
 from ..trackers import make_trackers
-from .checkpoint import last_good, read_progress
+from .checkpoint import last_good, read_progress, settle
 from .context import RunContext
 from .counters import Progress
+from .disk import RunFailed
 from .display import Display
 from .journal import Journal
 from .listeners import Listener
 from .reward_versions import check_same_reward, scored_by
-from .run_directory import RunDirectory, RunFailed
+from .run_directory import UNFINISHED, RunDirectory
 from .saved_agent import begin_from
-from .stage import Interrupted, StageRun
+from .signals import Stop, heard_by
+from .stage import StageRun
 
 
 class Runner:
@@ -65,21 +64,28 @@ class Runner:
         self._wanted = device or self.scenario.device
         self._summary: dict[str, Any] = {}
         device = choose_device(self._wanted, self.scenario.agent)
-        self.context = RunContext(run, self.scenario, self.journal, device, sources)
+        self.context = RunContext(run, self.scenario, self.journal, device, sources, stop=Stop(display.say))
 
     def go(self) -> dict[str, Any]:
         """Run to the end, from the last checkpoint if there is one, and give the summary.
 
         Raises:
             RunFailed: the run cannot go on; summary.json says "failed".
-            Interrupted: Ctrl-C; everything is saved.
+            Stopped: Ctrl-C, SIGTERM or SIGHUP; everything is saved.
             BadCheckpoint: there are checkpoints, and none is whole.
+            UserError: another process writes this run.
         """
+        with self.run.held():
+            return self._go()
+
+    def _go(self) -> dict[str, Any]:
         why = explain_device(self._wanted, self.scenario.agent)
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
         self._scored_by = scored_by(self.context.sources)
         check_same_reward(self.run, self._scored_by)
+        if self.run.lock is not None and self.run.lock.warning is not None:
+            self.journal.said(self.run.lock.warning)
         policy = make_policy(self.scenario, self.context.device, self.context.sources.first)
         if policy is not None:
             torch.set_num_threads(fitting_threads(policy.module()))
@@ -92,17 +98,17 @@ class Runner:
         try:
             with closing(make_pool(self.scenario, policy, self.context.sources, self.journal.said)) as pool:
                 self.context.start_clock()
-                self._write_summary("running")
-                with self._listening():
+                self._write_summary(UNFINISHED)
+                with heard_by(self.context.stop.hear):
                     first = self.context.progress.next_stage()
                     for index in range(first, len(self.scenario.stages)):
+                        if self.context.stop.is_set():
+                            raise self.context.stop.stopped()
                         StageRun(self.context, index, policy, pool, resumed if index == first else None).go()
             return self._write_summary("done")
-        except (Interrupted, KeyboardInterrupt):
-            self._write_summary("interrupted")
-            raise
-        except Exception:
-            self._write_failed_summary()
+        except BaseException as end:
+            with suppress(RunFailed):  # a full disk must not hide why the run ended
+                self._write_summary("interrupted" if isinstance(end, KeyboardInterrupt) else "failed")
             raise
         finally:
             self.context.sources.close()
@@ -110,6 +116,7 @@ class Runner:
 
     def _restore(self, policy: Policy | None) -> Path | None:
         """Load the newest whole checkpoint, and cut the logs back to it."""
+        settle(self.run.checkpoints)
         folder, problems = last_good(self.run.checkpoints)
         for problem in problems:
             self.journal.said(f"{problem}; going on from the one before")
@@ -143,30 +150,3 @@ class Runner:
         self._summary = summary
         self.journal.summarized(summary)
         return summary
-
-    def _write_failed_summary(self) -> None:
-        """As far as the disk allows: a full disk must not hide why the run failed."""
-        try:
-            self._write_summary("failed")
-        except RunFailed as problem:
-            self.journal.said(str(problem))
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        """The first Ctrl-C (or SIGTERM) asks for a checkpoint, the second stops at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            if self.context.stop.is_set():
-                raise KeyboardInterrupt
-            self.context.stop.set()
-            self.display.say("stopping after this update, to save it; Ctrl-C again stops at once")
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

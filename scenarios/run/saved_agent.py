@@ -17,7 +17,7 @@ from ..assembly.settings import choose_device
 from ..assembly.worlds import WorldSources
 from ..config.loading import apply_sets, check_scenario, read_yaml
 from ..config.schema import Origin, Scenario, Stage
-from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
+from .checkpoint import BadCheckpoint, checkpoints, number_of, pointed_to, verify
 from .episode_statistics import Numbers
 from .run_directory import RunDirectory
 from .several_worlds import pass_rates_of_worlds, summarize_worlds
@@ -76,17 +76,19 @@ def check_origin(scenario: Scenario) -> None:
 
 def find_checkpoint(run: RunDirectory, name: str) -> Path:
     """The folder of a checkpoint, verified."""
-    there = [path.name for path in checkpoints(run.checkpoints)]
+    there = {number_of(path): path for path in checkpoints(run.checkpoints)}
     if not there:
         raise UserError(f"{run.path} has no checkpoint yet")
-    folder = pointed_to(run.checkpoints, name) if name in ("best", "last") else run.checkpoints / name.zfill(6)
-    if folder is None or folder.name not in there:
-        raise UserError(f"{run.path} has no checkpoint {name!r}; it has best, last, {', '.join(there)}")
+    by_number = there.get(int(name)) if name.isdecimal() else None
+    folder = pointed_to(run.checkpoints, name) if name in ("best", "last") else by_number
+    if folder is None:
+        names = ", ".join(f"{number:06d}" for number in there)
+        raise UserError(f"{run.path} has no checkpoint {name!r}; it has best, last, {names}")
     try:
         verify(folder)
     except BadCheckpoint as problem:
-        others = [other for other in there if other != folder.name]
-        hint = f"; try --checkpoint {others[-1]}" if others else ""
+        others = [number for number, other in there.items() if other != folder]
+        hint = f"; try --checkpoint {others[-1]:06d}" if others else ""
         raise BadCheckpoint(f"{problem}{hint}") from problem
     return folder
 

@@ -24,6 +24,7 @@ from ..config.schema import Collect
 from .checkpoint import read_actor_state, write_checkpoint
 from .context import RunContext
 from .counters import StageResult
+from .disk import RunFailed, disk_errors, typed, write_json
 from .display import time_split
 from .episode_statistics import (
     Numbers,
@@ -32,15 +33,12 @@ from .episode_statistics import (
     reached,
 )
 from .kept_units import with_units
-from .run_directory import RunFailed, read_rows, write_json
+from .run_directory import read_rows
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
+from .signals import Stopped
 
 SILENT = 5  # updates without anything to learn from, until it is said
 FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
-
-
-class Interrupted(Exception):
-    """Ctrl-C, after everything was saved."""
 
 
 class StageRun:
@@ -67,7 +65,7 @@ class StageRun:
             if self.learner is not None:
                 self.learner.load(checkpoint / "learner")
             self.pool.load_state(read_actor_state(checkpoint))
-            self._saved = self.progress.update
+            self._saved = self.progress.update if self.progress.looked else None
 
     def go(self) -> None:
         """Run the stage to its end and note its result."""
@@ -75,16 +73,21 @@ class StageRun:
             self._push()
             if self.progress.state == "new":
                 self._begin()
+            if not self.progress.looked and self.learner is not None:
+                self._look_around(self.learner.version)
             spent, ended = self._standing()
             while ended is None:
                 if self.context.stop.is_set():
-                    self._checkpoint()
-                    raise Interrupted
+                    raise self.context.stop.stopped()
                 self._update(spent)
                 spent, ended = self._standing()
             self._finish(ended)
         except EngineDied as death:
             raise RunFailed(str(death)) from death
+        except Stopped as stopped:
+            if stopped.in_order and self.progress.state == "learning" and self.progress.in_stage("update"):
+                self._checkpoint()
+            raise
 
     def _make_learner(self, policy: Policy, begun: bool) -> Learner:
         reference = None
@@ -156,7 +159,7 @@ class StageRun:
         except UpdateRefused as refusal:
             raise self._refused(refusal) from refusal
         self._push()
-        p.update += 1
+        p.update, p.looked = p.update + 1, False
         ended = time.perf_counter()
         times = {f"time/{name}": seconds for name, seconds in collection.seconds.items()}
         times |= {"time/collect": collected - begun, "time/update": ended - collected}
@@ -204,6 +207,7 @@ class StageRun:
         """Evaluate and checkpoint where that is due, unless the stage is about to end and does both."""
         every = self.scenario.evaluation.every
         best = every is not None and version % every == 0 and self._validate()
+        self.progress.looked = True
         if self._standing()[1] is None and (best or version % self.scenario.checkpoint.every == 0):
             self._checkpoint(best=best)
 
@@ -230,7 +234,8 @@ class StageRun:
         version = self.learner.version if self.learner else 0
         seed = derive_seed(self.scenario.seed, "evaluation")
         count = self.scenario.evaluation.episodes
-        episodes = self.pool.evaluate(count, seed=seed, version=version, split=split)
+        with self.context.stop.at_once():
+            episodes = self.pool.evaluate(count, seed=seed, version=version, split=split)
         result, p = summarize_worlds(episodes), self.progress
         if unanswered := explain_unanswered(episodes):
             raise RunFailed(unanswered)
@@ -251,7 +256,10 @@ class StageRun:
         p = self.progress
         if self.policy is None or (self._saved == p.update and p.state == "learning"):
             return
+        if best:
+            p.best_at = p.update
         p.seconds = self.context.seconds
+        self.run.flush_rows()
         folder = write_checkpoint(
             self.run.checkpoints,
             update=p.update,
@@ -259,7 +267,6 @@ class StageRun:
             learner=self.learner,
             actor_state=self.pool.state(),
             progress=p.to_json(),
-            best=best,
         )
         self._saved = p.update
         self.context.journal.saved(folder)
@@ -272,7 +279,8 @@ class StageRun:
 
     def _refused(self, refusal: UpdateRefused) -> RunFailed:
         path = self.run.path / "refused.json"
-        write_json(path, {**self._axes(), "message": str(refusal), "diagnostics": refusal.diagnostics})
+        with disk_errors(self.run.path):
+            write_json(path, {**self._axes(), "message": str(refusal), "diagnostics": refusal.diagnostics})
         return RunFailed(
             f"update {self.progress.update + 1} was refused: {refusal}. What was seen is in {path}; "
             "the last checkpoint is unharmed"
@@ -284,7 +292,8 @@ class StageRun:
         if self._silent == SILENT and stage_method(self.stage).source == "own":
             self.context.journal.said(
                 f"{self.stage.name}: every advantage of {SILENT} updates was 0, because what is compared earned the "
-                f"same: nothing was learned. `peripatos show {self.run.path}` shows what is done and what it earns"
+                f"same: nothing was learned. `peripatos show {typed(self.run.path)}` shows what is done and what it "
+                "earns"
             )
 
     def _explain_surrogate(self) -> None:

@@ -14,6 +14,7 @@ from peripatos.scenarios.config.loading import dump_scenario, load_scenario
 
 BLOCKED = "import sys; sys.modules['ray'] = None"  # importing it raises
 ROOT = Path(peripatos.__file__).parent
+LAYERS = ("envs", "agents", "algorithms", "scenarios")
 
 
 def test_tiles_are_spelled_out_in_the_resolved_scenario(tmp_path: Path) -> None:

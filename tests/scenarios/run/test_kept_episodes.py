@@ -13,8 +13,9 @@ from scenarios_runs import command, write_scenario
 
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Episode, Seen, StopReason
+from peripatos.scenarios.run.disk import to_json
 from peripatos.scenarios.run.kept_episodes import read_episodes
-from peripatos.scenarios.run.run_directory import episode_row, to_json
+from peripatos.scenarios.run.run_directory import episode_row
 
 TALK = """\
 name: talk

@@ -148,7 +148,7 @@ def test_a_foreign_folder_is_no_checkpoint(tmp_path: Path, capsys: pytest.Captur
 
 
 def limited(size: int) -> str:
-    """Python that makes every write beyond `size` bytes of a file fail, as on a full disk."""
+    """Python that makes every write beyond `size` bytes of a file fail, much as on a full disk."""
     return f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
 
 
@@ -161,7 +161,7 @@ def test_a_full_disk_is_told_clearly_and_loses_nothing(tmp_path: Path) -> None:
     saved = [folder.name for folder in checkpoints(run / "checkpoints")]
     code, _, err = finish(start("resume", run, prelude=limited(1500)))
     assert code == 1
-    assert "the disk is full" in err
+    assert "a file has reached the size that this process may write" in err
     assert f"peripatos resume {run}" in err
     assert "Traceback" not in err
     assert [folder.name for folder in checkpoints(run / "checkpoints")] == saved
@@ -175,7 +175,7 @@ def test_weights_that_do_not_fit_on_the_disk_are_told_clearly_and_leave_no_half_
     path = write_scenario(tmp_path, TINY.replace("[16]", "[256, 256]"))
     code, _, err = finish(start("run", path, "--out", run, prelude=limited(60_000)))
     assert code == 1
-    assert "the disk is full" in err
+    assert "a file has reached the size that this process may write" in err
     assert not list((run / "checkpoints").iterdir())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from scenarios_runs import TINY, command, rows, write_scenario
 
-from peripatos.scenarios.run.run_directory import write_json
+from peripatos.scenarios.run.disk import write_json
 
 WORLDS = '''
 import gymnasium

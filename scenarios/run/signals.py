@@ -1,0 +1,135 @@
+"""Signals that ask this process to end: Ctrl-C, SIGTERM (a job system), SIGHUP (a closed terminal).
+
+A command is stopped by the first. A run is asked by the first to save itself, and stopped by the second. The third
+ends the process on the spot. The exit code is 128 and the number of the first: 130, 143, 129.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+ASK = ("SIGINT", "SIGTERM", "SIGHUP")
+BEFORE_ANYTHING = "stopped before anything was written"
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal has stopped us: `number` says which, `code` is the exit code, `in_order` whether nothing that cannot be
+    saved was cut off."""
+
+    def __init__(self, number: int, words: str = "", *, in_order: bool = False) -> None:
+        super().__init__(*([words] if words else []))
+        self.number, self.code, self.in_order = number, 128 + number, in_order
+
+
+class Stop:
+    """Whether somebody has asked a run to stop: the first time it is `said`, and the run saves itself as soon as it
+    can; the second time `Stopped` is raised wherever the main thread is."""
+
+    def __init__(self, said: Callable[[str], None] = lambda text: None) -> None:
+        self.said = said
+        self._numbers: list[int] = []
+        self._at_once = False
+
+    def is_set(self) -> bool:
+        """Whether it was asked."""
+        return bool(self._numbers)
+
+    def stopped(self) -> Stopped:
+        """The exception that says by what."""
+        return Stopped(self._numbers[0], in_order=True)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within, nothing is to be finished first: `Stopped` is raised the first time. It is raised at the end as
+        well, for a world may have swallowed it."""
+        if self.is_set():
+            raise self.stopped()
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
+        if self.is_set():
+            raise self.stopped()
+
+    def hear(self, number: int, frame: FrameType | None) -> None:
+        """The handler of the signals."""
+        self._numbers.append(number)
+        count = len(self._numbers)
+        if count > 2:
+            os._exit(128 + self._numbers[0])
+        if count == 2:
+            raise Stopped(self._numbers[0])
+        if self._at_once:
+            raise self.stopped()
+        self.said("stopping after this update, to save it; Ctrl-C again stops at once")
+
+
+@contextmanager
+def heard_by(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """`handler` hears every signal of `ASK`, if this is the main thread. An ignored SIGHUP (`nohup`) stays ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before: dict[int, Any] = {}
+    for name in ASK:
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and not (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
+            before[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, signal.SIG_DFL if old is None else old)
+
+
+@contextmanager
+def ending_by_signals(words: str = BEFORE_ANYTHING) -> Iterator[list[int]]:
+    """A signal ends what is done here, with one line that says `words`, and its exit code. No traceback, whatever it
+    has cut off: a library that is interrupted while it is imported turns `Stopped` into anything. Gives the signals
+    that were heard so far.
+    """
+    heard: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+        if len(heard) > 2:
+            os._exit(128 + heard[0])
+        sys.unraisablehook = lambda problem: None  # where an exception cannot pass, it is no news
+        raise Stopped(number)
+
+    hook = sys.unraisablehook
+    with heard_by(stop):
+        try:
+            yield heard
+        except SystemExit:
+            raise
+        except BaseException:
+            if not heard:
+                raise
+            tell(words)
+            sys.exit(128 + heard[0])
+        finally:
+            sys.unraisablehook = hook
+
+
+def tell(text: str) -> None:
+    """A line on stderr, if there still is one; where its terminal or pipe is gone, nothing is said any more."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        silence(2)
+
+
+def silence(number: int) -> None:
+    """What is written to stdout (1) or stderr (2) from now on goes nowhere, and is no error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
