@@ -72,14 +72,7 @@ class Habits:
             tool_role=HEARD in answered,
             lone_tool=HEARD in _shown(text, [USER, ASSISTANT, answer("c00000001"), ASSISTANT, USER], prompt=True),
             thought_key=_thought_key(text, one if calls else None),
-            keeps_thoughts=any(
-                THOUGHT in _shown(text, talk, (TOOL,) if calls else ())
-                for talk in (
-                    [USER, _THINKING, USER],
-                    [USER, _THINKING],
-                    [USER, {**one, **_THINKING}, answer("c00000001")],
-                )
-            ),
+            keeps_thoughts=any(THOUGHT in _shown(text, talk) for talk in ([USER, _THINKING, USER], [USER, _THINKING])),
             system=RULE in (text([{"role": "system", "content": RULE}, USER]) or ""),
             tools=NAME in (text([USER], (TOOL,), prompt=True) or ""),
             after_speech=closed.lstrip() or going_on,

@@ -29,12 +29,20 @@ def _confine() -> None:
             resource.setrlimit(limit, (value, value))
 
 
+def _clock(today: str | None) -> type[datetime]:
+    """A clock that stands still on a day; without one, the real one."""
+    if today is None:
+        return datetime
+    day = datetime.fromisoformat(today)
+    return type("Clock", (datetime,), {"now": classmethod(lambda cls, tz=None: day)})
+
+
 def main() -> None:
     """Serve until the input ends."""
     words = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries may print; the words have a descriptor of their own
     from jinja2 import TemplateError
-    from transformers.utils.chat_template_utils import render_jinja_template
+    from transformers.utils import chat_template_utils
 
     _confine()
     print(json.dumps(["ready", ""]), file=words, flush=True)
@@ -42,10 +50,11 @@ def main() -> None:
         if hasattr(signal, "alarm"):
             signal.alarm(ALARM_S)
         task = json.loads(line)
-        if task["today"] is not None:  # else transformers gives what the clock says
-            task["names"]["strftime_now"] = datetime.fromisoformat(task["today"]).strftime
+        chat_template_utils.__dict__["datetime"] = _clock(
+            task["today"]
+        )  # what transformers tells templates of the date
         try:
-            texts, _ = render_jinja_template(
+            texts, _ = chat_template_utils.render_jinja_template(
                 conversations=[task["messages"]],
                 tools=task["tools"],
                 chat_template=task["template"],
