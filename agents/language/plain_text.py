@@ -15,6 +15,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 MARK = "\ue3c7"  # of the private use area; where it occurs in a text of itself, it is lost
+_LOOKS_SPECIAL = re.compile(r"<[|｜].+[|｜]>", re.DOTALL)
 Texts = dict[str, int]
 
 
@@ -29,8 +30,9 @@ def added_tokens(tokenizer: PreTrainedTokenizerBase) -> Texts:
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> set[str]:
-    """Those that the tokenizer itself calls special."""
-    said = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    """Those that the tokenizer itself calls special, and those that look like it: DeepSeek's do not say so."""
+    added = tokenizer.added_tokens_decoder.values()
+    said = {token.content for token in added if token.special or _LOOKS_SPECIAL.fullmatch(token.content)}
     return {text for text in {*said, *map(str, tokenizer.all_special_tokens)} if text.strip()}
 
 
