@@ -1,4 +1,4 @@
-"""The keys of `agent` that say how conversations become tokens: chat_template, template, stop, context, reply_format."""
+"""The keys of `agent` that say how conversations become tokens: chat_template, template, stop, context, …"""
 
 from __future__ import annotations
 
