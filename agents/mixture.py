@@ -80,13 +80,15 @@ class MixedActor:
         """The states of all, each under its world's name."""
         return {f"{world}/{name}": x for world, actor in self._actors.items() for name, x in actor.state().items()}
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state(self, state: Mapping[str, Tensor]) -> int:
         """Each goes on from its own."""
+        parted = 0
         for world, actor in self._actors.items():
             start = f"{world}/"
             own = {name.removeprefix(start): x for name, x in state.items() if name.startswith(start)}
             if own:
-                actor.load_state(own)
+                parted += actor.load_state(own)
+        return parted
 
     def load(self, weights: Weights) -> None:
         """As `Actor.load`, for all."""

@@ -109,8 +109,9 @@ class Actor(Protocol):
         """Whatever the next `collect` depends on besides its arguments and the policy; empty for most."""
         ...
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Continue exactly from what `state` gave, in another process."""
+    def load_state(self, state: Mapping[str, Tensor]) -> int:
+        """Continue exactly from what `state` gave, in another process. Gives how many running episodes could not be
+        continued, because their world does not do again what it did; others are begun in their place."""
         ...
 
     def load(self, weights: Weights) -> None:
@@ -160,6 +161,11 @@ class Completion:
     def __post_init__(self) -> None:
         if not 0 < len(self.tokens) == len(self.logp):
             raise ValueError(f"a reply of {len(self.tokens)} tokens with {len(self.logp)} log-probabilities")
+
+
+class PolicyNotFinite(RuntimeError):
+    """Whoever acts gives NaN or infinity: nothing can be drawn from that, and the last update, or the weights that the
+    run began with, are the reason."""
 
 
 class EngineDied(RuntimeError):

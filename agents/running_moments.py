@@ -4,6 +4,9 @@
 
 (Chan, Golub & LeVeque 1979, the parallel form of Welford's recurrence.) Everything is float64 and lives in
 module buffers, so that it is in every checkpoint and moves only when somebody calls `update`.
+
+One number that is out of all bounds would be the spread of everything else for good. So what is not finite, and what
+is rare and a million times as far from the mean as the others, is left out and counted.
 """
 
 from __future__ import annotations
@@ -12,6 +15,13 @@ import torch
 from torch import Tensor, nn
 
 _ROUNDING = 1e-7  # of float32, relative
+_WILD = 1e6  # times as far from the mean as others are
+_RARE = 0.1  # share of the vectors; what is more frequent is how it is
+
+
+def wild(module: nn.Module) -> int:
+    """How many vectors all running moments in `module` have left out."""
+    return sum(part.left_out for part in module.modules() if isinstance(part, RunningMoments))
 
 
 class RunningMoments(nn.Module):
@@ -29,20 +39,42 @@ class RunningMoments(nn.Module):
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
         self.register_buffer("m2", torch.zeros(size, dtype=torch.float64))
+        self.left_out = 0  # vectors, by this object
 
     @torch.no_grad()
     def update(self, x_M_D: Tensor) -> None:
-        """Merge M vectors [M, size]; M = 0 changes nothing."""
+        """Merge M vectors [M, size], without those that are wild; M = 0 changes nothing."""
         if x_M_D.ndim != 2 or x_M_D.shape[1] != self.mean.shape[0]:
             raise ValueError(f"x has shape {list(x_M_D.shape)}; expected [M, {self.mean.shape[0]}]")
-        if len(x_M_D) == 0:
+        x = self._tame(x_M_D.to(torch.float64))
+        if len(x) == 0:
             return
-        x = x_M_D.to(torch.float64)
         mean, added = x.mean(0), float(len(x))
         delta, total = mean - self.mean, self.count + added
         self.m2 += ((x - mean) ** 2).sum(0) + delta**2 * (self.count * added / total)
         self.mean += delta * (added / total)
         self.count += added
+
+    def _tame(self, x_M_D: Tensor) -> Tensor:
+        """The vectors that are neither infinite nor, as a few among many, out of all bounds."""
+        kept_M = x_M_D.isfinite().all(1)
+        x = x_M_D if bool(kept_M.all()) else x_M_D[kept_M]
+        if len(x) and bool((wild_M := self._is_wild(x)).any()) and float(wild_M.double().mean()) <= _RARE:
+            x = x[~wild_M]
+        self.left_out += len(x_M_D) - len(x)
+        return x
+
+    def _is_wild(self, x_M_D: Tensor) -> Tensor:
+        """Where a vector is far from the mean as it was before; at first, from the middle of the others [M]."""
+        if self.count > 0:
+            center_D = self.mean
+            varies_D = self.m2 > 0
+            scale_D = torch.where(varies_D, self.std(), center_D.abs().clamp(min=1.0))
+        else:
+            center_D = x_M_D.median(0).values
+            distance = (x_M_D - center_D).abs()
+            scale_D = distance.masked_fill(distance == 0, torch.nan).nanmedian(0).values.nan_to_num(1.0)
+        return ((x_M_D - center_D).abs() > _WILD * scale_D).any(1)
 
     def std(self) -> Tensor:
         """Standard deviation [size] (population form); 1 before the first update, and where nothing varies.

@@ -46,11 +46,13 @@ class TiledActor:
         """The states of all tiles, under the number of their first group."""
         return {f"{first}/{name}": x for first, actor in self._actors.items() for name, x in actor.state().items()}
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state(self, state: Mapping[str, Tensor]) -> int:
         """Every tile goes on from its own state."""
+        parted = 0
         for first in sorted({int(name.partition("/")[0]) for name in state}):
             own = {name.partition("/")[2]: x for name, x in state.items() if name.startswith(f"{first}/")}
-            self._actor(first).load_state(own)
+            parted += self._actor(first).load_state(own)
+        return parted
 
     def load(self, weights: Weights) -> None:
         """As `Actor.load`, for all."""

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from peripatos.scenarios.run.episode_statistics import mean_interval
-from peripatos.scenarios.run.run_directory import read_rows
+from peripatos.scenarios.run.logs import read_jsonl
 
 
 def rewards(run: Path, update: int) -> dict[int, float]:
     """The reward of each held-out task after `update`, by its seed."""
-    rows = read_rows(run / "episodes" / f"{update:06d}-test.jsonl")
+    rows, _ = read_jsonl(run / "episodes" / f"{update:06d}-test.jsonl")
     return {row["seed"]: row["reward"] for row in rows if row["reward"] is not None}
 
 

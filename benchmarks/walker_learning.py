@@ -36,7 +36,11 @@ def ours(seed: int) -> dict[str, Any]:
         subprocess.run(command, check=True, capture_output=True)
         summary = json.loads((out / "summary.json").read_text())
     after = summary["stages"][-1]["evaluation"]["after"]
-    seen = {"return": after["return_mean"], "distance": after["distance_mean"], "upright": after["turns_mean"] / 400}
+    seen = {
+        "return": after["return_mean"],
+        "distance": after["world/distance_mean"],
+        "upright": after["turns_mean"] / 400,
+    }
     return {"steps": summary["env_steps"], **seen}
 
 

@@ -15,6 +15,10 @@ class UserError(ValueError):
     """A mistake of the user's: the message says what was given, what is allowed, what may have been meant."""
 
 
+class NeverEnds(UserError):
+    """An episode went on and on, and nothing limits it."""
+
+
 class UnknownWorld(UserError):
     """No world has this name."""
 

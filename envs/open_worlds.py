@@ -6,13 +6,13 @@ comes of them would be wrong without a word. So whoever keeps worlds claims each
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from typing import Any
 from weakref import WeakValueDictionary
 
 import gymnasium as gym
 
+from .contained import Contained, is_ours
 from .errors import UserError
 
 _claimed: WeakValueDictionary[int, gym.Env[Any, Any]] = WeakValueDictionary()  # by id; a world that is gone is free
@@ -34,7 +34,11 @@ def claim(world: gym.Env[Any, Any], name: str) -> gym.Env[Any, Any]:
 
 def close(world: gym.Env[Any, Any]) -> None:
     """Close `world` and let it go. What it raises is of no more interest: it may have broken before."""
-    with contextlib.suppress(Exception, SystemExit):
-        world.close()
+    try:
+        with Contained(type(world.unwrapped).__name__):
+            world.close()
+    except BaseException as error:
+        if is_ours(error):
+            raise
     with _lock:
         _claimed.pop(id(world.unwrapped), None)

@@ -21,6 +21,7 @@ import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.wrappers import TimeLimit
 
+from .contained import Contained
 from .control import headless  # noqa: F401 (before any world imports mujoco)
 from .conversation.conversation_env import ConversationEnv
 from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
@@ -51,7 +52,11 @@ def make_world(name: str, /, **options: Any) -> gymnasium.Env[Any, Any]:
         UserError: an option that the constructor does not have, an optional package that is missing, or a name that a
             scenario must not call (see `named_objects`).
     """
-    options = copy.deepcopy(options)
+    with Contained(name):
+        return _make_world(name, copy.deepcopy(options))
+
+
+def _make_world(name: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     module, colon, attribute = name.partition(":")
     if colon and not _VERSIONED.search(attribute):
         creator = load_attribute(name, anywhere=gymnasium.Env)

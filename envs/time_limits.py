@@ -1,4 +1,4 @@
-"""How long an episode may be, by the wrappers around its world."""
+"""What stands around a world: how long an episode may be by its wrappers, and whether they do anything else."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import time
 from typing import Any
 
 import gymnasium
-from gymnasium.wrappers import TimeLimit
+from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
 from .errors import UserError
 
 ENDLESS = 10_000  # steps after which a control world without any limit is said never to end
 REMEDY = "give it max_episode_steps among the options of the world"
+Wrapper = gymnasium.Wrapper[Any, Any, Any, Any]
+OWN_WRAPPERS = (OrderEnforcing, TimeLimit)  # those that `gymnasium.make` puts on, and that can be put on again
 _SECONDS = 10.0  # of random actions, for a slow world
 
 
@@ -23,6 +25,15 @@ def time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
             limit = least(limit, env._max_episode_steps)
         env = env.env
     return limit
+
+
+def is_wrapped(world: gymnasium.Env[Any, Any], *, beyond: tuple[type[Wrapper], ...]) -> bool:
+    """Whether anything stands around a world besides the wrappers of exactly these classes."""
+    while isinstance(world, gymnasium.Wrapper):
+        if type(world) not in beyond:
+            return True
+        world = world.env
+    return False
 
 
 def least(one: int | None, other: int | None) -> int | None:

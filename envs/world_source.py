@@ -21,9 +21,9 @@ from functools import partial
 from typing import Any
 
 import gymnasium
-import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
+from .contained import Contained, is_ours
 from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
 from .conversation.conversation_env import ConversationEnv, Voice
 from .conversation.wrapped_conversation import WrappedConversation
@@ -31,11 +31,11 @@ from .errors import UnsupportedWorld, UserError, unknown
 from .lost_threads import in_thread
 from .open_worlds import claim, close
 from .registry import WorldKind, make_world, world_kind
-from .time_limits import least, time_limit
+from .reported import BadReport, observed
+from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit
 
 Env = gymnasium.Env[Any, Any]
 _SEEDS = 3  # tried before a world is said not to begin
-_OWN_WRAPPERS = (OrderEnforcing, TimeLimit)  # those that `gymnasium.make` puts on, and that can be put on again
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class WorldSource:
         inside.voices = dict(voices or {})
         if facts.longest_episode is not None:
             inside.endless_after = None
-        return WrappedConversation(world) if _is_wrapped(world, beyond=(OrderEnforcing,)) else world
+        return WrappedConversation(world) if is_wrapped(world, beyond=(OrderEnforcing,)) else world
 
     def make_batch(self, n: int, *, threads: int | None = None, at_once: int | None = None) -> WorldBatch:
         """`n` control worlds that are stepped together; `threads` is for those that are simulated on a pool (None: see
@@ -201,7 +201,7 @@ class WorldSource:
         pattern = self._ask()
         inside = pattern.unwrapped
         assert isinstance(inside, ConversationEnv)
-        other = None if _is_wrapped(pattern, beyond=_OWN_WRAPPERS) else inside.another()
+        other = None if is_wrapped(pattern, beyond=OWN_WRAPPERS) else inside.another()
         if other is None:
             self._has_siblings = False
             return None
@@ -215,7 +215,7 @@ def _facts_of(world: Env) -> WorldFacts:
     kind, limit, inside = world_kind(world), time_limit(world), world.unwrapped
     spaces = world.observation_space, world.action_space
     if not isinstance(inside, ConversationEnv):
-        pooled = isinstance(inside, BatchedWorld) and not _is_wrapped(world, beyond=_OWN_WRAPPERS)
+        pooled = isinstance(inside, BatchedWorld) and not is_wrapped(world, beyond=OWN_WRAPPERS)
         return WorldFacts(kind, *spaces, limit, pooled=pooled)
     turns, voices = least(limit, inside.turn_limit), tuple(inside.voice_names)
     calls = type(inside).read is not ConversationEnv.read
@@ -230,11 +230,16 @@ def _begin(world: Env, splits: Sequence[str]) -> str | None:
         problem = None
         for seed in range(_SEEDS):
             try:
-                seen, _ = world.reset(seed=seed, options={"split": split})
+                with Contained(type(inside).__name__):
+                    seen, _ = world.reset(seed=seed, options={"split": split})
                 problem = None if talks else _misfit(seen, world.observation_space)
             except UserError:
                 raise
-            except (Exception, SystemExit) as error:
+            except BadReport as error:
+                problem = f"cannot begin: {error}"
+            except BaseException as error:
+                if is_ours(error):
+                    raise
                 problem = f"cannot begin: {type(error).__name__}: {error}"
             if problem is None:
                 break
@@ -246,11 +251,12 @@ def _begin(world: Env, splits: Sequence[str]) -> str | None:
 
 
 def _misfit(seen: Any, space: gymnasium.Space[Any]) -> str | None:
-    """What is wrong with a first observation, where it is more than its type."""
-    value = np.asarray(seen, dtype=np.float32)
-    if value.shape != space.shape:
-        return f"observed shape {value.shape}; its space says {space.shape}"
-    return None if np.isfinite(value).all() else "gave an observation that is not finite"
+    """What is wrong with a first observation."""
+    try:
+        observed(seen, space.shape or (), "it")
+    except BadReport as problem:
+        return f"cannot begin: {problem}"
+    return None
 
 
 def _check_voices(name: str, wanted: tuple[str, ...], given: Mapping[str, Voice]) -> None:
@@ -262,17 +268,8 @@ def _check_voices(name: str, wanted: tuple[str, ...], given: Mapping[str, Voice]
             raise UserError(f"world {name!r} talks to {voice!r}, and was given no such voice")
 
 
-def _is_wrapped(world: Env, *, beyond: tuple[type[gymnasium.Wrapper[Any, Any, Any, Any]], ...]) -> bool:
-    """Whether anything stands around a world besides the wrappers of exactly these classes."""
-    while isinstance(world, gymnasium.Wrapper):
-        if type(world) not in beyond:
-            return True
-        world = world.env
-    return False
-
-
 def _wrapped_as(pattern: Env, world: Env) -> Env:
-    """`world` in wrappers like those of `pattern`, which are all of `_OWN_WRAPPERS`."""
+    """`world` in wrappers like those of `pattern`, which are all of `OWN_WRAPPERS`."""
     if isinstance(pattern, TimeLimit):
         return TimeLimit(_wrapped_as(pattern.env, world), pattern._max_episode_steps)
     if isinstance(pattern, OrderEnforcing):

@@ -20,7 +20,9 @@ import typer
 
 from .commands import compare, export, look, rescore, run  # noqa: F401 (each registers its commands, in this order)
 from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
+from .run.noticed import print_notices
 from .run.signals import BEFORE_ANYTHING, Stopped, ending_by_signals, silence, tell
+from .streams import data, end_in_time, exit_with, stdout_for_data
 
 WRITERS = ("record", "rescore", "export")  # may have written something when they are stopped; runs say it themselves
 
@@ -28,20 +30,23 @@ WRITERS = ("record", "rescore", "export")  # may have written something when the
 def main() -> NoReturn:
     """The entry point: exit codes, and one message for a user's mistake."""
     _mend_streams()
+    print_notices()
     sys.excepthook = _print_traceback
+    end_in_time()
     writes = any(name in sys.argv[1:2] for name in WRITERS)
-    with ending_by_signals("stopped; the same command begins again" if writes else BEFORE_ANYTHING) as heard:
+    words = "stopped; the same command begins again" if writes else BEFORE_ANYTHING
+    with ending_by_signals(words) as heard, stdout_for_data():
         try:
             code = app(standalone_mode=False)
-            sys.stdout.flush()
+            data().flush()
         except BrokenPipeError:  # `peripatos list | head`
-            silence(1)
+            silence(data().fileno())
             code = FAILED
         except (Exception, KeyboardInterrupt) as problem:
             if heard or isinstance(problem, Stopped):
                 raise
             code = explain(problem)
-        sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(exit_with(code if isinstance(code, int) else 0))
 
 
 def _mend_streams() -> None:

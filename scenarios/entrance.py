@@ -23,13 +23,15 @@ import numpy as np
 
 from ..envs.errors import UserError
 from .config.loading import Source, check_scenario, find_scenario, put, read_yaml
-from .run.run_directory import RunDirectory, new_run_path, read_rows
+from .run.logs import EVALUATIONS, METRICS, read_jsonl
+from .run.run_directory import RunDirectory, new_run_path
 
 if TYPE_CHECKING:
     from ..agents.protocols import Actor
     from ..envs.vocabulary import Episode
     from .assembly.worlds import WorldSources
     from .config.schema import Scenario
+    from .run.amend import GoingOn
     from .run.listeners import Listener
     from .run.saved_agent import OpenedAgent
 
@@ -98,7 +100,9 @@ class Run:
     @property
     def scenario(self) -> Scenario:
         """What it runs, resolved."""
-        return self._directory.scenario()
+        from .run.verified import trusted_scenario
+
+        return trusted_scenario(self._directory)
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -108,12 +112,16 @@ class Run:
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl: one for each update."""
-        return read_rows(self._directory.metrics)
+        from .run.verified import read_log
+
+        return read_log(self._directory, METRICS)
 
     @property
     def evaluations(self) -> list[dict[str, Any]]:
         """The rows of evaluations.jsonl; `set` says on which tasks."""
-        return read_rows(self._directory.evaluations)
+        from .run.verified import read_log
+
+        return read_log(self._directory, EVALUATIONS)
 
     def column(self, name: str) -> np.ndarray:
         """The metric `name` over updates, float64 [updates]; NaN where a row lacks it. UserError if all do."""
@@ -127,12 +135,16 @@ class Run:
 
     def episodes(self, update: int | None = None, split: str = "test") -> list[dict[str, Any]]:
         """The episodes that were kept after `update` (default: the last with any), as their file holds them."""
-        files = sorted(self._directory.episodes.glob(f"*-{split}.jsonl"))
-        chosen = [file for file in files if update is None or file.stem == f"{update:06d}-{split}"]
+        from .run.kept_episodes import kept_files, notice_damage
+
+        files = kept_files(self._directory.episodes)
+        chosen = [file for (number, name), file in files.items() if name == split and update in (None, number)]
         if not chosen:
-            kept = ", ".join(file.stem for file in sorted(self._directory.episodes.glob("*.jsonl")))
+            kept = ", ".join(file.stem for file in files.values())
             raise UserError(f"{self.path} has kept no such episodes; it has {kept or 'none'}")
-        return read_rows(chosen[-1])
+        rows, _ = read_jsonl(chosen[-1])
+        notice_damage(chosen[-1], len(rows))
+        return rows
 
     def resume(
         self,
@@ -147,17 +159,20 @@ class Run:
         make it another run.
         """
         from .commands.app import load_plugins
-        from .run.amend import amend, has_more_to_do
+        from .run.amend import prepare
+        from .run.noticed import notice
 
         load_plugins()
         command = ["peripatos.load_run", str(self.path), "resume", *map(str, overrides or ())]
+        sets = [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]
         with self._directory.held(command):
-            if overrides:
-                amend(self._directory, [f"{key}={json.dumps(value)}" for key, value in overrides.items()])
-            if self.summary.get("status") == "done" and not has_more_to_do(self._directory):
+            going_on = prepare(self._directory, sets)
+            if not going_on.to_do:
+                for note in going_on.notes:
+                    notice(note)
                 return self
             self._directory.note_command(command)
-            return _go(self._directory, None, listeners, quiet)
+            return _go(self._directory, None, listeners, quiet, going_on)
 
     def agent(self, checkpoint: str = "best", *, device: str | None = None) -> SavedAgent:
         """The agent as it stood at `checkpoint` (best, last or a number)."""
@@ -218,7 +233,13 @@ def _resolved(scenario: str | Path | Mapping[str, Any], overrides: Mapping[str, 
     return check_scenario(data, source), source
 
 
-def _go(directory: RunDirectory, worlds: WorldSources | None, listeners: Sequence[Listener], quiet: bool) -> Run:
+def _go(
+    directory: RunDirectory,
+    worlds: WorldSources | None,
+    listeners: Sequence[Listener],
+    quiet: bool,
+    going_on: GoingOn | None = None,
+) -> Run:
     from .report.curves import draw_if_possible
     from .run.disk import typed
     from .run.display import make_display
@@ -228,7 +249,7 @@ def _go(directory: RunDirectory, worlds: WorldSources | None, listeners: Sequenc
     with as_it_was():
         display = make_display(quiet=quiet)
         try:
-            Runner(directory, display, sources=worlds, listeners=listeners).go()
+            Runner(directory, display, going_on=going_on, sources=worlds, listeners=listeners).go()
         except Stopped as stopped:
             how = f"stopped; to go on: peripatos resume {typed(directory.path)}"
             raise Stopped(stopped.number, how) from None

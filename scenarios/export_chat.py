@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..agents.language.asking import Start, step_world
 from ..agents.language.authors import Oracle
-from ..agents.language.running_conversation import Start, step_world
 from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.errors import UserError
 from ..envs.seeding import derive_seed
@@ -33,6 +33,7 @@ from .assembly.worlds import WorldSources
 from .config.loading import Source, apply_sets, check_scenario, find_scenario, load_scenario, shipped
 from .config.schema import Scenario
 from .run.disk import disk_errors, make_folder, to_json, write_text
+from .streams import data
 
 MODEL_FORMATS = ("hermes", "llama3", "python")  # in which chat templates write calls
 _WORLD = re.compile(r".*(:|/|-v\d+$)")
@@ -98,7 +99,7 @@ def write_export(done: Export, out: Path | None) -> None:
     """One row a line to the new file `out`, or to stdout. UserError if there is a file already."""
     text = "".join(to_json(row) + "\n" for row in done.rows)
     if out is None:
-        print(text, end="")
+        print(text, end="", file=data(), flush=True)
         return
     if out.exists():
         raise UserError(f"{out} is there already and is not overwritten; use another --out")

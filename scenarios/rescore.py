@@ -20,22 +20,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..agents.language.running_conversation import Answer, Start, step_world
+from ..agents.language.asking import Answer, Start, step_world
 from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.conversation.task_world import GRADERS
 from ..envs.errors import UserError
 from ..envs.registry import make_world
 from ..envs.seeding import derive_seed
-from ..envs.vocabulary import Episode, Reply, StopReason
+from ..envs.vocabulary import Episode, Reply, StopReason, ToolCall
 from .commands.app import command_line
-from .config.loading import apply_sets, check_scenario, read_yaml
+from .config.loading import Source, apply_sets, check_scenario, dump_data
 from .config.schema import Sampling, Scenario
 from .report.transcript import replies
 from .run.episode_statistics import Numbers, summarize
-from .run.kept_episodes import kept_files, read_episodes
+from .run.kept_episodes import kept_files, notice_damage, read_episodes
 from .run.rescored import Rescored, write_rescored
 from .run.reward_versions import NOT_NOTED, one_version
 from .run.run_directory import RunDirectory
+from .run.verified import trusted_scenario
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def _with_grader(run: RunDirectory, grader: str | None, sets: Sequence[str]) -> 
     for text in sets:
         if not text.strip().startswith("world.options."):
             raise UserError(f"--set {text}: only world.options can change, for the episodes are what they are")
-    data, source = read_yaml(run.path / "scenario.yaml")
+    data, source = dump_data(trusted_scenario(run)), Source(str(run.path / "scenario.yaml"))
     scenario = check_scenario(apply_sets(data, sets, source), source)
     if scenario.worlds:
         raise UserError(f"{run.path} was played in {len(scenario.worlds)} worlds, and only runs in one are graded anew")
@@ -107,6 +108,7 @@ def _replayable(world: Any, scenario: Scenario) -> ConversationEnv:
 
 def _file(run: RunDirectory, again: _Again, key: tuple[int, str], file: Path) -> FileRescored:
     episodes = read_episodes(file)
+    notice_damage(file, len(episodes))
     if not episodes:
         raise UserError(f"{file} holds no episode")
     (name,) = one_version([(str(file), episode.scored_by) for episode in episodes])
@@ -208,15 +210,22 @@ def _start(scenario: Scenario, episode: Episode) -> Start | None:
 
 def _spoken(scenario: Scenario, episode: Episode) -> list[Reply]:
     """The replies that the world answered, as it was given them."""
-    texts = [message["content"] for message in episode.messages if message["role"] == "assistant"]
-    texts = texts[len(texts) - episode.turns :]
+    said = [message for message in episode.messages if message["role"] == "assistant"]
+    said = said[len(said) - episode.turns :]
     lengths = {turn: len(at) for turn, (_, at) in replies(episode).items()}
     most = (scenario.sampling or Sampling()).max_tokens
     return [
         Reply(
-            text,
+            message["content"],
+            tool_calls=tuple(_call(call) for call in message.get("tool_calls", ())),
+            parse_error=message.get("parse_error"),
+            thought=message.get("reasoning_content", ""),
             stop_reason=StopReason.LENGTH if lengths.get(turn) == most else StopReason.STOP,
             units=lengths.get(turn),
         )
-        for turn, text in enumerate(texts)
+        for turn, message in enumerate(said)
     ]
+
+
+def _call(call: Mapping[str, Any]) -> ToolCall:
+    return ToolCall(call["function"]["name"], call["function"]["arguments"], call.get("id", ""))

@@ -5,6 +5,9 @@ several episodes. Where an episode is truncated, or the row is cut, the successo
 
     bootstrap = 0 if terminated,   V(s') if truncated or cut
 
+Steps of an episode that has failed teach nothing. Nor does the piece of an episode that still runs at a segment's end,
+where more of its row's latest ones have failed than ended well: it would train before anybody knows that it fails.
+
 *Episodes* (for methods without): each row is one whole episode; the members of a group start from one state;
 a world that has ended is not stepped again; rows are padded to the longest. They carry no values, and nothing stands
 in for what a limit cut off, even where the policy has a critic: it belongs to another stage.
@@ -25,19 +28,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...envs.contained import look
 from ...envs.control.world_batch import StepResult, WorldBatch, action_layout
 from ...envs.errors import UserError
 from ...envs.seeding import derive_seed, stream
 from ...envs.time_limits import ENDLESS, REMEDY
 from ...envs.vocabulary import Collection, Episode
 from ...envs.world_source import WorldSource
-from ..protocols import Behaviour, Policy, Weights
+from ..protocols import Behaviour, Policy, PolicyNotFinite, Weights
 from ..threads import torch_threads
 from ..weights import take_weights
 from .rollout_buffer import RolloutBuffer
 from .running_episodes import RunningEpisodes
 
 _EVALUATED_AT_ONCE = 128  # episodes, where that many worlds may be open
+_SAME = 1e-3  # relative and absolute: what a replay on another machine may come to see
 _NOISE_CHUNK = 64  # steps of chance drawn at a time for an episode of unknown length
 
 
@@ -97,8 +102,10 @@ class ControlActor:
         # Of segments: the running episodes, how many each row has begun, what each row sees.
         self._running: RunningEpisodes | None = None
         self._begun = np.zeros(0, np.int64)
+        self._parted = np.zeros(0, np.int64)  # rows whose episode could not be replayed
         self._observation = np.zeros((0, 0), np.float32)
         self._segment = 0
+        self._trust = np.zeros(0, np.int64)  # in each row: +1 for an episode that ended well, −1 for one that failed
 
     # --- the protocol -----------------------------------------------------------------------------------
 
@@ -134,32 +141,40 @@ class ControlActor:
             "seed": torch.from_numpy(self._running.seed.copy()),
             "age": torch.from_numpy(self._running.age.copy()),
             "actions": torch.from_numpy(self._running.history()),
+            "observation": torch.from_numpy(self._observation.copy()),
             "begun": torch.from_numpy(self._begun.copy()),
             "segment": torch.tensor(self._segment),
+            "trust": torch.from_numpy(self._trust.copy()),
         }
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state(self, state: Mapping[str, Tensor]) -> int:
         """Reset every world with its seed and repeat its actions.
 
-        `RuntimeError` where a world fails or ends on the way, which a world that is a function of its seed and
-        its actions does not do.
+        Where a world fails or ends on the way, or comes to see something else, the next collection begins the row's
+        next episode: the world has chance of its own, fails now and then, or is another than it was.
         """
         if not state:
-            return
+            return 0
         age, actions = state["age"].numpy(), state["actions"].numpy()
         rows = np.arange(len(age))
         worlds = self._worlds("train", len(rows))
         self._begun, self._segment = state["begun"].numpy().copy(), int(state["segment"])
+        self._trust = state["trust"].numpy().copy()
         self._running = running = self._new_episodes(worlds)
         running.begin(rows, state["seed"].numpy())
         self._observation = worlds.reset(rows, state["seed"].tolist())
+        parted = np.zeros(len(rows), bool)
         for t in range(int(age.max(initial=0))):
-            ids = rows[age > t]
+            ids = rows[(age > t) & ~parted]
+            if not len(ids):
+                break
             result = worlds.step(ids, actions[ids, t])
-            if result.failure or result.terminated.any() or result.truncated.any():
-                raise RuntimeError(f"replaying {self._source.id} did not give the episode again: is it seeded?")
+            parted[_over(ids, result)] = True
             running.add(ids, actions[ids, t], result)
             self._observation[ids] = result.observation
+        same = np.isclose(self._observation, state["observation"].numpy(), rtol=_SAME, atol=_SAME, equal_nan=True)
+        self._parted = np.flatnonzero(parted | ~same.all(axis=1))
+        return len(self._parted)
 
     def load(self, weights: Weights) -> None:
         """The policy itself acts, and so takes what comes from elsewhere."""
@@ -180,10 +195,14 @@ class ControlActor:
         worlds, seconds = self._worlds("train", len(rows)), defaultdict[str, float](float)
         if self._running is None:
             self._running, self._begun = self._new_episodes(worlds), np.zeros(len(rows), np.int64)
+            self._trust = np.zeros(len(rows), np.int64)
             self._observation = np.zeros((len(rows), *worlds.observation_space.shape), np.float32)
             self._begin(worlds, names, rows, seed)
         if len(self._begun) != len(names):
             raise ValueError(f"{len(names)} rows were asked for, but {len(self._begun)} episodes are running")
+        if len(self._parted):
+            self._begin(worlds, names, self._parted, seed)
+            self._parted = self._parted[:0]
         noise = np.stack(
             [self._policy.draw(stream(seed, "act", *name, self._segment), horizon) for name in names], axis=1
         )
@@ -191,8 +210,9 @@ class ControlActor:
         episodes: list[Episode] = []
         started_at = np.zeros(len(rows), np.int64)  # where in this segment each running episode began
         for t in range(horizon):
+            look()
             clock = time.perf_counter()
-            action, logp, value = self._policy.act(self._observation, noise[t])
+            action, logp, value = _finite(*self._policy.act(self._observation, noise[t]))
             seconds["infer"] += time.perf_counter() - clock
             buffer.store(rows, t, self._observation, action, logp, value, running.age)
             clock = time.perf_counter()
@@ -208,13 +228,16 @@ class ControlActor:
                     episodes.append(running.close(row, row, result, group, index, version, "train"))
                 buffer.finish(over, t, result, started_at)
                 started_at[over] = t + 1
+                failed = np.isin(over, list(result.failure))
+                self._trust[over] = np.clip(self._trust[over] + np.where(failed, -1, 1), -1, 1)
                 clock = time.perf_counter()
                 self._begin(worlds, names, over, seed)
                 seconds["simulate"] += time.perf_counter() - clock
         buffer.end_all(self._observation)
+        buffer.leave_out(np.flatnonzero(self._trust < 0), started_at)
         buffer.fill_bootstrap(self._policy)
         self._segment += 1
-        batch = buffer.batch(names, version, values=True)
+        batch = buffer.batch(names, version, values=True) if buffer.mask.any() else None
         units = horizon * len(rows)
         failed = sum(episode.failure is not None for episode in episodes)
         return Collection(batch, tuple(episodes), units - failed, units, len(rows), dict(seconds))
@@ -282,7 +305,8 @@ class ControlActor:
             if t % _NOISE_CHUNK == 0:
                 noise = _chance(self._policy, plays, live)
             now = None if noise is None else noise[live, t % _NOISE_CHUNK]
-            action, logp, value = self._policy.act(observation[live], now, memory[live])
+            look()
+            action, logp, value = _finite(*self._policy.act(observation[live], now, memory[live]))
             between = time.perf_counter()
             result = worlds.step(live, action)
             seconds["infer"] += between - clock
@@ -321,6 +345,14 @@ class ControlActor:
 
     def _new_episodes(self, worlds: WorldBatch) -> RunningEpisodes:
         return RunningEpisodes(worlds.n, *action_layout(worlds.action_space))
+
+
+def _finite(action: np.ndarray, logp: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a policy gave. PolicyNotFinite where that is no number."""
+    for what, numbers in {"an action": action, "a log-probability": logp, "a value": value}.items():
+        if not np.isfinite(numbers).all():
+            raise PolicyNotFinite(f"{what} of the policy is {numbers[~np.isfinite(numbers)][0]}")
+    return action, logp, value
 
 
 def _over(ids: np.ndarray, result: StepResult) -> np.ndarray:

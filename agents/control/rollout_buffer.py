@@ -58,6 +58,11 @@ class RolloutBuffer:
             self.pending.append((int(row), last, observation[row]))
         self.end[:, last] = True
 
+    def leave_out(self, rows: np.ndarray, started_at: np.ndarray) -> None:
+        """The episodes that still run in `rows` do not train in this batch."""
+        for row in rows:
+            self.mask[row, started_at[row] :] = False
+
     def fill_bootstrap(self, policy: Behaviour) -> None:
         """V of the pending successors, in one forward pass."""
         if self.pending:

@@ -21,6 +21,7 @@ class RunningEpisodes:
         self.total = np.zeros(n)
         self._terms: dict[str, np.ndarray] = {}
         self._actions = np.zeros((n, 64, *action_shape), action_type)
+        self._left_out: dict[int, str] = {}  # world → what it first reported in no form of ours
 
     def begin(self, ids: np.ndarray, seeds: np.ndarray) -> None:
         """New episodes in the worlds `ids`."""
@@ -29,6 +30,8 @@ class RunningEpisodes:
         self.total[ids] = 0.0
         for sums in self._terms.values():
             sums[ids] = 0.0
+        for i in ids if self._left_out else ():
+            self._left_out.pop(int(i), None)
 
     def add(self, ids: np.ndarray, action: np.ndarray, result: StepResult) -> None:
         """One step of the worlds `ids`."""
@@ -38,6 +41,8 @@ class RunningEpisodes:
         self._actions[ids, age] = action
         self.age[ids] = age + 1
         self.total[ids] += result.reward
+        for i, what in result.left_out.items():
+            self._left_out.setdefault(i, what)
         for name, values in result.terms.items():
             if name not in self._terms:
                 self._terms[name] = np.zeros(len(self.seed))
@@ -84,6 +89,7 @@ class RunningEpisodes:
             success=None if np.isnan(success) else bool(success),
             stop_reason=_reason(failure, truncated),
             failure=failure,
+            left_out=self._left_out.get(i),
             actions=self.actions(i),
             metrics={name: float(v[row]) for name, v in result.metrics.items() if not np.isnan(v[row])},
         )

@@ -99,8 +99,9 @@ class ConversationActor:
         """Nothing outlives a collection."""
         return {}
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state(self, state: Mapping[str, Tensor]) -> int:
         """Nothing to continue."""
+        return 0
 
     def load(self, weights: Weights) -> None:
         """Pass the new weights on to the engines."""

@@ -47,13 +47,14 @@ def draw(logp_N_V: Tensor, uniform_N: Tensor) -> Tensor:
     """One token for each row by inverting the cumulative distribution at a uniform number in [0, 1): [N].
 
     One uniform for each row, against one exponential for each entry of the vocabulary in torch.multinomial.
-    A token of probability zero is never drawn.
+    A token of probability zero is never drawn. A row of NaN gives some token, whose log-probability is NaN.
     """
     cumulative = logp_N_V.exp().cumsum(dim=-1)
     threshold = uniform_N[:, None].to(cumulative) * cumulative[:, -1:]
     # rounding may put the threshold at the total itself, beyond every token
     threshold = torch.minimum(threshold, torch.nextafter(cumulative[:, -1:], torch.zeros_like(threshold)))
-    return torch.searchsorted(cumulative, threshold, right=True)[:, 0]
+    token_N = torch.searchsorted(cumulative, threshold, right=True)[:, 0]
+    return token_N.clamp(max=logp_N_V.shape[-1] - 1)
 
 
 def entropy(logp_N_V: Tensor) -> Tensor:

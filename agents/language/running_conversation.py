@@ -6,72 +6,14 @@ one; where the chat template rewrites earlier turns, each rewriting begins anoth
 
 from __future__ import annotations
 
-import math
-import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
 from ...envs.conversation.conversation_env import ConversationEnv
-from ...envs.errors import UserError
-from ...envs.seeding import derive_seed, wide_seed
+from ...envs.seeding import wide_seed
 from ...envs.vocabulary import Episode, Message, Reply, Seen, StopReason
 from ..protocols import Completion
+from .asking import Answer, Start
 from .chat_template import Renderer
 from .sample import Sample
 from .talk import Talk
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a world said to a reset or a reply, or how it failed."""
-
-    info: Mapping[str, Any] = field(default_factory=dict)
-    reward: float = 0.0
-    terminated: bool = False
-    truncated: bool = False
-    failure: str | None = None  # a traceback
-
-
-@dataclass(frozen=True)
-class Start:
-    """Which episode a world is to begin: its own seed and split, and its group's place in the run."""
-
-    seed: int
-    split: str
-    order: int  # names the order in which the run goes through a finite list, see `ConversationEnv.pick`
-    group: int
-
-    @classmethod
-    def of(cls, run: int, split: str, group: int) -> Start:
-        """What every member of a group begins with: nothing but the run's seed, the split and the group's number."""
-        return cls(derive_seed(run, "task", split, group), split, derive_seed(run, "order", split), group)
-
-
-def step_world(world: ConversationEnv, action: Reply | Start | None) -> Answer:
-    """Step `world` with a reply, begin an episode, or end it (None) because it is cut from outside.
-    Touches nothing else, so that it may run in a thread.
-
-    Whatever a world raises is data, except a `UserError`, which is the user's to mend. What has failed is ended.
-    """
-    try:
-        if action is None:
-            world.end()
-            return Answer()
-        if isinstance(action, Start):
-            options = {"split": action.split, "run": action.order, "group": action.group}
-            return Answer(world.reset(seed=action.seed, options=options)[1])
-        _, reward, terminated, truncated, info = world.step(action)
-        if not math.isfinite(reward) and info.get("unscored") is None:
-            raise ValueError(f"the world gave the reward {reward}")
-        return Answer(info, float(reward), terminated, truncated)
-    except UserError:
-        raise
-    except (Exception, SystemExit):
-        failure = traceback.format_exc()
-    if action is not None:
-        step_world(world, None)
-    return Answer(failure=failure)
 
 
 class Conversation:

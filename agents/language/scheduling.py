@@ -22,11 +22,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from ...envs.contained import look
 from ...envs.errors import UserError
 from ...envs.lost_threads import in_thread
 from ...envs.vocabulary import Reply
-from ..protocols import Completion, EngineDied
-from .running_conversation import Answer, Conversation, Start, step_world
+from ..protocols import Completion, EngineDied, PolicyNotFinite
+from .asking import Answer, Start, step_world
+from .running_conversation import Conversation
 from .voices import granted_seconds
 
 STEP_SECONDS = 60.0
@@ -63,12 +65,13 @@ def lockstep(conversations: Sequence[Conversation], ask: Ask, seconds: dict[str,
             each = stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="world")).map
         _step_worlds(conversations, [conversation.start for conversation in conversations], each, seconds)
         while waiting := [conversation for conversation in conversations if not conversation.over]:
+            look()
             started = time.perf_counter()
             replies = ask(waiting)
             owed = [reply for reply in replies if reply is not None]
             try:
                 while wait(owed, timeout=AWAKE).not_done:
-                    pass
+                    look()
             finally:
                 _cancel(owed)
             actions = [
@@ -89,6 +92,8 @@ def _hear(conversation: Conversation, reply: Future[Completion]) -> Reply | None
     except UserError:
         raise
     except Exception as problem:
+        if isinstance(problem.__cause__, PolicyNotFinite):
+            raise problem.__cause__ from problem
         conversation.fail(str(problem) if isinstance(problem, EngineDied) else traceback.format_exc())
         return None
     if spoken.version != conversation.version:
@@ -129,6 +134,7 @@ def independently(
         for key, conversation in enumerate(conversations):
             steps.send(key, conversation.start)
         while steps.running or replies:
+            look()
             started = time.perf_counter()
             owed: set[Future[Any]] = {*steps.running, *replies}
             wait(owed, timeout=min(steps.shortest, AWAKE), return_when=FIRST_COMPLETED)

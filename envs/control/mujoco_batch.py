@@ -24,10 +24,12 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.utils.seeding import np_random
 
+from ..contained import Contained, is_ours
 from ..cores import allowed_threads, usable_cores
 from ..errors import UserError
+from ..reported import explained
 from .mujoco_drawing import make_renderer, picture
-from .mujoco_task import DIVERGED, MujocoTask, State, action_space, diverged, not_finite, observation_space, total
+from .mujoco_task import DIVERGED, MujocoTask, State, action_space, diverged, fits, not_finite, observation_space, total
 from .world_batch import StepResult, checked_action
 
 
@@ -60,7 +62,14 @@ class MujocoBatch:
 
     def reset(self, ids: np.ndarray, seeds: Sequence[int], split: str = "train") -> np.ndarray:
         """As `WorldBatch.reset`; the same episode as `MujocoWorld.reset(seed=…)`."""
-        return self.begin(ids, [np_random(int(seed))[0] for seed in seeds])
+        try:
+            with Contained(type(self.task).__name__):
+                return self.begin(ids, [np_random(int(seed))[0] for seed in seeds])
+        except BaseException as error:  # the task's own code broke, for all of them alike
+            if is_ours(error):
+                raise
+            self._broken |= dict.fromkeys(map(int, ids), explained(error, type(self.task).__name__))
+            return np.zeros((len(ids), self.task.observation_size), np.float32)
 
     def begin(self, ids: np.ndarray, streams: Sequence[np.random.Generator]) -> np.ndarray:
         """New episodes in `ids`, each drawn from its own stream: observations [len(ids), D]."""
@@ -81,7 +90,9 @@ class MujocoBatch:
         self._batch.state[ids] = starter.state[ids]
         self._batch.warning[ids] = 0
         self._chance[ids], self._previous[ids], self._age[ids] = chance, 0.0, 0
-        observation = self.task.observe(_rows(self._fresh, ids)).astype(np.float32)
+        observation = _float32(self.task.observe(_rows(self._fresh, ids)))
+        for i in ids[~np.isfinite(observation).all(axis=1)]:
+            broken.setdefault(int(i), not_finite(0))
         if broken or self._broken:
             observation[np.isin(ids, list(broken))] = 0.0
             self._broken = {i: why for i, why in self._broken.items() if i not in ids} | broken
@@ -99,12 +110,19 @@ class MujocoBatch:
         failure = _raised(self._batch, partial(self._batch.step, stepped, self.task.frame_skip))
         failure |= {i: why for i, why in self._broken.items() if i in ids}
         state = _rows(self._now, ids)
-        observation = self.task.observe(state).astype(np.float32)
-        terms = self.task.reward_terms(state, control, self._previous[ids])
-        reward, terminated = total(terms), self.task.terminated(state)
+        try:
+            with Contained(type(self.task).__name__):
+                observation = _float32(self.task.observe(state))
+                terms = dict(self.task.reward_terms(state, control, self._previous[ids]))
+                reward, terminated = total(terms), self.task.terminated(state)
+                metrics = self.task.metrics(state)
+        except BaseException as error:  # the task's own code broke, for all of them alike
+            if is_ours(error):
+                raise
+            return self._all_failed(ids, failure, explained(error, type(self.task).__name__))
         for i in ids[self._batch.warning[ids][:, DIVERGED, 1].any(axis=1)]:
             failure.setdefault(int(i), diverged(int(self._age[i])))
-        for i in ids[~(np.isfinite(observation).all(axis=1) & np.isfinite(reward))]:
+        for i in ids[~fits(observation, reward)]:
             failure.setdefault(int(i), not_finite(int(self._age[i])))
         self._previous[ids] = control
         self._age[ids] += 1
@@ -114,7 +132,14 @@ class MujocoBatch:
             observation[failed], reward[failed] = 0.0, 0.0
             terminated[failed], truncated[failed] = False, False
             terms = {name: np.where(failed, 0.0, values) for name, values in terms.items()}
-        return StepResult(observation, reward, terminated, truncated, terms, self.task.metrics(state), None, failure)
+        return StepResult(observation, reward, terminated, truncated, terms, metrics, None, failure)
+
+    def _all_failed(self, ids: np.ndarray, failure: dict[int, str], why: str) -> StepResult:
+        """A step in which nothing can be said of any of `ids`, some of which had failed before."""
+        nothing = np.zeros((len(ids), *self.observation_space.shape), np.float32)
+        over = np.zeros(len(ids), bool)
+        everywhere = dict.fromkeys(map(int, ids), why) | failure
+        return StepResult(nothing, np.zeros(len(ids)), over, over.copy(), {}, {}, None, everywhere)
 
     def first_metrics(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         """What the task reported of the worlds `ids` when their episodes began."""
@@ -138,6 +163,12 @@ class MujocoBatch:
 def _bound(pool: mujoco.batch.Batch) -> State:
     """The pool's own buffers."""
     return State(pool.bind("qpos"), pool.bind("qvel"), pool.bind("sensordata"))
+
+
+def _float32(observation: np.ndarray) -> np.ndarray:
+    """What does not fit is infinite, and found there."""
+    with np.errstate(over="ignore"):
+        return observation.astype(np.float32)
 
 
 def _rows(live: State, ids: np.ndarray) -> State:

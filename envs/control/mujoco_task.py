@@ -30,6 +30,7 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from ..errors import UserError
+from ..reported import LARGEST
 
 DIVERGED = [
     int(kind)
@@ -125,18 +126,25 @@ class MujocoTask(ABC):
         return model
 
     def _check_sizes(self, model: Model) -> None:
-        """Try the functions on two simulations; `UserError` where one of them does not map rows to rows."""
+        """Try the functions on two simulations; `UserError` where one of them does not map rows to rows of numbers."""
         state = State(np.tile(model.qpos0, (2, 1)), np.zeros((2, model.nv)), np.zeros((2, model.nsensordata)))
         control, name = np.zeros((2, model.nu), np.float32), type(self).__name__
-        shape = np.shape(self.observe(state))
-        if shape != (2, self.observation_size):
+        seen = np.asarray(self.observe(state))
+        if seen.shape != (2, self.observation_size):
             raise UserError(
-                f"{name} observes {shape} in 2 simulations; its observation_size is {self.observation_size}"
+                f"{name} observes {seen.shape} in 2 simulations; its observation_size is {self.observation_size}"
             )
-        per_world = {f"reward term {term!r}": v for term, v in self.reward_terms(state, control, control).items()}
-        for what, value in {**per_world, "terminated": self.terminated(state)}.items():
-            if np.shape(value) != (2,):
-                raise UserError(f"{name}: {what} has shape {np.shape(value)} in 2 simulations; (2,) is needed")
+        terms, terminated = self.reward_terms(state, control, control), np.asarray(self.terminated(state))
+        per_world = {f"reward term {term!r}": np.asarray(v) for term, v in terms.items()}
+        per_world |= {f"metric {metric!r}": np.asarray(v) for metric, v in self.metrics(state).items()}
+        for what, value in {**per_world, "terminated": terminated}.items():
+            if value.shape != (2,):
+                raise UserError(f"{name}: {what} has shape {value.shape} in 2 simulations; (2,) is needed")
+        for what, value in {**per_world, "the observation": seen}.items():
+            if value.dtype.kind not in "biuf":
+                raise UserError(f"{name}: {what} is of type {value.dtype}; numbers are needed")
+        if terminated.dtype != bool:
+            raise UserError(f"{name}: terminated is of type {terminated.dtype}; bool is needed")
 
 
 def diverged(step: int) -> str:
@@ -146,7 +154,12 @@ def diverged(step: int) -> str:
 
 def not_finite(step: int) -> str:
     """How the failure is called in which MuJoCo found nothing, but the task's numbers are no numbers."""
-    return f"an observation or the reward is not finite at step {step}"
+    return f"an observation or the reward is not finite, or does not fit into float32, at step {step}"
+
+
+def fits(observation: np.ndarray, reward: np.ndarray) -> np.ndarray:
+    """Where float32 holds what is seen and earned [n]."""
+    return np.isfinite(observation).all(axis=1) & (np.abs(reward) <= LARGEST)
 
 
 def action_space(model: Model) -> Box:

@@ -19,7 +19,7 @@ from ..errors import UserError
 from ..vocabulary import WorldFailure
 from .mujoco_batch import MujocoBatch
 from .mujoco_drawing import make_renderer, picture
-from .mujoco_task import DIVERGED, MujocoTask, State, action_space, diverged, not_finite, observation_space, total
+from .mujoco_task import DIVERGED, MujocoTask, State, action_space, diverged, fits, not_finite, observation_space, total
 from .world_batch import WorldBatch, checked_action
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
         observation = self.task.observe(state).astype(np.float32)[0]
         terms = self.task.reward_terms(state, control, self._previous)
         reward = float(total(terms)[0])
-        if not (np.isfinite(observation).all() and np.isfinite(reward)):
+        if not fits(observation[None], np.asarray([reward]))[0]:
             raise WorldFailure(not_finite(int(self._age[0])))
         self._previous[:] = control
         self._age += 1

@@ -13,7 +13,6 @@ thread pool (`mujoco_batch`); everything else is a list of environments.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -22,8 +21,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
+from ..contained import Contained, is_ours
 from ..errors import UserError
 from ..open_worlds import claim, close
+from ..reported import Reported, explained, flag, foreign, number, observed
+from ..time_limits import OWN_WRAPPERS, is_wrapped
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class StepResult:
     terms: Mapping[str, np.ndarray] = field(default_factory=dict)  # weighted; they sum to `reward`
     metrics: Mapping[str, np.ndarray] = field(default_factory=dict)  # [n] each, NaN where not reported
     success: np.ndarray | None = None  # [n] float: 1, 0, or NaN where the world does not say
-    failure: Mapping[int, str] = field(default_factory=dict)  # world id → traceback
+    failure: Mapping[int, str] = field(default_factory=dict)  # world id → traceback or sentence
+    left_out: Mapping[int, str] = field(default_factory=dict)  # world id → what it reported in no form of ours
 
 
 class WorldBatch(Protocol):
@@ -118,9 +121,7 @@ class _Answer:
     reward: float
     terminated: bool
     truncated: bool
-    terms: Mapping[str, float]
-    metrics: Mapping[str, float]
-    success: float  # NaN: the world has no notion of it
+    info: Reported
 
 
 class ListOfWorlds:
@@ -146,11 +147,12 @@ class ListOfWorlds:
         except BaseException:
             self.close()
             raise
-        observed, acted = self._worlds[0].observation_space, self._worlds[0].action_space
-        assert isinstance(observed, Box)
+        seen, acted = self._worlds[0].observation_space, self._worlds[0].action_space
+        assert isinstance(seen, Box)
         assert isinstance(acted, Box | Discrete)
-        self._shape = observed.shape
-        self.observation_space = flatten_box(observed, np.float32)
+        self._wrapped = is_wrapped(self._worlds[0], beyond=OWN_WRAPPERS)
+        self._shape = seen.shape
+        self.observation_space = flatten_box(seen, np.float32)
         self._action_shape = acted.shape
         self.action_space: Box | Discrete = acted if isinstance(acted, Discrete) else flatten_box(acted)
 
@@ -160,12 +162,13 @@ class ListOfWorlds:
         for row, (i, seed) in enumerate(zip(map(int, ids), seeds, strict=True)):
             self._broken.pop(i, None)
             try:
-                if i not in self._worlds:
-                    self._worlds[i] = self._make()
-                seen, _ = self._worlds[i].reset(seed=int(seed), options={"split": split})
-                observation[row] = self._flat(seen)
-            except (Exception, SystemExit):  # whatever a third party's world raises is data, not a crash
-                self._fail(i)
+                with Contained(self._name):
+                    if i not in self._worlds:
+                        self._worlds[i] = self._make()
+                    seen, _ = self._worlds[i].reset(seed=int(seed), options={"split": split})
+                    observation[row] = self._flat(seen)
+            except BaseException as error:  # whatever a third party's world raises is data, not a crash
+                self._fail(i, error)
         return observation
 
     def step(self, ids: np.ndarray, action: np.ndarray) -> StepResult:
@@ -178,16 +181,23 @@ class ListOfWorlds:
         terms: dict[str, np.ndarray] = {}
         metrics: dict[str, np.ndarray] = {}
         failure: dict[int, str] = {}
+        left_out: dict[int, str] = {}
+        with Contained(self._name):
+            answers = [self._step_one(int(i), action) for i, action in zip(ids, taken, strict=True)]
         for row, i in enumerate(map(int, ids)):
-            answer = None if i in self._broken else self._step_one(i, taken[row].reshape(self._action_shape))
+            answer = answers[row]
             if answer is None:
                 failure[i] = self._broken[i]
                 continue
-            observation[row], reward[row], success[row] = answer.observation, answer.reward, answer.success
+            info = answer.info
+            observation[row], reward[row] = answer.observation, answer.reward
             terminated[row], truncated[row] = answer.terminated, answer.truncated
-            _scatter(answer.terms, terms, row, n, fill=0.0)
-            _scatter(answer.metrics, metrics, row, n, fill=np.nan)
-        return StepResult(observation, reward, terminated, truncated, terms, metrics, success, failure)
+            success[row] = np.nan if info.success is None else info.success
+            _scatter(info.terms, terms, row, n, fill=0.0)
+            _scatter(info.metrics, metrics, row, n, fill=np.nan)
+            if info.left_out is not None:
+                left_out[i] = info.left_out
+        return StepResult(observation, reward, terminated, truncated, terms, metrics, success, failure, left_out)
 
     def render(self, i: int) -> np.ndarray:
         """As `WorldBatch.render`; the world must have been made with `render_mode="rgb_array"`."""
@@ -206,43 +216,28 @@ class ListOfWorlds:
         return claim(self._give(), self._name)
 
     def _step_one(self, i: int, action: np.ndarray) -> _Answer | None:
-        """What world `i` answers; None where it broke, and then `_broken` says why."""
+        """What world `i` answers; None where it broke, now or before, and then `_broken` says why."""
+        if i in self._broken:
+            return None
         try:
-            seen, earned, terminated, truncated, info = self._worlds[i].step(action)
-            reward, ended = _finite(earned), bool(terminated)
-            terms = {name: _finite(value) for name, value in (info.get("reward_terms") or {"reward": reward}).items()}
-            metrics = {name: float(value) for name, value in info.get("metrics", {}).items()}
-            cut = bool(truncated) and not ended
-            return _Answer(self._flat(seen), reward, ended, cut, terms, metrics, _success(info))
-        except (Exception, SystemExit):  # as in reset
-            self._fail(i)
+            seen, earned, terminated, truncated, info = self._worlds[i].step(action.reshape(self._action_shape))
+            reward, ended = number(earned, "the reward"), flag(terminated, "terminated")
+            cut = flag(truncated, "truncated") and not ended
+            return _Answer(self._flat(seen), reward, ended, cut, foreign(info, reward, wrapped=self._wrapped))
+        except BaseException as error:  # as in reset
+            self._fail(i, error)
             return None
 
     def _flat(self, seen: Any) -> np.ndarray:
-        observation = np.asarray(seen, dtype=np.float32)
-        if observation.shape != self._shape:
-            raise ValueError(f"{self._name} observed shape {observation.shape}; its space says {self._shape}")
-        if not np.isfinite(observation).all():
-            raise ValueError(f"{self._name} gave an observation that is not finite")
-        return observation.ravel()
+        return observed(seen, self._shape, self._name).ravel()
 
-    def _fail(self, i: int) -> None:
+    def _fail(self, i: int, error: BaseException) -> None:
         """Note what is being handled as the failure of world `i`, and free it: the next reset makes another."""
-        self._broken[i] = traceback.format_exc()
+        if is_ours(error):
+            raise error
+        self._broken[i] = explained(error, self._name)
         if i in self._worlds:
             close(self._worlds.pop(i))
-
-
-def _finite(reward: Any) -> float:
-    value = float(reward)
-    if not np.isfinite(value):
-        raise ValueError(f"the world gave the reward {value}")
-    return value
-
-
-def _success(info: Mapping[str, Any]) -> float:
-    value = info.get("success", info.get("is_success"))
-    return np.nan if value is None else float(value)
 
 
 def _scatter(values: Mapping[str, float], into: dict[str, np.ndarray], row: int, n: int, *, fill: float) -> None:

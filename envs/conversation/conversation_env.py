@@ -38,9 +38,10 @@ import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from ..errors import UserError, unknown
+from ..errors import NeverEnds, UserError, unknown
+from ..reported import BadReport, flag, messages, metrics, named, number, success
 from ..seeding import shuffled
-from ..vocabulary import Message, Reply, StopReason, WorldFailure
+from ..vocabulary import Message, Reply, StopReason
 from .reward_version import class_version, weights_version
 
 Split = Literal["train", "validation", "test"]  # to learn from; to decide by (when to stop, which is best); to report
@@ -219,15 +220,16 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
             begun = Opening(begun)
         if not isinstance(begun, Opening):
             raise TypeError(f"{self._name}.opening must return a str or an Opening, not {begun!r:.80}")
-        messages = _messages(begun.messages)
-        if not messages:
+        first = messages(begun.messages, "opening")
+        if not first:
             raise ValueError(f"{self._name}.opening gave no message: an episode begins with at least one")
+        text = first[-1]["content"]
+        tools = [copy.deepcopy(dict(tool)) for tool in begun.tools]
         self._turn = 0
-        text = messages[-1]["content"]
         info = {
-            "messages": messages,
-            "tools": [copy.deepcopy(dict(tool)) for tool in begun.tools],
-            "task": begun.task or text,
+            "messages": first,
+            "tools": tools,
+            "task": named(begun.task, "a task") if begun.task else text,
             "split": split,
         }
         return text, info
@@ -245,7 +247,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
             TypeError: the action is neither text nor a `Reply`; the episode goes on.
             ResetNeeded: no episode is running.
             UserError: the episode has no limit, and does not end.
-            WorldFailure: the world reported a reward that is not a finite number.
+            BadReport: the world reported something of the wrong form, such as a reward that is no finite number.
         """
         reply = Reply(action) if isinstance(action, str) else action
         if not isinstance(reply, Reply) or not isinstance(reply.text, str):
@@ -295,35 +297,37 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         if outcome.unscored is not None:
             return self._unscored(outcome, outcome.unscored)
         terms = self._weighted(outcome.terms)
-        success, truncated = outcome.success, bool(outcome.truncated)
-        if not outcome.terminated and turn == self.max_turns:
+        reward = number(sum(terms.values(), 0.0), "the reward")
+        terminated, truncated = flag(outcome.terminated, "terminated"), flag(outcome.truncated, "truncated")
+        succeeded = success(outcome.success)
+        if not terminated and turn == self.max_turns:
             truncated = True
-        if truncated and not outcome.terminated and success is None and self.has_success:
-            success = False
-        if not outcome.terminated and not truncated:
-            self._turn = turn
-        messages = _messages(outcome.messages)
+        if truncated and not terminated and succeeded is None and self.has_success:
+            succeeded = False
+        new = messages(outcome.messages, "respond")
         info: dict[str, Any] = {
-            "messages": messages,
+            "messages": new,
             "reward_terms": terms,
-            "success": success,
-            "metrics": {name: float(value) for name, value in outcome.metrics.items()},
+            "success": succeeded,
+            "metrics": metrics(outcome.metrics),
         }
         if outcome.stop_reason is not None:
-            info["stop_reason"] = outcome.stop_reason
-        text = messages[-1]["content"] if messages else ""
-        return text, sum(terms.values(), 0.0), bool(outcome.terminated), truncated, info
+            info["stop_reason"] = _stop_reason(outcome.stop_reason)
+        if not terminated and not truncated:
+            self._turn = turn
+        return new[-1]["content"] if new else "", reward, terminated, truncated, info
 
     def _unscored(self, outcome: Outcome, reason: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """The end of an episode whose reward nobody knows: it is not zero."""
-        messages = _messages(outcome.messages)
-        metrics = {name: float(value) for name, value in outcome.metrics.items()}
-        info = {"messages": messages, "reward_terms": {}, "success": None, "metrics": metrics, "unscored": reason}
-        return messages[-1]["content"] if messages else "", math.nan, True, False, info
+        new = messages(outcome.messages, "respond")
+        reason = named(reason, "the reason why a reply is unscored")
+        seen = metrics(outcome.metrics)
+        info = {"messages": new, "reward_terms": {}, "success": None, "metrics": seen, "unscored": reason}
+        return new[-1]["content"] if new else "", math.nan, True, False, info
 
     def _check_that_it_ends(self, turn: int) -> None:
         if self.endless_after is not None and turn > self.endless_after and self.turn_limit is None:
-            raise UserError(
+            raise NeverEnds(
                 f"{self._name}: an episode went on for {self.endless_after:,} turns, and nothing limits it; write "
                 "max_turns in the class, or max_episode_steps among the options of the world"
             )
@@ -334,12 +338,13 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
 
     def _weighted(self, terms: Mapping[str, float]) -> dict[str, float]:
         """weight_k · term_k for every term of this world, in the order of `weights`."""
-        for name, value in terms.items():
-            if name not in self.weights:
-                raise UserError(f"{self._name}: {unknown('reward term', name, self.weights)}")
-            if not math.isfinite(value):
-                raise WorldFailure(f"{self._name}: reward term {name!r} is {value}")
-        return {name: weight * float(terms.get(name, 0.0)) for name, weight in self.weights.items()}
+        if not isinstance(terms, Mapping):
+            raise BadReport(f"terms are {terms!r:.80}, no mapping of names to numbers")
+        for term in terms:
+            if term not in self.weights:
+                raise UserError(f"{self._name}: {unknown('reward term', str(term), self.weights)}")
+        found = {term: number(value, f"the reward term {term!r}") for term, value in terms.items()}
+        return {term: weight * found.get(term, 0.0) for term, weight in self.weights.items()}
 
 
 def merge_weights(defaults: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:
@@ -376,8 +381,8 @@ def _place_of(options: Mapping[str, Any]) -> tuple[int, int] | None:
     return given[0], given[1]
 
 
-def _messages(given: str | Sequence[Message]) -> list[Message]:
-    """A copy that the caller may keep: nothing that a world still holds leaks out."""
-    if isinstance(given, str):
-        return [{"role": "user", "content": given}] if given else []
-    return copy.deepcopy(list(given))
+def _stop_reason(given: Any) -> StopReason:
+    try:
+        return StopReason(given)
+    except ValueError:
+        raise BadReport(unknown("stop_reason", str(given), [reason.value for reason in StopReason])) from None

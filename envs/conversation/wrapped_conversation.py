@@ -6,10 +6,11 @@ in the middle), and so would have to take the wrappers off. Here they stay on: `
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, SupportsFloat, cast
 
 import gymnasium
 
+from ..reported import BadReport, number, terms
 from ..time_limits import least, time_limit
 from ..vocabulary import Reply
 from .conversation_env import ConversationEnv
@@ -55,7 +56,9 @@ class WrappedConversation(ConversationEnv):
             self._inside.end()
             if not terminated and self.has_success and info.get("success") is None:
                 info = {**info, "success": False}
-        return text, float(reward), terminated, truncated, info
+        if info.get("unscored") is None and not _sum_to(info.get("reward_terms"), reward):
+            info = {**info, "reward_terms": {"reward": reward}}  # a wrapper has changed it: nobody knows its terms
+        return text, cast(float, reward), terminated, truncated, info
 
     def oracle(self) -> str | Reply | None:
         """What the world's own says."""
@@ -68,3 +71,10 @@ class WrappedConversation(ConversationEnv):
     def close(self) -> None:
         """Close the wrappers, and through them the world."""
         self._env.close()
+
+
+def _sum_to(given: Any, reward: SupportsFloat) -> bool:
+    try:
+        return bool(given) and bool(terms(given, number(reward, "the reward")))
+    except BadReport:
+        return False

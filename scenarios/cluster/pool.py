@@ -45,8 +45,9 @@ class Pool(Protocol):
         """As `Actor.state`, of all that collect. Equal tiles give equal states, whatever the pool."""
         ...
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` gave in this stage, with this pool or another."""
+    def load_state(self, state: Mapping[str, Tensor]) -> int:
+        """Go on from what `state` gave in this stage, with this pool or another. Gives as `Actor.load_state`, as far as
+        that is known yet."""
         ...
 
     def close(self) -> None:
@@ -60,10 +61,12 @@ class LocalPool:
     def __init__(self, scenario: Scenario, policy: Policy | None, sources: WorldSources) -> None:
         self._scenario, self._policy, self._sources = scenario, policy, sources
         self._entered: StageParts | None = None
+        self._before: dict[str, Tensor] | None = None  # the state before a collection that was broken off
 
     def enter(self, index: int) -> None:
         """As `Pool.enter`."""
         self.close()
+        self._before = None
         self._entered = make_stage(self._scenario, self._scenario.stages[index], self._policy, self._sources)
 
     @property
@@ -80,7 +83,9 @@ class LocalPool:
     def submit(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Future[Collection]:
         """As `Pool.submit`."""
         done: Future[Collection] = Future()
+        self._before = self._parts.collector.state()
         done.set_result(self._parts.collector.collect(groups, group_size, seed=seed, version=version))
+        self._before = None
         return done
 
     def evaluate(
@@ -91,12 +96,12 @@ class LocalPool:
         return evaluator.evaluate(tasks, seed=seed, version=version, greedy=greedy, split=split, each=each)
 
     def state(self) -> dict[str, Tensor]:
-        """As `Pool.state`."""
-        return self._parts.collector.state()
+        """As `Pool.state`; after a collection that was broken off, as it was before."""
+        return self._parts.collector.state() if self._before is None else self._before
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state(self, state: Mapping[str, Tensor]) -> int:
         """As `Pool.load_state`."""
-        self._parts.collector.load_state(state)
+        return self._parts.collector.load_state(state)
 
     def close(self) -> None:
         """As `Pool.close`."""

@@ -90,10 +90,11 @@ class RayPool:
         """As `Pool.state`."""
         return dict(self._state)
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state(self, state: Mapping[str, Tensor]) -> int:
         """As `Pool.load_state`."""
         self._state = dict(state)
         self._new = set(range(len(self._workers)))
+        return 0  # the workers replay when their first order comes
 
     def close(self) -> None:
         """Free the actors here, and stop the workers and Ray."""

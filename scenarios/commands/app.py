@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from ..streams import claim_stdout, data
+
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 BY_DEFAULT = {  # no pings and banners of dependencies, no spinning threads; whoever sets these keeps their value
     "OMP_WAIT_POLICY": "PASSIVE",
@@ -61,7 +63,7 @@ def print_json(value: object) -> None:
 
     from ...envs.visible_text import json_visible
 
-    print(json_visible(json.dumps(value, indent=2, ensure_ascii=False)))
+    print(json_visible(json.dumps(value, indent=2, ensure_ascii=False)), file=data(), flush=True)
 
 
 def print_table(rows: Sequence[Mapping[str, str]]) -> None:
@@ -79,7 +81,9 @@ def print_lines(*lines: str) -> None:
 
 
 def load_plugins() -> None:
-    """Import the modules of the entry-point group `peripatos`; worlds, tools and methods register themselves."""
+    """Import the modules of the entry-point group `peripatos`; worlds, tools and methods register themselves.
+    From here on stdout is for data."""
+    claim_stdout()
     for plugin in entry_points(group="peripatos"):
         try:
             plugin.load()

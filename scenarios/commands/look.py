@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..streams import data
 from .app import (
     FAILED,
     Device,
@@ -68,7 +69,7 @@ def record(
 
     load_plugins()
     for path in record_run(run_path, checkpoint, seed=seed, out=out, gif=gif, display=make_display(quiet=quiet)):
-        print(path)
+        print(path, file=data(), flush=True)
 
 
 @app.command()

@@ -82,34 +82,36 @@ def resume(
     json_: Json = False,
 ) -> None:
     """Go on with a run that was stopped, from its last checkpoint; or, with a larger budget, with one that was done."""
-    from ..run.amend import amend, has_more_to_do
+    from ..run.amend import prepare
+    from ..run.noticed import notice
     from ..run.run_directory import RunDirectory
     from ..run.signals import Stopped
 
     load_plugins()
     directory = RunDirectory.open(run_path)
-    if not sets and directory.summary().get("status") == "done" and not has_more_to_do(directory):
-        print(f"{run_path} is finished already", file=sys.stderr)
-        _report(directory.summary(), json_)
-        return
     with directory.held(command_line()):
-        if sets:
-            amend(directory, sets)
+        going_on = prepare(directory, sets)
+        if not going_on.to_do:
+            for note in going_on.notes:
+                notice(note)
+            print(f"{run_path} is finished already", file=sys.stderr)
+            _report(directory.summary(), json_)
+            return
         directory.note_command(command_line())
         try:
-            _go(directory, quiet, json_)
+            _go(directory, quiet, json_, going_on=going_on)
         except Stopped as stopped:
             _stopped(directory, stopped)
 
 
-def _go(directory: Any, quiet: bool, json_: bool, worlds: Any = None) -> None:
+def _go(directory: Any, quiet: bool, json_: bool, worlds: Any = None, going_on: Any = None) -> None:
     from ..report.curves import draw_if_possible
     from ..run.display import make_display
     from ..run.runner import Runner
 
     display = make_display(quiet=quiet)
     try:
-        summary = Runner(directory, display, sources=worlds).go()
+        summary = Runner(directory, display, sources=worlds, going_on=going_on).go()
     finally:
         display.close()
     draw_if_possible(directory, display)

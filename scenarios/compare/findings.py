@@ -19,8 +19,10 @@ import numpy as np
 
 from ..run.disk import write_text
 from ..run.episode_statistics import score
+from ..run.logs import EVALUATIONS
 from ..run.reward_versions import one_version
-from ..run.run_directory import read_rows
+from ..run.run_directory import RunDirectory
+from ..run.verified import read_log
 from .intervals import interval
 from .jobs import JobResult
 
@@ -173,7 +175,7 @@ def draw_curves(outcomes: Sequence[JobResult], path: Path) -> None:
 
 def _curve(outcome: JobResult) -> list[tuple[float, float]]:
     """Steps and scores on the way: of the validations, where there were any, else of the tests before and after."""
-    rows = read_rows(outcome.job.path / "evaluations.jsonl")
+    rows = read_log(RunDirectory(outcome.job.path), EVALUATIONS)
     kind = "test" if outcome.job.scenario.evaluation.every is None else "validation"
     return [(row["env_steps"], value) for row in rows if row["set"] == kind and (value := score(row)) is not None]
 

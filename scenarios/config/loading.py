@@ -311,4 +311,9 @@ def _with_tiles(scenario: Scenario) -> Scenario:
 
 def dump_scenario(scenario: Scenario) -> str:
     """The resolved scenario as YAML that loads to the same."""
-    return yaml.safe_dump(scenario.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(dump_data(scenario), sort_keys=False, allow_unicode=True)
+
+
+def dump_data(scenario: Scenario) -> dict[str, Any]:
+    """The resolved scenario as the mapping that such a file holds."""
+    return scenario.model_dump(mode="json", exclude_none=True)

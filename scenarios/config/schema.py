@@ -293,6 +293,9 @@ class Failures(Part):
     max_share: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 
+_GROUPS = frozenset({"world", "term", "reward", "episodes", "success", "time"})  # stand before `/` in names of numbers
+
+
 class LogSpec(Part):
     """How many episodes are kept for reading, of each evaluation and of the collection before it."""
 
@@ -343,6 +346,8 @@ class Scenario(Part):
         called = [world.called for world in self.worlds]
         if twice := sorted({name for name in called if called.count(name) > 1}):
             raise ValueError(f"worlds need different names; {', '.join(twice)} stands twice: give each a name")
+        if taken := sorted(_GROUPS.intersection(called)):
+            raise ValueError(f"a world cannot be called {taken[0]!r}, as numbers of a run are: give it another name")
         names = [stage.name for stage in self.stages]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

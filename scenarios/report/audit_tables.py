@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ...envs.auditing import Audit
+from ..streams import data
 from .text_table import print_lines, print_table
 
 _SHOWN = 10  # strategies
@@ -19,9 +20,9 @@ def print_audit(audit: Audit) -> None:
         if row.played_again
     ]
     print_table(rows[:_SHOWN])
-    print()
+    print(file=data())
     print_table([{"check": r.check, "result": r.verdict, "detail": r.detail} for r in audit.results])
-    print()
+    print(file=data())
     print_lines(headline(audit))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..run.episode_statistics import spell_evaluation
+from ..streams import data
 from .text_table import print_lines, print_table
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def print_rescored(files: Sequence[FileRescored]) -> None:
                     if file.versions[place] == version
                 ]
             )
-            print()
+            print(file=data())
     for file in files:
         print_lines(f"update {file.update}, {file.split}: {file.changed} episodes have another reward or success")
         for reason, count in file.left_out.items():

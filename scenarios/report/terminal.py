@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -21,6 +20,7 @@ from rich.text import Text
 
 from ...envs.visible_text import visible
 from ..run.rescored import Rescored
+from ..streams import data
 from .transcript import Line, Token, Transcript
 
 GREEN, RED, BLUE = (0, 150, 70), (215, 40, 40), (40, 110, 215)
@@ -31,7 +31,10 @@ ROLES = {"system": "magenta", "user": "cyan", "assistant": "bold", "tool": "yell
 def print_transcript(transcript: Transcript, console: Console | None = None) -> None:
     """Print to stdout, or to `console`."""
     console = console or Console(
-        width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH, markup=False, highlight=False
+        file=data(),
+        width=None if data().isatty() or "COLUMNS" in os.environ else WIDTH,
+        markup=False,
+        highlight=False,
     )
     for text in (*_heading(transcript), *_body(transcript)):
         console.print(text)

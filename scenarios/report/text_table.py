@@ -7,7 +7,6 @@ as paragraphs, so that no name and no number is ever broken. Whoever pipes a tab
 from __future__ import annotations
 
 import os
-import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -16,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...envs.visible_text import visible
+from ..streams import data
 
 ROOM = 30  # characters that the last column needs
 PROSE = "what"  # the column that is a sentence
@@ -50,8 +50,8 @@ def print_lines(*lines: str) -> None:
 
 def console() -> Console:
     """Writes to stdout as wide as the terminal is, or as COLUMNS says; to a pipe without any limit."""
-    limited = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if limited else UNLIMITED, markup=False, highlight=False)
+    limited = data().isatty() or "COLUMNS" in os.environ
+    return Console(file=data(), width=None if limited else UNLIMITED, markup=False, highlight=False)
 
 
 def _columns(rows: Sequence[Mapping[str, str]]) -> Table:

@@ -11,6 +11,7 @@ tokens from the one sequence in which it was sampled, and trained.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
@@ -20,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 from ...envs.errors import UserError, unknown
 from ...envs.vocabulary import Episode
 from ..config.schema import CausalLMAgentSpec, Scenario
-from ..run.checkpoint import checkpoints
-from ..run.kept_episodes import SPLITS, kept_files, read_episodes
+from ..run.checkpoint import last_good
+from ..run.kept_episodes import SPLITS, kept_files, notice_damage, read_episodes
+from ..run.noticed import notice
 from ..run.rescored import Rescored, rescored_episodes
 from ..run.run_directory import RunDirectory
+from ..run.verified import trusted_scenario
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -89,9 +92,12 @@ def read_transcript(
     update, split, episodes = _kept(run, update, split)
     if place >= len(episodes):
         raise UserError(f"there is no episode {place}: update {update} kept {len(episodes)}, counted from 0")
-    episode, scenario = episodes[place], run.scenario()
+    episode, scenario = episodes[place], trusted_scenario(run)
     if not episode.messages and episode.actions is not None:
-        raise UserError(f"an episode of {scenario.world.id!r} is not made of words; use peripatos record {path}")
+        raise UserError(
+            f"an episode of {scenario.world.id!r} is not made of words, but of {episode.turns} actions: it is watched, "
+            f"by `peripatos record {shlex.quote(str(path))}`"
+        )
     measure = by
     values, basis = _values(episode, by)
     if values is None and by != "advantage":
@@ -150,16 +156,20 @@ def _kept(run: RunDirectory, update: int | None, split: str | None) -> tuple[int
     if chosen not in files:
         raise UserError(f"no episodes were kept after update {chosen}; kept are {', '.join(map(str, sorted(files)))}")
     name = next(name for name in SPLITS if name in files[chosen])
-    return chosen, name, read_episodes(files[chosen][name])
+    episodes = read_episodes(files[chosen][name])
+    notice_damage(files[chosen][name], len(episodes))
+    return chosen, name, episodes
 
 
 def _tokenizer(run: RunDirectory, scenario: Scenario) -> PreTrainedTokenizerBase:
     """The one that wrote the run's tokens."""
-    saved = checkpoints(run.checkpoints)
-    if scenario.speaks and saved:
+    saved, problems = last_good(run.checkpoints)
+    for problem in problems:
+        notice(f"{problem}; the words are those of the one before")
+    if scenario.speaks and saved is not None:
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(saved[-1] / "policy", trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(saved / "policy", trust_remote_code=False)
     if isinstance(scenario.agent, CausalLMAgentSpec):
         from ...agents.language.model_files import load_language_model
 
@@ -208,8 +218,9 @@ def _lines(episode: Episode, values: Values, tokenizer: PreTrainedTokenizerBase)
             for t, id_, text in zip(at, ids, spell(tokenizer, ids), strict=True)
         )
         calls = tuple(message.get("name", "") for message in _answers(episode.messages[number + 1 :]))
+        text = message.get("written", message["content"])
         reward = episode.turn_rewards[turn] if turn < len(episode.turn_rewards) else None
-        lines.append(Line("assistant", message["content"], turn=turn, reward=reward, tokens=tokens, calls=calls))
+        lines.append(Line("assistant", text, turn=turn, reward=reward, tokens=tokens, calls=calls))
     return tuple(lines)
 
 

@@ -1,49 +1,127 @@
-"""Going on with a run for longer than it was to last: what may change, and whether that makes more to do."""
+"""Going on with a run: from where, with which scenario, and whether there is anything to do.
+
+scenario.yaml is compared with what the checkpoint was made by. What may change (a budget, how often is evaluated) is
+followed and said; what would mix two runs (a seed, a method, another order of stages) is refused with both values.
+`--set` goes the same way.
+"""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from ...envs.errors import UserError
 from ..config.loading import apply_sets, check_scenario, dump_scenario, read_yaml
-from .checkpoint import last_good, read_progress
+from ..config.schema import Scenario
+from .checkpoint import settle
+from .compared import Differences, differences
 from .counters import Progress
 from .disk import disk_errors, write_text
+from .kept_episodes import damaged_files
+from .logs import COMMANDS, KEPT, KnownLog, end_whole_line, find_damage
 from .run_directory import RunDirectory
-
-MAY_CHANGE = ("evaluation", "checkpoint", "failures", "log", "trackers", "cluster", "variants", "description")
-MAY_CHANGE_IN_A_STAGE = ("budget", "stop")
+from .verified import Standing, find_standing
 
 
-def amend(run: RunDirectory, sets: Sequence[str]) -> None:
-    """Put `--set` flags into the run's own scenario.yaml. UserError for a key that would make it another run."""
-    path = run.path / "scenario.yaml"
-    data, source = read_yaml(path)
-    before, after = run.scenario(), check_scenario(apply_sets(data, sets, source), source)
-    changed = [*_changes(before.model_dump(), after.model_dump(), MAY_CHANGE, "")]
-    over = [stage["name"] for stage in run.summary().get("stages", [])]
-    last = before.stages[-1].name
-    for old, new in zip(before.stages, after.stages, strict=False):
-        changed += _changes(old.model_dump(), new.model_dump(), MAY_CHANGE_IN_A_STAGE, f"stages.{old.name}.")
-        if old != new and old.name in over and (old.name != last):
-            raise UserError(f"stage {old.name!r} is over, and others have come after it; its budget cannot change")
-    changed = [key for key in changed if key != "stages"]
-    if changed or len(before.stages) != len(after.stages):
-        raise UserError(
-            f"{changed[0] if changed else 'stages'} is what the run is made of, and cannot change; it may go on with "
-            f"another budget or stop of a stage, and other {', '.join(MAY_CHANGE[:6])}. To begin from what it has "
-            f"learned, run a scenario with agent: {{from: {run.path}}}"
+@dataclass(frozen=True)
+class GoingOn:
+    """What a resume begins with."""
+
+    standing: Standing | None  # None: from the beginning
+    notes: tuple[str, ...]  # what was stepped over, followed or written again, in sentences
+    to_do: bool  # whether the run is not over
+
+
+def prepare(run: RunDirectory, sets: Sequence[str] = ()) -> GoingOn:
+    """Verify, compare, and put `--set` flags into the run's own scenario.yaml.
+
+    UserError for a change that would make it another run; BadCheckpoint where no checkpoint is whole.
+    """
+    if run.lock is not None:
+        settle(run.checkpoints)
+    standing = find_standing(run)
+    notes = [*(standing.problems if standing else ())]
+    scenario = _restored(run, standing, notes)
+    if sets:
+        data, source = read_yaml(run.path / "scenario.yaml")
+        scenario = check_scenario(apply_sets(data, sets, source), source)
+    before = (standing.scenario if standing else None) or run.scenario()
+    if standing is not None and standing.scenario is None:
+        notes.append(f"{standing.folder} was written by another version: scenario.yaml cannot be compared with it")
+    found = differences(before, scenario, standing.progress if standing else None)
+    if standing is not None or sets:
+        _refuse(run, standing, before, scenario, found)
+    if found.followed:
+        notes.append(f"scenario.yaml has changed, and is followed from here on: {'; '.join(found.followed)}")
+    if sets:
+        with disk_errors(run.path):
+            write_text(run.path / "scenario.yaml", dump_scenario(scenario))
+    if standing is not None:
+        notes += _other_damage(run, standing)
+    return GoingOn(standing, tuple(notes), _has_more_to_do(run, standing, scenario))
+
+
+def _other_damage(run: RunDirectory, standing: Standing) -> list[str]:
+    """What is wrong with files that are only for reading, in sentences; they are made fit to be written on."""
+    told = damaged_files(run.path)
+    for name in (COMMANDS, KEPT):
+        damage = find_damage(run.path / name, KnownLog.of(standing.known.get("logs", {}), name), standing.folder)
+        if damage is not None:
+            told.append(f"{damage}; it is only for reading, and the run goes on")
+        end_whole_line(run.path / name)
+    if not (run.path / "summary.json").exists():
+        told.append(f"{run.path / 'summary.json'} is missing; it is written again")
+    return told
+
+
+def _restored(run: RunDirectory, standing: Standing | None, notes: list[str]) -> Scenario:
+    """What scenario.yaml says; written again where it cannot be read and a checkpoint knows it."""
+    try:
+        return run.scenario()
+    except UserError as problem:
+        known = standing.scenario if standing else None
+        if standing is None or known is None:
+            raise
+        with disk_errors(run.path):
+            write_text(run.path / "scenario.yaml", dump_scenario(known))
+        notes.append(f"{problem}; it is written again as checkpoint {standing.folder.name} knows it")
+        return known
+
+
+def _refuse(
+    run: RunDirectory, standing: Standing | None, before: Scenario, after: Scenario, found: Differences
+) -> None:
+    """UserError for what cannot change."""
+    if found.over is not None:
+        changed = "; ".join(
+            text for text in (*found.followed, *found.refused) if text.startswith(f"stages.{found.over}.")
         )
-    with disk_errors(run.path):
-        write_text(path, dump_scenario(after))
+        raise UserError(f"stage {found.over!r} is over, and others have come after it: {changed} cannot change")
+    if not found.refused:
+        return
+    where = shlex.quote(str(run.path))
+    anew = f"To begin from what it has learned, run a scenario with agent: {{from: {where}}}"
+    names = [stage.name for stage in before.stages]
+    if standing is not None and names != [stage.name for stage in after.stages]:
+        raise UserError(
+            f"checkpoint {standing.folder.name} of {run.path} stands in stage {standing.progress.stage + 1} of "
+            f"{', '.join(names)}; scenario.yaml now has {', '.join(stage.name for stage in after.stages)}: put it "
+            f"back, or start a new run. {anew}"
+        )
+    keys = [text.partition(" ")[0] for text in found.refused]
+    what = [key for key in dict.fromkeys(keys) if not any(key.startswith(f"{other}.") for other in keys)]
+    raise UserError(
+        f"{', '.join(what)} {'is' if len(what) == 1 else 'are'} what the run is made of, and cannot change "
+        f"({'; '.join(found.refused)}): put it back. The run may go on with another budget or stop of a stage, and "
+        f"other evaluation, checkpoint, failures, log, trackers, cluster. {anew}"
+    )
 
 
-def has_more_to_do(run: RunDirectory) -> bool:
-    """Whether a run that was finished would go on, by what its scenario says now."""
-    folder, _ = last_good(run.checkpoints)
-    return folder is not None and Progress.from_json(read_progress(folder)).may_go_on(run.scenario().stages)
-
-
-def _changes(before: dict[str, Any], after: dict[str, Any], allowed: Sequence[str], where: str) -> list[str]:
-    return [f"{where}{key}" for key in before if key not in allowed and before[key] != after.get(key)]
+def _has_more_to_do(run: RunDirectory, standing: Standing | None, scenario: Scenario) -> bool:
+    """What the checkpoint says decides; where only stages without a method are left, which leave no checkpoint, what
+    summary.json says."""
+    progress = standing.progress if standing else Progress()
+    rest = scenario.stages[progress.next_stage() :]
+    learns = any(stage.method is not None for stage in rest) and (standing is not None or scenario.learns)
+    return learns or progress.may_go_on(scenario.stages) or run.summary().get("status") != "done"

@@ -62,7 +62,7 @@ def write_checkpoint(
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
             _fill(unfinished, policy, learner, actor_state, progress)
-            _install(unfinished, folder / name)
+            install(unfinished, folder / name)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         _prune(folder)
@@ -85,10 +85,15 @@ def _fill(
         learner.save(folder / "learner")
     save_file({name: tensor.contiguous() for name, tensor in actor_state.items()}, folder / "actor.safetensors")
     write_json(folder / "progress.json", progress)
+    write_manifest(folder)
+
+
+def write_manifest(folder: Path) -> None:
+    """Write what every other file in `folder` is."""
     write_json(folder / "manifest.json", {"format": f"peripatos checkpoint {FORMAT}", "files": _fingerprints(folder)})
 
 
-def _install(unfinished: Path, folder: Path) -> None:
+def install(unfinished: Path, folder: Path) -> None:
     """Flush, then rename. One of the same update (its stage had ended) is kept until its successor is there."""
     for path in unfinished.rglob("*"):
         flush(path)
@@ -127,10 +132,10 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
-def _fingerprints(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size and SHA-256 of every file, by its path in the folder."""
+def _fingerprints(folder: Path, only: str | None = None) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of every file, or of `only` one, by its path in the folder."""
     found = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json"):
+    for path in sorted(path for path in folder.rglob(only or "*") if path.is_file() and path.name != "manifest.json"):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         found[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": digest}
@@ -185,25 +190,28 @@ def _best_of(checkpoint: Path) -> int | None:
         return None
 
 
-def verify(folder: Path) -> None:
-    """BadCheckpoint says which file is missing, cut or changed."""
+def verify(folder: Path, *, only: str | None = None) -> None:
+    """BadCheckpoint says which file is missing, cut, changed or not ours; `only` one of them is looked at, if named."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         form, expected = manifest["format"], manifest["files"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        expected = {name: (int(file["bytes"]), str(file["sha256"])) for name, file in expected.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BadCheckpoint(f"{folder} is not a checkpoint of Peripatos: no readable manifest.json") from error
     if form == "peripatos checkpoint 1":
         raise BadCheckpoint(f"{folder} is a checkpoint of format 1: {OLDER} {FORMAT}")
     if form != f"peripatos checkpoint {FORMAT}":
         raise BadCheckpoint(f"{folder} is a {form!r}; this version reads 'peripatos checkpoint {FORMAT}'")
-    found = _fingerprints(folder)
-    for name, fingerprint in expected.items():
+    found = {name: (file["bytes"], file["sha256"]) for name, file in _fingerprints(folder, only).items()}
+    for name in sorted({*expected, *found} if only is None else {only}):
         if name not in found:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: {name} is missing")
-        if found[name]["bytes"] != fingerprint["bytes"]:
-            sizes = f"{found[name]['bytes']} bytes instead of {fingerprint['bytes']}"
+        if name not in expected:
+            raise BadCheckpoint(f"checkpoint {folder} is damaged: its manifest.json does not know {name}")
+        if found[name][0] != expected[name][0]:
+            sizes = f"{found[name][0]} bytes instead of {expected[name][0]}"
             raise BadCheckpoint(f"checkpoint {folder} is damaged: {name} has {sizes}")
-        if found[name] != fingerprint:
+        if found[name] != expected[name]:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: the contents of {name} have changed")
 
 
@@ -227,7 +235,7 @@ def last_good(folder: Path) -> tuple[Path | None, list[str]]:
 
 def read_progress(folder: Path) -> dict[str, Any]:
     """Where the run stood."""
-    return json.loads((folder / "progress.json").read_text())
+    return json.loads((folder / "progress.json").read_text(encoding="utf-8"))
 
 
 def read_actor_state(folder: Path) -> dict[str, Tensor]:

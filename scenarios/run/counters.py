@@ -46,8 +46,6 @@ class Progress:
     episodes: int = 0
     failed: int = 0
     unanswered: int = 0
-    metrics_rows: int = 0
-    evaluation_rows: int = 0
     best: list[float] | None = None  # the rank of the best validation
     best_at: int | None = None  # the update of the checkpoint that is the best
     looked: bool = True  # whether what is due after this update has been evaluated

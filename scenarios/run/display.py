@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ...envs.visible_text import visible
+from .noticed import notice
 from .signals import silence, tell
 
 SHOWN = {  # the few numbers that matter, by their name in metrics.jsonl
@@ -28,6 +29,10 @@ class Display(Protocol):
 
     def say(self, text: str) -> None:
         """One line that stays."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """One line that is said in any case."""
         ...
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
@@ -47,9 +52,12 @@ def make_display(*, quiet: bool = False) -> Display:
 
 
 class Silent:
-    """Says nothing."""
+    """Says nothing but warnings."""
 
     def say(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None:
+        notice(text)
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None: ...
 
@@ -64,6 +72,9 @@ class Plain:
 
     def say(self, text: str) -> None:
         tell(visible(text))
+
+    def warn(self, text: str) -> None:
+        self.say(text)
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
         left = self._clock.left(stage, fraction)
@@ -98,6 +109,9 @@ class Live:
             self._progress.console.print(visible(text), markup=False, highlight=False)
         except OSError:  # the terminal is gone
             silence(2)
+
+    def warn(self, text: str) -> None:
+        self.say(text)
 
     def move(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
         from rich.progress import TaskID

@@ -27,10 +27,14 @@ _COLUMNS = (
 
 def summarize(episodes: Sequence[Episode]) -> Numbers:
     """Counts, means and 95 % intervals. `success_rate` only where the world has said something about success: the share
-    of all scored episodes that succeeded, so that one which was cut before counts as one that did not.
+    of all scored episodes that succeeded, so that one which was cut before counts as one that did not. What the world
+    measures has names of its own, `world/NAME_mean`. `left_out` counts the episodes in which a world by somebody else
+    reported what has no form of ours.
     """
     scored = [episode for episode in episodes if episode.reward is not None]
     result: Numbers = {"episodes": len(episodes), **_unscored(episodes)}
+    if left_out := sum(episode.left_out is not None for episode in episodes):
+        result["left_out"] = left_out
     result["truncated"] = sum(episode.truncated for episode in scored)
     rate = _success_rate(scored)
     if rate is not None:
@@ -41,7 +45,7 @@ def summarize(episodes: Sequence[Episode]) -> Numbers:
     result |= {"return_mean": _mean(returns), "return_low": low, "return_high": high}
     result |= {"turns_mean": _mean([e.turns for e in scored]), "units_mean": _mean([e.units for e in scored])}
     for name in sorted({name for episode in scored for name in episode.metrics}):
-        result[f"{name}_mean"] = _mean([e.metrics[name] for e in scored if name in e.metrics])
+        result[f"world/{name}_mean"] = _mean([e.metrics[name] for e in scored if _is_known(e.metrics.get(name))])
     return result
 
 
@@ -73,15 +77,20 @@ def rank(result: Mapping[str, float | int | None]) -> list[float] | None:
 
 
 def check_goals(stop: Stop, worlds: Sequence[str]) -> None:
-    """UserError for a goal that no evaluation has, of all or of one of several `worlds` (`WORLD/…`). Which `NAME_mean`
-    there are, only the evaluations of a world say.
+    """UserError for a goal that no evaluation has, of all or of one of several `worlds` (`WORLD/…`). Which
+    `world/NAME_mean` there are, only the evaluations of a world say.
     """
     known = [*_COLUMNS, *(f"{world}/{column}" for world in worlds for column in _COLUMNS)]
     for name in stop:
-        of_no_world = worlds and name.partition("/")[2] in _COLUMNS
-        if name not in known and (of_no_world or not name.endswith("_mean")):
-            words = f"evaluations have {', '.join(_COLUMNS)} and means"
+        measured = name.endswith("_mean") and _without_world(name, worlds).startswith("world/")
+        if name not in known and not measured:
+            words = f"evaluations have {', '.join(_COLUMNS)}, and world/NAME_mean of what the world measures"
             raise UserError(f"stop.{name}: {words}.{nearest(name, known)}")
+
+
+def _without_world(name: str, worlds: Sequence[str]) -> str:
+    first, slash, rest = name.partition("/")
+    return rest if slash and first in worlds else name
 
 
 def reached(result: Mapping[str, float | int | None], stop: Stop, *, checked: bool = False) -> str | None:
@@ -136,11 +145,13 @@ def describe_collection(episodes: Sequence[Episode], *, running: int = 0) -> dic
     scored = [episode for episode in episodes if episode.reward is not None]
     row = {"episodes/finished": float(len(episodes)), "episodes/running": float(running)}
     row |= {f"episodes/{name}": float(count) for name, count in _unscored(episodes).items()}
+    if left_out := sum(episode.left_out is not None for episode in episodes):
+        row["episodes/left_out"] = float(left_out)
     if not scored:
         return row
     returns = [episode.reward for episode in scored if episode.reward is not None]
     row |= {"reward/mean": float(np.mean(returns)), "reward/std": float(np.std(returns))}
-    row |= _term_means("reward", [episode.reward_terms for episode in scored])
+    row |= _term_means("term", [episode.reward_terms for episode in scored])
     row |= _term_means("world", [episode.metrics for episode in scored])
     row["episodes/turns"] = float(np.mean([episode.turns for episode in scored]))
     row["episodes/units"] = float(np.mean([episode.units for episode in scored]))
@@ -177,8 +188,13 @@ def _success_rate(scored: Sequence[Episode]) -> float | None:
 
 
 def _term_means(group: str, terms: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    names = sorted({name for row in terms for name in row})
-    return {f"{group}/{name}": float(np.mean([row[name] for row in terms if name in row])) for name in names}
+    names = sorted({name for row in terms for name in row if _is_known(row[name])})
+    known = {name: [row[name] for row in terms if _is_known(row.get(name))] for name in names}
+    return {f"{group}/{name}": float(np.mean(values)) for name, values in known.items()}
+
+
+def _is_known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def _mean(values: Iterable[float]) -> float | None:

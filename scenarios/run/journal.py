@@ -57,6 +57,11 @@ class Journal:
         self._display.say(text)
         self._tell("said", text)
 
+    def warned(self, text: str) -> None:
+        """A line for people that nobody can turn off: something of the run is not as it was."""
+        self._display.warn(text)
+        self._tell("said", text)
+
     def summarized(self, summary: Mapping[str, Any]) -> None:
         """Replace summary.json. RunFailed if the disk is full."""
         self.run.write_summary(summary)

@@ -5,6 +5,7 @@ The files may come from a stranger, so every value that is used later is checked
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ...envs.errors import UserError
 from ...envs.vocabulary import Episode, StopReason
+from .logs import KEPT, read_jsonl
+from .noticed import notice
 
 SPLITS = ("train", "test", "validation")  # the first that was kept is shown
 MAX_BYTES = 2**30  # of a file
@@ -27,12 +30,28 @@ class _Checked(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
-class _Message(BaseModel):
+class _Open(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
+
+class _Function(_Open):
+    name: str
+    arguments: dict[str, Any]
+
+
+class _ToolCall(_Open):
+    function: _Function
+    id: str = ""
+
+
+class _Message(_Open):
     role: str
     content: str
     name: str = ""
+    tool_calls: list[_ToolCall] = []
+    reasoning_content: str = ""
+    written: str = ""
+    parse_error: str = ""
 
 
 class _Sequence(_Checked):
@@ -64,6 +83,7 @@ class _Row(_Sequence):
     failure: str | None = None
     unanswered: str | None = None
     unscored: str | None = None
+    left_out: str | None = None
     world: str = ""
     scored_by: str = ""
     task: str = ""
@@ -135,3 +155,37 @@ def _episode(row: object, where: str) -> Episode:
 
 def _message(message: _Message) -> Any:
     return message.model_dump(exclude_unset=True)
+
+
+def damaged_files(run: Path) -> list[str]:
+    """What is wrong with the files of kept episodes, in a sentence or two: a run may have thousands of them."""
+    rows, _ = read_jsonl(run / KEPT)
+    listed = {str(row.get("file")): row for row in rows}
+    problems = [
+        problem for name, row in listed.items() if (problem := _damage(run / "episodes" / Path(name).name, row))
+    ]
+    if not problems:
+        return []
+    more = f" (and {len(problems) - 1} more files of kept episodes)" if problems[1:] else ""
+    return [f"{problems[0]}{more}; episodes are kept for reading, and the run goes on"]
+
+
+def _damage(file: Path, written: dict[str, Any]) -> str | None:
+    """What is wrong with a file, by what the manifest says was written there."""
+    try:
+        found = file.read_bytes()
+    except OSError as problem:
+        return f"{file} is missing" if isinstance(problem, FileNotFoundError) else f"{file} cannot be read: {problem}"
+    if len(found) != written.get("bytes"):
+        return f"{file} is damaged: it has {len(found)} bytes instead of {written.get('bytes')}"
+    if hashlib.sha256(found).hexdigest() != written.get("sha256"):
+        return f"{file} is damaged: its contents have changed"
+    return None
+
+
+def notice_damage(file: Path, shown: int) -> None:
+    """Say what is wrong with a file of which `shown` episodes can be read."""
+    rows, _ = read_jsonl(file.parent.parent / KEPT)
+    written = next((row for row in reversed(rows) if row.get("file") == file.name), None)
+    if written is not None and (damage := _damage(file, written)):
+        notice(f"{damage}; {shown} of its {written.get('episodes')} episodes can be read")

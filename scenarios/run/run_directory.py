@@ -14,18 +14,16 @@ interrupted run and an uninterrupted one end equal.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
-import platform
 import shlex
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +36,7 @@ from .disk import (
     ESCAPED,
     RunFailed,
     disk_errors,
+    finite,
     flush,
     in_words,
     make_folder,
@@ -48,8 +47,10 @@ from .disk import (
     write_text,
 )
 from .lock import Lock
+from .logs import KEPT
+from .noticed import notice
+from .sealed import BrokenSeal, read_sealed, sealed
 
-PACKAGES = ("peripatos", "torch", "transformers", "gymnasium", "mujoco", "numpy", "scipy", "safetensors")
 FORMAT = 2  # of run directories and checkpoints
 OLDER = "it was written by Peripatos 0.1, which reads it; this version reads format"
 UNFINISHED = "unfinished"  # in summary.json; who reads it is told "running" or "died", by the lock
@@ -62,6 +63,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.metrics, self.evaluations = path / "metrics.jsonl", path / "evaluations.jsonl"
+        self.command: list[str] = []  # what was typed this time
         self.checkpoints, self.videos, self.episodes = path / "checkpoints", path / "videos", path / "episodes"
         self.lock: Lock | None = None  # while this object may write
         self._holders = 0
@@ -88,7 +90,6 @@ class RunDirectory:
     def _fill(self, scenario: Scenario, command: Sequence[str]) -> None:
         for folder in (self.checkpoints, self.episodes):
             folder.mkdir(exist_ok=True)
-        write_json(self.path / "environment.json", describe_environment())
         (self.path / "command.txt").unlink(missing_ok=True)
         self.note_command(command)
         begun = scenario.begun(datetime.now(UTC).date().isoformat())
@@ -111,11 +112,13 @@ class RunDirectory:
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
         """The folder of an existing run. UserError if it is none."""
-        if not (path / "scenario.yaml").is_file():
+        if not (path / "scenario.yaml").is_file() and not any((path / "checkpoints").glob("[0-9]*/manifest.json")):
             raise UserError(f"{path} is not a run directory: it holds no scenario.yaml")
-        found = _format_of(path / "environment.json")
+        found = _format_of(path)
+        if found == 1:
+            raise UserError(f"{path} is a run directory of format 1: {OLDER} {FORMAT}")
         if found != FORMAT:
-            raise UserError(f"{path} is a run directory of format {found}: {OLDER} {FORMAT}")
+            raise UserError(f"{path} is a run directory of format {found!r}; this version reads format {FORMAT}")
         return cls(path)
 
     def scenario(self) -> Scenario:
@@ -132,6 +135,7 @@ class RunDirectory:
 
     def note_command(self, command: Sequence[str]) -> None:
         """Add a line to command.txt."""
+        self.command = [*command]
         with disk_errors(self.path), (self.path / "command.txt").open("a", encoding="utf-8") as file:
             file.write(shlex.join(command) + "\n")
 
@@ -161,45 +165,52 @@ class RunDirectory:
         if self.lock is not None and not self.lock.still_there():
             raise FileNotFoundError(errno.ENOENT, "it was moved, removed or made anew", str(self.path))
 
-    def cut(self, file: Path, rows: int) -> None:
-        """Keep the first `rows` rows: what came later is done again."""
-        if not file.exists():
-            return
-        with file.open("rb+") as stream:
-            for _ in range(rows):
-                stream.readline()
-            stream.truncate(stream.tell())
-
     def keep_episodes(self, name: str, episodes: Sequence[Episode]) -> None:
         """Write episodes to `episodes/NAME.jsonl`, one a line, with every token, mask and log-probability."""
         text = "".join(to_json(episode_row(episode)) + "\n" for episode in episodes)
+        file = self.episodes / f"{name}.jsonl"
         with disk_errors(self.path):
-            write_text(self.episodes / f"{name}.jsonl", text)
+            write_text(file, text)
+            written = {"bytes": file.stat().st_size, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        self.append(self.path / KEPT, {"file": file.name, "episodes": len(episodes), **written})
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Replace summary.json."""
         with disk_errors(self.path):
-            write_json(self.path / "summary.json", summary)
+            write_json(self.path / "summary.json", sealed(finite(summary)))
 
     def summary(self) -> dict[str, Any]:
-        """What summary.json says; empty before the first. A run that has not come to its end is "running", or, where
-        nobody writes it any more, "died"."""
+        """What summary.json says; empty before the first, and, after a notice, where it is damaged: nothing but people
+        needs it, and a resume writes it again. A run that has not come to its end is "running", or, where nobody writes
+        it any more, "died"."""
         path = self.path / "summary.json"
+        if not path.exists():
+            return {}
         try:
-            found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-            if found.get("status") == UNFINISHED:
-                found["status"] = "running" if lock.is_written(self.path) else "died"
-            return found
-        except ValueError as problem:
-            raise UserError(f"{path} is no summary of a run: {problem}") from problem
+            found = read_sealed(path)
+        except BrokenSeal as problem:
+            notice(f"{problem}; {resume_command(self.path)} writes it again")
+            return {}
+        if found.get("status") == UNFINISHED:
+            found["status"] = "running" if lock.is_written(self.path) else "died"
+        return found
 
 
-def _format_of(environment: Path) -> object:
-    """The format that a run's environment.json names; version 0.1 named none. A lost file says nothing."""
+def _format_of(run: Path) -> object:
+    """The format of a run: what environment.json says, where no checkpoint knows better; version 0.1 said nothing. A
+    lost file says nothing either."""
     try:
-        return json.loads(environment.read_text(encoding="utf-8")).get("format", 1)
-    except (OSError, ValueError, AttributeError):
+        said = json.loads((run / "environment.json").read_text(encoding="utf-8")).get("format", 1)
+    except (OSError, ValueError, RecursionError, AttributeError):
         return FORMAT
+    ours = b'"peripatos checkpoint %d"' % FORMAT
+    known = said != FORMAT and any(ours in path.read_bytes() for path in run.glob("checkpoints/[0-9]*/manifest.json"))
+    return FORMAT if known else said
+
+
+def resume_command(run: Path) -> str:
+    """What to type to go on with a run."""
+    return f"`peripatos resume {shlex.quote(str(run))}`"
 
 
 def new_run_path(name: str, seed: int, root: Path = Path("runs")) -> Path:
@@ -232,60 +243,8 @@ def _left_by_a_beginning(entry: Path) -> bool:
     return entry.name in names and entry.is_file() and (entry.parent / lock.NAME).exists()
 
 
-def read_rows(file: Path) -> list[dict[str, Any]]:
-    """The rows of a JSON-lines file; a last line that was cut by a crash is left out."""
-    if not file.exists():
-        return []
-    rows = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        with suppress(json.JSONDecodeError):
-            rows.append(json.loads(line))
-    return rows
-
-
 def episode_row(episode: Episode) -> dict[str, Any]:
     """An episode as JSON can hold it."""
     row = {field.name: getattr(episode, field.name) for field in fields(episode)}
     row["actions"] = None if episode.actions is None else episode.actions.tolist()
     return row
-
-
-def describe_environment() -> dict[str, Any]:
-    """Versions, source revision and hardware: what one needs to know to repeat a run."""
-    import torch
-
-    cuda = torch.cuda.is_available()
-    return {
-        "format": FORMAT,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": dict(_versions(PACKAGES)),
-        "git_revision": source_revision(),
-        "cpus": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if cuda else None,
-    }
-
-
-def _versions(names: Iterable[str]) -> Iterator[tuple[str, str | None]]:
-    for name in names:
-        try:
-            yield name, version(name)
-        except PackageNotFoundError:
-            yield name, None
-
-
-def source_revision() -> str | None:
-    """The commit of this source tree, with `+` if it was changed; None where there is no git."""
-    here = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10, check=True
-        )
-        return done.stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -22,19 +22,22 @@ import torch
 
 from ...agents.protocols import Policy
 from ...agents.threads import fitting_threads
+from ...envs.contained import no_exit, watch
+from ...envs.errors import UserError
 from ..assembly.policies import make_policy
 from ..assembly.rendering import template_remarks
 from ..assembly.settings import choose_device, explain_device
 from ..assembly.worlds import WorldSources
 from ..cluster.choose import make_pool
 from ..trackers import make_trackers
-from .checkpoint import last_good, read_progress, settle
+from .amend import GoingOn, prepare
 from .context import RunContext
-from .counters import Progress
 from .disk import RunFailed
 from .display import Display
 from .journal import Journal
 from .listeners import Listener
+from .logs import KEPT, LOGS, KnownLog, cut, find_damage, mend
+from .provenance import describe_session, note_session, what_changed
 from .reward_versions import check_same_reward, scored_by
 from .run_directory import UNFINISHED, RunDirectory
 from .saved_agent import begin_from
@@ -46,6 +49,7 @@ class Runner:
     """Runs one scenario in one run directory.
 
     Args:
+        going_on: what the run goes on from, where that was prepared already.
         sources: of its worlds, where they have been asked about already. They are closed at the end.
     """
 
@@ -54,10 +58,12 @@ class Runner:
         run: RunDirectory,
         display: Display,
         *,
+        going_on: GoingOn | None = None,
         sources: WorldSources | None = None,
         device: str | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:
+        self._going_on = going_on or prepare(run)
         self.run, self.display, self.scenario = run, display, run.scenario()
         sources = sources or WorldSources.of(self.scenario)
         self.journal = Journal(run, display, [*make_trackers(self.scenario.trackers, run.path), *listeners])
@@ -86,6 +92,7 @@ class Runner:
         check_same_reward(self.run, self._scored_by)
         if self.run.lock is not None and self.run.lock.warning is not None:
             self.journal.said(self.run.lock.warning)
+        self._note_session()
         policy = make_policy(self.scenario, self.context.device, self.context.sources.first)
         if policy is not None:
             torch.set_num_threads(fitting_threads(policy.module()))
@@ -99,7 +106,8 @@ class Runner:
             with closing(make_pool(self.scenario, policy, self.context.sources, self.journal.said)) as pool:
                 self.context.start_clock()
                 self._write_summary(UNFINISHED)
-                with heard_by(self.context.stop.hear):
+                limited = watch(self.display.say, deadline=lambda: self.context.deadline)
+                with heard_by(self.context.stop.hear), no_exit(), limited:
                     first = self.context.progress.next_stage()
                     for index in range(first, len(self.scenario.stages)):
                         if self.context.stop.is_set():
@@ -114,22 +122,45 @@ class Runner:
             self.context.sources.close()
             self.journal.ended(self._summary)
 
+    def _note_session(self) -> None:
+        """Say what was wrong with the run's files and what is other than it was, and note who goes on."""
+        standing = self._going_on.standing
+        for note in self._going_on.notes:
+            self.journal.warned(note)
+        self.context.session = describe_session(self.scenario, self.run.command)
+        then = standing.known.get("session") if standing else None
+        for text in what_changed(then, self.context.session) if then else ():
+            self.journal.warned(text)
+        damage = note_session(self.run, self.context.session, [then] if then else [])
+        if damage:
+            self.journal.warned(damage)
+
     def _restore(self, policy: Policy | None) -> Path | None:
-        """Load the newest whole checkpoint, and cut the logs back to it."""
-        settle(self.run.checkpoints)
-        folder, problems = last_good(self.run.checkpoints)
-        for problem in problems:
-            self.journal.said(f"{problem}; going on from the one before")
-        if folder is not None:
-            self.context.progress = Progress.from_json(read_progress(folder))
-            if policy is not None:
-                policy.load(folder / "policy")
-            self.journal.said(f"resumed from {folder}")
-            if self.context.progress.may_go_on(self.scenario.stages):
-                self.context.progress.go_on()
-        self.run.cut(self.run.metrics, self.context.progress.metrics_rows)
-        self.run.cut(self.run.evaluations, self.context.progress.evaluation_rows)
-        return folder
+        """Load the checkpoint that the run goes on from, and cut the logs back to it."""
+        standing = self._going_on.standing
+        if standing is None:
+            for name in LOGS:
+                cut(self.run.path / name, KnownLog.of({}, name))
+            return None
+        self.context.progress = standing.progress
+        if policy is not None:
+            try:
+                policy.load(standing.folder / "policy")
+            except ValueError as problem:
+                raise UserError(f"{problem}: the scenario, or the world, is not the one of this run") from problem
+        self.journal.said(f"resumed from {standing.folder}")
+        if self.context.progress.may_go_on(self.scenario.stages):
+            self.context.progress.go_on()
+        for name in LOGS:
+            path, known = self.run.path / name, KnownLog.of(standing.known.get("logs", {}), name)
+            if name in standing.broken:
+                self.journal.warned(f"{standing.broken[name]}, and no earlier checkpoint is left: {mend(path, known)}")
+            else:
+                cut(path, known)
+        kept = KnownLog.of(standing.known.get("logs", {}), KEPT)
+        if find_damage(self.run.path / KEPT, kept, standing.folder) is None:
+            cut(self.run.path / KEPT, kept)
+        return standing.folder
 
     def _write_summary(self, status: str) -> dict[str, Any]:
         p = self.context.progress

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...agents.protocols import Policy, Weights
 from ...envs.errors import UserError
@@ -15,12 +16,13 @@ from ..assembly.checks import check_parts
 from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device
 from ..assembly.worlds import WorldSources
-from ..config.loading import apply_sets, check_scenario, read_yaml
+from ..config.loading import Source, apply_sets, check_scenario, dump_data
 from ..config.schema import Origin, Scenario, Stage
 from .checkpoint import BadCheckpoint, checkpoints, number_of, pointed_to, verify
 from .episode_statistics import Numbers
 from .run_directory import RunDirectory
 from .several_worlds import pass_rates_of_worlds, summarize_worlds
+from .verified import trusted_scenario
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def open_agent(path: Path, checkpoint: str, device: str | None = None) -> Opened
     UserError if there is no such run or checkpoint; BadCheckpoint if the checkpoint is damaged.
     """
     run = RunDirectory.open(path)
-    scenario = run.scenario()
+    scenario = trusted_scenario(run)
     sources = WorldSources.of(scenario)
     try:
         policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
@@ -113,8 +115,9 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         stack.enter_context(sources)
         policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
         if policy is not None:
+            folder = find_checkpoint(run, checkpoint)
             try:
-                policy.load(find_checkpoint(run, checkpoint) / "policy")
+                policy.load(folder / "policy")
             except ValueError as problem:
                 raise UserError(f"the agent of {path} does not fit {scenario.world.id!r}: {problem}") from problem
         parts = make_stage(scenario, Stage(name="evaluate"), policy, sources)
@@ -129,8 +132,8 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
 
 def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldSources]:
     """The run's scenario with another world or sampling, and the source of its worlds."""
+    scenario = trusted_scenario(run)
     if not sets:
-        scenario = run.scenario()
         return scenario, WorldSources.of(scenario)
     for text in sets:
         head = text.partition("=")[0].strip().partition(".")[0]
@@ -139,7 +142,8 @@ def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldS
                 f"--set {text}: a saved agent is measured in another world or with other sampling; its "
                 f"{head or 'scenario'} cannot change"
             )
-    data, source = read_yaml(run.path / "scenario.yaml")
+    data: dict[str, Any] = dump_data(scenario)
+    source = Source(str(run.path / "scenario.yaml"))
     if "worlds" in data and any(text.partition("=")[0].strip() in ("world", "world.id") for text in sets):
         data = {"world": {}, **{key: value for key, value in data.items() if key != "worlds"}}
     elif "worlds" in data and any(text.strip().startswith("world.") for text in sets):

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+_exit = os._exit  # whatever is put in its place while worlds are played
 ASK = ("SIGINT", "SIGTERM", "SIGHUP")
 BEFORE_ANYTHING = "stopped before anything was written"
 
@@ -64,7 +65,7 @@ class Stop:
         self._numbers.append(number)
         count = len(self._numbers)
         if count > 2:
-            os._exit(128 + self._numbers[0])
+            _exit(128 + self._numbers[0])
         if count == 2:
             raise Stopped(self._numbers[0])
         if self._at_once:
@@ -101,7 +102,7 @@ def ending_by_signals(words: str = BEFORE_ANYTHING) -> Iterator[list[int]]:
     def stop(number: int, frame: FrameType | None) -> None:
         heard.append(number)
         if len(heard) > 2:
-            os._exit(128 + heard[0])
+            _exit(128 + heard[0])
         sys.unraisablehook = lambda problem: None  # where an exception cannot pass, it is no news
         raise Stopped(number)
 

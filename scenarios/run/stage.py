@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...agents.mixture import mixed_groups
-from ...agents.protocols import EngineDied, Policy, Weights
+from ...agents.protocols import EngineDied, Policy, PolicyNotFinite, Weights
+from ...agents.running_moments import wild
 from ...algorithms.learner import Learner, UpdateRefused
+from ...envs.contained import TimeIsUp
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.learners import make_learner
-from ..assembly.policies import make_reference
 from ..assembly.settings import stage_method
 from ..assembly.several import group_counts
 from ..cluster.pool import Pool
@@ -33,11 +34,13 @@ from .episode_statistics import (
     reached,
 )
 from .kept_units import with_units
-from .run_directory import read_rows
+from .logs import read_jsonl
+from .reference import read_reference, write_reference
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 from .signals import Stopped
 
 SILENT = 5  # updates without anything to learn from, until it is said
+_GRACE, _GRACE_SHARE = 10.0, 0.1  # seconds, or share of a budget in seconds, that a last collection may take longer
 FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
 
 
@@ -56,6 +59,8 @@ class StageRun:
         self.learner: Learner | None = None
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
+        self._left_out = False  # whether it was said
+        self._wild: set[str] = set()  # of what it was said that it is out of all bounds
         self._silent = 0  # updates in a row in which every advantage was 0
         self.progress.enter_stage(index)
         begun = self.progress.state == "learning"
@@ -64,7 +69,12 @@ class StageRun:
         if begun and checkpoint is not None:
             if self.learner is not None:
                 self.learner.load(checkpoint / "learner")
-            self.pool.load_state(read_actor_state(checkpoint))
+            parted = self.pool.load_state(read_actor_state(checkpoint))
+            if parted:
+                context.journal.warned(
+                    f"{self.stage.name}: {parted} running episodes begin anew, because their world did not do again "
+                    "what it had done: it has chance of its own, fails now and then, or has changed"
+                )
             self._saved = self.progress.update if self.progress.looked else None
 
     def go(self) -> None:
@@ -79,11 +89,17 @@ class StageRun:
             while ended is None:
                 if self.context.stop.is_set():
                     raise self.context.stop.stopped()
-                self._update(spent)
+                try:
+                    self._update(spent)
+                except TimeIsUp as late:
+                    if self.progress.update == self.progress.begun["update"]:
+                        raise RunFailed(self._nothing_in_time()) from late
                 spent, ended = self._standing()
             self._finish(ended)
         except EngineDied as death:
             raise RunFailed(str(death)) from death
+        except PolicyNotFinite as broken:
+            raise RunFailed(f"the policy gives NaN after update {self.progress.update}: {broken}") from broken
         except Stopped as stopped:
             if stopped.in_order and self.progress.state == "learning" and self.progress.in_stage("update"):
                 self._checkpoint()
@@ -93,12 +109,11 @@ class StageRun:
         reference = None
         if stage_method(self.stage).needs_reference:
             folder = self.run.checkpoints / f"reference-{self.index}"
-            reference = make_reference(policy)
             if begun:
-                reference.load(folder)
+                at, say = int(self.progress.begun["update"]), self.context.journal.warned
+                reference = read_reference(folder, policy, at, None if at else self.context.first_policy, say)
             else:
-                folder.mkdir(parents=True, exist_ok=True)
-                reference.save(folder)
+                reference = write_reference(folder, policy)
         return make_learner(self.scenario, self.stage, policy, reference, self.context.sources, seed=self.seed)
 
     def _push(self) -> None:
@@ -167,10 +182,10 @@ class StageRun:
         seen = describe_worlds(collection.episodes, running=collection.running)
         row = {**seen, **learned.metrics, **times}
         self.context.journal.row({**self._axes(), **row})
-        p.metrics_rows += 1
         if version == 0:
             self._explain_surrogate()
         self._explain_silence(learned.metrics)
+        self._say_wild(self.learner)
         self.context.journal.moved(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
         kept = collection.episodes[: self.scenario.log.episodes]
         self._trained = with_units(kept, collection.batch, learned.units)
@@ -181,7 +196,8 @@ class StageRun:
         counts = group_counts(self.scenario, collect.groups)
         before = 0 if self.pool.segments else version
         groups = mixed_groups([range(before * count, (before + 1) * count) for count in counts])
-        collection = self.pool.submit(groups, collect.group_size, seed=self.seed, version=version).result()
+        with self.context.stop.at_once(), self.context.until(self._last_moment()):
+            collection = self.pool.submit(groups, collect.group_size, seed=self.seed, version=version).result()
         p, said = self.progress, self.progress.unanswered > 0
         p.count(collection)
         if p.unanswered and not said:
@@ -189,12 +205,52 @@ class StageRun:
             self.context.journal.said(
                 f"{self.stage.name}: {p.unanswered} of {len(collection.episodes)} episodes {note}"
             )
+        self._say_left_out(collection.episodes)
         if unanswered := explain_unanswered(collection.episodes):
             raise RunFailed(unanswered)
         failed, tried = p.in_stage("failed"), p.in_stage("episodes")
         if collection.batch is None or self._too_many(failed, tried):
             raise self._failed(failed, tried, p.first_failure or "no episode gave anything to learn from")
         return collection
+
+    def _say_wild(self, learner: Learner) -> None:
+        """Say once in a stage that statistics have left something out."""
+        found = {"observations": wild(learner.policy.module())}
+        found["rewards"] = sum(wild(scale.moments) for scale in learner.scales if scale is not None)
+        for what, count in found.items():
+            if count and what not in self._wild:
+                self._wild.add(what)
+                self.context.journal.said(
+                    f"{self.stage.name}: {count} {what} are a million times as large as the others: the running "
+                    "statistics leave them out. Look at what the world gives (`peripatos check`)"
+                )
+
+    def _last_moment(self) -> float | None:
+        """Seconds of the run at which a collection is given up: long after a budget in seconds, which pays for the
+        update in which it ends."""
+        assert self.stage.budget is not None, "the schema asks for it where there is a method"
+        budget = self.stage.budget.seconds
+        if budget is None:
+            return None
+        return self.progress.begun["seconds"] + budget + max(_GRACE, _GRACE_SHARE * budget)
+
+    def _nothing_in_time(self) -> str:
+        budget = self.stage.budget
+        assert budget is not None, "time is up only where it is limited"
+        return (
+            f"the budget of {budget.seconds or 0:g} seconds was over before the first update: collecting experience "
+            f"took longer than {self.context.seconds - self.progress.begun['seconds']:.0f} s"
+        )
+
+    def _say_left_out(self, episodes: Sequence[Episode]) -> None:
+        """Say once in a stage what a world reports that nobody counts."""
+        found = [episode.left_out for episode in episodes if episode.left_out is not None]
+        if found and not self._left_out:
+            self._left_out = True
+            self.context.journal.said(
+                f"{self.stage.name}: in {len(found)} of {len(episodes)} episodes the world reports what has no form of "
+                f"ours, and it is left out (left_out): {found[0]}"
+            )
 
     def _too_many(self, failed: int, tried: int) -> bool:
         return failed > self.scenario.failures.max_share * max(tried, FEW)
@@ -223,7 +279,7 @@ class StageRun:
         if updates:
             self._checkpoint(best=best)
         self.context.journal.said(f"{self.stage.name}: {ended}; {spell_worlds(after)}")
-        rows = [row for row in read_rows(self.run.metrics) if row["stage"] == self.stage.name]
+        rows = [row for row in read_jsonl(self.run.metrics)[0] if row["stage"] == self.stage.name]
         if rows:
             self.context.journal.said(f"{self.stage.name}: {time_split(rows)}")
 
@@ -237,13 +293,13 @@ class StageRun:
         with self.context.stop.at_once():
             episodes = self.pool.evaluate(count, seed=seed, version=version, split=split)
         result, p = summarize_worlds(episodes), self.progress
+        self._say_left_out(episodes)
         if unanswered := explain_unanswered(episodes):
             raise RunFailed(unanswered)
         failures = [episode.failure for episode in episodes if episode.failure is not None]
         if len(failures) == len(episodes) or self._too_many(len(failures), len(episodes)):
             raise self._failed(len(failures), len(episodes), failures[0])
         self.context.journal.evaluated({**self._axes(), "set": split, **result})
-        p.evaluation_rows += 1
         kept = self.scenario.log.episodes
         if kept:
             self.context.journal.episodes(f"{p.update:06d}-{split}", episodes[:kept])
@@ -266,7 +322,7 @@ class StageRun:
             policy=self.policy,
             learner=self.learner,
             actor_state=self.pool.state(),
-            progress=p.to_json(),
+            progress={**p.to_json(), "known": self.context.known()},
         )
         self._saved = p.update
         self.context.journal.saved(folder)

@@ -50,3 +50,31 @@ def test_a_constant_in_any_unit_has_no_spread(value):
 def test_the_wrong_width_is_refused():
     with pytest.raises(ValueError, match=r"\[4, 2\]; expected \[M, 3\]"):
         RunningMoments(3).update(torch.zeros(4, 2))
+
+
+@pytest.mark.parametrize("wild", [1e30, -1e12, float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("first", [True, False], ids=["in the first batch", "later"])
+def test_one_number_out_of_all_bounds_is_left_out_and_counted(wild: float, first: bool) -> None:
+    clean = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
+    dirty = clean.clone()
+    dirty[7, 1] = wild
+    moments, expected = RunningMoments(2), RunningMoments(2)
+    if not first:
+        moments.update(clean)
+        expected.update(clean)
+    moments.update(dirty)
+    expected.update(torch.cat([dirty[:7], dirty[8:]]))
+    assert moments.left_out == 1
+    assert torch.equal(moments.mean, expected.mean)
+    assert torch.equal(moments.m2, expected.m2)
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1.0, 1e25])
+def test_what_is_frequent_is_how_it_is(scale: float) -> None:
+    rare_reward = torch.zeros(1000, 1)
+    rare_reward[3] = scale
+    often = torch.randn(1000, 1, generator=torch.Generator().manual_seed(1)) * scale
+    moments = RunningMoments(1)
+    for x in (rare_reward, often, torch.ones(1000, 1)):
+        moments.update(x)
+    assert moments.left_out == 0

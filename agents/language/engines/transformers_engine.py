@@ -14,6 +14,7 @@ and then another batch gives another token. The thread in which all this happens
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from transformers import DynamicCache
 
 from ....envs.seeding import generator
 from ....envs.vocabulary import StopReason
-from ...protocols import Completion, Request, Sampling, Weights
+from ...protocols import Completion, PolicyNotFinite, Request, Sampling, Weights
 from ...weights import take_weights
 from ..distribution import draw, log_probabilities
 from ..language_policy import LanguagePolicy, Precision
@@ -214,6 +215,8 @@ class TransformersEngine(ThreadedEngine):
         logp_N = logp_N_V.gather(-1, token_N[:, None])[:, 0]
         done, going, gone = [], [], []
         for index, (reply, token, logp) in enumerate(zip(rows.replies, token_N.tolist(), logp_N.tolist(), strict=True)):
+            if not math.isfinite(logp):
+                raise PolicyNotFinite(f"a log-probability of the model is {logp}")
             reply.tokens.append(token)
             reply.logp.append(logp)
             if token not in sampling.stop_ids and len(reply.tokens) < reply.limit:

@@ -215,6 +215,35 @@ def test_a_collection_resumed_from_its_state_is_bit_identical(world, size, space
         ]
 
 
+class Chancy(Counting):
+    """Sees something else each time, though its seed and the actions are the same."""
+
+    made = 0
+
+    def __init__(self, how: str = "sees") -> None:
+        super().__init__(length=20)
+        self.chance = how
+        Chancy.made += 1
+        self.mine = Chancy.made
+
+    def step(self, action):
+        seen, *rest = super().step(action)
+        if self.chance == "fails" and self.mine > 3 and self.count == 2:
+            raise RuntimeError("now and then")
+        return seen + (self.mine if self.chance == "sees" else 0), *rest
+
+
+@pytest.mark.parametrize("how", ["sees", "fails"])
+def test_episodes_that_a_world_does_not_give_again_begin_anew_with_the_next_task(how):
+    Chancy.made, policy, source = 0, _critic(), WorldSource(f"{__name__}:Chancy", {"how": how})
+    through = ControlActor(policy, source, mode="segments", horizon=7)
+    through.collect(range(3), 1, seed=4, version=0)
+    resumed = ControlActor(policy, source, mode="segments", horizon=7)
+    assert resumed.load_state(through.state()) == 3
+    resumed.collect(range(3), 1, seed=4, version=1)
+    assert all(one != other for one, other in zip(resumed.state()["seed"], through.state()["seed"], strict=True))
+
+
 def test_an_episode_is_replayed_from_its_seed_and_actions():
     policy = ActorCritic(31, Box(-1.0, 1.0, (6,), np.float32), hidden=(8,))
     actor = ControlActor(policy, WorldSource(_WALKER), mode="segments", horizon=120)

@@ -97,7 +97,7 @@ def test_reward_terms_are_averaged_over_scored_episodes_only() -> None:
     row = describe_collection(
         [episode(1.0, reward_terms={"a": 1.0}), episode(3.0, reward_terms={"a": 2.0}), episode(None)]
     )
-    assert (row["reward/mean"], row["reward/std"], row["reward/a"]) == (2.0, 1.0, 1.5)
+    assert (row["reward/mean"], row["reward/std"], row["term/a"]) == (2.0, 1.0, 1.5)
     assert (row["episodes/finished"], row["episodes/failed"]) == (3.0, 1.0)
     assert "reward/mean" not in describe_collection([episode(None)])
 

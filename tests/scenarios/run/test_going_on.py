@@ -74,9 +74,9 @@ def test_a_finished_run_with_nothing_more_to_do_says_so(whole: Path, capsys: pyt
     ("flag", "words"),
     [
         ("seed=3", "seed is what the run is made of"),
-        ("agent.hidden=[8]", "agent is what the run is made of"),
-        ("world.id=Acrobot-v1", "world is what the run is made of"),
-        ("stages.learn.collect.groups=4", "stages.learn.collect is what the run is made of"),
+        ("agent.hidden=[8]", "agent.hidden is what the run is made of"),
+        ("world.id=Acrobot-v1", "world.id is what the run is made of"),
+        ("stages.learn.collect.groups=4", "stages.learn.collect.groups is what the run is made of"),
         ("stages.learn.bugdet.updates=4", "bugdet"),
     ],
 )

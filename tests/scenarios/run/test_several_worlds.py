@@ -175,7 +175,7 @@ def test_success_is_of_the_worlds_that_speak_of_it_in_training_evaluation_and_pa
     assert row["success/rate"] == row["arithmetic/success/rate"]
     assert seen["success_rate"] == seen["arithmetic/success_rate"]
     assert "mute/success_rate" not in seen
-    assert seen["mute/door/open_mean"] == 1.0
+    assert seen["mute/world/door/open_mean"] == 1.0
     rates = evaluate_run(run.path, "last", Examination(episodes=4, k=2))
     assert rates["pass@2"] == rates["arithmetic/pass@2"]
     kept = run.episodes(split="train")
@@ -185,7 +185,7 @@ def test_success_is_of_the_worlds_that_speak_of_it_in_training_evaluation_and_pa
 def test_a_metric_with_a_slash_is_no_world(tmp_path: Path) -> None:
     scenario = changed(world={"id": f"{__name__}:Mute"})
     del scenario["worlds"]
-    scenario["stages"][0]["stop"] = {"door/open_mean": 1.0}
+    scenario["stages"][0]["stop"] = {"world/door/open_mean": 1.0}
     assert peripatos.run(scenario, out=tmp_path / "run").summary["status"] == "done"
 
 

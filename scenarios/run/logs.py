@@ -1,0 +1,167 @@
+"""The files of a run that only grow: its rows, what was typed, and the list of kept episodes.
+
+Each checkpoint knows how many rows and bytes they had, and the SHA-256 of those bytes, after flushing them to the disk.
+So a resume can say whether they are whole, and cut them back to exactly what the checkpoint knew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+METRICS, EVALUATIONS, COMMANDS, KEPT = "metrics.jsonl", "evaluations.jsonl", "command.txt", "episodes/manifest.jsonl"
+LOGS = (METRICS, EVALUATIONS)  # the ones whose rows a run is made of
+GROWING = (*LOGS, COMMANDS, KEPT)
+
+
+@dataclass(frozen=True)
+class KnownLog:
+    """The beginning of a file that grows."""
+
+    rows: int
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, known: Mapping[str, Any], name: str) -> KnownLog:
+        """What a checkpoint knows of the file `name`; nothing of a file that was not there."""
+        return cls(**known.get(name, {"rows": 0, "bytes": 0, "sha256": hashlib.sha256().hexdigest()}))
+
+
+class GrowingFiles:
+    """Flushes a run's growing files and says what they hold; each byte is read once."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._seen: dict[str, tuple[int, int, Any]] = {}  # rows, bytes, and the digest so far
+
+    def known(self) -> dict[str, dict[str, Any]]:
+        """As a checkpoint keeps it, by the file's name."""
+        known = {}
+        for name in GROWING:
+            path = self._run / name
+            if path.exists():
+                known[name] = asdict(self._look(name, path))
+        return known
+
+    def _look(self, name: str, path: Path) -> KnownLog:
+        rows, size, digest = self._seen.get(name, (0, 0, hashlib.sha256()))
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            if file.seek(0, os.SEEK_END) < size:  # somebody cut it while the run went on
+                rows, size, digest = 0, 0, hashlib.sha256()
+            file.seek(size)
+            while part := file.read(1 << 20):
+                rows, size = rows + part.count(b"\n"), size + len(part)
+                digest.update(part)
+        self._seen[name] = rows, size, digest
+        return KnownLog(rows, size, digest.hexdigest())
+
+
+def find_damage(path: Path, known: KnownLog, checkpoint: Path) -> str | None:
+    """What is wrong with the part of a growing file that is `known` to a checkpoint, in a sentence; None if it is
+    whole."""
+    if not path.exists():
+        return f"{path} is missing; checkpoint {checkpoint.name} knows {known.rows} rows of it" if known.rows else None
+    try:
+        with path.open("rb") as file:
+            begun = file.read(known.bytes)
+    except OSError as problem:
+        return f"{path} cannot be read: {problem.strerror}"
+    if hashlib.sha256(begun).hexdigest() == known.sha256:
+        return None
+    whole = begun.count(b"\n") if path.suffix != ".jsonl" else len(_readable(begun, checked(path))[0])
+    if whole < known.rows:
+        return f"{path} holds {whole} of the {known.rows} rows that checkpoint {checkpoint.name} knows"
+    return f"the contents of {path} have changed since checkpoint {checkpoint.name} was written"
+
+
+def cut(path: Path, known: KnownLog) -> None:
+    """Keep what is known: what came later is done again."""
+    if path.exists():
+        with path.open("rb+") as file:
+            file.truncate(known.bytes)
+
+
+def mend(path: Path, known: KnownLog) -> str:
+    """Keep the rows that can be read of those that are `known`, and put the damaged file aside as NAME.damaged. Says
+    what was done."""
+    if not path.exists():
+        return "its rows are lost"
+    lines, rows = _readable(path.read_bytes(), checked(path))
+    newest = [line for line, _ in zip(lines, range(known.rows), strict=False)]
+    path.replace(path.with_name(path.name + ".damaged"))
+    with path.open("wb") as file:
+        file.write(b"".join(line + b"\n" for line in newest))
+        file.flush()
+        os.fsync(file.fileno())
+    kept = [row["update"] for row in rows[: len(newest)]]
+    lost = known.rows - len(kept)
+    if not lost:
+        return "its rows are kept as they are"
+    which = ""
+    if path.name == METRICS:
+        missing = [n for n in range(1, known.rows + 1) if n not in set(kept)]
+        which = f" (those of the updates {_spans(missing)})"
+    return f"{lost} rows{which} are lost; the damaged file is kept as {path.name}.damaged"
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """`3, 7 to 9`"""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and spans[-1][1] == number - 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in spans)
+
+
+def end_whole_line(path: Path) -> None:
+    """Cut off what stands after the last end of a line: nothing is ever written behind half a row."""
+    if path.exists():
+        with path.open("rb+") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def read_jsonl(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The readable rows of a JSON-lines file, and how many others it has; a last line without an end, which may be
+    being written, counts as neither."""
+    begun = path.read_bytes() if path.exists() else b""
+    whole = begun[: begun.rfind(b"\n") + 1]
+    rows = _readable(whole, checked(path))[1]
+    return rows, whole.count(b"\n") - len(rows)
+
+
+def checked(path: Path) -> Callable[[Any], bool]:
+    """What a row of the file `path` has to be."""
+    return _is_row if path.name in LOGS else lambda row: isinstance(row, dict)
+
+
+def _readable(begun: bytes, is_row: Callable[[Any], bool]) -> tuple[list[bytes], list[dict[str, Any]]]:
+    lines, rows = [], []
+    for line in begun.split(b"\n"):
+        try:
+            row = json.loads(line.decode())
+        except (ValueError, RecursionError):
+            continue
+        if is_row(row):
+            lines.append(line)
+            rows.append(row)
+    return lines, rows
+
+
+def _is_row(row: Any) -> bool:
+    """Whether this is a row of metrics.jsonl or evaluations.jsonl: axes, a stage, and numbers."""
+    if not isinstance(row, dict) or not isinstance(row.get("stage"), str) or not isinstance(row.get("set", ""), str):
+        return False
+    axes = [row.get("update"), row.get("env_steps")]
+    numbers = [value for name, value in row.items() if name not in ("stage", "set")]
+    return all(isinstance(x, int) and not isinstance(x, bool) for x in axes) and all(
+        isinstance(x, int | float | None) for x in numbers
+    )
