@@ -235,7 +235,7 @@ class Renderer:
         """What strangers, and what the agent itself, may not write as control: special tokens, and those by which the
         template tells turns apart. Marks of thoughts and calls are the agent's own to write."""
         turns = [probe.USER, probe.ASSISTANT, {**probe.USER, "content": probe.HEARD}]
-        texts = [self._try(turns, prompt=True) or "", self.habits.after_call]
+        texts = [self._try(turns, prompt=True) or "", self.habits.after_call.partition(later)[2]]
         if self.habits.tool_role:
             call = probe.call_message([("c00000001", probe.FIRST)], self.habits.arguments, self.habits.empty)
             called = self._try([probe.USER, call, probe.answer("c00000001")], (probe.TOOL,), prompt=True) or ""

@@ -379,13 +379,6 @@ class Scenario(Part):
                 )
         return self
 
-    def begun(self, today: str) -> Scenario:
-        """The scenario of a run that begins `today`: so a template writes the same date when it is resumed."""
-        agent = self.agent
-        if not isinstance(agent, CausalLMAgentSpec) or agent.today is not None:
-            return self
-        return self.model_copy(update={"agent": agent.model_copy(update={"today": today})})
-
     def alone(self) -> dict[str, Scenario]:
         """The scenario in each of its worlds alone, by the world's name; in its only one, under no name."""
         if not self.worlds:

@@ -30,7 +30,7 @@ from typing import Any
 from ...envs.errors import UserError
 from ...envs.vocabulary import Episode
 from ..config.loading import dump_scenario, load_scenario
-from ..config.schema import Scenario
+from ..config.schema import CausalLMAgentSpec, Scenario
 from . import lock
 from .disk import (
     ESCAPED,
@@ -92,8 +92,7 @@ class RunDirectory:
             folder.mkdir(exist_ok=True)
         (self.path / "command.txt").unlink(missing_ok=True)
         self.note_command(command)
-        begun = scenario.begun(datetime.now(UTC).date().isoformat())
-        write_text(self.path / "scenario.yaml", dump_scenario(begun))  # the last: with it, this is a run
+        write_text(self.path / "scenario.yaml", dump_scenario(_begun(scenario)))  # the last: with it, this is a run
 
     @contextmanager
     def held(self, command: Sequence[str] = ()) -> Iterator[None]:
@@ -211,6 +210,15 @@ def _format_of(run: Path) -> object:
 def resume_command(run: Path) -> str:
     """What to type to go on with a run."""
     return f"`peripatos resume {shlex.quote(str(run))}`"
+
+
+def _begun(scenario: Scenario) -> Scenario:
+    """The scenario with the day on which its run begins: a template that writes the date writes it resumed as well."""
+    agent = scenario.agent
+    if not isinstance(agent, CausalLMAgentSpec) or agent.today is not None:
+        return scenario
+    today = datetime.now(UTC).date().isoformat()
+    return scenario.model_copy(update={"agent": agent.model_copy(update={"today": today})})
 
 
 def new_run_path(name: str, seed: int, root: Path = Path("runs")) -> Path:
