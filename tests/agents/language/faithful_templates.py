@@ -27,6 +27,11 @@ DROPS_THOUGHTS = (
     "\n</tool_call>{% endfor %}" + END + "\n"
     "{% else %}" + _CHATML + "{% endif %}{% endfor %}" + _INVITE
 )
+# an empty thought is put before every earlier reply that has none, so that each turn rewrites the one before (GLM-4.5)
+EMPTY_THOUGHTS = (
+    "{% for m in messages %}{% if m.role == 'assistant' and '</think>' not in m.content %}<|assistant|>\n"
+    "<think></think>{{ m.content }}" + END + "\n{% else %}" + _CHATML + "{% endif %}{% endfor %}" + _INVITE
+)
 # old thoughts are put in front of an empty <think></think> (the fault of a training template for Qwen3.5)
 MOVES_THOUGHTS = (
     "{% for m in messages %}{% if m.role == 'assistant' and '</think>' in m.content %}<|assistant|>\n"
