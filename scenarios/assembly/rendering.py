@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,8 @@ def make_renderer(policy: LanguagePolicy, scenario: Scenario) -> Renderer:
     agent = scenario.agent
     if not isinstance(agent, CausalLMAgentSpec):
         return Renderer(policy.tokenizer, policy.end_ids)
+    with at("agent", "today"):
+        _check_day(agent.today)
     with at("agent", "stop"):
         stops = [_stop_id(policy.tokenizer, stop) for stop in agent.stop]
     with at("agent"):
@@ -95,6 +98,13 @@ def template_remarks(policy: object, scenario: Scenario, sources: WorldSources) 
     if renderer.tells_the_date:
         today = scenario.agent.today
         yield f"the chat template writes the date: this run is told {today} (agent.today), now and resumed"
+
+
+def _check_day(today: str | None) -> None:
+    try:
+        date.fromisoformat(today or "2000-01-01")
+    except ValueError:
+        raise UserError(f"agent.today is {today!r}, which is no day; it is written as 2026-11-26") from None
 
 
 def _stop_id(tokenizer: PreTrainedTokenizerBase, stop: str | int) -> int:

@@ -114,7 +114,7 @@ class CausalLMAgentSpec(Part):
     stop: list[str | int] = []  # further tokens that end a reply, by text or id
     context: PositiveInt | None = None  # most tokens of a conversation; default: what the model holds
     reply_format: ReplyFormat = "auto"  # how it writes tool calls; auto: as its template does
-    today: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+    today: str | None = None  # "2026-11-26"
 
 
 class RandomAgentSpec(Part):

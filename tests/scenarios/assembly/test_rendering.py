@@ -112,6 +112,8 @@ def test_a_run_keeps_the_day_on_which_it_began(tmp_path: Path) -> None:
     agent = run.scenario().agent
     assert isinstance(agent, CausalLMAgentSpec)
     assert agent.today is not None
+    with pytest.raises(UserError, match=r"agent\.today is '2021-02-30', which is no day"):
+        policy_of(scenario_of(tmp_path / "model", today="2021-02-30"))
     pinned = scenario_of(tmp_path / "model", today="2021-02-03")
     assert prompt_of(pinned).startswith("03 Feb 2021")
     policy = policy_of(pinned)
