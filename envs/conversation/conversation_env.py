@@ -41,6 +41,7 @@ from gymnasium.error import ResetNeeded
 from ..errors import NeverEnds, UserError, unknown
 from ..reported import BadReport, flag, messages, metrics, named, number, success
 from ..seeding import shuffled
+from ..thoughts import split_thought
 from ..vocabulary import Message, Reply, StopReason
 from .reward_version import class_version, weights_version
 
@@ -249,7 +250,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
             UserError: the episode has no limit, and does not end.
             BadReport: the world reported something of the wrong form, such as a reward that is no finite number.
         """
-        reply = Reply(action) if isinstance(action, str) else action
+        reply = _spoken(action) if isinstance(action, str) else action
         if not isinstance(reply, Reply) or not isinstance(reply.text, str):
             raise TypeError(f"{self._name}.step takes a str or a Reply, not {type(action).__name__}: {action!r:.80}")
         if self._turn is None:
@@ -357,6 +358,11 @@ def merge_weights(defaults: Mapping[str, float], given: Mapping[str, float]) -> 
         if not isinstance(weight, int | float) or not math.isfinite(weight):
             raise UserError(f"the weight of reward term {name!r} must be a finite number, not {weight!r}")
     return {name: float(given.get(name, weight)) for name, weight in defaults.items()}
+
+
+def _spoken(text: str) -> Reply:
+    thought, said = split_thought(text)
+    return Reply(said, thought=thought.strip())
 
 
 def _split_of(options: Mapping[str, Any]) -> Split:

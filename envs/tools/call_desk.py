@@ -58,7 +58,8 @@ class CallDesk:
         if not reply.tool_calls and reply.parse_error is None:
             parsed = self.form.parse(reply.text)
             calls = tuple(replace(call, id=f"call{self.calls + n:05d}") for n, call in enumerate(parsed.tool_calls))
-            reply = replace(reply, text=parsed.text, tool_calls=calls, parse_error=parsed.parse_error)
+            thought = parsed.thought or reply.thought
+            reply = replace(parsed, tool_calls=calls, thought=thought, stop_reason=reply.stop_reason, units=reply.units)
         if reply.parse_error is not None:
             self.faults += 1
             words = f"{reply.parse_error}. Nothing was called. {self.form.explain()}"

@@ -50,7 +50,7 @@ class Guarded:
         """See `ReplyFormat.parse`."""
         if len(text) > MAX_REPLY:
             return Reply(text, parse_error=f"the reply has {len(text)} characters; {MAX_REPLY} are allowed")
-        _, spoken = split_thought(text)
+        thought, spoken = split_thought(text)
         try:
             said, calls = self._parsed(spoken)
             foreign = next((marker for marker in MARKERS if marker in said and marker not in self.reads), None)
@@ -62,7 +62,7 @@ class Guarded:
             return Reply(spoken, parse_error=str(error))
         if len(calls) > MAX_CALLS:
             return Reply(spoken, parse_error=f"{len(calls)} tool calls in one reply; {MAX_CALLS} are allowed")
-        return Reply(said.strip(), tool_calls=tuple(calls))
+        return Reply(said.strip(), tool_calls=tuple(calls), thought=thought.strip())
 
     def _parsed(self, text: str) -> tuple[str, list[ToolCall]]:
         """What is said, and what is called; `Malformed`."""

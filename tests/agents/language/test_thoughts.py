@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from agents_worlds import Echo
 from model_templates import FAMILIES
 
 from peripatos.agents.language.chat_template import Renderer
@@ -80,3 +81,10 @@ def test_a_demonstration_is_speech_also_where_a_prompt_opens_a_thought_or_a_chan
     talk = Talk(renderer, Reply)
     talk.begin([{"role": "user", "content": "?"}], [])
     assert talk.take(talk.write(Reply("42")), StopReason.STOP).text == "42"
+
+
+def test_a_world_that_is_given_text_takes_the_thought_out_of_it() -> None:
+    world = Echo()
+    world.reset(seed=0)
+    assert world.step("<think>long and winding</think>42")[4]["reward_terms"] == {"length": 0.2}
+    assert world.step("42")[4]["reward_terms"] == {"length": 0.2}
