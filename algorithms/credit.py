@@ -16,10 +16,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..envs.quantities import NotNegative, Share
 from ..envs.vocabulary import Batch
 from .episode_rows import episode_rows
 from .returns import discounted_returns, gae
-from .shapes import Granularity, NotNegative, Share, Steps, check_rank, steps, sum_steps
+from .shapes import Granularity, Steps, check_rank, steps, sum_steps
 
 Scale = Literal["std", "mean", "none"]
 _ROUNDINGS = 16  # by how many of its last digits a sum of rewards may differ from another sum of the same

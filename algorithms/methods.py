@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from ..envs.errors import UserError, nearest
+from ..envs.errors import UserError, WrongKey, nearest
+from ..envs.quantities import Count, NotNegative, Positive, shown
+from ..envs.wrong_values import wrong_value
 from .aggregate import Mode
 from .credit import Credit
 from .rewards import Rewards
-from .shapes import Count, NotNegative, Positive
 from .weights import Weighting
 
 
@@ -141,7 +142,7 @@ def method(name: str, overrides: Mapping[str, Any] | None = None) -> Method:
     if name not in METHODS:
         raise UserError(f"unknown method {name!r}; methods are {', '.join(METHODS)}.{nearest(name, METHODS)}")
     overrides = overrides or {}
-    row = _override(METHODS[name], overrides, f"method {name}")
+    row = _override(METHODS[name], overrides, ())
     _refuse_idle(row, overrides)
     return row
 
@@ -201,7 +202,9 @@ def _refuse_idle(row: Method, overrides: Mapping[str, Any]) -> None:
         value = getattr(getattr(row, column), name)
         written = name in overrides.get(column, {})
         if (written and value != nothing) or (nothing is not ... and value != nothing):
-            raise UserError(f"method {row.name}.{column}.{name} is {_word(value)} and would have no effect: {why}")
+            raise WrongKey(
+                (column, name), f"method {row.name}.{column}.{name} is {_word(value)} and would have no effect: {why}"
+            )
 
 
 def _word(value: object) -> str:
@@ -209,25 +212,42 @@ def _word(value: object) -> str:
     return "null" if value is None else repr(value)
 
 
-def _override(row: Any, changes: Mapping[str, Any], where: str) -> Any:
+def _override(row: Any, changes: Mapping[str, Any], path: tuple[str, ...], name: str = "") -> Any:
     """`row` with `changes` applied field by field, nested rows included, and every type checked."""
+    name = name or row.name
+    where = ".".join((f"method {name}", *path))
     names = [f.name for f in fields(row) if f.name not in ("name", "summary")]
     values: dict[str, Any] = {f.name: getattr(row, f.name) for f in fields(row)}
     for key, value in changes.items():
         if key not in names:
-            raise UserError(f"{where} has no {key!r}; it has {', '.join(names)}.{nearest(key, names)}")
+            raise WrongKey((*path, key), f"{where} has no {key!r}; it has {', '.join(names)}.{_instead(key, names)}")
         if is_dataclass(values[key]):
             if not isinstance(value, Mapping):
-                raise UserError(f"{where}.{key} must be a mapping of constants, got {value!r}")
-            value = _override(values[key], value, f"{where}.{key}")
+                inside = ", ".join(f.name for f in fields(values[key]))
+                what = f"is {shown(value)}, not a mapping of keys to values; its keys are {inside}"
+                raise WrongKey((*path, key), f"{where}.{key} {what}")
+            value = _override(values[key], value, (*path, key), name)
         values[key] = value
     try:
         return TypeAdapter(type(row)).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        hint = "; nothing of the kind is written null" if first["input"] == "none" else ""
-        raise UserError(f"{where}.{place}: {first['msg']}, got {first['input']!r}{hint}") from None
+        at = (*path, *map(str, first["loc"][:1]))
+        hint = "; how strong it is, beta says" if at[-1] == "kl" and isinstance(first["input"], float | int) else ""
+        raise WrongKey(at, f"{'.'.join((f'method {name}', *at))} {wrong_value(first)}{hint}") from None
+
+
+def columns_of(key: str) -> list[str]:
+    """The columns of the table that have a constant of this name: those of "gamma" are "credit"."""
+    row = next(iter(METHODS.values()))
+    columns = {f.name: getattr(row, f.name) for f in fields(row) if is_dataclass(getattr(row, f.name))}
+    return [name for name, column in columns.items() if key in {f.name for f in fields(column)}]
+
+
+def _instead(key: str, names: list[str]) -> str:
+    """Where a constant belongs that stands elsewhere, or the nearest name."""
+    columns = columns_of(key)
+    return f" {key!r} belongs in {columns[0]}: {{{columns[0]}: {{{key}: …}}}}" if columns else nearest(key, names)
 
 
 def method_table() -> list[dict[str, str]]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field
-
-from .shapes import Count, NotNegative, Positive
+from ..envs.quantities import Count, NotNegative, Positive, whole
 
 ADAPTED_RANGE = 30.0  # by which factor a step size may leave the one that was asked for
 
@@ -22,7 +20,7 @@ class OptimizerSettings:
     that leaves the KL to the old policy above twice or below half of `target_kl` (Rudin et al. 2022, arXiv:2109.11978).
     It is measured on the minibatch that follows, and after the last step of an update on its own."""
     target_kl: Positive = 0.015
-    warmup: Annotated[int, Field(ge=0)] = 0
+    warmup: Annotated[int, whole(0)] = 0
     """Updates over which the step size rises to `lr`: Adam's first steps have no scale yet and are as long as it
     lets them be, which can cost a policy the variety that it would have learned from."""
     weight_decay: NotNegative = 0.0

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from ..agents.running_moments import RunningMoments
+from ..envs.quantities import Count, Positive
 from ..envs.vocabulary import Batch
 from .episode_rows import episode_rows
-from .shapes import Count, Granularity, Positive, Steps, steps, sum_steps
+from .shapes import Granularity, Steps, steps, sum_steps
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,12 @@ estimator that works per unit works per turn and per trajectory after `steps` ha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 Granularity = Literal["unit", "turn", "trajectory"]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
 
 
 def check_rank(rank: int, **tensors: Tensor | None) -> None:

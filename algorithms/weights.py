@@ -12,13 +12,14 @@ divergence"). ∇k1 = ∇log π, which is zero on average: as a loss k1 teaches 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
+from ..envs.quantities import NotNegative, Positive, Share, real
 from .episode_rows import episode_rows
-from .shapes import NotNegative, Positive, Share, check_rank, steps, sum_steps
+from .shapes import check_rank, steps, sum_steps
 
 Level = Literal["unit", "turn", "sequence"]
 KLKind = Literal["k1", "k2", "k3"]
@@ -29,7 +30,7 @@ class Weighting:
     """How a method turns advantages into weights."""
 
     ratio: Literal["unit", "turn", "sequence"] | None = None
-    clip_low: NotNegative | None = None  # ε↓; None: no lower clip
+    clip_low: Share | None = None  # ε↓; None: no lower clip
     clip_high: NotNegative | None = None  # ε↑; None: no upper clip
     kl: Literal["k1", "k2", "k3"] | None = None  # penalty towards the reference policy
     beta: NotNegative = 0.0  # strength of that penalty
@@ -39,7 +40,7 @@ class Weighting:
     correction: Positive | None = None
     """C of truncated importance sampling, min(π_old/π_behavior, C), for a sampler whose log-probabilities
     differ from the trainer's (other precision, other engine). None: the sampler's are taken as exact."""
-    entropy_share: Share = 1.0
+    entropy_share: Annotated[float, real(above=0, most=1)] = 1.0
     """Only this share of units, those of highest entropy, is trained (Wang et al. 2025, arXiv:2506.01939)."""
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 
 import peripatos
-from peripatos.scenarios.config.loading import find_scenario, read_yaml
+from peripatos.scenarios.config.loading import find_scenario
+from peripatos.scenarios.config.yaml_text import read_yaml
 
 PARTS = ("time/infer", "time/simulate", "time/update")
 

@@ -8,7 +8,7 @@ raised is either a `WorldFailure` (see the glossary; recorded as data) or a prog
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class UserError(ValueError):
@@ -27,13 +27,22 @@ class UnsupportedWorld(UserError):
     """A Gymnasium environment whose spaces no agent here can live in."""
 
 
-def nearest(name: str, allowed: Iterable[str]) -> str:
+class WrongKey(UserError):
+    """A mistake at one key of nested settings; `path` leads to it from where they were given."""
+
+    def __init__(self, path: Sequence[str | int], message: str) -> None:
+        super().__init__(message)
+        self.path = tuple(path)
+
+
+def nearest(name: str, allowed: Iterable[str], least: float = 0.6) -> str:
     """`" Did you mean 'x'?"` with the allowed name most like `name`, or `""` when none is like it.
 
-    The leading space lets a caller append the result to a finished sentence. Case is ignored.
+    The leading space lets a caller append the result to a finished sentence. Case is ignored. `least` is how like two
+    names must be, from 0 to 1 (equal).
     """
     by_lower = {candidate.lower(): candidate for candidate in allowed}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=least)
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
 
 

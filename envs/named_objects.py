@@ -76,7 +76,9 @@ def import_by_name(module: str) -> ModuleType:
         UnknownWorld: there is none, or it is part of the standard library.
         UserError: it needs something that is missing.
     """
-    if not all(part.isidentifier() for part in module.split(".")):
+    if not all(part.isidentifier() for part in module.split(".")) or module.endswith(
+        "__main__"
+    ):  # which runs a program
         raise UnknownWorld(f"{module!r} is not the name of a module")
     if module.partition(".")[0] in sys.stdlib_module_names and not _trusting():
         raise UnknownWorld(f"{module!r} is part of Python's standard library, which holds no worlds and no agents")

@@ -73,11 +73,17 @@ def explain(problem: BaseException) -> int:
     if isinstance(problem, typer.Exit):
         return problem.exit_code
     show = getattr(problem, "show", None)  # click's own errors: unknown flags, missing arguments
-    if show is not None:
+    if type(problem).__name__ == "NoArgsIsHelpError" and show is not None:
         show()
         return MISTAKE
     from ..envs.errors import UserError
     from ..envs.visible_text import visible
+
+    if show is not None:
+        from .commands.usage import usage_sentence
+
+        print(visible(f"error: {usage_sentence(problem, sys.argv[1:])}"), file=sys.stderr)
+        return MISTAKE
 
     if "-v" in sys.argv or "--verbose" in sys.argv:
         raise problem

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..envs.errors import UserError
-from .config.loading import Source, check_scenario, find_scenario, put, read_yaml
+from .config.loading import check_scenario, find_scenario, put_at
+from .config.yaml_text import Source, read_yaml
 from .run.logs import EVALUATIONS, METRICS, read_jsonl
 from .run.run_directory import RunDirectory, new_run_path
 
@@ -229,7 +230,8 @@ def _resolved(scenario: str | Path | Mapping[str, Any], overrides: Mapping[str, 
     for key, value in overrides.items():
         if not isinstance(key, str) or not key:
             raise UserError(f"overrides have dotted keys such as 'stages.learn.budget.updates', not {key!r}")
-        data = put(data, key, value)
+        data, where = put_at(data, key, value)
+        source.places[where] = f"override {key!r}"
     return check_scenario(data, source), source
 
 

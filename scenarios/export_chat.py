@@ -30,8 +30,9 @@ from ..envs.tools.call_formats import reply_format
 from ..envs.vocabulary import Message, Reply
 from .assembly.voices import scripted_voices
 from .assembly.worlds import WorldSources
-from .config.loading import Source, apply_sets, check_scenario, find_scenario, load_scenario, shipped
+from .config.loading import apply_sets, check_scenario, find_scenario, load_scenario, shipped
 from .config.schema import Scenario
+from .config.yaml_text import Source
 from .run.disk import disk_errors, make_folder, to_json, write_text
 from .streams import data
 

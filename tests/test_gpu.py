@@ -122,7 +122,7 @@ def test_a_run_on_the_gpu_ends_and_can_be_gone_on_with(scenario: str, sets: dict
 
 def test_auto_leaves_small_control_policies_on_the_cpu(tmp_path: Path) -> None:
     from peripatos.scenarios.assembly.settings import choose_device
-    from peripatos.scenarios.config.schema import MlpAgentSpec, TinyLlamaAgentSpec
+    from peripatos.scenarios.config.agents import MlpAgentSpec, TinyLlamaAgentSpec
 
     assert choose_device("auto", MlpAgentSpec(kind="mlp", hidden=[64, 64])) == "cpu"
     assert choose_device("auto", TinyLlamaAgentSpec(kind="tiny_llama")) == "cuda"

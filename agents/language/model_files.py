@@ -16,6 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ...envs.errors import UserError
+from .gguf_bounds import check_gguf
 from .model_bounds import check_folder
 
 
@@ -67,6 +68,7 @@ def _unpacked(file: Path) -> Path:
     """A folder with the de-quantised model of a GGUF file: made once, under `PERIPATOS_CACHE`."""
     if not file.is_file():
         raise UserError(f"no such GGUF file: {file}")
+    check_gguf(file)
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "peripatos"
     cache = Path(os.environ.get("PERIPATOS_CACHE", default))
     status = file.stat()

@@ -28,10 +28,11 @@ from .bubblewrap import choose
 from .function_exam import FunctionExam
 from .inside.codec import Unsupported, encode
 from .launch import BUBBLEWRAP, LANDLOCK, NONE, UNSAFE_VARIABLE, Program, Tier, interpreter, rlimits
+from .packages import folders_of
 from .program_run import ProgramRun
-from .same_value import as_json
+from .same_value import COMPARE, Compare, as_json
 from .selftest import refusal_of, self_test
-from .stdio_exam import StdioExam
+from .stdio_exam import StdioExam, check_source
 from .verdicts import Limits, SandboxUnavailable, Status, TestResult, Verdict, verdict_of
 from .worker import Worker, WorkerDied
 
@@ -45,7 +46,8 @@ class Judge:
     """A pool of sandboxes. All methods may be called from many threads.
 
     `allow_degraded` accepts Landlock where bubblewrap does not work. `unsafe_no_isolation` runs programs with no
-    isolation at all, and only if the environment variable PERIPATOS_UNSAFE_NO_ISOLATION is 1 as well.
+    isolation at all, and only if the environment variable PERIPATOS_UNSAFE_NO_ISOLATION is 1 as well. `packages` of
+    this environment (`("numpy",)`) may be imported by programs and by test code, behind bubblewrap only.
     Raises SandboxUnavailable when nothing that was allowed works; the message says how to mend it.
     """
 
@@ -54,11 +56,19 @@ class Judge:
         workers: int = 2,
         limits: Limits | None = None,
         *,
+        packages: Sequence[str] = (),
         allow_degraded: bool = False,
         unsafe_no_isolation: bool = False,
     ) -> None:
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise ValueError(f"workers must be a positive whole number, not {workers!r}")
+        if isinstance(packages, str) or not all(isinstance(name, str) for name in packages):
+            raise ValueError(f"packages must be a list of names, not {packages!r:.80}")
+        if packages and (allow_degraded or unsafe_no_isolation):
+            raise ValueError("packages are given to programs behind bubblewrap only")
+        self.packages = tuple(packages)
+        for name in self.packages:
+            folders_of(name, interpreter().abi)
         self.limits = limits or Limits()
         self.suspicions: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
@@ -105,7 +115,7 @@ class Judge:
         return LANDLOCK, None, report
 
     def _launch(self, tier: Tier, program: Program | None = None) -> Worker:
-        return Worker(tier, self.limits, program)
+        return Worker(tier, self.limits, program, self.packages)
 
     # What can be asked.
 
@@ -147,19 +157,41 @@ class Judge:
         )
 
     def stdio(
-        self, code: str | bytes, tests: Sequence[tuple[str, str]], *, partial: bool = False, tolerance: float = 0.0
+        self,
+        code: str | bytes,
+        tests: Sequence[tuple[str, str]],
+        *,
+        partial: bool = False,
+        tolerance: float = 0.0,
+        compare: Compare = "tokens",
+        checker: str = "",
     ) -> Verdict:
-        """Judge a program by what it prints. `tests` are `(standard input, expected output)`, compared by tokens.
+        """Judge a program by what it prints. `tests` are `(standard input, expected output)`.
 
-        With a tolerance, tokens that are decimal numbers agree as the floats of `function` do; without, as texts.
+        Outputs are compared by "tokens"; as "lines" of tokens, in any order; or "exact", but for white space at the
+        end. With a tolerance, tokens that are decimal numbers agree as the floats of `function` do; without, as texts.
+
+        Where more than one answer is right, `checker` is the source of `check(input, expected, output)`, three texts,
+        which returns True or False. It runs in a sandboxed process of its own. A test whose expected output it does not
+        accept is broken, and the reward None; where it fails on what the program printed, that is a wrong answer.
+
+        ValueError on no tests, on a checker that does not compile, or on options that do not go together.
         """
         if not tolerance >= 0.0:
             raise ValueError(f"tolerance must not be negative, not {tolerance!r}")
+        if compare not in COMPARE:
+            raise ValueError(unknown("way to compare", str(compare), COMPARE))
+        if (tolerance > 0.0) + (compare != "tokens") + bool(checker) > 1:
+            raise ValueError("of a tolerance, another way to compare and a checker, a test can have one")
+        if checker:
+            check_source(checker)
         pairs = tuple(_pairs(tests, "(input, output)"))
         for given, expected in pairs:
             if not isinstance(given, str) or not isinstance(expected, str):
                 raise ValueError(f"a stdio test is two strings, not {(given, expected)!r:.100}")
-        return self._judge(code, lambda text: StdioExam(text, pairs, partial, tolerance), len(pairs), partial)
+        return self._judge(
+            code, lambda text: StdioExam(text, pairs, partial, tolerance, compare, checker), len(pairs), partial
+        )
 
     def assertions(
         self, code: str | bytes, entry: str, test_code: str, *, in_place: bool = False, nan: bool = False
@@ -202,6 +234,7 @@ class Judge:
             "source": self.program and self.program.source,
             "interpreter": interpreter().path,
             "workers": self._workers,
+            "packages": list(self.packages),
             "limits": asdict(self.limits),
             "rlimits": rlimits(self.limits),
             "self_test": dict(self._report),

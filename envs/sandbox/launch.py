@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import TypedDict
 
 from . import inside
-from .inside.agreed import CONTROL, DEVICES, READY, WORKSPACE
+from .inside.agreed import CONTROL, DEVICES, PACKAGES, READY, WORKSPACE
+from .packages import folders_of
 from .verdicts import Limits, SandboxUnavailable
 
 NOBODY = 65534
@@ -57,7 +58,10 @@ for name, source in work["sources"]:
 module.main(work["options"])
 """
 
-_PROBE = "import os, sys; print(sys.version_info >= (3, 9), os.path.dirname(os.__file__), sys.base_prefix, sep='\\n')"
+_PROBE = (
+    "import os, sys; print(sys.version_info >= (3, 9), os.path.dirname(os.__file__), sys.base_prefix, "
+    "sys.implementation.cache_tag, sep='\\n')"
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Interpreter:
     path: str
     library: str
     prefix: str
+    abi: str  # "cpython-311"
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ def interpreter() -> Interpreter:
             continue
         lines = answer.stdout.splitlines()
         if answer.returncode == 0 and lines and lines[0] == "True":
-            return Interpreter(os.path.realpath(path), lines[1], lines[2])
+            return Interpreter(os.path.realpath(path), *lines[1:])
     raise SandboxUnavailable(
         f"no Python that user {identity()[0]} may run: tried {', '.join(tried)}. Install a system Python ≥ 3.9 "
         "(on Debian: apt-get install python3), or move this one out of a private folder."
@@ -187,17 +192,18 @@ def _devices() -> list[str]:
     return [part for name in DEVICES for part in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")]
 
 
-def _judge_arguments(python: Interpreter) -> list[str]:
-    """bwrap's arguments for a judge: nothing but the interpreter is there."""
+def _judge_arguments(python: Interpreter, packages: Sequence[str]) -> list[str]:
+    """bwrap's arguments for a judge: nothing but the interpreter is there, and the packages that were asked for."""
     return [
         "--unshare-all", "--unshare-user", "--as-pid-1", "--new-session", "--clearenv",
         *_view(python), "--proc", "/proc", "--tmpfs", "/dev", *_devices(), "--remount-ro", "/dev",
-        "--dir", "/tmp", "--dir", "/empty", "--symlink", "/tmp", "/var/tmp", "--remount-ro", "/", "--chdir", "/",
-        "--setenv", "HOME", "/tmp", "--setenv", "PYTHONHASHSEED", "0", "--",
+        "--dir", "/tmp", "--dir", "/empty", "--symlink", "/tmp", "/var/tmp", *packages,
+        "--remount-ro", "/", "--chdir", "/", "--setenv", "HOME", "/tmp", "--setenv", "PYTHONHASHSEED", "0",
+        "--setenv", "OPENBLAS_NUM_THREADS", "1", "--setenv", "OMP_NUM_THREADS", "1", "--",
     ]  # fmt: skip
 
 
-def _options(tier: Tier, limits: Limits, python: Interpreter) -> dict[str, object]:
+def _options(tier: Tier, limits: Limits, python: Interpreter, packages: Sequence[str]) -> dict[str, object]:
     """What the fork server is told; see its `Confinement`."""
     uid, gid = identity()
     return {
@@ -209,6 +215,7 @@ def _options(tier: Tier, limits: Limits, python: Interpreter) -> dict[str, objec
         "scratch_mb": limits.scratch_mb,
         "rlimits": rlimits(limits),
         "readable": ["/usr/lib", "/lib", "/lib64", "/usr/lib64", python.library],
+        "packages": list(packages),
     }
 
 
@@ -277,14 +284,17 @@ class Sandbox:
                 self.process.wait(_END_S)
 
 
-def start(tier: Tier, limits: Limits, program: Program | None) -> Sandbox:
-    """Start a fork server, behind `program` in the tier that needs one.
+def start(tier: Tier, limits: Limits, program: Program | None, packages: Sequence[str] = ()) -> Sandbox:
+    """Start a fork server, behind `program` in the tier that needs one, which has `packages` loaded.
 
-    Raises SandboxUnavailable when there is no interpreter to run, or the program cannot be executed.
+    Raises SandboxUnavailable when there is no interpreter to run, the program cannot be executed, or a package cannot
+    be given to programs.
     """
     python = interpreter()
-    arguments = _judge_arguments(python) if program else []
-    options = _options(tier, limits, python)
+    folders = [folder for name in packages for folder in folders_of(name, python.abi)]
+    binds = [part for folder in folders for part in ("--ro-bind", str(folder), f"{PACKAGES}/{folder.name}")]
+    arguments = _judge_arguments(python, binds) if program else []
+    options = _options(tier, limits, python, packages)
     return _run_inside(program, arguments, python, _JUDGE_MODULES, options, socket.SOCK_SEQPACKET)
 
 

@@ -10,10 +10,14 @@ from __future__ import annotations
 import json
 import math
 import re
+from typing import Literal
 
 from .inside.codec import Wire
 
+Compare = Literal["tokens", "lines", "exact"]  # of what is printed
+COMPARE: tuple[Compare, ...] = ("tokens", "lines", "exact")
 _LONGEST_KEY = 1000  # digits of a number: to write it in decimal takes their square
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(\d{1,400}(\.\d{0,400})?|\.\d{1,400})([eE][+-]?\d{1,4})?", re.ASCII)
 
 
@@ -135,11 +139,19 @@ def _key(wire: Wire) -> Wire:
     return wire if isinstance(wire, str | list | dict) else json.dumps(wire)
 
 
-def same_output(answer: str, expected: str, tolerance: float = 0.0) -> bool:
-    """Whether two whole outputs are equal token by token; the amount of white space does not matter.
+def same_output(answer: str, expected: str, tolerance: float = 0.0, compare: Compare = "tokens") -> bool:
+    """Whether two whole outputs are equal: token by token, where the amount of white space does not matter; as lines of
+    tokens in any order; or exactly, but for white space at the end of lines and lines without anything at the end.
 
-    With a tolerance, two tokens that are decimal numbers are equal as floats are in `same`.
+    With a tolerance, two tokens that are decimal numbers are equal as floats are in `same`. Two whole numbers are equal
+    only exactly, and so are numbers that no float can hold.
     """
+    if compare != "tokens":
+        lines = [[line.rstrip() for line in text.rstrip().split("\n")] for text in (answer, expected)]
+        if compare == "exact":
+            return lines[0] == lines[1]
+        given_lines, wanted_lines = (sorted(line.split() for line in one if line.strip()) for one in lines)
+        return given_lines == wanted_lines
     given, wanted = answer.split(), expected.split()
     if tolerance <= 0.0 or len(given) != len(wanted):
         return given == wanted
@@ -147,7 +159,11 @@ def same_output(answer: str, expected: str, tolerance: float = 0.0) -> bool:
 
 
 def _same_tokens(a: str, b: str, tolerance: float) -> bool:
-    return bool(_DECIMAL.fullmatch(a) and _DECIMAL.fullmatch(b)) and _close(float(a), float(b), tolerance)
+    if not (_DECIMAL.fullmatch(a) and _DECIMAL.fullmatch(b)):
+        return False
+    if _WHOLE.fullmatch(a) and _WHOLE.fullmatch(b):
+        return int(a) == int(b)
+    return math.isfinite(float(b)) and _close(float(a), float(b), tolerance)
 
 
 def show(wire: Wire, limit: int = 200) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import select
 import time
@@ -10,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .frames import Deadline, Hangup, Malformed
-from .inside.codec import Wire
+from .function_exam import FunctionExam
+from .inside.codec import Wire, encode
 from .program_run import ProgramRun, hint
-from .same_value import same_output
+from .same_value import Compare, same_output
 from .verdicts import Status, TestResult
 from .worker import Process
 
@@ -27,12 +29,18 @@ class StdioExam:
 
     A wrong answer does not end the exam: the number of its processes would tell the program how many were right.
     Running out of time does, unless the others count for partial credit; how long it runs, a program knows anyhow.
+
+    With `checker`, the source of a function `check(input, expected, output)`, that decides, in a process of its own. It
+    has to accept what is expected, or the test is broken. On what a program printed it may fail as it likes: that is a
+    wrong answer, so that no program can break a test.
     """
 
     code: str
     tests: tuple[tuple[str, str], ...]
     partial: bool
     tolerance: float
+    compare: Compare
+    checker: str
 
     @property
     def size(self) -> int:
@@ -57,15 +65,35 @@ class StdioExam:
                     {"kind": "stdio", "code": self.code, "cpu": run.processor_s(1)}, run.deadline, tuple(standard)
                 )
                 output = _collect(process, standard, reading, run)
-            return self._grade(process, output, expected, run)
+            text, failure = self._output(process, output, run)
+            if failure is not None:
+                return failure
         except _TooMuch:
             return TestResult(Status.OUTPUT_LIMIT, f"more than {run.limits.output_kb} KiB of output")
         except (Deadline, Malformed) as error:
             return run.failure(process, error)
         finally:
             run.close(process)
+        if self.checker:
+            return self._checked(run, given, expected, text)
+        right = same_output(text, expected, self.tolerance, self.compare)
+        return TestResult(Status.PASSED if right else Status.WRONG_ANSWER, got=text[:200])
 
-    def _grade(self, process: Process, output: bytes, expected: str, run: ProgramRun) -> TestResult:
+    def _checked(self, run: ProgramRun, given: str, expected: str, text: str) -> TestResult:
+        inputs = tuple(encode([given, expected, output]) for output in (expected, text))
+        began = time.monotonic()
+        own = ProgramRun(run.worker, run.limits)  # neither its time nor what looks odd about it is the program's
+        fitting, right = FunctionExam(self.checker, "check", inputs, (True, True), 0.0, False).grade(own)
+        run.forgive(time.monotonic() - began)
+        if fitting.status is not Status.PASSED:
+            said = fitting.message or f"it says {fitting.got}"
+            return TestResult(Status.BROKEN_TEST, f"the checker does not accept what is expected: {said}")
+        if right.status is Status.PASSED:
+            return TestResult(Status.PASSED, got=text[:200])
+        return TestResult(Status.WRONG_ANSWER, f"the checker: {right.message}" if right.message else "", text[:200])
+
+    def _output(self, process: Process, output: bytes, run: ProgramRun) -> tuple[str, TestResult | None]:
+        """What a program printed that has ended, and its failure if it did not end well."""
         said: list[dict[str, Wire]] = []
         try:
             while True:
@@ -76,13 +104,22 @@ class StdioExam:
             ended = process.end()
         text = output.decode("utf-8", "replace")
         if ended.signal is not None:
-            return run.obituary(ended)
+            return text, run.obituary(ended)
         if said:
-            return hint(said[0])
+            return text, hint(said[0])
         if ended.code != 0:
-            return TestResult(Status.RUNTIME_ERROR, f"exit code {ended.code}", text[:200])
-        right = same_output(text, expected, self.tolerance)
-        return TestResult(Status.PASSED if right else Status.WRONG_ANSWER, got=text[:200])
+            return text, TestResult(Status.RUNTIME_ERROR, f"exit code {ended.code}", text[:200])
+        return text, None
+
+
+def check_source(checker: str) -> None:
+    """ValueError for a checker that is no Python or has no function `check`."""
+    try:
+        tree = ast.parse(checker)
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"the checker is no Python: {error}") from None
+    if not any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tree.body):
+        raise ValueError("the checker defines no function check(input, expected, output)")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import socket
 import struct
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,10 +96,14 @@ class Process(Frames):
 
 
 class Worker:
-    """A fork server and its control socket. Used by one thread at a time. `program` is bubblewrap, in its tier."""
+    """A fork server and its control socket. Used by one thread at a time. `program` is bubblewrap, in its tier;
+    `packages` are loaded for the programs.
+    """
 
-    def __init__(self, tier: Tier, limits: Limits, program: Program | None = None) -> None:
-        self._sandbox = start(tier, limits, program)
+    def __init__(
+        self, tier: Tier, limits: Limits, program: Program | None = None, packages: Sequence[str] = ()
+    ) -> None:
+        self._sandbox = start(tier, limits, program, packages)
         self._control = self._sandbox.channel
         self._spare: deque[Process] = deque()
         self._exits: dict[int, Exit] = {}
@@ -109,7 +114,8 @@ class Worker:
             self.prepare()
         except (SandboxUnavailable, WorkerDied) as error:
             self.close()
-            raise SandboxUnavailable(f"the {tier.name} sandbox does not start: {error}") from error
+            loaded = f" with {', '.join(packages)} loaded" if packages else ""
+            raise SandboxUnavailable(f"the {tier.name} sandbox does not start{loaded}: {error}") from error
 
     @property
     def pid(self) -> int:

@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING
 from ...agents.protocols import Actor, Author, Behaviour, Policy
 from ...envs.named_objects import load_function
 from ...envs.world_source import WorldSource
-from ..config.schema import (
-    Agent,
-    Demonstrator,
-    MlpAgentSpec,
-    OracleAgentSpec,
-    Sampling,
-    Scenario,
-    ScriptedAgentSpec,
-    Stage,
-    WorldSpec,
-)
+from ..config.agents import Agent, Demonstrator, MlpAgentSpec, OracleAgentSpec, RandomAgentSpec, ScriptedAgentSpec
+from ..config.schema import Sampling, Scenario, Stage, WorldSpec
 from .engines import make_engine
 from .rendering import context_of, make_renderer
 from .settings import stage_method
@@ -116,6 +107,7 @@ def _moving(
     elif isinstance(agent, ScriptedAgentSpec):
         behaviour = scripted.ScriptedAgent(load_function(agent.function), spaces(source)[1])
     else:
+        assert isinstance(agent, RandomAgentSpec), f"checked before: an agent of kind {agent.kind!r} cannot move"
         behaviour = scripted.RandomAgent(spaces(source)[1])
     mode = "episodes" if horizon is None else "segments"
     return ControlActor(behaviour, source, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once)

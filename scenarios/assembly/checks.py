@@ -5,23 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...algorithms.methods import METHODS, Method
-from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, unknown
+from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, WrongKey
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
 from ...envs.world_source import WorldFacts, WorldSource
 from ..cluster.choose import check_cluster
+from ..config.agents import CausalLMAgentSpec, ScriptedAgentSpec
 from ..config.mistakes import WrongPart, at
-from ..config.schema import CausalLMAgentSpec, Sampling, Scenario, ScriptedAgentSpec, Stage
+from ..config.schema import Sampling, Scenario, Stage
 from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
 from .engines import check_model_is_there
+from .no_effect import check_budget, check_revisions, check_room, check_variants
+from .rehearsal import check_named_goals, check_oracles
 from .settings import choose_device, optimizer_settings, stage_method
 from .several import check_alike, check_overrides, check_shares
+from .sizes import check_sizes
 from .voices import check_voices
 from .worlds import WorldSources
 
 if TYPE_CHECKING:
-    from ..config.loading import Source
+    from ..config.yaml_text import Source
 
 _REHEARSAL = 60.0  # seconds for a world that waits to begin; what takes longer is left to the run
 
@@ -34,7 +38,7 @@ def check_parts(scenario: Scenario, source: Source | None = None) -> WorldSource
     """
     worlds = WorldSources.of(scenario)
     try:
-        _check_parts(scenario, worlds)
+        _check_parts(scenario, worlds, source)
     except WrongPart as problem:
         worlds.close()
         if source is None:
@@ -46,7 +50,7 @@ def check_parts(scenario: Scenario, source: Source | None = None) -> WorldSource
     return worlds
 
 
-def _check_parts(scenario: Scenario, worlds: WorldSources) -> None:
+def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None) -> None:
     with at("device"):
         choose_device(scenario.device, scenario.agent)
     with at("trackers"):
@@ -56,9 +60,12 @@ def _check_parts(scenario: Scenario, worlds: WorldSources) -> None:
     kind = _check_worlds(scenario, worlds)
     with at("agent"):
         _check_agent(scenario, kind)
+    check_room(scenario)
+    check_oracles(scenario, worlds)
     for number, stage in enumerate(scenario.stages):
-        with at("stages", number, "stop"):
-            check_goals(stage.stop, list(scenario.alone()) if scenario.worlds else [])
+        for name, goal in stage.stop.items():
+            with at("stages", number, "stop", name):
+                check_goals({name: goal}, list(scenario.alone()) if scenario.worlds else [])
         if stage.method is None:
             continue
         with at("stages", number, "overrides" if stage.method in METHODS else "method"):
@@ -69,12 +76,13 @@ def _check_parts(scenario: Scenario, worlds: WorldSources) -> None:
             _check_stage(stage, row, kind)
             _check_overlong(row, (scenario.sampling or Sampling()).max_tokens)
             check_shares(scenario, stage)
+        check_budget(scenario, number, worlds.first.facts, source)
     for number, world in enumerate(scenario.worlds):
         with at("worlds", number, "overrides"):
             check_overrides(scenario, world)
-    for name in scenario.variants:
-        if name not in METHODS:
-            raise WrongPart(("variants", name), unknown("method", name, METHODS))
+    check_sizes(scenario, worlds.first.facts)
+    check_variants(scenario)
+    check_named_goals(scenario, worlds)
 
 
 def _check_worlds(scenario: Scenario, worlds: WorldSources) -> WorldKind:
@@ -125,14 +133,13 @@ def _check_agent(scenario: Scenario, kind: WorldKind) -> None:
             f"an agent of kind {scenario.agent.kind!r} cannot live in {scenario.world.id!r}, a {kind} world; "
             f"use {fitting}"
         )
-    if scenario.agent.kind == "oracle" and kind == "control":
-        raise UserError("control worlds have no oracle; use an agent of kind 'scripted' or 'random'")
     if scenario.sampling is not None and not speaks:
         raise WrongPart(("sampling",), "`sampling` is about tokens; this agent has none")
     if isinstance(scenario.agent, ScriptedAgentSpec):
         load_function(scenario.agent.function)
     if isinstance(scenario.agent, CausalLMAgentSpec):
         check_model_is_there(scenario.agent.model)
+    check_revisions(scenario)
 
 
 def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
@@ -140,23 +147,35 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
     segments = row.needs_critic and kind == "control"
     assert collect is not None, "the schema asks for it"
     if (row.source == "demonstrations") != (stage.demonstrations is not None):
-        need = "needs `demonstrations`" if stage.demonstrations is None else "takes no `demonstrations`"
-        raise UserError(f"{where} {need}")
-    if segments and (collect.horizon is None or collect.group_size != 1):
-        raise UserError(f"{where} reads segments: give collect.horizon, and no collect.group_size")
+        missing = stage.demonstrations is None
+        example = "demonstrations: {agent: {kind: oracle}}"
+        need = f"needs `demonstrations`; write such as {example}" if missing else "takes no `demonstrations`"
+        raise WrongKey(() if missing else ("demonstrations",), f"{where} {need}")
+    if segments and collect.horizon is None:
+        raise WrongKey(("collect",), f"{where} reads segments: give collect.horizon, and no collect.group_size")
+    if segments and collect.group_size != 1:
+        raise WrongKey(
+            ("collect", "group_size"), f"{where} reads segments: collect.group_size has no meaning; leave it out"
+        )
     if not segments and collect.horizon is not None:
-        raise UserError(f"{where} reads whole episodes: collect.horizon has no meaning")
+        raise WrongKey(
+            ("collect", "horizon"), f"{where} reads whole episodes: collect.horizon has no meaning; leave it out"
+        )
     if row.source == "demonstrations" and optimizer_settings(stage).schedule == "adaptive_kl":
-        raise UserError(
+        raise WrongKey(
+            ("optimizer", "schedule"),
             f"{where}: optimizer.schedule adaptive_kl follows the log-probabilities of who acted, and those "
-            "of demonstrations are unknown; allowed are constant and linear"
+            "of demonstrations are unknown; allowed are constant and linear",
         )
     if kind == "control" and (row.update.cut_replies != "keep" or row.rewards.overlong_buffer is not None):
         raise UserError(
             f"{where}: update.cut_replies and rewards.overlong_buffer are for replies, and nobody speaks here"
         )
     if row.needs_groups and collect.group_size < 2:
-        raise UserError(f"{where} compares the members of a group: collect.group_size must be at least 2")
+        raise WrongKey(
+            ("collect", *(["group_size"] if "group_size" in collect.model_fields_set else [])),
+            f"{where} compares the members of a group: collect.group_size must be at least 2",
+        )
 
 
 def _check_overlong(row: Method, most: int) -> None:

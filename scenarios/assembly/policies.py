@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from ...agents.protocols import Policy
 from ...envs.seeding import derive_seed
 from ...envs.world_source import WorldSource
-from ..config.schema import CausalLMAgentSpec, MlpAgentSpec, Sampling, Scenario, TinyLlamaAgentSpec
+from ..config.agents import CausalLMAgentSpec, MlpAgentSpec, TinyLlamaAgentSpec
+from ..config.schema import Sampling, Scenario
 from .rendering import context_of, give_template, make_renderer
 from .settings import stage_method
 from .worlds import spaces

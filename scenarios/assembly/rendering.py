@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...envs.errors import UserError
+from ..config.agents import CausalLMAgentSpec
 from ..config.mistakes import at
-from ..config.schema import CausalLMAgentSpec, Scenario
+from ..config.schema import Scenario
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

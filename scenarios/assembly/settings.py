@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -11,9 +11,25 @@ from pydantic import TypeAdapter, ValidationError
 
 from ...algorithms.methods import Method, method
 from ...algorithms.optimizer import OptimizerSettings
-from ...envs.errors import UserError, unknown
-from ..config.schema import Agent, MlpAgentSpec, SharedWorld, Stage
+from ...envs.errors import UserError, WrongKey, unknown
+from ...envs.wrong_values import wrong_value
+from ..config.agents import Agent, MlpAgentSpec
+from ..config.schema import SharedWorld, Stage
 
+_ELSEWHERE = {  # what other trainers call a setting of ours
+    "learning_rate": "lr",
+    "grad_clip": "max_grad_norm",
+    "gradient_clipping": "max_grad_norm",
+    "clip_grad_norm": "max_grad_norm",
+    "lr_scheduler": "schedule",
+    "lr_schedule": "schedule",
+    "scheduler": "schedule",
+    "warmup_steps": "warmup",
+    "wd": "weight_decay",
+    "epsilon": "eps",
+    "batch_size": "micro_batch",
+    "micro_batch_size": "micro_batch",
+}
 _NARROW = 256  # units in the widest layer that a CPU learns faster: from 512 an H200 did, see benchmarks/README.md
 
 
@@ -56,7 +72,8 @@ def stage_method(stage: Stage, world: SharedWorld | None = None) -> Method:
     try:
         return method(stage.method, {**stage.overrides, **columns})
     except UserError as problem:
-        raise UserError(f"stage {stage.name!r}: {problem}") from problem
+        path = problem.path if isinstance(problem, WrongKey) else ()
+        raise WrongKey(path, f"stage {stage.name!r}: {problem}") from problem
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -66,15 +83,23 @@ def _mapping(value: object) -> Mapping[str, Any]:
 def optimizer_settings(stage: Stage) -> OptimizerSettings:
     """The stage's settings of the optimiser."""
     known = {field.name: field for field in fields(OptimizerSettings)}
+    where = f"stage {stage.name!r}, optimizer"
     for name in stage.optimizer:
         if name not in known:
-            raise UserError(f"stage {stage.name!r}, optimizer: {unknown('key', name, known)}")
+            raise WrongKey((name,), f"{where}: {_unknown_setting(name, known)}")
     if "target_kl" in stage.optimizer and stage.optimizer.get("schedule") != "adaptive_kl":
-        raise UserError(f"stage {stage.name!r}: only schedule: adaptive_kl reads optimizer.target_kl")
+        raise WrongKey(("target_kl",), f"stage {stage.name!r}: only schedule: adaptive_kl reads optimizer.target_kl")
     values = {name: field.default for name, field in known.items() if field.default is not MISSING}
     try:
         return TypeAdapter(OptimizerSettings).validate_python({**values, **stage.optimizer})
     except ValidationError as problem:
         first = problem.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"stage {stage.name!r}, optimizer.{key} is {first['input']!r}: {first['msg']}") from problem
+        name = str(first["loc"][0])
+        raise WrongKey((name,), f"{where}.{name} {wrong_value(first)}") from problem
+
+
+def _unknown_setting(name: str, known: Collection[str]) -> str:
+    """An unknown key of the optimiser, and what others call a setting of ours."""
+    meant = _ELSEWHERE.get(name)
+    text = unknown("key", name, known)
+    return f"{text} Did you mean {meant!r}?" if meant in known and "Did you mean" not in text else text

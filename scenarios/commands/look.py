@@ -130,7 +130,12 @@ def check(
         _audit(world, episodes, split, json_)
         return
     from ...envs.check import check_world
+    from ...envs.errors import UserError
 
+    if world.endswith((".yaml", ".yml")):
+        raise UserError(
+            f"{world!r} is a scenario, and check looks at worlds; peripatos run {world} --dry-run checks it"
+        )
     findings = check_world(world)
     rows = [{"check": f.check, "result": "passed" if f.passed else "FAILED", "detail": f.detail} for f in findings]
     if json_:

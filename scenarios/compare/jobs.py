@@ -28,8 +28,9 @@ from ...envs.errors import UserError, unknown
 from ..assembly.checks import check_parts
 from ..assembly.worlds import WorldSources
 from ..commands.app import BY_DEFAULT, command_line
-from ..config.loading import Source, check_scenario, dump_scenario, open_scenario, put
+from ..config.loading import check_scenario, dump_scenario, open_scenario, put, shipped
 from ..config.schema import Scenario
+from ..config.yaml_text import Source
 from ..run.disk import make_folder, write_text
 from ..run.lock import writing
 from ..run.reward_versions import one_version, scored_by
@@ -158,6 +159,9 @@ def plan(
     for name in methods:
         if name not in METHODS:
             raise UserError(unknown("method", name, METHODS))
+    if stray := [name for name in scenarios if name in METHODS and name not in shipped()]:
+        together = ",".join([*methods, *stray])
+        raise UserError(f"{stray[0]!r} is a method and no scenario; methods are joined by commas: --methods {together}")
     jobs: list[ComparisonJob] = []
     for scenario_name in dict.fromkeys(scenarios):
         scenario, source = open_scenario(scenario_name, sets)

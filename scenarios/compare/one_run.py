@@ -13,7 +13,9 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+
+import yaml
 
 from ..cli import explain
 from ..entrance import load_run, run
@@ -29,12 +31,17 @@ def main() -> NoReturn:
             if (folder / "scenario.yaml").exists():
                 load_run(folder).resume()
             else:
-                run(scenario, out=folder)
+                run(_resolved(scenario), out=folder)
         except (Exception, KeyboardInterrupt) as problem:
             if heard:
                 raise
             sys.exit(explain(problem))
         sys.exit(0)
+
+
+def _resolved(scenario: str) -> dict[str, Any]:
+    """The scenario as `compare` has resolved and checked it, flags and all."""
+    return yaml.safe_load(Path(scenario).read_text(encoding="utf-8"))
 
 
 def _end_with_parent() -> None:

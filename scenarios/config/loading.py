@@ -1,88 +1,29 @@
 """From YAML text, `--set` flags and shipped names to a checked `Scenario`.
 
-Every error gives the place (file and line, or the flag), the value, what is allowed, and the nearest name.
-YAML is read by the safe loader alone, with two repairs: `3e-4` is a number, and a key given twice is an
-error. Anchors and merges work as in any YAML, up to a size after expansion; includes and templating were left out.
+Every error gives the place (file, line and column, or the flag), the value, what is allowed, and the nearest name.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
-import yaml.reader
 from pydantic import ValidationError
-from yaml.constructor import ConstructorError
 
-from ...envs.errors import UserError
+from ...envs.errors import UserError, nearest
 from ...envs.named_objects import keep_to_folder
 from ..cluster.shares import fitting_tile
-from .mistakes import explain, listed
+from .consistency import contradictions
+from .mistakes import explain
 from .schema import Scenario
+from .yaml_text import Path_, Source, is_record, parse_value, read_yaml
 
 FOLDER = Path(__file__).parents[1]
-Path_ = tuple[str | int, ...]
 MOST_SHOWN = 10  # mistakes that are told at once
-MOST_TEXT = 1 << 20  # characters of a scenario
-MOST_NODES = 50_000  # keys and values of a scenario, aliases written out
-MOST_DEPTH = 64
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader with YAML 1.2's numbers: 1.1 reads 3e-4 as text, 1:30 as ninety, and makes dates."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] not in ("float", "int", "timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+$"), list("-+0123456789"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.[0-9]+[eE][-+]?[0-9]+)$"),
-    list("-+0123456789."),
-)
-
-
-def _number(kind: Callable[[str], int | float]) -> Callable[[_Loader, yaml.ScalarNode], int | float]:
-    """Reads a number; one that cannot be read is a mistake in the YAML, at its line."""
-
-    def construct(_: _Loader, node: yaml.ScalarNode) -> int | float:
-        try:
-            return kind(node.value)
-        except ValueError:
-            shown = f"{node.value!r:.40} is not a number that can be read"
-            raise ConstructorError(None, None, shown, node.start_mark) from None
-
-    return construct
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _number(int))
-_Loader.add_constructor("tag:yaml.org,2002:float", _number(float))
-
-
-@dataclass
-class Source:
-    """Where each key of a scenario was written."""
-
-    name: str
-    places: dict[Path_, str] = field(default_factory=dict)
-
-    def place(self, path: Path_) -> str:
-        """The place of `path`, or of the nearest thing around it."""
-        for length in range(len(path), -1, -1):
-            here = path[:length]
-            if here in self.places:
-                return self.places[here]
-            inside = [place for known, place in self.places.items() if here and known[:length] == here]
-            if inside:  # a flag that put something below a key that was not there
-                return inside[0]
-        return self.name
 
 
 def shipped() -> dict[str, Path]:
@@ -91,17 +32,40 @@ def shipped() -> dict[str, Path]:
 
 
 def find_scenario(name: str) -> Path:
-    """The file of a shipped name or of a path. UserError names the nearest."""
+    """The file of a shipped name or of a path. UserError names the nearest, and says what else the name is."""
     names = shipped()
     if name in names:
         return names[name]
     path = Path(name)
+    beside: list[str] = []
     with suppress(OSError):  # a name that no file can have
         if path.is_file():
             return path
-    if path.suffix in (".yaml", ".yml") or "/" in name:
-        raise UserError(f"there is no scenario file {name!r}; shipped scenarios are {listed(path.stem, names)}")
-    raise UserError(f"there is no scenario {name!r}; shipped scenarios are {listed(name, names)}")
+        if path.is_dir():
+            raise UserError(_a_folder(path))
+        beside = [str(other) for other in sorted(path.parent.iterdir()) if other.suffix in (".yaml", ".yml")]
+    what = "scenario file" if path.suffix in (".yaml", ".yml") or "/" in name else "scenario"
+    hint = nearest(name, beside) or nearest(path.stem, names)
+    raise UserError(f"there is no {what} {name!r}{_what_else(name)}; shipped scenarios are {', '.join(names)}.{hint}")
+
+
+def _a_folder(path: Path) -> str:
+    if (path / "scenario.yaml").is_file():
+        again = f"its scenario begins anew with: peripatos run {path}/scenario.yaml --out ANOTHER"
+        return f"{path} is a run directory and no scenario. That run goes on with: peripatos resume {path}; {again}"
+    inside = ", ".join(str(file) for file in sorted(path.iterdir()) if file.suffix in (".yaml", ".yml"))
+    return f"{path} is a folder, and a scenario is a YAML file{f'; in it are {inside}' if inside else ''}"
+
+
+def _what_else(name: str) -> str:
+    """What a name is that is no scenario's: a method, or a world."""
+    from ...algorithms.methods import METHODS
+
+    if name in METHODS:
+        return f" ({name} is a method: give it as `method` of a stage, or to compare as --methods {name})"
+    if re.search(r"-v\d+$|^[\w.]+:\w+$", name):
+        return f" ({name} may be a world: name it in a scenario as world: {{id: {name}}}, or peripatos check {name})"
+    return ""
 
 
 def load_scenario(name: str, sets: Sequence[str] = ()) -> Scenario:
@@ -124,81 +88,7 @@ def _own_folders(path: Path) -> list[Path]:
     """
     if path.parent == FOLDER:
         return [Path.cwd()]
-    recorded = path.name == "scenario.yaml" and (path.parent / "command.txt").is_file()
-    return [path.parent, Path.cwd()] if recorded else [path.parent]
-
-
-def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
-    """The mapping in a YAML file, and where each key stands. UserError for text that is not such a file."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(MOST_TEXT + 1)
-    except (OSError, UnicodeDecodeError) as problem:
-        raise UserError(f"{path}: cannot be read: {problem}") from problem
-    return parse_yaml(text, str(path))
-
-
-def parse_yaml(text: str, name: str) -> tuple[dict[str, Any], Source]:
-    """As `read_yaml`, from text."""
-    source = Source(name)
-    if len(text) > MOST_TEXT:
-        raise UserError(f"{name}: a scenario has at most {MOST_TEXT:,} characters")
-    try:
-        loader = _Loader(text)
-    except yaml.reader.ReaderError as problem:
-        line = text.count("\n", 0, problem.position) + 1
-        raise UserError(f"{name}, line {line}: not valid YAML: {problem.reason} ({problem.character!r})") from problem
-    try:
-        node = loader.get_single_node()
-        if not isinstance(node, yaml.MappingNode):
-            raise UserError(f"{name}: a scenario is a mapping of keys to values")
-        _bound(node, name)
-        _note_places(node, (), source)
-        return loader.construct_document(node), source
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        where = f"{name}, line {mark.line + 1}" if mark else name
-        raise UserError(f"{where}: not valid YAML: {getattr(problem, 'problem', problem)}") from problem
-    except RecursionError:
-        raise UserError(f"{name}: something is nested too deeply, or contains itself") from None
-    finally:
-        loader.dispose()
-
-
-def _bound(node: yaml.Node, name: str) -> None:
-    """UserError where a document is larger or deeper, with its aliases written out, than any scenario."""
-    sizes: dict[int, int] = {}
-
-    def size(node: yaml.Node, depth: int) -> int:
-        if depth > MOST_DEPTH:
-            raise UserError(f"{name}: something is nested too deeply, or contains itself")
-        if id(node) not in sizes:
-            value = node.value
-            parts = [part for pair in value for part in pair] if isinstance(node, yaml.MappingNode) else value
-            inside = () if isinstance(node, yaml.ScalarNode) else parts
-            sizes[id(node)] = 1 + sum(size(part, depth + 1) for part in inside)
-        return sizes[id(node)]
-
-    if size(node, 0) > MOST_NODES:
-        raise UserError(f"{name}: with its aliases written out it has more than {MOST_NODES:,} keys and values")
-
-
-def _note_places(node: yaml.Node, path: Path_, source: Source) -> None:
-    source.places.setdefault(path, f"{source.name}, line {node.start_mark.line + 1}")
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            place = f"{source.name}, line {key.start_mark.line + 1}"
-            if not isinstance(key, yaml.ScalarNode):
-                raise UserError(f"{place}: a key must be a word, not a list or a mapping")
-            if key.value in seen:
-                raise UserError(f"{place}: the key {key.value!r} stands here for the second time")
-            seen.add(key.value)
-            source.places[(*path, key.value)] = place
-            _note_places(value, (*path, key.value), source)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            _note_places(item, (*path, index), source)
+    return [path.parent, Path.cwd()] if is_record(path) else [path.parent]
 
 
 def apply_sets(data: Mapping[str, Any], sets: Sequence[str], source: Source) -> dict[str, Any]:
@@ -207,72 +97,78 @@ def apply_sets(data: Mapping[str, Any], sets: Sequence[str], source: Source) -> 
     for text in sets:
         flag = f"--set {text}"
         key, equals, value = text.partition("=")
+        path = tuple(part.strip() for part in key.strip().split("."))
         if not equals or not key.strip():
-            raise UserError(f"{flag}: the form is --set key.subkey=value")
-        parsed = _parse_value(value, flag)
-        path = tuple(key.strip().split("."))
+            raise UserError(f"{flag}: the form is --set KEY=VALUE, as in --set {_as_a_flag(text)}")
+        if "" in path:
+            meant = ".".join(part for part in path if part)
+            raise UserError(f"{flag}: a key has one dot between its parts, as in --set {meant}={value}")
+        parsed = parse_value(value, flag, path)
         result, where = _put(result, path, parsed, flag)
         source.places = {known: at for known, at in source.places.items() if known[: len(where)] != where}
         source.places[where] = flag
     return result
 
 
-def _parse_value(value: str, flag: str) -> Any:
-    """A flag's value. UserError if it is not YAML, or too large."""
-    if len(value) > MOST_TEXT:
-        raise UserError(f"{flag:.80}: the value has more than {MOST_TEXT:,} characters")
-    try:
-        loader = _Loader(value)
-        try:
-            node = loader.get_single_node()
-            if node is None:
-                return None
-            _bound(node, flag)
-            return loader.construct_document(node)
-        finally:
-            loader.dispose()
-    except (yaml.YAMLError, RecursionError) as problem:
-        raise UserError(f"{flag}: the value {value!r} is not valid YAML") from problem
+def _as_a_flag(text: str) -> str:
+    """What somebody will have meant who wrote `seed 3` or `seed: 3`."""
+    said = re.fullmatch(r"\s*([\w.]+)\s*[: ]\s*(\S.*)", text)
+    return f"{said[1]}={said[2]}" if said else "stages.NAME.budget.updates=100"
 
 
 def put(data: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
     """`data` with `value` at the dotted `key`."""
-    return _put(dict(data), tuple(key.split(".")), value, key)[0]
+    return put_at(data, key, value)[0]
 
 
-def _put(data: Any, path: tuple[str, ...], value: Any, flag: str) -> tuple[Any, Path_]:
+def put_at(data: Mapping[str, Any], key: str, value: Any) -> tuple[dict[str, Any], Path_]:
+    """As `put`, and the path at which it stands now."""
+    return _put(dict(data), tuple(key.split(".")), value, key)
+
+
+def _put(data: Any, path: tuple[str, ...], value: Any, flag: str, above: Path_ = ()) -> tuple[Any, Path_]:
     """A copy of `data` with `value` at `path`, and the path with list items as numbers."""
     head, rest = path[0], path[1:]
     if isinstance(data, list):
-        index = _list_index(data, head, flag)
-        item, below = _put(data[index], rest, value, flag) if rest else (value, ())
+        index = _list_index(data, head, flag, above)
+        item, below = _put(data[index], rest, value, flag, (*above, head)) if rest else (value, ())
         return [*data[:index], item, *data[index + 1 :]], (index, *below)
     if data is not None and not isinstance(data, Mapping):
-        raise UserError(f"{flag}: there is no {head!r} in {data!r}, which is a single value")
+        where = ".".join(map(str, above))
+        raise UserError(f"{flag}: there is no {head!r} in {where}, which is {data!r}, a single value")
     known = dict(data or {})
-    item, below = _put(known.get(head), rest, value, flag) if rest else (value, ())
+    item, below = _put(known.get(head), rest, value, flag, (*above, head)) if rest else (value, ())
     return {**known, head: item}, (head, *below)
 
 
-def _list_index(items: list[Any], head: str, flag: str) -> int:
+def _list_index(items: list[Any], head: str, flag: str, above: Path_) -> int:
     names = [str(item["name"]) for item in items if isinstance(item, Mapping) and "name" in item]
     if re.fullmatch(r"-?\d+", head) and -len(items) <= int(head) < len(items):
         return int(head) % len(items)
     if head in names:
         return names.index(head)
     allowed = [*names, *(str(number) for number in range(len(items)))]
-    raise UserError(f"{flag}: no item {head!r}; items are {listed(head, allowed)}")
+    only = f" Did you mean {'.'.join(map(str, (*above, names[0], head)))!r}?" if len(items) == 1 and names else ""
+    hint = nearest(head, allowed) or only
+    raise UserError(f"{flag}: {'.'.join(map(str, above))} has no item {head!r}; items are {', '.join(allowed)}.{hint}")
 
 
 def check_scenario(data: Mapping[str, Any], source: Source) -> Scenario:
     """The scenario that `data` says. UserError lists every problem, one a line."""
     data = _with_origin(data, source)
     try:
-        return _with_tiles(Scenario.model_validate(data))
+        scenario = Scenario.model_validate(data)
     except ValidationError as problem:
-        lines = [f"{source.place(path)}: {text}" for path, text in explain(problem, data)]
-        more = [f"and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
-        raise UserError("\n".join([*lines[:MOST_SHOWN], *more])) from problem
+        raise UserError(_spelled(source, list(explain(problem, data)))) from problem
+    if problems := list(contradictions(scenario)):
+        raise UserError(_spelled(source, problems))
+    return _with_tiles(scenario)
+
+
+def _spelled(source: Source, problems: Sequence[tuple[Path_, str]]) -> str:
+    lines = [f"{source.place(path)}: {text}" for path, text in problems]
+    more = [f"and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
+    return "\n".join([*lines[:MOST_SHOWN], *more])
 
 
 def _with_origin(data: Mapping[str, Any], source: Source) -> Mapping[str, Any]:

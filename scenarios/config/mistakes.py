@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ...envs.errors import UserError, nearest
-from .schema import Scenario
+from ...envs.errors import UserError, WrongKey, nearest
+from ...envs.quantities import shown
+from ...envs.wrong_values import wrong_value
+from .keys import Place, belongs, example_of, keys_allowed, kinds_at
 
-Place = tuple[str | int, ...]
-SHAPES = {  # pydantic's kinds of error that are about the shape of a value, in words
-    "dict_type": "a mapping of keys to values",
-    "model_type": "a mapping of keys to values",
-    "model_attributes_type": "a mapping of keys to values",
-    "list_type": "a list",
-    "string_type": "text",
-}
+_SYNONYMS = {"type": "kind", "class": "kind", "name": "id", "env": "world", "environment": "world", "policy": "agent"}
 
 
 class WrongPart(UserError):
@@ -32,26 +28,42 @@ class WrongPart(UserError):
 
 @contextmanager
 def at(*place: str | int) -> Iterator[None]:
-    """Whatever mistake is found inside stands at `place` of the scenario."""
+    """Whatever mistake is found inside stands at `place` of the scenario, or below it."""
     try:
         yield
     except WrongPart:
         raise
     except UserError as problem:
-        raise WrongPart(place, str(problem)) from problem
+        below = problem.path if isinstance(problem, WrongKey) else ()
+        raise WrongPart((*place, *below), str(problem)) from problem
 
 
 def explain(problem: ValidationError, data: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
-    """Each error as the path in `data` and one sentence."""
-    for error in problem.errors(include_url=False):
-        path = _path_in(data, error["loc"], absent=error["type"] == "missing")
-        yield path, _sentence(error, path)
+    """Each error as the path in `data` and one sentence; a required key that is missing because another stands in its
+    place is told once."""
+    errors = problem.errors(include_url=False)
+    strangers = {error["loc"][:-1] for error in errors if error["type"] == "extra_forbidden"}
+    for error in errors:
+        if error["type"] == "missing" and error["loc"][:-1] in strangers and _is_meant(error, errors):
+            continue
+        loc = (*error["loc"], "kind") if error["type"] == "union_tag_invalid" else error["loc"]
+        path = _path_in(data, loc, absent=error["type"] == "missing")
+        yield path, _sentence(error, path, data)
 
 
 def listed(name: str, allowed: Iterable[str]) -> str:
     """`a, b, c. Did you mean 'b'?`"""
     names = list(allowed)
     return f"{', '.join(names)}.{nearest(name, names)}"
+
+
+def _is_meant(missing: ErrorDetails, errors: Sequence[ErrorDetails]) -> bool:
+    """Whether an unknown key beside it will have been meant to be the missing one."""
+    name = str(missing["loc"][-1])
+    beside = [
+        str(e["loc"][-1]) for e in errors if e["type"] == "extra_forbidden" and e["loc"][:-1] == missing["loc"][:-1]
+    ]
+    return any(_SYNONYMS.get(key) == name or nearest(key, [name]) for key in beside)
 
 
 def _path_in(data: Any, loc: Sequence[str | int], *, absent: bool) -> Place:
@@ -68,59 +80,54 @@ def _path_in(data: Any, loc: Sequence[str | int], *, absent: bool) -> Place:
     return tuple(path)
 
 
-def _sentence(error: ErrorDetails, path: Place) -> str:
+def _sentence(error: ErrorDetails, path: Place, data: Mapping[str, Any]) -> str:
     key = ".".join(str(part) for part in path)
     context = error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
-            allowed = _keys_allowed(error["loc"][:-1])
-            name = str(error["loc"][-1])
-            return f"unknown key {key!r}; allowed here: {listed(name, allowed)}"
+            return _unknown_key(str(error["loc"][-1]), key, keys_allowed(error["loc"][:-1]), path, data)
         case "missing":
-            return f"{key!r} is missing"
+            return f"{key!r} is missing{example_of(error['loc'])}"
         case "union_tag_invalid":
             tags = context["expected_tags"].replace("'", "").split(", ")
             tag = str(context["tag"])
-            return f"{key}.kind is {tag!r}; allowed: {listed(tag, tags)}"
+            return f"{key} is {tag!r}; allowed: {listed(tag, tags)}"
         case "union_tag_not_found":
-            return f"{key!r} needs a 'kind'"
-        case "literal_error":
-            allowed = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
-            return f"{key} is {error['input']!r}; allowed: {listed(str(error['input']), allowed)}"
+            return _without_kind(error, key)
         case "string_pattern_mismatch":
-            return f"{key} is {error['input']!r}; a name has letters, digits, - and _, and no path in it"
-        case "value_error":
+            return f"{key} is {shown(error['input'])}; a name has letters, digits, - and _, no path in it, and "
+            "at most 100 characters"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return f"{key} {wrong_value(error)}{example_of(error['loc'], error['input'])}"
+        case "list_type" if isinstance(error["input"], Mapping) and key == "stages":
+            return f"stages {wrong_value(error)}: each stage begins with '- name: …'"
+        case "value_error" if not str(context["error"]).startswith("is "):
             return f"{key}: {context['error']}" if key else str(context["error"])
-    if error["type"] in SHAPES:
-        return f"{key} is {error['input']!r:.80}, not {SHAPES[error['type']]}"
-    message = error["msg"]
-    return f"{key} is {error['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{key} {wrong_value(error)}"
 
 
-def _keys_allowed(loc: Sequence[str | int]) -> list[str]:
-    """The fields of the model at `loc`; tags of unions choose among their members."""
-    here: list[type[BaseModel]] = [Scenario]
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        tagged = [model for model in here if _kind(model) == part]
-        if tagged:
-            here = tagged
-        else:
-            here = [
-                m for model in here if part in model.model_fields for m in _models(model.model_fields[part].annotation)
-            ]
-    return sorted({name for model in here for name in model.model_fields})
+def _unknown_key(name: str, key: str, allowed: list[str], path: Place, data: Mapping[str, Any]) -> str:
+    """An unknown key, what is allowed beside it, and where it belongs or what may have been meant."""
+    meant = _SYNONYMS.get(name)
+    better = f" Did you mean {meant!r}?" if meant in allowed else ""
+    hint = better or nearest(name, allowed) or belongs(name, path, data)
+    return f"unknown key {key!r}; allowed here: {', '.join(allowed)}.{hint}{_foreign_letter(name)}"
 
 
-def _kind(model: type[BaseModel]) -> str | None:
-    field = model.model_fields.get("kind")
-    return get_args(field.annotation)[0] if field else None
+def _foreign_letter(word: str) -> str:
+    """A letter that looks like one of ours and is none, as in a word with a Cyrillic а."""
+    for index, letter in enumerate(word):
+        if not letter.isascii():
+            name = unicodedata.name(letter, "unnamed").lower()
+            return f" Its character {index + 1} is {letter} (U+{ord(letter):04X}, {name})."
+    return ""
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Every model that stands anywhere in a type."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models(inner)
+def _without_kind(error: ErrorDetails, key: str) -> str:
+    kinds = ", ".join(kinds_at(error["loc"]))
+    given = error["input"] if isinstance(error["input"], Mapping) else {}
+    stand_in = next(
+        (name for name in given if _SYNONYMS.get(str(name)) == "kind" or nearest(str(name), ["kind"])), None
+    )
+    instead = "" if stand_in is None else f"; {stand_in!r} is no key of it: write kind: {given[stand_in]}"
+    return f"{key!r} needs a 'kind': {kinds}{instead}"

@@ -17,14 +17,17 @@ from pydantic import (
     BeforeValidator,
     Field,
     JsonValue,
-    PositiveFloat,
-    PositiveInt,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
 )
 
-from .voices import Part, VoiceSpec
+from ...envs.quantities import Count, Seconds, Share, meant_by, read_number, real, shown, whole
+from .agents import Agent, CausalLMAgentSpec, Demonstrator, MlpAgentSpec, TinyLlamaAgentSpec
+from .voices import Part, Temperature, TopP, VoiceSpec
+
+Many = Annotated[int, whole(1, 1_000_000)]  # of what is held at once
+Workers = Annotated[int, whole(1, 1000)]
 
 
 class WorldSpec(Part):
@@ -39,20 +42,19 @@ class WorldSpec(Part):
 
     id: str
     options: dict[str, JsonValue] = {}
-    threads: PositiveInt | None = None  # default: one for each core, or what OMP_NUM_THREADS says
-    at_once: PositiveInt | None = None  # default: as many as the stage collects, 8 where it does not
+    threads: Workers | None = None  # default: one for each core, or what OMP_NUM_THREADS says
+    at_once: Many | None = None  # default: as many as the stage collects, 8 where it does not
     voices: dict[str, VoiceSpec] = {}
-    step_seconds: PositiveFloat | None = None  # for one step; default 60
-    episode_seconds: PositiveFloat | None = None  # for all steps of an episode; default 600
+    step_seconds: Seconds | None = None  # for one step; default 60
+    episode_seconds: Seconds | None = None  # for all steps of an episode; default 600
 
 
 class SharedWorld(WorldSpec):
     """One of several worlds in which the agent lives at once."""
 
-    name: Annotated[str, Field(pattern=r"^[\w-]+$")] | None = None  # before its numbers; default: from the id
-    share: Annotated[float, Field(gt=0, le=1e6)] = (
-        1.0  # of the groups of each collection, in proportion to those of the others
-    )
+    name: Annotated[str, Field(pattern=r"^[\w-]{1,100}$")] | None = None  # before its numbers; default: from the id
+    share: Annotated[float, real(above=0, most=1e6)] = 1.0
+    """Of the groups of each collection, in proportion to those of the others."""
     overrides: dict[str, dict[str, dict[str, JsonValue]]] = {}  # by stage: its `credit` and `rewards` here
 
     @property
@@ -60,87 +62,6 @@ class SharedWorld(WorldSpec):
         """`name`, or what the id says: "peripatos/Arithmetic-v0" is "arithmetic"."""
         last = re.split(r"[/:.]", self.id)[-1]
         return self.name or re.sub(r"\W", "-", re.sub(r"-v\d+$", "", last)).lower()
-
-
-class Origin(Part):
-    """A run whose agent this one begins as; written by `agent: {from: RUN, checkpoint: best}`."""
-
-    run: str
-    checkpoint: str = "best"
-
-
-class MlpAgentSpec(Part):
-    """Actor and critic as two tanh networks, for worlds with Box observations."""
-
-    kind: Literal["mlp"]
-    origin: Origin | None = None
-    hidden: list[PositiveInt] = [128, 128]
-
-
-class TinyLlamaAgentSpec(Part):
-    """A small Llama built from nothing, with a character tokenizer: needs no download."""
-
-    kind: Literal["tiny_llama"]
-    origin: Origin | None = None
-    hidden: PositiveInt = 96
-    layers: PositiveInt = 3
-    heads: PositiveInt = 4
-
-    @model_validator(mode="after")
-    def _heads_share_the_width(self) -> TinyLlamaAgentSpec:
-        if self.hidden % (2 * self.heads):  # each head rotates pairs of numbers
-            raise ValueError(f"hidden is {self.hidden}, which is not a multiple of 2 × heads = {2 * self.heads}")
-        return self
-
-
-ReplyFormat = Literal[
-    "auto", "hermes", "llama3", "python", "mistral", "qwen3.5", "deepseek", "harmony", "glm", "gemma", "lfm"
-]
-
-
-class CausalLMAgentSpec(Part):
-    """Any causal language model of `transformers`: a hub id, a local folder or a GGUF file.
-
-    A reply ends at the model's own end tokens, at what the chat template writes behind one, and at `stop`. `template`
-    are variables of the chat template; the date that it is told is that of `today`, which a run fills in as it begins.
-    """
-
-    kind: Literal["causal_lm"]
-    origin: Origin | None = None
-    model: str
-    revision: str | None = None
-    chat_template: str | None = None  # a file, a model's folder or a hub id; default: the model's own
-    template: dict[str, JsonValue] = {}  # {enable_thinking: false, date_string: …}
-    stop: list[str | int] = []  # further tokens that end a reply, by text or id
-    context: PositiveInt | None = None  # most tokens of a conversation; default: what the model holds
-    reply_format: ReplyFormat = "auto"  # how it writes tool calls; auto: as its template does
-    today: str | None = None  # "2026-11-26"
-
-
-class RandomAgentSpec(Part):
-    """Acts at random; learns nothing."""
-
-    kind: Literal["random"]
-
-
-class ScriptedAgentSpec(Part):
-    """Acts by a function `module:name` from observation to action; learns nothing."""
-
-    kind: Literal["scripted"]
-    function: str
-
-
-class OracleAgentSpec(Part):
-    """Gives the reply that the conversation world itself knows to be right; learns nothing."""
-
-    kind: Literal["oracle"]
-
-
-Demonstrator = Annotated[RandomAgentSpec | ScriptedAgentSpec | OracleAgentSpec, Field(discriminator="kind")]
-Agent = Annotated[
-    MlpAgentSpec | TinyLlamaAgentSpec | CausalLMAgentSpec | RandomAgentSpec | ScriptedAgentSpec | OracleAgentSpec,
-    Field(discriminator="kind"),
-]
 
 
 class Collect(Part):
@@ -151,10 +72,10 @@ class Collect(Part):
     bit, however many processes share the tiles. By default it is all groups, or as many as give each worker its own.
     """
 
-    groups: PositiveInt
-    group_size: PositiveInt = 1
-    horizon: PositiveInt | None = None
-    tile: PositiveInt | None = None
+    groups: Many
+    group_size: Many = 1
+    horizon: Many | None = None
+    tile: Many | None = None
 
     @model_validator(mode="after")
     def _has_a_tile(self) -> Collect:
@@ -169,9 +90,9 @@ class Collect(Part):
 class Sampling(Part):
     """How a language agent draws tokens while it learns."""
 
-    temperature: PositiveFloat = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_tokens: PositiveInt = 32
+    temperature: Temperature = 1.0
+    top_p: TopP = 1.0
+    max_tokens: Many = 32
 
 
 class Demonstrations(Part):
@@ -187,10 +108,10 @@ class Budget(Part):
     they are worth, and with `schedule: linear` how long each step is, differs from run to run.
     """
 
-    updates: PositiveInt | None = None
-    action_units: PositiveInt | None = None
-    env_steps: PositiveInt | None = None
-    seconds: PositiveFloat | None = None
+    updates: Count | None = None
+    action_units: Count | None = None
+    env_steps: Count | None = None
+    seconds: Seconds | None = None
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Budget:
@@ -210,12 +131,13 @@ def read_goal(goal: object) -> tuple[Literal["≥", "≤"], float]:
     """
     text = str(goal).strip() if isinstance(goal, int | float | str) and not isinstance(goal, bool) else ""
     said = re.fullmatch(r"(<=|>=|≤|≥)?\s*(\S+)", text)
-    try:
-        number = float(said[2]) if said else math.nan
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{goal!r} is no goal: give a number that is to be reached, or '<= NUMBER' for a cost")
+    number = read_number(said[2]) if said else None
+    if number is None or not math.isfinite(number):
+        meant = meant_by(said[2]) if said else None
+        hint = "" if meant is None else f"; write {meant:g}"
+        raise ValueError(
+            f"{shown(goal)} is no goal: give a number that is to be reached, or '<= NUMBER' for a cost{hint}"
+        )
     return "≤" if said and said[1] in ("<=", "≤") else "≥", number
 
 
@@ -231,7 +153,7 @@ Stop = dict[str, Annotated[float | str, BeforeValidator(_as_given)]]
 class Stage(Part):
     """One method with its budget. Without a method the stage only evaluates."""
 
-    name: Annotated[str, Field(pattern=r"^\w[\w+-]*$")]  # no dots: `--set stages.NAME.key=value`
+    name: Annotated[str, Field(pattern=r"^\w[\w+-]{0,99}$")]  # no dots: `--set stages.NAME.key=value`
     method: str | None = None
     overrides: dict[str, JsonValue] = {}  # onto the method's row, nested as the row is
     optimizer: dict[str, JsonValue] = {}  # fields of the learner's OptimizerSettings
@@ -245,7 +167,10 @@ class Stage(Part):
         if self.method is None:
             idle = ("overrides", "optimizer", "collect", "demonstrations", "budget", "stop")
             if given := [name for name in idle if getattr(self, name)]:
-                raise ValueError(f"stage {self.name!r} has no method, so that {', '.join(given)} would have no effect")
+                raise ValueError(
+                    f"stage {self.name!r} has no method, so that {', '.join(given)} would have no effect: give "
+                    "method, such as ppo or grpo"
+                )
             return self
         missing = [name for name in ("collect", "budget") if getattr(self, name) is None]
         if missing:
@@ -258,9 +183,9 @@ class RolloutSpec(Part):
     takes longer than `seconds` for its share of an update, is replaced.
     """
 
-    workers: PositiveInt
-    cpus: PositiveInt = 1
-    seconds: PositiveFloat = 3600.0
+    workers: Workers
+    cpus: Workers = 1
+    seconds: Seconds = 3600.0
 
 
 class ClusterSpec(Part):
@@ -277,37 +202,34 @@ class Evaluation(Part):
     many updates, if asked, and decide when a goal is reached and which checkpoint is the best.
     """
 
-    every: PositiveInt | None = None
-    episodes: PositiveInt = 100
+    every: Count | None = None
+    episodes: Many = 100
 
 
 class Checkpoints(Part):
     """A checkpoint every so many updates; stages, new best scores and Ctrl-C make one as well."""
 
-    every: PositiveInt = 20
+    every: Count = 20
 
 
 class Failures(Part):
     """Failed episodes are recorded and never train; above this share the run stops with the first traceback."""
 
-    max_share: Annotated[float, Field(ge=0, le=1)] = 0.1
-
-
-_GROUPS = frozenset({"world", "term", "reward", "episodes", "success", "time"})  # stand before `/` in names of numbers
+    max_share: Share = 0.1
 
 
 class LogSpec(Part):
     """How many episodes are kept for reading, of each evaluation and of the collection before it."""
 
-    episodes: Annotated[int, Field(ge=0)] = 8
+    episodes: Annotated[int, whole(0, 1_000_000)] = 8
 
 
 class Scenario(Part):
     """One file of `scenarios/`, resolved and checked. Of several `worlds`, `world` is the first."""
 
-    name: Annotated[str, Field(pattern=r"^\w[\w .+-]*$")]  # it names folders
+    name: Annotated[str, Field(pattern=r"^\w[\w .+-]{0,99}$")]  # it names folders
     description: str = ""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, whole(0)] = 0
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     world: WorldSpec
@@ -340,44 +262,6 @@ class Scenario(Part):
         data = handler(self)
         del data["world" if self.worlds else "worlds"]
         return data
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Scenario:
-        called = [world.called for world in self.worlds]
-        if twice := sorted({name for name in called if called.count(name) > 1}):
-            raise ValueError(f"worlds need different names; {', '.join(twice)} stands twice: give each a name")
-        if taken := sorted(_GROUPS.intersection(called)):
-            raise ValueError(f"a world cannot be called {taken[0]!r}, as numbers of a run are: give it another name")
-        names = [stage.name for stage in self.stages]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"stages need different names; {', '.join(twice)} stands twice")
-        if not self.learns and any(stage.method for stage in self.stages):
-            raise ValueError(f"an agent of kind {self.agent.kind!r} cannot learn: its stages take no method")
-        aims = [stage.name for stage in self.stages if stage.stop]
-        if aims and self.evaluation.every is None:
-            raise ValueError(f"stage {aims[0]!r} has a goal (stop) that nobody looks at: give evaluation.every")
-        if self.precision != "fp32" and not self.speaks:
-            raise ValueError(f"precision is {self.precision}, which an agent of kind {self.agent.kind!r} does not read")
-        return self
-
-    @model_validator(mode="after")
-    def _has_work_for_its_workers(self) -> Scenario:
-        if self.cluster is None:
-            return self
-        if not self.learns:
-            raise ValueError(f"a cluster is for agents that learn, and one of kind {self.agent.kind!r} does not")
-        workers = self.cluster.rollout.workers
-        for stage in self.stages:
-            if stage.collect is None:
-                continue
-            shared = stage.collect.groups // (stage.collect.tile or 1)
-            if shared < workers:
-                what = "groups" if stage.collect.tile is None else f"tiles of {stage.collect.tile} groups"
-                raise ValueError(
-                    f"cluster.rollout.workers is {workers}, and stage {stage.name!r} has only {shared} {what} to share"
-                )
-        return self
 
     def alone(self) -> dict[str, Scenario]:
         """The scenario in each of its worlds alone, by the world's name; in its only one, under no name."""

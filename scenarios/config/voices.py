@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
+
+from ...envs.quantities import real, whole
+
+Temperature = Annotated[float, real(above=0, most=1000)]
+TopP = Annotated[float, real(above=0, most=1)]
 
 
 class Part(BaseModel):
@@ -24,7 +29,7 @@ class PolicyVoice(Part):
     """The agent itself, as it speaks at the moment. Its part of the conversation is not trained on."""
 
     kind: Literal["policy"]
-    max_tokens: PositiveInt = 32
+    max_tokens: Annotated[int, whole(1, 1_000_000)] = 32
 
 
 class CausalLMVoice(Part):
@@ -33,9 +38,9 @@ class CausalLMVoice(Part):
     kind: Literal["causal_lm"]
     model: str
     revision: str | None = None
-    temperature: PositiveFloat = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_tokens: PositiveInt = 32
+    temperature: Temperature = 1.0
+    top_p: TopP = 1.0
+    max_tokens: Annotated[int, whole(1, 1_000_000)] = 32
 
 
 VoiceSpec = Annotated[ScriptedVoice | PolicyVoice | CausalLMVoice, Field(discriminator="kind")]

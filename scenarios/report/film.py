@@ -18,7 +18,8 @@ from ...envs.errors import UserError
 from ...envs.named_objects import load_function
 from ...envs.seeding import derive_seed
 from ...envs.world_source import WorldSource
-from ..config.schema import MlpAgentSpec, Scenario, ScriptedAgentSpec
+from ..config.agents import MlpAgentSpec, ScriptedAgentSpec
+from ..config.schema import Scenario
 from ..run.disk import make_folder
 from ..run.display import Display
 from ..run.saved_agent import OpenedAgent, open_agent

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...envs.errors import UserError, unknown
 from ...envs.vocabulary import Episode
-from ..config.schema import CausalLMAgentSpec, Scenario
+from ..config.agents import CausalLMAgentSpec
+from ..config.schema import Scenario
 from ..run.checkpoint import last_good
 from ..run.kept_episodes import SPLITS, kept_files, notice_damage, read_episodes
 from ..run.noticed import notice

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...envs.errors import UserError
-from ..config.loading import apply_sets, check_scenario, dump_scenario, read_yaml
+from ..config.loading import apply_sets, check_scenario, dump_scenario
 from ..config.schema import Scenario
+from ..config.yaml_text import read_yaml
 from .checkpoint import settle
 from .compared import Differences, differences
 from .counters import Progress

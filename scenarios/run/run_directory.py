@@ -29,8 +29,9 @@ from typing import Any
 
 from ...envs.errors import UserError
 from ...envs.vocabulary import Episode
+from ..config.agents import CausalLMAgentSpec
 from ..config.loading import dump_scenario, load_scenario
-from ..config.schema import CausalLMAgentSpec, Scenario
+from ..config.schema import Scenario
 from . import lock
 from .disk import (
     ESCAPED,
@@ -48,6 +49,7 @@ from .disk import (
 )
 from .lock import Lock
 from .logs import KEPT
+from .no_run import no_run
 from .noticed import notice
 from .sealed import BrokenSeal, read_sealed, sealed
 
@@ -112,7 +114,7 @@ class RunDirectory:
     def open(cls, path: Path) -> RunDirectory:
         """The folder of an existing run. UserError if it is none."""
         if not (path / "scenario.yaml").is_file() and not any((path / "checkpoints").glob("[0-9]*/manifest.json")):
-            raise UserError(f"{path} is not a run directory: it holds no scenario.yaml")
+            raise UserError(no_run(path))
         found = _format_of(path)
         if found == 1:
             raise UserError(f"{path} is a run directory of format 1: {OLDER} {FORMAT}")

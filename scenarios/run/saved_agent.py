@@ -16,8 +16,10 @@ from ..assembly.checks import check_parts
 from ..assembly.policies import make_policy
 from ..assembly.settings import choose_device
 from ..assembly.worlds import WorldSources
-from ..config.loading import Source, apply_sets, check_scenario, dump_data
-from ..config.schema import Origin, Scenario, Stage
+from ..config.agents import Origin
+from ..config.loading import apply_sets, check_scenario, dump_data
+from ..config.schema import Scenario, Stage
+from ..config.yaml_text import Source
 from .checkpoint import BadCheckpoint, checkpoints, number_of, pointed_to, verify
 from .episode_statistics import Numbers
 from .run_directory import RunDirectory

@@ -32,10 +32,10 @@ def test_overrides_reach_nested_constants_and_leave_the_table_alone() -> None:
         ("ppo", {"credit": {"gama": 1}}, "Did you mean 'gamma'?"),
         ("ppo", {"credit": {"gamma": "high"}}, "gamma"),
         ("ppo", {"credit": {"baseline": "best"}}, "baseline"),
-        ("ppo", {"credit": {"gamma": 1.5}}, "less than or equal to 1, got 1.5"),
-        ("ppo", {"update": {"epochs": -1}}, "greater than or equal to 1, got -1"),
+        ("ppo", {"credit": {"gamma": 1.5}}, "credit.gamma is 1.5; allowed is a number from 0 to 1"),
+        ("ppo", {"update": {"epochs": -1}}, "update.epochs is -1; allowed is a whole number, 1 or greater"),
         ("ppo", {"weighting": {"clip_low": -0.1}}, "clip_low"),
-        ("ppo", {"credit": 3}, "must be a mapping"),
+        ("ppo", {"credit": 3}, "credit is 3, not a mapping of keys to values; its keys are baseline"),
     ],
 )
 def test_a_wrong_name_or_value_is_named(name: str, overrides: dict[str, object], message: str) -> None:

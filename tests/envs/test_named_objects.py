@@ -125,6 +125,12 @@ def test_trust_lifts_it(folders):
     check_parts(load_scenario(str(path)))
 
 
+def test_a_module_that_runs_a_program_when_it_is_imported_is_not_imported(folders):
+    for world in ("pytest.__main__:main", "pip.__main__:x", "peripatos.__main__:main"):
+        with pytest.raises(UnknownWorld, match="not the name of a module"):
+            make_world(world)
+
+
 def test_without_a_scenario_a_program_names_what_it_likes_but_no_standard_library(folders):
     assert isinstance(make_world("named_elsewhere:make"), gymnasium.Env)
     with pytest.raises(UnknownWorld, match="standard library"):

@@ -14,7 +14,8 @@ from scenarios_runs import rows
 import peripatos
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.assembly.checks import check_parts
-from peripatos.scenarios.config.loading import Source, check_scenario
+from peripatos.scenarios.config.loading import check_scenario
+from peripatos.scenarios.config.yaml_text import Source
 
 
 class Heavy(gym.Env[np.ndarray, int]):

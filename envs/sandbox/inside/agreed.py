@@ -6,3 +6,4 @@ CONTROL = 3  # the descriptor of the socket to the host, inside
 READY = b"+"  # the first word on a socket
 DEVICES = ("null", "zero", "full", "random", "urandom")
 WORKSPACE = "/workspace"
+PACKAGES = "/packages"  # where installed packages are that programs may import

@@ -7,8 +7,8 @@
     2**70         {"i": "0x4..."}    inf, nan       {"f": "inf"}
 
 A frame is a four-byte big-endian length and that much JSON. Sub-classes of these types travel as the type they
-extend: a Counter is its dict, a named tuple its tuple. Nothing here can execute anything. Left out: shared and
-cyclic references (a cycle is an error), and every other type.
+extend: a Counter is its dict, a named tuple its tuple; a scalar of numpy's travels as Python's own. Nothing here can
+execute anything. Left out: shared and cyclic references (a cycle is an error), and every other type.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import math
 import os
 import struct
+import sys
 from typing import Any, Union
 
 Wire = Union[None, bool, int, float, str, "list[Wire]", "dict[str, Wire]"]
@@ -60,6 +61,9 @@ def encode(value: object, depth: int = 0) -> Wire:
         return {"b": bytes.hex(value)}
     if isinstance(value, complex):
         return {"c": [encode(value.real), encode(value.imag)]}
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.generic) and type(value.item()) is not type(value):
+        return encode(value.item(), deeper)
     raise Unsupported(f"a value of type {type(value).__name__}")
 
 
@@ -102,7 +106,8 @@ def _decode_tagged(tag: str, body: Wire, depth: int) -> Any:
             return frozenset(items)
         if tag == "c":
             real, imaginary = items
-            return complex(real, imaginary)
+            if type(real) is type(imaginary) is float:  # of complex parts, infinite ones would make NaN
+                return complex(real, imaginary)
     raise ValueError(f"malformed value with tag {tag!r}")
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import confine, driver, filters, program
-from .agreed import CONTROL, READY
+from .agreed import CONTROL, PACKAGES, READY
 from .codec import Channel
 
 CHANNEL = 3
@@ -28,6 +28,7 @@ _PRELOADED = """
     abc bisect collections collections.abc copy dataclasses datetime decimal enum fractions functools heapq io
     itertools json math operator random re statistics string textwrap time typing
 """
+_LAZY = ("numpy.random", "numpy.linalg", "numpy.fft", "numpy.polynomial")  # numpy imports them when they are used
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Confinement:
     scratch_mb: int
     rlimits: Mapping[str, int]
     readable: tuple[str, ...]
+    packages: tuple[str, ...]
 
 
 def _receive_job(channel: socket.socket) -> None:
@@ -121,7 +123,10 @@ def _bury(control: socket.socket, handle: int, number: bytes, pid: int) -> None:
 def main(options: Mapping[str, Any]) -> None:
     """Serve until the host hangs up. `options` is a `Confinement` as JSON gives it."""
     confinement = Confinement(**{**options, "readable": tuple(options["readable"])})
-    for name in _PRELOADED.split():
+    if confinement.packages:
+        sys.path.append(PACKAGES)
+    lazy = _LAZY if "numpy" in confinement.packages else ()
+    for name in (*_PRELOADED.split(), *confinement.packages, *lazy):
         __import__(name)
     site.setquit()  # programs end with exit(), which only a full start of the interpreter defines
     sys.argv = [program.FILE]

@@ -35,7 +35,7 @@ from .numerals import Numeral
 from .scalars import Rules, readable, same_scalar
 from .sets import as_set, chain_value, same_relation, same_set
 from .structure import read
-from .texts import letter_of, same_choice, same_text
+from .texts import is_text, letter_of, same_choice, same_letters, same_text
 from .tokens import Tokens
 from .values import numeral
 from .verdict import EQUAL, Doubtful, Unsure, Verdict, both, different, unsure
@@ -43,6 +43,9 @@ from .verdict import EQUAL, Doubtful, Unsure, Verdict, both, different, unsure
 _CLOCK = re.compile(r"\$?[0-9]{1,2}:[0-9]{2}(?:[~, ]|\\[, ]|\\text\{)*(?P<half>[ap]\.? ?m\.?)?\}?\$?")
 _ABOUT = re.compile(r" *~ *[-0-9.][^\\${]*$")  # in LaTeX a tilde is a space
 _CONSTANT = re.compile(r".*\+ *C *\$*\s*", re.DOTALL)
+_PARAMETER = re.compile(r"(?<![A-Za-z\\{])[knm](?![A-Za-z])")
+_WHOLE = re.compile(r"[,;] *\(?[knm] *(?:\\in|∈) *(?:\\mathbb ?\{? ?Z ?\}?|ℤ|\\Z)\)? *$")
+_DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
 _NO_EXPECTED = Verdict("no_expected")
 
 
@@ -51,13 +54,18 @@ def judge(expected: str, answer: str, kind: str | None = None, tolerance: str | 
     if not expected.strip():
         return _NO_EXPECTED
     clock = _CLOCK.fullmatch(expected.strip()) if kind is None else None
-    if kind == "text" or (clock is not None and clock["half"]):
+    if kind == "text" or (clock is not None and clock["half"]) or (kind is None and _readable(_is_text, expected, "-")):
         return _readable(same_text, expected, answer)
     if kind in (None, "choice") and letter_of(expected):
         return _readable(partial(same_choice, declared=kind == "choice"), expected, answer)
+    if kind in (None, "choice") and _readable(_same_letters, expected, answer):
+        return EQUAL
     if _ABOUT.match(answer) and kind != "approximate" and tolerance is None and not expected.strip().startswith("~"):
         return different("it says about")
+    if kind is None and _readable(_same_spelling, expected, answer):
+        return EQUAL
     answer = _with_constant(expected, answer)
+    expected, answer = _with_parameter(expected, answer)
     try:
         tokens = lex(expected, commas=kind not in ("set", "tuple", "interval"))
         known = _declared(read(tokens), kind)
@@ -67,8 +75,11 @@ def judge(expected: str, answer: str, kind: str | None = None, tolerance: str | 
         words = kind is None and ("\\text" in expected or _CLOCK.fullmatch(expected.strip()))
         return _readable(same_text, expected, answer) if words else _NO_EXPECTED
     words = isinstance(known, Several) and all(isinstance(item, Words) for item in known.items)
-    if isinstance(known, Words) or (words and _readable(same_text, expected, answer)):
-        return _readable(same_text, expected, answer)
+    if isinstance(known, Words) or words:
+        said = _readable(same_text, expected, answer)
+        as_words = as_set(known) is None if isinstance(known, Words) else False
+        if said or as_words:
+            return said
     rules = Rules(kind, _tolerance(known, kind, tolerance))
     symbols = known.tokens if isinstance(known, Scalar) and known.unit is not None else tokens  # 2 h 30 min has none
     letters = frozenset(token.text for token in symbols if token.kind == "sym" and len(token.text) == 1)
@@ -77,7 +88,13 @@ def judge(expected: str, answer: str, kind: str | None = None, tolerance: str | 
         lambda commas=commas: lex(answer, letters, commas=commas, units=not letters) for commas in (not listed, True)
     ]
     first = _one_reading(known, answer, rules, readings[0])
+    if not first and _DECIMAL_COMMA.fullmatch(answer.strip()) and _scalar_with_point(known, answer, rules):
+        return unsure("a comma, where a point may be meant")
     return _one_reading(known, answer, rules, readings[1]) or first if listed else first
+
+
+def _scalar_with_point(known: Node, answer: str, rules: Rules) -> Verdict:
+    return _one_reading(known, answer, rules, lambda: lex(answer.replace(",", ".")))
 
 
 def _with_constant(expected: str, answer: str) -> str:
@@ -85,6 +102,33 @@ def _with_constant(expected: str, answer: str) -> str:
     if not _CONSTANT.fullmatch(expected) or "c" in re.sub(r"\\[a-z]+", "", expected) or "C" in answer:
         return answer
     return re.sub(r"(?<![A-Za-z\\])c(?![A-Za-z])", "C", answer)
+
+
+def _with_parameter(expected: str, answer: str) -> tuple[str, str]:
+    """Both without "k ∈ ℤ" at the end, and the answer with the k, n or m of what is expected, in kπ and the like."""
+    found = set(_PARAMETER.findall(expected))
+    if len(found) != 1 or not re.search(r"\\pi|π|\\circ|°", expected):
+        return expected, answer
+    expected, answer = (_WHOLE.sub("", text) for text in (expected, answer))
+    said = set(_PARAMETER.findall(answer))
+    return expected, _PARAMETER.sub(found.pop(), answer) if len(said) == 1 else answer
+
+
+def _same_spelling(expected: str, answer: str) -> Verdict:
+    """Whether they are written alike, but for spaces and braces that mean nothing."""
+    known, said = (
+        re.sub(r"\{([0-9A-Za-z])\}", r" \1", re.sub(r" ?([^0-9A-Za-z]) ?", r"\1", clean(text)))
+        for text in (expected, answer)
+    )
+    return EQUAL if known == said else different("")
+
+
+def _is_text(expected: str, _: str) -> Verdict:
+    return EQUAL if is_text(expected) else different("")
+
+
+def _same_letters(expected: str, answer: str) -> Verdict:
+    return EQUAL if same_letters(expected, answer) else different("")
 
 
 def _readable(compare, expected: str, answer: str) -> Verdict:
@@ -167,7 +211,8 @@ def compare(known: Node, given: Node, rules: Rules) -> Verdict:
         return compare(known, given.items[0], rules)
     match known:
         case Words(text):
-            return EQUAL if isinstance(given, Words) and given.text == text else different("other words")
+            same = EQUAL if isinstance(given, Words) and given.text == text else None
+            return same or same_set(known, given) or different("other words")
         case Scalar():
             return _scalar(known, given, rules)
         case Several():
@@ -334,7 +379,7 @@ def _grid(known: Grid, given: Node, rules: Rules) -> Verdict:
         same = len(cells) == len(given.items) and both(
             compare(cell, item, rules) for cell, item in zip(cells, given.items, strict=True)
         )
-        return unsure("a tuple, where a vector is expected") if same else different("another vector")
+        return EQUAL if same else different("another vector")
     if not isinstance(given, Grid) or [len(row) for row in known.rows] != [len(row) for row in given.rows]:
         return different("a matrix of this shape is expected")
     pairs = [pair for rows in zip(known.rows, given.rows, strict=True) for pair in zip(*rows, strict=True)]

@@ -39,6 +39,7 @@ _CURRENCY = {
     "pounds": "sterling",
     "cent": "cent",
 }
+_CODES = {"USD": "dollar", "EUR": "euro", "GBP": "sterling", "JPY": "yen"}
 _TIMES_TEN = re.compile(r"\s*[xX*]\s*(?=10\s*\^)")
 _BARE = {"pi", "infty", "sqrt", *FUNCTIONS, "gcd", "lcm", "det", "lim", "max", "min", "mod"} | (
     GREEK - {"nu", "mu", "xi"}
@@ -209,6 +210,8 @@ class _Lexer:
             and self._place + 3 == len(self._text)
         ):
             return self._emit("word", run, len(run))
+        if run in _CODES:
+            return self._emit("unit", _CODES[run], len(run))
         if low in _SPELLED or run in _BARE:
             name = _SPELLED.get(low, run)
             return self._emit("sym" if name in GREEK - {"pi"} else "cmd", name, len(run))

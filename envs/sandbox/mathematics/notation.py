@@ -148,7 +148,7 @@ _RENAMED = {
 _RENAME = re.compile(r"\\(" + "|".join(sorted(_RENAMED, key=len, reverse=True)) + r")(?![a-zA-Z])")
 _BARRED = re.compile("((?:[0-9]\u0305)+)")
 _DOTTED = re.compile("([0-9])\u0307")
-_WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
+_WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'))
 _BOXES = ("\\boxed{", "\\fbox{", "\\framebox{", "\\mathbf{", "\\textbf{")
 
 
@@ -177,8 +177,9 @@ def clean(text: str) -> str:
     if "\\times" not in text:  # products of vectors are not those of numbers
         text = _ACCENTS.sub(lambda found: f"{found[2] or found[3]}_{{{_ACCENTED[found[1]]}}}", text)
     text = re.sub(r"\{([^{}]*)\\choose(?![a-zA-Z])([^{}]*)\}", r"\\binom{\1}{\2}", text)
+    text = re.sub(r"\{([^{}]*)\\over(?![a-zA-Z])([^{}]*)\}", r"\\frac{\1}{\2}", text)
     text = re.sub(r"(?<![a-zA-Z\\])abs ?\(([^()]*)\)", r"|\1|", text)
-    text = _dollars(text)
+    text = re.sub(r"(?: *\\newrow)+ *$", "", _dollars(text))
     text = re.sub(r" +", " ", text).strip()
     return _unwrapped(_without_full_stop(text))
 

@@ -81,7 +81,7 @@ def _circles(tokens: list[Token]) -> list[Token]:
             place += 1
             continue
         place += len(form)
-        scale = {"C": "celsius", "F": "fahrenheit"}.get("".join(texts[place : place + 1]), "")
+        scale = {"C": "celsius", "complexes": "celsius", "F": "fahrenheit"}.get("".join(texts[place : place + 1]), "")
         place += bool(scale)
         result.append(Token("unit", scale or "degree"))
     return result

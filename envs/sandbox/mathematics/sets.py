@@ -129,6 +129,9 @@ def _joined(items: tuple[Node, ...], joined: str) -> tuple[str, Any] | None:
 
 def _inequality(parts: tuple[Node, ...], relations: tuple[str, ...]) -> tuple[str, Any] | None:
     """a < x ≤ b and the like, with one name and numbers for the rest."""
+    absolute = _absolute(parts, relations)
+    if absolute is not None:
+        return absolute
     names = [name_of(part.tokens) if isinstance(part, Scalar) and part.unit is None else None for part in parts]
     named = [place for place, name in enumerate(names) if name]
     if len(named) != 1 or len(parts) > 3 or (len(parts) == 3 and named != [1]):
@@ -141,6 +144,22 @@ def _inequality(parts: tuple[Node, ...], relations: tuple[str, ...]) -> tuple[st
             return None
         result = sympy.Intersection(result, _ray(sign if at == place else _FLIPPED[sign], bound))
     return names[place] or "", result
+
+
+def _absolute(parts: tuple[Node, ...], relations: tuple[str, ...]) -> tuple[str, Any] | None:
+    """|x| < a and the like."""
+    first, *rest = parts
+    if not isinstance(first, Scalar) or first.unit is not None or len(rest) != 1:
+        return None
+    texts, kinds = [token.text for token in first.tokens], [token.kind for token in first.tokens]
+    bound = _bound(rest[0])
+    if texts[::2] != ["|", "|"] or kinds[1:2] != ["sym"] or bound is None or not bound.is_nonnegative:
+        return None
+    sign = relations[0]
+    if sign == "!=":
+        return texts[1], sympy.S.Reals - sympy.FiniteSet(bound, -bound)
+    joined = sympy.Intersection if sign in ("<", "<=") else sympy.Union
+    return texts[1], joined(_ray(sign, bound), _ray(_FLIPPED[sign], -bound))
 
 
 def _ray(sign: str, bound: Any) -> Any:

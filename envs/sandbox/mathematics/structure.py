@@ -19,6 +19,7 @@ from .words import AND, BEFORE, CONNECTIVES, DOUBT, OR, one_spelling
 
 OPENS, CLOSES = frozenset("([{") | {"\\{"}, frozenset(")]}") | {"\\}"}
 _MATRICES = frozenset(["matrix", "pmatrix", "bmatrix", "Bmatrix", "array", "cases"])
+_AFTER_INTERVAL = ("", "cup", "cap", "setminus", "or", "and", ",", ";", "$", "}", "\\}")
 _MAX_PARTS = 200
 
 
@@ -29,7 +30,7 @@ def read(tokens: Tokens) -> Node:
         Doubtful: words of doubt or denial in it.
         ValueError: it says nothing that can be read.
     """
-    tokens = _outer(tokens)
+    tokens = _turned(_outer(tokens))
     if not tokens:
         raise ValueError("there is nothing")
     if all(token.kind == "word" or (token.kind == "sign" and token.text in "-'!:") for token in tokens):
@@ -40,6 +41,26 @@ def read(tokens: Tokens) -> Node:
         if node is not None:
             return node
     return scalar(tokens)
+
+
+def _turned(tokens: Tokens) -> Tokens:
+    """]1, 2[ as (1, 2): a bracket that opens with nothing to close, and one that closes what has its one comma."""
+    turned: list[Token] = []
+    commas: list[int] = []  # in each bracket that is open
+    for place, token in enumerate(tokens):
+        follows = tokens[place + 1].text if place + 1 < len(tokens) else ""
+        if token.text == "]" and not commas:
+            token = Token("open", "(")
+        elif token.text == "[" and commas and commas[-1] == 1 and follows in _AFTER_INTERVAL:
+            token = Token("close", ")")
+        if token.kind == "open":
+            commas.append(0)
+        elif token.kind == "close" and commas:
+            commas.pop()
+        elif token.kind == "comma" and commas:
+            commas[-1] += 1
+        turned.append(token)
+    return tuple(turned)
 
 
 def _words(tokens: Tokens) -> Words:
@@ -87,10 +108,8 @@ def _split(tokens: Tokens, is_border: frozenset[str], kinds: tuple[str, ...]) ->
     pieces: list[list[Token]] = [[]]
     borders: list[str] = []
     depth = bars = 0
-    for place, token in enumerate(tokens):
-        reversed_bracket = place in (0, len(tokens) - 1) and tokens[0].text == "]"
-        if not reversed_bracket:
-            depth += (token.kind == "open") - (token.kind == "close")
+    for token in tokens:
+        depth += (token.kind == "open") - (token.kind == "close")
         bars ^= token.text == "|"
         if (
             depth == 0
@@ -112,8 +131,6 @@ def _split(tokens: Tokens, is_border: frozenset[str], kinds: tuple[str, ...]) ->
 
 
 def _several(tokens: Tokens) -> Node | None:
-    if tokens[0].text == "]" and tokens[-1].text == "[":
-        return None
     pieces, borders = _split(
         tokens, frozenset((",", ";", "$", "\\", *CONNECTIVES, "wedge", "vee")), ("comma", "word", "cmd")
     )
@@ -159,6 +176,7 @@ def _signs(tokens: Tokens) -> Node | None:
     return Several(tuple(read(one) for one in both), "or")
 
 
+_NUMBER_SETS = ("reals", "integers", "naturals", "rationals", "complexes")
 _RELATIONS = frozenset(("=", "<", ">", "<=", ">=", "!=", "~", "∈", "∉", "→", "∋"))
 
 
@@ -252,12 +270,14 @@ def _mentions(tokens: Tokens, name: Tokens) -> bool:
 
 
 def _united(tokens: Tokens) -> Node | None:
+    if len(tokens) > 2 and tokens[0].text in _NUMBER_SETS and (tokens[1].text, tokens[2].text) == ("-", "\\{"):
+        tokens = (tokens[0], Token("cmd", "setminus"), *tokens[2:])
     pieces, borders = _split(tokens, frozenset(("cup", "cap", "setminus")), ("cmd",))
     if borders:
         if len(set(borders)) > 1 or (borders[0] == "setminus" and len(borders) > 1) or not all(pieces):
             raise ValueError("sets that are joined by different signs")
         return SetSign(borders[0], tuple(read(piece) for piece in pieces))
-    if len(tokens) == 1 and tokens[0].text in ("emptyset", "reals", "integers", "naturals", "rationals", "complexes"):
+    if len(tokens) == 1 and tokens[0].text in ("emptyset", *_NUMBER_SETS):
         return SetSign(tokens[0].text)
     return None
 
@@ -274,15 +294,11 @@ def _bracketed(tokens: Tokens) -> Node | None:
         inside = tokens[2:-1]
         if _close(tokens, 1) == len(tokens) - 1 and any(token.kind == "comma" for token in inside):
             return read(tokens[1:])
-    reversed_bracket = first.text == "]" and last.text in ("[", "]")
     if first.text in _MATRICES and first.kind == "open":
         return _grid(tokens) if _close(tokens, 0) == len(tokens) - 1 else None
-    if reversed_bracket or (last.text == "[" and first.text in OPENS):
-        opened, closed = "(" if first.text == "]" else first.text, ")" if last.text == "[" else last.text
-    elif first.text in OPENS - {"{"} and _close(tokens, 0) == len(tokens) - 1:
-        opened, closed = first.text, last.text
-    else:
+    if first.text not in OPENS - {"{"} or _close(tokens, 0) < len(tokens) - 1:
         return None
+    opened, closed = first.text, last.text
     inside = tokens[1:-1]
     if opened == "\\{" and not inside:
         return SetSign("emptyset")

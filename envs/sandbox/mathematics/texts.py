@@ -11,11 +11,15 @@ from .words import BEFORE, one_spelling
 _MARKS = re.compile(r"\\text\{|\\[a-zA-Z]+|[{}$*]")
 _CHOICE = re.compile(r"\(? *(?:(?:the )?(?:answer|option|choice)(?: is)?:? *)?\(?([A-Za-z])\)?[).:]?\.?", re.IGNORECASE)
 _BEGINS = re.compile(r"\(?([A-Z])[).:] ")
+_LETTERED = re.compile(r"\(?([A-H])(?:\)|:) *\S")
+_DATE = r"[0-9]{4}([-/.])[0-9]{1,2}\1[0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}\2[0-9]{4}"
+_ORDINAL = r"[0-9]+ ?(?:st|nd|rd|th)"
 _NEGATIONS = frozenset(["not", "no", "never", "isnt", "isn't", "none", "neither", "nor", "or", "cannot"])
 
 
 def plain(text: str) -> str:
     """`text` without commands, braces and marks. ValueError where it has characters that are not known."""
+    text = re.sub(r"\\math(?:rm|bf|sf|it|tt) ?\{([A-H])\}", r"\\text{\1}", text)  # a letter here, and no set of numbers
     return re.sub(r" +", " ", _MARKS.sub(" ", clean(text))).strip()
 
 
@@ -27,8 +31,9 @@ def letter_of(expected: str) -> str | None:
 
 
 def same_choice(expected: str, answer: str, *, declared: bool = False) -> Verdict:
-    """The letter, in brackets or with "option" before it. A small one is another, unless a choice is declared."""
+    """The letter, in brackets or with "option" before it. A small one is another, where it may be a symbol."""
     letter = letter_of(expected)
+    declared |= "(" in expected
     said = plain(answer)
     found = _CHOICE.fullmatch(said)
     if found is not None:
@@ -41,11 +46,26 @@ def same_choice(expected: str, answer: str, *, declared: bool = False) -> Verdic
     return different("it is not the letter of a choice")
 
 
+def same_letters(expected: str, answer: str) -> bool:
+    """Whether several choices are expected (AC), and the answer lists them: "A and C", "A, C"."""
+    known, said = plain(expected), re.sub(r"\band\b|[,;&()]", " ", plain(answer)).split()
+    alone = re.fullmatch(r"[A-H]{2,5}", known) and sorted(set(known)) == list(known)
+    return bool(alone) and len(said) > 1 and sorted(said) == list(known)
+
+
+def is_text(expected: str) -> bool:
+    """Whether it is a date, or a number of an order, which calculation would make something else of."""
+    return re.fullmatch(rf"{_DATE}|{_ORDINAL}", plain(expected), re.IGNORECASE) is not None
+
+
 def same_text(expected: str, answer: str) -> Verdict:
     """The same words, whatever their capitals, articles and stops."""
     known, given = one_spelling(plain(expected)), one_spelling(plain(answer))
     if not known:
         return Verdict("no_expected")
+    lettered, letter = _LETTERED.match(plain(expected)), _CHOICE.fullmatch(plain(answer))
+    if lettered and letter:
+        return EQUAL if letter[1].upper() == lettered[1] else different("another letter")
     spaced = re.fullmatch(r"(?:[a-zA-Z] )+[a-zA-Z]", plain(answer)) is not None  # a product of letters
     if known == given and not spaced:
         return EQUAL if len(known) > 1 or plain(expected) == plain(answer) else different("another letter")

@@ -105,6 +105,9 @@ def read_unit(parts: list[str]) -> Unit | None:
     for part in parts:
         compound = _COMPOUND.get(part.lower())
         expanded += _split(compound) if compound else [part]
+    for place in reversed(range(len(expanded) - 1)):  # degrees of a scale are one unit
+        if singular(expanded[place]) == "degree" and expanded[place + 1].lower() in ("celsius", "fahrenheit"):
+            del expanded[place]
     powers: Counter[str] = Counter()
     factor, sign, wanted, place = Fraction(1), 1, 1, 0
     while place < len(expanded):

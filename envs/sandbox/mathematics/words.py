@@ -56,14 +56,25 @@ _SAME = {
     "infinitely many solutions": "infinitely many",
     "infinite solutions": "infinitely many",
 }
+_MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
+_ORDINALS = dict(
+    zip(
+        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"],
+        ["1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th", "10th"],
+        strict=True,
+    )
+)
 NO_SOLUTION, ALL_REALS = "no solution", "all real numbers"
 
 
 def one_spelling(text: str) -> str:
     """Words in the one spelling in which they are compared: small letters, single spaces, no stops or articles."""
     text = re.sub(r"\b([ap])\.? ?m\b\.?", r"\1m", text.lower())
+    text = re.sub(r"\b([0-9]+) (st|nd|rd|th)\b", r"\1\2", text)
+    text = re.sub(rf"\b([0-9]+)(?:st|nd|rd|th)?(?: of)? ({_MONTHS})\b", r"\2 \1", text)
+    text = re.sub(rf"\b({_MONTHS}) ([0-9]+)(?:st|nd|rd|th)\b", r"\1 \2", text)
     words = [word.strip(".,;:!\"'()") for word in text.lower().replace("-", " ").split()]
-    joined = " ".join(word for word in words if word and word not in ("the", "a", "an"))
+    joined = " ".join(_ORDINALS.get(word, word) for word in words if word and word not in ("the", "a", "an"))
     return _SAME.get(joined, joined)
 
 

@@ -26,7 +26,8 @@ from ...errors import UserError, unknown
 from ...sandbox import Judge, Limits, Status, TestResult, Verdict
 from ...vocabulary import Reply, WorldFailure
 from .replies import find_program, find_programs
-from .tasks import FAMILIES, CodingTask, Tests, generate, read_tasks
+from .task_file import read_tasks
+from .tasks import FAMILIES, CodingTask, Tests, generate
 
 _FENCE = "```"
 _WANTED = "Answer with the whole program in one block that begins with ```python and ends with ```."
@@ -36,7 +37,7 @@ class Coding(ConversationEnv):
     """Small programming tasks, generated or from a file, judged in a sandbox by tests that nobody sees.
 
     Args:
-        tasks: a JSONL file (see `tasks`), which a run goes through task by task; None generates tasks.
+        tasks: a JSONL file (see `task_file`), which a run goes through task by task; None generates tasks.
         families: which families to generate from; None is all of them.
         attempts: replies allowed; until the last, a failed public example is shown.
         partial_credit: pay the fraction of hidden tests passed, not all or nothing.
@@ -46,6 +47,7 @@ class Coding(ConversationEnv):
         wall_s, cpu_s: what a program may use for each test; all tests together have a minute, or `wall_s` if that is
             more.
         memory_mb: what a program may use.
+        packages: of this environment, which programs and test code may import, `numpy` for one; None for none.
         weights: of `correct` and `format`.
 
     Raises:
@@ -71,6 +73,7 @@ class Coding(ConversationEnv):
         wall_s: float = 10.0,
         cpu_s: float = 4.0,
         memory_mb: int = 512,
+        packages: Sequence[str] | None = None,
         weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(weights=weights)
@@ -90,7 +93,9 @@ class Coding(ConversationEnv):
             limits = Limits(wall_s=wall_s, cpu_s=cpu_s, memory_mb=memory_mb)
         except ValueError as error:
             raise UserError(str(error)) from error
-        self._judge = shared_judge(workers, limits)
+        if isinstance(packages, str):
+            raise UserError(f"packages must be a list of names, not {packages!r}")
+        self._judge = shared_judge(workers, limits, tuple(packages or ()))
         self.side_by_side = workers  # the judge computes, and may be asked from any thread
 
     @property
@@ -142,7 +147,14 @@ class Coding(ConversationEnv):
         if isinstance(tests, str):
             verdict = self._judge.assertions(program, task.entry, tests, in_place=task.in_place, nan=task.nan)
         elif task.kind == "stdio":
-            verdict = self._judge.stdio(program, tests, partial=partial, tolerance=task.tolerance)
+            verdict = self._judge.stdio(
+                program,
+                tests,
+                partial=partial,
+                tolerance=task.tolerance,
+                compare=task.compare,
+                checker=task.checker,
+            )
         else:
             verdict = self._judge.function(
                 program, task.entry, tests, partial=partial, tolerance=task.tolerance, tuples_as_lists=task.json_types
@@ -186,9 +198,9 @@ class Coding(ConversationEnv):
 
 
 @cache
-def shared_judge(workers: int, limits: Limits) -> Judge:
+def shared_judge(workers: int, limits: Limits, packages: tuple[str, ...] = ()) -> Judge:
     """The judge of every world in this process that asks for the same; closed when the process ends."""
-    judge = Judge(workers, limits)
+    judge = Judge(workers, limits, packages=packages)
     atexit.register(judge.close)
     return judge
 

@@ -44,6 +44,8 @@ _BEHIND = re.compile(
     rf" ?(?:\\?%|[+/×÷·^]|[{_MINUS}] ?[\w(](?!\w)|\\(?:cdot|times|div|pm|%)"
     r"|(?:percent|hundred|thousand|million|billion|dozen)\b)"
 )
+_BOX = re.compile(r"\\(?:f|frame|c)?box(?:ed)?(?![a-zA-Z])", re.IGNORECASE)
+_TAG = {end: re.compile(rf"<[ \t]?{end}[ \t]?answer[ \t]?>", re.IGNORECASE) for end in ("", "/")}
 _NEAR = 48  # characters on each side that may change what a number says
 _DIGITS = re.compile(r"[0-9]+")
 
@@ -60,16 +62,17 @@ def find_answer(reply: str, tag: AnswerTag, *, longest: int = MAX_ANSWER) -> Fou
     """The last answer in `reply`: in `\\boxed{…}`, in `<answer>…</answer>`, or the last word with a digit.
 
     For "number", `count` is 1 wherever there is any number: words around it are allowed. A number that is part of
-    something else ("40 + 2", "- 5", "2^{10}", "1 234", "5%") is no answer. Other answers may have `longest` characters.
+    something else ("40 + 2", "- 5", "2^{10}", "1 234", "5%") is no answer. Other answers may have `longest` characters;
+    `count` takes in what a reader would take for another one, as in `\\boxed {8}` and `<Answer>8</Answer>`.
     """
     if len(reply) > MAX_REPLY:
         return Found(None, 0)
     if tag == "boxed":
-        count = reply.count("\\boxed{")
+        count = reply.count("\\boxed{") and len(_BOX.findall(reply))
         start = reply.rfind("\\boxed{") + len("\\boxed{")
         return Found(_balanced(reply[start : start + longest + 1]) if count else None, count)
     if tag == "answer":
-        count = max(reply.count("<answer>"), reply.count("</answer>"))
+        count = max(len(_TAG[end].findall(reply)) for end in ("", "/"))
         _, opened, rest = reply.rpartition("<answer>")
         inside, closed, _ = rest[: longest + len("</answer>")].partition("</answer>")
         return Found(inside.strip() if opened and closed else None, count)

@@ -131,7 +131,7 @@ class Arithmetic(ConversationEnv):
 
     weights = {"correct": 1.0, "format": 0.1, "length": 0.0}  # noqa: RUF012 (read only, copied by the base class)
     has_success = True
-    reward_version = "1"
+    reward_version = "2"
     splits = SPLITS
 
     def __init__(

@@ -41,7 +41,7 @@ class Mathematics(TaskWorld):
     """
 
     has_success = True
-    reward_version = "1"
+    reward_version = "2"
     _own_fields = TaskWorld._own_fields | {"_families"}
 
     def __init__(

@@ -56,7 +56,7 @@ class ToolMaths(Arithmetic):
 
     weights = {"correct": 1.0, "format": 0.1, "length": 0.0, "called": 0.0, **COSTS}  # noqa: RUF012 (read only)
     max_turns = 8
-    reward_version = "1"
+    reward_version = "2"
 
     def __init__(
         self,

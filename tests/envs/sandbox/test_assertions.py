@@ -268,3 +268,37 @@ def f(x):
 def test_test_code_that_runs_wild_is_not_held_against_the_sandbox(judge: Judge) -> None:
     verdict = judge.assertions("def f(x): return x", entry="f", test_code="f(1)\nwhile True: pass")
     assert verdict.status == "time_limit"
+
+
+FORGER = """
+import json, os, struct
+def frame(value):
+    body = json.dumps(value).encode()
+    os.write(3, struct.pack("!I", len(body)) + body)
+def f(*a): return 0
+frame({"ready": True})
+while True:
+    (length,) = struct.unpack("!I", os.read(3, 4))
+    while length: length -= len(os.read(3, length))
+    frame(%s)
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "test"),
+    [
+        ('{"v": 0, "after": [[[]], {"d": []}]}', "xs = [1, 2]\nassert f(xs) == sum(xs)"),
+        ('{"raised": ["ValueError"], "m": "", "after": [[[]], {"d": []}]}',
+         "xs = [1, 2]\ntry: f(xs)\nexcept ValueError: pass\nassert xs == []"),
+        ('{"v": {"c": [{"c": [{"f": "inf"}, 0]}, {"c": [0, {"f": "inf"}]}]}}', "assert not abs(f(1) - 2.0) > 1e-6"),
+        ('{"v": {"c": [1, 0]}}', "f(1)"),
+        ('{"v": 5, "x2": 1, "call": [], "done": 1}', "assert f(1) == 4"),
+        ('{"done": 1}', "assert f(1) == 4"),
+    ],
+)  # fmt: skip
+def test_a_candidate_that_writes_its_own_frames_can_say_no_more_than_an_answer(
+    judge: Judge, answer: str, test: str
+) -> None:
+    """Its process is the program's: what changes arguments, or makes NaN of infinities, has to be refused elsewhere."""
+    verdict = judge.assertions(FORGER % answer, entry="f", test_code=test)
+    assert verdict.reward == 0.0, verdict

@@ -216,6 +216,10 @@ def test_decimal_numbers_on_standard_output_may_differ_by_the_tolerance(judge: J
     assert judge.stdio("print(1 / 3, 'x', 2.0)", tests, tolerance=1e-5).status == "passed"
     for output in ("0.3334 x 2", "0.333333 y 2", "nan x 2", "0.333333 x", "0.333333 x 2 2", "inf x 2", "0x1 x 2"):
         assert judge.stdio(f"print({output!r})", tests, tolerance=1e-5).status == "wrong_answer"
+    whole = [("", f"1000000007 {7**400} 5")]
+    assert judge.stdio("print(10**9 + 7, 7**400, 5.0)", whole, tolerance=1e-5).status == "passed"
+    for output in (f"1000000008 {7**400} 5", "1000000007 1 5", f"1000000007 {7**401} 5", "1000000007 1.5e999 5"):
+        assert judge.stdio(f"print({output!r})", whole, tolerance=1e-5).status == "wrong_answer"
 
 
 @pytest.mark.sandbox
@@ -483,3 +487,75 @@ def test_hundreds_of_programs_leak_nothing() -> None:
 @pytest.mark.slow
 def test_ten_thousand_programs_leak_nothing() -> None:
     _leaks_nothing(rounds=10, count=1000)
+
+
+PARTITION = """
+def check(given, expected, output):
+    wanted, parts = int(given), [int(word) for word in output.split()]
+    return len(parts) == 2 and min(parts) > 0 and sum(parts) == wanted
+"""
+
+
+@pytest.mark.sandbox
+def test_a_checker_accepts_every_right_output_and_fails_on_none(judge: Judge) -> None:
+    """What a program prints may make the checker raise, hang or grow: that is a wrong answer, never a broken test."""
+    tests = [("7", "3 4"), ("10", "5 5")]
+    for program in ("n = int(input()); print(1, n - 1)", "n = int(input()); print(n - 2, 2)"):
+        assert judge.stdio(program, tests, checker=PARTITION).reward == 1.0
+        assert judge.stdio(program, tests).reward == 0.0
+    for output in ("1 5", "x", "", "1 2 4", "9" * 5000, "True", "\\ud800", "3 4 0"):
+        assert judge.stdio(f"print({output!r})", tests, checker=PARTITION).status == "wrong_answer", output
+    hanging = "def check(given, expected, output):\n    while output != expected + '\\n' and output != expected: pass\n"
+    hanging += "    return True"
+    with Judge(workers=1, limits=Limits(wall_s=0.5, cpu_s=0.5)) as impatient:
+        assert impatient.stdio("print(1)", [("", "2")], checker=hanging).status == "wrong_answer"
+        assert impatient.stdio("print(2)", [("", "2")], checker=hanging).status == "passed"
+
+
+@pytest.mark.sandbox
+def test_a_program_cannot_reach_its_checker(judge: Judge) -> None:
+    """It has ended before the checker starts, in another process, and what it printed is a text there."""
+    program = "import os, builtins\nbuiltins.int = lambda text: 0\nopen('/tmp/check.py', 'w').write('x')\n"
+    program += 'os.write(3, b\'\\0\\0\\0\\x0d{"i":0,"v":true}\')\nprint(True)'
+    assert judge.stdio(program, [("7", "3 4")], checker=PARTITION).reward == 0.0
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(
+    "checker",
+    ["def check(given, expected, output): return None", "def check(given, expected, output): return 1",
+     "def check(given): return True", "import missing_module\ndef check(given, expected, output): return True",
+     "def check(given, expected, output): return output != expected"],
+)  # fmt: skip
+def test_a_checker_that_does_not_accept_what_is_expected_is_a_broken_test(judge: Judge, checker: str) -> None:
+    for program in ("print(1)", "print(2)"):
+        verdict = judge.stdio(program, [("", "1")], checker=checker)
+        assert (verdict.status, verdict.reward) == ("broken_test", None), verdict
+
+
+@pytest.mark.sandbox
+def test_outputs_are_compared_by_tokens_by_lines_in_any_order_or_exactly(judge: Judge) -> None:
+    tests = [("", "a  b\nc\n")]
+    passed = {
+        output: [
+            how for how in ("tokens", "lines", "exact") if judge.stdio(f"print({output!r})", tests, compare=how).reward
+        ]
+        for output in ("a  b\nc", "a b c", "c\na b", "c\nb a", "a  b \nc\n\n", "a  b\n\nc", "c\na b\nc")
+    }
+    assert passed == {
+        "a  b\nc": ["tokens", "lines", "exact"],
+        "a b c": ["tokens"],
+        "c\na b": ["lines"],
+        "c\nb a": [],
+        "a  b \nc\n\n": ["tokens", "lines", "exact"],
+        "a  b\n\nc": ["tokens", "lines"],
+        "c\na b\nc": [],
+    }
+    for options in (
+        {"compare": "lins"},
+        {"checker": "def"},
+        {"checker": "x = 1"},
+        {"compare": "exact", "tolerance": 0.1},
+    ):
+        with pytest.raises(ValueError, match=r"lins|checker|tolerance"):
+            judge.stdio("", tests, **options)

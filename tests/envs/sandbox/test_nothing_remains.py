@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from peripatos.envs.sandbox import Judge, Limits, Session, SessionLimits
+from peripatos.envs.sandbox import Judge, Limits, SandboxUnavailable, Session, SessionLimits
 from peripatos.envs.sandbox.inside import calls
 
 pytestmark = pytest.mark.sandbox
@@ -298,3 +298,56 @@ def solve(n):
     test = "\n".join(f"assert solve({n}) is {n in primes}" for n in (2, 9, 4, 7, 12, 13, 15, 19, 21, 23, 27, 29))
     statuses = {judge.assertions(code, "solve", test).status for _ in range(submissions)}
     assert statuses == {"wrong_answer"}
+
+
+USE_NUMPY = """
+import hashlib, os, numpy as np
+def solve():
+    state = [np.geterr(), np.get_printoptions(), np.random.rand(), np.random.get_state()[2], np.pi, np.sum is sum]
+    state.append([np.zeros(4).tolist(), np.arange(3).sum().item(), float(np.float64(0.5))])
+    state += [sorted(os.listdir("/packages")), os.stat(np.__file__).st_mtime_ns, os.stat("/packages").st_nlink]
+    state.append(sorted(n for n in range(64) if os.path.exists("/proc") and _is_open(n)))
+    return hashlib.sha256(repr(state).encode()).hexdigest()
+def _is_open(n):
+    try: os.fstat(n)
+    except OSError: return False
+    return True
+"""
+SPOIL_NUMPY = """
+import os, numpy as np
+def solve():
+    np.seterr(all="raise"), np.set_printoptions(precision=1), np.random.seed(5), np.random.rand(100)
+    np.pi, np.sum = 3, sum
+    np.zeros(4)[:] = np.empty(1000)[:] = 7
+    for act in (lambda: open(np.__file__, "a"), lambda: os.utime(np.__file__), lambda: os.mkdir("/packages/numpy/x"),
+                lambda: os.utime("/packages"), lambda: os.setxattr(np.__file__, "user.x", b"1")):
+        try: act()
+        except OSError: pass
+    return "done"
+"""
+
+
+def test_nothing_remains_in_a_package_that_programs_may_import() -> None:
+    try:
+        judge = Judge(workers=1, packages=["numpy"])
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    with judge:
+        first = judge.function(USE_NUMPY, entry="solve", tests=[((), "")]).tests[0].got
+        assert len(first) == 66, first
+        for _ in range(4):  # more than are kept ready
+            assert judge.function(SPOIL_NUMPY, entry="solve", tests=[((), "done")]).status == "passed"
+            assert judge.function(USE_NUMPY, entry="solve", tests=[((), "")]).tests[0].got == first
+        scalar = "import numpy as np\ndef solve(x): return np.array(x).sum(), np.float32(0.5), np.bool_(True)"
+        assert judge.function(scalar, entry="solve", tests=[(([3, 4],), (7, 0.5, True))]).status == "passed"
+        test = "import numpy as np\nassert np.allclose(f([1.0, 2.0]), [2.0, 4.0])"
+        assert judge.assertions("def f(x): return [2 * y for y in x]", entry="f", test_code=test).status == "passed"
+
+
+def test_a_package_that_programs_cannot_have_is_named() -> None:
+    with pytest.raises(SandboxUnavailable, match="'nunpy' is not installed"):
+        Judge(packages=["nunpy"])
+    with pytest.raises(ValueError, match="list of names"):
+        Judge(packages="numpy")
+    with pytest.raises(ValueError, match="behind bubblewrap only"):
+        Judge(packages=["numpy"], allow_degraded=True)

@@ -9,7 +9,7 @@ import pytest
 from peripatos.envs.tools import ToolWorld
 from peripatos.envs.tools.call_formats import MARKERS, MODEL_FORMATS, reply_format
 from peripatos.envs.vocabulary import ToolCall
-from peripatos.scenarios.config.schema import ReplyFormat
+from peripatos.scenarios.config.agents import ReplyFormat
 
 ADD, SHOUT = ToolCall("add", {"a": 1, "b": -2.5}), ToolCall("shout", {"word": "12", "loud": True, "to": ["x", None]})
 SCHEMAS = [

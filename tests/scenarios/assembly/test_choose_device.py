@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from peripatos.scenarios.assembly.settings import choose_device, explain_device
-from peripatos.scenarios.config.schema import MlpAgentSpec, TinyLlamaAgentSpec
+from peripatos.scenarios.config.agents import MlpAgentSpec, TinyLlamaAgentSpec
 
 SMALL, WIDE = MlpAgentSpec(kind="mlp", hidden=[64, 64]), MlpAgentSpec(kind="mlp", hidden=[64, 4096])
 LLAMA = TinyLlamaAgentSpec(kind="tiny_llama")

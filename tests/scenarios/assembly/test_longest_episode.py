@@ -7,7 +7,8 @@ import pytest
 from peripatos.scenarios.assembly.learners import make_learner
 from peripatos.scenarios.assembly.policies import make_policy
 from peripatos.scenarios.assembly.worlds import WorldSources
-from peripatos.scenarios.config.loading import Source, check_scenario
+from peripatos.scenarios.config.loading import check_scenario
+from peripatos.scenarios.config.yaml_text import Source
 
 
 @pytest.mark.parametrize(

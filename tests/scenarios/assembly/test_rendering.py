@@ -15,7 +15,8 @@ from peripatos.envs.errors import UserError
 from peripatos.scenarios.assembly.policies import make_policy
 from peripatos.scenarios.assembly.rendering import context_of, make_renderer, template_remarks
 from peripatos.scenarios.assembly.worlds import WorldSources
-from peripatos.scenarios.config.schema import CausalLMAgentSpec, Scenario
+from peripatos.scenarios.config.agents import CausalLMAgentSpec
+from peripatos.scenarios.config.schema import Scenario
 from peripatos.scenarios.doctor import examine
 from peripatos.scenarios.run.run_directory import RunDirectory
 

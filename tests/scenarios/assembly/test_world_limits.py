@@ -60,12 +60,12 @@ def test_the_limits_of_a_scenario_are_those_of_its_worlds(
 @pytest.mark.parametrize("value", ["0", "-1", ".inf", ".nan", "soon"])
 def test_a_limit_that_is_no_time_is_named_with_its_line(tmp_path: Path, name: str, value: str) -> None:
     text = SCENARIO.replace('SlowBell"}', f'SlowBell", {name}: {value}}}')
-    with pytest.raises(UserError, match=rf"line 2: world\.{name} is"):
+    with pytest.raises(UserError, match=rf"line 2, column \d+: world\.{name} is"):
         check_parts(*open_scenario(str(write_scenario(tmp_path, text)), ()))
 
 
 @pytest.mark.parametrize("world", ["CartPole-v1", "peripatos/Arithmetic-v0"])
 def test_a_limit_for_a_world_that_is_stepped_in_place_is_refused(tmp_path: Path, world: str) -> None:
     text = SCENARIO.replace('"test_world_limits:SlowBell"', f"{world}, step_seconds: 5").replace("oracle", "random")
-    with pytest.raises(UserError, match=r"line 2: world\.step_seconds is for worlds that wait"):
+    with pytest.raises(UserError, match=r"line 2, column \d+: world\.step_seconds is for worlds that wait"):
         check_parts(*open_scenario(str(write_scenario(tmp_path, text)), ()))

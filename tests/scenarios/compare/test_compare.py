@@ -92,7 +92,7 @@ def test_what_is_named_twice_runs_once_and_two_scenarios_of_one_name_are_refused
 
 def test_a_scenario_whose_own_method_is_compared_is_checked_as_well(tmp_path: Path) -> None:
     path = str(write_scenario(tmp_path, TINY.replace("CartPole-v1", "CartPol-v1")))
-    with pytest.raises(UserError, match=r"line 2: unknown world 'CartPol-v1'"):
+    with pytest.raises(UserError, match=r"line 2, column \d+: unknown world 'CartPol-v1'"):
         plan([path], ["ppo"], 1, tmp_path / "out")
 
 

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peripatos.envs.worlds.maths.answers import ANSWER_TAGS, find_answer, parse_rational, reverse_digits, spell, wrap
+from peripatos.envs.worlds.maths.answers import (
+    ANSWER_TAGS,
+    AnswerTag,
+    find_answer,
+    parse_rational,
+    reverse_digits,
+    spell,
+    wrap,
+)
 
 
 @pytest.mark.parametrize(
@@ -156,3 +164,21 @@ def test_hostile_replies_cost_milliseconds(reply, tag):
     found = find_answer(reply, tag)
     parse_rational(found.text or "")
     assert time.perf_counter() - begun < 0.5  # measured: under 0.01
+
+
+@pytest.mark.parametrize(
+    ("reply", "tag", "count"),
+    [
+        (r"\boxed {8} or \boxed{7}", "boxed", 2),
+        (r"\fbox{8} \boxed{7}", "boxed", 2),
+        (r"\boxed 8, \Boxed{8}, \boxed{7}", "boxed", 3),
+        (r"\boxedx{8} \boxed{7}", "boxed", 1),
+        (r"\fbox{7}", "boxed", 0),
+        ("<Answer>8</Answer><answer>7</answer>", "answer", 2),
+        ("<answer >8< /answer><answer>7</answer>", "answer", 2),
+        ("<answers>8</answers><answer>7</answer>", "answer", 1),
+    ],
+)
+def test_a_second_answer_counts_however_it_is_spelled(reply: str, tag: AnswerTag, count: int) -> None:
+    found = find_answer(reply, tag)
+    assert (found.count, found.text) == (count, "7" if count else None)

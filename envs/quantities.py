@@ -1,0 +1,129 @@
+"""Numbers as people write them: the types of every number in a scenario, and what is said of one that is none.
+
+    Annotated[int, whole(1, 100)], Annotated[float, real(above=0)], Share
+
+A number may stand in quotes ('1e-3') and have underscores (150_000). yes, true and on are no numbers, and neither are
+10%, 0,001, 10k or 0x10: what is said of these is what to write instead.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+HUGE = 2**63 - 1  # the largest whole number that arrays and files hold
+_PLAIN = re.compile(r"[-+]?(\d+(_\d+)*\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+_PREFIXED = re.compile(r"[-+]?0[xXoObB][0-9a-fA-F]+")
+_TIMES = {"k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9}
+
+
+class NoNumber(ValueError):
+    """What is said of a value: "is 95; allowed is …", to be read behind its key."""
+
+
+def whole(least: int, most: int = HUGE) -> BeforeValidator:
+    """Whole numbers from `least` to `most`."""
+    allowed = f"a whole number, {least} or greater{'' if most == HUGE else f', and at most {most:,}'}"
+    return BeforeValidator(_reader(allowed, whole=True, fits=lambda x: least <= x <= most))
+
+
+def real(*, above: float | None = None, least: float | None = None, most: float | None = None) -> BeforeValidator:
+    """Finite numbers within bounds."""
+    if least is not None and most is not None:
+        allowed = f"a number from {least:g} to {most:g}"
+    else:
+        low = (
+            f" greater than {above:g}" if above is not None else f", {least:g} or greater" if least is not None else ""
+        )
+        allowed = f"a number{low}{'' if most is None else f', and at most {most:g}'}"
+
+    def fits(x: float) -> bool:
+        low = above is None or x > above
+        return low and (least is None or x >= least) and (most is None or x <= most)
+
+    return BeforeValidator(_reader(allowed, whole=False, fits=fits, percent=most == 1))
+
+
+def read_number(value: object) -> int | float | None:
+    """The number that somebody has written; None for what is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, str) and _PLAIN.fullmatch(value.strip()):
+        text = value.strip().replace("_", "")
+        try:
+            return int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text)
+        except ValueError:  # more digits than Python reads
+            return None
+    return None
+
+
+def _reader(
+    allowed: str, *, whole: bool, fits: Callable[[float], bool], percent: bool = False
+) -> Callable[[object], int | float]:
+    def read(value: object) -> int | float:
+        number = read_number(value)
+        if whole and isinstance(number, float) and math.isfinite(number) and number == int(number):
+            number = int(number)  # 1e6 and 3.0
+        if number is not None and math.isfinite(number) and not (whole and isinstance(number, float)) and fits(number):
+            return number if whole else _as_float(number, allowed)
+        raise NoNumber(f"is {shown(value)}; allowed is {allowed}{_hint(value, number, fits, whole, percent)}")
+
+    return read
+
+
+def _as_float(number: int | float, allowed: str) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        raise NoNumber(f"is {shown(number)}; allowed is {allowed}, and this one is too large") from None
+
+
+def shown(value: object) -> str:
+    """A value as a scenario spells it, cut where it is long."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _hint(value: object, number: float | None, fits: Callable[[float], bool], whole: bool, percent: bool) -> str:
+    """What may have been meant, as the rest of the sentence."""
+    if isinstance(value, bool):
+        return "; yes, no, on, off, true and false are no numbers"
+    if value is None:
+        return "; leave the key out for its default"
+    meant = meant_by(value) if number is None else None
+    if number is not None and percent and not fits(number) and fits(number / 100):
+        return f". It is a share and no percentage: {number / 100:g}?"
+    if meant is not None and fits(meant) and not (whole and meant != int(meant)):
+        return f"; write {int(meant) if meant == int(meant) and abs(meant) < 1e15 else meant}"
+    return ""
+
+
+def meant_by(value: object) -> float | None:
+    """The number behind a text that is none: 10%, 0,001, 1,000, 10k, 0x10, −3."""
+    text = str(value).strip().replace("−", "-").replace("\u00a0", "") if isinstance(value, str) else ""
+    if _PREFIXED.fullmatch(text):
+        return float(int(text, 0))
+    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?", text) and not text.startswith("0,"):
+        return float(text.replace(",", ""))
+    if re.fullmatch(r"[-+]?\d+,\d+([eE][-+]?\d+)?", text):
+        return float(text.replace(",", "."))
+    ending = text[-1:].lower()
+    number = read_number(text[:-1].strip()) if ending in ("%", *_TIMES) else read_number(text)
+    if number is None:
+        return None
+    return number / 100 if ending == "%" else float(number * _TIMES.get(ending, 1))
+
+
+Share = Annotated[float, real(least=0, most=1)]
+Count = Annotated[int, whole(1)]
+NotNegative = Annotated[float, real(least=0)]
+Positive = Annotated[float, real(above=0)]
+Seconds = Annotated[float, real(above=0, most=1e9)]

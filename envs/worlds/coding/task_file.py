@@ -1,0 +1,127 @@
+"""The JSONL format of programming tasks, for anyone's own.
+
+One line of a JSONL file is one task:
+
+    {"prompt": "…", "kind": "function", "entry": "solve", "public": [[[1, 2], 3]], "hidden": [[[5, 5], 10]]}
+    {"prompt": "…", "kind": "stdio", "public": [["1 2\\n", "3\\n"]], "hidden": [["5 5\\n", "10\\n"]]}
+    {"prompt": "…", "kind": "assertions", "entry": "solve", "hidden": "def check(candidate):\\n    assert …"}
+
+A function test is `[[argument, …], expected]`; what JSON does not tell apart is not told apart there: tuples and
+lists, 1 and 1.0, the keys 1 and "1". `public` may be missing: then there is no feedback, and one reply. Optional
+keys: `tolerance` for floats ("function" and "stdio"), `compare` ("tokens", "lines" in any order, or "exact") and
+`checker` (a function `check(input, expected, output)`, see `Judge.stdio`) for "stdio", `in_place` (tests look at what
+a call changed in its arguments) and `nan` (tests deal with NaN) for "assertions", `id`, `split` ("train",
+"validation" or "test"; default: one task in five is for testing and one for validation), and `oracle`, a program that
+is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...conversation.conversation_env import SPLITS
+from ...conversation.task_source import load_tasks, split_of
+from ...errors import UserError, unknown
+from ...sandbox.same_value import COMPARE, Compare
+from ...sandbox.stdio_exam import check_source
+from .tasks import ONE_IN, CodingTask, ExamKind, Tests
+
+KINDS: tuple[ExamKind, ...] = ("function", "stdio", "assertions")
+_KEYS = (
+    *("prompt", "kind", "entry", "public", "hidden", "tolerance", "compare", "checker"),
+    *("in_place", "nan", "id", "split", "oracle"),
+)
+_UNUSED: Mapping[ExamKind, tuple[str, ...]] = {  # keys that mean nothing for a kind, and so are a mistake
+    "function": ("in_place", "nan", "compare", "checker"),
+    "stdio": ("in_place", "nan"),
+    "assertions": ("tolerance", "compare", "checker"),
+}
+
+
+def read_tasks(path: str | Path) -> tuple[CodingTask, ...]:
+    """The tasks of a JSONL file (the module's docstring has the format).
+
+    Raises:
+        UserError: a line that is no task; the message has its number, counted among the tasks.
+    """
+    return tuple(_checked(row, f"{path}, task {number}") for number, row in enumerate(load_tasks(path), start=1))
+
+
+def _checked(row: Mapping[str, Any], where: str) -> CodingTask:
+    for key in row:
+        if key not in _KEYS:
+            raise UserError(f"{where}: {unknown('key', key, _KEYS)}")
+    prompt, kind = row.get("prompt"), row.get("kind", "function")
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise UserError(f"{where}: a task needs a prompt, not {prompt!r}")
+    if kind not in KINDS:
+        raise UserError(f"{where}: {unknown('kind', str(kind), KINDS)}")
+    for key in _UNUSED[kind]:
+        if key in row:
+            raise UserError(f"{where}: {key} means nothing for the kind {kind}")
+    split = row.get("split") or split_of(prompt, ONE_IN)
+    if split not in SPLITS:
+        raise UserError(f"{where}: {unknown('split', str(split), SPLITS)}")
+    hidden = _tests(row.get("hidden"), kind, f"{where}: hidden")
+    public = _tests(row["public"], kind, f"{where}: public") if row.get("public") else ()
+    tolerance = row.get("tolerance", 0.0)
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not tolerance >= 0:
+        raise UserError(f"{where}: tolerance must be a number from 0, not {tolerance!r}")
+    flags = [row.get(key, False) for key in ("in_place", "nan")]
+    if not all(isinstance(flag, bool) for flag in flags):
+        raise UserError(f"{where}: in_place and nan are true or false, not {flags!r}")
+    entry = row.get("entry", "solve")
+    if not isinstance(entry, str) or not entry.isidentifier():
+        raise UserError(f"{where}: entry must be the name of a function, not {entry!r}")
+    name = str(row.get("id", prompt))
+    return CodingTask(
+        prompt,
+        kind,
+        hidden,
+        public,
+        entry,
+        float(tolerance),
+        *_comparison(row, float(tolerance), where),
+        *flags,
+        json_types=True,
+        oracle=row.get("oracle"),
+        id=name,
+        split=split,
+    )
+
+
+def _comparison(row: Mapping[str, Any], tolerance: float, where: str) -> tuple[Compare, str]:
+    """How outputs are compared, and the checker's source."""
+    compare, checker = row.get("compare", "tokens"), row.get("checker", "")
+    if compare not in COMPARE:
+        raise UserError(f"{where}: {unknown('compare', str(compare), COMPARE)}")
+    if not isinstance(checker, str):
+        raise UserError(f"{where}: a checker is Python code, a string, not {checker!r:.80}")
+    if (tolerance > 0) + (compare != "tokens") + bool(checker) > 1:
+        raise UserError(f"{where}: of tolerance, compare and checker, a task can have one")
+    try:
+        if checker:
+            check_source(checker)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+    return compare, checker
+
+
+def _tests(given: object, kind: ExamKind, where: str) -> Tests | str:
+    """Tests of one kind; there must be some, for a program is never right for want of evidence."""
+    if kind == "assertions":
+        if isinstance(given, str) and given.strip():
+            return given
+        raise UserError(f"{where}: an assertion task needs test code, a string, not {given!r:.80}")
+    if not isinstance(given, list) or not given:
+        raise UserError(f"{where}: a {kind} task needs a list of tests, not {given!r:.80}")
+    for test in given:
+        if not isinstance(test, list) or len(test) != 2:
+            raise UserError(f"{where}: a test is a pair [input, output], not {test!r:.80}")
+        if kind == "function" and not isinstance(test[0], list):
+            raise UserError(f"{where}: the input of a function test is a list of arguments, not {test[0]!r:.80}")
+        if kind == "stdio" and not (isinstance(test[0], str) and isinstance(test[1], str)):
+            raise UserError(f"{where}: a stdio test is two strings, not {test!r:.80}")
+    return tuple((test[0], test[1]) for test in given)

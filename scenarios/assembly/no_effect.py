@@ -1,0 +1,138 @@
+"""Settings that would have no effect in this world, with this budget or this model, and a goal that nobody looks at.
+
+A budget that a flag has shortened is a trial of a scenario: what fits the scenario's own budget stays allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from ...algorithms.methods import METHODS
+from ...envs.errors import UserError, unknown
+from ...envs.world_source import WorldFacts
+from ..config.agents import CausalLMAgentSpec, TinyLlamaAgentSpec
+from ..config.loading import check_scenario, put
+from ..config.mistakes import WrongPart
+from ..config.schema import Sampling, Scenario, Stage
+from ..config.voices import CausalLMVoice
+from ..config.yaml_text import Path_, Source
+from .settings import optimizer_settings, stage_method
+
+TINY_CONTEXT = 512  # tokens, see `tiny_llama`
+
+
+def check_room(scenario: Scenario) -> None:
+    """WrongPart where a reply may be longer than all that the model reads."""
+    context = _context(scenario)
+    most = (scenario.sampling or Sampling()).max_tokens
+    if context is not None and most >= context:
+        place = ("sampling", "max_tokens") if scenario.sampling else ("agent",)
+        raise WrongPart(
+            place,
+            f"sampling.max_tokens is {most}, and the model reads {context} tokens, prompt and reply together; allowed "
+            f"are 1 to {context - 1}",
+        )
+
+
+def _context(scenario: Scenario) -> int | None:
+    """The context of the agent's model, as far as that is known without loading it."""
+    if isinstance(scenario.agent, TinyLlamaAgentSpec):
+        return TINY_CONTEXT
+    if not isinstance(scenario.agent, CausalLMAgentSpec):
+        return None
+    try:
+        told = json.loads((Path(scenario.agent.model).expanduser() / "config.json").read_text(encoding="utf-8"))
+        context = told.get("max_position_embeddings", told.get("text_config", {}).get("max_position_embeddings"))
+    except (OSError, ValueError, AttributeError):
+        return None
+    return context if isinstance(context, int) else None
+
+
+def check_revisions(scenario: Scenario) -> None:
+    """WrongPart for the revision of a model that is no hub's."""
+    named = [(("agent",), scenario.agent)]
+    named += [(("world", "voices", name), voice) for name, voice in scenario.world.voices.items()]
+    for place, spec in named:
+        if not isinstance(spec, CausalLMAgentSpec | CausalLMVoice) or spec.revision is None:
+            continue
+        if spec.model.startswith((".", "/", "~", "package:")) or Path(spec.model).exists():
+            raise WrongPart(
+                (*place, "revision"),
+                f"revision is {spec.revision!r} and has no effect: {spec.model!r} is no hub id; leave it out",
+            )
+
+
+def check_budget(scenario: Scenario, number: int, facts: WorldFacts, source: Source | None) -> None:
+    """WrongPart for what a stage would need more updates for than its budget has."""
+    stage = scenario.stages[number]
+    updates = _most_updates(stage, facts)
+    if updates is None:
+        return
+    what = f"the budget of stage {stage.name!r} has {updates} update{'s' * (updates > 1)}"
+    warmup, every = optimizer_settings(stage).warmup, scenario.evaluation.every
+    where: Path_ = ("stages", number, "optimizer", "warmup")
+    if warmup >= updates and not _is_trial(source, number, where):
+        raise WrongPart(
+            where, f"optimizer.warmup is {warmup}, and {what}: lr is never reached; allowed are 0 to {updates - 1}"
+        )
+    if stage.stop and every is not None and every > updates and not _is_trial(source, number, ("evaluation", "every")):
+        raise WrongPart(
+            ("stages", number, "stop"),
+            f"stage {stage.name!r} has a goal (stop) that nobody looks at: evaluation.every is {every}, and {what}; "
+            f"allowed are 1 to {updates}",
+        )
+
+
+def _most_updates(stage: Stage, facts: WorldFacts) -> int | None:
+    """How many updates a budget allows, where it can be known."""
+    budget, collect = stage.budget, stage.collect
+    assert budget is not None, "the schema asks for it"
+    assert collect is not None, "the schema asks for it"
+    limits = [] if budget.updates is None else [budget.updates]
+    if collect.horizon is not None and facts.kind == "control":
+        steps = collect.groups * collect.horizon
+        limits += [math.ceil(limit / steps) for limit in (budget.env_steps, budget.action_units) if limit is not None]
+    return min(limits, default=None)
+
+
+def _is_trial(source: Source | None, number: int, place: Path_) -> bool:
+    """Whether the setting at `place` is a file's and the budget is not, or nobody knows."""
+    if source is None or source.recorded or not source.places:
+        return True
+    budget = source.place(("stages", number, "budget", "updates"))
+    return not source.is_line(budget) and source.is_line(source.place(place))
+
+
+def check_variants(scenario: Scenario) -> None:
+    """WrongPart for a variant of no method, of a path that is not there, or with which `compare` could not run."""
+    own = [stage for stage in scenario.stages if stage.method and METHODS[stage.method].source == "own"]
+    for name, changes in scenario.variants.items():
+        if name not in METHODS:
+            raise WrongPart(("variants", name), unknown("method", name, METHODS))
+        if not own:
+            raise WrongPart(
+                ("variants", name),
+                "variants have no effect: no stage learns from its own actions, so that compare has none to vary",
+            )
+        data = scenario.model_dump(mode="json", exclude_none=True, exclude={"variants"})
+        data = put(put(data, f"stages.{own[-1].name}.method", name), f"stages.{own[-1].name}.overrides", {})
+        for key, value in changes.items():
+            _check_change(data, ("variants", name, key), key, value)
+            data = put(data, key, value)
+        where = ("variants", name, next(iter(changes), ""))
+        try:
+            for stage in check_scenario(data, Source(f"variants.{name}")).stages:
+                if stage.method is not None:
+                    stage_method(stage)
+                    optimizer_settings(stage)
+        except UserError as problem:
+            raise WrongPart(where, str(problem)) from problem
+
+
+def _check_change(data: dict[str, object], place: Path_, key: str, value: object) -> None:
+    try:
+        put(data, key, value)
+    except UserError as problem:
+        raise WrongPart(place, f"variants.{place[1]}: {problem}") from problem

@@ -1,0 +1,101 @@
+"""What only a few played episodes can tell before a run: whether a world has an oracle, and whether its evaluations
+have the numbers that a goal names."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ...agents.protocols import Weights
+from ...envs.conversation.conversation_env import ConversationEnv
+from ...envs.errors import UserError
+from ...envs.lost_threads import in_thread
+from ...envs.world_source import WorldSource
+from ..config.agents import RandomAgentSpec
+from ..config.mistakes import WrongPart
+from ..config.schema import Scenario, Stage
+from ..run.episode_statistics import Numbers, reached
+from ..run.several_worlds import summarize_worlds
+from .actors import make_stage
+from .worlds import WorldSources
+
+EPISODES = 4
+MOST_STEPS = 20_000  # of an episode that is still rehearsed
+_SURE = ("return_mean", "turns_mean", "units_mean")
+PATIENCE = 5.0  # seconds; what takes longer is left to the run
+
+
+def check_oracles(scenario: Scenario, sources: WorldSources) -> None:
+    """WrongPart where somebody is to speak for a world's oracle, and the world has none."""
+    wanted = [
+        ("stages", number, "demonstrations", "agent", "kind")
+        for number, stage in enumerate(scenario.stages)
+        if stage.demonstrations is not None and stage.demonstrations.agent.kind == "oracle"
+    ]
+    wanted = [("agent", "kind")] * (scenario.agent.kind == "oracle") + wanted
+    for source in sources.values() if wanted else ():
+        if source.facts.kind == "control":
+            others = "'scripted' or 'random'"
+            raise WrongPart(wanted[0], f"control worlds have no oracle; use an agent of kind {others}")
+        if not source.facts.voices and not source.facts.waits and _is_mute(source):
+            raise WrongPart(
+                wanted[0],
+                f"world {source.id!r} has no oracle, so it cannot give demonstrations; write its `oracle` method, or "
+                "give its tasks an 'oracle'",
+            )
+
+
+def _is_mute(source: WorldSource) -> bool:
+    """Whether a conversation world has nobody who knows what to reply."""
+    world = source.make()
+    try:
+        inside = world.unwrapped
+        assert isinstance(inside, ConversationEnv)
+        if type(inside).oracle is ConversationEnv.oracle:
+            return True
+        world.reset(seed=0, options={"split": "train"})
+        return inside.oracle() is None
+    except Exception:  # of the world's own: what it is, its episodes will say
+        return False
+    finally:
+        world.close()
+
+
+def check_named_goals(scenario: Scenario, sources: WorldSources) -> None:
+    """WrongPart for a goal that no evaluation of this world has, where a few random episodes can tell."""
+    asked = [(n, stage) for n, stage in enumerate(scenario.stages) if any(not _is_sure(name) for name in stage.stop)]
+    if not asked or any(not _is_quick(source) for source in sources.values()):
+        return
+    try:
+        numbers = in_thread(partial(_play, scenario, sources), "rehearsal").result(PATIENCE)
+    except (Exception, SystemExit):  # of the world's own, or it takes long: the run will say
+        return
+    if numbers.get("failed"):
+        return
+    for number, stage in asked:
+        for name, goal in stage.stop.items():
+            try:
+                reached(numbers, {name: goal})
+            except UserError as problem:
+                raise WrongPart(("stages", number, "stop", name), str(problem)) from problem
+
+
+def _is_sure(name: str) -> bool:
+    """Whether every evaluation of every world has this number."""
+    column = name.rpartition("/")[2]
+    return not column.startswith("success_") and (column in _SURE or not column.endswith("_mean"))
+
+
+def _is_quick(source: WorldSource) -> bool:
+    facts = source.facts
+    return not facts.waits and not facts.voices and 0 < (facts.longest_episode or 0) <= MOST_STEPS
+
+
+def _play(scenario: Scenario, sources: WorldSources) -> Numbers:
+    """What an evaluation of an agent that acts at random says."""
+    chance = scenario.model_copy(update={"agent": RandomAgentSpec(kind="random")})
+    parts = make_stage(chance, Stage(name="rehearsal"), None, sources)
+    try:
+        parts.evaluator.load(Weights(0))
+        return summarize_worlds(parts.evaluator.evaluate(EPISODES, seed=0, version=0, split="test"))
+    finally:
+        parts.close()

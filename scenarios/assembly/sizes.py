@@ -1,0 +1,82 @@
+"""How much memory a scenario asks for at least: what no machine has is refused before it is begun."""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+
+from ...envs.world_source import WorldFacts
+from ..config.agents import MlpAgentSpec, TinyLlamaAgentSpec
+from ..config.mistakes import WrongPart
+from ..config.schema import Scenario
+from .settings import stage_method
+
+_EPISODE = 1000  # bytes of one at least, with its messages
+_UNIT = 40  # bytes of what is kept of one action besides the observation: masks, log-probabilities, rewards, values
+_TRAINED = 16  # bytes of a parameter that learns: itself, its gradient, two moments
+
+
+def check_sizes(scenario: Scenario, facts: WorldFacts) -> None:
+    """WrongPart for a model or a collection that cannot fit into this machine's memory."""
+    there = usable_memory()
+    size = _parameters(scenario, facts) * _TRAINED
+    if size > there:
+        words = f"these widths need about {_spell(size)} to learn"
+        raise WrongPart(("agent", "hidden"), f"agent: {words}, and {_machine(there)}; give fewer, or narrower layers")
+    for number, stage in enumerate(scenario.stages):
+        if stage.collect is None or stage.method is None:
+            continue
+        rows = stage.collect.groups * stage.collect.group_size
+        segments = stage_method(stage).needs_critic and facts.kind == "control"
+        units = (stage.collect.horizon or 1) if segments else 1
+        size = rows * (units * (_UNIT + 4 * _width(facts)) + (0 if segments else _EPISODE))
+        if size > there:
+            parts = ("groups", "horizon") if segments else ("groups", "group_size")
+            sizes = " × ".join(f"{name} {getattr(stage.collect, name):,}" for name in parts)
+            largest = max(parts, key=lambda name: getattr(stage.collect, name))
+            raise WrongPart(
+                ("stages", number, "collect", largest),
+                f"stage {stage.name!r} collects {sizes}, which is {_spell(size)} or more, and {_machine(there)}; give "
+                f"less of {' or '.join(parts)}",
+            )
+
+
+def _width(facts: WorldFacts) -> int:
+    """Numbers in an observation and an action of a control world."""
+    if facts.kind != "control":
+        return 0
+    return sum(math.prod(space.shape or (1,)) for space in (facts.observation_space, facts.action_space))
+
+
+def _parameters(scenario: Scenario, facts: WorldFacts) -> int:
+    """Of the agent, about."""
+    agent = scenario.agent
+    if isinstance(agent, MlpAgentSpec):
+        widths = [max(1, _width(facts)), *agent.hidden, 1]
+        return sum(one * two for one, two in pairwise(widths))
+    if isinstance(agent, TinyLlamaAgentSpec):
+        return 12 * agent.layers * agent.hidden**2
+    return 0
+
+
+def usable_memory() -> float:
+    """Bytes that this process may have: of the machine, its container and its own limit the least."""
+    limits = [float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))]
+    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    limits += [] if soft == resource.RLIM_INFINITY else [float(soft)]
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):  # "max", or no such file
+            limits.append(float(Path(file).read_text()))
+    return min(limits)
+
+
+def _machine(there: float) -> str:
+    return f"this process may have {_spell(there)}"
+
+
+def _spell(size: float) -> str:
+    return f"{size / 1e12:,.0f} TB" if size >= 1e13 else f"{size / 1e9:,.0f} GB"

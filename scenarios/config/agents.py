@@ -1,0 +1,95 @@
+"""What a scenario may say of its agent."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from ...envs.quantities import whole
+from .voices import Part
+
+Width = Annotated[int, whole(1, 1 << 16)]  # of a layer
+
+
+class Origin(Part):
+    """A run whose agent this one begins as; written by `agent: {from: RUN, checkpoint: best}`."""
+
+    run: str
+    checkpoint: str = "best"
+
+
+class MlpAgentSpec(Part):
+    """Actor and critic as two tanh networks, for worlds with Box observations."""
+
+    kind: Literal["mlp"]
+    origin: Origin | None = None
+    hidden: Annotated[list[Width], Field(min_length=1, max_length=100)] = [128, 128]
+
+
+class TinyLlamaAgentSpec(Part):
+    """A small Llama built from nothing, with a character tokenizer: needs no download."""
+
+    kind: Literal["tiny_llama"]
+    origin: Origin | None = None
+    hidden: Width = 96
+    layers: Annotated[int, whole(1, 1000)] = 3
+    heads: Annotated[int, whole(1, 1000)] = 4
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> TinyLlamaAgentSpec:
+        if self.hidden % (2 * self.heads):  # each head rotates pairs of numbers
+            raise ValueError(f"hidden is {self.hidden}, which is not a multiple of 2 × heads = {2 * self.heads}")
+        return self
+
+
+ReplyFormat = Literal[
+    "auto", "hermes", "llama3", "python", "mistral", "qwen3.5", "deepseek", "harmony", "glm", "gemma", "lfm"
+]
+
+
+class CausalLMAgentSpec(Part):
+    """Any causal language model of `transformers`: a hub id, a local folder or a GGUF file.
+
+    A reply ends at the model's own end tokens, at what the chat template writes behind one, and at `stop`. `template`
+    are variables of the chat template; the date that it is told is that of `today`, which a run fills in as it begins.
+    """
+
+    kind: Literal["causal_lm"]
+    origin: Origin | None = None
+    model: str
+    revision: str | None = None
+    chat_template: str | None = None  # a file, a model's folder or a hub id; default: the model's own
+    template: dict[str, JsonValue] = {}  # {enable_thinking: false, date_string: …}
+    stop: list[str | int] = []  # further tokens that end a reply, by text or id
+    context: Annotated[int, whole(1, 1 << 24)] | None = (
+        None  # most tokens of a conversation; default: what the model holds
+    )
+    reply_format: ReplyFormat = "auto"  # how it writes tool calls; auto: as its template does
+    today: str | None = None  # "2026-11-26"
+
+
+class RandomAgentSpec(Part):
+    """Acts at random; learns nothing."""
+
+    kind: Literal["random"]
+
+
+class ScriptedAgentSpec(Part):
+    """Acts by a function `module:name` from observation to action; learns nothing."""
+
+    kind: Literal["scripted"]
+    function: str
+
+
+class OracleAgentSpec(Part):
+    """Gives the reply that the conversation world itself knows to be right; learns nothing."""
+
+    kind: Literal["oracle"]
+
+
+Demonstrator = Annotated[RandomAgentSpec | ScriptedAgentSpec | OracleAgentSpec, Field(discriminator="kind")]
+Agent = Annotated[
+    MlpAgentSpec | TinyLlamaAgentSpec | CausalLMAgentSpec | RandomAgentSpec | ScriptedAgentSpec | OracleAgentSpec,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,115 @@
+"""What two parts of a scenario say against each other, and what would have no effect beside the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ...envs.quantities import shown
+from .keys import Place
+from .schema import Budget, Checkpoints, Scenario, Stage, read_goal
+
+Problem = tuple[Place, str]
+GROUPS = ("world", "term", "reward", "episodes", "success", "time")  # stand before `/` in names of numbers
+
+
+def contradictions(scenario: Scenario) -> Iterator[Problem]:
+    """Each as the place of what should change, and one sentence."""
+    worlds = [world.called for world in scenario.worlds]
+    for number in _again(worlds):
+        yield (
+            ("worlds", number, "name"),
+            f"worlds need different names; {worlds[number]} stands twice: give each a name",
+        )
+    for number, name in enumerate(worlds):
+        if name in GROUPS:
+            yield ("worlds", number, "name"), f"a world cannot be called {name!r}, as numbers of a run are: rename it"
+    names = [stage.name for stage in scenario.stages]
+    for number in _again(names):
+        yield (
+            ("stages", number, "name"),
+            f"stages need different names; {names[number]} stands twice: give this one another",
+        )
+    for number, stage in enumerate(scenario.stages):
+        for place, words in _of_a_stage(scenario, stage):
+            yield ("stages", number, *place), words
+    if scenario.precision != "fp32" and not scenario.speaks:
+        what = f"which an agent of kind {scenario.agent.kind!r} does not read"
+        yield ("precision",), f"precision is {scenario.precision}, {what}: it is for language models; leave it out"
+    yield from _idle(scenario)
+    yield from _of_the_cluster(scenario)
+
+
+def _again(names: Sequence[str]) -> list[int]:
+    """The indices of names that have stood before."""
+    return [number for number, name in enumerate(names) if name in names[:number]]
+
+
+def _of_a_stage(scenario: Scenario, stage: Stage) -> Iterator[Problem]:
+    if stage.method is not None and not scenario.learns:
+        kind = scenario.agent.kind
+        yield (
+            ("method",),
+            f"an agent of kind {kind!r} cannot learn: its stages take no method; agents that learn are of kind mlp, "
+            "tiny_llama or causal_lm",
+        )
+    if stage.stop and scenario.evaluation.every is None:
+        yield ("stop",), f"stage {stage.name!r} has a goal (stop) that nobody looks at: give evaluation.every"
+    for name, goal in stage.stop.items():
+        yield from _of_a_goal(name, goal)
+
+
+def _of_a_goal(name: str, goal: object) -> Iterator[Problem]:
+    place, column = ("stop", name), name.rpartition("/")[2]
+    if column in Budget.model_fields:
+        yield (
+            place,
+            f"stop.{name}: {column} are no goal but a limit; they belong in budget: {{{column}: {shown(goal)}}}",
+        )
+        return
+    sign, number = read_goal(goal)
+    if column.startswith("success_") and not 0 <= number <= 1:
+        meant = f"; it is a share and no percentage: {number / 100:g}?" if 0 <= number <= 100 else ""
+        yield place, f"stop.{name} is {shown(goal)}, and is never reached: a success rate is between 0 and 1{meant}"
+    elif column.startswith("success_") and (sign, number) in (("≥", 0.0), ("≤", 1.0)):
+        yield (
+            place,
+            f"stop.{name} is {shown(goal)}, which every success rate reaches; allowed is a number between 0 and 1",
+        )
+
+
+def _idle(scenario: Scenario) -> Iterator[Problem]:
+    """Settings that nothing reads where nothing is learned, or where there is one of a kind."""
+    learning = scenario.learns and any(stage.method for stage in scenario.stages)
+    if not learning:
+        why = "no stage of this scenario learns (a stage that does has a method)"
+        if scenario.evaluation.every is not None:
+            yield ("evaluation", "every"), f"evaluation.every has no effect: {why}; leave it out"
+        if scenario.checkpoint != Checkpoints():
+            yield ("checkpoint", "every"), f"checkpoint.every has no effect: {why}; leave it out"
+        if scenario.variants:
+            yield ("variants",), f"variants have no effect: {why}; leave them out"
+    if len(scenario.worlds) == 1 and scenario.worlds[0].share != 1.0:
+        yield ("worlds", 0, "share"), "share has no effect: there is one world, and it has all groups; leave it out"
+    for number in _again(scenario.trackers):
+        yield ("trackers", number), f"trackers name {scenario.trackers[number]!r} twice"
+
+
+def _of_the_cluster(scenario: Scenario) -> Iterator[Problem]:
+    if scenario.cluster is None:
+        return
+    if not scenario.learns:
+        yield ("cluster",), f"a cluster is for agents that learn, and one of kind {scenario.agent.kind!r} does not"
+        return
+    if not any(stage.collect for stage in scenario.stages):
+        yield ("cluster",), "a cluster has no effect: no stage of this scenario collects; leave it out"
+    workers = scenario.cluster.rollout.workers
+    for stage in scenario.stages:
+        if stage.collect is None:
+            continue
+        shared = stage.collect.groups // (stage.collect.tile or 1)
+        if shared < workers:
+            what = "groups" if stage.collect.tile is None else f"tiles of {stage.collect.tile} groups"
+            yield (
+                ("cluster", "rollout", "workers"),
+                f"cluster.rollout.workers is {workers}, and stage {stage.name!r} has only {shared} {what} to share",
+            )

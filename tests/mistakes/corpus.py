@@ -1,0 +1,20 @@
+"""The whole corpus, by class."""
+
+from __future__ import annotations
+
+import command_cases
+import data_cases
+import flag_cases
+import model_cases
+import world_cases
+import yaml_cases
+from mistake_cases import Case
+
+CORPUS: dict[str, list[Case]] = {
+    "yaml": yaml_cases.CASES,
+    "--set": flag_cases.CASES,
+    "command": command_cases.CASES,
+    "model": model_cases.CASES,
+    "world": world_cases.CASES,
+    "data": data_cases.CASES,
+}

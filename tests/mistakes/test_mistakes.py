@@ -1,0 +1,46 @@
+"""Every mistake of the corpus is said before the first step, so that a stranger can mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from corpus import CORPUS
+from harness import Maker, Verdict
+from mistake_cases import Case
+
+ALL = [
+    pytest.param(case, id=f"{class_}-{case.name}", marks=[pytest.mark.slow] if case.slow else [])
+    for class_, cases in CORPUS.items()
+    for case in cases
+]
+ONE_LINE = "error: "
+
+
+@pytest.fixture(scope="module")
+def maker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Maker]:
+    with Maker(tmp_path_factory.mktemp("mistakes")) as one:
+        yield one
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_a_stranger_can_mend_it(case: Case, maker: Maker) -> None:
+    verdict = maker.make(case)
+    assert verdict.good, str(verdict)
+    _in_one_voice(verdict)
+    if case.argv[0] == "run" and verdict.exit == 2 and "--dry-run" not in case.argv:
+        rehearsed = maker.make(case, "--dry-run")
+        assert (rehearsed.exit, rehearsed.err) == (verdict.exit, verdict.err)
+
+
+def _in_one_voice(verdict: Verdict) -> None:
+    """A user's mistake begins with `error: ` and is followed by nothing that only a programmer reads."""
+    if verdict.exit == 2:
+        assert verdict.err.startswith(ONE_LINE), verdict.err
+        assert "pydantic" not in verdict.err
+
+
+def test_no_two_cases_of_a_class_have_one_name() -> None:
+    for cases in CORPUS.values():
+        names = [case.name for case in cases]
+        assert len(names) == len(set(names))

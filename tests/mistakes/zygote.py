@@ -1,0 +1,87 @@
+"""Runs command lines in children forked from a process that has everything imported: 0.1 seconds each instead of 3.
+
+Reads one JSON object a line from stdin, {"argv", "cwd", "seconds", "memory"}, and answers one: {"exit", "seconds"}.
+What the command wrote is in files "stdout" and "stderr" of the folder named "said".
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+WANTED = (
+    "peripatos.scenarios.cli",
+    "peripatos.scenarios.assembly.actors",
+    "peripatos.scenarios.assembly.checks",
+    "peripatos.scenarios.assembly.learners",
+    "peripatos.scenarios.run.runner",
+    "peripatos.scenarios.run.saved_agent",
+    "peripatos.scenarios.report.transcript",
+    "peripatos.scenarios.export_chat",
+    "peripatos.agents.control.control_actor",
+    "peripatos.agents.language.conversation_actor",
+    "peripatos.agents.language.language_policy",
+    "peripatos.agents.language.model_files",
+    "peripatos.agents.language.tiny_llama",
+    "peripatos.envs.check",
+    "gymnasium.envs.classic_control.cartpole",
+    "scipy.stats",
+    "transformers.models.auto.modeling_auto",
+)
+
+
+def main() -> None:
+    """Answer until stdin ends."""
+    for name in WANTED:
+        importlib.import_module(name)
+    for line in sys.stdin:
+        print(json.dumps(_answer(json.loads(line))), flush=True)
+
+
+def _answer(asked: dict[str, Any]) -> dict[str, Any]:
+    began = time.perf_counter()
+    child = os.fork()
+    if child == 0:
+        _become(asked)
+    code = None
+    while code is None and time.perf_counter() - began < asked["seconds"]:
+        done, status = os.waitpid(child, os.WNOHANG)
+        code = os.waitstatus_to_exitcode(status) if done else None
+        time.sleep(0.002)
+    if code is None:
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return {"exit": code, "seconds": time.perf_counter() - began}
+
+
+def _become(asked: dict[str, Any]) -> None:
+    """This process is that command; it does not come back."""
+    code = 1
+    try:
+        os.setsid()
+        os.chdir(asked["cwd"])
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(Path(asked["said"]) / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), number)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        resource.setrlimit(resource.RLIMIT_AS, (asked["memory"], asked["memory"]))
+        sys.argv = ["peripatos", *asked["argv"]]
+        importlib.import_module("peripatos.scenarios.cli").main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
