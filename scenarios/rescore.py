@@ -28,8 +28,9 @@ from ..envs.registry import make_world
 from ..envs.seeding import derive_seed
 from ..envs.vocabulary import Episode, Reply, StopReason, ToolCall
 from .commands.app import command_line
-from .config.loading import Source, apply_sets, check_scenario, dump_data
+from .config.loading import apply_sets, check_scenario, dump_data
 from .config.schema import Sampling, Scenario
+from .config.yaml_text import Source
 from .report.transcript import replies
 from .run.episode_statistics import Numbers, summarize
 from .run.kept_episodes import kept_files, notice_damage, read_episodes
