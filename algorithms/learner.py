@@ -33,13 +33,15 @@ from .methods import Method
 from .metrics import Log, explained_variance, masked_mean
 from .optimizer import OptimizerSettings, adapted
 from .rewards import ReturnScale, punish_overlong
+from .soundness import find_unsound
 from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
 from .update import FirstPass, Update
 from .weights import Weighted, kl_estimate, policy_weight
 
 
 class UpdateRefused(RuntimeError):
-    """A loss or gradient was not finite: the step was not taken. `diagnostics` says what was seen.
+    """A loss or gradient was not finite, and the step was not taken; or what a step left is not. `diagnostics` says
+    what was seen.
 
     Earlier steps of the same update, and statistics of the batch, may have moved; the message says how many steps were
     taken. Whoever goes on, goes on from a checkpoint.
@@ -84,7 +86,9 @@ class Learner:
         self.scales = tuple(map(_scale, self.worlds))
         self.version = self._steps = 0
         self.lr = settings.lr
-        self._parameters = [p for p in policy.module().parameters() if p.requires_grad]
+        self._named = {name: p for name, p in policy.module().named_parameters() if p.requires_grad}
+        self._parameters = list(self._named.values())
+        self._statistics = {f"the statistics {name}": x for name, x in policy.module().named_buffers()}
         self._optimizer = torch.optim.AdamW(
             self._parameters, lr=settings.lr, eps=settings.eps, weight_decay=settings.weight_decay, fused=True
         )
@@ -92,8 +96,9 @@ class Learner:
     def update(self, batch: Batch, *, progress: float = 0.0) -> Update:
         """Learn from `batch` and become the next version; `progress` in [0, 1] is the spent part of the budget.
 
-        Raises `StaleBatch` if too old or another version acted, `UpdateRefused` if a loss or gradient is not finite,
-        `ValueError` if the method needs values and neither the batch nor the policy has any.
+        Raises `StaleBatch` if too old or another version acted, `UpdateRefused` if a loss or gradient, or afterwards a
+        weight, a moment or a statistic is not finite (the version does not move on), `ValueError` if the method needs
+        values and neither the batch nor the policy has any.
         """
         oldest, newest = int(batch.version_B.min()), int(batch.version_B.max())
         if newest > self.version or oldest < self.version - self.max_staleness:
@@ -104,8 +109,22 @@ class Learner:
             self.lr = self.settings.lr * max(0.0, 1.0 - progress)
         with torch_threads(fitting_threads(self.policy.module())):
             update = self._update(batch.to(str(self._parameters[0].device)))
+            if unsound := self.find_unsound(moments=False):  # squares of a gradient whose norm is finite are finite
+                taken = f"{self._steps} step{'s' if self._steps > 1 else ''}"
+                raise UpdateRefused(f"{unsound} after {taken}", dict(update.metrics))
         self.version += 1
         return update
+
+    def find_unsound(self, *, moments: bool = True) -> str | None:
+        """Which weight, statistic or, if asked, moment of the optimiser is not finite, in words; None if all are."""
+        tensors = {**self._named, **self._statistics}
+        for world, scale in enumerate(self.scales):
+            if scale is not None:
+                tensors |= {f"the rewards' statistics {world}.{name}": x for name, x in scale.state().items()}
+        for name, parameter in self._named.items() if moments else ():
+            slots = self._optimizer.state.get(parameter, {})
+            tensors |= {f"the optimiser's {slot} of {name}": slots[slot] for slot in ("exp_avg", "exp_avg_sq") if slots}
+        return find_unsound(tensors)
 
     def _update(self, batch: Batch) -> Update:
         training = self._prepared(batch)

@@ -14,27 +14,31 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, SupportsFloat
+from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
+from .check_play import STEPS, Broken, Env, identical, play, require
+from .check_process import leaves_the_process, talk_ends
+from .contained import Contained, is_ours
 from .conversation.conversation_env import SPLITS, ConversationEnv
-from .errors import UnsupportedWorld, UserError
+from .errors import NeverEnds, UnsupportedWorld, UserError
 from .registry import WorldKind, give_voices, make_world, world_kind
+from .reported import BadReport, foreign, number
 from .time_limits import ending
-from .vocabulary import Reply, ToolCall
+from .vocabulary import Reply, ToolCall, WorldFailure
 
-Env = gymnasium.Env[Any, Any]
 Test = Callable[[Env], str]  # a remark; raises where the world breaks the contract
 
-_STEPS = 60  # of an episode, at most
 _SEEDS = range(8)
 _SPLIT_SAMPLE = 300  # tasks drawn from each split
 _SLOW = 5.0  # seconds that one absurd action may take
-_TOLERANCE = 1e-9
+_TOLERANCE = 1e-9  # of sums
+_HUGE = 1e6  # a reward that deserves a remark
+_ROLES = ("system", "user", "assistant", "tool")
 _INFO_KEYS = ("messages", "task", "reward_terms", "success", "metrics")  # what has to be reproduced, besides numbers
 
 
@@ -47,32 +51,14 @@ class Finding:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class _Step:
-    observation: Any
-    reward: SupportsFloat
-    terminated: bool
-    truncated: bool
-    info: dict[str, Any]
-
-
-class _Broken(AssertionError):
-    """The world breaks its contract in the way that the message says."""
-
-
 def check_world(world: str | Env, **options: Any) -> list[Finding]:
     """Every check on a world, given by name (with its options) or as an object, which is closed at the end.
 
     Raises:
-        UserError: there is no world of that name, or it has no such option.
+        UserError: there is no world of that name, it has no such option, or it cannot be made.
     """
     if isinstance(world, str):
-        try:
-            world = make_world(world, **options)
-        except UserError:
-            raise
-        except Exception as error:  # the world's own constructor; a failed finding, not our crash
-            return [Finding("the world can be made", False, _described(error))]
+        world = make_world(world, **options)
     give_voices(world)
     try:
         kind = world_kind(world)
@@ -84,6 +70,7 @@ def check_world(world: str | Env, **options: Any) -> list[Finding]:
 
 def _tests(kind: WorldKind) -> dict[str, Test]:
     common: dict[str, Test] = {
+        "the process stays as it was": leaves_the_process,
         "gymnasium's own check_env": _gymnasium,
         "a seed reproduces an episode bit for bit": _reproduces,
         "different seeds give different episodes": _seeds_differ,
@@ -98,6 +85,7 @@ def _tests(kind: WorldKind) -> dict[str, Test]:
             "what is no reply is refused, and the episode goes on": _no_reply,
             "stepping after the end asks for a reset": _after_the_end,
             "the oracle succeeds": _oracle,
+            "an episode ends": talk_ends,
             "train and test tasks are disjoint": _splits,
         }
     else:
@@ -108,38 +96,21 @@ def _tests(kind: WorldKind) -> dict[str, Test]:
 
 def _found(name: str, test: Test, world: Env) -> Finding:
     try:
-        return Finding(name, True, test(world))
-    except (Exception, SystemExit) as error:  # whatever a stranger's world raises is what we came to learn
+        with Contained(type(world.unwrapped).__name__):
+            return Finding(name, True, test(world))
+    except BaseException as error:  # whatever a stranger's world raises is what we came to learn
+        if is_ours(error) and not isinstance(error, NeverEnds):
+            raise
         return Finding(name, False, _described(error))
 
 
 def _described(error: BaseException) -> str:
     """The message; for an error that is not a check's own verdict, also where it was raised."""
-    if isinstance(error, _Broken | UserError):
+    if isinstance(error, Broken | UserError | WorldFailure):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     where = f" (line {frames[-1].lineno} of {frames[-1].name})" if frames else ""
     return f"{type(error).__name__}: {error}{where}"
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise _Broken(message)
-
-
-def _play(world: Env, seed: int, *, action_seed: int = 0) -> tuple[Any, dict[str, Any], list[_Step]]:
-    """An episode of sampled actions: the first observation, its info, and the steps."""
-    world.action_space.seed(action_seed)
-    first, info = world.reset(seed=seed)
-    first = np.copy(first) if isinstance(first, np.ndarray) else first
-    steps: list[_Step] = []
-    while len(steps) < _STEPS:
-        observation, reward, terminated, truncated, step_info = world.step(world.action_space.sample())
-        observation = np.copy(observation) if isinstance(observation, np.ndarray) else observation
-        steps.append(_Step(observation, reward, terminated, truncated, step_info))
-        if terminated or truncated:
-            break
-    return first, info, steps
 
 
 def _gymnasium(world: Env) -> str:
@@ -153,49 +124,41 @@ def _gymnasium(world: Env) -> str:
 
 def _reproduces(world: Env) -> str:
     for seed in (0, 1):
-        once, again = (_play(world, seed, action_seed=seed) for _ in range(2))
-        _require(_identical(once[0], again[0]), f"seed {seed}: two resets gave different first observations")
-        _require(_same_info(once[1], again[1]), f"seed {seed}: two resets gave different info")
-        _require(len(once[2]) == len(again[2]), f"seed {seed}: {len(once[2])} steps, then {len(again[2])}")
-        for number, (one, two) in enumerate(zip(once[2], again[2], strict=True), start=1):
+        once, again = (play(world, seed, action_seed=seed) for _ in range(2))
+        require(identical(once[0], again[0]), f"seed {seed}: two resets gave different first observations")
+        require(_same_info(once[1], again[1]), f"seed {seed}: two resets gave different info")
+        require(len(once[2]) == len(again[2]), f"seed {seed}: {len(once[2])} steps, then {len(again[2])}")
+        for count, (one, two) in enumerate(zip(once[2], again[2], strict=True), start=1):
             same = (
-                _identical(one.observation, two.observation)
-                and _identical(one.reward, two.reward)
+                identical(one.observation, two.observation)
+                and identical(one.reward, two.reward)
                 and (one.terminated, one.truncated) == (two.terminated, two.truncated)
                 and _same_info(one.info, two.info)
             )
-            _require(same, f"seed {seed}: step {number} differs when the same actions are taken again")
+            require(same, f"seed {seed}: step {count} differs when the same actions are taken again")
     return ""
 
 
 def _same_info(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
     """Undocumented keys may hold anything, such as times."""
-    return all(_identical(one.get(key), two.get(key)) for key in _INFO_KEYS)
-
-
-def _identical(one: object, two: object) -> bool:
-    if isinstance(one, np.ndarray) and isinstance(two, np.ndarray):
-        return one.dtype == two.dtype and one.shape == two.shape and one.tobytes() == two.tobytes()
-    if isinstance(one, float | np.floating) and isinstance(two, float | np.floating):
-        return np.float64(one).tobytes() == np.float64(two).tobytes()
-    return type(one) is type(two) and bool(one == two)
+    return all(identical(one.get(key), two.get(key)) for key in _INFO_KEYS)
 
 
 def _seeds_differ(world: Env) -> str:
-    episodes = [_play(world, seed) for seed in _SEEDS]
+    episodes = [play(world, seed) for seed in _SEEDS]
     first = episodes[0]
     for other in episodes[1:]:
-        if not _identical(first[0], other[0]) or len(first[2]) != len(other[2]):
+        if not identical(first[0], other[0]) or len(first[2]) != len(other[2]):
             return ""
-        if not all(_identical(a.observation, b.observation) for a, b in zip(first[2], other[2], strict=True)):
+        if not all(identical(a.observation, b.observation) for a, b in zip(first[2], other[2], strict=True)):
             return ""
     if isinstance(world.unwrapped, ConversationEnv):
         replies = _oracle_replies(world.unwrapped)
         if replies != {"None"}:
-            _require(len(replies) > 1, "every seed gave the same episode, and the oracle the same reply")
+            require(len(replies) > 1, "every seed gave the same episode, and the oracle the same reply")
             return "seen only in what the oracle replies"
         return "random replies saw no difference, and there is no oracle to ask"
-    raise _Broken(f"{len(_SEEDS)} seeds gave one and the same episode: is all chance drawn from self.np_random?")
+    raise Broken(f"{len(_SEEDS)} seeds gave one and the same episode: is all chance drawn from self.np_random?")
 
 
 def _oracle_replies(world: ConversationEnv) -> set[str]:
@@ -209,68 +172,76 @@ def _oracle_replies(world: ConversationEnv) -> set[str]:
 
 def _observations(world: Env) -> str:
     for seed in _SEEDS[:3]:
-        first, _, steps = _play(world, seed)
-        for number, observation in enumerate([first, *(step.observation for step in steps)]):
+        first, _, steps = play(world, seed)
+        for count, observation in enumerate([first, *(step.observation for step in steps)]):
             inside = world.observation_space.contains(observation)
             shown = f"{observation!r:.120} is not in {world.observation_space}"
-            _require(inside, f"seed {seed}, after {number} steps: {shown}")
+            require(inside, f"seed {seed}, after {count} steps: {shown}")
     return ""
 
 
 def _rewards_and_flags(world: Env) -> str:
+    both, largest = False, 0.0
     for seed in _SEEDS[:3]:
-        for number, step in enumerate(_play(world, seed)[2], start=1):
-            at = f"seed {seed}, step {number}"
-            _require(math.isfinite(step.reward), f"{at}: the reward is {step.reward}")
-            for name, flag in (("terminated", step.terminated), ("truncated", step.truncated)):
-                _require(isinstance(flag, bool | np.bool_), f"{at}: {name} is {flag!r}, not a bool")
-    return ""
+        for at, step in enumerate(play(world, seed)[2], start=1):
+            try:
+                largest = max(largest, abs(number(step.reward, "the reward")))
+            except BadReport as problem:
+                raise Broken(f"seed {seed}, step {at}: {problem}") from problem
+            for name, given in (("terminated", step.terminated), ("truncated", step.truncated)):
+                require(isinstance(given, bool | np.bool_), f"seed {seed}, step {at}: {name} is {given!r}, not a bool")
+            both = both or bool(step.terminated and step.truncated)
+    remarks = [f"a reward of {largest:g} makes all others small"] if largest > _HUGE else []
+    return "; ".join(remarks + (["a step that is both terminated and truncated counts as terminated"] if both else []))
 
 
 def _terms_sum(world: Env) -> str:
     reported = False
     for seed in _SEEDS[:3]:
-        for number, step in enumerate(_play(world, seed)[2], start=1):
-            terms = step.info.get("reward_terms")
-            if terms is None:
+        for at, step in enumerate(play(world, seed)[2], start=1):
+            given = step.info.get("reward_terms")
+            if given is None:
                 continue
             reported = True
-            total = math.fsum(terms.values())
-            close = abs(total - float(step.reward)) <= _TOLERANCE
-            _require(close, f"seed {seed}, step {number}: terms sum to {total}, the reward is {step.reward}")
-    _require(reported or world_kind(world) == "control", 'no step reported info["reward_terms"]')
+            require(isinstance(given, Mapping), f'seed {seed}, step {at}: info["reward_terms"] is no mapping')
+            total = math.fsum(number(value, f"the reward term {name!r}") for name, value in given.items())
+            close = abs(total - float(step.reward)) <= _TOLERANCE * max(1.0, abs(total))
+            require(close, f"seed {seed}, step {at}: terms sum to {total}, the reward is {step.reward}")
+    require(reported or world_kind(world) == "control", 'no step reported info["reward_terms"]')
     return "" if reported else "this world reports no terms"
 
 
 def _info(world: Env) -> str:
     talks = world_kind(world) == "conversation"
-    _, opening, steps = _play(world, 0)
-    _require(isinstance(opening, dict), f"reset gave {type(opening).__name__} in place of the info dict")
+    _, opening, steps = play(world, 0)
+    require(isinstance(opening, dict), f"reset gave {type(opening).__name__} in place of the info dict")
     if talks:
         _require_messages(opening, "reset")
-        _require(isinstance(opening.get("tools"), list), 'reset: info["tools"] is not a list')
-        _require(bool(opening.get("task")) and isinstance(opening["task"], str), 'reset: info["task"] names no task')
-    for number, step in enumerate(steps, start=1):
-        at = f"step {number}"
+        require(isinstance(opening.get("tools"), list), 'reset: info["tools"] is not a list')
+        require(bool(opening.get("task")) and isinstance(opening["task"], str), 'reset: info["task"] names no task')
+    for count, step in enumerate(steps, start=1):
+        at = f"step {count}"
         if talks:
             _require_messages(step.info, at)
+        if not talks and (left_out := foreign(step.info, float(step.reward), wrapped=True).left_out):
+            raise Broken(f"{at}: {left_out}")
         success = step.info.get("success")
-        _require(success is None or isinstance(success, bool | np.bool_), f"{at}: success is {success!r}")
+        require(success is None or isinstance(success, bool | np.bool_), f"{at}: success is {success!r}")
         for key in ("reward_terms", "metrics"):
             numbers = step.info.get(key, {})
-            _require(isinstance(numbers, dict), f'{at}: info["{key}"] is no dict')
+            require(isinstance(numbers, dict), f'{at}: info["{key}"] is no dict')
             for name, value in numbers.items():
                 named = isinstance(name, str) and isinstance(value, int | float | np.number)
-                _require(named, f'{at}: info["{key}"] has {name!r}: {value!r}, not a name and a number')
+                require(named, f'{at}: info["{key}"] has {name!r}: {value!r}, not a name and a number')
     return ""
 
 
 def _require_messages(info: Mapping[str, Any], at: str) -> None:
     messages = info.get("messages")
-    _require(isinstance(messages, list), f'{at}: info["messages"] is no list')
+    require(isinstance(messages, list), f'{at}: info["messages"] is no list')
     for message in messages or ():
-        fit = isinstance(message, dict) and isinstance(message.get("role"), str)
-        _require(fit and isinstance(message.get("content"), str), f"{at}: {message!r:.80} is no chat message")
+        fit = isinstance(message, dict) and message.get("role") in _ROLES
+        require(fit and isinstance(message.get("content"), str), f"{at}: {message!r:.80} is no chat message")
 
 
 def absurd_texts() -> dict[str, str]:
@@ -300,10 +271,10 @@ def _any_text(world: Env) -> str:
         try:
             _, reward, *_ = world.step(reply)
         except (Exception, SystemExit) as error:
-            raise _Broken(f"{name}: the world raised {_described(error)}") from error
+            raise Broken(f"{name}: the world raised {_described(error)}") from error
         seconds = time.perf_counter() - begun
-        _require(math.isfinite(reward), f"{name}: the reward is {reward}")
-        _require(seconds < _SLOW, f"{name}: the reply took {seconds:.1f} s")
+        require(math.isfinite(reward), f"{name}: the reward is {reward}")
+        require(seconds < _SLOW, f"{name}: the reply took {seconds:.1f} s")
     return f"{len(replies)} absurd replies"
 
 
@@ -314,20 +285,20 @@ def _no_reply(world: Env) -> str:
             world.step(action)
         except TypeError:
             continue
-        raise _Broken(f"step({action!r}) was accepted; a TypeError was due")
+        raise Broken(f"step({action!r}) was accepted; a TypeError was due")
     world.step("the episode goes on")
     return ""
 
 
 def _after_the_end(world: Env) -> str:
-    steps = _play(world, 0)[2]
+    steps = play(world, 0)[2]
     if not steps or not (steps[-1].terminated or steps[-1].truncated):
-        return f"no episode ended within {_STEPS} turns"
+        return f"no episode ended within {STEPS} turns"
     try:
         world.step("one more")
     except ResetNeeded:
         return ""
-    raise _Broken("step() after the end was accepted; gymnasium.error.ResetNeeded was due")
+    raise Broken("step() after the end was accepted; gymnasium.error.ResetNeeded was due")
 
 
 def _oracle(world: Env) -> str:
@@ -336,7 +307,7 @@ def _oracle(world: Env) -> str:
     for split in SPLITS:
         for seed in _SEEDS:
             world.reset(seed=seed, options={"split": split})
-            for _ in range(_STEPS):
+            for _ in range(STEPS):
                 reply = base.oracle()
                 if reply is None:
                     return "this world has no oracle"
@@ -344,10 +315,10 @@ def _oracle(world: Env) -> str:
                 if terminated or truncated:
                     shown = f"{split} seed {seed}: the oracle's last reply {reply!r:.80} got reward {reward}"
                     done = terminated and info["success"] is None  # at a limit, saying nothing is no success
-                    _require(done or bool(info["success"]), f"{shown} and no success")
+                    require(done or bool(info["success"]), f"{shown} and no success")
                     break
             else:
-                raise _Broken(f"{split} seed {seed}: the oracle did not come to an end in {_STEPS} turns")
+                raise Broken(f"{split} seed {seed}: the oracle did not come to an end in {STEPS} turns")
     return ""
 
 
@@ -359,7 +330,7 @@ def _splits(world: Env) -> str:
     if len(seen["train"] | seen["test"]) == 1:
         return "every episode names the same task, so that the splits cannot be told apart"
     both = sorted((seen["train"] | seen["validation"]) & seen["test"])
-    _require(not both, f"{len(both)} test tasks are in another split too, such as {both[:1]!r:.120}")
+    require(not both, f"{len(both)} test tasks are in another split too, such as {both[:1]!r:.120}")
     return f"{len(seen['train'])} train and {len(seen['test'])} test tasks drawn"
 
 
@@ -379,11 +350,11 @@ def _absurd_actions(world: Env) -> str:
             _, reward, *_ = world.step(action)
             (accepted if math.isfinite(float(reward)) else unscored).append(name)
         except Exception as error:
-            _require(bool(str(error)), f"{name}: {type(error).__name__} without a message")
+            require(bool(str(error)), f"{name}: {type(error).__name__} without a message")
         seconds = time.perf_counter() - begun
-        _require(seconds < _SLOW, f"{name}: the step took {seconds:.1f} s")
-        alive = all(math.isfinite(step.reward) for step in _play(world, 0)[2])
-        _require(alive, f"after {name}, the next episode has rewards that are not finite")
+        require(seconds < _SLOW, f"{name}: the step took {seconds:.1f} s")
+        alive = all(math.isfinite(step.reward) for step in play(world, 0)[2])
+        require(alive, f"after {name}, the next episode has rewards that are not finite")
     remarks = [f"accepted: {', '.join(accepted)}"] if accepted else []
     remarks += [f"rewarded with NaN or infinity: {', '.join(unscored)}"] if unscored else []
     return "; ".join(remarks)

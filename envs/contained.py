@@ -38,6 +38,7 @@ Deadline = Callable[[], float | None]
 
 _at_work: dict[int, tuple[str, float]] = {}  # thread → the world in whose code it is, and since when
 _deadline: Deadline | None = None
+_says: threading.Event | None = None  # the innermost watch that has somebody to tell
 _really_exit = os._exit
 
 
@@ -107,6 +108,19 @@ class Contained:
         sys.stderr = _open_again(err, 2) if getattr(err, "closed", False) else err
 
 
+def process_state() -> dict[str, Any]:
+    """What a world has to leave alone, by name."""
+    return {
+        "the current folder": _folder(),
+        "standard error": (sys.stderr, getattr(sys.stderr, "closed", False)),
+        "the recursion limit": sys.getrecursionlimit(),
+        "filters of warnings": list(warnings.filters),
+        "torch's default type, gradients or threads": _torch_settings(),
+        "the handler of Ctrl-C": signal.getsignal(signal.SIGINT),
+        "the threads that are at work": [t for t in threading.enumerate() if not t.daemon],
+    }
+
+
 def _folder() -> str | None:
     try:
         return os.getcwd()  # noqa: PTH109 (twice for each step of a world)
@@ -165,19 +179,20 @@ def watch(say: Callable[[str], None] | None = None, *, deadline: Deadline | None
     Where `deadline` gives a moment of `time.monotonic()` and that is past, `look` raises `TimeIsUp`, and so does the
     call of a world in which the main thread is.
     """
-    global _deadline
+    global _deadline, _says
     over = threading.Event()
     thread = threading.Thread(target=_watch, args=(over, say, deadline), name="watch", daemon=True)
     listens = deadline is not None and threading.current_thread() is threading.main_thread()
     before = signal.signal(_TIME_IS_UP, _hear) if listens and _TIME_IS_UP else None
-    outer, _deadline = _deadline, deadline
+    outer, _deadline = (_deadline, _says), deadline
+    _says = _says if say is None else over
     thread.start()
     try:
         yield
     finally:
         over.set()
         thread.join()
-        _deadline = outer
+        _deadline, _says = outer
         if listens and _TIME_IS_UP:
             signal.signal(_TIME_IS_UP, before or signal.SIG_DFL)
 
@@ -193,7 +208,7 @@ def _watch(over: threading.Event, say: Callable[[str], None] | None, deadline: D
     while not over.wait(_LOOKS):
         now = time.monotonic()
         for name, since in list(_at_work.values()):
-            if now - since > PATIENCE and now - said.get(name, -_AGAIN) >= _AGAIN and say is not None:
+            if now - since > PATIENCE and now - said.get(name, -_AGAIN) >= _AGAIN and say is not None and _says is over:
                 said[name] = now
                 say(f"waiting for {name} since {now - since:.0f} s")
         moment = deadline() if deadline is not None else None

@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any
 
 from .errors import UnknownWorld, UserError, nearest
+from .user_code import described, told
 
 TRUST, FOLDERS = "PERIPATOS_TRUST", "PERIPATOS_FOLDERS"
 PLUGINS = "peripatos"  # the group of entry points
@@ -51,14 +52,12 @@ def load_attribute(reference: str, *, anywhere: type | None = None) -> object:
         UnknownWorld: there is no such module, nothing of that name in it, or a scenario must not name it.
     """
     module_name, _, attribute = reference.partition(":")
-    module = import_by_name(module_name)
-    try:
-        found = getattr(module, attribute)
-    except AttributeError:
-        public = [known for known in vars(module) if not known.startswith("_")]
-        raise UnknownWorld(
-            f"module {module_name!r} has nothing called {attribute!r}.{nearest(attribute, public)}"
-        ) from None
+    module = import_by_name(module_name, attribute)
+    with told(f"{reference!r} cannot be looked up"):
+        try:
+            found = getattr(module, attribute)
+        except AttributeError:
+            raise UnknownWorld(f"module {module_name!r} has nothing called {_lacking(module, attribute)}") from None
     suits = anywhere is not None and isinstance(found, type) and issubclass(found, anywhere)
     if not suits and not _own(module_name, module):
         kind = f"a subclass of {anywhere.__module__.partition('.')[0]}.{anywhere.__name__}" if anywhere else "allowed"
@@ -69,29 +68,84 @@ def load_attribute(reference: str, *, anywhere: type | None = None) -> object:
     return found
 
 
-def import_by_name(module: str) -> ModuleType:
-    """The module of that name: in a scenario's folder, installed or in the current directory.
+def import_by_name(module: str, attribute: str = "NAME") -> ModuleType:
+    """The module of that name: in a scenario's folder, installed or in the current directory. What is to be found in
+    it, `attribute`, is for messages.
 
     Raises:
         UnknownWorld: there is none, or it is part of the standard library.
-        UserError: it needs something that is missing.
+        UserError: it cannot be imported; the message has the lines of the user's on which that fails.
     """
-    if not all(part.isidentifier() for part in module.split(".")) or module.endswith(
-        "__main__"
-    ):  # which runs a program
-        raise UnknownWorld(f"{module!r} is not the name of a module")
+    if module.endswith("__main__"):
+        raise UnknownWorld(f"{module!r} is not the name of a module, but of one that runs as a program")
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise UnknownWorld(
+            f"{module!r} is not the name of a module: write {_bare(module)}:{attribute}, without folder and ending; "
+            "its file lies beside the scenario or where the command is typed"
+        )
     if module.partition(".")[0] in sys.stdlib_module_names and not _trusting():
         raise UnknownWorld(f"{module!r} is part of Python's standard library, which holds no worlds and no agents")
-    for folder in (*map(str, _folders()), str(Path.cwd())):
+    for folder in map(str, module_folders()):
         if folder not in sys.path:
             sys.path.append(folder)
             importlib.invalidate_caches()
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
-            raise UserError(f"module {module!r} needs something that cannot be imported: {error}") from error
-        raise UnknownWorld(f"there is no module {module!r} in {Path.cwd()} or among the installed packages") from error
+    with told(f"module {module!r} cannot be imported"):
+        try:
+            return importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name is not None and (module == error.name or module.startswith(error.name + ".")):
+                raise UnknownWorld(_no_module(module, attribute)) from error
+            raise UserError(
+                f"module {module!r} needs something that cannot be imported: {described(error)}\n"
+                f"  install it (pip install …), or put it beside {module}.py"
+            ) from error
+        except ImportError as error:
+            if "attempted relative import" not in str(error):
+                raise
+            raise UserError(
+                f"module {module!r} cannot be imported: {described(error)}\n  it is no part of a package: import what "
+                "lies beside it by its bare name, without the dot"
+            ) from error
+    raise AssertionError("an import gives a module or raises")
+
+
+def module_folders() -> list[Path]:
+    """Where modules are looked for besides the installed ones: the scenarios' folders, and the current directory."""
+    return list(dict.fromkeys((*_folders(), Path.cwd())))
+
+
+def local_modules() -> list[str]:
+    """The names of the modules in those folders."""
+    names = []
+    for folder in module_folders():
+        try:
+            names += [file.stem for file in folder.glob("*.py") if file.stem.isidentifier()]
+        except OSError:  # a folder that is gone, or closed to us
+            continue
+    return sorted(set(names))
+
+
+def _bare(path: str) -> str:
+    """The name of the module that somebody means by a path."""
+    return Path(path.replace("\\", "/")).name.removesuffix(".py") or "MODULE"
+
+
+def _no_module(module: str, attribute: str) -> str:
+    if module.endswith(".py"):
+        return f"{module!r} is a file; a module is named without .py: {module.removesuffix('.py')}:{attribute}"
+    where = " or ".join(map(str, module_folders()))
+    return (
+        f"there is no module {module!r} in {where} or among the installed packages.{nearest(module, local_modules())}"
+    )
+
+
+def _lacking(module: ModuleType, attribute: str) -> str:
+    """The rest of the sentence: what was looked for, and what is there."""
+    public = [name for name in vars(module) if not name.startswith("_")]
+    if meant := nearest(attribute, public):
+        return f"{attribute!r}.{meant}"
+    own = [name for name in public if getattr(vars(module)[name], "__module__", None) == module.__name__][:10]
+    return f"{attribute!r}; it has {', '.join(map(repr, own)) or 'no class and no function of its own'}"
 
 
 def load_function(reference: str) -> Callable[..., Any]:

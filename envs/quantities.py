@@ -70,7 +70,8 @@ def _reader(
         number = read_number(value)
         if whole and isinstance(number, float) and math.isfinite(number) and number == int(number):
             number = int(number)  # 1e6 and 3.0
-        if number is not None and math.isfinite(number) and not (whole and isinstance(number, float)) and fits(number):
+        finite = number is not None and (isinstance(number, int) or math.isfinite(number))
+        if number is not None and finite and not (whole and isinstance(number, float)) and fits(number):
             return number if whole else _as_float(number, allowed)
         raise NoNumber(f"is {shown(value)}; allowed is {allowed}{_hint(value, number, fits, whole, percent)}")
 
@@ -99,7 +100,7 @@ def _hint(value: object, number: float | None, fits: Callable[[float], bool], wh
     if value is None:
         return "; leave the key out for its default"
     meant = meant_by(value) if number is None else None
-    if number is not None and percent and not fits(number) and fits(number / 100):
+    if number is not None and percent and not fits(number) and abs(number) < 1e6 and fits(number / 100):
         return f". It is a share and no percentage: {number / 100:g}?"
     if meant is not None and fits(meant) and not (whole and meant != int(meant)):
         return f"; write {int(meant) if meant == int(meant) and abs(meant) < 1e15 else meant}"
@@ -110,7 +111,7 @@ def meant_by(value: object) -> float | None:
     """The number behind a text that is none: 10%, 0,001, 1,000, 10k, 0x10, −3."""
     text = str(value).strip().replace("−", "-").replace("\u00a0", "") if isinstance(value, str) else ""
     if _PREFIXED.fullmatch(text):
-        return float(int(text, 0))
+        return float(int(text, 0)) if len(text) < 200 else None
     if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?", text) and not text.startswith("0,"):
         return float(text.replace(",", ""))
     if re.fullmatch(r"[-+]?\d+,\d+([eE][-+]?\d+)?", text):
@@ -118,6 +119,8 @@ def meant_by(value: object) -> float | None:
     ending = text[-1:].lower()
     number = read_number(text[:-1].strip()) if ending in ("%", *_TIMES) else read_number(text)
     if number is None:
+        return None
+    if not abs(number) < 1e300:  # nobody means as much, and floats end there
         return None
     return number / 100 if ending == "%" else float(number * _TIMES.get(ending, 1))
 

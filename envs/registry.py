@@ -5,7 +5,8 @@
     make_world("my_world:GuessTheNumber")          # my_world.py in the current directory or installed
 
 What a user may get wrong (the name, an option, a package that is missing, a world that no agent can live in)
-becomes a `UserError` that names the nearest right thing. What the world's own code gets wrong propagates.
+becomes a `UserError` that names the nearest right thing, and so does what a world's code raises while it is imported or
+made, with the lines of its author's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import copy
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,13 +25,32 @@ from gymnasium.wrappers import TimeLimit
 from .contained import Contained
 from .control import headless  # noqa: F401 (before any world imports mujoco)
 from .conversation.conversation_env import ConversationEnv
-from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
-from .named_objects import import_by_name, load_attribute
+from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest
+from .made_worlds import a_kind_of, check_options, parameters_of, whole
+from .named_objects import import_by_name, load_attribute, local_modules
 from .time_limits import time_limit
+from .user_code import described, told
 from .vocabulary import Message
 
 WorldKind = Literal["conversation", "control"]
 _VERSIONED = re.compile(r"-v\d+$")
+_PACKAGES = {  # beginnings of ids → the package that has such worlds, and the module that registers them
+    "ALE/": ("ale-py", "ale_py"),
+    "MiniGrid-": ("minigrid", "minigrid"),
+    "BabyAI-": ("minigrid", "minigrid"),
+    "MiniWorld-": ("miniworld", "miniworld"),
+    "Fetch": ("gymnasium-robotics", "gymnasium_robotics"),
+    "HandManipulate": ("gymnasium-robotics", "gymnasium_robotics"),
+    "HandReach": ("gymnasium-robotics", "gymnasium_robotics"),
+    "AdroitHand": ("gymnasium-robotics", "gymnasium_robotics"),
+    "AntMaze": ("gymnasium-robotics", "gymnasium_robotics"),
+    "PointMaze": ("gymnasium-robotics", "gymnasium_robotics"),
+    "FrankaKitchen": ("gymnasium-robotics", "gymnasium_robotics"),
+    "Panda": ("panda-gym", "panda_gym"),
+    "highway-": ("highway-env", "highway_env"),
+    "Meta-World/": ("metaworld", "metaworld"),
+    "dm_control/": ("shimmy", "shimmy"),
+}
 
 
 @dataclass(frozen=True)
@@ -59,27 +79,29 @@ def make_world(name: str, /, **options: Any) -> gymnasium.Env[Any, Any]:
 def _make_world(name: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     module, colon, attribute = name.partition(":")
     if colon and not _VERSIONED.search(attribute):
-        creator = load_attribute(name, anywhere=gymnasium.Env)
-        if not callable(creator):
-            raise UnknownWorld(f"{name!r} is not a class or a function that makes a world")
-        return _make_by_class(name, creator, options)
+        return whole(name, _make_by_class(name, options))
     if colon:
-        import_by_name(module)
-    spec = _find_spec(attribute if colon else name)
+        import_by_name(module, attribute)
+    spec = _find_spec(attribute if colon else name, within=module if colon else None)
     _check_limit(name, options.get("max_episode_steps"))
     try:
         creator = spec.entry_point if callable(spec.entry_point) else load_env_creator(str(spec.entry_point))
-        _check_options(name, creator, options, extra=("max_episode_steps",))
-        limit = options.pop("max_episode_steps", None)
-        spec = copy.copy(spec)
-        spec.kwargs = {**spec.kwargs, **options}  # not as arguments of `make`, which has some of its own
-        return gymnasium.make(spec, max_episode_steps=limit, disable_env_checker=True)
-    except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
-        raise UserError(f"world {name!r} needs something that cannot be imported: {error}") from error
-    except TypeError as error:
-        if "unexpected keyword argument" in str(error):  # from a constructor that takes **kwargs
-            raise UserError(f"world {name!r}: {error}") from error
-        raise
+    except ImportError as error:
+        raise UserError(f"world {name!r} needs something that cannot be imported: {described(error)}") from error
+    check_options(name, creator, {**spec.kwargs, **options}, extra=("max_episode_steps",))
+    limit = options.pop("max_episode_steps", None)
+    spec = copy.copy(spec)
+    spec.kwargs = {**spec.kwargs, **options}  # not as arguments of `make`, which has some of its own
+    with told(f"world {name!r} cannot be made"):
+        try:
+            made = gymnasium.make(spec, max_episode_steps=limit, disable_env_checker=True)
+        except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
+            raise UserError(f"world {name!r} needs something that cannot be imported: {error}") from error
+        except TypeError as error:
+            if "unexpected keyword argument" in str(error):  # from a constructor that takes **kwargs
+                raise UserError(f"world {name!r}: {error}") from error
+            raise
+    return whole(name, made)
 
 
 def give_voices(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
@@ -117,40 +139,55 @@ def list_worlds() -> list[WorldRow]:
     return [_row(spec) for name, spec in sorted(gymnasium.registry.items()) if name.startswith("peripatos/")]
 
 
-def _make_by_class(name: str, creator: Callable[..., object], options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
-    """A world that nobody has registered. `max_episode_steps` is kept by a wrapper, unless the constructor takes it."""
-    parameters = inspect.signature(creator).parameters
+def _make_by_class(name: str, options: dict[str, Any]) -> object:
+    """What nobody has registered. `max_episode_steps` is kept by a wrapper, unless the constructor takes it."""
+    creator = load_attribute(name, anywhere=gymnasium.Env)
+    if not callable(creator):
+        raise UnknownWorld(
+            f"{name!r} is {a_kind_of(creator)}, not a class or a function that makes a world: name one of those"
+        )
+    parameters = parameters_of(creator) or {}
     limit = None if "max_episode_steps" in parameters else options.get("max_episode_steps")
     _check_limit(name, limit)
     if limit is not None and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         del options["max_episode_steps"]
-    _check_options(name, creator, options, extra=())
-    env = creator(**options)
-    if not isinstance(env, gymnasium.Env):
-        raise UnknownWorld(f"{name!r} makes a {type(env).__name__}, not a gymnasium.Env")
-    return env if limit is None or time_limit(env) is not None else TimeLimit(env, limit)
+    check_options(name, creator, options)
+    with told(f"world {name!r} cannot be made"):
+        env = creator(**options)
+    if not isinstance(env, gymnasium.Env) or limit is None or time_limit(env) is not None:
+        return env
+    return TimeLimit(env, limit)
 
 
-def _find_spec(name: str) -> EnvSpec:
+def _find_spec(name: str, within: str | None) -> EnvSpec:
     try:
         return gymnasium.spec(name)
     except gymnasium.error.Error as error:
-        raise UnknownWorld(
-            f"unknown world {name!r}: `peripatos list worlds` shows ours; any Gymnasium id or module:Class "
-            f"is allowed.{nearest(name, gymnasium.registry)}"
-        ) from error
+        raise UnknownWorld(f"unknown world {name!r}{_where_else(name, within)}") from error
 
 
-def _check_options(
-    name: str, creator: Callable[..., object], options: Mapping[str, object], extra: tuple[str, ...]
-) -> None:
-    parameters = inspect.signature(creator).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return
-    allowed = [parameter.name for parameter in parameters] + list(extra)
-    for option in options:
-        if option not in allowed:
-            raise UserError(f"world {name!r}: {unknown('option', option, allowed)}")
+def _where_else(name: str, within: str | None) -> str:
+    """The rest of a sentence about a world that is not registered."""
+    if within is not None:
+        return f": the module {within!r} registers none of that name.{nearest(name, gymnasium.registry)}"
+    for beginning, (package, module) in _PACKAGES.items():
+        if name.startswith(beginning):
+            return (
+                f": it is in the package {package}, and no module has registered it: pip install {package}, and write "
+                f"{module}:{name}, so that the module is imported first"
+            )
+    module, _, attribute = name.removeprefix("./").replace("/", ".").removesuffix(".py").rpartition(".")
+    if module in local_modules() and attribute.isidentifier():
+        return f": there is a module {module!r}, and what is in it is named with a colon: {module}:{attribute}"
+    if attribute in local_modules():
+        return f": {attribute!r} is a module; name what makes a world in it: {attribute}:NAME"
+    if "/" in name and not (near := nearest(name, gymnasium.registry)):
+        return (
+            f": nothing has registered the namespace {name.partition('/')[0]!r}; install the package that does, and "
+            f"write MODULE:{name} with the name of its module. `peripatos list worlds` shows ours"
+        )
+    near = nearest(name, gymnasium.registry)
+    return f": `peripatos list worlds` shows ours; any Gymnasium id or module:Class is allowed.{near}"
 
 
 def _check_limit(name: str, limit: object) -> None:

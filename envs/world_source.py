@@ -51,6 +51,7 @@ class WorldFacts:
     voices: tuple[str, ...] = ()
     scored_by: str = ""  # the version of the reward, see `ConversationEnv.scored_by`
     calls: bool = False  # whether it reads tool calls in replies
+    remarks: tuple[str, ...] = ()
     pooled: bool = False  # bodies: many are simulated in one object, on a pool of threads
 
 
@@ -141,9 +142,10 @@ class WorldSource:
             return pattern.unwrapped.make_batch(n, threads=threads, max_episode_steps=time_limit(pattern))
         return ListOfWorlds(self.id, min(n, at_once or n), self._new)
 
-    def rehearse(self, splits: Sequence[str], *, seconds: float) -> None:
+    def rehearse(self, splits: Sequence[str], *, seconds: float, expert: bool = False) -> None:
         """Begin an episode of each of `splits`, to see that it can be done; the other worlds do not notice. A world
         that `waits` and takes longer than `seconds` is passed over, and one that talks to somebody, who is not here.
+        With `expert` the world's own expert is asked once as well.
 
         Raises:
             UserError: the world cannot begin with any of a few seeds, or what it observes does not fit its space.
@@ -154,9 +156,9 @@ class WorldSource:
             world = self._sibling() if self.facts.kind == "conversation" else None
             world, borrowed = (self._ask(), True) if world is None else (world, False)
         if not self.facts.waits:
-            problem = _begin(world, splits)
+            problem = _begin(world, splits, expert)
         else:
-            attempt = in_thread(partial(_begin, world, splits), "rehearsal")
+            attempt = in_thread(partial(_begin, world, splits, expert), "rehearsal")
             try:
                 problem = attempt.result(seconds)
             except TimeoutError:
@@ -219,10 +221,20 @@ def _facts_of(world: Env) -> WorldFacts:
         return WorldFacts(kind, *spaces, limit, pooled=pooled)
     turns, voices = least(limit, inside.turn_limit), tuple(inside.voice_names)
     calls = type(inside).read is not ConversationEnv.read
-    return WorldFacts(kind, *spaces, turns, inside.waits, inside.side_by_side, voices, inside.scored_by, calls)
+    return WorldFacts(
+        kind,
+        *spaces,
+        turns,
+        inside.waits,
+        inside.side_by_side,
+        voices,
+        inside.scored_by,
+        calls=calls,
+        remarks=inside.remarks,
+    )
 
 
-def _begin(world: Env, splits: Sequence[str]) -> str | None:
+def _begin(world: Env, splits: Sequence[str], expert: bool) -> str | None:
     """Why the world cannot begin; None if it can. One seed that fails is an episode that fails, and no reason."""
     inside = world.unwrapped
     talks = isinstance(inside, ConversationEnv)
@@ -246,7 +258,13 @@ def _begin(world: Env, splits: Sequence[str]) -> str | None:
         if problem is not None:
             return problem
     if isinstance(inside, ConversationEnv):
+        mute = expert and inside.oracle() is None
         inside.end()
+        if mute:
+            return (
+                "has no oracle, which an agent of kind oracle needs: write its `oracle` method, or give each task of a "
+                "TaskWorld its 'oracle', the reply of an expert"
+            )
     return None
 
 

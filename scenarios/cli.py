@@ -21,7 +21,7 @@ import typer
 from .commands import compare, export, look, rescore, run  # noqa: F401 (each registers its commands, in this order)
 from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
 from .run.noticed import print_notices
-from .run.signals import BEFORE_ANYTHING, Stopped, ending_by_signals, silence, tell
+from .run.signals import BEFORE_ANYTHING, ending_by_signals, silence, tell
 from .streams import data, end_in_time, exit_with, stdout_for_data
 
 WRITERS = ("record", "rescore", "export")  # may have written something when they are stopped; runs say it themselves
@@ -38,12 +38,14 @@ def main() -> NoReturn:
     with ending_by_signals(words) as heard, stdout_for_data():
         try:
             code = app(standalone_mode=False)
+            if code == INTERRUPTED:  # what typer makes of a KeyboardInterrupt, without a word
+                raise KeyboardInterrupt
             data().flush()
         except BrokenPipeError:  # `peripatos list | head`
             silence(data().fileno())
             code = FAILED
         except (Exception, KeyboardInterrupt) as problem:
-            if heard or isinstance(problem, Stopped):
+            if heard:
                 raise
             code = explain(problem)
         sys.exit(exit_with(code if isinstance(code, int) else 0))

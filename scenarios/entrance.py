@@ -160,14 +160,16 @@ class Run:
         make it another run.
         """
         from .commands.app import load_plugins
-        from .run.amend import prepare
+        from .run.amend import begin_again, is_over
         from .run.noticed import notice
 
         load_plugins()
         command = ["peripatos.load_run", str(self.path), "resume", *map(str, overrides or ())]
         sets = [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]
+        if not sets and is_over(self._directory):
+            return self
         with self._directory.held(command):
-            going_on = prepare(self._directory, sets)
+            going_on = begin_again(self._directory, sets)
             if not going_on.to_do:
                 for note in going_on.notes:
                     notice(note)

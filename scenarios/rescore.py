@@ -34,6 +34,7 @@ from .config.yaml_text import Source
 from .report.transcript import replies
 from .run.episode_statistics import Numbers, summarize
 from .run.kept_episodes import kept_files, notice_damage, read_episodes
+from .run.provenance import where_it_was_begun
 from .run.rescored import Rescored, write_rescored
 from .run.reward_versions import NOT_NOTED, one_version
 from .run.run_directory import RunDirectory
@@ -67,7 +68,8 @@ def rescore(
     files = {key: file for key, file in kept_files(run.episodes).items() if update in (None, key[0])}
     if not files:
         raise UserError(f"{path} has kept no episodes; log.episodes of a scenario says how many are kept")
-    world = make_world(scenario.world.id, **scenario.world.options)
+    with where_it_was_begun(run):
+        world = make_world(scenario.world.id, **scenario.world.options)
     try:
         base = _replayable(world.unwrapped, scenario)
         again = _Again(base, scenario, other_grader=grader is not None, sets=sets)

@@ -5,8 +5,8 @@ several episodes. Where an episode is truncated, or the row is cut, the successo
 
     bootstrap = 0 if terminated,   V(s') if truncated or cut
 
-Steps of an episode that has failed teach nothing. Nor does the piece of an episode that still runs at a segment's end,
-where more of its row's latest ones have failed than ended well: it would train before anybody knows that it fails.
+Steps of an episode that has failed teach nothing. Where more episodes have lately failed than ended well, neither do
+the pieces that still run at a segment's end in those rows: they would train before anybody knows that they fail.
 
 *Episodes* (for methods without): each row is one whole episode; the members of a group start from one state;
 a world that has ended is not stepped again; rows are padded to the longest. They carry no values, and nothing stands
@@ -43,6 +43,7 @@ from .running_episodes import RunningEpisodes
 
 _EVALUATED_AT_ONCE = 128  # episodes, where that many worlds may be open
 _SAME = 1e-3  # relative and absolute: what a replay on another machine may come to see
+_DISTRUST = -2  # episodes that failed, less those that ended well
 _NOISE_CHUNK = 64  # steps of chance drawn at a time for an episode of unknown length
 
 
@@ -229,12 +230,13 @@ class ControlActor:
                 buffer.finish(over, t, result, started_at)
                 started_at[over] = t + 1
                 failed = np.isin(over, list(result.failure))
-                self._trust[over] = np.clip(self._trust[over] + np.where(failed, -1, 1), -1, 1)
+                self._trust[over] = np.clip(self._trust[over] + np.where(failed, -1, 1), -2, 1)
                 clock = time.perf_counter()
                 self._begin(worlds, names, over, seed)
                 seconds["simulate"] += time.perf_counter() - clock
         buffer.end_all(self._observation)
-        buffer.leave_out(np.flatnonzero(self._trust < 0), started_at)
+        if self._trust.sum() <= _DISTRUST:
+            buffer.leave_out(np.flatnonzero(self._trust < 0), started_at)
         buffer.fill_bootstrap(self._policy)
         self._segment += 1
         batch = buffer.batch(names, version, values=True) if buffer.mask.any() else None

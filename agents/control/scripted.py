@@ -71,6 +71,8 @@ class ScriptedAgent:
 
     def __init__(self, script: Script | type, action_space: Box | Discrete) -> None:
         self._script, self._space = script, action_space
+        module, name = getattr(script, "__module__", ""), getattr(script, "__qualname__", type(script).__qualname__)
+        self._name = f"{module}:{name}"  # as a scenario names it, for messages
         if not callable(script) or (isinstance(script, type) and not any("__call__" in vars(c) for c in script.mro())):
             raise UserError(f"the script {script!r} cannot be called with an observation: give a function, or __call__")
 
@@ -130,9 +132,13 @@ class ScriptedAgent:
                 or one % 1
             ):
                 raise UserError(
-                    f"the script gave the action {action!r}; allowed are the whole numbers {first} to {last}"
+                    f"the script {self._name} gave the action {action!r:.80}; allowed are the whole "
+                    f"numbers {first} to {last}"
                 )
             return np.asarray(int(one) - first, np.int64)
         if given.size != np.prod(space.shape) or given.dtype.kind not in "iubf" or not np.isfinite(given).all():
-            raise UserError(f"the script gave the action {action!r}; needed are finite numbers of shape {space.shape}")
+            raise UserError(
+                f"the script {self._name} gave the action {action!r:.80}; needed are finite numbers of "
+                f"shape {space.shape}"
+            )
         return given.astype(np.float32).ravel()

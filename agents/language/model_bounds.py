@@ -50,17 +50,23 @@ def tensor_shapes(file: Path) -> Iterator[tuple[int, ...]]:
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
             if length > min(MAX_HEADER, size - 8):
-                raise UserError(f"{file} claims a header of {length} bytes, and has {size}")
+                raise UserError(
+                    f"{file} claims a header of {length} bytes, and has {size}: it was cut, or is no safetensors file"
+                )
             header = json.loads(stream.read(length))
         tensors = {name: tensor for name, tensor in header.items() if name != "__metadata__"}
         for name, tensor in tensors.items():
             begin, end = tensor["data_offsets"]
             shape = tuple(int(side) for side in tensor["shape"])
             if not (0 <= begin <= end <= size - 8 - length and all(side >= 0 for side in shape)):
-                raise UserError(f"{file}: the tensor {name!r:.80} does not lie within the file")
+                raise UserError(
+                    f"{file}: the tensor {name!r:.80} does not lie within the file, which was cut: get it anew"
+                )
             if math.prod(shape) > 8 * (end - begin):  # no type of number is smaller than a bit
                 raise UserError(f"{file}: the tensor {name!r:.80} claims {shape}, and has {end - begin} bytes")
             yield shape
+    except UserError:
+        raise
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, struct.error) as problem:
         raise UserError(f"{file} is no safetensors file: {type(problem).__name__}: {problem}") from problem
 

@@ -10,14 +10,20 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from ...envs.errors import UserError
 from .gguf_bounds import check_gguf
 from .model_bounds import check_folder
+from .model_folders import check_parts_are_there, damaged_json
+from .model_weights import check_finite, check_loaded, check_tokens
 
 
 def load_language_model(model: str, *, revision: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -33,19 +39,55 @@ def load_language_model(model: str, *, revision: str | None = None) -> tuple[Pre
         path = _in_package(model.removeprefix("package:"))
     if path.suffix == ".gguf":
         path = _unpacked(path)
+    elif path.is_file():
+        raise UserError(f"the model {model!r} is a file; a model is a folder, or a file that ends in .gguf")
     elif not path.is_dir() and (path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1):
         raise UserError(f"no model at {model!r}: it is neither a folder, nor a .gguf file, nor a hub id like org/name")
     if path.is_dir():
+        check_parts_are_there(path)
         check_folder(path)
-    source = str(path) if path.is_dir() else model
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
-        loaded = AutoModelForCausalLM.from_pretrained(
-            source, revision=revision, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
-        )
-    except Exception as error:  # of files of a stranger's, whose readers raise what they like
-        raise UserError(f"could not load the model {model!r}: {_one_line(error)}") from error
+    folder = path if path.is_dir() else None
+    with _quiet():
+        try:
+            source = model if folder is None else str(folder)
+            tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
+            found: Any = AutoModelForCausalLM.from_pretrained(
+                source,
+                revision=revision,
+                dtype=torch.float32,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are in the report, and refused
+            )
+        except Exception as error:  # of files of a stranger's, whose readers raise what they like
+            reason = (folder and damaged_json(folder)) or _one_line(error)
+            raise UserError(f"could not load the model {model!r}: {reason}") from error
+    loaded, report = found
+    check_loaded(model, loaded, report)
+    check_finite(model, loaded)
+    check_tokens(model, loaded, tokenizer)
     return loaded, tokenizer
+
+
+def check_local_model(model: str) -> None:
+    """UserError for a model's folder that lacks a part, or claims what its weights do not hold. Nothing is loaded, and
+    hub ids, packages and GGUF files are left to the loader."""
+    path = Path(model).expanduser()
+    if model and path.is_dir():
+        check_parts_are_there(path)
+        check_folder(path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the tables that transformers prints of weights which do not fit: they are told in a sentence."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _in_package(name: str) -> Path:

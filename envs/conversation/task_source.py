@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,24 @@ import numpy as np
 
 from ..errors import UserError
 from .conversation_env import SPLITS, Split
+from .task_file import read_rows
 
 Task = Mapping[str, Any]
-_MOST_BYTES = 1 << 30
+Placed = tuple[str, Task | str]  # where a task stands, and the task
+_OTHER_FILES = (
+    ".json",
+    ".csv",
+    ".tsv",
+    ".parquet",
+    ".txt",
+    ".yaml",
+    ".yml",
+    ".xlsx",
+    ".gz",
+    ".zip",
+    ".ndjson",
+    ".arrow",
+)
 TaskSource = Iterable[Task | str] | Callable[[np.random.Generator], Task | str] | str | Path
 
 
@@ -28,9 +42,22 @@ def load_tasks(source: str | Path) -> list[Task]:
     Raises:
         UserError: the file or data set cannot be read, or a line is not a JSON object.
     """
-    if str(source).endswith(".jsonl"):
-        return _from_jsonl(Path(source))
-    return _from_hub(str(source))
+    return [task for _, task in placed_tasks(source) if not isinstance(task, str)]
+
+
+def placed_tasks(source: TaskSource) -> list[Placed]:
+    """As `load_tasks`, each task with where it stands, for messages; also of a list."""
+    if isinstance(source, str | Path):
+        if str(source).endswith(".jsonl"):
+            return list(read_rows(Path(source)))
+        if Path(source).exists() or Path(source).suffix in _OTHER_FILES:
+            raise UserError(
+                f"tasks {str(source)!r} are in a file that is not read here; a file of tasks ends in .jsonl and has "
+                'one JSON object a line, {"prompt": "…", "answer": "…"}'
+            )
+        return _from_hub(str(source))
+    assert not callable(source), "a generator has no list"
+    return [(f"task {number}", task) for number, task in enumerate(source)]
 
 
 def split_of(content: str, one_in: int) -> Split:
@@ -44,30 +71,7 @@ def split_of(content: str, one_in: int) -> Split:
     return "test" if place == 0 else "validation" if place == 1 else "train"
 
 
-def _from_jsonl(path: Path) -> list[Task]:
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise UserError(f"{path} has more than {_MOST_BYTES:,} bytes, which are too many to be read at once")
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read tasks from {path}: {error}") from error
-    tasks: list[Task] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            task = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path}:{number}: this line is not JSON: {error}") from error
-        except RecursionError:
-            raise UserError(f"{path}:{number}: this line is nested too deeply") from None
-        if not isinstance(task, dict):
-            raise UserError(f"{path}:{number}: a task is a JSON object, not {line!r:.80}")
-        tasks.append(task)
-    return tasks
-
-
-def _from_hub(source: str) -> list[Task]:
+def _from_hub(source: str) -> list[Placed]:
     try:
         datasets = importlib.import_module("datasets")  # optional, and heavy
     except ImportError:
@@ -84,4 +88,8 @@ def _from_hub(source: str) -> list[Task]:
     if "train" not in kept and "test" not in kept:
         raise UserError(f"the dataset {source!r} has neither a train nor a test split, but {sorted(found)}")
     marked = {"validation", *(kept if {"train", "test"} <= set(kept) else ())}
-    return [{**row, "split": split} if split in marked else row for split, rows in kept.items() for row in rows]
+    return [
+        (f"{source}, {split}, row {number}", {**row, "split": split} if split in marked else row)
+        for split, rows in kept.items()
+        for number, row in enumerate(rows)
+    ]

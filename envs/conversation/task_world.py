@@ -33,8 +33,7 @@ Left out: several turns (write a `ConversationEnv`) and streaming of data sets t
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, ClassVar, Self, cast
 
@@ -42,11 +41,13 @@ import numpy as np
 
 from ..errors import UserError, unknown
 from ..named_objects import load_attribute
+from ..user_code import check_call
 from ..vocabulary import Reply
 from ..worlds.maths.answers import AnswerTag
 from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
 from .reward_version import function_version
-from .task_source import Task, TaskSource, load_tasks, split_of
+from .task_rows import check_names, check_prompts_differ, check_row, remarks_on
+from .task_source import Placed, Task, TaskSource, placed_tasks, split_of
 
 if TYPE_CHECKING:
     from ..worlds.maths.grading import MathsGrader
@@ -83,7 +84,7 @@ class TaskWorld(ConversationEnv):
     _own_fields: ClassVar[frozenset[str]] = frozenset(
         {"observation_space", "action_space", "weights", "voices", "spec", "waits", "side_by_side"}
         | {"max_turns", "has_success", "granted_seconds", "endless_after", "_turn", "_place"}
-        | {"_prompt", "_grader", "_reward", "_draw", "_tasks", "_left_out"}
+        | {"_prompt", "_grader", "_reward", "_draw", "_tasks", "_left_out", "remarks"}
     )  # of a world that has not been played
     _functions: ClassVar[tuple[str, ...]] = ("_reward", "_draw")  # those of the fields that are called
 
@@ -109,7 +110,7 @@ class TaskWorld(ConversationEnv):
         self.side_by_side = self._grader.workers if self._grader else 1
         self._draw = tasks if callable(tasks) else None
         if not callable(tasks):
-            self._sort(load_tasks(tasks) if isinstance(tasks, str | Path) else tasks)
+            self._sort(placed_tasks(tasks))
 
     @property
     def scored_by(self) -> str:
@@ -133,9 +134,16 @@ class TaskWorld(ConversationEnv):
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self._task = _own(self._drawn(self._draw, rng, split) if self._draw else self._picked(rng, split))
-        prompt = str(self._task[self._prompt])
-        asked = f"{prompt}\n\n{self._grader.wanted}" if self._grader else prompt
-        return Opening(asked, task=str(self._task.get("id", prompt)))
+        prompt, name = self._task[self._prompt], self._task.get("id")
+        return Opening(self._asked(self._task), task=prompt if name is None else str(name))
+
+    def prompts(self, split: Split) -> list[str]:
+        """What its tasks of a split ask; none where a function makes the tasks."""
+        return [] if self._draw else [self._asked(task) for task in self._tasks[split]]
+
+    def _asked(self, task: Task) -> str:
+        prompt = task[self._prompt]
+        return f"{prompt}\n\n{self._grader.wanted}" if self._grader else prompt
 
     def respond(self, reply: Reply) -> Outcome:
         verdict = self._reward(reply, self._task)
@@ -163,7 +171,7 @@ class TaskWorld(ConversationEnv):
     def _why_there_is_none(self, split: Split) -> str:
         left_out, prompts = (
             self._left_out[split],
-            len({str(t[self._prompt]) for ts in self._tasks.values() for t in ts}),
+            len({t[self._prompt] for ts in self._tasks.values() for t in ts}),
         )
         if left_out:
             others = " and ".join(other for other in SPLITS[SPLITS.index(split) + 1 :] if self._tasks[other])
@@ -191,37 +199,35 @@ class TaskWorld(ConversationEnv):
                 return task
         raise UserError(f"the task generator drew no {split} task in {_MAX_DRAWS} draws: it has too few tasks")
 
-    def _sort(self, tasks: Iterable[Task | str]) -> None:
-        checked = [self._checked(task) for task in tasks]
-        if not checked:
+    def _sort(self, tasks: Sequence[Placed]) -> None:
+        if not tasks:
             raise UserError("a TaskWorld needs at least one task")
+        rows = [(place, self._checked(task, place)) for place, task in tasks]
+        check_names(rows)
+        check_prompts_differ(rows, self._prompt)
+        self.remarks = tuple(remarks_on(rows))
+        checked = [task for _, task in rows]
         self._tasks: dict[Split, list[Task]] = {split: [] for split in SPLITS}
         self._left_out: dict[Split, int] = {}  # tasks whose prompt a later split has too
         later: set[str] = set()  # prompts of the splits that have been filled
         for split in reversed(SPLITS):
             mine = [task for task in checked if self._split_of(task) == split]
-            self._tasks[split] = [task for task in mine if str(task[self._prompt]) not in later]
+            self._tasks[split] = [task for task in mine if task[self._prompt] not in later]
             self._left_out[split] = len(mine) - len(self._tasks[split])
-            later |= {str(task[self._prompt]) for task in mine}
+            later |= {task[self._prompt] for task in mine}
 
-    def _checked(self, task: Task | str) -> Task:
-        if isinstance(task, str):
-            return {self._prompt: task}
-        if not isinstance(task, Mapping):
-            raise UserError(f"a task is a mapping or a string, not {task!r:.80}")
-        if self._prompt not in task:
-            raise UserError(f"a task has no prompt: {unknown('key', self._prompt, map(str, task))}")
+    def _checked(self, task: Task | str, place: str = "a task") -> Task:
+        checked = check_row(place, task, self._prompt)
         if self._grader:
-            self._grader.check(task)
-        return task
+            try:
+                self._grader.check(checked)
+            except UserError as problem:
+                raise UserError(f"{place}: {problem}") from problem
+        return checked
 
     def _split_of(self, task: Task) -> Split:
         split = task.get("split")
-        if split is None:
-            return split_of(str(task[self._prompt]), _ONE_IN)
-        if split not in SPLITS:
-            raise UserError(unknown("split of a task", str(split), SPLITS))
-        return split
+        return split_of(task[self._prompt], _ONE_IN) if split is None else split
 
 
 def _own(task: Task) -> Task:
@@ -246,4 +252,6 @@ def _function(reward: RewardFunction | str | None) -> RewardFunction:
     found = load_attribute(reward) if isinstance(reward, str) else reward
     if not callable(found):
         raise UserError(f"reward must be a function of (reply, task) or 'module:function', not {reward!r:.80}")
+    name = reward if isinstance(reward, str) else getattr(found, "__name__", repr(found))
+    check_call(f"the reward function {name!r}", found, "reply", "task")
     return cast("RewardFunction", found)

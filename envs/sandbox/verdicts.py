@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
+from ..errors import UserError
+
 
 class Status(StrEnum):
     """What became of a program, or of one test of it. Only the host's own comparison gives the first two."""
@@ -38,7 +40,7 @@ class Status(StrEnum):
 UNSCORED = frozenset((Status.UNSURE, Status.INFRA_ERROR, Status.SANDBOX_UNAVAILABLE, Status.BROKEN_TEST))
 
 
-class SandboxUnavailable(RuntimeError):
+class SandboxUnavailable(UserError):
     """Untrusted programs cannot be isolated on this machine; the message says what to do about it."""
 
 

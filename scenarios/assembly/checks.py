@@ -121,8 +121,16 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
     check_voices(scenario, facts)
     splits = ("train", "test") if any(stage.method for stage in scenario.stages) else ("test",)
     with at("world"):
-        source.rehearse(splits, seconds=scenario.world.step_seconds or _REHEARSAL)
+        source.rehearse(
+            splits, seconds=scenario.world.step_seconds or _REHEARSAL, expert=_needs_expert(scenario, facts.kind)
+        )
     return facts
+
+
+def _needs_expert(scenario: Scenario, kind: WorldKind) -> bool:
+    """Whether anybody speaks as the world's own expert."""
+    shown = [stage.demonstrations.agent for stage in scenario.stages if stage.demonstrations]
+    return kind == "conversation" and any(agent.kind == "oracle" for agent in (scenario.agent, *shown))
 
 
 def _check_agent(scenario: Scenario, kind: WorldKind) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...agents.protocols import Policy
@@ -28,6 +29,13 @@ def make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy 
 
     with torch_threads(1):
         return _make_policy(scenario, device, source)
+
+
+def check_model_loads(scenario: Scenario, source: WorldSource) -> None:
+    """Load the agent's model, where it is on this disk, and forget it. `UserError` if it cannot be used."""
+    agent = scenario.agent
+    if isinstance(agent, CausalLMAgentSpec) and Path(agent.model).expanduser().exists():
+        make_policy(scenario, "cpu", source)
 
 
 def _make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy | None:

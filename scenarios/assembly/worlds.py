@@ -5,6 +5,7 @@ from __future__ import annotations
 from gymnasium.spaces import Box, Discrete
 
 from ...envs.errors import UserError
+from ...envs.time_limits import REMEDY
 from ...envs.world_source import WorldSource
 from ..config.schema import Sampling, Scenario
 
@@ -22,6 +23,14 @@ class WorldSources(dict[str, WorldSource]):
     def first(self) -> WorldSource:
         """That of the first world, or the only one."""
         return next(iter(self.values()))
+
+    def endless(self) -> list[str]:
+        """What is to be said of the worlds in which nothing limits an episode."""
+        return [
+            f"nothing limits an episode of {source.id!r}, and one that goes on for very long ends the run: {REMEDY}"
+            for source in self.values()
+            if source.facts.longest_episode is None
+        ]
 
     def close(self) -> None:
         """As `WorldSource.close`, for all."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
@@ -91,6 +92,21 @@ def load_plugins() -> None:
             from ...envs.errors import UserError
 
             raise UserError(f"the plug-in {plugin.name!r} ({plugin.value}) cannot be imported: {problem}") from problem
+
+
+@contextmanager
+def worlds_at_work() -> Iterator[None]:
+    """Where worlds are played without a run: what is waited for is said, and nothing of theirs ends the process."""
+    from ...agents.protocols import PolicyNotFinite
+    from ...envs.contained import no_exit, watch
+    from ..run.disk import RunFailed
+    from ..run.signals import tell
+
+    try:
+        with no_exit(), watch(tell):
+            yield
+    except PolicyNotFinite as broken:
+        raise RunFailed(f"the policy gives NaN: {broken}") from broken
 
 
 def command_line() -> list[str]:

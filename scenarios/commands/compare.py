@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,7 @@ def compare(
     from ..compare.findings import report, table
     from ..compare.jobs import compare as run_compare
     from ..run.signals import Stopped, tell
+    from ..streams import exit_with
 
     load_plugins()
     names = [name.strip() for name in methods.split(",") if name.strip()]
@@ -46,7 +48,7 @@ def compare(
         outcomes = run_compare(scenarios, names, seeds, out, sets=sets, limit=limit, quiet=quiet)
     except Stopped as stopped:
         tell("stopped; the same command goes on from here")
-        raise typer.Exit(stopped.code) from None
+        sys.exit(exit_with(stopped.code))
     rows, notes = report(outcomes, out)
     if json_:
         print_json(rows)

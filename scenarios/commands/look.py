@@ -23,6 +23,7 @@ from .app import (
     print_json,
     print_lines,
     print_table,
+    worlds_at_work,
 )
 
 
@@ -49,7 +50,9 @@ def evaluate(
     flags = [*([] if world is None else [f"world={{id: {world}}}"]), *sets]
     flags += [] if temperature is None else [f"sampling.temperature={temperature}"]
     how = Examination(episodes, seed, sample or temperature is not None, k, flags)
-    _print_numbers(evaluate_run(run_path, checkpoint, how, device=device), json_)
+    with worlds_at_work():
+        numbers = evaluate_run(run_path, checkpoint, how, device=device)
+    _print_numbers(numbers, json_)
 
 
 @app.command()
@@ -68,7 +71,9 @@ def record(
     from ..run.display import make_display
 
     load_plugins()
-    for path in record_run(run_path, checkpoint, seed=seed, out=out, gif=gif, display=make_display(quiet=quiet)):
+    with worlds_at_work():
+        films = list(record_run(run_path, checkpoint, seed=seed, out=out, gif=gif, display=make_display(quiet=quiet)))
+    for path in films:
         print(path, file=data(), flush=True)
 
 
@@ -136,7 +141,8 @@ def check(
         raise UserError(
             f"{world!r} is a scenario, and check looks at worlds; peripatos run {world} --dry-run checks it"
         )
-    findings = check_world(world)
+    with worlds_at_work():
+        findings = check_world(world)
     rows = [{"check": f.check, "result": "passed" if f.passed else "FAILED", "detail": f.detail} for f in findings]
     if json_:
         print_json(rows)

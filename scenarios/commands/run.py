@@ -50,6 +50,7 @@ def run(
     if print_config and not dry_run:
         return
     from ..assembly.checks import check_parts
+    from ..assembly.policies import check_model_loads
     from ..run.saved_agent import check_origin
 
     load_plugins()
@@ -60,6 +61,9 @@ def run(
     with check_parts(resolved, source) as worlds:
         check_origin(resolved)
         if dry_run:
+            check_model_loads(resolved, worlds.first)
+            for remark in (remark for source in worlds.values() for remark in source.facts.remarks):
+                print(remark, file=sys.stderr)
             print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
             return
         directory = RunDirectory.create(out or new_run_path(resolved.name, resolved.seed), resolved, command_line())
@@ -82,15 +86,19 @@ def resume(
     json_: Json = False,
 ) -> None:
     """Go on with a run that was stopped, from its last checkpoint; or, with a larger budget, with one that was done."""
-    from ..run.amend import prepare
+    from ..run.amend import begin_again, is_over
     from ..run.noticed import notice
     from ..run.run_directory import RunDirectory
     from ..run.signals import Stopped
 
     load_plugins()
     directory = RunDirectory.open(run_path)
+    if not sets and is_over(directory):
+        print(f"{run_path} is finished already", file=sys.stderr)
+        _report(directory.summary(), json_)
+        return
     with directory.held(command_line()):
-        going_on = prepare(directory, sets)
+        going_on = begin_again(directory, sets)
         if not going_on.to_do:
             for note in going_on.notes:
                 notice(note)
@@ -121,9 +129,10 @@ def _go(directory: Any, quiet: bool, json_: bool, worlds: Any = None, going_on: 
 def _stopped(directory: Any, stopped: Any) -> NoReturn:
     from ..run.disk import typed
     from ..run.signals import tell
+    from ..streams import exit_with
 
     tell(f"stopped; to go on: peripatos resume {typed(directory.path)}")
-    raise typer.Exit(stopped.code) from None
+    sys.exit(exit_with(stopped.code))
 
 
 def _report(summary: Mapping[str, Any], json_: bool, path: Path | None = None) -> None:

@@ -74,8 +74,9 @@ def _as_a_key(option: str, argv: list[str]) -> str:
 
 def _missing(problem: Any, command: Any, path: str, argv: list[str]) -> str:
     param = problem.param
-    name = param.opts[0] if param.opts[0].startswith("--") else (param.metavar or param.name).upper()
-    return f"{path} needs {name}: {_help(param)}"
+    option = param.opts[0].startswith("--")
+    name = param.opts[0] if option else (param.metavar or param.name).upper()
+    return f"Missing {'option' if option else 'argument'} {name} of {path}: {_help(param)}"
 
 
 def _bad_value(problem: Any, command: Any, path: str, argv: list[str]) -> str:

@@ -35,6 +35,7 @@ from ..run.disk import make_folder, write_text
 from ..run.lock import writing
 from ..run.reward_versions import one_version, scored_by
 from ..run.run_directory import RunDirectory
+from ..run.verified import trusted_scenario
 
 PATIENCE = 120.0  # seconds in which a run that was stopped ends its update and saves itself
 
@@ -175,7 +176,7 @@ def plan(
                 jobs.append(ComparisonJob(changed.model_copy(update={"seed": seed}), scenario.name, name, path))
     for job in jobs:
         existing = job.path / "scenario.yaml"
-        if existing.exists() and existing.read_text(encoding="utf-8") != dump_scenario(job.scenario):
+        if existing.exists() and trusted_scenario(RunDirectory.open(job.path)) != job.scenario:
             raise UserError(f"{job.path} holds a run with other settings; choose another --out")
         if existing.exists() and "scored_by" in _summary(job):
             with WorldSources.of(job.scenario) as sources:
@@ -208,8 +209,9 @@ def with_method(scenario: Scenario, name: str) -> Scenario:
 
 def _run(job: ComparisonJob, processes: _Processes, *, threads: int) -> JobResult:
     """The job's run, in a process of its own; its words go to a log beside it."""
-    if _summary(job).get("status") == "done":
-        return JobResult(job, _summary(job))
+    summary = _summary(job)
+    if summary.get("status") == "done":
+        return JobResult(job, summary)
     scenario, log = job.path.with_suffix(".yaml"), job.path.with_suffix(".log")
     if not (job.path / "scenario.yaml").exists():
         shutil.rmtree(job.path, ignore_errors=True)  # a run that was killed before it wrote its scenario

@@ -95,8 +95,8 @@ def _sentence(error: ErrorDetails, path: Place, data: Mapping[str, Any]) -> str:
         case "union_tag_not_found":
             return _without_kind(error, key)
         case "string_pattern_mismatch":
-            return f"{key} is {shown(error['input'])}; a name has letters, digits, - and _, no path in it, and "
-            "at most 100 characters"
+            rule = "a name has letters, digits, - and _, and no path in it; at most 100 characters"
+            return f"{key} is {shown(error['input'])}; {rule}"
         case "dict_type" | "model_type" | "model_attributes_type":
             return f"{key} {wrong_value(error)}{example_of(error['loc'], error['input'])}"
         case "list_type" if isinstance(error["input"], Mapping) and key == "stages":

@@ -9,7 +9,6 @@ Left out on purpose: schedules of anything but the learning rate, conditions bet
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -132,7 +131,7 @@ def read_goal(goal: object) -> tuple[Literal["≥", "≤"], float]:
     text = str(goal).strip() if isinstance(goal, int | float | str) and not isinstance(goal, bool) else ""
     said = re.fullmatch(r"(<=|>=|≤|≥)?\s*(\S+)", text)
     number = read_number(said[2]) if said else None
-    if number is None or not math.isfinite(number):
+    if number is None or not abs(number) < 1e300:
         meant = meant_by(said[2]) if said else None
         hint = "" if meant is None else f"; write {meant:g}"
         raise ValueError(

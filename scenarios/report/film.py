@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes.util
 import os
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from ..run.display import Display
 from ..run.saved_agent import OpenedAgent, open_agent
 from .gait import draw_gait
 from .shots import Acts, ActsAtRandom, Shot, film_episode
-from .video import caption, write_gif, write_mp4
+from .video import caption, gif_writer, mp4_writer
 
 
 def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif: bool, display: Display) -> list[Path]:
@@ -39,33 +41,48 @@ def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif:
     try:
         with opened.sources as sources:
             for name, source in sources.items():
-                shots, fps = _shots(opened, source, seed, display)
                 place = target.with_name(f"{target.stem}-{name}.mp4") if name else target
-                written += _written(shots, fps, place, gif)
+                written += _filmed(opened, source, seed, display, place, gif)
     finally:
         display.close()
     return written
 
 
-def _shots(opened: OpenedAgent, source: WorldSource, seed: int, display: Display) -> tuple[list[Shot], int]:
-    """The pictures of an episode, and how many of them a second has."""
+def _filmed(
+    opened: OpenedAgent, source: WorldSource, seed: int, display: Display, target: Path, gif: bool
+) -> list[Path]:
+    """Play an episode and write it as it goes; the files."""
     if source.facts.kind == "conversation":
-        raise UserError(f"{source.id!r} is a conversation: it is read, not filmed; see {opened.run.episodes}")
+        raise UserError(
+            f"{source.id!r} is a conversation: it is read, not filmed, with peripatos show {opened.run.path}"
+        )
     env = WorldSource(source.id, {**source.options, "render_mode": "rgb_array"}).make()
     try:
         act = _behaviour(opened.scenario, opened.policy, env)
+        fps = round(env.metadata.get("render_fps") or 30)
         shots = film_episode(env, act, seed=derive_seed(opened.scenario.seed, "film", seed), display=display)
-        return shots, round(env.metadata.get("render_fps") or 30)
+        return write_film(shots, fps, target, gif)
     finally:
         env.close()
 
 
-def _written(shots: list[Shot], fps: int, target: Path, gif: bool) -> list[Path]:
-    frames = [caption(shot, number) for number, shot in enumerate(shots, start=1)]
-    written = [write_mp4(target.with_suffix(".mp4"), frames, fps)]
-    if gif:
-        written.append(write_gif(target.with_suffix(".gif"), frames, fps))
-    diagram = draw_gait(shots, fps, target.with_name(f"{target.stem}-gait.png"))
+def write_film(shots: Iterable[Shot], fps: int, target: Path, gif: bool) -> list[Path]:
+    """Write the pictures one by one, as mp4 and if asked as gif, and a diagram of the signals; the files.
+
+    Of a shot only its signals are kept.
+    """
+    written, signals = [target.with_suffix(".mp4")], []
+    with ExitStack() as stack:
+        films = [stack.enter_context(mp4_writer(written[0], fps))]
+        if gif:
+            written.append(target.with_suffix(".gif"))
+            films.append(stack.enter_context(gif_writer(written[1], fps)))
+        for number, shot in enumerate(shots, start=1):
+            frame = caption(shot, number)
+            for add in films:
+                add(frame)
+            signals.append(shot.signals)
+    diagram = draw_gait(signals, fps, target.with_name(f"{target.stem}-gait.png"))
     return [*written, diagram] if diagram else written
 
 

@@ -10,7 +10,7 @@ Nothing here knows a robot. Left out: contact forces as curves, and several epis
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,20 +19,17 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .shots import Shot
-
+Signals = Mapping[str, float]
 STANCE = 0.05  # of body weight; below it a foot brushes the ground
 CONTACT = "contact/"
 FEET = ("#4c78a8", "#e08a3c", "#54a24b", "#b0a03c")
 CURVE, MEAN, LINE = "#4d4d4d", "#9e6ebd", "0.88"
 
 
-def stance(shots: Sequence[Shot]) -> dict[str, np.ndarray]:
-    """For each foot, at which steps it is on the ground: [steps] bool. A step without the signal is none."""
-    names = dict.fromkeys(name for shot in shots for name in shot.signals if name.startswith(CONTACT))
-    return {
-        name.removeprefix(CONTACT): np.array([shot.signals.get(name, 0.0) > STANCE for shot in shots]) for name in names
-    }
+def stance(signals: Sequence[Signals]) -> dict[str, np.ndarray]:
+    """For each foot, at which steps it is on the ground: [steps] bool. A step without its signal is none."""
+    names = dict.fromkeys(name for step in signals for name in step if name.startswith(CONTACT))
+    return {name.removeprefix(CONTACT): np.array([step.get(name, 0.0) > STANCE for step in signals]) for name in names}
 
 
 def duty_shares(on_ground: dict[str, np.ndarray]) -> dict[str, float]:
@@ -44,7 +41,7 @@ def duty_shares(on_ground: dict[str, np.ndarray]) -> dict[str, float]:
     return {**shares, together: float(np.mean(feet >= 2)), "flight": float(np.mean(feet == 0))}
 
 
-def draw_gait(shots: Sequence[Shot], fps: float, path: Path) -> Path | None:
+def draw_gait(signals: Sequence[Signals], fps: float, path: Path) -> Path | None:
     """Bars for the feet and a panel for every other signal, on one axis of seconds. `fps` is steps in a second.
 
     Returns None where the world gave no signals.
@@ -52,19 +49,19 @@ def draw_gait(shots: Sequence[Shot], fps: float, path: Path) -> Path | None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    on_ground = stance(shots)
-    curves = dict.fromkeys(name for shot in shots for name in shot.signals if not name.startswith(CONTACT))
+    on_ground = stance(signals)
+    curves = dict.fromkeys(name for step in signals for name in step if not name.startswith(CONTACT))
     if not on_ground and not curves:
         return None
     heights = [0.35 + 0.32 * len(on_ground)] * bool(on_ground) + [1.35] * len(curves)
     figure = Figure(figsize=(10, 0.9 + sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    seconds = np.arange(len(shots) + 1) / fps  # step k lasts from k to k + 1
+    seconds = np.arange(len(signals) + 1) / fps  # step k lasts from k to k + 1
     if on_ground:
         _draw_bars(panels[0], on_ground, seconds)
     for panel, name in zip(panels[len(panels) - len(curves) :], curves, strict=True):
-        _draw_curve(panel, name, seconds[1:], np.array([shot.signals.get(name, np.nan) for shot in shots]))
+        _draw_curve(panel, name, seconds[1:], np.array([step.get(name, np.nan) for step in signals]))
     for panel in panels:
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(axis="x", color=LINE, linewidth=0.6)

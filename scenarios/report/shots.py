@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,20 +55,21 @@ class ActsAtRandom:
         return int(drawn) if isinstance(self._space, Discrete) else np.asarray(drawn)
 
 
-def film_episode(env: gymnasium.Env[Any, Any], act: Acts | ActsAtRandom, *, seed: int, display: Display) -> list[Shot]:
-    """One episode, a shot for each step."""
+def film_episode(
+    env: gymnasium.Env[Any, Any], act: Acts | ActsAtRandom, *, seed: int, display: Display
+) -> Iterator[Shot]:
+    """One episode, a shot for each step, as it is played: a long one fits into memory as a short one does."""
     observation, _ = env.reset(seed=seed)
-    shots: list[Shot] = []
-    total, limit = 0.0, (env.spec.max_episode_steps if env.spec else None) or 1000
+    count, total, limit = 0, 0.0, (env.spec.max_episode_steps if env.spec else None) or 1000
     terminated = truncated = False
     while not (terminated or truncated):
         observation, reward, terminated, truncated, info = env.step(act(observation))
         total += float(reward)
         terms = {name: float(value) for name, value in info.get("reward_terms", {}).items()}
         signals = {name: float(value) for name, value in info.get("signals", {}).items()}
-        shots.append(Shot(_picture(env), float(reward), total, terms, signals))
-        display.move("filming", len(shots) / limit, {})
-    return shots
+        yield Shot(_picture(env), float(reward), total, terms, signals)
+        count += 1
+        display.move("filming", count / limit, {})
 
 
 def _picture(env: gymnasium.Env[Any, Any]) -> np.ndarray:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .shots import Shot
 
-GIF_FPS = 10
-
-
-GIF_WIDTH = 320
+GIF_FPS, GIF_WIDTH = 10, 320
+Add = Callable[[np.ndarray], object]  # takes the next frame [height, width, 3] uint8
 
 
 def caption(shot: Shot, number: int) -> np.ndarray:
@@ -39,25 +39,60 @@ def caption(shot: Shot, number: int) -> np.ndarray:
     return np.asarray(image)
 
 
-def write_mp4(path: Path, frames: Sequence[np.ndarray], fps: int) -> Path:
-    """H.264, which every browser plays."""
+@contextmanager
+def mp4_writer(path: Path, fps: int) -> Iterator[Add]:
+    """H.264, which every browser plays. Each frame goes to the encoder as it comes, and none is kept; the file has its
+    name once it is whole."""
     import imageio.v2 as imageio
 
-    with imageio.get_writer(path, fps=fps, codec="libx264", macro_block_size=2, quality=7) as writer:
-        for frame in frames:
-            writer.append_data(frame)  # pyright: ignore[reportAttributeAccessIssue] (its stubs know only readers)
-    return path
+    with (
+        _whole_or_nothing(path) as place,  # `closing`: as its own context a writer stays open where something fails
+        closing(imageio.get_writer(place, fps=fps, codec="libx264", macro_block_size=2, quality=7)) as writer,
+    ):
+        append: Any = writer.append_data  # pyright: ignore[reportAttributeAccessIssue] (its stubs know only readers)
+        yield append
 
 
-def write_gif(path: Path, frames: Sequence[np.ndarray], fps: int) -> Path:
-    """Smaller and slower, for a README."""
-    from PIL import Image
+@contextmanager
+def gif_writer(path: Path, fps: int) -> Iterator[Add]:
+    """Smaller and slower, for a README: of each frame what has changed since the one before, with colors of its own.
+    One frame is kept; the file has its name once it is whole."""
+    from PIL import Image, ImageChops
+    from PIL.GifImagePlugin import getdata, getheader
 
-    step = max(1, round(fps / GIF_FPS))
-    chosen = [Image.fromarray(frame) for frame in frames[::step]]
-    scale = min(1.0, GIF_WIDTH / chosen[0].width)
-    small = [image.resize((round(image.width * scale), round(image.height * scale))) for image in chosen]
-    colors = [image.quantize(64, dither=Image.Dither.NONE) for image in small]
-    duration = round(1000 * step / fps)
-    colors[0].save(path, save_all=True, append_images=colors[1:], duration=duration, loop=0, optimize=True)
-    return path
+    step, number = max(1, round(fps / GIF_FPS)), 0
+    before: Image.Image | None = None
+
+    def add(frame: np.ndarray) -> None:
+        nonlocal number, before
+        number += 1
+        if (number - 1) % step:
+            return
+        image = Image.fromarray(frame)
+        scale = min(1.0, GIF_WIDTH / image.width)
+        small = image.resize((round(image.width * scale), round(image.height * scale)))
+        colors = small.quantize(64, dither=Image.Dither.NONE)
+        shown = colors.convert("RGB")
+        box = (0, 0, *shown.size)
+        if before is None:
+            file.write(b"".join(getheader(colors.copy(), info={"loop": 0})[0]))
+        else:
+            box = ImageChops.difference(shown, before).getbbox() or (0, 0, 1, 1)
+        params = {"duration": round(1000 * step / fps), "include_color_table": True}
+        file.write(b"".join(getdata(colors.crop(box), box[:2], **params)))
+        before = shown
+
+    with _whole_or_nothing(path) as place, place.open("wb") as file:
+        yield add
+        file.write(b";")
+
+
+@contextmanager
+def _whole_or_nothing(path: Path) -> Iterator[Path]:
+    """Where to write what is to become `path`."""
+    unfinished = path.with_name(f".{path.stem}.unfinished{path.suffix}")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -7,18 +7,17 @@ followed and said; what would mix two runs (a seed, a method, another order of s
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...envs.errors import UserError
-from ..config.loading import apply_sets, check_scenario, dump_scenario
+from ..config.loading import apply_sets, check_scenario, dump_data, dump_scenario
 from ..config.schema import Scenario
-from ..config.yaml_text import read_yaml
+from ..config.yaml_text import Source
 from .checkpoint import settle
 from .compared import Differences, differences
 from .counters import Progress
-from .disk import disk_errors, write_text
+from .disk import disk_errors, typed, write_text
 from .kept_episodes import damaged_files
 from .logs import COMMANDS, KEPT, KnownLog, end_whole_line, find_damage
 from .run_directory import RunDirectory
@@ -32,22 +31,39 @@ class GoingOn:
     standing: Standing | None  # None: from the beginning
     notes: tuple[str, ...]  # what was stepped over, followed or written again, in sentences
     to_do: bool  # whether the run is not over
+    scenario: Scenario | None = None  # what scenario.yaml should say, where it does not
+
+
+def begin_again(run: RunDirectory, sets: Sequence[str] = ()) -> GoingOn:
+    """`prepare`, and make the files fit to be written on. Only whoever may write calls this."""
+    settle(run.checkpoints)
+    going_on = prepare(run, sets)
+    with disk_errors(run.path):
+        if going_on.scenario is not None:
+            write_text(run.path / "scenario.yaml", dump_scenario(going_on.scenario))
+        for name in (COMMANDS, KEPT):
+            end_whole_line(run.path / name)
+    return going_on
+
+
+def is_over(run: RunDirectory) -> bool:
+    """Whether a run says that it is done, and is; nothing is written."""
+    return run.summary().get("status") == "done" and not prepare(run).to_do
 
 
 def prepare(run: RunDirectory, sets: Sequence[str] = ()) -> GoingOn:
-    """Verify, compare, and put `--set` flags into the run's own scenario.yaml.
+    """Verify, compare, and put `--set` flags into the run's own scenario; nothing is written.
 
     UserError for a change that would make it another run; BadCheckpoint where no checkpoint is whole.
     """
-    if run.lock is not None:
-        settle(run.checkpoints)
     standing = find_standing(run)
     notes = [*(standing.problems if standing else ())]
-    scenario = _restored(run, standing, notes)
+    said, lost = _scenario(run, standing, notes)
+    scenario = said
     if sets:
-        data, source = read_yaml(run.path / "scenario.yaml")
-        scenario = check_scenario(apply_sets(data, sets, source), source)
-    before = (standing.scenario if standing else None) or run.scenario()
+        source = Source(str(run.path / "scenario.yaml"))
+        scenario = check_scenario(apply_sets(dump_data(said), sets, source), source)
+    before = (standing.scenario if standing else None) or said
     if standing is not None and standing.scenario is None:
         notes.append(f"{standing.folder} was written by another version: scenario.yaml cannot be compared with it")
     found = differences(before, scenario, standing.progress if standing else None)
@@ -55,39 +71,32 @@ def prepare(run: RunDirectory, sets: Sequence[str] = ()) -> GoingOn:
         _refuse(run, standing, before, scenario, found)
     if found.followed:
         notes.append(f"scenario.yaml has changed, and is followed from here on: {'; '.join(found.followed)}")
-    if sets:
-        with disk_errors(run.path):
-            write_text(run.path / "scenario.yaml", dump_scenario(scenario))
     if standing is not None:
         notes += _other_damage(run, standing)
-    return GoingOn(standing, tuple(notes), _has_more_to_do(run, standing, scenario))
+    to_do = _has_more_to_do(run, standing, scenario)
+    return GoingOn(standing, tuple(notes), to_do, scenario if lost or sets else None)
 
 
 def _other_damage(run: RunDirectory, standing: Standing) -> list[str]:
-    """What is wrong with files that are only for reading, in sentences; they are made fit to be written on."""
+    """What is wrong with files that are only for reading, in sentences."""
     told = damaged_files(run.path)
     for name in (COMMANDS, KEPT):
         damage = find_damage(run.path / name, KnownLog.of(standing.known.get("logs", {}), name), standing.folder)
         if damage is not None:
             told.append(f"{damage}; it is only for reading, and the run goes on")
-        end_whole_line(run.path / name)
-    if not (run.path / "summary.json").exists():
-        told.append(f"{run.path / 'summary.json'} is missing; it is written again")
     return told
 
 
-def _restored(run: RunDirectory, standing: Standing | None, notes: list[str]) -> Scenario:
-    """What scenario.yaml says; written again where it cannot be read and a checkpoint knows it."""
+def _scenario(run: RunDirectory, standing: Standing | None, notes: list[str]) -> tuple[Scenario, bool]:
+    """What scenario.yaml says, or, where it cannot be read, what a checkpoint knows; and whether that was so."""
     try:
-        return run.scenario()
+        return run.scenario(), False
     except UserError as problem:
         known = standing.scenario if standing else None
         if standing is None or known is None:
             raise
-        with disk_errors(run.path):
-            write_text(run.path / "scenario.yaml", dump_scenario(known))
         notes.append(f"{problem}; it is written again as checkpoint {standing.folder.name} knows it")
-        return known
+        return known, True
 
 
 def _refuse(
@@ -101,7 +110,7 @@ def _refuse(
         raise UserError(f"stage {found.over!r} is over, and others have come after it: {changed} cannot change")
     if not found.refused:
         return
-    where = shlex.quote(str(run.path))
+    where = typed(run.path)
     anew = f"To begin from what it has learned, run a scenario with agent: {{from: {where}}}"
     names = [stage.name for stage in before.stages]
     if standing is not None and names != [stage.name for stage in after.stages]:

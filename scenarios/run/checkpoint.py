@@ -3,7 +3,7 @@
     checkpoints/000020/policy/   what `policy.save` writes (language: a plain Hugging Face folder)
                        learner/  the optimiser and its counters
                        actor.safetensors   what the next collection depends on
-                       progress.json       where the run stands
+                       progress.json       where the run stands, and what is known of its logs and its scenario
                        manifest.json       size and SHA-256 of every other file
 
 Everything is written under a temporary name, flushed to the disk and renamed: with that one step the checkpoint is
@@ -34,7 +34,9 @@ from ...agents.protocols import Policy
 from ...algorithms.learner import Learner
 from ...envs.errors import UserError
 from .disk import disk_errors, flush, write_json
+from .noticed import notice
 from .run_directory import FORMAT, OLDER
+from .sound_files import find_unsound_file
 
 KEPT = 2  # the newest, one to fall back to, and the best besides
 NAME = re.compile(r"\d{6}|[1-9]\d{6,}")
@@ -176,6 +178,11 @@ def pointed_to(folder: Path, pointer: str) -> Path | None:
     if pointer == "last":
         return there[-1] if there else None
     for path in reversed(there):
+        try:
+            verify(path, only="progress.json")
+        except BadCheckpoint as problem:
+            notice(f"{problem}; which one is the best is asked of the one before")
+            continue
         number = _best_of(path)
         if number is not None:
             return next((one for one in there if number_of(one) == number), None)
@@ -191,19 +198,23 @@ def _best_of(checkpoint: Path) -> int | None:
 
 
 def verify(folder: Path, *, only: str | None = None) -> None:
-    """BadCheckpoint says which file is missing, cut, changed or not ours; `only` one of them is looked at, if named."""
+    """BadCheckpoint says which file is missing, cut, changed or not ours, or holds numbers that are not finite; `only`
+    one of them is looked at, if named."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         form, expected = manifest["format"], manifest["files"]
         expected = {name: (int(file["bytes"]), str(file["sha256"])) for name, file in expected.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BadCheckpoint(f"{folder} is not a checkpoint of Peripatos: no readable manifest.json") from error
+    if not expected:
+        raise BadCheckpoint(f"{folder} is not a checkpoint of Peripatos: its manifest.json names no file")
     if form == "peripatos checkpoint 1":
         raise BadCheckpoint(f"{folder} is a checkpoint of format 1: {OLDER} {FORMAT}")
     if form != f"peripatos checkpoint {FORMAT}":
         raise BadCheckpoint(f"{folder} is a {form!r}; this version reads 'peripatos checkpoint {FORMAT}'")
     found = {name: (file["bytes"], file["sha256"]) for name, file in _fingerprints(folder, only).items()}
-    for name in sorted({*expected, *found} if only is None else {only}):
+    ours = {name for name in found if name.endswith((".json", ".safetensors"))}  # a user's notes may lie beside them
+    for name in sorted({*expected, *ours} if only is None else {only}):
         if name not in found:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: {name} is missing")
         if name not in expected:
@@ -213,6 +224,8 @@ def verify(folder: Path, *, only: str | None = None) -> None:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: {name} has {sizes}")
         if found[name] != expected[name]:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: the contents of {name} have changed")
+    if only is None and (unsound := find_unsound_file(folder)):
+        raise BadCheckpoint(f"checkpoint {folder} is of no use: {unsound}")
 
 
 def last_good(folder: Path) -> tuple[Path | None, list[str]]:

@@ -36,13 +36,19 @@ class RunContext:
     _began: float = field(default_factory=time.perf_counter, repr=False)
 
     session: dict[str, Any] = field(default_factory=dict)  # who makes this part of the run, see `provenance`
+    scored_by: str = ""  # which version of the reward, see `reward_versions`
     _growing: GrowingFiles | None = field(default=None, repr=False)
 
     def known(self) -> dict[str, Any]:
-        """What a checkpoint knows of its run besides where it stands: the logs as they are, which this flushes to the
-        disk, the scenario, and who made it."""
+        """What a checkpoint knows of its run besides where it stands: the logs as they are, the scenario, and who
+        made it."""
         self._growing = self._growing or GrowingFiles(self.run.path)
-        return {"logs": self._growing.known(), "scenario": dump_data(self.scenario), "session": self.session}
+        return {
+            "logs": self._growing.known(),
+            "scenario": dump_data(self.scenario),
+            "session": self.session,
+            "scored_by": self.scored_by,
+        }
 
     def first_policy(self) -> Policy:
         """The policy with which the run began."""

@@ -53,6 +53,9 @@ class Progress:
     before: Numbers = field(default_factory=dict)  # the test before the stage, once it has begun
     latest: Numbers | None = None  # the latest validation, with the update at which it was made
     first_failure: str | None = None
+    first_row: dict[str, float] = field(default_factory=dict)  # of the stage: what later ones are compared with
+    streaks: dict[str, int] = field(default_factory=dict)  # for how many updates signs of ill health have held there
+    warnings: list[dict[str, Any]] = field(default_factory=list)  # what was said of the run's health, once a stage
     results: list[StageResult] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -75,7 +78,7 @@ class Progress:
 
     def begin_stage(self, before: Numbers, seconds: float) -> None:
         """The stage has been tested and learns now: its budget is counted from here."""
-        self.state, self.before = "learning", before
+        self.state, self.before, self.first_row, self.streaks = "learning", before, {}, {}
         counters = {name: float(getattr(self, name)) for name in (*AXES, "episodes", "failed")}
         self.begun = {**counters, "seconds": seconds}
 
@@ -89,6 +92,14 @@ class Progress:
         self.unanswered += sum(episode.unanswered is not None for episode in collection.episodes)
         if failures and self.first_failure is None:
             self.first_failure = failures[0].failure
+
+    def warn(self, stage: str, sign: str, text: str) -> None:
+        """Keep what was said of the health of `stage`."""
+        self.warnings.append({"stage": stage, "update": self.update, "sign": sign, "text": text})
+
+    def warned(self, stage: str) -> set[str]:
+        """The signs that were said of `stage`."""
+        return {warning["sign"] for warning in self.warnings if warning["stage"] == stage}
 
     def in_stage(self, name: str) -> int:
         """A counter since the stage began."""

@@ -61,6 +61,7 @@ def to_json(value: object) -> str:
 
 
 def finite(value: Any) -> Any:
+    """`value` with null in place of numbers that are not finite."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

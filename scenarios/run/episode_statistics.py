@@ -15,9 +15,10 @@ import numpy as np
 
 from ...algorithms.metrics import pass_at_k
 from ...envs.errors import UserError, nearest
-from ...envs.vocabulary import Episode
+from ...envs.vocabulary import Episode, StopReason
 from ..config.schema import Stop, read_goal
 
+FEW = 20  # episodes
 Numbers = dict[str, float | int | None]
 _COLUMNS = (
     *("success_rate", "success_low", "success_high", "return_mean", "return_low", "return_high"),
@@ -155,10 +156,19 @@ def describe_collection(episodes: Sequence[Episode], *, running: int = 0) -> dic
     row |= _term_means("world", [episode.metrics for episode in scored])
     row["episodes/turns"] = float(np.mean([episode.turns for episode in scored]))
     row["episodes/units"] = float(np.mean([episode.units for episode in scored]))
+    spoken = [episode for episode in scored if episode.tokens]
+    if spoken:
+        row["episodes/cut"] = float(np.mean([episode.stop_reason == StopReason.LENGTH for episode in spoken]))
+        row["episodes/silent"] = float(np.mean([_is_silent(episode) for episode in spoken]))
     rate = _success_rate(scored)
     if rate is not None:
         row["success/rate"] = rate
     return row
+
+
+def _is_silent(episode: Episode) -> bool:
+    """Whether every reply was the stop token alone."""
+    return episode.stop_reason == StopReason.STOP and episode.units == episode.turns
 
 
 def _unscored(episodes: Sequence[Episode]) -> dict[str, int]:
@@ -178,6 +188,15 @@ def explain_unanswered(episodes: Sequence[Episode]) -> str | None:
         f"none of {len(episodes)} prompts fits into the model's context, so nothing was answered: in the shortest, "
         f"{shortest.unanswered}. Give shorter prompts, or a model with a longer context"
     )
+
+
+def explain_failures(failed: int, tried: int, share: float, first: str | None, *, whole: bool = False) -> str | None:
+    """Why a run cannot go on, where more than a `share` of the episodes have failed. While there are few, the share is
+    taken of `FEW`. Where they are the `whole` of an evaluation, not all of them may fail either.
+    """
+    if failed <= share * max(tried, FEW) and not (whole and failed == tried):
+        return None
+    return f"{failed} of {tried} episodes failed (failures.max_share is {share:g}); the first failure was:\n{first}"
 
 
 def _success_rate(scored: Sequence[Episode]) -> float | None:

@@ -184,8 +184,14 @@ def _damage(file: Path, written: dict[str, Any]) -> str | None:
 
 
 def notice_damage(file: Path, shown: int) -> None:
-    """Say what is wrong with a file of which `shown` episodes can be read."""
+    """Say what is wrong with a file of which `shown` episodes can be read, and whether one that was kept after it, or
+    beside it, is missing."""
     rows, _ = read_jsonl(file.parent.parent / KEPT)
     written = next((row for row in reversed(rows) if row.get("file") == file.name), None)
     if written is not None and (damage := _damage(file, written)):
         notice(f"{damage}; {shown} of its {written.get('episodes')} episodes can be read")
+    names = dict.fromkeys(str(row.get("file")) for row in rows)
+    later = [name for name in names if name[:6] >= file.name[:6] and not (file.parent / Path(name).name).exists()]
+    if later:
+        more = f" (and {len(later) - 1} more)" if later[1:] else ""
+        notice(f"{file.parent / later[-1]} is missing{more}; shown is {file.name}")

@@ -1,7 +1,7 @@
 """The files of a run that only grow: its rows, what was typed, and the list of kept episodes.
 
-Each checkpoint knows how many rows and bytes they had, and the SHA-256 of those bytes, after flushing them to the disk.
-So a resume can say whether they are whole, and cut them back to exactly what the checkpoint knew.
+Each checkpoint knows how many rows and bytes they had, and the SHA-256 of those bytes, which are on the disk by
+then. So a resume can say whether they are whole, and cut them back to exactly what the checkpoint knew.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class KnownLog:
 
 
 class GrowingFiles:
-    """Flushes a run's growing files and says what they hold; each byte is read once."""
+    """Says what a run's growing files hold; each byte is read once."""
 
     def __init__(self, run: Path) -> None:
         self._run = run
@@ -52,7 +52,6 @@ class GrowingFiles:
     def _look(self, name: str, path: Path) -> KnownLog:
         rows, size, digest = self._seen.get(name, (0, 0, hashlib.sha256()))
         with path.open("rb") as file:
-            os.fsync(file.fileno())
             if file.seek(0, os.SEEK_END) < size:  # somebody cut it while the run went on
                 rows, size, digest = 0, 0, hashlib.sha256()
             file.seek(size)
@@ -140,7 +139,9 @@ def read_jsonl(path: Path) -> tuple[list[dict[str, Any]], int]:
 
 def checked(path: Path) -> Callable[[Any], bool]:
     """What a row of the file `path` has to be."""
-    return _is_row if path.name in LOGS else lambda row: isinstance(row, dict)
+    if path.name == EVALUATIONS:
+        return lambda row: _is_row(row) and "set" in row
+    return _is_row if path.name == METRICS else lambda row: isinstance(row, dict)
 
 
 def _readable(begun: bytes, is_row: Callable[[Any], bool]) -> tuple[list[bytes], list[dict[str, Any]]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from typing import TextIO
 
 from ...envs.visible_text import visible
+from .signals import tell
 
 
 class Damaged(UserWarning):
@@ -20,7 +20,7 @@ def notice(text: str) -> None:
 
 def print_notices() -> None:
     """From here on each notice of this process is one line on stderr, and other warnings are as they were."""
-    others = warnings.showwarning
+    others, told = warnings.showwarning, set[str]()
 
     def show(
         message: Warning | str,
@@ -33,7 +33,9 @@ def print_notices() -> None:
         if not issubclass(category, Damaged):
             others(message, category, filename, lineno, file, line)
             return
-        print(visible(f"note: {message}"), file=sys.stderr, flush=True)
+        if str(message) not in told:  # several parts of a command may look at one file
+            told.add(str(message))
+            tell(visible(f"note: {message}"))
 
     warnings.filterwarnings("always", category=Damaged)
     warnings.showwarning = show

@@ -12,6 +12,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -19,8 +20,10 @@ from typing import Any
 
 import gymnasium
 
+from ...envs.errors import UnknownWorld
 from ..config.schema import Scenario
-from .run_directory import FORMAT, RunDirectory, disk_errors, write_json
+from .disk import disk_errors, write_json
+from .run_directory import FORMAT, RunDirectory
 from .sealed import BrokenSeal, read_sealed, sealed
 
 PACKAGES = ("peripatos", "torch", "transformers", "gymnasium", "mujoco", "numpy", "scipy", "safetensors")
@@ -62,6 +65,21 @@ def note_session(run: RunDirectory, session: Mapping[str, Any], before: Sequence
     with disk_errors(run.path):
         write_json(path, sealed({"format": FORMAT, "sessions": [*sessions, session]}))
     return damage
+
+
+@contextmanager
+def where_it_was_begun(run: RunDirectory) -> Iterator[None]:
+    """A world that is not found in here may be where the run was begun: the message says in which folder that was."""
+    try:
+        yield
+    except UnknownWorld as problem:
+        try:
+            begun = read_sealed(run.path / "environment.json")["sessions"][0]["cwd"]
+        except (BrokenSeal, LookupError, TypeError):
+            raise problem from None
+        if begun == str(Path.cwd()):
+            raise
+        raise UnknownWorld(f"{problem}; the run was begun in {begun}: give the command there") from problem
 
 
 def what_changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from ...agents.protocols import Policy
 from ..assembly.policies import make_reference
 from .checkpoint import BadCheckpoint, install, verify, write_manifest
-from .run_directory import disk_errors
+from .disk import disk_errors
 
 
 def write_reference(folder: Path, policy: Policy) -> Policy:

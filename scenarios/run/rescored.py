@@ -17,8 +17,10 @@ from typing import Any
 
 from ...envs.errors import UserError
 from ...envs.vocabulary import Episode
-from .disk import disk_errors, make_folder, to_json, write_json, write_text
+from .disk import ESCAPED, disk_errors, make_folder, to_json, typed, write_json, write_text
+from .noticed import notice
 from .run_directory import RunDirectory
+from .sealed import BrokenSeal, read_sealed, sealed
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,32 @@ def write_rescored(run: RunDirectory, name: str, rows: Sequence[Rescored]) -> Pa
     folder = run.path / "rescored" / hashlib.sha256(version.encode()).hexdigest()[:12]
     with disk_errors(run.path):
         make_folder(folder)
-        write_json(folder / "version.json", {"scored_by": version})
-        write_text(folder / f"{name}.jsonl", "".join(to_json(asdict(row)) + "\n" for row in rows))
+        text = "".join(to_json(asdict(row)) + "\n" for row in rows)
+        write_text(folder / f"{name}.jsonl", text)
+        files = {**_written(folder)[1], f"{name}.jsonl": hashlib.sha256(text.encode("utf-8", ESCAPED)).hexdigest()}
+        write_json(folder / "version.json", sealed({"scored_by": version, "files": files}))
     return folder
 
 
+def _written(folder: Path) -> tuple[str | None, dict[str, str]]:
+    """What is wrong with a folder's version.json, and the digests of the files that it knows."""
+    try:
+        return None, read_sealed(folder / "version.json")["files"]
+    except BrokenSeal as problem:
+        return str(problem), {}
+
+
 def rescored_episodes(run: RunDirectory, update: int, split: str, episode: Episode) -> tuple[Rescored, ...]:
-    """What every other version says about an episode that was kept after `update`. UserError for a damaged file."""
+    """What every other version says about an episode that was kept after `update`. Damaged files are passed over,
+    after a notice."""
     found = []
     for file in sorted((run.path / "rescored").glob(f"*/{update:06d}-{split}.jsonl")):
+        damage, files = _written(file.parent)
+        if damage is None and hashlib.sha256(file.read_bytes()).hexdigest() != files.get(file.name):
+            damage = f"{file} is damaged: its contents have changed"
+        if damage is not None:
+            notice(f"{damage}; its rewards are left out, and `peripatos rescore {typed(run.path)}` writes them again")
+            continue
         rows = [_row(line, file) for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
         found += [row for row in rows if (row.group, row.index) == (episode.group, episode.index)]
     return tuple(found)

@@ -32,9 +32,10 @@ def one_version(scored: Iterable[tuple[str, str]]) -> tuple[str]:
     return (next(iter(where), ""),)
 
 
-def check_same_reward(run: RunDirectory, now: str) -> None:
-    """UserError if a run has numbers of another version of the reward than that of `now`."""
-    then = run.summary().get("scored_by", now)
+def check_same_reward(run: RunDirectory, then: str | None, now: str) -> None:
+    """UserError if a run has numbers of another version of the reward than that of `now`: of `then`, as a checkpoint
+    knows it, or as summary.json says."""
+    then = run.summary().get("scored_by", now) if then is None else then
     if then != now:
         raise UserError(
             f"{run.path} was scored by {then or NOT_NOTED}, and this is {now}: its numbers would not be comparable. "

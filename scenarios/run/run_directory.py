@@ -2,7 +2,7 @@
 
     scenario.yaml      the resolved scenario           metrics.jsonl      one row per update
     command.txt        what was typed, each time       evaluations.jsonl  one row per evaluation
-    environment.json   versions, revision, hardware    episodes/          what was said and done, for reading
+    environment.json   who made it, session by session episodes/          what was said and done, for reading
     checkpoints/       see `checkpoint.py`             videos/  summary.json  curves.png
     .lock              who writes, see `lock.py`
 
@@ -181,16 +181,16 @@ class RunDirectory:
             write_json(self.path / "summary.json", sealed(finite(summary)))
 
     def summary(self) -> dict[str, Any]:
-        """What summary.json says; empty before the first, and, after a notice, where it is damaged: nothing but people
-        needs it, and a resume writes it again. A run that has not come to its end is "running", or, where nobody writes
-        it any more, "died"."""
+        """What summary.json says; empty before the first. A run that has not come to its end is "running", or, where
+        nobody writes it any more, "died". Where it is damaged or lost it is empty, after a notice: nothing but people
+        needs it, and a resume writes it again."""
         path = self.path / "summary.json"
-        if not path.exists():
+        if not path.exists() and not any(self.checkpoints.glob("[0-9]*")):
             return {}
         try:
             found = read_sealed(path)
         except BrokenSeal as problem:
-            notice(f"{problem}; {resume_command(self.path)} writes it again")
+            notice(f"{problem}; `peripatos resume {typed(self.path)}` writes it again")
             return {}
         if found.get("status") == UNFINISHED:
             found["status"] = "running" if lock.is_written(self.path) else "died"
@@ -207,11 +207,6 @@ def _format_of(run: Path) -> object:
     ours = b'"peripatos checkpoint %d"' % FORMAT
     known = said != FORMAT and any(ours in path.read_bytes() for path in run.glob("checkpoints/[0-9]*/manifest.json"))
     return FORMAT if known else said
-
-
-def resume_command(run: Path) -> str:
-    """What to type to go on with a run."""
-    return f"`peripatos resume {shlex.quote(str(run))}`"
 
 
 def _begun(scenario: Scenario) -> Scenario:

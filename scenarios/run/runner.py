@@ -30,14 +30,14 @@ from ..assembly.settings import choose_device, explain_device
 from ..assembly.worlds import WorldSources
 from ..cluster.choose import make_pool
 from ..trackers import make_trackers
-from .amend import GoingOn, prepare
+from .amend import GoingOn, begin_again
 from .context import RunContext
 from .disk import RunFailed
 from .display import Display
 from .journal import Journal
 from .listeners import Listener
 from .logs import KEPT, LOGS, KnownLog, cut, find_damage, mend
-from .provenance import describe_session, note_session, what_changed
+from .provenance import describe_session, note_session, what_changed, where_it_was_begun
 from .reward_versions import check_same_reward, scored_by
 from .run_directory import UNFINISHED, RunDirectory
 from .saved_agent import begin_from
@@ -63,7 +63,7 @@ class Runner:
         device: str | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:
-        self._going_on = going_on or prepare(run)
+        self._going_on = going_on or begin_again(run)
         self.run, self.display, self.scenario = run, display, run.scenario()
         sources = sources or WorldSources.of(self.scenario)
         self.journal = Journal(run, display, [*make_trackers(self.scenario.trackers, run.path), *listeners])
@@ -88,10 +88,17 @@ class Runner:
         why = explain_device(self._wanted, self.scenario.agent)
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
-        self._scored_by = scored_by(self.context.sources)
-        check_same_reward(self.run, self._scored_by)
+        with where_it_was_begun(self.run):
+            for remark in (remark for source in self.context.sources.values() for remark in source.facts.remarks):
+                self.journal.said(remark)
+            self._scored_by = scored_by(self.context.sources)
+        standing = self._going_on.standing
+        check_same_reward(self.run, standing.known.get("scored_by") if standing else None, self._scored_by)
+        self.context.scored_by = self._scored_by
         if self.run.lock is not None and self.run.lock.warning is not None:
             self.journal.said(self.run.lock.warning)
+        for note in self.context.sources.endless():
+            self.journal.said(note)
         self._note_session()
         policy = make_policy(self.scenario, self.context.device, self.context.sources.first)
         if policy is not None:
@@ -154,7 +161,8 @@ class Runner:
         for name in LOGS:
             path, known = self.run.path / name, KnownLog.of(standing.known.get("logs", {}), name)
             if name in standing.broken:
-                self.journal.warned(f"{standing.broken[name]}, and no earlier checkpoint is left: {mend(path, known)}")
+                done = mend(path, known)
+                self.journal.warned(f"{standing.broken[name]}, and no earlier checkpoint has a whole one: {done}")
             else:
                 cut(path, known)
         kept = KnownLog.of(standing.known.get("logs", {}), KEPT)
@@ -176,6 +184,7 @@ class Runner:
             "action_units": p.action_units,
             "episodes": p.episodes,
             "failed_episodes": p.failed,
+            "warnings": p.warnings,
             "stages": [result.to_json() for result in p.results],
         }
         self._summary = summary

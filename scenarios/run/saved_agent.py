@@ -21,7 +21,9 @@ from ..config.loading import apply_sets, check_scenario, dump_data
 from ..config.schema import Scenario, Stage
 from ..config.yaml_text import Source
 from .checkpoint import BadCheckpoint, checkpoints, number_of, pointed_to, verify
-from .episode_statistics import Numbers
+from .disk import RunFailed
+from .episode_statistics import Numbers, explain_failures
+from .provenance import where_it_was_begun
 from .run_directory import RunDirectory
 from .several_worlds import pass_rates_of_worlds, summarize_worlds
 from .verified import trusted_scenario
@@ -46,7 +48,8 @@ def open_agent(path: Path, checkpoint: str, device: str | None = None) -> Opened
     scenario = trusted_scenario(run)
     sources = WorldSources.of(scenario)
     try:
-        policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
+        with where_it_was_begun(run):
+            policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
         if policy is not None:
             policy.load(find_checkpoint(run, checkpoint) / "policy")
     except BaseException:
@@ -114,6 +117,7 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
     run = RunDirectory.open(path)
     scenario, sources = _elsewhere(run, how.sets)
     with ExitStack() as stack:
+        stack.enter_context(where_it_was_begun(run))
         stack.enter_context(sources)
         policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
         if policy is not None:
@@ -129,6 +133,10 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         root = derive_seed(scenario.seed if how.seed is None else how.seed, "evaluation")
         greedy = not how.sample and how.k == 1
         episodes = parts.evaluator.evaluate(count, seed=root, version=0, greedy=greedy, each=how.k)
+        failures = [episode.failure for episode in episodes if episode.failure is not None]
+        share = scenario.failures.max_share
+        if why := explain_failures(len(failures), len(episodes), share, next(iter(failures), None), whole=True):
+            raise RunFailed(why)
         return {**summarize_worlds(episodes), **(pass_rates_of_worlds(episodes, how.k) if how.k > 1 else {})}
 
 

@@ -7,7 +7,7 @@ checkpoint holds is therefore always the state *between* two updates.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...agents.mixture import mixed_groups
@@ -25,10 +25,11 @@ from ..config.schema import Collect
 from .checkpoint import read_actor_state, write_checkpoint
 from .context import RunContext
 from .counters import StageResult
-from .disk import RunFailed, disk_errors, typed, write_json
+from .disk import RunFailed
 from .display import time_split
 from .episode_statistics import (
     Numbers,
+    explain_failures,
     explain_unanswered,
     rank,
     reached,
@@ -38,10 +39,9 @@ from .logs import read_jsonl
 from .reference import read_reference, write_reference
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 from .signals import Stopped
+from .watching import Watch
 
-SILENT = 5  # updates without anything to learn from, until it is said
 _GRACE, _GRACE_SHARE = 10.0, 0.1  # seconds, or share of a budget in seconds, that a last collection may take longer
-FEW = 20  # episodes: while there are fewer, the share of failures is taken of this number
 
 
 class StageRun:
@@ -57,15 +57,16 @@ class StageRun:
         self.pool = pool
         pool.enter(index)
         self.learner: Learner | None = None
+        self.watch: Watch | None = None  # over the learner
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
         self._left_out = False  # whether it was said
         self._wild: set[str] = set()  # of what it was said that it is out of all bounds
-        self._silent = 0  # updates in a row in which every advantage was 0
         self.progress.enter_stage(index)
         begun = self.progress.state == "learning"
         if self.stage.method is not None and policy is not None:
             self.learner = self._make_learner(policy, begun)
+            self.watch = Watch(context, self.stage, self.learner)
         if begun and checkpoint is not None:
             if self.learner is not None:
                 self.learner.load(checkpoint / "learner")
@@ -83,6 +84,8 @@ class StageRun:
             self._push()
             if self.progress.state == "new":
                 self._begin()
+            elif self.watch is not None:
+                self.watch.resumed()
             if not self.progress.looked and self.learner is not None:
                 self._look_around(self.learner.version)
             spent, ended = self._standing()
@@ -141,6 +144,8 @@ class StageRun:
             return True
         if p.latest is None or p.latest["update"] != p.update:
             p.latest = {**self._evaluate("validation"), "update": p.update}
+            if p.state == "learning" and self.watch is not None:
+                self.watch.validated(p.latest)
         value = rank(p.latest)
         if value is None or (p.best is not None and value < p.best):
             return False
@@ -164,6 +169,7 @@ class StageRun:
         policy, the last one too.
         """
         assert self.learner is not None, "a stage without a learner ends before its first update"
+        assert self.watch is not None, "there is one wherever there is a learner"
         assert self.stage.collect is not None, "the schema asks for it"
         p, version, begun = self.progress, self.learner.version, time.perf_counter()
         collection = self._collect(self.stage.collect, version)
@@ -172,7 +178,7 @@ class StageRun:
         try:
             learned = self.learner.update(collection.batch, progress=spent)
         except UpdateRefused as refusal:
-            raise self._refused(refusal) from refusal
+            raise self.watch.refused(refusal, self._axes()) from refusal
         self._push()
         p.update, p.looked = p.update + 1, False
         ended = time.perf_counter()
@@ -184,7 +190,7 @@ class StageRun:
         self.context.journal.row({**self._axes(), **row})
         if version == 0:
             self._explain_surrogate()
-        self._explain_silence(learned.metrics)
+        self.watch.updated(row)
         self._say_wild(self.learner)
         self.context.journal.moved(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
         kept = collection.episodes[: self.scenario.log.episodes]
@@ -209,8 +215,11 @@ class StageRun:
         if unanswered := explain_unanswered(collection.episodes):
             raise RunFailed(unanswered)
         failed, tried = p.in_stage("failed"), p.in_stage("episodes")
-        if collection.batch is None or self._too_many(failed, tried):
-            raise self._failed(failed, tried, p.first_failure or "no episode gave anything to learn from")
+        if why := explain_failures(failed, tried, self.scenario.failures.max_share, p.first_failure):
+            raise RunFailed(why)
+        if collection.batch is None:
+            because = f"; the first failure was:\n{p.first_failure}" if p.first_failure else ""
+            raise RunFailed(f"no episode of update {p.update + 1} gave anything to learn from{because}")
         return collection
 
     def _say_wild(self, learner: Learner) -> None:
@@ -252,13 +261,6 @@ class StageRun:
                 f"ours, and it is left out (left_out): {found[0]}"
             )
 
-    def _too_many(self, failed: int, tried: int) -> bool:
-        return failed > self.scenario.failures.max_share * max(tried, FEW)
-
-    def _failed(self, failed: int, tried: int, first: str) -> RunFailed:
-        share = f"failures.max_share is {self.scenario.failures.max_share:g}"
-        return RunFailed(f"{failed} of {tried} episodes failed ({share}); the first failure was:\n{first}")
-
     def _look_around(self, version: int) -> None:
         """Evaluate and checkpoint where that is due, unless the stage is about to end and does both."""
         every = self.scenario.evaluation.every
@@ -297,8 +299,9 @@ class StageRun:
         if unanswered := explain_unanswered(episodes):
             raise RunFailed(unanswered)
         failures = [episode.failure for episode in episodes if episode.failure is not None]
-        if len(failures) == len(episodes) or self._too_many(len(failures), len(episodes)):
-            raise self._failed(len(failures), len(episodes), failures[0])
+        share = self.scenario.failures.max_share
+        if why := explain_failures(len(failures), len(episodes), share, next(iter(failures), None), whole=True):
+            raise RunFailed(why)
         self.context.journal.evaluated({**self._axes(), "set": split, **result})
         kept = self.scenario.log.episodes
         if kept:
@@ -312,6 +315,8 @@ class StageRun:
         p = self.progress
         if self.policy is None or (self._saved == p.update and p.state == "learning"):
             return
+        if self.learner is not None and (unsound := self.learner.find_unsound()):
+            raise RunFailed(f"the policy of update {p.update} is not saved: {unsound}")
         if best:
             p.best_at = p.update
         p.seconds = self.context.seconds
@@ -332,25 +337,6 @@ class StageRun:
         p = self.progress
         at = {"update": p.update, "env_steps": p.env_steps, "action_units": p.action_units}
         return {**at, "seconds": round(self.context.seconds, 3), "stage": self.stage.name}
-
-    def _refused(self, refusal: UpdateRefused) -> RunFailed:
-        path = self.run.path / "refused.json"
-        with disk_errors(self.run.path):
-            write_json(path, {**self._axes(), "message": str(refusal), "diagnostics": refusal.diagnostics})
-        return RunFailed(
-            f"update {self.progress.update + 1} was refused: {refusal}. What was seen is in {path}; "
-            "the last checkpoint is unharmed"
-        )
-
-    def _explain_silence(self, metrics: Mapping[str, float]) -> None:
-        """Say once that nothing is learned, where the advantages of several updates in a row are all 0."""
-        self._silent = self._silent + 1 if metrics.get("advantage/magnitude") == 0.0 else 0
-        if self._silent == SILENT and stage_method(self.stage).source == "own":
-            self.context.journal.said(
-                f"{self.stage.name}: every advantage of {SILENT} updates was 0, because what is compared earned the "
-                f"same: nothing was learned. `peripatos show {typed(self.run.path)}` shows what is done and what it "
-                "earns"
-            )
 
     def _explain_surrogate(self) -> None:
         row = stage_method(self.stage)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ...envs.errors import UserError
-from ..config.loading import Source, check_scenario, read_yaml
+from ..config.loading import check_scenario
 from ..config.schema import Scenario
+from ..config.yaml_text import Source, read_yaml
 from .checkpoint import BadCheckpoint, checkpoints, last_good, read_progress, verify
 from .compared import differences
 from .counters import Progress

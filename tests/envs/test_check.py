@@ -210,14 +210,13 @@ def test_a_world_with_foreign_spaces_is_one_finding():
     assert "supported are Box observations" in finding.detail
 
 
-def test_a_constructor_that_raises_is_a_finding_and_not_a_crash(tmp_path, monkeypatch):
+def test_a_constructor_that_raises_is_said_as_a_run_says_it(tmp_path, monkeypatch):
     (tmp_path / "raises_when_made.py").write_text(
         "import gymnasium\nclass World(gymnasium.Env):\n    def __init__(self):\n        raise OSError('no disk')\n"
     )
     monkeypatch.chdir(tmp_path)
-    (finding,) = check_world("raises_when_made:World")
-    assert (finding.passed, finding.check) == (False, "the world can be made")
-    assert "OSError: no disk" in finding.detail
+    with pytest.raises(UserError, match=r"cannot be made: OSError: no disk\n    raises_when_made\.py, line 4"):
+        check_world("raises_when_made:World")
 
 
 def test_the_users_own_mistakes_are_raised():

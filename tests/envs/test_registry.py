@@ -46,11 +46,10 @@ def author(tmp_path, monkeypatch):
         """)
     )
     (tmp_path / "needs_something.py").write_text("import a_package_that_nobody_has\n")
-    (tmp_path / "has_a_bug.py").write_text("raise ValueError('a bug at import')\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield
-    for name in ("my_world", "needs_something", "has_a_bug"):
+    for name in ("my_world", "needs_something"):
         sys.modules.pop(name, None)
 
 
@@ -87,7 +86,7 @@ def test_a_world_in_the_current_directory_is_found(author):
         ("my_wrold:Echo", "there is no module 'my_wrold'"),
         ("my_world:Ecko", "nothing called 'Ecko'. Did you mean 'Echo'"),
         ("my_world:number", "not a class or a function"),
-        ("my_world:wrong", "makes a int, not a gymnasium.Env"),
+        ("my_world:wrong", "makes an int, not a gymnasium.Env"),
         ("my_world:", "nothing called ''"),
         (":Echo", "not the name of a module"),
         ("..my_world:Echo", "not the name of a module"),
@@ -125,12 +124,6 @@ def test_a_package_that_a_world_needs_is_named_when_it_is_missing(author):
 def test_a_limit_of_steps_that_is_no_positive_number_is_refused(limit):
     with pytest.raises(UserError, match=r"max_episode_steps is .*, not a positive whole number"):
         make_world("CartPole-v1", max_episode_steps=limit)
-
-
-def test_what_a_world_file_gets_wrong_itself_propagates(author):
-    with pytest.raises(ValueError, match="a bug at import") as caught:
-        make_world("has_a_bug:World")
-    assert not isinstance(caught.value, UserError)
 
 
 def test_a_world_that_no_agent_can_live_in_is_named_with_its_spaces():

@@ -387,6 +387,9 @@ class Mute(ConversationEnv):
     def opening(self, rng: np.random.Generator, split: str) -> str:
         return self.voices["customer"]([], 0)
 
+    def respond(self, reply: Any) -> Outcome:
+        return Outcome(terminated=True)
+
 
 def test_voices_are_put_in_by_name() -> None:
     source = WorldSource(named(Mute))

@@ -19,9 +19,9 @@ USAGE = [
     Case("verb-typo", {}, r"'evalute'.*Did you mean 'evaluate'\?", argv="evalute out"),
     Case("verb-eval", {}, r"Did you mean 'evaluate'\?", argv="eval out"),
     Case("verb-file", control(), r"Did you mean peripatos run s\.yaml\?", argv="s.yaml"),
-    Case("no-argument", {}, r"peripatos run needs SCENARIO: a shipped scenario or a path", argv="run"),
-    Case("no-run", {}, r"peripatos evaluate needs RUN: a run directory", argv="evaluate"),
-    Case("no-world", {}, r"peripatos check needs WORLD", argv="check"),
+    Case("no-argument", {}, r"Missing argument SCENARIO of peripatos run: a shipped scenario or a path", argv="run"),
+    Case("no-run", {}, r"Missing argument RUN of peripatos evaluate: a run directory", argv="evaluate"),
+    Case("no-world", {}, r"Missing argument WORLD of peripatos check", argv="check"),
     Case("seed-negative", {}, r"--seed is -1; allowed is a whole number, 0 or greater", argv="run quickstart --seed -1"),
     Case("seed-word", {}, r"--seed is 'one'; allowed is a whole number", argv="run quickstart --seed one"),
     Case("seed-nothing", {}, r"--seed needs a value behind it", argv="run quickstart --seed"),
@@ -61,7 +61,7 @@ SCENARIOS = [
 ]  # fmt: skip
 
 COMPARISONS = [
-    Case("compare-none", control(), r"peripatos compare needs --methods", argv="compare s.yaml"),
+    Case("compare-none", control(), r"Missing option --methods of peripatos compare", argv="compare s.yaml"),
     Case("compare-comma", control(), r"--methods names no method", argv="compare s.yaml --methods ,"),
     Case("compare-method", control(), r"unknown method 'gpro'.*'grpo'\?", argv="compare s.yaml --methods ppo,gpro"),
     Case("compare-spaces", control(), r"'reinforce' is a method and no scenario; .*commas: --methods ppo,reinforce", argv="compare s.yaml --methods ppo reinforce"),
@@ -84,7 +84,7 @@ RUNS = [
     Case("show-missing", {}, r"gone is not a run directory", argv="show gone"),
     Case("record-missing", {}, r"gone is not a run directory", argv="record gone"),
     Case("rescore-missing", {}, r"gone is not a run directory", argv="rescore gone"),
-    Case("runs-above", control(), r"runs is not a run directory.*runs/tiny-0", argv="resume runs", before=("run s.yaml -q",)),
+    Case("runs-above", control(), r"runs is not a run directory.*runs/tiny-0", argv="resume runs", before=("run s.yaml -q",), slow=True),
     Case("inside-a-run", control(), r"out/checkpoints is not a run directory.*out\b", argv="evaluate out/checkpoints", before=RAN),
     Case("checkpoint", control(), r"no checkpoint '99'; it has best, last, 000000, 000002", argv="evaluate out --checkpoint 99", before=RAN),
     Case("checkpoint-word", control(), r"no checkpoint 'newest'.*last", argv="evaluate out --checkpoint newest", before=RAN),
@@ -102,8 +102,8 @@ RUNS = [
     Case("show-split", language(), r"valid.*test", argv="show out --split valid", before=RAN),
     Case("record-language", language(), r"messages|conversation", r"show", argv="record out", before=RAN),
     Case("rescore-grader", language(), r"mats", argv="rescore out --grader mats", before=RAN),
-    Case("from-checkpoint", {**control(), "t.yaml": control("kind: mlp, hidden: [16]", "from: out, checkpoint: newest")["s.yaml"]}, r"no checkpoint 'newest'", argv="run t.yaml", before=RAN),
-    Case("from-beside", {**control(), "t.yaml": control("kind: mlp, hidden: [16]", "from: out, hidden: [4]")["s.yaml"]}, r"line 3.*'hidden' cannot be given beside `from`", argv="run t.yaml", before=RAN),
+    Case("from-checkpoint", {**control(), "t.yaml": control("kind: mlp, hidden: [16]", "from: out, checkpoint: newest")["s.yaml"]}, r"no checkpoint 'newest'", argv="run t.yaml", before=RAN, slow=True),
+    Case("from-beside", {**control(), "t.yaml": control("kind: mlp, hidden: [16]", "from: out, hidden: [4]")["s.yaml"]}, r"line 3.*'hidden' cannot be given beside `from`", argv="run t.yaml", before=RAN, slow=True),
 ]  # fmt: skip
 
 CASES = [*USAGE, *SCENARIOS, *COMPARISONS, *RUNS]

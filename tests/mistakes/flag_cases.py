@@ -6,7 +6,12 @@ from mistake_cases import Case, control, language
 
 
 def _set(name: str, flag: str, *needs: str, talks: bool = False) -> Case:
-    return Case(name, language() if talks else control(), *needs, argv=["run", "s.yaml", "--out", "out", "--set", flag])
+    return Case(
+        name,
+        language() if talks else control(),
+        *needs,
+        argv=["run", "s.yaml", *(["--out", "out"] if needs else ["--dry-run"]), "--set", flag],
+    )
 
 
 CASES = [

@@ -1,7 +1,8 @@
 """Every file of two small runs, damaged in every way, under every command that reads runs: what comes of it.
 
     python tests/scenarios/damaged_runs.py FOLDER            the whole matrix, as a table
-    python tests/scenarios/damaged_runs.py FOLDER 150 --json a sample of it, one JSON object a line
+    python tests/scenarios/damaged_runs.py FOLDER sample     a sample of it: most of the cheap commands, few of the dear
+    … FOLDER [control | language | sample] --json            one JSON object a line
 
 A control and a language run are made once, killed on the way and after their last checkpoint; each case is a copy of
 one of them in which one file is damaged, and one command line in a child of this process, which has the modules
@@ -11,6 +12,7 @@ imported already. What a command prints is compared with what it prints for the 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import random
@@ -62,7 +64,40 @@ COMMANDS = {
     "control": ("resume", "evaluate", "record", "show", "python"),
     "language": ("resume", "evaluate", "show", "rescore", "python"),
 }
-SECONDS = 60  # after which a command hangs
+SAMPLED = {  # cases of each command in a sample
+    ("control", "python"): 50,
+    ("language", "python"): 40,
+    ("control", "show"): 12,
+    ("control", "resume"): 25,
+    ("control", "evaluate"): 8,
+    ("control", "record"): 2,
+    ("language", "resume"): 6,
+    ("language", "evaluate"): 2,
+    ("language", "show"): 3,
+    ("language", "rescore"): 2,
+}
+PRELOADED = (
+    "pygame",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "gymnasium.envs.classic_control.cartpole",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.llama.modeling_llama",
+    "peripatos.agents.control.mlp",
+    "peripatos.agents.language.language_policy",
+    "peripatos.agents.language.tiny_llama",
+    "peripatos.agents.language.conversation_actor",
+    "peripatos.scenarios.cli",
+    "peripatos.scenarios.rescore",
+    "peripatos.scenarios.report.curves",
+    "peripatos.scenarios.report.film",
+    "peripatos.scenarios.report.tables",
+    "peripatos.scenarios.report.terminal",
+    "peripatos.scenarios.report.transcript",
+    "peripatos.scenarios.run.runner",
+    "peripatos.scenarios.run.verified",
+)
+SECONDS = 120  # after which a command hangs
 KINDS = ("right, silent", "right, told", "told", "sentence", "traceback", "hang", "silent wrong")
 
 
@@ -154,6 +189,15 @@ def all_cases(folder: Path, flips: int = 3) -> list[Case]:
                     for seed in range(flips if way in ("flipped", "types") else 1):
                         cases.append(Case(run, file, way, command, seed))
     return cases
+
+
+def sample(cases: Sequence[Case], seed: int = 16) -> list[Case]:
+    """Some of each command, by what it costs."""
+    rng, chosen = random.Random(seed), []
+    for (run, command), count in SAMPLED.items():
+        own = [case for case in cases if (case.run, case.command) == (run, command)]
+        chosen += rng.sample(own, min(count, len(own)))
+    return chosen
 
 
 def arguments(command: str, run: str) -> tuple[str, ...]:
@@ -324,20 +368,18 @@ def main() -> None:
     """The command line of the module."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    import transformers  # noqa: F401
-
-    import peripatos.scenarios.cli
-    import peripatos.scenarios.report.film
-    import peripatos.scenarios.rescore
-    import peripatos.scenarios.run.runner  # noqa: F401
-
+    for name in PRELOADED:  # by this process, and so by no child
+        importlib.import_module(name)
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     folder, as_json = Path(words[0]).resolve(), "--json" in sys.argv
     folder.mkdir(parents=True, exist_ok=True)
     matrix = Matrix(folder)
-    cases, only = all_cases(folder), os.environ.get("ONLY", "")
-    if len(words) > 1:
-        cases = random.Random(16).sample(cases, int(words[1]))
+    cases = all_cases(folder)
+    if words[1:] == ["sample"]:
+        cases = sample(cases)
+    elif words[1:]:
+        cases = [case for case in cases if case.run == words[1]]
+    only = os.environ.get("ONLY", "")
     results = []
     for case in cases:
         if only and only not in f"{case.run} {case.file} {case.way} {case.command}":

@@ -61,9 +61,11 @@ def encode(value: object, depth: int = 0) -> Wire:
         return {"b": bytes.hex(value)}
     if isinstance(value, complex):
         return {"c": [encode(value.real), encode(value.imag)]}
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, numpy.generic) and type(value.item()) is not type(value):
-        return encode(value.item(), deeper)
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.generic):
+        plain: object = numpy.generic.item(value)
+        if type(plain) is not type(value):  # a long double is its own item
+            return encode(plain, deeper)
     raise Unsupported(f"a value of type {type(value).__name__}")
 
 

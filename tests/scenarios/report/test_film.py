@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import imageio.v2 as imageio
@@ -12,8 +15,9 @@ from PIL import Image
 from scenarios_runs import TINY, command, write_scenario
 
 from peripatos.agents.control.scripted import ScriptedAgent
+from peripatos.scenarios.report.film import write_film
 from peripatos.scenarios.report.shots import Acts, Shot
-from peripatos.scenarios.report.video import caption, write_gif, write_mp4
+from peripatos.scenarios.report.video import caption
 
 # imageio-ffmpeg leaves the pipes of its reader to the garbage collector
 imageio_leaks = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -57,13 +61,64 @@ def test_the_picture_below_the_caption_is_untouched_and_its_sides_are_even() -> 
     assert (picture[120:] == 200).all()
 
 
+def film(steps: int, size: tuple[int, int] = (64, 96)) -> Iterator[Shot]:
+    """A grey square that grows brighter, and a white bar that wanders."""
+    for step in range(steps):
+        picture = np.full((*size, 3), 240 * step // max(1, steps - 1), np.uint8)
+        picture[-8:, step % size[1]] = 255
+        yield Shot(picture, reward=1.0, total=float(step))
+
+
 @imageio_leaks
 def test_mp4_and_gif_hold_the_frames(tmp_path: Path) -> None:
-    frames = [np.full((64, 96, 3), value, np.uint8) for value in (0, 80, 160, 240)]
-    seen = [float(frame.mean()) for frame in imageio.mimread(write_mp4(tmp_path / "film.mp4", frames, fps=20))]
+    written = write_film(film(4), 20, tmp_path / "film.mp4", gif=True)
+    assert written == [tmp_path / "film.mp4", tmp_path / "film.gif"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["film.gif", "film.mp4"]
+    seen = [float(frame[40:56].mean()) for frame in imageio.mimread(written[0])]
     assert seen == pytest.approx([0, 80, 160, 240], abs=6)
-    with Image.open(write_gif(tmp_path / "film.gif", frames, fps=20)) as gif:
+    with Image.open(written[1]) as gif:
         assert (gif.n_frames, gif.size) == (2, (96, 64))  # ten frames a second are enough
+        assert gif.info["duration"] == 100
+        gif.seek(1)
+        seen = np.asarray(gif.convert("RGB"))
+    assert seen[40:56].mean() == pytest.approx(160, abs=2)
+    assert seen[-1, 2].mean() == pytest.approx(255, abs=2)  # where the bar is
+    assert seen[-1, 0].mean() == pytest.approx(160, abs=2)  # and where it was
+
+
+@imageio_leaks
+def test_what_is_filmed_only_half_leaves_no_file(tmp_path: Path) -> None:
+    def breaks() -> Iterator[Shot]:
+        yield from film(3)
+        raise ValueError("the world broke")
+
+    with pytest.raises(ValueError, match="the world broke"):
+        write_film(breaks(), 20, tmp_path / "film.mp4", gif=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+sys.path[:0] = {path!r}
+from test_film import film
+from peripatos.scenarios.report.film import write_film
+write_film(film({steps}, (240, 320)), 20, Path({out!r}), gif=True)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def peak(steps: int, folder: Path) -> int:
+    """Peak memory of a process that writes a film of so many steps, in KiB."""
+    code = MEASURE.format(path=sys.path, steps=steps, out=str(folder / f"{steps}.mp4"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    return int(done.stdout)
+
+
+@pytest.mark.slow
+def test_the_memory_of_a_film_does_not_grow_with_its_length(tmp_path: Path) -> None:
+    short, long = peak(60, tmp_path), peak(600, tmp_path)
+    assert long - short < 20_000  # its 540 frames are 124,000 KiB
 
 
 def test_a_conversation_is_not_filmed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

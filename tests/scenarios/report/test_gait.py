@@ -10,16 +10,13 @@ import pytest
 from PIL import Image
 
 from peripatos.scenarios.report.gait import FEET, STANCE, draw_gait, duty_shares, stance
-from peripatos.scenarios.report.shots import Shot
-
-NOTHING = np.zeros((2, 2, 3), np.uint8)
 
 
-def shots(**signals: list[float]) -> list[Shot]:
-    """One shot for each number; `contact_left` stands for `contact/left`."""
+def shots(**signals: list[float]) -> list[dict[str, float]]:
+    """The signals of a step for each number; `contact_left` stands for `contact/left`."""
     named = {name.replace("contact_", "contact/"): values for name, values in signals.items()}
     steps = len(next(iter(named.values())))
-    return [Shot(NOTHING, 0.0, 0.0, signals={name: values[k] for name, values in named.items()}) for k in range(steps)]
+    return [{name: values[k] for name, values in named.items()} for k in range(steps)]
 
 
 def test_a_foot_stands_while_its_force_is_over_the_threshold() -> None:
@@ -48,7 +45,7 @@ def test_shares_of_time_sum_to_one_for_any_number_of_feet(feet: int, together: s
 
 def test_a_world_without_signals_gets_no_picture(tmp_path: Path) -> None:
     path = tmp_path / "gait.png"
-    assert draw_gait([Shot(NOTHING, 0.0, 0.0)] * 3, 40, path) is None
+    assert draw_gait([{}] * 3, 40, path) is None
     assert not path.exists()
 
 

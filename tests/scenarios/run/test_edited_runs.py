@@ -11,7 +11,8 @@ import pytest
 import yaml
 from scenarios_runs import TINY, command, rows, write_scenario
 
-from peripatos.scenarios.config.loading import check_scenario, parse_yaml
+from peripatos.scenarios.config.loading import check_scenario
+from peripatos.scenarios.config.yaml_text import parse_yaml
 from peripatos.scenarios.run.checkpoint import checkpoints
 from peripatos.scenarios.run.compared import differences
 from peripatos.scenarios.run.counters import Progress

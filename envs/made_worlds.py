@@ -1,0 +1,102 @@
+"""What a world's constructor takes, and whether what it made is a whole world: asked where worlds are made by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium
+from gymnasium.core import Wrapper
+
+from .conversation.conversation_env import ConversationEnv
+from .errors import UnknownWorld, UserError, unknown
+
+Env = gymnasium.Env[Any, Any]
+_WRITTEN = {  # the methods that a class has to write, and how
+    "opening": "opening(self, rng, split)",
+    "respond": "respond(self, reply)",
+    "reset": "reset(self, *, seed=None, options=None)",
+    "step": "step(self, action)",
+}
+
+
+def parameters_of(creator: Callable[..., object]) -> Mapping[str, inspect.Parameter] | None:
+    """What may be given to `creator`; None where Python does not know."""
+    try:
+        return inspect.signature(creator).parameters
+    except (ValueError, TypeError):  # of what is not written in Python
+        return None
+
+
+def check_options(
+    name: str, creator: Callable[..., object], options: Mapping[str, object], extra: tuple[str, ...] = ()
+) -> None:
+    """`UserError` for an option that `creator` does not take, and for one that it needs and was not given."""
+    parameters = parameters_of(creator)
+    if parameters is None:
+        return
+    kinds = {parameter.kind for parameter in parameters.values()}
+    named = [p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    for option in options:
+        if inspect.Parameter.VAR_KEYWORD not in kinds and option not in {*extra, *(p.name for p in named)}:
+            raise UserError(f"world {name!r}: {unknown('option', option, [*(p.name for p in named), *extra])}")
+    for parameter in parameters.values():
+        if parameter.default is not parameter.empty or parameter.kind in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+        ):
+            continue
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise UserError(f"world {name!r} takes {parameter.name!r} without a name, and options are given by name")
+        if parameter.name not in options:
+            raise UserError(
+                f"world {name!r} needs {parameter.name!r}, which has no default: give it as an option "
+                f"(world: {{id: …, options: {{{parameter.name}: …}}}})"
+            )
+
+
+def whole(name: str, made: object) -> Env:
+    """`made`, if it is a world that can be played. `UnknownWorld` if it is something else, `UserError` if it lacks a
+    part."""
+    if made is None:
+        raise UnknownWorld(f"{name!r} returned None, not a gymnasium.Env; does it lack a `return`?")
+    if isinstance(made, type) and issubclass(made, gymnasium.Env):
+        raise UnknownWorld(f"{name!r} returned the class {made.__name__}, not a world of it: write {made.__name__}()")
+    if not isinstance(made, gymnasium.Env):
+        raise UnknownWorld(f"{name!r} makes {a_kind_of(made)}, not a gymnasium.Env")
+    for space in ("observation_space", "action_space"):
+        _check_space(name, made, space)
+    inside = _inside(made)
+    talks = isinstance(inside, ConversationEnv)
+    base = ConversationEnv if talks else gymnasium.Env
+    for method in ("opening", "respond") if talks else ("reset", "step"):
+        if getattr(type(inside), method) is getattr(base, method) and method not in vars(inside):
+            raise UserError(f"world {name!r}: {type(inside).__name__} has to define {_WRITTEN[method]}")
+    return made
+
+
+def a_kind_of(value: object) -> str:
+    """`an int`, `a Maze object` or `a module`."""
+    kind = type(value).__name__
+    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}" + (" object" if hasattr(value, "__dict__") else "")
+
+
+def _check_space(name: str, world: Env, which: str) -> None:
+    kind = type(world.unwrapped).__name__
+    try:
+        space = getattr(world, which)
+    except AttributeError:
+        raise UserError(f"world {name!r}: {kind} has no {which}: set it in the class, or in its constructor") from None
+    if not isinstance(space, gymnasium.Space):
+        raise UserError(
+            f"world {name!r}: the {which} of {kind} is {space!r:.80} (of {type(space).__module__}), not a "
+            "gymnasium.spaces.Space"
+        )
+
+
+def _inside(world: Env) -> Env:
+    """Below the wrappers that pass `reset` and `step` on to it."""
+    while isinstance(world, Wrapper) and type(world).__module__.startswith("gymnasium."):
+        world = world.env
+    return world

@@ -1,0 +1,230 @@
+"""Health: signs in a row of metrics that nothing is learned any more, or that what was learned is being lost.
+
+    sign      a name, a condition on the row of one update, for how many updates in a row it has to hold, a sentence
+
+Each sign is said once in a stage, in one line that ends with the key to change. Nothing here knows a run: rows and
+settings come in, sentences go out. What is not finite is no sign: the learner refuses it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+from ...algorithms.methods import Method
+from ...algorithms.optimizer import OptimizerSettings
+
+Row = Mapping[str, object]
+FIRST = ("policy/logp", "value/loss")  # what signs compare with the first row
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a sign may know besides the row."""
+
+    stage: str
+    method: Method
+    settings: OptimizerSettings
+    first: Row = field(default_factory=dict)  # the stage's first row
+
+    def key(self, name: str) -> str:
+        """`stages.learn.optimizer.lr`"""
+        return f"stages.{self.stage}.{name}"
+
+    def lr(self, row: Row, words: str = "lower") -> str:
+        """The advice that most signs end with."""
+        here = f"{_number(row, 'optimizer/lr'):.3g}"
+        return f"{words} {self.key('optimizer.lr')} (it is {self.settings.lr:g}, and was {here} here)"
+
+
+@dataclass(frozen=True)
+class Sign:
+    """One row of the table."""
+
+    name: str
+    holds: Callable[[Row, Facts], bool]
+    says: Callable[[Row, Facts], str]
+    updates: int = 5  # in a row
+
+
+def _number(row: Row, name: str) -> float:
+    """NaN where the row has no such number, which no comparison is true of."""
+    value = row.get(name)
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def _not_solved(row: Row) -> bool:
+    """Whether there is more to learn, as far as the row can tell."""
+    return not _number(row, "success/rate") >= 0.9
+
+
+def _own(facts: Facts) -> bool:
+    return facts.method.source == "own"
+
+
+def _still_to_learn(row: Row, facts: Facts) -> bool:
+    """Whether a gradient of zero is a fault: something is compared, or imitated and not known by heart."""
+    if _own(facts):
+        return _number(row, "advantage/magnitude") > 0
+    return _number(row, "policy/logp") < -1e-3
+
+
+def _clipped(row: Row, facts: Facts) -> float:
+    """The gradient's norm, as the optimiser gets it."""
+    return min(_number(row, "gradient/norm"), facts.settings.max_grad_norm)
+
+
+def _fell_asleep(row: Row, facts: Facts) -> bool:
+    lr, warming = _number(row, "optimizer/lr"), facts.settings.warmup > 0
+    return lr < 1e-9 or (warming and facts.settings.schedule == "constant" and lr < 1e-3 * facts.settings.lr)
+
+
+def _lr_advice(row: Row, facts: Facts) -> str:
+    if facts.settings.warmup > 1 and facts.settings.lr >= 1e-9:
+        return f"lower {facts.key('optimizer.warmup')} (it is {facts.settings.warmup} updates)"
+    return f"raise {facts.key('optimizer.lr')} (it is {facts.settings.lr:g})"
+
+
+SIGNS = (
+    Sign(
+        "advantages_zero",
+        lambda row, facts: _own(facts) and _number(row, "advantage/magnitude") == 0.0,
+        lambda row, facts: (
+            "every advantage of 5 updates was 0, because what is compared earned the same: nothing was learned. "
+            "`peripatos show` shows what is done and what it earns; change the world's tasks or its reward, or raise "
+            f"{facts.key('collect.group_size')}"
+        ),
+    ),
+    Sign(
+        "gradient_zero",
+        lambda row, facts: _number(row, "gradient/norm") == 0.0 and _still_to_learn(row, facts),
+        lambda row, facts: (
+            "the gradient of 5 updates was exactly 0, although there is something to learn from: the policy is "
+            f"saturated, and moves no more; begin anew and {facts.lr(row)}"
+        ),
+    ),
+    Sign(
+        "entropy_collapsed",
+        lambda row, facts: (
+            _own(facts)
+            and 0.0 <= _number(row, "policy/entropy") < 1e-4
+            and _number(row, "advantage/magnitude") > 0
+            and _not_solved(row)
+        ),
+        lambda row, facts: (
+            f"the policy's entropy is {_number(row, 'policy/entropy'):.2g}: it does the same in every state and tries "
+            f"nothing else any more; begin anew and {facts.lr(row)}, or raise "
+            f"{facts.key('overrides.update.entropy_coefficient')} (it is {facts.method.update.entropy_coefficient:g})"
+        ),
+    ),
+    Sign(
+        "critic_dead",
+        lambda row, facts: (
+            _number(row, "value/explained_variance") < -1.0
+            and _number(row, "value/loss") > 2 * _number(facts.first, "value/loss")  # where all returns are alike, < −1
+        ),
+        lambda row, facts: (
+            f"the critic is worse than a constant (explained variance {_number(row, 'value/explained_variance'):.3g} "
+            f"for 10 updates): advantages are noise; {facts.lr(row)}, or lower "
+            f"{facts.key('overrides.update.value_coefficient')} (it is {facts.method.update.value_coefficient:g})"
+        ),
+        updates=10,
+    ),
+    Sign(
+        "kl_exploded",
+        lambda row, facts: _number(row, "kl/old") > 1.0,
+        lambda row, facts: (
+            f"an update takes the policy far from the one that acted (a KL of {_number(row, 'kl/old'):.3g} nats a "
+            f"unit, three times in a row): what it learns from says little of it; {facts.lr(row)}, or take fewer "
+            f"{facts.key('overrides.update.epochs')} (it is {facts.method.update.epochs})"
+        ),
+        updates=3,
+    ),
+    Sign(
+        "all_clipped",
+        lambda row, facts: _number(row, "policy/clipped") > 0.4,
+        lambda row, facts: (
+            f"{100 * _number(row, 'policy/clipped'):.0f} % of what was learned from is clipped, three times in a row, "
+            f"and moves nothing; {facts.lr(row)}, or widen {facts.key('overrides.weighting.clip_low')} and clip_high "
+            f"(they are {facts.method.weighting.clip_low} and {facts.method.weighting.clip_high})"
+        ),
+        updates=3,
+    ),
+    Sign(
+        "steps_vanish",
+        lambda row, facts: 0 < _clipped(row, facts) < 0.01 * facts.settings.eps,
+        lambda row, facts: (
+            f"the steps are nothing: the gradient is cut to {_clipped(row, facts):.2g}, and divided by at least "
+            f"{facts.settings.eps:g}; lower {facts.key('optimizer.eps')}, or raise "
+            f"{facts.key('optimizer.max_grad_norm')} (it is {facts.settings.max_grad_norm:g})"
+        ),
+    ),
+    Sign(
+        "step_size_zero",
+        lambda row, facts: _fell_asleep(row, facts),
+        lambda row, facts: (
+            f"the step size is {_number(row, 'optimizer/lr'):.2g}, with which nothing moves; {_lr_advice(row, facts)}"
+        ),
+    ),
+    Sign(
+        "imitation_lost",
+        lambda row, facts: (
+            not _own(facts) and _number(row, "policy/logp") < 2 * _number(facts.first, "policy/logp") - 1.0
+        ),
+        lambda row, facts: (
+            f"what is imitated has become less likely (log-probability {_number(row, 'policy/logp'):.3g} a unit, "
+            f"{_number(facts.first, 'policy/logp'):.3g} at first): begin anew and {facts.lr(row)}"
+        ),
+    ),
+    Sign(
+        "replies_cut",
+        lambda row, facts: _own(facts) and _number(row, "episodes/cut") == 1.0 and not _number(row, "success/rate") > 0,
+        lambda row, facts: (
+            "every reply of 5 updates was cut at its limit of tokens, and none was right; raise sampling.max_tokens, "
+            "or imitate replies that end first (a stage with method: sft)"
+        ),
+    ),
+    Sign(
+        "replies_empty",
+        lambda row, facts: _own(facts) and _number(row, "episodes/silent") == 1.0,
+        lambda row, facts: (
+            "every reply of 5 updates was empty (the stop token alone); begin anew and "
+            f"{facts.lr(row)}, or imitate replies first (a stage with method: sft)"
+        ),
+    ),
+)
+
+
+def see(row: Row, facts: Facts, streaks: dict[str, int], said: Collection[str]) -> dict[str, str]:
+    """What is to be said with this row, by the sign's name: signs that have held long enough and are not in `said`.
+
+    `streaks`, for how many updates each sign has held, is counted on in place: plain data, for a checkpoint to keep.
+    """
+    found = {}
+    for sign in SIGNS:
+        streaks[sign.name] = streaks.get(sign.name, 0) + 1 if sign.holds(row, facts) else 0
+        if streaks[sign.name] >= sign.updates and sign.name not in said:
+            found[sign.name] = sign.says(row, facts)
+    return found
+
+
+def suspects(facts: Facts) -> str:
+    """The settings that are far from what is usual, with their values; the step size if none is."""
+    settings, method = facts.settings, facts.method
+    unusual = (
+        ("optimizer.lr", settings.lr, settings.lr > 0.1),
+        ("optimizer.weight_decay", settings.weight_decay, settings.weight_decay > 1),
+        ("optimizer.max_grad_norm", settings.max_grad_norm, settings.max_grad_norm > 1e4),
+        ("optimizer.eps", settings.eps, settings.eps < 1e-15),
+        ("overrides.update.value_coefficient", method.update.value_coefficient, method.update.value_coefficient > 1e3),
+        (
+            "overrides.update.entropy_coefficient",
+            method.update.entropy_coefficient,
+            method.update.entropy_coefficient > 10,
+        ),
+        ("overrides.credit.eps", method.credit.eps, method.credit.scale is not None and method.credit.eps < 1e-12),
+        ("overrides.weighting.beta", method.weighting.beta, method.weighting.beta > 1e3),
+    )
+    named = [f"{facts.key(name)} ({value:g})" for name, value, far in unusual if far]
+    return " and ".join(named or [f"{facts.key('optimizer.lr')} ({settings.lr:g})"])

@@ -1,0 +1,172 @@
+"""Signs of ill health: each from rows made by hand, and from tiny runs that diverge or do not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenarios_runs import TINY, command, write_scenario
+
+from peripatos.algorithms.methods import METHODS, method
+from peripatos.algorithms.optimizer import OptimizerSettings
+from peripatos.scenarios.run.health import SIGNS, Facts, see, suspects
+
+WELL: dict[str, float] = {  # a row of a run that learns
+    "advantage/magnitude": 0.5,
+    "gradient/norm": 0.4,
+    "policy/entropy": 0.6,
+    "policy/logp": -0.7,
+    "value/explained_variance": 0.3,
+    "value/loss": 0.2,
+    "kl/old": 0.01,
+    "policy/clipped": 0.1,
+    "optimizer/lr": 1e-3,
+    "episodes/cut": 0.4,
+    "episodes/silent": 0.0,
+    "success/rate": 0.2,
+}
+SETTINGS = OptimizerSettings(lr=1e-3)
+ILL: dict[
+    str, tuple[str, dict[str, float], OptimizerSettings, str]
+] = {  # by sign: method, row, settings, key to change
+    "advantages_zero": ("grpo", {"advantage/magnitude": 0.0}, SETTINGS, "stages.learn.collect.group_size"),
+    "gradient_zero": ("sft", {"gradient/norm": 0.0, "policy/logp": -2.0}, SETTINGS, "stages.learn.optimizer.lr"),
+    "entropy_collapsed": ("ppo", {"policy/entropy": 1e-9}, SETTINGS, "overrides.update.entropy_coefficient"),
+    "critic_dead": (
+        "ppo",
+        {"value/explained_variance": -11.0, "value/loss": 4e5},
+        SETTINGS,
+        "overrides.update.value_coefficient",
+    ),
+    "kl_exploded": ("ppo", {"kl/old": 40.0}, SETTINGS, "stages.learn.optimizer.lr"),
+    "all_clipped": ("ppo", {"policy/clipped": 0.97}, SETTINGS, "overrides.weighting.clip_low"),
+    "steps_vanish": ("ppo", {"gradient/norm": 1e-30}, SETTINGS, "stages.learn.optimizer.max_grad_norm"),
+    "step_size_zero": ("ppo", {"optimizer/lr": 2e-9}, OptimizerSettings(warmup=1000000), "optimizer.warmup"),
+    "imitation_lost": ("sft", {"policy/logp": -30.0}, SETTINGS, "stages.learn.optimizer.lr"),
+    "replies_cut": ("grpo", {"episodes/cut": 1.0, "success/rate": 0.0}, SETTINGS, "sampling.max_tokens"),
+    "replies_empty": ("grpo", {"episodes/silent": 1.0}, SETTINGS, "stages.learn.optimizer.lr"),
+}
+
+
+def watch(row: dict[str, float], facts: Facts, updates: int = 30) -> list[dict[str, str]]:
+    """What is said at each of so many equal rows."""
+    streaks: dict[str, int] = {}
+    said: set[str] = set()
+    told = []
+    for _ in range(updates):
+        told.append(see(row, facts, streaks, said))
+        said |= set(told[-1])
+    return told
+
+
+@pytest.mark.parametrize("sign", ILL)
+def test_each_sign_is_said_once_after_its_patience_with_the_key_to_change(sign: str) -> None:
+    name, changed, settings, key = ILL[sign]
+    facts = Facts("learn", METHODS[name], settings, WELL)
+    told = watch({**WELL, **changed}, facts)
+    assert [list(found) for found in told if found] == [[sign]]
+    [text] = [text for found in told for text in found.values()]
+    assert key in text
+    assert "\n" not in text
+
+
+def test_every_sign_of_the_table_has_a_row_here() -> None:
+    assert [sign.name for sign in SIGNS] == list(ILL)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_row_of_a_run_that_learns_says_nothing(name: str) -> None:
+    row = method(name, {"update": {"length": 9}} if name == "dr_grpo" else {})
+    assert not any(watch(WELL, Facts("learn", row, SETTINGS, WELL)))
+    assert not any(watch({}, Facts("learn", row, SETTINGS)))
+    assert not any(watch({key: float("nan") for key in WELL}, Facts("learn", row, SETTINGS, WELL)))
+
+
+@pytest.mark.parametrize("sign", ILL)
+def test_a_sign_that_stops_in_between_begins_to_be_counted_anew(sign: str) -> None:
+    name, changed, settings, _ = ILL[sign]
+    facts, streaks = Facts("learn", METHODS[name], settings, WELL), dict[str, int]()
+    patience = next(row.updates for row in SIGNS if row.name == sign)
+    for _ in range(5):
+        for _ in range(patience - 1):
+            assert not see({**WELL, **changed}, facts, streaks, ())
+        assert not see(WELL, facts, streaks, ())
+
+
+def test_what_is_solved_or_known_by_heart_is_no_sign() -> None:
+    solved = {**WELL, "policy/entropy": 0.0, "success/rate": 1.0}
+    assert not any(watch(solved, Facts("learn", METHODS["grpo"], SETTINGS, WELL)))
+    by_heart = {**WELL, "gradient/norm": 0.0, "policy/logp": 0.0, "policy/entropy": 0.0}
+    assert not any(watch(by_heart, Facts("learn", METHODS["sft"], SETTINGS, WELL)))
+    alike = {**WELL, "value/explained_variance": -14.0, "value/loss": 6e-6}  # every return is the same
+    assert not any(watch(alike, Facts("learn", METHODS["ppo"], SETTINGS, WELL)))
+    late = {**WELL, "optimizer/lr": 1e-7}  # the end of a linear schedule
+    assert not any(watch(late, Facts("learn", METHODS["ppo"], OptimizerSettings(schedule="linear", warmup=9), WELL)))
+
+
+def test_the_settings_to_blame_are_those_far_from_what_is_usual() -> None:
+    assert suspects(Facts("learn", METHODS["ppo"], SETTINGS)) == "stages.learn.optimizer.lr (0.001)"
+    wild = OptimizerSettings(weight_decay=1e30)
+    assert suspects(Facts("learn", METHODS["ppo"], wild)) == "stages.learn.optimizer.weight_decay (1e+30)"
+
+
+SUMS = """\
+name: sums
+world: {id: peripatos/Arithmetic-v0, options: {operators: ["+"], digits: 1, prompt: bare, answer_tag: answer}}
+agent: {kind: tiny_llama}
+sampling: {max_tokens: 6}
+stages:
+  - name: learn
+    method: sft
+    demonstrations: {agent: {kind: oracle}}
+    collect: {groups: 4}
+    budget: {updates: 8}
+evaluation: {episodes: 2}
+"""
+GRPO = TINY.replace("method: ppo", "method: grpo").replace("{groups: 2, horizon: 32}", "{groups: 2, group_size: 4}")
+
+
+def warned(folder: Path, text: str, optimizer: str) -> tuple[list[dict[str, Any]], int]:
+    """Which warnings a run's summary holds, and its exit code."""
+    path = write_scenario(folder, text.replace("    budget:", f"    optimizer: {optimizer}\n    budget:"))
+    code = command("run", path, "--out", folder / "run")
+    return json.loads((folder / "run" / "summary.json").read_text())["warnings"], code
+
+
+@pytest.mark.parametrize(
+    ("text", "signs"),
+    [
+        (TINY, {"entropy_collapsed", "kl_exploded", "gradient_zero", "critic_dead"}),
+        (GRPO, {"advantages_zero", "gradient_zero", "entropy_collapsed"}),
+    ],
+    ids=["ppo", "grpo"],
+)
+def test_a_run_that_diverges_says_so_once_in_its_terminal_and_its_summary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, signs: set[str]
+) -> None:
+    warnings, code = warned(tmp_path, text, "{lr: 1e3}")
+    told = capsys.readouterr().err
+    found = [warning["sign"] for warning in warnings]
+    assert code == 0
+    assert set(found) & signs
+    assert len(found) == len(set(found))
+    for warning in warnings:
+        assert told.count(warning["text"]) == 1
+
+
+def test_an_update_that_is_refused_names_the_setting_and_the_checkpoint_that_was_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warnings, code = warned(tmp_path, SUMS, "{lr: 1e3}")
+    told = capsys.readouterr().err
+    assert (warnings, code) == ([], 1)
+    assert "checkpoint 000000 is from before, and sound" in told
+    assert "less of stages.learn.optimizer.lr (1000)" in told
+
+
+@pytest.mark.parametrize("text", [TINY, SUMS], ids=["ppo", "sft"])
+def test_a_clean_run_says_nothing_of_its_health(tmp_path: Path, text: str) -> None:
+    warnings, code = warned(tmp_path, text, "{lr: 1e-3}")
+    assert (warnings, code) == ([], 0)

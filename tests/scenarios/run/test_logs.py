@@ -1,0 +1,100 @@
+"""Logs that only grow: what a checkpoint knows of them, and what is said when they are not so any more."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from peripatos.scenarios.run.logs import (
+    METRICS,
+    GrowingFiles,
+    KnownLog,
+    cut,
+    end_whole_line,
+    find_damage,
+    mend,
+    read_jsonl,
+)
+
+CHECKPOINT = Path("000015")
+
+
+def row(update: int) -> str:
+    return json.dumps({"update": update, "env_steps": update * 10, "stage": "learn", "reward/mean": update / 3}) + "\n"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / METRICS
+    path.write_text("".join(row(update) for update in range(1, 16)))
+    return path
+
+
+def known(log: Path) -> KnownLog:
+    return KnownLog.of(GrowingFiles(log.parent).known(), METRICS)
+
+
+def test_what_is_known_grows_with_the_file_and_is_that_of_the_whole(log: Path) -> None:
+    files = GrowingFiles(log.parent)
+    files.known()
+    with log.open("a") as file:
+        file.write(row(16))
+    assert files.known() == GrowingFiles(log.parent).known()
+    assert known(log).rows == 16
+
+
+def test_rows_after_what_is_known_are_cut_and_no_damage(log: Path) -> None:
+    before, then = known(log), log.read_bytes()
+    with log.open("a") as file:
+        file.write(row(16) + '{"upd')
+    assert find_damage(log, before, CHECKPOINT) is None
+    cut(log, before)
+    assert log.read_bytes() == then
+
+
+def test_each_flipped_bit_of_a_known_row_is_noticed(log: Path) -> None:
+    before, whole, seed = known(log), log.read_bytes(), random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    for _ in range(100):
+        at = rng.randrange(len(whole))
+        log.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :])
+        assert find_damage(log, before, CHECKPOINT) is not None
+
+
+def test_a_log_that_lost_its_end_says_how_many_rows_are_left_and_never_gets_one_behind_half_a_row(log: Path) -> None:
+    before = known(log)
+    log.write_bytes(log.read_bytes()[: before.bytes - len(row(15)) - 20])  # in the middle of row 14
+    assert find_damage(log, before, CHECKPOINT) == f"{log} holds 13 of the 15 rows that checkpoint 000015 knows"
+    assert mend(log, before) == "2 rows (those of the updates 14 to 15) are lost; the damaged file is kept as " + (
+        "metrics.jsonl.damaged"
+    )
+    with log.open("a") as file:
+        file.write(row(16))
+    assert [one["update"] for one in read_jsonl(log)[0]] == [*range(1, 14), 16]
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", "null", "5", '{"update": 3}', '{"update": "x", "env_steps": 1, "stage": "a"}', "\x00"]
+)
+def test_a_line_that_is_no_row_is_counted_and_left_out(line: str, log: Path) -> None:
+    lines = log.read_text().splitlines()
+    lines[6] = line
+    log.write_text("\n".join(lines) + "\n")
+    rows, unreadable = read_jsonl(log)
+    assert (len(rows), unreadable) == (14, 1)
+
+
+def test_bytes_that_are_no_text_cost_their_line_alone(log: Path) -> None:
+    log.write_bytes(log.read_bytes()[:-1] + b"\n\xff\xfe{}\n")
+    assert [len(read_jsonl(log)[0]), read_jsonl(log)[1]] == [15, 1]
+
+
+def test_half_a_line_at_the_end_is_cut_off(log: Path) -> None:
+    whole = log.read_bytes()
+    log.write_bytes(whole + b'{"half')
+    end_whole_line(log)
+    assert log.read_bytes() == whole

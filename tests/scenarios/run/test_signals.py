@@ -1,0 +1,152 @@
+"""Signals at any instant, to a run and to the commands that only look: one line, the right exit code, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from scenarios_runs import TINY, command, finish, rows, start, write_scenario
+
+LONG = TINY.replace("updates: 12", "updates: 100000").replace("every: 4", "every: 1000")
+SLOW = LONG.replace("episodes: 3", "episodes: 1000000")
+LOOKING = """\
+name: looking
+world: {id: CartPole-v1}
+agent: {kind: random}
+stages: [{name: look}]
+evaluation: {episodes: 1000000}
+"""
+
+
+def wait_for(path: Path, count: int = 1) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists() or len(path.read_text().splitlines()) < count:
+        assert time.monotonic() < deadline, path
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_run_saves_itself_at_a_job_systems_signal_and_at_a_closed_terminal(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    run = tmp_path / "a b"
+    process = start("run", write_scenario(tmp_path, LONG), "--out", run)
+    wait_for(run / "metrics.jsonl", 3)
+    if number == signal.SIGHUP:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        process.stderr.close()  # whoever closed the terminal reads no more
+        process.stdout.close()
+        process.send_signal(number)
+        assert process.wait(60) == code
+    else:
+        process.send_signal(number)
+        found, _, err = finish(process)
+        assert found == code
+        assert f"stopped; to go on: peripatos resume '{run}'" in err
+        assert "Traceback" not in err
+    assert json.loads((run / "summary.json").read_text())["status"] == "interrupted"
+    updates = len(rows(run / "metrics.jsonl"))
+    assert (run / "checkpoints" / f"{updates:06d}").is_dir()
+
+
+@pytest.mark.parametrize(
+    "text", [pytest.param(SLOW, marks=pytest.mark.slow), LOOKING], ids=["before learning", "without a method"]
+)
+def test_ctrl_c_in_an_evaluation_stops_it_at_once(text: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start("run", write_scenario(tmp_path, text), "--out", run)
+    wait_for(run / "summary.json")
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    code, _, err = finish(process)
+    assert code == 130, err
+    assert "stopped; to go on: peripatos resume" in err
+    assert "Traceback" not in err
+    assert json.loads((run / "summary.json").read_text())["status"] == "interrupted"
+
+
+def test_ctrl_c_in_an_evaluation_on_the_way_saves_what_was_learned_and_evaluates_when_it_goes_on(
+    tmp_path: Path,
+) -> None:
+    text = TINY.replace("updates: 12", "updates: 6")
+    assert command("run", write_scenario(tmp_path, text), "--out", tmp_path / "whole", "-q") == 0
+    run = tmp_path / "run"
+    stops = """
+import os, signal
+from peripatos.scenarios.cluster.pool import LocalPool
+evaluate = LocalPool.evaluate
+def evaluate_stopped(self, *given, **named):
+    if named["version"] == 4:
+        os.kill(os.getpid(), signal.SIGINT)
+    return evaluate(self, *given, **named)
+LocalPool.evaluate = evaluate_stopped
+"""
+    code, _, err = finish(start("run", tmp_path / "tiny.yaml", "--out", run, "-q", prelude=stops))
+    assert code == 130, err
+    assert (run / "checkpoints" / "000004").is_dir()
+    assert command("resume", run, "-q") == 0
+    for name in ("metrics.jsonl", "evaluations.jsonl"):
+        assert rows(run / name) == rows(tmp_path / "whole" / name)
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_stops_at_once_and_the_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start("run", write_scenario(tmp_path, LONG), "--out", run)
+    wait_for(run / "metrics.jsonl", 3)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    code, _, err = finish(process)
+    assert code in (130, 143)
+    assert "Traceback" not in err
+    assert command("resume", run, "--set", "stages.0.budget.updates=2", "-q") == 0
+
+
+@pytest.mark.parametrize("count", [4, pytest.param(40, marks=pytest.mark.slow)])
+def test_ctrl_c_at_any_instant_of_the_first_seconds_is_one_line(count: int, tmp_path: Path) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    rng, scenario = random.Random(seed), write_scenario(tmp_path, LONG)
+    commands = [("run", str(scenario), "--out"), ("check", "CartPole-v1"), ("list", "worlds")]
+    for number in range(count):
+        words = list(commands[number % len(commands)])
+        run = tmp_path / str(number)
+        words += [str(run)] if words[0] == "run" else []
+        heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        code = f"{heard}from peripatos.__main__ import main\nimport sys\nprint('heard', flush=True)\nmain()"
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.02 + 2.5 * rng.random())
+        process.send_signal(signal.SIGINT)
+        ended, _, err = finish(process)
+        assert "Traceback" not in err, (seed, number, err)
+        if ended == 0:
+            continue  # it was done before
+        assert ended == 130, (seed, number, ended, err)
+        assert "stopped" in err, (seed, number, err)
+        if "before anything was written" in err:
+            assert not run.exists(), (seed, number)
+
+
+@pytest.mark.slow
+def test_a_terminal_that_hangs_up_on_a_run_that_ignores_it_does_not_stop_it(tmp_path: Path) -> None:
+    ignores = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"  # as `nohup` does
+    process = start("run", write_scenario(tmp_path), "--out", tmp_path / "run", prelude=ignores)
+    wait_for(tmp_path / "run" / "metrics.jsonl", 1)
+    process.send_signal(signal.SIGHUP)
+    assert finish(process)[0] == 0
