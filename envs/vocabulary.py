@@ -26,13 +26,20 @@ if TYPE_CHECKING:
 
 
 class Message(TypedDict):
-    """One chat message, in the form that chat templates take."""
+    """One chat message, in the form that chat templates take.
+
+    An agent's `content` is what it said, besides its thought (`reasoning_content`) and its calls (`tool_calls`, each
+    `{"id", "type": "function", "function": {"name", "arguments"}}`); a tool's answer bears the id of its call.
+    """
 
     role: str  # "system", "user", "assistant" or "tool"
     content: str
     name: NotRequired[str]
     tool_calls: NotRequired[list[dict[str, Any]]]
     tool_call_id: NotRequired[str]
+    reasoning_content: NotRequired[str]
+    written: NotRequired[str]  # an agent's whole reply, where `content` is not all of it
+    parse_error: NotRequired[str]  # what was wrong with its tool call, where `content` holds a malformed one
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ class Reply:
     parse_error: str | None = None  # what was wrong with a malformed tool call, for the world to tell
     stop_reason: StopReason = StopReason.STOP
     units: int | None = None  # tokens sampled, where the agent knows: a length cost may use it
+    thought: str = ""  # what the agent thought before it said `text`; nobody obeys it
 
 
 class WorldFailure(RuntimeError):

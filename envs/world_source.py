@@ -50,6 +50,7 @@ class WorldFacts:
     side_by_side: int = 1
     voices: tuple[str, ...] = ()
     scored_by: str = ""  # the version of the reward, see `ConversationEnv.scored_by`
+    calls: bool = False  # whether it reads tool calls in replies
     remarks: tuple[str, ...] = ()
     pooled: bool = False  # bodies: many are simulated in one object, on a pool of threads
 
@@ -219,7 +220,18 @@ def _facts_of(world: Env) -> WorldFacts:
         pooled = isinstance(inside, BatchedWorld) and not is_wrapped(world, beyond=OWN_WRAPPERS)
         return WorldFacts(kind, *spaces, limit, pooled=pooled)
     turns, voices = least(limit, inside.turn_limit), tuple(inside.voice_names)
-    return WorldFacts(kind, *spaces, turns, inside.waits, inside.side_by_side, voices, inside.scored_by, inside.remarks)
+    calls = type(inside).read is not ConversationEnv.read
+    return WorldFacts(
+        kind,
+        *spaces,
+        turns,
+        inside.waits,
+        inside.side_by_side,
+        voices,
+        inside.scored_by,
+        calls=calls,
+        remarks=inside.remarks,
+    )
 
 
 def _begin(world: Env, splits: Sequence[str], expert: bool) -> str | None:

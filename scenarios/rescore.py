@@ -26,7 +26,7 @@ from ..envs.conversation.task_world import GRADERS
 from ..envs.errors import UserError
 from ..envs.registry import make_world
 from ..envs.seeding import derive_seed
-from ..envs.vocabulary import Episode, Reply, StopReason
+from ..envs.vocabulary import Episode, Reply, StopReason, ToolCall
 from .commands.app import command_line
 from .config.loading import apply_sets, check_scenario, dump_data
 from .config.schema import Sampling, Scenario
@@ -213,15 +213,22 @@ def _start(scenario: Scenario, episode: Episode) -> Start | None:
 
 def _spoken(scenario: Scenario, episode: Episode) -> list[Reply]:
     """The replies that the world answered, as it was given them."""
-    texts = [message["content"] for message in episode.messages if message["role"] == "assistant"]
-    texts = texts[len(texts) - episode.turns :]
+    said = [message for message in episode.messages if message["role"] == "assistant"]
+    said = said[len(said) - episode.turns :]
     lengths = {turn: len(at) for turn, (_, at) in replies(episode).items()}
     most = (scenario.sampling or Sampling()).max_tokens
     return [
         Reply(
-            text,
+            message["content"],
+            tool_calls=tuple(_call(call) for call in message.get("tool_calls", ())),
+            parse_error=message.get("parse_error"),
+            thought=message.get("reasoning_content", ""),
             stop_reason=StopReason.LENGTH if lengths.get(turn) == most else StopReason.STOP,
             units=lengths.get(turn),
         )
-        for turn, text in enumerate(texts)
+        for turn, message in enumerate(said)
     ]
+
+
+def _call(call: Mapping[str, Any]) -> ToolCall:
+    return ToolCall(call["function"]["name"], call["function"]["arguments"], call.get("id", ""))

@@ -132,7 +132,7 @@ class ConversationActor:
     ) -> list[Conversation]:
         """Run one episode for each (group, index), all at once."""
         while len(self._worlds) < len(keys):
-            self._worlds.append(cast(ConversationEnv, self._make_world().unwrapped))
+            self._worlds.append(self._new_world())
         conversations = [
             Conversation(
                 world,
@@ -158,8 +158,13 @@ class ConversationActor:
                 lockstep(conversations, ask, seconds)
         for place, conversation in enumerate(conversations):
             if conversation.abandoned:  # its world is still busy somewhere: the next episode gets another
-                self._worlds[place] = cast(ConversationEnv, self._make_world().unwrapped)
+                self._worlds[place] = self._new_world()
         return conversations
+
+    def _new_world(self) -> ConversationEnv:
+        world = cast(ConversationEnv, self._make_world().unwrapped)
+        world.agent_format = self._renderer.reply_format
+        return world
 
     def _speaker(self, stack: ExitStack, waits: bool) -> Speaker:
         """Who replies in this collection; an author in threads, where worlds wait."""
@@ -168,7 +173,7 @@ class ConversationActor:
         executor = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="author") if waits else None
         if executor is not None:
             stack.callback(executor.shutdown, wait=False, cancel_futures=True)
-        return Written(self._who, self._renderer, executor)
+        return Written(self._who, executor)
 
     def _ask(
         self, speaker: Speaker, greedy: bool, conversations: Sequence[Conversation]

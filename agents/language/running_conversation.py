@@ -13,6 +13,7 @@ from ..protocols import Completion
 from .asking import Answer, Start
 from .chat_template import Renderer
 from .sample import Sample
+from .talk import Talk
 
 
 class Conversation:
@@ -33,26 +34,29 @@ class Conversation:
     ) -> None:
         self._context = context
         self.number = number  # under which an engine knows it
-        self.world, self._renderer = world, renderer
+        self.world = world
         self.group, self.index, self.version, self.split = group, index, version, split
         self._run = run
         self.start = Start.of(run, split, group)
         self.samples: list[Sample] = []
-        self.messages: list[Message] = []
+        self._talk = Talk(renderer, world.read)
         self.turns = self.units = 0
         self.terminated = self.truncated = self.abandoned = False
         self.failure: str | None = None
         self.unanswered: str | None = None
         self.unscored: str | None = None
         self._stop_reason = StopReason.STOP
-        self._stopped = True  # whether the last reply ended with a stop token
-        self._otherwise = False  # whether that was another one than the template's
         self._task = ""
         self.tools: list[dict[str, object]] = []
         self._rewards: list[float] = []
         self._terms: dict[str, float] = {}
         self._metrics: dict[str, float] = {}
         self._success: bool | None = None
+
+    @property
+    def messages(self) -> list[Message]:
+        """What was said so far."""
+        return self._talk.messages
 
     @property
     def over(self) -> bool:
@@ -69,22 +73,22 @@ class Conversation:
         """Of all chance in the next reply: derived from what it is, and not from when it is given."""
         return wide_seed(self._run, "sample", self.split, self.group, self.index, self.turns, self.version)
 
+    def write(self, reply: Reply) -> list[int]:
+        """The tokens of a reply that somebody else gives."""
+        return self._talk.write(reply)
+
     def append_reply(self, spoken: Completion) -> Reply | None:
         """Append a reply; what the world is to be asked. None if the reply does not fit the context, whoever wrote
         it: it is left out, and the episode ends before it."""
         if len(self.tokens) + len(spoken.tokens) > self._context:
             self.truncate(StopReason.CONTEXT_LIMIT)
             return None
-        self._stopped = spoken.stop_reason is StopReason.STOP
         self._stop_reason = spoken.stop_reason
-        self._otherwise = self._stopped and spoken.tokens[-1] != self._renderer.stop_id
         self.samples[-1].extend(spoken.tokens, self.turns, spoken.logp)
         self.units += len(spoken.tokens)
-        if not self._stopped:
+        if spoken.stop_reason is not StopReason.STOP:
             self.samples[-1].cut.add(len(self.samples[-1].tokens) - 1)
-        text = self._renderer.decode(spoken.tokens)
-        self.messages.append({"role": "assistant", "content": text})
-        return Reply(text, stop_reason=spoken.stop_reason, units=len(spoken.tokens))
+        return self._talk.take(spoken.tokens, spoken.stop_reason)
 
     def append_messages(self, answer: Answer) -> None:
         """Take in what the world said: its opening, its answer to the reply, or that it has ended what was cut."""
@@ -93,9 +97,8 @@ class Conversation:
         elif self.over:
             return
         elif not self.samples:
-            self.messages = list(answer.info["messages"])
             self.tools, self._task = answer.info["tools"], answer.info["task"]
-            self.samples.append(Sample(self._renderer.opening(self.messages, self.tools)))
+            self.samples.append(Sample(self._talk.begin(answer.info["messages"], self.tools)))
         else:
             self._append_turn(answer)
 
@@ -104,7 +107,7 @@ class Conversation:
         self.unscored = info.get("unscored")
         if self.unscored is not None:
             self.terminated, self.turns = True, self.turns + 1
-            self.messages += info["messages"]
+            self.messages.extend(info["messages"])
             self._metrics |= info["metrics"]
             return
         sample.reward[len(sample.tokens) - 1] = answer.reward
@@ -114,10 +117,11 @@ class Conversation:
         self._metrics |= info.get("metrics", {})
         self._success = info.get("success")
         self.terminated, self.truncated = answer.terminated, answer.truncated and not answer.terminated
-        self.messages += info["messages"]
         if self.truncated:
             self._stop_reason = StopReason(info.get("stop_reason", StopReason.TURN_LIMIT))
-        if not self.over:
+        if self.over:
+            self.messages.extend(info["messages"])
+        else:
             self._continue(sample, info["messages"])
         self.turns += 1
 
@@ -149,11 +153,11 @@ class Conversation:
 
     def _continue(self, sample: Sample, new: list[Message]) -> None:
         """Append the world's messages, or begin a new sample where the template cannot be extended."""
-        delta = None if self._otherwise else self._renderer.delta(new, stopped=self._stopped)
-        if delta is None:
-            self.samples.append(Sample(self._renderer.opening(self.messages, self.tools)))
+        tokens, rewritten = self._talk.go_on(new)
+        if rewritten:
+            self.samples.append(Sample(tokens))
         else:
-            sample.extend(delta, self.turns, None)
+            sample.extend(tokens, self.turns, None)
 
     @property
     def is_scored(self) -> bool:

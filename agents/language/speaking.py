@@ -13,7 +13,6 @@ from typing import Protocol
 
 from ...envs.vocabulary import StopReason
 from ..protocols import Author, Completion, Engine, Request
-from .chat_template import Renderer
 from .running_conversation import Conversation
 
 
@@ -53,8 +52,8 @@ class Drawn:
 class Written:
     """Replies of an author; in the threads of `executor`, if there is one."""
 
-    def __init__(self, author: Author, renderer: Renderer, executor: Executor | None) -> None:
-        self._author, self._renderer, self._executor = author, renderer, executor
+    def __init__(self, author: Author, executor: Executor | None) -> None:
+        self._author, self._executor = author, executor
 
     def ask(self, conversations: Sequence[Conversation], greedy: bool) -> list[Future[Completion]]:
         """Each of them written."""
@@ -68,7 +67,7 @@ class Written:
     def _write(self, conversation: Conversation) -> Completion:
         told = tuple(conversation.messages)
         reply = self._author.reply(told, conversation.tools, conversation.world, conversation.reply_seed)
-        tokens = tuple(self._renderer.encode_reply(reply.text))
+        tokens = tuple(conversation.write(reply))
         return Completion(tokens, (0.0,) * len(tokens), StopReason.STOP, conversation.version)
 
 

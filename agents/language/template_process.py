@@ -42,9 +42,12 @@ def render(
     tools: Sequence[Mapping[str, Any]] = (),
     *,
     prompt: bool = False,
+    variables: Mapping[str, Any] | None = None,
+    today: str | None = None,
 ) -> str:
     """The text of a conversation by the tokenizer's own template, as `apply_chat_template` gives it; with `prompt` what
-    invites a reply stands at its end. `TemplateFailed` where none comes, whatever the reason.
+    invites a reply stands at its end. `variables` are the template's own; a template that asks for the date is told
+    `today` ("2026-11-26"), or what the clock says. `TemplateFailed` where no text comes, whatever the reason.
     """
     listed = [dict(tool) for tool in tools] or None
     try:
@@ -58,7 +61,8 @@ def render(
         "messages": [{key: value for key, value in message.items() if value is not None} for message in messages],
         "tools": listed,
         "prompt": prompt,
-        "names": dict(tokenizer.special_tokens_map),
+        "names": {**tokenizer.special_tokens_map, **(variables or {})},
+        "today": today,
     }
     return _process(os.getpid()).render(json.dumps(task) + "\n")
 

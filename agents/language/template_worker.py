@@ -1,8 +1,9 @@
 """The process that renders chat templates: they are programs of strangers, and may loop or grow without end.
 
-Run as a script by `template_process.py`. One JSON line in, `{"template", "messages", "tools", "prompt", "names"}`; one
-JSON line out, "text", "refused" (by the template's own words) or "failed", and the text or the reason. It imports
-what renders and nothing else, has a limit on memory, and is ended by its own alarm where nobody else is left to end it.
+Run as a script by `template_process.py`. One JSON line in, `{"template", "messages", "tools", "prompt", "names",
+"today"}`; one JSON line out, "text", "refused" (by the template's own words) or "failed", and the text or the reason.
+It imports what renders and nothing else, has a limit on memory, and is ended by its own alarm where nobody else is left
+to end it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from datetime import datetime
 
 MEMORY = 2 << 30
 ALARM_S = 30  # longer than anybody waits
@@ -27,12 +29,20 @@ def _confine() -> None:
             resource.setrlimit(limit, (value, value))
 
 
+def _clock(today: str | None) -> type[datetime]:
+    """A clock that stands still on a day; without one, the real one."""
+    if today is None:
+        return datetime
+    day = datetime.fromisoformat(today)
+    return type("Clock", (datetime,), {"now": classmethod(lambda cls, tz=None: day)})
+
+
 def main() -> None:
     """Serve until the input ends."""
     words = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries may print; the words have a descriptor of their own
     from jinja2 import TemplateError
-    from transformers.utils.chat_template_utils import render_jinja_template
+    from transformers.utils import chat_template_utils
 
     _confine()
     print(json.dumps(["ready", ""]), file=words, flush=True)
@@ -40,8 +50,11 @@ def main() -> None:
         if hasattr(signal, "alarm"):
             signal.alarm(ALARM_S)
         task = json.loads(line)
+        chat_template_utils.__dict__["datetime"] = _clock(
+            task["today"]
+        )  # what transformers tells templates of the date
         try:
-            texts, _ = render_jinja_template(
+            texts, _ = chat_template_utils.render_jinja_template(
                 conversations=[task["messages"]],
                 tools=task["tools"],
                 chat_template=task["template"],

@@ -38,14 +38,18 @@ class LanguageVoice:
 
     def __call__(self, messages: Sequence[Message], seed: int) -> str:
         """What it says next. WorldFailure if there is no room for it or it takes too long; `EngineDied`."""
-        prompt, number, begun = tuple(self._renderer.opening(messages)), next(_numbers), time.perf_counter()
+        number, begun = next(_numbers), time.perf_counter()
+        prompt, told = self._renderer.begin(messages)
         room = self._context - len(prompt)
         if room < 1:
             raise WorldFailure(f"a voice was told {len(prompt)} tokens, and its model holds {self._context}")
         self.granted_seconds += self._patience
-        (reply,) = self._engine.submit([Request(number, prompt, min(room, self._max_tokens), seed, greedy=False)])
+        (reply,) = self._engine.submit(
+            [Request(number, tuple(prompt), min(room, self._max_tokens), seed, greedy=False)]
+        )
         try:
-            return self._renderer.decode(reply.result(self._patience).tokens)
+            said = self._renderer.decode(reply.result(self._patience).tokens)
+            return self._renderer.read(said, self._renderer.opened(told))[1]
         except TimeoutError as late:
             raise WorldFailure(f"a voice said nothing in {self._patience:g} s") from late
         finally:

@@ -41,6 +41,7 @@ from gymnasium.error import ResetNeeded
 from ..errors import NeverEnds, UserError, unknown
 from ..reported import BadReport, flag, messages, metrics, named, number, success
 from ..seeding import shuffled
+from ..thoughts import split_thought
 from ..vocabulary import Message, Reply, StopReason
 from .reward_version import class_version, weights_version
 
@@ -130,6 +131,9 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
 
     endless_after: int | None = 1_000
     """Turns after which a world without any limit is said never to end. None where somebody else keeps a limit."""
+    agent_format: str | None = None
+    """How whoever acts here writes tool calls (see `call_formats`), put in before the first episode. A world with tools
+    reads calls so where its own options name no format."""
     remarks: tuple[str, ...] = ()
     """What is odd about the world and no mistake, a sentence each: said once, before the first step."""
     voice_names: ClassVar[tuple[str, ...]] = ()
@@ -167,6 +171,11 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     def oracle(self) -> str | Reply | None:
         """What an expert would reply now; None where nobody has written one. Used for demonstrations."""
         return None
+
+    def read(self, text: str) -> Reply:
+        """What a reply says and calls, as this world understands text; whoever acts asks before it steps. Never raises.
+        A world with tools extends this."""
+        return Reply(text)
 
     def another(self) -> Self | None:
         """A world like this one, at no episode, that shares with it what never changes, such as a list of tasks; None,
@@ -243,7 +252,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
             UserError: the episode has no limit, and does not end.
             BadReport: the world reported something of the wrong form, such as a reward that is no finite number.
         """
-        reply = Reply(action) if isinstance(action, str) else action
+        reply = _spoken(action) if isinstance(action, str) else action
         if not isinstance(reply, Reply) or not isinstance(reply.text, str):
             raise TypeError(f"{self._name}.step takes a str or a Reply, not {type(action).__name__}: {action!r:.80}")
         if self._turn is None:
@@ -351,6 +360,11 @@ def merge_weights(defaults: Mapping[str, float], given: Mapping[str, float]) -> 
         if not isinstance(weight, int | float) or not math.isfinite(weight):
             raise UserError(f"the weight of reward term {name!r} must be a finite number, not {weight!r}")
     return {name: float(given.get(name, weight)) for name, weight in defaults.items()}
+
+
+def _spoken(text: str) -> Reply:
+    thought, said = split_thought(text)
+    return Reply(said, thought=thought.strip())
 
 
 def _split_of(options: Mapping[str, Any]) -> Split:

@@ -57,7 +57,9 @@ class CallDesk:
         """Execute the calls of `reply`, in their order. With a malformed one among them, none is executed."""
         if not reply.tool_calls and reply.parse_error is None:
             parsed = self.form.parse(reply.text)
-            reply = replace(reply, text=parsed.text, tool_calls=parsed.tool_calls, parse_error=parsed.parse_error)
+            calls = tuple(replace(call, id=f"call{self.calls + n:05d}") for n, call in enumerate(parsed.tool_calls))
+            thought = parsed.thought or reply.thought
+            reply = replace(parsed, tool_calls=calls, thought=thought, stop_reason=reply.stop_reason, units=reply.units)
         if reply.parse_error is not None:
             self.faults += 1
             words = f"{reply.parse_error}. Nothing was called. {self.form.explain()}"

@@ -59,7 +59,7 @@ class ToolWorld(TaskWorld):
         check: of (that object or list, the task, the final reply): a number, a bool, terms or an `Outcome`.
         prompt: the key under which a task keeps its prompt.
         weights: of the terms that `check` returns, and of `COSTS`; default {"reward": 1}.
-        reply_format: how calls are written, see `call_formats`.
+        reply_format: how calls are written, see `call_formats`; None: as the agent's model writes them, else "hermes".
         tools_in_prompt: describe the tools in a system message, for models whose chat template does not.
         max_calls: tool calls in an episode; one more truncates it.
         timeout: seconds for each call; None for tools that are trusted to end. With one, tools may wait for
@@ -86,7 +86,7 @@ class ToolWorld(TaskWorld):
         *,
         prompt: str = "prompt",
         weights: Mapping[str, float] | None = None,
-        reply_format: str = "hermes",
+        reply_format: str | None = None,
         tools_in_prompt: bool = False,
         max_calls: int = 32,
         timeout: float | None = 10.0,
@@ -113,7 +113,7 @@ class ToolWorld(TaskWorld):
         begun = super().opening(rng, split)
         self._host = self._make_tools(self._task)
         box = ToolBox.of(self._host, timeout=self._timeout)
-        form = call_formats.reply_format(self._format_name, box.schemas)
+        form = call_formats.reply_format(self._format_name or self.agent_format or "hermes", box.schemas)
         self._desk = CallDesk(box, form, self._max_calls, self._grant)
         assert isinstance(begun.messages, str)
         messages = [Message(role="user", content=begun.messages)]
@@ -134,6 +134,9 @@ class ToolWorld(TaskWorld):
         outcome = super().respond(handled.reply)
         metrics = {**outcome.metrics, **self._desk.metrics}
         return replace(outcome, terms={**handled.terms, **outcome.terms}, metrics=metrics)
+
+    def read(self, text: str) -> Reply:
+        return self._desk.form.parse(text)
 
     def oracle(self) -> str | None:
         """The next of the task's own `oracle` steps; None before and after them."""

@@ -12,6 +12,7 @@ from ...envs.world_source import WorldSource
 from ..config.agents import Agent, Demonstrator, MlpAgentSpec, OracleAgentSpec, RandomAgentSpec, ScriptedAgentSpec
 from ..config.schema import Sampling, Scenario, Stage, WorldSpec
 from .engines import make_engine
+from .rendering import context_of, make_renderer
 from .settings import stage_method
 from .several import group_counts
 from .voices import Voices
@@ -120,7 +121,7 @@ def _talking(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrato
     from ...agents.language.tiny_llama import tiny_tokenizer
 
     language = policy if isinstance(policy, LanguagePolicy) else None
-    renderer = Renderer(language.tokenizer, language.end_ids) if language else Renderer(tiny_tokenizer())
+    renderer = make_renderer(language, scenario) if language else Renderer(tiny_tokenizer())
     speaks = language is not None and agent is scenario.agent
     engine = make_engine(language, renderer, scenario.precision) if language is not None and speaks else None
     voices = Voices(scenario, language, engine)
@@ -128,7 +129,7 @@ def _talking(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrato
         lambda: source.make(voices.for_a_world()),
         engine or _author(agent),
         renderer,
-        context=language.context if language else 1_000_000,
+        context=context_of(language, scenario) if language else 1_000_000,
         max_tokens=(scenario.sampling or Sampling()).max_tokens,
         patience=_patience(scenario),
         company=voices,

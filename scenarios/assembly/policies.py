@@ -12,6 +12,7 @@ from ...envs.seeding import derive_seed
 from ...envs.world_source import WorldSource
 from ..config.agents import CausalLMAgentSpec, MlpAgentSpec, TinyLlamaAgentSpec
 from ..config.schema import Sampling, Scenario
+from .rendering import context_of, give_template, make_renderer
 from .settings import stage_method
 from .worlds import spaces
 
@@ -55,7 +56,6 @@ def _make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy
 def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
     from transformers.utils import logging
 
-    from ...agents.language.chat_template import Renderer
     from ...agents.language.language_policy import LanguagePolicy
     from ...agents.language.model_checks import check_model
 
@@ -71,6 +71,7 @@ def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
         from ...agents.language.model_files import load_language_model
 
         parts = load_language_model(agent.model, revision=agent.revision)
+        give_template(parts[1], agent)
     policy = LanguagePolicy(
         *parts,
         critic=critic,
@@ -79,7 +80,8 @@ def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
         precision=scenario.precision,
     )
     check_model(policy)
-    Renderer(policy.tokenizer, policy.end_ids)  # refuses a template whose replies nothing ends
+    make_renderer(policy, scenario)  # refuses a template whose replies nothing ends
+    context_of(policy, scenario)
     return policy
 
 

@@ -16,6 +16,7 @@ from ..config.mistakes import at
 from ..config.schema import Scenario
 from ..config.voices import CausalLMVoice, PolicyVoice, ScriptedVoice, VoiceSpec
 from .engines import check_model_is_there, make_engine, model_that_does_not_learn
+from .rendering import make_renderer
 from .settings import choose_device
 
 if TYPE_CHECKING:
@@ -90,9 +91,10 @@ class Voices:
         if isinstance(spec, CausalLMVoice):
             model = model_that_does_not_learn(spec, self._device)
         assert model is not None, "check_voices has seen to it"
-        renderer = Renderer(model.tokenizer, model.end_ids)
+        own = model is self._policy
+        renderer = make_renderer(model, self._scenario) if own else Renderer(model.tokenizer, model.end_ids)
         engine = self._engine
-        if model is not self._policy:
+        if not own:
             self._fixed.append(engine := make_engine(model, renderer))
         elif engine is None:
             self._learning.append(engine := make_engine(model, renderer, self._scenario.precision))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from ...envs.quantities import whole
 from .voices import Part
@@ -43,13 +43,30 @@ class TinyLlamaAgentSpec(Part):
         return self
 
 
+ReplyFormat = Literal[
+    "auto", "hermes", "llama3", "python", "mistral", "qwen3.5", "deepseek", "harmony", "glm", "gemma", "lfm"
+]
+
+
 class CausalLMAgentSpec(Part):
-    """Any causal language model of `transformers`: a hub id, a local folder or a GGUF file."""
+    """Any causal language model of `transformers`: a hub id, a local folder or a GGUF file.
+
+    A reply ends at the model's own end tokens, at what the chat template writes behind one, and at `stop`. `template`
+    are variables of the chat template; the date that it is told is that of `today`, which a run fills in as it begins.
+    """
 
     kind: Literal["causal_lm"]
     origin: Origin | None = None
     model: str
     revision: str | None = None
+    chat_template: str | None = None  # a file, a model's folder or a hub id; default: the model's own
+    template: dict[str, JsonValue] = {}  # {enable_thinking: false, date_string: …}
+    stop: list[str | int] = []  # further tokens that end a reply, by text or id
+    context: Annotated[int, whole(1, 1 << 24)] | None = (
+        None  # most tokens of a conversation; default: what the model holds
+    )
+    reply_format: ReplyFormat = "auto"  # how it writes tool calls; auto: as its template does
+    today: str | None = None  # "2026-11-26"
 
 
 class RandomAgentSpec(Part):

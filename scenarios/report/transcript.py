@@ -219,8 +219,9 @@ def _lines(episode: Episode, values: Values, tokenizer: PreTrainedTokenizerBase)
             for t, id_, text in zip(at, ids, spell(tokenizer, ids), strict=True)
         )
         calls = tuple(message.get("name", "") for message in _answers(episode.messages[number + 1 :]))
+        text = message.get("written", message["content"])
         reward = episode.turn_rewards[turn] if turn < len(episode.turn_rewards) else None
-        lines.append(Line("assistant", message["content"], turn=turn, reward=reward, tokens=tokens, calls=calls))
+        lines.append(Line("assistant", text, turn=turn, reward=reward, tokens=tokens, calls=calls))
     return tuple(lines)
 
 

@@ -30,12 +30,28 @@ class _Checked(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
-class _Message(BaseModel):
+class _Open(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
+
+class _Function(_Open):
+    name: str
+    arguments: dict[str, Any]
+
+
+class _ToolCall(_Open):
+    function: _Function
+    id: str = ""
+
+
+class _Message(_Open):
     role: str
     content: str
     name: str = ""
+    tool_calls: list[_ToolCall] = []
+    reasoning_content: str = ""
+    written: str = ""
+    parse_error: str = ""
 
 
 class _Sequence(_Checked):

@@ -23,11 +23,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ...envs.errors import UserError
 from ...envs.vocabulary import Episode
+from ..config.agents import CausalLMAgentSpec
 from ..config.loading import dump_scenario, load_scenario
 from ..config.schema import Scenario
 from . import lock
@@ -92,7 +94,7 @@ class RunDirectory:
             folder.mkdir(exist_ok=True)
         (self.path / "command.txt").unlink(missing_ok=True)
         self.note_command(command)
-        write_text(self.path / "scenario.yaml", dump_scenario(scenario))  # the last: with it, this is a run
+        write_text(self.path / "scenario.yaml", dump_scenario(_begun(scenario)))  # the last: with it, this is a run
 
     @contextmanager
     def held(self, command: Sequence[str] = ()) -> Iterator[None]:
@@ -205,6 +207,15 @@ def _format_of(run: Path) -> object:
     ours = b'"peripatos checkpoint %d"' % FORMAT
     known = said != FORMAT and any(ours in path.read_bytes() for path in run.glob("checkpoints/[0-9]*/manifest.json"))
     return FORMAT if known else said
+
+
+def _begun(scenario: Scenario) -> Scenario:
+    """The scenario with the day on which its run begins: a template that writes the date writes it resumed as well."""
+    agent = scenario.agent
+    if not isinstance(agent, CausalLMAgentSpec) or agent.today is not None:
+        return scenario
+    today = datetime.now(UTC).date().isoformat()
+    return scenario.model_copy(update={"agent": agent.model_copy(update={"today": today})})
 
 
 def new_run_path(name: str, seed: int, root: Path = Path("runs")) -> Path:

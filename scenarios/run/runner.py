@@ -25,6 +25,7 @@ from ...agents.threads import fitting_threads
 from ...envs.contained import no_exit, watch
 from ...envs.errors import UserError
 from ..assembly.policies import make_policy
+from ..assembly.rendering import template_remarks
 from ..assembly.settings import choose_device, explain_device
 from ..assembly.worlds import WorldSources
 from ..cluster.choose import make_pool
@@ -102,6 +103,8 @@ class Runner:
         policy = make_policy(self.scenario, self.context.device, self.context.sources.first)
         if policy is not None:
             torch.set_num_threads(fitting_threads(policy.module()))
+        for remark in template_remarks(policy, self.scenario, self.context.sources):
+            self.journal.said(remark)
         resumed = self._restore(policy)
         origin = getattr(self.scenario.agent, "origin", None)
         if resumed is None and policy is not None and origin is not None:

@@ -56,7 +56,7 @@ def found(template: str | None) -> dict[str, ModelFinding]:
         (PLAIN, "tools in the prompt", "no", "tools_in_prompt"),
         (DROPS_THOUGHTS, "tools in the prompt", "yes", ""),
         (PLAIN, "tool messages", "yes", ""),
-        (REFUSES, "tool messages", "no", "without tools"),
+        (REFUSES, "tool messages", "no", "as a user's message"),
         (PLAIN, "tool-call format", "none", "tools_in_prompt"),
         (DROPS_THOUGHTS, "tool-call format", "hermes", "reply_format: hermes"),
         (LLAMA3, "tool-call format", "llama3", "reply_format: llama3"),

@@ -45,7 +45,7 @@ class ToolMaths(Arithmetic):
         digits: of each operand: one number for all, or one for each.
         terms: operands in a problem.
         prompt: "bare" is only `734*846=`; "plain" is a question that explains the tool and the wanted form.
-        reply_format: how calls are written: "compact", "hermes", "llama3" or "python".
+        reply_format: how calls are written, see `call_formats`.
         max_calls: calls in an episode; one more truncates it.
         oracle_calls: share of the tasks in which the oracle uses the calculator.
         weights: of `correct`, `format`, `length`, `called`, `malformed`, `tool_error` and `tool_call`.
@@ -104,6 +104,9 @@ class ToolMaths(Arithmetic):
         outcome = super().respond(handled.reply)
         terms = {**outcome.terms, "called": float(self._calculated)}
         return replace(outcome, terms=terms, metrics={**outcome.metrics, **self._desk.metrics})
+
+    def read(self, text: str) -> Reply:
+        return self._form.parse(text)
 
     def oracle(self) -> str:
         """The call, and then the answer; or the answer at once."""

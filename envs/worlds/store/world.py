@@ -47,7 +47,7 @@ class Store(ConversationEnv):
     Args:
         levels: of difficulty, 1 to 3; see `tasks`.
         families: kinds of request that occur; None for all ten.
-        reply_format: how calls are written: "hermes", "llama3" or "python".
+        reply_format: how calls are written, see `call_formats`; None: as the agent's model writes them, else "hermes".
         tools_in_prompt: describe the tools in the system message, for models whose chat template does not.
         turn_rewards: pay progress in the turn that made it (the weight of `progress` becomes 0.5).
         max_calls: calls in an episode; one more truncates it.
@@ -69,7 +69,7 @@ class Store(ConversationEnv):
         *,
         levels: Sequence[int] = LEVELS,
         families: Sequence[str] | None = None,
-        reply_format: str = "hermes",
+        reply_format: str | None = None,
         tools_in_prompt: bool = False,
         turn_rewards: bool = False,
         max_calls: int = 24,
@@ -79,7 +79,8 @@ class Store(ConversationEnv):
         super().__init__(weights={**({"progress": _PROGRESS} if turn_rewards else {}), **(weights or {})})
         self.levels = _checked_levels(levels)
         self.families = _checked_families(families)
-        self._form = call_formats.reply_format(reply_format)
+        self._format_name = reply_format
+        call_formats.reply_format(reply_format or "hermes")  # is there such a one?
         self._tools_in_prompt = tools_in_prompt
         self._max_calls = checked_limit("max_calls", max_calls)
         self._oracle_tells = checked_share("oracle_tells", oracle_tells)
@@ -100,14 +101,15 @@ class Store(ConversationEnv):
         self._away = distance(self._goal, snapshot(self._db))
         self._shop = Shop(self._db)
         box = ToolBox.of(self._shop, timeout=None)
-        self._desk = CallDesk(box, self._form, self._max_calls)
+        form = call_formats.reply_format(self._format_name or self.agent_format or "hermes", box.schemas)
+        self._desk = CallDesk(box, form, self._max_calls)
         self._customer = Customer(self._task.clues)
         self._listener = Listener(self._task.told, self._known)
         self._said: set[str] = set()
         self._called: set[str] = set()
         self._phi = 0.0
         self._oracle_is_silent = bool(rng.random() >= self._oracle_tells)
-        system = f"{POLICY}\n{describe_tools(box, self._form)}" if self._tools_in_prompt else POLICY
+        system = f"{POLICY}\n{describe_tools(box, form)}" if self._tools_in_prompt else POLICY
         messages = [Message(role="system", content=system), Message(role="user", content=self._task.opening)]
         return Opening(messages, task=self._task.name, tools=() if self._tools_in_prompt else box.schemas)
 
@@ -142,6 +144,9 @@ class Store(ConversationEnv):
         }
         return Outcome(messages, terms, terminated, truncated, success, metrics, handled.stop_reason)
 
+    def read(self, text: str) -> Reply:
+        return self._desk.form.parse(text)
+
     def oracle(self) -> str | None:
         """What an expert says next: the first step of the plan that nobody has taken yet."""
         if self._db is None:
@@ -149,7 +154,7 @@ class Store(ConversationEnv):
         for step in self._task.plan:
             if not self._done(step) and not (self._oracle_is_silent and isinstance(step, Tell)):
                 if isinstance(step, ToolCall):
-                    return self._form.write("", [step])
+                    return self._desk.form.write("", [step])
                 return step.text
         return None
 

@@ -20,12 +20,17 @@ DROPS_THOUGHTS = (
     "{% for m in messages %}{% if m.role == 'user' %}{% set seen.last = loop.index0 %}{% endif %}{% endfor %}"
     "{% for m in messages %}{% if m.role == 'assistant' %}<|assistant|>\n"
     "{% if loop.index0 > seen.last %}"
-    "{% if '</think>' not in m.content %}<think>\n\n</think>\n\n{% endif %}{{ m.content }}"
+    "{% if loop.last and '</think>' not in m.content %}<think>\n\n</think>\n\n{% endif %}{{ m.content }}"
     "{% else %}{{ m.content.split('</think>')[-1].lstrip('\n') }}{% endif %}"
     "{% for c in m.tool_calls or [] %}<tool_call>\n"
     '{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}'
     "\n</tool_call>{% endfor %}" + END + "\n"
     "{% else %}" + _CHATML + "{% endif %}{% endfor %}" + _INVITE
+)
+# an empty thought is put before every earlier reply that has none, so that each turn rewrites the one before (GLM-4.5)
+EMPTY_THOUGHTS = (
+    "{% for m in messages %}{% if m.role == 'assistant' and '</think>' not in m.content %}<|assistant|>\n"
+    "<think></think>{{ m.content }}" + END + "\n{% else %}" + _CHATML + "{% endif %}{% endfor %}" + _INVITE
 )
 # old thoughts are put in front of an empty <think></think> (the fault of a training template for Qwen3.5)
 MOVES_THOUGHTS = (
@@ -60,9 +65,9 @@ REFUSES = (
     + _INVITE
 )
 # closes a reply with something else than the tokenizer's end token
-OTHER_STOP = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|pad|>{% endfor %}" + _INVITE
+OTHER_STOP = "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|pad|>{% endfor %}" + _INVITE
 # ends a reply with no token at all
-ENDLESS = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}\n{% endfor %}" + _INVITE
+ENDLESS = "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}\n{% endfor %}" + _INVITE
 
 
 def tokenizer_of(template: str | None) -> PreTrainedTokenizerFast:

@@ -4,8 +4,10 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from peripatos.agents.language.chat_template import Renderer
+from peripatos.agents.language.talk import Talk
 from peripatos.agents.language.tiny_llama import END, tiny_tokenizer
 from peripatos.envs.errors import UserError
+from peripatos.envs.vocabulary import Message, Reply, StopReason
 
 # ChatML as SmolLM2 and Qwen write it: a newline after the end of a message, which no sampler ever produces
 CHATML = (
@@ -15,11 +17,11 @@ CHATML = (
 # strips thoughts from every assistant turn but the last, as Qwen3 does
 STRIPS = (
     "{% for m in messages %}<|{{ m.role }}|>"
-    "{% if m.role == 'assistant' and not loop.last %}…{% else %}{{ m.content }}{% endif %}" + END + "{% endfor %}"
+    "{% if m.role == 'assistant' and not loop.last %}-{% else %}{{ m.content }}{% endif %}" + END + "{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-USER = [{"role": "user", "content": "1+1="}]
-AGAIN = [{"role": "user", "content": "no"}]
+USER: list[Message] = [{"role": "user", "content": "1+1="}]
+AGAIN: list[Message] = [{"role": "user", "content": "no"}]
 
 
 def tokenizer_with(template: str | None) -> PreTrainedTokenizerFast:
@@ -28,28 +30,39 @@ def tokenizer_with(template: str | None) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
+def continued(renderer: Renderer, *, stopped: bool = True, text: str = "3") -> tuple[list[int], list[int], bool]:
+    """The tokens of `1+1=` and a reply, those behind it when the world says `no`, and whether they are a new row's."""
+    talk = Talk(renderer, Reply)
+    ids = talk.begin(USER, [])
+    reply = renderer.encode_reply(text)
+    reply = reply if stopped else reply[:-1]
+    talk.take(reply, StopReason.STOP if stopped else StopReason.LENGTH)
+    following, rewritten = talk.go_on(AGAIN)
+    return ids + reply, following, rewritten
+
+
 @pytest.mark.parametrize("template", [tiny_tokenizer().chat_template, CHATML])
 def test_opening_reply_and_delta_are_exactly_what_the_template_renders(template: str) -> None:
     tokenizer = tokenizer_with(template)
-    renderer = Renderer(tokenizer)
-    reply = renderer.encode_reply("3")
-    delta = renderer.delta(AGAIN, stopped=True)
-    assert delta is not None
+    before, delta, rewritten = continued(Renderer(tokenizer))
     whole = tokenizer.apply_chat_template(
         [*USER, {"role": "assistant", "content": "3"}, *AGAIN], add_generation_prompt=True, tokenize=False
     )
-    assert renderer.opening(USER) + reply + delta == tokenizer(whole, add_special_tokens=False)["input_ids"]
+    assert not rewritten
+    assert before + delta == tokenizer(whole, add_special_tokens=False)["input_ids"]
 
 
 def test_a_reply_that_was_cut_is_closed_by_an_observed_stop_token() -> None:
     renderer = Renderer(tiny_tokenizer())
-    stopped, cut = renderer.delta(AGAIN, stopped=True), renderer.delta(AGAIN, stopped=False)
-    assert stopped is not None
+    (_, stopped, _), (_, cut, _) = continued(renderer), continued(renderer, stopped=False)
     assert cut == [renderer.stop_id, *stopped]
 
 
-def test_a_template_that_rewrites_earlier_turns_has_no_delta() -> None:
-    assert Renderer(tokenizer_with(STRIPS)).delta(AGAIN, stopped=True) is None
+def test_a_template_that_rewrites_earlier_turns_begins_a_new_row_with_its_own_rendering() -> None:
+    tokenizer = tokenizer_with(STRIPS)
+    _, ids, rewritten = continued(Renderer(tokenizer))
+    assert rewritten
+    assert tokenizer.decode(ids) == "<|user|>1+1=<|end|><|assistant|>-<|end|><|user|>no<|end|><|assistant|>"
 
 
 def test_the_stop_token_is_part_of_a_reply_and_not_of_its_text() -> None:
@@ -69,7 +82,7 @@ def test_a_tokenizer_without_template_is_refused() -> None:
 def test_a_template_that_refuses_a_role_says_so_to_the_user() -> None:
     refuses = (
         "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
-        "{{ m.content }}{% endfor %}" + END
+        "{{ m.content }}" + END + "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
     )
     renderer = Renderer(tokenizer_with(refuses))
     with pytest.raises(UserError, match="no system"):
@@ -95,16 +108,17 @@ def test_a_template_that_raises_is_the_users_to_mend_whatever_it_raises(template
 
 
 def test_a_template_that_raises_in_the_middle_of_an_episode_says_so() -> None:
-    """It takes a tool's message only where it can be added to something."""
+    """It takes an odd message only where it can be added to something."""
     careless = (
-        "{% for m in messages %}<|{{ m.role }}|>{% if m.role == 'tool' %}{{ m.content + 1 }}{% endif %}{{ m.content }}"
+        "{% for m in messages %}<|{{ m.role }}|>{% if m.role == 'odd' %}{{ m.content + 1 }}{% endif %}{{ m.content }}"
         + END
         + "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
     )
-    renderer = Renderer(tokenizer_with(careless))
-    assert renderer.opening(USER)
-    with pytest.raises(UserError, match=r"fails on messages with roles .*'tool'.*TypeError"):
-        renderer.delta([{"role": "tool", "name": "add", "content": "3"}], stopped=True)
+    talk = Talk(Renderer(tokenizer_with(careless)), Reply)
+    talk.begin(USER, [])
+    talk.take([2], StopReason.STOP)
+    with pytest.raises(UserError, match=r"fails on messages with roles .*'odd'.*TypeError"):
+        talk.go_on([{"role": "odd", "content": "3"}])
 
 
 def test_a_lone_surrogate_in_a_worlds_message_is_a_replaced_character() -> None:

@@ -113,7 +113,8 @@ def test_thoughts_between_tool_calls_survive_and_leave_one_sample() -> None:
 
 def test_a_template_that_misplaces_old_thoughts_never_sees_them() -> None:
     talk = Talk(MOVES_THOUGHTS, [THOUGHT + "1"])
-    assert "because\n<think></think>" in talk.text(talk.rendered(talk.episode.messages)).replace("\n\n", "\n")
+    written = [{**message, "content": message.get("written", message["content"])} for message in talk.episode.messages]
+    assert "because\n<think></think>" in talk.text(talk.rendered(written)).replace("\n\n", "\n")
     assert len(talk.batch.mask_B_T) == 1
     assert talk.text(talk.row(0)).count(THOUGHT + "1") == 3
 
@@ -135,7 +136,10 @@ def test_sampled_tokens_stay_although_their_text_encodes_differently() -> None:
 def test_a_tool_call_is_never_printed_anew() -> None:
     talk = Talk(TEMPLATE, [CALL, "3"], adder)
     assert CALL in talk.text(talk.row(0))
-    assert talk.episode.messages[1]["content"] == CALL
+    said = talk.episode.messages[1]
+    assert (said["content"], said.get("written")) == ("", CALL)
+    assert [call["function"] for call in said.get("tool_calls", [])] == [{"name": "add", "arguments": {"b": 1, "a": 2}}]
+    assert talk.episode.messages[2].get("tool_call_id") == said.get("tool_calls", [])[0]["id"] == "call00000"
     assert talk.episode.success
 
 
@@ -159,7 +163,10 @@ def test_a_system_message_of_the_template_stands_once_and_first() -> None:
 
 def test_a_prompt_and_a_reply_that_would_merge_do_not() -> None:
     """The template ends with "<" and the reply begins with what makes a tag of it."""
-    talk = Talk(TEMPLATE.replace("<|assistant|>", "<|assistant|><"), ["answer>1"])
+    begins = TEMPLATE.replace("<|assistant|>", "<|assistant|><").replace(
+        "{{ message.content }}", "{% if message.role == 'assistant' %}<{% endif %}{{ message.content }}"
+    )
+    talk = Talk(begins, ["answer>1"])
     tag = talk.tokenizer.convert_tokens_to_ids("<answer>")
     text = talk.text(talk.row(0))
     assert text.count("<answer>1") == 3

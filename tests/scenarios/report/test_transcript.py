@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from faithful_templates import DROPS_THOUGHTS
+from faithful_templates import EMPTY_THOUGHTS
 from rich.console import Console
 from scenarios_runs import TINY, command, write_scenario
 
@@ -208,13 +208,13 @@ def test_replies_of_turns_that_were_rewritten_are_found_in_the_sequence_in_which
 
 @pytest.fixture(scope="module")
 def rewritten(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run whose chat template drops thoughts, so that every turn is a sequence of its own."""
+    """A run whose chat template writes into earlier replies, so that every turn is a sequence of its own."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("rewritten")
     text = TALK.replace(TALK[TALK.index("world:") : TALK.index("agent:")], "world: {id: agents_worlds:Echo}\n")
     text = text.replace(text[text.index("  - name: imitate") : text.index("  - name: reinforce")], "")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny_llama, "TEMPLATE", DROPS_THOUGHTS)
+        patch.setattr(tiny_llama, "TEMPLATE", EMPTY_THOUGHTS)
         assert command("run", write_scenario(folder, text), "--out", folder / "run", "-q") == 0
     return folder / "run"
 

@@ -33,7 +33,9 @@ def test_a_call_a_result_and_an_answer():
     expression, product = factors(world)
     called, answered = play(world, f"<tool_call>{expression}</tool_call>", f"<answer>{product}</answer>")
     assert called[:4] == (str(product), 0.0, False, False)
-    assert called[4]["messages"] == [{"role": "tool", "name": "calculator", "content": str(product)}]
+    assert called[4]["messages"] == [
+        {"role": "tool", "name": "calculator", "content": str(product), "tool_call_id": "call00000"}
+    ]
     assert answered[1:4] == (pytest.approx(1.6), True, False)
     assert answered[4]["success"] is True
 

@@ -1,0 +1,1 @@
+"""How models write tool calls: a file for each way, see `call_formats`."""
