@@ -13,9 +13,8 @@ from transformers.utils import logging
 
 from ..agents.language.chat_template import Renderer
 from ..agents.language.conversation_actor import ConversationActor
-from ..agents.language.engines.transformers_engine import TransformersEngine
 from ..agents.language.language_policy import LanguagePolicy
-from ..agents.language.model_checks import check_cache, check_checkpoint, check_context, check_head, check_padding
+from ..agents.language.model_checks import Tried, check_checkpoint, check_context, engine_of, find_path
 from ..agents.language.model_files import load_language_model
 from ..agents.language.tiny_llama import tiny_llama
 from ..envs.conversation.conversation_env import ConversationEnv, Outcome
@@ -53,9 +52,7 @@ def examine_model(policy: LanguagePolicy) -> Iterator[ModelFinding]:
         yield unknown
     else:
         yield ModelFinding("context", f"{policy.context} tokens", "a longer episode is truncated")
-    yield _checked("logits from one matrix product", check_head, policy)
-    yield _checked("one key and value for each token", check_cache, policy, "prompts are shared within a group")
-    yield _checked("padding changes nothing", check_padding, policy)
+    yield from _paths(policy)
     yield _checked("a checkpoint is read back as it was", check_checkpoint, policy)
 
 
@@ -68,6 +65,31 @@ def _checked(
     except UserError as error:
         return ModelFinding(what, "no", str(error), fatal=True)
     return ModelFinding(what, "yes", detail)
+
+
+def _paths(policy: LanguagePolicy) -> Iterator[ModelFinding]:
+    """On which path the model is read, which were tried before, and how close they came to its own numbers."""
+    *failed, taken = find_path(policy)
+    if taken.why:
+        yield ModelFinding("read by", "nothing", f"{type(policy.model).__name__}: {taken.why}", fatal=True)
+        return
+    policy.path = taken.path
+    gaps = f"from sampler to trainer {taken.sampler:.1e}, from trainer to the model's own forward {taken.trainer:.1e}"
+    yield ModelFinding("read by", "the short path" if taken.path.shared_prompts else "the plain path", gaps)
+    yield ModelFinding("… in detail", "", _described(taken))
+    for other in failed:
+        yield ModelFinding("… and not by", "", f"{_described(other)}: {other.why}")
+
+
+def _described(tried: Tried) -> str:
+    path = tried.path
+    if path.shared_prompts:
+        words = ["prompts are shared within a group"]
+        words.append("turns are remembered" if path.remembered_turns else "turns are read anew")
+    else:
+        words = ["right-padded rows", "prompts of any lengths" if path.ragged else "prompts of one length at a time"]
+        words.append("its own cache" if path.own_cache else "without a cache")
+    return ", ".join([*words, "logits are one matrix product" if path.linear_head else "logits by its own forward"])
 
 
 class _SmallTalk(ConversationEnv):
@@ -86,7 +108,7 @@ def _try_a_conversation(policy: LanguagePolicy) -> ModelFinding:
     """Sample two conversations and ask the trainer for the same tokens."""
     what = "sampler and trainer agree"
     renderer = Renderer(policy.tokenizer, policy.end_ids)
-    engine = TransformersEngine(policy, stop_ids=renderer.stop_ids)
+    engine = engine_of(policy)(policy, stop_ids=renderer.stop_ids)
     actor = ConversationActor(_SmallTalk, engine, renderer, context=policy.context, max_tokens=6)
     batch = actor.collect([0], 2, seed=0, version=0).batch
     actor.close()

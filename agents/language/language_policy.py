@@ -55,7 +55,6 @@ class LanguagePolicy(nn.Module):
         top_p: float = 1.0,
         precision: Precision = "fp32",
         path: ModelPath = SHORT,
-        context: int | None = None,
     ) -> None:
         super().__init__()
         if temperature <= 0:
@@ -64,7 +63,7 @@ class LanguagePolicy(nn.Module):
             raise UserError(f"top_p must be in (0, 1], got {top_p}")
         self.model, self.tokenizer = model.eval(), tokenizer  # eval: dropout would change log-probabilities
         self.temperature, self.top_p, self.precision = temperature, top_p, precision
-        self.path, self._context = path, context
+        self.path = path
         self.has_critic = critic
         self.value_head = nn.Linear(model.config.get_text_config().hidden_size, 1) if critic else None
         if self.value_head is not None:
@@ -78,7 +77,7 @@ class LanguagePolicy(nn.Module):
 
     @property
     def context(self) -> int:
-        """Most tokens that a sequence can have: what was asked for, as far as the model goes.
+        """Most tokens that a sequence can have.
 
         Rotary frequencies that are chosen by length ("dynamic", "longrope") change beyond the original context for
         all tokens of a batch at once, the keys in memory excepted: such a model ends at its original context.
@@ -86,9 +85,7 @@ class LanguagePolicy(nn.Module):
         config = self.model.config.get_text_config()
         named = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "max_seq_len")]
         limits = [limit for limit in named if isinstance(limit, int) and limit > 0]
-        return min(
-            [*(limits or [UNNAMED_CONTEXT]), *_original_lengths(config), *([self._context] * bool(self._context))]
-        )
+        return min([*(limits or [UNNAMED_CONTEXT]), *_original_lengths(config)])
 
     @property
     def end_ids(self) -> tuple[int, ...]:

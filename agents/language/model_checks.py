@@ -133,7 +133,7 @@ def _is_linear(policy: LanguagePolicy) -> bool:
 
 def _probe(policy: LanguagePolicy, path: ModelPath) -> LanguagePolicy:
     """The same model in fp32, without temperature, on another path."""
-    return LanguagePolicy(policy.model, policy.tokenizer, path=path, context=policy.context)
+    return LanguagePolicy(policy.model, policy.tokenizer, path=path)
 
 
 def _try(policy: LanguagePolicy, path: ModelPath) -> Tried:

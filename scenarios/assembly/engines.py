@@ -30,11 +30,9 @@ def check_model_is_there(model: str) -> None:
 
 def make_engine(policy: LanguagePolicy, renderer: Renderer, precision: Precision = "fp32") -> Engine:
     """An engine that draws from `policy`, whose replies end as `renderer` says."""
-    from ...agents.language.engines.plain_engine import PlainEngine
-    from ...agents.language.engines.transformers_engine import TransformersEngine
+    from ...agents.language.model_checks import engine_of
 
-    engine = TransformersEngine if policy.path.shared_prompts else PlainEngine
-    return engine(policy, stop_ids=renderer.stop_ids, precision=precision)
+    return engine_of(policy)(policy, stop_ids=renderer.stop_ids, precision=precision)
 
 
 def model_that_does_not_learn(spec: CausalLMVoice, device: str) -> LanguagePolicy:
