@@ -51,13 +51,17 @@ class _States(BaseModelOutputWithPast):
 
 
 @contextmanager
-def _saying(backbone: nn.Module, hidden_B_T_H: Tensor) -> Iterator[None]:
-    """While this holds, `backbone` says `hidden_B_T_H` whatever it is given."""
-    vars(backbone)["forward"] = lambda *_, **__: _States(last_hidden_state=hidden_B_T_H)
+def _saying(model: PreTrainedModel, hidden_B_T_H: Tensor) -> Iterator[None]:
+    """While this holds, the model's backbone says `hidden_B_T_H` whatever it is given: also the decoder within it,
+    which some architectures (OPT) ask directly."""
+    asked = {backbone_of(model), model.get_decoder()} - {model}
+    for module in asked:
+        vars(module)["forward"] = lambda *_, **__: _States(last_hidden_state=hidden_B_T_H)
     try:
         yield
     finally:
-        del vars(backbone)["forward"]
+        for module in asked:
+            del vars(module)["forward"]
 
 
 def own_logits(model: PreTrainedModel, hidden_N_H: Tensor) -> Tensor:
@@ -65,6 +69,6 @@ def own_logits(model: PreTrainedModel, hidden_N_H: Tensor) -> Tensor:
 
     Its own forward runs around a backbone that says them, so nothing has to be known of the architecture.
     """
-    with _saying(backbone_of(model), hidden_N_H[None]):
+    with _saying(model, hidden_N_H[None]):
         ids = torch.zeros(1, len(hidden_N_H), dtype=torch.long, device=hidden_N_H.device)
         return model(input_ids=ids, use_cache=False).logits[0].float()
