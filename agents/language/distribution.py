@@ -116,7 +116,8 @@ class _Chosen(torch.autograd.Function):
         """The same pieces, read again."""
         hidden_N_H, weight_V_H, bias_V, token_N = ctx.saved_tensors
         hidden_grad = torch.empty_like(hidden_N_H)
-        weight_grad = torch.zeros_like(weight_V_H, dtype=torch.float32)
+        learns = ctx.needs_input_grad[1]  # the output layer stands still where LoRA learns
+        weight_grad = torch.zeros_like(weight_V_H, dtype=torch.float32) if learns else None
         bias_grad = None if bias_V is None else torch.zeros_like(bias_V, dtype=torch.float32)
         uncertain = bool(entropy_grad_N.any())
         for part in _pieces(len(token_N), len(weight_V_H)):
@@ -134,9 +135,10 @@ class _Chosen(torch.autograd.Function):
                 bias_grad += dz.sum(dim=0)
             dz = dz.to(hidden_N_H.dtype)
             hidden_grad[part] = product(dz, weight_V_H).to(hidden_N_H.dtype)
-            weight_grad += product(dz.T, hidden_N_H[part])
+            if weight_grad is not None:
+                weight_grad += product(dz.T, hidden_N_H[part])
         bias_grad = None if bias_V is None or bias_grad is None else bias_grad.to(bias_V.dtype)
-        return hidden_grad, weight_grad.to(weight_V_H.dtype), bias_grad, None, None
+        return hidden_grad, None if weight_grad is None else weight_grad.to(weight_V_H.dtype), bias_grad, None, None
 
 
 def _pieces(rows: int, vocabulary: int) -> list[slice]:

@@ -29,6 +29,7 @@ from ...envs.vocabulary import Batch
 from ..protocols import Scores
 from . import plain_rows, shared_prompts
 from .distribution import entropy, log_probabilities, product, read_chosen, read_in_pieces
+from .lora import Lora, load_adapter, save_adapter
 from .model_path import SHORT, ModelPath, backbone_of, own_logits
 
 Precision = Literal["fp32", "bf16"]
@@ -55,6 +56,7 @@ class LanguagePolicy(nn.Module):
         top_p: float = 1.0,
         precision: Precision = "fp32",
         path: ModelPath = SHORT,
+        lora: Lora | None = None,
     ) -> None:
         super().__init__()
         if temperature <= 0:
@@ -63,7 +65,7 @@ class LanguagePolicy(nn.Module):
             raise UserError(f"top_p must be in (0, 1], got {top_p}")
         self.model, self.tokenizer = model.eval(), tokenizer  # eval: dropout would change log-probabilities
         self.temperature, self.top_p, self.precision = temperature, top_p, precision
-        self.path = path
+        self.path, self.lora = path, lora
         self.has_critic = critic
         self.value_head = nn.Linear(model.config.get_text_config().hidden_size, 1) if critic else None
         if self.value_head is not None:
@@ -210,8 +212,12 @@ class LanguagePolicy(nn.Module):
         return self
 
     def save(self, folder: Path) -> None:
-        """A plain Hugging Face folder, and `value_head.safetensors` beside it where there is a critic."""
-        self.model.save_pretrained(folder)
+        """A plain Hugging Face folder (of LoRA the adapter alone), and `value_head.safetensors` beside it where there is
+        a critic."""
+        if self.lora is not None:
+            save_adapter(self.model, folder, self.lora)
+        else:
+            self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         if self.value_head is not None:
             save_file(self.value_head.state_dict(), folder / "value_head.safetensors")
@@ -223,27 +229,33 @@ class LanguagePolicy(nn.Module):
         Through `from_pretrained`, because many architectures rename and fuse their weights between file and memory.
         """
         try:
-            read, told = cast(
-                "tuple[PreTrainedModel, dict[str, list[str]]]",
-                type(self.model).from_pretrained(
-                    folder,
-                    dtype=torch.float32,
-                    local_files_only=True,
-                    use_safetensors=True,
-                    trust_remote_code=False,
-                    output_loading_info=True,
-                ),
-            )
-            wrong = [name for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for name in told[kind]]
-            if wrong:
-                raise ValueError(f"{wrong[0]!r} does not fit")
-            self.model.load_state_dict(read.state_dict())
+            if self.lora is not None:
+                load_adapter(self.model, folder)
+            else:
+                self._load_all(folder)
             if self.value_head is not None and critic_too:
                 self.value_head.load_state_dict(load_file(folder / "value_head.safetensors"))
         except OSError as error:
             raise ValueError(f"the weights in {folder} cannot be read: {error}") from error
         except (ValueError, RuntimeError, SafetensorError) as error:
             raise ValueError(f"the weights in {folder} belong to another model: {error}") from error
+
+    def _load_all(self, folder: Path) -> None:
+        read, told = cast(
+            "tuple[PreTrainedModel, dict[str, list[str]]]",
+            type(self.model).from_pretrained(
+                folder,
+                dtype=torch.float32,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            ),
+        )
+        wrong = [name for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for name in told[kind]]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} does not fit")
+        self.model.load_state_dict(read.state_dict())
 
 
 def _original_lengths(config: PreTrainedConfig) -> list[int]:

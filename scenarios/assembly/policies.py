@@ -11,6 +11,7 @@ from ...agents.protocols import Policy
 from ...envs.seeding import derive_seed
 from ...envs.world_source import WorldSource
 from ..config.agents import CausalLMAgentSpec, MlpAgentSpec, TinyLlamaAgentSpec
+from ..config.mistakes import at
 from ..config.schema import Sampling, Scenario
 from .rendering import context_of, give_template, make_renderer
 from .settings import stage_method
@@ -80,13 +81,20 @@ def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
         precision=scenario.precision,
     )
     check_model(policy)
+    if isinstance(agent, CausalLMAgentSpec) and agent.lora is not None:
+        from ...agents.language.lora import Lora, add_adapter
+
+        policy.lora = Lora(agent.lora.rank, agent.lora.alpha, tuple(agent.lora.targets))
+        with at("agent", "lora"):
+            add_adapter(policy.model, policy.lora, seed=derive_seed(scenario.seed, "lora"))
     make_renderer(policy, scenario)  # refuses a template whose replies nothing ends
     context_of(policy, scenario)
     return policy
 
 
 def make_reference(policy: Policy) -> Policy:
-    """A frozen copy."""
-    reference = copy.deepcopy(policy)
+    """A frozen copy; weights that nobody trains (all of a model with LoRA but its adapter) are not copied."""
+    kept = {id(parameter): parameter for parameter in policy.module().parameters() if not parameter.requires_grad}
+    reference = copy.deepcopy(policy, kept)
     reference.module().requires_grad_(False)
     return reference

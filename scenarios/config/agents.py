@@ -43,6 +43,14 @@ class TinyLlamaAgentSpec(Part):
         return self
 
 
+class LoraSpec(Part):
+    """Only small matrices beside the linear layers learn; `targets` are names of layers (`q_proj`), by default all."""
+
+    rank: Annotated[int, whole(1, 1 << 16)] = 16
+    alpha: Annotated[int, whole(1, 1 << 20)] = 32
+    targets: list[str] = []
+
+
 ReplyFormat = Literal[
     "auto", "hermes", "llama3", "python", "mistral", "qwen3.5", "deepseek", "harmony", "glm", "gemma", "lfm"
 ]
@@ -65,6 +73,7 @@ class CausalLMAgentSpec(Part):
     context: Annotated[int, whole(1, 1 << 24)] | None = (
         None  # most tokens of a conversation; default: what the model holds
     )
+    lora: LoraSpec | None = None
     reply_format: ReplyFormat = "auto"  # how it writes tool calls; auto: as its template does
     today: str | None = None  # "2026-11-26"
 

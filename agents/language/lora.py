@@ -1,0 +1,109 @@
+"""LoRA: a model whose weights stand still, and small matrices beside its linear layers that learn (Hu et al. 2021,
+arXiv:2106.09685).
+
+    W x  becomes  W x + (alpha / rank) · B A x,    A [rank, in] drawn, B [out, rank] zero
+
+so the model begins as its base. `peft` puts the matrices in; checkpoints hold them alone, in peft's own form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
+
+from ...envs.errors import UserError, nearest
+
+_PREFIX = "base_model.model."  # before each name, in peft's files
+_FILE = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class Lora:
+    """What is beside which layers: `targets` are the last parts of names of linear layers; none means all of them but
+    the output layer."""
+
+    rank: int
+    alpha: int
+    targets: tuple[str, ...] = ()
+
+
+def add_adapter(model: PreTrainedModel, lora: Lora, *, seed: int) -> None:
+    """Put the matrices in and let nothing else learn; `seed` draws A. UserError without peft, or where a target is no
+    linear layer."""
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise UserError(f"agent.lora needs the extra: pip install 'peripatos[lora]' ({error})") from None
+    linear = _linear_layers(model)
+    unknown = [target for target in lora.targets if target not in linear]
+    if unknown:
+        hint = nearest(unknown[0], linear)
+        raise UserError(
+            f"agent.lora.targets names {unknown[0]!r}, and {type(model).__name__} has no linear layer of that name; "
+            f"it has {', '.join(sorted(linear))}.{hint}"
+        )
+    targets = list(lora.targets or linear)
+    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=targets, lora_dropout=0.0)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        inject_adapter_in_model(config, model)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("lora_" in name)
+
+
+def _linear_layers(model: PreTrainedModel) -> set[str]:
+    """The last parts of the names of linear layers, without the output layer."""
+    head = model.get_output_embeddings()
+    return {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and module is not head
+    }
+
+
+def save_adapter(model: PreTrainedModel, folder: Path, lora: Lora) -> None:
+    """`adapter_config.json` and `adapter_model.safetensors`, as peft writes them."""
+    from peft import LoraConfig
+
+    base = model.config.name_or_path or None
+    targets: Sequence[str] = sorted(lora.targets or _adapted(model))
+    LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        target_modules=list(targets),
+        lora_dropout=0.0,
+        base_model_name_or_path=base,
+        task_type="CAUSAL_LM",
+        inference_mode=True,
+    ).save_pretrained(str(folder))
+    save_file(_tensors(model), folder / _FILE, metadata={"format": "pt"})
+
+
+def load_adapter(model: PreTrainedModel, folder: Path) -> None:
+    """Read what `save_adapter` wrote. ValueError where it does not fit."""
+    mine, given = _tensors(model), load_file(folder / _FILE)
+    for name in mine.keys() ^ given.keys():
+        raise ValueError(f"{name!r} does not fit: it is {'missing' if name in mine else 'unknown here'}")
+    for name, tensor in mine.items():
+        if given[name].shape != tensor.shape:
+            raise ValueError(f"{name!r} has the shape {tuple(given[name].shape)}, not {tuple(tensor.shape)}")
+        tensor.copy_(given[name])
+
+
+def _tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The matrices themselves, by peft's names."""
+    return {
+        _PREFIX + name.replace(".default.", "."): parameter.data
+        for name, parameter in model.named_parameters()
+        if "lora_" in name
+    }
+
+
+def _adapted(model: PreTrainedModel) -> set[str]:
+    """The last parts of the names of the layers that have matrices beside them."""
+    return {name.partition(".lora_")[0].rpartition(".")[2] for name, _ in model.named_parameters() if ".lora_" in name}

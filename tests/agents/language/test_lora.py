@@ -1,0 +1,103 @@
+"""Adapters beside a model that stands still, against peft itself."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from model_families import family_policy
+from peft import PeftModel
+from test_model_families import rows_of
+
+from peripatos.agents.language.language_policy import LanguagePolicy
+from peripatos.agents.language.lora import Lora, add_adapter
+from peripatos.envs.errors import UserError
+from peripatos.scenarios.assembly.policies import make_reference
+
+ROWS = rows_of((5, 9), (12, 3))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def adapted(kind: str = "llama", *, rank: int = 4, targets: tuple[str, ...] = (), seed: int = 0) -> LanguagePolicy:
+    policy = family_policy(kind)
+    policy.lora = Lora(rank, 8, targets)
+    add_adapter(policy.model, policy.lora, seed=seed)
+    return policy
+
+
+def learn(policy: LanguagePolicy) -> None:
+    """One large step that makes the rows' tokens likelier."""
+    trained = [parameter for parameter in policy.parameters() if parameter.requires_grad]
+    (-policy.score(ROWS).logp_B_T.sum()).backward()
+    with torch.no_grad():
+        for parameter in trained:
+            assert parameter.grad is not None
+            parameter -= 0.01 * parameter.grad.sign()
+
+
+@torch.no_grad()
+def logp(policy: LanguagePolicy) -> torch.Tensor:
+    return policy.score(ROWS).logp_B_T
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt_neox", "opt"])
+def test_a_model_with_an_adapter_begins_as_its_base_and_only_the_adapter_learns(kind: str) -> None:
+    base, policy = family_policy(kind), adapted(kind)
+    assert torch.equal(logp(policy), logp(base))
+    learn(policy)
+    assert not torch.allclose(logp(policy), logp(base))
+    mine = dict(policy.model.named_parameters())
+    for name, parameter in base.model.named_parameters():
+        other = mine.get(
+            name, mine.get(name.replace(".weight", ".base_layer.weight").replace(".bias", ".base_layer.bias"))
+        )
+        assert other is not None, name
+        assert torch.equal(other, parameter), name
+
+
+def test_peft_reads_what_is_saved_and_gives_the_same_numbers(tmp_path: Path) -> None:
+    policy = adapted(targets=("q_proj", "down_proj"))
+    learn(policy)
+    policy.save(tmp_path)
+    theirs = PeftModel.from_pretrained(family_policy("llama").model, str(tmp_path))
+    ids = torch.arange(1, 9)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(input_ids=ids).logits, policy.model(input_ids=ids).logits)
+
+
+def test_a_saved_adapter_is_read_back_exactly(tmp_path: Path) -> None:
+    policy, other = adapted(), adapted(seed=1)
+    learn(policy)
+    policy.save(tmp_path)
+    other.load(tmp_path)
+    assert torch.equal(logp(other), logp(policy))
+
+
+@pytest.mark.parametrize("other", [{"rank": 2}, {"targets": ("q_proj",)}])
+def test_an_adapter_of_another_form_is_refused(other: dict[str, object], tmp_path: Path) -> None:
+    adapted().save(tmp_path)
+    with pytest.raises(ValueError, match="belong to another model"):
+        adapted(**other).load(tmp_path)
+
+
+def test_a_reference_shares_what_nobody_trains_and_stays_as_it_was() -> None:
+    policy = adapted()
+    learn(policy)
+    reference = make_reference(policy)
+    before = logp(policy)
+    learn(policy)
+    assert not torch.allclose(logp(policy), before)
+    assert isinstance(reference, LanguagePolicy)
+    assert torch.equal(logp(reference), before)
+    ours, theirs = dict(policy.named_parameters()), dict(reference.named_parameters())
+    for name, parameter in ours.items():
+        assert (parameter.data_ptr() == theirs[name].data_ptr()) != parameter.requires_grad
+        assert not theirs[name].requires_grad
+
+
+def test_targets_that_match_nothing_are_refused_with_what_there_is() -> None:
+    with pytest.raises(UserError, match=r"'q_prj', and LlamaForCausalLM has no linear layer .*q_proj.*mean 'q_proj'"):
+        adapted(targets=("q_prj",))
