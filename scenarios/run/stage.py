@@ -322,7 +322,6 @@ class StageRun:
         if best:
             p.best_at = p.update
         p.seconds = self.context.seconds
-        self.run.flush_rows()
         folder = write_checkpoint(
             self.run.checkpoints,
             update=p.update,
