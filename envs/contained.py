@@ -103,7 +103,12 @@ class Contained:
             _set_torch(self._torch)
 
     def _mend_streams(self) -> None:
+        """In the main thread they are again what they were. A world in another thread may come back late, when somebody
+        else has given the process others: there, only streams that are lost are mended."""
         out, err = self._streams
+        if threading.current_thread() is not threading.main_thread():
+            out = out if sys.stdout is None or sys.stdout.closed else sys.stdout
+            err = err if sys.stderr is None or sys.stderr.closed else sys.stderr
         sys.stdout = _open_again(out, 1) if getattr(out, "closed", False) else out
         sys.stderr = _open_again(err, 2) if getattr(err, "closed", False) else err
 

@@ -26,14 +26,14 @@ def folders_of(name: str, abi: str) -> tuple[Path, ...]:
 
     Raises SandboxUnavailable for a package that programs on a Python of this `abi` cannot have.
     """
-    if abi != sys.implementation.cache_tag:
-        raise SandboxUnavailable(
-            f"{name} is installed for {sys.implementation.cache_tag}, and judged programs run on {abi}"
-        )
     try:
         found = metadata.distribution(name)
     except (metadata.PackageNotFoundError, ValueError):
         raise SandboxUnavailable(f"the package {name!r} is not installed here, so programs cannot have it") from None
+    if abi != sys.implementation.cache_tag:
+        raise SandboxUnavailable(
+            f"{name} is installed for {sys.implementation.cache_tag}, and judged programs run on {abi}"
+        )
     tops = {file.parts[0] for file in found.files or () if len(file.parts) > 1 and file.parts[0] != ".."}
     folders = [Path(str(found.locate_file(top))) for top in sorted(tops) if not top.endswith(".dist-info")]
     folders = [folder for folder in folders if folder.is_dir() and folder.name != "__pycache__"]

@@ -43,8 +43,10 @@ class RunContext:
         """What a checkpoint knows of its run besides where it stands: the logs as they are, the scenario, and who
         made it."""
         self._growing = self._growing or GrowingFiles(self.run.path)
+        with self.run.written():
+            logs = self._growing.known()
         return {
-            "logs": self._growing.known(),
+            "logs": logs,
             "scenario": dump_data(self.scenario),
             "session": self.session,
             "scored_by": self.scored_by,

@@ -38,7 +38,6 @@ from .disk import (
     RunFailed,
     disk_errors,
     finite,
-    flush,
     in_words,
     make_folder,
     no_folder,
@@ -48,13 +47,14 @@ from .disk import (
     write_text,
 )
 from .lock import Lock
-from .logs import KEPT
+from .logs import GROWING, KEPT
 from .no_run import no_run
 from .noticed import notice
 from .sealed import BrokenSeal, read_sealed, sealed
 
 FORMAT = 2  # of run directories and checkpoints
 OLDER = "it was written by Peripatos 0.1, which reads it; this version reads format"
+FILES = ("scenario.yaml", "environment.json", "summary.json", *GROWING)
 UNFINISHED = "unfinished"  # in summary.json; who reads it is told "running" or "died", by the lock
 OURS = ("scenario.yaml", "environment.json", "command.txt")  # what a run that has hardly begun may have written
 
@@ -115,6 +115,9 @@ class RunDirectory:
         """The folder of an existing run. UserError if it is none."""
         if not (path / "scenario.yaml").is_file() and not any((path / "checkpoints").glob("[0-9]*/manifest.json")):
             raise UserError(no_run(path))
+        for name in FILES:  # a folder cannot be read as text, and reading a pipe never ends
+            if (path / name).exists() and not (path / name).is_file():
+                raise UserError(f"{path / name} is no file, and a run's {name} is one; move it away")
         found = _format_of(path)
         if found == 1:
             raise UserError(f"{path} is a run directory of format 1: {OLDER} {FORMAT}")
@@ -142,29 +145,23 @@ class RunDirectory:
 
     def append(self, file: Path, row: Mapping[str, Any]) -> None:
         """One more row, whole or not at all, on disk before this returns to the operating system's cache."""
-        with disk_errors(self.path):
-            self._check_place()
-            with file.open("ab") as stream:
-                size = stream.tell()
-                try:
-                    stream.write((to_json(row) + "\n").encode("utf-8", ESCAPED))
-                    stream.flush()
-                except OSError:
-                    with suppress(OSError):
-                        os.ftruncate(stream.fileno(), size)
-                    raise
+        with self.written(), file.open("ab") as stream:
+            size = stream.tell()
+            try:
+                stream.write((to_json(row) + "\n").encode("utf-8", ESCAPED))
+                stream.flush()
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(stream.fileno(), size)
+                raise
 
-    def flush_rows(self) -> None:
-        """The rows so far are on disk, beyond a power cut; before a checkpoint that counts them is."""
+    @contextmanager
+    def written(self) -> Iterator[None]:
+        """Within, files of the run are written or flushed. RunFailed where the disk or the folder forbids it."""
         with disk_errors(self.path):
-            self._check_place()
-            for file in (self.metrics, self.evaluations):
-                if file.exists():
-                    flush(file)
-
-    def _check_place(self) -> None:
-        if self.lock is not None and not self.lock.still_there():
-            raise FileNotFoundError(errno.ENOENT, "it was moved, removed or made anew", str(self.path))
+            if self.lock is not None and not self.lock.still_there():
+                raise FileNotFoundError(errno.ENOENT, "it was moved, removed or made anew", str(self.path))
+            yield
 
     def keep_episodes(self, name: str, episodes: Sequence[Episode]) -> None:
         """Write episodes to `episodes/NAME.jsonl`, one a line, with every token, mask and log-probability."""

@@ -102,7 +102,9 @@ class StageRun:
         except EngineDied as death:
             raise RunFailed(str(death)) from death
         except PolicyNotFinite as broken:
-            raise RunFailed(f"the policy gives NaN after update {self.progress.update}: {broken}") from broken
+            if self.watch is None:
+                raise RunFailed(f"the policy gives NaN: {broken}") from broken
+            raise self.watch.not_finite(broken) from broken
         except Stopped as stopped:
             if stopped.in_order and self.progress.state == "learning" and self.progress.in_stage("update"):
                 self._checkpoint()
@@ -320,7 +322,6 @@ class StageRun:
         if best:
             p.best_at = p.update
         p.seconds = self.context.seconds
-        self.run.flush_rows()
         folder = write_checkpoint(
             self.run.checkpoints,
             update=p.update,

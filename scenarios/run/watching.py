@@ -73,6 +73,12 @@ class Watch:
                 f"{self._stage.name}: update {update} was refused before: {message}. {self._ends_again()}"
             )
 
+    def not_finite(self, what: object) -> RunFailed:
+        """What to say of a policy that gives NaN while it acts."""
+        update = self._context.progress.update
+        again = f". {self._ends_again()}" if update else ""
+        return RunFailed(f"the policy gives NaN after update {update}: {what}{again}")
+
     def _ends_again(self) -> str:
         return f"Going on with the same settings ends there again: begin anew with less of {suspects(self._facts())}"
 

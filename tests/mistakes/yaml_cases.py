@@ -110,7 +110,7 @@ NUMBERS = [
     Case("num-entropy-negative", control("epochs: 1", "entropy_coefficient: -1"), r"line 8", r"entropy_coefficient is -1; .* 0 or greater"),
     Case("num-heads", language("hidden: 32", "hidden: 30"), r"line 5", r"hidden is 30.*multiple of 2 × heads"),
     Case("num-minibatches", control("minibatches: 2", "minibatches: 0"), r"line 8", r"minibatches is 0"),
-    Case("num-temperature", language(SAMPLING, "sampling: {temperature: 0}"), r"line 6", r"temperature is 0; allowed is a number greater than 0"),
+    Case("num-temperature", language(SAMPLING, "sampling: {temperature: 0}"), r"line 6", r"temperature is 0; allowed is a number from 0\.001"),
     Case("num-warmup", control("lr: 1e-3", "lr: 1e-3, warmup: -1"), r"line 9", r"warmup is -1"),
     Case("num-kl", control("update: {epochs: 1, minibatches: 2}", "weighting: {kl: 0.1}"), r"line 8", r"kl is 0\.1; allowed: k1, k2, k3.*beta"),
 ]  # fmt: skip

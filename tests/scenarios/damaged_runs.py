@@ -65,16 +65,16 @@ COMMANDS = {
     "language": ("resume", "evaluate", "show", "rescore", "python"),
 }
 SAMPLED = {  # cases of each command in a sample
-    ("control", "python"): 50,
-    ("language", "python"): 40,
-    ("control", "show"): 12,
-    ("control", "resume"): 25,
-    ("control", "evaluate"): 8,
-    ("control", "record"): 2,
-    ("language", "resume"): 6,
-    ("language", "evaluate"): 2,
-    ("language", "show"): 3,
-    ("language", "rescore"): 2,
+    ("control", "python"): 20,
+    ("language", "python"): 16,
+    ("control", "show"): 6,
+    ("control", "resume"): 12,
+    ("control", "evaluate"): 4,
+    ("control", "record"): 1,
+    ("language", "resume"): 3,
+    ("language", "evaluate"): 1,
+    ("language", "show"): 2,
+    ("language", "rescore"): 1,
 }
 PRELOADED = (
     "pygame",

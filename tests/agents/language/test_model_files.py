@@ -52,7 +52,7 @@ def test_a_file_that_is_no_gguf_is_named(tmp_path: Path, monkeypatch: pytest.Mon
         load_language_model(str(tmp_path / "x.gguf"))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @needs_smollm2
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 0.9)])
 def test_a_real_model_samples_what_it_trains_on(temperature: float, top_p: float) -> None:

@@ -484,7 +484,7 @@ def test_hundreds_of_programs_leak_nothing() -> None:
 
 
 @pytest.mark.sandbox
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_ten_thousand_programs_leak_nothing() -> None:
     _leaks_nothing(rounds=10, count=1000)
 

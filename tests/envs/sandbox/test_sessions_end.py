@@ -306,7 +306,7 @@ def test_a_file_is_never_reached_through_a_link() -> None:
         assert session.fetch("real/deep/g") == b"new"
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_hundreds_of_hostile_episodes_leave_nothing(mark: str) -> None:
     names = list(HOSTILE)
     for i in range(int(os.environ.get("PERIPATOS_HOSTILE_EPISODES", "200"))):  # 1000: four minutes
@@ -317,7 +317,7 @@ def test_hundreds_of_hostile_episodes_leave_nothing(mark: str) -> None:
     assert alive(mark) == []
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_hundred_kills_of_the_trainer_leave_nothing() -> None:
     for _ in range(25):
         test_a_trainer_that_is_killed_while_it_starts_sandboxes_leaves_none()

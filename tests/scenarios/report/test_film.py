@@ -110,7 +110,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def peak(steps: int, folder: Path) -> int:
     """Peak memory of a process that writes a film of so many steps, in KiB."""
-    code = MEASURE.format(path=sys.path, steps=steps, out=str(folder / f"{steps}.mp4"))
+    code = MEASURE.format(path=[str(Path(__file__).parent), *sys.path], steps=steps, out=str(folder / f"{steps}.mp4"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     return int(done.stdout)
 

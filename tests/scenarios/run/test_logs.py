@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 
 import pytest
 
+from peripatos.envs.errors import UserError
 from peripatos.scenarios.run.logs import (
     METRICS,
     GrowingFiles,
@@ -18,6 +20,7 @@ from peripatos.scenarios.run.logs import (
     mend,
     read_jsonl,
 )
+from peripatos.scenarios.run.run_directory import FILES, RunDirectory
 
 CHECKPOINT = Path("000015")
 
@@ -98,3 +101,13 @@ def test_half_a_line_at_the_end_is_cut_off(log: Path) -> None:
     log.write_bytes(whole + b'{"half')
     end_whole_line(log)
     assert log.read_bytes() == whole
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["a folder", "a pipe, whose end never comes"])
+@pytest.mark.parametrize("name", [name for name in FILES if name != "scenario.yaml"])
+def test_what_stands_in_the_place_of_a_file_is_refused_by_name(name: str, make: object, tmp_path: Path) -> None:
+    (tmp_path / "scenario.yaml").write_text("name: x")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    make(tmp_path / name)  # type: ignore[operator]  # parametrize hides its type
+    with pytest.raises(UserError, match=rf"{name} is no file, and a run's {name} is one; move it away"):
+        RunDirectory.open(tmp_path)

@@ -58,10 +58,10 @@ SLOW = {
     "KL 1e38": (
         SUMS,
         ["stages.learn.overrides.weighting.kl=k3", "stages.learn.overrides.weighting.beta=1e38"],
-        "overrides.weighting.beta",
+        None,  # it stays at its reference, as was asked
     ),
     "temperature 1e-320": (SUMS, ["sampling.temperature=1e-320"], "temperature"),
-    "temperature 1e30": (SUMS, ["sampling.temperature=1e30"], "temperature"),
+    "temperature 1e30": (SUMS, ["sampling.temperature=1e30"], "sampling.temperature"),
     "top-p 1e-30": (SUMS, ["sampling.top_p=1e-30"], "top_p"),
 }
 

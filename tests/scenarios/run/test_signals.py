@@ -137,6 +137,8 @@ def test_ctrl_c_at_any_instant_of_the_first_seconds_is_one_line(count: int, tmp_
         assert "Traceback" not in err, (seed, number, err)
         if ended == 0:
             continue  # it was done before
+        if ended == -signal.SIGINT and not err:
+            continue  # all was said and done: as the interpreter ends, the signal ends the process, a shell's 130
         assert ended == 130, (seed, number, ended, err)
         assert "stopped" in err, (seed, number, err)
         if "before anything was written" in err:
