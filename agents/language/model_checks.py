@@ -26,7 +26,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from ...envs.errors import UserError
-from ..protocols import Request
+from ..protocols import EngineDied, Request
 from .engines.plain_engine import PlainEngine
 from .engines.policy_engine import PolicyEngine
 from .engines.transformers_engine import TransformersEngine
@@ -70,6 +70,9 @@ def _kind(policy: LanguagePolicy) -> str:
 
 
 def _words(error: Exception) -> str:
+    """One line; of an engine that died, what it died of: the end of its traceback."""
+    if isinstance(error, EngineDied):
+        return str(error).strip().splitlines()[-1][:300]
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 

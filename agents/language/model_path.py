@@ -55,13 +55,16 @@ def _saying(model: PreTrainedModel, hidden_B_T_H: Tensor) -> Iterator[None]:
     """While this holds, the model's backbone says `hidden_B_T_H` whatever it is given: also the decoder within it,
     which some architectures (OPT) ask directly."""
     asked = {backbone_of(model), model.get_decoder()} - {model}
-    for module in asked:
-        vars(module)["forward"] = lambda *_, **__: _States(last_hidden_state=hidden_B_T_H)
+    before = [(vars(module), vars(module).get("forward")) for module in asked]  # hooks of other libraries stand there
+    for own, _ in before:
+        own["forward"] = lambda *_, **__: _States(last_hidden_state=hidden_B_T_H)
     try:
         yield
     finally:
-        for module in asked:
-            del vars(module)["forward"]
+        for own, forward in before:
+            del own["forward"]
+            if forward is not None:
+                own["forward"] = forward
 
 
 def own_logits(model: PreTrainedModel, hidden_N_H: Tensor) -> Tensor:

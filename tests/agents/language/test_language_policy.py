@@ -11,7 +11,7 @@ from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
-from peripatos.agents.language.model_checks import check_head
+from peripatos.agents.language.model_checks import check_model
 from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.algorithms.annotate import with_values
 from peripatos.envs.errors import UserError
@@ -148,7 +148,7 @@ def test_bf16_keeps_log_probabilities_near_and_gradients_finite() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in rough.model.parameters())
 
 
-def test_a_model_that_caps_its_logits_is_refused() -> None:
+def test_a_model_that_caps_its_logits_has_its_own_log_probabilities() -> None:
     from transformers import Gemma2Config, Gemma2ForCausalLM
 
     config = Gemma2Config(
@@ -162,12 +162,15 @@ def test_a_model_that_caps_its_logits_is_refused() -> None:
         final_logit_softcapping=0.5,
     )
     _, tokenizer = tiny_llama(seed=0)
-    with pytest.raises(UserError, match="Gemma2"):
-        check_head(LanguagePolicy(Gemma2ForCausalLM(config), tokenizer))
-    check_head(policy_of())
+    policy = LanguagePolicy(Gemma2ForCausalLM(config), tokenizer)
+    check_model(policy)
+    assert not policy.path.linear_head
+    hidden = torch.randn(3, 16)
+    linear = hidden @ policy.model.get_output_embeddings().weight.T
+    torch.testing.assert_close(policy.logits(hidden), 0.5 * torch.tanh(linear / 0.5))
 
 
-def test_a_model_with_a_sliding_window_is_refused_before_it_runs(tmp_path: Path) -> None:
+def test_a_model_with_a_sliding_window_forgets_turns_and_reads_them_anew(tmp_path: Path) -> None:
     from transformers import MistralConfig, MistralForCausalLM
 
     _, tokenizer = tiny_llama(seed=0)
@@ -178,11 +181,8 @@ def test_a_model_with_a_sliding_window_is_refused_before_it_runs(tmp_path: Path)
         policy.save(tmp_path)
         agent = {"kind": "causal_lm", "model": str(tmp_path)}
         scenario = Scenario.model_validate({**SCENARIO, "agent": agent})
-        if window is None:
-            make_policy(scenario, "cpu", WorldSources.of(scenario).first)
-        else:
-            with pytest.raises(UserError, match="MistralForCausalLM: 2 of 2 layers keep a DynamicSlidingWindowLayer"):
-                make_policy(scenario, "cpu", WorldSources.of(scenario).first)
+        made = make_policy(scenario, "cpu", WorldSources.of(scenario).first)
+        assert made.path.remembered_turns == (window is None)
 
 
 @pytest.mark.parametrize(

