@@ -23,7 +23,7 @@ from .template_habits import Habits, call_format, ends_of_calls
 from .template_process import TemplateFailed, render
 from .template_view import one_call_each, view, without_speech_beside_calls
 
-_KEPT_OPENINGS = 1024
+_KEPT_OPENINGS = 64  # prompts may be long, and a group begins at once
 _STOPS = ("<|call|>", "<|eom_id|>")  # known to end nothing but a call, whatever a template writes
 
 _CHANNELS = ("<|channel|>", "<|message|>", "<|constrain|>")  # of gpt-oss: how it writes, and to whom
