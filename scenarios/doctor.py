@@ -14,7 +14,7 @@ from transformers.utils import logging
 from ..agents.language.chat_template import Renderer
 from ..agents.language.conversation_actor import ConversationActor
 from ..agents.language.language_policy import LanguagePolicy
-from ..agents.language.model_checks import Tried, check_checkpoint, check_context, engine_of, find_path
+from ..agents.language.model_checks import check_checkpoint, check_context, engine_of, find_path
 from ..agents.language.model_files import load_language_model
 from ..agents.language.tiny_llama import tiny_llama
 from ..envs.conversation.conversation_env import ConversationEnv, Outcome
@@ -76,20 +76,9 @@ def _paths(policy: LanguagePolicy) -> Iterator[ModelFinding]:
     policy.path = taken.path
     gaps = f"from sampler to trainer {taken.sampler:.1e}, from trainer to the model's own forward {taken.trainer:.1e}"
     yield ModelFinding("read by", "the short path" if taken.path.shared_prompts else "the plain path", gaps)
-    yield ModelFinding("… in detail", "", _described(taken))
+    yield ModelFinding("… in detail", "", str(taken.path))
     for other in failed:
-        yield ModelFinding("… and not by", "", f"{_described(other)}: {other.why}")
-
-
-def _described(tried: Tried) -> str:
-    path = tried.path
-    if path.shared_prompts:
-        words = ["prompts are shared within a group"]
-        words.append("turns are remembered" if path.remembered_turns else "turns are read anew")
-    else:
-        words = ["right-padded rows", "prompts of any lengths" if path.ragged else "prompts of one length at a time"]
-        words.append("its own cache" if path.own_cache else "without a cache")
-    return ", ".join([*words, "logits are one matrix product" if path.linear_head else "logits by its own forward"])
+        yield ModelFinding("… and not by", "", f"{other.path}: {other.why}")
 
 
 class _SmallTalk(ConversationEnv):

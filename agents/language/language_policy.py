@@ -83,9 +83,13 @@ class LanguagePolicy(nn.Module):
 
         Rotary frequencies that are chosen by length ("dynamic", "longrope") change beyond the original context for
         all tokens of a batch at once, the keys in memory excepted: such a model ends at its original context.
+
+        A model whose tokens look at `index_topk` others only (DeepSeek-V3.2) ends there: `transformers` chooses them
+        among later tokens as well, so that a token's probability would change as its text goes on.
         """
         config = self.model.config.get_text_config()
-        named = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "max_seq_len")]
+        names = ("max_position_embeddings", "n_positions", "max_seq_len", "index_topk")
+        named = [getattr(config, name, None) for name in names]
         limits = [limit for limit in named if isinstance(limit, int) and limit > 0]
         return min([*(limits or [UNNAMED_CONTEXT]), *_original_lengths(config)])
 
@@ -212,8 +216,8 @@ class LanguagePolicy(nn.Module):
         return self
 
     def save(self, folder: Path) -> None:
-        """A plain Hugging Face folder (of LoRA the adapter alone), and `value_head.safetensors` beside it where there is
-        a critic."""
+        """A plain Hugging Face folder (of LoRA the adapter alone), and `value_head.safetensors` beside it if there is a
+        critic."""
         if self.lora is not None:
             save_adapter(self.model, folder, self.lora)
         else:

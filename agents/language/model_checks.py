@@ -143,7 +143,7 @@ def _try(policy: LanguagePolicy, path: ModelPath) -> Tried:
     """Sample, train and read a small conversation."""
     try:
         probe = _probe(policy, path)
-        samples = _conversation(probe)
+        samples = small_conversation(probe)
         batch = pack(samples, [(0, index) for index in range(len(samples))], 0, [False] * len(samples))
         said = batch.mask_B_T
         logp = probe.score(batch.inputs).logp_B_T[said]
@@ -156,7 +156,7 @@ def _try(policy: LanguagePolicy, path: ModelPath) -> Tried:
     return Tried(path, sampler, trainer, why)
 
 
-def _conversation(probe: LanguagePolicy) -> list[Sample]:
+def small_conversation(probe: LanguagePolicy) -> list[Sample]:
     """Three rows of two turns, as long as the context allows, with what their own engine said in them."""
     V = int(probe.model.config.get_text_config().vocab_size)
     room = max(1, min(12, (probe.context - 8) // 4))

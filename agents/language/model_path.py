@@ -29,6 +29,16 @@ class ModelPath:
     own_cache: bool = True  # plain sampling keeps the model's own cache; without, it reads every row anew
     ragged: bool = True  # plain sampling takes prompts of different lengths in one batch
 
+    def __str__(self) -> str:
+        """In words."""
+        if self.shared_prompts:
+            words = ["short: prompts shared within a group"]
+            words.append("turns remembered" if self.remembered_turns else "turns read anew")
+        else:
+            words = ["plain: right-padded rows", "any prompts" if self.ragged else "prompts of one length at a time"]
+            words.append("its own cache" if self.own_cache else "without a cache")
+        return ", ".join([*words, "logits by one product" if self.linear_head else "logits by its own forward"])
+
 
 SHORT = ModelPath()
 PLAIN = ModelPath(shared_prompts=False, remembered_turns=False, linear_head=False)

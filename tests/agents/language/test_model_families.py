@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from model_families import FAMILIES, VOCABULARY, family_policy
+from model_families import FAMILIES, FURTHER, VOCABULARY, family_policy
 from torch import Tensor
 
 from peripatos.agents.language.language_policy import LanguagePolicy
-from peripatos.agents.language.model_checks import check_checkpoint, check_model
+from peripatos.agents.language.model_checks import check_checkpoint, check_model, find_path
+from peripatos.agents.language.model_path import PLAIN
 from peripatos.agents.language.packing import pack
 from peripatos.agents.language.sample import Sample
 from peripatos.scenarios.assembly.policies import make_reference
@@ -58,6 +59,42 @@ def test_every_family_that_is_tried_here_passes_the_checks(kind: str) -> None:
     policy = family_policy(kind)
     check_model(policy)
     check_checkpoint(policy)
+
+
+SOME = [*FURTHER][::3]
+OTHERS = [pytest.param(kind, marks=pytest.mark.exhaustive) for kind in FURTHER if kind not in SOME]
+
+
+@pytest.mark.parametrize("kind", [*SOME, *OTHERS])
+def test_every_further_family_is_read_on_some_path_and_its_checkpoints_are_read_back(kind: str) -> None:
+    """A third of them; `benchmarks/families.py` prints the figures of all."""
+    policy = family_policy(kind)
+    tried = find_path(policy)[-1]
+    assert not tried.why
+    assert max(tried.sampler, tried.trainer) <= 1e-4
+    policy.path = tried.path
+    check_checkpoint(policy)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2", "mistral, a window of 8", "qwen3_moe", "deepseek_v3", "minicpm3"])
+def test_the_short_path_has_the_gradient_of_the_plain_one(kind: str) -> None:
+    policy = family_policy(kind)
+    policy.path = find_path(policy)[-1].path
+    assert policy.path.shared_prompts
+    inputs = rows_of((9, 5), (9, 12), (3, 7))
+    inputs["tokens_B_T"][1, :9] = inputs["tokens_B_T"][0, :9]  # a group of two
+    gradients = []
+    for path in (policy.path, PLAIN):
+        policy.path = path
+        policy.zero_grad()
+        policy.score(inputs).logp_B_T.sum().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in policy.model.parameters() if p.grad is not None]))
+    short, plain = gradients
+    assert float((short - plain).norm() / plain.norm()) <= 5e-5
+
+
+def test_a_model_that_chooses_what_it_looks_at_ends_where_it_looks_at_everything() -> None:
+    assert family_policy("deepseek_v32").context == 48
 
 
 def test_a_checkpoint_without_a_value_head_is_refused_by_a_critic(tmp_path: Path) -> None:
