@@ -70,9 +70,7 @@ class CausalLMAgentSpec(Part):
     chat_template: str | None = None  # a file, a model's folder or a hub id; default: the model's own
     template: dict[str, JsonValue] = {}  # {enable_thinking: false, date_string: …}
     stop: list[str | int] = []  # further tokens that end a reply, by text or id
-    context: Annotated[int, whole(1, 1 << 24)] | None = (
-        None  # most tokens of a conversation; default: what the model holds
-    )
+    context: Annotated[int, whole(1, 1 << 24)] | None = None  # most tokens of a conversation; default: the model's
     lora: LoraSpec | None = None
     reply_format: ReplyFormat = "auto"  # how it writes tool calls; auto: as its template does
     today: str | None = None  # "2026-11-26"
