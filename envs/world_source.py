@@ -31,8 +31,9 @@ from .errors import UnsupportedWorld, UserError, unknown
 from .lost_threads import in_thread
 from .open_worlds import claim, close
 from .registry import WorldKind, make_world, world_kind
-from .reported import BadReport, observed
+from .reported import RESET, BadReport, observed, parts
 from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit
+from .user_code import described
 
 Env = gymnasium.Env[Any, Any]
 _SEEDS = 3  # tried before a world is said not to begin
@@ -93,7 +94,7 @@ class WorldSource:
             if self._facts is None:
                 world = self._ask()
                 try:
-                    self._facts = _facts_of(world)
+                    self._facts = _facts_of(self.id, world)
                 except UnsupportedWorld:
                     self.close()
                     raise
@@ -212,8 +213,8 @@ class WorldSource:
         return _wrapped_as(pattern, other)
 
 
-def _facts_of(world: Env) -> WorldFacts:
-    kind, limit, inside = world_kind(world), time_limit(world), world.unwrapped
+def _facts_of(name: str, world: Env) -> WorldFacts:
+    kind, limit, inside = world_kind(world, name), time_limit(world), world.unwrapped
     spaces = world.observation_space, world.action_space
     if not isinstance(inside, ConversationEnv):
         pooled = isinstance(inside, BatchedWorld) and not is_wrapped(world, beyond=OWN_WRAPPERS)
@@ -231,7 +232,7 @@ def _begin(world: Env, splits: Sequence[str], expert: bool) -> str | None:
         for seed in range(_SEEDS):
             try:
                 with Contained(type(inside).__name__):
-                    seen, _ = world.reset(seed=seed, options={"split": split})
+                    seen, _ = parts(world.reset(seed=seed, options={"split": split}), "reset", *RESET)
                 problem = None if talks else _misfit(seen, world.observation_space)
             except UserError:
                 raise
@@ -240,7 +241,7 @@ def _begin(world: Env, splits: Sequence[str], expert: bool) -> str | None:
             except BaseException as error:
                 if is_ours(error):
                     raise
-                problem = f"cannot begin: {type(error).__name__}: {error}"
+                problem = f"cannot begin: {described(error)}"
             if problem is None:
                 break
         if problem is not None:

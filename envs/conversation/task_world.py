@@ -82,7 +82,7 @@ class TaskWorld(ConversationEnv):
     splits = SPLITS
     reward_version = "1"
     _own_fields: ClassVar[frozenset[str]] = frozenset(
-        {"observation_space", "action_space", "weights", "voices", "spec", "waits", "side_by_side"}
+        {"observation_space", "action_space", "weights", "voices", "spec", "waits", "side_by_side", "_is_made"}
         | {"max_turns", "has_success", "granted_seconds", "endless_after", "_turn", "_place"}
         | {"_prompt", "_grader", "_reward", "_draw", "_tasks", "_left_out", "remarks"}
     )  # of a world that has not been played
