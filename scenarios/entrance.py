@@ -64,6 +64,7 @@ def run(
     """
     from .assembly.checks import check_parts
     from .commands.app import load_plugins
+    from .config.mistakes import placed
     from .run.saved_agent import check_origin
 
     given = {
@@ -72,7 +73,7 @@ def run(
     }
     resolved, source = _resolved(scenario, given)
     load_plugins()
-    with check_parts(resolved, source) as worlds:
+    with placed(source), check_parts(resolved, source) as worlds:
         check_origin(resolved)
         folder = Path(out) if out is not None else new_run_path(resolved.name, resolved.seed)
         directory = RunDirectory.create(folder, resolved, ["peripatos.run", str(resolved.name), *map(str, given)])

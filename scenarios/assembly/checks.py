@@ -11,11 +11,10 @@ from ...envs.registry import WorldKind
 from ...envs.world_source import WorldFacts, WorldSource
 from ..cluster.choose import check_cluster
 from ..config.agents import CausalLMAgentSpec, ScriptedAgentSpec
-from ..config.mistakes import WrongPart, at
+from ..config.mistakes import WrongPart, at, placed
 from ..config.schema import Sampling, Scenario, Stage
 from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
-from .engines import check_model_is_there
 from .no_effect import check_budget, check_revisions, check_room, check_variants
 from .rehearsal import check_named_goals, check_oracles
 from .settings import choose_device, optimizer_settings, stage_method
@@ -38,12 +37,8 @@ def check_parts(scenario: Scenario, source: Source | None = None) -> WorldSource
     """
     worlds = WorldSources.of(scenario)
     try:
-        _check_parts(scenario, worlds, source)
-    except WrongPart as problem:
-        worlds.close()
-        if source is None:
-            raise
-        raise UserError(f"{source.place(problem.place)}: {problem}") from problem
+        with placed(source):
+            _check_parts(scenario, worlds, source)
     except BaseException:
         worlds.close()
         raise
@@ -146,7 +141,10 @@ def _check_agent(scenario: Scenario, kind: WorldKind) -> None:
     if isinstance(scenario.agent, ScriptedAgentSpec):
         load_function(scenario.agent.function)
     if isinstance(scenario.agent, CausalLMAgentSpec):
-        check_model_is_there(scenario.agent.model)
+        from ...agents.language.model_names import check_model
+
+        with at("agent", "model"):
+            check_model(scenario.agent.model, scenario.agent.revision)
     check_revisions(scenario)
 
 

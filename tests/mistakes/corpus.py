@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import command_cases
 import flag_cases
+import model_cases
 import world_cases
 import yaml_cases
 from mistake_cases import Case
@@ -13,4 +14,5 @@ CORPUS: dict[str, list[Case]] = {
     "--set": flag_cases.CASES,
     "command": command_cases.CASES,
     "world": world_cases.CASES,
+    "model": model_cases.CASES,
 }
