@@ -249,9 +249,13 @@ def _grader(name: str, prompt: str, answer: str, answer_tag: AnswerTag) -> Maths
 
 
 def _function(reward: RewardFunction | str | None) -> RewardFunction:
+    if isinstance(reward, str) and ":" not in reward:
+        raise UserError(f"reward is {reward!r}; a function is named module:function, as in my_rewards:{reward}")
     found = load_attribute(reward) if isinstance(reward, str) else reward
     if not callable(found):
-        raise UserError(f"reward must be a function of (reply, task) or 'module:function', not {reward!r:.80}")
+        raise UserError(
+            f"reward is {reward!r:.80}; allowed are a function of (reply, task) and its name, module:function"
+        )
     name = reward if isinstance(reward, str) else getattr(found, "__name__", repr(found))
     check_call(f"the reward function {name!r}", found, "reply", "task")
     return cast("RewardFunction", found)

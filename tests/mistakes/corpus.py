@@ -1,8 +1,9 @@
-"""The whole corpus, by class. Mistakes in models, worlds and data are tested beside what reads those."""
+"""The whole corpus, by class."""
 
 from __future__ import annotations
 
 import command_cases
+import data_cases
 import flag_cases
 import model_cases
 import world_cases
@@ -15,4 +16,5 @@ CORPUS: dict[str, list[Case]] = {
     "command": command_cases.CASES,
     "world": world_cases.CASES,
     "model": model_cases.CASES,
+    "data": data_cases.CASES,
 }

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ...conversation.conversation_env import SPLITS
-from ...conversation.task_source import load_tasks, split_of
+from ...conversation.task_source import placed_tasks, split_of
 from ...errors import UserError, unknown
 from ...sandbox.same_value import COMPARE, Compare
 from ...sandbox.stdio_exam import check_source
@@ -44,9 +44,9 @@ def read_tasks(path: str | Path) -> tuple[CodingTask, ...]:
     """The tasks of a JSONL file (the module's docstring has the format).
 
     Raises:
-        UserError: a line that is no task; the message has its number, counted among the tasks.
+        UserError: a line that is no task; the message has its place.
     """
-    return tuple(_checked(row, f"{path}, task {number}") for number, row in enumerate(load_tasks(path), start=1))
+    return tuple(_checked(row, place) for place, row in placed_tasks(path) if not isinstance(row, str))
 
 
 def _checked(row: Mapping[str, Any], where: str) -> CodingTask:
