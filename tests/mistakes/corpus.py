@@ -6,6 +6,7 @@ import command_cases
 import data_cases
 import flag_cases
 import model_cases
+import run_cases
 import world_cases
 import yaml_cases
 from mistake_cases import Case
@@ -17,4 +18,5 @@ CORPUS: dict[str, list[Case]] = {
     "world": world_cases.CASES,
     "model": model_cases.CASES,
     "data": data_cases.CASES,
+    "run": run_cases.CASES,
 }
