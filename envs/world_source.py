@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import gymnasium
+import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
 from .contained import Contained, is_ours
@@ -142,10 +143,18 @@ class WorldSource:
             return pattern.unwrapped.make_batch(n, threads=threads, max_episode_steps=time_limit(pattern))
         return ListOfWorlds(self.id, min(n, at_once or n), self._new)
 
-    def rehearse(self, splits: Sequence[str], *, seconds: float, expert: bool = False) -> None:
+    def rehearse(
+        self,
+        splits: Sequence[str],
+        *,
+        seconds: float,
+        expert: bool = False,
+        scripts: Sequence[Callable[[np.ndarray], object]] = (),
+    ) -> None:
         """Begin an episode of each of `splits`, to see that it can be done; the other worlds do not notice. A world
         that `waits` and takes longer than `seconds` is passed over, and one that talks to somebody, who is not here.
-        With `expert` the world's own expert is asked once as well.
+        With `expert` the world's own expert is asked once as well, and each of `scripts` is given the first
+        observation of a control world, flat.
 
         Raises:
             UserError: the world cannot begin with any of a few seeds, or what it observes does not fit its space.
@@ -156,7 +165,7 @@ class WorldSource:
             world = self._sibling() if self.facts.kind == "conversation" else None
             world, borrowed = (self._ask(), True) if world is None else (world, False)
         if not self.facts.waits:
-            problem = _begin(world, splits, expert)
+            problem = _begin(world, splits, expert, scripts)
         else:
             attempt = in_thread(partial(_begin, world, splits, expert), "rehearsal")
             try:
@@ -223,7 +232,9 @@ def _facts_of(name: str, world: Env) -> WorldFacts:
     return WorldFacts(kind, *spaces, turns, inside.waits, inside.side_by_side, voices, inside.scored_by, inside.remarks)
 
 
-def _begin(world: Env, splits: Sequence[str], expert: bool) -> str | None:
+def _begin(
+    world: Env, splits: Sequence[str], expert: bool, scripts: Sequence[Callable[[np.ndarray], object]] = ()
+) -> str | None:
     """Why the world cannot begin; None if it can. One seed that fails is an episode that fails, and no reason."""
     inside = world.unwrapped
     talks = isinstance(inside, ConversationEnv)
@@ -234,6 +245,8 @@ def _begin(world: Env, splits: Sequence[str], expert: bool) -> str | None:
                 with Contained(type(inside).__name__):
                     seen, _ = parts(world.reset(seed=seed, options={"split": split}), "reset", *RESET)
                 problem = None if talks else _misfit(seen, world.observation_space)
+                for script in scripts if problem is None and not talks else ():
+                    script(np.asarray(seen, np.float32).ravel())
             except UserError:
                 raise
             except BadReport as error:

@@ -239,4 +239,62 @@ TALKING = [
     _talk("task-super-empty", (TALK, "from peripatos.envs.conversation import TaskWorld\n\nclass World(TaskWorld):\n    def __init__(self):\n        super().__init__()\n"), r"missing 1 required positional argument: 'tasks'"),
 ]  # fmt: skip
 
-CASES = [*NAMES, *MODULES, *MAKING, *SPACES, *GIVING, *TALKING]
+SCRIPTS = """\
+def left(observation):
+    return "left"
+
+def high(observation):
+    return 2
+
+def half(observation):
+    return 0.5
+
+def many(observation):
+    return [0, 1]
+
+def nothing(observation):
+    pass
+
+def two(observation, state):
+    return 0
+
+def index(observation):
+    return int(observation[7] > 0)
+
+def good(observation):
+    return int(observation[2] > 0)
+
+class Stateful:
+    def __call__(self):
+        return 0
+
+NUMBER = 3
+"""
+
+
+def _script(name: str, function: str, *needs: str) -> Case:
+    """A scripted agent on CartPole."""
+    stages = "  - name: balance\n"
+    old = control()["s.yaml"]
+    text = old.replace("{kind: mlp, hidden: [16]}", f"{{kind: scripted, function: {function!r}}}")
+    text = text[: text.index("  - name")] + stages + "evaluation: {episodes: 2}\n"
+    return Case(name, {"s.yaml": text, "maze.py": SCRIPTS}, *needs)
+
+
+ACTING = [
+    _script("script-good", "maze:good"),
+    _script("script-text", "maze:left", r"line 3, column \d+: the script maze:left gave the action 'left'; allowed are the whole numbers 0 to 1"),
+    _script("script-high", "maze:high", r"the script maze:high gave the action 2; allowed are the whole numbers 0 to 1"),
+    _script("script-half", "maze:half", r"the script maze:half gave the action 0\.5"),
+    _script("script-many", "maze:many", r"the script maze:many gave the action \[0, 1\]"),
+    _script("script-none", "maze:nothing", r"the script maze:nothing gave the action None"),
+    _script("script-arguments", "maze:two", r"the script maze:two fails on the first observation: TypeError.*'state'"),
+    _script("script-raises", "maze:index", r"the script maze:index fails on the first observation: IndexError.*maze\.py, line 20"),
+    _script("script-class", "maze:Stateful", r"the script maze:Stateful fails on the first observation: TypeError"),
+    _script("script-number", "maze:NUMBER", r"'maze:NUMBER' is not a function"),
+    _script("script-typo", "maze:god", r"'god'\. Did you mean 'good'\?"),
+    _script("script-no-colon", "maze", r"a scripted agent is named module:function, not 'maze'"),
+    _script("script-module", "mazes:good", r"no module 'mazes'.*Did you mean 'maze'\?"),
+]  # fmt: skip
+
+CASES = [*ACTING, *NAMES, *MODULES, *MAKING, *SPACES, *GIVING, *TALKING]
