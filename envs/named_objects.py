@@ -169,7 +169,7 @@ def _lacking(module: ModuleType, attribute: str) -> str:
 def load_function(reference: str) -> Callable[..., Any]:
     """What `module:function` names. UserError if it is not there, cannot be called, or must not be named."""
     if ":" not in reference:
-        raise UserError(f"a scripted agent is named module:function, not {reference!r}")
+        raise UserError(f"the scripted agent is {reference!r}; it is named module:function")
     found = load_attribute(reference)
     if not callable(found):
         raise UserError(f"{reference!r} is not a function")

@@ -196,7 +196,7 @@ def _where_else(name: str, within: str | None) -> str:
 def _check_limit(name: str, limit: object) -> None:
     """Gymnasium takes -1 for no limit without a word, and meets a text with a traceback."""
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
-        raise UserError(f"world {name!r}: max_episode_steps is {limit!r}, not a positive whole number")
+        raise UserError(f"world {name!r}: max_episode_steps is {limit!r:.80}; allowed is a whole number, 1 or greater")
 
 
 def _row(spec: EnvSpec) -> WorldRow:

@@ -232,7 +232,7 @@ def _resolved(scenario: str | Path | Mapping[str, Any], overrides: Mapping[str, 
         data, source = read_yaml(find_scenario(str(scenario)))
     for key, value in overrides.items():
         if not isinstance(key, str) or not key:
-            raise UserError(f"overrides have dotted keys such as 'stages.learn.budget.updates', not {key!r}")
+            raise UserError(f"the key {key!r} of the overrides is no dotted key, such as 'stages.learn.budget.updates'")
         data, where = put_at(data, key, value)
         source.places[where] = f"override {key!r}"
     return check_scenario(data, source), source

@@ -378,7 +378,7 @@ def _place_of(options: Mapping[str, Any]) -> tuple[int, int] | None:
         return None
     if len(given) != 2 or not all(isinstance(number, int) and number >= 0 for number in given):
         raise UserError(
-            f"reset options run and group are two whole numbers from 0, given together, not {options!r:.120}"
+            f"the reset options are {options!r:.120}; run and group are two whole numbers from 0, given together"
         )
     return given[0], given[1]
 

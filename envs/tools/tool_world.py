@@ -96,7 +96,7 @@ class ToolWorld(TaskWorld):
         super().__init__(tasks, self._judge, prompt=prompt, weights={**goals, **COSTS, **(weights or {})})
         for name, given, of in (("tools", tools, "a task"), ("check", check, "(tools, task, reply)")):
             if not callable(given):
-                raise UserError(f"{name} must be a class or a function of {of}, not {given!r:.80}")
+                raise UserError(f"{name} is {given!r:.80}; allowed is a class or a function of {of}")
         check_call(f"`tools` ({getattr(tools, '__name__', 'an object')})", tools, "task")
         check_call(f"`check` ({getattr(check, '__name__', 'an object')})", check, "tools", "task", "reply")
         self._make_tools: Callable[[Task], object] = tools

@@ -140,7 +140,7 @@ LINES = [
     _line("split-typo", {"prompt": "x", "answer": "1", "split": "trian"}, r"tasks\.jsonl:41: unknown split.*'train'\?"),
     _line("split-valid", {"prompt": "x", "answer": "1", "split": "valid"}, r"tasks\.jsonl:41: unknown split.*'validation'"),
     _line("split-upper", {"prompt": "x", "answer": "1", "split": "Test"}, r"tasks\.jsonl:41: unknown split.*'test'\?"),
-    _line("split-number", {"prompt": "x", "answer": "1", "split": 1}, r"tasks\.jsonl:41: unknown split.*'test'"),
+    _line("split-number", {"prompt": "x", "answer": "1", "split": 1}, r"tasks\.jsonl:41: unknown split of a task '1'; allowed: test, train, validation"),
     _line("id-list", {"prompt": "x", "answer": "1", "id": [1]}, r"tasks\.jsonl:41: the id is \[1\]"),
     _line("id-float", {"prompt": "x", "answer": "1", "id": 1.5}, r"tasks\.jsonl:41: the id is 1\.5"),
     _line("id-true", {"prompt": "x", "answer": "1", "id": True}, r"tasks\.jsonl:41: the id is (T|t)rue"),

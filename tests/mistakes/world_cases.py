@@ -145,13 +145,13 @@ MODULES = [
 
 MAKING = [
     _body("option-unknown", (), r"unknown option 'sise'.*Did you mean 'size'\?", world="{id: 'maze:World', options: {sise: 3}}"),
-    _body("option-of-none", ('(self, size=5, kind="flat")', "(self, size=5)"), r"unknown option 'gravity': allowed are .*'size'", world="{id: 'maze:World', options: {gravity: 3}}"),
+    _body("option-of-none", ('(self, size=5, kind="flat")', "(self, size=5)"), r"unknown option 'gravity'; allowed: .*size", world="{id: 'maze:World', options: {gravity: 3}}"),
     _body("option-type", ("self.size = size", "self.size = size + 1"), r"maze:World.*TypeError.*maze\.py, line 10", world="{id: 'maze:World', options: {size: five}}"),
     _body("option-needed", ("size=5", "size"), r"needs 'size'.*options: \{size: …\}"),
     _body("options-list", (), r"options is \[3\], not a mapping", world="{id: 'maze:World', options: [3]}"),
     _body("option-beside", (), r"unknown key 'world\.size'.*world\.options\.size", world="{id: 'maze:World', size: 3}"),
-    _body("limit-zero", (), r"max_episode_steps is 0, not a positive whole number", world="{id: 'maze:World', options: {max_episode_steps: 0}}"),
-    _body("limit-text", (), r"max_episode_steps is 'ten', not a positive whole number", world="{id: 'maze:World', options: {max_episode_steps: ten}}"),
+    _body("limit-zero", (), r"max_episode_steps is 0; allowed is a whole number", world="{id: 'maze:World', options: {max_episode_steps: 0}}"),
+    _body("limit-text", (), r"max_episode_steps is 'ten'; allowed is a whole number", world="{id: 'maze:World', options: {max_episode_steps: ten}}"),
     _body("constructor-raises", ("self.size = size", "raise OSError('no map')"), r"cannot be made: OSError: no map\n    maze\.py, line 10"),
     _body("constructor-returns", ("self.size = size", "return 3"), r"__init__\(\) should return None"),
     _body("not-a-world", ("class World(gymnasium.Env)", "class World"), r"World object, not a gymnasium\.Env.*class World\(gymnasium\.Env\)"),
@@ -181,7 +181,7 @@ SPACES = [
     _body("no-action-space", ("    action_space = Discrete(2)\n", ""), r"World has no action_space; set it"),
     _body("space-typo", ("    action_space", "    actions_space"), r"World has no action_space.*actions_space"),
     _body("space-number", ("Discrete(2)", "2"), r"action_space of World is 2.*gymnasium\.spaces"),
-    _body("space-class", ("Discrete(2)", "Discrete"), r"action_space is the class Discrete; write Discrete\("),
+    _body("space-class", ("Discrete(2)", "Discrete"), r"action_space of World is the class Discrete; write Discrete\("),
     _body("space-tuple", ("Box(-1, 1, (2,))", "(2,)"), r"observation_space of World is \(2,\)"),
     _body("space-dict", ("Box(-1, 1, (2,))", "Dict({'a': Box(-1, 1, (2,))})"), r"Dict.*supported are Box.*FlattenObservation"),
     _body("space-many", ("Discrete(2)", "MultiDiscrete([2, 2])"), r"MultiDiscrete.*supported are Box observations with Box or Discrete"),
@@ -293,7 +293,7 @@ ACTING = [
     _script("script-class", "maze:Stateful", r"the script maze:Stateful fails on the first observation: TypeError"),
     _script("script-number", "maze:NUMBER", r"'maze:NUMBER' is not a function"),
     _script("script-typo", "maze:god", r"'god'\. Did you mean 'good'\?"),
-    _script("script-no-colon", "maze", r"a scripted agent is named module:function, not 'maze'"),
+    _script("script-no-colon", "maze", r"the scripted agent is 'maze'; it is named module:function"),
     _script("script-module", "mazes:good", r"no module 'mazes'.*Did you mean 'maze'\?"),
 ]  # fmt: skip
 
