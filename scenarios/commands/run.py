@@ -86,7 +86,9 @@ def resume(
     json_: Json = False,
 ) -> None:
     """Go on with a run that was stopped, from its last checkpoint; or, with a larger budget, with one that was done."""
+    from ..run import lock
     from ..run.amend import begin_again, is_over
+    from ..run.ended import tell_how_it_stands
     from ..run.noticed import notice
     from ..run.run_directory import RunDirectory
     from ..run.signals import Stopped
@@ -97,6 +99,8 @@ def resume(
         print(f"{run_path} is finished already", file=sys.stderr)
         _report(directory.summary(), json_)
         return
+    if not quiet and not lock.is_written(directory.path):
+        tell_how_it_stands(directory, again=False)
     with directory.held(command_line()):
         going_on = begin_again(directory, sets)
         if not going_on.to_do:

@@ -43,6 +43,8 @@ from .saved_agent import begin_from
 from .signals import Stop, heard_by
 from .stage import StageRun
 
+_WHY = 1000  # characters of the reason for which a run failed, in summary.json
+
 
 class Runner:
     """Runs one scenario in one run directory.
@@ -120,7 +122,10 @@ class Runner:
             return self._write_summary("done")
         except BaseException as end:
             with suppress(RunFailed):  # a full disk must not hide why the run ended
-                self._write_summary("interrupted" if isinstance(end, KeyboardInterrupt) else "failed")
+                if isinstance(end, KeyboardInterrupt):
+                    self._write_summary("interrupted")
+                else:
+                    self._write_summary("failed", why=_first_line(end))
             raise
         finally:
             self.context.sources.close()
@@ -167,12 +172,13 @@ class Runner:
             cut(self.run.path / KEPT, kept)
         return standing.folder
 
-    def _write_summary(self, status: str) -> dict[str, Any]:
+    def _write_summary(self, status: str, **more: str) -> dict[str, Any]:
         p = self.context.progress
         summary = {
             "scenario": self.scenario.name,
             "seed": self.scenario.seed,
             "status": status,
+            **more,
             "scored_by": self._scored_by,
             "device": self.context.device,
             "wall_s": round(self.context.seconds, 2),
@@ -187,3 +193,7 @@ class Runner:
         self._summary = summary
         self.journal.summarized(summary)
         return summary
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), "")[:_WHY] or type(error).__name__
