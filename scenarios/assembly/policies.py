@@ -12,8 +12,9 @@ from ...envs.seeding import derive_seed
 from ...envs.world_source import WorldSource
 from ..config.agents import CausalLMAgentSpec, MlpAgentSpec, TinyLlamaAgentSpec
 from ..config.schema import Sampling, Scenario
+from .prompts import check_prompts
 from .settings import stage_method
-from .worlds import spaces
+from .worlds import WorldSources, spaces
 
 if TYPE_CHECKING:
     from ...agents.language.language_policy import LanguagePolicy
@@ -30,11 +31,14 @@ def make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy 
         return _make_policy(scenario, device, source)
 
 
-def check_model_loads(scenario: Scenario, source: WorldSource) -> None:
-    """Load the agent's model, where it is on this disk, and forget it. `UserError` if it cannot be used."""
+def check_model_loads(scenario: Scenario, sources: WorldSources) -> list[str]:
+    """Load the agent's model, where it is on this disk, and forget it; what is to be said of the prompts that it would
+    read. `UserError` if it cannot be used, or if none of them fits."""
     agent = scenario.agent
-    if isinstance(agent, CausalLMAgentSpec) and Path(agent.model).expanduser().exists():
-        make_policy(scenario, "cpu", source)
+    if isinstance(agent, CausalLMAgentSpec) and not Path(agent.model).expanduser().exists():
+        return []
+    policy = make_policy(scenario, "cpu", sources.first) if scenario.speaks else None
+    return [] if policy is None else check_prompts(scenario, policy, sources)
 
 
 def _make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy | None:

@@ -61,8 +61,9 @@ def run(
     with check_parts(resolved, source) as worlds:
         check_origin(resolved)
         if dry_run:
-            check_model_loads(resolved, worlds.first)
-            for remark in (remark for source in worlds.values() for remark in source.facts.remarks):
+            about_prompts = check_model_loads(resolved, worlds)
+            remarks = [remark for source in worlds.values() for remark in source.facts.remarks]
+            for remark in (*remarks, *about_prompts):
                 print(remark, file=sys.stderr)
             print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
             return

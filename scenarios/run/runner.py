@@ -25,6 +25,7 @@ from ...agents.threads import fitting_threads
 from ...envs.contained import no_exit, watch
 from ...envs.errors import UserError
 from ..assembly.policies import make_policy
+from ..assembly.prompts import check_prompts
 from ..assembly.settings import choose_device, explain_device
 from ..assembly.worlds import WorldSources
 from ..cluster.choose import make_pool
@@ -108,6 +109,9 @@ class Runner:
         origin = getattr(self.scenario.agent, "origin", None)
         if resumed is None and policy is not None and origin is not None:
             self.journal.said(f"begins as {begin_from(policy, origin)}")
+        if resumed is None and policy is not None and self.scenario.speaks:
+            for note in check_prompts(self.scenario, policy, self.context.sources):
+                self.journal.warned(note)
         try:
             with closing(make_pool(self.scenario, policy, self.context.sources, self.journal.said)) as pool:
                 self.context.start_clock()
