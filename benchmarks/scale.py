@@ -109,7 +109,11 @@ CASES = {  # what it is called, its world, and what is other than usual
     "prompts": ("one prompt in four of 200 kB", "LongPrompts", {}),
     "tools": ("1,000 tools", "ManyTools", {}),
     "conversations": ("2,000 conversations at once", "Small", {"groups": 500, "kept": 16}),
-    "files": ("20,000 kept episodes in 200 files", "Small", {"groups": 25, "updates": 100, "episodes": 100, "kept": 100}),
+    "files": (
+        "20,000 kept episodes in 200 files",
+        "Small",
+        {"groups": 25, "updates": 100, "episodes": 100, "kept": 100},
+    ),
     "episodes": ("20,000 kept episodes in one file", "Small", {"episodes": 20_000, "kept": 20_000}),
 }
 
