@@ -114,7 +114,7 @@ CASES = {  # what it is called, its world, and what is other than usual
         "Small",
         {"groups": 25, "updates": 100, "episodes": 100, "kept": 100},
     ),
-    "episodes": ("20,000 kept episodes in one file", "Small", {"episodes": 20_000, "kept": 20_000}),
+    "episodes": ("20,000 kept episodes in four files", "Small", {"episodes": 5_000, "kept": 5_000}),
 }
 
 

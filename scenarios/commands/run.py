@@ -50,6 +50,7 @@ def run(
     if print_config and not dry_run:
         return
     from ..assembly.checks import check_parts
+    from ..assembly.no_effect import remarks_on
     from ..assembly.policies import check_model_loads
     from ..run.saved_agent import check_origin
 
@@ -63,7 +64,7 @@ def run(
         if dry_run:
             about_prompts = check_model_loads(resolved, worlds)
             remarks = [remark for source in worlds.values() for remark in source.facts.remarks]
-            for remark in (*remarks, *about_prompts):
+            for remark in (*remarks_on(resolved), *remarks, *about_prompts):
                 print(remark, file=sys.stderr)
             print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
             return

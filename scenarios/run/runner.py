@@ -24,6 +24,7 @@ from ...agents.protocols import Policy
 from ...agents.threads import fitting_threads
 from ...envs.contained import no_exit, watch
 from ...envs.errors import UserError
+from ..assembly.no_effect import remarks_on
 from ..assembly.policies import make_policy
 from ..assembly.prompts import check_prompts
 from ..assembly.settings import choose_device, explain_device
@@ -91,7 +92,8 @@ class Runner:
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
         with where_it_was_begun(self.run):
-            for remark in (remark for source in self.context.sources.values() for remark in source.facts.remarks):
+            about_worlds = [remark for source in self.context.sources.values() for remark in source.facts.remarks]
+            for remark in (*remarks_on(self.scenario), *about_worlds):
                 self.journal.said(remark)
             self._scored_by = scored_by(self.context.sources)
         standing = self._going_on.standing
