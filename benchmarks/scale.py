@@ -1,8 +1,8 @@
 """Whether what is large stays quick: `python benchmarks/scale.py [NAME …]`.
 
 Worlds of 10,000 tasks, prompts of 200 kB, 1,000 tools, 2,000 conversations at once, 20,000 kept episodes; each with the
-commands that people type. Printed are seconds and the most memory of each command, in a process of its own on one core,
-imports of about three seconds included. `small` is the same with nothing large in it, to compare with.
+commands that people type. Printed are the seconds of a core that each command takes (whatever else the machine does), its
+imports included, and its most memory. `small` is the same with nothing large in it, to compare with.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 MiB = 1024  # KiB
@@ -119,15 +118,14 @@ CASES = {  # what it is called, its world, and what is other than usual
 
 
 def measured(folder: Path, *arguments: str) -> str:
-    """`seconds (MiB)` of a command line; its exit code too, where it is none of success."""
+    """`seconds (MiB)` of a command line and its children; its exit code too, where it is none of success."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder), "CI": "1"}
     with (folder / "said.log").open("ab") as said:
-        begun = time.perf_counter()
         command = [sys.executable, "-m", "peripatos", *arguments]
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said)
         _, status, used = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - begun
     process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = used.ru_utime + used.ru_stime
     failed = f" exit {process.returncode}" if process.returncode else ""
     return f"{seconds:.1f} ({used.ru_maxrss / MiB:,.0f}){failed}"
 
