@@ -1,7 +1,7 @@
 """Whether what is large stays quick: `python benchmarks/scale.py [NAME …]`.
 
 Worlds of 10,000 tasks, prompts of 200 kB, 1,000 tools, 2,000 conversations at once, 20,000 kept episodes; each with the
-commands that people type. Printed are the seconds of a core that each command takes (whatever else the machine does), its
+commands that people type. Printed are the seconds of a core that each command takes (whatever else the machine does),
 imports included, and its most memory. `small` is the same with nothing large in it, to compare with.
 """
 
