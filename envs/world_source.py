@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium
 import numpy as np
@@ -26,7 +26,7 @@ from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
 from .contained import Contained, is_ours
 from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
-from .conversation.conversation_env import ConversationEnv, Voice
+from .conversation.conversation_env import ConversationEnv, Split, Voice
 from .conversation.wrapped_conversation import WrappedConversation
 from .errors import UnsupportedWorld, UserError, unknown
 from .lost_threads import in_thread
@@ -35,8 +35,10 @@ from .registry import WorldKind, make_world, world_kind
 from .reported import RESET, BadReport, observed, parts
 from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit
 from .user_code import described
+from .vocabulary import Message
 
 Env = gymnasium.Env[Any, Any]
+Answer = TypeVar("Answer")
 _SEEDS = 3  # tried before a world is said not to begin
 
 
@@ -54,6 +56,22 @@ class WorldFacts:
     scored_by: str = ""  # the version of the reward, see `ConversationEnv.scored_by`
     remarks: tuple[str, ...] = ()
     pooled: bool = False  # bodies: many are simulated in one object, on a pool of threads
+
+
+@dataclass(frozen=True)
+class Openings:
+    """How the episodes of a split begin: alike but for their prompts."""
+
+    messages: tuple[Message, ...]  # of one of them
+    place: int  # of its prompt among them
+    tools: tuple[Mapping[str, Any], ...]
+    prompts: Sequence[str]
+
+    def messages_of(self, prompt: str) -> list[Message]:
+        """How the episode begins that asks `prompt`."""
+        messages = list(self.messages)
+        messages[self.place] = {**messages[self.place], "content": prompt}
+        return messages
 
 
 class WorldSource:
@@ -161,23 +179,34 @@ class WorldSource:
         """
         if self.facts.voices:
             return
+        problem = self._lend(lambda world: _begin(world, splits, expert, scripts), seconds)
+        if problem is not None:
+            raise UserError(f"world {self.id!r} {problem}")
+
+    def openings(self, split: Split, *, seconds: float) -> Openings | None:
+        """What the tasks of a split ask; None where the world cannot list that, talks to somebody, who is not here, or
+        does not begin an episode in so many `seconds`."""
+        if self.facts.kind != "conversation" or self.facts.voices:
+            return None
+        return self._lend(lambda world: _openings(world, split), seconds)
+
+    def _lend(self, task: Callable[[Env], Answer], seconds: float) -> Answer | None:
+        """What `task` says of a world that begins episodes for it; None where the world `waits` for longer."""
         with self._lock:
             world = self._sibling() if self.facts.kind == "conversation" else None
             world, borrowed = (self._ask(), True) if world is None else (world, False)
         if not self.facts.waits:
-            problem = _begin(world, splits, expert, scripts)
+            answer = task(world)
         else:
-            attempt = in_thread(partial(_begin, world, splits, expert), "rehearsal")
             try:
-                problem = attempt.result(seconds)
+                answer = in_thread(partial(task, world), "rehearsal").result(seconds)
             except TimeoutError:
-                problem = None
+                answer = None
                 self._first = None if borrowed else self._first
                 borrowed = True  # it is busy: nobody else may have it, and nobody may close it
         if not borrowed:
             close(world)
-        if problem is not None:
-            raise UserError(f"world {self.id!r} {problem}")
+        return answer
 
     def close(self) -> None:
         """Free the world that was kept; twice is harmless. Worlds that were handed out are closed by who has them, and
@@ -268,6 +297,26 @@ def _begin(
                 "TaskWorld its 'oracle', the reply of an expert"
             )
     return None
+
+
+def _openings(world: Env, split: Split) -> Openings | None:
+    from .conversation.task_world import TaskWorld
+
+    inside = world.unwrapped
+    if not isinstance(inside, TaskWorld) or not (prompts := inside.prompts(split)):
+        return None
+    try:
+        with Contained(type(inside).__name__):
+            _, info = world.reset(seed=0, options={"split": split})
+    except BaseException as error:  # of a stranger's world: its episodes will say
+        if is_ours(error):
+            raise
+        return None
+    finally:
+        inside.end()
+    asked = set(prompts)
+    places = [number for number, message in enumerate(info["messages"]) if message["content"] in asked]
+    return Openings(tuple(info["messages"]), places[0], tuple(info["tools"]), prompts) if len(places) == 1 else None
 
 
 def _misfit(seen: Any, space: gymnasium.Space[Any]) -> str | None:

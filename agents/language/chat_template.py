@@ -18,7 +18,7 @@ from ...envs.errors import UserError
 from ...envs.vocabulary import Message
 from .template_process import TemplateFailed, render
 
-_KEPT_OPENINGS = 64  # prompts may be long, and a group begins at once
+_KEPT_TOKENS = 1 << 18  # of openings: prompts may be long, and a group begins at once
 _SAID = "Jkwy"  # a word that no template writes by itself
 _STAND_IN: list[Message] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _SAID}]
 
@@ -44,14 +44,18 @@ class Renderer:
         self._stand_in = self._text(_STAND_IN)
         self._closing = self._after_reply(self._stand_in)
         self._openings: dict[str, list[int]] = {}  # the latest ones: the members of a group begin alike
+        self._kept = 0  # tokens in them
 
     def opening(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
         """The ids of a whole conversation, ready for a reply. `UserError` if the template refuses it."""
         key = json.dumps([messages, tools], sort_keys=True)
         if key not in self._openings:
-            if len(self._openings) >= _KEPT_OPENINGS:
+            ids = self._encode(self._text(messages, tools, prompt=True))
+            self._kept += len(ids)
+            if self._kept > _KEPT_TOKENS:
                 self._openings.clear()
-            self._openings[key] = self._encode(self._text(messages, tools, prompt=True))
+                self._kept = len(ids)
+            self._openings[key] = ids
         return list(self._openings[key])
 
     def delta(self, messages: Sequence[Message], *, stopped: bool) -> list[int] | None:

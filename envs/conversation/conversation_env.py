@@ -28,6 +28,7 @@ Rendering is left out: a conversation is read, not drawn.
 from __future__ import annotations
 
 import copy
+import marshal
 import math
 import string
 from collections.abc import Callable, Mapping, Sequence
@@ -224,7 +225,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         if not first:
             raise BadReport(f"{self._name}.opening gave no message; an episode begins with at least one")
         text = first[-1]["content"]
-        tools = [copy.deepcopy(dict(tool)) for tool in begun.tools]
+        tools = _own_tools(begun.tools)
         self._turn = 0
         info = {
             "messages": first,
@@ -359,6 +360,15 @@ def merge_weights(defaults: Mapping[str, float], given: Mapping[str, float]) -> 
         if not isinstance(weight, int | float) or not math.isfinite(weight):
             raise UserError(f"the weight of reward term {name!r} is {weight!r:.80}; allowed is a finite number")
     return {name: float(given.get(name, weight)) for name, weight in defaults.items()}
+
+
+def _own_tools(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A copy that the caller may change; of a thousand schemas in a tenth of the time that `deepcopy` takes."""
+    listed = [dict(tool) for tool in tools]
+    try:
+        return marshal.loads(marshal.dumps(listed))
+    except ValueError:  # something else than JSON is in them
+        return copy.deepcopy(listed)
 
 
 def _split_of(options: Mapping[str, Any]) -> Split:

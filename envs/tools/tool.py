@@ -263,7 +263,7 @@ def tool_message(call: ToolCall, result: ToolResult) -> Message:
     return {**message, "tool_call_id": call.id} if call.id else message
 
 
-@functools.lru_cache(maxsize=1_024)  # a world makes the tools of its methods anew in every episode
+@functools.lru_cache(maxsize=16_384)  # a world makes the tools of its methods anew in every episode
 def _blueprint(
     function: Callable[..., object], name: str, *, bound: bool
 ) -> tuple[TypeAdapter[dict[str, Any]], dict[str, Any], str]:

@@ -116,13 +116,14 @@ class ToolWorld(TaskWorld):
         begun = super().opening(rng, split)
         self._host = self._make_tools(self._task)
         box = ToolBox.of(self._host, timeout=self._timeout)
-        form = call_formats.reply_format(self._format_name, box.schemas)
+        schemas = box.schemas
+        form = call_formats.reply_format(self._format_name, schemas)
         self._desk = CallDesk(box, form, self._max_calls, self._grant)
         assert isinstance(begun.messages, str)
         messages = [Message(role="user", content=begun.messages)]
         if self._tools_in_prompt:
             messages.insert(0, Message(role="system", content=describe_tools(box, self._desk.form)))
-        return Opening(messages, task=begun.task, tools=() if self._tools_in_prompt else box.schemas)
+        return Opening(messages, task=begun.task, tools=() if self._tools_in_prompt else schemas)
 
     def respond(self, reply: Reply) -> Outcome:
         handled = self._desk.take(reply)

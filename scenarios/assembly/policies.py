@@ -16,8 +16,9 @@ from ...envs.world_source import WorldSource
 from ..config.agents import CausalLMAgentSpec, MlpAgentSpec, TinyLlamaAgentSpec
 from ..config.mistakes import WrongPart
 from ..config.schema import Sampling, Scenario
+from .prompts import check_prompts
 from .settings import stage_method
-from .worlds import spaces
+from .worlds import WorldSources, spaces
 
 if TYPE_CHECKING:
     from ...agents.language.language_policy import LanguagePolicy
@@ -34,18 +35,19 @@ def make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy 
         return _make_policy(scenario, device, source)
 
 
-def check_model_loads(scenario: Scenario, source: WorldSource) -> str | None:
-    """Load the agent's model, where it is on this disk, and forget it; else say that it is not. `UserError` if it
-    cannot be used."""
+def check_model_loads(scenario: Scenario, sources: WorldSources) -> list[str]:
+    """Load the agent's model, where it is on this disk, and forget it; what is to be said of it and of the prompts that
+    it would read. `UserError` if it cannot be used, or if none of them fits."""
     agent = scenario.agent
-    if not isinstance(agent, CausalLMAgentSpec):
-        return None
-    from ...agents.language.model_names import is_on_disk
+    if isinstance(agent, CausalLMAgentSpec):
+        from ...agents.language.model_names import is_on_disk
 
-    if is_on_disk(agent.model, agent.revision):
-        make_policy(scenario, "cpu", source)
-        return None
-    return f"the model {agent.model!r} is not on this disk, so it was not looked at; a run fetches it from the hub"
+        if not is_on_disk(agent.model, agent.revision):
+            return [
+                f"the model {agent.model!r} is not on this disk, so it was not looked at; a run fetches it from the hub"
+            ]
+    policy = make_policy(scenario, "cpu", sources.first) if scenario.speaks else None
+    return [] if policy is None else check_prompts(scenario, policy, sources)
 
 
 @contextmanager

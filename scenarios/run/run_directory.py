@@ -45,7 +45,7 @@ from .disk import (
     write_text,
 )
 from .lock import Lock
-from .logs import GROWING, KEPT
+from .logs import GROWING, KEPT, last_row
 from .no_run import no_run
 from .noticed import notice
 from .sealed import BrokenSeal, read_sealed, sealed
@@ -177,8 +177,8 @@ class RunDirectory:
 
     def summary(self) -> dict[str, Any]:
         """What summary.json says; empty before the first. A run that has not come to its end is "running", or, where
-        nobody writes it any more, "died". Where it is damaged or lost it is empty, after a notice: nothing but people
-        needs it, and a resume writes it again."""
+        nobody writes it any more, "died", with the updates that are written down. Where it is damaged or lost it is
+        empty, after a notice: nothing but people needs it, and a resume writes it again."""
         path = self.path / "summary.json"
         if not path.exists() and not any(self.checkpoints.glob("[0-9]*")):
             return {}
@@ -189,6 +189,7 @@ class RunDirectory:
             return {}
         if found.get("status") == UNFINISHED:
             found["status"] = "running" if lock.is_written(self.path) else "died"
+            found["updates"] = (last_row(self.metrics) or found).get("update", found.get("updates"))
         return found
 
 
