@@ -81,6 +81,9 @@ _MACROS = {
     "⌉": "\\rceil ",
     "→": "\\to ",
     "ϵ": "\\epsilon ",
+    "≡": "\\equiv ",
+    "℃": "^\\circ C",
+    "℉": "^\\circ F",
     "ϕ": "\\phi ",
 }
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ", "0123456789+-()ni", strict=True))
@@ -166,6 +169,7 @@ def clean(text: str) -> str:
     """
     text = _ascii(unicodedata.normalize("NFC", text)).replace("\\\\", "\\newrow ")
     text = re.sub(r",\s*\\!\s*(?=[0-9]{3})", "{,}", _unwrapped(text.strip()))
+    text = re.sub(r"(?<![a-zA-Z\\])m ?(?=\\angle)", "", text)  # the measure of an angle
     text = re.sub(r"\\math(?:rm|it)\{([dei])\}", r"\1 ", text)
     for place, pattern in (("", _NOTHING), (" ", _SPACES)):
         text = pattern.sub(place, text)
@@ -181,7 +185,20 @@ def clean(text: str) -> str:
     text = re.sub(r"(?<![a-zA-Z\\])abs ?\(([^()]*)\)", r"|\1|", text)
     text = re.sub(r"(?: *\\newrow)+ *$", "", _dollars(text))
     text = re.sub(r" +", " ", text).strip()
-    return _unwrapped(_without_full_stop(text))
+    return _set_braces(_unwrapped(_without_full_stop(text)))
+
+
+def _set_braces(text: str) -> str:
+    """Braces that are typed around a whole, as those of a set where they hold a list, a condition, a set or nothing."""
+    inside = text[1:-1].strip()
+    if not text.startswith("{") or closing(text, 0) != len(text) - 1:
+        return text
+    depth = 0
+    for character in inside:
+        depth += (character in "({[") - (character in ")}]")
+        if depth == 0 and character in ",;|:":
+            return f"\\{{{inside}\\}}"
+    return f"\\{{{inside}\\}}" if inside in ("", "\\emptyset", "\\emptyset ") else text
 
 
 def _ascii(text: str) -> str:

@@ -250,6 +250,8 @@ def name_of(tokens: Tokens) -> str | None:
         place += 1
         if tokens[place - 1].text == "_":
             place = _close(tokens, place) + 1 if place < len(tokens) and tokens[place].kind == "open" else place + 1
+    if [token.text for token in tokens[1:6]] == ["^", "{", "-", "1", "}"] and tokens[6:7] and tokens[6].text == "(":
+        place = 6  # the inverse of a function
     if place >= len(tokens):
         return text
     upper = all(token.kind == "sym" and token.text.isupper() for token in tokens)

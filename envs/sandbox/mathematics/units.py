@@ -47,7 +47,7 @@ _define("volume", l__L__liter__litre=_F("0.001"), gallon__gal=_F("0.003785411784
 _define("volume", pint=_F("0.000473176473"), cup=_F("0.0002365882365"))
 _define("dollar", dollar__USD__usd__buck=100, cent__c=1)
 _define("euro", euro__EUR=1)
-_define("pound sterling", GBP__quid__sterling=1)
+_define("pound sterling", GBP__quid__sterling=1, pence__penny=_F("0.01"))
 _define("yen", yen__JPY=1)
 _define("degree", deg__degree=1)
 _define("radian", rad__radian=1)
@@ -144,6 +144,8 @@ def _power(parts: list[str], place: int) -> tuple[int, int]:
         place += 1 + (sign < 0)
         digits = parts[place] if place < len(parts) else ""
         return (sign * int(digits) if digits.isdecimal() and len(digits) < 3 else 1), place + 1
+    if parts[place - 1].endswith("m") and parts[place:] in (["2"], ["3"]):  # cm2
+        return int(parts[place]), place + 1
     word = parts[place].lower() if place < len(parts) else ""
     return (_AFTER[word], place + 1) if word in _AFTER else (1, place)
 
