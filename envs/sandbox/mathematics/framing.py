@@ -72,13 +72,15 @@ _VERBS = words_of(
 )
 _LEADS_ON = re.compile(
     r"\b(?:is|are|was|were|be|equals|becomes|gives|yields|get|obtain|find|that|have|has|takes|costs|contains"
+    r"|(?:falls|occurs|happens|takes place|lies|lands) (?:on|at)"
     r"|(?:equal|amounts?|comes?|simplif(?:y|ies)|evaluates?|reduces?|adds up|sums up) to|at|:)"
     r"(?: (?:equal to|given by|exactly|simply|just|therefore|thus|then|that|precisely|indeed|a total of|found to be))*"
     r"[ :]+",
     re.IGNORECASE,
 )
 _TAIL = re.compile(
-    r"(?:\s*,)?\s+(?:left|remaining|left over|now|today|more|overall|long|wide|high|tall|deep|thick|old|away|apart|each"
+    r"(?:\s*,)?\s+(?:of them|left|remaining|left over|now|today|more|overall"
+    r"|long|wide|high|tall|deep|thick|old|away|apart|each"
     r"|in total|in all|altogether|total|exactly|respectively"
     r"|as (?:required|desired|claimed|requested)|in size|in length|in area|in width|in height)$",
     re.IGNORECASE,
@@ -135,7 +137,7 @@ def last_sentence(text: str) -> str:
     *before, last = pieces
     if all(_HEADING.fullmatch(piece.strip("$ ")) for piece in before):
         return last
-    if all("=" in piece and "\n" not in piece for piece in pieces) and text.count("\n") == len(before):
+    if all("=" in piece for piece in pieces) and len(re.findall(r"\n+", text.strip())) == len(before):
         solved = [bool(_SOLVED.match(piece)) for piece in pieces]
         if solved[-1] and not any(solved[:-1]) and not denied(text):  # x + 3 = 27, and below it x = 24
             return last
@@ -152,6 +154,10 @@ def lead_off(text: str) -> str:
     text = _CONTRACTED.sub(r"\1 is", re.sub(r"(?<!\.)\.$", "", text.strip()))
     if "?" in text:
         return text
+    text = re.sub(r"\b(Mr|Mrs|Ms|Dr|St|Prof)\.", r"\1", text)
+    text = re.sub(r"^(?:final )?answer\. ", "", text, flags=re.IGNORECASE)
+    text = re.sub(r"^either (?=.* or )", "", text, flags=re.IGNORECASE)
+    text = re.sub(r" is (?:the )?(?:correct|right|best)(?: (?:answer|one|choice|option))?$", "", text)
     for _ in range(3):
         text = _TAIL.sub("", text)
     place = 0
@@ -161,7 +167,7 @@ def lead_off(text: str) -> str:
     lead, rest = text[:place], text[place:].strip()
     if place and rest and not _denies(lead) and not re.search(r"[=<>]", lead) and re.match(r"[A-Za-z$\\]", lead):
         return _trimmed(rest).rstrip("!")  # the end of a sentence, and no factorial
-    words = re.match(r"(?:[A-Za-z]+(?:['’][a-z]+)?[ ,]+)+(?=[-−]?[$£€]?[-0-9\\.√]|\$)", text)
+    words = re.match(r"(?:[A-Za-z]+(?:['’][a-z]+)?[ ,]+)+(?=[-−]?[$£€]?[-0-9\\.√(\[{]|\$)", text)
     if words and not _denies(words[0]) and {word.lower() for word in _WORD.findall(words[0])} & _ENGLISH:
         return _trimmed(text[words.end() :]).rstrip("!")
     return _trimmed(text)

@@ -175,6 +175,7 @@ def clean(text: str) -> str:
         text = pattern.sub(place, text)
     text = _RENAME.sub(lambda found: f"\\{_RENAMED[found[1]]} ", text)
     text = re.sub(_FRACTIONS, r"\\frac", text)
+    text = re.sub(r"(?<=[0-9 ])\\mathrm ?\{([NC])\}", r"\\text{\1}", text)  # newtons and coulombs
     text = re.sub(r"\\math(?:bb|bf|rm)\s?\{?([RZNQC])\}?(?![a-zA-Z])", lambda found: SETS[found[1]] + " ", text)
     text = _TEXTS.sub(r"\\text", _FONTS.sub("", text))
     text = _UNIT_FRACTION.sub(r"\1/\2", text)
@@ -218,6 +219,8 @@ def _one(character: str) -> str:
     if name.startswith("VULGAR FRACTION"):
         above, _, below = unicodedata.normalize("NFKC", character).partition("\u2044")
         return f"\\frac{{{above}}}{{{below}}}"
+    if name.startswith("MODIFIER LETTER SMALL") and len(name.split()) == 4:
+        return f"^{{{name[-1].lower()}}}"
     if name.startswith("GREEK") and " LETTER " in name:
         letter = name.split()[-1].lower().replace("lamda", "lambda")
         return f"\\{letter.title() if 'CAPITAL' in name else letter} " if letter in GREEK else "\\unknown "

@@ -24,7 +24,15 @@ _SAID = [
     (rf"\b(?:the )?log(?:arithm)?(?: to the)? base ([0-9e]+) of {_ATOM}", r"\\log_{\1}{\2}"),
     (r"(?<![A-Za-z\\])cbrt ?\(([^()]*)\)", r"\\sqrt[3]{\1}"),
     (r"(?<![A-Za-z\\])sqrt ?\[([0-9]+)\] ?\(([^()]*)\)", r"\\sqrt[\1]{\2}"),
-    (r"\b(?:root|radical) ([0-9]+)\b", r"\\sqrt{\1}"),
+    (r"\b(?:root|radical) ([0-9]+|two|three|five|six|seven|ten|eleven)\b", r"\\sqrt{\1}"),
+    (r"\b(sq|cu|in|ft|min|hr|hrs|sec|lb|lbs|oz|deg|approx)\.(?=[ $]|$)", r"\1"),
+    (r"(?<=[0-9a-z]) (?:of )an? (hour|minute|second|day|week|year|meter|metre|mile|kilometer|liter|litre)\b", r" \1"),
+    (r"(?<=[a-z]) an? (hour|minute|second|day|week|month|year)\b", r"/\1"),
+    (r"\bUS ?(?=\\?\$)", ""),
+    (r"\b([0-9]+) euros? and ([0-9]{2}) cents?\b", r"€\1.\2"),
+    (r"(?<=[\])]) ?U ?(?=[\[(])", r" \\cup "),
+    (r"^\$?(?:dy/dx|\\[dt]?frac ?\{dy\}\{dx\}|d/dx(?: f)?|df/dx)\$? ?= ?", "y' = "),
+    (r"(%|percent) (?:increase|growth|interest|chance|probability|discount|tax|tip|off|solution)$", r"\1"),
     (r"\b([0-9a-z]+) times (?=\\|π|pi\b|[a-z]\b)", r"\1 \\cdot "),
     (r"(?<![A-Za-z\\])([a-zA-Z]) squared\b", r"\1^2"),
     (r"(?<![A-Za-z\\])([a-zA-Z]) cubed\b", r"\1^3"),
@@ -125,6 +133,8 @@ def _bounded(text: str) -> str:
     for pattern, sign in _BOUNDS:
         said = re.sub(pattern, sign, said, flags=re.IGNORECASE)
     said = re.sub(r"\$", "", said) if said != text else said
+    first = re.match(r"([a-z]) ?(?:[<>]=?|!=)", said)
+    said = re.sub(r"\b(or|and) (?=[<>!])", rf"\1 {first[1]} ", said) if first else said
     found = re.match(_EVERYTHING, said, re.IGNORECASE)
     if found and re.search(r"[<>]|!=|\\[gln]e", said):
         rest = said[found.end() :]

@@ -7,7 +7,7 @@ import re
 from .moments import moment
 from .notation import clean
 from .verdict import EQUAL, Verdict, different, unsure
-from .words import BEFORE, one_spelling
+from .words import BEFORE, one_spelling, words_of
 
 _MARKS = re.compile(r"\\text\{|\\[a-zA-Z]+|[{}$*]")
 _CHOICE = re.compile(r"\(? *(?:(?:the )?(?:answer|option|choice)(?: is)?:? *)?\(?([A-Za-z])\)?[).:]?\.?", re.IGNORECASE)
@@ -15,29 +15,9 @@ _BEGINS = re.compile(r"\(?([A-Z])[).:] ")
 _LETTERED = re.compile(r"\(?([A-H])(?:\)|:) *\S")
 _DATE = r"[0-9]{4}([-/.])[0-9]{1,2}\1[0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}\2[0-9]{4}"
 _ORDINAL = r"[0-9]+ ?(?:st|nd|rd|th)"
-_KINDS = frozenset(
-    [
-        "triangle",
-        "function",
-        "number",
-        "integer",
-        "quadrilateral",
-        "polygon",
-        "angle",
-        "series",
-        "sequence",
-        "matrix",
-        "shape",
-        "curve",
-        "line",
-        "graph",
-        "relation",
-        "event",
-        "events",
-        "variable",
-        "prism",
-        "solid",
-    ]
+_KINDS = words_of(
+    """triangle function number integer quadrilateral polygon angle series sequence matrix shape curve line graph
+    relation event events variable prism solid one ones"""
 )
 """What an adjective may be said of: "an isosceles triangle" says isosceles."""
 _NEGATIONS = frozenset(["not", "no", "never", "isnt", "isn't", "none", "neither", "nor", "or", "cannot"])
