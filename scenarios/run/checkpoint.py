@@ -193,7 +193,7 @@ def _best_of(checkpoint: Path) -> int | None:
     """After which update the best checkpoint was made, as this one knew; None where it knew none, or is damaged."""
     try:
         return read_progress(checkpoint)["best_at"]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
@@ -224,7 +224,11 @@ def verify(folder: Path, *, only: str | None = None) -> None:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: {name} has {sizes}")
         if found[name] != expected[name]:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: the contents of {name} have changed")
-    if only is None and (unsound := find_unsound_file(folder)):
+    try:
+        unsound = None if only is not None else find_unsound_file(folder)
+    except RecursionError:
+        unsound = "a JSON file in it is nested too deeply"
+    if unsound:
         raise BadCheckpoint(f"checkpoint {folder} is of no use: {unsound}")
 
 

@@ -165,7 +165,13 @@ def lead_off(text: str) -> str:
         if not _in_maths(text, found.start()):
             place = found.end()
     lead, rest = text[:place], text[place:].strip()
-    if place and rest and not _denies(lead) and not re.search(r"[=<>]", lead) and re.match(r"[A-Za-z$\\]", lead):
+    if (
+        place
+        and rest
+        and not _denies(lead)
+        and not re.search(r"[=<>\n]|[.!] [A-Z]", lead)
+        and re.match(r"[A-Za-z$\\]", lead)
+    ):
         return _trimmed(rest).rstrip("!")  # the end of a sentence, and no factorial
     words = re.match(r"(?:[A-Za-z]+(?:['’][a-z]+)?[ ,]+)+(?=[-−]?[$£€]?[-0-9\\.√(\[{]|\$)", text)
     if words and not _denies(words[0]) and {word.lower() for word in _WORD.findall(words[0])} & _ENGLISH:

@@ -106,6 +106,18 @@ def test_a_file_that_is_too_long_to_be_read_is_refused(run: Path) -> None:
     RunDirectory.open(run)
 
 
+@pytest.mark.parametrize("name", ["progress.json", "policy/policy.json", "learner/learner.json", "manifest.json"])
+def test_json_that_is_nested_without_end_is_a_damaged_checkpoint(
+    name: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for checkpoint in (run / "checkpoints").glob("0*"):
+        (checkpoint / name).write_text("[" * 100_000 + "]" * 100_000)
+        if name != "manifest.json":
+            write_manifest(checkpoint)
+    assert command("evaluate", str(run), "--episodes", "1") == 2
+    assert "Traceback" not in "".join(capsys.readouterr())
+
+
 def hostile(value: object) -> object:
     if isinstance(value, dict):
         return {f"{key}{HOSTILE}": hostile(item) for key, item in value.items()}
