@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import gymnasium
+import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
 from .contained import Contained, is_ours
@@ -31,8 +32,9 @@ from .errors import UnsupportedWorld, UserError, unknown
 from .lost_threads import in_thread
 from .open_worlds import claim, close
 from .registry import WorldKind, make_world, world_kind
-from .reported import BadReport, observed
+from .reported import RESET, BadReport, observed, parts
 from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit
+from .user_code import described
 
 Env = gymnasium.Env[Any, Any]
 _SEEDS = 3  # tried before a world is said not to begin
@@ -93,7 +95,7 @@ class WorldSource:
             if self._facts is None:
                 world = self._ask()
                 try:
-                    self._facts = _facts_of(world)
+                    self._facts = _facts_of(self.id, world)
                 except UnsupportedWorld:
                     self.close()
                     raise
@@ -141,10 +143,18 @@ class WorldSource:
             return pattern.unwrapped.make_batch(n, threads=threads, max_episode_steps=time_limit(pattern))
         return ListOfWorlds(self.id, min(n, at_once or n), self._new)
 
-    def rehearse(self, splits: Sequence[str], *, seconds: float, expert: bool = False) -> None:
+    def rehearse(
+        self,
+        splits: Sequence[str],
+        *,
+        seconds: float,
+        expert: bool = False,
+        scripts: Sequence[Callable[[np.ndarray], object]] = (),
+    ) -> None:
         """Begin an episode of each of `splits`, to see that it can be done; the other worlds do not notice. A world
         that `waits` and takes longer than `seconds` is passed over, and one that talks to somebody, who is not here.
-        With `expert` the world's own expert is asked once as well.
+        With `expert` the world's own expert is asked once as well, and each of `scripts` is given the first
+        observation of a control world, flat.
 
         Raises:
             UserError: the world cannot begin with any of a few seeds, or what it observes does not fit its space.
@@ -155,7 +165,7 @@ class WorldSource:
             world = self._sibling() if self.facts.kind == "conversation" else None
             world, borrowed = (self._ask(), True) if world is None else (world, False)
         if not self.facts.waits:
-            problem = _begin(world, splits, expert)
+            problem = _begin(world, splits, expert, scripts)
         else:
             attempt = in_thread(partial(_begin, world, splits, expert), "rehearsal")
             try:
@@ -212,8 +222,8 @@ class WorldSource:
         return _wrapped_as(pattern, other)
 
 
-def _facts_of(world: Env) -> WorldFacts:
-    kind, limit, inside = world_kind(world), time_limit(world), world.unwrapped
+def _facts_of(name: str, world: Env) -> WorldFacts:
+    kind, limit, inside = world_kind(world, name), time_limit(world), world.unwrapped
     spaces = world.observation_space, world.action_space
     if not isinstance(inside, ConversationEnv):
         pooled = isinstance(inside, BatchedWorld) and not is_wrapped(world, beyond=OWN_WRAPPERS)
@@ -222,7 +232,9 @@ def _facts_of(world: Env) -> WorldFacts:
     return WorldFacts(kind, *spaces, turns, inside.waits, inside.side_by_side, voices, inside.scored_by, inside.remarks)
 
 
-def _begin(world: Env, splits: Sequence[str], expert: bool) -> str | None:
+def _begin(
+    world: Env, splits: Sequence[str], expert: bool, scripts: Sequence[Callable[[np.ndarray], object]] = ()
+) -> str | None:
     """Why the world cannot begin; None if it can. One seed that fails is an episode that fails, and no reason."""
     inside = world.unwrapped
     talks = isinstance(inside, ConversationEnv)
@@ -231,8 +243,10 @@ def _begin(world: Env, splits: Sequence[str], expert: bool) -> str | None:
         for seed in range(_SEEDS):
             try:
                 with Contained(type(inside).__name__):
-                    seen, _ = world.reset(seed=seed, options={"split": split})
+                    seen, _ = parts(world.reset(seed=seed, options={"split": split}), "reset", *RESET)
                 problem = None if talks else _misfit(seen, world.observation_space)
+                for script in scripts if problem is None and not talks else ():
+                    script(np.asarray(seen, np.float32).ravel())
             except UserError:
                 raise
             except BadReport as error:
@@ -240,7 +254,7 @@ def _begin(world: Env, splits: Sequence[str], expert: bool) -> str | None:
             except BaseException as error:
                 if is_ours(error):
                     raise
-                problem = f"cannot begin: {type(error).__name__}: {error}"
+                problem = f"cannot begin: {described(error)}"
             if problem is None:
                 break
         if problem is not None:

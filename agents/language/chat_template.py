@@ -18,7 +18,7 @@ from ...envs.errors import UserError
 from ...envs.vocabulary import Message
 from .template_process import TemplateFailed, render
 
-_KEPT_OPENINGS = 1024
+_KEPT_OPENINGS = 64  # prompts may be long, and a group begins at once
 _SAID = "Jkwy"  # a word that no template writes by itself
 _STAND_IN: list[Message] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _SAID}]
 

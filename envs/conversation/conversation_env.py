@@ -136,13 +136,19 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     """Whom the world talks to besides the agent: a simulated user, a judge. They are put into `voices` by these names,
     before the first episode."""
 
+    # what an episode needs stands here too, so that a subclass may forget `super().__init__()`
+    observation_space = AnyText()
+    action_space = AnyReply()
+    voices: Mapping[str, Voice] = {}
+    _turn: int | None = None  # None: no episode is running
+    _place: tuple[int, int] | None = None  # run and group of this episode, where the caller numbers them
+    _is_made = False  # whether the constructor below was called
+
     def __init__(self, *, weights: Mapping[str, float] | None = None) -> None:
+        self._is_made = True
         self.observation_space = AnyText()
         self.action_space = AnyReply()
         self.weights = merge_weights(type(self).weights, {} if weights is None else weights)
-        self.voices: Mapping[str, Voice] = {}
-        self._turn: int | None = None  # None: no episode is running
-        self._place: tuple[int, int] | None = None  # run and group of this episode, where the caller numbers them
 
     @property
     def turn_limit(self) -> int | None:
@@ -213,10 +219,10 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         if isinstance(begun, str):
             begun = Opening(begun)
         if not isinstance(begun, Opening):
-            raise TypeError(f"{self._name}.opening must return a str or an Opening, not {begun!r:.80}")
+            raise BadReport(f"{self._name}.opening gave {begun!r:.80}; allowed are a text and an Opening")
         first = messages(begun.messages, "opening")
         if not first:
-            raise ValueError(f"{self._name}.opening gave no message: an episode begins with at least one")
+            raise BadReport(f"{self._name}.opening gave no message; an episode begins with at least one")
         text = first[-1]["content"]
         tools = [copy.deepcopy(dict(tool)) for tool in begun.tools]
         self._turn = 0
@@ -287,7 +293,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     def _advance(self, reply: Reply, turn: int) -> tuple[str, float, bool, bool, dict[str, Any]]:
         outcome = self.respond(reply)
         if not isinstance(outcome, Outcome):
-            raise TypeError(f"{self._name}.respond must return an Outcome, not {outcome!r:.80}")
+            raise BadReport(f"{self._name}.respond gave {outcome!r:.80}; allowed is an Outcome")
         if outcome.unscored is not None:
             return self._unscored(outcome, outcome.unscored)
         terms = self._weighted(outcome.terms)
@@ -343,13 +349,15 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
 
 def merge_weights(defaults: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:
     """`defaults` with the weights that are `given`; `UserError` for other names and for what is no number."""
-    if not isinstance(given, Mapping):
-        raise UserError(f"weights must map names of reward terms to numbers, not {given!r:.80}")
-    for name, weight in given.items():
+    for weights in (defaults, given):
+        if not isinstance(weights, Mapping):
+            raise UserError(f"weights are {weights!r:.80}; allowed is a mapping of names of reward terms to numbers")
+    for name in given:
         if name not in defaults:
             raise UserError(unknown("reward term in weights", name, defaults))
+    for name, weight in {**defaults, **given}.items():
         if not isinstance(weight, int | float) or not math.isfinite(weight):
-            raise UserError(f"the weight of reward term {name!r} must be a finite number, not {weight!r}")
+            raise UserError(f"the weight of reward term {name!r} is {weight!r:.80}; allowed is a finite number")
     return {name: float(given.get(name, weight)) for name, weight in defaults.items()}
 
 
@@ -370,7 +378,7 @@ def _place_of(options: Mapping[str, Any]) -> tuple[int, int] | None:
         return None
     if len(given) != 2 or not all(isinstance(number, int) and number >= 0 for number in given):
         raise UserError(
-            f"reset options run and group are two whole numbers from 0, given together, not {options!r:.120}"
+            f"the reset options are {options!r:.120}; run and group are two whole numbers from 0, given together"
         )
     return given[0], given[1]
 

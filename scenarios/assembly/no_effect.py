@@ -27,6 +27,8 @@ def check_room(scenario: Scenario) -> None:
     """WrongPart where a reply may be longer than all that the model reads."""
     context = _context(scenario)
     most = (scenario.sampling or Sampling()).max_tokens
+    if context is not None and context < 2:
+        raise WrongPart(("agent",), f"the agent's model reads {context} token, which leaves no room for a reply")
     if context is not None and most >= context:
         place = ("sampling", "max_tokens") if scenario.sampling else ("agent",)
         raise WrongPart(

@@ -51,6 +51,7 @@ def run(
         return
     from ..assembly.checks import check_parts
     from ..assembly.policies import check_model_loads
+    from ..config.mistakes import placed
     from ..run.saved_agent import check_origin
 
     load_plugins()
@@ -58,11 +59,12 @@ def run(
     from ..run.run_directory import RunDirectory, new_run_path
     from ..run.signals import Stopped
 
-    with check_parts(resolved, source) as worlds:
+    with placed(source), check_parts(resolved, source) as worlds:
         check_origin(resolved)
         if dry_run:
-            check_model_loads(resolved, worlds.first)
-            for remark in (remark for source in worlds.values() for remark in source.facts.remarks):
+            unseen = check_model_loads(resolved, worlds.first)
+            remarks = [remark for source in worlds.values() for remark in source.facts.remarks]
+            for remark in remarks + ([] if unseen is None else [unseen]):
                 print(remark, file=sys.stderr)
             print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
             return

@@ -78,14 +78,15 @@ def _fill(
     actor_state: Mapping[str, Tensor],
     progress: Mapping[str, Any],
 ) -> None:
-    from safetensors.torch import save_file
+    from safetensors.numpy import save_file  # through torch, each size of a tensor leaves types behind for good
 
     (folder / "policy").mkdir()
     policy.save(folder / "policy")
     if learner is not None:
         (folder / "learner").mkdir()
         learner.save(folder / "learner")
-    save_file({name: tensor.contiguous() for name, tensor in actor_state.items()}, folder / "actor.safetensors")
+    state = {name: tensor.contiguous().numpy() for name, tensor in actor_state.items()}
+    save_file(state, folder / "actor.safetensors")
     write_json(folder / "progress.json", progress)
     write_manifest(folder)
 
