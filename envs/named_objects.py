@@ -89,7 +89,7 @@ def import_by_name(module: str, attribute: str = "NAME") -> ModuleType:
             f"{module!r} is not the name of a module: write {_bare(module)}:{attribute}, without folder and ending; "
             "its file lies beside the scenario or where the command is typed"
         )
-    if module.partition(".")[0] in sys.stdlib_module_names and not _trusting():
+    if module.partition(".")[0] in sys.stdlib_module_names and not trusting():
         raise UnknownWorld(f"{module!r} is part of Python's standard library, which holds no worlds and no agents")
     for folder in map(str, module_folders()):
         if folder not in sys.path:
@@ -176,7 +176,8 @@ def load_function(reference: str) -> Callable[..., Any]:
     return found
 
 
-def _trusting() -> bool:
+def trusting() -> bool:
+    """Whether `--trust` was given: what comes from a stranger is known to be harmless."""
     return os.environ.get(TRUST) == "1"
 
 
@@ -186,7 +187,7 @@ def _folders() -> list[Path]:
 
 def _own(name: str, module: ModuleType) -> bool:
     """Whether anything in `module` may be named."""
-    if _trusting() or not _folders():
+    if trusting() or not _folders():
         return True
     if any(plugin.value.partition(":")[0].strip() == name for plugin in entry_points(group=PLUGINS)):
         return True

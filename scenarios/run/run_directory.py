@@ -49,6 +49,7 @@ from .logs import GROWING, KEPT, last_row
 from .no_run import no_run
 from .noticed import notice
 from .sealed import BrokenSeal, read_sealed, sealed
+from .strange_files import refuse_strange_files
 
 FORMAT = 2  # of run directories and checkpoints
 OLDER = "it was written by Peripatos 0.1, which reads it; this version reads format"
@@ -113,7 +114,8 @@ class RunDirectory:
         """The folder of an existing run. UserError if it is none."""
         if not (path / "scenario.yaml").is_file() and not any((path / "checkpoints").glob("[0-9]*/manifest.json")):
             raise UserError(no_run(path))
-        for name in FILES:  # a folder cannot be read as text, and reading a pipe never ends
+        refuse_strange_files(path)
+        for name in FILES:  # a folder cannot be read as text
             if (path / name).exists() and not (path / name).is_file():
                 raise UserError(f"{path / name} is no file, and a run's {name} is one; move it away")
         found = _format_of(path)
