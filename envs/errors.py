@@ -47,7 +47,7 @@ def nearest(name: str, allowed: Iterable[str], least: float = 0.6) -> str:
 
 
 def unknown(what: str, name: str, allowed: Iterable[str]) -> str:
-    """The usual sentence: `unknown option 'x': allowed are 'a', 'b'. Did you mean 'a'?`"""
+    """The usual sentence: `unknown option 'x'; allowed: a, b. Did you mean 'a'?`"""
     names = sorted(allowed)
-    listing = f"allowed are {', '.join(map(repr, names))}." if names else "none are allowed."
-    return f"unknown {what} {name!r}: {listing}{nearest(name, names)}"
+    listing = f"allowed: {', '.join(names)}." if names else "none is allowed."
+    return f"unknown {what} {name!r}; {listing}{nearest(name, names)}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 import gymnasium
 from gymnasium.core import Wrapper
 
-from .conversation.conversation_env import ConversationEnv
-from .errors import UnknownWorld, UserError, unknown
+from .conversation.conversation_env import SPLITS, ConversationEnv, merge_weights
+from .errors import UnknownWorld, UserError, nearest, unknown
 
 Env = gymnasium.Env[Any, Any]
 _WRITTEN = {  # the methods that a class has to write, and how
@@ -19,6 +20,13 @@ _WRITTEN = {  # the methods that a class has to write, and how
     "reset": "reset(self, *, seed=None, options=None)",
     "step": "step(self, action)",
 }
+_GIVEN = {  # what they are called with: in order, and by name
+    "opening": (("rng", "split"), ()),
+    "respond": (("reply",), ()),
+    "reset": ((), ("seed", "options")),
+    "step": (("action",), ()),
+}
+_OURS = __name__.partition(".")[0] + "."
 
 
 def parameters_of(creator: Callable[..., object]) -> Mapping[str, inspect.Parameter] | None:
@@ -64,7 +72,9 @@ def whole(name: str, made: object) -> Env:
     if isinstance(made, type) and issubclass(made, gymnasium.Env):
         raise UnknownWorld(f"{name!r} returned the class {made.__name__}, not a world of it: write {made.__name__}()")
     if not isinstance(made, gymnasium.Env):
-        raise UnknownWorld(f"{name!r} makes {a_kind_of(made)}, not a gymnasium.Env")
+        kind = type(made).__name__
+        hint = f": write class {kind}(gymnasium.Env), or ConversationEnv" if hasattr(made, "__dict__") else ""
+        raise UnknownWorld(f"{name!r} makes {a_kind_of(made)}, not a gymnasium.Env{hint}")
     for space in ("observation_space", "action_space"):
         _check_space(name, made, space)
     inside = _inside(made)
@@ -73,12 +83,49 @@ def whole(name: str, made: object) -> Env:
     for method in ("opening", "respond") if talks else ("reset", "step"):
         if getattr(type(inside), method) is getattr(base, method) and method not in vars(inside):
             raise UserError(f"world {name!r}: {type(inside).__name__} has to define {_WRITTEN[method]}")
+        _check_call(name, inside, method)
+    if isinstance(inside, ConversationEnv):
+        _check_conversation(name, inside)
     return made
+
+
+def _check_call(name: str, world: Env, method: str) -> None:
+    """`UserError` if `method` does not take what it is called with."""
+    arguments, by_name = _GIVEN[method]
+    try:
+        signature = inspect.signature(getattr(world, method))
+    except (ValueError, TypeError):  # of what is not written in Python
+        return
+    try:
+        signature.bind(*arguments, **dict.fromkeys(by_name))
+    except TypeError as problem:
+        raise UserError(
+            f"world {name!r}: {type(world).__name__}.{method} takes {signature} besides self; write {_WRITTEN[method]}"
+        ) from problem
+
+
+def _check_conversation(name: str, world: ConversationEnv) -> None:
+    """`UserError` for constants of the class that mean nothing, and for a constructor that skips what it needs."""
+    kind, turns = type(world).__name__, world.max_turns
+    if turns is not None and (not isinstance(turns, int) or isinstance(turns, bool) or turns < 1):
+        raise UserError(
+            f"world {name!r}: max_turns of {kind} is {turns!r:.80}; allowed are None and whole numbers from 1"
+        )
+    merge_weights(world.weights, {})
+    if not set(world.splits) <= set(SPLITS):
+        raise UserError(f"world {name!r}: splits of {kind} are {world.splits!r:.80}; allowed are {', '.join(SPLITS)}")
+    needs = [c.__name__ for c in type(world).mro() if c.__module__.startswith(_OURS) and "__init__" in vars(c)]
+    if not world._is_made and needs[0] != "ConversationEnv":
+        raise UserError(
+            f"world {name!r}: {kind}.__init__ does not call super().__init__(…), without which a {needs[0]} is not made"
+        )
 
 
 def a_kind_of(value: object) -> str:
     """`an int`, `a Maze object` or `a module`."""
     kind = type(value).__name__
+    if isinstance(value, ModuleType):
+        return "a module"
     return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}" + (" object" if hasattr(value, "__dict__") else "")
 
 
@@ -87,12 +134,18 @@ def _check_space(name: str, world: Env, which: str) -> None:
     try:
         space = getattr(world, which)
     except AttributeError:
-        raise UserError(f"world {name!r}: {kind} has no {which}: set it in the class, or in its constructor") from None
-    if not isinstance(space, gymnasium.Space):
+        near = nearest(which, vars(type(world.unwrapped)) | vars(world.unwrapped), least=0.85)
         raise UserError(
-            f"world {name!r}: the {which} of {kind} is {space!r:.80} (of {type(space).__module__}), not a "
-            "gymnasium.spaces.Space"
+            f"world {name!r}: {kind} has no {which}; set it in the class, or in its constructor.{near}"
+        ) from None
+    if isinstance(space, type):
+        raise UserError(
+            f"world {name!r}: the {which} of {kind} is the class {space.__name__}; write {space.__name__}(…)"
         )
+    if not isinstance(space, gymnasium.Space):
+        made_by = type(space).__module__
+        of = "" if made_by == "builtins" else f" of {made_by}"
+        raise UserError(f"world {name!r}: the {which} of {kind} is {space!r:.80}{of}, not a gymnasium.spaces.Space")
 
 
 def _inside(world: Env) -> Env:

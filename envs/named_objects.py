@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -79,11 +80,16 @@ def import_by_name(module: str, attribute: str = "NAME") -> ModuleType:
     if module.endswith("__main__"):
         raise UnknownWorld(f"{module!r} is not the name of a module, but of one that runs as a program")
     if not all(part.isidentifier() for part in module.split(".")):
+        if not _bare(module).isidentifier():
+            raise UnknownWorld(
+                f"{module!r} is not the name of a module, which has letters, digits and _: call the file "
+                f"{_speakable(module)}.py, and write {_speakable(module)}:{attribute}"
+            )
         raise UnknownWorld(
             f"{module!r} is not the name of a module: write {_bare(module)}:{attribute}, without folder and ending; "
             "its file lies beside the scenario or where the command is typed"
         )
-    if module.partition(".")[0] in sys.stdlib_module_names and not _trusting():
+    if module.partition(".")[0] in sys.stdlib_module_names and not trusting():
         raise UnknownWorld(f"{module!r} is part of Python's standard library, which holds no worlds and no agents")
     for folder in map(str, module_folders()):
         if folder not in sys.path:
@@ -97,7 +103,7 @@ def import_by_name(module: str, attribute: str = "NAME") -> ModuleType:
                 raise UnknownWorld(_no_module(module, attribute)) from error
             raise UserError(
                 f"module {module!r} needs something that cannot be imported: {described(error)}\n"
-                f"  install it (pip install …), or put it beside {module}.py"
+                f"  {_remedy(error.name, module)}"
             ) from error
         except ImportError as error:
             if "attempted relative import" not in str(error):
@@ -130,6 +136,18 @@ def _bare(path: str) -> str:
     return Path(path.replace("\\", "/")).name.removesuffix(".py") or "MODULE"
 
 
+def _remedy(missing: str | None, module: str) -> str:
+    if (missing or "").partition(".")[0] == "gym":
+        return "gym is called gymnasium now: import gymnasium as gym, and see its guide of what changed"
+    return f"install it (pip install …), or put it beside {module}.py"
+
+
+def _speakable(path: str) -> str:
+    """A name for a module whose file has one that Python cannot import."""
+    name = re.sub(r"\W+", "_", _bare(path), flags=re.ASCII).strip("_") or "my_world"
+    return f"my_{name}" if name[0].isdigit() else name
+
+
 def _no_module(module: str, attribute: str) -> str:
     if module.endswith(".py"):
         return f"{module!r} is a file; a module is named without .py: {module.removesuffix('.py')}:{attribute}"
@@ -151,14 +169,15 @@ def _lacking(module: ModuleType, attribute: str) -> str:
 def load_function(reference: str) -> Callable[..., Any]:
     """What `module:function` names. UserError if it is not there, cannot be called, or must not be named."""
     if ":" not in reference:
-        raise UserError(f"a scripted agent is named module:function, not {reference!r}")
+        raise UserError(f"the scripted agent is {reference!r}; it is named module:function")
     found = load_attribute(reference)
     if not callable(found):
         raise UserError(f"{reference!r} is not a function")
     return found
 
 
-def _trusting() -> bool:
+def trusting() -> bool:
+    """Whether `--trust` was given: what comes from a stranger is known to be harmless."""
     return os.environ.get(TRUST) == "1"
 
 
@@ -168,7 +187,7 @@ def _folders() -> list[Path]:
 
 def _own(name: str, module: ModuleType) -> bool:
     """Whether anything in `module` may be named."""
-    if _trusting() or not _folders():
+    if trusting() or not _folders():
         return True
     if any(plugin.value.partition(":")[0].strip() == name for plugin in entry_points(group=PLUGINS)):
         return True

@@ -116,8 +116,8 @@ def _stand_in(messages: Sequence[Message], seed: int) -> str:
     return ("Yes.", "No.", "Please go on.")[seed % 3]
 
 
-def world_kind(env: gymnasium.Env[Any, Any]) -> WorldKind:
-    """Which kind of agent can live in `env`.
+def world_kind(env: gymnasium.Env[Any, Any], name: str | None = None) -> WorldKind:
+    """Which kind of agent can live in `env`; `name` is how the user calls it.
 
     Raises:
         UnsupportedWorld: neither a `ConversationEnv` nor Box observations with Box or Discrete actions.
@@ -127,10 +127,12 @@ def world_kind(env: gymnasium.Env[Any, Any]) -> WorldKind:
     spaces = gymnasium.spaces
     if isinstance(env.observation_space, spaces.Box) and isinstance(env.action_space, spaces.Box | spaces.Discrete):
         return "control"
-    named = env.spec.id if env.spec else type(env.unwrapped).__name__
+    named = name or (env.spec.id if env.spec else type(env.unwrapped).__name__)
+    actions = isinstance(env.action_space, spaces.Box | spaces.Discrete)
+    hint = "; gymnasium.wrappers.FlattenObservation makes a Box of what it observes" if actions else ""
     raise UnsupportedWorld(
         f"world {named!r} has observations {env.observation_space} and actions {env.action_space}; supported "
-        "are Box observations with Box or Discrete actions, and subclasses of ConversationEnv"
+        f"are Box observations with Box or Discrete actions, and subclasses of ConversationEnv{hint}"
     )
 
 
@@ -178,7 +180,7 @@ def _where_else(name: str, within: str | None) -> str:
             )
     module, _, attribute = name.removeprefix("./").replace("/", ".").removesuffix(".py").rpartition(".")
     if module in local_modules() and attribute.isidentifier():
-        return f": there is a module {module!r}, and what is in it is named with a colon: {module}:{attribute}"
+        return f": there is a module {module!r}, and a world in it is named module:Class: {module}:{attribute}"
     if attribute in local_modules():
         return f": {attribute!r} is a module; name what makes a world in it: {attribute}:NAME"
     if "/" in name and not (near := nearest(name, gymnasium.registry)):
@@ -186,14 +188,15 @@ def _where_else(name: str, within: str | None) -> str:
             f": nothing has registered the namespace {name.partition('/')[0]!r}; install the package that does, and "
             f"write MODULE:{name} with the name of its module. `peripatos list worlds` shows ours"
         )
-    near = nearest(name, gymnasium.registry)
+    near = f" Did you mean 'peripatos/{name}'?" if f"peripatos/{name}" in gymnasium.registry else ""
+    near = near or nearest(name, gymnasium.registry)
     return f": `peripatos list worlds` shows ours; any Gymnasium id or module:Class is allowed.{near}"
 
 
 def _check_limit(name: str, limit: object) -> None:
     """Gymnasium takes -1 for no limit without a word, and meets a text with a traceback."""
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
-        raise UserError(f"world {name!r}: max_episode_steps is {limit!r}, not a positive whole number")
+        raise UserError(f"world {name!r}: max_episode_steps is {limit!r:.80}; allowed is a whole number, 1 or greater")
 
 
 def _row(spec: EnvSpec) -> WorldRow:

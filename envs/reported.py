@@ -1,5 +1,6 @@
 """What a world reports is checked once, here, before anybody reckons with it.
 
+    parts(value, "step", "reward", …)   a tuple of so many
     number(value, "the reward")        a real number that float32 holds; true and false are 1 and 0
     flag(value, "terminated")          true or false; 0 and 1 are taken for them
     terms(mapping, reward)             numbers by name, which sum to the reward
@@ -30,6 +31,8 @@ from .errors import UserError
 from .vocabulary import Message, WorldFailure
 
 LARGEST = float(np.finfo(np.float32).max)
+RESET = ("observation", "info")  # what a Gymnasium world gives, see `parts`
+STEP = ("observation", "reward", "terminated", "truncated", "info")
 _TOLERANCE = 1e-4  # of the sum of terms, relative to their sizes: worlds add in float32, and in half of that
 _LEAST = 1e-9  # of the same, where everything is tiny
 _SHOWN = 60  # characters of a value
@@ -89,6 +92,15 @@ def named(value: Any, what: str) -> str:
     if not isinstance(value, str) or not value:
         raise BadReport(f"{what} has the name {_shown(value)}; names are texts")
     return str(value)
+
+
+def parts(given: Any, method: str, *names: str) -> tuple[Any, ...]:
+    """What `reset` or `step` of a Gymnasium world gave. BadReport where it has not as many parts as `names`."""
+    if isinstance(given, tuple | list) and len(given) == len(names):
+        return tuple(given)
+    found = f"{len(given)} values" if isinstance(given, tuple | list) else _shown(given)
+    old = "; the done of the old gym is terminated or truncated" if method == "step" and found == "4 values" else ""
+    raise BadReport(f"{method} gave {found}; it gives {', '.join(names)}{old}")
 
 
 def terms(given: Mapping[Any, Any], reward: float) -> dict[str, float]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from .vocabulary import Reply
+
 Marks = tuple[str, str]
 
 MARKS: tuple[Marks, ...] = (
@@ -51,6 +53,12 @@ def split_thought(text: str, marks: Sequence[Marks] = MARKS, opened: Marks | Non
         inside = before.lstrip().removeprefix(begin).replace(end, "").replace(begin, "")
         thoughts.append(inside + unfinished)
     return "".join(thoughts), text
+
+
+def reply_of(text: str) -> Reply:
+    """A reply that is known by its text alone."""
+    thought, said = split_thought(text)
+    return Reply(said, thought=thought.strip())
 
 
 def _split_channels(text: str) -> tuple[str, str]:

@@ -15,26 +15,30 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium
+import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
 from .contained import Contained, is_ours
 from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
-from .conversation.conversation_env import ConversationEnv, Voice
+from .conversation.conversation_env import ConversationEnv, Split, Voice
 from .conversation.wrapped_conversation import WrappedConversation
 from .errors import UnsupportedWorld, UserError, unknown
 from .lost_threads import in_thread
 from .open_worlds import claim, close
 from .registry import WorldKind, make_world, world_kind
-from .reported import BadReport, observed
+from .reported import RESET, BadReport, observed, parts
 from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit
+from .user_code import described
+from .vocabulary import Message
 
 Env = gymnasium.Env[Any, Any]
+Answer = TypeVar("Answer")
 _SEEDS = 3  # tried before a world is said not to begin
 
 
@@ -53,6 +57,22 @@ class WorldFacts:
     calls: bool = False  # whether it reads tool calls in replies
     remarks: tuple[str, ...] = ()
     pooled: bool = False  # bodies: many are simulated in one object, on a pool of threads
+
+
+@dataclass(frozen=True)
+class Openings:
+    """How the episodes of a split begin: alike but for their prompts."""
+
+    messages: tuple[Message, ...]  # of one of them
+    place: int  # of its prompt among them
+    tools: tuple[Mapping[str, Any], ...]
+    prompts: Sequence[str]
+
+    def messages_of(self, prompt: str) -> list[Message]:
+        """How the episode begins that asks `prompt`."""
+        messages = list(self.messages)
+        messages[self.place] = {**messages[self.place], "content": prompt}
+        return messages
 
 
 class WorldSource:
@@ -94,7 +114,7 @@ class WorldSource:
             if self._facts is None:
                 world = self._ask()
                 try:
-                    self._facts = _facts_of(world)
+                    self._facts = _facts_of(self.id, world)
                 except UnsupportedWorld:
                     self.close()
                     raise
@@ -142,33 +162,52 @@ class WorldSource:
             return pattern.unwrapped.make_batch(n, threads=threads, max_episode_steps=time_limit(pattern))
         return ListOfWorlds(self.id, min(n, at_once or n), self._new)
 
-    def rehearse(self, splits: Sequence[str], *, seconds: float, expert: bool = False) -> None:
+    def rehearse(
+        self,
+        splits: Sequence[str],
+        *,
+        seconds: float,
+        expert: bool = False,
+        scripts: Sequence[Callable[[np.ndarray], object]] = (),
+    ) -> None:
         """Begin an episode of each of `splits`, to see that it can be done; the other worlds do not notice. A world
         that `waits` and takes longer than `seconds` is passed over, and one that talks to somebody, who is not here.
-        With `expert` the world's own expert is asked once as well.
+        With `expert` the world's own expert is asked once as well, and each of `scripts` is given the first
+        observation of a control world, flat.
 
         Raises:
             UserError: the world cannot begin with any of a few seeds, or what it observes does not fit its space.
         """
         if self.facts.voices:
             return
+        problem = self._lend(lambda world: _begin(world, splits, expert, scripts), seconds)
+        if problem is not None:
+            raise UserError(f"world {self.id!r} {problem}")
+
+    def openings(self, split: Split, *, seconds: float) -> Openings | None:
+        """What the tasks of a split ask; None where the world cannot list that, talks to somebody, who is not here, or
+        does not begin an episode in so many `seconds`."""
+        if self.facts.kind != "conversation" or self.facts.voices:
+            return None
+        return self._lend(lambda world: _openings(world, split), seconds)
+
+    def _lend(self, task: Callable[[Env], Answer], seconds: float) -> Answer | None:
+        """What `task` says of a world that begins episodes for it; None where the world `waits` for longer."""
         with self._lock:
             world = self._sibling() if self.facts.kind == "conversation" else None
             world, borrowed = (self._ask(), True) if world is None else (world, False)
         if not self.facts.waits:
-            problem = _begin(world, splits, expert)
+            answer = task(world)
         else:
-            attempt = in_thread(partial(_begin, world, splits, expert), "rehearsal")
             try:
-                problem = attempt.result(seconds)
+                answer = in_thread(partial(task, world), "rehearsal").result(seconds)
             except TimeoutError:
-                problem = None
+                answer = None
                 self._first = None if borrowed else self._first
                 borrowed = True  # it is busy: nobody else may have it, and nobody may close it
         if not borrowed:
             close(world)
-        if problem is not None:
-            raise UserError(f"world {self.id!r} {problem}")
+        return answer
 
     def close(self) -> None:
         """Free the world that was kept; twice is harmless. Worlds that were handed out are closed by who has them, and
@@ -213,8 +252,8 @@ class WorldSource:
         return _wrapped_as(pattern, other)
 
 
-def _facts_of(world: Env) -> WorldFacts:
-    kind, limit, inside = world_kind(world), time_limit(world), world.unwrapped
+def _facts_of(name: str, world: Env) -> WorldFacts:
+    kind, limit, inside = world_kind(world, name), time_limit(world), world.unwrapped
     spaces = world.observation_space, world.action_space
     if not isinstance(inside, ConversationEnv):
         pooled = isinstance(inside, BatchedWorld) and not is_wrapped(world, beyond=OWN_WRAPPERS)
@@ -234,7 +273,9 @@ def _facts_of(world: Env) -> WorldFacts:
     )
 
 
-def _begin(world: Env, splits: Sequence[str], expert: bool) -> str | None:
+def _begin(
+    world: Env, splits: Sequence[str], expert: bool, scripts: Sequence[Callable[[np.ndarray], object]] = ()
+) -> str | None:
     """Why the world cannot begin; None if it can. One seed that fails is an episode that fails, and no reason."""
     inside = world.unwrapped
     talks = isinstance(inside, ConversationEnv)
@@ -243,8 +284,10 @@ def _begin(world: Env, splits: Sequence[str], expert: bool) -> str | None:
         for seed in range(_SEEDS):
             try:
                 with Contained(type(inside).__name__):
-                    seen, _ = world.reset(seed=seed, options={"split": split})
+                    seen, _ = parts(world.reset(seed=seed, options={"split": split}), "reset", *RESET)
                 problem = None if talks else _misfit(seen, world.observation_space)
+                for script in scripts if problem is None and not talks else ():
+                    script(np.asarray(seen, np.float32).ravel())
             except UserError:
                 raise
             except BadReport as error:
@@ -252,7 +295,7 @@ def _begin(world: Env, splits: Sequence[str], expert: bool) -> str | None:
             except BaseException as error:
                 if is_ours(error):
                     raise
-                problem = f"cannot begin: {type(error).__name__}: {error}"
+                problem = f"cannot begin: {described(error)}"
             if problem is None:
                 break
         if problem is not None:
@@ -266,6 +309,26 @@ def _begin(world: Env, splits: Sequence[str], expert: bool) -> str | None:
                 "TaskWorld its 'oracle', the reply of an expert"
             )
     return None
+
+
+def _openings(world: Env, split: Split) -> Openings | None:
+    from .conversation.task_world import TaskWorld
+
+    inside = world.unwrapped
+    if not isinstance(inside, TaskWorld) or not (prompts := inside.prompts(split)):
+        return None
+    try:
+        with Contained(type(inside).__name__):
+            _, info = world.reset(seed=0, options={"split": split})
+    except BaseException as error:  # of a stranger's world: its episodes will say
+        if is_ours(error):
+            raise
+        return None
+    finally:
+        inside.end()
+    asked = set(prompts)
+    places = [number for number, message in enumerate(info["messages"]) if message["content"] in asked]
+    return Openings(tuple(info["messages"]), places[0], tuple(info["tools"]), prompts) if len(places) == 1 else None
 
 
 def _misfit(seen: Any, space: gymnasium.Space[Any]) -> str | None:

@@ -64,6 +64,7 @@ def run(
     """
     from .assembly.checks import check_parts
     from .commands.app import load_plugins
+    from .config.mistakes import placed
     from .run.saved_agent import check_origin
 
     given = {
@@ -72,7 +73,7 @@ def run(
     }
     resolved, source = _resolved(scenario, given)
     load_plugins()
-    with check_parts(resolved, source) as worlds:
+    with placed(source), check_parts(resolved, source) as worlds:
         check_origin(resolved)
         folder = Path(out) if out is not None else new_run_path(resolved.name, resolved.seed)
         directory = RunDirectory.create(folder, resolved, ["peripatos.run", str(resolved.name), *map(str, given)])
@@ -231,7 +232,7 @@ def _resolved(scenario: str | Path | Mapping[str, Any], overrides: Mapping[str, 
         data, source = read_yaml(find_scenario(str(scenario)))
     for key, value in overrides.items():
         if not isinstance(key, str) or not key:
-            raise UserError(f"overrides have dotted keys such as 'stages.learn.budget.updates', not {key!r}")
+            raise UserError(f"the key {key!r} of the overrides is no dotted key, such as 'stages.learn.budget.updates'")
         data, where = put_at(data, key, value)
         source.places[where] = f"override {key!r}"
     return check_scenario(data, source), source

@@ -92,7 +92,7 @@ def _with_grader(run: RunDirectory, grader: str | None, sets: Sequence[str]) -> 
         return scenario
     key, other = ("grader", "reward") if grader in GRADERS else ("reward", "grader")
     if key == "reward" and ":" not in grader:
-        raise UserError(f"--grader is one of {', '.join(GRADERS)}, or module:function, not {grader!r}")
+        raise UserError(f"--grader is {grader!r}; allowed: {', '.join(GRADERS)}, or module:function")
     options = {name: value for name, value in scenario.world.options.items() if name != other} | {key: grader}
     return scenario.model_copy(update={"world": scenario.world.model_copy(update={"options": options})})
 

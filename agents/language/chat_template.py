@@ -23,7 +23,7 @@ from .template_habits import Habits, call_format, ends_of_calls
 from .template_process import TemplateFailed, render
 from .template_view import one_call_each, view, without_speech_beside_calls
 
-_KEPT_OPENINGS = 64  # prompts may be long, and a group begins at once
+_KEPT_TOKENS = 1 << 18  # of openings: prompts may be long, and a group begins at once
 _STOPS = ("<|call|>", "<|eom_id|>")  # known to end nothing but a call, whatever a template writes
 
 _CHANNELS = ("<|channel|>", "<|message|>", "<|constrain|>")  # of gpt-oss: how it writes, and to whom
@@ -87,6 +87,7 @@ class Renderer:
         self.lead = self._lead()
         self._strangers, self._own = self._cutters(stop, later)
         self._openings: dict[str, tuple[list[int], str]] = {}  # the latest ones: the members of a group begin alike
+        self._kept = 0  # tokens in them
 
     def opening(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
         """The ids of a conversation of somebody else's, ready for a reply. `UserError` if the template refuses it."""
@@ -96,15 +97,18 @@ class Renderer:
         """As `opening`, with the text."""
         key = json.dumps([messages, tools], sort_keys=True)
         if key not in self._openings:
-            if len(self._openings) >= _KEPT_OPENINGS:
-                self._openings.clear()
             prompt = self.prompt(messages, tools)
             if not self.habits.system and any(message["role"] == "system" for message in messages):
                 raise UserError(
                     "the chat template drops system messages, and this conversation has one; put its words into the "
                     "user's message, or give a template that shows them: agent.chat_template"
                 )
-            self._openings[key] = self.encode(prompt), prompt
+            ids = self.encode(prompt)
+            self._kept += len(ids)
+            if self._kept > _KEPT_TOKENS:
+                self._openings.clear()
+                self._kept = len(ids)
+            self._openings[key] = ids, prompt
         ids, prompt = self._openings[key]
         return list(ids), prompt
 

@@ -28,6 +28,8 @@ _SIDES = (".embedding_length", ".feed_forward_length", ".vocab_size")
 
 def check_gguf(file: Path) -> None:
     """UserError for a GGUF file whose header claims what the file does not hold."""
+    if not file.stat().st_size:
+        raise UserError(f"could not read {file}: it is empty; get it anew")
     try:
         with file.open("rb") as stream:
             _Header(stream, file.stat().st_size).check()

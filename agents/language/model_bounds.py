@@ -22,6 +22,7 @@ MAX_FILE = 512 << 20  # bytes, of what is not weights
 MAX_CONFIG = 4 << 20
 MAX_HEADER = 100_000_000  # bytes; the format's own limit
 _WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx")
+_POINTER = b"version https://git-lfs"
 _SIZES = ("vocab_size", "hidden_size", "intermediate_size")
 _LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 
@@ -29,9 +30,15 @@ _LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 def check_folder(folder: Path) -> None:
     """UserError for a model's folder that is too large to be read, or whose config claims what its weights lack."""
     for file in sorted(folder.iterdir()):
-        if file.is_file() and file.suffix not in _WEIGHTS and file.stat().st_size > MAX_FILE:
+        if not file.is_file():
+            continue
+        if file.suffix not in _WEIGHTS and file.stat().st_size > MAX_FILE:
             raise UserError(f"{file} has more than {MAX_FILE >> 20} MiB, which no tokenizer needs")
+        _check_that_it_was_fetched(file)
     config = _config(folder / "config.json")
+    if config is not None:
+        for part in (config, config.get("text_config")):
+            _check_sizes(folder, part if isinstance(part, Mapping) else {})
     shapes = [shape for file in sorted(folder.glob("*.safetensors")) for shape in tensor_shapes(file)]
     if not shapes or config is None:
         return
@@ -41,6 +48,21 @@ def check_folder(folder: Path) -> None:
             _at_most(folder, part, name, len(shapes), "tensors are there")
         for name in _SIZES:
             _at_most(folder, part, name, largest, "is the longest side of its weights")
+
+
+def _check_that_it_was_fetched(file: Path) -> None:
+    """UserError for a file of a model that is empty, or stands for one that was not fetched."""
+    if file.suffix not in (".json", ".safetensors", ".model"):
+        return
+    try:
+        with file.open("rb") as stream:
+            begins = stream.read(len(_POINTER))
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror or error}") from error
+    if not begins:
+        raise UserError(f"{file} is empty; get it anew")
+    if begins == _POINTER:
+        raise UserError(f"{file} is a pointer of git lfs, not the file itself; fetch it with: git lfs pull")
 
 
 def tensor_shapes(file: Path) -> Iterator[tuple[int, ...]]:
@@ -81,8 +103,17 @@ def _config(file: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError) as problem:
         raise UserError(f"{file} cannot be read: {problem}") from problem
     if not isinstance(config, dict):
-        raise UserError(f"{file} is no configuration of a model")
+        raise UserError(f"{file} is no configuration of a model: it holds a {type(config).__name__}, not an object")
     return config
+
+
+def _check_sizes(folder: Path, config: Mapping[str, Any]) -> None:
+    for name in (*_LAYERS, *_SIZES, "max_position_embeddings", "num_attention_heads", "num_key_value_heads"):
+        value = config.get(name)
+        if value is None or isinstance(value, list):  # one for each layer, or left to the model's kind
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UserError(f"{folder / 'config.json'}: {name} is {value!r:.80}; allowed is a whole number from 1")
 
 
 def _at_most(folder: Path, config: Mapping[str, Any], name: str, most: int, what: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ...envs.errors import UserError, nearest
 
 _INDEX = "model.safetensors.index.json"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack")
+_MOST_WORDS, _MOST_NAMES = 400, 5  # characters of a loader's own words; folders that are listed
 _WANTED = "a model's folder holds config.json, tokenizer.json and *.safetensors"
 
 
@@ -21,6 +23,7 @@ def check_parts_are_there(folder: Path) -> None:
         raise UserError(f"the model's folder {folder} cannot be read: {error.strerror or error}") from error
     if not names:
         raise UserError(f"{folder} is empty, so it has no config.json; {_WANTED}")
+    _check_adapter(folder, names)
     if "config.json" not in names:
         raise UserError(_no_config(folder, names))
     if not any(name in names for name in _TOKENIZERS):
@@ -37,8 +40,39 @@ def check_parts_are_there(folder: Path) -> None:
         raise UserError(f"{folder} has no weights: there is {found}")
 
 
-def damaged_json(folder: Path) -> str | None:
-    """The first `*.json` of a folder that holds no JSON, and why, for a loader that failed without naming it."""
+def why(error: Exception, folder: Path | None) -> str:
+    """Why a loader failed, in a few words: a loader may fail without naming the file, or name all that it knows."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, KeyError | IndexError | AttributeError | TypeError):
+        words = f"{type(error).__name__}: {words}"
+    words = words if len(words) <= _MOST_WORDS else f"{words[:_MOST_WORDS]} …"
+    if folder is None:
+        return words
+    settings, file = _settings(folder), folder / "config.json"
+    kind = settings.get("model_type")
+    if "Unrecognized configuration class" in words:
+        return f"{file}: model_type is {kind!r}, which is no causal language model"
+    if "does not recognize this architecture" in words:
+        words = f"{file}: model_type is {kind!r}, which the installed transformers does not know; a newer one may"
+    if "auto_map" in settings:
+        words = f"{words} (config.json asks for code of the model's own, and code from a model never runs here)"
+    for key, value in settings.items():
+        if isinstance(error, KeyError) and error.args == (value,):
+            words = f"{file}: {key} is {value!r}, which is not known"
+    return _damaged_json(folder) or words
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """What config.json holds; empty where it cannot be read."""
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _damaged_json(folder: Path) -> str | None:
+    """The first `*.json` of a folder that holds no JSON, and why."""
     for file in sorted(folder.glob("*.json")):
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
@@ -46,22 +80,29 @@ def damaged_json(folder: Path) -> str | None:
             return f"{file} is damaged: {error}"
         if not isinstance(found, dict) and file.name != "vocab.json":
             return f"{file} is damaged: it holds no JSON object, but {type(found).__name__}"
+        if file.name == "tokenizer.json" and "model" not in found:
+            return f"{file} is damaged: it has no 'model', the tokens that it knows"
     return None
 
 
-def _no_config(folder: Path, names: list[str]) -> str:
-    if "adapter_config.json" in names:
-        return (
+def _check_adapter(folder: Path, names: list[str]) -> None:
+    whole = [name for name in names if name.endswith(".safetensors") and not name.startswith("adapter_")]
+    if any(name.startswith("adapter_") for name in names) and not ("config.json" in names and whole):
+        raise UserError(
             f"{folder} holds an adapter (LoRA) and no whole model: merge it into its base model first (in peft, "
             "merge_and_unload and save_pretrained), and name that folder"
         )
+
+
+def _no_config(folder: Path, names: list[str]) -> str:
     if any(name.endswith(".gguf") for name in names):
         file = next(name for name in names if name.endswith(".gguf"))
         return f"{folder} has no config.json; name the GGUF file in it: {folder / file}"
     if "scenario.yaml" in names or "progress.json" in names:
-        return (
-            f"{folder} has no config.json: it is of a run, not a model; to begin with a run's agent, use agent.origin"
-        )
+        run = folder if "scenario.yaml" in names else folder.parent.parent
+        return f"{folder} is of a run, and no model; to begin as a run's agent, write agent: {{from: {run}}}"
+    if inside := sorted(file.parent.name for file in folder.glob("*/config.json")):
+        return f"{folder} has no config.json; in it are the folders of models {', '.join(inside[:_MOST_NAMES])}"
     return f"{folder} has no config.json; {_WANTED}.{nearest('config.json', names)}"
 
 

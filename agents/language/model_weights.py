@@ -56,7 +56,7 @@ def check_tokens(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokeniz
     beyond = sorted((number, token) for token, number in tokenizer.get_vocab().items() if number >= rows)
     if beyond:
         raise UserError(
-            f"the tokenizer of the model {name!r} has {len(beyond)} tokens that the model lacks, which has {rows}: "
+            f"the tokenizer of the model {name!r} has more tokens than the model, {len(beyond)} beyond its {rows}: "
             f"{beyond[0][1]!r} is number {beyond[0][0]}. Take the tokenizer that belongs to the model, or give the "
             "model more rows (resize_token_embeddings) and save it"
         )

@@ -18,8 +18,11 @@ PAD = "<|pad|>"
 UNKNOWN = "<|unknown|>"
 SPECIAL = (PAD, UNKNOWN, END, *(f"<|{role}|>" for role in ROLES))
 TAGS = ("<answer>", "</answer>", "<tool_call>", "</tool_call>")  # one token each, but ordinary text
+_UNKNOWN_ROLE = " and ".join(f"message.role != '{role}'" for role in ROLES)
+_REFUSED = f"{{{{ raise_exception('this model knows the roles {', '.join(ROLES)}') }}}}"
 TEMPLATE = (
-    "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}" + END + "{% endfor %}"
+    f"{{% for message in messages %}}{{% if {_UNKNOWN_ROLE} %}}{_REFUSED}{{% endif %}}"
+    "<|{{ message.role }}|>{{ message.content }}" + END + "{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 

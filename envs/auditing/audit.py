@@ -19,7 +19,8 @@ from typing import Any
 import gymnasium
 
 from ..check import absurd_texts
-from ..conversation.conversation_env import ConversationEnv
+from ..conversation.conversation_env import SPLITS, ConversationEnv
+from ..errors import UserError, unknown
 from ..registry import give_voices, make_world, world_kind
 from ..vocabulary import Reply
 from .blind_replies import Lessons, Strategy, blind_strategies, nothing, random_text, written
@@ -50,6 +51,8 @@ def audit_world(world: str | Env, *, episodes: int = 60, split: str = "train", *
         UserError: there is no world of that name, or it has no such option.
         UnsupportedWorld: neither a conversation nor a control world.
     """
+    if split not in SPLITS:
+        raise UserError(unknown("split", str(split), SPLITS))
     make: Callable[[], Env] | None = None
     if isinstance(world, str):
         name = world

@@ -120,7 +120,7 @@ class MujocoTask(ABC):
             self.edit(spec)
             model = spec.compile()
         except ValueError as error:
-            raise UserError(f"{self.mjcf.name} is no valid MJCF: {error}") from error
+            raise UserError(f"{self.mjcf.name} is no MJCF: {error}") from error
         self.configure(model)
         self._check_sizes(model)
         return model

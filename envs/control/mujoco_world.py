@@ -42,7 +42,7 @@ class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
         seconds = task.frame_skip * self.model.opt.timestep
         self.metadata = {**self.metadata, "render_fps": round(1.0 / seconds)}
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise UserError(f"render_mode {render_mode!r}: allowed are 'human' and 'rgb_array'")
+            raise UserError(f"render_mode is {render_mode!r}; allowed: human, rgb_array")
         self.render_mode = render_mode
         self.observation_space = observation_space(task)
         self.action_space = self._controls = action_space(self.model)

@@ -24,7 +24,7 @@ from gymnasium.spaces import Box, Discrete
 from ..contained import Contained, is_ours
 from ..errors import UserError
 from ..open_worlds import claim, close
-from ..reported import Reported, explained, flag, foreign, number, observed
+from ..reported import RESET, STEP, Reported, explained, flag, foreign, number, observed, parts
 from ..time_limits import OWN_WRAPPERS, is_wrapped
 
 
@@ -165,7 +165,8 @@ class ListOfWorlds:
                 with Contained(self._name):
                     if i not in self._worlds:
                         self._worlds[i] = self._make()
-                    seen, _ = self._worlds[i].reset(seed=int(seed), options={"split": split})
+                    begun = self._worlds[i].reset(seed=int(seed), options={"split": split})
+                    seen, _ = parts(begun, "reset", *RESET)
                     observation[row] = self._flat(seen)
             except BaseException as error:  # whatever a third party's world raises is data, not a crash
                 self._fail(i, error)
@@ -220,7 +221,8 @@ class ListOfWorlds:
         if i in self._broken:
             return None
         try:
-            seen, earned, terminated, truncated, info = self._worlds[i].step(action.reshape(self._action_shape))
+            answer = self._worlds[i].step(action.reshape(self._action_shape))
+            seen, earned, terminated, truncated, info = parts(answer, "step", *STEP)
             reward, ended = number(earned, "the reward"), flag(terminated, "terminated")
             cut = flag(truncated, "truncated") and not ended
             return _Answer(self._flat(seen), reward, ended, cut, foreign(info, reward, wrapped=self._wrapped))
@@ -229,7 +231,7 @@ class ListOfWorlds:
             return None
 
     def _flat(self, seen: Any) -> np.ndarray:
-        return observed(seen, self._shape, self._name).ravel()
+        return observed(seen, self._shape, "it").ravel()
 
     def _fail(self, i: int, error: BaseException) -> None:
         """Note what is being handled as the failure of world `i`, and free it: the next reset makes another."""

@@ -9,9 +9,20 @@ from typing import Any
 
 from ..errors import UserError, nearest
 from ..named_objects import module_folders
+from .json_slips import slip
 
 _MOST_BYTES = 1 << 30
-_WIDE = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}  # how files begin that other programs save
+_WIDE = b"\xff\xfe"
+_OTHERS = {  # how files of other kinds begin, and what they are
+    b"\xff\xfe\0\0": "text in UTF-32, and tasks are read as UTF-8; save it as UTF-8",
+    b"\0\0\xfe\xff": "text in UTF-32, and tasks are read as UTF-8; save it as UTF-8",
+    _WIDE: "text in UTF-16, and tasks are read as UTF-8; save it as UTF-8",
+    b"\xfe\xff": "text in UTF-16, and tasks are read as UTF-8; save it as UTF-8",
+    b"\x1f\x8b": "packed with gzip; unpack it, and name the .jsonl file",
+    b"PK\x03\x04": "a zip archive; unpack it, and name the .jsonl file",
+    b"PAR1": "a parquet file; write its rows as JSON objects, one a line",
+    b"version https://git-lfs": "a pointer of git lfs, not the file itself; fetch it with: git lfs pull",
+}
 Row = tuple[str, dict[str, Any]]  # where it stands, and what stands there
 
 
@@ -27,7 +38,7 @@ def read_rows(path: Path) -> list[Row]:
         if line.strip():
             rows.append((f"{path}:{number}", _object(f"{path}:{number}", line)))
     if not rows:
-        raise UserError(f'{path} holds no tasks: it needs one JSON object a line, such as {{"prompt": "…"}}')
+        raise UserError(f'{path} holds no tasks; write one JSON object a line, such as {{"prompt": "…"}}')
     return rows
 
 
@@ -42,8 +53,11 @@ def _text(path: Path) -> str:
         raise UserError(f"cannot read tasks from {path}: there is no such file{_elsewhere(path)}") from None
     except OSError as error:
         raise UserError(f"cannot read tasks from {path}: {error.strerror or error}") from error
-    if raw[:2] in _WIDE:
-        raise UserError(f"{path} is text in {_WIDE[raw[:2]]}, and tasks are read as UTF-8: save it as UTF-8")
+    for begins, what in _OTHERS.items():
+        if raw.startswith(begins):
+            raise UserError(f"{path} is {what}")
+    if raw[:200].count(0) > len(raw[:200]) // 4:
+        raise UserError(f"{path} is {_OTHERS[_WIDE]}")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -86,8 +100,7 @@ def _object(place: str, line: str) -> dict[str, Any]:
     except UserError:
         raise
     except json.JSONDecodeError as error:
-        hint = "; texts and keys stand in double quotes" if "'" in line and '"' not in line else ""
-        raise UserError(f"{place}: this line is not JSON: {error.msg}, at column {error.colno}{hint}") from error
+        raise UserError(f"{place}: this line is not JSON: {slip(line, error)}") from error
     except (ValueError, RecursionError):
         raise UserError(f"{place}: this line is nested too deeply, or has a number of too many digits") from None
     if isinstance(task, list):

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import UserError, unknown
+from ..errors import UserError, nearest, unknown
 from .conversation_env import SPLITS
 from .task_source import Task
 
 _MOST_REMARKS = 5
+_LONG = 100_000  # characters of a text
 
 
 def check_row(place: str, task: Task | str, prompt: str) -> Task:
@@ -22,7 +23,7 @@ def check_row(place: str, task: Task | str, prompt: str) -> Task:
     if not isinstance(task, Mapping):
         raise UserError(f"{place}: a task is a mapping or a string, not {task!r:.80}")
     if prompt not in task:
-        raise UserError(f"{place} has no prompt: {unknown('key', prompt, map(str, task))}")
+        raise UserError(f"{place} has no {prompt!r}, the prompt; {_its_keys(task, prompt)}")
     _check_prompt(place, task[prompt], prompt)
     name, split = task.get("id"), task.get("split")
     if isinstance(name, bool) or not isinstance(name, str | int | None) or name == "":
@@ -30,6 +31,12 @@ def check_row(place: str, task: Task | str, prompt: str) -> Task:
     if split is not None and split not in SPLITS:
         raise UserError(f"{place}: {unknown('split of a task', str(split), SPLITS)}")
     return task
+
+
+def _its_keys(task: Task, wanted: str) -> str:
+    """What a task has in the place of a key."""
+    keys = list(map(str, task))
+    return f"it has {', '.join(map(repr, keys)) or 'no key at all'}.{nearest(wanted, keys)}"
 
 
 def check_names(rows: Sequence[tuple[str, Task]]) -> None:
@@ -62,6 +69,10 @@ def remarks_on(rows: Sequence[tuple[str, Task]]) -> list[str]:
         for key, value in task.items():
             kinds.setdefault(str(key), Counter())[_kind(value)] += 1
     remarks = []
+    for place, task in rows:
+        long = max((len(value) for value in task.values() if isinstance(value, str)), default=0)
+        if long > _LONG:
+            remarks.append(f"{place}: a text of {long:,} characters, which few models can read")
     for key, counted in kinds.items():
         usual, count = counted.most_common(1)[0]
         if count < len(rows) and count > len(rows) // 2:
@@ -84,7 +95,7 @@ def _check_prompt(place: str, asked: Any, prompt: str) -> None:
             "write a ConversationEnv whose opening gives Opening(messages)"
         )
     if not isinstance(asked, str):
-        raise UserError(f"{place}: {prompt!r} is {asked!r:.80} ({_kind(asked)}); it has to be text")
+        raise UserError(f"{place}: {prompt!r} is {asked!r:.80} ({_kind(asked)}); allowed is text")
     if not asked.strip():
         raise UserError(f"{place}: {prompt!r} is empty; it is the text that the agent is asked")
 

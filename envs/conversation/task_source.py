@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, nearest
 from .conversation_env import SPLITS, Split
 from .task_file import read_rows
 
@@ -48,15 +48,24 @@ def load_tasks(source: str | Path) -> list[Task]:
 def placed_tasks(source: TaskSource) -> list[Placed]:
     """As `load_tasks`, each task with where it stands, for messages; also of a list."""
     if isinstance(source, str | Path):
-        if str(source).endswith(".jsonl"):
-            return list(read_rows(Path(source)))
-        if Path(source).exists() or Path(source).suffix in _OTHER_FILES:
+        path = Path(source).expanduser()
+        if not str(source).strip():
+            raise UserError("the file of tasks has an empty name; it ends in .jsonl, or is a hub's dataset, owner/name")
+        if "://" in str(source):
+            raise UserError(f"tasks are read from files, not from {str(source)!r}; download it, and name the file")
+        if path.suffix.lower() == ".jsonl":
+            return list(read_rows(path))
+        if path.exists() or path.suffix in _OTHER_FILES:
             raise UserError(
                 f"tasks {str(source)!r} are in a file that is not read here; a file of tasks ends in .jsonl and has "
                 'one JSON object a line, {"prompt": "…", "answer": "…"}'
             )
         return _from_hub(str(source))
     assert not callable(source), "a generator has no list"
+    if isinstance(source, Mapping | bytes) or not isinstance(source, Iterable):
+        raise UserError(
+            f"tasks are {source!r:.80}; allowed are a list of tasks, a function of (rng), and the name of a .jsonl file"
+        )
     return [(f"task {number}", task) for number, task in enumerate(source)]
 
 
@@ -71,13 +80,19 @@ def split_of(content: str, one_in: int) -> Split:
     return "test" if place == 0 else "validation" if place == 1 else "train"
 
 
+def _like(source: str) -> str:
+    """The file that may be meant by a name without its ending."""
+    there = [file.name for file in Path.cwd().glob("*.jsonl")]
+    return nearest(f"{source}.jsonl", there, least=0.85)
+
+
 def _from_hub(source: str) -> list[Placed]:
     try:
         datasets = importlib.import_module("datasets")  # optional, and heavy
     except ImportError:
         raise UserError(
             f"tasks {source!r} name a Hugging Face dataset, which needs the package datasets (pip install datasets); "
-            "tasks in a file end in .jsonl"
+            f"a file of tasks ends in .jsonl.{_like(source)}"
         ) from None
     name, _, configuration = source.partition(":")
     try:

@@ -82,7 +82,7 @@ class TaskWorld(ConversationEnv):
     splits = SPLITS
     reward_version = "1"
     _own_fields: ClassVar[frozenset[str]] = frozenset(
-        {"observation_space", "action_space", "weights", "voices", "spec", "waits", "side_by_side"}
+        {"observation_space", "action_space", "weights", "voices", "spec", "waits", "side_by_side", "_is_made"}
         | {"max_turns", "has_success", "granted_seconds", "endless_after", "_turn", "_place"}
         | {"_prompt", "_grader", "_reward", "_draw", "_tasks", "_left_out", "remarks"}
     )  # of a world that has not been played
@@ -249,9 +249,13 @@ def _grader(name: str, prompt: str, answer: str, answer_tag: AnswerTag) -> Maths
 
 
 def _function(reward: RewardFunction | str | None) -> RewardFunction:
+    if isinstance(reward, str) and ":" not in reward:
+        raise UserError(f"reward is {reward!r}; a function is named module:function, as in my_rewards:{reward}")
     found = load_attribute(reward) if isinstance(reward, str) else reward
     if not callable(found):
-        raise UserError(f"reward must be a function of (reply, task) or 'module:function', not {reward!r:.80}")
+        raise UserError(
+            f"reward is {reward!r:.80}; allowed are a function of (reply, task) and its name, module:function"
+        )
     name = reward if isinstance(reward, str) else getattr(found, "__name__", repr(found))
     check_call(f"the reward function {name!r}", found, "reply", "task")
     return cast("RewardFunction", found)

@@ -121,9 +121,9 @@ class MathsJudge:
 
     def __init__(self, *, wall_s: float = 5.0, workers: int = 2) -> None:
         if not wall_s > 0:
-            raise UserError(f"wall_s must be positive, not {wall_s!r}")
+            raise UserError(f"wall_s is {wall_s!r}; allowed is a number of seconds above 0")
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-            raise UserError(f"workers must be a whole number from 1, not {workers!r}")
+            raise UserError(f"workers is {workers!r}; allowed is a whole number, 1 or greater")
         if importlib.util.find_spec("math_verify") is None:
             raise UserError("comparing mathematics needs math-verify: pip install 'peripatos[maths]'")
         self._wall_s = wall_s

@@ -46,7 +46,7 @@ def main() -> None:
     os.dup2(2, 1)  # libraries may print; the words have a descriptor of their own
     warnings.simplefilter("ignore")
     sys.path.insert(0, str(Path(__file__).parent))
-    from mathematics.grader import judge  # type: ignore[import-not-found]  # a neighbour of this script
+    from mathematics.judging import judge  # type: ignore[import-not-found]  # a neighbour of this script
     from sympy.parsing import sympy_parser
 
     # Once through, so that everything is imported before the reader of plain text is replaced: SymPy reads its own

@@ -89,14 +89,14 @@ def _told(results: list[tuple[ToolCall, ToolResult]]) -> tuple[Message, ...]:
 def checked_limit(name: str, value: int) -> int:
     """`value`, if it is a whole number from 1; `UserError` otherwise."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UserError(f"{name} must be a whole number from 1, not {value!r:.80}")
+        raise UserError(f"{name} is {value!r:.80}; allowed is a whole number, 1 or greater")
     return value
 
 
 def checked_share(name: str, value: float) -> float:
     """A share from 0 to 1. `UserError` names what is not."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise UserError(f"{name} is a share from 0 to 1, not {value!r:.80}")
+        raise UserError(f"{name} is {value!r:.80}; allowed is a share from 0 to 1")
     return value
 
 

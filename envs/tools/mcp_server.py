@@ -13,6 +13,8 @@ A server is a stranger, and each of its failings has one outcome:
     arguments break the schema that it declares       a message for the agent (Fault.ARGUMENTS); it is not called
     a tool fails, or its result breaks its schema     a message for the agent (Fault.RAISED)
     a tool does not answer in time                    a message for the agent (Fault.TIMEOUT)
+    one message is too large, too deep, or holds      a message for the agent (Fault.RAISED), or WorldFailure where it
+    too many values                                   does not say at its beginning which call it answers (stdio only)
     it dies, or floods us with messages               WorldFailure: the episode is not scored; the next call reconnects
 
 A schema that says less or other than what the server wants is contradicted by the server, in its own words. Left out:
@@ -29,6 +31,7 @@ import json
 import logging
 import math
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +43,7 @@ from pydantic import ValidationError
 from ..errors import UserError
 from ..visible_text import visible, without_controls
 from ..vocabulary import WorldFailure
+from . import mcp_relay
 from .mcp_schemas import errors_of, validated, validator_of
 from .tool import HangingToolError, Tool, Toolkit
 
@@ -97,7 +101,8 @@ class McpServer(Toolkit):
             UserError: the package `mcp` is missing, the server does not start in time, or lists nonsense.
         """
         mcp = _sdk()
-        parameters = mcp.StdioServerParameters(command=command, args=list(args), env=dict(env or {}), cwd=cwd)
+        relayed = ["-I", "-S", mcp_relay.__file__, command, *args]
+        parameters = mcp.StdioServerParameters(command=sys.executable, args=relayed, env=dict(env or {}), cwd=cwd)
         return cls(lambda log: mcp.Client(mcp.stdio_client(parameters, errlog=log)), f"{command} …", timeout)
 
     @classmethod
@@ -161,6 +166,7 @@ class _Link:
         self._ready: concurrent.futures.Future[list[_Listed]] = concurrent.futures.Future()
         self._unasked = 0
         self._flooded = False
+        self._refused = ""  # what of a message was too large
         self._last_words = ""
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (closed by the thread)
         self._thread = threading.Thread(target=self._run, name=f"mcp {what}", daemon=True)
@@ -210,6 +216,7 @@ class _Link:
                 self._last_words = self._read_log()
                 self._ready.set_exception(error if isinstance(error, Exception) else RuntimeError(_told(error)))
         finally:
+            self._refused = self._refusal()
             self._log.close()
 
     async def _serve(self) -> None:
@@ -241,6 +248,7 @@ class _Link:
             result = await self._client.call_tool(name, arguments)
         except MCPError as error:
             if error.code == CONNECTION_CLOSED:
+                self._refused = self._refusal()
                 self._stop.set()
                 raise self._failure() from error
             raise ServerError(str(error)) from error
@@ -284,7 +292,12 @@ class _Link:
 
     def _failure(self) -> WorldFailure:
         reason = "sent too many messages that nobody asked for" if self._flooded else "is gone"
-        return WorldFailure(f"the MCP server {self._what} {reason}")
+        return WorldFailure(f"the MCP server {self._what} {reason}{self._refused}")
+
+    def _refusal(self) -> str:
+        """ ": it sent a message of …", where the relay ended the connection for it."""
+        last = self._log_ends().rpartition("\n")[2]
+        return f": {last}" if last.startswith(mcp_relay.REFUSED) else ""
 
     def _trim_log(self) -> None:
         """Forget what a talkative server wrote to its standard error; the hole that is left takes no space."""
@@ -292,10 +305,13 @@ class _Link:
             os.ftruncate(self._log.fileno(), 0)
 
     def _read_log(self) -> str:
+        words = self._log_ends()
+        return f"\nIts last words: {words}" if words else ""
+
+    def _log_ends(self) -> str:
         size = os.fstat(self._log.fileno()).st_size
         last = os.pread(self._log.fileno(), _MAX_LAST_WORDS, max(0, size - _MAX_LAST_WORDS))
-        words = visible(last.decode("utf-8", "replace").replace("\0", "").strip())
-        return f"\nIts last words: {words}" if words else ""
+        return visible(last.decode("utf-8", "replace").replace("\0", "").strip())
 
 
 async def _list_tools(client: Client) -> tuple[list[_Listed], dict[str, Validator]]:

@@ -263,7 +263,7 @@ def tool_message(call: ToolCall, result: ToolResult) -> Message:
     return {**message, "tool_call_id": call.id} if call.id else message
 
 
-@functools.lru_cache(maxsize=1_024)  # a world makes the tools of its methods anew in every episode
+@functools.lru_cache(maxsize=16_384)  # a world makes the tools of its methods anew in every episode
 def _blueprint(
     function: Callable[..., object], name: str, *, bound: bool
 ) -> tuple[TypeAdapter[dict[str, Any]], dict[str, Any], str]:
@@ -280,7 +280,9 @@ def _blueprint(
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise UserError(f"tool {name!r}: parameter {parameter} has no name by which an agent could give it")
         if parameter.name not in hints:
-            raise UserError(f"tool {name!r}: parameter {parameter.name!r} has no type")
+            raise UserError(
+                f"tool {name!r}: parameter {parameter.name!r} has no type; write such as {parameter.name}: str"
+            )
         annotated = Annotated[hints[parameter.name], Field(description=described.get(parameter.name))]
         required = parameter.default is parameter.empty
         fields[parameter.name] = annotated if required else NotRequired[annotated]

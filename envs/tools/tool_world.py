@@ -39,6 +39,7 @@ from ..conversation.reward_version import function_version
 from ..conversation.task_source import Task, TaskSource
 from ..conversation.task_world import Judgement, TaskWorld
 from ..errors import UserError
+from ..user_code import check_call
 from ..vocabulary import Message, Reply, ToolCall
 from . import call_formats
 from .call_desk import COSTS, CallDesk, checked_limit, describe_tools
@@ -95,7 +96,9 @@ class ToolWorld(TaskWorld):
         super().__init__(tasks, self._judge, prompt=prompt, weights={**goals, **COSTS, **(weights or {})})
         for name, given, of in (("tools", tools, "a task"), ("check", check, "(tools, task, reply)")):
             if not callable(given):
-                raise UserError(f"{name} must be a class or a function of {of}, not {given!r:.80}")
+                raise UserError(f"{name} is {given!r:.80}; allowed is a class or a function of {of}")
+        check_call(f"`tools` ({getattr(tools, '__name__', 'an object')})", tools, "task")
+        check_call(f"`check` ({getattr(check, '__name__', 'an object')})", check, "tools", "task", "reply")
         self._make_tools: Callable[[Task], object] = tools
         self._check: Callable[[Any, Task, Reply], Judgement] = check
         self._format_name, self._tools_in_prompt = reply_format, tools_in_prompt
@@ -113,13 +116,14 @@ class ToolWorld(TaskWorld):
         begun = super().opening(rng, split)
         self._host = self._make_tools(self._task)
         box = ToolBox.of(self._host, timeout=self._timeout)
-        form = call_formats.reply_format(self._format_name or self.agent_format or "hermes", box.schemas)
+        schemas = box.schemas
+        form = call_formats.reply_format(self._format_name or self.agent_format or "hermes", schemas)
         self._desk = CallDesk(box, form, self._max_calls, self._grant)
         assert isinstance(begun.messages, str)
         messages = [Message(role="user", content=begun.messages)]
         if self._tools_in_prompt:
             messages.insert(0, Message(role="system", content=describe_tools(box, self._desk.form)))
-        return Opening(messages, task=begun.task, tools=() if self._tools_in_prompt else box.schemas)
+        return Opening(messages, task=begun.task, tools=() if self._tools_in_prompt else schemas)
 
     def respond(self, reply: Reply) -> Outcome:
         handled = self._desk.take(reply)

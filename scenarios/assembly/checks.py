@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
+
+import numpy as np
+from gymnasium.spaces import Box, Discrete
 
 from ...algorithms.methods import METHODS, Method
 from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, WrongKey
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
+from ...envs.user_code import told
 from ...envs.world_source import WorldFacts, WorldSource
 from ..cluster.choose import check_cluster
 from ..config.agents import CausalLMAgentSpec, ScriptedAgentSpec
-from ..config.mistakes import WrongPart, at
+from ..config.keys import Place
+from ..config.mistakes import WrongPart, at, placed
 from ..config.schema import Sampling, Scenario, Stage
 from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
-from .engines import check_model_is_there
-from .no_effect import check_budget, check_revisions, check_room, check_variants
+from .no_effect import check_budget, check_minibatches, check_revisions, check_room, check_variants
 from .rehearsal import check_named_goals, check_oracles
 from .settings import choose_device, optimizer_settings, stage_method
 from .several import check_alike, check_overrides, check_shares
@@ -38,12 +44,8 @@ def check_parts(scenario: Scenario, source: Source | None = None) -> WorldSource
     """
     worlds = WorldSources.of(scenario)
     try:
-        _check_parts(scenario, worlds, source)
-    except WrongPart as problem:
-        worlds.close()
-        if source is None:
-            raise
-        raise UserError(f"{source.place(problem.place)}: {problem}") from problem
+        with placed(source):
+            _check_parts(scenario, worlds, source)
     except BaseException:
         worlds.close()
         raise
@@ -77,6 +79,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
             _check_overlong(row, (scenario.sampling or Sampling()).max_tokens)
             check_shares(scenario, stage)
         check_budget(scenario, number, worlds.first.facts, source)
+        check_minibatches(scenario, number, row, worlds.first.facts)
     for number, world in enumerate(scenario.worlds):
         with at("worlds", number, "overrides"):
             check_overrides(scenario, world)
@@ -122,9 +125,31 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
     splits = ("train", "test") if any(stage.method for stage in scenario.stages) else ("test",)
     with at("world"):
         source.rehearse(
-            splits, seconds=scenario.world.step_seconds or _REHEARSAL, expert=_needs_expert(scenario, facts.kind)
+            splits,
+            seconds=scenario.world.step_seconds or _REHEARSAL,
+            expert=_needs_expert(scenario, facts.kind),
+            scripts=_scripts(scenario, facts),
         )
     return facts
+
+
+def _scripts(scenario: Scenario, facts: WorldFacts) -> list[Callable[[np.ndarray], object]]:
+    """Who acts by a function in a control world, to be asked once."""
+    agents: dict[Place, object] = {("agent",): scenario.agent}
+    for number, stage in enumerate(scenario.stages):
+        if stage.demonstrations is not None:
+            agents["stages", number, "demonstrations", "agent"] = stage.demonstrations.agent
+    named = {one.function: (*place, "function") for place, one in agents.items() if isinstance(one, ScriptedAgentSpec)}
+    return [partial(_ask_once, *one, facts) for one in named.items()] if facts.kind == "control" else []
+
+
+def _ask_once(name: str, place: Place, facts: WorldFacts, seen: np.ndarray) -> None:
+    """UserError for a script that fails on an observation, or gives an action that the world does not have."""
+    from ...agents.control.scripted import ScriptedAgent
+
+    assert isinstance(facts.action_space, Box | Discrete), "of a control world"
+    with at(*place), told(f"the script {name} fails on the first observation"):
+        ScriptedAgent(load_function(name), facts.action_space).act(seen[None])
 
 
 def _needs_expert(scenario: Scenario, kind: WorldKind) -> bool:
@@ -146,7 +171,10 @@ def _check_agent(scenario: Scenario, kind: WorldKind) -> None:
     if isinstance(scenario.agent, ScriptedAgentSpec):
         load_function(scenario.agent.function)
     if isinstance(scenario.agent, CausalLMAgentSpec):
-        check_model_is_there(scenario.agent.model)
+        from ...agents.language.model_names import check_model
+
+        with at("agent", "model"):
+            check_model(scenario.agent.model, scenario.agent.revision)
     check_revisions(scenario)
 
 

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...envs.errors import UserError, nearest
 from ..config.voices import CausalLMVoice
 
 if TYPE_CHECKING:
     from ...agents.language.chat_template import Renderer
     from ...agents.language.language_policy import LanguagePolicy, Precision
     from ...agents.protocols import Engine
-
-
-def check_model_is_there(model: str) -> None:
-    """UserError for a path to nothing, and for a folder that is no model's. Hub ids and packages are looked up only
-    when the model is loaded."""
-    path = Path(model).expanduser()
-    local = path.is_absolute() or model.startswith((".", "~")) or path.suffix == ".gguf"
-    if local and not model.startswith("package:") and not path.exists():
-        beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise UserError(f"there is no model folder or .gguf file {model!r}.{nearest(path.name, beside)}")
-    if path.is_dir() and not model.startswith("package:"):
-        from ...agents.language.model_files import check_local_model
-
-        check_local_model(model)
 
 
 def make_engine(policy: LanguagePolicy, renderer: Renderer, precision: Precision = "fp32") -> Engine:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
-from ...algorithms.methods import METHODS
+from ...algorithms.methods import METHODS, Method
 from ...envs.errors import UserError, unknown
 from ...envs.world_source import WorldFacts
 from ..config.agents import CausalLMAgentSpec, TinyLlamaAgentSpec
@@ -27,6 +28,8 @@ def check_room(scenario: Scenario) -> None:
     """WrongPart where a reply may be longer than all that the model reads."""
     context = _context(scenario)
     most = (scenario.sampling or Sampling()).max_tokens
+    if context is not None and context < 2:
+        raise WrongPart(("agent",), f"the agent's model reads {context} token, which leaves no room for a reply")
     if context is not None and most >= context:
         place = ("sampling", "max_tokens") if scenario.sampling else ("agent",)
         raise WrongPart(
@@ -83,6 +86,45 @@ def check_budget(scenario: Scenario, number: int, facts: WorldFacts, source: Sou
             f"stage {stage.name!r} has a goal (stop) that nobody looks at: evaluation.every is {every}, and {what}; "
             f"allowed are 1 to {updates}",
         )
+
+
+def check_minibatches(scenario: Scenario, number: int, row: Method, facts: WorldFacts) -> None:
+    """WrongPart for more minibatches than a batch can have parts, so that some steps would never have a row."""
+    stage = scenario.stages[number]
+    assert stage.collect is not None, "the schema asks for it"
+    if scenario.worlds or row.update.minibatch_units is not None:
+        return
+    episodes, horizon = stage.collect.groups * stage.collect.group_size, stage.collect.horizon
+    longest = horizon if row.needs_critic and facts.kind == "control" else facts.longest_episode
+    if longest is None or row.update.minibatches <= episodes * longest:
+        return
+    parts = "units" if facts.kind == "control" else "replies"
+    raise WrongPart(
+        ("stages", number, "overrides", "update", "minibatches"),
+        f"stage {stage.name!r}: update.minibatches is {row.update.minibatches}, and a batch has at most "
+        f"{episodes * longest} {parts}, so that some steps would never have one; allowed are 1 to {episodes * longest}",
+    )
+
+
+def remarks_on(scenario: Scenario) -> list[str]:
+    """What is to be said of a scenario whose stages have settings that do next to nothing, a sentence each."""
+    remarks = []
+    for stage in scenario.stages:
+        row = stage_method(stage) if stage.method else None
+        if row is None or row.source != "own" or row.update.minibatch_units is not None:
+            continue
+        if row.update.epochs * row.update.minibatches > 1:
+            continue
+        given = [("weighting", "clip_low"), ("weighting", "clip_high"), ("update", "value_clip")]
+        for column, name in given:
+            written = stage.overrides.get(column)
+            if isinstance(written, Mapping) and written.get(name) is not None:
+                remarks.append(
+                    f"stage {stage.name!r}: {column}.{name} has nothing to cut, because each batch is learned from in "
+                    "one step, before which the policy is still the one that acted (up to rounding); give "
+                    "update.epochs or update.minibatches of 2 or more"
+                )
+    return remarks
 
 
 def _most_updates(stage: Stage, facts: WorldFacts) -> int | None:

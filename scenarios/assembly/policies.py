@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...agents.protocols import Policy
+from ...envs.errors import UserError
 from ...envs.seeding import derive_seed
 from ...envs.world_source import WorldSource
 from ..config.agents import CausalLMAgentSpec, MlpAgentSpec, TinyLlamaAgentSpec
-from ..config.mistakes import at
+from ..config.mistakes import WrongPart, at
 from ..config.schema import Sampling, Scenario
+from .prompts import check_prompts
 from .rendering import context_of, give_template, make_renderer
 from .settings import stage_method
-from .worlds import spaces
+from .worlds import WorldSources, spaces
 
 if TYPE_CHECKING:
     from ...agents.language.language_policy import LanguagePolicy
@@ -28,15 +32,37 @@ def make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy 
     """
     from ...agents.threads import torch_threads
 
-    with torch_threads(1):
+    with torch_threads(1), _naming_its_model(scenario):
         return _make_policy(scenario, device, source)
 
 
-def check_model_loads(scenario: Scenario, source: WorldSource) -> None:
-    """Load the agent's model, where it is on this disk, and forget it. `UserError` if it cannot be used."""
+def check_model_loads(scenario: Scenario, sources: WorldSources) -> list[str]:
+    """Load the agent's model, where it is on this disk, and forget it; what is to be said of it and of the prompts that
+    it would read. `UserError` if it cannot be used, or if none of them fits."""
     agent = scenario.agent
-    if isinstance(agent, CausalLMAgentSpec) and Path(agent.model).expanduser().exists():
-        make_policy(scenario, "cpu", source)
+    if isinstance(agent, CausalLMAgentSpec):
+        from ...agents.language.model_names import is_on_disk
+
+        if not is_on_disk(agent.model, agent.revision):
+            return [
+                f"the model {agent.model!r} is not on this disk, so it was not looked at; a run fetches it from the hub"
+            ]
+    policy = make_policy(scenario, "cpu", sources.first) if scenario.speaks else None
+    return [] if policy is None else check_prompts(scenario, policy, sources)
+
+
+@contextmanager
+def _naming_its_model(scenario: Scenario) -> Iterator[None]:
+    """What is wrong with a model stands at `agent.model`, and says which model it is."""
+    agent = scenario.agent
+    try:
+        yield
+    except UserError as problem:
+        if not isinstance(agent, CausalLMAgentSpec):
+            raise
+        place = problem.place if isinstance(problem, WrongPart) else ("agent", "model")
+        named = str(Path(agent.model)) in str(problem)
+        raise WrongPart(place, str(problem) if named else f"the model {agent.model!r}: {problem}") from problem
 
 
 def _make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy | None:

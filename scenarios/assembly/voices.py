@@ -15,7 +15,7 @@ from ...envs.world_source import WorldFacts
 from ..config.mistakes import at
 from ..config.schema import Scenario
 from ..config.voices import CausalLMVoice, PolicyVoice, ScriptedVoice, VoiceSpec
-from .engines import check_model_is_there, make_engine, model_that_does_not_learn
+from .engines import make_engine, model_that_does_not_learn
 from .rendering import make_renderer
 from .settings import choose_device
 
@@ -47,7 +47,10 @@ def check_voices(scenario: Scenario, facts: WorldFacts) -> None:
                     f"{voice!r} is to be the agent itself, and one of kind {scenario.agent.kind!r} has no voice"
                 )
             if isinstance(spec, CausalLMVoice):
-                check_model_is_there(spec.model)
+                from ...agents.language.model_names import check_model
+
+                with at("world", "voices", voice, "model"):
+                    check_model(spec.model, spec.revision)
 
 
 def scripted_voices(scenario: Scenario) -> Mapping[str, Voice]:

@@ -44,9 +44,12 @@ def evaluate(
     json_: Json = False,
 ) -> None:
     """Measure a run's agent on held-out episodes, in its world or another, greedily or drawn."""
+    from ..run.ended import tell_how_it_stands
+    from ..run.run_directory import RunDirectory
     from ..run.saved_agent import Examination, evaluate_run
 
     load_plugins()
+    tell_how_it_stands(RunDirectory.open(run_path))
     flags = [*([] if world is None else [f"world={{id: {world}}}"]), *sets]
     flags += [] if temperature is None else [f"sampling.temperature={temperature}"]
     how = Examination(episodes, seed, sample or temperature is not None, k, flags)
@@ -91,11 +94,14 @@ def show(
     verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
-    """Read an episode: turns, tool calls, rewards, and a colour for every token."""
+    """Read an episode: turns, tool calls, rewards, and a colour for every token; and how the run ended."""
     from ..report.terminal import print_transcript
     from ..report.transcript import read_transcript, transcript_row
+    from ..run.ended import tell_how_it_stands
+    from ..run.run_directory import RunDirectory
 
     load_plugins()
+    tell_how_it_stands(RunDirectory.open(run_path))
     transcript = read_transcript(run_path, episode, update=update, split=split, by=by)
     if json_:
         print_json(transcript_row(transcript))

@@ -50,7 +50,9 @@ def run(
     if print_config and not dry_run:
         return
     from ..assembly.checks import check_parts
+    from ..assembly.no_effect import remarks_on
     from ..assembly.policies import check_model_loads
+    from ..config.mistakes import placed
     from ..run.saved_agent import check_origin
 
     load_plugins()
@@ -58,11 +60,12 @@ def run(
     from ..run.run_directory import RunDirectory, new_run_path
     from ..run.signals import Stopped
 
-    with check_parts(resolved, source) as worlds:
+    with placed(source), check_parts(resolved, source) as worlds:
         check_origin(resolved)
         if dry_run:
-            check_model_loads(resolved, worlds.first)
-            for remark in (remark for source in worlds.values() for remark in source.facts.remarks):
+            about_model = check_model_loads(resolved, worlds)
+            remarks = [remark for source in worlds.values() for remark in source.facts.remarks]
+            for remark in (*remarks_on(resolved), *remarks, *about_model):
                 print(remark, file=sys.stderr)
             print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
             return
@@ -86,7 +89,9 @@ def resume(
     json_: Json = False,
 ) -> None:
     """Go on with a run that was stopped, from its last checkpoint; or, with a larger budget, with one that was done."""
+    from ..run import lock
     from ..run.amend import begin_again, is_over
+    from ..run.ended import tell_how_it_stands
     from ..run.noticed import notice
     from ..run.run_directory import RunDirectory
     from ..run.signals import Stopped
@@ -97,6 +102,8 @@ def resume(
         print(f"{run_path} is finished already", file=sys.stderr)
         _report(directory.summary(), json_)
         return
+    if not quiet and not lock.is_written(directory.path):
+        tell_how_it_stands(directory, again=False)
     with directory.held(command_line()):
         going_on = begin_again(directory, sets)
         if not going_on.to_do:

@@ -33,6 +33,7 @@ from ..config.schema import Scenario
 from ..config.yaml_text import Source
 from ..run.disk import make_folder, write_text
 from ..run.lock import writing
+from ..run.no_run import is_run
 from ..run.reward_versions import one_version, scored_by
 from ..run.run_directory import RunDirectory
 from ..run.verified import trusted_scenario
@@ -70,6 +71,8 @@ def compare(
     quiet: bool = False,
 ) -> list[JobResult]:
     """Run everything that is not done yet under `out`. UserError, before anything runs, for what cannot run."""
+    if is_run(out):
+        raise UserError(f"{out} is a run directory, and a comparison has a folder of its own; use another --out")
     jobs = plan(scenarios, methods, seeds, out, sets)
     make_folder(out)
     with writing(out, command_line()):

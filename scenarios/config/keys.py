@@ -109,6 +109,8 @@ def belongs(key: str, path: Place, data: Mapping[str, Any]) -> str:
     found = everywhere.get(key)
     if not found and key in _stages(data):
         return f" {key!r} is a stage: stages.{key}."
+    if not found and path[:-1] == ("world",):
+        return f" What the world's constructor takes stands in its options: world.options.{key}."
     if not found:
         like = nearest(key, everywhere, least=0.8)
         found = everywhere.get(like.split("'")[1]) if like else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -14,6 +14,9 @@ from ...envs.errors import UserError, WrongKey, nearest
 from ...envs.quantities import shown
 from ...envs.wrong_values import wrong_value
 from .keys import Place, belongs, example_of, keys_allowed, kinds_at
+
+if TYPE_CHECKING:
+    from .yaml_text import Source
 
 _SYNONYMS = {"type": "kind", "class": "kind", "name": "id", "env": "world", "environment": "world", "policy": "agent"}
 
@@ -24,6 +27,17 @@ class WrongPart(UserError):
     def __init__(self, place: Place, message: str) -> None:
         super().__init__(message)
         self.place = place
+
+
+@contextmanager
+def placed(source: Source | None) -> Iterator[None]:
+    """What is wrong at a place of the scenario is said with file, line and column, where there is a file."""
+    try:
+        yield
+    except WrongPart as problem:
+        if source is None:
+            raise
+        raise UserError(f"{source.place(problem.place)}: {problem}") from problem
 
 
 @contextmanager

@@ -33,6 +33,10 @@ from .video import caption, gif_writer, mp4_writer
 def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif: bool, display: Display) -> list[Path]:
     """Film one episode of a run's agent in each of its worlds; the files written. UserError says why a world cannot be
     filmed."""
+    if out is not None and out.is_dir():
+        raise UserError(f"{out} is a folder; name the film that --out is to be, as in --out {out / 'film.mp4'}")
+    if out is not None and out.suffix.lower() not in ("", ".mp4", ".gif"):
+        raise UserError(f"--out is {str(out)!r}; a film ends in .mp4, as in --out {out.with_suffix('.mp4')}")
     choose_renderer()
     opened = open_agent(path, checkpoint, device="cpu")
     target = out or opened.run.videos / f"{checkpoint}-{seed}.mp4"

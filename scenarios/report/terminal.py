@@ -70,7 +70,7 @@ def _heading(transcript: Transcript) -> list[Text]:
         f"seed {episode.seed})"
     )
     reward = "not scored" if episode.reward is None else f"reward {episode.reward:+.4g}"
-    terms = " ".join(f"{name} {value:+.4g}" for name, value in episode.reward_terms.items())
+    terms = " ".join(f"{name} {_spelled_number(value)}" for name, value in episode.reward_terms.items())
     success = "" if episode.success is None else f", {'success' if episode.success else 'no success'}"
     end = "terminated" if episode.terminated else "truncated" if episode.truncated else "failed"
     second = (
@@ -89,6 +89,10 @@ def _heading(transcript: Transcript) -> list[Text]:
     if episode.unscored:
         lines.append(Text(f"not scored: {visible(episode.unscored)}", "yellow"))
     return lines
+
+
+def _spelled_number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:+.4g}"  # None: as a record holds it
 
 
 def _rescored(again: Rescored) -> str:

@@ -23,7 +23,7 @@ from ...envs.vocabulary import Episode
 from ..config.agents import CausalLMAgentSpec
 from ..config.schema import Scenario
 from ..run.checkpoint import last_good
-from ..run.kept_episodes import SPLITS, kept_files, notice_damage, read_episodes
+from ..run.kept_episodes import SPLITS, kept_files, read_episode
 from ..run.noticed import notice
 from ..run.rescored import Rescored, rescored_episodes
 from ..run.run_directory import RunDirectory
@@ -90,10 +90,11 @@ def read_transcript(
     if by not in MEASURES:
         raise UserError(unknown("measure", by, MEASURES))
     run = RunDirectory.open(path)
-    update, split, episodes = _kept(run, update, split)
-    if place >= len(episodes):
-        raise UserError(f"there is no episode {place}: update {update} kept {len(episodes)}, counted from 0")
-    episode, scenario = episodes[place], trusted_scenario(run)
+    update, split, file = _kept(run, update, split)
+    episode, kept = read_episode(file, place)
+    if episode is None:
+        raise UserError(f"there is no episode {place}: update {update} kept {kept}, counted from 0")
+    scenario = trusted_scenario(run)
     if not episode.messages and episode.actions is not None:
         raise UserError(
             f"an episode of {scenario.world.id!r} is not made of words, but of {episode.turns} actions: it is watched, "
@@ -107,7 +108,7 @@ def read_transcript(
         values, measure, basis = _signs(episode), "sign", f"sign of the episode's reward, because {basis}"
     lines = _lines(episode, values, _tokenizer(run, scenario))
     again = rescored_episodes(run, update, split, episode)
-    return Transcript(episode, update, place, len(episodes), lines, measure, basis, again)
+    return Transcript(episode, update, place, kept, lines, measure, basis, again)
 
 
 def transcript_row(transcript: Transcript) -> dict[str, Any]:
@@ -142,8 +143,8 @@ def transcript_row(transcript: Transcript) -> dict[str, Any]:
     }
 
 
-def _kept(run: RunDirectory, update: int | None, split: str | None) -> tuple[int, str, list[Episode]]:
-    """The episodes of one file, and which file that is."""
+def _kept(run: RunDirectory, update: int | None, split: str | None) -> tuple[int, str, Path]:
+    """The file that is to be read, and of which update and split it is."""
     if split is not None and split not in SPLITS:
         raise UserError(unknown("split", split, SPLITS))
     files: dict[int, dict[str, Path]] = {}
@@ -157,9 +158,7 @@ def _kept(run: RunDirectory, update: int | None, split: str | None) -> tuple[int
     if chosen not in files:
         raise UserError(f"no episodes were kept after update {chosen}; kept are {', '.join(map(str, sorted(files)))}")
     name = next(name for name in SPLITS if name in files[chosen])
-    episodes = read_episodes(files[chosen][name])
-    notice_damage(files[chosen][name], len(episodes))
-    return chosen, name, episodes
+    return chosen, name, files[chosen][name]
 
 
 def _tokenizer(run: RunDirectory, scenario: Scenario) -> PreTrainedTokenizerBase:
@@ -275,8 +274,8 @@ def _why_nothing_was_learned(episode: Episode) -> str:
     return "nothing was said"
 
 
-def _minus(ours: Sequence[float | None], theirs: Sequence[float]) -> list[float | None]:
-    return [None if one is None else one - two for one, two in zip(ours, theirs, strict=True)]
+def _minus(ours: Sequence[float | None], theirs: Sequence[float | None]) -> list[float | None]:
+    return [None if one is None or two is None else one - two for one, two in zip(ours, theirs, strict=True)]
 
 
 def _signs(episode: Episode) -> Values:

@@ -36,6 +36,11 @@ class GoingOn:
 
 def begin_again(run: RunDirectory, sets: Sequence[str] = ()) -> GoingOn:
     """`prepare`, and make the files fit to be written on. Only whoever may write calls this."""
+    if not run.checkpoints.is_dir():
+        raise UserError(
+            f"{run.path} has a scenario.yaml and no folder checkpoints, so there is no run to go on with; begin one: "
+            f"peripatos run {run.path}/scenario.yaml --out ANOTHER"
+        )
     settle(run.checkpoints)
     going_on = prepare(run, sets)
     with disk_errors(run.path):

@@ -194,7 +194,7 @@ def _best_of(checkpoint: Path) -> int | None:
     """After which update the best checkpoint was made, as this one knew; None where it knew none, or is damaged."""
     try:
         return read_progress(checkpoint)["best_at"]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
@@ -225,8 +225,21 @@ def verify(folder: Path, *, only: str | None = None) -> None:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: {name} has {sizes}")
         if found[name] != expected[name]:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: the contents of {name} have changed")
+    for name in found:
+        if name.endswith(".json"):
+            _refuse_deep(folder / name)
     if only is None and (unsound := find_unsound_file(folder)):
         raise BadCheckpoint(f"checkpoint {folder} is of no use: {unsound}")
+
+
+def _refuse_deep(file: Path) -> None:
+    """BadCheckpoint for JSON in which there is nesting without end; what else is wrong is said where it is read."""
+    try:
+        json.loads(file.read_bytes())
+    except RecursionError as error:
+        raise BadCheckpoint(f"checkpoint {file.parent} is damaged: {file.name} is nested too deeply") from error
+    except ValueError:
+        pass
 
 
 def last_good(folder: Path) -> tuple[Path | None, list[str]]:

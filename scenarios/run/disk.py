@@ -57,7 +57,10 @@ def no_folder(path: Path, problem: OSError) -> UserError:
 
 def to_json(value: object) -> str:
     """Strict JSON: numbers that are not finite become null."""
-    return json.dumps(finite(value), allow_nan=False, ensure_ascii=False)
+    try:
+        return json.dumps(value, allow_nan=False, ensure_ascii=False)  # an episode may have 100,000 numbers
+    except (ValueError, TypeError):  # some are not finite, or a mapping is no dict
+        return json.dumps(finite(value), allow_nan=False, ensure_ascii=False)
 
 
 def finite(value: Any) -> Any:

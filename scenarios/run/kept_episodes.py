@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -123,7 +123,28 @@ def read_episodes(file: Path) -> list[Episode]:
     return [_episode(row, where) for where, row in _rows(file)]
 
 
+def read_episode(file: Path, place: int) -> tuple[Episode | None, int]:
+    """The `place`-th episode of a file, None where it has none, and how many it has. Of a file that is as it was
+    written no other one is parsed; of another, all are, with a notice and the errors of `read_episodes`."""
+    written = _written(file, read_jsonl(file.parent.parent / KEPT)[0])
+    if written is None or _damage(file, written):
+        episodes = read_episodes(file)
+        found, count = episodes[place] if place < len(episodes) else None, len(episodes)
+    else:
+        lines = list(_lines(file))
+        found = _episode(_parsed(*lines[place]), lines[place][0]) if place < len(lines) else None
+        count = len(lines)
+    notice_damage(file, count)
+    return found, count
+
+
 def _rows(file: Path) -> Iterator[tuple[str, Any]]:
+    for where, line in _lines(file):
+        yield where, _parsed(where, line)
+
+
+def _lines(file: Path) -> Iterator[tuple[str, str]]:
+    """Every line of a file that is not empty, and where it stands."""
     try:
         if file.stat().st_size > MAX_BYTES:
             raise UserError(f"{file} has more than {MAX_BYTES >> 30} GiB; kept episodes are for reading")
@@ -131,12 +152,15 @@ def _rows(file: Path) -> Iterator[tuple[str, Any]]:
     except (OSError, ValueError) as problem:
         raise UserError(f"{file} cannot be read: {problem}") from problem
     for number, line in enumerate(lines, start=1):
-        where = f"{file}, line {number}"
         if line.strip():
-            try:
-                yield where, json.loads(line)
-            except (ValueError, RecursionError) as problem:
-                raise UserError(f"{where} is no episode: {problem}") from problem
+            yield f"{file}, line {number}", line
+
+
+def _parsed(where: str, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as problem:
+        raise UserError(f"{where} is no episode: {problem}") from problem
 
 
 def _episode(row: object, where: str) -> Episode:
@@ -183,11 +207,16 @@ def _damage(file: Path, written: dict[str, Any]) -> str | None:
     return None
 
 
+def _written(file: Path, rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """What the manifest's `rows` say was written last into a file."""
+    return next((row for row in reversed(rows) if row.get("file") == file.name), None)
+
+
 def notice_damage(file: Path, shown: int) -> None:
     """Say what is wrong with a file of which `shown` episodes can be read, and whether one that was kept after it, or
     beside it, is missing."""
     rows, _ = read_jsonl(file.parent.parent / KEPT)
-    written = next((row for row in reversed(rows) if row.get("file") == file.name), None)
+    written = _written(file, rows)
     if written is not None and (damage := _damage(file, written)):
         notice(f"{damage}; {shown} of its {written.get('episodes')} episodes can be read")
     names = dict.fromkeys(str(row.get("file")) for row in rows)

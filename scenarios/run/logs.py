@@ -137,6 +137,21 @@ def read_jsonl(path: Path) -> tuple[list[dict[str, Any]], int]:
     return rows, whole.count(b"\n") - len(rows)
 
 
+def last_row(path: Path) -> dict[str, Any] | None:
+    """The last readable row of a JSON-lines file; only the file's end is read, however long it is."""
+    size = 1 << 16
+    while path.exists():
+        with path.open("rb") as file:
+            begins = max(file.seek(0, os.SEEK_END) - size, 0)
+            file.seek(begins)
+            end = file.read(size)
+        rows = _readable(end[end.find(b"\n") + 1 if begins else 0 : end.rfind(b"\n") + 1], checked(path))[1]
+        if rows or not begins:
+            return rows[-1] if rows else None
+        size *= 16
+    return None
+
+
 def checked(path: Path) -> Callable[[Any], bool]:
     """What a row of the file `path` has to be."""
     if path.name == EVALUATIONS:

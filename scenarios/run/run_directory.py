@@ -47,10 +47,11 @@ from .disk import (
     write_text,
 )
 from .lock import Lock
-from .logs import GROWING, KEPT
+from .logs import GROWING, KEPT, last_row
 from .no_run import no_run
 from .noticed import notice
 from .sealed import BrokenSeal, read_sealed, sealed
+from .strange_files import refuse_strange_files
 
 FORMAT = 2  # of run directories and checkpoints
 OLDER = "it was written by Peripatos 0.1, which reads it; this version reads format"
@@ -115,7 +116,8 @@ class RunDirectory:
         """The folder of an existing run. UserError if it is none."""
         if not (path / "scenario.yaml").is_file() and not any((path / "checkpoints").glob("[0-9]*/manifest.json")):
             raise UserError(no_run(path))
-        for name in FILES:  # a folder cannot be read as text, and reading a pipe never ends
+        refuse_strange_files(path)
+        for name in FILES:  # a folder cannot be read as text
             if (path / name).exists() and not (path / name).is_file():
                 raise UserError(f"{path / name} is no file, and a run's {name} is one; move it away")
         found = _format_of(path)
@@ -179,8 +181,8 @@ class RunDirectory:
 
     def summary(self) -> dict[str, Any]:
         """What summary.json says; empty before the first. A run that has not come to its end is "running", or, where
-        nobody writes it any more, "died". Where it is damaged or lost it is empty, after a notice: nothing but people
-        needs it, and a resume writes it again."""
+        nobody writes it any more, "died", with the updates that are written down. Where it is damaged or lost it is
+        empty, after a notice: nothing but people needs it, and a resume writes it again."""
         path = self.path / "summary.json"
         if not path.exists() and not any(self.checkpoints.glob("[0-9]*")):
             return {}
@@ -191,6 +193,7 @@ class RunDirectory:
             return {}
         if found.get("status") == UNFINISHED:
             found["status"] = "running" if lock.is_written(self.path) else "died"
+            found["updates"] = (last_row(self.metrics) or found).get("update", found.get("updates"))
         return found
 
 

@@ -24,7 +24,9 @@ from ...agents.protocols import Policy
 from ...agents.threads import fitting_threads
 from ...envs.contained import no_exit, watch
 from ...envs.errors import UserError
+from ..assembly.no_effect import remarks_on
 from ..assembly.policies import make_policy
+from ..assembly.prompts import check_prompts
 from ..assembly.rendering import template_remarks
 from ..assembly.settings import choose_device, explain_device
 from ..assembly.worlds import WorldSources
@@ -43,6 +45,8 @@ from .run_directory import UNFINISHED, RunDirectory
 from .saved_agent import begin_from
 from .signals import Stop, heard_by
 from .stage import StageRun
+
+_WHY = 1000  # characters of the reason for which a run failed, in summary.json
 
 
 class Runner:
@@ -89,7 +93,8 @@ class Runner:
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
         with where_it_was_begun(self.run):
-            for remark in (remark for source in self.context.sources.values() for remark in source.facts.remarks):
+            about_worlds = [remark for source in self.context.sources.values() for remark in source.facts.remarks]
+            for remark in (*remarks_on(self.scenario), *about_worlds):
                 self.journal.said(remark)
             self._scored_by = scored_by(self.context.sources)
         standing = self._going_on.standing
@@ -109,6 +114,9 @@ class Runner:
         origin = getattr(self.scenario.agent, "origin", None)
         if resumed is None and policy is not None and origin is not None:
             self.journal.said(f"begins as {begin_from(policy, origin)}")
+        if resumed is None and policy is not None and self.scenario.speaks:
+            for note in check_prompts(self.scenario, policy, self.context.sources):
+                self.journal.warned(note)
         try:
             with closing(make_pool(self.scenario, policy, self.context.sources, self.journal.said)) as pool:
                 self.context.start_clock()
@@ -123,7 +131,10 @@ class Runner:
             return self._write_summary("done")
         except BaseException as end:
             with suppress(RunFailed):  # a full disk must not hide why the run ended
-                self._write_summary("interrupted" if isinstance(end, KeyboardInterrupt) else "failed")
+                if isinstance(end, KeyboardInterrupt):
+                    self._write_summary("interrupted")
+                else:
+                    self._write_summary("failed", why=_first_line(end))
             raise
         finally:
             self.context.sources.close()
@@ -170,12 +181,13 @@ class Runner:
             cut(self.run.path / KEPT, kept)
         return standing.folder
 
-    def _write_summary(self, status: str) -> dict[str, Any]:
+    def _write_summary(self, status: str, **more: str) -> dict[str, Any]:
         p = self.context.progress
         summary = {
             "scenario": self.scenario.name,
             "seed": self.scenario.seed,
             "status": status,
+            **more,
             "scored_by": self._scored_by,
             "device": self.context.device,
             "wall_s": round(self.context.seconds, 2),
@@ -190,3 +202,7 @@ class Runner:
         self._summary = summary
         self.journal.summarized(summary)
         return summary
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), "")[:_WHY] or type(error).__name__

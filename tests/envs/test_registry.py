@@ -105,8 +105,8 @@ def test_a_wrong_name_is_answered_with_the_nearest(author, name, words):
     [
         ("peripatos/Arithmetic-v0", {"operator": "+"}, "Did you mean 'operators'"),
         ("CartPole-v1", {"sutton_barto": True}, "Did you mean 'sutton_barto_reward'"),
-        ("my_world:Strict", {"loud": 1}, "allowed are 'loudness'. Did you mean 'loudness'"),
-        ("my_world:factory", {"zzz": 1}, "allowed are 'loudness'."),
+        ("my_world:Strict", {"loud": 1}, "allowed: loudness. Did you mean 'loudness'"),
+        ("my_world:factory", {"zzz": 1}, "allowed: loudness."),
     ],
 )
 def test_a_wrong_option_is_answered_with_the_allowed_ones(author, name, options, words):
@@ -122,7 +122,7 @@ def test_a_package_that_a_world_needs_is_named_when_it_is_missing(author):
 
 @pytest.mark.parametrize("limit", ["abc", -1, 0, 2.5, True])
 def test_a_limit_of_steps_that_is_no_positive_number_is_refused(limit):
-    with pytest.raises(UserError, match=r"max_episode_steps is .*, not a positive whole number"):
+    with pytest.raises(UserError, match=r"max_episode_steps is .*; allowed is a whole number, 1 or greater"):
         make_world("CartPole-v1", max_episode_steps=limit)
 
 
@@ -159,7 +159,5 @@ def test_the_folder_name_alone_cannot_be_imported(tmp_path):
 def test_nearest_and_unknown_are_sentences():
     assert nearest("worlds", ["world", "method"]) == " Did you mean 'world'?"
     assert nearest("xyzzy", ["world", "method"]) == ""
-    assert unknown("flag", "x", []) == "unknown flag 'x': none are allowed."
-    assert unknown("flag", "see", ["seed", "out"]) == (
-        "unknown flag 'see': allowed are 'out', 'seed'. Did you mean 'seed'?"
-    )
+    assert unknown("flag", "x", []) == "unknown flag 'x'; none is allowed."
+    assert unknown("flag", "see", ["seed", "out"]) == ("unknown flag 'see'; allowed: out, seed. Did you mean 'seed'?")

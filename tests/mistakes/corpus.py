@@ -1,9 +1,13 @@
-"""The whole corpus, by class. Mistakes in models, worlds and data are tested beside what reads those."""
+"""The whole corpus, by class."""
 
 from __future__ import annotations
 
 import command_cases
+import data_cases
 import flag_cases
+import model_cases
+import run_cases
+import world_cases
 import yaml_cases
 from mistake_cases import Case
 
@@ -11,4 +15,8 @@ CORPUS: dict[str, list[Case]] = {
     "yaml": yaml_cases.CASES,
     "--set": flag_cases.CASES,
     "command": command_cases.CASES,
+    "world": world_cases.CASES,
+    "model": model_cases.CASES,
+    "data": data_cases.CASES,
+    "run": run_cases.CASES,
 }

@@ -139,7 +139,7 @@ def test_the_command_prints_a_table_and_tells_by_its_exit_code(
     rows = json.loads(capsys.readouterr().out)
     assert {"what": "stop token ends a reply", "result": "no"}.items() <= rows[-1].items()
     assert command("doctor", "./nowhere") == 2
-    assert "no model at './nowhere'" in capsys.readouterr().err
+    assert "no model folder or .gguf file './nowhere'" in capsys.readouterr().err
 
 
 @pytest.mark.slow

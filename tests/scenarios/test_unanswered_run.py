@@ -45,16 +45,6 @@ def run(
     return code, capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("train", "test"), [(8, 0), (0, 8), (8, 8)])
-def test_a_run_in_which_no_prompt_fits_ends_with_the_context_and_the_shortest_prompt(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], train: int, test: int
-) -> None:
-    code, said = run(tmp_path, monkeypatch, capsys, train=train, test=test)
-    assert code == 1
-    assert "none of 8 prompts fits into the model's context" in said
-    assert "tokens and the context holds" in said
-
-
 def test_a_run_in_which_some_prompts_do_not_fit_goes_on_and_says_so_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,8 +1,8 @@
 """Whether an answer says what was expected, as a careful person would decide it.
 
-    judge("5\\\\text{ km}", "5000 m")   →  equal
-    judge("7", "84/12")               →  different: work is left to be done
-    judge("5\\\\text{ km}", "5")        →  unsure: a unit is expected and the answer names none
+    as_written("5\\\\text{ km}", "5000 m")   →  equal
+    as_written("7", "84/12")               →  different: work is left to be done
+    as_written("5\\\\text{ km}", "5")        →  unsure: a unit is expected and the answer names none
 
 What is asked of the answer follows from what is expected: from its notation, or from the kind that is declared.
 
@@ -32,6 +32,7 @@ from .lexer import lex
 from .nodes import Bracket, Chain, Grid, Named, Node, Scalar, SetSign, Several, Words
 from .notation import clean
 from .numerals import Numeral
+from .parameters import with_constant, with_parameter
 from .scalars import Rules, readable, same_scalar
 from .sets import as_set, chain_value, same_relation, same_set
 from .structure import read
@@ -40,17 +41,14 @@ from .tokens import Tokens
 from .values import numeral
 from .verdict import EQUAL, Doubtful, Unsure, Verdict, both, different, unsure
 
-_CLOCK = re.compile(r"\$?[0-9]{1,2}:[0-9]{2}(?:[~, ]|\\[, ]|\\text\{)*(?P<half>[ap]\.? ?m\.?)?\}?\$?")
+_CLOCK = re.compile(r"\$?[0-9]{1,2}:[0-9]{2}(?:[~, ]|\\[, ]|\\text\{)*(?P<half>[ap]\.? ?m\.?)?\}?\$?", re.IGNORECASE)
 _ABOUT = re.compile(r" *~ *[-0-9.][^\\${]*$")  # in LaTeX a tilde is a space
-_CONSTANT = re.compile(r".*\+ *C *\$*\s*", re.DOTALL)
-_PARAMETER = re.compile(r"(?<![A-Za-z\\{])[knm](?![A-Za-z])")
-_WHOLE = re.compile(r"[,;] *\(?[knm] *(?:\\in|∈) *(?:\\mathbb ?\{? ?Z ?\}?|ℤ|\\Z)\)? *$")
 _DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
 _NO_EXPECTED = Verdict("no_expected")
 
 
-def judge(expected: str, answer: str, kind: str | None = None, tolerance: str | None = None) -> Verdict:
-    """The verdict on `answer`. `kind` is one of `KINDS` where the notation does not say it; `tolerance` a decimal."""
+def as_written(expected: str, answer: str, kind: str | None = None, tolerance: str | None = None) -> Verdict:
+    """The verdict on `answer` as it stands. `kind` is one of `KINDS`; `tolerance` a decimal."""
     if not expected.strip():
         return _NO_EXPECTED
     clock = _CLOCK.fullmatch(expected.strip()) if kind is None else None
@@ -64,8 +62,8 @@ def judge(expected: str, answer: str, kind: str | None = None, tolerance: str | 
         return different("it says about")
     if kind is None and _readable(_same_spelling, expected, answer):
         return EQUAL
-    answer = _with_constant(expected, answer)
-    expected, answer = _with_parameter(expected, answer)
+    answer = with_constant(expected, answer)
+    expected, answer = with_parameter(expected, answer)
     try:
         tokens = lex(expected, commas=kind not in ("set", "tuple", "interval"))
         known = _declared(read(tokens), kind)
@@ -95,23 +93,6 @@ def judge(expected: str, answer: str, kind: str | None = None, tolerance: str | 
 
 def _scalar_with_point(known: Node, answer: str, rules: Rules) -> Verdict:
     return _one_reading(known, answer, rules, lambda: lex(answer.replace(",", ".")))
-
-
-def _with_constant(expected: str, answer: str) -> str:
-    """The answer with its c as C, where "+ C" is expected at the end, and no other c: the constant of an integral."""
-    if not _CONSTANT.fullmatch(expected) or "c" in re.sub(r"\\[a-z]+", "", expected) or "C" in answer:
-        return answer
-    return re.sub(r"(?<![A-Za-z\\])c(?![A-Za-z])", "C", answer)
-
-
-def _with_parameter(expected: str, answer: str) -> tuple[str, str]:
-    """Both without "k ∈ ℤ" at the end, and the answer with the k, n or m of what is expected, in kπ and the like."""
-    found = set(_PARAMETER.findall(expected))
-    if len(found) != 1 or not re.search(r"\\pi|π|\\circ|°", expected):
-        return expected, answer
-    expected, answer = (_WHOLE.sub("", text) for text in (expected, answer))
-    said = set(_PARAMETER.findall(answer))
-    return expected, _PARAMETER.sub(found.pop(), answer) if len(said) == 1 else answer
 
 
 def _same_spelling(expected: str, answer: str) -> Verdict:
@@ -249,7 +230,7 @@ def _named(known: Named, given: Node, rules: Rules) -> Verdict:
         if symbols and "(" in known.name + given.name and len(_plain(known.name)) == len(_plain(given.name)) == 1:
             mixed = ("(" in known.name) != ("(" in given.name)
             if mixed and compare(known.value, given.value, rules):
-                return unsure(f"it names {given.name} and not {known.name}")
+                return EQUAL
         other_form = symbols and len(known.name) == len(given.name) == 1 and isinstance(known.value, Scalar)
         if other_form and same_relation(Chain((_name(known), known.value), ("=",)), given):
             return unsure("the equation is solved for another symbol")
@@ -358,6 +339,8 @@ def _bracket(known: Bracket, given: Node, rules: Rules) -> Verdict:
     if answered is not None and known.opened == "(" and len(set(answered[0])) == len(answered[0]) == len(known.items):
         pairs = sorted(zip(*answered, strict=True), key=lambda pair: pair[0])
         return both(compare(item, value, rules) for item, (_, value) in zip(known.items, pairs, strict=True))
+    if isinstance(given, Bracket) and known.opened == given.opened == ":" and _proportional(known, given):
+        return EQUAL
     if isinstance(given, Bracket):
         if (given.opened, given.closed) != (known.opened, known.closed) or len(given.items) != len(known.items):
             return different("other brackets, or another number of items")
@@ -365,10 +348,18 @@ def _bracket(known: Bracket, given: Node, rules: Rules) -> Verdict:
     if isinstance(given, Grid) and known.opened == "(":
         cells = [cell for row in given.rows for cell in row]
         if 1 in (len(given.rows), len(given.rows[0])) and len(cells) == len(known.items):
-            verdict = both(compare(item, cell, rules) for item, cell in zip(known.items, cells, strict=True))
-            return unsure("a matrix, where a tuple is expected") if verdict else verdict
+            return both(compare(item, cell, rules) for item, cell in zip(known.items, cells, strict=True))
     verdict = None if rules.kind == "tuple" else same_set(known, given)
     return verdict or different("no tuple and no such interval")
+
+
+def _proportional(known: Bracket, given: Bracket) -> bool:
+    """Whether 2 : 4 : 6 is said for 1 : 2 : 3."""
+    sides = [[numeral(i.tokens) if isinstance(i, Scalar) else None for i in node.items] for node in (known, given)]
+    values = [[number.value for number in side if number is not None] for side in sides]
+    if [len(side) for side in values] != [len(known.items)] * 2 or 0 in values[0] + values[1]:
+        return False
+    return len({first / second for first, second in zip(*values, strict=True)}) == 1
 
 
 def _grid(known: Grid, given: Node, rules: Rules) -> Verdict:

@@ -45,7 +45,15 @@ _BARE = {"pi", "infty", "sqrt", *FUNCTIONS, "gcd", "lcm", "det", "lim", "max", "
     GREEK - {"nu", "mu", "xi"}
 )
 _GLUED = ("sin", "cos", "tan", "log", "ln", "pi")
-_SPELLED = {"infinity": "infty", "inf": "infty", "mod": "bmod", "asin": "arcsin", "acos": "arccos", "atan": "arctan"}
+_SPELLED = {
+    "infinity": "infty",
+    "inf": "infty",
+    "oo": "infty",
+    "mod": "bmod",
+    "asin": "arcsin",
+    "acos": "arccos",
+    "atan": "arctan",
+}
 
 
 class _Lexer:
@@ -239,6 +247,8 @@ class _Lexer:
             return True
         spaced = self._text[self._place - 1 : self._place] == " "
         if len(run) == 1:
+            return True
+        if low in ("sq", "cu") and before is not None and before.kind in ("num", "close"):
             return True
         if (
             before is not None

@@ -81,6 +81,9 @@ _MACROS = {
     "⌉": "\\rceil ",
     "→": "\\to ",
     "ϵ": "\\epsilon ",
+    "≡": "\\equiv ",
+    "℃": "^\\circ C",
+    "℉": "^\\circ F",
     "ϕ": "\\phi ",
 }
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ", "0123456789+-()ni", strict=True))
@@ -166,11 +169,13 @@ def clean(text: str) -> str:
     """
     text = _ascii(unicodedata.normalize("NFC", text)).replace("\\\\", "\\newrow ")
     text = re.sub(r",\s*\\!\s*(?=[0-9]{3})", "{,}", _unwrapped(text.strip()))
+    text = re.sub(r"(?<![a-zA-Z\\])m ?(?=\\angle)", "", text)  # the measure of an angle
     text = re.sub(r"\\math(?:rm|it)\{([dei])\}", r"\1 ", text)
     for place, pattern in (("", _NOTHING), (" ", _SPACES)):
         text = pattern.sub(place, text)
     text = _RENAME.sub(lambda found: f"\\{_RENAMED[found[1]]} ", text)
     text = re.sub(_FRACTIONS, r"\\frac", text)
+    text = re.sub(r"(?<=[0-9 ])\\mathrm ?\{([NC])\}", r"\\text{\1}", text)  # newtons and coulombs
     text = re.sub(r"\\math(?:bb|bf|rm)\s?\{?([RZNQC])\}?(?![a-zA-Z])", lambda found: SETS[found[1]] + " ", text)
     text = _TEXTS.sub(r"\\text", _FONTS.sub("", text))
     text = _UNIT_FRACTION.sub(r"\1/\2", text)
@@ -181,7 +186,20 @@ def clean(text: str) -> str:
     text = re.sub(r"(?<![a-zA-Z\\])abs ?\(([^()]*)\)", r"|\1|", text)
     text = re.sub(r"(?: *\\newrow)+ *$", "", _dollars(text))
     text = re.sub(r" +", " ", text).strip()
-    return _unwrapped(_without_full_stop(text))
+    return _set_braces(_unwrapped(_without_full_stop(text)))
+
+
+def _set_braces(text: str) -> str:
+    """Braces that are typed around a whole, as those of a set where they hold a list, a condition, a set or nothing."""
+    inside = text[1:-1].strip()
+    if not text.startswith("{") or closing(text, 0) != len(text) - 1:
+        return text
+    depth = 0
+    for character in inside:
+        depth += (character in "({[") - (character in ")}]")
+        if depth == 0 and character in ",;|:":
+            return f"\\{{{inside}\\}}"
+    return f"\\{{{inside}\\}}" if inside in ("", "\\emptyset", "\\emptyset ") else text
 
 
 def _ascii(text: str) -> str:
@@ -201,6 +219,8 @@ def _one(character: str) -> str:
     if name.startswith("VULGAR FRACTION"):
         above, _, below = unicodedata.normalize("NFKC", character).partition("\u2044")
         return f"\\frac{{{above}}}{{{below}}}"
+    if name.startswith("MODIFIER LETTER SMALL") and len(name.split()) == 4:
+        return f"^{{{name[-1].lower()}}}"
     if name.startswith("GREEK") and " LETTER " in name:
         letter = name.split()[-1].lower().replace("lamda", "lambda")
         return f"\\{letter.title() if 'CAPITAL' in name else letter} " if letter in GREEK else "\\unknown "

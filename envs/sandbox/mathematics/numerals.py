@@ -36,7 +36,9 @@ _TENS = {
 }
 SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7}
-_PARTS |= {"eighth": 8, "ninth": 9, "tenth": 10, "hundredth": 100, "thousandth": 1000}
+_PARTS |= {"eighth": 8, "ninth": 9, "tenth": 10, "eleventh": 11, "twelfth": 12, "thirteenth": 13}
+_PARTS |= {"fourteenth": 14, "fifteenth": 15, "sixteenth": 16, "seventeenth": 17, "eighteenth": 18, "nineteenth": 19}
+_PARTS |= {"twentieth": 20, "thirtieth": 30, "fortieth": 40, "fiftieth": 50, "hundredth": 100, "thousandth": 1000}
 _PARTS |= {f"{word}s": number for word, number in _PARTS.items() if word not in ("half", "halves")}
 NUMBER_WORDS = frozenset((*_ONES, *_TENS, *SCALES, "hundred", "dozen"))
 PART_WORDS = frozenset(_PARTS)
@@ -99,8 +101,7 @@ def spoken(words: list[str]) -> Fraction | None:
         value = spoken(words[1:])
         return None if value is None else -value
     if words and words[-1] in _PARTS:
-        above = Fraction(1) if words[:-1] in ([], ["a"], ["one"]) else spoken(words[:-1])
-        return None if above is None or words[-2:-1] == ["and"] else above / _PARTS[words[-1]]
+        return _part(words)
     if "point" in words:
         place = words.index("point")
         whole, digits = spoken(words[:place]), [_ONES.get(word, 10) for word in words[place + 1 :]]
@@ -108,6 +109,17 @@ def spoken(words: list[str]) -> Fraction | None:
             return None
         return whole + Fraction(int("".join(map(str, digits))), 10 ** len(digits))
     return _whole(words)
+
+
+def _part(words: list[str]) -> Fraction | None:
+    """Two thirds; one and two thirds, but not "two hundred and three quarters", which is two numbers."""
+    joined = len(words) - 1 - words[::-1].index("and") if "and" in words else 0
+    if joined:
+        whole, part = spoken(words[:joined]), spoken(words[joined + 1 :])
+        plain = whole is not None and whole.denominator == 1 and words[joined - 1] in _ONES.keys() | _TENS.keys()
+        return whole + part if whole is not None and part is not None and plain and 0 < part < 1 else None
+    above = Fraction(1) if words[:-1] in ([], ["a"], ["one"]) else spoken(words[:-1])
+    return None if above is None else above / _PARTS[words[-1]]
 
 
 def _whole(words: list[str]) -> Fraction | None:

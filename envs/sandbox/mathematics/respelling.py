@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from .numerals import NUMBER_WORDS, PART_WORDS, SCALES, Numeral, spoken
-from .tokens import Token, spell
+from .tokens import FUNCTIONS, Token, spell
 
 _CIRCLES = (["^", "circ"], ["^", "{", "circ", "}"], ["circ"])
+_F180 = Fraction(180)
 _LONGEST = 24  # tokens of a number in words
 
 
 def respell(tokens: list[Token]) -> list[Token]:
     """The tokens with what belongs together as one."""
-    return _circles(_spelled(_signs_alone(tokens)))
+    return _arguments(_circles(_spelled(_signs_alone(_exponents(tokens)))))
+
+
+def _arguments(tokens: list[Token]) -> list[Token]:
+    """With degrees within a function as radians: cos 30° is cos(30π/180)."""
+    result: list[Token] = []
+    for token in tokens:
+        if token.text == "degree" and token.kind == "unit" and len(result) > 1 and result[-1].kind == "num":
+            opened = result[-2].kind == "open"
+            function = result[-3] if opened and len(result) > 2 else result[-2]
+            if function.kind == "cmd" and function.text in FUNCTIONS and not function.text.startswith("arc"):
+                turned = [
+                    Token("sign", "*"),
+                    Token("cmd", "pi"),
+                    Token("sign", "/"),
+                    Token("num", "180", Numeral(_F180)),
+                ]
+                inner = [result.pop(), *turned]
+                result += inner if opened else [Token("open", "("), *inner, Token("close", ")")]
+                continue
+        result.append(token)
+    return result
+
+
+def _exponents(tokens: list[Token]) -> list[Token]:
+    """With the brackets of 2^(1/3) as the braces that they stand for."""
+    result = list(tokens)
+    for start in range(1, len(tokens)):
+        if tokens[start].text == "(" and tokens[start - 1].text in ("^", "_"):
+            depth = 0
+            for end in range(start, len(tokens)):
+                depth += (tokens[end].kind == "open") - (tokens[end].kind == "close")
+                if depth == 0:
+                    if tokens[end].text == ")":
+                        result[start], result[end] = Token("open", "{"), Token("close", "}")
+                    break
+    return result
 
 
 def _signs_alone(tokens: list[Token]) -> list[Token]:

@@ -15,6 +15,10 @@ from .tokens import OPERATORS, Tokens, spell
 from .values import argument, numeral, work_left
 from .verdict import EQUAL, Unsure, Verdict, different, unsure
 
+_MONEY: dict[tuple[tuple[str, int], ...], int] = {
+    ((name, 1),): factor for name, factor in (("dollar", 100), ("euro", 1), ("pound sterling", 1), ("yen", 1))
+}
+"""Currencies go without saying: a question about a price is answered by a number."""
 _NEVER = OPERATORS | {"integral", "derivative"}
 
 
@@ -67,7 +71,10 @@ def _units(known: Scalar, given: Scalar, rules: Rules) -> Verdict:
         return different("it is not in the unit that was asked for")
     if given.unit is None:
         verdict = _values(known.tokens, given.tokens, rules)
-        return unsure("a unit is expected and the answer names none") if verdict and rules.kind != "number" else verdict
+        named = rules.kind == "number" or (
+            known.unit.powers in _MONEY and known.unit.factor == _MONEY[known.unit.powers]
+        )
+        return unsure("a unit is expected and the answer names none") if verdict and not named else verdict
     if given.unit.noun:
         verdict = _values(known.tokens, given.tokens, rules)
         return unsure(f"{given.unit.noun!r} is not known as a unit") if verdict else verdict

@@ -9,6 +9,7 @@ import sympy
 from .algebra import Book, equal
 from .nodes import Bracket, Chain, Named, Node, Scalar, SetSign, Several, Words
 from .structure import name_of
+from .values import numeral
 from .verdict import EQUAL, Verdict, different, unsure
 from .words import ALL_REALS, NO_SOLUTION
 
@@ -213,6 +214,13 @@ def _sides(node: Node, book: Book) -> tuple[str, Any] | None:
     return sign, left - right
 
 
+def _value(scalar: Scalar, book: Book) -> Any:
+    number = numeral(scalar.tokens)
+    if number is None or number.unfinished:
+        return book.read(scalar.tokens)
+    return sympy.Rational(number.value.numerator, number.value.denominator)
+
+
 def chain_value(chain: Chain) -> Node | None:
     """The last of values that are all equal, as in 84/12 = 7; None where they are not, or say nothing."""
     if set(chain.relations) != {"="} or not all(isinstance(part, Scalar) for part in chain.parts):
@@ -221,6 +229,6 @@ def chain_value(chain: Chain) -> Node | None:
     if scalars[0].tokens == scalars[-1].tokens or len({(part.unit, part.percent) for part in scalars[:-1]}) > 1:
         return None
     book = Book()
-    values = [book.read(part.tokens) for part in scalars]
+    values = [_value(part, book) for part in scalars]
     same = all(equal(values[-1], value) for value in values[:-1])
     return scalars[-1] if same else None

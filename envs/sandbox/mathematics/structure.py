@@ -153,13 +153,28 @@ def _several(tokens: Tokens) -> Node | None:
         rest = tuple(read(piece) for piece in kept[1:])  # n = 1, 2, 3
         return Named(first.name, Several((first.value, *rest), ","))
     joined = "or" if set(borders) & (OR | {"vee"}) else "and" if set(borders) & (AND | {"wedge"}) else ","
-    items = tuple(read(piece) for piece in kept)
+    items = _flat(tuple(read(piece) for piece in kept))
     total = total_of(items) if joined == "and" else None
     if total is not None:
         return total
-    if len(items) < 2 or len(kept) < len(pieces) - borders.count("and") - borders.count("or") - borders.count("$"):
+    if len(kept) < 2 or len(kept) < len(pieces) - borders.count("and") - borders.count("or") - borders.count("$"):
         raise ValueError("a list with nothing between two commas")
     return Several(items, joined)
+
+
+def _flat(items: tuple[Node, ...]) -> tuple[Node, ...]:
+    """±1, ±i as four values."""
+    flat: list[Node] = []
+    for item in items:
+        value = item.value if isinstance(item, Named) else item
+        if isinstance(value, Several) and value.joined == "or":
+            flat += [Named(item.name, one) for one in value.items] if isinstance(item, Named) else value.items
+        else:
+            flat.append(item)
+    named = flat[0].name if isinstance(flat[0], Named) and len(flat) > len(items) else None
+    if named is not None and not any(isinstance(item, Named) for item in items[1:]):
+        return tuple(item if isinstance(item, Named) else Named(named, item) for item in flat)  # x = ±1, ±i
+    return tuple(flat)
 
 
 def _signs(tokens: Tokens) -> Node | None:
@@ -167,6 +182,8 @@ def _signs(tokens: Tokens) -> Node | None:
     places = [place for place, token in enumerate(tokens) if token.text in ("pm", "mp")]
     if not places or (any(token.kind == "rel" for token in tokens[: places[0]]) and len(places) > 2):
         return None
+    if tokens[0].text == "\\{" and _close(tokens, 0) == len(tokens) - 1:
+        return None  # its elements have the signs
     if any(token.kind == "rel" for token in tokens[places[0] :]):
         raise ValueError("a sign ± on the left")
     both = []
@@ -250,6 +267,8 @@ def name_of(tokens: Tokens) -> str | None:
         place += 1
         if tokens[place - 1].text == "_":
             place = _close(tokens, place) + 1 if place < len(tokens) and tokens[place].kind == "open" else place + 1
+    if [token.text for token in tokens[1:6]] == ["^", "{", "-", "1", "}"] and tokens[6:7] and tokens[6].text == "(":
+        place = 6  # the inverse of a function
     if place >= len(tokens):
         return text
     upper = all(token.kind == "sym" and token.text.isupper() for token in tokens)
@@ -306,7 +325,7 @@ def _bracketed(tokens: Tokens) -> Node | None:
         if any(token.text in ("|", ":") for token in inside):
             return _builder(inside)
         items, _ = _split(inside, frozenset((",", ";")), ("comma",))
-        return Several(tuple(read(item) for item in items), "{")
+        return Several(_flat(tuple(read(item) for item in items)), "{")
     items, borders = _split(inside, frozenset((",", ";")), ("comma",))
     if not borders:
         return read(inside) if (opened, closed) in (("(", ")"), ("[", "]")) and inside else None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from .moments import moment
 from .notation import clean
 from .verdict import EQUAL, Verdict, different, unsure
-from .words import BEFORE, one_spelling
+from .words import BEFORE, one_spelling, words_of
 
 _MARKS = re.compile(r"\\text\{|\\[a-zA-Z]+|[{}$*]")
 _CHOICE = re.compile(r"\(? *(?:(?:the )?(?:answer|option|choice)(?: is)?:? *)?\(?([A-Za-z])\)?[).:]?\.?", re.IGNORECASE)
@@ -14,6 +15,11 @@ _BEGINS = re.compile(r"\(?([A-Z])[).:] ")
 _LETTERED = re.compile(r"\(?([A-H])(?:\)|:) *\S")
 _DATE = r"[0-9]{4}([-/.])[0-9]{1,2}\1[0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}\2[0-9]{4}"
 _ORDINAL = r"[0-9]+ ?(?:st|nd|rd|th)"
+_KINDS = words_of(
+    """triangle function number integer quadrilateral polygon angle series sequence matrix shape curve line graph
+    relation event events variable prism solid one ones"""
+)
+"""What an adjective may be said of: "an isosceles triangle" says isosceles."""
 _NEGATIONS = frozenset(["not", "no", "never", "isnt", "isn't", "none", "neither", "nor", "or", "cannot"])
 
 
@@ -39,7 +45,8 @@ def same_choice(expected: str, answer: str, *, declared: bool = False) -> Verdic
     if found is not None:
         if declared and found[1].upper() == letter:
             return EQUAL
-        return EQUAL if found[1] == letter else different("another letter")
+        marked = re.search(r"[():.]|option|choice|answer", said, re.IGNORECASE)
+        return EQUAL if found[1] == letter or (marked and found[1].upper() == letter) else different("another letter")
     begins = _BEGINS.match(said)
     if begins is not None and begins[1] == letter and len(re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", said)) == 1:
         return unsure("words stand behind the letter")
@@ -55,7 +62,11 @@ def same_letters(expected: str, answer: str) -> bool:
 
 def is_text(expected: str) -> bool:
     """Whether it is a date, or a number of an order, which calculation would make something else of."""
-    return re.fullmatch(rf"{_DATE}|{_ORDINAL}", plain(expected), re.IGNORECASE) is not None
+    said = plain(expected)
+    found = moment(said)
+    return re.fullmatch(rf"{_DATE}|{_ORDINAL}", said, re.IGNORECASE) is not None or (
+        found is not None and found[0] == "date"
+    )
 
 
 def same_text(expected: str, answer: str) -> Verdict:
@@ -73,6 +84,12 @@ def same_text(expected: str, answer: str) -> Verdict:
     while words and words[0] in BEFORE and " ".join(words) != known:
         words = words[1:]
     if " ".join(words) == known and not spaced:
+        return EQUAL
+    if re.fullmatch(
+        rf"\s*(?:it|this|the [A-Za-z]+) {re.escape(known)}", re.sub(r"[.!\s]+$", "", plain(answer)).lower()
+    ):
+        return EQUAL
+    if words and words[-1] in _KINDS and " ".join(words[:-1]) == known:
         return EQUAL
     if f" {known} " in f" {given} " and len(known) > 1 and not _NEGATIONS & (set(given.split()) - set(known.split())):
         return unsure("other words stand beside it")

@@ -47,7 +47,7 @@ _define("volume", l__L__liter__litre=_F("0.001"), gallon__gal=_F("0.003785411784
 _define("volume", pint=_F("0.000473176473"), cup=_F("0.0002365882365"))
 _define("dollar", dollar__USD__usd__buck=100, cent__c=1)
 _define("euro", euro__EUR=1)
-_define("pound sterling", GBP__quid__sterling=1)
+_define("pound sterling", GBP__quid__sterling=1, pence__penny=_F("0.01"))
 _define("yen", yen__JPY=1)
 _define("degree", deg__degree=1)
 _define("radian", rad__radian=1)
@@ -67,6 +67,13 @@ _define("amount", mol__mole=1)
 _define("data", bit=1, B__byte=8)
 _define("count", dozen=12)
 
+_DERIVED = {  # in grams, metres and seconds
+    "force": (_F(1000), {"mass": 1, "length": 1, "time": -2}),
+    "energy": (_F(1000), {"mass": 1, "length": 2, "time": -2}),
+    "power": (_F(1000), {"mass": 1, "length": 2, "time": -3}),
+    "pressure": (_F(1000), {"mass": 1, "length": -1, "time": -2}),
+    "frequency": (_F(1), {"time": -1}),
+}
 _PREFIXES = {"k": 3, "M": 6, "G": 9, "T": 12, "c": -2, "m": -3, "u": -6, "n": -9, "p": -12, "d": -1}
 _LONG_PREFIXES = {"kilo": 3, "mega": 6, "giga": 9, "centi": -2, "milli": -3, "micro": -6, "nano": -9, "deci": -1}
 _PREFIXED = words_of("""m g s l L N J W Pa Hz V A Ohm C mol B bit eV cal""")
@@ -135,6 +142,11 @@ def _unit(powers: Mapping[str, int], factor: Fraction) -> Unit:
     """Volumes are cubes of lengths, and what cancels is gone."""
     counted = Counter(powers)
     counted["length"] += 3 * counted.pop("volume", 0)
+    for name, (scale, parts) in _DERIVED.items():
+        power = counted.pop(name, 0)
+        factor *= scale**power
+        for part, exponent in parts.items():
+            counted[part] += power * exponent
     return Unit(tuple(sorted((name, power) for name, power in counted.items() if power)), factor)
 
 
@@ -144,6 +156,8 @@ def _power(parts: list[str], place: int) -> tuple[int, int]:
         place += 1 + (sign < 0)
         digits = parts[place] if place < len(parts) else ""
         return (sign * int(digits) if digits.isdecimal() and len(digits) < 3 else 1), place + 1
+    if parts[place - 1].endswith("m") and parts[place:] in (["2"], ["3"]):  # cm2
+        return int(parts[place]), place + 1
     word = parts[place].lower() if place < len(parts) else ""
     return (_AFTER[word], place + 1) if word in _AFTER else (1, place)
 

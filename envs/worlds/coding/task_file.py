@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ...conversation.conversation_env import SPLITS
-from ...conversation.task_source import load_tasks, split_of
+from ...conversation.task_source import placed_tasks, split_of
 from ...errors import UserError, unknown
 from ...sandbox.same_value import COMPARE, Compare
 from ...sandbox.stdio_exam import check_source
@@ -44,9 +44,9 @@ def read_tasks(path: str | Path) -> tuple[CodingTask, ...]:
     """The tasks of a JSONL file (the module's docstring has the format).
 
     Raises:
-        UserError: a line that is no task; the message has its number, counted among the tasks.
+        UserError: a line that is no task; the message has its place.
     """
-    return tuple(_checked(row, f"{path}, task {number}") for number, row in enumerate(load_tasks(path), start=1))
+    return tuple(_checked(row, place) for place, row in placed_tasks(path) if not isinstance(row, str))
 
 
 def _checked(row: Mapping[str, Any], where: str) -> CodingTask:
@@ -55,7 +55,7 @@ def _checked(row: Mapping[str, Any], where: str) -> CodingTask:
             raise UserError(f"{where}: {unknown('key', key, _KEYS)}")
     prompt, kind = row.get("prompt"), row.get("kind", "function")
     if not isinstance(prompt, str) or not prompt.strip():
-        raise UserError(f"{where}: a task needs a prompt, not {prompt!r}")
+        raise UserError(f"{where}: prompt is {prompt!r:.80}; allowed is text that is not empty")
     if kind not in KINDS:
         raise UserError(f"{where}: {unknown('kind', str(kind), KINDS)}")
     for key in _UNUSED[kind]:
@@ -68,13 +68,13 @@ def _checked(row: Mapping[str, Any], where: str) -> CodingTask:
     public = _tests(row["public"], kind, f"{where}: public") if row.get("public") else ()
     tolerance = row.get("tolerance", 0.0)
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not tolerance >= 0:
-        raise UserError(f"{where}: tolerance must be a number from 0, not {tolerance!r}")
+        raise UserError(f"{where}: tolerance is {tolerance!r}; allowed is a number, 0 or greater")
     flags = [row.get(key, False) for key in ("in_place", "nan")]
     if not all(isinstance(flag, bool) for flag in flags):
-        raise UserError(f"{where}: in_place and nan are true or false, not {flags!r}")
+        raise UserError(f"{where}: in_place and nan are {flags!r}; allowed are true and false")
     entry = row.get("entry", "solve")
     if not isinstance(entry, str) or not entry.isidentifier():
-        raise UserError(f"{where}: entry must be the name of a function, not {entry!r}")
+        raise UserError(f"{where}: entry is {entry!r:.80}; allowed is the name of a function")
     name = str(row.get("id", prompt))
     return CodingTask(
         prompt,

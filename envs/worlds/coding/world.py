@@ -84,7 +84,7 @@ class Coding(ConversationEnv):
             ("workers", workers, 1, 256),
         ):
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                raise UserError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+                raise UserError(f"{name} is {value!r:.80}; allowed is a whole number from {least} to {most}")
         self.families = _checked_families(families)
         self.attempts, self.partial_credit = attempts, partial_credit
         self.public_tests, self.hidden_tests = public_tests, hidden_tests
@@ -94,7 +94,7 @@ class Coding(ConversationEnv):
         except ValueError as error:
             raise UserError(str(error)) from error
         if isinstance(packages, str):
-            raise UserError(f"packages must be a list of names, not {packages!r}")
+            raise UserError(f"packages is {packages!r:.80}; allowed is a list of names")
         self._judge = shared_judge(workers, limits, tuple(packages or ()))
         self.side_by_side = workers  # the judge computes, and may be asked from any thread
 
@@ -209,7 +209,7 @@ def _checked_families(families: Sequence[str] | None) -> tuple[str, ...]:
     if families is None:
         return tuple(FAMILIES)
     if isinstance(families, str) or not families:
-        raise UserError(f"families must be a list of names, not {families!r}")
+        raise UserError(f"families is {families!r:.80}; allowed is a list of names")
     for name in families:
         if name not in FAMILIES:
             raise UserError(unknown("family", str(name), FAMILIES))

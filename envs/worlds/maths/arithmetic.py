@@ -157,9 +157,11 @@ class Arithmetic(ConversationEnv):
             if value not in allowed:
                 raise UserError(unknown(name, str(value), allowed))
         if not isinstance(attempts, int) or attempts < 1:
-            raise UserError(f"attempts must be a whole number from 1, not {attempts!r}")
+            raise UserError(f"attempts is {attempts!r:.80}; allowed is a whole number, 1 or greater")
         if self.weights["length"] < 0:
-            raise UserError(f"length_cost is subtracted and must not be negative: {self.weights['length']}")
+            raise UserError(
+                f"the weight of length is {self.weights['length']}; allowed is 0 or less, for it is subtracted"
+            )
         if word_problems and prompt == "bare":
             raise UserError("word_problems need prompt 'plain': a bare prompt is only the expression")
         self.answer_tag: AnswerTag = answer_tag
@@ -266,7 +268,7 @@ class Arithmetic(ConversationEnv):
 
 def _checked_operators(operators: Sequence[str]) -> tuple[str, ...]:
     if not isinstance(operators, Sequence) or not operators:
-        raise UserError(f"operators must list at least one of {', '.join(OPERATORS)}, not {operators!r}")
+        raise UserError(f"operators is {operators!r:.80}; allowed is a list of {', '.join(OPERATORS)}")
     for operator in operators:
         if operator not in OPERATORS:
             raise UserError(unknown("operator", str(operator), OPERATORS))
@@ -276,13 +278,13 @@ def _checked_operators(operators: Sequence[str]) -> tuple[str, ...]:
 def _checked_digits(digits: int | Sequence[int], terms: int) -> tuple[int, ...]:
     """The number of digits of each operand."""
     if isinstance(terms, bool) or not isinstance(terms, int) or not 2 <= terms <= _MAX_DIGITS:
-        raise UserError(f"terms must be a whole number from 2 to {_MAX_DIGITS}, not {terms!r}")
+        raise UserError(f"terms is {terms!r:.80}; allowed is a whole number from 2 to {_MAX_DIGITS}")
     counts = tuple(digits) if isinstance(digits, Sequence) else (digits,) * terms
     for count in counts:
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MAX_OPERAND:
-            raise UserError(f"digits must be whole numbers from 1 to {_MAX_OPERAND}, not {count!r}")
+            raise UserError(f"digits is {count!r:.80}; allowed are whole numbers from 1 to {_MAX_OPERAND}")
     if sum(counts) > _MAX_DIGITS:
-        raise UserError(f"all operands together may have {_MAX_DIGITS} digits, not {sum(counts)}")
+        raise UserError(f"the operands have {sum(counts)} digits; allowed are {_MAX_DIGITS} in all")
     if len(counts) != terms:
         raise UserError(f"digits gives {len(counts)} operands, but terms is {terms}")
     return counts

@@ -20,7 +20,8 @@ from importlib.metadata import version
 from typing import Any
 
 from ...conversation.conversation_env import Outcome
-from ...errors import UserError, unknown
+from ...errors import UserError, nearest, unknown
+from ...quantities import shown
 from ...sandbox.mathematics import VERSION
 from ...sandbox.maths import KINDS, MAX_LENGTH, MathsJudge
 from ...sandbox.verdicts import Status
@@ -66,7 +67,14 @@ class MathsGrader:
     def check(self, task: Mapping[str, Any]) -> None:
         """UserError for a task without an expected answer, or with a kind that there is not."""
         if self._answer not in task:
-            raise UserError(f"a task has no answer: {unknown('key', self._answer, map(str, task))}")
+            keys = list(map(str, task))
+            raise UserError(
+                f"there is no {self._answer!r}, the answer; the task has {', '.join(map(repr, keys))}."
+                f"{nearest(self._answer, keys)}"
+            )
+        expected = task[self._answer]
+        if not isinstance(expected, str | int | float) or not str(expected).strip():
+            raise UserError(f"{self._answer!r} is {shown(expected)}; allowed are text that is not empty and numbers")
         if task.get("kind") not in (None, *KINDS):
             raise UserError(unknown("kind of answer", str(task["kind"]), KINDS))
 

@@ -59,7 +59,7 @@ class Mathematics(TaskWorld):
             if family not in FAMILIES:
                 raise UserError(unknown("family", str(family), FAMILIES))
         if not chosen or isinstance(families, str):
-            raise UserError(f"families must list at least one of {', '.join(FAMILIES)}, not {families!r}")
+            raise UserError(f"families is {families!r:.80}; allowed is a list of {', '.join(FAMILIES)}")
         self._families = chosen
         super().__init__(
             self._generate if tasks is None else tasks,

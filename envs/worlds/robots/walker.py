@@ -54,11 +54,11 @@ class WalkerTask(MujocoTask):
         self, world_damping: bool = True, pushes: float = 0.0, randomization: float = 0.0, terrain: float = 0.0
     ) -> None:
         if not 0.0 <= randomization < 1.0:
-            raise UserError(f"randomization is {randomization}; allowed is [0, 1)")
+            raise UserError(f"randomization is {randomization}; allowed is a number from 0 to less than 1")
         if not 0.0 <= pushes < np.inf:
             raise UserError(f"pushes is {pushes}; allowed is 0 m/s or more")
         if not 0.0 <= terrain <= 0.05:
-            raise UserError(f"terrain is {terrain}; allowed is [0, 0.05] m")
+            raise UserError(f"terrain is {terrain}; allowed are 0 to 0.05 m")
         self._world_damping, self._pushes, self._randomization = world_damping, pushes, randomization
         self._terrain = terrain
         self._weight = 1.0  # newtons; `configure` knows

@@ -211,7 +211,7 @@ def _key(call: ToolCall) -> str:
 
 def _checked_levels(levels: Sequence[int]) -> tuple[int, ...]:
     if not isinstance(levels, Sequence) or isinstance(levels, str) or not levels:
-        raise UserError(f"levels must list at least one of {LEVELS}, not {levels!r:.80}")
+        raise UserError(f"levels is {levels!r:.80}; allowed is a list of {', '.join(map(str, LEVELS))}")
     for level in levels:
         if level not in LEVELS:
             raise UserError(unknown("level", str(level), map(str, LEVELS)))
@@ -222,7 +222,7 @@ def _checked_families(families: Sequence[str] | None) -> tuple[str, ...]:
     if families is None:
         return tuple(FAMILIES)
     if not isinstance(families, Sequence) or isinstance(families, str) or not families:
-        raise UserError(f"families must list at least one of {', '.join(FAMILIES)}, not {families!r:.80}")
+        raise UserError(f"families is {families!r:.80}; allowed is a list of {', '.join(FAMILIES)}")
     for family in families:
         if family not in FAMILIES:
             raise UserError(unknown("family of requests", str(family), FAMILIES))

@@ -32,12 +32,12 @@ def test_a_folder_that_a_policy_saved_loads_as_a_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("/nowhere/at/all", "neither a folder"),
-        ("./missing", "neither a folder"),
+        ("/nowhere/at/all", "no model folder"),
+        ("./missing", "no model folder"),
         ("", "is empty"),
-        ("/nowhere/x.gguf", "no such GGUF file"),
+        ("/nowhere/x.gguf", r"no model folder or \.gguf file"),
         ("package:no-such-package", "is not installed"),
-        ("package:numpy", "holds 0 .gguf files"),
+        ("package:numpy", "holds no .gguf file"),
     ],
 )
 def test_a_model_that_is_not_there_is_named(model: str, message: str) -> None:

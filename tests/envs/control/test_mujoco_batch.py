@@ -319,7 +319,7 @@ def test_a_malformed_or_missing_mjcf_is_explained(text, tmp_path: Path):
     if text is not None:
         Malformed.mjcf.write_text(text)
     for make in (MujocoWorld, lambda task: MujocoBatch(task, 2)):
-        with pytest.raises(UserError, match=r"broken\.xml is no valid MJCF"):
+        with pytest.raises(UserError, match=r"broken\.xml is no MJCF"):
             make(Malformed())
 
 

@@ -11,6 +11,7 @@ from gymnasium.utils.env_checker import check_env
 from peripatos.envs.conversation import ConversationEnv, Opening, Outcome
 from peripatos.envs.conversation.conversation_env import AnyReply, AnyText
 from peripatos.envs.errors import UserError
+from peripatos.envs.reported import BadReport
 from peripatos.envs.vocabulary import Reply, WorldFailure
 
 
@@ -171,7 +172,7 @@ def test_a_method_that_the_author_forgot_is_named():
 def test_a_response_of_the_wrong_type_is_a_clear_error():
     world = Scripted("just text")
     world.reset()
-    with pytest.raises(TypeError, match="must return an Outcome"):
+    with pytest.raises(BadReport, match="allowed is an Outcome"):
         world.step("x")
 
 

@@ -127,7 +127,7 @@ def test_a_bad_line_is_named_by_file_and_number(tmp_path, content, words):
     ("tasks", "words"),
     [
         ([], "at least one task"),
-        ([{"prmpt": "a"}], "unknown key 'prompt'.*Did you mean 'prmpt'"),
+        ([{"prmpt": "a"}], "has no 'prompt', the prompt; .*Did you mean 'prmpt'"),
         ([{"prompt": "a", "split": "tset"}], "Did you mean 'test'"),
         ([3], "a mapping or a string, not 3"),
         ("nowhere.jsonl", "cannot read tasks from nowhere.jsonl"),
@@ -153,7 +153,7 @@ def test_a_reward_function_may_be_named(tmp_path, monkeypatch):
     assert world.step("x")[1] == 0.0
     with pytest.raises(UserError, match="Did you mean 'zero'"):
         TaskWorld(CAPITALS, "my_scores:zeroo")
-    with pytest.raises(UserError, match="reward must be a function"):
+    with pytest.raises(UserError, match="reward is 3; allowed are a function"):
         TaskWorld(CAPITALS, 3)
 
 

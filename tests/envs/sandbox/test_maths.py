@@ -21,6 +21,7 @@ pytest.importorskip("math_verify", reason="the extra peripatos[maths] is not ins
 
 ANSWERS = json.loads(Path(__file__).with_name("maths_answers.json").read_text(encoding="utf-8"))
 JUDGED = json.loads(Path(__file__).with_name("maths_answers_judged.json").read_text(encoding="utf-8"))
+FRESH = json.loads(Path(__file__).with_name("maths_answers_fresh.json").read_text(encoding="utf-8"))
 SLOW = "e^{e^{e^{e^{5}}}}"
 
 
@@ -107,6 +108,37 @@ def test_answers_that_were_judged_by_hand_before_the_grader_saw_them(judge: Math
         if (result.status == "passed") != (key == "right") or result.status in ("infra_error", "time_limit"):
             mistakes.append((row["expected"], row["answer"], result))
     assert not mistakes
+
+
+@pytest.mark.parametrize("key", ["wrong", "right", "by rule not accepted"])
+def test_a_share_of_answers_as_three_people_write_them(judge: MathsJudge, key: str) -> None:
+    """A teacher, a solver with LaTeX, and a language model that talks. Each was written before the grader saw it."""
+    found = [(row["expected"], row["answer"], judge.compare(row["expected"], row["answer"])) for row in FRESH[key]]
+    assert not [row for row in found if (row[2].status == "passed") != (key == "right")]
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "status"),
+    [
+        ("84", "83 or \\boxed{84}", "wrong_answer"),
+        ("84", "It is not \\boxed{84}.", "wrong_answer"),
+        ("84", "-\\boxed{84}", "wrong_answer"),
+        ("84", "1\\boxed{84}", "wrong_answer"),
+        ("84", "\\boxed{84}5", "wrong_answer"),
+        ("84", "\\boxed{83} \\boxed{84}", "wrong_answer"),
+        ("84", "x = 83\nx = 84", "wrong_answer"),
+        ("84", "The answer is 83.\nSo the answer is 84.", "wrong_answer"),
+        ("84", "84 (85)", "wrong_answer"),
+        ("84", "\u274c 84", "no_answer"),
+        ("84", "Die Antwort ist nicht 84", "unsure"),
+        ("84", "La respuesta no es 84", "wrong_answer"),
+    ],
+)
+def test_a_frame_is_taken_off_only_where_it_holds_no_doubt_and_no_second_answer(
+    judge: MathsJudge, expected: str, answer: str, status: str
+) -> None:
+    result = judge.compare(expected, answer)
+    assert result.status != "passed", (result, status)
 
 
 @pytest.mark.parametrize("key", ["wrong", "right"])

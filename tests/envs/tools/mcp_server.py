@@ -18,6 +18,42 @@ RESULTS = {  # what `talk` gives
 }
 
 
+def misbehave(behaviour: str, number: int) -> None:
+    """What stands in the place of an answer to call `number`, or before it."""
+    text = {"type": "text", "text": "x"}
+    content: object = {
+        "message:long": [{"type": "text", "text": "x" * (5 << 20)}],
+        "message:parts": [text] * 60_000,
+        "message:deep": [{"type": "text", "text": "x", "_meta": None}],
+    }.get(behaviour, [text])
+    answer = json.dumps({"jsonrpc": "2.0", "id": number, "result": {"content": content}})
+    if behaviour == "message:deep":
+        answer = answer.replace("null", "[" * 5_000 + "]" * 5_000)
+    if behaviour == "message:unnamed":  # does not say at its beginning what it answers
+        answer = json.dumps({"result": {"content": [text] * 60_000}, "jsonrpc": "2.0", "id": number})
+    if behaviour == "message:another id":
+        answer = answer.replace(f'"id": {number}', '"id": 987654')
+    if behaviour == "message:text id":
+        answer = answer.replace(f'"id": {number}', '"id": "x"')
+    if behaviour == "message:twice":
+        answer = f"{answer}\n{answer}"
+    if behaviour == "message:half":
+        print(answer[: len(answer) // 2], end="", flush=True)
+        os._exit(1)
+    if behaviour == "message:garbage":
+        os.write(1, b'\xff\xfe\x00 no message\n[1, 2]\n{\n\x1b[2J{}\nnull\n{"a": "\xff"}\n' * 100)
+    if behaviour == "message:requests":
+        for asked in ("sampling/createMessage", "roots/list", "elicitation/create", "ping", "no/such"):
+            print(json.dumps({"jsonrpc": "2.0", "id": f"mine {asked}", "method": asked, "params": {}}), flush=True)
+    if behaviour == "message:notes":
+        note = {"method": "notifications/progress", "params": {"progressToken": 1, "progress": 0.5}}
+        while True:
+            print(json.dumps({"jsonrpc": "2.0", **note}), flush=True)
+    if behaviour == "message:numbers":
+        answer = answer.replace('"x"', '"x", "n": ' + "9" * 100_000)
+    print(answer, flush=True)
+
+
 def speak_by_hand(behaviour: str) -> None:
     """A server without the SDK, which keeps its own tools from writing to standard output."""
     tool: dict[str, object] = {"name": "talk", "inputSchema": ANYTHING}
@@ -30,6 +66,10 @@ def speak_by_hand(behaviour: str) -> None:
     tools = [tool]
     if behaviour == "crowd":
         tools = [{"name": f"t{n}", "description": "buy " * 8_000, "inputSchema": ANYTHING} for n in range(5)]
+    if behaviour == "many":
+        tools = [{"name": f"t{n}", "inputSchema": ANYTHING} for n in range(300)]
+    if behaviour == "too many":
+        tools = [{"name": f"t{n}", "inputSchema": ANYTHING} for n in range(30_000)]
     if behaviour == "escapes":
         tool["description"] = ESCAPES
     if behaviour == "last words":
@@ -38,7 +78,7 @@ def speak_by_hand(behaviour: str) -> None:
         tool["description"] = "x" * 50_000
     for line in sys.stdin:
         request = json.loads(line)
-        if "id" not in request:
+        if "id" not in request or "method" not in request:
             continue
         result: dict[str, object] = {}
         match request["method"]:
@@ -50,6 +90,9 @@ def speak_by_hand(behaviour: str) -> None:
                 result = {"tools": [tool, tool] if behaviour == "twins" else tools}
                 if behaviour == "endless":
                     result["nextCursor"] = f"{time.monotonic()}"
+            case "tools/call" if behaviour.startswith("message:"):
+                misbehave(behaviour, request["id"])
+                continue
             case "tools/call" if behaviour == "flood":
                 note = {"method": "notifications/message", "params": {"level": "info", "data": "x"}}
                 print((json.dumps({"jsonrpc": "2.0", **note}) + "\n") * 20_000, flush=True)

@@ -114,6 +114,58 @@ def test_a_line_that_never_ends_is_given_up():
         assert server._link.gone
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        ("long", "more than 4,194,304 bytes"),
+        ("parts", "values, where 20,000 are allowed"),
+        ("deep", "levels, where 64 are allowed"),
+        ("numbers", "more than 400 digits"),
+    ],
+)
+def test_a_message_that_is_too_large_costs_its_call_and_says_so(behaviour, words):
+    with started(f"message:{behaviour}") as server:
+        begun = time.perf_counter()
+        result = run(server, "talk")
+        assert time.perf_counter() - begun < 10
+        assert words in result.text
+        assert result.fault is Fault.RAISED
+        assert not server._link.gone
+
+
+def test_a_large_message_that_does_not_say_what_it_answers_costs_the_episode():
+    with started("message:unnamed") as server:
+        for _ in range(2):
+            with pytest.raises(
+                WorldFailure, match=r"is gone: it sent a message of .* values, where 20,000 are allowed"
+            ):
+                run(server, "talk")
+
+
+def test_a_server_that_dies_within_a_message_costs_the_episode():
+    with started("message:half") as server, pytest.raises(WorldFailure, match="is gone"):
+        run(server, "talk")
+
+
+@pytest.mark.parametrize("behaviour", ["garbage", "requests", "twice"])
+def test_what_nobody_asked_for_changes_no_answer(behaviour):
+    with started(f"message:{behaviour}") as server:
+        for _ in range(3):
+            assert run(server, "talk") == ToolResult("x")
+
+
+@pytest.mark.parametrize("behaviour", ["another id", "text id"])
+def test_an_answer_to_another_call_is_no_answer(behaviour):
+    with started(f"message:{behaviour}", timeout=8.0) as server:
+        server._link._timeout = 0.5
+        assert run(server, "talk").fault is Fault.TIMEOUT
+
+
+def test_notes_without_end_cost_the_episode():
+    with started("message:notes", timeout=15.0) as server, pytest.raises(WorldFailure, match="too many messages"):
+        run(server, "talk")
+
+
 def test_lines_that_are_no_messages_are_passed_over():
     with started("noise") as server:
         assert run(server, "add", a=1, b=2).text == "3"
@@ -277,6 +329,8 @@ def test_tools_of_a_server_stand_beside_those_of_a_world(good, shared):
         ("silent", 0.5, "no answer in time"),
         ("nonsense", 20.0, "a tool's name"),
         ("endless", 20.0, "64 pages"),
+        ("many", 20.0, "more than 256 tools"),
+        ("too many", 20.0, "values, where 20,000 are allowed"),
         ("chatterbox", 20.0, "50036 characters; 32768 are allowed"),
         ('schema:{"type": "array"}', 20.0, "tools.0.inputSchema.type: Input should be 'object'"),
     ],

@@ -104,12 +104,12 @@ stages: [{name: look}]
         (
             SCENARIO.replace("customer: CUSTOMER", f"customer: {SCRIPTED}, judge: {SCRIPTED}"),
             4,
-            "unknown voice 'judge': allowed are 'customer'",
+            "unknown voice 'judge'; allowed: customer",
         ),
         (
             SCENARIO.replace("booking_world:Booking", "peripatos/Arithmetic-v0").replace("CUSTOMER", SCRIPTED),
             4,
-            "none are",
+            "none is",
         ),
         (SCENARIO.replace("CUSTOMER", "{kind: scripted, function: booking_world:custmer}"), 4, "custmer"),
         (SCENARIO.replace("CUSTOMER", "{kind: oracle}"), 4, "oracle"),

@@ -115,7 +115,7 @@ def test_a_goal_that_nobody_looks_at_is_refused(tmp_path: Path) -> None:
         ("name.first=x", r"there is no 'first' in name, which is 'tiny'"),
         ("stages.0.method=pppo", r"stage 'learn': unknown method 'pppo'.*Did you mean 'ppo'\?"),
         ("stages.0.overrides.update.epoch=3", r"stage 'learn'.*'epoch'.*Did you mean 'epochs'\?"),
-        ("stages.0.optimizer.rl=3", r"stage 'learn', optimizer: unknown key 'rl'.*'lr'"),
+        ("stages.0.optimizer.rl=3", r"stage 'learn', optimizer: unknown key 'rl'; allowed: .*lr"),
         ("stages.0.optimizer.lr=fast", r"stage 'learn', optimizer\.lr is 'fast'"),
         ("world.id=CartPol-v1", r"unknown world 'CartPol-v1'.*Did you mean 'CartPole-v1'\?"),
         ("world.options.spped=1", r"spped"),

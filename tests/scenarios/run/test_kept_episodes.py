@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import random
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from scenarios_runs import command, write_scenario
 
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Episode, Seen, StopReason
+from peripatos.scenarios.run import disk, kept_episodes
 from peripatos.scenarios.run.disk import to_json
 from peripatos.scenarios.run.kept_episodes import read_episodes
 from peripatos.scenarios.run.run_directory import episode_row
@@ -57,6 +60,39 @@ def test_an_episode_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     (back,) = read_episodes(tmp_path / "e.jsonl")
     assert to_json(episode_row(back)) == to_json(episode_row(whole()))
     assert back.stop_reason is StopReason.LENGTH
+
+
+def test_to_show_one_of_many_episodes_no_other_one_is_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[object] = []
+    validate = kept_episodes._Row.model_validate
+    monkeypatch.setattr(kept_episodes._Row, "model_validate", lambda row: parsed.append(row) or validate(row))
+    assert (
+        command(
+            "run",
+            write_scenario(tmp_path, TALK.replace("episodes: 2", "episodes: 500")),
+            "--out",
+            tmp_path / "run",
+            "-q",
+        )
+        == 0
+    )
+    assert command("show", tmp_path / "run", "--episode", "400") == 0
+    assert len(parsed) == 1
+    assert command("show", tmp_path / "run", "--episode", "500") == 2
+    assert len(parsed) == 1
+
+
+def test_json_of_many_numbers_is_written_without_looking_at_each_and_stays_strict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[object] = []
+    finite = disk.finite
+    monkeypatch.setattr(disk, "finite", lambda value: looked.append(value) or finite(value))
+    assert to_json({"tokens": [*range(100_000)], "logp": [0.5] * 100_000}).endswith("0.5]}")
+    assert not looked
+    assert to_json({"a": [math.nan, (math.inf, 1.0)], "b": MappingProxyType({"c": -math.inf})}) == (
+        '{"a": [null, [null, 1.0]], "b": {"c": null}}'
+    )
 
 
 DAMAGED = ["{", "[1]", "[" * 100_000, '{"group": ' + "9" * 5000 + "}", "\ud800"]

@@ -390,7 +390,10 @@ def test_a_task_whose_answers_are_many_has_a_checker(tmp_path: Path) -> None:
         ({"split": "dev"}, "split"),
         ({"in_place": True}, "in_place means nothing for the kind function"),
         ({"kind": "assertions", "hidden": "assert add(1, 1) == 2", "public": "", "tolerance": 1e-6}, "tolerance means"),
-        ({"kind": "assertions", "hidden": "assert add(1, 1) == 2", "public": "", "nan": 1}, "true or false"),
+        (
+            {"kind": "assertions", "hidden": "assert add(1, 1) == 2", "public": "", "nan": 1},
+            "allowed are true and false",
+        ),
         ({"checker": "x"}, "checker means nothing for the kind function"),
         ({"kind": "stdio", "public": "", "hidden": [["", "1"]], "compare": "line"}, "Did you mean 'lines'"),
         ({"kind": "stdio", "public": "", "hidden": [["", "1"]], "checker": "x = 1"}, "no function check"),
@@ -400,7 +403,7 @@ def test_a_task_whose_answers_are_many_has_a_checker(tmp_path: Path) -> None:
 def test_a_malformed_task_is_one_clear_error(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     path = tmp_path / "tasks.jsonl"
     path.write_text(json.dumps(TASKS[0]) + "\n" + json.dumps({**TASKS[0], **change}))
-    with pytest.raises(UserError, match=r"task 2.*" + message):
+    with pytest.raises(UserError, match=r"tasks\.jsonl:2: .*" + message):
         read_tasks(path)
 
 

@@ -104,5 +104,5 @@ def test_wrong_options_are_named():
         ToolMaths(reply_format="compcat")
     with pytest.raises(UserError, match="max_calls"):
         ToolMaths(max_calls=0)
-    with pytest.raises(UserError, match="from 0 to 1, not"):
+    with pytest.raises(UserError, match="allowed is a share from 0 to 1"):
         ToolMaths(oracle_calls=1.5)

@@ -1,0 +1,50 @@
+"""How a run stands or has ended, in a sentence for whoever looks at it: a run that was killed cannot say so itself."""
+
+from __future__ import annotations
+
+import sys
+
+from . import lock
+from .checkpoint import checkpoints
+from .disk import typed
+from .logs import last_row
+from .run_directory import RunDirectory
+from .signals import tell
+
+
+def how_it_stands(run: RunDirectory, *, again: bool = True) -> str | None:
+    """One sentence, and with `again` what to type; None of a run that is done, or of which nobody knows."""
+    summary = run.summary()
+    status = summary.get("status") or _of_a_beginning(run)
+    row, saved = last_row(run.metrics), checkpoints(run.checkpoints)
+    when = f"after update {row['update']}" if row else "before its first update was written down"
+    left = f"its last checkpoint is {saved[-1].name}" if saved else "it has no checkpoint"
+    to_go_on = f"; to go on: peripatos resume {typed(run.path)}" if again else ""
+    match status:
+        case "running":
+            return f"{run.path} is being written by {lock.describe(run.path)}; this is how it stands {when}"
+        case "died":
+            return f"{run.path} died {when}: it was killed, or its machine stopped; {left}{to_go_on}"
+        case "interrupted":
+            return f"{run.path} was stopped {when}; {left}{to_go_on}"
+        case "failed":
+            why = f": {summary['why']}" if summary.get("why") else ""
+            return f"{run.path} failed {when}{why}; {left}{to_go_on}"
+        case _:
+            return None
+
+
+def tell_how_it_stands(run: RunDirectory, *, again: bool = True) -> None:
+    """The same as a line on stderr, where there is something to say."""
+    from ...envs.visible_text import visible  # brings gymnasium, which a page of help need not wait for
+
+    text = how_it_stands(run, again=again)
+    if text is not None and sys.stderr is not None:
+        tell(visible(text))
+
+
+def _of_a_beginning(run: RunDirectory) -> str | None:
+    """The status of a run that has written no summary yet."""
+    if (run.path / "summary.json").exists() or checkpoints(run.checkpoints):
+        return None
+    return "running" if lock.is_written(run.path) else "died"

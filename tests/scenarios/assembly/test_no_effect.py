@@ -1,0 +1,65 @@
+"""Settings that would do nothing: more minibatches than a batch has parts are refused, an idle clip is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scenarios_runs import TINY, command, write_scenario
+
+TALK = """\
+name: talk
+world: {id: peripatos/Arithmetic-v0, options: {digits: 1}}
+agent: {kind: tiny_llama, hidden: 16, layers: 1, heads: 2}
+stages:
+  - name: learn
+    method: grpo
+    collect: {groups: 2, group_size: 4}
+    overrides: {OVERRIDES}
+    budget: {updates: 1}
+"""
+
+
+def dry(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    code = command("run", write_scenario(tmp_path, text), "--dry-run")
+    return code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("minibatches", "code"), [(64, 0), (65, 2)])
+def test_more_minibatches_than_a_segment_has_units_are_refused(
+    minibatches: int, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = TINY.replace("minibatches: 2", f"minibatches: {minibatches}")
+    found, said = dry(tmp_path, text, capsys)
+    assert found == code, said
+    if code:
+        assert "tiny.yaml, line 8, column " in said
+        assert "update.minibatches is 65, and a batch has at most 64 units" in said
+        assert "allowed are 1 to 64" in said
+
+
+@pytest.mark.parametrize(("minibatches", "code"), [(8, 0), (9, 2)])
+def test_more_minibatches_than_there_are_replies_are_refused(
+    minibatches: int, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, said = dry(tmp_path, TALK.replace("OVERRIDES", f"update: {{minibatches: {minibatches}}}"), capsys)
+    assert found == code, said
+    assert ("a batch has at most 8 replies" in said) == (code == 2)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ("weighting: {clip_high: 0.1}", True),
+        ("weighting: {clip_high: 0.1}, update: {epochs: 2}", False),
+        ("weighting: {clip_low: 0.1}, update: {minibatches: 2}", False),
+        ("update: {epochs: 1}", False),
+    ],
+)
+def test_a_clip_that_somebody_wrote_and_that_cannot_bind_is_told_and_not_refused(
+    overrides: str, told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = dry(tmp_path, TALK.replace("OVERRIDES", overrides), capsys)
+    assert code == 0
+    assert ("clip_high has nothing to cut" in said) == told
+    assert said.count("has nothing to cut") == told
