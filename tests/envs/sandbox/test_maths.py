@@ -215,6 +215,6 @@ def test_an_expected_answer_that_is_no_mathematics_is_the_users_mistake(judge: M
         judge.compare("1", "1", kind="nmber")
     with pytest.raises(UserError, match="tolerance"):
         judge.compare("1", "1", tolerance=-1)
-    for options, words in (({"wall_s": 0}, "positive"), ({"workers": 0}, "from 1")):
+    for options, words in (({"wall_s": 0}, "above 0"), ({"workers": 0}, "1 or greater")):
         with pytest.raises(UserError, match=words):
             MathsJudge(**options)
