@@ -53,8 +53,8 @@ def first(claims: dict) -> dict:
         ({"text_config": {"num_hidden_layers": 10**9}}, "num_hidden_layers"),
         ({"model_type": "no_such_model"}, "could not load"),
         ({"auto_map": {"AutoModelForCausalLM": "own--code.Model"}, "model_type": "own"}, "could not load"),
-        ({"vocab_size": -1}, "could not load"),
-        ({"hidden_size": "x"}, "could not load"),
+        ({"vocab_size": -1}, "vocab_size is -1; allowed is a whole number"),
+        ({"hidden_size": "x"}, "hidden_size is .x.; allowed is a whole number"),
     ],
     ids=str,
 )
