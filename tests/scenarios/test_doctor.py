@@ -99,15 +99,17 @@ def small(**more: object) -> dict[str, object]:
     return {**common, "num_attention_heads": 2, "num_key_value_heads": 1, **more}
 
 
-def test_a_sliding_window_and_a_soft_cap_are_found() -> None:
+def test_how_a_model_with_a_window_and_a_soft_cap_is_read_is_said_with_its_figures() -> None:
     from transformers import Gemma2Config, Gemma2ForCausalLM
 
     config = Gemma2Config(**small(head_dim=8, sliding_window=4, final_logit_softcapping=0.5))
-    findings = {finding.what: finding for finding in examine_model(policy_with(config, Gemma2ForCausalLM))}
-    assert findings["logits from one matrix product"].fatal
-    assert "Gemma2" in findings["logits from one matrix product"].detail
-    assert findings["one key and value for each token"].fatal
-    assert "Sliding" in findings["one key and value for each token"].detail
+    found = examine_model(policy_with(config, Gemma2ForCausalLM))
+    findings = {finding.what: finding for finding in found}
+    assert not any(finding.fatal for finding in findings.values())
+    assert findings["read by"].result == "the short path"
+    assert "from sampler to trainer" in findings["read by"].detail
+    assert "turns read anew" in findings["… in detail"].detail
+    assert "logits by its own forward" in findings["… in detail"].detail
 
 
 def test_more_tokens_than_embeddings_are_found() -> None:

@@ -32,7 +32,7 @@ def test_a_dead_engine_ends_the_run_with_its_reason(
     step, left = TransformersEngine.step, [steps]
 
     def breaks(self: TransformersEngine) -> object:
-        left[0] -= 1
+        left[0] -= bool(self.sampling.stop_ids)  # without: the engine that tries the model when it is loaded
         if left[0] < 0:
             raise MemoryError("no room for keys and values")
         return step(self)
