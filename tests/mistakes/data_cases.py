@@ -171,7 +171,7 @@ SOURCES = [
     _source("txt", "tasks.txt", r"tasks\.txt'.*ends in \.jsonl", files={"tasks.txt": "x"}),
     _source("gz", "tasks.jsonl.gz", r"tasks\.jsonl\.gz'.*ends in \.jsonl", files={"tasks.jsonl.gz": b"\x1f\x8b"}),
     _source("no-ending", "tasks", r"'tasks'.*Did you mean 'tasks\.jsonl'\?"),
-    _source("folder", "data", r"'data'.*(folder|ends in \.jsonl)", files={"data": _folder}),
+    _source("source-folder", "data", r"'data'.*(folder|ends in \.jsonl)", files={"data": _folder}),
     _source("hub", "openai/gsm8k", r"'openai/gsm8k'.*pip install datasets"),
     _source("hub-split", "openai/gsm8k:main:test", r"'openai/gsm8k:main:test'"),
     _source("url", "https://example.org/tasks.jsonl", r"https://example\.org/tasks\.jsonl.*(download|fetch|file)"),

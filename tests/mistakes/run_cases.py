@@ -86,7 +86,7 @@ ON_RUNS = [
     _at("show-split-typo", "show out --split tets", r"'tets'.*'test'\?", talks=True),
     _at("show-by-typo", "show out --by entrpy", r"'entrpy'.*'entropy'\?", talks=True),
     _at("show-checkpoint", "show out --checkpoint 2", r"peripatos show has no option --checkpoint; it has .*--update", talks=True),
-    _at("resume-method", "resume out --set stages.balance.method=grpo", r"method is what the run is made of|stages\.balance\.method"),
+    _at("resume-other-method", "resume out --set stages.balance.method=grpo", r"method is what the run is made of|stages\.balance\.method"),
     _at("resume-world", "resume out --set world.id=Pendulum-v1", r"world\.id is what the run is made of|world.*made of"),
     _at("resume-lr", "resume out --set stages.balance.optimizer.lr=1", r"lr is what the run is made of|optimizer.*made of|lr"),
     _at("resume-out", "resume out --out other", r"peripatos resume has no option --out; it has"),
