@@ -23,7 +23,7 @@ from .template_habits import Habits, call_format, ends_of_calls
 from .template_process import TemplateFailed, render
 from .template_view import one_call_each, view, without_speech_beside_calls
 
-_KEPT_TOKENS = 1 << 18  # of openings: prompts may be long, and a group begins at once
+_KEPT_OPENINGS, _KEPT_TOKENS = 64, 1 << 18  # prompts may be long, and a group begins at once
 _STOPS = ("<|call|>", "<|eom_id|>")  # known to end nothing but a call, whatever a template writes
 
 _CHANNELS = ("<|channel|>", "<|message|>", "<|constrain|>")  # of gpt-oss: how it writes, and to whom
@@ -105,7 +105,7 @@ class Renderer:
                 )
             ids = self.encode(prompt)
             self._kept += len(ids)
-            if self._kept > _KEPT_TOKENS:
+            if self._kept > _KEPT_TOKENS or len(self._openings) >= _KEPT_OPENINGS:
                 self._openings.clear()
                 self._kept = len(ids)
             self._openings[key] = ids, prompt
