@@ -17,7 +17,7 @@ import socket
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,14 @@ class Lock:
             return False
 
     def release(self) -> None:
-        """Let others write; twice is harmless."""
+        """Let others write, also where a child that is just being started still has a copy; twice is harmless."""
+        if self._file >= 0:
+            with suppress(OSError):  # a file system that cannot lock
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+        self.leave()
+
+    def leave(self) -> None:
+        """Close this process's copy. The lock is free when nobody has one."""
         HELD.discard(self)
         if self._file >= 0:
             os.close(self._file)
@@ -120,7 +127,7 @@ def writing(folder: Path, command: Sequence[str]) -> Iterator[Lock]:
 
 def _leave_to_parent() -> None:
     for lock in [*HELD]:
-        lock.release()  # closes the child's copy; the parent's keeps the lock
+        lock.leave()
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)
