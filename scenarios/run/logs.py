@@ -111,9 +111,8 @@ def mend(path: Path, known: KnownLog, checkpoint: Path) -> str:
     _write(path, b"".join(line + b"\n" for line in found.lines))
     done = []
     if found.doubles:
-        done.append(
-            f"{_of_updates(len(found.doubles), found.doubles)} stood there again, and {'was' if len(found.doubles) == 1 else 'were'} left out"
-        )
+        were = "was" if len(found.doubles) == 1 else "were"
+        done.append(f"{_of_updates(len(found.doubles), found.doubles)} stood there again, and {were} left out")
     if (more := len(found.lines) - found.whole) > 0:
         done.append(
             f"{_of_updates(more, ())} contradict{'s' if more == 1 else ''} another of the same update, and all are kept"

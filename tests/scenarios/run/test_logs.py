@@ -101,13 +101,13 @@ def test_rows_that_contradict_each_other_are_all_kept_and_told(log: Path) -> Non
     before, lines = known(log), log.read_text().splitlines(keepends=True)
     log.write_text("".join([*lines[:3], lines[2].replace("30", "31"), *lines[3:14]]))
     assert mend(log, before, CHECKPOINT) == (
-        "1 row contradicts another of the same update, and all are kept, 1 row (of update 15) is lost; the damaged file "
-        "is kept as metrics.jsonl.damaged"
+        "1 row contradicts another of the same update, and all are kept, 1 row (of update 15) is lost; "
+        "the damaged file is kept as metrics.jsonl.damaged"
     )
     assert [one["update"] for one in read_jsonl(log)[0]] == [1, 2, 3, 3, *range(4, 15)]
 
 
-@pytest.mark.parametrize("old, new", [(b"\n", b"\r\n"), (b"\n", b"\n\n"), (b"}\n{", b"}\n \r\n{")])
+@pytest.mark.parametrize(("old", "new"), [(b"\n", b"\r\n"), (b"\n", b"\n\n"), (b"}\n{", b"}\n \r\n{")])
 def test_other_ends_of_lines_and_blank_lines_are_no_damage(old: bytes, new: bytes, log: Path) -> None:
     before, whole = known(log), log.read_bytes()
     log.write_bytes((whole + row(16).encode()).replace(old, new))
