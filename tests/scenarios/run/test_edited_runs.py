@@ -219,3 +219,22 @@ def test_an_older_checkpoint_in_the_place_of_a_newer_one_is_named_and_stepped_ov
     assert not new.is_symlink()
     assert json.loads((new / "progress.json").read_text())["update"] == 6
     assert [row["update"] for row in rows(run / "metrics.jsonl")] == list(range(1, 7))
+
+
+def test_a_run_that_lost_all_its_checkpoints_keeps_its_logs_and_is_not_begun_again(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copied(finished, tmp_path)
+    shutil.rmtree(run / "checkpoints")
+    (run / "checkpoints").mkdir()
+    logs = [(run / name).read_bytes() for name in ("metrics.jsonl", "evaluations.jsonl")]
+    for sets in ((), ("--set", "stages.learn.budget.updates=8")):
+        assert command("resume", run, *sets) == 2
+        assert (
+            f"the logs of {run} have 6 updates, and no checkpoint is left in {run / 'checkpoints'} to go on from: put "
+            f"one back, or run again into another folder: peripatos run {run}/scenario.yaml --out ANOTHER"
+        ) in capsys.readouterr().err
+    assert [(run / name).read_bytes() for name in ("metrics.jsonl", "evaluations.jsonl")] == logs
+    (run / "metrics.jsonl").unlink()
+    (run / "summary.json").unlink()
+    assert command("resume", run, "-q") == 0  # nothing is known of any update: it begins
