@@ -102,6 +102,8 @@ def install(unfinished: Path, folder: Path) -> None:
         flush(path)
     flush(unfinished)
     replaced = folder.with_name(f".{folder.name}.replaced")
+    if folder.is_symlink():
+        folder.unlink()  # it was refused by name
     if folder.exists():
         shutil.rmtree(replaced, ignore_errors=True)
         folder.rename(replaced)
@@ -146,7 +148,7 @@ def _fingerprints(folder: Path, only: str | None = None) -> dict[str, dict[str, 
 
 
 def _prune(folder: Path) -> None:
-    there = checkpoints(folder)
+    there = in_place(folder)  # a copy under a higher number takes nobody's place
     best = {_best_of(path) for path in there[-KEPT:]}  # of the one to fall back to, too
     for path in there[:-KEPT]:
         if number_of(path) not in best:
@@ -228,8 +230,30 @@ def verify(folder: Path, *, only: str | None = None) -> None:
     for name in found:
         if name.endswith(".json"):
             _refuse_deep(folder / name)
+    if misplaced := _find_misplaced(folder):
+        raise BadCheckpoint(f"{folder} is no checkpoint of this run: {misplaced}")
     if only is None and (unsound := find_unsound_file(folder)):
         raise BadCheckpoint(f"checkpoint {folder} is of no use: {unsound}")
+
+
+def _find_misplaced(folder: Path) -> str | None:
+    """Why a folder cannot be what its name says; None where it can, or where nothing can be read of it."""
+    if not (NAME.fullmatch(folder.name) or ASIDE.fullmatch(folder.name)):
+        return None  # of a reference, the name says nothing
+    if folder.is_symlink():
+        return f"it is a link to {folder.readlink()}; put the folder itself there, or remove the link"
+    try:
+        update = read_progress(folder)["update"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    if update == number_of(folder):
+        return None
+    return f"its name says update {number_of(folder)}, its progress.json update {update}; remove or rename the copy"
+
+
+def in_place(folder: Path) -> list[Path]:
+    """The checkpoints that are what their names say, whole or not, oldest first."""
+    return [path for path in checkpoints(folder) if _find_misplaced(path) is None]
 
 
 def _refuse_deep(file: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from . import lock
-from .checkpoint import checkpoints
+from .checkpoint import checkpoints, in_place
 from .disk import typed
 from .logs import last_row
 from .run_directory import RunDirectory
@@ -16,7 +16,7 @@ def how_it_stands(run: RunDirectory, *, again: bool = True) -> str | None:
     """One sentence, and with `again` what to type; None of a run that is done, or of which nobody knows."""
     summary = run.summary()
     status = summary.get("status") or _of_a_beginning(run)
-    row, saved = last_row(run.metrics), checkpoints(run.checkpoints)
+    row, saved = last_row(run.metrics), in_place(run.checkpoints)
     when = f"after update {row['update']}" if row else "before its first update was written down"
     left = f"its last checkpoint is {saved[-1].name}" if saved else "it has no checkpoint"
     to_go_on = f"; to go on: peripatos resume {typed(run.path)}" if again else ""

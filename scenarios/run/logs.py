@@ -72,42 +72,114 @@ def find_damage(path: Path, known: KnownLog, checkpoint: Path) -> str | None:
             begun = file.read(known.bytes)
     except OSError as problem:
         return f"{path} cannot be read: {problem.strerror}"
-    if hashlib.sha256(begun).hexdigest() == known.sha256:
+    if hashlib.sha256(begun).hexdigest() == known.sha256 or _only_respaced(path, known) is not None:
         return None
-    whole = begun.count(b"\n") if path.suffix != ".jsonl" else len(_readable(begun, checked(path))[0])
+    if path.name in LOGS:
+        found = _Found.of(path, checkpoint)
+        whole, doubles = found.whole, found.doubles
+    else:
+        whole, doubles = begun.count(b"\n") if path.suffix != ".jsonl" else len(_readable(begun, checked(path))[0]), ()
     if whole < known.rows:
         return f"{path} holds {whole} of the {known.rows} rows that checkpoint {checkpoint.name} knows"
+    if doubles:
+        rows = _of_updates(len(doubles), doubles)
+        return f"{path} holds {rows} more than once, which checkpoint {checkpoint.name} knows once"
     return f"the contents of {path} have changed since checkpoint {checkpoint.name} was written"
 
 
 def cut(path: Path, known: KnownLog) -> None:
     """Keep what is known: what came later is done again."""
-    if path.exists():
-        with path.open("rb+") as file:
-            file.truncate(known.bytes)
+    if not path.exists():
+        return
+    respaced = _only_respaced(path, known)
+    if respaced is not None:
+        anew = path.with_name(f".{path.name}.anew")
+        _write(anew, respaced)
+        anew.replace(path)
+        return
+    with path.open("rb+") as file:
+        file.truncate(known.bytes)
 
 
-def mend(path: Path, known: KnownLog) -> str:
-    """Keep the rows that can be read of those that are `known`, and put the damaged file aside as NAME.damaged. Says
-    what was done."""
+def mend(path: Path, known: KnownLog, checkpoint: Path) -> str:
+    """Keep every row that can be read, up to the update of the `checkpoint` by which the file is `known`, and each of
+    them once; put the damaged file aside as NAME.damaged. Says what was done."""
     if not path.exists():
         return "its rows are lost"
-    lines, rows = _readable(path.read_bytes(), checked(path))
-    newest = [line for line, _ in zip(lines, range(known.rows), strict=False)]
+    found = _Found.of(path, checkpoint)
     path.replace(path.with_name(path.name + ".damaged"))
+    _write(path, b"".join(line + b"\n" for line in found.lines))
+    done = []
+    if found.doubles:
+        were = "was" if len(found.doubles) == 1 else "were"
+        done.append(f"{_of_updates(len(found.doubles), found.doubles)} stood there again, and {were} left out")
+    if (more := len(found.lines) - found.whole) > 0:
+        done.append(
+            f"{_of_updates(more, ())} contradict{'s' if more == 1 else ''} another of the same update, and all are kept"
+        )
+    if (lost := known.rows - found.whole) > 0:
+        there = {row["update"] for row in found.rows}
+        missing = [n for n in range(1, update_of(checkpoint) + 1) if n not in there]
+        told = missing if path.name == METRICS and len(missing) == lost else ()
+        done.append(f"{_of_updates(lost, told)} {'is' if lost == 1 else 'are'} lost")
+    what = ", ".join(done) or "its rows are kept as they are"
+    return f"{what}; the damaged file is kept as {path.name}.damaged"
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What of a damaged log can be used: its rows up to the update of a checkpoint, each once."""
+
+    lines: list[bytes]
+    rows: list[dict[str, Any]]
+    doubles: list[int]  # the update of every further row of equal content
+    whole: int  # how many different rows there are: of an update, a stage and a set there is one
+
+    @classmethod
+    def of(cls, path: Path, checkpoint: Path) -> _Found:
+        lines, rows, doubles, seen = [], [], [], set()
+        for line, row in zip(*_readable(path.read_bytes(), checked(path)), strict=True):
+            if row["update"] > update_of(checkpoint):
+                continue  # it is done again
+            content = json.dumps(row, sort_keys=True)
+            if content in seen:
+                doubles.append(row["update"])
+                continue
+            seen.add(content)
+            lines.append(line.strip())
+            rows.append(row)
+        return cls(lines, rows, doubles, len({(row["update"], row["stage"], row.get("set")) for row in rows}))
+
+
+def update_of(checkpoint: Path) -> int:
+    """The update after which a checkpoint was made, by its name."""
+    return int(checkpoint.name.strip(".").partition(".")[0])
+
+
+def _only_respaced(path: Path, known: KnownLog) -> bytes | None:
+    """What is known, where a file differs from it in the ends of its lines and in blank ones alone; else None."""
+    content = path.read_bytes()
+    if hashlib.sha256(content[: known.bytes]).hexdigest() == known.sha256:
+        return None
+    lines = (line.rstrip(b"\r") for line in content.split(b"\n"))
+    begun = b"".join(line + b"\n" for line in lines if line.strip())[: known.bytes]
+    return begun if hashlib.sha256(begun).hexdigest() == known.sha256 else None
+
+
+def _write(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
-        file.write(b"".join(line + b"\n" for line in newest))
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    kept = [row["update"] for row in rows[: len(newest)]]
-    lost = known.rows - len(kept)
-    if not lost:
-        return "its rows are kept as they are"
-    which = ""
-    if path.name == METRICS:
-        missing = [n for n in range(1, known.rows + 1) if n not in set(kept)]
-        which = f" (those of the updates {_spans(missing)})"
-    return f"{lost} rows{which} are lost; the damaged file is kept as {path.name}.damaged"
+
+
+def _of_updates(count: int, updates: Sequence[int]) -> str:
+    """`2 rows (those of the updates 14 to 15)`"""
+    which = sorted(set(updates))
+    rows = "1 row" if count == 1 else f"{count} rows"
+    if not which:
+        return rows
+    return f"{rows} (of update {which[0]})" if len(which) == 1 else f"{rows} (those of the updates {_spans(which)})"
 
 
 def _spans(numbers: Sequence[int]) -> str:
@@ -130,11 +202,11 @@ def end_whole_line(path: Path) -> None:
 
 def read_jsonl(path: Path) -> tuple[list[dict[str, Any]], int]:
     """The readable rows of a JSON-lines file, and how many others it has; a last line without an end, which may be
-    being written, counts as neither."""
+    being written, and blank lines count as neither."""
     begun = path.read_bytes() if path.exists() else b""
     whole = begun[: begun.rfind(b"\n") + 1]
     rows = _readable(whole, checked(path))[1]
-    return rows, whole.count(b"\n") - len(rows)
+    return rows, sum(bool(line.strip()) for line in whole.split(b"\n")) - len(rows)
 
 
 def last_row(path: Path) -> dict[str, Any] | None:

@@ -172,7 +172,7 @@ class Runner:
         for name in LOGS:
             path, known = self.run.path / name, KnownLog.of(standing.known.get("logs", {}), name)
             if name in standing.broken:
-                done = mend(path, known)
+                done = mend(path, known, standing.folder)
                 self.journal.warned(f"{standing.broken[name]}, and no earlier checkpoint has a whole one: {done}")
             else:
                 cut(path, known)

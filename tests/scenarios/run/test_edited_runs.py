@@ -171,3 +171,70 @@ def test_worlds_of_others_need_no_digests() -> None:
     scenario = check_scenario(*parse_yaml(TWO, "two"))
     assert own_code(scenario) == {}
     assert own_data(scenario) == {}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of six updates that kept the checkpoints 4 and 6."""
+    folder = tmp_path_factory.mktemp("finished")
+    text = TINY.replace("updates: 12", "updates: 6")
+    assert command("run", write_scenario(folder, text), "--out", folder / "run", "-q") == 0
+    return folder / "run"
+
+
+def copied(finished: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def test_a_copy_of_a_checkpoint_under_a_higher_number_is_named_and_stepped_over(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copied(finished, tmp_path)
+    for name in ("000998", "000999"):
+        shutil.copytree(run / "checkpoints" / "000006", run / "checkpoints" / name)
+    assert command("evaluate", run, "--checkpoint", "last", "--episodes", "1") == 2
+    assert "000999 is no checkpoint of this run: its name says update 999, its progress.json update 6" in (
+        capsys.readouterr().err
+    )
+    assert command("resume", run, "--set", "stages.learn.budget.updates=8") == 0
+    assert f"resumed from {run / 'checkpoints' / '000006'}" in capsys.readouterr().err
+    assert {"000006", "000008", "000998", "000999"} <= {path.name for path in (run / "checkpoints").iterdir()}
+    assert [row["update"] for row in rows(run / "metrics.jsonl")] == list(range(1, 9))
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_an_older_checkpoint_in_the_place_of_a_newer_one_is_named_and_stepped_over(
+    link: bool, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copied(finished, tmp_path)
+    old, new = run / "checkpoints" / "000004", run / "checkpoints" / "000006"
+    shutil.rmtree(new)
+    new.symlink_to("000004") if link else shutil.copytree(old, new)
+    assert command("resume", run) == 0
+    err = capsys.readouterr().err
+    assert (
+        f"{new} is no checkpoint of this run: {'it is a link to 000004' if link else 'its name says update 6'}" in err
+    )
+    assert f"resumed from {old}" in err
+    assert not new.is_symlink()
+    assert json.loads((new / "progress.json").read_text())["update"] == 6
+    assert [row["update"] for row in rows(run / "metrics.jsonl")] == list(range(1, 7))
+
+
+def test_a_run_that_lost_all_its_checkpoints_keeps_its_logs_and_is_not_begun_again(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copied(finished, tmp_path)
+    shutil.rmtree(run / "checkpoints")
+    (run / "checkpoints").mkdir()
+    logs = [(run / name).read_bytes() for name in ("metrics.jsonl", "evaluations.jsonl")]
+    for sets in ((), ("--set", "stages.learn.budget.updates=8")):
+        assert command("resume", run, *sets) == 2
+        assert (
+            f"the logs of {run} have 6 updates, and no checkpoint is left in {run / 'checkpoints'} to go on from: put "
+            f"one back, or run again into another folder: peripatos run {run}/scenario.yaml --out ANOTHER"
+        ) in capsys.readouterr().err
+    assert [(run / name).read_bytes() for name in ("metrics.jsonl", "evaluations.jsonl")] == logs
+    (run / "metrics.jsonl").unlink()
+    (run / "summary.json").unlink()
+    assert command("resume", run, "-q") == 0  # nothing is known of any update: it begins

@@ -11,6 +11,7 @@ import pytest
 
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.run.logs import (
+    EVALUATIONS,
     METRICS,
     GrowingFiles,
     KnownLog,
@@ -72,12 +73,49 @@ def test_a_log_that_lost_its_end_says_how_many_rows_are_left_and_never_gets_one_
     before = known(log)
     log.write_bytes(log.read_bytes()[: before.bytes - len(row(15)) - 20])  # in the middle of row 14
     assert find_damage(log, before, CHECKPOINT) == f"{log} holds 13 of the 15 rows that checkpoint 000015 knows"
-    assert mend(log, before) == "2 rows (those of the updates 14 to 15) are lost; the damaged file is kept as " + (
-        "metrics.jsonl.damaged"
-    )
+    assert mend(
+        log, before, CHECKPOINT
+    ) == "2 rows (those of the updates 14 to 15) are lost; the damaged file is kept as " + ("metrics.jsonl.damaged")
     with log.open("a") as file:
         file.write(row(16))
     assert [one["update"] for one in read_jsonl(log)[0]] == [*range(1, 14), 16]
+
+
+@pytest.mark.parametrize("name", [METRICS, EVALUATIONS])
+def test_a_row_that_stands_twice_costs_no_other_its_place(name: str, tmp_path: Path) -> None:
+    log, ends = tmp_path / name, '"stage": "learn"' if name == METRICS else '"stage": "learn", "set": "test"'
+    lines = [row(update).replace('"stage": "learn"', ends) for update in range(1, 16)]
+    log.write_text("".join(lines))
+    before = KnownLog.of(GrowingFiles(tmp_path).known(), name)
+    log.write_text("".join([*lines[:2], *lines[1:], row(16).replace('"stage": "learn"', ends)]))
+    damage = find_damage(log, before, CHECKPOINT)
+    assert damage == f"{log} holds 1 row (of update 2) more than once, which checkpoint 000015 knows once"
+    assert mend(log, before, CHECKPOINT) == (
+        f"1 row (of update 2) stood there again, and was left out; the damaged file is kept as {name}.damaged"
+    )
+    assert log.read_text() == "".join(lines)
+    assert find_damage(log, before, CHECKPOINT) is None
+
+
+def test_rows_that_contradict_each_other_are_all_kept_and_told(log: Path) -> None:
+    before, lines = known(log), log.read_text().splitlines(keepends=True)
+    log.write_text("".join([*lines[:3], lines[2].replace("30", "31"), *lines[3:14]]))
+    assert mend(log, before, CHECKPOINT) == (
+        "1 row contradicts another of the same update, and all are kept, 1 row (of update 15) is lost; "
+        "the damaged file is kept as metrics.jsonl.damaged"
+    )
+    assert [one["update"] for one in read_jsonl(log)[0]] == [1, 2, 3, 3, *range(4, 15)]
+
+
+@pytest.mark.parametrize(("old", "new"), [(b"\n", b"\r\n"), (b"\n", b"\n\n"), (b"}\n{", b"}\n \r\n{")])
+def test_other_ends_of_lines_and_blank_lines_are_no_damage(old: bytes, new: bytes, log: Path) -> None:
+    before, whole = known(log), log.read_bytes()
+    log.write_bytes((whole + row(16).encode()).replace(old, new))
+    assert find_damage(log, before, CHECKPOINT) is None
+    assert (len(read_jsonl(log)[0]), read_jsonl(log)[1]) == (16, 0)
+    cut(log, before)
+    assert log.read_bytes() == whole
+    assert not list(log.parent.glob(".*"))
 
 
 @pytest.mark.parametrize(
