@@ -221,6 +221,8 @@ class StageRun:
             raise RunFailed(why)
         if collection.batch is None:
             because = f"; the first failure was:\n{p.first_failure}" if p.first_failure else ""
+            unscored = next((e.unscored for e in collection.episodes if e.unscored is not None), None)
+            because = because or (f": {unscored}" if unscored else "")
             raise RunFailed(f"no episode of update {p.update + 1} gave anything to learn from{because}")
         return collection
 
