@@ -87,6 +87,7 @@ class TaskWorld(ConversationEnv):
         | {"max_turns", "has_success", "granted_seconds", "endless_after", "_turn", "_place"}
         | {"_prompt", "_grader", "_reward", "_judge_name", "_draw", "_tasks", "_left_out", "remarks"}
     )  # of a world that has not been played
+    _has_turns: ClassVar[bool] = False  # a task's oracle may list what is done in each
     _functions: ClassVar[tuple[str, ...]] = ("_reward", "_draw")  # those of the fields that are called
 
     def __init__(
@@ -220,7 +221,7 @@ class TaskWorld(ConversationEnv):
             later |= {task[self._prompt] for task in mine}
 
     def _checked(self, task: Task | str, place: str = "a task") -> Task:
-        checked = check_row(place, task, self._prompt)
+        checked = check_row(place, task, self._prompt, turns=self._has_turns)
         if self._grader:
             try:
                 self._grader.check(checked)

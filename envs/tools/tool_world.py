@@ -75,6 +75,7 @@ class ToolWorld(TaskWorld):
 
     max_turns = 32
     reward_version = "1"
+    _has_turns = True
     _own_fields = TaskWorld._own_fields | {
         *("_make_tools", "_check", "_format_name", "_tools_in_prompt", "_max_calls", "_timeout", "_host"),
     }

@@ -306,6 +306,12 @@ def test_a_check_that_forgets_to_return_says_so():
         world.step("Done.")
 
 
+@pytest.mark.parametrize("oracle", [7, {"name": "switch"}, ["Done.", 7], [{"arguments": {}}], [{"name": 7}]])
+def test_an_oracle_that_is_no_list_of_texts_and_calls_is_refused_when_the_world_is_made(oracle):
+    with pytest.raises(UserError, match=r"task 0: oracle is .*; allowed are text and a list"):
+        ToolWorld([{"prompt": "Go.", "oracle": oracle}], Lamps, lambda lamps, task, reply: True)
+
+
 def test_wrong_options_are_named():
     with pytest.raises(UserError, match="max_calls is 0; allowed is a whole number"):
         lamps(max_calls=0)
