@@ -9,6 +9,8 @@ from typing import Any, SupportsFloat
 import gymnasium
 import numpy as np
 
+from .reported import RESET, STEP, parts
+
 Env = gymnasium.Env[Any, Any]
 STEPS = 60  # of an episode, at most
 
@@ -34,11 +36,12 @@ def require(condition: bool, message: str) -> None:
 def play(world: Env, seed: int, *, action_seed: int = 0) -> tuple[Any, dict[str, Any], list[Step]]:
     """An episode of sampled actions: the first observation, its info, and the steps."""
     world.action_space.seed(action_seed)
-    first, info = world.reset(seed=seed)
+    first, info = parts(world.reset(seed=seed), "reset", *RESET)
     first = np.copy(first) if isinstance(first, np.ndarray) else first
     steps: list[Step] = []
     while len(steps) < STEPS:
-        observation, reward, terminated, truncated, step_info = world.step(world.action_space.sample())
+        answer = world.step(world.action_space.sample())
+        observation, reward, terminated, truncated, step_info = parts(answer, "step", *STEP)
         observation = np.copy(observation) if isinstance(observation, np.ndarray) else observation
         steps.append(Step(observation, reward, terminated, truncated, step_info))
         if terminated or truncated:

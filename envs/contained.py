@@ -6,14 +6,16 @@
     except BaseException as error:
         if is_ours(error): raise           # somebody wants to stop; everything else costs the episode
 
-What is put back: the folder, standard output and error, the recursion limit, filters of warnings, garbage collection,
-and of torch the default type, gradients and threads. Chance is not: nothing here draws from a global stream.
+What is put back: the folder, standard output and error, `open`, what `sys.path` had, the recursion limit, filters of
+warnings, garbage collection, and of torch the default type, gradients and threads. Chance is not: nothing here draws
+from a global stream.
 
 Whoever plays many steps calls `look` between them, which raises `TimeIsUp` where a budget of seconds is over.
 """
 
 from __future__ import annotations
 
+import builtins
 import gc
 import os
 import signal
@@ -83,6 +85,7 @@ class Contained:
             _at_work[thread] = self._name, time.monotonic()
         self._folder, self._recursion, self._collects = _folder(), sys.getrecursionlimit(), gc.isenabled()
         self._streams, self._filters = (sys.stdout, sys.stderr), list(warnings.filters)
+        self._path, self._opens = list(sys.path), builtins.open
         self._torch = _torch_settings()
 
     def __exit__(
@@ -98,9 +101,18 @@ class Contained:
         if warnings.filters != self._filters:
             warnings.resetwarnings()  # so that nobody goes by what was decided under the others
             warnings.filters[:] = self._filters  # type: ignore[index]
+        builtins.open = self._opens
+        if sys.path != self._path:
+            self._mend_path()
         self._mend_streams()
         if self._torch is not None and _torch_settings() != self._torch:
             _set_torch(self._torch)
+
+    def _mend_path(self) -> None:
+        """What was taken from `sys.path` is there again; what was added may stay, for modules are found through it."""
+        given = sys.path if isinstance(sys.path, list) else []
+        if not set(self._path).issubset(given):
+            sys.path = [*self._path, *(folder for folder in given if folder not in self._path)]
 
     def _mend_streams(self) -> None:
         """In the main thread they are again what they were. A world in another thread may come back late, when somebody

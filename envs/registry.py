@@ -88,6 +88,8 @@ def _make_world(name: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
         creator = spec.entry_point if callable(spec.entry_point) else load_env_creator(str(spec.entry_point))
     except ImportError as error:
         raise UserError(f"world {name!r} needs something that cannot be imported: {described(error)}") from error
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UserError(_lacks(name, error)) from error
     check_options(name, creator, {**spec.kwargs, **options}, extra=("max_episode_steps",))
     limit = options.pop("max_episode_steps", None)
     spec = copy.copy(spec)
@@ -95,13 +97,19 @@ def _make_world(name: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     with told(f"world {name!r} cannot be made"):
         try:
             made = gymnasium.make(spec, max_episode_steps=limit, disable_env_checker=True)
-        except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
+        except gymnasium.error.DependencyNotInstalled as error:
+            raise UserError(_lacks(name, error)) from error
+        except ImportError as error:
             raise UserError(f"world {name!r} needs something that cannot be imported: {error}") from error
         except TypeError as error:
             if "unexpected keyword argument" in str(error):  # from a constructor that takes **kwargs
                 raise UserError(f"world {name!r}: {error}") from error
             raise
     return whole(name, made)
+
+
+def _lacks(name: str, error: gymnasium.error.DependencyNotInstalled) -> str:
+    return f"world {name!r} needs a package that is not installed: {error}"
 
 
 def give_voices(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:

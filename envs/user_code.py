@@ -40,7 +40,15 @@ def told(what: str) -> Iterator[None]:
 
 
 def check_call(what: str, function: Callable[..., object], *given: str) -> None:
-    """`UserError` if `function` cannot be called with as many arguments as `given`, which are their names."""
+    """`UserError` if `function` cannot be called with as many arguments as `given`, which are their names, or if such a
+    call would give a coroutine or a generator and no value."""
+    for called in (function, getattr(type(function), "__call__", None)):  # noqa: B004 (an object may be called too)
+        if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
+            raise UserError(
+                f"{what} is an `async def`, and nobody awaits it: write a plain `def` that returns its value"
+            )
+        if inspect.isgeneratorfunction(called):
+            raise UserError(f"{what} is a generator, for it has a `yield`: write a plain `def` that returns its value")
     try:
         signature = inspect.signature(function)
     except (ValueError, TypeError):  # of what is not written in Python

@@ -8,7 +8,20 @@ from typing import Any
 
 from ...envs.contained import Contained, is_ours
 from ...envs.conversation.conversation_env import ConversationEnv
-from ...envs.reported import BadReport, explained, flag, messages, metrics, named, number, success, terms
+from ...envs.reported import (
+    RESET,
+    STEP,
+    BadReport,
+    explained,
+    flag,
+    messages,
+    metrics,
+    named,
+    number,
+    parts,
+    success,
+    terms,
+)
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Reply
 
@@ -53,8 +66,8 @@ def step_world(world: ConversationEnv, action: Reply | Start | None) -> Answer:
                 return Answer()
             if isinstance(action, Start):
                 options = {"split": action.split, "run": action.order, "group": action.group}
-                return Answer(_opened(world.reset(seed=action.seed, options=options)[1]))
-            return _answered(*world.step(action)[1:])
+                return Answer(_opened(parts(world.reset(seed=action.seed, options=options), "reset", *RESET)[1]))
+            return _answered(*parts(world.step(action), "step", *STEP)[1:])
     except BaseException as error:
         if is_ours(error):
             raise

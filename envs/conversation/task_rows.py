@@ -15,9 +15,9 @@ _MOST_REMARKS = 5
 _LONG = 100_000  # characters of a text
 
 
-def check_row(place: str, task: Task | str, prompt: str) -> Task:
-    """The task as a mapping. `UserError`, with its place, if it has no prompt that can be asked, or if a key that means
-    something here holds what it cannot."""
+def check_row(place: str, task: Task | str, prompt: str, *, turns: bool = False) -> Task:
+    """The task as a mapping; with `turns`, its oracle may list what is done in each. `UserError`, with its place, if it
+    has no prompt that can be asked, or if a key that means something here holds what it cannot."""
     if isinstance(task, str):
         task = {prompt: task}
     if not isinstance(task, Mapping):
@@ -30,6 +30,7 @@ def check_row(place: str, task: Task | str, prompt: str) -> Task:
         raise UserError(f"{place}: the id is {name!r:.80}; it names the task, as text or a whole number")
     if split is not None and split not in SPLITS:
         raise UserError(f"{place}: {unknown('split of a task', str(split), SPLITS)}")
+    _check_oracle(place, task.get("oracle"), turns=turns)
     return task
 
 
@@ -98,6 +99,22 @@ def _check_prompt(place: str, asked: Any, prompt: str) -> None:
         raise UserError(f"{place}: {prompt!r} is {asked!r:.80} ({_kind(asked)}); allowed is text")
     if not asked.strip():
         raise UserError(f"{place}: {prompt!r} is empty; it is the text that the agent is asked")
+
+
+def _check_oracle(place: str, oracle: Any, *, turns: bool) -> None:
+    """What an expert says: text, or one thing for each turn."""
+    if oracle is None or isinstance(oracle, str):
+        return
+    if not turns:
+        raise UserError(f"{place}: oracle is {oracle!r:.80}; allowed is text")
+    steps = oracle if isinstance(oracle, list | tuple) else [oracle]
+    for step in steps:
+        called = step.get("name") if isinstance(step, Mapping) else None
+        if (not isinstance(step, str) and not isinstance(called, str)) or step is oracle:
+            raise UserError(
+                f"{place}: oracle is {oracle!r:.80}; allowed are text and a list that has, for each turn, text or a "
+                'call such as {"name": "…", "arguments": {…}}'
+            )
 
 
 def _kind(value: object) -> str:

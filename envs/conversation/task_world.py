@@ -41,6 +41,7 @@ import numpy as np
 
 from ..errors import UserError, unknown
 from ..named_objects import load_attribute
+from ..reported import number
 from ..user_code import check_call
 from ..vocabulary import Reply
 from ..worlds.maths.answers import AnswerTag
@@ -84,8 +85,9 @@ class TaskWorld(ConversationEnv):
     _own_fields: ClassVar[frozenset[str]] = frozenset(
         {"observation_space", "action_space", "weights", "voices", "spec", "waits", "side_by_side", "_is_made"}
         | {"max_turns", "has_success", "granted_seconds", "endless_after", "_turn", "_place"}
-        | {"_prompt", "_grader", "_reward", "_draw", "_tasks", "_left_out", "remarks"}
+        | {"_prompt", "_grader", "_reward", "_judge_name", "_draw", "_tasks", "_left_out", "remarks"}
     )  # of a world that has not been played
+    _has_turns: ClassVar[bool] = False  # a task's oracle may list what is done in each
     _functions: ClassVar[tuple[str, ...]] = ("_reward", "_draw")  # those of the fields that are called
 
     def __init__(
@@ -106,6 +108,7 @@ class TaskWorld(ConversationEnv):
         if (reward is None) == (grader is None):
             raise UserError("a TaskWorld needs a reward function or a grader, and not both")
         self._grader = None if grader is None else _grader(grader, prompt, answer, answer_tag)
+        self._judge_name = f"the grader {grader!r}" if grader else f"the reward function {_name(reward)!r}"
         self._reward = self._grader.grade if self._grader else _function(reward)
         self.side_by_side = self._grader.workers if self._grader else 1
         self._draw = tasks if callable(tasks) else None
@@ -150,11 +153,12 @@ class TaskWorld(ConversationEnv):
         if isinstance(verdict, Outcome):
             return verdict
         if verdict is None:
-            return Outcome(unscored="the reward function returned None")
+            return Outcome(unscored=f"{self._judge_name} returned None")
         if isinstance(verdict, Mapping):
             return Outcome(terms=verdict, terminated=True)
         success = bool(verdict) if isinstance(verdict, bool | np.bool_) else None
-        return Outcome(terms={"reward": float(verdict)}, terminated=True, success=success)
+        earned = number(verdict, f"the reward that {self._judge_name} gave")
+        return Outcome(terms={"reward": earned}, terminated=True, success=success)
 
     def oracle(self) -> str | None:
         """The task's own `oracle`, where it has one, else the answer that a grader expects."""
@@ -217,7 +221,7 @@ class TaskWorld(ConversationEnv):
             later |= {task[self._prompt] for task in mine}
 
     def _checked(self, task: Task | str, place: str = "a task") -> Task:
-        checked = check_row(place, task, self._prompt)
+        checked = check_row(place, task, self._prompt, turns=self._has_turns)
         if self._grader:
             try:
                 self._grader.check(checked)
@@ -256,6 +260,10 @@ def _function(reward: RewardFunction | str | None) -> RewardFunction:
         raise UserError(
             f"reward is {reward!r:.80}; allowed are a function of (reply, task) and its name, module:function"
         )
-    name = reward if isinstance(reward, str) else getattr(found, "__name__", repr(found))
-    check_call(f"the reward function {name!r}", found, "reply", "task")
+    check_call(f"the reward function {_name(reward)!r}", found, "reply", "task")
     return cast("RewardFunction", found)
+
+
+def _name(function: object) -> str:
+    """What a function is called in messages; an object that is called, by its class."""
+    return function if isinstance(function, str) else getattr(function, "__name__", type(function).__name__)

@@ -10,7 +10,7 @@ from typing import Any, SupportsFloat, cast
 
 import gymnasium
 
-from ..reported import BadReport, number, terms
+from ..reported import STEP, BadReport, number, parts, terms
 from ..time_limits import least, time_limit
 from ..vocabulary import Reply
 from .conversation_env import ConversationEnv
@@ -51,7 +51,7 @@ class WrappedConversation(ConversationEnv):
     def step(self, action: Reply | str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """As `ConversationEnv.step`, through the wrappers. What one of them cuts has not succeeded, where the world
         has a notion of success."""
-        text, reward, terminated, truncated, info = self._env.step(action)
+        text, reward, terminated, truncated, info = parts(self._env.step(action), "step", *STEP)
         if terminated or truncated:
             self._inside.end()
             if not terminated and self.has_success and info.get("success") is None:

@@ -39,6 +39,7 @@ from ..conversation.reward_version import function_version
 from ..conversation.task_source import Task, TaskSource
 from ..conversation.task_world import Judgement, TaskWorld
 from ..errors import UserError
+from ..reported import BadReport
 from ..user_code import check_call
 from ..vocabulary import Message, Reply, ToolCall
 from . import call_formats
@@ -74,6 +75,7 @@ class ToolWorld(TaskWorld):
 
     max_turns = 32
     reward_version = "1"
+    _has_turns = True
     _own_fields = TaskWorld._own_fields | {
         *("_make_tools", "_check", "_format_name", "_tools_in_prompt", "_max_calls", "_timeout", "_host"),
     }
@@ -99,6 +101,7 @@ class ToolWorld(TaskWorld):
                 raise UserError(f"{name} is {given!r:.80}; allowed is a class or a function of {of}")
         check_call(f"`tools` ({getattr(tools, '__name__', 'an object')})", tools, "task")
         check_call(f"`check` ({getattr(check, '__name__', 'an object')})", check, "tools", "task", "reply")
+        self._judge_name = f"`check` ({getattr(check, '__name__', 'an object')})"
         self._make_tools: Callable[[Task], object] = tools
         self._check: Callable[[Any, Task, Reply], Judgement] = check
         self._format_name, self._tools_in_prompt = reply_format, tools_in_prompt
@@ -169,5 +172,5 @@ class ToolWorld(TaskWorld):
     def _judge(self, reply: Reply, task: Task) -> Judgement:
         verdict = self._check(self._host, task, reply)
         if verdict is None:
-            raise TypeError("check returned None; it has to return a number, a bool, terms or an Outcome")
+            raise BadReport(f"{self._judge_name} returned None; it has to return a number, a bool, terms or an Outcome")
         return verdict

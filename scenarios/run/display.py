@@ -15,6 +15,7 @@ from ...envs.visible_text import visible
 from .noticed import notice
 from .signals import silence, tell
 
+LEAST_SECONDS = 1e-9  # that anything takes: a world may have made the clock stand still
 SHOWN = {  # the few numbers that matter, by their name in metrics.jsonl
     "reward/mean": "reward",
     "success/rate": "success",
@@ -159,7 +160,7 @@ def time_split(rows: Sequence[Mapping[str, float]]) -> str:
         for name in row:
             if name.startswith("time/") and name != "time/env_steps_per_second":
                 seconds[name[5:]] = seconds.get(name[5:], 0.0) + row[name]
-    whole = seconds.pop("collect") + seconds["update"]
+    whole = max(seconds.pop("collect") + seconds["update"], LEAST_SECONDS)
     steps = sum(row["time/env_steps_per_second"] * (row["time/collect"] + row["time/update"]) for row in rows)
     shares = ", ".join(f"{name} {value / whole:.0%}".replace("%", " %") for name, value in seconds.items())
     return f"{steps / whole:.0f} steps/s: {shares}"

@@ -26,7 +26,7 @@ from .checkpoint import read_actor_state, write_checkpoint
 from .context import RunContext
 from .counters import StageResult
 from .disk import RunFailed
-from .display import time_split
+from .display import LEAST_SECONDS, time_split
 from .episode_statistics import (
     Numbers,
     explain_failures,
@@ -186,7 +186,7 @@ class StageRun:
         ended = time.perf_counter()
         times = {f"time/{name}": seconds for name, seconds in collection.seconds.items()}
         times |= {"time/collect": collected - begun, "time/update": ended - collected}
-        times["time/env_steps_per_second"] = collection.env_steps / (ended - begun)
+        times["time/env_steps_per_second"] = collection.env_steps / max(ended - begun, LEAST_SECONDS)
         seen = describe_worlds(collection.episodes, running=collection.running)
         row = {**seen, **learned.metrics, **times}
         self.context.journal.row({**self._axes(), **row})
@@ -221,6 +221,8 @@ class StageRun:
             raise RunFailed(why)
         if collection.batch is None:
             because = f"; the first failure was:\n{p.first_failure}" if p.first_failure else ""
+            unscored = next((e.unscored for e in collection.episodes if e.unscored is not None), None)
+            because = because or (f": {unscored}" if unscored else "")
             raise RunFailed(f"no episode of update {p.update + 1} gave anything to learn from{because}")
         return collection
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import signal
+import sys
 import threading
 import time
 
@@ -83,3 +85,18 @@ def test_no_thread_and_no_handler_is_left_however_it_ends() -> None:
                 raise error
         assert threading.active_count() == threads
         assert signal.getsignal(signal.SIGUSR2) is handler
+
+
+@pytest.mark.parametrize("kept", [list, tuple], ids=["emptied", "replaced"])
+def test_what_a_world_took_from_the_path_and_its_open_are_put_back_and_what_it_added_stays(
+    kept: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before, opens = list(sys.path), builtins.open
+    with Contained("greedy"):
+        sys.path = kept(())
+        builtins.open = lambda *given: None  # type: ignore[assignment]
+    assert (sys.path, builtins.open) == (before, opens)
+    with Contained("its modules lie elsewhere"):
+        sys.path.append("elsewhere")
+    assert sys.path == [*before, "elsewhere"]

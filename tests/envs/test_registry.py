@@ -161,3 +161,19 @@ def test_nearest_and_unknown_are_sentences():
     assert nearest("xyzzy", ["world", "method"]) == ""
     assert unknown("flag", "x", []) == "unknown flag 'x'; none is allowed."
     assert unknown("flag", "see", ["seed", "out"]) == ("unknown flag 'see'; allowed: out, seed. Did you mean 'seed'?")
+
+
+@pytest.mark.parametrize("where", ["module", "constructor"])
+def test_a_world_whose_package_is_missing_says_so_in_gymnasiums_own_words(author, tmp_path, where):
+    raises = "raise gymnasium.error.DependencyNotInstalled('Nodots is not installed, run `pip install nodots`')"
+    top, within = (raises, "pass") if where == "module" else ("", raises)
+    (tmp_path / f"lacks_in_{where}.py").write_text(
+        f"import gymnasium\n{top}\nclass World(gymnasium.Env):\n    def __init__(self):\n        {within}\n"
+    )
+    sys.path.insert(0, str(tmp_path))
+    gymnasium.register(f"LacksIn{where.title()}-v0", entry_point=f"lacks_in_{where}:World")
+    try:
+        with pytest.raises(UserError, match="-v0' needs a package that is not installed: Nodots is not installed, run"):
+            make_world(f"LacksIn{where.title()}-v0")
+    finally:
+        del gymnasium.registry[f"LacksIn{where.title()}-v0"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import math
 import os
 import sys
@@ -118,5 +119,8 @@ ACTS: dict[str, Callable[[], Any]] = {
     "another type": lambda: torch.set_default_dtype(torch.float64),
     "a low recursion limit": lambda: sys.setrecursionlimit(120),
     "warnings are errors": lambda: warnings.simplefilter("error"),
+    "an empty path": lambda: sys.path.clear(),
+    "another open": lambda: setattr(builtins, "open", lambda *given: 1 / 0),
+    "a clock that stands still": lambda: setattr(time, "perf_counter", lambda: 0.0),
     "a thread": lambda: threading.Thread(target=time.sleep, args=(1000,)).start(),
 }

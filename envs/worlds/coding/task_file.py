@@ -75,6 +75,9 @@ def _checked(row: Mapping[str, Any], where: str) -> CodingTask:
     entry = row.get("entry", "solve")
     if not isinstance(entry, str) or not entry.isidentifier():
         raise UserError(f"{where}: entry is {entry!r:.80}; allowed is the name of a function")
+    oracle = row.get("oracle")
+    if oracle is not None and not isinstance(oracle, str):
+        raise UserError(f"{where}: oracle is {oracle!r:.80}; allowed is text, a program")
     name = str(row.get("id", prompt))
     return CodingTask(
         prompt,
@@ -86,7 +89,7 @@ def _checked(row: Mapping[str, Any], where: str) -> CodingTask:
         *_comparison(row, float(tolerance), where),
         *flags,
         json_types=True,
-        oracle=row.get("oracle"),
+        oracle=oracle,
         id=name,
         split=split,
     )

@@ -103,6 +103,24 @@ def test_a_world_that_fails_costs_its_own_episode_and_nothing_else(policy: Langu
     assert all(by_key[e.group, e.index].tokens == e.tokens for e in sound)
 
 
+class Answers(Echo):
+    """Its `step` gives whatever was written here."""
+
+    given: object = None
+
+    def step(self, action):
+        return self.given
+
+
+@pytest.mark.parametrize("given", ["well done", None, 1.0, ("x", 1.0, True, {}), {"reward": 1.0}])
+def test_a_step_of_another_form_costs_the_episode_and_says_what_it_gives(policy: LanguagePolicy, given: object) -> None:
+    world = type("Answers", (Answers,), {"given": given})
+    episodes = actor_of(policy, world).collect(range(2), 1, seed=0, version=0).episodes
+    words = "it gives observation, reward, terminated, truncated, info"
+    reasons = [e.failure or "" for e in episodes]
+    assert all(reason.startswith("Answers: step gave ") and words in reason for reason in reasons), reasons
+
+
 def test_an_episode_that_outgrows_the_context_is_truncated_and_says_so(policy: LanguagePolicy) -> None:
     episodes = actor_of(policy, context=30).collect(range(2), 1, seed=0, version=0).episodes
     assert all(e.stop_reason is StopReason.CONTEXT_LIMIT and e.truncated for e in episodes)

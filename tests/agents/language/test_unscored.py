@@ -16,7 +16,7 @@ def test_unscored_episodes_have_no_reward_and_are_counted() -> None:
     unscored = [episode for episode in episodes if episode.unscored is not None]
     assert len(unscored) == 10
     assert {(e.reward, e.success, e.failure, e.unscored) for e in unscored} == {
-        (None, None, None, "the reward function returned None")
+        (None, None, None, "the reward function '<lambda>' returned None")
     }
     result = summarize(episodes)
     assert (result["unscored"], result["failed"], result["return_mean"]) == (10, 0, 1.0)

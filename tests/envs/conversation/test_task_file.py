@@ -42,6 +42,9 @@ MISTAKES = [
     (lines({"prompt": "x", "split": "valid"}), r"tasks\.jsonl:41: unknown split of a task 'valid'.*'validation'"),
     (lines({"prompt": "x", "id": 3}), r"tasks\.jsonl:41: the id 3 is that of .*tasks\.jsonl:4 too"),
     (lines({"prompt": "x", "id": [3]}), r"tasks\.jsonl:41: the id is \[3\]"),
+    (lines({"prompt": "x", "oracle": ["a", "b"]}), r"tasks\.jsonl:41: oracle is \['a', 'b'\]; allowed is text"),
+    (lines({"prompt": "x", "oracle": 7}), r"tasks\.jsonl:41: oracle is 7; allowed is text"),
+    (lines({"prompt": "x", "oracle": False}), r"tasks\.jsonl:41: oracle is False; allowed is text"),
     (lines(*[{"prompt": "x"}] * 40, rows=[]), r"all 40 tasks have the same prompt, 'x'"),
 ]
 

@@ -1,6 +1,7 @@
 """Worlds from lists, generators and files of tasks."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from gymnasium.utils.env_checker import check_env
 from peripatos.envs.conversation import ConversationEnv, Outcome, TaskWorld, load_tasks
 from peripatos.envs.conversation.task_source import split_of
 from peripatos.envs.errors import UserError
+from peripatos.envs.reported import BadReport
 from peripatos.envs.vocabulary import Reply
 
 CAPITALS = [{"prompt": f"Capital of country {n}?", "answer": f"city {n}", "oracle": f"city {n}"} for n in range(60)]
@@ -181,7 +183,45 @@ def test_a_reward_of_none_leaves_the_episode_unscored():
     world.reset(seed=1)
     _, reward, terminated, _, info = world.step("x")
     assert (np.isnan(reward), terminated, info["success"]) == (True, True, None)
-    assert info["unscored"] == "the reward function returned None"
+    assert info["unscored"] == "the reward function '<lambda>' returned None"
+
+
+@pytest.mark.parametrize(
+    "verdict", ["1", (1.0, True), 10**400, [1.0], b"1", float("nan"), (x for x in (1.0,)), 1j], ids=type
+)
+def test_a_reward_that_is_no_number_costs_the_episode_and_names_the_function(verdict):
+    def judge(reply, task):
+        return verdict
+
+    world = TaskWorld(CAPITALS, judge)
+    world.reset(seed=1)
+    with pytest.raises(BadReport, match=r"^the reward that the reward function 'judge' gave (is \S+|100)"):
+        world.step("x")
+
+
+def test_a_reward_function_whose_call_gives_no_value_is_refused_when_the_world_is_made():
+    async def slow(reply, task):
+        return 1.0
+
+    def drips(reply, task):
+        yield 1.0
+
+    async def both(reply, task):
+        yield 1.0
+
+    class Judge:
+        async def __call__(self, reply, task):
+            return 1.0
+
+    for reward, words in (
+        (slow, r"'slow' is an `async def`"),
+        (partial(slow), r"'partial' is an `async def`"),
+        (drips, r"'drips' is a generator"),
+        (both, r"'both' is an `async def`"),
+        (Judge(), r"'Judge' is an `async def`"),
+    ):
+        with pytest.raises(UserError, match=words):
+            TaskWorld(CAPITALS, reward)
 
 
 def test_the_maths_grader_takes_the_place_of_a_reward_function():

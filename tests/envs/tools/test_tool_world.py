@@ -8,6 +8,7 @@ import pytest
 from peripatos.envs.check import check_world
 from peripatos.envs.conversation import Outcome
 from peripatos.envs.errors import UserError
+from peripatos.envs.reported import BadReport
 from peripatos.envs.tools import Tool, ToolWorld
 from peripatos.envs.vocabulary import Reply, ToolCall, WorldFailure
 
@@ -301,8 +302,14 @@ def test_what_a_newcomer_gets_wrong_is_named_before_the_first_episode():
 def test_a_check_that_forgets_to_return_says_so():
     world = ToolWorld(lamp_task, Lamps, lambda lamps, task, reply: None)
     world.reset(seed=0)
-    with pytest.raises(TypeError, match="check returned None"):
+    with pytest.raises(BadReport, match=r"`check` \(<lambda>\) returned None"):
         world.step("Done.")
+
+
+@pytest.mark.parametrize("oracle", [7, {"name": "switch"}, ["Done.", 7], [{"arguments": {}}], [{"name": 7}]])
+def test_an_oracle_that_is_no_list_of_texts_and_calls_is_refused_when_the_world_is_made(oracle):
+    with pytest.raises(UserError, match=r"task 0: oracle is .*; allowed are text and a list"):
+        ToolWorld([{"prompt": "Go.", "oracle": oracle}], Lamps, lambda lamps, task, reply: True)
 
 
 def test_wrong_options_are_named():
