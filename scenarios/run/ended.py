@@ -11,6 +11,9 @@ from .logs import last_row
 from .run_directory import RunDirectory
 from .signals import tell
 
+WHY = 500  # characters of the reason for which a run failed, in summary.json
+TRACEBACK = "Traceback (most recent call last)"
+
 
 def how_it_stands(run: RunDirectory, *, again: bool = True) -> str | None:
     """One sentence, and with `again` what to type; None of a run that is done, or of which nobody knows."""
@@ -41,6 +44,19 @@ def tell_how_it_stands(run: RunDirectory, *, again: bool = True) -> None:
     text = how_it_stands(run, again=again)
     if text is not None and sys.stderr is not None:
         tell(visible(text))
+
+
+def in_one_line(error: BaseException) -> str:
+    """Why a run failed, with the cause: of each traceback in the error's text only what it ends with is kept."""
+    told: list[str] = []
+    inside = False  # a traceback, whose own lines are all indented
+    for line in str(error).splitlines():
+        inside = line.startswith(TRACEBACK) or (inside and line[:1] in ("", " "))
+        if inside or not line.strip():
+            continue
+        told.append(line.strip())
+    text = " ".join(told) or type(error).__name__
+    return text if len(text) <= WHY else f"{text[: WHY - 1]}…"
 
 
 def _of_a_beginning(run: RunDirectory) -> str | None:

@@ -36,6 +36,7 @@ from .amend import GoingOn, begin_again
 from .context import RunContext
 from .disk import RunFailed
 from .display import Display
+from .ended import in_one_line
 from .journal import Journal
 from .listeners import Listener
 from .logs import KEPT, LOGS, KnownLog, cut, find_damage, mend
@@ -45,8 +46,6 @@ from .run_directory import UNFINISHED, RunDirectory
 from .saved_agent import begin_from
 from .signals import Stop, heard_by
 from .stage import StageRun
-
-_WHY = 1000  # characters of the reason for which a run failed, in summary.json
 
 
 class Runner:
@@ -134,7 +133,7 @@ class Runner:
                 if isinstance(end, KeyboardInterrupt):
                     self._write_summary("interrupted")
                 else:
-                    self._write_summary("failed", why=_first_line(end))
+                    self._write_summary("failed", why=in_one_line(end))
             raise
         finally:
             self.context.sources.close()
@@ -202,7 +201,3 @@ class Runner:
         self._summary = summary
         self.journal.summarized(summary)
         return summary
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), "")[:_WHY] or type(error).__name__

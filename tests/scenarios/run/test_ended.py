@@ -11,6 +11,7 @@ import pytest
 from scenarios_runs import TINY, command, finish, rows, start, write_scenario
 
 import peripatos
+from peripatos.scenarios.run.ended import in_one_line
 from peripatos.scenarios.run.logs import last_row
 
 LONG = TINY.replace("updates: 12", "updates: 100000").replace("every: 4", "every: 1000")
@@ -91,3 +92,12 @@ def test_only_the_end_of_a_long_log_is_read_for_its_last_row(tmp_path: Path) -> 
     log.write_text("")
     assert last_row(log) is None
     assert last_row(tmp_path / "nothing") is None
+
+
+def test_why_a_run_failed_is_one_line_with_the_cause_and_not_without_end() -> None:
+    traced = 'Traceback (most recent call last):\n  File "w.py", line 3, in step\n    act()\n    ^^^^^\n'
+    text = f"3 of 9 episodes failed; the first failure was:\n{traced}KeyError: 'x'\n"
+    assert in_one_line(RuntimeError(text)) == "3 of 9 episodes failed; the first failure was: KeyError: 'x'"
+    assert in_one_line(RuntimeError("none is whole:\n000004 is damaged\n")) == "none is whole: 000004 is damaged"
+    assert in_one_line(RuntimeError()) == "RuntimeError"
+    assert len(in_one_line(RuntimeError("a\n" * 9000))) == 500

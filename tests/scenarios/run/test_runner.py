@@ -122,7 +122,11 @@ def test_too_many_failures_stop_the_run_with_the_first_traceback(
     told = capsys.readouterr().err
     assert "the third step is cursed" in told
     assert "failures.max_share" in told
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "failed"
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["status"] == "failed"
+    assert re.search(r"the first failure was: \w+: .*the third step is cursed", summary["why"])
+    command("show", tmp_path / "run")
+    assert summary["why"] in capsys.readouterr().err
 
 
 def test_an_evaluation_in_which_every_episode_fails_stops_the_run(
