@@ -29,7 +29,8 @@ import peripatos.agents.language.language_policy
 import peripatos.scenarios.assembly.checks
 import peripatos.scenarios.run.runner  # noqa: F401 (so that the children have them)
 from peripatos.scenarios.cli import main as command_line
-from peripatos.scenarios.run.checkpoint import number_of, pointed_to
+from peripatos.scenarios.run.checkpoint import pointed_to
+from peripatos.scenarios.run.logs import number_of
 
 CONTROL = """\
 name: {name}

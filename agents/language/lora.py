@@ -33,8 +33,8 @@ class Lora:
 
 
 def add_adapter(model: PreTrainedModel, lora: Lora, *, seed: int) -> None:
-    """Put the matrices in and let nothing else learn; `seed` draws A. UserError without peft, or where a target is no
-    linear layer."""
+    """Put the matrices in and let nothing else learn; `seed` draws A. UserError without peft, where a target is no
+    linear layer, or where the rank is above the width of all of them."""
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
@@ -48,6 +48,11 @@ def add_adapter(model: PreTrainedModel, lora: Lora, *, seed: int) -> None:
             f"it has {', '.join(sorted(linear))}.{hint}"
         )
     targets = list(lora.targets or linear)
+    narrow = min(linear[target] for target in targets)
+    if lora.rank > narrow:
+        raise UserError(
+            f"agent.lora.rank is {lora.rank}; allowed is at most {narrow}, the width of the narrowest target"
+        )
     config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=targets, lora_dropout=0.0)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -56,14 +61,15 @@ def add_adapter(model: PreTrainedModel, lora: Lora, *, seed: int) -> None:
         parameter.requires_grad_("lora_" in name)
 
 
-def _linear_layers(model: PreTrainedModel) -> set[str]:
-    """The last parts of the names of linear layers, without the output layer."""
-    head = model.get_output_embeddings()
-    return {
-        name.rpartition(".")[2]
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and module is not head
-    }
+def _linear_layers(model: PreTrainedModel) -> dict[str, int]:
+    """The last parts of the names of linear layers, without the output layer; of each the inputs or the outputs,
+    whichever are fewer, in the widest layer of that name."""
+    head, found = model.get_output_embeddings(), {}
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and module is not head:
+            last, width = name.rpartition(".")[2], min(module.in_features, module.out_features)
+            found[last] = max(width, found.get(last, width))
+    return found
 
 
 def save_adapter(model: PreTrainedModel, folder: Path, lora: Lora) -> None:

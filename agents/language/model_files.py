@@ -23,7 +23,7 @@ from ...envs.errors import UserError
 from .gguf_bounds import check_gguf
 from .model_bounds import check_folder
 from .model_folders import check_parts_are_there, why
-from .model_names import check_model, located
+from .model_names import check_model_is_there, located
 from .model_weights import check_finite, check_loaded, check_tokens
 
 
@@ -33,7 +33,7 @@ def load_language_model(model: str, *, revision: str | None = None) -> tuple[Pre
 
     `UserError` says what was looked for and what is wrong with it.
     """
-    check_model(model, revision)
+    check_model_is_there(model, revision)
     path = located(model)
     if path is not None and path.is_file():
         path = _unpacked(path)

@@ -43,7 +43,7 @@ def located(model: str) -> Path | None:
     return None
 
 
-def check_model(model: str, revision: str | None = None) -> None:
+def check_model_is_there(model: str, revision: str | None = None) -> None:
     """UserError for a name that means no model, for a folder or GGUF file that lacks a part or claims what it does not
     hold, and for a hub's model that is not on this disk while the hub must not be asked. Nothing is loaded."""
     path = located(model)

@@ -171,10 +171,10 @@ def _check_agent(scenario: Scenario, kind: WorldKind) -> None:
     if isinstance(scenario.agent, ScriptedAgentSpec):
         load_function(scenario.agent.function)
     if isinstance(scenario.agent, CausalLMAgentSpec):
-        from ...agents.language.model_names import check_model
+        from ...agents.language.model_names import check_model_is_there
 
         with at("agent", "model"):
-            check_model(scenario.agent.model, scenario.agent.revision)
+            check_model_is_there(scenario.agent.model, scenario.agent.revision)
     check_revisions(scenario)
 
 

@@ -47,10 +47,10 @@ def check_voices(scenario: Scenario, facts: WorldFacts) -> None:
                     f"{voice!r} is to be the agent itself, and one of kind {scenario.agent.kind!r} has no voice"
                 )
             if isinstance(spec, CausalLMVoice):
-                from ...agents.language.model_names import check_model
+                from ...agents.language.model_names import check_model_is_there
 
                 with at("world", "voices", voice, "model"):
-                    check_model(spec.model, spec.revision)
+                    check_model_is_there(spec.model, spec.revision)
 
 
 def scripted_voices(scenario: Scenario) -> Mapping[str, Voice]:

@@ -34,6 +34,7 @@ from ...agents.protocols import Policy
 from ...algorithms.learner import Learner
 from ...envs.errors import UserError
 from .disk import disk_errors, flush, write_json
+from .logs import number_of
 from .noticed import notice
 from .run_directory import FORMAT, OLDER
 from .sound_files import find_unsound_file
@@ -168,11 +169,6 @@ def checkpoints(folder: Path) -> list[Path]:
             elif aside and aside[2] == "replaced" and not (folder / aside[1]).exists():
                 found.setdefault(int(aside[1]), path)
     return [found[number] for number in sorted(found)]
-
-
-def number_of(checkpoint: Path) -> int:
-    """The update after which a checkpoint was made."""
-    return int(checkpoint.name.strip(".").partition(".")[0])
 
 
 def pointed_to(folder: Path, pointer: str) -> Path | None:

@@ -119,7 +119,7 @@ def mend(path: Path, known: KnownLog, checkpoint: Path) -> str:
         )
     if (lost := known.rows - found.whole) > 0:
         there = {row["update"] for row in found.rows}
-        missing = [n for n in range(1, update_of(checkpoint) + 1) if n not in there]
+        missing = [n for n in range(1, number_of(checkpoint) + 1) if n not in there]
         told = missing if path.name == METRICS and len(missing) == lost else ()
         done.append(f"{_of_updates(lost, told)} {'is' if lost == 1 else 'are'} lost")
     what = ", ".join(done) or "its rows are kept as they are"
@@ -139,7 +139,7 @@ class _Found:
     def of(cls, path: Path, checkpoint: Path) -> _Found:
         lines, rows, doubles, seen = [], [], [], set()
         for line, row in zip(*_readable(path.read_bytes(), checked(path)), strict=True):
-            if row["update"] > update_of(checkpoint):
+            if row["update"] > number_of(checkpoint):
                 continue  # it is done again
             content = json.dumps(row, sort_keys=True)
             if content in seen:
@@ -151,7 +151,7 @@ class _Found:
         return cls(lines, rows, doubles, len({(row["update"], row["stage"], row.get("set")) for row in rows}))
 
 
-def update_of(checkpoint: Path) -> int:
+def number_of(checkpoint: Path) -> int:
     """The update after which a checkpoint was made, by its name."""
     return int(checkpoint.name.strip(".").partition(".")[0])
 

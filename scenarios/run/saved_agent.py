@@ -20,9 +20,10 @@ from ..config.agents import Origin
 from ..config.loading import apply_sets, check_scenario, dump_data
 from ..config.schema import Scenario, Stage
 from ..config.yaml_text import Source
-from .checkpoint import BadCheckpoint, checkpoints, number_of, pointed_to, verify
+from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
 from .disk import RunFailed
 from .episode_statistics import Numbers, explain_failures
+from .logs import number_of
 from .provenance import where_it_was_begun
 from .run_directory import RunDirectory
 from .several_worlds import pass_rates_of_worlds, summarize_worlds

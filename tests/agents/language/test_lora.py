@@ -101,3 +101,9 @@ def test_a_reference_shares_what_nobody_trains_and_stays_as_it_was() -> None:
 def test_targets_that_match_nothing_are_refused_with_what_there_is() -> None:
     with pytest.raises(UserError, match=r"'q_prj', and LlamaForCausalLM has no linear layer .*q_proj.*mean 'q_proj'"):
         adapted(targets=("q_prj",))
+
+
+def test_a_rank_above_the_width_of_every_target_is_refused() -> None:
+    with pytest.raises(UserError, match=r"agent\.lora\.rank is 65; allowed is at most 64"):
+        add_adapter(family_policy("llama").model, Lora(65, 16), seed=0)
+    add_adapter(family_policy("qwen3_moe").model, Lora(16, 16), seed=0)  # wider than its router

@@ -20,7 +20,7 @@ from broken_models import (
 )
 
 from peripatos.agents.language.model_files import load_language_model
-from peripatos.agents.language.model_names import check_model
+from peripatos.agents.language.model_names import check_model_is_there
 from peripatos.envs.errors import UserError
 
 
@@ -63,7 +63,7 @@ FOUND_LOADING = [
 def test_what_a_folder_lacks_is_said_before_anything_is_loaded(tmp_path, damage, words):
     folder = tmp_path / "model"
     model(damage)(folder)
-    for ask in (check_model, load_language_model):
+    for ask in (check_model_is_there, load_language_model):
         with pytest.raises(UserError, match=words):
             ask(str(folder))
 

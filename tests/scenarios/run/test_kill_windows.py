@@ -14,7 +14,8 @@ from gymnasium.spaces import Discrete
 from scenarios_runs import TINY, command, rows, write_scenario
 
 from peripatos.agents.control.mlp import ActorCritic
-from peripatos.scenarios.run.checkpoint import checkpoints, last_good, number_of, pointed_to, settle, write_checkpoint
+from peripatos.scenarios.run.checkpoint import checkpoints, last_good, pointed_to, settle, write_checkpoint
+from peripatos.scenarios.run.logs import number_of
 
 pytestmark = pytest.mark.slow
 
