@@ -48,11 +48,9 @@ def add_adapter(model: PreTrainedModel, lora: Lora, *, seed: int) -> None:
             f"it has {', '.join(sorted(linear))}.{hint}"
         )
     targets = list(lora.targets or linear)
-    narrow = min(linear[target] for target in targets)
-    if lora.rank > narrow:
-        raise UserError(
-            f"agent.lora.rank is {lora.rank}; allowed is at most {narrow}, the width of the narrowest target"
-        )
+    width = max(linear[target] for target in targets)  # a router of experts may well be narrower than the rank
+    if lora.rank > width:
+        raise UserError(f"agent.lora.rank is {lora.rank}; allowed is at most {width}, the width of the widest target")
     config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=targets, lora_dropout=0.0)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
