@@ -20,7 +20,7 @@ from .distribution import piece_of
 from .language_policy import LanguagePolicy
 
 SHARE = 0.5  # of what is free: the rest is for the sampler's cache, the batch and others
-MOST = {"cpu": 1 << 14}  # tokens: on a CPU more at once are no faster
+MOST = {"cpu": 3 << 29}  # bytes on the way back: on a CPU more tokens at once are no faster
 _SHORT, _LONG = 16, 48  # tokens of the two rows
 
 
@@ -32,8 +32,8 @@ def token_budget(policy: LanguagePolicy) -> int | None:
     learning = sum(4 * p.numel() for p in policy.parameters() if p.requires_grad)
     owed = 3 * learning + 3 * 4 * piece_of(policy.device)
     room = max(1.0, SHARE * free - owed)
-    budget = 1 << max(0, math.floor(math.log2(room / bytes_per_token(policy))))
-    return min(budget, MOST.get(policy.device.type, budget))
+    room = min(room, MOST.get(policy.device.type, room))
+    return 1 << max(0, math.floor(math.log2(room / bytes_per_token(policy))))
 
 
 def bytes_per_token(policy: LanguagePolicy) -> float:
