@@ -60,6 +60,7 @@ class Learner:
     """Updates `policy` by `method`. `reference` is the frozen policy of a KL penalty, where there is one; rows that a
     policy more than `max_staleness` versions old has sampled are refused. Where a batch comes from several worlds (its
     note `world_B`), `worlds` has the method in each, all alike but for rewards and credit, which are each world's own.
+    `token_budget` is the most units in one pass where the settings leave that open; out of memory halves it once.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Learner:
         reference: Policy | None = None,
         max_staleness: int = 0,
         worlds: Sequence[Method] = (),
+        token_budget: int | None = None,
     ) -> None:
         if method.needs_critic and not policy.has_critic:
             raise ValueError(f"method {method.name!r} needs a critic, and this policy has none")
@@ -81,6 +83,7 @@ class Learner:
             raise ValueError(f"method {method.name!r} has a KL penalty and needs a reference policy")
         self.policy, self.method, self.settings, self.seed = policy, method, settings, seed
         self.max_staleness = max_staleness
+        self.micro_batch, self._halved = settings.micro_batch or token_budget, False
         self.reference = reference if method.needs_reference else None
         self.worlds = tuple(worlds) or (method,)
         self.scales = tuple(map(_scale, self.worlds))
@@ -168,22 +171,22 @@ class Learner:
             return batch
         if not isinstance(self.policy, Critic):
             raise ValueError(f"method {self.method.name!r} needs values, and the batch came without any")
-        return with_values(batch, self.policy, self.settings.micro_batch)
+        return with_values(batch, self.policy, self.micro_batch)
 
     def _annotated(self, batch: Batch, row: Method) -> TrainingBatch:
         """Log-probabilities that stay fixed during the update, then credit."""
         weighting, old_logp, entropy = self.method.weighting, batch.behavior_logp_B_T, None
         if weighting.correction is not None or weighting.entropy_share < 1:
-            logp, entropy = read_scores(self.policy, batch, self.settings.micro_batch)
+            logp, entropy = read_scores(self.policy, batch, self.micro_batch)
             old_logp = old_logp if weighting.correction is None else logp
         reference_logp = torch.zeros_like(old_logp)
         if self.reference is not None:
-            reference_logp, _ = read_scores(self.reference, batch, self.settings.micro_batch)
+            reference_logp, _ = read_scores(self.reference, batch, self.micro_batch)
         return prepare(batch, row, old_logp, reference_logp, entropy)
 
     def _kl_old(self, part: TrainingBatch) -> float:
         """KL(π_old ‖ π) on a minibatch, as the policy is now."""
-        logp, _ = read_scores(self.policy, part.batch, self.settings.micro_batch)
+        logp, _ = read_scores(self.policy, part.batch, self.micro_batch)
         return float(masked_mean(kl_estimate(part.old_logp_B_T, logp, kind="k3"), part.batch.mask_B_T))
 
     def _adapt(self, kl: float) -> None:
@@ -202,16 +205,16 @@ class Learner:
     def _step(self, training: TrainingBatch, log: Log, first: FirstPass | None) -> None:
         """One step of the optimiser on one minibatch; on one without rows too, for how many steps an update takes is
         nothing that the data decide. Numbers leave the device once, before the step is taken."""
-        for parameter in self._parameters:
-            parameter.grad = torch.zeros_like(parameter)
-        seen, loss = Log(), torch.zeros((), device=self._parameters[0].device)
-        for part in micro_batches(training, self.settings.micro_batch) if len(training.share_B_T) else ():
-            part_loss, weighted, scores = self._loss(part, seen)
-            part_loss.backward()
-            loss = loss + part_loss.detach()
-            seen.add(self._look(part, scores.logp_B_T.detach(), weighted), weight=part.batch.mask_B_T.sum())
-            if first is not None:
-                first.add(part, scores, weighted.weight_B_T)
+        done = None
+        try:
+            done = self._gradient(training, first)
+        except (MemoryError, RuntimeError) as problem:
+            if not lacks_memory(problem):
+                raise
+        if done is None:  # not above, where the exception still holds what filled the memory
+            self._halve(training.batch)
+            done = self._gradient(training, first)
+        seen, loss = done
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm)
         seen.add({"loss/value": loss, "gradient/norm": norm})
         metrics = seen.means()
@@ -228,6 +231,31 @@ class Learner:
         del metrics["loss/value"]  # the loss is a vehicle of the gradient, and its value means nothing
         log.add(metrics, weight=training.batch.mask_B_T.sum())
         log.add(norm_alone)
+
+    def _gradient(self, training: TrainingBatch, first: FirstPass | None) -> tuple[Log, Tensor]:
+        """∇L of a minibatch, the sum over its micro-batches, in the parameters; what was seen, and L."""
+        for parameter in self._parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        seen, loss = Log(), torch.zeros((), device=self._parameters[0].device)
+        for part in micro_batches(training, self.micro_batch) if len(training.share_B_T) else ():
+            part_loss, weighted, scores = self._loss(part, seen)
+            part_loss.backward()
+            loss = loss + part_loss.detach()
+            seen.add(self._look(part, scores.logp_B_T.detach(), weighted), weight=part.batch.mask_B_T.sum())
+            if first is not None:
+                first.add(part, scores, weighted.weight_B_T)
+        return seen, loss
+
+    def _halve(self, batch: Batch) -> None:
+        """Half as many units in one pass from here on. MemoryError the second time: what to change."""
+        rows, length = batch.mask_B_T.shape
+        held = min(rows * length, self.micro_batch or rows * length)
+        if self._halved:
+            raise MemoryError(
+                f"there is no memory for a pass of {held:,} units; give less of optimizer.micro_batch, shorter rows "
+                "or a smaller model"
+            )
+        self.micro_batch, self._halved = max(1, held // 2), True
 
     def _taken(self) -> str:
         earlier = f", but {self._steps} earlier ones of this update were" if self._steps else ""
@@ -294,7 +322,7 @@ class Learner:
         if scales:
             states = {f"{world}.{name}": x for world, scale in scales for name, x in scale.state().items()}
             save_file(states, folder / "rewards.safetensors")
-        counters = {"version": self.version, "lr": self.lr, "method": self.method.name}
+        counters = {"version": self.version, "lr": self.lr, "method": self.method.name, "micro_batch": self.micro_batch}
         (folder / "learner.json").write_text(json.dumps(counters))
 
     def load(self, folder: Path) -> None:
@@ -317,6 +345,13 @@ class Learner:
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.version, self.lr = int(counters["version"]), float(counters["lr"])
+        if self.settings.micro_batch is None:  # cut as before, for sums of other parts differ in their last digits
+            self.micro_batch = counters["micro_batch"]
+
+
+def lacks_memory(problem: Exception) -> bool:
+    """Whether an allocation failed, on whatever device."""
+    return isinstance(problem, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(problem)
 
 
 def _scale(row: Method) -> ReturnScale | None:

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-PIECE = 1 << 28  # logits in memory at once
+_PIECE = {"cpu": 1 << 25}  # logits in memory at once
+_LARGE_PIECE = 1 << 28  # where a kernel wants much to do
 _LEAST = -1e30  # stands for −inf where it is multiplied by a probability of 0
 
 
@@ -87,7 +88,7 @@ def read_in_pieces(read: Read, hidden_N_H: Tensor, token_N: Tensor, vocabulary: 
     for a nucleus, whose support is no function of two sums."""
     parts = [
         cast("tuple[Tensor, Tensor]", checkpoint(read, hidden_N_H[part], token_N[part], use_reentrant=False))
-        for part in _pieces(len(token_N), vocabulary)
+        for part in _pieces(hidden_N_H, vocabulary)
     ]
     logp, entropies = zip(*parts, strict=True) if parts else ((hidden_N_H.new_zeros(0),),) * 2
     return torch.cat(logp), torch.cat(entropies)
@@ -104,7 +105,7 @@ class _Chosen(torch.autograd.Function):
         ctx.save_for_backward(hidden_N_H, weight_V_H, bias_V, token_N)
         ctx.temperature = temperature
         logp_N, entropy_N = (hidden_N_H.new_empty(len(token_N), dtype=torch.float32) for _ in range(2))
-        for part in _pieces(len(token_N), len(weight_V_H)):
+        for part in _pieces(hidden_N_H, len(weight_V_H)):
             z, p = _logits(hidden_N_H[part], weight_V_H, bias_V, temperature)
             log_total = z.logsumexp(dim=-1)
             logp_N[part] = z.gather(-1, token_N[part, None])[:, 0] - log_total
@@ -120,7 +121,7 @@ class _Chosen(torch.autograd.Function):
         weight_grad = torch.zeros_like(weight_V_H, dtype=torch.float32) if learns else None
         bias_grad = None if bias_V is None else torch.zeros_like(bias_V, dtype=torch.float32)
         uncertain = bool(entropy_grad_N.any())
-        for part in _pieces(len(token_N), len(weight_V_H)):
+        for part in _pieces(hidden_N_H, len(weight_V_H)):
             z, p = _logits(hidden_N_H[part], weight_V_H, bias_V, ctx.temperature)
             g = logp_grad_N[part, None]
             # dz = g (1_y − p) − g_H p ⊙ (z − Σ p z)
@@ -141,10 +142,15 @@ class _Chosen(torch.autograd.Function):
         return hidden_grad, None if weight_grad is None else weight_grad.to(weight_V_H.dtype), bias_grad, None, None
 
 
-def _pieces(rows: int, vocabulary: int) -> list[slice]:
+def piece_of(device: torch.device) -> int:
+    """How many logits are in memory at once."""
+    return _PIECE.get(device.type, _LARGE_PIECE)
+
+
+def _pieces(hidden_N_H: Tensor, vocabulary: int) -> list[slice]:
     """Which rows are read at once."""
-    size = max(1, PIECE // vocabulary)
-    return [slice(start, start + size) for start in range(0, rows, size)]
+    size = max(1, piece_of(hidden_N_H.device) // vocabulary)
+    return [slice(start, start + size) for start in range(0, len(hidden_N_H), size)]
 
 
 def _mean(p: Tensor, z: Tensor) -> Tensor:

@@ -66,6 +66,7 @@ class LanguagePolicy(nn.Module):
         self.model, self.tokenizer = model.eval(), tokenizer  # eval: dropout would change log-probabilities
         self.temperature, self.top_p, self.precision = temperature, top_p, precision
         self.path, self.lora = path, lora
+        self.token_budget: int | None = None  # a pass of more tokens keeps one state a layer, and runs layers again
         self.has_critic = critic
         self.value_head = nn.Linear(model.config.get_text_config().hidden_size, 1) if critic else None
         if self.value_head is not None:
@@ -167,6 +168,9 @@ class LanguagePolicy(nn.Module):
         """[B, C, H]: the hidden state *before* each token behind the prompt; and those tokens [B, C]."""
         wide = torch.nn.functional.pad(tokens, (0, position_B_C.shape[1]))  # a window of C fits behind every prompt
         after_B_C = wide.gather(1, position_B_C)
+        if torch.is_grad_enabled() and self.token_budget is not None and tokens.numel() > self.token_budget:
+            with self.autocast(), plain_rows.recomputed(self.backbone):
+                return plain_rows.states(self.backbone, tokens, length, position_B_C), after_B_C
         with self.autocast():
             if self.path.shared_prompts:
                 hidden = shared_prompts.states(self.backbone, tokens, first, length, after_B_C, pad=self._pad)

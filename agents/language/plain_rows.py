@@ -6,8 +6,13 @@ with or without windows, recurrent, experts, mixed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 def states(backbone: nn.Module, tokens: Tensor, length: Tensor, position_B_C: Tensor) -> Tensor:
@@ -17,3 +22,28 @@ def states(backbone: nn.Module, tokens: Tensor, length: Tensor, position_B_C: Te
     hidden_B_L_H = backbone(input_ids=tokens[:, :L], attention_mask=mask_B_L.long(), use_cache=False).last_hidden_state
     before_B_C = (position_B_C - 1).clamp(max=L - 1)
     return hidden_B_L_H.gather(1, before_B_C[..., None].expand(-1, -1, hidden_B_L_H.shape[-1]))
+
+
+@contextmanager
+def recomputed(backbone: nn.Module) -> Iterator[None]:
+    """While this holds, each layer of the backbone keeps its input alone, and is run again on the way back: for twice
+    the forward work a token leaves one hidden state a layer, instead of all that is computed from it.
+    """
+    layers = max((m for m in backbone.modules() if isinstance(m, nn.ModuleList)), key=len, default=())
+    before = [(vars(layer), vars(layer).get("forward"), layer.forward) for layer in layers]
+    for own, _, forward in before:
+        own["forward"] = _run_twice(forward)
+    try:
+        yield
+    finally:
+        for own, patched, _ in before:
+            del own["forward"]
+            if patched is not None:
+                own["forward"] = patched
+
+
+def _run_twice(forward: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*given: Any, **named: Any) -> Any:
+        return checkpoint(forward, *given, use_reentrant=False, **named)
+
+    return run

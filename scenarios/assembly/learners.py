@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 from ...agents.protocols import Policy
 from ...algorithms.learner import Learner
@@ -11,13 +12,27 @@ from ..config.schema import Sampling, Scenario, Stage
 from .settings import optimizer_settings, stage_method
 from .worlds import WorldSources, longest_episode
 
+if TYPE_CHECKING:
+    from ...agents.language.language_policy import LanguagePolicy
+
 
 def make_learner(
     scenario: Scenario, stage: Stage, policy: Policy, reference: Policy | None, sources: WorldSources, *, seed: int
 ) -> Learner:
-    """The learner of a stage that has a method."""
+    """The learner of a stage that has a method. Of a language policy it reads as many tokens at once as fit."""
     row, *worlds = (_completed(stage_method(stage, world), scenario, sources) for world in (None, *scenario.worlds))
-    return Learner(policy, row, optimizer_settings(stage), seed=seed, reference=reference, worlds=worlds)
+    settings, budget = optimizer_settings(stage), None
+    if scenario.speaks and settings.micro_batch is None:
+        from ...agents.language.memory import token_budget
+
+        budget = token_budget(cast("LanguagePolicy", policy))
+    return Learner(policy, row, settings, seed=seed, reference=reference, worlds=worlds, token_budget=budget)
+
+
+def fit_policy(scenario: Scenario, policy: Policy, learner: Learner) -> None:
+    """A row that is longer than what is read at once is run with its layers computed again on the way back."""
+    if scenario.speaks:
+        cast("LanguagePolicy", policy).token_budget = learner.micro_batch
 
 
 def _completed(row: Method, scenario: Scenario, sources: WorldSources) -> Method:

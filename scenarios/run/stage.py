@@ -17,7 +17,7 @@ from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.contained import TimeIsUp
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
-from ..assembly.learners import make_learner
+from ..assembly.learners import fit_policy, make_learner
 from ..assembly.settings import stage_method
 from ..assembly.several import group_counts
 from ..cluster.pool import Pool
@@ -77,6 +77,9 @@ class StageRun:
                     "what it had done: it has chance of its own, fails now and then, or has changed"
                 )
             self._saved = self.progress.update if self.progress.looked else None
+        if self.learner is not None and policy is not None:
+            fit_policy(self.scenario, policy, self.learner)
+            self._say_budget(self.learner)
 
     def go(self) -> None:
         """Run the stage to its end and note its result."""
@@ -120,6 +123,14 @@ class StageRun:
             else:
                 reference = write_reference(folder, policy)
         return make_learner(self.scenario, self.stage, policy, reference, self.context.sources, seed=self.seed)
+
+    def _say_budget(self, learner: Learner) -> None:
+        """How many tokens are read at once, where that was left to the free memory."""
+        if self.scenario.speaks and learner.settings.micro_batch is None and learner.micro_batch is not None:
+            self.context.journal.said(
+                f"{self.stage.name}: at most {learner.micro_batch:,} tokens are read at once, for which there is "
+                "memory (optimizer.micro_batch)"
+            )
 
     def _push(self) -> None:
         self.pool.load(Weights(self.learner.version if self.learner else 0))
@@ -177,10 +188,19 @@ class StageRun:
         collection = self._collect(self.stage.collect, version)
         collected = time.perf_counter()
         assert collection.batch is not None, "_collect has checked"
+        held = self.learner.micro_batch
         try:
             learned = self.learner.update(collection.batch, progress=spent)
         except UpdateRefused as refusal:
             raise self.watch.refused(refusal, self._axes()) from refusal
+        except MemoryError as lack:
+            raise RunFailed(str(lack)) from lack
+        if self.learner.micro_batch != held:
+            fit_policy(self.scenario, self.learner.policy, self.learner)
+            self.context.journal.warned(
+                f"{self.stage.name}, update {p.update + 1}: memory was full; from here on at most "
+                f"{self.learner.micro_batch:,} units are read at once (optimizer.micro_batch)"
+            )
         self._push()
         p.update, p.looked = p.update + 1, False
         ended = time.perf_counter()

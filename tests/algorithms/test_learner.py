@@ -1,12 +1,15 @@
 """One update: what may not change it, what must stop it, and that it can be continued."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from algorithms_batches import TabularPolicy, random_batch
+from torch import Tensor
 
+from peripatos.agents.protocols import Scores
 from peripatos.algorithms.learner import Learner, StaleBatch, UpdateRefused
 from peripatos.algorithms.methods import METHODS, Method, method
 from peripatos.algorithms.optimizer import OptimizerSettings
@@ -163,6 +166,45 @@ def test_a_continued_learner_ends_bit_for_bit_where_an_unbroken_one_does(tmp_pat
     train(second, range(3, 6))
     assert torch.equal(unbroken.policy.module().logits, second.policy.module().logits)
     assert unbroken.lr == second.lr != settings.lr
+
+
+class Narrow(TabularPolicy):
+    """Has no memory for more than so many units."""
+
+    most = 36
+
+    def score(self, inputs: Mapping[str, Tensor]) -> Scores:
+        if torch.is_grad_enabled() and inputs["state_B_T"].numel() > self.most:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+        return super().score(inputs)
+
+
+def test_an_update_without_enough_memory_is_cut_in_halves_once_and_then_says_what_to_change(tmp_path: Path) -> None:
+    batch = random_batch(0)
+    assert batch.mask_B_T.numel() == 72
+    learner = Learner(Narrow(0), METHODS["reinforce"], SETTINGS, seed=0)
+    learner.update(batch)
+    assert learner.micro_batch == 36
+    learned = torch.cat([p.detach().flatten() for p in learner.policy.module().parameters()])
+    whole = after(METHODS["reinforce"], batch)
+    torch.testing.assert_close(learned, whole, atol=1e-9, rtol=1e-7)
+    learner.save(tmp_path)
+    again = Learner(Narrow(0), METHODS["reinforce"], SETTINGS, seed=0, token_budget=1000)
+    again.load(tmp_path)
+    assert again.micro_batch == 36  # a run that goes on cuts as before
+    learner.policy.most = 18  # type: ignore[attr-defined]
+    with pytest.raises(MemoryError, match=r"no memory for a pass of 36 units; give less of optimizer\.micro_batch"):
+        learner.update(replace(batch, version_B=torch.full((8,), 1)))
+
+
+def test_another_failure_is_no_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(inputs: object) -> Scores:
+        raise RuntimeError("shapes differ")
+
+    learner = Learner(TabularPolicy(0), METHODS["reinforce"], SETTINGS, seed=0)
+    monkeypatch.setattr(learner.policy, "score", fails)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        learner.update(random_batch(0))
 
 
 def test_a_learner_of_another_method_is_not_loaded(tmp_path: Path) -> None:

@@ -56,7 +56,9 @@ def test_entropy_counts_only_the_support() -> None:
 def test_reading_the_chosen_tokens_in_pieces_is_autograd_through_the_whole_vocabulary(
     temperature: float, biased: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(distribution, "PIECE", 3 * 50)  # three rows at a time, and one in the last piece
+    monkeypatch.setattr(
+        distribution, "piece_of", lambda device: 3 * 50
+    )  # three rows at a time, and one in the last piece
     generator = torch.Generator().manual_seed(0)
     hidden, weight, bias = (torch.randn(*shape, generator=generator) for shape in ((10, 8), (50, 8), (50,)))
     token = torch.randint(50, (10,), generator=generator)
