@@ -3,7 +3,7 @@
     python benchmarks/lora.py [--seeds 0 1 2] [--side-by-side N] [--plot FILE]
 
 Both train the same model on the same tasks with the same number of replies; what differs is which weights learn, and
-the size of their steps, since matrices of which one begins at zero need larger ones (Schulman & Thinking Machines 2025
+the size of their steps, since matrices that begin at zero need larger ones (Schulman & Thinking Machines 2025
 find a factor of ten). Every run is a command line in a process of its own; a run that is there and done is not
 repeated. What is printed is read from the runs' own files.
 """
