@@ -51,9 +51,8 @@ def run(
         return
     from ..assembly.checks import check_parts
     from ..assembly.no_effect import remarks_on
-    from ..assembly.policies import check_model_loads
     from ..config.mistakes import placed
-    from ..run.saved_agent import check_origin
+    from ..run.beginning import check_place, rehearse_beginning
 
     load_plugins()
     from ...envs.errors import UserError
@@ -61,11 +60,11 @@ def run(
     from ..run.signals import Stopped
 
     with placed(source), check_parts(resolved, source) as worlds:
-        check_origin(resolved)
+        check_place(resolved, out)
         if dry_run:
-            about_model = check_model_loads(resolved, worlds)
+            begun = rehearse_beginning(resolved, worlds)
             remarks = [remark for source in worlds.values() for remark in source.facts.remarks]
-            for remark in (*remarks_on(resolved), *remarks, *about_model):
+            for remark in (*remarks_on(resolved), *remarks, *begun.said, *begun.warned):
                 print(remark, file=sys.stderr)
             print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
             return

@@ -18,6 +18,7 @@ from ..assembly.settings import choose_device
 from ..assembly.worlds import WorldSources
 from ..config.agents import Origin
 from ..config.loading import apply_sets, check_scenario, dump_data
+from ..config.mistakes import WrongPart, at
 from ..config.schema import Scenario, Stage
 from ..config.yaml_text import Source
 from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
@@ -28,6 +29,8 @@ from .provenance import where_it_was_begun
 from .run_directory import RunDirectory
 from .several_worlds import pass_rates_of_worlds, summarize_worlds
 from .verified import trusted_scenario
+
+FROM = ("agent", "from")
 
 
 @dataclass(frozen=True)
@@ -63,15 +66,16 @@ def begin_from(policy: Policy, origin: Origin) -> Path:
     """Make `policy` what another run's agent was, statistics and all, and give the checkpoint that it was read from. A
     critic is taken over where both have one. UserError if that run is not there or its agent does not fit.
     """
-    run = RunDirectory.open(Path(origin.run))
-    folder = find_checkpoint(run, origin.checkpoint) / "policy"
+    folder = _origin_folder(origin) / "policy"
     try:
         policy.load(folder)
     except (ValueError, OSError):
         try:
             policy.load(folder, critic_too=False)
         except ValueError as problem:
-            raise UserError(f"agent.from {origin.run}: {problem}") from problem
+            raise WrongPart(
+                FROM, f"agent.from is {origin.run!r}, whose agent does not fit here: {problem}"
+            ) from problem
     return folder
 
 
@@ -79,7 +83,14 @@ def check_origin(scenario: Scenario) -> None:
     """UserError if the run that the agent is to begin from cannot be read, or has no such checkpoint."""
     origin = getattr(scenario.agent, "origin", None)
     if origin is not None:
-        find_checkpoint(RunDirectory.open(Path(origin.run)), origin.checkpoint)
+        _origin_folder(origin)
+
+
+def _origin_folder(origin: Origin) -> Path:
+    with at(*FROM):
+        run = RunDirectory.open(Path(origin.run))
+    with at("agent", "checkpoint"):
+        return find_checkpoint(run, origin.checkpoint)
 
 
 def find_checkpoint(run: RunDirectory, name: str) -> Path:
