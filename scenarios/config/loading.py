@@ -18,6 +18,7 @@ from ...envs.errors import UserError, nearest
 from ...envs.named_objects import keep_to_folder
 from ..cluster.shares import fitting_tile
 from .consistency import contradictions
+from .keys import keys_allowed
 from .mistakes import explain
 from .schema import Scenario
 from .yaml_text import Path_, Source, is_record, parse_value, read_yaml
@@ -95,8 +96,8 @@ def apply_sets(data: Mapping[str, Any], sets: Sequence[str], source: Source) -> 
     """`data` with each `a.b=value` put in; list items are named by number or by their `name`."""
     result = dict(data)
     for text in sets:
-        flag = f"--set {text}"
         key, equals, value = text.partition("=")
+        flag = f"--set {text}" if value or not equals else f"--set '{text}'"
         path = tuple(part.strip() for part in key.strip().split("."))
         if not equals or not key.strip():
             raise UserError(f"{flag}: the form is --set KEY=VALUE, as in --set {_as_a_flag(text)}")
@@ -148,8 +149,12 @@ def _list_index(items: list[Any], head: str, flag: str, above: Path_) -> int:
     if head in names:
         return names.index(head)
     allowed = [*names, *(str(number) for number in range(len(items)))]
-    only = f" Did you mean {'.'.join(map(str, (*above, names[0], head)))!r}?" if len(items) == 1 and names else ""
-    hint = nearest(head, allowed) or only
+    meant = ""
+    if head.isdecimal():
+        meant = f" Numbers begin at 0: {'.'.join(map(str, above))}.{int(head) - 1}?" if int(head) == len(items) else ""
+    elif len(items) == 1 and names and head in keys_allowed(above):
+        meant = f" Did you mean {'.'.join(map(str, (*above, names[0], head)))!r}?"
+    hint = meant or nearest(head, names)
     raise UserError(f"{flag}: {'.'.join(map(str, above))} has no item {head!r}; items are {', '.join(allowed)}.{hint}")
 
 

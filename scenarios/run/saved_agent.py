@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...agents.protocols import Policy, Weights
-from ...envs.errors import UserError
+from ...envs.errors import UserError, nearest
 from ...envs.seeding import derive_seed
 from ..assembly.actors import make_stage
 from ..assembly.checks import check_parts
@@ -101,8 +101,9 @@ def find_checkpoint(run: RunDirectory, name: str) -> Path:
     by_number = there.get(int(name)) if name.isdecimal() else None
     folder = pointed_to(run.checkpoints, name) if name in ("best", "last") else by_number
     if folder is None:
-        names = ", ".join(f"{number:06d}" for number in there)
-        raise UserError(f"{run.path} has no checkpoint {name!r}; it has best, last, {names}")
+        pointers = [one for one in ("best", "last") if one != name and pointed_to(run.checkpoints, one) is not None]
+        names = [*pointers, *(f"{number:06d}" for number in there)]
+        raise UserError(f"{run.path} has no checkpoint {name!r}; it has {', '.join(names)}.{nearest(name, pointers)}")
     try:
         verify(folder)
     except BadCheckpoint as problem:
