@@ -41,9 +41,10 @@ def run(
     json_: Json = False,
 ) -> None:
     """Run a scenario from its beginning."""
-    from ..config.loading import dump_scenario, open_scenario
+    from ..config.loading import Typed, dump_scenario, open_scenario
 
-    flags = [*sets, *([] if seed is None else [f"seed={seed}"]), *([] if device is None else [f"device={device}"])]
+    given = {"seed": seed, "device": device}
+    flags = [*sets, *(Typed.of(f"--{key}", value, key) for key, value in given.items() if value is not None)]
     resolved, source = open_scenario(scenario, flags)
     if print_config:
         print(dump_scenario(resolved), end="")

@@ -53,7 +53,7 @@ def open_agent(path: Path, checkpoint: str, device: str | None = None) -> Opened
     sources = WorldSources.of(scenario)
     try:
         with where_it_was_begun(run):
-            policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
+            policy = make_policy(scenario, _device(device, scenario), sources.first)
         if policy is not None:
             policy.load(find_checkpoint(run, checkpoint) / "policy")
     except BaseException:
@@ -132,7 +132,7 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
     with ExitStack() as stack:
         stack.enter_context(where_it_was_begun(run))
         stack.enter_context(sources)
-        policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
+        policy = make_policy(scenario, _device(device, scenario), sources.first)
         if policy is not None:
             folder = find_checkpoint(run, checkpoint)
             try:
@@ -151,6 +151,15 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         if why := explain_failures(len(failures), len(episodes), share, next(iter(failures), None), whole=True):
             raise RunFailed(why)
         return {**summarize_worlds(episodes), **(pass_rates_of_worlds(episodes, how.k) if how.k > 1 else {})}
+
+
+def _device(asked: str | None, scenario: Scenario) -> str:
+    """The device that was asked for, or the scenario's."""
+    try:
+        return choose_device(asked or scenario.device, scenario.agent)
+    except UserError as problem:
+        place = f"--device {asked}" if asked else "the run's scenario"
+        raise UserError(f"{place}: {problem}") from problem
 
 
 def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldSources]:

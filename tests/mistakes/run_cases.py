@@ -68,6 +68,15 @@ ON_RUNS = [
     _at("evaluate-episodes-float", "evaluate out --episodes 2.5", r"--episodes is 2\.5; allowed is a whole number"),
     _at("evaluate-seed", "evaluate out --seed -1", r"--seed is -1; .* 0 or greater"),
     _at("evaluate-device", "evaluate out --device gpu", r"unknown device 'gpu'.*cuda"),
+    _at("evaluate-k-huge", "evaluate out --k 1000000000000", r"--k is 1000000000000; allowed is a whole number.* at most 1,000,000"),
+    _at("evaluate-episodes-huge", "evaluate out --episodes 1000001", r"--episodes is 1000001; .* at most 1,000,000"),
+    _at("evaluate-seed-huge", "evaluate out --seed 99999999999999999999", r"--seed is 99999999999999999999; .* at most 9,223,372,036,854,775,807"),
+    _at("evaluate-world-typo", "evaluate out --world CartPol-v1", r"^error: --world CartPol-v1: unknown world.*'CartPole-v1'\?"),
+    _at("evaluate-world-number", "evaluate out --world 5", r"^error: --world 5: unknown world '5'"),
+    _at("evaluate-world-twice", "evaluate out --world CartPole-v1 --set world.id=Pendulum-v1", r"--world CartPole-v1 and --set world\.id=Pendulum-v1 say two things"),
+    _at("evaluate-temperature-control", "evaluate out --temperature 0.5", r"^error: --temperature 0\.5: `sampling` is about tokens"),
+    _at("evaluate-temperature-flag", "evaluate out --temperature 0", r"^error: --temperature 0: sampling\.temperature is 0; allowed", talks=True),
+    _at("evaluate-device-flag", "evaluate out --device gpu", r"^error: --device gpu: unknown device 'gpu'; allowed: auto, cpu"),
     _at("evaluate-split", "evaluate out --split train", r"peripatos evaluate has no option --split; it has"),
     _at("evaluate-limit", "evaluate out --limit 2", r"peripatos evaluate has no option --limit; it has"),
     _at("evaluate-out", "evaluate out --out here", r"peripatos evaluate has no option --out; it has"),
@@ -183,6 +192,11 @@ def _short(name: str, context: int, most: int, *needs: str) -> Case:
 
 
 BEGINNINGS = [
+    Case("seed-twice", control(), r"--seed 3 and --set seed=4 say two things of seed; give one of them", argv="run s.yaml --seed 3 --set seed=4"),
+    Case("seed-twice-alike", control(), argv="run s.yaml --seed 3 --set seed=3 --dry-run"),
+    Case("device-twice", control(), r"--device cpu and --set device=auto say two things of device", argv="run s.yaml --device cpu --set device=auto"),
+    Case("device-flag", control(), r"^error: --device gpu: unknown device 'gpu'", argv="run s.yaml --device gpu"),
+    Case("compare-seeds-huge", control(), r"--seeds is 99999999999; .* at most 1,000,000", argv="compare s.yaml --methods ppo --seeds 99999999999"),
     Case("out-there", {**control(), "out/mine.txt": "1"}, r"out is there already.*another --out"),
     Case("out-is-file", {**control(), "out": "1"}, r"out is there already.*another --out"),
     Case("out-within-file", {**control(), "a.txt": "1"}, r"the folder a\.txt/b/out cannot be made: a\.txt is a file", argv="run s.yaml --out a.txt/b/out"),
