@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..envs.quantities import NotNegative, Share
+from ..envs.quantities import Discount, NotNegative
 from ..envs.vocabulary import Batch
 from .episode_rows import episode_rows
 from .returns import discounted_returns, gae
@@ -35,8 +35,8 @@ class Credit:
     scale: Literal["std", "mean"] | None = None  # what a group's advantages are divided by
     ddof: Literal[0, 1] = 1  # of the group's standard deviation
     eps: NotNegative = 1e-6  # added to the divisor
-    gamma: Share = 1.0
-    lam: Share = 1.0
+    gamma: Discount = 1.0
+    lam: Discount = 1.0
     transform: Literal["advantage", "positive", "one"] = "advantage"
     """What the weight is made of: A itself; 1[A > 0], which keeps the better part of one's own samples
     (rejection sampling); or 1, which imitates (supervised fine-tuning)."""

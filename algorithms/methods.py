@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..envs.errors import UserError, WrongKey, nearest
 from ..envs.quantities import Count, NotNegative, Positive, shown
-from ..envs.wrong_values import wrong_value
+from ..envs.wrong_values import Slot, wrong_value
 from .aggregate import Mode
 from .credit import Credit
 from .rewards import Rewards
@@ -186,7 +186,7 @@ def _idle(row: Method) -> Iterator[tuple[str, str, object, str]]:
         yield "weighting", "beta", 0.0, "weighting.kl is null; allowed are k1, k2, k3"
         yield "weighting", "kl_ratio", False, "weighting.kl is null; allowed are k1, k2, k3"
     if weighting.beta == 0.0:
-        yield "weighting", "kl", None, "weighting.beta is 0"
+        yield "weighting", "kl", None, "weighting.beta is 0; give one above 0"
     if row.source == "demonstrations":
         why = "the log-probabilities of demonstrations are unknown"
         yield "weighting", "ratio", None, why
@@ -198,12 +198,21 @@ def _idle(row: Method) -> Iterator[tuple[str, str, object, str]]:
 
 
 def _refuse_idle(row: Method, overrides: Mapping[str, Any]) -> None:
-    for column, name, nothing, why in _idle(row):
+    idle = list(_idle(row))
+    for column, name, nothing, why in idle:
         value = getattr(getattr(row, column), name)
         written = name in overrides.get(column, {})
         if (written and value != nothing) or (nothing is not ... and value != nothing):
+            place, remedy = (column, name), ""
+            if not written:  # a constant of the row's own, which another that was written has made idle
+                place = next(((c, n) for c in overrides for n in overrides[c] if f"{c}.{n}" in why), (column,))
+                alike = {n: none for c, n, none, reason in idle if c == column and reason == why and none is not ...}
+                words = ", ".join(
+                    f"{n}: {_word(none)}" for n, none in alike.items() if n not in overrides.get(column, {})
+                )
+                remedy = f"; write {column}: {{{words}}} as well"
             raise WrongKey(
-                (column, name), f"method {row.name}.{column}.{name} is {_word(value)} and would have no effect: {why}"
+                place, f"method {row.name}.{column}.{name} is {_word(value)} and would have no effect: {why}{remedy}"
             )
 
 
@@ -234,7 +243,9 @@ def _override(row: Any, changes: Mapping[str, Any], path: tuple[str, ...], name:
         first = error.errors()[0]
         at = (*path, *map(str, first["loc"][:1]))
         hint = "; how strong it is, beta says" if at[-1] == "kl" and isinstance(first["input"], float | int) else ""
-        raise WrongKey(at, f"{'.'.join((f'method {name}', *at))} {wrong_value(first)}{hint}") from None
+        raise WrongKey(
+            at, f"{'.'.join((f'method {name}', *at))} {wrong_value(first, Slot.of(type(row), at[-1]))}{hint}"
+        ) from None
 
 
 def columns_of(key: str) -> list[str]:

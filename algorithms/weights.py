@@ -40,7 +40,7 @@ class Weighting:
     correction: Positive | None = None
     """C of truncated importance sampling, min(π_old/π_behavior, C), for a sampler whose log-probabilities
     differ from the trainer's (other precision, other engine). None: the sampler's are taken as exact."""
-    entropy_share: Annotated[float, real(above=0, most=1)] = 1.0
+    entropy_share: Annotated[float, real(above=0, most=1, percent=2)] = 1.0
     """Only this share of units, those of highest entropy, is trained (Wang et al. 2025, arXiv:2506.01939)."""
 
 

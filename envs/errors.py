@@ -27,6 +27,14 @@ class UnsupportedWorld(UserError):
     """A Gymnasium environment whose spaces no agent here can live in."""
 
 
+class WrongWithin(ValueError):
+    """What a model of several keys says of itself; `path` leads to the key that should change, from the model."""
+
+    def __init__(self, path: Sequence[str | int], message: str) -> None:
+        super().__init__(message)
+        self.path = tuple(path)
+
+
 class WrongKey(UserError):
     """A mistake at one key of nested settings; `path` leads to it from where they were given."""
 

@@ -28,11 +28,13 @@ class NoNumber(ValueError):
 def whole(least: int, most: int = HUGE) -> BeforeValidator:
     """Whole numbers from `least` to `most`."""
     allowed = f"a whole number, {least} or greater{'' if most == HUGE else f', and at most {most:,}'}"
-    return BeforeValidator(_reader(allowed, whole=True, fits=lambda x: least <= x <= most))
+    return BeforeValidator(_reader(allowed, whole=True, fits=lambda x: least <= x <= most, most=most))
 
 
-def real(*, above: float | None = None, least: float | None = None, most: float | None = None) -> BeforeValidator:
-    """Finite numbers within bounds."""
+def real(
+    *, above: float | None = None, least: float | None = None, most: float | None = None, percent: float = math.inf
+) -> BeforeValidator:
+    """Finite numbers within bounds. Who writes `percent` or more may mean so many percent: 95 for 0.95."""
     if least is not None and most is not None:
         allowed = f"a number from {least:g} to {most:g}"
     else:
@@ -45,7 +47,7 @@ def real(*, above: float | None = None, least: float | None = None, most: float 
         low = above is None or x > above
         return low and (least is None or x >= least) and (most is None or x <= most)
 
-    return BeforeValidator(_reader(allowed, whole=False, fits=fits, percent=most == 1))
+    return BeforeValidator(_reader(allowed, whole=False, fits=fits, percent=percent))
 
 
 def read_number(value: object) -> int | float | None:
@@ -64,7 +66,7 @@ def read_number(value: object) -> int | float | None:
 
 
 def _reader(
-    allowed: str, *, whole: bool, fits: Callable[[float], bool], percent: bool = False
+    allowed: str, *, whole: bool, fits: Callable[[float], bool], percent: float = math.inf, most: int = HUGE
 ) -> Callable[[object], int | float]:
     def read(value: object) -> int | float:
         number = read_number(value)
@@ -73,7 +75,8 @@ def _reader(
         finite = number is not None and (isinstance(number, int) or math.isfinite(number))
         if number is not None and finite and not (whole and isinstance(number, float)) and fits(number):
             return number if whole else _as_float(number, allowed)
-        raise NoNumber(f"is {shown(value)}; allowed is {allowed}{_hint(value, number, fits, whole, percent)}")
+        unsaid = f", and at most {HUGE:,}" if finite and whole and number is not None and number > HUGE == most else ""
+        raise NoNumber(f"is {shown(value)}; allowed is {allowed}{unsaid}{_hint(value, number, fits, whole, percent)}")
 
     return read
 
@@ -93,18 +96,27 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _hint(value: object, number: float | None, fits: Callable[[float], bool], whole: bool, percent: bool) -> str:
+def _hint(value: object, number: float | None, fits: Callable[[float], bool], whole: bool, percent: float) -> str:
     """What may have been meant, as the rest of the sentence."""
     if isinstance(value, bool):
         return "; yes, no, on, off, true and false are no numbers"
-    if value is None:
-        return "; leave the key out for its default"
+    apart = apart_in(value)
+    if len(apart) > 1 and fits(apart[0]):
+        return f"; in a list, a comma stands between two numbers: {', '.join(f'{one:g}' for one in apart)}"
     meant = meant_by(value) if number is None else None
-    if number is not None and percent and not fits(number) and abs(number) < 1e6 and fits(number / 100):
+    if number is not None and percent <= number < 1e6 and fits(number / 100):
         return f". It is a share and no percentage: {number / 100:g}?"
     if meant is not None and fits(meant) and not (whole and meant != int(meant)):
         return f"; write {int(meant) if meant == int(meant) and abs(meant) < 1e15 else meant}"
     return ""
+
+
+def apart_in(value: object) -> list[int | float]:
+    """The numbers of a text that holds several: '8 8', '8;8', '8x8'. Empty where it is anything else."""
+    if not isinstance(value, str):
+        return []
+    numbers = [read_number(part) for part in re.split(r"\s*[\s;x×]\s*", value.strip(" []()"))]
+    return [number for number in numbers if number is not None] if None not in numbers else []
 
 
 def meant_by(value: object) -> float | None:
@@ -125,7 +137,8 @@ def meant_by(value: object) -> float | None:
     return number / 100 if ending == "%" else float(number * _TIMES.get(ending, 1))
 
 
-Share = Annotated[float, real(least=0, most=1)]
+Share = Annotated[float, real(least=0, most=1, percent=2)]
+Discount = Annotated[float, real(least=0, most=1, percent=50)]  # of 2, nobody means two percent
 Count = Annotated[int, whole(1)]
 NotNegative = Annotated[float, real(least=0)]
 Positive = Annotated[float, real(above=0)]

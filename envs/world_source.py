@@ -196,6 +196,13 @@ class WorldSource:
             return None
         return self._lend(lambda world: _openings(world, split), seconds)
 
+    def beginnings(self, split: Split, count: int, *, seconds: float) -> list[Openings]:
+        """How some episodes of a conversation begin, each as the only one of its kind; none of a world that talks to
+        somebody, who is not here, that may wait, or that does not begin."""
+        if self.facts.kind != "conversation" or self.facts.voices or self.facts.waits:
+            return []
+        return self._lend(lambda world: _beginnings(world, split, count), seconds) or []
+
     def _lend(self, task: Callable[[Env], Answer], seconds: float) -> Answer | None:
         """What `task` says of a world that begins episodes for it; None where the world `waits` for longer."""
         with self._lock:
@@ -306,7 +313,12 @@ def _begin(
                 break
         if problem is not None:
             return problem
-    return _no_expert(inside, expert) if isinstance(inside, ConversationEnv) else None
+    if not isinstance(inside, ConversationEnv):
+        return None
+    if not inside.waits and (amiss := _misweighed(inside)):
+        inside.end()
+        return f"does not know what its replies are worth: {amiss}"
+    return _no_expert(inside, expert)
 
 
 def _no_expert(world: ConversationEnv, asked: bool) -> str | None:
@@ -320,6 +332,15 @@ def _no_expert(world: ConversationEnv, asked: bool) -> str | None:
             raise
         return f"cannot show what an expert does: {described(error)}" if asked else f"cannot end: {described(error)}"
     return _MUTE if mute else None
+
+
+def _misweighed(inside: ConversationEnv) -> str | None:
+    from .conversation.task_world import TaskWorld
+
+    if not isinstance(inside, TaskWorld):
+        return None
+    with Contained(type(inside).__name__):
+        return inside.misweighed()
 
 
 def _openings(world: Env, split: Split) -> Openings | None:
@@ -340,6 +361,24 @@ def _openings(world: Env, split: Split) -> Openings | None:
     asked = set(prompts)
     places = [number for number, message in enumerate(info["messages"]) if message["content"] in asked]
     return Openings(tuple(info["messages"]), places[0], tuple(info["tools"]), prompts) if len(places) == 1 else None
+
+
+def _beginnings(world: Env, split: Split, count: int) -> list[Openings]:
+    inside, found = world.unwrapped, list[Openings]()
+    assert isinstance(inside, ConversationEnv)
+    for seed in range(count):
+        try:
+            with Contained(type(inside).__name__):
+                _, info = world.reset(seed=seed, options={"split": split})
+        except BaseException as error:  # of a stranger's world: its episodes will say
+            if is_ours(error):
+                raise
+            return []
+        finally:
+            inside.end()
+        messages = tuple(info["messages"])
+        found.append(Openings(messages, len(messages) - 1, tuple(info["tools"]), [messages[-1]["content"]]))
+    return found
 
 
 def _misfit(seen: Any, space: gymnasium.Space[Any]) -> str | None:

@@ -65,7 +65,7 @@ def run(
     from .assembly.checks import check_parts
     from .commands.app import load_plugins
     from .config.mistakes import placed
-    from .run.saved_agent import check_origin
+    from .run.beginning import check_place
 
     given = {
         **(overrides or {}),
@@ -74,7 +74,7 @@ def run(
     resolved, source = _resolved(scenario, given)
     load_plugins()
     with placed(source), check_parts(resolved, source) as worlds:
-        check_origin(resolved)
+        check_place(resolved, None if out is None else Path(out))
         folder = Path(out) if out is not None else new_run_path(resolved.name, resolved.seed)
         directory = RunDirectory.create(folder, resolved, ["peripatos.run", str(resolved.name), *map(str, given)])
         with directory.held():

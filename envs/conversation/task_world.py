@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, ClassVar, Self, cast
 
 import numpy as np
 
-from ..errors import UserError, unknown
+from ..errors import UserError, nearest, unknown
 from ..named_objects import load_attribute
 from ..reported import number
 from ..user_code import check_call
@@ -159,6 +159,23 @@ class TaskWorld(ConversationEnv):
         success = bool(verdict) if isinstance(verdict, bool | np.bool_) else None
         earned = number(verdict, f"the reward that {self._judge_name} gave")
         return Outcome(terms={"reward": earned}, terminated=True, success=success)
+
+    def misweighed(self) -> str | None:
+        """What is wrong between the weights and what an empty reply earns in the episode that has begun: a term that no
+        weight names. None where nothing is, and where the reward fails, which its episodes will say."""
+        try:
+            outcome = self.respond(Reply(""))
+            strangers = [str(term) for term in outcome.terms if term not in self.weights]
+        except Exception:  # of a stranger's function
+            return None
+        if not strangers:
+            return None
+        name, there = strangers[0], ", ".join(self.weights) or "nothing"
+        what = " (so a number is called)" if name == "reward" else ""
+        return (
+            f"{self._judge_name} gives the reward term {name!r}{what}, and weights name {there}."
+            f"{nearest(name, self.weights) or f' Give weights: {{{name}: 1.0}}, or return other terms'}"
+        )
 
     def oracle(self) -> str | None:
         """The task's own `oracle`, where it has one, else the answer that a grader expects."""

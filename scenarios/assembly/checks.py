@@ -22,6 +22,7 @@ from ..config.mistakes import WrongPart, at, placed
 from ..config.schema import Sampling, Scenario, Stage
 from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
+from .learners import completed
 from .no_effect import check_budget, check_minibatches, check_revisions, check_room, check_variants
 from .rehearsal import check_named_goals, check_oracles
 from .settings import choose_device, optimizer_settings, stage_method
@@ -78,6 +79,8 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
             _check_stage(stage, row, kind)
             _check_overlong(row, (scenario.sampling or Sampling()).max_tokens)
             check_shares(scenario, stage)
+        with at("stages", number, "overrides", "update", "length"):
+            completed(row, scenario, worlds)
         check_budget(scenario, number, worlds.first.facts, source)
         check_minibatches(scenario, number, row, worlds.first.facts)
     for number, world in enumerate(scenario.worlds):

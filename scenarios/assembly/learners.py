@@ -20,7 +20,7 @@ def make_learner(
     scenario: Scenario, stage: Stage, policy: Policy, reference: Policy | None, sources: WorldSources, *, seed: int
 ) -> Learner:
     """The learner of a stage that has a method. Of a language policy it reads as many tokens at once as fit."""
-    row, *worlds = (_completed(stage_method(stage, world), scenario, sources) for world in (None, *scenario.worlds))
+    row, *worlds = (completed(stage_method(stage, world), scenario, sources) for world in (None, *scenario.worlds))
     settings, budget = optimizer_settings(stage), None
     if scenario.speaks and settings.micro_batch is None:
         from ...agents.language.memory import token_budget
@@ -35,8 +35,8 @@ def fit_policy(scenario: Scenario, policy: Policy, learner: Learner) -> None:
         cast("LanguagePolicy", policy).token_budget = learner.micro_batch
 
 
-def _completed(row: Method, scenario: Scenario, sources: WorldSources) -> Method:
-    """With what the method leaves to the world and the sampling."""
+def completed(row: Method, scenario: Scenario, sources: WorldSources) -> Method:
+    """With what the method leaves to the world and the sampling. UserError where that is not known."""
     if row.update.aggregation == "constant_length" and row.update.length is None:
         longest = max(longest_episode(scenario, source) for source in sources.values())
         row = replace(row, update=replace(row.update, length=longest))

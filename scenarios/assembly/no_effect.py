@@ -26,8 +26,15 @@ TINY_CONTEXT = 512  # tokens, see `tiny_llama`
 
 def check_room(scenario: Scenario) -> None:
     """WrongPart where a reply may be longer than all that the model reads."""
-    context = _context(scenario)
+    context, own = _context(scenario), getattr(scenario.agent, "context", None)
     most = (scenario.sampling or Sampling()).max_tokens
+    if own is not None and own <= most:
+        given = "" if scenario.sampling else ", its default"
+        raise WrongPart(
+            ("agent", "context"),
+            f"agent.context is {own}, and holds prompt and reply together, of which sampling.max_tokens may be {most}"
+            f"{given}; allowed is {most + 1} or greater",
+        )
     if context is not None and context < 2:
         raise WrongPart(("agent",), f"the agent's model reads {context} token, which leaves no room for a reply")
     if context is not None and most >= context:

@@ -16,10 +16,10 @@ from ...envs.world_source import WorldSource
 from ..config.agents import CausalLMAgentSpec, MlpAgentSpec, TinyLlamaAgentSpec
 from ..config.mistakes import WrongPart, at
 from ..config.schema import Sampling, Scenario
-from .prompts import check_prompts
+from ..config.voices import CausalLMVoice
 from .rendering import context_of, give_template, make_renderer
 from .settings import stage_method
-from .worlds import WorldSources, spaces
+from .worlds import spaces
 
 if TYPE_CHECKING:
     from ...agents.language.language_policy import LanguagePolicy
@@ -36,19 +36,13 @@ def make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy 
         return _make_policy(scenario, device, source)
 
 
-def check_model_loads(scenario: Scenario, sources: WorldSources) -> list[str]:
-    """Load the agent's model, where it is on this disk, and forget it; what is to be said of it and of the prompts that
-    it would read. `UserError` if it cannot be used, or if none of them fits."""
-    agent = scenario.agent
-    if isinstance(agent, CausalLMAgentSpec):
-        from ...agents.language.model_names import is_on_disk
+def is_at_hand(spec: object) -> bool:
+    """Whether whoever acts or speaks can be made without fetching a model."""
+    if not isinstance(spec, CausalLMAgentSpec | CausalLMVoice):
+        return True
+    from ...agents.language.model_names import is_on_disk
 
-        if not is_on_disk(agent.model, agent.revision):
-            return [
-                f"the model {agent.model!r} is not on this disk, so it was not looked at; a run fetches it from the hub"
-            ]
-    policy = make_policy(scenario, "cpu", sources.first) if scenario.speaks else None
-    return [] if policy is None else check_prompts(scenario, policy, sources)
+    return is_on_disk(spec.model, spec.revision)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from .worlds import WorldSources
 
 Tokens = Callable[[Sequence[Message], Sequence[Mapping[str, Any]]], Sequence[int]]  # of messages, with tools
 SECONDS = 8.0  # for all that is counted
+_TRIED = 16  # prompts of a world that cannot list its own
 _PATIENCE = 5.0  # seconds for a world to begin one episode
 _CHARACTERS = 8  # of a prompt, for each token of the context, are counted before all of it is
 _MOST = 1 << 20  # characters of a prompt that are counted at all
@@ -41,6 +42,7 @@ class Counted:
     tight: int = 0  # with less room than a reply may need
     shortest: int = 0  # tokens, of those that are over
     longest: int = 0  # tokens
+    tried: bool = False  # whether nobody knows how many there are, and these are some of them
 
     def take(self, length: int, context: int, most: int) -> None:
         """Count a prompt of so many tokens."""
@@ -76,9 +78,13 @@ def check_prompts(scenario: Scenario, policy: Policy, sources: WorldSources) -> 
         counted: list[Counted | None] = []
         for name, source in sources.items():
             opened = source.openings(split, seconds=_PATIENCE)
-            counted.append(opened and _count(split, name, opened, renderer.opening, context, most, until))
+            if opened is not None:
+                counted.append(_count(split, name, opened, renderer.opening, context, most, until))
+            else:
+                some = source.beginnings(split, _TRIED, seconds=_PATIENCE)
+                counted.append(_count_some(split, name, some, renderer.opening, context, most))
         _refuse_if_none_fits(split, counted, context)
-        notes += [note for one in counted if one for note in _notes(one, context, most)]
+        notes += [note for one in counted if one and not one.tried for note in _notes(one, context, most)]
     return notes
 
 
@@ -118,6 +124,19 @@ def _count(
     return counted
 
 
+def _count_some(
+    split: str, world: str, some: Sequence[Openings], tokens_of: Tokens, context: int, most: int
+) -> Counted | None:
+    """As `_count`, of a world that cannot list its prompts; None where none was tried."""
+    counted = Counted(split, world, len(some), tried=True)
+    try:
+        for opened in some:
+            counted.take(len(tokens_of(opened.messages, opened.tools)), context, most)
+    except UserError:
+        return None
+    return counted if some else None
+
+
 def _may_be_long(prompt: str, room: int) -> bool:
     """Whether a prompt has more bytes than there is `room` for tokens."""
     return len(prompt) > room or len(prompt.encode(errors="replace")) > room
@@ -129,9 +148,11 @@ def _refuse_if_none_fits(split: str, counted: Sequence[Counted | None], context:
     if not total or len(known) < len(counted) or sum(one.over for one in known) < total:
         return
     shortest = min(one.shortest for one in known)
+    tried = " that were tried" if any(one.tried for one in known) else ""
     raise UserError(
-        f"none of the {total:,} {split} prompts fits into the model's context of {context:,} tokens: the shortest "
-        f"has {shortest:,}, and a reply needs at least one more. Give shorter prompts, or a model with a longer context"
+        f"none of the {total:,} {split} prompts{tried} fits into the model's context of {context:,} tokens: the "
+        f"shortest has {shortest:,}, and a reply needs at least one more. Give shorter prompts, or a "
+        "model with a longer context"
     )
 
 

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ...algorithms.methods import Method, method
 from ...algorithms.optimizer import OptimizerSettings
-from ...envs.errors import UserError, WrongKey, unknown
-from ...envs.wrong_values import wrong_value
+from ...envs.errors import UserError, WrongKey, nearest, unknown
+from ...envs.wrong_values import Slot, wrong_value
 from ..config.agents import Agent, MlpAgentSpec
 from ..config.schema import SharedWorld, Stage
 
@@ -41,14 +41,16 @@ def choose_device(wanted: str, agent: Agent) -> str:
 
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() and not _is_small(agent) else "cpu"
-    kind = wanted.partition(":")[0]
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", wanted):
-        raise UserError(unknown("device", wanted, ("auto", "cpu", "cuda", "cuda:0")))
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"device {wanted!r} was asked for, but torch sees no CUDA device; use auto or cpu")
-    if kind == "cuda" and int(wanted.partition(":")[2] or 0) >= torch.cuda.device_count():
-        raise UserError(f"device {wanted!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA device(s)")
-    return wanted
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = ["auto", "cpu", *(["cuda"] * bool(count)), *(f"cuda:{number}" for number in range(count))]
+    if wanted in there:
+        return wanted
+    sees = "" if count else "; torch sees no CUDA device here, so that cuda and cuda:N are not allowed"
+    if count and re.match(r"(?i)gpu|cuda|nvidia", wanted):
+        hint = " Did you mean 'cuda'?"
+    else:
+        hint = nearest(wanted, ["auto", "cpu"], least=0.7)
+    raise UserError(f"unknown device {wanted!r}; allowed: {', '.join(there)}{sees}.{hint}")
 
 
 def explain_device(wanted: str, agent: Agent) -> str:
@@ -95,7 +97,7 @@ def optimizer_settings(stage: Stage) -> OptimizerSettings:
     except ValidationError as problem:
         first = problem.errors()[0]
         name = str(first["loc"][0])
-        raise WrongKey((name,), f"{where}.{name} {wrong_value(first)}") from problem
+        raise WrongKey((name,), f"{where}.{name} {wrong_value(first, Slot.of(OptimizerSettings, name))}") from problem
 
 
 def _unknown_setting(name: str, known: Collection[str]) -> str:

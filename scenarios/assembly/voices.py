@@ -17,6 +17,7 @@ from ..config.mistakes import at
 from ..config.schema import Scenario
 from ..config.voices import CausalLMVoice, PolicyVoice, ScriptedVoice, VoiceSpec
 from .engines import make_engine, model_that_does_not_learn
+from .policies import is_at_hand
 from .rendering import make_renderer
 from .settings import choose_device
 
@@ -60,6 +61,13 @@ def scripted_voices(scenario: Scenario) -> Mapping[str, Voice]:
         if not isinstance(spec, ScriptedVoice):
             raise UserError(f"the voice {name!r} is of kind {spec.kind!r}, and here only scripted ones can speak")
     return Voices(scenario, None, None).for_a_world()
+
+
+def check_voices_load(scenario: Scenario) -> None:
+    """Load the models of voices that are on this disk, and forget them. UserError for one that cannot be used."""
+    for spec in {repr(spec): spec for one in scenario.alone().values() for spec in one.world.voices.values()}.values():
+        if isinstance(spec, CausalLMVoice) and is_at_hand(spec):
+            model_that_does_not_learn(spec, "cpu")
 
 
 class Voices:

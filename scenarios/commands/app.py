@@ -31,8 +31,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+MOST = 1_000_000  # episodes that a command plays, of which all are held
+LARGEST = 2**63 - 1  # a seed or a number of an update
+
 Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override any key of the scenario.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="The run's seed.")]
+Seed = Annotated[int | None, typer.Option(min=0, max=LARGEST, help="The run's seed.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Tracebacks of mistakes as well.")]

@@ -10,6 +10,7 @@ import typer
 
 from .app import (
     FAILED,
+    MOST,
     Json,
     Quiet,
     Set,
@@ -27,10 +28,10 @@ from .app import (
 def compare(
     scenarios: Annotated[list[str], typer.Argument(help="Shipped scenarios or paths.")],
     methods: Annotated[str, typer.Option(help="Comma-separated.")],
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0, 1, …")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, max=MOST, help="How many seeds: 0, 1, …")] = 3,
     out: Annotated[Path, typer.Option(help="The folder; one that exists is gone on with.")] = Path("runs/compare"),
     sets: Set = [],  # noqa: B006 (typer copies it)
-    limit: Annotated[int | None, typer.Option(min=1, help="Processes at once; default: the cores.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, max=MOST, help="Processes at once; default: the cores.")] = None,
     quiet: Quiet = False,
     trust: Trust = False,
     verbose: Verbose = False,

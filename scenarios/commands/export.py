@@ -10,6 +10,7 @@ import typer
 
 from .app import (
     FAILED,
+    MOST,
     Seed,
     Set,
     Trust,
@@ -24,7 +25,7 @@ def export(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="A scenario, or a world: a Gymnasium id or module:Class.")
     ],
-    episodes: Annotated[int, typer.Option(min=1, help="How many the oracle plays.")] = 100,
+    episodes: Annotated[int, typer.Option(min=1, max=MOST, help="How many the oracle plays.")] = 100,
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option(help="A new file; default: stdout.")] = None,
     sets: Set = [],  # noqa: B006 (typer copies it)

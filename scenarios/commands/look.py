@@ -11,6 +11,8 @@ import typer
 from ..streams import data
 from .app import (
     FAILED,
+    LARGEST,
+    MOST,
     Device,
     Json,
     Quiet,
@@ -30,13 +32,15 @@ from .app import (
 @app.command()
 def evaluate(
     run_path: RunPath,
-    episodes: Annotated[int | None, typer.Option(min=1, help="Default: as the scenario says.")] = None,
+    episodes: Annotated[int | None, typer.Option(min=1, max=MOST, help="Default: as the scenario says.")] = None,
     checkpoint: Annotated[str, typer.Option(help="best, last or a number.")] = "best",
-    seed: Annotated[int | None, typer.Option(min=0, help="Other held-out tasks than the run's own.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=LARGEST, help="Other held-out tasks than the run's own.")
+    ] = None,
     world: Annotated[str | None, typer.Option(help="Another world's id; its options by --set world.options.…")] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Draw actions as in training, not the likeliest.")] = False,
     temperature: Annotated[float | None, typer.Option(help="Draw tokens at this temperature.")] = None,
-    k: Annotated[int, typer.Option("--k", min=1, help="Draw so many episodes of each task: pass@k.")] = 1,
+    k: Annotated[int, typer.Option("--k", min=1, max=MOST, help="Draw so many episodes of each task: pass@k.")] = 1,
     sets: Set = [],  # noqa: B006 (typer copies it)
     device: Device = None,
     trust: Trust = False,
@@ -44,14 +48,15 @@ def evaluate(
     json_: Json = False,
 ) -> None:
     """Measure a run's agent on held-out episodes, in its world or another, greedily or drawn."""
+    from ..config.loading import Typed
     from ..run.ended import tell_how_it_stands
     from ..run.run_directory import RunDirectory
     from ..run.saved_agent import Examination, evaluate_run
 
     load_plugins()
     tell_how_it_stands(RunDirectory.open(run_path))
-    flags = [*([] if world is None else [f"world={{id: {world}}}"]), *sets]
-    flags += [] if temperature is None else [f"sampling.temperature={temperature}"]
+    flags: list[str] = [*([] if world is None else [Typed.of("--world", world, "world", inside="id")]), *sets]
+    flags += [] if temperature is None else [Typed.of("--temperature", temperature, "sampling.temperature")]
     how = Examination(episodes, seed, sample or temperature is not None, k, flags)
     with worlds_at_work():
         numbers = evaluate_run(run_path, checkpoint, how, device=device)
@@ -62,7 +67,7 @@ def evaluate(
 def record(
     run_path: RunPath,
     checkpoint: Annotated[str, typer.Option(help="best, last or a number.")] = "best",
-    seed: Annotated[int, typer.Option(min=0, help="Which episode.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Which episode.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Default: videos/ of the run.")] = None,
     gif: Annotated[bool, typer.Option("--gif", help="A gif as well.")] = False,
     quiet: Quiet = False,
@@ -83,8 +88,10 @@ def record(
 @app.command()
 def show(
     run_path: RunPath,
-    episode: Annotated[int, typer.Option(min=0, help="Which of the kept episodes.")] = 0,
-    update: Annotated[int | None, typer.Option(min=0, help="After which update; default: the latest.")] = None,
+    episode: Annotated[int, typer.Option(min=0, max=MOST, help="Which of the kept episodes.")] = 0,
+    update: Annotated[
+        int | None, typer.Option(min=0, max=LARGEST, help="After which update; default: the latest.")
+    ] = None,
     split: Annotated[
         str | None, typer.Option(help="train, test or validation; default: train where it was kept.")
     ] = None,
@@ -130,7 +137,7 @@ def list_(
 def check(
     world: Annotated[str, typer.Argument(help="A Gymnasium id or module:Class.")],
     audit: Annotated[bool, typer.Option("--audit", help="Search blind strategies that the world pays.")] = False,
-    episodes: Annotated[int, typer.Option(min=1, help="Of an audit, for each of the best strategies.")] = 60,
+    episodes: Annotated[int, typer.Option(min=1, max=MOST, help="Of an audit, for each of the best strategies.")] = 60,
     split: Annotated[str, typer.Option(help="Of an audit: train or test.")] = "train",
     verbose: Verbose = False,
     json_: Json = False,

@@ -41,9 +41,10 @@ def run(
     json_: Json = False,
 ) -> None:
     """Run a scenario from its beginning."""
-    from ..config.loading import dump_scenario, open_scenario
+    from ..config.loading import Typed, dump_scenario, open_scenario
 
-    flags = [*sets, *([] if seed is None else [f"seed={seed}"]), *([] if device is None else [f"device={device}"])]
+    given = {"seed": seed, "device": device}
+    flags = [*sets, *(Typed.of(f"--{key}", value, key) for key, value in given.items() if value is not None)]
     resolved, source = open_scenario(scenario, flags)
     if print_config:
         print(dump_scenario(resolved), end="")
@@ -51,9 +52,8 @@ def run(
         return
     from ..assembly.checks import check_parts
     from ..assembly.no_effect import remarks_on
-    from ..assembly.policies import check_model_loads
     from ..config.mistakes import placed
-    from ..run.saved_agent import check_origin
+    from ..run.beginning import check_place, rehearse_beginning
 
     load_plugins()
     from ...envs.errors import UserError
@@ -61,11 +61,11 @@ def run(
     from ..run.signals import Stopped
 
     with placed(source), check_parts(resolved, source) as worlds:
-        check_origin(resolved)
+        check_place(resolved, out)
         if dry_run:
-            about_model = check_model_loads(resolved, worlds)
+            begun = rehearse_beginning(resolved, worlds)
             remarks = [remark for source in worlds.values() for remark in source.facts.remarks]
-            for remark in (*remarks_on(resolved), *remarks, *about_model):
+            for remark in (*remarks_on(resolved), *remarks, *begun.said, *begun.warned):
                 print(remark, file=sys.stderr)
             print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
             return

@@ -84,7 +84,13 @@ def _bad_value(problem: Any, command: Any, path: str, argv: list[str]) -> str:
     name = next((opt for opt in param.opts if opt.startswith("--")), param.name)
     value = _value_of(param.opts, argv)
     least = re.search(r"greater than or equal to (\S+)", message) or re.search(r"x>=(\S+)", message)
-    if least:
+    both = re.search(r"(\d+)<=x<=(\d+)", message)
+    most = re.search(r"less than or equal to (\d+)", message)
+    if both:
+        allowed = f"allowed is a whole number, {both[1]} or greater, and at most {int(both[2]):,}"
+    elif most:
+        allowed = f"allowed is a whole number, and at most {int(most[1]):,}"
+    elif least:
         allowed = f"allowed is a whole number, {least[1]} or greater"
     elif "integer" in message:
         allowed = "allowed is a whole number"

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
+from ...envs.errors import WrongWithin
 from ...envs.quantities import whole
 from .voices import Part
 
@@ -39,7 +40,8 @@ class TinyLlamaAgentSpec(Part):
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> TinyLlamaAgentSpec:
         if self.hidden % (2 * self.heads):  # each head rotates pairs of numbers
-            raise ValueError(f"hidden is {self.hidden}, which is not a multiple of 2 × heads = {2 * self.heads}")
+            words = f"agent.hidden is {self.hidden}, which is not a multiple of 2 × heads = {2 * self.heads}"
+            raise WrongWithin(["heads" if "hidden" not in self.model_fields_set else "hidden"], words)
         return self
 
 

@@ -9,6 +9,7 @@ from .keys import Place
 from .schema import Budget, Checkpoints, Scenario, Stage, read_goal
 
 Problem = tuple[Place, str]
+UP = ".."  # before the place of a key outside of a stage
 GROUPS = ("world", "term", "reward", "episodes", "success", "time")  # stand before `/` in names of numbers
 
 
@@ -31,7 +32,7 @@ def contradictions(scenario: Scenario) -> Iterator[Problem]:
         )
     for number, stage in enumerate(scenario.stages):
         for place, words in _of_a_stage(scenario, stage):
-            yield ("stages", number, *place), words
+            yield place[1:] if place[0] == UP else ("stages", number, *place), words
     if scenario.precision != "fp32" and not scenario.speaks:
         what = f"which an agent of kind {scenario.agent.kind!r} does not read"
         yield ("precision",), f"precision is {scenario.precision}, {what}: it is for language models; leave it out"
@@ -53,7 +54,9 @@ def _of_a_stage(scenario: Scenario, stage: Stage) -> Iterator[Problem]:
             "tiny_llama or causal_lm",
         )
     if stage.stop and scenario.evaluation.every is None:
-        yield ("stop",), f"stage {stage.name!r} has a goal (stop) that nobody looks at: give evaluation.every"
+        written = "every" in scenario.evaluation.model_fields_set
+        place = (UP, "evaluation", "every") if written else ("stop",)
+        yield place, f"stage {stage.name!r} has a goal (stop) that nobody looks at: give evaluation.every, such as 10"
     for name, goal in stage.stop.items():
         yield from _of_a_goal(name, goal)
 

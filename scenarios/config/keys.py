@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from ...envs.errors import nearest
+from ...envs.wrong_values import Slot, is_nothing
 from .schema import Scenario
 
 Place = tuple[str | int, ...]
@@ -24,9 +26,11 @@ FIRST = {  # the key of a mapping that a plain value in its place will have mean
     "failures": "max_share",
     "log": "episodes",
 }
+NONE_OF_IT = {"log": "{episodes: 0}", "evaluation": "{every: null}", "failures": "{max_share: 1}", "worlds": "[]"}
 EXAMPLES = {
     "name": "my-run",
     "id": "CartPole-v1",
+    "device": "cpu",
     "world": "{id: CartPole-v1}",
     "agent": "{kind: mlp}",
     "kind": "mlp",
@@ -61,10 +65,41 @@ def example_of(loc: Sequence[str | int], value: object = None) -> str:
     """The rest of a sentence: what to write at `loc`, where nothing or the plain `value` stands."""
     key = str(loc[-1]) if loc else ""
     first = FIRST.get(key)
-    if first is not None and isinstance(value, str | int | float) and not isinstance(value, bool):
-        keys = ", ".join(keys_allowed(loc))
-        return f"; its keys are {keys}: {key}: {{{first}: {value}}}?"
-    return f"; write such as {key}: {EXAMPLES[key]}" if key in EXAMPLES else ""
+    if is_nothing(value) and value != "" and key in NONE_OF_IT:
+        return f", or write {key}: {NONE_OF_IT[key]}"
+    if first is not None and _fits(loc, {first: value}):
+        return f"; its keys are {', '.join(keys_allowed(loc))}: {key}: {{{first}: {value}}}?"
+    if key == "agent" and "demonstrations" in loc:
+        return "; write such as agent: {kind: oracle}"
+    if key in EXAMPLES and not (is_nothing(value) and slot_at(loc).optional):
+        return f"; write such as {key}: {EXAMPLES[key]}"
+    return ""
+
+
+def slot_at(loc: Sequence[str | int]) -> Slot:
+    """What may stand at pydantic's location `loc` besides a value."""
+    slots = [Slot.of(model, str(loc[-1])) for model in _models_at(loc[:-1])] if loc else []
+    return Slot(any(slot.nullable for slot in slots), any(slot.optional for slot in slots))
+
+
+def of_another_kind(loc: Sequence[str | int]) -> str:
+    """The rest of a sentence about an unknown key: which other kinds of its mapping have it. Empty where none has."""
+    name, here = str(loc[-1]), loc[:-1]
+    if not here or name == "kind":
+        return ""
+    others = [model for model in _models_at(here[:-1]) if name in model.model_fields and kind_of(model) != here[-1]]
+    kinds = [str(kind_of(model)) for model in others if kind_of(model) is not None]
+    mine = kind_of(next(iter(_models_at(here)), Scenario))
+    return f" {name!r} is for kind: {' or '.join(kinds)}, and this one is {mine}." if kinds and mine else ""
+
+
+def _fits(loc: Sequence[str | int], given: Mapping[str, object]) -> bool:
+    """Whether a mapping could stand at `loc`."""
+    for model in _models_at(loc):
+        with suppress(ValidationError):
+            model.model_validate(given)
+            return True
+    return False
 
 
 def _models_at(loc: Sequence[str | int]) -> list[type[BaseModel]]:
@@ -106,7 +141,8 @@ def belongs(key: str, path: Place, data: Mapping[str, Any]) -> str:
     A name that is only like a known one is taken for it where it is very like.
     """
     everywhere = _places_of_keys()
-    found = everywhere.get(key)
+    here = ".".join(map(str, path))
+    found = [place for place in everywhere.get(key, []) if place != here]
     if not found and key in _stages(data):
         return f" {key!r} is a stage: stages.{key}."
     if not found and path[:-1] == ("world",):
@@ -118,6 +154,9 @@ def belongs(key: str, path: Place, data: Mapping[str, Any]) -> str:
         return ""
     stage = _stage_around(path, data)
     spelled = sorted(dict.fromkeys(place.replace(NAME, stage) for place in found), key=lambda place: VOICE in place)
+    spelled = [place for place in spelled if place != here]
+    if not spelled:
+        return ""
     return f" {key!r} belongs at {' or '.join(spelled[:3])}." if key in everywhere else f" Did you mean {spelled[0]!r}?"
 
 

@@ -5,7 +5,9 @@ Every error gives the place (file, line and column, or the flag), the value, wha
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +20,7 @@ from ...envs.errors import UserError, nearest
 from ...envs.named_objects import keep_to_folder
 from ..cluster.shares import fitting_tile
 from .consistency import contradictions
+from .keys import keys_allowed
 from .mistakes import explain
 from .schema import Scenario
 from .yaml_text import Path_, Source, is_record, parse_value, read_yaml
@@ -91,12 +94,30 @@ def _own_folders(path: Path) -> list[Path]:
     return [path.parent, Path.cwd()] if is_record(path) else [path.parent]
 
 
+class Typed(str):
+    """A flag of its own that says the same as a `--set`; `flag` is how it was typed."""
+
+    flag: str
+
+    @classmethod
+    def of(cls, name: str, value: object, key: str, *, inside: str | None = None) -> Typed:
+        """`--seed 3` of the key "seed"; with `inside` the value stands in a mapping."""
+        spelled = json.dumps(value, ensure_ascii=False)
+        typed = cls(f"{key}={spelled if inside is None else f'{{{inside}: {spelled}}}'}")
+        said = f"{value:g}" if isinstance(value, float) else str(value)
+        typed.flag = f"{name} {shlex.quote(said)}"
+        return typed
+
+
 def apply_sets(data: Mapping[str, Any], sets: Sequence[str], source: Source) -> dict[str, Any]:
     """`data` with each `a.b=value` put in; list items are named by number or by their `name`."""
     result = dict(data)
     for text in sets:
-        flag = f"--set {text}"
         key, equals, value = text.partition("=")
+        flag = f"--set {text}" if value or not equals else f"--set '{text}'"
+        if isinstance(text, Typed):
+            flag = text.flag
+            _refuse_two(text, flag, sets)
         path = tuple(part.strip() for part in key.strip().split("."))
         if not equals or not key.strip():
             raise UserError(f"{flag}: the form is --set KEY=VALUE, as in --set {_as_a_flag(text)}")
@@ -108,6 +129,16 @@ def apply_sets(data: Mapping[str, Any], sets: Sequence[str], source: Source) -> 
         source.places = {known: at for known, at in source.places.items() if known[: len(where)] != where}
         source.places[where] = flag
     return result
+
+
+def _refuse_two(text: Typed, flag: str, sets: Sequence[str]) -> None:
+    """UserError where a `--set` says something else of the same key."""
+    key, _, value = text.partition("=")
+    for other in sets:
+        theirs, _, said = other.partition("=")
+        same = said.strip() in (value, value.strip('"'))
+        if not isinstance(other, Typed) and theirs.strip() in (key, f"{key}.id") and not same:
+            raise UserError(f"{flag} and --set {other} say two things of {key}; give one of them")
 
 
 def _as_a_flag(text: str) -> str:
@@ -148,8 +179,12 @@ def _list_index(items: list[Any], head: str, flag: str, above: Path_) -> int:
     if head in names:
         return names.index(head)
     allowed = [*names, *(str(number) for number in range(len(items)))]
-    only = f" Did you mean {'.'.join(map(str, (*above, names[0], head)))!r}?" if len(items) == 1 and names else ""
-    hint = nearest(head, allowed) or only
+    meant = ""
+    if head.isdecimal():
+        meant = f" Numbers begin at 0: {'.'.join(map(str, above))}.{int(head) - 1}?" if int(head) == len(items) else ""
+    elif len(items) == 1 and names and head in keys_allowed(above):
+        meant = f" Did you mean {'.'.join(map(str, (*above, names[0], head)))!r}?"
+    hint = meant or nearest(head, names)
     raise UserError(f"{flag}: {'.'.join(map(str, above))} has no item {head!r}; items are {', '.join(allowed)}.{hint}")
 
 

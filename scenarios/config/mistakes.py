@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ...envs.errors import UserError, WrongKey, nearest
+from ...envs.errors import UserError, WrongKey, WrongWithin, nearest
 from ...envs.quantities import shown
 from ...envs.wrong_values import wrong_value
-from .keys import Place, belongs, example_of, keys_allowed, kinds_at
+from .keys import Place, belongs, example_of, keys_allowed, kinds_at, of_another_kind, slot_at
 
 if TYPE_CHECKING:
     from .yaml_text import Source
@@ -62,7 +62,11 @@ def explain(problem: ValidationError, data: Mapping[str, Any]) -> Iterator[tuple
             continue
         loc = (*error["loc"], "kind") if error["type"] == "union_tag_invalid" else error["loc"]
         path = _path_in(data, loc, absent=error["type"] == "missing")
-        yield path, _sentence(error, path, data)
+        reason = error.get("ctx", {}).get("error")
+        if isinstance(reason, WrongWithin):
+            yield (*path, *reason.path), str(reason)
+        else:
+            yield path, _sentence(error, path, data)
 
 
 def listed(name: str, allowed: Iterable[str]) -> str:
@@ -96,35 +100,38 @@ def _path_in(data: Any, loc: Sequence[str | int], *, absent: bool) -> Place:
 
 def _sentence(error: ErrorDetails, path: Place, data: Mapping[str, Any]) -> str:
     key = ".".join(str(part) for part in path)
-    context = error.get("ctx", {})
+    context, said = error.get("ctx", {}), wrong_value(error, slot_at(error["loc"]))
     match error["type"]:
         case "extra_forbidden":
-            return _unknown_key(str(error["loc"][-1]), key, keys_allowed(error["loc"][:-1]), path, data)
+            return _unknown_key(error["loc"], path, data)
         case "missing":
             return f"{key!r} is missing{example_of(error['loc'])}"
         case "union_tag_invalid":
             tags = context["expected_tags"].replace("'", "").split(", ")
-            tag = str(context["tag"])
-            return f"{key} is {tag!r}; allowed: {listed(tag, tags)}"
+            given = error["input"].get("kind") if isinstance(error["input"], Mapping) else context["tag"]
+            return f"{key} is {shown(given)}; allowed: {listed(str(given), tags)}"
         case "union_tag_not_found":
             return _without_kind(error, key)
         case "string_pattern_mismatch":
             rule = "a name has letters, digits, - and _, and no path in it; at most 100 characters"
             return f"{key} is {shown(error['input'])}; {rule}"
         case "dict_type" | "model_type" | "model_attributes_type":
-            return f"{key} {wrong_value(error)}{example_of(error['loc'], error['input'])}"
-        case "list_type" if isinstance(error["input"], Mapping) and key == "stages":
-            return f"stages {wrong_value(error)}: each stage begins with '- name: …'"
+            return f"{key} {said}{example_of(error['loc'], error['input'])}"
+        case "string_type":
+            return f"{key} {said}{'' if ';' in said else example_of(error['loc'], error['input'])}"
+        case "list_type" if not isinstance(error["input"], str) and key == "stages":
+            return f"stages {said}: each stage begins with '- name: …'"
         case "value_error" if not str(context["error"]).startswith("is "):
             return f"{key}: {context['error']}" if key else str(context["error"])
-    return f"{key} {wrong_value(error)}"
+    return f"{key} {said}"
 
 
-def _unknown_key(name: str, key: str, allowed: list[str], path: Place, data: Mapping[str, Any]) -> str:
+def _unknown_key(loc: Sequence[str | int], path: Place, data: Mapping[str, Any]) -> str:
     """An unknown key, what is allowed beside it, and where it belongs or what may have been meant."""
+    name, key, allowed = str(loc[-1]), ".".join(map(str, path)), keys_allowed(loc[:-1])
     meant = _SYNONYMS.get(name)
     better = f" Did you mean {meant!r}?" if meant in allowed else ""
-    hint = better or nearest(name, allowed) or belongs(name, path, data)
+    hint = better or of_another_kind(loc) or nearest(name, allowed) or belongs(name, path, data)
     return f"unknown key {key!r}; allowed here: {', '.join(allowed)}.{hint}{_foreign_letter(name)}"
 
 

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from ...envs.errors import WrongWithin
 from ...envs.quantities import Count, Seconds, Share, meant_by, read_number, real, shown, whole
 from .agents import Agent, CausalLMAgentSpec, Demonstrator, MlpAgentSpec, TinyLlamaAgentSpec
 from .voices import Part, Temperature, TopP, VoiceSpec
@@ -79,10 +80,13 @@ class Collect(Part):
     @model_validator(mode="after")
     def _has_a_tile(self) -> Collect:
         if self.tile is not None and self.tile > self.groups:
-            raise ValueError(f"tile is {self.tile}, and there are only {self.groups} groups to play")
+            raise WrongWithin(["tile"], f"collect.tile is {self.tile}, and there are only {self.groups} groups to play")
         if self.tile is not None and self.groups % self.tile:
             fitting = ", ".join(str(tile) for tile in range(1, self.groups + 1) if self.groups % tile == 0)
-            raise ValueError(f"tile is {self.tile}, which does not divide the {self.groups} groups; {fitting} would")
+            raise WrongWithin(
+                ["tile"],
+                f"collect.tile is {self.tile}, which does not divide the {self.groups} groups; {fitting} would",
+            )
         return self
 
 
@@ -115,7 +119,8 @@ class Budget(Part):
     @model_validator(mode="after")
     def _has_a_limit(self) -> Budget:
         if not self.limits():
-            raise ValueError("a budget needs at least one of updates, action_units, env_steps, seconds")
+            words = "a budget needs at least one of updates, action_units, env_steps, seconds"
+            raise WrongWithin(sorted(self.model_fields_set)[:1], words)
         return self
 
     def limits(self) -> dict[str, float]:
@@ -166,14 +171,16 @@ class Stage(Part):
         if self.method is None:
             idle = ("overrides", "optimizer", "collect", "demonstrations", "budget", "stop")
             if given := [name for name in idle if getattr(self, name)]:
-                raise ValueError(
+                raise WrongWithin(
+                    ["method"] if "method" in self.model_fields_set else [],
                     f"stage {self.name!r} has no method, so that {', '.join(given)} would have no effect: give "
-                    "method, such as ppo or grpo"
+                    "method, such as ppo or grpo",
                 )
             return self
         missing = [name for name in ("collect", "budget") if getattr(self, name) is None]
         if missing:
-            raise ValueError(f"stage {self.name!r} learns by {self.method!r} and so needs {' and '.join(missing)}")
+            what = " and ".join(missing)
+            raise WrongWithin(missing[:1], f"stage {self.name!r} learns by {self.method!r} and so needs {what}")
         return self
 
 
@@ -250,10 +257,10 @@ class Scenario(Part):
         if not isinstance(data, dict) or "worlds" not in data:
             return data
         if "world" in data:
-            raise ValueError("give `world`, or several `worlds`, and not both")
+            raise WrongWithin(["worlds"], "give `world`, or several `worlds`, and not both")
         first = data["worlds"][0] if isinstance(data["worlds"], list) and data["worlds"] else None
         if not isinstance(first, dict):
-            raise ValueError("`worlds` is a list of worlds, each with an id")
+            raise WrongWithin(["worlds"], "`worlds` is a list of worlds, each with an id")
         return {**data, "world": {key: first[key] for key in first if key in WorldSpec.model_fields}}
 
     @model_serializer(mode="wrap")

@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from ...envs.quantities import real, whole
 
 Temperature = Annotated[float, real(least=0.001, most=1000)]  # beyond, softmax is no distribution in fp32
-TopP = Annotated[float, real(least=0.001, most=1)]  # below, only the likeliest token is left, and nothing is learned
+TopP = Annotated[
+    float, real(least=0.001, most=1, percent=2)
+]  # below, only the likeliest token is left, and nothing is learned
 
 
 class Part(BaseModel):

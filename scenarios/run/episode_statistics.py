@@ -24,6 +24,33 @@ _COLUMNS = (
     *("success_rate", "success_low", "success_high", "return_mean", "return_low", "return_high"),
     *("turns_mean", "units_mean", "episodes", "truncated", "failed", "unanswered", "unscored"),
 )  # of `summarize`, besides the means of what worlds measure
+_MEANT = {  # what others call them
+    "return_mean": [
+        "return",
+        "returns",
+        "ret",
+        "reward",
+        "rewards",
+        "reward_mean",
+        "mean_return",
+        "mean_reward",
+        "score",
+        "scores",
+    ],
+    "success_rate": [
+        "success",
+        "successes",
+        "success_mean",
+        "accuracy",
+        "acc",
+        "solved",
+        "solve_rate",
+        "pass_rate",
+        "win_rate",
+    ],
+    "turns_mean": ["turn", "turns", "mean_turns"],
+    "units_mean": ["unit", "units", "steps", "length", "lengths", "episode_length", "tokens", "mean_length"],
+}
 
 
 def summarize(episodes: Sequence[Episode]) -> Numbers:
@@ -86,7 +113,16 @@ def check_goals(stop: Stop, worlds: Sequence[str]) -> None:
         measured = name.endswith("_mean") and _without_world(name, worlds).startswith("world/")
         if name not in known and not measured:
             words = f"evaluations have {', '.join(_COLUMNS)}, and world/NAME_mean of what the world measures"
-            raise UserError(f"stop.{name}: {words}.{nearest(name, known)}")
+            raise UserError(f"stop.{name}: {words}.{_goal_meant(name, known)}")
+
+
+def _goal_meant(name: str, known: Sequence[str]) -> str:
+    """The number of evaluations that a name will have meant: of a return its mean, and not a bound of its interval."""
+    world, slash, column = name.rpartition("/")
+    meant = f"{world}{slash}{next((ours for ours, words in _MEANT.items() if column.lower() in words), '')}"
+    if meant in known:
+        return f" Did you mean {meant!r}?"
+    return nearest(name, [one for one in known if not one.endswith(("_low", "_high"))]) or nearest(name, known, 0.8)
 
 
 def _without_world(name: str, worlds: Sequence[str]) -> str:

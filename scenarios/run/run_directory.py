@@ -236,6 +236,18 @@ def new_run_path(name: str, seed: int, root: Path = Path("runs")) -> Path:
     raise AssertionError("numbers do not end")
 
 
+def check_new(path: Path, *, shared: bool = False) -> None:
+    """UserError if a new run could not have this folder, or one within it, where it is `shared` by runs. Nothing is
+    written."""
+    if not shared:
+        _refuse_full(path)
+    there = next(above for above in (path, *path.parents) if above.exists() or above.is_symlink())
+    if not there.is_dir():
+        raise no_folder(path, NotADirectoryError(errno.ENOTDIR, f"{there} is a file"))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise no_folder(path, PermissionError(errno.EACCES, f"there is no permission to write into {there}"))
+
+
 def _refuse_full(path: Path) -> None:
     """UserError if a folder holds anything but what a run leaves that was killed before it began."""
     if not path.exists() or (path.is_dir() and all(_left_by_a_beginning(entry) for entry in path.iterdir())):

@@ -26,13 +26,12 @@ from ...envs.contained import no_exit, watch
 from ...envs.errors import UserError
 from ..assembly.no_effect import remarks_on
 from ..assembly.policies import make_policy
-from ..assembly.prompts import check_prompts
-from ..assembly.rendering import template_remarks
 from ..assembly.settings import choose_device, explain_device
 from ..assembly.worlds import WorldSources
 from ..cluster.choose import make_pool
 from ..trackers import make_trackers
 from .amend import GoingOn, begin_again
+from .beginning import begin
 from .context import RunContext
 from .disk import RunFailed
 from .display import Display
@@ -43,7 +42,6 @@ from .logs import KEPT, LOGS, KnownLog, cut, find_damage, mend
 from .provenance import describe_session, note_session, what_changed, where_it_was_begun
 from .reward_versions import check_same_reward, scored_by
 from .run_directory import UNFINISHED, RunDirectory
-from .saved_agent import begin_from
 from .signals import Stop, heard_by
 from .stage import StageRun
 
@@ -107,15 +105,12 @@ class Runner:
         policy = make_policy(self.scenario, self.context.device, self.context.sources.first)
         if policy is not None:
             torch.set_num_threads(fitting_threads(policy.module()))
-        for remark in template_remarks(policy, self.scenario, self.context.sources):
-            self.journal.said(remark)
         resumed = self._restore(policy)
-        origin = getattr(self.scenario.agent, "origin", None)
-        if resumed is None and policy is not None and origin is not None:
-            self.journal.said(f"begins as {begin_from(policy, origin)}")
-        if resumed is None and policy is not None and self.scenario.speaks:
-            for note in check_prompts(self.scenario, policy, self.context.sources):
-                self.journal.warned(note)
+        begun = begin(self.scenario, policy, self.context.sources, resumed is not None)
+        for remark in begun.said:
+            self.journal.said(remark)
+        for warning in begun.warned:
+            self.journal.warned(warning)
         try:
             with closing(make_pool(self.scenario, policy, self.context.sources, self.journal.said)) as pool:
                 self.context.start_clock()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...agents.protocols import Policy, Weights
-from ...envs.errors import UserError
+from ...envs.errors import UserError, nearest
 from ...envs.seeding import derive_seed
 from ..assembly.actors import make_stage
 from ..assembly.checks import check_parts
@@ -18,6 +18,7 @@ from ..assembly.settings import choose_device
 from ..assembly.worlds import WorldSources
 from ..config.agents import Origin
 from ..config.loading import apply_sets, check_scenario, dump_data
+from ..config.mistakes import WrongPart, at
 from ..config.schema import Scenario, Stage
 from ..config.yaml_text import Source
 from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
@@ -29,6 +30,8 @@ from .provenance import where_it_was_begun
 from .run_directory import RunDirectory
 from .several_worlds import pass_rates_of_worlds, summarize_worlds
 from .verified import trusted_scenario
+
+FROM = ("agent", "from")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def open_agent(path: Path, checkpoint: str, device: str | None = None) -> Opened
     sources = WorldSources.of(scenario)
     try:
         with where_it_was_begun(run):
-            policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
+            policy = make_policy(scenario, _device(device, scenario), sources.first)
         if policy is not None:
             policy.load(find_checkpoint(run, checkpoint) / "policy")
     except BaseException:
@@ -64,15 +67,16 @@ def begin_from(policy: Policy, origin: Origin) -> Path:
     """Make `policy` what another run's agent was, statistics and all, and give the checkpoint that it was read from. A
     critic is taken over where both have one. UserError if that run is not there or its agent does not fit.
     """
-    run = RunDirectory.open(Path(origin.run))
-    folder = find_checkpoint(run, origin.checkpoint) / "policy"
+    folder = _origin_folder(origin) / "policy"
     try:
         policy.load(folder)
     except (ValueError, OSError):
         try:
             policy.load(folder, critic_too=False)
         except ValueError as problem:
-            raise UserError(f"agent.from {origin.run}: {problem}") from problem
+            raise WrongPart(
+                FROM, f"agent.from is {origin.run!r}, whose agent does not fit here: {problem}"
+            ) from problem
     return folder
 
 
@@ -80,7 +84,14 @@ def check_origin(scenario: Scenario) -> None:
     """UserError if the run that the agent is to begin from cannot be read, or has no such checkpoint."""
     origin = getattr(scenario.agent, "origin", None)
     if origin is not None:
-        find_checkpoint(RunDirectory.open(Path(origin.run)), origin.checkpoint)
+        _origin_folder(origin)
+
+
+def _origin_folder(origin: Origin) -> Path:
+    with at(*FROM):
+        run = RunDirectory.open(Path(origin.run))
+    with at("agent", "checkpoint"):
+        return find_checkpoint(run, origin.checkpoint)
 
 
 def find_checkpoint(run: RunDirectory, name: str) -> Path:
@@ -91,8 +102,9 @@ def find_checkpoint(run: RunDirectory, name: str) -> Path:
     by_number = there.get(int(name)) if name.isdecimal() else None
     folder = pointed_to(run.checkpoints, name) if name in ("best", "last") else by_number
     if folder is None:
-        names = ", ".join(f"{number:06d}" for number in there)
-        raise UserError(f"{run.path} has no checkpoint {name!r}; it has best, last, {names}")
+        pointers = [one for one in ("best", "last") if one != name and pointed_to(run.checkpoints, one) is not None]
+        names = [*pointers, *(f"{number:06d}" for number in there)]
+        raise UserError(f"{run.path} has no checkpoint {name!r}; it has {', '.join(names)}.{nearest(name, pointers)}")
     try:
         verify(folder)
     except BadCheckpoint as problem:
@@ -121,7 +133,7 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
     with ExitStack() as stack:
         stack.enter_context(where_it_was_begun(run))
         stack.enter_context(sources)
-        policy = make_policy(scenario, choose_device(device or scenario.device, scenario.agent), sources.first)
+        policy = make_policy(scenario, _device(device, scenario), sources.first)
         if policy is not None:
             folder = find_checkpoint(run, checkpoint)
             try:
@@ -140,6 +152,15 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         for told in first_causes(episodes).values():
             notice(told)
         return {**summarize_worlds(episodes), **(pass_rates_of_worlds(episodes, how.k) if how.k > 1 else {})}
+
+
+def _device(asked: str | None, scenario: Scenario) -> str:
+    """The device that was asked for, or the scenario's."""
+    try:
+        return choose_device(asked or scenario.device, scenario.agent)
+    except UserError as problem:
+        place = f"--device {asked}" if asked else "the run's scenario"
+        raise UserError(f"{place}: {problem}") from problem
 
 
 def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldSources]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from broken_models import model
+from data_cases import OPTIONS
 from mistake_cases import Case, Content, control, language
 
 RAN = ("run s.yaml --out out -q",)
@@ -66,6 +68,15 @@ ON_RUNS = [
     _at("evaluate-episodes-float", "evaluate out --episodes 2.5", r"--episodes is 2\.5; allowed is a whole number"),
     _at("evaluate-seed", "evaluate out --seed -1", r"--seed is -1; .* 0 or greater"),
     _at("evaluate-device", "evaluate out --device gpu", r"unknown device 'gpu'.*cuda"),
+    _at("evaluate-k-huge", "evaluate out --k 1000000000000", r"--k is 1000000000000; allowed is a whole number.* at most 1,000,000"),
+    _at("evaluate-episodes-huge", "evaluate out --episodes 1000001", r"--episodes is 1000001; .* at most 1,000,000"),
+    _at("evaluate-seed-huge", "evaluate out --seed 99999999999999999999", r"--seed is 99999999999999999999; .* at most 9,223,372,036,854,775,807"),
+    _at("evaluate-world-typo", "evaluate out --world CartPol-v1", r"^error: --world CartPol-v1: unknown world.*'CartPole-v1'\?"),
+    _at("evaluate-world-number", "evaluate out --world 5", r"^error: --world 5: unknown world '5'"),
+    _at("evaluate-world-twice", "evaluate out --world CartPole-v1 --set world.id=Pendulum-v1", r"--world CartPole-v1 and --set world\.id=Pendulum-v1 say two things"),
+    _at("evaluate-temperature-control", "evaluate out --temperature 0.5", r"^error: --temperature 0\.5: `sampling` is about tokens"),
+    _at("evaluate-temperature-flag", "evaluate out --temperature 0", r"^error: --temperature 0: sampling\.temperature is 0; allowed", talks=True),
+    _at("evaluate-device-flag", "evaluate out --device gpu", r"^error: --device gpu: unknown device 'gpu'; allowed: auto, cpu"),
     _at("evaluate-split", "evaluate out --split train", r"peripatos evaluate has no option --split; it has"),
     _at("evaluate-limit", "evaluate out --limit 2", r"peripatos evaluate has no option --limit; it has"),
     _at("evaluate-out", "evaluate out --out here", r"peripatos evaluate has no option --out; it has"),
@@ -134,4 +145,73 @@ LOOKING = [
     _of("export-out-folder", "export peripatos/Arithmetic-v0 --episodes 1 --out f", r"f is there already.*another --out", f=_folder),
 ]  # fmt: skip
 
-CASES = [*NO_RUNS, *ON_RUNS, *LOOKING]
+PAYS = """\
+from peripatos.envs.conversation import TaskWorld
+
+def one(reply, task):
+    return 1.0
+
+def terms(reply, task):
+    return {"exact": 1.0}
+
+def world(reward="pays:one", **more):
+    return TaskWorld([{"prompt": str(n)} for n in range(40)], reward, **more)
+"""
+ENDLESS = """\
+import gymnasium
+import numpy as np
+
+class World(gymnasium.Env):
+    observation_space, action_space = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(2, np.float32), 1.0, self.np_random.random() < 0.2, False, {}
+"""
+TINY = "kind: tiny_llama, hidden: 32, layers: 1, heads: 2"
+SEGMENTS = "    collect: {groups: 2, horizon: 16}\n    overrides: {update: {epochs: 1, minibatches: 2}}\n"
+
+
+def _from(name: str, agent: str, *needs: str, world: str = "CartPole-v1", slow: bool = False) -> Case:
+    """Begins from the agent of the run `out`."""
+    other = control("CartPole-v1", world, "kind: mlp, hidden: [16]", agent)["s.yaml"]
+    return Case(name, {**control(), "t.yaml": other}, *needs, argv="run t.yaml --out new", before=RAN, slow=slow)
+
+
+def _paid(name: str, options: str, *needs: str) -> Case:
+    text = language("peripatos/Arithmetic-v0", '"pays:world"', OPTIONS, options)
+    return Case(name, {**text, "pays.py": PAYS}, *needs)
+
+
+def _short(name: str, context: int, most: int, *needs: str) -> Case:
+    text = language(TINY, f"kind: causal_lm, model: ./m, context: {context}", "max_tokens: 6", f"max_tokens: {most}")
+    return Case(name, {**text, "m": model()}, *needs)
+
+
+BEGINNINGS = [
+    Case("seed-twice", control(), r"--seed 3 and --set seed=4 say two things of seed; give one of them", argv="run s.yaml --seed 3 --set seed=4"),
+    Case("seed-twice-alike", control(), argv="run s.yaml --seed 3 --set seed=3 --dry-run"),
+    Case("device-twice", control(), r"--device cpu and --set device=auto say two things of device", argv="run s.yaml --device cpu --set device=auto"),
+    Case("device-flag", control(), r"^error: --device gpu: unknown device 'gpu'", argv="run s.yaml --device gpu"),
+    Case("compare-seeds-huge", control(), r"--seeds is 99999999999; .* at most 1,000,000", argv="compare s.yaml --methods ppo --seeds 99999999999"),
+    Case("out-there", {**control(), "out/mine.txt": "1"}, r"out is there already.*another --out"),
+    Case("out-is-file", {**control(), "out": "1"}, r"out is there already.*another --out"),
+    Case("out-within-file", {**control(), "a.txt": "1"}, r"the folder a\.txt/b/out cannot be made: a\.txt is a file", argv="run s.yaml --out a.txt/b/out"),
+    Case("out-of-default", {**control(), "runs": "1"}, r"the folder runs cannot be made: runs is a file", argv="run s.yaml"),
+    _from("from-world", "from: out", r"t\.yaml, line 3, column 9: agent\.from is 'out'.*observation_size 4; this one has 3", world="Pendulum-v1"),
+    _from("from-no-run", "from: gone", r"t\.yaml, line 3.*gone is not a run directory"),
+    _from("from-no-checkpoint", "from: out, checkpoint: 77", r"t\.yaml, line 3, column 20: .*no checkpoint '77'; it has best, last, 000000, 000002"),
+    _paid("weights-of-number", "{weights: {foo: 1}}", r"s\.yaml, line 2.*'pays:one' gives the reward term 'reward' \(so a number is called\), and weights name foo.*weights: \{reward: 1\.0\}"),
+    _paid("weights-forgotten", '{reward: "pays:terms"}', r"'pays:terms' gives the reward term 'exact', and weights name reward.*weights: \{exact: 1\.0\}"),
+    _paid("weights-typo", '{reward: "pays:terms", weights: {exakt: 1}}', r"gives the reward term 'exact', and weights name exakt.*'exakt'\?"),
+    _paid("weights-well", '{reward: "pays:terms", weights: {exact: 2}}'),
+    _short("context-one", 1, 6, r"agent\.context is 1, .*max_tokens may be 6; allowed is 7 or greater"),
+    _short("context-reply", 6, 6, r"agent\.context is 6, .*allowed is 7 or greater"),
+    _short("context-prompt", 4, 2, r"line \d+.*none of the 16 train prompts that were tried fits into the model's context of 4 tokens"),
+    Case("endless-length", {**control("CartPole-v1", "'w:World'", "method: ppo", "method: dr_grpo", SEGMENTS, "    collect: {groups: 2, group_size: 2}\n"), "w.py": ENDLESS}, r"line \d+.*no limit of steps; give overrides\.update\.length"),
+]  # fmt: skip
+
+CASES = [*NO_RUNS, *ON_RUNS, *LOOKING, *BEGINNINGS]

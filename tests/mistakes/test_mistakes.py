@@ -29,9 +29,8 @@ ONE_LINE = "error: "
 
 
 def _can_be_rehearsed(param: Any) -> bool:
-    """Whether the mistake is in a scenario that is to be run, and not in where its run is to be."""
     (case,) = param.values
-    return case.argv[:2] == ("run", "s.yaml") and case.exits == (2,) and not case.name.startswith(("out-", "run-again"))
+    return case.argv[0] == "run" and case.exits == (2,) and "--dry-run" not in case.argv
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +50,12 @@ def test_a_stranger_can_mend_it(case: Case, maker: Maker) -> None:
 @pytest.mark.parametrize("case", [param for param in ALL if _can_be_rehearsed(param)])
 def test_a_rehearsal_says_the_same(case: Case, maker: Maker) -> None:
     verdict, rehearsed = maker.make(case), maker.make(case, "--dry-run")
-    assert (rehearsed.exit, rehearsed.err) == (verdict.exit, verdict.err)
+    assert (rehearsed.exit, _mistake(rehearsed)) == (verdict.exit, _mistake(verdict))
+
+
+def _mistake(verdict: Verdict) -> str:
+    """What is said from the mistake on: a run has named its device before."""
+    return verdict.err[verdict.err.index(ONE_LINE) :]
 
 
 def _in_one_voice(verdict: Verdict) -> None:

@@ -53,7 +53,7 @@ def refusal(tmp_path: Path, text: str, *sets: str) -> str:
         (
             "    budget: {updates: 12}\n",
             "",
-            r"line 5, column \d+: stages\.0: stage 'learn' learns by 'ppo' and so needs budget",
+            r"line 5, column \d+: stage 'learn' learns by 'ppo' and so needs budget",
         ),
         ("name: tiny\n", "name: [tiny\n", r"line 2, column \d+: not valid YAML"),
         ("name: tiny\n", "name: ../tiny\n", r"line 1, column \d+: name is '\.\./tiny'; a name has letters"),
@@ -74,7 +74,7 @@ def refusal(tmp_path: Path, text: str, *sets: str) -> str:
         (
             "{kind: mlp, hidden: [16]}",
             "{kind: tiny_llama, heads: 7}",
-            r"line 3, column \d+: agent: hidden is 96, which is not",
+            r"line 3, column \d+: agent.hidden is 96, which is not",
         ),
         ("name: tiny\n", "name: tiny\nprecision: bf16\n", r"precision is bf16, which an agent of kind 'mlp' does not"),
         (
