@@ -24,26 +24,19 @@ import gymnasium
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
-from .contained import Contained, is_ours
 from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
 from .conversation.conversation_env import ConversationEnv, Split, Voice
 from .conversation.wrapped_conversation import WrappedConversation
 from .errors import UnsupportedWorld, UserError, unknown
+from .first_episodes import Openings, beginnings, openings, why_not
 from .lost_threads import in_thread
 from .open_worlds import claim, close
 from .registry import WorldKind, make_world, world_kind
-from .reported import RESET, BadReport, observed, parts
 from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit
-from .user_code import described, told
-from .vocabulary import Message
+from .user_code import told
 
 Env = gymnasium.Env[Any, Any]
 Answer = TypeVar("Answer")
-_MUTE = (
-    "has no oracle, which an agent of kind oracle needs: write its `oracle` method, or give each task of a TaskWorld "
-    "its 'oracle', the reply of an expert"
-)
-_SEEDS = 3  # tried before a world is said not to begin
 
 
 @dataclass(frozen=True)
@@ -61,22 +54,6 @@ class WorldFacts:
     calls: bool = False  # whether it reads tool calls in replies
     remarks: tuple[str, ...] = ()
     pooled: bool = False  # bodies: many are simulated in one object, on a pool of threads
-
-
-@dataclass(frozen=True)
-class Openings:
-    """How the episodes of a split begin: alike but for their prompts."""
-
-    messages: tuple[Message, ...]  # of one of them
-    place: int  # of its prompt among them
-    tools: tuple[Mapping[str, Any], ...]
-    prompts: Sequence[str]
-
-    def messages_of(self, prompt: str) -> list[Message]:
-        """How the episode begins that asks `prompt`."""
-        messages = list(self.messages)
-        messages[self.place] = {**messages[self.place], "content": prompt}
-        return messages
 
 
 class WorldSource:
@@ -185,7 +162,7 @@ class WorldSource:
         """
         if self.facts.voices:
             return
-        problem = self._lend(lambda world: _begin(world, splits, expert, scripts), seconds)
+        problem = self._lend(lambda world: why_not(world, splits, expert, scripts), seconds)
         if problem is not None:
             raise UserError(f"world {self.id!r} {problem}")
 
@@ -194,14 +171,14 @@ class WorldSource:
         does not begin an episode in so many `seconds`."""
         if self.facts.kind != "conversation" or self.facts.voices:
             return None
-        return self._lend(lambda world: _openings(world, split), seconds)
+        return self._lend(lambda world: openings(world, split), seconds)
 
     def beginnings(self, split: Split, count: int, *, seconds: float) -> list[Openings]:
         """How some episodes of a conversation begin, each as the only one of its kind; none of a world that talks to
         somebody, who is not here, that may wait, or that does not begin."""
         if self.facts.kind != "conversation" or self.facts.voices or self.facts.waits:
             return []
-        return self._lend(lambda world: _beginnings(world, split, count), seconds) or []
+        return self._lend(lambda world: beginnings(world, split, count), seconds) or []
 
     def _lend(self, task: Callable[[Env], Answer], seconds: float) -> Answer | None:
         """What `task` says of a world that begins episodes for it; None where the world `waits` for longer."""
@@ -284,110 +261,6 @@ def _facts_of(name: str, world: Env) -> WorldFacts:
         calls=calls,
         remarks=inside.remarks,
     )
-
-
-def _begin(
-    world: Env, splits: Sequence[str], expert: bool, scripts: Sequence[Callable[[np.ndarray], object]] = ()
-) -> str | None:
-    """Why the world cannot begin; None if it can. One seed that fails is an episode that fails, and no reason."""
-    inside = world.unwrapped
-    talks = isinstance(inside, ConversationEnv)
-    for split in splits if talks else splits[:1]:
-        problem = None
-        for seed in range(_SEEDS):
-            try:
-                with Contained(type(inside).__name__):
-                    seen, _ = parts(world.reset(seed=seed, options={"split": split}), "reset", *RESET)
-                problem = None if talks else _misfit(seen, world.observation_space)
-                for script in scripts if problem is None and not talks else ():
-                    script(np.asarray(seen, np.float32).ravel())
-            except UserError:
-                raise
-            except BadReport as error:
-                problem = f"cannot begin: {error}"
-            except BaseException as error:
-                if is_ours(error):
-                    raise
-                problem = f"cannot begin: {described(error)}"
-            if problem is None:
-                break
-        if problem is not None:
-            return problem
-    if not isinstance(inside, ConversationEnv):
-        return None
-    if not inside.waits and (amiss := _misweighed(inside)):
-        inside.end()
-        return f"does not know what its replies are worth: {amiss}"
-    return _no_expert(inside, expert)
-
-
-def _no_expert(world: ConversationEnv, asked: bool) -> str | None:
-    """Why the episode that has begun has no expert, where one is `asked` for; None if it has. The episode ends."""
-    try:
-        with Contained(type(world).__name__):
-            mute = asked and world.oracle() is None
-            world.end()
-    except BaseException as error:
-        if is_ours(error):
-            raise
-        return f"cannot show what an expert does: {described(error)}" if asked else f"cannot end: {described(error)}"
-    return _MUTE if mute else None
-
-
-def _misweighed(inside: ConversationEnv) -> str | None:
-    from .conversation.task_world import TaskWorld
-
-    if not isinstance(inside, TaskWorld):
-        return None
-    with Contained(type(inside).__name__):
-        return inside.misweighed()
-
-
-def _openings(world: Env, split: Split) -> Openings | None:
-    from .conversation.task_world import TaskWorld
-
-    inside = world.unwrapped
-    if not isinstance(inside, TaskWorld) or not (prompts := inside.prompts(split)):
-        return None
-    try:
-        with Contained(type(inside).__name__):
-            _, info = world.reset(seed=0, options={"split": split})
-    except BaseException as error:  # of a stranger's world: its episodes will say
-        if is_ours(error):
-            raise
-        return None
-    finally:
-        inside.end()
-    asked = set(prompts)
-    places = [number for number, message in enumerate(info["messages"]) if message["content"] in asked]
-    return Openings(tuple(info["messages"]), places[0], tuple(info["tools"]), prompts) if len(places) == 1 else None
-
-
-def _beginnings(world: Env, split: Split, count: int) -> list[Openings]:
-    inside, found = world.unwrapped, list[Openings]()
-    assert isinstance(inside, ConversationEnv)
-    for seed in range(count):
-        try:
-            with Contained(type(inside).__name__):
-                _, info = world.reset(seed=seed, options={"split": split})
-        except BaseException as error:  # of a stranger's world: its episodes will say
-            if is_ours(error):
-                raise
-            return []
-        finally:
-            inside.end()
-        messages = tuple(info["messages"])
-        found.append(Openings(messages, len(messages) - 1, tuple(info["tools"]), [messages[-1]["content"]]))
-    return found
-
-
-def _misfit(seen: Any, space: gymnasium.Space[Any]) -> str | None:
-    """What is wrong with a first observation."""
-    try:
-        observed(seen, space.shape or (), "it")
-    except BadReport as problem:
-        return f"cannot begin: {problem}"
-    return None
 
 
 def _check_voices(name: str, wanted: tuple[str, ...], given: Mapping[str, Voice]) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 from ...agents.protocols import Policy
 from ...envs.conversation.conversation_env import Split
 from ...envs.errors import UserError
+from ...envs.first_episodes import Openings
 from ...envs.vocabulary import Message
-from ...envs.world_source import Openings
 from ..config.schema import Sampling, Scenario
 from .rendering import context_of, make_renderer
 from .worlds import WorldSources

@@ -1,0 +1,146 @@
+"""How the episodes of a world begin, which is tried before any is played: whether at all, and with which messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from .contained import Contained, is_ours
+from .conversation.conversation_env import ConversationEnv, Split
+from .errors import UserError
+from .reported import RESET, BadReport, observed, parts
+from .user_code import described
+from .vocabulary import Message
+
+Env = gymnasium.Env[Any, Any]
+_MUTE = (
+    "has no oracle, which an agent of kind oracle needs: write its `oracle` method, or give each task of a TaskWorld "
+    "its 'oracle', the reply of an expert"
+)
+_SEEDS = 3  # tried before a world is said not to begin
+
+
+@dataclass(frozen=True)
+class Openings:
+    """How the episodes of a split begin: alike but for their prompts."""
+
+    messages: tuple[Message, ...]  # of one of them
+    place: int  # of its prompt among them
+    tools: tuple[Mapping[str, Any], ...]
+    prompts: Sequence[str]
+
+    def messages_of(self, prompt: str) -> list[Message]:
+        """How the episode begins that asks `prompt`."""
+        messages = list(self.messages)
+        messages[self.place] = {**messages[self.place], "content": prompt}
+        return messages
+
+
+def why_not(
+    world: Env, splits: Sequence[str], expert: bool, scripts: Sequence[Callable[[np.ndarray], object]] = ()
+) -> str | None:
+    """Why the world cannot begin; None if it can. One seed that fails is an episode that fails, and no reason."""
+    inside = world.unwrapped
+    talks = isinstance(inside, ConversationEnv)
+    for split in splits if talks else splits[:1]:
+        problem = None
+        for seed in range(_SEEDS):
+            try:
+                with Contained(type(inside).__name__):
+                    seen, _ = parts(world.reset(seed=seed, options={"split": split}), "reset", *RESET)
+                problem = None if talks else _misfit(seen, world.observation_space)
+                for script in scripts if problem is None and not talks else ():
+                    script(np.asarray(seen, np.float32).ravel())
+            except UserError:
+                raise
+            except BadReport as error:
+                problem = f"cannot begin: {error}"
+            except BaseException as error:
+                if is_ours(error):
+                    raise
+                problem = f"cannot begin: {described(error)}"
+            if problem is None:
+                break
+        if problem is not None:
+            return problem
+    if not isinstance(inside, ConversationEnv):
+        return None
+    if not inside.waits and (amiss := _misweighed(inside)):
+        inside.end()
+        return f"does not know what its replies are worth: {amiss}"
+    return _no_expert(inside, expert)
+
+
+def _no_expert(world: ConversationEnv, asked: bool) -> str | None:
+    """Why the episode that has begun has no expert, where one is `asked` for; None if it has. The episode ends."""
+    try:
+        with Contained(type(world).__name__):
+            mute = asked and world.oracle() is None
+            world.end()
+    except BaseException as error:
+        if is_ours(error):
+            raise
+        return f"cannot show what an expert does: {described(error)}" if asked else f"cannot end: {described(error)}"
+    return _MUTE if mute else None
+
+
+def _misweighed(inside: ConversationEnv) -> str | None:
+    from .conversation.task_world import TaskWorld
+
+    if not isinstance(inside, TaskWorld):
+        return None
+    with Contained(type(inside).__name__):
+        return inside.misweighed()
+
+
+def openings(world: Env, split: Split) -> Openings | None:
+    """How the episodes of a world with a list of prompts begin; None where that cannot be said of all at once."""
+    from .conversation.task_world import TaskWorld
+
+    inside = world.unwrapped
+    if not isinstance(inside, TaskWorld) or not (prompts := inside.prompts(split)):
+        return None
+    try:
+        with Contained(type(inside).__name__):
+            _, info = world.reset(seed=0, options={"split": split})
+    except BaseException as error:  # of a stranger's world: its episodes will say
+        if is_ours(error):
+            raise
+        return None
+    finally:
+        inside.end()
+    asked = set(prompts)
+    places = [number for number, message in enumerate(info["messages"]) if message["content"] in asked]
+    return Openings(tuple(info["messages"]), places[0], tuple(info["tools"]), prompts) if len(places) == 1 else None
+
+
+def beginnings(world: Env, split: Split, count: int) -> list[Openings]:
+    """How so many episodes begin, one after another; none if one of them cannot."""
+    inside, found = world.unwrapped, list[Openings]()
+    assert isinstance(inside, ConversationEnv)
+    for seed in range(count):
+        try:
+            with Contained(type(inside).__name__):
+                _, info = world.reset(seed=seed, options={"split": split})
+        except BaseException as error:  # of a stranger's world: its episodes will say
+            if is_ours(error):
+                raise
+            return []
+        finally:
+            inside.end()
+        messages = tuple(info["messages"])
+        found.append(Openings(messages, len(messages) - 1, tuple(info["tools"]), [messages[-1]["content"]]))
+    return found
+
+
+def _misfit(seen: Any, space: gymnasium.Space[Any]) -> str | None:
+    """What is wrong with a first observation."""
+    try:
+        observed(seen, space.shape or (), "it")
+    except BadReport as problem:
+        return f"cannot begin: {problem}"
+    return None
