@@ -20,6 +20,7 @@ from ..config.schema import Sampling, Scenario, Stage
 from ..config.voices import CausalLMVoice
 from ..config.yaml_text import Path_, Source
 from .settings import optimizer_settings, stage_method
+from .unusual import unusual
 
 TINY_CONTEXT = 512  # tokens, see `tiny_llama`
 
@@ -114,10 +115,12 @@ def check_minibatches(scenario: Scenario, number: int, row: Method, facts: World
 
 
 def remarks_on(scenario: Scenario) -> list[str]:
-    """What is to be said of a scenario whose stages have settings that do next to nothing, a sentence each."""
-    remarks = []
+    """What is to be said of a scenario whose stages have settings that do next to nothing, or leave the reward next to
+    nothing to do, a sentence each."""
+    remarks: list[str] = []
     for stage in scenario.stages:
         row = stage_method(stage) if stage.method else None
+        remarks += unusual(stage, row) if row is not None else ()
         if row is None or row.source != "own" or row.update.minibatch_units is not None:
             continue
         if row.update.epochs * row.update.minibatches > 1:

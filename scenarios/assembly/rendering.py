@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...envs.errors import UserError
+from ...envs.errors import UserError, nearest
 from ..config.agents import CausalLMAgentSpec
 from ..config.mistakes import at
 from ..config.schema import Scenario
@@ -63,6 +64,7 @@ def make_renderer(policy: LanguagePolicy, scenario: Scenario) -> Renderer:
         _check_day(agent.today)
     with at("agent", "stop"):
         stops = [_stop_id(policy.tokenizer, stop) for stop in agent.stop]
+    _check_variables(policy.tokenizer.chat_template, agent.template)
     with at("agent"):
         return Renderer(
             policy.tokenizer,
@@ -99,6 +101,19 @@ def template_remarks(policy: object, scenario: Scenario, sources: WorldSources) 
     if renderer.tells_the_date:
         today = scenario.agent.today
         yield f"the chat template writes the date: this run is told {today} (agent.today), now and resumed"
+
+
+def _check_variables(template: object, variables: Mapping[str, object]) -> None:
+    """UserError for a variable that a chat template never reads: the word does not stand in it."""
+    text = template if isinstance(template, str) else json.dumps(template)
+    words = set(re.findall(r"[^\W\d]\w*", text))
+    for name in variables:
+        if name not in words:
+            with at("agent", "template", name):
+                raise UserError(
+                    f"agent.template.{name} has no effect: the chat template never reads {name!r}."
+                    f"{nearest(name, words)} Leave it out"
+                )
 
 
 def _check_day(today: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from broken_models import (
     Damage,
     cut,
@@ -145,6 +146,10 @@ FOLDERS = [
     _folder("template-raises", (template("{{ raise_exception('not for you') }}"),), r"line 5.*mine.*not for you"),
     _folder("template-divides", (template("{{ 1 // 0 }}"),), r"line 5.*mine.*chat template.*ZeroDivisionError"),
     _folder("template-loops", (template("{% for i in range(10**12) %}x{% endfor %}"),), r"line 5.*mine.*chat template"),
+    _folder("weights-int8", (weights(lambda held: held.update({name: x.to(torch.int8) for name, x in held.items()})),), r"line 5.*is of type I8, whole numbers"),
+    _folder("end-id-beyond", (settings("config.json", eos_token_id=99999),), r"line 5.*config\.json: eos_token_id is 99999; allowed are whole numbers from 0 to \d+"),
+    _folder("pad-id-beyond", (settings("config.json", pad_token_id=5000),), r"line 5.*pad_token_id is 5000"),
+    _folder("end-ids-beyond", (settings("generation_config.json", eos_token_id=[2, 99999]),), r"line 5.*generation_config\.json: eos_token_id is \[2, 99999\]"),
     _folder("end-of-text-other", (settings("tokenizer_config.json", eos_token="no such"),), r"line 5"),
 ]  # fmt: skip
 

@@ -1,0 +1,93 @@
+"""Numbers of a method so far from the usual that the reward hardly counts: each is said, with its key, before the first
+step. They are allowed, because somebody may want to see what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ...algorithms.methods import Method
+from ..config.schema import Stage
+
+
+@dataclass(frozen=True)
+class _Unusual:
+    """A constant of a method, when it is out of all proportion, what that does, and what is usual."""
+
+    column: str
+    name: str
+    holds: Callable[[float, Method], bool]
+    does: str
+    usual: str
+
+
+def _many_steps(row: Method) -> bool:
+    return row.update.minibatch_units is not None or row.update.epochs * row.update.minibatches > 1
+
+
+_TABLE = (
+    _Unusual(
+        *("update", "entropy_coefficient", lambda x, _: x > 1.0),
+        "the entropy counts for more than the reward, and the policy is drawn towards chance",
+        "0 to 0.1",
+    ),
+    _Unusual(
+        *("update", "value_coefficient", lambda x, row: row.needs_critic and x > 100.0),
+        "the critic's gradient drowns that of the policy, for both are cut by one optimizer.max_grad_norm",
+        "0.25 to 1",
+    ),
+    _Unusual(
+        *("update", "value_clip", lambda x, row: row.needs_critic and x < 1e-3),
+        "the critic hardly moves",
+        "0.1 to 10",
+    ),
+    _Unusual(
+        *("weighting", "beta", lambda x, row: row.weighting.kl is not None and x > 10.0),
+        "the penalty for leaving the reference counts for more than the reward, and the policy stays where it is",
+        "0.001 to 1",
+    ),
+    *(
+        _Unusual(
+            *("weighting", name, lambda x, row: x < 1e-3 and _many_steps(row)),
+            "after the first step on a batch hardly anything of it is learned from",
+            "0.1 to 0.3",
+        )
+        for name in ("clip_low", "clip_high")
+    ),
+    _Unusual(
+        *("weighting", "entropy_share", lambda x, _: x < 1e-3),
+        "hardly a unit is learned from",
+        "0.1 to 1",
+    ),
+    _Unusual(
+        *("weighting", "correction", lambda x, _: x < 1e-2),
+        "every weight is cut to next to nothing",
+        "1 to 10",
+    ),
+    _Unusual(
+        *("rewards", "clip", lambda x, row: row.rewards.scale is not None and x < 1e-2),
+        "every reward is cut to next to nothing",
+        "5 to 10",
+    ),
+    _Unusual(
+        *("credit", "gamma", lambda x, row: row.credit.granularity != "trajectory" and x < 0.5),
+        "a reward that comes later than the action that earned it hardly counts",
+        "0.9 to 1",
+    ),
+    _Unusual(
+        *("credit", "eps", lambda x, row: row.credit.scale is not None and x > 1.0),
+        "advantages are divided by it, and hardly count",
+        "1e-8 to 1e-4",
+    ),
+)
+
+
+def unusual(stage: Stage, row: Method) -> Iterator[str]:
+    """A sentence for each."""
+    for one in _TABLE:
+        value = getattr(getattr(row, one.column), one.name)
+        if value is not None and one.holds(float(value), row):
+            yield (
+                f"stage {stage.name!r}: {one.column}.{one.name} is {value:g}, so that {one.does}; usual is {one.usual} "
+                f"(stages.{stage.name}.overrides.{one.column}.{one.name})"
+            )
