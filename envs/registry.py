@@ -173,6 +173,7 @@ def _make_by_class(name: str, options: dict[str, Any]) -> object:
     if limit is not None and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         del options["max_episode_steps"]
     check_options(name, creator, options)
+    _check_render_mode(name, creator, options.get("render_mode"))
     with told(f"world {name!r} cannot be made"):
         env = creator(**options)
     if not isinstance(env, gymnasium.Env) or limit is None or time_limit(env) is not None:
