@@ -49,6 +49,10 @@ def check_options(
     for option in options:
         if inspect.Parameter.VAR_KEYWORD not in kinds and option not in {*extra, *(p.name for p in named)}:
             raise UserError(f"world {name!r}: {unknown('option', option, [*(p.name for p in named), *extra])}")
+    for parameter in named:
+        value = options.get(parameter.name)
+        if isinstance(value, str) and str(parameter.annotation).startswith("Sequence["):
+            raise UserError(f"world {name!r}: {parameter.name} is {value!r:.80}, not a list; write [{value!r}]")
     for parameter in parameters.values():
         if parameter.default is not parameter.empty or parameter.kind in (
             parameter.VAR_POSITIONAL,
@@ -111,6 +115,11 @@ def _check_conversation(name: str, world: ConversationEnv) -> None:
         raise UserError(
             f"world {name!r}: max_turns of {kind} is {turns!r:.80}; allowed are None and whole numbers from 1"
         )
+    for flag in ("has_success", "waits"):
+        if not isinstance(getattr(world, flag), bool):
+            raise UserError(
+                f"world {name!r}: {flag} of {kind} is {getattr(world, flag)!r:.80}; allowed are True and False"
+            )
     merge_weights(world.weights, {})
     if not set(world.splits) <= set(SPLITS):
         raise UserError(f"world {name!r}: splits of {kind} are {world.splits!r:.80}; allowed are {', '.join(SPLITS)}")

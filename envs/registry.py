@@ -91,6 +91,7 @@ def _make_world(name: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(_lacks(name, error)) from error
     check_options(name, creator, {**spec.kwargs, **options}, extra=("max_episode_steps",))
+    _check_render_mode(name, creator, options.get("render_mode"))
     limit = options.pop("max_episode_steps", None)
     spec = copy.copy(spec)
     spec.kwargs = {**spec.kwargs, **options}  # not as arguments of `make`, which has some of its own
@@ -106,6 +107,16 @@ def _make_world(name: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
                 raise UserError(f"world {name!r}: {error}") from error
             raise
     return whole(name, made)
+
+
+def _check_render_mode(name: str, creator: object, mode: object) -> None:
+    """UserError for a mode of drawing that the class does not have; without a list, only its constructor knows."""
+    metadata = getattr(creator, "metadata", None)
+    modes = metadata.get("render_modes") if isinstance(metadata, dict) else None
+    if mode is None or not isinstance(modes, list) or not modes or mode in modes:
+        return
+    hint, allowed = nearest(str(mode), modes), ", ".join(map(str, modes))
+    raise UserError(f"world {name!r}: render_mode is {mode!r}; allowed are null, {allowed}{f'.{hint}' if hint else ''}")
 
 
 def _lacks(name: str, error: gymnasium.error.DependencyNotInstalled) -> str:
@@ -162,6 +173,7 @@ def _make_by_class(name: str, options: dict[str, Any]) -> object:
     if limit is not None and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         del options["max_episode_steps"]
     check_options(name, creator, options)
+    _check_render_mode(name, creator, options.get("render_mode"))
     with told(f"world {name!r} cannot be made"):
         env = creator(**options)
     if not isinstance(env, gymnasium.Env) or limit is None or time_limit(env) is not None:

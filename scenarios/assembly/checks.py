@@ -23,7 +23,14 @@ from ..config.schema import Sampling, Scenario, Stage
 from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
 from .learners import completed
-from .no_effect import check_budget, check_minibatches, check_revisions, check_room, check_variants
+from .no_effect import (
+    check_budget,
+    check_goals_in_world,
+    check_minibatches,
+    check_revisions,
+    check_room,
+    check_variants,
+)
 from .rehearsal import check_named_goals, check_oracles
 from .settings import choose_device, optimizer_settings, stage_method
 from .several import check_alike, check_overrides, check_shares
@@ -71,6 +78,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
                 check_goals({name: goal}, list(scenario.alone()) if scenario.worlds else [])
         if stage.method is None:
             continue
+        check_goals_in_world(scenario, number, worlds.first.facts)
         with at("stages", number, "overrides" if stage.method in METHODS else "method"):
             row = stage_method(stage)
         with at("stages", number, "optimizer"):
@@ -113,6 +121,8 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
             raise
         except UserError as problem:
             raise WrongPart(("world", "options"), str(problem)) from problem
+    if scenario.learns and facts.kind == "control":
+        _check_spaces(source.id, facts)
     for name in ("step_seconds", "episode_seconds"):
         if getattr(scenario.world, name) is not None and not facts.waits:
             reason = "is for worlds that wait for tools or servers; this one is stepped in place, without such a limit"
@@ -134,6 +144,20 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
             scripts=_scripts(scenario, facts),
         )
     return facts
+
+
+def _check_spaces(name: str, facts: WorldFacts) -> None:
+    """WrongPart for spaces in which there is nothing to see, or nothing to decide."""
+    action = facts.action_space
+    for what, space in (("observation_space", facts.observation_space), ("action_space", action)):
+        if isinstance(space, Box) and 0 in space.shape:
+            raise WrongPart(
+                ("world", "id"), f"world {name!r}: {what} has the shape {space.shape}, which holds no number"
+            )
+    if isinstance(action, Discrete) and action.n == 1:
+        raise WrongPart(
+            ("world", "id"), f"world {name!r}: action_space is Discrete(1), one action, so that nothing can be learned"
+        )
 
 
 def _scripts(scenario: Scenario, facts: WorldFacts) -> list[Callable[[np.ndarray], object]]:

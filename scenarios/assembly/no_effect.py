@@ -12,11 +12,13 @@ from pathlib import Path
 
 from ...algorithms.methods import METHODS, Method
 from ...envs.errors import UserError, unknown
+from ...envs.quantities import shown
 from ...envs.world_source import WorldFacts
 from ..config.agents import CausalLMAgentSpec, TinyLlamaAgentSpec
+from ..config.consistency import idle_goal
 from ..config.loading import check_scenario, put
 from ..config.mistakes import WrongPart
-from ..config.schema import Sampling, Scenario, Stage
+from ..config.schema import Checkpoints, Sampling, Scenario, Stage, read_goal
 from ..config.voices import CausalLMVoice
 from ..config.yaml_text import Path_, Source
 from .settings import optimizer_settings, stage_method
@@ -114,10 +116,29 @@ def check_minibatches(scenario: Scenario, number: int, row: Method, facts: World
     )
 
 
+def check_goals_in_world(scenario: Scenario, number: int, facts: WorldFacts) -> None:
+    """WrongPart for a goal in turns or units that is always or never reached, as long as an episode can be."""
+    if scenario.worlds or facts.longest_episode is None:
+        return
+    tokens = (scenario.sampling or Sampling()).max_tokens if facts.kind == "conversation" else 1
+    longest = {"turns_mean": facts.longest_episode, "units_mean": facts.longest_episode * tokens}
+    for name, goal in scenario.stages[number].stop.items():
+        words = idle_goal(*read_goal(goal), 1.0, float(longest[name])) if name in longest else ""
+        if words:
+            raise WrongPart(("stages", number, "stop", name), f"stop.{name} is {shown(goal)}, {words}")
+
+
 def remarks_on(scenario: Scenario) -> list[str]:
     """What is to be said of a scenario whose stages have settings that do next to nothing, or leave the reward next to
     nothing to do, a sentence each."""
     remarks: list[str] = []
+    budgets = [stage.budget.updates for stage in scenario.stages if stage.budget is not None]
+    every, known = scenario.checkpoint.every, [updates for updates in budgets if updates is not None]
+    if scenario.checkpoint != Checkpoints() and known and len(known) == len(budgets) and every > sum(known):
+        remarks.append(
+            f"checkpoint.every is {every}, and the budget has {sum(known)} update{'s' * (sum(known) > 1)}: no "
+            "checkpoint is made because of it, but those of stages and best scores are"
+        )
     for stage in scenario.stages:
         row = stage_method(stage) if stage.method else None
         remarks += unusual(stage, row) if row is not None else ()

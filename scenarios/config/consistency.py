@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from ...envs.quantities import shown
@@ -9,6 +10,7 @@ from .keys import Place
 from .schema import Budget, Checkpoints, Scenario, Stage, read_goal
 
 Problem = tuple[Place, str]
+COUNTS, MEANS = ("episodes", "failed", "truncated", "unanswered", "unscored"), ("turns_mean", "units_mean")
 UP = ".."  # before the place of a key outside of a stage
 GROUPS = ("world", "term", "reward", "episodes", "success", "time")  # stand before `/` in names of numbers
 
@@ -58,10 +60,24 @@ def _of_a_stage(scenario: Scenario, stage: Stage) -> Iterator[Problem]:
         place = (UP, "evaluation", "every") if written else ("stop",)
         yield place, f"stage {stage.name!r} has a goal (stop) that nobody looks at: give evaluation.every, such as 10"
     for name, goal in stage.stop.items():
-        yield from _of_a_goal(name, goal)
+        yield from _of_a_goal(scenario, name, goal)
 
 
-def _of_a_goal(name: str, goal: object) -> Iterator[Problem]:
+def idle_goal(sign: str, number: float, least: float, most: float) -> str:
+    """The rest of a sentence about a goal that always or never is reached, between `least` and `most`; empty where it
+    may be either."""
+    least_, most_ = shown(least), shown(most)
+    among = f"between {least_} and {most_}" if math.isfinite(most) else f"{least_} or greater"
+    if least == most:
+        return f"and no goal: it is {most_} in every evaluation; leave it out"
+    if number <= least if sign == "≥" else number >= most:
+        return f"which every evaluation reaches: it is {among}; leave it out"
+    if number > most if sign == "≥" else number < least:
+        return f"and is never reached: it is {among}"
+    return ""
+
+
+def _of_a_goal(scenario: Scenario, name: str, goal: object) -> Iterator[Problem]:
     place, column = ("stop", name), name.rpartition("/")[2]
     if column in Budget.model_fields:
         yield (
@@ -73,6 +89,10 @@ def _of_a_goal(name: str, goal: object) -> Iterator[Problem]:
     if column.startswith("success_") and not 0 <= number <= 1:
         meant = f"; it is a share and no percentage: {number / 100:g}?" if 0 <= number <= 100 else ""
         yield place, f"stop.{name} is {shown(goal)}, and is never reached: a success rate is between 0 and 1{meant}"
+    elif column in COUNTS or column in MEANS:
+        least, most = (1.0, math.inf) if column in MEANS else (0.0, float(scenario.evaluation.episodes))
+        if words := idle_goal(sign, number, most if column == "episodes" else least, most):
+            yield place, f"stop.{name} is {shown(goal)}, {words}"
     elif column.startswith("success_") and (sign, number) in (("≥", 0.0), ("≤", 1.0)):
         yield (
             place,

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from ...envs.errors import UserError, nearest
 from ...envs.named_objects import keep_to_folder
+from ...envs.quantities import shown
 from ..cluster.shares import fitting_tile
 from .consistency import contradictions
 from .keys import keys_allowed
@@ -214,16 +215,26 @@ def _with_origin(data: Mapping[str, Any], source: Source) -> Mapping[str, Any]:
     place = source.place(("agent", "from"))
     others = [key for key in agent if key not in ("from", "checkpoint")]
     if others:
+        hint = nearest(str(others[0]), ["checkpoint"])
         raise UserError(
-            f"{place}: an agent from a run is as that run made it; {others[0]!r} cannot be given beside `from`"
+            f"{source.place(('agent', others[0]))}: an agent from a run is as that run made it; {others[0]!r} cannot "
+            f"be given beside `from`, only checkpoint.{hint}"
         )
-    path = Path(str(agent["from"])).expanduser()
+    if not isinstance(agent["from"], str) or not agent["from"].strip():
+        raise UserError(
+            f"{place}: agent.from is {shown(agent['from'])}; allowed is a run directory, such as runs/NAME-0"
+        )
+    checkpoint = agent.get("checkpoint", "best")
+    if not isinstance(checkpoint, str | int) or isinstance(checkpoint, bool):
+        where = source.place(("agent", "checkpoint"))
+        raise UserError(f"{where}: agent.checkpoint is {shown(checkpoint)}; allowed are best, last and a number")
+    path = Path(agent["from"]).expanduser()
     if not (path / "scenario.yaml").is_file():
         raise UserError(f"{place}: {path} is not a run directory: it holds no scenario.yaml")
     theirs = read_yaml(path / "scenario.yaml")[0].get("agent")
     if not isinstance(theirs, Mapping) or theirs.get("kind") not in ("mlp", "tiny_llama", "causal_lm"):
         raise UserError(f"{place}: the run {path} has no agent that learns")
-    origin = {"run": str(path), "checkpoint": str(agent.get("checkpoint", "best"))}
+    origin = {"run": str(path), "checkpoint": str(checkpoint)}
     return {**data, "agent": {**theirs, "origin": origin}}
 
 

@@ -96,5 +96,13 @@ CASES = [
     _set("device-upper", "device=CPU", r"unknown device 'CPU'; allowed: auto, cpu.*'cpu'\?"),
     _set("id-number", "world.id=0", r"world\.id is 0, not text; write such as id: CartPole-v1"),
     _set("largest", "seed=99999999999999999999", r"and at most 9,223,372,036,854,775,807"),
+    _set("goal-episodes", "stages.balance.stop.episodes=2", r"stop\.episodes is 2, and no goal: it is 2 in every evaluation"),
+    _set("goal-failed", "stages.balance.stop.failed=0", r"stop\.failed is 0, which every evaluation reaches: it is between 0 and 2"),
+    _set("goal-failed-cost", "stages.balance.stop.failed=<= 0"),
+    _set("goal-turns", "stages.learn.stop.turns_mean=1", r"turns_mean is 1, which every evaluation reaches", talks=True),
+    _set("goal-units-never", "stages.learn.stop.units_mean=7000", r"units_mean is 7000, and is never reached: it is between 1 and 6", talks=True),
+    _set("goal-turns-never", "stages.balance.stop.turns_mean=501", r"turns_mean is 501, and is never reached: it is between 1 and 500"),
+    _set("render-mode", "world.options={render_mode: humann}", r"render_mode is 'humann'; allowed are null, human, rgb_array\. Did you mean 'human'\?"),
+    _set("list-as-text", "world.options.operators=+-", r"operators is '\+-', not a list; write \['\+-'\]", talks=True),
     _set("tokens", "sampling.max_tokens=9999", r"--set sampling\.max_tokens=9999: .*512 tokens", talks=True),
 ]  # fmt: skip

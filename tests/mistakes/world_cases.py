@@ -187,6 +187,9 @@ SPACES = [
     _body("space-many", ("Discrete(2)", "MultiDiscrete([2, 2])"), r"MultiDiscrete.*supported are Box observations with Box or Discrete"),
     _body("space-discrete-seen", ("Box(-1, 1, (2,))", "Discrete(5)"), r"observations Discrete\(5\).*supported are Box"),
     _body("space-zero", ("Discrete(2)", "Discrete(0)"), r"maze\.py, line 7"),
+    _body("space-one-action", ("Discrete(2)", "Discrete(1)"), r"line 2.*action_space is Discrete\(1\), one action"),
+    _body("space-empty", ("Box(-1, 1, (2,))", "Box(-1, 1, (0,))"), r"line 2.*observation_space has the shape \(0,\), which holds no number"),
+    _body("space-empty-action", ("Discrete(2)", "Box(-1, 1, (2, 0))"), r"action_space has the shape \(2, 0\)"),
     _body("space-whole-numbers", ("Box(-1, 1, (2,))", "Box(5, 1, (2,))"), r"maze"),
 ]  # fmt: skip
 
@@ -221,6 +224,7 @@ TALKING = [
     _talk("weights-text", ('{"found": 1.0}', '{"found": "1"}'), r"weight.*'found'.*'1'"),
     _talk("weights-nan", ('{"found": 1.0}', '{"found": float("nan")}'), r"weight.*'found'.*nan"),
     _talk("turns-text", ("max_turns = 2", "max_turns = '2'"), r"max_turns.*'2'"),
+    _talk("success-no", ("max_turns = 2", "max_turns = 2\n    has_success = 'no'"), r"has_success of World is 'no'; allowed are True and False"),
     _talk("turns-zero", ("max_turns = 2", "max_turns = 0"), r"max_turns.*0"),
     _talk("talk-option", (), r"unknown option 'sise'.*'size'\?", options="{sise: 3}"),
     _talk("respond-none", ("        return Outcome", "        Outcome"), r"the run failed.*respond gave None; allowed is an Outcome", **FAILED),
