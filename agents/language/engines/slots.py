@@ -267,7 +267,7 @@ def _attention(
         raise ValueError(f"{type(module).__name__} looks back {due} tokens, and does not tell its attention function")
     work.attended += 1
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return work.attend(query, key, value, Manner(scale, window, softcap, s_aux)), None
+    return work.attend(query, key, value, Manner(scale, window, softcap, s_aux)).contiguous(), None
 
 
 AttentionInterface.register(ATTENTION, _attention)

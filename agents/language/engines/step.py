@@ -60,6 +60,7 @@ class SlotStep:
         self._voice, self._slots = voice, slots
         self._stop_K = torch.tensor(sorted(stop_ids), dtype=torch.long, device=voice.device)
         self._graphs: dict[tuple[int, int, bool], torch.cuda.CUDAGraph | None] = {}  # None: it was run once as it is
+        self._aside: torch.cuda.Stream | None = None  # where steps are recorded
         self._pool: tuple[int, int] | None = None  # the graphs' memory, which they share: one runs at a time
         # what asks the host in the middle of a step cannot be recorded; transformers knows of most such models
         self._records = voice.device.type == "cuda" and bool(getattr(voice.model, "_can_compile_fullgraph", False))
@@ -99,15 +100,21 @@ class SlotStep:
         if wider:
             self._make_state(max(S, rows), max(T, bucket(tokens, LEAST_LENGTH)))
         if self._slots.reserve(rows, length) or wider:
-            self._graphs, self._pool = {}, None
+            self._drop_graphs()
 
     def free(self) -> None:
         """Give all memory back; no row may be going."""
-        self._graphs, self._pool = {}, None
+        self._drop_graphs()
         self._slots.free()
         for name in STATE:
             delattr(self, name)
         self._make_state(0, 0)
+
+    def _drop_graphs(self) -> None:
+        """What they were recorded over is no more."""
+        if self._graphs and self._voice.device.type == "cuda":
+            torch.cuda.current_stream().synchronize()  # the last one may still run
+        self._graphs, self._pool = {}, None
 
     def begin(self, openings: Sequence[Opening]) -> None:
         """Set the state of these rows."""
@@ -172,7 +179,9 @@ class SlotStep:
         recorded."""
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
-        graph, aside = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+        if self._aside is None:
+            self._aside = torch.cuda.Stream()
+        graph, aside = torch.cuda.CUDAGraph(), self._aside
         aside.wait_stream(torch.cuda.current_stream())
         try:
             with torch.cuda.stream(aside):

@@ -143,9 +143,6 @@ class TransformersEngine(PolicyEngine):
         """Let the row's conversation wait in its slot, as far as there is memory for those that wait."""
         conversation, reply = row.reply.conversation, row.reply
         self.forget([conversation])
-        if not self._policy.path.remembered_turns:
-            heappush(self._free, row.slot)
-            return
         self._waiting[conversation] = _Waiting(row.slot, (*reply.prompt, *reply.tokens[:-1]))
         places = sum(len(waiting.tokens) for waiting in self._waiting.values())
         while self._waiting and places * self._slots.bytes_of_a_place > MEMORY_BYTES:
@@ -205,7 +202,7 @@ class TransformersEngine(PolicyEngine):
     def _make_room(self, rows: Sequence[_Row]) -> None:
         """Places for these rows: for all that they may say if the memory allows, else for what they begin with."""
         longest = max(row.places for row in rows) + 1
-        ahead = max(row.places + row.reply.limit for row in rows) + 1
+        ahead = max(row.places + row.reply.limit for row in rows)
         size = self._slots.bytes_of_a_place * self._step.rows * bucket(ahead, LEAST_LENGTH)
         length = ahead if 0 < size <= MEMORY_BYTES else longest
         self._step.reserve(self._step.rows, length, max(row.reply.limit for row in rows))

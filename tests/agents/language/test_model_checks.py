@@ -50,10 +50,10 @@ def test_a_model_with_distances_instead_of_positions_has_no_limit_of_its_own() -
 def test_each_short_cut_is_taken_where_it_is_right() -> None:
     assert find_path(family_policy("llama"))[-1].path == SHORT
     windowed = family_policy("mistral", sliding_window=8)
-    assert [tried.path.remembered_turns for tried in find_path(windowed)] == [False]
+    assert [tried.path.slots for tried in find_path(windowed)] == [True]
     assert find_path(family_policy("mistral", sliding_window=64))[-1].path == SHORT  # its window holds the context
-    columns = find_path(family_policy("mpt", **_MPT, **_NO_LIMIT))[-1]  # its distances count padding between turns
-    assert (columns.path.shared_prompts, columns.path.remembered_turns) == (True, False)
+    columns = find_path(family_policy("mpt", **_MPT, **_NO_LIMIT))[-1]  # its distances stand in its mask
+    assert (columns.path.shared_prompts, columns.path.slots) == (True, False)
     capped = find_path(family_policy("gemma2", head_dim=16, final_logit_softcapping=0.5, layer_types=None))[-1]
     assert not capped.why
     assert not capped.path.linear_head
