@@ -100,9 +100,7 @@ def theirs(model: PreTrainedModel, setting: Setting, vocabulary: int) -> Callabl
         asked = GenerationConfig(
             max_new_tokens=tokens, min_new_tokens=tokens, do_sample=True, top_k=0, pad_token_id=0, eos_token_id=None
         )
-        return timed(
-            lambda: model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=asked)
-        )
+        return timed(lambda: model.generate(input_ids=ids, attention_mask=mask, generation_config=asked))  # type: ignore[operator]
 
     return sample
 
@@ -179,10 +177,9 @@ def main() -> None:
     if asked.json:
         print(json.dumps({"bf16_product_gflops": round(rate, 1), "threads": asked.threads, "torch": torch.__version__}))
     else:
-        print(f"a product of 2,048³ in bf16: {rate:.0f} GFLOP/s, {asked.threads} threads, torch {torch.__version__}\n")
-        print(
-            "| rows | whole: ours | generate | | a token: ours | generate | | floor |\n|---|---|---|---|---|---|---|---|"
-        )
+        print(f"a product of 2,048³ in bf16: {rate:.0f} GFLOP/s; {asked.threads} threads, torch {torch.__version__}\n")
+        print("| rows | whole: ours | generate | | a token: ours | generate | | floor |")
+        print("|---|---|---|---|---|---|---|---|")
     policy = LanguagePolicy(*load_language_model(asked.model))
     for setting in (SETTINGS[number] for number in asked.settings):
         seen = measure(policy, setting, asked.repeats)

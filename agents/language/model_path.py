@@ -32,10 +32,7 @@ class ModelPath:
 
     def __str__(self) -> str:
         """In words."""
-        if self.shared_prompts:
-            words = ["short: prompts shared within a group"]
-        else:
-            words = ["plain: right-padded rows"]
+        words = ["short: prompts shared within a group" if self.shared_prompts else "plain: right-padded rows"]
         if self.slots:
             words.append("sampled in slots, turns remembered")
         else:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,9 +62,10 @@ class SlotStep:
         self._stop_K = torch.tensor(sorted(stop_ids), dtype=torch.long, device=voice.device)
         self._graphs: dict[tuple[int, int, bool], torch.cuda.CUDAGraph | None] = {}  # None: it was run once as it is
         self._aside: torch.cuda.Stream | None = None  # where steps are recorded
-        self._pool: tuple[int, int] | None = None  # the graphs' memory, which they share: one runs at a time
+        self._pool: Any = None  # the graphs' memory, which they share: one runs at a time
         # what asks the host in the middle of a step cannot be recorded; transformers knows of most such models
-        self._records = voice.device.type == "cuda" and bool(getattr(voice.model, "_can_compile_fullgraph", False))
+        self._whole = voice.device.type == "cuda"  # steps go over all of the first slots, not over the rows that go
+        self._records = self._whole and bool(getattr(voice.model, "_can_compile_fullgraph", False))
         self._make_state(0, 0)
 
     @property
@@ -144,18 +146,21 @@ class SlotStep:
         """One token for each of these rows, of which none has more than `length` places then; `greedy`: whether any
         of them is."""
         R = max(slots) + 1
-        if self._voice.device.type != "cuda":
+        if self._whole:
+            self._advance_all(R, length, greedy)
+        else:
             rows = slice(R) if len(slots) == R else torch.tensor(sorted(slots), device=self._voice.device)
             self._compute(rows, R, length, greedy)
-            return Said(self._token_S[:R], self._logp_S[:R], None)
-        self._advance_all(R, length, greedy)
-        token_R, logp_R = (state[:R].to("cpu", non_blocking=True) for state in (self._token_S, self._logp_S))
+        token_R, logp_R = self._token_S[:R], self._logp_S[:R]
+        if self._voice.device.type != "cuda":
+            return Said(token_R.cpu().clone(), logp_R.cpu().clone(), None)
+        token_R, logp_R = token_R.to("cpu", non_blocking=True), logp_R.to("cpu", non_blocking=True)  # pinned memory
         ready = torch.cuda.Event()
         ready.record()
         return Said(token_R, logp_R, ready)
 
     def _advance_all(self, R: int, length: int, greedy: bool) -> None:
-        """The first R slots at least, on a GPU: rows that do not go cost less than another recording."""
+        """The first R slots at least, idle ones too: on a GPU those cost less than another recording."""
         key = bucket(R, LEAST_ROWS), min(bucket(length, LEAST_LENGTH), self._slots.length), greedy
         for wide, long, any_greedy in sorted(self._graphs):
             if any_greedy == greedy and key[0] <= wide <= 2 * key[0] and key[1] <= long <= 2 * key[1]:
