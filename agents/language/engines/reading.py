@@ -104,6 +104,6 @@ class Reading(Pass):
             )
             return said.transpose(1, 2)
         query = query_N_H_P_D.reshape(N, K, H // K * P, D)
-        bias = self.bias(manner.window, query.dtype).repeat(1, 1, H // K, 1)
+        bias = self.bias(manner.window, query).repeat(1, 1, H // K, 1)
         said = weigh(query, keys, values, bias, manner)
         return said.reshape(N, H, P, -1).transpose(1, 2)

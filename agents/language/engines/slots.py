@@ -208,7 +208,7 @@ class Step(Pass):
         query = query_N_H_P_D.reshape(N, K, H // K, D)
         if N < R:
             query = query.new_zeros(R, K, H // K, D).index_copy_(0, self.slot_N, query)
-        said_R_K_G_D = weigh(query, keys, values, self.bias(manner.window, query.dtype), manner)
+        said_R_K_G_D = weigh(query, keys, values, self.bias(manner.window, query), manner)
         said = said_R_K_G_D if N == R else said_R_K_G_D.index_select(0, self.slot_N)
         return said.reshape(N, 1, H, -1)
 
@@ -230,7 +230,7 @@ def weigh(query_N_K_G_D: Tensor, keys: Tensor, values: Tensor, bias: Tensor, man
     scores = scores.view(N, K, G, -1)
     if manner.cap is not None:
         scores = manner.cap / manner.scale * torch.tanh(scores * (manner.scale / manner.cap))
-    scores = torch.add(bias.float(), scores, alpha=manner.scale)
+    scores = torch.add(bias, scores, alpha=manner.scale)
     if manner.sink_H is None:
         weight = scores.softmax(dim=-1)
     else:

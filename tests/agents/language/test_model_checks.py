@@ -89,11 +89,11 @@ def test_whatever_a_model_raises_becomes_a_refusal(problem: Exception, monkeypat
 
 def test_a_model_whose_memory_is_silently_wrong_is_read_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = family_policy("llama")
-    attention = policy.model.get_decoder().layers[0].self_attn
+    attention = type(policy.model.get_decoder().layers[0].self_attn)
     forward = attention.forward
 
-    def fades(*given: object, past_key_values: object = None, **named: object) -> object:
-        said, weights = forward(*given, past_key_values=past_key_values, **named)
+    def fades(layer: object, *given: object, past_key_values: object = None, **named: object) -> object:
+        said, weights = forward(layer, *given, past_key_values=past_key_values, **named)
         return (said if past_key_values is None else 0.9 * said), weights
 
     monkeypatch.setattr(attention, "forward", fades)
