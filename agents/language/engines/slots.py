@@ -160,12 +160,12 @@ class Pass:
         """bool [N, P, L]: which places each token looks at."""
         raise NotImplementedError
 
-    def bias(self, window: int | None, dtype: torch.dtype) -> Tensor:
-        """[N, 1, P, L]: 0 where a token looks, else −inf; made once for all layers that look alike."""
+    def bias(self, window: int | None, query: Tensor) -> Tensor:
+        """[N, 1, P, L]: 0 where a token looks, else −inf; made once for all layers that look alike, in the type in
+        which `weigh` adds it to the scores of `query`."""
         if window not in self._bias:
-            self._bias[window] = torch.zeros_like(seen := self.seen(window), dtype=dtype).masked_fill_(
-                ~seen, -torch.inf
-            )
+            seen, dtype = self.seen(window), torch.float32 if query.is_cuda else query.dtype
+            self._bias[window] = torch.zeros_like(seen, dtype=dtype).masked_fill_(~seen, -torch.inf)
         return self._bias[window][:, None]
 
 
