@@ -119,7 +119,8 @@ class Slots:
         """Give all memory back."""
         self.rows = self.length = 0
         for layer in self.layers:
-            layer.reset()
+            layer.keys = layer.values = None
+            layer.is_initialized = False
 
     def run(self, backbone: nn.Module, work: Pass, tokens_N_P: Tensor) -> Tensor:
         """One pass of the model: its last hidden states, [N, P, H]. ValueError if it attends by other ways than this,

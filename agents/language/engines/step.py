@@ -11,10 +11,8 @@ again and again to the place where it belongs: the keys and values that a later 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +20,7 @@ from torch import Tensor
 
 from ..distribution import draw, log_probabilities
 from ..language_policy import LanguagePolicy
+from .graphs import Graphs
 from .slots import Slots, Step, bucket
 
 LEAST_ROWS, LEAST_LENGTH = 8, 64  # slots and places for which memory is taken and steps are recorded
@@ -60,23 +59,14 @@ class SlotStep:
     def __init__(self, voice: LanguagePolicy, slots: Slots, stop_ids: Iterable[int]) -> None:
         self._voice, self._slots = voice, slots
         self._stop_K = torch.tensor(sorted(stop_ids), dtype=torch.long, device=voice.device)
-        self._graphs: dict[tuple[int, int, bool], torch.cuda.CUDAGraph | None] = {}  # None: it was run once as it is
-        self._aside: torch.cuda.Stream | None = None  # where steps are recorded
-        self._pool: Any = None  # the graphs' memory, which they share: one runs at a time
-        # what asks the host in the middle of a step cannot be recorded; transformers knows of most such models
         self._whole = voice.device.type == "cuda"  # steps go over all of the first slots, not over the rows that go
-        self._records = self._whole and bool(getattr(voice.model, "_can_compile_fullgraph", False))
+        self.graphs = Graphs(type(voice.model).__name__, on=self._whole)
         self._make_state(0, 0)
 
     @property
     def rows(self) -> int:
         """Slots that are there."""
         return len(self._slot_S)
-
-    @property
-    def recorded(self) -> int:
-        """How many steps there are that one call starts."""
-        return sum(graph is not None for graph in self._graphs.values())
 
     def _make_state(self, S: int, T: int) -> None:
         """A place for each of S rows, with T uniform numbers; the rows that were there stay."""
@@ -102,21 +92,15 @@ class SlotStep:
         if wider:
             self._make_state(max(S, rows), max(T, bucket(tokens, LEAST_LENGTH)))
         if self._slots.reserve(rows, length) or wider:
-            self._drop_graphs()
+            self.graphs.drop()
 
     def free(self) -> None:
         """Give all memory back; no row may be going."""
-        self._drop_graphs()
+        self.graphs.drop()
         self._slots.free()
         for name in STATE:
             delattr(self, name)
         self._make_state(0, 0)
-
-    def _drop_graphs(self) -> None:
-        """What they were recorded over is no more."""
-        if self._graphs and self._voice.device.type == "cuda":
-            torch.cuda.current_stream().synchronize()  # the last one may still run
-        self._graphs, self._pool = {}, None
 
     def begin(self, openings: Sequence[Opening]) -> None:
         """Set the state of these rows."""
@@ -161,51 +145,9 @@ class SlotStep:
 
     def _advance_all(self, R: int, length: int, greedy: bool) -> None:
         """The first R slots at least, idle ones too: on a GPU those cost less than another recording."""
-        key = bucket(R, LEAST_ROWS), min(bucket(length, LEAST_LENGTH), self._slots.length), greedy
-        for wide, long, any_greedy in sorted(self._graphs):
-            if any_greedy == greedy and key[0] <= wide <= 2 * key[0] and key[1] <= long <= 2 * key[1]:
-                key = wide, long, greedy
-                break
-        graph = self._graphs.get(key)
-        if graph is not None:
-            graph.replay()
-        elif key in self._graphs and self._records:  # the second time: now everything has been loaded and chosen
-            self._graphs[key] = graph = self._recorded(key)
-            if graph is None:
-                self._compute(slice(key[0]), *key)
-            else:
-                graph.replay()
-        else:
-            self._graphs[key] = None
-            self._compute(slice(key[0]), *key)
-
-    def _recorded(self, key: tuple[int, int, bool]) -> torch.cuda.CUDAGraph | None:
-        """The kernels of a step, which do not run yet; None, and never again, if the model is none that can be
-        recorded."""
-        if self._pool is None:
-            self._pool = torch.cuda.graph_pool_handle()
-        if self._aside is None:
-            self._aside = torch.cuda.Stream()
-        graph, aside = torch.cuda.CUDAGraph(), self._aside
-        aside.wait_stream(torch.cuda.current_stream())
-        try:
-            with torch.cuda.stream(aside):
-                # other threads, a learner's for one, may use the device meanwhile as they like
-                graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
-                try:
-                    self._compute(slice(key[0]), *key)
-                finally:
-                    graph.capture_end()
-        except Exception as problem:  # whatever an architecture does that cannot be recorded
-            self._records = False
-            why = " ".join(str(problem).split())[:200]
-            warnings.warn(
-                f"{type(self._voice.model).__name__} is sampled without CUDA graphs, which takes longer: {why}",
-                stacklevel=2,
-            )
-            return None
-        torch.cuda.current_stream().wait_stream(aside)
-        return graph
+        size = bucket(R, LEAST_ROWS), min(bucket(length, LEAST_LENGTH), self._slots.length), greedy
+        rows, length, greedy = key = self.graphs.fitting(size)
+        self.graphs.run(key, lambda: self._compute(slice(rows), rows, length, greedy))
 
     def _compute(self, rows: slice | Tensor, R: int, L: int, greedy: bool) -> None:
         """The step itself, of the slots `rows` among the first R, over L places."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from peripatos.agents.language.engines import transformers_engine as module
+from peripatos.agents.language.engines.graphs import _Watch
 from peripatos.agents.language.engines.policy_engine import PolicyEngine
 from peripatos.agents.language.engines.reading import Text, in_parts
 from peripatos.agents.language.engines.slots import ATTENTION, Slots, bucket, with_slots
@@ -227,12 +228,12 @@ def test_a_recorded_step_says_what_one_says_that_is_not(greedy: bool) -> None:
     said = []
     for records in (True, False):
         engine = TransformersEngine(policy, stop_ids=[2])
-        assert engine._step._records
-        engine._step._records = records
+        assert engine._step.graphs.on
+        engine._step.graphs.on = records
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             said.append(answers(engine, requests))
-        assert (engine._step.recorded > 0) == records
+        assert (len(engine._step.graphs) > 0) == records
         engine.close()
     assert [one.tokens for one in said[0]] == [one.tokens for one in said[1]]
     assert is_own(policy, requests, said[0]) or greedy
@@ -245,21 +246,21 @@ def test_a_recorded_step_speaks_with_the_weights_that_were_loaded_last() -> None
         engine = TransformersEngine(policy, stop_ids=[], precision=precision)
         requests = [replace(request, greedy=True, limit=60) for request in some(20)]
         before = answers(engine, requests)
-        recorded = engine._step.recorded
+        recorded = len(engine._step.graphs)
         assert recorded > 0
         engine.load(Weights(1, tensors=lambda: other.state_dict().items()))
         after = answers(engine, requests)
-        assert engine._step.recorded == recorded
+        assert len(engine._step.graphs) == recorded
         fresh = TransformersEngine(other, stop_ids=[], precision=precision)
         assert [one.tokens for one in after] == [one.tokens for one in answers(fresh, requests)]
         assert [one.tokens for one in after] != [one.tokens for one in before]
         policy.load_state_dict(qwen(device="cuda").state_dict())
 
 
-@on_gpu
-def test_what_cannot_be_recorded_is_sampled_without_and_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    policy = qwen(device="cuda")
-    engine = TransformersEngine(policy, stop_ids=[])
+@ways
+def test_what_asks_the_host_is_not_recorded_and_that_is_said_once(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, policy = speaking(way)
+    engine._step._whole = engine._step.graphs.on = True
     logits = engine._voice.logits
 
     def asks_the_host(hidden: Tensor) -> Tensor:
@@ -268,9 +269,19 @@ def test_what_cannot_be_recorded_is_sampled_without_and_says_so_once(monkeypatch
 
     monkeypatch.setattr(engine._voice, "logits", asks_the_host)
     requests = some(5, limit=30)
-    with pytest.warns(UserWarning, match="Qwen2ForCausalLM is sampled without CUDA graphs") as warned:
+    with pytest.warns(UserWarning, match="Qwen2ForCausalLM is sampled without CUDA graphs.* asks the host") as warned:
         said = answers(engine, requests)
     assert len([one for one in warned if "CUDA graphs" in str(one.message)]) == 1
     assert is_own(policy, requests, said)
-    assert torch.randn(3, device="cuda").isfinite().all()  # the device works as before
+    assert torch.randn(3, device=policy.device).isfinite().all()  # the device works as before
     engine.close()
+
+
+def test_what_asks_the_host_is_known_by_what_it_does() -> None:
+    x, at = torch.arange(6.0), torch.tensor([1, 2])
+    harmless = [lambda: x[at], lambda: x.index_put_((at,), x[:2] + 1), lambda: x[:3] + 1, lambda: x.to(torch.bfloat16)]
+    asking = [lambda: x[x > 2], lambda: x.sum().item(), lambda: x.nonzero(), lambda: x.index_put_((x > 2,), x[0] + 1)]
+    for work in (*harmless, *asking):
+        with _Watch() as watch:
+            work()
+        assert bool(watch.asks) == (work in asking)
