@@ -12,6 +12,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from .slots import Manner, Pass, SlotLayer, weigh
 
+LOOKS = 1 << 25  # pairs of tokens of which one may look at the other, in one pass: a mask has an entry for each
+
 
 @dataclass(frozen=True)
 class Text:
@@ -24,13 +26,15 @@ class Text:
 
 def in_parts(texts: Sequence[Text], most: int) -> Iterator[list[Text]]:
     """Those that begin their slots apart from those that go on, the longest first. A part has at most `most` tokens,
-    padding included, unless it is a single text, and none is shorter than half of the longest."""
+    padding included, and `LOOKS` pairs of tokens, unless it is a single text, and none is shorter than half of the
+    longest."""
     part: list[Text] = []
     for text in sorted(texts, key=lambda text: (text.start > 0, -len(text.tokens))):
         if part:
-            first = part[0]
-            alike = (text.start > 0) == (first.start > 0) and 2 * len(text.tokens) >= len(first.tokens)
-            if not alike or (len(part) + 1) * len(first.tokens) > most:
+            P, N = len(part[0].tokens), len(part) + 1
+            L = P + max(text.start, *(one.start for one in part))
+            alike = (text.start > 0) == (part[0].start > 0) and 2 * len(text.tokens) >= P
+            if not alike or most < N * P or N * P * L > LOOKS:
                 yield part
                 part = []
         part.append(text)
@@ -99,11 +103,13 @@ class Reading(Pass):
         N, H, P, D = query_N_H_P_D.shape
         K = keys.shape[1]
         if self.fresh and manner.window is None and manner.cap is None and manner.sink_H is None:
+            if query_N_H_P_D.dtype == torch.float32 and H > K:  # for which no fused kernel shares keys
+                keys, values = keys.repeat_interleave(H // K, dim=1), values.repeat_interleave(H // K, dim=1)
             said = scaled_dot_product_attention(
-                query_N_H_P_D, keys, values, is_causal=True, scale=manner.scale, enable_gqa=H > K
+                query_N_H_P_D, keys, values, is_causal=True, scale=manner.scale, enable_gqa=keys.shape[1] < H
             )
             return said.transpose(1, 2)
         query = query_N_H_P_D.reshape(N, K, H // K * P, D)
-        bias = self.bias(manner.window, query).repeat(1, 1, H // K, 1)
-        said = weigh(query, keys, values, bias, manner)
+        bias = self.bias(manner.window, query.dtype).repeat(1, 1, H // K, 1)
+        said = weigh(query, keys, values, bias, manner, few=False)
         return said.reshape(N, H, P, -1).transpose(1, 2)

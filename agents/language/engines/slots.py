@@ -161,11 +161,10 @@ class Pass:
         """bool [N, P, L]: which places each token looks at."""
         raise NotImplementedError
 
-    def bias(self, window: int | None, query: Tensor) -> Tensor:
-        """[N, 1, P, L]: 0 where a token looks, else −inf; made once for all layers that look alike, in the type in
-        which `weigh` adds it to the scores of `query`."""
+    def bias(self, window: int | None, dtype: torch.dtype) -> Tensor:
+        """[N, 1, P, L]: 0 where a token looks, else −inf; made once for all layers that look alike."""
         if window not in self._bias:
-            seen, dtype = self.seen(window), torch.float32 if query.is_cuda else query.dtype
+            seen = self.seen(window)
             self._bias[window] = torch.zeros_like(seen, dtype=dtype).masked_fill_(~seen, -torch.inf)
         return self._bias[window][:, None]
 
@@ -209,19 +208,20 @@ class Step(Pass):
         query = query_N_H_P_D.reshape(N, K, H // K, D)
         if N < R:
             query = query.new_zeros(R, K, H // K, D).index_copy_(0, self.slot_N, query)
-        said_R_K_G_D = weigh(query, keys, values, self.bias(manner.window, query), manner)
+        bias = self.bias(manner.window, torch.float32 if query.is_cuda else query.dtype)
+        said_R_K_G_D = weigh(query, keys, values, bias, manner, few=True)
         said = said_R_K_G_D if N == R else said_R_K_G_D.index_select(0, self.slot_N)
         return said.reshape(N, 1, H, -1)
 
 
-def weigh(query_N_K_G_D: Tensor, keys: Tensor, values: Tensor, bias: Tensor, manner: Manner) -> Tensor:
+def weigh(query_N_K_G_D: Tensor, keys: Tensor, values: Tensor, bias: Tensor, manner: Manner, *, few: bool) -> Tensor:
     """softmax(scale · q·k + bias) v, [N, K, G, D]; G queries share their keys [N, K, L, D], bias is [N, 1, 1 or G, L].
 
-    On a CPU torch's fused kernel is as fast as memory and keeps sums in fp32. On a GPU it has no fast form for a mask
-    of its own, and two batched products are: their sums are kept in fp32 as well.
+    torch's fused kernel is as fast as memory on a CPU, and keeps no scores. For `few` queries it is slow on a GPU, and
+    two batched products are not: their sums are kept in fp32 as the kernel's are.
     """
     N, K, G = query_N_K_G_D.shape[:3]
-    if not query_N_K_G_D.is_cuda and manner.cap is None and manner.sink_H is None:
+    if manner.cap is None and manner.sink_H is None and not (few and query_N_K_G_D.is_cuda):
         return scaled_dot_product_attention(query_N_K_G_D, keys, values, attn_mask=bias, scale=manner.scale)
     queries, keys, values = query_N_K_G_D.flatten(0, 1), keys.flatten(0, 1), values.flatten(0, 1)
     if queries.is_cuda and queries.dtype == torch.bfloat16:
