@@ -207,6 +207,9 @@ def test_texts_are_read_in_parts_of_like_length() -> None:
     texts = [Text((8,) * n, start, [0]) for n, start in ((5, 0), (90, 0), (60, 0), (3, 7), (50, 0), (4, 9))]
     parts = [[(len(text.tokens), text.start) for text in part] for part in in_parts(texts, 180)]
     assert parts == [[(90, 0), (60, 0)], [(50, 0)], [(5, 0)], [(4, 9), (3, 7)]]
+    long = [Text((8,) * 4096, start, [0]) for start in (4096, 1, 2)]
+    assert [len(part) for part in in_parts(long, 1 << 30)] == [1, 1, 1]
+    assert [len(part) for part in in_parts([replace(text, tokens=text.tokens[:256]) for text in long], 1 << 30)] == [3]
 
 
 def test_what_attends_in_a_way_of_its_own_is_refused() -> None:
