@@ -19,7 +19,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-Key = tuple[int, int, bool]  # rows, length, whether any row is greedy
+Key = tuple[int, int, tuple[bool, ...]]  # rows, length, and in which way
 
 
 class _Watch(TorchDispatchMode):
@@ -68,10 +68,10 @@ class Graphs:
 
     def fitting(self, key: Key) -> Key:
         """The smallest that is known and at least as large, but at most twice; `key` itself if there is none."""
-        rows, length, greedy = key
-        for wide, long, any_greedy in sorted(self._known):
-            if any_greedy == greedy and rows <= wide <= 2 * rows and length <= long <= 2 * length:
-                return wide, long, greedy
+        rows, length, way = key
+        for wide, long, other in sorted(self._known):
+            if other == way and rows <= wide <= 2 * rows and length <= long <= 2 * length:
+                return wide, long, way
         return key
 
     def drop(self) -> None:

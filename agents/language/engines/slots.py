@@ -181,28 +181,33 @@ class Manner:
 
 @dataclass(kw_only=True)
 class Step(Pass):
-    """One token for each of N rows; keys and values of the first `rows` slots and `length` places are looked at."""
+    """One token for each of N rows, which looks at the first `length` places of its slot.
+
+    Where most of the first `region` slots are asked, keys are looked at where they lie, and the queries take their
+    slots' places. Where few are (the others wait for their worlds), `region` is None, and their keys are gathered.
+    """
 
     slot_N: Tensor
     position_S: Tensor  # of every slot
-    rows: int
+    region: int | None
     length: int
 
     def take(self, layer: SlotLayer, key_N_K_P_D: Tensor, value_N_K_P_D: Tensor) -> tuple[Tensor, Tensor]:
-        """Each row's token goes to its place; everything up to `length` is looked at."""
+        """Each row's token goes to its place."""
         at = (self.slot_N, slice(None), self.position_N_P[:, 0])
         layer.keys[at], layer.values[at] = key_N_K_P_D[:, :, 0], value_N_K_P_D[:, :, 0]  # type: ignore[index]
-        part = (slice(self.rows), slice(None), slice(self.length))
+        part = (self.slot_N if self.region is None else slice(self.region), slice(None), slice(self.length))
         return layer.keys[part], layer.values[part]  # type: ignore[index]
 
     def seen(self, window: int | None) -> Tensor:
-        """bool [R, 1, L]: of slots that are not asked as well."""
-        position_R, place_L = self.position_S[: self.rows, None], torch.arange(self.length, device=self.slot_N.device)
+        """bool [R, 1, L], of the slots that are looked at."""
+        position_R = self.position_N_P if self.region is None else self.position_S[: self.region, None]
+        place_L = torch.arange(self.length, device=self.slot_N.device)
         seen_R_L = place_L <= position_R
         return (seen_R_L if window is None else seen_R_L & (place_L > position_R - window))[:, None]
 
     def attend(self, query_N_H_P_D: Tensor, keys: Tensor, values: Tensor, manner: Manner) -> Tensor:
-        """Where not every slot is asked the queries take their slots' places, so that keys need not move."""
+        """Heads that share keys are queries of one head."""
         N, H, _, D = query_N_H_P_D.shape
         R, K = keys.shape[:2]
         query = query_N_H_P_D.reshape(N, K, H // K, D)

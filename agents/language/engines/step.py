@@ -75,7 +75,7 @@ class SlotStep:
         def zeros(dtype: torch.dtype, *shape: int) -> Tensor:
             return torch.zeros(shape, dtype=dtype, device=self._voice.device)
 
-        self._slot_S = torch.arange(S, device=self._voice.device)
+        self._slot_S, self._chosen_S = torch.arange(S, device=self._voice.device), zeros(torch.long, S)
         self._token_S, self._position_S, self._drawn_S, self._limit_S = (zeros(torch.long, S) for _ in range(4))
         self._greedy_S, self._going_S = zeros(torch.bool, S), zeros(torch.bool, S)
         self._logp_S, self._uniform_S_T = zeros(torch.float32, S), zeros(torch.float32, S, T)
@@ -129,12 +129,12 @@ class SlotStep:
     def advance(self, slots: Sequence[int], length: int, greedy: bool) -> Said:
         """One token for each of these rows, of which none has more than `length` places then; `greedy`: whether any
         of them is."""
-        R = max(slots) + 1
+        R, N = max(slots) + 1, len(slots)
         if self._whole:
-            self._advance_all(R, length, greedy)
+            self._advance_by_size(slots, length, greedy)
         else:
-            rows = slice(R) if len(slots) == R else torch.tensor(sorted(slots), device=self._voice.device)
-            self._compute(rows, R, length, greedy)
+            rows = slice(R) if N == R else torch.tensor(sorted(slots), device=self._voice.device)
+            self._compute(rows, R if 2 * N > R else None, length, greedy)
         token_R, logp_R = self._token_S[:R], self._logp_S[:R]
         if self._voice.device.type != "cuda":
             return Said(token_R.cpu().clone(), logp_R.cpu().clone(), None)
@@ -143,19 +143,32 @@ class SlotStep:
         ready.record()
         return Said(token_R, logp_R, ready)
 
-    def _advance_all(self, R: int, length: int, greedy: bool) -> None:
-        """The first R slots at least, idle ones too: on a GPU those cost less than another recording."""
-        size = bucket(R, LEAST_ROWS), min(bucket(length, LEAST_LENGTH), self._slots.length), greedy
-        rows, length, greedy = key = self.graphs.fitting(size)
-        self.graphs.run(key, lambda: self._compute(slice(rows), rows, length, greedy))
+    def _advance_by_size(self, slots: Sequence[int], length: int, greedy: bool) -> None:
+        """In one of a few sizes, on a GPU: all of the first slots, idle ones too, or where few of them go, those; a
+        slot that stands there twice is computed twice, and the same."""
+        rows, few = bucket(max(slots) + 1, LEAST_ROWS), bucket(len(slots), LEAST_ROWS)
+        gathered = 2 * few <= rows
+        size = few if gathered else rows, min(bucket(length, LEAST_LENGTH), self._slots.length), (greedy, gathered)
+        rows, length, _ = key = self.graphs.fitting(size)
+        if gathered:
+            chosen = np.resize(np.array(slots, np.int64), rows)  # again from the first one
+            self._chosen_S[:rows].copy_(self.sent(chosen))
+        which = self._chosen_S[:rows] if gathered else slice(rows)
+        self.graphs.run(key, lambda: self._compute(which, None if gathered else rows, length, greedy))
 
-    def _compute(self, rows: slice | Tensor, R: int, L: int, greedy: bool) -> None:
-        """The step itself, of the slots `rows` among the first R, over L places."""
+    def _compute(self, rows: slice | Tensor, region: int | None, length: int, greedy: bool) -> None:
+        """The step itself, of the slots `rows`; the rest as `Step` says."""
         voice, slot_N = self._voice, self._slot_S[rows]
         token_N, position_N, drawn_N, going_N = (
             state[rows] for state in (self._token_S, self._position_S, self._drawn_S, self._going_S)
         )
-        work = Step(position_N_P=position_N[:, None], slot_N=slot_N, position_S=self._position_S, rows=R, length=L)
+        work = Step(
+            position_N_P=position_N[:, None],
+            slot_N=slot_N,
+            position_S=self._position_S,
+            region=region,
+            length=length,
+        )
         hidden_N_H = self._slots.run(voice.backbone, work, token_N[:, None])[:, -1]
         logp_N_V = log_probabilities(
             voice.logits(hidden_N_H), temperature=voice.temperature, top_p=voice.top_p, kept_N=None

@@ -127,6 +127,24 @@ def test_rows_that_come_and_go_say_what_they_say_alone(way: str) -> None:
     engine.close()
 
 
+@ways
+def test_few_rows_among_many_that_wait_say_what_they_say_alone(way: str) -> None:
+    engine, policy = speaking(way)
+    requests = some(30)
+    said = answers(engine, requests)
+    few = [  # of slots far apart, one of them to be said greedily, together with a new one
+        replace(requests[k], prompt=(*requests[k].prompt, *said[k].tokens, 9, 9), greedy=k == 17, limit=20)
+        for k in (28, 3, 17)
+    ]
+    few += some(1, first=99, seed=9)
+    again = answers(engine, few)
+    sampled = [k for k, request in enumerate(few) if not request.greedy]
+    assert is_own(policy, [few[k] for k in sampled], [again[k] for k in sampled])
+    engine.release([request.conversation for request in few])
+    assert [answers(engine, [request])[0].tokens for request in few] == [one.tokens for one in again]
+    engine.close()
+
+
 def test_a_slot_that_is_free_is_taken_again() -> None:
     policy = qwen()
     engine = TransformersEngine(policy, stop_ids=[])
