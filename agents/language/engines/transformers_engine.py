@@ -26,7 +26,8 @@ from .reading import Text, in_parts, reading
 from .slots import Slots, bucket, with_slots
 from .step import LEAST_LENGTH, LEAST_ROWS, Opening, Said, SlotStep
 
-MAX_ROWS = 1024  # that are sampled at once; the others queue
+MAX_ROWS = {"cuda": 1024}  # that are sampled at once; the others queue
+FEWER_ROWS = 512  # where more would not be faster, and logits take memory
 MEMORY_BYTES = 4 << 30  # of keys and values between turns; the oldest are dropped and read again
 READ_TOKENS = {"cpu": 4096}  # in one pass over prompts, padding included
 MANY_READ_TOKENS = 32_768  # where a kernel wants much to do
@@ -74,6 +75,7 @@ class TransformersEngine(PolicyEngine):
         self._waiting: dict[int, _Waiting] = {}  # by conversation; who waits longest is first
         self._under_way: deque[tuple[Said, list[_Row]]] = deque()  # steps whose tokens the host has not read
         self._lag = 1 if self._voice.device.type == "cuda" else 0  # most of them while there is more to do
+        self._most = MAX_ROWS.get(self._voice.device.type, FEWER_ROWS)
 
     def adopt(self, weights: Weights) -> None:
         """Take the weights, and drop what the old ones computed. Memory that is no more than the budget stays taken,
@@ -134,24 +136,24 @@ class TransformersEngine(PolicyEngine):
             if token in self.sampling.stop_ids or len(reply.tokens) == reply.limit:
                 row.done = True
                 done.append((reply.ticket, reply.completion(self.sampling.stop_ids, self._version)))
-                self._leave(row)
+                self.forget([reply.conversation])
+                self._waiting[reply.conversation] = _Waiting(row.slot, (*reply.prompt, *reply.tokens[:-1]))
         if done:
             self._rows = [row for row in self._rows if not row.done]
+            self._forget_oldest()
         return done
 
-    def _leave(self, row: _Row) -> None:
-        """Let the row's conversation wait in its slot, as far as there is memory for those that wait."""
-        conversation, reply = row.reply.conversation, row.reply
-        self.forget([conversation])
-        self._waiting[conversation] = _Waiting(row.slot, (*reply.prompt, *reply.tokens[:-1]))
+    def _forget_oldest(self) -> None:
+        """Let no more conversations wait than there is memory for."""
         places = sum(len(waiting.tokens) for waiting in self._waiting.values())
         while self._waiting and places * self._slots.bytes_of_a_place > MEMORY_BYTES:
-            places -= len(next(iter(self._waiting.values())).tokens)
-            self.forget([next(iter(self._waiting))])
+            oldest = next(iter(self._waiting))
+            places -= len(self._waiting[oldest].tokens)
+            self.forget([oldest])
 
     def _read_queue(self) -> None:
         """Give waiting requests their slots, and read what is new of their prompts, as far as there is room."""
-        room = MAX_ROWS - len(self._rows)
+        room = self._most - len(self._rows)
         taken, self._queue = self._queue[:room], self._queue[room:]
         if not taken:
             return
@@ -191,7 +193,7 @@ class TransformersEngine(PolicyEngine):
             before = self._step.rows
             more = bucket(before + n - len(self._free), LEAST_ROWS)
             size = self._slots.bytes_of_a_place * self._slots.length * more
-            if self._waiting and (size > MEMORY_BYTES or before >= MAX_ROWS):
+            if self._waiting and (size > MEMORY_BYTES or before >= self._most):
                 self.forget([next(iter(self._waiting))])
                 continue
             self._step.reserve(more, self._slots.length)
