@@ -18,6 +18,7 @@ from typing import Any
 _exit = os._exit  # whatever is put in its place while worlds are played
 ASK = ("SIGINT", "SIGTERM", "SIGHUP")
 BEFORE_ANYTHING = "stopped before anything was written"
+_asked_to_end: list[int] = []  # what `ending_by_signals` has heard while it holds
 
 
 class Stopped(KeyboardInterrupt):
@@ -75,7 +76,12 @@ class Stop:
 
 @contextmanager
 def heard_by(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    """`handler` hears every signal of `ASK`, if this is the main thread. An ignored SIGHUP (`nohup`) stays ignored."""
+    """`handler` hears every signal of `ASK`, if this is the main thread. An ignored SIGHUP (`nohup`) stays ignored.
+
+    Raises `Stopped` if we were asked to end before, and somebody has swallowed it: a finaliser, a library's import.
+    """
+    if _asked_to_end:
+        raise Stopped(_asked_to_end[0])
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -101,6 +107,7 @@ def ending_by_signals(words: str = BEFORE_ANYTHING) -> Iterator[list[int]]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         heard.append(number)
+        _asked_to_end.append(number)
         if len(heard) > 2:
             _exit(128 + heard[0])
         sys.unraisablehook = lambda problem: None  # where an exception cannot pass, it is no news
@@ -119,6 +126,7 @@ def ending_by_signals(words: str = BEFORE_ANYTHING) -> Iterator[list[int]]:
             sys.exit(128 + heard[0])
         finally:
             sys.unraisablehook = hook
+            _asked_to_end.clear()
 
 
 def tell(text: str) -> None:

@@ -64,7 +64,10 @@ def start(*arguments: object, cwd: Path | None = None, prelude: str = "") -> sub
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Exit code, stdout, stderr."""
-    out, err = process.communicate(timeout=120)
+    try:
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()  # one that does not end outlives the test otherwise
     return process.returncode, out, err
 
 

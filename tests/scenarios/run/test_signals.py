@@ -145,6 +145,25 @@ def test_ctrl_c_at_any_instant_of_the_first_seconds_is_one_line(count: int, tmp_
             assert not run.exists(), (seed, number)
 
 
+def test_a_signal_that_was_swallowed_before_the_first_update_stops_the_run_all_the_same(tmp_path: Path) -> None:
+    swallows = """
+import os, signal
+from peripatos.scenarios.run import runner
+make_policy = runner.make_policy
+class Finalised:
+    def __del__(self):  # what is raised here reaches nobody
+        os.kill(os.getpid(), signal.SIGINT)
+def interrupted(*given):
+    Finalised()
+    return make_policy(*given)
+runner.make_policy = interrupted
+"""
+    code, _, err = finish(start("run", write_scenario(tmp_path, LONG), "--out", tmp_path / "run", prelude=swallows))
+    assert code == 130, err
+    assert "stopped" in err
+    assert "Traceback" not in err
+
+
 @pytest.mark.slow
 def test_a_terminal_that_hangs_up_on_a_run_that_ignores_it_does_not_stop_it(tmp_path: Path) -> None:
     ignores = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"  # as `nohup` does
