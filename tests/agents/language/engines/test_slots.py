@@ -14,6 +14,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from peripatos.agents.language.engines import transformers_engine as module
 from peripatos.agents.language.engines.graphs import _Watch
+from peripatos.agents.language.engines.plain_engine import PlainEngine
 from peripatos.agents.language.engines.policy_engine import PolicyEngine
 from peripatos.agents.language.engines.reading import Text, in_parts
 from peripatos.agents.language.engines.slots import ATTENTION, Slots, bucket, with_slots
@@ -125,6 +126,18 @@ def test_rows_that_come_and_go_say_what_they_say_alone(way: str) -> None:
     together = [future.result(60).tokens for future in owed]
     assert together == [answers(engine, [request])[0].tokens for request in mixed]
     engine.close()
+
+
+def test_generate_says_the_same_with_the_same_numbers() -> None:
+    policy = qwen()
+    said = []
+    for kind in (TransformersEngine, PlainEngine):
+        engine = kind(policy, stop_ids=[2])
+        said.append(answers(engine, [replace(request, greedy=k % 4 == 0) for k, request in enumerate(some(12))]))
+        engine.close()
+    assert [one.tokens for one in said[0]] == [one.tokens for one in said[1]]
+    for one, other in zip(*said, strict=True):
+        assert one.logp == pytest.approx(other.logp, abs=1e-4)
 
 
 @ways
