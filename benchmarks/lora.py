@@ -57,7 +57,7 @@ def shares(folder: Path) -> np.ndarray:
 
 
 def result(folder: Path) -> dict[str, Any]:
-    """Held-out success before and after in per cent, wall time, and the size of what a checkpoint holds of the model."""
+    """Held-out success before and after in per cent, wall time, size of the model in a checkpoint."""
     summary = json.loads((folder / "summary.json").read_text())
     ends = summary["stages"][0]["evaluation"]
     weights = sorted((folder / "checkpoints").glob("*/policy/*.safetensors"))[-1]
@@ -90,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--ways", nargs="*", choices=["full", "LoRA"], default=["full", "LoRA"])
-    parser.add_argument("--lr", type=float, default=2e-4, help="of LoRA; full training has the scenario's own")
+    parser.add_argument("--lr", type=float, default=1e-4, help="of LoRA; full training has the scenario's own")
     parser.add_argument("--set", nargs="*", default=[], help="further settings, for both")
     parser.add_argument("--side-by-side", type=int, default=1, help="runs at a time")
     parser.add_argument("--out", type=Path, default=Path("runs/lora"))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from .errors import NeverEnds, UnsupportedWorld, UserError
 from .registry import WorldKind, give_voices, make_world, world_kind
 from .reported import BadReport, foreign, number
 from .time_limits import ending
+from .user_code import described
 from .vocabulary import Reply, ToolCall, WorldFailure
 
 Test = Callable[[Env], str]  # a remark; raises where the world breaks the contract
@@ -109,9 +109,8 @@ def _described(error: BaseException) -> str:
     """The message; for an error that is not a check's own verdict, also where it was raised."""
     if isinstance(error, Broken | UserError | WorldFailure):
         return str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" (line {frames[-1].lineno} of {frames[-1].name})" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"
+    words, *lines = described(error).splitlines()
+    return f"{words} ({lines[-1].strip()})" if lines else words
 
 
 def _gymnasium(world: Env) -> str:
@@ -272,7 +271,7 @@ def _any_text(world: Env) -> str:
         try:
             _, reward, *_ = world.step(reply)
         except (Exception, SystemExit) as error:
-            raise Broken(f"{name}: the world raised {_described(error)}") from error
+            raise Broken(f"{name}: the world failed: {_described(error)}") from error
         seconds = time.perf_counter() - begun
         require(math.isfinite(reward), f"{name}: the reward is {reward}")
         require(seconds < _SLOW, f"{name}: the reply took {seconds:.1f} s")

@@ -22,11 +22,11 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from .errors import UnknownWorld, UserError, nearest
-from .user_code import described, told
+from .user_code import check_call, described, told
 
 TRUST, FOLDERS = "PERIPATOS_TRUST", "PERIPATOS_FOLDERS"
 PLUGINS = "peripatos"  # the group of entry points
@@ -166,13 +166,19 @@ def _lacking(module: ModuleType, attribute: str) -> str:
     return f"{attribute!r}; it has {', '.join(map(repr, own)) or 'no class and no function of its own'}"
 
 
-def load_function(reference: str) -> Callable[..., Any]:
-    """What `module:function` names. UserError if it is not there, cannot be called, or must not be named."""
+def load_function(reference: str, *given: str) -> Callable[..., Any]:
+    """What `module:function` names, which is called with arguments like `given`; a class is made once, or once for each
+    episode, and its objects are called. UserError if it is not there, cannot be called so, gives a coroutine or a
+    generator, or must not be named."""
     if ":" not in reference:
         raise UserError(f"the scripted agent is {reference!r}; it is named module:function")
     found = load_attribute(reference)
     if not callable(found):
         raise UserError(f"{reference!r} is not a function")
+    if not isinstance(found, type):
+        check_call(f"the function {reference!r}", found, *given)
+    elif (call := getattr(found, "__call__", None)) is not None and isinstance(call, FunctionType):  # noqa: B004
+        check_call(f"`__call__` of {reference!r}", call, "self", *given)
     return found
 
 

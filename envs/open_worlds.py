@@ -16,6 +16,7 @@ from .contained import Contained, is_ours
 from .errors import UserError
 
 _claimed: WeakValueDictionary[int, gym.Env[Any, Any]] = WeakValueDictionary()  # by id; a world that is gone is free
+_names: dict[int, str] = {}  # by id, as whoever claimed it calls it
 _lock = threading.Lock()
 
 
@@ -28,8 +29,17 @@ def claim(world: gym.Env[Any, Any], name: str) -> gym.Env[Any, Any]:
                 f"{name!r} has given a world that is in use: each call must make a new {type(core).__name__}, "
                 "because the episodes of several would mix in one"
             )
-        _claimed[id(core)] = core
+        _claimed[id(core)], _names[id(core)] = core, name
     return world
+
+
+def called(world: gym.Env[Any, Any]) -> str:
+    """What a world is called in messages: as whoever claimed it calls it, else its id or `module:Class`."""
+    core = world.unwrapped
+    with _lock:
+        if _claimed.get(id(core)) is core:
+            return _names[id(core)]
+    return core.spec.id if core.spec is not None else f"{type(core).__module__}:{type(core).__qualname__}"
 
 
 def close(world: gym.Env[Any, Any]) -> None:
@@ -42,3 +52,4 @@ def close(world: gym.Env[Any, Any]) -> None:
             raise
     with _lock:
         _claimed.pop(id(world.unwrapped), None)
+        _names.pop(id(world.unwrapped), None)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import copy
 import math
-import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -28,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from .errors import UserError
+from .user_code import broken
 from .vocabulary import Message, WorldFailure
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -43,11 +43,11 @@ class BadReport(WorldFailure):
 
 
 def explained(error: BaseException, world: str) -> str:
-    """Why an episode failed: one sentence where `world` broke its contract or says itself why it cannot go on, a
-    traceback where its code broke. To be called while `error` is handled."""
+    """Why an episode failed, in a sentence: `world` broke its contract, says itself why it cannot go on, or its code
+    broke, which is told with lines of its author's and none of ours."""
     if isinstance(error, WorldFailure | UserError):
         return f"{world}: {error}"
-    return traceback.format_exc()
+    return broken(world, error)
 
 
 @dataclass(frozen=True)

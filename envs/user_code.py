@@ -20,10 +20,15 @@ from pathlib import Path
 from .errors import UserError
 
 _MOST_LINES = 3
-_HERE = Path(__file__).parent
-_NOT_THEIRS = tuple(
+_MOST_SAID = 2000  # characters of what an error says
+_MOST_CODE = 200  # of a line of code
+_HERE = Path(__file__).resolve().parent
+_OURS = tuple(f"{_HERE.parent / part}{os.sep}" for part in ("agents", "algorithms", "envs", "scenarios"))
+_OUR_WORLDS = f"{_HERE / 'worlds'}{os.sep}"
+_INSTALLED = {"site-packages", "dist-packages"}
+_LIBRARIES = tuple(
     f"{Path(folder).resolve()}{os.sep}"
-    for folder in (*map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")), _HERE.parent)
+    for folder in map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib"))
 )
 
 
@@ -68,25 +73,74 @@ def described(error: BaseException) -> str:
         column = f", column {error.offset}" if error.offset else ""
         line = f": {error.text.strip()}" if error.text else ""
         return f"{type(error).__name__}: {_short(error.filename)}, line {error.lineno}{column}: {error.msg}{line}"
+    return "".join([_words(error), *(f"\n    {line}" for line in users_lines(error))])
+
+
+def broken(name: str, error: BaseException) -> str:
+    """What happened in code of a user's that is called `name`, where it was to do its part of an episode:
+
+    my_worlds:Maze failed in step (my_worlds.py, line 31): ZeroDivisionError: division by zero
+        my_worlds.py, line 12, in step: return self.dig(action)
+        my_worlds.py, line 31, in dig: return 1 / depth
+    """
+    steps = _users_steps(error)
+    if not steps:
+        return f"{name} failed: {described(error)}"
+    place = f"{_short(steps[-1].filename)}, line {steps[-1].lineno}"
+    lines = [f"\n    {_told(step)}" for step in steps[-_MOST_LINES:]]
+    return "".join([f"{name} failed in {steps[0].name} ({place}): {_words(error)}", *lines])
+
+
+def is_theirs(error: BaseException) -> bool:
+    """Whether an error came through code of the user's, below where it was caught."""
+    return bool(_users_steps(error))
+
+
+def _words(error: BaseException) -> str:
+    """The kind of an error and what it says, on one line, whatever its author made of `__str__`."""
     if isinstance(error, SystemExit):
-        words = f"it ends the program (sys.exit({error.code!r}))"
-    else:
-        said = " ".join(str(error).split())[:2000]
-        words = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    return "".join([words, *(f"\n    {line}" for line in users_lines(error))])
+        return f"it ends the program (sys.exit({error.code!r:.80}))"
+    try:
+        said = " ".join(str(error).split())
+    except Exception as worse:
+        said = f"its text cannot be read ({type(worse).__name__})"
+    said = said if len(said) <= _MOST_SAID else f"{said[: _MOST_SAID - 1]}…"
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def users_lines(error: BaseException) -> list[str]:
     """`maze.py, line 3, in dig: spade()` for the last few steps of a traceback through files of the user's: those of
     neither Python, nor an installed library, nor this package. Where it went through none, its last step, unless that
-    is the call of what the user named."""
-    steps = [step for step in traceback.extract_tb(error.__traceback__) if not step.filename.startswith("<frozen ")]
-    theirs = [step for step in steps if not str(Path(step.filename).resolve()).startswith(_NOT_THEIRS)]
-    kept = theirs[-_MOST_LINES:] or [step for step in steps[-1:] if Path(step.filename).parent != _HERE]
-    return [
-        f"{_short(step.filename)}, line {step.lineno}, in {step.name}" + (f": {step.line}" if step.line else "")
-        for step in kept
-    ]
+    is ours as well; the worlds that we bring are told of like a library's."""
+    theirs = _users_steps(error)[-_MOST_LINES:]
+    return [_told(step) for step in theirs or [step for step in _steps(error)[-1:] if not _is_ours(step)]]
+
+
+def _steps(error: BaseException) -> list[traceback.FrameSummary]:
+    return [step for step in traceback.extract_tb(error.__traceback__) if not step.filename.startswith("<frozen ")]
+
+
+def _users_steps(error: BaseException) -> list[traceback.FrameSummary]:
+    return [step for step in _steps(error) if not _is_a_librarys(_path(step))]
+
+
+def _is_a_librarys(path: str) -> bool:
+    """Another Python's libraries may be seen from a virtual environment, so that the folder's name counts too."""
+    installed = not _INSTALLED.isdisjoint(Path(path).parts)
+    return installed or path.startswith((*_LIBRARIES, *_OURS))
+
+
+def _is_ours(step: traceback.FrameSummary) -> bool:
+    return _path(step).startswith(_OURS) and not _path(step).startswith(_OUR_WORLDS)
+
+
+def _path(step: traceback.FrameSummary) -> str:
+    return str(Path(step.filename).resolve())
+
+
+def _told(step: traceback.FrameSummary) -> str:
+    line = f": {step.line:.{_MOST_CODE}}" if step.line else ""
+    return f"{_short(step.filename)}, line {step.lineno}, in {step.name}{line}"
 
 
 def _short(file: str) -> str:

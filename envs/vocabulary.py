@@ -128,7 +128,7 @@ class Episode:
     truncated: bool = False
     success: bool | None = None  # None: the world has not said; it may have no notion of success
     stop_reason: StopReason = StopReason.STOP
-    failure: str | None = None  # the traceback, where the world or the sampler failed
+    failure: str | None = None  # why, in a sentence, where the world or the sampler failed
     unanswered: str | None = None  # why the agent was never asked: its prompt does not fit into its context
     unscored: str | None = None  # why the world cannot say whether the reply is right, with nothing broken
     left_out: str | None = None  # what a stranger's world first reported that is not of our form: nobody counts it

@@ -34,11 +34,15 @@ from .open_worlds import claim, close
 from .registry import WorldKind, make_world, world_kind
 from .reported import RESET, BadReport, observed, parts
 from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit
-from .user_code import described
+from .user_code import described, told
 from .vocabulary import Message
 
 Env = gymnasium.Env[Any, Any]
 Answer = TypeVar("Answer")
+_MUTE = (
+    "has no oracle, which an agent of kind oracle needs: write its `oracle` method, or give each task of a TaskWorld "
+    "its 'oracle', the reply of an expert"
+)
 _SEEDS = 3  # tried before a world is said not to begin
 
 
@@ -114,8 +118,9 @@ class WorldSource:
             if self._facts is None:
                 world = self._ask()
                 try:
-                    self._facts = _facts_of(self.id, world)
-                except UnsupportedWorld:
+                    with told(f"world {self.id!r} cannot be asked what it is"):
+                        self._facts = _facts_of(self.id, world)
+                except UserError:
                     self.close()
                     raise
             return self._facts
@@ -242,7 +247,8 @@ class WorldSource:
         pattern = self._ask()
         inside = pattern.unwrapped
         assert isinstance(inside, ConversationEnv)
-        other = None if is_wrapped(pattern, beyond=OWN_WRAPPERS) else inside.another()
+        with told(f"another() of world {self.id!r} fails"):
+            other = None if is_wrapped(pattern, beyond=OWN_WRAPPERS) else inside.another()
         if other is None:
             self._has_siblings = False
             return None
@@ -300,15 +306,20 @@ def _begin(
                 break
         if problem is not None:
             return problem
-    if isinstance(inside, ConversationEnv):
-        mute = expert and inside.oracle() is None
-        inside.end()
-        if mute:
-            return (
-                "has no oracle, which an agent of kind oracle needs: write its `oracle` method, or give each task of a "
-                "TaskWorld its 'oracle', the reply of an expert"
-            )
-    return None
+    return _no_expert(inside, expert) if isinstance(inside, ConversationEnv) else None
+
+
+def _no_expert(world: ConversationEnv, asked: bool) -> str | None:
+    """Why the episode that has begun has no expert, where one is `asked` for; None if it has. The episode ends."""
+    try:
+        with Contained(type(world).__name__):
+            mute = asked and world.oracle() is None
+            world.end()
+    except BaseException as error:
+        if is_ours(error):
+            raise
+        return f"cannot show what an expert does: {described(error)}" if asked else f"cannot end: {described(error)}"
+    return _MUTE if mute else None
 
 
 def _openings(world: Env, split: Split) -> Openings | None:

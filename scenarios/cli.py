@@ -101,4 +101,9 @@ def explain(problem: BaseException) -> int:
         what, remedy = in_words(problem)
         tell(visible(f"nothing more can be done: {what} ({problem}); {remedy}, then the same command again"))
         return FAILED
+    from ..envs.user_code import broken, is_theirs
+
+    if is_theirs(problem):
+        print(visible(f"error: {broken('what the scenario names', problem)}"), file=sys.stderr)
+        return MISTAKE
     raise problem

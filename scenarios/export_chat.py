@@ -46,7 +46,7 @@ class Export:
 
     rows: tuple[Mapping[str, Any], ...]  # of the solved ones, in order
     unsolved: int
-    failures: tuple[str, ...]  # the tracebacks of those that broke
+    failures: tuple[str, ...]  # why, of each that broke
 
     @property
     def summary(self) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from ...envs.errors import UserError
+from ...envs.user_code import told
 
 Script = Callable[[np.ndarray], Any]  # observation [D] → action
 
@@ -97,7 +98,9 @@ class ScriptedAgent:
         certain."""
         n = len(observation_N_D)
         scripts = self.begin(n) if memory_N is None else memory_N
-        action = np.stack([self._stored(script(seen)) for script, seen in zip(scripts, observation_N_D, strict=True)])
+        with told(f"the script {self._name} fails"):
+            given = [script(seen) for script, seen in zip(scripts, observation_N_D, strict=True)]
+        action = np.stack([self._stored(one) for one in given])
         certain = np.zeros(n, np.float32)
         return action, certain, certain
 
@@ -107,7 +110,8 @@ class ScriptedAgent:
 
     def _fresh(self) -> Script:
         if isinstance(self._script, type):
-            script = self._script()
+            with told(f"the script {self._name} cannot be made"):
+                script = self._script()
         else:
             try:
                 script = copy.deepcopy(self._script)  # of a plain function, itself
@@ -116,7 +120,8 @@ class ScriptedAgent:
                     f"the script {self._script!r} cannot be copied for each episode ({problem}); give its class instead"
                 ) from problem
         if callable(reset := getattr(script, "reset", None)):
-            reset()
+            with told(f"the script {self._name} fails"):
+                reset()
         return script
 
     def _stored(self, action: Any) -> np.ndarray:

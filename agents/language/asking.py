@@ -8,6 +8,7 @@ from typing import Any
 
 from ...envs.contained import Contained, is_ours
 from ...envs.conversation.conversation_env import ConversationEnv
+from ...envs.open_worlds import called
 from ...envs.reported import (
     RESET,
     STEP,
@@ -34,7 +35,7 @@ class Answer:
     reward: float = 0.0
     terminated: bool = False
     truncated: bool = False
-    failure: str | None = None  # a sentence, or a traceback
+    failure: str | None = None  # why, in a sentence
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def step_world(world: ConversationEnv, action: Reply | Start | None) -> Answer:
 
     Whatever a world raises is data, except that it never ends, which is the user's to mend. What has failed is ended.
     """
-    name = world.spec.id if world.spec is not None else type(world).__name__
+    name = called(world)
     try:
         with Contained(name):
             if action is None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.errors import UserError
 from ...envs.seeding import generator
+from ...envs.user_code import told
 from ...envs.vocabulary import Message, Reply
 
 Tools = Sequence[Mapping[str, object]]
@@ -26,14 +27,23 @@ class Oracle:
 
 
 class Script:
-    """Says what a function of the messages gives."""
+    """Says what a function of the messages gives, a text or a `Reply`; a class has one object for all episodes.
+    `UserError` from a reply where the function gives anything else."""
 
     def __init__(self, write: Callable[[Sequence[Message]], object]) -> None:
+        module, name = getattr(write, "__module__", ""), getattr(write, "__qualname__", type(write).__qualname__)
+        self._name = f"{module}:{name}"  # as a scenario names it, for messages
+        if isinstance(write, type):
+            with told(f"the script {self._name} cannot be made"):
+                write = write()
         self._write = write
 
     def reply(self, messages: Sequence[Message], tools: Tools, world: ConversationEnv, seed: int) -> Reply:
-        """What the function gives, as text."""
-        return Reply(str(self._write(messages)))
+        """What the function gives."""
+        given = self._write(messages)
+        if not isinstance(given, str | Reply):
+            raise UserError(f"the script {self._name} gave {given!r:.80}; allowed are a text and a Reply")
+        return given if isinstance(given, Reply) else Reply(given)
 
 
 class Chance:

@@ -20,6 +20,7 @@ import gymnasium
 from torch import Tensor
 
 from ...envs.conversation.conversation_env import ConversationEnv
+from ...envs.open_worlds import close
 from ...envs.vocabulary import Batch, Collection, Episode, StopReason
 from ..protocols import Author, Completion, Engine, Weights
 from .chat_template import Renderer
@@ -117,7 +118,7 @@ class ConversationActor:
         if self._company is not None:
             self._company.close()
         for world in self._worlds:
-            world.close()
+            close(world)
         self._worlds.clear()
 
     def _converse(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -25,6 +24,8 @@ from typing import Any
 from ...envs.contained import look
 from ...envs.errors import UserError
 from ...envs.lost_threads import in_thread
+from ...envs.open_worlds import called
+from ...envs.user_code import broken, is_theirs
 from ...envs.vocabulary import Reply
 from ..protocols import Completion, EngineDied, PolicyNotFinite
 from .asking import Answer, Start, step_world
@@ -94,14 +95,24 @@ def _hear(conversation: Conversation, reply: Future[Completion]) -> Reply | None
     except Exception as problem:
         if isinstance(problem.__cause__, PolicyNotFinite):
             raise problem.__cause__ from problem
-        conversation.fail(str(problem) if isinstance(problem, EngineDied) else traceback.format_exc())
+        conversation.fail(
+            str(problem)
+            if isinstance(problem, EngineDied)
+            else broken(f"who replies in {called(conversation.world)}", problem)
+        )
         return None
     if spoken.version != conversation.version:
         raise WrongVersion(
             f"a reply came from version {spoken.version} of the weights, and these episodes are for version "
             f"{conversation.version}; load them first"
         )
-    return conversation.append_reply(spoken)
+    try:
+        return conversation.append_reply(spoken)
+    except Exception as problem:
+        if isinstance(problem, UserError) or not is_theirs(problem):
+            raise
+        conversation.fail(broken(called(conversation.world), problem))  # its `read`, which never should
+        return None
 
 
 def _cancel(replies: Iterable[Future[Completion]]) -> None:

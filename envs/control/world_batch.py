@@ -39,7 +39,7 @@ class StepResult:
     terms: Mapping[str, np.ndarray] = field(default_factory=dict)  # weighted; they sum to `reward`
     metrics: Mapping[str, np.ndarray] = field(default_factory=dict)  # [n] each, NaN where not reported
     success: np.ndarray | None = None  # [n] float: 1, 0, or NaN where the world does not say
-    failure: Mapping[int, str] = field(default_factory=dict)  # world id → traceback or sentence
+    failure: Mapping[int, str] = field(default_factory=dict)  # world id → why, in a sentence
     left_out: Mapping[int, str] = field(default_factory=dict)  # world id → what it reported in no form of ours
 
 
@@ -140,7 +140,7 @@ class ListOfWorlds:
         self.n = n
         self._name, self._give = name, make
         self._worlds: dict[int, gym.Env[Any, Any]] = {}  # by number; one that broke is missing until its next reset
-        self._broken: dict[int, str] = {}  # world id → traceback, until its next step reports it
+        self._broken: dict[int, str] = {}  # world id → why, until its next step reports it
         try:
             for i in range(n):
                 self._worlds[i] = self._make()

@@ -145,12 +145,16 @@ class MathsJudge:
             tolerance: how far from it an approximate number may be, in the same unit.
 
         Raises:
-            ValueError: `expected` itself cannot be read, or not as this kind.
+            ValueError: `expected` itself cannot be read, or not as this kind, or is longer than `MAX_LENGTH`.
             UserError: no such kind; a tolerance that is no number from 0.
         """
         if kind is not None and kind not in KINDS:
             raise UserError(unknown("kind of answer", str(kind), KINDS))
         margin = None if tolerance is None else _margin(tolerance)
+        if len(expected) > MAX_LENGTH:
+            raise ValueError(
+                f"the expected answer has {len(expected):,} characters; at most {MAX_LENGTH:,} are compared"
+            )
         if len(answer) > MAX_LENGTH:
             return TestResult(Status.NO_ANSWER, f"longer than {MAX_LENGTH} characters")
         asked = {"expected": expected, "answer": answer, "kind": kind, "tolerance": margin}

@@ -105,7 +105,7 @@ def _moving(
         assert isinstance(policy, ActorCritic), "make_policy has made one"
         behaviour = policy
     elif isinstance(agent, ScriptedAgentSpec):
-        behaviour = scripted.ScriptedAgent(load_function(agent.function), spaces(source)[1])
+        behaviour = scripted.ScriptedAgent(load_function(agent.function, "observation"), spaces(source)[1])
     else:
         assert isinstance(agent, RandomAgentSpec), f"checked before: an agent of kind {agent.kind!r} cannot move"
         behaviour = scripted.RandomAgent(spaces(source)[1])
@@ -149,5 +149,5 @@ def _author(agent: Agent | Demonstrator) -> Author:
     from ...agents.language.authors import Chance, Oracle, Script
 
     if isinstance(agent, ScriptedAgentSpec):
-        return Script(load_function(agent.function))
+        return Script(load_function(agent.function, "messages"))
     return Oracle() if isinstance(agent, OracleAgentSpec) else Chance()

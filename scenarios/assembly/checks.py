@@ -149,7 +149,7 @@ def _ask_once(name: str, place: Place, facts: WorldFacts, seen: np.ndarray) -> N
 
     assert isinstance(facts.action_space, Box | Discrete), "of a control world"
     with at(*place), told(f"the script {name} fails on the first observation"):
-        ScriptedAgent(load_function(name), facts.action_space).act(seen[None])
+        ScriptedAgent(load_function(name, "observation"), facts.action_space).act(seen[None])
 
 
 def _needs_expert(scenario: Scenario, kind: WorldKind) -> bool:
@@ -169,7 +169,8 @@ def _check_agent(scenario: Scenario, kind: WorldKind) -> None:
     if scenario.sampling is not None and not speaks:
         raise WrongPart(("sampling",), "`sampling` is about tokens; this agent has none")
     if isinstance(scenario.agent, ScriptedAgentSpec):
-        load_function(scenario.agent.function)
+        with at("agent", "function"):
+            load_function(scenario.agent.function, "observation" if kind == "control" else "messages")
     if isinstance(scenario.agent, CausalLMAgentSpec):
         from ...agents.language.model_names import check_model_is_there
 

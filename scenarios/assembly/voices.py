@@ -10,6 +10,7 @@ from ...agents.protocols import Engine, Weights
 from ...envs.conversation.conversation_env import Voice
 from ...envs.errors import UserError, unknown
 from ...envs.named_objects import load_function
+from ...envs.user_code import told
 from ...envs.vocabulary import Message
 from ...envs.world_source import WorldFacts
 from ..config.mistakes import at
@@ -38,7 +39,7 @@ def check_voices(scenario: Scenario, facts: WorldFacts) -> None:
             if voice not in facts.voices:
                 raise UserError(f"{name!r}: {unknown('voice', voice, facts.voices)}")
             if isinstance(spec, ScriptedVoice):
-                load_function(spec.function)
+                load_function(spec.function, "messages", "seed")
                 continue
             if not facts.waits:
                 raise UserError(f"{name!r} is stepped in place (`waits` is False), so {voice!r} can only be scripted")
@@ -113,8 +114,10 @@ class Voices:
 
 def _scripted(name: str) -> Voice:
     """The function `name`; a class has one object for each world. UserError from a call that gives no text."""
-    function = load_function(name)
-    function = function() if isinstance(function, type) else function
+    function = load_function(name, "messages", "seed")
+    if isinstance(function, type):
+        with told(f"the voice {name!r} cannot be made"):
+            function = function()
 
     def say(messages: Sequence[Message], seed: int) -> str:
         text = function(messages, seed)

@@ -212,7 +212,7 @@ class Checkpoints(Part):
 
 
 class Failures(Part):
-    """Failed episodes are recorded and never train; above this share the run stops with the first traceback."""
+    """Failed episodes are recorded and never train; above this share the run stops with the first cause."""
 
     max_share: Share = 0.1
 

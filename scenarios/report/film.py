@@ -108,5 +108,5 @@ def _behaviour(scenario: Scenario, policy: Any, env: gymnasium.Env[Any, Any]) ->
     if isinstance(scenario.agent, ScriptedAgentSpec):
         from ...agents.control.scripted import ScriptedAgent
 
-        return Acts(ScriptedAgent(load_function(scenario.agent.function), space), space)
+        return Acts(ScriptedAgent(load_function(scenario.agent.function, "observation"), space), space)
     return ActsAtRandom(space, scenario.seed)

@@ -34,6 +34,7 @@ from ...agents.protocols import Policy
 from ...algorithms.learner import Learner
 from ...envs.errors import UserError
 from .disk import disk_errors, flush, write_json
+from .forms import find_lacking, find_misformed
 from .logs import number_of
 from .noticed import notice
 from .run_directory import FORMAT, OLDER
@@ -224,8 +225,10 @@ def verify(folder: Path, *, only: str | None = None) -> None:
         if found[name] != expected[name]:
             raise BadCheckpoint(f"checkpoint {folder} is damaged: the contents of {name} have changed")
     for name in found:
-        if name.endswith(".json"):
-            _refuse_deep(folder / name)
+        if name.endswith(".json") and (wrong := find_misformed(folder, name)):
+            raise BadCheckpoint(f"checkpoint {folder} is damaged: {wrong}")
+    if _is_named(folder) and (lacking := find_lacking(folder, expected)):
+        raise BadCheckpoint(f"checkpoint {folder} is damaged: its manifest.json does not know {lacking}")
     if misplaced := _find_misplaced(folder):
         raise BadCheckpoint(f"{folder} is no checkpoint of this run: {misplaced}")
     if only is None and (unsound := find_unsound_file(folder)):
@@ -234,7 +237,7 @@ def verify(folder: Path, *, only: str | None = None) -> None:
 
 def _find_misplaced(folder: Path) -> str | None:
     """Why a folder cannot be what its name says; None where it can, or where nothing can be read of it."""
-    if not (NAME.fullmatch(folder.name) or ASIDE.fullmatch(folder.name)):
+    if not _is_named(folder):
         return None  # of a reference, the name says nothing
     if folder.is_symlink():
         return f"it is a link to {folder.readlink()}; put the folder itself there, or remove the link"
@@ -247,19 +250,14 @@ def _find_misplaced(folder: Path) -> str | None:
     return f"its name says update {number_of(folder)}, its progress.json update {update}; remove or rename the copy"
 
 
+def _is_named(folder: Path) -> bool:
+    """Whether a folder has the name of a checkpoint."""
+    return bool(NAME.fullmatch(folder.name) or ASIDE.fullmatch(folder.name))
+
+
 def in_place(folder: Path) -> list[Path]:
     """The checkpoints that are what their names say, whole or not, oldest first."""
     return [path for path in checkpoints(folder) if _find_misplaced(path) is None]
-
-
-def _refuse_deep(file: Path) -> None:
-    """BadCheckpoint for JSON in which there is nesting without end; what else is wrong is said where it is read."""
-    try:
-        json.loads(file.read_bytes())
-    except RecursionError as error:
-        raise BadCheckpoint(f"checkpoint {file.parent} is damaged: {file.name} is nested too deeply") from error
-    except ValueError:
-        pass
 
 
 def last_good(folder: Path) -> tuple[Path | None, list[str]]:

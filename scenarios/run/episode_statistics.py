@@ -191,12 +191,31 @@ def explain_unanswered(episodes: Sequence[Episode]) -> str | None:
 
 
 def explain_failures(failed: int, tried: int, share: float, first: str | None, *, whole: bool = False) -> str | None:
-    """Why a run cannot go on, where more than a `share` of the episodes have failed. While there are few, the share is
-    taken of `FEW`. Where they are the `whole` of an evaluation, not all of them may fail either.
+    """Why a run cannot go on, where more than a `share` of the episodes have failed. While there are few, and more
+    will come, the share is taken of `FEW`; not where they are the `whole` of an evaluation, of which not all may fail.
     """
-    if failed <= share * max(tried, FEW) and not (whole and failed == tried):
+    if failed <= share * (tried if whole else max(tried, FEW)) and not (whole and tried and failed == tried):
         return None
     return f"{failed} of {tried} episodes failed (failures.max_share is {share:g}); the first failure was:\n{first}"
+
+
+def judge_evaluation(episodes: Sequence[Episode], share: float) -> str | None:
+    """Why an evaluation is worth nothing, where more than a `share` of its episodes have failed."""
+    failures = [episode.failure for episode in episodes if episode.failure is not None]
+    return explain_failures(len(failures), len(episodes), share, next(iter(failures), None), whole=True)
+
+
+def first_causes(episodes: Sequence[Episode]) -> dict[str, str]:
+    """The first cause for which episodes failed, and for which they were not scored, and the sentence that names it."""
+    causes = {
+        "failed": [episode.failure for episode in episodes if episode.failure is not None],
+        "were not scored": [episode.unscored for episode in episodes if episode.unscored is not None],
+    }
+    return {
+        found[0]: f"{len(found)} of {len(episodes)} episodes {what}; the first cause: {found[0]}"
+        for what, found in causes.items()
+        if found
+    }
 
 
 def _success_rate(scored: Sequence[Episode]) -> float | None:
@@ -237,7 +256,6 @@ def spell_evaluation(result: Numbers) -> str:
         for name, value in result.items()
         if name.startswith("pass@") and value is not None
     ]
-    words = {"failed": "failed", "unanswered": "never answered: prompt too long"}
-    words["unscored"] = "not scored: the grader is unsure"
+    words = {"failed": "failed", "unanswered": "never answered: prompt too long", "unscored": "not scored"}
     unscored = "; ".join(f"{result[name]} {word}" for name, word in words.items() if result.get(name))
     return ", ".join([*parts, f"{result['episodes']} episodes{f' ({unscored})' if unscored else ''}"])

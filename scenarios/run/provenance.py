@@ -58,7 +58,9 @@ def note_session(run: RunDirectory, session: Mapping[str, Any], before: Sequence
     a sentence; None if nothing was."""
     path, damage = run.path / "environment.json", None
     try:
-        sessions = read_sealed(path)["sessions"] if before or path.exists() else []
+        sessions = read_sealed(path).get("sessions") if before or path.exists() else []
+        if not isinstance(sessions, list):
+            raise BrokenSeal(f"{path} is damaged: it lists no sessions")
     except BrokenSeal as problem:
         damage = f"{problem}; it is written again, with the sessions that the checkpoints know"
         sessions = before

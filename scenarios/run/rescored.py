@@ -53,9 +53,12 @@ def write_rescored(run: RunDirectory, name: str, rows: Sequence[Rescored]) -> Pa
 def _written(folder: Path) -> tuple[str | None, dict[str, str]]:
     """What is wrong with a folder's version.json, and the digests of the files that it knows."""
     try:
-        return None, read_sealed(folder / "version.json")["files"]
+        files = read_sealed(folder / "version.json").get("files")
     except BrokenSeal as problem:
         return str(problem), {}
+    if not isinstance(files, dict):
+        return f"{folder / 'version.json'} is damaged: it names no files", {}
+    return None, files
 
 
 def rescored_episodes(run: RunDirectory, update: int, split: str, episode: Episode) -> tuple[Rescored, ...]:

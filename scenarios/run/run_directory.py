@@ -46,6 +46,7 @@ from .disk import (
     write_json,
     write_text,
 )
+from .forms import Misformed, check_summary
 from .lock import Lock
 from .logs import GROWING, KEPT, last_row
 from .no_run import no_run
@@ -188,8 +189,10 @@ class RunDirectory:
             return {}
         try:
             found = read_sealed(path)
-        except BrokenSeal as problem:
-            notice(f"{problem}; `peripatos resume {typed(self.path)}` writes it again")
+            check_summary(found)
+        except (BrokenSeal, Misformed) as problem:
+            told = problem if isinstance(problem, BrokenSeal) else f"{path} is damaged: it {problem}"
+            notice(f"{told}; `peripatos resume {typed(self.path)}` writes it again")
             return {}
         if found.get("status") == UNFINISHED:
             found["status"] = "running" if lock.is_written(self.path) else "died"

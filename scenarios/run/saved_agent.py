@@ -22,8 +22,9 @@ from ..config.schema import Scenario, Stage
 from ..config.yaml_text import Source
 from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
 from .disk import RunFailed
-from .episode_statistics import Numbers, explain_failures
+from .episode_statistics import Numbers, first_causes, judge_evaluation
 from .logs import number_of
+from .noticed import notice
 from .provenance import where_it_was_begun
 from .run_directory import RunDirectory
 from .several_worlds import pass_rates_of_worlds, summarize_worlds
@@ -134,10 +135,10 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         root = derive_seed(scenario.seed if how.seed is None else how.seed, "evaluation")
         greedy = not how.sample and how.k == 1
         episodes = parts.evaluator.evaluate(count, seed=root, version=0, greedy=greedy, each=how.k)
-        failures = [episode.failure for episode in episodes if episode.failure is not None]
-        share = scenario.failures.max_share
-        if why := explain_failures(len(failures), len(episodes), share, next(iter(failures), None), whole=True):
+        if why := judge_evaluation(episodes, scenario.failures.max_share):
             raise RunFailed(why)
+        for told in first_causes(episodes).values():
+            notice(told)
         return {**summarize_worlds(episodes), **(pass_rates_of_worlds(episodes, how.k) if how.k > 1 else {})}
 
 

@@ -31,6 +31,8 @@ from .episode_statistics import (
     Numbers,
     explain_failures,
     explain_unanswered,
+    first_causes,
+    judge_evaluation,
     rank,
     reached,
 )
@@ -41,6 +43,7 @@ from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 from .signals import Stopped
 from .watching import Watch
 
+_CAUSES = 3  # for which episodes have no reward, said of a stage
 _GRACE, _GRACE_SHARE = 10.0, 0.1  # seconds, or share of a budget in seconds, that a last collection may take longer
 
 
@@ -61,6 +64,7 @@ class StageRun:
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
         self._left_out = False  # whether it was said
+        self._causes: set[str] = set()  # of what was said why episodes have no reward
         self._wild: set[str] = set()  # of what it was said that it is out of all bounds
         self.progress.enter_stage(index)
         begun = self.progress.state == "learning"
@@ -239,6 +243,7 @@ class StageRun:
         failed, tried = p.in_stage("failed"), p.in_stage("episodes")
         if why := explain_failures(failed, tried, self.scenario.failures.max_share, p.first_failure):
             raise RunFailed(why)
+        self._say_causes(collection.episodes, f"update {p.update + 1}")
         if collection.batch is None:
             because = f"; the first failure was:\n{p.first_failure}" if p.first_failure else ""
             unscored = next((e.unscored for e in collection.episodes if e.unscored is not None), None)
@@ -285,6 +290,13 @@ class StageRun:
                 f"ours, and it is left out (left_out): {found[0]}"
             )
 
+    def _say_causes(self, episodes: Sequence[Episode], when: str) -> None:
+        """Say once in a stage why episodes have no reward; of many causes the first few."""
+        for cause, told in first_causes(episodes).items():
+            if cause not in self._causes and len(self._causes) < _CAUSES:
+                self._causes.add(cause)
+                self.context.journal.said(f"{self.stage.name}, {when}: {told}")
+
     def _look_around(self, version: int) -> None:
         """Evaluate and checkpoint where that is due, unless the stage is about to end and does both."""
         every = self.scenario.evaluation.every
@@ -322,10 +334,9 @@ class StageRun:
         self._say_left_out(episodes)
         if unanswered := explain_unanswered(episodes):
             raise RunFailed(unanswered)
-        failures = [episode.failure for episode in episodes if episode.failure is not None]
-        share = self.scenario.failures.max_share
-        if why := explain_failures(len(failures), len(episodes), share, next(iter(failures), None), whole=True):
-            raise RunFailed(why)
+        if why := judge_evaluation(episodes, self.scenario.failures.max_share):
+            raise RunFailed(f"update {p.update}, {split}: {why}")
+        self._say_causes(episodes, f"update {p.update}, {split}")
         self.context.journal.evaluated({**self._axes(), "set": split, **result})
         kept = self.scenario.log.episodes
         if kept:

@@ -66,7 +66,7 @@ class Watch:
         try:
             refused = json.loads(self._refused_path.read_text(encoding="utf-8"))
             update, message = int(refused["update"]) + 1, str(refused["message"])
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return
         if update > self._context.progress.update:
             self._context.journal.warned(

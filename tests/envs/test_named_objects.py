@@ -109,10 +109,10 @@ def test_what_is_beside_it_and_worlds_anywhere_may_be_named(folders, world):
 
 def test_scripted_agents_and_rewards_keep_to_the_same(folders):
     keep_to_folder(folders)
-    assert load_function("named_beside:act")(None) == 0
+    assert load_function("named_beside:act", "observation")(None) == 0
     for name in ("named_elsewhere:act", "os:getcwd", "numpy:asarray"):
         with pytest.raises(UnknownWorld):
-            load_function(name)
+            load_function(name, "observation")
     with pytest.raises(UnknownWorld):
         TaskWorld([{"prompt": "a"}], "subprocess:call")
 
@@ -162,3 +162,36 @@ def test_the_command_line_refuses_and_trusts(folders, flags):
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ran.returncode == 0) == bool(flags), ran.stderr
     assert flags or "--trust" in ran.stderr
+
+
+CALLED = """
+async def later(messages, seed): ...
+def many(messages, seed): yield ""
+def one(messages): return ""
+def good(messages, seed): return ""
+class Later:
+    async def __call__(self, messages, seed): ...
+class Good:
+    def __call__(self, messages, seed): return ""
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("later", "is an `async def`, and nobody awaits it: write a plain `def`"),
+        ("many", "is a generator, for it has a `yield`"),
+        ("one", r"is called with \(messages, seed\), and is defined with \(messages\)"),
+        ("Later", "is an `async def`"),
+        ("good", None),
+        ("Good", None),
+    ],
+)
+def test_a_function_of_a_voice_that_gives_no_text_when_it_is_called_is_refused(folders, name, words):
+    (folders / "named_beside.py").write_text(CALLED)
+    keep_to_folder(folders)
+    if words is None:
+        assert callable(load_function(f"named_beside:{name}", "messages", "seed"))
+        return
+    with pytest.raises(UserError, match=words):
+        load_function(f"named_beside:{name}", "messages", "seed")

@@ -40,7 +40,7 @@ class Verdict:
     @property
     def word(self) -> str:
         """repairable, fine, traceback, hang, silent, refused, late, unclear."""
-        if "Traceback (most recent call last)" in self.err and not re.search(r"^the run failed", self.err, re.M):
+        if "Traceback (most recent call last)" in self.err:
             return "traceback"
         if self.exit is None:
             return "hang"

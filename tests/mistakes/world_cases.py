@@ -255,6 +255,9 @@ def many(observation):
 def nothing(observation):
     pass
 
+async def later(observation):
+    return 0
+
 def two(observation, state):
     return 0
 
@@ -288,13 +291,35 @@ ACTING = [
     _script("script-half", "maze:half", r"the script maze:half gave the action 0\.5"),
     _script("script-many", "maze:many", r"the script maze:many gave the action \[0, 1\]"),
     _script("script-none", "maze:nothing", r"the script maze:nothing gave the action None"),
-    _script("script-arguments", "maze:two", r"the script maze:two fails on the first observation: TypeError.*'state'"),
-    _script("script-raises", "maze:index", r"the script maze:index fails on the first observation: IndexError.*maze\.py, line 20"),
-    _script("script-class", "maze:Stateful", r"the script maze:Stateful fails on the first observation: TypeError"),
+    _script("script-arguments", "maze:two", r"'maze:two' is called with \(observation\), and is defined with .*'state'"),
+    _script("script-raises", "maze:index", r"the script maze:index fails: IndexError.*maze\.py, line 23"),
+    _script("script-class", "maze:Stateful", r"`__call__` of 'maze:Stateful' is called with \(self, observation\)"),
     _script("script-number", "maze:NUMBER", r"'maze:NUMBER' is not a function"),
     _script("script-typo", "maze:god", r"'god'\. Did you mean 'good'\?"),
     _script("script-no-colon", "maze", r"the scripted agent is 'maze'; it is named module:function"),
     _script("script-module", "mazes:good", r"no module 'mazes'.*Did you mean 'maze'\?"),
 ]  # fmt: skip
 
-CASES = [*ACTING, *NAMES, *MODULES, *MAKING, *SPACES, *GIVING, *TALKING]
+BREAKS = "        return dig(self)\n\ndef dig(world):\n    return 1 / 0\n"
+RAISED = r"ZeroDivisionError: division by zero\n    maze\.py, line \d+, in .*dig"
+RESPONDS = '        return Outcome("no", terms={"found": 0.0})\n'
+
+
+def _also(name: str, method: str, *needs: str, **rest: object) -> Case:
+    """A world that talks, with one method more, which breaks."""
+    return _talk(name, (RESPONDS, f"{RESPONDS}\n{method}{BREAKS}"), *needs, **rest)
+
+
+BREAKING = [
+    _body("step-raises", ("        self.n += 1\n", BREAKS.partition("\n\n")[0] + "\n\n"), r"NameError", **FAILED),
+    _talk("respond-raises", (RESPONDS, BREAKS), r"maze:World failed in respond \(maze\.py, line \d+\): " + RAISED, **FAILED),
+    _also("read-raises", "    def read(self, text):\n", r"maze:World failed in read \(maze\.py, line \d+\): " + RAISED, **FAILED),
+    _also("version-raises", "    @property\n    def scored_by(self):\n", r"'maze:World' cannot be asked what it is: " + RAISED),
+    _also("limit-raises", "    @property\n    def turn_limit(self):\n", r"'maze:World' cannot be asked what it is: " + RAISED),
+    _also("another-raises", "    def another(self):\n", r"another\(\) of world 'maze:World' fails: " + RAISED),
+    _also("end-raises", "    def end(self):\n", RAISED),
+    _also("close-raises", "    def close(self):\n"),
+    _script("script-async", "maze:later", r"'maze:later' is an `async def`, and nobody awaits it"),
+]  # fmt: skip
+
+CASES = [*ACTING, *NAMES, *MODULES, *MAKING, *SPACES, *GIVING, *TALKING, *BREAKING]

@@ -66,8 +66,7 @@ class Ended:
             return "no end"
         if self.code < 0:
             return "died"
-        head, _, _ = self.err.partition("the run failed:")
-        if "Traceback (most recent call last)" in head:
+        if "Traceback (most recent call last)" in self.err:
             return "raw traceback"
         if self.code == 0:
             good = self.summary.get("status") == "done" and self.means == {3.0}

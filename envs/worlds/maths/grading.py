@@ -73,8 +73,16 @@ class MathsGrader:
                 f"{nearest(self._answer, keys)}"
             )
         expected = task[self._answer]
+        if isinstance(expected, int) and expected.bit_length() > 4 * MAX_LENGTH:  # Python refuses to spell it
+            raise UserError(
+                f"{self._answer!r} is a whole number of more than {MAX_LENGTH:,} digits, which is not compared"
+            )
         if not isinstance(expected, str | int | float) or not str(expected).strip():
             raise UserError(f"{self._answer!r} is {shown(expected)}; allowed are text that is not empty and numbers")
+        if len(str(expected)) > MAX_LENGTH:
+            raise UserError(
+                f"{self._answer!r} has {len(str(expected)):,} characters; at most {MAX_LENGTH:,} are compared"
+            )
         if task.get("kind") not in (None, *KINDS):
             raise UserError(unknown("kind of answer", str(task["kind"]), KINDS))
 

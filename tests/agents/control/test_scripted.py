@@ -177,3 +177,15 @@ def test_a_scripted_agent_gives_the_type_that_its_space_stores():
     seen = np.zeros((3, 2), np.float32)
     assert ScriptedAgent(lambda _: [0.5], Box(-1, 1, (1,))).act(seen)[0].dtype == np.float32
     assert ScriptedAgent(lambda _: 1, Discrete(2)).act(seen)[0].dtype == np.int64
+
+
+def stumbles(observation: np.ndarray) -> int:
+    raise RuntimeError("no way")
+
+
+def test_a_script_that_raises_is_told_with_its_own_lines():
+    agent = ScriptedAgent(stumbles, Discrete(2))
+    with pytest.raises(
+        UserError, match=r"stumbles fails: RuntimeError: no way\n.*test_scripted\.py, line \d+, in stumbles"
+    ):
+        agent.act(np.zeros((1, 2), np.float32))

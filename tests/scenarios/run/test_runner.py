@@ -114,7 +114,7 @@ def test_a_goal_for_a_cost_is_not_reached_by_what_is_above_it(tmp_path: Path, go
     assert command("evaluate", out) == 0  # what was written down is read again
 
 
-def test_too_many_failures_stop_the_run_with_the_first_traceback(
+def test_too_many_failures_stop_the_run_with_the_first_cause(
     tmp_path: Path, worlds: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_scenario(tmp_path, TINY.replace("CartPole-v1", "'broken_worlds:Breaks'"))
@@ -124,7 +124,7 @@ def test_too_many_failures_stop_the_run_with_the_first_traceback(
     assert "failures.max_share" in told
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["status"] == "failed"
-    assert re.search(r"the first failure was: \w+: .*the third step is cursed", summary["why"])
+    assert re.search(r"the first failure was: .*the third step is cursed", summary["why"])
     command("show", tmp_path / "run")
     assert summary["why"] in capsys.readouterr().err
 
