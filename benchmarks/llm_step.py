@@ -181,6 +181,8 @@ def of_one_size(size: str, peak: float, asked: argparse.Namespace) -> None:
         print(json.dumps(known | {key: round(value, 3) for key, value in seen.items()}), flush=True)
         if asked.profile and length in (0, asked.lengths[0]):
             short = once if length else sample(policy, rows, 16)  # of a long one there is too much to tell
+            for _ in range(2):  # until every step is recorded
+                short()
             print(profile(asked.device, short), flush=True)
 
     for rows in asked.batches:

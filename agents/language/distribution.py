@@ -34,7 +34,8 @@ def log_probabilities(logits_N_V: Tensor, *, temperature: float, top_p: float, k
     `kept_N` are tokens that stay in the support whatever their mass: those that were sampled, which the
     nucleus of a policy that has moved on may no longer hold.
     """
-    logp = torch.log_softmax(logits_N_V.float() / temperature, dim=-1)
+    z_N_V = logits_N_V.float() if temperature == 1 else logits_N_V.float() / temperature
+    logp = torch.log_softmax(z_N_V, dim=-1)
     if top_p >= 1:
         return logp
     with torch.no_grad():

@@ -2,9 +2,9 @@
 
 The answer to *how is it read* is a `ModelPath`: the first of these that gives the model's own numbers.
 
-    short, with memory     prompts shared within a group, keys and values kept between turns
-    short                  the same, and every turn reads its conversation anew
-    plain                  right-padded rows; `generate` on left-padded prompts
+    short, in slots        prompts shared within a group; sampled by `transformers_engine`, turns remembered
+    short                  the same, and `generate` on left-padded prompts, every turn anew
+    plain                  right-padded rows; `generate` as before
     plain, …               … on prompts of one length at a time; … without a cache
 
 A small conversation of three ragged rows is sampled on the candidate's path, trained on it, and read once more row by
@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import DynamicLayer
 
 from ...envs.errors import UserError
 from ..protocols import EngineDied, Request
@@ -105,8 +105,7 @@ def find_path(policy: LanguagePolicy) -> list[Tried]:
 
 
 def _candidates(policy: LanguagePolicy) -> list[ModelPath]:
-    """The shortest first. What keeps more than one key and value for each token has no short path at all, and where a
-    window is shorter than the context, a turn that goes on would count padding as part of it."""
+    """The shortest first. What keeps more than one key and value for each token has no short path at all."""
     plain = [PLAIN, replace(PLAIN, ragged=False), replace(PLAIN, own_cache=False)]
     plain.append(replace(plain[-1], ragged=False))
     try:
@@ -117,10 +116,8 @@ def _candidates(policy: LanguagePolicy) -> list[ModelPath]:
     plain = [replace(path, linear_head=linear) for path in plain]
     if any(not isinstance(layer, DynamicLayer) for layer in layers):
         return plain
-    windows = [layer.sliding_window for layer in layers if isinstance(layer, DynamicSlidingWindowLayer)]
     short = replace(SHORT, linear_head=linear)
-    forgetful = replace(short, remembered_turns=False)
-    return [*([short] if min(windows, default=policy.context) >= policy.context else []), forgetful, *plain]
+    return [short, replace(short, slots=False), *plain]
 
 
 def _is_linear(policy: LanguagePolicy) -> bool:
@@ -181,7 +178,7 @@ def small_conversation(probe: LanguagePolicy) -> list[Sample]:
 
 def engine_of(policy: LanguagePolicy) -> type[PolicyEngine]:
     """The engine in this process that reads on the policy's path."""
-    return TransformersEngine if policy.path.shared_prompts else PlainEngine
+    return TransformersEngine if policy.path.slots else PlainEngine
 
 
 def _alone(policy: LanguagePolicy, sample: Sample) -> Tensor:

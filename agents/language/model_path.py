@@ -1,7 +1,8 @@
 """How a language model is read: by the short path where that gives its own numbers, else by the plain one.
 
     plain   right-padded rows through the model's own forward, and its own `generate` with its own cache: any decoder
-    short   a group's prompt is read once, and of a conversation only what is new: keys and values of each token alone
+    short   a group's prompt is read once: keys and values of each token alone
+    slots   sampled with keys and values in slots: of a conversation only what is new is read
 
 Both mean the same distribution. Which one a model takes is found by trying (`model_checks.find_path`).
 """
@@ -24,24 +25,27 @@ class ModelPath:
     """Which short cuts are right for a model, and what its plain sampling may do."""
 
     shared_prompts: bool = True  # a prompt is read once for all rows that begin with it
-    remembered_turns: bool = True  # keys and values stay between the turns of a conversation
+    slots: bool = True  # sampled in slots, where keys and values stay between the turns of a conversation
     linear_head: bool = True  # logits are one matrix product of the last hidden state
     own_cache: bool = True  # plain sampling keeps the model's own cache; without, it reads every row anew
     ragged: bool = True  # plain sampling takes prompts of different lengths in one batch
 
     def __str__(self) -> str:
         """In words."""
-        if self.shared_prompts:
-            words = ["short: prompts shared within a group"]
-            words.append("turns remembered" if self.remembered_turns else "turns read anew")
+        words = ["short: prompts shared within a group" if self.shared_prompts else "plain: right-padded rows"]
+        if self.slots:
+            words.append("sampled in slots, turns remembered")
         else:
-            words = ["plain: right-padded rows", "any prompts" if self.ragged else "prompts of one length at a time"]
+            words += [
+                "sampled by its own generate",
+                "any prompts" if self.ragged else "prompts of one length at a time",
+            ]
             words.append("its own cache" if self.own_cache else "without a cache")
         return ", ".join([*words, "logits by one product" if self.linear_head else "logits by its own forward"])
 
 
 SHORT = ModelPath()
-PLAIN = ModelPath(shared_prompts=False, remembered_turns=False, linear_head=False)
+PLAIN = ModelPath(shared_prompts=False, slots=False, linear_head=False)
 
 
 def backbone_of(model: PreTrainedModel) -> nn.Module:

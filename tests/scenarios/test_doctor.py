@@ -108,7 +108,7 @@ def test_how_a_model_with_a_window_and_a_soft_cap_is_read_is_said_with_its_figur
     assert not any(finding.fatal for finding in findings.values())
     assert findings["read by"].result == "the short path"
     assert "from sampler to trainer" in findings["read by"].detail
-    assert "turns read anew" in findings["… in detail"].detail
+    assert "turns remembered" in findings["… in detail"].detail
     assert "logits by its own forward" in findings["… in detail"].detail
 
 

@@ -1,258 +1,217 @@
 """The engine in this process: samples replies from a language policy, many at once, with continuous batching.
 
-    admit ─▶ read of each prompt what is new ─▶ join the running batch
-    step  ─▶ one token for every row; a row that is done leaves at once, and is remembered
+    admit ─▶ find each conversation a slot, read into it what of the prompt is new
+    step  ─▶ one token for every row that goes; a row that is done leaves its slot as it is
 
 Prompts that are equal (a group's) are read once, and of a conversation that goes on only what came after its latest
-reply, because the keys and values of the rest are remembered under its number until `release`. Every reply has its own
-random stream and spends one uniform number for each token, so in fp32 what is sampled does not depend on who else
-is in the batch, but for the rounding of sums; in bf16 the rounding is coarse enough that now and then another batch
-gives another token. The thread in which all this happens is `threaded`'s.
+reply: its keys and values wait in their slot until `release`, or until somebody else needs the slot. Every reply has
+its own random stream and spends one uniform number for each token, so in fp32 what is sampled does not depend on who
+else is in the batch, but for the rounding of sums; in bf16 the rounding is coarse enough that now and then another
+batch gives another token. The thread in which all this happens is `threaded`'s.
+
+On a GPU the host is one step behind: it reads the tokens of the last step while the device works on the next one.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
-
-import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
-from transformers import DynamicCache
+from heapq import heappop, heappush
 
 from ...protocols import Completion, Weights
-from ..distribution import draw, log_probabilities
 from ..language_policy import LanguagePolicy, Precision
 from .policy_engine import PendingReply, PolicyEngine
+from .reading import Text, in_parts, reading
+from .slots import Slots, bucket, with_slots
+from .step import LEAST_LENGTH, LEAST_ROWS, Opening, Said, SlotStep
 
-MAX_ROWS = 512  # in the running batch; the others queue
+MAX_ROWS = {"cuda": 1024}  # that are sampled at once; the others queue
+FEWER_ROWS = 512  # where more would not be faster, and logits take memory
 MEMORY_BYTES = 4 << 30  # of keys and values between turns; the oldest are dropped and read again
+READ_TOKENS = {"cpu": 4096}  # in one pass over prompts, padding included
+MANY_READ_TOKENS = 32_768  # where a kernel wants much to do
 
 
-@dataclass
-class _Rows:
-    """The running batch: N rows, of which the last L positions are in the cache (left-padded)."""
+@dataclass(eq=False)
+class _Row:
+    """A reply that is being sampled, and its slot."""
 
-    replies: list[PendingReply]
-    hidden_N_H: Tensor  # the state from which the next token is drawn
-    cache: DynamicCache
-    mask_N_L: Tensor
-    position_N: Tensor  # of the next token
+    reply: PendingReply
+    slot: int
+    steps: int = 0  # in which it has taken part; the host may not have read the last one yet
+    done: bool = False
 
-    def memory(self, row: int) -> _Memory:
-        """What one row has read and said. Its last token was never fed, so it is not among them."""
-        reply, column_n = self.replies[row], self.mask_N_L[row].nonzero()[:, 0]
-        layers = [(layer.keys[row][:, column_n], layer.values[row][:, column_n]) for layer in _layers(self.cache)]
-        return _Memory((*reply.prompt, *reply.tokens[:-1]), layers)
-
-    def keep(self, kept: Tensor) -> None:
-        """Drop the other rows, and the columns that are padding in all that remain."""
-        self.replies = [self.replies[index] for index in kept.tolist()]
-        self.cache.batch_select_indices(kept)
-        mask = self.mask_N_L[kept]
-        unused = int((mask.cumsum(dim=1).sum(dim=0) == 0).sum())
-        for layer in _layers(self.cache):
-            layer.keys, layer.values = layer.keys[:, :, unused:], layer.values[:, :, unused:]
-        self.mask_N_L, self.position_N = mask[:, unused:], self.position_N[kept]
-        self.hidden_N_H = self.hidden_N_H[kept]
-
-    def join(self, other: _Rows) -> None:
-        """Add the rows of `other` below these, both left-padded to one length."""
-        length = max(self.mask_N_L.shape[1], other.mask_N_L.shape[1])
-
-        def padded(tensor: Tensor, dimension: int) -> Tensor:
-            missing = length - tensor.shape[dimension]
-            return torch.nn.functional.pad(tensor, (0, 0) * (tensor.ndim - 1 - dimension) + (missing, 0))
-
-        for mine, theirs in zip(_layers(self.cache), _layers(other.cache), strict=True):
-            mine.keys = torch.cat([padded(mine.keys, 2), padded(theirs.keys, 2)])
-            mine.values = torch.cat([padded(mine.values, 2), padded(theirs.values, 2)])
-        self.mask_N_L = torch.cat([padded(self.mask_N_L, 1), padded(other.mask_N_L, 1)])
-        self.hidden_N_H = torch.cat([self.hidden_N_H, other.hidden_N_H])
-        self.position_N = torch.cat([self.position_N, other.position_N])
-        self.replies += other.replies
+    @property
+    def places(self) -> int:
+        """How many it has filled after its next step."""
+        return len(self.reply.prompt) + self.steps
 
 
 @dataclass(frozen=True)
-class _Memory:
-    """What one conversation has read and said: n tokens, and for each layer their keys and values, [heads, n, size]."""
+class _Waiting:
+    """A conversation between two turns: what it has read and said, but for the last token, which was never fed."""
 
+    slot: int
     tokens: tuple[int, ...]
-    layers: list[tuple[Tensor, Tensor]]
 
     def begins(self, prompt: tuple[int, ...]) -> bool:
         """Whether `prompt` goes on where this ends."""
         n = len(self.tokens)
         return len(prompt) > n and prompt[:n] == self.tokens
 
-    @property
-    def bytes(self) -> int:
-        """What it takes: all layers of a supported model are of one size."""
-        keys, values = self.layers[0]
-        return len(self.layers) * (keys.nbytes + values.nbytes)
-
-
-def _remembered(memories: Sequence[_Memory]) -> tuple[DynamicCache, Tensor]:
-    """A cache with a row for each, left-padded, and its mask [N, S]."""
-
-    def stacked(part: Sequence[Tensor]) -> Tensor:
-        return pad_sequence([row.transpose(0, 1) for row in part], batch_first=True, padding_side="left").transpose(
-            1, 2
-        )
-
-    layers = zip(*(memory.layers for memory in memories), strict=True)
-    cache = DynamicCache([tuple(map(stacked, zip(*layer, strict=True))) for layer in layers])
-    ones = [torch.ones(len(memory.tokens), dtype=torch.bool) for memory in memories]
-    mask = pad_sequence(ones, batch_first=True, padding_side="left")
-    return cache, mask.to(memories[0].layers[0][0].device)
-
-
-class _Layer(Protocol):
-    """Keys and values of one layer, [N, heads, L, size]."""
-
-    keys: Tensor
-    values: Tensor
-
-
-def _layers(cache: DynamicCache) -> list[_Layer]:
-    """The layers of a cache that holds one key and one value for each token, which is all that `read_prompts` makes."""
-    return cast(list[_Layer], cache.layers)
-
 
 class TransformersEngine(PolicyEngine):
-    """An `Engine` with `policy`'s voice, at its temperature and top-p. It samples from the policy's own module, or in
-    bf16 from a copy; weights that are loaded as tensors or from a folder are read into the policy first."""
+    """An `Engine` with `policy`'s voice, at its temperature and top-p. It samples with the policy's own weights, or in
+    bf16 with a copy; weights that are loaded as tensors or from a folder are read into the policy first."""
 
     def __init__(self, policy: LanguagePolicy, *, stop_ids: Iterable[int], precision: Precision = "fp32") -> None:
         super().__init__(policy, stop_ids=stop_ids, precision=precision)
-        self._rows: _Rows | None = None
-        self._memories: dict[int, _Memory] = {}  # of the conversations that wait for their worlds, oldest first
+        self._voice = with_slots(self._policy)
+        self._slots = Slots(self._voice)
+        self._step = SlotStep(self._voice, self._slots, self.sampling.stop_ids)
+        self._rows: list[_Row] = []
+        self._free: list[int] = []  # slots, a heap: the lowest is taken first, since steps go over the first ones
+        self._waiting: dict[int, _Waiting] = {}  # by conversation; who waits longest is first
+        self._under_way: deque[tuple[Said, list[_Row]]] = deque()  # steps whose tokens the host has not read
+        self._lag = 1 if self._voice.device.type == "cuda" else 0  # most of them while there is more to do
+        self._most = MAX_ROWS.get(self._voice.device.type, FEWER_ROWS)
 
     def adopt(self, weights: Weights) -> None:
-        """Take the weights, and drop what the old ones computed."""
+        """Take the weights, and drop what the old ones computed. Memory that is no more than the budget stays taken,
+        with the steps that were recorded over it."""
         super().adopt(weights)
-        self._memories.clear()
+        self.forget(list(self._waiting))
+        if self._slots.bytes_of_a_place * self._slots.rows * self._slots.length > MEMORY_BYTES:
+            self._step.free()
+            self._free.clear()
 
     def forget(self, conversations: Sequence[int]) -> None:
         """Drop what is remembered of them between turns."""
         for conversation in conversations:
-            self._memories.pop(conversation, None)
+            if (waiting := self._waiting.pop(conversation, None)) is not None:
+                heappush(self._free, waiting.slot)
 
     def drop(self, tickets: Sequence[int]) -> None:
-        """Take them out of the queue or out of the running batch."""
+        """Take them out of the queue, or out of their slots."""
         super().drop(tickets)
         unwanted = set(tickets)
-        if self._rows is not None:
-            going = [n for n, reply in enumerate(self._rows.replies) if reply.ticket not in unwanted]
-            if not going:
-                self._rows = None
-            elif len(going) < len(self._rows.replies):
-                self._rows.keep(torch.tensor(going, dtype=torch.long, device=self._rows.hidden_N_H.device))
+        if gone := [row for row in self._rows if row.reply.ticket in unwanted]:
+            self._step.end([row.slot for row in gone])
+            for row in gone:
+                row.done = True
+                heappush(self._free, row.slot)
+            self._rows = [row for row in self._rows if not row.done]
 
     @property
     def busy(self) -> bool:
         """Whether a reply is still owed."""
-        return bool(self._queue) or self._rows is not None
+        return bool(self._queue or self._rows)
 
     def step(self) -> list[tuple[int, Completion]]:
-        """One token for every row, after reading what was admitted; the replies that are done."""
+        """One token for every row, after reading what was admitted; the replies that are known to be done."""
         self._read_queue()
-        rows = self._rows
-        if rows is None:
-            return []
-        logits, sampling = self._policy.logits(rows.hidden_N_H), self.sampling
-        logp_N_V = log_probabilities(logits, temperature=sampling.temperature, top_p=sampling.top_p, kept_N=None)
-        token_N = _choose(rows.replies, logp_N_V)
-        logp_N = logp_N_V.gather(-1, token_N[:, None])[:, 0]
-        done, going, gone = [], [], []
-        for index, (reply, token, logp) in enumerate(zip(rows.replies, token_N.tolist(), logp_N.tolist(), strict=True)):
-            reply.say(token, logp)
-            if token not in sampling.stop_ids and len(reply.tokens) < reply.limit:
-                going.append(index)
-                continue
-            done.append((reply.ticket, reply.completion(sampling.stop_ids, self._version)))
-            gone.append(index)
-        self._remember(rows, gone)
-        self._advance_rows(rows, token_N, torch.tensor(going, dtype=torch.long, device=token_N.device))
+        going = [row for row in self._rows if row.steps < row.reply.limit]
+        if going:
+            length = max(row.places for row in going)
+            self._step.reserve(self._step.rows, length + 1)  # a row that ends feeds its last token once more
+            said = self._step.advance([r.slot for r in going], length, any(r.reply.uniform is None for r in going))
+            for row in going:
+                row.steps += 1
+            self._under_way.append((said, going))
+        done: list[tuple[int, Completion]] = []
+        while len(self._under_way) > (self._lag if going else 0):
+            done += self._hear(*self._under_way.popleft())
         return done
 
-    def _advance_rows(self, rows: _Rows, token_N: Tensor, going: Tensor) -> None:
-        """Feed the drawn tokens of the rows that go on."""
-        if not len(going):
-            self._rows = None
-            return
-        if len(going) < len(token_N):
-            rows.keep(going)
-            token_N = token_N[going]
-        rows.mask_N_L = torch.cat([rows.mask_N_L, rows.mask_N_L.new_ones(len(going), 1)], dim=1)
-        output = self._policy.backbone(
-            input_ids=token_N[:, None],
-            attention_mask=rows.mask_N_L,
-            position_ids=rows.position_N[:, None],
-            past_key_values=rows.cache,
-            use_cache=True,
-        )
-        rows.hidden_N_H = output.last_hidden_state[:, -1]
-        rows.position_N = rows.position_N + 1
+    def _hear(self, said: Said, rows: Sequence[_Row]) -> list[tuple[int, Completion]]:
+        """Take down what a step drew; the replies that are done with it."""
+        token_R, logp_R = said.lists()
+        done: list[tuple[int, Completion]] = []
+        for row in rows:
+            if row.done:
+                continue
+            reply, token = row.reply, token_R[row.slot]
+            reply.say(token, logp_R[row.slot])
+            if token in self.sampling.stop_ids or len(reply.tokens) == reply.limit:
+                row.done = True
+                done.append((reply.ticket, reply.completion(self.sampling.stop_ids, self._version)))
+                self.forget([reply.conversation])
+                self._waiting[reply.conversation] = _Waiting(row.slot, (*reply.prompt, *reply.tokens[:-1]))
+        if done:
+            self._rows = [row for row in self._rows if not row.done]
+            self._forget_oldest()
+        return done
 
-    def _remember(self, rows: _Rows, gone: list[int]) -> None:
-        """Keep what the rows that leave have read, as far as there is room."""
-        for row in gone if self._policy.path.remembered_turns else ():
-            self._memories[rows.replies[row].conversation] = rows.memory(row)
-        excess = sum(memory.bytes for memory in self._memories.values()) - MEMORY_BYTES
-        while excess > 0:
-            excess -= self._memories.pop(next(iter(self._memories))).bytes
+    def _forget_oldest(self) -> None:
+        """Let no more conversations wait than there is memory for."""
+        places = sum(len(waiting.tokens) for waiting in self._waiting.values())
+        while self._waiting and places * self._slots.bytes_of_a_place > MEMORY_BYTES:
+            oldest = next(iter(self._waiting))
+            places -= len(self._waiting[oldest].tokens)
+            self.forget([oldest])
 
     def _read_queue(self) -> None:
-        """Read the prompts of waiting requests and let them join, as far as there is room."""
-        room = MAX_ROWS - (len(self._rows.replies) if self._rows else 0)
+        """Give waiting requests their slots, and read what is new of their prompts, as far as there is room."""
+        room = self._most - len(self._rows)
         taken, self._queue = self._queue[:room], self._queue[room:]
-        begun: list[PendingReply] = []
-        going_on: list[tuple[PendingReply, _Memory]] = []
-        for ticket, request in taken:
-            reply, memory = self._reply(ticket, request), self._memories.pop(request.conversation, None)
-            if memory is not None and memory.begins(reply.prompt):
-                going_on.append((reply, memory))
+        if not taken:
+            return
+        replies = [self._reply(ticket, request) for ticket, request in taken]
+        texts: list[Text] = []
+        alike: dict[tuple[int, ...], list[PendingReply]] = {}  # by prompt
+        rows: list[_Row] = []
+        for reply in replies:
+            waiting = self._waiting.get(reply.conversation)
+            if waiting is not None and waiting.begins(reply.prompt):
+                del self._waiting[reply.conversation]
+                rows.append(_Row(reply, waiting.slot))
+                texts.append(Text(reply.prompt[len(waiting.tokens) : -1], len(waiting.tokens), [waiting.slot]))
             else:
-                begun.append(reply)
-        if begun:
-            self._join(self._begin(begun))
-        if going_on:
-            self._join(self._go_on(going_on))
+                self.forget([reply.conversation])
+                alike.setdefault(reply.prompt, []).append(reply)
+        slots = iter(self._take(sum(map(len, alike.values()))))
+        for prompt, group in alike.items():
+            begun = [_Row(reply, next(slots)) for reply in group]
+            rows += begun
+            texts.append(Text(prompt[:-1], 0, [row.slot for row in begun]))
+        self._make_room(rows)
+        self._read(texts)
+        self._make_room(rows)
+        self._step.begin(
+            [
+                Opening(row.slot, row.reply.prompt[-1], row.places - 1, row.reply.limit, row.reply.uniform)
+                for row in rows
+            ]
+        )
+        self._rows += rows
 
-    def _join(self, new: _Rows) -> None:
-        if self._rows is None:
-            self._rows = new
-        else:
-            self._rows.join(new)
+    def _take(self, n: int) -> list[int]:
+        """So many slots: free ones; else new ones, as long as all of them fit the memory; else those of the
+        conversations that wait longest."""
+        while len(self._free) < n:
+            before = self._step.rows
+            more = bucket(before + n - len(self._free), LEAST_ROWS)
+            size = self._slots.bytes_of_a_place * self._slots.length * more
+            if self._waiting and (size > MEMORY_BYTES or before >= self._most):
+                self.forget([next(iter(self._waiting))])
+                continue
+            self._step.reserve(more, self._slots.length)
+            for slot in range(before, self._step.rows):
+                heappush(self._free, slot)
+        return [heappop(self._free) for _ in range(n)]
 
-    def _begin(self, replies: list[PendingReply]) -> _Rows:
-        """Read whole prompts, each of them once."""
-        prompts = [reply.prompt for reply in replies]
-        number = {prompt: index for index, prompt in enumerate(dict.fromkeys(prompts))}
-        hidden, cache, mask = self._policy.read_prompts(list(number))
-        which = torch.tensor([number[prompt] for prompt in prompts], device=hidden.device)
-        cache.batch_select_indices(which)
-        return _Rows(replies, hidden[which], cache, mask[which].long(), mask.sum(dim=1)[which])
+    def _make_room(self, rows: Sequence[_Row]) -> None:
+        """Places for these rows: for all that they may say if the memory allows, else for what they begin with."""
+        longest = max(row.places for row in rows) + 1
+        ahead = max(row.places + row.reply.limit for row in rows)
+        size = self._slots.bytes_of_a_place * self._step.rows * bucket(ahead, LEAST_LENGTH)
+        length = ahead if 0 < size <= MEMORY_BYTES else longest
+        self._step.reserve(self._step.rows, length, max(row.reply.limit for row in rows))
 
-    def _go_on(self, remembered: list[tuple[PendingReply, _Memory]]) -> _Rows:
-        """Read what came after the latest reply of each conversation."""
-        new = [reply.prompt[len(memory.tokens) :] for reply, memory in remembered]
-        cache, seen = _remembered([memory for _, memory in remembered])
-        hidden, cache, mask = self._policy.read_prompts(new, cache, seen)
-        return _Rows([reply for reply, _ in remembered], hidden, cache, mask.long(), mask.sum(dim=1))
-
-
-def _choose(replies: Sequence[PendingReply], logp_N_V: Tensor) -> Tensor:
-    """The next token of each row [N]: drawn with its own chance, or the likeliest where the reply is greedy."""
-    chance = [None if reply.uniform is None else reply.uniform[len(reply.tokens)] for reply in replies]
-    if all(value is None for value in chance):
-        return logp_N_V.argmax(dim=-1)
-    uniform_N = torch.tensor(np.array([0.0 if value is None else value for value in chance], np.float32))
-    token_N = draw(logp_N_V, uniform_N.to(logp_N_V.device))
-    if any(value is None for value in chance):
-        greedy_N = torch.tensor([value is None for value in chance], device=logp_N_V.device)
-        token_N = torch.where(greedy_N, logp_N_V.argmax(dim=-1), token_N)
-    return token_N
+    def _read(self, texts: Sequence[Text]) -> None:
+        """Read them into their slots, those of like length together."""
+        most = READ_TOKENS.get(self._voice.device.type, MANY_READ_TOKENS)
+        for part in in_parts([text for text in texts if text.tokens], most):
+            tokens, work = reading(part, self._step.sent)
+            self._slots.run(self._voice.backbone, work, tokens)

@@ -50,10 +50,10 @@ def test_a_model_with_distances_instead_of_positions_has_no_limit_of_its_own() -
 def test_each_short_cut_is_taken_where_it_is_right() -> None:
     assert find_path(family_policy("llama"))[-1].path == SHORT
     windowed = family_policy("mistral", sliding_window=8)
-    assert [tried.path.remembered_turns for tried in find_path(windowed)] == [False]
+    assert [tried.path.slots for tried in find_path(windowed)] == [True]
     assert find_path(family_policy("mistral", sliding_window=64))[-1].path == SHORT  # its window holds the context
-    columns = find_path(family_policy("mpt", **_MPT, **_NO_LIMIT))[-1]  # its distances count padding between turns
-    assert (columns.path.shared_prompts, columns.path.remembered_turns) == (True, False)
+    columns = find_path(family_policy("mpt", **_MPT, **_NO_LIMIT))[-1]  # its distances stand in its mask
+    assert (columns.path.shared_prompts, columns.path.slots) == (True, False)
     capped = find_path(family_policy("gemma2", head_dim=16, final_logit_softcapping=0.5, layer_types=None))[-1]
     assert not capped.why
     assert not capped.path.linear_head
@@ -89,11 +89,11 @@ def test_whatever_a_model_raises_becomes_a_refusal(problem: Exception, monkeypat
 
 def test_a_model_whose_memory_is_silently_wrong_is_read_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = family_policy("llama")
-    attention = policy.model.get_decoder().layers[0].self_attn
+    attention = type(policy.model.get_decoder().layers[0].self_attn)
     forward = attention.forward
 
-    def fades(*given: object, past_key_values: object = None, **named: object) -> object:
-        said, weights = forward(*given, past_key_values=past_key_values, **named)
+    def fades(layer: object, *given: object, past_key_values: object = None, **named: object) -> object:
+        said, weights = forward(layer, *given, past_key_values=past_key_values, **named)
         return (said if past_key_values is None else 0.9 * said), weights
 
     monkeypatch.setattr(attention, "forward", fades)
