@@ -30,6 +30,7 @@ from ..protocols import Scores
 from . import plain_rows, shared_prompts
 from .distribution import entropy, log_probabilities, product, read_chosen, read_in_pieces
 from .lora import Lora, load_adapter, save_adapter
+from .low_precision import lower
 from .model_path import SHORT, ModelPath, backbone_of, own_logits
 
 Precision = Literal["fp32", "bf16"]
@@ -40,8 +41,8 @@ class LanguagePolicy(nn.Module):
     """A causal language model as a `Policy`.
 
     `temperature` and `top_p` are part of the policy: they say which distribution is sampled, and log-probabilities
-    are of that distribution. `precision` "bf16" runs the transformer under bf16 autocast; weights, logits and
-    log-probabilities stay fp32.
+    are of that distribution. With `precision` "bf16" the model's matrices are rounded to bf16, in place
+    (`low_precision`); norms, logits, log-probabilities and the value head stay fp32.
     """
 
     memoryless = False
@@ -64,6 +65,8 @@ class LanguagePolicy(nn.Module):
         if not 0 < top_p <= 1:
             raise UserError(f"top_p must be in (0, 1], got {top_p}")
         self.model, self.tokenizer = model.eval(), tokenizer  # eval: dropout would change log-probabilities
+        if precision == "bf16":
+            lower(model)
         self.temperature, self.top_p, self.precision = temperature, top_p, precision
         self.path, self.lora = path, lora
         self.token_budget: int | None = None  # a pass of more tokens keeps one state a layer, and runs layers again
@@ -133,11 +136,8 @@ class LanguagePolicy(nn.Module):
         if self.top_p < 1 or not self.path.linear_head:
             return read_in_pieces(self._read_piece, hidden_N_H, token_N, self.model.config.get_text_config().vocab_size)
         head = self._head
-        low = self.precision == "bf16" and hidden_N_H.is_cuda
-        dtype = torch.bfloat16 if low else head.weight.dtype
-        return read_chosen(
-            hidden_N_H.to(dtype), head.weight.to(dtype), head.bias, token_N, temperature=self.temperature
-        )
+        hidden_N_H = hidden_N_H.to(head.weight.dtype)
+        return read_chosen(hidden_N_H, head.weight, head.bias, token_N, temperature=self.temperature)
 
     def _read_piece(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
         """The same, with all logits in memory."""
@@ -182,7 +182,8 @@ class LanguagePolicy(nn.Module):
         self, prompts: Sequence[Sequence[int]], cache: DynamicCache | None = None, seen_U_S: Tensor | None = None
     ) -> tuple[Tensor, DynamicCache, Tensor]:
         """As `shared_prompts.read_prompts`."""
-        return shared_prompts.read_prompts(self.backbone, prompts, pad=self._pad, cache=cache, seen_U_S=seen_U_S)
+        with self.autocast():
+            return shared_prompts.read_prompts(self.backbone, prompts, pad=self._pad, cache=cache, seen_U_S=seen_U_S)
 
     @property
     def _pad(self) -> int:
@@ -207,8 +208,8 @@ class LanguagePolicy(nn.Module):
         return cast(nn.Linear, self.model.get_output_embeddings())
 
     def autocast(self) -> AbstractContextManager[object]:
-        """bf16 where it was asked for."""
-        if self.precision == "bf16":
+        """For the architectures whose bf16 matrices meet fp32 on their way."""
+        if self.precision == "bf16" and self.path.autocast:
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
 

@@ -76,14 +76,34 @@ def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def check_model(policy: LanguagePolicy) -> None:
-    """All that a run needs; sets the policy's `path`. Left to the doctor: whether a checkpoint can be read back, which
-    writes to the disk."""
+def check_model(policy: LanguagePolicy) -> ModelPath:
+    """All that a run needs of an fp32 policy; sets its `path` and gives it. Left to the doctor: whether a checkpoint
+    can be read back, which writes to the disk."""
     check_context(policy)
     tried = find_path(policy)
     if tried[-1].why:
         raise UserError(f"{_kind(policy)} cannot be read on any path; on the plainest one: {tried[-1].why}")
     policy.path = tried[-1].path
+    return policy.path
+
+
+@torch.no_grad()
+def check_precision(policy: LanguagePolicy) -> None:
+    """In bf16, whether layers bear what they are given; sets the policy's `path` to cast between them where they do not.
+    `UserError` if it does not even run so."""
+    if policy.precision == "fp32":
+        return
+    before = policy.path
+    for policy.path in (before, replace(before, autocast=True)):
+        try:
+            samples = small_conversation(policy)
+            batch = pack(samples, [(0, index) for index in range(len(samples))], 0, [False] * len(samples))
+            why = "" if bool(policy.score(batch.inputs).logp_B_T.isfinite().all()) else "it gives NaN"
+        except Exception as error:  # whatever an architecture raises
+            why = _words(error)
+        if not why:
+            return
+    raise UserError(f"{_kind(policy)} cannot be read in bf16 ({why}); use precision: fp32")
 
 
 @_refusing

@@ -187,13 +187,14 @@ class TransformersEngine(PolicyEngine):
             rows.keep(going)
             token_N = token_N[going]
         rows.mask_N_L = torch.cat([rows.mask_N_L, rows.mask_N_L.new_ones(len(going), 1)], dim=1)
-        output = self._policy.backbone(
-            input_ids=token_N[:, None],
-            attention_mask=rows.mask_N_L,
-            position_ids=rows.position_N[:, None],
-            past_key_values=rows.cache,
-            use_cache=True,
-        )
+        with self._policy.autocast():
+            output = self._policy.backbone(
+                input_ids=token_N[:, None],
+                attention_mask=rows.mask_N_L,
+                position_ids=rows.position_N[:, None],
+                past_key_values=rows.cache,
+                use_cache=True,
+            )
         rows.hidden_N_H = output.last_hidden_state[:, -1]
         rows.position_N = rows.position_N + 1
 
