@@ -120,7 +120,7 @@ class LanguagePolicy(nn.Module):
         hidden_B_C_H, after_B_C = self._states(tokens, first, length, position_B_C, sizes)
         chosen_B_C = torch.nn.functional.pad(inputs["chosen_B_T"], (0, C)).gather(1, position_B_C)
         # where they are, in order: to index by a mask, the host would wait for the device
-        place_N = torch.argsort(chosen_B_C.flatten(), descending=True, stable=True)[: sizes.chosen]
+        place_N = torch.argsort(chosen_B_C.flatten().byte(), descending=True, stable=True)[: sizes.chosen]
         token_N = after_B_C.flatten()[place_N]
         logp_N, entropy_N = self._read(hidden_B_C_H.flatten(0, 1).index_select(0, place_N), token_N)
 
