@@ -111,3 +111,14 @@ def _tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 def _adapted(model: PreTrainedModel) -> set[str]:
     """The last parts of the names of the layers that have matrices beside them."""
     return {name.partition(".lora_")[0].rpartition(".")[2] for name, _ in model.named_parameters() if ".lora_" in name}
+
+
+def merge_adapter(model: PreTrainedModel) -> None:
+    """Add the matrices to the weights beside which they stand, and take them out: W + (alpha / rank) · B A."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            module.merge()
+            parent, _, last = name.rpartition(".")
+            setattr(model.get_submodule(parent), last, module.get_base_layer())

@@ -50,6 +50,16 @@ def lower(model: PreTrainedModel) -> None:
         first.register_forward_hook(_raised)
 
 
+@torch.no_grad()
+def round_matrices(model: PreTrainedModel) -> None:
+    """Give the matrices of an fp32 model the values that `lower` would leave them, and leave all else."""
+    kept = _kept(model)
+    own = {id(parameter) for module in model.modules() for parameter in _matrices(module)}
+    for name, parameter in model.named_parameters():
+        if id(parameter) in own and not (kept is not None and kept.search(name)):
+            parameter.copy_(parameter.to(_LOW))
+
+
 def _matrices(module: nn.Module) -> list[nn.Parameter]:
     """The own parameters of `module` that are multiplied with, and their biases."""
     own = dict(module.named_parameters(recurse=False))
