@@ -250,6 +250,8 @@ class LanguagePolicy(nn.Module):
         try:
             if self.lora is not None:
                 load_adapter(self.model, folder)
+            elif (folder / "adapter_model.safetensors").is_file():
+                raise ValueError("they are an adapter (LoRA), and this agent has no agent.lora")
             else:
                 self._load_all(folder)
             if self.value_head is not None and critic_too:
