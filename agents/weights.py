@@ -10,7 +10,8 @@ from .protocols import Policy, Weights
 
 @torch.no_grad()
 def take_weights(policy: Policy, weights: Weights) -> None:
-    """Make `policy` what `weights` say. Nothing to do where they are in its module already.
+    """Make `policy` what `weights` say. Nothing to do where they are in its module already; what nobody trains may be
+    left out of tensors.
 
     ValueError for tensors of other names or shapes, before anything has changed.
     """
@@ -22,6 +23,8 @@ def take_weights(policy: Policy, weights: Weights) -> None:
     for name in given:
         if name not in mine:
             raise ValueError(f"version {weights.version} has weights {name!r}, unknown here.{nearest(name, mine)}")
+    still = {name for name, parameter in policy.module().named_parameters() if not parameter.requires_grad}
+    mine = {name: tensor for name, tensor in mine.items() if name in given or name not in still}
     for name, tensor in mine.items():
         if name not in given:
             raise ValueError(f"version {weights.version} comes without {name!r}")

@@ -31,7 +31,7 @@ from .annotate import read_scores, with_values
 from .loss import policy_loss, squared_error
 from .methods import Method
 from .metrics import Log, explained_variance, masked_mean
-from .optimizer import OptimizerSettings, adapted
+from .optimizer import Masters, OptimizerSettings, adapted
 from .rewards import ReturnScale, punish_overlong
 from .soundness import find_unsound
 from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
@@ -89,12 +89,8 @@ class Learner:
         self.scales = tuple(map(_scale, self.worlds))
         self.version = self._steps = 0
         self.lr = settings.lr
-        self._named = {name: p for name, p in policy.module().named_parameters() if p.requires_grad}
-        self._parameters = list(self._named.values())
+        self._optimizer = Masters({n: p for n, p in policy.module().named_parameters() if p.requires_grad}, settings)
         self._statistics = {f"the statistics {name}": x for name, x in policy.module().named_buffers()}
-        self._optimizer = torch.optim.AdamW(
-            self._parameters, lr=settings.lr, eps=settings.eps, weight_decay=settings.weight_decay, fused=True
-        )
 
     def update(self, batch: Batch, *, progress: float = 0.0) -> Update:
         """Learn from `batch` and become the next version; `progress` in [0, 1] is the spent part of the budget.
@@ -111,7 +107,7 @@ class Learner:
         if self.settings.schedule == "linear":
             self.lr = self.settings.lr * max(0.0, 1.0 - progress)
         with torch_threads(fitting_threads(self.policy.module())):
-            update = self._update(batch.to(str(self._parameters[0].device)))
+            update = self._update(batch.to(str(self._optimizer.tensors[0].device)))
             if unsound := self.find_unsound(moments=False):  # squares of a gradient whose norm is finite are finite
                 taken = f"{self._steps} step{'s' if self._steps > 1 else ''}"
                 raise UpdateRefused(f"{unsound} after {taken}", dict(update.metrics))
@@ -120,14 +116,11 @@ class Learner:
 
     def find_unsound(self, *, moments: bool = True) -> str | None:
         """Which weight, statistic or, if asked, moment of the optimiser is not finite, in words; None if all are."""
-        tensors = {**self._named, **self._statistics}
+        tensors = {**self._optimizer.named, **self._statistics}
         for world, scale in enumerate(self.scales):
             if scale is not None:
                 tensors |= {f"the rewards' statistics {world}.{name}": x for name, x in scale.state().items()}
-        for name, parameter in self._named.items() if moments else ():
-            slots = self._optimizer.state.get(parameter, {})
-            tensors |= {f"the optimiser's {slot} of {name}": slots[slot] for slot in ("exp_avg", "exp_avg_sq") if slots}
-        return find_unsound(tensors)
+        return find_unsound(tensors | self._optimizer.moments() if moments else tensors)
 
     def _update(self, batch: Batch) -> Update:
         training = self._prepared(batch)
@@ -215,7 +208,7 @@ class Learner:
             self._halve(training.batch)
             done = self._gradient(training, first)
         seen, loss = done
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self._optimizer.tensors, self.settings.max_grad_norm)
         seen.add({"loss/value": loss, "gradient/norm": norm})
         metrics = seen.means()
         for name, words in (("loss/value", "loss is"), ("gradient/norm", "gradient's norm is")):
@@ -224,9 +217,7 @@ class Learner:
         if self.settings.schedule == "adaptive_kl" and self._steps and "kl/old" in metrics:
             self._adapt(metrics["kl/old"])  # before the first step nothing has moved yet
         lr = self.lr * min(1.0, (self.version + 1) / max(1, self.settings.warmup))
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
-        self._optimizer.step()
+        self._optimizer.step(lr)
         norm_alone = {"gradient/norm": metrics.pop("gradient/norm"), "optimizer/lr": lr}  # each step counts as one
         del metrics["loss/value"]  # the loss is a vehicle of the gradient, and its value means nothing
         log.add(metrics, weight=training.batch.mask_B_T.sum())
@@ -234,16 +225,15 @@ class Learner:
 
     def _gradient(self, training: TrainingBatch, first: FirstPass | None) -> tuple[Log, Tensor]:
         """∇L of a minibatch, the sum over its micro-batches, in the parameters; what was seen, and L."""
-        for parameter in self._parameters:
-            parameter.grad = torch.zeros_like(parameter)
-        seen, loss = Log(), torch.zeros((), device=self._parameters[0].device)
-        for part in micro_batches(training, self.micro_batch) if len(training.share_B_T) else ():
-            part_loss, weighted, scores = self._loss(part, seen)
-            part_loss.backward()
-            loss = loss + part_loss.detach()
-            seen.add(self._look(part, scores.logp_B_T.detach(), weighted), weight=part.batch.mask_B_T.sum())
-            if first is not None:
-                first.add(part, scores, weighted.weight_B_T)
+        seen, loss = Log(), torch.zeros((), device=self._optimizer.tensors[0].device)
+        with self._optimizer.gradient():
+            for part in micro_batches(training, self.micro_batch) if len(training.share_B_T) else ():
+                part_loss, weighted, scores = self._loss(part, seen)
+                part_loss.backward()
+                loss = loss + part_loss.detach()
+                seen.add(self._look(part, scores.logp_B_T.detach(), weighted), weight=part.batch.mask_B_T.sum())
+                if first is not None:
+                    first.add(part, scores, weighted.weight_B_T)
         return seen, loss
 
     def _halve(self, batch: Batch) -> None:
@@ -314,10 +304,7 @@ class Learner:
     def save(self, folder: Path) -> None:
         """Write the optimiser's state, the scale of rewards and the counters: `optimizer.safetensors`,
         `rewards.safetensors` (where the method scales) and `learner.json`."""
-        tensors: dict[str, Tensor] = {}
-        for index, slots in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"{index}.{name}": tensor.contiguous() for name, tensor in slots.items()}
-        save_file(tensors, folder / "optimizer.safetensors")
+        save_file(self._optimizer.state(), folder / "optimizer.safetensors")
         scales = [(world, scale) for world, scale in enumerate(self.scales) if scale is not None]
         if scales:
             states = {f"{world}.{name}": x for world, scale in scales for name, x in scale.state().items()}
@@ -335,15 +322,10 @@ class Learner:
                 states = load_file(folder / "rewards.safetensors")
                 own = {name.removeprefix(f"{world}."): x for name, x in states.items() if name.startswith(f"{world}.")}
                 scale.load_state(own)
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in load_file(folder / "optimizer.safetensors").items():
-            index, name = key.split(".", 1)
-            state.setdefault(int(index), {})[name] = tensor
-        for index, slots in state.items():
-            if index >= len(self._parameters) or slots["exp_avg"].shape != self._parameters[index].shape:
-                raise ValueError(f"the optimiser state in {folder} belongs to another policy (parameter {index})")
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
+        try:
+            self._optimizer.load_state(load_file(folder / "optimizer.safetensors"))
+        except ValueError as problem:
+            raise ValueError(f"the optimiser state in {folder} {problem}") from problem
         self.version, self.lr = int(counters["version"]), float(counters["lr"])
         if self.settings.micro_batch is None:  # cut as before, for sums of other parts differ in their last digits
             self.micro_batch = counters["micro_batch"]

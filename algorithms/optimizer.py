@@ -1,9 +1,18 @@
-"""The optimiser's settings, and how its step size follows the KL divergence."""
+"""The optimiser: its settings, its step on fp32 masters, and how its step size follows the KL divergence."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import (
+    Tensor,
+    _foreach_copy_,  # pyright: ignore[reportPrivateImportUsage] (what torch's own optimisers are made of)
+    nn,
+)
 
 from ..envs.quantities import Count, NotNegative, Positive, whole
 
@@ -40,3 +49,105 @@ def adapted(lr: float, kl: float, settings: OptimizerSettings) -> float:
     if kl < settings.target_kl / 2:
         return min(settings.lr * ADAPTED_RANGE, lr * 1.5)
     return lr
+
+
+class Masters:
+    """AdamW on the fp32 masters θ of a module's parameters w, which may be bf16.
+
+        g = Σ ∂L/∂w over the passes of a step, summed in fp32
+        θ ← AdamW(θ, g),    w ← θ rounded to w's type
+
+    Without θ, a step of less than half a unit in w's last place would be none. An fp32 parameter is its own master.
+    """
+
+    def __init__(self, named: Mapping[str, nn.Parameter], settings: OptimizerSettings) -> None:
+        self.named = dict(named)
+        self._low: list[Tensor] = [p for p in named.values() if p.dtype.itemsize < torch.float32.itemsize]
+        high = {id(p): p.detach().float() for p in self._low}
+        self._high = list(high.values())  # the masters of `_low`
+        self.tensors: list[Tensor] = [high.get(id(p), p) for p in named.values()]  # all masters, in the module's order
+        self._seen = [p._version for p in self._low]
+        self._adamw = torch.optim.AdamW(
+            self.tensors, lr=settings.lr, eps=settings.eps, weight_decay=settings.weight_decay, fused=True
+        )
+
+    @contextmanager
+    def gradient(self) -> Iterator[None]:
+        """From zero, what is propagated back while this holds is summed in the masters' `grad`."""
+        for master in self.tensors:
+            master.grad = torch.zeros_like(master)
+        moved = [
+            part.register_post_accumulate_grad_hook(_adder(at)) for part, at in zip(self._low, self._high, strict=True)
+        ]
+        try:
+            yield
+        finally:
+            for hook in moved:
+                hook.remove()
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """One step down the gradient."""
+        self._follow()
+        for group in self._adamw.param_groups:
+            group["lr"] = lr
+        self._adamw.step()
+        if self._low:
+            _foreach_copy_(self._low, self._high)
+        self._seen = [p._version for p in self._low]
+
+    def moments(self) -> dict[str, Tensor]:
+        """AdamW's moments, by what they are of, in words."""
+        slots = {name: self._adamw.state.get(at, {}) for name, at in zip(self.named, self.tensors, strict=True)}
+        kinds = ("exp_avg", "exp_avg_sq")
+        return {
+            f"the optimiser's {kind} of {name}": slot[kind] for name, slot in slots.items() if slot for kind in kinds
+        }
+
+    def state(self) -> dict[str, Tensor]:
+        """Moments, steps and masters, by the number of the parameter."""
+        numbers, moments = self._numbers(), self._adamw.state_dict()["state"]
+        found = {
+            f"{index}.{name}": tensor.contiguous() for index, slots in moments.items() for name, tensor in slots.items()
+        }
+        return found | {f"{index}.master": master for index, master in zip(numbers, self._high, strict=True)}
+
+    @torch.no_grad()
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave. `ValueError` says which parameter it does not fit."""
+        state: dict[int, dict[str, Any]] = {}
+        for key, tensor in tensors.items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = tensor
+        masters = {index: slots.pop("master") for index, slots in state.items() if "master" in slots}
+        if state and masters.keys() != set(self._numbers()):
+            raise ValueError("was written with another precision")
+        for index, tensor in [*masters.items(), *((i, slots["exp_avg"]) for i, slots in state.items() if slots)]:
+            if index >= len(self.tensors) or tensor.shape != self.tensors[index].shape:
+                raise ValueError(f"belongs to another policy (parameter {index})")
+        groups = self._adamw.state_dict()["param_groups"]
+        self._adamw.load_state_dict({"state": {i: s for i, s in state.items() if s}, "param_groups": groups})
+        for index, master in masters.items():
+            self.tensors[index].copy_(master)
+        self._seen = [p._version for p in self._low]
+
+    def _numbers(self) -> list[int]:
+        """Which of the parameters have a master of their own."""
+        return [index for index, p in enumerate(self.named.values()) if self.tensors[index] is not p]
+
+    def _follow(self) -> None:
+        """Where somebody else has written into the module since the latest step, the master is what was written."""
+        for part, master, seen in zip(self._low, self._high, self._seen, strict=True):
+            if part._version != seen and not torch.equal(master.to(part.dtype), part):
+                master.copy_(part)
+
+
+def _adder(master: Tensor) -> Callable[[Tensor], None]:
+    """A hook that moves a gradient on into that of the master."""
+
+    def move(part: Tensor) -> None:
+        assert master.grad is not None, "it begins at zero"
+        master.grad.add_(part.grad)  # type: ignore[arg-type]
+        part.grad = None
+
+    return move

@@ -1,12 +1,14 @@
 """What a language model costs on this device: sampled tokens/s, and an update's tokens/s, MFU and memory.
 
     python benchmarks/llm_step.py [--sizes 0.5B 1.5B] [--batches 64 256 1024] [--lengths 1024 4096] [--profile]
+    python benchmarks/llm_step.py --sizes 0.5B --batches --lengths 256 --rows 128 --lora 16 --memory 24
 
 The models have the sizes of Qwen2.5 and random weights: speed does not depend on what they say, and the lengths of
 replies are fixed. What runs is the project's own engine and its own learner, in bf16.
 
     MFU = tokens · (6 P + 6 L H T) / (seconds · peak)        P parameters, L layers of width H, rows of T tokens
 
+With LoRA 4 P, for weights that stand still have no gradient.
 (Chowdhery et al. 2022, arXiv:2204.02311, appendix B, with causal attention counted once.) The peak is what a large
 product of bf16 matrices reaches on this device just before.
 """
@@ -26,6 +28,9 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
+from peripatos.agents.language.lora import Lora, add_adapter
+from peripatos.agents.language.memory import token_budget
+from peripatos.agents.language.model_checks import check_precision
 from peripatos.agents.language.packing import pack
 from peripatos.agents.language.sample import Sample
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
@@ -44,8 +49,8 @@ VOCABULARY = 151_936
 PROMPT, GROUP = 128, 8  # tokens; replies to each prompt
 
 
-def make_policy(size: str, device: str) -> LanguagePolicy:
-    """A policy of this size with random weights, as bf16 runs make it: fp32 weights under autocast."""
+def make_policy(size: str, device: str, rank: int | None = None) -> LanguagePolicy:
+    """A policy of this size with random weights, as bf16 runs make it; with adapters of `rank`, if that is given."""
     config = Qwen2Config(
         **SIZES[size],
         num_key_value_heads=2,
@@ -58,7 +63,11 @@ def make_policy(size: str, device: str) -> LanguagePolicy:
     )
     with torch.device(device):
         model = Qwen2ForCausalLM(config)
-    return LanguagePolicy(model, tiny_tokenizer(), precision="bf16").to(device)
+    if rank is not None:
+        add_adapter(model, Lora(rank, 2 * rank), seed=0)
+    policy = LanguagePolicy(model, tiny_tokenizer(), precision="bf16").to(device)
+    check_precision(policy)
+    return policy
 
 
 def wait(device: str) -> None:
@@ -112,10 +121,13 @@ def batch(rows: int, length: int, vocabulary: int) -> Batch:
     return pack(samples, [(n // GROUP, n % GROUP) for n in range(rows)], 0, [False] * rows)
 
 
-def train(policy: LanguagePolicy, rows: int, length: int, micro: int) -> Callable[[], int]:
-    """One call is an update by REINFORCE of `rows` rows, at most `micro` tokens in one pass; the tokens of the rows."""
-    settings = OptimizerSettings(lr=1e-6, micro_batch=micro)
-    learner = Learner(policy, method("reinforce", {}), settings, seed=0, max_staleness=1_000_000)
+def train(policy: LanguagePolicy, rows: int, length: int, micro: int | None) -> Callable[[], int]:
+    """One call is an update by REINFORCE of `rows` rows, at most `micro` tokens in one pass (None: as many as a run
+    takes in the memory that is free); the tokens of the rows."""
+    settings, budget = OptimizerSettings(lr=1e-6, micro_batch=micro), None if micro else token_budget(policy)
+    row = method("reinforce", {})
+    learner = Learner(policy, row, settings, seed=0, max_staleness=1_000_000, token_budget=budget)
+    print(json.dumps({"tokens_in_a_pass": learner.micro_batch}), flush=True)
     rows_of = batch(rows, length, policy.model.config.vocab_size)
     rows_of.reward_B_T[rows_of.end_B_T] += 0.5  # so that no row is left out for having no gradient
 
@@ -169,13 +181,15 @@ def profile(device: str, once: Callable[[], int]) -> str:
 
 def of_one_size(size: str, peak: float, asked: argparse.Namespace) -> None:
     """All measurements of one model."""
-    policy = make_policy(size, asked.device)
+    policy = make_policy(size, asked.device, asked.lora)
     config, parameters = policy.model.config, sum(p.numel() for p in policy.parameters())
 
     def say(what: str, once: Callable[[], int], rows: int, length: int = 0) -> None:
         seen = measure(asked.device, once, asked.repeats)
         if length:
-            work = 6 * parameters + 6 * config.num_hidden_layers * config.hidden_size * length
+            work = (
+                6 if asked.lora is None else 4
+            ) * parameters + 6 * config.num_hidden_layers * config.hidden_size * length
             seen["mfu"] = seen["tokens_per_second"] * work / peak / 1e12
         known = {"what": what, "size": size, "rows": rows} | ({"length": length} if length else {})
         print(json.dumps(known | {key: round(value, 3) for key, value in seen.items()}), flush=True)
@@ -189,7 +203,7 @@ def of_one_size(size: str, peak: float, asked: argparse.Namespace) -> None:
         say("sample", sample(policy, rows, asked.tokens), rows)
     for length in asked.lengths:
         rows = max(GROUP, asked.rows * min(asked.lengths) // length)
-        say("train", train(policy, rows, length, max(asked.micro, length)), rows, length)
+        say("train", train(policy, rows, length, asked.micro and max(asked.micro, length)), rows, length)
 
 
 def main() -> None:
@@ -201,10 +215,16 @@ def main() -> None:
     parser.add_argument("--lengths", nargs="*", type=int, default=[1024, 4096])
     parser.add_argument("--tokens", type=int, default=128, help="sampled for each row")
     parser.add_argument("--rows", type=int, default=64, help="of an update at the shortest length")
-    parser.add_argument("--micro", type=int, default=16_384, help="tokens in one pass of the learner")
+    parser.add_argument("--micro", type=int, help="tokens in one pass of the learner; default: as a run would")
+    parser.add_argument(
+        "--lora", type=int, metavar="RANK", help="adapters of this rank, beside weights that stand still"
+    )
+    parser.add_argument("--memory", type=float, metavar="GIB", help="of the GPU, that may be taken; default: all")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--profile", action="store_true")
     asked = parser.parse_args()
+    if asked.memory is not None and asked.device != "cpu":
+        torch.cuda.set_per_process_memory_fraction(asked.memory * 2**30 / torch.cuda.mem_get_info()[1])
     peak = peak_tflops(asked.device, 8192 if asked.device != "cpu" else 1024)
     name = torch.cuda.get_device_name() if asked.device != "cpu" else "cpu"
     print(json.dumps({"device": name, "torch": torch.__version__, "peak_tflops": round(peak, 1)}), flush=True)

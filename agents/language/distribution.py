@@ -104,6 +104,7 @@ class _Chosen(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         """Piece by piece: logits, then two numbers a row."""
         ctx.save_for_backward(hidden_N_H, weight_V_H, bias_V, token_N)
+        ctx.set_materialize_grads(False)  # of entropies that no loss asks for
         ctx.temperature = temperature
         logp_N, entropy_N = (hidden_N_H.new_empty(len(token_N), dtype=torch.float32) for _ in range(2))
         for part in _pieces(hidden_N_H, len(weight_V_H)):
@@ -114,19 +115,19 @@ class _Chosen(torch.autograd.Function):
         return logp_N, entropy_N
 
     @staticmethod
-    def backward(ctx: Any, logp_grad_N: Tensor, entropy_grad_N: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, logp_grad_N: Tensor | None, entropy_grad_N: Tensor | None) -> Any:  # type: ignore[override]
         """The same pieces, read again."""
         hidden_N_H, weight_V_H, bias_V, token_N = ctx.saved_tensors
         hidden_grad = torch.empty_like(hidden_N_H)
         learns = ctx.needs_input_grad[1]  # the output layer stands still where LoRA learns
         weight_grad = torch.zeros_like(weight_V_H, dtype=torch.float32) if learns else None
         bias_grad = None if bias_V is None else torch.zeros_like(bias_V, dtype=torch.float32)
-        uncertain = bool(entropy_grad_N.any())
+        given_N = hidden_N_H.new_zeros(len(token_N), dtype=torch.float32) if logp_grad_N is None else logp_grad_N
         for part in _pieces(hidden_N_H, len(weight_V_H)):
             z, p = _logits(hidden_N_H[part], weight_V_H, bias_V, ctx.temperature)
-            g = logp_grad_N[part, None]
+            g = given_N[part, None]
             # dz = g (1_y − p) − g_H p ⊙ (z − Σ p z)
-            if uncertain:
+            if entropy_grad_N is not None:
                 mean = _mean(p, z)[:, None]
                 dz = p.mul_(z.sub_(mean).mul_(entropy_grad_N[part, None]).add_(g).neg_())
             else:

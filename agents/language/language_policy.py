@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from safetensors import SafetensorError
@@ -30,9 +31,11 @@ from ..protocols import Scores
 from . import plain_rows, shared_prompts
 from .distribution import entropy, log_probabilities, product, read_chosen, read_in_pieces
 from .lora import Lora, load_adapter, save_adapter
+from .low_precision import lower
 from .model_path import SHORT, ModelPath, backbone_of, own_logits
 
 Precision = Literal["fp32", "bf16"]
+SHORT_PROMPTS = 0.25  # of all tokens: to share prompts of a smaller share saves less than a mask costs
 UNNAMED_CONTEXT = 2048  # tokens, of models that could go on for ever: recurrent ones, distances instead of positions
 
 
@@ -40,8 +43,8 @@ class LanguagePolicy(nn.Module):
     """A causal language model as a `Policy`.
 
     `temperature` and `top_p` are part of the policy: they say which distribution is sampled, and log-probabilities
-    are of that distribution. `precision` "bf16" runs the transformer under bf16 autocast; weights, logits and
-    log-probabilities stay fp32.
+    are of that distribution. With `precision` "bf16" the model's matrices are rounded to bf16, in place
+    (`low_precision`); norms, logits, log-probabilities and the value head stay fp32.
     """
 
     memoryless = False
@@ -64,6 +67,8 @@ class LanguagePolicy(nn.Module):
         if not 0 < top_p <= 1:
             raise UserError(f"top_p must be in (0, 1], got {top_p}")
         self.model, self.tokenizer = model.eval(), tokenizer  # eval: dropout would change log-probabilities
+        if precision == "bf16":
+            lower(model)
         self.temperature, self.top_p, self.precision = temperature, top_p, precision
         self.path, self.lora = path, lora
         self.token_budget: int | None = None  # a pass of more tokens keeps one state a layer, and runs layers again
@@ -109,13 +114,15 @@ class LanguagePolicy(nn.Module):
         sampled: log-probabilities are computed there only and are 0 elsewhere.
         """
         tokens, first, length = inputs["tokens_B_T"], inputs["first_B"], inputs["length_B"]
-        B, T = tokens.shape
-        C = int((length - first).max()) + 1  # one more than is said: the state after the last token
+        sizes = _sizes(inputs)
+        B, T, C = *tokens.shape, sizes.columns
         position_B_C = first[:, None] + torch.arange(C, device=tokens.device)
-        hidden_B_C_H, after_B_C = self._states(tokens, first, length, position_B_C)
+        hidden_B_C_H, after_B_C = self._states(tokens, first, length, position_B_C, sizes)
         chosen_B_C = torch.nn.functional.pad(inputs["chosen_B_T"], (0, C)).gather(1, position_B_C)
-        token_N = after_B_C[chosen_B_C]
-        logp_N, entropy_N = self._read(hidden_B_C_H[chosen_B_C], token_N)
+        # where they are, in order: to index by a mask, the host would wait for the device
+        place_N = torch.argsort(chosen_B_C.flatten().byte(), descending=True, stable=True)[: sizes.chosen]
+        token_N = after_B_C.flatten()[place_N]
+        logp_N, entropy_N = self._read(hidden_B_C_H.flatten(0, 1).index_select(0, place_N), token_N)
 
         def spread(value_N: Tensor) -> Tensor:
             """[N] at the chosen positions to [B, T]."""
@@ -133,11 +140,8 @@ class LanguagePolicy(nn.Module):
         if self.top_p < 1 or not self.path.linear_head:
             return read_in_pieces(self._read_piece, hidden_N_H, token_N, self.model.config.get_text_config().vocab_size)
         head = self._head
-        low = self.precision == "bf16" and hidden_N_H.is_cuda
-        dtype = torch.bfloat16 if low else head.weight.dtype
-        return read_chosen(
-            hidden_N_H.to(dtype), head.weight.to(dtype), head.bias, token_N, temperature=self.temperature
-        )
+        hidden_N_H = hidden_N_H.to(head.weight.dtype)
+        return read_chosen(hidden_N_H, head.weight, head.bias, token_N, temperature=self.temperature)
 
     def _read_piece(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
         """The same, with all logits in memory."""
@@ -151,9 +155,9 @@ class LanguagePolicy(nn.Module):
         if self.value_head is None:
             raise ValueError("this policy has no critic")
         tokens, first, length = inputs["tokens_B_T"], inputs["first_B"], inputs["length_B"]
-        C = int((length - first).max()) + 1
-        position_B_C = first[:, None] + torch.arange(C, device=tokens.device)
-        hidden_B_C_H, _ = self._states(tokens, first, length, position_B_C)
+        sizes = _sizes(inputs)
+        position_B_C = first[:, None] + torch.arange(sizes.columns, device=tokens.device)
+        hidden_B_C_H, _ = self._states(tokens, first, length, position_B_C, sizes)
         value_B_T = self._values(self.value_head, hidden_B_C_H, position_B_C, tokens.shape[1])
         return value_B_T, torch.nn.functional.pad(value_B_T[:, 1:], (0, 1))
 
@@ -164,25 +168,32 @@ class LanguagePolicy(nn.Module):
         B, C = position_B_C.shape
         return value_B_C.new_zeros(B, T + C).scatter(1, position_B_C, value_B_C)[:, :T]
 
-    def _states(self, tokens: Tensor, first: Tensor, length: Tensor, position_B_C: Tensor) -> tuple[Tensor, Tensor]:
+    def _states(
+        self, tokens: Tensor, first: Tensor, length: Tensor, position_B_C: Tensor, sizes: _Sizes
+    ) -> tuple[Tensor, Tensor]:
         """[B, C, H]: the hidden state *before* each token behind the prompt; and those tokens [B, C]."""
+        unmasked = self.precision == "bf16" and not self.path.masked  # the kernel that this is for is one of bf16
+        read_plainly = partial(
+            plain_rows.states, self.backbone, tokens, length, position_B_C, sizes.longest, masked=not unmasked
+        )
         wide = torch.nn.functional.pad(tokens, (0, position_B_C.shape[1]))  # a window of C fits behind every prompt
         after_B_C = wide.gather(1, position_B_C)
         if torch.is_grad_enabled() and self.token_budget is not None and tokens.numel() > self.token_budget:
             with self.autocast(), plain_rows.recomputed(self.backbone):
-                return plain_rows.states(self.backbone, tokens, length, position_B_C), after_B_C
+                return read_plainly(), after_B_C
         with self.autocast():
-            if self.path.shared_prompts:
+            if self.path.shared_prompts and not (unmasked and sizes.prompts < SHORT_PROMPTS):
                 hidden = shared_prompts.states(self.backbone, tokens, first, length, after_B_C, pad=self._pad)
             else:
-                hidden = plain_rows.states(self.backbone, tokens, length, position_B_C)
+                hidden = read_plainly()
         return hidden, after_B_C
 
     def read_prompts(
         self, prompts: Sequence[Sequence[int]], cache: DynamicCache | None = None, seen_U_S: Tensor | None = None
     ) -> tuple[Tensor, DynamicCache, Tensor]:
         """As `shared_prompts.read_prompts`."""
-        return shared_prompts.read_prompts(self.backbone, prompts, pad=self._pad, cache=cache, seen_U_S=seen_U_S)
+        with self.autocast():
+            return shared_prompts.read_prompts(self.backbone, prompts, pad=self._pad, cache=cache, seen_U_S=seen_U_S)
 
     @property
     def _pad(self) -> int:
@@ -207,8 +218,8 @@ class LanguagePolicy(nn.Module):
         return cast(nn.Linear, self.model.get_output_embeddings())
 
     def autocast(self) -> AbstractContextManager[object]:
-        """bf16 where it was asked for."""
-        if self.precision == "bf16":
+        """For the architectures whose bf16 matrices meet fp32 on their way."""
+        if self.precision == "bf16" and self.path.autocast:
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
 
@@ -239,6 +250,8 @@ class LanguagePolicy(nn.Module):
         try:
             if self.lora is not None:
                 load_adapter(self.model, folder)
+            elif (folder / "adapter_model.safetensors").is_file():
+                raise ValueError("they are an adapter (LoRA), and this agent has no agent.lora")
             else:
                 self._load_all(folder)
             if self.value_head is not None and critic_too:
@@ -264,6 +277,23 @@ class LanguagePolicy(nn.Module):
         if wrong:
             raise ValueError(f"{wrong[0]!r} does not fit")
         self.model.load_state_dict(read.state_dict())
+
+
+class _Sizes(NamedTuple):
+    """How large the parts of a batch are."""
+
+    columns: int  # behind the prompts: one more than is said, for the state after the last token
+    longest: int  # row
+    chosen: int  # tokens
+    prompts: float  # their share of all tokens
+
+
+def _sizes(inputs: Mapping[str, Tensor]) -> _Sizes:
+    """Read in one go: it is the only time that the host waits for the device on the way forward."""
+    first, length = inputs["first_B"], inputs["length_B"]
+    parts = ((length - first).max(), length.max(), inputs["chosen_B_T"].sum(), first.sum(), length.sum())
+    said, longest, chosen, prompts, tokens = torch.stack(parts).tolist()
+    return _Sizes(said + 1, longest, chosen, prompts / max(1, tokens))
 
 
 def _original_lengths(config: PreTrainedConfig) -> list[int]:

@@ -8,6 +8,7 @@ so the model begins as its base. `peft` puts the matrices in; checkpoints hold t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,14 +90,25 @@ def save_adapter(model: PreTrainedModel, folder: Path, lora: Lora) -> None:
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> None:
-    """Read what `save_adapter` wrote. ValueError where it does not fit."""
+    """Read what `save_adapter` wrote. ValueError where it does not fit, with the base that it wants."""
+    if not (folder / _FILE).is_file():
+        raise ValueError(f"there is no {_FILE}: they are no adapter, and this agent has agent.lora")
     mine, given = _tensors(model), load_file(folder / _FILE)
-    for name in mine.keys() ^ given.keys():
-        raise ValueError(f"{name!r} does not fit: it is {'missing' if name in mine else 'unknown here'}")
+    wanted = f"; the adapter is of {_base_of(folder)}, and this model is {model.config.name_or_path!r}"
+    for name in sorted(mine.keys() ^ given.keys()):
+        raise ValueError(f"{name!r} does not fit: it is {'missing' if name in mine else 'unknown here'}{wanted}")
     for name, tensor in mine.items():
         if given[name].shape != tensor.shape:
-            raise ValueError(f"{name!r} has the shape {tuple(given[name].shape)}, not {tuple(tensor.shape)}")
+            raise ValueError(f"{name!r} has the shape {tuple(given[name].shape)}, not {tuple(tensor.shape)}{wanted}")
         tensor.copy_(given[name])
+
+
+def _base_of(folder: Path) -> str:
+    """The name of the model beside which an adapter learned."""
+    try:
+        return repr(json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return "a base that its adapter_config.json does not name"
 
 
 def _tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
@@ -111,3 +123,14 @@ def _tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 def _adapted(model: PreTrainedModel) -> set[str]:
     """The last parts of the names of the layers that have matrices beside them."""
     return {name.partition(".lora_")[0].rpartition(".")[2] for name, _ in model.named_parameters() if ".lora_" in name}
+
+
+def merge_adapter(model: PreTrainedModel) -> None:
+    """Add the matrices to the weights beside which they stand, and take them out: W + (alpha / rank) · B A."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            module.merge()
+            parent, _, last = name.rpartition(".")
+            setattr(model.get_submodule(parent), last, module.get_base_layer())

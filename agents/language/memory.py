@@ -4,8 +4,8 @@
 
 b, the bytes that a token leaves for the way back: what autograd keeps of a longer row less what it keeps of a shorter
 one, for each token of the difference. owed: what is not there yet and will be, a gradient and AdamW's two moments of
-each weight that learns, and the pieces of logits. A power of two, so that a run that goes on beside other work cuts its
-batches as before.
+each weight that learns, an fp32 master of one in bf16, and the pieces of logits. A power of two, so that a run that
+goes on beside other work cuts its batches as before.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ def token_budget(policy: LanguagePolicy) -> int | None:
     free = free_memory(policy.device)
     if free is None:
         return None
-    learning = sum(4 * p.numel() for p in policy.parameters() if p.requires_grad)
-    owed = 3 * learning + 3 * 4 * piece_of(policy.device)
+    learning = [p for p in policy.parameters() if p.requires_grad]
+    owed = sum((3 if p.dtype == torch.float32 else 4) * 4 * p.numel() for p in learning) + 3 * 4 * piece_of(
+        policy.device
+    )
     room = max(1.0, SHARE * free - owed)
     room = min(room, MOST.get(policy.device.type, room))
     return 1 << max(0, math.floor(math.log2(room / bytes_per_token(policy))))
@@ -71,7 +73,9 @@ def _kept(policy: LanguagePolicy, length: int) -> int:
 def free_memory(device: torch.device) -> int | None:
     """Bytes that can still be taken on `device`; None where that is not known."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        free, total = torch.cuda.mem_get_info(device)
+        mine = torch.cuda.get_per_process_memory_fraction(device) * total - torch.cuda.memory_allocated(device)
+        return max(0, int(min(free, mine)))
     found = [_available(), _left_to_group()]
     return min((one for one in found if one is not None), default=None)
 

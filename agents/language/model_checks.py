@@ -15,7 +15,7 @@ missing. An architecture may raise whatever it likes while it is tried: that is 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -27,6 +27,7 @@ from transformers.cache_utils import DynamicLayer
 
 from ...envs.errors import UserError
 from ..protocols import EngineDied, Request
+from . import plain_rows
 from .engines.plain_engine import PlainEngine
 from .engines.policy_engine import PolicyEngine
 from .engines.transformers_engine import TransformersEngine
@@ -35,6 +36,7 @@ from .model_path import PLAIN, SHORT, ModelPath, own_logits
 from .packing import pack
 from .sample import Sample
 
+_ROUNDING = 0.05  # of the largest state: what another order of sums may do to one in bf16
 CLOSE = 5e-3  # between log-probabilities in fp32; a few 1e-6 are usual, 1e-4 in deep recurrences
 Check = Callable[[LanguagePolicy], None]
 
@@ -76,14 +78,36 @@ def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def check_model(policy: LanguagePolicy) -> None:
-    """All that a run needs; sets the policy's `path`. Left to the doctor: whether a checkpoint can be read back, which
-    writes to the disk."""
+def check_model(policy: LanguagePolicy) -> ModelPath:
+    """All that a run needs of an fp32 policy; sets its `path` and gives it. Left to the doctor: whether a checkpoint
+    can be read back, which writes to the disk."""
     check_context(policy)
     tried = find_path(policy)
     if tried[-1].why:
         raise UserError(f"{_kind(policy)} cannot be read on any path; on the plainest one: {tried[-1].why}")
     policy.path = tried[-1].path
+    return policy.path
+
+
+@torch.no_grad()
+def check_precision(policy: LanguagePolicy) -> None:
+    """In bf16, whether layers bear what they are given; sets the policy's `path` to cast between them where they do
+    not, and to read without a mask where that is the same. `UserError` if it does not run at all."""
+    if policy.precision == "fp32":
+        return
+    before = policy.path
+    for policy.path in (before, replace(before, autocast=True)):
+        try:
+            samples = small_conversation(policy)
+            batch = pack(samples, [(0, index) for index in range(len(samples))], 0, [False] * len(samples))
+            batch = batch.to(str(policy.device))
+            why = "" if bool(policy.score(batch.inputs).logp_B_T.isfinite().all()) else "it gives NaN"
+            policy.path = replace(policy.path, masked=_needs_mask(policy, batch.inputs))
+        except Exception as error:  # whatever an architecture raises
+            why = _words(error)
+        if not why:
+            return
+    raise UserError(f"{_kind(policy)} cannot be read in bf16 ({why}); use precision: fp32")
 
 
 @_refusing
@@ -191,6 +215,19 @@ def _alone(policy: LanguagePolicy, sample: Sample) -> Tensor:
 
 def _positions(chosen: Sequence[bool]) -> list[int]:
     return [t for t, is_chosen in enumerate(chosen) if is_chosen]
+
+
+def _needs_mask(policy: LanguagePolicy, inputs: Mapping[str, Tensor]) -> bool:
+    """Whether what stands in padding on the right reaches the tokens before it: by more than rounding does."""
+    tokens, length = inputs["tokens_B_T"], inputs["length_B"]
+    place = torch.arange(1, int(length.max()) + 1, device=tokens.device).expand(len(tokens), -1)
+    with policy.autocast():
+        with_mask, without = (
+            plain_rows.states(policy.backbone, tokens, length, place, place.shape[1], masked=masked).float()
+            for masked in (True, False)
+        )
+    real = place <= length[:, None]
+    return not bool((with_mask - without)[real].abs().max() <= _ROUNDING * with_mask[real].abs().max())
 
 
 @_refusing

@@ -62,10 +62,10 @@ def why(error: Exception, folder: Path | None) -> str:
     return _damaged_json(folder) or words
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    """What config.json holds; empty where it cannot be read."""
+def _settings(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    """What config.json, or the file `name`, holds; empty where it cannot be read."""
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        found = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -88,9 +88,11 @@ def _damaged_json(folder: Path) -> str | None:
 def _check_adapter(folder: Path, names: list[str]) -> None:
     whole = [name for name in names if name.endswith(".safetensors") and not name.startswith("adapter_")]
     if any(name.startswith("adapter_") for name in names) and not ("config.json" in names and whole):
+        base = _settings(folder, "adapter_config.json").get("base_model_name_or_path")
+        wanted = f"its base model, {base!r}," if isinstance(base, str) and base else "its base model"
         raise UserError(
-            f"{folder} holds an adapter (LoRA) and no whole model: merge it into its base model first (in peft, "
-            "merge_and_unload and save_pretrained), and name that folder"
+            f"{folder} holds an adapter (LoRA) and no whole model: merge it into {wanted} first (peripatos export RUN "
+            "--merged, or in peft merge_and_unload and save_pretrained), and name that folder"
         )
 
 

@@ -29,6 +29,8 @@ class ModelPath:
     linear_head: bool = True  # logits are one matrix product of the last hidden state
     own_cache: bool = True  # plain sampling keeps the model's own cache; without, it reads every row anew
     ragged: bool = True  # plain sampling takes prompts of different lengths in one batch
+    autocast: bool = False  # in bf16 some of its layers meet fp32, and are cast
+    masked: bool = True  # rows that are padded on the right need a mask
 
     def __str__(self) -> str:
         """In words."""

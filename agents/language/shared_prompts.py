@@ -48,7 +48,7 @@ def states(
     backbone: nn.Module, tokens: Tensor, first: Tensor, length: Tensor, after_B_C: Tensor, *, pad: int
 ) -> Tensor:
     """[B, C, H]: the hidden state *before* each of the tokens `after_B_C` behind the prompts."""
-    prompts = [tuple(row[:n]) for row, n in zip(tokens.tolist(), first.tolist(), strict=True)]
+    prompts = [tuple(row[: row[-1]]) for row in torch.cat([tokens, first[:, None]], dim=1).tolist()]
     number = {prompt: index for index, prompt in enumerate(dict.fromkeys(prompts))}
     which_B = torch.tensor([number[prompt] for prompt in prompts], device=tokens.device)
     last_U_H, cache, mask_U_P = read_prompts(backbone, list(number), pad=pad)

@@ -78,7 +78,7 @@ def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
     from transformers.utils import logging
 
     from ...agents.language.language_policy import LanguagePolicy
-    from ...agents.language.model_checks import check_model
+    from ...agents.language.model_checks import check_model, check_precision
 
     logging.disable_progress_bar()  # it would write into ours
     agent, sampling = scenario.agent, scenario.sampling or Sampling()
@@ -93,20 +93,23 @@ def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
 
         parts = load_language_model(agent.model, revision=agent.revision)
         give_template(parts[1], agent)
+    path, lora = check_model(LanguagePolicy(*parts)), None
+    if isinstance(agent, CausalLMAgentSpec) and agent.lora is not None:
+        from ...agents.language.lora import Lora, add_adapter
+
+        lora = Lora(agent.lora.rank, agent.lora.alpha, tuple(agent.lora.targets))
+        with at("agent", "lora"):
+            add_adapter(parts[0], lora, seed=derive_seed(scenario.seed, "lora"))
     policy = LanguagePolicy(
         *parts,
         critic=critic,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         precision=scenario.precision,
+        path=path,
+        lora=lora,
     )
-    check_model(policy)
-    if isinstance(agent, CausalLMAgentSpec) and agent.lora is not None:
-        from ...agents.language.lora import Lora, add_adapter
-
-        policy.lora = Lora(agent.lora.rank, agent.lora.alpha, tuple(agent.lora.targets))
-        with at("agent", "lora"):
-            add_adapter(policy.model, policy.lora, seed=derive_seed(scenario.seed, "lora"))
+    check_precision(policy)
     make_renderer(policy, scenario)  # refuses a template whose replies nothing ends
     context_of(policy, scenario)
     return policy

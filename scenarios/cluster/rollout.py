@@ -32,11 +32,13 @@ class Shipment(NamedTuple):
 
 
 def pack_weights(policy: Policy, weights: Weights) -> Shipment:
-    """`weights`, out of the module of `policy` where they are nowhere else. ValueError for those in a folder."""
+    """`weights`, out of the module of `policy` where they are nowhere else; without what nobody trains, which workers
+    have (the base of an adapter). ValueError for those in a folder."""
     if weights.folder is not None:
         raise ValueError(f"weights in a folder ({weights.folder}) are not shipped to workers")
     given = policy.module().state_dict().items() if weights.tensors is None else weights.tensors()
-    return Shipment(weights.version, {name: tensor.detach().cpu() for name, tensor in given})
+    still = {name for name, parameter in policy.module().named_parameters() if not parameter.requires_grad}
+    return Shipment(weights.version, {name: tensor.detach().cpu() for name, tensor in given if name not in still})
 
 
 @dataclass(frozen=True)

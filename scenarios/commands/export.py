@@ -23,20 +23,44 @@ from .app import (
 @app.command()
 def export(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A scenario, or a world: a Gymnasium id or module:Class.")
+        str,
+        typer.Argument(
+            metavar="NAME", help="A scenario, a world (a Gymnasium id or module:Class), or a run directory."
+        ),
     ],
-    episodes: Annotated[int, typer.Option(min=1, max=MOST, help="How many the oracle plays.")] = 100,
+    episodes: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="How many the oracle plays; default: 100.")
+    ] = None,
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option(help="A new file; default: stdout.")] = None,
     sets: Set = [],  # noqa: B006 (typer copies it)
+    merged: Annotated[bool, typer.Option("--merged", help="Of a run: add its adapter (LoRA) to its base.")] = False,
+    to: Annotated[Path | None, typer.Option(help="Of a run: a new folder; default: RUN/model.")] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="Of a run: best, last or a number; default: best.")] = None,
     trust: Trust = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write the oracle's solved conversations as chat data, one JSON object a line, for any trainer."""
-    from ..export_chat import export_demonstrations, write_export
+    """Write the oracle's solved conversations as chat data, one JSON object a line, for any trainer; or the model of a
+    run as a folder, for transformers."""
+    from ...envs.errors import UserError
+    from ..config.loading import shipped
 
     load_plugins()
-    done = export_demonstrations(name, episodes, seed=seed, sets=sets)
+    of_worlds = {"--episodes": episodes, "--seed": seed, "--out": out, "--set": sets or None}
+    of_runs = {"--merged": merged or None, "--to": to, "--checkpoint": checkpoint}
+    is_run = name not in shipped() and Path(name).is_dir()
+    strange = [flag for flag, value in (of_worlds if is_run else of_runs).items() if value is not None]
+    if strange:
+        what = "a folder, so it is the model of a run that is exported" if is_run else "no run directory"
+        raise UserError(f"{strange[0]}: {name} is {what}; allowed are {', '.join(of_runs if is_run else of_worlds)}")
+    if is_run:
+        from ..export_model import export_model
+
+        print(export_model(Path(name), to, checkpoint=checkpoint or "best", merged=merged), file=sys.stderr)
+        return
+    from ..export_chat import export_demonstrations, write_export
+
+    done = export_demonstrations(name, episodes or 100, seed=seed, sets=sets)
     write_export(done, out)
     print(done.summary, file=sys.stderr)
     if not done.rows:

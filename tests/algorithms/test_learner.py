@@ -274,6 +274,6 @@ def test_how_many_steps_an_update_takes_is_the_methods_choice_and_never_the_data
     if flat:
         batch = replace(batch, reward_B_T=torch.zeros_like(batch.reward_B_T))
     learner, steps = Learner(TabularPolicy(0), row, SETTINGS, seed=0), []
-    learner._optimizer.register_step_pre_hook(lambda *_: steps.append(1))
+    learner._optimizer._adamw.register_step_pre_hook(lambda *_: steps.append(1))
     learner.update(batch)
     assert len(steps) == 2 * 50

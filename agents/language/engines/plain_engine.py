@@ -55,7 +55,7 @@ class PlainEngine(PolicyEngine):
         settings = GenerationConfig(
             max_new_tokens=limit, do_sample=False, use_cache=path.own_cache, pad_token_id=0, eos_token_id=None
         )
-        with _nothing_of_its_own(self._policy.model):
+        with _nothing_of_its_own(self._policy.model), self._policy.autocast():
             self._policy.model.generate(  # type: ignore[operator]
                 input_ids=ids.to(self._policy.device),
                 attention_mask=mask.long().to(self._policy.device),

@@ -1,7 +1,7 @@
 """What engines share that sample from a language policy in this process: its weights, its queue, its replies.
 
-With precision "bf16" the weights are a bf16 copy, which `load` brings up to date: that is the link between learner and
-sampler.
+The weights are the policy's own, also in bf16: sampler and trainer multiply the same numbers. Of an fp32 policy an
+engine of precision "bf16" keeps a rounded copy, which `load` brings up to date.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import copy
 import math
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from ....envs.vocabulary import StopReason
 from ...protocols import Completion, PolicyNotFinite, Request, Sampling, Weights
 from ...weights import take_weights
 from ..language_policy import LanguagePolicy, Precision
+from ..low_precision import lower
 from .threaded import ThreadedEngine
 
 
@@ -54,11 +55,10 @@ class PolicyEngine(ThreadedEngine):
         super().__init__(Sampling(policy.temperature, policy.top_p, frozenset(stop_ids)))
         self._source = policy
         self._policy = policy
-        if precision == "bf16":
+        if precision == "bf16" and policy.precision != "bf16":
             self._policy = copy.deepcopy(policy).requires_grad_(False)
-            for parameter in self._policy.parameters():  # buffers stay fp32: rotary frequencies
-                parameter.data = parameter.data.bfloat16()
-            self._policy.precision = "fp32"  # the weights are bf16 themselves; autocast would only slow them
+            self._policy.precision, self._policy.path = "bf16", replace(policy.path, autocast=True)
+            lower(self._policy.model)
         self._version = 0
         self._queue: list[tuple[int, Request]] = []
 

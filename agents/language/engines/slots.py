@@ -122,19 +122,22 @@ class Slots:
             layer.keys = layer.values = None
             layer.is_initialized = False
 
-    def run(self, backbone: nn.Module, work: Pass, tokens_N_P: Tensor) -> Tensor:
+    def run(self, voice: LanguagePolicy, work: Pass, tokens_N_P: Tensor) -> Tensor:
         """One pass of the model: its last hidden states, [N, P, H]. ValueError if it attends by other ways than this,
         or looks back through a window of which its attention is not told."""
         work.windows, work.context = self._windows, self._context
         _here.current = work
         try:
-            hidden = backbone(
-                input_ids=tokens_N_P, position_ids=work.position_N_P, past_key_values=self.cache, use_cache=True
-            ).last_hidden_state
+            with voice.autocast():
+                hidden = voice.backbone(
+                    input_ids=tokens_N_P, position_ids=work.position_N_P, past_key_values=self.cache, use_cache=True
+                ).last_hidden_state
         finally:
             _here.current = None
         if not 0 < work.written <= work.attended:
-            raise ValueError(f"{type(backbone).__name__} does not attend through transformers' attention functions")
+            raise ValueError(
+                f"{type(voice.backbone).__name__} does not attend through transformers' attention functions"
+            )
         return hidden
 
 

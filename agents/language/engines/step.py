@@ -169,7 +169,7 @@ class SlotStep:
             region=region,
             length=length,
         )
-        hidden_N_H = self._slots.run(voice.backbone, work, token_N[:, None])[:, -1]
+        hidden_N_H = self._slots.run(voice, work, token_N[:, None])[:, -1]
         logp_N_V = log_probabilities(
             voice.logits(hidden_N_H), temperature=voice.temperature, top_p=voice.top_p, kept_N=None
         )

@@ -214,4 +214,4 @@ class TransformersEngine(PolicyEngine):
         most = READ_TOKENS.get(self._voice.device.type, MANY_READ_TOKENS)
         for part in in_parts([text for text in texts if text.tokens], most):
             tokens, work = reading(part, self._step.sent)
-            self._slots.run(self._voice.backbone, work, tokens)
+            self._slots.run(self._voice, work, tokens)

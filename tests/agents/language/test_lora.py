@@ -107,3 +107,18 @@ def test_a_rank_above_the_width_of_every_target_is_refused() -> None:
     with pytest.raises(UserError, match=r"agent\.lora\.rank is 65; allowed is at most 64"):
         add_adapter(family_policy("llama").model, Lora(65, 16), seed=0)
     add_adapter(family_policy("qwen3_moe").model, Lora(16, 16), seed=0)  # wider than its router
+
+
+def test_an_adapter_of_another_base_and_a_model_that_is_none_are_refused_by_name(tmp_path: Path) -> None:
+    small, other = adapted("llama"), adapted("gpt_neox")
+    small.model.config.name_or_path = "models/small"
+    small.save(tmp_path / "small")
+    with pytest.raises(ValueError, match=r"does not fit.*the adapter is of 'models/small', and this model is"):
+        other.load(tmp_path / "small")
+    with pytest.raises(ValueError, match=r"does not fit|has the shape .*the adapter is of 'models/small'"):
+        adapted("llama", rank=2).load(tmp_path / "small")
+    with pytest.raises(ValueError, match=r"they are an adapter .LoRA., and this agent has no agent.lora"):
+        family_policy("llama").load(tmp_path / "small")
+    family_policy("llama").save(tmp_path / "whole")
+    with pytest.raises(ValueError, match=r"they are no adapter, and this agent has agent.lora"):
+        adapted("llama").load(tmp_path / "whole")

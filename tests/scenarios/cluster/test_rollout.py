@@ -8,6 +8,7 @@ import pytest
 import torch
 from scenarios_runs import TINY, write_scenario
 
+from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.agents.protocols import Weights
 from peripatos.envs.vocabulary import Batch
 from peripatos.scenarios.assembly.policies import make_policy
@@ -44,6 +45,40 @@ def assert_equal(one: Batch | None, other: Batch | None) -> None:
 
 
 ORDER = Order(stage=0, groups=(1,), group_size=1, seed=5, version=0, state={})
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_of_an_agent_with_lora_the_adapter_alone_travels(precision: str, tmp_path) -> None:
+    base = tmp_path / "base"
+    for part in tiny_llama(seed=0, hidden=16, layers=1, heads=2):
+        part.save_pretrained(base)
+    words = f"""\
+name: sums
+precision: {precision}
+world: {{id: peripatos/Arithmetic-v0}}
+agent: {{kind: causal_lm, model: {base}, lora: {{rank: 2, alpha: 64}}}}
+sampling: {{max_tokens: 4}}
+stages: [{{name: learn, method: grpo, collect: {{groups: 2, group_size: 2}}, budget: {{updates: 1}}}}]
+"""
+    scenario = load_scenario(str(write_scenario(tmp_path, words)), ["cluster.rollout.workers=2"])
+    sources = WorldSources.of(scenario)
+    policy = make_policy(scenario, "cpu", sources.first)
+    assert policy is not None
+    with torch.no_grad():
+        for parameter in policy.module().parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.5)
+    shipment = pack_weights(policy, Weights(0))
+    assert all("lora_" in name for name in shipment.tensors)
+    there = worker(scenario)
+    order = Order(stage=0, groups=(0, 1), group_size=2, seed=5, version=0, state={})
+    batch = there.collect(order, shipment).collection.batch
+    assert batch is not None
+    with torch.no_grad():
+        gap = (policy.score(batch.inputs).logp_B_T - batch.behavior_logp_B_T)[batch.mask_B_T].abs().max()
+    assert float(gap) < (1e-4 if precision == "fp32" else 0.1)
+    there.close()
+    sources.close()
 
 
 def test_another_worker_goes_on_where_one_was_lost(scenario: Scenario) -> None:

@@ -251,7 +251,7 @@ def test_what_attends_in_a_way_of_its_own_is_refused() -> None:
 
     tokens, work = reading([Text((8, 9), 0, [0])], torch.from_numpy)
     with pytest.raises(ValueError, match="Qwen2Model does not attend through transformers' attention functions"):
-        slots.run(voice.backbone, work, tokens)
+        slots.run(voice, work, tokens)
 
 
 @on_gpu
