@@ -156,6 +156,7 @@ def measure(device: str, once: Callable[[], int], repeats: int) -> dict[str, flo
 
 def profile(device: str, once: Callable[[], int]) -> str:
     """Where the time goes: the busiest kernels, the share of time in which the device works, how often a host waits."""
+    from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as record
 
@@ -165,10 +166,11 @@ def profile(device: str, once: Callable[[], int]) -> str:
         once()
         wait(device)
         wall = time.perf_counter() - begun
-    events = seen.key_averages()
-    busy = sum(event.self_device_time_total for event in events) / 1e6
+    on_cpu, events = device == "cpu", seen.key_averages()
     waits = sum(event.count for event in events if "Synchronize" in event.key)
-    on_cpu = device == "cpu"
+    if not on_cpu:  # what starts a kernel is said to have spent its time as well
+        events = [event for event in events if event.device_type == DeviceType.CUDA]
+    busy = sum(event.self_device_time_total for event in events) / 1e6
 
     def spent(event: Any) -> float:
         return (event.self_cpu_time_total if on_cpu else event.self_device_time_total) / 1e3
