@@ -115,11 +115,10 @@ def _check_conversation(name: str, world: ConversationEnv) -> None:
         raise UserError(
             f"world {name!r}: max_turns of {kind} is {turns!r:.80}; allowed are None and whole numbers from 1"
         )
-    for flag in ("has_success", "waits"):
-        if not isinstance(getattr(world, flag), bool):
-            raise UserError(
-                f"world {name!r}: {flag} of {kind} is {getattr(world, flag)!r:.80}; allowed are True and False"
-            )
+    for flag, allowed in (("has_success", (None, True, False)), ("waits", (True, False))):
+        if not any(getattr(world, flag) is one for one in allowed):
+            words = ", ".join(map(str, allowed[:-1])) + f" and {allowed[-1]}"
+            raise UserError(f"world {name!r}: {flag} of {kind} is {getattr(world, flag)!r:.80}; allowed are {words}")
     merge_weights(world.weights, {})
     if not set(world.splits) <= set(SPLITS):
         raise UserError(f"world {name!r}: splits of {kind} are {world.splits!r:.80}; allowed are {', '.join(SPLITS)}")

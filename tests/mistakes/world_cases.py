@@ -224,7 +224,7 @@ TALKING = [
     _talk("weights-text", ('{"found": 1.0}', '{"found": "1"}'), r"weight.*'found'.*'1'"),
     _talk("weights-nan", ('{"found": 1.0}', '{"found": float("nan")}'), r"weight.*'found'.*nan"),
     _talk("turns-text", ("max_turns = 2", "max_turns = '2'"), r"max_turns.*'2'"),
-    _talk("success-no", ("max_turns = 2", "max_turns = 2\n    has_success = 'no'"), r"has_success of World is 'no'; allowed are True and False"),
+    _talk("success-no", ("max_turns = 2", "max_turns = 2\n    has_success = 'no'"), r"has_success of World is 'no'; allowed are None, True and False"),
     _talk("turns-zero", ("max_turns = 2", "max_turns = 0"), r"max_turns.*0"),
     _talk("talk-option", (), r"unknown option 'sise'.*'size'\?", options="{sise: 3}"),
     _talk("respond-none", ("        return Outcome", "        Outcome"), r"the run failed.*respond gave None; allowed is an Outcome", **FAILED),
