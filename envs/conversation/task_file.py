@@ -12,6 +12,7 @@ from ..named_objects import module_folders
 from .json_slips import slip
 
 _MOST_BYTES = 1 << 30
+_BETWEEN_COLUMNS = (",", "\t", ";")
 _WIDE = b"\xff\xfe"
 _OTHERS = {  # how files of other kinds begin, and what they are
     b"\xff\xfe\0\0": "text in UTF-32, and tasks are read as UTF-8; save it as UTF-8",
@@ -45,6 +46,8 @@ def read_rows(path: Path) -> list[Row]:
 def _text(path: Path) -> str:
     if path.is_dir():
         raise UserError(f"cannot read tasks from {path}: it is a folder; name the .jsonl file in it")
+    if path.exists() and not path.is_file():
+        raise UserError(f"cannot read tasks from {path}: it is a device or a pipe; name a .jsonl file")
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise UserError(f"{path} has more than {_MOST_BYTES:,} bytes, which are too many to be read at once")
@@ -100,6 +103,11 @@ def _object(place: str, line: str) -> dict[str, Any]:
     except UserError:
         raise
     except json.JSONDecodeError as error:
+        if "{" not in line and any(mark in line for mark in _BETWEEN_COLUMNS):
+            raise UserError(
+                f"{place}: this line is no JSON but looks like a row of a table (CSV); write each row as one JSON "
+                'object a line, such as {"prompt": "…", "answer": "…"}'
+            ) from error
         raise UserError(f"{place}: this line is not JSON: {slip(line, error)}") from error
     except (ValueError, RecursionError):
         raise UserError(f"{place}: this line is nested too deeply, or has a number of too many digits") from None

@@ -40,6 +40,8 @@ def find_scenario(name: str) -> Path:
     names = shipped()
     if name in names:
         return names[name]
+    if not name.strip():
+        raise UserError(f"the name of the scenario is empty; allowed: {', '.join(names)}, and any YAML file")
     path = Path(name)
     beside: list[str] = []
     with suppress(OSError):  # a name that no file can have
@@ -47,6 +49,8 @@ def find_scenario(name: str) -> Path:
             return path
         if path.is_dir():
             raise UserError(_a_folder(path))
+        if path.exists():
+            raise UserError(f"{name} is a device or a pipe, and a scenario is a YAML file")
         beside = [str(other) for other in sorted(path.parent.iterdir()) if other.suffix in (".yaml", ".yml")]
     what = "scenario file" if path.suffix in (".yaml", ".yml") or "/" in name else "scenario"
     hint = nearest(name, beside) or nearest(path.stem, names)
