@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +104,12 @@ def cut(path: Path, known: KnownLog) -> None:
 
 def mend(path: Path, known: KnownLog, checkpoint: Path) -> str:
     """Keep every row that can be read, up to the update of the `checkpoint` by which the file is `known`, and each of
-    them once; put the damaged file aside as NAME.damaged. Says what was done."""
+    them once; put the damaged file aside. Says what was done."""
     if not path.exists():
         return "its rows are lost"
     found = _Found.of(path, checkpoint)
-    path.replace(path.with_name(path.name + ".damaged"))
+    aside = _aside(path)
+    path.replace(aside)
     _write(path, b"".join(line + b"\n" for line in found.lines))
     done = []
     if found.doubles:
@@ -123,7 +125,13 @@ def mend(path: Path, known: KnownLog, checkpoint: Path) -> str:
         told = missing if path.name == METRICS and len(missing) == lost else ()
         done.append(f"{_of_updates(lost, told)} {'is' if lost == 1 else 'are'} lost")
     what = ", ".join(done) or "its rows are kept as they are"
-    return f"{what}; the damaged file is kept as {path.name}.damaged"
+    return f"{what}; the damaged file is kept as {aside.name}"
+
+
+def _aside(path: Path) -> Path:
+    """A name that is free: NAME.damaged, NAME.damaged.2, …"""
+    names = (f"{path.name}.damaged" + (f".{number}" if number > 1 else "") for number in count(1))
+    return next(free for name in names if not (free := path.with_name(name)).exists())
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,8 @@ def test_a_log_that_lost_its_end_says_how_many_rows_are_left_and_never_gets_one_
     with log.open("a") as file:
         file.write(row(16))
     assert [one["update"] for one in read_jsonl(log)[0]] == [*range(1, 14), 16]
+    assert mend(log, before, CHECKPOINT).endswith("the damaged file is kept as metrics.jsonl.damaged.2")
+    assert log.with_name("metrics.jsonl.damaged").exists()
 
 
 @pytest.mark.parametrize("name", [METRICS, EVALUATIONS])
