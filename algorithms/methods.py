@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from ..envs.errors import UserError, WrongKey, nearest
-from ..envs.quantities import Count, NotNegative, Positive, shown
+from ..envs.quantities import Count, NotNegative, Positive, shown, whole
 from ..envs.wrong_values import Slot, wrong_value
 from .aggregate import Mode
 from .credit import Credit
@@ -27,7 +27,7 @@ from .weights import Weighting
 class Update:
     """How a batch becomes steps of the optimiser."""
 
-    epochs: Count = 1  # passes over the batch; 1 with 1 minibatch is strictly on-policy
+    epochs: Annotated[int, whole(1, 10_000)] = 1  # passes over the batch; 1 with 1 minibatch is strictly on-policy
     minibatches: Count = 1  # steps per pass
     minibatch_units: Count | None = None
     """Units that a minibatch should have, in the place of a number of minibatches: for whole episodes that grow

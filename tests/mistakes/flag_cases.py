@@ -17,6 +17,7 @@ def _set(name: str, flag: str, *needs: str, talks: bool = False) -> Case:
 CASES = [
     _set("unknown", "sede=3", r"^error: --set sede=3: unknown key 'sede'.*Did you mean 'seed'\?"),
     _set("unknown-deep", "stages.balance.optimizer.learning_rate=1", r"--set stages\.balance\.optimizer\.learning_rate=1: .*Did you mean 'lr'\?"),
+    _set("epochs-without-end", "stages.balance.overrides.update.epochs=10000000000", r"epochs is 10000000000; allowed is a whole number, 1 or greater, and at most 10,000"),
     _set("unknown-method-constant", "stages.balance.overrides.update.epoch=3", r"--set stages.*'epoch'.*'epochs'\?"),
     _set("column-forgotten", "stages.balance.overrides.gamma=0.9", r"--set stages.*belongs in credit"),
     _set("index", "stages.1.method=grpo", r"--set stages\.1\.method=grpo: stages has no item '1'; items are balance, 0"),
