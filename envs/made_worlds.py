@@ -37,6 +37,11 @@ def parameters_of(creator: Callable[..., object]) -> Mapping[str, inspect.Parame
         return None
 
 
+def _of_characters(default: object) -> bool:
+    """Whether a list consists of single characters, so that a text says the same: `+-` is + and -."""
+    return isinstance(default, tuple) and all(isinstance(one, str) and len(one) == 1 for one in default)
+
+
 def check_options(
     name: str, creator: Callable[..., object], options: Mapping[str, object], extra: tuple[str, ...] = ()
 ) -> None:
@@ -51,7 +56,8 @@ def check_options(
             raise UserError(f"world {name!r}: {unknown('option', option, [*(p.name for p in named), *extra])}")
     for parameter in named:
         value = options.get(parameter.name)
-        if isinstance(value, str) and str(parameter.annotation).startswith("Sequence["):
+        takes_list = str(parameter.annotation).startswith("Sequence[")
+        if isinstance(value, str) and takes_list and not _of_characters(parameter.default):
             raise UserError(f"world {name!r}: {parameter.name} is {value!r:.80}, not a list; write [{value!r}]")
     for parameter in parameters.values():
         if parameter.default is not parameter.empty or parameter.kind in (

@@ -125,3 +125,9 @@ def test_a_name_in_another_form_is_answered_with_the_right_one(maze, name, words
 def test_a_world_whose_constructor_python_cannot_describe_is_made_without_questions(maze):
     maze.write_text(HEAD + GOOD + "\nimport functools\nmake = functools.partial(Good)\n")
     assert type(make_world("maze:make").unwrapped).__name__ == "Good"
+
+
+def test_a_text_in_the_place_of_a_list_is_refused_but_where_the_list_is_of_characters():
+    with pytest.raises(UserError, match=r"families is 'algebra', not a list; write \['algebra'\]"):
+        make_world("peripatos/Mathematics-v0", families="algebra")
+    assert make_world("peripatos/Arithmetic-v0", operators="+-").unwrapped.close() is None

@@ -104,6 +104,5 @@ CASES = [
     _set("goal-units-never", "stages.learn.stop.units_mean=7000", r"units_mean is 7000, and is never reached: it is between 1 and 6", talks=True),
     _set("goal-turns-never", "stages.balance.stop.turns_mean=501", r"turns_mean is 501, and is never reached: it is between 1 and 500"),
     _set("render-mode", "world.options={render_mode: humann}", r"render_mode is 'humann'; allowed are null, human, rgb_array\. Did you mean 'human'\?"),
-    _set("list-as-text", "world.options.operators=+-", r"operators is '\+-', not a list; write \['\+-'\]", talks=True),
     _set("tokens", "sampling.max_tokens=9999", r"--set sampling\.max_tokens=9999: .*512 tokens", talks=True),
 ]  # fmt: skip
