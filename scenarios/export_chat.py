@@ -56,7 +56,7 @@ class Export:
         if self.unsolved:
             parts.append(f"{self.unsolved} were not solved")
         if self.failures:
-            parts.append(f"{len(self.failures)} failed: {self.failures[0].strip().splitlines()[-1]}")
+            parts.append(f"{len(self.failures)} failed: {self.failures[0].strip().splitlines()[0]}")
         return "; ".join(parts)
 
 

@@ -190,7 +190,7 @@ class _Again:
 def _parted(answer: Answer, episode: Episode, at: int, *, over: bool) -> str | None:
     """Why the world does not say what it said then; None where it does."""
     if answer.failure is not None:
-        return f"the world failed: {answer.failure.strip().splitlines()[-1]}"
+        return f"the world failed: {answer.failure.strip().splitlines()[0]}"
     said = [(message["role"], message["content"]) for message in answer.info["messages"]]
     then = [(message["role"], message["content"]) for message in episode.messages[at : at + len(said)]]
     ended = answer.terminated or answer.truncated

@@ -9,13 +9,14 @@ so the model begins as its base. `peft` puts the matrices in; checkpoints hold t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from ...envs.errors import UserError, nearest
 
@@ -40,19 +41,29 @@ def add_adapter(model: PreTrainedModel, lora: Lora, *, seed: int) -> None:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
         raise UserError(f"agent.lora needs the extra: pip install 'peripatos[lora]' ({error})") from None
-    linear = _linear_layers(model)
-    unknown = [target for target in lora.targets if target not in linear]
-    if unknown:
-        hint = nearest(unknown[0], linear)
+    linear, called, kind = _linear_layers(model), _called(model), type(model).__name__
+    usable = [name for name in linear if name in called and _takes_adapter(model, name, len(linear[name]))]
+    allowed = ", ".join(sorted(usable))
+    for target in lora.targets:
+        if target not in usable:
+            what = "beside which no adapter would act" if target in linear else "which is no linear layer"
+            hint = nearest(target, usable)
+            raise UserError(f"agent.lora.targets names {target!r}, {what} in {kind}; allowed: {allowed}.{hint}")
+    if not usable:
         raise UserError(
-            f"agent.lora.targets names {unknown[0]!r}, and {type(model).__name__} has no linear layer of that name; "
-            f"it has {', '.join(sorted(linear))}.{hint}"
+            f"agent.lora puts matrices beside linear layers, and {kind} has none beside which they would act"
         )
-    targets = list(lora.targets or linear)
-    width = max(linear[target] for target in targets)  # a router of experts may well be narrower than the rank
+    targets = list(lora.targets or usable)
+    width = max(max(linear[target]) for target in targets)  # a router of experts may be narrower than the rank
     if lora.rank > width:
         raise UserError(f"agent.lora.rank is {lora.rank}; allowed is at most {width}, the width of the widest target")
-    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=targets, lora_dropout=0.0)
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        target_modules=targets,
+        lora_dropout=0.0,
+        fan_in_fan_out=_is_transposed(model),
+    )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         inject_adapter_in_model(config, model)
@@ -60,15 +71,60 @@ def add_adapter(model: PreTrainedModel, lora: Lora, *, seed: int) -> None:
         parameter.requires_grad_("lora_" in name)
 
 
-def _linear_layers(model: PreTrainedModel) -> dict[str, int]:
-    """The last parts of the names of linear layers, without the output layer; of each the inputs or the outputs,
-    whichever are fewer, in the widest layer of that name."""
-    head, found = model.get_output_embeddings(), {}
+def _linear_layers(model: PreTrainedModel) -> dict[str, list[int]]:
+    """The last parts of the names of linear layers, without the output layer; of each of them the inputs or the
+    outputs, whichever are fewer."""
+    head, found = model.get_output_embeddings(), dict[str, list[int]]()
     for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Linear) and module is not head:
-            last, width = name.rpartition(".")[2], min(module.in_features, module.out_features)
-            found[last] = max(width, found.get(last, width))
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head:
+            found.setdefault(name.rpartition(".")[2], []).append(min(module.weight.shape))
     return found
+
+
+def _is_transposed(model: PreTrainedModel) -> bool:
+    """Whether weights are [in, out], as GPT-2 has them."""
+    return any(isinstance(module, Conv1D) for module in model.modules())
+
+
+@torch.no_grad()
+def _called(model: PreTrainedModel) -> set[str]:
+    """The last parts of the names of the layers that the model calls. Of others it reads the weights itself, past any
+    adapter: Mamba its `dt_proj`."""
+    found: set[str] = set()
+
+    def noting(last: str) -> Callable[[object, object], None]:
+        return lambda module, given: found.add(last)
+
+    hooks = [
+        module.register_forward_pre_hook(noting(name.rpartition(".")[2]))
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D)
+    ]
+    try:
+        model(input_ids=torch.arange(4, device=model.device)[None])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _takes_adapter(model: PreTrainedModel, name: str, count: int) -> bool:
+    """Whether peft puts matrices beside all `count` layers of that name and beside nothing else, tried on a twin
+    without weights. In some mixtures it takes `gate_proj` and its like for parts of fused experts; in a Mamba it
+    refuses layers whose weights are read past the layer."""
+    from peft import LoraConfig, inject_adapter_in_model
+    from peft.tuners.lora import LoraLayer
+
+    with torch.device("meta"):
+        twin = type(model)(model.config)
+    try:
+        inject_adapter_in_model(
+            LoraConfig(r=1, target_modules=[name], fan_in_fan_out=_is_transposed(model)), twin, low_cpu_mem_usage=True
+        )
+    except ValueError:
+        return False
+    beside = [module.get_base_layer() for module in twin.modules() if isinstance(module, LoraLayer)]
+    return len(beside) == count and all(isinstance(layer, torch.nn.Linear | Conv1D) for layer in beside)
 
 
 def save_adapter(model: PreTrainedModel, folder: Path, lora: Lora) -> None:
@@ -83,9 +139,13 @@ def save_adapter(model: PreTrainedModel, folder: Path, lora: Lora) -> None:
         target_modules=list(targets),
         lora_dropout=0.0,
         base_model_name_or_path=base,
+        fan_in_fan_out=_is_transposed(model),
         task_type="CAUSAL_LM",
         inference_mode=True,
     ).save_pretrained(str(folder))
+    path = folder / "adapter_config.json"  # peft writes a set, in another order in each process
+    written = json.loads(path.read_text(encoding="utf-8")) | {"target_modules": list(targets)}
+    path.write_text(json.dumps(written, indent=2, sort_keys=True), encoding="utf-8")
     save_file(_tensors(model), folder / _FILE, metadata={"format": "pt"})
 
 

@@ -9,7 +9,7 @@ from peft import PeftModel
 from test_model_families import rows_of
 
 from peripatos.agents.language.language_policy import LanguagePolicy
-from peripatos.agents.language.lora import Lora, add_adapter
+from peripatos.agents.language.lora import Lora, add_adapter, merge_adapter
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.assembly.policies import make_reference
 
@@ -43,7 +43,7 @@ def logp(policy: LanguagePolicy) -> torch.Tensor:
     return policy.score(ROWS).logp_B_T
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt_neox", "opt"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt_neox", "opt", "gpt2"])
 def test_a_model_with_an_adapter_begins_as_its_base_and_only_the_adapter_learns(kind: str) -> None:
     base, policy = family_policy(kind), adapted(kind)
     assert torch.equal(logp(policy), logp(base))
@@ -66,6 +66,31 @@ def test_peft_reads_what_is_saved_and_gives_the_same_numbers(tmp_path: Path) -> 
     ids = torch.arange(1, 9)[None]
     with torch.no_grad():
         torch.testing.assert_close(theirs(input_ids=ids).logits, policy.model(input_ids=ids).logits)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "deepseek_v3", "qwen3_moe", "mixtral", "mamba", "nemotron_h"])
+def test_whatever_layers_a_family_has_peft_reads_the_adapter_and_it_can_be_merged(kind: str, tmp_path: Path) -> None:
+    policy = adapted(kind)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.02 * torch.randn_like(parameter))
+    policy.save(tmp_path)
+    ids, theirs = torch.arange(1, 9)[None], PeftModel.from_pretrained(family_policy(kind).model, str(tmp_path))
+    with torch.no_grad():
+        ours = policy.model(input_ids=ids).logits
+        torch.testing.assert_close(theirs(input_ids=ids).logits, ours)
+        merge_adapter(policy.model)
+        torch.testing.assert_close(policy.model(input_ids=ids).logits, ours, atol=1e-5, rtol=1e-4)
+    assert not any("lora" in name for name, _ in policy.model.named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"), [("deepseek_v3", "gate_proj"), ("mamba", "out_proj"), ("mamba", "dt_proj")]
+)
+def test_a_target_beside_which_no_adapter_would_act_is_named(kind: str, target: str) -> None:
+    with pytest.raises(UserError, match=rf"agent\.lora\.targets names '{target}', beside which .*; allowed: "):
+        adapted(kind, targets=(target,))
 
 
 def test_a_saved_adapter_is_read_back_exactly(tmp_path: Path) -> None:
@@ -99,7 +124,9 @@ def test_a_reference_shares_what_nobody_trains_and_stays_as_it_was() -> None:
 
 
 def test_targets_that_match_nothing_are_refused_with_what_there_is() -> None:
-    with pytest.raises(UserError, match=r"'q_prj', and LlamaForCausalLM has no linear layer .*q_proj.*mean 'q_proj'"):
+    with pytest.raises(
+        UserError, match=r"'q_prj', which is no linear layer in LlamaForCausalLM; allowed: .*q_proj.*mean 'q_proj'"
+    ):
         adapted(targets=("q_prj",))
 
 

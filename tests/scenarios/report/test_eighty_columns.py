@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -61,7 +62,8 @@ def test_checks(world: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("check", world, "--json") == 0
     rows = json.loads(capsys.readouterr().out)
     assert command("check", world) == 0
-    fits(capsys.readouterr().out, *cells(rows))
+    drawn = re.compile(r"\d+ (train|test)")  # as many tasks as a clock allows
+    fits(drawn.sub(r"# \1", capsys.readouterr().out), *(drawn.sub(r"# \1", cell) for cell in cells(rows)))
 
 
 @pytest.mark.parametrize("arguments", [(), ("tiny",)], ids=["machine", "model"])
