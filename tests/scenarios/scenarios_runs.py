@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from peripatos.scenarios.cli import main
+from peripatos.scenarios.run.counters import AXES, Progress
 
 TINY = """\
 name: tiny
@@ -77,3 +79,11 @@ def rows(path: Path) -> list[dict[str, Any]]:
         return []
     parsed = [json.loads(line) for line in path.read_text().splitlines()]
     return [{k: v for k, v in row.items() if k != "seconds" and not k.startswith("time/")} for row in parsed]
+
+
+def progress(**given: Any) -> dict[str, Any]:
+    """What progress.json of a checkpoint holds at the least, with what is given in the place of zeros."""
+    session = {"packages": {}, "code": {}, "data": {}, "cwd": "", "command": []}
+    known = {"logs": {}, "scenario": {}, "session": session, "scored_by": ""}
+    begun = dict.fromkeys((*AXES, "episodes", "failed", "seconds"), 0)
+    return {**asdict(Progress()), "known": known, "begun": begun, **given}

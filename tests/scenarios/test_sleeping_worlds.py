@@ -100,7 +100,7 @@ def test_a_reward_that_sleeps_is_named_after_ten_seconds_and_broken_off_where_th
     begun = time.monotonic()
     code, _, err = finish(start("run", path, "--out", tmp_path / "run", cwd=tmp_path))
     assert code == 1, err
-    assert "waiting for SlowReward since 10 s" in err
+    assert "waiting for sleepers:SlowReward since 10 s" in err
     assert "the budget of 1 seconds was over before the first update" in err
     assert time.monotonic() - begun < 60
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from gymnasium.spaces import Discrete
-from scenarios_runs import TINY, command, rows, write_scenario
+from scenarios_runs import TINY, command, progress, rows, write_scenario
 
 from peripatos.agents.control.mlp import ActorCritic
 from peripatos.scenarios.run.checkpoint import checkpoints, last_good, pointed_to, settle, write_checkpoint
@@ -62,9 +62,9 @@ def in_a_child(do: Callable[[], None]) -> int:
 def save_four(folder: Path) -> None:
     """Checkpoints 5, 10, 10 again and 15, of which 5 is the best until 15; a line in `told` after each."""
     policy = ActorCritic(4, Discrete(2), hidden=(3,))
-    for update, best_at, state in ((5, 5, 0), (10, 5, 0), (10, 5, 1), (15, 5, 0), (20, 5, 0), (25, 25, 0)):
-        progress = {"update": update, "best_at": best_at, "state": state}
-        write_checkpoint(folder, update=update, policy=policy, learner=None, actor_state={}, progress=progress)
+    for update, best_at, done in ((5, 5, 0), (10, 5, 0), (10, 5, 1), (15, 5, 0), (20, 5, 0), (25, 25, 0)):
+        at = progress(update=update, best_at=best_at, state="done" if done else "new")
+        write_checkpoint(folder, update=update, policy=policy, learner=None, actor_state={}, progress=at)
         with (folder.parent / "told").open("a") as file:
             file.write(f"{update} {best_at}\n")
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from safetensors.numpy import save_file
+from scenarios_runs import progress
 
 from peripatos.scenarios.run.checkpoint import BadCheckpoint, verify, write_manifest
-from peripatos.scenarios.run.counters import Progress
 from peripatos.scenarios.run.disk import write_json
 from peripatos.scenarios.run.sealed import BrokenSeal, read_sealed, sealed
 
 VALUE = {"status": "done", "numbers": [1, 0.1, 1e300, None], "words": "é \ud83d\ude00", "inside": {"b": 1, "a": (2, 3)}}
-
-SESSION = {"packages": {}, "code": {}, "data": {}, "cwd": "", "command": []}
-KNOWN = {"logs": {}, "scenario": {}, "session": SESSION, "scored_by": ""}
 
 
 def test_what_was_sealed_comes_back(tmp_path: Path) -> None:
@@ -62,7 +58,7 @@ def test_what_is_no_such_file_is_said(text: str, tmp_path: Path) -> None:
     ],
 )
 def test_a_manifest_of_another_shape_is_no_manifest(text: str, tmp_path: Path) -> None:
-    write_json(tmp_path / "progress.json", asdict(Progress()) | {"known": KNOWN})
+    write_json(tmp_path / "progress.json", progress())
     save_file({}, tmp_path / "actor.safetensors")
     write_manifest(tmp_path)
     verify(tmp_path)
