@@ -204,7 +204,8 @@ class Renderer:
         found = max((text for text in self._added if after.startswith(text)), key=len, default=None)
         if found is None:
             raise NoStopToken(
-                f"the chat template writes {after[:40]!r} behind a reply, which is no token that ends one"
+                f"the chat template writes {after[:40]!r} behind a reply, which is no token that ends one; name a "
+                "template that writes one: agent.chat_template"
             )
         return self._added[found], found
 

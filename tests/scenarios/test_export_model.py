@@ -43,7 +43,7 @@ def trained(base: Path, out: Path, precision: str = "fp32", lora: dict[str, Any]
 def test_an_adapter_is_merged_into_a_folder_that_transformers_reads(base: Path, precision: str, tmp_path: Path) -> None:
     run = trained(base, tmp_path / "run", precision, {"rank": 2, "alpha": 4})
     said = export_model(run, None, checkpoint="last", merged=True)
-    assert "whose logits are the agent's" in said
+    assert "whose logits in fp32 are the agent's" in said
     read = AutoModelForCausalLM.from_pretrained(run / "model", dtype=torch.float32)
     assert not any("lora" in name for name in read.state_dict())
     policy: Any = open_agent(run, "last", "cpu").policy
