@@ -57,7 +57,8 @@ def export_model(path: Path, to: Path | None, *, checkpoint: str = "best", merge
         policy.load(folder / "policy", critic_too=False)
         off = _merge(policy, made, rounded=scenario.precision == "bf16")
         made.rename(to)
-    return f"checkpoint {folder.name} is in {to}: a model for transformers, whose logits in fp32 are the agent's to {off:.1g}"
+    agrees = f"whose logits in fp32 are the agent's to {off:.1g}"
+    return f"checkpoint {folder.name} is in {to}: a model for transformers, {agrees}"
 
 
 def _merge(policy: LanguagePolicy, folder: Path, *, rounded: bool) -> float:
