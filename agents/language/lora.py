@@ -8,6 +8,7 @@ so the model begins as its base. `peft` puts the matrices in; checkpoints hold t
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from transformers.pytorch_utils import Conv1D
 from ...envs.errors import UserError, nearest
 
 _PREFIX = "base_model.model."  # before each name, in peft's files
-_FILE = "adapter_model.safetensors"
+_FILE, _BASE = "adapter_model.safetensors", "base.json"
+_LOOKED_AT = 1024  # numbers of each tensor
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ def save_adapter(model: PreTrainedModel, folder: Path, lora: Lora) -> None:
     written = json.loads(path.read_text(encoding="utf-8")) | {"target_modules": list(targets)}
     path.write_text(json.dumps(written, indent=2, sort_keys=True), encoding="utf-8")
     save_file(_tensors(model), folder / _FILE, metadata={"format": "pt"})
+    (folder / _BASE).write_text(json.dumps({"sha256": _digest_of_base(model)}), encoding="utf-8")
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> None:
@@ -160,7 +163,36 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> None:
     for name, tensor in mine.items():
         if given[name].shape != tensor.shape:
             raise ValueError(f"{name!r} has the shape {tuple(given[name].shape)}, not {tuple(tensor.shape)}{wanted}")
+    _check_base(model, folder)
+    for name, tensor in mine.items():
         tensor.copy_(given[name])
+
+
+def _digest_of_base(model: PreTrainedModel) -> str:
+    """SHA-256 of some numbers of every tensor that does not learn, rounded to bf16: of another model it is another, and
+    the same in both precisions."""
+    digest = hashlib.sha256()
+    for name, parameter in model.named_parameters():
+        if "lora_" not in name:
+            flat = parameter.detach().flatten()
+            some = flat[:: max(1, len(flat) // _LOOKED_AT)].to(torch.bfloat16).view(torch.int16)
+            digest.update(name.encode() + some.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _check_base(model: PreTrainedModel, folder: Path) -> None:
+    """ValueError where the adapter has learned beside other weights."""
+    try:
+        known = json.loads((folder / _BASE).read_text(encoding="utf-8"))["sha256"]
+    except FileNotFoundError:  # peft writes none
+        return
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
+        raise ValueError(f"{_BASE} does not say beside which weights they learned ({problem!r})") from problem
+    if known != _digest_of_base(model):
+        raise ValueError(
+            f"the adapter is of {_base_of(folder)} as it was then, and the weights of {model.config.name_or_path!r} "
+            "are others now"
+        )
 
 
 def _base_of(folder: Path) -> str:

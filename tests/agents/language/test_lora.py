@@ -101,6 +101,16 @@ def test_a_saved_adapter_is_read_back_exactly(tmp_path: Path) -> None:
     assert torch.equal(logp(other), logp(policy))
 
 
+def test_an_adapter_beside_other_weights_of_the_same_shape_is_refused(tmp_path: Path) -> None:
+    policy, other = adapted(), adapted()
+    policy.save(tmp_path)
+    other.load(tmp_path)
+    with torch.no_grad():
+        next(p for name, p in other.model.named_parameters() if "lora_" not in name).add_(0.1)
+    with pytest.raises(ValueError, match=r"as it was then, and the weights of .* are others now"):
+        other.load(tmp_path)
+
+
 @pytest.mark.parametrize("other", [{"rank": 2}, {"targets": ("q_proj",)}])
 def test_an_adapter_of_another_form_is_refused(other: dict[str, object], tmp_path: Path) -> None:
     adapted().save(tmp_path)
