@@ -70,6 +70,7 @@ def test_peft_reads_what_is_saved_and_gives_the_same_numbers(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("kind", ["gpt2", "deepseek_v3", "qwen3_moe", "mixtral", "mamba", "nemotron_h"])
 def test_whatever_layers_a_family_has_peft_reads_the_adapter_and_it_can_be_merged(kind: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
     policy = adapted(kind)
     with torch.no_grad():
         for parameter in policy.parameters():
@@ -81,7 +82,8 @@ def test_whatever_layers_a_family_has_peft_reads_the_adapter_and_it_can_be_merge
         ours = policy.model(input_ids=ids).logits
         torch.testing.assert_close(theirs(input_ids=ids).logits, ours)
         merge_adapter(policy.model)
-        torch.testing.assert_close(policy.model(input_ids=ids).logits, ours, atol=1e-5, rtol=1e-4)
+        off = (policy.model(input_ids=ids).logits - ours).abs().max()
+    assert off < 1e-5 * ours.abs().max()
     assert not any("lora" in name for name, _ in policy.model.named_parameters())
 
 
