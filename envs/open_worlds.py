@@ -7,6 +7,7 @@ comes of them would be wrong without a word. So whoever keeps worlds claims each
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -30,6 +31,7 @@ def claim(world: gym.Env[Any, Any], name: str) -> gym.Env[Any, Any]:
                 "because the episodes of several would mix in one"
             )
         _claimed[id(core)], _names[id(core)] = core, name
+        weakref.finalize(core, _names.pop, id(core), None).atexit = False  # of a world that nobody closes
     return world
 
 

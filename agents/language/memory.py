@@ -11,11 +11,11 @@ goes on beside other work cuts its batches as before.
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ...envs.memory_limits import left_memory
 from .distribution import piece_of
 from .language_policy import LanguagePolicy
 
@@ -24,11 +24,9 @@ MOST = {"cpu": 3 << 29}  # bytes on the way back: on a CPU more tokens at once a
 _SHORT, _LONG = 16, 48  # tokens of the two rows
 
 
-def token_budget(policy: LanguagePolicy) -> int | None:
-    """Most tokens in one pass forward and back; None where nobody says how much memory is free."""
+def token_budget(policy: LanguagePolicy) -> int:
+    """Most tokens in one pass forward and back."""
     free = free_memory(policy.device)
-    if free is None:
-        return None
     learning = [p for p in policy.parameters() if p.requires_grad]
     owed = sum((3 if p.dtype == torch.float32 else 4) * 4 * p.numel() for p in learning) + 3 * 4 * piece_of(
         policy.device
@@ -70,32 +68,10 @@ def _kept(policy: LanguagePolicy, length: int) -> int:
     return sum(seen.values())
 
 
-def free_memory(device: torch.device) -> int | None:
-    """Bytes that can still be taken on `device`; None where that is not known."""
-    if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
-        mine = torch.cuda.get_per_process_memory_fraction(device) * total - torch.cuda.memory_allocated(device)
-        return max(0, int(min(free, mine)))
-    found = [_available(), _left_to_group()]
-    return min((one for one in found if one is not None), default=None)
-
-
-def _available() -> int | None:
-    """What the kernel would give, page cache included."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
-
-
-def _left_to_group() -> int | None:
-    """What the limit of this process's control group leaves, where it has one."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
-        group = next((line[len("0::/") :] for line in lines if line.startswith("0::/")), "")
-        folder = Path("/sys/fs/cgroup") / group
-        limit, used = ((folder / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
-    except OSError:
-        return None
-    return max(0, int(limit) - int(used)) if limit.isdigit() else None
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be taken on `device`."""
+    if device.type != "cuda":
+        return left_memory()
+    free, total = torch.cuda.mem_get_info(device)
+    mine = torch.cuda.get_per_process_memory_fraction(device) * total - torch.cuda.memory_allocated(device)
+    return max(0, int(min(free, mine)))

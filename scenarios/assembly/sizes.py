@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
-import resource
-from contextlib import suppress
 from itertools import pairwise
-from pathlib import Path
 
+from ...envs.memory_limits import usable_memory
 from ...envs.world_source import WorldFacts
 from ..config.agents import MlpAgentSpec, TinyLlamaAgentSpec
 from ..config.mistakes import WrongPart
@@ -61,17 +58,6 @@ def _parameters(scenario: Scenario, facts: WorldFacts) -> int:
     if isinstance(agent, TinyLlamaAgentSpec):
         return 12 * agent.layers * agent.hidden**2
     return 0
-
-
-def usable_memory() -> float:
-    """Bytes that this process may have: of the machine, its container and its own limit the least."""
-    limits = [float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))]
-    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
-    limits += [] if soft == resource.RLIM_INFINITY else [float(soft)]
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with suppress(OSError, ValueError):  # "max", or no such file
-            limits.append(float(Path(file).read_text()))
-    return min(limits)
 
 
 def _machine(there: float) -> str:

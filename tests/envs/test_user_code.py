@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Callable
 
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box
@@ -129,3 +131,14 @@ def test_an_error_of_ours_alone_is_not_the_users_and_shows_no_line_of_ours() -> 
         error.__traceback__ = error.__traceback__.tb_next  # without this test's own frames
     assert not is_theirs(error)
     assert described(error) == "BadReport: the reward is 'good', not a number"
+
+
+def test_the_name_of_a_world_that_nobody_closes_goes_with_it() -> None:
+    from peripatos.envs import open_worlds
+
+    before = len(open_worlds._names)
+    world = open_worlds.claim(gymnasium.Env(), "mine")
+    assert open_worlds.called(world) == "mine"
+    del world
+    gc.collect()
+    assert len(open_worlds._names) <= before

@@ -27,18 +27,15 @@ def test_what_a_token_leaves_grows_with_the_layers_and_not_with_the_vocabulary()
 def test_the_budget_is_a_power_of_two_and_follows_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = family_policy("llama")
     found = []
-    for free in (1 << 30, 1 << 34, 1 << 36, None):
+    for free in (1 << 30, 1 << 34, 1 << 36):
         monkeypatch.setattr(memory, "free_memory", lambda device, free=free: free)
         found.append(token_budget(policy))
-    assert found[0] is not None
     assert found[0].bit_count() == 1
     assert found[0] < found[1] == found[2]  # on a CPU more at once are no faster
-    assert found[3] is None
 
 
 def test_what_is_free_is_what_the_kernel_says() -> None:
     free = free_memory(torch.device("cpu"))
-    assert free is not None
     assert 1 << 20 < free < 1 << 44
 
 
