@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import re
 from collections.abc import Callable
 
-import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box
@@ -134,6 +132,10 @@ def test_an_error_of_ours_alone_is_not_the_users_and_shows_no_line_of_ours() -> 
 
 
 def test_the_name_of_a_world_that_nobody_closes_goes_with_it() -> None:
+    import gc
+
+    import gymnasium
+
     from peripatos.envs import open_worlds
 
     before = len(open_worlds._names)
