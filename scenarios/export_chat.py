@@ -105,7 +105,7 @@ def write_export(done: Export, out: Path | None) -> None:
     if out.exists():
         raise UserError(f"{out} is there already and is not overwritten; use another --out")
     make_folder(out.parent)
-    with disk_errors(out):
+    with disk_errors(out, into_run=False):
         write_text(out, text)
 
 

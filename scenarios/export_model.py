@@ -44,7 +44,10 @@ def export_model(path: Path, to: Path | None, *, checkpoint: str = "best", merge
         raise UserError(f"{to} is there already and is not overwritten; use another --to")
     lora = getattr(scenario.agent, "lora", None) is not None
     make_folder(to.parent)
-    with disk_errors(to), tempfile.TemporaryDirectory(dir=to.parent, prefix=".unfinished-") as unfinished:
+    with (
+        disk_errors(to, into_run=False),
+        tempfile.TemporaryDirectory(dir=to.parent, prefix=".unfinished-") as unfinished,
+    ):
         made = Path(unfinished) / "model"
         if not (lora and merged):
             shutil.copytree(folder / "policy", made)

@@ -108,9 +108,9 @@ def flush(path: Path) -> None:
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path, *, into_run: bool = True) -> Iterator[None]:
     """Whatever keeps us from writing into the run at `path` becomes a `RunFailed` that says what is safe and what to
-    do."""
+    do; likewise, not `into_run`, of a file or folder that a command writes."""
     try:
         yield
     except (RunFailed, UserError):
@@ -118,7 +118,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except Exception as error:
         if hidden_number(error) is None and not isinstance(error, OSError):
             raise
-        raise no_longer_written(path, error) from error
+        raise (no_longer_written if into_run else _not_written)(path, error) from error
 
 
 def hidden_number(error: Exception) -> int | None:
@@ -136,6 +136,11 @@ def no_longer_written(path: Path, error: Exception) -> RunFailed:
     return RunFailed(
         f"{path} can no longer be written ({what}: {error}); nothing that was saved is lost: {remedy}, {then}"
     )
+
+
+def _not_written(path: Path, error: Exception) -> RunFailed:
+    what, remedy = in_words(error)
+    return RunFailed(f"{path} cannot be written ({what}: {error}); {remedy}, then type the command again")
 
 
 def in_words(error: Exception) -> tuple[str, str]:

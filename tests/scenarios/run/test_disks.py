@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from scenarios_runs import TINY, command, finish, rows, start, write_scenario
+
+from peripatos.scenarios.run.disk import RunFailed, disk_errors
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 LONG = TINY.replace("updates: 12", "updates: 100000").replace("every: 4", "every: 1000")
@@ -72,3 +76,12 @@ def test_random_kills_and_full_disks_change_nothing() -> None:
     command = [sys.executable, str(BENCHMARKS / "kills.py"), "--kills", "20", "--disks", "10"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_a_command_writes_outside_of_a_run_is_told_without_a_run(tmp_path: Path) -> None:
+    with pytest.raises(RunFailed) as told, disk_errors(tmp_path / "model", into_run=False):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert re.fullmatch(
+        r".*model cannot be written \(.*No space left.*\); .*, then type the command again", str(told.value)
+    )
+    assert "resume" not in str(told.value)
