@@ -168,6 +168,14 @@ class PolicyNotFinite(RuntimeError):
     run began with, are the reason."""
 
 
+class NoReply(RuntimeError):
+    """No reply came, through no fault of whoever was asked to learn from it; the message says why."""
+
+
+class ContextFull(RuntimeError):
+    """The conversation leaves whoever replies no room for a reply; the message says who found so."""
+
+
 class EngineDied(RuntimeError):
     """An engine answers nothing any more; the message says why. It comes out of every reply that was owed, and of
     whatever is asked afterwards."""
@@ -203,12 +211,26 @@ class Engine(Protocol):
 
 @runtime_checkable
 class Author(Protocol):
-    """Who replies without a model: the world's expert, a script, chance. Text alone: no tokens and no probabilities."""
+    """Who replies in text alone, without tokens and probabilities: the world's expert, a script, chance, a server."""
+
+    waits: bool
+    """Whether a reply is waited for and costs nothing here, so that many are asked for at once."""
 
     def reply(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, object]], world: ConversationEnv, seed: int
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, object]],
+        world: ConversationEnv,
+        seed: int,
+        *,
+        greedy: bool,
     ) -> Reply:
-        """The next reply in a conversation. `world` may be asked, not stepped. All chance comes from `seed`."""
+        """The next reply in a conversation. `world` may be asked, not stepped. All chance comes from `seed`; `greedy`:
+        the likeliest reply, where there is one. `NoReply` and `ContextFull` cost the episode and nothing else."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more is asked; closing twice is harmless."""
         ...
 
 

@@ -17,7 +17,7 @@ from ..agents.language.template_habits import ASKED, CALL, HEARD, RULE, SAID, TH
 from ..agents.language.template_process import TemplateFailed, render
 from ..envs.errors import UserError
 from ..envs.tools.call_formats import reply_format
-from ..envs.vocabulary import Message, Reply, StopReason
+from ..envs.vocabulary import Message, StopReason
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ def _earlier_turns(renderer: Renderer, role: str) -> ModelFinding:
     answer: Message = {"role": role, "content": HEARD, "name": CALL.name, "tool_call_id": "call00000"}
     said = SAID if role == "user" else form.write("", [CALL])
     begin, end = renderer.marks[0]
-    reply = Reply(f"{begin}\n{THOUGHT}\n{end}\n\n{said}" if renderer.thinks else said)
+    text = f"{begin}\n{THOUGHT}\n{end}\n\n{said}" if renderer.thinks else said
     try:
         talk.begin([asked], [TOOL] if role == "tool" and renderer.habits.tools else [])
-        talk.take(talk.write(reply), StopReason.STOP)
+        talk.take(talk.write(text), StopReason.STOP)
         _, rewritten = talk.go_on([answer])
     except UserError as error:
         return ModelFinding(what, "no", str(error))

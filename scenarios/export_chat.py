@@ -165,7 +165,7 @@ def _play(world: ConversationEnv, root: int, group: int) -> _Played:
     tools = answer.info.get("tools", ())
     reward = 0.0
     while not (answer.terminated or answer.truncated or answer.failure):
-        text = Oracle().reply(messages, tools, world, seed=0).text
+        text = Oracle().reply(messages, tools, world, seed=0, greedy=True).text
         messages.append({"role": "assistant", "content": text})
         answer = step_world(world, Reply(text))
         reward += answer.reward

@@ -14,10 +14,21 @@ from ...envs.vocabulary import Message, Reply
 Tools = Sequence[Mapping[str, object]]
 
 
-class Oracle:
+class _Here:
+    """Replies at once, and holds nothing open."""
+
+    waits = False
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Oracle(_Here):
     """Says what the world's own expert would say. `UserError` if the world has none."""
 
-    def reply(self, messages: Sequence[Message], tools: Tools, world: ConversationEnv, seed: int) -> Reply:
+    def reply(
+        self, messages: Sequence[Message], tools: Tools, world: ConversationEnv, seed: int, *, greedy: bool
+    ) -> Reply:
         """What it would say now."""
         reply = world.oracle()
         if reply is None:
@@ -26,7 +37,7 @@ class Oracle:
         return reply if isinstance(reply, Reply) else Reply(reply)
 
 
-class Script:
+class Script(_Here):
     """Says what a function of the messages gives, a text or a `Reply`; a class has one object for all episodes.
     `UserError` from a reply where the function gives anything else."""
 
@@ -38,7 +49,9 @@ class Script:
                 write = write()
         self._write = write
 
-    def reply(self, messages: Sequence[Message], tools: Tools, world: ConversationEnv, seed: int) -> Reply:
+    def reply(
+        self, messages: Sequence[Message], tools: Tools, world: ConversationEnv, seed: int, *, greedy: bool
+    ) -> Reply:
         """What the function gives."""
         given = self._write(messages)
         if not isinstance(given, str | Reply):
@@ -46,10 +59,12 @@ class Script:
         return given if isinstance(given, Reply) else Reply(given)
 
 
-class Chance:
+class Chance(_Here):
     """Says up to 32 printable characters."""
 
-    def reply(self, messages: Sequence[Message], tools: Tools, world: ConversationEnv, seed: int) -> Reply:
+    def reply(
+        self, messages: Sequence[Message], tools: Tools, world: ConversationEnv, seed: int, *, greedy: bool
+    ) -> Reply:
         """As many as `seed` wants, and those."""
         rng = generator(seed)
         letters = rng.choice(list(string.printable[:95]), size=int(rng.integers(0, 33)))

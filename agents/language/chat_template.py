@@ -23,7 +23,7 @@ from .template_habits import Habits, call_format, ends_of_calls
 from .template_process import TemplateFailed, render
 from .template_view import one_call_each, view, without_speech_beside_calls
 
-_KEPT_OPENINGS, _KEPT_TOKENS = 64, 1 << 18  # prompts may be long, and a group begins at once
+_KEPT_OPENINGS, _KEPT_TOKENS = 1 << 14, 1 << 18  # every evaluation begins with the same ones, and a group at once
 _STOPS = ("<|call|>", "<|eom_id|>")  # known to end nothing but a call, whatever a template writes
 
 _CHANNELS = ("<|channel|>", "<|message|>", "<|constrain|>")  # of gpt-oss: how it writes, and to whom
@@ -86,7 +86,7 @@ class Renderer:
         self.marks = self._marks()
         self.lead = self._lead()
         self._strangers, self._own = self._cutters(stop, later)
-        self._openings: dict[str, tuple[list[int], str]] = {}  # the latest ones: the members of a group begin alike
+        self._openings: dict[str, tuple[list[int], str]] = {}  # the latest ones, the oldest first
         self._kept = 0  # tokens in them
 
     def opening(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
@@ -104,10 +104,9 @@ class Renderer:
                     "user's message, or give a template that shows them: agent.chat_template"
                 )
             ids = self.encode(prompt)
+            while self._openings and (self._kept + len(ids) > _KEPT_TOKENS or len(self._openings) >= _KEPT_OPENINGS):
+                self._kept -= len(self._openings.pop(next(iter(self._openings)))[0])
             self._kept += len(ids)
-            if self._kept > _KEPT_TOKENS or len(self._openings) >= _KEPT_OPENINGS:
-                self._openings.clear()
-                self._kept = len(ids)
             self._openings[key] = ids, prompt
         ids, prompt = self._openings[key]
         return list(ids), prompt
@@ -184,12 +183,6 @@ class Renderer:
     def read(self, text: str, opened: Marks | None = None) -> tuple[str, str]:
         """What a reply thinks, and what it says."""
         return split_thought(text, self.marks, opened)
-
-    def written(self, reply: Reply) -> str:
-        """A reply as the model would write it."""
-        if not reply.tool_calls:
-            return reply.text
-        return reply_format(self.reply_format or "hermes").write(reply.text, reply.tool_calls)
 
     def encode_reply(self, text: str, *, calls: bool = False) -> list[int]:
         """The ids of a reply that somebody else wrote, with its stop token: for demonstrations."""

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol, cast
 
@@ -47,7 +46,7 @@ class ConversationActor:
 
     Args:
         make_world: gives a new world; one is kept for each episode that runs at once.
-        who: an engine, which is closed with the actor, or an author.
+        who: an engine or an author, which is closed with the actor.
         context: most tokens of a conversation.
         max_tokens: most tokens of an engine's reply; None: as many as the context holds.
         max_turns: an episode is truncated after so many replies; None leaves that to the world.
@@ -112,9 +111,8 @@ class ConversationActor:
             self._company.load(weights)
 
     def close(self) -> None:
-        """Close the engines, and every world."""
-        if isinstance(self._who, Engine):
-            self._who.close()
+        """Close who replies, and every world."""
+        self._who.close()
         if self._company is not None:
             self._company.close()
         for world in self._worlds:
@@ -149,14 +147,15 @@ class ConversationActor:
             for world, (group, index) in zip(self._worlds, keys, strict=False)
         ]
         waits = bool(conversations) and conversations[0].world.waits
-        with ExitStack() as stack:
-            speaker = self._speaker(stack, waits)
-            stack.callback(speaker.release, conversations)
-            ask = partial(self._ask, speaker, greedy)
+        speaker = self._speaker(waits)
+        ask = partial(self._ask, speaker, greedy)
+        try:
             if waits:
                 independently(conversations, ask, seconds, self._patience)
             else:
                 lockstep(conversations, ask, seconds)
+        finally:
+            speaker.release(conversations)
         for place, conversation in enumerate(conversations):
             if conversation.abandoned:  # its world is still busy somewhere: the next episode gets another
                 self._worlds[place] = self._new_world()
@@ -167,14 +166,11 @@ class ConversationActor:
         world.agent_format = self._renderer.reply_format
         return world
 
-    def _speaker(self, stack: ExitStack, waits: bool) -> Speaker:
-        """Who replies in this collection; an author in threads, where worlds wait."""
+    def _speaker(self, waits: bool) -> Speaker:
+        """Who replies in this collection."""
         if isinstance(self._who, Engine):
             return Drawn(self._who, context=self._context, max_tokens=self._max_tokens)
-        executor = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="author") if waits else None
-        if executor is not None:
-            stack.callback(executor.shutdown, wait=False, cancel_futures=True)
-        return Written(self._who, executor)
+        return Written(self._who, MOST_THREADS if waits or self._who.waits else 0)
 
     def _ask(
         self, speaker: Speaker, greedy: bool, conversations: Sequence[Conversation]
@@ -187,7 +183,8 @@ class ConversationActor:
     def _is_within_limits(self, conversation: Conversation) -> bool:
         """Whether there is room for another reply; if not, the episode ends here."""
         if len(conversation.tokens) >= self._context and not conversation.turns:
-            conversation.leave_unanswered(self._context)
+            held = f"the context holds {self._context}"
+            conversation.leave_unanswered(f"the prompt has {len(conversation.tokens)} tokens and {held}")
         elif len(conversation.tokens) >= self._context:
             conversation.truncate(StopReason.CONTEXT_LIMIT)
         elif conversation.turns == self._max_turns:

@@ -75,7 +75,7 @@ class Conversation:
 
     def write(self, reply: Reply) -> list[int]:
         """The tokens of a reply that somebody else gives."""
-        return self._talk.write(reply)
+        return self._talk.write(self.world.write(reply))
 
     def append_reply(self, spoken: Completion) -> Reply | None:
         """Append a reply; what the world is to be asked. None if the reply does not fit the context, whoever wrote
@@ -137,10 +137,10 @@ class Conversation:
             self.samples.pop()
         self.samples[-1].take_back()
 
-    def leave_unanswered(self, context: int) -> None:
+    def leave_unanswered(self, why: str) -> None:
         """End the episode before its first reply, for which there is no room. It has no reward: nobody has tried."""
         self.truncated, self._stop_reason = True, StopReason.CONTEXT_LIMIT
-        self.unanswered = f"the prompt has {len(self.tokens)} tokens and the context holds {context}"
+        self.unanswered = why
 
     def fail(self, reason: str) -> None:
         """End the episode without a reward."""

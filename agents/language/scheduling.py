@@ -26,8 +26,8 @@ from ...envs.errors import UserError
 from ...envs.lost_threads import in_thread
 from ...envs.open_worlds import called
 from ...envs.user_code import broken, is_theirs
-from ...envs.vocabulary import Reply
-from ..protocols import Completion, EngineDied, PolicyNotFinite
+from ...envs.vocabulary import Reply, StopReason
+from ..protocols import Completion, ContextFull, EngineDied, NoReply, PolicyNotFinite
 from .asking import Answer, Start, step_world
 from .running_conversation import Conversation
 from .voices import granted_seconds
@@ -92,12 +92,18 @@ def _hear(conversation: Conversation, reply: Future[Completion]) -> Reply | None
         spoken = reply.result()
     except UserError:
         raise
+    except ContextFull as problem:
+        if conversation.turns:
+            conversation.truncate(StopReason.CONTEXT_LIMIT)
+        else:
+            conversation.leave_unanswered(str(problem))
+        return None
     except Exception as problem:
         if isinstance(problem.__cause__, PolicyNotFinite):
             raise problem.__cause__ from problem
         conversation.fail(
             str(problem)
-            if isinstance(problem, EngineDied)
+            if isinstance(problem, EngineDied | NoReply)
             else broken(f"who replies in {called(conversation.world)}", problem)
         )
         return None

@@ -2,15 +2,18 @@
 
 an engine   draws tokens; all that is asked in one call is one admission
 an author   writes text, which is tokenised with log-probability zero: right for demonstrations, since nobody
-            divides by it. Authors write here and now, in the order of their worlds, or in threads where worlds wait.
+            divides by it. Authors write here and now, in the order of their worlds, or in threads where somebody waits.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
+from functools import partial
 from typing import Protocol
 
+from ...envs.lost_threads import in_thread
 from ...envs.vocabulary import StopReason
 from ..protocols import Author, Completion, Engine, Request
 from .running_conversation import Conversation
@@ -50,32 +53,44 @@ class Drawn:
 
 
 class Written:
-    """Replies of an author; in the threads of `executor`, if there is one."""
+    """Replies of an author: here and now, or with `threads` by so many for each call, which nobody has to wait for."""
 
-    def __init__(self, author: Author, executor: Executor | None) -> None:
-        self._author, self._executor = author, executor
+    def __init__(self, author: Author, threads: int) -> None:
+        self._author, self._threads = author, threads
 
     def ask(self, conversations: Sequence[Conversation], greedy: bool) -> list[Future[Completion]]:
         """Each of them written."""
-        if self._executor is not None:
-            return [self._executor.submit(self._write, conversation) for conversation in conversations]
-        return [_done(self._write, conversation) for conversation in conversations]
+        owed = [Future[Completion]() for _ in conversations]
+        works = deque(
+            (future, partial(self._write, one, greedy)) for future, one in zip(owed, conversations, strict=True)
+        )
+        for _ in range(min(self._threads, len(works))):
+            in_thread(partial(_settle, works), "author")
+        if not self._threads:
+            _settle(works)
+        return owed
 
     def release(self, conversations: Sequence[Conversation]) -> None:
         """Nothing is kept."""
 
-    def _write(self, conversation: Conversation) -> Completion:
+    def _write(self, conversation: Conversation, greedy: bool) -> Completion:
         told = tuple(conversation.messages)
-        reply = self._author.reply(told, conversation.tools, conversation.world, conversation.reply_seed)
+        reply = self._author.reply(told, conversation.tools, conversation.world, conversation.reply_seed, greedy=greedy)
         tokens = tuple(conversation.write(reply))
-        return Completion(tokens, (0.0,) * len(tokens), StopReason.STOP, conversation.version)
+        if reply.stop_reason is StopReason.LENGTH and len(tokens) > 1:
+            tokens = tokens[:-1]  # nobody has said the stop token
+        return Completion(tokens, (0.0,) * len(tokens), reply.stop_reason, conversation.version)
 
 
-def _done(write: Callable[[Conversation], Completion], conversation: Conversation) -> Future[Completion]:
-    """A future that is settled already."""
-    future = Future[Completion]()
-    try:
-        future.set_result(write(conversation))
-    except Exception as problem:
-        future.set_exception(problem)
-    return future
+def _settle(works: deque[tuple[Future[Completion], Callable[[], Completion]]]) -> None:
+    """Do what is there, but for what was cancelled."""
+    while works:
+        try:
+            future, work = works.popleft()
+        except IndexError:  # somebody else has taken the last one
+            return
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(work())
+            except Exception as problem:
+                future.set_exception(problem)

@@ -41,10 +41,9 @@ class Talk:
         self._opened = self._renderer.opened(self._prompt)
         return ids
 
-    def write(self, reply: Reply) -> list[int]:
+    def write(self, text: str) -> list[int]:
         """The ids of a reply that somebody else gives, as the model would say it."""
         renderer = self._renderer
-        text = renderer.written(reply)
         if not text.startswith(renderer.lead) and (self._opened or "<|channel|>" in renderer.lead):
             thinks = self._opened is not None and self._opened[1] in text
             text = text if thinks or "<|channel|>" in text else renderer.lead + text

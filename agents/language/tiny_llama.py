@@ -30,10 +30,23 @@ TEMPLATE = (
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
     """One token for each printable ASCII character, each role, each tag, and the end of a message."""
     alphabet = sorted(set(string.printable) - set("\x0b\x0c\r"))
+    return _tokenizer(alphabet, pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated"), decoders.Fuse())
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """As `tiny_tokenizer`, with one token for each byte of any text's UTF-8: for those who write and have no model."""
+    whole = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    each = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    return _tokenizer(alphabet, pre_tokenizers.Sequence([whole, each]), decoders.ByteLevel())
+
+
+def _tokenizer(
+    alphabet: list[str], cut: pre_tokenizers.PreTokenizer, join: decoders.Decoder
+) -> PreTrainedTokenizerFast:
     vocabulary = {token: index for index, token in enumerate((*SPECIAL, *alphabet))}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
-    core.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-    core.decoder = decoders.Fuse()
+    core.pre_tokenizer, core.decoder = cut, join
     core.add_special_tokens([AddedToken(token, normalized=False) for token in SPECIAL])
     core.add_tokens([AddedToken(token, normalized=False, special=False) for token in TAGS])
     return PreTrainedTokenizerFast(

@@ -185,6 +185,11 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         A world with tools extends this."""
         return Reply(text)
 
+    def write(self, reply: Reply) -> str:
+        """The inverse of `read`: a reply of somebody's who has no tokens of its own, as a text. A world with tools
+        extends this; in one without, nobody can call any."""
+        return reply.text
+
     def another(self) -> Self | None:
         """A world like this one, at no episode, that shares with it what never changes, such as a list of tasks; None,
         as here, where only the constructor makes a world that shares nothing else.

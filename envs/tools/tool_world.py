@@ -145,6 +145,9 @@ class ToolWorld(TaskWorld):
     def read(self, text: str) -> Reply:
         return self._desk.form.parse(text)
 
+    def write(self, reply: Reply) -> str:
+        return self._desk.form.write(reply.text, reply.tool_calls) if reply.tool_calls else reply.text
+
     def oracle(self) -> str | None:
         """The next of the task's own `oracle` steps; None before and after them."""
         steps = self._task.get("oracle", ())

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from ...agents.protocols import Actor, Author, Behaviour, Policy
 from ...envs.named_objects import load_function
 from ...envs.world_source import WorldSource
-from ..config.agents import Agent, Demonstrator, MlpAgentSpec, OracleAgentSpec, RandomAgentSpec, ScriptedAgentSpec
+from ..config.agents import (
+    Agent,
+    Demonstrator,
+    MlpAgentSpec,
+    OpenAIAgentSpec,
+    OracleAgentSpec,
+    RandomAgentSpec,
+    ScriptedAgentSpec,
+)
 from ..config.schema import Sampling, Scenario, Stage, WorldSpec
 from .engines import make_engine
 from .rendering import context_of, make_renderer
@@ -118,19 +126,19 @@ def _talking(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrato
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
     from ...agents.language.language_policy import LanguagePolicy
-    from ...agents.language.tiny_llama import tiny_tokenizer
+    from ...agents.language.tiny_llama import byte_tokenizer
 
     language = policy if isinstance(policy, LanguagePolicy) else None
-    renderer = make_renderer(language, scenario) if language else Renderer(tiny_tokenizer())
+    renderer = make_renderer(language, scenario) if language else Renderer(byte_tokenizer())
     speaks = language is not None and agent is scenario.agent
     engine = make_engine(language, renderer, scenario.precision) if language is not None and speaks else None
-    voices = Voices(scenario, language, engine)
+    voices, sampling = Voices(scenario, language, engine), scenario.sampling or Sampling()
     return ConversationActor(
         lambda: source.make(voices.for_a_world()),
-        engine or _author(agent),
+        engine or _author(agent, sampling),
         renderer,
         context=context_of(language, scenario) if language else 1_000_000,
-        max_tokens=(scenario.sampling or Sampling()).max_tokens,
+        max_tokens=sampling.max_tokens,
         patience=_patience(scenario),
         company=voices,
     )
@@ -144,10 +152,15 @@ def _patience(scenario: Scenario) -> Patience:
     return Patience(**{name: seconds for name, seconds in given.items() if seconds is not None})
 
 
-def _author(agent: Agent | Demonstrator) -> Author:
-    """An agent without parameters; a script sees the messages."""
+def _author(agent: Agent | Demonstrator, sampling: Sampling) -> Author:
+    """An agent without parameters of ours; a script sees the messages."""
     from ...agents.language.authors import Chance, Oracle, Script
 
+    if isinstance(agent, OpenAIAgentSpec):
+        from ...agents.language.openai_author import OpenAIAuthor
+
+        drawn = sampling.model_dump(include={"temperature", "top_p", "max_tokens"})
+        return OpenAIAuthor(agent.url, agent.model, key_env=agent.key_env, **drawn)
     if isinstance(agent, ScriptedAgentSpec):
         return Script(load_function(agent.function, "messages"))
     return Oracle() if isinstance(agent, OracleAgentSpec) else Chance()

@@ -16,7 +16,7 @@ from ...envs.registry import WorldKind
 from ...envs.user_code import told
 from ...envs.world_source import WorldFacts, WorldSource
 from ..cluster.choose import check_cluster
-from ..config.agents import CausalLMAgentSpec, ScriptedAgentSpec
+from ..config.agents import CausalLMAgentSpec, OpenAIAgentSpec, ScriptedAgentSpec
 from ..config.keys import Place
 from ..config.mistakes import WrongPart, at, placed
 from ..config.schema import Sampling, Scenario, Stage
@@ -193,7 +193,7 @@ def _check_agent(scenario: Scenario, kind: WorldKind) -> None:
             f"an agent of kind {scenario.agent.kind!r} cannot live in {scenario.world.id!r}, a {kind} world; "
             f"use {fitting}"
         )
-    if scenario.sampling is not None and not speaks:
+    if scenario.sampling is not None and not speaks and not isinstance(scenario.agent, OpenAIAgentSpec):
         raise WrongPart(("sampling",), "`sampling` is about tokens; this agent has none")
     if isinstance(scenario.agent, ScriptedAgentSpec):
         with at("agent", "function"):
@@ -203,6 +203,12 @@ def _check_agent(scenario: Scenario, kind: WorldKind) -> None:
 
         with at("agent", "model"):
             check_model_is_there(scenario.agent.model, scenario.agent.revision)
+    if isinstance(scenario.agent, OpenAIAgentSpec):
+        from ...agents.language.openai_author import check_server
+
+        if kind != "conversation":
+            raise WrongKey(("kind",), f"an agent of kind 'openai' writes, and {scenario.world.id!r} is a {kind} world")
+        check_server(scenario.agent.url, scenario.agent.model, scenario.agent.key_env)
     check_revisions(scenario)
 
 

@@ -97,8 +97,24 @@ class OracleAgentSpec(Part):
     kind: Literal["oracle"]
 
 
+class OpenAIAgentSpec(Part):
+    """A model behind a server of OpenAI's chat-completions protocol, at `url` ("http://host:8000/v1"). It plays, and
+    learns nothing. The server's key is in the environment, in the variable that `key_env` names."""
+
+    kind: Literal["openai"]
+    model: str
+    url: str = "https://api.openai.com/v1"
+    key_env: str | None = None
+
+
 Demonstrator = Annotated[RandomAgentSpec | ScriptedAgentSpec | OracleAgentSpec, Field(discriminator="kind")]
 Agent = Annotated[
-    MlpAgentSpec | TinyLlamaAgentSpec | CausalLMAgentSpec | RandomAgentSpec | ScriptedAgentSpec | OracleAgentSpec,
+    MlpAgentSpec
+    | TinyLlamaAgentSpec
+    | CausalLMAgentSpec
+    | OpenAIAgentSpec
+    | RandomAgentSpec
+    | ScriptedAgentSpec
+    | OracleAgentSpec,
     Field(discriminator="kind"),
 ]

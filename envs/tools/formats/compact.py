@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from ...vocabulary import ToolCall
@@ -31,7 +32,8 @@ class Compact(Guarded):
 
     def write(self, text: str, calls: Sequence[ToolCall]) -> str:
         """See `ReplyFormat.write`."""
-        return joined(text, [f"{OPEN}{call.arguments[self._argument]}{CLOSE}" for call in calls], between="")
+        values = [call.arguments.get(self._argument, json.dumps(dict(call.arguments))) for call in calls]
+        return joined(text, [f"{OPEN}{value}{CLOSE}" for value in values], between="")
 
     def explain(self) -> str:
         """See `ReplyFormat.explain`."""

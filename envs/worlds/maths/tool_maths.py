@@ -108,6 +108,9 @@ class ToolMaths(Arithmetic):
     def read(self, text: str) -> Reply:
         return self._form.parse(text)
 
+    def write(self, reply: Reply) -> str:
+        return self._form.write(reply.text, reply.tool_calls) if reply.tool_calls else reply.text
+
     def oracle(self) -> str:
         """The call, and then the answer; or the answer at once."""
         if self._known or self._from_the_head:

@@ -147,6 +147,9 @@ class Store(ConversationEnv):
     def read(self, text: str) -> Reply:
         return self._desk.form.parse(text)
 
+    def write(self, reply: Reply) -> str:
+        return self._desk.form.write(reply.text, reply.tool_calls) if reply.tool_calls else reply.text
+
     def oracle(self) -> str | None:
         """What an expert says next: the first step of the plan that nobody has taken yet."""
         if self._db is None:

@@ -143,9 +143,9 @@ BELLS = [{"prompt": f"t{n}", "split": "train", "oracle": RING} for n in range(4)
 
 def test_a_fast_tool_and_a_slow_author_lose_no_episode() -> None:
     class Slow(Oracle):
-        def reply(self, *asked: Any) -> Reply:
+        def reply(self, *asked: Any, greedy: bool) -> Reply:
             time.sleep(0.4)
-            return super().reply(*asked)
+            return super().reply(*asked, greedy=greedy)
 
     world = lambda: ToolWorld(BELLS, Bell, lambda bell, task, reply: True)  # noqa: E731
     assert failures(played(world, 4, Patience(step=0.2, episode=0.3), Slow())) == {None}

@@ -80,7 +80,7 @@ def test_a_demonstration_is_speech_also_where_a_prompt_opens_a_thought_or_a_chan
     renderer = Renderer(FAMILIES[name].tokenizer(), today="2026-02-03")
     talk = Talk(renderer, Reply)
     talk.begin([{"role": "user", "content": "?"}], [])
-    assert talk.take(talk.write(Reply("42")), StopReason.STOP).text == "42"
+    assert talk.take(talk.write("42"), StopReason.STOP).text == "42"
 
 
 def test_a_world_that_is_given_text_takes_the_thought_out_of_it() -> None:

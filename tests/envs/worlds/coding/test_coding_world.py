@@ -150,12 +150,12 @@ def test_worlds_that_are_judged_side_by_side_give_the_same_episodes_as_one_after
     renderer = Renderer(tiny_tokenizer())
 
     class Varied(Oracle):
-        def reply(self, messages: Any, tools: Any, world: Any, seed: int) -> Reply:
+        def reply(self, messages: Any, tools: Any, world: Any, seed: int, *, greedy: bool) -> Reply:
             draw = generator(seed).random()
             if draw < 0.03:
                 return Reply(block("def solve(*a):\n    while True: pass"))
             if draw < 0.5:
-                return super().reply(messages, tools, world, seed)
+                return super().reply(messages, tools, world, seed, greedy=greedy)
             return Reply(block(f"import os\ndef solve(*a): return {int(20 * draw)}"))
 
     def collected(workers: int) -> list[Episode]:

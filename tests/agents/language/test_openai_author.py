@@ -1,0 +1,197 @@
+"""An author behind a server: what is sent, what is made of the answer, and what is said where there is none."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import peripatos
+from peripatos.agents.language import openai_author
+from peripatos.envs.errors import UserError
+
+Answer = dict[str, Any] | tuple[int, str]
+KEY = "sk-right"
+
+
+class Server(ThreadingHTTPServer):
+    """One model, `adder`. What it answers to a request `answer` says: a message, or a status and words."""
+
+    daemon_threads = True
+
+    def __init__(self, answer: Callable[[dict[str, Any]], Answer]) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answer, self.asked = answer, list[dict[str, Any]]()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Which models there are."""
+        if self.headers["Authorization"] not in (f"Bearer {KEY}", "Bearer none"):
+            return self._send(401, {"error": {"message": "no such key"}})
+        return self._send(200, {"object": "list", "data": [{"id": "adder", "object": "model"}]})
+
+    def do_POST(self) -> None:
+        """A reply."""
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(asked)
+        answer = self.server.answer(asked)
+        if isinstance(answer, tuple):
+            return self._send(answer[0], {"error": {"message": answer[1]}})
+        reason = answer.pop("finish_reason", "stop")
+        choice = {"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": None, **answer}}
+        return self._send(200, {"id": "1", "object": "chat.completion", "created": 0, "choices": [choice]})
+
+    def _send(self, status: int, body: dict[str, Any]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[dict[str, Any]], Answer]], Server]]:
+    monkeypatch.setattr(openai_author, "RETRIES", 0)
+    servers: list[Server] = []
+
+    def start(answer: Callable[[dict[str, Any]], Answer]) -> Server:
+        servers.append(Server(answer))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def scenario(url: str, world: str = "peripatos/Arithmetic-v0", episodes: int = 6, **more: Any) -> dict[str, Any]:
+    agent = {"kind": "openai", "model": "adder", "url": url, **more.pop("agent", {})}
+    head = {"name": "asked", "world": {"id": world, "options": more.pop("options", {})}, "agent": agent}
+    return {**head, "stages": [{"name": "play"}], "evaluation": {"episodes": episodes}, **more}
+
+
+def added(asked: dict[str, Any]) -> Answer:
+    """The right sum."""
+    a, b = map(int, re.findall(r"\d+", asked["messages"][-1]["content"])[:2])
+    return {"content": f"Gern – \\boxed{{{a + b}}}"}
+
+
+def played(folder: Path) -> dict[str, Any]:
+    """The first episode that the run has kept."""
+    return json.loads((folder / "run" / "episodes" / "000000-test.jsonl").read_text().splitlines()[0])
+
+
+PLUS = {"operators": ["+"]}
+
+
+def test_a_server_is_evaluated_as_any_agent_is(serve: Any, tmp_path: Path) -> None:
+    server = serve(added)
+    asked = scenario(server.url, options=PLUS, sampling={"max_tokens": 40, "top_p": 0.9})
+    run = peripatos.run(asked, out=tmp_path / "run")
+    assert run.summary["stages"][0]["evaluation"]["after"]["success_rate"] == 1.0
+    assert {(one["temperature"], one["max_tokens"], one["top_p"]) for one in server.asked} == {(0.0, 40, 0.9)}
+    assert played(tmp_path)["messages"][-1]["content"].startswith("Gern – "), "any text comes through"
+
+
+def test_calls_of_tools_go_both_ways_in_the_servers_own_form(serve: Any, tmp_path: Path) -> None:
+    def calls(asked: dict[str, Any]) -> Answer:
+        heard = asked["messages"][-1]
+        if heard["role"] == "tool":
+            assert asked["messages"][-2]["tool_calls"][0]["id"] == heard["tool_call_id"]
+            assert json.loads(asked["messages"][-2]["tool_calls"][0]["function"]["arguments"])
+            return {"content": f"<answer>{heard['content']}</answer>"}
+        numbers = re.findall(r"\d+", heard["content"])
+        arguments = json.dumps({"expression": "*".join(numbers[:2])})
+        call = {"id": "x1", "type": "function", "function": {"name": "calculator", "arguments": arguments}}
+        return {"tool_calls": [call], "finish_reason": "tool_calls"}
+
+    server = serve(calls)
+    run = peripatos.run(scenario(server.url, "peripatos/ToolMaths-v0"), out=tmp_path / "run")
+    assert run.summary["stages"][0]["evaluation"]["after"]["turns_mean"] == 2.0
+    assert all(one["tools"][0]["function"]["name"] == "calculator" for one in server.asked)
+    assert run.summary["stages"][0]["evaluation"]["after"]["success_rate"] > 0.9
+
+
+def test_a_call_that_is_no_json_and_a_reply_that_was_cut_are_the_worlds_to_judge(serve: Any, tmp_path: Path) -> None:
+    def broken(asked: dict[str, Any]) -> Answer:
+        if asked["messages"][-1]["role"] == "user" and len(asked["messages"]) < 3:
+            call = {
+                "id": "x1",
+                "type": "function",
+                "function": {"name": "calculator", "arguments": '{"a": 3*'},
+            }
+            return {"tool_calls": [call]}
+        return {"content": "12 and so", "finish_reason": "length"}
+
+    server = serve(broken)
+    run = peripatos.run(
+        scenario(server.url, "peripatos/ToolMaths-v0", 2, options={"reply_format": "hermes"}), out=tmp_path / "run"
+    )
+    assert run.summary["stages"][0]["evaluation"]["after"]["success_rate"] == 0.0
+    assert "parse_error" in json.dumps(played(tmp_path)["messages"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((500, "on fire"), r"answered 500: .*on fire"),
+        ((429, "slower"), r"answered 429: .*slower"),
+        ({"content": "x", "finish_reason": None, "role": 3}, None),
+        ((400, "This model's maximum context length is 8 tokens"), "no room"),
+        ((404, "gone"), "agent.model: .* has no model 'adder'"),
+        ((401, "revoked"), "agent.key_env: .* refuses a request without a key"),
+    ],
+)
+def test_an_answer_that_is_none_is_told_in_the_servers_words(
+    serve: Any, tmp_path: Path, answer: Answer, words: str | None
+) -> None:
+    server = serve(lambda asked: dict(answer) if isinstance(answer, dict) else answer)
+    if words is None:
+        peripatos.run(scenario(server.url, options=PLUS), out=tmp_path / "run")
+        return
+    with pytest.raises(Exception, match=words):
+        peripatos.run(scenario(server.url, options=PLUS), out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [
+        ({"url": "http://127.0.0.1:9/v1"}, "agent.url: no server of OpenAI's protocol answers at"),
+        ({"url": "adder"}, "agent.url: no server of OpenAI's protocol answers at"),
+        ({"model": "ader"}, r"agent.model: the server at .* has no model 'ader' Did you mean 'adder'"),
+        ({"key_env": "PERIPATOS_NO_SUCH_KEY"}, "agent.key_env: the environment has no variable"),
+        ({"key_env": "HOME"}, "agent.key_env: the server at .* refuses the key in HOME"),
+    ],
+)
+def test_what_is_wrong_with_a_server_is_said_before_the_first_episode(
+    serve: Any, tmp_path: Path, agent: dict[str, str], words: str
+) -> None:
+    server = serve(added)
+    with pytest.raises(UserError, match=words):
+        peripatos.run(scenario(server.url, options=PLUS, agent=agent), out=tmp_path / "run")
+    assert not server.asked
+
+
+def test_a_server_does_not_learn(serve: Any, tmp_path: Path) -> None:
+    data = scenario(serve(added).url, options=PLUS)
+    data["stages"] = [
+        {"name": "learn", "method": "grpo", "collect": {"groups": 2, "group_size": 2}, "budget": {"updates": 1}}
+    ]
+    with pytest.raises(UserError, match="openai"):
+        peripatos.run(data, out=tmp_path / "run")
