@@ -15,7 +15,7 @@ from .training_batch import TrainingBatch
 @dataclass(frozen=True)
 class Units:
     """All [B, T] over the units of the batch. NaN where there was nothing to see: at units that nobody chose, and (but
-    for the advantage) in rows whose gradient is known to be zero."""
+    for the advantage) in rows whose gradient is known to be zero. Values are NaN where no critic is read."""
 
     advantage_B_T: Tensor
     weight_B_T: Tensor  # w of w · log π, in the first pass
@@ -45,7 +45,8 @@ class FirstPass:
     def add(self, part: TrainingBatch, scores: Scores, weight_B_T: Tensor) -> None:
         """What was seen of `part`. Units outside of the mask are written to one place behind the last."""
         place = torch.where(part.batch.mask_B_T, part.place_B_T, self._shape.numel())
-        seen = (weight_B_T, scores.logp_B_T, scores.entropy_B_T, scores.value_B_T)
+        said = scores.value_B_T if part.batch.value_B_T is not None else torch.full_like(scores.value_B_T, torch.nan)
+        seen = (weight_B_T, scores.logp_B_T, scores.entropy_B_T, said)
         for column, value_B_T in zip(self._columns.values(), seen, strict=True):
             column[place.flatten()] = value_B_T.detach().flatten().to(column.dtype)
 

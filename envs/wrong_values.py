@@ -23,6 +23,14 @@ _SHAPES = {  # pydantic's kinds of error that are about the shape of a value, in
     "list_type": "a list",
     "tuple_type": "a list",
     "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+}
+_BOUNDS = {  # pydantic's kinds of error that are about the size of a number, with what they call the bound
+    "greater_than_equal": ("ge", "{} or greater"),
+    "less_than_equal": ("le", "{} or less"),
+    "greater_than": ("gt", "more than {}"),
+    "less_than": ("lt", "less than {}"),
 }
 
 
@@ -69,6 +77,9 @@ def wrong_value(error: ErrorDetails, slot: Slot) -> str:
         return f"is {shown(value)}, not a list; write {_as_list(value)}"
     if kind in _SHAPES:
         return f"is {shown(value)}, not {_SHAPES[kind]}{_nothing(value, slot)}"
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        return f"is {shown(value)}; allowed is {words.format(error.get('ctx', {})[name])}"
     message = error["msg"]
     return f"is {shown(value)}: {message[0].lower()}{message[1:]}"
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ...envs.errors import UserError
-from ...envs.quantities import shown
+from .model_settings import check_settings
 
 MAX_FILE = 512 << 20  # bytes, of what is not weights
 MAX_CONFIG = 4 << 20
@@ -25,7 +25,6 @@ MAX_HEADER = 100_000_000  # bytes; the format's own limit
 _WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx")
 _POINTER = b"version https://git-lfs"
 _SIZES = ("vocab_size", "hidden_size", "intermediate_size")
-_SPECIAL = ("eos_token_id", "bos_token_id", "pad_token_id", "decoder_start_token_id")
 _WHOLE = ("I", "U", "BOOL")  # types of safetensors
 _LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 
@@ -40,9 +39,7 @@ def check_folder(folder: Path) -> None:
         _check_that_it_was_fetched(file)
     config = _config(folder / "config.json")
     if config is not None:
-        for part in (config, config.get("text_config")):
-            _check_sizes(folder, part if isinstance(part, Mapping) else {})
-        _check_special(folder, config)
+        check_settings(folder / "config.json", config)
     shapes = [shape for file in sorted(folder.glob("*.safetensors")) for shape in tensor_shapes(file)]
     if not shapes or config is None:
         return
@@ -114,29 +111,6 @@ def _config(file: Path) -> dict[str, Any] | None:
     if not isinstance(config, dict):
         raise UserError(f"{file} is no configuration of a model: it holds a {type(config).__name__}, not an object")
     return config
-
-
-def _check_sizes(folder: Path, config: Mapping[str, Any]) -> None:
-    for name in (*_LAYERS, *_SIZES, "max_position_embeddings", "num_attention_heads", "num_key_value_heads"):
-        value = config.get(name)
-        if value is None or isinstance(value, list):  # one for each layer, or left to the model's kind
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UserError(f"{folder / 'config.json'}: {name} is {value!r:.80}; allowed is a whole number from 1")
-
-
-def _check_special(folder: Path, config: Mapping[str, Any]) -> None:
-    """UserError for a special token beyond the vocabulary; a negative one stands for none."""
-    text = config.get("text_config")
-    size = (text if isinstance(text, Mapping) else config).get("vocab_size")
-    if not isinstance(size, int):
-        return
-    for file in (folder / "config.json", folder / "generation_config.json"):
-        for name in _SPECIAL:
-            given = (_config(file) or {}).get(name)
-            for number in given if isinstance(given, list) else [given]:
-                if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number >= size):
-                    raise UserError(f"{file}: {name} is {shown(given)}; allowed are whole numbers from 0 to {size - 1}")
 
 
 def _at_most(folder: Path, config: Mapping[str, Any], name: str, most: int, what: str) -> None:

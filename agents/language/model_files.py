@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from ...envs.errors import UserError
@@ -39,9 +39,11 @@ def load_language_model(model: str, *, revision: str | None = None) -> tuple[Pre
         path = _unpacked(path)
         check_parts_are_there(path)
         check_folder(path)
-    what, source = "tokenizer of the model", model if path is None else str(path)
+    what, source = "settings of the model", model if path is None else str(path)
     with _quiet():
         try:
+            AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+            what = "tokenizer of the model"
             tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
             what = "model"
             found: Any = AutoModelForCausalLM.from_pretrained(

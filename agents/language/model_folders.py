@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...envs.errors import UserError, nearest
+from .model_settings import configured
 
 _INDEX = "model.safetensors.index.json"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json")
@@ -56,10 +58,24 @@ def why(error: Exception, folder: Path | None) -> str:
         words = f"{file}: model_type is {kind!r}, which the installed transformers does not know; a newer one may"
     if "auto_map" in settings:
         words = f"{words} (config.json asks for code of the model's own, and code from a model never runs here)"
+    if isinstance(error, KeyError):
+        words = next(
+            (
+                f"{file}: {key} is {value!r}, which is not known"
+                for key, value in _within(settings)
+                if error.args == (value,)
+            ),
+            words,
+        )
+    return _damaged_json(folder) or configured(file, error) or words
+
+
+def _within(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key with its value, those of parts behind those of what they belong to."""
     for key, value in settings.items():
-        if isinstance(error, KeyError) and error.args == (value,):
-            words = f"{file}: {key} is {value!r}, which is not known"
-    return _damaged_json(folder) or words
+        yield f"{above}{key}", value
+        if isinstance(value, Mapping):
+            yield from _within(value, f"{above}{key}.")
 
 
 def _settings(folder: Path, name: str = "config.json") -> dict[str, Any]:

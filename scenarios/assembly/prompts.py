@@ -65,7 +65,7 @@ class Counted:
 def check_prompts(scenario: Scenario, policy: Policy, sources: WorldSources) -> list[str]:
     """What is to be said of prompts that are too long for the model, a sentence each.
 
-    UserError where not one prompt of a split leaves room for a reply.
+    UserError where not one prompt of a split leaves room for a reply, or where the chat template refuses one.
     """
     from ...agents.language.language_policy import LanguagePolicy
 
@@ -98,29 +98,25 @@ def _splits(scenario: Scenario) -> list[Split]:
 
 def _count(
     split: str, world: str, opened: Openings, tokens_of: Tokens, context: int, most: int, until: float
-) -> Counted | None:
-    """None where the chat template refuses this world's messages: the run will say that."""
+) -> Counted:
     counted = Counted(split, world, len(opened.prompts))
 
     def tokens(prompt: str) -> int:
         return len(tokens_of(opened.messages_of(prompt), opened.tools))
 
-    try:
-        frame = tokens("a")
-        left = [prompt for prompt in opened.prompts if _may_be_long(prompt, context - most - frame)]
-        counted.seen = len(opened.prompts) - len(left)
-        random.Random(0).shuffle(left)  # so that those that are counted in time are like the others
-        longest = max(left, key=len, default="")
-        for prompt in [longest] * bool(left) + [other for other in left if other is not longest]:
-            if time.monotonic() > until and counted.seen:
-                break
-            begun = prompt[: _MOST if prompt is longest else _CHARACTERS * context]
-            length = tokens(begun)
-            if length < context and len(begun) < len(prompt):
-                length = tokens(prompt)
-            counted.take(length, context, most)
-    except UserError:
-        return None
+    frame = tokens("a")
+    left = [prompt for prompt in opened.prompts if _may_be_long(prompt, context - most - frame)]
+    counted.seen = len(opened.prompts) - len(left)
+    random.Random(0).shuffle(left)  # so that those that are counted in time are like the others
+    longest = max(left, key=len, default="")
+    for prompt in [longest] * bool(left) + [other for other in left if other is not longest]:
+        if time.monotonic() > until and counted.seen:
+            break
+        begun = prompt[: _MOST if prompt is longest else _CHARACTERS * context]
+        length = tokens(begun)
+        if length < context and len(begun) < len(prompt):
+            length = tokens(prompt)
+        counted.take(length, context, most)
     return counted
 
 
@@ -129,11 +125,8 @@ def _count_some(
 ) -> Counted | None:
     """As `_count`, of a world that cannot list its prompts; None where none was tried."""
     counted = Counted(split, world, len(some), tried=True)
-    try:
-        for opened in some:
-            counted.take(len(tokens_of(opened.messages, opened.tools)), context, most)
-    except UserError:
-        return None
+    for opened in some:
+        counted.take(len(tokens_of(opened.messages, opened.tools)), context, most)
     return counted if some else None
 
 

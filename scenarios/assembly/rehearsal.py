@@ -63,13 +63,8 @@ def _is_mute(source: WorldSource) -> bool:
 def check_named_goals(scenario: Scenario, sources: WorldSources) -> None:
     """WrongPart for a goal that no evaluation of this world has, where a few random episodes can tell."""
     asked = [(n, stage) for n, stage in enumerate(scenario.stages) if any(not _is_sure(name) for name in stage.stop)]
-    if not asked or any(not _is_quick(source) for source in sources.values()):
-        return
-    try:
-        numbers = in_thread(partial(_play, scenario, sources), "rehearsal").result(PATIENCE)
-    except (Exception, SystemExit):  # of the world's own, or it takes long: the run will say
-        return
-    if numbers.get("failed"):
+    numbers = _rehearsed(scenario, sources) if asked else None
+    if numbers is None:
         return
     for number, stage in asked:
         for name, goal in stage.stop.items():
@@ -77,6 +72,23 @@ def check_named_goals(scenario: Scenario, sources: WorldSources) -> None:
                 reached(numbers, {name: goal})
             except UserError as problem:
                 raise WrongPart(("stages", number, "stop", name), str(problem)) from problem
+
+
+def is_silent_about_success(scenario: Scenario, sources: WorldSources) -> bool:
+    """Whether no world of the scenario says something about success, where a few random episodes can tell."""
+    numbers = _rehearsed(scenario, sources)
+    return numbers is not None and "success_rate" not in numbers
+
+
+def _rehearsed(scenario: Scenario, sources: WorldSources) -> Numbers | None:
+    """The numbers of an evaluation of an agent that acts at random; None where it takes long, or fails."""
+    if any(not _is_quick(source) for source in sources.values()):
+        return None
+    try:
+        numbers = in_thread(partial(_play, scenario, sources), "rehearsal").result(PATIENCE)
+    except (Exception, SystemExit):  # of the world's own, or it takes long: the run will say
+        return None
+    return None if numbers.get("failed") else numbers
 
 
 def _is_sure(name: str) -> bool:

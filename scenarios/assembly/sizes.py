@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+from ...envs.errors import UserError
 from ...envs.memory_limits import usable_memory
 from ...envs.world_source import WorldFacts
 from ..config.agents import MlpAgentSpec, TinyLlamaAgentSpec
 from ..config.mistakes import WrongPart
-from ..config.schema import Scenario
+from ..config.schema import Sampling, Scenario
 from .settings import stage_method
 
+MOST_EPISODES = 1_000_000  # of an evaluation by command
 _EPISODE = 1000  # bytes of one at least, with its messages
 _UNIT = 40  # bytes of what is kept of one action besides the observation: masks, log-probabilities, rewards, values
 _TRAINED = 16  # bytes of a parameter that learns: itself, its gradient, two moments
@@ -40,6 +42,27 @@ def check_sizes(scenario: Scenario, facts: WorldFacts) -> None:
                 f"stage {stage.name!r} collects {sizes}, which is {_spell(size)} or more, and {_machine(there)}; give "
                 f"less of {' or '.join(parts)}",
             )
+
+
+def check_evaluation(scenario: Scenario, tasks: int, each: int) -> None:
+    """UserError, about the flags of an evaluation, for more episodes than a process can hold: `tasks` in each of the
+    scenario's worlds, `each` so many times."""
+    worlds = max(1, len(scenario.worlds))
+    count = worlds * tasks * each
+    factors = [f"--episodes {tasks}", *[f"--k {each}"] * (each > 1), *[f"{worlds} worlds"] * (worlds > 1)]
+    if count > MOST_EPISODES:
+        raise UserError(
+            f"{' × '.join(factors)} are {count:,} episodes, of which all are held at once; allowed are at most "
+            f"{MOST_EPISODES:,} together"
+        )
+    tokens = (scenario.sampling or Sampling()).max_tokens if scenario.speaks else 0
+    size, there = count * (_EPISODE + tokens * _UNIT), usable_memory()
+    if size > there:
+        factors += [f"sampling.max_tokens {tokens}"] * bool(tokens)
+        raise UserError(
+            f"{' × '.join(factors)} may need {_spell(size)} or more, as all episodes are held at once, and "
+            f"{_machine(there)}; give less of one of them"
+        )
 
 
 def _width(facts: WorldFacts) -> int:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...envs.errors import UserError, unknown
 from ...envs.vocabulary import Episode
+from ..assembly.settings import stage_method
 from ..config.agents import CausalLMAgentSpec
 from ..config.schema import Scenario
 from ..run.checkpoint import last_good
@@ -101,6 +102,11 @@ def read_transcript(
             f"by `peripatos record {shlex.quote(str(path))}`"
         )
     measure = by
+    if by == "value" and not any(stage.method and stage_method(stage).needs_critic for stage in scenario.stages):
+        raise UserError(
+            f"--by value shows what a critic says, and no stage of {run.path} has one; allowed here: "
+            f"{', '.join(measure for measure in MEASURES if measure != by)}"
+        )
     values, basis = _values(episode, by)
     if values is None and by != "advantage":
         raise UserError(f"the {by} of these tokens is not known: {basis}")

@@ -94,6 +94,8 @@ def prepare(run: RunDirectory, sets: Sequence[str] = ()) -> GoingOn:
     if standing is not None:
         notes += _other_damage(run, standing)
     to_do = _has_more_to_do(run, standing, scenario)
+    if sets and found.followed and standing is not None and not to_do:
+        raise _nothing_to_do(run, standing.progress, scenario, sets)
     return GoingOn(standing, tuple(notes), to_do, scenario if lost or sets else None)
 
 
@@ -145,6 +147,20 @@ def _refuse(
         f"{', '.join(what)} {'is' if len(what) == 1 else 'are'} what the run is made of, and cannot change "
         f"({'; '.join(found.refused)}): put it back. The run may go on with another budget or stop of a stage, and "
         f"other evaluation, checkpoint, failures, log, trackers, cluster. {anew}"
+    )
+
+
+def _nothing_to_do(run: RunDirectory, progress: Progress, scenario: Scenario, sets: Sequence[str]) -> UserError:
+    """For flags with which a run that is over stays so: what its last stage has spent, and what would let it go on."""
+    stage = scenario.stages[min(progress.stage, len(scenario.stages) - 1)]
+    limits, spent = stage.budget.limits() if stage.budget is not None else {}, progress.spent_by_name(progress.seconds)
+    used = [f"{spent[name]:g} {name}" for name in limits if spent[name] >= limits[name]]
+    more = [f"--set stages.{stage.name}.budget.{name}={2 * spent[name]:.0f}" for name in limits if spent[name]]
+    over = f"its last stage, {stage.name!r}, has ended" + (f" with {' and '.join(used)} spent" if used else "")
+    remedy = f"; to go on, give it more, such as {' '.join(more)}" if used else ""
+    return UserError(
+        f"{' '.join(f'--set {text}' for text in sets)}: {typed(run.path)} is over ({over}), and this leaves nothing "
+        f"to do; its scenario.yaml was not changed{remedy}"
     )
 
 

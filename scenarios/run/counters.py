@@ -113,12 +113,16 @@ class Progress:
         assert stage.budget is not None, "the schema asks for it where there is a method"
         if self.update == self.begun["update"]:
             return 0.0, None
-        now = {"updates": self.update - self.begun["update"], "seconds": seconds - self.begun["seconds"]}
-        now |= {name: getattr(self, name) - self.begun[name] for name in ("env_steps", "action_units")}
+        now = self.spent_by_name(seconds)
         limits = stage.budget.limits()
         shares = {name: now[name] / limit for name, limit in limits.items()}
         name = max(shares, key=lambda key: shares[key])
         return shares[name], f"budget of {limits[name]:g} {name}" if shares[name] >= 1 else None
+
+    def spent_by_name(self, seconds: float) -> dict[str, float]:
+        """What the stage has spent of all that a budget may limit."""
+        now = {"updates": self.update - self.begun["update"], "seconds": seconds - self.begun["seconds"]}
+        return now | {name: getattr(self, name) - self.begun[name] for name in ("env_steps", "action_units")}
 
     def may_go_on(self, stages: Sequence[Stage]) -> bool:
         """Whether the stage that is done would not be, by what `stages` say now: its budget or its goal was raised."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ...envs.errors import UserError
 from ...envs.vocabulary import Episode, StopReason
+from ...envs.wrong_values import Slot, wrong_value
 from .logs import KEPT, read_jsonl
 from .noticed import notice
 
@@ -168,13 +169,25 @@ def _episode(row: object, where: str) -> Episode:
     try:
         checked = _Row.model_validate(row)
     except ValidationError as problem:
-        first = problem.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "row"
-        raise UserError(f"{where} is no episode: {place}: {first['msg']}") from problem
+        raise UserError(f"{where} is no episode: {_said(problem)}") from problem
     given: dict[str, Any] = checked.model_dump(exclude={"stop_reason", "messages"})
     given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list) and name != "actions"}
     messages = tuple(_message(message) for message in checked.messages)
     return Episode(**given, stop_reason=StopReason(checked.stop_reason), messages=messages)
+
+
+def _said(problem: ValidationError) -> str:
+    """The first thing that is wrong with a row."""
+    first = problem.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    match first["type"]:
+        case "missing":
+            return f"it has no {place!r}"
+        case "extra_forbidden":
+            return f"it has {place!r}, which no run writes"
+        case "value_error":
+            return str(first.get("ctx", {})["error"])
+    return f"{place or 'the row'} {wrong_value(first, Slot())}"
 
 
 def _message(message: _Message) -> Any:
@@ -192,6 +205,10 @@ def damaged_files(run: Path) -> list[str]:
         return []
     more = f" (and {len(problems) - 1} more files of kept episodes)" if problems[1:] else ""
     return [f"{problems[0]}{more}; episodes are kept for reading, and the run goes on"]
+
+
+def _counted(episodes: int) -> str:
+    return f"{episodes} episode{'s' * (episodes != 1)} that can be read"
 
 
 def _damage(file: Path, written: dict[str, Any]) -> str | None:
@@ -218,7 +235,7 @@ def notice_damage(file: Path, shown: int) -> None:
     rows, _ = read_jsonl(file.parent.parent / KEPT)
     written = _written(file, rows)
     if written is not None and (damage := _damage(file, written)):
-        notice(f"{damage}; {shown} of its {written.get('episodes')} episodes can be read")
+        notice(f"{damage}; it has {_counted(shown)}, and {written.get('episodes')} were kept")
     names = dict.fromkeys(str(row.get("file")) for row in rows)
     later = [name for name in names if name[:6] >= file.name[:6] and not (file.parent / Path(name).name).exists()]
     if later:

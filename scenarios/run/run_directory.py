@@ -57,6 +57,7 @@ from .strange_files import refuse_strange_files
 FORMAT = 2  # of run directories and checkpoints
 OLDER = "it was written by Peripatos 0.1, which reads it; this version reads format"
 FILES = ("scenario.yaml", "environment.json", "summary.json", *GROWING)
+FOLDERS = ("checkpoints", "episodes", "videos")
 UNFINISHED = "unfinished"  # in summary.json; who reads it is told "running" or "died", by the lock
 OURS = ("scenario.yaml", "environment.json", "command.txt")  # what a run that has hardly begun may have written
 
@@ -118,6 +119,9 @@ class RunDirectory:
         if not (path / "scenario.yaml").is_file() and not any((path / "checkpoints").glob("[0-9]*/manifest.json")):
             raise UserError(no_run(path))
         refuse_strange_files(path)
+        for name in FOLDERS:
+            if (path / name).exists() and not (path / name).is_dir():
+                raise UserError(f"{path / name} is no folder, and a run's {name} lie in one; move it away")
         for name in FILES:  # a folder cannot be read as text
             if (path / name).exists() and not (path / name).is_file():
                 raise UserError(f"{path / name} is no file, and a run's {name} is one; move it away")

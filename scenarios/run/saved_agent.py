@@ -14,7 +14,9 @@ from ...envs.seeding import derive_seed
 from ..assembly.actors import make_stage
 from ..assembly.checks import check_parts
 from ..assembly.policies import make_policy
+from ..assembly.rehearsal import is_silent_about_success
 from ..assembly.settings import choose_device
+from ..assembly.sizes import check_evaluation
 from ..assembly.worlds import WorldSources
 from ..config.agents import Origin
 from ..config.loading import apply_sets, check_scenario, dump_data
@@ -32,6 +34,11 @@ from .several_worlds import pass_rates_of_worlds, summarize_worlds
 from .verified import trusted_scenario
 
 FROM = ("agent", "from")
+_FLAGS = {  # what is asked for by a flag of its own
+    "evaluation": "; for another number of tasks give --episodes",
+    "seed": "; for other tasks give --seed",
+    "device": "; for another device give --device",
+}
 
 
 @dataclass(frozen=True)
@@ -130,9 +137,13 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
     the world or the sampling."""
     run = RunDirectory.open(path)
     scenario, sources = _elsewhere(run, how.sets)
+    count = how.episodes or scenario.evaluation.episodes
     with ExitStack() as stack:
         stack.enter_context(where_it_was_begun(run))
         stack.enter_context(sources)
+        check_evaluation(scenario, count, how.k)
+        if how.k > 1 and is_silent_about_success(scenario, sources):
+            raise UserError(f"--k {how.k}: pass@k counts successes, and this world says nothing about success")
         policy = make_policy(scenario, _device(device, scenario), sources.first)
         if policy is not None:
             folder = find_checkpoint(run, checkpoint)
@@ -143,7 +154,6 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         parts = make_stage(scenario, Stage(name="evaluate"), policy, sources)
         stack.callback(parts.close)
         parts.evaluator.load(Weights(0))
-        count = how.episodes or scenario.evaluation.episodes
         root = derive_seed(scenario.seed if how.seed is None else how.seed, "evaluation")
         greedy = not how.sample and how.k == 1
         episodes = parts.evaluator.evaluate(count, seed=root, version=0, greedy=greedy, each=how.k)
@@ -173,7 +183,7 @@ def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldS
         if head not in ("world", "worlds", "sampling"):
             raise UserError(
                 f"--set {text}: a saved agent is measured in another world or with other sampling; its "
-                f"{head or 'scenario'} cannot change"
+                f"{head or 'scenario'} cannot change{_FLAGS.get(head, '')}"
             )
     data: dict[str, Any] = dump_data(scenario)
     source = Source(str(run.path / "scenario.yaml"))

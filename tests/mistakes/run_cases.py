@@ -15,6 +15,12 @@ def _folder(path: Path) -> None:
     path.mkdir()
 
 
+def _ran_with_a_file(name: str) -> Case:
+    """A run in whose folder a file stands where it has a folder."""
+    begun = {"out/scenario.yaml": language()["s.yaml"], f"out/{name}": "x"}
+    return Case(f"{name}-file", begun, rf"out/{name} is no folder, and a run's {name} lie in one", argv="show out")
+
+
 def _at(name: str, argv: str, *needs: str, talks: bool = False, slow: bool = False, **more: Content) -> Case:
     """A command on a run that is over, whose folder is `out`."""
     return Case(name, {**(language() if talks else control()), **more}, *needs, argv=argv, before=RAN, slow=slow)
@@ -28,6 +34,7 @@ def _of(name: str, argv: str, *needs: str, **files: Content) -> Case:
 
 
 NO_RUNS = [
+    *map(_ran_with_a_file, ("checkpoints", "episodes", "videos")),
     _of("resume-nothing", "resume out", r"out is not a run directory: there is no such folder"),
     _of("resume-file", "resume a.txt", r"a\.txt is not a run directory: it is a file", a_txt="x"),
     _of("evaluate-file", "evaluate a.txt", r"a\.txt is not a run directory: it is a file", a_txt="x"),
@@ -70,6 +77,11 @@ ON_RUNS = [
     _at("evaluate-device", "evaluate out --device gpu", r"unknown device 'gpu'.*cuda"),
     _at("evaluate-k-huge", "evaluate out --k 1000000000000", r"--k is 1000000000000; allowed is a whole number.* at most 1,000,000"),
     _at("evaluate-episodes-huge", "evaluate out --episodes 1000001", r"--episodes is 1000001; .* at most 1,000,000"),
+    _at("evaluate-both-huge", "evaluate out --k 1000000 --episodes 1000000", r"^error: --episodes 1000000 × --k 1000000 are 1,000,000,000,000 episodes.* at most 1,000,000 together"),
+    _at("evaluate-tokens-huge", "evaluate out --episodes 1000000 --set sampling.max_tokens=500", r"^error: --episodes 1000000 × sampling\.max_tokens 500 may need 21 GB", talks=True),
+    _at("evaluate-k-control", "evaluate out --k 3", r"^error: --k 3: pass@k counts successes"),
+    _at("evaluate-set-device", "evaluate out --set device=cpu", r"its device cannot change; for another device give --device"),
+    _at("evaluate-set-episodes", "evaluate out --set evaluation.episodes=3", r"--set evaluation\.episodes=3: .*give --episodes"),
     _at("evaluate-seed-huge", "evaluate out --seed 99999999999999999999", r"--seed is 99999999999999999999; .* at most 9,223,372,036,854,775,807"),
     _at("evaluate-world-typo", "evaluate out --world CartPol-v1", r"^error: --world CartPol-v1: unknown world.*'CartPole-v1'\?"),
     _at("evaluate-world-number", "evaluate out --world 5", r"^error: --world 5: unknown world '5'"),
@@ -100,6 +112,9 @@ ON_RUNS = [
     _at("resume-other-method", "resume out --set stages.balance.method=grpo", r"method is what the run is made of|stages\.balance\.method"),
     _at("resume-world", "resume out --set world.id=Pendulum-v1", r"world\.id is what the run is made of|world.*made of"),
     _at("resume-lr", "resume out --set stages.balance.optimizer.lr=1", r"lr is what the run is made of|optimizer.*made of|lr"),
+    _at("resume-less", "resume out --set stages.balance.budget.updates=1", r"^error: --set stages\.balance\.budget\.updates=1: out is over .*2 updates spent.*--set stages\.balance\.budget\.updates=4"),
+    _at("resume-no-more", "resume out --set evaluation.every=1", r"^error: --set evaluation\.every=1: out is over.*leaves nothing to do"),
+    _at("show-value", "show out --by value", r"^error: --by value shows what a critic says, and no stage of out has one", talks=True),
     _at("resume-out", "resume out --out other", r"peripatos resume has no option --out; it has"),
     _at("resume-form", "resume out --set budget", r"--set budget: the form is --set KEY=VALUE"),
     _at("rescore-weights", "rescore out --grader maths", r"maths|answer", talks=True),

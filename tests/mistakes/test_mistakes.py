@@ -54,8 +54,10 @@ def test_a_rehearsal_says_the_same(case: Case, maker: Maker) -> None:
 
 
 def _mistake(verdict: Verdict) -> str:
-    """What is said from the mistake on: a run has named its device before."""
-    return verdict.err[verdict.err.index(ONE_LINE) :]
+    """What is said from the mistake on: a run has named its device before. Each case has a folder of its own, whose
+    name may stand there."""
+    said = verdict.err[verdict.err.index(ONE_LINE) :]
+    return re.sub(rf"\S*/\d{{4}}-{re.escape(verdict.case.name.replace('.', '-'))}", "FOLDER", said)
 
 
 def _in_one_voice(verdict: Verdict) -> None:

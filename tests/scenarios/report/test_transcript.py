@@ -15,6 +15,7 @@ from scenarios_runs import TINY, command, write_scenario
 
 from peripatos.agents.language import tiny_llama
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
+from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Episode, Seen, StopReason
 from peripatos.scenarios.report.terminal import color, print_transcript
 from peripatos.scenarios.report.transcript import Line, Token, Transcript, read_transcript, replies, spell
@@ -94,6 +95,13 @@ def test_weights_of_a_first_on_policy_pass_are_the_advantages(run: Path) -> None
     assert weights == pytest.approx(advantages, rel=1e-4)
     entropy = [token.value for line in read_transcript(run, 1, by="entropy").lines for token in line.tokens]
     assert all(value is not None and value > 0 for value in entropy)
+
+
+def test_without_a_critic_no_value_is_kept_or_shown(run: Path) -> None:
+    (learned, *_) = kept(run, "000002-train")[1]["learned"]
+    assert set(learned["value"]) == {None}
+    with pytest.raises(UserError, match=r"--by value shows what a critic says, and no stage of .* has one; allowed"):
+        read_transcript(run, 1, by="value")
 
 
 def test_demonstrations_show_calls_results_rewards_and_weight_one(run: Path) -> None:

@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import random
+import re
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -130,8 +131,21 @@ FALSE: list[tuple[str, Any]] = [
 def test_a_value_of_another_type_or_length_is_refused(tmp_path: Path, key: str, value: object) -> None:
     row = episode_row(whole()) | {key: value}
     (tmp_path / "e.jsonl").write_text(f"{to_json(episode_row(whole()))}\n{json.dumps(row)}\n")
-    with pytest.raises(UserError, match=r"line 2 is no episode"):
+    with pytest.raises(UserError, match=r"line 2 is no episode") as refused:
         read_episodes(tmp_path / "e.jsonl")
+    assert not re.search(r"_[A-Z]\w+|<class|[Ii]nput should|Field required", str(refused.value))
+
+
+def test_a_file_with_more_episodes_than_were_kept_is_counted_in_whole_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert command("run", write_scenario(tmp_path, TALK), "--out", run, "-q") == 0
+    file = run / "episodes" / "000000-test.jsonl"
+    file.write_bytes(file.read_bytes() + file.read_bytes())
+    capsys.readouterr()
+    assert command("show", run) == 0
+    assert "it has 4 episodes that can be read, and 2 were kept" in capsys.readouterr().err
 
 
 def test_show_never_ends_in_a_traceback_whatever_the_file_holds(
@@ -170,5 +184,5 @@ def _damage(row: dict[str, Any], rng: random.Random, values: list[Any]) -> None:
         if isinstance(where, dict) and rng.random() < 0.2:
             del where[key]
         else:
-            where[key] = rng.choice(values)
+            where[key] = copy.deepcopy(rng.choice(values))  # a second damage may be within it
         return
