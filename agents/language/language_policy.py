@@ -178,7 +178,11 @@ class LanguagePolicy(nn.Module):
         )
         wide = torch.nn.functional.pad(tokens, (0, position_B_C.shape[1]))  # a window of C fits behind every prompt
         after_B_C = wide.gather(1, position_B_C)
-        if torch.is_grad_enabled() and self.token_budget is not None and tokens.numel() > self.token_budget:
+        if (
+            torch.is_grad_enabled()
+            and self.token_budget is not None
+            and len(tokens) * sizes.longest > self.token_budget
+        ):
             with self.autocast(), plain_rows.recomputed(self.backbone):
                 return read_plainly(), after_B_C
         with self.autocast():
