@@ -25,7 +25,7 @@ def ragged(seed: int) -> Batch:
 def test_every_row_is_read_once_within_the_budget_and_no_bundle_is_parted(seed: int, units: int) -> None:
     batch = ragged(seed)
     parts = [part.tolist() for part in passes(batch, units)]
-    assert sorted(sum(parts, [])) == list(range(24))
+    assert sorted(row for part in parts for row in part) == list(range(24))
     bundles = [set(batch.bundle_B[part].tolist()) for part in parts]
     assert sum(map(len, bundles)) == len(set.union(*bundles))
     for part, seen in zip(parts, bundles, strict=True):
