@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
@@ -9,14 +10,14 @@ from torch import Tensor
 
 from ..agents.protocols import Critic, Policy
 from ..envs.vocabulary import Batch
+from .passes import passes
 
 
 @torch.no_grad()
 def read_scores(policy: Policy, batch: Batch, micro_batch: int | None) -> tuple[Tensor, Tensor]:
     """Log-probability and entropy of every unit under `policy`, [B, T] each; at most `micro_batch` units (with padding)
     in one forward pass."""
-    read = [policy.score(batch.rows(part).inputs) for part in _parts(batch, micro_batch)]
-    return torch.cat([seen.logp_B_T for seen in read]), torch.cat([seen.entropy_B_T for seen in read])
+    return _in_passes(batch, micro_batch, lambda inputs: policy.score(inputs)[:2])
 
 
 @torch.no_grad()
@@ -32,14 +33,19 @@ def with_values(batch: Batch, critic: Critic, micro_batch: int | None) -> Batch:
         raise ValueError(
             "a batch without values has to note truncated_B, for a critic to say what comes after its rows"
         )
-    read = [critic.value(batch.rows(part).inputs) for part in _parts(batch, micro_batch)]
-    value_B_T, successor_B_T = (torch.cat(column) for column in zip(*read, strict=True))
+    value_B_T, successor_B_T = _in_passes(batch, micro_batch, critic.value)
     bootstrap_B_T = torch.where(batch.end_B_T & truncated_B[:, None], successor_B_T, 0.0)
     return replace(batch, value_B_T=torch.where(batch.mask_B_T, value_B_T, 0.0), bootstrap_B_T=bootstrap_B_T)
 
 
-def _parts(batch: Batch, micro_batch: int | None) -> tuple[Tensor, ...]:
-    """The numbers of the rows of each forward pass."""
-    rows, length = batch.mask_B_T.shape
-    size = rows if micro_batch is None else max(1, micro_batch // max(1, length))
-    return torch.arange(rows, device=batch.mask_B_T.device).split(size)
+def _in_passes(
+    batch: Batch, units: int | None, read: Callable[[Mapping[str, Tensor]], tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
+    """`read` pass by pass, in the batch's own order: [B, T] twice."""
+    parts = passes(batch, units)
+    if len(parts) == 1:
+        return read(batch.inputs)
+    seen = [read(batch.rows(part).inputs) for part in parts]
+    back_B = torch.argsort(torch.cat(parts))
+    first, second = (torch.cat(column)[back_B] for column in zip(*seen, strict=True))
+    return first, second

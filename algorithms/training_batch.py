@@ -20,6 +20,7 @@ from .aggregate import unit_shares
 from .credit import assign_credit, whiten
 from .episode_rows import episode_rows
 from .methods import Method
+from .passes import passes
 from .shapes import steps, sum_steps
 from .weights import most_uncertain
 
@@ -145,17 +146,7 @@ def minibatches(training: TrainingBatch, count: int, rng: np.random.Generator) -
 
 
 def micro_batches(training: TrainingBatch, units: int | None) -> Iterator[TrainingBatch]:
-    """Consecutive rows with at most `units` positions each (padding counted), but at least one whole bundle."""
-    rows, length = training.batch.mask_B_T.shape
-    size = rows if units is None else max(1, units // max(1, length))
-    if size >= rows:
-        yield training
-        return
-    together = torch.argsort(training.batch.bundle_B, stable=True)
-    first = last = 0
-    for bundle in torch.unique(training.batch.bundle_B, return_counts=True)[1].tolist():
-        if last > first and last + bundle - first > size:
-            yield training.rows(together[first:last])
-            first = last
-        last += bundle
-    yield training.rows(together[first:last])
+    """The parts that `passes` cuts; the whole itself, where it is one pass."""
+    parts = passes(training.batch, units)
+    for rows in parts:
+        yield training if len(parts) == 1 else training.rows(rows)

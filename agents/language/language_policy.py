@@ -7,15 +7,14 @@ at least one column to spare. Unit t is the token at position t, so
 
 and value[t + 1] is the value of the state that token t led to.
 
-How rows are read is the model's `path`: with each prompt once for all rows that begin with it (`shared_prompts`), or
-as they are (`plain_rows`). Left out: packing of rows without a common prompt.
+How rows are read is the model's `path`: as trees, whatever they begin with alike once (`prefix_tree`), with each prompt
+once for all rows that begin with it (`shared_prompts`), or as they are (`plain_rows`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
@@ -28,11 +27,11 @@ from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTra
 from ...envs.errors import UserError
 from ...envs.vocabulary import Batch
 from ..protocols import Scores
-from . import plain_rows, shared_prompts
+from . import plain_rows, prefix_tree, shared_prompts
 from .distribution import entropy, log_probabilities, product, read_chosen, read_in_pieces
 from .lora import Lora, load_adapter, save_adapter
 from .low_precision import lower
-from .model_path import SHORT, ModelPath, backbone_of, own_logits
+from .model_path import SHORT, ModelPath, backbone_of, own_logits, takes_bools
 
 Precision = Literal["fp32", "bf16"]
 SHORT_PROMPTS = 0.25  # of all tokens: to share prompts of a smaller share saves less than a mask costs
@@ -173,20 +172,36 @@ class LanguagePolicy(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """[B, C, H]: the hidden state *before* each token behind the prompt; and those tokens [B, C]."""
         unmasked = self.precision == "bf16" and not self.path.masked  # the kernel that this is for is one of bf16
-        read_plainly = partial(
-            plain_rows.states, self.backbone, tokens, length, position_B_C, sizes.longest, masked=not unmasked
-        )
         wide = torch.nn.functional.pad(tokens, (0, position_B_C.shape[1]))  # a window of C fits behind every prompt
         after_B_C = wide.gather(1, position_B_C)
-        if torch.is_grad_enabled() and self.token_budget is not None and tokens.numel() > self.token_budget:
-            with self.autocast(), plain_rows.recomputed(self.backbone):
-                return read_plainly(), after_B_C
-        with self.autocast():
-            if self.path.shared_prompts and not (unmasked and sizes.prompts < SHORT_PROMPTS):
+        short = self.path.shared_prompts and not (unmasked and sizes.prompts < SHORT_PROMPTS)
+        forest = self._forest(tokens, first, length, sizes, short, unmasked) if self.path.trees else None
+        read = len(tokens) * sizes.longest if forest is None else forest.token_R_N.numel()
+        large = torch.is_grad_enabled() and self.token_budget is not None and read > self.token_budget
+        with self.autocast(), plain_rows.recomputed(self.backbone) if large else nullcontext():
+            if forest is not None:
+                hidden = prefix_tree.states(self.backbone, forest, position_B_C, bools=takes_bools(self.model))
+            elif short and not large:
                 hidden = shared_prompts.states(self.backbone, tokens, first, length, after_B_C, pad=self._pad)
             else:
-                hidden = read_plainly()
+                hidden = plain_rows.states(
+                    self.backbone, tokens, length, position_B_C, sizes.longest, masked=not unmasked
+                )
         return hidden, after_B_C
+
+    def _forest(
+        self, tokens: Tensor, first: Tensor, length: Tensor, sizes: _Sizes, short: bool, unmasked: bool
+    ) -> prefix_tree.Forest | None:
+        """Where it is cheaper than what would be read without it: prompts once and the rest of each row, or rows."""
+        L, pairs = sizes.longest, 2 * self.model.config.get_text_config().hidden_size
+        read = torch.cat([tokens[:, :L], first[:, None], length[:, None]], dim=1).cpu().numpy()
+        tokens_B_L, first_B, length_B = read[:, :L], read[:, L], read[:, L + 1]
+        other = prefix_tree.cost(len(read), L, L / 2 if unmasked else L, pairs)
+        if short:
+            P, C = int(first_B.max()), sizes.columns - 1
+            prompts = len({row[:n].tobytes() for row, n in zip(tokens_B_L, first_B, strict=True)})
+            other = prefix_tree.cost(prompts, P, P, pairs) + prefix_tree.cost(len(read), C, P + C, pairs)
+        return prefix_tree.grow(tokens_B_L, length_B, pairs, other)
 
     def read_prompts(
         self, prompts: Sequence[Sequence[int]], cache: DynamicCache | None = None, seen_U_S: Tensor | None = None

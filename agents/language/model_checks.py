@@ -14,6 +14,7 @@ missing. An architecture may raise whatever it likes while it is tried: that is 
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,16 +28,17 @@ from transformers.cache_utils import DynamicLayer
 
 from ...envs.errors import UserError
 from ..protocols import EngineDied, Request
-from . import plain_rows
+from . import plain_rows, prefix_tree
 from .engines.plain_engine import PlainEngine
 from .engines.policy_engine import PolicyEngine
 from .engines.transformers_engine import TransformersEngine
 from .language_policy import LanguagePolicy
-from .model_path import PLAIN, SHORT, ModelPath, own_logits
+from .model_path import PLAIN, SHORT, ModelPath, own_logits, sees_all, takes_bools
 from .packing import pack
 from .sample import Sample
 
 _ROUNDING = 0.05  # of the largest state: what another order of sums may do to one in bf16
+_SAME = 1e-4  # of the largest state, in fp32: sums of another order
 CLOSE = 5e-3  # between log-probabilities in fp32; a few 1e-6 are usual, 1e-4 in deep recurrences
 Check = Callable[[LanguagePolicy], None]
 
@@ -86,6 +88,7 @@ def check_model(policy: LanguagePolicy) -> ModelPath:
     if tried[-1].why:
         raise UserError(f"{_kind(policy)} cannot be read on any path; on the plainest one: {tried[-1].why}")
     policy.path = tried[-1].path
+    policy.path = replace(policy.path, trees=_reads_trees(policy))
     return policy.path
 
 
@@ -228,6 +231,27 @@ def _needs_mask(policy: LanguagePolicy, inputs: Mapping[str, Tensor]) -> bool:
         )
     real = place <= length[:, None]
     return not bool((with_mask - without)[real].abs().max() <= _ROUNDING * with_mask[real].abs().max())
+
+
+@torch.no_grad()
+def _reads_trees(policy: LanguagePolicy) -> bool:
+    """Whether rows that begin alike have the states on the tree path that they have alone."""
+    if not policy.path.shared_prompts or not sees_all(policy.model):
+        return False
+    V, room = int(policy.model.config.get_text_config().vocab_size), max(2, min(12, policy.context))
+    stem = [(7 + 11 * t) % V for t in range(room)]
+    rows = torch.tensor([stem, [*stem[:-1], 3 % V], [*stem[: room // 2], *[5 % V] * (room - room // 2)], stem[::-1]])
+    length = torch.full((len(rows),), room)
+    forest = prefix_tree.grow(rows.numpy(), length.numpy(), 1 << 20, math.inf)
+    rows, length = rows.to(policy.device), length.to(policy.device)
+    place = torch.arange(1, room + 1, device=policy.device).expand(len(rows), -1)
+    assert forest is not None, "nothing is too much"
+    try:
+        trees = prefix_tree.states(policy.backbone, forest, place, bools=takes_bools(policy.model))
+        alone = plain_rows.states(policy.backbone, rows, length, place, room)
+    except Exception:  # whatever an architecture raises: then it is read as before
+        return False
+    return bool((trees - alone).abs().max() <= _SAME * alone.abs().max())
 
 
 @_refusing

@@ -2,6 +2,7 @@
 
     plain   right-padded rows through the model's own forward, and its own `generate` with its own cache: any decoder
     short   a group's prompt is read once: keys and values of each token alone
+    trees   and in training whatever rows begin with alike is: every layer looks at what its mask says, and at all of it
     slots   sampled with keys and values in slots: of a conversation only what is new is read
 
 Both mean the same distribution. Which one a model takes is found by trying (`model_checks.find_path`).
@@ -31,10 +32,13 @@ class ModelPath:
     ragged: bool = True  # plain sampling takes prompts of different lengths in one batch
     autocast: bool = False  # in bf16 some of its layers meet fp32, and are cast
     masked: bool = True  # rows that are padded on the right need a mask
+    trees: bool = False  # a mask of [N, N] and places say what a token sees, and nothing else does
 
     def __str__(self) -> str:
         """In words."""
         words = ["short: prompts shared within a group" if self.shared_prompts else "plain: right-padded rows"]
+        if self.trees:
+            words.append("common beginnings trained once")
         if self.slots:
             words.append("sampled in slots, turns remembered")
         else:
@@ -48,6 +52,23 @@ class ModelPath:
 
 SHORT = ModelPath()
 PLAIN = ModelPath(shared_prompts=False, slots=False, linear_head=False)
+
+
+_NEAR = ("sliding_window", "window_size", "attention_window_size", "attention_chunk_size", "index_topk")
+
+
+def sees_all(model: PreTrainedModel) -> bool:
+    """Whether every layer of this configuration looks at all earlier tokens, through an attention that takes any mask:
+    a trial on a few tokens could not tell."""
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    near = any(isinstance(getattr(config, name, None), int) for name in _NEAR)
+    return kinds == {"full_attention"} and not near and config._attn_implementation in ("sdpa", "eager")
+
+
+def takes_bools(model: PreTrainedModel) -> bool:
+    """Whether a mask of its attention may say yes and no, instead of being added."""
+    return model.config.get_text_config()._attn_implementation == "sdpa"
 
 
 def backbone_of(model: PreTrainedModel) -> nn.Module:

@@ -78,5 +78,5 @@ def test_the_host_waits_a_few_times_an_update_and_as_it_begins_a_pass(
     whole = waits(8, 64, 10_000)
     assert whole <= ONCE + a_pass
     assert waits(32, 64, 100_000) == waits(8, 120, 100_000) == whole  # neither rows nor units
-    passes, cut = 4, 2  # which rows stay together is read once
+    passes, cut = 4, 1  # lengths, and which rows stay together, are read once
     assert waits(16, 64, 4 * 70) == whole + cut + (passes - 1) * a_pass
