@@ -135,13 +135,15 @@ class RayPool:
         return self._workers[number].collect.remote(order, self._shipment)
 
     def _accept(self, orders: Sequence[Order], answers: Sequence[Answer]) -> Collection:
-        """Everybody has answered: the state moves on."""
+        """Everybody has answered: the state moves on, unless the stage was left meanwhile."""
         for order, answer in zip(orders, answers, strict=True):
             versions = set() if answer.collection.batch is None else set(answer.collection.batch.version_B.tolist())
             if versions - {order.version}:
                 raise RuntimeError(f"version {order.version} was asked for, and {sorted(versions)} came")
-            self._state |= answer.state
-        self._new.clear()
+        if all(order.stage == self._stage for order in orders):
+            for answer in answers:
+                self._state |= answer.state
+            self._new.clear()
         whole = Collection.join([answer.collection for answer in answers])
         return replace(whole, seconds={name: x / len(answers) for name, x in whole.seconds.items()})
 
