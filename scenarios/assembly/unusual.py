@@ -60,8 +60,13 @@ _TABLE = (
         "0.1 to 1",
     ),
     _Unusual(
-        *("weighting", "correction", lambda x, _: x < 1e-2),
+        *("weighting", "correction", lambda x, row: x < 1e-2 and row.weighting.correction_kind == "truncate"),
         "every weight is cut to next to nothing",
+        "1 to 10",
+    ),
+    _Unusual(
+        *("weighting", "correction", lambda x, row: x < 1.0 and row.weighting.correction_kind != "truncate"),
+        "hardly a unit, or none, is learned from",
         "1 to 10",
     ),
     _Unusual(
