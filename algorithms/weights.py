@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..envs.quantities import NotNegative, Positive, Share, real
-from .corrections import importance_correction
+from .corrections import Correction, importance_correction
 from .episode_rows import episode_rows
 from .shapes import check_rank, steps, sum_steps
 
@@ -151,16 +151,7 @@ def policy_weight(
     if weighting.correction is not None:
         if behavior_logp_B_T is None:
             raise ValueError("behavior_logp_B_T is needed where the weighting has a correction")
-        trust, corrected = importance_correction(
-            old_logp_B_T,
-            behavior_logp_B_T,
-            mask_B_T,
-            most=weighting.correction,
-            level=weighting.correction_level,
-            kind=weighting.correction_kind,
-            end_B_T=end_B_T,
-            episode_B=episode_B,
-        )
+        trust, corrected = _trust(old_logp_B_T, behavior_logp_B_T, mask_B_T, weighting, end_B_T, episode_B)
         # w ← w min(π_old / π_behavior, C)
         weight, surrogate = weight * trust, surrogate * trust
     if weighting.entropy_share < 1 and trained_B_T is None:
@@ -176,6 +167,28 @@ def policy_weight(
         surrogate = surrogate - weighting.beta * penalty
     weight, surrogate = torch.where(mask_B_T, weight, zero), torch.where(mask_B_T, surrogate, zero)
     return Weighted(weight, ratio, clipped, surrogate, corrected)
+
+
+def _trust(
+    old_logp_B_T: Tensor,
+    behavior_logp_B_T: Tensor,
+    mask_B_T: Tensor,
+    weighting: Weighting,
+    end_B_T: Tensor | None,
+    episode_B: Tensor | None,
+) -> Correction:
+    """The correction that `weighting` asks for."""
+    assert weighting.correction is not None, "whoever asks has one"
+    return importance_correction(
+        old_logp_B_T,
+        behavior_logp_B_T,
+        mask_B_T,
+        most=weighting.correction,
+        level=weighting.correction_level,
+        kind=weighting.correction_kind,
+        end_B_T=end_B_T,
+        episode_B=episode_B,
+    )
 
 
 def _penalty(
