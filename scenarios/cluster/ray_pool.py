@@ -77,7 +77,8 @@ class RayPool:
         assert collect is not None, "the schema asks for it"
         assert collect.tile is not None, "the scenario is resolved"
         parts = shares(groups, collect.tile, len(self._workers))
-        orders = [Order(self._stage, part, group_size, seed, version) for part in parts]
+        threads = torch.get_num_threads()  # of whoever asks, for sums are rounded by it
+        orders = [Order(self._stage, part, group_size, seed, version, threads=threads) for part in parts]
         return self._thread.submit(self._collect, orders)
 
     def evaluate(

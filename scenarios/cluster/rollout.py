@@ -52,6 +52,7 @@ class Order:
     seed: int
     version: int
     state: Mapping[str, Tensor] | None = None  # of the actor before; None: as the order before left it
+    threads: int | None = None  # of torch; None: as many as the worker began with
 
 
 class Answer(NamedTuple):
@@ -80,6 +81,8 @@ class Rollout:
         entered."""
         if shipment.version != order.version:
             raise RuntimeError(f"version {order.version} was asked for, and the weights are version {shipment.version}")
+        if order.threads is not None:
+            torch.set_num_threads(order.threads)
         if order.state is not None:
             self._enter(order.stage, order.state)
         if self._parts is None or self._stage != order.stage:

@@ -22,18 +22,20 @@ short. One thread does everything that touches worlds, one thing after the other
 - **Mistakes** of a collection come out of `take`, when its batch's turn has come. At the end of a stage what is in
   flight is dropped: the thread leaves at its next step.
 - **Threads.** torch has the same number of them in both, half of what it had (one, where bodies move), for MKL has one
-  number in a process, and sums are rounded by it. The simulation leaves one core to the learner.
+  number in a process, and sums are rounded by it. The simulation leaves one core to the learner. Both threads want the
+  interpreter for a moment between operations, so it changes hands more often than Python's default.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import torch
 from safetensors.torch import load_file
@@ -41,16 +43,19 @@ from torch import Tensor
 
 from ...agents.protocols import Policy, Weights
 from ...agents.threads import torch_threads
-from ...agents.weights import kept_weights
+from ...agents.weights import kept_weights, moving_tensors
 from ...envs.contained import look
+from ...envs.errors import UserError
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.several import batch_groups
 from ..cluster.pool import Pool
 from ..config.schema import Scenario
 from .one_thread import OneThread
 
+T = TypeVar("T")
 FOLDER = "ahead"  # in a checkpoint
 _PATIENCE = 10.0  # seconds for the thread to leave what nobody wants any more
+_SWITCH = 1e-4  # seconds that a thread may keep the interpreter: with Python's 5e-3 each small operation waits so long
 _GLANCE = 0.2  # seconds between looks at whether anybody still waits
 
 
@@ -86,6 +91,8 @@ class Ahead:
 
     def __enter__(self) -> Self:
         self._held.enter_context(torch_threads(self._threads))
+        self._held.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(_SWITCH)
         return self
 
     def __exit__(
@@ -111,7 +118,7 @@ class Ahead:
             if wanted and one not in self._asked:
                 weights = self._weights[self._version(one)]
                 self._asked[one] = self._thread.submit(partial(self._collect, one, weights))
-        collection, self._state = self._asked[batch].result()
+        collection, self._state = _awaited(self._asked[batch])
         del self._asked[batch]
         return collection
 
@@ -142,9 +149,16 @@ class Ahead:
         return {_name(version): dict(kept.tensors()) for version, kept in older if kept.tensors is not None}
 
     def load_behind(self, checkpoint: Path, version: int) -> None:
-        """Read what `behind` gave, when `version` was the newest."""
+        """Read what `behind` gave, when `version` was the newest. UserError for weights of another policy."""
+        mine = {name: tensor.shape for name, tensor in moving_tensors(self._policy).items()}
         for older in range(self._version(version), version):
-            self._weights[older] = Weights(older, tensors=load_file(checkpoint / _name(older)).items)
+            found = load_file(checkpoint / _name(older))
+            if {name: tensor.shape for name, tensor in found.items()} != mine:
+                raise UserError(
+                    f"{checkpoint / _name(older)} has other weights than the agent: the scenario, or the world, is not "
+                    "the one of this run"
+                )
+            self._weights[older] = Weights(older, tensors=found.items)
 
     # --- in the thread ----------------------------------------------------------------------------------
 
@@ -153,9 +167,7 @@ class Ahead:
         self._pool.load(weights)
         groups = self._groups(batch)
         collected = self._pool.submit(groups, self._group_size, seed=self._seed, version=weights.version)
-        while wait([collected], timeout=_GLANCE).not_done:
-            look()
-        return collected.result(), self._pool.state()
+        return _awaited(collected), self._pool.state()
 
     def _evaluate(self, tasks: int, seed: int, version: int, split: str) -> list[Episode]:
         torch.set_num_threads(self._threads)
@@ -182,6 +194,13 @@ def make_ahead(scenario: Scenario, index: int, pool: Pool, policy: Policy | None
         batches=stage.budget.updates,
         threads=max(1, torch.get_num_threads() // 2) if scenario.speaks else 1,
     )
+
+
+def _awaited(future: Future[T]) -> T:
+    """Its result. TimeIsUp where a budget in seconds is over, or nobody wants any more what this thread does."""
+    while wait([future], timeout=_GLANCE).not_done:
+        look()
+    return future.result()
 
 
 def _name(version: int) -> str:
