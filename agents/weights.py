@@ -1,8 +1,9 @@
-"""Weights that come from elsewhere, read into a policy of this process."""
+"""Weights on their way: out of the policy that learns, and into one that acts."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from ..envs.errors import nearest
 from .protocols import Policy, Weights
@@ -33,3 +34,19 @@ def take_weights(policy: Policy, weights: Weights) -> None:
             raise ValueError(f"version {weights.version} has {name!r} of shape {shapes}")
     for name, tensor in mine.items():
         tensor.copy_(given[name])
+
+
+def moving_tensors(policy: Policy) -> dict[str, Tensor]:
+    """What an update may change, statistics of observations too, by names of the module's `state_dict`: all but the
+    parameters that nobody trains (the base of an adapter)."""
+    module = policy.module()
+    still = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
+    return {name: tensor.detach() for name, tensor in module.state_dict().items() if name not in still}
+
+
+def kept_weights(policy: Policy, version: int) -> Weights:
+    """`policy` as it is now, whatever becomes of it."""
+    kept = {
+        name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in moving_tensors(policy).items()
+    }
+    return Weights(version, tensors=kept.items)

@@ -125,9 +125,10 @@ class Learner:
     def _update(self, batch: Batch) -> Update:
         training = self._prepared(batch)
         log, first = Log(), FirstPass(training)
-        log.add(_describe(training))
+        log.add({**_describe(training), "batch/staleness": self.version - batch.version_B.double().mean()})
         learned_from = self._with_gradient(training)
-        if self.policy.memoryless and self.method.weighting.ratio in (None, "unit"):
+        weighting = self.method.weighting
+        if self.policy.memoryless and weighting.ratio in (None, "unit") and weighting.correction_level == "unit":
             learned_from = as_units(learned_from)
         rng = stream(self.seed, "update", self.version)
         count = self.method.update.steps_per_pass(float(training.batch.mask_B_T.sum()))
@@ -293,10 +294,14 @@ class Learner:
             "policy/ratio": masked_mean(weighted.ratio_B_T, mask),
             "policy/logp": masked_mean(logp_B_T, mask),
         }
+        if weighted.corrected_B_T is not None:
+            metrics["policy/corrected"] = masked_mean(weighted.corrected_B_T, mask)
         if self.method.source == "own":  # a demonstrator's log-probabilities are unknown
             metrics["kl/old"] = masked_mean(kl_estimate(part.old_logp_B_T, logp_B_T, kind="k3"), mask)
             if not self._steps:  # the policy that sampled, read by the trainer
-                metrics["kl/sampler_gap"] = masked_mean((logp_B_T - part.batch.behavior_logp_B_T).abs(), mask)
+                acted = part.batch.behavior_logp_B_T
+                metrics["kl/sampler"] = masked_mean(kl_estimate(acted, logp_B_T, kind="k3"), mask)
+                metrics["kl/sampler_gap"] = masked_mean((logp_B_T - acted).abs(), mask)
         if self.reference is not None:
             metrics["kl/reference"] = masked_mean(kl_estimate(logp_B_T, part.reference_logp_B_T, kind="k3"), mask)
         return metrics

@@ -185,6 +185,9 @@ def _idle(row: Method) -> Iterator[tuple[str, str, object, str]]:
     if weighting.kl is None:
         yield "weighting", "beta", 0.0, "weighting.kl is null; allowed are k1, k2, k3"
         yield "weighting", "kl_ratio", False, "weighting.kl is null; allowed are k1, k2, k3"
+    if weighting.correction is None:
+        yield "weighting", "correction_level", "unit", "weighting.correction is null; give its bound, such as 2"
+        yield "weighting", "correction_kind", "truncate", "weighting.correction is null; give its bound, such as 2"
     if weighting.beta == 0.0:
         yield "weighting", "kl", None, "weighting.beta is 0; give one above 0"
     if row.source == "demonstrations":

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..envs.quantities import NotNegative, Positive, Share, real
+from .corrections import Correction, importance_correction
 from .episode_rows import episode_rows
 from .shapes import check_rank, steps, sum_steps
 
@@ -39,7 +40,10 @@ class Weighting:
     batch: E_old[ρ·k] is the KL of the policy as it is now."""
     correction: Positive | None = None
     """C of truncated importance sampling, min(π_old/π_behavior, C), for a sampler whose log-probabilities
-    differ from the trainer's (other precision, other engine). None: the sampler's are taken as exact."""
+    differ from the trainer's (other precision, other engine, older weights). None: the sampler's are taken as exact,
+    and the method's own ratio is that to the sampler."""
+    correction_level: Literal["unit", "sequence"] = "unit"  # whose ratio that is
+    correction_kind: Literal["truncate", "mask", "band"] = "truncate"  # see `corrections`
     entropy_share: Annotated[float, real(above=0, most=1, percent=2)] = 1.0
     """Only this share of units, those of highest entropy, is trained (Wang et al. 2025, arXiv:2506.01939)."""
 
@@ -107,6 +111,7 @@ class Weighted:
     ratio_B_T: Tensor
     clipped_B_T: Tensor  # bool: units that the clip silences
     surrogate_B_T: Tensor  # the textbook objective, min(ρA, clip(ρ)A) − β·KL: to be looked at, not optimised
+    corrected_B_T: Tensor | None = None  # bool: units that a correction cuts or masks; None without one
 
 
 @torch.no_grad()
@@ -131,7 +136,7 @@ def policy_weight(
     `trained_B_T` (bool) are the units that are trained at all, chosen on the whole batch (`most_uncertain`). Rows with
     equal `episode_B` are one sequence, and all of them must be here.
     """
-    A, zero = advantage_B_T, torch.zeros_like(logp_B_T)
+    A, zero, corrected = advantage_B_T, torch.zeros_like(logp_B_T), None
     if weighting.ratio is None:
         ratio = torch.ones_like(logp_B_T)
     else:
@@ -146,8 +151,8 @@ def policy_weight(
     if weighting.correction is not None:
         if behavior_logp_B_T is None:
             raise ValueError("behavior_logp_B_T is needed where the weighting has a correction")
+        trust, corrected = _trust(old_logp_B_T, behavior_logp_B_T, mask_B_T, weighting, end_B_T, episode_B)
         # w ← w min(π_old / π_behavior, C)
-        trust = importance_ratio(old_logp_B_T, behavior_logp_B_T, mask_B_T).clamp(max=weighting.correction)
         weight, surrogate = weight * trust, surrogate * trust
     if weighting.entropy_share < 1 and trained_B_T is None:
         raise ValueError("trained_B_T is needed where entropy_share < 1: it is chosen on the whole batch")
@@ -156,18 +161,50 @@ def policy_weight(
     if weighting.kl is not None:
         if reference_logp_B_T is None:
             raise ValueError(f"reference_logp_B_T is needed for the KL penalty {weighting.kl!r}")
-        d = logp_B_T - reference_logp_B_T
-        penalty = kl_estimate(logp_B_T, reference_logp_B_T, kind=weighting.kl)
-        # ∂k/∂log π:   k1 → 1,   k2 → d,   k3 → 1 − e^(−d)
-        slope = {"k1": torch.ones_like(d), "k2": d, "k3": -torch.expm1(-d)}[weighting.kl]
-        if weighting.kl_ratio:
-            rho = importance_ratio(logp_B_T, old_logp_B_T, mask_B_T)
-            # ∇(ρ k) = ρ (k + k′) ∇log π
-            penalty, slope = rho * penalty, rho * (penalty + slope)
+        penalty, slope = _penalty(logp_B_T, old_logp_B_T, reference_logp_B_T, mask_B_T, weighting)
         # w ← w − β ∂k/∂log π
         weight = weight - weighting.beta * slope
         surrogate = surrogate - weighting.beta * penalty
-    return Weighted(torch.where(mask_B_T, weight, zero), ratio, clipped, torch.where(mask_B_T, surrogate, zero))
+    weight, surrogate = torch.where(mask_B_T, weight, zero), torch.where(mask_B_T, surrogate, zero)
+    return Weighted(weight, ratio, clipped, surrogate, corrected)
+
+
+def _trust(
+    old_logp_B_T: Tensor,
+    behavior_logp_B_T: Tensor,
+    mask_B_T: Tensor,
+    weighting: Weighting,
+    end_B_T: Tensor | None,
+    episode_B: Tensor | None,
+) -> Correction:
+    """The correction that `weighting` asks for."""
+    assert weighting.correction is not None, "whoever asks has one"
+    return importance_correction(
+        old_logp_B_T,
+        behavior_logp_B_T,
+        mask_B_T,
+        most=weighting.correction,
+        level=weighting.correction_level,
+        kind=weighting.correction_kind,
+        end_B_T=end_B_T,
+        episode_B=episode_B,
+    )
+
+
+def _penalty(
+    logp_B_T: Tensor, old_logp_B_T: Tensor, reference_logp_B_T: Tensor, mask_B_T: Tensor, weighting: Weighting
+) -> tuple[Tensor, Tensor]:
+    """The KL penalty k of every unit, and ∂k/∂log π."""
+    assert weighting.kl is not None, "whoever asks has one"
+    d = logp_B_T - reference_logp_B_T
+    penalty = kl_estimate(logp_B_T, reference_logp_B_T, kind=weighting.kl)
+    # ∂k/∂log π:   k1 → 1,   k2 → d,   k3 → 1 − e^(−d)
+    slope = {"k1": torch.ones_like(d), "k2": d, "k3": -torch.expm1(-d)}[weighting.kl]
+    if not weighting.kl_ratio:
+        return penalty, slope
+    rho = importance_ratio(logp_B_T, old_logp_B_T, mask_B_T)
+    # ∇(ρ k) = ρ (k + k′) ∇log π
+    return rho * penalty, rho * (penalty + slope)
 
 
 def _ratio(

@@ -10,7 +10,8 @@ What is put back: the folder, standard output and error, `open`, what `sys.path`
 warnings, garbage collection, and of torch the default type, gradients and threads. Chance is not: nothing here draws
 from a global stream.
 
-Whoever plays many steps calls `look` between them, which raises `TimeIsUp` where a budget of seconds is over.
+Whoever plays many steps calls `look` between them, which raises `TimeIsUp` where a budget of seconds is over, or where
+nobody wants any more what this thread plays.
 """
 
 from __future__ import annotations
@@ -39,13 +40,14 @@ _TIME_IS_UP = getattr(signal, "SIGUSR2", None)  # wakes the main thread where a 
 Deadline = Callable[[], float | None]
 
 _at_work: dict[int, tuple[str, float]] = {}  # thread → the world in whose code it is, and since when
+_unwanted: set[int] = set()  # threads whose work nobody wants any more
 _deadline: Deadline | None = None
 _says: threading.Event | None = None  # the innermost watch that has somebody to tell
 _really_exit = os._exit
 
 
 class TimeIsUp(BaseException):
-    """A budget in seconds was over long ago, and experience is still collected."""
+    """A budget in seconds was over long ago, and experience is still collected; or nobody wants it any more."""
 
 
 def is_ours(error: BaseException) -> bool:
@@ -59,8 +61,15 @@ def is_ours(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt | TimeIsUp | NeverEnds)
 
 
+def give_up(thread: int, *, on: bool = True) -> None:
+    """What `thread` plays is not wanted any more: its next `look` ends it. `on=False`: what it plays next is."""
+    (_unwanted.add if on else _unwanted.discard)(thread)
+
+
 def look() -> None:
     """Raise `TimeIsUp` where it is."""
+    if _unwanted and threading.get_ident() in _unwanted:
+        raise TimeIsUp
     moment = _deadline() if _deadline is not None else None
     if moment is not None and time.monotonic() > moment:
         raise TimeIsUp

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...agents.protocols import Actor, Author, Behaviour, Policy
+from ...envs.cores import allowed_threads, usable_cores
 from ...envs.named_objects import load_function
 from ...envs.world_source import WorldSource
 from ..config.agents import (
@@ -78,12 +79,19 @@ def _actor(
             actors[name] = _talking(alone, source, agent, policy)
         else:
             at_once = alone.world.at_once or _rows(stage, scenario)[name]
-            actors[name] = _moving(alone.world, source, policy, agent, horizon, at_once)
+            world = alone.world.model_copy(update={"threads": alone.world.threads or _threads(scenario, stage)})
+            actors[name] = _moving(world, source, policy, agent, horizon, at_once)
     if not scenario.worlds:
         return actors[""]
     from ...agents.mixture import MixedActor
 
     return MixedActor(actors)
+
+
+def _threads(scenario: Scenario, stage: Stage) -> int | None:
+    """Of the simulation, by default: one core is left to a learner that works meanwhile in this process."""
+    beside = stage.collect is not None and stage.collect.staleness > 0 and scenario.cluster is None
+    return max(1, min(allowed_threads(), usable_cores()) - 1) if beside else None
 
 
 def _rows(stage: Stage, scenario: Scenario) -> dict[str, int]:

@@ -231,6 +231,14 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
         raise WrongKey(
             ("collect", "horizon"), f"{where} reads whole episodes: collect.horizon has no meaning; leave it out"
         )
+    uncorrected = row.source == "own" and row.weighting.ratio is None and row.weighting.correction is None
+    if collect.staleness and uncorrected:
+        raise WrongKey(
+            ("collect", "staleness"),
+            f"{where}: collect.staleness is {collect.staleness}, so that older weights act, and this method has "
+            "neither a ratio nor a correction for that: give overrides: {weighting: {correction: 2}}, or leave "
+            "collect.staleness out",
+        )
     if row.source == "demonstrations" and optimizer_settings(stage).schedule == "adaptive_kl":
         raise WrongKey(
             ("optimizer", "schedule"),

@@ -26,7 +26,16 @@ def make_learner(
         from ...agents.language.memory import token_budget
 
         budget = token_budget(cast("LanguagePolicy", policy))
-    return Learner(policy, row, settings, seed=seed, reference=reference, worlds=worlds, token_budget=budget)
+    return Learner(
+        policy,
+        row,
+        settings,
+        seed=seed,
+        reference=reference,
+        max_staleness=stage.collect.staleness if stage.collect else 0,
+        worlds=worlds,
+        token_budget=budget,
+    )
 
 
 def fit_policy(scenario: Scenario, policy: Policy, learner: Learner) -> None:

@@ -144,7 +144,7 @@ def remarks_on(scenario: Scenario) -> list[str]:
         remarks += unusual(stage, row) if row is not None else ()
         if row is None or row.source != "own" or row.update.minibatch_units is not None:
             continue
-        if row.update.epochs * row.update.minibatches > 1:
+        if row.update.epochs * row.update.minibatches > 1 or (stage.collect and stage.collect.staleness):
             continue
         given = [("weighting", "clip_low"), ("weighting", "clip_high"), ("update", "value_clip")]
         for column, name in given:

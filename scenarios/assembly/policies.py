@@ -115,9 +115,15 @@ def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
     return policy
 
 
-def make_reference(policy: Policy) -> Policy:
-    """A frozen copy; weights that nobody trains (all of a model with LoRA but its adapter) are not copied."""
+def make_twin(policy: Policy) -> Policy:
+    """A copy that acts while `policy` learns; weights that nobody trains (all of a model with LoRA but its adapter) are
+    not copied."""
     kept = {id(parameter): parameter for parameter in policy.module().parameters() if not parameter.requires_grad}
-    reference = copy.deepcopy(policy, kept)
+    return copy.deepcopy(policy, kept)
+
+
+def make_reference(policy: Policy) -> Policy:
+    """A frozen twin."""
+    reference = make_twin(policy)
     reference.module().requires_grad_(False)
     return reference

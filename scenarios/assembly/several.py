@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...agents.mixture import divided
+from ...agents.mixture import divided, mixed_groups
 from ...envs.errors import UserError, unknown
 from ...envs.world_source import WorldSource
 from ..config.mistakes import WrongPart
-from ..config.schema import Scenario, SharedWorld, Stage
+from ..config.schema import Collect, Scenario, SharedWorld, Stage
 from .settings import stage_method
 from .worlds import spaces
 
@@ -69,3 +69,9 @@ def check_overrides(scenario: Scenario, world: SharedWorld) -> None:
 def group_counts(scenario: Scenario, groups: int) -> list[int]:
     """How many of `groups` each world has."""
     return divided(groups, [world.share for world in scenario.worlds] or [1.0])
+
+
+def batch_groups(scenario: Scenario, collect: Collect, batch: int, segments: bool) -> list[int]:
+    """The groups of one batch of a stage: new ones for each, or (`segments`) the same rows, which go on."""
+    counts, before = group_counts(scenario, collect.groups), 0 if segments else batch
+    return mixed_groups([range(before * count, (before + 1) * count) for count in counts])

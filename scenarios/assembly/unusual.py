@@ -60,8 +60,13 @@ _TABLE = (
         "0.1 to 1",
     ),
     _Unusual(
-        *("weighting", "correction", lambda x, _: x < 1e-2),
+        *("weighting", "correction", lambda x, row: x < 1e-2 and row.weighting.correction_kind == "truncate"),
         "every weight is cut to next to nothing",
+        "1 to 10",
+    ),
+    _Unusual(
+        *("weighting", "correction", lambda x, row: x < 1.0 and row.weighting.correction_kind != "truncate"),
+        "hardly a unit, or none, is learned from",
         "1 to 10",
     ),
     _Unusual(
@@ -91,3 +96,14 @@ def unusual(stage: Stage, row: Method) -> Iterator[str]:
                 f"stage {stage.name!r}: {one.column}.{one.name} is {value:g}, so that {one.does}; usual is {one.usual} "
                 f"(stages.{stage.name}.overrides.{one.column}.{one.name})"
             )
+
+
+def explain_surrogate(stage: Stage, row: Method) -> str | None:
+    """Why the surrogate of a method that takes one step on what it has just collected tells nothing; None elsewhere."""
+    steps = row.update.epochs * row.update.minibatches
+    if row.source != "own" or steps > 1 or row.update.minibatch_units or (stage.collect and stage.collect.staleness):
+        return None
+    return (
+        f"{stage.name}: {row.name} is strictly on-policy here, so its surrogate stays near zero. That is expected: "
+        "watch the reward"
+    )

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...agents.protocols import Policy, Weights
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.actors import StageParts, make_stage
+from ..assembly.policies import make_twin
 from ..assembly.worlds import WorldSources
 from ..config.schema import Scenario
 
@@ -56,7 +57,11 @@ class Pool(Protocol):
 
 
 class LocalPool:
-    """A `Pool` of one process, this one. A collection is there when `submit` returns."""
+    """A `Pool` of one process, this one. A collection is there when `submit` returns.
+
+    In a stage that collects while it learns, who acts is a twin of the policy, which has the weights that `load` was
+    given as tensors.
+    """
 
     def __init__(self, scenario: Scenario, policy: Policy | None, sources: WorldSources) -> None:
         self._scenario, self._policy, self._sources = scenario, policy, sources
@@ -67,7 +72,10 @@ class LocalPool:
         """As `Pool.enter`."""
         self.close()
         self._before = None
-        self._entered = make_stage(self._scenario, self._scenario.stages[index], self._policy, self._sources)
+        stage, acting = self._scenario.stages[index], self._policy
+        if acting is not None and stage.collect is not None and stage.collect.staleness:
+            acting = make_twin(acting)
+        self._entered = make_stage(self._scenario, stage, acting, self._sources)
 
     @property
     def segments(self) -> bool:

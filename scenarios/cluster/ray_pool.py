@@ -77,7 +77,8 @@ class RayPool:
         assert collect is not None, "the schema asks for it"
         assert collect.tile is not None, "the scenario is resolved"
         parts = shares(groups, collect.tile, len(self._workers))
-        orders = [Order(self._stage, part, group_size, seed, version) for part in parts]
+        threads = torch.get_num_threads()  # of whoever asks, for sums are rounded by it
+        orders = [Order(self._stage, part, group_size, seed, version, threads=threads) for part in parts]
         return self._thread.submit(self._collect, orders)
 
     def evaluate(
@@ -135,13 +136,15 @@ class RayPool:
         return self._workers[number].collect.remote(order, self._shipment)
 
     def _accept(self, orders: Sequence[Order], answers: Sequence[Answer]) -> Collection:
-        """Everybody has answered: the state moves on."""
+        """Everybody has answered: the state moves on, unless the stage was left meanwhile."""
         for order, answer in zip(orders, answers, strict=True):
             versions = set() if answer.collection.batch is None else set(answer.collection.batch.version_B.tolist())
             if versions - {order.version}:
                 raise RuntimeError(f"version {order.version} was asked for, and {sorted(versions)} came")
-            self._state |= answer.state
-        self._new.clear()
+        if all(order.stage == self._stage for order in orders):
+            for answer in answers:
+                self._state |= answer.state
+            self._new.clear()
         whole = Collection.join([answer.collection for answer in answers])
         return replace(whole, seconds={name: x / len(answers) for name, x in whole.seconds.items()})
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ...agents.protocols import Policy, Weights
+from ...agents.weights import moving_tensors
 from ...envs.vocabulary import Collection
 from ..assembly.actors import StageParts, make_stage
 from ..assembly.policies import make_policy
@@ -36,9 +37,9 @@ def pack_weights(policy: Policy, weights: Weights) -> Shipment:
     have (the base of an adapter). ValueError for those in a folder."""
     if weights.folder is not None:
         raise ValueError(f"weights in a folder ({weights.folder}) are not shipped to workers")
-    given = policy.module().state_dict().items() if weights.tensors is None else weights.tensors()
-    still = {name for name, parameter in policy.module().named_parameters() if not parameter.requires_grad}
-    return Shipment(weights.version, {name: tensor.detach().cpu() for name, tensor in given if name not in still})
+    moving = moving_tensors(policy)
+    given = moving.items() if weights.tensors is None else weights.tensors()
+    return Shipment(weights.version, {name: tensor.detach().cpu() for name, tensor in given if name in moving})
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Order:
     seed: int
     version: int
     state: Mapping[str, Tensor] | None = None  # of the actor before; None: as the order before left it
+    threads: int | None = None  # of torch; None: as many as the worker began with
 
 
 class Answer(NamedTuple):
@@ -79,6 +81,8 @@ class Rollout:
         entered."""
         if shipment.version != order.version:
             raise RuntimeError(f"version {order.version} was asked for, and the weights are version {shipment.version}")
+        if order.threads is not None:
+            torch.set_num_threads(order.threads)
         if order.state is not None:
             self._enter(order.stage, order.state)
         if self._parts is None or self._stage != order.stage:

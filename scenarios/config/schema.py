@@ -70,12 +70,15 @@ class Collect(Part):
     Methods with a critic on control worlds read segments: `groups` rows of `horizon` steps. All others read
     `groups` × `group_size` whole episodes. `tile` groups are played together: runs with equal tiles are equal bit for
     bit, however many processes share the tiles. By default it is all groups, or as many as give each worker its own.
+    With a `staleness` of s, a batch is collected while the s before it are learned from, by weights that are s versions
+    old; 0: one after the other.
     """
 
     groups: Many
     group_size: Many = 1
     horizon: Many | None = None
     tile: Many | None = None
+    staleness: Annotated[int, whole(0, 64)] = 0
 
     @model_validator(mode="after")
     def _has_a_tile(self) -> Collect:

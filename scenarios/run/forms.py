@@ -138,10 +138,20 @@ def find_misformed(folder: Path, name: str) -> str | None:
 
 def find_lacking(folder: Path, expected: Mapping[str, object]) -> str | None:
     """A file that a manifest should name and does not, where its checkpoint lies in `folder`."""
-    missing = [name for name in NEEDED if name not in expected]
-    if not missing and json.loads((folder / _PROGRESS_FILE).read_bytes())["state"] == "learning":
-        missing = [name for name in (_LEARNER_FILE, "learner/optimizer.safetensors") if name not in expected]
-    return missing[0] if missing else None
+    needed, progress = list(NEEDED), json.loads((folder / _PROGRESS_FILE).read_bytes())
+    if progress["state"] == "learning":
+        needed += [_LEARNER_FILE, "learner/optimizer.safetensors", *_still_to_act(progress)]
+    return next((name for name in needed if name not in expected), None)
+
+
+def _still_to_act(progress: Mapping[str, Any]) -> list[str]:
+    """The files of the earlier weights by which a stage that collects ahead goes on."""
+    try:
+        staleness = int(progress["known"]["scenario"]["stages"][progress["stage"]]["collect"]["staleness"])
+        version = progress["update"] - int(progress["begun"]["update"])
+    except (TypeError, KeyError, IndexError, ValueError):  # another version wrote it, or it is said of progress.json
+        return []
+    return [f"ahead/{older:06d}.safetensors" for older in range(max(0, version - staleness), version)]
 
 
 def check_summary(data: Mapping[str, Any]) -> None:

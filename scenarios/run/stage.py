@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
-from ...agents.mixture import mixed_groups
 from ...agents.protocols import EngineDied, Policy, PolicyNotFinite, Weights
 from ...agents.running_moments import wild
 from ...algorithms.learner import Learner, UpdateRefused
@@ -19,9 +19,11 @@ from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.learners import fit_policy, make_learner
 from ..assembly.settings import stage_method
-from ..assembly.several import group_counts
+from ..assembly.several import batch_groups
+from ..assembly.unusual import explain_surrogate
 from ..cluster.pool import Pool
 from ..config.schema import Collect
+from .ahead import make_ahead
 from .checkpoint import read_actor_state, write_checkpoint
 from .context import RunContext
 from .counters import StageResult
@@ -59,6 +61,7 @@ class StageRun:
         self.seed = derive_seed(self.scenario.seed, "stage", index)
         self.pool = pool
         pool.enter(index)
+        self.ahead = make_ahead(self.scenario, index, pool, policy, self.seed)
         self.learner: Learner | None = None
         self.watch: Watch | None = None  # over the learner
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
@@ -74,7 +77,9 @@ class StageRun:
         if begun and checkpoint is not None:
             if self.learner is not None:
                 self.learner.load(checkpoint / "learner")
-            parted = self.pool.load_state(read_actor_state(checkpoint))
+            if self.ahead is not None and self.learner is not None:
+                self.ahead.load_behind(checkpoint, self.learner.version)
+            parted = (self.ahead or pool).load_state(read_actor_state(checkpoint))
             if parted:
                 context.journal.warned(
                     f"{self.stage.name}: {parted} running episodes begin anew, because their world did not do again "
@@ -87,6 +92,10 @@ class StageRun:
 
     def go(self) -> None:
         """Run the stage to its end and note its result."""
+        with self.ahead or nullcontext():
+            self._go()
+
+    def _go(self) -> None:
         try:
             self._push()
             if self.progress.state == "new":
@@ -137,7 +146,7 @@ class StageRun:
             )
 
     def _push(self) -> None:
-        self.pool.load(Weights(self.learner.version if self.learner else 0))
+        (self.ahead or self.pool).load(Weights(self.learner.version if self.learner else 0))
 
     def _begin(self) -> None:
         """The evaluation before. The one at the end of the stage before is the same and is not done twice."""
@@ -214,8 +223,8 @@ class StageRun:
         seen = describe_worlds(collection.episodes, running=collection.running)
         row = {**seen, **learned.metrics, **times}
         self.context.journal.row({**self._axes(), **row})
-        if version == 0:
-            self._explain_surrogate()
+        if version == 0 and (why := explain_surrogate(self.stage, stage_method(self.stage))):
+            self.context.journal.said(why)
         self.watch.updated(row)
         self._say_wild(self.learner)
         self.context.journal.moved(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
@@ -224,12 +233,13 @@ class StageRun:
         self._look_around(version + 1)
 
     def _collect(self, collect: Collect, version: int) -> Collection:
-        """The pool's part: new groups for each version, or the same rows going on."""
-        counts = group_counts(self.scenario, collect.groups)
-        before = 0 if self.pool.segments else version
-        groups = mixed_groups([range(before * count, (before + 1) * count) for count in counts])
         with self.context.stop.at_once(), self.context.until(self._last_moment()):
-            collection = self.pool.submit(groups, collect.group_size, seed=self.seed, version=version).result()
+            if self.ahead is not None:
+                collection = self.ahead.take(version)
+            else:
+                groups = batch_groups(self.scenario, collect, version, self.pool.segments)
+                asked = self.pool.submit(groups, collect.group_size, seed=self.seed, version=version)
+                collection = asked.result()
         p, said = self.progress, self.progress.unanswered > 0
         p.count(collection)
         if p.unanswered and not said:
@@ -307,6 +317,8 @@ class StageRun:
 
     def _finish(self, ended: str) -> None:
         p = self.progress
+        if self.ahead is not None:
+            self.ahead.drop()
         best, after = self._validate(), p.before
         if self.learner is not None and p.update > p.begun["update"]:
             after = self._evaluate("test")
@@ -329,7 +341,7 @@ class StageRun:
         seed = derive_seed(self.scenario.seed, "evaluation")
         count = self.scenario.evaluation.episodes
         with self.context.stop.at_once():
-            episodes = self.pool.evaluate(count, seed=seed, version=version, split=split)
+            episodes = (self.ahead or self.pool).evaluate(count, seed=seed, version=version, split=split)
         result, p = summarize_worlds(episodes), self.progress
         self._say_left_out(episodes)
         if unanswered := explain_unanswered(episodes):
@@ -360,7 +372,8 @@ class StageRun:
             update=p.update,
             policy=self.policy,
             learner=self.learner,
-            actor_state=self.pool.state(),
+            actor_state=(self.ahead or self.pool).state(),
+            behind=self.ahead.behind() if self.ahead else {},
             progress={**p.to_json(), "known": self.context.known()},
         )
         self._saved = p.update
@@ -371,11 +384,3 @@ class StageRun:
         p = self.progress
         at = {"update": p.update, "env_steps": p.env_steps, "action_units": p.action_units}
         return {**at, "seconds": round(self.context.seconds, 3), "stage": self.stage.name}
-
-    def _explain_surrogate(self) -> None:
-        row = stage_method(self.stage)
-        if row.source == "own" and row.update.epochs == row.update.minibatches == 1 and not row.update.minibatch_units:
-            self.context.journal.said(
-                f"{self.stage.name}: {row.name} is strictly on-policy here, so its surrogate stays near zero. "
-                "That is expected: watch the reward"
-            )

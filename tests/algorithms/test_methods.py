@@ -76,6 +76,8 @@ IDLE = {
     "a baseline for imitation": ("sft", {"credit": {"baseline": "group_mean"}}),
     "whitened imitation": ("sft", {"credit": {"whiten": "batch"}}),
     "a ratio to a demonstrator": ("sft", {"weighting": {"ratio": "unit"}}),
+    "a level of no correction": ("grpo", {"weighting": {"correction_level": "sequence"}}),
+    "a kind of no correction": ("ppo", {"weighting": {"correction_kind": "mask"}}),
     "a correction to a demonstrator": ("sft", {"weighting": {"correction": 2.0}}),
 }
 

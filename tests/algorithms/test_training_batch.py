@@ -27,6 +27,8 @@ CONSTANTS: dict[str, tuple[str, dict[str, dict[str, object]]]] = {
     "ratio turn": ("grpo", {"weighting": {"ratio": "turn"}}),
     "ratio sequence": ("grpo", {"weighting": {"ratio": "sequence"}}),
     "correction": ("grpo", {"weighting": {"correction": 2.0}}),
+    "correction of sequences": ("grpo", {"weighting": {"correction": 1.5, "correction_level": "sequence"}}),
+    "band": ("reinforce", {"weighting": {"correction": 1.1, "correction_kind": "band"}}),
     "k1": ("grpo", {"weighting": {"kl": "k1", "beta": 0.1}}),
     "k3 with a ratio": ("grpo", {"weighting": {"kl": "k3", "beta": 0.1, "kl_ratio": True}}),
     "entropy bonus": ("reinforce", {"update": {"entropy_coefficient": 0.1}}),

@@ -132,6 +132,8 @@ NAMES = [
 FITS = [
     Case("ppo-no-horizon", control(", horizon: 16", ""), r"line 7", r"reads segments: give collect\.horizon"),
     Case("ppo-group-size", control("horizon: 16", "horizon: 16, group_size: 4"), r"line 7, column 39", r"group_size has no meaning"),
+    Case("staleness-alone", language("method: grpo", "method: rloo", "group_size: 2", "group_size: 2, staleness: 1"), r"line 10, column 41", r"staleness is 1.*neither a ratio nor a correction.*weighting: \{correction: 2\}"),
+    Case("staleness-negative", control("horizon: 16", "horizon: 16, staleness: -1"), r"line 7", r"staleness is -1; allowed"),
     Case("ppo-language-horizon", language("method: grpo", "method: ppo", "group_size: 2", "horizon: 16"), r"line 10, column 26", r"horizon has no meaning"),
     Case("grpo-alone", language("group_size: 2", "group_size: 1"), r"line 10, column 26", r"group_size must be at least 2"),
     Case("grpo-demonstrations", language("    budget", "    demonstrations: {agent: {kind: oracle}}\n    budget"), r"line 11, column 5", r"takes no `demonstrations`"),

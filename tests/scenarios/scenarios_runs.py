@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from peripatos.scenarios.cli import main
+from peripatos.scenarios.run.checkpoint import pointed_to
 from peripatos.scenarios.run.counters import AXES, Progress
 
 TINY = """\
@@ -87,3 +89,27 @@ def progress(**given: Any) -> dict[str, Any]:
     known = {"logs": {}, "scenario": {}, "session": session, "scored_by": ""}
     begun = dict.fromkeys((*AXES, "episodes", "failed", "seconds"), 0)
     return {**asdict(Progress()), "known": known, "begun": begun, **given}
+
+
+def wait_for_rows(path: Path, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(rows_as_lines(path)) < count:
+        assert time.monotonic() < deadline, f"{path} never had {count} rows"
+        time.sleep(0.002)
+
+
+def rows_as_lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def assert_same_run(run: Path, other: Path) -> None:
+    for name in ("metrics.jsonl", "evaluations.jsonl"):
+        assert rows(run / name) == rows(other / name)
+    mine, theirs = (pointed_to(path / "checkpoints", "last") for path in (run, other))
+    assert mine is not None
+    assert theirs is not None
+    assert mine.name == theirs.name
+    for file in sorted(theirs.rglob("*.safetensors")):
+        assert (mine / file.relative_to(theirs)).read_bytes() == file.read_bytes(), file.name
+    for file in sorted((other / "episodes").iterdir()):
+        assert (run / "episodes" / file.name).read_bytes() == file.read_bytes(), file.name

@@ -119,6 +119,15 @@ def killed_at_random(process: subprocess.Popen[str], run: Path, times: int, chan
     return kills
 
 
+@pytest.mark.parametrize("staleness", [1, 2])
+def test_two_workers_that_collect_ahead_give_the_files_of_one_process(staleness: int, tmp_path: Path) -> None:
+    settings = [*CARTPOLE, f"stages.balance.collect.staleness={staleness}"]
+    assert command("run", "cartpole-ppo", "--out", tmp_path / "one", "-q", *flags(*settings)) == 0
+    more = flags(*settings, "cluster.rollout.workers=2")
+    assert command("run", "cartpole-ppo", "--out", tmp_path / "two", "-q", *more) == 0
+    assert_ended_equal(tmp_path / "two", tmp_path / "one")
+
+
 @pytest.mark.parametrize(("name", "settings"), [("cartpole-ppo", CARTPOLE), ("quickstart", QUICKSTART)])
 def test_two_workers_give_the_files_of_one_process(
     name: str, settings: list[str], one: dict[str, Path], tmp_path: Path

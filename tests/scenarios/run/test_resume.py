@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from scenarios_runs import TINY, command, finish, rows, start, write_scenario
+from scenarios_runs import TINY, assert_same_run, command, finish, rows, start, wait_for_rows, write_scenario
 
 from peripatos.scenarios.run.checkpoint import checkpoints, pointed_to
 
@@ -23,30 +23,6 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     assert command("run", write_scenario(folder), "--out", folder / "run", "-q") == 0
     return folder / "run"
-
-
-def wait_for_rows(path: Path, count: int) -> None:
-    deadline = time.monotonic() + 60
-    while len(rows_as_lines(path)) < count:
-        assert time.monotonic() < deadline, f"{path} never had {count} rows"
-        time.sleep(0.002)
-
-
-def rows_as_lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def assert_same_run(run: Path, other: Path) -> None:
-    for name in ("metrics.jsonl", "evaluations.jsonl"):
-        assert rows(run / name) == rows(other / name)
-    mine, theirs = (pointed_to(path / "checkpoints", "last") for path in (run, other))
-    assert mine is not None
-    assert theirs is not None
-    assert mine.name == theirs.name
-    for file in sorted(theirs.rglob("*.safetensors")):
-        assert (mine / file.relative_to(theirs)).read_bytes() == file.read_bytes(), file.name
-    for file in sorted((other / "episodes").iterdir()):
-        assert (run / "episodes" / file.name).read_bytes() == file.read_bytes(), file.name
 
 
 @pytest.mark.parametrize("seed", [0])
