@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..config.schema import Scenario
@@ -31,16 +33,19 @@ def make_engine(policy: LanguagePolicy, renderer: Renderer, scenario: Scenario |
         return engine_of(policy)(policy, stop_ids=renderer.stop_ids)
     if scenario.engine is None:
         return engine_of(policy)(policy, stop_ids=renderer.stop_ids, precision=scenario.precision)
+    from ...agents.language.engines.restarting import RestartingEngine
     from ...agents.language.engines.vllm_engine import VllmEngine
 
     how = scenario.engine.vllm
-    return VllmEngine(
+    make = partial(
+        VllmEngine,
         policy,
         stop_ids=renderer.stop_ids,
         precision=how.dtype or scenario.precision,
         context=context_of(policy, scenario),
         memory=how.memory,
     )
+    return RestartingEngine(make, lambda words: warnings.warn(words, stacklevel=2))
 
 
 def model_that_does_not_learn(spec: CausalLMVoice, device: str) -> LanguagePolicy:
