@@ -22,7 +22,6 @@ The reward of a turn is  r = Σ_k weight_k · term_k ; `info["reward_terms"]` ho
 
 Many worlds are made of one where it says how, see `another`.
 The world keeps no transcript: `messages` are only the new ones, and whoever acts keeps the conversation.
-Rendering is left out: a conversation is read, not drawn.
 """
 
 from __future__ import annotations
@@ -181,13 +180,11 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         return None
 
     def read(self, text: str) -> Reply:
-        """What a reply says and calls, as this world understands text; whoever acts asks before it steps. Never raises.
-        A world with tools extends this."""
+        """What a reply says and calls; whoever acts asks before it steps. Never raises. A world with tools extends it."""
         return Reply(text)
 
     def write(self, reply: Reply) -> str:
-        """The inverse of `read`: a reply of somebody's who has no tokens of its own, as a text. A world with tools
-        extends this; in one without, nobody can call any."""
+        """A text that `read` takes for `reply`. A world with tools extends it."""
         return reply.text
 
     def another(self) -> Self | None:

@@ -139,7 +139,7 @@ def _talking(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrato
     language = policy if isinstance(policy, LanguagePolicy) else None
     renderer = make_renderer(language, scenario) if language else Renderer(byte_tokenizer())
     speaks = language is not None and agent is scenario.agent
-    engine = make_engine(language, renderer, scenario.precision) if language is not None and speaks else None
+    engine = make_engine(language, renderer, scenario) if language is not None and speaks else None
     voices, sampling = Voices(scenario, language, engine), scenario.sampling or Sampling()
     return ConversationActor(
         lambda: source.make(voices.for_a_world()),

@@ -22,6 +22,7 @@ from ..config.mistakes import WrongPart, at, placed
 from ..config.schema import Sampling, Scenario, Stage
 from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
+from .engines import check_engine
 from .learners import completed
 from .no_effect import (
     check_budget,
@@ -67,6 +68,8 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
         check_trackers(scenario.trackers)
     with at("cluster"):
         check_cluster(scenario)
+    with at("engine"):
+        check_engine(scenario)
     kind = _check_worlds(scenario, worlds)
     with at("agent"):
         _check_agent(scenario, kind)

@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ..config.schema import Scenario
 from ..config.voices import CausalLMVoice
+from .rendering import context_of
 
 if TYPE_CHECKING:
     from ...agents.language.chat_template import Renderer
-    from ...agents.language.language_policy import LanguagePolicy, Precision
+    from ...agents.language.language_policy import LanguagePolicy
     from ...agents.protocols import Engine
 
 
-def make_engine(policy: LanguagePolicy, renderer: Renderer, precision: Precision = "fp32") -> Engine:
-    """An engine that draws from `policy`, whose replies end as `renderer` says."""
+def check_engine(scenario: Scenario) -> None:
+    """UserError where the scenario's engine needs a package that is not here."""
+    if scenario.engine is not None:
+        from ...agents.language.engines.vllm_library import check_vllm
+
+        check_vllm()
+
+
+def make_engine(policy: LanguagePolicy, renderer: Renderer, scenario: Scenario | None = None) -> Engine:
+    """What draws from `policy`, whose replies end as `renderer` says: for the agent of `scenario` as that asks, for
+    others the one in this process that reads on the model's path."""
     from ...agents.language.model_checks import engine_of
 
-    return engine_of(policy)(policy, stop_ids=renderer.stop_ids, precision=precision)
+    if scenario is None:
+        return engine_of(policy)(policy, stop_ids=renderer.stop_ids)
+    if scenario.engine is None:
+        return engine_of(policy)(policy, stop_ids=renderer.stop_ids, precision=scenario.precision)
+    from ...agents.language.engines.restarting import RestartingEngine
+    from ...agents.language.engines.vllm_engine import VllmEngine
+
+    how = scenario.engine.vllm
+    make = partial(
+        VllmEngine,
+        policy,
+        stop_ids=renderer.stop_ids,
+        precision=how.dtype or scenario.precision,
+        context=context_of(policy, scenario),
+        memory=how.memory,
+    )
+    return RestartingEngine(make, lambda words: warnings.warn(words, stacklevel=2))
 
 
 def model_that_does_not_learn(spec: CausalLMVoice, device: str) -> LanguagePolicy:

@@ -109,7 +109,7 @@ class Voices:
         if not own:
             self._fixed.append(engine := make_engine(model, renderer))
         elif engine is None:
-            self._learning.append(engine := make_engine(model, renderer, self._scenario.precision))
+            self._learning.append(engine := make_engine(model, renderer, self._scenario))
         return partial(LanguageVoice, engine, renderer, context=model.context, max_tokens=spec.max_tokens)
 
     @property

@@ -38,6 +38,11 @@ def contradictions(scenario: Scenario) -> Iterator[Problem]:
     if scenario.precision != "fp32" and not scenario.speaks:
         what = f"which an agent of kind {scenario.agent.kind!r} does not read"
         yield ("precision",), f"precision is {scenario.precision}, {what}: it is for language models; leave it out"
+    if scenario.engine is not None and not scenario.speaks:
+        what = f"which an agent of kind {scenario.agent.kind!r} does not need"
+        yield ("engine",), f"engine is vllm, {what}: it draws tokens from language models; leave it out"
+    if scenario.engine is not None and scenario.cluster is not None:
+        yield ("engine",), "engine: vllm draws in the run's own process, and a cluster's workers collect in theirs"
     yield from _idle(scenario)
     yield from _of_the_cluster(scenario)
 

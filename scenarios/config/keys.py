@@ -31,6 +31,7 @@ EXAMPLES = {
     "name": "my-run",
     "id": "CartPole-v1",
     "device": "cpu",
+    "engine": "vllm",
     "world": "{id: CartPole-v1}",
     "agent": "{kind: mlp}",
     "kind": "mlp",

@@ -24,6 +24,7 @@ from pydantic import (
 from ...envs.errors import WrongWithin
 from ...envs.quantities import Count, Seconds, Share, meant_by, read_number, real, shown, whole
 from .agents import Agent, CausalLMAgentSpec, Demonstrator, MlpAgentSpec, TinyLlamaAgentSpec
+from .engine import Engine
 from .voices import Part, Temperature, TopP, VoiceSpec
 
 Many = Annotated[int, whole(1, 1_000_000)]  # of what is held at once
@@ -244,6 +245,7 @@ class Scenario(Part):
     world: WorldSpec
     worlds: list[SharedWorld] = []  # in place of `world`: all of one kind, for one agent
     agent: Agent
+    engine: Engine = None  # what draws the tokens of a language agent; None: `transformers`
     sampling: Sampling | None = None  # language agents only
     stages: Annotated[list[Stage], Field(min_length=1)]
     evaluation: Evaluation = Evaluation()

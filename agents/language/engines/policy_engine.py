@@ -55,6 +55,7 @@ class PolicyEngine(ThreadedEngine):
         super().__init__(Sampling(policy.temperature, policy.top_p, frozenset(stop_ids)))
         self._source = policy
         self._policy = policy
+        self._context = policy.context  # most tokens of a conversation
         if precision == "bf16" and policy.precision != "bf16":
             self._policy = copy.deepcopy(policy).requires_grad_(False)
             self._policy.precision, self._policy.path = "bf16", replace(policy.path, autocast=True)
@@ -65,8 +66,8 @@ class PolicyEngine(ThreadedEngine):
     def submit(self, requests: Sequence[Request]) -> list[Future[Completion]]:
         """As `Engine.submit`."""
         for request in requests:
-            if len(request.prompt) >= self._policy.context:
-                held = f"the context holds {self._policy.context}"
+            if len(request.prompt) >= self._context:
+                held = f"the context holds {self._context}"
                 raise ValueError(f"a prompt of {len(request.prompt)} tokens leaves no room for a reply: {held}")
         return super().submit(requests)
 
@@ -90,6 +91,6 @@ class PolicyEngine(ThreadedEngine):
         self._queue = [(ticket, request) for ticket, request in self._queue if ticket not in unwanted]
 
     def _reply(self, ticket: int, request: Request) -> PendingReply:
-        limit = min(request.limit, self._policy.context - len(request.prompt))
+        limit = min(request.limit, self._context - len(request.prompt))
         uniform = None if request.greedy else generator(request.seed).random(limit, dtype=np.float32)
         return PendingReply(ticket, request.conversation, request.prompt, limit, uniform)

@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from ....envs.errors import UserError
 from ...protocols import Completion, EngineDied, Request, Sampling, Weights
 
 Order = Callable[[], None]  # run in the engine's thread
@@ -100,7 +101,7 @@ class ThreadedEngine(ABC):
         """A new ticket and its future. `EngineDied` if nothing is answered any more."""
         with self._lock:
             if self._end is not None:
-                raise _again(self._end)
+                raise again(self._end)
             ticket, future = next(self._tickets), Future[Any]()
             self._owed[ticket] = future
             return ticket, future
@@ -138,6 +139,8 @@ class ThreadedEngine(ABC):
                         self._inbox.put(None)
                         return self._finish("the engine was closed")
                     given[1]()
+        except UserError as mistake:
+            self._finish(str(mistake), mistake)
         except BaseException as problem:  # nobody else would hear of it
             self._finish(f"the engine has died:\n{traceback.format_exc()}", problem)
 
@@ -191,10 +194,10 @@ class ThreadedEngine(ABC):
             owed, self._owed = list(self._owed.values()), {}
         for future in owed:
             if future.set_running_or_notify_cancel():
-                future.set_exception(_again(self._end))
+                future.set_exception(again(self._end))
 
 
-def _again(end: EngineDied) -> EngineDied:
+def again(end: EngineDied) -> EngineDied:
     """The same for another thread: an exception that is raised in several collects the tracebacks of all."""
     copy = EngineDied(str(end))
     copy.__cause__ = end.__cause__

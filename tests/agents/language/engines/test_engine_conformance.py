@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import wait
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ from agents_engines import Disordered, Told
 from peripatos.agents.language.engines.plain_engine import PlainEngine
 from peripatos.agents.language.engines.threaded import ThreadedEngine
 from peripatos.agents.language.engines.transformers_engine import TransformersEngine
+from peripatos.agents.language.engines.vllm_engine import VllmEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.agents.protocols import Completion, Engine, EngineDied, Request, Sampling, Weights
@@ -23,11 +24,17 @@ STOP = 2  # the tiny tokenizer's end of a message
 
 
 def tiny(seed: int = 0) -> LanguagePolicy:
-    return LanguagePolicy(*tiny_llama(seed=seed, hidden=32, layers=2))
+    return LanguagePolicy(*tiny_llama(seed=seed, hidden=32, layers=2, heads=1))  # vLLM has no narrower heads on a CPU
 
 
 def transformers(**options: str) -> TransformersEngine:
     return TransformersEngine(tiny(), stop_ids=[STOP], **options)
+
+
+def vllm(**options: str) -> VllmEngine:
+    engine = VllmEngine(tiny(), stop_ids=[STOP], memory=0.1, **options)
+    engine.load(Weights(0))  # the first of a process takes long
+    return engine
 
 
 ENGINES: dict[str, Callable[[], Engine]] = {
@@ -35,6 +42,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "transformers, bf16": lambda: transformers(precision="bf16"),
     "plain": lambda: PlainEngine(tiny(), stop_ids=[STOP]),
     "plain, bf16": lambda: PlainEngine(tiny(), stop_ids=[STOP], precision="bf16"),
+    "vllm": vllm,
     "one that answers in disorder": lambda: Disordered(transformers(), seed=0),
     "one that says what it is told": lambda: Told(lambda turn: [11, 12, STOP], STOP),
 }
@@ -51,8 +59,13 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     engine.close()
 
 
-every = pytest.mark.parametrize("engine", ENGINES, indirect=True)
-every_model = pytest.mark.parametrize("engine", MODELS, indirect=True)
+def cases(names: Iterable[str]) -> list[object]:
+    """For `parametrize`: engines that need a package are marked with its name."""
+    return [pytest.param(name, marks=pytest.mark.vllm) if name.startswith("vllm") else name for name in names]
+
+
+every = pytest.mark.parametrize("engine", cases(ENGINES), indirect=True)
+every_model = pytest.mark.parametrize("engine", cases(MODELS), indirect=True)
 
 
 def asked(n: int, *, limit: int = 12, greedy: bool = False) -> list[Request]:
@@ -109,7 +122,7 @@ def test_each_request_is_greedy_or_not_by_itself(engine: Engine) -> None:
     assert said == [tokens(engine, [request])[0] for request in mixed]
 
 
-@pytest.mark.parametrize("name", REPEATING)
+@pytest.mark.parametrize("name", cases(REPEATING))
 def test_equal_calls_are_answered_bit_for_bit_alike(name: str) -> None:
     torch.set_num_threads(1)
     first, second = (answers(ENGINES[name](), asked(9)) for _ in range(2))

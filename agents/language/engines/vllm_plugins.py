@@ -1,0 +1,82 @@
+# pyright: reportMissingImports=false, reportUntypedBaseClass=false
+"""What vLLM itself loads of ours, by name: how weights come in, and what its greedy replies are drawn from.
+
+This module imports vLLM; nothing but vLLM imports this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from vllm.distributed.weight_transfer.base import (
+    WeightTransferEngine,
+    WeightTransferInitInfo,
+    WeightTransferUpdateInfo,
+)
+from vllm.model_executor.model_loader.reload import finalize_layerwise_reload, initialize_layerwise_reload
+from vllm.sampling_params import SamplingParams
+from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
+
+from ..distribution import log_probabilities
+
+
+@dataclass
+class FromMemoryInit(WeightTransferInitInfo):
+    """There is nothing to agree on."""
+
+
+@dataclass
+class FromMemoryUpdate(WeightTransferUpdateInfo):
+    """One version, whole: each tensor under its name in a checkpoint."""
+
+    tensors: Iterable[tuple[str, Tensor]] = field(default_factory=tuple)
+
+
+class FromMemory(WeightTransferEngine[FromMemoryInit, FromMemoryUpdate]):
+    """Weights are read where the learner has them, in this process. vLLM fuses, shards and packs them as it does with
+    those of a file, layer by layer."""
+
+    init_info_cls = FromMemoryInit
+    update_info_cls = FromMemoryUpdate
+
+    def init_transfer_engine(self, init_info: FromMemoryInit) -> None:
+        """Nothing."""
+
+    def start_weight_update(self) -> None:
+        """Layers take weights in a checkpoint's form from now on."""
+        initialize_layerwise_reload(self.model)
+
+    def receive_weights(self, update_info: FromMemoryUpdate) -> None:
+        """All of them."""
+        self.model.load_weights(iter(update_info.tensors))
+
+    def finish_weight_update(self) -> None:
+        """Layers compute with the new weights from now on."""
+        finalize_layerwise_reload(self.model, self.model_config)
+
+    def shutdown(self) -> None:
+        """Nothing is held."""
+
+
+class GreedyOfPolicy(AdapterLogitsProcessor):
+    """Gives greedy replies the log-probabilities of the distribution that the policy draws from: vLLM's own are of
+    temperature 1, without a nucleus."""
+
+    def is_argmax_invariant(self) -> bool:
+        """The likeliest token stays the likeliest, but vLLM would not ask for greedy replies then."""
+        return False
+
+    def new_req_logits_processor(self, params: SamplingParams) -> Callable[[list[int], Tensor], Tensor] | None:
+        """What is done to each row of logits of a request; None for what is drawn by chance."""
+        of: dict[str, Any] | None = (params.extra_args or {}).get("greedy")
+        if of is None:
+            return None
+
+        def restrict(_said: list[int], logits_V: Tensor) -> Tensor:
+            return log_probabilities(logits_V[None], kept_N=None, **of)[0].to(torch.float32)
+
+        return restrict

@@ -1,0 +1,42 @@
+"""What draws tokens from a language agent: `engine: transformers` (ours, the default), `engine: vllm`, or
+`engine: {vllm: {memory: 4}}`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
+
+from ...envs.errors import nearest
+from ...envs.quantities import real, shown
+from .voices import Part
+
+OURS = "transformers"
+
+
+class VllmSpec(Part):
+    """vLLM, in this process: GiB of memory for keys and values, and in which precision it multiplies."""
+
+    memory: Annotated[float, real(above=0, most=1e5)] = 2.0
+    dtype: Literal["fp32", "bf16"] | None = None  # default: the scenario's precision
+
+
+class EngineSpec(Part):
+    """One engine with its options."""
+
+    vllm: VllmSpec = VllmSpec()
+
+
+def _by_name(given: Any) -> Any:
+    """A name alone stands for an engine with its defaults."""
+    if not isinstance(given, str):
+        return given
+    if given == OURS:
+        return None
+    names = [OURS, *EngineSpec.model_fields]
+    if given not in names:
+        raise ValueError(f"{shown(given)} is no engine; allowed: {', '.join(names)}.{nearest(given, names)}")
+    return {given: {}}
+
+
+Engine = Annotated[EngineSpec | None, BeforeValidator(_by_name)]
