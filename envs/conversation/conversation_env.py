@@ -180,11 +180,11 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         return None
 
     def read(self, text: str) -> Reply:
-        """What a reply says and calls; whoever acts asks before it steps. Never raises. A world with tools extends it."""
+        """What a reply says and calls: whoever acts asks before it steps. Never raises. Worlds with tools extend it."""
         return Reply(text)
 
     def write(self, reply: Reply) -> str:
-        """A text that `read` takes for `reply`. A world with tools extends it."""
+        """A text that `read` takes for `reply`. Worlds with tools extend it."""
         return reply.text
 
     def another(self) -> Self | None:
