@@ -111,9 +111,17 @@ class Vllm:
             try:
                 self._engine = LLMEngine.from_engine_args(args)
             except Exception as problem:  # whatever vLLM raises of a model or of a machine
-                raise UserError(f"vLLM does not take {type(model).__name__}: {_first_lines(problem)}") from problem
+                raise self.refusal(model, problem) from problem
             # by itself it would end with the process group of every other engine
             self._engine.engine_core._finalizer.detach()
+
+    @staticmethod
+    def refusal(model: PreTrainedModel, problem: Exception) -> UserError:
+        """What is said where vLLM raised `problem` before it was of any use."""
+        said = " ".join(str(problem).split())[:300]
+        if "KV cache" in said or "memory" in said:
+            return UserError(f"vLLM has no room for keys and values, of which engine.vllm.memory is the GiB: {said}")
+        return UserError(f"vLLM does not take {type(model).__name__}: {said}")
 
     def add(self, name: str, prompt: Sequence[int], *, salt: str, **params: Any) -> None:
         """Ask for a reply. `salt`: whose keys and values it may share."""
@@ -188,10 +196,6 @@ def _said(output: Any) -> Said:
     return Said(
         output.request_id, tokens, tuple(at[token].logprob for token, at in zip(tokens, reply.logprobs, strict=True))
     )
-
-
-def _first_lines(problem: Exception) -> str:
-    return " ".join(str(problem).split())[:300]
 
 
 @contextmanager
