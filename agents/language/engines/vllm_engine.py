@@ -140,8 +140,8 @@ class VllmEngine(PolicyEngine):
         if not bool(gap <= _FAR):
             kind = type(self._policy.model).__name__
             raise UserError(
-                f"vLLM reads {kind} in another way than the trainer: log-probabilities are apart by {float(gap):.2g} on "
-                f"average, allowed is {_FAR}; use engine: transformers"
+                f"vLLM reads {kind} in another way than the trainer: log-probabilities are apart by {float(gap):.2g}"
+                f" on average, allowed is {_FAR}; use engine: transformers"
             )
 
     def _ask(
