@@ -115,6 +115,14 @@ def test_a_reply_ends_with_the_context_and_a_prompt_without_room_is_refused() ->
     engine.close()
 
 
+def test_more_prompts_than_are_read_in_one_step_wait_for_the_next() -> None:
+    engine = engine_of(policy(), stop_ids=[])
+    many = [Request(k, tuple(8 + (k * 7 + t) % 80 for t in range(50)), 3, seed=k, greedy=False) for k in range(90)]
+    together = answers(engine, many)
+    assert [reply.tokens for reply in together[::15]] == [answers(engine, [one])[0].tokens for one in many[::15]]
+    engine.close()
+
+
 def test_every_bit_of_a_seed_counts() -> None:
     engine = engine_of(policy(), stop_ids=[])
     seeds = [3, 3 + (1 << 64), 3 + (1 << 127)]
