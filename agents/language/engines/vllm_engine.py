@@ -13,13 +13,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ....envs.errors import UserError
 from ....envs.seeding import generator
 from ...protocols import Completion, Request, Weights
 from ..language_policy import LanguagePolicy, Precision
+from ..packing import pack
+from ..sample import Sample
 from .policy_engine import PendingReply, PolicyEngine
 from .vllm_library import Vllm, checkpoint_tensors
 
 GIB = 1 << 30
+_ROWS, _LOOKED_AT, _SAID = 4, 12, 6  # rows, tokens of their prompts and of their replies, of a first comparison
+_FAR = 0.5  # between log-probabilities on average; 0.04 is usual in bf16, and 4 where weights are wrong
 MEMORY = 2.0  # GiB of keys and values
 DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 
@@ -57,7 +62,9 @@ class VllmEngine(PolicyEngine):
         vllm = self._ready()
         queue, self._queue = self._queue, []
         for ticket, request in queue:
-            self._begin(vllm, self._reply(ticket, request), request)
+            name, reply = str(ticket), self._reply(ticket, request)
+            self._running[name] = reply
+            self._ask(vllm, name, reply.prompt, reply.limit, request, self.sampling.stop_ids)
         done = []
         for said in vllm.step():
             reply = self._running.pop(said.name)
@@ -107,17 +114,45 @@ class VllmEngine(PolicyEngine):
             )
             vllm.load(checkpoint_tensors(self._policy.model))
             self._vllm = vllm
+            self._compare(vllm)
         return self._vllm
 
-    def _begin(self, vllm: Vllm, reply: PendingReply, request: Request) -> None:
-        name = str(reply.ticket)
-        self._running[name] = reply
+    def _compare(self, vllm: Vllm) -> None:
+        """UserError where vLLM reads the model in another way than whoever trains it: an architecture of its own, a
+        weight that did not arrive."""
+        V = int(self._policy.model.config.get_text_config().vocab_size)
+        long = min(_LOOKED_AT, self._context - _SAID)
+        prompts = [tuple((7 + 5 * row + 11 * t) % V for t in range(long)) for row in range(_ROWS)]
+        samples = []
+        for row, prompt in enumerate(prompts):
+            self._ask(vllm, f"look {row}", prompt, _SAID, Request(row, prompt, _SAID, row, greedy=False), frozenset())
+        try:
+            replies = [said for _ in range(_SAID) for said in vllm.step()]
+        except Exception as problem:  # of kernels that have no such shape
+            raise vllm.refusal(self._policy.model, problem) from problem
+        for said in sorted(replies, key=lambda said: said.name):
+            sample = Sample(list(prompts[len(samples)]))
+            sample.extend(said.tokens, 0, said.logp)
+            samples.append(sample)
+        batch = pack(samples, [(0, row) for row in range(_ROWS)], 0, [False] * _ROWS).to(str(self._policy.device))
+        trained = self._policy.score(batch.inputs).logp_B_T
+        gap = (trained - batch.behavior_logp_B_T.to(trained))[batch.mask_B_T].abs().mean()
+        if not bool(gap <= _FAR):
+            kind = type(self._policy.model).__name__
+            raise UserError(
+                f"vLLM reads {kind} in another way than the trainer: log-probabilities are apart by {float(gap):.2g}"
+                f" on average, allowed is {_FAR}; use engine: transformers"
+            )
+
+    def _ask(
+        self, vllm: Vllm, name: str, prompt: Sequence[int], limit: int, request: Request, stop_ids: frozenset[int]
+    ) -> None:
         vllm.add(
             name,
-            reply.prompt,
+            prompt,
             salt=str(self._version),
-            max_tokens=reply.limit,
-            stop_token_ids=sorted(self.sampling.stop_ids),
+            max_tokens=limit,
+            stop_token_ids=sorted(stop_ids),
             **self._chance(request),
         )
 

@@ -10,10 +10,12 @@ forward context) is used by one thread at a time: `_ONE_AT_A_TIME`.
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import random
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ from ....envs.errors import UserError
 
 TESTED = "0.32.0"
 MAX_ROWS = 256  # that are sampled side by side; the others queue
+READ_TOKENS = 2048  # of prompts, in one step
 _PLUGINS = __name__.rpartition(".")[0] + ".vllm_plugins"
 _TRANSFER = "peripatos"  # the name of our weight transfer in vLLM's registry
 _ONE_AT_A_TIME = threading.Lock()
@@ -101,6 +104,9 @@ class Vllm:
                 max_model_len=context,
                 kv_cache_memory_bytes=memory,
                 max_num_seqs=MAX_ROWS,
+                # a prompt read in parts would draw a token for each, which a CPU's seeded generator cannot take back
+                enable_chunked_prefill=False,
+                max_num_batched_tokens=max(context, READ_TOKENS),
                 logprobs_mode="processed_logprobs",
                 generation_config="vllm",  # no penalty or ban that the model's folder asks for: a trainer knows of none
                 logits_processors=[f"{_PLUGINS}:GreedyOfPolicy"] if own_greedy else None,
@@ -111,9 +117,17 @@ class Vllm:
             try:
                 self._engine = LLMEngine.from_engine_args(args)
             except Exception as problem:  # whatever vLLM raises of a model or of a machine
-                raise UserError(f"vLLM does not take {type(model).__name__}: {_first_lines(problem)}") from problem
+                raise self.refusal(model, problem) from problem
             # by itself it would end with the process group of every other engine
             self._engine.engine_core._finalizer.detach()
+
+    @staticmethod
+    def refusal(model: PreTrainedModel, problem: Exception) -> UserError:
+        """What is said where vLLM raised `problem` before it was of any use."""
+        said = " ".join(str(problem).split())[:300]
+        if "KV cache" in said or "memory" in said:
+            return UserError(f"vLLM has no room for keys and values, of which engine.vllm.memory is the GiB: {said}")
+        return UserError(f"vLLM does not take {type(model).__name__}: {said}")
 
     def add(self, name: str, prompt: Sequence[int], *, salt: str, **params: Any) -> None:
         """Ask for a reply. `salt`: whose keys and values it may share."""
@@ -190,10 +204,6 @@ def _said(output: Any) -> Said:
     )
 
 
-def _first_lines(problem: Exception) -> str:
-    return " ".join(str(problem).split())[:300]
-
-
 @contextmanager
 def _process_kept() -> Iterator[None]:
     """Whatever happens here, the process is afterwards as it was: environment, chance, threads, garbage."""
@@ -202,8 +212,9 @@ def _process_kept() -> Iterator[None]:
     os.environ.update(_SETTINGS)
     os.environ.pop("VLLM_CPU_KVCACHE_SPACE", None)  # it would stand above the scenario's `memory`
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])  # of what is said before it is configured
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
             yield
     finally:
         torch.set_num_threads = set_num_threads

@@ -17,6 +17,7 @@ from vllm.distributed.weight_transfer.base import (
     WeightTransferInitInfo,
     WeightTransferUpdateInfo,
 )
+from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead, VocabParallelEmbedding
 from vllm.model_executor.model_loader.reload import finalize_layerwise_reload, initialize_layerwise_reload
 from vllm.sampling_params import SamplingParams
 from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
@@ -57,6 +58,15 @@ class FromMemory(WeightTransferEngine[FromMemoryInit, FromMemoryUpdate]):
     def finish_weight_update(self) -> None:
         """Layers compute with the new weights from now on."""
         finalize_layerwise_reload(self.model, self.model_config)
+        embeddings = {
+            module.weight.data_ptr()
+            for module in self.model.modules()
+            if isinstance(module, VocabParallelEmbedding) and not isinstance(module, ParallelLMHead)
+        }
+        for module in self.model.modules():
+            # no weight of its own came for a tied head, and on a CPU it multiplies with a packed copy
+            if isinstance(module, ParallelLMHead) and module.weight.data_ptr() in embeddings:
+                module.quant_method.process_weights_after_loading(module)
 
     def shutdown(self) -> None:
         """Nothing is held."""

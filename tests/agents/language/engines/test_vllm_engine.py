@@ -1,0 +1,175 @@
+"""vLLM beside the trainer: the same numbers after each update, the same process, one sentence where it has no room."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from peripatos.agents.language.engines.vllm_engine import VllmEngine
+from peripatos.agents.language.language_policy import LanguagePolicy
+from peripatos.agents.language.lora import Lora, add_adapter
+from peripatos.agents.language.packing import pack
+from peripatos.agents.language.sample import Sample
+from peripatos.agents.language.tiny_llama import tiny_llama, tiny_tokenizer
+from peripatos.agents.protocols import Completion, Request, Weights
+from peripatos.envs.errors import UserError
+from peripatos.envs.vocabulary import StopReason
+
+pytestmark = pytest.mark.vllm
+STOP, WAIT = 2, 60.0
+
+
+def policy(*, temperature: float = 1.0, top_p: float = 1.0, bf16: bool = False, lora: bool = False) -> LanguagePolicy:
+    """Heads that share keys, and an output layer that is the embedding."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    tokenizer = tiny_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        tie_word_embeddings=True,
+        initializer_range=0.3,
+    )
+    model, adapter = LlamaForCausalLM(config), Lora(4, 8) if lora else None
+    if adapter is not None:
+        add_adapter(model, adapter, seed=0)
+    precision = "bf16" if bf16 else "fp32"
+    return LanguagePolicy(model, tokenizer, temperature=temperature, top_p=top_p, precision=precision, lora=adapter)
+
+
+def engine_of(policy: LanguagePolicy, *, stop_ids: Sequence[int] = (STOP,), **options: object) -> VllmEngine:
+    torch.set_num_threads(1)
+    engine = VllmEngine(policy, stop_ids=stop_ids, precision=policy.precision, **{"memory": 0.1, **options})
+    engine.load(Weights(0))
+    return engine
+
+
+def asked(n: int = 8, *, limit: int = 12) -> list[Request]:
+    return [Request(k, tuple(range(8, 12 + 3 * k)), limit, seed=1000 + k, greedy=k % 3 == 0) for k in range(n)]
+
+
+def answers(engine: VllmEngine, requests: Sequence[Request]) -> list[Completion]:
+    return [future.result(WAIT) for future in engine.submit(requests)]
+
+
+@torch.no_grad()
+def gap(policy: LanguagePolicy, engine: VllmEngine) -> torch.Tensor:
+    """|sampled with − trained with| of each token."""
+    samples = []
+    for request, said in zip(asked(), answers(engine, asked()), strict=True):
+        samples.append(Sample(list(request.prompt)))
+        samples[-1].extend(said.tokens, 0, said.logp)
+    batch = pack(samples, [(0, row) for row in range(len(samples))], 0, [False] * len(samples))
+    return (policy.score(batch.inputs).logp_B_T - batch.behavior_logp_B_T)[batch.mask_B_T].abs()
+
+
+@torch.no_grad()
+def learn(policy: LanguagePolicy) -> None:
+    """Whatever learns moves far."""
+    for parameter in policy.parameters():
+        if parameter.requires_grad:
+            parameter += 0.3 * torch.randn_like(parameter.float()).to(parameter.dtype) * (0.1 + parameter.float().std())
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 0.9)])
+@pytest.mark.parametrize("lora", [False, True], ids=["", "lora"])
+def test_sampler_and_trainer_mean_the_same_distribution_after_each_update(
+    temperature: float, top_p: float, lora: bool
+) -> None:
+    mine = policy(temperature=temperature, top_p=top_p, lora=lora)
+    engine = engine_of(mine)
+    for version in range(3):
+        assert float(gap(mine, engine).max()) <= 1e-3
+        learn(mine)
+        engine.load(Weights(version + 1))
+    assert float(gap(mine, engine).max()) <= 1e-3
+    engine.close()
+
+
+def test_in_bf16_they_are_as_close_as_rounding_lets_them() -> None:
+    mine = policy(bf16=True)
+    engine = engine_of(mine)
+    learn(mine)
+    engine.load(Weights(1))
+    assert float(gap(mine, engine).mean()) <= 0.1
+    engine.close()
+
+
+def test_a_reply_ends_with_the_context_and_a_prompt_without_room_is_refused() -> None:
+    engine = engine_of(policy(), stop_ids=[], context=40)
+    said = answers(engine, [Request(0, (5,) * 30, 100, seed=0, greedy=False)])[0]
+    assert (len(said.tokens), said.stop_reason) == (10, StopReason.LENGTH)
+    with pytest.raises(ValueError, match="a prompt of 40 tokens leaves no room for a reply: the context holds 40"):
+        engine.submit([Request(0, (5,) * 40, 100, seed=0, greedy=False)])
+    engine.close()
+
+
+def test_more_prompts_than_are_read_in_one_step_wait_for_the_next() -> None:
+    engine = engine_of(policy(), stop_ids=[])
+    many = [Request(k, tuple(8 + (k * 7 + t) % 80 for t in range(50)), 3, seed=k, greedy=False) for k in range(90)]
+    together = answers(engine, many)
+    assert [reply.tokens for reply in together[::15]] == [answers(engine, [one])[0].tokens for one in many[::15]]
+    engine.close()
+
+
+def test_every_bit_of_a_seed_counts() -> None:
+    engine = engine_of(policy(), stop_ids=[])
+    seeds = [3, 3 + (1 << 64), 3 + (1 << 127)]
+    said = answers(engine, [Request(0, (5, 6, 7), 30, seed=seed, greedy=False) for seed in (*seeds, seeds[0])])
+    assert len({reply.tokens for reply in said}) == 3
+    assert said[0] == said[3]
+    engine.close()
+
+
+def test_an_engine_that_ends_leaves_the_others_and_the_process_as_they_were(capfd: pytest.CaptureFixture[str]) -> None:
+    before, policies = dict(os.environ), (policy(), policy())
+    random.seed(0)
+    torch.manual_seed(0)
+    want = random.random(), torch.rand(1)
+    random.seed(0)
+    torch.manual_seed(0)
+    first, second = (engine_of(mine) for mine in policies)
+    said = answers(second, asked())
+    first.close()
+    assert answers(second, asked()) == said
+    second.close()
+    assert (random.random(), torch.rand(1)) == want
+    assert dict(os.environ) == before
+    assert gc.get_freeze_count() == 0
+    torch.set_num_threads(2)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    assert capfd.readouterr().out == ""
+
+
+def test_without_room_for_one_conversation_the_sentence_names_the_key() -> None:
+    with pytest.raises(UserError, match=r"engine\.vllm\.memory"):
+        engine_of(policy(), memory=1e-6)
+
+
+def test_heads_of_a_width_that_vllm_does_not_have_are_refused_in_its_words() -> None:
+    narrow = LanguagePolicy(*tiny_llama(seed=0, hidden=32, layers=2))
+    with pytest.raises(UserError, match=r"^vLLM does not take LlamaForCausalLM: .*head"):
+        engine_of(narrow)
+
+
+def test_a_weight_that_does_not_arrive_is_found_before_the_first_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    from peripatos.agents.language.engines import vllm_engine
+
+    def forgetful(model: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
+        return [(name, x) for name, x in model.state_dict().items() if "embed" not in name and "lm_head" not in name]
+
+    monkeypatch.setattr(vllm_engine, "checkpoint_tensors", forgetful)
+    with pytest.raises(UserError, match="vLLM reads LlamaForCausalLM in another way than the trainer"):
+        engine_of(policy())
