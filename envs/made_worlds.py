@@ -45,7 +45,8 @@ def _of_characters(default: object) -> bool:
 def check_options(
     name: str, creator: Callable[..., object], options: Mapping[str, object], extra: tuple[str, ...] = ()
 ) -> None:
-    """`UserError` for an option that `creator` does not take, and for one that it needs and was not given."""
+    """`UserError` for an option that `creator` does not take, for one that it needs and was not given, and for one of
+    another kind than it says that it takes."""
     parameters = parameters_of(creator)
     if parameters is None:
         return
@@ -55,10 +56,8 @@ def check_options(
         if inspect.Parameter.VAR_KEYWORD not in kinds and option not in {*extra, *(p.name for p in named)}:
             raise UserError(f"world {name!r}: {unknown('option', option, [*(p.name for p in named), *extra])}")
     for parameter in named:
-        value = options.get(parameter.name)
-        takes_list = str(parameter.annotation).startswith("Sequence[")
-        if isinstance(value, str) and takes_list and not _of_characters(parameter.default):
-            raise UserError(f"world {name!r}: {parameter.name} is {value!r:.80}, not a list; write [{value!r}]")
+        if parameter.name in options:
+            _check_kind(f"world {name!r}: {parameter.name}", parameter, options[parameter.name])
     for parameter in parameters.values():
         if parameter.default is not parameter.empty or parameter.kind in (
             parameter.VAR_POSITIONAL,
@@ -72,6 +71,17 @@ def check_options(
                 f"world {name!r} needs {parameter.name!r}, which has no default: give it as an option "
                 f"(world: {{id: …, options: {{{parameter.name}: …}}}})"
             )
+
+
+def _check_kind(what: str, parameter: inspect.Parameter, value: object) -> None:
+    """`UserError` where a parameter says that it takes a list, or true or false, and gets something else."""
+    kind = str(getattr(parameter.annotation, "__name__", parameter.annotation))
+    if kind == "bool" and not isinstance(value, bool):
+        raise UserError(f"{what} is {value!r:.80}; allowed are true and false")
+    if not kind.startswith("Sequence[") or isinstance(value, list | tuple) or (value is None and "None" in kind):
+        return
+    if not (isinstance(value, str) and _of_characters(parameter.default)):
+        raise UserError(f"{what} is {value!r:.80}, not a list; write [{value!r:.80}]")
 
 
 def whole(name: str, made: object) -> Env:

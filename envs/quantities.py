@@ -18,6 +18,13 @@ from pydantic import BeforeValidator
 HUGE = 2**63 - 1  # the largest whole number that arrays and files hold
 _PLAIN = re.compile(r"[-+]?(\d+(_\d+)*\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _PREFIXED = re.compile(r"[-+]?0[xXoObB][0-9a-fA-F]+")
+_UNITS = (
+    (("ms", "millisecond", "milliseconds"), 0.001),
+    (("s", "sec", "secs", "second", "seconds"), 1),
+    (("m", "min", "mins", "minute", "minutes"), 60),
+    (("h", "hr", "hrs", "hour", "hours"), 3600),
+    (("d", "day", "days"), 86400),
+)
 _TIMES = {"k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9}
 
 
@@ -32,9 +39,15 @@ def whole(least: int, most: int = HUGE) -> BeforeValidator:
 
 
 def real(
-    *, above: float | None = None, least: float | None = None, most: float | None = None, percent: float = math.inf
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    percent: float = math.inf,
+    time: bool = False,
 ) -> BeforeValidator:
-    """Finite numbers within bounds. Who writes `percent` or more may mean so many percent: 95 for 0.95."""
+    """Finite numbers within bounds. Who writes `percent` or more may mean so many percent: 95 for 0.95. Of a `time`,
+    10m are minutes."""
     if least is not None and most is not None:
         allowed = f"a number from {least:g} to {most:g}"
     else:
@@ -47,7 +60,7 @@ def real(
         low = above is None or x > above
         return low and (least is None or x >= least) and (most is None or x <= most)
 
-    return BeforeValidator(_reader(allowed, whole=False, fits=fits, percent=percent))
+    return BeforeValidator(_reader(allowed, whole=False, fits=fits, percent=percent, time=time))
 
 
 def read_number(value: object) -> int | float | None:
@@ -66,7 +79,13 @@ def read_number(value: object) -> int | float | None:
 
 
 def _reader(
-    allowed: str, *, whole: bool, fits: Callable[[float], bool], percent: float = math.inf, most: int = HUGE
+    allowed: str,
+    *,
+    whole: bool,
+    fits: Callable[[float], bool],
+    percent: float = math.inf,
+    most: int = HUGE,
+    time: bool = False,
 ) -> Callable[[object], int | float]:
     def read(value: object) -> int | float:
         number = read_number(value)
@@ -76,7 +95,8 @@ def _reader(
         if number is not None and finite and not (whole and isinstance(number, float)) and fits(number):
             return number if whole else _as_float(number, allowed)
         unsaid = f", and at most {HUGE:,}" if finite and whole and number is not None and number > HUGE == most else ""
-        raise NoNumber(f"is {shown(value)}; allowed is {allowed}{unsaid}{_hint(value, number, fits, whole, percent)}")
+        hint = _hint(value, number, fits, whole, percent, seconds_in if time else meant_by)
+        raise NoNumber(f"is {shown(value)}; allowed is {allowed}{unsaid}{hint}")
 
     return read
 
@@ -96,14 +116,21 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _hint(value: object, number: float | None, fits: Callable[[float], bool], whole: bool, percent: float) -> str:
+def _hint(
+    value: object,
+    number: float | None,
+    fits: Callable[[float], bool],
+    whole: bool,
+    percent: float,
+    meaning: Callable[[object], float | None],
+) -> str:
     """What may have been meant, as the rest of the sentence."""
     if isinstance(value, bool):
         return "; yes, no, on, off, true and false are no numbers"
     apart = apart_in(value)
     if len(apart) > 1 and fits(apart[0]):
         return f"; in a list, a comma stands between two numbers: {', '.join(f'{one:g}' for one in apart)}"
-    meant = meant_by(value) if number is None else None
+    meant = meaning(value) if number is None else None
     if number is not None and percent <= number < 1e6 and fits(number / 100):
         return f". It is a share and no percentage: {number / 100:g}?"
     if meant is not None and fits(meant) and not (whole and meant != int(meant)):
@@ -117,6 +144,16 @@ def apart_in(value: object) -> list[int | float]:
         return []
     numbers = [read_number(part) for part in re.split(r"\s*[\s;x×]\s*", value.strip(" []()"))]
     return [number for number in numbers if number is not None] if None not in numbers else []
+
+
+def seconds_in(value: object) -> float | None:
+    """The seconds of a text such as 10m, 1.5 h or 90 seconds."""
+    said = re.fullmatch(r"\s*([\d._]+)\s*([a-z]+)\s*", value.lower()) if isinstance(value, str) else None
+    number = read_number(said[1]) if said else None
+    if said is None or number is None:
+        return meant_by(value)
+    unit = next((seconds for names, seconds in _UNITS if said[2] in names), None)
+    return None if unit is None else float(number * unit)
 
 
 def meant_by(value: object) -> float | None:
@@ -142,4 +179,4 @@ Discount = Annotated[float, real(least=0, most=1, percent=50)]  # of 2, nobody m
 Count = Annotated[int, whole(1)]
 NotNegative = Annotated[float, real(least=0)]
 Positive = Annotated[float, real(above=0)]
-Seconds = Annotated[float, real(above=0, most=1e9)]
+Seconds = Annotated[float, real(above=0, most=1e9, time=True)]

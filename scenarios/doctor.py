@@ -16,6 +16,7 @@ from ..agents.language.conversation_actor import ConversationActor
 from ..agents.language.language_policy import LanguagePolicy
 from ..agents.language.model_checks import check_checkpoint, check_context, engine_of, find_path
 from ..agents.language.model_files import load_language_model
+from ..agents.language.model_names import located
 from ..agents.language.tiny_llama import tiny_llama
 from ..envs.conversation.conversation_env import ConversationEnv, Outcome
 from ..envs.errors import UserError
@@ -31,6 +32,8 @@ def examine(model: str, *, revision: str | None = None) -> list[ModelFinding]:
     UserError if it cannot be loaded.
     """
     logging.disable_progress_bar()  # findings are all that is said
+    if revision is not None and (model == "tiny" or located(model) is not None):
+        raise UserError(f"--revision {revision} has no effect: {model!r} is no hub id; leave it out")
     parts = tiny_llama(seed=0) if model == "tiny" else load_language_model(model, revision=revision)
     policy = LanguagePolicy(*parts)
     found = [*examine_model(policy), *examine_template(policy.tokenizer, policy.end_ids)]

@@ -39,6 +39,8 @@ from .streams import data
 MODEL_FORMATS = ("hermes", "llama3", "python")  # in which chat templates write calls
 _WORLD = re.compile(r".*(:|/|-v\d+$)")
 
+_OTHER_FORMS = (".csv", ".tsv", ".parquet", ".yaml", ".yml", ".xlsx", ".arrow", ".gz", ".zip")
+
 
 @dataclass(frozen=True)
 class Export:
@@ -96,14 +98,23 @@ def export_demonstrations(name: str, episodes: int, *, seed: int | None = None, 
     )
 
 
+def check_export(out: Path | None) -> None:
+    """UserError, before anything is played, for a file that is there already, or whose name says another form."""
+    if out is None:
+        return
+    if out.exists():
+        raise UserError(f"{out} is there already and is not overwritten; use another --out")
+    if out.suffix.lower() in _OTHER_FORMS:
+        words = f"and what is written is one JSON object a line; write {out.with_suffix('.jsonl')}"
+        raise UserError(f"--out: {out} ends in {out.suffix}, {words}")
+
+
 def write_export(done: Export, out: Path | None) -> None:
-    """One row a line to the new file `out`, or to stdout. UserError if there is a file already."""
+    """One row a line to the new file `out`, or to stdout."""
     text = "".join(to_json(row) + "\n" for row in done.rows)
     if out is None:
         print(text, end="", file=data(), flush=True)
         return
-    if out.exists():
-        raise UserError(f"{out} is there already and is not overwritten; use another --out")
     make_folder(out.parent)
     with disk_errors(out, into_run=False):
         write_text(out, text)

@@ -66,10 +66,19 @@ def rescore(
     run = RunDirectory.open(path)
     scenario = _with_grader(run, grader, sets)
     files = {key: file for key, file in kept_files(run.episodes).items() if update in (None, key[0])}
+    if not files and (known := sorted({number for number, _ in kept_files(run.episodes)})):
+        after = ", ".join(map(str, known))
+        raise UserError(f"--update {update}: no episodes were kept after it; they were after the updates {after}")
     if not files:
         raise UserError(f"{path} has kept no episodes; log.episodes of a scenario says how many are kept")
     with where_it_was_begun(run):
-        world = make_world(scenario.world.id, **scenario.world.options)
+        try:
+            world = make_world(scenario.world.id, **scenario.world.options)
+        except UserError as problem:
+            flags = " ".join(f"--set {text}" for text in sets) or (grader and f"--grader {grader}")
+            if not flags:
+                raise
+            raise UserError(f"{flags}: {problem}") from problem
     try:
         base = _replayable(world.unwrapped, scenario)
         again = _Again(base, scenario, other_grader=grader is not None, sets=sets)

@@ -37,7 +37,7 @@ def located(model: str) -> Path | None:
             raise UserError(f"the model {model!r} is a file; {_FORMS}.{_folder_of(path)}")
         return path
     if path.is_absolute() or model.startswith((".", "~")) or path.suffix == ".gguf":
-        raise UserError(f"there is no model folder or .gguf file {model!r}{_beside(path)}")
+        raise UserError(f"there is no model folder or .gguf file {model!r}{_beside(path) or '.'}")
     if not _HUB_ID.fullmatch(model):
         raise UserError(f"there is no model {model!r}; {_FORMS}{_meant(model)}")
     return None
@@ -95,7 +95,8 @@ def _in_package(name: str) -> Path:
 def _beside(path: Path) -> str:
     """The nearest name in the same folder, as the end of a sentence."""
     try:
-        return nearest(path.name, [other.name for other in path.parent.iterdir()])
+        hint = nearest(path.name, [other.name for other in path.parent.iterdir()])
+        return f".{hint}" if hint else ""
     except OSError:
         return f": there is no folder {str(path.parent)!r}" if not path.parent.exists() else ""
 

@@ -157,9 +157,12 @@ def _check_spaces(name: str, facts: WorldFacts) -> None:
             raise WrongPart(
                 ("world", "id"), f"world {name!r}: {what} has the shape {space.shape}, which holds no number"
             )
-    if isinstance(action, Discrete) and action.n == 1:
+    alone = "Discrete(1)" if isinstance(action, Discrete) and action.n == 1 else ""
+    if isinstance(action, Box) and bool((action.low == action.high).all()):
+        alone = f"{action}, whose bounds are equal"
+    if alone:
         raise WrongPart(
-            ("world", "id"), f"world {name!r}: action_space is Discrete(1), one action, so that nothing can be learned"
+            ("world", "id"), f"world {name!r}: action_space is {alone}: one action, so that nothing can be learned"
         )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ...algorithms.methods import METHODS, Method
@@ -18,7 +18,7 @@ from ..config.agents import CausalLMAgentSpec, TinyLlamaAgentSpec
 from ..config.consistency import idle_goal
 from ..config.loading import check_scenario, put
 from ..config.mistakes import WrongPart
-from ..config.schema import Checkpoints, Sampling, Scenario, Stage, read_goal
+from ..config.schema import Checkpoints, Failures, Sampling, Scenario, Stage, read_goal
 from ..config.voices import CausalLMVoice
 from ..config.yaml_text import Path_, Source
 from .settings import optimizer_settings, stage_method
@@ -139,6 +139,7 @@ def remarks_on(scenario: Scenario) -> list[str]:
             f"checkpoint.every is {every}, and the budget has {sum(known)} update{'s' * (sum(known) > 1)}: no "
             "checkpoint is made because of it, but those of stages and best scores are"
         )
+    remarks += _remarks_on_evaluations(scenario, known)
     for stage in scenario.stages:
         row = stage_method(stage) if stage.method else None
         remarks += unusual(stage, row) if row is not None else ()
@@ -156,6 +157,21 @@ def remarks_on(scenario: Scenario) -> list[str]:
                     "update.epochs or update.minibatches of 2 or more"
                 )
     return remarks
+
+
+def _remarks_on_evaluations(scenario: Scenario, updates: list[int]) -> Iterator[str]:
+    """`updates` are the budgets of the stages that have one in updates."""
+    every, episodes, share = scenario.evaluation.every, scenario.evaluation.episodes, scenario.failures.max_share
+    if every is not None and updates and every > max(updates):
+        yield (
+            f"evaluation.every is {every}, and no stage has a budget of more than {max(updates)} update"
+            f"{'s' * (max(updates) > 1)}: a stage is evaluated before it and after it, and not while it goes on"
+        )
+    if scenario.failures != Failures() and 0 < share * episodes < 1:
+        yield (
+            f"failures.max_share is {share:g}, and an evaluation has {episodes} episodes: one of them that fails ends "
+            "the run, as it would with 0"
+        )
 
 
 def _most_updates(stage: Stage, facts: WorldFacts) -> int | None:

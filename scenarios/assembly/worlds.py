@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gymnasium.spaces import Box, Discrete
 
+from ...envs.conversation.task_world import TaskWorld
 from ...envs.errors import UserError
 from ...envs.time_limits import REMEDY
 from ...envs.world_source import WorldSource
@@ -29,7 +30,7 @@ class WorldSources(dict[str, WorldSource]):
         return [
             f"nothing limits an episode of {source.id!r}, and one that goes on for very long ends the run: {REMEDY}"
             for source in self.values()
-            if source.facts.longest_episode is None
+            if source.facts.longest_episode is None and not _ends_by_itself(source)
         ]
 
     def close(self) -> None:
@@ -42,6 +43,22 @@ class WorldSources(dict[str, WorldSource]):
 
     def __exit__(self, *problem: object) -> None:
         self.close()
+
+
+def _ends_by_itself(source: WorldSource) -> bool:
+    """Whether the first reply ends an episode of tasks, as it does wherever a reward function gives a number."""
+    if source.facts.kind == "control" or source.facts.waits or source.facts.voices:
+        return False
+    world = source.make()
+    try:
+        if not isinstance(world.unwrapped, TaskWorld):
+            return False
+        world.reset(seed=0, options={"split": "train"})
+        return bool(world.step("")[2])
+    except Exception:  # of a stranger's world: its episodes will say
+        return False
+    finally:
+        world.close()
 
 
 def spaces(source: WorldSource) -> tuple[Box, Box | Discrete]:

@@ -58,8 +58,9 @@ def export(
 
         print(export_model(Path(name), to, checkpoint=checkpoint or "best", merged=merged), file=sys.stderr)
         return
-    from ..export_chat import export_demonstrations, write_export
+    from ..export_chat import check_export, export_demonstrations, write_export
 
+    check_export(out)
     done = export_demonstrations(name, episodes or 100, seed=seed, sets=sets)
     write_export(done, out)
     print(done.summary, file=sys.stderr)

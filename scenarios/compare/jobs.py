@@ -154,6 +154,19 @@ class _Processes:
                 process.send_signal(number)
 
 
+def _refuse_idle(scenarios: Sequence[str], methods: Sequence[str], sets: Sequence[str]) -> None:
+    """UserError for what is named twice, and for flags that a comparison overrides."""
+    for words in (scenarios, methods):
+        if twice := [word for number, word in enumerate(words) if word in words[:number]]:
+            raise UserError(f"{twice[0]} is named twice; each is compared once: leave one out")
+    for text in sets:
+        key = text.partition("=")[0].strip()
+        if key == "seed":
+            raise UserError(f"--set {text} has no effect: a comparison runs the seeds 0, 1, … (--seeds says how many)")
+        if key.startswith("stages.") and key.endswith(".method"):
+            raise UserError(f"--set {text}: the methods of a comparison are those of --methods {','.join(methods)}")
+
+
 def plan(
     scenarios: Sequence[str], methods: Sequence[str], seeds: int, out: Path, sets: Sequence[str] = ()
 ) -> list[ComparisonJob]:
@@ -166,13 +179,14 @@ def plan(
     if stray := [name for name in scenarios if name in METHODS and name not in shipped()]:
         together = ",".join([*methods, *stray])
         raise UserError(f"{stray[0]!r} is a method and no scenario; methods are joined by commas: --methods {together}")
+    _refuse_idle(scenarios, methods, sets)
     jobs: list[ComparisonJob] = []
-    for scenario_name in dict.fromkeys(scenarios):
+    for scenario_name in scenarios:
         scenario, source = open_scenario(scenario_name, sets)
         check_parts(scenario, source).close()
         if any(job.task == scenario.name for job in jobs):
             raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
-        for name in dict.fromkeys(methods):
+        for name in methods:
             changed = with_method(scenario, name)
             for seed in range(seeds):
                 path = out / scenario.name / name / f"seed-{seed}"
@@ -203,9 +217,11 @@ def with_method(scenario: Scenario, name: str) -> Scenario:
         changed = check_scenario(data, Source(f"{scenario.name} with {name}"))
         check_parts(changed).close()
     except UserError as problem:
+        shown = METHODS[name].source == "demonstrations"
+        example = "demonstrations: {agent: {kind: oracle}}" if shown else "collect: {groups: 8, group_size: 8}"
         raise UserError(
             f"{scenario.name} cannot be run with {name}: {problem}\nSay what it needs under `variants: {name}:` "
-            "of the scenario, e.g. `stages.NAME.collect: {groups: 8, group_size: 8}`"
+            f"of the scenario, e.g. `stages.{stage.name}.{example}`"
         ) from problem
     return changed
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..run.disk import write_bytes
 from ..run.display import Display
-from ..run.logs import read_jsonl
+from ..run.logs import read_jsonl, without_doubles
 from ..run.run_directory import RunDirectory
 
 TRAIN, COLOR = "#8da0cb", {"validation": "#1b9e77", "test": "#d95f02"}
@@ -30,7 +30,7 @@ def draw_learning_curve(run: RunDirectory) -> Path | None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 
-    metrics, evaluations = read_jsonl(run.metrics)[0], read_jsonl(run.evaluations)[0]
+    metrics, evaluations = (without_doubles(read_jsonl(file)[0]) for file in (run.metrics, run.evaluations))
     panels = [("return", "reward/mean", "return_mean", "return_low", "return_high")]
     if any("success_rate" in row for row in evaluations):
         panels.append(("success rate", "success/rate", "success_rate", "success_low", "success_high"))

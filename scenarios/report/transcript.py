@@ -89,12 +89,14 @@ def read_transcript(
     UserError for a run, an update, a split, an episode or a measure that is not there.
     """
     if by not in MEASURES:
-        raise UserError(unknown("measure", by, MEASURES))
+        raise UserError(f"--by {by}: {unknown('measure', by, MEASURES)}")
     run = RunDirectory.open(path)
     update, split, file = _kept(run, update, split)
     episode, kept = read_episode(file, place)
     if episode is None:
-        raise UserError(f"there is no episode {place}: update {update} kept {kept}, counted from 0")
+        raise UserError(
+            f"--episode {place}: of update {update} there are {kept} {split} episodes, numbered 0 to {kept - 1}"
+        )
     scenario = trusted_scenario(run)
     if not episode.messages and episode.actions is not None:
         raise UserError(
@@ -152,7 +154,7 @@ def transcript_row(transcript: Transcript) -> dict[str, Any]:
 def _kept(run: RunDirectory, update: int | None, split: str | None) -> tuple[int, str, Path]:
     """The file that is to be read, and of which update and split it is."""
     if split is not None and split not in SPLITS:
-        raise UserError(unknown("split", split, SPLITS))
+        raise UserError(f"--split {split}: {unknown('split', split, SPLITS)}")
     files: dict[int, dict[str, Path]] = {}
     for (number, name), file in kept_files(run.episodes).items():
         if split in (None, name):
@@ -162,7 +164,9 @@ def _kept(run: RunDirectory, update: int | None, split: str | None) -> tuple[int
         raise UserError(f"{run.path} has kept no {kind}; log.episodes of a scenario says how many are kept")
     chosen = max(files) if update is None else update
     if chosen not in files:
-        raise UserError(f"no episodes were kept after update {chosen}; kept are {', '.join(map(str, sorted(files)))}")
+        kind = f"{split} episodes" if split else "episodes"
+        known = ", ".join(map(str, sorted(files)))
+        raise UserError(f"--update {chosen}: no {kind} were kept after it; they were after the updates {known}")
     name = next(name for name in SPLITS if name in files[chosen])
     return chosen, name, files[chosen][name]
 

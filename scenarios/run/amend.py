@@ -88,7 +88,7 @@ def prepare(run: RunDirectory, sets: Sequence[str] = ()) -> GoingOn:
         notes.append(f"{standing.folder} was written by another version: scenario.yaml cannot be compared with it")
     found = differences(before, scenario, standing.progress if standing else None)
     if standing is not None or sets:
-        _refuse(run, standing, before, scenario, found)
+        _refuse(run, standing, before, scenario, found, sets)
     if found.followed:
         notes.append(f"scenario.yaml has changed, and is followed from here on: {'; '.join(found.followed)}")
     if standing is not None:
@@ -122,9 +122,14 @@ def _scenario(run: RunDirectory, standing: Standing | None, notes: list[str]) ->
 
 
 def _refuse(
-    run: RunDirectory, standing: Standing | None, before: Scenario, after: Scenario, found: Differences
+    run: RunDirectory,
+    standing: Standing | None,
+    before: Scenario,
+    after: Scenario,
+    found: Differences,
+    sets: Sequence[str],
 ) -> None:
-    """UserError for what cannot change."""
+    """UserError for what cannot change, in scenario.yaml or by the flags `sets`."""
     if found.over is not None:
         changed = "; ".join(
             text for text in (*found.followed, *found.refused) if text.startswith(f"stages.{found.over}.")
@@ -142,12 +147,24 @@ def _refuse(
             f"back, or start a new run. {anew}"
         )
     keys = [text.partition(" ")[0] for text in found.refused]
+    if all(".collect.tile nothing → " in text for text in found.refused):
+        raise UserError(
+            f"{where} was begun without a cluster and plays all its groups together; workers would share them out "
+            f"({'; '.join(found.refused)}), which makes it another run: leave cluster out. {anew}"
+        )
     what = [key for key in dict.fromkeys(keys) if not any(key.startswith(f"{other}.") for other in keys)]
+    flags = [f"--set {text}" for text in sets if any(f"{key}.".startswith(f"{_key(text)}.") for key in keys)]
+    place, remedy = (f"{' '.join(flags)}: ", "leave it out") if flags else ("", "put it back")
     raise UserError(
-        f"{', '.join(what)} {'is' if len(what) == 1 else 'are'} what the run is made of, and cannot change "
-        f"({'; '.join(found.refused)}): put it back. The run may go on with another budget or stop of a stage, and "
+        f"{place}{', '.join(what)} {'is' if len(what) == 1 else 'are'} what the run is made of, and cannot change "
+        f"({'; '.join(found.refused)}): {remedy}. The run may go on with another budget or stop of a stage, and "
         f"other evaluation, checkpoint, failures, log, trackers, cluster. {anew}"
     )
+
+
+def _key(text: str) -> str:
+    """The key of a `--set`."""
+    return text.partition("=")[0].strip()
 
 
 def _nothing_to_do(run: RunDirectory, progress: Progress, scenario: Scenario, sets: Sequence[str]) -> UserError:

@@ -217,6 +217,13 @@ def read_jsonl(path: Path) -> tuple[list[dict[str, Any]], int]:
     return rows, sum(bool(line.strip()) for line in whole.split(b"\n")) - len(rows)
 
 
+def without_doubles(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl or evaluations.jsonl, each update of a stage (and each set of tasks) once: what was
+    done again after a kill counts as it was done last."""
+    last = {(row["update"], row["stage"], row.get("set")): number for number, row in enumerate(rows)}
+    return [rows[number] for number in sorted(last.values())]
+
+
 def last_row(path: Path) -> dict[str, Any] | None:
     """The last readable row of a JSON-lines file; only the file's end is read, however long it is."""
     size = 1 << 16

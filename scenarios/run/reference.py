@@ -50,7 +50,7 @@ def read_reference(
     try:
         verify(folder)
     except BadCheckpoint as problem:
-        damage = str(problem).replace("checkpoint ", "the reference ", 1)
+        damage = f"the reference {str(problem).removeprefix('checkpoint ')}"
     else:
         reference.load(folder)
         return reference

@@ -15,7 +15,7 @@ from ..config.yaml_text import Source, read_yaml
 from .checkpoint import BadCheckpoint, checkpoints, last_good, read_progress, verify
 from .compared import differences
 from .counters import Progress
-from .logs import LOGS, KnownLog, find_damage, read_jsonl
+from .logs import LOGS, KnownLog, find_damage, read_jsonl, without_doubles
 from .noticed import notice
 from .run_directory import RunDirectory
 
@@ -85,9 +85,13 @@ def read_log(run: RunDirectory, name: str) -> list[dict[str, Any]]:
     """The rows of a log that can be read; a notice says how many cannot, and how many are missing."""
     file = run.path / name
     rows, unreadable = read_jsonl(file)
+    single = without_doubles(rows)
     if unreadable:
         notice(f"{file}: {unreadable} of its {unreadable + len(rows)} rows cannot be read, and are left out")
-        return rows
+        return single
+    if len(single) < len(rows):
+        notice(f"{file}: {len(rows) - len(single)} of its {len(rows)} rows tell of what a later one tells; left out")
+        return single
     try:
         newest = _lightly(run)
     except BadCheckpoint:

@@ -131,3 +131,20 @@ def test_a_text_in_the_place_of_a_list_is_refused_but_where_the_list_is_of_chara
     with pytest.raises(UserError, match=r"families is 'algebra', not a list; write \['algebra'\]"):
         make_world("peripatos/Mathematics-v0", families="algebra")
     assert make_world("peripatos/Arithmetic-v0", operators="+-").unwrapped.close() is None
+
+
+@pytest.mark.parametrize(
+    ("world", "option", "value", "words"),
+    [
+        ("Mathematics", "families", 3, r"families is 3, not a list; write \[3\]"),
+        ("Coding", "packages", 3, r"packages is 3, not a list; write \[3\]"),
+        ("Coding", "packages", [3], r"packages is \[3\]; allowed is a list of names"),
+        ("Store", "levels", [True], "unknown level 'True'; allowed: 1, 2, 3"),
+        ("Arithmetic", "reverse_digits", "yes", "reverse_digits is 'yes'; allowed are true and false"),
+        ("Arithmetic", "operators", "plus", "operators is 'plus'; allowed is a list of"),
+        ("Arithmetic", "digits", [], r"digits is \[\]; allowed are"),
+    ],
+)
+def test_an_option_of_another_kind_is_refused_with_what_was_given(world, option, value, words):
+    with pytest.raises(UserError, match=words):
+        make_world(f"peripatos/{world}-v0", **{option: value})

@@ -187,6 +187,7 @@ SPACES = [
     _body("space-many", ("Discrete(2)", "MultiDiscrete([2, 2])"), r"MultiDiscrete.*supported are Box observations with Box or Discrete"),
     _body("space-discrete-seen", ("Box(-1, 1, (2,))", "Discrete(5)"), r"observations Discrete\(5\).*supported are Box"),
     _body("space-zero", ("Discrete(2)", "Discrete(0)"), r"maze\.py, line 7"),
+    _body("space-equal-bounds", ("Discrete(2)", "Box(1, 1, (2,))"), r"line 2.*action_space is Box\(1\.0, 1\.0, \(2,\), float32\), whose bounds are equal"),
     _body("space-one-action", ("Discrete(2)", "Discrete(1)"), r"line 2.*action_space is Discrete\(1\), one action"),
     _body("space-empty", ("Box(-1, 1, (2,))", "Box(-1, 1, (0,))"), r"line 2.*observation_space has the shape \(0,\), which holds no number"),
     _body("space-empty-action", ("Discrete(2)", "Box(-1, 1, (2, 0))"), r"action_space has the shape \(2, 0\)"),

@@ -104,6 +104,8 @@ NUMBERS = [
     Case("num-widths-huge", control("[16]", "[60000, 60000, 60000]"), r"line 3", r"these widths need about \d+ GB"),
     Case("num-hidden-huge", control("[16]", "[100000000]"), r"line 3", r"hidden\.0 is 100000000; .*at most 65,536"),
     Case("num-tokens-huge", language("max_tokens: 6", "max_tokens: 100000"), r"line 6", r"max_tokens is 100000, and the model reads 512 tokens.*1 to 511"),
+    Case("num-minutes", control("{updates: 2}", "{seconds: 10m}"), r"line 10", r"'10m'; allowed is .*; write 600$"),
+    Case("num-hours", control("{updates: 2}", "{seconds: 1.5 h}"), r"line 10", r"; write 5400$"),
     Case("num-digits", control("updates: 2", f"updates: {'9' * 5000}"), r"line 10", r"not a number that can be read"),
     Case("num-seed-negative", control("name: tiny\n", "name: tiny\nseed: -1\n"), r"line 2", r"seed is -1; .* 0 or greater"),
     Case("num-clip-negative", control("update: {epochs: 1, minibatches: 2}", "weighting: {clip_low: -0.2}"), r"line 8", r"clip_low is -0\.2"),

@@ -93,7 +93,7 @@ class Coding(ConversationEnv):
             limits = Limits(wall_s=wall_s, cpu_s=cpu_s, memory_mb=memory_mb)
         except ValueError as error:
             raise UserError(str(error)) from error
-        if isinstance(packages, str):
+        if isinstance(packages, str) or not all(isinstance(one, str) for one in packages or ()):
             raise UserError(f"packages is {packages!r:.80}; allowed is a list of names")
         self._judge = shared_judge(workers, limits, tuple(packages or ()))
         self.side_by_side = workers  # the judge computes, and may be asked from any thread

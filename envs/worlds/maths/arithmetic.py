@@ -267,7 +267,10 @@ class Arithmetic(ConversationEnv):
 
 
 def _checked_operators(operators: Sequence[str]) -> tuple[str, ...]:
-    if not isinstance(operators, Sequence) or not operators:
+    strange = isinstance(operators, str) and not set(operators) <= set(
+        OPERATORS
+    )  # `+-` says + and -, and `plus` nothing
+    if not isinstance(operators, Sequence) or not operators or strange:
         raise UserError(f"operators is {operators!r:.80}; allowed is a list of {', '.join(OPERATORS)}")
     for operator in operators:
         if operator not in OPERATORS:
@@ -279,6 +282,9 @@ def _checked_digits(digits: int | Sequence[int], terms: int) -> tuple[int, ...]:
     """The number of digits of each operand."""
     if isinstance(terms, bool) or not isinstance(terms, int) or not 2 <= terms <= _MAX_DIGITS:
         raise UserError(f"terms is {terms!r:.80}; allowed is a whole number from 2 to {_MAX_DIGITS}")
+    if isinstance(digits, Sequence) and (isinstance(digits, str) or not digits):
+        words = f"allowed are whole numbers from 1 to {_MAX_OPERAND}, one or a list of {terms}"
+        raise UserError(f"digits is {digits!r:.80}; {words}")
     counts = tuple(digits) if isinstance(digits, Sequence) else (digits,) * terms
     for count in counts:
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MAX_OPERAND:

@@ -12,7 +12,7 @@ generated problem in ten is held out for testing; problems in disguise count as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,13 +54,13 @@ class Mathematics(TaskWorld):
         answer_tag: AnswerTag = "boxed",
         weights: Mapping[str, float] | None = None,
     ) -> None:
-        chosen = tuple(FAMILIES) if families is None else tuple(families)
+        chosen = FAMILIES if families is None else families
+        if not isinstance(chosen, Iterable) or isinstance(chosen, str) or not chosen:
+            raise UserError(f"families is {families!r:.80}; allowed is a list of {', '.join(FAMILIES)}")
         for family in chosen:
             if family not in FAMILIES:
                 raise UserError(unknown("family", str(family), FAMILIES))
-        if not chosen or isinstance(families, str):
-            raise UserError(f"families is {families!r:.80}; allowed is a list of {', '.join(FAMILIES)}")
-        self._families = chosen
+        self._families = tuple(chosen)
         super().__init__(
             self._generate if tasks is None else tasks,
             grader="maths",

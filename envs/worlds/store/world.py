@@ -216,7 +216,7 @@ def _checked_levels(levels: Sequence[int]) -> tuple[int, ...]:
     if not isinstance(levels, Sequence) or isinstance(levels, str) or not levels:
         raise UserError(f"levels is {levels!r:.80}; allowed is a list of {', '.join(map(str, LEVELS))}")
     for level in levels:
-        if level not in LEVELS:
+        if level not in LEVELS or isinstance(level, bool):
             raise UserError(unknown("level", str(level), map(str, LEVELS)))
     return tuple(levels)
 

@@ -38,6 +38,30 @@ def test_more_minibatches_than_a_segment_has_units_are_refused(
         assert "allowed are 1 to 64" in said
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        (
+            "evaluation: {every: 99, episodes: 4}",
+            "evaluation.every is 99, and no stage has a budget of more than 1 update",
+        ),
+        (
+            "failures: {max_share: 0.001}",
+            "failures.max_share is 0.001, and an evaluation has 100 episodes: one of them",
+        ),
+        ("failures: {max_share: 0.1}", ""),
+        ("checkpoint: {every: 99}", "checkpoint.every is 99, and the budget has 1 update"),
+    ],
+)
+def test_a_setting_that_comes_to_nothing_here_is_told(
+    setting: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = dry(tmp_path, TALK.replace("OVERRIDES", "") + f"{setting}\n", capsys)
+    assert code == 0, said
+    assert told in said
+    assert ("failures.max_share" in said) == ("failures.max_share" in told)
+
+
 @pytest.mark.parametrize(("minibatches", "code"), [(8, 0), (9, 2)])
 def test_more_minibatches_than_there_are_replies_are_refused(
     minibatches: int, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -8,8 +8,11 @@ import random
 from pathlib import Path
 
 import pytest
+from scenarios_runs import TINY, command, write_scenario
 
 from peripatos.envs.errors import UserError
+from peripatos.scenarios.entrance import load_run
+from peripatos.scenarios.report.curves import draw_learning_curve
 from peripatos.scenarios.run.logs import (
     EVALUATIONS,
     METRICS,
@@ -151,3 +154,25 @@ def test_what_stands_in_the_place_of_a_file_is_refused_by_name(name: str, make: 
     make(tmp_path / name)  # type: ignore[operator]  # parametrize hides its type
     with pytest.raises(UserError, match=rf"{name} is (no|neither a) file.*; move it away"):
         RunDirectory.open(tmp_path)
+
+
+def test_a_row_that_was_written_again_is_read_once_as_it_was_written_last(tmp_path: Path) -> None:
+    """By `metrics` from Python, by what `compare` draws and tabulates, and by the learning curve of a run."""
+    run = tmp_path / "run"
+    assert command("run", write_scenario(tmp_path, TINY), "--out", run, "-q") == 0
+    for name in (METRICS, EVALUATIONS):
+        (run / name).write_text(_with_the_second_row_doubled((run / name).read_text()))
+    found = load_run(run)
+    for rows in (found.metrics, found.evaluations):
+        keys = [(row["update"], row["stage"], row.get("set")) for row in rows]
+        assert len(keys) == len(set(keys))
+        assert [row["env_steps"] for row in rows] == sorted(row["env_steps"] for row in rows)
+    drawn, before = run / "curves.png", (run / "curves.png").read_bytes()
+    assert draw_learning_curve(RunDirectory.open(run)) == drawn
+    assert drawn.read_bytes() == before
+
+
+def _with_the_second_row_doubled(text: str) -> str:
+    first, second, *rest = text.splitlines()
+    torn = json.dumps(json.loads(second) | {"reward/mean": 9e9, "return_mean": 9e9})
+    return "\n".join([first, torn, second, *rest]) + "\n"

@@ -193,11 +193,12 @@ def test_the_length_cost_is_paid_per_unit_in_every_turn():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"operators": "%"}, "unknown operator '%'"),
+        ({"operators": ["%"]}, "unknown operator '%'"),
+        ({"operators": "plus"}, "operators is 'plus'; allowed is a list of"),
         ({"operators": ()}, "operators is (); allowed is a list of"),
         ({"operators": 3}, "operators is 3;"),
         ({"digits": None}, "digits is None;"),
-        ({"digits": "two"}, "digits is 't';"),
+        ({"digits": "two"}, "digits is 'two';"),
         ({"digits": 2.0}, "digits is 2.0;"),
         ({"weights": 3}, "weights are 3;"),
         ({"length_cost": "high"}, "is 'high';"),
