@@ -165,8 +165,8 @@ def _counts_age_twice(stage: Stage) -> list[str]:
     if stage.collect is None or not stage.collect.staleness or optimizer_settings(stage).schedule != "adaptive_kl":
         return []
     return [
-        f"stage {stage.name!r}: optimizer.schedule adaptive_kl measures the KL from the policy that acted, which is older "
-        f"than the one that learns (collect.staleness is {stage.collect.staleness}), so that steps become smaller; "
+        f"stage {stage.name!r}: optimizer.schedule adaptive_kl measures the KL from the policy that acted, which is "
+        f"older than the one that learns (collect.staleness is {stage.collect.staleness}): steps become smaller; "
         "give overrides: {weighting: {correction: 2}} to measure each update alone"
     ]
 
