@@ -143,6 +143,8 @@ def remarks_on(scenario: Scenario) -> list[str]:
     for stage in scenario.stages:
         row = stage_method(stage) if stage.method else None
         remarks += unusual(stage, row) if row is not None else ()
+        if row is not None and row.weighting.correction is None:
+            remarks += _counts_age_twice(stage)
         if row is None or row.source != "own" or row.update.minibatch_units is not None:
             continue
         if row.update.epochs * row.update.minibatches > 1 or (stage.collect and stage.collect.staleness):
@@ -172,6 +174,17 @@ def _remarks_on_evaluations(scenario: Scenario, updates: list[int]) -> Iterator[
             f"failures.max_share is {share:g}, and an evaluation has {episodes} episodes: one of them that fails ends "
             "the run, as it would with 0"
         )
+
+
+def _counts_age_twice(stage: Stage) -> list[str]:
+    """Where the learning rate follows a KL that older weights are part of."""
+    if stage.collect is None or not stage.collect.staleness or optimizer_settings(stage).schedule != "adaptive_kl":
+        return []
+    return [
+        f"stage {stage.name!r}: optimizer.schedule adaptive_kl measures the KL from the policy that acted, which is "
+        f"older than the one that learns (collect.staleness is {stage.collect.staleness}): steps become smaller; "
+        "give overrides: {weighting: {correction: 2}} to measure each update alone"
+    ]
 
 
 def _most_updates(stage: Stage, facts: WorldFacts) -> int | None:
