@@ -170,13 +170,25 @@ class Learner:
     def _annotated(self, batch: Batch, row: Method) -> TrainingBatch:
         """Log-probabilities that stay fixed during the update, then credit."""
         weighting, old_logp, entropy = self.method.weighting, batch.behavior_logp_B_T, None
-        if weighting.correction is not None or weighting.entropy_share < 1:
+        if (weighting.correction is not None and not self._first_is_old) or weighting.entropy_share < 1:
             logp, entropy = read_scores(self.policy, batch, self.micro_batch)
             old_logp = old_logp if weighting.correction is None else logp
         reference_logp = torch.zeros_like(old_logp)
         if self.reference is not None:
             reference_logp, _ = read_scores(self.reference, batch, self.micro_batch)
         return prepare(batch, row, old_logp, reference_logp, entropy)
+
+    @property
+    def _first_is_old(self) -> bool:
+        """Whether an update is one step, which is read by the policy from before it: then nobody has to ask that policy
+        for its log-probabilities in a pass of their own. The adaptive schedule asks again behind the step."""
+        row = self.method
+        one_step = row.update.epochs == row.update.minibatches == 1 and row.update.minibatch_units is None
+        return row.weighting.correction is not None and one_step and self.settings.schedule != "adaptive_kl"
+
+    def _old(self, part: TrainingBatch, logp_B_T: Tensor) -> Tensor:
+        """The trainer's log-probability before the update."""
+        return logp_B_T.detach() if self._first_is_old else part.old_logp_B_T
 
     def _kl_old(self, part: TrainingBatch) -> float:
         """KL(π_old ‖ π) on a minibatch, as the policy is now."""
@@ -262,7 +274,7 @@ class Learner:
             part.advantage_B_T,
             mask,
             self.method.weighting,
-            old_logp_B_T=part.old_logp_B_T,
+            old_logp_B_T=self._old(part, logp),
             behavior_logp_B_T=batch.behavior_logp_B_T,
             reference_logp_B_T=part.reference_logp_B_T,
             trained_B_T=part.trained_B_T,
@@ -297,7 +309,7 @@ class Learner:
         if weighted.corrected_B_T is not None:
             metrics["policy/corrected"] = masked_mean(weighted.corrected_B_T, mask)
         if self.method.source == "own":  # a demonstrator's log-probabilities are unknown
-            metrics["kl/old"] = masked_mean(kl_estimate(part.old_logp_B_T, logp_B_T, kind="k3"), mask)
+            metrics["kl/old"] = masked_mean(kl_estimate(self._old(part, logp_B_T), logp_B_T, kind="k3"), mask)
             if not self._steps:  # the policy that sampled, read by the trainer
                 acted = part.batch.behavior_logp_B_T
                 metrics["kl/sampler"] = masked_mean(kl_estimate(acted, logp_B_T, kind="k3"), mask)

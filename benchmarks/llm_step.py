@@ -1,10 +1,11 @@
 """What a language model costs on this device: sampled tokens/s, and an update's tokens/s, MFU and memory.
 
     python benchmarks/llm_step.py [--sizes 0.5B 1.5B] [--batches 64 256 1024] [--lengths 1024 4096] [--profile]
+    python benchmarks/llm_step.py --device cpu --sizes 135M --batches --lengths 70 --prompt 46 --rows 16
     python benchmarks/llm_step.py --sizes 0.5B --batches --lengths 256 --rows 128 --lora 16 --memory 24
 
-The models have the sizes of Qwen2.5 and random weights: speed does not depend on what they say, and the lengths of
-replies are fixed. What runs is the project's own engine and its own learner, in bf16.
+The models have the sizes of Qwen2.5 (135M: of SmolLM2) and random weights: speed does not depend on what they say, and
+the lengths of replies are fixed. What runs is the project's own engine and its own learner, in bf16.
 
     MFU = tokens · (6 P + 6 L H T) / (seconds · peak)        P parameters, L layers of width H, rows of T tokens
 
@@ -30,7 +31,7 @@ from peripatos.agents.language.engines.transformers_engine import TransformersEn
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.lora import Lora, add_adapter
 from peripatos.agents.language.memory import token_budget
-from peripatos.agents.language.model_checks import check_precision
+from peripatos.agents.language.model_checks import check_model, check_precision
 from peripatos.agents.language.packing import pack
 from peripatos.agents.language.sample import Sample
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
@@ -42,19 +43,21 @@ from peripatos.envs.vocabulary import Batch
 
 SIZES: dict[str, dict[str, int]] = {
     "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4},
+    "135M": {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9},
     "0.5B": {"hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14},
     "1.5B": {"hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12},
 }
+VOCABULARIES = {"tiny": 1024, "135M": 49_152}  # of the others:
 VOCABULARY = 151_936
-PROMPT, GROUP = 128, 8  # tokens; replies to each prompt
+GROUP = 8  # replies to each prompt
 
 
 def make_policy(size: str, device: str, rank: int | None = None) -> LanguagePolicy:
     """A policy of this size with random weights, as bf16 runs make it; with adapters of `rank`, if that is given."""
     config = Qwen2Config(
         **SIZES[size],
-        num_key_value_heads=2,
-        vocab_size=VOCABULARY if size != "tiny" else 1024,
+        num_key_value_heads=3 if size == "135M" else 2,
+        vocab_size=VOCABULARIES.get(size, VOCABULARY),
         max_position_embeddings=32_768,
         tie_word_embeddings=True,
         bos_token_id=None,
@@ -65,7 +68,8 @@ def make_policy(size: str, device: str, rank: int | None = None) -> LanguagePoli
         model = Qwen2ForCausalLM(config)
     if rank is not None:
         add_adapter(model, Lora(rank, 2 * rank), seed=0)
-    policy = LanguagePolicy(model, tiny_tokenizer(), precision="bf16").to(device)
+    path = check_model(LanguagePolicy(model, tiny_tokenizer()))
+    policy = LanguagePolicy(model, tiny_tokenizer(), precision="bf16", path=path).to(device)
     check_precision(policy)
     return policy
 
@@ -88,17 +92,17 @@ def peak_tflops(device: str, n: int = 8192) -> float:
     return 10 * 2 * n**3 / (time.perf_counter() - begun) / 1e12
 
 
-def prompts(rows: int, vocabulary: int) -> list[tuple[int, ...]]:
+def prompts(rows: int, length: int, vocabulary: int) -> list[tuple[int, ...]]:
     """Prompts of groups: GROUP rows have each."""
     rng = np.random.default_rng(0)
-    own = [tuple(rng.integers(1, vocabulary, PROMPT).tolist()) for _ in range(-(-rows // GROUP))]
+    own = [tuple(rng.integers(1, vocabulary, length).tolist()) for _ in range(-(-rows // GROUP))]
     return [own[row // GROUP] for row in range(rows)]
 
 
-def sample(policy: LanguagePolicy, rows: int, tokens: int) -> Callable[[], int]:
+def sample(policy: LanguagePolicy, rows: int, prompt: int, tokens: int) -> Callable[[], int]:
     """One call samples `tokens` tokens for each of `rows` rows; how many that are."""
     engine = TransformersEngine(policy, stop_ids=[], precision="bf16")
-    asked = prompts(rows, policy.model.config.vocab_size)
+    asked = prompts(rows, prompt, policy.model.config.vocab_size)
     requests = [Request(row, prompt, tokens, seed=row, greedy=False) for row, prompt in enumerate(asked)]
 
     def once() -> int:
@@ -109,26 +113,26 @@ def sample(policy: LanguagePolicy, rows: int, tokens: int) -> Callable[[], int]:
     return once
 
 
-def batch(rows: int, length: int, vocabulary: int) -> Batch:
+def batch(rows: int, prompt: int, length: int, vocabulary: int) -> Batch:
     """Rows of `length` tokens, of which all but the prompt were sampled; half of them with reward 1."""
     rng, samples = np.random.default_rng(1), []
-    for prompt in prompts(rows, vocabulary):
-        row = Sample(list(prompt))
-        said = rng.integers(1, vocabulary, length - PROMPT).tolist()
+    for asked in prompts(rows, prompt, vocabulary):
+        row = Sample(list(asked))
+        said = rng.integers(1, vocabulary, length - prompt).tolist()
         row.extend(said, 0, (-11.9,) * len(said))
         row.reward[len(row.tokens) - 1] = float(rng.random() < 0.5)
         samples.append(row)
     return pack(samples, [(n // GROUP, n % GROUP) for n in range(rows)], 0, [False] * rows)
 
 
-def train(policy: LanguagePolicy, rows: int, length: int, micro: int | None) -> Callable[[], int]:
+def train(policy: LanguagePolicy, rows: int, prompt: int, length: int, micro: int | None) -> Callable[[], int]:
     """One call is an update by REINFORCE of `rows` rows, at most `micro` tokens in one pass (None: as many as a run
     takes in the memory that is free); the tokens of the rows."""
     settings, budget = OptimizerSettings(lr=1e-6, micro_batch=micro), None if micro else token_budget(policy)
     row = method("reinforce", {})
     learner = Learner(policy, row, settings, seed=0, max_staleness=1_000_000, token_budget=budget)
     print(json.dumps({"tokens_in_a_pass": learner.micro_batch}), flush=True)
-    rows_of = batch(rows, length, policy.model.config.vocab_size)
+    rows_of = batch(rows, prompt, length, policy.model.config.vocab_size)
     rows_of.reward_B_T[rows_of.end_B_T] += 0.5  # so that no row is left out for having no gradient
 
     def once() -> int:
@@ -196,16 +200,18 @@ def of_one_size(size: str, peak: float, asked: argparse.Namespace) -> None:
         known = {"what": what, "size": size, "rows": rows} | ({"length": length} if length else {})
         print(json.dumps(known | {key: round(value, 3) for key, value in seen.items()}), flush=True)
         if asked.profile and length in (0, asked.lengths[0]):
-            short = once if length else sample(policy, rows, 16)  # of a long one there is too much to tell
+            short = (
+                once if length else sample(policy, rows, asked.prompt, 16)
+            )  # of a long one there is too much to tell
             for _ in range(2):  # until every step is recorded
                 short()
             print(profile(asked.device, short), flush=True)
 
     for rows in asked.batches:
-        say("sample", sample(policy, rows, asked.tokens), rows)
+        say("sample", sample(policy, rows, asked.prompt, asked.tokens), rows)
     for length in asked.lengths:
         rows = max(GROUP, asked.rows * min(asked.lengths) // length)
-        say("train", train(policy, rows, length, asked.micro and max(asked.micro, length)), rows, length)
+        say("train", train(policy, rows, asked.prompt, length, asked.micro and max(asked.micro, length)), rows, length)
 
 
 def main() -> None:
@@ -216,6 +222,7 @@ def main() -> None:
     parser.add_argument("--batches", nargs="*", type=int, default=[64, 256, 1024])
     parser.add_argument("--lengths", nargs="*", type=int, default=[1024, 4096])
     parser.add_argument("--tokens", type=int, default=128, help="sampled for each row")
+    parser.add_argument("--prompt", type=int, default=128, help="tokens of the prompt, which each eight rows share")
     parser.add_argument("--rows", type=int, default=64, help="of an update at the shortest length")
     parser.add_argument("--micro", type=int, help="tokens in one pass of the learner; default: as a run would")
     parser.add_argument(
@@ -227,7 +234,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.memory is not None and asked.device != "cpu":
         torch.cuda.set_per_process_memory_fraction(asked.memory * 2**30 / torch.cuda.mem_get_info()[1])
-    peak = peak_tflops(asked.device, 8192 if asked.device != "cpu" else 1024)
+    peak = peak_tflops(asked.device, 8192 if asked.device != "cpu" else 2048)
     name = torch.cuda.get_device_name() if asked.device != "cpu" else "cpu"
     print(json.dumps({"device": name, "torch": torch.__version__, "peak_tflops": round(peak, 1)}), flush=True)
     for size in asked.sizes:

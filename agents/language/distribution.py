@@ -10,8 +10,10 @@ With z = W h / temperature, a trainer wants two numbers of each row and no vocab
     log p(y) = z_y − log Σ exp z,    H = log Σ exp z − Σ p z
     ∂/∂z     = g (1_y − p) − g_H p ⊙ (z − Σ p z)
 
-`read_chosen` reads the rows in pieces and reads them again on the way back, so that no more than one piece of logits is
-in memory at a time.
+With m = max z, one exponential a logit gives both: e = exp(z − m), log Σ exp z = m + log Σ e, p = e / Σ e.
+
+`read_chosen` reads the rows in pieces, so that no more than one piece of logits is in memory at a time. On the way back
+the last piece is still there, and those before it are read again.
 """
 
 from __future__ import annotations
@@ -102,36 +104,43 @@ class _Chosen(torch.autograd.Function):
     def forward(
         ctx: Any, hidden_N_H: Tensor, weight_V_H: Tensor, bias_V: Tensor | None, token_N: Tensor, temperature: float
     ) -> tuple[Tensor, Tensor]:
-        """Piece by piece: logits, then two numbers a row."""
-        ctx.save_for_backward(hidden_N_H, weight_V_H, bias_V, token_N)
+        """Piece by piece: logits, then two numbers a row. The exponentials of the last piece are kept."""
         ctx.set_materialize_grads(False)  # of entropies that no loss asks for
         ctx.temperature = temperature
         logp_N, entropy_N = (hidden_N_H.new_empty(len(token_N), dtype=torch.float32) for _ in range(2))
+        e, total = hidden_N_H.new_zeros(0, len(weight_V_H)), hidden_N_H.new_ones(0, 1)
         for part in _pieces(hidden_N_H, len(weight_V_H)):
-            z, p = _logits(hidden_N_H[part], weight_V_H, bias_V, temperature)
-            log_total = z.logsumexp(dim=-1)
+            del e  # before there are others
+            z, e, largest, total = _logits(hidden_N_H[part], weight_V_H, bias_V, temperature)
+            log_total = (largest + total.log())[:, 0]
             logp_N[part] = z.gather(-1, token_N[part, None])[:, 0] - log_total
-            entropy_N[part] = log_total - _mean(p, z)
+            entropy_N[part] = log_total - _mean(e, total, z)
+        ctx.save_for_backward(hidden_N_H, weight_V_H, bias_V, token_N)
+        ctx.kept = (e, total)
         return logp_N, entropy_N
 
     @staticmethod
     def backward(ctx: Any, logp_grad_N: Tensor | None, entropy_grad_N: Tensor | None) -> Any:  # type: ignore[override]
-        """The same pieces, read again."""
+        """The same pieces, from the last one on."""
         hidden_N_H, weight_V_H, bias_V, token_N = ctx.saved_tensors
+        kept, ctx.kept = ctx.kept, None
         hidden_grad = torch.empty_like(hidden_N_H)
         learns = ctx.needs_input_grad[1]  # the output layer stands still where LoRA learns
         weight_grad = torch.zeros_like(weight_V_H, dtype=torch.float32) if learns else None
         bias_grad = None if bias_V is None else torch.zeros_like(bias_V, dtype=torch.float32)
         given_N = hidden_N_H.new_zeros(len(token_N), dtype=torch.float32) if logp_grad_N is None else logp_grad_N
-        for part in _pieces(hidden_N_H, len(weight_V_H)):
-            z, p = _logits(hidden_N_H[part], weight_V_H, bias_V, ctx.temperature)
+        for part in reversed(_pieces(hidden_N_H, len(weight_V_H))):
             g = given_N[part, None]
             # dz = g (1_y − p) − g_H p ⊙ (z − Σ p z)
             if entropy_grad_N is not None:
-                mean = _mean(p, z)[:, None]
-                dz = p.mul_(z.sub_(mean).mul_(entropy_grad_N[part, None]).add_(g).neg_())
+                kept = None
+                z, e, _, total = _logits(hidden_N_H[part], weight_V_H, bias_V, ctx.temperature)
+                mean = _mean(e, total, z)[:, None]
+                dz = e.div_(total).mul_(z.sub_(mean).mul_(entropy_grad_N[part, None]).add_(g).neg_())
             else:
-                dz = p.mul_(-g)
+                if kept is None:
+                    _, *kept = _logits(hidden_N_H[part], weight_V_H, bias_V, ctx.temperature)
+                dz, kept = kept[0].mul_(-g / kept[-1]), None
             dz.scatter_add_(1, token_N[part, None], g)
             dz = dz.div_(ctx.temperature) if ctx.temperature != 1 else dz
             if bias_grad is not None:
@@ -150,21 +159,27 @@ def piece_of(device: torch.device) -> int:
 
 
 def _pieces(hidden_N_H: Tensor, vocabulary: int) -> list[slice]:
-    """Which rows are read at once."""
-    size = max(1, piece_of(hidden_N_H.device) // vocabulary)
-    return [slice(start, start + size) for start in range(0, len(hidden_N_H), size)]
+    """Which rows are read at once: pieces of one size, nearly, for the last one is kept."""
+    N = len(hidden_N_H)
+    count = -(-N // max(1, piece_of(hidden_N_H.device) // vocabulary))
+    size = max(1, -(-N // max(1, count)))
+    return [slice(start, start + size) for start in range(0, N, size)]
 
 
-def _mean(p: Tensor, z: Tensor) -> Tensor:
+def _mean(e: Tensor, total: Tensor, z: Tensor) -> Tensor:
     """Σ p z of each row, [N]. A logit of −inf, which some models give to unused tokens, counts zero: z is changed."""
-    return torch.linalg.vecdot(p, z.clamp_(min=_LEAST))
+    return torch.linalg.vecdot(e, z.clamp_(min=_LEAST)) / total[:, 0]
 
 
-def _logits(hidden: Tensor, weight_V_H: Tensor, bias_V: Tensor | None, temperature: float) -> tuple[Tensor, Tensor]:
-    """z and softmax(z), float32."""
+def _logits(
+    hidden: Tensor, weight_V_H: Tensor, bias_V: Tensor | None, temperature: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """z, e = exp(z − m), m [N, 1] and Σ e [N, 1], float32."""
     z = product(hidden, weight_V_H.T)
     if bias_V is not None:
         z += bias_V
     if temperature != 1:
         z /= temperature
-    return z, z.softmax(dim=-1)
+    largest = z.amax(dim=-1, keepdim=True)
+    e = (z - largest).exp_()
+    return z, e, largest, e.sum(dim=-1, keepdim=True)

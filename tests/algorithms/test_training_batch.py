@@ -166,6 +166,36 @@ def test_the_gap_between_sampler_and_trainer_is_always_said() -> None:
         assert metrics["kl/sampler_gap"] == pytest.approx(want)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "passes"),
+    [
+        ({"weighting": {"correction": 2.0}}, 1),
+        ({"weighting": {"correction": 2.0, "ratio": "unit"}, "update": {"epochs": 2}}, 3),
+        ({"weighting": {"correction": 2.0}, "update": {"minibatches": 2}}, 3),
+        ({"weighting": {"correction": 2.0, "entropy_share": 0.5}}, 2),
+        ({}, 1),
+    ],
+)
+def test_a_single_step_is_its_own_old_policy_and_reads_the_batch_once(
+    overrides: dict[str, dict[str, object]], passes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its correction is that of a pass before it."""
+    seen = []
+
+    class Counting(TabularPolicy):
+        def score(self, inputs: Mapping[str, Tensor]) -> Scores:
+            seen.append(len(next(iter(inputs.values()))))
+            return super().score(inputs)
+
+    batch, row = random_batch(0, behavior_noise=0.3), method("reinforce", overrides)
+    learner = Learner(Counting(0), row, SETTINGS, seed=0)
+    learner.update(batch)
+    assert len(seen) == passes
+    monkeypatch.setattr(Learner, "_first_is_old", False)
+    asked, _ = after(row, batch)
+    torch.testing.assert_close(parameters(learner.policy), asked, atol=1e-12, rtol=1e-10)
+
+
 def test_a_refusal_says_how_many_steps_of_the_update_were_taken() -> None:
     class Spoilt(TabularPolicy):
         calls = 0

@@ -53,12 +53,13 @@ def test_entropy_counts_only_the_support() -> None:
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 @pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("rows", [3, 20])
+@pytest.mark.parametrize("uncertain", [True, False])
 def test_reading_the_chosen_tokens_in_pieces_is_autograd_through_the_whole_vocabulary(
-    temperature: float, biased: bool, monkeypatch: pytest.MonkeyPatch
+    temperature: float, biased: bool, rows: int, uncertain: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        distribution, "piece_of", lambda device: 3 * 50
-    )  # three rows at a time, and one in the last piece
+    """`uncertain`: entropies are in the loss. The last of the pieces is kept, and the others are read again."""
+    monkeypatch.setattr(distribution, "piece_of", lambda device: rows * 50)
     generator = torch.Generator().manual_seed(0)
     hidden, weight, bias = (torch.randn(*shape, generator=generator) for shape in ((10, 8), (50, 8), (50,)))
     token = torch.randint(50, (10,), generator=generator)
@@ -73,7 +74,8 @@ def test_reading_the_chosen_tokens_in_pieces_is_autograd_through_the_whole_vocab
             seen = logp_N_V.gather(-1, token[:, None])[:, 0], distribution.entropy(logp_N_V)
         else:
             seen = distribution.read_chosen(h, w, b, token, temperature=temperature)
-        (torch.stack(seen) * towards).sum().backward()
+        ((torch.stack(seen) if uncertain else seen[0]) * towards).sum().backward(retain_graph=True)
+        ((torch.stack(seen) if uncertain else seen[0]) * towards).sum().backward()  # once more, with nothing kept
         return [*(x.detach() for x in seen), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
 
     for ours, theirs in zip(gradients(plain=False), gradients(plain=True), strict=True):
