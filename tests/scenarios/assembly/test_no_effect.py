@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,22 @@ def test_more_minibatches_than_there_are_replies_are_refused(
     found, said = dry(tmp_path, TALK.replace("OVERRIDES", f"update: {{minibatches: {minibatches}}}"), capsys)
     assert found == code, said
     assert ("a batch has at most 8 replies" in said) == (code == 2)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [("update: {epochs: 1}", True), ("weighting: {correction: 2}", False)],
+)
+def test_a_learning_rate_that_would_count_the_age_of_the_weights_is_told(
+    overrides: str, told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = TALK.replace("OVERRIDES", overrides)
+    text = re.sub(
+        r"( +)collect: \{([^}]*)\}", r"\1optimizer: {schedule: adaptive_kl}\n\1collect: {\2, staleness: 1}", text
+    )
+    code, said = dry(tmp_path, text, capsys)
+    assert code == 0, said
+    assert ("adaptive_kl measures the KL from the policy that acted" in said) == told
 
 
 @pytest.mark.parametrize(
