@@ -154,11 +154,8 @@ class _Processes:
                 process.send_signal(number)
 
 
-def _refuse_idle(scenarios: Sequence[str], methods: Sequence[str], sets: Sequence[str]) -> None:
-    """UserError for what is named twice, and for flags that a comparison overrides."""
-    for words in (scenarios, methods):
-        if twice := [word for number, word in enumerate(words) if word in words[:number]]:
-            raise UserError(f"{twice[0]} is named twice; each is compared once: leave one out")
+def _refuse_idle(methods: Sequence[str], sets: Sequence[str]) -> None:
+    """UserError for flags that a comparison overrides."""
     for text in sets:
         key = text.partition("=")[0].strip()
         if key == "seed":
@@ -179,14 +176,14 @@ def plan(
     if stray := [name for name in scenarios if name in METHODS and name not in shipped()]:
         together = ",".join([*methods, *stray])
         raise UserError(f"{stray[0]!r} is a method and no scenario; methods are joined by commas: --methods {together}")
-    _refuse_idle(scenarios, methods, sets)
+    _refuse_idle(methods, sets)
     jobs: list[ComparisonJob] = []
-    for scenario_name in scenarios:
+    for scenario_name in dict.fromkeys(scenarios):
         scenario, source = open_scenario(scenario_name, sets)
         check_parts(scenario, source).close()
         if any(job.task == scenario.name for job in jobs):
             raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
-        for name in methods:
+        for name in dict.fromkeys(methods):
             changed = with_method(scenario, name)
             for seed in range(seeds):
                 path = out / scenario.name / name / f"seed-{seed}"

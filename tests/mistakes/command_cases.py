@@ -74,8 +74,6 @@ COMPARISONS = [
     Case("compare-twice", {**control(), "t.yaml": control()["s.yaml"]}, r"two of the scenarios are called 'tiny'", argv="compare s.yaml t.yaml --methods ppo"),
     Case("compare-seed", control(), r"--set seed=3 has no effect: .*--seeds", argv="compare s.yaml --methods ppo --set seed=3"),
     Case("compare-stage-method", control(), r"--set stages\.balance\.method=grpo: the methods .*--methods ppo", argv="compare s.yaml --methods ppo --set stages.balance.method=grpo"),
-    Case("compare-method-twice", control(), r"ppo is named twice", argv="compare s.yaml --methods ppo,ppo"),
-    Case("compare-scenario-twice", control(), r"s\.yaml is named twice", argv="compare s.yaml s.yaml --methods ppo"),
     Case("compare-shown", control(), r"needs `demonstrations`.*`stages\.balance\.demonstrations: \{agent: \{kind: oracle\}\}`", argv="compare s.yaml --methods sft"),
     Case("export-csv", {}, r"--out: x\.csv ends in \.csv, .*write x\.jsonl", argv="export peripatos/Arithmetic-v0 --episodes 1 --out x.csv"),
     Case("compare-scenario", control(), r"no scenario file 'x\.yaml'", argv="compare x.yaml --methods ppo"),

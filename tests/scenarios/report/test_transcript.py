@@ -160,8 +160,8 @@ def test_no_color_is_respected_and_the_numbers_stay(run: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--episode", 6], "update 3 kept 6, counted from 0"),
-        (["--update", 9], "kept are 0, 1, 2, 3"),
+        (["--episode", 6], "of update 3 there are 6 train episodes, numbered 0 to 5"),
+        (["--update", 9], "they were after the updates 0, 1, 2, 3"),
         (["--by", "gpa"], "Did you mean 'gap'?"),
         (["--split", "tset"], "Did you mean 'test'?"),
         (["--update", 1, "--by", "gap"], "were written and not sampled"),
