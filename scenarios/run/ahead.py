@@ -86,6 +86,7 @@ class Ahead:
         self._weights: dict[int, Weights] = {}  # by version; the newest is what the policy is now
         self._asked: dict[int, Future[tuple[Collection, dict[str, Tensor]]]] = {}  # by batch
         self._state: dict[str, Tensor] = {}  # of the pool, before the oldest batch that nobody has learned from
+        self._after: dict[str, Tensor] = {}  # and after the one that was taken last
         self._threads, self._thread = threads, OneThread("ahead")
         self._held = ExitStack()
 
@@ -93,6 +94,7 @@ class Ahead:
         self._held.enter_context(torch_threads(self._threads))
         self._held.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(_SWITCH)
+        self._thread.start()
         return self
 
     def __exit__(
@@ -103,7 +105,9 @@ class Ahead:
         self._held.close()
 
     def load(self, weights: Weights) -> None:
-        """The policy is this version now; a copy is taken. What no batch needs any more is forgotten."""
+        """The policy is this version now, which has learned from what was taken; a copy is taken of it. What no batch
+        needs any more is forgotten."""
+        self._state = self._after
         self._weights[weights.version] = kept_weights(self._policy, weights.version)
         oldest = self._version(weights.version)
         self._weights = {version: kept for version, kept in self._weights.items() if version >= oldest}
@@ -118,7 +122,7 @@ class Ahead:
             if wanted and one not in self._asked:
                 weights = self._weights[self._version(one)]
                 self._asked[one] = self._thread.submit(partial(self._collect, one, weights))
-        collection, self._state = _awaited(self._asked[batch])
+        collection, self._after = _awaited(self._asked[batch])
         del self._asked[batch]
         return collection
 
@@ -140,7 +144,7 @@ class Ahead:
     def load_state(self, state: Mapping[str, Tensor]) -> int:
         """As `Pool.load_state`."""
         parted = self._thread.submit(partial(self._pool.load_state, state)).result()
-        self._state = dict(state)
+        self._state = self._after = dict(state)
         return parted
 
     def behind(self) -> dict[str, dict[str, Tensor]]:

@@ -28,6 +28,9 @@ class OneThread:
         self._orders: SimpleQueue[tuple[Future[object], Callable[[], object]] | None] = SimpleQueue()
         self._given: list[Future[object]] = []  # what may not be done yet
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin with what was given."""
         self._thread.start()
 
     def submit(self, work: Callable[[], T]) -> Future[T]:

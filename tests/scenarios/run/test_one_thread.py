@@ -13,9 +13,15 @@ from peripatos.envs.contained import TimeIsUp, look
 from peripatos.scenarios.run.one_thread import OneThread
 
 
+def started() -> OneThread:
+    one = OneThread("ahead")
+    one.start()
+    return one
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a folder for each thread is Linux's")
 def test_a_world_that_steps_into_another_folder_moves_nobody_else(tmp_path: Path) -> None:
-    here, one = Path.cwd(), OneThread("ahead")
+    here, one = Path.cwd(), started()
     there, go = threading.Event(), threading.Event()
 
     def wander() -> Path:
@@ -33,7 +39,7 @@ def test_a_world_that_steps_into_another_folder_moves_nobody_else(tmp_path: Path
 
 
 def test_a_thread_that_ends_late_leaves_nothing_that_would_end_another_of_its_number() -> None:
-    one, began, go = OneThread("ahead"), threading.Event(), threading.Event()
+    one, began, go = started(), threading.Event(), threading.Event()
     asked = one.submit(lambda: (began.set(), go.wait(10)))
     assert began.wait(10)
     assert not one.close(0.05)
@@ -44,7 +50,7 @@ def test_a_thread_that_ends_late_leaves_nothing_that_would_end_another_of_its_nu
 
 
 def test_what_is_given_behind_what_was_dropped_is_done() -> None:
-    one = OneThread("ahead")
+    one = started()
 
     def forever() -> None:
         while True:
