@@ -29,9 +29,9 @@ short. One thread does everything that touches worlds, one thing after the other
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -94,6 +94,7 @@ class Ahead:
         self._held.enter_context(torch_threads(self._threads))
         self._held.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(_SWITCH)
+        self._streams = sys.stdout, sys.stderr
         self._thread.start()
         return self
 
@@ -167,16 +168,28 @@ class Ahead:
     # --- in the thread ----------------------------------------------------------------------------------
 
     def _collect(self, batch: int, weights: Weights) -> tuple[Collection, dict[str, Tensor]]:
-        torch.set_num_threads(self._threads)  # of this thread
-        self._pool.load(weights)
-        groups = self._groups(batch)
-        collected = self._pool.submit(groups, self._group_size, seed=self._seed, version=weights.version)
-        return _awaited(collected), self._pool.state()
+        with self._playing():
+            self._pool.load(weights)
+            groups = self._groups(batch)
+            collected = self._pool.submit(groups, self._group_size, seed=self._seed, version=weights.version)
+            return _awaited(collected), self._pool.state()
 
     def _evaluate(self, tasks: int, seed: int, version: int, split: str) -> list[Episode]:
-        torch.set_num_threads(self._threads)
-        self._pool.load(self._weights[version])
-        return self._pool.evaluate(tasks, seed=seed, version=version, split=split)
+        with self._playing():
+            self._pool.load(self._weights[version])
+            return self._pool.evaluate(tasks, seed=seed, version=version, split=split)
+
+    @contextmanager
+    def _playing(self) -> Iterator[None]:
+        """Standard streams are afterwards what they were: `contained` leaves them alone in any thread but the main one,
+        and here nobody but a world has changed them."""
+        torch.set_num_threads(self._threads)  # of this thread
+        try:
+            yield
+        finally:
+            out, err = self._streams
+            sys.stdout = sys.stdout if getattr(out, "closed", True) else out
+            sys.stderr = sys.stderr if getattr(err, "closed", True) else err
 
     def _version(self, batch: int) -> int:
         """Which version collects `batch`."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import random
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,6 +151,19 @@ def test_a_thread_begins_with_the_context() -> None:
     with ahead:
         assert [thread for thread in threading.enumerate() if thread.name == "ahead"]
     assert not [thread for thread in threading.enumerate() if thread.name == "ahead"]
+
+
+def test_a_world_that_takes_the_standard_streams_has_them_no_longer_than_its_collection() -> None:
+    class Taking(Slow):
+        def submit(self, *of: Any, **more: Any) -> Future[Collection]:
+            sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
+            return super().submit(*of, **more)
+
+    pool, before = Taking(0), (sys.stdout, sys.stderr)
+    with ahead_of(pool, policy_of(), 1, batches=1) as ahead:
+        ahead.load(Weights(0))
+        ahead.take(0)
+        assert (sys.stdout, sys.stderr) == before
 
 
 def test_leaving_while_something_is_in_flight_ends_the_thread() -> None:
