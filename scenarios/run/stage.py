@@ -237,7 +237,7 @@ class StageRun:
         self._look_around(version + 1)
 
     def _collect(self, collect: Collect, version: int) -> Collection:
-        with self.context.stop.at_once(), self.context.until(self._last_moment()):
+        with self.context.stop.at_once(afterwards=False), self.context.until(self._last_moment()):
             if self.ahead is not None:
                 collection = self.ahead.take(version)
             else:
