@@ -54,7 +54,7 @@ def lags(run: Path) -> list[float]:
     ("text", "staleness", "seed"),
     [
         (MOVES, 2, 0),
-        (WORDS, 1, 1),
+        pytest.param(WORDS, 1, 1, marks=pytest.mark.slow),
         pytest.param(MOVES, 1, 2, marks=pytest.mark.slow),
         pytest.param(WORDS, 2, 3, marks=pytest.mark.slow),
         pytest.param(WHOLE_EPISODES, 2, 4, marks=pytest.mark.slow),
