@@ -52,11 +52,11 @@ def importance_correction(
     elif level != "unit":
         raise ValueError(f"level must be 'unit' or 'sequence', got {level!r}")
     ratio = difference.exp()
-    beyond = ratio > most
+    beyond = mask_B_T & (ratio > most)
     if kind == "truncate":
-        return Correction(ratio.clamp(max=most), beyond)
+        return Correction(torch.where(beyond, most, ratio), beyond)
     if kind == "band":
-        beyond = beyond | (ratio < 1.0 / most)
+        beyond = beyond | (mask_B_T & (ratio < 1.0 / most))
     elif kind != "mask":
         raise ValueError(f"kind must be 'truncate', 'mask' or 'band', got {kind!r}")
     return Correction(torch.where(beyond, 0.0, ratio), beyond)

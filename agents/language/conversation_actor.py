@@ -156,9 +156,8 @@ class ConversationActor:
                 lockstep(conversations, ask, seconds)
         finally:
             speaker.release(conversations)
-        for place, conversation in enumerate(conversations):
-            if conversation.abandoned:  # its world is still busy somewhere: the next episode gets another
-                self._worlds[place] = self._new_world()
+            busy = {id(conversation.world) for conversation in conversations if conversation.abandoned}
+            self._worlds = [world for world in self._worlds if id(world) not in busy]  # others are made when needed
         return conversations
 
     def _new_world(self) -> ConversationEnv:

@@ -4,8 +4,8 @@
 
 b, the bytes that a token leaves for the way back: what autograd keeps of a longer row less what it keeps of a shorter
 one, for each token of the difference. owed: what is not there yet and will be, a gradient and AdamW's two moments of
-each weight that learns, an fp32 master of one in bf16, and the pieces of logits. A power of two, so that a run that
-goes on beside other work cuts its batches as before.
+each weight that learns, an fp32 master of one in bf16, copies of it that are kept to act, and the pieces of logits. A
+power of two, so that a run that goes on beside other work cuts its batches as before.
 """
 
 from __future__ import annotations
@@ -24,13 +24,12 @@ MOST = {"cpu": 3 << 29}  # bytes on the way back: on a CPU more tokens at once a
 _SHORT, _LONG = 16, 48  # tokens of the two rows
 
 
-def token_budget(policy: LanguagePolicy) -> int:
-    """Most tokens in one pass forward and back."""
+def token_budget(policy: LanguagePolicy, *, copies: int = 0) -> int:
+    """Most tokens in one pass forward and back, where so many copies of what learns are still to be made."""
     free = free_memory(policy.device)
     learning = [p for p in policy.parameters() if p.requires_grad]
-    owed = sum((3 if p.dtype == torch.float32 else 4) * 4 * p.numel() for p in learning) + 3 * 4 * piece_of(
-        policy.device
-    )
+    owed = sum(((3 if p.dtype == torch.float32 else 4) * 4 + copies * p.dtype.itemsize) * p.numel() for p in learning)
+    owed += 3 * 4 * piece_of(policy.device)
     room = max(1.0, SHARE * free - owed)
     room = min(room, MOST.get(policy.device.type, room))
     return 1 << max(0, math.floor(math.log2(room / bytes_per_token(policy))))

@@ -233,8 +233,7 @@ class _Steps:
             if future.done() and not late:
                 step.conversation.append_messages(future.result())
             elif late:
-                step.conversation.abandon("the world did not answer in time")
-                future.add_done_callback(partial(_end_late, step.conversation))
+                _give_up(step.conversation, future, "the world did not answer in time")
             else:
                 continue
             self._spent[step.key] += step.taken
@@ -244,13 +243,21 @@ class _Steps:
         return heard
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Begin nothing more. What is still at work, where all was broken off, is given up."""
         self._queue.clear()
+        for future, step in self.running.items():
+            _give_up(step.conversation, future, "nobody waits for the world any more")
+        self.running.clear()
 
     def _fill(self) -> None:
         while self._queue and len(self.running) < MOST_THREADS:
             step = self._queue.popleft()
             self.running[in_thread(step.run, "world")] = step
+
+
+def _give_up(conversation: Conversation, step: Future[Answer], reason: str) -> None:
+    conversation.abandon(reason)
+    step.add_done_callback(partial(_end_late, conversation))
 
 
 def _end_late(conversation: Conversation, _: Future[Answer]) -> None:

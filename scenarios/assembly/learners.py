@@ -21,18 +21,19 @@ def make_learner(
 ) -> Learner:
     """The learner of a stage that has a method. Of a language policy it reads as many tokens at once as fit."""
     row, *worlds = (completed(stage_method(stage, world), scenario, sources) for world in (None, *scenario.worlds))
-    settings, budget = optimizer_settings(stage), None
+    settings, budget, staleness = optimizer_settings(stage), None, stage.collect.staleness if stage.collect else 0
     if scenario.speaks and settings.micro_batch is None:
         from ...agents.language.memory import token_budget
 
-        budget = token_budget(cast("LanguagePolicy", policy))
+        copies = staleness + 1 if staleness else 0  # of the versions that are still to act, see `run.ahead`
+        budget = token_budget(cast("LanguagePolicy", policy), copies=copies)
     return Learner(
         policy,
         row,
         settings,
         seed=seed,
         reference=reference,
-        max_staleness=stage.collect.staleness if stage.collect else 0,
+        max_staleness=staleness,
         worlds=worlds,
         token_budget=budget,
     )

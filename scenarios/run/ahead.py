@@ -29,9 +29,9 @@ short. One thread does everything that touches worlds, one thing after the other
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -86,6 +86,7 @@ class Ahead:
         self._weights: dict[int, Weights] = {}  # by version; the newest is what the policy is now
         self._asked: dict[int, Future[tuple[Collection, dict[str, Tensor]]]] = {}  # by batch
         self._state: dict[str, Tensor] = {}  # of the pool, before the oldest batch that nobody has learned from
+        self._after: dict[str, Tensor] = {}  # and after the one that was taken last
         self._threads, self._thread = threads, OneThread("ahead")
         self._held = ExitStack()
 
@@ -93,6 +94,8 @@ class Ahead:
         self._held.enter_context(torch_threads(self._threads))
         self._held.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(_SWITCH)
+        self._streams = sys.stdout, sys.stderr
+        self._thread.start()
         return self
 
     def __exit__(
@@ -103,7 +106,9 @@ class Ahead:
         self._held.close()
 
     def load(self, weights: Weights) -> None:
-        """The policy is this version now; a copy is taken. What no batch needs any more is forgotten."""
+        """The policy is this version now, which has learned from what was taken; a copy is taken of it. What no batch
+        needs any more is forgotten."""
+        self._state = self._after
         self._weights[weights.version] = kept_weights(self._policy, weights.version)
         oldest = self._version(weights.version)
         self._weights = {version: kept for version, kept in self._weights.items() if version >= oldest}
@@ -118,7 +123,7 @@ class Ahead:
             if wanted and one not in self._asked:
                 weights = self._weights[self._version(one)]
                 self._asked[one] = self._thread.submit(partial(self._collect, one, weights))
-        collection, self._state = _awaited(self._asked[batch])
+        collection, self._after = _awaited(self._asked[batch])
         del self._asked[batch]
         return collection
 
@@ -140,7 +145,7 @@ class Ahead:
     def load_state(self, state: Mapping[str, Tensor]) -> int:
         """As `Pool.load_state`."""
         parted = self._thread.submit(partial(self._pool.load_state, state)).result()
-        self._state = dict(state)
+        self._state = self._after = dict(state)
         return parted
 
     def behind(self) -> dict[str, dict[str, Tensor]]:
@@ -163,16 +168,28 @@ class Ahead:
     # --- in the thread ----------------------------------------------------------------------------------
 
     def _collect(self, batch: int, weights: Weights) -> tuple[Collection, dict[str, Tensor]]:
-        torch.set_num_threads(self._threads)  # of this thread
-        self._pool.load(weights)
-        groups = self._groups(batch)
-        collected = self._pool.submit(groups, self._group_size, seed=self._seed, version=weights.version)
-        return _awaited(collected), self._pool.state()
+        with self._playing():
+            self._pool.load(weights)
+            groups = self._groups(batch)
+            collected = self._pool.submit(groups, self._group_size, seed=self._seed, version=weights.version)
+            return _awaited(collected), self._pool.state()
 
     def _evaluate(self, tasks: int, seed: int, version: int, split: str) -> list[Episode]:
-        torch.set_num_threads(self._threads)
-        self._pool.load(self._weights[version])
-        return self._pool.evaluate(tasks, seed=seed, version=version, split=split)
+        with self._playing():
+            self._pool.load(self._weights[version])
+            return self._pool.evaluate(tasks, seed=seed, version=version, split=split)
+
+    @contextmanager
+    def _playing(self) -> Iterator[None]:
+        """Standard streams are afterwards what they were: `contained` leaves them alone in any thread but the main one,
+        and here nobody but a world has changed them."""
+        torch.set_num_threads(self._threads)  # of this thread
+        try:
+            yield
+        finally:
+            out, err = self._streams
+            sys.stdout = sys.stdout if getattr(out, "closed", True) else out
+            sys.stderr = sys.stderr if getattr(err, "closed", True) else err
 
     def _version(self, batch: int) -> int:
         """Which version collects `batch`."""

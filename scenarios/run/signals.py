@@ -48,9 +48,9 @@ class Stop:
         return Stopped(self._numbers[0], in_order=True)
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Within, nothing is to be finished first: `Stopped` is raised the first time. It is raised at the end as
-        well, for a world may have swallowed it."""
+    def at_once(self, *, afterwards: bool = True) -> Iterator[None]:
+        """Within, nothing is to be finished first: `Stopped` is raised the first time. Where a world has swallowed it,
+        it is raised `afterwards`, unless what is whole by then is to be made use of first."""
         if self.is_set():
             raise self.stopped()
         self._at_once = True
@@ -58,7 +58,7 @@ class Stop:
             yield
         finally:
             self._at_once = False
-        if self.is_set():
+        if afterwards and self.is_set():
             raise self.stopped()
 
     def hear(self, number: int, frame: FrameType | None) -> None:

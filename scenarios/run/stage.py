@@ -55,7 +55,7 @@ class StageRun:
     def __init__(
         self, context: RunContext, index: int, policy: Policy | None, pool: Pool, checkpoint: Path | None
     ) -> None:
-        self.context, self.index, self.policy = context, index, policy
+        self.context, self.index, self.policy, self.checkpoint = context, index, policy, checkpoint
         self.progress, self.run, self.scenario = context.progress, context.run, context.scenario
         self.stage = self.scenario.stages[index]
         self.seed = derive_seed(self.scenario.seed, "stage", index)
@@ -74,26 +74,30 @@ class StageRun:
         if self.stage.method is not None and policy is not None:
             self.learner = self._make_learner(policy, begun)
             self.watch = Watch(context, self.stage, self.learner)
-        if begun and checkpoint is not None:
-            if self.learner is not None:
-                self.learner.load(checkpoint / "learner")
-            if self.ahead is not None and self.learner is not None:
-                self.ahead.load_behind(checkpoint, self.learner.version)
-            parted = (self.ahead or pool).load_state(read_actor_state(checkpoint))
-            if parted:
-                context.journal.warned(
-                    f"{self.stage.name}: {parted} running episodes begin anew, because their world did not do again "
-                    "what it had done: it has chance of its own, fails now and then, or has changed"
-                )
-            self._saved = self.progress.update if self.progress.looked else None
-        if self.learner is not None and policy is not None:
-            fit_policy(self.scenario, policy, self.learner)
-            self._say_budget(self.learner)
 
     def go(self) -> None:
         """Run the stage to its end and note its result."""
         with self.ahead or nullcontext():
+            if self.checkpoint is not None and self.progress.state == "learning":
+                self._restore(self.checkpoint)
+            if self.learner is not None:
+                fit_policy(self.scenario, self.learner.policy, self.learner)
+                self._say_budget(self.learner)
             self._go()
+
+    def _restore(self, checkpoint: Path) -> None:
+        """Go on from where `checkpoint` was written."""
+        if self.learner is not None:
+            self.learner.load(checkpoint / "learner")
+        if self.ahead is not None and self.learner is not None:
+            self.ahead.load_behind(checkpoint, self.learner.version)
+        parted = (self.ahead or self.pool).load_state(read_actor_state(checkpoint))
+        if parted:
+            self.context.journal.warned(
+                f"{self.stage.name}: {parted} running episodes begin anew, because their world did not do again "
+                "what it had done: it has chance of its own, fails now and then, or has changed"
+            )
+        self._saved = self.progress.update if self.progress.looked else None
 
     def _go(self) -> None:
         try:
@@ -233,7 +237,7 @@ class StageRun:
         self._look_around(version + 1)
 
     def _collect(self, collect: Collect, version: int) -> Collection:
-        with self.context.stop.at_once(), self.context.until(self._last_moment()):
+        with self.context.stop.at_once(afterwards=False), self.context.until(self._last_moment()):
             if self.ahead is not None:
                 collection = self.ahead.take(version)
             else:

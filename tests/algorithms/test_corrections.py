@@ -51,6 +51,13 @@ def test_an_end_parts_a_row_and_rows_of_one_episode_are_one_sequence() -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["truncate", "mask", "band"])
+@pytest.mark.parametrize("level", ["unit", "sequence"])
+def test_a_unit_that_is_not_there_is_never_beyond_a_bound_below_1(level: CorrectionLevel, kind: CorrectionKind) -> None:
+    got = importance_correction(RATIOS.log(), torch.zeros_like(RATIOS), MASK, most=0.5, level=level, kind=kind)
+    assert (got.trust_B_T[~MASK].tolist(), got.beyond_B_T[~MASK].tolist()) == ([1.0], [False])
+
+
 def test_a_ratio_that_no_number_holds_is_cut_and_never_spoils_a_weight() -> None:
     far = torch.tensor([[2000.0, 2000.0]])
     for kind, want in (("truncate", 6.0), ("mask", 0.0), ("band", 0.0)):

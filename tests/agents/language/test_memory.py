@@ -34,6 +34,14 @@ def test_the_budget_is_a_power_of_two_and_follows_what_is_free(monkeypatch: pyte
     assert found[0] < found[1] == found[2]  # on a CPU more at once are no faster
 
 
+def test_copies_of_the_weights_that_are_still_to_be_made_are_owed(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = family_policy("llama")
+    size = sum(p.numel() * p.dtype.itemsize for p in policy.parameters() if p.requires_grad)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 1 << 30)
+    full = token_budget(policy)
+    assert token_budget(policy, copies=(1 << 28) // size) < full
+
+
 def test_what_is_free_is_what_the_kernel_says() -> None:
     free = free_memory(torch.device("cpu"))
     assert 1 << 20 < free < 1 << 44

@@ -54,7 +54,7 @@ def lags(run: Path) -> list[float]:
     ("text", "staleness", "seed"),
     [
         (MOVES, 2, 0),
-        (WORDS, 1, 1),
+        pytest.param(WORDS, 1, 1, marks=pytest.mark.slow),
         pytest.param(MOVES, 1, 2, marks=pytest.mark.slow),
         pytest.param(WORDS, 2, 3, marks=pytest.mark.slow),
         pytest.param(WHOLE_EPISODES, 2, 4, marks=pytest.mark.slow),
@@ -119,5 +119,33 @@ def test_ctrl_c_in_flight_saves_and_a_resume_ends_as_the_whole_run(tmp_path: Pat
     process.send_signal(signal.SIGINT)
     code, _, err = finish(process)
     assert code == 130, err
+    assert command("resume", tmp_path / "run", "-q") == 0
+    assert rows(tmp_path / "run" / "metrics.jsonl") == rows(tmp_path / "whole" / "metrics.jsonl")
+
+
+@pytest.mark.parametrize("staleness", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_what_was_collected_whole_while_a_world_swallowed_ctrl_c_is_not_lost(staleness: int, tmp_path: Path) -> None:
+    (tmp_path / f"swallows_{staleness}.py").write_text(f"""
+import os, pathlib, signal, time
+import gymnasium
+ROWS = pathlib.Path({str(tmp_path / "run" / "metrics.jsonl")!r})
+heard = []
+class World(gymnasium.Wrapper):
+    def __init__(self):
+        super().__init__(gymnasium.make("CartPole-v1"))
+    def step(self, action):
+        if not heard and ROWS.exists() and ROWS.read_text().count("\\n") == 3:
+            heard.append(True)
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.1)
+            except BaseException:
+                pass
+        return super().step(action)
+""")
+    text = ahead(MOVES, staleness).replace("CartPole-v1", f"'swallows_{staleness}:World'").replace("every: 4, ", "")
+    path = write_scenario(tmp_path, text.replace("updates: 9", "updates: 6"))
+    assert command("run", path, "--out", tmp_path / "whole", "-q") == 0
+    assert command("run", path, "--out", tmp_path / "run", "-q") == 130
     assert command("resume", tmp_path / "run", "-q") == 0
     assert rows(tmp_path / "run" / "metrics.jsonl") == rows(tmp_path / "whole" / "metrics.jsonl")
