@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.errors import UserError, WrongKey, nearest
@@ -18,16 +19,18 @@ from ...envs.vocabulary import Message, Reply, StopReason, ToolCall
 from ..protocols import ContextFull, NoReply
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, OpenAI
+    from openai import APIStatusError, OpenAI, OpenAIError
 
 SECONDS = 120.0  # for one answer of the server
 RETRIES = 4  # after a lost connection, "too many requests" or an error of the server's, each later than the last
 LOOK_SECONDS = 10.0  # for the question which models there are
+NO_KEY = "none"
+MOST_BYTES = 1 << 20  # of one answer, more than any context holds
 _KEYS = ("role", "content", "name", "tool_call_id")  # of a message, as the protocol has them
 _FULL = ("context_length_exceeded", "context length", "context size", "context window")
 
 
-def connect(url: str, key_env: str | None, *, seconds: float = SECONDS, retries: int = RETRIES) -> OpenAI:
+def connect(url: str, key_env: str | None, *, seconds: float, retries: int) -> OpenAI:
     """A client of the server at `url`, with the key that the variable `key_env` of the environment holds. `UserError`
     without the package or the key."""
     try:
@@ -36,7 +39,7 @@ def connect(url: str, key_env: str | None, *, seconds: float = SECONDS, retries:
         raise WrongKey(
             ["kind"], f"an agent of kind openai needs the extra: pip install 'peripatos[openai]' ({error})"
         ) from None
-    key = os.environ.get(key_env) if key_env else "none"
+    key = os.environ.get(key_env) if key_env else NO_KEY
     if not key:
         raise WrongKey(
             ["key_env"], f"agent.key_env: the environment has no variable {key_env!r} that would hold the server's key"
@@ -52,15 +55,16 @@ def check_server(url: str, model: str, key_env: str | None) -> None:
         try:
             names = [one.id for one in client.models.list()]
         except openai.AuthenticationError as error:
-            raise WrongKey(["key_env"], _refused(url, key_env, error)) from error
+            raise WrongKey(["key_env"], _refused(client, key_env, error)) from None
         except openai.APIStatusError as error:
             raise WrongKey(
-                ["url"], f"agent.url: {url} answers {error.status_code} where a server lists its models"
-            ) from error
+                ["url"], f"agent.url: {url} answers {error.status_code} where a server lists its models{_usual(url)}"
+            ) from None
         except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
+            said = _said(error, client)
             raise WrongKey(
-                ["url"], f"agent.url: no server of OpenAI's protocol answers at {url}: {_said(error)}"
-            ) from error
+                ["url"], f"agent.url: no server of OpenAI's protocol answers at {url}: {said}{_usual(url)}"
+            ) from None
     if model not in names:
         near = nearest(model, names) or (f"; it has {', '.join(sorted(names)[:8])}" if names else "; it has none")
         raise WrongKey(["model"], f"agent.model: the server at {url} has no model {model!r}{near}")
@@ -75,7 +79,7 @@ class OpenAIAuthor:
         self, url: str, model: str, *, key_env: str | None, temperature: float, top_p: float, max_tokens: int
     ) -> None:
         self._url, self._key_env = url, key_env
-        self._client = connect(url, key_env)
+        self._client = connect(url, key_env, seconds=SECONDS, retries=RETRIES)
         self._model, self._temperature = model, temperature
         self._given: dict[str, Any] = {"model": model, "top_p": top_p, "max_tokens": max_tokens}
 
@@ -97,22 +101,32 @@ class OpenAIAuthor:
         if tools:
             asked["tools"] = [{"type": "function", "function": tool.get("function", tool)} for tool in tools]
         try:
-            answer = self._client.chat.completions.create(**asked)
+            answer = self._client.chat.completions.with_raw_response.create(**asked).http_response.content
+            return read_answer(answer)
+        except NoReply as problem:
+            raise NoReply(_shortly(str(problem), self._client)) from None
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            raise UserError(_refused(self._url, self._key_env, error)) from error
+            raise UserError(_refused(self._client, self._key_env, error)) from None
         except openai.NotFoundError as error:
-            raise UserError(f"agent.model: {self._url} has no model {self._model!r}: {_said(error)}") from error
-        except openai.APIStatusError as error:
-            if _is_full(error):
-                raise ContextFull(f"the server at {self._url} has no room for it: {_said(error)}") from error
-            raise NoReply(f"the server at {self._url} answered {error.status_code}: {_said(error)}") from error
+            said = _said(error, self._client)
+            raise UserError(f"agent.model: {self._url} has no model {self._model!r}: {said}") from None
         except openai.OpenAIError as error:
-            raise NoReply(f"the server at {self._url} did not answer: {_said(error)}") from error
-        return read_answer(answer)
+            raise self._none(error) from None
 
     def close(self) -> None:
         """End the connections; whoever waits for an answer gets none."""
         self._client.close()
+
+    def _none(self, error: OpenAIError) -> ContextFull | NoReply:
+        """What a request becomes that was not answered. The error itself may hold the key, and goes no further."""
+        from openai import APIStatusError
+
+        said = _said(error, self._client)
+        if not isinstance(error, APIStatusError):
+            return NoReply(f"the server at {self._url} did not answer: {said}")
+        if _is_full(error, said):
+            return ContextFull(f"the server at {self._url} has no room for it: {said}")
+        return NoReply(f"the server at {self._url} answered {error.status_code}: {said}")
 
 
 def as_sent(message: Message) -> dict[str, Any]:
@@ -129,40 +143,97 @@ def as_sent(message: Message) -> dict[str, Any]:
     return sent
 
 
-def read_answer(answer: Any) -> Reply:
+def read_answer(body: bytes) -> Reply:
     """The reply in a server's answer. `NoReply` where there is none."""
-    choices = getattr(answer, "choices", None)
-    if not choices or choices[0].message is None:
-        raise NoReply(f"the server's answer holds no reply: {answer!r:.200}")
-    said, reason = choices[0].message, choices[0].finish_reason
-    text = said.content or ""
-    thought = getattr(said, "reasoning_content", None) or getattr(said, "reasoning", None)
-    calls = []
-    for call in said.tool_calls or ():
-        written = call.function.arguments or "{}"
-        try:
-            arguments = json.loads(written)
-        except (ValueError, RecursionError):
-            arguments = None
+    if len(body) > MOST_BYTES:
+        raise NoReply(f"the server's answer has {len(body)} bytes; allowed are {MOST_BYTES}")
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        raise NoReply(f"the server's answer is no JSON: {body.decode(errors='replace')!r}") from None
+    match answer:
+        case {"choices": [{"message": dict(said), **rest}, *_]}:
+            reason = rest.get("finish_reason")
+        case _:
+            raise NoReply(f"the server's answer holds no reply: {answer!r}")
+    text = _text(said.get("content")) or _text(said.get("refusal"))
+    thought = _text(said.get("reasoning_content")) or _text(said.get("reasoning"))
+    given, calls = said.get("tool_calls") or [], []
+    if not isinstance(given, list):
+        raise NoReply(f"the server's answer holds calls that are no list: {given!r}")
+    for name, written in map(_called, given):
+        arguments = _arguments(written)
         if isinstance(arguments, dict):
-            calls.append(ToolCall(call.function.name, arguments))
+            calls.append(ToolCall(name, arguments))
         else:  # as it was written, for the world to say what is wrong with it
-            text += f'<tool_call>{{"name": {json.dumps(call.function.name)}, "arguments": {written}}}</tool_call>'
+            text += f'<tool_call>{{"name": {json.dumps(name)}, "arguments": {written}}}</tool_call>'
     if thought:
         text = f"{MARKS[0][0]}\n{thought}\n{MARKS[0][1]}\n\n{text}"
     return Reply(text, tuple(calls), stop_reason=StopReason.LENGTH if reason == "length" else StopReason.STOP)
 
 
-def _is_full(error: APIStatusError) -> bool:
-    said = f"{getattr(error, 'code', '')} {getattr(error, 'type', '')} {_said(error)}".lower().replace("-", " ")
-    return error.status_code in (400, 413, 422) and any(mark in said for mark in _FULL)
+def _text(content: object) -> str:
+    """A content, which is a text, or a list with parts of kind text. `NoReply` for anything else."""
+    match content:
+        case None:
+            return ""
+        case str():
+            return content
+        case list():
+            return "".join(part["text"] for part in content if isinstance(part, dict) and _is_text(part))
+        case _:
+            raise NoReply(f"the server's answer holds a content that is no text: {content!r}")
 
 
-def _refused(url: str, key_env: str | None, error: Exception) -> str:
+def _is_text(part: dict[str, Any]) -> bool:
+    return part.get("type") == "text" and isinstance(part.get("text"), str)
+
+
+def _called(call: object) -> tuple[str, object]:
+    """The name and the arguments of a call. `NoReply` for what is no call of a function."""
+    match call:
+        case {"function": {"name": str(name), **rest}}:
+            return name, rest.get("arguments")
+        case _:
+            raise NoReply(f"the server's answer holds a call of no function: {call!r}")
+
+
+def _arguments(written: object) -> object:
+    """What a call was given: JSON in a text, as the protocol has it, or itself."""
+    if not isinstance(written, str):
+        return {} if written is None else written
+    try:
+        return json.loads(written or "{}")
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_full(error: APIStatusError, said: str) -> bool:
+    about = f"{getattr(error, 'code', '')} {getattr(error, 'type', '')} {said}".lower().replace("-", " ")
+    return error.status_code in (400, 413, 422) and any(mark in about for mark in _FULL)
+
+
+def _refused(client: OpenAI, key_env: str | None, error: Exception) -> str:
     where = f"the key in {key_env}" if key_env else "a request without a key; name the variable that holds one"
-    return f"agent.key_env: the server at {url} refuses {where}: {_said(error)}"
+    url = str(client.base_url).rstrip("/")
+    return f"agent.key_env: the server at {url} refuses {where}: {_said(error, client)}"
 
 
-def _said(error: Exception) -> str:
-    """On one line, and not longer than a reader likes."""
-    return " ".join(f"{error}".split())[:300]
+def _usual(url: str) -> str:
+    """The url that was probably meant, where servers usually listen at another path."""
+    parts = urlsplit(url)
+    usual = f"{parts.scheme}://{parts.netloc}/v1"
+    return "" if url.rstrip("/") == usual else f". Did you mean {usual!r}?"
+
+
+def _said(error: Exception, client: OpenAI) -> str:
+    """What it says, and what it comes from."""
+    words = f"{error}" if error.__cause__ is None else f"{error} {error.__cause__}"
+    return _shortly(words, client)
+
+
+def _shortly(words: str, client: OpenAI) -> str:
+    """On one line, no longer than a reader likes, and without the key, which some servers repeat."""
+    if client.api_key != NO_KEY:
+        words = words.replace(client.api_key, "(the key)")  # before the cut, which may go through it
+    return " ".join(words.split())[:300]

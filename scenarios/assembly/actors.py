@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...agents.protocols import Actor, Author, Behaviour, Policy
+from ...agents.protocols import Actor, Author, Behaviour, Engine, Policy
 from ...envs.cores import allowed_threads, usable_cores
 from ...envs.named_objects import load_function
 from ...envs.world_source import WorldSource
@@ -73,10 +73,11 @@ def _actor(
 ) -> Actor:
     """`agent` in the only world of `scenario`, or in all of several."""
     actors: dict[str, Actor] = {}
+    engines: list[Engine] = []
     for name, alone in scenario.alone().items():
         source = sources[name]
         if source.facts.kind == "conversation":
-            actors[name] = _talking(alone, source, agent, policy)
+            actors[name] = _talking(alone, source, agent, policy, engines)
         else:
             at_once = alone.world.at_once or _rows(stage, scenario)[name]
             world = alone.world.model_copy(update={"threads": alone.world.threads or _threads(scenario, stage)})
@@ -129,8 +130,15 @@ def _moving(
     return ControlActor(behaviour, source, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once)
 
 
-def _talking(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrator, policy: Policy | None) -> Actor:
-    """An actor for conversations: the agent that learns speaks by an engine, everybody else writes in its tokens."""
+def _talking(
+    scenario: Scenario,
+    source: WorldSource,
+    agent: Agent | Demonstrator,
+    policy: Policy | None,
+    engines: list[Engine],
+) -> Actor:
+    """An actor for conversations: the agent that learns speaks by an engine, everybody else writes in its tokens.
+    `engines`: those of the other worlds; one that has weights and memory of its own is made once and kept there."""
     from ...agents.language.chat_template import Renderer
     from ...agents.language.conversation_actor import ConversationActor
     from ...agents.language.language_policy import LanguagePolicy
@@ -139,7 +147,11 @@ def _talking(scenario: Scenario, source: WorldSource, agent: Agent | Demonstrato
     language = policy if isinstance(policy, LanguagePolicy) else None
     renderer = make_renderer(language, scenario) if language else Renderer(byte_tokenizer())
     speaks = language is not None and agent is scenario.agent
-    engine = make_engine(language, renderer, scenario) if language is not None and speaks else None
+    engine = None
+    if language is not None and speaks:
+        engine = engines[0] if engines else make_engine(language, renderer, scenario)
+        if scenario.engine is not None:
+            engines[:] = [engine]
     voices, sampling = Voices(scenario, language, engine), scenario.sampling or Sampling()
     return ConversationActor(
         lambda: source.make(voices.for_a_world()),

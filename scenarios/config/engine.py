@@ -24,11 +24,13 @@ class VllmSpec(Part):
 class EngineSpec(Part):
     """One engine with its options."""
 
-    vllm: VllmSpec = VllmSpec()
+    vllm: VllmSpec
 
 
 def _by_name(given: Any) -> Any:
     """A name alone stands for an engine with its defaults."""
+    if isinstance(given, dict) and list(given) == [OURS] and not given[OURS]:
+        return None  # it has no options
     if not isinstance(given, str):
         return given
     if given == OURS:

@@ -13,6 +13,7 @@ from ...envs.errors import UserError, nearest
 from ...envs.seeding import derive_seed
 from ..assembly.actors import make_stage
 from ..assembly.checks import check_parts
+from ..assembly.engines import check_engine
 from ..assembly.policies import make_policy
 from ..assembly.rehearsal import is_silent_about_success
 from ..assembly.settings import choose_device
@@ -129,12 +130,12 @@ class Examination:
     seed: int | None = None  # other tasks than the run's own
     sample: bool = False  # draw actions as in training
     k: int = 1  # episodes of each task; more than one are drawn, and give pass@k
-    sets: Sequence[str] = ()  # `--set` flags for the world and the sampling
+    sets: Sequence[str] = ()  # `--set` flags for the world, the sampling and the engine
 
 
 def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str | None = None) -> Numbers:
     """The agent of a run, measured. UserError for a world in which it cannot live, and for flags that are not about
-    the world or the sampling."""
+    the world, the sampling or the engine."""
     run = RunDirectory.open(path)
     scenario, sources = _elsewhere(run, how.sets)
     count = how.episodes or scenario.evaluation.episodes
@@ -174,16 +175,17 @@ def _device(asked: str | None, scenario: Scenario) -> str:
 
 
 def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldSources]:
-    """The run's scenario with another world or sampling, and the source of its worlds."""
+    """The run's scenario with another world, sampling or engine, and the source of its worlds."""
     scenario = trusted_scenario(run)
     if not sets:
+        _check_engine(scenario)
         return scenario, WorldSources.of(scenario)
     for text in sets:
         head = text.partition("=")[0].strip().partition(".")[0]
-        if head not in ("world", "worlds", "sampling"):
+        if head not in ("world", "worlds", "sampling", "engine"):
             raise UserError(
-                f"--set {text}: a saved agent is measured in another world or with other sampling; its "
-                f"{head or 'scenario'} cannot change{_FLAGS.get(head, '')}"
+                f"--set {text}: a saved agent is measured in another world, with other sampling or by another engine; "
+                f"its {head or 'scenario'} cannot change{_FLAGS.get(head, '')}"
             )
     data: dict[str, Any] = dump_data(scenario)
     source = Source(str(run.path / "scenario.yaml"))
@@ -194,4 +196,13 @@ def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldS
     for stage in data["stages"]:
         stage.pop("stop", None)  # a goal may be about a world that is not this one
     scenario = check_scenario(apply_sets(data, sets, source), source)
+    _check_engine(scenario)
     return scenario, check_parts(scenario, source)
+
+
+def _check_engine(scenario: Scenario) -> None:
+    """UserError where the engine of the run needs a package that is not here; every agent can speak without it."""
+    try:
+        check_engine(scenario)
+    except UserError as problem:
+        raise UserError(f"{problem}; to measure without it: --set engine=transformers") from None

@@ -127,6 +127,8 @@ NAMES = [
     Case("world-typo", control("CartPole-v1", "CartPol-v1"), r"line 2, column 9", r"Did you mean 'CartPole-v1'\?"),
     Case("device-typo", control("name: tiny\n", "name: tiny\ndevice: gpu\n"), r"line 2", r"unknown device 'gpu'.*auto.*cpu.*cuda"),
     Case("precision", language("name: sums", "name: sums\nprecision: fp16"), r"line 2", r"precision is 'fp16'; allowed: fp32, bf16"),
+    Case("engine-typo", language("name: sums", "name: sums\nengine: vlm"), r"line 2", r"'vlm' is no engine; allowed: transformers, vllm\. Did you mean 'vllm'"),
+    Case("engine-none", language("name: sums", "name: sums\nengine: {}"), r"line 2", r"engine\.vllm' is missing"),
     Case("tracker", control("name: tiny\n", "name: tiny\ntrackers: [wandb]\n"), r"line 2", r"wandb", r"tensorboard"),
     Case("schedule", control("lr: 1e-3", "lr: 1e-3, schedule: cosine"), r"line 9, column 27", r"schedule is 'cosine'; allowed: constant, linear, adaptive_kl"),
 ]  # fmt: skip

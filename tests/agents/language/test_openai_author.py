@@ -14,14 +14,15 @@ import pytest
 
 import peripatos
 from peripatos.agents.language import openai_author
+from peripatos.agents.protocols import NoReply
 from peripatos.envs.errors import UserError
 
-Answer = dict[str, Any] | tuple[int, str]
+Answer = dict[str, Any] | tuple[int, str] | bytes
 KEY = "sk-right"
 
 
 class Server(ThreadingHTTPServer):
-    """One model, `adder`. What it answers to a request `answer` says: a message, or a status and words."""
+    """One model, `adder`. What it answers to a request `answer` says: a message, a status and words, or a body."""
 
     daemon_threads = True
 
@@ -47,14 +48,16 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append(asked)
         answer = self.server.answer(asked)
+        if isinstance(answer, bytes):
+            return self._send(200, answer)
         if isinstance(answer, tuple):
             return self._send(answer[0], {"error": {"message": answer[1]}})
         reason = answer.pop("finish_reason", "stop")
         choice = {"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": None, **answer}}
         return self._send(200, {"id": "1", "object": "chat.completion", "created": 0, "choices": [choice]})
 
-    def _send(self, status: int, body: dict[str, Any]) -> None:
-        data = json.dumps(body).encode()
+    def _send(self, status: int, body: dict[str, Any] | bytes) -> None:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
@@ -155,6 +158,8 @@ def test_a_call_that_is_no_json_and_a_reply_that_was_cut_are_the_worlds_to_judge
         ({"content": "x", "finish_reason": None, "role": 3}, None),
         ((400, "This model's maximum context length is 8 tokens"), "no room"),
         ((404, "gone"), "agent.model: .* has no model 'adder'"),
+        (b"<html>log in</html>", "the server's answer is no JSON: '<html>log in"),
+        ({"tool_calls": [{"id": "x1", "function": None}]}, "holds a call of no function: .*None"),
         ((401, "revoked"), "agent.key_env: .* refuses a request without a key"),
     ],
 )
@@ -173,7 +178,15 @@ def test_an_answer_that_is_none_is_told_in_the_servers_words(
     ("agent", "words"),
     [
         ({"url": "http://127.0.0.1:9/v1"}, "agent.url: no server of OpenAI's protocol answers at"),
-        ({"url": "adder"}, "agent.url: no server of OpenAI's protocol answers at"),
+        ({"url": "http://127.0.0.1:9"}, "Connection refused. Did you mean 'http://127.0.0.1:9/v1'"),
+        *[
+            ({"url": url}, "is no url of a server; write such as http://host:8000/v1")
+            for url in ("adder", "127.0.0.1:9/v1", "file:///etc", "http://a:99999/v1", "http://[::1/v1", "http://:1/v1")
+        ],
+        *[
+            ({"url": url}, "a url holds no user")
+            for url in ("http://me:word@a/v1", "https://a/v1?key=b", "http://a/#b")
+        ],
         ({"model": "ader"}, r"agent.model: the server at .* has no model 'ader' Did you mean 'adder'"),
         ({"key_env": "PERIPATOS_NO_SUCH_KEY"}, "agent.key_env: the environment has no variable"),
         ({"key_env": "HOME"}, "agent.key_env: the server at .* refuses the key in HOME"),
@@ -186,6 +199,78 @@ def test_what_is_wrong_with_a_server_is_said_before_the_first_episode(
     with pytest.raises(UserError, match=words):
         peripatos.run(scenario(server.url, options=PLUS, agent=agent), out=tmp_path / "run")
     assert not server.asked
+
+
+def body(message: object, **more: object) -> bytes:
+    return json.dumps({"choices": [{"message": message, **more}]}).encode()
+
+
+def called(**function: object) -> bytes:
+    return body({"content": None, "tool_calls": [{"id": "1", "type": "function", "function": function}]})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *[b"", b"null", b"[1]", b"5", b'{"error": {}}', b"[" * 100_000, b"\xff", b"x" * (openai_author.MOST_BYTES + 1)],
+        *[b'{"choices": %s}' % choices for choices in (b"null", b"[]", b"5", b'"ab"', b'{"a": 1}', b"[null]", b"[{}]")],
+        *[
+            body(message)
+            for message in (None, "hi", [1], {"content": 5}, {"content": {"a": 1}}, {"reasoning": {"a": 1}})
+        ],
+        *[body({"tool_calls": calls}) for calls in ("abc", {"a": 1}, 3, [None], [{}], ["a"], [{"function": None}])],
+        *[called(name=name, arguments="{}") for name in (None, 5, ["calculator"])],
+        body({"tool_calls": [{"type": "custom", "custom": {"name": "calculator", "input": "1"}}]}),
+    ],
+    ids=lambda answer: answer[:70].decode(errors="replace"),
+)
+def test_what_is_no_reply_costs_the_episode_and_no_more(answer: bytes) -> None:
+    with pytest.raises(NoReply, match="the server's answer"):
+        openai_author.read_answer(answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "arguments"),
+    [
+        (
+            body({"content": [{"type": "text", "text": "4"}, {"type": "image"}, {"type": "text", "text": "2"}]}),
+            "42",
+            [],
+        ),
+        (body({"content": None, "refusal": "I must not"}), "I must not", []),
+        (body({"content": None, "tool_calls": []}), "", []),
+        (called(name="f"), "", [{}]),
+        *[(called(name="f", arguments=nothing), "", [{}]) for nothing in (None, "", "{}")],
+        *[(called(name="f", arguments=given), "", [{"a": 1}]) for given in ({"a": 1}, '{"a": 1}')],
+        *[
+            (called(name="f", arguments=odd), f'<tool_call>{{"name": "f", "arguments": {odd}}}</tool_call>', [])
+            for odd in ("null", "[1]", '{"a": ', 7, "1" * 5000, "[" * 9999)
+        ],
+    ],
+    ids=lambda value: str(value)[:70],
+)
+def test_a_reply_is_read_in_every_form_that_servers_give_it(answer: bytes, text: str, arguments: list[object]) -> None:
+    reply = openai_author.read_answer(answer)
+    assert (reply.text, [call.arguments for call in reply.tool_calls]) == (text, arguments)
+
+
+@pytest.mark.parametrize("answer", [(401, "wrong key: {}"), (500, "{} " * 30), ("x" * 270 + "{}").encode()])
+def test_a_server_that_repeats_the_key_does_not_get_it_into_the_run(
+    serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, str] | bytes
+) -> None:
+    def repeat(_: object) -> Answer:
+        return (
+            answer.replace(b"{}", KEY.encode())
+            if isinstance(answer, bytes)
+            else (answer[0], answer[1].replace("{}", KEY))
+        )
+
+    monkeypatch.setenv("THE_KEY", KEY)
+    with pytest.raises(Exception, match="server") as raised:
+        peripatos.run(scenario(serve(repeat).url, options=PLUS, agent={"key_env": "THE_KEY"}), out=tmp_path / "run")
+    kept = [path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert kept
+    assert not any(KEY[:5].encode() in data for data in [str(raised.value).encode(), *kept])
 
 
 def test_a_server_does_not_learn(serve: Any, tmp_path: Path) -> None:

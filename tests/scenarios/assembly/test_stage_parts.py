@@ -8,6 +8,7 @@ import pytest
 import torch
 from scenarios_runs import command, write_scenario
 
+from peripatos.agents.mixture import MixedActor
 from peripatos.agents.protocols import Weights
 from peripatos.scenarios.assembly.actors import make_stage
 from peripatos.scenarios.assembly.learners import make_learner
@@ -69,3 +70,17 @@ def test_a_punishment_that_begins_before_the_first_token_is_refused(capsys: pyte
     assert command("run", "quickstart", "--dry-run", "--set", f"{key}={{overlong_buffer: 3, overlong_limit: 2}}") == 2
     assert "allowed are 1 to 1" in capsys.readouterr().err
     assert command("run", "quickstart", "--dry-run", "--set", f"{key}.overlong_buffer=5") == 0
+
+
+def test_one_engine_with_memory_of_its_own_speaks_in_all_worlds(tmp_path: Path) -> None:
+    worlds = "worlds: [{id: peripatos/Arithmetic-v0}, {id: peripatos/ToolMaths-v0}]\n"
+    text = WORDS.replace("METHOD", "grpo").partition("world:")[0] + worlds + "agent:" + WORDS.partition("agent:")[2]
+    for engine, made in [("transformers", 2), ("vllm", 1)]:
+        asked = f"{text.replace('METHOD', 'grpo')}engine: {engine}\n"
+        scenario = load_scenario(str(write_scenario(tmp_path, asked)))
+        sources = WorldSources.of(scenario)
+        parts = make_stage(scenario, scenario.stages[0], make_policy(scenario, "cpu", sources.first), sources)
+        assert isinstance(parts.collector, MixedActor)
+        assert len({id(actor._who) for actor in parts.collector._actors.values()}) == made  # type: ignore[attr-defined]
+        parts.close()
+        sources.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from scenarios_runs import TINY, command, write_scenario
 
+from peripatos.agents.language.engines import vllm_library
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Episode
 from peripatos.scenarios.run.episode_statistics import pass_rates
@@ -110,3 +111,12 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     assert command("evaluate", pole, *arguments) == 2
     assert words in capsys.readouterr().err
+
+
+def test_an_agent_is_measured_by_another_engine_which_has_to_be_here(
+    sums: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(vllm_library, "TESTED", "0.0.0")  # not here, wherever this is run
+    assert command("evaluate", sums, "--set", "engine=vllm") == 2
+    assert "; to measure without it: --set engine=transformers" in capsys.readouterr().err
+    assert numbers(capsys, sums, "--set", "engine=transformers") == numbers(capsys, sums)

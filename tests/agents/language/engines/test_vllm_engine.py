@@ -97,6 +97,17 @@ def test_sampler_and_trainer_mean_the_same_distribution_after_each_update(
     engine.close()
 
 
+def test_weights_that_move_without_a_load_leave_what_speaks_as_it_was() -> None:
+    mine = policy(bf16=True)  # matrices that could be shared, and are read whole while nobody learns
+    engine = engine_of(mine)
+    said = answers(engine, asked())
+    learn(mine)
+    assert answers(engine, asked()) == said
+    engine.load(Weights(1))
+    assert answers(engine, asked()) != said
+    engine.close()
+
+
 def test_in_bf16_they_are_as_close_as_rounding_lets_them() -> None:
     mine = policy(bf16=True)
     engine = engine_of(mine)
