@@ -81,6 +81,6 @@ def test_one_engine_with_memory_of_its_own_speaks_in_all_worlds(tmp_path: Path) 
         sources = WorldSources.of(scenario)
         parts = make_stage(scenario, scenario.stages[0], make_policy(scenario, "cpu", sources.first), sources)
         assert isinstance(parts.collector, MixedActor)
-        assert len({id(actor._who) for actor in parts.collector._actors.values()}) == made  # type: ignore[attr-defined]
+        assert len({id(actor._who) for actor in parts.collector._actors.values()}) == made
         parts.close()
         sources.close()
