@@ -75,7 +75,6 @@ def tiny_llama(
         bos_token_id=None,
         eos_token_id=SPECIAL.index(END),
         pad_token_id=SPECIAL.index(PAD),
-        initializer_range=hidden**-0.5,  # outputs as large as inputs; 0.02 is for models ten times as wide
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
