@@ -184,9 +184,9 @@ def _tokenizer(run: RunDirectory, scenario: Scenario) -> PreTrainedTokenizerBase
         from ...agents.language.model_files import load_language_model
 
         return load_language_model(scenario.agent.model, revision=scenario.agent.revision)[1]
-    from ...agents.language.tiny_llama import tiny_tokenizer
+    from ...agents.language.tiny_llama import byte_tokenizer, tiny_tokenizer
 
-    return tiny_tokenizer()
+    return tiny_tokenizer() if scenario.speaks else byte_tokenizer()
 
 
 def replies(episode: Episode) -> dict[int, tuple[int, range]]:

@@ -14,7 +14,7 @@ from rich.console import Console
 from scenarios_runs import TINY, command, write_scenario
 
 from peripatos.agents.language import tiny_llama
-from peripatos.agents.language.tiny_llama import tiny_tokenizer
+from peripatos.agents.language.tiny_llama import byte_tokenizer
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Episode, Seen, StopReason
 from peripatos.scenarios.report.terminal import color, print_transcript
@@ -300,11 +300,11 @@ def test_colors_by_hand(value: float | None, measure: str, expected: tuple[int, 
     assert color(value, measure, 2.0) == expected
 
 
-def test_the_tokenizer_of_an_agent_without_weights_is_the_built_in_one(tmp_path: Path) -> None:
+def test_the_tokenizer_of_an_agent_without_weights_is_one_of_bytes(tmp_path: Path) -> None:
     text = TINY[: TINY.index("world:")] + (
         "world: {id: peripatos/Arithmetic-v0}\nagent: {kind: oracle}\n"
         "stages: [{name: look}]\nevaluation: {episodes: 1}\n"
     )
     assert command("run", write_scenario(tmp_path, text), "--out", tmp_path / "run", "-q") == 0
     reply = read_transcript(tmp_path / "run").lines[-1]
-    assert "".join(token.text for token in reply.tokens) == reply.text + tiny_tokenizer().eos_token
+    assert "".join(token.text for token in reply.tokens) == reply.text + byte_tokenizer().eos_token
