@@ -260,7 +260,8 @@ def test_a_second_ctrl_c_does_not_wait_for_a_worker_that_hangs(tmp_path: Path) -
     time.sleep(1.0)
     assert process.poll() is None, "the first one waits for the update, to save it"
     os.killpg(process.pid, signal.SIGINT)
-    assert finish(process)[0] == 130
+    code, _, error = finish(process)
+    assert code == 130, error
     assert not [pid for pid in left if alive(pid)]
 
 
