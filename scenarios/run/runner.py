@@ -124,11 +124,14 @@ class Runner:
                         StageRun(self.context, index, policy, pool, resumed if index == first else None).go()
             return self._write_summary("done")
         except BaseException as end:
+            stopped = end if isinstance(end, KeyboardInterrupt) else self.context.stop.raised
             with suppress(RunFailed):  # a full disk must not hide why the run ended
-                if isinstance(end, KeyboardInterrupt):
+                if stopped is not None:
                     self._write_summary("interrupted")
                 else:
                     self._write_summary("failed", why=in_one_line(end))
+            if stopped not in (None, end):
+                raise stopped from end
             raise
         finally:
             self.context.sources.close()

@@ -38,6 +38,7 @@ class Stop:
         self.said = said
         self._numbers: list[int] = []
         self._at_once = False
+        self.raised: Stopped | None = None  # the latest; a library that it has interrupted may turn it into anything
 
     def is_set(self) -> bool:
         """Whether it was asked."""
@@ -67,10 +68,9 @@ class Stop:
         count = len(self._numbers)
         if count > 2:
             _exit(128 + self._numbers[0])
-        if count == 2:
-            raise Stopped(self._numbers[0])
-        if self._at_once:
-            raise self.stopped()
+        if count == 2 or self._at_once:
+            self.raised = self.stopped() if count == 1 else Stopped(self._numbers[0])
+            raise self.raised
         self.said("stopping after this update, to save it; Ctrl-C again stops at once")
 
 

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from scenarios_runs import TINY, command, finish, rows, start, write_scenario
 
+from peripatos.scenarios.run.signals import Stopped
+from peripatos.scenarios.run.stage import StageRun
+
 LONG = TINY.replace("updates: 12", "updates: 100000").replace("every: 4", "every: 1000")
 SLOW = LONG.replace("episodes: 3", "episodes: 1000000")
 LOOKING = """\
@@ -171,3 +174,18 @@ def test_a_terminal_that_hangs_up_on_a_run_that_ignores_it_does_not_stop_it(tmp_
     wait_for(tmp_path / "run" / "metrics.jsonl", 1)
     process.send_signal(signal.SIGHUP)
     assert finish(process)[0] == 0
+
+
+def test_what_a_library_makes_of_a_signal_that_interrupts_it_is_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(stage: StageRun) -> None:
+        try:
+            with stage.context.stop.at_once():
+                stage.context.stop.hear(signal.SIGINT, None)
+        except Stopped as stopped:
+            raise SystemError("a call returned a result with an exception set") from stopped
+
+    monkeypatch.setattr(StageRun, "go", interrupted)
+    assert command("run", write_scenario(tmp_path, TINY), "--out", tmp_path / "run", "-q") == 130
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "interrupted"
