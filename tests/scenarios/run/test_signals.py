@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
 from scenarios_runs import TINY, command, finish, rows, start, write_scenario
 
+from peripatos.scenarios.run.disk import RunFailed
 from peripatos.scenarios.run.signals import Stopped
 from peripatos.scenarios.run.stage import StageRun
 
@@ -176,16 +178,23 @@ def test_a_terminal_that_hangs_up_on_a_run_that_ignores_it_does_not_stop_it(tmp_
     assert finish(process)[0] == 0
 
 
-def test_what_a_library_makes_of_a_signal_that_interrupts_it_is_a_stop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("count", "made", "code", "status"),
+    [
+        (1, SystemError("a call returned a result with an exception set"), 130, "interrupted"),
+        (2, RunFailed("every worker has died"), 130, "interrupted"),
+        (1, RunFailed("the loss is nan"), 1, "failed"),
+    ],
+)
+def test_what_a_library_makes_of_a_signal_is_a_stop_and_a_failure_of_the_runs_own_stays_one(
+    count: int, made: Exception, code: int, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(stage: StageRun) -> None:
-        try:
-            with stage.context.stop.at_once():
+        for _ in range(count):
+            with suppress(Stopped), nullcontext() if stage.context.stop.is_set() else stage.context.stop.at_once():
                 stage.context.stop.hear(signal.SIGINT, None)
-        except Stopped as stopped:
-            raise SystemError("a call returned a result with an exception set") from stopped
+        raise made
 
     monkeypatch.setattr(StageRun, "go", interrupted)
-    assert command("run", write_scenario(tmp_path, TINY), "--out", tmp_path / "run", "-q") == 130
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "interrupted"
+    assert command("run", write_scenario(tmp_path, TINY), "--out", tmp_path / "run", "-q") == code
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == status
