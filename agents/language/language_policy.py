@@ -14,7 +14,7 @@ once for all rows that begin with it (`shared_prompts`), or as they are (`plain_
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
@@ -28,6 +28,7 @@ from ...envs.errors import UserError
 from ...envs.vocabulary import Batch
 from ..protocols import Scores
 from . import plain_rows, prefix_tree, shared_prompts
+from .compiled import compiled_forward, compiles
 from .distribution import entropy, log_probabilities, product, read_chosen, read_in_pieces
 from .lora import Lora, load_adapter, save_adapter
 from .low_precision import lower
@@ -178,10 +179,16 @@ class LanguagePolicy(nn.Module):
         forest = self._forest(tokens, first, length, sizes, short, unmasked) if self.path.trees else None
         read = len(tokens) * sizes.longest if forest is None else forest.token_R_N.numel()
         large = torch.is_grad_enabled() and self.token_budget is not None and read > self.token_budget
-        with self.autocast(), plain_rows.recomputed(self.backbone) if large else nullcontext():
+        cached = forest is None and short and not large
+        with ExitStack() as stack:
+            stack.enter_context(self.autocast())
+            if self.path.trees and not cached and compiles(self.model):
+                stack.enter_context(plain_rows.layers_by(self.backbone, compiled_forward))
+            if large:
+                stack.enter_context(plain_rows.layers_by(self.backbone, plain_rows.recomputed))
             if forest is not None:
                 hidden = prefix_tree.states(self.backbone, forest, position_B_C, bools=takes_bools(self.model))
-            elif short and not large:
+            elif cached:
                 hidden = shared_prompts.states(self.backbone, tokens, first, length, after_B_C, pad=self._pad)
             else:
                 hidden = plain_rows.states(
