@@ -1,9 +1,9 @@
 """What is sampled from logits, in one place: sampler and trainer must mean the same distribution.
 
-    p ∝ softmax(logits / temperature), restricted to the smallest set of tokens with mass ≥ top_p
+    p ∝ softmax(logits / temperature), restricted by min_p, then top_k, then top_p
 
-(nucleus sampling: Holtzman et al. 2020, arXiv:1904.09751). Log-probabilities are of that distribution, at that
-temperature and top-p, as importance ratios need them.
+(nucleus sampling: Holtzman et al. 2020, arXiv:1904.09751; min-p: Nguyen et al. 2024, arXiv:2407.01082; the order is
+vLLM's). Log-probabilities are of that distribution, as importance ratios need them.
 
 With z = W h / temperature, a trainer wants two numbers of each row and no vocabulary of them:
 
@@ -16,6 +16,7 @@ the last piece is still there, and those before it are read again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from ..protocols import Distribution
 from .compiled import kernel
 
 _PIECE = {"cpu": 1 << 25}  # logits in memory at once
@@ -30,23 +32,36 @@ _LARGE_PIECE = 1 << 28  # where a kernel wants much to do
 _LEAST = -1e30  # stands for −inf where it is multiplied by a probability of 0
 
 
-def log_probabilities(logits_N_V: Tensor, *, temperature: float, top_p: float, kept_N: Tensor | None) -> Tensor:
-    """log p over the vocabulary, float32 [N, V]; −inf outside the nucleus.
+def log_probabilities(logits_N_V: Tensor, of: Distribution, *, kept_N: Tensor | None = None) -> Tensor:
+    """log p over the vocabulary, float32 [N, V]; −inf outside the support.
 
     `kept_N` are tokens that stay in the support whatever their mass: those that were sampled, which the
-    nucleus of a policy that has moved on may no longer hold.
+    support of a policy that has moved on may no longer hold.
     """
-    z_N_V = logits_N_V.float() if temperature == 1 else logits_N_V.float() / temperature
+    z_N_V = logits_N_V.float() if of.temperature == 1 else logits_N_V.float() / of.temperature
     logp = torch.log_softmax(z_N_V, dim=-1)
-    if top_p >= 1:
+    if of.whole:
         return logp
     with torch.no_grad():
-        ordered, index = logp.sort(dim=-1, descending=True)
-        mass_before = ordered.exp().cumsum(dim=-1) - ordered.exp()
-        outside = torch.zeros_like(logp, dtype=torch.bool).scatter(-1, index, mass_before >= top_p)
+        outside = _outside(logp, of)
         if kept_N is not None:
             outside.scatter_(-1, kept_N[:, None], False)
     return torch.log_softmax(logp.masked_fill(outside, -torch.inf), dim=-1)
+
+
+def _outside(logp: Tensor, of: Distribution) -> Tensor:
+    """Bool [N, V]: which tokens are not to be drawn."""
+    outside = torch.zeros_like(logp, dtype=torch.bool)
+    if of.min_p > 0:
+        outside = logp < logp.amax(dim=-1, keepdim=True) + math.log(of.min_p)
+    if of.top_k is not None:
+        left = logp.masked_fill(outside, -torch.inf)
+        outside |= logp < left.topk(min(of.top_k, logp.shape[-1]), dim=-1).values[:, -1:]
+    if of.top_p < 1:
+        mass, index = logp.exp().masked_fill(outside, 0.0).sort(dim=-1, descending=True)
+        before = mass.cumsum(dim=-1) - mass
+        outside |= torch.zeros_like(outside).scatter(-1, index, before >= of.top_p * mass.sum(dim=-1, keepdim=True))
+    return outside
 
 
 def draw(logp_N_V: Tensor, uniform_N: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTra
 
 from ...envs.errors import UserError
 from ...envs.vocabulary import Batch
-from ..protocols import Scores
+from ..protocols import Distribution, Scores
 from . import plain_rows, prefix_tree, shared_prompts
 from .compiled import compiled_forward, compiles
 from .distribution import entropy, log_probabilities, product, read_chosen, read_in_pieces
@@ -42,9 +42,9 @@ UNNAMED_CONTEXT = 2048  # tokens, of models that could go on for ever: recurrent
 class LanguagePolicy(nn.Module):
     """A causal language model as a `Policy`.
 
-    `temperature` and `top_p` are part of the policy: they say which distribution is sampled, and log-probabilities
-    are of that distribution. With `precision` "bf16" the model's matrices are rounded to bf16, in place
-    (`low_precision`); norms, logits, log-probabilities and the value head stay fp32.
+    `temperature`, `top_p`, `top_k` and `min_p` are part of the policy: they say which distribution is sampled
+    (`Distribution`), and log-probabilities are of that distribution. With `precision` "bf16" the model's matrices are
+    rounded to bf16, in place (`low_precision`); norms, logits, log-probabilities and the value head stay fp32.
     """
 
     memoryless = False
@@ -57,6 +57,8 @@ class LanguagePolicy(nn.Module):
         critic: bool = False,
         temperature: float = 1.0,
         top_p: float = 1.0,
+        top_k: int | None = None,
+        min_p: float = 0.0,
         precision: Precision = "fp32",
         path: ModelPath = SHORT,
         lora: Lora | None = None,
@@ -66,10 +68,14 @@ class LanguagePolicy(nn.Module):
             raise UserError(f"temperature must be above 0, got {temperature}; for the likeliest token, be greedy")
         if not 0 < top_p <= 1:
             raise UserError(f"top_p must be in (0, 1], got {top_p}")
+        if not 0 <= min_p <= 1:
+            raise UserError(f"min_p must be in [0, 1], got {min_p}")
+        if top_k is not None and top_k < 1:
+            raise UserError(f"top_k must be at least 1, got {top_k}; leave it out to draw from all tokens")
         self.model, self.tokenizer = model.eval(), tokenizer  # eval: dropout would change log-probabilities
         if precision == "bf16":
             lower(model)
-        self.temperature, self.top_p, self.precision = temperature, top_p, precision
+        self.distribution, self.precision = Distribution(temperature, top_p, top_k, min_p), precision
         self.path, self.lora = path, lora
         self.token_budget: int | None = None  # a pass of more tokens keeps one state a layer, and runs layers again
         self.has_critic = critic
@@ -137,16 +143,17 @@ class LanguagePolicy(nn.Module):
 
     def _read(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
         """`logp_N, entropy_N` of the tokens that were chosen in these states."""
-        if self.top_p < 1 or not self.path.linear_head:
+        if not (self.distribution.whole and self.path.linear_head):
             return read_in_pieces(self._read_piece, hidden_N_H, token_N, self.model.config.get_text_config().vocab_size)
         head = self._head
         hidden_N_H = hidden_N_H.to(head.weight.dtype)
-        return read_chosen(hidden_N_H, head.weight, head.bias, token_N, temperature=self.temperature)
+        temperature = self.distribution.temperature
+        return read_chosen(hidden_N_H, head.weight, head.bias, token_N, temperature=temperature)
 
     def _read_piece(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
         """The same, with all logits in memory."""
         logits_N_V = self.logits(hidden_N_H)
-        logp_N_V = log_probabilities(logits_N_V, temperature=self.temperature, top_p=self.top_p, kept_N=token_N)
+        logp_N_V = log_probabilities(logits_N_V, self.distribution, kept_N=token_N)
         return logp_N_V.gather(-1, token_N[:, None])[:, 0], entropy(logp_N_V)
 
     def value(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
