@@ -57,8 +57,7 @@ def ours(steps: int, reward: str) -> dict[str, Any]:
         "checkpoint": {"every": 1000},
     }
     with tempfile.TemporaryDirectory() as folder:
-        run = peripatos.run(scenario, out=Path(folder) / "run")
-    ended = [row["seconds"] for row in run.metrics]
+        ended = [row["seconds"] for row in peripatos.run(scenario, out=Path(folder) / "run").metrics]
     played = sys.modules["grpo_step"].PLAYED[-(steps + 1) * GROUPS * GROUP :]  # whatever an evaluation played is before
     groups: dict[tuple[int, tuple[int, int]], set[float]] = {}
     for at, (asked, score) in enumerate(played):

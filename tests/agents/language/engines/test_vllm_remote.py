@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -39,7 +41,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subp
     command = [sys.executable, "-m", "peripatos.agents.language.engines.vllm_server", str(folder), f"--port={port}"]
     command += ["--dtype=float32", "--load-format=dummy", "--kv-cache-memory-bytes=100000000"]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
         url, until = f"http://127.0.0.1:{port}", time.monotonic() + STARTS_WITHIN
         while True:
             try:
@@ -50,7 +53,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subp
                 assert time.monotonic() < until, (folder / "log").read_text()[-2000:]
                 time.sleep(1)
         yield url, process
-        process.terminate()
+        with contextlib.suppress(ProcessLookupError):  # those of its engine too
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait(30)
 
 
@@ -103,7 +107,7 @@ def test_a_server_that_dies_ends_the_run_with_one_sentence(server: tuple[str, su
     told: list[str] = []
     engine = RestartingEngine(lambda: VllmEngine(policy(), stop_ids=[], url=url), told.append)
     engine.load(Weights(0))
-    process.kill()
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait(30)
     with pytest.raises(EngineDied, match=f"no server of vLLM answers at {url} .*; start one by python -m"):
         engine.submit(asked(1))[0].result(60)
