@@ -24,6 +24,7 @@ from gymnasium.wrappers import TimeLimit
 
 from .contained import Contained
 from .control import headless  # noqa: F401 (before any world imports mujoco)
+from .control.flat_spaces import Actions, Observations
 from .conversation.conversation_env import ConversationEnv
 from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest
 from .made_worlds import a_kind_of, check_options, parameters_of, whole
@@ -139,20 +140,21 @@ def world_kind(env: gymnasium.Env[Any, Any], name: str | None = None) -> WorldKi
     """Which kind of agent can live in `env`; `name` is how the user calls it.
 
     Raises:
-        UnsupportedWorld: neither a `ConversationEnv` nor Box observations with Box or Discrete actions.
+        UnsupportedWorld: no `ConversationEnv`, and nothing that it observes is numbers, or its actions are none.
     """
     if isinstance(env.unwrapped, ConversationEnv):
         return "conversation"
-    spaces = gymnasium.spaces
-    if isinstance(env.observation_space, spaces.Box) and isinstance(env.action_space, spaces.Box | spaces.Discrete):
-        return "control"
-    named = name or (env.spec.id if env.spec else type(env.unwrapped).__name__)
-    actions = isinstance(env.action_space, spaces.Box | spaces.Discrete)
-    hint = "; gymnasium.wrappers.FlattenObservation makes a Box of what it observes" if actions else ""
-    raise UnsupportedWorld(
-        f"world {named!r} has observations {env.observation_space} and actions {env.action_space}; supported "
-        f"are Box observations with Box or Discrete actions, and subclasses of ConversationEnv{hint}"
-    )
+    seen, named = env.observation_space, name or (env.spec.id if env.spec else type(env.unwrapped).__name__)
+    try:
+        Actions(env.action_space)
+    except UnsupportedWorld as problem:
+        raise UnsupportedWorld(f"world {named!r} has {problem}; or make it a subclass of ConversationEnv") from problem
+    if Observations(seen).left_out and not Observations(seen).size:
+        raise UnsupportedWorld(
+            f"world {named!r} has observations {seen}, of which nothing can be flattened to numbers; supported are "
+            "all spaces but texts, sequences and graphs, and subclasses of ConversationEnv"
+        )
+    return "control"
 
 
 def list_worlds() -> list[WorldRow]:

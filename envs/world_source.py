@@ -24,6 +24,7 @@ import gymnasium
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
+from .control.seen_as import seen_as
 from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
 from .conversation.conversation_env import ConversationEnv, Split, Voice
 from .conversation.wrapped_conversation import WrappedConversation
@@ -247,7 +248,7 @@ def _facts_of(name: str, world: Env) -> WorldFacts:
     spaces = world.observation_space, world.action_space
     if not isinstance(inside, ConversationEnv):
         pooled = isinstance(inside, BatchedWorld) and not is_wrapped(world, beyond=OWN_WRAPPERS)
-        return WorldFacts(kind, *spaces, limit, pooled=pooled)
+        return WorldFacts(kind, *spaces, limit, remarks=seen_as(name, spaces[0]), pooled=pooled)
     turns, voices = least(limit, inside.turn_limit), tuple(inside.voice_names)
     calls = type(inside).read is not ConversationEnv.read
     return WorldFacts(

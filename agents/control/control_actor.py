@@ -18,6 +18,7 @@ its reset seed and the actions since: `load_state` replays them. Left out: async
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -132,7 +133,8 @@ class ControlActor:
         with torch_threads(1):
             n = self._worlds(split, min(len(plays), _EVALUATED_AT_ONCE), self._at_once).n
             parts = [plays[start : start + n] for start in range(0, len(plays), n)]
-            return [episode for part in parts for episode in self._play(part, split, version, defaultdict(float))[1]]
+            seconds = defaultdict[str, float](float)
+            return [e for part in parts for e in self._play(part, split, version, seconds, kept=False)[1]]
 
     def state(self) -> dict[str, Tensor]:
         """The running episodes as reset seeds and actions; empty between whole episodes."""
@@ -283,9 +285,9 @@ class ControlActor:
         return Collection(batch, tuple(episodes), units - lost, units, seconds=dict(seconds))
 
     def _play(
-        self, plays: list[_Play], split: str, version: int, seconds: defaultdict[str, float]
+        self, plays: list[_Play], split: str, version: int, seconds: defaultdict[str, float], *, kept: bool = True
     ) -> tuple[list[_Step], list[Episode]]:
-        """Play each of `plays` once: the steps of the living, and the episodes in order.
+        """Play each of `plays` once: the steps of the living, if they are `kept`, and the episodes in order.
 
         UserError for an episode that nothing limits, and that does not end.
         """
@@ -302,8 +304,10 @@ class ControlActor:
         noise: np.ndarray | None = None
         limit = self._horizon if self._mode == "episodes" else None
         endless = limit is None and self._source.facts.longest_episode is None
-        while len(live):
-            clock, t = time.perf_counter(), len(steps)
+        for t in itertools.count():
+            if not len(live):
+                break
+            clock = time.perf_counter()
             if t % _NOISE_CHUNK == 0:
                 noise = _chance(self._policy, plays, live)
             now = None if noise is None else noise[live, t % _NOISE_CHUNK]
@@ -314,7 +318,8 @@ class ControlActor:
             seconds["infer"] += between - clock
             seconds["simulate"] += time.perf_counter() - between
             running.add(live, action, result)
-            steps.append(_Step(live, observation[live], action, logp, value, result.reward))
+            if kept:
+                steps.append(_Step(live, _compact(observation[live], worlds), action, logp, value, result.reward))
             observation[live] = result.observation
             cut = t + 1 == limit
             if endless and t + 1 == ENDLESS and len(live):
@@ -355,6 +360,11 @@ def _finite(action: np.ndarray, logp: np.ndarray, value: np.ndarray) -> tuple[np
         if not np.isfinite(numbers).all():
             raise PolicyNotFinite(f"{what} of the policy is {numbers[~np.isfinite(numbers)][0]}")
     return action, logp, value
+
+
+def _compact(observation: np.ndarray, worlds: WorldBatch) -> np.ndarray:
+    """What is kept of a step's observations until the episodes are over: of pictures alone, bytes."""
+    return observation.astype(np.uint8) if observation.shape[1] == worlds.pixels else observation
 
 
 def _over(ids: np.ndarray, result: StepResult) -> np.ndarray:

@@ -17,7 +17,9 @@ class RolloutBuffer:
 
     def __init__(self, rows: int, steps: int, worlds: WorldBatch) -> None:
         shape, kind = action_layout(worlds.action_space)
-        self.observation = np.zeros((rows, steps, *worlds.observation_space.shape), np.float32)
+        size, self._pixels = worlds.observation_space.shape[0], worlds.pixels
+        self.observation = np.zeros((rows, steps, size - self._pixels), np.float32)
+        self.pixels = np.zeros((rows, steps, self._pixels), np.uint8)
         self.action = np.zeros((rows, steps, *shape), kind)
         self.logp, self.value, self.reward, self.bootstrap = np.zeros((4, rows, steps), np.float32)
         self.turn = np.zeros((rows, steps), np.int64)
@@ -35,8 +37,10 @@ class RolloutBuffer:
         value: np.ndarray,
         age: np.ndarray,
     ) -> None:
-        """What the agent saw and chose at column `t`."""
-        self.observation[rows, t] = observation
+        """What the agent saw, numbers and pixels in one row, and chose at column `t`."""
+        self.observation[rows, t] = observation[:, : self.observation.shape[2]]
+        if self._pixels:
+            self.pixels[rows, t] = observation[:, self.observation.shape[2] :]
         self.action[rows, t] = action
         self.logp[rows, t] = logp
         self.value[rows, t] = value
@@ -74,8 +78,9 @@ class RolloutBuffer:
         each row's episode."""
         episode_B = torch.tensor([episode_number(*name) for name in names])
         action = "action_B_T_A" if self.action.ndim == 3 else "action_B_T"
+        seen = {"observation_B_T_D": self.observation} | ({"pixels_B_T_P": self.pixels} if self._pixels else {})
         return Batch(
-            inputs={"observation_B_T_D": torch.from_numpy(self.observation), action: torch.from_numpy(self.action)},
+            inputs={name: torch.from_numpy(column) for name, column in {**seen, action: self.action}.items()},
             mask_B_T=torch.from_numpy(self.mask),
             behavior_logp_B_T=torch.from_numpy(self.logp),
             reward_B_T=torch.from_numpy(self.reward),

@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box
 
 from ...algorithms.methods import METHODS, Method
+from ...envs.control.flat_spaces import Actions, Observations
 from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, WrongKey
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
@@ -151,18 +152,17 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
 
 def _check_spaces(name: str, facts: WorldFacts) -> None:
     """WrongPart for spaces in which there is nothing to see, or nothing to decide."""
-    action = facts.action_space
-    for what, space in (("observation_space", facts.observation_space), ("action_space", action)):
-        if isinstance(space, Box) and 0 in space.shape:
-            raise WrongPart(
-                ("world", "id"), f"world {name!r}: {what} has the shape {space.shape}, which holds no number"
-            )
-    alone = "Discrete(1)" if isinstance(action, Discrete) and action.n == 1 else ""
-    if isinstance(action, Box) and bool((action.low == action.high).all()):
-        alone = f"{action}, whose bounds are equal"
-    if alone:
+    seen, acts = Observations(facts.observation_space), Actions(facts.action_space)
+    for what, size in {"observation_space": seen.size, "action_space": acts.size}.items():
+        if not size:
+            space = getattr(facts, what)
+            shown = f"has the shape {space.shape}" if space.shape is not None else f"is {space}"
+            raise WrongPart(("world", "id"), f"world {name!r}: {what} {shown}, which holds no number")
+    if acts.is_one:
+        equal = ", whose bounds are equal" if isinstance(facts.action_space, Box) else ""
         raise WrongPart(
-            ("world", "id"), f"world {name!r}: action_space is {alone}: one action, so that nothing can be learned"
+            ("world", "id"),
+            f"world {name!r}: action_space is {facts.action_space}{equal}: one action, so that nothing can be learned",
         )
 
 
@@ -180,9 +180,8 @@ def _ask_once(name: str, place: Place, facts: WorldFacts, seen: np.ndarray) -> N
     """UserError for a script that fails on an observation, or gives an action that the world does not have."""
     from ...agents.control.scripted import ScriptedAgent
 
-    assert isinstance(facts.action_space, Box | Discrete), "of a control world"
     with at(*place), told(f"the script {name} fails on the first observation"):
-        ScriptedAgent(load_function(name, "observation"), facts.action_space).act(seen[None])
+        ScriptedAgent(load_function(name, "observation"), facts.action_space, facts.observation_space).act(seen[None])
 
 
 def _needs_expert(scenario: Scenario, kind: WorldKind) -> bool:

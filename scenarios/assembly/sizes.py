@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+from ...envs.control.flat_spaces import Actions, Observations
+from ...envs.control.world_batch import action_layout
 from ...envs.errors import UserError
 from ...envs.memory_limits import usable_memory
 from ...envs.world_source import WorldFacts
@@ -66,10 +68,11 @@ def check_evaluation(scenario: Scenario, tasks: int, each: int) -> None:
 
 
 def _width(facts: WorldFacts) -> int:
-    """Numbers in an observation and an action of a control world."""
+    """Numbers in an observation and an action of a control world; four pixels take the room of one."""
     if facts.kind != "control":
         return 0
-    return sum(math.prod(space.shape or (1,)) for space in (facts.observation_space, facts.action_space))
+    seen, (acted, _) = Observations(facts.observation_space), action_layout(Actions(facts.action_space).stored)
+    return seen.numbers + seen.pixels // 4 + math.prod(acted)
 
 
 def _parameters(scenario: Scenario, facts: WorldFacts) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from gymnasium.spaces import Box, Discrete
-
 from ...envs.conversation.task_world import TaskWorld
 from ...envs.errors import UserError
 from ...envs.time_limits import REMEDY
@@ -59,14 +57,6 @@ def _ends_by_itself(source: WorldSource) -> bool:
         return False
     finally:
         world.close()
-
-
-def spaces(source: WorldSource) -> tuple[Box, Box | Discrete]:
-    """The spaces of a control world; that they are supported is among its facts."""
-    observation, action = source.facts.observation_space, source.facts.action_space
-    assert isinstance(observation, Box)
-    assert isinstance(action, Box | Discrete)
-    return observation, action
 
 
 def longest_episode(scenario: Scenario, source: WorldSource) -> int:

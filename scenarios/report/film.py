@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-from gymnasium.spaces import Box, Discrete
 
 from ...envs.errors import UserError
 from ...envs.named_objects import load_function
@@ -101,12 +100,12 @@ def choose_renderer() -> None:
 
 
 def _behaviour(scenario: Scenario, policy: Any, env: gymnasium.Env[Any, Any]) -> Acts | ActsAtRandom:
-    space = env.action_space
-    assert isinstance(space, Box | Discrete), "check_parts has seen to it"
+    spaces = env.action_space, env.observation_space
     if isinstance(scenario.agent, MlpAgentSpec):
-        return Acts(policy, space)
+        return Acts(policy, *spaces)
     if isinstance(scenario.agent, ScriptedAgentSpec):
         from ...agents.control.scripted import ScriptedAgent
 
-        return Acts(ScriptedAgent(load_function(scenario.agent.function, "observation"), space), space)
-    return ActsAtRandom(space, scenario.seed)
+        script = load_function(scenario.agent.function, "observation")
+        return Acts(ScriptedAgent(script, *spaces), *spaces)
+    return ActsAtRandom(env.action_space, scenario.seed)

@@ -8,9 +8,11 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Space
 
 from ...agents.protocols import Behaviour
+from ...envs.control.flat_spaces import Actions, Observations
+from ...envs.control.world_batch import checked_action
 from ...envs.errors import UserError
 from ...envs.seeding import stream
 from ..run.display import Display
@@ -28,31 +30,29 @@ class Shot:
 
 
 class Acts:
-    """Chooses greedy actions for one episode, in the form that the world takes."""
+    """Chooses greedy actions for one episode in a world with the spaces `acted` and `seen`, in the form that it takes;
+    without `seen`, observations are numbers in a row already."""
 
-    def __init__(self, behaviour: Behaviour, space: Box | Discrete) -> None:
-        self._behaviour, self._space = behaviour, space
+    def __init__(self, behaviour: Behaviour, acted: Space[Any], seen: Space[Any] | None = None) -> None:
+        self._behaviour, self._acts = behaviour, Actions(acted)
+        self._flat = np.ravel if seen is None else Observations(seen).flat
         self._memory = behaviour.begin(1)
 
-    def __call__(self, observation: np.ndarray) -> np.ndarray | int:
-        seen = np.asarray(observation, np.float32).reshape(1, -1)
-        action = self._behaviour.act(seen, None, self._memory)[0][0]
-        if isinstance(self._space, Discrete):
-            return int(action) + int(self._space.start)
-        shaped = np.asarray(action).reshape(self._space.shape)
-        return np.clip(shaped, self._space.low, self._space.high).astype(self._space.dtype)
+    def __call__(self, observation: Any) -> Any:
+        seen = np.asarray(self._flat(observation), np.float32)
+        action = self._behaviour.act(seen[None], None, self._memory)[0]
+        return self._acts.own(checked_action(action, 1, self._acts.stored)[0])
 
 
 class ActsAtRandom:
     """Samples the action space, from a stream of its own."""
 
-    def __init__(self, space: Box | Discrete, seed: int) -> None:
+    def __init__(self, space: Space[Any], seed: int) -> None:
         space.seed(int(stream(seed, "film").integers(2**31)))
         self._space = space
 
-    def __call__(self, observation: np.ndarray) -> np.ndarray | int:
-        drawn = self._space.sample()
-        return int(drawn) if isinstance(self._space, Discrete) else np.asarray(drawn)
+    def __call__(self, observation: Any) -> Any:
+        return self._space.sample()
 
 
 def film_episode(

@@ -7,7 +7,7 @@ from mistake_cases import Case, control, language
 BODY = """\
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
+from gymnasium.spaces import Box, Dict, Discrete, Text
 
 class World(gymnasium.Env):
     observation_space = Box(-1, 1, (2,))
@@ -183,9 +183,9 @@ SPACES = [
     _body("space-number", ("Discrete(2)", "2"), r"action_space of World is 2.*gymnasium\.spaces"),
     _body("space-class", ("Discrete(2)", "Discrete"), r"action_space of World is the class Discrete; write Discrete\("),
     _body("space-tuple", ("Box(-1, 1, (2,))", "(2,)"), r"observation_space of World is \(2,\)"),
-    _body("space-dict", ("Box(-1, 1, (2,))", "Dict({'a': Box(-1, 1, (2,))})"), r"Dict.*supported are Box.*FlattenObservation"),
-    _body("space-many", ("Discrete(2)", "MultiDiscrete([2, 2])"), r"MultiDiscrete.*supported are Box observations with Box or Discrete"),
-    _body("space-discrete-seen", ("Box(-1, 1, (2,))", "Discrete(5)"), r"observations Discrete\(5\).*supported are Box"),
+    _body("space-dict", ("Box(-1, 1, (2,))", "Dict({'a': Box(-1, 1, (2,))})"), r"cannot begin: there is nothing at 'a' of array"),
+    _body("space-words", ("Discrete(2)", "Text(2)"), r"actions Text.*supported are Box, Discrete, MultiDiscrete, MultiBinary"),
+    _body("space-words-seen", ("Box(-1, 1, (2,))", "Text(5)"), r"observations Text.*nothing can be flattened to numbers"),
     _body("space-zero", ("Discrete(2)", "Discrete(0)"), r"maze\.py, line 7"),
     _body("space-equal-bounds", ("Discrete(2)", "Box(1, 1, (2,))"), r"line 2.*action_space is Box\(1\.0, 1\.0, \(2,\), float32\), whose bounds are equal"),
     _body("space-one-action", ("Discrete(2)", "Discrete(1)"), r"line 2.*action_space is Discrete\(1\), one action"),

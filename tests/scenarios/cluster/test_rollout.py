@@ -96,8 +96,8 @@ def test_another_worker_goes_on_where_one_was_lost(scenario: Scenario) -> None:
 
 def test_the_statistics_of_observations_travel_with_the_weights(scenario: Scenario) -> None:
     moved = weights(scenario, 0)
-    assert "observations.mean" in moved.tensors
-    shifted = {name: x + 1.0 if name.startswith("observations.") else x for name, x in moved.tensors.items()}
+    assert "encoder.observations.mean" in moved.tensors
+    shifted = {name: x + 1.0 if name.startswith("encoder.observations.") else x for name, x in moved.tensors.items()}
     rollout = worker(scenario)
     before = rollout.collect(ORDER, moved).collection.batch
     after = rollout.collect(ORDER, Shipment(0, shifted)).collection.batch
