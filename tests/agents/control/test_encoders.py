@@ -94,8 +94,6 @@ def test_colours_are_normalised_by_their_own_statistics_which_move_in_advance_al
     assert moments.count == 1 + 64 * 64
     assert moments.mean.numpy() == pytest.approx([10, 100, 200], abs=0.5)
     sums = seen[:, 2:].astype(np.float64).reshape(64, 3, 64).sum((0, 2))
-        64 * 64 + 1
-    )
     assert moments.mean.numpy() == pytest.approx((sums + 127.5) / (64 * 64 + 1), rel=1e-9)
 
 
