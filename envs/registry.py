@@ -32,6 +32,7 @@ from .named_objects import import_by_name, load_attribute, local_modules
 from .time_limits import time_limit
 from .user_code import described, told
 from .vocabulary import Message
+from .wrappers import keeps_statistics
 
 WorldKind = Literal["conversation", "control"]
 _VERSIONED = re.compile(r"-v\d+$")
@@ -70,11 +71,14 @@ def make_world(name: str, /, **options: Any) -> gymnasium.Env[Any, Any]:
 
     Raises:
         UnknownWorld: no world has this name; the message names the nearest ones.
-        UserError: an option that the constructor does not have, an optional package that is missing, or a name that a
-            scenario must not call (see `named_objects`).
+        UserError: an option that the constructor does not have, an optional package that is missing, a name that a
+            scenario must not call (see `named_objects`), or a wrapper with running statistics around it.
     """
     with Contained(name):
-        return _make_world(name, copy.deepcopy(options))
+        made = _make_world(name, copy.deepcopy(options))
+    if (why := keeps_statistics(made)) is not None:
+        raise UserError(f"world {name!r} {why}")
+    return made
 
 
 def _make_world(name: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:

@@ -35,6 +35,7 @@ from .open_worlds import claim, close
 from .registry import WorldKind, make_world, world_kind
 from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit
 from .user_code import told
+from .wrappers import wrapped
 
 Env = gymnasium.Env[Any, Any]
 Answer = TypeVar("Answer")
@@ -58,31 +59,39 @@ class WorldFacts:
 
 
 class WorldSource:
-    """Makes worlds of one kind, in any process: pickled, a source is its id and options.
+    """Makes worlds of one kind, in any process: pickled, a source is its id, options and wrappers.
 
     Args:
         id: a Gymnasium id or `module:Class`.
         options: of the world's constructor, as JSON holds them. Each world gets a copy of its own.
+        wrappers: what is put around it, {"id": …, "options": …} each, the first innermost (see `wrappers`).
     """
 
-    def __init__(self, id: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, id: str, options: Mapping[str, Any] | None = None, wrappers: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         self.id = id
         self._options = copy.deepcopy(dict(options or {}))
+        self._wrappers = copy.deepcopy(list(wrappers))
         self._lock = threading.RLock()
         self._facts: WorldFacts | None = None
         self._first: Env | None = None  # the pattern of the others, or the next to be handed out
         self._has_siblings = True  # until the first one says otherwise
 
     def __repr__(self) -> str:
-        return f"WorldSource({self.id!r}, {self._options!r})"
+        return f"WorldSource({self.id!r}, {self._options!r}, {self._wrappers!r})"
 
-    def __reduce__(self) -> tuple[type[WorldSource], tuple[str, dict[str, Any]]]:
-        return type(self), (self.id, self._options)
+    def __reduce__(self) -> tuple[type[WorldSource], tuple[str, dict[str, Any], list[Mapping[str, Any]]]]:
+        return type(self), (self.id, self._options, self._wrappers)
 
     @property
     def options(self) -> dict[str, Any]:
         """A copy."""
         return copy.deepcopy(self._options)
+
+    def with_options(self, **more: Any) -> WorldSource:
+        """The source of the same worlds with `more` options."""
+        return WorldSource(self.id, {**self._options, **more}, self._wrappers)
 
     @property
     def facts(self) -> WorldFacts:
@@ -216,14 +225,18 @@ class WorldSource:
     def _ask(self) -> Env:
         """The world that is kept."""
         if self._first is None:
-            self._first = make_world(self.id, **self._options)
+            self._first = self._make()
         return self._first
 
     def _new(self) -> Env:
         """The one that is kept, or one from the constructor."""
         with self._lock:
             kept, self._first = self._first, None
-        return make_world(self.id, **self._options) if kept is None else kept
+        return self._make() if kept is None else kept
+
+    def _make(self) -> Env:
+        """One from the constructor, in its wrappers."""
+        return wrapped(self.id, make_world(self.id, **self._options), self._wrappers)
 
     def _sibling(self) -> Env | None:
         """A sibling of the world that is kept, in the wrappers of that one; None where it has none."""

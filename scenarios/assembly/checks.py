@@ -123,6 +123,8 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
             facts = source.facts
         except (UnknownWorld, UnsupportedWorld):
             raise
+        except WrongKey as problem:  # of a wrapper
+            raise WrongPart(("world", *problem.path), str(problem)) from problem
         except UserError as problem:
             raise WrongPart(("world", "options"), str(problem)) from problem
     if scenario.learns and facts.kind == "control":

@@ -16,7 +16,13 @@ class WorldSources(dict[str, WorldSource]):
     @classmethod
     def of(cls, scenario: Scenario) -> WorldSources:
         """Nothing is constructed yet."""
-        return cls({name: WorldSource(one.world.id, one.world.options) for name, one in scenario.alone().items()})
+        worlds = {name: one.world for name, one in scenario.alone().items()}
+        return cls(
+            {
+                name: WorldSource(world.id, world.options, [wrapper.model_dump() for wrapper in world.wrappers])
+                for name, world in worlds.items()
+            }
+        )
 
     @property
     def first(self) -> WorldSource:

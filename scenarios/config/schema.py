@@ -31,9 +31,17 @@ Many = Annotated[int, whole(1, 1_000_000)]  # of what is held at once
 Workers = Annotated[int, whole(1, 1000)]
 
 
+class Wrapping(Part):
+    """A wrapper around a world: a name in `gymnasium.wrappers`, or `module:Class`, and its options."""
+
+    id: str
+    options: dict[str, JsonValue] = {}
+
+
 class WorldSpec(Part):
-    """Where the agent acts: a Gymnasium id (ours or any other) or `module:Class`, and its options; and who speaks where
-    the world talks to somebody else (a customer, a judge), by the names that it has for them.
+    """Where the agent acts: a Gymnasium id (ours or any other) or `module:Class`, its options, and what is wrapped
+    around it, from the inside out; and who speaks where the world talks to somebody else (a customer, a judge), by the
+    names that it has for them.
 
     The limits of seconds are for worlds of messages that wait for tools or servers: the world's own work, without what
     its tools may take by limits of their own. Bodies that are simulated on a pool of threads have `threads`; of other
@@ -43,6 +51,7 @@ class WorldSpec(Part):
 
     id: str
     options: dict[str, JsonValue] = {}
+    wrappers: list[Wrapping] = []
     threads: Workers | None = None  # default: one for each core, or what OMP_NUM_THREADS says
     at_once: Many | None = None  # default: as many as the stage collects, 8 where it does not
     voices: dict[str, VoiceSpec] = {}

@@ -59,7 +59,7 @@ def _filmed(
         raise UserError(
             f"{source.id!r} is a conversation: it is read, not filmed, with peripatos show {opened.run.path}"
         )
-    env = WorldSource(source.id, {**source.options, "render_mode": "rgb_array"}).make()
+    env = source.with_options(render_mode="rgb_array").make()
     try:
         act = _behaviour(opened.scenario, opened.policy, env)
         fps = round(env.metadata.get("render_fps") or 30)
