@@ -10,6 +10,7 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.wrappers import NormalizeObservation, NormalizeReward, TransformReward
 
 from peripatos.envs.check import check_world
+from peripatos.envs.control.world_batch import action_layout
 from peripatos.envs.errors import UserError, WrongKey
 from peripatos.envs.registry import make_world
 from peripatos.envs.world_source import WorldSource
@@ -103,12 +104,7 @@ def test_every_wrapper_is_put_on_by_name_with_options_as_json_holds_them(world, 
     source = pickle.loads(pickle.dumps(WorldSource(world, {"max_episode_steps": 20}, [{"id": id, "options": options}])))
     worlds = source.make_batch(2)
     worlds.reset(np.arange(2), [1, 2])
-    shape = (2, *worlds.action_space.shape)
-    kind = (
-        np.int64
-        if isinstance(worlds.action_space, gymnasium.spaces.Discrete | gymnasium.spaces.MultiDiscrete)
-        else np.float32
-    )
+    shape, kind = action_layout(worlds.action_space)
     for _ in range(3):
         result = worlds.step(np.arange(2), np.zeros((2, *shape), kind))
         assert not result.failure
