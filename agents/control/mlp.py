@@ -9,7 +9,9 @@ Gaussian. Observations are normalised by running statistics that move only in `a
 Chance enters through `draw`, from NumPy streams, so that what one world draws cannot depend on another. (How its sums
 are rounded can: a matrix product is bit for bit the same for an equal number of rows only.)
 
-Left out: shared trunks, squashed Gaussians, state-dependent σ, recurrence.
+With a memory both networks read what it holds beside the observation (`memory.GatedMemory`), and rows stay whole.
+
+Left out: shared trunks, squashed Gaussians, state-dependent σ.
 Details follow Andrychowicz et al. 2021 (arXiv 2006.05990) and Huang et al. 2022 ("37 details of PPO").
 """
 
@@ -29,8 +31,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ...envs.vocabulary import Batch
-from ..protocols import Scores
+from ..protocols import Act, Scores
 from ..running_moments import RunningMoments
+from .memory import GatedMemory
 
 _CLIP = 10.0  # normalised observations stay within ± this
 _LEAST_LOG_STD = -3.0  # exact demonstrations would take σ to zero, and nothing could be explored afterwards
@@ -42,10 +45,9 @@ class ActorCritic(nn.Module):
     """A `Policy` for worlds with Box observations and Box or Discrete actions.
 
     Inputs of `score`: `observation` [..., D] float32 as the world gave it, and `action` [..., A] float32
-    (Box) or [...] int64 counted from zero (Discrete).
+    (Box) or [...] int64 counted from zero (Discrete). With a memory also `memory_B_H` and `first_B_T` (see
+    `GatedMemory.scan`), unless each row is a whole episode.
     """
-
-    memoryless = True
 
     def __init__(
         self,
@@ -55,17 +57,20 @@ class ActorCritic(nn.Module):
         hidden: Sequence[int] = (128, 128),
         log_std: float = -0.5,
         critic: bool = True,
+        memory: int = 0,
         seed: int = 0,
     ) -> None:
-        """`log_std` is where log σ begins; `seed` draws the
+        """`log_std` is where log σ begins; `memory` is how many numbers are remembered of an episode; `seed` draws the
         weights."""
         super().__init__()
+        self.memoryless = not memory
         self.has_critic = critic
         self.discrete = isinstance(action_space, Discrete)
         self.outputs = int(action_space.n) if isinstance(action_space, Discrete) else math.prod(action_space.shape)
         generator = torch.Generator().manual_seed(seed)
-        self.actor = _mlp([observation_size, *hidden, self.outputs], 0.01, generator)
-        self.critic = _mlp([observation_size, *hidden, 1], 1.0, generator) if critic else None
+        self.actor = _mlp([observation_size + memory, *hidden, self.outputs], 0.01, generator)
+        self.critic = _mlp([observation_size + memory, *hidden, 1], 1.0, generator) if critic else None
+        self.memory = GatedMemory(observation_size, memory, generator) if memory else None
         self.log_std = None if self.discrete else nn.Parameter(torch.full((self.outputs,), log_std))
         self.observations = RunningMoments(observation_size)
         self._action = "action_B_T" if self.discrete else "action_B_T_A"  # its name among the inputs
@@ -75,6 +80,7 @@ class ActorCritic(nn.Module):
             "action_size": self.outputs,
             "hidden": list(hidden),
             "critic": critic,
+            "memory": memory or None,  # of policies that were saved without this entry as well
         }
 
     # --- learning ---------------------------------------------------------------------------------------
@@ -82,6 +88,8 @@ class ActorCritic(nn.Module):
     def score(self, inputs: Mapping[str, Tensor]) -> Scores:
         """`logp, entropy, value` [...] of the units in `inputs`, differentiable."""
         seen = self.observations.normalize(inputs["observation_B_T_D"], clip=_CLIP)
+        if self.memory is not None:
+            seen = self.memory.scan(seen, inputs.get("memory_B_H"), inputs.get("first_B_T"))
         logp, entropy = self._logp_entropy(self.actor(seen), inputs[self._action])
         return Scores(logp, entropy, self._value(seen))
 
@@ -108,8 +116,8 @@ class ActorCritic(nn.Module):
         return rng.standard_normal((steps, self.outputs), dtype=np.float32)
 
     def begin(self, n: int) -> np.ndarray:
-        """Nothing to remember [n, 0]."""
-        return np.zeros((n, 0))
+        """An empty memory for each [n, H]; [n, 0] for an agent without."""
+        return np.zeros((n, 0 if self.memory is None else self.memory.size), np.float32)
 
     @torch.no_grad()
     def act(
@@ -117,21 +125,19 @@ class ActorCritic(nn.Module):
         observation_N_D: np.ndarray,
         noise_N_K: np.ndarray | None = None,
         memory_N: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`action, logp_N, value_N` for N worlds in one forward pass; the likeliest action where there is no
-        noise. `noise_N_K` is a step's row of `draw` for each world.
+    ) -> Act:
+        """A step of N worlds in one forward pass; the likeliest action where there is no noise. `noise_N_K` is a step's
+        row of `draw` for each world.
 
         How a matrix product rounds depends on how many rows it has. Without noise there are always multiples of
         128 of them, so that an evaluated episode does not depend on how many others are played beside it.
         """
         device, N = self.observations.mean.device, len(observation_N_D)
+        memory_N = self.begin(N) if memory_N is None else memory_N
         if noise_N_K is None and (missing := -N % _GREEDY_ROWS):
-            padded = np.concatenate(
-                [observation_N_D, np.zeros((missing, *observation_N_D.shape[1:]), observation_N_D.dtype)]
-            )
-            return tuple(column[:N] for column in self.act(padded))  # type: ignore[return-value]
-        seen = torch.as_tensor(observation_N_D, device=device)
-        seen = self.observations.normalize(seen, clip=_CLIP)
+            acted = self.act(_padded(observation_N_D, missing), None, _padded(memory_N, missing))
+            return Act(*(column[:N] for column in acted))
+        seen, memory_N = self._seen(observation_N_D, memory_N)
         head = self.actor(seen)
         noise = None if noise_N_K is None else torch.as_tensor(noise_N_K, device=device)
         if self.log_std is None:
@@ -139,13 +145,22 @@ class ActorCritic(nn.Module):
         else:
             action = head if noise is None else head + self.log_std.exp() * noise
         logp, _ = self._logp_entropy(head, action)
-        return action.cpu().numpy(), logp.cpu().numpy(), self._value(seen).cpu().numpy()
+        return Act(action.cpu().numpy(), logp.cpu().numpy(), self._value(seen).cpu().numpy(), memory_N)
 
     @torch.no_grad()
-    def value(self, observation_M_D: np.ndarray) -> np.ndarray:
+    def value(self, observation_M_D: np.ndarray, memory_M: np.ndarray | None = None) -> np.ndarray:
         """V of M states [M]; zeros without a critic."""
-        seen = torch.as_tensor(observation_M_D, device=self.observations.mean.device)
-        return self._value(self.observations.normalize(seen, clip=_CLIP)).cpu().numpy()
+        seen, _ = self._seen(observation_M_D, self.begin(len(observation_M_D)) if memory_M is None else memory_M)
+        return self._value(seen).cpu().numpy()
+
+    def _seen(self, observation_N_D: np.ndarray, memory_N_H: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """What actor and critic read at one step, and what is remembered behind it."""
+        device = self.observations.mean.device
+        seen = self.observations.normalize(torch.as_tensor(observation_N_D, device=device), clip=_CLIP)
+        if self.memory is None:
+            return seen, memory_N_H
+        seen, memory = self.memory.step(seen, torch.as_tensor(memory_N_H, device=device))
+        return seen, memory.cpu().numpy()
 
     # --- files ------------------------------------------------------------------------------------------
 
@@ -197,6 +212,11 @@ def _mlp(sizes: Sequence[int], last_gain: float, generator: torch.Generator) -> 
         nn.init.zeros_(linear.bias)
         layers += [linear] if last else [linear, nn.Tanh()]
     return nn.Sequential(*layers)
+
+
+def _padded(rows: np.ndarray, missing: int) -> np.ndarray:
+    """`rows`, and so many of zeros behind them."""
+    return np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
 
 
 def _inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:

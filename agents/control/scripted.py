@@ -15,6 +15,7 @@ from gymnasium.spaces import Box, Discrete
 
 from ...envs.errors import UserError
 from ...envs.user_code import told
+from ..protocols import Act
 
 Script = Callable[[np.ndarray], Any]  # observation [D] → action
 
@@ -41,19 +42,20 @@ class RandomAgent:
         observation_N_D: np.ndarray,
         noise_N_K: np.ndarray | None = None,
         memory_N: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> Act:
         """An action that ignores the observation; without noise, the middle of the space."""
         n = len(observation_N_D)
+        memory = self.begin(n) if memory_N is None else memory_N
         noise = np.full((n, self._size), 0.5) if noise_N_K is None else noise_N_K
         if isinstance(self._space, Discrete):
             logp = np.full(n, -np.log(float(self._space.n)), np.float32)
-            return (noise[:, 0] * int(self._space.n)).astype(np.int64), logp, self.value(observation_N_D)
+            return Act((noise[:, 0] * int(self._space.n)).astype(np.int64), logp, self.value(observation_N_D), memory)
         low = np.where(np.isfinite(self._space.low), self._space.low, -1.0).ravel()
         high = np.where(np.isfinite(self._space.high), self._space.high, 1.0).ravel()
         logp = np.full(n, -np.log(high - low).sum(), np.float32)
-        return (low + noise * (high - low)).astype(np.float32), logp, self.value(observation_N_D)
+        return Act((low + noise * (high - low)).astype(np.float32), logp, self.value(observation_N_D), memory)
 
-    def value(self, observation_M_D: np.ndarray) -> np.ndarray:
+    def value(self, observation_M_D: np.ndarray, memory_M: np.ndarray | None = None) -> np.ndarray:
         """Zeros: it expects nothing."""
         return np.zeros(len(observation_M_D), np.float32)
 
@@ -93,18 +95,18 @@ class ScriptedAgent:
         observation_N_D: np.ndarray,
         noise_N_K: np.ndarray | None = None,
         memory_N: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> Act:
         """What the scripts say (those of `begin`, or new ones) as a batch stores it, with log-probability 0: they were
-        certain."""
+        certain. The memory is the scripts."""
         n = len(observation_N_D)
         scripts = self.begin(n) if memory_N is None else memory_N
         with told(f"the script {self._name} fails"):
             given = [script(seen) for script, seen in zip(scripts, observation_N_D, strict=True)]
         action = np.stack([self._stored(one) for one in given])
         certain = np.zeros(n, np.float32)
-        return action, certain, certain
+        return Act(action, certain, certain, scripts)
 
-    def value(self, observation_M_D: np.ndarray) -> np.ndarray:
+    def value(self, observation_M_D: np.ndarray, memory_M: np.ndarray | None = None) -> np.ndarray:
         """Zeros."""
         return np.zeros(len(observation_M_D), np.float32)
 

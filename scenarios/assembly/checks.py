@@ -24,6 +24,7 @@ from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
 from .engines import check_engine
 from .learners import completed
+from .memories import check_memory
 from .no_effect import (
     check_budget,
     check_goals_in_world,
@@ -93,6 +94,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
         with at("stages", number, "overrides", "update", "length"):
             completed(row, scenario, worlds)
         check_budget(scenario, number, worlds.first.facts, source)
+        check_memory(scenario, number, row, worlds.first.facts)
         check_minibatches(scenario, number, row, worlds.first.facts)
     for number, world in enumerate(scenario.worlds):
         with at("worlds", number, "overrides"):

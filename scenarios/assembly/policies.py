@@ -67,8 +67,8 @@ def _make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy
         observation, action = spaces(source)
         size = math.prod(observation.shape)
         seed = derive_seed(scenario.seed, "policy")
-        hidden = scenario.agent.hidden
-        return ActorCritic(size, action, hidden=hidden, critic=critic, seed=seed).to(device)
+        hidden, memory = scenario.agent.hidden, scenario.agent.memory.size if scenario.agent.memory else 0
+        return ActorCritic(size, action, hidden=hidden, critic=critic, memory=memory, seed=seed).to(device)
     if isinstance(scenario.agent, TinyLlamaAgentSpec | CausalLMAgentSpec):
         return _make_language_policy(scenario, critic).to(device)
     return None

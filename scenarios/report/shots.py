@@ -36,7 +36,8 @@ class Acts:
 
     def __call__(self, observation: np.ndarray) -> np.ndarray | int:
         seen = np.asarray(observation, np.float32).reshape(1, -1)
-        action = self._behaviour.act(seen, None, self._memory)[0][0]
+        acted = self._behaviour.act(seen, None, self._memory)
+        action, self._memory = acted.action[0], acted.memory_N
         if isinstance(self._space, Discrete):
             return int(action) + int(self._space.start)
         shaped = np.asarray(action).reshape(self._space.shape)
