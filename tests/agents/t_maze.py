@@ -12,8 +12,8 @@ from gymnasium.spaces import Box, Discrete
 class TMaze(gym.Env[np.ndarray, np.int64]):
     """`length` steps: the sign at the first one is the side of the goal, and the action of the last one chooses.
 
-    Observes [sign, whether this is the junction]; the sign is 0 but for the first step. Whoever forgets is right in half
-    of the episodes. With `ragged` the corridor of an episode is between half of `length` and `length` steps long.
+    Observes [sign, whether this is the junction]; the sign is 0 but for the first step. Whoever forgets is right in
+    half of the episodes. With `ragged` the corridor of an episode is between half of `length` and `length` steps long.
     """
 
     observation_space = Box(-1.0, 1.0, (2,), np.float32)

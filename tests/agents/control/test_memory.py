@@ -80,7 +80,7 @@ def test_the_learner_gives_the_log_probabilities_and_values_of_the_actor_over_ra
     actor = actor_in(policy)
     for version in range(3):
         batch = collected(actor, version=version)
-        assert 0 < int(batch.end_B_T[:, :-1].sum())  # episodes end within rows
+        assert int(batch.end_B_T[:, :-1].sum()) > 0  # episodes end within rows
         scores = policy.score(batch.inputs)
         assert (scores.logp_B_T - batch.behavior_logp_B_T).abs().max() < 1e-5
         assert batch.value_B_T is not None
