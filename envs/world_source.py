@@ -18,12 +18,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import gymnasium
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
+from .control.worker_worlds import STEP_SECONDS, WorkerWorlds, fitting_workers
 from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
 from .conversation.conversation_env import ConversationEnv, Split, Voice
 from .conversation.wrapped_conversation import WrappedConversation
@@ -62,10 +63,21 @@ class WorldSource:
     Args:
         id: a Gymnasium id or `module:Class`.
         options: of the world's constructor, as JSON holds them. Each world gets a copy of its own.
+        workers: processes in which bodies are stepped that are not simulated on a pool; "auto": one for each core,
+            where a step is slow enough for that. None: here, one after the other. The episodes are the same.
+        step_seconds: that a step in a worker may take.
     """
 
-    def __init__(self, id: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        id: str,
+        options: Mapping[str, Any] | None = None,
+        *,
+        workers: int | Literal["auto"] | None = None,
+        step_seconds: float = STEP_SECONDS,
+    ) -> None:
         self.id = id
+        self._workers, self._step_seconds = workers, step_seconds
         self._options = copy.deepcopy(dict(options or {}))
         self._lock = threading.RLock()
         self._facts: WorldFacts | None = None
@@ -75,8 +87,9 @@ class WorldSource:
     def __repr__(self) -> str:
         return f"WorldSource({self.id!r}, {self._options!r})"
 
-    def __reduce__(self) -> tuple[type[WorldSource], tuple[str, dict[str, Any]]]:
-        return type(self), (self.id, self._options)
+    def __reduce__(self) -> tuple[Callable[[], WorldSource], tuple[()]]:
+        how = {"workers": self._workers, "step_seconds": self._step_seconds}
+        return partial(type(self), self.id, self._options, **how), ()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -142,7 +155,18 @@ class WorldSource:
         if self.facts.pooled:
             assert isinstance(pattern.unwrapped, BatchedWorld)
             return pattern.unwrapped.make_batch(n, threads=threads, max_episode_steps=time_limit(pattern))
+        if processes := self._processes():
+            self.close()  # the worlds are elsewhere
+            count = min(n, at_once or n)
+            return WorkerWorlds(self.id, self._options, count, processes, step_seconds=self._step_seconds)
         return ListOfWorlds(self.id, min(n, at_once or n), self._new)
+
+    def _processes(self) -> int:
+        """For worlds that are not simulated on a pool; 0: they are stepped here."""
+        with self._lock:
+            if self._workers == "auto":  # asked once
+                self._workers = fitting_workers(self.id, self._options, step_seconds=self._step_seconds)
+            return self._workers or 0
 
     def rehearse(
         self,

@@ -128,10 +128,13 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
             raise WrongPart(("world", "options"), str(problem)) from problem
     if scenario.learns and facts.kind == "control":
         _check_spaces(source.id, facts)
+    _check_workers(scenario, facts)
     for name in ("step_seconds", "episode_seconds"):
-        if getattr(scenario.world, name) is not None and not facts.waits:
+        limits = facts.waits or (name == "step_seconds" and scenario.world.workers is not None)
+        if getattr(scenario.world, name) is not None and not limits:
             reason = "is for worlds that wait for tools or servers; this one is stepped in place, without such a limit"
-            raise WrongPart(("world", name), f"world.{name} {reason}")
+            more = "; give world.workers as well, to step it in processes" if _is_list(facts, name) else ""
+            raise WrongPart(("world", name), f"world.{name} {reason}{more}")
     if scenario.world.threads is not None and not facts.pooled:
         raise WrongPart(
             ("world", "threads"), "world.threads is for bodies that are simulated on a pool; this one is not"
@@ -149,6 +152,24 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
             scripts=_scripts(scenario, facts),
         )
     return facts
+
+
+def _is_list(facts: WorldFacts, name: str) -> bool:
+    """Whether such a limit would be one of worlds in processes."""
+    return name == "step_seconds" and facts.kind == "control" and not facts.pooled
+
+
+def _check_workers(scenario: Scenario, facts: WorldFacts) -> None:
+    """WrongPart where there is nothing that processes could step, or somebody else gives processes."""
+    place, reason = ("world", "workers"), "world.workers is for bodies that are stepped one after the other"
+    if scenario.world.workers is None:
+        return
+    if facts.kind == "conversation":
+        raise WrongPart(place, f"{reason}; this is a conversation, and conversations are all held at once")
+    if facts.pooled:
+        raise WrongPart(place, f"{reason}; a pool simulates these: give world.threads")
+    if scenario.cluster is not None:
+        raise WrongPart(place, f"{reason} in the run's own process, and a cluster's workers collect in theirs")
 
 
 def _check_spaces(name: str, facts: WorldFacts) -> None:

@@ -8,7 +8,7 @@ from ...envs.conversation.task_world import TaskWorld
 from ...envs.errors import UserError
 from ...envs.time_limits import REMEDY
 from ...envs.world_source import WorldSource
-from ..config.schema import Sampling, Scenario
+from ..config.schema import Sampling, Scenario, WorldSpec
 
 
 class WorldSources(dict[str, WorldSource]):
@@ -18,7 +18,7 @@ class WorldSources(dict[str, WorldSource]):
     @classmethod
     def of(cls, scenario: Scenario) -> WorldSources:
         """Nothing is constructed yet."""
-        return cls({name: WorldSource(one.world.id, one.world.options) for name, one in scenario.alone().items()})
+        return cls({name: _source(one.world) for name, one in scenario.alone().items()})
 
     @property
     def first(self) -> WorldSource:
@@ -43,6 +43,11 @@ class WorldSources(dict[str, WorldSource]):
 
     def __exit__(self, *problem: object) -> None:
         self.close()
+
+
+def _source(world: WorldSpec) -> WorldSource:
+    limit = {} if world.step_seconds is None else {"step_seconds": world.step_seconds}
+    return WorldSource(world.id, world.options, workers=world.workers, **limit)
 
 
 def _ends_by_itself(source: WorldSource) -> bool:

@@ -36,12 +36,9 @@ evaluation: {every: 10, episodes: 400}
 """
 
 
-@pytest.mark.parametrize("staleness", [pytest.param(0, marks=pytest.mark.slow), 1])
-def test_a_run_with_a_memory_ends_bit_for_bit_as_one_that_was_killed_in_the_middle_of_episodes(
-    staleness: int, tmp_path: Path
-) -> None:
-    text = REMEMBERS.replace("horizon: 32}", f"horizon: 32, staleness: {staleness}}}")
-    path, rng = write_scenario(tmp_path, text), random.Random(staleness)
+def test_a_run_with_a_memory_ends_bit_for_bit_as_one_that_was_killed_in_the_middle_of_episodes(tmp_path: Path) -> None:
+    text = REMEMBERS.replace("horizon: 32}", "horizon: 32, staleness: 1}")
+    path, rng = write_scenario(tmp_path, text), random.Random(1)
     torch.set_num_threads(1)  # as in the other process: sums in another order are other sums
     assert command("run", path, "--out", tmp_path / "whole", "-q") == 0
     process = start("run", path, "--out", tmp_path / "run", "-q")
@@ -51,8 +48,7 @@ def test_a_run_with_a_memory_ends_bit_for_bit_as_one_that_was_killed_in_the_midd
     finish(process)
     assert command("resume", tmp_path / "run", "-q") == 0
     assert_same_run(tmp_path / "run", tmp_path / "whole")
-    gaps = [row["kl/sampler_gap"] for row in rows(tmp_path / "run" / "metrics.jsonl")]
-    assert max(gaps[:1] if staleness else gaps) < 1e-5
+    assert rows(tmp_path / "run" / "metrics.jsonl")[0]["kl/sampler_gap"] < 1e-5
 
 
 def test_what_one_observation_does_not_say_is_refused_and_an_agent_out_of_a_run_plays(tmp_path: Path) -> None:
