@@ -150,9 +150,9 @@ class WorldSource:
             raise UserError(f"cannot make {n} worlds of {self.id}: at least 1 is needed")
         if self.facts.kind != "control":
             raise UnsupportedWorld(f"{self.id!r} is a conversation; only control worlds are stepped as one batch")
-        with self._lock:
-            pattern = self._ask()
         if self.facts.pooled:
+            with self._lock:
+                pattern = self._ask()
             assert isinstance(pattern.unwrapped, BatchedWorld)
             return pattern.unwrapped.make_batch(n, threads=threads, max_episode_steps=time_limit(pattern))
         if processes := self._processes():

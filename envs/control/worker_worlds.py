@@ -183,8 +183,7 @@ class WorkerWorlds:
             answers[i] = answer
             return
         past.lost = False
-        again = answer.result is None or not answer.result.failure
-        if not again or not np.allclose(answer.observation, past.seen, rtol=_SAME, atol=_SAME, equal_nan=True):
+        if not _is_there_again(answer, past):
             why = "another world has ended the process of both, and this one does not do again what it did"
             self._fail(i, f"{self._id}: {why}", queue)
 
@@ -246,6 +245,14 @@ class WorkerWorlds:
             failure |= dict.fromkeys([i], *one.failure.values()) if one.failure else {}
             left_out |= dict.fromkeys([i], *one.left_out.values()) if one.left_out else {}
         return StepResult(observation, reward, terminated, truncated, terms, metrics, success, failure, left_out)
+
+
+def _is_there_again(answer: Answer, past: _Past) -> bool:
+    """Whether a world that was begun again has come to where it was."""
+    last = answer.result
+    if last is not None and (last.failure or last.terminated[0] or last.truncated[0]):
+        return False
+    return np.allclose(answer.observation, past.seen, rtol=_SAME, atol=_SAME, equal_nan=True)
 
 
 def fitting_workers(id: str, options: Mapping[str, Any], *, step_seconds: float = STEP_SECONDS) -> int:

@@ -14,6 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -78,10 +79,11 @@ def main(descriptor: int, parent: int) -> None:
     _end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever hears it ends this process
     os.dup2(2, 1)
-    with Connection(descriptor) as channel, no_exit():
+    channel = Connection(descriptor)  # closed by the end of the process, unless a world has done it
+    with no_exit(), suppress(OSError):
         try:
             _work(channel)
-        except (EOFError, BrokenPipeError, ConnectionResetError):  # nobody is there any more
+        except EOFError:  # nobody is there any more
             return
         except UserError as problem:
             channel.send(Refused(True, str(problem)))

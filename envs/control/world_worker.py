@@ -55,14 +55,17 @@ class WorldWorker:
 
     @property
     def late(self) -> bool:
-        """Whether the order under way takes longer than it may."""
-        return self.busy and time.monotonic() > self._until
+        """Whether the order under way takes longer than it may, or nobody carries it out any more (a child of a world
+        may hold the channel of a process that has ended)."""
+        return self.busy and (time.monotonic() > self._until or self._process.poll() is not None)
 
     def receive(self) -> Any:
         """The `Ready`, `Answer` or picture that has come. `Lost` where the process has ended, or is late; UserError
         where it says what the user can mend, RuntimeError where it broke."""
         try:
             if self.late and not self.channel.poll():
+                if self._process.poll() is not None:
+                    raise Lost(self._ending())
                 self.kill()
                 raise Lost(f"it has not come back for {self._limit:g} s, and its process was ended")
             said = self.channel.recv()

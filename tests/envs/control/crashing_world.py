@@ -75,5 +75,11 @@ class Crashing(gym.Env[np.ndarray, np.ndarray]):
             print("printed by a world")
             os.system("echo said by a child of a world")
             os.write(1, b"written by a world\n")
+        elif self.what == "die beside a child":
+            if os.fork() == 0:
+                time.sleep(600)
+            os.kill(os.getpid(), 9)
+        elif self.what == "close all":
+            os.closerange(3, 256)
         elif self.what == "interrupt":
             raise KeyboardInterrupt

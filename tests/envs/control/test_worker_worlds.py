@@ -80,6 +80,8 @@ def test_the_spaces_and_mistakes_are_those_of_worlds_that_are_stepped_here():
         ("really exit", "failed in step: its process ended by itself, with exit code 4"),
         ("hang", "failed in step: it has not come back for 1 s, and its process was ended"),
         ("hang in C", "failed in step: it has not come back for 1 s, and its process was ended"),
+        ("die beside a child", "failed in step: its process was ended by SIGKILL"),
+        ("close all", "failed in step: its process ended by itself, with exit code 0"),
         ("exit", r"it called os._exit\(3\)"),
         ("interrupt", "KeyboardInterrupt"),
         ("raise", "ValueError: the knee broke"),
