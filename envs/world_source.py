@@ -164,9 +164,10 @@ class WorldSource:
     def _processes(self) -> int:
         """For worlds that are not simulated on a pool; 0: they are stepped here."""
         with self._lock:
-            if self._workers == "auto":  # asked once
-                self._workers = fitting_workers(self.id, self._options, step_seconds=self._step_seconds)
-            return self._workers or 0
+            if self._workers != "auto":
+                return self._workers or 0
+            self._workers = found = fitting_workers(self.id, self._options, step_seconds=self._step_seconds)
+            return found
 
     def rehearse(
         self,

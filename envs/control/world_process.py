@@ -32,11 +32,11 @@ _SET_PDEATHSIG = 1  # of prctl(2)
 
 
 class Setup(NamedTuple):
-    """Which worlds: `count` of the id `id`, with these options."""
+    """Which worlds: `n` of the id `id`, with these options."""
 
     id: str
     options: dict[str, Any]
-    count: int
+    n: int
 
 
 class Ready(NamedTuple):
@@ -94,7 +94,7 @@ def main(descriptor: int, parent: int) -> None:
 def _work(channel: Connection) -> None:
     setup: Setup = channel.recv()
     import_plugins()
-    worlds = ListOfWorlds(setup.id, setup.count, partial(make_world, setup.id, **setup.options))
+    worlds = ListOfWorlds(setup.id, setup.n, partial(make_world, setup.id, **setup.options))
     try:
         channel.send(Ready(worlds.observation_space, worlds.action_space))
         while True:

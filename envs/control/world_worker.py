@@ -36,16 +36,16 @@ class Lost(Exception):
 
 
 class WorldWorker:
-    """`count` worlds `id` in a process of its own, which is started here and made ready by `ready`."""
+    """`n` worlds `id` in a process of its own, which is started here and made ready by `ready`."""
 
-    def __init__(self, id: str, options: Mapping[str, Any], count: int) -> None:
+    def __init__(self, id: str, options: Mapping[str, Any], n: int) -> None:
         self.channel, theirs = Pipe()
         with theirs:
             self._process = _spawner(os.getpid()).submit(partial(_start, theirs)).result()
         self._limit, self._until = _BEGINS, time.monotonic() + _BEGINS
         self.busy, self.gone = True, False
         with suppress(OSError):  # it has died already, which `receive` tells
-            self.channel.send(Setup(id, dict(options), count))
+            self.channel.send(Setup(id, dict(options), n))
 
     def send(self, order: Order | Drawing, seconds: float) -> None:
         """Begin an order, for which there are so many seconds."""

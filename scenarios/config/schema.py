@@ -32,8 +32,7 @@ Workers = Annotated[int, whole(1, 1000)]
 
 
 def _are_workers(given: object) -> object:
-    whole_number = isinstance(given, int) and not isinstance(given, bool)
-    if given != "auto" and not (whole_number and 1 <= given <= 1000):
+    if given != "auto" and not (isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= 1000):
         hint = nearest(str(given), ["auto"])
         raise ValueError(f"{shown(given)} is no number of processes; allowed are auto and 1 to 1000.{hint}")
     return given

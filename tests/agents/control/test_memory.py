@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def actor_in(policy: ActorCritic, mode="segments", horizon: int | None = 13, **o
     return ControlActor(policy, WorldSource(MAZE, {"ragged": True, **options}), mode=mode, horizon=horizon)
 
 
-def collected(actor, rows=range(4), version: int = 0, size: int = 1) -> Batch:
+def collected(actor, rows: Sequence[int] = range(4), version: int = 0, size: int = 1) -> Batch:
     batch = actor.collect(rows, size, seed=3, version=version).batch
     assert batch is not None
     return batch
