@@ -157,17 +157,20 @@ class WorldSource:
             return pattern.unwrapped.make_batch(n, threads=threads, max_episode_steps=time_limit(pattern))
         if processes := self._processes():
             self.close()  # the worlds are elsewhere
-            count = min(n, at_once or n)
-            return WorkerWorlds(self.id, self._options, count, processes, step_seconds=self._step_seconds)
+            return WorkerWorlds(self._here(), min(n, at_once or n), processes, step_seconds=self._step_seconds)
         return ListOfWorlds(self.id, min(n, at_once or n), self._new)
 
     def _processes(self) -> int:
         """For worlds that are not simulated on a pool; 0: they are stepped here."""
         with self._lock:
-            if self._workers != "auto":
-                return self._workers or 0
-            self._workers = found = fitting_workers(self.id, self._options, step_seconds=self._step_seconds)
-            return found
+            workers = self._workers
+            if isinstance(workers, str):  # "auto", which is asked once
+                workers = self._workers = fitting_workers(self._here(), step_seconds=self._step_seconds)
+            return workers or 0
+
+    def _here(self) -> WorldSource:
+        """One of the same worlds that steps them where it is."""
+        return WorldSource(self.id, self._options)
 
     def rehearse(
         self,

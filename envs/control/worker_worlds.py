@@ -23,8 +23,8 @@ from gymnasium.spaces import Box, Discrete
 from ..contained import Contained, look
 from ..cores import allowed_threads
 from ..errors import UserError
-from .world_batch import StepResult, checked_action
-from .world_process import Answer, Drawing, Order, Ready
+from .world_batch import StepResult, action_layout, checked_action
+from .world_process import Answer, Drawing, Order, Ready, Source
 from .world_worker import Lost, WorldWorker, close_all
 
 STEP_SECONDS = 60.0  # that a step may take
@@ -46,25 +46,23 @@ class _Past:
 
 
 class WorkerWorlds:
-    """A `WorldBatch` of `n` worlds `id` in at most `workers` processes. `step_seconds` is the longest that a step, or a
-    reset, may take.
+    """A `WorldBatch` of `n` worlds of `source` in at most `workers` processes. `step_seconds` is the longest that a
+    step, or a reset, may take.
 
     Raises:
         UserError: the worlds cannot be made in another process.
     """
 
-    def __init__(
-        self, id: str, options: Mapping[str, Any], n: int, workers: int, *, step_seconds: float = STEP_SECONDS
-    ) -> None:
+    def __init__(self, source: Source, n: int, workers: int, *, step_seconds: float = STEP_SECONDS) -> None:
         self.n = n
-        self._id, self._options, self._seconds = id, dict(options), step_seconds
+        self._source, self._id, self._seconds = source, source.id, step_seconds
         self._past: dict[int, _Past] = {}
         self._broken: dict[int, str] = {}  # world id → why, until its next reset
         self._workers: list[WorldWorker] = []
         try:
-            with Contained(id):
+            with Contained(self._id):
                 for number in range(min(n, workers)):  # side by side
-                    self._workers.append(WorldWorker(id, options, len(range(number, n, min(n, workers)))))
+                    self._workers.append(WorldWorker(source, len(range(number, n, min(n, workers)))))
                 ready = [self._made_ready(worker) for worker in self._workers]
         except BaseException:
             for worker in self._workers:
@@ -218,7 +216,7 @@ class WorkerWorlds:
         for i, past in self._past.items():
             past.lost = past.lost or self._place(i)[0] == number
         count = len(range(number, self.n, len(self._workers)))
-        self._workers[number] = WorldWorker(self._id, self._options, count)
+        self._workers[number] = WorldWorker(self._source, count)
         self._made_ready(self._workers[number])
 
     # --- results ----------------------------------------------------------------------------------------
@@ -255,20 +253,19 @@ def _is_there_again(answer: Answer, past: _Past) -> bool:
     return np.allclose(answer.observation, past.seen, rtol=_SAME, atol=_SAME, equal_nan=True)
 
 
-def fitting_workers(id: str, options: Mapping[str, Any], *, step_seconds: float = STEP_SECONDS) -> int:
+def fitting_workers(source: Source, *, step_seconds: float = STEP_SECONDS) -> int:
     """One for each core, where a step of the world takes long enough for that, or does not come back; 0 where the
     worlds are as well stepped in place. A world is tried in a process of its own. Errors as of `WorkerWorlds`."""
-    trial, one = WorkerWorlds(id, options, 1, 1, step_seconds=step_seconds), np.zeros(1, int)
-    space, seconds = trial.action_space, []
-    space.seed(0)
+    trial, one = WorkerWorlds(source, 1, 1, step_seconds=step_seconds), np.zeros(1, int)
+    shape, kind = action_layout(trial.action_space)
+    nothing, seconds = np.zeros((1, *shape), kind), []
     try:
         over = True
         for seed in range(_TRIAL):
             if over:
                 trial.reset(one, [seed])
-            drawn = np.asarray(space.sample())[None]
             begun = time.perf_counter()
-            result = trial.step(one, drawn - int(space.start) if isinstance(space, Discrete) else drawn)
+            result = trial.step(one, nothing)
             seconds.append(time.perf_counter() - begun)
             if result.failure:
                 return allowed_threads()

@@ -15,9 +15,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import gymnasium
 import numpy as np
@@ -25,17 +24,23 @@ import numpy as np
 from ..contained import no_exit
 from ..errors import UserError
 from ..plugins import import_plugins
-from ..registry import make_world
-from .world_batch import ListOfWorlds, StepResult
+from .world_batch import StepResult, WorldBatch
 
 _SET_PDEATHSIG = 1  # of prctl(2)
 
 
-class Setup(NamedTuple):
-    """Which worlds: `n` of the id `id`, with these options."""
+class Source(Protocol):
+    """Where worlds come from, in any process: a `WorldSource` that steps them where it is."""
 
     id: str
-    options: dict[str, Any]
+
+    def make_batch(self, n: int) -> WorldBatch: ...
+
+
+class Setup(NamedTuple):
+    """Which worlds, and how many."""
+
+    source: Source
     n: int
 
 
@@ -94,7 +99,7 @@ def main(descriptor: int, parent: int) -> None:
 def _work(channel: Connection) -> None:
     setup: Setup = channel.recv()
     import_plugins()
-    worlds = ListOfWorlds(setup.id, setup.n, partial(make_world, setup.id, **setup.options))
+    worlds = setup.source.make_batch(setup.n)
     try:
         channel.send(Ready(worlds.observation_space, worlds.action_space))
         while True:
@@ -104,7 +109,7 @@ def _work(channel: Connection) -> None:
         worlds.close()
 
 
-def _carry_out(worlds: ListOfWorlds, order: Order) -> Answer:
+def _carry_out(worlds: WorldBatch, order: Order) -> Answer:
     """As long as the world does not fail, end, or come to the end of the actions."""
     one, seen, result = np.array([order.world]), None, None
     if order.begin is not None:

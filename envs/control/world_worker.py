@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache, partial
@@ -21,7 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ..errors import UserError
-from .world_process import Drawing, Order, Refused, Setup
+from .world_process import Drawing, Order, Refused, Setup, Source
 
 _BEGINS = 120.0  # seconds for a process to make its worlds
 _CLOSES = 2.0  # seconds for worlds to close
@@ -36,16 +35,16 @@ class Lost(Exception):
 
 
 class WorldWorker:
-    """`n` worlds `id` in a process of its own, which is started here and made ready by `ready`."""
+    """`n` worlds of `source` in a process of its own, which is started here and made ready by `ready`."""
 
-    def __init__(self, id: str, options: Mapping[str, Any], n: int) -> None:
+    def __init__(self, source: Source, n: int) -> None:
         self.channel, theirs = Pipe()
         with theirs:
             self._process = _spawner(os.getpid()).submit(partial(_start, theirs)).result()
         self._limit, self._until = _BEGINS, time.monotonic() + _BEGINS
         self.busy, self.gone = True, False
         with suppress(OSError):  # it has died already, which `receive` tells
-            self.channel.send(Setup(id, dict(options), n))
+            self.channel.send(Setup(source, n))
 
     def send(self, order: Order | Drawing, seconds: float) -> None:
         """Begin an order, for which there are so many seconds."""

@@ -33,6 +33,10 @@ def here(n: int, name: str = CRASHING, **options) -> ListOfWorlds:
     return ListOfWorlds(name, n, lambda: make_world(name, **options))
 
 
+def in_processes(n: int, workers: int, name: str = CRASHING, **options) -> WorkerWorlds:
+    return WorkerWorlds(WorldSource(name, options), n, workers)
+
+
 def played(worlds: WorldBatch, seeds: list[int], steps: int) -> list[np.ndarray | dict]:
     """All numbers of an episode in each world, of which every second one pauses in every third step."""
     rng, rows = np.random.default_rng(0), np.arange(len(seeds))
@@ -56,11 +60,11 @@ def same(one: list[np.ndarray | dict], other: list[np.ndarray | dict]) -> bool:
 
 @pytest.mark.parametrize("workers", [1, 2, 9])
 def test_episodes_are_the_same_bits_from_any_number_of_processes(workers: int):
-    assert same(played(WorkerWorlds(CRASHING, {}, 5, workers), [5, 6, 7, 8, 9], 6), played(here(5), [5, 6, 7, 8, 9], 6))
+    assert same(played(in_processes(5, workers), [5, 6, 7, 8, 9], 6), played(here(5), [5, 6, 7, 8, 9], 6))
 
 
 def test_the_spaces_and_mistakes_are_those_of_worlds_that_are_stepped_here():
-    ours, theirs = here(2, "CartPole-v1"), WorkerWorlds("CartPole-v1", {}, 2, 2)
+    ours, theirs = here(2, "CartPole-v1"), in_processes(2, 2, "CartPole-v1")
     assert (ours.observation_space, ours.action_space) == (theirs.observation_space, theirs.action_space)
     assert np.array_equal(ours.reset(np.arange(2), [3, 4]), theirs.reset(np.arange(2), [3, 4]))
     for worlds in (ours, theirs):
@@ -69,7 +73,7 @@ def test_the_spaces_and_mistakes_are_those_of_worlds_that_are_stepped_here():
         worlds.close()
         worlds.close()
     with pytest.raises(UserError, match=r"unknown option 'wath'.*Did you mean 'what'"):
-        WorkerWorlds(CRASHING, {"wath": 1}, 2, 2)
+        in_processes(2, 2, wath=1)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +93,7 @@ def test_the_spaces_and_mistakes_are_those_of_worlds_that_are_stepped_here():
 )
 def test_what_ends_a_process_costs_the_episode_of_the_world_that_did_it_and_no_other(what: str, told: str):
     seeds, options = [11, 12, 13, 14, 15, 16], {"what": what, "at": 3, "seeds": [13]}
-    worlds = WorkerWorlds(CRASHING, options, 6, 2, step_seconds=1.0)  # worlds 0, 2 and 4 share a process
+    worlds = WorkerWorlds(WorldSource(CRASHING, options), 6, 2, step_seconds=1.0)  # worlds 0, 2 and 4 share a process
     rows, calm, rng = np.arange(6), here(6), np.random.default_rng(1)
     assert np.array_equal(worlds.reset(rows, seeds), calm.reset(rows, seeds))
     for t in range(6):
@@ -106,7 +110,7 @@ def test_what_ends_a_process_costs_the_episode_of_the_world_that_did_it_and_no_o
 
 
 def test_a_process_that_dies_in_a_reset_is_reported_at_the_next_step_as_elsewhere():
-    worlds = WorkerWorlds(CRASHING, {"what": "kill", "at": 0, "seeds": [7]}, 2, 1)
+    worlds = in_processes(2, 1, what="kill", at=0, seeds=[7])
     assert worlds.reset(np.arange(2), [7, 8])[0].tolist() == [0, 0, 0]
     result = worlds.step(np.arange(2), np.zeros((2, 1)))
     assert list(result.failure) == [0]
@@ -115,7 +119,7 @@ def test_a_process_that_dies_in_a_reset_is_reported_at_the_next_step_as_elsewher
 
 
 def test_a_world_that_does_not_do_again_what_it_did_is_lost_with_the_process_and_says_so():
-    worlds = WorkerWorlds(CRASHING, {"what": "kill", "at": 1, "seeds": [7], "forgets": True}, 3, 1)
+    worlds = in_processes(3, 1, what="kill", at=1, seeds=[7], forgets=True)
     worlds.reset(np.arange(3), [7, 8, 9])
     result = worlds.step(np.arange(3), np.zeros((3, 1)))
     assert sorted(result.failure) == [0, 1, 2]
@@ -124,7 +128,7 @@ def test_a_world_that_does_not_do_again_what_it_did_is_lost_with_the_process_and
 
 
 def test_what_worlds_print_never_reaches_stdout(capfd: pytest.CaptureFixture[str]):
-    worlds = WorkerWorlds(CRASHING, {"what": "print", "at": 1, "seeds": [1]}, 1, 1)
+    worlds = in_processes(1, 1, what="print", at=1, seeds=[1])
     worlds.reset(np.zeros(1, int), [1])
     assert not worlds.step(np.zeros(1, int), np.zeros((1, 1))).failure
     worlds.close()
@@ -134,7 +138,7 @@ def test_what_worlds_print_never_reaches_stdout(capfd: pytest.CaptureFixture[str
 
 
 def test_a_step_that_is_interrupted_leaves_worlds_that_can_be_begun_again():
-    worlds = WorkerWorlds(CRASHING, {"what": "hang", "at": 1, "seeds": [1]}, 2, 2)
+    worlds = in_processes(2, 2, what="hang", at=1, seeds=[1])
     worlds.reset(np.arange(2), [1, 2])
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
@@ -152,8 +156,9 @@ def test_a_step_that_is_interrupted_leaves_worlds_that_can_be_begun_again():
 ORPHANS = """
 import sys, numpy as np
 sys.path.insert(0, {folder!r})
-from peripatos.envs.control.worker_worlds import WorkerWorlds
-worlds = WorkerWorlds({world!r}, {{"what": {what!r}, "at": 1, "seeds": [1], "mark": {mark!r}}}, 4, 2)
+from peripatos.envs.world_source import WorldSource
+options = {{"what": {what!r}, "at": 1, "seeds": [1], "mark": {mark!r}}}
+worlds = WorldSource({world!r}, options, workers=2).make_batch(4)
 worlds.reset(np.arange(4), [1, 1, 1, 1])
 print("ready", flush=True)
 worlds.step(np.arange(4), np.zeros((4, 1)))
@@ -169,7 +174,7 @@ def test_no_process_outlives_a_parent_that_is_killed(what: str, tmp_path: Path):
         assert parent.stdout.readline() == "ready\n"
         time.sleep(0.2)  # they are in their step
         parent.kill()
-    numbers = [int(file.name) for file in tmp_path.iterdir()]
+    numbers = [int(file.name) for file in tmp_path.iterdir() if int(file.name) != parent.pid]
     assert len(numbers) == 2
     deadline = time.monotonic() + 5
     while any(map(is_alive, numbers)) and time.monotonic() < deadline:
@@ -187,9 +192,11 @@ def is_alive(number: int) -> bool:
 
 def test_auto_is_a_process_for_each_core_where_a_step_is_slow_and_none_where_it_is_not(monkeypatch):
     monkeypatch.setattr("peripatos.envs.control.worker_worlds.allowed_threads", lambda: 3)
-    assert fitting_workers("CartPole-v1", {}) == 0
-    assert fitting_workers("slow_world:Slow", {"seconds": 0.003}) == 3
-    assert fitting_workers(CRASHING, {"what": "kill", "at": 2, "seeds": [0]}) == 3  # to be on the safe side
+    assert fitting_workers(WorldSource("CartPole-v1")) == 0
+    assert fitting_workers(WorldSource("slow_world:Slow", {"seconds": 0.003})) == 3
+    assert (
+        fitting_workers(WorldSource(CRASHING, {"what": "kill", "at": 2, "seeds": [0]})) == 3
+    )  # to be on the safe side
 
 
 def test_a_source_gives_worlds_in_processes_where_it_is_asked_for_and_travels_with_that():
