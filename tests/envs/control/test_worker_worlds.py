@@ -82,8 +82,8 @@ def test_the_spaces_and_mistakes_are_those_of_worlds_that_are_stepped_here():
         ("segfault", "failed in step: its process was ended by SIGSEGV"),
         ("kill", "failed in step: its process was ended by SIGKILL"),
         ("really exit", "failed in step: its process ended by itself, with exit code 4"),
-        ("hang", "failed in step: it has not come back for 1 s, and its process was ended"),
-        ("hang in C", "failed in step: it has not come back for 1 s, and its process was ended"),
+        ("hang", "failed in step: it has not come back for 1.5 s, and its process was ended"),
+        ("hang in C", "failed in step: it has not come back for 1.5 s, and its process was ended"),
         ("die beside a child", "failed in step: its process was ended by SIGKILL"),
         ("close all", "failed in step: its process ended by itself, with exit code 0"),
         ("exit", r"it called os._exit\(3\)"),
@@ -93,7 +93,7 @@ def test_the_spaces_and_mistakes_are_those_of_worlds_that_are_stepped_here():
 )
 def test_what_ends_a_process_costs_the_episode_of_the_world_that_did_it_and_no_other(what: str, told: str):
     seeds, options = [11, 12, 13, 14, 15, 16], {"what": what, "at": 3, "seeds": [13]}
-    worlds = WorkerWorlds(WorldSource(CRASHING, options), 6, 2, step_seconds=1.0)  # worlds 0, 2 and 4 share a process
+    worlds = WorkerWorlds(WorldSource(CRASHING, options), 6, 2, step_seconds=1.5)  # worlds 0, 2 and 4 share a process
     rows, calm, rng = np.arange(6), here(6), np.random.default_rng(1)
     assert np.array_equal(worlds.reset(rows, seeds), calm.reset(rows, seeds))
     for t in range(6):
