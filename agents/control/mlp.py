@@ -9,7 +9,9 @@ pictures are learned, for actor and critic at once (`encoders`).
 Chance enters through `draw`, from NumPy streams, so that what one world draws cannot depend on another. (How its sums
 are rounded can: a matrix product is bit for bit the same for an equal number of rows only.)
 
-Left out: shared trunks behind the encoder, squashed Gaussians, state-dependent σ, recurrence.
+With a memory both networks read what it holds beside the features (`memory.GatedMemory`), and rows stay whole.
+
+Left out: shared trunks behind the encoder, squashed Gaussians, state-dependent σ.
 Details follow Andrychowicz et al. 2021 (arXiv 2006.05990) and Huang et al. 2022 ("37 details of PPO").
 """
 
@@ -30,10 +32,11 @@ from torch import Tensor, nn
 
 from ...envs.control.flat_spaces import StoredActions
 from ...envs.vocabulary import Batch
-from ..protocols import Scores
+from ..protocols import Act, Scores
 from ..running_moments import RunningMoments
 from .action_head import ActionHead
 from .encoders import Encoder, Size
+from .memory import GatedMemory
 
 _LEAST_LOG_STD = -3.0  # exact demonstrations would take σ to zero, and nothing could be explored afterwards
 _GREEDY_ROWS, _GREEDY_PICTURES = 128, 8  # in one forward pass without chance
@@ -45,10 +48,9 @@ class ActorCritic(nn.Module):
 
     Inputs of `score`: `observation_B_T_D` [..., D] float32 as the world gave it, `pixels_B_T_P` [..., P] uint8 where
     there are pictures, and `action_B_T_A` [..., A] float32 (Box, Tuple) or int64 (MultiDiscrete, counted from zero), or
-    `action_B_T` [...] int64 counted from zero (Discrete).
+    `action_B_T` [...] int64 counted from zero (Discrete). With a memory also `memory_B_H` and `first_B_T` (see
+    `GatedMemory.scan`), unless each row is a whole episode.
     """
-
-    memoryless = True
 
     def __init__(
         self,
@@ -59,18 +61,22 @@ class ActorCritic(nn.Module):
         hidden: Sequence[int] = (128, 128),
         log_std: float = -0.5,
         critic: bool = True,
+        memory: int = 0,
         seed: int = 0,
     ) -> None:
-        """`log_std` is where log σ begins; `seed` draws the
+        """`log_std` is where log σ begins; `memory` is how many numbers are remembered of an episode; `seed` draws the
         weights."""
         super().__init__()
+        self.memoryless = not memory
         self.has_critic = critic
         self.discrete = isinstance(action_space, Discrete)
         self._head = head = ActionHead(action_space)
         generator = torch.Generator().manual_seed(seed)
         self.encoder = Encoder(observation_size, pictures, generator)
-        self.actor = _mlp([self.encoder.size, *hidden, head.outputs], 0.01, generator)
-        self.critic = _mlp([self.encoder.size, *hidden, 1], 1.0, generator) if critic else None
+        seen = self.encoder.size + memory
+        self.actor = _mlp([seen, *hidden, head.outputs], 0.01, generator)
+        self.critic = _mlp([seen, *hidden, 1], 1.0, generator) if critic else None
+        self.memory = GatedMemory(self.encoder.size, memory, generator) if memory else None
         self.log_std = nn.Parameter(torch.full((head.real,), log_std)) if head.real else None
         self._greedy_rows = _GREEDY_PICTURES if pictures else _GREEDY_ROWS
         self._architecture = {
@@ -81,6 +87,7 @@ class ActorCritic(nn.Module):
             "choices": list(head.choices),
             "hidden": list(hidden),
             "critic": critic,
+            "memory": memory or None,  # of policies that were saved without this entry as well
         }
 
     @property
@@ -93,6 +100,8 @@ class ActorCritic(nn.Module):
     def score(self, inputs: Mapping[str, Tensor]) -> Scores:
         """`logp, entropy, value` [...] of the units in `inputs`, differentiable."""
         seen = self.encoder.read(inputs)
+        if self.memory is not None:
+            seen = self.memory.scan(seen, inputs.get("memory_B_H"), inputs.get("first_B_T"))
         logp, entropy = self._head.logp_entropy(self.actor(seen), self.log_std, inputs[self._head.name])
         return Scores(logp, entropy, self._value(seen))
 
@@ -114,45 +123,54 @@ class ActorCritic(nn.Module):
         return self._head.draw(rng, steps)
 
     def begin(self, n: int) -> np.ndarray:
-        """Nothing to remember [n, 0]."""
-        return np.zeros((n, 0))
+        """An empty memory for each [n, H]; [n, 0] for an agent without."""
+        return np.zeros((n, 0 if self.memory is None else self.memory.size), np.float32)
 
     def act(
         self,
         observation_N_D: np.ndarray,
         noise_N_K: np.ndarray | None = None,
         memory_N: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`action, logp_N, value_N` for N worlds in one forward pass; the likeliest action where there is no
-        noise. `noise_N_K` is a step's row of `draw` for each world.
+    ) -> Act:
+        """A step of N worlds in one forward pass; the likeliest action where there is no noise. `noise_N_K` is a step's
+        row of `draw` for each world.
 
         How a matrix product rounds depends on how many rows it has. Without noise there are always 128 of them (8 where
         there are pictures), so that an evaluated episode does not depend on how many others are played beside it.
         """
+        memory_N = self.begin(len(observation_N_D)) if memory_N is None else memory_N
         if noise_N_K is not None:
-            return self._act(observation_N_D, noise_N_K)
+            return self._act(observation_N_D, noise_N_K, memory_N)
         N, rows = len(observation_N_D), self._greedy_rows
-        padded = np.zeros((N + -N % rows, *observation_N_D.shape[1:]), observation_N_D.dtype)
-        padded[:N] = observation_N_D
-        parts = [self._act(padded[start : start + rows], None) for start in range(0, len(padded), rows)]
-        action, logp, value = (np.concatenate(column)[:N] for column in zip(*parts, strict=True))
-        return action, logp, value
+        seen, memory = _padded(observation_N_D, -N % rows), _padded(memory_N, -N % rows)
+        parts = [
+            self._act(seen[start : start + rows], None, memory[start : start + rows])
+            for start in range(0, len(seen), rows)
+        ]
+        return Act(*(np.concatenate(column)[:N] for column in zip(*parts, strict=True)))
 
     @torch.no_grad()
-    def _act(
-        self, observation_N_D: np.ndarray, noise_N_K: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        seen = self.encoder.look(observation_N_D)
+    def _act(self, observation_N_D: np.ndarray, noise_N_K: np.ndarray | None, memory_N_H: np.ndarray) -> Act:
+        seen, memory_N_H = self._seen(observation_N_D, memory_N_H)
         head = self.actor(seen)
         noise = None if noise_N_K is None else torch.as_tensor(noise_N_K, device=head.device)
         action = self._head.choose(head, self.log_std, noise)
         logp, _ = self._head.logp_entropy(head, self.log_std, action)
-        return action.cpu().numpy(), logp.cpu().numpy(), self._value(seen).cpu().numpy()
+        return Act(action.cpu().numpy(), logp.cpu().numpy(), self._value(seen).cpu().numpy(), memory_N_H)
 
     @torch.no_grad()
-    def value(self, observation_M_D: np.ndarray) -> np.ndarray:
+    def value(self, observation_M_D: np.ndarray, memory_M: np.ndarray | None = None) -> np.ndarray:
         """V of M states [M]; zeros without a critic."""
-        return self._value(self.encoder.look(observation_M_D)).cpu().numpy()
+        seen, _ = self._seen(observation_M_D, self.begin(len(observation_M_D)) if memory_M is None else memory_M)
+        return self._value(seen).cpu().numpy()
+
+    def _seen(self, observation_N_D: np.ndarray, memory_N_H: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """What actor and critic read at one step, and what is remembered behind it."""
+        seen = self.encoder.look(observation_N_D)
+        if self.memory is None:
+            return seen, memory_N_H
+        seen, memory = self.memory.step(seen, torch.as_tensor(memory_N_H, device=seen.device))
+        return seen, memory.cpu().numpy()
 
     # --- files ------------------------------------------------------------------------------------------
 
@@ -193,3 +211,8 @@ def _mlp(sizes: Sequence[int], last_gain: float, generator: torch.Generator) -> 
         nn.init.zeros_(linear.bias)
         layers += [linear] if last else [linear, nn.Tanh()]
     return nn.Sequential(*layers)
+
+
+def _padded(rows: np.ndarray, missing: int) -> np.ndarray:
+    """`rows`, and so many of zeros behind them."""
+    return np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])

@@ -17,6 +17,7 @@ from ...envs.control.flat_spaces import Actions, Observations, StoredActions
 from ...envs.errors import UserError
 from ...envs.reported import BadReport
 from ...envs.user_code import told
+from ..protocols import Act
 
 Script = Callable[[Any], Any]  # what is seen → action
 
@@ -49,18 +50,20 @@ class RandomAgent:
         observation_N_D: np.ndarray,
         noise_N_K: np.ndarray | None = None,
         memory_N: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> Act:
         """An action that ignores the observation; without noise, the middle of the space."""
         n, real = len(observation_N_D), len(self._low)
+        memory = self.begin(n) if memory_N is None else memory_N
         noise = np.full((n, real + len(self._counts)), 0.5) if noise_N_K is None else noise_N_K
         drawn = self._low + noise[:, :real] * self._width
         chosen = (noise[:, real:] * self._counts).astype(np.int64)
         logp = np.full(n, -np.log(self._width).sum() - np.log(self._counts).sum(), np.float32)
         if not real:
-            return chosen[:, 0] if self._single else chosen, logp, self.value(observation_N_D)
-        return np.concatenate([drawn, chosen], axis=1).astype(np.float32), logp, self.value(observation_N_D)
+            return Act(chosen[:, 0] if self._single else chosen, logp, self.value(observation_N_D), memory)
+        action = np.concatenate([drawn, chosen], axis=1).astype(np.float32)
+        return Act(action, logp, self.value(observation_N_D), memory)
 
-    def value(self, observation_M_D: np.ndarray) -> np.ndarray:
+    def value(self, observation_M_D: np.ndarray, memory_M: np.ndarray | None = None) -> np.ndarray:
         """Zeros: it expects nothing."""
         return np.zeros(len(observation_M_D), np.float32)
 
@@ -102,9 +105,9 @@ class ScriptedAgent:
         observation_N_D: np.ndarray,
         noise_N_K: np.ndarray | None = None,
         memory_N: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> Act:
         """What the scripts say (those of `begin`, or new ones) as a batch stores it, with log-probability 0: they were
-        certain."""
+        certain. The memory is the scripts."""
         n = len(observation_N_D)
         scripts = self.begin(n) if memory_N is None else memory_N
         with told(f"the script {self._name} fails"):
@@ -115,9 +118,9 @@ class ScriptedAgent:
         except BadReport as problem:
             raise UserError(f"the script {self._name} gave {problem}") from problem
         certain = np.zeros(n, np.float32)
-        return action, certain, certain
+        return Act(action, certain, certain, scripts)
 
-    def value(self, observation_M_D: np.ndarray) -> np.ndarray:
+    def value(self, observation_M_D: np.ndarray, memory_M: np.ndarray | None = None) -> np.ndarray:
         """Zeros."""
         return np.zeros(len(observation_M_D), np.float32)
 

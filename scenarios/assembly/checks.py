@@ -25,6 +25,7 @@ from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
 from .engines import check_engine
 from .learners import completed
+from .memories import check_memory
 from .no_effect import (
     check_budget,
     check_goals_in_world,
@@ -94,6 +95,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
         with at("stages", number, "overrides", "update", "length"):
             completed(row, scenario, worlds)
         check_budget(scenario, number, worlds.first.facts, source)
+        check_memory(scenario, number, row, worlds.first.facts)
         check_minibatches(scenario, number, row, worlds.first.facts)
     for number, world in enumerate(scenario.worlds):
         with at("worlds", number, "overrides"):
@@ -129,10 +131,13 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
             raise WrongPart(("world", "options"), str(problem)) from problem
     if scenario.learns and facts.kind == "control":
         _check_spaces(source.id, facts)
+    _check_workers(scenario, facts)
     for name in ("step_seconds", "episode_seconds"):
-        if getattr(scenario.world, name) is not None and not facts.waits:
+        limits = facts.waits or (name == "step_seconds" and scenario.world.workers is not None)
+        if getattr(scenario.world, name) is not None and not limits:
             reason = "is for worlds that wait for tools or servers; this one is stepped in place, without such a limit"
-            raise WrongPart(("world", name), f"world.{name} {reason}")
+            more = "; give world.workers as well, to step it in processes" if _is_list(facts, name) else ""
+            raise WrongPart(("world", name), f"world.{name} {reason}{more}")
     if scenario.world.threads is not None and not facts.pooled:
         raise WrongPart(
             ("world", "threads"), "world.threads is for bodies that are simulated on a pool; this one is not"
@@ -150,6 +155,24 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
             scripts=_scripts(scenario, facts),
         )
     return facts
+
+
+def _is_list(facts: WorldFacts, name: str) -> bool:
+    """Whether such a limit would be one of worlds in processes."""
+    return name == "step_seconds" and facts.kind == "control" and not facts.pooled
+
+
+def _check_workers(scenario: Scenario, facts: WorldFacts) -> None:
+    """WrongPart where there is nothing that processes could step, or somebody else gives processes."""
+    place, reason = ("world", "workers"), "world.workers is for bodies that are stepped one after the other"
+    if scenario.world.workers is None:
+        return
+    if facts.kind == "conversation":
+        raise WrongPart(place, f"{reason}; this is a conversation, and conversations are all held at once")
+    if facts.pooled:
+        raise WrongPart(place, f"{reason}; a pool simulates these: give world.threads")
+    if scenario.cluster is not None:
+        raise WrongPart(place, f"{reason} in the run's own process, and a cluster's workers collect in theirs")
 
 
 def _check_spaces(name: str, facts: WorldFacts) -> None:

@@ -65,7 +65,8 @@ def _make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy
 
         seen, action = Observations(source.facts.observation_space), Actions(source.facts.action_space).stored
         seed = derive_seed(scenario.seed, "policy")
-        sizes = {"pictures": seen.pictures, "hidden": scenario.agent.hidden}
+        memory = scenario.agent.memory.size if scenario.agent.memory else 0
+        sizes = {"pictures": seen.pictures, "hidden": scenario.agent.hidden, "memory": memory}
         return ActorCritic(seen.numbers, action, critic=critic, seed=seed, **sizes).to(device)
     if isinstance(scenario.agent, TinyLlamaAgentSpec | CausalLMAgentSpec):
         return _make_language_policy(scenario, critic).to(device)

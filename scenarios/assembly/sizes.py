@@ -79,8 +79,9 @@ def _parameters(scenario: Scenario, facts: WorldFacts) -> int:
     """Of the agent, about."""
     agent = scenario.agent
     if isinstance(agent, MlpAgentSpec):
-        widths = [max(1, _width(facts)), *agent.hidden, 1]
-        return sum(one * two for one, two in pairwise(widths))
+        memory, seen = agent.memory.size if agent.memory else 0, max(1, _width(facts))
+        widths = [seen + memory, *agent.hidden, 1]
+        return sum(one * two for one, two in pairwise(widths)) + 3 * memory * (memory + seen)
     if isinstance(agent, TinyLlamaAgentSpec):
         return 12 * agent.layers * agent.hidden**2
     return 0

@@ -6,7 +6,7 @@ from ...envs.conversation.task_world import TaskWorld
 from ...envs.errors import UserError
 from ...envs.time_limits import REMEDY
 from ...envs.world_source import WorldSource
-from ..config.schema import Sampling, Scenario
+from ..config.schema import Sampling, Scenario, WorldSpec
 
 
 class WorldSources(dict[str, WorldSource]):
@@ -16,13 +16,7 @@ class WorldSources(dict[str, WorldSource]):
     @classmethod
     def of(cls, scenario: Scenario) -> WorldSources:
         """Nothing is constructed yet."""
-        worlds = {name: one.world for name, one in scenario.alone().items()}
-        return cls(
-            {
-                name: WorldSource(world.id, world.options, [wrapper.model_dump() for wrapper in world.wrappers])
-                for name, world in worlds.items()
-            }
-        )
+        return cls({name: _source(one.world) for name, one in scenario.alone().items()})
 
     @property
     def first(self) -> WorldSource:
@@ -47,6 +41,12 @@ class WorldSources(dict[str, WorldSource]):
 
     def __exit__(self, *problem: object) -> None:
         self.close()
+
+
+def _source(world: WorldSpec) -> WorldSource:
+    wrappers = [wrapper.model_dump() for wrapper in world.wrappers]
+    limit = {} if world.step_seconds is None else {"step_seconds": world.step_seconds}
+    return WorldSource(world.id, world.options, wrappers, workers=world.workers, **limit)
 
 
 def _ends_by_itself(source: WorldSource) -> bool:

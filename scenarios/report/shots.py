@@ -45,7 +45,8 @@ class Acts:
 
     def __call__(self, observation: Any) -> Any:
         seen = np.asarray(self._flat(observation), np.float32)
-        action = self._behaviour.act(seen[None], None, self._memory)[0]
+        acted = self._behaviour.act(seen[None], None, self._memory)
+        action, self._memory = acted.action, acted.memory_N
         return self._acts.own(checked_action(action, 1, self._acts.stored)[0])
 
 

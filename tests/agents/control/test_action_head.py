@@ -67,7 +67,7 @@ def test_acting_and_evaluating_tell_one_log_probability_whatever_the_action(spac
     seen = np.random.default_rng(0).normal(size=(9, 6)).astype(np.float32)
     parts = [policy.draw(np.random.default_rng(1), 9), policy.draw(np.random.default_rng(1), 4)]
     assert np.array_equal(parts[0][:4], parts[1])
-    action, logp, value = policy.act(seen, parts[0])
+    action, logp, value, _ = policy.act(seen, parts[0])
     name = "action_B_T" if isinstance(space, Discrete) else "action_B_T_A"
     told = policy.score({"observation_B_T_D": torch.from_numpy(seen), name: torch.from_numpy(action)})
     torch.testing.assert_close(torch.from_numpy(logp), told[0], rtol=1e-5, atol=1e-5)

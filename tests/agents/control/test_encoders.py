@@ -64,7 +64,7 @@ def test_acting_and_evaluating_see_one_picture(numbers) -> None:
     seen = _seen(5, 2, numbers)
     batch = _batch(seen, numbers)
     policy.advance(batch)
-    _, logp, value = policy.act(seen[:, 1], policy.draw(np.random.default_rng(0), 5))
+    _, logp, value, _ = policy.act(seen[:, 1], policy.draw(np.random.default_rng(0), 5))
     action, _, _ = policy.act(seen[:, 1], policy.draw(np.random.default_rng(0), 5))
     inputs = {name: column[:, 1] for name, column in batch.inputs.items()}
     told = policy.score({**inputs, "action_B_T": torch.from_numpy(action)})
@@ -118,3 +118,30 @@ def test_a_policy_that_sees_other_pictures_is_refused(tmp_path) -> None:
     ActorCritic(2, Discrete(2), pictures=[(3, 8, 8)]).save(tmp_path)
     with pytest.raises(ValueError, match=r"pictures \[\[3, 8, 8\]\]; this one has \[\[3, 9, 9\]\]"):
         ActorCritic(2, Discrete(2), pictures=[(3, 9, 9)]).load(tmp_path)
+
+
+def test_a_memory_stands_behind_pictures_as_behind_numbers():
+    policy = ActorCritic(2, Discrete(3), pictures=[(3, 7, 7)], hidden=(8,), memory=5, seed=0)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
+    rng, memory = np.random.default_rng(0), policy.begin(4)
+    seen = np.concatenate([rng.normal(size=(4, 6, 2)), rng.integers(0, 256, (4, 6, 147))], axis=2).astype(np.float32)
+    acts = []
+    for t in range(6):
+        memory = policy.begin(4) if t == 3 else memory
+        acts.append(policy.act(seen[:, t], policy.draw(rng, 4), memory))
+        memory = acts[-1].memory_N
+    first = torch.zeros(4, 6, dtype=torch.bool)
+    first[:, 3] = True
+    scores = policy.score(
+        {
+            "observation_B_T_D": torch.from_numpy(seen[:, :, :2]),
+            "pixels_B_T_P": torch.from_numpy(seen[:, :, 2:].astype(np.uint8)),
+            "action_B_T": torch.from_numpy(np.stack([act.action for act in acts], axis=1)),
+            "memory_B_H": torch.zeros(4, 5),
+            "first_B_T": first,
+        }
+    )
+    assert np.abs(scores.logp_B_T.detach().numpy() - np.stack([act.logp_N for act in acts], axis=1)).max() < 1e-5
+    assert np.abs(scores.value_B_T.detach().numpy() - np.stack([act.value_N for act in acts], axis=1)).max() < 1e-5
