@@ -64,8 +64,7 @@ def test_acting_and_evaluating_see_one_picture(numbers) -> None:
     seen = _seen(5, 2, numbers)
     batch = _batch(seen, numbers)
     policy.advance(batch)
-    _, logp, value, _ = policy.act(seen[:, 1], policy.draw(np.random.default_rng(0), 5))
-    action, _, _ = policy.act(seen[:, 1], policy.draw(np.random.default_rng(0), 5))
+    action, logp, value, _ = policy.act(seen[:, 1], policy.draw(np.random.default_rng(0), 5))
     inputs = {name: column[:, 1] for name, column in batch.inputs.items()}
     told = policy.score({**inputs, "action_B_T": torch.from_numpy(action)})
     torch.testing.assert_close(torch.from_numpy(logp), told[0], rtol=1e-5, atol=1e-5)
