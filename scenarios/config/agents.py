@@ -37,7 +37,7 @@ class Origin(Part):
 
 
 class MlpAgentSpec(Part):
-    """Actor and critic as two tanh networks, for worlds with Box observations."""
+    """Actor and critic as two tanh networks, for worlds of bodies; pictures go through convolutions before them."""
 
     kind: Literal["mlp"]
     origin: Origin | None = None
