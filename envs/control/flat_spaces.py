@@ -196,6 +196,8 @@ class Actions:
         """An action of the world's own, out of one that is of the stored space."""
         if isinstance(self._space, Discrete):
             return stored
+        if isinstance(self.stored, Box) and isinstance(self._space, Box) and self._space.dtype.kind == "f":
+            return stored.reshape(self._space.shape)
         found, real, chosen = {}, 0, sum(math.prod(part.space.shape or ()) for part in self._real)
         for part in self._all:
             if part.path in self._choices:
