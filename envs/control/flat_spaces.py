@@ -30,6 +30,7 @@ from ..reported import BadReport, observed
 Path: TypeAlias = tuple[str | int, ...]
 StoredActions: TypeAlias = Box | Discrete | MultiDiscrete | Tuple
 _SMALLEST_SIDE = 4  # of a picture: three convolutions of 2 × 2
+_SMALLEST_PLANE = 8  # of one without an axis of colours, which may be a few rows of other bytes
 _MOST_CHOICES = 1024  # in all, of one part with whole numbers; beyond, a number is drawn and rounded
 _EXACT = 2.0**53  # whole numbers up to here are floats
 
@@ -61,7 +62,7 @@ def picture_of(space: Space[Any]) -> Picture | None:
     rest = range(len(frames), len(space.shape))
     inner = () if len(rest) == 2 else (min((rest[-1], rest[0]), key=lambda axis: space.shape[axis]),)
     picture = Picture(space.shape, (*frames, *inner))
-    return picture if min(picture.size[1:]) >= _SMALLEST_SIDE else None
+    return picture if min(picture.size[1:]) >= (_SMALLEST_SIDE if inner else _SMALLEST_PLANE) else None
 
 
 @dataclass(frozen=True)
