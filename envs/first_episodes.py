@@ -53,10 +53,11 @@ def why_not(
             try:
                 with Contained(type(inside).__name__):
                     seen, _ = parts(world.reset(seed=seed, options={"split": split}), "reset", *RESET)
-                flat = None if talks else Observations(world.observation_space).flat(seen)
                 problem = None
-                for script in scripts if flat is not None else ():
-                    script(flat)
+                if not talks:
+                    flat = Observations(world.observation_space).flat(seen)
+                    for script in scripts:
+                        script(flat)
             except UserError:
                 raise
             except BadReport as error:

@@ -182,8 +182,14 @@ def _make_by_class(name: str, options: dict[str, Any]) -> object:
     _check_render_mode(name, creator, options.get("render_mode"))
     with told(f"world {name!r} cannot be made"):
         env = creator(**options)
-    if not isinstance(env, gymnasium.Env) or limit is None or time_limit(env) is not None:
+    if not isinstance(env, gymnasium.Env) or limit is None or (own := time_limit(env)) == limit:
         return env
+    if own is not None and own < limit:
+        maker = name.partition(":")[2]
+        raise UserError(
+            f"world {name!r}: max_episode_steps is {limit}, and what {maker} makes has a limit of {own} already; "
+            f"allowed are 1 to {own}, or let {maker} take max_episode_steps"
+        )
     return TimeLimit(env, limit)
 
 

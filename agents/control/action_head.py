@@ -12,6 +12,7 @@ by Φ⁻¹, so that one draw for a step is one row. Left out: choices that depen
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ class ActionHead:
 
     def choose(self, head_N_O: Tensor, log_std: Tensor | None, noise_N_K: Tensor | None) -> Tensor:
         """Actions as batches store them; the likeliest without noise."""
-        mean, *logits = head_N_O.split([self.real, *self.choices], -1)
+        mean, *logits = self._parts(head_N_O)
         if noise_N_K is not None and log_std is not None:
             normal = torch.special.ndtri(noise_N_K[:, : self.real].clamp(min=_LEAST)) if self.choices else noise_N_K
             mean = mean + log_std.exp() * normal.to(mean.dtype)
@@ -63,11 +64,12 @@ class ActionHead:
 
     def logp_entropy(self, head: Tensor, log_std: Tensor | None, action: Tensor) -> tuple[Tensor, Tensor]:
         """log π(a) and the entropy [...] of actions as batches store them."""
-        mean, *logits = head.split([self.real, *self.choices], -1)
+        mean, *logits = self._parts(head)
         told: list[tuple[Tensor, Tensor]] = []
         if log_std is not None:
             # −½((a − μ)/σ)² summed first: what depends on σ alone is one scalar
-            distance = ((action[..., : self.real] - mean) * (-log_std).exp()).square().sum(-1)
+            drawn = action[..., : self.real] if self.choices else action
+            distance = ((drawn - mean) * (-log_std).exp()).square().sum(-1)
             log_scale = log_std.sum() + self.real * _HALF_LOG_2PI
             told.append((-0.5 * distance - log_scale, (log_scale + 0.5 * self.real).expand(distance.shape)))
         chosen = (action,) if self._single else action[..., self.real :].unbind(-1)
@@ -78,6 +80,10 @@ class ActionHead:
         for more_logp, more_entropy in told[1:]:
             logp, entropy = logp + more_logp, entropy + more_entropy
         return logp, entropy
+
+    def _parts(self, head: Tensor) -> Sequence[Tensor]:
+        """Means, and the logits of each choice."""
+        return head.split([self.real, *self.choices], -1) if self.choices else (head,)
 
 
 def _choice(logits: Tensor, uniform: Tensor | None) -> Tensor:

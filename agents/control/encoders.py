@@ -70,6 +70,7 @@ class Encoder(nn.Module):
             row, step = seen[:: math.ceil(len(seen) / _LOOKED_AT) or 1].unbind(1)
             parts = batch.inputs["pixels_B_T_P"][row, step].split(self._pixels, -1)
             for encoder, part in zip(self.pictures, parts, strict=True):
+                assert isinstance(encoder, PictureEncoder)
                 encoder.colors.update(encoder.as_picture(part).movedim(1, -1).flatten(0, 2))
 
 

@@ -33,8 +33,8 @@ class RandomAgent:
         low, high = (getattr(boxes[0], side) if boxes else np.zeros(0) for side in ("low", "high"))
         self._low = np.where(np.isfinite(low), low, -1.0)
         self._width = np.where(np.isfinite(high), high, 1.0) - self._low
-        counts = [one.n if isinstance(one, Discrete) else one.nvec for one in inside if not isinstance(one, Box)]
-        self._counts = np.concatenate([np.zeros(0), *map(np.atleast_1d, counts)])
+        counts = [one.nvec for one in inside if isinstance(one, MultiDiscrete)]
+        self._counts = np.concatenate([[space.n] if isinstance(space, Discrete) else np.zeros(0), *counts])
         self._single = isinstance(space, Discrete)
 
     def draw(self, rng: np.random.Generator, steps: int) -> np.ndarray:

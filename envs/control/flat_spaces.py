@@ -30,6 +30,7 @@ from ..reported import BadReport, observed
 Path: TypeAlias = tuple[str | int, ...]
 StoredActions: TypeAlias = Box | Discrete | MultiDiscrete | Tuple
 _SMALLEST_SIDE = 4  # of a picture: three convolutions of 2 × 2
+_SMALLEST_PLANE = 8  # of one without an axis of colours, which may be a few rows of other bytes
 _MOST_CHOICES = 1024  # in all, of one part with whole numbers; beyond, a number is drawn and rounded
 _EXACT = 2.0**53  # whole numbers up to here are floats
 
@@ -61,7 +62,7 @@ def picture_of(space: Space[Any]) -> Picture | None:
     rest = range(len(frames), len(space.shape))
     inner = () if len(rest) == 2 else (min((rest[-1], rest[0]), key=lambda axis: space.shape[axis]),)
     picture = Picture(space.shape, (*frames, *inner))
-    return picture if min(picture.size[1:]) >= _SMALLEST_SIDE else None
+    return picture if min(picture.size[1:]) >= (_SMALLEST_SIDE if inner else _SMALLEST_PLANE) else None
 
 
 @dataclass(frozen=True)
@@ -159,16 +160,18 @@ class Actions:
     def __init__(self, space: Space[Any]) -> None:
         self._space, self._all = space, list(_parts(space))
         self._choices: dict[Path, np.ndarray] = {}  # of each part that consists of them: how many
+        self._boxes: dict[Path, Box] = {}  # the others
         for part in self._all:
             if (counts := _choices(part.space)) is not None:
                 self._choices[part.path] = counts
-            elif not isinstance(part.space, Box):
+            elif isinstance(part.space, Box):
+                self._boxes[part.path] = part.space
+            else:
                 inside = f" at {part.name!r}" if part.path else ""
                 raise UnsupportedWorld(
                     f"actions {part.space}{inside}; supported are Box, Discrete, MultiDiscrete, MultiBinary, and "
                     "dictionaries and tuples of them"
                 )
-        self._real = [part for part in self._all if part.path not in self._choices]
         self.stored: StoredActions = self._stored()
 
     @property
@@ -179,16 +182,16 @@ class Actions:
     @property
     def is_one(self) -> bool:
         """Whether there is nothing to decide."""
-        equal = all(bool((part.space.low == part.space.high).all()) for part in self._real)
+        equal = all(bool((box.low == box.high).all()) for box in self._boxes.values())
         return equal and all(bool((counts == 1).all()) for counts in self._choices.values())
 
     def _stored(self) -> StoredActions:
-        boxes = [part.space for part in self._real]
+        boxes = list(self._boxes.values())
         counts = [count for counts in self._choices.values() for count in counts]
         if isinstance(self._space, Discrete):
             return Discrete(int(self._space.n), start=int(self._space.start))
-        if not counts and len(boxes) == 1 and boxes[0].dtype.kind == "f":  # in the type of its own
-            return _flat_box(boxes, boxes[0].dtype)
+        if not counts and len(boxes) == 1 and boxes[0].low.dtype.kind == "f":  # in the type of its own
+            return _flat_box(boxes, boxes[0].low.dtype)
         real, choices = _flat_box(boxes, np.dtype(np.float32)), MultiDiscrete(np.asarray(counts, np.int64))
         return real if not counts else choices if not boxes else Tuple((real, choices))
 
@@ -196,15 +199,18 @@ class Actions:
         """An action of the world's own, out of one that is of the stored space."""
         if isinstance(self._space, Discrete):
             return stored
-        found, real, chosen = {}, 0, sum(math.prod(part.space.shape or ()) for part in self._real)
+        if isinstance(self.stored, Box) and isinstance(self._space, Box) and self._space.dtype.kind == "f":
+            return stored.reshape(self._space.shape)
+        found, real, chosen = {}, 0, sum(math.prod(box.shape) for box in self._boxes.values())
         for part in self._all:
             if part.path in self._choices:
                 end = chosen + len(self._choices[part.path])
                 found[part.path] = _chosen(part.space, np.asarray(stored[chosen:end], np.int64))
                 chosen = end
             else:
-                end = real + math.prod(part.space.shape or ())
-                found[part.path] = _in_box(part.space, stored[real:end])
+                box = self._boxes[part.path]
+                end = real + math.prod(box.shape)
+                found[part.path] = _in_box(box, stored[real:end])
                 real = end
         return _nested(self._space, found)
 
@@ -214,7 +220,7 @@ class Actions:
         if isinstance(self._space, Discrete):
             return _index(_Part((), self._space), own)[0]
         chosen = [_index(part, _at(own, part)) for part in self._all if part.path in self._choices]
-        real = [_given(part, _at(own, part)) for part in self._real]
+        real = [_given(part, _at(own, part)) for part in self._all if part.path in self._boxes]
         if not real:
             return np.concatenate(chosen)
         return np.concatenate([*real, *chosen]).astype(np.float32)
@@ -334,7 +340,7 @@ def _given(part: _Part, own: Any) -> np.ndarray:
     return given.astype(np.float32).ravel()
 
 
-def _flat_box(boxes: Sequence[Space[Any]], kind: np.dtype) -> Box:
+def _flat_box(boxes: Sequence[Box], kind: np.dtype) -> Box:
     """Boxes side by side, as one vector of a type of floats."""
     bounds = []
     for which in ("low", "high"):

@@ -130,8 +130,10 @@ def _chosen(action: np.ndarray, n: int, space: MultiDiscrete) -> np.ndarray:
 
 def action_layout(space: StoredActions) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and type in which one action is stored: [A] float32, [] or [K] int64, or [A + K] float32."""
-    if isinstance(space, Discrete | MultiDiscrete):
-        return space.shape, np.dtype(np.int64)
+    if isinstance(space, Discrete):
+        return (), np.dtype(np.int64)
+    if isinstance(space, MultiDiscrete):
+        return (len(space.nvec),), np.dtype(np.int64)
     if isinstance(space, Tuple):
         return (sum(inside.shape[0] for inside in space.spaces if inside.shape),), np.dtype(np.float32)
     return space.shape, np.dtype(np.float32)

@@ -44,8 +44,8 @@ class MemorySpec(Part):
 
 
 class MlpAgentSpec(Part):
-    """Actor and critic as two tanh networks, for worlds with Box observations. With a `memory` both read what it holds
-    beside the observation."""
+    """Actor and critic as two tanh networks, for worlds of bodies; pictures go through convolutions before them. With a
+    `memory` both read what it holds beside what is seen."""
 
     kind: Literal["mlp"]
     origin: Origin | None = None

@@ -12,6 +12,7 @@ from gymnasium.spaces import Dict, Discrete, Sequence, Text, Tuple
 import peripatos.envs
 from peripatos.envs.errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
 from peripatos.envs.registry import list_worlds, make_world, world_kind
+from peripatos.envs.time_limits import time_limit
 from peripatos.envs.worlds.maths.arithmetic import Arithmetic
 
 WALKER = importlib.util.find_spec("peripatos.envs.worlds.robots.walker") is not None
@@ -125,6 +126,27 @@ def test_a_package_that_a_world_needs_is_named_when_it_is_missing(author):
 def test_a_limit_of_steps_that_is_no_positive_number_is_refused(limit):
     with pytest.raises(UserError, match=r"max_episode_steps is .*; allowed is a whole number, 1 or greater"):
         make_world("CartPole-v1", max_episode_steps=limit)
+
+
+def with_a_limit():
+    return gymnasium.make("CartPole-v1", max_episode_steps=50)
+
+
+def with_any_option(**options):
+    return gymnasium.make("CartPole-v1", **options)
+
+
+def without_a_limit():
+    return gymnasium.make("CartPole-v1").unwrapped
+
+
+@pytest.mark.parametrize("maker", [with_a_limit, with_any_option, without_a_limit])
+def test_a_function_is_given_a_limit_of_steps_whatever_it_has_itself(maker):
+    made = make_world(f"{__name__}:{maker.__name__}", max_episode_steps=20)
+    assert time_limit(made) == 20
+    if maker is with_a_limit:
+        with pytest.raises(UserError, match=r"max_episode_steps is 60.*with_a_limit makes has a limit of 50 already"):
+            make_world(f"{__name__}:{maker.__name__}", max_episode_steps=60)
 
 
 class Novel(gymnasium.Env):

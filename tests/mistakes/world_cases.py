@@ -194,6 +194,22 @@ SPACES = [
     _body("space-whole-numbers", ("Box(-1, 1, (2,))", "Box(5, 1, (2,))"), r"maze"),
 ]  # fmt: skip
 
+WRAPPING = [
+    Case(f"wrapper-{name}", control("{id: CartPole-v1}", f"{{id: CartPole-v1, wrappers: {wrappers}}}"), rf"line 2.*{needs}")
+    for name, wrappers, needs in (
+        ("typo", "[{id: FrameStackObservatio}]", r"column \d+: unknown wrapper.*Did you mean 'FrameStackObservation'\?"),
+        ("without", "[{id: FrameStackObservation}]", r"needs 'stack_size', which has no default"),
+        ("option", "[{id: ClipReward, options: {max: 1}}]", r"unknown option 'max'; allowed: max_reward, min_reward"),
+        ("statistics", "[{id: NormalizeObservation}]", r"an agent of kind mlp normalises what it sees"),
+        ("rewards", "[{id: NormalizeReward}]", r"overrides: \{rewards: \{scale: return\}\}"),
+        ("dotted", "[{id: minigrid.wrappers.ImgObsWrapper}]", r"In another package it is minigrid\.wrappers:ImgObsWrapper"),
+        ("misfit", "[{id: ReshapeObservation, options: {shape: [3, 3]}}]", r"cannot be wrapped in ReshapeObservation"),
+        ("text", "[FlattenObservation]", r"wrappers\.0 is 'FlattenObservation', not a mapping"),
+        ("mapping", "{id: FlattenObservation}", r"world\.wrappers is .*not a list"),
+        ("key", "[{id: ClipReward, option: {max_reward: 1}}]", r"'option'.*'options'\?"),
+    )
+]  # fmt: skip
+
 GIVING = [
     _body("step-four", (", False, {}\n", ", {}\n"), r"the run failed.*step gave 4 values; it gives observation, reward, terminated, truncated, info", **FAILED),
     _body("step-three", (", self.n == 5, False, {}", ", {}"), r"the run failed.*observation, reward, terminated, truncated, info", **FAILED),
@@ -327,4 +343,4 @@ BREAKING = [
     _script("script-async", "maze:later", r"'maze:later' is an `async def`, and nobody awaits it"),
 ]  # fmt: skip
 
-CASES = [*ACTING, *NAMES, *MODULES, *MAKING, *SPACES, *GIVING, *TALKING, *BREAKING]
+CASES = [*ACTING, *NAMES, *MODULES, *MAKING, *SPACES, *WRAPPING, *GIVING, *TALKING, *BREAKING]

@@ -83,7 +83,14 @@ def test_a_picture_is_seen_channels_first_whatever_axes_its_frames_and_colours_a
     assert pixels[channel, 1, 1] == value[place]
 
 
-@named({"floats": Box(0, 1, (8, 8, 3), F), "a row": Box(0, 255, (99,), BYTE), "thin": Box(0, 255, (8, 3, 3), BYTE)})
+@named(
+    {
+        "floats": Box(0, 1, (8, 8, 3), F),
+        "a row": Box(0, 255, (99,), BYTE),
+        "thin": Box(0, 255, (8, 3, 3), BYTE),
+        "rows": Box(0, 255, (4, 128), BYTE),
+    }
+)
 def test_what_is_of_floats_or_has_no_two_sides_is_no_picture(space: Space) -> None:
     assert picture_of(space) is None
     assert Observations(space).numbers == np.prod(space.shape)

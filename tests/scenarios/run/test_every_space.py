@@ -105,6 +105,14 @@ def test_a_run_that_goes_on_ends_as_if_it_had_never_stopped(folder: Path, kind: 
     assert all((ends[0][name] == ends[1][name]).all() for name in ends[1])
 
 
+@pytest.mark.parametrize("kind", ["beside", "both", "switches"])
+def test_what_a_stranger_shows_is_imitated_there(folder: Path, kind: str) -> None:
+    text = RUN.format(
+        world="of_every_kind:World", options=f"{{kind: {kind}}}", method="sft", collect="{groups: 4}"
+    ).replace("method: sft,", "method: sft, demonstrations: {agent: {kind: random}},")
+    assert command("run", write_scenario(folder, text), "--out", "out", "--quiet") == 0
+
+
 def test_baselines_live_there_too_and_a_script_sees_and_does_what_is_the_worlds_own(folder: Path) -> None:
     (folder / "rule.py").write_text(
         "def act(seen):\n    assert seen['cam'].shape == (7, 7, 3) and seen['v'].shape == (2,)\n    return 1\n"
