@@ -121,7 +121,7 @@ def close_all(workers: list[WorldWorker]) -> None:
 
 
 def _start(theirs: Connection) -> subprocess.Popen[bytes]:
-    arguments = [str(theirs.fileno()), str(os.getpid()), json.dumps(sys.path)]
+    arguments = [str(theirs.fileno()), str(os.getpid()), json.dumps([str(folder) for folder in sys.path])]
     return subprocess.Popen(
         [sys.executable, "-c", _CODE, *arguments],
         stdin=subprocess.DEVNULL,
