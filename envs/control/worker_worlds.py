@@ -28,7 +28,7 @@ from .world_process import Answer, Drawing, Order, Ready, Source
 from .world_worker import Lost, WorldWorker, close_all
 
 STEP_SECONDS = 60.0  # that a step may take
-_SLOW = 1e-3  # seconds of a step from which processes are worth it
+_SLOW = 1e-3  # seconds of a step, and of its message, from which processes are worth it
 _TRIAL = 10  # steps
 _GLANCE = 0.2  # seconds between looks at clocks
 _SAME = 1e-6  # relative and absolute: how alike what is seen again has to be

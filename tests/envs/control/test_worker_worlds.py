@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -208,3 +210,20 @@ def test_a_source_gives_worlds_in_processes_where_it_is_asked_for_and_travels_wi
     assert isinstance(WorldSource("CartPole-v1", workers="auto").make_batch(2), ListOfWorlds)
     assert not isinstance(WorldSource("peripatos/Walker-v0", workers=2).make_batch(2), WorkerWorlds)
     source.close()
+
+
+def test_a_process_begins_in_the_folder_of_whoever_asks_for_it(tmp_path: Path):
+    in_processes(1, 1).close()  # the thread that starts processes has a folder by now
+    (tmp_path / "marks").mkdir()
+    found: list[bool] = []
+
+    def elsewhere() -> None:
+        ctypes.CDLL(None).unshare(0x200)  # as in `OneThread`
+        os.chdir(tmp_path)
+        in_processes(1, 1, mark="marks").close()
+        found.append(any((tmp_path / "marks").iterdir()))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert found == [True]
