@@ -10,7 +10,6 @@ episode has failed too.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -252,20 +251,18 @@ def _is_there_again(answer: Answer, past: _Past) -> bool:
 def fitting_workers(source: Source, *, step_seconds: float = STEP_SECONDS) -> int:
     """One for each core, where a step of the world takes long enough for that, or does not come back; 0 where the
     worlds are as well stepped in place. A world is tried in a process of its own. Errors as of `WorkerWorlds`."""
-    trial, one = WorkerWorlds(source, 1, 1, step_seconds=step_seconds), np.zeros(1, int)
+    trial = WorkerWorlds(source, 1, 1, step_seconds=step_seconds)
     shape, kind = action_layout(trial.action_space)
-    nothing, seconds = np.zeros((1, *shape), kind), []
+    step, seconds, over = Order(0, None, (np.zeros(shape, kind),)), [], True
     try:
-        over = True
         for seed in range(_TRIAL):
             if over:
-                trial.reset(one, [seed])
-            begun = time.perf_counter()
-            result = trial.step(one, nothing)
-            seconds.append(time.perf_counter() - begun)
-            if result.failure:
+                trial.reset(np.zeros(1, int), [seed])
+            answer = trial._carry_out({0: step}).get(0)
+            if answer is None or answer.result is None:
                 return allowed_threads()
-            over = bool(result.terminated[0] or result.truncated[0])
+            seconds.append(answer.seconds)
+            over = bool(answer.result.terminated[0] or answer.result.truncated[0] or answer.result.failure)
     finally:
         trial.close()
-    return allowed_threads() if min(seconds) >= _SLOW else 0  # the others may have waited for a busy machine
+    return allowed_threads() if float(np.median(seconds)) >= _SLOW else 0

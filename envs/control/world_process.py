@@ -12,6 +12,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -72,6 +73,7 @@ class Answer(NamedTuple):
 
     observation: np.ndarray
     result: StepResult | None  # None: there was no step
+    seconds: float = 0.0  # that the last step took, here
 
 
 class Refused(NamedTuple):
@@ -113,17 +115,19 @@ def _work(channel: Connection) -> None:
 
 def _carry_out(worlds: WorldBatch, order: Order) -> Answer:
     """As long as the world does not fail, end, or come to the end of the actions."""
-    one, seen, result = np.array([order.world]), None, None
+    one, seen, result, seconds = np.array([order.world]), None, None, 0.0
     if order.begin is not None:
         seed, split = order.begin
         seen = worlds.reset(one, [seed], split)[0]
     for action in order.actions:
+        begun = time.perf_counter()
         result = worlds.step(one, action[None])
+        seconds = time.perf_counter() - begun
         seen = result.observation[0]
         if result.failure or result.terminated[0] or result.truncated[0]:
             break
     assert seen is not None, "an order begins an episode, or goes on with it"
-    return Answer(seen, result)
+    return Answer(seen, result, seconds)
 
 
 def _end_with(parent: int) -> None:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from functools import cache, partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
@@ -40,7 +41,7 @@ class WorldWorker:
     def __init__(self, source: Source, n: int) -> None:
         self.channel, theirs = Pipe()
         with theirs:
-            self._process = _spawner(os.getpid()).submit(partial(_start, theirs)).result()
+            self._process = _spawner(os.getpid()).submit(partial(_start, theirs, Path.cwd())).result()
         self._limit, self._until = _BEGINS, time.monotonic() + _BEGINS
         self.busy, self.gone = True, False
         with suppress(OSError):  # it has died already, which `receive` tells
@@ -120,11 +121,13 @@ def close_all(workers: list[WorldWorker]) -> None:
         worker.close(moment)
 
 
-def _start(theirs: Connection) -> subprocess.Popen[bytes]:
+def _start(theirs: Connection, folder: Path) -> subprocess.Popen[bytes]:
+    """In the current folder of whoever asks, which may not be this thread's (see `scenarios.run.one_thread`)."""
     arguments = [str(theirs.fileno()), str(os.getpid()), json.dumps([str(folder) for folder in sys.path])]
     return subprocess.Popen(
         [sys.executable, "-c", _CODE, *arguments],
         stdin=subprocess.DEVNULL,
+        cwd=folder,
         pass_fds=[theirs.fileno()],
         start_new_session=True,  # a terminal's Ctrl-C is for the run, which ends its workers
     )

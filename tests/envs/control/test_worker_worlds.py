@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -214,3 +216,20 @@ def test_wrappers_stand_around_worlds_in_processes_as_well():
     source = WorldSource(CRASHING, {}, [{"id": "FlattenObservation", "options": {}}], workers=2)
     assert same(played(source.make_batch(3), [5, 6, 7], 4), played(here(3), [5, 6, 7], 4))
     source.close()
+
+
+def test_a_process_begins_in_the_folder_of_whoever_asks_for_it(tmp_path: Path):
+    in_processes(1, 1).close()  # the thread that starts processes has a folder by now
+    (tmp_path / "marks").mkdir()
+    found: list[bool] = []
+
+    def elsewhere() -> None:
+        ctypes.CDLL(None).unshare(0x200)  # as in `OneThread`
+        os.chdir(tmp_path)
+        in_processes(1, 1, mark="marks").close()
+        found.append(any((tmp_path / "marks").iterdir()))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert found == [True]
