@@ -250,6 +250,15 @@ class Author(Protocol):
         ...
 
 
+class Act(NamedTuple):
+    """One step of N episodes, as whoever acts decided it."""
+
+    action: np.ndarray  # [N, A] for Box, [N] counted from zero for Discrete
+    logp_N: np.ndarray  # log-probability of each
+    value_N: np.ndarray  # V of what was seen; zeros without a critic
+    memory_N: np.ndarray  # what is remembered of each episode behind this step
+
+
 class Behaviour(Protocol):
     """Whoever acts in control worlds."""
 
@@ -268,11 +277,11 @@ class Behaviour(Protocol):
         observation_N_D: np.ndarray,
         noise_N_K: np.ndarray | None = None,
         memory_N: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`action, logp_N, value_N`; without noise, the agent's best guess. `memory_N`: the rows of `begin` for these
-        worlds; without it, all of them are at their first step."""
+    ) -> Act:
+        """The next step; without noise, the agent's best guess. `memory_N`: the rows of `begin` for these worlds, or
+        what the step before has left; without it, all of them are at their first step."""
         ...
 
-    def value(self, observation_M_D: np.ndarray) -> np.ndarray:
-        """V of M states [M]."""
+    def value(self, observation_M_D: np.ndarray, memory_M: np.ndarray | None = None) -> np.ndarray:
+        """V of M states [M], of which so much is remembered; without it, all of them begin an episode."""
         ...

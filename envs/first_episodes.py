@@ -10,9 +10,10 @@ import gymnasium
 import numpy as np
 
 from .contained import Contained, is_ours
+from .control.flat_spaces import Observations
 from .conversation.conversation_env import ConversationEnv, Split
 from .errors import UserError
-from .reported import RESET, BadReport, observed, parts
+from .reported import RESET, BadReport, parts
 from .user_code import described
 from .vocabulary import Message
 
@@ -52,9 +53,11 @@ def why_not(
             try:
                 with Contained(type(inside).__name__):
                     seen, _ = parts(world.reset(seed=seed, options={"split": split}), "reset", *RESET)
-                problem = None if talks else _misfit(seen, world.observation_space)
-                for script in scripts if problem is None and not talks else ():
-                    script(np.asarray(seen, np.float32).ravel())
+                problem = None
+                if not talks:
+                    flat = Observations(world.observation_space).flat(seen)
+                    for script in scripts:
+                        script(flat)
             except UserError:
                 raise
             except BadReport as error:
@@ -135,12 +138,3 @@ def beginnings(world: Env, split: Split, count: int) -> list[Openings]:
         messages = tuple(info["messages"])
         found.append(Openings(messages, len(messages) - 1, tuple(info["tools"]), [messages[-1]["content"]]))
     return found
-
-
-def _misfit(seen: Any, space: gymnasium.Space[Any]) -> str | None:
-    """What is wrong with a first observation."""
-    try:
-        observed(seen, space.shape or (), "it")
-    except BadReport as problem:
-        return f"cannot begin: {problem}"
-    return None

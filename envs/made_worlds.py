@@ -43,10 +43,14 @@ def _of_characters(default: object) -> bool:
 
 
 def check_options(
-    name: str, creator: Callable[..., object], options: Mapping[str, object], extra: tuple[str, ...] = ()
+    name: str,
+    creator: Callable[..., object],
+    options: Mapping[str, object],
+    extra: tuple[str, ...] = (),
+    what: str = "world",
 ) -> None:
     """`UserError` for an option that `creator` does not take, for one that it needs and was not given, and for one of
-    another kind than it says that it takes."""
+    another kind than it says that it takes. `what` it makes is said before its name."""
     parameters = parameters_of(creator)
     if parameters is None:
         return
@@ -54,10 +58,10 @@ def check_options(
     named = [p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     for option in options:
         if inspect.Parameter.VAR_KEYWORD not in kinds and option not in {*extra, *(p.name for p in named)}:
-            raise UserError(f"world {name!r}: {unknown('option', option, [*(p.name for p in named), *extra])}")
+            raise UserError(f"{what} {name!r}: {unknown('option', option, [*(p.name for p in named), *extra])}")
     for parameter in named:
         if parameter.name in options:
-            _check_kind(f"world {name!r}: {parameter.name}", parameter, options[parameter.name])
+            _check_kind(f"{what} {name!r}: {parameter.name}", parameter, options[parameter.name])
     for parameter in parameters.values():
         if parameter.default is not parameter.empty or parameter.kind in (
             parameter.VAR_POSITIONAL,
@@ -65,11 +69,11 @@ def check_options(
         ):
             continue
         if parameter.kind is parameter.POSITIONAL_ONLY:
-            raise UserError(f"world {name!r} takes {parameter.name!r} without a name, and options are given by name")
+            raise UserError(f"{what} {name!r} takes {parameter.name!r} without a name, and options are given by name")
         if parameter.name not in options:
             raise UserError(
-                f"world {name!r} needs {parameter.name!r}, which has no default: give it as an option "
-                f"(world: {{id: …, options: {{{parameter.name}: …}}}})"
+                f"{what} {name!r} needs {parameter.name!r}, which has no default: give it as an option "
+                f"({what}: {{id: …, options: {{{parameter.name}: …}}}})"
             )
 
 

@@ -25,6 +25,7 @@ from gymnasium.wrappers import TimeLimit
 
 from .contained import Contained
 from .control import headless  # noqa: F401 (before any world imports mujoco)
+from .control.flat_spaces import Actions, Observations
 from .conversation.conversation_env import ConversationEnv
 from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest
 from .made_worlds import a_kind_of, check_options, parameters_of, whole
@@ -32,6 +33,7 @@ from .named_objects import PLUGINS, import_by_name, load_attribute, local_module
 from .time_limits import time_limit
 from .user_code import described, told
 from .vocabulary import Message
+from .wrappers import keeps_statistics
 
 WorldKind = Literal["conversation", "control"]
 _VERSIONED = re.compile(r"-v\d+$")
@@ -70,11 +72,14 @@ def make_world(name: str, /, **options: Any) -> gymnasium.Env[Any, Any]:
 
     Raises:
         UnknownWorld: no world has this name; the message names the nearest ones.
-        UserError: an option that the constructor does not have, an optional package that is missing, or a name that a
-            scenario must not call (see `named_objects`).
+        UserError: an option that the constructor does not have, an optional package that is missing, a name that a
+            scenario must not call (see `named_objects`), or a wrapper with running statistics around it.
     """
     with Contained(name):
-        return _make_world(name, copy.deepcopy(options))
+        made = _make_world(name, copy.deepcopy(options))
+    if (why := keeps_statistics(made)) is not None:
+        raise UserError(f"world {name!r} {why}")
+    return made
 
 
 def _make_world(name: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
@@ -140,20 +145,21 @@ def world_kind(env: gymnasium.Env[Any, Any], name: str | None = None) -> WorldKi
     """Which kind of agent can live in `env`; `name` is how the user calls it.
 
     Raises:
-        UnsupportedWorld: neither a `ConversationEnv` nor Box observations with Box or Discrete actions.
+        UnsupportedWorld: no `ConversationEnv`, and nothing that it observes is numbers, or its actions are none.
     """
     if isinstance(env.unwrapped, ConversationEnv):
         return "conversation"
-    spaces = gymnasium.spaces
-    if isinstance(env.observation_space, spaces.Box) and isinstance(env.action_space, spaces.Box | spaces.Discrete):
-        return "control"
-    named = name or (env.spec.id if env.spec else type(env.unwrapped).__name__)
-    actions = isinstance(env.action_space, spaces.Box | spaces.Discrete)
-    hint = "; gymnasium.wrappers.FlattenObservation makes a Box of what it observes" if actions else ""
-    raise UnsupportedWorld(
-        f"world {named!r} has observations {env.observation_space} and actions {env.action_space}; supported "
-        f"are Box observations with Box or Discrete actions, and subclasses of ConversationEnv{hint}"
-    )
+    seen, named = env.observation_space, name or (env.spec.id if env.spec else type(env.unwrapped).__name__)
+    try:
+        Actions(env.action_space)
+    except UnsupportedWorld as problem:
+        raise UnsupportedWorld(f"world {named!r} has {problem}; or make it a subclass of ConversationEnv") from problem
+    if Observations(seen).left_out and not Observations(seen).size:
+        raise UnsupportedWorld(
+            f"world {named!r} has observations {seen}, of which nothing can be flattened to numbers; supported are "
+            "all spaces but texts, sequences and graphs, and subclasses of ConversationEnv"
+        )
+    return "control"
 
 
 def list_worlds() -> list[WorldRow]:
@@ -178,8 +184,14 @@ def _make_by_class(name: str, options: dict[str, Any]) -> object:
     _check_render_mode(name, creator, options.get("render_mode"))
     with told(f"world {name!r} cannot be made"):
         env = creator(**options)
-    if not isinstance(env, gymnasium.Env) or limit is None or time_limit(env) is not None:
+    if not isinstance(env, gymnasium.Env) or limit is None or (own := time_limit(env)) == limit:
         return env
+    if own is not None and own < limit:
+        maker = name.partition(":")[2]
+        raise UserError(
+            f"world {name!r}: max_episode_steps is {limit}, and what {maker} makes has a limit of {own} already; "
+            f"allowed are 1 to {own}, or let {maker} take max_episode_steps"
+        )
     return TimeLimit(env, limit)
 
 

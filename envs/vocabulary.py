@@ -1,6 +1,6 @@
 """The glossary: every word that worlds, agents and algorithms share, as frozen values.
 
-    world        a `gymnasium.Env`. Control worlds have Box/Discrete spaces; conversation worlds take replies.
+    world        a `gymnasium.Env`. Control worlds show and take numbers; conversation worlds take replies.
     action unit  the smallest thing that has a log-probability: a token (language), an action vector (control).
     turn         one `env.step`: many units for a language agent, exactly one for control.
     episode      reset to terminated or truncated, which are never one variable: only truncation bootstraps.

@@ -18,12 +18,14 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import gymnasium
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
+from .control.seen_as import seen_as
+from .control.worker_worlds import STEP_SECONDS, WorkerWorlds, fitting_workers
 from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
 from .conversation.conversation_env import ConversationEnv, Split, Voice
 from .conversation.wrapped_conversation import WrappedConversation
@@ -34,6 +36,7 @@ from .open_worlds import claim, close
 from .registry import WorldKind, make_world, world_kind
 from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit
 from .user_code import told
+from .wrappers import wrapped
 
 Env = gymnasium.Env[Any, Any]
 Answer = TypeVar("Answer")
@@ -57,31 +60,50 @@ class WorldFacts:
 
 
 class WorldSource:
-    """Makes worlds of one kind, in any process: pickled, a source is its id and options.
+    """Makes worlds of one kind, in any process: pickled, a source is its id, options and wrappers.
 
     Args:
         id: a Gymnasium id or `module:Class`.
         options: of the world's constructor, as JSON holds them. Each world gets a copy of its own.
+        wrappers: what is put around it, {"id": …, "options": …} each, the first innermost (see `wrappers`).
+        workers: processes in which bodies are stepped that are not simulated on a pool; "auto": one for each core,
+            where a step is slow enough for that. None: here, one after the other. The episodes are the same.
+        step_seconds: that a step in a worker may take.
     """
 
-    def __init__(self, id: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        id: str,
+        options: Mapping[str, Any] | None = None,
+        wrappers: Sequence[Mapping[str, Any]] = (),
+        *,
+        workers: int | Literal["auto"] | None = None,
+        step_seconds: float = STEP_SECONDS,
+    ) -> None:
         self.id = id
+        self._workers, self._step_seconds = workers, step_seconds
         self._options = copy.deepcopy(dict(options or {}))
+        self._wrappers = copy.deepcopy(list(wrappers))
         self._lock = threading.RLock()
         self._facts: WorldFacts | None = None
         self._first: Env | None = None  # the pattern of the others, or the next to be handed out
         self._has_siblings = True  # until the first one says otherwise
 
     def __repr__(self) -> str:
-        return f"WorldSource({self.id!r}, {self._options!r})"
+        return f"WorldSource({self.id!r}, {self._options!r}, {self._wrappers!r})"
 
-    def __reduce__(self) -> tuple[type[WorldSource], tuple[str, dict[str, Any]]]:
-        return type(self), (self.id, self._options)
+    def __reduce__(self) -> tuple[Callable[[], WorldSource], tuple[()]]:
+        how = {"workers": self._workers, "step_seconds": self._step_seconds}
+        return partial(type(self), self.id, self._options, self._wrappers, **how), ()
 
     @property
     def options(self) -> dict[str, Any]:
         """A copy."""
         return copy.deepcopy(self._options)
+
+    def with_options(self, **more: Any) -> WorldSource:
+        """The source of the same worlds with `more` options."""
+        return WorldSource(self.id, {**self._options, **more}, self._wrappers)
 
     @property
     def facts(self) -> WorldFacts:
@@ -137,12 +159,27 @@ class WorldSource:
             raise UserError(f"cannot make {n} worlds of {self.id}: at least 1 is needed")
         if self.facts.kind != "control":
             raise UnsupportedWorld(f"{self.id!r} is a conversation; only control worlds are stepped as one batch")
-        with self._lock:
-            pattern = self._ask()
         if self.facts.pooled:
+            with self._lock:
+                pattern = self._ask()
             assert isinstance(pattern.unwrapped, BatchedWorld)
             return pattern.unwrapped.make_batch(n, threads=threads, max_episode_steps=time_limit(pattern))
+        if processes := self._processes():
+            self.close()  # the worlds are elsewhere
+            return WorkerWorlds(self._here(), min(n, at_once or n), processes, step_seconds=self._step_seconds)
         return ListOfWorlds(self.id, min(n, at_once or n), self._new)
+
+    def _processes(self) -> int:
+        """For worlds that are not simulated on a pool; 0: they are stepped here."""
+        with self._lock:
+            workers = self._workers
+            if isinstance(workers, str):  # "auto", which is asked once
+                workers = self._workers = fitting_workers(self._here(), step_seconds=self._step_seconds)
+            return workers or 0
+
+    def _here(self) -> WorldSource:
+        """One of the same worlds that steps them where it is."""
+        return WorldSource(self.id, self._options, self._wrappers)
 
     def rehearse(
         self,
@@ -215,14 +252,18 @@ class WorldSource:
     def _ask(self) -> Env:
         """The world that is kept."""
         if self._first is None:
-            self._first = make_world(self.id, **self._options)
+            self._first = self._make()
         return self._first
 
     def _new(self) -> Env:
         """The one that is kept, or one from the constructor."""
         with self._lock:
             kept, self._first = self._first, None
-        return make_world(self.id, **self._options) if kept is None else kept
+        return self._make() if kept is None else kept
+
+    def _make(self) -> Env:
+        """One from the constructor, in its wrappers."""
+        return wrapped(self.id, make_world(self.id, **self._options), self._wrappers)
 
     def _sibling(self) -> Env | None:
         """A sibling of the world that is kept, in the wrappers of that one; None where it has none."""
@@ -247,7 +288,7 @@ def _facts_of(name: str, world: Env) -> WorldFacts:
     spaces = world.observation_space, world.action_space
     if not isinstance(inside, ConversationEnv):
         pooled = isinstance(inside, BatchedWorld) and not is_wrapped(world, beyond=OWN_WRAPPERS)
-        return WorldFacts(kind, *spaces, limit, pooled=pooled)
+        return WorldFacts(kind, *spaces, limit, remarks=seen_as(name, spaces[0]), pooled=pooled)
     turns, voices = least(limit, inside.turn_limit), tuple(inside.voice_names)
     calls = type(inside).read is not ConversationEnv.read
     return WorldFacts(

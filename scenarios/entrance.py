@@ -204,11 +204,17 @@ class SavedAgent:
         return self._actor.evaluate(episodes, seed=seed, version=0, greedy=greedy, split=split)
 
     def act(self, observation: np.ndarray) -> np.ndarray:
-        """The best action of a control agent in one state [D], or in several [N, D]. UserError for others."""
+        """The best action of a control agent in one state [D], or in several [N, D]. UserError for others, and for one
+        that remembers what came before."""
         from ..agents.control.mlp import ActorCritic
 
         if not isinstance(self.policy, ActorCritic):
             raise UserError("only a control agent that has learned acts on observations; use play")
+        if not self.policy.memoryless:
+            raise UserError(
+                "this agent remembers its episode, and one observation does not say what came before: use play, or "
+                "policy.begin and policy.act, which give and take what is remembered"
+            )
         seen = np.asarray(observation, np.float32)
         action = self.policy.act(seen if seen.ndim == 2 else seen[None])[0]
         return action if seen.ndim == 2 else action[0]

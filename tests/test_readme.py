@@ -101,7 +101,7 @@ def test_every_file_and_scenario_that_the_readme_names_exists() -> None:
         assert name in shipped(), name
 
 
-PAPERS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "benchmarks/README.md"]
+PAPERS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/control.md", "benchmarks/README.md"]
 
 
 @pytest.mark.parametrize("paper", PAPERS)

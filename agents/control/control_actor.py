@@ -13,11 +13,13 @@ a world that has ended is not stepped again; rows are padded to the longest. The
 in for what a limit cut off, even where the policy has a critic: it belongs to another stage.
 
 All chance is derived from (seed, group, member, …), never from the order of worlds. A running episode's state is
-its reset seed and the actions since: `load_state` replays them. Left out: asynchronous stepping; memory in segments.
+its reset seed and the actions since, which `load_state` repeats, and what the agent remembers of it. Left out:
+asynchronous stepping.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -35,7 +37,7 @@ from ...envs.seeding import derive_seed, stream
 from ...envs.time_limits import ENDLESS, REMEDY
 from ...envs.vocabulary import Collection, Episode
 from ...envs.world_source import WorldSource
-from ..protocols import Behaviour, Policy, PolicyNotFinite, Weights
+from ..protocols import Act, Behaviour, Policy, PolicyNotFinite, Weights
 from ..threads import torch_threads
 from ..weights import take_weights
 from .rollout_buffer import RolloutBuffer
@@ -100,11 +102,12 @@ class ControlActor:
         self._mode, self._horizon, self._threads, self._at_once = mode, horizon, threads, at_once
         self._pools: dict[str, WorldBatch] = {}
         self._asked: dict[str, int] = {}  # how many were asked for
-        # Of segments: the running episodes, how many each row has begun, what each row sees.
+        # Of segments: the running episodes, how many each row has begun, what each row sees and remembers.
         self._running: RunningEpisodes | None = None
         self._begun = np.zeros(0, np.int64)
         self._parted = np.zeros(0, np.int64)  # rows whose episode could not be replayed
         self._observation = np.zeros((0, 0), np.float32)
+        self._memory = policy.begin(0)
         self._segment = 0
         self._trust = np.zeros(0, np.int64)  # in each row: +1 for an episode that ended well, −1 for one that failed
 
@@ -132,13 +135,16 @@ class ControlActor:
         with torch_threads(1):
             n = self._worlds(split, min(len(plays), _EVALUATED_AT_ONCE), self._at_once).n
             parts = [plays[start : start + n] for start in range(0, len(plays), n)]
-            return [episode for part in parts for episode in self._play(part, split, version, defaultdict(float))[1]]
+            seconds = defaultdict[str, float](float)
+            return [e for part in parts for e in self._play(part, split, version, seconds, kept=False)[1]]
 
     def state(self) -> dict[str, Tensor]:
-        """The running episodes as reset seeds and actions; empty between whole episodes."""
+        """The running episodes as reset seeds and actions; empty between whole episodes. What is remembered of them
+        cannot be found again, for policies that have moved on have read it."""
         if self._running is None:
             return {}
-        return {
+        remembered = {"memory": torch.from_numpy(self._memory.copy())} if self._memory.shape[1] else {}
+        return remembered | {
             "seed": torch.from_numpy(self._running.seed.copy()),
             "age": torch.from_numpy(self._running.age.copy()),
             "actions": torch.from_numpy(self._running.history()),
@@ -163,6 +169,7 @@ class ControlActor:
         self._trust = state["trust"].numpy().copy()
         self._running = running = self._new_episodes(worlds)
         running.begin(rows, state["seed"].numpy())
+        self._memory = state["memory"].numpy().copy() if "memory" in state else self._policy.begin(len(rows))
         self._observation = worlds.reset(rows, state["seed"].tolist())
         parted = np.zeros(len(rows), bool)
         for t in range(int(age.max(initial=0))):
@@ -198,6 +205,7 @@ class ControlActor:
             self._running, self._begun = self._new_episodes(worlds), np.zeros(len(rows), np.int64)
             self._trust = np.zeros(len(rows), np.int64)
             self._observation = np.zeros((len(rows), *worlds.observation_space.shape), np.float32)
+            self._memory = self._policy.begin(len(rows))
             self._begin(worlds, names, rows, seed)
         if len(self._begun) != len(names):
             raise ValueError(f"{len(names)} rows were asked for, but {len(self._begun)} episodes are running")
@@ -207,13 +215,14 @@ class ControlActor:
         noise = np.stack(
             [self._policy.draw(stream(seed, "act", *name, self._segment), horizon) for name in names], axis=1
         )
-        running, buffer = self._running, RolloutBuffer(len(names), horizon, worlds)
+        running, buffer = self._running, RolloutBuffer(len(names), horizon, worlds, self._memory)
         episodes: list[Episode] = []
         started_at = np.zeros(len(rows), np.int64)  # where in this segment each running episode began
         for t in range(horizon):
             look()
             clock = time.perf_counter()
-            action, logp, value = _finite(*self._policy.act(self._observation, noise[t]))
+            action, logp, value, memory = _finite(self._policy.act(self._observation, noise[t], self._memory))
+            self._memory = memory.copy()
             seconds["infer"] += time.perf_counter() - clock
             buffer.store(rows, t, self._observation, action, logp, value, running.age)
             clock = time.perf_counter()
@@ -227,14 +236,14 @@ class ControlActor:
                 for row in over:
                     group, index = names[row]
                     episodes.append(running.close(row, row, result, group, index, version, "train"))
-                buffer.finish(over, t, result, started_at)
+                buffer.finish(over, t, result, started_at, memory)
                 started_at[over] = t + 1
                 failed = np.isin(over, list(result.failure))
                 self._trust[over] = np.clip(self._trust[over] + np.where(failed, -1, 1), -2, 1)
                 clock = time.perf_counter()
                 self._begin(worlds, names, over, seed)
                 seconds["simulate"] += time.perf_counter() - clock
-        buffer.end_all(self._observation)
+        buffer.end_all(self._observation, self._memory)
         if self._trust.sum() <= _DISTRUST:
             buffer.leave_out(np.flatnonzero(self._trust < 0), started_at)
         buffer.fill_bootstrap(self._policy)
@@ -250,6 +259,7 @@ class ControlActor:
         seeds = [derive_seed(seed, "episode", *names[row], int(self._begun[row])) for row in rows]
         self._begun[rows] += 1
         self._running.begin(rows, np.asarray(seeds))
+        self._memory[rows] = self._policy.begin(len(rows))
         self._observation[rows] = worlds.reset(rows, seeds)
 
     # --- episodes ---------------------------------------------------------------------------------------
@@ -283,9 +293,9 @@ class ControlActor:
         return Collection(batch, tuple(episodes), units - lost, units, seconds=dict(seconds))
 
     def _play(
-        self, plays: list[_Play], split: str, version: int, seconds: defaultdict[str, float]
+        self, plays: list[_Play], split: str, version: int, seconds: defaultdict[str, float], *, kept: bool = True
     ) -> tuple[list[_Step], list[Episode]]:
-        """Play each of `plays` once: the steps of the living, and the episodes in order.
+        """Play each of `plays` once: the steps of the living, if they are `kept`, and the episodes in order.
 
         UserError for an episode that nothing limits, and that does not end.
         """
@@ -302,19 +312,22 @@ class ControlActor:
         noise: np.ndarray | None = None
         limit = self._horizon if self._mode == "episodes" else None
         endless = limit is None and self._source.facts.longest_episode is None
-        while len(live):
-            clock, t = time.perf_counter(), len(steps)
+        for t in itertools.count():
+            if not len(live):
+                break
+            clock = time.perf_counter()
             if t % _NOISE_CHUNK == 0:
                 noise = _chance(self._policy, plays, live)
             now = None if noise is None else noise[live, t % _NOISE_CHUNK]
             look()
-            action, logp, value = _finite(*self._policy.act(observation[live], now, memory[live]))
+            action, logp, value, memory[live] = _finite(self._policy.act(observation[live], now, memory[live]))
             between = time.perf_counter()
             result = worlds.step(live, action)
             seconds["infer"] += between - clock
             seconds["simulate"] += time.perf_counter() - between
             running.add(live, action, result)
-            steps.append(_Step(live, observation[live], action, logp, value, result.reward))
+            if kept:
+                steps.append(_Step(live, _compact(observation[live], worlds), action, logp, value, result.reward))
             observation[live] = result.observation
             cut = t + 1 == limit
             if endless and t + 1 == ENDLESS and len(live):
@@ -349,12 +362,17 @@ class ControlActor:
         return RunningEpisodes(worlds.n, *action_layout(worlds.action_space))
 
 
-def _finite(action: np.ndarray, logp: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _finite(act: Act) -> Act:
     """What a policy gave. PolicyNotFinite where that is no number."""
-    for what, numbers in {"an action": action, "a log-probability": logp, "a value": value}.items():
+    for what, numbers in {"an action": act.action, "a log-probability": act.logp_N, "a value": act.value_N}.items():
         if not np.isfinite(numbers).all():
             raise PolicyNotFinite(f"{what} of the policy is {numbers[~np.isfinite(numbers)][0]}")
-    return action, logp, value
+    return act
+
+
+def _compact(observation: np.ndarray, worlds: WorldBatch) -> np.ndarray:
+    """What is kept of a step's observations until the episodes are over: of pictures alone, bytes."""
+    return observation.astype(np.uint8) if observation.shape[1] == worlds.pixels else observation
 
 
 def _over(ids: np.ndarray, result: StepResult) -> np.ndarray:

@@ -1,15 +1,17 @@
-"""The control agent: two small tanh networks, an actor and a critic, over normalised observations.
+"""The control agent: two small tanh networks, an actor and a critic, over the features of an encoder.
 
-    Box        a ~ N(μ(s), diag σ²),  log π(a|s) = Σ_i [ −½((a_i − μ_i)/σ_i)² − log σ_i − ½ log 2π ]
-    Discrete   a ~ softmax(logits(s))
+    features = encoder(s)      π(a|s) = head(actor(features))      V(s) = critic(features)
 
-log σ is a parameter that does not depend on the state, and is put back to −3 where an update took it below. The
-action is kept as it was drawn; the world clips it to its bounds, so that the log-probability stays that of a
-Gaussian. Observations are normalised by running statistics that move only in `advance`.
+The head is a Gaussian, choices, or both (`action_head`). log σ is a parameter that does not depend on the state, and is
+put back to −3 where an update took it below. The action is kept as it was drawn; the world clips it to its bounds, so
+that the log-probability stays that of a Gaussian. The features of numbers are the numbers, normalised; those of
+pictures are learned, for actor and critic at once (`encoders`).
 Chance enters through `draw`, from NumPy streams, so that what one world draws cannot depend on another. (How its sums
 are rounded can: a matrix product is bit for bit the same for an equal number of rows only.)
 
-Left out: shared trunks, squashed Gaussians, state-dependent σ, recurrence.
+With a memory both networks read what it holds beside the features (`memory.GatedMemory`), and rows stay whole.
+
+Left out: shared trunks behind the encoder, squashed Gaussians, state-dependent σ.
 Details follow Andrychowicz et al. 2021 (arXiv 2006.05990) and Huang et al. 2022 ("37 details of PPO").
 """
 
@@ -23,66 +25,84 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Discrete
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ...envs.control.flat_spaces import StoredActions
 from ...envs.vocabulary import Batch
-from ..protocols import Scores
+from ..protocols import Act, Scores
 from ..running_moments import RunningMoments
+from .action_head import ActionHead
+from .encoders import Encoder, Size
+from .memory import GatedMemory
 
-_CLIP = 10.0  # normalised observations stay within ± this
 _LEAST_LOG_STD = -3.0  # exact demonstrations would take σ to zero, and nothing could be explored afterwards
-_GREEDY_ROWS = 128  # in one forward pass without chance
-_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+_GREEDY_ROWS, _GREEDY_PICTURES = 128, 8  # in one forward pass without chance
 
 
 class ActorCritic(nn.Module):
-    """A `Policy` for worlds with Box observations and Box or Discrete actions.
+    """A `Policy` for bodies: `observation_size` numbers and `pictures` (channels, height, width) are seen, and an
+    action of `action_space` is chosen, as batches store it.
 
-    Inputs of `score`: `observation` [..., D] float32 as the world gave it, and `action` [..., A] float32
-    (Box) or [...] int64 counted from zero (Discrete).
+    Inputs of `score`: `observation_B_T_D` [..., D] float32 as the world gave it, `pixels_B_T_P` [..., P] uint8 where
+    there are pictures, and `action_B_T_A` [..., A] float32 (Box, Tuple) or int64 (MultiDiscrete, counted from zero), or
+    `action_B_T` [...] int64 counted from zero (Discrete). With a memory also `memory_B_H` and `first_B_T` (see
+    `GatedMemory.scan`), unless each row is a whole episode.
     """
-
-    memoryless = True
 
     def __init__(
         self,
         observation_size: int,
-        action_space: Box | Discrete,
+        action_space: StoredActions,
         *,
+        pictures: Sequence[Size] = (),
         hidden: Sequence[int] = (128, 128),
         log_std: float = -0.5,
         critic: bool = True,
+        memory: int = 0,
         seed: int = 0,
     ) -> None:
-        """`log_std` is where log σ begins; `seed` draws the
+        """`log_std` is where log σ begins; `memory` is how many numbers are remembered of an episode; `seed` draws the
         weights."""
         super().__init__()
+        self.memoryless = not memory
         self.has_critic = critic
         self.discrete = isinstance(action_space, Discrete)
-        self.outputs = int(action_space.n) if isinstance(action_space, Discrete) else math.prod(action_space.shape)
+        self._head = head = ActionHead(action_space)
         generator = torch.Generator().manual_seed(seed)
-        self.actor = _mlp([observation_size, *hidden, self.outputs], 0.01, generator)
-        self.critic = _mlp([observation_size, *hidden, 1], 1.0, generator) if critic else None
-        self.log_std = None if self.discrete else nn.Parameter(torch.full((self.outputs,), log_std))
-        self.observations = RunningMoments(observation_size)
-        self._action = "action_B_T" if self.discrete else "action_B_T_A"  # its name among the inputs
+        self.encoder = Encoder(observation_size, pictures, generator)
+        seen = self.encoder.size + memory
+        self.actor = _mlp([seen, *hidden, head.outputs], 0.01, generator)
+        self.critic = _mlp([seen, *hidden, 1], 1.0, generator) if critic else None
+        self.memory = GatedMemory(self.encoder.size, memory, generator) if memory else None
+        self.log_std = nn.Parameter(torch.full((head.real,), log_std)) if head.real else None
+        self._greedy_rows = _GREEDY_PICTURES if pictures else _GREEDY_ROWS
         self._architecture = {
             "observation_size": observation_size,
-            "action": "discrete" if self.discrete else "box",
-            "action_size": self.outputs,
+            "pictures": [list(size) for size in pictures],
+            "action": "box" if not head.choices else "mixed" if head.real else "discrete",
+            "action_size": head.outputs,
+            "choices": list(head.choices),
             "hidden": list(hidden),
             "critic": critic,
+            "memory": memory or None,  # of policies that were saved without this entry as well
         }
+
+    @property
+    def observations(self) -> RunningMoments:
+        """The statistics of the numbers that are seen."""
+        return self.encoder.observations
 
     # --- learning ---------------------------------------------------------------------------------------
 
     def score(self, inputs: Mapping[str, Tensor]) -> Scores:
         """`logp, entropy, value` [...] of the units in `inputs`, differentiable."""
-        seen = self.observations.normalize(inputs["observation_B_T_D"], clip=_CLIP)
-        logp, entropy = self._logp_entropy(self.actor(seen), inputs[self._action])
+        seen = self.encoder.read(inputs)
+        if self.memory is not None:
+            seen = self.memory.scan(seen, inputs.get("memory_B_H"), inputs.get("first_B_T"))
+        logp, entropy = self._head.logp_entropy(self.actor(seen), self.log_std, inputs[self._head.name])
         return Scores(logp, entropy, self._value(seen))
 
     @torch.no_grad()
@@ -90,7 +110,7 @@ class ActorCritic(nn.Module):
         """Let the statistics of observations take in this batch's units, and keep σ above its floor."""
         if self.log_std is not None:
             self.log_std.clamp_(min=_LEAST_LOG_STD)
-        self.observations.update(batch.inputs["observation_B_T_D"][batch.mask_B_T])
+        self.encoder.advance(batch)
 
     def module(self) -> nn.Module:
         """Itself."""
@@ -99,53 +119,58 @@ class ActorCritic(nn.Module):
     # --- acting -----------------------------------------------------------------------------------------
 
     def draw(self, rng: np.random.Generator, steps: int) -> np.ndarray:
-        """The chance in `steps` actions: standard normals [steps, A], or uniforms [steps, 1] for Discrete.
-
-        Drawing 3 and then 4 gives the same numbers as drawing 7.
-        """
-        if self.discrete:
-            return rng.random((steps, 1))
-        return rng.standard_normal((steps, self.outputs), dtype=np.float32)
+        """The chance in `steps` actions [steps, K], as `ActionHead.draw`."""
+        return self._head.draw(rng, steps)
 
     def begin(self, n: int) -> np.ndarray:
-        """Nothing to remember [n, 0]."""
-        return np.zeros((n, 0))
+        """An empty memory for each [n, H]; [n, 0] for an agent without."""
+        return np.zeros((n, 0 if self.memory is None else self.memory.size), np.float32)
 
-    @torch.no_grad()
     def act(
         self,
         observation_N_D: np.ndarray,
         noise_N_K: np.ndarray | None = None,
         memory_N: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`action, logp_N, value_N` for N worlds in one forward pass; the likeliest action where there is no
-        noise. `noise_N_K` is a step's row of `draw` for each world.
+    ) -> Act:
+        """A step of N worlds in one forward pass; the likeliest action where there is no noise. `noise_N_K` is a step's
+        row of `draw` for each world.
 
-        How a matrix product rounds depends on how many rows it has. Without noise there are always multiples of
-        128 of them, so that an evaluated episode does not depend on how many others are played beside it.
+        How a matrix product rounds depends on how many rows it has. Without noise there are always 128 of them (8 where
+        there are pictures), so that an evaluated episode does not depend on how many others are played beside it.
         """
-        device, N = self.observations.mean.device, len(observation_N_D)
-        if noise_N_K is None and (missing := -N % _GREEDY_ROWS):
-            padded = np.concatenate(
-                [observation_N_D, np.zeros((missing, *observation_N_D.shape[1:]), observation_N_D.dtype)]
-            )
-            return tuple(column[:N] for column in self.act(padded))  # type: ignore[return-value]
-        seen = torch.as_tensor(observation_N_D, device=device)
-        seen = self.observations.normalize(seen, clip=_CLIP)
-        head = self.actor(seen)
-        noise = None if noise_N_K is None else torch.as_tensor(noise_N_K, device=device)
-        if self.log_std is None:
-            action = head.argmax(-1) if noise is None else _inverse_cdf(head, noise[:, 0])
-        else:
-            action = head if noise is None else head + self.log_std.exp() * noise
-        logp, _ = self._logp_entropy(head, action)
-        return action.cpu().numpy(), logp.cpu().numpy(), self._value(seen).cpu().numpy()
+        memory_N = self.begin(len(observation_N_D)) if memory_N is None else memory_N
+        if noise_N_K is not None:
+            return self._act(observation_N_D, noise_N_K, memory_N)
+        N, rows = len(observation_N_D), self._greedy_rows
+        seen, memory = _padded(observation_N_D, -N % rows), _padded(memory_N, -N % rows)
+        parts = [
+            self._act(seen[start : start + rows], None, memory[start : start + rows])
+            for start in range(0, len(seen), rows)
+        ]
+        return Act(*(np.concatenate(column)[:N] for column in zip(*parts, strict=True)))
 
     @torch.no_grad()
-    def value(self, observation_M_D: np.ndarray) -> np.ndarray:
+    def _act(self, observation_N_D: np.ndarray, noise_N_K: np.ndarray | None, memory_N_H: np.ndarray) -> Act:
+        seen, memory_N_H = self._seen(observation_N_D, memory_N_H)
+        head = self.actor(seen)
+        noise = None if noise_N_K is None else torch.as_tensor(noise_N_K, device=head.device)
+        action = self._head.choose(head, self.log_std, noise)
+        logp, _ = self._head.logp_entropy(head, self.log_std, action)
+        return Act(action.cpu().numpy(), logp.cpu().numpy(), self._value(seen).cpu().numpy(), memory_N_H)
+
+    @torch.no_grad()
+    def value(self, observation_M_D: np.ndarray, memory_M: np.ndarray | None = None) -> np.ndarray:
         """V of M states [M]; zeros without a critic."""
-        seen = torch.as_tensor(observation_M_D, device=self.observations.mean.device)
-        return self._value(self.observations.normalize(seen, clip=_CLIP)).cpu().numpy()
+        seen, _ = self._seen(observation_M_D, self.begin(len(observation_M_D)) if memory_M is None else memory_M)
+        return self._value(seen).cpu().numpy()
+
+    def _seen(self, observation_N_D: np.ndarray, memory_N_H: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """What actor and critic read at one step, and what is remembered behind it."""
+        seen = self.encoder.look(observation_N_D)
+        if self.memory is None:
+            return seen, memory_N_H
+        seen, memory = self.memory.step(seen, torch.as_tensor(memory_N_H, device=seen.device))
+        return seen, memory.cpu().numpy()
 
     # --- files ------------------------------------------------------------------------------------------
 
@@ -172,17 +197,6 @@ class ActorCritic(nn.Module):
         except (RuntimeError, SafetensorError) as error:
             raise ValueError(f"{folder / 'policy.safetensors'} cannot be read as this policy: {error}") from error
 
-    # --- the distribution -------------------------------------------------------------------------------
-
-    def _logp_entropy(self, head: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        if self.log_std is None:
-            logp = head.log_softmax(-1)
-            return logp.gather(-1, action[..., None])[..., 0], -(logp.exp() * logp).sum(-1)
-        # −½((a − μ)/σ)² summed first: what depends on σ alone is one scalar
-        distance = ((action - head) * (-self.log_std).exp()).square().sum(-1)
-        log_scale = self.log_std.sum() + self.outputs * _HALF_LOG_2PI
-        return -0.5 * distance - log_scale, (log_scale + 0.5 * self.outputs).expand(distance.shape)
-
     def _value(self, seen: Tensor) -> Tensor:
         return seen.new_zeros(seen.shape[:-1]) if self.critic is None else self.critic(seen)[..., 0]
 
@@ -199,7 +213,6 @@ def _mlp(sizes: Sequence[int], last_gain: float, generator: torch.Generator) -> 
     return nn.Sequential(*layers)
 
 
-def _inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
-    """The category in which `uniform` [N] falls, under softmax(logits) [N, K]."""
-    cdf = logits.double().softmax(-1).cumsum(-1)
-    return (cdf < uniform[:, None]).sum(-1).clamp(max=logits.shape[-1] - 1)
+def _padded(rows: np.ndarray, missing: int) -> np.ndarray:
+    """`rows`, and so many of zeros behind them."""
+    return np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])

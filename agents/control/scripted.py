@@ -11,26 +11,35 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
 
+from ...envs.control.flat_spaces import Actions, Observations, StoredActions
 from ...envs.errors import UserError
+from ...envs.reported import BadReport
 from ...envs.user_code import told
+from ..protocols import Act
 
-Script = Callable[[np.ndarray], Any]  # observation [D] → action
+Script = Callable[[Any], Any]  # what is seen → action
 
 
 class RandomAgent:
-    """Uniform over the action space; where a Box has no bound, over [−1, 1]."""
+    """Uniform over the actions of `space`, which are as batches store them; where a Box has no bound, over [−1, 1]."""
 
     has_critic = False
 
-    def __init__(self, action_space: Box | Discrete) -> None:
-        self._space = action_space
-        self._size = 1 if isinstance(action_space, Discrete) else int(np.prod(action_space.shape))
+    def __init__(self, space: StoredActions) -> None:
+        inside = (space,) if isinstance(space, Box | Discrete | MultiDiscrete) else space.spaces
+        boxes = [one for one in inside if isinstance(one, Box)]
+        low, high = (getattr(boxes[0], side) if boxes else np.zeros(0) for side in ("low", "high"))
+        self._low = np.where(np.isfinite(low), low, -1.0)
+        self._width = np.where(np.isfinite(high), high, 1.0) - self._low
+        counts = [one.nvec for one in inside if isinstance(one, MultiDiscrete)]
+        self._counts = np.concatenate([[space.n] if isinstance(space, Discrete) else np.zeros(0), *counts])
+        self._single = isinstance(space, Discrete)
 
     def draw(self, rng: np.random.Generator, steps: int) -> np.ndarray:
-        """Uniforms [steps, A]."""
-        return rng.random((steps, self._size))
+        """Uniforms [steps, A + K]."""
+        return rng.random((steps, len(self._low) + len(self._counts)))
 
     def begin(self, n: int) -> np.ndarray:
         """Nothing to remember [n, 0]."""
@@ -41,26 +50,28 @@ class RandomAgent:
         observation_N_D: np.ndarray,
         noise_N_K: np.ndarray | None = None,
         memory_N: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> Act:
         """An action that ignores the observation; without noise, the middle of the space."""
-        n = len(observation_N_D)
-        noise = np.full((n, self._size), 0.5) if noise_N_K is None else noise_N_K
-        if isinstance(self._space, Discrete):
-            logp = np.full(n, -np.log(float(self._space.n)), np.float32)
-            return (noise[:, 0] * int(self._space.n)).astype(np.int64), logp, self.value(observation_N_D)
-        low = np.where(np.isfinite(self._space.low), self._space.low, -1.0).ravel()
-        high = np.where(np.isfinite(self._space.high), self._space.high, 1.0).ravel()
-        logp = np.full(n, -np.log(high - low).sum(), np.float32)
-        return (low + noise * (high - low)).astype(np.float32), logp, self.value(observation_N_D)
+        n, real = len(observation_N_D), len(self._low)
+        memory = self.begin(n) if memory_N is None else memory_N
+        noise = np.full((n, real + len(self._counts)), 0.5) if noise_N_K is None else noise_N_K
+        drawn = self._low + noise[:, :real] * self._width
+        chosen = (noise[:, real:] * self._counts).astype(np.int64)
+        logp = np.full(n, -np.log(self._width).sum() - np.log(self._counts).sum(), np.float32)
+        if not real:
+            return Act(chosen[:, 0] if self._single else chosen, logp, self.value(observation_N_D), memory)
+        action = np.concatenate([drawn, chosen], axis=1).astype(np.float32)
+        return Act(action, logp, self.value(observation_N_D), memory)
 
-    def value(self, observation_M_D: np.ndarray) -> np.ndarray:
+    def value(self, observation_M_D: np.ndarray, memory_M: np.ndarray | None = None) -> np.ndarray:
         """Zeros: it expects nothing."""
         return np.zeros(len(observation_M_D), np.float32)
 
 
 class ScriptedAgent:
-    """Follows a script from one observation [D] to one action of the world's own: numbers for Box, a whole number from
-    `start` for Discrete.
+    """Follows a script from what the world shows, `seen`, to one action of its `acted`, both of the world's own form:
+    numbers for Box, a whole number from `start` for Discrete, a dictionary for Dict. An observation that is a Box of
+    numbers is a vector [D] float32, as all are where `seen` is not given; parts that cannot be flattened are missing.
 
     A plain function serves all episodes. A script that remembers something has one object for each episode: a class is
     made anew, any other object that can be called is copied as it was given, and `reset()` is called where it has one.
@@ -70,8 +81,9 @@ class ScriptedAgent:
 
     has_critic = False
 
-    def __init__(self, script: Script | type, action_space: Box | Discrete) -> None:
-        self._script, self._space = script, action_space
+    def __init__(self, script: Script | type, acted: Space[Any], seen: Space[Any] | None = None) -> None:
+        self._script, self._acts = script, Actions(acted)
+        self._seen = None if seen is None else Observations(seen)
         module, name = getattr(script, "__module__", ""), getattr(script, "__qualname__", type(script).__qualname__)
         self._name = f"{module}:{name}"  # as a scenario names it, for messages
         if not callable(script) or (isinstance(script, type) and not any("__call__" in vars(c) for c in script.mro())):
@@ -93,18 +105,22 @@ class ScriptedAgent:
         observation_N_D: np.ndarray,
         noise_N_K: np.ndarray | None = None,
         memory_N: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> Act:
         """What the scripts say (those of `begin`, or new ones) as a batch stores it, with log-probability 0: they were
-        certain."""
+        certain. The memory is the scripts."""
         n = len(observation_N_D)
         scripts = self.begin(n) if memory_N is None else memory_N
         with told(f"the script {self._name} fails"):
-            given = [script(seen) for script, seen in zip(scripts, observation_N_D, strict=True)]
-        action = np.stack([self._stored(one) for one in given])
+            shown = observation_N_D if self._seen is None else map(self._seen.own, observation_N_D)
+            given = [script(seen) for script, seen in zip(scripts, shown, strict=True)]
+        try:
+            action = np.stack([self._acts.store(one) for one in given])
+        except BadReport as problem:
+            raise UserError(f"the script {self._name} gave {problem}") from problem
         certain = np.zeros(n, np.float32)
-        return action, certain, certain
+        return Act(action, certain, certain, scripts)
 
-    def value(self, observation_M_D: np.ndarray) -> np.ndarray:
+    def value(self, observation_M_D: np.ndarray, memory_M: np.ndarray | None = None) -> np.ndarray:
         """Zeros."""
         return np.zeros(len(observation_M_D), np.float32)
 
@@ -123,27 +139,3 @@ class ScriptedAgent:
             with told(f"the script {self._name} fails"):
                 reset()
         return script
-
-    def _stored(self, action: Any) -> np.ndarray:
-        """An action of the world's own in the form that batches hold: flat, or counted from zero."""
-        given = np.asarray(action)
-        space = self._space
-        if isinstance(space, Discrete):
-            first, last = int(space.start), int(space.start + space.n - 1)
-            if (
-                given.size != 1
-                or given.dtype.kind not in "iubf"
-                or not first <= (one := given.item()) <= last
-                or one % 1
-            ):
-                raise UserError(
-                    f"the script {self._name} gave the action {action!r:.80}; allowed are the whole "
-                    f"numbers {first} to {last}"
-                )
-            return np.asarray(int(one) - first, np.int64)
-        if given.size != np.prod(space.shape) or given.dtype.kind not in "iubf" or not np.isfinite(given).all():
-            raise UserError(
-                f"the script {self._name} gave the action {action!r:.80}; needed are finite numbers of "
-                f"shape {space.shape}"
-            )
-        return given.astype(np.float32).ravel()

@@ -4,37 +4,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, Space
 
-Action = np.ndarray | int
+from ..control.flat_spaces import Actions
+from ..control.world_batch import action_layout, checked_action
+
+Action = Any  # in the form that the world takes
 BlindAction = Callable[[int, np.random.Generator], Action]  # of the step's number
 
 _LEVELS = (-1.0, -0.5, -0.1, 0.1, 0.5, 1.0)
 _PERIODS = (2, 5, 10, 20, 50)
+_CONSTANTS = 20  # drawn from a nested space
 _CHOICES = 6  # discrete actions that are tried
 
 
-def do_nothing(space: Box | Discrete) -> BlindAction:
-    """The zero action, or the nearest to it; of discrete actions the first."""
-    if isinstance(space, Discrete):
-        return lambda step, rng: int(space.start)
-    zero = np.clip(np.zeros(space.shape), space.low, space.high).astype(space.dtype)
-    return lambda step, rng: zero
+def do_nothing(space: Space[Any]) -> BlindAction:
+    """The zero action, or the nearest to it; of choices the first."""
+    acts = Actions(space)
+    nothing = acts.own(checked_action(np.zeros((1, *action_layout(acts.stored)[0]), np.int64), 1, acts.stored)[0])
+    return lambda step, rng: nothing
 
 
-def at_random(space: Box | Discrete) -> BlindAction:
-    """Uniform in the space, where it has bounds, and standard normal elsewhere."""
+def at_random(space: Space[Any]) -> BlindAction:
+    """Uniform in the space, where it has bounds, and over [−1, 1] elsewhere."""
     if isinstance(space, Discrete):
         return lambda step, rng: int(space.start + rng.integers(space.n))
-    return lambda step, rng: _scaled(space, rng.uniform(-1.0, 1.0, size=space.shape))
+    if isinstance(space, Box):
+        return lambda step, rng: _scaled(space, rng.uniform(-1.0, 1.0, size=space.shape))
+    return lambda step, rng: _drawn(space, rng)
 
 
-def blind_actions(space: Box | Discrete) -> dict[str, BlindAction]:
-    """Constants, bang-bang, waves and slow noise, by name."""
+def blind_actions(space: Space[Any]) -> dict[str, BlindAction]:
+    """Constants, bang-bang, waves and slow noise, by name; of nested spaces and several choices, constants that are
+    drawn."""
     if isinstance(space, Discrete):
         return _discrete(space)
+    if not isinstance(space, Box):
+        drawn = [_drawn(space, np.random.default_rng(number)) for number in range(_CONSTANTS)]
+        return {f"constant {number}": lambda step, rng, one=one: one for number, one in enumerate(drawn)}
     ones = np.ones(space.shape)
     alternating = np.where(np.arange(ones.size) % 2, 1.0, -1.0).reshape(space.shape)
     found: dict[str, BlindAction] = {}
@@ -62,6 +72,11 @@ def _discrete(space: Discrete) -> dict[str, BlindAction]:
                         lambda step, rng, p=period, a=one, b=other: a if step % p < p / 2 else b
                     )
     return found
+
+
+def _drawn(space: Space[Any], rng: np.random.Generator) -> Action:
+    space.seed(int(rng.integers(2**31)))
+    return space.sample()
 
 
 def _scaled(space: Box, unit: np.ndarray) -> np.ndarray:

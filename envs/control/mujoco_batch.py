@@ -21,13 +21,13 @@ from . import headless  # noqa: F401
 import mujoco
 import mujoco.batch
 import numpy as np
-from gymnasium.spaces import Box, Discrete
 from gymnasium.utils.seeding import np_random
 
 from ..contained import Contained, is_ours
 from ..cores import allowed_threads, usable_cores
 from ..errors import UserError
 from ..reported import explained
+from .flat_spaces import StoredActions
 from .mujoco_drawing import make_renderer, picture
 from .mujoco_task import DIVERGED, MujocoTask, State, action_space, diverged, fits, not_finite, observation_space, total
 from .world_batch import StepResult, checked_action
@@ -44,8 +44,8 @@ class MujocoBatch:
             raise UserError(f"{n} worlds on {threads} threads: at least 1 of each is needed")
         self.n, self.task = n, task
         self.model = task.load_model()
-        self.observation_space = observation_space(task)
-        self.action_space: Box | Discrete = action_space(self.model)
+        self.observation_space, self.pixels = observation_space(task), 0
+        self.action_space: StoredActions = action_space(self.model)
         self._batch = mujoco.batch.Batch(self.model, n, min(threads or allowed_threads(), usable_cores()))
         # Episodes begin on the caller's thread: a few of them are less work than waking the pool for them.
         self._starter = mujoco.batch.Batch(self.model, n, 1)

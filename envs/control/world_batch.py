@@ -7,8 +7,9 @@ A Gymnasium `VectorEnv` always steps every world and resets the finished ones by
 neither: a group starts from one state (equal seeds), and a world that has ended waits until its group has.
 Whatever goes wrong in one world ends that world's episode as *failed* and leaves the others alone.
 
-Left out: dictionary or tuple spaces, and more than one process. A MuJoCo task has its own implementation on a
-thread pool (`mujoco_batch`); everything else is a list of environments.
+What is seen is a vector and what is done a row of numbers, whatever spaces a world has (`flat_spaces`).
+Left out: more than one process. A MuJoCo task has its own implementation on a thread pool (`mujoco_batch`); everything
+else is a list of environments.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
 
 from ..contained import Contained, is_ours
 from ..errors import UserError
 from ..open_worlds import claim, close
-from ..reported import RESET, STEP, Reported, explained, flag, foreign, number, observed, parts
+from ..reported import RESET, STEP, Reported, explained, flag, foreign, number, parts
 from ..time_limits import OWN_WRAPPERS, is_wrapped
+from .flat_spaces import Actions, Observations, StoredActions
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,9 @@ class WorldBatch(Protocol):
     """N control worlds of one kind. `ids` are world numbers in [0, n), without repetition."""
 
     n: int
-    observation_space: Box  # of one world, flattened to [D] float32
-    action_space: Box | Discrete  # of one world; a Box is flattened to [A]
+    observation_space: Box  # of one world, flattened to [D + P] float32
+    pixels: int  # P: so many of the numbers at its end are whole ones from 0 to 255
+    action_space: StoredActions  # of one world, flattened to [A], [] or [A + K]
 
     def reset(self, ids: np.ndarray, seeds: Sequence[int], split: str = "train") -> np.ndarray:
         """Begin an episode in each of `ids`, `seeds[i]` in world `ids[i]`: observations [len(ids), D].
@@ -58,9 +61,9 @@ class WorldBatch(Protocol):
         ...
 
     def step(self, ids: np.ndarray, action: np.ndarray) -> StepResult:
-        """One step of the worlds `ids`. `action` is [len(ids), A] for Box (clipped to the bounds here), or
-        [len(ids)] counted from zero for Discrete. `ValueError` for another shape or a number that is not
-        finite."""
+        """One step of the worlds `ids`. `action` is [len(ids), A] for Box (clipped to the bounds here), [len(ids)]
+        counted from zero for Discrete, [len(ids), K] for MultiDiscrete, and both side by side for a Tuple of them.
+        `ValueError` for another shape or a number that is not finite, or no choice."""
         ...
 
     def render(self, i: int) -> np.ndarray:
@@ -79,11 +82,20 @@ class BatchedWorld(Protocol):
     def make_batch(self, n: int, *, threads: int | None, max_episode_steps: int | None) -> WorldBatch: ...
 
 
-def checked_action(action: np.ndarray, n: int, space: Box | Discrete) -> np.ndarray:
+def checked_action(action: np.ndarray, n: int, space: StoredActions) -> np.ndarray:
     """`action` as a world takes it: clipped to the bounds of a Box, shifted to the start of a Discrete.
 
     Any float type and memory layout gives the same result. `ValueError` names what does not fit.
     """
+    if isinstance(space, Tuple):
+        real, choices = space.spaces
+        assert isinstance(real, Box)
+        assert isinstance(choices, MultiDiscrete)
+        drawn = _finite(action, (n, real.shape[0] + len(choices.nvec)))
+        chosen = _chosen(np.rint(drawn[:, real.shape[0] :]).astype(np.int64), n, choices)
+        return np.concatenate([checked_action(drawn[:, : real.shape[0]], n, real), chosen], axis=1)
+    if isinstance(space, MultiDiscrete):
+        return _chosen(action, n, space)
     if isinstance(space, Discrete):
         index = np.asarray(action)
         if index.shape != (n,) or not np.issubdtype(index.dtype, np.integer):
@@ -91,26 +103,40 @@ def checked_action(action: np.ndarray, n: int, space: Box | Discrete) -> np.ndar
         if n and (index.min() < 0 or index.max() >= space.n):
             raise ValueError(f"actions lie in [{index.min()}, {index.max()}]; allowed are 0 to {space.n - 1}")
         return index.astype(np.int64) + int(space.start)
-    value = np.asarray(action, dtype=np.float64)
-    if value.shape != (n, *space.shape):
-        raise ValueError(f"actions have shape {list(value.shape)}; expected {[n, *space.shape]}")
-    if not np.isfinite(value).all():
-        raise ValueError(f"the action of world number {np.argwhere(~np.isfinite(value))[0][0]} is not finite")
+    value = _finite(action, (n, *space.shape))
     # Through float32 first, so that a float64 copy of a stored float32 action replays to the same state.
     return np.clip(value.astype(np.float32), space.low, space.high).astype(space.dtype)
 
 
-def action_layout(space: Box | Discrete) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type in which one action is stored: [A] float32, or [] int64."""
+def _finite(action: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    value = np.asarray(action, dtype=np.float64)
+    if value.shape != shape:
+        raise ValueError(f"actions have shape {list(value.shape)}; expected {list(shape)}")
+    if not np.isfinite(value).all():
+        raise ValueError(f"the action of world number {np.argwhere(~np.isfinite(value))[0][0]} is not finite")
+    return value
+
+
+def _chosen(action: np.ndarray, n: int, space: MultiDiscrete) -> np.ndarray:
+    index = np.asarray(action)
+    if index.shape != (n, len(space.nvec)) or not np.issubdtype(index.dtype, np.integer):
+        raise ValueError(
+            f"actions are {index.dtype}{list(index.shape)}; expected integers of shape [{n}, {len(space.nvec)}]"
+        )
+    if ((index < 0) | (index >= space.nvec)).any():
+        raise ValueError(f"actions lie in [{index.min()}, {index.max()}]; allowed are 0 to {(space.nvec - 1).tolist()}")
+    return index.astype(np.int64)
+
+
+def action_layout(space: StoredActions) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type in which one action is stored: [A] float32, [] or [K] int64, or [A + K] float32."""
     if isinstance(space, Discrete):
         return (), np.dtype(np.int64)
+    if isinstance(space, MultiDiscrete):
+        return (len(space.nvec),), np.dtype(np.int64)
+    if isinstance(space, Tuple):
+        return (sum(inside.shape[0] for inside in space.spaces if inside.shape),), np.dtype(np.float32)
     return space.shape, np.dtype(np.float32)
-
-
-def flatten_box(space: Box, dtype: type | None = None) -> Box:
-    """`space` as a vector, in its own type unless `dtype` says another."""
-    kind = dtype or space.dtype.type
-    return Box(space.low.ravel().astype(kind), space.high.ravel().astype(kind), dtype=kind)
 
 
 @dataclass(frozen=True)
@@ -147,14 +173,11 @@ class ListOfWorlds:
         except BaseException:
             self.close()
             raise
-        seen, acted = self._worlds[0].observation_space, self._worlds[0].action_space
-        assert isinstance(seen, Box)
-        assert isinstance(acted, Box | Discrete)
+        self._seen = Observations(self._worlds[0].observation_space)
+        self._acts = Actions(self._worlds[0].action_space)
         self._wrapped = is_wrapped(self._worlds[0], beyond=OWN_WRAPPERS)
-        self._shape = seen.shape
-        self.observation_space = flatten_box(seen, np.float32)
-        self._action_shape = acted.shape
-        self.action_space: Box | Discrete = acted if isinstance(acted, Discrete) else flatten_box(acted)
+        self.observation_space, self.pixels = self._seen.box, self._seen.pixels
+        self.action_space = self._acts.stored
 
     def reset(self, ids: np.ndarray, seeds: Sequence[int], split: str = "train") -> np.ndarray:
         """As `WorldBatch.reset`; `split` reaches the world as `options["split"]`."""
@@ -167,7 +190,7 @@ class ListOfWorlds:
                         self._worlds[i] = self._make()
                     begun = self._worlds[i].reset(seed=int(seed), options={"split": split})
                     seen, _ = parts(begun, "reset", *RESET)
-                    observation[row] = self._flat(seen)
+                    observation[row] = self._seen.flat(seen)
             except BaseException as error:  # whatever a third party's world raises is data, not a crash
                 self._fail(i, error)
         return observation
@@ -221,17 +244,14 @@ class ListOfWorlds:
         if i in self._broken:
             return None
         try:
-            answer = self._worlds[i].step(action.reshape(self._action_shape))
+            answer = self._worlds[i].step(self._acts.own(action))
             seen, earned, terminated, truncated, info = parts(answer, "step", *STEP)
             reward, ended = number(earned, "the reward"), flag(terminated, "terminated")
             cut = flag(truncated, "truncated") and not ended
-            return _Answer(self._flat(seen), reward, ended, cut, foreign(info, reward, wrapped=self._wrapped))
+            return _Answer(self._seen.flat(seen), reward, ended, cut, foreign(info, reward, wrapped=self._wrapped))
         except BaseException as error:  # as in reset
             self._fail(i, error)
             return None
-
-    def _flat(self, seen: Any) -> np.ndarray:
-        return observed(seen, self._shape, "it").ravel()
 
     def _fail(self, i: int, error: BaseException) -> None:
         """Note what is being handled as the failure of world `i`, and free it: the next reset makes another."""

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...agents.protocols import Actor, Author, Behaviour, Engine, Policy
+from ...envs.control.flat_spaces import Actions
 from ...envs.cores import allowed_threads, usable_cores
 from ...envs.named_objects import load_function
 from ...envs.world_source import WorldSource
@@ -25,7 +26,7 @@ from .rendering import context_of, make_renderer
 from .settings import stage_method
 from .several import group_counts
 from .voices import Voices
-from .worlds import WorldSources, spaces
+from .worlds import WorldSources
 
 if TYPE_CHECKING:
     from ...agents.language.scheduling import Patience
@@ -122,10 +123,12 @@ def _moving(
         assert isinstance(policy, ActorCritic), "make_policy has made one"
         behaviour = policy
     elif isinstance(agent, ScriptedAgentSpec):
-        behaviour = scripted.ScriptedAgent(load_function(agent.function, "observation"), spaces(source)[1])
+        behaviour = scripted.ScriptedAgent(
+            load_function(agent.function, "observation"), source.facts.action_space, source.facts.observation_space
+        )
     else:
         assert isinstance(agent, RandomAgentSpec), f"checked before: an agent of kind {agent.kind!r} cannot move"
-        behaviour = scripted.RandomAgent(spaces(source)[1])
+        behaviour = scripted.RandomAgent(Actions(source.facts.action_space).stored)
     mode = "episodes" if horizon is None else "segments"
     return ControlActor(behaviour, source, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once)
 

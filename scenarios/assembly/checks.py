@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box
 
 from ...algorithms.methods import METHODS, Method
+from ...envs.control.flat_spaces import Actions, Observations
 from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, WrongKey
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
@@ -24,6 +25,7 @@ from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
 from .engines import check_engine
 from .learners import completed
+from .memories import check_memory
 from .no_effect import (
     check_budget,
     check_goals_in_world,
@@ -93,6 +95,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
         with at("stages", number, "overrides", "update", "length"):
             completed(row, scenario, worlds)
         check_budget(scenario, number, worlds.first.facts, source)
+        check_memory(scenario, number, row, worlds.first.facts)
         check_minibatches(scenario, number, row, worlds.first.facts)
     for number, world in enumerate(scenario.worlds):
         with at("worlds", number, "overrides"):
@@ -122,14 +125,19 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
             facts = source.facts
         except (UnknownWorld, UnsupportedWorld):
             raise
+        except WrongKey as problem:  # of a wrapper
+            raise WrongPart(("world", *problem.path), str(problem)) from problem
         except UserError as problem:
             raise WrongPart(("world", "options"), str(problem)) from problem
     if scenario.learns and facts.kind == "control":
         _check_spaces(source.id, facts)
+    _check_workers(scenario, facts)
     for name in ("step_seconds", "episode_seconds"):
-        if getattr(scenario.world, name) is not None and not facts.waits:
+        limits = facts.waits or (name == "step_seconds" and scenario.world.workers is not None)
+        if getattr(scenario.world, name) is not None and not limits:
             reason = "is for worlds that wait for tools or servers; this one is stepped in place, without such a limit"
-            raise WrongPart(("world", name), f"world.{name} {reason}")
+            more = "; give world.workers as well, to step it in processes" if _is_list(facts, name) else ""
+            raise WrongPart(("world", name), f"world.{name} {reason}{more}")
     if scenario.world.threads is not None and not facts.pooled:
         raise WrongPart(
             ("world", "threads"), "world.threads is for bodies that are simulated on a pool; this one is not"
@@ -149,20 +157,37 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
     return facts
 
 
+def _is_list(facts: WorldFacts, name: str) -> bool:
+    """Whether such a limit would be one of worlds in processes."""
+    return name == "step_seconds" and facts.kind == "control" and not facts.pooled
+
+
+def _check_workers(scenario: Scenario, facts: WorldFacts) -> None:
+    """WrongPart where there is nothing that processes could step, or somebody else gives processes."""
+    place, reason = ("world", "workers"), "world.workers is for bodies that are stepped one after the other"
+    if scenario.world.workers is None:
+        return
+    if facts.kind == "conversation":
+        raise WrongPart(place, f"{reason}; this is a conversation, and conversations are all held at once")
+    if facts.pooled:
+        raise WrongPart(place, f"{reason}; a pool simulates these: give world.threads")
+    if scenario.cluster is not None:
+        raise WrongPart(place, f"{reason} in the run's own process, and a cluster's workers collect in theirs")
+
+
 def _check_spaces(name: str, facts: WorldFacts) -> None:
     """WrongPart for spaces in which there is nothing to see, or nothing to decide."""
-    action = facts.action_space
-    for what, space in (("observation_space", facts.observation_space), ("action_space", action)):
-        if isinstance(space, Box) and 0 in space.shape:
-            raise WrongPart(
-                ("world", "id"), f"world {name!r}: {what} has the shape {space.shape}, which holds no number"
-            )
-    alone = "Discrete(1)" if isinstance(action, Discrete) and action.n == 1 else ""
-    if isinstance(action, Box) and bool((action.low == action.high).all()):
-        alone = f"{action}, whose bounds are equal"
-    if alone:
+    seen, acts = Observations(facts.observation_space), Actions(facts.action_space)
+    for what, size in {"observation_space": seen.size, "action_space": acts.size}.items():
+        if not size:
+            space = getattr(facts, what)
+            shown = f"has the shape {space.shape}" if space.shape is not None else f"is {space}"
+            raise WrongPart(("world", "id"), f"world {name!r}: {what} {shown}, which holds no number")
+    if acts.is_one:
+        equal = ", whose bounds are equal" if isinstance(facts.action_space, Box) else ""
         raise WrongPart(
-            ("world", "id"), f"world {name!r}: action_space is {alone}: one action, so that nothing can be learned"
+            ("world", "id"),
+            f"world {name!r}: action_space is {facts.action_space}{equal}: one action, so that nothing can be learned",
         )
 
 
@@ -180,9 +205,8 @@ def _ask_once(name: str, place: Place, facts: WorldFacts, seen: np.ndarray) -> N
     """UserError for a script that fails on an observation, or gives an action that the world does not have."""
     from ...agents.control.scripted import ScriptedAgent
 
-    assert isinstance(facts.action_space, Box | Discrete), "of a control world"
     with at(*place), told(f"the script {name} fails on the first observation"):
-        ScriptedAgent(load_function(name, "observation"), facts.action_space).act(seen[None])
+        ScriptedAgent(load_function(name, "observation"), facts.action_space, facts.observation_space).act(seen[None])
 
 
 def _needs_expert(scenario: Scenario, kind: WorldKind) -> bool:

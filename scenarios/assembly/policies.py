@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...agents.protocols import Policy
+from ...envs.control.flat_spaces import Actions, Observations
 from ...envs.errors import UserError
 from ...envs.seeding import derive_seed
 from ...envs.world_source import WorldSource
@@ -19,7 +19,6 @@ from ..config.schema import Sampling, Scenario
 from ..config.voices import CausalLMVoice
 from .rendering import context_of, give_template, make_renderer
 from .settings import stage_method
-from .worlds import spaces
 
 if TYPE_CHECKING:
     from ...agents.language.language_policy import LanguagePolicy
@@ -64,11 +63,11 @@ def _make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy
     if isinstance(scenario.agent, MlpAgentSpec):
         from ...agents.control.mlp import ActorCritic
 
-        observation, action = spaces(source)
-        size = math.prod(observation.shape)
+        seen, action = Observations(source.facts.observation_space), Actions(source.facts.action_space).stored
         seed = derive_seed(scenario.seed, "policy")
-        hidden = scenario.agent.hidden
-        return ActorCritic(size, action, hidden=hidden, critic=critic, seed=seed).to(device)
+        memory = scenario.agent.memory.size if scenario.agent.memory else 0
+        sizes = {"pictures": seen.pictures, "hidden": scenario.agent.hidden, "memory": memory}
+        return ActorCritic(seen.numbers, action, critic=critic, seed=seed, **sizes).to(device)
     if isinstance(scenario.agent, TinyLlamaAgentSpec | CausalLMAgentSpec):
         return _make_language_policy(scenario, critic).to(device)
     return None

@@ -63,7 +63,9 @@ def explain_device(wanted: str, agent: Agent) -> str:
 
 def _is_small(agent: Agent) -> bool:
     """Whether the agent is a control policy that is faster on the CPU: one observation at a time, narrow layers."""
-    return isinstance(agent, MlpAgentSpec) and max(agent.hidden, default=0) <= _NARROW
+    if not isinstance(agent, MlpAgentSpec):
+        return False
+    return max([*agent.hidden, agent.memory.size if agent.memory else 0]) <= _NARROW
 
 
 def stage_method(stage: Stage, world: SharedWorld | None = None) -> Method:

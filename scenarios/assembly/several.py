@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...agents.mixture import divided, mixed_groups
+from ...envs.control.flat_spaces import Actions, Observations
 from ...envs.errors import UserError, unknown
 from ...envs.world_source import WorldSource
 from ..config.mistakes import WrongPart
 from ..config.schema import Collect, Scenario, SharedWorld, Stage
 from .settings import stage_method
-from .worlds import spaces
 
 _OWN = ("credit", "rewards")  # columns of a method that a world may have for itself
 
@@ -27,13 +27,14 @@ def check_alike(scenario: Scenario, sources: Sequence[WorldSource]) -> None:
             )
     if kinds[0] == "conversation":
         return
-    seen = [spaces(source) for source in sources]
-    for number, (observation, action) in enumerate(seen):
-        if observation.shape != seen[0][0].shape or action != seen[0][1]:
+    spaces = [(source.facts.observation_space, source.facts.action_space) for source in sources]
+    seen, done = [Observations(one) for one, _ in spaces], [Actions(one) for _, one in spaces]
+    for number, (own, acts) in enumerate(zip(seen, done, strict=True)):
+        if (own.numbers, own.pictures) != (seen[0].numbers, seen[0].pictures) or acts.stored != done[0].stored:
             raise WrongPart(
                 ("worlds", number, "id"),
-                f"{scenario.worlds[number].id!r} has observations {observation.shape} and actions {action}, and "
-                f"{first.id!r} has {seen[0][0].shape} and {seen[0][1]}: one network acts in worlds with equal spaces",
+                f"{scenario.worlds[number].id!r} has observations {spaces[number][0]} and actions {spaces[number][1]}, "
+                f"and {first.id!r} has {spaces[0][0]} and {spaces[0][1]}: one network acts in worlds with equal spaces",
             )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+from ...envs.control.flat_spaces import Actions, Observations
+from ...envs.control.world_batch import action_layout
 from ...envs.errors import UserError
 from ...envs.memory_limits import usable_memory
 from ...envs.world_source import WorldFacts
@@ -66,18 +68,20 @@ def check_evaluation(scenario: Scenario, tasks: int, each: int) -> None:
 
 
 def _width(facts: WorldFacts) -> int:
-    """Numbers in an observation and an action of a control world."""
+    """Numbers in an observation and an action of a control world; four pixels take the room of one."""
     if facts.kind != "control":
         return 0
-    return sum(math.prod(space.shape or (1,)) for space in (facts.observation_space, facts.action_space))
+    seen, (acted, _) = Observations(facts.observation_space), action_layout(Actions(facts.action_space).stored)
+    return seen.numbers + seen.pixels // 4 + math.prod(acted)
 
 
 def _parameters(scenario: Scenario, facts: WorldFacts) -> int:
     """Of the agent, about."""
     agent = scenario.agent
     if isinstance(agent, MlpAgentSpec):
-        widths = [max(1, _width(facts)), *agent.hidden, 1]
-        return sum(one * two for one, two in pairwise(widths))
+        memory, seen = agent.memory.size if agent.memory else 0, max(1, _width(facts))
+        widths = [seen + memory, *agent.hidden, 1]
+        return sum(one * two for one, two in pairwise(widths)) + 3 * memory * (memory + seen)
     if isinstance(agent, TinyLlamaAgentSpec):
         return 12 * agent.layers * agent.hidden**2
     return 0

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from gymnasium.spaces import Box, Discrete
-
 from ...envs.conversation.task_world import TaskWorld
 from ...envs.errors import UserError
 from ...envs.time_limits import REMEDY
 from ...envs.world_source import WorldSource
-from ..config.schema import Sampling, Scenario
+from ..config.schema import Sampling, Scenario, WorldSpec
 
 
 class WorldSources(dict[str, WorldSource]):
@@ -18,7 +16,7 @@ class WorldSources(dict[str, WorldSource]):
     @classmethod
     def of(cls, scenario: Scenario) -> WorldSources:
         """Nothing is constructed yet."""
-        return cls({name: WorldSource(one.world.id, one.world.options) for name, one in scenario.alone().items()})
+        return cls({name: _source(one.world) for name, one in scenario.alone().items()})
 
     @property
     def first(self) -> WorldSource:
@@ -45,6 +43,12 @@ class WorldSources(dict[str, WorldSource]):
         self.close()
 
 
+def _source(world: WorldSpec) -> WorldSource:
+    wrappers = [wrapper.model_dump() for wrapper in world.wrappers]
+    limit = {} if world.step_seconds is None else {"step_seconds": world.step_seconds}
+    return WorldSource(world.id, world.options, wrappers, workers=world.workers, **limit)
+
+
 def _ends_by_itself(source: WorldSource) -> bool:
     """Whether the first reply ends an episode of tasks, as it does wherever a reward function gives a number."""
     if source.facts.kind == "control" or source.facts.waits or source.facts.voices:
@@ -59,14 +63,6 @@ def _ends_by_itself(source: WorldSource) -> bool:
         return False
     finally:
         world.close()
-
-
-def spaces(source: WorldSource) -> tuple[Box, Box | Discrete]:
-    """The spaces of a control world; that they are supported is among its facts."""
-    observation, action = source.facts.observation_space, source.facts.action_space
-    assert isinstance(observation, Box)
-    assert isinstance(action, Box | Discrete)
-    return observation, action
 
 
 def longest_episode(scenario: Scenario, source: WorldSource) -> int:

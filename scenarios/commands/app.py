@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
@@ -87,14 +86,10 @@ def print_lines(*lines: str) -> None:
 def load_plugins() -> None:
     """Import the modules of the entry-point group `peripatos`; worlds, tools and methods register themselves.
     From here on stdout is for data."""
-    claim_stdout()
-    for plugin in entry_points(group="peripatos"):
-        try:
-            plugin.load()
-        except ImportError as problem:
-            from ...envs.errors import UserError
+    from ...envs.plugins import import_plugins
 
-            raise UserError(f"the plug-in {plugin.name!r} ({plugin.value}) cannot be imported: {problem}") from problem
+    claim_stdout()
+    import_plugins()
 
 
 @contextmanager

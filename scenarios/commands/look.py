@@ -70,17 +70,22 @@ def record(
     seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Which episode.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Default: videos/ of the run.")] = None,
     gif: Annotated[bool, typer.Option("--gif", help="A gif as well.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, max=MOST, help="Most steps of it; default: 2000.")] = None,
+    sets: Set = [],  # noqa: B006 (typer copies it)
     quiet: Quiet = False,
     trust: Trust = False,
     verbose: Verbose = False,
 ) -> None:
     """Film a run's agent in its world, with the reward terms drawn in."""
-    from ..report.film import record_run
+    from ..report.film import MOST_STEPS, record_run
     from ..run.display import make_display
 
     load_plugins()
+    display = make_display(quiet=quiet)
     with worlds_at_work():
-        films = list(record_run(run_path, checkpoint, seed=seed, out=out, gif=gif, display=make_display(quiet=quiet)))
+        films = record_run(
+            run_path, checkpoint, seed=seed, out=out, gif=gif, display=display, most=limit or MOST_STEPS, sets=sets
+        )
     for path in films:
         print(path, file=data(), flush=True)
 

@@ -20,12 +20,21 @@ class Origin(Part):
     checkpoint: str = "best"
 
 
+class MemorySpec(Part):
+    """What an agent in a body remembers of its episode: `size` numbers of a gated recurrent unit."""
+
+    kind: Literal["gru"] = "gru"
+    size: Width = 64
+
+
 class MlpAgentSpec(Part):
-    """Actor and critic as two tanh networks, for worlds with Box observations."""
+    """Actor and critic as two tanh networks, for worlds of bodies; pictures go through convolutions before them. With a
+    `memory` both read what it holds beside what is seen."""
 
     kind: Literal["mlp"]
     origin: Origin | None = None
     hidden: Annotated[list[Width], Field(min_length=1, max_length=100)] = [128, 128]
+    memory: MemorySpec | None = None
 
 
 class TinyLlamaAgentSpec(Part):

@@ -23,6 +23,7 @@ FIRST = {  # the key of a mapping that a plain value in its place will have mean
     "evaluation": "every",
     "checkpoint": "every",
     "sampling": "max_tokens",
+    "memory": "kind",
     "failures": "max_share",
     "log": "episodes",
 }

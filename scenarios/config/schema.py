@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from ...envs.errors import WrongWithin
+from ...envs.errors import WrongWithin, nearest
 from ...envs.quantities import Count, Seconds, Share, meant_by, read_number, real, shown, whole
 from .agents import Agent, CausalLMAgentSpec, Demonstrator, MlpAgentSpec, TinyLlamaAgentSpec
 from .engine import Engine
@@ -31,20 +31,42 @@ Many = Annotated[int, whole(1, 1_000_000)]  # of what is held at once
 Workers = Annotated[int, whole(1, 1000)]
 
 
+def _are_workers(given: object) -> object:
+    if given != "auto" and not (isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= 1000):
+        hint = nearest(str(given), ["auto"])
+        raise ValueError(f"{shown(given)} is no number of processes; allowed are auto and 1 to 1000.{hint}")
+    return given
+
+
+WorldWorkers = Annotated[int | Literal["auto"], BeforeValidator(_are_workers)]
+
+
+class Wrapping(Part):
+    """A wrapper around a world: a name in `gymnasium.wrappers`, or `module:Class`, and its options."""
+
+    id: str
+    options: dict[str, JsonValue] = {}
+
+
 class WorldSpec(Part):
-    """Where the agent acts: a Gymnasium id (ours or any other) or `module:Class`, and its options; and who speaks where
-    the world talks to somebody else (a customer, a judge), by the names that it has for them.
+    """Where the agent acts: a Gymnasium id (ours or any other) or `module:Class`, its options, and what is wrapped
+    around it, from the inside out; and who speaks where the world talks to somebody else (a customer, a judge), by the
+    names that it has for them.
 
     The limits of seconds are for worlds of messages that wait for tools or servers: the world's own work, without what
     its tools may take by limits of their own. Bodies that are simulated on a pool of threads have `threads`; of other
     bodies, each of which is an object that may hold a simulator or a licence, `at_once` are open for whole episodes: so
-    many to learn, and so many to be evaluated.
+    many to learn, and so many to be evaluated. These are stepped in so many processes as `workers` says (auto: one for
+    each core, where a step takes a millisecond or longer): the same episodes, and one that crashes, or takes longer
+    than `step_seconds` for a step, costs its episode alone. By default they are stepped in the run's own process.
     """
 
     id: str
     options: dict[str, JsonValue] = {}
+    wrappers: list[Wrapping] = []
     threads: Workers | None = None  # default: one for each core, or what OMP_NUM_THREADS says
     at_once: Many | None = None  # default: as many as the stage collects, 8 where it does not
+    workers: WorldWorkers | None = None
     voices: dict[str, VoiceSpec] = {}
     step_seconds: Seconds | None = None  # for one step; default 60
     episode_seconds: Seconds | None = None  # for all steps of an episode; default 600

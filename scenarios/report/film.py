@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import ctypes.util
 import os
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import gymnasium
-from gymnasium.spaces import Box, Discrete
 
 from ...envs.errors import UserError
 from ...envs.named_objects import load_function
@@ -25,20 +24,31 @@ from ..config.schema import Scenario
 from ..run.disk import make_folder
 from ..run.display import Display
 from ..run.saved_agent import OpenedAgent, open_agent
+from .cameras import follow
 from .gait import draw_gait
-from .shots import Acts, ActsAtRandom, Shot, film_episode
+from .shots import MOST_STEPS, Acts, ActsAtRandom, Shot, film_episode
 from .video import caption, gif_writer, mp4_writer
 
 
-def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif: bool, display: Display) -> list[Path]:
-    """Film one episode of a run's agent in each of its worlds; the files written. UserError says why a world cannot be
-    filmed."""
+def record_run(
+    path: Path,
+    checkpoint: str,
+    *,
+    seed: int,
+    out: Path | None,
+    gif: bool,
+    display: Display,
+    most: int = MOST_STEPS,
+    sets: Sequence[str] = (),
+) -> list[Path]:
+    """Film at most so many steps of one episode of a run's agent in each of its worlds, which `--set` flags may change;
+    the files written. UserError says why a world cannot be filmed."""
     if out is not None and out.is_dir():
         raise UserError(f"{out} is a folder; name the film that --out is to be, as in --out {out / 'film.mp4'}")
     if out is not None and out.suffix.lower() not in ("", ".mp4", ".gif"):
         raise UserError(f"--out is {str(out)!r}; a film ends in .mp4, as in --out {out.with_suffix('.mp4')}")
     choose_renderer()
-    opened = open_agent(path, checkpoint, device="cpu")
+    opened = open_agent(path, checkpoint, device="cpu", sets=sets)
     target = out or opened.run.videos / f"{checkpoint}-{seed}.mp4"
     make_folder(target.parent)
     written = []
@@ -46,28 +56,37 @@ def record_run(path: Path, checkpoint: str, *, seed: int, out: Path | None, gif:
         with opened.sources as sources:
             for name, source in sources.items():
                 place = target.with_name(f"{target.stem}-{name}.mp4") if name else target
-                written += _filmed(opened, source, seed, display, place, gif)
+                with closing(_drawing(source, opened)) as env:
+                    shots = film_episode(
+                        env,
+                        _behaviour(opened.scenario, opened.policy, env),
+                        seed=derive_seed(opened.scenario.seed, "film", seed),
+                        most=most,
+                        display=display,
+                    )
+                    written += write_film(shots, round(env.metadata.get("render_fps") or 30), place, gif)
     finally:
         display.close()
     return written
 
 
-def _filmed(
-    opened: OpenedAgent, source: WorldSource, seed: int, display: Display, target: Path, gif: bool
-) -> list[Path]:
-    """Play an episode and write it as it goes; the files."""
+def _drawing(source: WorldSource, opened: OpenedAgent) -> gymnasium.Env[Any, Any]:
+    """A world that gives pictures, in which its body stays."""
     if source.facts.kind == "conversation":
         raise UserError(
             f"{source.id!r} is a conversation: it is read, not filmed, with peripatos show {opened.run.path}"
         )
-    env = WorldSource(source.id, {**source.options, "render_mode": "rgb_array"}).make()
     try:
-        act = _behaviour(opened.scenario, opened.policy, env)
-        fps = round(env.metadata.get("render_fps") or 30)
-        shots = film_episode(env, act, seed=derive_seed(opened.scenario.seed, "film", seed), display=display)
-        return write_film(shots, fps, target, gif)
-    finally:
-        env.close()
+        env = source.with_options(render_mode="rgb_array").make()
+    except UserError as problem:
+        if "unknown option 'render_mode'" not in str(problem):
+            raise
+        raise UserError(
+            f"world {source.id!r} cannot be filmed, because it takes no render_mode: let its constructor, or the "
+            'function that makes it, take render_mode=None and give pictures for "rgb_array"'
+        ) from problem
+    follow(env, source.options)
+    return env
 
 
 def write_film(shots: Iterable[Shot], fps: int, target: Path, gif: bool) -> list[Path]:
@@ -101,12 +120,12 @@ def choose_renderer() -> None:
 
 
 def _behaviour(scenario: Scenario, policy: Any, env: gymnasium.Env[Any, Any]) -> Acts | ActsAtRandom:
-    space = env.action_space
-    assert isinstance(space, Box | Discrete), "check_parts has seen to it"
+    spaces = env.action_space, env.observation_space
     if isinstance(scenario.agent, MlpAgentSpec):
-        return Acts(policy, space)
+        return Acts(policy, *spaces)
     if isinstance(scenario.agent, ScriptedAgentSpec):
         from ...agents.control.scripted import ScriptedAgent
 
-        return Acts(ScriptedAgent(load_function(scenario.agent.function, "observation"), space), space)
-    return ActsAtRandom(space, scenario.seed)
+        script = load_function(scenario.agent.function, "observation")
+        return Acts(ScriptedAgent(script, *spaces), *spaces)
+    return ActsAtRandom(env.action_space, scenario.seed)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Space
 
 from ...agents.protocols import Behaviour
+from ...envs.control.flat_spaces import Actions, Observations
+from ...envs.control.world_batch import checked_action
 from ...envs.errors import UserError
+from ...envs.reported import BadReport, number
 from ...envs.seeding import stream
+from ...envs.time_limits import least, time_limit
 from ..run.display import Display
+
+MOST_STEPS = 2_000  # of a film, unless more are asked for
+_PART = "reward_"
 
 
 @dataclass(frozen=True)
@@ -28,48 +35,68 @@ class Shot:
 
 
 class Acts:
-    """Chooses greedy actions for one episode, in the form that the world takes."""
+    """Chooses greedy actions for one episode in a world with the spaces `acted` and `seen`, in the form that it takes;
+    without `seen`, observations are numbers in a row already."""
 
-    def __init__(self, behaviour: Behaviour, space: Box | Discrete) -> None:
-        self._behaviour, self._space = behaviour, space
+    def __init__(self, behaviour: Behaviour, acted: Space[Any], seen: Space[Any] | None = None) -> None:
+        self._behaviour, self._acts = behaviour, Actions(acted)
+        self._flat = np.ravel if seen is None else Observations(seen).flat
         self._memory = behaviour.begin(1)
 
-    def __call__(self, observation: np.ndarray) -> np.ndarray | int:
-        seen = np.asarray(observation, np.float32).reshape(1, -1)
-        action = self._behaviour.act(seen, None, self._memory)[0][0]
-        if isinstance(self._space, Discrete):
-            return int(action) + int(self._space.start)
-        shaped = np.asarray(action).reshape(self._space.shape)
-        return np.clip(shaped, self._space.low, self._space.high).astype(self._space.dtype)
+    def __call__(self, observation: Any) -> Any:
+        seen = np.asarray(self._flat(observation), np.float32)
+        acted = self._behaviour.act(seen[None], None, self._memory)
+        action, self._memory = acted.action, acted.memory_N
+        return self._acts.own(checked_action(action, 1, self._acts.stored)[0])
 
 
 class ActsAtRandom:
     """Samples the action space, from a stream of its own."""
 
-    def __init__(self, space: Box | Discrete, seed: int) -> None:
+    def __init__(self, space: Space[Any], seed: int) -> None:
         space.seed(int(stream(seed, "film").integers(2**31)))
         self._space = space
 
-    def __call__(self, observation: np.ndarray) -> np.ndarray | int:
-        drawn = self._space.sample()
-        return int(drawn) if isinstance(self._space, Discrete) else np.asarray(drawn)
+    def __call__(self, observation: Any) -> Any:
+        return self._space.sample()
 
 
 def film_episode(
-    env: gymnasium.Env[Any, Any], act: Acts | ActsAtRandom, *, seed: int, display: Display
+    env: gymnasium.Env[Any, Any], act: Acts | ActsAtRandom, *, seed: int, most: int = MOST_STEPS, display: Display
 ) -> Iterator[Shot]:
-    """One episode, a shot for each step, as it is played: a long one fits into memory as a short one does."""
+    """One episode, a shot for each of at most so many steps, as it is played: a long one fits into memory as a short
+    one does."""
     observation, _ = env.reset(seed=seed)
-    count, total, limit = 0, 0.0, (env.spec.max_episode_steps if env.spec else None) or 1000
-    terminated = truncated = False
-    while not (terminated or truncated):
+    total, limit = 0.0, least(time_limit(env), most) or most
+    for count in range(1, most + 1):
         observation, reward, terminated, truncated, info = env.step(act(observation))
         total += float(reward)
-        terms = {name: float(value) for name, value in info.get("reward_terms", {}).items()}
-        signals = {name: float(value) for name, value in info.get("signals", {}).items()}
-        yield Shot(_picture(env), float(reward), total, terms, signals)
-        count += 1
+        yield Shot(_picture(env), float(reward), total, reward_parts(info), _numbers(info.get("signals")))
         display.move("filming", count / limit, {})
+        if terminated or truncated:
+            return
+    display.warn(f"the film ends after {most:,} steps, and the episode goes on: --limit {2 * most} films more of it")
+
+
+def reward_parts(info: Mapping[str, Any]) -> dict[str, float]:
+    """What a step's reward consists of: `info["reward_terms"]`, or the numbers `reward_NAME` of other people's worlds,
+    as Gymnasium's robots report them."""
+    if "reward_terms" in info:
+        return _numbers(info["reward_terms"])
+    return _numbers({key.removeprefix(_PART): value for key, value in info.items() if str(key).startswith(_PART)})
+
+
+def _numbers(given: Any) -> dict[str, float]:
+    """The finite numbers in a mapping, by name; none where it is something else."""
+    if not isinstance(given, Mapping):
+        return {}
+    found = {}
+    for name, value in given.items():
+        try:
+            found[str(name)] = number(value, str(name))
+        except BadReport:
+            continue
+    return found
 
 
 def _picture(env: gymnasium.Env[Any, Any]) -> np.ndarray:

@@ -30,6 +30,7 @@ def differences(then: Scenario, now: Scenario, progress: Progress | None) -> Dif
     old, new = then.model_dump(mode="json"), now.model_dump(mode="json")
     stages_then, stages_now = old.pop("stages"), new.pop("stages")
     followed, refused = [], []
+    followed += spelled("world.workers", *(one.get("world", {}).pop("workers", None) for one in (old, new)))
     for key in {**old, **new}:
         changed = spelled(key, old.get(key), new.get(key))
         (followed if key in MAY_CHANGE else refused).extend(changed)

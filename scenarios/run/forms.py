@@ -94,8 +94,10 @@ _LEARNER = {"version": _COUNT, "lr": _NUMBER, "method": _TEXT, "micro_batch": _P
 _POLICY = {  # by the file's name, wherever it lies
     "policy.json": {
         "observation_size": _COUNT,
+        "pictures": _LIST,
         "action": _TEXT,
         "action_size": _COUNT,
+        "choices": _LIST,
         "hidden": _LIST,
         "critic": _FLAG,
     },

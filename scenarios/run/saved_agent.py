@@ -52,19 +52,21 @@ class OpenedAgent:
     policy: Policy | None
 
 
-def open_agent(path: Path, checkpoint: str, device: str | None = None) -> OpenedAgent:
-    """The agent of the run at `path`, as it stood at `checkpoint` (best, last or a number).
+def open_agent(path: Path, checkpoint: str, device: str | None = None, sets: Sequence[str] = ()) -> OpenedAgent:
+    """The agent of the run at `path`, as it stood at `checkpoint` (best, last or a number). `sets` are `--set` flags
+    for the world.
 
-    UserError if there is no such run or checkpoint; BadCheckpoint if the checkpoint is damaged.
+    UserError if there is no such run or checkpoint, or the agent cannot live there; BadCheckpoint if the checkpoint is
+    damaged.
     """
     run = RunDirectory.open(path)
-    scenario = trusted_scenario(run)
-    sources = WorldSources.of(scenario)
+    with where_it_was_begun(run):
+        scenario, sources = _elsewhere(run, sets) if sets else _as_it_was(run)
     try:
         with where_it_was_begun(run):
             policy = make_policy(scenario, _device(device, scenario), sources.first)
         if policy is not None:
-            policy.load(find_checkpoint(run, checkpoint) / "policy")
+            _load(policy, find_checkpoint(run, checkpoint), path, scenario)
     except BaseException:
         sources.close()
         raise
@@ -147,11 +149,7 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
             raise UserError(f"--k {how.k}: pass@k counts successes, and this world says nothing about success")
         policy = make_policy(scenario, _device(device, scenario), sources.first)
         if policy is not None:
-            folder = find_checkpoint(run, checkpoint)
-            try:
-                policy.load(folder / "policy")
-            except ValueError as problem:
-                raise UserError(f"the agent of {path} does not fit {scenario.world.id!r}: {problem}") from problem
+            _load(policy, find_checkpoint(run, checkpoint), path, scenario)
         parts = make_stage(scenario, Stage(name="evaluate"), policy, sources)
         stack.callback(parts.close)
         parts.evaluator.load(Weights(0))
@@ -165,6 +163,20 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         return {**summarize_worlds(episodes), **(pass_rates_of_worlds(episodes, how.k) if how.k > 1 else {})}
 
 
+def _load(policy: Policy, folder: Path, path: Path, scenario: Scenario) -> None:
+    """Make `policy` the one of a checkpoint of the run at `path`. UserError where it does not fit the world."""
+    try:
+        policy.load(folder / "policy")
+    except ValueError as problem:
+        raise UserError(f"the agent of {path} does not fit {scenario.world.id!r}: {problem}") from problem
+
+
+def _as_it_was(run: RunDirectory) -> tuple[Scenario, WorldSources]:
+    """The run's own scenario, and the source of its worlds."""
+    scenario = trusted_scenario(run)
+    return scenario, WorldSources.of(scenario)
+
+
 def _device(asked: str | None, scenario: Scenario) -> str:
     """The device that was asked for, or the scenario's."""
     try:
@@ -176,18 +188,18 @@ def _device(asked: str | None, scenario: Scenario) -> str:
 
 def _elsewhere(run: RunDirectory, sets: Sequence[str]) -> tuple[Scenario, WorldSources]:
     """The run's scenario with another world, sampling or engine, and the source of its worlds."""
-    scenario = trusted_scenario(run)
     if not sets:
+        scenario, sources = _as_it_was(run)
         _check_engine(scenario)
-        return scenario, WorldSources.of(scenario)
+        return scenario, sources
     for text in sets:
         head = text.partition("=")[0].strip().partition(".")[0]
         if head not in ("world", "worlds", "sampling", "engine"):
             raise UserError(
-                f"--set {text}: a saved agent is measured in another world, with other sampling or by another engine; "
+                f"--set {text}: a saved agent is looked at in another world, with other sampling or by another engine; "
                 f"its {head or 'scenario'} cannot change{_FLAGS.get(head, '')}"
             )
-    data: dict[str, Any] = dump_data(scenario)
+    data: dict[str, Any] = dump_data(trusted_scenario(run))
     source = Source(str(run.path / "scenario.yaml"))
     if "worlds" in data and any(text.partition("=")[0].strip() in ("world", "world.id") for text in sets):
         data = {"world": {}, **{key: value for key, value in data.items() if key != "worlds"}}

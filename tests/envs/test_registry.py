@@ -7,10 +7,12 @@ import textwrap
 
 import gymnasium
 import pytest
+from gymnasium.spaces import Dict, Discrete, Sequence, Text, Tuple
 
 import peripatos.envs
 from peripatos.envs.errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
 from peripatos.envs.registry import list_worlds, make_world, world_kind
+from peripatos.envs.time_limits import time_limit
 from peripatos.envs.worlds.maths.arithmetic import Arithmetic
 
 WALKER = importlib.util.find_spec("peripatos.envs.worlds.robots.walker") is not None
@@ -126,9 +128,46 @@ def test_a_limit_of_steps_that_is_no_positive_number_is_refused(limit):
         make_world("CartPole-v1", max_episode_steps=limit)
 
 
-def test_a_world_that_no_agent_can_live_in_is_named_with_its_spaces():
-    with pytest.raises(UnsupportedWorld, match=r"'Blackjack-v1' has observations Tuple\(.*supported are Box"):
-        world_kind(make_world("Blackjack-v1"))
+def with_a_limit():
+    return gymnasium.make("CartPole-v1", max_episode_steps=50)
+
+
+def with_any_option(**options):
+    return gymnasium.make("CartPole-v1", **options)
+
+
+def without_a_limit():
+    return gymnasium.make("CartPole-v1").unwrapped
+
+
+@pytest.mark.parametrize("maker", [with_a_limit, with_any_option, without_a_limit])
+def test_a_function_is_given_a_limit_of_steps_whatever_it_has_itself(maker):
+    made = make_world(f"{__name__}:{maker.__name__}", max_episode_steps=20)
+    assert time_limit(made) == 20
+    if maker is with_a_limit:
+        with pytest.raises(UserError, match=r"max_episode_steps is 60.*with_a_limit makes has a limit of 50 already"):
+            make_world(f"{__name__}:{maker.__name__}", max_episode_steps=60)
+
+
+class Novel(gymnasium.Env):
+    """Nothing but words, to be read or to be written."""
+
+    def __init__(self, seen, acted):
+        self.observation_space, self.action_space = seen, acted
+
+
+@pytest.mark.parametrize(
+    ("seen", "acted", "says"),
+    [
+        (Text(4), Discrete(2), r"'Novel' has observations Text\(.*nothing can be flattened"),
+        (Tuple((Text(4), Sequence(Discrete(2)))), Discrete(2), "nothing can be flattened"),
+        (Discrete(3), Text(4), r"'Novel' has actions Text\(.*supported are Box, Discrete, MultiDiscrete"),
+        (Discrete(3), Dict({"say": Text(4), "go": Discrete(2)}), "at 'say'; supported are Box"),
+    ],
+)
+def test_a_world_that_no_agent_can_live_in_is_named_with_its_spaces(seen, acted, says):
+    with pytest.raises(UnsupportedWorld, match=says):
+        world_kind(Novel(seen, acted))
 
 
 @pytest.mark.skipif(not WALKER, reason="the walker's module is not there")

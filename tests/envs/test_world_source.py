@@ -15,7 +15,7 @@ import pytest
 from gymnasium.spaces import Box, Discrete
 
 from peripatos.envs.conversation import ConversationEnv, Outcome, TaskWorld
-from peripatos.envs.errors import UnsupportedWorld, UserError
+from peripatos.envs.errors import UserError
 from peripatos.envs.named_objects import trust_names
 from peripatos.envs.tools import ToolWorld
 from peripatos.envs.world_source import WorldSource
@@ -240,8 +240,7 @@ def test_the_facts_are_those_of_the_world_as_it_is() -> None:
     assert image.observation_space.shape == (4, 4, 3)
     assert image.longest_episode is None
     assert WorldSource(named(Slow)).facts.waits
-    with pytest.raises(UnsupportedWorld):
-        _ = WorldSource("Blackjack-v1").facts
+    assert WorldSource("Blackjack-v1").facts.kind == "control"
     with pytest.raises(UserError, match="Did you mean 'attempts'"):
         _ = WorldSource("peripatos/Arithmetic-v0", {"attempt": 3}).facts
 

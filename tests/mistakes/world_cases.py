@@ -7,7 +7,7 @@ from mistake_cases import Case, control, language
 BODY = """\
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
+from gymnasium.spaces import Box, Dict, Discrete, Text
 
 class World(gymnasium.Env):
     observation_space = Box(-1, 1, (2,))
@@ -183,15 +183,31 @@ SPACES = [
     _body("space-number", ("Discrete(2)", "2"), r"action_space of World is 2.*gymnasium\.spaces"),
     _body("space-class", ("Discrete(2)", "Discrete"), r"action_space of World is the class Discrete; write Discrete\("),
     _body("space-tuple", ("Box(-1, 1, (2,))", "(2,)"), r"observation_space of World is \(2,\)"),
-    _body("space-dict", ("Box(-1, 1, (2,))", "Dict({'a': Box(-1, 1, (2,))})"), r"Dict.*supported are Box.*FlattenObservation"),
-    _body("space-many", ("Discrete(2)", "MultiDiscrete([2, 2])"), r"MultiDiscrete.*supported are Box observations with Box or Discrete"),
-    _body("space-discrete-seen", ("Box(-1, 1, (2,))", "Discrete(5)"), r"observations Discrete\(5\).*supported are Box"),
+    _body("space-dict", ("Box(-1, 1, (2,))", "Dict({'a': Box(-1, 1, (2,))})"), r"cannot begin: there is nothing at 'a' of array"),
+    _body("space-words", ("Discrete(2)", "Text(2)"), r"actions Text.*supported are Box, Discrete, MultiDiscrete, MultiBinary"),
+    _body("space-words-seen", ("Box(-1, 1, (2,))", "Text(5)"), r"observations Text.*nothing can be flattened to numbers"),
     _body("space-zero", ("Discrete(2)", "Discrete(0)"), r"maze\.py, line 7"),
     _body("space-equal-bounds", ("Discrete(2)", "Box(1, 1, (2,))"), r"line 2.*action_space is Box\(1\.0, 1\.0, \(2,\), float32\), whose bounds are equal"),
     _body("space-one-action", ("Discrete(2)", "Discrete(1)"), r"line 2.*action_space is Discrete\(1\), one action"),
     _body("space-empty", ("Box(-1, 1, (2,))", "Box(-1, 1, (0,))"), r"line 2.*observation_space has the shape \(0,\), which holds no number"),
     _body("space-empty-action", ("Discrete(2)", "Box(-1, 1, (2, 0))"), r"action_space has the shape \(2, 0\)"),
     _body("space-whole-numbers", ("Box(-1, 1, (2,))", "Box(5, 1, (2,))"), r"maze"),
+]  # fmt: skip
+
+WRAPPING = [
+    Case(f"wrapper-{name}", control("{id: CartPole-v1}", f"{{id: CartPole-v1, wrappers: {wrappers}}}"), rf"line 2.*{needs}")
+    for name, wrappers, needs in (
+        ("typo", "[{id: FrameStackObservatio}]", r"column \d+: unknown wrapper.*Did you mean 'FrameStackObservation'\?"),
+        ("without", "[{id: FrameStackObservation}]", r"needs 'stack_size', which has no default"),
+        ("option", "[{id: ClipReward, options: {max: 1}}]", r"unknown option 'max'; allowed: max_reward, min_reward"),
+        ("statistics", "[{id: NormalizeObservation}]", r"an agent of kind mlp normalises what it sees"),
+        ("rewards", "[{id: NormalizeReward}]", r"overrides: \{rewards: \{scale: return\}\}"),
+        ("dotted", "[{id: minigrid.wrappers.ImgObsWrapper}]", r"In another package it is minigrid\.wrappers:ImgObsWrapper"),
+        ("misfit", "[{id: ReshapeObservation, options: {shape: [3, 3]}}]", r"cannot be wrapped in ReshapeObservation"),
+        ("text", "[FlattenObservation]", r"wrappers\.0 is 'FlattenObservation', not a mapping"),
+        ("mapping", "{id: FlattenObservation}", r"world\.wrappers is .*not a list"),
+        ("key", "[{id: ClipReward, option: {max_reward: 1}}]", r"'option'.*'options'\?"),
+    )
 ]  # fmt: skip
 
 GIVING = [
@@ -327,4 +343,4 @@ BREAKING = [
     _script("script-async", "maze:later", r"'maze:later' is an `async def`, and nobody awaits it"),
 ]  # fmt: skip
 
-CASES = [*ACTING, *NAMES, *MODULES, *MAKING, *SPACES, *GIVING, *TALKING, *BREAKING]
+CASES = [*ACTING, *NAMES, *MODULES, *MAKING, *SPACES, *WRAPPING, *GIVING, *TALKING, *BREAKING]

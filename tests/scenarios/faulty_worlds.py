@@ -163,7 +163,7 @@ class Talk(_Faulty, ConversationEnv):
 
 CONTROL = """\
 name: faulty
-world: {{id: "{world}:Control", options: {options}}}
+world: {{id: "{world}:Control", workers: {workers}, options: {options}}}
 agent: {{kind: mlp, hidden: [8]}}
 stages: [{{name: learn, method: ppo, collect: {{groups: 2, horizon: 8}}, budget: {{updates: 1}}}}]
 evaluation: {{episodes: 2}}
@@ -249,12 +249,12 @@ def preload() -> None:
                     importlib.import_module(name)
 
 
-def play(fault: Fault, folder: Path) -> Ended:
-    """Run a world with this fault in a forked process, and wait for its end."""
+def play(fault: Fault, folder: Path, *, workers: int | None = None) -> Ended:
+    """Run a world with this fault in a forked process, and wait for its end; a body in so many processes of its own."""
     text = CONTROL if fault.kind == "control" else TALK
     options = {"field": fault.field, "value": fault.value, "moment": fault.moment}
     path = folder / "faulty.yaml"
-    path.write_text(text.format(world=WORLD, options=json.dumps(options)))
+    path.write_text(text.format(world=WORLD, workers=json.dumps(workers), options=json.dumps(options)))
     child = os.fork()
     if child == 0:
         _run(path, folder)

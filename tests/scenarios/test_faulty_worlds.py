@@ -34,3 +34,13 @@ def test_a_fault_ends_as_it_should(fault: Fault, tmp_path: Path) -> None:
     assert ended.became == fault.expected, ended.err[-2000:]
     if ended.code == 0:
         assert ended.out.lstrip().startswith("{"), "stdout is for data alone"
+
+
+BODIES = [pytest.param(fault, id=fault.name) for fault in FAULTS if fault.kind == "control"]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("fault", BODIES)
+def test_a_fault_ends_in_processes_as_it_does_here(fault: Fault, tmp_path: Path) -> None:
+    ended = play(fault, tmp_path, workers=2)
+    assert ended.became == fault.expected, ended.err[-2000:]

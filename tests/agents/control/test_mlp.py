@@ -48,7 +48,7 @@ def test_acting_and_evaluating_tell_one_log_probability_and_value(space):
     policy = ActorCritic(6, space, seed=1)
     seen = np.random.default_rng(0).normal(size=(9, 6)).astype(np.float32)
     policy.observations.update(torch.randn(50, 6) * 3 + 1)
-    action, logp, value = policy.act(seen, policy.draw(np.random.default_rng(1), 9))
+    action, logp, value, _ = policy.act(seen, policy.draw(np.random.default_rng(1), 9))
     name = "action_B_T" if policy.discrete else "action_B_T_A"
     told = policy.score({"observation_B_T_D": torch.from_numpy(seen), name: torch.from_numpy(action)})
     torch.testing.assert_close(torch.from_numpy(logp), told[0], rtol=1e-5, atol=1e-5)
@@ -60,15 +60,15 @@ def test_drawn_actions_have_the_distribution_that_is_claimed():
     n = 20_000
     seen = np.tile(np.random.default_rng(3).normal(size=6).astype(np.float32), (n, 1))
     gaussian = ActorCritic(6, _BOX, log_std=-0.5)
-    action, _, _ = gaussian.act(seen, gaussian.draw(np.random.default_rng(4), n))
-    mean, _, _ = gaussian.act(seen[:1])
+    action, _, _, _ = gaussian.act(seen, gaussian.draw(np.random.default_rng(4), n))
+    mean, _, _, _ = gaussian.act(seen[:1])
     assert action.mean(0) == pytest.approx(mean[0], abs=0.02)
     assert action.std(0) == pytest.approx(np.full(3, np.exp(-0.5)), rel=0.03)
     categorical = ActorCritic(6, _DISCRETE)
     with torch.no_grad():
         categorical.actor[-1].bias.copy_(torch.tensor([0.0, 1.0, -1.0, 0.5]))
         expected = categorical.actor(torch.from_numpy(seen[:1])).softmax(-1)[0]
-    action, _, _ = categorical.act(seen, categorical.draw(np.random.default_rng(4), n))
+    action, _, _, _ = categorical.act(seen, categorical.draw(np.random.default_rng(4), n))
     assert np.bincount(action, minlength=4) / n == pytest.approx(expected.numpy(), abs=0.015)
     assert categorical.act(seen[:1])[0][0] == 1
 

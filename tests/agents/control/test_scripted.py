@@ -23,12 +23,12 @@ def lean(observation: np.ndarray) -> int:
 def test_the_random_agent_is_uniform_and_knows_its_log_probability():
     box = Box(np.array([-2.0, 0.0]), np.array([2.0, 0.5]), dtype=np.float64)
     agent = RandomAgent(box)
-    action, logp, _ = agent.act(np.zeros((4000, 3)), agent.draw(np.random.default_rng(0), 4000))
+    action, logp, _, _ = agent.act(np.zeros((4000, 3)), agent.draw(np.random.default_rng(0), 4000))
     assert action.mean(0) == pytest.approx([0.0, 0.25], abs=0.05)
     assert action.std(0) == pytest.approx([4 / 12**0.5, 0.5 / 12**0.5], rel=0.03)
     assert logp[0] == pytest.approx(-np.log(4.0 * 0.5))
     dice = RandomAgent(Discrete(5))
-    action, logp, _ = dice.act(np.zeros((5000, 3)), dice.draw(np.random.default_rng(0), 5000))
+    action, logp, _, _ = dice.act(np.zeros((5000, 3)), dice.draw(np.random.default_rng(0), 5000))
     assert np.bincount(action) / 5000 == pytest.approx(np.full(5, 0.2), abs=0.02)
     assert logp[0] == pytest.approx(-np.log(5.0))
 

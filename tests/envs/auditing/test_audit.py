@@ -238,6 +238,28 @@ def test_control_worlds_are_searched_with_actions_that_do_not_look():
     assert cartpole.passed
 
 
+class Nested(gymnasium.Env):
+    """Pays for the second of three choices, whatever the rest of the action is."""
+
+    observation_space = gymnasium.spaces.Discrete(2)
+    action_space = gymnasium.spaces.Dict(
+        {"a": gymnasium.spaces.Discrete(3), "b": gymnasium.spaces.Box(-1, 1, (2,), np.float32)}
+    )
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return 0, {}
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        return 1, float(action["a"] == 1), True, False, {}
+
+
+def test_actions_of_every_space_are_searched():
+    audit = audit_world(Nested(), episodes=4)
+    assert (audit.floor, max(row.reward for row in audit.rows)) == (0.0, 1.0)
+
+
 def test_a_wrong_name_is_the_users_mistake():
     with pytest.raises(UnknownWorld):
         audit_world("peripatos/Stoer-v0")

