@@ -17,7 +17,7 @@ def same(reply, task):
 def strict(reply, task):
     return reply.text.strip() == task["answer"].strip()
 
-def tasks(path="tasks.jsonl", reward="maze:same", prompt="prompt"):
+def tasks(path="tasks.jsonl", reward="maze:same", prompt=None):
     return TaskWorld(path, reward, prompt=prompt)
 
 def maths(path="tasks.jsonl", answer="answer", answer_tag="boxed"):
@@ -135,7 +135,10 @@ LINES = [
     _line("prompt-number", {"prompt": 7, "answer": "1"}, r"tasks\.jsonl:41: 'prompt' is 7 \(a number\)"),
     _line("prompt-true", {"prompt": True, "answer": "1"}, r"tasks\.jsonl:41: 'prompt' is True \(true or false\)|'prompt' is true"),
     _line("prompt-empty", {"prompt": "", "answer": "1"}, r"tasks\.jsonl:41: 'prompt' is empty"),
-    _line("prompt-messages", {"prompt": [{"role": "user", "content": "x"}], "answer": "1"}, r"tasks\.jsonl:41: 'prompt' is a list"),
+    _line("prompt-messages", {"prompt": [{"role": "user", "content": "x"}], "answer": "1"}, exits=(0,), argv="run s.yaml --dry-run"),
+    _line("prompt-role", {"prompt": [{"role": "usr", "content": "x"}], "answer": "1"}, r"tasks\.jsonl:41: 'prompt', message 0: unknown role 'usr'.*Did you mean 'user'\?"),
+    _line("prompt-sharegpt", {"prompt": [{"from": "human", "value": "x"}], "answer": "1"}, r"tasks\.jsonl:41: 'prompt', message 0: unknown role.*ShareGPT"),
+    _line("prompt-answered", {"prompt": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}], "answer": "1"}, r"tasks\.jsonl:41: 'prompt' ends with a message of the assistant"),
     _line("prompt-mapping", {"prompt": {"text": "x"}, "answer": "1"}, r"tasks\.jsonl:41: 'prompt' is .*\(a mapping\)"),
     _line("split-typo", {"prompt": "x", "answer": "1", "split": "trian"}, r"tasks\.jsonl:41: unknown split.*'train'\?"),
     _line("split-valid", {"prompt": "x", "answer": "1", "split": "valid"}, r"tasks\.jsonl:41: unknown split.*'validation'"),
@@ -164,15 +167,26 @@ SOURCES = [
     _source("missing", "task.jsonl", r"task\.jsonl.*no such file.*Did you mean 'tasks\.jsonl'\?"),
     _source("missing-deep", "data/tasks.jsonl", r"data/tasks\.jsonl.*no such (file|folder)"),
     _source("upper", "Tasks.JSONL", r"Tasks\.JSONL.*(ends in \.jsonl|'tasks\.jsonl')"),
-    _source("json", "tasks.json", r"tasks\.json'.*ends in \.jsonl", files={"tasks.json": json.dumps(ROWS)}),
-    _source("csv", "tasks.csv", r"tasks\.csv'.*ends in \.jsonl", files={"tasks.csv": "prompt,answer\n1,2\n"}),
-    _source("tsv", "tasks.tsv", r"tasks\.tsv'.*ends in \.jsonl", files={"tasks.tsv": "prompt\tanswer\n"}),
-    _source("parquet", "tasks.parquet", r"tasks\.parquet'.*ends in \.jsonl", files={"tasks.parquet": b"PAR1"}),
-    _source("txt", "tasks.txt", r"tasks\.txt'.*ends in \.jsonl", files={"tasks.txt": "x"}),
-    _source("gz", "tasks.jsonl.gz", r"tasks\.jsonl\.gz'.*ends in \.jsonl", files={"tasks.jsonl.gz": b"\x1f\x8b"}),
+    _source("json", "tasks.json", files={"tasks.json": json.dumps(ROWS)}),
+    _source("json-columns", "tasks.json", r"tasks\.json has no list of objects.*orient=\"records\"", files={"tasks.json": json.dumps({"prompt": {"0": "x"}})}),
+    _source("json-lists", "tasks.json", r"tasks\.json has several lists of objects, 'a', 'b'", files={"tasks.json": json.dumps({"a": ROWS, "b": ROWS})}),
+    _source("json-cut", "tasks.json", r"tasks\.json:3: this is not JSON.*column 1", files={"tasks.json": json.dumps(ROWS[:1], indent=0)[:5]}),
+    _source("json-empty", "tasks.json", r"tasks\.json holds no tasks", files={"tasks.json": "[]"}),
+    _source("json-key-twice", "tasks.json", r"tasks\.json: the key 'prompt' stands twice", files={"tasks.json": '[{"prompt": "x", "prompt": "y"}]'}),
+    _source("csv-cells", "tasks.csv", r"tasks\.csv:3: this row has 3 cells, and the first line names 2 columns", files={"tasks.csv": "prompt,answer\nx,1\ny,2,3\n"}),
+    _source("csv-column-twice", "tasks.csv", r"tasks\.csv:1: two columns are called 'prompt'", files={"tasks.csv": "prompt,prompt\nx,1\n"}),
+    _source("csv-head-missing", "tasks.csv", r"tasks\.csv:2 has no 'prompt', the prompt; it has 'x', '1'", files={"tasks.csv": "x,1\ny,2\n"}),
+    _source("csv-prompt-empty", "tasks.csv", r"tasks\.csv:3: 'prompt' is null", files={"tasks.csv": "prompt,answer\nx,1\n,2\n"}),
+    _source("csv-quote", "tasks.csv", r"tasks\.csv:3: this row is no CSV", files={"tasks.csv": 'prompt,answer\nx,1\n"y,2\n'}),
+    _source("csv-empty", "tasks.csv", r"tasks\.csv holds no tasks", files={"tasks.csv": "prompt,answer\n"}),
+    _source("tsv", "tasks.tsv", r"tasks\.tsv holds no tasks", files={"tasks.tsv": "prompt\tanswer\n"}),
+    _source("parquet", "tasks.parquet", r"tasks\.parquet.*(cannot|pip install)|cannot read tasks from .*tasks\.parquet", files={"tasks.parquet": b"PAR1"}),
+    _source("txt", "tasks.txt", r"tasks\.txt'.*ends in one of \.jsonl", files={"tasks.txt": "x"}),
+    _source("gz", "tasks.jsonl.gz", r"tasks\.jsonl\.gz.*gzip, and damaged", files={"tasks.jsonl.gz": b"\x1f\x8b"}),
+    _source("split-name", "tasks.jsonl:trian", r"unknown split 'trian'"),
     _source("no-ending", "tasks", r"'tasks'.*Did you mean 'tasks\.jsonl'\?"),
-    _source("source-folder", "data", r"'data'.*(folder|ends in \.jsonl)", files={"data": _folder}),
-    _source("hub", "openai/gsm8k", r"'openai/gsm8k'.*pip install datasets"),
+    _source("source-folder", "data", r"data: it is a folder, and no file in it ends in \.jsonl", files={"data": _folder}),
+    _source("hub", "openai/gsm8k", r"'openai/gsm8k'.*(pip install 'peripatos\[data\]'|from the hub)"),
     _source("hub-split", "openai/gsm8k:main:test", r"'openai/gsm8k:main:test'"),
     _source("url", "https://example.org/tasks.jsonl", r"https://example\.org/tasks\.jsonl.*(download|fetch|file)"),
     _source("empty-path", "", r"tasks.*(empty|'')"),
@@ -191,7 +205,7 @@ SOURCES = [
 LISTS = [
     _listed("list-empty", "[]", r"at least one task"),
     _listed("list-numbers", "[1, 2]", r"task 0: a task is a mapping or a string, not 1"),
-    _listed("list-no-prompt", "[{'question': str(n)} for n in range(40)]", r"task 0 has no 'prompt', the prompt; it has 'question'"),
+    _listed("list-no-prompt", "[{'riddle': str(n)} for n in range(40)]", r"task 0 has no 'prompt', the prompt; it has 'riddle'"),
     _listed("list-none", "None", r"tasks.*None"),
     _listed("list-number", "7", r"tasks.*7"),
     _listed("list-mapping", "{'prompt': 'x'}", r"tasks|list"),

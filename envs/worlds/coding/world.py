@@ -30,7 +30,7 @@ from .task_file import read_tasks
 from .tasks import FAMILIES, CodingTask, Tests, generate
 
 _FENCE = "```"
-_WANTED = "Answer with the whole program in one block that begins with ```python and ends with ```."
+WANTED = "Answer with the whole program in one block that begins with ```python and ends with ```."
 
 
 class Coding(ConversationEnv):
@@ -111,14 +111,14 @@ class Coding(ConversationEnv):
         self._task = self._drawn(rng, split)
         self._attempt = 0
         self._suspicions = 0
-        return Opening(f"{self._task.prompt}\n\n{_WANTED}", task=self._task.id)
+        return Opening(f"{self._task.prompt}\n\n{WANTED}", task=self._task.id)
 
     def respond(self, reply: Reply) -> Outcome:
         self._attempt += 1
         last = self._attempt >= self.attempts or not self._task.public
         program = find_program(reply.text, None if self._task.kind == "stdio" else self._task.entry)
         if program is None:
-            return self._end(None, 0) if last else Outcome(f"I see no program. {_WANTED}")
+            return self._end(None, 0) if last else Outcome(f"I see no program. {WANTED}")
         if not last:
             feedback = self._feedback(self._judged(program, self._task.public, partial=True))
             if feedback:
@@ -180,7 +180,7 @@ class Coding(ConversationEnv):
         """What went wrong with the public examples; empty if nothing did."""
         for i, result in enumerate(verdict.tests):
             if result.status is not Status.PASSED:
-                return f"{self._complaint(i, result)}\nTry again. {_WANTED}"
+                return f"{self._complaint(i, result)}\nTry again. {WANTED}"
         return ""
 
     def _complaint(self, i: int, result: TestResult) -> str:
