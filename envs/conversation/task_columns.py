@@ -169,7 +169,10 @@ def filled(template: str, place: str, row: Task) -> str:
             continue
         if form or conversion or not name:
             written = f"{{{name}{'!' + conversion if conversion else ''}{':' + form if form else ''}}}"
-            raise UserError(f"the template {template!r:.80} has {written}; a field is the name of a column and no more")
+            raise UserError(
+                f"the template {template!r:.80} has {written}; a field is the name of a column and no "
+                "more (a brace itself is written {{ or }})"
+            )
         if name not in row:
             raise UserError(f"{place} has no {name!r}, which {template!r:.60} asks for; {_its_keys(row, name)}")
         text += _spelled(place, name, row[name])

@@ -41,7 +41,10 @@ MISTAKES = [
     (lines({"prompt": [{"role": "usr", "content": "x"}]}), r"tasks\.jsonl:41: 'prompt', message 0: unknown role 'usr'"),
     (lines({"prompt": ["x"]}), r"tasks\.jsonl:41: 'prompt', message 0 is 'x'; a message is a mapping"),
     (lines({"prompt": []}), r"tasks\.jsonl:41: 'prompt' is an empty list"),
-    (lines({"prompt": [{"role": "assistant", "content": "x"}]}), r"tasks\.jsonl:41: 'prompt' ends with .* the assistant"),
+    (
+        lines({"prompt": [{"role": "assistant", "content": "x"}]}),
+        r"tasks\.jsonl:41: 'prompt' ends with .* the assistant",
+    ),
     (lines({"prompt": "x", "split": "valid"}), r"tasks\.jsonl:41: unknown split of a task 'valid'.*'validation'"),
     (lines({"prompt": "x", "id": 3}), r"tasks\.jsonl:41: the id 3 is that of .*tasks\.jsonl:4 too"),
     (lines({"prompt": "x", "id": [3]}), r"tasks\.jsonl:41: the id is \[3\]"),

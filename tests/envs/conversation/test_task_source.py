@@ -254,9 +254,13 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(
     (tmp_path / "saved" / "state.json").write_text("{}")
     for module in ("pyarrow.parquet", "datasets"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(UserError, match=r"is a parquet file, which needs the package pyarrow: pip install 'peripatos\["):
+    with pytest.raises(
+        UserError, match=r"is a parquet file, which needs the package pyarrow: pip install 'peripatos\["
+    ):
         load_tasks(tmp_path / "rows.parquet")
-    with pytest.raises(UserError, match=r"made by save_to_disk, .* needs the package datasets: pip install 'peripatos\["):
+    with pytest.raises(
+        UserError, match=r"made by save_to_disk, .* needs the package datasets: pip install 'peripatos\["
+    ):
         load_tasks(tmp_path / "saved")
 
 
