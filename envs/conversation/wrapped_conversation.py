@@ -26,13 +26,18 @@ class WrappedConversation(ConversationEnv):
         self._env, self._inside = env, inside
         self.observation_space, self.action_space = env.observation_space, env.action_space
         self.weights, self.has_success, self.voices = inside.weights, inside.has_success, inside.voices
-        self.waits, self.side_by_side = inside.waits, inside.side_by_side  # pyright: ignore[reportAttributeAccessIssue]
+        self.waits = inside.waits  # pyright: ignore[reportAttributeAccessIssue]
         self.metadata, self.render_mode, self.spec = env.metadata, env.render_mode, env.spec
 
     @property
     def granted_seconds(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Of the world inside."""
         return self._inside.granted_seconds
+
+    @property
+    def side_by_side(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Of the world inside."""
+        return self._inside.side_by_side
 
     @property
     def turn_limit(self) -> int | None:
