@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from ...algorithms.methods import METHODS, Method
+from ...envs.conversation.chat_world import ChatWorld
 from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, WrongKey
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
@@ -88,6 +89,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
             optimizer_settings(stage)
         with at("stages", number):
             _check_stage(stage, row, kind)
+            _check_chats(scenario, stage, kind)
             _check_overlong(row, (scenario.sampling or Sampling()).max_tokens)
             check_shares(scenario, stage)
         with at("stages", number, "overrides", "update", "length"):
@@ -170,7 +172,7 @@ def _scripts(scenario: Scenario, facts: WorldFacts) -> list[Callable[[np.ndarray
     """Who acts by a function in a control world, to be asked once."""
     agents: dict[Place, object] = {("agent",): scenario.agent}
     for number, stage in enumerate(scenario.stages):
-        if stage.demonstrations is not None:
+        if stage.demonstrations is not None and stage.demonstrations.agent is not None:
             agents["stages", number, "demonstrations", "agent"] = stage.demonstrations.agent
     named = {one.function: (*place, "function") for place, one in agents.items() if isinstance(one, ScriptedAgentSpec)}
     return [partial(_ask_once, *one, facts) for one in named.items()] if facts.kind == "control" else []
@@ -188,7 +190,7 @@ def _ask_once(name: str, place: Place, facts: WorldFacts, seen: np.ndarray) -> N
 def _needs_expert(scenario: Scenario, kind: WorldKind) -> bool:
     """Whether anybody speaks as the world's own expert."""
     shown = [stage.demonstrations.agent for stage in scenario.stages if stage.demonstrations]
-    return kind == "conversation" and any(agent.kind == "oracle" for agent in (scenario.agent, *shown))
+    return kind == "conversation" and any(agent.kind == "oracle" for agent in (scenario.agent, *shown) if agent)
 
 
 def _check_agent(scenario: Scenario, kind: WorldKind) -> None:
@@ -260,6 +262,19 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
             ("collect", *(["group_size"] if "group_size" in collect.model_fields_set else [])),
             f"{where} compares the members of a group: collect.group_size must be at least 2",
         )
+
+
+def _check_chats(scenario: Scenario, stage: Stage, kind: WorldKind) -> None:
+    """UserError for conversations that cannot be read, or learned from here."""
+    if stage.demonstrations is None or stage.demonstrations.chats is None:
+        return
+    where = ("demonstrations", "chats")
+    if kind != "conversation":
+        raise WrongKey(where, f"chats are for agents that speak, and {scenario.world.id!r} is a {kind} world")
+    if scenario.worlds:
+        raise WrongKey(where, "chats are of no world, and are learned from in a scenario with one; give `world`")
+    with at(*where):
+        ChatWorld(stage.demonstrations.chats)
 
 
 def _check_overlong(row: Method, most: int) -> None:

@@ -103,9 +103,17 @@ class Sampling(Part):
 
 
 class Demonstrations(Part):
-    """Who shows what to imitate."""
+    """Who shows what to imitate: an agent, or conversations in a file or a data set (see `ChatWorld`)."""
 
-    agent: Demonstrator
+    agent: Demonstrator | None = None
+    chats: str | None = None
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Demonstrations:
+        if (self.agent is None) == (self.chats is None):
+            words = "demonstrations are by an agent or in chats, and not both: {agent: {kind: oracle}} or {chats: FILE}"
+            raise WrongWithin(["chats"] if self.chats is not None else [], words)
+        return self
 
 
 class Budget(Part):

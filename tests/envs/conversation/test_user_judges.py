@@ -78,13 +78,13 @@ def test_a_judge_that_does_not_wait_is_called_in_place():
     THREADS.clear()
     assert played(in_place, 20)[0] == [1.0] * 20
     assert played(computes, 3)[0] == [1.0] * 3
-    assert THREADS == {threading.current_thread().name}
+    assert {threading.current_thread().name} == THREADS
 
 
 def test_one_at_once_is_one_after_the_other_in_place():
     THREADS.clear()
     assert played(sleeps, 3, at_once=1)[0] == [1.0] * 3
-    assert THREADS == {threading.current_thread().name}
+    assert {threading.current_thread().name} == THREADS
 
 
 def test_as_many_are_asked_at_once_as_is_said():
@@ -134,7 +134,7 @@ def test_coroutines_of_all_calls_share_a_loop():
 
     async def sees(reply, task):
         loops.add(id(asyncio.get_running_loop()))
-        return None
+        return
 
     world = TaskWorld(ROWS, sees)
     for seed in range(3):
