@@ -29,7 +29,6 @@ from __future__ import annotations
 import copy
 import marshal
 import math
-import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self, TypeVar
@@ -45,32 +44,13 @@ from ..thoughts import reply_of
 from ..vocabulary import Message, Reply, StopReason
 from .reset_options import place_of
 from .reward_version import class_version, weights_version
+from .text_spaces import AnyReply, AnyText
 
 Split = Literal["train", "validation", "test"]  # to learn from; to decide by (when to stop, which is best); to report
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 Listed = TypeVar("Listed")
 Voice = Callable[[Sequence[Message], int], str]  # messages, seed → text: whom a world may talk to besides the agent
 _OPTIONS = ("split", "run", "group")
-
-
-class AnyText(gymnasium.spaces.Text):
-    """Every string, of any length and any characters. Samples are up to 64 printable ASCII characters."""
-
-    def __init__(self, seed: int | np.random.Generator | None = None) -> None:
-        super().__init__(max_length=64, min_length=0, charset=string.printable, seed=seed)
-
-    def contains(self, x: object) -> bool:
-        return isinstance(x, str)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
-
-class AnyReply(AnyText):
-    """Every string and every `Reply`."""
-
-    def contains(self, x: object) -> bool:
-        return isinstance(x, str | Reply)
 
 
 @dataclass(frozen=True)
@@ -174,6 +154,10 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     def respond(self, reply: Reply) -> Outcome:
         """Respond to one reply. Text from an agent is data: any string at all must be survived."""
         raise NotImplementedError(f"{self._name} has to define respond(self, reply)")
+
+    def tasks_in(self, split: Split) -> int | None:
+        """How many tasks a split has, which `pick` goes through; None where chance makes them."""
+        return None
 
     def oracle(self) -> str | Reply | None:
         """What an expert would reply now; None where nobody has written one. Used for demonstrations."""

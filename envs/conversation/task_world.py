@@ -175,6 +175,13 @@ class TaskWorld(ConversationEnv):
         alike = all(len(messages) == len(begun[0]) <= 2 for messages in begun)
         return [messages[-1]["content"] for messages in begun] if alike else []
 
+    def tasks_in(self, split: Split) -> int | None:
+        """Of its list. Training tasks that stand in for validation count as many as there are for testing."""
+        if self._draw:
+            return None
+        there = len(self._tasks[split])
+        return there or (min(len(self._tasks["train"]), len(self._tasks["test"])) if split == "validation" else 0)
+
     def _begun(self, task: Task) -> list[Message]:
         """The first messages, the last of which says in which form an answer is wanted."""
         messages = self._columns.messages("a task", task)

@@ -72,6 +72,8 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
     with at("engine"):
         check_engine(scenario)
     kind = _check_worlds(scenario, worlds)
+    with at("evaluation", "episodes"):
+        worlds.evaluated(scenario, "test")
     with at("agent"):
         _check_agent(scenario, kind)
     check_room(scenario)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gymnasium.spaces import Box, Discrete
 
+from ...envs.conversation.conversation_env import Split
 from ...envs.conversation.task_world import TaskWorld
 from ...envs.errors import UserError
 from ...envs.time_limits import REMEDY
@@ -32,6 +33,24 @@ class WorldSources(dict[str, WorldSource]):
             for source in self.values()
             if source.facts.longest_episode is None and not _ends_by_itself(source)
         ]
+
+    def evaluated(self, scenario: Scenario, split: Split) -> int:
+        """How many episodes an evaluation of a split plays in each world.
+
+        UserError where it is to play all tasks, and nobody knows how many there are.
+        """
+        asked = scenario.evaluation.episodes
+        if asked != "all":
+            return asked
+        if len(self) > 1:
+            raise UserError("evaluation.episodes is all, which is for one world; of several, give a number")
+        there = self.first.facts.tasks.get(split)
+        if there is None:
+            raise UserError(
+                f"evaluation.episodes is all, and the tasks of {self.first.id!r} are no list that has an end; "
+                "give a number, such as 100"
+            )
+        return max(there, 1)
 
     def close(self) -> None:
         """As `WorldSource.close`, for all."""

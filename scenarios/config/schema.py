@@ -22,12 +22,13 @@ from pydantic import (
 )
 
 from ...envs.errors import WrongWithin
-from ...envs.quantities import Count, Seconds, Share, meant_by, read_number, real, shown, whole
+from ...envs.quantities import Count, NoNumber, Seconds, Share, meant_by, read_number, real, shown, whole
 from .agents import Agent, CausalLMAgentSpec, Demonstrator, MlpAgentSpec, TinyLlamaAgentSpec
 from .engine import Engine
 from .voices import Part, Temperature, TopP, VoiceSpec
 
-Many = Annotated[int, whole(1, 1_000_000)]  # of what is held at once
+_MANY = whole(1, 1_000_000)
+Many = Annotated[int, _MANY]  # of what is held at once
 Workers = Annotated[int, whole(1, 1000)]
 
 
@@ -213,15 +214,24 @@ class ClusterSpec(Part):
     rollout: RolloutSpec
 
 
+def _all_or_many(value: object) -> object:
+    try:
+        return value if value == "all" else _MANY.func(value)  # pyright: ignore[reportCallIssue]
+    except NoNumber as problem:
+        raise NoNumber(
+            str(problem).replace("allowed is a whole", "allowed are all (held-out tasks) and a whole")
+        ) from None
+
+
 class Evaluation(Part):
-    """Greedy episodes that nobody trains on.
+    """Greedy episodes that nobody trains on: so many, or one of each held-out task of a list (`all`).
 
     Those of the test tasks are reported, before and after each stage. Those of the validation tasks are played every so
     many updates, if asked, and decide when a goal is reached and which checkpoint is the best.
     """
 
     every: Count | None = None
-    episodes: Many = 100
+    episodes: Annotated[int | Literal["all"], BeforeValidator(_all_or_many)] = 100
 
 
 class Checkpoints(Part):

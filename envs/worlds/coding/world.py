@@ -107,6 +107,13 @@ class Coding(ConversationEnv):
         """A sibling with the same tasks and judge; None for a subclass with a constructor of its own."""
         return self.sibling() if self._is_built_by(Coding) else None
 
+    def tasks_in(self, split: Split) -> int | None:
+        """Of its file. Training tasks that stand in for validation count as many as there are for testing."""
+        if self._tasks is None:
+            return None
+        there = {name: sum(task.split == name for task in self._tasks) for name in SPLITS}
+        return there[split] or (min(there["train"], there["test"]) if split == "validation" else 0)
+
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self._task = self._drawn(rng, split)
         self._attempt = 0
