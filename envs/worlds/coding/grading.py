@@ -11,8 +11,6 @@ The function that is judged is the first that the test code calls and does not d
 
 from __future__ import annotations
 
-import ast
-import builtins
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +20,7 @@ from ...quantities import shown
 from ...sandbox import Limits, Status
 from ...vocabulary import Reply, WorldFailure
 from .replies import find_program
+from .test_code import called_in
 from .world import WANTED, shared_judge
 
 _WORKERS = 2
@@ -71,33 +70,3 @@ def _exam(task: Mapping[str, Any]) -> tuple[str, str]:
         what = "calls no function" if named is None else f"is of {shown(named)}, which is no name"
         raise UserError(f"the test code {tests!r:.60} {what}; name the function that is judged by the key 'entry'")
     return entry, tests
-
-
-def called_in(tests: str) -> str | None:
-    """The first function that test code calls in an assertion and neither defines nor imports; None if there is none.
-
-    `UserError` for code that does not compile.
-    """
-    try:
-        tree = ast.parse(tests)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise UserError(f"the test code {tests!r:.60} does not compile: {error}") from error
-    own = set(dir(builtins)) - {"sum", "max", "min", "sorted", "pow", "abs", "round", "filter", "map", "zip"}
-    known, late = set(dir(builtins)) - own, ""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            own.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            own |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            own.add(node.id)
-    for statement in ast.walk(tree):
-        if not isinstance(statement, ast.Assert):
-            continue
-        calls = [node.func for node in ast.walk(statement.test) if isinstance(node, ast.Call)]
-        for function in calls:
-            if isinstance(function, ast.Name) and function.id not in own:
-                if function.id not in known:
-                    return function.id
-                late = late or function.id
-    return late or None

@@ -16,12 +16,12 @@ from __future__ import annotations
 import atexit
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from ...conversation.conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
+from ...conversation.task_source import Picked, TaskSource
 from ...errors import UserError, unknown
 from ...sandbox import Judge, Limits, Status, TestResult, Verdict
 from ...vocabulary import Reply, WorldFailure
@@ -37,7 +37,9 @@ class Coding(ConversationEnv):
     """Small programming tasks, generated or from a file, judged in a sandbox by tests that nobody sees.
 
     Args:
-        tasks: a JSONL file (see `task_file`), which a run goes through task by task; None generates tasks.
+        tasks: a file or a data set (see `task_file`), of our own format, or HumanEval, MBPP or APPS, which a run goes
+            through task by task; None generates tasks.
+        split: one split of `tasks`, or which of its splits is which: {train: train, test: test}.
         families: which families to generate from; None is all of them.
         attempts: replies allowed; until the last, a failed public example is shown.
         partial_credit: pay the fraction of hidden tests passed, not all or nothing.
@@ -63,7 +65,8 @@ class Coding(ConversationEnv):
     def __init__(
         self,
         *,
-        tasks: str | Path | None = None,
+        tasks: TaskSource | None = None,
+        split: Picked | None = None,
         families: Sequence[str] | None = None,
         attempts: int = 3,
         partial_credit: bool = False,
@@ -88,7 +91,9 @@ class Coding(ConversationEnv):
         self.families = _checked_families(families)
         self.attempts, self.partial_credit = attempts, partial_credit
         self.public_tests, self.hidden_tests = public_tests, hidden_tests
-        self._tasks = None if tasks is None else read_tasks(tasks)
+        if tasks is None and split is not None:
+            raise UserError("split is for tasks of a file, and these are generated")
+        self._tasks = None if tasks is None else read_tasks(tasks, split)
         try:
             limits = Limits(wall_s=wall_s, cpu_s=cpu_s, memory_mb=memory_mb)
         except ValueError as error:
