@@ -25,7 +25,7 @@ from ...envs.errors import WrongWithin
 from ...envs.quantities import Count, NoNumber, Seconds, Share, meant_by, read_number, real, shown, whole
 from .agents import Agent, CausalLMAgentSpec, Demonstrator, MlpAgentSpec, TinyLlamaAgentSpec
 from .engine import Engine
-from .voices import Part, Temperature, TopP, VoiceSpec
+from .voices import MinP, Part, Temperature, TopP, VoiceSpec
 
 _MANY = whole(1, 1_000_000)
 Many = Annotated[int, _MANY]  # of what is held at once
@@ -100,6 +100,8 @@ class Sampling(Part):
 
     temperature: Temperature = 1.0
     top_p: TopP = 1.0
+    top_k: Many | None = None
+    min_p: MinP = 0.0
     max_tokens: Many = 32
 
 
