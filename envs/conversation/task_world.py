@@ -74,6 +74,8 @@ class TaskWorld(ConversationEnv):
         at_once: how many replies a reward function judges at once, in threads; by default one after the other, and 64
             as soon as it is seen to wait.
         deadline: seconds for a judgement, else the episode has failed; by default 60 for a function that waits.
+        shuffle: whether a run goes through the tasks in an order of its own, or as they are given.
+        repeats: how many groups in a row learn from the same task, before the next one.
         weights: of the terms that `reward` returns; default {"reward": 1}.
 
     Raises:
@@ -87,7 +89,7 @@ class TaskWorld(ConversationEnv):
         {"observation_space", "action_space", "weights", "voices", "spec", "waits", "_is_made"}
         | {"max_turns", "has_success", "granted_seconds", "endless_after", "_turn", "_place"}
         | {"_columns", "_grader", "_reward", "_judge_name", "_draw", "_tasks", "_left_out", "remarks"}
-        | {"_caller", "_success_at"}
+        | {"_caller", "_success_at", "_shuffle", "_repeats"}
     )  # of a world that has not been played
     _has_turns: ClassVar[bool] = False  # a task's oracle may list what is done in each
     _functions: ClassVar[tuple[str, ...]] = ("_reward", "_draw")  # those of the fields that are called
@@ -107,6 +109,8 @@ class TaskWorld(ConversationEnv):
         success_at: float | None = None,
         at_once: int | None = None,
         deadline: float | None = None,
+        shuffle: bool = True,
+        repeats: int = 1,
         weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
@@ -126,6 +130,9 @@ class TaskWorld(ConversationEnv):
         self._success_at = None if success_at is None else number(success_at, "success_at")
         if self._grader or self._success_at is not None:
             self.has_success = True
+        if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+            raise UserError(f"repeats is {repeats!r:.80}; allowed is a whole number, 1 or greater")
+        self._shuffle, self._repeats = shuffle, repeats
         self._draw = cast("Callable[[np.random.Generator], Task | str]", tasks) if is_drawn(tasks) else None
         if self._draw is not None:
             if split is not None:
@@ -244,7 +251,11 @@ class TaskWorld(ConversationEnv):
         tasks = self._tasks[split] or (self._tasks["train"] if split == "validation" else [])
         if not tasks:
             raise UserError(f"there is no {split} task{self._why_there_is_none(split)}")
-        return self.pick(tasks, rng)
+        if self._place is None:
+            return self.pick(tasks, rng)
+        run, group = self._place
+        self._place = run, group // (self._repeats if split == "train" else 1)
+        return self.pick(tasks, rng) if self._shuffle else tasks[self._place[1] % len(tasks)]
 
     def _why_there_is_none(self, split: Split) -> str:
         left_out, prompts = (

@@ -251,3 +251,22 @@ def test_a_grader_and_its_tasks_are_checked():
             TaskWorld(CAPITALS, **options)
     with pytest.raises(UserError, match="Did you mean 'interval'"):
         TaskWorld([{"prompt": "a", "answer": "(1,2)", "kind": "intervall"}], grader="maths")
+
+
+def in_order(world: TaskWorld, split: str, groups: int) -> list[str]:
+    options = {"split": split, "run": 3}
+    return [world.reset(seed=0, options={**options, "group": group})[0] for group in range(groups)]
+
+
+def test_tasks_come_in_an_order_of_the_run_or_as_they_are_given_and_begin_again_at_the_end():
+    rows = [{"prompt": f"q{n}", "split": "test" if n > 4 else "train"} for n in range(8)]
+    shuffled = in_order(TaskWorld(rows, score), "train", 10)
+    assert shuffled[:5] == shuffled[5:] != [f"q{n}" for n in range(5)]
+    assert sorted(shuffled[:5]) == [f"q{n}" for n in range(5)]
+    given = TaskWorld(rows, score, shuffle=False, repeats=2)
+    assert in_order(given, "train", 12) == [f"q{n // 2 % 5}" for n in range(12)]
+    assert in_order(given, "test", 3) == ["q5", "q6", "q7"]
+    twice = in_order(TaskWorld(rows, score, repeats=2), "train", 10)
+    assert twice[::2] == twice[1::2] == shuffled[:5]
+    with pytest.raises(UserError, match="repeats is 0; allowed is a whole number, 1 or greater"):
+        TaskWorld(rows, score, repeats=0)
