@@ -21,11 +21,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ...envs.contained import look
+from ...envs.contained import Contained, is_ours, look
 from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.errors import UserError
 from ...envs.lost_threads import in_thread
 from ...envs.open_worlds import called
+from ...envs.reported import explained
 from ...envs.user_code import broken, is_theirs
 from ...envs.vocabulary import Reply, StopReason
 from ..protocols import Completion, ContextFull, EngineDied, NoReply, PolicyNotFinite
@@ -129,10 +130,47 @@ def _step_worlds(
 ) -> None:
     """Ask the world of each of `conversations`, and let it hear the answer."""
     started = time.perf_counter()
+    actions = _heard_together(conversations, actions)
     answers = _answers([conversation.world for conversation in conversations], actions)
     for conversation, answer in zip(conversations, answers, strict=True):
         conversation.append_messages(answer)
     _spend(seconds, "simulate", started)
+
+
+def _heard_together(
+    conversations: Sequence[Conversation], actions: Sequence[Reply | Start | None]
+) -> list[Reply | Start | None]:
+    """The actions, once the worlds that judge whole groups have heard them; without those of groups where that fails,
+    which have failed."""
+    groups: dict[int, list[int]] = {}
+    for place, (conversation, action) in enumerate(zip(conversations, actions, strict=True)):
+        if conversation.world.judges_groups and isinstance(action, Reply):
+            groups.setdefault(conversation.group, []).append(place)
+    left = list(actions)
+    if not groups:
+        return left
+    width = conversations[0].world.side_by_side
+    with ThreadPoolExecutor(width, thread_name_prefix="world") as pool:
+        hear = [partial(_hear_group, [(conversations[n], actions[n]) for n in group]) for group in groups.values()]
+        each = pool.map(lambda one: one(), hear) if width > 1 else (one() for one in hear)
+        for group, failure in zip(groups.values(), each, strict=True):
+            for place in group if failure is not None else ():
+                conversations[place].fail(failure)
+                left[place] = None
+    return left
+
+
+def _hear_group(members: Sequence[tuple[Conversation, Any]]) -> str | None:
+    """Let the world of the first hear what all say; why that failed, in a sentence."""
+    world = members[0][0].world
+    try:
+        with Contained(called(world)):
+            world.hear_together([(conversation.world, reply) for conversation, reply in members])
+    except BaseException as error:
+        if is_ours(error):
+            raise
+        return explained(error, called(world))
+    return None
 
 
 def _answers(worlds: Sequence[ConversationEnv], actions: Sequence[Reply | Start | None]) -> Iterator[Answer]:

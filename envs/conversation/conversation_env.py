@@ -97,6 +97,8 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     """True: the world decides about success, so that an episode which is cut before has not succeeded. None: nobody
     knows until it says something; then the success of such an episode stays unknown, and counts as none where other
     episodes of the same evaluation say something."""
+    judges_groups: bool = False
+    """Whether `hear_together` wants to be asked before the members of a group are stepped."""
     splits: ClassVar[tuple[Split, ...]] = ("train", "test")
     """What `opening` may be asked for. Where "validation" is not among them, a task for training stands in: what is
     reported decides nothing."""
@@ -158,6 +160,9 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     def tasks_in(self, split: Split) -> int | None:
         """How many tasks a split has, which `pick` goes through; None where chance makes them."""
         return None
+
+    def hear_together(self, members: Sequence[tuple[Self, Reply]]) -> None:
+        """What the members of a group, of which this world is one, are to be stepped with in the same turn."""
 
     def oracle(self) -> str | Reply | None:
         """What an expert would reply now; None where nobody has written one. Used for demonstrations."""

@@ -37,7 +37,7 @@ import numpy as np
 
 from ..errors import UserError, nearest
 from ..named_objects import load_attribute
-from ..reported import number
+from ..reported import BadReport, number
 from ..user_code import check_call
 from ..vocabulary import Message, Reply
 from ..worlds.maths.answers import AnswerTag
@@ -51,6 +51,7 @@ from .user_judges import UserJudge
 
 Judgement = float | Mapping[str, float] | Outcome | None
 RewardFunction = Callable[[Reply, Task], Any]  # a `Judgement`, or a coroutine that gives one
+GroupReward = Callable[[Sequence[Reply], Task], Any]  # a list of those
 
 _ONE_IN = 5  # tasks is for testing, and one for validation
 _FEW = 10  # different prompts, which may well all fall into the same split
@@ -64,6 +65,8 @@ class TaskWorld(ConversationEnv):
         tasks: see `task_source`. A plain string in a list is a prompt.
         reward: of (reply, task), `async` or not; or `module:function`. It returns a number, a bool (which is success
             too), a mapping of terms (named in `weights`), a whole `Outcome`, or None where it does not know.
+        group_reward: in the place of `reward`: of (replies, task), all replies of a group of one task (when it is
+            evaluated or graded anew, one reply); it returns a list of what `reward` returns for each.
         grader: in the place of `reward`: choice, exact, maths (needs peripatos[maths]), number, python or regex, see
             `graders`; or `module:function`.
         split: one split of `tasks`, or which of its splits is which: {train: train_sft, test: test_sft}.
@@ -89,7 +92,7 @@ class TaskWorld(ConversationEnv):
         {"observation_space", "action_space", "weights", "voices", "spec", "waits", "_is_made"}
         | {"max_turns", "has_success", "granted_seconds", "endless_after", "_turn", "_place"}
         | {"_columns", "_grader", "_reward", "_judge_name", "_draw", "_tasks", "_left_out", "remarks"}
-        | {"_caller", "_success_at", "_shuffle", "_repeats"}
+        | {"_caller", "_success_at", "_shuffle", "_repeats", "judges_groups", "_verdict"}
     )  # of a world that has not been played
     _has_turns: ClassVar[bool] = False  # a task's oracle may list what is done in each
     _functions: ClassVar[tuple[str, ...]] = ("_reward", "_draw")  # those of the fields that are called
@@ -100,6 +103,7 @@ class TaskWorld(ConversationEnv):
         reward: RewardFunction | str | None = None,
         *,
         grader: str | None = None,
+        group_reward: GroupReward | str | None = None,
         split: Picked | None = None,
         prompt: str | None = None,
         system: str | None = None,
@@ -116,13 +120,16 @@ class TaskWorld(ConversationEnv):
         super().__init__()
         if weights is not None:
             self.weights = merge_weights(weights, weights)
-        if (reward is None) == (grader is None):
-            raise UserError("a TaskWorld needs a reward function or a grader, and not both")
+        if [reward, grader, group_reward].count(None) != 2:
+            raise UserError("a TaskWorld needs a reward function (or group_reward) or a grader, and not both")
         if isinstance(grader, str) and ":" in grader:
             reward, grader = grader, None
         self._grader = None if grader is None else make_grader(grader, answer_tag, tolerance)
-        self._judge_name = f"the grader {grader!r}" if grader else f"the reward function {_name(reward)!r}"
-        self._reward = self._grader.grade if self._grader else _function(reward)
+        self.judges_groups = group_reward is not None
+        given = group_reward if self.judges_groups else reward
+        self._judge_name = f"the grader {grader!r}" if grader else f"the reward function {_name(given)!r}"
+        self._reward = self._grader.grade if self._grader else _function(given, of_groups=self.judges_groups)
+        self._verdict: list[Judgement] = []  # of this turn, where the whole group was judged
         if self._grader and (at_once, deadline, success_at) != (None, None, None):
             raise UserError("at_once, deadline and success_at are for reward functions; a grader by name has its own")
         self._caller = UserJudge(self._judge_name, at_once=at_once, deadline=deadline)
@@ -169,6 +176,7 @@ class TaskWorld(ConversationEnv):
         return other
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
+        self._verdict = []
         self._task = _own(self._drawn(self._draw, rng, split) if self._draw else self._picked(rng, split))
         name = self._task.get("id")
         return Opening(self._begun(self._task), task=self._text(self._task) if name is None else str(name))
@@ -206,7 +214,9 @@ class TaskWorld(ConversationEnv):
     def respond(self, reply: Reply) -> Outcome:
         if self._grader:
             return self._grader.grade(reply, self._graded(self._task))
-        verdict = self._caller.call(self._reward, reply, self._task)
+        if self.judges_groups and not self._verdict:
+            self.hear_together([(self, reply)])
+        verdict = self._verdict.pop() if self.judges_groups else self._caller.call(self._reward, reply, self._task)
         if isinstance(verdict, Outcome):
             return verdict
         if verdict is None:
@@ -216,6 +226,16 @@ class TaskWorld(ConversationEnv):
         earned = number(verdict, f"the reward that {self._judge_name} gave")
         said = bool(verdict) if isinstance(verdict, bool | np.bool_) else self._succeeded({"reward": earned})
         return Outcome(terms={"reward": earned}, terminated=True, success=said)
+
+    def hear_together(self, members: Sequence[tuple[Self, Reply]]) -> None:
+        """Ask the function once for all of them."""
+        said = self._caller.call(self._reward, [reply for _, reply in members], self._task)
+        if not isinstance(said, list | tuple | np.ndarray) or len(said) != len(members):
+            raise BadReport(
+                f"{self._judge_name} gave {said!r:.60} for {len(members)} replies; a list of as many is needed"
+            )
+        for (world, _), verdict in zip(members, said, strict=True):
+            world._verdict = [verdict]
 
     def _succeeded(self, terms: Mapping[str, float]) -> bool | None:
         """Whether terms are worth as much as a success is; None where nobody has said how much."""
@@ -332,7 +352,7 @@ def _own(task: Task) -> Task:
         return task
 
 
-def _function(reward: RewardFunction | str | None) -> RewardFunction:
+def _function(reward: RewardFunction | GroupReward | str | None, *, of_groups: bool) -> RewardFunction:
     if isinstance(reward, str) and ":" not in reward:
         raise UserError(f"reward is {reward!r}; a function is named module:function, as in my_rewards:{reward}")
     found = load_attribute(reward) if isinstance(reward, str) else reward
@@ -340,7 +360,8 @@ def _function(reward: RewardFunction | str | None) -> RewardFunction:
         raise UserError(
             f"reward is {reward!r:.80}; allowed are a function of (reply, task) and its name, module:function"
         )
-    check_call(f"the reward function {_name(reward)!r}", found, "reply", "task", awaited=True)
+    given = "replies" if of_groups else "reply"
+    check_call(f"the reward function {_name(reward)!r}", found, given, "task", awaited=True)
     return cast("RewardFunction", found)
 
 

@@ -6,7 +6,8 @@ in the middle), and so would have to take the wrappers off. Here they stay on: `
 
 from __future__ import annotations
 
-from typing import Any, SupportsFloat, cast
+from collections.abc import Sequence
+from typing import Any, Self, SupportsFloat, cast
 
 import gymnasium
 
@@ -26,6 +27,7 @@ class WrappedConversation(ConversationEnv):
         self._env, self._inside = env, inside
         self.observation_space, self.action_space = env.observation_space, env.action_space
         self.weights, self.has_success, self.voices = inside.weights, inside.has_success, inside.voices
+        self.judges_groups = inside.judges_groups
         self.waits = inside.waits  # pyright: ignore[reportAttributeAccessIssue]
         self.metadata, self.render_mode, self.spec = env.metadata, env.render_mode, env.spec
 
@@ -64,6 +66,10 @@ class WrappedConversation(ConversationEnv):
         if info.get("unscored") is None and not _sum_to(info.get("reward_terms"), reward):
             info = {**info, "reward_terms": {"reward": reward}}  # a wrapper has changed it: nobody knows its terms
         return text, cast(float, reward), terminated, truncated, info
+
+    def hear_together(self, members: Sequence[tuple[Self, Reply]]) -> None:
+        """Through the worlds inside."""
+        self._inside.hear_together([(world._inside, reply) for world, reply in members])
 
     def oracle(self) -> str | Reply | None:
         """What the world's own says."""

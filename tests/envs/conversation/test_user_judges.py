@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import threading
 import time
 from functools import partial
@@ -17,7 +18,7 @@ from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.tiny_llama import byte_tokenizer
 from peripatos.envs.conversation import Outcome, TaskWorld
 from peripatos.envs.errors import UserError
-from peripatos.envs.vocabulary import WorldFailure
+from peripatos.envs.vocabulary import Reply, WorldFailure
 
 ROWS = [{"prompt": f"q{n}", "answer": str(n), "oracle": str(n)} for n in range(60)]
 THREADS: set[str] = set()
@@ -176,3 +177,83 @@ def test_a_fraction_is_a_success_from_where_the_world_says(verdict, weights, suc
     assert world.has_success
     world.reset(seed=0)
     assert world.step("x")[4]["success"] is succeeds
+
+
+def ranks(replies, task):
+    """The longest reply is the best."""
+    longest = max(len(reply.text) for reply in replies)
+    return [float(len(reply.text) == longest) for reply in replies]
+
+
+class Longer:
+    """An author whose k-th reply has k letters."""
+
+    waits = False
+
+    def __init__(self) -> None:
+        self.said = 0
+
+    def reply(self, messages, tools, world, seed, *, greedy):
+        self.said += 1
+        return Reply("x" * self.said)
+
+    def close(self) -> None:
+        pass
+
+
+def grouped(reward: Any, **options: Any) -> list[Any]:
+    world = TaskWorld(ROWS, group_reward=reward, **options)
+    actor = ConversationActor(
+        lambda: world.another() or TaskWorld(ROWS, group_reward=reward, **options),
+        Longer(),  # type: ignore[arg-type]
+        Renderer(byte_tokenizer()),
+        context=512,
+    )
+    return list(actor.collect(range(4), 3, seed=0, version=0).episodes)
+
+
+def test_a_group_reward_sees_all_replies_of_a_group_and_no_other():
+    sizes = []
+
+    def seen(replies, task):
+        sizes.append((len(replies), task["prompt"]))
+        return ranks(replies, task)
+
+    assert [episode.reward for episode in grouped(seen)] == [0.0, 0.0, 1.0] * 4
+    assert [size for size, _ in sizes] == [3] * 4
+    assert len({prompt for _, prompt in sizes}) == 4
+
+    async def later(replies, task):
+        await asyncio.sleep(0.2)
+        return ranks(replies, task)
+
+    began = time.perf_counter()
+    assert [episode.reward for episode in grouped(later)] == [0.0, 0.0, 1.0] * 4
+    assert time.perf_counter() - began < 5
+
+
+def test_a_group_reward_judges_a_reply_alone_where_there_is_no_group():
+    world = TaskWorld(ROWS, group_reward=ranks)
+    world.reset(seed=0)
+    assert world.step("x")[1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("reward", "words"),
+    [
+        (lambda replies, task: [1.0], r"gave \[1\.0\] for 3 replies; a list of as many is needed"),
+        (lambda replies, task: 1.0, "gave 1.0 for 3 replies"),
+        (lambda replies, task: 1 / 0, "ZeroDivisionError"),
+    ],
+)
+def test_a_group_reward_that_fails_costs_its_group_and_is_told(reward, words):
+    episodes = grouped(reward)
+    assert [episode.reward for episode in episodes] == [None] * 12
+    assert all(episode.failure and re.search(words, episode.failure) for episode in episodes)
+
+
+def test_a_group_reward_takes_replies_and_a_task():
+    with pytest.raises(UserError, match=r"is called with \(replies, task\), and is defined with"):
+        TaskWorld(ROWS, group_reward=lambda replies: [])
+    with pytest.raises(UserError, match="and not both"):
+        TaskWorld(ROWS, in_place, group_reward=ranks)
