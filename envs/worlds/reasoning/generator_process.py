@@ -61,6 +61,7 @@ def _confine(sandbox: str) -> None:
 def _make(asked: dict[str, Any]) -> Any:
     """The data set, once through, so that all is imported; a list of words where it cannot be made."""
     import reasoning_gym
+    from reasoning_gym.composite import DatasetSpec
     from reasoning_gym.factory import DATASETS
 
     if asked["name"] not in DATASETS:
@@ -70,6 +71,8 @@ def _make(asked: dict[str, Any]) -> Any:
         if option not in fields:
             return ["option", [option, *(field for field in fields if field not in ("seed", "size"))]]
     try:
+        if asked["name"] == "composite":  # of other generators, each an object of its own
+            asked["options"]["datasets"] = [DatasetSpec(**one) for one in asked["options"].get("datasets", [])]
         made = reasoning_gym.create_dataset(asked["name"], seed=asked["seed"], size=asked["size"], **asked["options"])
         first = made[0]
         made.score_answer(first["answer"], first)
