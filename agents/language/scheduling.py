@@ -154,7 +154,9 @@ def _heard_together(
         hear = [partial(_hear_group, [(conversations[n], actions[n]) for n in group]) for group in groups.values()]
         each = pool.map(lambda one: one(), hear) if width > 1 else (one() for one in hear)
         for group, failure in zip(groups.values(), each, strict=True):
-            for place in group if failure is not None else ():
+            if failure is None:
+                continue
+            for place in group:
                 conversations[place].fail(failure)
                 left[place] = None
     return left

@@ -161,7 +161,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         """How many tasks a split has, which `pick` goes through; None where chance makes them."""
         return None
 
-    def hear_together(self, members: Sequence[tuple[Self, Reply]]) -> None:
+    def hear_together(self, members: Sequence[tuple[ConversationEnv, Reply]]) -> None:
         """What the members of a group, of which this world is one, are to be stepped with in the same turn."""
 
     def oracle(self) -> str | Reply | None:

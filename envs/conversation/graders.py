@@ -48,9 +48,20 @@ _REGEX_SECONDS = 2.0
 class Grader(Protocol):
     """Says what a reply is worth. Tasks have `prompt`, what is asked as a text, and `answer`, what is expected."""
 
-    wanted: str  # the sentence behind the prompt that says in which form an answer is wanted; may be empty
-    workers: int  # how many replies it grades at once
-    version: str
+    @property
+    def wanted(self) -> str:
+        """The sentence behind the prompt that says in which form an answer is wanted; may be empty."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """How many replies it grades at once."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """It rises when equal replies may earn something else."""
+        ...
 
     def check(self, task: Mapping[str, Any]) -> None:
         """UserError for a task that it could not grade."""

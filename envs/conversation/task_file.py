@@ -39,6 +39,10 @@ _OTHERS = {  # how files of other kinds begin, and what they are
     b"ARROW1": "an arrow file; write it as .parquet, or name the folder that save_to_disk made",
     b"version https://git-lfs": "a pointer of git lfs, not the file itself; fetch it with: git lfs pull",
 }
+_TEXTS = {  # how lines of other texts begin, and what they are
+    re.compile(r"\s*<[!?a-zA-Z]"): "a page of HTML: what was downloaded is not the file itself",
+    re.compile(r"\s*(?:- )?\w+:\s"): 'YAML; write each task as one JSON object a line, such as {"prompt": "…"}',
+}
 _SPLIT_WORDS = {
     **{name: name for name in ("train", "validation", "test")},
     **dict.fromkeys(("training",), "train"),
@@ -243,6 +247,9 @@ def _object(place: str, line: str) -> dict[str, Any]:
                 f"{place}: this line is no JSON but looks like a row of a table (CSV); write each row as one JSON "
                 'object a line, such as {"prompt": "…", "answer": "…"}, or let the name end in .csv'
             ) from error
+        for begins, what in _TEXTS.items():
+            if begins.match(line):
+                raise UserError(f"{place}: this line is no JSON but looks like {what}") from error
         raise UserError(f"{place}: this line is not JSON: {slip(line, error)}") from error
     if isinstance(task, list):
         raise UserError(f"{place}: a task is a JSON object, not the list {line!r:.80}; write one object a line, no [ ]")

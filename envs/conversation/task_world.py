@@ -227,7 +227,7 @@ class TaskWorld(ConversationEnv):
         said = bool(verdict) if isinstance(verdict, bool | np.bool_) else self._succeeded({"reward": earned})
         return Outcome(terms={"reward": earned}, terminated=True, success=said)
 
-    def hear_together(self, members: Sequence[tuple[Self, Reply]]) -> None:
+    def hear_together(self, members: Sequence[tuple[ConversationEnv, Reply]]) -> None:
         """Ask the function once for all of them."""
         said = self._caller.call(self._reward, [reply for _, reply in members], self._task)
         if not isinstance(said, list | tuple | np.ndarray) or len(said) != len(members):
@@ -235,6 +235,7 @@ class TaskWorld(ConversationEnv):
                 f"{self._judge_name} gave {said!r:.60} for {len(members)} replies; a list of as many is needed"
             )
         for (world, _), verdict in zip(members, said, strict=True):
+            assert isinstance(world, TaskWorld), "worlds of a group are of one kind"
             world._verdict = [verdict]
 
     def _succeeded(self, terms: Mapping[str, float]) -> bool | None:

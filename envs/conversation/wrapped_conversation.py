@@ -7,7 +7,7 @@ in the middle), and so would have to take the wrappers off. Here they stay on: `
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self, SupportsFloat, cast
+from typing import Any, SupportsFloat, cast
 
 import gymnasium
 
@@ -67,9 +67,10 @@ class WrappedConversation(ConversationEnv):
             info = {**info, "reward_terms": {"reward": reward}}  # a wrapper has changed it: nobody knows its terms
         return text, cast(float, reward), terminated, truncated, info
 
-    def hear_together(self, members: Sequence[tuple[Self, Reply]]) -> None:
+    def hear_together(self, members: Sequence[tuple[ConversationEnv, Reply]]) -> None:
         """Through the worlds inside."""
-        self._inside.hear_together([(world._inside, reply) for world, reply in members])
+        inside = [(world._inside, reply) for world, reply in members if isinstance(world, WrappedConversation)]
+        self._inside.hear_together(inside)
 
     def oracle(self) -> str | Reply | None:
         """What the world's own says."""
