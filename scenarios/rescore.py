@@ -62,8 +62,8 @@ def rescore(
 ) -> list[FileRescored]:
     """Grade every kept episode of the run at `path` anew (those kept after `update`, where one is given).
 
-    `grader` is one of `GRADERS` or `module:function`, `sets` are `--set world.options.…` flags. UserError for a run without
-    kept episodes, a world that cannot be replayed, and a grader that the world does not take.
+    `grader` is one of `GRADERS` or `module:function`, `sets` are `--set world.options.…` flags. UserError for a run
+    without kept episodes, a world that cannot be replayed, and a grader that the world does not take.
     """
     run = RunDirectory.open(path)
     scenario = _with_grader(run, grader, sets)

@@ -158,7 +158,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         raise NotImplementedError(f"{self._name} has to define respond(self, reply)")
 
     def tasks_in(self, split: Split) -> int | None:
-        """How many tasks a split has, which `pick` goes through; None where chance makes them."""
+        """How many groups meet each task of a split once, in the order of `pick`; None where chance makes tasks."""
         return None
 
     def hear_together(self, members: Sequence[tuple[ConversationEnv, Reply]]) -> None:

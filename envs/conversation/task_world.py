@@ -194,7 +194,7 @@ class TaskWorld(ConversationEnv):
         """Of its list. Training tasks that stand in for validation count as many as there are for testing."""
         if self._draw:
             return None
-        there = len(self._tasks[split])
+        there = len(self._tasks[split]) * (self._repeats if split == "train" else 1)
         return there or (min(len(self._tasks["train"]), len(self._tasks["test"])) if split == "validation" else 0)
 
     def _begun(self, task: Task) -> list[Message]:

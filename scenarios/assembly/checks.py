@@ -92,6 +92,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
         with at("stages", number):
             _check_stage(stage, row, kind)
             _check_chats(scenario, stage, kind)
+            _check_epochs(stage, worlds)
             _check_overlong(row, (scenario.sampling or Sampling()).max_tokens)
             check_shares(scenario, stage)
         with at("stages", number, "overrides", "update", "length"):
@@ -282,6 +283,16 @@ def _check_chats(scenario: Scenario, stage: Stage, kind: WorldKind) -> None:
         raise WrongKey(where, "chats are of no world, and are learned from in a scenario with one; give `world`")
     with at(*where):
         ChatWorld(stage.demonstrations.chats)
+
+
+def _check_epochs(stage: Stage, worlds: WorldSources) -> None:
+    """UserError for a budget in epochs where tasks are no list."""
+    if stage.budget is not None and stage.budget.epochs is not None and worlds.epoch(stage) is None:
+        what = "of several worlds" if len(worlds) > 1 else f"of {worlds.first.id!r}"
+        raise WrongKey(
+            ("budget", "epochs"),
+            f"budget.epochs counts passes over a list of tasks, and those {what} are none; give updates",
+        )
 
 
 def _check_overlong(row: Method, most: int) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from gymnasium.spaces import Box, Discrete
 
+from ...envs.conversation.chat_world import ChatWorld
 from ...envs.conversation.conversation_env import Split
 from ...envs.conversation.task_world import TaskWorld
 from ...envs.errors import UserError
 from ...envs.time_limits import REMEDY
 from ...envs.world_source import WorldSource
-from ..config.schema import Sampling, Scenario
+from ..config.schema import Sampling, Scenario, Stage
 
 
 class WorldSources(dict[str, WorldSource]):
@@ -51,6 +52,15 @@ class WorldSources(dict[str, WorldSource]):
                 "give a number, such as 100"
             )
         return max(there, 1)
+
+    def epoch(self, stage: Stage) -> float | None:
+        """How many updates of a stage are a pass over its tasks; None where nobody knows how many there are."""
+        if stage.collect is None or len(self) > 1:
+            return None
+        shown = stage.demonstrations
+        chats = shown.chats if shown else None
+        tasks = self.first.facts.tasks.get("train") if chats is None else len(ChatWorld(chats))
+        return tasks / stage.collect.groups if tasks else None
 
     def close(self) -> None:
         """As `WorldSource.close`, for all."""

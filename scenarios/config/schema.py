@@ -122,19 +122,22 @@ class Demonstrations(Part):
 class Budget(Part):
     """What a stage may spend; the first limit that is reached ends it.
 
-    Seconds are those of the clock, evaluations within the stage included, and count across resumes. How many updates
-    they are worth, and with `schedule: linear` how long each step is, differs from run to run.
+    An epoch is a pass over the training tasks of a list, or over the chats of `demonstrations`; its last round is
+    filled from the beginning of the next. Seconds are those of the clock, evaluations within the stage included,
+    and count across resumes. How many updates they are worth, and with `schedule: linear` how long each step is,
+    differs from run to run.
     """
 
     updates: Count | None = None
     action_units: Count | None = None
     env_steps: Count | None = None
+    epochs: Annotated[float, real(above=0)] | None = None
     seconds: Seconds | None = None
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Budget:
         if not self.limits():
-            words = "a budget needs at least one of updates, action_units, env_steps, seconds"
+            words = "a budget needs at least one of updates, action_units, env_steps, epochs, seconds"
             raise WrongWithin(sorted(self.model_fields_set)[:1], words)
         return self
 

@@ -158,7 +158,8 @@ class StageRun:
         p = self.progress
         before = p.results[-1].after if p.results else self._evaluate("test")
         best = self._validate()
-        p.begin_stage(before, self.context.seconds)  # those evaluations are no part of the budget
+        epoch = self.context.sources.epoch(self.stage)
+        p.begin_stage(before, self.context.seconds, epoch)  # those evaluations are no part of the budget
         if p.results:
             return
         for stage in self.scenario.stages:

@@ -89,3 +89,39 @@ def test_all_tasks_of_a_world_that_makes_them_by_chance_are_no_number(
     assert "the tasks of 'peripatos/Arithmetic-v0' are no list that has an end; give a number" in " ".join(
         capsys.readouterr().err.split()
     )
+
+
+@pytest.mark.parametrize(("epochs", "repeats", "groups"), [(1, 1, 16), (0.5, 2, 16)])
+def test_a_budget_in_epochs_is_as_many_updates_as_meet_every_task(
+    scenario: Path, tmp_path: Path, epochs: float, repeats: int, groups: int
+) -> None:
+    from peripatos.envs.conversation import TaskWorld
+
+    world = TaskWorld("rows.jsonl", grader="number", prompt="{question}\nAnswer with a number.", repeats=repeats)
+    tasks = world.tasks_in("train")
+    assert tasks == repeats * len(world.prompts("train"))
+    sets = [
+        f"stages.imitate.budget={{epochs: {epochs}}}",
+        f"stages.imitate.collect.groups={groups}",
+        f"world.options.repeats={repeats}",
+        "evaluation.every=null",
+        "stages.learn.method=null",
+        "stages.learn.collect=null",
+        "stages.learn.budget=null",
+    ]
+    flags = [part for text in sets for part in ("--set", text)]
+    assert command("run", scenario, "--out", tmp_path / "run", *flags) == 0
+    rows = read(tmp_path / "run" / "metrics.jsonl")
+    assert len(rows) == -(-int(epochs * tasks) // groups)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["stages"][0]["ended_by"] == f"budget of {epochs:g} epochs"
+
+
+def test_epochs_of_tasks_that_are_no_list_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = SCENARIO[: SCENARIO.index("world:")] + "world: {id: peripatos/Arithmetic-v0}\n"
+    path = write_scenario(tmp_path, text + SCENARIO[SCENARIO.index("agent:") :].replace("all", "4"))
+    assert command("run", path, "--dry-run", "--set", "stages.learn.budget={epochs: 2}") == 2
+    assert (
+        "budget.epochs counts passes over a list of tasks, and those of 'peripatos/Arithmetic-v0' are none"
+        in " ".join(capsys.readouterr().err.split())
+    )
