@@ -21,7 +21,7 @@ from typing import Any
 from ..errors import UserError, nearest
 from ..named_objects import module_folders
 from .json_slips import slip
-from .task_tables import Row, read_csv, read_parquet
+from .task_tables import Row, column_rows, read_csv, read_parquet
 
 ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 OTHER_ENDINGS = (".txt", ".yaml", ".yml", ".xlsx", ".xls", ".zip", ".zst", ".bz2", ".xz", ".arrow", ".feather", ".pkl")
@@ -176,6 +176,8 @@ def _read_json(path: Path, text: str) -> Splits:
         line, column = before.count("\n") + 1, error.pos - (before.rfind("\n") + 1)
         said = json.JSONDecodeError(error.msg, text.split("\n")[line - 1], column)
         raise UserError(f"{path}:{line}: this is not JSON: {slip(said.doc, said)}") from error
+    if isinstance(whole, dict) and (rows := column_rows(whole)) is not None:
+        return {"": [(f"{path}, {place}", row) for place, row in rows]}
     lists = whole if isinstance(whole, dict) else {"": whole}
     listed = {str(key): value for key, value in lists.items() if isinstance(value, list) and _of_objects(value)}
     if not listed and isinstance(whole, list) and not whole:

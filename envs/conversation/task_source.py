@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from ..user_code import told
 from .conversation_env import SPLITS, Split
 from .dataset_rows import is_saved, object_splits, read_hub, read_saved
 from .task_file import ENDINGS, OTHER_ENDINGS, Splits, ending_of, read_file
-from .task_tables import frame_rows, plain_row
+from .task_tables import column_rows, frame_rows, plain, plain_row
 
 Task = Mapping[str, Any]
 Placed = tuple[str, Task | str]  # where a task stands, and the task
@@ -72,7 +72,15 @@ def placed_tasks(source: TaskSource, split: Picked | None = None) -> list[Placed
 
 def is_drawn(source: TaskSource) -> bool:
     """Whether tasks are drawn one at a time, by a function of a random generator."""
-    return callable(source) and not inspect.isgeneratorfunction(source)
+    if not callable(source) or inspect.isgeneratorfunction(source):
+        return False
+    try:
+        inspect.signature(source).bind("rng")
+    except TypeError:  # it takes nothing, and so gives all tasks at once
+        return False
+    except ValueError:  # of what is not written in Python
+        pass
+    return True
 
 
 def split_of(content: str, one_in: int) -> Split:
@@ -128,11 +136,16 @@ def _of_object(source: object) -> list[Placed] | dict[str, list[Placed]]:
         return _alone(splits)
     if (rows := frame_rows(source)) is not None:
         return [*rows]
+    if isinstance(source, Mapping) and not set(source) & set(SPLITS) and (rows := column_rows(source)) is not None:
+        return [*rows]
     if isinstance(source, Mapping) and source and all(_holds_rows(rows) for rows in source.values()):
         return {str(split): _listed(rows, f"{split}, task") for split, rows in source.items()}
-    if inspect.isgeneratorfunction(source):
-        with told(f"the generator function {source.__name__!r} cannot be called without arguments"):
-            source = source()
+    if callable(source) and not isinstance(source, type):
+        with told(f"the function {getattr(source, '__name__', 'of tasks')!r} cannot be called without arguments"):
+            return _of_object(source())
+    if isinstance(source, Sized) and not isinstance(source, Iterable):
+        each: Any = source  # as data sets of torch are, by number
+        source = (each[number] for number in range(len(source)))
     if isinstance(source, Mapping | bytes | str) or not isinstance(source, Iterable):
         raise UserError(f"tasks are {source!r:.80}; allowed are {_ALLOWED}")
     return _listed(source, "task")
@@ -150,7 +163,7 @@ def _listed(source: Any, where: str) -> list[Placed]:
     if len(tasks) > _MOST_ROWS:
         raise UserError(f"the tasks are more than {_MOST_ROWS:,}: does what gives them end?")
     return [
-        (f"{where} {number}", plain_row(task) if isinstance(task, Mapping) else task)
+        (f"{where} {number}", plain_row(task) if isinstance(task, Mapping) else plain(task))
         for number, task in enumerate(tasks)
     ]
 

@@ -85,6 +85,16 @@ def frame_rows(source: object) -> list[Row] | None:
     return _of_records(given.to_pylist(), "row") if _is_a(source, "pyarrow", "Table") else None
 
 
+def column_rows(columns: Mapping[Any, Any]) -> list[Row] | None:
+    """The rows of a mapping of columns, lists of one length and not of rows themselves; None for any other mapping."""
+    lists = [values for values in columns.values() if isinstance(values, list | tuple | np.ndarray)]
+    if len(lists) < max(2, len(columns)) or len({len(values) for values in lists}) > 1:
+        return None
+    if any(isinstance(value, Mapping) for values in lists for value in values[:1]):
+        return None
+    return _of_records((dict(zip(columns, cells, strict=True)) for cells in zip(*lists, strict=True)), "row")
+
+
 def _is_a(source: object, module: str, kind: str) -> bool:
     """Whether `source` is one of that kind. Where the library was never imported, nothing is."""
     found = getattr(sys.modules.get(module), kind, None)
@@ -97,18 +107,19 @@ def _of_records(records: Iterable[Mapping[Any, Any]], where: str) -> list[Row]:
 
 def plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A row with values of Python's own."""
-    return {str(key): _plain(value) for key, value in row.items()}
+    return {str(key): plain(value) for key, value in row.items()}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of Python's own; None for what is none."""
     if isinstance(value, np.ndarray | list):
-        return [_plain(each) for each in (value.tolist() if isinstance(value, np.ndarray) else value)]
+        return [plain(each) for each in (value.tolist() if isinstance(value, np.ndarray) else value)]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and math.isnan(value):
         return None
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: plain(each) for key, each in value.items()}
     return None if type(value).__name__ in ("NAType", "NaTType") else value
 
 

@@ -109,11 +109,37 @@ def _generator(rows: list[dict[str, Any]]) -> Callable[[], Any]:
     return each
 
 
+class ByNumber:
+    """As data sets of torch are."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        return self.rows[number]
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _json_columns(rows: list[dict[str, Any]], folder: Path) -> Path:
+    (folder / "columns.json").write_text(json.dumps(_columns(rows)))
+    return folder / "columns.json"
+
+
 OBJECTS: dict[str, Callable[[list[dict[str, Any]], Path], Any]] = {
     "list": lambda rows, folder: rows,
     "tuple": lambda rows, folder: tuple(rows),
     "iterator": lambda rows, folder: iter(rows),
     "generator function": lambda rows, folder: _generator(rows),
+    "function of nothing": lambda rows, folder: lambda: rows,
+    "by number": lambda rows, folder: ByNumber(rows),
+    "columns": lambda rows, folder: _columns(rows),
+    "columns in a file": _json_columns,
     "function of a module": _module,
     "csv reader": lambda rows, folder: csv.DictReader(io.StringIO(_csv(rows).decode(), newline="")),
     "frame": lambda rows, folder: _pandas(rows),
@@ -218,6 +244,7 @@ def test_empty_cells_are_null_and_numbers_that_a_frame_widened_are_themselves(tm
 
 
 def test_lists_and_numbers_of_numpy_become_pythons_own() -> None:
+    assert [type(task) for _, task in placed_tasks(np.array(["a", "b"]))] == [str, str]
     (task,) = load_tasks([{"prompt": np.array(["a", "b"]), "n": np.int64(3), "x": {"y": np.float32("nan")}}])
     assert task == {"prompt": ["a", "b"], "n": 3, "x": {"y": None}}
     assert type(task["n"]) is int
@@ -293,7 +320,7 @@ def test_what_a_generator_raises_is_told_with_its_line() -> None:
     def wants(path):
         yield path
 
-    with pytest.raises(UserError, match="the generator function 'wants' cannot be called without arguments"):
+    with pytest.raises(UserError, match="the function 'wants' cannot be called without arguments"):
         load_tasks(wants)
 
 
