@@ -44,6 +44,7 @@ from ..thoughts import reply_of
 from ..vocabulary import Message, Reply, StopReason
 from .reset_options import place_of
 from .reward_version import class_version, weights_version
+from .reward_weights import merge_weights
 from .text_spaces import AnyReply, AnyText
 
 Split = Literal["train", "validation", "test"]  # to learn from; to decide by (when to stop, which is best); to report
@@ -347,24 +348,6 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
                 raise UserError(f"{self._name}: {unknown('reward term', str(term), self.weights)}")
         found = {term: number(value, f"the reward term {term!r}") for term, value in terms.items()}
         return {term: weight * found.get(term, 0.0) for term, weight in self.weights.items()}
-
-
-def merge_weights(defaults: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:
-    """`defaults` with the weights that are `given`; `UserError` for other names, for what is no number, and where what
-    is given leaves no reward at all."""
-    for weights in (defaults, given):
-        if not isinstance(weights, Mapping):
-            raise UserError(f"weights are {weights!r:.80}; allowed is a mapping of names of reward terms to numbers")
-    for name in given:
-        if name not in defaults:
-            raise UserError(unknown("reward term in weights", name, defaults))
-    for name, weight in {**defaults, **given}.items():
-        if not isinstance(weight, int | float) or not math.isfinite(weight):
-            raise UserError(f"the weight of reward term {name!r} is {weight!r:.80}; allowed is a finite number")
-    merged = {name: float(given.get(name, weight)) for name, weight in defaults.items()}
-    if given and not any(merged.values()):
-        raise UserError(f"every weight of the reward is 0 ({', '.join(merged)}): give one of them another value")
-    return merged
 
 
 def _own_tools(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -41,9 +41,10 @@ from ..reported import BadReport, number
 from ..user_code import check_call
 from ..vocabulary import Message, Reply
 from ..worlds.maths.answers import AnswerTag
-from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
+from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
 from .graders import make_grader
 from .reward_version import function_version
+from .reward_weights import merge_weights
 from .task_columns import AnswerRule, Columns, fields_of
 from .task_rows import check_names, check_prompts_differ, check_row, remarks_on
 from .task_source import Picked, Placed, Task, TaskSource, is_drawn, placed_tasks, split_of

@@ -23,7 +23,8 @@ from ..vocabulary import WorldFailure
 
 AT_ONCE = 64
 DEADLINE = 60.0  # seconds
-_WAITED = 0.2  # seconds of a call in which nothing was computed, and which were most of it
+_WAITED = 0.2  # seconds of a call in which nothing was computed,
+_IDLE = 0.95  # and which were nearly all of it: what computes is interrupted too, where others use the same cores
 
 
 class UserJudge:
@@ -67,7 +68,7 @@ class UserJudge:
             wall, computed = time.perf_counter(), time.thread_time()
             said = function(*given)
             wall, computed = time.perf_counter() - wall, time.thread_time() - computed
-            self._waits = self._waits or (self._at_once != 1 and wall - computed > max(_WAITED, 0.8 * wall))
+            self._waits = self._waits or (self._at_once != 1 and wall - computed > max(_WAITED, _IDLE * wall))
         if not inspect.isawaitable(said):
             return said
         self._waits = True
