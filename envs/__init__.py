@@ -9,6 +9,7 @@ register(id="peripatos/Arithmetic-v0", entry_point="peripatos.envs.worlds.maths.
 register(id="peripatos/Coding-v0", entry_point="peripatos.envs.worlds.coding.world:Coding")
 register(id="peripatos/Mathematics-v0", entry_point="peripatos.envs.worlds.maths.mathematics:Mathematics")
 register(id="peripatos/ToolMaths-v0", entry_point="peripatos.envs.worlds.maths.tool_maths:ToolMaths")
+register(id="peripatos/Tasks-v0", entry_point="peripatos.envs.conversation.task_world:TaskWorld")
 register(id="peripatos/Store-v0", entry_point="peripatos.envs.worlds.store.world:Store")
 for _id, _options in (("peripatos/Walker-v0", {}), ("peripatos/WalkerHard-v0", {"world_damping": False})):
     register(

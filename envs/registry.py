@@ -27,7 +27,7 @@ from .contained import Contained
 from .control import headless  # noqa: F401 (before any world imports mujoco)
 from .control.flat_spaces import Actions, Observations
 from .conversation.conversation_env import ConversationEnv
-from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest
+from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
 from .made_worlds import a_kind_of, check_options, parameters_of, whole
 from .named_objects import PLUGINS, import_by_name, load_attribute, local_modules
 from .time_limits import time_limit
@@ -36,6 +36,7 @@ from .vocabulary import Message
 from .wrappers import keeps_statistics
 
 WorldKind = Literal["conversation", "control"]
+_PUZZLES = "reasoning_gym"  # what stands behind it is the name of a generator
 _VERSIONED = re.compile(r"-v\d+$")
 _PACKAGES = {  # beginnings of ids → the package that has such worlds, and the module that registers them
     "ALE/": ("ale-py", "ale_py"),
@@ -84,6 +85,8 @@ def make_world(name: str, /, **options: Any) -> gymnasium.Env[Any, Any]:
 
 def _make_world(name: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     module, colon, attribute = name.partition(":")
+    if module == _PUZZLES and colon:
+        return whole(name, _make_puzzles(attribute, options))
     if colon and not _VERSIONED.search(attribute):
         return whole(name, _make_by_class(name, options))
     if colon:
@@ -113,6 +116,16 @@ def _make_world(name: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
                 raise UserError(f"world {name!r}: {error}") from error
             raise
     return whole(name, made)
+
+
+def _make_puzzles(generator: str, options: dict[str, Any]) -> object:
+    """A generator of reasoning-gym, which is no world by itself."""
+    from .worlds.reasoning.world import ReasoningGym
+
+    parameters = [name for name in inspect.signature(ReasoningGym).parameters if name not in ("name", "options")]
+    if "name" in options:
+        raise UserError(f"world '{_PUZZLES}:{generator}': {unknown('option', 'name', parameters)}")
+    return ReasoningGym(generator, **options)
 
 
 def _check_render_mode(name: str, creator: object, mode: object) -> None:

@@ -44,11 +44,11 @@ def told(what: str) -> Iterator[None]:
         raise UserError(f"{what}: {described(error)}") from error
 
 
-def check_call(what: str, function: Callable[..., object], *given: str) -> None:
+def check_call(what: str, function: Callable[..., object], *given: str, awaited: bool = False) -> None:
     """`UserError` if `function` cannot be called with as many arguments as `given`, which are their names, or if such a
-    call would give a coroutine or a generator and no value."""
+    call would give a coroutine, unless that is `awaited`, or a generator and no value."""
     for called in (function, getattr(type(function), "__call__", None)):  # noqa: B004 (an object may be called too)
-        if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
+        if (inspect.iscoroutinefunction(called) and not awaited) or inspect.isasyncgenfunction(called):
             raise UserError(
                 f"{what} is an `async def`, and nobody awaits it: write a plain `def` that returns its value"
             )

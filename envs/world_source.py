@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -27,7 +27,7 @@ from gymnasium.wrappers import OrderEnforcing, TimeLimit
 from .control.seen_as import seen_as
 from .control.worker_worlds import STEP_SECONDS, WorkerWorlds, fitting_workers
 from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
-from .conversation.conversation_env import ConversationEnv, Split, Voice
+from .conversation.conversation_env import SPLITS, ConversationEnv, Split, Voice
 from .conversation.wrapped_conversation import WrappedConversation
 from .errors import UnsupportedWorld, UserError, unknown
 from .first_episodes import Openings, beginnings, openings, why_not
@@ -56,6 +56,7 @@ class WorldFacts:
     scored_by: str = ""  # the version of the reward, see `ConversationEnv.scored_by`
     calls: bool = False  # whether it reads tool calls in replies
     remarks: tuple[str, ...] = ()
+    tasks: Mapping[str, int | None] = field(default_factory=dict)  # how many each split has; None: made by chance
     pooled: bool = False  # bodies: many are simulated in one object, on a pool of threads
 
 
@@ -301,6 +302,7 @@ def _facts_of(name: str, world: Env) -> WorldFacts:
         inside.scored_by,
         calls=calls,
         remarks=inside.remarks,
+        tasks={split: inside.tasks_in(split) for split in SPLITS},
     )
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from ..agents.language.asking import Answer, Start, step_world
 from ..envs.conversation.conversation_env import ConversationEnv
-from ..envs.conversation.task_world import GRADERS
+from ..envs.conversation.graders import GRADERS
 from ..envs.errors import UserError
 from ..envs.registry import make_world
 from ..envs.seeding import derive_seed
@@ -39,6 +39,8 @@ from .run.rescored import Rescored, write_rescored
 from .run.reward_versions import NOT_NOTED, one_version
 from .run.run_directory import RunDirectory
 from .run.verified import trusted_scenario
+
+_WHO_GRADES = ("reward", "grader", "group_reward")  # options of which a world of tasks has one
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ def rescore(
 ) -> list[FileRescored]:
     """Grade every kept episode of the run at `path` anew (those kept after `update`, where one is given).
 
-    `grader` is "maths" or `module:function`, `sets` are `--set world.options.…` flags. UserError for a run without
-    kept episodes, a world that cannot be replayed, and a grader that the world does not take.
+    `grader` is one of `GRADERS` or `module:function`, `sets` are `--set world.options.…` flags. UserError for a run
+    without kept episodes, a world that cannot be replayed, and a grader that the world does not take.
     """
     run = RunDirectory.open(path)
     scenario = _with_grader(run, grader, sets)
@@ -99,10 +101,11 @@ def _with_grader(run: RunDirectory, grader: str | None, sets: Sequence[str]) -> 
         raise UserError(f"{run.path} was played in {len(scenario.worlds)} worlds, and only runs in one are graded anew")
     if grader is None:
         return scenario
-    key, other = ("grader", "reward") if grader in GRADERS else ("reward", "grader")
+    key = "grader" if grader in GRADERS else "reward"
     if key == "reward" and ":" not in grader:
         raise UserError(f"--grader is {grader!r}; allowed: {', '.join(GRADERS)}, or module:function")
-    options = {name: value for name, value in scenario.world.options.items() if name != other} | {key: grader}
+    kept = {name: value for name, value in scenario.world.options.items() if name not in _WHO_GRADES}
+    options = kept | {key: grader}
     return scenario.model_copy(update={"world": scenario.world.model_copy(update={"options": options})})
 
 

@@ -1,7 +1,8 @@
 """How many conversations take turns: in lockstep, or each independently of the others.
 
 lockstep        all that wait are answered, then all worlds are stepped (in place, or where they compute elsewhere, in
-                threads), and so on. The same requests are in one batch every time, so a run repeats bit for bit.
+                threads: also those that are seen to only when the first have been stepped), and so on. The same
+                requests are in one batch every time, so a run repeats bit for bit.
 independently   worlds are stepped in threads; whoever is answered goes on. No episode waits for another's tool, and
                 one that hangs (see `Patience`) costs only itself. Which requests meet in a batch depends on the clock,
                 and through rounding so do the last digits, in bf16 now and then a token: no repeating bit for bit.
@@ -14,17 +15,18 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ...envs.contained import look
+from ...envs.contained import Contained, is_ours, look
+from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.errors import UserError
 from ...envs.lost_threads import in_thread
 from ...envs.open_worlds import called
+from ...envs.reported import explained
 from ...envs.user_code import broken, is_theirs
 from ...envs.vocabulary import Reply, StopReason
 from ..protocols import Completion, ContextFull, EngineDied, NoReply, PolicyNotFinite
@@ -60,27 +62,23 @@ class WrongVersion(RuntimeError):
 
 def lockstep(conversations: Sequence[Conversation], ask: Ask, seconds: dict[str, float]) -> None:
     """Run `conversations` to their ends, a turn of all at a time."""
-    with ExitStack() as stack:
-        each: Callable[..., Iterable[Answer]] = map
-        if conversations and (threads := conversations[0].world.side_by_side) > 1:
-            each = stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="world")).map
-        _step_worlds(conversations, [conversation.start for conversation in conversations], each, seconds)
-        while waiting := [conversation for conversation in conversations if not conversation.over]:
-            look()
-            started = time.perf_counter()
-            replies = ask(waiting)
-            owed = [reply for reply in replies if reply is not None]
-            try:
-                while wait(owed, timeout=AWAKE).not_done:
-                    look()
-            finally:
-                _cancel(owed)
-            actions = [
-                None if reply is None else _hear(conversation, reply)
-                for conversation, reply in zip(waiting, replies, strict=True)
-            ]
-            _spend(seconds, "infer", started)
-            _step_worlds(waiting, actions, each, seconds)
+    _step_worlds(conversations, [conversation.start for conversation in conversations], seconds)
+    while waiting := [conversation for conversation in conversations if not conversation.over]:
+        look()
+        started = time.perf_counter()
+        replies = ask(waiting)
+        owed = [reply for reply in replies if reply is not None]
+        try:
+            while wait(owed, timeout=AWAKE).not_done:
+                look()
+        finally:
+            _cancel(owed)
+        actions = [
+            None if reply is None else _hear(conversation, reply)
+            for conversation, reply in zip(waiting, replies, strict=True)
+        ]
+        _spend(seconds, "infer", started)
+        _step_worlds(waiting, actions, seconds)
 
 
 def _hear(conversation: Conversation, reply: Future[Completion]) -> Reply | None:
@@ -128,17 +126,64 @@ def _cancel(replies: Iterable[Future[Completion]]) -> None:
 
 
 def _step_worlds(
-    conversations: Sequence[Conversation],
-    actions: Sequence[Reply | Start | None],
-    each: Callable[..., Iterable[Answer]],
-    seconds: dict[str, float],
+    conversations: Sequence[Conversation], actions: Sequence[Reply | Start | None], seconds: dict[str, float]
 ) -> None:
     """Ask the world of each of `conversations`, and let it hear the answer."""
     started = time.perf_counter()
-    answers = each(step_world, [conversation.world for conversation in conversations], actions)
+    actions = _heard_together(conversations, actions)
+    answers = _answers([conversation.world for conversation in conversations], actions)
     for conversation, answer in zip(conversations, answers, strict=True):
         conversation.append_messages(answer)
     _spend(seconds, "simulate", started)
+
+
+def _heard_together(
+    conversations: Sequence[Conversation], actions: Sequence[Reply | Start | None]
+) -> list[Reply | Start | None]:
+    """The actions, once the worlds that judge whole groups have heard them; without those of groups where that fails,
+    which have failed."""
+    groups: dict[int, list[int]] = {}
+    for place, (conversation, action) in enumerate(zip(conversations, actions, strict=True)):
+        if conversation.world.judges_groups and isinstance(action, Reply):
+            groups.setdefault(conversation.group, []).append(place)
+    left = list(actions)
+    if not groups:
+        return left
+    width = conversations[0].world.side_by_side
+    with ThreadPoolExecutor(width, thread_name_prefix="world") as pool:
+        hear = [partial(_hear_group, [(conversations[n], actions[n]) for n in group]) for group in groups.values()]
+        each = pool.map(lambda one: one(), hear) if width > 1 else (one() for one in hear)
+        for group, failure in zip(groups.values(), each, strict=True):
+            if failure is None:
+                continue
+            for place in group:
+                conversations[place].fail(failure)
+                left[place] = None
+    return left
+
+
+def _hear_group(members: Sequence[tuple[Conversation, Any]]) -> str | None:
+    """Let the world of the first hear what all say; why that failed, in a sentence."""
+    world = members[0][0].world
+    try:
+        with Contained(called(world)):
+            world.hear_together([(conversation.world, reply) for conversation, reply in members])
+    except BaseException as error:
+        if is_ours(error):
+            raise
+        return explained(error, called(world))
+    return None
+
+
+def _answers(worlds: Sequence[ConversationEnv], actions: Sequence[Reply | Start | None]) -> Iterator[Answer]:
+    """What each world says, in order: one after the other, and from when the first of them is known to bear it, so many
+    at once."""
+    left = deque(zip(worlds, actions, strict=True))
+    while left and worlds[0].side_by_side == 1:
+        yield step_world(*left.popleft())
+    if left:
+        with ThreadPoolExecutor(worlds[0].side_by_side, thread_name_prefix="world") as pool:
+            yield from pool.map(step_world, *zip(*left, strict=True))
 
 
 def independently(

@@ -29,7 +29,6 @@ from __future__ import annotations
 import copy
 import marshal
 import math
-import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self, TypeVar
@@ -46,32 +45,13 @@ from ..vocabulary import Message, Reply, StopReason
 from .reset_options import place_of
 from .reward_version import class_version, weights_version
 from .reward_weights import merge_weights
+from .text_spaces import AnyReply, AnyText
 
 Split = Literal["train", "validation", "test"]  # to learn from; to decide by (when to stop, which is best); to report
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 Listed = TypeVar("Listed")
 Voice = Callable[[Sequence[Message], int], str]  # messages, seed → text: whom a world may talk to besides the agent
 _OPTIONS = ("split", "run", "group")
-
-
-class AnyText(gymnasium.spaces.Text):
-    """Every string, of any length and any characters. Samples are up to 64 printable ASCII characters."""
-
-    def __init__(self, seed: int | np.random.Generator | None = None) -> None:
-        super().__init__(max_length=64, min_length=0, charset=string.printable, seed=seed)
-
-    def contains(self, x: object) -> bool:
-        return isinstance(x, str)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
-
-class AnyReply(AnyText):
-    """Every string and every `Reply`."""
-
-    def contains(self, x: object) -> bool:
-        return isinstance(x, str | Reply)
 
 
 @dataclass(frozen=True)
@@ -118,6 +98,8 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     """True: the world decides about success, so that an episode which is cut before has not succeeded. None: nobody
     knows until it says something; then the success of such an episode stays unknown, and counts as none where other
     episodes of the same evaluation say something."""
+    judges_groups: bool = False
+    """Whether `hear_together` wants to be asked before the members of a group are stepped."""
     splits: ClassVar[tuple[Split, ...]] = ("train", "test")
     """What `opening` may be asked for. Where "validation" is not among them, a task for training stands in: what is
     reported decides nothing."""
@@ -175,6 +157,13 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     def respond(self, reply: Reply) -> Outcome:
         """Respond to one reply. Text from an agent is data: any string at all must be survived."""
         raise NotImplementedError(f"{self._name} has to define respond(self, reply)")
+
+    def tasks_in(self, split: Split) -> int | None:
+        """How many groups meet each task of a split once, in the order of `pick`; None where chance makes tasks."""
+        return None
+
+    def hear_together(self, members: Sequence[tuple[ConversationEnv, Reply]]) -> None:
+        """What the members of a group, of which this world is one, are to be stepped with in the same turn."""
 
     def oracle(self) -> str | Reply | None:
         """What an expert would reply now; None where nobody has written one. Used for demonstrations."""

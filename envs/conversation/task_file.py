@@ -1,16 +1,31 @@
-"""Tasks in a `.jsonl` file, read strictly: each mistake is said with the file and the line."""
+"""Rows in files: `.jsonl`, `.json`, `.csv`, `.tsv`, `.parquet`, each also packed (`.gz`), and folders of such files.
+
+    read_file("gsm8k.jsonl")       one JSON object a line
+    read_file("gsm8k.json.gz")     a list of objects, an object that has one, or one that has a list for each split
+    read_file("gsm8k.csv")         see `task_tables`
+    read_file("gsm8k")             all files of a folder; train, validation and test stand in their names
+
+They are read strictly: each mistake is said with the file and the line, or the number of the row.
+"""
 
 from __future__ import annotations
 
+import gzip
 import json
-from collections.abc import Sequence
+import re
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, nearest
 from ..named_objects import module_folders
 from .json_slips import slip
+from .task_tables import Row, column_rows, read_csv, read_parquet
 
+ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+OTHER_ENDINGS = (".txt", ".yaml", ".yml", ".xlsx", ".xls", ".zip", ".zst", ".bz2", ".xz", ".arrow", ".feather", ".pkl")
+_PACKED = ".gz"
 _MOST_BYTES = 1 << 30
 _BETWEEN_COLUMNS = (",", "\t", ";")
 _WIDE = b"\xff\xfe"
@@ -19,43 +34,100 @@ _OTHERS = {  # how files of other kinds begin, and what they are
     b"\0\0\xfe\xff": "text in UTF-32, and tasks are read as UTF-8; save it as UTF-8",
     _WIDE: "text in UTF-16, and tasks are read as UTF-8; save it as UTF-8",
     b"\xfe\xff": "text in UTF-16, and tasks are read as UTF-8; save it as UTF-8",
-    b"\x1f\x8b": "packed with gzip; unpack it, and name the .jsonl file",
-    b"PK\x03\x04": "a zip archive; unpack it, and name the .jsonl file",
-    b"PAR1": "a parquet file; write its rows as JSON objects, one a line",
+    b"PK\x03\x04": "a zip archive; unpack it, and name the file in it",
+    b"PAR1": "a parquet file; let its name end in .parquet",
+    b"ARROW1": "an arrow file; write it as .parquet, or name the folder that save_to_disk made",
     b"version https://git-lfs": "a pointer of git lfs, not the file itself; fetch it with: git lfs pull",
 }
-Row = tuple[str, dict[str, Any]]  # where it stands, and what stands there
+_TEXTS = {  # how lines of other texts begin, and what they are
+    re.compile(r"\s*<[!?a-zA-Z]"): "a page of HTML: what was downloaded is not the file itself",
+    re.compile(r"\s*(?:- )?\w+:\s"): 'YAML; write each task as one JSON object a line, such as {"prompt": "…"}',
+}
+_SPLIT_WORDS = {
+    **{name: name for name in ("train", "validation", "test")},
+    **dict.fromkeys(("training",), "train"),
+    **dict.fromkeys(("valid", "val", "dev"), "validation"),
+}  # in the names of files
+_EXAMPLE = '{"prompt": "…", "answer": "…"}'
+
+Splits = dict[str, list[Row]]  # under "" those of which nothing says the split
 
 
-def read_rows(path: Path) -> list[Row]:
-    """The objects of a file with one JSON object a line; empty lines are passed over.
+def ending_of(path: Path) -> str:
+    """`.csv` of `TASKS.CSV.gz`; empty where it is none that is read here."""
+    name = path.name.lower().removesuffix(_PACKED)
+    return next((ending for ending in ENDINGS if name.endswith(ending)), "")
+
+
+def read_file(path: Path) -> Splits:
+    """The rows of a file, or of all files of a folder, by split.
 
     Raises:
-        UserError: there is no such file, it is no text in UTF-8, or a line is not one JSON object whose keys differ
-            and whose numbers are finite.
+        UserError: there is no such file, it is of no kind that is read here, or a row of it is wrong.
     """
-    rows = []
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        if line.strip():
-            rows.append((f"{path}:{number}", _object(f"{path}:{number}", line)))
-    if not rows:
-        raise UserError(f'{path} holds no tasks; write one JSON object a line, such as {{"prompt": "…"}}')
-    return rows
+    if path.is_dir() and not ending_of(path):
+        return _read_folder(path)
+    ending, raw = ending_of(path), _content(path)
+    if ending == ".parquet":
+        splits = {"": read_parquet(path, raw)}
+    elif ending in (".csv", ".tsv"):
+        splits = {"": read_csv(path, _text(path, raw), tabs=ending == ".tsv")}
+    elif ending == ".json":
+        splits = _read_json(path, _text(path, raw))
+    else:
+        splits = {"": _read_lines(path, _text(path, raw))}
+    if not any(splits.values()):
+        shape = "one JSON object a line" if ending not in (".csv", ".tsv", ".parquet") else "one row for each"
+        raise UserError(f"{path} holds no tasks; write {shape}, such as {_EXAMPLE}")
+    return splits
 
 
-def _text(path: Path) -> str:
+def _read_folder(folder: Path) -> Splits:
+    files = sorted(file for file in folder.rglob("*") if ending_of(file) and file.is_file())
+    files = [file for file in files if file.name not in ("dataset_infos.json", "dataset_info.json", "state.json")]
+    if not files:
+        raise UserError(
+            f"cannot read tasks from {folder}: it is a folder, and no file in it ends in {', '.join(ENDINGS)}"
+        )
+    found: Splits = {}
+    for file in files:
+        words = [_SPLIT_WORDS[word] for word in re.split(r"[\W_]+", file.stem.lower()) if word in _SPLIT_WORDS]
+        for split, rows in read_file(file).items():
+            found.setdefault(split or (words[0] if words else ""), []).extend(rows)
+    if len(found) > 1 and "" in found:
+        place = found[""][0][0].rpartition(":")[0] or found[""][0][0]
+        raise UserError(
+            f"the files of {folder} are train, validation or test by their names, but for {place}; name the files alone"
+        )
+    return found
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file, unpacked."""
     if path.is_dir():
-        raise UserError(f"cannot read tasks from {path}: it is a folder; name the .jsonl file in it")
+        raise UserError(f"cannot read tasks from {path}: it is a folder; name the file in it")
     if path.exists() and not path.is_file():
         raise UserError(f"cannot read tasks from {path}: it is a device or a pipe; name a .jsonl file")
+    too_many = UserError(f"{path} has more than {_MOST_BYTES:,} bytes, which are too many to be read at once")
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise UserError(f"{path} has more than {_MOST_BYTES:,} bytes, which are too many to be read at once")
+            raise too_many
         raw = path.read_bytes()
+        if raw.startswith(b"\x1f\x8b"):
+            with gzip.open(path) as packed:
+                raw = packed.read(_MOST_BYTES + 1)
+            if len(raw) > _MOST_BYTES:
+                raise too_many
     except FileNotFoundError:
         raise UserError(f"cannot read tasks from {path}: there is no such file{_elsewhere(path)}") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path} is packed with gzip, and damaged: {error}") from error
     except OSError as error:
         raise UserError(f"cannot read tasks from {path}: {error.strerror or error}") from error
+    return raw
+
+
+def _text(path: Path, raw: bytes) -> str:
     for begins, what in _OTHERS.items():
         if raw.startswith(begins):
             raise UserError(f"{path} is {what}")
@@ -85,7 +157,68 @@ def _elsewhere(path: Path) -> str:
     return f" in {place}.{nearest(path.name, beside)}"
 
 
-def _object(place: str, line: str) -> dict[str, Any]:
+def _read_lines(path: Path, text: str) -> list[Row]:
+    """One JSON object a line; empty lines are passed over."""
+    lines = enumerate(text.split("\n"), start=1)
+    return [(f"{path}:{number}", _object(f"{path}:{number}", line)) for number, line in lines if line.strip()]
+
+
+def _read_json(path: Path, text: str) -> Splits:
+    """A list of objects, wherever it stands; what is no JSON as a whole may be one object a line."""
+    if not text.strip():
+        return {"": []}
+    try:
+        whole = _loads(str(path), text)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":
+            return {"": _read_lines(path, text)}
+        before = text[: error.pos]
+        line, column = before.count("\n") + 1, error.pos - (before.rfind("\n") + 1)
+        said = json.JSONDecodeError(error.msg, text.split("\n")[line - 1], column)
+        raise UserError(f"{path}:{line}: this is not JSON: {slip(said.doc, said)}") from error
+    if isinstance(whole, dict) and (rows := column_rows(whole)) is not None:
+        return {"": [(f"{path}, {place}", row) for place, row in rows]}
+    lists = whole if isinstance(whole, dict) else {"": whole}
+    listed = {str(key): value for key, value in lists.items() if isinstance(value, list) and _of_objects(value)}
+    if not listed and isinstance(whole, list) and not whole:
+        return {"": []}
+    if not listed:
+        raise UserError(
+            f"{path} has no list of objects, but {_outline(whole)}; write [{_EXAMPLE}, …] (of a pandas frame: "
+            'to_json(orient="records"))'
+        )
+    if len(listed) > 1 and not all(key in _SPLIT_WORDS for key in listed):
+        raise UserError(
+            f"{path} has several lists of objects, {', '.join(map(repr, listed))}; the tasks are one list, or a list "
+            "for each of train, validation and test"
+        )
+    splits: Splits = {}
+    for key, rows in listed.items():
+        where = f"{path}, {key}, row" if key else f"{path}, row"
+        split = _SPLIT_WORDS.get(key, "")
+        splits[split] = [(f"{where} {number}", _checked(f"{where} {number}", row)) for number, row in enumerate(rows)]
+    return splits
+
+
+def _of_objects(values: list[Any]) -> bool:
+    return any(isinstance(value, dict) for value in values)
+
+
+def _outline(value: object) -> str:
+    if isinstance(value, dict):
+        return f"an object with {', '.join(map(repr, list(value)[:5])) or 'no key'}"
+    return f"a list of {type(value[0]).__name__}" if isinstance(value, list) else f"{value!r:.40}"
+
+
+def _checked(place: str, row: object) -> Mapping[str, Any]:
+    if not isinstance(row, dict):
+        raise UserError(f"{place}: a task is a JSON object, not {row!r:.80}")
+    return row
+
+
+def _loads(place: str, text: str) -> Any:
+    """What a text of JSON says. `UserError` for keys that stand twice, and for numbers that JSON does not have."""
+
     def unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
@@ -98,19 +231,28 @@ def _object(place: str, line: str) -> dict[str, Any]:
     def refuse(word: str) -> float:
         raise UserError(f"{place}: {word} is no number that JSON has; write null, or leave the key out")
 
+    load: Callable[..., Any] = json.loads
     try:
-        task = json.loads(line, object_pairs_hook=unique, parse_constant=refuse)
-    except UserError:
+        return load(text, object_pairs_hook=unique, parse_constant=refuse)
+    except (UserError, json.JSONDecodeError):
         raise
+    except (ValueError, RecursionError):
+        raise UserError(f"{place}: this line is nested too deeply, or has a number of too many digits") from None
+
+
+def _object(place: str, line: str) -> dict[str, Any]:
+    try:
+        task = _loads(place, line)
     except json.JSONDecodeError as error:
         if "{" not in line and any(mark in line for mark in _BETWEEN_COLUMNS):
             raise UserError(
                 f"{place}: this line is no JSON but looks like a row of a table (CSV); write each row as one JSON "
-                'object a line, such as {"prompt": "…", "answer": "…"}'
+                'object a line, such as {"prompt": "…", "answer": "…"}, or let the name end in .csv'
             ) from error
+        for begins, what in _TEXTS.items():
+            if begins.match(line):
+                raise UserError(f"{place}: this line is no JSON but looks like {what}") from error
         raise UserError(f"{place}: this line is not JSON: {slip(line, error)}") from error
-    except (ValueError, RecursionError):
-        raise UserError(f"{place}: this line is nested too deeply, or has a number of too many digits") from None
     if isinstance(task, list):
         raise UserError(f"{place}: a task is a JSON object, not the list {line!r:.80}; write one object a line, no [ ]")
     if not isinstance(task, dict):

@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import UserError, nearest, unknown
+from ..errors import UserError, unknown
 from .conversation_env import SPLITS
+from .task_columns import Columns, kind_of
 from .task_source import Task
 
 _MOST_REMARKS = 5
 _LONG = 100_000  # characters of a text
 
 
-def check_row(place: str, task: Task | str, prompt: str, *, turns: bool = False) -> Task:
+def check_row(place: str, task: Task | str, columns: Columns, *, turns: bool = False) -> Task:
     """The task as a mapping; with `turns`, its oracle may list what is done in each. `UserError`, with its place, if it
     has no prompt that can be asked, or if a key that means something here holds what it cannot."""
     if isinstance(task, str):
-        task = {prompt: task}
+        task = {columns.prompt: task}
     if not isinstance(task, Mapping):
         raise UserError(f"{place}: a task is a mapping or a string, not {task!r:.80}")
-    if prompt not in task:
-        raise UserError(f"{place} has no {prompt!r}, the prompt; {_its_keys(task, prompt)}")
-    _check_prompt(place, task[prompt], prompt)
+    columns.messages(place, task)
     name, split = task.get("id"), task.get("split")
+    if isinstance(name, float) and name.is_integer():  # of a table with an empty cell
+        name = int(name)
     if isinstance(name, bool) or not isinstance(name, str | int | None) or name == "":
         raise UserError(f"{place}: the id is {name!r:.80}; it names the task, as text or a whole number")
     if split is not None and split not in SPLITS:
         raise UserError(f"{place}: {unknown('split of a task', str(split), SPLITS)}")
     _check_oracle(place, task.get("oracle"), turns=turns)
     return task
-
-
-def _its_keys(task: Task, wanted: str) -> str:
-    """What a task has in the place of a key."""
-    keys = list(map(str, task))
-    return f"it has {', '.join(map(repr, keys)) or 'no key at all'}.{nearest(wanted, keys)}"
 
 
 def check_names(rows: Sequence[tuple[str, Task]]) -> None:
@@ -54,11 +48,11 @@ def check_names(rows: Sequence[tuple[str, Task]]) -> None:
             )
 
 
-def check_prompts_differ(rows: Sequence[tuple[str, Task]], prompt: str) -> None:
+def check_prompts_differ(texts: Sequence[str]) -> None:
     """`UserError` if all of several tasks ask the same."""
-    if len(rows) > 1 and len({task[prompt] for _, task in rows}) == 1:
+    if len(texts) > 1 and len(set(texts)) == 1:
         raise UserError(
-            f"all {len(rows)} tasks have the same prompt, {rows[0][1][prompt]!r:.80}: a prompt tells which task it is "
+            f"all {len(texts)} tasks have the same prompt, {texts[0]!r:.80}: a prompt tells which task it is "
             "(train and test tasks are told apart by it)"
         )
 
@@ -68,7 +62,7 @@ def remarks_on(rows: Sequence[tuple[str, Task]]) -> list[str]:
     kinds: dict[str, Counter[str]] = {}
     for _, task in rows:
         for key, value in task.items():
-            kinds.setdefault(str(key), Counter())[_kind(value)] += 1
+            kinds.setdefault(str(key), Counter())[kind_of(value)] += 1
     remarks = []
     for place, task in rows:
         long = max((len(value) for value in task.values() if isinstance(value, str)), default=0)
@@ -77,28 +71,12 @@ def remarks_on(rows: Sequence[tuple[str, Task]]) -> list[str]:
     for key, counted in kinds.items():
         usual, count = counted.most_common(1)[0]
         if count < len(rows) and count > len(rows) // 2:
-            place, odd = next((p, t) for p, t in rows if key not in t or _kind(t[key]) != usual)
-            found = f"is {_kind(odd[key])}" if key in odd else "is missing"
+            place, odd = next((p, t) for p, t in rows if key not in t or kind_of(t[key]) != usual)
+            found = f"is {kind_of(odd[key])}" if key in odd else "is missing"
             others = len(rows) - count - 1
             more = f" (and in {others} other task{'s' if others > 1 else ''} differs as well)" if others else ""
             remarks.append(f"{place}: {key!r} {found}, and is {usual} in {count} of {len(rows)} tasks{more}")
     return remarks[:_MOST_REMARKS]
-
-
-def _check_prompt(place: str, asked: Any, prompt: str) -> None:
-    if isinstance(asked, float) and math.isnan(asked):
-        asked = None
-    if asked is None:
-        raise UserError(f"{place}: {prompt!r} is null; it is the text that the agent is asked")
-    if isinstance(asked, list | tuple):
-        raise UserError(
-            f"{place}: {prompt!r} is a list, {asked!r:.80}; a task asks one text. For a conversation that has begun, "
-            "write a ConversationEnv whose opening gives Opening(messages)"
-        )
-    if not isinstance(asked, str):
-        raise UserError(f"{place}: {prompt!r} is {asked!r:.80} ({_kind(asked)}); allowed is text")
-    if not asked.strip():
-        raise UserError(f"{place}: {prompt!r} is empty; it is the text that the agent is asked")
 
 
 def _check_oracle(place: str, oracle: Any, *, turns: bool) -> None:
@@ -115,20 +93,3 @@ def _check_oracle(place: str, oracle: Any, *, turns: bool) -> None:
                 f"{place}: oracle is {oracle!r:.80}; allowed are text and a list that has, for each turn, text or a "
                 'call such as {"name": "…", "arguments": {…}}'
             )
-
-
-def _kind(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "text"
-        case list() | tuple():
-            return "a list"
-        case Mapping():
-            return "a mapping"
-    return type(value).__name__

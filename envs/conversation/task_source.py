@@ -1,72 +1,86 @@
-"""Where tasks come from: a list, a JSONL file, a Hugging Face data set; and which of them are held out."""
+"""Where tasks come from: files, data sets, frames, lists, functions; and which of them are held out.
+
+    "gsm8k.jsonl"  "gsm8k.csv.gz"  "data/gsm8k"     files and folders on this disk, see `task_file`
+    "gsm8k.json:train"                              one split of it; or split="train"
+    "openai/gsm8k:main"                             a data set of the Hugging Face hub, and its configuration
+    "my_rows:rows"                                  a list, a frame or a generator function in a module of the user's
+    Dataset, DatasetDict, DataFrame, {"train": …}, a list, an iterator, a generator function
+
+What is on this disk, or looks as if it should be, is never asked of the hub.
+
+Rows that say no split are divided by a hash of their prompt. Of several splits, "train", "validation" and "test" are
+kept as such; where one of "train" and "test" is missing, the rows of the other are divided. `split` picks one split,
+whose rows are then divided, or says which is which: {"train": "train_sft", "test": "test_sft"}.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-from collections.abc import Callable, Iterable, Mapping
+import inspect
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..errors import UserError, nearest
+from ..errors import UserError, nearest, unknown
+from ..named_objects import load_attribute, local_modules
+from ..user_code import told
 from .conversation_env import SPLITS, Split
-from .task_file import read_rows
+from .dataset_rows import is_saved, object_splits, read_hub, read_saved
+from .task_file import ENDINGS, OTHER_ENDINGS, Splits, ending_of, read_file
+from .task_tables import column_rows, frame_rows, plain, plain_row
 
 Task = Mapping[str, Any]
 Placed = tuple[str, Task | str]  # where a task stands, and the task
-_OTHER_FILES = (
-    ".json",
-    ".csv",
-    ".tsv",
-    ".parquet",
-    ".txt",
-    ".yaml",
-    ".yml",
-    ".xlsx",
-    ".gz",
-    ".zip",
-    ".ndjson",
-    ".arrow",
+TaskSource = Iterable[Task | str] | Callable[..., Any] | str | Path
+Picked = str | Mapping[str, str]  # one split of a source, or which of its splits is which of ours
+_MOST_ROWS = 10_000_000  # of an iterator, which might not end
+_ALLOWED = (
+    "a list of tasks, a data set, a frame, a function of (rng), a generator function, a file (.jsonl, .json, .csv, "
+    ".tsv, .parquet), a folder, and a hub's dataset, owner/name"
 )
-TaskSource = Iterable[Task | str] | Callable[[np.random.Generator], Task | str] | str | Path
 
 
-def load_tasks(source: str | Path) -> list[Task]:
-    """The tasks in a `.jsonl` file, or in the Hugging Face dataset called `owner/name[:configuration]`.
-
-    A dataset's splits "train", "validation" and "test" are kept as such; where it lacks one of "train" and "test", the
-    rows of the other are divided by the hash of the prompt. Other splits are not read.
+def load_tasks(source: TaskSource, split: Picked | None = None) -> list[Task]:
+    """The tasks of a source that has a list of them; those of a split that is kept as such say it.
 
     Raises:
-        UserError: the file or data set cannot be read, or a line is not a JSON object.
+        UserError: the source cannot be read, a row is wrong, or there is no such split.
     """
-    return [task for _, task in placed_tasks(source) if not isinstance(task, str)]
+    return [task for _, task in placed_tasks(source, split) if not isinstance(task, str)]
 
 
-def placed_tasks(source: TaskSource) -> list[Placed]:
-    """As `load_tasks`, each task with where it stands, for messages; also of a list."""
+def placed_tasks(source: TaskSource, split: Picked | None = None) -> list[Placed]:
+    """As `load_tasks`, each task with where it stands, for messages."""
     if isinstance(source, str | Path):
-        path = Path(source).expanduser()
-        if not str(source).strip():
-            raise UserError("the file of tasks has an empty name; it ends in .jsonl, or is a hub's dataset, owner/name")
-        if "://" in str(source):
-            raise UserError(f"tasks are read from files, not from {str(source)!r}; download it, and name the file")
-        if path.suffix.lower() == ".jsonl":
-            return list(read_rows(path))
-        if path.exists() or path.suffix in _OTHER_FILES:
-            raise UserError(
-                f"tasks {str(source)!r} are in a file that is not read here; a file of tasks ends in .jsonl and has "
-                'one JSON object a line, {"prompt": "…", "answer": "…"}'
-            )
-        return _from_hub(str(source))
-    assert not callable(source), "a generator has no list"
-    if isinstance(source, Mapping | bytes) or not isinstance(source, Iterable):
-        raise UserError(
-            f"tasks are {source!r:.80}; allowed are a list of tasks, a function of (rng), and the name of a .jsonl file"
-        )
-    return [(f"task {number}", task) for number, task in enumerate(source)]
+        found, named = _of_name(source)
+        if named is not None and split is not None:
+            raise UserError(f"tasks {str(source)!r} name a split, and split is {split!r}; give one of them")
+        split = split or named
+    else:
+        found = _of_object(source)
+    if isinstance(found, list):  # whose rows may say their splits
+        if split is None:
+            return found
+        splits = dict[str, list[Placed]]()
+        for place, task in found:
+            mine = "" if isinstance(task, str) else str(task.get("split") or "")
+            splits.setdefault(mine, []).append((place, task))
+        found = splits
+    return _picked(found, split, str(source) if isinstance(source, str | Path) else "the tasks")
+
+
+def is_drawn(source: TaskSource) -> bool:
+    """Whether tasks are drawn one at a time, by a function of a random generator."""
+    if not callable(source) or inspect.isgeneratorfunction(source):
+        return False
+    try:
+        inspect.signature(source).bind("rng")
+    except TypeError:  # it takes nothing, and so gives all tasks at once
+        return False
+    except ValueError:  # of what is not written in Python
+        pass
+    return True
 
 
 def split_of(content: str, one_in: int) -> Split:
@@ -80,31 +94,116 @@ def split_of(content: str, one_in: int) -> Split:
     return "test" if place == 0 else "validation" if place == 1 else "train"
 
 
+def _of_name(source: str | Path) -> tuple[list[Placed] | dict[str, list[Placed]], str | None]:
+    """What a name means, and the split that stands behind a file's."""
+    name = str(source)
+    if not name.strip():
+        raise UserError("the file of tasks has an empty name; it ends in .jsonl, or is a hub's dataset, owner/name")
+    if "://" in name:
+        raise UserError(f"tasks are read from files, not from {name!r}; download it, and name the file")
+    path, split = Path(source).expanduser(), None
+    if not path.exists() and ":" in name:
+        before, _, behind = name.rpartition(":")
+        if Path(before).expanduser().exists() or ending_of(Path(before)):
+            path, split = Path(before).expanduser(), behind
+    if path.is_dir() and is_saved(path):
+        return _alone(read_saved(path)), split
+    if path.is_dir() or ending_of(path):
+        return _alone(read_file(path)), split
+    if path.exists() or name.lower().endswith(OTHER_ENDINGS):
+        raise UserError(
+            f"tasks {name!r} are in a file that is not read here; a file of tasks ends in one of {', '.join(ENDINGS)} "
+            "(and .gz)"
+        )
+    module, colon, attribute = name.partition(":")
+    if colon and attribute.isidentifier() and module in local_modules():
+        return _of_object(load_attribute(name)), None
+    if isinstance(source, Path) or name.startswith((".", "~", "/")) or name.partition(":")[0].count("/") != 1:
+        raise UserError(
+            f"there is no file or folder {name!r} of tasks, and a hub's dataset is owner/name.{_like(name)}"
+        )
+    return _alone(read_hub(name)), None
+
+
+def _alone(splits: Splits) -> list[Placed] | dict[str, list[Placed]]:
+    """The rows alone, where nothing but themselves may say their splits."""
+    return [*splits[""]] if set(splits) <= {""} else {split: [*rows] for split, rows in splits.items()}
+
+
+def _of_object(source: object) -> list[Placed] | dict[str, list[Placed]]:
+    """The rows of what is no name."""
+    if splits := object_splits(source):
+        return _alone(splits)
+    if (rows := frame_rows(source)) is not None:
+        return [*rows]
+    if isinstance(source, Mapping) and not set(source) & set(SPLITS) and (rows := column_rows(source)) is not None:
+        return [*rows]
+    if isinstance(source, Mapping) and source and all(_holds_rows(rows) for rows in source.values()):
+        return {str(split): _listed(rows, f"{split}, task") for split, rows in source.items()}
+    if callable(source) and not isinstance(source, type):
+        with told(f"the function {getattr(source, '__name__', 'of tasks')!r} cannot be called without arguments"):
+            return _of_object(source())
+    if isinstance(source, Sized) and not isinstance(source, Iterable):
+        each: Any = source  # as data sets of torch are, by number
+        source = (each[number] for number in range(len(source)))
+    if isinstance(source, Mapping | bytes | str) or not isinstance(source, Iterable):
+        raise UserError(f"tasks are {source!r:.80}; allowed are {_ALLOWED}")
+    return _listed(source, "task")
+
+
+def _holds_rows(rows: object) -> bool:
+    return isinstance(rows, Iterable) and not isinstance(rows, str | bytes)
+
+
+def _listed(source: Any, where: str) -> list[Placed]:
+    if (rows := frame_rows(source)) is not None:
+        return [(f"{where.rpartition(', ')[0]}, {place}".lstrip(", "), row) for place, row in rows]
+    with told("the tasks cannot be listed"):
+        tasks = list(itertools.islice(source, _MOST_ROWS + 1))
+    if len(tasks) > _MOST_ROWS:
+        raise UserError(f"the tasks are more than {_MOST_ROWS:,}: does what gives them end?")
+    return [
+        (f"{where} {number}", plain_row(task) if isinstance(task, Mapping) else plain(task))
+        for number, task in enumerate(tasks)
+    ]
+
+
+def _picked(splits: Mapping[str, list[Placed]], split: Picked | None, where: str) -> list[Placed]:
+    """Rows of the splits that are asked for, marked where they are kept as such."""
+    names = {name: name for name in SPLITS if name in splits}
+    if isinstance(split, str):
+        if split not in splits:
+            raise UserError(f"{where}: {unknown('split', split, [name for name in splits if name])}")
+        return [(place, _marked(task, None)) for place, task in splits[split]]
+    if split is not None:
+        names = dict(split)
+        for ours, theirs in names.items():
+            if ours not in SPLITS:
+                raise UserError(f"split: {unknown('split', str(ours), SPLITS)}")
+            if theirs not in splits:
+                raise UserError(f"{where}: {unknown('split', str(theirs), [name for name in splits if name])}")
+    if "train" not in names and "test" not in names:
+        there = [name for name in splits if name]
+        raise UserError(
+            f"{where}: there is neither a train nor a test split, but {', '.join(map(repr, there))}; name one by "
+            f"split: {there[0]}, or say which is which: split: {{train: {there[0]}, test: …}}"
+        )
+    marked = {"validation", *(names if {"train", "test"} <= set(names) else ())}
+    return [
+        (place, _marked(task, ours if ours in marked else None))
+        for ours, theirs in names.items()
+        for place, task in splits[theirs]
+    ]
+
+
+def _marked(task: Task | str, split: str | None) -> Task | str:
+    """A task that says that split, or none."""
+    if isinstance(task, str):
+        return task if split is None else {"prompt": task, "split": split}
+    return {**{key: value for key, value in task.items() if key != "split"}, **({"split": split} if split else {})}
+
+
 def _like(source: str) -> str:
     """The file that may be meant by a name without its ending."""
-    there = [file.name for file in Path.cwd().glob("*.jsonl")]
+    there = [file.name for file in Path.cwd().iterdir() if ending_of(file)]
     return nearest(f"{source}.jsonl", there, least=0.85)
-
-
-def _from_hub(source: str) -> list[Placed]:
-    try:
-        datasets = importlib.import_module("datasets")  # optional, and heavy
-    except ImportError:
-        raise UserError(
-            f"tasks {source!r} name a Hugging Face dataset, which needs the package datasets (pip install datasets); "
-            f"a file of tasks ends in .jsonl.{_like(source)}"
-        ) from None
-    name, _, configuration = source.partition(":")
-    try:
-        found = datasets.load_dataset(name, configuration or None)
-    except Exception as error:  # the library raises what its many back ends raise; the user reads the reason
-        raise UserError(f"cannot load the dataset {source!r}: {error}") from error
-    kept = {split: found[split] for split in SPLITS if split in found}
-    if "train" not in kept and "test" not in kept:
-        raise UserError(f"the dataset {source!r} has neither a train nor a test split, but {sorted(found)}")
-    marked = {"validation", *(kept if {"train", "test"} <= set(kept) else ())}
-    return [
-        (f"{source}, {split}, row {number}", {**row, "split": split} if split in marked else row)
-        for split, rows in kept.items()
-        for number, row in enumerate(rows)
-    ]

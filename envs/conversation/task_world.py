@@ -4,20 +4,16 @@
         return reply.text.strip() == task["answer"]
 
     TaskWorld([{"prompt": "Capital of France?", "answer": "Paris"}, …], score)
+    TaskWorld("gsm8k.jsonl", grader="number")          # in a scenario: {id: peripatos/Tasks-v0, options: {tasks: …}}
 
-Where answers are mathematics, a grader takes the function's place and is told what each task expects:
+Tasks are files, data sets, frames, lists and functions (see `task_source`). A task is a mapping; all of it is handed to
+the reward function. What of it is asked and expected is said by `prompt`, `system` and `answer` (see `task_columns`).
+Keys with a meaning here, where a task has them:
 
-    TaskWorld([{"prompt": "Solve 2x = 1.", "answer": "1/2"}, …], grader="maths")
-
-Tasks are a list, a function of a random generator, a JSONL file (`tasks.jsonl`, one object a line) or a Hugging
-Face dataset by name (`owner/name` or `owner/name:configuration`). A task is a mapping with at least a prompt; all of
-it is handed to the reward function. Keys with a meaning here:
-
-    prompt   what the agent is asked (another key can be named: `prompt="question"`)
     id       names the task in reports; default: the prompt
     split    "train", "validation" or "test"; default: one task in five is for testing and one for validation, by a
              hash of the prompt
-    oracle   a reply that an expert would give, for demonstrations
+    oracle   a reply that an expert would give, for demonstrations; with a grader, the answer stands in
 
 A prompt that is in several splits is kept in the last of them only. Without a validation task, those for training stand
 in: what is reported never decides anything. A run goes through the tasks of a list, a file or a data set
@@ -35,58 +31,69 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
-from ..errors import UserError, nearest, unknown
+from ..errors import UserError, nearest
 from ..named_objects import load_attribute
-from ..reported import number
+from ..reported import BadReport, number
 from ..user_code import check_call
-from ..vocabulary import Reply
+from ..vocabulary import Message, Reply
 from ..worlds.maths.answers import AnswerTag
 from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
+from .graders import make_grader
 from .reward_version import function_version
 from .reward_weights import merge_weights
+from .task_columns import AnswerRule, Columns, fields_of
 from .task_rows import check_names, check_prompts_differ, check_row, remarks_on
-from .task_source import Placed, Task, TaskSource, placed_tasks, split_of
-
-if TYPE_CHECKING:
-    from ..worlds.maths.grading import MathsGrader
+from .task_source import Picked, Placed, Task, TaskSource, is_drawn, placed_tasks, split_of
+from .user_judges import UserJudge
 
 Judgement = float | Mapping[str, float] | Outcome | None
-RewardFunction = Callable[[Reply, Task], Judgement]
+RewardFunction = Callable[[Reply, Task], Any]  # a `Judgement`, or a coroutine that gives one
+GroupReward = Callable[[Sequence[Reply], Task], Any]  # a list of those
 
-GRADERS = ("maths",)
 _ONE_IN = 5  # tasks is for testing, and one for validation
 _FEW = 10  # different prompts, which may well all fall into the same split
 _MAX_DRAWS = 10_000  # from a generator, for one task of the split that is asked for
 
 
 class TaskWorld(ConversationEnv):
-    """Single-turn tasks from a list, a generator, a JSONL file or a Hugging Face dataset.
+    """Single-turn tasks from a file, a data set, a frame, a list or a function, and who grades the replies.
 
     Args:
-        tasks: see the module's docstring. A plain string in a list is a prompt.
-        reward: of (reply, task); or `module:function`. It returns a number, a bool (which is success too), a mapping
-            of terms (named in `weights`), a whole `Outcome`, or None where it does not know.
-        grader: in the place of `reward`: "maths" compares answers that are mathematics (needs peripatos[maths]).
-        answer: the key under which a task keeps the answer that the grader expects.
-        answer_tag: where the grader looks for a reply's answer: "boxed", "answer" or "number".
-        prompt: the key under which a task keeps its prompt.
+        tasks: see `task_source`. A plain string in a list is a prompt.
+        reward: of (reply, task), `async` or not; or `module:function`. It returns a number, a bool (which is success
+            too), a mapping of terms (named in `weights`), a whole `Outcome`, or None where it does not know.
+        group_reward: in the place of `reward`: of (replies, task), all replies of a group of one task (when it is
+            evaluated or graded anew, one reply); it returns a list of what `reward` returns for each.
+        grader: in the place of `reward`: choice, exact, maths (needs peripatos[maths]), number, python or regex, see
+            `graders`; or `module:function`.
+        split: one split of `tasks`, or which of its splits is which: {train: train_sft, test: test_sft}.
+        prompt, system, answer: what is asked and expected, see `task_columns`.
+        answer_tag: where the grader looks for a reply's answer: "boxed", "answer" or "number". The prompt asks for it.
+        tolerance: how far a number may be from the answer of the grader "number".
+        success_at: the reward from which a reply is a success, where a function says none.
+        at_once: how many replies a reward function judges at once, in threads; by default one after the other, and 64
+            as soon as it is seen to wait.
+        deadline: seconds for a judgement, else the episode has failed; by default 60 for a function that waits.
+        shuffle: whether a run goes through the tasks in an order of its own, or as they are given.
+        repeats: how many groups in a row learn from the same task, before the next one.
         weights: of the terms that `reward` returns; default {"reward": 1}.
 
     Raises:
-        UserError: a file or data set that cannot be read, a task without a prompt or an answer, no such grader.
+        UserError: a source that cannot be read, a task without a prompt or an answer, no such grader.
     """
 
     weights = {"reward": 1.0}  # noqa: RUF012 (read only, copied by the base class)
     splits = SPLITS
     reward_version = "1"
     _own_fields: ClassVar[frozenset[str]] = frozenset(
-        {"observation_space", "action_space", "weights", "voices", "spec", "waits", "side_by_side", "_is_made"}
+        {"observation_space", "action_space", "weights", "voices", "spec", "waits", "_is_made"}
         | {"max_turns", "has_success", "granted_seconds", "endless_after", "_turn", "_place"}
-        | {"_prompt", "_grader", "_reward", "_judge_name", "_draw", "_tasks", "_left_out", "remarks"}
+        | {"_columns", "_grader", "_reward", "_judge_name", "_draw", "_tasks", "_left_out", "remarks"}
+        | {"_caller", "_success_at", "_shuffle", "_repeats", "judges_groups", "_verdict"}
     )  # of a world that has not been played
     _has_turns: ClassVar[bool] = False  # a task's oracle may list what is done in each
     _functions: ClassVar[tuple[str, ...]] = ("_reward", "_draw")  # those of the fields that are called
@@ -97,24 +104,57 @@ class TaskWorld(ConversationEnv):
         reward: RewardFunction | str | None = None,
         *,
         grader: str | None = None,
-        answer: str = "answer",
-        answer_tag: AnswerTag = "boxed",
-        prompt: str = "prompt",
+        group_reward: GroupReward | str | None = None,
+        split: Picked | None = None,
+        prompt: str | None = None,
+        system: str | None = None,
+        answer: AnswerRule | None = None,
+        answer_tag: AnswerTag | None = None,
+        tolerance: float = 0.0,
+        success_at: float | None = None,
+        at_once: int | None = None,
+        deadline: float | None = None,
+        shuffle: bool = True,
+        repeats: int = 1,
         weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
         if weights is not None:
             self.weights = merge_weights(weights, weights)
-        self._prompt = prompt
-        if (reward is None) == (grader is None):
-            raise UserError("a TaskWorld needs a reward function or a grader, and not both")
-        self._grader = None if grader is None else _grader(grader, prompt, answer, answer_tag)
-        self._judge_name = f"the grader {grader!r}" if grader else f"the reward function {_name(reward)!r}"
-        self._reward = self._grader.grade if self._grader else _function(reward)
-        self.side_by_side = self._grader.workers if self._grader else 1
-        self._draw = tasks if callable(tasks) else None
-        if not callable(tasks):
-            self._sort(placed_tasks(tasks))
+        if [reward, grader, group_reward].count(None) != 2:
+            raise UserError("a TaskWorld needs a reward function (or group_reward) or a grader, and not both")
+        if isinstance(grader, str) and ":" in grader:
+            reward, grader = grader, None
+        self._grader = None if grader is None else make_grader(grader, answer_tag, tolerance)
+        self.judges_groups = group_reward is not None
+        given = group_reward if self.judges_groups else reward
+        self._judge_name = f"the grader {grader!r}" if grader else f"the reward function {_name(given)!r}"
+        self._reward = self._grader.grade if self._grader else _function(given, of_groups=self.judges_groups)
+        self._verdict: list[Judgement] = []  # of this turn, where the whole group was judged
+        if self._grader and (at_once, deadline, success_at) != (None, None, None):
+            raise UserError("at_once, deadline and success_at are for reward functions; a grader by name has its own")
+        self._caller = UserJudge(self._judge_name, at_once=at_once, deadline=deadline)
+        self._caller.expect(self._reward)
+        self._success_at = None if success_at is None else number(success_at, "success_at")
+        if self._grader or self._success_at is not None:
+            self.has_success = True
+        if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+            raise UserError(f"repeats is {repeats!r:.80}; allowed is a whole number, 1 or greater")
+        self._shuffle, self._repeats = shuffle, repeats
+        self._draw = cast("Callable[[np.random.Generator], Task | str]", tasks) if is_drawn(tasks) else None
+        if self._draw is not None:
+            if split is not None:
+                raise UserError("split is for tasks of a list, and these are drawn by a function")
+            self._columns = Columns.of(prompt, answer, system, None)
+        else:
+            placed = placed_tasks(tasks, split)
+            self._columns = Columns.of(prompt, answer, system, placed[0][1] if placed else None)
+            self._sort(placed)
+
+    @property
+    def side_by_side(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As many replies as the grader grades at once; of a function, as far as it is seen to wait."""
+        return self._grader.workers if self._grader else self._caller.side_by_side
 
     @property
     def scored_by(self) -> str:
@@ -137,29 +177,74 @@ class TaskWorld(ConversationEnv):
         return other
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
+        self._verdict = []
         self._task = _own(self._drawn(self._draw, rng, split) if self._draw else self._picked(rng, split))
-        prompt, name = self._task[self._prompt], self._task.get("id")
-        return Opening(self._asked(self._task), task=prompt if name is None else str(name))
+        name = self._task.get("id")
+        return Opening(self._begun(self._task), task=self._text(self._task) if name is None else str(name))
 
     def prompts(self, split: Split) -> list[str]:
-        """What its tasks of a split ask; none where a function makes the tasks."""
-        return [] if self._draw else [self._asked(task) for task in self._tasks[split]]
+        """What its tasks of a split ask; none where a function makes the tasks, or where they begin in different
+        ways."""
+        if self._draw or fields_of(self._columns.system or ""):
+            return []
+        begun = [self._begun(task) for task in self._tasks[split]]
+        alike = all(len(messages) == len(begun[0]) <= 2 for messages in begun)
+        return [messages[-1]["content"] for messages in begun] if alike else []
 
-    def _asked(self, task: Task) -> str:
-        prompt = task[self._prompt]
-        return f"{prompt}\n\n{self._grader.wanted}" if self._grader else prompt
+    def tasks_in(self, split: Split) -> int | None:
+        """Of its list. Training tasks that stand in for validation count as many as there are for testing."""
+        if self._draw:
+            return None
+        there = len(self._tasks[split]) * (self._repeats if split == "train" else 1)
+        return there or (min(len(self._tasks["train"]), len(self._tasks["test"])) if split == "validation" else 0)
+
+    def _begun(self, task: Task) -> list[Message]:
+        """The first messages, the last of which says in which form an answer is wanted."""
+        messages = self._columns.messages("a task", task)
+        if self._grader and self._grader.wanted:
+            messages[-1] = {**messages[-1], "content": f"{messages[-1]['content']}\n\n{self._grader.wanted}"}
+        return messages
+
+    def _text(self, task: Task) -> str:
+        return self._columns.text("a task", task)
+
+    def _graded(self, task: Task) -> Task:
+        """A task as graders take it."""
+        return {**task, "prompt": self._text(task), "answer": self._columns.expected("the task", task)}
 
     def respond(self, reply: Reply) -> Outcome:
-        verdict = self._reward(reply, self._task)
+        if self._grader:
+            return self._grader.grade(reply, self._graded(self._task))
+        if self.judges_groups and not self._verdict:
+            self.hear_together([(self, reply)])
+        verdict = self._verdict.pop() if self.judges_groups else self._caller.call(self._reward, reply, self._task)
         if isinstance(verdict, Outcome):
             return verdict
         if verdict is None:
             return Outcome(unscored=f"{self._judge_name} returned None")
         if isinstance(verdict, Mapping):
-            return Outcome(terms=verdict, terminated=True)
-        success = bool(verdict) if isinstance(verdict, bool | np.bool_) else None
+            return Outcome(terms=verdict, terminated=True, success=self._succeeded(verdict))
         earned = number(verdict, f"the reward that {self._judge_name} gave")
-        return Outcome(terms={"reward": earned}, terminated=True, success=success)
+        said = bool(verdict) if isinstance(verdict, bool | np.bool_) else self._succeeded({"reward": earned})
+        return Outcome(terms={"reward": earned}, terminated=True, success=said)
+
+    def hear_together(self, members: Sequence[tuple[ConversationEnv, Reply]]) -> None:
+        """Ask the function once for all of them."""
+        said = self._caller.call(self._reward, [reply for _, reply in members], self._task)
+        if not isinstance(said, list | tuple | np.ndarray) or len(said) != len(members):
+            raise BadReport(
+                f"{self._judge_name} gave {said!r:.60} for {len(members)} replies; a list of as many is needed"
+            )
+        for (world, _), verdict in zip(members, said, strict=True):
+            assert isinstance(world, TaskWorld), "worlds of a group are of one kind"
+            world._verdict = [verdict]
+
+    def _succeeded(self, terms: Mapping[str, float]) -> bool | None:
+        """Whether terms are worth as much as a success is; None where nobody has said how much."""
+        if self._success_at is None:
+            return None
+        earned = [self.weights.get(name, 0.0) * number(value, name) for name, value in terms.items()]
+        return sum(earned) >= self._success_at - 1e-9
 
     def misweighed(self) -> str | None:
         """What is wrong between the weights and what an empty reply earns in the episode that has begun: a term that no
@@ -181,19 +266,23 @@ class TaskWorld(ConversationEnv):
     def oracle(self) -> str | None:
         """The task's own `oracle`, where it has one, else the answer that a grader expects."""
         if self._grader and "oracle" not in self._task:
-            return self._grader.oracle(self._task)
+            return self._grader.oracle(self._graded(self._task))
         return self._task.get("oracle")
 
     def _picked(self, rng: np.random.Generator, split: Split) -> Task:
         tasks = self._tasks[split] or (self._tasks["train"] if split == "validation" else [])
         if not tasks:
             raise UserError(f"there is no {split} task{self._why_there_is_none(split)}")
-        return self.pick(tasks, rng)
+        if self._place is None:
+            return self.pick(tasks, rng)
+        run, group = self._place
+        self._place = run, group // (self._repeats if split == "train" else 1)
+        return self.pick(tasks, rng) if self._shuffle else tasks[self._place[1] % len(tasks)]
 
     def _why_there_is_none(self, split: Split) -> str:
         left_out, prompts = (
             self._left_out[split],
-            len({t[self._prompt] for ts in self._tasks.values() for t in ts}),
+            len({self._text(task) for tasks in self._tasks.values() for task in tasks}),
         )
         if left_out:
             others = " and ".join(other for other in SPLITS[SPLITS.index(split) + 1 :] if self._tasks[other])
@@ -217,7 +306,7 @@ class TaskWorld(ConversationEnv):
     def _drawn(self, draw: Callable[[np.random.Generator], Task | str], rng: np.random.Generator, split: Split) -> Task:
         for _ in range(_MAX_DRAWS):
             task = self._checked(draw(rng))
-            if self._split_of(task) == split:
+            if self._split_of(self._text(task), task) == split:
                 return task
         raise UserError(f"the task generator drew no {split} task in {_MAX_DRAWS} draws: it has too few tasks")
 
@@ -225,31 +314,34 @@ class TaskWorld(ConversationEnv):
         if not tasks:
             raise UserError("a TaskWorld needs at least one task")
         rows = [(place, self._checked(task, place)) for place, task in tasks]
+        texts = [self._text(task) for _, task in rows]
         check_names(rows)
-        check_prompts_differ(rows, self._prompt)
-        self.remarks = tuple(remarks_on(rows))
-        checked = [task for _, task in rows]
+        check_prompts_differ(texts)
+        guessed = [f"the tasks say no prompt or answer by these names: {self._columns.guessed}"]
+        self.remarks = tuple(guessed * bool(self._columns.guessed) + remarks_on(rows))
+        placed = [(text, task, self._split_of(text, task)) for text, (_, task) in zip(texts, rows, strict=True)]
         self._tasks: dict[Split, list[Task]] = {split: [] for split in SPLITS}
         self._left_out: dict[Split, int] = {}  # tasks whose prompt a later split has too
         later: set[str] = set()  # prompts of the splits that have been filled
         for split in reversed(SPLITS):
-            mine = [task for task in checked if self._split_of(task) == split]
-            self._tasks[split] = [task for task in mine if task[self._prompt] not in later]
+            mine = [(text, task) for text, task, its in placed if its == split]
+            self._tasks[split] = [task for text, task in mine if text not in later]
             self._left_out[split] = len(mine) - len(self._tasks[split])
-            later |= {task[self._prompt] for task in mine}
+            later |= {text for text, _ in mine}
 
     def _checked(self, task: Task | str, place: str = "a task") -> Task:
-        checked = check_row(place, task, self._prompt, turns=self._has_turns)
+        checked = check_row(place, task, self._columns, turns=self._has_turns)
         if self._grader:
+            expected = self._columns.expected(place, checked)
             try:
-                self._grader.check(checked)
+                self._grader.check({**checked, "prompt": self._text(checked), "answer": expected})
             except UserError as problem:
                 raise UserError(f"{place}: {problem}") from problem
         return checked
 
-    def _split_of(self, task: Task) -> Split:
+    def _split_of(self, text: str, task: Task) -> Split:
         split = task.get("split")
-        return split_of(task[self._prompt], _ONE_IN) if split is None else split
+        return split_of(text, _ONE_IN) if split is None else split
 
 
 def _own(task: Task) -> Task:
@@ -262,15 +354,7 @@ def _own(task: Task) -> Task:
         return task
 
 
-def _grader(name: str, prompt: str, answer: str, answer_tag: AnswerTag) -> MathsGrader:
-    if name not in GRADERS:
-        raise UserError(unknown("grader", str(name), GRADERS))
-    from ..worlds.maths.grading import MathsGrader  # it is one of the worlds, which import this folder
-
-    return MathsGrader(prompt=prompt, answer=answer, answer_tag=answer_tag)
-
-
-def _function(reward: RewardFunction | str | None) -> RewardFunction:
+def _function(reward: RewardFunction | GroupReward | str | None, *, of_groups: bool) -> RewardFunction:
     if isinstance(reward, str) and ":" not in reward:
         raise UserError(f"reward is {reward!r}; a function is named module:function, as in my_rewards:{reward}")
     found = load_attribute(reward) if isinstance(reward, str) else reward
@@ -278,7 +362,8 @@ def _function(reward: RewardFunction | str | None) -> RewardFunction:
         raise UserError(
             f"reward is {reward!r:.80}; allowed are a function of (reply, task) and its name, module:function"
         )
-    check_call(f"the reward function {_name(reward)!r}", found, "reply", "task")
+    given = "replies" if of_groups else "reply"
+    check_call(f"the reward function {_name(reward)!r}", found, given, "task", awaited=True)
     return cast("RewardFunction", found)
 
 

@@ -6,6 +6,7 @@ in the middle), and so would have to take the wrappers off. Here they stay on: `
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, SupportsFloat, cast
 
 import gymnasium
@@ -26,13 +27,19 @@ class WrappedConversation(ConversationEnv):
         self._env, self._inside = env, inside
         self.observation_space, self.action_space = env.observation_space, env.action_space
         self.weights, self.has_success, self.voices = inside.weights, inside.has_success, inside.voices
-        self.waits, self.side_by_side = inside.waits, inside.side_by_side  # pyright: ignore[reportAttributeAccessIssue]
+        self.judges_groups = inside.judges_groups
+        self.waits = inside.waits  # pyright: ignore[reportAttributeAccessIssue]
         self.metadata, self.render_mode, self.spec = env.metadata, env.render_mode, env.spec
 
     @property
     def granted_seconds(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Of the world inside."""
         return self._inside.granted_seconds
+
+    @property
+    def side_by_side(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Of the world inside."""
+        return self._inside.side_by_side
 
     @property
     def turn_limit(self) -> int | None:
@@ -59,6 +66,11 @@ class WrappedConversation(ConversationEnv):
         if info.get("unscored") is None and not _sum_to(info.get("reward_terms"), reward):
             info = {**info, "reward_terms": {"reward": reward}}  # a wrapper has changed it: nobody knows its terms
         return text, cast(float, reward), terminated, truncated, info
+
+    def hear_together(self, members: Sequence[tuple[ConversationEnv, Reply]]) -> None:
+        """Through the worlds inside."""
+        inside = [(world._inside, reply) for world, reply in members if isinstance(world, WrappedConversation)]
+        self._inside.hear_together(inside)
 
     def oracle(self) -> str | Reply | None:
         """What the world's own says."""

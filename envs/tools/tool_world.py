@@ -95,7 +95,8 @@ class ToolWorld(TaskWorld):
         timeout: float | None = 10.0,
     ) -> None:
         goals = {"reward": 1.0} if weights is None or set(weights) <= set(COSTS) else {}
-        super().__init__(tasks, self._judge, prompt=prompt, weights={**goals, **COSTS, **(weights or {})})
+        terms = {**goals, **COSTS, **(weights or {})}
+        super().__init__(tasks, self._judge, prompt=prompt, at_once=1, weights=terms)
         for name, given, of in (("tools", tools, "a task"), ("check", check, "(tools, task, reply)")):
             if not callable(given):
                 raise UserError(f"{name} is {given!r:.80}; allowed is a class or a function of {of}")
@@ -122,8 +123,8 @@ class ToolWorld(TaskWorld):
         schemas = box.schemas
         form = call_formats.reply_format(self._format_name or self.agent_format or "hermes", schemas)
         self._desk = CallDesk(box, form, self._max_calls, self._grant)
-        assert isinstance(begun.messages, str)
-        messages = [Message(role="user", content=begun.messages)]
+        assert not isinstance(begun.messages, str)
+        messages = list(begun.messages)
         if self._tools_in_prompt:
             messages.insert(0, Message(role="system", content=describe_tools(box, self._desk.form)))
         return Opening(messages, task=begun.task, tools=() if self._tools_in_prompt else schemas)

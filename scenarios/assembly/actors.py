@@ -53,15 +53,30 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources:
     from ...agents.tiles import TiledActor
 
     row = stage_method(stage) if stage.method else None
-    shown = stage.demonstrations.agent if stage.demonstrations else None
+    shown = stage.demonstrations
+    demonstrator = shown.agent if shown else None
     segments = row is not None and row.needs_critic and sources.first.facts.kind == "control"
     horizon = stage.collect.horizon if stage.collect and segments else None
     actor = partial(_actor, scenario, sources, stage, policy)
-    collect = partial(actor, shown or scenario.agent, horizon)
+    collect = partial(actor, demonstrator or scenario.agent, horizon)
+    if shown is not None and shown.chats is not None:
+        collect = partial(_chatting, scenario, shown.chats, policy)
     tile = stage.collect.tile if stage.collect else None
     collector = collect() if tile is None else TiledActor(collect, tile, keeps_rows=segments)
     evaluator = actor(scenario.agent, None) if shown else collector
     return StageParts(collector, evaluator, segments)
+
+
+def _chatting(scenario: Scenario, chats: str, policy: Policy | None) -> Actor:
+    """An actor that says again what stands in a file, in the tokens of the agent that learns."""
+    from ...agents.language.authors import Oracle
+    from ...agents.language.conversation_actor import ConversationActor
+    from ...agents.language.language_policy import LanguagePolicy
+    from ...envs.conversation.chat_world import ChatWorld
+
+    assert isinstance(policy, LanguagePolicy), "checked before: chats are for agents that speak"
+    world, context = ChatWorld(chats), context_of(policy, scenario)
+    return ConversationActor(world.sibling, Oracle(), make_renderer(policy, scenario), context=context)
 
 
 def _actor(

@@ -11,6 +11,7 @@ from gymnasium.spaces import Box
 
 from ...algorithms.methods import METHODS, Method
 from ...envs.control.flat_spaces import Actions, Observations
+from ...envs.conversation.chat_world import ChatWorld
 from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, WrongKey
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
@@ -73,6 +74,8 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
     with at("engine"):
         check_engine(scenario)
     kind = _check_worlds(scenario, worlds)
+    with at("evaluation", "episodes"):
+        worlds.evaluated(scenario, "test")
     with at("agent"):
         _check_agent(scenario, kind)
     check_room(scenario)
@@ -90,6 +93,8 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
             optimizer_settings(stage)
         with at("stages", number):
             _check_stage(stage, row, kind)
+            _check_chats(scenario, stage, kind)
+            _check_epochs(stage, worlds)
             _check_overlong(row, (scenario.sampling or Sampling()).max_tokens)
             check_shares(scenario, stage)
         with at("stages", number, "overrides", "update", "length"):
@@ -195,7 +200,7 @@ def _scripts(scenario: Scenario, facts: WorldFacts) -> list[Callable[[np.ndarray
     """Who acts by a function in a control world, to be asked once."""
     agents: dict[Place, object] = {("agent",): scenario.agent}
     for number, stage in enumerate(scenario.stages):
-        if stage.demonstrations is not None:
+        if stage.demonstrations is not None and stage.demonstrations.agent is not None:
             agents["stages", number, "demonstrations", "agent"] = stage.demonstrations.agent
     named = {one.function: (*place, "function") for place, one in agents.items() if isinstance(one, ScriptedAgentSpec)}
     return [partial(_ask_once, *one, facts) for one in named.items()] if facts.kind == "control" else []
@@ -212,7 +217,7 @@ def _ask_once(name: str, place: Place, facts: WorldFacts, seen: np.ndarray) -> N
 def _needs_expert(scenario: Scenario, kind: WorldKind) -> bool:
     """Whether anybody speaks as the world's own expert."""
     shown = [stage.demonstrations.agent for stage in scenario.stages if stage.demonstrations]
-    return kind == "conversation" and any(agent.kind == "oracle" for agent in (scenario.agent, *shown))
+    return kind == "conversation" and any(agent.kind == "oracle" for agent in (scenario.agent, *shown) if agent)
 
 
 def _check_agent(scenario: Scenario, kind: WorldKind) -> None:
@@ -288,6 +293,29 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
         raise WrongKey(
             ("collect", *(["group_size"] if "group_size" in collect.model_fields_set else [])),
             f"{where} compares the members of a group: collect.group_size must be at least 2",
+        )
+
+
+def _check_chats(scenario: Scenario, stage: Stage, kind: WorldKind) -> None:
+    """UserError for conversations that cannot be read, or learned from here."""
+    if stage.demonstrations is None or stage.demonstrations.chats is None:
+        return
+    where = ("demonstrations", "chats")
+    if kind != "conversation":
+        raise WrongKey(where, f"chats are for agents that speak, and {scenario.world.id!r} is a {kind} world")
+    if scenario.worlds:
+        raise WrongKey(where, "chats are of no world, and are learned from in a scenario with one; give `world`")
+    with at(*where):
+        ChatWorld(stage.demonstrations.chats)
+
+
+def _check_epochs(stage: Stage, worlds: WorldSources) -> None:
+    """UserError for a budget in epochs where tasks are no list."""
+    if stage.budget is not None and stage.budget.epochs is not None and worlds.epoch(stage) is None:
+        what = "of several worlds" if len(worlds) > 1 else f"of {worlds.first.id!r}"
+        raise WrongKey(
+            ("budget", "epochs"),
+            f"budget.epochs counts passes over a list of tasks, and those {what} are none; give updates",
         )
 
 

@@ -169,7 +169,7 @@ def _remarks_on_evaluations(scenario: Scenario, updates: list[int]) -> Iterator[
             f"evaluation.every is {every}, and no stage has a budget of more than {max(updates)} update"
             f"{'s' * (max(updates) > 1)}: a stage is evaluated before it and after it, and not while it goes on"
         )
-    if scenario.failures != Failures() and 0 < share * episodes < 1:
+    if scenario.failures != Failures() and episodes != "all" and 0 < share * episodes < 1:
         yield (
             f"failures.max_share is {share:g}, and an evaluation has {episodes} episodes: one of them that fails ends "
             "the run, as it would with 0"

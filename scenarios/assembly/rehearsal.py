@@ -29,7 +29,9 @@ def check_oracles(scenario: Scenario, sources: WorldSources) -> None:
     wanted = [
         ("stages", number, "demonstrations", "agent", "kind")
         for number, stage in enumerate(scenario.stages)
-        if stage.demonstrations is not None and stage.demonstrations.agent.kind == "oracle"
+        if stage.demonstrations is not None
+        and stage.demonstrations.agent is not None
+        and stage.demonstrations.agent.kind == "oracle"
     ]
     wanted = [("agent", "kind")] * (scenario.agent.kind == "oracle") + wanted
     for source in sources.values() if wanted else ():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ...envs.conversation.chat_world import ChatWorld
+from ...envs.conversation.conversation_env import Split
 from ...envs.conversation.task_world import TaskWorld
 from ...envs.errors import UserError
 from ...envs.time_limits import REMEDY
 from ...envs.world_source import WorldSource
-from ..config.schema import Sampling, Scenario, WorldSpec
+from ..config.schema import Sampling, Scenario, Stage, WorldSpec
 
 
 class WorldSources(dict[str, WorldSource]):
@@ -30,6 +32,33 @@ class WorldSources(dict[str, WorldSource]):
             for source in self.values()
             if source.facts.longest_episode is None and not _ends_by_itself(source)
         ]
+
+    def evaluated(self, scenario: Scenario, split: Split) -> int:
+        """How many episodes an evaluation of a split plays in each world.
+
+        UserError where it is to play all tasks, and nobody knows how many there are.
+        """
+        asked = scenario.evaluation.episodes
+        if asked != "all":
+            return asked
+        if len(self) > 1:
+            raise UserError("evaluation.episodes is all, which is for one world; of several, give a number")
+        there = self.first.facts.tasks.get(split)
+        if there is None:
+            raise UserError(
+                f"evaluation.episodes is all, and the tasks of {self.first.id!r} are no list that has an end; "
+                "give a number, such as 100"
+            )
+        return max(there, 1)
+
+    def epoch(self, stage: Stage) -> float | None:
+        """How many updates of a stage are a pass over its tasks; None where nobody knows how many there are."""
+        if stage.collect is None or len(self) > 1:
+            return None
+        shown = stage.demonstrations
+        chats = shown.chats if shown else None
+        tasks = self.first.facts.tasks.get("train") if chats is None else len(ChatWorld(chats))
+        return tasks / stage.collect.groups if tasks else None
 
     def close(self) -> None:
         """As `WorldSource.close`, for all."""

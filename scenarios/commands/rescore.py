@@ -14,7 +14,7 @@ from .app import Json, RunPath, Set, Trust, Verbose, app, load_plugins, print_js
 def rescore(
     run_path: RunPath,
     grader: Annotated[
-        str | None, typer.Option(help="maths, or module:function; default: the reward as it is now.")
+        str | None, typer.Option(help="A grader such as maths, or module:function; default: the reward as it is now.")
     ] = None,
     update: Annotated[int | None, typer.Option(min=0, help="Only what was kept after this update.")] = None,
     sets: Set = [],  # noqa: B006 (typer copies it)

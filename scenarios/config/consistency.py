@@ -95,7 +95,8 @@ def _of_a_goal(scenario: Scenario, name: str, goal: object) -> Iterator[Problem]
         meant = f"; it is a share and no percentage: {number / 100:g}?" if 0 <= number <= 100 else ""
         yield place, f"stop.{name} is {shown(goal)}, and is never reached: a success rate is between 0 and 1{meant}"
     elif column in COUNTS or column in MEANS:
-        least, most = (1.0, math.inf) if column in MEANS else (0.0, float(scenario.evaluation.episodes))
+        played = scenario.evaluation.episodes
+        least, most = (1.0, math.inf) if column in MEANS else (0.0, math.inf if played == "all" else float(played))
         if words := idle_goal(sign, number, most if column == "episodes" else least, most):
             yield place, f"stop.{name} is {shown(goal)}, {words}"
     elif column.startswith("success_") and (sign, number) in (("≥", 0.0), ("≤", 1.0)):

@@ -22,12 +22,13 @@ from pydantic import (
 )
 
 from ...envs.errors import WrongWithin, nearest
-from ...envs.quantities import Count, Seconds, Share, meant_by, read_number, real, shown, whole
+from ...envs.quantities import Count, NoNumber, Seconds, Share, meant_by, read_number, real, shown, whole
 from .agents import Agent, CausalLMAgentSpec, Demonstrator, MlpAgentSpec, TinyLlamaAgentSpec
 from .engine import Engine
 from .voices import MinP, Part, Temperature, TopP, VoiceSpec
 
-Many = Annotated[int, whole(1, 1_000_000)]  # of what is held at once
+_MANY = whole(1, 1_000_000)
+Many = Annotated[int, _MANY]  # of what is held at once
 Workers = Annotated[int, whole(1, 1000)]
 
 
@@ -127,27 +128,38 @@ class Sampling(Part):
 
 
 class Demonstrations(Part):
-    """Who shows what to imitate."""
+    """Who shows what to imitate: an agent, or conversations in a file or a data set (see `ChatWorld`)."""
 
-    agent: Demonstrator
+    agent: Demonstrator | None = None
+    chats: str | None = None
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Demonstrations:
+        if (self.agent is None) == (self.chats is None):
+            words = "demonstrations are by an agent or in chats, and not both: {agent: {kind: oracle}} or {chats: FILE}"
+            raise WrongWithin(["chats"] if self.chats is not None else [], words)
+        return self
 
 
 class Budget(Part):
     """What a stage may spend; the first limit that is reached ends it.
 
-    Seconds are those of the clock, evaluations within the stage included, and count across resumes. How many updates
-    they are worth, and with `schedule: linear` how long each step is, differs from run to run.
+    An epoch is a pass over the training tasks of a list, or over the chats of `demonstrations`; its last round is
+    filled from the beginning of the next. Seconds are those of the clock, evaluations within the stage included,
+    and count across resumes. How many updates they are worth, and with `schedule: linear` how long each step is,
+    differs from run to run.
     """
 
     updates: Count | None = None
     action_units: Count | None = None
     env_steps: Count | None = None
+    epochs: Annotated[float, real(above=0)] | None = None
     seconds: Seconds | None = None
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Budget:
         if not self.limits():
-            words = "a budget needs at least one of updates, action_units, env_steps, seconds"
+            words = "a budget needs at least one of updates, action_units, env_steps, epochs, seconds"
             raise WrongWithin(sorted(self.model_fields_set)[:1], words)
         return self
 
@@ -229,15 +241,24 @@ class ClusterSpec(Part):
     rollout: RolloutSpec
 
 
+def _all_or_many(value: object) -> object:
+    try:
+        return value if value == "all" else _MANY.func(value)  # pyright: ignore[reportCallIssue]
+    except NoNumber as problem:
+        raise NoNumber(
+            str(problem).replace("allowed is a whole", "allowed are all (held-out tasks) and a whole")
+        ) from None
+
+
 class Evaluation(Part):
-    """Greedy episodes that nobody trains on.
+    """Greedy episodes that nobody trains on: so many, or one of each held-out task of a list (`all`).
 
     Those of the test tasks are reported, before and after each stage. Those of the validation tasks are played every so
     many updates, if asked, and decide when a goal is reached and which checkpoint is the best.
     """
 
     every: Count | None = None
-    episodes: Many = 100
+    episodes: Annotated[int | Literal["all"], BeforeValidator(_all_or_many)] = 100
 
 
 class Checkpoints(Part):

@@ -172,7 +172,7 @@ def _nothing_to_do(run: RunDirectory, progress: Progress, scenario: Scenario, se
     stage = scenario.stages[min(progress.stage, len(scenario.stages) - 1)]
     limits, spent = stage.budget.limits() if stage.budget is not None else {}, progress.spent_by_name(progress.seconds)
     used = [f"{spent[name]:g} {name}" for name in limits if spent[name] >= limits[name]]
-    more = [f"--set stages.{stage.name}.budget.{name}={2 * spent[name]:.0f}" for name in limits if spent[name]]
+    more = [f"--set stages.{stage.name}.budget.{name}={2 * spent[name]:.0f}" for name in limits if spent.get(name)]
     over = f"its last stage, {stage.name!r}, has ended" + (f" with {' and '.join(used)} spent" if used else "")
     remedy = f"; to go on, give it more, such as {' '.join(more)}" if used else ""
     return UserError(

@@ -76,11 +76,12 @@ class Progress:
         """The first stage that is not done."""
         return self.stage + (self.state == "done")
 
-    def begin_stage(self, before: Numbers, seconds: float) -> None:
-        """The stage has been tested and learns now: its budget is counted from here."""
+    def begin_stage(self, before: Numbers, seconds: float, epoch: float | None = None) -> None:
+        """The stage has been tested and learns now: its budget is counted from here. `epoch`: updates in a pass over
+        its tasks, where they are a list."""
         self.state, self.before, self.first_row, self.streaks = "learning", before, {}, {}
         counters = {name: float(getattr(self, name)) for name in (*AXES, "episodes", "failed")}
-        self.begun = {**counters, "seconds": seconds}
+        self.begun = {**counters, "seconds": seconds} | ({} if epoch is None else {"epoch": epoch})
 
     def count(self, collection: Collection) -> None:
         """Add what a collection brought."""
@@ -115,13 +116,16 @@ class Progress:
             return 0.0, None
         now = self.spent_by_name(seconds)
         limits = stage.budget.limits()
-        shares = {name: now[name] / limit for name, limit in limits.items()}
+        shares = {name: now.get(name, 0.0) / limit for name, limit in limits.items()}
         name = max(shares, key=lambda key: shares[key])
         return shares[name], f"budget of {limits[name]:g} {name}" if shares[name] >= 1 else None
 
     def spent_by_name(self, seconds: float) -> dict[str, float]:
         """What the stage has spent of all that a budget may limit."""
-        now = {"updates": self.update - self.begun["update"], "seconds": seconds - self.begun["seconds"]}
+        updates = self.update - self.begun["update"]
+        now = {"updates": updates, "seconds": seconds - self.begun["seconds"]}
+        if "epoch" in self.begun:
+            now["epochs"] = updates / self.begun["epoch"]
         return now | {name: getattr(self, name) - self.begun[name] for name in ("env_steps", "action_units")}
 
     def may_go_on(self, stages: Sequence[Stage]) -> bool:

@@ -140,10 +140,10 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
     the world, the sampling or the engine."""
     run = RunDirectory.open(path)
     scenario, sources = _elsewhere(run, how.sets)
-    count = how.episodes or scenario.evaluation.episodes
     with ExitStack() as stack:
         stack.enter_context(where_it_was_begun(run))
         stack.enter_context(sources)
+        count = how.episodes or sources.evaluated(scenario, "test")
         check_evaluation(scenario, count, how.k)
         if how.k > 1 and is_silent_about_success(scenario, sources):
             raise UserError(f"--k {how.k}: pass@k counts successes, and this world says nothing about success")

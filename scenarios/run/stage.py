@@ -15,6 +15,7 @@ from ...agents.protocols import EngineDied, Policy, PolicyNotFinite, Weights
 from ...agents.running_moments import wild
 from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.contained import TimeIsUp
+from ...envs.conversation.conversation_env import Split
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.learners import fit_policy, make_learner
@@ -157,7 +158,8 @@ class StageRun:
         p = self.progress
         before = p.results[-1].after if p.results else self._evaluate("test")
         best = self._validate()
-        p.begin_stage(before, self.context.seconds)  # those evaluations are no part of the budget
+        epoch = self.context.sources.epoch(self.stage)
+        p.begin_stage(before, self.context.seconds, epoch)  # those evaluations are no part of the budget
         if p.results:
             return
         for stage in self.scenario.stages:
@@ -337,13 +339,13 @@ class StageRun:
         if rows:
             self.context.journal.said(f"{self.stage.name}: {time_split(rows)}")
 
-    def _evaluate(self, split: str) -> Numbers:
+    def _evaluate(self, split: Split) -> Numbers:
         """Greedy episodes of `split`, on the same tasks each time: what "test" gives is reported and decides nothing;
         goals and the best checkpoint are judged by what "validation" gives.
         """
         version = self.learner.version if self.learner else 0
         seed = derive_seed(self.scenario.seed, "evaluation")
-        count = self.scenario.evaluation.episodes
+        count = self.context.sources.evaluated(self.scenario, split)
         with self.context.stop.at_once():
             episodes = (self.ahead or self.pool).evaluate(count, seed=seed, version=version, split=split)
         result, p = summarize_worlds(episodes), self.progress

@@ -18,6 +18,8 @@ def module_exists(spec: gymnasium.envs.registration.EnvSpec) -> bool:
 
 
 JUDGED = "peripatos/Coding-v0"
+ROWS = [{"question": f"What is {n} + 1?", "answer": f"It is {n + 1}.\n#### {n + 1}"} for n in range(60)]
+NEEDED = {"peripatos/Tasks-v0": {"tasks": ROWS, "grader": "number"}}  # options that have no default
 OURS = sorted(
     name for name, spec in gymnasium.registry.items() if name.startswith("peripatos/") and module_exists(spec)
 )
@@ -31,7 +33,7 @@ def failed(world) -> dict[str, str]:
     "name", [pytest.param(name, marks=pytest.mark.sandbox) if name == JUDGED else name for name in OURS]
 )
 def test_every_registered_world_keeps_the_contract(name):
-    assert failed(name) == {}
+    assert [finding for finding in check_world(name, **NEEDED.get(name, {})) if not finding.passed] == []
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ FITS = [
     Case("random-learns", control("kind: mlp, hidden: [16]", "kind: random"), r"line 6", r"kind 'random' cannot learn.*mlp"),
     Case("sampling-control", control("name: tiny\n", "name: tiny\nsampling: {max_tokens: 4}\n"), r"line 2", r"tokens"),
     Case("precision-mlp", control("name: tiny\n", "name: tiny\nprecision: bf16\n"), r"line 2, column 1", r"bf16.*mlp.*leave it out"),
-    Case("budget-empty", control("{updates: 2}", "{}"), r"line 10", r"at least one of updates, action_units, env_steps, seconds"),
+    Case("budget-empty", control("{updates: 2}", "{}"), r"line 10", r"at least one of updates, action_units, env_steps, epochs, seconds"),
     Case("budget-two", control("updates: 2", "updates: 2, env_steps: 32")),
     Case("stop-typo", language("    budget", "    stop: {sucess_rate: 0.5}\n    budget"), r"line 11, column 12", r"stop\.sucess_rate", r"'success_rate'"),
     Case("stop-control", control(BUDGET, "    stop: {success_rate: 0.5}\n" + BUDGET), r"line 10", r"stop\.success_rate: evaluations of this world have.*return_mean"),

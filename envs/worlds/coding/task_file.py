@@ -1,6 +1,6 @@
-"""The JSONL format of programming tasks, for anyone's own.
+"""The format of programming tasks, for anyone's own, in every file that holds rows (see `task_source`).
 
-One line of a JSONL file is one task:
+Rows of HumanEval, MBPP and APPS are read by their own field names, see `known_rows`. Of any other, a row is one task:
 
     {"prompt": "…", "kind": "function", "entry": "solve", "public": [[[1, 2], 3]], "hidden": [[[5, 5], 10]]}
     {"prompt": "…", "kind": "stdio", "public": [["1 2\\n", "3\\n"]], "hidden": [["5 5\\n", "10\\n"]]}
@@ -18,14 +18,14 @@ is right.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ...conversation.conversation_env import SPLITS
-from ...conversation.task_source import placed_tasks, split_of
+from ...conversation.task_source import Picked, TaskSource, placed_tasks, split_of
 from ...errors import UserError, unknown
 from ...sandbox.same_value import COMPARE, Compare
 from ...sandbox.stdio_exam import check_source
+from .known_rows import as_task
 from .tasks import ONE_IN, CodingTask, ExamKind, Tests
 
 KINDS: tuple[ExamKind, ...] = ("function", "stdio", "assertions")
@@ -40,13 +40,14 @@ _UNUSED: Mapping[ExamKind, tuple[str, ...]] = {  # keys that mean nothing for a 
 }
 
 
-def read_tasks(path: str | Path) -> tuple[CodingTask, ...]:
-    """The tasks of a JSONL file (the module's docstring has the format).
+def read_tasks(path: TaskSource, split: Picked | None = None) -> tuple[CodingTask, ...]:
+    """The tasks of a file or a data set (the module's docstring has the format), or of a split of it.
 
     Raises:
         UserError: a line that is no task; the message has its place.
     """
-    return tuple(_checked(row, place) for place, row in placed_tasks(path) if not isinstance(row, str))
+    rows = [(place, row) for place, row in placed_tasks(path, split) if not isinstance(row, str)]
+    return tuple(_checked(as_task(row, place), place) for place, row in rows)
 
 
 def _checked(row: Mapping[str, Any], where: str) -> CodingTask:

@@ -16,12 +16,12 @@ from __future__ import annotations
 import atexit
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from ...conversation.conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
+from ...conversation.task_source import Picked, TaskSource
 from ...errors import UserError, unknown
 from ...sandbox import Judge, Limits, Status, TestResult, Verdict
 from ...vocabulary import Reply, WorldFailure
@@ -30,14 +30,16 @@ from .task_file import read_tasks
 from .tasks import FAMILIES, CodingTask, Tests, generate
 
 _FENCE = "```"
-_WANTED = "Answer with the whole program in one block that begins with ```python and ends with ```."
+WANTED = "Answer with the whole program in one block that begins with ```python and ends with ```."
 
 
 class Coding(ConversationEnv):
     """Small programming tasks, generated or from a file, judged in a sandbox by tests that nobody sees.
 
     Args:
-        tasks: a JSONL file (see `task_file`), which a run goes through task by task; None generates tasks.
+        tasks: a file or a data set (see `task_file`), of our own format, or HumanEval, MBPP or APPS, which a run goes
+            through task by task; None generates tasks.
+        split: one split of `tasks`, or which of its splits is which: {train: train, test: test}.
         families: which families to generate from; None is all of them.
         attempts: replies allowed; until the last, a failed public example is shown.
         partial_credit: pay the fraction of hidden tests passed, not all or nothing.
@@ -63,7 +65,8 @@ class Coding(ConversationEnv):
     def __init__(
         self,
         *,
-        tasks: str | Path | None = None,
+        tasks: TaskSource | None = None,
+        split: Picked | None = None,
         families: Sequence[str] | None = None,
         attempts: int = 3,
         partial_credit: bool = False,
@@ -88,7 +91,9 @@ class Coding(ConversationEnv):
         self.families = _checked_families(families)
         self.attempts, self.partial_credit = attempts, partial_credit
         self.public_tests, self.hidden_tests = public_tests, hidden_tests
-        self._tasks = None if tasks is None else read_tasks(tasks)
+        if tasks is None and split is not None:
+            raise UserError("split is for tasks of a file, and these are generated")
+        self._tasks = None if tasks is None else read_tasks(tasks, split)
         try:
             limits = Limits(wall_s=wall_s, cpu_s=cpu_s, memory_mb=memory_mb)
         except ValueError as error:
@@ -107,18 +112,25 @@ class Coding(ConversationEnv):
         """A sibling with the same tasks and judge; None for a subclass with a constructor of its own."""
         return self.sibling() if self._is_built_by(Coding) else None
 
+    def tasks_in(self, split: Split) -> int | None:
+        """Of its file. Training tasks that stand in for validation count as many as there are for testing."""
+        if self._tasks is None:
+            return None
+        there = {name: sum(task.split == name for task in self._tasks) for name in SPLITS}
+        return there[split] or (min(there["train"], there["test"]) if split == "validation" else 0)
+
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self._task = self._drawn(rng, split)
         self._attempt = 0
         self._suspicions = 0
-        return Opening(f"{self._task.prompt}\n\n{_WANTED}", task=self._task.id)
+        return Opening(f"{self._task.prompt}\n\n{WANTED}", task=self._task.id)
 
     def respond(self, reply: Reply) -> Outcome:
         self._attempt += 1
         last = self._attempt >= self.attempts or not self._task.public
         program = find_program(reply.text, None if self._task.kind == "stdio" else self._task.entry)
         if program is None:
-            return self._end(None, 0) if last else Outcome(f"I see no program. {_WANTED}")
+            return self._end(None, 0) if last else Outcome(f"I see no program. {WANTED}")
         if not last:
             feedback = self._feedback(self._judged(program, self._task.public, partial=True))
             if feedback:
@@ -180,7 +192,7 @@ class Coding(ConversationEnv):
         """What went wrong with the public examples; empty if nothing did."""
         for i, result in enumerate(verdict.tests):
             if result.status is not Status.PASSED:
-                return f"{self._complaint(i, result)}\nTry again. {_WANTED}"
+                return f"{self._complaint(i, result)}\nTry again. {WANTED}"
         return ""
 
     def _complaint(self, i: int, result: TestResult) -> str:

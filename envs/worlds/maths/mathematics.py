@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...conversation.task_columns import AnswerRule
 from ...conversation.task_source import Task, split_of
 from ...conversation.task_world import TaskWorld
 from ...errors import UserError, unknown
@@ -31,8 +32,8 @@ class Mathematics(TaskWorld):
 
     Args:
         families: which of algebra, fractions, units, sets; None is all of them.
-        tasks: a JSONL file or a data set in the place of the generator, with the keys `prompt` and `answer`.
-        prompt, answer: other names of these keys.
+        tasks: a file or a data set in the place of the generator, see `task_source`.
+        prompt, answer: where its rows keep what is asked and expected, see `task_columns`.
         answer_tag: "boxed" wants `\\boxed{…}`, "answer" wants `<answer>…</answer>`, "number" judges the last number.
         weights: of `reward`.
 
@@ -49,8 +50,8 @@ class Mathematics(TaskWorld):
         *,
         families: Sequence[str] | None = None,
         tasks: str | Path | None = None,
-        prompt: str = "prompt",
-        answer: str = "answer",
+        prompt: str | None = None,
+        answer: AnswerRule | None = None,
         answer_tag: AnswerTag = "boxed",
         weights: Mapping[str, float] | None = None,
     ) -> None:
@@ -64,8 +65,8 @@ class Mathematics(TaskWorld):
         super().__init__(
             self._generate if tasks is None else tasks,
             grader="maths",
-            prompt=prompt if tasks is not None else "prompt",
-            answer=answer if tasks is not None else "answer",
+            prompt=prompt if tasks is not None else None,
+            answer=answer if tasks is not None else None,
             answer_tag=answer_tag,
             weights=weights,
         )

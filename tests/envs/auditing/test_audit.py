@@ -11,12 +11,17 @@ from peripatos.envs.conversation import ConversationEnv, Opening, Outcome, TaskW
 from peripatos.envs.errors import UnknownWorld
 from peripatos.envs.tools import ToolWorld
 
+GRADED = {"grader": "number"}
 TALKING = [
     ("peripatos/Arithmetic-v0", {}),
     ("peripatos/Arithmetic-v0", {"operators": "+-*/", "attempts": 3, "word_problems": True}),
     ("peripatos/ToolMaths-v0", {}),
     ("peripatos/Mathematics-v0", {}),
     ("peripatos/Store-v0", {}),
+    (
+        "peripatos/Tasks-v0",
+        {"tasks": [{"question": f"{n} * 7?", "answer": f"#### {n * 7}"} for n in range(200)]} | GRADED,
+    ),
     ("peripatos/Store-v0", {"split": "test"}),
 ]
 SLOWLY = [

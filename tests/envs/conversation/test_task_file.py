@@ -38,7 +38,13 @@ MISTAKES = [
     (lines({"prompt": 7}), r"tasks\.jsonl:41: 'prompt' is 7 \(a number\); allowed is text"),
     (lines({"prompt": " "}), r"tasks\.jsonl:41: 'prompt' is empty"),
     (lines({"prompt": {"text": "x"}}), r"tasks\.jsonl:41: 'prompt' is .* \(a mapping\)"),
-    (lines({"prompt": [{"role": "user", "content": "x"}]}), r"tasks\.jsonl:41: 'prompt' is a list.*one text"),
+    (lines({"prompt": [{"role": "usr", "content": "x"}]}), r"tasks\.jsonl:41: 'prompt', message 0: unknown role 'usr'"),
+    (lines({"prompt": ["x"]}), r"tasks\.jsonl:41: 'prompt', message 0 is 'x'; a message is a mapping"),
+    (lines({"prompt": []}), r"tasks\.jsonl:41: 'prompt' is an empty list"),
+    (
+        lines({"prompt": [{"role": "assistant", "content": "x"}]}),
+        r"tasks\.jsonl:41: 'prompt' ends with .* the assistant",
+    ),
     (lines({"prompt": "x", "split": "valid"}), r"tasks\.jsonl:41: unknown split of a task 'valid'.*'validation'"),
     (lines({"prompt": "x", "id": 3}), r"tasks\.jsonl:41: the id 3 is that of .*tasks\.jsonl:4 too"),
     (lines({"prompt": "x", "id": [3]}), r"tasks\.jsonl:41: the id is \[3\]"),
@@ -68,9 +74,9 @@ def test_a_byte_order_mark_windows_ends_and_empty_lines_are_fine(tmp_path):
     [
         ("task.jsonl", r"there is no such file in .*Did you mean 'tasks\.jsonl'"),
         ("folder.jsonl", "it is a folder"),
-        ("tasks.json", r"a file of tasks ends in \.jsonl"),
-        ("tasks.csv", r"a file of tasks ends in \.jsonl"),
-        ("tasks.parquet", r"a file of tasks ends in \.jsonl"),
+        ("task.json", r"there is no such file in .*Did you mean 'tasks\.jsonl'"),
+        ("tasks.csv", r"there is no such file in .*Did you mean 'tasks\.jsonl'"),
+        ("tasks.xlsx", r"a file of tasks ends in one of \.jsonl, .*\.csv.*\.parquet"),
     ],
 )
 def test_a_file_that_is_not_there_or_of_another_kind_is_answered_with_the_right_one(tmp_path, monkeypatch, name, words):

@@ -161,12 +161,11 @@ def test_a_reward_function_may_be_named(tmp_path, monkeypatch):
 
 def test_a_missing_datasets_package_gives_the_command_that_installs_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
-    with pytest.raises(UserError, match="pip install datasets"):
+    with pytest.raises(UserError, match=r"needs the package datasets: pip install 'peripatos\[data\]'"):
         load_tasks("owner/name")
 
 
-def test_a_dataset_keeps_its_own_splits(tmp_path):
-    pytest.importorskip("datasets")
+def test_a_folder_of_files_keeps_the_splits_that_their_names_say(tmp_path):
     for split, rows in (("train", 5), ("test", 3)):
         lines = (json.dumps({"question": f"{split} {n}", "answer": str(n)}) for n in range(rows))
         (tmp_path / f"{split}.jsonl").write_text("\n".join(lines))
@@ -174,7 +173,7 @@ def test_a_dataset_keeps_its_own_splits(tmp_path):
     assert [task["split"] for task in tasks] == ["train"] * 5 + ["test"] * 3
     world = TaskWorld(str(tmp_path), score, prompt="question")
     assert prompts(world, "test") == {f"test {n}" for n in range(3)}
-    with pytest.raises(UserError, match="cannot load the dataset"):
+    with pytest.raises(UserError, match=r"no file or folder '.*nothing' of tasks"):
         load_tasks(str(tmp_path / "nothing"))
 
 
@@ -200,25 +199,16 @@ def test_a_reward_that_is_no_number_costs_the_episode_and_names_the_function(ver
 
 
 def test_a_reward_function_whose_call_gives_no_value_is_refused_when_the_world_is_made():
-    async def slow(reply, task):
-        return 1.0
-
     def drips(reply, task):
         yield 1.0
 
     async def both(reply, task):
         yield 1.0
 
-    class Judge:
-        async def __call__(self, reply, task):
-            return 1.0
-
     for reward, words in (
-        (slow, r"'slow' is an `async def`"),
-        (partial(slow), r"'partial' is an `async def`"),
         (drips, r"'drips' is a generator"),
+        (partial(drips), r"'partial' is a generator"),
         (both, r"'both' is an `async def`"),
-        (Judge(), r"'Judge' is an `async def`"),
     ):
         with pytest.raises(UserError, match=words):
             TaskWorld(CAPITALS, reward)
@@ -261,3 +251,22 @@ def test_a_grader_and_its_tasks_are_checked():
             TaskWorld(CAPITALS, **options)
     with pytest.raises(UserError, match="Did you mean 'interval'"):
         TaskWorld([{"prompt": "a", "answer": "(1,2)", "kind": "intervall"}], grader="maths")
+
+
+def in_order(world: TaskWorld, split: str, groups: int) -> list[str]:
+    options = {"split": split, "run": 3}
+    return [world.reset(seed=0, options={**options, "group": group})[0] for group in range(groups)]
+
+
+def test_tasks_come_in_an_order_of_the_run_or_as_they_are_given_and_begin_again_at_the_end():
+    rows = [{"prompt": f"q{n}", "split": "test" if n > 4 else "train"} for n in range(8)]
+    shuffled = in_order(TaskWorld(rows, score), "train", 10)
+    assert shuffled[:5] == shuffled[5:] != [f"q{n}" for n in range(5)]
+    assert sorted(shuffled[:5]) == [f"q{n}" for n in range(5)]
+    given = TaskWorld(rows, score, shuffle=False, repeats=2)
+    assert in_order(given, "train", 12) == [f"q{n // 2 % 5}" for n in range(12)]
+    assert in_order(given, "test", 3) == ["q5", "q6", "q7"]
+    twice = in_order(TaskWorld(rows, score, repeats=2), "train", 10)
+    assert twice[::2] == twice[1::2] == shuffled[:5]
+    with pytest.raises(UserError, match="repeats is 0; allowed is a whole number, 1 or greater"):
+        TaskWorld(rows, score, repeats=0)

@@ -142,7 +142,7 @@ def test_a_task_that_has_changed_is_left_out_and_not_graded(home: Path) -> None:
 
 
 def test_a_grader_that_there_is_not_and_an_option_that_is_none_of_the_world_are_refused(home: Path) -> None:
-    with pytest.raises(UserError, match=r"--grader is .*; allowed: maths, or module:function"):
+    with pytest.raises(UserError, match=r"--grader is .*; allowed: choice, .*, or module:function"):
         rescore(home / "run", grader="Maths")
     with pytest.raises(UserError, match=r"only world\.options can change"):
         rescore(home / "run", sets=["agent.kind=random"])

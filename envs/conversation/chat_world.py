@@ -1,0 +1,199 @@
+"""Conversations that somebody has written down, as a world whose expert says what was said: demonstrations for `sft`.
+
+    {"messages": [{"role": "user", …}, {"role": "assistant", "tool_calls": […], …}, {"role": "tool", …}, …],
+     "tools": [JSON schemas]}
+    {"conversations": [{"from": "human", "value": …}, {"from": "gpt", "value": …}]}      ShareGPT
+    {"prompt": …, "completion": …}                                                       texts, or lists of messages
+
+The first is what `peripatos export` writes. An episode opens with all that stands before the first reply; whatever is
+replied, the world goes on as it is written. Calls are written as the agent's model writes them, and thoughts
+(`reasoning_content`) between <think> and </think>. What stands behind the last reply is left out.
+
+Replies have no reward here: they are weighed by the method, and only what the assistant says is learned.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from ..errors import UserError, nearest
+from ..tools import call_formats
+from ..vocabulary import Message, Reply, ToolCall
+from .conversation_env import ConversationEnv, Opening, Outcome, Split
+from .task_columns import read_message
+from .task_source import Picked, TaskSource, placed_tasks
+
+_SHAREGPT = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
+_KEYS = ("messages", "conversations", "prompt", "completion", "tools")
+
+
+@dataclass(frozen=True)
+class Chat:
+    """One conversation: messages up to its last reply, and the tools that could be called."""
+
+    place: str
+    messages: tuple[Message, ...]
+    tools: tuple[Mapping[str, Any], ...]
+
+
+class ChatWorld(ConversationEnv):
+    """Conversations of a file, a data set or a list, said again by the oracle.
+
+    Args:
+        chats: see `task_source`; each row is a conversation in one of the forms of the module's docstring.
+        split: as for `TaskWorld`: one split of them.
+
+    Raises:
+        UserError: a source that cannot be read, or a row that is no conversation with a reply.
+    """
+
+    splits = ("train",)
+    endless_after = None
+    reward_version = "1"
+
+    def __init__(self, chats: TaskSource, split: Picked | None = None) -> None:
+        super().__init__()
+        self._chats = tuple(read_chat(place, row) for place, row in placed_tasks(chats, split))
+        if not self._chats:
+            raise UserError("there is no conversation to learn from")
+
+    def __len__(self) -> int:
+        return len(self._chats)
+
+    def another(self) -> Self | None:
+        """A sibling that shares the conversations."""
+        return self.sibling()
+
+    def opening(self, rng: np.random.Generator, split: Split) -> Opening:
+        self._chat, self._at = self.pick(self._chats, rng), 0
+        self._form = call_formats.reply_format(self.agent_format or "hermes", self._chat.tools)
+        return Opening(self._until_a_reply(), task=self._chat.place, tools=self._chat.tools)
+
+    def respond(self, reply: Reply) -> Outcome:
+        said = self._chat.messages[self._at]
+        ids = {
+            call.get("id"): heard.id for call, heard in zip(said.get("tool_calls", ()), reply.tool_calls, strict=False)
+        }
+        self._at += 1
+        new = [_renamed(message, ids) for message in self._until_a_reply()]
+        return Outcome(new, terminated=self._at >= len(self._chat.messages))
+
+    def oracle(self) -> Reply:
+        """What was said here."""
+        return reply_in(self._chat.messages[self._at])
+
+    def read(self, text: str) -> Reply:
+        return self._form.parse(text) if self._chat.tools else Reply(text)
+
+    def write(self, reply: Reply) -> str:
+        text = self._form.write(reply.text, reply.tool_calls) if reply.tool_calls else reply.text
+        return f"<think>\n{reply.thought}\n</think>\n\n{text}" if reply.thought else text
+
+    def _until_a_reply(self) -> list[Message]:
+        """The messages from here to the next reply, which is then here."""
+        begin = self._at
+        while self._at < len(self._chat.messages) and self._chat.messages[self._at]["role"] != "assistant":
+            self._at += 1
+        return list(self._chat.messages[begin : self._at])
+
+
+def reply_in(message: Message) -> Reply:
+    """The reply that stands in a message."""
+    calls = tuple(
+        ToolCall(call["function"]["name"], call["function"]["arguments"], str(call.get("id", "")))
+        for call in message.get("tool_calls", ())
+    )
+    return Reply(message["content"], calls, thought=message.get("reasoning_content", ""))
+
+
+def read_chat(place: str, row: Mapping[str, Any] | str) -> Chat:
+    """The conversation in a row. `UserError`, with its place, for what is none."""
+    if isinstance(row, str):
+        raise UserError(f"{place}: a conversation is a mapping with messages, not the text {row!r:.60}")
+    messages = [_checked(f"{place}, message {n}", message) for n, message in enumerate(_messages(place, row))]
+    said = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
+    if not said:
+        raise UserError(f"{place}: nobody replies in this conversation: it has no message of the assistant")
+    if said[0] == 0:
+        raise UserError(f"{place}: this conversation begins with a reply, and nothing is asked before it")
+    return Chat(place, tuple(messages[: said[-1] + 1]), _tools(place, row.get("tools")))
+
+
+def _messages(place: str, row: Mapping[str, Any]) -> list[Any]:
+    given = row.get("messages", row.get("conversations"))
+    if given is None and "prompt" in row and "completion" in row:
+        asked, said = (_listed(row[key], role) for key, role in (("prompt", "user"), ("completion", "assistant")))
+        given = [*asked, *said]
+    if not isinstance(given, list | tuple) or not given:
+        keys = list(map(str, row))
+        raise UserError(
+            f"{place} has no list of messages; it has {', '.join(map(repr, keys)) or 'no key at all'}."
+            f"{nearest('messages', [key for key in keys if key not in _KEYS])}"
+        )
+    return [_of_sharegpt(message) for message in given]
+
+
+def _listed(given: Any, role: str) -> list[Any]:
+    return list(given) if isinstance(given, list | tuple) else [{"role": role, "content": given}]
+
+
+def _of_sharegpt(message: Any) -> Any:
+    if not isinstance(message, Mapping) or "role" in message or "from" not in message:
+        return message
+    return {"role": _SHAREGPT.get(str(message["from"]), message["from"]), "content": message.get("value")}
+
+
+def _checked(what: str, given: Any) -> Message:
+    """A message whose calls have a name and arguments, already parsed."""
+    message = read_message(what, given)
+    calls = message.get("tool_calls", [])
+    if not isinstance(calls, list | tuple):
+        raise UserError(f"{what}: tool_calls are {calls!r:.60}; allowed is a list of calls")
+    if calls:
+        message["tool_calls"] = [_call(f"{what}, call {n}", call) for n, call in enumerate(calls)]
+    elif "tool_calls" in message:
+        del message["tool_calls"]
+    return message
+
+
+def _call(what: str, call: Any) -> dict[str, Any]:
+    function = call.get("function", call) if isinstance(call, Mapping) else None
+    name = function.get("name") if isinstance(function, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(name, str) or not name:
+        raise UserError(f'{what} is {call!r:.80}; a call is {{"function": {{"name": "…", "arguments": {{…}}}}}}')
+    arguments = function.get("arguments") or {}
+    if isinstance(arguments, str):
+        arguments = _json(f"{what}: its arguments", arguments)
+    if not isinstance(arguments, Mapping):
+        raise UserError(f"{what}: its arguments are {arguments!r:.80}; allowed is an object by name")
+    given = {key: value for key, value in arguments.items() if value is not None}  # tables fill what others lack
+    return {"id": str(call.get("id") or ""), "type": "function", "function": {"name": name, "arguments": given}}
+
+
+def _tools(place: str, given: Any) -> tuple[Mapping[str, Any], ...]:
+    listed = _json(f"{place}: tools", given) if isinstance(given, str) and given.strip() else given or []
+    if not isinstance(listed, list | tuple) or not all(isinstance(tool, Mapping) for tool in listed):
+        raise UserError(f"{place}: tools are {given!r:.80}; allowed is a list of JSON schemas of functions")
+    tools = [tool if "function" in tool else {"type": "function", "function": tool} for tool in listed]
+    for tool in tools:
+        if not isinstance(tool["function"], Mapping) or not isinstance(tool["function"].get("name"), str):
+            raise UserError(f"{place}: a tool is {tool!r:.80}, which has no name")
+    return tuple(tools)
+
+
+def _json(what: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{what} are no JSON: {text!r:.60} ({error})") from error
+
+
+def _renamed(message: Message, ids: Mapping[Any, str]) -> Message:
+    """An answer of a tool to the call as it is numbered here."""
+    name = ids.get(message.get("tool_call_id"))
+    return message if not name else Message(**{**message, "tool_call_id": name})  # pyright: ignore[reportArgumentType]

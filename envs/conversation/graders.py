@@ -1,0 +1,251 @@
+"""Graders by name: what a reply says, compared with the answer that its task expects.
+
+    exact    the whole reply is the answer, or one of a list of answers; blanks around it do not count
+    number   the last number of the reply (behind "####", where it writes that) is the number: 1,234 = 1234.0; the
+             keys `tolerance` of a task or of the world say how far it may be away
+    choice   the letter that the reply chooses is the right one; a task says the letter, the text of its choice, or the
+             index in `choices` (`options`), from 0
+    regex    the pattern is found in the reply
+    maths    see `worlds.maths.grading`         python   see `worlds.coding.grading`
+
+With an `answer_tag`, the prompt asks for it, and only what stands in a box, or between <answer> and </answer>, is
+compared. Where that is missing, or is there twice, the reply is wrong.
+
+    r = [right]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import gcd
+from typing import Any, Protocol
+
+import regex
+
+from ..errors import UserError, unknown
+from ..quantities import shown
+from ..vocabulary import Reply, WorldFailure
+from ..worlds.maths.answers import ANSWER_TAGS, WANTED, AnswerTag, find_answer, wrap
+from .conversation_env import Outcome
+from .task_columns import lettered
+
+GRADERS = ("choice", "exact", "maths", "number", "python", "regex")
+_LONGEST = 1 << 16  # characters of an answer
+_NUMBER = re.compile(r"([-+]?)\$?((?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?)(?:[eE]([-+]?\d{1,3}))?(?:/(\d+))?")
+_UNITS = re.compile(r"\\?[%$€£]")
+_CHOSEN = (  # by how surely they say what is chosen
+    r"(?i:answer|choice|option)(?:\s+is|:|\s*=)?[\s:]*[(\[*\"']*(?:\\boxed\{{)?({letters})(?![\w'])",
+    r"\\boxed\{{\\?(?:text\{{)?[(]?({letters})[)]?\}}",
+    r"(?:^|\s)[(\[*]+({letters})[)\]*]+",
+    r"(?:^|[\s(])({letters})(?=[.,:;)\]]*\s*(?:$|\n))",
+)
+_REGEX_SECONDS = 2.0
+
+
+class Grader(Protocol):
+    """Says what a reply is worth. Tasks have `prompt`, what is asked as a text, and `answer`, what is expected."""
+
+    @property
+    def wanted(self) -> str:
+        """The sentence behind the prompt that says in which form an answer is wanted; may be empty."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """How many replies it grades at once."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """It rises when equal replies may earn something else."""
+        ...
+
+    def check(self, task: Mapping[str, Any]) -> None:
+        """UserError for a task that it could not grade."""
+        ...
+
+    def grade(self, reply: Reply, task: Mapping[str, Any]) -> Outcome:
+        """The end of the episode."""
+        ...
+
+    def oracle(self, task: Mapping[str, Any]) -> str | None:
+        """A reply that is right."""
+        ...
+
+
+def make_grader(name: str, answer_tag: AnswerTag | None, tolerance: float = 0.0) -> Grader:
+    """The grader of that name. `UserError` if there is none, or a tag that it does not read."""
+    if name not in GRADERS:
+        raise UserError(unknown("grader", str(name), GRADERS) + " A function is named module:function")
+    if answer_tag is not None and answer_tag not in ANSWER_TAGS:
+        raise UserError(unknown("answer_tag", str(answer_tag), ANSWER_TAGS))
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < float("inf"):
+        raise UserError(f"tolerance is {tolerance!r:.80}; allowed is a number, 0 or greater")
+    if tolerance and name != "number":
+        raise UserError(f"tolerance is for the grader 'number', and this one is {name!r}")
+    if name == "maths":
+        from ..worlds.maths.grading import MathsGrader  # it is one of the worlds, which import this folder
+
+        return MathsGrader(answer_tag=answer_tag or "boxed")
+    if name == "python":
+        if answer_tag is not None:
+            raise UserError("answer_tag is for answers, and the grader 'python' reads the program in a reply")
+        from ..worlds.coding.grading import PythonGrader
+
+        return PythonGrader()
+    return TextGrader(name, answer_tag, tolerance)
+
+
+@dataclass(frozen=True)
+class TextGrader:
+    """A grader that reads, and computes next to nothing."""
+
+    name: str
+    tag: AnswerTag | None
+    tolerance: float = 0.0
+    workers: int = 1
+
+    @property
+    def wanted(self) -> str:
+        """Nothing, where no tag was asked for: the prompt says it."""
+        return WANTED[self.tag] if self.tag else ""
+
+    @property
+    def version(self) -> str:
+        """It rises when equal replies may earn something else."""
+        tag = f" in {self.tag}" if self.tag else ""
+        return f"{self.name} 1{tag}{f' within {self.tolerance:g}' if self.tolerance else ''}"
+
+    def check(self, task: Mapping[str, Any]) -> None:
+        """UserError for an answer that is not of the grader's kind."""
+        answer = task["answer"]
+        if self.name == "number" and (not isinstance(answer, str | int | float) or _number(_spelled(answer)) is None):
+            raise UserError(f"the answer is {shown(answer)}, and the grader 'number' wants a number")
+        tolerance = task.get("tolerance")
+        if self.name == "number" and tolerance is not None and _number(_spelled(tolerance)) is None:
+            raise UserError(f"tolerance is {shown(tolerance)}; allowed is a number, 0 or greater")
+        if self.name == "choice":
+            _right_choice(task)
+        if self.name == "exact" and not _texts(answer):
+            raise UserError(f"the answer is {shown(answer)}; the grader 'exact' wants a text, or a list of texts")
+        if self.name == "regex":
+            if not isinstance(answer, str):
+                raise UserError(f"the answer is {shown(answer)}; the grader 'regex' wants a pattern")
+            try:
+                regex.compile(answer)
+            except regex.error as error:
+                raise UserError(f"the answer {answer!r:.80} is no pattern: {error}") from error
+
+    def grade(self, reply: Reply, task: Mapping[str, Any]) -> Outcome:
+        """1 or 0."""
+        said = self._said(reply.text)
+        right = said is not None and self._judges(said, task)
+        return Outcome(terms={"reward": float(right)}, terminated=True, success=right)
+
+    def oracle(self, task: Mapping[str, Any]) -> str | None:
+        """The expected answer; nobody knows what a pattern is found in."""
+        if self.name == "regex":
+            return None
+        answer = _right_choice(task)[0] if self.name == "choice" else (_texts(task["answer"]) or [""])[0]
+        return wrap(answer, self.tag) if self.tag else answer
+
+    def _said(self, text: str) -> str | None:
+        if self.tag not in ("boxed", "answer"):
+            return text[-_LONGEST:]
+        found = find_answer(text, self.tag, longest=_LONGEST)
+        return found.text if found.count == 1 else None
+
+    def _judges(self, said: str, task: Mapping[str, Any]) -> bool:
+        judges: dict[str, Callable[[str, Mapping[str, Any]], bool]] = {
+            "exact": lambda text, task: text.strip() in _texts(task["answer"]),
+            "number": self._is_the_number,
+            "choice": lambda text, task: _chosen(text, task) == _right_choice(task)[0],
+            "regex": _is_found,
+        }
+        return judges[self.name](said, task)
+
+    def _is_the_number(self, said: str, task: Mapping[str, Any]) -> bool:
+        wanted, within = _number(_spelled(task["answer"])), _spelled(task.get("tolerance") or self.tolerance)
+        last = find_answer(_UNITS.sub("", said.rpartition("####")[2]), "number", longest=_LONGEST).text
+        given = None if last is None else _number(last, exact=_UNITS.sub("", _spelled(task["answer"])))
+        return None not in (wanted, given) and abs(given - wanted) <= (_number(within) or 0)  # type: ignore[operator]
+
+
+def _spelled(value: Any) -> str:
+    """An answer as it is written: 42.0, which a table makes of 42 where a cell is empty, is 42."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53:
+        value = int(value)
+    if isinstance(value, int) and value.bit_length() > 4 * _LONGEST:  # Python refuses to spell it
+        return ""
+    return str(value).strip()
+
+
+def _texts(answer: Any) -> list[str]:
+    """The texts that are right; none for what is no text, number or list of those."""
+    given = answer if isinstance(answer, list | tuple) else [answer]
+    return [_spelled(one) for one in given] if all(isinstance(one, str | int | float) for one in given) else []
+
+
+def _number(text: str, exact: str | None = None) -> Fraction | None:
+    """The number that a text spells, and nothing beside it. With `exact`, a fraction is in lowest terms, or spelled so:
+    "84/12" does not answer what 84/12 is."""
+    match = _NUMBER.fullmatch(_UNITS.sub("", text).rstrip(".").replace("−", "-"))
+    if match is None or not match[2] or len(text) > 400:
+        return None
+    sign, digits, power, under = match.groups()
+    if under is not None and (not int(under) or "." in digits):
+        return None
+    if under is not None and exact is not None and text != exact and gcd(int(digits.replace(",", "")), int(under)) > 1:
+        return None
+    value = Fraction(digits.replace(",", "")) * Fraction(10) ** int(power or 0) / int(under or 1)
+    return -value if sign == "-" else value
+
+
+def _right_choice(task: Mapping[str, Any]) -> tuple[str, list[str], list[str]]:
+    """The letter that is right, all letters, and what they stand for, where the task has its choices."""
+    answer = task["answer"]
+    letters, texts = lettered(task.get("choices", task.get("options")))
+    if isinstance(answer, float) and answer.is_integer():
+        answer = int(answer)
+    if isinstance(answer, int) and not isinstance(answer, bool) and texts and str(answer) not in letters:
+        if not 0 <= answer < len(letters):
+            raise UserError(f"the answer is {answer}, and there are {len(letters)} choices, from 0")
+        return letters[answer], letters, texts
+    said = _spelled(answer).strip("().") if isinstance(answer, str | int) else ""
+    if said in texts:
+        return letters[texts.index(said)], letters, texts
+    if said in letters or (not texts and re.fullmatch(r"[A-Z]|[1-9]", said)):
+        return said, letters or ([*"ABCDEFGHIJ"] if said.isalpha() else [*"123456789"]), texts
+    among = f"one of {', '.join(letters)}, its text or its index" if texts else "a capital letter"
+    raise UserError(f"the answer is {shown(answer)}; the grader 'choice' wants {among}")
+
+
+def _chosen(text: str, task: Mapping[str, Any]) -> str | None:
+    """The letter that a reply chooses: alone, as "the answer is (B)", in brackets, or at the end of a line."""
+    _, letters, texts = _right_choice(task)
+    said = text.strip()
+    bare = said.strip("()[].*:\"' \n")
+    if bare in letters:
+        return bare
+    if bare in texts:
+        return letters[texts.index(bare)]
+    among = "|".join(map(re.escape, letters))
+    for letter, choice in zip(letters, texts, strict=False):
+        if re.fullmatch(rf"\(?{re.escape(letter)}[).:]?\s+{re.escape(choice)}\.?", said):
+            return letter
+    for pattern in _CHOSEN:
+        if found := re.findall(pattern.format(letters=among), said, re.MULTILINE):
+            return found[-1]
+    opened = re.match(rf"\(?({among})[).:](?=\s)", said)
+    return opened[1] if opened else None
+
+
+def _is_found(text: str, task: Mapping[str, Any]) -> bool:
+    """Whether the pattern is found. `WorldFailure` where it takes long, as patterns can."""
+    try:
+        return regex.search(task["answer"], text, timeout=_REGEX_SECONDS) is not None
+    except TimeoutError:
+        raise WorldFailure(f"the pattern {task['answer']!r:.60} took more than {_REGEX_SECONDS:g} s") from None

@@ -1,0 +1,260 @@
+"""What of a row is asked and what is expected: columns by name, templates of them, conversations that have begun.
+
+    prompt="question"                                        the text, or the messages, of a column
+    prompt="{question}\\n{choices}\\nAnswer with a letter."    a template; a list of texts is written as A. … B. … lines
+    system="You are a tutor of {subject}."                   before the prompt; a text, or a template
+    answer="answer"                                          a column
+    answer={"column": "answer", "after": "#### "}            what stands behind a mark in it, the last one
+    answer={"column": "solution", "tag": "boxed"}            in \\\\boxed{…}, as `answer_tag` says of replies
+
+Without `prompt`, it is the first of the columns `prompt`, `question` and `problem` that there is; without `answer`, it
+is `answer`, behind its "####" where it has one (GSM8K), or what is boxed in `solution` (MATH).
+
+What cannot be asked or expected is a `UserError` with the row, the column and the value.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import UserError, nearest, unknown
+from ..vocabulary import Message
+from ..worlds.maths.answers import ANSWER_TAGS, AnswerTag, find_answer
+from .task_source import Task
+
+AnswerRule = str | Mapping[str, str]
+PROMPTS = ("prompt", "question", "problem")
+_RULE = ("column", "after", "tag")
+_ROLES = ("system", "user", "assistant", "tool")
+_LONGEST = 1 << 20  # characters in which a boxed answer is looked for
+_GSM8K = "####"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where a row keeps what is asked and what is expected."""
+
+    prompt: str
+    answer: str
+    after: str = ""
+    tag: AnswerTag | None = None
+    system: str | None = None
+    guessed: str = ""  # what was chosen because nobody said it, a sentence
+
+    @classmethod
+    def of(cls, prompt: str | None, answer: AnswerRule | None, system: str | None, first: Task | str | None) -> Columns:
+        """As the keys say; what they leave open, as the `first` row has it. `UserError` for a rule that is none."""
+        row = first if isinstance(first, Mapping) else {}
+        for name, given in (("prompt", prompt), ("system", system)):
+            if given is not None and (not isinstance(given, str) or not given.strip()):
+                raise UserError(f"{name} is {given!r:.80}; allowed is a column, or a template: {{question}}")
+        asked = prompt or next((name for name in PROMPTS if name in row), "prompt")
+        rule = _guess(row) if answer is None else _rule(answer)
+        columns = cls(asked, system=system, **rule)
+        odd = asked if prompt is None and asked != "prompt" else ""
+        said = [f"the prompt is the column {odd!r}"] * bool(odd)
+        if answer is None and (columns.after or columns.tag):
+            where = f"behind {columns.after!r}" if columns.after else f"in \\{columns.tag}{{}}"
+            said.append(f"the answer is what stands {where} in {columns.answer!r}")
+        return cls(asked, system=system, guessed=", and ".join(said), **rule)
+
+    def messages(self, place: str, row: Task) -> list[Message]:
+        """How the conversation begins."""
+        begun = self._asked(place, row)
+        if self.system is None:
+            return begun
+        if any(message["role"] == "system" for message in begun):
+            raise UserError(
+                f"{place}: {self.prompt!r} has a system message of its own, and `system` gives another; leave one out"
+            )
+        return [Message(role="system", content=filled(self.system, place, row)), *begun]
+
+    def text(self, place: str, row: Task) -> str:
+        """What is asked, as one text: it tells which task this is."""
+        begun = self._asked(place, row)
+        if len(begun) == 1 and begun[0]["role"] == "user":
+            return begun[0]["content"]
+        return "\n\n".join(f"{message['role']}: {message['content']}" for message in begun)
+
+    def expected(self, place: str, row: Task) -> Any:
+        """The answer that a grader expects."""
+        if fields_of(self.answer):
+            return filled(self.answer, place, row)
+        if self.answer not in row:
+            raise UserError(f"{place}: there is no {self.answer!r}, the answer; {_its_keys(row, self.answer)}")
+        value = row[self.answer]
+        if value is None or (isinstance(value, str) and not value.strip()):
+            what = "null" if value is None else "empty"
+            raise UserError(f"{place}: {self.answer!r} is {what}; it is the answer that a reply should give")
+        if not self.after and not self.tag:
+            return value
+        if not isinstance(value, str):
+            raise UserError(f"{place}: {self.answer!r} is {value!r:.80}, no text in which to look for an answer")
+        if self.after:
+            _, mark, behind = value.rpartition(self.after)
+            if not mark or not behind.strip():
+                raise UserError(f"{place}: {self.answer!r} has nothing behind {self.after!r}: {_end(value)}")
+            value = behind.strip()
+        if self.tag:
+            found = find_answer(value[-_LONGEST:], self.tag, longest=1 << 16).text
+            if found is None:
+                raise UserError(f"{place}: {self.answer!r} has no answer in the form {self.tag!r}: {_end(value)}")
+            value = found
+        return value
+
+    def _asked(self, place: str, row: Task) -> list[Message]:
+        if fields_of(self.prompt):
+            return [Message(role="user", content=_not_empty(place, "prompt", filled(self.prompt, place, row)))]
+        if self.prompt not in row:
+            raise UserError(f"{place} has no {self.prompt!r}, the prompt; {_its_keys(row, self.prompt)}")
+        asked = row[self.prompt]
+        if isinstance(asked, list | tuple):
+            return read_messages(f"{place}: {self.prompt!r}", asked)
+        if asked is None:
+            raise UserError(f"{place}: {self.prompt!r} is null; it is the text that the agent is asked")
+        if not isinstance(asked, str):
+            raise UserError(
+                f"{place}: {self.prompt!r} is {asked!r:.80} ({kind_of(asked)}); allowed is text, or a list of messages"
+            )
+        return [Message(role="user", content=_not_empty(place, self.prompt, asked))]
+
+
+def read_messages(what: str, given: Sequence[Any]) -> list[Message]:
+    """The messages of a conversation in which the agent is to speak next."""
+    if not given:
+        raise UserError(f"{what} is an empty list; a conversation begins with a message")
+    found = [read_message(f"{what}, message {number}", message) for number, message in enumerate(given)]
+    if found[-1]["role"] not in ("user", "tool"):
+        raise UserError(f"{what} ends with a message of the {found[-1]['role']}; the last one is of the user")
+    return found
+
+
+def read_message(what: str, given: object) -> Message:
+    """A chat message; parts of text are one text, and what is null is left out."""
+    if not isinstance(given, Mapping):
+        raise UserError(f'{what} is {given!r:.80}; a message is a mapping, {{"role": "user", "content": "…"}}')
+    message = {str(key): value for key, value in given.items() if value is not None}
+    role, content = message.get("role"), message.get("content")
+    if role not in _ROLES:
+        hint = "; roles of ShareGPT (from, value) are role and content here" if "from" in message else ""
+        raise UserError(f"{what}: {unknown('role', str(role), _ROLES)}{hint}")
+    if isinstance(content, list) and all(isinstance(part, Mapping) and part.get("type") == "text" for part in content):
+        content = "".join(str(part.get("text", "")) for part in content)
+    if content is None and (message.get("tool_calls") or message.get("reasoning_content")):
+        content = ""
+    if not isinstance(content, str):
+        raise UserError(f"{what}: its content is {content!r:.80}; allowed is text")
+    return Message(**{**message, "role": role, "content": content})  # pyright: ignore[reportArgumentType]
+
+
+def fields_of(text: str) -> list[str]:
+    """The columns that a template names; none of a plain text."""
+    try:
+        return [name for _, name, _, _ in string.Formatter().parse(text) if name]
+    except ValueError:  # of a brace that stands alone
+        return []
+
+
+def filled(template: str, place: str, row: Task) -> str:
+    """A template with the values of a row."""
+    if not fields_of(template):
+        return template
+    text = ""
+    for literal, name, form, conversion in string.Formatter().parse(template):
+        text += literal
+        if name is None:
+            continue
+        if form or conversion or not name:
+            written = f"{{{name}{'!' + conversion if conversion else ''}{':' + form if form else ''}}}"
+            raise UserError(
+                f"the template {template!r:.80} has {written}; a field is the name of a column and no "
+                "more (a brace itself is written {{ or }})"
+            )
+        if name not in row:
+            raise UserError(f"{place} has no {name!r}, which {template!r:.60} asks for; {_its_keys(row, name)}")
+        text += _spelled(place, name, row[name])
+    return text
+
+
+def _spelled(place: str, name: str, value: Any) -> str:
+    if isinstance(value, str | int | float):
+        return str(value)
+    letters, texts = lettered(value)
+    if texts:
+        return "\n".join(f"{letter}. {text}" for letter, text in zip(letters, texts, strict=True))
+    what = "null" if value is None else f"{value!r:.80} ({kind_of(value)})"
+    raise UserError(f"{place}: {name!r} is {what}; a template takes text, numbers and lists of texts")
+
+
+def lettered(value: Any) -> tuple[list[str], list[str]]:
+    """The letters of a list of texts, and the texts; of ARC's {"text": […], "label": […]} its own. Empty for others."""
+    labels = None
+    if isinstance(value, Mapping):
+        value, labels = value.get("text"), value.get("label")
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(one, str) for one in value):
+        return [], []
+    if isinstance(labels, list | tuple) and len(labels) == len(value):
+        return [str(label) for label in labels], list(value)
+    return [string.ascii_uppercase[n] if n < 26 else str(n + 1) for n in range(len(value))], list(value)
+
+
+def kind_of(value: object) -> str:
+    """What a value of JSON is called in messages."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list() | tuple():
+            return "a list"
+        case Mapping():
+            return "a mapping"
+    return type(value).__name__
+
+
+def _rule(given: AnswerRule) -> dict[str, Any]:
+    if isinstance(given, str) and given.strip():
+        return {"answer": given}
+    if not isinstance(given, Mapping) or "column" not in given:
+        raise UserError(f'answer is {given!r:.80}; allowed are a column and {{"column": "answer", "after": "#### "}}')
+    for key, value in given.items():
+        if key not in _RULE:
+            raise UserError(f"answer: {unknown('key', str(key), _RULE)}")
+        if not isinstance(value, str) or not value.strip():
+            raise UserError(f"answer.{key} is {value!r:.80}; allowed is text")
+    if given.get("tag") not in (None, *ANSWER_TAGS):
+        raise UserError(f"answer.tag: {unknown('tag', str(given['tag']), ANSWER_TAGS)}")
+    return {"answer": given["column"], "after": given.get("after", "").strip(), "tag": given.get("tag")}
+
+
+def _guess(row: Task) -> dict[str, Any]:
+    """Where GSM8K and MATH keep their answers, and everybody else."""
+    answer, solution = row.get("answer"), row.get("solution")
+    if isinstance(answer, str) and _GSM8K in answer:
+        return {"answer": "answer", "after": _GSM8K}
+    if answer is None and isinstance(solution, str) and "\\boxed{" in solution:
+        return {"answer": "solution", "tag": "boxed"}
+    return {"answer": "answer"}
+
+
+def _its_keys(row: Task, wanted: str) -> str:
+    """What a row has in the place of a key."""
+    keys = list(map(str, row))
+    return f"it has {', '.join(map(repr, keys)) or 'no key at all'}.{nearest(wanted, keys)}"
+
+
+def _not_empty(place: str, name: str, text: str) -> str:
+    if not text.strip():
+        raise UserError(f"{place}: {name!r} is empty; it is the text that the agent is asked")
+    return text
+
+
+def _end(text: str) -> str:
+    return f"{text!r}" if len(text) < 60 else f"'…{text[-50:]}'"

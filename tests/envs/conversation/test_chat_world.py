@@ -1,0 +1,186 @@
+"""Conversations that are written down: what opens, what is said, what the world answers, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenarios_runs import command, write_scenario
+
+from peripatos.agents.language.authors import Oracle
+from peripatos.agents.language.chat_template import Renderer
+from peripatos.agents.language.conversation_actor import ConversationActor
+from peripatos.agents.language.tiny_llama import tiny_tokenizer
+from peripatos.envs.conversation.chat_world import ChatWorld, read_chat, reply_in
+from peripatos.envs.errors import UserError
+from peripatos.envs.registry import make_world
+from peripatos.envs.vocabulary import Episode
+from peripatos.scenarios.export_chat import export_demonstrations
+
+ADD = {"name": "add", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}}
+CHAT: dict[str, Any] = {
+    "messages": [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello."},
+        {"role": "user", "content": "Add 1 and 2."},
+        {
+            "role": "assistant",
+            "content": None,
+            "reasoning_content": "two calls",
+            "tool_calls": [
+                {"id": "x", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}},
+                {"id": "y", "type": "function", "function": {"name": "add", "arguments": {"a": 2, "b": None}}},
+            ],
+        },
+        {"role": "tool", "content": "1", "tool_call_id": "x"},
+        {"role": "tool", "content": "3", "tool_call_id": "y"},
+        {"role": "assistant", "content": "3"},
+        {"role": "user", "content": "Thanks"},
+    ],
+    "tools": [ADD],
+}
+
+
+def said(world: Any) -> list[Episode]:
+    actor = ConversationActor(lambda: world.another() or world, Oracle(), Renderer(tiny_tokenizer()), context=4096)
+    return list(actor.collect(range(1), 1, seed=0, version=0).episodes)
+
+
+def test_a_chat_is_said_again_and_only_what_the_assistant_says_is_learned() -> None:
+    (episode,) = said(ChatWorld([CHAT]))
+    assert episode.failure is None
+    assert (episode.turns, episode.terminated, episode.reward) == (3, True, 0.0)
+    learned = "".join(
+        tiny_tokenizer().decode([token for token, chosen in zip(part["tokens"], part["mask"], strict=True) if chosen])
+        for part in episode.sequences()
+    )
+    for text in ("Hello.", "two calls", '"a": 1', '"a": 2', "3"):
+        assert text in learned
+    for text in ("Be brief", "Hi", "Add 1", "Thanks"):
+        assert text not in learned
+    tools = [message for message in episode.messages if message["role"] == "tool"]
+    assert [message.get("tool_call_id") for message in tools] == ["call00000", "call00001"]
+    assert episode.messages[-1]["content"] == "3"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+        {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+        {"prompt": "a", "completion": "b"},
+        {"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}]},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "a"}]},
+                {"role": "assistant", "content": "b"},
+            ]
+        },
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "tool_calls": None}]},
+    ],
+    ids=lambda row: str(list(row)),
+)
+def test_chats_of_other_forms_are_the_same_conversation(row: dict[str, Any]) -> None:
+    assert read_chat("row 0", row).messages == (
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+    )
+
+
+def test_what_export_writes_trains_on_the_tokens_that_the_oracle_gives(tmp_path: Path) -> None:
+    rows = export_demonstrations("peripatos/Store-v0", 6).rows
+    (tmp_path / "chats.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    world = ChatWorld(tmp_path / "chats.jsonl")
+    assert len(world) == len(rows) == 6
+    actor = ConversationActor(world.sibling, Oracle(), Renderer(tiny_tokenizer()), context=1 << 16)
+    again = actor.collect(range(6), 1, seed=3, version=0).episodes
+    store = make_world("peripatos/Store-v0").unwrapped
+    first = ConversationActor(
+        lambda: store.another() or make_world("peripatos/Store-v0"),  # type: ignore[attr-defined]
+        Oracle(),
+        Renderer(tiny_tokenizer()),
+        context=1 << 16,
+    )
+    told = {tuple(e.tokens): e.mask for e in first.collect(range(6), 1, seed=_root(), version=0).episodes}
+    for episode in again:
+        assert told[tuple(episode.tokens)] == episode.mask
+
+
+def _root() -> int:
+    from peripatos.envs.seeding import derive_seed
+
+    return derive_seed(0, "stage", 0)
+
+
+def test_replies_keep_their_calls_and_thoughts() -> None:
+    reply = reply_in(read_chat("row 0", CHAT).messages[4])
+    assert reply.thought == "two calls"
+    assert [(call.name, call.arguments) for call in reply.tool_calls] == [("add", {"a": 1}), ("add", {"a": 2})]
+
+
+def _with(message: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": "a"}, message]}
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"message": []}, r"row 7 has no list of messages; it has 'message'\. Did you mean 'message'\?"),
+        ({"messages": []}, "row 7 has no list of messages"),
+        ({"messages": "text"}, "row 7 has no list of messages"),
+        ("text", "row 7: a conversation is a mapping with messages, not the text 'text'"),
+        (_with({"role": "user", "content": "b"}), "row 7: nobody replies in this conversation"),
+        ({"messages": [{"role": "assistant", "content": "b"}]}, "row 7: this conversation begins with a reply"),
+        (_with({"role": "asistant", "content": "b"}), r"row 7, message 1: unknown role 'asistant'.*'assistant'\?"),
+        (_with({"role": "assistant", "content": 3}), "row 7, message 1: its content is 3"),
+        (_with({"role": "assistant", "content": None}), "row 7, message 1: its content is None"),
+        (_with({"role": "assistant", "tool_calls": "add"}), "row 7, message 1: tool_calls are 'add'"),
+        (_with({"role": "assistant", "tool_calls": [{"a": 1}]}), r"message 1, call 0 is \{'a': 1\}; a call is"),
+        (
+            _with({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}),
+            r"message 1, call 0: its arguments are no JSON: '\{'",
+        ),
+        (
+            _with({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": [1]}}]}),
+            r"message 1, call 0: its arguments are \[1\]",
+        ),
+        ({**CHAT, "tools": "no"}, "row 7: tools are no JSON: 'no'"),
+        ({**CHAT, "tools": [{"description": "x"}]}, "row 7: a tool is .*, which has no name"),
+    ],
+)
+def test_what_is_no_conversation_is_refused_with_its_row(row: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        read_chat("row 7", row)
+
+
+SCENARIO = """\
+name: chats
+world: {id: peripatos/ToolMaths-v0, options: {digits: 1}}
+agent: {kind: tiny_llama, hidden: 32, layers: 1, heads: 2}
+stages:
+  - name: imitate
+    method: sft
+    demonstrations: {chats: FILE}
+    collect: {groups: 8}
+    optimizer: {lr: 1e-2}
+    budget: {updates: 12}
+evaluation: {episodes: 1}
+"""
+
+
+def test_a_scenario_learns_from_chats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = export_demonstrations("peripatos/ToolMaths-v0", 12, sets=["world.options.digits=1"]).rows
+    (tmp_path / "chats.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    path = write_scenario(tmp_path, SCENARIO.replace("FILE", str(tmp_path / "chats.jsonl")))
+    assert command("run", path, "--out", tmp_path / "run") == 0
+    metrics = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert metrics[-1]["policy/logp"] > metrics[0]["policy/logp"] + 0.3
+    for change, words in (
+        ("stages.imitate.demonstrations.chats=nothing.jsonl", "there is no such file"),
+        ("stages.imitate.demonstrations.agent.kind=oracle", "by an agent or in chats, and not both"),
+    ):
+        assert command("run", path, "--dry-run", "--set", change) == 2
+        assert words in capsys.readouterr().err

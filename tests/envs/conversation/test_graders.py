@@ -1,0 +1,233 @@
+"""Graders by name: which replies are right, and which answers a grader cannot take."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from peripatos.envs.conversation import TaskWorld
+from peripatos.envs.conversation.graders import make_grader
+from peripatos.envs.errors import UserError
+from peripatos.envs.vocabulary import Reply, WorldFailure
+
+COLOURS = {"choices": ["red", "blue", "a green one", "dark blue"]}
+ARC = {"choices": {"text": ["red", "blue"], "label": ["1", "2"]}}
+
+
+def right(name: str, answer: Any, reply: str, tag: Any = None, tolerance: float = 0.0, **row: Any) -> bool:
+    grader = make_grader(name, tag, tolerance)
+    task = {"prompt": "What is 84/12?", "answer": answer, **row}
+    grader.check(task)
+    outcome = grader.grade(Reply(reply), task)
+    assert (outcome.terms, outcome.terminated) == ({"reward": float(bool(outcome.success))}, True)
+    return bool(outcome.success)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reply", "is_right"),
+    [
+        ("Paris", " Paris\n", True),
+        ("Paris", "paris", False),
+        ("Paris", "It is Paris", False),
+        (42, "42", True),
+        (42.0, "42", True),
+        (["NYC", "New York"], "New York", True),
+        (["NYC", "New York"], "York", False),
+    ],
+)
+def test_exact_wants_the_whole_reply(answer: Any, reply: str, is_right: bool) -> None:
+    assert right("exact", answer, reply) is is_right
+
+
+@pytest.mark.parametrize(
+    ("answer", "reply", "is_right"),
+    [
+        ("18", "So Tom has 18 apples.", True),
+        ("18", "3 bags of 6 are 18.\n#### 18", True),
+        ("18", "#### 17 ... no, 18\n#### 18", True),
+        ("18", "18 is not it, it is 19", False),
+        ("1,018", "1018", True),
+        (1018, "$1,018.00", True),
+        ("$1,018", "It costs 1,018 dollars", True),
+        ("-3", "x = -3", True),
+        ("-3", "x = −3", True),
+        ("-3", "3", False),
+        ("3", "-3", False),
+        ("0.5", "1/2", True),
+        ("0.5", ".5", True),
+        ("50%", "It is 50%.", True),
+        ("7", "84/12", False),
+        ("7", "14/2", False),
+        ("84/12", "84/12", True),
+        ("1e3", "1000", True),
+        ("18", "**18**", True),
+        ("18", r"\boxed{18}", True),
+        ("18", "nothing", False),
+        ("18", "", False),
+        ("18", "one " * 20_000 + "18", True),
+        ("42", "40 + 2", False),
+        (42.0, "42", True),
+        (2**80 + 1, str(2**80 + 1), True),
+        (2**80 + 1, str(2**80), False),
+    ],
+)
+def test_number_wants_the_last_number(answer: Any, reply: str, is_right: bool) -> None:
+    assert right("number", answer, reply) is is_right
+
+
+def test_a_number_may_be_away_by_the_tolerance_of_the_task_or_the_world() -> None:
+    assert not right("number", "3.1416", "3.14")
+    assert right("number", "3.1416", "3.14", tolerance=0.01)
+    grader = make_grader("number", None)
+    task = {"prompt": "pi?", "answer": "3.1416", "tolerance": 0.002}
+    grader.check(task)
+    assert grader.grade(Reply("3.14"), task).success is True
+    assert grader.grade(Reply("3.13"), task).success is False
+
+
+@pytest.mark.parametrize(
+    ("answer", "reply", "is_right"),
+    [
+        ("B", "B", True),
+        ("B", "(B)", True),
+        ("B", "B.", True),
+        ("B", "**B**", True),
+        ("B", "B) blue", True),
+        ("B", "The answer is B.", True),
+        ("B", "The answer is (B).", True),
+        ("B", "the Answer: B", True),
+        ("B", r"Thus \boxed{B}", True),
+        ("B", r"Thus \boxed{\text{B}}", True),
+        ("B", "First (A), no. So (B) it is.", True),
+        ("B", "Some thought.\nB", True),
+        ("B", "Answer: A", False),
+        ("B", "A blue thing. The answer is A", False),
+        ("B", "I think A good one is hard. The answer is B", True),
+        ("B", "", False),
+        ("B", "ABCD", False),
+        ("B", "A B C D", False),
+        ("B", "blue", True),
+        ("B", "dark blue", False),
+        ("D", "dark blue", True),
+        (1, "B", True),
+        (1, "A", False),
+        (1.0, "B", True),
+        ("blue", "B", True),
+        ("(B)", "B", True),
+    ],
+)
+def test_choice_wants_the_letter_that_is_chosen(answer: Any, reply: str, is_right: bool) -> None:
+    assert right("choice", answer, reply, **COLOURS) is is_right
+
+
+def test_choices_may_have_labels_of_their_own_or_stand_in_the_prompt_alone() -> None:
+    assert right("choice", "2", "The answer is 2", **ARC)
+    assert not right("choice", "2", "1", **ARC)
+    assert right("choice", "C", "The answer is C")
+    assert right("choice", "3", "3")
+    assert right("choice", "B", "B", options=["x", "y"])
+
+
+def test_regex_wants_the_pattern_somewhere() -> None:
+    assert right("regex", r"\b(yes|yep)\b", "Well, yes.")
+    assert not right("regex", r"\b(yes|yep)\b", "yesterday")
+    assert right("regex", r"^\d+$", "12")
+    task = {"prompt": "x", "answer": r"(a|aa)+$"}
+    began = time.perf_counter()
+    with pytest.raises(WorldFailure, match="took more than 2 s"):
+        make_grader("regex", None).grade(Reply("a" * 60 + "b"), {**task, "answer": r"^(a|aa)+$|(b|bb)+c"})
+    assert time.perf_counter() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "answer", "reply", "is_right"),
+    [
+        ("exact", "boxed", "x", r"so \boxed{x}", True),
+        ("exact", "boxed", "x", "x", False),
+        ("exact", "answer", "x", "<answer>x</answer>", True),
+        ("exact", "answer", "x", "<answer>y</answer><answer>x</answer>", False),
+        ("number", "boxed", "1018", r"12 or \boxed{1,018} or 13", True),
+        ("choice", "answer", "B", "A <answer>B</answer> C", True),
+    ],
+)
+def test_a_tag_says_where_the_answer_stands(name: str, tag: Any, answer: str, reply: str, is_right: bool) -> None:
+    assert right(name, answer, reply, tag) is is_right
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "words"),
+    [
+        ("number", {"answer": "many"}, "the answer is 'many', and the grader 'number' wants a number"),
+        ("number", {"answer": [1]}, "wants a number"),
+        ("number", {"answer": "1", "tolerance": "x"}, "tolerance is 'x'"),
+        ("choice", {"answer": "E", **COLOURS}, "wants one of A, B, C, D, its text or its index"),
+        ("choice", {"answer": 4, **COLOURS}, "the answer is 4, and there are 4 choices, from 0"),
+        ("choice", {"answer": "blue"}, "wants a capital letter"),
+        ("exact", {"answer": {"a": 1}}, "wants a text, or a list of texts"),
+        ("regex", {"answer": "("}, r"the answer '\(' is no pattern"),
+        ("regex", {"answer": 3}, "wants a pattern"),
+    ],
+)
+def test_an_answer_of_another_kind_is_refused_with_its_row(name: str, row: dict[str, Any], words: str) -> None:
+    good = {"number": "1", "choice": "A", "exact": "x", "regex": "x"}[name]
+    rows = [{"prompt": f"q{n}", "answer": good, "choices": ["x", "y"]} for n in range(5)]
+    with pytest.raises(UserError, match=f"task 5: .*{words}"):
+        TaskWorld([*rows, {"prompt": "last", **row}], grader=name)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"grader": "nubmer"}, r"unknown grader 'nubmer'; .*Did you mean 'number'\?"),
+        ({"grader": "number", "answer_tag": "box"}, r"Did you mean 'boxed'\?"),
+        ({"grader": "number", "tolerance": -1}, "tolerance is -1; allowed is a number, 0 or greater"),
+        ({"grader": "exact", "tolerance": 1}, "tolerance is for the grader 'number', and this one is 'exact'"),
+        ({"grader": "python", "answer_tag": "boxed"}, "answer_tag is for answers"),
+        ({"grader": "exact", "deadline": 3}, "are for reward functions"),
+        ({"grader": "their_module:score"}, "no module 'their_module'"),
+        ({"grader": "exact", "reward": lambda reply, task: 0}, "not both"),
+    ],
+)
+def test_a_grader_that_there_is_not_is_refused(options: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        TaskWorld([{"prompt": "x", "answer": "1"}], **options)
+
+
+@pytest.mark.parametrize("name", ["exact", "number", "choice"])
+@pytest.mark.parametrize("tag", [None, "boxed", "answer"])
+def test_the_answer_is_what_an_expert_says(name: str, tag: Any) -> None:
+    world = TaskWorld([{"prompt": f"q{n}", "answer": n % 4, **COLOURS} for n in range(20)], grader=name, answer_tag=tag)
+    world.reset(seed=1)
+    assert world.step(world.oracle() or "")[1] == 1.0
+    assert world.has_success
+
+
+def test_graders_say_their_version() -> None:
+    rows = [{"prompt": f"q{n}", "answer": str(n)} for n in range(20)]
+    assert TaskWorld(rows, grader="number", tolerance=0.1).scored_by == "TaskWorld 1, number 1 within 0.1"
+    assert TaskWorld(rows, grader="exact", answer_tag="boxed").scored_by == "TaskWorld 1, exact 1 in boxed"
+
+
+@pytest.mark.sandbox
+def test_python_judges_the_program_by_the_tests_of_the_row() -> None:
+    rows = [
+        {"text": f"Write add{n}.", "test_list": [f"assert add{n}(1, 2) == {n}", f"assert add{n}(0, 0) == {n}"]}
+        for n in range(10)
+    ]
+    world = TaskWorld(rows, grader="python", prompt="text", answer="test_list")
+    text, _ = world.reset(seed=3)
+    number = text.split("add")[1].split(".")[0]
+    assert "```python" in text
+    assert world.step(f"```python\ndef add{number}(a, b):\n    return {number}\n```")[1] == 1.0
+    world.reset(seed=3)
+    assert world.step(f"```python\ndef add{number}(a, b):\n    return -1\n```")[1] == 0.0
+    world.reset(seed=3)
+    assert world.step("no program")[1] == 0.0
+    with pytest.raises(UserError, match=r"task 1: the test code 'assert \(' does not compile"):
+        TaskWorld(
+            [rows[0], {"text": "x", "test_list": ["assert ("]}], grader="python", prompt="text", answer="test_list"
+        )
+    with pytest.raises(UserError, match=r"task 1: the test code 'x = 1' calls no function; name .* 'entry'"):
+        TaskWorld([rows[0], {"text": "x", "test_list": ["x = 1"]}], grader="python", prompt="text", answer="test_list")

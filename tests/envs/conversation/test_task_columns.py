@@ -1,0 +1,145 @@
+"""What of a row is asked and expected: columns, templates, messages, rules for answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from peripatos.envs.conversation import TaskWorld
+from peripatos.envs.conversation.task_columns import Columns
+from peripatos.envs.errors import UserError
+
+GSM8K = {"question": "Tom has 3 bags of 6.", "answer": "3 * 6 = <<3*6=18>>18.\n#### 1,018"}
+MATH = {"problem": "What is $x$?", "level": "Level 5", "solution": r"So $x=\frac12$ is \boxed{\frac{1}{2}}."}
+MMLU = {"question": "Which?", "choices": ["red", "blue"], "answer": 1}
+ARC = {"question": "Which?", "choices": {"text": ["red", "blue"], "label": ["1", "2"]}, "answerKey": "2"}
+CHAT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+
+
+def columns(row: dict[str, Any], prompt: Any = None, answer: Any = None, system: Any = None) -> Columns:
+    return Columns.of(prompt, answer, system, row)
+
+
+def asked(row: dict[str, Any], **options: Any) -> list[dict[str, str]]:
+    return [dict(message) for message in columns(row, **options).messages("row 0", row)]
+
+
+def expected(row: dict[str, Any], **options: Any) -> Any:
+    return columns(row, **options).expected("row 0", row)
+
+
+def test_a_prompt_is_a_column_a_template_or_messages() -> None:
+    user = {"role": "user", "content": "Tom has 3 bags of 6."}
+    assert asked(GSM8K) == asked(GSM8K, prompt="question") == [user]
+    assert asked(GSM8K, prompt="Q: {question}\n{{A}}") == [{"role": "user", "content": "Q: Tom has 3 bags of 6.\n{A}"}]
+    assert asked(MMLU, prompt="{question}\n{choices}")[0]["content"] == "Which?\nA. red\nB. blue"
+    assert asked(ARC, prompt="{question}\n{choices}")[0]["content"] == "Which?\n1. red\n2. blue"
+    assert asked({"prompt": CHAT}) == CHAT
+    assert asked({"messages": CHAT[1:]}, prompt="messages", system="You.") == [{**CHAT[0], "content": "You."}, CHAT[1]]
+    assert asked(GSM8K, system="Be {{brief}}.")[0] == {"role": "system", "content": "Be {{brief}}."}
+    assert asked(MATH, system="A {level} problem.")[0] == {"role": "system", "content": "A Level 5 problem."}
+    parts = [{"role": "user", "content": [{"type": "text", "text": "H"}, {"type": "text", "text": "i"}], "name": None}]
+    assert asked({"prompt": parts}) == [{"role": "user", "content": "Hi"}]
+
+
+def test_an_answer_is_a_column_a_template_or_what_a_rule_finds_in_one() -> None:
+    assert expected(GSM8K) == expected(GSM8K, answer={"column": "answer", "after": "#### "}) == "1,018"
+    assert expected(MATH) == expected(MATH, answer={"column": "solution", "tag": "boxed"}) == r"\frac{1}{2}"
+    assert expected({**MATH, "answer": "7"}) == "7"
+    assert expected(MMLU) == 1
+    assert expected(MMLU, answer="{answer} of {question}") == "1 of Which?"
+    assert expected({"a": "x <answer> y </answer>"}, answer={"column": "a", "tag": "answer"}) == "y"
+
+
+def test_what_nobody_has_said_is_remarked_upon() -> None:
+    assert columns(GSM8K).guessed == (
+        "the prompt is the column 'question', and the answer is what stands behind '####' in 'answer'"
+    )
+    assert columns(GSM8K, prompt="question", answer="answer").guessed == ""
+    assert columns({"prompt": "x", "answer": "y"}).guessed == ""
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "words"),
+    [
+        (GSM8K, {"prompt": "quesiton"}, r"row 0 has no 'quesiton', the prompt; .*Did you mean 'question'\?"),
+        (GSM8K, {"prompt": "{quesiton}?"}, r"row 0 has no 'quesiton', which '{quesiton}\?' asks for.*'question'\?"),
+        (GSM8K, {"prompt": "{question!r}"}, r"has {question!r}; a field is the name of a column and no more"),
+        (GSM8K, {"prompt": "{question.__class__}"}, r"row 0 has no 'question.__class__'"),
+        (GSM8K, {"prompt": " "}, r"prompt is ' '; allowed is a column, or a template"),
+        (GSM8K, {"prompt": 3}, r"prompt is 3; allowed is a column"),
+        (GSM8K, {"system": ""}, r"system is ''; allowed is a column, or a template"),
+        ({"question": "x", "n": None}, {"prompt": "{question} {n}"}, r"row 0: 'n' is null; a template takes text"),
+        (
+            {"question": "x", "n": [1]},
+            {"prompt": "{question} {n}"},
+            r"row 0: 'n' is \[1\] \(a list\); a template takes",
+        ),
+        ({"prompt": CHAT}, {"system": "You."}, r"row 0: 'prompt' has a system message of its own"),
+        ({"prompt": [{"role": "user", "content": 3}]}, {}, r"'prompt', message 0: its content is 3; allowed is text"),
+        (
+            {"prompt": [{"role": "user", "content": [{"type": "image"}]}]},
+            {},
+            r"'prompt', message 0: its content is \[\{'type': 'image'\}\]",
+        ),
+    ],
+)
+def test_what_cannot_be_asked_is_named_with_its_row(row: dict[str, Any], options: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        asked(row, **options)
+
+
+@pytest.mark.parametrize(
+    ("row", "answer", "words"),
+    [
+        (GSM8K, "anwser", r"row 0: there is no 'anwser', the answer; it has .*Did you mean 'answer'\?"),
+        ({"answer": None}, "answer", r"row 0: 'answer' is null"),
+        ({"answer": " "}, "answer", r"row 0: 'answer' is empty"),
+        ({"answer": 3}, {"column": "answer", "after": "#"}, r"row 0: 'answer' is 3, no text in which to look"),
+        (
+            {"answer": "so 3"},
+            {"column": "answer", "after": "####"},
+            r"row 0: 'answer' has nothing behind '####': 'so 3'",
+        ),
+        ({"answer": "3 ####"}, {"column": "answer", "after": "####"}, r"row 0: 'answer' has nothing behind '####'"),
+        (
+            {"answer": "3"},
+            {"column": "answer", "tag": "boxed"},
+            r"row 0: 'answer' has no answer in the form 'boxed': '3'",
+        ),
+        ({"answer": "3"}, {"column": "answer", "tag": "box"}, r"answer.tag: unknown tag 'box'.*Did you mean 'boxed'\?"),
+        ({"answer": "3"}, {"colum": "answer"}, r"answer is \{'colum': 'answer'\}; allowed are a column and"),
+        ({"answer": "3"}, {"column": "answer", "befor": "x"}, r"answer: unknown key 'befor'"),
+        ({"answer": "3"}, {"column": "answer", "after": 4}, r"answer.after is 4; allowed is text"),
+        ({"answer": "3"}, 7, r"answer is 7; allowed are a column and"),
+    ],
+)
+def test_what_cannot_be_expected_is_named_with_its_row(row: dict[str, Any], answer: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        expected(row, answer=answer)
+
+
+def test_a_row_late_in_a_file_is_refused_before_anything_is_played() -> None:
+    rows = [GSM8K | {"question": f"q{n}"} for n in range(40)] + [{"question": "last", "answer": "18"}]
+    with pytest.raises(UserError, match=r"task 40: 'answer' has nothing behind '####': '18'"):
+        TaskWorld(rows, grader="number")
+
+
+def test_messages_open_the_episode_and_tell_tasks_apart() -> None:
+    rows = [{"prompt": [CHAT[0], {"role": "user", "content": f"q{n}"}], "answer": str(n)} for n in range(30)]
+    world = TaskWorld(rows, grader="exact")
+    text, info = world.reset(seed=0)
+    assert info["messages"] == [CHAT[0], {"role": "user", "content": text}]
+    assert info["task"] == f"system: Be brief.\n\nuser: {text}"
+    assert len({*world.prompts("train"), *world.prompts("test"), *world.prompts("validation")}) == 30
+    assert world.step(world.oracle() or "")[1] == 1.0
+
+
+def test_a_form_that_is_wanted_is_said_behind_the_last_message() -> None:
+    rows = [{"prompt": [CHAT[0], {"role": "user", "content": f"q{n}"}], "answer": str(n)} for n in range(30)]
+    world = TaskWorld(rows, grader="exact", answer_tag="answer")
+    _, info = world.reset(seed=0)
+    assert info["messages"][0] == CHAT[0]
+    assert info["messages"][1]["content"].endswith("\n\nGive the final answer between <answer> and </answer>.")
+    assert rows[0]["prompt"][1]["content"] == "q0"

@@ -1,0 +1,138 @@
+"""HumanEval, MBPP and APPS by their own field names: their solutions pass, and wrong programs do not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peripatos.envs.errors import UserError
+from peripatos.envs.worlds.coding.task_file import read_tasks
+from peripatos.envs.worlds.coding.test_code import called_in
+from peripatos.envs.worlds.coding.world import Coding
+
+HUMANEVAL: dict[str, Any] = {
+    "task_id": "HumanEval/53",
+    "prompt": 'from typing import List\n\ndef add(x: int, y: int):\n    """Add two numbers x and y\n    """\n',
+    "entry_point": "add",
+    "canonical_solution": "    return x + y\n",
+    "test": "METADATA = {}\ndef check(candidate):\n    assert candidate(0, 1) == 1\n    assert candidate(2, 3) == 5\n",
+}
+MBPP: dict[str, Any] = {
+    "task_id": 8,
+    "text": "Write a function to find squares of individual elements in a list.",
+    "code": "def square_nums(nums):\n    return [num ** 2 for num in nums]",
+    "test_list": ["assert square_nums([1, 2])==[1, 4]", "assert square_nums([10,20])==([100,400])"],
+    "test_setup_code": "",
+    "challenge_test_list": [],
+}
+SANITIZED: dict[str, Any] = {
+    "source_file": "x.jsonl",
+    "task_id": 82,
+    "prompt": "Write a function to find the volume of a sphere.",
+    "code": "import math\ndef volume_sphere(r):\n    return (4 / 3) * math.pi * r * r * r",
+    "test_imports": ["import math"],
+    "test_list": [
+        "assert math.isclose(volume_sphere(10), 4188.790204786391, rel_tol=0.001)",
+        "assert math.isclose(volume_sphere(25), 65449.84694978735, rel_tol=0.001)",
+    ],
+}
+APPS: dict[str, Any] = {
+    "problem_id": 0,
+    "question": "Read n numbers and print their sum.\n",
+    "solutions": json.dumps(["n = input()\nprint(sum(map(int, input().split())))"]),
+    "input_output": json.dumps({"inputs": ["2\n1 2\n", ["3", "1 2 3"]], "outputs": ["3\n", ["6"]]}),
+    "difficulty": "interview",
+    "url": "https://example.org",
+    "starter_code": "",
+}
+CALLED: dict[str, Any] = {
+    **APPS,
+    "problem_id": 1,
+    "question": "Double it.",
+    "solutions": json.dumps(["def double(n):\n    return n * 2"]),
+    "input_output": json.dumps({"fn_name": "double", "inputs": [[2], [5]], "outputs": [[4], [10]]}),
+}
+WRONG = {
+    "add": "def add(x, y):\n    return 1",
+    "square_nums": "def square_nums(nums):\n    return [1, 4]",
+    "volume_sphere": "def volume_sphere(r):\n    return 4188.790204786391",
+    "solve": "print(3)",
+    "double": "def double(n):\n    return 4",
+}
+
+
+def write(folder: Path, *rows: dict[str, Any]) -> Path:
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return folder / "rows.jsonl"
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("row", [HUMANEVAL, MBPP, SANITIZED, APPS, CALLED], ids=lambda row: str(row.get("task_id")))
+def test_the_solution_that_comes_along_passes_and_what_the_example_shows_does_not(
+    tmp_path: Path, row: dict[str, Any]
+) -> None:
+    world = Coding(tasks=write(tmp_path, {**row, "split": "train"}), attempts=1, wall_s=5, cpu_s=3)
+    text, info = world.reset(seed=0)
+    assert info["task"] == str(row.get("task_id", row.get("problem_id")))
+    (task,) = read_tasks(tmp_path / "rows.jsonl")
+    assert task.entry == "solve" or task.entry in text
+    assert world.step(world.oracle() or "")[4]["success"] is True
+    world.reset(seed=0)
+    assert world.step(f"```python\n{WRONG[task.entry]}\n```")[4]["success"] is False
+
+
+def test_mbpp_shows_one_assertion_and_hides_the_others(tmp_path: Path) -> None:
+    (task,) = read_tasks(write(tmp_path, SANITIZED))
+    assert task.public == f"import math\n{SANITIZED['test_list'][0]}"
+    assert task.hidden == f"import math\n{SANITIZED['test_list'][1]}"
+    assert task.prompt.endswith(f"The function is called volume_sphere.\n\nFor example:\n{SANITIZED['test_list'][0]}")
+    (alone,) = read_tasks(write(tmp_path, {**MBPP, "test_list": MBPP["test_list"][:1]}))
+    assert (alone.public, alone.hidden) == ((), MBPP["test_list"][0])
+
+
+def test_apps_has_programs_and_functions(tmp_path: Path) -> None:
+    program, function = read_tasks(write(tmp_path, APPS, CALLED))
+    assert (program.kind, program.hidden) == ("stdio", (("2\n1 2\n", "3\n"), ("3\n1 2 3", "6")))
+    assert (function.kind, function.entry, function.hidden) == ("function", "double", (([2], 4), ([5], 10)))
+
+
+def test_rows_of_a_table_with_cells_for_others_are_read() -> None:
+    own = {"prompt": "x", "kind": "stdio", "hidden": [["1", "1"]], "tolerance": None, "entry": None}
+    assert read_tasks([own])[0].kind == "stdio"
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({**HUMANEVAL, "test": ""}, "rows.jsonl:1: test is ''; allowed is text"),
+        ({**HUMANEVAL, "entry_point": "a b"}, "rows.jsonl:1: entry is 'a b'"),
+        ({**MBPP, "test_list": []}, r"rows.jsonl:1: test_list is \[\]; allowed is a list of assertions"),
+        ({**MBPP, "test_list": ["assert 1"]}, "rows.jsonl:1: test_list calls no function"),
+        ({**MBPP, "test_list": ["assert f("]}, "the test code 'assert f\\(' does not compile"),
+        ({**APPS, "input_output": ""}, "rows.jsonl:1: input_output is no JSON: ''"),
+        ({**APPS, "input_output": "{"}, "rows.jsonl:1: input_output is no JSON"),
+        ({**APPS, "input_output": '{"inputs": ["1"], "outputs": []}'}, "without as many inputs as outputs"),
+        ({**APPS, "question": " "}, "rows.jsonl:1: question is ' '"),
+    ],
+)
+def test_a_row_that_cannot_be_judged_is_named_with_its_column(tmp_path: Path, row: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        read_tasks(write(tmp_path, row))
+
+
+@pytest.mark.parametrize(
+    ("tests", "name"),
+    [
+        ("assert f(1) == 2", "f"),
+        ("import math\nassert math.isclose(g(1), len([2]))", "g"),
+        ("assert set(f(1)) == set(h(2))", "f"),
+        ("assert sum([1, 2]) == 3", "sum"),
+        ("def near(a, b):\n    return abs(a - b) < 1\nassert near(f(1), 2)", "f"),
+        ("x = [1]\nassert x[0] == 1", None),
+    ],
+)
+def test_the_function_that_is_judged_is_found_in_the_tests(tests: str, name: str | None) -> None:
+    assert called_in(tests) == name
