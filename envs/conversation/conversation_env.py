@@ -135,11 +135,11 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     agent_format: str | None = None
     """How whoever acts here writes tool calls (see `call_formats`), put in before the first episode. A world with tools
     reads calls so where its own options name no format."""
+    tools_in_prompt: bool = False  # whether the opening says what the tools are, so that no template has to show them
     remarks: tuple[str, ...] = ()
     """What is odd about the world and no mistake, a sentence each: said once, before the first step."""
     voice_names: ClassVar[tuple[str, ...]] = ()
-    """Whom the world talks to besides the agent: a simulated user, a judge. They are put into `voices` by these names,
-    before the first episode."""
+    """Whom the world talks to besides the agent (a user, a judge): they are in `voices` before the first episode."""
 
     # what an episode needs stands here too, so that a subclass may forget `super().__init__()`
     observation_space = AnyText()

@@ -25,7 +25,7 @@ import re
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, cast
 
@@ -71,7 +71,7 @@ class ToolResult:
 
     text: str
     fault: Fault | None = None
-    value: JsonValue = None  # what `text` says, where the call gave a result
+    value: JsonValue = field(default=None, compare=False)  # what `text` says, where the call gave a result
 
 
 @dataclass(frozen=True)
