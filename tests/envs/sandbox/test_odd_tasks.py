@@ -335,3 +335,20 @@ def test_a_large_frame_of_many_parts_is_not_looked_into(judge: Judge) -> None:
     bomb = "def f(x): return [[] for _ in range(600_000)]"
     assert judge.assertions(bomb, "f", "assert f(1) == 3").status == "output_limit"
     assert judge.function(bomb, "f", [((1,), list(range(BIG)))]).status == "output_limit"
+
+
+ARRAYS = [
+    ("import numpy as np\ndef f(n): return np.arange(n) * 2.0", "import numpy as np\na = f(3)\nassert a.shape == (3,) and a.dtype == float and (a == np.array([0, 2, 4])).all()\nassert np.allclose(f(2), [0, 2])"),
+    ("def f(a): return a.sum(axis=0)", "import numpy as np\nassert f(np.ones((2, 2))).tolist() == [2, 2]"),
+]  # fmt: skip
+
+
+def test_arrays_of_numpy_are_arguments_and_answers_where_it_is_allowed() -> None:
+    with Judge(workers=1, limits=Limits(wall_s=20, cpu_s=10, memory_mb=2048), packages=["numpy"]) as judge:
+        for code, test in ARRAYS:
+            assert judge.assertions(code, "f", test).status == "passed"
+            assert judge.assertions(code.replace("2.0", "3.0").replace("sum", "max"), "f", test).reward == 0.0
+        assert judge.function(ARRAYS[0][0], "f", [((3,), [0, 2, 4])], tuples_as_lists=True).status == "passed"
+        listed = "import numpy as np\ndef f(): return np.array([[1, 2]])"
+        assert judge.function(listed, "f", [((), [[1, 2]])], tuples_as_lists=True).status == "passed"
+        assert judge.function(listed, "f", [((), [[1, 2]])]).status == "wrong_answer"
