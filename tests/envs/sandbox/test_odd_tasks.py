@@ -1,5 +1,7 @@
 """Odd coding tasks: every kind of entry, argument, result and test, each with a right program and a wrong one."""
 
+# ruff: noqa: E501 (tables: one task a line)
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Task files: values that JSON does not have, entries that are methods, and every example of the page on coding tasks."""
+"""Task files: values that JSON does not have, entries that are methods, and every example of docs/coding.md."""
 
 from __future__ import annotations
 
