@@ -124,11 +124,27 @@ class Actor(Protocol):
 
 
 @dataclass(frozen=True)
+class Distribution:
+    """p ∝ softmax(logits / temperature), restricted in this order to tokens of at least `min_p` times the likeliest
+    one's probability, to the `top_k` likeliest (and what is as likely as the last of them; None: all), and to the
+    smallest set of these with `top_p` of their mass."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int | None = None
+    min_p: float = 0.0
+
+    @property
+    def whole(self) -> bool:
+        """Whether every token may be drawn."""
+        return self.top_p >= 1 and self.top_k is None and self.min_p == 0
+
+
+@dataclass(frozen=True)
 class Sampling:
     """Which distribution an engine draws from, and where a reply ends."""
 
-    temperature: float
-    top_p: float
+    distribution: Distribution
     stop_ids: frozenset[int]
 
 

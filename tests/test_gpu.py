@@ -15,10 +15,12 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from whole_updates import UPDATES
 
 import peripatos
+from peripatos.agents.language import compiled
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy, Precision
+from peripatos.agents.language.model_checks import check_model, check_precision
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
 from peripatos.agents.protocols import Policy
 from peripatos.algorithms.learner import Learner
@@ -85,6 +87,35 @@ def test_the_trainer_reads_what_the_sampler_said(precision: Precision, most: flo
     assert batch is not None
     learner = Learner(policy, method("grpo", {}), OptimizerSettings(lr=0.0, micro_batch=4096), seed=0)
     assert learner.update(batch).metrics["kl/sampler_gap"] <= most
+
+
+@pytest.mark.filterwarnings("error:.*is not compiled")
+def test_what_is_compiled_means_what_the_sampler_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = qwen("fp32")
+    policy = LanguagePolicy(model.model, model.tokenizer, precision="bf16", path=check_model(model))
+    check_precision(policy)
+    assert policy.path.trees
+    renderer = Renderer(policy.tokenizer)
+    engine = TransformersEngine(policy, stop_ids=[renderer.stop_id], precision="bf16")
+    actor = ConversationActor(Echo, engine, renderer, max_tokens=64, context=512)
+    batch = actor.collect(range(16), 4, seed=0, version=0).batch
+    actor.close()
+    assert batch is not None
+    plain = updated(copy.deepcopy(policy), batch, method("grpo", {}))
+    monkeypatch.setattr(compiled, "_LARGE_MODEL", 0)
+    monkeypatch.setattr(compiled, "_LARGE_MATRIX", 0)
+    assert compiled.compiles(policy.model)
+    fast = updated(copy.deepcopy(policy), batch, method("grpo", {}))
+    assert fast["kl/sampler_gap"] <= 1e-2
+    assert fast["gradient/norm"] == pytest.approx(plain["gradient/norm"], rel=0.02)
+
+
+def test_a_model_that_is_on_the_gpu_is_checked_there() -> None:
+    policy = qwen("fp32")
+    path = check_model(policy)
+    assert path.slots
+    assert path.trees
+    assert path == check_model(copy.deepcopy(policy).cpu())
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,14 @@
 """What is sampled from logits, in one place: sampler and trainer must mean the same distribution.
 
-    p ∝ softmax(logits / temperature), restricted to the smallest set of tokens with mass ≥ top_p
+    p ∝ softmax(logits / temperature), restricted by min_p, then top_k, then top_p
 
-(nucleus sampling: Holtzman et al. 2020, arXiv:1904.09751). Log-probabilities are of that distribution, at that
-temperature and top-p, as importance ratios need them.
+(nucleus sampling: Holtzman et al. 2020, arXiv:1904.09751; min-p: Nguyen et al. 2024, arXiv:2407.01082; the order is
+vLLM's). Log-probabilities are of that distribution, as importance ratios need them.
 
 With z = W h / temperature, a trainer wants two numbers of each row and no vocabulary of them:
 
-    log p(y) = z_y − log Σ exp z,    H = log Σ exp z − Σ p z
-    ∂/∂z     = g (1_y − p) − g_H p ⊙ (z − Σ p z)
-
-With m = max z, one exponential a logit gives both: e = exp(z − m), log Σ exp z = m + log Σ e, p = e / Σ e.
+    L = log Σ exp z,    log p(y) = z_y − L,    H = L − Σ p z
+    ∂/∂z = g (1_y − p) − g_H p ⊙ (z − Σ p z)
 
 `read_chosen` reads the rows in pieces, so that no more than one piece of logits is in memory at a time. On the way back
 the last piece is still there, and those before it are read again.
@@ -18,6 +16,7 @@ the last piece is still there, and those before it are read again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -25,28 +24,44 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from ..protocols import Distribution
+from .compiled import kernel
+
 _PIECE = {"cpu": 1 << 25}  # logits in memory at once
 _LARGE_PIECE = 1 << 28  # where a kernel wants much to do
 _LEAST = -1e30  # stands for −inf where it is multiplied by a probability of 0
 
 
-def log_probabilities(logits_N_V: Tensor, *, temperature: float, top_p: float, kept_N: Tensor | None) -> Tensor:
-    """log p over the vocabulary, float32 [N, V]; −inf outside the nucleus.
+def log_probabilities(logits_N_V: Tensor, of: Distribution, *, kept_N: Tensor | None = None) -> Tensor:
+    """log p over the vocabulary, float32 [N, V]; −inf outside the support.
 
     `kept_N` are tokens that stay in the support whatever their mass: those that were sampled, which the
-    nucleus of a policy that has moved on may no longer hold.
+    support of a policy that has moved on may no longer hold.
     """
-    z_N_V = logits_N_V.float() if temperature == 1 else logits_N_V.float() / temperature
+    z_N_V = logits_N_V.float() if of.temperature == 1 else logits_N_V.float() / of.temperature
     logp = torch.log_softmax(z_N_V, dim=-1)
-    if top_p >= 1:
+    if of.whole:
         return logp
     with torch.no_grad():
-        ordered, index = logp.sort(dim=-1, descending=True)
-        mass_before = ordered.exp().cumsum(dim=-1) - ordered.exp()
-        outside = torch.zeros_like(logp, dtype=torch.bool).scatter(-1, index, mass_before >= top_p)
+        outside = _outside(logp, of)
         if kept_N is not None:
             outside.scatter_(-1, kept_N[:, None], False)
     return torch.log_softmax(logp.masked_fill(outside, -torch.inf), dim=-1)
+
+
+def _outside(logp: Tensor, of: Distribution) -> Tensor:
+    """Bool [N, V]: which tokens are not to be drawn."""
+    outside = torch.zeros_like(logp, dtype=torch.bool)
+    if of.min_p > 0:
+        outside = logp < logp.amax(dim=-1, keepdim=True) + math.log(of.min_p)
+    if of.top_k is not None:
+        left = logp.masked_fill(outside, -torch.inf)
+        outside |= logp < left.topk(min(of.top_k, logp.shape[-1]), dim=-1).values[:, -1:]
+    if of.top_p < 1:
+        mass, index = logp.exp().masked_fill(outside, 0.0).sort(dim=-1, descending=True)
+        before = mass.cumsum(dim=-1) - mass
+        outside |= torch.zeros_like(outside).scatter(-1, index, before >= of.top_p * mass.sum(dim=-1, keepdim=True))
+    return outside
 
 
 def draw(logp_N_V: Tensor, uniform_N: Tensor) -> Tensor:
@@ -104,48 +119,43 @@ class _Chosen(torch.autograd.Function):
     def forward(
         ctx: Any, hidden_N_H: Tensor, weight_V_H: Tensor, bias_V: Tensor | None, token_N: Tensor, temperature: float
     ) -> tuple[Tensor, Tensor]:
-        """Piece by piece: logits, then two numbers a row. The exponentials of the last piece are kept."""
+        """Piece by piece: logits, then L and H of each row. The logits of the last piece are kept."""
         ctx.set_materialize_grads(False)  # of entropies that no loss asks for
         ctx.temperature = temperature
-        logp_N, entropy_N = (hidden_N_H.new_empty(len(token_N), dtype=torch.float32) for _ in range(2))
-        e, total = hidden_N_H.new_zeros(0, len(weight_V_H)), hidden_N_H.new_ones(0, 1)
+        logp_N, total_N, entropy_N = (hidden_N_H.new_empty(len(token_N), dtype=torch.float32) for _ in range(3))
+        sums, z = kernel(_sums, weight_V_H), hidden_N_H.new_zeros(0)
         for part in _pieces(hidden_N_H, len(weight_V_H)):
-            del e  # before there are others
-            z, e, largest, total = _logits(hidden_N_H[part], weight_V_H, bias_V, temperature)
-            log_total = (largest + total.log())[:, 0]
-            logp_N[part] = z.gather(-1, token_N[part, None])[:, 0] - log_total
-            entropy_N[part] = log_total - _mean(e, total, z)
-        ctx.save_for_backward(hidden_N_H, weight_V_H, bias_V, token_N)
-        ctx.kept = (e, total)
+            del z  # before there are others
+            z = _logits(hidden_N_H[part], weight_V_H, bias_V, temperature)
+            total_N[part], entropy_N[part] = sums(z)
+            logp_N[part] = z.gather(-1, token_N[part, None])[:, 0] - total_N[part]
+        ctx.save_for_backward(hidden_N_H, weight_V_H, bias_V, token_N, logp_N, total_N, entropy_N)
+        ctx.kept = z
         return logp_N, entropy_N
 
     @staticmethod
     def backward(ctx: Any, logp_grad_N: Tensor | None, entropy_grad_N: Tensor | None) -> Any:  # type: ignore[override]
         """The same pieces, from the last one on."""
-        hidden_N_H, weight_V_H, bias_V, token_N = ctx.saved_tensors
+        hidden_N_H, weight_V_H, bias_V, token_N, logp_N, total_N, entropy_N = ctx.saved_tensors
         kept, ctx.kept = ctx.kept, None
         hidden_grad = torch.empty_like(hidden_N_H)
         learns = ctx.needs_input_grad[1]  # the output layer stands still where LoRA learns
         weight_grad = torch.zeros_like(weight_V_H, dtype=torch.float32) if learns else None
         bias_grad = None if bias_V is None else torch.zeros_like(bias_V, dtype=torch.float32)
-        given_N = hidden_N_H.new_zeros(len(token_N), dtype=torch.float32) if logp_grad_N is None else logp_grad_N
+        g_N = torch.zeros_like(logp_N) if logp_grad_N is None else logp_grad_N / ctx.temperature
+        g_H_N = None if entropy_grad_N is None else entropy_grad_N / ctx.temperature
+        # dz = g (1_y − p) − g_H p ⊙ (z − Σ p z), here what it is at y
+        off_N = 0.0 if g_H_N is None else g_H_N * (logp_N.clamp(min=_LEAST) + entropy_N)
+        slope_y_N = g_N - logp_N.exp() * (g_N + off_N)
+        slope = kernel(_slope, weight_V_H)
         for part in reversed(_pieces(hidden_N_H, len(weight_V_H))):
-            g = given_N[part, None]
-            # dz = g (1_y − p) − g_H p ⊙ (z − Σ p z)
-            if entropy_grad_N is not None:
-                kept = None
-                z, e, _, total = _logits(hidden_N_H[part], weight_V_H, bias_V, ctx.temperature)
-                mean = _mean(e, total, z)[:, None]
-                dz = e.div_(total).mul_(z.sub_(mean).mul_(entropy_grad_N[part, None]).add_(g).neg_())
-            else:
-                if kept is None:
-                    _, *kept = _logits(hidden_N_H[part], weight_V_H, bias_V, ctx.temperature)
-                dz, kept = kept[0].mul_(-g / kept[-1]), None
-            dz.scatter_add_(1, token_N[part, None], g)
-            dz = dz.div_(ctx.temperature) if ctx.temperature != 1 else dz
+            z = _logits(hidden_N_H[part], weight_V_H, bias_V, ctx.temperature) if kept is None else kept
+            kept, g_H = None, None if g_H_N is None else g_H_N[part]
+            dz = slope(z, total_N[part], entropy_N[part], g_N[part], g_H, hidden_N_H.dtype)
+            del z
+            dz.scatter_(1, token_N[part, None], slope_y_N[part, None].to(dz.dtype))
             if bias_grad is not None:
-                bias_grad += dz.sum(dim=0)
-            dz = dz.to(hidden_N_H.dtype)
+                bias_grad += dz.sum(dim=0, dtype=torch.float32)
             hidden_grad[part] = product(dz, weight_V_H).to(hidden_N_H.dtype)
             if weight_grad is not None:
                 weight_grad += product(dz.T, hidden_N_H[part])
@@ -166,20 +176,27 @@ def _pieces(hidden_N_H: Tensor, vocabulary: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, N, size)]
 
 
-def _mean(e: Tensor, total: Tensor, z: Tensor) -> Tensor:
-    """Σ p z of each row, [N]. A logit of −inf, which some models give to unused tokens, counts zero: z is changed."""
-    return torch.linalg.vecdot(e, z.clamp_(min=_LEAST)) / total[:, 0]
-
-
-def _logits(
-    hidden: Tensor, weight_V_H: Tensor, bias_V: Tensor | None, temperature: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """z, e = exp(z − m), m [N, 1] and Σ e [N, 1], float32."""
+def _logits(hidden: Tensor, weight_V_H: Tensor, bias_V: Tensor | None, temperature: float) -> Tensor:
+    """z, float32 [N, V]; −inf where a bias is, as some models have it for unused tokens."""
     z = product(hidden, weight_V_H.T)
     if bias_V is not None:
         z += bias_V
-    if temperature != 1:
-        z /= temperature
-    largest = z.amax(dim=-1, keepdim=True)
-    e = (z - largest).exp_()
-    return z, e, largest, e.sum(dim=-1, keepdim=True)
+    return z if temperature == 1 else z.div_(temperature)
+
+
+def _sums(z: Tensor) -> tuple[Tensor, Tensor]:
+    """L = log Σ exp z and H = L − Σ p z of each row, [N]: with m = max z and e = exp(z − m), L = m + log Σ e."""
+    m = z.amax(dim=-1, keepdim=True)
+    e = (z - m).exp_()
+    total = e.sum(dim=-1)
+    L = m[:, 0] + total.log()
+    # where z is −inf, 0 · z counts 0; a NaN is in L as well
+    return L, L - e.mul_(z).nan_to_num_(nan=0.0).sum(dim=-1) / total
+
+
+def _slope(z: Tensor, L: Tensor, H: Tensor, g: Tensor, g_H: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """−g p − g_H p ⊙ (z − Σ p z), [N, V]."""
+    g = g[:, None]
+    if g_H is not None:
+        g = g + g_H[:, None] * (z.clamp(min=_LEAST) - (L - H)[:, None])
+    return (z - L[:, None]).exp_().mul_(-g).to(dtype)

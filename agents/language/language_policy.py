@@ -14,7 +14,7 @@ once for all rows that begin with it (`shared_prompts`), or as they are (`plain_
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
@@ -26,8 +26,9 @@ from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTra
 
 from ...envs.errors import UserError
 from ...envs.vocabulary import Batch
-from ..protocols import Scores
+from ..protocols import Distribution, Scores
 from . import plain_rows, prefix_tree, shared_prompts
+from .compiled import compiled_forward, compiles
 from .distribution import entropy, log_probabilities, product, read_chosen, read_in_pieces
 from .lora import Lora, load_adapter, save_adapter
 from .low_precision import lower
@@ -41,9 +42,9 @@ UNNAMED_CONTEXT = 2048  # tokens, of models that could go on for ever: recurrent
 class LanguagePolicy(nn.Module):
     """A causal language model as a `Policy`.
 
-    `temperature` and `top_p` are part of the policy: they say which distribution is sampled, and log-probabilities
-    are of that distribution. With `precision` "bf16" the model's matrices are rounded to bf16, in place
-    (`low_precision`); norms, logits, log-probabilities and the value head stay fp32.
+    `temperature`, `top_p`, `top_k` and `min_p` are part of the policy: they say which distribution is sampled
+    (`Distribution`), and log-probabilities are of that distribution. With `precision` "bf16" the model's matrices are
+    rounded to bf16, in place (`low_precision`); norms, logits, log-probabilities and the value head stay fp32.
     """
 
     memoryless = False
@@ -56,6 +57,8 @@ class LanguagePolicy(nn.Module):
         critic: bool = False,
         temperature: float = 1.0,
         top_p: float = 1.0,
+        top_k: int | None = None,
+        min_p: float = 0.0,
         precision: Precision = "fp32",
         path: ModelPath = SHORT,
         lora: Lora | None = None,
@@ -65,10 +68,14 @@ class LanguagePolicy(nn.Module):
             raise UserError(f"temperature must be above 0, got {temperature}; for the likeliest token, be greedy")
         if not 0 < top_p <= 1:
             raise UserError(f"top_p must be in (0, 1], got {top_p}")
+        if not 0 <= min_p <= 1:
+            raise UserError(f"min_p must be in [0, 1], got {min_p}")
+        if top_k is not None and top_k < 1:
+            raise UserError(f"top_k must be at least 1, got {top_k}; leave it out to draw from all tokens")
         self.model, self.tokenizer = model.eval(), tokenizer  # eval: dropout would change log-probabilities
         if precision == "bf16":
             lower(model)
-        self.temperature, self.top_p, self.precision = temperature, top_p, precision
+        self.distribution, self.precision = Distribution(temperature, top_p, top_k, min_p), precision
         self.path, self.lora = path, lora
         self.token_budget: int | None = None  # a pass of more tokens keeps one state a layer, and runs layers again
         self.has_critic = critic
@@ -136,16 +143,17 @@ class LanguagePolicy(nn.Module):
 
     def _read(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
         """`logp_N, entropy_N` of the tokens that were chosen in these states."""
-        if self.top_p < 1 or not self.path.linear_head:
+        if not (self.distribution.whole and self.path.linear_head):
             return read_in_pieces(self._read_piece, hidden_N_H, token_N, self.model.config.get_text_config().vocab_size)
         head = self._head
         hidden_N_H = hidden_N_H.to(head.weight.dtype)
-        return read_chosen(hidden_N_H, head.weight, head.bias, token_N, temperature=self.temperature)
+        temperature = self.distribution.temperature
+        return read_chosen(hidden_N_H, head.weight, head.bias, token_N, temperature=temperature)
 
     def _read_piece(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
         """The same, with all logits in memory."""
         logits_N_V = self.logits(hidden_N_H)
-        logp_N_V = log_probabilities(logits_N_V, temperature=self.temperature, top_p=self.top_p, kept_N=token_N)
+        logp_N_V = log_probabilities(logits_N_V, self.distribution, kept_N=token_N)
         return logp_N_V.gather(-1, token_N[:, None])[:, 0], entropy(logp_N_V)
 
     def value(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -178,10 +186,16 @@ class LanguagePolicy(nn.Module):
         forest = self._forest(tokens, first, length, sizes, short, unmasked) if self.path.trees else None
         read = len(tokens) * sizes.longest if forest is None else forest.token_R_N.numel()
         large = torch.is_grad_enabled() and self.token_budget is not None and read > self.token_budget
-        with self.autocast(), plain_rows.recomputed(self.backbone) if large else nullcontext():
+        cached = forest is None and short and not large
+        with ExitStack() as stack:
+            stack.enter_context(self.autocast())
+            if self.path.trees and not cached and compiles(self.model):
+                stack.enter_context(plain_rows.layers_by(self.backbone, compiled_forward))
+            if large:
+                stack.enter_context(plain_rows.layers_by(self.backbone, plain_rows.recomputed))
             if forest is not None:
                 hidden = prefix_tree.states(self.backbone, forest, position_B_C, bools=takes_bools(self.model))
-            elif short and not large:
+            elif cached:
                 hidden = shared_prompts.states(self.backbone, tokens, first, length, after_B_C, pad=self._pad)
             else:
                 hidden = plain_rows.states(

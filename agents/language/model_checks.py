@@ -169,6 +169,7 @@ def _try(policy: LanguagePolicy, path: ModelPath) -> Tried:
         probe = _probe(policy, path)
         samples = small_conversation(probe)
         batch = pack(samples, [(0, index) for index in range(len(samples))], 0, [False] * len(samples))
+        batch = batch.to(str(policy.device))
         said = batch.mask_B_T
         logp = probe.score(batch.inputs).logp_B_T[said]
         sampler = float((logp - batch.behavior_logp_B_T.to(logp)[said]).abs().max())

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+Forward = Callable[..., Any]  # of a layer
+
 
 def states(
     backbone: nn.Module, tokens: Tensor, length: Tensor, position_B_C: Tensor, longest: int, *, masked: bool = True
@@ -28,14 +30,12 @@ def states(
 
 
 @contextmanager
-def recomputed(backbone: nn.Module) -> Iterator[None]:
-    """While this holds, each layer of the backbone keeps its input alone, and is run again on the way back: for twice
-    the forward work a token leaves one hidden state a layer, instead of all that is computed from it.
-    """
+def layers_by(backbone: nn.Module, way: Callable[[Forward], Forward]) -> Iterator[None]:
+    """While this holds, each layer of the backbone runs as `way` makes it of its forward."""
     layers = max((m for m in backbone.modules() if isinstance(m, nn.ModuleList)), key=len, default=())
     before = [(vars(layer), vars(layer).get("forward"), layer.forward) for layer in layers]
     for own, _, forward in before:
-        own["forward"] = _run_twice(forward)
+        own["forward"] = way(forward)
     try:
         yield
     finally:
@@ -45,7 +45,10 @@ def recomputed(backbone: nn.Module) -> Iterator[None]:
                 own["forward"] = patched
 
 
-def _run_twice(forward: Callable[..., Any]) -> Callable[..., Any]:
+def recomputed(forward: Forward) -> Forward:
+    """A layer that keeps its input alone, and runs again on the way back: for twice the forward work a token leaves one
+    hidden state a layer, instead of all that is computed from it."""
+
     def run(*given: Any, **named: Any) -> Any:
         return checkpoint(forward, *given, use_reentrant=False, **named)
 

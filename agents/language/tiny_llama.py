@@ -71,6 +71,7 @@ def tiny_llama(
         num_hidden_layers=layers,
         num_attention_heads=heads,
         max_position_embeddings=context,
+        initializer_range=hidden**-0.5,  # from the usual 0.02, meant for widths of thousands, it learns late
         tie_word_embeddings=False,
         bos_token_id=None,
         eos_token_id=SPECIAL.index(END),

@@ -196,9 +196,10 @@ def as_json(wire: Wire) -> Wire:
         has_parts = not {list, dict}.isdisjoint(map(type, wire))
         return [as_json(item) for item in wire] if has_parts else wire
     if isinstance(wire, dict):
-        if len(wire) == 1 and (tag := next(iter(wire))) in ("t", "q"):
+        tag = next(iter(wire)) if len(wire) == 1 else ""
+        if tag in ("t", "q"):
             return as_json(wire[tag])
-        if len(wire) == 1 and (tag in ("n", "y")) and isinstance(body := wire[tag], list) and body:
+        if tag in ("n", "y") and isinstance(body := wire[tag], list) and body:
             return as_json(body[-1])
         if len(wire) == 1 and isinstance(pairs := wire.get("d"), list):
             return {"d": [[_key(p[0]), as_json(p[1])] if isinstance(p, list) and len(p) == 2 else p for p in pairs]}

@@ -61,12 +61,12 @@ def _said(value: Any) -> JsonValue:
         return _sorted([_said(part) for part in value])
     if isinstance(value, BaseModel):
         return _said(value.model_dump())
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _said(getattr(value, field.name)) for field in dataclasses.fields(value)}
     numpy: Any = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.generic | numpy.ndarray):
         plain = value.tolist()
         return _text(value) if isinstance(plain, numpy.generic) else _said(plain)  # a long double is its own item
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _said(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Iterator):
         raise Unsayable(f"a {type(value).__name__}, which may never end; it may return a list")
     try:

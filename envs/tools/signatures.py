@@ -83,7 +83,7 @@ def signature_of(function: Callable[..., object], name: str, *, bound: bool) -> 
     for number, parameter in enumerate(parameters):
         annotated, default = _field(name, parameter, hints, words.parameters)
         fields[f"argument_{number}"] = annotated if default is parameter.empty else (annotated, default)
-        if default is parameter.empty and not FieldInfo.from_annotation(annotated).is_required():
+        if default is parameter.empty and not _said_of(annotated).is_required():
             filled.add(parameter.name)
     try:
         model = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
@@ -117,9 +117,14 @@ def _field(
         hint, default = Annotated[hint, default], parameter.empty
     if default is None:
         hint = _or_none(hint)
-    own = FieldInfo.from_annotation(hint)
+    own = _said_of(hint)
     added = Field(alias=own.alias or name, description=own.description or words.get(name))
     return Annotated[hint, added], default
+
+
+def _said_of(hint: Any) -> FieldInfo:
+    """What the annotation itself says of a parameter."""
+    return FieldInfo.from_annotation(hint)
 
 
 def _or_none(hint: Any) -> Any:
@@ -144,10 +149,11 @@ def _readable(hint: Any, inside: tuple[object, ...] = ()) -> Any:
         made = cast(Any, typing_extensions.TypedDict)(hint.__name__, keys)
         made.__doc__ = hint.__doc__
         return made
-    parts, origin = get_args(hint), get_origin(hint)
+    parts: tuple[Any, ...] = get_args(hint)
+    origin: Any = get_origin(hint)
     if origin is Annotated:
         return Annotated[(_readable(parts[0], inside), *parts[1:])]
-    read = tuple(_readable(part, inside) for part in parts)
+    read: tuple[Any, ...] = tuple(_readable(part, inside) for part in parts)
     if all(a is b for a, b in zip(read, parts, strict=True)):
         return hint
     return reduce(or_, read) if origin in (Union, UnionType) else origin[read if len(read) > 1 else read[0]]

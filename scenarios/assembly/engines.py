@@ -55,6 +55,6 @@ def model_that_does_not_learn(spec: CausalLMVoice, device: str) -> LanguagePolic
     from ...agents.language.model_files import load_language_model
 
     parts = load_language_model(spec.model, revision=spec.revision)
-    model = LanguagePolicy(*parts, temperature=spec.temperature, top_p=spec.top_p)
+    model = LanguagePolicy(*parts, **spec.model_dump(include={"temperature", "top_p", "top_k", "min_p"}))
     check_model(model)
     return model.requires_grad_(False).to(device)

@@ -103,8 +103,7 @@ def _make_language_policy(scenario: Scenario, critic: bool) -> LanguagePolicy:
     policy = LanguagePolicy(
         *parts,
         critic=critic,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
+        **sampling.model_dump(include={"temperature", "top_p", "top_k", "min_p"}),
         precision=scenario.precision,
         path=path,
         lora=lora,

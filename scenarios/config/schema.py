@@ -25,7 +25,7 @@ from ...envs.errors import WrongWithin
 from ...envs.quantities import Count, Seconds, Share, meant_by, read_number, real, shown, whole
 from .agents import Agent, CausalLMAgentSpec, Demonstrator, MlpAgentSpec, TinyLlamaAgentSpec
 from .engine import Engine
-from .voices import Part, Temperature, TopP, VoiceSpec
+from .voices import MinP, Part, Temperature, TopP, VoiceSpec
 
 Many = Annotated[int, whole(1, 1_000_000)]  # of what is held at once
 Workers = Annotated[int, whole(1, 1000)]
@@ -99,6 +99,8 @@ class Sampling(Part):
 
     temperature: Temperature = 1.0
     top_p: TopP = 1.0
+    top_k: Many | None = None
+    min_p: MinP = 0.0
     max_tokens: Many = 32
 
 

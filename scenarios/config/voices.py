@@ -12,6 +12,7 @@ Temperature = Annotated[float, real(least=0.001, most=1000)]  # beyond, softmax 
 TopP = Annotated[
     float, real(least=0.001, most=1, percent=2)
 ]  # below, only the likeliest token is left, and nothing is learned
+MinP = Annotated[float, real(least=0, most=1, percent=2)]  # of the likeliest token's probability
 
 
 class Part(BaseModel):
@@ -42,6 +43,8 @@ class CausalLMVoice(Part):
     revision: str | None = None
     temperature: Temperature = 1.0
     top_p: TopP = 1.0
+    top_k: Annotated[int, whole(1, 1_000_000)] | None = None
+    min_p: MinP = 0.0
     max_tokens: Annotated[int, whole(1, 1_000_000)] = 32
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from peripatos.agents.language.engines.threaded import ThreadedEngine
 from peripatos.agents.language.engines.transformers_engine import TransformersEngine
-from peripatos.agents.protocols import Completion, Engine, EngineDied, Request, Sampling, Weights
+from peripatos.agents.protocols import Completion, Distribution, Engine, EngineDied, Request, Sampling, Weights
 from peripatos.envs.vocabulary import StopReason
 
 
@@ -19,7 +19,7 @@ class Told(ThreadedEngine):
     """Says given token ids, with log-probability −1: `say(turn)` for the turn-th reply of a conversation."""
 
     def __init__(self, say: Callable[[int], Sequence[int]], stop_id: int) -> None:
-        super().__init__(Sampling(1.0, 1.0, frozenset([stop_id])))
+        super().__init__(Sampling(Distribution(), frozenset([stop_id])))
         self._say, self._turns, self._version = say, Counter[int](), 0
         self._queue: list[tuple[int, Request]] = []
         self.seen: list[tuple[int, ...]] = []

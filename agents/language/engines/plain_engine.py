@@ -23,7 +23,7 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from ...protocols import Completion
+from ...protocols import Completion, Distribution
 from ..distribution import draw, log_probabilities
 from .policy_engine import PendingReply, PolicyEngine
 
@@ -51,7 +51,7 @@ class PlainEngine(PolicyEngine):
             ids[row, P - len(reply.prompt) :] = torch.tensor(reply.prompt)
         length_N = torch.tensor([len(reply.prompt) for reply in replies])
         mask = torch.arange(P) >= P - length_N[:, None]
-        said = _Draw(replies, limit, sampling.temperature, sampling.top_p, self._policy.device)
+        said = _Draw(replies, limit, sampling.distribution, self._policy.device)
         settings = GenerationConfig(
             max_new_tokens=limit, do_sample=False, use_cache=path.own_cache, pad_token_id=0, eos_token_id=None
         )
@@ -81,7 +81,7 @@ class _Draw(LogitsProcessor):
     """Draws the next token of each row, notes it and its log-probability, and leaves `generate` no other choice."""
 
     def __init__(
-        self, replies: Sequence[PendingReply], limit: int, temperature: float, top_p: float, device: torch.device
+        self, replies: Sequence[PendingReply], limit: int, distribution: Distribution, device: torch.device
     ) -> None:
         chance = np.zeros((len(replies), limit), np.float32)
         for row, reply in enumerate(replies):
@@ -89,13 +89,13 @@ class _Draw(LogitsProcessor):
                 chance[row, : reply.limit] = reply.uniform
         self._chance_N_T = torch.from_numpy(chance).to(device)
         self._greedy_N = torch.tensor([reply.uniform is None for reply in replies], device=device)
-        self._temperature, self._top_p = temperature, top_p
+        self._distribution = distribution
         self.tokens: list[Tensor] = []  # [N] each
         self.logp: list[Tensor] = []
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # type: ignore[override]
         """[N, V]: zero for what was drawn, −inf elsewhere."""
-        logp_N_V = log_probabilities(scores, temperature=self._temperature, top_p=self._top_p, kept_N=None)
+        logp_N_V = log_probabilities(scores, self._distribution)
         drawn_N = draw(logp_N_V, self._chance_N_T[:, len(self.tokens)])
         token_N = torch.where(self._greedy_N, logp_N_V.argmax(dim=-1), drawn_N)
         self.tokens.append(token_N)

@@ -52,7 +52,7 @@ class PolicyEngine(ThreadedEngine):
     """The parts of an engine that do not depend on how tokens are computed."""
 
     def __init__(self, policy: LanguagePolicy, *, stop_ids: Iterable[int], precision: Precision = "fp32") -> None:
-        super().__init__(Sampling(policy.temperature, policy.top_p, frozenset(stop_ids)))
+        super().__init__(Sampling(policy.distribution, frozenset(stop_ids)))
         self._source = policy
         self._policy = policy
         self._context = policy.context  # most tokens of a conversation

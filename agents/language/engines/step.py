@@ -170,9 +170,7 @@ class SlotStep:
             length=length,
         )
         hidden_N_H = self._slots.run(voice, work, token_N[:, None])[:, -1]
-        logp_N_V = log_probabilities(
-            voice.logits(hidden_N_H), temperature=voice.temperature, top_p=voice.top_p, kept_N=None
-        )
+        logp_N_V = log_probabilities(voice.logits(hidden_N_H), voice.distribution)
         uniform_N = self._uniform_S_T[slot_N, drawn_N.clamp(max=self._uniform_S_T.shape[1] - 1)]
         next_N = draw(logp_N_V, uniform_N)
         if greedy:

@@ -11,11 +11,12 @@ forgotten. How close sampler and trainer are is in the run's rows: vLLM has kern
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ....envs.errors import UserError
 from ....envs.seeding import generator
-from ...protocols import Completion, Request, Weights
+from ...protocols import Completion, Distribution, Request, Weights
 from ..language_policy import LanguagePolicy, Precision
 from ..packing import pack
 from ..sample import Sample
@@ -103,7 +104,7 @@ class VllmEngine(PolicyEngine):
     def _ready(self) -> Vllm:
         """vLLM, with the policy's weights."""
         if self._vllm is None:
-            own = self.sampling.temperature != 1 or self.sampling.top_p < 1
+            own = self.sampling.distribution != Distribution()
             vllm = Vllm(
                 self._policy.model,
                 dtype=DTYPES[self._precision],
@@ -158,10 +159,10 @@ class VllmEngine(PolicyEngine):
 
     def _chance(self, request: Request) -> dict[str, Any]:
         """How tokens are chosen. vLLM's seeds have 64 bits, and ours up to 128."""
-        temperature, top_p = self.sampling.temperature, self.sampling.top_p
+        of = self.sampling.distribution
         if not request.greedy:
             seed = int(generator(request.seed).integers(1 << 62))
-            return {"temperature": temperature, "top_p": top_p, "seed": seed}
-        if temperature == 1 and top_p >= 1:
+            return {**asdict(of), "top_k": of.top_k or 0, "seed": seed}
+        if of == Distribution():
             return {"temperature": 0.0}
-        return {"temperature": 0.0, "extra_args": {"greedy": {"temperature": temperature, "top_p": top_p}}}
+        return {"temperature": 0.0, "extra_args": {"greedy": asdict(of)}}

@@ -22,6 +22,7 @@ from vllm.model_executor.model_loader.reload import finalize_layerwise_reload, i
 from vllm.sampling_params import SamplingParams
 from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 
+from ...protocols import Distribution
 from ..distribution import log_probabilities
 
 
@@ -87,6 +88,6 @@ class GreedyOfPolicy(AdapterLogitsProcessor):
             return None
 
         def restrict(_said: list[int], logits_V: Tensor) -> Tensor:
-            return log_probabilities(logits_V[None], kept_N=None, **of)[0].to(torch.float32)
+            return log_probabilities(logits_V[None], Distribution(**of))[0].to(torch.float32)
 
         return restrict

@@ -98,12 +98,13 @@ class Candidate:
             self._channel.send({"raised": ["TypeError"], "m": f"the call left {error}", "after": None})
 
     def _done(self, message: dict[str, Any], positional: list[Any], named: dict[str, Any]) -> object:
-        target = entry_of(self._module, message["name"]) if message["of"] is None else self._kept[message["of"]]
+        number = message["of"]
+        target: Any = entry_of(self._module, message["name"]) if number is None else self._kept[number]
         if message["do"] == "next":
-            return self._next(message["of"], target, *positional)
+            return self._next(number, target, *positional)
         return OPERATIONS[message["do"]](target, *positional, **named)
 
-    def _next(self, number: int, iterator: Any, count: int) -> tuple[list[object], bool]:
+    def _next(self, number: Any, iterator: Any, count: int) -> tuple[list[object], bool]:
         """Up to `count` items, and whether they were the last."""
         if number in self._late:
             raise self._late.pop(number)
@@ -160,7 +161,8 @@ class Candidate:
         kind = self._module.__dict__.get(name)
         if not isinstance(kind, type):
             return types.SimpleNamespace(**fields)
-        made = kind.__new__(kind)
+        maker: Any = kind.__new__
+        made = maker(kind)
         for field, value in fields.items():
             object.__setattr__(made, field, value)
         return made

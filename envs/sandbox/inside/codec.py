@@ -98,7 +98,7 @@ def _items(items: list[Any], depth: int, keep: Keep | None) -> list[Wire]:
     return [encode(item, depth + 1, keep) for item in items]
 
 
-def _encode_rare(value: object, depth: int, keep: Keep | None) -> Wire:
+def _encode_rare(value: Any, depth: int, keep: Keep | None) -> Wire:
     if isinstance(value, (bytes, bytearray)):
         return {"b": bytes.hex(bytes(value))}
     if isinstance(value, complex):

@@ -6,32 +6,51 @@ from scipy.stats import chisquare
 
 from peripatos.agents.language import distribution
 from peripatos.agents.language.distribution import draw, entropy, log_probabilities
+from peripatos.agents.protocols import Distribution
 
 LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0]])
 
 
 def test_temperature_and_nucleus_by_hand() -> None:
     # softmax(2, 1, 0, −1) = (.644, .237, .087, .032); top_p .7 keeps the first two: .644/.881, .237/.881
-    got = log_probabilities(LOGITS, temperature=1.0, top_p=0.7, kept_N=None).exp()
+    got = log_probabilities(LOGITS, Distribution(top_p=0.7)).exp()
     torch.testing.assert_close(got, torch.tensor([[0.73106, 0.26894, 0.0, 0.0]]), atol=1e-5, rtol=0)
-    sharp = log_probabilities(LOGITS, temperature=0.5, top_p=1.0, kept_N=None)
+    sharp = log_probabilities(LOGITS, Distribution(0.5))
     torch.testing.assert_close(sharp, torch.log_softmax(2 * LOGITS, dim=-1))
 
 
 def test_the_nucleus_always_holds_the_likeliest_token() -> None:
-    got = log_probabilities(LOGITS, temperature=1.0, top_p=1e-9, kept_N=None)
+    got = log_probabilities(LOGITS, Distribution(top_p=1e-9))
     assert got.exp().tolist() == [[1, 0, 0, 0]]
 
 
+def test_top_k_and_min_p_by_hand() -> None:
+    def got(**of: float) -> list[float]:
+        return log_probabilities(LOGITS, Distribution(**of)).exp()[0].tolist()  # type: ignore[arg-type]
+
+    # .644, .237, .087, .032: at least .1 of .644 are the first three; two of them the likeliest; of these .7 is one
+    assert got(min_p=0.1) == pytest.approx([0.66524, 0.24473, 0.09003, 0], abs=1e-5)
+    assert got(min_p=0.1, top_k=2) == pytest.approx([0.73106, 0.26894, 0, 0], abs=1e-5)
+    assert got(min_p=0.1, top_k=2, top_p=0.7) == [1, 0, 0, 0]
+    assert got(top_k=9) == pytest.approx(LOGITS.softmax(-1)[0].tolist())
+    assert got(min_p=1.0) == [1, 0, 0, 0]
+
+
+def test_what_is_as_likely_as_the_last_of_the_top_k_is_kept_too() -> None:
+    logits = torch.tensor([[1.0, 3.0, 1.0, 0.0]])
+    kept = log_probabilities(logits, Distribution(top_k=2)).isfinite()
+    assert kept.tolist() == [[True, True, True, False]]
+
+
 def test_a_token_that_was_sampled_stays_in_the_support() -> None:
-    got = log_probabilities(LOGITS, temperature=1.0, top_p=0.5, kept_N=torch.tensor([3]))
+    got = log_probabilities(LOGITS, Distribution(top_p=0.5), kept_N=torch.tensor([3]))
     assert torch.isfinite(got[0, 3])
     assert torch.isinf(got[0, 1])
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_draws_follow_the_distribution(seed: int) -> None:
-    logp = log_probabilities(LOGITS, temperature=1.0, top_p=1.0, kept_N=None).expand(20_000, -1)
+    logp = log_probabilities(LOGITS, Distribution()).expand(20_000, -1)
     tokens = draw(logp, torch.rand(20_000, generator=torch.Generator().manual_seed(seed)))
     counts = torch.bincount(tokens, minlength=4).numpy()
     assert (
@@ -70,7 +89,7 @@ def test_reading_the_chosen_tokens_in_pieces_is_autograd_through_the_whole_vocab
         h, w, b = leaves if biased else (*leaves, None)
         if plain:
             logits = torch.nn.functional.linear(h, w, b)
-            logp_N_V = log_probabilities(logits, temperature=temperature, top_p=1.0, kept_N=None)
+            logp_N_V = log_probabilities(logits, Distribution(temperature))
             seen = logp_N_V.gather(-1, token[:, None])[:, 0], distribution.entropy(logp_N_V)
         else:
             seen = distribution.read_chosen(h, w, b, token, temperature=temperature)

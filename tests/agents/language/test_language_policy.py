@@ -41,9 +41,20 @@ def batch_of(policy: LanguagePolicy, *, groups: int = 5, group_size: int = 4, ve
     return batch
 
 
-@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 1.0), (1.3, 0.9), (1.0, 0.8)])
-def test_sampler_and_trainer_agree_on_multi_turn_episodes(temperature: float, top_p: float) -> None:
-    policy = policy_of(temperature=temperature, top_p=top_p)
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        {},
+        {"temperature": 0.7},
+        {"temperature": 1.3, "top_p": 0.9},
+        {"top_p": 0.8},
+        {"top_k": 5},
+        {"temperature": 1.3, "min_p": 0.5},
+        {"top_k": 40, "top_p": 0.9, "min_p": 0.1},
+    ],
+)
+def test_sampler_and_trainer_agree_on_multi_turn_episodes(drawn: dict[str, float]) -> None:
+    policy = policy_of(**drawn)
     batch = batch_of(policy)
     logp = policy.score(batch.inputs)[0]
     gap = (logp - batch.behavior_logp_B_T)[batch.mask_B_T].abs().max()

@@ -15,7 +15,7 @@ from model_templates import FAMILIES, Family
 
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
-from peripatos.agents.protocols import Sampling
+from peripatos.agents.protocols import Distribution, Sampling
 from peripatos.envs.conversation import ConversationEnv, Outcome
 from peripatos.envs.tools import ToolWorld
 from peripatos.envs.tools.call_formats import reply_format
@@ -73,7 +73,7 @@ class Played:
         self.tokenizer = self.family.tokenizer()
         self.renderer = Renderer(self.tokenizer, today=TODAY)
         self.engine = Told(self._say, self.renderer.stop_id)
-        self.engine.sampling = Sampling(1.0, 1.0, frozenset(self.renderer.stop_ids))
+        self.engine.sampling = Sampling(Distribution(), frozenset(self.renderer.stop_ids))
         self.worlds: list[ConversationEnv] = []
         actor = ConversationActor(self._world, self.engine, self.renderer, context=100_000)
         collection = actor.collect([0], 1, seed=0, version=0)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.vllm
 STOP, WAIT = 2, 60.0
 
 
-def policy(*, temperature: float = 1.0, top_p: float = 1.0, bf16: bool = False, lora: bool = False) -> LanguagePolicy:
+def policy(drawn: dict[str, float] | None = None, *, bf16: bool = False, lora: bool = False) -> LanguagePolicy:
     """Heads that share keys, and an output layer that is the embedding."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -45,7 +45,7 @@ def policy(*, temperature: float = 1.0, top_p: float = 1.0, bf16: bool = False, 
     if adapter is not None:
         add_adapter(model, adapter, seed=0)
     precision = "bf16" if bf16 else "fp32"
-    return LanguagePolicy(model, tokenizer, temperature=temperature, top_p=top_p, precision=precision, lora=adapter)
+    return LanguagePolicy(model, tokenizer, **(drawn or {}), precision=precision, lora=adapter)
 
 
 def engine_of(policy: LanguagePolicy, *, stop_ids: Sequence[int] = (STOP,), **options: object) -> VllmEngine:
@@ -82,12 +82,12 @@ def learn(policy: LanguagePolicy) -> None:
             parameter += 0.3 * torch.randn_like(parameter.float()).to(parameter.dtype) * (0.1 + parameter.float().std())
 
 
-@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 0.9)])
+@pytest.mark.parametrize(
+    "drawn", [{}, {"temperature": 0.7, "top_p": 0.9}, {"temperature": 1.5, "top_k": 30, "top_p": 0.9, "min_p": 0.02}]
+)
 @pytest.mark.parametrize("lora", [False, True], ids=["", "lora"])
-def test_sampler_and_trainer_mean_the_same_distribution_after_each_update(
-    temperature: float, top_p: float, lora: bool
-) -> None:
-    mine = policy(temperature=temperature, top_p=top_p, lora=lora)
+def test_sampler_and_trainer_mean_the_same_distribution_after_each_update(drawn: dict[str, float], lora: bool) -> None:
+    mine = policy(drawn, lora=lora)
     engine = engine_of(mine)
     for version in range(3):
         assert float(gap(mine, engine).max()) <= 1e-3
