@@ -34,7 +34,7 @@ _END_S = 5.0  # for what was killed to be gone
 UNSAFE_VARIABLE = "PERIPATOS_UNSAFE_NO_ISOLATION"
 _JUDGE_MODULES = (
     *("agreed", "calls", "codec", "filters", "confine", "program"),
-    *("candidate", "raised", "remote", "examiner", "driver", "forkserver"),
+    *("operators", "candidate", "raised", "remote", "examiner", "driver", "forkserver"),
 )
 _SESSION_MODULES = ("agreed", "calls", "codec", "filters", "confine", "kernel", "cells")
 

@@ -156,7 +156,7 @@ def _readable(hint: Any, inside: tuple[object, ...] = ()) -> Any:
     read: tuple[Any, ...] = tuple(_readable(part, inside) for part in parts)
     if all(a is b for a, b in zip(read, parts, strict=True)):
         return hint
-    return reduce(or_, read) if origin in (Union, UnionType) else origin[read if len(read) > 1 else read[0]]
+    return reduce(or_, read) if origin in (Union, UnionType) else origin[read[0] if len(read) == 1 else read]
 
 
 def _explained(error: ValidationError) -> str:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import builtins
 import inspect
 import io
+import operator
 import sys
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from .codec import Channel, Unsupported, Wire, decode, encode
+from .operators import BINARY, ORDER, UNARY
 from .program import Ended, Job, describe, entry_of, load, names_of, settled
 
 _MOST_PRINTED = 1 << 16  # characters of one call that a test can see
@@ -41,7 +43,14 @@ def _drop(target: Any, key: object) -> None:
     del target[key]
 
 
+def _swapped(operation: Callable[[Any, Any], object]) -> Callable[..., object]:
+    return lambda target, other: operation(other, target)
+
+
 OPERATIONS: dict[str, Callable[..., object]] = {
+    **{name: getattr(operator, f"__{name}__") for name in (*BINARY, *ORDER, *UNARY, "eq", "contains")},
+    **{f"r{name}": _swapped(getattr(operator, f"__{name}__")) for name in BINARY},
+    "hash": hash,
     "call": lambda target, *positional, **named: target(*positional, **named),
     "get": getattr,
     "set": setattr,

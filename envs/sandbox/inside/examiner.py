@@ -64,7 +64,7 @@ class _Exam:
     """The calls so far, and the first failure."""
 
     def __init__(self, job: Job, channel: Channel) -> None:
-        self._channel, self._nan = channel, job["nan"]
+        self._channel, self._nan, self._entry = channel, job["nan"], job["entry"]
         self._open: set[str] = set()  # classes of the program's that the test names
         self._given: list[Callable[..., object]] = []  # functions of the test's that the candidate may call
         self.exceptions: dict[str, type[Exception]] = {}  # of the program's own that the test catches
@@ -165,7 +165,7 @@ class _Exam:
         (name,) = rest
         if not isinstance(what, int) or not isinstance(name, str):
             raise ValueError("malformed object")
-        return remote(self._ask, what, name, name in self._open)
+        return remote(self._ask, what, name, name in self._open, name == self._entry)
 
 
 def _every(*parts: Callable[[], object]) -> object:

@@ -1,10 +1,13 @@
 """What the test code holds in the place of the program's functions, classes, objects and iterators.
 
 Each use is a request that the host carries to the candidate. What comes of it is a value again, or such a stand-in.
-Never decided by the program: whether two objects are equal. They are if their classes have one name and their fields
-are equal, there must be some, and the comparison is made here; a plain value is equal to no object. So no method of the
-program's is ever told what is expected, and an object is no number, text or container that answers as it is asked:
-names that Python's own types have are not looked up in it, unless the test names its class.
+
+Whether two objects are equal is decided here: if their classes have one name and their fields are equal, of which there
+must be some. Only where the class itself is what is examined (it is the entry) does its own `==` decide between two of
+its objects. A plain value is equal to no object, so that no method is told what is expected. An object is no number,
+text or container that answers as it is asked: names that Python's own types have are not looked up in it, and it has no
+operators, unless the test names its class. Then two of its objects may be ordered or reckoned with, and of one and a
+plain value another one may come.
 """
 
 from __future__ import annotations
@@ -13,10 +16,13 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
+from .operators import BINARY, ORDER, UNARY
+
 Ask = Callable[..., Any]  # of (operation, number or None, name, *arguments)
 
 _TYPES = (str, bytes, int, float, complex, list, tuple, dict, set, frozenset, Decimal)
 OF_BUILTINS = {name for kind in _TYPES for name in dir(kind) if name[0] != "_"} | {"all", "any", "equals", "allclose"}
+_NO_OPERANDS = (set, frozenset, dict)  # what comes of them is asked whether it is empty
 _LARGEST = 4096  # items of an iterator that are fetched at once
 _comparing: set[tuple[int, int]] = set()
 
@@ -42,14 +48,15 @@ class StandIn:
 class Remote:
     """An object of the program's. Its own fields have names that no program gives to one."""
 
-    __slots__ = ("_peripatos_ask", "_peripatos_class", "_peripatos_number", "_peripatos_open")
+    __slots__ = ("_peripatos_ask", "_peripatos_class", "_peripatos_number", "_peripatos_open", "_peripatos_own")
 
-    def __init__(self, ask: Ask, number: int, kind: str, is_open: bool) -> None:
+    def __init__(self, ask: Ask, number: int, kind: str, is_open: bool, is_own: bool) -> None:
         for name, value in (
             ("_peripatos_ask", ask),
             ("_peripatos_number", number),
             ("_peripatos_class", kind),
             ("_peripatos_open", is_open),
+            ("_peripatos_own", is_own),
         ):
             object.__setattr__(self, name, value)
 
@@ -101,10 +108,19 @@ class Remote:
     def __exit__(self, *problem: object) -> None:
         self._do("exit")
 
+    def __contains__(self, item: object) -> bool:
+        if self._peripatos_own:
+            return self._do("contains", item) is True
+        return any(one is item or one == item for one in self)
+
     def __hash__(self) -> int:
+        if self._peripatos_own:
+            return hash(self._do("hash"))
         return hash((self._peripatos_class, self._peripatos_number))
 
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, Remote) and self._peripatos_own and other._peripatos_own:
+            return self._do("eq", other) is True
         if isinstance(other, Remote):
             pair = self._peripatos_number, other._peripatos_number
             if pair[0] == pair[1] or pair in _comparing:
@@ -125,13 +141,55 @@ class Remote:
             _comparing.discard(pair)
 
 
+def _binary(name: str, operation: str) -> None:
+    def reckon(self: Remote, other: object) -> object:
+        if not self._peripatos_open or isinstance(other, _NO_OPERANDS):
+            return NotImplemented
+        if operation != name and isinstance(other, Remote):  # it was asked itself
+            return NotImplemented
+        result = self._do(operation, other)
+        if not isinstance(other, Remote) and not isinstance(result, Remote):
+            raise TypeError(f"of an object of the program's and a plain value comes {type(result).__name__}, no object")
+        return result
+
+    setattr(Remote, f"__{operation}__", reckon)
+
+
+def _unary(name: str) -> None:
+    def reckon(self: Remote) -> object:
+        result = self._do(name) if self._peripatos_open else None
+        if not isinstance(result, Remote):
+            raise TypeError(f"an object of the program's ({self._peripatos_class}) is no number")
+        return result
+
+    setattr(Remote, f"__{name}__", reckon)
+
+
+def _order(name: str) -> None:
+    def compare(self: Remote, other: object) -> bool:
+        if not self._peripatos_open or not isinstance(other, Remote):
+            return NotImplemented
+        return self._do(name, other) is True
+
+    setattr(Remote, f"__{name}__", compare)
+
+
+for _name in BINARY:
+    _binary(_name, _name)
+    _binary(_name, f"r{_name}")
+for _name in UNARY:
+    _unary(_name)
+for _name in ORDER:
+    _order(_name)
+
+
 class RemoteIterator(Remote):
     """An iterator of the program's. Its items are fetched ahead, more and more at once."""
 
     __slots__ = ("_peripatos_count", "_peripatos_items", "_peripatos_over")
 
-    def __init__(self, ask: Ask, number: int, kind: str, is_open: bool) -> None:
-        super().__init__(ask, number, kind, is_open)
+    def __init__(self, ask: Ask, number: int, kind: str, is_open: bool, is_own: bool) -> None:
+        super().__init__(ask, number, kind, is_open, is_own)
         for name, value in (("_peripatos_items", iter(())), ("_peripatos_over", False), ("_peripatos_count", 1)):
             object.__setattr__(self, name, value)
 

@@ -55,6 +55,19 @@ class Stack:
     @staticmethod
     def twice(x): return 2 * x
 """
+VECTOR = """
+class Vector:
+    def __init__(self, x, y): self.x, self.y = x, y
+    def __add__(self, o): return Vector(self.x + o.x, self.y + o.y)
+    def __mul__(self, k): return Vector(self.x * k, self.y * k)
+    __rmul__ = __mul__
+    def __neg__(self): return Vector(-self.x, -self.y)
+    def __matmul__(self, o): return self.x * o.x + self.y * o.y
+    def __lt__(self, o): return self @ self < o @ o
+    def __eq__(self, o): return (self.x, self.y) == (o.x, o.y)
+    def __hash__(self): return hash((self.x, self.y))
+    def __contains__(self, k): return k in (self.x, self.y)
+"""
 POINT = "from dataclasses import dataclass\n@dataclass\nclass Point:\n    x: int\n    y: int = 0\n"
 NODE = """
 class Node:
@@ -118,6 +131,10 @@ FUNCTIONS = [
 
 ASSERTIONS = [
     Odd("class", STACK, "s = Stack()\nassert len(s) == 0\ns.push(1).push(2)\nassert s.pop() == 2 and s.top == 1\nassert list(s) == [1] and 1 in s and 2 not in s", ("self.items.pop()", "self.items.pop(0)"), "Stack"),
+    Odd("operators", VECTOR, "a, b = Vector(1, 2), Vector(3, 4)\nassert a + b == Vector(4, 6) and a * 2 == 2 * a == Vector(2, 4) and -a == Vector(-1, -2)\nassert a @ b == 11 and a < b and not b < a and sorted([b, a])[0] == a and sum([a, b], Vector(0, 0)) == Vector(4, 6)\nassert Vector(1.0, 2) == a and a != b and len({a, Vector(1, 2)}) == 1 and 2 in a and 3 not in a", ("self.x + o.x", "self.x - o.x"), "Vector"),
+    Odd("operators of a neighbour", VECTOR + "def f(x): return Vector(x, 0)", "assert f(1) + f(2) == Vector(3, 0) and f(1) < f(2)", ("(x, 0)", "(0, x)")),
+    Odd("context manager", "from contextlib import contextmanager\n@contextmanager\ndef f(log):\n    yield 'in'\n    log('out')", "log = []\nwith f(log.append) as x: assert x == 'in'\nassert log == ['out']", ("'out'", "'in'")),
+    Odd("iterator class", "class Down:\n    def __init__(self, n): self.n = n\n    def __iter__(self): return self\n    def __next__(self):\n        if not self.n: raise StopIteration\n        self.n -= 1\n        return self.n", "assert list(Down(3)) == [2, 1, 0] and sum(x for x in Down(4)) == 6", ("return self.n", "return 0"), "Down"),
     Odd("class by check", STACK, "def check(candidate):\n    s = candidate([1, 2])\n    assert s.pop() == 2", ("list(items)", "list(items)[:1]"), "Stack"),
     Odd("constructors and constants", STACK, "assert Stack.of(1, 2).pop() == 2 and Stack.twice(3) == 6 and Stack.limit == 3\nassert Stack([5])[0] == 5", ("2 * x", "3 * x"), "Stack"),
     Odd("fields that are set", STACK, "s = Stack([1])\ns.items = [7, 8]\ns[0] = 6\nassert s.items == [6, 8] and str(s) == 'Stack of 2' and isinstance(s, Stack)", ("self.items[i] = item", "self.items[i] = 0"), "Stack"),
@@ -162,6 +179,13 @@ ASSERTIONS = [
 @pytest.fixture(scope="module")
 def judge() -> Iterator[Judge]:
     with Judge(workers=1, limits=Limits(wall_s=20, cpu_s=10)) as judge:
+        yield judge
+
+
+@pytest.fixture(scope="module")
+def brief() -> Iterator[Judge]:
+    """For programs that never end."""
+    with Judge(workers=1, limits=Limits(wall_s=1, cpu_s=1)) as judge:
         yield judge
 
 
@@ -246,6 +270,21 @@ def test_no_object_is_right_by_saying_so(judge: Judge, test: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "test",
+    [
+        test
+        for test in LOOKS
+        if not any(word in test for word in ("startswith", "issubset", "count", "3 in f", ").all", "equals"))
+    ],
+)
+def test_nor_is_one_of_a_class_that_the_test_names(judge: Judge, test: str) -> None:
+    verdict = judge.assertions(
+        HOLDS_ALL.replace("def f(*a, **k): return Yes()", "    def f(*a): return Yes()"), "Yes", f"f = Yes().f\n{test}"
+    )
+    assert verdict.reward == 0.0, verdict
+
+
+@pytest.mark.parametrize(
     ("code", "test"),
     [
         # Equality is not the program's to decide, nor are objects without anything in them equal.
@@ -296,12 +335,13 @@ def test_what_objects_exceptions_and_callbacks_open_opens_no_way_to_a_reward(
         '{"v": 0, "after": [], "do": "call", "done": 1}',
     ],
 )
-def test_frames_that_a_candidate_forges_are_answers_or_failures_of_its_own(judge: Judge, frame: str) -> None:
+def test_frames_that_a_candidate_forges_are_answers_or_failures_of_its_own(
+    brief: Judge, judge: Judge, frame: str
+) -> None:
     test = "def h(x): return 4\nassert f(h) == 4"
-    with Judge(workers=1, limits=Limits(wall_s=3, cpu_s=2)) as strict:
-        verdict = strict.assertions(FORGER % frame, "f", test)
-        assert (verdict.reward, verdict.status == "infra_error") == (0.0, False), verdict
-        assert strict.assertions("def f(h): return h(1)", "f", test).reward == 1.0
+    verdict = brief.assertions(FORGER % frame, "f", test)
+    assert (verdict.reward, verdict.status == "infra_error") == (0.0, False), verdict
+    assert judge.assertions("def f(h): return h(1)", "f", test).reward == 1.0
 
 
 FORGER = """
