@@ -91,7 +91,8 @@ def signature_of(function: Callable[..., object], name: str, *, bound: bool) -> 
             warnings.simplefilter("ignore", PydanticJsonSchemaWarning)  # of a default that JSON cannot say: left out
             schema = _tidied(model.model_json_schema())
     except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema) as error:
-        raise UserError(f"tool {name!r}: JSON cannot carry its arguments: {error.message}") from error
+        reason = error.message.partition(". ")[0]
+        raise UserError(f"tool {name!r}: JSON cannot carry its arguments: {reason}") from error
     except PydanticUserError as error:
         raise UserError(f"tool {name!r}: {error.message}") from error
     schema.pop("description", None)

@@ -146,7 +146,7 @@ class Candidate:
         number = self._numbers.setdefault(id(value), len(self._kept))
         if number == len(self._kept):
             self._kept.append(value)
-        return ["iterator" if isinstance(value, Iterator) else "object", number, type(value).__name__]
+        return ["iterator" if isinstance(value, Iterator) else "object", number, names_of(value)]
 
     def _decode(self, wire: Wire) -> Any:
         return decode(wire, find=self._find)

@@ -19,6 +19,8 @@ import random
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 from .candidate import run_candidate
 from .codec import Channel, Unsupported, Wire, decode, encode
@@ -47,14 +49,32 @@ def _answer(target: Callable[..., object], arguments: Sequence[object]) -> dict[
 
 
 def run_function(job: Job, channel: Channel) -> None:
-    """`{"code", "entry", "inputs": [[argument, …], …]}` → a numbered answer to each input, in order."""
+    """`{"code", "entry", "inputs": [[argument, …], …]}` → a numbered answer to each input, in order.
+
+    A class may be asked to do several things: `["Stack", "push", "pop"], [[], [1], []]`, as tasks of LeetCode write it.
+    """
     target = entry_of(load(job["code"], "program"), job["entry"])
-    for i, arguments in enumerate(job["inputs"]):
-        message = _answer(target, decode(arguments))
+    for i, wire in enumerate(job["inputs"]):
+        arguments = decode(wire)
+        is_steps = isinstance(target, type) and _are_steps(job["entry"], arguments)
+        message = _answer(partial(steps_of, target) if is_steps else target, arguments)
         try:
             channel.send({"i": i, **message})
         except (ValueError, MemoryError) as error:
             channel.send({"i": i, "k": "output_limit", "m": describe(error)})
+
+
+def _are_steps(entry: str, arguments: Sequence[Any]) -> bool:
+    if len(arguments) != 2 or not all(isinstance(argument, list) for argument in arguments):
+        return False
+    names, given = arguments
+    return names[:1] == [entry] and len(names) == len(given)
+
+
+def steps_of(kind: Callable[..., Any], names: Sequence[str], arguments: Sequence[Sequence[object]]) -> list[object]:
+    """What an object of a class gives in each step, of which the first makes it."""
+    made = kind(*arguments[0])
+    return [None, *(getattr(made, name)(*given) for name, given in zip(names[1:], arguments[1:]))]  # noqa: B905
 
 
 def run_stdio(job: Job, channel: Channel) -> None:

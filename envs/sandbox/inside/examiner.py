@@ -12,6 +12,7 @@ import ast
 import builtins
 import os
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -68,6 +69,7 @@ class _Exam:
         self._open: set[str] = set()  # classes of the program's that the test names
         self._given: list[Callable[..., object]] = []  # functions of the test's that the candidate may call
         self.exceptions: dict[str, type[Exception]] = {}  # of the program's own that the test catches
+        self._one_at_a_time = threading.RLock()
         self.calls = 0
         self.failure: Ended | None = None
 
@@ -95,7 +97,8 @@ class _Exam:
         except Unsupported as error:
             raise TypeError(f"the candidate cannot be called with {error}") from None
         self.calls += 1
-        answer = self._carried({"do": operation, "of": of, "name": name, **arguments})
+        with self._one_at_a_time:  # the test may have threads
+            answer = self._carried({"do": operation, "of": of, "name": name, **arguments})
         if "out" in answer:
             sys.stdout.write(answer["out"])
         if answer.get("after") is not None:
@@ -162,10 +165,10 @@ class _Exam:
         if kind == "each":
             return each(self._decode(what))
         remote = {"object": Remote, "iterator": RemoteIterator}[kind]
-        (name,) = rest
-        if not isinstance(what, int) or not isinstance(name, str):
+        (names,) = rest
+        if not isinstance(what, int) or not names or not all(isinstance(name, str) for name in names):
             raise ValueError("malformed object")
-        return remote(self._ask, what, name, name in self._open, name == self._entry)
+        return remote(self._ask, what, tuple(names), not self._open.isdisjoint(names), self._entry in names)
 
 
 def _every(*parts: Callable[[], object]) -> object:

@@ -38,9 +38,9 @@ def describe(error: BaseException) -> str:
     return text[:_MAX_MESSAGE] + (f" (line {line})" if line is not None else "")
 
 
-def names_of(error: BaseException) -> list[Any]:
-    """The names of an exception's class and its bases, nearest first: enough to raise its like elsewhere."""
-    return [base.__name__ for base in type(error).__mro__]
+def names_of(value: object) -> list[Any]:
+    """The names of a value's class and its bases, nearest first: enough to raise an exception's like elsewhere."""
+    return [base.__name__ for base in type(value).__mro__]
 
 
 def kind_of(error: BaseException) -> str:

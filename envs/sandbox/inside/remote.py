@@ -42,19 +42,19 @@ class StandIn:
         return self._ask("get", None, self.__name__, name)
 
     def __instancecheck__(self, value: object) -> bool:
-        return isinstance(value, Remote) and value._peripatos_class == self.__name__
+        return isinstance(value, Remote) and self.__name__ in value._peripatos_classes
 
 
 class Remote:
     """An object of the program's. Its own fields have names that no program gives to one."""
 
-    __slots__ = ("_peripatos_ask", "_peripatos_class", "_peripatos_number", "_peripatos_open", "_peripatos_own")
+    __slots__ = ("_peripatos_ask", "_peripatos_classes", "_peripatos_number", "_peripatos_open", "_peripatos_own")
 
-    def __init__(self, ask: Ask, number: int, kind: str, is_open: bool, is_own: bool) -> None:
+    def __init__(self, ask: Ask, number: int, kinds: tuple[str, ...], is_open: bool, is_own: bool) -> None:
         for name, value in (
             ("_peripatos_ask", ask),
             ("_peripatos_number", number),
-            ("_peripatos_class", kind),
+            ("_peripatos_classes", kinds),
             ("_peripatos_open", is_open),
             ("_peripatos_own", is_own),
         ):
@@ -68,7 +68,7 @@ class Remote:
             raise AttributeError(name)
         if name in OF_BUILTINS and not self._peripatos_open:
             raise AttributeError(
-                f"the answer is an object of the program's ({self._peripatos_class}), and so has no {name!r}"
+                f"the answer is an object of the program's ({self._peripatos_classes[0]}), and so has no {name!r}"
             )
         return self._do("get", name)
 
@@ -116,7 +116,7 @@ class Remote:
     def __hash__(self) -> int:
         if self._peripatos_own:
             return hash(self._do("hash"))
-        return hash((self._peripatos_class, self._peripatos_number))
+        return hash((self._peripatos_classes, self._peripatos_number))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Remote) and self._peripatos_own and other._peripatos_own:
@@ -159,7 +159,7 @@ def _unary(name: str) -> None:
     def reckon(self: Remote) -> object:
         result = self._do(name) if self._peripatos_open else None
         if not isinstance(result, Remote):
-            raise TypeError(f"an object of the program's ({self._peripatos_class}) is no number")
+            raise TypeError(f"an object of the program's ({self._peripatos_classes[0]}) is no number")
         return result
 
     setattr(Remote, f"__{name}__", reckon)
@@ -188,8 +188,8 @@ class RemoteIterator(Remote):
 
     __slots__ = ("_peripatos_count", "_peripatos_items", "_peripatos_over")
 
-    def __init__(self, ask: Ask, number: int, kind: str, is_open: bool, is_own: bool) -> None:
-        super().__init__(ask, number, kind, is_open, is_own)
+    def __init__(self, ask: Ask, number: int, kinds: tuple[str, ...], is_open: bool, is_own: bool) -> None:
+        super().__init__(ask, number, kinds, is_open, is_own)
         for name, value in (("_peripatos_items", iter(())), ("_peripatos_over", False), ("_peripatos_count", 1)):
             object.__setattr__(self, name, value)
 
