@@ -14,6 +14,7 @@ import operator
 import sys
 import types
 from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import Any
 
 from .codec import Channel, Unsupported, Wire, decode, encode
@@ -25,6 +26,8 @@ _MOST_PRINTED = 1 << 16  # characters of one call that a test can see
 
 def _state(target: Any) -> tuple[str, dict[str, object]]:
     """What an object holds, by which it is compared."""
+    if isinstance(target, Enum):
+        return type(target).__name__, {"name": target.name, "value": target.value}
     slots = [name for base in type(target).__mro__ for name in _slots(base)]
     held = {name: getattr(target, name) for name in slots if hasattr(target, name)}
     return type(target).__name__, {**held, **getattr(target, "__dict__", {})}
@@ -49,6 +52,7 @@ def _swapped(operation: Callable[[Any, Any], object]) -> Callable[..., object]:
 
 OPERATIONS: dict[str, Callable[..., object]] = {
     **{name: getattr(operator, f"__{name}__") for name in (*BINARY, *ORDER, *UNARY, "eq", "contains")},
+    **{f"i{name}": getattr(operator, f"__i{name}__") for name in BINARY},
     **{f"r{name}": _swapped(getattr(operator, f"__{name}__")) for name in BINARY},
     "hash": hash,
     "call": lambda target, *positional, **named: target(*positional, **named),
@@ -64,6 +68,8 @@ OPERATIONS: dict[str, Callable[..., object]] = {
     "iter": iter,
     "enter": lambda target: target.__enter__(),
     "exit": lambda target: target.__exit__(None, None, None),
+    "aenter": lambda target: target.__aenter__(),
+    "aexit": lambda target: target.__aexit__(None, None, None),
     "state": _state,
 }
 
@@ -132,7 +138,8 @@ class Candidate:
     def _detail(self, error: Exception) -> Wire:
         """What else an exception says: its text, its arguments and its own fields, as far as they can travel."""
         try:
-            return {"said": str(error), "args": self._encode(error.args), "fields": self._encode(vars(error))}
+            fields = {"filename": error.filename, **vars(error)} if isinstance(error, OSError) else vars(error)
+            return {"said": str(error), "args": self._encode(error.args), "fields": self._encode(fields)}
         except Exception:
             return None
 
@@ -170,6 +177,8 @@ class Candidate:
         kind = self._module.__dict__.get(name)
         if not isinstance(kind, type):
             return types.SimpleNamespace(**fields)
+        if issubclass(kind, Enum):
+            return kind[str(fields["name"])]
         maker: Any = kind.__new__
         made = maker(kind)
         for field, value in fields.items():

@@ -65,7 +65,8 @@ class _Exam:
     """The calls so far, and the first failure."""
 
     def __init__(self, job: Job, channel: Channel) -> None:
-        self._channel, self._nan, self._entry = channel, job["nan"], job["entry"]
+        self._channel, self._nan = channel, job["nan"]
+        self._entry: str = job["entry"]
         self._open: set[str] = set()  # classes of the program's that the test names
         self._given: list[Callable[..., object]] = []  # functions of the test's that the candidate may call
         self.exceptions: dict[str, type[Exception]] = {}  # of the program's own that the test catches
@@ -168,7 +169,8 @@ class _Exam:
         (names,) = rest
         if not isinstance(what, int) or not names or not all(isinstance(name, str) for name in names):
             raise ValueError("malformed object")
-        return remote(self._ask, what, tuple(names), not self._open.isdisjoint(names), self._entry in names)
+        is_open = not self._open.isdisjoint(names)
+        return remote(self._ask, what, tuple(names), is_open, is_open and self._entry in names)
 
 
 def _every(*parts: Callable[[], object]) -> object:

@@ -55,7 +55,7 @@ def like_of(
         for given in (args, (message,)):
             try:
                 error = kinds[0](*given) if len(kinds) == 1 else type(names[0], tuple(kinds), {})(*given)
-            except TypeError:  # a Unicode error, for one, wants more than a message
+            except (TypeError, ValueError):  # a Unicode error, for one, wants more than a message
                 continue
             return _with(error, fields, said)
     return _with(CandidateError(*args), fields, said)

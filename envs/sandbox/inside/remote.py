@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 from .operators import BINARY, ORDER, UNARY
@@ -108,6 +109,12 @@ class Remote:
     def __exit__(self, *problem: object) -> None:
         self._do("exit")
 
+    def __aenter__(self) -> Any:
+        return self._do("aenter")
+
+    def __aexit__(self, *problem: object) -> Any:
+        return self._do("aexit")
+
     def __contains__(self, item: object) -> bool:
         if self._peripatos_own:
             return self._do("contains", item) is True
@@ -141,11 +148,11 @@ class Remote:
             _comparing.discard(pair)
 
 
-def _binary(name: str, operation: str) -> None:
+def _binary(operation: str, *, is_swapped: bool = False) -> None:
     def reckon(self: Remote, other: object) -> object:
         if not self._peripatos_open or isinstance(other, _NO_OPERANDS):
             return NotImplemented
-        if operation != name and isinstance(other, Remote):  # it was asked itself
+        if is_swapped and isinstance(other, Remote):  # it was asked itself
             return NotImplemented
         result = self._do(operation, other)
         if not isinstance(other, Remote) and not isinstance(result, Remote):
@@ -175,8 +182,9 @@ def _order(name: str) -> None:
 
 
 for _name in BINARY:
-    _binary(_name, _name)
-    _binary(_name, f"r{_name}")
+    _binary(_name)
+    _binary(f"i{_name}")
+    _binary(f"r{_name}", is_swapped=True)
 for _name in UNARY:
     _unary(_name)
 for _name in ORDER:
@@ -213,6 +221,8 @@ class RemoteIterator(Remote):
 
 def fields_of(value: Any) -> dict[str, object]:
     """What an object of a class of the test's holds."""
+    if isinstance(value, Enum):
+        return {"name": value.name, "value": value.value}
     slots = [name for base in type(value).__mro__ for name in base.__dict__.get("__slots__", ())]
     return {**{name: getattr(value, name) for name in slots if hasattr(value, name)}, **getattr(value, "__dict__", {})}
 

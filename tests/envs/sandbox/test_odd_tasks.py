@@ -137,6 +137,10 @@ ASSERTIONS = [
     Odd("operators of a neighbour", VECTOR + "def f(x): return Vector(x, 0)", "assert f(1) + f(2) == Vector(3, 0) and f(1) < f(2)", ("(x, 0)", "(0, x)")),
     Odd("context manager", "from contextlib import contextmanager\n@contextmanager\ndef f(log):\n    yield 'in'\n    log('out')", "log = []\nwith f(log.append) as x: assert x == 'in'\nassert log == ['out']", ("'out'", "'in'")),
     Odd("iterator class", "class Down:\n    def __init__(self, n): self.n = n\n    def __iter__(self): return self\n    def __next__(self):\n        if not self.n: raise StopIteration\n        self.n -= 1\n        return self.n", "assert list(Down(3)) == [2, 1, 0] and sum(x for x in Down(4)) == 6", ("return self.n", "return 0"), "Down"),
+    Odd("enum of the test's", "import enum\nclass C(enum.Enum):\n    RED = 1\n    BLUE = 2\ndef f(c): return {C.RED: C.BLUE, C.BLUE: C.RED}[c]", "import enum\nclass C(enum.Enum):\n    RED = 1\n    BLUE = 2\nassert f(C.RED) == C.BLUE and f(C.RED) != C.RED", ("C.RED: C.BLUE,", "C.RED: C.RED,")),
+    Odd("operators in place", "class V:\n    def __init__(self, x): self.x = x\n    def __iadd__(self, o):\n        self.x += o.x\n        return self", "a = V(1)\na += V(2)\nassert a.x == 3", ("+= o.x", "-= o.x"), "V"),
+    Odd("asynchronous class", "class R:\n    async def __aenter__(self): return 5\n    async def __aexit__(self, *e): pass\n    async def go(self, x): return x + 1", "import asyncio\nasync def main():\n    async with R() as x: return x + await R().go(1)\nassert asyncio.run(main()) == 7", ("x + 1", "x"), "R"),
+    Odd("error of the system", "def f(name): raise FileNotFoundError(2, 'no', name)", "try: f('a.txt')\nexcept OSError as e: assert (e.errno, e.filename) == (2, 'a.txt')\nelse: assert False", ("Error(2", "Error(3")),
     Odd("inheritance", "class Animal:\n    def speak(self): return self.sound() + '!'\nclass Dog(Animal):\n    def sound(self): return 'woof'", "d = Dog()\nassert d.speak() == 'woof!' and isinstance(d, Animal) and isinstance(d, Dog) and not isinstance(Animal(), Dog)\ntry: Animal().speak()\nexcept AttributeError: pass\nelse: assert False", ("'woof'", "'moo'"), "Dog"),
     Odd("threads in the test", "def f(x): return x * x", "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(8) as pool: assert list(pool.map(f, range(50))) == [x * x for x in range(50)]", ("x * x", "x")),
     Odd("class by check", STACK, "def check(candidate):\n    s = candidate([1, 2])\n    assert s.pop() == 2", ("list(items)", "list(items)[:1]"), "Stack"),
@@ -269,8 +273,10 @@ LOOKS = [  # at the answer of a program that should be [3, 4], in every way that
 
 @pytest.mark.parametrize("test", LOOKS)
 def test_no_object_is_right_by_saying_so(judge: Judge, test: str) -> None:
-    verdict = judge.assertions(HOLDS_ALL, "f", test)
-    assert verdict.reward == 0.0, verdict
+    under_its_name = HOLDS_ALL.replace("def f(*a, **k): return Yes()", "").replace("Yes", "f")
+    for code in (HOLDS_ALL, under_its_name):
+        verdict = judge.assertions(code, "f", test)
+        assert verdict.reward == 0.0, verdict
 
 
 @pytest.mark.parametrize(
