@@ -85,5 +85,8 @@ def _sorted(parts: list[Any]) -> list[Any]:
 def _text(value: object) -> str:
     text = str(value)
     if _ADDRESS.search(text):
-        raise Unsayable(f"a {type(value).__name__}, of which nothing can be said in JSON")
+        kind = type(value).__name__
+        raise Unsayable(
+            f"an object of the type {kind}, of which JSON can say nothing: return its parts, or write __str__"
+        )
     return text

@@ -136,8 +136,8 @@ class Secretive:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (object(), "a object, of which nothing can be said"),
-        ({"deep": [lambda: 1]}, "a function, of which nothing can be said"),
+        (object(), "an object of the type object, of which JSON can say nothing"),
+        ({"deep": [lambda: 1]}, "an object of the type function, of which JSON"),
         (endless(), "a list that is nested too deeply, or contains itself"),
         (b"\xff\x00", "bytes that are no text in UTF-8"),
         ((n for n in range(3)), "a generator, which may never end"),

@@ -160,7 +160,9 @@ def test_results_become_text_and_what_cannot_is_the_mistake_of_the_tools_author(
     value = "x" * (MAX_RESULT + 5)
     assert "(5 more characters)" in result_of(gives, timeout).text
     value = object()
-    with pytest.raises(WorldFailure, match="the tool 'gives' returned a object, of which nothing can be said"):
+    with pytest.raises(
+        WorldFailure, match="the tool 'gives' returned an object of the type object, of which JSON can say nothing"
+    ):
         result_of(gives, timeout)
 
 
