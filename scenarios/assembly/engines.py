@@ -6,6 +6,7 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..config.mistakes import at
 from ..config.schema import Scenario
 from ..config.voices import CausalLMVoice
 from .rendering import context_of
@@ -17,11 +18,17 @@ if TYPE_CHECKING:
 
 
 def check_engine(scenario: Scenario) -> None:
-    """UserError where the scenario's engine needs a package that is not here."""
-    if scenario.engine is not None:
-        from ...agents.language.engines.vllm_library import check_vllm
+    """UserError where the scenario's engine needs a package that is not here, or a server that is not there."""
+    if scenario.engine is None:
+        return
+    from ...agents.language.engines.vllm_library import check_vllm
+    from ...agents.language.engines.vllm_remote import check_server
 
-        check_vllm()
+    with at("engine", "vllm", "url"):
+        if scenario.engine.vllm.url is not None:
+            check_server(scenario.engine.vllm.url)
+            return
+    check_vllm()
 
 
 def make_engine(policy: LanguagePolicy, renderer: Renderer, scenario: Scenario | None = None) -> Engine:
@@ -44,6 +51,7 @@ def make_engine(policy: LanguagePolicy, renderer: Renderer, scenario: Scenario |
         precision=how.dtype or scenario.precision,
         context=context_of(policy, scenario),
         memory=how.memory,
+        url=how.url,
     )
     return RestartingEngine(make, lambda words: warnings.warn(words, stacklevel=2))
 

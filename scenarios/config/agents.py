@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from ...envs.errors import WrongWithin
-from ...envs.quantities import shown, whole
-from .voices import Part
-
-
-def _is_address(url: str) -> str:
-    """`url`, if it is one of a server. Keys do not stand in it: a run keeps its scenario, and messages say the url."""
-    if any(mark in url for mark in "@?#"):
-        raise ValueError("a url holds no user, password, ? or #; name the variable with the key by agent.key_env")
-    try:
-        parts = urlsplit(url)
-        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not set(url) & set(" \t\n")
-    except ValueError:  # of a port that is none, of brackets that do not close
-        fits = False
-    if not fits:
-        raise ValueError(f"{shown(url)} is no url of a server; write such as http://host:8000/v1")
-    return url
-
+from ...envs.quantities import whole
+from .voices import Address, Part
 
 Width = Annotated[int, whole(1, 1 << 16)]  # of a layer
 
@@ -119,7 +103,7 @@ class OpenAIAgentSpec(Part):
 
     kind: Literal["openai"]
     model: str
-    url: Annotated[str, AfterValidator(_is_address)] = "https://api.openai.com/v1"
+    url: Address = "https://api.openai.com/v1"
     key_env: str | None = None
 
 

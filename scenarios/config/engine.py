@@ -5,20 +5,31 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
-from ...envs.errors import nearest
+from ...envs.errors import WrongWithin, nearest
 from ...envs.quantities import real, shown
-from .voices import Part
+from .voices import Address, Part
 
 OURS = "transformers"
 
 
 class VllmSpec(Part):
-    """vLLM, in this process: GiB of memory for keys and values, and in which precision it multiplies."""
+    """vLLM, in this process: GiB of memory for keys and values, and in which precision it multiplies. Or a server's
+    `url` ("http://127.0.0.1:8000"), which has a memory and a precision of its own."""
 
     memory: Annotated[float, real(above=0, most=1e5)] = 2.0
     dtype: Literal["fp32", "bf16"] | None = None  # default: the scenario's precision
+    url: Address | None = None
+
+    @model_validator(mode="after")
+    def _is_here_or_there(self) -> VllmSpec:
+        for name in ("memory", "dtype"):
+            if self.url is not None and name in self.model_fields_set:
+                raise WrongWithin(
+                    [name], f"engine.vllm.{name} has no effect on a server, which was started with its own"
+                )
+        return self
 
 
 class EngineSpec(Part):

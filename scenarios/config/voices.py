@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ...envs.quantities import real, whole
+from ...envs.quantities import real, shown, whole
 
 Temperature = Annotated[float, real(least=0.001, most=1000)]  # beyond, softmax is no distribution in fp32
 TopP = Annotated[
     float, real(least=0.001, most=1, percent=2)
 ]  # below, only the likeliest token is left, and nothing is learned
+
+
+def _is_address(url: str) -> str:
+    """`url`, if it is one of a server. Keys do not stand in it: a run keeps its scenario, and messages say the url."""
+    if any(mark in url for mark in "@?#"):
+        raise ValueError("a url holds no user, password, ? or #; name the variable with the key by agent.key_env")
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not set(url) & set(" \t\n")
+    except ValueError:  # of a port that is none, of brackets that do not close
+        fits = False
+    if not fits:
+        raise ValueError(f"{shown(url)} is no url of a server; write such as http://host:8000/v1")
+    return url
+
+
+Address = Annotated[str, AfterValidator(_is_address)]  # of a server
 MinP = Annotated[float, real(least=0, most=1, percent=2)]  # of the likeliest token's probability
 
 

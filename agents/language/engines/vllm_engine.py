@@ -21,7 +21,8 @@ from ..language_policy import LanguagePolicy, Precision
 from ..packing import pack
 from ..sample import Sample
 from .policy_engine import PendingReply, PolicyEngine
-from .vllm_library import Vllm, checkpoint_tensors
+from .vllm_library import Said, Vllm, checkpoint_tensors
+from .vllm_remote import VllmServer
 
 GIB = 1 << 30
 _ROWS, _LOOKED_AT, _SAID = 4, 12, 6  # rows, tokens of their prompts and of their replies, of a first comparison
@@ -34,8 +35,9 @@ class VllmEngine(PolicyEngine):
     """An `Engine` with `policy`'s voice, at its temperature and top-p. vLLM itself is made by the first order that
     needs it, best by `load`, which waits for it: half a minute for the first of a process.
 
-    `memory`: GiB of keys and values. `context`: most tokens of a conversation; default: the model's. UserError, out of
-    `load`, where vLLM does not take the model.
+    `memory`: GiB of keys and values. `context`: most tokens of a conversation; default: the model's. `url`: of a server
+    that draws instead, in a precision and a memory of its own. UserError, out of `load`, where vLLM does not take the
+    model.
     """
 
     def __init__(
@@ -46,11 +48,12 @@ class VllmEngine(PolicyEngine):
         precision: Precision = "fp32",
         context: int | None = None,
         memory: float = MEMORY,
+        url: str | None = None,
     ) -> None:
         super().__init__(policy, stop_ids=stop_ids)
-        self._precision, self._memory = precision, memory
+        self._precision, self._memory, self._url = precision, memory, url
         self._context = min(context or self._context, self._context)
-        self._vllm: Vllm | None = None
+        self._vllm: Vllm | VllmServer | None = None
         self._running: dict[str, PendingReply] = {}
 
     @property
@@ -101,24 +104,26 @@ class VllmEngine(PolicyEngine):
             self._vllm.close()
             self._vllm = None
 
-    def _ready(self) -> Vllm:
+    def _ready(self) -> Vllm | VllmServer:
         """vLLM, with the policy's weights."""
         if self._vllm is None:
-            own = self.sampling.distribution != Distribution()
-            vllm = Vllm(
-                self._policy.model,
-                dtype=DTYPES[self._precision],
-                context=self._context,
-                memory=int(self._memory * GIB),
-                own_greedy=own,
-                eager=self._policy.device.type == "cpu",
-            )
+            if self._url is not None:
+                vllm = VllmServer(self._url, context=self._context)
+            else:
+                vllm = Vllm(
+                    self._policy.model,
+                    dtype=DTYPES[self._precision],
+                    context=self._context,
+                    memory=int(self._memory * GIB),
+                    own_greedy=self.sampling.distribution != Distribution(),
+                    eager=self._policy.device.type == "cpu",
+                )
             vllm.load(checkpoint_tensors(self._policy.model))
             self._vllm = vllm
             self._compare(vllm)
         return self._vllm
 
-    def _compare(self, vllm: Vllm) -> None:
+    def _compare(self, vllm: Vllm | VllmServer) -> None:
         """UserError where vLLM reads the model in another way than whoever trains it: an architecture of its own, a
         weight that did not arrive."""
         V = int(self._policy.model.config.get_text_config().vocab_size)
@@ -128,7 +133,9 @@ class VllmEngine(PolicyEngine):
         for row, prompt in enumerate(prompts):
             self._ask(vllm, f"look {row}", prompt, _SAID, Request(row, prompt, _SAID, row, greedy=False), frozenset())
         try:
-            replies = [said for _ in range(_SAID) for said in vllm.step()]
+            replies: list[Said] = []
+            while len(replies) < _ROWS:
+                replies += vllm.step()
         except Exception as problem:  # of kernels that have no such shape
             raise vllm.refusal(self._policy.model, problem) from problem
         for said in sorted(replies, key=lambda said: said.name):
@@ -146,7 +153,13 @@ class VllmEngine(PolicyEngine):
             )
 
     def _ask(
-        self, vllm: Vllm, name: str, prompt: Sequence[int], limit: int, request: Request, stop_ids: frozenset[int]
+        self,
+        vllm: Vllm | VllmServer,
+        name: str,
+        prompt: Sequence[int],
+        limit: int,
+        request: Request,
+        stop_ids: frozenset[int],
     ) -> None:
         vllm.add(
             name,

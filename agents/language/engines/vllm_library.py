@@ -32,15 +32,25 @@ from ....envs.errors import UserError
 TESTED = "0.32.0"
 MAX_ROWS = 256  # that are sampled side by side; the others queue
 READ_TOKENS = 2048  # of prompts, in one step
-_PLUGINS = __name__.rpartition(".")[0] + ".vllm_plugins"
-_TRANSFER = "peripatos"  # the name of our weight transfer in vLLM's registry
+PLUGINS = __name__.rpartition(".")[0] + ".vllm_plugins"
 _ONE_AT_A_TIME = threading.Lock()
+TRANSFER = "peripatos"  # the name of our weight transfer in vLLM's registry
+NO_REPORTS = {"VLLM_NO_USAGE_STATS": "1"}
 _SETTINGS = {
+    **NO_REPORTS,
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # in our thread
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # stdout is for data
-    "VLLM_NO_USAGE_STATS": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # the cores are the learner's and the worlds' too
 }
+
+
+def register() -> None:
+    """Have vLLM know our weight transfer in this process; a server finds this by the package's entry point
+    `vllm.general_plugins`."""
+    from vllm.distributed.weight_transfer import WeightTransferEngineFactory
+
+    if TRANSFER not in WeightTransferEngineFactory._registry:
+        WeightTransferEngineFactory.register_engine(TRANSFER, PLUGINS, "WholeWeights")
 
 
 @dataclass(frozen=True)
@@ -86,13 +96,11 @@ class Vllm:
         with _ONE_AT_A_TIME, _process_kept(), tempfile.TemporaryDirectory() as folder:
             from vllm import EngineArgs, LLMEngine, SamplingParams
             from vllm.config import WeightTransferConfig
-            from vllm.distributed.weight_transfer import WeightTransferEngineFactory
             from vllm.platforms import current_platform
             from vllm.sampling_params import RequestOutputKind
 
             self._params, self._at_the_end = SamplingParams, RequestOutputKind.FINAL_ONLY
-            if _TRANSFER not in WeightTransferEngineFactory._registry:
-                WeightTransferEngineFactory.register_engine(_TRANSFER, _PLUGINS, "FromMemory")
+            register()
             if eager:
                 current_platform.simple_compile_backend = "eager"  # inductor would want a compiler, and half a minute
             model.config.save_pretrained(folder)
@@ -109,8 +117,8 @@ class Vllm:
                 max_num_batched_tokens=max(context, READ_TOKENS),
                 logprobs_mode="processed_logprobs",
                 generation_config="vllm",  # no penalty or ban that the model's folder asks for: a trainer knows of none
-                logits_processors=[f"{_PLUGINS}:GreedyOfPolicy"] if own_greedy else None,
-                weight_transfer_config=WeightTransferConfig(backend=_TRANSFER),
+                logits_processors=[f"{PLUGINS}:GreedyOfPolicy"] if own_greedy else None,
+                weight_transfer_config=WeightTransferConfig(backend=TRANSFER),
                 enforce_eager=eager,
                 disable_log_stats=True,
             )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 from vllm.distributed.weight_transfer.base import (
     WeightTransferEngine,
@@ -27,34 +28,39 @@ from ..distribution import log_probabilities
 
 
 @dataclass
-class FromMemoryInit(WeightTransferInitInfo):
+class WholeWeightsInit(WeightTransferInitInfo):
     """There is nothing to agree on."""
 
 
 @dataclass
-class FromMemoryUpdate(WeightTransferUpdateInfo):
-    """One version, whole: each tensor under its name in a checkpoint."""
+class WholeWeightsUpdate(WeightTransferUpdateInfo):
+    """One version, whole: each tensor under its name in a checkpoint, here in memory or in a safetensors `file`."""
 
     tensors: Iterable[tuple[str, Tensor]] = field(default_factory=tuple)
+    file: str | None = None
 
 
-class FromMemory(WeightTransferEngine[FromMemoryInit, FromMemoryUpdate]):
-    """Weights are read where the learner has them, in this process. vLLM fuses, shards and packs them as it does with
-    those of a file, layer by layer."""
+class WholeWeights(WeightTransferEngine[WholeWeightsInit, WholeWeightsUpdate]):
+    """Weights are read where the learner has them, in this process or in this machine's memory. vLLM fuses, shards and
+    packs them as it does with those of a file, layer by layer."""
 
-    init_info_cls = FromMemoryInit
-    update_info_cls = FromMemoryUpdate
+    init_info_cls = WholeWeightsInit
+    update_info_cls = WholeWeightsUpdate
 
-    def init_transfer_engine(self, init_info: FromMemoryInit) -> None:
+    def init_transfer_engine(self, init_info: WholeWeightsInit) -> None:
         """Nothing."""
 
     def start_weight_update(self) -> None:
         """Layers take weights in a checkpoint's form from now on."""
         initialize_layerwise_reload(self.model)
 
-    def receive_weights(self, update_info: FromMemoryUpdate) -> None:
+    def receive_weights(self, update_info: WholeWeightsUpdate) -> None:
         """All of them."""
-        self.model.load_weights(iter(update_info.tensors))
+        if update_info.file is None:
+            self.model.load_weights(iter(update_info.tensors))
+            return
+        with safe_open(update_info.file, "pt") as stored:
+            self.model.load_weights((name, stored.get_tensor(name)) for name in stored.keys())  # noqa: SIM118
 
     def finish_weight_update(self) -> None:
         """Layers compute with the new weights from now on."""

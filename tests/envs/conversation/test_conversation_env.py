@@ -185,6 +185,11 @@ def test_a_wrong_reset_option_is_named(options, words):
         GuessTheNumber().reset(options=options)
 
 
+def test_weights_that_leave_no_reward_are_refused():
+    with pytest.raises(UserError, match=r"every weight of the reward is 0 \(found, near\): give one of them another"):
+        GuessTheNumber(weights={"near": 0, "found": 0.0})
+
+
 def test_weights_of_one_world_do_not_reach_another():
     assert GuessTheNumber(weights={"near": 9}).weights == {"found": 1.0, "near": 9.0}
     assert GuessTheNumber().weights == {"found": 1.0, "near": 0.5}
