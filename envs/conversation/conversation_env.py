@@ -133,7 +133,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     endless_after: int | None = 1_000
     """Turns after which a world without any limit is said never to end. None where somebody else keeps a limit."""
     agent_format: str | None = None
-    """How whoever acts here writes tool calls, put in before the first episode. Read so where no option names a format."""
+    """How whoever acts here writes tool calls, put in before the first episode, for worlds that name no format."""
     tools_in_prompt: bool = False  # whether the opening says what the tools are, so that no template has to show them
     remarks: tuple[str, ...] = ()
     """What is odd about the world and no mistake, a sentence each: said once, before the first step."""
