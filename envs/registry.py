@@ -14,8 +14,9 @@ from __future__ import annotations
 import copy
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Any, Literal
 
 import gymnasium
@@ -27,7 +28,7 @@ from .control import headless  # noqa: F401 (before any world imports mujoco)
 from .conversation.conversation_env import ConversationEnv
 from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest
 from .made_worlds import a_kind_of, check_options, parameters_of, whole
-from .named_objects import import_by_name, load_attribute, local_modules
+from .named_objects import PLUGINS, import_by_name, load_attribute, local_modules
 from .time_limits import time_limit
 from .user_code import described, told
 from .vocabulary import Message
@@ -156,8 +157,9 @@ def world_kind(env: gymnasium.Env[Any, Any], name: str | None = None) -> WorldKi
 
 
 def list_worlds() -> list[WorldRow]:
-    """Every registered `peripatos/…` world, sorted by id. Imports the worlds' modules."""
-    return [_row(spec) for name, spec in sorted(gymnasium.registry.items()) if name.startswith("peripatos/")]
+    """Every registered `peripatos/…` world and those of plug-ins (`PLUGIN/…`), sorted by id. Imports their modules."""
+    ours = {"peripatos", *(plugin.name for plugin in entry_points(group=PLUGINS))}
+    return [_row(spec) for _, spec in sorted(gymnasium.registry.items()) if spec.namespace in ours]
 
 
 def _make_by_class(name: str, options: dict[str, Any]) -> object:
@@ -219,9 +221,19 @@ def _check_limit(name: str, limit: object) -> None:
         raise UserError(f"world {name!r}: max_episode_steps is {limit!r:.80}; allowed is a whole number, 1 or greater")
 
 
+def _kind_by(creator: Callable[..., Any], spec: EnvSpec) -> WorldKind:
+    """By the class that makes it, or, of a function, by what it makes."""
+    if inspect.isclass(creator):
+        return "conversation" if issubclass(creator, ConversationEnv) else "control"
+    world = make_world(spec.id)
+    try:
+        return world_kind(world)
+    finally:
+        world.close()
+
+
 def _row(spec: EnvSpec) -> WorldRow:
     creator = spec.entry_point if callable(spec.entry_point) else load_env_creator(str(spec.entry_point))
-    talks = inspect.isclass(creator) and issubclass(creator, ConversationEnv)
     defaults = {
         parameter.name: parameter.default
         for parameter in inspect.signature(creator).parameters.values()
@@ -229,7 +241,7 @@ def _row(spec: EnvSpec) -> WorldRow:
     }
     return WorldRow(
         id=spec.id,
-        kind="conversation" if talks else "control",
+        kind=_kind_by(creator, spec),
         description=(inspect.getdoc(creator) or "").partition("\n")[0],
         options={**defaults, **spec.kwargs},
     )

@@ -1,5 +1,5 @@
-"""The command line: `peripatos run | resume | evaluate | record | show | rescore | export | compare | list | check`
-and `doctor`.
+"""The command line: `peripatos run | resume | evaluate | record | show | rescore | export | compare | list | check`,
+`init` and `doctor`.
 
 Data goes to stdout, progress to stderr. Exit codes: 0 done, 1 the run failed, 2 the user's mistake, 130 Ctrl-C,
 143 SIGTERM, 129 SIGHUP.
@@ -18,13 +18,13 @@ from typing import NoReturn
 
 import typer
 
-from .commands import compare, export, look, rescore, run  # noqa: F401 (each registers its commands, in this order)
+from .commands import compare, export, init, look, rescore, run  # noqa: F401 (each registers its commands, in this order)
 from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
 from .run.noticed import print_notices
 from .run.signals import BEFORE_ANYTHING, ending_by_signals, silence, tell
 from .streams import data, end_in_time, exit_with, stdout_for_data
 
-WRITERS = ("record", "rescore", "export")  # may have written something when they are stopped; runs say it themselves
+WRITERS = ("record", "rescore", "export", "init")  # may have written something when stopped; runs say it themselves
 
 
 def main() -> NoReturn:

@@ -45,6 +45,7 @@ from ..thoughts import reply_of
 from ..vocabulary import Message, Reply, StopReason
 from .reset_options import place_of
 from .reward_version import class_version, weights_version
+from .reward_weights import merge_weights
 
 Split = Literal["train", "validation", "test"]  # to learn from; to decide by (when to stop, which is best); to report
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -133,12 +134,15 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     endless_after: int | None = 1_000
     """Turns after which a world without any limit is said never to end. None where somebody else keeps a limit."""
     agent_format: str | None = None
-    """How whoever acts here writes tool calls, put in before the first episode, for worlds that name no format."""
-    tools_in_prompt: bool = False  # whether the opening says what the tools are, so that no template has to show them
+    """How whoever acts here writes tool calls (see `call_formats`), put in before the first episode. A world with tools
+    reads calls so where its own options name no format."""
+    tools_in_prompt: bool = False
+    """Whether the opening says what the tools are, so that no chat template has to show them."""
     remarks: tuple[str, ...] = ()
     """What is odd about the world and no mistake, a sentence each: said once, before the first step."""
     voice_names: ClassVar[tuple[str, ...]] = ()
-    """Whom the world talks to besides the agent (a user, a judge): they are in `voices` before the first episode."""
+    """Whom the world talks to besides the agent: a simulated user, a judge. They are put into `voices` by these names,
+    before the first episode."""
 
     # what an episode needs stands here too, so that a subclass may forget `super().__init__()`
     observation_space = AnyText()
@@ -150,7 +154,8 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
 
     def __init__(self, *, weights: Mapping[str, float] | None = None) -> None:
         self._is_made = True
-        self.observation_space, self.action_space = AnyText(), AnyReply()
+        self.observation_space = AnyText()
+        self.action_space = AnyReply()
         self.weights = merge_weights(type(self).weights, {} if weights is None else weights)
 
     @property
@@ -199,7 +204,8 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         one. What they do not both only read has to be replaced in it.
         """
         other = copy.copy(self)
-        other._np_random = other._np_random_seed = other._turn = other._place = None
+        other._np_random = other._np_random_seed = None
+        other._turn = other._place = None
         other.observation_space, other.action_space = AnyText(), AnyReply()
         other.weights, other.voices = dict(self.weights), {}
         other.granted_seconds = 0.0
@@ -355,23 +361,6 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
                 raise UserError(f"{self._name}: {unknown('reward term', str(term), self.weights)}")
         found = {term: number(value, f"the reward term {term!r}") for term, value in terms.items()}
         return {term: weight * found.get(term, 0.0) for term, weight in self.weights.items()}
-
-
-def merge_weights(defaults: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:
-    """`defaults` with the weights that are `given`. `UserError` for other names, no numbers, and no reward at all."""
-    for weights in (defaults, given):
-        if not isinstance(weights, Mapping):
-            raise UserError(f"weights are {weights!r:.80}; allowed is a mapping of names of reward terms to numbers")
-    for name in given:
-        if name not in defaults:
-            raise UserError(unknown("reward term in weights", name, defaults))
-    for name, weight in {**defaults, **given}.items():
-        if not isinstance(weight, int | float) or not math.isfinite(weight):
-            raise UserError(f"the weight of reward term {name!r} is {weight!r:.80}; allowed is a finite number")
-    merged = {name: float(given.get(name, weight)) for name, weight in defaults.items()}
-    if given and not any(merged.values()):
-        raise UserError(f"every weight of the reward is 0 ({', '.join(merged)}): give one of them another value")
-    return merged
 
 
 def _own_tools(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -45,8 +45,9 @@ from ..reported import number
 from ..user_code import check_call
 from ..vocabulary import Reply
 from ..worlds.maths.answers import AnswerTag
-from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
+from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
 from .reward_version import function_version
+from .reward_weights import merge_weights
 from .task_rows import check_names, check_prompts_differ, check_row, remarks_on
 from .task_source import Placed, Task, TaskSource, placed_tasks, split_of
 

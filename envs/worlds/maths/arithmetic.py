@@ -26,7 +26,8 @@ from typing import Literal, Self
 
 import numpy as np
 
-from ...conversation.conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split, merge_weights
+from ...conversation.conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
+from ...conversation.reward_weights import merge_weights
 from ...conversation.task_source import split_of
 from ...errors import UserError, unknown
 from ...vocabulary import Reply
