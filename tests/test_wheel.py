@@ -41,9 +41,9 @@ def test_the_quickstart_runs_from_an_installed_wheel(wheel: Path, tmp_path: Path
     subprocess.run(install, check=True, cwd=tmp_path)
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     command = [str(python.parent / "peripatos"), "run", "quickstart", "--out", "run", "-q"]
-    command += ["--set", "stages.reinforce.budget.updates=80"]  # of 200: enough to see that it learns
+    command += ["--set", "stages.reinforce.budget.updates=25"]  # of 120: enough to see that it learns
     subprocess.run(command, check=True, cwd=tmp_path, env=clean)
     stages = json.loads((tmp_path / "run" / "summary.json").read_text())["stages"]
     assert [stage["method"] for stage in stages] == ["sft", "grpo"]
-    assert stages[0]["evaluation"]["after"]["success_rate"] >= 0.3
-    assert stages[1]["evaluation"]["after"]["success_rate"] >= 0.7
+    assert stages[0]["evaluation"]["after"]["success_rate"] >= 0.7
+    assert stages[1]["evaluation"]["after"]["success_rate"] >= 0.85
