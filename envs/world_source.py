@@ -55,6 +55,7 @@ class WorldFacts:
     voices: tuple[str, ...] = ()
     scored_by: str = ""  # the version of the reward, see `ConversationEnv.scored_by`
     calls: bool = False  # whether it reads tool calls in replies
+    tools_in_prompt: bool = False  # see `ConversationEnv`
     remarks: tuple[str, ...] = ()
     tasks: Mapping[str, int | None] = field(default_factory=dict)  # how many each split has; None: made by chance
     pooled: bool = False  # bodies: many are simulated in one object, on a pool of threads
@@ -301,6 +302,7 @@ def _facts_of(name: str, world: Env) -> WorldFacts:
         voices,
         inside.scored_by,
         calls=calls,
+        tools_in_prompt=inside.tools_in_prompt,
         remarks=inside.remarks,
         tasks={split: inside.tasks_in(split) for split in SPLITS},
     )

@@ -118,6 +118,8 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
     agent_format: str | None = None
     """How whoever acts here writes tool calls (see `call_formats`), put in before the first episode. A world with tools
     reads calls so where its own options name no format."""
+    tools_in_prompt: bool = False
+    """Whether the opening says what the tools are, so that no chat template has to show them."""
     remarks: tuple[str, ...] = ()
     """What is odd about the world and no mistake, a sentence each: said once, before the first step."""
     voice_names: ClassVar[tuple[str, ...]] = ()

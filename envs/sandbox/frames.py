@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import socket
 import struct
 import time
@@ -10,6 +11,9 @@ import time
 from .inside.codec import MAX_FRAME, Wire, frame, loads
 
 TOO_LONG = "too long"
+ROOM = 1 << 20  # bytes of a frame that is looked into, unless more is expected
+_MOST_VALUES, _MOST_PARTS = 1 << 21, 1 << 19  # numbers and the like, lists and objects, in a frame of more
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 
 
 class Deadline(Exception):
@@ -43,10 +47,11 @@ class Frames:
         except TimeoutError:
             raise Deadline from None
 
-    def receive(self, deadline: float, room: int = MAX_FRAME) -> dict[str, Wire]:
+    def receive(self, deadline: float, room: int = ROOM) -> dict[str, Wire]:
         """Read one frame, which must be an object. Raises Deadline, Malformed or Hangup.
 
-        One of more than `room` bytes is not looked into: its place is taken by `{TOO_LONG: bytes}`.
+        One of more than `room` bytes is not looked into, nor a large one of very many parts, which would take much more
+        memory than its bytes: its place is taken by `{TOO_LONG: bytes}`.
         """
         while True:
             message = self._pop(room)
@@ -76,7 +81,7 @@ class Frames:
             return None
         body = bytes(self._buffer[4 : 4 + length])
         del self._buffer[: 4 + length]
-        if length > room:
+        if length > room or (length > ROOM and _is_heavy(body)):
             return {TOO_LONG: length}
         try:
             message = loads(body)
@@ -92,3 +97,8 @@ def _left(deadline: float) -> float:
     if left <= 0:
         raise Deadline
     return left
+
+
+def _is_heavy(body: bytes) -> bool:
+    bare = _STRING.sub(b"", body)
+    return bare.count(b",") > _MOST_VALUES or bare.count(b"[") + bare.count(b"{") > _MOST_PARTS

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 
-from .frames import TOO_LONG, Deadline, Hangup, Malformed
+from .expected import RAISES, special
+from .frames import ROOM, TOO_LONG, Deadline, Hangup, Malformed
 from .inside.codec import Wire
 from .program_run import ProgramRun, hint
 from .same_value import as_json, same, show
@@ -60,13 +62,21 @@ class FunctionExam:
 
     def _room(self, i: int) -> int:
         """Bytes of an answer that may be right; a longer one is not worth the host's time to read it."""
-        return _SPARE + 16 * len(json.dumps(self.expected[i])) if i < self.size else _SPARE
+        return _SPARE + 16 * self._lengths[i] if i < self.size else _SPARE
+
+    @cached_property
+    def _lengths(self) -> list[int]:
+        return [len(json.dumps(wire)) for wire in self.expected]
 
     def _grade(self, message: dict[str, Wire], i: int) -> TestResult:
-        if TOO_LONG in message:
-            return TestResult(Status.WRONG_ANSWER, f"an answer of {message[TOO_LONG]} bytes, where few were expected")
+        if isinstance(length := message.get(TOO_LONG), int):
+            if length > ROOM:
+                return TestResult(Status.OUTPUT_LIMIT, f"the answer is too large: {length} bytes")
+            return TestResult(Status.WRONG_ANSWER, f"an answer of {length} bytes, where few were expected")
         if message.get("i") != i:
             raise Malformed(f"an answer to test {str(message.get('i'))[:20]}, where {i} was due")
+        if (name := special(self.expected[i], RAISES)) is not None:
+            return _raised(message, name)
         if "v" not in message:
             return hint(message)
         answer = as_json(message["v"]) if self.tuples_as_lists else message["v"]
@@ -78,3 +88,13 @@ class FunctionExam:
         if failure.status is Status.TIME_LIMIT and len(results) < self.size:
             return (*results, *[failure] * (self.size - len(results)))
         return (failure,) * self.size
+
+
+def _raised(message: dict[str, Wire], name: Wire) -> TestResult:
+    """The result of a test that expects an exception. What is said of one may be forged, as an answer may."""
+    if "v" in message:
+        return TestResult(Status.WRONG_ANSWER, f"no {name} was raised", show(message["v"]))
+    names = message.get("raised")
+    if isinstance(names, list) and name in names:
+        return TestResult(Status.PASSED)
+    return hint(message)

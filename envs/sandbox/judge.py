@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import re
 import time
 import warnings
 from collections import Counter
@@ -25,6 +26,7 @@ from typing import Self
 from ..errors import unknown
 from .assertion_exam import AssertionExam
 from .bubblewrap import choose
+from .expected import expected_wire
 from .function_exam import FunctionExam
 from .inside.codec import Unsupported, encode
 from .launch import BUBBLEWRAP, LANDLOCK, NONE, UNSAFE_VARIABLE, Program, Tier, interpreter, rlimits
@@ -38,6 +40,7 @@ from .worker import Worker, WorkerDied
 
 Exam = FunctionExam | StdioExam | AssertionExam
 
+_ENTRY = re.compile(r"[^\W\d]\w*(?:\(\))?(?:\.[^\W\d]\w*)*")
 RECYCLE_AFTER = 5000  # programs, after which a worker makes room for a fresh one
 _log = logging.getLogger(__name__)
 
@@ -134,17 +137,18 @@ class Judge:
         Types must agree exactly: True is not 1, 1 is not 1.0, and a tuple is not a list. With `tuples_as_lists`, for
         tests that came through JSON, values agree that JSON would write alike, or `==` find equal: a tuple and a list,
         1 and 1.0, the keys 1 and "1"; True still is not 1. Floats a, b (expected) agree if |a − b| ≤ tolerance ·
-        max(1, |b|). With `partial` the reward is the fraction of tests that passed. A method of a `class Solution`
-        will do as well. ValueError on no tests, or on a value that cannot be compared.
+        max(1, |b|). With `partial` the reward is the fraction of tests that passed. Where several results are right,
+        or none, a test expects `AnyOrder` or `Raises`. `entry` may be a method (`Solution().solve`), and a method of a
+        `class Solution` will do for a function. Of a coroutine, its value is the result, of an iterator its list.
+        ValueError on no tests, or on a value that cannot be compared.
         """
-        if not isinstance(entry, str) or not entry.isidentifier():
-            raise ValueError(f"entry must be the name of a function, not {entry!r}")
+        check_entry(entry)
         if not tolerance >= 0.0:
             raise ValueError(f"tolerance must not be negative, not {tolerance!r}")
         pairs = _pairs(tests, "((argument, ...), expected)")
         try:
             inputs = tuple(encode(list(arguments)) for arguments, _ in pairs)
-            expected = tuple(encode(value) for _, value in pairs)
+            expected = tuple(expected_wire(value) for _, value in pairs)
         except (Unsupported, TypeError) as error:
             raise ValueError(f"a test cannot be used: {error}") from None
         if tuples_as_lists:
@@ -198,15 +202,17 @@ class Judge:
     ) -> Verdict:
         """Judge a function by test code, which calls it by the name `entry`, or defines `check(candidate)`, or both.
 
-        Other names that the test code uses and does not define are the program's functions too. Arguments and answers
-        are copies; with `in_place`, what a call changes in its arguments is seen by the test. An answer that holds NaN
-        is wrong unless `nan` says that the test deals with it: it would pass `not abs(got - want) > 1e-6`. Test code
-        that fails before its first call, or never calls, is a broken test, and the reward None.
+        Other names that the test code uses and does not define are the program's functions and classes too. What it
+        makes of its own (objects, functions, iterators) stays in its process, and the test uses it from here, see
+        `inside.remote`; functions of the test's may be arguments. All other arguments and answers are copies; with
+        `in_place`, what a call changes in its arguments is seen by the test. What it prints is printed here too. An
+        answer that holds NaN is wrong unless `nan` says that the test deals with it: it would pass
+        `not abs(got - want) > 1e-6`. Test code that fails before its first call, or never calls, is a broken test, and
+        the reward None.
 
         ValueError when the test code is empty or does not compile.
         """
-        if not isinstance(entry, str) or not entry.isidentifier():
-            raise ValueError(f"entry must be the name of a function, not {entry!r}")
+        check_entry(entry)
         if not test_code.strip():
             raise ValueError("the test code is empty: nothing would be judged")
         return self._judge(code, lambda text: AssertionExam(text, entry, test_code, in_place, nan), 1, False)
@@ -332,6 +338,12 @@ class Judge:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def check_entry(entry: object) -> None:
+    """ValueError for what names no function, class or method, as `solve`, `Stack` and `Solution().solve` do."""
+    if not isinstance(entry, str) or not _ENTRY.fullmatch(entry):
+        raise ValueError(f"entry must be the name of a function, a class or a method, not {entry!r}")
 
 
 def _text(code: str | bytes) -> str | None:

@@ -32,7 +32,10 @@ from .verdicts import Limits, SandboxUnavailable
 NOBODY = 65534
 _END_S = 5.0  # for what was killed to be gone
 UNSAFE_VARIABLE = "PERIPATOS_UNSAFE_NO_ISOLATION"
-_JUDGE_MODULES = ("agreed", "calls", "codec", "filters", "confine", "program", "examiner", "driver", "forkserver")
+_JUDGE_MODULES = (
+    *("agreed", "calls", "codec", "filters", "confine", "program"),
+    *("operators", "candidate", "raised", "remote", "examiner", "driver", "forkserver"),
+)
 _SESSION_MODULES = ("agreed", "calls", "codec", "filters", "confine", "kernel", "cells")
 
 # Reads {"sources", "options"} and makes the package `inside` of it; no file of ours need be visible in the sandbox.

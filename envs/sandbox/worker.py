@@ -23,7 +23,7 @@ from .inside.codec import Wire
 from .launch import Program, Tier, start
 from .verdicts import Limits, SandboxUnavailable
 
-_MAX_BYTES = 64 << 20  # of frames from one process: parsing them costs the host time
+_MAX_BYTES = 128 << 20  # of frames from one process: parsing them costs the host time
 _STOCK = 2  # processes ready and waiting
 _SCHED_CLOCK = 2  # of a process by its number, as in clock_getcpuclockid(3)
 GRACE_S = 10.0  # how long a fork server may take over what needs no more than milliseconds

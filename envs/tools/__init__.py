@@ -3,6 +3,7 @@
 from .mcp_server import McpServer
 from .tool import Tool, ToolBox, Toolkit
 from .tool_world import ToolWorld
+from .user import VoiceUser
 from .workbench import Workbench
 
-__all__ = ["McpServer", "Tool", "ToolBox", "ToolWorld", "Toolkit", "Workbench"]
+__all__ = ["McpServer", "Tool", "ToolBox", "ToolWorld", "Toolkit", "VoiceUser", "Workbench"]

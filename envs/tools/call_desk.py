@@ -9,6 +9,8 @@ from typing import Any
 from ..errors import UserError
 from ..vocabulary import Message, Reply, StopReason, ToolCall
 from . import call_formats
+from .formats.nested import nested_call
+from .prompt_words import described_tools
 from .tool import Fault, ToolBox, ToolResult, tool_message
 
 COSTS: Mapping[str, float] = {"malformed": 0.0, "tool_error": 0.0, "tool_call": 0.0}
@@ -38,13 +40,24 @@ class Handled:
     def terms(self) -> dict[str, float]:
         """What the calls cost: see `COSTS`."""
         failed = sum(result.fault is not None for _, result in self.results)
-        malformed = bool(self.messages and not self.results)
+        malformed = self.reply.parse_error is not None
         return {"malformed": 0.0 - malformed, "tool_error": 0.0 - failed, "tool_call": 0.0 - len(self.results)}
+
+
+class _OverLimit(Exception):
+    """The episode has used up its calls."""
+
+
+class _InnerFailed(Exception):
+    """A call in the place of an argument gave no result; the message is what it said."""
 
 
 @dataclass
 class CallDesk:
-    """Takes the replies of one episode: parses them where nobody has, executes calls, counts and limits them."""
+    """Takes the replies of one episode: parses them where nobody has, executes calls, counts and limits them.
+
+    `max_calls` is the only limit of calls, in a reply as in the episode.
+    """
 
     box: ToolBox
     form: call_formats.ReplyFormat
@@ -65,25 +78,51 @@ class CallDesk:
             words = f"{reply.parse_error}. Nothing was called. {self.form.explain()}"
             return Handled(reply, (Message(role="tool", name=Fault.MALFORMED.value, content=words),))
         results: list[tuple[ToolCall, ToolResult]] = []
+        told: list[Message] = []
         for call in reply.tool_calls:
-            if self.calls == self.max_calls:
-                refusal = Message(role="tool", name="limit", content=f"no more than {self.max_calls} calls are allowed")
-                return Handled(reply, (*_told(results), refusal), tuple(results), over_limit=True)
-            self.calls += 1
-            self.grant(self.box.longest(call))
-            result = self.box.run(call)
-            self.faults += result.fault is not None
-            results.append((call, result))
-        return Handled(reply, _told(results), tuple(results))
+            try:
+                told.append(tool_message(call, self._run(call, results)))
+            except _OverLimit:
+                told.append(Message(role="tool", name="limit", content=self._refusal))
+                return Handled(reply, tuple(told), tuple(results), over_limit=True)
+        return Handled(reply, tuple(told), tuple(results))
+
+    def _run(self, call: ToolCall, results: list[tuple[ToolCall, ToolResult]]) -> ToolResult:
+        """Execute one call, after those that stand in the place of its arguments; all that were made are `results`."""
+        try:
+            call = replace(call, arguments=self._filled(call.arguments, results))
+        except _InnerFailed as failed:
+            return ToolResult(f"{call.name:.64} was not called: {failed}", Fault.ARGUMENTS)
+        except RecursionError:
+            pass  # no tool takes what is nested so deeply: the box says so
+        if self.calls == self.max_calls:
+            raise _OverLimit
+        self.calls += 1
+        self.grant(self.box.longest(call))
+        result = self.box.run(call)
+        self.faults += result.fault is not None
+        results.append((call, result))
+        return result
+
+    def _filled(self, value: Any, results: list[tuple[ToolCall, ToolResult]]) -> Any:
+        """An argument, with the results of the calls that stand in it."""
+        if (call := nested_call(value)) is not None:
+            result = self._run(call, results)
+            if result.fault is not None:
+                raise _InnerFailed(result.text)
+            return result.value
+        if isinstance(value, dict):
+            return {key: self._filled(part, results) for key, part in value.items()}
+        return [self._filled(part, results) for part in value] if isinstance(value, list) else value
+
+    @property
+    def _refusal(self) -> str:
+        return f"no more than {self.max_calls} calls are allowed in an episode (max_calls)"
 
     @property
     def metrics(self) -> dict[str, float]:
         """How many calls this episode has made, and how many replies and calls of it failed."""
         return {"tool_calls": float(self.calls), "tool_faults": float(self.faults)}
-
-
-def _told(results: list[tuple[ToolCall, ToolResult]]) -> tuple[Message, ...]:
-    return tuple(tool_message(call, result) for call, result in results)
 
 
 def checked_limit(name: str, value: int) -> int:
@@ -102,15 +141,4 @@ def checked_share(name: str, value: float) -> float:
 
 def describe_tools(box: ToolBox, form: call_formats.ReplyFormat) -> str:
     """The tools in words, for the prompt of a model whose chat template does not show them."""
-    lines = [_described(schema["function"]) for schema in box.schemas]
-    return "\n".join(["Tools:", *lines, form.explain()])
-
-
-def _described(function: Mapping[str, Any]) -> str:
-    """`- switch(room, on): Switch a lamp.`, with the values that may be chosen from, where they are listed."""
-    properties: Mapping[str, Mapping[str, Any]] = function["parameters"].get("properties", {})
-    names = (
-        name + (f"={'|'.join(map(str, schema['enum']))}" if "enum" in schema else "")
-        for name, schema in properties.items()
-    )
-    return f"- {function['name']}({', '.join(names)}): {function['description']}"
+    return described_tools(box.schemas, form.explain())

@@ -6,9 +6,10 @@
     box = ToolBox([Tool.from_function(add)])
     box.call(ToolCall("add", {"a": 1, "b": 2}))     →  {"role": "tool", "name": "add", "content": "3"}
 
-The schema comes from the signature and the docstring (the function-calling form that chat templates take), and
-pydantic validates the arguments. A call that goes wrong is data: the agent reads what was wrong, and `Fault` counts it.
-Only a `WorldFailure` gets through, because it says that the world itself is broken.
+The schema comes from the signature and the docstring (the function-calling form that chat templates take, see
+`signatures`), and pydantic validates the arguments. A call that goes wrong is data: the agent reads what was wrong, and
+`Fault` counts it. Only a `WorldFailure` gets through, because it says that the world itself is broken. So it is with a
+result that cannot be told in JSON (see `results`): that is a mistake of the tool's author, and not the agent's.
 
 A tool with a timeout runs in a thread of its own, and a coroutine in an event loop of its own as well. A thread cannot
 be killed: a tool that hangs is left behind, and whatever it still does happens after the agent was told otherwise.
@@ -18,29 +19,31 @@ Isolation of processes is left out here.
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
 import json
 import re
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Annotated, Any, NotRequired, cast, get_type_hints
+from typing import Any, cast
 
-from pydantic import ConfigDict, Field, PydanticSchemaGenerationError, TypeAdapter, ValidationError
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
-from typing_extensions import TypedDict  # pydantic refuses typing's own before Python 3.12
+from pydantic import BaseModel
 
 from ..errors import UserError, unknown
+from ..reported import BadReport
+from ..user_code import described
 from ..vocabulary import Message, ToolCall, WorldFailure
+from .results import JsonValue, Unsayable, as_json, as_text
+from .signatures import signature_of
 
 MAX_ARGUMENTS = 65_536  # characters of all arguments of one call, written as JSON
 MAX_RESULT = 16_384  # characters of a result; the rest is cut, and the agent is told so
 _MAX_ERROR = 500  # characters of an error's own words
 _GRACE = 0.1  # seconds in which a coroutine that was cancelled may clean up
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
-_ARGUMENT_LINE = re.compile(r"\s+(\w+)\s*(?:\([^)]*\))?:\s+(.+)")
+_NOT_THE_AUTHORS = {*sys.stdlib_module_names, "pydantic"}  # packages whose methods a host inherits, and are no tools
 
 
 class Fault(StrEnum):
@@ -56,8 +59,6 @@ class Fault(StrEnum):
     """The tool raised an error."""
     TIMEOUT = "timeout"
     """The tool did not answer in time."""
-    RESULT = "result"
-    """The tool returned something that is not text and cannot be written as JSON."""
 
 
 class HangingToolError(Exception):
@@ -70,6 +71,7 @@ class ToolResult:
 
     text: str
     fault: Fault | None = None
+    value: JsonValue = field(default=None, compare=False)  # what `text` says, where the call gave a result
 
 
 @dataclass(frozen=True)
@@ -90,24 +92,17 @@ class Tool:
 
     @classmethod
     def from_function(cls, function: Callable[..., object], *, timeout: float | None = 10.0) -> Tool:
-        """The tool that `function` is; its first docstring paragraph and `Args:` section describe it to the agent.
+        """The tool that `function` is; its docstring describes it and its parameters to the agent.
 
         Raises:
             UserError: a parameter without a name or a type, or of a type that JSON cannot carry.
         """
         name = getattr(function, "__name__", type(function).__name__)
         plain = function.__func__ if inspect.ismethod(function) else function
-        adapter, schema, description = _blueprint(plain, name, bound=plain is not function)
-
-        def validate(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-            try:
-                return adapter.validate_python(dict(arguments))
-            except ValidationError as error:
-                raise ValueError(_explained(error)) from None
-
+        signature = signature_of(plain, name, bound=plain is not function)
         if timeout is None and inspect.iscoroutinefunction(function):
             raise UserError(f"tool {name!r} is async and needs a timeout")
-        return cls(name, description, schema, validate, function, timeout)
+        return cls(name, signature.description, signature.schema, signature.validated, function, timeout)
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -121,7 +116,7 @@ class Tool:
         return self.own_limit if self.timeout is None else self.timeout + _GRACE
 
     def run(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """Validate, call, and write the result as text."""
+        """Validate, call, and write the result as text. WorldFailure for a result that cannot be told."""
         try:
             length = len(json.dumps(dict(arguments), default=str))
         except (TypeError, ValueError, RecursionError):
@@ -134,7 +129,7 @@ class Tool:
         except ValueError as error:
             return ToolResult(f"{self.name}: {_clean(str(error), _MAX_ERROR)}", Fault.ARGUMENTS)
         try:
-            value = self._bounded(valid) if self.timeout is not None else self.function(**valid)
+            value = self._bounded(valid) if self.timeout is not None else self._told(self.function(**valid))
         except WorldFailure:
             raise
         except HangingToolError as error:
@@ -142,17 +137,17 @@ class Tool:
         except (Exception, SystemExit) as error:  # whatever a tool raises is for the agent to read
             words = _clean(f"{type(error).__name__}: {error}", _MAX_ERROR)
             return ToolResult(f"{self.name} failed: {words}", Fault.RAISED)
-        return self._written(value)
+        return ToolResult(_clean(as_text(value), MAX_RESULT), value=value)
 
-    def _bounded(self, arguments: Mapping[str, Any]) -> object:
+    def _bounded(self, arguments: Mapping[str, Any]) -> JsonValue:
         """The result of the function, from a thread that is waited for no longer than the timeout."""
-        results: list[object] = []
+        results: list[JsonValue] = []
         errors: list[BaseException] = []
 
         def target() -> None:
             try:
                 value = self.function(**arguments)
-                results.append(asyncio.run(self._awaited(value)) if inspect.isawaitable(value) else value)
+                results.append(self._told(asyncio.run(self._awaited(value)) if inspect.isawaitable(value) else value))
             except BaseException as error:  # raised again below, in the thread that called
                 errors.append(error)
 
@@ -175,13 +170,16 @@ class Tool:
                 raise HangingToolError(f"{self.timeout:g} s") from None
             raise  # the tool's own
 
-    def _written(self, value: object) -> ToolResult:
-        if isinstance(value, str):
-            return ToolResult(_clean(value, MAX_RESULT))
+    def _told(self, value: object) -> JsonValue:
+        """The value as JSON. BadReport where that cannot be."""
         try:
-            return ToolResult(_clean(json.dumps(value, ensure_ascii=False, allow_nan=False), MAX_RESULT))
-        except (TypeError, ValueError, RecursionError):
-            return ToolResult(f"{self.name} gave a {type(value).__name__}, which is not text", Fault.RESULT)
+            told = as_json(value)
+            as_text(told)
+        except Unsayable as error:
+            raise BadReport(f"the tool {self.name!r} returned {error}") from error
+        except Exception as error:
+            raise BadReport(f"what the tool {self.name!r} returned cannot be told: {described(error)}") from error
+        return told
 
 
 class Toolkit:
@@ -206,8 +204,9 @@ class ToolBox:
     @classmethod
     def of(cls, host: object, *, timeout: float | None = 10.0) -> ToolBox:
         """The tools of `host`: of an object its public methods, sorted by name (`close` belongs to the world and is
-        none), of a `Toolkit` what it says, a `Tool` as it is, a function as one, and of a list or tuple those of all
-        its members. `timeout` is for methods and functions; the others have their own.
+        none, nor is what it inherits from Python's own classes or pydantic's), of a `Toolkit` what it says, a `Tool` as
+        it is, a function as one, and of a list or tuple those of all its members. `timeout` is for methods and
+        functions; the others have their own.
 
         Raises:
             UserError: something that has no tool, or two tools of one name.
@@ -252,73 +251,31 @@ def _tools_of(host: object, timeout: float | None) -> Iterator[Tool]:
     elif isinstance(host, type):
         raise UserError(f"tools are methods of an object, and {host.__name__} is a class: give {host.__name__}(…)")
     else:
-        for name in dir(type(host)):
-            if not name.startswith("_") and name != "close" and inspect.isroutine(getattr(type(host), name)):
-                yield Tool.from_function(getattr(host, name), timeout=timeout)
+        for name in _methods_of(type(host)):
+            yield Tool.from_function(getattr(host, name), timeout=timeout)
+
+
+def _methods_of(kind: type) -> Iterator[str]:
+    """The public methods of a class that its author wrote."""
+    hooks = _hooks_of(kind) if issubclass(kind, BaseModel) else set()
+    for name in dir(kind):
+        if name.startswith("_") or name == "close" or name in hooks or not inspect.isroutine(getattr(kind, name)):
+            continue
+        writer = next((base for base in kind.__mro__ if name in vars(base)), kind)
+        if writer is kind or writer.__module__.partition(".")[0] not in _NOT_THE_AUTHORS:
+            yield name
+
+
+def _hooks_of(kind: type[BaseModel]) -> set[str]:
+    """What a model's author writes for pydantic to call: validators, serializers and methods of its own names."""
+    decorators = kind.__pydantic_decorators__
+    return {*dir(BaseModel), *(name for group in fields(decorators) for name in getattr(decorators, group.name))}
 
 
 def tool_message(call: ToolCall, result: ToolResult) -> Message:
     """`result` as a chat message that refers to `call`."""
     message = Message(role="tool", name=_clean(str(call.name), 64), content=result.text)
     return {**message, "tool_call_id": call.id} if call.id else message
-
-
-@functools.lru_cache(maxsize=16_384)  # a world makes the tools of its methods anew in every episode
-def _blueprint(
-    function: Callable[..., object], name: str, *, bound: bool
-) -> tuple[TypeAdapter[dict[str, Any]], dict[str, Any], str]:
-    """What validates the arguments (a mapping with exactly the parameters), its JSON schema, and a description."""
-    text = inspect.getdoc(function) or ""
-    try:
-        hints = get_type_hints(function, include_extras=True)
-    except (NameError, TypeError) as error:
-        raise UserError(f"tool {name!r}: its annotations cannot be read: {error}") from error
-    lines = filter(None, map(_ARGUMENT_LINE.fullmatch, text.splitlines()))
-    described = {line[1]: line[2] for line in lines}
-    fields: dict[str, Any] = {}
-    for parameter in list(inspect.signature(function).parameters.values())[bound:]:
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise UserError(f"tool {name!r}: parameter {parameter} has no name by which an agent could give it")
-        if parameter.name not in hints:
-            raise UserError(
-                f"tool {name!r}: parameter {parameter.name!r} has no type; write such as {parameter.name}: str"
-            )
-        annotated = Annotated[hints[parameter.name], Field(description=described.get(parameter.name))]
-        required = parameter.default is parameter.empty
-        fields[parameter.name] = annotated if required else NotRequired[annotated]
-    arguments = cast(Any, TypedDict)(name, fields)
-    arguments.__pydantic_config__ = ConfigDict(extra="forbid")
-    try:
-        adapter = TypeAdapter(arguments)
-        schema = _without_titles(adapter.json_schema())
-    except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema) as error:
-        raise UserError(f"tool {name!r}: JSON cannot carry its arguments: {error.message}") from error
-    except PydanticUserError as error:  # such as typing's own TypedDict before Python 3.12
-        raise UserError(f"tool {name!r}: {error.message}") from error
-    return adapter, schema, " ".join(text.partition("\n\n")[0].split())
-
-
-def _explained(error: ValidationError) -> str:
-    """Which arguments are wrong and how: `amount: Input should be a valid number, not 'lots'`."""
-    parts = []
-    for detail in error.errors(include_url=False)[:5]:
-        where = ".".join(map(str, detail["loc"])) or "arguments"
-        given = "" if detail["type"] in ("missing", "extra_forbidden") else f", not {detail['input']!r:.60}"
-        parts.append(f"{where}: {detail['msg']}{given}")
-    return "; ".join(parts)
-
-
-def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without the titles that pydantic derives from names: they tell an agent nothing new."""
-    return {
-        key: {name: _without_titles(part) for name, part in value.items()}
-        if key in ("properties", "$defs")
-        else _without_titles(value)
-        if isinstance(value, dict)
-        else value
-        for key, value in schema.items()
-        if key != "title"
-    }
 
 
 def _clean(text: str, limit: int) -> str:

@@ -14,8 +14,9 @@
 
     ToolWorld([{"prompt": "Light the hall.", "lit": [], "wanted": ["hall"]}, …], Lamps, check)
 
-A reply with tool calls is executed and answered with one tool message for each call. A reply without calls is the final
-answer: it is checked, and the episode ends. A malformed reply executes nothing and is told what was wrong.
+A reply with tool calls is executed and answered with one tool message for each call. A reply without calls is heard by
+the `user`, who may say more; where there is none, or nothing more to say, it is the final answer: it is checked, and
+the episode ends. A malformed reply executes nothing and is told what was wrong.
 
     r = w_reward · check − w_malformed · [malformed] − w_tool_error · calls that failed − w_tool_call · calls
 
@@ -45,6 +46,7 @@ from ..vocabulary import Message, Reply, ToolCall
 from . import call_formats
 from .call_desk import COSTS, CallDesk, checked_limit, describe_tools
 from .tool import Tool, ToolBox
+from .user import Answer, User, VoiceUser, check_user, lines_of, ruled, scripted, voiced
 
 Host = TypeVar("Host")  # the object whose methods are the tools
 
@@ -59,6 +61,9 @@ class ToolWorld(TaskWorld):
             functions, `Toolkit`s and `Tool`s (see `ToolBox.of`). A `close` method is no tool: it is called when the
             episode is over (see `end`).
         check: of (that object or list, the task, the final reply): a number, a bool, terms or an `Outcome`.
+        user: who talks with the agent after the prompt, see `user`: a list of lines, the key under which each task
+            keeps its own, a function of (that object or list, the task, a reply) that gives a text, or None when the
+            user has nothing more to say, or a `VoiceUser`. Default: nobody.
         prompt: the key under which a task keeps its prompt.
         weights: of the terms that `check` returns, and of `COSTS`; default {"reward": 1}.
         reply_format: how calls are written, see `call_formats`; None: as the agent's model writes them, else "hermes".
@@ -77,9 +82,10 @@ class ToolWorld(TaskWorld):
     reward_version = "1"
     _has_turns = True
     _own_fields = TaskWorld._own_fields | {
-        *("_make_tools", "_check", "_format_name", "_tools_in_prompt", "_max_calls", "_timeout", "_host"),
+        *("_make_tools", "_check", "_format_name", "tools_in_prompt", "_max_calls", "_timeout", "_host"),
+        *("_rule", "_user", "_answer", "voice_names"),
     }
-    _functions = (*TaskWorld._functions, "_make_tools", "_check")
+    _functions = (*TaskWorld._functions, "_make_tools", "_check", "_rule")
 
     def __init__(
         self,
@@ -87,6 +93,7 @@ class ToolWorld(TaskWorld):
         tools: Callable[[Task], Host],
         check: Callable[[Host, Task, Reply], Judgement],
         *,
+        user: User | None = None,
         prompt: str = "prompt",
         weights: Mapping[str, float] | None = None,
         reply_format: str | None = None,
@@ -105,15 +112,22 @@ class ToolWorld(TaskWorld):
         self._judge_name = f"`check` ({getattr(check, '__name__', 'an object')})"
         self._make_tools: Callable[[Task], object] = tools
         self._check: Callable[[Any, Task, Reply], Judgement] = check
-        self._format_name, self._tools_in_prompt = reply_format, tools_in_prompt
+        check_user(user)
+        self._rule, self._user = (user, None) if callable(user) else (None, user)
+        self._answer: Answer = scripted(())
+        self._format_name, self.tools_in_prompt = reply_format, tools_in_prompt
         self._max_calls, self._timeout = checked_limit("max_calls", max_calls), timeout
-        self.waits = timeout is not None  # pyright: ignore[reportAttributeAccessIssue]  # of this world, not of all
+        voices = (user.voice,) if isinstance(user, VoiceUser) else ()
+        # of this world, not of all
+        self.voice_names = voices  # pyright: ignore[reportAttributeAccessIssue]
+        self.waits = timeout is not None or bool(voices)  # pyright: ignore[reportAttributeAccessIssue]
         self._host: object = None
 
     @property
     def scored_by(self) -> str:
-        """The world's version, and that of `check`."""
-        return f"{super().scored_by}, {function_version(self._check)}"
+        """The world's version, and that of `check` and of a `user` that is a function."""
+        functions = (self._check, self._rule) if self._rule else (self._check,)
+        return ", ".join([super().scored_by, *map(function_version, functions)])
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         self.granted_seconds = 0.0
@@ -125,9 +139,15 @@ class ToolWorld(TaskWorld):
         self._desk = CallDesk(box, form, self._max_calls, self._grant)
         assert not isinstance(begun.messages, str)
         messages = list(begun.messages)
-        if self._tools_in_prompt:
-            messages.insert(0, Message(role="system", content=describe_tools(box, self._desk.form)))
-        return Opening(messages, task=begun.task, tools=() if self._tools_in_prompt else schemas)
+        self._answer = self._answerer(messages[-1]["content"])
+        if self.tools_in_prompt:
+            told = describe_tools(box, self._desk.form)
+            if messages[0]["role"] == "system":  # the task's own
+                told = f"{messages.pop(0)['content']}
+
+{told}"
+            messages.insert(0, Message(role="system", content=told))
+        return Opening(messages, task=begun.task, tools=() if self.tools_in_prompt else schemas)
 
     def respond(self, reply: Reply) -> Outcome:
         handled = self._desk.take(reply)
@@ -139,9 +159,24 @@ class ToolWorld(TaskWorld):
                 metrics=self._desk.metrics,
                 stop_reason=handled.stop_reason,
             )
+        if (said := self.answer(handled.reply)) is not None:
+            return Outcome(said, handled.terms, metrics=self._desk.metrics)
         outcome = super().respond(handled.reply)
         metrics = {**outcome.metrics, **self._desk.metrics}
         return replace(outcome, terms={**handled.terms, **outcome.terms}, metrics=metrics)
+
+    def answer(self, reply: Reply) -> str | None:
+        """What the user says to a reply that calls nothing; None: nothing more, so that it is judged."""
+        return self._answer(reply)
+
+    def _answerer(self, request: str) -> Answer:
+        """The user of the episode that begins, who has asked for `request`."""
+        if self._rule is not None:
+            return ruled(self._rule, self._host, self._task)
+        if isinstance(self._user, VoiceUser):
+            about = str(self._task.get(self._user.about, ""))
+            return voiced(self.voices[self._user.voice], about, request, lambda: int(self.np_random.integers(1 << 31)))
+        return scripted(lines_of(self._user or (), self._task))
 
     def read(self, text: str) -> Reply:
         return self._desk.form.parse(text)

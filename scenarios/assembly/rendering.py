@@ -96,8 +96,13 @@ def template_remarks(policy: object, scenario: Scenario, sources: WorldSources) 
     calls = any(source.facts.calls for source in sources.values())
     if calls and not (renderer.habits.tool_role or renderer.habits.lone_tool):
         yield "the chat template knows no role for tools: what they answer is given as a user's message"
-    if calls and not renderer.habits.tools:
-        yield "the chat template shows no tools; a world describes them itself with `tools_in_prompt: true`, if it can"
+    if not renderer.habits.tools and any(
+        source.facts.calls and not source.facts.tools_in_prompt for source in sources.values()
+    ):
+        yield (
+            "the chat template shows no tools, and tools_in_prompt is off, so that the agent is not told what it can "
+            "call; a ToolWorld describes its tools with tools_in_prompt=True (world.options.tools_in_prompt: true)"
+        )
     if renderer.tells_the_date:
         today = scenario.agent.today
         yield f"the chat template writes the date: this run is told {today} (agent.today), now and resumed"

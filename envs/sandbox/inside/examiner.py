@@ -1,9 +1,9 @@
-"""The two processes of an assertion exam: the candidate, which serves calls, and the examiner, who asks them.
+"""The examiner of an assertion exam: it runs trusted test code against stand-ins for the program.
 
-The candidate is untrusted; the examiner runs trusted test code in another process. What the candidate answers, and
-how it fails, is a value there: no exception of its own ends a loop of the test's, no argument changes unless the test
-asked for that, no answer is NaN unless it asked for that. A failed `assert` does not end the exam, so that the number
-of calls does not tell the candidate which answer was right: see `_softened`.
+The candidate is untrusted, and in another process (`candidate.py`). What it answers, and how it fails, is a value here:
+no exception of its own ends a loop of the test's, no argument changes unless the test asked for that, no answer is NaN
+unless it asked for that. A failed `assert` does not end the exam, so that the number of calls does not tell the
+candidate which answer was right: see `_softened`.
 """
 
 from __future__ import annotations
@@ -12,48 +12,18 @@ import ast
 import builtins
 import os
 import sys
+import threading
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .codec import Channel, Unsupported, Wire, decode, encode
-from .program import FILE, Ended, Job, describe, entry_of, kind_of, load
+from .program import FILE, Ended, Job, describe, kind_of
+from .raised import CandidateError, exception_names, like_of
+from .remote import Remote, RemoteIterator, StandIn, each, fields_of, finished
 
 _FAILED, _EVERY = "__peripatos_failed__", "__peripatos_every__"
 _CATCHES = ("AssertionError", "Exception", "BaseException")
-# Exceptions by which Python's own loops and generators end.
-_CONTROL = ("StopIteration", "StopAsyncIteration", "GeneratorExit")
-
-
-def _names(error: BaseException) -> list[Wire]:
-    """The names of an exception's class and its bases, nearest first: enough to raise its like elsewhere."""
-    return [base.__name__ for base in type(error).__mro__]
-
-
-def run_candidate(job: Job, channel: Channel) -> None:
-    """`{"code", "entry", "in_place"}` → `{"ready"}`, then an answer to every `{"name", "call", "named"}`.
-
-    With `in_place`, the arguments go with each answer as the call left them. Ends when the host hangs up.
-    """
-    module = load(job["code"], "program")
-    entry_of(module, job["entry"])
-    channel.send({"ready": True})
-    while True:
-        message = channel.receive()
-        target = entry_of(module, message["name"])
-        positional, named = decode(message["call"]), decode(message["named"])
-        try:
-            answer: dict[str, Wire] = {"v": encode(target(*positional, **named))}
-        except Unsupported as error:
-            answer = {"raised": ["TypeError"], "m": f"the candidate returned {error}"}
-        except Exception as error:
-            answer = {"raised": _names(error), "m": describe(error)}
-        except BaseException as error:
-            raise Ended("no_answer", describe(error)) from None
-        try:
-            channel.send({**answer, "after": encode([positional, named])} if job["in_place"] else answer)
-        except (Unsupported, ValueError) as error:
-            channel.send({"raised": ["TypeError"], "m": f"the call left {error}", "after": None})
 
 
 def _graft(old: object, new: object) -> None:
@@ -81,27 +51,13 @@ def _graft(old: object, new: object) -> None:
         old.update(new)
 
 
-class CandidateError(Exception):
-    """The candidate raised what has no built-in ancestor but Exception, or what would end a loop of the test's."""
-
-
-def _raise_like(names: list[str], message: str) -> None:
-    for name in () if set(names) & set(_CONTROL) else names:
-        known = getattr(builtins, name, None)
-        if isinstance(known, type) and issubclass(known, Exception) and known is not Exception:
-            try:
-                error = known(message)
-            except TypeError:  # a Unicode error, for one, wants more than a message
-                continue
-            raise error
-    raise CandidateError(message)
-
-
 def _holds_nan(wire: Wire) -> bool:
     if isinstance(wire, list):
         return any(map(_holds_nan, wire))
     if isinstance(wire, dict):
-        return wire.get("f") == "nan" or any(map(_holds_nan, wire.values()))
+        decimal = wire.get("m")
+        unknown = wire.get("f") == "nan" or (isinstance(decimal, str) and "nan" in decimal.lower())
+        return unknown or any(map(_holds_nan, wire.values()))
     return False
 
 
@@ -110,6 +66,11 @@ class _Exam:
 
     def __init__(self, job: Job, channel: Channel) -> None:
         self._channel, self._nan = channel, job["nan"]
+        self._entry: str = job["entry"]
+        self._open: set[str] = set()  # classes of the program's that the test names
+        self._given: list[Callable[..., object]] = []  # functions of the test's that the candidate may call
+        self.exceptions: dict[str, type[Exception]] = {}  # of the program's own that the test catches
+        self._one_at_a_time = threading.RLock()
         self.calls = 0
         self.failure: Ended | None = None
 
@@ -125,36 +86,91 @@ class _Exam:
         assert error is not None
         self.fail(error)
 
-    def stand_in(self, name: str) -> Callable[..., object]:
-        """A function that is called in the candidate's process, by value."""
+    def stand_in(self, name: str) -> StandIn:
+        """What is called in the candidate's process, by value."""
+        if name[:1].isupper():
+            self._open.add(name)
+        return StandIn(self._ask, name)
 
-        def candidate(*positional: object, **named: object) -> object:
-            try:
-                call: Wire = {"name": name, "call": encode(list(positional)), "named": encode(named)}
-            except Unsupported as error:
-                raise TypeError(f"the candidate cannot be called with {error}") from None
-            self.calls += 1
-            return self._ask(call, positional, named)
-
-        candidate.__name__ = candidate.__qualname__ = name
-        return candidate
-
-    def _ask(self, call: Wire, positional: tuple[object, ...], named: dict[str, object]) -> object:
+    def _ask(self, operation: str, of: int | None, name: str, *positional: object, **named: object) -> Any:
         try:
-            self._channel.send(call)
-            answer = self._channel.receive()
+            arguments: dict[str, Wire] = {"call": self._encode(list(positional)), "named": self._encode(named)}
+        except Unsupported as error:
+            raise TypeError(f"the candidate cannot be called with {error}") from None
+        self.calls += 1
+        with self._one_at_a_time:  # the test may have threads
+            answer = self._carried({"do": operation, "of": of, "name": name, **arguments})
+        if "out" in answer:
+            sys.stdout.write(answer["out"])
+        if answer.get("after") is not None:
+            after = self._decode(answer["after"])
+            _graft(positional, tuple(after[0]))
+            for argument, value in named.items():
+                _graft(value, after[1].get(argument))
+        if "raised" in answer:
+            self._refuse_nan(answer.get("error"))
+            raise like_of(answer["raised"], answer["m"], self.exceptions, self._decode, answer.get("error"))
+        self._refuse_nan(answer["v"])
+        return self._decode(answer["v"])
+
+    def _refuse_nan(self, wire: Wire) -> None:
+        if not self._nan and _holds_nan(wire):
+            self.fail(AssertionError("the answer holds NaN, and the test does not say that it deals with that"))
+
+    def _carried(self, request: dict[str, Wire]) -> dict[str, Any]:
+        """The candidate's answer; before it, the candidate may call functions that the test gave to it."""
+        try:
+            self._channel.send(request)
+            while "back" in (answer := self._channel.receive()):
+                self._channel.send(self._called_back(answer))
         except (EOFError, OSError):
             os._exit(0)  # the host needs no more
-        if answer.get("after") is not None:
-            after = decode(answer["after"])
-            _graft(positional, tuple(after[0]))
-            for name, value in named.items():
-                _graft(value, after[1].get(name))
-        if "raised" in answer:
-            _raise_like(answer["raised"], answer["m"])
-        if not self._nan and _holds_nan(answer["v"]):
-            self.fail(AssertionError("the answer holds NaN, and the test does not say that it deals with that"))
-        return decode(answer["v"])
+        return answer
+
+    def _called_back(self, message: dict[str, Any]) -> dict[str, Wire]:
+        try:
+            self._refuse_nan([message["call"], message["named"]])
+            function = self._given[message["back"]]
+            return {"v": self._encode(function(*self._decode(message["call"]), **self._decode(message["named"])))}
+        except Exception as error:
+            names = (base.__name__ for base in type(error).__mro__)
+            return {"raised": next(name for name in names if hasattr(builtins, name)), "m": str(error)[:300]}
+
+    def _encode(self, value: object) -> Wire:
+        return encode(value, keep=self._keep)
+
+    def _keep(self, value: object) -> Wire:
+        """What stands for a value that has no form of its own, on its way to the candidate."""
+        if isinstance(value, Remote):
+            return ["object", value._peripatos_number]
+        if isinstance(value, StandIn):
+            return ["name", value.__name__]
+        if isinstance(value, Iterator):
+            return ["iterator", self._encode(list(value))]
+        if isinstance(value, type) and getattr(builtins, value.__name__, None) is value:
+            return ["builtin", value.__name__]
+        if type(value).__module__ == "tests":
+            return ["new", type(value).__name__, self._encode(fields_of(value))]
+        if callable(value):
+            self._given.append(value)
+            return ["function", len(self._given) - 1]
+        raise Unsupported(f"a value of type {type(value).__name__}")
+
+    def _decode(self, wire: Wire) -> Any:
+        return decode(wire, find=self._find)
+
+    def _find(self, body: Any) -> object:
+        kind, what, *rest = body
+        if kind == "await":
+            return finished(self._decode(what))
+        if kind == "each":
+            return each(self._decode(what))
+        remote = {"object": Remote, "iterator": RemoteIterator}[kind]
+        (names,) = rest
+        if not isinstance(what, int) or not names or not all(isinstance(name, str) for name in names):
+            raise ValueError("malformed object")
+        is_open = not self._open.isdisjoint(names)
+        return remote(self._ask, what, tuple(names), is_open, is_open and self._entry in names)
 
 
 def _every(*parts: Callable[[], object]) -> object:
@@ -231,7 +247,8 @@ def _softened(tree: ast.Module) -> bool:
 
 
 def _free_names(tree: ast.Module) -> set[str]:
-    """Names that the test code uses and nowhere defines: helpers beside the candidate. Modules are none."""
+    """Names that the test code uses and nowhere defines: helpers beside the candidate. Modules are none, which are what
+    has an attribute and begins with a small letter."""
     used, bound = set(), set(dir(builtins))
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
@@ -244,7 +261,7 @@ def _free_names(tree: ast.Module) -> set[str]:
             bound.add(node.arg)
         elif isinstance(node, ast.ExceptHandler) and node.name:
             bound.add(node.name)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and not node.value.id[:1].isupper():
             bound.add(node.value.id)
     return {name for name in used - bound if not name.startswith("__")}
 
@@ -260,7 +277,9 @@ def run_examiner(job: Job, channel: Channel) -> None:
     scope: dict[str, Any] = module.__dict__
     try:
         tree = ast.parse(job["code"], FILE)
-        scope.update({name: exam.stand_in(name) for name in _free_names(tree)})
+        free = _free_names(tree)
+        exam.exceptions = {name: type(name, (CandidateError,), {}) for name in exception_names(tree) & free}
+        scope.update({name: exam.stand_in(name) for name in free}, **exam.exceptions)
         if _softened(tree):
             scope.update({_FAILED: exam.fail_now, _EVERY: _every, "all": _all})
         compiled = compile(tree, FILE, "exec", dont_inherit=True)

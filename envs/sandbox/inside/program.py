@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
 import typing
@@ -37,6 +38,11 @@ def describe(error: BaseException) -> str:
     return text[:_MAX_MESSAGE] + (f" (line {line})" if line is not None else "")
 
 
+def names_of(value: object) -> list[Any]:
+    """The names of a value's class and its bases, nearest first: enough to raise an exception's like elsewhere."""
+    return [base.__name__ for base in type(value).__mro__]
+
+
 def kind_of(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "memory_limit"
@@ -66,11 +72,35 @@ def load(code: str, name: str) -> types.ModuleType:
 
 
 def entry_of(module: types.ModuleType, entry: str) -> Callable[..., object]:
-    """The program's function of that name, or a method of its `class Solution`, which each call makes anew."""
-    target = module.__dict__.get(entry)
-    if callable(target):
-        return target
+    """The program's function or class of that name, or a method: `Solution().solve`, `Solution.solve`, or `solve` where
+    a `class Solution` has it. Each call of a method makes its object anew.
+    """
+    first, *methods = entry.replace("()", "").split(".")
+    target = module.__dict__.get(first)
     solution = module.__dict__.get("Solution")
-    if isinstance(solution, type) and callable(getattr(solution, entry, None)):
-        return lambda *positional, **named: getattr(solution(), entry)(*positional, **named)
-    raise Ended("no_answer", f"the program defines no function {entry!r}")
+    if not callable(target) and not methods and isinstance(solution, type):
+        target, methods = solution, [first]
+    for method in methods:
+        if not callable(getattr(target, method, None)):
+            raise Ended("no_answer", f"the program defines no {entry!r}")
+        target = _method(target, method) if isinstance(target, type) else getattr(target, method)
+    if not callable(target):
+        raise Ended("no_answer", f"the program defines no function {entry!r}")
+    return target
+
+
+def _method(kind: Callable[..., object], name: str) -> Callable[..., object]:
+    """A method of a class, of an object that each call makes; one that needs none, as it is."""
+    if isinstance(inspect.getattr_static(kind, name), (staticmethod, classmethod)):
+        return getattr(kind, name)
+    return lambda *positional, **named: getattr(kind(), name)(*positional, **named)
+
+
+def settled(value: Any) -> object:
+    """What a coroutine gives in the end, or the list of what an asynchronous generator gives."""
+    import asyncio  # few programs need it
+
+    async def items() -> list[object]:
+        return [item async for item in value]
+
+    return asyncio.run(value if inspect.iscoroutine(value) else items())

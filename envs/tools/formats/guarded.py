@@ -1,6 +1,6 @@
 """What all formats share: parsing within bounds, errors as words for the agent, JSON, calls from JSON.
 
-Text from a model is hostile: length, number and depth are bounded, and nothing is evaluated.
+Text from a model is hostile: length and depth are bounded, and nothing is evaluated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 from ...thoughts import split_thought
 from ...vocabulary import Reply, ToolCall
 
-MAX_CALLS = 16  # in one reply
 MAX_REPLY = 131_072  # characters; a longer reply calls nothing
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 MARKERS: Mapping[str, str] = {
@@ -60,8 +59,6 @@ class Guarded:
             return Reply(spoken, parse_error="the tool call is nested too deeply")
         except Malformed as error:
             return Reply(spoken, parse_error=str(error))
-        if len(calls) > MAX_CALLS:
-            return Reply(spoken, parse_error=f"{len(calls)} tool calls in one reply; {MAX_CALLS} are allowed")
         return Reply(said.strip(), tool_calls=tuple(calls), thought=thought.strip())
 
     def _parsed(self, text: str) -> tuple[str, list[ToolCall]]:

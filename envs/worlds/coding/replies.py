@@ -107,13 +107,15 @@ def find_programs(reply: str) -> list[str]:
 
 
 def find_program(reply: str, entry: str | None) -> str | None:
-    """The block to judge: the last that defines `entry`, or, where no function is asked for, the last that runs.
+    """The block to judge: the last that defines `entry` (of a method, its class), or, where no function is asked for,
+    the last that runs.
 
     One that says it is Python comes before all that say nothing. None if there is no block.
     """
     blocks = [block for block in find_blocks(reply) if block.language in ("", *_PYTHON)]
+    name = re.escape((entry or "").partition(".")[0].removesuffix("()"))
     wanted = _RUNS if entry is None else re.compile(
-        rf"^[ \t]*(?:async[ \t]+)?def[ \t]+{re.escape(entry)}\b|^{re.escape(entry)}[ \t]*(?::[^=\n]*)?=", re.MULTILINE
+        rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b|^{name}[ \t]*(?::[^=\n]*)?=", re.MULTILINE
     )  # fmt: skip
     said = [block.text for block in blocks if block.language]
     for texts in (said, [block.text for block in blocks]):

@@ -7,8 +7,10 @@ Rows of HumanEval, MBPP and APPS are read by their own field names, see `known_r
     {"prompt": "…", "kind": "assertions", "entry": "solve", "hidden": "def check(candidate):\\n    assert …"}
 
 A function test is `[[argument, …], expected]`; what JSON does not tell apart is not told apart there: tuples and
-lists, 1 and 1.0, the keys 1 and "1". `public` may be missing: then there is no feedback, and one reply. Optional
-keys: `tolerance` for floats ("function" and "stdio"), `compare` ("tokens", "lines" in any order, or "exact") and
+lists, 1 and 1.0, the keys 1 and "1". What JSON does not have is written as in `notation`: sets, dates, other keys, any
+order, an exception. `entry` is a function, a class or a method (`Solution().solve`). `public` may be missing: then
+there is no feedback, and one reply. docs/coding.md has examples of everything. Optional keys: `tolerance` for floats
+("function" and "stdio"), `compare` ("tokens", "lines" in any order, or "exact") and
 `checker` (a function `check(input, expected, output)`, see `Judge.stdio`) for "stdio", `in_place` (tests look at what
 a call changed in its arguments) and `nan` (tests deal with NaN) for "assertions", `id`, `split` ("train",
 "validation" or "test"; default: one task in five is for testing and one for validation), and `oracle`, a program that
@@ -23,9 +25,11 @@ from typing import Any
 from ...conversation.conversation_env import SPLITS
 from ...conversation.task_source import Picked, TaskSource, placed_tasks, split_of
 from ...errors import UserError, unknown
+from ...sandbox.judge import check_entry
 from ...sandbox.same_value import COMPARE, Compare
 from ...sandbox.stdio_exam import check_source
 from .known_rows import as_task
+from .notation import value_of
 from .tasks import ONE_IN, CodingTask, ExamKind, Tests
 
 KINDS: tuple[ExamKind, ...] = ("function", "stdio", "assertions")
@@ -74,8 +78,11 @@ def _checked(row: Mapping[str, Any], where: str) -> CodingTask:
     if not all(isinstance(flag, bool) for flag in flags):
         raise UserError(f"{where}: in_place and nan are {flags!r}; allowed are true and false")
     entry = row.get("entry", "solve")
-    if not isinstance(entry, str) or not entry.isidentifier():
-        raise UserError(f"{where}: entry is {entry!r:.80}; allowed is the name of a function")
+    try:
+        check_entry(entry)
+    except ValueError:
+        allowed = "the name of a function or a class, and of a method such as Solution().solve"
+        raise UserError(f"{where}: entry is {entry!r:.80}; allowed is {allowed}") from None
     oracle = row.get("oracle")
     if oracle is not None and not isinstance(oracle, str):
         raise UserError(f"{where}: oracle is {oracle!r:.80}; allowed is text, a program")
@@ -128,4 +135,6 @@ def _tests(given: object, kind: ExamKind, where: str) -> Tests | str:
             raise UserError(f"{where}: the input of a function test is a list of arguments, not {test[0]!r:.80}")
         if kind == "stdio" and not (isinstance(test[0], str) and isinstance(test[1], str)):
             raise UserError(f"{where}: a stdio test is two strings, not {test!r:.80}")
-    return tuple((test[0], test[1]) for test in given)
+    if kind == "stdio":
+        return tuple((test[0], test[1]) for test in given)
+    return tuple((value_of(test[0], where), value_of(test[1], where, expected=True)) for test in given)

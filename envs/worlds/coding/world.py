@@ -23,13 +23,14 @@ import numpy as np
 from ...conversation.conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
 from ...conversation.task_source import Picked, TaskSource
 from ...errors import UserError, unknown
-from ...sandbox import Judge, Limits, Status, TestResult, Verdict
+from ...sandbox import Judge, Limits, Raises, Status, TestResult, Verdict
 from ...vocabulary import Reply, WorldFailure
 from .replies import find_program, find_programs
 from .task_file import read_tasks
 from .tasks import FAMILIES, CodingTask, Tests, generate
 
 _FENCE = "```"
+_SHOWN = 400  # characters of a value in an example that failed
 WANTED = "Answer with the whole program in one block that begins with ```python and ends with ```."
 
 
@@ -204,9 +205,10 @@ class Coding(ConversationEnv):
         if self._task.kind == "stdio":
             wrong = f"it printed {result.got!r}" if result.status is Status.WRONG_ANSWER else f"it failed: {problem}"
             return f"On the input {given!r} the output should be {expected!r}, but {wrong}."
-        call = f"{self._task.entry}({', '.join(map(repr, given))})"
+        call = f"{self._task.entry}({', '.join(f'{argument!r:.{_SHOWN}}' for argument in given)})"
         wrong = f"it is {result.got}" if result.got else f"it failed: {problem}"
-        return f"{call} should be {expected!r}, but {wrong}."
+        should = f"raise {expected.name}" if isinstance(expected, Raises) else f"be {expected!r:.{_SHOWN}}"
+        return f"{call} should {should}, but {wrong}."
 
 
 @cache

@@ -81,7 +81,7 @@ class Store(ConversationEnv):
         self.families = _checked_families(families)
         self._format_name = reply_format
         call_formats.reply_format(reply_format or "hermes")  # is there such a one?
-        self._tools_in_prompt = tools_in_prompt
+        self.tools_in_prompt = tools_in_prompt
         self._max_calls = checked_limit("max_calls", max_calls)
         self._oracle_tells = checked_share("oracle_tells", oracle_tells)
         self._db: sqlite3.Connection | None = None
@@ -109,9 +109,9 @@ class Store(ConversationEnv):
         self._called: set[str] = set()
         self._phi = 0.0
         self._oracle_is_silent = bool(rng.random() >= self._oracle_tells)
-        system = f"{POLICY}\n{describe_tools(box, form)}" if self._tools_in_prompt else POLICY
+        system = f"{POLICY}\n{describe_tools(box, form)}" if self.tools_in_prompt else POLICY
         messages = [Message(role="system", content=system), Message(role="user", content=self._task.opening)]
-        return Opening(messages, task=self._task.name, tools=() if self._tools_in_prompt else box.schemas)
+        return Opening(messages, task=self._task.name, tools=() if self.tools_in_prompt else box.schemas)
 
     def respond(self, reply: Reply) -> Outcome:
         handled = self._desk.take(reply)

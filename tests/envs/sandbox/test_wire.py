@@ -6,11 +6,16 @@ import collections
 import json
 import math
 import time
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from peripatos.envs.sandbox.expected import AnyOrder, expected_wire
 from peripatos.envs.sandbox.inside.codec import Unsupported, decode, encode, frame, loads
 from peripatos.envs.sandbox.same_value import as_json, same, same_output, show
 
@@ -91,26 +96,82 @@ def test_tolerance_is_relative_to_the_expected_value_and_never_admits_infinity()
     assert not same(encode(1), encode(1.0), tolerance=1.0)
 
 
+class Liar(int):
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __int__(self) -> int:
+        return 99
+
+    def __index__(self) -> int:
+        return 99
+
+
 def test_subclasses_travel_as_what_they_extend_and_their_methods_do_not_run() -> None:
-    class Liar(int):
-        def __eq__(self, other: object) -> bool:
-            return True
-
-        def __hash__(self) -> int:
-            return 0
-
-        def __int__(self) -> int:
-            return 99
-
-        def __index__(self) -> int:
-            return 99
-
     assert encode(Liar(1)) == 1
     assert encode(collections.Counter("aa")) == {"d": [["a", 2]]}
-    assert encode(collections.namedtuple("P", "x y")(1, 2)) == {"t": [1, 2]}
+    point = encode(collections.namedtuple("P", "x y")(1, 2))
+    assert point == {"n": ["P", ["x", "y"], [1, 2]]}
+    assert same(point, encode((1, 2)))
+    assert same(encode((1, 2)), point)
+    assert encode([range(3), iter("ab"), {"a": 1}.keys()]) == [[0, 1, 2], ["a", "b"], ["a"]]
 
 
-@pytest.mark.parametrize("value", [object(), len, iter([]), range(3), bytearray(b"a"), collections.deque([1])])
+RARE = [
+    Decimal("1.50"),
+    Fraction(-1, 2**70),
+    date(2026, 11, 26),
+    datetime(2026, 11, 26, 1, 2, 3, 4, UTC),
+    time_of_day(1, 2),
+    timedelta(days=-1, microseconds=3),
+    collections.deque([1, (2,)]),
+]
+
+
+@pytest.mark.parametrize("value", RARE, ids=lambda value: type(value).__name__)
+def test_rarer_values_come_back_and_differ_from_what_looks_like_them(value: object) -> None:
+    wire = loads(frame(encode([value]))[4:])
+    assert decode(wire) == [value]
+    assert type(decode(wire)[0]) is type(value)
+    assert same(wire, encode([value]))
+    others = [str(value), 1.5, [1, (2,)], *RARE]
+    assert not any(same(wire, encode([other])) for other in others if other is not value)
+
+
+def test_numbers_of_other_kinds_are_equal_by_their_values_where_json_has_one_kind() -> None:
+    for a, b in ((Decimal("1.50"), Decimal("1.5")), (Decimal("-0"), Decimal(0))):
+        assert same(encode(a), encode(b))
+    for a, b in ((Decimal("0.5"), 0.5), (Fraction(1, 2), 0.5), (2, Fraction(4, 2)), (Fraction(1, 2), Decimal("0.50"))):
+        assert same(encode(a), encode(b), as_json=True)
+        assert same(encode(b), encode(a), as_json=True)
+        assert not same(encode(a), encode(b))
+    assert same(encode(Fraction(1, 3)), encode(0.333), tolerance=1e-2, as_json=True)
+    assert not same(encode(Decimal("NaN")), encode(Decimal(1)), tolerance=1.0, as_json=True)
+    assert not same({"m": "1E+999999999"}, encode(1.0), tolerance=1.0, as_json=True)
+    assert not same({"r": [1, 0]}, encode(1.0), as_json=True)
+
+
+def test_any_order_pairs_each_item_with_one_of_its_own() -> None:
+    def right(answer: object, *items: object, tolerance: float = 0.0) -> bool:
+        return same(encode(answer), expected_wire(AnyOrder(items)), tolerance=tolerance)
+
+    for answer in ([3, 1, 1], (1, 3, 1), collections.deque([1, 1, 3]), iter([1, 1, 3])):
+        assert right(answer, 1, 1, 3)
+    assert right({1, 3}, 3, 1)
+    for answer in ([1, 3, 3], [1, 1], [1, 1, 3, 3], {1, 3}, [1, 1, True], [1.0, 1, 3], "113", None, 113):
+        assert not right(answer, 1, 1, 3)
+    assert right([["b", "a"], ["c"]], AnyOrder(["c"]), AnyOrder(["a", "b"]))
+    assert not right([["b", "b"], ["c"]], AnyOrder(["c"]), AnyOrder(["a", "b"]))
+    assert right([2.0001, 1.0001], 1.0, 2.0, tolerance=1e-3)
+    assert not right([1.0001, 1.0002], 1.0, 2.0, tolerance=1e-3)
+    assert right(list(range(10_000)), *reversed(range(10_000)))
+    assert not right(list(range(10_000)), *range(1, 10_001))
+
+
+@pytest.mark.parametrize("value", [object(), len, Liar, NotImplemented])
 def test_other_types_do_not_cross(value: object) -> None:
     with pytest.raises(Unsupported, match=type(value).__name__):
         encode([value])
@@ -131,7 +192,17 @@ def test_cycles_and_deep_nesting_are_errors() -> None:
         {"t": 5},
         {"d": [[1]]},
         {"d": [[[1], 2]]},
-        {"q": []},
+        {"q": 5},
+        {"m": "x"},
+        {"r": [1, 0]},
+        {"r": ["a", "b"]},
+        {"e": ["date", "2026"]},
+        {"e": ["system", "x"]},
+        {"n": ["P", ["x"], [1, 2]]},
+        {"n": ["P", ["not a name"], [9]]},
+        {"n": ["import os", ["x"], [9]]},
+        {"y": ["object", [1]]},
+        {"o": ["object", 1]},
         {"t": [], "s": []},
         {},
         {"f": "1e9"},

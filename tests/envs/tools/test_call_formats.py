@@ -9,6 +9,7 @@ import pytest
 from peripatos.envs.errors import UserError
 from peripatos.envs.tools import Tool
 from peripatos.envs.tools.call_formats import FORMATS, MAX_REPLY, reply_format
+from peripatos.envs.tools.formats.nested import nested
 from peripatos.envs.vocabulary import ToolCall
 
 
@@ -21,6 +22,7 @@ SCHEMA = [Tool.from_function(calculator).schema]
 CALL_F = '<tool_call>{"name":"f"}</tool_call>'
 CALCULATE_1, CALCULATE_NOTHING = (("calculator", {"expression": text}) for text in ("1", ""))
 ADD = ToolCall("add", {"a": 1, "b": [2.5, None, "x"]})
+TWICE = ToolCall("add", {"a": nested(ADD), "b": [{"c": nested(ToolCall("g", {}))}]})
 SEND = ToolCall("send", {"text": 'a "quoted" </tool_call> 水'})
 
 
@@ -56,6 +58,15 @@ SEND = ToolCall("send", {"text": 'a "quoted" </tool_call> 水'})
         ("llama3", "It is {not} a call", "It is {not} a call", []),
         ("python", "[f(a=1, b=[-2.5, None]), g()]", "", [("f", {"a": 1, "b": [-2.5, None]}), ("g", {})]),
         ("python", "[1, 2] are numbers", "[1, 2] are numbers", []),
+        ("python", "[calculator('1+1'), g()]", "", [("calculator", {"expression": "1+1"}), ("g", {})]),
+        ("python", "[f(a=g(b=1))]", "", [("f", {"a": {"$call": "g", "arguments": {"b": 1}}})]),
+        (
+            "python",
+            "[f(a=[1, {'k': calculator(g())}])]",
+            "",
+            [("f", {"a": [1, {"k": nested(ToolCall("calculator", {"expression": nested(ToolCall("g", {}))}))}]})],
+        ),
+        ("lfm", "<|tool_call_start|>[calculator('7')]<|tool_call_end|>", "", [("calculator", {"expression": "7"})]),
         ("python", "No call.", "No call.", []),
         ("compact", "<tool_call>7*8</tool_call>", "", [("calculator", {"expression": "7*8"})]),
         (
@@ -88,11 +99,16 @@ def test_what_is_said_and_what_is_called(name, text, said, calls):
         ("hermes", '<tool_call>{"name":"f","arguments":{"x":NaN}}</tool_call>', "NaN is not JSON"),
         ("hermes", f'<tool_call>{{"name":"f","arguments":{{"x":{"9" * 5000}}}}}</tool_call>', "not JSON"),
         ("hermes", "<tool_call>" + "[" * 100_000, "nested too deeply"),
-        ("hermes", '<tool_call>{"name":"f"}</tool_call>' * 17, "17 tool calls"),
         ("llama3", '{"name": "f"', "not finished"),
         ("llama3", '{"name": "f"} and so on', "unexpected text"),
         ("llama3", "<|python_tag|>print(1)", "JSON object is expected"),
-        ("python", "[f(1)]", "must be named"),
+        ("python", "[f(1)]", "every argument of 'f' must be named"),
+        ("python", "[calculator('1', '2')]", "calculator takes at most 1 arguments, and 2 are given"),
+        ("python", "[calculator('1', expression='2')]", "calculator: 'expression' is given twice"),
+        ("python", "[calculator(*['1'])]", "must be named"),
+        ("python", "[calculator(f(g))]", "every argument of 'f' must be named"),
+        ("python", "[calculator({1: f()})]", "no plain value"),
+        ("python", "[calculator(1 + f())]", "no plain value"),
         ("python", "[f(**{'a': 1})]", "must be named"),
         ("python", "[f(a=__import__('os').abort())]", "no plain value"),
         ("python", "[f(a=b'x')]", "no plain value"),
@@ -119,7 +135,7 @@ def test_a_malformed_call_calls_nothing_and_says_what_was_wrong(name, text, word
 
 
 @pytest.mark.parametrize("name", ["hermes", "llama3", "python"])
-@pytest.mark.parametrize("calls", [(), (ADD,), (SEND, ADD)], ids=len)
+@pytest.mark.parametrize("calls", [(), (ADD,), (SEND, ADD), (TWICE, ADD, SEND)], ids=len)
 def test_what_is_written_is_read_back(name, calls):
     format_ = reply_format(name)
     reply = format_.parse(format_.write("" if calls else "Hello.", calls))

@@ -3,13 +3,15 @@
 import asyncio
 import threading
 import time
+from abc import ABC
 from typing import Literal
 
 import pytest
+from pydantic import BaseModel, computed_field, field_validator
 
 from peripatos.envs.errors import UserError
 from peripatos.envs.tools import Tool, ToolBox, Toolkit
-from peripatos.envs.tools.tool import MAX_ARGUMENTS, MAX_RESULT, Fault
+from peripatos.envs.tools.tool import MAX_ARGUMENTS, MAX_RESULT, Fault, ToolResult
 from peripatos.envs.vocabulary import ToolCall, WorldFailure
 
 
@@ -41,7 +43,7 @@ def test_the_schema_comes_from_the_signature_and_the_docstring():
                 "properties": {
                     "order": {"type": "integer", "description": "its number."},
                     "amount": {"type": "number", "description": "in euros."},
-                    "reason": {"type": "string", "enum": ["late", "broken"]},
+                    "reason": {"type": "string", "enum": ["late", "broken"], "default": "late"},
                 },
                 "required": ["order", "amount"],
                 "additionalProperties": False,
@@ -148,26 +150,20 @@ def test_a_coroutine_is_awaited_and_cancelled_when_it_hangs():
     assert result_of(own_timeout).fault is Fault.RAISED
 
 
-@pytest.mark.parametrize(
-    ("value", "text", "fault"),
-    [
-        ("a \ud800 b", "a ? b", None),
-        ({"stock": [1, None, True]}, '{"stock": [1, null, true]}', None),
-        (None, "null", None),
-        (b"\xff\x00", "gave a bytes, which is not text", Fault.RESULT),
-        (float("nan"), "gave a float", Fault.RESULT),
-        (object(), "gave a object", Fault.RESULT),
-        ("x" * (MAX_RESULT + 5), "(5 more characters)", None),
-    ],
-    ids=lambda value: str(value)[:20],
-)
-def test_results_become_text(value, text, fault):
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_results_become_text_and_what_cannot_is_the_mistake_of_the_tools_author(timeout):
     def gives() -> object:
         return value
 
-    result = result_of(gives)
-    assert text in result.text
-    assert result.fault is fault
+    for value, text in (("a \ud800 b", "a ? b"), ({"stock": [1, None, True]}, '{"stock": [1, null, true]}')):
+        assert result_of(gives, timeout) == ToolResult(text, None, value)
+    value = "x" * (MAX_RESULT + 5)
+    assert "(5 more characters)" in result_of(gives, timeout).text
+    value = object()
+    with pytest.raises(
+        WorldFailure, match="the tool 'gives' returned an object of the type object, of which JSON can say nothing"
+    ):
+        result_of(gives, timeout)
 
 
 def test_the_public_methods_of_an_object_are_its_tools():
@@ -268,3 +264,41 @@ def test_types_that_json_cannot_carry_and_equal_names_are_a_clear_error():
         Tool.from_function(forever, timeout=None)
     with pytest.raises(UserError, match="two tools are called 'refund'"):
         ToolBox([Tool.from_function(refund), Tool.from_function(refund)])
+
+
+def test_a_host_has_no_tools_but_those_that_its_author_wrote():
+    class Base(BaseModel):
+        lit: list[str] = []
+
+        def switch(self, room: str) -> int:
+            """Switch a lamp on."""
+            self.lit.append(room)
+            return len(self.lit)
+
+        def copy(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
+            return "of pydantic's"
+
+    class Lamps(Base):
+        @field_validator("lit")
+        @classmethod
+        def known(cls, rooms):
+            return rooms
+
+        @computed_field
+        def number(self) -> int:
+            return len(self.lit)
+
+        def model_post_init(self, context: object) -> None:
+            self.lit.append("hall")
+
+        def clear(self) -> None:
+            """Switch all off."""
+            self.lit.clear()
+
+    class Notes(dict, ABC):
+        def note(self, text: str) -> None:
+            self[text] = 1
+
+    box = ToolBox.of([Lamps(), Notes()])
+    assert [schema["function"]["name"] for schema in box.schemas] == ["clear", "switch", "note"]
+    assert box.run(ToolCall("switch", {"room": "attic"})).text == "2"

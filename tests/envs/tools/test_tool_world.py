@@ -128,7 +128,7 @@ class Troubles:
         return "late"
 
     def bytes(self) -> bytes:
-        """Give bytes."""
+        """Give bytes that are no text."""
         return b"\xff\x00"
 
     async def never(self) -> str:
@@ -158,7 +158,6 @@ def tag(call: str) -> str:
         (tag('{"name": "raises"}'), "raises failed: RuntimeError: out of order", False),
         (tag('{"name": "hangs"}'), "did not answer within 0.2 s", False),
         (tag('{"name": "never"}'), "did not answer within 0.2 s", False),
-        (tag('{"name": "bytes"}'), "gave a bytes, which is not text", False),
     ],
     ids=lambda value: str(value)[:50],
 )
@@ -174,6 +173,58 @@ def test_every_bad_call_is_a_message_a_term_and_no_end(said, words, malformed):
     assert world._host.reached == []
     assert world.step(tag('{"name": "echo", "arguments": {"text": "still here"}}'))[0] == "still here"
     assert world.step("Done.")[1:3] == (1.0, True)
+
+
+def test_a_result_that_cannot_be_told_is_the_authors_fault_and_fails_the_episode():
+    world = ToolWorld(["Go."], Troubles, lambda host, task, reply: True)
+    world.reset(seed=0, options={"split": "train" if world._tasks["train"] else "test"})
+    with pytest.raises(WorldFailure, match="the tool 'bytes' returned bytes that are no text in UTF-8"):
+        world.step(tag('{"name": "bytes"}'))
+    world.close()
+
+
+def test_a_call_may_stand_in_the_place_of_an_argument():
+    class Post:
+        def __init__(self, task):
+            self.sent = []
+
+        def find(self, name: str) -> dict[str, int]:
+            """The address of somebody."""
+            if name == "Bob":
+                raise LookupError("no Bob")
+            return {"house": len(name)}
+
+        def send(self, to: dict[str, int], copies: int = 1) -> str:
+            """Send a letter."""
+            self.sent.append((to, copies))
+            return f"sent to {to['house']}"
+
+    world = ToolWorld(["Go."], Post, lambda post, task, reply: True, reply_format="python", weights={"tool_call": 1.0})
+    world.reset(seed=0, options={"split": "train" if world._tasks["train"] else "test"})
+    text, reward, _, _, info = world.step("[send(find('Ann')), send(find(name='Eve'), copies=2)]")
+    assert [message["content"] for message in info["messages"]] == ["sent to 3", "sent to 3"]
+    assert (text, reward, world._host.sent) == ("sent to 3", -4.0, [({"house": 3}, 1), ({"house": 3}, 2)])
+    text, reward, _, _, info = world.step("[send(find('Bob'))]")
+    assert text == "send was not called: find failed: LookupError: no Bob"
+    assert (reward, info["metrics"], len(world._host.sent)) == (-1.0, {"tool_calls": 5.0, "tool_faults": 1.0}, 2)
+    deep: object = "x"
+    for _ in range(100_000):
+        deep = [deep]
+    text = world.step(Reply("", tool_calls=(ToolCall("send", {"to": deep}),)))[0]
+    assert "the arguments are not JSON" in text
+    world.close()
+
+
+def test_the_worlds_own_limit_is_the_only_one_on_calls_in_a_reply():
+    world = lamps(max_calls=40)
+    world.reset(seed=0)
+    reply = "".join(tag('{"name": "switch", "arguments": {"room": "hall", "on": true}}') for _ in range(40))
+    info = world.step(reply)[4]
+    assert (len(info["messages"]), info["metrics"]["tool_calls"]) == (40, 40.0)
+    _, _, _, truncated, info = world.step(Reply("", tool_calls=(call("hall"),)))
+    assert truncated
+    assert info["reward_terms"]["malformed"] == 0.0
+    assert info["messages"][0]["content"] == "no more than 40 calls are allowed in an episode (max_calls)"
 
 
 def test_a_megabyte_of_parsed_arguments_is_refused_as_well():
@@ -192,7 +243,7 @@ def test_one_call_too_many_truncates_without_a_check():
     reply = Reply("", tool_calls=(call("hall"), call("bath"), call("attic")))
     text, reward, terminated, truncated, info = world.step(reply)
     assert (reward, terminated, truncated, info["success"]) == (0.0, False, True, None)
-    assert text == "no more than 2 calls are allowed"
+    assert text == "no more than 2 calls are allowed in an episode (max_calls)"
     assert host.lit == {"hall", "bath"}
 
 
@@ -223,7 +274,7 @@ def test_tools_may_be_described_in_the_prompt():
     _, info = world.reset(seed=0)
     assert info["tools"] == []
     assert info["messages"][0]["role"] == "system"
-    assert "- switch(room, on): Switch the lamp of a room on or off." in info["messages"][0]["content"]
+    assert "- switch(room: string, on: boolean): Switch the lamp of a room on or off." in info["messages"][0]["content"]
     world.close()
 
 

@@ -130,6 +130,11 @@ def test_what_a_template_does_not_show_is_said(template: str, words: str, tmp_pa
     scenario = scenario_of(saved(tmp_path / "model", template), "peripatos/Store-v0")
     remarks = list(template_remarks(policy_of(scenario), scenario, WorldSources.of(scenario)))
     assert any(words in remark for remark in remarks)
+    told = scenario.model_copy(
+        update={"world": scenario.world.model_copy(update={"options": {"tools_in_prompt": True}})}
+    )
+    said = list(template_remarks(policy_of(told), told, WorldSources.of(told)))
+    assert not any("shows no tools" in remark for remark in said)
     silent = scenario_of(tmp_path / "model")
     assert list(template_remarks(policy_of(silent), silent, WorldSources.of(silent))) == []
 

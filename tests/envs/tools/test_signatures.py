@@ -1,0 +1,391 @@
+"""Schemas of signatures, against schemas written by hand; what reaches the function; and the same in words."""
+
+import dataclasses
+import enum
+import typing
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, Optional, Union
+
+import pytest
+import typing_extensions
+from annotated_types import Ge
+from pydantic import BaseModel, Field
+
+from peripatos.envs.errors import UserError
+from peripatos.envs.tools.docstrings import described
+from peripatos.envs.tools.prompt_words import described_tools
+from peripatos.envs.tools.tool import Tool, ToolBox
+from peripatos.envs.vocabulary import ToolCall
+
+
+class Side(enum.Enum):
+    BUY = "buy"
+    SELL = "sell"
+
+
+class Size(enum.IntEnum):
+    S = 1
+    L = 2
+
+
+class Old(typing.TypedDict):
+    x: int
+    y: NotRequired[list["Older"]]
+
+
+class Older(typing.TypedDict, total=False):
+    z: float
+
+
+class New(typing_extensions.TypedDict):
+    x: Annotated[int, Field(description="to the right")]
+
+
+@dataclasses.dataclass
+class Place:
+    town: str
+    zip: int = 0
+
+
+class Item(BaseModel):
+    """What is bought."""
+
+    name: str = Field(description="its name")
+    title: str = "none"
+
+
+class Cart(BaseModel):
+    items: list[Item]
+    gift: Item | None = None
+
+
+class Tree(BaseModel):
+    value: int
+    children: list["Tree"] = []
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    barks: bool
+
+
+class Pair(NamedTuple):
+    a: int
+    b: str = "x"
+
+
+def one(annotation: Any, *default: Any) -> tuple[dict[str, Any], list[str]]:
+    """The schema of the only parameter, with this annotation and default, and the names that are required."""
+
+    def tool(x) -> object:
+        return x
+
+    tool.__annotations__ = {"x": annotation}
+    tool.__defaults__ = default or None
+    parameters = Tool.from_function(tool, timeout=None).parameters
+    assert parameters["additionalProperties"] is False
+    return parameters["properties"]["x"], parameters.get("required", [])
+
+
+ITEM = {
+    "type": "object",
+    "description": "What is bought.",
+    "properties": {
+        "name": {"type": "string", "description": "its name"},
+        "title": {"type": "string", "default": "none"},
+    },
+    "required": ["name"],
+}
+CAT = {"const": "cat", "type": "string"}
+NULL = {"type": "null"}
+INTEGER = {"type": "integer"}
+CLOSED = {"type": "object", "additionalProperties": False}
+OLDER = {**CLOSED, "properties": {"z": {"type": "number"}}}
+PLACE = {
+    **CLOSED,
+    "properties": {"town": {"type": "string"}, "zip": {"type": "integer", "default": 0}},
+    "required": ["town"],
+}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "schema"),
+    [
+        (int, INTEGER),
+        (Any, {}),
+        (object, {}),
+        (int | None, {"anyOf": [INTEGER, NULL]}),
+        (Optional[int], {"anyOf": [INTEGER, NULL]}),  # noqa: UP045
+        (Union[int, str], {"anyOf": [INTEGER, {"type": "string"}]}),  # noqa: UP007
+        (Literal["a", 2], {"enum": ["a", 2]}),
+        (Side, {"enum": ["buy", "sell"], "type": "string"}),
+        (Size, {"enum": [1, 2], "type": "integer"}),
+        (list[Side], {"type": "array", "items": {"enum": ["buy", "sell"], "type": "string"}}),
+        (dict[str, int], {"type": "object", "additionalProperties": INTEGER}),
+        (
+            tuple[int, str],
+            {"type": "array", "prefixItems": [INTEGER, {"type": "string"}], "minItems": 2, "maxItems": 2},
+        ),
+        (set[int], {"type": "array", "items": INTEGER, "uniqueItems": True}),
+        (date, {"type": "string", "format": "date"}),
+        (
+            Annotated[int, Field(description="one to five", ge=1, le=5)],
+            {"type": "integer", "description": "one to five", "minimum": 1, "maximum": 5},
+        ),
+        (Annotated[int, Ge(0)], {"type": "integer", "minimum": 0}),
+        (Annotated[int | None, Field(description="how many")], {"anyOf": [INTEGER, NULL], "description": "how many"}),
+        (Place, PLACE),
+        (Annotated[Place, Field(description="where")], {**PLACE, "description": "where"}),
+        (list[Place | None], {"type": "array", "items": {"anyOf": [PLACE, NULL]}}),
+        (Item, ITEM),
+        (
+            Cart,
+            {
+                "type": "object",
+                "properties": {
+                    "items": {"type": "array", "items": ITEM},
+                    "gift": {"anyOf": [ITEM, NULL], "default": None},
+                },
+                "required": ["items"],
+            },
+        ),
+        (
+            Old,
+            {**CLOSED, "properties": {"x": INTEGER, "y": {"type": "array", "items": OLDER}}, "required": ["x"]},
+        ),
+        (
+            dict[str, list[Older]],
+            {"type": "object", "additionalProperties": {"type": "array", "items": OLDER}},
+        ),
+        (Older | None, {"anyOf": [OLDER, NULL]}),
+        (New, {**CLOSED, "properties": {"x": {**INTEGER, "description": "to the right"}}, "required": ["x"]}),
+        (
+            Annotated[Cat | Dog, Field(discriminator="kind")],
+            {
+                "oneOf": [
+                    {"type": "object", "properties": {"kind": CAT}, "required": ["kind"]},
+                    {
+                        "type": "object",
+                        "properties": {"kind": {**CAT, "const": "dog"}, "barks": {"type": "boolean"}},
+                        "required": ["kind", "barks"],
+                    },
+                ]
+            },
+        ),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_annotation_gives_its_schema(annotation: Any, schema: dict[str, Any]) -> None:
+    assert one(annotation) == (schema, ["x"])
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "schema"),
+    [
+        (int, 3, {"type": "integer", "default": 3}),
+        (int | None, None, {"anyOf": [INTEGER, NULL], "default": None}),
+        (int, None, {"anyOf": [INTEGER, NULL], "default": None}),
+        (
+            Annotated[int, Field(description="n", ge=1)],
+            None,
+            {"anyOf": [{**INTEGER, "minimum": 1}, NULL], "default": None, "description": "n"},
+        ),
+        (list[str], ["a"], {"type": "array", "items": {"type": "string"}, "default": ["a"]}),
+        (Side, Side.SELL, {"enum": ["buy", "sell"], "type": "string", "default": "sell"}),
+        (Place, Place("Ulm"), {**PLACE, "default": {"town": "Ulm", "zip": 0}}),
+        (date, date(2026, 1, 2), {"type": "string", "format": "date", "default": "2026-01-02"}),
+        (dict[str, int], {"title": 1}, {"type": "object", "additionalProperties": INTEGER, "default": {"title": 1}}),
+        (int, Field(3, description="n"), {"type": "integer", "default": 3, "description": "n"}),
+        (Any, object(), {}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_default_stands_in_the_schema(annotation: Any, default: Any, schema: dict[str, Any]) -> None:
+    assert one(annotation, default) == (schema, [])
+
+
+def test_a_type_that_holds_itself_keeps_its_name() -> None:
+    parameters = Tool.from_function(depth).parameters
+    reference = {"$ref": "#/$defs/Tree"}
+    assert parameters["properties"]["tree"] == reference
+    assert parameters["$defs"] == {
+        "Tree": {
+            "type": "object",
+            "properties": {"value": INTEGER, "children": {"type": "array", "items": reference, "default": []}},
+            "required": ["value"],
+        }
+    }
+    tree = {"value": 1, "children": [{"value": 2}]}
+    assert ToolBox([Tool.from_function(depth)]).run(ToolCall("depth", {"tree": tree})).text == "2"
+
+
+def depth(tree: Tree) -> int:
+    """How deep it is."""
+    return 1 + max(map(depth, tree.children), default=0)
+
+
+def test_the_function_gets_what_its_annotations_say_and_keeps_its_own_defaults() -> None:
+    def tool(
+        side: Side,
+        place: Place,
+        *,
+        old: Old,
+        pair: Pair,
+        json: str = "j",
+        n: int = Field(4, ge=1),
+        sign: Any = tool_sign,
+    ) -> object:
+        got.append((side, place, old, pair, json, n, sign))
+
+    got: list[tuple[object, ...]] = []
+    box = ToolBox([Tool.from_function(tool)])
+    arguments = {"side": "buy", "place": {"town": "Ulm"}, "old": {"x": "1"}, "pair": [1]}
+    assert box.run(ToolCall("tool", arguments)).fault is None
+    assert got == [(Side.BUY, Place("Ulm"), {"x": 1}, Pair(1, "x"), "j", 4, tool_sign)]
+    assert "n: Input should be greater than" in box.run(ToolCall("tool", {**arguments, "n": 0})).text
+    assert "argument_0: Extra inputs" in box.run(ToolCall("tool", {**arguments, "argument_0": 0})).text
+    assert (
+        "place.zip: Input should be a valid integer"
+        in box.run(ToolCall("tool", {**arguments, "place": {"town": "Ulm", "zip": "x"}})).text
+    )
+
+
+tool_sign = object()
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda *rest: 0, r"parameter \*rest has no name .*; take a list in its place, such as rest: list\[str\]"),
+        (lambda **more: 0, r"parameter \*\*more has no name .*; name each, or take a mapping"),
+    ],
+)
+def test_parameters_without_names_are_refused_with_what_to_write(function: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Tool.from_function(function)
+
+
+GOOGLE = """Rent a room
+    for a night.
+
+    More.
+
+    Args:
+        room (str): Which one: its name,
+            in small letters.
+
+            And more of it.
+        n_1, n_2 (Optional[int], default: (1, 2)): How many.
+        **rest: The rest.
+        bare:
+            On its own line.
+
+    Returns:
+        done: whether it was.
+    """
+NUMPY = """Rent a room for a night.
+
+    Parameters
+    ----------
+    room : str
+        Which one: its name,
+        in small letters.
+
+        And more of it.
+    n_1, n_2 : int, optional
+        How many.
+    **rest
+        The rest.
+    bare
+        On its own line.
+
+    Returns
+    -------
+    done : bool
+        whether it was.
+    """
+SPHINX = """
+    Rent a room for a night.
+
+    :param room: Which one: its name,
+        in small letters.
+
+        And more of it.
+    :type room: str
+    :param int n_1: How many.
+    :param Optional[int] n_2: How many.
+    :keyword rest: The rest.
+    :arg bare:
+        On its own line.
+    :returns done: whether it was.
+    """
+
+
+@pytest.mark.parametrize("text", [GOOGLE, NUMPY, SPHINX, SPHINX.replace(":", "@", 1)], ids=lambda text: text[-60:-40])
+def test_docstrings_are_read_in_every_style_with_all_their_lines(text: str) -> None:
+    def tool() -> None: ...
+
+    tool.__doc__ = text
+    found = described(tool)
+    assert found.summary == "Rent a room for a night."
+    assert found.parameters == {
+        "room": "Which one: its name, in small letters. And more of it.",
+        "n_1": "How many.",
+        "n_2": "How many.",
+        "rest": "The rest.",
+        "bare": "On its own line.",
+    }
+
+
+def test_a_docstring_of_arguments_alone_describes_no_function_and_a_field_wins_over_it() -> None:
+    def tool(room: Annotated[str, Field(description="the field's")], bed: int = 1) -> None:
+        """Args:
+        room: the docstring's.
+        bed: where to sleep.
+        """
+
+    made = Tool.from_function(tool)
+    assert made.description == ""
+    assert made.parameters["properties"]["room"]["description"] == "the field's"
+    assert made.parameters["properties"]["bed"] == {"type": "integer", "default": 1, "description": "where to sleep."}
+
+
+def order(
+    side: Literal["Buy", "Sell"],
+    place: Place,
+    tags: list[str | None],
+    at: tuple[int, str] = (1, "a"),
+    price: Annotated[Decimal, Field(ge=1, lt=9)] = Decimal("2.5"),
+    note: Annotated[str | None, Field(description="What to say.", max_length=5)] = None,
+    more: dict[str, Item] = Field(default_factory=dict),  # noqa: B008
+    tree: Tree | None = None,
+    extra: Any = tool_sign,
+) -> None:
+    """Place an order.
+
+    Args:
+        side: What to do.
+    """
+
+
+def test_tools_in_words_tell_types_options_defaults_and_meanings() -> None:
+    words = described_tools([Tool.from_function(order).schema], "Call them.")
+    assert words.splitlines() == [
+        "Tools:",
+        '- order(side: "Buy" | "Sell", place: {town: string, zip: integer = 0}, tags: list of (string | null), '
+        'at: [integer, string] = [1, "a"], price: number | string = "2.5", note: string | null = null, '
+        'more?: object of {name: string, title: string = "none"}, tree: Tree | null = null, extra?: anything): '
+        "Place an order.",
+        "    side: What to do.",
+        "    price: at least 1, less than 9",
+        "    note: at most 5 characters. What to say.",
+        "    more:",
+        "        name: its name",
+        "    Tree is {value: integer, children: list of Tree = []}",
+        "Call them.",
+    ]
