@@ -143,9 +143,7 @@ class ToolWorld(TaskWorld):
         if self.tools_in_prompt:
             told = describe_tools(box, self._desk.form)
             if messages[0]["role"] == "system":  # the task's own
-                told = f"{messages.pop(0)['content']}
-
-{told}"
+                told = f"{messages.pop(0)['content']}\n\n{told}"
             messages.insert(0, Message(role="system", content=told))
         return Opening(messages, task=begun.task, tools=() if self.tools_in_prompt else schemas)
 
