@@ -157,6 +157,8 @@ def belongs(key: str, path: Place, data: Mapping[str, Any]) -> str:
     stage = _stage_around(path, data)
     spelled = sorted(dict.fromkeys(place.replace(NAME, stage) for place in found), key=lambda place: VOICE in place)
     spelled = [place for place in spelled if place != here]
+    if path[:-1] == ("world",) and key in everywhere:  # or its constructor takes what elsewhere has this name
+        spelled.insert(0, f"world.options.{key}")
     if not spelled:
         return ""
     return f" {key!r} belongs at {' or '.join(spelled[:3])}." if key in everywhere else f" Did you mean {spelled[0]!r}?"

@@ -188,7 +188,7 @@ SPACES = [
     _body("space-words-seen", ("Box(-1, 1, (2,))", "Text(5)"), r"observations Text.*nothing can be flattened to numbers"),
     _body("space-zero", ("Discrete(2)", "Discrete(0)"), r"maze\.py, line 7"),
     _body("space-equal-bounds", ("Discrete(2)", "Box(1, 1, (2,))"), r"line 2.*action_space is Box\(1\.0, 1\.0, \(2,\), float32\), whose bounds are equal"),
-    _body("space-one-action", ("Discrete(2)", "Discrete(1)"), r"line 2.*action_space is Discrete\(1\), one action"),
+    _body("space-one-action", ("Discrete(2)", "Discrete(1)"), r"line 2.*action_space is Discrete\(1\): one action"),
     _body("space-empty", ("Box(-1, 1, (2,))", "Box(-1, 1, (0,))"), r"line 2.*observation_space has the shape \(0,\), which holds no number"),
     _body("space-empty-action", ("Discrete(2)", "Box(-1, 1, (2, 0))"), r"action_space has the shape \(2, 0\)"),
     _body("space-whole-numbers", ("Box(-1, 1, (2,))", "Box(5, 1, (2,))"), r"maze"),
@@ -206,7 +206,7 @@ WRAPPING = [
         ("misfit", "[{id: ReshapeObservation, options: {shape: [3, 3]}}]", r"cannot be wrapped in ReshapeObservation"),
         ("text", "[FlattenObservation]", r"wrappers\.0 is 'FlattenObservation', not a mapping"),
         ("mapping", "{id: FlattenObservation}", r"world\.wrappers is .*not a list"),
-        ("key", "[{id: ClipReward, option: {max_reward: 1}}]", r"'option'.*'options'\?"),
+        ("key", "[{id: ClipReward, option: {max_reward: 1}}]", r"option'.*'options'\?"),
     )
 ]  # fmt: skip
 
