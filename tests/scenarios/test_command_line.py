@@ -112,6 +112,27 @@ def test_check_tells_what_a_world_breaks(
     assert any(row["result"] == "FAILED" and "seed" in row["check"] for row in results)
 
 
+def test_check_plays_the_worlds_of_a_scenario_with_their_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.jsonl").write_text(
+        "".join(json.dumps({"question": f"What is {n} + 1?", "answer": str(n + 1)}) + "\n" for n in range(60))
+    )
+    stage = "stages: [{name: look}]\nagent: {kind: tiny_llama}\nname: rows\n"
+    options = f"{{tasks: {tmp_path / 'rows.jsonl'}, grader: number}}"
+    (tmp_path / "s.yaml").write_text(stage + f"world: {{id: peripatos/Tasks-v0, options: {options}}}\n")
+    assert command("check", tmp_path / "s.yaml", "--json") == 0
+    assert {row["result"] for row in json.loads(capsys.readouterr().out)} == {"passed"}
+    assert command("check", tmp_path / "s.yaml", "--set", "world.options.grader=numbr") == 2
+    assert "Did you mean 'number'" in capsys.readouterr().err
+    (tmp_path / "two.yaml").write_text(
+        stage + "worlds: [{id: peripatos/Arithmetic-v0, share: 1},"
+        f" {{id: peripatos/Tasks-v0, name: rows, options: {options}}}]\n"
+    )
+    assert command("check", tmp_path / "two.yaml", "--json") == 0
+    assert {row["world"] for row in json.loads(capsys.readouterr().out)} == {"arithmetic", "rows"}
+
+
 @pytest.mark.parametrize("width", [60, 100, 400])
 @pytest.mark.parametrize("what", ["worlds", "methods", "scenarios"])
 def test_a_table_breaks_no_name_and_loses_no_constant_at_any_width(
