@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """The process in which a generator of reasoning-gym makes its questions and scores answers.
 
 Run as a script by `generator.py`. The first line in says which generator; then `{"index"}` is answered by a question
