@@ -87,7 +87,7 @@ class ActorCritic(nn.Module):
             "choices": list(head.choices),
             "hidden": list(hidden),
             "critic": critic,
-            "memory": memory or None,  # of policies that were saved without this entry as well
+            "memory": memory or None,
         }
 
     @property

@@ -100,6 +100,7 @@ _POLICY = {  # by the file's name, wherever it lies
         "choices": _LIST,
         "hidden": _LIST,
         "critic": _FLAG,
+        "memory": _POSITIVE.or_null,
     },
     "config.json": {"model_type": _TEXT},
     "tokenizer.json": {"model": _OBJECT},

@@ -51,7 +51,7 @@ def test_an_adapter_is_merged_into_a_folder_that_transformers_reads(base: Path, 
     with torch.no_grad():
         agent, merged = policy.model(input_ids=ids).logits, read(input_ids=ids).logits
         plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)(input_ids=ids).logits
-    close = 1e-5 if precision == "fp32" else 0.05
+    close = 1e-5 if precision == "fp32" else 0.1  # of logits up to 2, rounded layer by layer
     assert float((agent - merged).abs().max()) <= close < float((plain - merged).abs().max())
     with pytest.raises(UserError, match="is there already and is not overwritten; use another --to"):
         export_model(run, None, merged=True)

@@ -22,6 +22,7 @@ from peripatos.scenarios.report.transcript import Line, Token, Transcript, read_
 
 TALK = """\
 name: talk
+seed: 4
 world: {id: peripatos/ToolMaths-v0, options: {digits: 1, operators: ["+"], weights: {length: 0.125}}}
 agent: {kind: tiny_llama, hidden: 32, layers: 1, heads: 2}
 sampling: {max_tokens: 8, temperature: 0.8}

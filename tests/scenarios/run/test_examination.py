@@ -25,7 +25,7 @@ stages:
     method: sft
     demonstrations: {agent: {kind: oracle}}
     collect: {groups: 64}
-    optimizer: {lr: 5e-3}
+    optimizer: {lr: 2e-3}
     budget: {updates: 150}
 evaluation: {episodes: 20}
 """
@@ -90,8 +90,8 @@ def test_actions_of_a_control_agent_can_be_drawn(pole: Path, capsys: pytest.Capt
 
 
 def test_an_agent_is_measured_in_another_world(sums: Path, pole: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    harder = numbers(capsys, sums, "--set", "world.options.digits=2")
-    assert harder["success_rate"] < numbers(capsys, sums)["success_rate"]
+    patient = numbers(capsys, sums, "--set", "world.options.attempts=3")
+    assert patient["turns_mean"] > numbers(capsys, sums)["turns_mean"] == 1
     assert numbers(capsys, pole, "--world", "CartPole-v0", "--episodes", 3)["turns_mean"] <= 200
 
 
