@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from peripatos.envs.sandbox import AnyOrder, Judge, Limits, Raises
+from peripatos.envs.sandbox import AnyOrder, Judge, Limits, Raises, SandboxUnavailable
 
 pytestmark = pytest.mark.sandbox
 
@@ -398,7 +398,13 @@ ARRAYS = [
 
 
 def test_arrays_of_numpy_are_arguments_and_answers_where_it_is_allowed() -> None:
-    with Judge(workers=1, limits=Limits(wall_s=20, cpu_s=10, memory_mb=2048), packages=["numpy"]) as judge:
+    try:
+        judge = Judge(workers=1, limits=Limits(wall_s=20, cpu_s=10, memory_mb=2048), packages=["numpy"])
+    except SandboxUnavailable as error:
+        if "judged programs run on" not in str(error):
+            raise
+        pytest.skip(str(error))
+    with judge:
         for code, test in ARRAYS:
             assert judge.assertions(code, "f", test).status == "passed"
             assert judge.assertions(code.replace("2.0", "3.0").replace("sum", "max"), "f", test).reward == 0.0
