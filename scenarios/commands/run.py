@@ -56,7 +56,6 @@ def run(
     from ..run.beginning import check_place, rehearse_beginning
 
     load_plugins()
-    from ...envs.errors import UserError
     from ..run.run_directory import RunDirectory, new_run_path
     from ..run.signals import Stopped
 
@@ -73,8 +72,8 @@ def run(
         with directory.held():
             try:
                 _go(directory, quiet, json_, worlds)
-            except (UserError, Stopped) as problem:
-                if directory.discard_unless_begun() or isinstance(problem, UserError):
+            except BaseException as problem:  # what a library makes of a signal may be anything
+                if directory.discard_unless_begun() or not isinstance(problem, Stopped):
                     raise
                 _stopped(directory, problem)
 

@@ -90,6 +90,9 @@ class RunDirectory:
             raise RunFailed(
                 f"{path} cannot be written ({what}: {error}); nothing was begun: {remedy}, then the same command again"
             ) from error
+        except BaseException:  # a signal
+            run.discard_unless_begun()
+            raise
         return run
 
     def _fill(self, scenario: Scenario, command: Sequence[str]) -> None:

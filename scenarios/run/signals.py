@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,6 +19,7 @@ from typing import Any
 _exit = os._exit  # whatever is put in its place while worlds are played
 ASK = ("SIGINT", "SIGTERM", "SIGHUP")
 BEFORE_ANYTHING = "stopped before anything was written"
+_AGAIN, _PUT_OFF = 0.05, 3.0  # seconds after which a signal that met an import comes again, and for how long it may
 _asked_to_end: list[int] = []  # what `ending_by_signals` has heard while it holds
 
 
@@ -97,6 +99,16 @@ def heard_by(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL if old is None else old)
 
 
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether what was interrupted is an import: a library of C++ that calls Python while it is imported ends the
+    process where that raises (`terminate called after throwing …`)."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib._bootstrap"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextmanager
 def ending_by_signals(words: str = BEFORE_ANYTHING) -> Iterator[list[int]]:
     """A signal ends what is done here, with one line that says `words`, and its exit code. No traceback, whatever it
@@ -105,7 +117,16 @@ def ending_by_signals(words: str = BEFORE_ANYTHING) -> Iterator[list[int]]:
     """
     heard: list[int] = []
 
+    first: list[float] = []  # when it was put off for the first time
+
     def stop(number: int, frame: FrameType | None) -> None:
+        if not heard and _is_importing(frame):
+            first.append(time.monotonic())
+            if first[-1] - first[0] < _PUT_OFF:
+                again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
+                again.daemon = True
+                again.start()
+                return
         heard.append(number)
         _asked_to_end.append(number)
         if len(heard) > 2:

@@ -115,6 +115,17 @@ def test_a_second_ctrl_c_stops_at_once_and_the_run_goes_on_from_its_last_checkpo
     assert command("resume", run, "--set", "stages.0.budget.updates=2", "-q") == 0
 
 
+def test_ctrl_c_in_the_middle_of_an_import_waits_for_its_end(tmp_path: Path) -> None:
+    """A library of C++ that is imported calls Python here and there, and ends the process where that raises."""
+    lines = ["import os, signal, time", "os.kill(os.getpid(), signal.SIGINT)", "time.sleep(0.3)", "print('imported')"]
+    lines += ["from gymnasium.envs.classic_control import CartPoleEnv as World", ""]
+    (tmp_path / "slow_import.py").write_text("\n".join(lines))
+    command = [sys.executable, "-m", "peripatos", "check", "slow_import:World"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, "imported" in done.stdout + done.stderr) == (130, True)
+    assert done.stderr.strip().endswith("stopped before anything was written")
+
+
 @pytest.mark.parametrize("count", [4, pytest.param(40, marks=pytest.mark.exhaustive)])
 def test_ctrl_c_at_any_instant_of_the_first_seconds_is_one_line(count: int, tmp_path: Path) -> None:
     seed = random.randrange(10**6)
