@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib.util
 import keyword
+import shutil
 from pathlib import Path
 
 from ..envs.errors import UserError, unknown
+from .run.disk import in_words
 
 _STARTS = Path(__file__).with_name("starts")
 _FILES = ("pyproject.toml", "README.md")  # of every kind
@@ -32,11 +34,16 @@ def begin(name: str, kind: str, within: Path) -> list[Path]:
     if folder.exists() or folder.is_symlink():
         raise UserError(f"{folder} is there already, and nothing in it is overwritten; give another name")
     made = []
-    for source in (*(_STARTS / file for file in _FILES), *sorted((_STARTS / kind).iterdir())):
-        if source.is_file():
-            folder.mkdir(exist_ok=True)
-            made.append(folder / _renamed(source.name, name))
-            made[-1].write_text(_renamed(source.read_text(encoding="utf-8"), name), encoding="utf-8")
+    try:
+        folder.mkdir()
+        for source in (*(_STARTS / file for file in _FILES), *sorted((_STARTS / kind).iterdir())):
+            if source.is_file():
+                made.append(folder / _renamed(source.name, name))
+                made[-1].write_text(_renamed(source.read_text(encoding="utf-8"), name), encoding="utf-8")
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        what, remedy = in_words(error)
+        raise UserError(f"{folder} cannot be written ({what}: {error}); nothing was made: {remedy}") from error
     return made
 
 

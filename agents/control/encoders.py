@@ -87,9 +87,8 @@ class PictureEncoder(nn.Module):
             channels, sides = out, [(one - side) // stride + 1 for one in sides]
         last = _orthogonal(nn.Linear(channels * math.prod(sides), _FEATURES), generator)
         self.layers = nn.Sequential(*layers, nn.Flatten(), last, nn.ReLU())
-        self.colors = RunningMoments(
-            size[0]
-        )  # as if it had seen one pixel, of any colour: the first batch is bytes too
+        # as if it had seen one pixel, of any colour: the first batch is bytes too
+        self.colors = RunningMoments(size[0])
         self.colors.count += 1.0
         self.colors.mean += _BYTES_MEAN
         self.colors.m2 += _BYTES_VARIANCE

@@ -70,6 +70,24 @@ def test_a_name_that_another_package_has_is_refused(name: str, tmp_path: Path) -
         begin(name, "language", tmp_path)
 
 
+def test_a_folder_that_cannot_be_written_is_said_and_half_a_world_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match="word_games cannot be written"):
+        begin("word_games", "language", tmp_path / "nowhere")
+    write = Path.write_text
+
+    def full(path: Path, text: str, **how: str) -> int:
+        if path.name == "scenario.yaml":
+            raise OSError(28, "No space left on device")
+        return write(path, text, **how)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        begin("word_games", "language", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_nothing_is_overwritten_and_the_nearest_kind_is_named(tmp_path: Path) -> None:
     (tmp_path / "word_games").mkdir()
     with pytest.raises(UserError, match="is there already"):

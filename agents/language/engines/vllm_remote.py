@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +33,19 @@ _A_STEP = 0.1  # seconds, in which other orders wait
 def check_server(url: str) -> int:
     """The context of the server at `url`; UserError where none answers, or none that could draw for a learner."""
     try:
-        found = _asked(url, "version", None, _AT_THE_START)["version"]
-        models = _asked(url, "v1/models", None, _AT_THE_START)["data"]
+        found = str(_asked(url, "version", None, _AT_THE_START)["version"])
+        held = int(_asked(url, "v1/models", None, _AT_THE_START)["data"][0]["max_model_len"])
         _asked(url, "is_paused", None, _AT_THE_START)  # is there where weights may be given
     except urllib.error.HTTPError as refused:
         raise UserError(
             f"what answers at {url} is no server of vLLM that takes weights; start one by {HOW}"
         ) from refused
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+    except (OSError, HTTPException, ValueError, LookupError, TypeError) as problem:
         why = getattr(problem, "reason", problem)
         raise UserError(f"no server of vLLM answers at {url} ({why}); start one by {HOW}") from problem
     if found.partition("+")[0] != TESTED:
         raise UserError(f"the server at {url} is vLLM {found}, and tested is {TESTED} alone")
-    return int(models[0]["max_model_len"])
+    return held
 
 
 class VllmServer:

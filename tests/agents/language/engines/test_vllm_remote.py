@@ -142,6 +142,11 @@ class Answers(BaseHTTPRequestHandler):
             "the server at URL is vLLM 0.9.1, and tested is 0.32.0 alone",
         ),
         ({"/version": ["0.32.0"]}, "no server of vLLM answers at URL"),
+        ({"/version": {"version": "0.32.0"}, "/v1/models": {"data": []}}, "no server of vLLM answers at URL"),
+        (
+            {"/version": {"version": 32}, "/v1/models": {"data": [{"max_model_len": "long"}]}},
+            "no server of vLLM answers at URL",
+        ),
     ],
 )
 def test_what_answers_and_is_no_such_server_is_told_so(said: dict[str, object], words: str) -> None:
