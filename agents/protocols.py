@@ -38,6 +38,16 @@ class Critic(Protocol):
 
 
 @runtime_checkable
+class Sharing(Protocol):
+    """Who computes what rows begin with alike once, so that one pass can take more of them."""
+
+    def positions(self, inputs: Mapping[str, Tensor]) -> Tensor | None:
+        """int [B]: how many positions each row adds to a pass in which the row before it is; of the first row all.
+        None: rows are padded to the longest, and nothing is shared."""
+        ...
+
+
+@runtime_checkable
 class Policy(Protocol):
     """What learns. Every policy is also a `torch.nn.Module`."""
 

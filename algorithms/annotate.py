@@ -15,9 +15,9 @@ from .passes import passes
 
 @torch.no_grad()
 def read_scores(policy: Policy, batch: Batch, micro_batch: int | None) -> tuple[Tensor, Tensor]:
-    """Log-probability and entropy of every unit under `policy`, [B, T] each; at most `micro_batch` units (with padding)
-    in one forward pass."""
-    return _in_passes(batch, micro_batch, lambda inputs: policy.score(inputs)[:2])
+    """Log-probability and entropy of every unit under `policy`, [B, T] each; at most `micro_batch` positions in
+    one forward pass."""
+    return _in_passes(batch, micro_batch, policy, lambda inputs: policy.score(inputs)[:2])
 
 
 @torch.no_grad()
@@ -33,16 +33,16 @@ def with_values(batch: Batch, critic: Critic, micro_batch: int | None) -> Batch:
         raise ValueError(
             "a batch without values has to note truncated_B, for a critic to say what comes after its rows"
         )
-    value_B_T, successor_B_T = _in_passes(batch, micro_batch, critic.value)
+    value_B_T, successor_B_T = _in_passes(batch, micro_batch, critic, critic.value)
     bootstrap_B_T = torch.where(batch.end_B_T & truncated_B[:, None], successor_B_T, 0.0)
     return replace(batch, value_B_T=torch.where(batch.mask_B_T, value_B_T, 0.0), bootstrap_B_T=bootstrap_B_T)
 
 
 def _in_passes(
-    batch: Batch, units: int | None, read: Callable[[Mapping[str, Tensor]], tuple[Tensor, Tensor]]
+    batch: Batch, units: int | None, reader: object, read: Callable[[Mapping[str, Tensor]], tuple[Tensor, Tensor]]
 ) -> tuple[Tensor, Tensor]:
     """`read` pass by pass, in the batch's own order: [B, T] twice."""
-    parts = passes(batch, units)
+    parts = passes(batch, units, reader)
     if len(parts) == 1:
         return read(batch.inputs)
     seen = [read(batch.rows(part).inputs) for part in parts]

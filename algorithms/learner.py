@@ -240,7 +240,7 @@ class Learner:
         """∇L of a minibatch, the sum over its micro-batches, in the parameters; what was seen, and L."""
         seen, loss = Log(), torch.zeros((), device=self._optimizer.tensors[0].device)
         with self._optimizer.gradient():
-            for part in micro_batches(training, self.micro_batch) if len(training.share_B_T) else ():
+            for part in micro_batches(training, self.micro_batch, self.policy) if len(training.share_B_T) else ():
                 part_loss, weighted, scores = self._loss(part, seen)
                 part_loss.backward()
                 loss = loss + part_loss.detach()

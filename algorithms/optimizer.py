@@ -35,7 +35,7 @@ class OptimizerSettings:
     weight_decay: NotNegative = 0.0
     eps: Positive = 1e-8
     max_grad_norm: Positive = 1.0
-    micro_batch: Count | None = None  # most units (with padding) in one forward pass; None: the whole minibatch
+    micro_batch: Count | None = None  # most positions in one forward pass; None: the whole minibatch
 
 
 def adapted(lr: float, kl: float, settings: OptimizerSettings) -> float:

@@ -145,8 +145,8 @@ def minibatches(training: TrainingBatch, count: int, rng: np.random.Generator) -
         yield part.rows(torch.from_numpy(rows).to(group.device))
 
 
-def micro_batches(training: TrainingBatch, units: int | None) -> Iterator[TrainingBatch]:
-    """The parts that `passes` cuts; the whole itself, where it is one pass."""
-    parts = passes(training.batch, units)
+def micro_batches(training: TrainingBatch, units: int | None, reader: object) -> Iterator[TrainingBatch]:
+    """The parts that `passes` cuts for who reads them; the whole itself, where it is one pass."""
+    parts = passes(training.batch, units, reader)
     for rows in parts:
         yield training if len(parts) == 1 else training.rows(rows)

@@ -184,8 +184,7 @@ class LanguagePolicy(nn.Module):
         after_B_C = wide.gather(1, position_B_C)
         short = self.path.shared_prompts and not (unmasked and sizes.prompts < SHORT_PROMPTS)
         forest = self._forest(tokens, first, length, sizes, short, unmasked) if self.path.trees else None
-        read = len(tokens) * sizes.longest if forest is None else forest.token_R_N.numel()
-        large = torch.is_grad_enabled() and self.token_budget is not None and read > self.token_budget
+        large = torch.is_grad_enabled() and self._over_budget(tokens, length, sizes)
         cached = forest is None and short and not large
         with ExitStack() as stack:
             stack.enter_context(self.autocast())
@@ -202,6 +201,19 @@ class LanguagePolicy(nn.Module):
                     self.backbone, tokens, length, position_B_C, sizes.longest, masked=not unmasked
                 )
         return hidden, after_B_C
+
+    def positions(self, inputs: Mapping[str, Tensor]) -> Tensor | None:
+        """As `Sharing`: what a row adds to the one before it, where rows are read as trees."""
+        if not self.path.trees:
+            return None
+        return inputs["length_B"] - prefix_tree.alike(inputs["tokens_B_T"], inputs["length_B"])
+
+    def _over_budget(self, tokens: Tensor, length: Tensor, sizes: _Sizes) -> bool:
+        """Whether a pass is larger than those that `passes` makes, counted as it counts."""
+        if self.token_budget is None or len(tokens) * sizes.longest <= self.token_budget:
+            return False
+        added = self.positions({"tokens_B_T": tokens, "length_B": length})
+        return added is None or int(added.sum()) > self.token_budget
 
     def _forest(
         self, tokens: Tensor, first: Tensor, length: Tensor, sizes: _Sizes, short: bool, unmasked: bool

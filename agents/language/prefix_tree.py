@@ -55,8 +55,7 @@ def grow(tokens_B_L: Ints, length_B: Ints, pairs: int, other: float) -> Forest |
     tokens = np.where(np.arange(L) < length_B[:, None], tokens_B_L, -1)
     order = np.lexsort(tokens.T[::-1])
     tokens, length = tokens[order], length_B[order]
-    alike = np.logical_and.accumulate((tokens[1:] == tokens[:-1]) & (tokens[1:] >= 0), axis=1).sum(axis=1)
-    trees = _trees(length.tolist(), [0, *alike.tolist()], pairs)
+    trees = _trees(length.tolist(), alike(torch.from_numpy(tokens), torch.from_numpy(length)).tolist(), pairs)
     N = max(tree.size for tree in trees)
     lines = _side_by_side(trees, N)
     R = len(lines)
@@ -82,6 +81,14 @@ def grow(tokens_B_L: Ints, length_B: Ints, pairs: int, other: float) -> Forest |
         torch.from_numpy(column.reshape(R, N)) for column in (token, depth, first, last)
     )
     return Forest(token_R_N, depth_R_N, first_R_N, last_R_N, torch.from_numpy(back))
+
+
+def alike(tokens_B_T: Tensor, length_B: Tensor) -> Tensor:
+    """int [B]: with how many tokens each row begins as the row before it; 0 for the first."""
+    T = tokens_B_T.shape[1]
+    within = torch.arange(T, device=length_B.device) < torch.minimum(length_B[1:], length_B[:-1])[:, None]
+    same = ((tokens_B_T[1:] == tokens_B_T[:-1]) & within).long().cumprod(dim=1).sum(dim=1)
+    return torch.nn.functional.pad(same, (1, 0))
 
 
 def cost(rows: int, columns: int, seen: float, pairs: int) -> float:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from model_families import family_policy
 from test_model_families import rows_of
 
-from peripatos.agents.language import memory
+from peripatos.agents.language import memory, plain_rows
 from peripatos.agents.language.memory import bytes_per_token, free_memory, token_budget
 from peripatos.agents.language.model_checks import find_path
+from peripatos.agents.language.model_path import SHORT
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +72,24 @@ def test_a_row_above_the_budget_leaves_a_fraction_for_the_way_back() -> None:
         policy.token_budget = budget
         kept.append(bytes_per_token(policy))
     assert kept[1] < kept[0] / 5
+
+
+def test_rows_that_fit_because_they_share_their_beginning_keep_all_that_is_computed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    policy, ways = family_policy("llama"), []
+    policy.path = replace(SHORT, trees=True)
+    monkeypatch.setattr(plain_rows, "recomputed", lambda forward: ways.append("again") or forward)
+    prompt = torch.arange(20, 50)
+    rows = torch.stack([torch.cat([prompt, torch.tensor([last, last, 0])]) for last in range(7, 13)])
+    inputs = {
+        "tokens_B_T": rows,
+        "first_B": torch.full((6,), 30),
+        "length_B": torch.full((6,), 32),
+        "chosen_B_T": (torch.arange(33) >= 30).expand(6, -1) & (torch.arange(33) < 32),
+    }
+    nodes = 30 + 6 * 2
+    for budget, again in ((nodes, False), (nodes - 1, True)):
+        policy.token_budget = budget
+        policy.score(inputs)
+        assert bool(ways) == again

@@ -55,6 +55,25 @@ def gradient(policy: LanguagePolicy, inputs: dict[str, Tensor]) -> tuple[Tensor,
     return logp.detach(), entropy.detach(), torch.cat([part.flatten() for part in parts])
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_row_adds_what_the_one_before_it_does_not_begin_with(seed: int) -> None:
+    inputs = conversation(seed)
+    rows = [row[:n] for row, n in zip(inputs["tokens_B_T"].tolist(), inputs["length_B"].tolist(), strict=True)]
+    order = sorted(range(len(rows)), key=rows.__getitem__)
+    policy = replace_path(family_policy("llama"), trees=True)
+    added = policy.positions({name: x[order] for name, x in inputs.items()})
+    assert added is not None
+    first = {tuple(row[: n + 1]) for row in rows for n in range(len(row))}  # every beginning, once
+    assert int(added.sum()) == len(first)
+    assert replace_path(policy, trees=False).positions(inputs) is None
+
+
+def replace_path(policy: LanguagePolicy, *, trees: bool) -> LanguagePolicy:
+    """The same policy."""
+    policy.path = replace(policy.path, trees=trees)
+    return policy
+
+
 @pytest.mark.parametrize("kind", TREES)
 def test_trees_have_the_gradient_of_the_flat_rows(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefix_tree, "_WORTH", 1e9)
