@@ -136,7 +136,7 @@ def _file(run: RunDirectory, again: _Again, key: tuple[int, str], file: Path) ->
         before=summarize([episode for episode, _ in both]),
         after=summarize([_as_episode(episode, row) for episode, row in both]),
         changed=sum((episode.reward, episode.success) != (row.reward, row.success) for episode, row in both),
-        left_out=Counter(row.left_out for row in rows if row.left_out is not None),
+        left_out=dict(Counter(row.left_out for row in rows if row.left_out is not None)),  # `asdict` takes no Counter
         folder=folder,
     )
 

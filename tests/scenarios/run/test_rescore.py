@@ -132,13 +132,16 @@ def test_a_table_of_mixed_versions_is_refused(home: Path) -> None:
     assert "another" in (home / "runs.csv").read_text()
 
 
-def test_a_task_that_has_changed_is_left_out_and_not_graded(home: Path) -> None:
+def test_a_task_that_has_changed_is_left_out_and_not_graded(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changed = [{**task, "prompt": task["prompt"].replace("Half", "Twice")} for task in TASKS]
     (home / "tasks.jsonl").write_text("".join(json.dumps(task) + "\n" for task in changed))
     (done,) = rescore(home / "run")
     assert done.left_out == {"the world does not say what it said then": 2}
     (done,) = rescore(home / "run", grader="maths")
     assert done.left_out == {"the world does not give the task that it gave then": 2}
+    capsys.readouterr()
+    assert command("rescore", "run", "--json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["left_out"] == {"the world does not say what it said then": 2}
 
 
 def test_a_grader_that_there_is_not_and_an_option_that_is_none_of_the_world_are_refused(home: Path) -> None:
