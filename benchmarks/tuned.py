@@ -58,13 +58,13 @@ class Row:
 
 ROWS = {  # steps are whole collections of both
     "cartpole": Row(51_200),
-    "acrobot": Row(98_304),
+    "acrobot": Row(49_152),
     "mountaincar-continuous": Row(20_480),
     "pendulum": Row(98_304, goal=-150.0),
-    "lunarlander": Row(196_608),
-    "frozenlake": Row(51_200),
-    "taxi": Row(102_400),
-    "minigrid-empty": Row(30_720, goal=0.95),
+    "lunarlander": Row(163_840),
+    "frozenlake": Row(40_960),
+    "taxi": Row(81_920),
+    "minigrid-empty": Row(20_480, goal=0.95),
     "halfcheetah": Row(102_400, seeds=1),
     "hopper": Row(102_400, seeds=1),
 }
