@@ -182,7 +182,7 @@ def returns(cells: list[dict[str, Any]]) -> str:
     digits = 2 if max(map(abs, values)) < 2 else 0
     low, high = interval(values)
     width = f" [{low:.{digits}f}, {high:.{digits}f}]" if math.isfinite(high - low) and len(values) > 1 else ""
-    return ", ".join(f"{value:.{digits}f}" for value in values) + width
+    return ", ".join(f"{round(value, digits) + 0.0:.{digits}f}" for value in values) + width  # + 0: no −0
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -213,7 +213,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Returns of training episodes by steps: a thin line for each seed."""
+    """Returns of training episodes by steps: a line for each seed, dotted the goal."""
     import matplotlib
 
     matplotlib.use("Agg")
