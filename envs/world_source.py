@@ -24,6 +24,7 @@ import gymnasium
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
+from .contained import Contained, is_ours
 from .control.seen_as import seen_as
 from .control.worker_worlds import STEP_SECONDS, WorkerWorlds, fitting_workers
 from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
@@ -34,7 +35,7 @@ from .first_episodes import Openings, beginnings, openings, why_not
 from .lost_threads import in_thread
 from .open_worlds import claim, close
 from .registry import WorldKind, make_world, world_kind
-from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit
+from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit, tried
 from .user_code import told
 from .wrappers import wrapped
 
@@ -219,6 +220,10 @@ class WorldSource:
             return []
         return self._lend(lambda world: beginnings(world, split, count), seconds) or []
 
+    def limits_itself(self, *, seconds: float) -> bool:
+        """Whether a body was seen to truncate an episode of random actions by itself, within so many `seconds`."""
+        return bool(self._lend(partial(_cuts_itself, seconds=seconds), seconds))
+
     def _lend(self, task: Callable[[Env], Answer], seconds: float) -> Answer | None:
         """What `task` says of a world that begins episodes for it; None where the world `waits` for longer."""
         with self._lock:
@@ -306,6 +311,16 @@ def _facts_of(name: str, world: Env) -> WorldFacts:
         remarks=inside.remarks,
         tasks={split: inside.tasks_in(split) for split in SPLITS},
     )
+
+
+def _cuts_itself(world: Env, seconds: float) -> bool:
+    try:
+        with Contained(type(world.unwrapped).__name__):
+            return tried(world, seconds).cut is not None
+    except BaseException as error:  # of a stranger's world: its episodes will say
+        if is_ours(error):
+            raise
+        return False
 
 
 def _check_voices(name: str, wanted: tuple[str, ...], given: Mapping[str, Voice]) -> None:
