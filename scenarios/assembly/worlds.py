@@ -27,6 +27,14 @@ class WorldSources(dict[str, WorldSource]):
         """That of the first world, or the only one."""
         return next(iter(self.values()))
 
+    def decided(self) -> list[str]:
+        """What `workers: auto` has come to, for each world where it stood."""
+        return [
+            f"{source.id!r} is stepped in {f'{workers} processes' if workers else 'the process of the run'}: {why}"
+            for workers, why, source in ((*source.workers, source) for source in self.values())
+            if why
+        ]
+
     def endless(self) -> list[str]:
         """What is to be said of the worlds in which nothing limits an episode."""
         return [
