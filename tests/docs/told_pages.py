@@ -45,6 +45,7 @@ NOT_RUN = {  # how a block or a command begins → why nobody types it here
     '{"prompt"': "tests/envs/worlds/coding/test_task_notation.py judges every line",
 }
 NEEDS = {"LunarLander": "Box2D", "CarRacing": "Box2D", "minigrid": "minigrid", "reasoning_gym": "reasoning_gym"}
+PATIENCE = 300.0  # seconds for a command on a busy machine
 OF_BODIES = ("control", "memory", "workers")  # pages whose parts of scenarios belong to a body
 _LEARNS = {"collect": {"groups": 4}, "budget": {"updates": 1}}
 BODY = {
@@ -177,7 +178,7 @@ class Newcomer:
         """One command, which has to end well."""
         said = self.folder / ".said"
         said.mkdir(exist_ok=True)
-        ended = self.zygote.type(argv, self.folder, said)
+        ended = self.zygote.type(argv, self.folder, said, PATIENCE)
         out, err = ((said / name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
         self.said += out + err
         assert ended["exit"] == 0, f"{block}: {argv}\n{out}{err}"
