@@ -31,6 +31,7 @@ from gymnasium.spaces import Box
 
 from ..errors import UserError
 from ..reported import LARGEST
+from .symmetry import Symmetry
 
 headless.leave_no_log()
 
@@ -74,6 +75,7 @@ class MujocoTask(ABC):
     frame_skip: int  # mj_steps in one step of the world
     observation_size: int
     chance: int = 0  # uniforms in [0, 1) that one reset consumes
+    symmetry: Symmetry | None = None  # that rules and physics keep
 
     @abstractmethod
     def observe(self, state: State) -> np.ndarray:

@@ -26,6 +26,7 @@ import numpy as np
 from ...control.mujoco_task import BOX, HEIGHT_FIELD, Model, MujocoTask, Spec, State
 from ...control.mujoco_vector import MujocoVectorEnv
 from ...control.mujoco_world import MujocoWorld
+from ...control.symmetry import Mirror, Symmetry
 from ...errors import UserError
 from ...seeding import stream
 
@@ -40,6 +41,15 @@ _GROUND_BEGINS, _GROUND_LENGTH, _GROUND_WIDTH, _GRID, _BUMP = -2.0, 16.0, 20.0, 
 _LEVEL, _ROUGH = 0.25, 0.75  # from the starting line, or an end: level up to here, at its full height from there on
 _FAR = 1000.0  # how far the level ground goes on behind the bumps
 _STRAY = 1.0  # off the line in y, where an episode terminates
+# In a mirror that stands on the line y, roll, yaw and their velocities change sign, and left is right.
+_LEFT_AND_RIGHT = Symmetry(
+    observation=Mirror.of(
+        31,
+        swapped=[(i, i + 3) for i in (11, 12, 13, 17, 18, 19)] + [(i, i + 4) for i in range(23, 27)],
+        negated=[0, 3, 5, 7, 8, 10],
+    ),
+    action=Mirror.of(6, swapped=[(0, 3), (1, 4), (2, 5)]),
+)
 
 
 class WalkerTask(MujocoTask):
@@ -62,6 +72,7 @@ class WalkerTask(MujocoTask):
             raise UserError(f"terrain is {terrain}; allowed are 0 to 0.05 m")
         self._world_damping, self._pushes, self._randomization = world_damping, pushes, randomization
         self._terrain = terrain
+        self.symmetry = None if terrain else _LEFT_AND_RIGHT  # of masses and pushes in distribution; bumps have none
         self._weight = 1.0  # newtons; `configure` knows
         self._masses = self._floor = 0
         self._nominal: dict[str, np.ndarray] = {}
