@@ -97,7 +97,8 @@ def declared_symmetry(name: str, world: gym.Env[Any, Any]) -> Symmetry | None:
 
 def _check_fits(name: str, symmetry: Symmetry, world: gym.Env[Any, Any]) -> None:
     if not isinstance(symmetry, Symmetry):
-        raise UserError(f"{name} declares the symmetry {symmetry!r:.80}; give a {Symmetry.__module__}.Symmetry, or None")
+        wanted = f"{Symmetry.__module__}.{Symmetry.__name__}"
+        raise UserError(f"{name} declares the symmetry {symmetry!r:.80}; give a {wanted}, or None")
     seen, done, mirror = Observations(world.observation_space), world.action_space, symmetry.action
     if seen.pictures or seen.size != len(symmetry.observation.order):
         what = "pictures" if seen.pictures else f"{seen.size} numbers"

@@ -41,9 +41,7 @@ class MlpAgentSpec(Part):
     @model_validator(mode="after")
     def _what_is_remembered_has_no_image(self) -> MlpAgentSpec:
         if self.memory is not None and self.symmetry is not None:
-            words = (
-                "agent.symmetry mirrors what is seen, and what is remembered has no image: leave one of both out"
-            )
+            words = "agent.symmetry mirrors what is seen, and what is remembered has no image: leave one of both out"
             raise WrongWithin(["symmetry"], words)
         return self
 
