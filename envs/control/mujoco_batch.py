@@ -55,7 +55,7 @@ class MujocoBatch:
         self._ctrl = self._batch.bind("ctrl")
         self._previous = np.zeros((n, self.model.nu), np.float32)
         self._chance = np.zeros((n, task.chance))
-        self._age = np.zeros(n, np.int64)
+        self._age, self._numbers = np.zeros(n, np.int64), np.arange(n)
         self._broken: dict[int, str] = {}  # world → why its episode could not begin, until a step reports it
         self._limit = max_episode_steps
         self._renderer: mujoco.Renderer | None = None
@@ -106,10 +106,10 @@ class MujocoBatch:
         if kick is not None:
             self._now.qvel[ids] += kick
         self._ctrl[ids] = control
-        stepped = None if len(ids) == self.n else np.sort(ids)
+        stepped = None if self._is_all(ids) else np.sort(ids)
         failure = _raised(self._batch, partial(self._batch.step, stepped, self.task.frame_skip))
         failure |= {i: why for i, why in self._broken.items() if i in ids}
-        state = _rows(self._now, ids)
+        state = _rows(self._now, slice(None) if stepped is None else ids)
         try:
             with Contained(type(self.task).__name__):
                 observation = _float32(self.task.observe(state))
@@ -120,7 +120,7 @@ class MujocoBatch:
             if is_ours(error):
                 raise
             return self._all_failed(ids, failure, explained(error, type(self.task).__name__))
-        for i in ids[self._batch.warning[ids][:, DIVERGED, 1].any(axis=1)]:
+        for i in ids[self._batch.warning[:, DIVERGED, 1].any(axis=1)[ids]]:
             failure.setdefault(int(i), diverged(int(self._age[i])))
         for i in ids[~fits(observation, reward)]:
             failure.setdefault(int(i), not_finite(int(self._age[i])))
@@ -133,6 +133,10 @@ class MujocoBatch:
             terminated[failed], truncated[failed] = False, False
             terms = {name: np.where(failed, 0.0, values) for name, values in terms.items()}
         return StepResult(observation, reward, terminated, truncated, terms, metrics, None, failure)
+
+    def _is_all(self, ids: np.ndarray) -> bool:
+        """Whether these are all worlds in their own order, so that nothing has to be picked."""
+        return len(ids) == self.n and bool((ids == self._numbers).all())
 
     def _all_failed(self, ids: np.ndarray, failure: dict[int, str], why: str) -> StepResult:
         """A step in which nothing can be said of any of `ids`, some of which had failed before."""
@@ -171,8 +175,10 @@ def _float32(observation: np.ndarray) -> np.ndarray:
         return observation.astype(np.float32)
 
 
-def _rows(live: State, ids: np.ndarray) -> State:
+def _rows(live: State, ids: np.ndarray | slice) -> State:
     """Copies of the rows `ids`."""
+    if isinstance(ids, slice):  # which picks a view
+        return State(live.qpos[ids].copy(), live.qvel[ids].copy(), live.sensordata[ids].copy())
     return State(live.qpos[ids], live.qvel[ids], live.sensordata[ids])
 
 

@@ -134,7 +134,7 @@ class WalkerTask(MujocoTask):
     def terminated(self, state: State) -> np.ndarray:
         """Fallen, astray or turned away."""
         y, z = state.qpos[:, 1], state.qpos[:, 2]
-        turned = np.abs(state.roll_pitch_yaw).max(axis=1) > np.pi / 4
+        turned = (np.abs(state.roll_pitch_yaw) > np.pi / 4).any(axis=1)
         return (z < 0.1) | (np.abs(y) > _STRAY) | turned
 
     def sample_initial_state(self, model: Model, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +145,7 @@ class WalkerTask(MujocoTask):
         displaced, moving = chance[:, 0] >= 0.5, chance[:, 0] >= 0.75
         qpos[:, 1] = np.where(displaced, 0.0, 0.02 * chance[:, 1] - 0.01)
         ahead = np.where(displaced, 0.1 * chance[:, 1] - 0.05, 0.0)
-        qpos[:, 7:10], qpos[:, 10:13] = _leg_angles(ahead), _leg_angles(-ahead)
+        qpos[:, 7:10], qpos[:, 10:13] = _leg_angles(np.stack([ahead, -ahead]))
         qvel[:, 0] = np.where(moving, 0.1 * chance[:, 2] - 0.05, 0.0)
         qvel[:, 1] = np.where(moving, 0.05 * chance[:, 3] - 0.025, 0.0)
         return qpos, qvel
@@ -238,10 +238,10 @@ def _bumps(rows: int, columns: int) -> np.ndarray:
 
 
 def _leg_angles(ahead: np.ndarray) -> np.ndarray:
-    """Hip, knee and ankle [n, 3] that put a flat foot `ahead` of the hip [n], by the cosine rule; knees bend
+    """Hip, knee and ankle [..., 3] that put a flat foot `ahead` of the hip [...], by the cosine rule; knees bend
     forward. A positive angle swings what hangs below the joint back."""
     reach = np.hypot(ahead, _HIP_ABOVE_ANKLE)
     half_bend = np.arccos(reach / (2.0 * _LINK))
     hip = -np.arctan2(ahead, _HIP_ABOVE_ANKLE) - half_bend
     knee = 2.0 * half_bend
-    return np.stack([hip, knee, -hip - knee], axis=1)
+    return np.stack([hip, knee, -hip - knee], axis=-1)
