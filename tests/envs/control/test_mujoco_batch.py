@@ -427,3 +427,25 @@ def test_a_handler_of_somebody_elses_hears_what_mujoco_warns_of():
     finally:
         mujoco.set_mju_user_warning(before)
     assert heard
+
+
+@pytest.mark.parametrize("options", [{}, {"terrain": 0.03, "randomization": 0.2, "pushes": 0.3}])
+def test_an_episode_that_was_drawn_early_is_the_one_that_its_stream_gives_and_a_new_seed_replaces_it(options):
+    worlds = MujocoVectorEnv(WalkerTask(**options), 6)
+    worlds.reset(seed=3)
+    rng, over = np.random.default_rng(0), np.zeros(6, bool)
+    while not over.any():  # those that go on have their next episode drawn beside that of the one that ended
+        _, _, terminated, truncated, _ = worlds.step(rng.uniform(-1, 1, (6, 6)))
+        over = terminated | truncated
+    mask = ~over
+    assert mask.any()
+    seen, _ = worlds.reset(seed=[50 + i for i in range(6)], options={"reset_mask": mask})
+    anew, _ = MujocoVectorEnv(WalkerTask(**options), 6).reset(seed=50)
+    assert np.array_equal(seen[mask], anew[mask])
+    assert not (seen[over] == anew[over]).all(axis=1).any()
+    single = MujocoWorld(WalkerTask(**options))
+    for i in np.flatnonzero(mask):
+        single.reset(seed=int(50 + i))
+        again, _ = single.reset()
+        stream_goes_on, _ = worlds.reset(options={"reset_mask": np.arange(6) == i})
+        assert np.array_equal(stream_goes_on[i], again)
