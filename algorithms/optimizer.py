@@ -95,7 +95,8 @@ class Masters:
         adamw(
             self.tensors,
             [master.grad for master in self.tensors if master.grad is not None],
-            *([slots[name] for slots in self._slots] for name in ("exp_avg", "exp_avg_sq")),
+            [slots["exp_avg"] for slots in self._slots],
+            [slots["exp_avg_sq"] for slots in self._slots],
             [],  # of AMSGrad
             [slots["step"] for slots in self._slots],
             fused=True,
