@@ -89,7 +89,7 @@ def context_of(policy: LanguagePolicy, scenario: Scenario) -> int:
 def template_remarks(policy: object, scenario: Scenario, sources: WorldSources) -> Iterator[str]:
     """What somebody should know of the chat template before the first episode."""
     if not isinstance(scenario.agent, CausalLMAgentSpec):
-        return  # before the import of what only language models need, which takes seconds
+        return  # before what is imported for language alone: a robot need not wait for it
     from ...agents.language.language_policy import LanguagePolicy
 
     if not isinstance(policy, LanguagePolicy):
