@@ -78,19 +78,9 @@ def play_episodes(
     kept: bool = False,
     seconds: defaultdict[str, float] | None = None,
 ) -> tuple[list[Step], list[Episode]]:
-    """Play each of `plays` once, all at the same time: the steps of the living, if they are `kept`, and the episodes
-    in order.
-
-    Args:
-        behaviour: whoever acts.
-        worlds: at least as many as there are plays.
-        plays: what is to be played.
-        split: of the tasks.
-        version: of whoever acts.
-        limit: steps after which an episode is cut; None: the world's own limit.
-        endless: the name of a world in which nothing limits an episode; UserError where one does not end.
-        kept: whether steps are wanted.
-        seconds: takes in where the time went.
+    """Play each of `plays` once, all at the same time, in as many of `worlds` or more: the steps of the living, if
+    they are `kept`, and the episodes in order. An episode is cut after `limit` steps, if that is given. `endless` is
+    the name of a world in which nothing limits one: UserError where it does not end. `seconds` takes in the time.
     """
     live, seconds = np.arange(len(plays)), defaultdict(float) if seconds is None else seconds
     running = RunningEpisodes(worlds.n, *action_layout(worlds.action_space))
