@@ -17,7 +17,7 @@ second input and output, `memory` and `next_memory` [N, H], which begin at zero.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +115,7 @@ def numbers_in(space: StoredActions) -> Box:
     return box
 
 
-def _action_info(space: StoredActions, policy: ActorCritic, kinds: dict[str, int]) -> Any:
+def _action_info(space: StoredActions, policy: ActorCritic, kinds: Mapping[str, int]) -> Any:
     """Type and shape of the action."""
     from onnx.helper import make_tensor_value_info
 
