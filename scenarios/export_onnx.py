@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ from .run.disk import RunFailed, disk_errors, make_folder, write_bytes
 from .run.run_directory import RunDirectory
 from .run.saved_agent import OpenedAgent, find_checkpoint, open_agent
 from .run.verified import trusted_scenario
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 PARITY = 1e-5
 OBSERVATIONS, _WORLDS = 1000, 8
@@ -58,9 +61,8 @@ def export_onnx(path: Path, to: Path | None, *, checkpoint: str = "best") -> str
     assert isinstance(opened.policy, ActorCritic), "the agent is an mlp"
     with opened.sources, torch_threads(1):
         content = _content(opened, opened.policy, folder.name)
-        actions = Actions(opened.sources.first.facts.action_space)
-        twin = OnnxAgent(open_session(content), actions)
-        apart = max(_apart(opened.policy, twin, source) for source in opened.sources.values())
+        session = open_session(content)
+        apart = float(np.max([_apart(opened.policy, session, source) for source in opened.sources.values()]))
     if not apart <= PARITY:
         raise RunFailed(f"the file is not the agent: what it does is off by {apart:.2g}, allowed is {PARITY:g}")
     make_folder(to.parent)
@@ -122,14 +124,16 @@ def _moments(policy: ActorCritic, worlds: WorldBatch, seed: int) -> Iterator[_Mo
         begun += len(over)
 
 
-def _apart(policy: ActorCritic, twin: OnnxAgent, source: WorldSource) -> float:
+def _apart(policy: ActorCritic, session: InferenceSession, source: WorldSource) -> float:
     """How far the file's actions and memories are from the agent's, at the worst; NaN where one is NaN."""
-    worlds, apart = source.make_batch(_WORLDS, at_once=_WORLDS), [0.0]
+    actions = Actions(source.facts.action_space)
+    twin, apart = OnnxAgent(session, actions), [0.0]
+    worlds = source.make_batch(_WORLDS, at_once=_WORLDS)
     try:
         for moment in _moments(policy, worlds, 0):
             theirs = twin.act(moment.observation, None, moment.memory)
             apart += [_distance(theirs.memory_N, moment.act.memory_N)]
-            apart += _off(policy, moment, theirs.action, Actions(source.facts.action_space))
+            apart += _off(policy, moment, theirs.action, actions)
     finally:
         worlds.close()
     return float(np.max(apart))

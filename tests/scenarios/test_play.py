@@ -32,6 +32,8 @@ SEEN = {
 }
 DONE = {
     "matrix": Box(-1, 1, (2, 2), np.float64),
+    "from zero": MultiDiscrete([2, 3]),
+    "from one": MultiDiscrete([2, 3], start=[1, 1]),
     "wide": Box(-10**6, 10**6, (2,), np.int64),
     "both": Dict({"b": Box(-1, 1, (2, 2), np.float64), "c": Discrete(3, start=-1), "t": Tuple((MultiBinary(2), TWO))}),
 }
@@ -189,6 +191,21 @@ def test_a_file_that_is_not_the_agent_is_never_written(cart: Path, tmp_path: Pat
     with pytest.raises(RunFailed, match=r"the file is not the agent: what it does is off by 0.* allowed is 1e-05"):
         export_onnx(cart / "run", tmp_path / "other.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_worlds_that_count_choices_otherwise_have_no_file_in_common(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "along_counted.py").write_text(WORLDS)
+    monkeypatch.chdir(tmp_path)
+    two = scenario("along_counted:World")
+    del two["world"]
+    two["worlds"] = [
+        {"id": "along_counted:World", "name": name, "options": {"kind": f"from {name}"}} for name in ("zero", "one")
+    ]
+    run = peripatos.run(two, out=tmp_path / "run").path
+    with pytest.raises(RunFailed, match="the file is not the agent"):
+        export_onnx(run, None, checkpoint="last")
 
 
 def test_every_damage_of_a_file_is_noticed(cart: Path, tmp_path: Path) -> None:
