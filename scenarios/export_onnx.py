@@ -7,6 +7,7 @@ where the agent finds it as likely to within 1e-5.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -146,6 +147,9 @@ def _off(policy: ActorCritic, moment: _Moment, action: np.ndarray, actions: Acti
         box = numbers_in(actions.stored)
         off.append(_distance(action[:, :real], np.clip(mine[:, :real], box.low, box.high)))
     if policy.head.choices:
+        index = action.reshape(len(action), -1)[:, real:]
+        if ((index < 0) | (index >= policy.head.choices)).any():
+            return [math.inf]  # no choice of this world
         chosen = action if not real else np.concatenate([mine[:, :real], action[:, real:]], axis=1)
         off.append(float(np.max(moment.act.logp_N - _logp(policy, moment, chosen))))
     return off
