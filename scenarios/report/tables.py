@@ -53,7 +53,7 @@ def _worlds() -> list[dict[str, str]]:
 
 
 def _methods() -> list[dict[str, str]]:
-    from ...algorithms.methods import method_table
+    from ...algorithms.method_words import method_table
 
     return method_table()
 

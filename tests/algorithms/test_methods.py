@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from peripatos.algorithms.methods import METHODS, method, method_table
+from peripatos.algorithms.method_words import method_table
+from peripatos.algorithms.methods import METHODS, method
 from peripatos.envs.errors import UserError
 
 
