@@ -224,8 +224,8 @@ def _critic_advantage(batch: Batch, walk: Steps, credit: Credit) -> tuple[Tensor
 
 
 def _advantage_of_terms(batch: Batch, walk: Steps, credit: Credit) -> Tensor:
-    """A = Σ_k (R_k − b_k) / (s_k + ε) over the terms k of the reward that the batch notes by name (`term_NAME_B`); [B, 1].
-    Without any there is one, the reward itself."""
+    """A = Σ_k (R_k − b_k) / (s_k + ε) over the terms k of the reward that the batch notes by name (`term_NAME_B`);
+    [B, 1]. Without any there is one, the reward itself."""
     names = sorted(name for name in batch.notes if name.startswith("term_"))
     if not names:
         return _group_advantage_of_steps(batch, walk, credit)

@@ -156,7 +156,7 @@ _GROUPS = (
         "clipped ratio × (return − group mean) / group std, mean over sequences",
         "arXiv:2402.03300",
         elsewhere="The deviation has ddof 1 in all; ε is 1e-6 in verl and SkyRL, 1e-4 in TRL, 1e-9 in OpenRLHF. "
-        "The paper adds 0.04·k3 to the reference; TRL's default is none, with the mean over the batch's tokens (loss 'dapo').",
+        "The paper adds 0.04·k3 to the reference; TRL adds none, and takes the mean over the batch's tokens.",
         credit=_NORMALIZED,
         weighting=_CLIPPED,
         update=_SEQUENCES,
