@@ -135,13 +135,20 @@ def show(
 @app.command("list")
 def list_(
     what: Annotated[str, typer.Argument(metavar="[worlds|methods|scenarios]")] = "scenarios",
+    name: Annotated[
+        str | None, typer.Option("--show", metavar="NAME", help="One method: formulas, words and every constant.")
+    ] = None,
     verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
-    """Print a table from the code."""
-    from ..report.tables import table
+    """Print a table from the code, or all of one method."""
+    from ..report.tables import detail, table
 
     load_plugins()
+    if name is not None:
+        lines = detail(what, name)
+        print_json(lines) if json_ else print_lines(*lines)
+        return
     rows = table(what)
     if json_:
         print_json(rows)
