@@ -13,63 +13,56 @@ both, and is farther from 1 the longer the sequence is.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .episode_rows import episode_rows
-from .shapes import check_rank, steps, sum_steps
+from .levels import Levels
+from .shapes import check_rank
 
 CorrectionLevel = Literal["unit", "sequence"]
 CorrectionKind = Literal["truncate", "mask", "band"]
 
 
-class Correction(NamedTuple):
+class Corrected(NamedTuple):
     """Both [B, T]; 1 and False at masked-out units."""
 
     trust_B_T: Tensor  # what a weight is multiplied by
     beyond_B_T: Tensor  # bool: units whose ratio was cut or masked
 
 
-def importance_correction(
-    old_logp_B_T: Tensor,
-    behavior_logp_B_T: Tensor,
-    mask_B_T: Tensor,
-    *,
-    most: float,
-    level: CorrectionLevel = "unit",
-    kind: CorrectionKind = "truncate",
-    end_B_T: Tensor | None = None,
-    episode_B: Tensor | None = None,
-) -> Correction:
-    """The correction of every unit, C being `most`. "sequence": a row is one unless `end_B_T` splits it; rows with
-    equal `episode_B` [B] are one, and all of them must be here. `ValueError` for an unknown level or kind."""
-    check_rank(2, old_logp_B_T=old_logp_B_T, behavior_logp_B_T=behavior_logp_B_T, mask_B_T=mask_B_T, end_B_T=end_B_T)
-    difference = torch.where(mask_B_T, old_logp_B_T - behavior_logp_B_T, 0.0)
-    if level == "sequence":
-        difference = _summed(difference, mask_B_T, end_B_T, episode_B)
-    elif level != "unit":
-        raise ValueError(f"level must be 'unit' or 'sequence', got {level!r}")
-    ratio = difference.exp()
-    beyond = mask_B_T & (ratio > most)
-    if kind == "truncate":
-        return Correction(torch.where(beyond, most, ratio), beyond)
-    if kind == "band":
-        beyond = beyond | (mask_B_T & (ratio < 1.0 / most))
-    elif kind != "mask":
-        raise ValueError(f"kind must be 'truncate', 'mask' or 'band', got {kind!r}")
-    return Correction(torch.where(beyond, 0.0, ratio), beyond)
+@dataclass(frozen=True)
+class Correction:
+    """The column: C (`most`), whose ratio (`level`), and what becomes of one beyond C (`kind`)."""
 
+    most: float
+    level: CorrectionLevel = "unit"
+    kind: CorrectionKind = "truncate"
 
-def _summed(difference_B_T: Tensor, mask_B_T: Tensor, end_B_T: Tensor | None, episode_B: Tensor | None) -> Tensor:
-    """log ρ of its sequence at each unit [B, T]; 0 at masked-out units."""
-    if episode_B is not None:
-        rows = episode_rows(episode_B, mask_B_T.shape[1])
-        end = None if end_B_T is None else rows.join(rows.last_ends(mask_B_T, end_B_T))
-        whole = _summed(rows.join(difference_B_T), rows.join(mask_B_T), end, None)
-        return torch.where(mask_B_T, rows.split(whole), 0.0)
-    walk = steps(mask_B_T, None, end_B_T, "trajectory")
-    # log ρ = Σ_{u in the sequence} (log π_old − log π_behavior)
-    total_B_K = sum_steps(difference_B_T, mask_B_T, walk)
-    return torch.where(mask_B_T, total_B_K.gather(1, walk.index_B_T), 0.0)
+    def __call__(self, old_logp_B_T: Tensor, behavior_logp_B_T: Tensor, levels: Levels) -> Corrected:
+        """The correction of every unit. `ValueError` for an unknown level or kind."""
+        mask = levels.mask_B_T
+        check_rank(2, old_logp_B_T=old_logp_B_T, behavior_logp_B_T=behavior_logp_B_T, mask_B_T=mask)
+        if self.level not in ("unit", "sequence"):
+            raise ValueError(f"level must be 'unit' or 'sequence', got {self.level!r}")
+        # log ρ = Σ_{u in the level} (log π_old − log π_behavior)
+        ratio = levels.total(old_logp_B_T - behavior_logp_B_T, self.level).exp()
+        beyond = mask & (ratio > self.most)
+        if self.kind == "truncate":
+            return Corrected(torch.where(beyond, self.most, ratio), beyond)
+        if self.kind == "band":
+            beyond = beyond | (mask & (ratio < 1.0 / self.most))
+        elif self.kind != "mask":
+            raise ValueError(f"kind must be 'truncate', 'mask' or 'band', got {self.kind!r}")
+        return Corrected(torch.where(beyond, 0.0, ratio), beyond)
+
+    @property
+    def formula(self) -> str:
+        """As a factor of w."""
+        ratio = "π_old/π_behavior" if self.level == "unit" else "Π_sequence π_old/π_behavior"
+        if self.kind == "truncate":
+            return f"min({ratio}, {self.most:g})"
+        low = f"{1 / self.most:g} ≤ " if self.kind == "band" else ""
+        return f"{ratio}·1[{low}{ratio} ≤ {self.most:g}]"

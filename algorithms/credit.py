@@ -10,7 +10,7 @@ Everything here is computed on the whole batch, before rows are split among mini
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -37,11 +37,30 @@ class Credit:
     eps: NotNegative = 1e-6  # added to the divisor
     gamma: Discount = 1.0
     lam: Discount = 1.0
-    transform: Literal["advantage", "positive", "one"] = "advantage"
+    each_term: bool = False
+    """Whether each named term of the reward is compared within its group by itself, and the results are summed: the
+    weights of the terms cancel, their signs stay (GDPO: Liu et al. 2026, arXiv:2601.05242)."""
+    transform: Literal["advantage", "positive", "verdict", "one"] = "advantage"
     """What the weight is made of: A itself; 1[A > 0], which keeps the better part of one's own samples
-    (rejection sampling); or 1, which imitates (supervised fine-tuning)."""
+    (rejection sampling); a `Verdict` on the return; or 1, which imitates (supervised fine-tuning)."""
+    threshold: float = 0.5  # of a verdict: a return from here on is right
+    right: NotNegative = 1.0  # its weights
+    wrong: NotNegative = 1.0
     whiten: Literal["batch", "minibatch"] | None = None
     """Over which units advantages are brought to mean 0 and standard deviation 1."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A = λ₊ where R ≥ τ, and −λ₋ where R < τ: learn from right answers only (λ₋ = 0), from wrong ones only (λ₊ = 0),
+    or from both in another proportion (PSR, NSR, W-REINFORCE: Zhu et al. 2025, arXiv:2506.01347, eqs. 2 to 5)."""
+
+    threshold: float
+    right: float
+    wrong: float
+
+    def __call__(self, return_B_K: Tensor) -> Tensor:
+        return torch.full_like(return_B_K, -self.wrong).masked_fill(return_B_K >= self.threshold, self.right)
 
 
 @dataclass(frozen=True)
@@ -156,7 +175,8 @@ def assign_credit(batch: Batch, credit: Credit) -> Credited:
         target_B_T = (advantage_B_K + value_B_K).gather(1, walk.index_B_T)
         target_mask = walk.begins_B_T
     else:
-        advantage_B_K = _group_advantage_of_steps(whole, walk, credit)
+        of_steps = _advantage_of_terms if credit.each_term else _group_advantage_of_steps
+        advantage_B_K = of_steps(whole, walk, credit)
         target_B_T, target_mask = torch.zeros_like(whole.reward_B_T), torch.zeros_like(mask)
     advantage_B_T = torch.where(mask, advantage_B_K.gather(1, walk.index_B_T), 0.0)
     if credit.transform == "positive":
@@ -203,6 +223,21 @@ def _critic_advantage(batch: Batch, walk: Steps, credit: Credit) -> tuple[Tensor
     return gae(reward, value, mask, end, bootstrap, gamma=credit.gamma, lam=credit.lam), value
 
 
+def _advantage_of_terms(batch: Batch, walk: Steps, credit: Credit) -> Tensor:
+    """A = Σ_k (R_k − b_k) / (s_k + ε) over the terms k of the reward that the batch notes by name (`term_NAME_B`);
+    [B, 1]. Without any there is one, the reward itself."""
+    names = sorted(name for name in batch.notes if name.startswith("term_"))
+    if not names:
+        return _group_advantage_of_steps(batch, walk, credit)
+    total_B_K = torch.zeros_like(_of_steps(batch, walk)[0])
+    for name in names:
+        # all of a term at the first unit: over a whole trajectory, when it was earned does not matter
+        first = batch.mask_B_T & (batch.mask_B_T.cumsum(dim=1) == 1)
+        reward_B_T = torch.where(first, batch.notes[name][:, None].to(batch.reward_B_T.dtype), 0.0)
+        total_B_K += _group_advantage_of_steps(replace(batch, reward_B_T=reward_B_T), walk, credit)
+    return total_B_K
+
+
 def _group_advantage_of_steps(batch: Batch, walk: Steps, credit: Credit) -> Tensor:
     """Return-to-go minus what the other episodes of the group still got at the same step; [B, K].
 
@@ -213,6 +248,8 @@ def _group_advantage_of_steps(batch: Batch, walk: Steps, credit: Credit) -> Tens
     if bool((end.sum(dim=1) > 1).any()):
         raise ValueError("a row holds several episodes; without a critic every row must be one whole episode")
     return_B_K = discounted_returns(reward, mask, end, torch.zeros_like(reward), gamma=credit.gamma)
+    if credit.transform == "verdict":
+        return Verdict(credit.threshold, credit.right, credit.wrong)(return_B_K)
     if credit.baseline is None:
         return return_B_K
     rows = mask.any(dim=1)  # a row without units (an episode that failed) is no member of its group

@@ -28,15 +28,18 @@ from ..envs.seeding import stream
 from ..envs.vocabulary import Batch
 from .aggregate import Shares, reduce
 from .annotate import read_scores, with_values
+from .flat_groups import flat_groups
 from .loss import policy_loss, squared_error
-from .methods import Method
+from .method_row import Method
 from .metrics import Log, explained_variance, masked_mean
+from .moving import MovingCoefficients
 from .optimizer import Masters, OptimizerSettings, adapted
 from .rewards import ReturnScale, punish_overlong
 from .soundness import find_unsound
 from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
 from .update import FirstPass, Update
-from .weights import Weighted, kl_estimate, policy_weight
+from .weighting import Weighted, policy_weight
+from .weights import kl_estimate
 
 
 class UpdateRefused(RuntimeError):
@@ -87,6 +90,7 @@ class Learner:
         self.reference = reference if method.needs_reference else None
         self.worlds = tuple(worlds) or (method,)
         self.scales = tuple(map(_scale, self.worlds))
+        self.moving = MovingCoefficients(method)
         self.version = self._steps = 0
         self.lr = settings.lr
         self._optimizer = Masters({n: p for n, p in policy.module().named_parameters() if p.requires_grad}, settings)
@@ -127,8 +131,7 @@ class Learner:
         log, first = Log(), FirstPass(training)
         log.add({**_describe(training), "batch/staleness": self.version - batch.version_B.double().mean()})
         learned_from = self._with_gradient(training)
-        weighting = self.method.weighting
-        if self.policy.memoryless and weighting.ratio in (None, "unit") and weighting.correction_level == "unit":
+        if self.policy.memoryless and self.method.weighting.of_single_units:
             learned_from = as_units(learned_from)
         rng = stream(self.seed, "update", self.version)
         count = self.method.update.steps_per_pass(float(training.batch.mask_B_T.sum()))
@@ -138,10 +141,18 @@ class Learner:
                 whitened = part.whitened() if self.method.credit.whiten == "minibatch" else part
                 self._step(whitened, log, first if epoch == 0 else None)
                 self._steps, last = self._steps + 1, part
-        if self.settings.schedule == "adaptive_kl" and last is not None and len(last.share_B_T):
-            self._adapt(self._kl_old(last))
+        metrics = log.means()
+        kl = self._kl_old(last) if self._follows_kl and last is not None and len(last.share_B_T) else None
+        if self.settings.schedule == "adaptive_kl" and kl is not None:
+            self._adapt(kl)
+        metrics |= self.moving.move(kl, metrics.get("policy/entropy"))
         self.policy.advance(batch)
-        return Update(log.means(), first.units())
+        return Update(metrics, first.units())
+
+    @property
+    def _follows_kl(self) -> bool:
+        """Whether something moves by the distance to the old policy, which is then asked for behind the last step."""
+        return self.settings.schedule == "adaptive_kl" or self.method.weighting.kl_target is not None
 
     def _prepared(self, batch: Batch) -> TrainingBatch:
         """Rewards, values and credit, in each world by itself."""
@@ -154,10 +165,11 @@ class Learner:
 
     def _in_world(self, world: int, batch: Batch) -> TrainingBatch:
         row, scale = self.worlds[world], self.scales[world]
+        flat_B = flat_groups(batch) if row.update.flat_groups == "leave_out" else None
         if row.rewards.overlong_buffer is not None:
             assert row.rewards.overlong_limit is not None, "whoever makes the learner knows it"
             batch = punish_overlong(batch, limit=row.rewards.overlong_limit, buffer=row.rewards.overlong_buffer)
-        return self._annotated(self._valued(batch if scale is None else scale.scaled(batch)), row)
+        return self._annotated(self._valued(batch if scale is None else scale.scaled(batch)), row, flat_B)
 
     def _valued(self, batch: Batch) -> Batch:
         """With values, where the method needs them and nobody has given any: those of the policy's own critic."""
@@ -167,7 +179,7 @@ class Learner:
             raise ValueError(f"method {self.method.name!r} needs values, and the batch came without any")
         return with_values(batch, self.policy, self.micro_batch)
 
-    def _annotated(self, batch: Batch, row: Method) -> TrainingBatch:
+    def _annotated(self, batch: Batch, row: Method, flat_B: Tensor | None) -> TrainingBatch:
         """Log-probabilities that stay fixed during the update, then credit."""
         weighting, old_logp, entropy = self.method.weighting, batch.behavior_logp_B_T, None
         if (weighting.correction is not None and not self._first_is_old) or weighting.entropy_share < 1:
@@ -176,15 +188,15 @@ class Learner:
         reference_logp = torch.zeros_like(old_logp)
         if self.reference is not None:
             reference_logp, _ = read_scores(self.reference, batch, self.micro_batch)
-        return prepare(batch, row, old_logp, reference_logp, entropy)
+        return prepare(batch, row, old_logp, reference_logp, entropy, flat_B)
 
     @property
     def _first_is_old(self) -> bool:
         """Whether an update is one step, which is read by the policy from before it: then nobody has to ask that policy
-        for its log-probabilities in a pass of their own. The adaptive schedule asks again behind the step."""
+        for its log-probabilities in a pass of their own. Who follows the KL asks again behind the step."""
         row = self.method
         one_step = row.update.epochs == row.update.minibatches == 1 and row.update.minibatch_units is None
-        return row.weighting.correction is not None and one_step and self.settings.schedule != "adaptive_kl"
+        return row.weighting.correction is not None and one_step and not self._follows_kl
 
     def _old(self, part: TrainingBatch, logp_B_T: Tensor) -> Tensor:
         """The trainer's log-probability before the update."""
@@ -201,7 +213,7 @@ class Learner:
     def _with_gradient(self, training: TrainingBatch) -> TrainingBatch:
         """Without the rows whose gradient is known to be zero; they still count in every mean."""
         update, weighting = self.method.update, self.method.weighting
-        if self.method.needs_critic or weighting.kl is not None or update.entropy_coefficient:
+        if self.method.needs_critic or weighting.kl is not None or update.has_bonus:
             return training
         if self.method.credit.whiten == "minibatch":  # which takes the mean away, and so gives all of them some
             return training
@@ -273,7 +285,7 @@ class Learner:
             logp.detach(),
             part.advantage_B_T,
             mask,
-            self.method.weighting,
+            self.moving.weighting,
             old_logp_B_T=self._old(part, logp),
             behavior_logp_B_T=batch.behavior_logp_B_T,
             reference_logp_B_T=part.reference_logp_B_T,
@@ -285,8 +297,8 @@ class Learner:
         whole = Shares(part.share_B_T, part.count or 1.0)
         # L = policy_loss(w) − c_h H + c_v ½(V − target)²
         loss = policy_loss(logp, weighted.weight_B_T, mask, shares=whole)
-        if update.entropy_coefficient:
-            loss = loss - update.entropy_coefficient * reduce(entropy, mask, shares=whole)
+        if self.moving.bonus:
+            loss = loss - self.moving.bonus * reduce(entropy, mask, shares=whole)
         if self.method.needs_critic and batch.value_B_T is not None:
             error = squared_error(value, part.target_B_T, batch.value_B_T, clip=update.value_clip)
             targets = Shares(torch.ones_like(part.share_B_T), part.target_count or 1.0)
@@ -307,6 +319,8 @@ class Learner:
         }
         if weighted.corrected_B_T is not None:
             seen["policy/corrected"] = weighted.corrected_B_T
+        if weighted.distrusted_B_T is not None:
+            seen["policy/distrusted"] = weighted.distrusted_B_T
         if self.method.source == "own":  # a demonstrator's log-probabilities are unknown
             seen["kl/old"] = kl_estimate(self._old(part, logp_B_T), logp_B_T, kind="k3")
             if not self._steps:  # the policy that sampled, read by the trainer
@@ -326,7 +340,7 @@ class Learner:
             states = {f"{world}.{name}": x for world, scale in scales for name, x in scale.state().items()}
             save_file(states, folder / "rewards.safetensors")
         counters = {"version": self.version, "lr": self.lr, "method": self.method.name, "micro_batch": self.micro_batch}
-        (folder / "learner.json").write_text(json.dumps(counters))
+        (folder / "learner.json").write_text(json.dumps(counters | self.moving.state()))
 
     def load(self, folder: Path) -> None:
         """Continue exactly from what `save` wrote. `ValueError` if it belongs to another policy or method."""
@@ -343,6 +357,7 @@ class Learner:
         except ValueError as problem:
             raise ValueError(f"the optimiser state in {folder} {problem}") from problem
         self.version, self.lr = int(counters["version"]), float(counters["lr"])
+        self.moving.load_state(counters)
         if self.settings.micro_batch is None:  # cut as before, for sums of other parts differ in their last digits
             self.micro_batch = counters["micro_batch"]
 

@@ -1,82 +1,32 @@
 """The table of methods. A method is a row of constants; the update never asks for its name.
 
-    peripatos list methods
+    peripatos list methods [--show NAME]
 
-prints this table, with every constant that frameworks disagree on. A row says whose actions are learned from,
-how credit is assigned, how advantages become weights, and how often the batch is gone through.
+prints it, with every constant that frameworks disagree on. A row says whose actions are learned from, how credit is
+assigned, how advantages become weights, and how often the batch is gone through. Its `parent` is the row that it is
+told apart from; `elsewhere` is where TRL, verl, SkyRL, prime-rl and others differ, as read up to November 2026.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Annotated, Any, Literal
+import math
+from collections.abc import Mapping
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from ..envs.errors import UserError, WrongKey, nearest
-from ..envs.quantities import Count, NotNegative, Positive, shown, whole
-from ..envs.wrong_values import Slot, wrong_value
-from .aggregate import Mode
+from ..envs.errors import UserError, nearest
 from .credit import Credit
+from .method_overrides import overridden
+from .method_row import Method, Update
 from .rewards import Rewards
-from .weights import Weighting
+from .weighting import Weighting
 
+_NORMALIZED = Credit(baseline="group_mean", scale="std", ddof=1, eps=1e-6)
+_CLIPPED = Weighting(ratio="unit", clip_low=0.2, clip_high=0.2)
+_HIGHER = Weighting(ratio="unit", clip_low=0.2, clip_high=0.28)
+_SEQUENCES = Update(aggregation="sequence_mean")
+_SUMS = Update(aggregation="sequence_sum")
 
-@dataclass(frozen=True)
-class Update:
-    """How a batch becomes steps of the optimiser."""
-
-    epochs: Annotated[int, whole(1, 10_000)] = 1  # passes over the batch; 1 with 1 minibatch is strictly on-policy
-    minibatches: Count = 1  # steps per pass
-    minibatch_units: Count | None = None
-    """Units that a minibatch should have, in the place of a number of minibatches: for whole episodes that grow
-    longer as they learn, of which a fixed number of minibatches first makes too many and then too few."""
-    aggregation: Mode = "unit_mean"
-    length: Count | None = None  # L of "constant_length"; None: the most units that an episode can have
-    cut_replies: Literal["keep", "leave_out"] = "keep"
-    """Whether replies that ended because they had no tokens left are trained on (overlong filtering of DAPO: Yu et al.
-    2025, arXiv:2503.14476). They count in no mean of the loss either, but their rewards are compared with others'."""
-    value_coefficient: NotNegative = 0.5
-    value_clip: Positive | None = None
-    entropy_coefficient: NotNegative = 0.0
-
-    def steps_per_pass(self, units: float) -> int:
-        """How many minibatches a batch of so many units makes."""
-        if self.minibatch_units is None:
-            return self.minibatches
-        return max(1, round(units / self.minibatch_units))
-
-
-@dataclass(frozen=True)
-class Method:
-    """One row."""
-
-    name: str
-    summary: str  # with the paper
-    source: Literal["own", "demonstrations"] = "own"  # whose actions
-    rewards: Rewards = field(default_factory=Rewards)
-    credit: Credit = field(default_factory=Credit)
-    weighting: Weighting = field(default_factory=Weighting)
-    update: Update = field(default_factory=Update)
-
-    @property
-    def needs_critic(self) -> bool:
-        """A critic bootstraps, so episodes may be cut; without one, every row is a whole episode."""
-        return self.credit.baseline == "critic"
-
-    @property
-    def needs_groups(self) -> bool:
-        """Whether episodes are compared with others that started alike."""
-        return self.credit.baseline in ("group_mean", "leave_one_out")
-
-    @property
-    def needs_reference(self) -> bool:
-        """Whether a frozen copy of the starting policy is kept."""
-        return self.weighting.kl is not None
-
-
-_ROWS = (
+_IMITATION = (
     Method(
         "sft",
         "supervised fine-tuning: w = 1 on somebody else's actions",
@@ -85,214 +35,278 @@ _ROWS = (
     ),
     Method(
         "rejection_sampling",
-        "keep what beats its group's mean, and imitate it (expert iteration, RAFT: arXiv:2304.06767)",
+        "keep what beats its group's mean, and imitate it (expert iteration, RAFT)",
+        "arXiv:2304.06767",
+        parent="rloo",
+        elsewhere="RAFT keeps the best of K only; ReST-EM keeps all that are right.",
         credit=Credit(baseline="group_mean", transform="positive"),
-    ),
-    Method(
-        "reinforce",
-        "w = return (Williams 1992)",
-        credit=Credit(),
-        update=Update(aggregation="sequence_sum"),
-    ),
-    Method(
-        "reinforce_baseline",
-        "w = return − mean return of the batch (Williams 1992)",
-        credit=Credit(baseline="batch_mean"),
-        update=Update(aggregation="sequence_sum"),
-    ),
-    Method(
-        "rloo",
-        "w = return − mean return of the others in the group (arXiv:2402.14740)",
-        credit=Credit(baseline="leave_one_out"),
-        update=Update(aggregation="sequence_sum"),
-    ),
-    Method(
-        "ppo",
-        "clipped ratio × GAE from a critic (arXiv:1707.06347)",
-        rewards=Rewards(scale="return", clip=10.0),
-        credit=Credit(baseline="critic", granularity="unit", gamma=0.99, lam=0.95, whiten="minibatch"),
-        weighting=Weighting(ratio="unit", clip_low=0.2, clip_high=0.2),
-        update=Update(epochs=4, minibatches=4),
-    ),
-    Method(
-        "grpo",
-        "clipped ratio × (return − group mean) / group std, mean over sequences (arXiv:2402.03300)",
-        credit=Credit(baseline="group_mean", scale="std", ddof=1, eps=1e-6),
-        weighting=Weighting(ratio="unit", clip_low=0.2, clip_high=0.2),
-        update=Update(aggregation="sequence_mean"),
-    ),
-    Method(
-        "dr_grpo",
-        "GRPO without its two biases: no std, constant length (arXiv:2503.20783)",
-        credit=Credit(baseline="group_mean"),
-        weighting=Weighting(ratio="unit", clip_low=0.2, clip_high=0.2),
-        update=Update(aggregation="constant_length"),
     ),
 )
 
-METHODS: dict[str, Method] = {row.name: row for row in _ROWS}
+_RETURNS = (
+    Method("reinforce", "w = return", "Williams 1992, doi:10.1007/BF00992696", credit=Credit(), update=_SUMS),
+    Method(
+        "reinforce_baseline",
+        "w = return − mean return of the batch",
+        "Williams 1992, doi:10.1007/BF00992696",
+        parent="reinforce",
+        credit=Credit(baseline="batch_mean"),
+        update=_SUMS,
+    ),
+    Method(
+        "psr",
+        "imitate right answers only (positive sample reinforcement)",
+        "arXiv:2506.01347",
+        parent="reinforce",
+        elsewhere="The paper's rewards are ±1; here right is a return of at least credit.threshold.",
+        credit=Credit(transform="verdict", threshold=0.5, right=1.0, wrong=0.0),
+        update=_SUMS,
+    ),
+    Method(
+        "nsr",
+        "push wrong answers down only (negative sample reinforcement): what was never punished keeps its proportions",
+        "arXiv:2506.01347",
+        parent="psr",
+        elsewhere="As of psr. Unbounded from below: stop early, or clip.",
+        credit=Credit(transform="verdict", threshold=0.5, right=0.0, wrong=1.0),
+        update=_SUMS,
+    ),
+    Method(
+        "w_reinforce",
+        "wrong answers down, and right ones a tenth as much up",
+        "arXiv:2506.01347",
+        parent="nsr",
+        credit=Credit(transform="verdict", threshold=0.5, right=0.1, wrong=1.0),
+        update=_SUMS,
+    ),
+    Method(
+        "reinforce_pp",
+        "REINFORCE++: returns brought to mean 0 and deviation 1 over the batch, clipped ratio, no groups",
+        "arXiv:2501.03262",
+        parent="reinforce",
+        elsewhere="The paper subtracts β·k1 in the reward of each unit (OpenRLHF: 0.01), which is 0 here. Its form "
+        "with a baseline is credit: {baseline: group_mean, whiten: batch}.",
+        credit=Credit(whiten="batch"),
+        weighting=_CLIPPED,
+    ),
+    Method(
+        "rloo",
+        "w = return − mean return of the others in the group",
+        "arXiv:2402.14740",
+        parent="reinforce_baseline",
+        elsewhere="TRL and OpenRLHF add a KL to the reward and clip the ratio.",
+        credit=Credit(baseline="leave_one_out"),
+        update=_SUMS,
+    ),
+    Method(
+        "max_rl",
+        "advantages over the group's mean: the gradient of log p(right), more of it the more samples",
+        "arXiv:2602.02710",
+        parent="rloo",
+        elsewhere="The paper's rewards are 0 or 1; a group whose mean is not positive gives 0 here.",
+        credit=Credit(baseline="group_mean", scale="mean", eps=1e-6),
+        update=_SUMS,
+    ),
+)
+
+_PPO = Credit(baseline="critic", granularity="unit", gamma=0.99, lam=0.95, whiten="minibatch")
+_STEPS = Update(epochs=4, minibatches=4)
+_SCALED = Rewards(scale="return", clip=10.0)
+
+_CRITICS = (
+    Method(
+        "ppo",
+        "clipped ratio × GAE from a critic",
+        "arXiv:1707.06347",
+        elsewhere="For language γ = λ = 1, and no scale of rewards. Values are clipped by 0.5 in verl, 0.2 in SkyRL, "
+        "not here; verl's 'vanilla' clips dually at 3 without saying.",
+        rewards=_SCALED,
+        credit=_PPO,
+        weighting=_CLIPPED,
+        update=_STEPS,
+    ),
+    Method(
+        "ppo_dual_clip",
+        "PPO that also lets go of bad actions which have become three times as likely",
+        "arXiv:1912.09729",
+        parent="ppo",
+        elsewhere="c is 3 in verl (always on), 'delta' in TRL (off), 4 in INTELLECT-2.",
+        rewards=_SCALED,
+        credit=_PPO,
+        weighting=Weighting(ratio="unit", clip_low=0.2, clip_high=0.2, clip_dual=3.0),
+        update=_STEPS,
+    ),
+    Method(
+        "ppo_kl",
+        "PPO with a penalty for leaving the old policy, whose strength follows the distance, in place of the clip",
+        "arXiv:1707.06347, eq. 8",
+        parent="ppo",
+        elsewhere="The paper has the full KL of each state; here k3 of the drawn actions, whose mean and gradient are "
+        "the same. TRL's and verl's adaptive controller is another one (arXiv:1909.08593, eq. 8).",
+        rewards=_SCALED,
+        credit=_PPO,
+        weighting=Weighting(ratio="unit", kl="k3", kl_to="old", beta=1.0, kl_target=0.01),
+        update=_STEPS,
+    ),
+)
+
+_GROUPS = (
+    Method(
+        "grpo",
+        "clipped ratio × (return − group mean) / group std, mean over sequences",
+        "arXiv:2402.03300",
+        elsewhere="The deviation has ddof 1 in all; ε is 1e-6 in verl and SkyRL, 1e-4 in TRL, 1e-9 in OpenRLHF. "
+        "The paper adds 0.04·k3 to the reference; TRL adds none, and takes the mean over the batch's tokens.",
+        credit=_NORMALIZED,
+        weighting=_CLIPPED,
+        update=_SEQUENCES,
+    ),
+    Method(
+        "dr_grpo",
+        "GRPO without its two biases: no std, constant length",
+        "arXiv:2503.20783",
+        parent="grpo",
+        elsewhere="× G/(G − 1) it is unbiased (rloo). verl's mode does not divide by the number of sequences.",
+        credit=Credit(baseline="group_mean"),
+        weighting=_CLIPPED,
+        update=Update(aggregation="constant_length"),
+    ),
+    Method(
+        "dapo",
+        "GRPO with a higher upper clip, one mean over all units of groups that differ, and less for overlong replies",
+        "arXiv:2503.14476",
+        parent="grpo",
+        elsewhere="The paper and verl sample again until a batch is full of groups that differ: collect: {refill: 8}. "
+        "Groups that do not count in no mean here, TRL keeps them. The paper's buffer is 4,096 of 20,480 tokens.",
+        rewards=Rewards(overlong_share=0.2),
+        credit=_NORMALIZED,
+        weighting=_HIGHER,
+        update=Update(flat_groups="leave_out"),
+    ),
+    Method(
+        "gspo",
+        "one ratio for a sequence (the geometric mean), clipped within a hair's breadth",
+        "arXiv:2507.18071",
+        parent="grpo",
+        elsewhere="ε 3e-4 and 4e-4 are the paper's, for long replies; TRL's default stays 0.2 unless told.",
+        credit=_NORMALIZED,
+        weighting=Weighting(ratio="sequence", clip_low=3e-4, clip_high=4e-4),
+        update=_SEQUENCES,
+    ),
+    Method(
+        "cispo",
+        "the ratio is capped and a constant: no unit loses its gradient",
+        "arXiv:2506.13585",
+        parent="dapo",
+        elsewhere="Bounds disagree: TRL's is absolute (unset: the weight is at most ε = 0.2), SkyRL [0, 5], verl "
+        "[0.8, 1.2], ScaleRL at most 5; here [0, 5].",
+        credit=_NORMALIZED,
+        weighting=Weighting(ratio="unit", clip_kind="cap", clip_high=4.0),
+    ),
+    Method(
+        "gmpo",
+        "the geometric mean of a sequence's clipped ratios, so that single units weigh less",
+        "arXiv:2507.20673",
+        parent="grpo",
+        elsewhere="The paper clips log ρ to ±0.4, which is ρ to [0.670, 1.492]; verl's clip_ratio bounds log ρ.",
+        credit=_NORMALIZED,
+        weighting=Weighting(
+            ratio="unit", clip_kind="geometric", clip_low=1 - math.exp(-0.4), clip_high=math.exp(0.4) - 1
+        ),
+        update=_SEQUENCES,
+    ),
+    Method(
+        "sapo",
+        "a soft gate in place of the clip, which closes faster for bad actions",
+        "arXiv:2511.20347",
+        parent="grpo",
+        credit=_NORMALIZED,
+        weighting=Weighting(ratio="unit", clip_kind="soft", soft_up=1.0, soft_down=1.05),
+        update=_SEQUENCES,
+    ),
+    Method(
+        "vespo",
+        "a sequence's whole ratio through a kernel that is 1 at 1 and fades on both sides",
+        "arXiv:2602.10693",
+        parent="cispo",
+        elsewhere="TRL clamps log ρ of a unit to ±20 and of a sequence to [log 1e-8, 20] first, and takes the "
+        "sampler's correction into the kernel.",
+        credit=_NORMALIZED,
+        weighting=Weighting(ratio="product", clip_kind="kernel"),
+    ),
+    Method(
+        "dppo",
+        "a trust region on the difference of probabilities, not on their ratio",
+        "arXiv:2602.04879",
+        parent="cispo",
+        elsewhere="verl's dppo_tv reads ε from clip_ratio (0.2), and caps the ratio at 20 as here; the paper also has "
+        "binary KL and top-K forms. prime-rl's mask looks at both sides: see probability_gap.",
+        credit=_NORMALIZED,
+        weighting=Weighting(ratio="unit", clip_kind="cap", clip_high=19.0, gap=0.15),
+    ),
+    Method(
+        "probability_gap",
+        "plain ratio, and silence wherever a probability has moved by more than 0.3, for better or worse",
+        "prime-rl's default loss, there 'IPO' (not the preference loss of that name)",
+        parent="dppo",
+        elsewhere="Until August 2026 prime-rl masked |p − q| > 0.2 by the sign of A and added 1e-3·(log ρ)².",
+        credit=_NORMALIZED,
+        weighting=Weighting(ratio="unit", gap=0.3, gap_sides="both"),
+    ),
+    Method(
+        "gdpo",
+        "each named term of the reward is normalised in its group, then they are summed and whitened",
+        "arXiv:2601.05242",
+        parent="grpo",
+        elsewhere="The paper weighs terms after the normalisation; here a world's weights cancel, but for their signs.",
+        credit=Credit(baseline="group_mean", scale="std", ddof=1, eps=1e-6, each_term=True, whiten="batch"),
+        weighting=_CLIPPED,
+        update=_SEQUENCES,
+    ),
+    Method(
+        "deepseek_v32",
+        "GRPO without std, with an unbiased KL and without bad sequences that the policy has left behind",
+        "arXiv:2512.02556",
+        parent="grpo",
+        elsewhere="The paper gives neither β nor δ; TRL suggests δ = 0.5 and multiplies the KL by ρ wherever β > 0.",
+        credit=Credit(baseline="group_mean"),
+        weighting=Weighting(
+            ratio="unit", clip_low=0.2, clip_high=0.2, kl="k3", kl_ratio=True, beta=0.001, stale_sequence=0.5
+        ),
+        update=_SEQUENCES,
+    ),
+    Method(
+        "high_entropy",
+        "DAPO on the fifth of units at which the policy was most uncertain",
+        "arXiv:2506.01939",
+        parent="dapo",
+        elsewhere="The threshold is that of the whole batch here, of a micro-batch in some.",
+        rewards=Rewards(overlong_share=0.2),
+        credit=_NORMALIZED,
+        weighting=Weighting(ratio="unit", clip_low=0.2, clip_high=0.28, entropy_share=0.2),
+        update=Update(flat_groups="leave_out"),
+    ),
+    Method(
+        "skywork_or1",
+        "GRPO over all units with an entropy bonus that comes and goes with the entropy (MAGIC)",
+        "arXiv:2505.22312",
+        parent="grpo",
+        elsewhere="The paper measures the entropy before each update, here it is that of the update before.",
+        credit=_NORMALIZED,
+        weighting=_CLIPPED,
+        update=Update(flat_groups="leave_out", entropy_target=0.2, entropy_step=0.005),
+    ),
+)
+
+METHODS: dict[str, Method] = {row.name: row for row in (*_IMITATION, *_RETURNS, *_CRITICS, *_GROUPS)}
 
 
 def method(name: str, overrides: Mapping[str, Any] | None = None) -> Method:
     """The row `name` with some constants changed, e.g. `{"credit": {"gamma": 0.97}}`.
 
-    `UserError` names an unknown method or constant and the nearest one, a value of the wrong kind, or a constant that
-    would have no effect beside the others.
+    `UserError` names an unknown method or constant and the nearest one, a value of the wrong kind, a constant that
+    would have no effect beside the others, or two that exclude each other.
     """
     if name not in METHODS:
         raise UserError(f"unknown method {name!r}; methods are {', '.join(METHODS)}.{nearest(name, METHODS)}")
-    overrides = overrides or {}
-    row = _override(METHODS[name], overrides, ())
-    _refuse_idle(row, overrides)
-    return row
-
-
-def _idle(row: Method) -> Iterator[tuple[str, str, object, str]]:
-    """Constants that do nothing beside the others of `row`: column, name, the value that means nothing, and why.
-
-    A constant that has no such value (`...`) is idle only if somebody wrote it down.
-    """
-    credit, weighting, update = row.credit, row.weighting, row.update
-    if row.rewards.scale is None:
-        yield "rewards", "clip", None, "rewards.scale is null; allowed is 'return'"
-    if row.rewards.overlong_buffer is None:
-        yield "rewards", "overlong_limit", None, "rewards.overlong_buffer is not given"
-    imitates = credit.transform == "one"
-    if imitates:
-        for name in ("baseline", "granularity", "scale", "ddof", "eps", "gamma", "lam", "whiten"):
-            yield "credit", name, ..., "credit.transform is 'one': every weight is 1"
-    if not row.needs_critic:
-        why = f"credit.baseline is {_word(credit.baseline)}, and there is no critic"
-        yield "credit", "lam", ..., why
-        yield "update", "value_coefficient", ..., why
-        yield "update", "value_clip", None, why
-        if credit.granularity == "trajectory" and not imitates:
-            yield "credit", "gamma", 1.0, "credit.granularity is 'trajectory': a whole trajectory is one step"
-    if credit.baseline in (None, "critic") and not imitates:
-        yield (
-            "credit",
-            "scale",
-            None,
-            f"credit.baseline is {_word(credit.baseline)}: nothing is compared within a group",
-        )
-    if credit.scale is None:
-        yield "credit", "eps", ..., "credit.scale is null"
-    if credit.scale != "std":
-        yield "credit", "ddof", ..., f"credit.scale is {_word(credit.scale)}"
-    if weighting.ratio is None:
-        yield "weighting", "clip_low", None, "weighting.ratio is null: there is nothing to clip"
-        yield "weighting", "clip_high", None, "weighting.ratio is null: there is nothing to clip"
-    if weighting.kl is None:
-        yield "weighting", "beta", 0.0, "weighting.kl is null; allowed are k1, k2, k3"
-        yield "weighting", "kl_ratio", False, "weighting.kl is null; allowed are k1, k2, k3"
-    if weighting.correction is None:
-        yield "weighting", "correction_level", "unit", "weighting.correction is null; give its bound, such as 2"
-        yield "weighting", "correction_kind", "truncate", "weighting.correction is null; give its bound, such as 2"
-    if weighting.beta == 0.0:
-        yield "weighting", "kl", None, "weighting.beta is 0; give one above 0"
-    if row.source == "demonstrations":
-        why = "the log-probabilities of demonstrations are unknown"
-        yield "weighting", "ratio", None, why
-        yield "weighting", "correction", None, why
-    if update.aggregation != "constant_length":
-        yield "update", "length", None, f"update.aggregation is {update.aggregation!r}, not 'constant_length'"
-    if update.minibatch_units is not None:
-        yield "update", "minibatches", ..., "update.minibatch_units says how many there are"
-
-
-def _refuse_idle(row: Method, overrides: Mapping[str, Any]) -> None:
-    idle = list(_idle(row))
-    for column, name, nothing, why in idle:
-        value = getattr(getattr(row, column), name)
-        written = name in overrides.get(column, {})
-        if (written and value != nothing) or (nothing is not ... and value != nothing):
-            place, remedy = (column, name), ""
-            if not written:  # a constant of the row's own, which another that was written has made idle
-                place = next(((c, n) for c in overrides for n in overrides[c] if f"{c}.{n}" in why), (column,))
-                alike = {n: none for c, n, none, reason in idle if c == column and reason == why and none is not ...}
-                words = ", ".join(
-                    f"{n}: {_word(none)}" for n, none in alike.items() if n not in overrides.get(column, {})
-                )
-                remedy = f"; write {column}: {{{words}}} as well"
-            raise WrongKey(
-                place, f"method {row.name}.{column}.{name} is {_word(value)} and would have no effect: {why}{remedy}"
-            )
-
-
-def _word(value: object) -> str:
-    """A constant as a scenario spells it."""
-    return "null" if value is None else repr(value)
-
-
-def _override(row: Any, changes: Mapping[str, Any], path: tuple[str, ...], name: str = "") -> Any:
-    """`row` with `changes` applied field by field, nested rows included, and every type checked."""
-    name = name or row.name
-    where = ".".join((f"method {name}", *path))
-    names = [f.name for f in fields(row) if f.name not in ("name", "summary")]
-    values: dict[str, Any] = {f.name: getattr(row, f.name) for f in fields(row)}
-    for key, value in changes.items():
-        if key not in names:
-            raise WrongKey((*path, key), f"{where} has no {key!r}; it has {', '.join(names)}.{_instead(key, names)}")
-        if is_dataclass(values[key]):
-            if not isinstance(value, Mapping):
-                inside = ", ".join(f.name for f in fields(values[key]))
-                what = f"is {shown(value)}, not a mapping of keys to values; its keys are {inside}"
-                raise WrongKey((*path, key), f"{where}.{key} {what}")
-            value = _override(values[key], value, (*path, key), name)
-        values[key] = value
-    try:
-        return TypeAdapter(type(row)).validate_python(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        at = (*path, *map(str, first["loc"][:1]))
-        hint = "; how strong it is, beta says" if at[-1] == "kl" and isinstance(first["input"], float | int) else ""
-        raise WrongKey(
-            at, f"{'.'.join((f'method {name}', *at))} {wrong_value(first, Slot.of(type(row), at[-1]))}{hint}"
-        ) from None
-
-
-def columns_of(key: str) -> list[str]:
-    """The columns of the table that have a constant of this name: those of "gamma" are "credit"."""
-    row = next(iter(METHODS.values()))
-    columns = {f.name: getattr(row, f.name) for f in fields(row) if is_dataclass(getattr(row, f.name))}
-    return [name for name, column in columns.items() if key in {f.name for f in fields(column)}]
-
-
-def _instead(key: str, names: list[str]) -> str:
-    """Where a constant belongs that stands elsewhere, or the nearest name."""
-    columns = columns_of(key)
-    return f" {key!r} belongs in {columns[0]}: {{{columns[0]}: {{{key}: …}}}}" if columns else nearest(key, names)
-
-
-def method_table() -> list[dict[str, str]]:
-    """One dictionary per method, its constants as words: what `peripatos list methods` prints."""
-    return [_row_as_words(row) for row in METHODS.values()]
-
-
-def _row_as_words(row: Method) -> dict[str, str]:
-    credit, weighting, update = row.credit, row.weighting, row.update
-    scale = "—"
-    if credit.scale == "std":
-        scale = f"std (ddof {credit.ddof}) + {credit.eps:g}"
-    elif credit.scale == "mean":
-        scale = f"mean + {credit.eps:g}"
-    clip = "—"
-    if weighting.clip_low is not None or weighting.clip_high is not None:
-        clip = f"1 − {weighting.clip_low or 0:g} … 1 + {weighting.clip_high or float('inf'):g}"
-    return {
-        "method": row.name,
-        "actions": row.source,
-        "rewards": "—" if row.rewards.scale is None else f"/ std(R), ±{row.rewards.clip or float('inf'):g}",
-        "baseline": credit.baseline or "—" if credit.transform != "one" else "—",
-        "granularity": credit.granularity if credit.transform != "one" else "—",
-        "scale": scale,
-        "weight": {"advantage": "A", "positive": "1[A > 0]", "one": "1"}[credit.transform],
-        "γ, λ": f"{credit.gamma:g}, {credit.lam:g}" if credit.baseline == "critic" else f"{credit.gamma:g}, —",
-        "whiten": credit.whiten or "—",
-        "ratio": weighting.ratio or "—",
-        "clip": clip,
-        "KL": "—" if weighting.kl is None else f"{weighting.beta:g} × {weighting.kl}",
-        "aggregation": update.aggregation,
-        "epochs × minibatches": f"{update.epochs} × {update.minibatches}",
-        "what": row.summary,
-    }
+    return overridden(METHODS[name], overrides or {})

@@ -10,13 +10,13 @@ batch, and so does its R; γ and the size of a step are those of the method that
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from ..agents.running_moments import RunningMoments
-from ..envs.quantities import Count, Positive
+from ..envs.quantities import Count, Positive, real
 from ..envs.vocabulary import Batch
 from .episode_rows import episode_rows
 from .shapes import Granularity, Steps, steps, sum_steps
@@ -31,6 +31,7 @@ class Rewards:
     overlong_buffer: Count | None = None
     """Of how many units before the limit a reply begins to lose reward: 0 at limit − buffer, −1 at the limit, straight
     between them (soft overlong punishment of DAPO: Yu et al. 2025, arXiv:2503.14476, eq. 13). None: it loses none."""
+    overlong_share: Annotated[float, real(above=0, most=1, percent=2)] | None = None  # as a share of the limit
     overlong_limit: Count | None = None  # most units in a reply; None: as many as are sampled
 
 

@@ -20,7 +20,7 @@ from ..envs.vocabulary import Batch
 from .aggregate import unit_shares
 from .credit import assign_credit, whiten
 from .episode_rows import episode_rows
-from .methods import Method
+from .method_row import Method
 from .passes import passes
 from .shapes import steps, sum_steps
 from .weights import most_uncertain
@@ -75,13 +75,17 @@ def prepare(
     old_logp_B_T: Tensor,
     reference_logp_B_T: Tensor,
     entropy_B_T: Tensor | None = None,
+    flat_B: Tensor | None = None,
 ) -> TrainingBatch:
     """Assign credit and shares, and choose what is trained, on the whole batch. `entropy_B_T` is needed for a method
-    that trains a share of the units only."""
+    that trains a share of the units only, `flat_B` for one that leaves flat groups out."""
     credited = assign_credit(batch, method.credit)
     update, mask = method.update, batch.mask_B_T
     episodes = episode_rows(batch.episode_B, mask.shape[1])  # a sequence is an episode, in however many rows
     kept = mask & ~_of_cut_replies(batch) if update.cut_replies == "leave_out" else mask
+    if update.flat_groups == "leave_out":
+        assert flat_B is not None, "the learner asks for it"
+        kept = kept & ~flat_B[:, None]
     whole, end = episodes.join(kept), episodes.join(episodes.last_ends(mask, batch.end_B_T))
     a, c = unit_shares(whole, mode=update.aggregation, length=update.length, end_B_T=end, dtype=old_logp_B_T.dtype)
     share, trained = method.weighting.entropy_share, kept

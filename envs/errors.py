@@ -47,10 +47,11 @@ def nearest(name: str, allowed: Iterable[str], least: float = 0.6) -> str:
     """`" Did you mean 'x'?"` with the allowed name most like `name`, or `""` when none is like it.
 
     The leading space lets a caller append the result to a finished sentence. Case is ignored. `least` is how like two
-    names must be, from 0 to 1 (equal).
+    names must be, from 0 to 1 (equal). Of several the one of the same letters is meant: 'gpro' is 'grpo', not 'gspo'.
     """
     by_lower = {candidate.lower(): candidate for candidate in allowed}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=least)
+    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=least)
+    close.sort(key=lambda one: sorted(one) != sorted(name.lower()))
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
 
 

@@ -214,11 +214,15 @@ class Batch:
 
     @staticmethod
     def stacked(parts: Sequence[Batch]) -> Batch:
-        """The rows of all `parts`, one part behind the other, padded to the longest. `ValueError` as `join`."""
+        """The rows of all `parts`, one part behind the other, padded to the longest. Where a part has no note of a term
+        of rewards, none of its episodes earned by it. `ValueError` as `join`."""
         import torch
 
         if not parts:
             raise ValueError("there are no batches to join")
+        terms = sorted({name for part in parts for name in part.notes if name.startswith("term_")})
+        nothing = [{n: torch.zeros(len(part.mask_B_T), device=part.mask_B_T.device) for n in terms} for part in parts]
+        parts = [replace(part, notes={**none, **part.notes}) for part, none in zip(parts, nothing, strict=True)]
         names = [(set(part.inputs), set(part.notes), part._given()) for part in parts]
         if any(other != names[0] for other in names):
             raise ValueError(f"batches with different inputs, notes or values cannot be joined: {names}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 
 import pytest
@@ -75,7 +76,8 @@ def test_every_method_learns_from_every_kind_of_world(parts, name: str) -> None:
     torch.set_num_threads(1)
     row = row_of(name)
     policy, actor = parts(row)
-    learner = Learner(policy, row, OptimizerSettings(lr=1e-3), seed=0)
+    reference = copy.deepcopy(policy) if row.needs_reference else None
+    learner = Learner(policy, row, OptimizerSettings(lr=1e-3), seed=0, reference=reference)
     before = [p.detach().clone() for p in policy.module().parameters()]
     for version in range(2):
         groups = range(4) if row.needs_critic else range(4 * version, 4 * version + 4)

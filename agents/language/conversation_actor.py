@@ -192,7 +192,7 @@ class ConversationActor:
 
     def _batch(self, conversations: Sequence[Conversation], version: int) -> Batch | None:
         """Rows of the scored episodes."""
-        samples, names, truncated = [], [], []
+        samples, names, truncated, terms = [], [], [], []
         for conversation in conversations:
             if not conversation.is_scored:
                 continue
@@ -201,4 +201,5 @@ class ConversationActor:
                 samples.append(sample)
                 names.append((conversation.group, conversation.index))
                 truncated.append(conversation.truncated or sample is not spoken[-1])
-        return pack(samples, names, version, truncated) if samples else None
+                terms.append(conversation.terms)
+        return pack(samples, names, version, truncated, terms) if samples else None

@@ -5,7 +5,7 @@ The spare column is the state after a row's last token, whose value a truncated 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import torch
@@ -17,9 +17,16 @@ from .sample import Sample
 Number = TypeVar("Number", int, float, bool)
 
 
-def pack(samples: Sequence[Sample], names: Sequence[tuple[int, int]], version: int, truncated: Sequence[bool]) -> Batch:
+def pack(
+    samples: Sequence[Sample],
+    names: Sequence[tuple[int, int]],
+    version: int,
+    truncated: Sequence[bool],
+    terms: Sequence[Mapping[str, float]] = (),
+) -> Batch:
     """The batch of `samples`, row by row. `names`: group and index of each one's episode; `truncated`: whether there is
-    a state after its last unit. There are no values: who learns asks its own critic for them."""
+    a state after its last unit; `terms`: what its episode earned by each named term, noted as `term_NAME_B`. There are
+    no values: who learns asks its own critic for them."""
     T = max(len(sample.tokens) for sample in samples) + 1
 
     def padded(rows: list[list[Number]]) -> Tensor:
@@ -51,5 +58,11 @@ def pack(samples: Sequence[Sample], names: Sequence[tuple[int, int]], version: i
         group_B=torch.tensor([group for group, _ in names]),
         version_B=torch.full_like(episode_B, version),
         bundle_B=episode_B,
-        notes={"cut_B_T": cut, "truncated_B": torch.tensor(truncated)},
+        notes={"cut_B_T": cut, "truncated_B": torch.tensor(truncated), **_by_name(terms)},
     )
+
+
+def _by_name(terms: Sequence[Mapping[str, float]]) -> dict[str, Tensor]:
+    """Each term of any row as a note [B]; 0 where a row has none of that name."""
+    names = sorted({name for row in terms for name in row})
+    return {f"term_{name}_B": torch.tensor([row.get(name, 0.0) for row in terms]) for name in names}

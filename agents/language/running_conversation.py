@@ -6,6 +6,8 @@ one; where the chat template rewrites earlier turns, each rewriting begins anoth
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.seeding import wide_seed
 from ...envs.vocabulary import Episode, Message, Reply, Seen, StopReason
@@ -101,6 +103,11 @@ class Conversation:
             self.samples.append(Sample(self._talk.begin(answer.info["messages"], self.tools)))
         else:
             self._append_turn(answer)
+
+    @property
+    def terms(self) -> Mapping[str, float]:
+        """What the episode has earned so far by each named term of its reward."""
+        return self._terms
 
     def _append_turn(self, answer: Answer) -> None:
         sample, info = self.samples[-1], answer.info

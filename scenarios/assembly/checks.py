@@ -27,6 +27,7 @@ from ..trackers import check_trackers
 from .engines import check_engine
 from .learners import completed
 from .memories import check_memory
+from .method_fits import check_refill, check_world_fits
 from .no_effect import (
     check_budget,
     check_goals_in_world,
@@ -94,6 +95,8 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
             optimizer_settings(stage)
         with at("stages", number):
             _check_stage(stage, row, kind)
+            check_world_fits(stage, row, worlds.first.facts)
+            check_refill(scenario, stage, row)
             _check_chats(scenario, stage, kind)
             _check_epochs(stage, worlds)
             _check_overlong(row, (scenario.sampling or Sampling()).max_tokens)
@@ -286,10 +289,6 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
             ("optimizer", "schedule"),
             f"{where}: optimizer.schedule adaptive_kl follows the log-probabilities of who acted, and those "
             "of demonstrations are unknown; allowed are constant and linear",
-        )
-    if kind == "control" and (row.update.cut_replies != "keep" or row.rewards.overlong_buffer is not None):
-        raise UserError(
-            f"{where}: update.cut_replies and rewards.overlong_buffer are for replies, and nobody speaks here"
         )
     if row.needs_groups and collect.group_size < 2:
         raise WrongKey(

@@ -50,7 +50,9 @@ def completed(row: Method, scenario: Scenario, sources: WorldSources) -> Method:
     if row.update.aggregation == "constant_length" and row.update.length is None:
         longest = max(longest_episode(scenario, source) for source in sources.values())
         row = replace(row, update=replace(row.update, length=longest))
-    if row.rewards.overlong_buffer is not None and row.rewards.overlong_limit is None:
-        limit = (scenario.sampling or Sampling()).max_tokens
-        row = replace(row, rewards=replace(row.rewards, overlong_limit=limit))
+    rewards = row.rewards
+    if rewards.overlong_buffer is not None or rewards.overlong_share is not None:
+        limit = rewards.overlong_limit or (scenario.sampling or Sampling()).max_tokens
+        buffer = rewards.overlong_buffer or max(1, round((rewards.overlong_share or 0.0) * limit))
+        row = replace(row, rewards=replace(rewards, overlong_limit=limit, overlong_buffer=buffer))
     return row

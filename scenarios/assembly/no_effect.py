@@ -149,7 +149,7 @@ def remarks_on(scenario: Scenario) -> list[str]:
             continue
         if row.update.epochs * row.update.minibatches > 1 or (stage.collect and stage.collect.staleness):
             continue
-        given = [("weighting", "clip_low"), ("weighting", "clip_high"), ("update", "value_clip")]
+        given = [("weighting", name) for name in ("clip_low", "clip_high", "clip_dual")] + [("update", "value_clip")]
         for column, name in given:
             written = stage.overrides.get(column)
             if isinstance(written, Mapping) and written.get(name) is not None:

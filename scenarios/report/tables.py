@@ -21,6 +21,15 @@ def table(what: str) -> list[dict[str, str]]:
     return makers[what]()
 
 
+def detail(what: str, name: str) -> list[str]:
+    """The lines of `peripatos list methods --show NAME`."""
+    from ...algorithms.method_words import show_method
+
+    if what != "methods":
+        raise UserError(f"--show is for methods, and not for {what}: peripatos list methods --show NAME")
+    return show_method(name)
+
+
 def summary_lines(summary: Mapping[str, Any], path: Path | None = None) -> list[str]:
     """What a finished run did: three lines for each stage, one for all, and where it lies."""
     from ..run.several_worlds import spell_worlds
@@ -53,7 +62,7 @@ def _worlds() -> list[dict[str, str]]:
 
 
 def _methods() -> list[dict[str, str]]:
-    from ...algorithms.methods import method_table
+    from ...algorithms.method_words import method_table
 
     return method_table()
 

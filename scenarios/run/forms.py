@@ -90,7 +90,15 @@ _BEGUN: dict[str, _Kind] = dict.fromkeys((*AXES, "episodes", "failed", "seconds"
 _KNOWN = {"logs": _OBJECT, "scenario": _OBJECT, "session": _OBJECT, "scored_by": _TEXT}
 _LOG = {"rows": _COUNT, "bytes": _COUNT, "sha256": _TEXT}
 _SESSION = {"packages": _OBJECT, "code": _OBJECT, "data": _OBJECT, "cwd": _TEXT, "command": _LIST}
-_LEARNER = {"version": _COUNT, "lr": _NUMBER, "method": _TEXT, "micro_batch": _POSITIVE.or_null}
+_LEARNER = {
+    "version": _COUNT,
+    "lr": _NUMBER,
+    "method": _TEXT,
+    "micro_batch": _POSITIVE.or_null,
+    "beta": _NUMBER,
+    "entropy_coefficient": _NUMBER,
+    "entropy_counts": _FLAG,
+}
 _POLICY = {  # by the file's name, wherever it lies
     "policy.json": {
         "observation_size": _COUNT,

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from peripatos.algorithms.corrections import CorrectionKind, CorrectionLevel, importance_correction
-from peripatos.algorithms.weights import Weighting, policy_weight
+from peripatos.algorithms.corrections import Correction, CorrectionKind, CorrectionLevel
+from peripatos.algorithms.levels import Levels
+from peripatos.algorithms.weighting import Weighting, policy_weight
 
 RATIOS = torch.tensor([[4.0, 0.25, 1.5, 9.0], [0.75, 0.75, 0.75, 1.0]], dtype=torch.float64)
 MASK = torch.tensor([[True, True, True, False], [True, True, True, True]])
@@ -19,9 +20,8 @@ def corrected(
     level: CorrectionLevel, kind: CorrectionKind, end: Tensor | None = None, episode: Tensor | None = None
 ) -> tuple[list[list[float]], list[list[bool]]]:
     behavior = torch.full_like(RATIOS, -3.0)
-    got = importance_correction(
-        behavior + RATIOS.log(), behavior, MASK, most=2.0, level=level, kind=kind, end_B_T=end, episode_B=episode
-    )
+    levels = Levels(MASK, end_B_T=end, episode_B=episode)
+    got = Correction(2.0, level, kind)(behavior + RATIOS.log(), behavior, levels)
     return [[round(x, 12) for x in row] for row in got.trust_B_T.tolist()], got.beyond_B_T.tolist()
 
 
@@ -54,7 +54,7 @@ def test_an_end_parts_a_row_and_rows_of_one_episode_are_one_sequence() -> None:
 @pytest.mark.parametrize("kind", ["truncate", "mask", "band"])
 @pytest.mark.parametrize("level", ["unit", "sequence"])
 def test_a_unit_that_is_not_there_is_never_beyond_a_bound_below_1(level: CorrectionLevel, kind: CorrectionKind) -> None:
-    got = importance_correction(RATIOS.log(), torch.zeros_like(RATIOS), MASK, most=0.5, level=level, kind=kind)
+    got = Correction(0.5, level, kind)(RATIOS.log(), torch.zeros_like(RATIOS), Levels(MASK))
     assert (got.trust_B_T[~MASK].tolist(), got.beyond_B_T[~MASK].tolist()) == ([1.0], [False])
 
 
@@ -93,6 +93,6 @@ def test_the_exact_ratio_of_sequences_is_unbiased_on_every_sequence_of_two_choic
         return torch.tensor(chances, dtype=torch.float64).log()
 
     mask = torch.ones(4, 2, dtype=torch.bool)
-    got = importance_correction(logp(p), logp(q), mask, most=math.inf, level="sequence")
+    got = Correction(math.inf, "sequence")(logp(p), logp(q), Levels(mask))
     estimate = (logp(q).sum(1).exp() * got.trust_B_T[:, 0] * f).sum()
     assert float(estimate) == pytest.approx(float((logp(p).sum(1).exp() * f).sum()), rel=1e-12), f"seed {seed}"

@@ -212,3 +212,19 @@ def test_dividing_by_the_mean_never_turns_the_better_into_the_worse() -> None:
     group = torch.tensor([0, 0, 1, 1, 2, 2])
     got = group_advantage(reward, group, scale="mean", eps=0.0)
     assert got.tolist() == [0.0, 0.0, 0.0, 0.0, -1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("counts", "published"),
+    [
+        ((1, 127, 896), (8.41, 2.56, -0.37)),
+        ((896, 127, 1), (0.38, -2.63, -4.14)),
+        ((384, 512, 128), (1.24, -0.56, -1.46)),  # published as 1.43, −0.45, −1.38, which its own formula does not give
+    ],
+)
+def test_the_published_example_of_normalised_rewards(counts: tuple[int, ...], published: tuple[float, ...]) -> None:
+    """1,024 answers that earned 1, −1 or −2, by their population's deviation."""
+    reward = torch.tensor([1.0, -1.0, -2.0], dtype=torch.float64).repeat_interleave(torch.tensor(counts))
+    got = group_advantage(reward, torch.zeros(1024, dtype=torch.long), ddof=0, eps=0.0)
+    first = [0, counts[0], counts[0] + counts[1]]
+    assert [round(float(got[i]), 2) for i in first] == list(published)

@@ -1,11 +1,13 @@
 """The table of methods and how a user changes a constant in it."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from peripatos.algorithms.methods import METHODS, method, method_table
+from peripatos.algorithms.method_words import document, formulas, method_table, show_method
+from peripatos.algorithms.methods import METHODS, method
 from peripatos.envs.errors import UserError
 
 
@@ -54,7 +56,76 @@ def test_the_update_never_asks_for_a_methods_name() -> None:
         assert not [name for name in METHODS if f'"{name}"' in source]
 
 
+def test_the_page_of_methods_is_printed_by_the_code() -> None:
+    """Written by `python -c "from peripatos.algorithms.method_words import document; print(document(), end='')"`."""
+    assert (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8") == document()
+
+
+def test_the_formula_of_a_row_is_put_together_from_its_columns() -> None:
+    row = method(
+        "deepseek_v32",
+        {"weighting": {"gap": 0.1, "beta": 0.5, "correction": 2.0}, "update": {"entropy_coefficient": 0.01}},
+    )
+    assert formulas(row) == [
+        "A = R − mean_group(R)",
+        "w = ρ·A·1[not (A > 0 and ρ > 1.2 or A < 0 and ρ < 0.8)] · 1[not (A > 0 and p − q > 0.1 or A < 0 and "
+        "p − q < −0.1)] · 1[not (A < 0 and mean_sequence(log μ − log π) > 0.5)] · min(π_old/π_behavior, 2)"
+        " − 0.5·(π/π_old)·(k3 + 1 − π_ref/π)",
+        "ρ = π/π_old of the unit",
+        "L = −mean over sequences of the mean over units of (w·log π + 0.01·H)",
+    ]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_row_says_its_formula_its_words_and_every_constant_that_does_something(name: str) -> None:
+    lines = show_method(name)
+    text = "\n".join(lines)
+    assert text.startswith(f"{name}: {METHODS[name].summary}")
+    assert all(f"    {line}" in lines for line in formulas(METHODS[name]))
+    assert "update.aggregation = " in text
+    assert ("credit.ddof = 1" in lines) is (METHODS[name].credit.scale == "std")
+    assert METHODS[name].parent is None or f"parent     {METHODS[name].parent}; differs in " in text
+
+
+def test_the_differences_to_the_parent_are_what_an_override_would_spell() -> None:
+    rows = {row["method"]: row for row in method_table()}
+    assert rows["gspo"]["differs"] == (
+        "grpo, but weighting.ratio 'sequence', weighting.clip_low 0.0003, weighting.clip_high 0.0004"
+    )
+    assert rows["sapo"]["differs"] == (
+        "grpo, but weighting.clip_kind 'soft', weighting.clip_low null, weighting.clip_high null"
+    )
+    assert rows["grpo"]["differs"] == "—"
+
+
+def test_showing_an_unknown_method_names_the_nearest() -> None:
+    with pytest.raises(UserError, match="Did you mean 'dapo'"):
+        show_method("dpao")
+
+
 IDLE = {
+    "a kind of clip without a ratio": ("reinforce", {"weighting": {"clip_kind": "cap"}}),
+    "a dual clip without a ratio": ("reinforce", {"weighting": {"clip_dual": 3.0}}),
+    "a dual clip of a cap": ("cispo", {"weighting": {"clip_dual": 3.0}}),
+    "bounds of what fades": ("sapo", {"weighting": {"clip_high": 0.2}}),
+    "a temperature of a hard clip": ("grpo", {"weighting": {"soft_up": 2.0}}),
+    "a kernel that is not used": ("sapo", {"weighting": {"kernel_up_k": 2.0}}),
+    "sides of no gap": ("grpo", {"weighting": {"gap_sides": "both"}}),
+    "a gap to a demonstrator": ("sft", {"weighting": {"gap": 0.1}}),
+    "stale demonstrations": ("sft", {"weighting": {"stale_sequence": 0.1}}),
+    "an anchor of no penalty": ("grpo", {"weighting": {"kl_to": "old"}}),
+    "a target of no penalty": ("grpo", {"weighting": {"kl_target": 0.01}}),
+    "a target of a penalty to the reference": (
+        "grpo",
+        {"weighting": {"kl": "k3", "beta": 0.1, "kl_target": 0.01}},
+    ),
+    "a step to no target": ("grpo", {"update": {"entropy_step": 0.1}}),
+    "a threshold without a verdict": ("grpo", {"credit": {"threshold": 0.5}}),
+    "a weight of the wrong without a verdict": ("grpo", {"credit": {"wrong": 0.5}}),
+    "a baseline under a verdict": ("nsr", {"credit": {"baseline": "group_mean"}}),
+    "terms without groups": ("reinforce", {"credit": {"each_term": True}}),
+    "a limit of no overlong reply": ("grpo", {"rewards": {"overlong_limit": 5}}),
+    "two overlong buffers": ("dapo", {"rewards": {"overlong_buffer": 5}}),
     "clip without a ratio": ("reinforce", {"weighting": {"clip_high": 0.2}}),
     "lower clip without a ratio": ("grpo", {"weighting": {"ratio": None, "clip_low": None}}),
     "β without a KL": ("grpo", {"weighting": {"beta": 0.3}}),
@@ -89,9 +160,28 @@ def test_a_constant_that_would_have_no_effect_is_refused(name: str) -> None:
         method(row, overrides)
 
 
+EXCLUDING = {
+    "terms at another granularity": ("gdpo", {"credit": {"granularity": "turn"}}, "write granularity: trajectory"),
+    "a verdict of nothing": ("nsr", {"credit": {"wrong": 0.0}}, "give one of them above 0"),
+    "the geometric mean of a mean": ("gmpo", {"weighting": {"ratio": "sequence"}}, "write ratio: unit"),
+    "a ratio on the old policy's own samples": ("ppo_kl", {"weighting": {"kl_ratio": True}}, "write kl_ratio: false"),
+}
+
+
+@pytest.mark.parametrize("name", EXCLUDING)
+def test_constants_that_exclude_each_other_are_refused_with_what_would_fit(name: str) -> None:
+    row, overrides, fits = EXCLUDING[name]
+    with pytest.raises(UserError, match=re.escape(fits)):
+        method(row, overrides)
+
+
 @pytest.mark.parametrize(
     ("name", "overrides"),
     [
+        ("dapo", {"rewards": {"overlong_share": None, "overlong_buffer": 5}}),
+        ("ppo_kl", {"weighting": {"kl_target": None, "kl": "k1"}}),
+        ("vespo", {"weighting": {"kernel_up_k": 1.0}}),
+        ("w_reinforce", {"credit": {"right": 0.2, "threshold": 1.0}}),
         ("grpo", {"weighting": {"kl": "k3", "beta": 0.04, "kl_ratio": True}}),
         ("grpo", {"credit": {"granularity": "turn", "gamma": 0.9}}),
         ("grpo", {"credit": {"baseline": None, "scale": None}}),

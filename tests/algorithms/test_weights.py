@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from peripatos.algorithms.weights import Weighting, importance_ratio, kl_estimate, most_uncertain, policy_weight
+from peripatos.algorithms.weighting import Weighting, policy_weight
+from peripatos.algorithms.weights import importance_ratio, kl_estimate, most_uncertain
 
 EVERY = torch.ones(1, 1, dtype=torch.bool)
 

@@ -1,0 +1,140 @@
+"""Which constants of a method do nothing beside the others, and which exclude each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .credit import Credit
+from .method_row import Method
+from .weighting import Weighting
+
+Idle = tuple[str, str, object, str]  # column, name, the value that means nothing (`...`: none does), and why
+
+
+def spelled(value: object) -> str:
+    """A constant as a scenario spells it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def idle_constants(row: Method) -> Iterator[Idle]:
+    """Constants that do nothing beside the others of `row`.
+
+    A constant that has no value which means nothing is idle only if somebody wrote it down.
+    """
+    yield from _of_rewards(row)
+    yield from _of_credit(row)
+    yield from _of_ratios(row.weighting)
+    yield from _of_penalties(row.weighting)
+    if row.source == "demonstrations":
+        why = "the log-probabilities of demonstrations are unknown"
+        for name in ("ratio", "correction", "gap", "stale_sequence"):
+            yield "weighting", name, None, why
+        yield "weighting", "kl_to", "reference", why
+    yield from _of_updates(row)
+
+
+def _of_rewards(row: Method) -> Iterator[Idle]:
+    rewards = row.rewards
+    if rewards.scale is None:
+        yield "rewards", "clip", None, "rewards.scale is null; allowed is 'return'"
+    if rewards.overlong_buffer is None and rewards.overlong_share is None:
+        yield "rewards", "overlong_limit", None, "rewards.overlong_buffer is not given"
+    if rewards.overlong_buffer is not None:
+        yield "rewards", "overlong_share", None, "rewards.overlong_buffer says how long the buffer is"
+
+
+def _of_credit(row: Method) -> Iterator[Idle]:
+    credit = row.credit
+    judges, imitates = credit.transform == "verdict", credit.transform == "one"
+    if imitates:
+        for name in ("baseline", "granularity", "scale", "ddof", "eps", "gamma", "lam", "whiten"):
+            yield "credit", name, ..., "credit.transform is 'one': every weight is 1"
+    if judges:
+        for name in ("baseline", "scale"):
+            yield "credit", name, None, "credit.transform is 'verdict', which judges returns as they are"
+    else:
+        for name in ("threshold", "right", "wrong"):
+            yield "credit", name, ..., f"credit.transform is {spelled(credit.transform)}, not 'verdict'"
+    if not row.needs_critic:
+        why = f"credit.baseline is {spelled(credit.baseline)}, and there is no critic"
+        yield "credit", "lam", ..., why
+        yield "update", "value_coefficient", ..., why
+        yield "update", "value_clip", None, why
+        if credit.granularity == "trajectory" and not imitates:
+            yield "credit", "gamma", 1.0, "credit.granularity is 'trajectory': a whole trajectory is one step"
+    yield from _of_groups(credit, imitates)
+
+
+def _of_groups(credit: Credit, imitates: bool) -> Iterator[Idle]:
+    why = f"credit.baseline is {spelled(credit.baseline)}: nothing is compared within a group"
+    if credit.baseline in (None, "critic") and not imitates:
+        yield "credit", "scale", None, why
+    if credit.baseline in (None, "critic", "batch_mean") or imitates:
+        yield "credit", "each_term", False, why
+    if credit.scale is None:
+        yield "credit", "eps", ..., "credit.scale is null"
+    if credit.scale != "std":
+        yield "credit", "ddof", ..., f"credit.scale is {spelled(credit.scale)}"
+
+
+def _of_ratios(weighting: Weighting) -> Iterator[Idle]:
+    kind = weighting.clip_kind
+    if weighting.ratio is None:
+        for name in ("clip_low", "clip_high", "clip_dual"):
+            yield "weighting", name, None, "weighting.ratio is null: there is nothing to clip"
+        yield "weighting", "clip_kind", "silence", "weighting.ratio is null: there is nothing to clip"
+    why = f"weighting.clip_kind is {spelled(kind)}"
+    if kind != "silence":
+        yield "weighting", "clip_dual", None, f"{why}, not 'silence'"
+    if kind in ("soft", "kernel"):
+        yield "weighting", "clip_low", None, f"{why}, which fades instead"
+        yield "weighting", "clip_high", None, f"{why}, which fades instead"
+    for name in ("soft_up", "soft_down") if kind != "soft" else ():
+        yield "weighting", name, ..., f"{why}, not 'soft'"
+    for name in ("kernel_up_k", "kernel_up_rate", "kernel_down_k", "kernel_down_rate") if kind != "kernel" else ():
+        yield "weighting", name, ..., f"{why}, not 'kernel'"
+    if weighting.gap is None:
+        yield "weighting", "gap_sides", "towards", "weighting.gap is null; give its bound, such as 0.15"
+
+
+def _of_penalties(weighting: Weighting) -> Iterator[Idle]:
+    if weighting.kl is None:
+        why = "weighting.kl is null; allowed are k1, k2, k3"
+        yield "weighting", "beta", 0.0, why
+        yield "weighting", "kl_ratio", False, why
+        yield "weighting", "kl_to", "reference", why
+        yield "weighting", "kl_target", None, why
+    if weighting.beta == 0.0:
+        yield "weighting", "kl", None, "weighting.beta is 0; give one above 0"
+    if weighting.kl_to == "reference":
+        why = "weighting.kl_to is 'reference', and the target is one of the distance to the old policy"
+        yield "weighting", "kl_target", None, why
+    if weighting.correction is None:
+        yield "weighting", "correction_level", "unit", "weighting.correction is null; give its bound, such as 2"
+        yield "weighting", "correction_kind", "truncate", "weighting.correction is null; give its bound, such as 2"
+
+
+def _of_updates(row: Method) -> Iterator[Idle]:
+    update = row.update
+    if update.aggregation != "constant_length":
+        yield "update", "length", None, f"update.aggregation is {update.aggregation!r}, not 'constant_length'"
+    if update.minibatch_units is not None:
+        yield "update", "minibatches", ..., "update.minibatch_units says how many there are"
+    if update.entropy_target is None:
+        yield "update", "entropy_step", ..., "update.entropy_target is null, so that the coefficient stays"
+
+
+def impossible_constants(row: Method) -> Iterator[tuple[str, str, str]]:
+    """Constants that exclude another: column, name, and why with what would fit."""
+    credit, weighting = row.credit, row.weighting
+    if credit.each_term and credit.granularity != "trajectory":
+        why = f"and credit.granularity is {spelled(credit.granularity)}: terms are those of a whole trajectory"
+        yield "credit", "each_term", f"{why}; write granularity: trajectory"
+    if credit.transform == "verdict" and credit.right == credit.wrong == 0.0:
+        yield "credit", "right", "and credit.wrong is 0 too: every weight is 0; give one of them above 0"
+    if weighting.clip_kind == "geometric" and weighting.ratio not in (None, "unit"):
+        why = f"and weighting.ratio is {spelled(weighting.ratio)}: the mean is over ratios of units"
+        yield "weighting", "clip_kind", f"{why}; write ratio: unit"
+    if weighting.kl_to == "old" and weighting.kl_ratio:
+        why = "and weighting.kl_to is 'old', whose own samples these are: their mean is the KL without a ratio"
+        yield "weighting", "kl_ratio", f"{why}; write kl_ratio: false"

@@ -1,0 +1,81 @@
+"""What a method is: one row of constants, column by column. `methods` has the table of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from ..envs.quantities import Count, NotNegative, Positive, whole
+from .aggregate import Mode
+from .credit import Credit
+from .rewards import Rewards
+from .weighting import Weighting
+
+
+@dataclass(frozen=True)
+class Update:
+    """How a batch becomes steps of the optimiser."""
+
+    epochs: Annotated[int, whole(1, 10_000)] = 1  # passes over the batch; 1 with 1 minibatch is strictly on-policy
+    minibatches: Count = 1  # steps per pass
+    minibatch_units: Count | None = None
+    """Units that a minibatch should have, in the place of a number of minibatches: for whole episodes that grow
+    longer as they learn, of which a fixed number of minibatches first makes too many and then too few."""
+    aggregation: Mode = "unit_mean"
+    length: Count | None = None  # L of "constant_length"; None: the most units that an episode can have
+    cut_replies: Literal["keep", "leave_out"] = "keep"
+    """Whether replies that ended because they had no tokens left are trained on (overlong filtering of DAPO: Yu et al.
+    2025, arXiv:2503.14476). They count in no mean of the loss either, but their rewards are compared with others'."""
+    flat_groups: Literal["keep", "leave_out"] = "keep"
+    """Whether groups whose rewards are all equal, and which therefore teach nothing, count in the mean of the loss; see
+    `flat_groups`. Rewards are compared as the world gave them."""
+    value_coefficient: NotNegative = 0.5
+    value_clip: Positive | None = None
+    entropy_coefficient: NotNegative = 0.0
+    entropy_target: Positive | None = None
+    """In nats a unit. The bonus counts only while the entropy is at or below it, and its coefficient c, which begins as
+    `entropy_coefficient`, moves after each update: c + `entropy_step` below the target, c − `entropy_step` above, never
+    below 0 (Skywork-OR1: He et al. 2025, arXiv:2505.22312). None: the coefficient stays."""
+    entropy_step: Positive = 0.005
+
+    def steps_per_pass(self, units: float) -> int:
+        """How many minibatches a batch of so many units makes."""
+        if self.minibatch_units is None:
+            return self.minibatches
+        return max(1, round(units / self.minibatch_units))
+
+    @property
+    def has_bonus(self) -> bool:
+        """Whether entropy is part of the loss, now or after some updates."""
+        return bool(self.entropy_coefficient) or self.entropy_target is not None
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row."""
+
+    name: str
+    summary: str
+    paper: str = ""
+    parent: str | None = None  # the row that it is told apart from
+    elsewhere: str = ""  # where frameworks differ from it, and from each other
+    source: Literal["own", "demonstrations"] = "own"  # whose actions
+    rewards: Rewards = field(default_factory=Rewards)
+    credit: Credit = field(default_factory=Credit)
+    weighting: Weighting = field(default_factory=Weighting)
+    update: Update = field(default_factory=Update)
+
+    @property
+    def needs_critic(self) -> bool:
+        """A critic bootstraps, so episodes may be cut; without one, every row is a whole episode."""
+        return self.credit.baseline == "critic"
+
+    @property
+    def needs_groups(self) -> bool:
+        """Whether episodes are compared with others that started alike."""
+        return self.credit.baseline in ("group_mean", "leave_one_out") or self.update.flat_groups == "leave_out"
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether a frozen copy of the starting policy is kept."""
+        return self.weighting.kl is not None and self.weighting.kl_to == "reference"

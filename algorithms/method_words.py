@@ -1,0 +1,235 @@
+"""A method in words: its row of the table, its formulas, and the page of the documentation.
+
+    peripatos list methods                the table
+    peripatos list methods --show NAME    one row: every constant, the objective as formula and in words, the paper
+    docs/methods.md                       `document()`, which a test compares with the file
+
+Formulas are put together from those of the columns, so that what is printed is what is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from ..envs.errors import UserError, unknown
+from .idle_constants import idle_constants, spelled
+from .method_row import Method
+from .methods import METHODS
+
+_COLUMNS = ("rewards", "credit", "weighting", "update")
+
+
+def method_table() -> list[dict[str, str]]:
+    """One dictionary per method, its constants as words: what `peripatos list methods` prints."""
+    return [_row_as_words(row) for row in METHODS.values()]
+
+
+def show_method(name: str) -> list[str]:
+    """Everything about one row, line by line. `UserError` names the nearest method."""
+    if name not in METHODS:
+        raise UserError(unknown("method", name, METHODS))
+    row = METHODS[name]
+    lines = [f"{row.name}: {row.summary}", *([f"source     {row.paper}"] if row.paper else [])]
+    lines += [f"parent     {row.parent}; differs in {_differences(row) or 'nothing'}"] if row.parent else []
+    lines += ["", *(f"    {line}" for line in formulas(row)), "", *in_words(row)]
+    lines += ["", "Elsewhere: " + row.elsewhere] if row.elsewhere else []
+    return [*lines, "", *(f"{place} = {spelled(value)}" for place, value in constants(row))]
+
+
+def document() -> str:
+    """The page docs/methods.md."""
+    return _HEAD + "\n".join(_section(row) for row in METHODS.values())
+
+
+def constants(row: Method) -> Iterator[tuple[str, Any]]:
+    """Each constant of `row` that does something: its place as an override spells it, and its value."""
+    idle = {(column, name) for column, name, _, _ in idle_constants(row)}
+    for column in _COLUMNS:
+        values = getattr(row, column)
+        for one in fields(values):
+            if (column, one.name) not in idle:
+                yield f"{column}.{one.name}", getattr(values, one.name)
+
+
+def formulas(row: Method) -> list[str]:
+    """The effective objective: R, A, w and L, a line each."""
+    weighting, update = row.weighting, row.update
+    factors = [weighting.clip.formula if weighting.ratio is not None else "A"]
+    factors += [part.formula for part in (weighting.gap_trust, weighting.stale_trust) if part is not None]
+    factors += [] if weighting.importance_correction is None else [weighting.importance_correction.formula]
+    factors += [] if weighting.entropy_share == 1 else [f"1[H among the highest {100 * weighting.entropy_share:g} %]"]
+    w = factors[0]
+    if len(factors) > 1:  # behind a `, s = …` of the first there is no room for a factor
+        first, comma, rest = w.partition(",   ")
+        w = " · ".join([first, *factors[1:]]) + comma + rest
+    if weighting.penalty is not None:
+        w = f"{w} − {weighting.beta:g}·{weighting.penalty.formula}"
+    mean = {
+        "unit_mean": "mean over all units of",
+        "sequence_mean": "mean over sequences of the mean over units of",
+        "sequence_sum": "mean over sequences of the sum over units of",
+        "constant_length": "mean over sequences of 1/L times the sum over units of",
+    }[update.aggregation]
+    lines = [f"A = {_advantage(row)}", f"w = {w}"]
+    if weighting.ratio is not None:
+        lines.append(f"ρ = {_RATIOS[weighting.ratio]}")
+    bonus = f"{update.entropy_coefficient:g}·H" if update.entropy_coefficient else ""
+    bonus = "c·H" if update.entropy_target is not None else bonus
+    value = f" + {update.value_coefficient:g}·½(V − (A + V_old))²" if row.needs_critic else ""
+    inside = f"(w·log π + {bonus})" if bonus else "w·log π"
+    return [*lines, f"L = −{mean} {inside}{value}"]
+
+
+_RATIOS = {
+    "unit": "π/π_old of the unit",
+    "turn": "exp(mean over the turn of log π/π_old)",
+    "sequence": "exp(mean over the sequence of log π/π_old)",
+    "product": "Π over the sequence of π/π_old",
+}
+
+
+def _advantage(row: Method) -> str:
+    credit = row.credit
+    if credit.transform == "one":
+        return "1"
+    R = "R" if credit.granularity == "trajectory" else "Σ γᵏ r, from its step on"
+    if credit.transform == "verdict":
+        return f"{credit.right:g} where R ≥ {credit.threshold:g}, else {-credit.wrong:g}".replace("-", "−")
+    if credit.baseline == "critic":
+        A = f"GAE(γ = {credit.gamma:g}, λ = {credit.lam:g})"
+    else:
+        baselines = {None: "", "batch_mean": " − mean_batch(R)", "group_mean": " − mean_group(R)"}
+        A = R + baselines.get(credit.baseline, " − mean_others(R)")
+        if credit.scale is not None:
+            A = f"({A}) / ({credit.scale}_group(R) + {credit.eps:g})"
+        A = f"Σ over terms of {A}" if credit.each_term else A
+    A = f"1[{A} > 0]" if credit.transform == "positive" else A
+    return f"({A} − mean) / (std + 1e-08) over the {credit.whiten}" if credit.whiten else A
+
+
+def in_words(row: Method) -> list[str]:
+    """What the row does, in sentences."""
+    credit, update = row.credit, row.update
+    own = row.source == "own"
+    said = ["It learns from what the policy itself did." if own else "It learns from what somebody else did."]
+    if row.rewards.scale is not None:
+        said.append(
+            f"Rewards are divided by the running spread of returns, and cut at ±{row.rewards.clip or float('inf'):g}."
+        )
+    if row.rewards.overlong_share is not None:
+        share = f"{100 * row.rewards.overlong_share:g} %"
+        said.append(f"A reply loses up to 1 in the last {share} before its limit.")
+    if credit.transform not in ("one", "verdict"):
+        said.append(_BASELINES[credit.baseline])
+    if credit.scale == "std":
+        said.append(f"Differences are divided by the group's standard deviation (ddof {credit.ddof}).")
+    if credit.granularity != "trajectory":
+        said.append(f"What counts as one decision is a {credit.granularity}.")
+    if update.flat_groups == "leave_out":
+        said.append("Groups in which all earned the same count in no mean.")
+    if row.weighting.kl_target is not None:
+        said.append(f"β doubles or halves as the KL of an update is far from {row.weighting.kl_target:g}.")
+    if update.entropy_target is not None:
+        step, goal = update.entropy_step, update.entropy_target
+        said.append(f"c grows by {step:g} while the entropy is below {goal:g}, falls above it, and counts only below.")
+    steps = update.epochs * update.minibatches
+    one = "One step is made on each batch, before which every ratio is 1 (up to age and precision of the sampler)."
+    said.append(
+        one if steps == 1 else f"Each batch is gone through {update.epochs} × in {update.minibatches} minibatches."
+    )
+    return [" ".join(said)]
+
+
+_BASELINES = {
+    None: "Returns count as they are.",
+    "batch_mean": "Each return is compared with the mean of the batch.",
+    "group_mean": "Each return is compared with the mean of its group, which began alike.",
+    "leave_one_out": "Each return is compared with the mean of the others in its group, which began alike.",
+    "critic": "A critic says what was to be expected, and bootstraps episodes that were cut.",
+}
+
+
+def _differences(row: Method) -> str:
+    """The constants that `row` has otherwise than its parent, as an override would spell them."""
+    if row.parent is None:
+        return ""
+    parent = dict(_all_constants(METHODS[row.parent]))
+    own, working = dict(_all_constants(row)), {place for place, _ in constants(row)}
+    changed = [place for place, value in own.items() if value != parent[place]]
+    ways = [f"{place} {spelled(own[place])}" for place in changed if place in working or own[place] is None]
+    return ", ".join(ways)
+
+
+def _all_constants(row: Method) -> Iterator[tuple[str, Any]]:
+    for column in _COLUMNS:
+        values = getattr(row, column)
+        assert is_dataclass(values), "columns are rows themselves"
+        yield from ((f"{column}.{one.name}", getattr(values, one.name)) for one in fields(values))
+
+
+def _row_as_words(row: Method) -> dict[str, str]:
+    credit, weighting, update = row.credit, row.weighting, row.update
+    scale = "—"
+    if credit.scale == "std":
+        scale = f"std (ddof {credit.ddof}) + {credit.eps:g}"
+    elif credit.scale == "mean":
+        scale = f"mean + {credit.eps:g}"
+    clip = "—"
+    if weighting.clip_low is not None or weighting.clip_high is not None:
+        clip = f"1 − {weighting.clip_low or 0:g} … 1 + {weighting.clip_high or float('inf'):g}"
+    if weighting.ratio is not None and weighting.clip_kind != "silence":
+        clip = f"{weighting.clip_kind} {clip}".removesuffix(" —")
+    verdict = f"{credit.right:g}·1[right] − {credit.wrong:g}·1[wrong]"
+    return {
+        "method": row.name,
+        "what": row.summary,
+        "differs": f"{row.parent}, but {_differences(row)}" if row.parent else "—",
+        "actions": row.source,
+        "rewards": "—" if row.rewards.scale is None else f"/ std(R), ±{row.rewards.clip or float('inf'):g}",
+        "baseline": credit.baseline or "—" if credit.transform != "one" else "—",
+        "granularity": credit.granularity if credit.transform != "one" else "—",
+        "scale": scale,
+        "weight": {"advantage": "A", "positive": "1[A > 0]", "verdict": verdict, "one": "1"}[credit.transform],
+        "γ, λ": f"{credit.gamma:g}, {credit.lam:g}" if credit.baseline == "critic" else f"{credit.gamma:g}, —",
+        "whiten": credit.whiten or "—",
+        "ratio": weighting.ratio or "—",
+        "clip": clip,
+        "KL": "—" if weighting.kl is None else f"{weighting.beta:g} × {weighting.kl} to {weighting.kl_to}",
+        "aggregation": update.aggregation,
+        "epochs × minibatches": f"{update.epochs} × {update.minibatches}",
+        "paper": row.paper or "—",
+    }
+
+
+_HEAD = """# Methods
+
+Printed by the code (`peripatos list methods`, and `--show NAME` for every constant). A method is a row of constants,
+and each is a weighted log-likelihood: the gradient of L below is that of the textbook objective, which a test checks by
+autograd for every row. Any constant is changed by a scenario, `overrides: {weighting: {clip_high: 0.28}}`; what would
+have no effect is refused.
+
+A is an advantage, R an episode's return, ρ a ratio to the policy that acted (or, with `weighting.correction`, to the
+policy before the update), H an entropy in nats, μ who acted, p and q the probabilities under π and μ. σ in formulas is
+the logistic function.
+
+Rows of metrics have `policy/clipped` (the share of units that the clip silences or cuts), `policy/distrusted` (that a
+trust region leaves out), and, where they move, `kl/beta` and `policy/entropy_coefficient`. With `collect: {refill: 8}`
+groups in which all earned the same are sampled again, up to eight times for an update.
+
+"""
+
+
+def _sentence(text: str) -> str:
+    """With a capital, unless it begins with a formula."""
+    return text if text[1] == " " else text[0].upper() + text[1:]
+
+
+def _section(row: Method) -> str:
+    like = f"As [{row.parent}](#{row.parent.replace('_', '-')}), but {_differences(row)}." if row.parent else ""
+    paper = f" ({row.paper})" if row.paper else ""
+    parts = [f"## {row.name}", f"{_sentence(row.summary)}{paper}. {like}".strip()]
+    parts += ["```\n" + "\n".join(formulas(row)) + "\n```", *in_words(row)]
+    parts += [f"*Elsewhere.* {row.elsewhere}"] if row.elsewhere else []
+    return "\n\n".join(parts) + "\n"

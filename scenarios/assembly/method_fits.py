@@ -1,0 +1,58 @@
+"""Whether a method has a meaning in a world: what it reads has to be there."""
+
+from __future__ import annotations
+
+from gymnasium.spaces import Box
+
+from ...algorithms.methods import Method
+from ...envs.errors import WrongKey
+from ...envs.world_source import WorldFacts
+from ..config.schema import Scenario, Stage
+
+_SILENT = "is for replies, and nobody speaks here"
+
+
+def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
+    """WrongKey for a constant of the method that reads what this kind of world has not, with what would fit."""
+    if facts.kind != "control":
+        return
+    if row.rewards.overlong_buffer is not None:
+        raise _wrong(stage, row, "rewards", "overlong_buffer", "null", _SILENT)
+    if row.rewards.overlong_share is not None:
+        raise _wrong(stage, row, "rewards", "overlong_share", "null", _SILENT)
+    if row.update.cut_replies != "keep":
+        raise _wrong(stage, row, "update", "cut_replies", "keep", _SILENT)
+    if row.credit.each_term:
+        why = "compares the named terms of rewards, which batches of conversations note and those of bodies do not"
+        raise _wrong(stage, row, "credit", "each_term", "false", why)
+    if row.weighting.gap is not None and isinstance(facts.action_space, Box):
+        why = "bounds a difference of probabilities, and the actions here are real numbers, which have densities"
+        raise _wrong(stage, row, "weighting", "gap", "null", why)
+
+
+def check_refill(scenario: Scenario, stage: Stage, row: Method) -> None:
+    """WrongKey where groups are to be sampled again and are kept all the same, or nobody is there to do it."""
+    if stage.collect is None or not stage.collect.refill:
+        return
+    where = f"stage {stage.name!r} ({row.name}): collect.refill is {stage.collect.refill}, and"
+    if row.update.flat_groups != "leave_out":
+        fits = "give overrides: {update: {flat_groups: leave_out}}, or leave refill out"
+        raise WrongKey(("collect", "refill"), f"{where} this method keeps groups without information; {fits}")
+    others = {
+        "collect.staleness is above 0, so that later batches are under way": bool(stage.collect.staleness),
+        "there is a cluster, whose workers share whole collections": scenario.cluster is not None,
+        "there are several worlds, which share groups": bool(scenario.worlds),
+    }
+    for why, holds in others.items():
+        if holds:
+            raise WrongKey(("collect", "refill"), f"{where} {why}; leave refill out")
+
+
+def _wrong(stage: Stage, row: Method, column: str, name: str, fits: str, why: str) -> WrongKey:
+    """At the key where it was written, or else at the method that has it."""
+    written = stage.overrides.get(column)
+    place = ("overrides", column, name) if isinstance(written, dict) and name in written else ("method",)
+    return WrongKey(
+        place,
+        f"stage {stage.name!r} ({row.name}): {column}.{name} {why}; write overrides: {{{column}: {{{name}: {fits}}}}}",
+    )
