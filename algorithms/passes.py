@@ -9,6 +9,7 @@ that the order changes nothing beyond rounding.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -47,7 +48,7 @@ def passes(batch: Batch, units: int | None, reader: object) -> list[Tensor]:
         return [torch.arange(rows, device=device)]
     cuts, first = [], 0
     ends = np.flatnonzero(np.diff(bundle[order])) + 1
-    for start, end in zip([0, *ends], [*ends, rows], strict=True):
+    for start, end in itertools.pairwise([0, *ends.tolist(), rows]):
         if start > first and size(first, end) > units:
             cuts.append(start)
             first = start

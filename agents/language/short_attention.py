@@ -54,7 +54,7 @@ class _Attend(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride] (`once_differentiable` hides names)
         query, key, value, mask, total, said = ctx.saved_tensors
         back = _wide(gradient[0])
         weight = _scores(query, key, mask, ctx.scale).sub_(total).exp_()
