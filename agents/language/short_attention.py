@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -53,8 +52,7 @@ class _Attend(torch.autograd.Function):
         return said
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride] (`once_differentiable` hides names)
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         query, key, value, mask, total, said = ctx.saved_tensors
         back = _wide(gradient[0])
         weight = _scores(query, key, mask, ctx.scale).sub_(total).exp_()

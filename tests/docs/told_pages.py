@@ -42,6 +42,7 @@ NOT_RUN = {  # how a block or a command begins → why nobody types it here
     "trusted host process": "a drawing",
     "s.yaml, line 12": "a message with its parts named",
     "- book(guests: integer": "tests/envs/tools/test_user.py compares it with what a model is shown",
+    "feet: front left only": "printed of a robot that has learned for a minute, see own-robot",
     '{"prompt"': "tests/envs/worlds/coding/test_task_notation.py judges every line",
 }
 NEEDS = {"LunarLander": "Box2D", "CarRacing": "Box2D", "minigrid": "minigrid", "reasoning_gym": "reasoning_gym"}
