@@ -80,10 +80,10 @@ class Learner:
     ) -> None:
         if method.needs_critic and not policy.has_critic:
             raise ValueError(f"method {method.name!r} needs a critic, and this policy has none")
-        if settings.schedule == "adaptive_kl" and method.source == "demonstrations":
+        if settings.schedule == "adaptive_kl" and method.source != "own":
             raise ValueError(f"adaptive_kl needs log-probabilities of who acted; method {method.name!r} has none")
         if method.needs_reference and reference is None:
-            raise ValueError(f"method {method.name!r} has a KL penalty and needs a reference policy")
+            raise ValueError(f"method {method.name!r} needs a reference policy")
         self.policy, self.method, self.settings, self.seed = policy, method, settings, seed
         self.max_staleness = max_staleness
         self.micro_batch, self._halved = settings.micro_batch or token_budget, False
@@ -131,7 +131,7 @@ class Learner:
         log, first = Log(), FirstPass(training)
         log.add({**_describe(training), "batch/staleness": self.version - batch.version_B.double().mean()})
         learned_from = self._with_gradient(training)
-        if self.policy.memoryless and self.method.weighting.of_single_units:
+        if self.policy.memoryless and self.method.of_single_units:
             learned_from = as_units(learned_from)
         rng = stream(self.seed, "update", self.version)
         count = self.method.update.steps_per_pass(float(training.batch.mask_B_T.sum()))
@@ -283,7 +283,7 @@ class Learner:
         logp, entropy, value = scores
         weighted = policy_weight(
             logp.detach(),
-            part.advantage_B_T,
+            self._advantage(part, logp, seen),
             mask,
             self.moving.weighting,
             old_logp_B_T=self._old(part, logp),
@@ -308,6 +308,17 @@ class Learner:
             seen.add({"value/loss": masked_mean(error.detach(), known)}, weight=known.sum())
         seen.add({"policy/entropy": masked_mean(entropy.detach(), mask)}, weight=mask.sum())
         return loss, weighted, scores
+
+    def _advantage(self, part: TrainingBatch, logp_B_T: Tensor, seen: Log) -> Tensor:
+        """That of each unit, or what the loss of pairs makes of the two sides of a pair."""
+        batch, preference = part.batch, self.method.preference
+        if preference.kind is None:
+            return part.advantage_B_T
+        side = part.advantage_B_T
+        weight, pairs = preference(logp_B_T, part.reference_logp_B_T, side, batch.mask_B_T, batch.bundle_B)
+        if number := len(pairs.margin_P):
+            seen.add(pairs.means(), weight=number)
+        return weight
 
     def _look(self, part: TrainingBatch, logp_B_T: Tensor, weighted: Weighted) -> dict[str, Tensor]:
         """What one forward pass showed: the textbook surrogate, distances, clipping."""
