@@ -311,13 +311,12 @@ class Learner:
 
     def _advantage(self, part: TrainingBatch, logp_B_T: Tensor, seen: Log) -> Tensor:
         """That of each unit, or what the loss of pairs makes of the two sides of a pair."""
-        batch, preference = part.batch, self.method.preference
-        if preference.kind is None:
-            return part.advantage_B_T
-        side = part.advantage_B_T
-        weight, pairs = preference(logp_B_T, part.reference_logp_B_T, side, batch.mask_B_T, batch.bundle_B)
-        if number := len(pairs.margin_P):
-            seen.add(pairs.means(), weight=number)
+        side, batch = part.advantage_B_T, part.batch
+        if self.method.preference.kind is None:
+            return side
+        told = logp_B_T, part.reference_logp_B_T, side, batch.mask_B_T, batch.bundle_B
+        weight, pairs = self.method.preference(*told)
+        seen.add(pairs.means(), weight=len(pairs.margin_P))
         return weight
 
     def _look(self, part: TrainingBatch, logp_B_T: Tensor, weighted: Weighted) -> dict[str, Tensor]:
@@ -329,6 +328,8 @@ class Learner:
             "policy/ratio": masked_mean(weighted.ratio_B_T, mask),
             "policy/logp": masked_mean(logp_B_T, mask),
         }
+        if self.method.preference.kind is not None:
+            del metrics["surrogate/mean"]  # the objective is one of pairs, not of units
         if weighted.corrected_B_T is not None:
             metrics["policy/corrected"] = masked_mean(weighted.corrected_B_T, mask)
         if weighted.distrusted_B_T is not None:

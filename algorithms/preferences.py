@@ -45,8 +45,11 @@ class Pairs:
         return (self.chosen_logp_P - self.chosen_reference_P) - (self.rejected_logp_P - self.rejected_reference_P)
 
     def means(self) -> dict[str, Tensor]:
-        """Over pairs, of which there has to be one: how many the policy orders rightly, d, and the log-ratio to the
-        reference of either side. Both of these below 0: both replies have become less likely than they were."""
+        """Over pairs: how many are further apart than the reference holds them, d, and either side's log-ratio to the
+        reference. Both of these below 0: both replies have become less likely than they were. Nothing without pairs.
+        """
+        if not len(self.margin_P):
+            return {}
         return {
             "preference/accuracy": (self.margin_P > 0).double().mean(),
             "preference/margin": self.margin_P.mean(),
