@@ -11,7 +11,7 @@ reply, and ends with the side's last; what is common is learned from neither sid
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -31,7 +31,6 @@ _SIDES: tuple[Side, Side] = ("chosen", "rejected")
 class Pair:
     """Two conversations with equal messages before number `asked`, which is a reply in both."""
 
-    place: str
     chosen: Chat
     rejected: Chat
     asked: int
@@ -93,7 +92,7 @@ def read_pair(place: str, row: Mapping[str, Any] | str) -> Pair:
         raise UserError(
             f"{place}: chosen and rejected differ in message {alike}, which is no reply: their prompts differ"
         )
-    return Pair(place, chosen, rejected, alike)
+    return Pair(replace(chosen, place=place), replace(rejected, place=place), alike)  # one task
 
 
 def _conversation(place: str, row: Mapping[str, Any], side: Side) -> Chat:

@@ -31,7 +31,7 @@ def test_both_replies_to_one_prompt_are_a_group_and_the_chosen_one_earns_one() -
     for group in range(6):
         chosen, rejected = by_number[group << 20], by_number[(group << 20) + 1]
         assert chosen.task == rejected.task
-        assert [m["content"] for m in chosen.messages][0] == [m["content"] for m in rejected.messages][0]
+        assert chosen.messages[0] == rejected.messages[0]
         n = chosen.messages[0]["content"][0]
         assert chosen.messages[-1]["content"] == f"better {n}"
         assert n == "5" or rejected.messages[-1]["content"] == f"worse {n}"
@@ -51,7 +51,8 @@ def test_a_pair_of_which_one_side_does_not_fit_is_none() -> None:
 
 def test_pairs_that_are_collected_apart_are_those_that_are_collected_together() -> None:
     whole, part = (actor().collect(groups, 1, seed=3, version=0).batch for groups in (range(6), [2, 3]))
-    assert whole is not None and part is not None
+    assert whole is not None
+    assert part is not None
     rows = torch.isin(whole.group_B, part.group_B)
     width = part.mask_B_T.shape[1]
     assert torch.equal(whole.inputs["tokens_B_T"][rows][:, :width], part.inputs["tokens_B_T"])
