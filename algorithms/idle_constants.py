@@ -47,11 +47,11 @@ def _of_preferences(row: Method) -> Iterator[Idle]:
         for name in ("ratio", "gap", "stale_sequence", "kl", "correction"):
             yield "weighting", name, None, why
         yield "weighting", "entropy_share", 1.0, why
-        yield "update", "flat_groups", "keep", f"preference.kind is {spelled(kind)}: groups that are flat make no pair"
         yield "update", "cut_replies", "keep", f"preference.kind is {spelled(kind)}, and a pair has both of its sides"
     if row.source == "pairs":
         for name in ("scale", "overlong_buffer", "overlong_share"):
             yield "rewards", name, None, "somebody has compared the replies of pairs, and nobody pays for them"
+        yield "update", "flat_groups", "keep", "the replies of pairs differ"
 
 
 def _of_rewards(row: Method) -> Iterator[Idle]:

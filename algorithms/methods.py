@@ -177,8 +177,8 @@ _GROUPS = (
         "GRPO with a higher upper clip, one mean over all units of groups that differ, and less for overlong replies",
         "arXiv:2503.14476",
         parent="grpo",
-        elsewhere="The paper and verl sample again until the batch is full of groups that differ; here those that do "
-        "not are left out of the mean (TRL keeps them). The paper's buffer is 4,096 of 20,480 tokens, a fifth.",
+        elsewhere="The paper and verl sample again until a batch is full of groups that differ: collect: {refill: 8}. "
+        "Groups that do not count in no mean here, TRL keeps them. The paper's buffer is 4,096 of 20,480 tokens.",
         rewards=Rewards(overlong_share=0.2),
         credit=_NORMALIZED,
         weighting=_HIGHER,

@@ -33,6 +33,7 @@ from .distribution import entropy, log_probabilities, product, read_chosen, read
 from .lora import Lora, load_adapter, save_adapter
 from .low_precision import lower
 from .model_path import SHORT, ModelPath, backbone_of, own_logits, takes_bools
+from .short_attention import short_rows
 
 Precision = Literal["fp32", "bf16"]
 SHORT_PROMPTS = 0.25  # of all tokens: to share prompts of a smaller share saves less than a mask costs
@@ -195,6 +196,7 @@ class LanguagePolicy(nn.Module):
             if forest is not None:
                 hidden = prefix_tree.states(self.backbone, forest, position_B_C, bools=takes_bools(self.model))
             elif cached:
+                stack.enter_context(short_rows(self.model, sizes.columns, sizes.longest))
                 hidden = shared_prompts.states(self.backbone, tokens, first, length, after_B_C, pad=self._pad)
             else:
                 hidden = plain_rows.states(

@@ -7,7 +7,7 @@ from gymnasium.spaces import Box
 from ...algorithms.methods import Method
 from ...envs.errors import WrongKey
 from ...envs.world_source import WorldFacts
-from ..config.schema import Stage
+from ..config.schema import Scenario, Stage
 
 _SILENT = "is for replies, and nobody speaks here"
 
@@ -59,6 +59,24 @@ def check_shown(stage: Stage, row: Method) -> None:
             f"{where} imitates, and of demonstrations.pairs one reply is not to be imitated; write "
             "demonstrations: {chats: FILE}, or method: dpo",
         )
+
+
+def check_refill(scenario: Scenario, stage: Stage, row: Method) -> None:
+    """WrongKey where groups are to be sampled again and are kept all the same, or nobody is there to do it."""
+    if stage.collect is None or not stage.collect.refill:
+        return
+    where = f"stage {stage.name!r} ({row.name}): collect.refill is {stage.collect.refill}, and"
+    if row.update.flat_groups != "leave_out":
+        fits = "give overrides: {update: {flat_groups: leave_out}}, or leave refill out"
+        raise WrongKey(("collect", "refill"), f"{where} this method keeps groups without information; {fits}")
+    others = {
+        "collect.staleness is above 0, so that later batches are under way": bool(stage.collect.staleness),
+        "there is a cluster, whose workers share whole collections": scenario.cluster is not None,
+        "there are several worlds, which share groups": bool(scenario.worlds),
+    }
+    for why, holds in others.items():
+        if holds:
+            raise WrongKey(("collect", "refill"), f"{where} {why}; leave refill out")
 
 
 def _wrong(stage: Stage, row: Method, column: str, name: str, fits: str, why: str) -> WrongKey:

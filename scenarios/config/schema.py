@@ -95,7 +95,8 @@ class Collect(Part):
     `groups` × `group_size` whole episodes. `tile` groups are played together: runs with equal tiles are equal bit for
     bit, however many processes share the tiles. By default it is all groups, or as many as give each worker its own.
     With a `staleness` of s, a batch is collected while the s before it are learned from, by weights that are s versions
-    old; 0: one after the other.
+    old; 0: one after the other. With a `refill` of n, groups in which all earned the same are replaced by new
+    ones, up to n times for an update (the dynamic sampling of DAPO).
     """
 
     groups: Many
@@ -103,6 +104,7 @@ class Collect(Part):
     horizon: Many | None = None
     tile: Many | None = None
     staleness: Annotated[int, whole(0, 64)] = 0
+    refill: Annotated[int, whole(0, 64)] = 0
 
     @model_validator(mode="after")
     def _has_a_tile(self) -> Collect:

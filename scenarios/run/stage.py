@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from ...agents.protocols import EngineDied, Policy, PolicyNotFinite, Weights
@@ -42,6 +43,7 @@ from .episode_statistics import (
 from .kept_units import with_units
 from .logs import read_jsonl
 from .reference import read_reference, write_reference
+from .refill import collected
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 from .signals import Stopped
 from .watching import Watch
@@ -243,9 +245,8 @@ class StageRun:
             if self.ahead is not None:
                 collection = self.ahead.take(version)
             else:
-                groups = batch_groups(self.scenario, collect, version, self.pool.segments)
-                asked = self.pool.submit(groups, collect.group_size, seed=self.seed, version=version)
-                collection = asked.result()
+                groups_of = partial(batch_groups, self.scenario, collect, segments=self.pool.segments)
+                collection = collected(self.pool, collect, groups_of, seed=self.seed, version=version)
         p, said = self.progress, self.progress.unanswered > 0
         p.count(collection)
         if p.unanswered and not said:
