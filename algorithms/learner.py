@@ -311,11 +311,10 @@ class Learner:
 
     def _advantage(self, part: TrainingBatch, logp_B_T: Tensor, seen: Log) -> Tensor:
         """That of each unit, or what the loss of pairs makes of the two sides of a pair."""
-        side, batch = part.advantage_B_T, part.batch
         if self.method.preference.kind is None:
-            return side
-        told = logp_B_T, part.reference_logp_B_T, side, batch.mask_B_T, batch.bundle_B
-        weight, pairs = self.method.preference(*told)
+            return part.advantage_B_T
+        batch, side, reference = part.batch, part.advantage_B_T, part.reference_logp_B_T
+        weight, pairs = self.method.preference(logp_B_T, reference, side, batch.mask_B_T, batch.bundle_B)
         seen.add(pairs.means(), weight=len(pairs.margin_P))
         return weight
 

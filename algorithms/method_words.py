@@ -235,8 +235,8 @@ policy before the update), H an entropy in nats, μ who acted, p and q the proba
 the logistic function.
 
 Rows of metrics have `policy/clipped` (the share of units that the clip silences or cuts), `policy/distrusted` (that a
-trust region leaves out), and, where they move, `kl/beta` and `policy/entropy_coefficient`. With `collect: {refill: 8}` groups
-in which all earned the same are sampled again, up to eight times for an update.
+trust region leaves out), and, where they move, `kl/beta` and `policy/entropy_coefficient`. With `collect: {refill: 8}`
+groups in which all earned the same are sampled again, up to eight times for an update.
 
 """
 
