@@ -50,7 +50,9 @@ def _refuse_idle(row: Method, overrides: Mapping[str, Any]) -> None:
                 place = next(((c, n) for c in overrides for n in overrides[c] if f"{c}.{n}" in why), (column,))
                 alike = {n: none for c, n, none, reason in idle if c == column and reason == why and none is not ...}
                 words = ", ".join(
-                    f"{n}: {spelled(none)}" for n, none in alike.items() if n not in overrides.get(column, {})
+                    f"{n}: {spelled(none)}"
+                    for n, none in alike.items()
+                    if n not in overrides.get(column, {}) and getattr(getattr(row, column), n) != none
                 )
                 remedy = f"; write {column}: {{{words}}} as well"
             raise WrongKey(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -15,6 +16,7 @@ REMEDY = "give it max_episode_steps among the options of the world"
 Wrapper = gymnasium.Wrapper[Any, Any, Any, Any]
 OWN_WRAPPERS = (OrderEnforcing, TimeLimit)  # those that `gymnasium.make` puts on, and that can be put on again
 _SECONDS = 10.0  # of random actions, for a slow world
+_EPISODES = 20  # of random actions, each of which may end before a limit is seen
 
 
 def time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
@@ -41,17 +43,42 @@ def least(one: int | None, other: int | None) -> int | None:
     return min((limit for limit in (one, other) if limit is not None), default=None)
 
 
+@dataclass(frozen=True)
+class Tried:
+    """What came of some episodes of random actions; all numbers are of steps."""
+
+    cut: int | None  # after which the world itself truncated one
+    ended: tuple[int, ...]  # after which others had terminated
+    steps: int  # of all of them
+
+
+def tried(env: gymnasium.Env[Any, Any], seconds: float = _SECONDS) -> Tried:
+    """Act at random until an episode is truncated, for some episodes, some steps and so many `seconds`."""
+    env.action_space.seed(0)
+    begun, steps, ended = time.perf_counter(), 0, []
+    while len(ended) < _EPISODES and steps < ENDLESS and time.perf_counter() - begun < seconds:
+        env.reset(seed=len(ended))
+        count, over = 0, False
+        while not over and steps < ENDLESS and time.perf_counter() - begun < seconds:
+            _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+            count, steps, over = count + 1, steps + 1, terminated or truncated
+            if truncated and not terminated:
+                return Tried(count, tuple(ended), steps)
+        if over:
+            ended.append(count)
+    return Tried(None, tuple(ended), steps)
+
+
 def ending(env: gymnasium.Env[Any, Any]) -> str:
     """What ends an episode of a control world, in words. UserError if nothing limits it, and none ends by itself."""
     limit = time_limit(env)
     if limit is not None:
         return f"at most {limit} steps"
-    env.action_space.seed(0)
-    env.reset(seed=0)
-    begun, steps = time.perf_counter(), 0
-    while steps < ENDLESS and time.perf_counter() - begun < _SECONDS:
-        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
-        steps += 1
-        if terminated or truncated:
-            return f"nothing limits it; one of random actions ended after {steps} steps"
-    raise UserError(f"none did in {steps:,} random steps, and nothing limits them: {REMEDY}")
+    trial = tried(env)
+    if trial.cut is not None:
+        return f"the world limits it itself: one of random actions was cut after {trial.cut} steps"
+    if trial.ended:
+        return (
+            f"{len(trial.ended)} of random actions ended, the longest after {max(trial.ended)} steps; no limit is seen"
+        )
+    raise UserError(f"none did in {trial.steps:,} random steps, and nothing limits them: {REMEDY}")

@@ -24,8 +24,9 @@ import gymnasium
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
+from .contained import Contained, is_ours
 from .control.seen_as import seen_as
-from .control.worker_worlds import STEP_SECONDS, WorkerWorlds, fitting_workers
+from .control.worker_worlds import STEP_SECONDS, Fitting, WorkerWorlds, fitting_workers
 from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
 from .conversation.conversation_env import SPLITS, ConversationEnv, Split, Voice
 from .conversation.wrapped_conversation import WrappedConversation
@@ -34,7 +35,7 @@ from .first_episodes import Openings, beginnings, openings, why_not
 from .lost_threads import in_thread
 from .open_worlds import claim, close
 from .registry import WorldKind, make_world, world_kind
-from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit
+from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit, tried
 from .user_code import told
 from .wrappers import wrapped
 
@@ -86,6 +87,7 @@ class WorldSource:
         self._workers, self._step_seconds = workers, step_seconds
         self._options = copy.deepcopy(dict(options or {}))
         self._wrappers = copy.deepcopy(list(wrappers))
+        self._fitting: Fitting | None = None  # what "auto" has come to
         self._lock = threading.RLock()
         self._facts: WorldFacts | None = None
         self._first: Env | None = None  # the pattern of the others, or the next to be handed out
@@ -166,18 +168,19 @@ class WorldSource:
                 pattern = self._ask()
             assert isinstance(pattern.unwrapped, BatchedWorld)
             return pattern.unwrapped.make_batch(n, threads=threads, max_episode_steps=time_limit(pattern))
-        if processes := self._processes():
+        if processes := self.workers.workers:
             self.close()  # the worlds are elsewhere
             return WorkerWorlds(self._here(), min(n, at_once or n), processes, step_seconds=self._step_seconds)
         return ListOfWorlds(self.id, min(n, at_once or n), self._new)
 
-    def _processes(self) -> int:
-        """For worlds that are not simulated on a pool; 0: they are stepped here."""
+    @property
+    def workers(self) -> Fitting:
+        """In how many processes bodies are stepped that are not simulated on a pool, and why, where that was left to
+        us; a world is tried once for that. Errors as of `make_batch`."""
         with self._lock:
-            workers = self._workers
-            if isinstance(workers, str):  # "auto", which is asked once
-                workers = self._workers = fitting_workers(self._here(), step_seconds=self._step_seconds)
-            return workers or 0
+            if self._workers == "auto" and self._fitting is None:
+                self._fitting = fitting_workers(self._here(), step_seconds=self._step_seconds)
+            return self._fitting or Fitting(int(self._workers or 0), "")
 
     def _here(self) -> WorldSource:
         """One of the same worlds that steps them where it is."""
@@ -219,12 +222,20 @@ class WorldSource:
             return []
         return self._lend(lambda world: beginnings(world, split, count), seconds) or []
 
-    def _lend(self, task: Callable[[Env], Answer], seconds: float) -> Answer | None:
-        """What `task` says of a world that begins episodes for it; None where the world `waits` for longer."""
+    def limits_itself(self, *, seconds: float) -> bool:
+        """Whether a body was seen to truncate an episode of random actions by itself, within so many `seconds`. One
+        that is to be stepped in processes, which it may end, is not tried here."""
+        if self._workers is not None:
+            return False
+        return bool(self._lend(partial(_cuts_itself, seconds=seconds), 2 * seconds, may_hang=True))
+
+    def _lend(self, task: Callable[[Env], Answer], seconds: float, *, may_hang: bool = False) -> Answer | None:
+        """What `task` says of a world that begins episodes for it; None where the world `waits` for longer, or it may
+        hang and does."""
         with self._lock:
             world = self._sibling() if self.facts.kind == "conversation" else None
             world, borrowed = (self._ask(), True) if world is None else (world, False)
-        if not self.facts.waits:
+        if not (self.facts.waits or may_hang):
             answer = task(world)
         else:
             try:
@@ -306,6 +317,16 @@ def _facts_of(name: str, world: Env) -> WorldFacts:
         remarks=inside.remarks,
         tasks={split: inside.tasks_in(split) for split in SPLITS},
     )
+
+
+def _cuts_itself(world: Env, seconds: float) -> bool:
+    try:
+        with Contained(type(world.unwrapped).__name__):
+            return tried(world, seconds).cut is not None
+    except BaseException as error:  # of a stranger's world: its episodes will say
+        if is_ours(error):
+            raise
+        return False
 
 
 def _check_voices(name: str, wanted: tuple[str, ...], given: Mapping[str, Voice]) -> None:

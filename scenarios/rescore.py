@@ -6,7 +6,8 @@
 
 Each episode is replayed: the world is reset as it was, and given the stored replies. What it says has to be what it
 said then, word for word, or the episode is left out: another version of a *task* is no version of a reward. Worlds
-that wait for tools, servers or voices are refused, for what they do would be done again.
+that wait for tools, servers or voices are refused, for what they do would be done again. A reward that judges whole
+groups is given whole groups: of one that was kept in part (`log.episodes`) no episode is graded.
 
 Each number stands with the version that gave it (`Episode.scored_by`), and numbers of two versions never stand in one
 table, see `run/rescored.py`.
@@ -15,16 +16,19 @@ table, see `run/rescored.py`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..agents.language.asking import Answer, Start, step_world
+from ..envs.contained import Contained, is_ours
 from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.conversation.graders import GRADERS
 from ..envs.errors import UserError
 from ..envs.registry import make_world
+from ..envs.reported import explained
 from ..envs.seeding import derive_seed
 from ..envs.vocabulary import Episode, Reply, StopReason, ToolCall
 from .commands.app import command_line
@@ -84,7 +88,7 @@ def rescore(
     try:
         base = _replayable(world.unwrapped, scenario)
         again = _Again(base, scenario, other_grader=grader is not None, sets=sets)
-        with run.held(command_line()):
+        with run.held(command_line()), closing(again):
             return [_file(run, again, key, file) for key, file in files.items()]
     finally:
         world.close()
@@ -127,7 +131,7 @@ def _file(run: RunDirectory, again: _Again, key: tuple[int, str], file: Path) ->
     if not episodes:
         raise UserError(f"{file} holds no episode")
     (name,) = one_version([(str(file), episode.scored_by) for episode in episodes])
-    rows = [again.score(episode) for episode in episodes]
+    rows = again.score(episodes)
     folder = None if again.version == name else write_rescored(run, file.stem, rows)
     both = [(episode, row) for episode, row in zip(episodes, rows, strict=True) if row.left_out is None]
     return FileRescored(
@@ -147,35 +151,96 @@ def _as_episode(episode: Episode, row: Rescored) -> Episode:
 
 
 class _Again:
-    """A world of now, to which the replies of stored episodes are given."""
+    """Worlds of now, to which the replies of stored episodes are given."""
 
     def __init__(self, world: ConversationEnv, scenario: Scenario, *, other_grader: bool, sets: Sequence[str]) -> None:
-        self._world, self._scenario = world, scenario
+        self._worlds, self._scenario = [world], scenario  # more than one for groups alone
         self._other_grader = other_grader  # it may ask for another form of answer, at the end of the question
         self.version = world.scored_by + (f", with {', '.join(sets)}" if sets else "")
 
-    def score(self, episode: Episode) -> Rescored:
-        """What the world pays for the replies of an episode."""
-        row = Rescored(episode.group, episode.index, self.version, None, None, {})
+    def close(self) -> None:
+        """Close the worlds that were made here."""
+        while len(self._worlds) > 1:
+            self._worlds.pop().close()
+
+    def score(self, episodes: Sequence[Episode]) -> list[Rescored]:
+        """What the world pays for the replies of each episode: of a group together, where it judges groups."""
+        together: dict[object, list[int]] = {}
+        for place, episode in enumerate(episodes):
+            together.setdefault(episode.group if self._worlds[0].judges_groups else (place,), []).append(place)
+        rows: dict[int, Rescored] = {}
+        for places in together.values():
+            rows |= zip(places, self._members([episodes[place] for place in places]), strict=True)
+        return [rows[place] for place in range(len(episodes))]
+
+    def _members(self, episodes: Sequence[Episode]) -> list[Rescored]:
+        """The episodes of a group, or a single one; their worlds hear each turn together before they are stepped."""
+        while len(self._worlds) < len(episodes):
+            options = self._scenario.world.options
+            made = self._worlds[0].another() or make_world(self._scenario.world.id, **options).unwrapped
+            assert isinstance(made, ConversationEnv)
+            self._worlds.append(made)
+        rows: dict[int, Rescored] = {}
+        going = {n: self._graded(self._worlds[n], one, len(episodes)) for n, one in enumerate(episodes)}
+        while going:
+            said: dict[int, Reply] = {}
+            for n, episode in list(going.items()):
+                try:
+                    said[n] = next(episode)
+                except StopIteration as end:
+                    rows[n] = end.value
+                    del going[n]
+            failure = self._heard(said)
+            for n in list(going) if failure is not None else ():
+                rows[n] = replace(self._row(episodes[n]), left_out=f"the world failed: {failure}")
+                going.pop(n).close()
+        return [rows[n] for n in range(len(episodes))]
+
+    def _heard(self, said: Mapping[int, Reply]) -> str | None:
+        """Let the worlds hear what is said together; why that failed."""
+        if not said or not self._worlds[0].judges_groups:
+            return None
+        members = [(self._worlds[n], reply) for n, reply in said.items()]
+        try:
+            with Contained(self._scenario.world.id):
+                members[0][0].hear_together(members)
+        except BaseException as error:
+            if is_ours(error):
+                raise
+            return explained(error, self._scenario.world.id).strip().splitlines()[0]
+        return None
+
+    def _row(self, episode: Episode) -> Rescored:
+        return Rescored(episode.group, episode.index, self.version, None, None, {})
+
+    def _graded(self, world: ConversationEnv, episode: Episode, kept: int) -> Generator[Reply, None, Rescored]:
+        """Gives each reply before the world is stepped with it, and returns what the world pays for all of them."""
+        row = self._row(episode)
         if episode.failure is not None or episode.unanswered is not None:
             return replace(row, left_out="it failed or was never answered")
-        start = _start(self._scenario, episode)
-        if start is None:
+        begun = _start(self._scenario, episode)
+        if begun is None:
             return replace(row, left_out="no stage of this run begins an episode with its seed")
+        start, size = begun
+        if world.judges_groups and kept < size:
+            return replace(row, left_out="its group was not kept whole, and the reward judges groups (log.episodes)")
         try:
-            return self._replay(episode, start, row)
+            return (yield from self._replay(world, episode, start, row))
         finally:
-            step_world(self._world, None)
+            step_world(world, None)
 
-    def _replay(self, episode: Episode, start: Start, row: Rescored) -> Rescored:
+    def _replay(
+        self, world: ConversationEnv, episode: Episode, start: Start, row: Rescored
+    ) -> Generator[Reply, None, Rescored]:
         reward, terms, success = 0.0, Counter[str](), None
         spoken = _spoken(self._scenario, episode)
-        answer = step_world(self._world, start)
+        answer = step_world(world, start)
         at, parted = self._opened(answer, episode)
         for left, reply in zip(range(len(spoken) - 1, -1, -1), spoken, strict=True):
             if parted is not None:
                 break
-            answer, at = step_world(self._world, reply), at + 1
+            yield reply
+            answer, at = step_world(world, reply), at + 1
             parted = _parted(answer, episode, at, over=left == 0)
             at += len(answer.info.get("messages", ()))
             reward += answer.reward
@@ -185,7 +250,7 @@ class _Again:
             return replace(row, left_out=parted)
         if answer.info.get("unscored") is not None:
             return replace(row, unscored=answer.info["unscored"])
-        if success is None and episode.truncated and self._world.has_success:
+        if success is None and episode.truncated and world.has_success:
             success = False
         return replace(row, reward=reward, success=success, reward_terms=dict(terms))
 
@@ -213,13 +278,15 @@ def _parted(answer: Answer, episode: Episode, at: int, *, over: bool) -> str | N
     return None if said == then else "the world does not say what it said then"
 
 
-def _start(scenario: Scenario, episode: Episode) -> Start | None:
-    """How the episode was begun: by the run's seed for evaluations, or by that of a stage."""
-    roots = [derive_seed(scenario.seed, "stage", number) for number in range(len(scenario.stages))]
-    for root in (derive_seed(scenario.seed, "evaluation"), *roots):
+def _start(scenario: Scenario, episode: Episode) -> tuple[Start, int] | None:
+    """How the episode was begun, by the run's seed for evaluations or by that of a stage, and the size of its group."""
+    roots = {derive_seed(scenario.seed, "evaluation"): 1}
+    for number, stage in enumerate(scenario.stages):
+        roots[derive_seed(scenario.seed, "stage", number)] = stage.collect.group_size if stage.collect else 1
+    for root, size in roots.items():
         start = Start.of(root, episode.split, episode.group)
         if start.seed == episode.seed:
-            return start
+            return start, size
     return None
 
 

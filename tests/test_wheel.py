@@ -10,6 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from harness import Zygote
+from told_pages import Newcomer, pages
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,6 +33,21 @@ def test_the_wheel_holds_every_module_and_data_file(wheel: Path) -> None:
                 assert f"peripatos/{path.relative_to(ROOT).as_posix()}" in held
     assert not any(name.startswith(("tests/", "peripatos/tests/", "peripatos/benchmarks/")) for name in held)
     assert "peripatos/py.typed" in held
+
+
+@pytest.mark.slow
+def test_the_fourteen_questions_are_answered_by_an_installed_wheel(wheel: Path, tmp_path: Path) -> None:
+    packages, folder = tmp_path / "packages", tmp_path / "work"
+    folder.mkdir()
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(packages), str(wheel)]
+    subprocess.run(install, check=True, cwd=tmp_path)
+    (folder / "where.py").write_text("import peripatos; print(peripatos.__file__)")
+    with Zygote(PYTHONPATH=str(packages)) as zygote:
+        page = pages()["questions"]
+        newcomer = Newcomer(zygote, folder, page)
+        newcomer.type(["where.py"], page[0])
+        assert newcomer.said.startswith(str(packages))
+        newcomer.come_to(page[-1])
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from typing import Any
 from ...envs.contained import Contained, is_ours, look
 from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.errors import UserError
-from ...envs.lost_threads import in_thread
+from ...envs.lost_threads import in_thread, own_folder
 from ...envs.open_worlds import called
 from ...envs.reported import explained
 from ...envs.user_code import broken, is_theirs
@@ -150,7 +150,7 @@ def _heard_together(
     if not groups:
         return left
     width = conversations[0].world.side_by_side
-    with ThreadPoolExecutor(width, thread_name_prefix="world") as pool:
+    with ThreadPoolExecutor(width, thread_name_prefix="world", initializer=own_folder) as pool:
         hear = [partial(_hear_group, [(conversations[n], actions[n]) for n in group]) for group in groups.values()]
         each = pool.map(lambda one: one(), hear) if width > 1 else (one() for one in hear)
         for group, failure in zip(groups.values(), each, strict=True):
@@ -182,7 +182,7 @@ def _answers(worlds: Sequence[ConversationEnv], actions: Sequence[Reply | Start 
     while left and worlds[0].side_by_side == 1:
         yield step_world(*left.popleft())
     if left:
-        with ThreadPoolExecutor(worlds[0].side_by_side, thread_name_prefix="world") as pool:
+        with ThreadPoolExecutor(worlds[0].side_by_side, thread_name_prefix="world", initializer=own_folder) as pool:
             yield from pool.map(step_world, *zip(*left, strict=True))
 
 

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -126,7 +126,7 @@ class WorkerWorlds:
             try:
                 for number, worker in enumerate(self._workers):
                     if worker.gone:
-                        self._replace(number)
+                        self._replace(number, queues[number])
                 while any(queues):
                     self._hand_out(queues)
                     for number in self._heard():
@@ -169,7 +169,7 @@ class WorkerWorlds:
             answer: Answer = self._workers[number].receive()
         except Lost as problem:
             self._fail(i, f"{self._id} failed in {'step' if order.actions else 'reset'}: {problem}", queue)
-            self._replace(number)
+            self._replace(number, queue)
             return
         past = self._past.get(i)
         if past is None or not past.lost or order.begin is None:
@@ -206,13 +206,19 @@ class WorkerWorlds:
                 break
         return worker.receive()
 
-    def _replace(self, number: int) -> None:
-        """A new process in the place of one that is lost, with new worlds."""
+    def _replace(self, number: int, queue: deque[Order]) -> None:
+        """A new process in the place of one that is lost, with new worlds. Where these cannot be made, the episodes
+        that are ordered in `queue` have failed, and the next orders try again."""
         for i, past in self._past.items():
             past.lost = past.lost or self._place(i)[0] == number
         count = len(range(number, self.n, len(self._workers)))
         self._workers[number] = WorldWorker(self._source, count)
-        self._made_ready(self._workers[number])
+        try:
+            self._made_ready(self._workers[number])
+        except UserError as problem:
+            self._workers[number].kill()
+            while queue:
+                self._fail(queue[0].world, str(problem), queue)
 
     # --- results ----------------------------------------------------------------------------------------
 
@@ -248,9 +254,16 @@ def _is_there_again(answer: Answer, past: _Past) -> bool:
     return np.allclose(answer.observation, past.seen, rtol=_SAME, atol=_SAME, equal_nan=True)
 
 
-def fitting_workers(source: Source, *, step_seconds: float = STEP_SECONDS) -> int:
-    """One for each core, where a step of the world takes long enough for that, or does not come back; 0 where the
-    worlds are as well stepped in place. A world is tried in a process of its own. Errors as of `WorkerWorlds`."""
+class Fitting(NamedTuple):
+    """How many processes worlds are worth, 0 where they are as well stepped in place, and why."""
+
+    workers: int
+    why: str
+
+
+def fitting_workers(source: Source, *, step_seconds: float = STEP_SECONDS) -> Fitting:
+    """A process for each core, where a step of the world takes long enough for that, or a process was lost. A world is
+    tried in a process of its own. Errors as of `WorkerWorlds`."""
     trial = WorkerWorlds(source, 1, 1, step_seconds=step_seconds)
     shape, kind = action_layout(trial.action_space)
     step, seconds, over = Order(0, None, (np.zeros(shape, kind),)), [], True
@@ -258,11 +271,14 @@ def fitting_workers(source: Source, *, step_seconds: float = STEP_SECONDS) -> in
         for seed in range(_TRIAL):
             if over:
                 trial.reset(np.zeros(1, int), [seed])
-            answer = trial._carry_out({0: step}).get(0)
+            answer = None if trial._broken else trial._carry_out({0: step}).get(0)
             if answer is None or answer.result is None:
-                return allowed_threads()
+                return Fitting(allowed_threads(), f"in a trial {trial._broken[0]}")
             seconds.append(answer.seconds)
             over = bool(answer.result.terminated[0] or answer.result.truncated[0] or answer.result.failure)
     finally:
         trial.close()
-    return allowed_threads() if float(np.median(seconds)) >= _SLOW else 0
+    median = float(np.median(seconds))
+    if median >= _SLOW:
+        return Fitting(allowed_threads(), f"a step takes {1e3 * median:.1f} ms")
+    return Fitting(0, f"a step takes {1e3 * median:.2g} ms, and a process is worth it from {1e3 * _SLOW:g} ms")

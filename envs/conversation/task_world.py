@@ -66,8 +66,8 @@ class TaskWorld(ConversationEnv):
         tasks: see `task_source`. A plain string in a list is a prompt.
         reward: of (reply, task), `async` or not; or `module:function`. It returns a number, a bool (which is success
             too), a mapping of terms (named in `weights`), a whole `Outcome`, or None where it does not know.
-        group_reward: in the place of `reward`: of (replies, task), all replies of a group of one task (when it is
-            evaluated or graded anew, one reply); it returns a list of what `reward` returns for each.
+        group_reward: in the place of `reward`: of (replies, task), all replies of a group of one task (in an
+            evaluation that plays each task once, one reply); it returns a list of what `reward` returns for each.
         grader: in the place of `reward`: choice, exact, maths (needs peripatos[maths]), number, python or regex, see
             `graders`; or `module:function`.
         split: one split of `tasks`, or which of its splits is which: {train: train_sft, test: test_sft}.
@@ -150,6 +150,9 @@ class TaskWorld(ConversationEnv):
             placed = placed_tasks(tasks, split)
             self._columns = Columns.of(prompt, answer, system, placed[0][1] if placed else None)
             self._sort(placed)
+        if self.judges_groups:
+            alone = "an evaluation plays each task once, and asks it about one reply"
+            self.remarks = (*self.remarks, f"{self._judge_name} judges whole groups; {alone}")
 
     @property
     def side_by_side(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -11,6 +11,8 @@ from ...envs.time_limits import REMEDY
 from ...envs.world_source import WorldSource
 from ..config.schema import Sampling, Scenario, Stage, WorldSpec
 
+_TRIAL = 2.0  # seconds of random actions, to see whether a world limits its episodes
+
 
 class WorldSources(dict[str, WorldSource]):
     """Where the worlds of a scenario come from, by their names; those of its only one, under no name. A run has one of
@@ -25,6 +27,14 @@ class WorldSources(dict[str, WorldSource]):
     def first(self) -> WorldSource:
         """That of the first world, or the only one."""
         return next(iter(self.values()))
+
+    def decided(self) -> list[str]:
+        """What `workers: auto` has come to, for each world where it stood."""
+        return [
+            f"{source.id!r} is stepped in {f'{workers} processes' if workers else 'the process of the run'}: {why}"
+            for workers, why, source in ((*source.workers, source) for source in self.values())
+            if why
+        ]
 
     def endless(self) -> list[str]:
         """What is to be said of the worlds in which nothing limits an episode."""
@@ -88,8 +98,11 @@ def _source(world: WorldSpec) -> WorldSource:
 
 
 def _ends_by_itself(source: WorldSource) -> bool:
-    """Whether the first reply ends an episode of tasks, as it does wherever a reward function gives a number."""
-    if source.facts.kind == "control" or source.facts.waits or source.facts.voices:
+    """Whether a body truncates its episodes itself; whether the first reply ends an episode of tasks, as it does
+    wherever a reward function gives a number."""
+    if source.facts.kind == "control":
+        return source.limits_itself(seconds=_TRIAL)
+    if source.facts.waits or source.facts.voices:
         return False
     world = source.make()
     try:

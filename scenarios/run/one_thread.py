@@ -1,12 +1,10 @@
 """One thread beside the main one, which carries out what it is given, in order, and can be told to let go of it.
 
-On Linux it has a current folder of its own: a world that steps into another one moves nobody who writes meanwhile.
+Its current folder is its own (see `own_folder`): a world that steps into another one moves nobody who writes meanwhile.
 """
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,10 +12,10 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from ...envs.contained import give_up
+from ...envs.lost_threads import own_folder
 from .disk import RunFailed
 
 _PATIENCE = 60.0  # seconds for a world to come back from the step in which it is
-_CLONE_FS = 0x200  # of unshare(2): the current folder and the umask; any process may
 T = TypeVar("T")
 
 
@@ -66,8 +64,7 @@ class OneThread:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
-        if sys.platform == "linux":
-            ctypes.CDLL(None).unshare(_CLONE_FS)  # where that is forbidden, the folder is everybody's
+        own_folder()
         try:
             self._carry_out()
         finally:

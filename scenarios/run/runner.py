@@ -99,7 +99,7 @@ class Runner:
         self.context.scored_by = self._scored_by
         if self.run.lock is not None and self.run.lock.warning is not None:
             self.journal.said(self.run.lock.warning)
-        for note in self.context.sources.endless():
+        for note in (*self.context.sources.decided(), *self.context.sources.endless()):
             self.journal.said(note)
         self._note_session()
         policy = make_policy(self.scenario, self.context.device, self.context.sources.first)

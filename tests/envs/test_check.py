@@ -1,6 +1,7 @@
 """The conformance checker: it passes what is sound, and each fault that it looks for is found."""
 
 import importlib.util
+import re
 
 import gymnasium
 import numpy as np
@@ -240,4 +241,84 @@ def test_a_world_whose_tasks_have_one_name_is_said_to_be_undecidable():
 
     details = {finding.check: finding.detail for finding in check_world(Hidden())}
     assert "cannot be told apart" in details["train and test tasks are disjoint"]
-    assert details["different seeds give different episodes"] == "seen only in what the oracle replies"
+    assert details["different seeds give different episodes"] == "seen only with the oracle's replies"
+
+
+class Corridor(gymnasium.Env):
+    """A control world without chance, which asserts that actions are actions, and limits its episodes itself."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, limit=30, length=1000):
+        self.limit, self.length = limit, length
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place = self.count = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        if not self.action_space.contains(action):
+            raise AssertionError
+        self.place, self.count = max(0, self.place + 2 * int(action) - 1), self.count + 1
+        seen = np.array([min(1.0, self.place / self.length)], np.float32)
+        return seen, 0.0, self.place == self.length, self.count == self.limit, {}
+
+
+def test_a_world_without_chance_that_refuses_by_assert_and_limits_itself_has_remarks_and_no_faults():
+    findings = {finding.check: finding for finding in check_world(Corridor())}
+    assert all(finding.passed for finding in findings.values())
+    assert "right for a world without chance" in findings["different seeds give different episodes"].detail
+    assert "refused without a word: None (AssertionError)" in findings["absurd actions do not kill the world"].detail
+    assert (
+        findings["an episode ends"].detail == "the world limits it itself: one of random actions was cut after 30 steps"
+    )
+
+
+def test_a_world_whose_episodes_end_by_themselves_has_no_limit_that_is_seen():
+    detail = {finding.check: finding.detail for finding in check_world(Corridor(-1, 3))}["an episode ends"]
+    assert re.fullmatch(r"20 of random actions ended, the longest after \d+ steps; no limit is seen", detail)
+
+
+class Twenty(Sound):
+    """Guess a number that shows in the answers alone. Every expert begins with the same guess."""
+
+    max_turns = 5
+
+    def opening(self, rng, split):
+        self.secret, self.left = int(rng.integers(20)), list(range(20))
+        return Opening("Guess.", task="guess")
+
+    def respond(self, reply):
+        if reply.text == str(self.secret):
+            return Outcome(terms={"right": 1.0}, terminated=True, success=True)
+        if reply.text != "10":
+            return Outcome("no")
+        self.left = [n for n in self.left if (n > self.left[len(self.left) // 2]) == (self.secret > 10)]
+        return Outcome("more" if self.secret > 10 else "less")
+
+    def oracle(self):
+        return "10" if len(self.left) == 20 else str(self.secret)
+
+
+def test_what_is_hidden_may_show_only_late_in_what_an_expert_hears():
+    details = {finding.check: finding for finding in check_world(Twenty())}
+    assert details["different seeds give different episodes"].passed
+    assert details["different seeds give different episodes"].detail == "seen only with the oracle's replies"
+
+
+def test_what_is_hidden_may_show_only_in_the_names_of_tasks():
+    class Named(Twenty):
+        def opening(self, rng, split):
+            super().opening(rng, split)
+            return Opening("Guess.", task=str(self.secret))
+
+        def oracle(self):
+            return None
+
+        def respond(self, reply):
+            return Outcome("no")
+
+    details = {finding.check: finding.detail for finding in check_world(Named())}
+    assert details["different seeds give different episodes"] == "seen only in the names of tasks"

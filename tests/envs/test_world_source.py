@@ -261,10 +261,10 @@ class Picture(gymnasium.Env[Any, Any]):
 
 class Slow(HasAServer):
     waits = True
-    sleep = 0.0
+    wakes = threading.Event()
 
     def opening(self, rng: np.random.Generator, split: str) -> str:
-        time.sleep(self.sleep)
+        self.wakes.wait(10)
         return "Ring."
 
 
@@ -417,13 +417,15 @@ def test_a_world_that_cannot_begin_is_found_by_a_rehearsal(monkeypatch: pytest.M
         source.rehearse(["train"], seconds=5)
     monkeypatch.setattr(Stumbles, "said", staticmethod(iter(["", "", "Ring."]).__next__))  # two seeds that fail
     source.rehearse(["train"], seconds=5)
-    monkeypatch.setattr(Slow, "sleep", 2.0)
     slow = WorldSource(named(Slow))
     begun = time.perf_counter()
     slow.rehearse(["train"], seconds=0.2)
     assert time.perf_counter() - begun < 1.5
-    monkeypatch.setattr(Slow, "sleep", 0.0)
+    Slow.wakes.set()
     assert play(slow.make()) == 1.0  # not the one that is busy
+    for thread in threading.enumerate():
+        if thread.name == "rehearsal":
+            thread.join(10)
 
 
 def test_many_threads_ask_one_source_at_once() -> None:

@@ -9,9 +9,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from mistake_cases import Case, Content
 
@@ -62,25 +63,41 @@ class Verdict:
         return f"{self.case.name}: {self.word}; {said}\n{self.err}"
 
 
-class Maker:
-    """Makes mistakes one after the other, each in a folder of its own below `work`; a context."""
+class Zygote:
+    """Types commands in processes that have everything imported, see zygote.py; a context."""
 
-    def __init__(self, work: Path) -> None:
-        self._work, self._count = work, 0
-        self._ready: dict[Any, Path] = {}
-        self._zygote = subprocess.Popen(
+    def __init__(self, **environment: str) -> None:
+        self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("zygote.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **ENVIRONMENT},
+            env={**os.environ, **ENVIRONMENT, **environment},
         )
 
-    def __enter__(self) -> Maker:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *problem: object) -> None:
-        self._zygote.communicate()
+        self._process.communicate()
+
+    def type(self, argv: Sequence[str], folder: Path, said: Path, seconds: float = HANGS) -> dict[str, Any]:
+        """How `argv` ended, typed in `folder`; what it wrote is in the folder `said`."""
+        asked = {"argv": list(argv), "cwd": str(folder), "said": str(said), "seconds": seconds, "memory": MEMORY}
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+
+class Maker(Zygote):
+    """Makes mistakes one after the other, each in a folder of its own below `work`; a context."""
+
+    def __init__(self, work: Path) -> None:
+        super().__init__()
+        self._work, self._count = work, 0
+        self._ready: dict[Any, Path] = {}
 
     def make(self, case: Case, *more: str) -> Verdict:
         """What comes of it; `more` is typed behind the rest."""
@@ -109,13 +126,7 @@ class Maker:
         return folder
 
     def _type(self, argv: Any, folder: Path) -> dict[str, Any]:
-        said = folder.with_suffix(".said")
-        asked = {"argv": list(argv), "cwd": str(folder), "said": str(said), "seconds": HANGS, "memory": MEMORY}
-        assert self._zygote.stdin is not None
-        assert self._zygote.stdout is not None
-        self._zygote.stdin.write(json.dumps(asked) + "\n")
-        self._zygote.stdin.flush()
-        return json.loads(self._zygote.stdout.readline())
+        return self.type(argv, folder, folder.with_suffix(".said"))
 
 
 def _write(folder: Path, files: Any) -> None:

@@ -121,3 +121,14 @@ def test_a_conversation_has_no_processes(tmp_path: Path, capsys: pytest.CaptureF
     )
     assert command("run", write_scenario(tmp_path, text), "--dry-run") == 2
     assert "this is a conversation" in " ".join(capsys.readouterr().err.split())
+
+
+def test_what_auto_came_to_is_said_once_and_by_a_rehearsal_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("CI", "1")
+    path = write_scenario(tmp_path, RUN.replace('Crashing"', 'Crashing", workers: auto'))
+    for flags in (["--dry-run"], ["--out", tmp_path / "run", "--set", "stages.learn.budget.updates=1"]):
+        assert command("run", path, *flags) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert said.count("'crashing_world:Crashing' is stepped in the process of the run: a step takes ") == 1

@@ -17,7 +17,8 @@ class Crashing(gym.Env[np.ndarray, np.ndarray]):
     """Observes its steps, its last action and a number of its episode's own, which is different in each step.
 
     It does `what` in step `at` of an episode whose seed is in `seeds`, or of `every` one; with `forgets` it observes
-    numbers that nobody can repeat; with `mark` it writes its process's number there.
+    numbers that nobody can repeat; with `mark` it writes its process's number there. Once two processes have done so,
+    it cannot be made in another: it raises or dies, as `again` says, while there is a file of that name.
     """
 
     observation_space = Box(-np.inf, np.inf, (3,), np.float32)
@@ -31,10 +32,17 @@ class Crashing(gym.Env[np.ndarray, np.ndarray]):
         every: bool = False,
         forgets: bool = False,
         mark: str = "",
+        again: str = "",
     ) -> None:
         self.what, self.at, self.seeds, self.every, self.forgets = what, at, tuple(seeds), every, forgets
         if mark:
             (Path(mark) / str(os.getpid())).touch()
+        if again and len(list(Path(mark).glob("[0-9]*"))) == 2:
+            (Path(mark) / "again").touch()
+        elif again and (Path(mark) / "again").exists():
+            if again == "raises":
+                raise OSError("no licence")
+            ctypes.CDLL(None)._exit(5)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         super().reset(seed=seed)

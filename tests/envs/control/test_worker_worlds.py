@@ -194,11 +194,36 @@ def is_alive(number: int) -> bool:
 
 def test_auto_is_a_process_for_each_core_where_a_step_is_slow_and_none_where_it_is_not(monkeypatch):
     monkeypatch.setattr("peripatos.envs.control.worker_worlds.allowed_threads", lambda: 3)
-    assert fitting_workers(WorldSource("CartPole-v1")) == 0
-    assert fitting_workers(WorldSource("slow_world:Slow", {"seconds": 0.003})) == 3
-    assert (
-        fitting_workers(WorldSource(CRASHING, {"what": "kill", "at": 2, "seeds": [0]})) == 3
-    )  # to be on the safe side
+    quick = fitting_workers(WorldSource("CartPole-v1"))
+    assert quick.workers == 0
+    assert re.fullmatch(r"a step takes 0\.\d+ ms, and a process is worth it from 1 ms", quick.why)
+    slow = fitting_workers(WorldSource("slow_world:Slow", {"seconds": 0.003}))
+    assert slow.workers == 3
+    assert re.fullmatch(r"a step takes \d+\.\d ms", slow.why)
+
+
+@pytest.mark.parametrize(("at", "where"), [(0, "reset"), (2, "step")])
+def test_auto_keeps_a_world_that_ends_its_process_out_of_that_of_the_run(at: int, where: str):
+    fitting = fitting_workers(WorldSource(CRASHING, {"what": "kill", "at": at, "every": True}))
+    assert fitting.workers > 0
+    assert fitting.why == f"in a trial {CRASHING} failed in {where}: its process was ended by SIGKILL"
+
+
+@pytest.mark.parametrize("how", ["raises", "dies"])
+def test_worlds_that_cannot_be_made_again_cost_their_episodes_and_are_tried_once_more(how: str, tmp_path: Path):
+    """World 0 ends the process that it shares with world 2; the first one that is made anew fails in a constructor."""
+    options = {"what": "kill", "at": 2, "seeds": [7], "mark": str(tmp_path), "again": how}
+    worlds, rows = WorkerWorlds(WorldSource(CRASHING, options), 4, 2), np.arange(4)
+    worlds.reset(rows, [7, 8, 9, 10])
+    for _ in range(2):
+        result = worlds.step(rows, np.zeros((4, 1)))
+    assert sorted(result.failure) == [0, 2]
+    assert "failed in step: its process was ended by SIGKILL" in result.failure[0]
+    assert ("OSError: no licence" if how == "raises" else "ended by itself, with exit code 5") in result.failure[2]
+    (tmp_path / "again").unlink()
+    worlds.reset(rows[[0, 2]], [11, 12])
+    assert not worlds.step(rows, np.zeros((4, 1))).failure
+    worlds.close()
 
 
 def test_a_source_gives_worlds_in_processes_where_it_is_asked_for_and_travels_with_that():

@@ -202,14 +202,17 @@ class Longer:
 
 
 def grouped(reward: Any, **options: Any) -> list[Any]:
+    return list(grouping(reward, **options).collect(range(4), 3, seed=0, version=0).episodes)
+
+
+def grouping(reward: Any, **options: Any) -> ConversationActor:
     world = TaskWorld(ROWS, group_reward=reward, **options)
-    actor = ConversationActor(
+    return ConversationActor(
         lambda: world.another() or TaskWorld(ROWS, group_reward=reward, **options),
         Longer(),  # type: ignore[arg-type]
         Renderer(byte_tokenizer()),
         context=512,
     )
-    return list(actor.collect(range(4), 3, seed=0, version=0).episodes)
 
 
 def test_a_group_reward_sees_all_replies_of_a_group_and_no_other():
@@ -232,8 +235,14 @@ def test_a_group_reward_sees_all_replies_of_a_group_and_no_other():
     assert time.perf_counter() - began < 5
 
 
-def test_a_group_reward_judges_a_reply_alone_where_there_is_no_group():
+def test_a_group_reward_sees_the_whole_group_also_where_a_task_is_evaluated_several_times():
+    episodes = grouping(ranks).evaluate(2, seed=0, version=0, greedy=False, each=3)
+    assert [episode.reward for episode in episodes] == [0.0, 0.0, 1.0] * 2
+
+
+def test_a_group_reward_judges_a_reply_alone_where_there_is_no_group_and_says_so():
     world = TaskWorld(ROWS, group_reward=ranks)
+    assert world.remarks[-1].startswith("the reward function 'ranks' judges whole groups; an evaluation plays each")
     world.reset(seed=0)
     assert world.step("x")[1] == 1.0
 

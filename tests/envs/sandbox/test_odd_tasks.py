@@ -100,6 +100,7 @@ FUNCTIONS = [
     Odd("set", "def f(xs): return set(xs)", [(([1, 2, 2],), {1, 2})], ("set(xs)", "list(xs)")),
     Odd("frozenset", "def f(xs): return frozenset(xs)", [(([1],), frozenset({1}))], ("frozenset", "set")),
     Odd("Counter", "from collections import Counter\ndef f(s): return Counter(s)", [(("aab",), {"a": 2, "b": 1})], ("(s)", "(s[1:])")),
+    Odd("OrderedDict", "from collections import OrderedDict\ndef f(): return OrderedDict(b=1, a=2)", [((), {"b": 1, "a": 2})], ("a=2", "a=3")),
     Odd("keys that are numbers", "def f(): return {1: 'a', 2: 'b'}", [((), {1: "a", 2: "b"})], ("1:", "'1':")),
     Odd("tuple", "def f(): return 1, 2", [((), (1, 2))], ("1, 2", "[1, 2]")),
     Odd("named tuple", "from collections import namedtuple\nP = namedtuple('P', 'x y')\ndef f(): return P(1, 2)", [((), (1, 2))], ("(1, 2)", "(2, 1)")),
@@ -180,8 +181,28 @@ ASSERTIONS = [
     Odd("thousands of calls", "def f(x): return x", "assert all(f(i) == i for i in range(1000))", ("return x", "return x and 1")),
     Odd("a million numbers there and back", "def f(xs): return [x + 1 for x in xs]", f"xs = list(range({BIG}))\nassert f(xs) == [x + 1 for x in xs]", ("x + 1", "x")),
     Odd("ten million letters", "def f(s): return s + '!'", f"s = 'a' * {10 * BIG}\nassert f(s) == s + '!'", ("'!'", "''")),
+    Odd("keyword arguments", "def f(x, *, y=1, **more): return x + y + sum(more.values())", "assert f(1) == 2 and f(1, y=5) == 6 and f(x=1, y=2, z=3) == 6", ("y=1", "y=2")),
+    Odd("METADATA and check", "def f(x): return x", "METADATA = {'author': 'jt', 'dataset': 'test'}\ndef check(candidate):\n    assert candidate(3) == 3", ("return x", "return 0")),
+    Odd("helpers and imports of the test's", "def f(x): return x / 3", "import math\nfrom random import Random\ndef near(a, b): return math.isclose(a, b, rel_tol=1e-9)\nrng = Random(0)\nfor _ in range(9):\n    x = rng.random()\n    assert near(f(x), x / 3)", ("/ 3", "/ 4")),
     Odd("unittest", "def f(x): return x", "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(f(1), 1)\ndef check(candidate):\n    result = unittest.TestResult()\n    T('test').run(result)\n    assert result.wasSuccessful()", ("return x", "return 0")),
 ]  # fmt: skip
+
+
+PRINTED = [
+    Odd("blanks behind", "print(int(input()) * 2, '')", [("2\n", "4"), ("3 ", "6\n\n")], ("* 2", "* 3")),
+    Odd("400 kB of input", "print(sum(map(int, input().split())))", [(" ".join(["123"] * 100_000), "12300000")], ("sum", "max")),
+    Odd("__main__", "def main(): print(input()[::-1])\nif __name__ == '__main__': main()", [("ab", "ba")], ("[::-1]", "")),
+    Odd("decimals within a tolerance", "print(1 / 3)", [("", "0.333333")], ("/ 3", "/ 4"), options={"tolerance": 1e-3}),
+]  # fmt: skip
+
+FOUND = {  # every kind of coding task that findings of version 0.1 name, by the name that it has above
+    "entry": ["plain", "default argument", "keyword arguments", "recursion", "changed arguments", "class", "Solution().f", "Solution.f", "async", "generator", "map", "closure", "neighbour"],
+    "arguments": ["a million numbers there", "ten million letters", "function as an argument"],
+    "results": ["set", "frozenset", "Counter", "OrderedDict", "tuple", "keys that are numbers", "complex", "bytes", "infinity", "not a number", "large number", "decimal", "fraction", "date", "dataclass of the test's", "neighbour's class", "named tuple by field", "a million numbers back"],
+    "tests": ["helpers and imports of the test's", "METADATA and check", "unittest", "built-in exception with its arguments", "thousands of calls", "its own exception", "stdout"],
+    "values of JSON": ["2 for 2.0", "2.0 for 2", "tolerance", "numbers as keys, in JSON", "any order"],
+    "printed": ["blanks behind", "400 kB of input", "__main__", "decimals within a tolerance"],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +224,19 @@ def test_an_odd_function_is_judged_right(judge: Judge, odd: Odd) -> None:
     for code, reward in ((odd.right, 1.0), (odd.right.replace(*odd.wrong), 0.0)):
         verdict = judge.function(code, odd.entry, odd.tests, **odd.options)
         assert verdict.reward == reward, verdict
+
+
+@pytest.mark.parametrize("odd", PRINTED, ids=lambda odd: odd.name)
+def test_an_odd_program_is_judged_right_by_what_it_prints(judge: Judge, odd: Odd) -> None:
+    assert odd.wrong[0] in odd.right
+    for code, reward in ((odd.right, 1.0), (odd.right.replace(*odd.wrong), 0.0)):
+        assert judge.stdio(code, odd.tests, **odd.options).reward == reward
+
+
+def test_no_kind_of_task_that_was_found_wanting_is_left_out() -> None:
+    judged = {odd.name for odd in (*FUNCTIONS, *ASSERTIONS, *PRINTED)}
+    assert not {name for names in FOUND.values() for name in names} - judged
+    assert len(judged) >= 100
 
 
 @pytest.mark.parametrize("odd", ASSERTIONS, ids=lambda odd: odd.name)

@@ -235,7 +235,7 @@ def test_what_the_page_on_tools_shows_works(tmp_path: Path, monkeypatch: pytest.
     world = importlib.import_module("page_on_tools").booking()
     _, info = world.reset(seed=0)
     words = described_tools(info["tools"], "").splitlines()[1:-1]
-    assert all(f"    {line}" in page for line in words)
+    assert "\n".join(words) in page
     assert world.step("For how many?")[0] == f"There are {world._task['guests']} of us."
     booked = ToolCall("book", {"guests": world._task["guests"], "area": "inside"})
     assert world.step(Reply("", tool_calls=(booked,)))[0] == f'{{"booked": [{world._task["guests"]}], "at": "inside"}}'

@@ -177,3 +177,50 @@ def test_worlds_that_wait_for_tools_and_worlds_without_words_are_refused(tmp_pat
     assert command("run", write_scenario(tmp_path, text), "--out", tmp_path / "slow", "-q") == 0
     with pytest.raises(UserError, match="to replay an episode would be to do again what was done in it"):
         rescore(tmp_path / "slow")
+
+
+RANKS = """\
+def score(replies, task):
+    best = max(reply.text for reply in replies)
+    return [float(reply.text == best) for reply in replies]
+"""
+LOWEST = RANKS.replace("max(", "min(")
+GROUPS = """\
+name: groups
+world: {id: peripatos/Tasks-v0, options: {tasks: tasks.jsonl, group_reward: "MODULE:score"}}
+agent: {kind: tiny_llama, hidden: 16, layers: 1, heads: 2}
+sampling: {max_tokens: 4}
+stages: [{name: learn, method: grpo, collect: {groups: 3, group_size: 4}, budget: {updates: 1}}]
+evaluation: {episodes: 2}
+log: {episodes: 10}
+"""
+
+
+def test_a_reward_that_judges_groups_grades_whole_groups_and_no_part_of_one(home: Path) -> None:
+    (module,) = home.glob("marks_*.py")
+    edit(home, RANKS)
+    path = write_scenario(home, GROUPS.replace("MODULE", module.stem))
+    assert command("run", path, "--out", "groups", "-q") == 0
+    then = {one.split: one for one in rescore(home / "groups")}
+    partial = "its group was not kept whole, and the reward judges groups (log.episodes)"
+    assert (then["train"].changed, then["train"].left_out) == (0, {partial: 2})  # of 12, 10 were kept
+    assert then["test"].left_out == {}
+    edit(home, LOWEST)
+    (now,) = [one for one in rescore(home / "groups") if one.split == "train"]
+    assert now.folder is not None
+    kept = {(row["group"], row["index"]): row for row in rows(home / "groups" / "episodes" / "000001-train.jsonl")}
+    graded = [row for row in rows(now.folder / "000001-train.jsonl") if row["left_out"] is None]
+    assert len(graded) == 8
+    for group in {row["group"] for row in graded}:
+        members = [row for row in graded if row["group"] == group]
+        said = [kept[group, row["index"]]["messages"][-1]["content"] for row in members]
+        assert [row["reward"] for row in members] == [float(text == min(said)) for text in said]
+
+
+def test_a_reward_that_fails_on_a_group_leaves_its_episodes_out_with_the_reason(home: Path) -> None:
+    (module,) = home.glob("marks_*.py")
+    edit(home, RANKS)
+    assert command("run", write_scenario(home, GROUPS.replace("MODULE", module.stem)), "--out", "groups", "-q") == 0
+    edit(home, "def score(replies, task):\n    return [1 / (len(replies) - 4)] * len(replies)\n")
+    (now,) = [one for one in rescore(home / "groups") if one.split == "train"]
+    assert sum(count for why, count in now.left_out.items() if "ZeroDivisionError" in why) == 8

@@ -25,6 +25,15 @@ class Walk(gymnasium.Env[Any, Any]):
     def step(self, action):
         return np.zeros(2, np.float32), 1.0, False, False, {}
 
+class Cut(Walk):
+    def reset(self, *, seed=None, options=None):
+        self.left = 12
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        self.left -= 1
+        return *super().step(action)[:3], self.left == 0, {}
+
 class Talk(ConversationEnv):
     weights: ClassVar[dict[str, float]] = {"turn": 1.0}
 
@@ -88,6 +97,17 @@ def test_check_says_that_no_episode_ends(folder: Path) -> None:
     assert "nothing limits them: give it max_episode_steps" in found.detail
     limited = check_world("never_ending:Walk", max_episode_steps=20)
     assert {finding.check: finding for finding in limited}["an episode ends"].detail == "at most 20 steps"
+
+
+def test_a_world_that_cuts_its_episodes_itself_is_not_said_to_have_no_limit(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for world, warned in (("Walk", True), ("Cut", False)):
+        write_scenario(folder, CONTROL)
+        options = ("--set", f"world.id=never_ending:{world}", "--set", "stages=[{name: look}]")
+        code = command("run", write_scenario(folder, CONTROL), "--out", world, *options)
+        assert ("nothing limits an episode" in capsys.readouterr().err) == warned
+        assert code == (2 if warned else 0)
 
 
 def test_updates_from_which_nothing_is_learned_are_mentioned_once(
