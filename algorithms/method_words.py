@@ -250,6 +250,6 @@ def _section(row: Method) -> str:
     like = f"As [{row.parent}](#{row.parent.replace('_', '-')}), but {_differences(row)}." if row.parent else ""
     paper = f" ({row.paper})" if row.paper else ""
     parts = [f"## {row.name}", f"{_sentence(row.summary)}{paper}. {like}".strip()]
-    parts += ["```\n" + "\n".join(formulas(row)) + "\n```", *in_words(row)]
+    parts += ["```text\n" + "\n".join(formulas(row)) + "\n```", *in_words(row)]
     parts += [f"*Elsewhere.* {row.elsewhere}"] if row.elsewhere else []
     return "\n\n".join(parts) + "\n"

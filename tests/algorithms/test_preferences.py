@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from peripatos.agents.protocols import Scores
 from peripatos.algorithms.credit import best_and_worst
 from peripatos.algorithms.learner import Learner
-from peripatos.algorithms.methods import METHODS, Method, method
+from peripatos.algorithms.method_row import Method
+from peripatos.algorithms.methods import METHODS, method
 from peripatos.algorithms.optimizer import OptimizerSettings
 from peripatos.algorithms.preferences import Preference, preference_weight, ranking_loss, tied_pairs
 from peripatos.envs.vocabulary import Batch
@@ -42,7 +43,8 @@ def test_weights_of_pairs_have_the_gradient_of_the_textbook_loss(name: str) -> N
     constants, loss = KINDS[name]
     draw = torch.Generator().manual_seed(0)
     chosen, rejected, chosen_ref, rejected_ref = 3 * torch.randn(4, 200, generator=draw, dtype=torch.float64) - 9
-    chosen.requires_grad_(), rejected.requires_grad_()
+    for logp_P in (chosen, rejected):
+        logp_P.requires_grad_()
     want = torch.autograd.grad(loss(chosen, rejected, chosen_ref, rejected_ref).sum(), [chosen, rejected])
     weights = preference_weight(chosen, rejected, chosen_ref, rejected_ref, **constants)
     assert not any(weight.requires_grad for weight in weights)
