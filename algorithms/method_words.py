@@ -247,7 +247,7 @@ def _sentence(text: str) -> str:
 
 
 def _section(row: Method) -> str:
-    like = f"As [{row.parent}](#{row.parent.replace('_', '-')}), but {_differences(row)}." if row.parent else ""
+    like = f"As [{row.parent}](#{row.parent}), but {_differences(row)}." if row.parent else ""
     paper = f" ({row.paper})" if row.paper else ""
     parts = [f"## {row.name}", f"{_sentence(row.summary)}{paper}. {like}".strip()]
     parts += ["```text\n" + "\n".join(formulas(row)) + "\n```", *in_words(row)]
