@@ -40,6 +40,7 @@ class RunningMoments(nn.Module):
         self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
         self.register_buffer("m2", torch.zeros(size, dtype=torch.float64))
         self.left_out = 0  # vectors, by this object
+        self._scaled: tuple[tuple[Tensor, ...], tuple[object, ...], tuple[Tensor, Tensor]] | None = None
 
     @torch.no_grad()
     def update(self, x_M_D: Tensor) -> None:
@@ -86,5 +87,14 @@ class RunningMoments(nn.Module):
 
     def normalize(self, x: Tensor, *, clip: float) -> Tensor:
         """(x − mean)/std clipped to ±clip, in the type of `x` [..., size]."""
-        scale = self.std().reciprocal().to(x.dtype)
-        return ((x - self.mean.to(x.dtype)) * scale).clamp(-clip, clip)
+        mean, scale = self._scaling(x)
+        return ((x - mean) * scale).clamp(-clip, clip)
+
+    def _scaling(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and 1/std in the type of `x`, worked out anew only where the statistics have moved, by whomever."""
+        moments = (self.count, self.mean, self.m2)
+        now = (x.dtype, *(one._version for one in moments))
+        known = self._scaled
+        if known is None or known[1] != now or any(a is not b for a, b in zip(known[0], moments, strict=True)):
+            self._scaled = known = moments, now, (self.mean.to(x.dtype), self.std().reciprocal().to(x.dtype))
+        return known[2]

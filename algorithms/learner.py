@@ -256,7 +256,7 @@ class Learner:
                 part_loss, weighted, scores = self._loss(part, seen)
                 part_loss.backward()
                 loss = loss + part_loss.detach()
-                seen.add(self._look(part, scores.logp_B_T.detach(), weighted), weight=part.batch.mask_B_T.sum())
+                seen.add_units(self._look(part, scores, weighted), part.batch.mask_B_T)
                 if first is not None:
                     first.add(part, scores, weighted.weight_B_T)
         return seen, loss
@@ -304,9 +304,7 @@ class Learner:
             targets = Shares(torch.ones_like(part.share_B_T), part.target_count or 1.0)
             value_loss = reduce(error, part.target_mask_B_T, shares=targets)
             loss = loss + update.value_coefficient * value_loss
-            known = part.target_mask_B_T
-            seen.add({"value/loss": masked_mean(error.detach(), known)}, weight=known.sum())
-        seen.add({"policy/entropy": masked_mean(entropy.detach(), mask)}, weight=mask.sum())
+            seen.add_units({"value/loss": error.detach()}, part.target_mask_B_T)
         return loss, weighted, scores
 
     def _advantage(self, part: TrainingBatch, logp_B_T: Tensor, seen: Log) -> Tensor:
@@ -318,30 +316,30 @@ class Learner:
         seen.add(pairs.means(), weight=len(pairs.margin_P))
         return weight
 
-    def _look(self, part: TrainingBatch, logp_B_T: Tensor, weighted: Weighted) -> dict[str, Tensor]:
-        """What one forward pass showed: the textbook surrogate, distances, clipping."""
-        mask = part.batch.mask_B_T
-        metrics = {
-            "surrogate/mean": masked_mean(weighted.surrogate_B_T, mask),
-            "policy/clipped": masked_mean(weighted.clipped_B_T, mask),
-            "policy/ratio": masked_mean(weighted.ratio_B_T, mask),
-            "policy/logp": masked_mean(logp_B_T, mask),
+    def _look(self, part: TrainingBatch, scores: Scores, weighted: Weighted) -> dict[str, Tensor]:
+        """What one forward pass showed of each unit: the textbook surrogate, distances, clipping."""
+        logp_B_T = scores.logp_B_T.detach()
+        seen = {
+            "policy/entropy": scores.entropy_B_T.detach(),
+            "policy/clipped": weighted.clipped_B_T,
+            "policy/ratio": weighted.ratio_B_T,
+            "policy/logp": logp_B_T,
         }
-        if self.method.preference.kind is not None:
-            del metrics["surrogate/mean"]  # the objective is one of pairs, not of units
+        if self.method.preference.kind is None:  # whose objective is one of pairs, not of units
+            seen["surrogate/mean"] = weighted.surrogate_B_T
         if weighted.corrected_B_T is not None:
-            metrics["policy/corrected"] = masked_mean(weighted.corrected_B_T, mask)
+            seen["policy/corrected"] = weighted.corrected_B_T
         if weighted.distrusted_B_T is not None:
-            metrics["policy/distrusted"] = masked_mean(weighted.distrusted_B_T, mask)
+            seen["policy/distrusted"] = weighted.distrusted_B_T
         if self.method.source == "own":  # a demonstrator's log-probabilities are unknown
-            metrics["kl/old"] = masked_mean(kl_estimate(self._old(part, logp_B_T), logp_B_T, kind="k3"), mask)
+            seen["kl/old"] = kl_estimate(self._old(part, logp_B_T), logp_B_T, kind="k3")
             if not self._steps:  # the policy that sampled, read by the trainer
                 acted = part.batch.behavior_logp_B_T
-                metrics["kl/sampler"] = masked_mean(kl_estimate(acted, logp_B_T, kind="k3"), mask)
-                metrics["kl/sampler_gap"] = masked_mean((logp_B_T - acted).abs(), mask)
+                seen["kl/sampler"] = kl_estimate(acted, logp_B_T, kind="k3")
+                seen["kl/sampler_gap"] = (logp_B_T - acted).abs()
         if self.reference is not None:
-            metrics["kl/reference"] = masked_mean(kl_estimate(logp_B_T, part.reference_logp_B_T, kind="k3"), mask)
-        return metrics
+            seen["kl/reference"] = kl_estimate(logp_B_T, part.reference_logp_B_T, kind="k3")
+        return seen
 
     def save(self, folder: Path) -> None:
         """Write the optimiser's state, the scale of rewards and the counters: `optimizer.safetensors`,

@@ -38,20 +38,33 @@ class Log:
     """Weighted means of numbers that come in pieces. They stay on their device until somebody asks for the means."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, tuple[Tensor, Tensor]] = {}
+        self._sums: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}  # by names: Σ w·x and Σ w of each
 
     def add(self, metrics: Mapping[str, float | Tensor], weight: float | Tensor = 1.0) -> None:
         """Add one piece; pieces of a mean over units are weighted by their units."""
         for name, value in metrics.items():
             value = torch.as_tensor(value, dtype=torch.float64)
-            total, weights = self._sums.get(name, (torch.zeros_like(value), torch.zeros_like(value)))
-            self._sums[name] = (total + weight * value, weights + weight)
+            self._put((name,), weight * value, torch.zeros_like(value) + weight)
+
+    def add_units(self, metrics: Mapping[str, Tensor], mask_B_T: Tensor) -> None:
+        """Add what was seen of each unit in the mask, [B, T] each: all in one pass over memory."""
+        seen = torch.stack([value.double() for value in metrics.values()])
+        sums = torch.where(mask_B_T, seen, 0.0).sum(dim=(1, 2))
+        self._put(tuple(metrics), sums, mask_B_T.sum().double().expand_as(sums))
 
     def means(self) -> dict[str, float]:
         """Every name with its mean so far, read in one go."""
         if not self._sums:
             return {}
         device = next((total.device for total, _ in self._sums.values() if total.device.type != "cpu"), "cpu")
-        columns = [torch.stack([total.to(device), weights.to(device)]) for total, weights in self._sums.values()]
-        read = torch.stack(columns).tolist()
-        return {name: total / weights for name, (total, weights) in zip(self._sums, read, strict=True) if weights}
+        blocks = [(total.to(device), weights.to(device)) for total, weights in self._sums.values()]
+        read = torch.cat([torch.stack([total.view(-1), weights.view(-1)], 1) for total, weights in blocks]).tolist()
+        names = [name for block in self._sums for name in block]
+        return {name: total / weights for name, (total, weights) in zip(names, read, strict=True) if weights}
+
+    def _put(self, names: tuple[str, ...], total: Tensor, weights: Tensor) -> None:
+        """More of the sums of a block of numbers, which come together each time."""
+        if names in self._sums:
+            before, more = self._sums[names]
+            total, weights = before + total, more + weights
+        self._sums[names] = (total, weights)

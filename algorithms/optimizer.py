@@ -13,9 +13,11 @@ from torch import (
     _foreach_copy_,  # pyright: ignore[reportPrivateImportUsage] (what torch's own optimisers are made of)
     nn,
 )
+from torch.optim.adamw import adamw  # the function: the class imports a compiler, which takes a second of every start
 
 from ..envs.quantities import Count, NotNegative, Positive, whole
 
+_BETA_1, _BETA_2 = 0.9, 0.999  # of the moments
 ADAPTED_RANGE = 30.0  # by which factor a step size may leave the one that was asked for
 
 
@@ -67,9 +69,8 @@ class Masters:
         self._high = list(high.values())  # the masters of `_low`
         self.tensors: list[Tensor] = [high.get(id(p), p) for p in named.values()]  # all masters, in the module's order
         self._seen = [p._version for p in self._low]
-        self._adamw = torch.optim.AdamW(
-            self.tensors, lr=settings.lr, eps=settings.eps, weight_decay=settings.weight_decay, fused=True
-        )
+        self._settings = settings
+        self._slots: list[dict[str, Tensor]] = []  # of each master, from the first step on
 
     @contextmanager
     def gradient(self) -> Iterator[None]:
@@ -89,28 +90,42 @@ class Masters:
     def step(self, lr: float) -> None:
         """One step down the gradient."""
         self._follow()
-        for group in self._adamw.param_groups:
-            group["lr"] = lr
-        self._adamw.step()
+        if not self._slots:
+            self._slots = [_slots(master) for master in self.tensors]
+        adamw(
+            self.tensors,
+            [master.grad for master in self.tensors if master.grad is not None],
+            [slots["exp_avg"] for slots in self._slots],
+            [slots["exp_avg_sq"] for slots in self._slots],
+            [],  # of AMSGrad
+            [slots["step"] for slots in self._slots],
+            fused=True,
+            amsgrad=False,
+            beta1=_BETA_1,
+            beta2=_BETA_2,
+            lr=lr,
+            weight_decay=self._settings.weight_decay,
+            eps=self._settings.eps,
+            maximize=False,
+        )
         if self._low:
             _foreach_copy_(self._low, self._high)
         self._seen = [p._version for p in self._low]
 
     def moments(self) -> dict[str, Tensor]:
         """AdamW's moments, by what they are of, in words."""
-        slots = {name: self._adamw.state.get(at, {}) for name, at in zip(self.named, self.tensors, strict=True)}
         kinds = ("exp_avg", "exp_avg_sq")
-        return {
-            f"the optimiser's {kind} of {name}": slot[kind] for name, slot in slots.items() if slot for kind in kinds
-        }
+        named = zip(self.named, self._slots, strict=False)  # none before the first step
+        return {f"the optimiser's {kind} of {name}": slots[kind] for name, slots in named for kind in kinds}
 
     def state(self) -> dict[str, Tensor]:
         """Moments, steps and masters, by the number of the parameter."""
-        numbers, moments = self._numbers(), self._adamw.state_dict()["state"]
         found = {
-            f"{index}.{name}": tensor.contiguous() for index, slots in moments.items() for name, tensor in slots.items()
+            f"{index}.{name}": tensor.contiguous()
+            for index, slots in enumerate(self._slots)
+            for name, tensor in slots.items()
         }
-        return found | {f"{index}.master": master for index, master in zip(numbers, self._high, strict=True)}
+        return found | {f"{index}.master": master for index, master in zip(self._numbers(), self._high, strict=True)}
 
     @torch.no_grad()
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
@@ -125,8 +140,10 @@ class Masters:
         for index, tensor in [*masters.items(), *((i, slots["exp_avg"]) for i, slots in state.items() if slots)]:
             if index >= len(self.tensors) or tensor.shape != self.tensors[index].shape:
                 raise ValueError(f"belongs to another policy (parameter {index})")
-        groups = self._adamw.state_dict()["param_groups"]
-        self._adamw.load_state_dict({"state": {i: s for i, s in state.items() if s}, "param_groups": groups})
+        self._slots = [_slots(master) for master in self.tensors] if any(state.values()) else []
+        for index, slots in state.items():
+            for name, tensor in slots.items():
+                self._slots[index][name].copy_(tensor)
         for index, master in masters.items():
             self.tensors[index].copy_(master)
         self._seen = [p._version for p in self._low]
@@ -140,6 +157,12 @@ class Masters:
         for part, master, seen in zip(self._low, self._high, self._seen, strict=True):
             if part._version != seen and not torch.equal(master.to(part.dtype), part):
                 master.copy_(part)
+
+
+def _slots(master: Tensor) -> dict[str, Tensor]:
+    """What AdamW keeps of a master: how many steps it has taken, and its moments."""
+    step = torch.zeros((), dtype=torch.float32, device=master.device)
+    return {"step": step, "exp_avg": torch.zeros_like(master), "exp_avg_sq": torch.zeros_like(master)}
 
 
 def _adder(master: Tensor) -> Callable[[Tensor], None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -42,8 +43,9 @@ class TrainingBatch:
     count: float  # Σc of the whole that this is a part of: what its sum is divided by
     target_count: float  # the same for the critic: how many targets the whole has
 
-    def rows(self, index: Tensor) -> TrainingBatch:
-        """The part of this batch in the rows `index` [b], to be divided by the same counts."""
+    def rows(self, index: Tensor | slice) -> TrainingBatch:
+        """The part of this batch in the rows `index` [b], to be divided by the same counts; of a slice, without a
+        copy."""
         chosen = {name: getattr(self, name)[index] for name in _TENSORS}
         return replace(self, batch=self.batch.rows(index), **chosen)
 
@@ -150,8 +152,10 @@ def minibatches(training: TrainingBatch, count: int, rng: np.random.Generator) -
     order = np.argsort(place, kind="stable")
     ends = np.cumsum([len(part) for part in np.array_split(np.arange(keys), count)])
     part = replace(training, count=training.count / count, target_count=training.target_count / count)
-    for rows in np.split(order, np.searchsorted(place[order], ends[:-1])):
-        yield part.rows(torch.from_numpy(rows).to(group.device))
+    part = part.rows(torch.from_numpy(order).to(group.device))  # once, so that each minibatch is a piece of it
+    cuts = [0, *np.searchsorted(place[order], ends[:-1]).tolist(), len(order)]
+    for start, end in pairwise(cuts):
+        yield part.rows(slice(start, end))
 
 
 def micro_batches(training: TrainingBatch, units: int | None, reader: object) -> Iterator[TrainingBatch]:

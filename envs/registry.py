@@ -24,7 +24,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.wrappers import TimeLimit
 
 from .contained import Contained
-from .control import headless  # noqa: F401 (before any world imports mujoco)
+from .control import headless  # before any world imports mujoco
 from .control.flat_spaces import Actions, Observations
 from .conversation.conversation_env import ConversationEnv
 from .errors import UnknownWorld, UnsupportedWorld, UserError, nearest, unknown
@@ -78,6 +78,7 @@ def make_world(name: str, /, **options: Any) -> gymnasium.Env[Any, Any]:
     """
     with Contained(name):
         made = _make_world(name, copy.deepcopy(options))
+    headless.leave_no_log()  # here too: a constructor may have been the first to import mujoco
     if (why := keeps_statistics(made)) is not None:
         raise UserError(f"world {name!r} {why}")
     return made
@@ -99,6 +100,7 @@ def _make_world(name: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
         raise UserError(f"world {name!r} needs something that cannot be imported: {described(error)}") from error
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(_lacks(name, error)) from error
+    headless.leave_no_log()
     check_options(name, creator, {**spec.kwargs, **options}, extra=("max_episode_steps",))
     _check_render_mode(name, creator, options.get("render_mode"))
     limit = options.pop("max_episode_steps", None)
@@ -188,6 +190,7 @@ def _make_by_class(name: str, options: dict[str, Any]) -> object:
         raise UnknownWorld(
             f"{name!r} is {a_kind_of(creator)}, not a class or a function that makes a world: name one of those"
         )
+    headless.leave_no_log()
     parameters = parameters_of(creator) or {}
     limit = None if "max_episode_steps" in parameters else options.get("max_episode_steps")
     _check_limit(name, limit)

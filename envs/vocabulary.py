@@ -185,8 +185,8 @@ class Batch:
     """What else is known of rows or units, by name and shape: `truncated_B` (bool: there is a state after the row's
     last unit, for its episode was truncated or goes on in another row); `cut_B_T` (bool: last units of cut replies)."""
 
-    def rows(self, index: Tensor) -> Batch:
-        """The batch of the rows `index` [b], in that order."""
+    def rows(self, index: Tensor | slice) -> Batch:
+        """The batch of the rows `index` [b], in that order; of a slice, without a copy."""
         return self._each(lambda name, tensor: tensor[index])
 
     def to(self, device: str) -> Batch:

@@ -26,6 +26,7 @@ from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
 from .contained import Contained, is_ours
 from .control.seen_as import seen_as
+from .control.symmetry import Symmetry, declared_symmetry
 from .control.worker_worlds import STEP_SECONDS, Fitting, WorkerWorlds, fitting_workers
 from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
 from .conversation.conversation_env import SPLITS, ConversationEnv, Split, Voice
@@ -60,6 +61,7 @@ class WorldFacts:
     remarks: tuple[str, ...] = ()
     tasks: Mapping[str, int | None] = field(default_factory=dict)  # how many each split has; None: made by chance
     pooled: bool = False  # bodies: many are simulated in one object, on a pool of threads
+    symmetry: Symmetry | None = None  # of bodies, where the world declares one
 
 
 class WorldSource:
@@ -301,7 +303,8 @@ def _facts_of(name: str, world: Env) -> WorldFacts:
     spaces = world.observation_space, world.action_space
     if not isinstance(inside, ConversationEnv):
         pooled = isinstance(inside, BatchedWorld) and not is_wrapped(world, beyond=OWN_WRAPPERS)
-        return WorldFacts(kind, *spaces, limit, remarks=seen_as(name, spaces[0]), pooled=pooled)
+        symmetry = declared_symmetry(name, world)
+        return WorldFacts(kind, *spaces, limit, remarks=seen_as(name, spaces[0]), pooled=pooled, symmetry=symmetry)
     turns, voices = least(limit, inside.turn_limit), tuple(inside.voice_names)
     calls = type(inside).read is not ConversationEnv.read
     return WorldFacts(

@@ -80,6 +80,7 @@ class ControlActor:
         mode: "segments" or "episodes", as above.
         horizon: steps in a segment; or the most steps of an episode (None: the world's own limit).
         threads: of the simulation, where it has a pool (None: one for each core).
+        threads_to_evaluate: the same for evaluations, during which nobody learns.
         at_once: the most objects of the world that are open for whole episodes, evaluations too (None: no limit);
             further episodes wait for them. Segments have one for each row, and a pool is one for all.
     """
@@ -92,6 +93,7 @@ class ControlActor:
         mode: Literal["segments", "episodes"],
         horizon: int | None = None,
         threads: int | None = None,
+        threads_to_evaluate: int | None = None,
         at_once: int | None = None,
     ) -> None:
         if mode == "segments" and not policy.has_critic:
@@ -99,7 +101,8 @@ class ControlActor:
         if (mode == "segments" and horizon is None) or (horizon is not None and horizon < 1):
             raise ValueError(f"horizon is {horizon}; segments need at least 1 step")
         self._policy, self._source = policy, source
-        self._mode, self._horizon, self._threads, self._at_once = mode, horizon, threads, at_once
+        self._mode, self._horizon, self._at_once = mode, horizon, at_once
+        self._threads = {"train": threads, "evaluate": threads_to_evaluate}
         self._pools: dict[str, WorldBatch] = {}
         self._asked: dict[str, int] = {}  # how many were asked for
         # Of segments: the running episodes, how many each row has begun, what each row sees and remembers.
@@ -331,7 +334,9 @@ class ControlActor:
             observation[live] = result.observation
             cut = t + 1 == limit
             if endless and t + 1 == ENDLESS and len(live):
-                raise self._never_ends()
+                raise UserError(
+                    f"an episode of {self._source.id!r} went on for {ENDLESS:,} steps, and nothing limits it; {REMEDY}"
+                )
             over = live if cut else _over(live, result)
             row_in_result = {int(i): row for row, i in enumerate(live)}
             for i in map(int, over):
@@ -349,14 +354,9 @@ class ControlActor:
         if self._asked.get(use, 0) < n:
             if use in self._pools:
                 self._pools.pop(use).close()
-            self._pools[use] = self._source.make_batch(n, threads=self._threads, at_once=at_once)
+            self._pools[use] = self._source.make_batch(n, threads=self._threads[use], at_once=at_once)
             self._asked[use] = n
         return self._pools[use]
-
-    def _never_ends(self) -> UserError:
-        return UserError(
-            f"an episode of {self._source.id!r} went on for {ENDLESS:,} steps, and nothing limits it; {REMEDY}"
-        )
 
     def _new_episodes(self, worlds: WorldBatch) -> RunningEpisodes:
         return RunningEpisodes(worlds.n, *action_layout(worlds.action_space))

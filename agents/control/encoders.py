@@ -61,10 +61,11 @@ class Encoder(nn.Module):
         return self(*seen.split([len(self.observations.mean), sum(self._pixels)], -1)) if self._pixels else self(seen)
 
     @torch.no_grad()
-    def advance(self, batch: Batch) -> None:
-        """Let the statistics take in this batch's units."""
+    def advance(self, batch: Batch, mirror: nn.Module | None = None) -> None:
+        """Let the statistics take in this batch's units, and their images by `mirror`."""
         mask = batch.mask_B_T
-        self.observations.update(batch.inputs["observation_B_T_D"][mask])
+        seen = batch.inputs["observation_B_T_D"][mask]
+        self.observations.update(seen if mirror is None else torch.cat([seen, mirror(seen)]))
         if self._pixels:
             seen = torch.nonzero(mask)
             row, step = seen[:: math.ceil(len(seen) / _LOOKED_AT) or 1].unbind(1)

@@ -10,6 +10,8 @@ Chance enters through `draw`, from NumPy streams, so that what one world draws c
 are rounded can: a matrix product is bit for bit the same for an equal number of rows only.)
 
 With a memory both networks read what it holds beside the features (`memory.GatedMemory`), and rows stay whole.
+With a mirror the critic gives a state and its image one value, V(s) = ½ (f(s) + f(Ms)). The actor does not: one that
+acts alike on both sides cannot take the first step out of a pose that is its own image.
 
 Left out: shared trunks behind the encoder, squashed Gaussians, state-dependent σ.
 Details follow Andrychowicz et al. 2021 (arXiv 2006.05990) and Huang et al. 2022 ("37 details of PPO").
@@ -31,12 +33,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ...envs.control.flat_spaces import StoredActions
+from ...envs.control.symmetry import Mirror
 from ...envs.vocabulary import Batch
 from ..protocols import Act, Scores
 from ..running_moments import RunningMoments
 from .action_head import ActionHead
 from .encoders import Encoder, Size
 from .memory import GatedMemory
+from .mirror_image import MirrorImage
 
 _LEAST_LOG_STD = -3.0  # exact demonstrations would take σ to zero, and nothing could be explored afterwards
 _GREEDY_ROWS, _GREEDY_PICTURES = 128, 8  # in one forward pass without chance
@@ -62,10 +66,11 @@ class ActorCritic(nn.Module):
         log_std: float = -0.5,
         critic: bool = True,
         memory: int = 0,
+        mirror: Mirror | None = None,
         seed: int = 0,
     ) -> None:
-        """`log_std` is where log σ begins; `memory` is how many numbers are remembered of an episode; `seed` draws the
-        weights."""
+        """`log_std` is where log σ begins; `memory` is how many numbers are remembered of an episode; by `mirror` the
+        critic sees the image of a state; `seed` draws the weights."""
         super().__init__()
         self.memoryless = not memory
         self.has_critic = critic
@@ -77,6 +82,7 @@ class ActorCritic(nn.Module):
         self.actor = _mlp([seen, *hidden, head.outputs], 0.01, generator)
         self.critic = _mlp([seen, *hidden, 1], 1.0, generator) if critic else None
         self.memory = GatedMemory(self.encoder.size, memory, generator) if memory else None
+        self.mirror = MirrorImage(mirror) if mirror else None
         self.log_std = nn.Parameter(torch.full((head.real,), log_std)) if head.real else None
         self._greedy_rows = _GREEDY_PICTURES if pictures else _GREEDY_ROWS
         self._architecture = {
@@ -88,6 +94,7 @@ class ActorCritic(nn.Module):
             "hidden": list(hidden),
             "critic": critic,
             "memory": memory or None,
+            "symmetry": "critic" if mirror else None,
         }
 
     @property
@@ -110,7 +117,7 @@ class ActorCritic(nn.Module):
         """Let the statistics of observations take in this batch's units, and keep σ above its floor."""
         if self.log_std is not None:
             self.log_std.clamp_(min=_LEAST_LOG_STD)
-        self.encoder.advance(batch)
+        self.encoder.advance(batch, self.mirror)
 
     def module(self) -> nn.Module:
         """Itself."""
@@ -186,7 +193,7 @@ class ActorCritic(nn.Module):
         architecture differs, or that the file is damaged."""
         found = json.loads((folder / "policy.json").read_text())
         for name, mine in self._architecture.items():
-            if found.get(name) != mine and (critic_too or name != "critic"):
+            if found.get(name) != mine and (critic_too or name not in ("critic", "symmetry")):
                 raise ValueError(f"{folder} holds a policy with {name} {found.get(name)}; this one has {mine}")
         try:
             tensors = load_file(folder / "policy.safetensors")
@@ -198,7 +205,12 @@ class ActorCritic(nn.Module):
             raise ValueError(f"{folder / 'policy.safetensors'} cannot be read as this policy: {error}") from error
 
     def _value(self, seen: Tensor) -> Tensor:
-        return seen.new_zeros(seen.shape[:-1]) if self.critic is None else self.critic(seen)[..., 0]
+        if self.critic is None:
+            return seen.new_zeros(seen.shape[:-1])
+        if self.mirror is None:
+            return self.critic(seen)[..., 0]
+        # V(s) = ½ (f(s) + f(Ms))
+        return self.critic(torch.stack([seen, self.mirror(seen)]))[..., 0].mean(0)
 
 
 def _mlp(sizes: Sequence[int], last_gain: float, generator: torch.Generator) -> nn.Sequential:

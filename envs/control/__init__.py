@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .mujoco_task import MujocoTask, State
     from .mujoco_world import MujocoWorld
+    from .symmetry import Mirror, Symmetry
 
-__all__ = ["MujocoTask", "MujocoWorld", "State"]
+_FROM = {
+    "Mirror": ".symmetry",
+    "MujocoTask": ".mujoco_task",
+    "MujocoWorld": ".mujoco_world",
+    "State": ".mujoco_task",
+    "Symmetry": ".symmetry",
+}
+__all__ = ["Mirror", "MujocoTask", "MujocoWorld", "State", "Symmetry"]
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = ".mujoco_world" if name == "MujocoWorld" else ".mujoco_task"
-    return getattr(import_module(module, __name__), name)
+    return getattr(import_module(_FROM[name], __name__), name)

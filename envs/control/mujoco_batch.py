@@ -55,8 +55,11 @@ class MujocoBatch:
         self._ctrl = self._batch.bind("ctrl")
         self._previous = np.zeros((n, self.model.nu), np.float32)
         self._chance = np.zeros((n, task.chance))
-        self._age = np.zeros(n, np.int64)
+        self._age, self._numbers = np.zeros(n, np.int64), np.arange(n)
         self._broken: dict[int, str] = {}  # world → why its episode could not begin, until a step reports it
+        # What `prepare` leaves for `start`, beside the starter's state; `_varied` are the fields of `randomize`.
+        self._next_chance, self._next_broken = np.zeros((n, task.chance)), dict[int, str]()
+        self._next_observation, self._varied = np.zeros((n, task.observation_size), np.float32), tuple[str, ...]()
         self._limit = max_episode_steps
         self._renderer: mujoco.Renderer | None = None
 
@@ -73,26 +76,44 @@ class MujocoBatch:
 
     def begin(self, ids: np.ndarray, streams: Sequence[np.random.Generator]) -> np.ndarray:
         """New episodes in `ids`, each drawn from its own stream: observations [len(ids), D]."""
+        self.prepare(ids, streams)
+        return self.start(ids)
+
+    def prepare(self, ids: np.ndarray, streams: Sequence[np.random.Generator]) -> None:
+        """Draw the next episode of each of `ids` from its own stream, for `start`; the running ones do not notice.
+        Many at once cost little more than one."""
         ids = np.asarray(ids)
         if not len(ids):
-            return np.zeros((0, self.task.observation_size), np.float32)
-        chance = np.stack([stream.random(self.task.chance) for stream in streams])
+            return
+        chance, starter = np.stack([stream.random(self.task.chance) for stream in streams]), self._starter
         fields, in_order = self.task.randomize(self.model, chance), np.sort(ids)  # the pool wants sorted numbers
         broken: dict[int, str] = {}
-        for pool in (self._batch, self._starter) if fields else ():
-            for name, values in fields.items():
-                pool.expand(name)[ids] = values
-            broken |= _raised(pool, partial(pool.set_const, in_order))
-        starter = self._starter
+        for name, values in fields.items():
+            starter.expand(name)[ids] = values
+        if fields:
+            broken |= _raised(starter, partial(starter.set_const, in_order))
         starter.state[ids] = self._blank  # what mj_resetData leaves, clock and warm start included
         self._fresh.qpos[ids], self._fresh.qvel[ids] = self.task.sample_initial_state(self.model, chance)
         broken |= _raised(starter, partial(starter.forward, in_order))
-        self._batch.state[ids] = starter.state[ids]
-        self._batch.warning[ids] = 0
-        self._chance[ids], self._previous[ids], self._age[ids] = chance, 0.0, 0
+        self._next_chance[ids], self._varied = chance, tuple(fields)
         observation = _float32(self.task.observe(_rows(self._fresh, ids)))
         for i in ids[~np.isfinite(observation).all(axis=1)]:
             broken.setdefault(int(i), not_finite(0))
+        self._next_observation[ids] = observation
+        self._next_broken = {i: why for i, why in self._next_broken.items() if i not in ids} | broken
+
+    def start(self, ids: np.ndarray) -> np.ndarray:
+        """The episodes that were prepared for `ids` begin: observations [len(ids), D]."""
+        ids = np.asarray(ids)
+        broken = {i: self._next_broken.pop(i) for i in map(int, ids) if i in self._next_broken}
+        for name in self._varied:
+            self._batch.expand(name)[ids] = self._starter.expand(name)[ids]
+        if self._varied and len(ids):
+            broken |= _raised(self._batch, partial(self._batch.set_const, np.sort(ids)))
+        self._batch.state[ids] = self._starter.state[ids]
+        self._batch.warning[ids] = 0
+        self._chance[ids], self._previous[ids], self._age[ids] = self._next_chance[ids], 0.0, 0
+        observation = self._next_observation[ids]
         if broken or self._broken:
             observation[np.isin(ids, list(broken))] = 0.0
             self._broken = {i: why for i, why in self._broken.items() if i not in ids} | broken
@@ -106,10 +127,10 @@ class MujocoBatch:
         if kick is not None:
             self._now.qvel[ids] += kick
         self._ctrl[ids] = control
-        stepped = None if len(ids) == self.n else np.sort(ids)
+        stepped = None if self._is_all(ids) else np.sort(ids)
         failure = _raised(self._batch, partial(self._batch.step, stepped, self.task.frame_skip))
         failure |= {i: why for i, why in self._broken.items() if i in ids}
-        state = _rows(self._now, ids)
+        state = _rows(self._now, slice(None) if stepped is None else ids)
         try:
             with Contained(type(self.task).__name__):
                 observation = _float32(self.task.observe(state))
@@ -120,7 +141,7 @@ class MujocoBatch:
             if is_ours(error):
                 raise
             return self._all_failed(ids, failure, explained(error, type(self.task).__name__))
-        for i in ids[self._batch.warning[ids][:, DIVERGED, 1].any(axis=1)]:
+        for i in ids[self._batch.warning[:, DIVERGED, 1].any(axis=1)[ids]]:
             failure.setdefault(int(i), diverged(int(self._age[i])))
         for i in ids[~fits(observation, reward)]:
             failure.setdefault(int(i), not_finite(int(self._age[i])))
@@ -133,6 +154,10 @@ class MujocoBatch:
             terminated[failed], truncated[failed] = False, False
             terms = {name: np.where(failed, 0.0, values) for name, values in terms.items()}
         return StepResult(observation, reward, terminated, truncated, terms, metrics, None, failure)
+
+    def _is_all(self, ids: np.ndarray) -> bool:
+        """Whether these are all worlds in their own order, so that nothing has to be picked."""
+        return len(ids) == self.n and bool((ids == self._numbers).all())
 
     def _all_failed(self, ids: np.ndarray, failure: dict[int, str], why: str) -> StepResult:
         """A step in which nothing can be said of any of `ids`, some of which had failed before."""
@@ -171,8 +196,10 @@ def _float32(observation: np.ndarray) -> np.ndarray:
         return observation.astype(np.float32)
 
 
-def _rows(live: State, ids: np.ndarray) -> State:
+def _rows(live: State, ids: np.ndarray | slice) -> State:
     """Copies of the rows `ids`."""
+    if isinstance(ids, slice):  # which picks a view
+        return State(live.qpos[ids].copy(), live.qvel[ids].copy(), live.sensordata[ids].copy())
     return State(live.qpos[ids], live.qvel[ids], live.sensordata[ids])
 
 

@@ -22,7 +22,7 @@ from functools import cached_property, reduce
 from pathlib import Path
 from typing import TypeAlias
 
-from . import headless  # noqa: F401
+from . import headless
 
 # isort: split
 import mujoco
@@ -31,6 +31,9 @@ from gymnasium.spaces import Box
 
 from ..errors import UserError
 from ..reported import LARGEST
+from .symmetry import Symmetry
+
+headless.leave_no_log()
 
 DIVERGED = [
     int(kind)
@@ -43,7 +46,7 @@ DIVERGED = [
 
 Model: TypeAlias = mujoco.MjModel  # by these names tasks are told about the physics, without importing it
 Spec: TypeAlias = mujoco.MjSpec
-HEIGHT_FIELD = mujoco.mjtGeom.mjGEOM_HFIELD
+BOX, HEIGHT_FIELD = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_HFIELD
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class MujocoTask(ABC):
     frame_skip: int  # mj_steps in one step of the world
     observation_size: int
     chance: int = 0  # uniforms in [0, 1) that one reset consumes
+    symmetry: Symmetry | None = None  # that rules and physics keep
 
     @abstractmethod
     def observe(self, state: State) -> np.ndarray:

@@ -35,6 +35,7 @@ class MujocoVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._all = np.arange(num_envs)
         self._streams: list[np.random.Generator] = []
+        self._drawn = np.zeros(num_envs, bool)  # whose next episode is
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -52,7 +53,7 @@ class MujocoVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise ValueError(f"reset_mask is {mask.dtype}{list(mask.shape)}; expected bool[{self.num_envs}]")
         for i in self._all[mask]:
             if seed is not None and seed[i] is not None:
-                self._streams[i] = np_random(seed[i])[0]
+                self._streams[i], self._drawn[i] = np_random(seed[i])[0], False
         if mask.all():
             self._observation = self._begin(self._all)
         else:
@@ -105,7 +106,14 @@ class MujocoVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return _masked({"metrics": merged}, told)
 
     def _begin(self, ids: np.ndarray) -> np.ndarray:
-        return self.worlds.begin(ids, [self._streams[i] for i in ids])
+        """The next episodes of `ids`. Where one has to be drawn, all are that nobody has drawn yet: an array operation
+        over many worlds costs what one over a single world does."""
+        if not self._drawn[ids].all():
+            missing = self._all[~self._drawn]
+            self.worlds.prepare(missing, [self._streams[i] for i in missing])
+            self._drawn[missing] = True
+        self._drawn[ids] = False
+        return self.worlds.start(ids)
 
 
 def _masked(values: Mapping[str, Any], mask: np.ndarray) -> dict[str, Any]:

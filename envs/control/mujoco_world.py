@@ -36,7 +36,7 @@ class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
     metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 40}  # noqa: RUF012
 
     def __init__(self, task: MujocoTask, render_mode: str | None = None) -> None:
-        self.task = task
+        self.task, self.symmetry = task, task.symmetry
         self.model = task.load_model()
         self.data = mujoco.MjData(self.model)
         seconds = task.frame_skip * self.model.opt.timestep

@@ -105,8 +105,8 @@ def _actor(
             actors[name] = _talking(alone, source, agent, policy, engines)
         else:
             at_once = alone.world.at_once or _rows(stage, scenario)[name]
-            world = alone.world.model_copy(update={"threads": alone.world.threads or _threads(scenario, stage)})
-            actors[name] = _moving(world, source, policy, agent, horizon, at_once)
+            threads = alone.world.threads or _threads(scenario, stage)
+            actors[name] = _moving(alone.world, threads, source, policy, agent, horizon, at_once)
     if not scenario.worlds:
         return actors[""]
     from ...agents.mixture import MixedActor
@@ -115,9 +115,11 @@ def _actor(
 
 
 def _threads(scenario: Scenario, stage: Stage) -> int | None:
-    """Of the simulation, by default: one core is left to a learner that works meanwhile in this process."""
+    """Of the simulation, by default: one core is left to a learner that works meanwhile in this process. Of two cores
+    none can be spared, for simulating is the longer half: then the learner has what the simulation leaves."""
     beside = stage.collect is not None and stage.collect.staleness > 0 and scenario.cluster is None
-    return max(1, min(allowed_threads(), usable_cores()) - 1) if beside else None
+    cores = min(allowed_threads(), usable_cores())
+    return cores - 1 if beside and cores > 2 else None
 
 
 def _rows(stage: Stage, scenario: Scenario) -> dict[str, int]:
@@ -131,13 +133,14 @@ def _rows(stage: Stage, scenario: Scenario) -> dict[str, int]:
 
 def _moving(
     world: WorldSpec,
+    threads: int | None,
     source: WorldSource,
     policy: Policy | None,
     agent: Agent | Demonstrator,
     horizon: int | None,
     at_once: int,
 ) -> Actor:
-    """An actor for control worlds: segments of `horizon` steps, or whole episodes without one."""
+    """An actor for control worlds: segments of `horizon` steps, or whole episodes without one, on so many `threads`."""
     from ...agents.control import scripted
     from ...agents.control.control_actor import ControlActor
     from ...agents.control.mlp import ActorCritic
@@ -154,7 +157,8 @@ def _moving(
         assert isinstance(agent, RandomAgentSpec), f"checked before: an agent of kind {agent.kind!r} cannot move"
         behaviour = scripted.RandomAgent(Actions(source.facts.action_space).stored)
     mode = "episodes" if horizon is None else "segments"
-    return ControlActor(behaviour, source, mode=mode, horizon=horizon, threads=world.threads, at_once=at_once)
+    pool = {"threads": threads, "threads_to_evaluate": world.threads}
+    return ControlActor(behaviour, source, mode=mode, horizon=horizon, at_once=at_once, **pool)
 
 
 def _talking(

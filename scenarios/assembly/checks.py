@@ -39,6 +39,7 @@ from .rehearsal import check_named_goals, check_oracles
 from .settings import choose_device, optimizer_settings, stage_method
 from .several import check_alike, check_overrides, check_shares
 from .sizes import check_sizes
+from .symmetries import check_symmetry
 from .voices import check_voices
 from .worlds import WorldSources, written_down
 
@@ -107,6 +108,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
     for number, world in enumerate(scenario.worlds):
         with at("worlds", number, "overrides"):
             check_overrides(scenario, world)
+    check_symmetry(scenario, worlds)
     check_sizes(scenario, worlds.first.facts)
     check_variants(scenario)
     check_named_goals(scenario, worlds)

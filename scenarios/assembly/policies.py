@@ -19,6 +19,7 @@ from ..config.schema import Sampling, Scenario
 from ..config.voices import CausalLMVoice
 from .rendering import context_of, give_template, make_renderer
 from .settings import stage_method
+from .symmetries import known_mirror
 
 if TYPE_CHECKING:
     from ...agents.language.language_policy import LanguagePolicy
@@ -67,7 +68,8 @@ def _make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy
         seed = derive_seed(scenario.seed, "policy")
         memory = scenario.agent.memory.size if scenario.agent.memory else 0
         sizes = {"pictures": seen.pictures, "hidden": scenario.agent.hidden, "memory": memory}
-        return ActorCritic(seen.numbers, action, critic=critic, seed=seed, **sizes).to(device)
+        mirror = known_mirror(scenario.agent, source.facts) if critic else None
+        return ActorCritic(seen.numbers, action, critic=critic, mirror=mirror, seed=seed, **sizes).to(device)
     if isinstance(scenario.agent, TinyLlamaAgentSpec | CausalLMAgentSpec):
         return _make_language_policy(scenario, critic).to(device)
     return None

@@ -88,9 +88,11 @@ def context_of(policy: LanguagePolicy, scenario: Scenario) -> int:
 
 def template_remarks(policy: object, scenario: Scenario, sources: WorldSources) -> Iterator[str]:
     """What somebody should know of the chat template before the first episode."""
+    if not isinstance(scenario.agent, CausalLMAgentSpec):
+        return  # before what is imported for language alone: a robot need not wait for it
     from ...agents.language.language_policy import LanguagePolicy
 
-    if not isinstance(policy, LanguagePolicy) or not isinstance(scenario.agent, CausalLMAgentSpec):
+    if not isinstance(policy, LanguagePolicy):
         return
     renderer = make_renderer(policy, scenario)
     calls = any(source.facts.calls for source in sources.values())

@@ -29,12 +29,21 @@ class MemorySpec(Part):
 
 class MlpAgentSpec(Part):
     """Actor and critic as two tanh networks, for worlds of bodies; pictures go through convolutions before them. With a
-    `memory` both read what it holds beside what is seen."""
+    `memory` both read what it holds beside what is seen. With `symmetry: critic` a state and its mirror image, by the
+    symmetry that the world declares, have one value."""
 
     kind: Literal["mlp"]
     origin: Origin | None = None
     hidden: Annotated[list[Width], Field(min_length=1, max_length=100)] = [128, 128]
     memory: MemorySpec | None = None
+    symmetry: Literal["critic"] | None = None
+
+    @model_validator(mode="after")
+    def _what_is_remembered_has_no_image(self) -> MlpAgentSpec:
+        if self.memory is not None and self.symmetry is not None:
+            words = "agent.symmetry mirrors what is seen, and what is remembered has no image: leave one of both out"
+            raise WrongWithin(["symmetry"], words)
+        return self
 
 
 class TinyLlamaAgentSpec(Part):

@@ -22,8 +22,8 @@ short. One thread does everything that touches worlds, one thing after the other
 - **Mistakes** of a collection come out of `take`, when its batch's turn has come. At the end of a stage what is in
   flight is dropped: the thread leaves at its next step.
 - **Threads.** torch has the same number of them in both, half of what it had (one, where bodies move), for MKL has one
-  number in a process, and sums are rounded by it. The simulation leaves one core to the learner. Both threads want the
-  interpreter for a moment between operations, so it changes hands more often than Python's default.
+  number in a process, and sums are rounded by it. The simulation leaves one core of three or more to the learner. Both
+  threads want the interpreter for a moment between operations, so it changes hands more often than Python's default.
 """
 
 from __future__ import annotations

@@ -166,10 +166,10 @@ def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
     """The 95 % interval of a mean under Student's t; None where fewer than two values stand."""
     if len(values) < 2:
         return None, None
-    from scipy.stats import t
+    from scipy.special import stdtrit  # the quantile of t, without the half second that scipy.stats takes to import
 
     center, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    width = float(t.ppf(0.975, len(values) - 1)) * error
+    width = float(stdtrit(len(values) - 1, 0.975)) * error
     return center - width, center + width
 
 

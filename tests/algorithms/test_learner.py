@@ -268,12 +268,15 @@ def test_rows_within_the_staleness_that_is_allowed_are_learned_from_and_older_on
 
 
 @pytest.mark.parametrize("flat", [False, True], ids=["some advantage", "no advantage at all"])
-def test_how_many_steps_an_update_takes_is_the_methods_choice_and_never_the_datas(flat: bool) -> None:
+def test_how_many_steps_an_update_takes_is_the_methods_choice_and_never_the_datas(
+    flat: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     row = method("grpo", {"update": {"epochs": 2, "minibatches": 50}})  # more than there are rows
     batch = random_batch(0)
     if flat:
         batch = replace(batch, reward_B_T=torch.zeros_like(batch.reward_B_T))
     learner, steps = Learner(TabularPolicy(0), row, SETTINGS, seed=0), []
-    learner._optimizer._adamw.register_step_pre_hook(lambda *_: steps.append(1))
+    step = learner._optimizer.step
+    monkeypatch.setattr(learner._optimizer, "step", lambda lr: (steps.append(1), step(lr)))
     learner.update(batch)
     assert len(steps) == 2 * 50

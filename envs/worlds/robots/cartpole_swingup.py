@@ -15,6 +15,7 @@ import numpy as np
 from ...control.mujoco_task import Model, MujocoTask, State
 from ...control.mujoco_vector import MujocoVectorEnv
 from ...control.mujoco_world import MujocoWorld
+from ...control.symmetry import Mirror, Symmetry
 
 
 class SwingupTask(MujocoTask):
@@ -24,6 +25,7 @@ class SwingupTask(MujocoTask):
     frame_skip = 2
     observation_size = 5
     chance = 2
+    symmetry = Symmetry(Mirror.of(5, negated=[0, 2, 3, 4]), Mirror.of(1, negated=[0]))
 
     def observe(self, state: State) -> np.ndarray:
         """The five numbers, [n, 5]."""

@@ -13,7 +13,8 @@ torso against the world, is kept; `world_damping=False` (WalkerHard) takes it aw
 `terrain` makes the ground uneven: bumps and hollows about half a metre wide, level at the starting line x = 0. The
 ground is the same in every episode; where along a starting line of 17.5 m the episode begins is drawn anew. z is still
 measured from the level of the start: the robot is blind to the ground, and is paid for walking level over it. The
-ground ends 14 m ahead, twice as far as a good walk of ten seconds.
+bumps end 14 m ahead, twice as far as a good walk of ten seconds; beyond them, and 2 m behind the start, the ground is
+level and ends a kilometre away.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...control.mujoco_task import HEIGHT_FIELD, Model, MujocoTask, Spec, State
+from ...control.mujoco_task import BOX, HEIGHT_FIELD, Model, MujocoTask, Spec, State
 from ...control.mujoco_vector import MujocoVectorEnv
 from ...control.mujoco_world import MujocoWorld
+from ...control.symmetry import Mirror, Symmetry
 from ...errors import UserError
 from ...seeding import stream
 
@@ -33,12 +35,21 @@ _LINK = 0.1  # thigh and shank, m
 _HIP_ABOVE_ANKLE = 0.18
 _DURATION, _STEP = 10.0, 0.025  # Tf, Ts
 _PUSH_EVERY = 80  # steps
-_PUSHES = 5
 _RANDOMIZED = ("body_mass", "body_inertia", "geom_friction", "geom_pos")
 # Uneven ground, in m: where it lies (x from −2 to 14, y ± 10), its grid, and how wide its bumps are.
 _GROUND_BEGINS, _GROUND_LENGTH, _GROUND_WIDTH, _GRID, _BUMP = -2.0, 16.0, 20.0, 0.08, 0.15
-_LEVEL, _ROUGH = 0.25, 0.75  # from the starting line: level up to here, at its full height from there on
+_LEVEL, _ROUGH = 0.25, 0.75  # from the starting line, or an end: level up to here, at its full height from there on
+_FAR = 1000.0  # how far the level ground goes on behind the bumps
 _STRAY = 1.0  # off the line in y, where an episode terminates
+# In a mirror that stands on the line y, roll, yaw and their velocities change sign, and left is right.
+_LEFT_AND_RIGHT = Symmetry(
+    observation=Mirror.of(
+        31,
+        swapped=[(i, i + 3) for i in (11, 12, 13, 17, 18, 19)] + [(i, i + 4) for i in range(23, 27)],
+        negated=[0, 3, 5, 7, 8, 10],
+    ),
+    action=Mirror.of(6, swapped=[(0, 3), (1, 4), (2, 5)]),
+)
 
 
 class WalkerTask(MujocoTask):
@@ -61,6 +72,7 @@ class WalkerTask(MujocoTask):
             raise UserError(f"terrain is {terrain}; allowed are 0 to 0.05 m")
         self._world_damping, self._pushes, self._randomization = world_damping, pushes, randomization
         self._terrain = terrain
+        self.symmetry = None if terrain else _LEFT_AND_RIGHT  # of masses and pushes in distribution; bumps have none
         self._weight = 1.0  # newtons; `configure` knows
         self._masses = self._floor = 0
         self._nominal: dict[str, np.ndarray] = {}
@@ -78,6 +90,11 @@ class WalkerTask(MujocoTask):
         floor.type, floor.hfieldname = HEIGHT_FIELD, "ground"
         # Off the origin, or the compiler takes the geom for one that never moves in its body.
         floor.pos = [_GROUND_BEGINS + _GROUND_LENGTH / 2, 0.0, -self._terrain]
+        for name, edge, way in (("behind", _GROUND_BEGINS, -1.0), ("beyond", _GROUND_BEGINS + _GROUND_LENGTH, 1.0)):
+            level = spec.worldbody.add_geom(name=name, type=BOX, size=[_FAR / 2, _GROUND_WIDTH / 2, 0.5])
+            level.pos = [edge + way * _FAR / 2, 0.0, -0.5]
+            level.material, level.rgba, level.friction = floor.material, floor.rgba, floor.friction
+            level.contype, level.conaffinity = floor.contype, floor.conaffinity
 
     def configure(self, model: Model) -> None:
         """Damping of the torso against the world, in N/(m/s) and N·m/(rad/s)."""
@@ -86,7 +103,7 @@ class WalkerTask(MujocoTask):
         self._weight = float(model.body_mass.sum() * np.linalg.norm(model.opt.gravity))
         self._masses, self._floor = model.nbody - 1, model.geom("floor").id
         self._nominal = {name: getattr(model, name).copy() for name in _RANDOMIZED}
-        self.chance = 5 + self._masses + 2 * _PUSHES
+        self.chance = 6 + self._masses
         if self._terrain:
             self.chance += 1  # the last
 
@@ -117,16 +134,18 @@ class WalkerTask(MujocoTask):
     def terminated(self, state: State) -> np.ndarray:
         """Fallen, astray or turned away."""
         y, z = state.qpos[:, 1], state.qpos[:, 2]
-        turned = np.abs(state.roll_pitch_yaw).max(axis=1) > np.pi / 4
+        turned = (np.abs(state.roll_pitch_yaw) > np.pi / 4).any(axis=1)
         return (z < 0.1) | (np.abs(y) > _STRAY) | turned
 
     def sample_initial_state(self, model: Model, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Half of the episodes begin at rest with the feet together; the others with one foot up to 5 cm ahead
-        and the other as far behind, and half of those moving at up to 5 cm/s."""
+        """Half of the episodes begin at rest with the feet together, up to 1 cm off the line (MathWorks' begin on it:
+        to an agent without chance they would be one episode); the others with one foot up to 5 cm ahead and the other
+        as far behind, and half of those moving at up to 5 cm/s."""
         qpos, qvel = np.tile(model.qpos0, (len(chance), 1)), np.zeros((len(chance), model.nv))
         displaced, moving = chance[:, 0] >= 0.5, chance[:, 0] >= 0.75
+        qpos[:, 1] = np.where(displaced, 0.0, 0.02 * chance[:, 1] - 0.01)
         ahead = np.where(displaced, 0.1 * chance[:, 1] - 0.05, 0.0)
-        qpos[:, 7:10], qpos[:, 10:13] = _leg_angles(ahead), _leg_angles(-ahead)
+        qpos[:, 7:10], qpos[:, 10:13] = _leg_angles(np.stack([ahead, -ahead]))
         qvel[:, 0] = np.where(moving, 0.1 * chance[:, 2] - 0.05, 0.0)
         qvel[:, 1] = np.where(moving, 0.05 * chance[:, 3] - 0.025, 0.0)
         return qpos, qvel
@@ -165,15 +184,15 @@ class WalkerTask(MujocoTask):
         }
 
     def push(self, age: np.ndarray, chance: np.ndarray) -> np.ndarray | None:
-        """Every two seconds a kick along x and y, uniform up to ± pushes."""
+        """Every two seconds a kick along x and y, uniform up to ± pushes, for as long as an episode lasts."""
         if self._pushes == 0.0:
             return None
-        number = np.minimum(age // _PUSH_EVERY, _PUSHES) - 1
-        due = (age % _PUSH_EVERY == 0) & (number >= 0)
-        drawn = chance[:, 5 + self._masses : 5 + self._masses + 2 * _PUSHES]
-        kicks = drawn.reshape(len(age), _PUSHES, 2)[np.arange(len(age)), number]
         change = np.zeros((len(age), 12))
-        change[:, 0:2] = np.where(due[:, None], self._pushes * (2.0 * kicks - 1.0), 0.0)
+        for row in np.flatnonzero((age % _PUSH_EVERY == 0) & (age > 0)):
+            # One number of an episode's chance names a stream, for nobody knows how many kicks there will be.
+            episode = int(chance[row, 5 + self._masses] * 2.0**53)
+            drawn = stream(episode, "push", int(age[row]) // _PUSH_EVERY).random(2)
+            change[row, 0:2] = self._pushes * (2.0 * drawn - 1.0)
         return change
 
 
@@ -206,21 +225,23 @@ def make_vec_walker(
 
 
 def _bumps(rows: int, columns: int) -> np.ndarray:
-    """Heights [rows (y), columns (x)] of the ground: smoothed noise, always the same, level at the starting line.
-    It is clipped, so that it reaches −1 and 1: a compiled height field is stretched to its full range."""
+    """Heights [rows (y), columns (x)] of the ground: smoothed noise, always the same, level at the starting line
+    and at both ends. It is clipped, so that it reaches −1 and 1: a compiled height field is stretched to its full
+    range."""
     from scipy.ndimage import gaussian_filter
 
     noise = gaussian_filter(stream(0, "terrain").standard_normal((rows, columns)), _BUMP / _GRID, mode="wrap")
-    ahead = np.abs(_GROUND_BEGINS + _GRID * np.arange(columns))
-    rough = np.clip((ahead - _LEVEL) / (_ROUGH - _LEVEL), 0.0, 1.0)
+    along = _GRID * np.arange(columns)
+    ends = np.minimum(along, _GROUND_LENGTH - along)
+    rough = np.clip((np.minimum(np.abs(_GROUND_BEGINS + along), ends) - _LEVEL) / (_ROUGH - _LEVEL), 0.0, 1.0)
     return np.clip(noise / (1.5 * noise.std()), -1.0, 1.0) * rough**2 * (3.0 - 2.0 * rough)
 
 
 def _leg_angles(ahead: np.ndarray) -> np.ndarray:
-    """Hip, knee and ankle [n, 3] that put a flat foot `ahead` of the hip [n], by the cosine rule; knees bend
+    """Hip, knee and ankle [..., 3] that put a flat foot `ahead` of the hip [...], by the cosine rule; knees bend
     forward. A positive angle swings what hangs below the joint back."""
     reach = np.hypot(ahead, _HIP_ABOVE_ANKLE)
     half_bend = np.arccos(reach / (2.0 * _LINK))
     hip = -np.arctan2(ahead, _HIP_ABOVE_ANKLE) - half_bend
     knee = 2.0 * half_bend
-    return np.stack([hip, knee, -hip - knee], axis=1)
+    return np.stack([hip, knee, -hip - knee], axis=-1)

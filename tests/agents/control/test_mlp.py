@@ -9,6 +9,7 @@ from torch.distributions import Categorical, Normal
 from peripatos.agents.control.control_actor import ControlActor
 from peripatos.agents.control.mlp import ActorCritic
 from peripatos.agents.protocols import Policy
+from peripatos.envs.control.symmetry import Mirror
 from peripatos.envs.world_source import WorldSource
 
 _BOX, _DISCRETE = Box(-1.0, 1.0, (3,), np.float32), Discrete(4)
@@ -135,3 +136,49 @@ def test_a_policy_of_another_shape_or_a_damaged_file_is_refused_with_the_reason(
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(ValueError, match="cannot be read"):
         ActorCritic(6, _BOX).load(tmp_path)
+
+
+_MIRROR = Mirror.of(6, swapped=[(1, 2), (3, 4)], negated=[0, 3, 4])
+
+
+def _symmetric(seed=0):
+    policy = ActorCritic(6, _BOX, hidden=(8,), mirror=_MIRROR, seed=seed)
+    inputs = _inputs(_BOX, seed)
+    policy.observations.update(torch.cat([x := inputs["observation_B_T_D"].flatten(0, 1), policy.mirror(x)]))
+    return policy, inputs
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_critic_that_knows_the_mirror_gives_a_state_and_its_image_one_value_and_the_actor_does_not(seed):
+    policy, inputs = _symmetric(seed)
+    x = inputs["observation_B_T_D"]
+    image = torch.from_numpy(_MIRROR(x.numpy()))
+    score, mirrored = policy.score(inputs), policy.score({**inputs, "observation_B_T_D": image})
+    torch.testing.assert_close(score.value_B_T, mirrored.value_B_T, rtol=1e-6, atol=1e-6)
+    assert not torch.allclose(score.logp_B_T, mirrored.logp_B_T)
+    policy.double()
+    read = [policy.critic((y - policy.observations.mean) / policy.observations.std()) for y in (x.double(), image)]
+    torch.testing.assert_close(score.value_B_T.double(), 0.5 * (read[0] + read[1])[..., 0], rtol=1e-5, atol=1e-5)
+
+
+def test_statistics_take_in_images_too_and_so_are_their_own_image():
+    source = WorldSource("peripatos/CartpoleSwingup-v0")
+    mirror = source.facts.symmetry.observation
+    policy = ActorCritic(5, source.facts.action_space, mirror=mirror)
+    batch = ControlActor(policy, source, mode="segments", horizon=20).collect(range(3), 1, seed=0, version=0).batch
+    policy.advance(batch)
+    mean, std = policy.observations.mean.numpy(), policy.observations.std().numpy()
+    assert mirror(mean) == pytest.approx(mean, abs=1e-12)
+    assert np.abs(mirror(std)) == pytest.approx(std, abs=1e-12)
+    x = batch.inputs["observation_B_T_D"].double().flatten(0, 1).numpy()
+    assert mean == pytest.approx(np.concatenate([x, mirror(x)]).mean(0), abs=1e-12)
+
+
+def test_a_mirror_has_nothing_to_save_and_is_part_of_what_a_file_fits(tmp_path):
+    with_mirror, without = ActorCritic(6, _BOX, mirror=_MIRROR), ActorCritic(6, _BOX)
+    assert with_mirror.state_dict().keys() == without.state_dict().keys()
+    with_mirror.save(tmp_path)
+    with pytest.raises(ValueError, match="a policy with symmetry critic; this one has None"):
+        without.load(tmp_path)
+    without.load(tmp_path, critic_too=False)
+    ActorCritic(6, _BOX, mirror=_MIRROR, seed=3).load(tmp_path)

@@ -1,6 +1,7 @@
 """Many simulations give, bit for bit, what one simulation gives."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from peripatos.agents.control.mlp import ActorCritic
 from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.methods import METHODS
 from peripatos.algorithms.optimizer import OptimizerSettings
+from peripatos.envs.control.headless import leave_no_log
 from peripatos.envs.control.mujoco_batch import MujocoBatch
 from peripatos.envs.control.mujoco_vector import MujocoVectorEnv
 from peripatos.envs.control.mujoco_world import MujocoWorld
@@ -26,11 +28,16 @@ from peripatos.envs.worlds.robots.cartpole_swingup import CartpoleSwingup, Swing
 from peripatos.envs.worlds.robots.walker import Walker, WalkerTask
 from peripatos.scenarios.run.episode_statistics import describe_collection
 
+# isort: split
+import mujoco  # behind what chooses how it draws
+
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path, monkeypatch):
-    """MuJoCo writes its warnings to a file in the current directory."""
+def _no_file_is_left(tmp_path, monkeypatch):
+    """MuJoCo's habit is to write its warnings to a file in the current directory."""
     monkeypatch.chdir(tmp_path)
+    yield
+    assert not (tmp_path / "MUJOCO_LOG.TXT").exists()
 
 
 def _rollout(task, n, threads, steps=60, seed=0):
@@ -385,3 +392,60 @@ def test_the_second_robot_can_swing_up_and_hangs_when_left_alone():
     assert total < 0.2
     world.data.qpos[:], world.data.qvel[:] = 0.0, 0.0
     assert world.step(np.zeros(1))[1] == pytest.approx(0.02, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "diverge",
+    [
+        "world = make_world('peripatos/Walker-v0').unwrapped; world.reset(seed=0); world.data.qvel[0] = 1e30",
+        "world = make_world('HalfCheetah-v5').unwrapped; world.reset(seed=0); world.data.qvel[0] = 1e30",
+    ],
+)
+def test_a_simulation_that_diverges_leaves_no_file_whoever_made_it(diverge, tmp_path):
+    code = f"""
+from peripatos.envs.registry import make_world
+{diverge}
+try:
+    world.step(world.action_space.sample())
+except Exception:
+    pass
+assert any(one.number for one in world.data.warning), "it did not diverge"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+def test_a_handler_of_somebody_elses_hears_what_mujoco_warns_of():
+    heard, before = [], mujoco.get_mju_user_warning()
+    try:
+        mujoco.set_mju_user_warning(heard.append)
+        leave_no_log()
+        world = Walker()
+        world.reset(seed=0)
+        world.data.qvel[0] = 1e30
+        with pytest.raises(WorldFailure, match="diverged"):
+            world.step(np.zeros(6))
+    finally:
+        mujoco.set_mju_user_warning(before)
+    assert heard
+
+
+@pytest.mark.parametrize("options", [{}, {"terrain": 0.03, "randomization": 0.2, "pushes": 0.3}])
+def test_an_episode_that_was_drawn_early_is_the_one_that_its_stream_gives_and_a_new_seed_replaces_it(options):
+    worlds = MujocoVectorEnv(WalkerTask(**options), 6)
+    worlds.reset(seed=3)
+    rng, over = np.random.default_rng(0), np.zeros(6, bool)
+    while not over.any():  # those that go on have their next episode drawn beside that of the one that ended
+        _, _, terminated, truncated, _ = worlds.step(rng.uniform(-1, 1, (6, 6)))
+        over = terminated | truncated
+    mask = ~over
+    assert mask.any()
+    seen, _ = worlds.reset(seed=[50 + i for i in range(6)], options={"reset_mask": mask})
+    anew, _ = MujocoVectorEnv(WalkerTask(**options), 6).reset(seed=50)
+    assert np.array_equal(seen[mask], anew[mask])
+    assert not (seen[over] == anew[over]).all(axis=1).any()
+    single = MujocoWorld(WalkerTask(**options))
+    for i in np.flatnonzero(mask):
+        single.reset(seed=int(50 + i))
+        again, _ = single.reset()
+        stream_goes_on, _ = worlds.reset(options={"reset_mask": np.arange(6) == i})
+        assert np.array_equal(stream_goes_on[i], again)

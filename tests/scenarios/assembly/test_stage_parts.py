@@ -8,8 +8,10 @@ import pytest
 import torch
 from scenarios_runs import command, write_scenario
 
+from peripatos.agents.control.control_actor import ControlActor
 from peripatos.agents.mixture import MixedActor
 from peripatos.agents.protocols import Weights
+from peripatos.envs.control.mujoco_batch import MujocoBatch
 from peripatos.scenarios.assembly.actors import make_stage
 from peripatos.scenarios.assembly.learners import make_learner
 from peripatos.scenarios.assembly.policies import make_policy
@@ -84,3 +86,26 @@ def test_one_engine_with_memory_of_its_own_speaks_in_all_worlds(tmp_path: Path) 
         assert len({id(actor._who) for actor in parts.collector._actors.values()}) == made
         parts.close()
         sources.close()
+
+
+@pytest.mark.parametrize(
+    ("cores", "staleness", "given", "expected"),
+    [(4, 1, None, 3), (3, 1, None, 2), (2, 1, None, 2), (1, 1, None, 1), (4, 0, None, 4), (4, 1, 1, 1)],
+)
+def test_a_learner_is_left_a_core_of_three_and_evaluations_have_all(
+    cores: int, staleness: int, given: int | None, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("scenarios.assembly.actors", "envs.control.mujoco_batch"):
+        monkeypatch.setattr(f"peripatos.{module}.usable_cores", lambda: cores)
+        monkeypatch.setattr(f"peripatos.{module}.allowed_threads", lambda: cores)
+    threads = "" if given is None else f", threads: {given}"
+    text = CONTROL.replace("Pendulum-v1, options: {max_episode_steps: 12}", f"peripatos/CartpoleSwingup-v0{threads}")
+    text = text.replace("METHOD, collect: {", f"grpo, collect: {{staleness: {staleness}, ")
+    scenario = load_scenario(str(write_scenario(tmp_path, text)))
+    with WorldSources.of(scenario) as sources:
+        parts = make_stage(scenario, scenario.stages[0], make_policy(scenario, "cpu", sources.first), sources)
+        actor = parts.collector
+        assert isinstance(actor, ControlActor)
+        pools = [actor._worlds(split, 8) for split in ("train", "test")]
+        assert [pool._batch.nthread for pool in pools if isinstance(pool, MujocoBatch)] == [expected, given or cores]
+        parts.close()

@@ -4,7 +4,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from peripatos.agents.control.control_actor import ControlActor
+from peripatos.agents.control.scripted import ScriptedAgent
 from peripatos.envs.errors import UserError
+from peripatos.envs.world_source import WorldSource
 from peripatos.envs.worlds.robots.walker import Walker, WalkerTask, _leg_angles
 
 
@@ -167,6 +170,46 @@ def test_pushes_kick_every_two_seconds_and_are_reproduced_by_the_seed():
     assert not same[80]
 
 
+def test_pushes_last_as_long_as_the_episode_and_no_two_are_alike():
+    task = WalkerTask(pushes=0.5)
+    task.load_model()
+    chance = np.random.default_rng(0).random((2, task.chance))
+    pushed = [task.push(np.full(2, age), chance) for age in range(80 * 400)]
+    kicks = np.stack([change[:, :2] for change in pushed if change.any()])  # [kicks, worlds, 2]
+    assert len(kicks) == 399  # none before the first step
+    assert all(not change[:, 2:].any() for change in pushed)
+    assert len(np.unique(kicks)) == kicks.size
+    assert np.abs(kicks).max() <= 0.5
+    # Uniform in ±½: mean 0, standard deviation ½/√3; and one kick says nothing of the next.
+    assert kicks.mean() == pytest.approx(0.0, abs=0.03)
+    assert kicks.std() == pytest.approx(0.5 / np.sqrt(3.0), abs=0.02)
+    assert abs(np.corrcoef(kicks[:-1].ravel(), kicks[1:].ravel())[0, 1]) < 0.1
+
+
+def test_a_long_episode_is_kicked_every_two_seconds_to_its_end():
+    world, calm = (gym.make("peripatos/Walker-v0", pushes=pushes, max_episode_steps=800) for pushes in (1e-6, 0.0))
+    still = np.zeros(6, np.float32)
+    first = [one.reset(seed=1)[0] for one in (world, calm)]
+    assert np.array_equal(*first)
+    differs = np.array([(world.step(still)[0] - calm.step(still)[0])[2] for _ in range(800)])
+    jumps = np.abs(np.diff(differs))
+    kicked = [step for step in range(80, 800, 80) if jumps[step - 1] > 10 * np.median(jumps)]
+    assert len(kicked) >= 8  # a kick that is nearly nothing may be missed; beyond 10 s there used to be one for all
+    assert len(np.unique(differs[range(80, 800, 80)])) == 9
+
+
+def test_no_two_held_out_episodes_begin_alike():
+    source = WorldSource("peripatos/Walker-v0")
+    agent = ScriptedAgent(lambda seen: np.zeros(6), Walker().action_space)
+    episodes = ControlActor(agent, source, mode="episodes", horizon=20).evaluate(64, seed=5, version=0)
+    assert len({episode.reward for episode in episodes}) == 64
+    task = WalkerTask()
+    model = task.load_model()
+    qpos, qvel = task.sample_initial_state(model, np.random.default_rng(0).random((4000, task.chance)))
+    assert len(np.unique(np.hstack([qpos, qvel]), axis=0)) == 4000
+    assert np.abs(qpos[:, 1]).max() <= 0.01
+
+
 def test_randomised_masses_stay_in_range_and_change_between_episodes_without_drifting():
     world = Walker(randomization=0.3)
     nominal = Walker().model
@@ -191,10 +234,10 @@ def _ground(world, x, y):
     return 1.0 - mujoco.mj_rayHfield(world.model, world.data, floor, top, np.array([0.0, 0.0, -1.0]))
 
 
-def test_without_terrain_the_floor_is_a_plane_and_chance_is_what_it_was():
+def test_without_terrain_the_floor_is_a_plane_and_nothing_of_the_model_is_drawn():
     world = Walker()
     assert world.model.nhfield == 0
-    assert world.task.chance == 4 + 7 + 1 + 10
+    assert world.task.chance == 4 + 7 + 1 + 1
     assert world.task.randomize(world.model, np.zeros((1, world.task.chance))) == {}
 
 
@@ -211,6 +254,18 @@ def test_uneven_ground_is_level_at_the_start_and_rough_up_to_its_amplitude_ahead
     assert max(far) == pytest.approx(terrain, rel=0.05)
     assert min(far) == pytest.approx(-terrain, rel=0.05)
     assert 0.4 < np.std(far) / terrain < 0.8
+
+
+@pytest.mark.parametrize("x", [13.9, 14.0, 15.0, 60.0, 900.0, -1.9, -2.0, -3.0, -60.0])
+def test_the_ground_lasts_as_long_as_the_episode(x):
+    world = Walker(terrain=0.05)
+    for seed in range(3):
+        world.reset(seed=seed)
+        world.data.qpos[0] += x
+        for _ in range(40):
+            _, _, terminated, _, _ = world.step(np.zeros(6))
+            assert not terminated
+        assert world.data.qpos[2] == pytest.approx(0.21, abs=0.01)
 
 
 def test_the_ground_is_the_seeds_and_another_in_another_episode():
