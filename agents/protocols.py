@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from torch import Tensor, nn
 
 from ..envs.conversation.conversation_env import ConversationEnv
 from ..envs.vocabulary import Batch, Collection, Episode, Message, Reply, StopReason
+
+if TYPE_CHECKING:  # who plays an agent out of a file has no torch
+    from torch import Tensor, nn
 
 
 class Scores(NamedTuple):

@@ -38,7 +38,8 @@ def export_model(path: Path, to: Path | None, *, checkpoint: str = "best", merge
     run = RunDirectory.open(path)
     scenario = trusted_scenario(run)
     if not scenario.speaks:
-        raise UserError(f"{path} is a run of kind {scenario.agent.kind!r}, which has no language model to export")
+        hint = "; its agent in a body is written by --to onnx" if scenario.learns else ""
+        raise UserError(f"{path} is a run of kind {scenario.agent.kind!r}, which has no language model to export{hint}")
     folder, to = find_checkpoint(run, checkpoint), to or path / "model"
     if to.exists() or to.is_symlink():
         raise UserError(f"{to} is there already and is not overwritten; use another --to")

@@ -19,11 +19,9 @@ asynchronous stepping.
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -31,44 +29,19 @@ import torch
 from torch import Tensor
 
 from ...envs.contained import look
-from ...envs.control.world_batch import StepResult, WorldBatch, action_layout
-from ...envs.errors import UserError
+from ...envs.control.world_batch import WorldBatch, action_layout
 from ...envs.seeding import derive_seed, stream
-from ...envs.time_limits import ENDLESS, REMEDY
 from ...envs.vocabulary import Collection, Episode
 from ...envs.world_source import WorldSource
-from ..protocols import Act, Behaviour, Policy, PolicyNotFinite, Weights
+from ..protocols import Behaviour, Policy, Weights
 from ..threads import torch_threads
 from ..weights import take_weights
 from .rollout_buffer import RolloutBuffer
 from .running_episodes import RunningEpisodes
+from .whole_episodes import EVALUATED_AT_ONCE, Play, Step, ended, finite, play_episodes, task_seed, tasks_to_play
 
-_EVALUATED_AT_ONCE = 128  # episodes, where that many worlds may be open
 _SAME = 1e-3  # relative and absolute: what a replay on another machine may come to see
 _DISTRUST = -2  # episodes that failed, less those that ended well
-_NOISE_CHUNK = 64  # steps of chance drawn at a time for an episode of unknown length
-
-
-@dataclass(frozen=True)
-class _Play:
-    """One whole episode to be played: the stream `chance` is None for a greedy agent."""
-
-    group: int
-    index: int
-    seed: int
-    chance: np.random.Generator | None
-
-
-@dataclass(frozen=True)
-class _Step:
-    """One step of the worlds that were still alive."""
-
-    ids: np.ndarray
-    observation: np.ndarray
-    action: np.ndarray
-    logp: np.ndarray
-    value: np.ndarray
-    reward: np.ndarray
 
 
 class ControlActor:
@@ -130,16 +103,11 @@ class ControlActor:
         self, tasks: int, *, seed: int, version: int, greedy: bool = True, split: str = "test", each: int = 1
     ) -> list[Episode]:
         """As `Actor.evaluate`: the likeliest action, in worlds apart from those of `collect`."""
-        plays = [
-            _Play(group, index, _task_seed(seed, split, group), None if greedy else stream(seed, split, group, index))
-            for group in range(tasks)
-            for index in range(each)
-        ]
+        plays = tasks_to_play(tasks, seed=seed, split=split, greedy=greedy, each=each)
         with torch_threads(1):
-            n = self._worlds(split, min(len(plays), _EVALUATED_AT_ONCE), self._at_once).n
+            n = self._worlds(split, min(len(plays), EVALUATED_AT_ONCE), self._at_once).n
             parts = [plays[start : start + n] for start in range(0, len(plays), n)]
-            seconds = defaultdict[str, float](float)
-            return [e for part in parts for e in self._play(part, split, version, seconds, kept=False)[1]]
+            return [episode for part in parts for episode in self._play(part, split, version)[1]]
 
     def state(self) -> dict[str, Tensor]:
         """The running episodes as reset seeds and actions; empty between whole episodes. What is remembered of them
@@ -180,7 +148,7 @@ class ControlActor:
             if not len(ids):
                 break
             result = worlds.step(ids, actions[ids, t])
-            parted[_over(ids, result)] = True
+            parted[ended(ids, result)] = True
             running.add(ids, actions[ids, t], result)
             self._observation[ids] = result.observation
         same = np.isclose(self._observation, state["observation"].numpy(), rtol=_SAME, atol=_SAME, equal_nan=True)
@@ -224,7 +192,7 @@ class ControlActor:
         for t in range(horizon):
             look()
             clock = time.perf_counter()
-            action, logp, value, memory = _finite(self._policy.act(self._observation, noise[t], self._memory))
+            action, logp, value, memory = finite(self._policy.act(self._observation, noise[t], self._memory))
             self._memory = memory.copy()
             seconds["infer"] += time.perf_counter() - clock
             buffer.store(rows, t, self._observation, action, logp, value, running.age)
@@ -234,7 +202,7 @@ class ControlActor:
             running.add(rows, action, result)
             buffer.reward[:, t] = result.reward
             self._observation = result.observation
-            over = _over(rows, result)
+            over = ended(rows, result)
             if len(over):
                 for row in over:
                     group, index = names[row]
@@ -269,11 +237,11 @@ class ControlActor:
 
     def _collect_episodes(self, names: list[tuple[int, int]], seed: int, version: int) -> Collection:
         plays = [
-            _Play(group, index, _task_seed(seed, "train", group), stream(seed, "act", group, index, version))
+            Play(group, index, task_seed(seed, "train", group), stream(seed, "act", group, index, version))
             for group, index in names
         ]
         seconds = defaultdict[str, float](float)
-        steps, episodes = self._play(plays, "train", version, seconds)
+        steps, episodes = self._play(plays, "train", version, kept=True, seconds=seconds)
         units = sum(len(step.ids) for step in steps)
         kept = np.flatnonzero([episode.failure is None for episode in episodes])
         lost = len(episodes) - len(kept)
@@ -296,54 +264,21 @@ class ControlActor:
         return Collection(batch, tuple(episodes), units - lost, units, seconds=dict(seconds))
 
     def _play(
-        self, plays: list[_Play], split: str, version: int, seconds: defaultdict[str, float], *, kept: bool = True
-    ) -> tuple[list[_Step], list[Episode]]:
-        """Play each of `plays` once: the steps of the living, if they are `kept`, and the episodes in order.
-
-        UserError for an episode that nothing limits, and that does not end.
-        """
-        worlds, live = self._worlds(split, len(plays), self._at_once), np.arange(len(plays))
-        running = self._new_episodes(worlds)
-        seeds = [play.seed for play in plays]
-        running.begin(live, np.asarray(seeds))
-        clock = time.perf_counter()
-        observation = worlds.reset(live, seeds, split)
-        seconds["simulate"] += time.perf_counter() - clock
-        steps: list[_Step] = []
-        episodes: dict[int, Episode] = {}
-        memory = self._policy.begin(len(plays))
-        noise: np.ndarray | None = None
-        limit = self._horizon if self._mode == "episodes" else None
-        endless = limit is None and self._source.facts.longest_episode is None
-        for t in itertools.count():
-            if not len(live):
-                break
-            clock = time.perf_counter()
-            if t % _NOISE_CHUNK == 0:
-                noise = _chance(self._policy, plays, live)
-            now = None if noise is None else noise[live, t % _NOISE_CHUNK]
-            look()
-            action, logp, value, memory[live] = _finite(self._policy.act(observation[live], now, memory[live]))
-            between = time.perf_counter()
-            result = worlds.step(live, action)
-            seconds["infer"] += between - clock
-            seconds["simulate"] += time.perf_counter() - between
-            running.add(live, action, result)
-            if kept:
-                steps.append(_Step(live, _compact(observation[live], worlds), action, logp, value, result.reward))
-            observation[live] = result.observation
-            cut = t + 1 == limit
-            if endless and t + 1 == ENDLESS and len(live):
-                raise UserError(
-                    f"an episode of {self._source.id!r} went on for {ENDLESS:,} steps, and nothing limits it; {REMEDY}"
-                )
-            over = live if cut else _over(live, result)
-            row_in_result = {int(i): row for row, i in enumerate(live)}
-            for i in map(int, over):
-                play, row = plays[i], row_in_result[i]
-                episodes[i] = running.close(i, row, result, play.group, play.index, version, split, cut=cut)
-            live = np.setdiff1d(live, over, assume_unique=True)
-        return steps, [episodes[i] for i in range(len(plays))]
+        self,
+        plays: list[Play],
+        split: str,
+        version: int,
+        *,
+        kept: bool = False,
+        seconds: defaultdict[str, float] | None = None,
+    ) -> tuple[list[Step], list[Episode]]:
+        """As `play_episodes`, in worlds for this split."""
+        worlds, limit = self._worlds(split, len(plays), self._at_once), None
+        if self._mode == "episodes":
+            limit = self._horizon
+        endless = self._source.id if limit is None and self._source.facts.longest_episode is None else None
+        how = {"version": version, "limit": limit, "endless": endless, "kept": kept, "seconds": seconds}
+        return play_episodes(self._policy, worlds, plays, split, **how)
 
     # --- worlds -----------------------------------------------------------------------------------------
 
@@ -360,40 +295,3 @@ class ControlActor:
 
     def _new_episodes(self, worlds: WorldBatch) -> RunningEpisodes:
         return RunningEpisodes(worlds.n, *action_layout(worlds.action_space))
-
-
-def _finite(act: Act) -> Act:
-    """What a policy gave. PolicyNotFinite where that is no number."""
-    for what, numbers in {"an action": act.action, "a log-probability": act.logp_N, "a value": act.value_N}.items():
-        if not np.isfinite(numbers).all():
-            raise PolicyNotFinite(f"{what} of the policy is {numbers[~np.isfinite(numbers)][0]}")
-    return act
-
-
-def _compact(observation: np.ndarray, worlds: WorldBatch) -> np.ndarray:
-    """What is kept of a step's observations until the episodes are over: of pictures alone, bytes."""
-    return observation.astype(np.uint8) if observation.shape[1] == worlds.pixels else observation
-
-
-def _over(ids: np.ndarray, result: StepResult) -> np.ndarray:
-    """Which of `ids` were terminated, truncated or failed in this step."""
-    over = result.terminated | result.truncated
-    if result.failure:
-        over = over | np.isin(ids, list(result.failure))
-    return ids[over]
-
-
-def _chance(policy: Behaviour, plays: list[_Play], live: np.ndarray) -> np.ndarray | None:
-    """The next chunk of chance for the living [all plays, chunk, K]; None for a greedy agent."""
-    drawn = {int(i): policy.draw(chance, _NOISE_CHUNK) for i in live if (chance := plays[i].chance) is not None}
-    if not drawn:
-        return None
-    sample = next(iter(drawn.values()))
-    noise = np.zeros((len(plays), *sample.shape), sample.dtype)
-    for i, values in drawn.items():
-        noise[i] = values
-    return noise
-
-
-def _task_seed(seed: int, split: str, group: int) -> int:
-    return derive_seed(seed, "task", split, group)

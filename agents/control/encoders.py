@@ -22,7 +22,7 @@ from ...envs.vocabulary import Batch
 from ..running_moments import RunningMoments
 
 Size = tuple[int, int, int]  # channels, height, width
-_CLIP = 10.0  # what is normalised stays within ± this
+CLIP = 10.0  # what is normalised stays within ± this
 _FEATURES = 256  # of a picture
 _CONVOLUTIONS = {  # from which shorter side on: channels, side and stride of each
     36: ((32, 8, 4), (64, 4, 2), (64, 3, 1)),
@@ -45,7 +45,7 @@ class Encoder(nn.Module):
 
     def forward(self, observation: Tensor, pixels: Tensor | None = None) -> Tensor:
         """Features [..., size] of numbers [..., D] and pixels [..., P] of any type."""
-        seen = [self.observations.normalize(observation, clip=_CLIP)]
+        seen = [self.observations.normalize(observation, clip=CLIP)]
         if pixels is not None:
             parts = pixels.split(self._pixels, -1)
             seen += [encode(part) for encode, part in zip(self.pictures, parts, strict=True)]
@@ -80,7 +80,7 @@ class PictureEncoder(nn.Module):
 
     def __init__(self, size: Size, generator: torch.Generator) -> None:
         super().__init__()
-        self._size = size
+        self.size = size  # channels, height, width
         channels, *sides = size
         layers: list[nn.Module] = []
         for out, side, stride in next(of for least, of in _CONVOLUTIONS.items() if min(sides) >= least):
@@ -97,12 +97,12 @@ class PictureEncoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Of pixels of any type and any leading shape."""
         colors = self.as_picture(pixels).float().movedim(1, -1)
-        seen = self.colors.normalize(colors, clip=_CLIP).movedim(-1, 1)
+        seen = self.colors.normalize(colors, clip=CLIP).movedim(-1, 1)
         return self.layers(seen).reshape(*pixels.shape[:-1], _FEATURES)
 
     def as_picture(self, pixels: Tensor) -> Tensor:
         """Pixels [..., C·H·W] as pictures [M, C, H, W]."""
-        return pixels.reshape(-1, *self._size)
+        return pixels.reshape(-1, *self.size)
 
 
 def _orthogonal(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> nn.Module:

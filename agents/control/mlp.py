@@ -75,7 +75,7 @@ class ActorCritic(nn.Module):
         self.memoryless = not memory
         self.has_critic = critic
         self.discrete = isinstance(action_space, Discrete)
-        self._head = head = ActionHead(action_space)
+        self.head = head = ActionHead(action_space)
         generator = torch.Generator().manual_seed(seed)
         self.encoder = Encoder(observation_size, pictures, generator)
         seen = self.encoder.size + memory
@@ -109,7 +109,7 @@ class ActorCritic(nn.Module):
         seen = self.encoder.read(inputs)
         if self.memory is not None:
             seen = self.memory.scan(seen, inputs.get("memory_B_H"), inputs.get("first_B_T"))
-        logp, entropy = self._head.logp_entropy(self.actor(seen), self.log_std, inputs[self._head.name])
+        logp, entropy = self.head.logp_entropy(self.actor(seen), self.log_std, inputs[self.head.name])
         return Scores(logp, entropy, self._value(seen))
 
     @torch.no_grad()
@@ -127,7 +127,7 @@ class ActorCritic(nn.Module):
 
     def draw(self, rng: np.random.Generator, steps: int) -> np.ndarray:
         """The chance in `steps` actions [steps, K], as `ActionHead.draw`."""
-        return self._head.draw(rng, steps)
+        return self.head.draw(rng, steps)
 
     def begin(self, n: int) -> np.ndarray:
         """An empty memory for each [n, H]; [n, 0] for an agent without."""
@@ -161,8 +161,8 @@ class ActorCritic(nn.Module):
         seen, memory_N_H = self._seen(observation_N_D, memory_N_H)
         head = self.actor(seen)
         noise = None if noise_N_K is None else torch.as_tensor(noise_N_K, device=head.device)
-        action = self._head.choose(head, self.log_std, noise)
-        logp, _ = self._head.logp_entropy(head, self.log_std, action)
+        action = self.head.choose(head, self.log_std, noise)
+        logp, _ = self.head.logp_entropy(head, self.log_std, action)
         return Act(action.cpu().numpy(), logp.cpu().numpy(), self._value(seen).cpu().numpy(), memory_N_H)
 
     @torch.no_grad()

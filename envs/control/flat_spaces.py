@@ -185,6 +185,13 @@ class Actions:
         equal = all(bool((box.low == box.high).all()) for box in self._boxes.values())
         return equal and all(bool((counts == 1).all()) for counts in self._choices.values())
 
+    @property
+    def first(self) -> np.ndarray:
+        """What the choice 0 stands for in the world, for each of the choices in a stored action [K]."""
+        counted = [part for part in self._all if part.path in self._choices]
+        firsts = [np.broadcast_to(_first(part.space), part.space.shape or (1,)).ravel() for part in counted]
+        return np.concatenate([np.zeros(0, np.int64), *firsts]).astype(np.int64)
+
     def _stored(self) -> StoredActions:
         boxes = list(self._boxes.values())
         counts = [count for counts in self._choices.values() for count in counts]

@@ -31,6 +31,7 @@ from gymnasium.spaces import Box
 
 from ..errors import UserError
 from ..reported import LARGEST
+from .mujoco_feet import check_feet
 from .symmetry import Symmetry
 
 headless.leave_no_log()
@@ -76,6 +77,7 @@ class MujocoTask(ABC):
     observation_size: int
     chance: int = 0  # uniforms in [0, 1) that one reset consumes
     symmetry: Symmetry | None = None  # that rules and physics keep
+    feet: Mapping[str, str] = {}  # bodies by the names of feet, of whose contacts a film tells (`mujoco_feet`)
 
     @abstractmethod
     def observe(self, state: State) -> np.ndarray:
@@ -99,8 +101,8 @@ class MujocoTask(ABC):
         return {}
 
     def signals(self, state: State) -> dict[str, np.ndarray]:
-        """Numbers to draw over time beside a film [n], asked for only while a single world renders: the force on
-        a foot in multiples of body weight as `contact/NAME`, anything else by a name that says its unit."""
+        """Numbers to draw over time beside a film [n], asked for only while a single world renders, by names that say
+        their units."""
         return {}
 
     def edit(self, spec: Spec) -> None:  # noqa: B027 (as `configure`)
@@ -126,6 +128,7 @@ class MujocoTask(ABC):
         except ValueError as error:
             raise UserError(f"{self.mjcf.name} is no MJCF: {error}") from error
         self.configure(model)
+        check_feet(model, self.feet)
         self._check_sizes(model)
         return model
 

@@ -19,6 +19,7 @@ from ..errors import UserError
 from ..vocabulary import WorldFailure
 from .mujoco_batch import MujocoBatch
 from .mujoco_drawing import make_renderer, picture
+from .mujoco_feet import feet_signals
 from .mujoco_task import DIVERGED, MujocoTask, State, action_space, diverged, fits, not_finite, observation_space, total
 from .world_batch import WorldBatch, checked_action
 
@@ -99,7 +100,8 @@ class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
             self.render()
         info = {"reward_terms": _first(terms), "metrics": _first(self.task.metrics(state))}
         if self.render_mode is not None:
-            info["signals"] = _first(self.task.signals(state))
+            feet = feet_signals(self.model, self.data, self.task.feet)
+            info["signals"] = {**feet, **_first(self.task.signals(state))}
         return observation, reward, bool(self.task.terminated(state)[0]), False, info
 
     def render(self) -> np.ndarray | None:  # pyright: ignore[reportIncompatibleMethodOverride]

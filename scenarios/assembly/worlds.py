@@ -21,7 +21,7 @@ class WorldSources(dict[str, WorldSource]):
     @classmethod
     def of(cls, scenario: Scenario) -> WorldSources:
         """Nothing is constructed yet."""
-        return cls({name: _source(one.world) for name, one in scenario.alone().items()})
+        return cls({name: source_of(one.world) for name, one in scenario.alone().items()})
 
     @property
     def first(self) -> WorldSource:
@@ -91,7 +91,8 @@ def written_down(stage: Stage) -> WrittenWorld | None:
     return ChatWorld(shown.chats) if shown.chats is not None else PairWorld(shown.pairs or "")
 
 
-def _source(world: WorldSpec) -> WorldSource:
+def source_of(world: WorldSpec) -> WorldSource:
+    """Where worlds of one kind come from; nothing is constructed yet."""
     wrappers = [wrapper.model_dump() for wrapper in world.wrappers]
     limit = {} if world.step_seconds is None else {"step_seconds": world.step_seconds}
     return WorldSource(world.id, world.options, wrappers, workers=world.workers, **limit)

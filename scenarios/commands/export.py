@@ -17,6 +17,7 @@ from .app import (
     Verbose,
     app,
     load_plugins,
+    worlds_at_work,
 )
 
 
@@ -35,13 +36,16 @@ def export(
     out: Annotated[Path | None, typer.Option(help="A new file; default: stdout.")] = None,
     sets: Set = [],  # noqa: B006 (typer copies it)
     merged: Annotated[bool, typer.Option("--merged", help="Of a run: add its adapter (LoRA) to its base.")] = False,
-    to: Annotated[Path | None, typer.Option(help="Of a run: a new folder; default: RUN/model.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="Of a run: a new folder (default: RUN/model), onnx (RUN/model.onnx) or FILE.onnx."),
+    ] = None,
     checkpoint: Annotated[str | None, typer.Option(help="Of a run: best, last or a number; default: best.")] = None,
     trust: Trust = False,
     verbose: Verbose = False,
 ) -> None:
     """Write the oracle's solved conversations as chat data, one JSON object a line, for any trainer; or the model of a
-    run as a folder, for transformers."""
+    run: as a folder for transformers, or of an agent in a body as a file of ONNX, which peripatos play plays."""
     from ...envs.errors import UserError
     from ..config.loading import shipped
 
@@ -54,9 +58,7 @@ def export(
         what = "a folder, so it is the model of a run that is exported" if is_run else "no run directory"
         raise UserError(f"{strange[0]}: {name} is {what}; allowed are {', '.join(of_runs if is_run else of_worlds)}")
     if is_run:
-        from ..export_model import export_model
-
-        print(export_model(Path(name), to, checkpoint=checkpoint or "best", merged=merged), file=sys.stderr)
+        print(_export_run(Path(name), to, checkpoint or "best", merged), file=sys.stderr)
         return
     from ..export_chat import check_export, export_demonstrations, write_export
 
@@ -66,3 +68,18 @@ def export(
     print(done.summary, file=sys.stderr)
     if not done.rows:
         raise typer.Exit(FAILED)
+
+
+def _export_run(run: Path, to: Path | None, checkpoint: str, merged: bool) -> str:
+    """The model of a run; what was done, in a sentence."""
+    if to is not None and (to == Path("onnx") or to.suffix == ".onnx"):
+        from ...envs.errors import UserError
+        from ..export_onnx import export_onnx
+
+        if merged:
+            raise UserError("--merged adds the adapter of a language model, and a file of ONNX has none; leave it out")
+        with worlds_at_work():
+            return export_onnx(run, to if to.suffix else None, checkpoint=checkpoint)
+    from ..export_model import export_model
+
+    return export_model(run, to, checkpoint=checkpoint, merged=merged)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,10 +76,13 @@ def record(
     quiet: Quiet = False,
     trust: Trust = False,
     verbose: Verbose = False,
+    json_: Json = False,
 ) -> None:
-    """Film a run's agent in its world, with the reward terms drawn in."""
+    """Film a run's agent in its world, with the reward terms drawn in; where the world has feet, tell of the gait."""
+    from ...envs.visible_text import visible
     from ..report.film import MOST_STEPS, record_run
     from ..run.display import make_display
+    from ..run.signals import tell
 
     load_plugins()
     display = make_display(quiet=quiet)
@@ -86,8 +90,15 @@ def record(
         films = record_run(
             run_path, checkpoint, seed=seed, out=out, gif=gif, display=display, most=limit or MOST_STEPS, sets=sets
         )
-    for path in films:
-        print(path, file=data(), flush=True)
+    if json_:
+        print_json([{**asdict(film), "files": list(map(str, film.files))} for film in films])
+        return
+    for film in films:
+        for path in film.files:
+            print(path, file=data(), flush=True)
+        if film.gait is not None:
+            words = film.gait.spelled()
+            tell(visible(f"{film.world}: {words}" if film.world else words))
 
 
 @app.command()

@@ -20,7 +20,7 @@ _SYNONYMS = {
     **dict.fromkeys(("train", "start", "fit", "learn"), "run"),
     **dict.fromkeys(("eval", "test", "measure", "benchmark"), "evaluate"),
     **dict.fromkeys(("continue", "restart", "go"), "resume"),
-    **dict.fromkeys(("play", "render", "video", "film", "watch"), "record"),
+    **dict.fromkeys(("render", "video", "film", "watch"), "record"),
     **dict.fromkeys(("ls", "worlds", "methods", "scenarios"), "list"),
     **dict.fromkeys(("view", "read", "transcript", "cat"), "show"),
     **dict.fromkeys(("validate", "lint", "verify"), "check"),

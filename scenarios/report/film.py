@@ -10,6 +10,7 @@ import ctypes.util
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,20 @@ from ..run.disk import make_folder
 from ..run.display import Display
 from ..run.saved_agent import OpenedAgent, open_agent
 from .cameras import follow
-from .gait import draw_gait
+from .gait import Gait, draw_gait, gait_of
 from .shots import MOST_STEPS, Acts, ActsAtRandom, Shot, film_episode
 from .video import caption, gif_writer, mp4_writer
+
+
+@dataclass(frozen=True)
+class Film:
+    """What was filmed in one world, and the files."""
+
+    world: str  # its name in the scenario; "" for the only one
+    files: list[Path]
+    steps: int
+    total: float  # return of what was filmed
+    gait: Gait | None
 
 
 def record_run(
@@ -40,9 +52,9 @@ def record_run(
     display: Display,
     most: int = MOST_STEPS,
     sets: Sequence[str] = (),
-) -> list[Path]:
-    """Film at most so many steps of one episode of a run's agent in each of its worlds, which `--set` flags may change;
-    the files written. UserError says why a world cannot be filmed."""
+) -> list[Film]:
+    """Film at most so many steps of one episode of a run's agent in each of its worlds, which `--set` flags may change.
+    UserError says why a world cannot be filmed."""
     if out is not None and out.is_dir():
         raise UserError(f"{out} is a folder; name the film that --out is to be, as in --out {out / 'film.mp4'}")
     if out is not None and out.suffix.lower() not in ("", ".mp4", ".gif"):
@@ -51,7 +63,7 @@ def record_run(
     opened = open_agent(path, checkpoint, device="cpu", sets=sets)
     target = out or opened.run.videos / f"{checkpoint}-{seed}.mp4"
     make_folder(target.parent)
-    written = []
+    films = []
     try:
         with opened.sources as sources:
             for name, source in sources.items():
@@ -64,10 +76,11 @@ def record_run(
                         most=most,
                         display=display,
                     )
-                    written += write_film(shots, round(env.metadata.get("render_fps") or 30), place, gif)
+                    fps = round(env.metadata.get("render_fps") or 30)
+                    films.append(write_film(shots, fps, place, gif, world=name))
     finally:
         display.close()
-    return written
+    return films
 
 
 def _drawing(source: WorldSource, opened: OpenedAgent) -> gymnasium.Env[Any, Any]:
@@ -89,12 +102,12 @@ def _drawing(source: WorldSource, opened: OpenedAgent) -> gymnasium.Env[Any, Any
     return env
 
 
-def write_film(shots: Iterable[Shot], fps: int, target: Path, gif: bool) -> list[Path]:
-    """Write the pictures one by one, as mp4 and if asked as gif, and a diagram of the signals; the files.
+def write_film(shots: Iterable[Shot], fps: int, target: Path, gif: bool, *, world: str = "") -> Film:
+    """Write the pictures one by one, as mp4 and if asked as gif, and a diagram of the signals. `world` is its name.
 
     Of a shot only its signals are kept.
     """
-    written, signals = [target.with_suffix(".mp4")], []
+    written, signals, total = [target.with_suffix(".mp4")], list[dict[str, float]](), 0.0
     with ExitStack() as stack:
         films = [stack.enter_context(mp4_writer(written[0], fps))]
         if gif:
@@ -105,8 +118,9 @@ def write_film(shots: Iterable[Shot], fps: int, target: Path, gif: bool) -> list
             for add in films:
                 add(frame)
             signals.append(shot.signals)
+            total = shot.total
     diagram = draw_gait(signals, fps, target.with_name(f"{target.stem}-gait.png"))
-    return [*written, diagram] if diagram else written
+    return Film(world, [*written, *([diagram] if diagram else [])], len(signals), total, gait_of(signals, fps))
 
 
 def choose_renderer() -> None:

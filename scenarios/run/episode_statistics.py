@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ...algorithms.metrics import pass_at_k
 from ...envs.errors import UserError, nearest
 from ...envs.vocabulary import Episode, StopReason
 from ..config.schema import Stop, read_goal
@@ -88,6 +87,8 @@ def pass_rates(episodes: Sequence[Episode], k: int) -> Numbers:
     if all(episode.success is None for episode in episodes):
         raise UserError("pass@k counts successes, and this world says nothing about success")
     whole = [successes for successes in tasks.values() if len(successes) >= k]
+    from ...algorithms.metrics import pass_at_k  # brings torch, which is not where a file is played
+
     sizes = sorted({*(2**power for power in range(k.bit_length()) if 2**power < k), k})
     rates = {size: [pass_at_k(len(one), sum(one), size) for one in whole] for size in sizes}
     return {"tasks": len(whole), **{f"pass@{size}": _mean(values) for size, values in rates.items()}}

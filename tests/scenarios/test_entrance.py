@@ -115,3 +115,13 @@ def test_help_fits_a_screen_and_the_import_is_light() -> None:
     assert len(pydoc.render_doc(peripatos, renderer=pydoc.plaintext).splitlines()) <= 60
     code = "import peripatos, sys; print([m for m in ('torch', 'numpy', 'yaml', 'ray') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_run_in_a_body_does_not_wait_for_the_libraries_of_language_models(tmp_path: Path) -> None:
+    script = (
+        "import peripatos, sys\n"
+        f"peripatos.run({str(write_scenario(tmp_path))!r}, {{'stages.learn.budget.updates': 1}}, out='run')\n"
+        "print([name for name in ('transformers', 'tokenizers') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "[]\n", done.stderr

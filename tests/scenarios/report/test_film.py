@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,11 +74,12 @@ def film(steps: int, size: tuple[int, int] = (64, 96)) -> Iterator[Shot]:
 @imageio_leaks
 def test_mp4_and_gif_hold_the_frames(tmp_path: Path) -> None:
     written = write_film(film(4), 20, tmp_path / "film.mp4", gif=True)
-    assert written == [tmp_path / "film.mp4", tmp_path / "film.gif"]
+    assert (written.steps, written.total, written.gait) == (4, 3.0, None)
+    assert written.files == [tmp_path / "film.mp4", tmp_path / "film.gif"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["film.gif", "film.mp4"]
-    seen = [float(frame[40:56].mean()) for frame in imageio.mimread(written[0])]
+    seen = [float(frame[40:56].mean()) for frame in imageio.mimread(written.files[0])]
     assert seen == pytest.approx([0, 80, 160, 240], abs=6)
-    with Image.open(written[1]) as gif:
+    with Image.open(written.files[1]) as gif:
         assert (gif.n_frames, gif.size) == (2, (96, 64))  # ten frames a second are enough
         assert gif.info["duration"] == 100
         gif.seek(1)
@@ -207,6 +210,22 @@ def test_what_cannot_be_filmed_or_set_is_told(lamp: Path, capsys: pytest.Capture
     for flags, words in told.items():
         assert command("record", "run", *flags, "-q") == 2
         assert words in " ".join(capsys.readouterr().err.split())
+
+
+@imageio_leaks
+def test_the_gait_of_a_robot_is_told_beside_its_film(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = TINY.replace("CartPole-v1", "peripatos/Walker-v0").replace("horizon: 32", "horizon: 4")
+    assert command("run", write_scenario(tmp_path, text), "--out", tmp_path / "run", "-q") == 0
+    capsys.readouterr()
+    assert command("record", tmp_path / "run", "--limit", "12", "-q") == 0
+    said = capsys.readouterr()
+    assert [Path(line).suffix for line in said.out.splitlines()] == [".mp4", ".png"]
+    assert re.search(r"^feet: left only \d+%, right only .*; steps: left \d .*; slip: ", said.err, re.MULTILINE)
+    assert command("record", tmp_path / "run", "--limit", "12", "-q", "--json") == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["files"] == said.out.splitlines()
+    assert told["steps"] == 12
+    assert sum(told["gait"]["shares"].values()) == pytest.approx(1.0)
 
 
 def test_a_conversation_is_not_filmed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from peripatos.scenarios.report.gait import FEET, STANCE, draw_gait, duty_shares, stance
+from peripatos.scenarios.report.gait import FEET, STANCE, draw_gait, duty_shares, gait_of, stance
 
 
 def shots(**signals: list[float]) -> list[dict[str, float]]:
@@ -41,6 +41,70 @@ def test_shares_of_time_sum_to_one_for_any_number_of_feet(feet: int, together: s
     shares = duty_shares({f"foot {i}": rng.random(200) < 0.4 for i in range(feet)})
     assert sum(shares.values()) == pytest.approx(1.0)
     assert list(shares)[-2:] == [together, "flight"]
+
+
+def walk(**feet: str) -> list[dict[str, float]]:
+    """`left="##..", right="..##"`: a foot stands where there is a #, and slides at 0.1 m/s where there is an s."""
+    rows = [{} for _ in next(iter(feet.values()))]
+    for foot, marks in feet.items():
+        for row, mark in zip(rows, marks, strict=True):
+            row[f"contact/{foot}"] = 0.0 if mark == "." else 1.0
+            if mark != ".":
+                row[f"slip/{foot} (m/s)"] = 0.1 if mark == "s" else 0.0
+    return rows
+
+
+def test_figures_of_a_gait_by_hand() -> None:
+    gait = gait_of(walk(left="##...##s.", right=".s####..."), fps=10)
+    assert gait is not None
+    # left stands twice (0.2 s, 0.3 s) and comes down once; right stands and comes down once (0.5 s)
+    assert gait.steps == {"left": 1, "right": 1}
+    assert gait.stance_s == pytest.approx({"left": 0.25, "right": 0.5})
+    assert gait.symmetry == pytest.approx(0.5)
+    assert gait.slip == pytest.approx({"left": 0.1 / 5, "right": 0.1 / 5})
+    assert gait.shares == pytest.approx({"left only": 3 / 9, "right only": 3 / 9, "both": 2 / 9, "flight": 1 / 9})
+    assert gait.spelled() == (
+        "feet: left only 33%, right only 33%, both 22%, flight 11%; steps: left 1 of 0.25 s, right 1 of 0.50 s "
+        "(symmetry 0.50); slip: left 0.020 m/s, right 0.020 m/s"
+    )
+
+
+@pytest.mark.parametrize(
+    ("feet", "symmetry"),
+    [
+        ({"left": "##..##..", "right": "..##..##"}, 0.5),  # right comes down twice, left once: it began on it
+        ({"left": ".##..##..", "right": "...##..##"}, 1.0),
+        ({"left": ".###.###.", "right": "........."}, 0.0),  # hops on one foot
+        ({"left": ".##.##.##", "right": ".##......"}, 1 / 3),  # as long, but not as often
+        ({"left": ".####....", "right": ".##......"}, 1 / 2),  # as often, but not as long
+        ({"left": "####", "right": "####"}, None),  # stands
+        ({"left": "....", "right": "...."}, None),
+        ({"foot": ".##.##"}, None),  # alone
+        ({"a": ".##.", "b": ".#..", "c": "..##", "d": ".##."}, 1 / 2),
+    ],
+)
+def test_symmetry_is_that_of_the_feet_that_are_least_alike(feet: dict[str, str], symmetry: float | None) -> None:
+    gait = gait_of(walk(**feet), fps=40)
+    assert gait is not None
+    assert gait.symmetry == (None if symmetry is None else pytest.approx(symmetry))
+
+
+def test_a_world_that_tells_of_no_feet_has_no_gait_and_one_without_slip_has_none() -> None:
+    assert gait_of([{"height (m)": 0.2}] * 3, fps=40) is None
+    gait = gait_of([{"contact/left": 1.0}, {}, {"contact/left": 1.0}], fps=40)
+    assert gait is not None
+    assert (gait.steps, gait.slip) == ({"left": 1}, {})
+    assert "slip" not in gait.spelled()
+
+
+def test_slip_is_no_curve(tmp_path: Path) -> None:
+    with_slip, without = walk(left="##..ss"), [{"contact/left": 1.0}] * 6
+    sizes = []
+    for name, filmed in {"a.png": with_slip, "b.png": without}.items():
+        assert draw_gait(filmed, 40, tmp_path / name) is not None
+        with Image.open(tmp_path / name) as image:
+            sizes.append(image.size)
+    assert sizes[0] == sizes[1]
 
 
 def test_a_world_without_signals_gets_no_picture(tmp_path: Path) -> None:

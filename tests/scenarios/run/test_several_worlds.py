@@ -205,4 +205,6 @@ def test_a_film_is_made_in_each_world(tmp_path: Path) -> None:
     del scenario["sampling"]
     run = peripatos.run(scenario, out=tmp_path / "run")
     written = record_run(run.path, "last", seed=0, out=None, gif=False, display=make_display(quiet=True))
-    assert [file.name for file in written if file.suffix == ".mp4"] == ["last-0-one.mp4", "last-0-two.mp4"]
+    files = [file.name for film in written for file in film.files if file.suffix == ".mp4"]
+    assert files == ["last-0-one.mp4", "last-0-two.mp4"]
+    assert [(film.world, film.steps, film.gait) for film in written] == [("one", 4, None), ("two", 4, None)]
