@@ -40,9 +40,10 @@ class Credit:
     each_term: bool = False
     """Whether each named term of the reward is compared within its group by itself, and the results are summed: the
     weights of the terms cancel, their signs stay (GDPO: Liu et al. 2026, arXiv:2601.05242)."""
-    transform: Literal["advantage", "positive", "verdict", "one"] = "advantage"
+    transform: Literal["advantage", "positive", "verdict", "best_worst", "one"] = "advantage"
     """What the weight is made of: A itself; 1[A > 0], which keeps the better part of one's own samples
-    (rejection sampling); a `Verdict` on the return; or 1, which imitates (supervised fine-tuning)."""
+    (rejection sampling); a `Verdict` on the return; 1 for the best of a group and −1 for the worst, which makes pairs;
+    or 1, which imitates (supervised fine-tuning)."""
     threshold: float = 0.5  # of a verdict: a return from here on is right
     right: NotNegative = 1.0  # its weights
     wrong: NotNegative = 1.0
@@ -144,6 +145,25 @@ def _group_statistics(R_B: Tensor, group_B: Tensor, episode_B: Tensor | None) ->
     largest = nothing_G.scatter_reduce(0, group, R_B, "amax", include_self=False)
     smallest = nothing_G.scatter_reduce(0, group, R_B, "amin", include_self=False)
     return _GroupStatistics(size_B, mean_B, total((R_B - mean_B) ** 2), (largest == smallest)[group])
+
+
+def best_and_worst(return_B: Tensor, group_B: Tensor) -> Tensor:
+    """1 at the best row of each group, −1 at the worst, 0 elsewhere and where all of a group are equal; of equal rows
+    the first. `return_B` float [B], `group_B` int [B]; returns [B]."""
+    check_rank(1, return_B=return_B, group_B=group_B)
+    _, group = torch.unique(group_B, return_inverse=True)
+    row = torch.arange(len(return_B), device=return_B.device)
+    nothing_G = return_B.new_zeros(len(return_B))  # there are no more groups than rows
+    best_B, worst_B = (
+        nothing_G.scatter_reduce(0, group, return_B, reduce, include_self=False)[group] for reduce in ("amax", "amin")
+    )
+
+    def first(is_one_B: Tensor) -> Tensor:
+        first_G = torch.full_like(row, len(row)).scatter_reduce(0, group[is_one_B], row[is_one_B], "amin")
+        return (first_G[group] == row).to(return_B.dtype)
+
+    difference = first(return_B == best_B) - first(return_B == worst_B)
+    return difference.masked_fill(best_B == worst_B, 0.0)
 
 
 def _first_rows(episode_B: Tensor) -> Tensor:
@@ -250,9 +270,13 @@ def _group_advantage_of_steps(batch: Batch, walk: Steps, credit: Credit) -> Tens
     return_B_K = discounted_returns(reward, mask, end, torch.zeros_like(reward), gamma=credit.gamma)
     if credit.transform == "verdict":
         return Verdict(credit.threshold, credit.right, credit.wrong)(return_B_K)
+    rows = mask.any(dim=1)  # a row without units (an episode that failed) is no member of its group
+    if credit.transform == "best_worst":
+        advantage_B_K = torch.zeros_like(return_B_K)
+        advantage_B_K[rows] = best_and_worst(return_B_K[rows, 0], batch.group_B[rows])[:, None]
+        return advantage_B_K
     if credit.baseline is None:
         return return_B_K
-    rows = mask.any(dim=1)  # a row without units (an episode that failed) is no member of its group
     group = torch.zeros_like(batch.group_B) if credit.baseline == "batch_mean" else batch.group_B
     K = walk.count
     column = torch.arange(K, device=group.device)

@@ -25,12 +25,33 @@ def idle_constants(row: Method) -> Iterator[Idle]:
     yield from _of_credit(row)
     yield from _of_ratios(row.weighting)
     yield from _of_penalties(row.weighting)
-    if row.source == "demonstrations":
-        why = "the log-probabilities of demonstrations are unknown"
+    yield from _of_preferences(row)
+    if row.source != "own":
+        why = f"the log-probabilities of {row.source} are unknown"
         for name in ("ratio", "correction", "gap", "stale_sequence"):
             yield "weighting", name, None, why
         yield "weighting", "kl_to", "reference", why
     yield from _of_updates(row)
+
+
+def _of_preferences(row: Method) -> Iterator[Idle]:
+    kind = row.preference.kind
+    if kind is None:
+        yield "preference", "beta", ..., "preference.kind is null; allowed are dpo, ipo, dpop"
+    if kind != "dpo":
+        yield "preference", "label_smoothing", 0.0, f"preference.kind is {spelled(kind)}, not 'dpo'"
+    if kind != "dpop":
+        yield "preference", "dpop_lambda", 0.0, f"preference.kind is {spelled(kind)}, not 'dpop'"
+    if kind is not None:
+        why = f"preference.kind is {spelled(kind)}: the loss of pairs is all that is learned from"
+        for name in ("ratio", "gap", "stale_sequence", "kl", "correction"):
+            yield "weighting", name, None, why
+        yield "weighting", "entropy_share", 1.0, why
+        yield "update", "cut_replies", "keep", f"preference.kind is {spelled(kind)}, and a pair has both of its sides"
+    if row.source == "pairs":
+        for name in ("scale", "overlong_buffer", "overlong_share"):
+            yield "rewards", name, None, "somebody has compared the replies of pairs, and nobody pays for them"
+        yield "update", "flat_groups", "keep", "the replies of pairs differ"
 
 
 def _of_rewards(row: Method) -> Iterator[Idle]:
@@ -46,6 +67,9 @@ def _of_rewards(row: Method) -> Iterator[Idle]:
 def _of_credit(row: Method) -> Iterator[Idle]:
     credit = row.credit
     judges, imitates = credit.transform == "verdict", credit.transform == "one"
+    if credit.transform == "best_worst":
+        for name in ("baseline", "scale", "whiten"):
+            yield "credit", name, None, "credit.transform is 'best_worst', which compares returns as they are"
     if imitates:
         for name in ("baseline", "granularity", "scale", "ddof", "eps", "gamma", "lam", "whiten"):
             yield "credit", name, ..., "credit.transform is 'one': every weight is 1"
@@ -132,6 +156,16 @@ def impossible_constants(row: Method) -> Iterator[tuple[str, str, str]]:
         yield "credit", "each_term", f"{why}; write granularity: trajectory"
     if credit.transform == "verdict" and credit.right == credit.wrong == 0.0:
         yield "credit", "right", "and credit.wrong is 0 too: every weight is 0; give one of them above 0"
+    if credit.transform == "best_worst" and credit.granularity != "trajectory":
+        why = f"and credit.granularity is {spelled(credit.granularity)}: the best and the worst are whole trajectories"
+        yield "credit", "transform", f"{why}; write granularity: trajectory"
+    kind = row.preference.kind
+    if kind is not None and credit.transform != "best_worst":
+        why = f"and credit.transform is {spelled(credit.transform)}: a pair is the best and the worst of a group"
+        yield "preference", "kind", f"{why}; write credit: {{transform: best_worst}}"
+    if kind is not None and row.update.aggregation != "sequence_sum":
+        why = f"and preference.kind is {spelled(kind)}: log π of a reply is the sum over its units"
+        yield "update", "aggregation", f"{why}; write aggregation: sequence_sum"
     if weighting.clip_kind == "geometric" and weighting.ratio not in (None, "unit"):
         why = f"and weighting.ratio is {spelled(weighting.ratio)}: the mean is over ratios of units"
         yield "weighting", "clip_kind", f"{why}; write ratio: unit"

@@ -80,10 +80,10 @@ class Learner:
     ) -> None:
         if method.needs_critic and not policy.has_critic:
             raise ValueError(f"method {method.name!r} needs a critic, and this policy has none")
-        if settings.schedule == "adaptive_kl" and method.source == "demonstrations":
+        if settings.schedule == "adaptive_kl" and method.source != "own":
             raise ValueError(f"adaptive_kl needs log-probabilities of who acted; method {method.name!r} has none")
         if method.needs_reference and reference is None:
-            raise ValueError(f"method {method.name!r} has a KL penalty and needs a reference policy")
+            raise ValueError(f"method {method.name!r} needs a reference policy")
         self.policy, self.method, self.settings, self.seed = policy, method, settings, seed
         self.max_staleness = max_staleness
         self.micro_batch, self._halved = settings.micro_batch or token_budget, False
@@ -131,7 +131,7 @@ class Learner:
         log, first = Log(), FirstPass(training)
         log.add({**_describe(training), "batch/staleness": self.version - batch.version_B.double().mean()})
         learned_from = self._with_gradient(training)
-        if self.policy.memoryless and self.method.weighting.of_single_units:
+        if self.policy.memoryless and self.method.of_single_units:
             learned_from = as_units(learned_from)
         rng = stream(self.seed, "update", self.version)
         count = self.method.update.steps_per_pass(float(training.batch.mask_B_T.sum()))
@@ -283,7 +283,7 @@ class Learner:
         logp, entropy, value = scores
         weighted = policy_weight(
             logp.detach(),
-            part.advantage_B_T,
+            self._advantage(part, logp, seen),
             mask,
             self.moving.weighting,
             old_logp_B_T=self._old(part, logp),
@@ -307,16 +307,26 @@ class Learner:
             seen.add_units({"value/loss": error.detach()}, part.target_mask_B_T)
         return loss, weighted, scores
 
+    def _advantage(self, part: TrainingBatch, logp_B_T: Tensor, seen: Log) -> Tensor:
+        """That of each unit, or what the loss of pairs makes of the two sides of a pair."""
+        if self.method.preference.kind is None:
+            return part.advantage_B_T
+        batch, side, reference = part.batch, part.advantage_B_T, part.reference_logp_B_T
+        weight, pairs = self.method.preference(logp_B_T, reference, side, batch.mask_B_T, batch.bundle_B)
+        seen.add(pairs.means(), weight=len(pairs.margin_P))
+        return weight
+
     def _look(self, part: TrainingBatch, scores: Scores, weighted: Weighted) -> dict[str, Tensor]:
         """What one forward pass showed of each unit: the textbook surrogate, distances, clipping."""
         logp_B_T = scores.logp_B_T.detach()
         seen = {
             "policy/entropy": scores.entropy_B_T.detach(),
-            "surrogate/mean": weighted.surrogate_B_T,
             "policy/clipped": weighted.clipped_B_T,
             "policy/ratio": weighted.ratio_B_T,
             "policy/logp": logp_B_T,
         }
+        if self.method.preference.kind is None:  # whose objective is one of pairs, not of units
+            seen["surrogate/mean"] = weighted.surrogate_B_T
         if weighted.corrected_B_T is not None:
             seen["policy/corrected"] = weighted.corrected_B_T
         if weighted.distrusted_B_T is not None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from ..envs.quantities import Count, NotNegative, Positive, whole
 from .aggregate import Mode
 from .credit import Credit
+from .preferences import Preference
 from .rewards import Rewards
 from .weighting import Weighting
 
@@ -59,9 +60,10 @@ class Method:
     paper: str = ""
     parent: str | None = None  # the row that it is told apart from
     elsewhere: str = ""  # where frameworks differ from it, and from each other
-    source: Literal["own", "demonstrations"] = "own"  # whose actions
+    source: Literal["own", "demonstrations", "pairs"] = "own"  # whose actions; pairs: of two replies, one preferred
     rewards: Rewards = field(default_factory=Rewards)
     credit: Credit = field(default_factory=Credit)
+    preference: Preference = field(default_factory=Preference)
     weighting: Weighting = field(default_factory=Weighting)
     update: Update = field(default_factory=Update)
 
@@ -73,9 +75,17 @@ class Method:
     @property
     def needs_groups(self) -> bool:
         """Whether episodes are compared with others that started alike."""
-        return self.credit.baseline in ("group_mean", "leave_one_out") or self.update.flat_groups == "leave_out"
+        compared = self.credit.baseline in ("group_mean", "leave_one_out") or self.credit.transform == "best_worst"
+        return compared or self.update.flat_groups == "leave_out"
 
     @property
     def needs_reference(self) -> bool:
         """Whether a frozen copy of the starting policy is kept."""
-        return self.weighting.kl is not None and self.weighting.kl_to == "reference"
+        return self.preference.kind is not None or (
+            self.weighting.kl is not None and self.weighting.kl_to == "reference"
+        )
+
+    @property
+    def of_single_units(self) -> bool:
+        """Whether a unit's weight is known without the others of its sequence."""
+        return self.preference.kind is None and self.weighting.of_single_units

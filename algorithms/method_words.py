@@ -18,7 +18,7 @@ from .idle_constants import idle_constants, spelled
 from .method_row import Method
 from .methods import METHODS
 
-_COLUMNS = ("rewards", "credit", "weighting", "update")
+_COLUMNS = ("rewards", "credit", "preference", "weighting", "update")
 
 
 def method_table() -> list[dict[str, str]]:
@@ -57,6 +57,7 @@ def formulas(row: Method) -> list[str]:
     """The effective objective: R, A, w and L, a line each."""
     weighting, update = row.weighting, row.update
     factors = [weighting.clip.formula if weighting.ratio is not None else "A"]
+    factors = factors if row.preference.kind is None else [row.preference.formula]
     factors += [part.formula for part in (weighting.gap_trust, weighting.stale_trust) if part is not None]
     factors += [] if weighting.importance_correction is None else [weighting.importance_correction.formula]
     factors += [] if weighting.entropy_share == 1 else [f"1[H among the highest {100 * weighting.entropy_share:g} %]"]
@@ -73,6 +74,11 @@ def formulas(row: Method) -> list[str]:
         "constant_length": "mean over sequences of 1/L times the sum over units of",
     }[update.aggregation]
     lines = [f"A = {_advantage(row)}", f"w = {w}"]
+    if row.preference.kind is not None:
+        mean = "mean over pairs of the sum over units of"
+        lines.append(
+            "d = Σ (log π⁺ − log π⁺_ref) − Σ (log π⁻ − log π⁻_ref), over the units of the better and the worse"
+        )
     if weighting.ratio is not None:
         lines.append(f"ρ = {_RATIOS[weighting.ratio]}")
     bonus = f"{update.entropy_coefficient:g}·H" if update.entropy_coefficient else ""
@@ -82,6 +88,7 @@ def formulas(row: Method) -> list[str]:
     return [*lines, f"L = −{mean} {inside}{value}"]
 
 
+_EXTREMES = "1 for the best of the group, −1 for the worst, 0 for the others"
 _RATIOS = {
     "unit": "π/π_old of the unit",
     "turn": "exp(mean over the turn of log π/π_old)",
@@ -94,6 +101,8 @@ def _advantage(row: Method) -> str:
     credit = row.credit
     if credit.transform == "one":
         return "1"
+    if credit.transform == "best_worst":
+        return "1 for the better reply, −1 for the worse" if row.source == "pairs" else _EXTREMES
     R = "R" if credit.granularity == "trajectory" else "Σ γᵏ r, from its step on"
     if credit.transform == "verdict":
         return f"{credit.right:g} where R ≥ {credit.threshold:g}, else {-credit.wrong:g}".replace("-", "−")
@@ -112,8 +121,7 @@ def _advantage(row: Method) -> str:
 def in_words(row: Method) -> list[str]:
     """What the row does, in sentences."""
     credit, update = row.credit, row.update
-    own = row.source == "own"
-    said = ["It learns from what the policy itself did." if own else "It learns from what somebody else did."]
+    said = [_SOURCES[row.source]]
     if row.rewards.scale is not None:
         said.append(
             f"Rewards are divided by the running spread of returns, and cut at ±{row.rewards.clip or float('inf'):g}."
@@ -121,7 +129,11 @@ def in_words(row: Method) -> list[str]:
     if row.rewards.overlong_share is not None:
         share = f"{100 * row.rewards.overlong_share:g} %"
         said.append(f"A reply loses up to 1 in the last {share} before its limit.")
-    if credit.transform not in ("one", "verdict"):
+    if row.preference.kind is not None:
+        said.append("A frozen copy of the policy as it began is the reference.")
+    if row.needs_groups and credit.transform == "best_worst" and row.source == "own":
+        said.append("Groups in which all earned the same make no pair.")
+    if credit.transform not in ("one", "verdict", "best_worst"):
         said.append(_BASELINES[credit.baseline])
     if credit.scale == "std":
         said.append(f"Differences are divided by the group's standard deviation (ddof {credit.ddof}).")
@@ -135,13 +147,19 @@ def in_words(row: Method) -> list[str]:
         step, goal = update.entropy_step, update.entropy_target
         said.append(f"c grows by {step:g} while the entropy is below {goal:g}, falls above it, and counts only below.")
     steps = update.epochs * update.minibatches
-    one = "One step is made on each batch, before which every ratio is 1 (up to age and precision of the sampler)."
+    one = "One step is made on each batch"
+    one += "." if row.preference.kind else ", before which every ratio is 1 (up to age and precision of the sampler)."
     said.append(
         one if steps == 1 else f"Each batch is gone through {update.epochs} × in {update.minibatches} minibatches."
     )
     return [" ".join(said)]
 
 
+_SOURCES = {
+    "own": "It learns from what the policy itself did.",
+    "demonstrations": "It learns from what somebody else did.",
+    "pairs": "It learns from pairs of replies that somebody has compared.",
+}
 _BASELINES = {
     None: "Returns count as they are.",
     "batch_mean": "Each return is compared with the mean of the batch.",
@@ -158,7 +176,8 @@ def _differences(row: Method) -> str:
     parent = dict(_all_constants(METHODS[row.parent]))
     own, working = dict(_all_constants(row)), {place for place, _ in constants(row)}
     changed = [place for place, value in own.items() if value != parent[place]]
-    ways = [f"{place} {spelled(own[place])}" for place in changed if place in working or own[place] is None]
+    ways = [f"actions {spelled(row.source)}"] if row.source != METHODS[row.parent].source else []
+    ways += [f"{place} {spelled(own[place])}" for place in changed if place in working or own[place] is None]
     return ", ".join(ways)
 
 
@@ -182,6 +201,7 @@ def _row_as_words(row: Method) -> dict[str, str]:
     if weighting.ratio is not None and weighting.clip_kind != "silence":
         clip = f"{weighting.clip_kind} {clip}".removesuffix(" —")
     verdict = f"{credit.right:g}·1[right] − {credit.wrong:g}·1[wrong]"
+    weights = {"advantage": "A", "positive": "1[A > 0]", "verdict": verdict, "best_worst": "±1", "one": "1"}
     return {
         "method": row.name,
         "what": row.summary,
@@ -191,7 +211,7 @@ def _row_as_words(row: Method) -> dict[str, str]:
         "baseline": credit.baseline or "—" if credit.transform != "one" else "—",
         "granularity": credit.granularity if credit.transform != "one" else "—",
         "scale": scale,
-        "weight": {"advantage": "A", "positive": "1[A > 0]", "verdict": verdict, "one": "1"}[credit.transform],
+        "weight": row.preference.formula if row.preference.kind else weights[credit.transform],
         "γ, λ": f"{credit.gamma:g}, {credit.lam:g}" if credit.baseline == "critic" else f"{credit.gamma:g}, —",
         "whiten": credit.whiten or "—",
         "ratio": weighting.ratio or "—",
@@ -227,9 +247,9 @@ def _sentence(text: str) -> str:
 
 
 def _section(row: Method) -> str:
-    like = f"As [{row.parent}](#{row.parent.replace('_', '-')}), but {_differences(row)}." if row.parent else ""
+    like = f"As [{row.parent}](#{row.parent}), but {_differences(row)}." if row.parent else ""
     paper = f" ({row.paper})" if row.paper else ""
     parts = [f"## {row.name}", f"{_sentence(row.summary)}{paper}. {like}".strip()]
-    parts += ["```\n" + "\n".join(formulas(row)) + "\n```", *in_words(row)]
+    parts += ["```text\n" + "\n".join(formulas(row)) + "\n```", *in_words(row)]
     parts += [f"*Elsewhere.* {row.elsewhere}"] if row.elsewhere else []
     return "\n\n".join(parts) + "\n"

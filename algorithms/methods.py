@@ -17,6 +17,7 @@ from ..envs.errors import UserError, nearest
 from .credit import Credit
 from .method_overrides import overridden
 from .method_row import Method, Update
+from .preferences import Preference
 from .rewards import Rewards
 from .weighting import Weighting
 
@@ -298,7 +299,56 @@ _GROUPS = (
     ),
 )
 
-METHODS: dict[str, Method] = {row.name: row for row in (*_IMITATION, *_RETURNS, *_CRITICS, *_GROUPS)}
+_PAIRS = Credit(transform="best_worst")
+
+_PREFERENCES = (
+    Method(
+        "dpo",
+        "learn from pairs of replies, of which somebody prefers one, without a model of rewards",
+        "arXiv:2305.18290",
+        source="pairs",
+        elsewhere="β is 0.1 in TRL and the paper's dialogues, 0.5 in its summaries. label_smoothing is TRL's for pairs "
+        "that may be labelled the wrong way round (conservative DPO).",
+        credit=_PAIRS,
+        preference=Preference("dpo", beta=0.1),
+        update=_SUMS,
+    ),
+    Method(
+        "ipo",
+        "DPO towards a fixed margin of 1/(2β), which does not run away where preferences are certain",
+        "arXiv:2310.12036",
+        parent="dpo",
+        source="pairs",
+        elsewhere="β is τ in the paper. TRL takes the mean log-probability over a reply's tokens, the paper and we the "
+        "sum. Not prime-rl's 'IPO' (probability_gap).",
+        credit=_PAIRS,
+        preference=Preference("ipo", beta=0.1),
+        update=_SUMS,
+    ),
+    Method(
+        "dpop",
+        "DPO that does not let the preferred reply become less likely than it was",
+        "arXiv:2402.13228",
+        parent="dpo",
+        source="pairs",
+        credit=_PAIRS,
+        preference=Preference("dpop", beta=0.3, dpop_lambda=50.0),
+        update=_SUMS,
+    ),
+    Method(
+        "online_dpo",
+        "DPO on the best and the worst of a group of the policy's own replies",
+        "arXiv:2402.04792",
+        parent="dpo",
+        elsewhere="The paper and TRL draw two replies, which a judge compares; arXiv:2405.07863 takes the best and the "
+        "worst of eight.",
+        credit=_PAIRS,
+        preference=Preference("dpo", beta=0.1),
+        update=_SUMS,
+    ),
+)
+
+METHODS: dict[str, Method] = {row.name: row for row in (*_IMITATION, *_RETURNS, *_CRITICS, *_GROUPS, *_PREFERENCES)}
 
 
 def method(name: str, overrides: Mapping[str, Any] | None = None) -> Method:

@@ -22,6 +22,7 @@ from .credit import assign_credit, whiten
 from .episode_rows import episode_rows
 from .method_row import Method
 from .passes import passes
+from .preferences import tied_pairs
 from .shapes import steps, sum_steps
 from .weights import most_uncertain
 
@@ -86,6 +87,10 @@ def prepare(
     if update.flat_groups == "leave_out":
         assert flat_B is not None, "the learner asks for it"
         kept = kept & ~flat_B[:, None]
+    sequences = 1  # of what the loss is a mean over
+    if method.preference.kind is not None:
+        kept, sequences = kept & (credited.advantage_B_T != 0), 2  # pairs
+        batch = replace(batch, bundle_B=tied_pairs(batch.bundle_B, batch.group_B, kept.any(dim=1)))
     whole, end = episodes.join(kept), episodes.join(episodes.last_ends(mask, batch.end_B_T))
     a, c = unit_shares(whole, mode=update.aggregation, length=update.length, end_B_T=end, dtype=old_logp_B_T.dtype)
     share, trained = method.weighting.entropy_share, kept
@@ -102,7 +107,7 @@ def prepare(
         episodes.split(a),
         trained,
         torch.zeros_like(mask, dtype=torch.long),
-        count=float(c.sum()),
+        count=float(c.sum()) / sequences,
         target_count=float(credited.target_mask_B_T.sum()),
     ).numbered()
 

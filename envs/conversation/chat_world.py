@@ -41,38 +41,26 @@ class Chat:
     tools: tuple[Mapping[str, Any], ...]
 
 
-class ChatWorld(ConversationEnv):
-    """Conversations of a file, a data set or a list, said again by the oracle.
-
-    Args:
-        chats: see `task_source`; each row is a conversation in one of the forms of the module's docstring.
-        split: as for `TaskWorld`: one split of them.
-
-    Raises:
-        UserError: a source that cannot be read, or a row that is no conversation with a reply.
-    """
+class WrittenWorld(ConversationEnv):
+    """Conversations that are written down, said again by the oracle; which of them an episode is, subclasses say."""
 
     splits = ("train",)
     endless_after = None
     reward_version = "1"
-
-    def __init__(self, chats: TaskSource, split: Picked | None = None) -> None:
-        super().__init__()
-        self._chats = tuple(read_chat(place, row) for place, row in placed_tasks(chats, split))
-        if not self._chats:
-            raise UserError("there is no conversation to learn from")
+    _written: tuple[object, ...] = ()  # what `len` counts, and siblings share
 
     def __len__(self) -> int:
-        return len(self._chats)
+        return len(self._written)
 
     def another(self) -> Self | None:
         """A sibling that shares the conversations."""
         return self.sibling()
 
-    def opening(self, rng: np.random.Generator, split: Split) -> Opening:
-        self._chat, self._at = self.pick(self._chats, rng), 0
-        self._form = call_formats.reply_format(self.agent_format or "hermes", self._chat.tools)
-        return Opening(self._until_a_reply(), task=self._chat.place, tools=self._chat.tools)
+    def begin(self, chat: Chat, at: int = 0) -> Opening:
+        """An episode that opens with the messages up to the first reply from number `at` on."""
+        self._chat, self._at = chat, at
+        self._form = call_formats.reply_format(self.agent_format or "hermes", chat.tools)
+        return Opening([*chat.messages[:at], *self._until_a_reply()], task=chat.place, tools=chat.tools)
 
     def respond(self, reply: Reply) -> Outcome:
         said = self._chat.messages[self._at]
@@ -100,6 +88,27 @@ class ChatWorld(ConversationEnv):
         while self._at < len(self._chat.messages) and self._chat.messages[self._at]["role"] != "assistant":
             self._at += 1
         return list(self._chat.messages[begin : self._at])
+
+
+class ChatWorld(WrittenWorld):
+    """Conversations of a file, a data set or a list.
+
+    Args:
+        chats: see `task_source`; each row is a conversation in one of the forms of the module's docstring.
+        split: as for `TaskWorld`: one split of them.
+
+    Raises:
+        UserError: a source that cannot be read, or a row that is no conversation with a reply.
+    """
+
+    def __init__(self, chats: TaskSource, split: Picked | None = None) -> None:
+        super().__init__()
+        self._written = self._chats = tuple(read_chat(place, row) for place, row in placed_tasks(chats, split))
+        if not self._chats:
+            raise UserError("there is no conversation to learn from")
+
+    def opening(self, rng: np.random.Generator, split: Split) -> Opening:
+        return self.begin(self.pick(self._chats, rng))
 
 
 def reply_in(message: Message) -> Reply:

@@ -26,10 +26,11 @@ from .rendering import context_of, make_renderer
 from .settings import stage_method
 from .several import group_counts
 from .voices import Voices
-from .worlds import WorldSources
+from .worlds import WorldSources, written_down
 
 if TYPE_CHECKING:
     from ...agents.language.scheduling import Patience
+    from ...envs.conversation.chat_world import WrittenWorld
 
 _LOOKED_AT = 8  # worlds that are open where nothing is learned
 
@@ -59,24 +60,32 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources:
     horizon = stage.collect.horizon if stage.collect and segments else None
     actor = partial(_actor, scenario, sources, stage, policy)
     collect = partial(actor, demonstrator or scenario.agent, horizon)
-    if shown is not None and shown.chats is not None:
-        collect = partial(_chatting, scenario, shown.chats, policy)
+    if shown is not None and demonstrator is None:
+        collect = partial(_reciting, scenario, stage, policy)
     tile = stage.collect.tile if stage.collect else None
     collector = collect() if tile is None else TiledActor(collect, tile, keeps_rows=segments)
     evaluator = actor(scenario.agent, None) if shown else collector
     return StageParts(collector, evaluator, segments)
 
 
-def _chatting(scenario: Scenario, chats: str, policy: Policy | None) -> Actor:
-    """An actor that says again what stands in a file, in the tokens of the agent that learns."""
+def _reciting(scenario: Scenario, stage: Stage, policy: Policy | None) -> Actor:
+    """An actor that says again what stands in a file, in the tokens of the agent that learns; of pairs, both sides."""
     from ...agents.language.authors import Oracle
     from ...agents.language.conversation_actor import ConversationActor
     from ...agents.language.language_policy import LanguagePolicy
-    from ...envs.conversation.chat_world import ChatWorld
+    from ...agents.language.pair_actor import PairActor
+    from ...envs.conversation.pair_world import PairWorld
 
-    assert isinstance(policy, LanguagePolicy), "checked before: chats are for agents that speak"
-    world, context = ChatWorld(chats), context_of(policy, scenario)
-    return ConversationActor(world.sibling, Oracle(), make_renderer(policy, scenario), context=context)
+    assert isinstance(policy, LanguagePolicy), "checked before: what is written down is for agents that speak"
+    world, context = written_down(stage), context_of(policy, scenario)
+    assert world is not None, "whoever calls has seen it"
+
+    def saying(world: WrittenWorld) -> Actor:
+        return ConversationActor(world.sibling, Oracle(), make_renderer(policy, scenario), context=context)
+
+    if isinstance(world, PairWorld):
+        return PairActor(saying(world.on_side("chosen")), saying(world.on_side("rejected")))
+    return saying(world)
 
 
 def _actor(

@@ -11,7 +11,6 @@ from gymnasium.spaces import Box
 
 from ...algorithms.methods import METHODS, Method
 from ...envs.control.flat_spaces import Actions, Observations
-from ...envs.conversation.chat_world import ChatWorld
 from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, WrongKey
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
@@ -27,7 +26,7 @@ from ..trackers import check_trackers
 from .engines import check_engine
 from .learners import completed
 from .memories import check_memory
-from .method_fits import check_refill, check_world_fits
+from .method_fits import check_refill, check_shown, check_world_fits
 from .no_effect import (
     check_budget,
     check_goals_in_world,
@@ -42,7 +41,7 @@ from .several import check_alike, check_overrides, check_shares
 from .sizes import check_sizes
 from .symmetries import check_symmetry
 from .voices import check_voices
-from .worlds import WorldSources
+from .worlds import WorldSources, written_down
 
 if TYPE_CHECKING:
     from ..config.yaml_text import Source
@@ -94,10 +93,10 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
         with at("stages", number, "optimizer"):
             optimizer_settings(stage)
         with at("stages", number):
-            _check_stage(stage, row, kind)
             check_world_fits(stage, row, worlds.first.facts)
+            _check_stage(stage, row, kind)
             check_refill(scenario, stage, row)
-            _check_chats(scenario, stage, kind)
+            _check_written(scenario, stage, kind)
             _check_epochs(stage, worlds)
             _check_overlong(row, (scenario.sampling or Sampling()).max_tokens)
             check_shares(scenario, stage)
@@ -261,11 +260,7 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
     where, collect = f"stage {stage.name!r} ({row.name})", stage.collect
     segments = row.needs_critic and kind == "control"
     assert collect is not None, "the schema asks for it"
-    if (row.source == "demonstrations") != (stage.demonstrations is not None):
-        missing = stage.demonstrations is None
-        example = "demonstrations: {agent: {kind: oracle}}"
-        need = f"needs `demonstrations`; write such as {example}" if missing else "takes no `demonstrations`"
-        raise WrongKey(() if missing else ("demonstrations",), f"{where} {need}")
+    check_shown(stage, row)
     if segments and collect.horizon is None:
         raise WrongKey(("collect",), f"{where} reads segments: give collect.horizon, and no collect.group_size")
     if segments and collect.group_size != 1:
@@ -276,7 +271,8 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
         raise WrongKey(
             ("collect", "horizon"), f"{where} reads whole episodes: collect.horizon has no meaning; leave it out"
         )
-    uncorrected = row.source == "own" and row.weighting.ratio is None and row.weighting.correction is None
+    any_age = row.source != "own" or row.preference.kind is not None  # a pair may be anybody's
+    uncorrected = not any_age and row.weighting.ratio is None and row.weighting.correction is None
     if collect.staleness and uncorrected:
         raise WrongKey(
             ("collect", "staleness"),
@@ -284,30 +280,38 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
             "neither a ratio nor a correction for that: give overrides: {weighting: {correction: 2}}, or leave "
             "collect.staleness out",
         )
-    if row.source == "demonstrations" and optimizer_settings(stage).schedule == "adaptive_kl":
+    if row.source != "own" and optimizer_settings(stage).schedule == "adaptive_kl":
         raise WrongKey(
             ("optimizer", "schedule"),
             f"{where}: optimizer.schedule adaptive_kl follows the log-probabilities of who acted, and those "
-            "of demonstrations are unknown; allowed are constant and linear",
+            f"of {row.source} are unknown; allowed are constant and linear",
         )
-    if row.needs_groups and collect.group_size < 2:
+    if row.source == "pairs" and collect.group_size != 1:
+        raise WrongKey(
+            ("collect", "group_size"),
+            f"{where} reads pairs, which are groups of two by themselves: collect.group_size has no meaning; leave it "
+            "out (collect.groups is how many pairs an update sees)",
+        )
+    if row.source == "own" and row.needs_groups and collect.group_size < 2:
         raise WrongKey(
             ("collect", *(["group_size"] if "group_size" in collect.model_fields_set else [])),
             f"{where} compares the members of a group: collect.group_size must be at least 2",
         )
 
 
-def _check_chats(scenario: Scenario, stage: Stage, kind: WorldKind) -> None:
-    """UserError for conversations that cannot be read, or learned from here."""
-    if stage.demonstrations is None or stage.demonstrations.chats is None:
+def _check_written(scenario: Scenario, stage: Stage, kind: WorldKind) -> None:
+    """UserError for conversations or pairs that cannot be read, or learned from here."""
+    shown = stage.demonstrations
+    if shown is None or shown.agent is not None:
         return
-    where = ("demonstrations", "chats")
+    name = "chats" if shown.chats is not None else "pairs"
+    where = ("demonstrations", name)
     if kind != "conversation":
-        raise WrongKey(where, f"chats are for agents that speak, and {scenario.world.id!r} is a {kind} world")
+        raise WrongKey(where, f"{name} are for agents that speak, and {scenario.world.id!r} is a {kind} world")
     if scenario.worlds:
-        raise WrongKey(where, "chats are of no world, and are learned from in a scenario with one; give `world`")
+        raise WrongKey(where, f"{name} are of no world, and are learned from in a scenario with one; give `world`")
     with at(*where):
-        ChatWorld(stage.demonstrations.chats)
+        written_down(stage)
 
 
 def _check_epochs(stage: Stage, worlds: WorldSources) -> None:

@@ -16,6 +16,12 @@ def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
     """WrongKey for a constant of the method that reads what this kind of world has not, with what would fit."""
     if facts.kind != "control":
         return
+    if row.source == "pairs":
+        raise WrongKey(
+            ("method",),
+            f"stage {stage.name!r} ({row.name}) reads pairs of replies, and nobody speaks here; online_dpo compares "
+            "what the policy itself does",
+        )
     if row.rewards.overlong_buffer is not None:
         raise _wrong(stage, row, "rewards", "overlong_buffer", "null", _SILENT)
     if row.rewards.overlong_share is not None:
@@ -28,6 +34,31 @@ def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
     if row.weighting.gap is not None and isinstance(facts.action_space, Box):
         why = "bounds a difference of probabilities, and the actions here are real numbers, which have densities"
         raise _wrong(stage, row, "weighting", "gap", "null", why)
+
+
+def check_shown(stage: Stage, row: Method) -> None:
+    """WrongKey where a method that learns from somebody else is shown nothing, or not what it learns from."""
+    shown, where = stage.demonstrations, f"stage {stage.name!r} ({row.name})"
+    if row.source == "own":
+        if shown is not None:
+            raise WrongKey(("demonstrations",), f"{where} takes no `demonstrations`")
+        return
+    pairs = row.source == "pairs"
+    example = "demonstrations: {pairs: FILE}" if pairs else "demonstrations: {agent: {kind: oracle}}"
+    if shown is None:
+        raise WrongKey((), f"{where} needs `demonstrations`; write such as {example}")
+    if pairs and shown.pairs is None:
+        given = "agent" if shown.agent is not None else "chats"
+        raise WrongKey(
+            ("demonstrations", given),
+            f"{where} compares replies, and demonstrations.{given} shows one of each; write {example}, or method: sft",
+        )
+    if not pairs and shown.pairs is not None:
+        raise WrongKey(
+            ("demonstrations", "pairs"),
+            f"{where} imitates, and of demonstrations.pairs one reply is not to be imitated; write "
+            "demonstrations: {chats: FILE}, or method: dpo",
+        )
 
 
 def check_refill(scenario: Scenario, stage: Stage, row: Method) -> None:

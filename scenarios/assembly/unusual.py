@@ -101,6 +101,8 @@ def unusual(stage: Stage, row: Method) -> Iterator[str]:
 def explain_surrogate(stage: Stage, row: Method) -> str | None:
     """Why the surrogate of a method that takes one step on what it has just collected tells nothing; None elsewhere."""
     steps = row.update.epochs * row.update.minibatches
+    if row.preference.kind is not None:  # it has no surrogate
+        return None
     if row.source != "own" or steps > 1 or row.update.minibatch_units or (stage.collect and stage.collect.staleness):
         return None
     return (

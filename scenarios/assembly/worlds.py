@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ...envs.conversation.chat_world import ChatWorld
+from ...envs.conversation.chat_world import ChatWorld, WrittenWorld
 from ...envs.conversation.conversation_env import Split
+from ...envs.conversation.pair_world import PairWorld
 from ...envs.conversation.task_world import TaskWorld
 from ...envs.errors import UserError
 from ...envs.time_limits import REMEDY
@@ -65,9 +66,8 @@ class WorldSources(dict[str, WorldSource]):
         """How many updates of a stage are a pass over its tasks; None where nobody knows how many there are."""
         if stage.collect is None or len(self) > 1:
             return None
-        shown = stage.demonstrations
-        chats = shown.chats if shown else None
-        tasks = self.first.facts.tasks.get("train") if chats is None else len(ChatWorld(chats))
+        written = written_down(stage)
+        tasks = self.first.facts.tasks.get("train") if written is None else len(written)
         return tasks / stage.collect.groups if tasks else None
 
     def close(self) -> None:
@@ -80,6 +80,15 @@ class WorldSources(dict[str, WorldSource]):
 
     def __exit__(self, *problem: object) -> None:
         self.close()
+
+
+def written_down(stage: Stage) -> WrittenWorld | None:
+    """The conversations or pairs that a stage learns from; None where it learns from what somebody does. UserError for
+    a source that cannot be read."""
+    shown = stage.demonstrations
+    if shown is None or shown.agent is not None:
+        return None
+    return ChatWorld(shown.chats) if shown.chats is not None else PairWorld(shown.pairs or "")
 
 
 def source_of(world: WorldSpec) -> WorldSource:

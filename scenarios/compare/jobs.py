@@ -214,8 +214,11 @@ def with_method(scenario: Scenario, name: str) -> Scenario:
         changed = check_scenario(data, Source(f"{scenario.name} with {name}"))
         check_parts(changed).close()
     except UserError as problem:
-        shown = METHODS[name].source == "demonstrations"
-        example = "demonstrations: {agent: {kind: oracle}}" if shown else "collect: {groups: 8, group_size: 8}"
+        example = {
+            "own": "collect: {groups: 8, group_size: 8}",
+            "demonstrations": "demonstrations: {agent: {kind: oracle}}",
+            "pairs": "demonstrations: {pairs: FILE}",
+        }[METHODS[name].source]
         raise UserError(
             f"{scenario.name} cannot be run with {name}: {problem}\nSay what it needs under `variants: {name}:` "
             f"of the scenario, e.g. `stages.{stage.name}.{example}`"

@@ -130,24 +130,30 @@ class Sampling(Part):
 
 
 class Demonstrations(Part):
-    """Who shows what to imitate: an agent, or conversations in a file or a data set (see `ChatWorld`)."""
+    """Who shows what to imitate: an agent, or conversations in a file or a data set (see `ChatWorld`); or what to
+    prefer: pairs of replies in one (see `PairWorld`)."""
 
     agent: Demonstrator | None = None
     chats: str | None = None
+    pairs: str | None = None
 
     @model_validator(mode="after")
-    def _is_one_of_both(self) -> Demonstrations:
-        if (self.agent is None) == (self.chats is None):
-            words = "demonstrations are by an agent or in chats, and not both: {agent: {kind: oracle}} or {chats: FILE}"
-            raise WrongWithin(["chats"] if self.chats is not None else [], words)
+    def _is_one_of_them(self) -> Demonstrations:
+        given = [name for name in ("agent", "chats", "pairs") if getattr(self, name) is not None]
+        if len(given) != 1:
+            words = (
+                "demonstrations are by an agent or in chats, and not both, or pairs to prefer one of: "
+                "{agent: {kind: oracle}}, {chats: FILE} or {pairs: FILE}"
+            )
+            raise WrongWithin(given[1:2], words)
         return self
 
 
 class Budget(Part):
     """What a stage may spend; the first limit that is reached ends it.
 
-    An epoch is a pass over the training tasks of a list, or over the chats of `demonstrations`; its last round is
-    filled from the beginning of the next. Seconds are those of the clock, evaluations within the stage included,
+    An epoch is a pass over the training tasks of a list, or over the chats or pairs of `demonstrations`; its last round
+    is filled from the beginning of the next. Seconds are those of the clock, evaluations within the stage included,
     and count across resumes. How many updates they are worth, and with `schedule: linear` how long each step is,
     differs from run to run.
     """

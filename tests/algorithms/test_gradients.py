@@ -225,7 +225,7 @@ def test_the_gradient_of_every_value_of_a_column_is_that_of_its_textbook_objecti
             torch.testing.assert_close(got, want, atol=1e-10, rtol=1e-10)
 
 
-@pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.weighting.of_single_units])
+@pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.of_single_units])
 def test_units_by_themselves_have_the_gradient_of_whole_rows(name: str) -> None:
     """A memoryless policy reads each unit as a row of its own."""
     row = METHODS[name]

@@ -99,8 +99,8 @@ def test_the_differences_to_the_parent_are_what_an_override_would_spell() -> Non
 
 
 def test_showing_an_unknown_method_names_the_nearest() -> None:
-    with pytest.raises(UserError, match="Did you mean 'dapo'"):
-        show_method("dpao")
+    with pytest.raises(UserError, match="Did you mean 'gspo'"):
+        show_method("gsop")
 
 
 IDLE = {
@@ -149,6 +149,14 @@ IDLE = {
     "a ratio to a demonstrator": ("sft", {"weighting": {"ratio": "unit"}}),
     "a level of no correction": ("grpo", {"weighting": {"correction_level": "sequence"}}),
     "a kind of no correction": ("ppo", {"weighting": {"correction_kind": "mask"}}),
+    "a strength of no pair loss": ("grpo", {"preference": {"beta": 0.3}}),
+    "smoothed labels of ipo": ("ipo", {"preference": {"label_smoothing": 0.1}}),
+    "a hold of dpo": ("dpo", {"preference": {"dpop_lambda": 5.0}}),
+    "a ratio beside pairs": ("online_dpo", {"weighting": {"ratio": "unit"}}),
+    "a penalty beside pairs": ("online_dpo", {"weighting": {"kl": "k3", "beta": 0.1}}),
+    "a baseline of pairs": ("online_dpo", {"credit": {"baseline": "group_mean"}}),
+    "a bar for cut replies of pairs": ("online_dpo", {"update": {"cut_replies": "leave_out"}}),
+    "rewards of what was compared": ("dpo", {"rewards": {"scale": "return"}}),
     "a correction to a demonstrator": ("sft", {"weighting": {"correction": 2.0}}),
 }
 
@@ -164,6 +172,13 @@ EXCLUDING = {
     "terms at another granularity": ("gdpo", {"credit": {"granularity": "turn"}}, "write granularity: trajectory"),
     "a verdict of nothing": ("nsr", {"credit": {"wrong": 0.0}}, "give one of them above 0"),
     "the geometric mean of a mean": ("gmpo", {"weighting": {"ratio": "sequence"}}, "write ratio: unit"),
+    "pairs of units": ("online_dpo", {"credit": {"granularity": "unit"}}, "write granularity: trajectory"),
+    "a pair loss of returns": ("rloo", {"preference": {"kind": "dpo"}}, "write credit: {transform: best_worst}"),
+    "a mean over the units of pairs": (
+        "dpo",
+        {"update": {"aggregation": "sequence_mean"}},
+        "write aggregation: sequence_sum",
+    ),
     "a ratio on the old policy's own samples": ("ppo_kl", {"weighting": {"kl_ratio": True}}, "write kl_ratio: false"),
 }
 
@@ -181,6 +196,8 @@ def test_constants_that_exclude_each_other_are_refused_with_what_would_fit(name:
         ("dapo", {"rewards": {"overlong_share": None, "overlong_buffer": 5}}),
         ("ppo_kl", {"weighting": {"kl_target": None, "kl": "k1"}}),
         ("vespo", {"weighting": {"kernel_up_k": 1.0}}),
+        ("dpo", {"preference": {"beta": 0.3, "label_smoothing": 0.1}, "update": {"epochs": 3}}),
+        ("online_dpo", {"preference": {"kind": "dpop", "dpop_lambda": 5.0}}),
         ("w_reinforce", {"credit": {"right": 0.2, "threshold": 1.0}}),
         ("grpo", {"weighting": {"kl": "k3", "beta": 0.04, "kl_ratio": True}}),
         ("grpo", {"credit": {"granularity": "turn", "gamma": 0.9}}),

@@ -276,6 +276,48 @@ def of_constant(parts: Sequence[Tensor]) -> Tensor:
     return torch.stack([p.sum() / LENGTH for p in parts]).mean()
 
 
+PairLoss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # log π⁺, log π⁻, log π⁺_ref, log π⁻_ref: scalars
+
+
+@dataclass(frozen=True)
+class PairText:
+    """A method that compares the best episode of a group with the worst, as its paper has it: a mean over pairs."""
+
+    loss: PairLoss
+
+    def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor) -> list[Tensor]:
+        logits, values = parameters
+        told = tell(batch, logits, values, reference, segments=False)
+        losses = []
+        for group in {e.group for e in told}:
+            members = sorted((e for e in told if e.group == group), key=lambda e: e.R)
+            worse, better = members[0], members[-1]
+            if worse.R < better.R:
+                losses.append(self.loss(better.lp.sum(), worse.lp.sum(), better.ref.sum(), worse.ref.sum()))
+        total = torch.stack(losses).mean()
+        return list(torch.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True))
+
+
+def dpo(beta: float = 0.1, smooth: float = 0.0) -> PairLoss:
+    def loss(c: Tensor, r: Tensor, c_ref: Tensor, r_ref: Tensor) -> Tensor:
+        h = beta * ((c - c_ref) - (r - r_ref))
+        return -(1 - smooth) * torch.log(torch.sigmoid(h)) - smooth * torch.log(torch.sigmoid(-h))
+
+    return loss
+
+
+def ipo(beta: float = 0.1) -> PairLoss:
+    return lambda c, r, c_ref, r_ref: ((c - r) - (c_ref - r_ref) - 1 / (2 * beta)) ** 2
+
+
+def dpop(beta: float, lam: float) -> PairLoss:
+    def loss(c: Tensor, r: Tensor, c_ref: Tensor, r_ref: Tensor) -> Tensor:
+        held = torch.relu(c_ref - c)
+        return -torch.log(torch.sigmoid(beta * ((c - c_ref) - (r - r_ref) - lam * held)))
+
+    return loss
+
+
 def verdict(right: float, wrong: float) -> Advantage:
     return each(lambda e, _: right if e.R >= 0.5 else -wrong)
 
@@ -307,5 +349,9 @@ TEXTBOOK = {
     "gdpo": Text(whitened(each(decoupled)), clipped(), of_means),
     "deepseek_v32": Text(group_mean, deepseek, of_means),
     "high_entropy": Text(group_std, clipped(0.2, 0.28), of_units, drops_flat=True, share=0.2),
+    "dpo": PairText(dpo()),
+    "ipo": PairText(ipo()),
+    "dpop": PairText(dpop(0.3, 50.0)),
+    "online_dpo": PairText(dpo()),
     "skywork_or1": Text(group_std, clipped(), of_units, drops_flat=True),
 }

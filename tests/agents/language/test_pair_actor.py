@@ -1,0 +1,58 @@
+"""Both sides of a pair are played as members of one group."""
+
+from __future__ import annotations
+
+import torch
+
+from peripatos.agents.language.authors import Oracle
+from peripatos.agents.language.chat_template import Renderer
+from peripatos.agents.language.conversation_actor import ConversationActor
+from peripatos.agents.language.pair_actor import PairActor
+from peripatos.agents.language.tiny_llama import byte_tokenizer
+from peripatos.algorithms.credit import assign_credit
+from peripatos.algorithms.methods import METHODS
+from peripatos.envs.conversation.pair_world import PairWorld
+
+ROWS = [{"prompt": f"{n}?", "chosen": f"better {n}", "rejected": f"worse {n}"} for n in range(5)]
+ROWS.append({"prompt": "5?", "chosen": "better 5", "rejected": "x" * 200})  # does not fit into the context
+
+
+def actor() -> PairActor:
+    world = PairWorld(ROWS)
+    renderer = Renderer(byte_tokenizer())
+    sides = (world.on_side("chosen"), world.on_side("rejected"))
+    return PairActor(*(ConversationActor(side.sibling, Oracle(), renderer, context=64) for side in sides))
+
+
+def test_both_replies_to_one_prompt_are_a_group_and_the_chosen_one_earns_one() -> None:
+    collection = actor().collect(range(6), 1, seed=3, version=2)
+    by_number = {episode.number: episode for episode in collection.episodes}
+    assert len(by_number) == 12
+    for group in range(6):
+        chosen, rejected = by_number[group << 20], by_number[(group << 20) + 1]
+        assert chosen.task == rejected.task
+        assert chosen.messages[0] == rejected.messages[0]
+        n = chosen.messages[0]["content"][0]
+        assert chosen.messages[-1]["content"] == f"better {n}"
+        assert n == "5" or rejected.messages[-1]["content"] == f"worse {n}"
+        assert (chosen.reward, rejected.reward) == (1.0, 0.0) or n == "5"
+    assert {episode.messages[0]["content"] for episode in collection.episodes} == {f"{n}?" for n in range(6)}
+
+
+def test_a_pair_of_which_one_side_does_not_fit_is_none() -> None:
+    batch = actor().collect(range(6), 1, seed=3, version=0).batch
+    assert batch is not None
+    side = assign_credit(batch, METHODS["dpo"].credit).advantage_B_T
+    assert len(side) == 11
+    assert (side > 0).any(dim=1).sum() == (side < 0).any(dim=1).sum() == 5
+    alone = torch.bincount(batch.group_B).argmin()
+    assert not side[batch.group_B == alone].any()
+
+
+def test_pairs_that_are_collected_apart_are_those_that_are_collected_together() -> None:
+    whole, part = (actor().collect(groups, 1, seed=3, version=0).batch for groups in (range(6), [2, 3]))
+    assert whole is not None
+    assert part is not None
+    rows = torch.isin(whole.group_B, part.group_B)
+    width = part.mask_B_T.shape[1]
+    assert torch.equal(whole.inputs["tokens_B_T"][rows][:, :width], part.inputs["tokens_B_T"])

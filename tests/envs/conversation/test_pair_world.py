@@ -1,0 +1,176 @@
+"""Pairs of replies: read from files, played side by side, learned from by `dpo`; what is no pair is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenarios_runs import command, write_scenario
+
+from peripatos.envs.conversation.pair_world import PairWorld, read_pair
+from peripatos.envs.errors import UserError
+
+ASKED = {"role": "user", "content": "2 + 2 ="}
+
+
+def said(*texts: str) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": text} for text in texts]
+
+
+ROW = {"prompt": "2 + 2 =", "chosen": "4", "rejected": "5"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ROW,
+        {"question": "2 + 2 =", "chosen": "4", "rejected": "5", "score_chosen": 7.0},
+        {"prompt": [ASKED], "chosen": said("4"), "rejected": said("5")},
+        {"chosen": [ASKED, *said("4")], "rejected": [ASKED, *said("5")]},
+        {"prompt": "2 + 2 =", "chosen": [ASKED, *said("4")], "rejected": [ASKED, *said("5")]},
+        {
+            "chosen": [{"from": "human", "value": "2 + 2 ="}, {"from": "gpt", "value": "4"}],
+            "rejected": [{"from": "human", "value": "2 + 2 ="}, {"from": "gpt", "value": "5"}],
+        },
+    ],
+)
+def test_every_form_of_a_row_is_the_same_pair(row: dict[str, Any]) -> None:
+    pair = read_pair("row 0", row)
+    assert pair.asked == 1
+    assert [(m["role"], m["content"]) for m in pair.chosen.messages] == [("user", "2 + 2 ="), ("assistant", "4")]
+    assert [m["content"] for m in pair.rejected.messages] == ["2 + 2 =", "5"]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("4", "row 7: a pair is a mapping with chosen and rejected, not the text '4'"),
+        ({}, "row 7 has no 'chosen'; it has no key at all."),
+        (
+            {"prompt": "a", "chosen": "b", "rejectd": "c"},
+            "row 7 has no 'rejected'; it has 'prompt', 'chosen', 'rejectd'. Did you mean 'rejectd'?",
+        ),
+        ({"promt": "a", "chosen": "b", "rejected": "c"}, "row 7 has no 'prompt'; it has 'promt'"),
+        ({**ROW, "rejected": None}, "row 7 has no 'rejected'"),
+        ({**ROW, "rejected": "4"}, "row 7: chosen and rejected are equal, so that nothing is preferred"),
+        ({**ROW, "rejected": 5}, "row 7, rejected, message 1"),
+        ({**ROW, "chosen": []}, "row 7, chosen has no list of messages"),
+        (
+            {"chosen": [ASKED, *said("4")], "rejected": [{**ASKED, "content": "3 + 3 ="}, *said("5")]},
+            "row 7: chosen and rejected differ in message 0, which is no reply: their prompts differ",
+        ),
+        (
+            {"chosen": [ASKED, *said("4")], "rejected": [ASKED, *said("4"), ASKED, *said("5")]},
+            "row 7: one of chosen and rejected only goes on where the other ends",
+        ),
+    ],
+)
+def test_what_is_no_pair_is_refused_with_its_row(row: Any, words: str) -> None:
+    with pytest.raises(UserError, match=re.escape(words)):
+        read_pair("row 7", row)
+
+
+def test_an_episode_opens_with_what_both_sides_share_and_each_side_is_said_to_its_end() -> None:
+    more = {"role": "user", "content": "Sure?"}
+    rows = [{"chosen": [ASKED, *said("4"), more, *said("Yes.")], "rejected": [ASKED, *said("4"), more, *said("No.")]}]
+    world = PairWorld(rows)
+    for side, text, reward in (("chosen", "Yes.", 1.0), ("rejected", "No.", 0.0)):
+        sided = world.on_side(side)
+        _, info = sided.reset(seed=0, options={"split": "train"})
+        assert [message["content"] for message in info["messages"]] == ["2 + 2 =", "4", "Sure?"]
+        assert sided.oracle().text == text
+        _, got, terminated, _, _ = sided.step(sided.oracle())
+        assert (got, terminated) == (reward, True)
+
+
+SCENARIO = """\
+name: pairs
+world: {id: peripatos/Arithmetic-v0, options: {operators: ["+"], digits: 1, prompt: bare}}
+agent: {kind: tiny_llama, hidden: 32, layers: 1, heads: 2}
+sampling: {max_tokens: 3}
+stages:
+  - name: prefer
+    method: dpo
+    demonstrations: {pairs: FILE}
+    collect: {groups: 16}
+    optimizer: {lr: 2e-2}
+    budget: {epochs: 3}
+evaluation: {episodes: 1}
+"""
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    rows = [{"prompt": f"{a}+{b}=", "chosen": "9", "rejected": "11"} for a in range(8) for b in range(4)]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return write_scenario(tmp_path, SCENARIO.replace("FILE", str(tmp_path / "pairs.jsonl")))
+
+
+def test_a_scenario_learns_from_pairs(scenario: Path, tmp_path: Path) -> None:
+    assert command("run", scenario, "--out", tmp_path / "run") == 0
+    metrics = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert len(metrics) == 6  # 32 pairs, 16 at a time, three times
+    assert abs(metrics[0]["preference/margin"]) < 1e-4  # the policy is still its reference
+    assert metrics[-1]["preference/accuracy"] == 1.0
+    assert metrics[-1]["preference/margin"] > 1
+    assert metrics[-1]["preference/rejected"] < metrics[-1]["preference/chosen"]
+    assert metrics[0]["batch/rows"] == 32
+    assert "surrogate/mean" not in metrics[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["stages.prefer.demonstrations.pairs=nothing.jsonl"], "there is no such file"),
+        (["stages.prefer.method=sft"], "of demonstrations.pairs one reply is not to be imitated; write"),
+        (["stages.prefer.method=grpo"], "takes no `demonstrations`"),
+        (["stages.prefer.demonstrations={chats: x.jsonl}"], "demonstrations.chats shows one of each; write"),
+        (["stages.prefer.demonstrations=null"], "needs `demonstrations`; write such as demonstrations: {pairs: FILE}"),
+        (["stages.prefer.demonstrations.chats=x.jsonl"], "or pairs to prefer one of"),
+        (["stages.prefer.collect.group_size=4"], "reads pairs, which are groups of two by themselves"),
+        (
+            ["stages.prefer.method=online_dpo", "stages.prefer.demonstrations=null", "stages.prefer.budget.epochs=1"],
+            "compares the members of a group: collect.group_size must be at least 2",
+        ),
+        (["stages.prefer.overrides.weighting.kl=k3"], "would have no effect"),
+        (["stages.prefer.overrides.preference.beta=0"], "preference.beta is 0; allowed is a number greater than 0"),
+        (["stages.prefer.overrides.preference.kind=kto"], "preference.kind"),
+        (["stages.prefer.optimizer.schedule=adaptive_kl"], "those of pairs are unknown"),
+        (
+            ["world={id: CartPole-v1}", "agent={kind: mlp}", "sampling=null"],
+            "reads pairs of replies, and nobody speaks here; online_dpo compares what the policy itself does",
+        ),
+    ],
+)
+def test_pairs_that_have_no_meaning_are_refused_when_the_scenario_is_read(
+    scenario: Path, changes: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = [part for change in changes for part in ("--set", change)]
+    assert command("run", scenario, "--dry-run", *sets) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_first_row_that_is_no_pair_is_named_with_its_file(
+    scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "pairs.jsonl"
+    file.write_text(file.read_text() + '\n{"prompt": "1+1=", "chosen": "2"}\n{"chosen": 3}\n')
+    assert command("run", scenario, "--dry-run") == 2
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "has no 'rejected'; it has 'prompt', 'chosen'" in shown
+    assert "33" in shown
+
+
+def test_a_stage_learns_from_the_best_and_the_worst_of_its_own_groups_also_at_some_age(
+    scenario: Path, tmp_path: Path
+) -> None:
+    text = scenario.read_text()
+    start, end = text.index("    method"), text.index("    optimizer")
+    text = text[:start] + "    method: online_dpo\n    collect: {groups: 4, group_size: 6, staleness: 1}\n" + text[end:]
+    path = write_scenario(tmp_path, text.replace("{epochs: 3}", "{updates: 3}"))
+    assert command("run", path, "--out", tmp_path / "own") == 0
+    metrics = [json.loads(line) for line in (tmp_path / "own" / "metrics.jsonl").read_text().splitlines()]
+    assert len(metrics) == 3
