@@ -2,7 +2,8 @@
 
 A page is a story in a folder of its own, told block by block. By its language, a block is
 
-    python, yaml, json   a file, where the paragraph before it ends with its name, "this is `my_world.py`:"; a scenario
+    python, yaml, json, xml
+                         a file, where the paragraph before it ends with its name, "this is `my_world.py`:"; a scenario
                          is then checked as it stands
     python               else a script
     yaml                 else a part of a scenario, or several, which say the same key in other ways
@@ -43,6 +44,7 @@ NOT_RUN = {  # how a block or a command begins → why nobody types it here
     "s.yaml, line 12": "a message with its parts named",
     "- book(guests: integer": "tests/envs/tools/test_user.py compares it with what a model is shown",
     "feet: front left only": "printed of a robot that has learned for a minute, see own-robot",
+    "A = ": "a formula of the page of methods, which tests/algorithms/test_methods.py compares with what the code prints",
     '{"prompt"': "tests/envs/worlds/coding/test_task_notation.py judges every line",
 }
 NEEDS = {"LunarLander": "Box2D", "CarRacing": "Box2D", "minigrid": "minigrid", "reasoning_gym": "reasoning_gym"}
@@ -172,7 +174,7 @@ class Newcomer:
             for number, part in enumerate(_alternatives(block.text)):
                 self._try(part, f"part{number}.yaml", block)
         else:
-            assert block.language == "json", f"{block}: what is {block.language!r}? See the top of {__name__}"
+            assert block.language in ("json", "xml"), f"{block}: what is {block.language!r}? See the top of {__name__}"
             assert block.file is not None, f"{block}: no paragraph before it ends with its name, as in `rows.jsonl`:"
 
     def type(self, argv: list[str], block: Block) -> None:
