@@ -56,6 +56,7 @@ _RANK = _Kind("a list of two numbers", lambda x: isinstance(x, list) and len(x) 
 _NUMBERS = _Kind("numbers by name", lambda x: _is_table(x, lambda one: one is None or _is_number(one)))
 _COUNTS = _Kind("whole numbers by name", lambda x: _is_table(x, _COUNT.holds))
 _STATE = _Kind("new, learning or done", lambda x: x in ("new", "learning", "done"))
+_SYMMETRY = _Kind("critic", lambda x: x == "critic")
 _OBJECTS = _Kind("a list of objects", lambda x: isinstance(x, list) and all(isinstance(one, dict) for one in x))
 
 _COUNTED = dict.fromkeys(("stage", *AXES, "episodes", "failed", "unanswered"), _COUNT)
@@ -103,6 +104,7 @@ _POLICY = {  # by the file's name, wherever it lies
     "policy.json": {
         "observation_size": _COUNT,
         "pictures": _LIST,
+        "symmetry": _SYMMETRY.or_null,
         "action": _TEXT,
         "action_size": _COUNT,
         "choices": _LIST,

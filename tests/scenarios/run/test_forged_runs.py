@@ -90,6 +90,7 @@ OPTIONAL = {  # null is a value of these
     *(("progress.json", key) for key in ("best", "best_at", "latest", "first_failure")),
     ("learner/learner.json", "micro_batch"),
     ("policy/policy.json", "memory"),
+    ("policy/policy.json", "symmetry"),
 }
 
 

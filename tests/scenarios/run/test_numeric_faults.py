@@ -154,7 +154,7 @@ def test_a_goal_whose_number_no_validation_has_is_said_once(
     (tmp_path / "shy_worlds.py").write_text(WORLD)
     monkeypatch.syspath_prepend(tmp_path)
     text = (
-        TINY.replace("id: CartPole-v1", "id: 'shy_worlds:Shy'")
+        TINY.replace("id: CartPole-v1", "id: 'shy_worlds:Shy', options: {max_episode_steps: 9}")
         .replace("    budget:", "    stop: {world/luck_mean: 2}\n    budget:")
         .replace("every: 4, episodes: 3", "every: 2, episodes: 1")
     )
