@@ -14,6 +14,7 @@ anew.
 from __future__ import annotations
 
 import copy
+import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,6 @@ import gymnasium
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
-from .contained import Contained, is_ours
 from .control.seen_as import seen_as
 from .control.symmetry import Symmetry, declared_symmetry
 from .control.worker_worlds import STEP_SECONDS, Fitting, WorkerWorlds, fitting_workers
@@ -36,7 +36,7 @@ from .first_episodes import Openings, beginnings, openings, why_not
 from .lost_threads import in_thread
 from .open_worlds import claim, close
 from .registry import WorldKind, make_world, world_kind
-from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit, tried
+from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit
 from .user_code import told
 from .wrappers import wrapped
 
@@ -62,6 +62,9 @@ class WorldFacts:
     tasks: Mapping[str, int | None] = field(default_factory=dict)  # how many each split has; None: made by chance
     pooled: bool = False  # bodies: many are simulated in one object, on a pool of threads
     symmetry: Symmetry | None = None  # of bodies, where the world declares one
+
+
+_LIMITS = ("max_steps", "max_episode_steps", "_max_episode_steps")  # by which worlds name their own
 
 
 class WorldSource:
@@ -224,20 +227,20 @@ class WorldSource:
             return []
         return self._lend(lambda world: beginnings(world, split, count), seconds) or []
 
-    def limits_itself(self, *, seconds: float) -> bool:
-        """Whether a body was seen to truncate an episode of random actions by itself, within so many `seconds`. One
-        that is to be stepped in processes, which it may end, is not tried here."""
-        if self._workers is not None:
-            return False
-        return bool(self._lend(partial(_cuts_itself, seconds=seconds), 2 * seconds, may_hang=True))
+    def limits_itself(self) -> bool:
+        """Whether a body says how many steps its episodes have, as MiniGrid's `max_steps` does; it is not stepped for
+        that, for what a stranger's world does to a process it would do before there is a run to say so."""
+        with self._lock:
+            world = self._ask().unwrapped
+        limits = (inspect.getattr_static(world, name, None) for name in _LIMITS)
+        return any(isinstance(limit, int) and limit > 0 for limit in limits)
 
-    def _lend(self, task: Callable[[Env], Answer], seconds: float, *, may_hang: bool = False) -> Answer | None:
-        """What `task` says of a world that begins episodes for it; None where the world `waits` for longer, or it may
-        hang and does."""
+    def _lend(self, task: Callable[[Env], Answer], seconds: float) -> Answer | None:
+        """What `task` says of a world that begins episodes for it; None where the world `waits` for longer."""
         with self._lock:
             world = self._sibling() if self.facts.kind == "conversation" else None
             world, borrowed = (self._ask(), True) if world is None else (world, False)
-        if not (self.facts.waits or may_hang):
+        if not self.facts.waits:
             answer = task(world)
         else:
             try:
@@ -320,16 +323,6 @@ def _facts_of(name: str, world: Env) -> WorldFacts:
         remarks=inside.remarks,
         tasks={split: inside.tasks_in(split) for split in SPLITS},
     )
-
-
-def _cuts_itself(world: Env, seconds: float) -> bool:
-    try:
-        with Contained(type(world.unwrapped).__name__):
-            return tried(world, seconds).cut is not None
-    except BaseException as error:  # of a stranger's world: its episodes will say
-        if is_ours(error):
-            raise
-        return False
 
 
 def _check_voices(name: str, wanted: tuple[str, ...], given: Mapping[str, Voice]) -> None:

@@ -11,8 +11,6 @@ from ...envs.time_limits import REMEDY
 from ...envs.world_source import WorldSource
 from ..config.schema import Sampling, Scenario, Stage, WorldSpec
 
-_TRIAL = 2.0  # seconds of random actions, to see whether a world limits its episodes
-
 
 class WorldSources(dict[str, WorldSource]):
     """Where the worlds of a scenario come from, by their names; those of its only one, under no name. A run has one of
@@ -102,7 +100,7 @@ def _ends_by_itself(source: WorldSource) -> bool:
     """Whether a body truncates its episodes itself; whether the first reply ends an episode of tasks, as it does
     wherever a reward function gives a number."""
     if source.facts.kind == "control":
-        return source.limits_itself(seconds=_TRIAL)
+        return source.limits_itself()
     if source.facts.waits or source.facts.voices:
         return False
     world = source.make()

@@ -26,8 +26,10 @@ class Walk(gymnasium.Env[Any, Any]):
         return np.zeros(2, np.float32), 1.0, False, False, {}
 
 class Cut(Walk):
+    max_steps = 12
+
     def reset(self, *, seed=None, options=None):
-        self.left = 12
+        self.left = self.max_steps
         return super().reset(seed=seed)
 
     def step(self, action):
@@ -99,7 +101,7 @@ def test_check_says_that_no_episode_ends(folder: Path) -> None:
     assert {finding.check: finding for finding in limited}["an episode ends"].detail == "at most 20 steps"
 
 
-def test_a_world_that_cuts_its_episodes_itself_is_not_said_to_have_no_limit(
+def test_a_world_that_names_its_own_limit_is_not_said_to_have_none(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for world, warned in (("Walk", True), ("Cut", False)):
