@@ -10,6 +10,7 @@ Everything here is computed on the whole batch, before rows are split among mini
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -92,14 +93,20 @@ def group_advantage(
     only divides). `episode_B`: rows of one episode that was split into several samples carry equal rewards
     and count once.
 
-    `reward_B` float [B], `group_B` and `episode_B` int [B]; returns [B]. `ValueError` on wrong shapes or on a
-    reward that is not finite: an episode that was not scored must not come here.
+    `reward_B` float [B], `group_B` and `episode_B` int [B]; returns [B]. `ValueError` on wrong shapes or constants, or
+    on a reward that is not finite: an episode that was not scored must not come here.
     """
     check_rank(1, reward_B=reward_B, group_B=group_B, episode_B=episode_B)
     if baseline not in ("mean", "leave_one_out", "none"):
         raise ValueError(f"baseline must be 'mean', 'leave_one_out' or 'none', got {baseline!r}")
     if scale not in ("std", "mean", "none"):
         raise ValueError(f"scale must be 'std', 'mean' or 'none', got {scale!r}")
+    if ddof not in (0, 1):
+        raise ValueError(f"ddof must be 0 or 1, got {ddof!r}")
+    if not (math.isfinite(eps) and eps >= 0):
+        raise ValueError(f"eps must be a number from 0, got {eps!r}")
+    if not reward_B.is_floating_point():
+        raise ValueError(f"reward_B must be float, got {reward_B.dtype}: advantages of whole numbers would be cut")
     if not bool(torch.isfinite(reward_B).all()):
         raise ValueError("reward_B has values that are not finite; leave unscored episodes out")
     R = reward_B.double()  # equal rewards must have spread exactly zero, whatever their mean rounds to

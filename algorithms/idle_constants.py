@@ -73,6 +73,14 @@ def _of_credit(row: Method) -> Iterator[Idle]:
     if imitates:
         for name in ("baseline", "granularity", "scale", "ddof", "eps", "gamma", "lam", "whiten"):
             yield "credit", name, ..., "credit.transform is 'one': every weight is 1"
+        for name in ("scale", "overlong_buffer", "overlong_share"):
+            yield "rewards", name, None, "credit.transform is 'one': every weight is 1, whatever was earned"
+        yield "update", "flat_groups", "keep", "credit.transform is 'one': every weight is 1, and no group is flat"
+    if credit.transform == "positive":
+        yield "credit", "scale", None, "credit.transform is 'positive', which asks for the sign alone"
+    if credit.each_term:
+        for name in ("scale", "overlong_buffer", "overlong_share"):
+            yield "rewards", name, None, "credit.each_term compares the terms that the world names, and this is none"
     if judges:
         for name in ("baseline", "scale"):
             yield "credit", name, None, "credit.transform is 'verdict', which judges returns as they are"
@@ -169,6 +177,9 @@ def impossible_constants(row: Method) -> Iterator[tuple[str, str, str]]:
     if weighting.clip_kind == "geometric" and weighting.ratio not in (None, "unit"):
         why = f"and weighting.ratio is {spelled(weighting.ratio)}: the mean is over ratios of units"
         yield "weighting", "clip_kind", f"{why}; write ratio: unit"
+    if weighting.correction_kind == "band" and weighting.correction is not None and weighting.correction <= 1:
+        why = f"and weighting.correction is {weighting.correction:g}: no ratio, or 1 alone, lies between 1/C and C"
+        yield "weighting", "correction_kind", f"{why}; give a correction above 1"
     if weighting.kl_to == "old" and weighting.kl_ratio:
         why = "and weighting.kl_to is 'old', whose own samples these are: their mean is the KL without a ratio"
         yield "weighting", "kl_ratio", f"{why}; write kl_ratio: false"

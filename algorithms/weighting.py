@@ -39,7 +39,7 @@ class Weighting:
     kernel_up_rate: Positive = 3.0
     kernel_down_k: Positive = 3.0  # and elsewhere
     kernel_down_rate: Positive = 2.0
-    gap: Positive | None = None  # ε of the trust region on π − μ, see `trust.Gap`
+    gap: Annotated[float, real(above=0, most=1)] | None = None  # ε of the trust region on π − μ, see `trust.Gap`
     gap_sides: Literal["towards", "both"] = "towards"
     stale_sequence: Positive | None = None  # δ in nats a unit, see `trust.Stale`
     kl: Literal["k1", "k2", "k3"] | None = None  # penalty, see `penalty`
@@ -142,6 +142,7 @@ def policy_weight(
         raise ValueError("trained_B_T is needed where entropy_share < 1: it is chosen on the whole batch")
     selection = mask_B_T if trained_B_T is None else trained_B_T
     penalty, slope = _penalty(logp_B_T, old_logp_B_T, reference_logp_B_T, weighting)
+    selection = selection & (advantage_B_T != 0)  # 0 · ∞ is no number, where a ratio has overflowed
     # w = ρ·A·keep · trust · selection − β·∂KL
     weight = torch.where(selection, clipped.factor_B_T * advantage_B_T * trust, zero) - weighting.beta * slope
     surrogate = torch.where(selection, clipped.objective_B_T * trust, zero) - weighting.beta * penalty

@@ -228,3 +228,15 @@ def test_the_published_example_of_normalised_rewards(counts: tuple[int, ...], pu
     got = group_advantage(reward, torch.zeros(1024, dtype=torch.long), ddof=0, eps=0.0)
     first = [0, counts[0], counts[0] + counts[1]]
     assert [round(float(got[i]), 2) for i in first] == list(published)
+
+
+@pytest.mark.parametrize("wrong", [{"eps": -1.0}, {"eps": float("inf")}, {"ddof": 5}, {"ddof": -3}])
+def test_a_group_is_not_divided_by_constants_that_turn_it_round(wrong: dict[str, float]) -> None:
+    (name,) = wrong
+    with pytest.raises(ValueError, match=name):
+        group_advantage(torch.tensor([1.0, 2.0]), torch.tensor([0, 0]), **wrong)  # pyright: ignore[reportArgumentType]
+
+
+def test_rewards_of_whole_numbers_are_no_tensor_of_rewards() -> None:
+    with pytest.raises(ValueError, match="must be float"):
+        group_advantage(torch.tensor([1, 2]), torch.tensor([0, 0]))

@@ -158,6 +158,12 @@ IDLE = {
     "a bar for cut replies of pairs": ("online_dpo", {"update": {"cut_replies": "leave_out"}}),
     "rewards of what was compared": ("dpo", {"rewards": {"scale": "return"}}),
     "a correction to a demonstrator": ("sft", {"weighting": {"correction": 2.0}}),
+    "scaled rewards of a demonstrator": ("sft", {"rewards": {"scale": "return"}}),
+    "a penalty for a long demonstration": ("sft", {"rewards": {"overlong_share": 0.5}}),
+    "flat groups of a demonstrator": ("sft", {"update": {"flat_groups": "leave_out"}}),
+    "a scale of a sign": ("rejection_sampling", {"credit": {"scale": "std"}}),
+    "a penalty that is none of the terms": ("gdpo", {"rewards": {"overlong_buffer": 4}}),
+    "scaled rewards beside terms": ("gdpo", {"rewards": {"scale": "return"}}),
 }
 
 
@@ -178,6 +184,11 @@ EXCLUDING = {
         "dpo",
         {"update": {"aggregation": "sequence_mean"}},
         "write aggregation: sequence_sum",
+    ),
+    "a band that is empty": (
+        "grpo",
+        {"weighting": {"correction": 0.5, "correction_kind": "band"}},
+        "give a correction above 1",
     ),
     "a ratio on the old policy's own samples": ("ppo_kl", {"weighting": {"kl_ratio": True}}, "write kl_ratio: false"),
 }

@@ -75,3 +75,17 @@ def test_entropy_selection_trains_only_the_most_uncertain_units() -> None:
 def test_a_penalty_without_a_reference_is_refused() -> None:
     with pytest.raises(ValueError, match="reference_logp_B_T"):
         policy_weight(cell(0.0), cell(0.0), EVERY, Weighting(kl="k3", beta=0.1), old_logp_B_T=cell(0.0))
+
+
+@pytest.mark.parametrize("kind", ["silence", "cap", "geometric", "soft", "kernel"])
+@pytest.mark.parametrize("ratio", ["unit", "sequence", "product"])
+def test_what_has_no_advantage_has_no_weight_however_far_its_ratio_has_gone(kind: str, ratio: str) -> None:
+    if kind == "geometric" and ratio != "unit":
+        return
+    rule = Weighting(ratio=ratio, clip_kind=kind)  # pyright: ignore[reportArgumentType]
+    far = torch.tensor([[100.0, 3.0]])  # e^100 is no number of fp32
+    got = policy_weight(
+        far, torch.zeros(1, 2), torch.ones(1, 2, dtype=torch.bool), rule, old_logp_B_T=torch.zeros(1, 2)
+    )
+    assert torch.equal(got.weight_B_T, torch.zeros(1, 2))
+    assert torch.equal(got.surrogate_B_T, torch.zeros(1, 2))
