@@ -83,7 +83,7 @@ def formulas(row: Method) -> list[str]:
         lines.append(f"ρ = {_RATIOS[weighting.ratio]}")
     bonus = f"{update.entropy_coefficient:g}·H" if update.entropy_coefficient else ""
     bonus = "c·H" if update.entropy_target is not None else bonus
-    value = f" + {update.value_coefficient:g}·½(V − (A + V_old))²" if row.needs_critic else ""
+    value = f" + {update.value_coefficient:g}·½(V − (GAE + V_old))²" if row.needs_critic else ""
     inside = f"(w·log π + {bonus})" if bonus else "w·log π"
     return [*lines, f"L = −{mean} {inside}{value}"]
 
@@ -105,7 +105,8 @@ def _advantage(row: Method) -> str:
         return "1 for the better reply, −1 for the worse" if row.source == "pairs" else _EXTREMES
     R = "R" if credit.granularity == "trajectory" else "Σ γᵏ r, from its step on"
     if credit.transform == "verdict":
-        return f"{credit.right:g} where R ≥ {credit.threshold:g}, else {-credit.wrong:g}".replace("-", "−")
+        wrong = f"−{credit.wrong:g}" if credit.wrong else "0"
+        return f"{credit.right:g} where R ≥ {credit.threshold:g}, else {wrong}"
     if credit.baseline == "critic":
         A = f"GAE(γ = {credit.gamma:g}, λ = {credit.lam:g})"
     else:
@@ -197,7 +198,8 @@ def _row_as_words(row: Method) -> dict[str, str]:
         scale = f"mean + {credit.eps:g}"
     clip = "—"
     if weighting.clip_low is not None or weighting.clip_high is not None:
-        clip = f"1 − {weighting.clip_low or 0:g} … 1 + {weighting.clip_high or float('inf'):g}"
+        low = "" if weighting.clip_low is None else f"from 1 − {weighting.clip_low:g} "
+        clip = f"{low}to 1 + {weighting.clip_high:g}" if weighting.clip_high is not None else low.strip()
     if weighting.ratio is not None and weighting.clip_kind != "silence":
         clip = f"{weighting.clip_kind} {clip}".removesuffix(" —")
     verdict = f"{credit.right:g}·1[right] − {credit.wrong:g}·1[wrong]"

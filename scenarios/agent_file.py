@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from gymnasium import Space
 from gymnasium.spaces.utils import flatdim
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from ..envs.control.flat_spaces import Observations
 from ..envs.errors import UserError
@@ -50,9 +50,9 @@ class About(Part):
     format: Literal[1]
     peripatos: str  # the version that wrote it
     checkpoint: str
-    seed: int  # of the run, from which its held-out episodes follow
-    episodes: int  # of its evaluations, in each world
-    homes: dict[str, Home]  # by the world's name; of the only one, under no name
+    seed: Annotated[int, Field(ge=0)]  # of the run, from which its held-out episodes follow
+    episodes: Annotated[int, Field(ge=1)]  # of its evaluations, in each world
+    homes: Annotated[dict[str, Home], Field(min_length=1)]  # by the world's name; of the only one, under no name
     row: list[Seen]
 
     @classmethod

@@ -89,16 +89,26 @@ def open_session(content: bytes) -> InferenceSession:
 
 
 class OnnxAgent:
-    """A `Behaviour` that does what its file holds: the likeliest action, in worlds with `actions`."""
+    """A `Behaviour` that does what its file holds: the likeliest action, in worlds with `actions`.
+
+    UserError for a graph that is no agent's, or none for these actions: a seal can be written by anybody.
+    """
 
     has_critic = False
 
     def __init__(self, session: InferenceSession, actions: Actions) -> None:
         shape, kind = action_layout(actions.stored)
         numbers = max(1, math.prod(shape)) - len(actions.first)
-        self._session = session
+        self._session, self._shape = session, shape
         self._shift = np.concatenate([np.zeros(numbers), actions.first]).astype(kind)
-        sizes: Mapping[str, int] = {one.name: one.shape[-1] for one in session.get_inputs()}
+        sizes: Mapping[str, int] = {one.name: (one.shape or [0])[-1] for one in session.get_inputs()}
+        gives = [one.name for one in session.get_outputs()]
+        if (set(sizes), gives) not in (({OBSERVATION}, [ACTION]), ({OBSERVATION, MEMORY}, [ACTION, NEXT_MEMORY])):
+            raise UserError(
+                f"the graph takes {', '.join(sizes) or 'nothing'} and gives {', '.join(gives) or 'nothing'}; "
+                f"an agent's takes {OBSERVATION} and gives {ACTION}, or {MEMORY} and {NEXT_MEMORY} as well: export the "
+                "run again"
+            )
         self._remembers = sizes.get(MEMORY, 0)
 
     def draw(self, rng: np.random.Generator, steps: int) -> np.ndarray:
@@ -118,7 +128,16 @@ class OnnxAgent:
         """As `Behaviour.act`, without log-probabilities and values."""
         memory_N = self.begin(len(observation_N_D)) if memory_N is None else memory_N
         given = {OBSERVATION: observation_N_D.astype(np.float32)} | ({MEMORY: memory_N} if self._remembers else {})
-        action, *remembered = map(np.asarray, self._session.run(None, given))
+        try:
+            action, *remembered = map(np.asarray, self._session.run(None, given))
+        except Exception as problem:  # onnxruntime's own kinds have no base in common
+            reason = str(problem).strip().partition("\n")[0]
+            raise UserError(f"onnxruntime cannot run the agent's graph: {reason}; export the run again") from problem
+        if action.shape != (len(observation_N_D), *self._shape):
+            raise UserError(
+                f"the graph gives actions of shape {list(action.shape)} for {len(observation_N_D)} observations, and "
+                f"this world takes {[len(observation_N_D), *self._shape]}; export the run again"
+            )
         nothing = np.zeros(len(action), np.float32)
         counted_from_zero = action - self._shift
         return Act(counted_from_zero, nothing, nothing, remembered[0] if remembered else memory_N)

@@ -40,8 +40,9 @@ _CHOSEN = (  # by how surely they say what is chosen
     r"(?i:answer|choice|option)(?:\s+is|:|\s*=)?[\s:]*[(\[*\"']*(?:\\boxed\{{)?({letters})(?![\w'])",
     r"\\boxed\{{\\?(?:text\{{)?[(]?({letters})[)]?\}}",
     r"(?:^|\s)[(\[*]+({letters})[)\]*]+",
-    r"(?:^|[\s(])({letters})(?=[.,:;)\]]*\s*(?:$|\n))",
+    r"(?:^|[\s(])({letters})(?=[.,:;!?)\]]*\s*(?:$|\n))",
 )
+_VERSIONS = {"choice": 2}  # of the others 1
 _REGEX_SECONDS = 2.0
 
 
@@ -117,7 +118,9 @@ class TextGrader:
     def version(self) -> str:
         """It rises when equal replies may earn something else."""
         tag = f" in {self.tag}" if self.tag else ""
-        return f"{self.name} 1{tag}{f' within {self.tolerance:g}' if self.tolerance else ''}"
+        return (
+            f"{self.name} {_VERSIONS.get(self.name, 1)}{tag}{f' within {self.tolerance:g}' if self.tolerance else ''}"
+        )
 
     def check(self, task: Mapping[str, Any]) -> None:
         """UserError for an answer that is not of the grader's kind."""
@@ -227,7 +230,7 @@ def _chosen(text: str, task: Mapping[str, Any]) -> str | None:
     """The letter that a reply chooses: alone, as "the answer is (B)", in brackets, or at the end of a line."""
     _, letters, texts = _right_choice(task)
     said = text.strip()
-    bare = said.strip("()[].*:\"' \n")
+    bare = said.strip("()[].!?*:\"' \n")
     if bare in letters:
         return bare
     if bare in texts:

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..lost_threads import in_thread
+from ..user_code import described
 from ..vocabulary import WorldFailure
 
 AT_ONCE = 64
@@ -61,7 +62,13 @@ class UserJudge:
         self._waits = self._waits or inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
 
     def call(self, function: Callable[..., Any], *given: object) -> Any:
-        """What the function says. `WorldFailure` where it does not answer in time."""
+        """What the function says. `WorldFailure` where it does not answer in time, or would end the program."""
+        try:
+            return self._called(function, *given)
+        except SystemExit as leaving:  # it would take the run with it, which would not say a word
+            raise self._left(leaving) from leaving
+
+    def _called(self, function: Callable[..., Any], *given: object) -> Any:
         if self._deadline is not None or (self._waits and self._at_once != 1):
             said = self._within(in_thread(partial(function, *given), "judge"))
         else:
@@ -72,11 +79,20 @@ class UserJudge:
         if not inspect.isawaitable(said):
             return said
         self._waits = True
-        owed = asyncio.run_coroutine_threadsafe(_awaited(said), _loop())
+        owed = asyncio.run_coroutine_threadsafe(self._awaited(said), _loop())
         try:
             return self._within(owed)
         finally:
             owed.cancel()  # of no effect on what has answered
+
+    async def _awaited(self, said: Awaitable[Any]) -> Any:
+        try:
+            return await said
+        except SystemExit as leaving:  # it would end the loop of all the others
+            raise self._left(leaving) from leaving
+
+    def _left(self, leaving: SystemExit) -> WorldFailure:
+        return WorldFailure(f"{self._name}: {described(leaving)}")
 
     def _within(self, owed: Future[Any]) -> Any:
         seconds = self._deadline or DEADLINE
@@ -86,10 +102,6 @@ class UserJudge:
             if owed.done():  # it is the function's own
                 raise
             raise WorldFailure(f"{self._name} did not answer within {seconds:g} seconds") from None
-
-
-async def _awaited(said: Awaitable[Any]) -> Any:
-    return await said
 
 
 @functools.cache

@@ -15,7 +15,7 @@ def test_the_table_says_every_constant_that_frameworks_disagree_on() -> None:
     rows = {row["method"]: row for row in method_table()}
     assert set(rows) == set(METHODS)
     assert rows["grpo"]["scale"] == "std (ddof 1) + 1e-06"
-    assert rows["grpo"]["clip"] == "1 − 0.2 … 1 + 0.2"
+    assert rows["grpo"]["clip"] == "from 1 − 0.2 to 1 + 0.2"
     assert rows["dr_grpo"]["aggregation"] == "constant_length"
     assert rows["ppo"]["γ, λ"] == "0.99, 0.95"
 

@@ -253,6 +253,9 @@ CHANGES = {
     "another format": (lambda about: about.update(format=2), r"does not read \(format: .*export the run again"),
     "no home": (lambda about: about.pop("homes"), r"does not read \(homes: Field required\); it reads format 1"),
     "more": (lambda about: about.update(more=1), r"does not read \(more: Extra"),
+    "no episodes": (lambda about: about.update(episodes=0), r"does not read \(episodes: .*greater than or equal to 1"),
+    "a seed below 0": (lambda about: about.update(seed=-1), r"does not read \(seed: .*greater than or equal to 0"),
+    "homes without one": (lambda about: about.update(homes={}), r"does not read \(homes: .*at least 1 item"),
 }
 
 
@@ -261,6 +264,32 @@ def test_what_a_file_says_is_not_believed(name: str, cart: Path, tmp_path: Path)
     change, words = CHANGES[name]
     with pytest.raises(UserError, match=words):
         play_file(changed(cart / "cart.onnx", tmp_path / "other.onnx", change))
+
+
+def test_a_graph_that_anybody_has_sealed_is_none_of_an_agent(cart: Path, tmp_path: Path) -> None:
+    import onnx
+
+    info, node = onnx.helper.make_tensor_value_info, onnx.helper.make_node
+    whole, FLOAT, INT = onnx.load(cart / "cart.onnx"), onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+    zero = onnx.helper.make_tensor("zero", INT, [1], [0])
+    given = {
+        r"takes x and gives action; an agent's takes observation": ("x", "action", ["N", 4]),
+        r"takes observation and gives y": ("observation", "y", ["N", 4]),
+        r"gives actions of shape \[1\] for 3 observations, and this world takes \[3\]": (
+            "observation",
+            "action",
+            ["N", 4],
+        ),
+        r"onnxruntime cannot run the agent's graph: .*; export the run again": ("observation", "action", ["N", 5]),
+    }
+    for words, (reads, gives, shape) in given.items():
+        constant = node("Constant", [], [gives], value=zero)
+        graph = onnx.helper.make_graph([constant], "other", [info(reads, FLOAT, shape)], [info(gives, INT, [1])])
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+        model.metadata_props.add(key="peripatos", value=whole.metadata_props[0].value)
+        (tmp_path / "other.onnx").write_bytes(sealed(model.SerializeToString()))
+        with pytest.raises(UserError, match=words):
+            play_file(tmp_path / "other.onnx", episodes=3)
 
 
 def test_a_strangers_model_is_no_agent(tmp_path: Path) -> None:

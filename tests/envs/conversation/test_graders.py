@@ -94,6 +94,11 @@ def test_a_number_may_be_away_by_the_tolerance_of_the_task_or_the_world() -> Non
         ("B", "(B)", True),
         ("B", "B.", True),
         ("B", "**B**", True),
+        *[
+            ("B", f"{before}B{mark}", True)
+            for before in ("", "It must be ", "Hm.\n")
+            for mark in ("!", "?", ".", "!!", ";")
+        ],
         ("B", "B) blue", True),
         ("B", "The answer is B.", True),
         ("B", "The answer is (B).", True),

@@ -266,3 +266,21 @@ def test_a_group_reward_takes_replies_and_a_task():
         TaskWorld(ROWS, group_reward=lambda replies: [])
     with pytest.raises(UserError, match="and not both"):
         TaskWorld(ROWS, in_place, group_reward=ranks)
+
+
+def leaves(reply, task):
+    raise SystemExit(0)
+
+
+async def leaves_later(reply, task):
+    await asyncio.sleep(0)
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize("deadline", [None, 5.0])
+@pytest.mark.parametrize("judge", [leaves, leaves_later])
+def test_a_judge_that_would_end_the_program_costs_its_episode_and_is_named(judge: Any, deadline: float | None) -> None:
+    world = TaskWorld(ROWS, judge, deadline=deadline)
+    world.reset(seed=0)
+    with pytest.raises(WorldFailure, match=r"it ends the program \(sys\.exit\([03]\)\)"):
+        world.step("q")
