@@ -38,7 +38,9 @@ def trained(row: Method, seed: int) -> Table:
     return policy
 
 
-@pytest.mark.parametrize("seeds", [range(1), pytest.param(range(1, 5), marks=pytest.mark.exhaustive)], ids=["one", "four"])
+@pytest.mark.parametrize(
+    "seeds", [range(1), pytest.param(range(1, 5), marks=pytest.mark.exhaustive)], ids=["one", "four"]
+)
 @pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.source == "own"])
 def test_every_method_comes_within_five_percent_of_the_optimum_on_five_of_five_seeds(name: str, seeds: range) -> None:
     """Of nsr and psr this says that no mass is left on what was punished, or never paid."""

@@ -19,7 +19,14 @@ from mistake_cases import Case, Content
 LATE = 10.0  # seconds after which a mistake is told too late
 HANGS = 75.0
 MEMORY = 10 << 30  # bytes of address space: some mistakes ask for more than any machine has
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "120", "PYTHONDONTWRITEBYTECODE": "1"}
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "COLUMNS": "120",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PERIPATOS_FOLDERS": "",  # of scenarios that this process has read
+    "PERIPATOS_TRUST": "",
+}
 
 
 @dataclass(frozen=True)
