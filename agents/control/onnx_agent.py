@@ -80,7 +80,7 @@ def open_session(content: bytes) -> InferenceSession:
         raise UserError(f"playing a file of ONNX needs the extra: {EXTRA} ({error})") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors, which it raises as well
+    options.log_severity_level = 4  # fatal: errors are raised, and need not be printed too
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as problem:  # its own kinds have no base in common
@@ -131,7 +131,7 @@ class OnnxAgent:
         try:
             action, *remembered = map(np.asarray, self._session.run(None, given))
         except Exception as problem:  # onnxruntime's own kinds have no base in common
-            reason = str(problem).strip().partition("\n")[0]
+            reason = str(problem).strip().partition("\n")[0][:300]
             raise UserError(f"onnxruntime cannot run the agent's graph: {reason}; export the run again") from problem
         if action.shape != (len(observation_N_D), *self._shape):
             raise UserError(

@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
+from ..contained import is_ours
 from ..errors import UserError
 from ..lost_threads import in_thread
 from ..user_code import described
@@ -62,11 +63,14 @@ class UserJudge:
         self._waits = self._waits or inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
 
     def call(self, function: Callable[..., Any], *given: object) -> Any:
-        """What the function says. `WorldFailure` where it does not answer in time, or would end the program."""
+        """What the function says, or what it raises of the kind `Exception`. `WorldFailure` where it does not answer in
+        time, or raises what would end the program."""
         try:
             return self._called(function, *given)
-        except SystemExit as leaving:  # it would take the run with it, which would not say a word
-            raise self._left(leaving) from leaving
+        except BaseException as error:  # it would take the run with it, which would not say a word
+            if isinstance(error, Exception) or is_ours(error):
+                raise
+            raise self._left(error) from error
 
     def _called(self, function: Callable[..., Any], *given: object) -> Any:
         if self._deadline is not None or (self._waits and self._at_once != 1):
@@ -91,8 +95,8 @@ class UserJudge:
         except SystemExit as leaving:  # it would end the loop of all the others
             raise self._left(leaving) from leaving
 
-    def _left(self, leaving: SystemExit) -> WorldFailure:
-        return WorldFailure(f"{self._name}: {described(leaving)}")
+    def _left(self, error: BaseException) -> WorldFailure:
+        return WorldFailure(f"{self._name}: {described(error)}")
 
     def _within(self, owed: Future[Any]) -> Any:
         seconds = self._deadline or DEADLINE

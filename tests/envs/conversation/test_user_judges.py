@@ -277,10 +277,43 @@ async def leaves_later(reply, task):
     raise SystemExit(3)
 
 
+class Uncaught(BaseException):
+    """What `except Exception` lets pass."""
+
+
+def raises_uncaught(reply, task):
+    raise Uncaught("no")
+
+
+async def raises_uncaught_later(reply, task):
+    await asyncio.sleep(0)
+    raise Uncaught("no")
+
+
 @pytest.mark.parametrize("deadline", [None, 5.0])
-@pytest.mark.parametrize("judge", [leaves, leaves_later])
-def test_a_judge_that_would_end_the_program_costs_its_episode_and_is_named(judge: Any, deadline: float | None) -> None:
+@pytest.mark.parametrize(
+    ("judge", "why"),
+    [
+        (leaves, r"it ends the program \(sys\.exit\(0\)\)"),
+        (leaves_later, r"it ends the program \(sys\.exit\(3\)\)"),
+        (raises_uncaught, "Uncaught: no"),
+        (raises_uncaught_later, "Uncaught: no"),
+    ],
+)
+def test_a_judge_that_would_end_the_program_costs_its_episode_and_is_named(
+    judge: Any, why: str, deadline: float | None
+) -> None:
     world = TaskWorld(ROWS, judge, deadline=deadline)
     world.reset(seed=0)
-    with pytest.raises(WorldFailure, match=r"it ends the program \(sys\.exit\([03]\)\)"):
+    with pytest.raises(WorldFailure, match=rf"'{judge.__name__}': {why}"):
+        world.step("q")
+
+
+def test_ctrl_c_while_a_judge_thinks_is_for_the_run():
+    def interrupted(reply, task):
+        raise KeyboardInterrupt
+
+    world = TaskWorld(ROWS, interrupted)
+    world.reset(seed=0)
+    with pytest.raises(KeyboardInterrupt):
         world.step("q")
