@@ -43,6 +43,8 @@ from .wrappers import wrapped
 Env = gymnasium.Env[Any, Any]
 Answer = TypeVar("Answer")
 
+_LIMITS = ("max_steps", "max_episode_steps", "_max_episode_steps")  # by which worlds name their own
+
 
 @dataclass(frozen=True)
 class WorldFacts:
@@ -62,9 +64,6 @@ class WorldFacts:
     tasks: Mapping[str, int | None] = field(default_factory=dict)  # how many each split has; None: made by chance
     pooled: bool = False  # bodies: many are simulated in one object, on a pool of threads
     symmetry: Symmetry | None = None  # of bodies, where the world declares one
-
-
-_LIMITS = ("max_steps", "max_episode_steps", "_max_episode_steps")  # by which worlds name their own
 
 
 class WorldSource:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from algorithms_batches import TabularPolicy
 from torch import Tensor, nn
 
-from peripatos.agents.protocols import Scores
 from peripatos.envs.vocabulary import Batch
 
 ACTIONS, STEPS = 3, 12
@@ -24,25 +24,13 @@ STARTS = {"bandit": [BANDIT], "chain": [CHAIN], "language": [LANGUAGE, LANGUAGE 
 WORDS = {LANGUAGE: (1, 2), LANGUAGE + 4: (0, 1)}  # by the state that is the prompt
 
 
-class Table(nn.Module):
+class Table(TabularPolicy):
     """π and V as tables, uniform and 0 at first."""
-
-    memoryless, has_critic = False, True
 
     def __init__(self) -> None:
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(STATES, ACTIONS, dtype=torch.float64))
         self.values = nn.Parameter(torch.zeros(STATES, dtype=torch.float64))
-
-    def score(self, inputs: dict[str, Tensor]) -> Scores:
-        logp = torch.log_softmax(self.logits, dim=-1)[inputs["state_B_T"]]
-        chosen = logp.gather(-1, inputs["action_B_T"][..., None])[..., 0]
-        return Scores(chosen, -(logp.exp() * logp).sum(-1), self.values[inputs["state_B_T"]])
-
-    def advance(self, batch: Batch) -> None: ...
-
-    def module(self) -> nn.Module:
-        return self
 
 
 def step(state: int, action: int) -> tuple[int | None, float]:
