@@ -68,6 +68,11 @@ def test_exact_wants_the_whole_reply(answer: Any, reply: str, is_right: bool) ->
         ("18", "", False),
         ("18", "one " * 20_000 + "18", True),
         ("42", "40 + 2", False),
+        ("18", "The answer is 18, which is 3 more than 15.", True),
+        ("6", "5 or 6", False),
+        ("5", "5 km²", True),
+        ("5.5", "5 ½", True),
+        ("12 apples", "12", True),
         (42.0, "42", True),
         (2**80 + 1, str(2**80 + 1), True),
         (2**80 + 1, str(2**80), False),
@@ -112,6 +117,9 @@ def test_a_number_may_be_away_by_the_tolerance_of_the_task_or_the_world() -> Non
         ("B", "I think A good one is hard. The answer is B", True),
         ("B", "", False),
         ("B", "ABCD", False),
+        ("B", "A or B", False),
+        ("A", "Option B is wrong, so A", True),
+        ("B", "Option B is wrong, so A", False),
         ("B", "A B C D", False),
         ("B", "blue", True),
         ("B", "dark blue", False),
@@ -211,7 +219,7 @@ def test_the_answer_is_what_an_expert_says(name: str, tag: Any) -> None:
 
 def test_graders_say_their_version() -> None:
     rows = [{"prompt": f"q{n}", "answer": str(n)} for n in range(20)]
-    assert TaskWorld(rows, grader="number", tolerance=0.1).scored_by == "TaskWorld 1, number 1 within 0.1"
+    assert TaskWorld(rows, grader="number", tolerance=0.1).scored_by == "TaskWorld 1, number 2 within 0.1"
     assert TaskWorld(rows, grader="exact", answer_tag="boxed").scored_by == "TaskWorld 1, exact 1 in boxed"
 
 
