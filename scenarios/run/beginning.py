@@ -14,6 +14,7 @@ from ..assembly.prompts import check_prompts
 from ..assembly.rendering import template_remarks
 from ..assembly.voices import check_voices_load
 from ..assembly.worlds import WorldSources
+from ..assembly.written_lengths import check_written
 from ..config.mistakes import at
 from ..config.schema import Scenario
 from .run_directory import check_new
@@ -47,7 +48,9 @@ def begin(scenario: Scenario, policy: Policy | None, sources: WorldSources, resu
     if origin is not None:
         said.append(f"begins as {begin_from(policy, origin)}")
     with at("agent"):
-        warned = check_prompts(scenario, policy, sources) if scenario.speaks else []
+        warned = (
+            [*check_prompts(scenario, policy, sources), *check_written(scenario, policy)] if scenario.speaks else []
+        )
     return Notes(tuple(said), tuple(warned))
 
 

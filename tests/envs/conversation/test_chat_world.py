@@ -180,7 +180,10 @@ def test_a_scenario_learns_from_chats(tmp_path: Path, capsys: pytest.CaptureFixt
     assert metrics[-1]["policy/logp"] > metrics[0]["policy/logp"] + 0.3
     for change, words in (
         ("stages.imitate.demonstrations.chats=nothing.jsonl", "there is no such file"),
-        ("stages.imitate.demonstrations.agent.kind=oracle", "by an agent or in chats, and not both"),
+        (
+            "stages.imitate.demonstrations.agent.kind=oracle",
+            "have one of agent, chats and pairs, and here are agent and chats",
+        ),
     ):
         assert command("run", path, "--dry-run", "--set", change) == 2
         assert words in capsys.readouterr().err
