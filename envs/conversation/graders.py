@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Any, Protocol
 
 import regex
@@ -191,7 +192,9 @@ def _texts(answer: Any) -> list[str]:
 def _right_choice(task: Mapping[str, Any]) -> tuple[str, list[str], list[str]]:
     """The letter that is right, all letters, and what they stand for, where the task has its choices."""
     answer = task["answer"]
-    letters, texts = lettered(task.get("choices", task.get("options")))
+    letters, texts = lettered(_choices(task.get("choices", task.get("options"))))
+    if again := next((letter for letter in letters if letters.count(letter) > 1), None):
+        raise UserError(f"two choices have the label {again!r}; each has its own")
     if isinstance(answer, float) and answer.is_integer():
         answer = int(answer)
     if isinstance(answer, int) and not isinstance(answer, bool) and texts and str(answer) not in letters:
@@ -199,12 +202,27 @@ def _right_choice(task: Mapping[str, Any]) -> tuple[str, list[str], list[str]]:
             raise UserError(f"the answer is {answer}, and there are {len(letters)} choices, from 0")
         return letters[answer], letters, texts
     said = _spelled(answer).strip("().") if isinstance(answer, str | int) else ""
+    if texts.count(said) > 1:
+        raise UserError(f"the answer is {said!r:.80}, and two choices are; give its letter, or its index")
     if said in texts:
         return letters[texts.index(said)], letters, texts
+    if said.upper() in (letters or [*ascii_uppercase]):
+        said = said.upper()
     if said in letters or (not texts and re.fullmatch(r"[A-Z]|[1-9]", said)):
         return said, letters or ([*"ABCDEFGHIJ"] if said.isalpha() else [*"123456789"]), texts
     among = f"one of {', '.join(letters)}, its text or its index" if texts else "a capital letter"
     raise UserError(f"the answer is {shown(answer)}; the grader 'choice' wants {among}")
+
+
+def _choices(given: Any) -> Any:
+    """Choices as `lettered` takes them: numbers as texts, and a mapping of texts by their letters."""
+    if isinstance(given, Mapping) and not {"text", "label"} & set(given):
+        given = {"text": list(given.values()), "label": list(given)}
+    if isinstance(given, list | tuple) and all(isinstance(one, str | int | float) for one in given):
+        return [_spelled(one) for one in given]
+    if isinstance(given, Mapping) and isinstance(given.get("text"), list | tuple):
+        return {**given, "text": _choices(given["text"])}
+    return given
 
 
 def _is_the_choice(text: str, task: Mapping[str, Any]) -> bool:

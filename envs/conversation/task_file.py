@@ -48,7 +48,7 @@ _SPLIT_WORDS = {
     **dict.fromkeys(("training",), "train"),
     **dict.fromkeys(("valid", "val", "dev"), "validation"),
 }  # in the names of files
-_EXAMPLE = '{"prompt": "…", "answer": "…"}'
+_EXAMPLE = '{"prompt": "…", …}'
 
 Splits = dict[str, list[Row]]  # under "" those of which nothing says the split
 

@@ -90,7 +90,7 @@ def column_rows(columns: Mapping[Any, Any]) -> list[Row] | None:
     """The rows of a mapping of columns, lists of one length and not of rows themselves; None for any other mapping.
     UserError where they are columns by all but their lengths."""
     lists = [values for values in columns.values() if isinstance(values, list | tuple | np.ndarray)]
-    if len(lists) < max(2, len(columns)):
+    if len(lists) < len(columns) or (len(lists) < 2 and not _COLUMNS & set(columns)):
         return None
     if any(isinstance(value, Mapping) for values in lists for value in values[:1]):
         return None

@@ -141,6 +141,9 @@ def test_choices_may_have_labels_of_their_own_or_stand_in_the_prompt_alone() -> 
     assert right("choice", "C", "The answer is C")
     assert right("choice", "3", "3")
     assert right("choice", "B", "B", options=["x", "y"])
+    assert right("choice", "b", "B", options=["x", "y"])
+    assert right("choice", "y", "The answer is B", choices={"A": "x", "B": "y"})
+    assert right("choice", "B", "4", choices=[3, 4])
 
 
 def test_regex_wants_the_pattern_somewhere() -> None:
@@ -178,6 +181,10 @@ def test_a_tag_says_where_the_answer_stands(name: str, tag: Any, answer: str, re
         ("choice", {"answer": "E", **COLOURS}, "wants one of A, B, C, D, its text or its index"),
         ("choice", {"answer": 4, **COLOURS}, "the answer is 4, and there are 4 choices, from 0"),
         ("choice", {"answer": "blue"}, "wants a capital letter"),
+        ("choice", {"answer": "red", "choices": ["red", "red"]}, "the answer is 'red', and two choices are"),
+        ("choice", {"answer": "A", "choices": {"text": ["x", "y"], "label": ["A", "A"]}}, "two choices have the label"),
+        ("choice", {"answer": "C", "choices": {"A": "x", "B": "y"}}, "wants one of A, B, its text or its index"),
+        ("choice", {"answer": "C", "choices": [3, 4]}, "wants one of A, B, its text or its index"),
         ("exact", {"answer": {"a": 1}}, "wants a text, or a list of texts"),
         ("regex", {"answer": "("}, r"the answer '\(' is no pattern"),
         ("regex", {"answer": 3}, "wants a pattern"),

@@ -174,3 +174,16 @@ def test_a_stage_learns_from_the_best_and_the_worst_of_its_own_groups_also_at_so
     assert command("run", path, "--out", tmp_path / "own") == 0
     metrics = [json.loads(line) for line in (tmp_path / "own" / "metrics.jsonl").read_text().splitlines()]
     assert len(metrics) == 3
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"prompt": "x", "chosen": "a", "rejected": None}, "row 0: 'rejected' is null; a pair has two replies"),
+        ({"prompt": "x", "chosen": "a"}, "row 0 has no 'rejected'; it has 'prompt', 'chosen'"),
+        ({"prompt": "x", "chosen": 1, "rejected": 2}, "row 0, chosen, message 1: its content is 1"),
+    ],
+)
+def test_a_row_of_a_list_is_told_by_its_number(row: dict[str, object], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        PairWorld([row])

@@ -340,3 +340,7 @@ def test_columns_of_unequal_length_are_refused_with_their_lengths(ending: str, t
     words = "the columns have different numbers of rows: prompt has 3, answer has 2"
     with pytest.raises(UserError, match=words):
         load_tasks(path if ending == "json" else columns)
+
+
+def test_one_column_of_prompts_is_a_data_set() -> None:
+    assert load_tasks({"prompt": ["a", "b"]}) == [{"prompt": "a"}, {"prompt": "b"}]
