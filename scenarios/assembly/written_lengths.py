@@ -58,8 +58,9 @@ def _check(world: WrittenWorld, scenario: Scenario, policy: Policy) -> str | Non
 
     assert isinstance(policy, LanguagePolicy), "checked before: what is written down is for agents that speak"
     context, renderer = context_of(policy, scenario), make_renderer(policy, scenario)
-    pairs = isinstance(world, PairWorld)
-    sides = {f", {side}": world.on_side(side) for side in ("chosen", "rejected")} if pairs else {"": world}
+    sides: dict[str, WrittenWorld] = {"": world}
+    if isinstance(world, PairWorld):
+        sides = {", chosen": world.on_side("chosen"), ", rejected": world.on_side("rejected")}
     actors = {side: ConversationActor(one.sibling, Oracle(), renderer, context=_ENDLESS) for side, one in sides.items()}
     lengths: list[_Length] = []
     until = time.monotonic() + SECONDS
@@ -71,7 +72,7 @@ def _check(world: WrittenWorld, scenario: Scenario, policy: Policy) -> str | Non
         lengths += [_longer({side: episodes[n] for side, episodes in told.items()}) for n in range(len(groups))]
     for actor in actors.values():
         actor.close()
-    return _note(lengths, len(world), context, "pairs" if pairs else "conversations")
+    return _note(lengths, len(world), context, "pairs" if len(sides) > 1 else "conversations")
 
 
 def _longer(sides: Mapping[str, Episode]) -> _Length:

@@ -130,7 +130,7 @@ def _with(message: Any) -> dict[str, Any]:
     [
         ({"message": []}, r"row 7 has no list of messages; it has 'message'\. Did you mean 'message'\?"),
         ({"messages": []}, "row 7 has no list of messages"),
-        ({"messages": "text"}, "row 7 has no list of messages"),
+        ({"messages": "text"}, "row 7: its messages are"),
         ("text", "row 7: a conversation is a mapping with messages, not the text 'text'"),
         (_with({"role": "user", "content": "b"}), "row 7: nobody replies in this conversation"),
         ({"messages": [{"role": "assistant", "content": "b"}]}, "row 7: this conversation begins with a reply"),

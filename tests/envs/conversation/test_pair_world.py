@@ -54,7 +54,7 @@ def test_every_form_of_a_row_is_the_same_pair(row: dict[str, Any]) -> None:
             "row 7 has no 'rejected'; it has 'prompt', 'chosen', 'rejectd'. Did you mean 'rejectd'?",
         ),
         ({"promt": "a", "chosen": "b", "rejected": "c"}, "row 7 has no 'prompt'; it has 'promt'"),
-        ({**ROW, "rejected": None}, "row 7 has no 'rejected'"),
+        ({**ROW, "rejected": None}, "row 7: 'rejected' is null"),
         ({**ROW, "rejected": "4"}, "row 7: chosen and rejected are equal, so that nothing is preferred"),
         ({**ROW, "rejected": 5}, "row 7, rejected, message 1"),
         ({**ROW, "chosen": []}, "row 7, chosen has no list of messages"),
