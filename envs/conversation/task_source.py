@@ -197,7 +197,7 @@ def _no_split(name: str, splits: Mapping[str, list[Placed]]) -> str:
     there = [split for split in splits if split]
     if there:
         return unknown("split", name, there)
-    return f"there is no split {name!r}: its rows say none (in a column 'split', or by files called train and test)"
+    return f"unknown split {name!r}: its rows say none (in a column 'split', or by files called train and test)"
 
 
 def _marked(task: Task | str, split: str | None) -> Task | str:

@@ -291,7 +291,7 @@ def test_tasks_that_are_in_two_splits_are_counted_where_they_are_left_out() -> N
     [
         ({}, "nobody says what a reply is worth: give a grader .*choice, exact"),
         ({"grader": "exact", "group_reward": "m:f"}, "grader and group_reward are given, and one of them judges"),
-        ({"grader": "exact", "split": "trian"}, "the rows: there is no split 'trian': its rows say none"),
+        ({"grader": "exact", "split": "trian"}, "the rows: unknown split 'trian': its rows say none"),
         ({"grader": "exact", "answer": {"colum": "answer"}}, "answer: unknown key 'colum'.*Did you mean 'column'"),
         ({"grader": "exact", "prompt": {"question": None}}, "in YAML a template stands in quotes"),
     ],

@@ -269,7 +269,7 @@ evaluation: {episodes: 4}
         ("world.options.grader=", "nobody says what a reply is worth: give a grader"),
         ("world.options.tolerance=x", "tolerance is 'x'; allowed is a number, 0 or greater"),
         ("world.options.tasks=row.jsonl", "cannot read row.jsonl: there is no such file .* Did you mean 'rows.jsonl'"),
-        ("world.options.split=trian", "rows.jsonl: there is no split 'trian': its rows say none"),
+        ("world.options.split=trian", "rows.jsonl: unknown split 'trian': its rows say none"),
     ],
 )
 def test_a_wrong_override_is_told_at_its_flag(
