@@ -206,9 +206,9 @@ LISTS = [
     _listed("list-empty", "[]", r"at least one task"),
     _listed("list-numbers", "[1, 2]", r"task 0: a task is a mapping or a string, not 1"),
     _listed("list-no-prompt", "[{'riddle': str(n)} for n in range(40)]", r"task 0 has no 'prompt', the prompt; it has 'riddle'"),
-    _listed("list-none", "None", r"tasks.*None"),
-    _listed("list-number", "7", r"tasks.*7"),
-    _listed("list-mapping", "{'prompt': 'x'}", r"tasks|list"),
+    _listed("list-none", "None", r"rows.*None"),
+    _listed("list-number", "7", r"rows.*7"),
+    _listed("list-mapping", "{'prompt': 'x'}", r"rows|list"),
     _listed("list-missing", "no_such_name", r"NameError: name 'no_such_name'"),
 ]  # fmt: skip
 
