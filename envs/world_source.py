@@ -25,6 +25,7 @@ import gymnasium
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
+from .control.acted_as import acted_as
 from .control.seen_as import seen_as
 from .control.symmetry import Symmetry, declared_symmetry
 from .control.worker_worlds import STEP_SECONDS, Fitting, WorkerWorlds, fitting_workers
@@ -306,7 +307,8 @@ def _facts_of(name: str, world: Env) -> WorldFacts:
     if not isinstance(inside, ConversationEnv):
         pooled = isinstance(inside, BatchedWorld) and not is_wrapped(world, beyond=OWN_WRAPPERS)
         symmetry = declared_symmetry(name, world)
-        return WorldFacts(kind, *spaces, limit, remarks=seen_as(name, spaces[0]), pooled=pooled, symmetry=symmetry)
+        remarks = (*seen_as(name, spaces[0]), *acted_as(name, spaces[1]))
+        return WorldFacts(kind, *spaces, limit, remarks=remarks, pooled=pooled, symmetry=symmetry)
     turns, voices = least(limit, inside.turn_limit), tuple(inside.voice_names)
     calls = type(inside).read is not ConversationEnv.read
     return WorldFacts(

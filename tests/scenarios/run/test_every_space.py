@@ -133,3 +133,48 @@ def test_toy_texts_run_as_they_are(folder: Path, world: str) -> None:
 @pytest.mark.parametrize("world", ["minigrid:MiniGrid-Empty-5x5-v0", "minigrid:BabyAI-GoToObj-v0"])
 def test_grids_with_a_picture_a_direction_and_a_mission_run_as_they_are(folder: Path, world: str) -> None:
     assert _run(folder, world, "ppo", "{max_episode_steps: 9}")["failed_episodes"] == 0
+
+
+FAR = """\
+import gymnasium, numpy as np
+
+class Far(gymnasium.Env):
+    \"\"\"One action; what is earned is how near it comes to a place between its bounds.\"\"\"
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+
+    def __init__(self, low, high, goal):
+        self.action_space = gymnasium.spaces.Box(low, high, (1,), np.float32)
+        self.goal, self.width = goal, high - low
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, np.float32), -abs(float(action[0]) - self.goal) / self.width, True, False, {}
+"""
+
+
+@pytest.mark.parametrize(("low", "high", "goal"), [(-500, 500, -300), (10, 20, 17), (0.001, 0.002, 0.0012)])
+def test_actions_far_from_one_are_found_and_mean_the_same_everywhere(
+    folder: Path, low: float, high: float, goal: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "far_away.py").write_text(FAR)
+    text = (
+        RUN.format(
+            world="far_away:Far",
+            method="ppo",
+            options=f"{{low: {low}, high: {high}, goal: {goal}}}",
+            collect="{groups: 64, horizon: 4}",
+        )
+        .replace("updates: 2", "updates: 25")
+        .replace("every: 1", "every: 25")
+    )
+    path = write_scenario(folder, text)
+    assert command("run", path, "--set", "stages.learn.optimizer={lr: 1e-2}", "--out", "out") == 0
+    said = capsys.readouterr().err
+    assert said.count(f"-1 to 1 of an agent that learns is {low:g} to {high:g} in the world's actions") == 1
+    learned = json.loads((folder / "out" / "summary.json").read_text())["stages"][0]["evaluation"]["after"]
+    assert learned["return_mean"] > -0.05
+    assert command("evaluate", "out", "--json", "--checkpoint", "last") == 0
+    assert json.loads(capsys.readouterr().out)["return_mean"] == learned["return_mean"]
