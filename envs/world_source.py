@@ -33,7 +33,7 @@ from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
 from .conversation.conversation_env import SPLITS, ConversationEnv, Split, Voice
 from .conversation.wrapped_conversation import WrappedConversation
 from .errors import UnsupportedWorld, UserError, unknown
-from .first_episodes import Openings, beginnings, openings, why_not
+from .first_episodes import Openings, beginnings, noticed, openings, why_not
 from .lost_threads import in_thread
 from .open_worlds import claim, close
 from .registry import WorldKind, make_world, world_kind
@@ -97,6 +97,7 @@ class WorldSource:
         self._facts: WorldFacts | None = None
         self._first: Env | None = None  # the pattern of the others, or the next to be handed out
         self._has_siblings = True  # until the first one says otherwise
+        self.noticed: tuple[str, ...] = ()  # what a rehearsal has seen that somebody should know
 
     def __repr__(self) -> str:
         return f"WorldSource({self.id!r}, {self._options!r}, {self._wrappers!r})"
@@ -212,6 +213,8 @@ class WorldSource:
         problem = self._lend(lambda world: why_not(world, splits, expert, scripts), seconds)
         if problem is not None:
             raise UserError(f"world {self.id!r} {problem}")
+        if not self.facts.waits:
+            self.noticed = self._lend(lambda world: noticed(self.id, world), seconds) or ()
 
     def openings(self, split: Split, *, seconds: float) -> Openings | None:
         """What the tasks of a split ask; None where the world cannot list that, talks to somebody, who is not here, or

@@ -93,6 +93,21 @@ def test_what_is_seen_and_left_out_is_said_once(folder: Path, capsys: pytest.Cap
     assert said.count("s (Sequence) cannot be flattened to numbers, and is left out") == 1
 
 
+def test_seeds_that_a_world_does_not_hear_and_a_folder_that_it_changes_are_said_as_a_run_begins(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draws = "super().reset(seed=seed)\n        self.observation_space.seed"
+    own_chance = WORLDS.replace(draws, "import os; os.chdir('/'); self.np_random; (lambda seed: None)")
+    (folder / "of_own_chance.py").write_text(own_chance)
+    text = RUN.format(world="of_own_chance:World", options="{kind: bits}", method="ppo", collect=COLLECT["ppo"])
+    path = write_scenario(folder, text)
+    for flags in (["--dry-run"], ["--out", "out"]):
+        assert command("run", path, *flags) == 0
+        said = capsys.readouterr().err
+        assert said.count("'of_own_chance:World': two resets with one seed began differently") == 1
+        assert said.count("'of_own_chance:World': reset changes the current folder, for whoever runs it") == 1
+
+
 @pytest.mark.parametrize("kind", ["beside", "both"])
 def test_a_run_that_goes_on_ends_as_if_it_had_never_stopped(folder: Path, kind: str) -> None:
     _run(folder, "of_every_kind:World", "ppo", f"{{kind: {kind}}}", "short")
