@@ -31,30 +31,10 @@ if TYPE_CHECKING:
 
 OBSERVATION, ACTION, MEMORY, NEXT_MEMORY = "observation", "action", "memory", "next_memory"
 ABOUT = "peripatos"  # the entry of the metadata that says, as JSON, of which world and run the agent is
-OPERATIONS = frozenset(
-    [
-        "Add",
-        "ArgMax",
-        "Cast",
-        "Clip",
-        "Concat",
-        "Conv",
-        "Flatten",
-        "GRU",
-        "Gemm",
-        "Identity",
-        "Max",
-        "Min",
-        "Mul",
-        "Relu",
-        "Reshape",
-        "Split",
-        "Squeeze",
-        "Sub",
-        "Tanh",
-        "Unsqueeze",
-    ]
-)
+OPERATIONS = {
+    *("Add", "ArgMax", "Cast", "Clip", "Concat", "Conv", "Flatten", "GRU", "Gemm", "Identity", "Max", "Min", "Mul"),
+    *("Relu", "Reshape", "Split", "Squeeze", "Sub", "Tanh", "Unsqueeze"),
+}
 _SEAL = b"peripatos_sha256"
 _LARGEST = 1 << 30  # bytes; protobuf reads no more than two of these
 EXTRA = "pip install 'peripatos[onnx]'"
