@@ -24,6 +24,7 @@ from .check_play import STEPS, Broken, Env, identical, play, require
 from .check_process import leaves_the_process, talk_ends
 from .contained import Contained, is_ours
 from .control.learnable import unlearnable
+from .control.symmetry_check import keeps_symmetry
 from .conversation.conversation_env import SPLITS, ConversationEnv
 from .errors import NeverEnds, UnsupportedWorld, UserError
 from .registry import WorldKind, give_voices, make_world, world_kind
@@ -94,6 +95,7 @@ def _tests(kind: WorldKind) -> dict[str, Test]:
         common["there is something to see and to decide"] = _learnable
         common["absurd actions do not kill the world"] = _absurd_actions
         common["an episode ends"] = ending
+        common["a declared symmetry is kept"] = keeps_symmetry
     return {**common, "ending and closing twice is harmless": _close_twice}
 
 
