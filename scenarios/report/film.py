@@ -27,6 +27,7 @@ from ..run.display import Display
 from ..run.saved_agent import OpenedAgent, open_agent
 from .cameras import follow
 from .gait import Gait, draw_gait, gait_of
+from .pictures import Camera
 from .shots import MOST_STEPS, Acts, ActsAtRandom, Shot, film_episode
 from .video import caption, gif_writer, mp4_writer
 
@@ -69,15 +70,10 @@ def record_run(
             for name, source in sources.items():
                 place = target.with_name(f"{target.stem}-{name}.mp4") if name else target
                 with closing(_drawing(source, opened)) as env:
-                    shots = film_episode(
-                        env,
-                        _behaviour(opened.scenario, opened.policy, env),
-                        seed=derive_seed(opened.scenario.seed, "film", seed),
-                        most=most,
-                        display=display,
-                    )
-                    fps = round(env.metadata.get("render_fps") or 30)
-                    films.append(write_film(shots, fps, place, gif, world=name))
+                    camera, act = Camera(source.id, env), _behaviour(opened.scenario, opened.policy, env)
+                    episode = derive_seed(opened.scenario.seed, "film", seed)
+                    shots = film_episode(source.id, env, act, camera, seed=episode, most=most, display=display)
+                    films.append(write_film(shots, camera.fps, place, gif, world=name))
     finally:
         display.close()
     return films

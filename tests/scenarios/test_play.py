@@ -366,7 +366,19 @@ def test_a_strangers_model_is_no_agent(tmp_path: Path) -> None:
         ("export run --to onnx --merged", r"^error: --merged adds the adapter of a language model"),
         ("export run", r"has no language model to export; its agent in a body is written by --to onnx$"),
         ("export run --to onnx --checkpoint 77", r"has no checkpoint '77'"),
-        ("export nothing --to onnx", r"--to"),
+        (
+            "export nothing --to onnx",
+            r"^error: --to is for the model of a run, and nothing is not a run directory: there is no such folder$",
+        ),
+        ("export ru --to onnx", r"there is no such folder\. Did you mean 'run'\?$"),
+        (
+            "export cart.onnx --checkpoint 3",
+            r"^error: --checkpoint is for the model of a run, and cart\.onnx is not a run",
+        ),
+        (
+            "export quickstart --merged",
+            r"it is a shipped scenario, a run of which begins with peripatos run quickstart$",
+        ),
         ("play gone.onnx", r"^error: there is no file gone\.onnx; peripatos export RUN --to onnx writes one$"),
         ("play run", r"^error: run is no file; what is played is the file that peripatos export"),
         ("play run/scenario.yaml", r"^error: run/scenario\.yaml was not written by peripatos export"),
