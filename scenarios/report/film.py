@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes.util
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import gymnasium
 
 from ...envs.errors import UserError
 from ...envs.named_objects import load_function
+from ...envs.open_worlds import close
 from ...envs.seeding import derive_seed
 from ...envs.world_source import WorldSource
 from ..config.agents import MlpAgentSpec, ScriptedAgentSpec
@@ -69,7 +70,9 @@ def record_run(
         with opened.sources as sources:
             for name, source in sources.items():
                 place = target.with_name(f"{target.stem}-{name}.mp4") if name else target
-                with closing(_drawing(source, opened)) as env:
+                with ExitStack() as stack:
+                    env = _drawing(source, opened)
+                    stack.callback(close, env)
                     camera, act = Camera(source.id, env), _behaviour(opened.scenario, opened.policy, env)
                     episode = derive_seed(opened.scenario.seed, "film", seed)
                     shots = film_episode(source.id, env, act, camera, seed=episode, most=most, display=display)
