@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 
 from .check_play import identical
-from .contained import Contained, is_ours, process_state
+from .contained import Contained, has_moved, is_ours, process_state
 from .control.flat_spaces import Observations
 from .conversation.conversation_env import ConversationEnv, Split
 from .errors import UserError
@@ -99,8 +99,10 @@ def _noticed(name: str, world: Env) -> Iterator[str]:
     before, clock = process_state(), time.monotonic()
     first = _begun(world, 0)
     changed = [what for what, value in process_state().items() if value != before[what]]
+    if has_moved(name) and "the current folder" not in changed:  # as it was made
+        changed.append("the current folder")
     if changed:
-        yield f"{name!r}: reset changes {', '.join(changed)}, for whoever runs it"
+        yield f"{name!r}: it changes {', '.join(changed)}, for whoever runs it"
     if time.monotonic() - clock > _QUICK:
         return
     again, *others = [_begun(world, seed) for seed in (0, *_OTHER_SEEDS)]

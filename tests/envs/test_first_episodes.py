@@ -16,6 +16,7 @@ from gymnasium.spaces import Box, Dict, Discrete
 from peripatos.envs.conversation import ConversationEnv, Outcome
 from peripatos.envs.first_episodes import noticed
 from peripatos.envs.registry import make_world
+from peripatos.envs.world_source import WorldSource
 
 
 class Body(gymnasium.Env[Any, Any]):
@@ -110,7 +111,7 @@ SAID = {
     OwnChanceInside: "two resets with one seed began differently",
     TalkByChance: "two resets with one seed began differently",
     Deaf: "every seed begins the same episode, and none is handed to super().reset(seed=seed)",
-    Moves: "reset changes the current folder, for whoever runs it",
+    Moves: "it changes the current folder, for whoever runs it",
 }
 
 
@@ -119,8 +120,8 @@ SAID = {
 )
 def test_chance_that_is_not_the_seeds_and_a_changed_folder_are_noticed(kind: type[gymnasium.Env[Any, Any]]) -> None:
     here = Path.cwd()
-    said = noticed("w", kind())
-    assert [one.partition(": ")[0] for one in said] == ["'w'"] * (kind in SAID)
+    said = noticed(kind.__name__, kind())
+    assert [one.partition(": ")[0] for one in said] == [repr(kind.__name__)] * (kind in SAID)
     assert SAID.get(kind, "") in "".join(said)
     assert Path.cwd() == here
 
@@ -129,3 +130,16 @@ def test_chance_that_is_not_the_seeds_and_a_changed_folder_are_noticed(kind: typ
 def test_worlds_that_hear_their_seeds_are_noticed_for_nothing(name: str) -> None:
     with make_world(name) as world:
         assert noticed(name, world) == ()
+
+
+def test_a_constructor_that_changes_the_folder_is_noticed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "moves_when_made.py").write_text(
+        "import os, gymnasium\nfrom gymnasium.envs.classic_control import CartPoleEnv\n"
+        "class Cart(CartPoleEnv):\n    def __init__(self):\n        super().__init__()\n        os.chdir('/')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with WorldSource("moves_when_made:Cart") as source:
+        source.rehearse(["train"], seconds=5)
+        assert source.noticed == ("'moves_when_made:Cart': it changes the current folder, for whoever runs it",)
+    assert Path.cwd() == tmp_path

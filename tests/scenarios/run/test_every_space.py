@@ -105,7 +105,7 @@ def test_seeds_that_a_world_does_not_hear_and_a_folder_that_it_changes_are_said_
         assert command("run", path, *flags) == 0
         said = capsys.readouterr().err
         assert said.count("'of_own_chance:World': two resets with one seed began differently") == 1
-        assert said.count("'of_own_chance:World': reset changes the current folder, for whoever runs it") == 1
+        assert said.count("'of_own_chance:World': it changes the current folder, for whoever runs it") == 1
 
 
 @pytest.mark.parametrize("kind", ["beside", "both"])
