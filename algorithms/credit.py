@@ -48,8 +48,9 @@ class Credit:
     threshold: float = 0.5  # of a verdict: a return from here on is right
     right: NotNegative = 1.0  # its weights
     wrong: NotNegative = 1.0
-    whiten: Literal["batch", "minibatch"] | None = None
-    """Over which units advantages are brought to mean 0 and standard deviation 1."""
+    whiten: Literal["batch", "minibatch", "steps"] | None = None
+    """Over what advantages are brought to mean 0 and standard deviation 1: the units of the batch or of a minibatch, or
+    the batch's steps of credit (whole trajectories, turns or units), where each counts once, however long it is."""
 
 
 @dataclass(frozen=True)
@@ -209,18 +210,19 @@ def assign_credit(batch: Batch, credit: Credit) -> Credited:
     if credit.transform == "positive":
         # A ← 1[A > 0]
         advantage_B_T = (advantage_B_T > 0).to(advantage_B_T.dtype)
-    if credit.whiten == "batch":
-        advantage_B_T = whiten(advantage_B_T, mask)
+    if credit.whiten in ("batch", "steps"):
+        advantage_B_T = whiten(advantage_B_T, mask, mask if credit.whiten == "batch" else walk.begins_B_T)
     return Credited(*(layout.split(x) for x in (advantage_B_T, target_B_T, target_mask)))
 
 
-def whiten(advantage_B_T: Tensor, mask_B_T: Tensor, eps: float = 1e-8) -> Tensor:
-    """Â = (A − Ā) / (σ + ε) over the units in the mask (ddof 1), zero elsewhere; [B, T].
+def whiten(advantage_B_T: Tensor, mask_B_T: Tensor, counted_B_T: Tensor | None = None, eps: float = 1e-8) -> Tensor:
+    """Â = (A − Ā) / (σ + ε) at the units in the mask, zero elsewhere; [B, T]. Ā and σ (ddof 1) are over the units in
+    `counted_B_T` (None: all in the mask).
 
     Zero everywhere where the advantages differ by no more than their own rounding: a constant is no signal, and what
     its mean rounds to, divided by a spread of nothing, would be one.
     """
-    chosen = advantage_B_T[mask_B_T].double()
+    chosen = advantage_B_T[mask_B_T if counted_B_T is None else counted_B_T].double()
     if not chosen.numel():
         return torch.zeros_like(advantage_B_T)
     rounding = _ROUNDINGS * torch.finfo(advantage_B_T.dtype).eps * chosen.abs().max()

@@ -52,6 +52,7 @@ def _of_preferences(row: Method) -> Iterator[Idle]:
         for name in ("scale", "overlong_buffer", "overlong_share"):
             yield "rewards", name, None, "somebody has compared the replies of pairs, and nobody pays for them"
         yield "update", "flat_groups", "keep", "the replies of pairs differ"
+        yield "update", "observation_coefficient", 0.0, "nothing is said after the replies of pairs"
 
 
 def _of_rewards(row: Method) -> Iterator[Idle]:

@@ -85,9 +85,15 @@ def formulas(row: Method) -> list[str]:
     bonus = "c·H" if update.entropy_target is not None else bonus
     value = f" + {update.value_coefficient:g}·½(V − (GAE + V_old))²" if row.needs_critic else ""
     inside = f"(w·log π + {bonus})" if bonus else "w·log π"
-    return [*lines, f"L = −{mean} {inside}{value}"]
+    heard = (
+        f" − {update.observation_coefficient:g}·mean over observed units of log π"
+        if update.observation_coefficient
+        else ""
+    )
+    return [*lines, f"L = −{mean} {inside}{value}{heard}"]
 
 
+_STEPS = {"trajectory": "trajectories", "turn": "turns", "unit": "units"}
 _EXTREMES = "1 for the best of the group, −1 for the worst, 0 for the others"
 _RATIOS = {
     "unit": "π/π_old of the unit",
@@ -116,7 +122,8 @@ def _advantage(row: Method) -> str:
             A = f"({A}) / ({credit.scale}_group(R) + {credit.eps:g})"
         A = f"Σ over terms of {A}" if credit.each_term else A
     A = f"1[{A} > 0]" if credit.transform == "positive" else A
-    return f"({A} − mean) / (std + 1e-08) over the {credit.whiten}" if credit.whiten else A
+    over = {"batch": "batch", "minibatch": "minibatch", "steps": _STEPS[credit.granularity] + " of the batch"}
+    return f"({A} − mean) / (std + 1e-08) over the {over[credit.whiten]}" if credit.whiten else A
 
 
 def in_words(row: Method) -> list[str]:
@@ -144,6 +151,8 @@ def in_words(row: Method) -> list[str]:
         said.append("Groups in which all earned the same count in no mean.")
     if row.weighting.kl_target is not None:
         said.append(f"β doubles or halves as the KL of an update is far from {row.weighting.kl_target:g}.")
+    if update.observation_coefficient:
+        said.append("What the world says after the first reply is learned by cross-entropy; the prompt is not.")
     if update.entropy_target is not None:
         step, goal = update.entropy_step, update.entropy_target
         said.append(f"c grows by {step:g} while the entropy is below {goal:g}, falls above it, and counts only below.")
@@ -237,7 +246,8 @@ policy before the update), H an entropy in nats, μ who acted, p and q the proba
 the logistic function.
 
 Rows of metrics have `policy/clipped` (the share of units that the clip silences or cuts), `policy/distrusted` (that a
-trust region leaves out), and, where they move, `kl/beta` and `policy/entropy_coefficient`. With `collect: {refill: 8}`
+trust region leaves out), `observation/logp` (what the world says, where that is learned), and, where they move,
+`kl/beta` and `policy/entropy_coefficient`. With `collect: {refill: 8}`
 groups in which all earned the same are sampled again, up to eight times for an update.
 
 """

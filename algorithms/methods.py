@@ -259,10 +259,22 @@ _GROUPS = (
         "each named term of the reward is normalised in its group, then they are summed and whitened",
         "arXiv:2601.05242",
         parent="grpo",
-        elsewhere="The paper weighs terms after the normalisation; here a world's weights cancel, but for their signs.",
-        credit=Credit(baseline="group_mean", scale="std", ddof=1, eps=1e-6, each_term=True, whiten="batch"),
+        elsewhere="The paper weighs terms after the normalisation; here a world's weights cancel, but for their signs. "
+        "It whitens over the rollouts of the batch, as here and in TRL; its authors' code and verl do over tokens.",
+        credit=Credit(baseline="group_mean", scale="std", ddof=1, eps=1e-6, each_term=True, whiten="steps"),
         weighting=_CLIPPED,
         update=_SEQUENCES,
+    ),
+    Method(
+        "echo",
+        "GRPO that also learns to expect what the world answers: cross-entropy on tools' results",
+        "arXiv:2605.24517",
+        parent="grpo",
+        elsewhere="prime-rl has a coefficient for each role of message. Each term is a mean over its own units there "
+        "and here; 0.05 is ours.",
+        credit=_NORMALIZED,
+        weighting=_CLIPPED,
+        update=Update(aggregation="sequence_mean", observation_coefficient=0.05),
     ),
     Method(
         "deepseek_v32",

@@ -142,6 +142,10 @@ class LanguagePolicy(nn.Module):
             value_B_T = self._values(self.value_head, hidden_B_C_H, position_B_C, T)
         return Scores(logp_B_T, spread(entropy_N), value_B_T)
 
+    def hearing(self, inputs: Mapping[str, Tensor], observed_B_T: Tensor) -> Mapping[str, Tensor]:
+        """As `Hearing`."""
+        return {**inputs, "chosen_B_T": inputs["chosen_B_T"] | observed_B_T}
+
     def _read(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
         """`logp_N, entropy_N` of the tokens that were chosen in these states."""
         if not (self.distribution.whole and self.path.linear_head):

@@ -94,6 +94,7 @@ class Text:
     drops_flat: bool = False
     share: float = 1.0
     critic: bool = False
+    heard: float = 0.0  # of the mean log-probability of what the world said
 
     def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor) -> list[Tensor]:
         logits, values = parameters
@@ -110,6 +111,10 @@ class Text:
         if self.critic:
             errors = [(e.V - (raw + e.value)) ** 2 / 2 for e, raw in zip(told, map(gae_of, told), strict=True)]
             total = total - 0.5 * torch.cat(errors).mean()
+        if self.heard:
+            said = batch.notes["observed_B_T"]
+            state, action = batch.inputs["state_B_T"][said], batch.inputs["action_B_T"][said]
+            total = total + self.heard * torch.log_softmax(logits, dim=-1)[state, action].mean()
         return list(torch.autograd.grad(-total, parameters, allow_unused=True, materialize_grads=True))
 
 
@@ -162,6 +167,16 @@ def whitened(fill: Advantage) -> Advantage:
     def both(told: Sequence[Told]) -> None:
         fill(told)
         every = torch.cat([e.A for e in told])
+        for e in told:
+            e.A = (e.A - every.mean()) / (every.std() + 1e-8)
+
+    return both
+
+
+def whitened_by_rollout(fill: Advantage) -> Advantage:
+    def both(told: Sequence[Told]) -> None:
+        fill(told)
+        every = torch.stack([e.A[0] for e in told])
         for e in told:
             e.A = (e.A - every.mean()) / (every.std() + 1e-8)
 
@@ -346,7 +361,8 @@ TEXTBOOK = {
     "vespo": Text(group_std, kernel, of_units),
     "dppo": Text(group_std, lambda e: in_gap(e, capped(e, 20.0), 0.15, both=False), of_units),
     "probability_gap": Text(group_std, lambda e: in_gap(e, e.rho * e.A, 0.3, both=True), of_units),
-    "gdpo": Text(whitened(each(decoupled)), clipped(), of_means),
+    "gdpo": Text(whitened_by_rollout(each(decoupled)), clipped(), of_means),
+    "echo": Text(group_std, clipped(), of_means, heard=0.05),
     "deepseek_v32": Text(group_mean, deepseek, of_means),
     "high_entropy": Text(group_std, clipped(0.2, 0.28), of_units, drops_flat=True, share=0.2),
     "dpo": PairText(dpo()),
