@@ -326,10 +326,16 @@ def _check_epochs(stage: Stage, worlds: WorldSources) -> None:
 
 
 def _check_overlong(row: Method, most: int) -> None:
-    """UserError where a reply would begin to lose reward before its first token."""
+    """UserError where a reply would begin to lose reward before its first token, or none can be long enough to."""
     buffer, limit = row.rewards.overlong_buffer, row.rewards.overlong_limit or most
     if buffer is not None and buffer >= limit:
         raise UserError(
             f"rewards.overlong_buffer is {buffer}, but a reply has at most {limit} tokens (rewards.overlong_limit or "
             f"sampling.max_tokens); allowed are 1 to {limit - 1}"
+        )
+    start = limit - (buffer or max(1, round((row.rewards.overlong_share or 0.0) * limit)))
+    if (buffer is not None or row.rewards.overlong_share is not None) and start >= most:
+        raise UserError(
+            f"rewards.overlong_limit is {limit}, and a reply begins to lose reward at {start} tokens, which none has: "
+            f"sampling.max_tokens is {most}; leave overlong_limit out, or give one of {most} or less"
         )
