@@ -31,7 +31,7 @@ from .annotate import read_scores, with_observed, with_values
 from .flat_groups import flat_groups
 from .loss import policy_loss, squared_error
 from .method_row import Method
-from .metrics import Log, masked_mean
+from .metrics import Log, masked_mean, with_effective_share
 from .moving import MovingCoefficients
 from .optimizer import Masters, OptimizerSettings, adapted
 from .rewards import ReturnScale, punish_overlong
@@ -142,7 +142,7 @@ class Learner:
                 whitened = part.whitened() if self.method.credit.whiten == "minibatch" else part
                 self._step(whitened, log, first if epoch == 0 else None)
                 self._steps, last = self._steps + 1, part
-        metrics = log.means()
+        metrics = with_effective_share(log.means())
         kl = self._kl_old(last) if self._follows_kl and last is not None and len(last.share_B_T) else None
         if self.settings.schedule == "adaptive_kl" and kl is not None:
             self._adapt(kl)
@@ -328,6 +328,9 @@ class Learner:
             "policy/entropy": scores.entropy_B_T.detach(),
             "policy/clipped": weighted.clipped_B_T,
             "policy/ratio": weighted.ratio_B_T,
+            "policy/ratio_squared": weighted.ratio_B_T**2,
+            "policy/ratio_extreme": weighted.extreme_B_T,
+            "policy/weighted": weighted.weight_B_T != 0,
             "policy/logp": logp_B_T,
         }
         if self.method.preference.kind is None:  # whose objective is one of pairs, not of units

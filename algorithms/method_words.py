@@ -246,9 +246,11 @@ policy before the update), H an entropy in nats, μ who acted, p and q the proba
 the logistic function.
 
 Rows of metrics have `policy/clipped` (the share of units that the clip silences or cuts), `policy/distrusted` (that a
-trust region leaves out), `observation/logp` (what the world says, where that is learned), and, where they move,
-`kl/beta` and `policy/entropy_coefficient`. With `collect: {refill: 8}`
-groups in which all earned the same are sampled again, up to eight times for an update.
+trust region leaves out), `policy/weighted` (whose weight is not 0), `policy/ratio_extreme` (whose ratio is beyond ten
+or a tenth), `policy/effective_share` ((Σρ)² / (n·Σρ²), the effective sample size as a share), `observation/logp` (what
+the world says, where that is learned), `groups/flat` (groups in which all earned the same), and, where they move,
+`kl/beta` and `policy/entropy_coefficient`. What goes wrong with these numbers is said once, in a line. With
+`collect: {refill: 8}` groups in which all earned the same are sampled again, up to eight times for an update.
 
 """
 
