@@ -236,7 +236,8 @@ def _row_as_words(row: Method) -> dict[str, str]:
 
 _HEAD = """# Methods
 
-Printed by the code (`peripatos list methods`, and `--show NAME` for every constant). A method is a row of constants,
+Printed by the code (`peripatos list methods`, `--show NAME` for every constant, and with that `--compat trl`, `verl` or
+`prime-rl` for what stands there, as read at a date). A method is a row of constants,
 and each is a weighted log-likelihood: the gradient of L below is that of the textbook objective, which a test checks by
 autograd for every row. Any constant is changed by a scenario, `overrides: {weighting: {clip_high: 0.28}}`; what would
 have no effect is refused.

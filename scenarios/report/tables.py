@@ -21,13 +21,14 @@ def table(what: str) -> list[dict[str, str]]:
     return makers[what]()
 
 
-def detail(what: str, name: str) -> list[str]:
-    """The lines of `peripatos list methods --show NAME`."""
+def detail(what: str, name: str, framework: str | None = None) -> list[str]:
+    """The lines of `peripatos list methods --show NAME`, and with a `framework` those of what is otherwise there."""
+    from ...algorithms.compat import compat
     from ...algorithms.method_words import show_method
 
     if what != "methods":
         raise UserError(f"--show is for methods, and not for {what}: peripatos list methods --show NAME")
-    return show_method(name)
+    return [*show_method(name), *(["", *compat(name, framework)] if framework is not None else [])]
 
 
 def summary_lines(summary: Mapping[str, Any], path: Path | None = None) -> list[str]:
