@@ -3,8 +3,9 @@
     A = return − baseline,   at the granularity of a unit, a turn or a whole trajectory.
 
 Two choices span the field. The *baseline*: none (REINFORCE, Williams 1992), the batch's mean, the group's mean
-(GRPO, Shao et al. 2024, arXiv:2402.03300), the mean of the others (RLOO, Ahmadian et al. 2024, arXiv:2402.14740),
-or a critic (GAE). The *granularity*: what counts as one decision. Units of one step share its advantage.
+(GRPO, Shao et al. 2024, arXiv:2402.03300), the mean of the others (RLOO, Ahmadian et al. 2024, arXiv:2402.14740), that
+of least variance (`optimal_baseline`), or a critic (GAE). The *granularity*: what counts as one decision. Units of one
+step share its advantage.
 Everything here is computed on the whole batch, before rows are split among minibatches or machines.
 """
 
@@ -20,6 +21,7 @@ from torch import Tensor
 from ..envs.quantities import Discount, NotNegative
 from ..envs.vocabulary import Batch
 from .episode_rows import episode_rows
+from .optimal_baseline import optimal_advantage
 from .returns import discounted_returns, gae
 from .shapes import Granularity, Steps, check_rank, steps, sum_steps
 
@@ -31,7 +33,7 @@ _ROUNDINGS = 16  # by how many of its last digits a sum of rewards may differ fr
 class Credit:
     """How a method assigns credit: the constants that frameworks disagree on, spelled out."""
 
-    baseline: Literal["batch_mean", "group_mean", "leave_one_out", "critic"] | None = None
+    baseline: Literal["batch_mean", "group_mean", "leave_one_out", "optimal", "critic"] | None = None
     granularity: Granularity = "trajectory"
     scale: Literal["std", "mean"] | None = None  # what a group's advantages are divided by
     ddof: Literal[0, 1] = 1  # of the group's standard deviation
@@ -286,6 +288,9 @@ def _group_advantage_of_steps(batch: Batch, walk: Steps, credit: Credit) -> Tens
         return advantage_B_K
     if credit.baseline is None:
         return return_B_K
+    if credit.baseline == "optimal":
+        energy_B_K = sum_steps(batch.notes["energy_B_T"].to(return_B_K.dtype), batch.mask_B_T, walk)
+        return optimal_advantage(return_B_K, energy_B_K, mask, batch.group_B)
     group = torch.zeros_like(batch.group_B) if credit.baseline == "batch_mean" else batch.group_B
     K = walk.count
     column = torch.arange(K, device=group.device)

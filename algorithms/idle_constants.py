@@ -110,6 +110,8 @@ def _of_groups(credit: Credit, imitates: bool) -> Iterator[Idle]:
         yield "credit", "scale", None, why
     if credit.baseline in (None, "critic", "batch_mean") or imitates:
         yield "credit", "each_term", False, why
+    if credit.baseline == "optimal":
+        yield "credit", "scale", None, "credit.baseline is 'optimal', whose differences are divided by nothing"
     if credit.scale is None:
         yield "credit", "eps", ..., "credit.scale is null"
     if credit.scale != "std":

@@ -27,7 +27,7 @@ from ..agents.threads import fitting_threads, torch_threads
 from ..envs.seeding import stream
 from ..envs.vocabulary import Batch
 from .aggregate import Shares, reduce
-from .annotate import read_scores, with_observed, with_values
+from .annotate import read_scores, with_energy, with_observed, with_values
 from .flat_groups import flat_groups
 from .loss import policy_loss, squared_error
 from .method_row import Method
@@ -189,6 +189,8 @@ class Learner:
         reference_logp = torch.zeros_like(old_logp)
         if self.reference is not None:
             reference_logp, _ = read_scores(self.reference, batch, self.micro_batch)
+        if row.credit.baseline == "optimal":
+            batch = with_energy(batch, self.policy, self.micro_batch)
         return prepare(batch, row, old_logp, reference_logp, entropy, flat_B)
 
     @property

@@ -94,6 +94,13 @@ def formulas(row: Method) -> list[str]:
 
 
 _STEPS = {"trajectory": "trajectories", "turn": "turns", "unit": "units"}
+_SUBTRACTED = {
+    None: "",
+    "batch_mean": " − mean_batch(R)",
+    "group_mean": " − mean_group(R)",
+    "leave_one_out": " − mean_others(R)",
+    "optimal": " − Σ_group W·R / Σ_group W,   W = Σ ‖∂ log π/∂ logits‖² up to its step",
+}
 _EXTREMES = "1 for the best of the group, −1 for the worst, 0 for the others"
 _RATIOS = {
     "unit": "π/π_old of the unit",
@@ -116,8 +123,8 @@ def _advantage(row: Method) -> str:
     if credit.baseline == "critic":
         A = f"GAE(γ = {credit.gamma:g}, λ = {credit.lam:g})"
     else:
-        baselines = {None: "", "batch_mean": " − mean_batch(R)", "group_mean": " − mean_group(R)"}
-        A = R + baselines.get(credit.baseline, " − mean_others(R)")
+        A = f"({R})" if credit.granularity != "trajectory" and credit.baseline is not None else R
+        A += _SUBTRACTED[credit.baseline]
         if credit.scale is not None:
             A = f"({A}) / ({credit.scale}_group(R) + {credit.eps:g})"
         A = f"Σ over terms of {A}" if credit.each_term else A
@@ -175,6 +182,8 @@ _BASELINES = {
     "batch_mean": "Each return is compared with the mean of the batch.",
     "group_mean": "Each return is compared with the mean of its group, which began alike.",
     "leave_one_out": "Each return is compared with the mean of the others in its group, which began alike.",
+    "optimal": "Each return is compared with that mean of its group, which began alike, with which the gradient varies "
+    "least.",
     "critic": "A critic says what was to be expected, and bootstraps episodes that were cut.",
 }
 

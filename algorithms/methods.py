@@ -100,6 +100,15 @@ _RETURNS = (
         update=_SUMS,
     ),
     Method(
+        "optimal_baseline",
+        "w = return to go − that of the group, weighed at each unit by how much the policy could still be moved",
+        "arXiv:2602.07078",
+        parent="rloo",
+        elsewhere="It is optimal_token_baseline in verl, for tokens; here for actions of all kinds (of real ones by their means).",
+        credit=Credit(baseline="optimal", granularity="unit"),
+        update=_SUMS,
+    ),
+    Method(
         "max_rl",
         "advantages over the group's mean: the gradient of log p(right), more of it the more samples",
         "arXiv:2602.02710",

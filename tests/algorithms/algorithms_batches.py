@@ -30,6 +30,10 @@ class TabularPolicy(nn.Module):
         chosen = logp.gather(-1, inputs["action_B_T"][..., None])[..., 0]
         return Scores(chosen, -(logp.exp() * logp).sum(-1), self.values[inputs["state_B_T"]])
 
+    def energy(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        p = torch.softmax(self.logits.detach(), dim=-1)[inputs["state_B_T"]]
+        return 1 - 2 * p.gather(-1, inputs["action_B_T"][..., None])[..., 0] + (p**2).sum(-1)
+
     def hearing(self, inputs: Mapping[str, Tensor], observed_B_T: Tensor) -> Mapping[str, Tensor]:
         return inputs  # every unit is scored anyway
 

@@ -180,6 +180,7 @@ IDLE = {
     "a lower clip at nothing": ("grpo", {"weighting": {"clip_low": 1.0}}),
     "a gap that everything is within": ("dppo", {"weighting": {"gap": 1.0}}),
     "stale sequences that the clip of sequences silences": ("gspo", {"weighting": {"stale_sequence": 0.5}}),
+    "a scale behind the baseline of least variance": ("optimal_baseline", {"credit": {"scale": "std"}}),
     "words of the world behind pairs": ("dpo", {"update": {"observation_coefficient": 0.1}}),
     "a penalty that is none of the terms": ("gdpo", {"rewards": {"overlong_buffer": 4}}),
     "scaled rewards beside terms": ("gdpo", {"rewards": {"scale": "return"}}),

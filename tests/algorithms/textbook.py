@@ -32,6 +32,7 @@ class Told:
     bootstrap: float
     group: int
     terms: dict[str, float]
+    energy: Tensor  # ‖∂ log π / ∂ logits‖²
     A: Tensor  # filled in by the method's advantage
 
     @property
@@ -74,10 +75,17 @@ def tell(batch: Batch, logits: Tensor, values: Tensor, reference: Tensor, *, seg
                 float(batch.bootstrap_B_T[last_b, last_t]) if ended else 0.0,
                 int(batch.group_B[units[0][0]]),
                 {n: float(x[units[0][0]]) for n, x in batch.notes.items() if n.startswith("term_")},
+                slope_of_logits(logits, state[b, t], action[b, t]),
                 torch.zeros(len(units), dtype=torch.float64),
             )
         )
     return told
+
+
+def slope_of_logits(logits: Tensor, state: Tensor, action: Tensor) -> Tensor:
+    rows = logits.detach()[state].requires_grad_()
+    (slope,) = torch.autograd.grad(torch.log_softmax(rows, -1).gather(-1, action[:, None]).sum(), rows)
+    return (slope**2).sum(-1)
 
 
 Advantage = Callable[[Sequence[Told]], None]  # fills in `A`
@@ -153,6 +161,17 @@ def over_mean(e: Told, told: Sequence[Told]) -> float:
 def without(e: Told, told: Sequence[Told]) -> float:
     others = [x.R for x in told if x.group == e.group and x is not e]
     return e.R - mean_of(others)
+
+
+def least_variance(told: Sequence[Told]) -> None:
+    """For each t: b = Σ W·(return from t on) / ΣW over the members of the group that have a unit t."""
+    for e in told:
+        for t in range(len(e.lp)):
+            there = [x for x in told if x.group == e.group and len(x.lp) > t]
+            weights = [float(x.energy[: t + 1].sum()) for x in there]
+            ahead = [float(x.reward[t:].sum()) for x in there]
+            mean = sum(w * r for w, r in zip(weights, ahead, strict=True)) / sum(weights)
+            e.A[t] = float(e.reward[t:].sum()) - mean
 
 
 def decoupled(e: Told, told: Sequence[Told]) -> float:
@@ -347,6 +366,7 @@ TEXTBOOK = {
     "w_reinforce": Text(verdict(0.1, 1.0), plain, of_sums),
     "reinforce_pp": Text(whitened(each(lambda e, _: e.R)), clipped(), of_units),
     "rloo": Text(each(without), plain, of_sums),
+    "optimal_baseline": Text(least_variance, plain, of_sums),
     "max_rl": Text(each(over_mean), plain, of_sums),
     "ppo": Text(whitened(by_critic), clipped(), of_units, critic=True),
     "ppo_dual_clip": Text(whitened(by_critic), dual(3.0), of_units, critic=True),
