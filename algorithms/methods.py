@@ -104,7 +104,8 @@ _RETURNS = (
         "w = return to go − that of the group, weighed at each unit by how much the policy could still be moved",
         "arXiv:2602.07078",
         parent="rloo",
-        elsewhere="It is optimal_token_baseline in verl, for tokens; here for actions of all kinds (of real ones by their means).",
+        elsewhere="It is optimal_token_baseline in verl, for tokens; here for actions of all kinds, real ones by "
+        "their means.",
         credit=Credit(baseline="optimal", granularity="unit"),
         update=_SUMS,
     ),

@@ -1,6 +1,6 @@
 """The baseline of least variance at every step: returns count by how much the policy could still be moved.
 
-    W_k = Σ_{j≤k} e_j,    b_k = Σ_i W_k⁽ⁱ⁾ R_k⁽ⁱ⁾ / Σ_i W_k⁽ⁱ⁾,    A_k = R_k − b_k      (sums over the group's members i)
+    W_k = Σ_{j≤k} e_j,    b_k = Σ_i W_k⁽ⁱ⁾ R_k⁽ⁱ⁾ / Σ_i W_k⁽ⁱ⁾,    A_k = R_k − b_k     (i: members of the group)
 
 e is a unit's energy, ‖∂ log π / ∂ logits‖² = 1 − 2π(y) + Σ_v π(v)²: none where the policy is sure. An episode that is
 over is compared with nobody (the optimal token baseline, arXiv:2602.07078; the length of the score itself is replaced
