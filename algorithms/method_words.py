@@ -249,7 +249,7 @@ Printed by the code (`peripatos list methods`, `--show NAME` for every constant,
 `prime-rl` for what stands there, as read at a date). A method is a row of constants,
 and each is a weighted log-likelihood: the gradient of L below is that of the textbook objective, which a test checks by
 autograd for every row. Any constant is changed by a scenario, `overrides: {weighting: {clip_high: 0.28}}`; what would
-have no effect is refused.
+have no effect is refused. Settings of whole papers, as stages: `peripatos list presets`.
 
 A is an advantage, R an episode's return, ρ a ratio to the policy that acted (or, with `weighting.correction`, to the
 policy before the update), H an entropy in nats, μ who acted, p and q the probabilities under π and μ. σ in formulas is
