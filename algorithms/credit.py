@@ -43,16 +43,22 @@ class Credit:
     each_term: bool = False
     """Whether each named term of the reward is compared within its group by itself, and the results are summed: the
     weights of the terms cancel, their signs stay (GDPO: Liu et al. 2026, arXiv:2601.05242)."""
-    transform: Literal["advantage", "positive", "verdict", "best_worst", "one"] = "advantage"
+    transform: Literal["advantage", "positive", "verdict", "best", "best_worst", "one"] = "advantage"
     """What the weight is made of: A itself; 1[A > 0], which keeps the better part of one's own samples
-    (rejection sampling); a `Verdict` on the return; 1 for the best of a group and −1 for the worst, which makes pairs;
-    or 1, which imitates (supervised fine-tuning)."""
+    (rejection sampling); a `Verdict` on the return; 1 for the best of a group alone, or −1 for the worst as well, which
+    makes pairs; or 1, which imitates (supervised fine-tuning)."""
+
     threshold: float = 0.5  # of a verdict: a return from here on is right
     right: NotNegative = 1.0  # its weights
     wrong: NotNegative = 1.0
     whiten: Literal["batch", "minibatch", "steps"] | None = None
     """Over what advantages are brought to mean 0 and standard deviation 1: the units of the batch or of a minibatch, or
     the batch's steps of credit (whole trajectories, turns or units), where each counts once, however long it is."""
+
+    @property
+    def ranks(self) -> bool:
+        """Whether a group's returns are put in order and nothing else is asked of them."""
+        return self.transform in ("best", "best_worst")
 
 
 @dataclass(frozen=True)
@@ -282,10 +288,10 @@ def _group_advantage_of_steps(batch: Batch, walk: Steps, credit: Credit) -> Tens
     if credit.transform == "verdict":
         return Verdict(credit.threshold, credit.right, credit.wrong)(return_B_K)
     rows = mask.any(dim=1)  # a row without units (an episode that failed) is no member of its group
-    if credit.transform == "best_worst":
+    if credit.ranks:
         advantage_B_K = torch.zeros_like(return_B_K)
         advantage_B_K[rows] = best_and_worst(return_B_K[rows, 0], batch.group_B[rows])[:, None]
-        return advantage_B_K
+        return advantage_B_K.clamp(min=0) if credit.transform == "best" else advantage_B_K
     if credit.baseline is None:
         return return_B_K
     if credit.baseline == "optimal":

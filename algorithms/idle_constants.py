@@ -62,7 +62,7 @@ def _of_rewards(row: Method) -> Iterator[Idle]:
     rewards = row.rewards
     if rewards.scale is None:
         yield "rewards", "clip", None, "rewards.scale is null; allowed is 'return'"
-    if row.credit.transform in ("positive", "best_worst") and rewards.clip is None:
+    if (row.credit.transform == "positive" or row.credit.ranks) and rewards.clip is None:
         why = f"credit.transform is {spelled(row.credit.transform)}, which asks for the order of returns alone"
         yield "rewards", "scale", None, f"{why}, unless rewards.clip cuts some"
     if rewards.overlong_buffer is None and rewards.overlong_share is None:
@@ -74,9 +74,14 @@ def _of_rewards(row: Method) -> Iterator[Idle]:
 def _of_credit(row: Method) -> Iterator[Idle]:
     credit = row.credit
     judges, imitates = credit.transform == "verdict", credit.transform == "one"
-    if credit.transform == "best_worst":
+    if credit.ranks:
         for name in ("baseline", "scale", "whiten"):
-            yield "credit", name, None, "credit.transform is 'best_worst', which compares returns as they are"
+            yield (
+                "credit",
+                name,
+                None,
+                f"credit.transform is {spelled(credit.transform)}, which compares returns as they are",
+            )
     if imitates:
         for name in ("baseline", "granularity", "scale", "ddof", "eps", "gamma", "lam", "whiten"):
             yield "credit", name, ..., "credit.transform is 'one': every weight is 1"
@@ -158,8 +163,8 @@ def _of_signs(row: Method) -> Iterator[Idle]:
     if credit.whiten is not None or row.source != "own":
         return
     judges = credit.transform == "verdict"
-    if credit.transform == "positive" or (judges and credit.wrong == 0):
-        cause = "credit.wrong is 0" if judges else "credit.transform is 'positive'"
+    if credit.transform in ("positive", "best") or (judges and credit.wrong == 0):
+        cause = "credit.wrong is 0" if judges else f"credit.transform is {spelled(credit.transform)}"
         why = f"{cause}: no advantage is below 0"
         yield "weighting", "stale_sequence", None, why
         for name in ("clip_low", "clip_dual") if kind == "silence" else ():
@@ -209,7 +214,7 @@ def impossible_constants(row: Method) -> Iterator[tuple[str, str, str]]:
         yield "credit", "each_term", f"{why}; write granularity: trajectory"
     if credit.transform == "verdict" and credit.right == credit.wrong == 0.0:
         yield "credit", "right", "and credit.wrong is 0 too: every weight is 0; give one of them above 0"
-    if credit.transform == "best_worst" and credit.granularity != "trajectory":
+    if credit.ranks and credit.granularity != "trajectory":
         why = f"and credit.granularity is {spelled(credit.granularity)}: the best and the worst are whole trajectories"
         yield "credit", "transform", f"{why}; write granularity: trajectory"
     kind = row.preference.kind

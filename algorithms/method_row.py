@@ -84,9 +84,7 @@ class Method:
     @property
     def needs_groups(self) -> bool:
         """Whether episodes are compared with others that started alike."""
-        compared = (
-            self.credit.baseline in ("group_mean", "leave_one_out", "optimal") or self.credit.transform == "best_worst"
-        )
+        compared = self.credit.baseline in ("group_mean", "leave_one_out", "optimal") or self.credit.ranks
         return compared or self.update.flat_groups == "leave_out"
 
     @property

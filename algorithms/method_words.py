@@ -116,6 +116,8 @@ def _advantage(row: Method) -> str:
         return "1"
     if credit.transform == "best_worst":
         return "1 for the better reply, −1 for the worse" if row.source == "pairs" else _EXTREMES
+    if credit.transform == "best":
+        return "1 for the best of the group, 0 for the others"
     R = "R" if credit.granularity == "trajectory" else "Σ γᵏ r, from its step on"
     if credit.transform == "verdict":
         wrong = f"−{credit.wrong:g}" if credit.wrong else "0"
@@ -146,9 +148,10 @@ def in_words(row: Method) -> list[str]:
         said.append(f"A reply loses up to 1 in the last {share} before its limit.")
     if row.preference.kind is not None:
         said.append("A frozen copy of the policy as it began is the reference.")
-    if row.needs_groups and credit.transform == "best_worst" and row.source == "own":
-        said.append("Groups in which all earned the same make no pair.")
-    if credit.transform not in ("one", "verdict", "best_worst"):
+    if credit.ranks and row.source == "own":
+        what = "make no pair" if credit.transform == "best_worst" else "have no best"
+        said.append(f"Groups in which all earned the same {what}.")
+    if credit.transform not in ("one", "verdict") and not credit.ranks:
         said.append(_BASELINES[credit.baseline])
     if credit.scale == "std":
         said.append(f"Differences are divided by the group's standard deviation (ddof {credit.ddof}).")
@@ -221,7 +224,14 @@ def _row_as_words(row: Method) -> dict[str, str]:
     if weighting.ratio is not None and weighting.clip_kind != "silence":
         clip = f"{weighting.clip_kind} {clip}".removesuffix(" —")
     verdict = f"{credit.right:g}·1[right] − {credit.wrong:g}·1[wrong]"
-    weights = {"advantage": "A", "positive": "1[A > 0]", "verdict": verdict, "best_worst": "±1", "one": "1"}
+    weights = {
+        "advantage": "A",
+        "positive": "1[A > 0]",
+        "verdict": verdict,
+        "best": "1[best]",
+        "best_worst": "±1",
+        "one": "1",
+    }
     return {
         "method": row.name,
         "what": row.summary,

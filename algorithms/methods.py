@@ -39,8 +39,16 @@ _IMITATION = (
         "keep what beats its group's mean, and imitate it (expert iteration, RAFT)",
         "arXiv:2304.06767",
         parent="rloo",
-        elsewhere="RAFT keeps the best of K only; ReST-EM keeps all that are right.",
+        elsewhere="RAFT keeps the best of K only (best_of_k); ReST-EM keeps all that are right (psr).",
         credit=Credit(baseline="group_mean", transform="positive"),
+    ),
+    Method(
+        "best_of_k",
+        "keep the best of a group alone, and imitate it (RAFT)",
+        "arXiv:2304.06767",
+        parent="rejection_sampling",
+        elsewhere="RAFT keeps one of equal replies too, whatever they earned.",
+        credit=Credit(transform="best"),
     ),
 )
 

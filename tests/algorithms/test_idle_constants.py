@@ -50,6 +50,7 @@ def _batch(version: int, segments: bool, certain: bool) -> Batch:
     flat, mask = batch.group_B[:, None] == 2, batch.mask_B_T
     score = policy_of(certain).score(batch.inputs)
     noise = torch.randn(mask.shape, generator=draw, dtype=torch.float64)
+    noise[::5, 0] = -12.0  # a few ratios beyond 20
     left = torch.randn(24, 1, generator=draw, dtype=torch.float64)
     notes = {
         "cut_B_T": mask & (torch.rand(mask.shape, generator=draw) < 0.2),

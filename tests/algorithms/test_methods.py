@@ -181,6 +181,9 @@ IDLE = {
     "a gap that everything is within": ("dppo", {"weighting": {"gap": 1.0}}),
     "stale sequences that the clip of sequences silences": ("gspo", {"weighting": {"stale_sequence": 0.5}}),
     "a scale behind the baseline of least variance": ("optimal_baseline", {"credit": {"scale": "std"}}),
+    "a baseline of a rank": ("best_of_k", {"credit": {"baseline": "group_mean"}}),
+    "a scale of the best": ("best_of_k", {"rewards": {"scale": "return"}}),
+    "bad sequences where the best alone counts": ("best_of_k", {"weighting": {"stale_sequence": 0.5}}),
     "words of the world behind pairs": ("dpo", {"update": {"observation_coefficient": 0.1}}),
     "a penalty that is none of the terms": ("gdpo", {"rewards": {"overlong_buffer": 4}}),
     "scaled rewards beside terms": ("gdpo", {"rewards": {"scale": "return"}}),
@@ -203,6 +206,7 @@ EXCLUDING = {
         {"update": {"aggregation": "unit_mean"}},
         "write aggregation: sequence_mean",
     ),
+    "the best unit": ("best_of_k", {"credit": {"granularity": "unit"}}, "write granularity: trajectory"),
     "pairs of units": ("online_dpo", {"credit": {"granularity": "unit"}}, "write granularity: trajectory"),
     "a pair loss of returns": ("rloo", {"preference": {"kind": "dpo"}}, "write credit: {transform: best_worst}"),
     "a mean over the units of pairs": (

@@ -174,6 +174,10 @@ def least_variance(told: Sequence[Told]) -> None:
             e.A[t] = float(e.reward[t:].sum()) - mean
 
 
+def best_alone(e: Told, told: Sequence[Told]) -> float:
+    return float(max(mates(e, told)) == e.R and min(mates(e, told)) < e.R)
+
+
 def decoupled(e: Told, told: Sequence[Told]) -> float:
     total = 0.0
     for name, value in e.terms.items():
@@ -359,6 +363,7 @@ def verdict(right: float, wrong: float) -> Advantage:
 TEXTBOOK = {
     "sft": Text(each(lambda e, _: 1.0), plain, of_units),
     "rejection_sampling": Text(each(lambda e, told: float(mean_of(mates(e, told)) < e.R)), plain, of_units),
+    "best_of_k": Text(each(best_alone), plain, of_units),
     "reinforce": Text(each(lambda e, _: e.R), plain, of_sums),
     "reinforce_baseline": Text(each(lambda e, told: e.R - mean_of([x.R for x in told])), plain, of_sums),
     "psr": Text(verdict(1.0, 0.0), plain, of_sums),
