@@ -24,8 +24,8 @@ def table(what: str) -> list[dict[str, str]]:
 
 
 def detail(what: str, name: str, framework: str | None = None) -> list[str]:
-    """The lines of `peripatos list methods --show NAME`, with a `framework` those of what is otherwise there as well; or
-    of `list presets --show NAME`."""
+    """The lines of `list methods --show NAME`, with a `framework` those of what is otherwise there as well; or of
+    `list presets --show NAME`."""
     from ...algorithms.compat import compat
     from ...algorithms.method_words import show_method
 
