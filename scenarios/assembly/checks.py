@@ -77,6 +77,8 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
     kind = _check_worlds(scenario, worlds)
     with at("evaluation", "episodes"):
         worlds.evaluated(scenario, "test")
+    with at("evaluation", "first"):
+        _check_first(scenario.evaluation.first, worlds.evaluated(scenario, "validation"))
     with at("agent"):
         _check_agent(scenario, kind)
     check_room(scenario)
@@ -112,6 +114,16 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
     check_sizes(scenario, worlds.first.facts)
     check_variants(scenario)
     check_named_goals(scenario, worlds)
+
+
+def _check_first(first: int | None, episodes: int) -> None:
+    """UserError for the first episodes of a validation that leave nothing behind them."""
+    if first is not None and first >= episodes:
+        allowed = f"allowed are 1 to {episodes - 1}, or null" if episodes > 1 else "allowed is null"
+        raise UserError(
+            f"evaluation.first is {first}, and a validation has {episodes} episode{'s' * (episodes > 1)}, so that none "
+            f"would follow; {allowed}"
+        )
 
 
 def _check_worlds(scenario: Scenario, worlds: WorldSources) -> WorldKind:
