@@ -29,6 +29,7 @@ from .memories import check_memory
 from .method_fits import check_refill, check_shown, check_world_fits
 from .no_effect import (
     check_budget,
+    check_first,
     check_goals_in_world,
     check_minibatches,
     check_revisions,
@@ -77,8 +78,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
     kind = _check_worlds(scenario, worlds)
     with at("evaluation", "episodes"):
         worlds.evaluated(scenario, "test")
-    with at("evaluation", "first"):
-        _check_first(scenario.evaluation.first, worlds.evaluated(scenario, "validation"))
+    check_first(scenario, worlds.evaluated(scenario, "validation"), source)
     with at("agent"):
         _check_agent(scenario, kind)
     check_room(scenario)
@@ -114,16 +114,6 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
     check_sizes(scenario, worlds.first.facts)
     check_variants(scenario)
     check_named_goals(scenario, worlds)
-
-
-def _check_first(first: int | None, episodes: int) -> None:
-    """UserError for the first episodes of a validation that leave nothing behind them."""
-    if first is not None and first >= episodes:
-        allowed = f"allowed are 1 to {episodes - 1}, or null" if episodes > 1 else "allowed is null"
-        raise UserError(
-            f"evaluation.first is {first}, and a validation has {episodes} episode{'s' * (episodes > 1)}, so that none "
-            f"would follow; {allowed}"
-        )
 
 
 def _check_worlds(scenario: Scenario, worlds: WorldSources) -> WorldKind:

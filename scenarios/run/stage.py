@@ -331,7 +331,7 @@ class StageRun:
         miss the goal and the scenario says how many they are.
         """
         count, first = self.context.sources.evaluated(self.scenario, split), self.scenario.evaluation.first
-        if split == "validation" and first is not None and self.stage.stop:
+        if split == "validation" and first is not None and first < count and self.stage.stop:
             episodes = self._play(first, split)
             if reached(summarize_worlds(episodes), self.stage.stop, checked=True):
                 episodes = self._play(count, split)

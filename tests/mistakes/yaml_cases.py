@@ -160,6 +160,7 @@ FITS = [
     Case("first-no-goal", control("episodes: 2", "episodes: 2, first: 1"), r"line 11, column 37", r"evaluation\.first has no effect: no stage has a goal"),
     Case("first-all", control(BUDGET, "    stop: {return_mean: 10}\n" + BUDGET, "episodes: 2", "episodes: 2, first: 2"), r"line 12", r"first is 2.*2 episodes.*none would follow; allowed are 1 to 1"),
     Case("first-counts", control(BUDGET, "    stop: {truncated: 1}\n" + BUDGET, "episodes: 2", "episodes: 2, first: 1"), r"line 12", r"stop\.truncated counts truncated.*leave one"),
+    Case("first-trial", control(BUDGET, "    stop: {return_mean: 10}\n" + BUDGET, "episodes: 2", "episodes: 4, first: 2"), argv="run s.yaml --dry-run --set evaluation.episodes=2"),
     Case("first-zero", control("episodes: 2", "episodes: 2, first: 0"), r"line 11", r"first is 0"),
     Case("variants-path", control("name: tiny\n", "name: tiny\nvariants:\n  grpo: {stages.balanse.collect: {groups: 2, group_size: 4}}\n"), r"line 3, column 10", r"balanse.*balance"),
     Case("variants-key", control("name: tiny\n", "name: tiny\nvariants:\n  grpo: {stages.balance.colect: {groups: 2, group_size: 4}}\n"), r"line 3", r"colect.*collect"),
