@@ -110,3 +110,15 @@ def test_the_first_tasks_are_kept_once_for_reading(tmp_path: Path) -> None:
     played(tmp_path, SEEDS[: FIRST + 1])
     kept = sorted(file.name for file in (tmp_path / "run" / "episodes").glob("*validation*"))
     assert len(kept) == 3
+
+
+def test_a_run_that_goes_on_is_looked_at_as_one_that_was_not_ended(tmp_path: Path) -> None:
+    whole = played(tmp_path, SEEDS[FIRST:])
+    scenario, out = tmp_path / "tiny.yaml", tmp_path / "parts"
+    assert command("run", scenario, "--out", out, "-q", "--set", "stages.learn.budget.updates=1") == 0
+    assert command("resume", out, "-q", "--set", "stages.learn.budget.updates=2") == 0
+    seen = [
+        [(row["update"], row["episodes"], row["return_mean"]) for row in found if row["set"] == "validation"]
+        for found in (whole, rows(out / "evaluations.jsonl"))
+    ]
+    assert seen[0] == seen[1]
