@@ -1,7 +1,7 @@
 """How long until it walks: our PPO and its peers from nothing to the same goal.
 
     pip install -c constraints.txt -e '.[bench]'
-    python benchmarks/walker_learning.py [--seeds 5] [--peer-seeds 1] [--peers NAME…]
+    python benchmarks/walker_learning.py [--seeds 5] [--peer-seeds 1] [--peers NAME…] [--set KEY=VALUE…]
 
 Walking means that 64 held-out episodes of the deterministic policy have a mean return of at least 250 and a mean
 distance of at least 6.5 m, and that none falls in its 10 s. Every contestant is looked at whenever it has made another
@@ -35,11 +35,12 @@ EVERY, FIRST, EPISODES = 40_960, 16, 64
 GOAL = {"return": 250.0, "distance": 6.5, "upright": 1.0}
 
 
-def ours(seed: int) -> dict[str, Any]:
-    """`peripatos run walker-ppo` to its own end, and what its summary says."""
+def ours(seed: int, sets: list[str]) -> dict[str, Any]:
+    """`peripatos run walker-ppo`, with some settings changed, to its own end, and what its summary says."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        command = [sys.executable, "-m", "peripatos", "run", "walker-ppo", "--set", f"seed={seed}", "--out", str(out)]
+        command = [sys.executable, "-m", "peripatos", "run", "walker-ppo", "--seed", str(seed), "--out", str(out)]
+        command += [word for one in sets for word in ("--set", one)]
         before = core_seconds()
         subprocess.run(command, check=True, capture_output=True)
         spent = {"cores": core_seconds() - before}
@@ -136,6 +137,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="runs of ours")
     parser.add_argument("--peer-seeds", type=int, default=1, help="runs of each peer")
     parser.add_argument("--peers", nargs="*", default=NAMES, choices=NAMES)
+    parser.add_argument("--set", nargs="*", default=[], help="settings of ours that are tried")
     parser.add_argument("--most", type=int, default=2_000_000, help="steps after which a peer is stopped")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -147,7 +149,7 @@ def main() -> None:
         for name in (OURS, *asked.peers):
             if seed < (asked.seeds if name == OURS else asked.peer_seeds):
                 begun = time.perf_counter()
-                seen = ours(seed) if name == OURS else peer(name, seed, asked.most)
+                seen = ours(seed, asked.set) if name == OURS else peer(name, seed, asked.most)
                 runs.setdefault(name, []).append({**seen, "seconds": time.perf_counter() - begun, "seed": seed})
                 print(f"{name}, seed {seed}: {json.dumps(runs[name][-1])}", file=sys.stderr, flush=True)
     print("| PPO | walks | wall: median (range) | / ours | steps | return, distance at the end |")
