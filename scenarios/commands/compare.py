@@ -37,8 +37,8 @@ def compare(
     verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
-    """Run methods × scenarios × seeds with equal budgets, and tabulate them with intervals."""
-    from ..compare.findings import report, table
+    """Run methods × scenarios × seeds with equal budgets, and say what can be concluded."""
+    from ..compare.findings import report, tables
     from ..compare.jobs import compare as run_compare
     from ..run.signals import Stopped, tell
     from ..streams import exit_with
@@ -50,11 +50,14 @@ def compare(
     except Stopped as stopped:
         tell("stopped; the same command goes on from here")
         sys.exit(exit_with(stopped.code))
-    rows, notes = report(outcomes, out)
+    found = report(outcomes, out)
     if json_:
-        print_json(rows)
+        print_json(found)
     else:
-        print_table(table(rows))
-        print_lines(*notes)
-    if any(outcome.failure for outcome in outcomes):
+        for heading, rows in tables(found).items():
+            if rows:
+                print_lines("", f"{heading}:")
+                print_table(rows)
+        print_lines("", *found["conclusions"], *found["failures"], ", ".join(found["files"]))
+    if found["failures"]:
         raise typer.Exit(FAILED)

@@ -3,12 +3,14 @@
     python -m peripatos.scenarios.compare.one_run SCENARIO FOLDER
 
 It begins the run of FOLDER, or goes on with it, and ends by the exit codes of the command line. When who began it is
-gone, which its standard input tells, it saves itself and ends, as after Ctrl-C.
+gone, which its standard input tells, it saves itself and ends, as after Ctrl-C. The most memory that it held is written
+to FOLDER.peak, in MiB.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import threading
@@ -19,6 +21,7 @@ import yaml
 
 from ..cli import explain
 from ..entrance import load_run, run
+from ..run.disk import write_text
 from ..run.signals import ending_by_signals
 
 
@@ -36,7 +39,22 @@ def main() -> NoReturn:
             if heard:
                 raise
             sys.exit(explain(problem))
+        finally:
+            _note_peak(peak_file(folder))
         sys.exit(0)
+
+
+def peak_file(folder: Path) -> Path:
+    """Where the memory of the run in `folder` is noted."""
+    return folder.with_suffix(".peak")
+
+
+def _note_peak(file: Path) -> None:
+    """The larger of what this process held at most, and an earlier one that the run went on from."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes of what the system counts in
+    now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    before = float(file.read_text(encoding="utf-8")) if file.exists() else 0.0
+    write_text(file, f"{max(now, before):.0f}\n")
 
 
 def _resolved(scenario: str) -> dict[str, Any]:
