@@ -26,9 +26,11 @@ from .app import (
 
 @app.command()
 def compare(
-    scenarios: Annotated[list[str], typer.Argument(help="Shipped scenarios or paths.")],
-    methods: Annotated[str, typer.Option(help="Comma-separated.")],
-    seeds: Annotated[int, typer.Option(min=1, max=MOST, help="How many seeds: 0, 1, …")] = 3,
+    names: Annotated[
+        list[str], typer.Argument(metavar="SCENARIO…|FILE", help="Scenarios, or a comparison (compare-quick).")
+    ],
+    methods: Annotated[str, typer.Option(help="Comma-separated; a comparison has its own.")] = "",
+    seeds: Annotated[int | None, typer.Option(min=1, max=MOST, help="How many seeds: 0, 1, … (default: 3)")] = None,
     out: Annotated[Path, typer.Option(help="The folder; one that exists is gone on with.")] = Path("runs/compare"),
     sets: Set = [],  # noqa: B006 (typer copies it)
     limit: Annotated[int | None, typer.Option(min=1, max=MOST, help="Processes at once; default: the cores.")] = None,
@@ -44,9 +46,9 @@ def compare(
     from ..streams import exit_with
 
     load_plugins()
-    names = [name.strip() for name in methods.split(",") if name.strip()]
+    wanted = [name.strip() for name in methods.split(",") if name.strip()]
     try:
-        outcomes = run_compare(scenarios, names, seeds, out, sets=sets, limit=limit, quiet=quiet)
+        outcomes = run_compare(names, wanted, seeds, out, sets=sets, limit=limit, quiet=quiet)
     except Stopped as stopped:
         tell("stopped; the same command goes on from here")
         sys.exit(exit_with(stopped.code))

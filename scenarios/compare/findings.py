@@ -2,8 +2,8 @@
 
     runs.csv           a row a run: status, score and counters; the same after a comparison that was killed went on
     costs.csv          a row a run: seconds and memory, which no two runs have alike
-    differences.csv    a row for every two methods of a scenario, with its sentence
-    comparison.json    all of it
+    differences.csv    a row for every two methods of a scenario as it is printed, with its sentence
+    comparison.json    all of it, in numbers
     curves.png, .svg   learning curves with bands
     profiles.png, .svg performance profiles (Agarwal et al. 2021), where scenarios say their `scores`
 
@@ -44,7 +44,7 @@ def report(outcomes: Sequence[JobResult], out: Path) -> dict[str, Any]:
     tables = normalised_tables(groups)
     differences = conclude([cell(*key, group) for key, group in groups.items()], _unfair(groups))
     write_text(out / "costs.csv", _csv([_costs(outcome) for outcome in _with_cold_starts(outcomes)]))
-    write_text(out / "differences.csv", _csv([{**asdict(d), "sentence": sentence(d)} for d in differences]))
+    write_text(out / "differences.csv", _csv([{**spelled(d), "sentence": sentence(d)} for d in differences]))
     drawn = pictures.draw_curves(groups, out / "curves") + pictures.draw_profiles(tables, out / "profiles")
     written = [out / name for name in ("runs.csv", "costs.csv", "differences.csv", "comparison.json")]
     found = {
@@ -81,7 +81,6 @@ def _spelled_score(one: Mapping[str, Any]) -> dict[str, str]:
         "95 % interval": f"{told(one['low'], measure, bare=True)} to {told(one['high'], measure, bare=True)}"
         if known
         else "—",
-        "normalised": "—" if one["normalised"] is None else f"{one['normalised']:.2f}",
         "seeds": str(one["seeds"]) + (f", {one['failed']} failed" if one["failed"] else ""),
     }
 

@@ -23,6 +23,7 @@ from ..config.loading import dump_scenario
 from ..run.disk import make_folder, write_text
 from ..run.lock import writing
 from ..run.no_run import is_run
+from .comparison_file import SEEDS, find_comparison
 from .plan import ComparisonJob, plan
 from .processes import Processes
 
@@ -37,19 +38,24 @@ class JobResult:
 
 
 def compare(
-    scenarios: Sequence[str],
+    names: Sequence[str],
     methods: Sequence[str],
-    seeds: int,
+    seeds: int | None,
     out: Path,
     *,
     sets: Sequence[str] = (),
     limit: int | None = None,
     quiet: bool = False,
 ) -> list[JobResult]:
-    """Run everything that is not done yet under `out`. UserError, before anything runs, for what cannot run."""
+    """Run everything that is not done yet under `out`: of scenarios, or of a comparison's file, whose methods and seeds
+    give way to those that are given. UserError, before anything runs, for what cannot run."""
     if is_run(out):
         raise UserError(f"{out} is a run directory, and a comparison has a folder of its own; use another --out")
-    jobs = plan(scenarios, methods, seeds, out, sets)
+    file = find_comparison(names)
+    if file is None:
+        jobs = plan(names, methods, seeds or SEEDS, out, sets)
+    else:
+        jobs = plan(list(file.scenarios), methods or file.methods, seeds or file.seeds, out, sets, file.sets())
     make_folder(out)
     with writing(out, command_line()):
         return _run_all(jobs, limit or usable_cores(), quiet=quiet)

@@ -10,7 +10,6 @@ to FOLDER.peak, in MiB.
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import sys
 import threading
@@ -21,8 +20,8 @@ import yaml
 
 from ..cli import explain
 from ..entrance import load_run, run
-from ..run.disk import write_text
 from ..run.signals import ending_by_signals
+from .peak import note_peak
 
 
 def main() -> NoReturn:
@@ -40,21 +39,8 @@ def main() -> NoReturn:
                 raise
             sys.exit(explain(problem))
         finally:
-            _note_peak(peak_file(folder))
+            note_peak(folder)
         sys.exit(0)
-
-
-def peak_file(folder: Path) -> Path:
-    """Where the memory of the run in `folder` is noted."""
-    return folder.with_suffix(".peak")
-
-
-def _note_peak(file: Path) -> None:
-    """The larger of what this process held at most, and an earlier one that the run went on from."""
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes of what the system counts in
-    now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-    before = float(file.read_text(encoding="utf-8")) if file.exists() else 0.0
-    write_text(file, f"{max(now, before):.0f}\n")
 
 
 def _resolved(scenario: str) -> dict[str, Any]:

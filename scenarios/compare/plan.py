@@ -9,7 +9,7 @@ whole budget.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,14 +54,20 @@ class ComparisonJob:
 
 
 def plan(
-    scenarios: Sequence[str], methods: Sequence[str], seeds: int, out: Path, sets: Sequence[str] = ()
+    scenarios: Sequence[str],
+    methods: Sequence[str],
+    seeds: int,
+    out: Path,
+    sets: Sequence[str] = (),
+    own: Mapping[str, Sequence[str]] | None = None,
 ) -> list[ComparisonJob]:
-    """Every job of a method, checked; cold starts are theirs. UserError for what cannot run or be compared."""
+    """Every job of a method, checked; cold starts are theirs. `own` are further `sets` of single scenarios. UserError
+    for what cannot run or be compared."""
     _check_methods(methods, scenarios)
     _refuse_idle(methods, sets)
     jobs: list[ComparisonJob] = []
     for scenario_name in dict.fromkeys(scenarios):
-        scenario, source = open_scenario(scenario_name, sets)
+        scenario, source = open_scenario(scenario_name, [*(own or {}).get(scenario_name, ()), *sets])
         check_parts(scenario, source).close()
         if any(job.task == scenario.name for job in jobs):
             raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
@@ -125,7 +131,7 @@ def _job(changed: Scenario, method: str, seed: int, first: int, out: Path) -> Co
 
 def _check_methods(methods: Sequence[str], scenarios: Sequence[str]) -> None:
     if not methods:
-        raise UserError("--methods names no method")
+        raise UserError("--methods names no method; give some, as in --methods ppo,grpo")
     for name in methods:
         if name not in METHODS:
             raise UserError(unknown("method", name, METHODS))

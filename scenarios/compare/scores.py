@@ -16,7 +16,7 @@ from .aggregates import MANY, aggregate, bootstrap_interval, normalised, probabi
 from .conclusions import SHARES, Cell
 from .intervals import interval
 from .jobs import JobResult
-from .one_run import peak_file
+from .peak import read_peak
 
 COUNTERS = ("updates", "env_steps", "action_units")
 Groups = dict[tuple[str, str], list[JobResult]]  # by scenario and method
@@ -75,8 +75,8 @@ def row(scenario: str, method: str, group: Sequence[JobResult]) -> dict[str, Any
 def cost(outcome: JobResult) -> dict[str, float]:
     """What a run that is done has taken, its cold start apart."""
     found = {name: float(outcome.summary[name]) for name in (*COUNTERS, "wall_s") if name in outcome.summary}
-    peak = peak_file(outcome.job.path)
-    return found | ({"peak_mib": float(peak.read_text(encoding="utf-8"))} if peak.exists() else {})
+    peak = read_peak(outcome.job.path)
+    return found | ({} if peak is None else {"peak_mib": peak})
 
 
 def _mean_costs(costs: Sequence[dict[str, float]]) -> dict[str, float]:

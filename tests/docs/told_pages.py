@@ -37,6 +37,7 @@ NOT_RUN = {  # how a block or a command begins → why nobody types it here
     "python -m peripatos.agents.language.engines.vllm_server": "serves until it is stopped, and needs vLLM",
     "engine: {vllm": "needs vLLM, or a server of it",
     "agent: {kind: openai": "asks a server on the network",
+    "from peripatos import compare": "takes minutes; tests/scenarios/compare/test_compare.py calls it",
     "import mujoco_warp": "needs mujoco-warp, which no world uses yet",
     "            BODIES ": "a drawing",
     "s = 1     actor": "a drawing",

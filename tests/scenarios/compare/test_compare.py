@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from scenarios_runs import TINY, command, finish, start, write_scenario
+from scenarios_runs import TINY, command, finish, rows, start, write_scenario
 
+import peripatos
 from peripatos.envs.cores import usable_cores
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.compare import interval
@@ -222,6 +226,17 @@ def test_scores_that_are_equal_normalise_nothing(tmp_path: Path) -> None:
         load_scenario(str(write_scenario(tmp_path, TINY + "scores: {random: 3, reference: 3}\n")))
 
 
+def test_the_entrance_from_python_refuses_as_the_command_does(tmp_path: Path) -> None:
+    path = write_scenario(tmp_path)
+    with pytest.raises(UserError, match="seeds is 0; allowed is a whole number"):
+        peripatos.compare(path, ["ppo"], seeds=0, out=tmp_path / "out")
+    with pytest.raises(UserError, match="Did you mean 'ppo'"):
+        peripatos.compare([path], ["pppo"], out=tmp_path / "out")
+    with pytest.raises(UserError, match="--set seed=4 has no effect"):
+        peripatos.compare(path, "ppo", {"seed": 4}, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_a_comparison_and_saves_its_runs(tmp_path: Path) -> None:
     path = write_scenario(tmp_path, TINY.replace("updates: 12", "updates: 1000000"))
@@ -326,3 +341,37 @@ def test_no_run_outlives_its_comparison_and_each_is_saved(tmp_path: Path, how: s
     assert _until(lambda: not alive())
     for file in begun:
         assert json.loads((file.parent / "summary.json").read_text())["status"] == "interrupted"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_after_a_kill_the_same_comparison_ends_with_equal_rows(tmp_path: Path) -> None:
+    text = COLD_START.replace("budget: {updates: 2}", "budget: {updates: 8}")
+    folders = [tmp_path / name for name in ("whole", "killed")]
+    for folder in folders:
+        folder.mkdir()
+        write_scenario(folder, text)
+    arguments = ("compare", "tiny.yaml", "--methods", "grpo", "--seeds", 1, "--out", "out")
+    process = start(*arguments, cwd=folders[1])
+    assert _until(lambda: any((folders[1] / "out").rglob("metrics.jsonl")), 200)
+    _kill_all(process, folders[1])
+    assert not (folders[1] / "out" / "runs.csv").exists()
+    for folder in folders:
+        assert finish(start(*arguments, cwd=folder))[0] == 0
+    whole, killed = ((folder / "out" / "runs.csv").read_bytes() for folder in folders)
+    assert killed == whole
+    cold, job = (folders[0] / "out" / "tiny" / name / "seed-0" for name in (COLD, "grpo"))
+    assert rows(job / "evaluations.jsonl")[0]["return_mean"] == rows(cold / "evaluations.jsonl")[-1]["return_mean"]
+    costs = list(csv.DictReader((folders[0] / "out" / "costs.csv").open()))
+    assert [row["method"] for row in costs] == [COLD, "grpo"]
+    assert all(float(row["peak_mib"]) > 50 and float(row["wall_s"]) > 0 for row in costs)
+
+
+def _kill_all(process: subprocess.Popen[str], folder: Path) -> None:
+    """SIGKILL to a comparison that was typed in `folder`, and to its runs."""
+    for found in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            if (found / "cwd").readlink() == folder and b"one_run" in (found / "cmdline").read_bytes():
+                os.kill(int(found.name), signal.SIGKILL)
+    process.kill()
+    finish(process)
