@@ -87,7 +87,7 @@ def run(
 
 def compare(
     scenarios: str | Path | Sequence[str | Path],
-    methods: Sequence[str] = (),
+    methods: Sequence[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
     *,
     seeds: int | None = None,

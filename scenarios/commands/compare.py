@@ -26,10 +26,8 @@ from .app import (
 
 @app.command()
 def compare(
-    names: Annotated[
-        list[str], typer.Argument(metavar="SCENARIO…|FILE", help="Scenarios, or a comparison (compare-quick).")
-    ],
-    methods: Annotated[str, typer.Option(help="Comma-separated; a comparison has its own.")] = "",
+    scenarios: Annotated[list[str], typer.Argument(help="Scenarios, or a comparison such as compare-quick.")],
+    methods: Annotated[str | None, typer.Option(help="Comma-separated; a comparison has its own.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, max=MOST, help="How many seeds: 0, 1, … (default: 3)")] = None,
     out: Annotated[Path, typer.Option(help="The folder; one that exists is gone on with.")] = Path("runs/compare"),
     sets: Set = [],  # noqa: B006 (typer copies it)
@@ -46,9 +44,9 @@ def compare(
     from ..streams import exit_with
 
     load_plugins()
-    wanted = [name.strip() for name in methods.split(",") if name.strip()]
+    wanted = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
     try:
-        outcomes = run_compare(names, wanted, seeds, out, sets=sets, limit=limit, quiet=quiet)
+        outcomes = run_compare(scenarios, wanted, seeds, out, sets=sets, limit=limit, quiet=quiet)
     except Stopped as stopped:
         tell("stopped; the same command goes on from here")
         sys.exit(exit_with(stopped.code))

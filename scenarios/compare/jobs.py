@@ -39,7 +39,7 @@ class JobResult:
 
 def compare(
     names: Sequence[str],
-    methods: Sequence[str],
+    methods: Sequence[str] | None,
     seeds: int | None,
     out: Path,
     *,
@@ -52,10 +52,13 @@ def compare(
     if is_run(out):
         raise UserError(f"{out} is a run directory, and a comparison has a folder of its own; use another --out")
     file = find_comparison(names)
+    if file is None and methods is None:
+        raise UserError("Missing option --methods of peripatos compare: which, as in --methods ppo,grpo")
     if file is None:
-        jobs = plan(names, methods, seeds or SEEDS, out, sets)
+        jobs = plan(names, methods or (), seeds or SEEDS, out, sets)
     else:
-        jobs = plan(list(file.scenarios), methods or file.methods, seeds or file.seeds, out, sets, file.sets())
+        wanted = file.methods if methods is None else methods
+        jobs = plan(list(file.scenarios), wanted, seeds or file.seeds, out, sets, file.sets())
     make_folder(out)
     with writing(out, command_line()):
         return _run_all(jobs, limit or usable_cores(), quiet=quiet)

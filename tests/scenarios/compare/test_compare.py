@@ -343,27 +343,32 @@ def test_no_run_outlives_its_comparison_and_each_is_saved(tmp_path: Path, how: s
         assert json.loads((file.parent / "summary.json").read_text())["status"] == "interrupted"
 
 
+TWO_STAGES = TINY.replace(
+    "stages:", "stages:\n  - {name: before, method: ppo, collect: {groups: 2, horizon: 16}, budget: {updates: 9}}"
+)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-def test_after_a_kill_the_same_comparison_ends_with_equal_rows(tmp_path: Path) -> None:
-    text = COLD_START.replace("budget: {updates: 2}", "budget: {updates: 8}")
+def test_after_a_kill_the_same_comparison_ends_with_equal_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = [tmp_path / name for name in ("whole", "killed")]
     for folder in folders:
         folder.mkdir()
-        write_scenario(folder, text)
-    arguments = ("compare", "tiny.yaml", "--methods", "grpo", "--seeds", 1, "--out", "out")
+        write_scenario(folder, TWO_STAGES)
+    arguments = ("compare", "tiny.yaml", "--methods", "ppo", "--seeds", 1, "--out", "out")
     process = start(*arguments, cwd=folders[1])
     assert _until(lambda: any((folders[1] / "out").rglob("metrics.jsonl")), 200)
     _kill_all(process, folders[1])
     assert not (folders[1] / "out" / "runs.csv").exists()
     for folder in folders:
-        assert finish(start(*arguments, cwd=folder))[0] == 0
+        monkeypatch.chdir(folder)
+        assert command(*arguments) == 0
     whole, killed = ((folder / "out" / "runs.csv").read_bytes() for folder in folders)
     assert killed == whole
-    cold, job = (folders[0] / "out" / "tiny" / name / "seed-0" for name in (COLD, "grpo"))
+    cold, job = (folders[0] / "out" / "tiny" / name / "seed-0" for name in (COLD, "ppo"))
     assert rows(job / "evaluations.jsonl")[0]["return_mean"] == rows(cold / "evaluations.jsonl")[-1]["return_mean"]
     costs = list(csv.DictReader((folders[0] / "out" / "costs.csv").open()))
-    assert [row["method"] for row in costs] == [COLD, "grpo"]
+    assert [row["method"] for row in costs] == [COLD, "ppo"]
     assert all(float(row["peak_mib"]) > 50 and float(row["wall_s"]) > 0 for row in costs)
 
 
