@@ -367,7 +367,7 @@ def test_after_a_kill_the_same_comparison_ends_with_equal_rows(tmp_path: Path, m
     assert killed == whole
     cold, job = (folders[0] / "out" / "tiny" / name / "seed-0" for name in (COLD, "ppo"))
     assert rows(job / "evaluations.jsonl")[0]["return_mean"] == rows(cold / "evaluations.jsonl")[-1]["return_mean"]
-    costs = list(csv.DictReader((folders[0] / "out" / "costs.csv").open()))
+    costs = list(csv.DictReader((folders[0] / "out" / "costs.csv").read_text().splitlines()))
     assert [row["method"] for row in costs] == [COLD, "ppo"]
     assert all(float(row["peak_mib"]) > 50 and float(row["wall_s"]) > 0 for row in costs)
 
