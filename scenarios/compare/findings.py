@@ -66,6 +66,7 @@ def tables(found: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
     return {
         "scores": [_spelled_score(one) for one in found["methods"]],
         "over all scenarios": [_spelled_overall(one) for one in found["overall"]],
+        "improvement over all scenarios": [_spelled_improvement(one) for one in found["improvements"]],
         "differences": [spelled(one) for one in differences],
         "costs": [_spelled_cost(one) for one in found["methods"]],
     }
@@ -92,6 +93,15 @@ def _spelled_overall(one: Mapping[str, Any]) -> dict[str, str]:
         "normalised score": f"{one['value']:.3g}",
         "95 % interval": "—" if one["low"] is None else f"{one['low']:.3g} to {one['high']:.3g}",
         "seeds": str(one["seeds"]),
+    }
+
+
+def _spelled_improvement(one: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "method": one["method"],
+        "than": one["than"],
+        "P(better)": f"{one['probability']:.3g}",
+        "95 % interval": "—" if one["low"] is None else f"{one['low']:.3g} to {one['high']:.3g}",
     }
 
 

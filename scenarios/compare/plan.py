@@ -72,6 +72,7 @@ def plan(
         if any(job.task == scenario.name for job in jobs):
             raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
         first = replaced_stage(scenario)
+        refuse_goals(scenario, first, sets)
         for name in dict.fromkeys(methods):
             changed = with_method(scenario, name)
             refuse_unequal(scenario, changed, first, name)
@@ -148,6 +149,18 @@ def _refuse_idle(methods: Sequence[str], sets: Sequence[str]) -> None:
             raise UserError(f"--set {text} has no effect: a comparison runs the seeds 0, 1, … (--seeds says how many)")
         if key.startswith("stages.") and key.endswith(".method"):
             raise UserError(f"--set {text}: the methods of a comparison are those of --methods {','.join(methods)}")
+
+
+def refuse_goals(scenario: Scenario, first: int, sets: Sequence[str]) -> None:
+    """UserError for a flag that gives a goal to a stage from `first` on, which no goal ends."""
+    later = {name for place, stage in enumerate(scenario.stages) if place >= first for name in (stage.name, str(place))}
+    for text in sets:
+        parts = [part.strip() for part in text.partition("=")[0].split(".")]
+        if parts[0] == "stages" and parts[2:3] == ["stop"] and parts[1] in later:
+            raise UserError(
+                f"--set {text} has no effect: from stage {scenario.stages[first].name!r} on, each method spends its "
+                "whole budget"
+            )
 
 
 def _check_existing(job: ComparisonJob) -> None:

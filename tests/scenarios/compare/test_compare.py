@@ -26,7 +26,7 @@ from peripatos.scenarios.compare import interval
 from peripatos.scenarios.compare.fairness import refuse_unequal
 from peripatos.scenarios.compare.findings import report, tables
 from peripatos.scenarios.compare.jobs import JobResult
-from peripatos.scenarios.compare.plan import COLD, ComparisonJob, plan, with_method
+from peripatos.scenarios.compare.plan import COLD, ComparisonJob, plan, refuse_goals, with_method
 from peripatos.scenarios.config.loading import load_scenario
 from peripatos.scenarios.config.schema import Anchors, Budget, Collect
 
@@ -104,6 +104,24 @@ def test_scores_of_several_worlds_are_normalised_by_what_their_scenarios_say(tmp
     assert (tmp_path / "profiles.svg").exists()
     alone = report(runs("a", 20.0, 120.0, 120.0), tmp_path)
     assert (alone["overall"], alone["methods"][0]["normalised"]) == ([], pytest.approx(0.25))
+
+
+def test_runs_of_two_versions_of_a_reward_never_stand_in_one_table(tmp_path: Path) -> None:
+    runs = [outcome(tmp_path, "ppo", seed, 1.0, scored_by=f"grader {seed}") for seed in range(2)]
+    with pytest.raises(UserError, match=r"scored by grader 0, and .* by grader 1"):
+        report(runs, tmp_path)
+
+
+def test_a_folder_with_a_run_of_another_format_or_other_settings_is_refused(tmp_path: Path) -> None:
+    path = str(write_scenario(tmp_path))
+    run = plan([path], ["ppo"], 1, tmp_path / "out")[0].path
+    run.mkdir(parents=True)
+    (run / "scenario.yaml").write_text(TINY.replace("updates: 12", "updates: 13"))
+    with pytest.raises(UserError, match="holds a run with other settings"):
+        plan([path], ["ppo"], 1, tmp_path / "out")
+    (run / "environment.json").write_text('{"format": 1}')
+    with pytest.raises(UserError, match="is a run directory of format 1"):
+        plan([path], ["ppo"], 1, tmp_path / "out")
 
 
 def test_methods_that_spent_or_were_tested_unequally_are_marked(tmp_path: Path) -> None:
@@ -214,6 +232,14 @@ def test_unfair_variants_are_refused_before_anything_runs(tmp_path: Path) -> Non
     with pytest.raises(UserError, match="the variant of grpo changes the world, the evaluation or the seed"):
         plan([str(write_scenario(tmp_path, text))], ["ppo", "grpo"], 1, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("key", ["stages.learn.stop.success_rate=0.5", "stages.1.stop={success_rate: 0.5}"])
+def test_a_goal_where_every_method_spends_its_whole_budget_is_refused(tmp_path: Path, key: str) -> None:
+    path = str(write_scenario(tmp_path, COLD_START))
+    with pytest.raises(UserError, match=r"has no effect: from stage 'learn' on, each method spends its whole budget"):
+        plan([path], ["grpo"], 1, tmp_path / "out", [key])
+    refuse_goals(load_scenario(path), 1, ["stages.imitate.stop.success_rate=0.5"])
 
 
 def test_who_plays_and_on_how_many_threads_is_no_part_of_the_tasks(tmp_path: Path) -> None:
