@@ -2,7 +2,7 @@
 
     batch ─▶ rewards ─▶ values ─▶ credit ─▶ for each epoch, for each minibatch:
                                                 w = policy_weight(log π, A)
-                                                L = policy_loss(log π, w) + c_v ½(V − target)² − c_h H
+                                                L = policy_loss(log π, w) + c_v ½(V − target)² − c_h H − c_o log π(o)
                                                 one step of the optimiser
 
 It takes a batch to its own device, asks a policy for `score` and a method for constants, never for a name. Sums are
@@ -27,17 +27,17 @@ from ..agents.threads import fitting_threads, torch_threads
 from ..envs.seeding import stream
 from ..envs.vocabulary import Batch
 from .aggregate import Shares, reduce
-from .annotate import read_scores, with_values
+from .annotate import read_scores, with_energy, with_observed, with_values
 from .flat_groups import flat_groups
 from .loss import policy_loss, squared_error
 from .method_row import Method
-from .metrics import Log, explained_variance, masked_mean
+from .metrics import Log, masked_mean, with_effective_share
 from .moving import MovingCoefficients
 from .optimizer import Masters, OptimizerSettings, adapted
 from .rewards import ReturnScale, punish_overlong
 from .soundness import find_unsound
 from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
-from .update import FirstPass, Update
+from .update import FirstPass, Update, describe
 from .weighting import Weighted, policy_weight
 from .weights import kl_estimate
 
@@ -127,9 +127,10 @@ class Learner:
         return find_unsound(tensors | self._optimizer.moments() if moments else tensors)
 
     def _update(self, batch: Batch) -> Update:
-        training = self._prepared(batch)
+        heard = self.method.update.observation_coefficient > 0
+        training = self._prepared(with_observed(batch, self.policy) if heard else batch)
         log, first = Log(), FirstPass(training)
-        log.add({**_describe(training), "batch/staleness": self.version - batch.version_B.double().mean()})
+        log.add({**describe(training), "batch/staleness": self.version - batch.version_B.double().mean()})
         learned_from = self._with_gradient(training)
         if self.policy.memoryless and self.method.of_single_units:
             learned_from = as_units(learned_from)
@@ -141,7 +142,7 @@ class Learner:
                 whitened = part.whitened() if self.method.credit.whiten == "minibatch" else part
                 self._step(whitened, log, first if epoch == 0 else None)
                 self._steps, last = self._steps + 1, part
-        metrics = log.means()
+        metrics = with_effective_share(log.means())
         kl = self._kl_old(last) if self._follows_kl and last is not None and len(last.share_B_T) else None
         if self.settings.schedule == "adaptive_kl" and kl is not None:
             self._adapt(kl)
@@ -188,6 +189,8 @@ class Learner:
         reference_logp = torch.zeros_like(old_logp)
         if self.reference is not None:
             reference_logp, _ = read_scores(self.reference, batch, self.micro_batch)
+        if row.credit.baseline == "optimal":
+            batch = with_energy(batch, self.policy, self.micro_batch)
         return prepare(batch, row, old_logp, reference_logp, entropy, flat_B)
 
     @property
@@ -213,7 +216,7 @@ class Learner:
     def _with_gradient(self, training: TrainingBatch) -> TrainingBatch:
         """Without the rows whose gradient is known to be zero; they still count in every mean."""
         update, weighting = self.method.update, self.method.weighting
-        if self.method.needs_critic or weighting.kl is not None or update.has_bonus:
+        if self.method.needs_critic or weighting.kl is not None or update.moves_every_row:
             return training
         if self.method.credit.whiten == "minibatch":  # which takes the mean away, and so gives all of them some
             return training
@@ -277,7 +280,7 @@ class Learner:
         return f"the step was not taken{earlier}"
 
     def _loss(self, part: TrainingBatch, seen: Log) -> tuple[Tensor, Weighted, Scores]:
-        """L = policy_loss + c_v · value loss − c_h · entropy, on one micro-batch."""
+        """L = policy_loss + c_v · value loss − c_h · entropy − c_o · log π(what the world said), on one micro-batch."""
         batch, update, mask = part.batch, self.method.update, part.batch.mask_B_T
         scores = self.policy.score(batch.inputs)
         logp, entropy, value = scores
@@ -295,7 +298,7 @@ class Learner:
             end_B_T=batch.end_B_T,
         )
         whole = Shares(part.share_B_T, part.count or 1.0)
-        # L = policy_loss(w) − c_h H + c_v ½(V − target)²
+        # L = policy_loss(w) − c_h H + c_v ½(V − target)² − c_o log π(o)
         loss = policy_loss(logp, weighted.weight_B_T, mask, shares=whole)
         if self.moving.bonus:
             loss = loss - self.moving.bonus * reduce(entropy, mask, shares=whole)
@@ -305,6 +308,10 @@ class Learner:
             value_loss = reduce(error, part.target_mask_B_T, shares=targets)
             loss = loss + update.value_coefficient * value_loss
             seen.add_units({"value/loss": error.detach()}, part.target_mask_B_T)
+        if update.observation_coefficient:
+            heard = Shares(torch.ones_like(part.share_B_T), part.observed_count or 1.0)
+            loss = loss - update.observation_coefficient * reduce(logp, part.observed_B_T, shares=heard)
+            seen.add_units({"observation/logp": logp.detach()}, part.observed_B_T)
         return loss, weighted, scores
 
     def _advantage(self, part: TrainingBatch, logp_B_T: Tensor, seen: Log) -> Tensor:
@@ -323,6 +330,9 @@ class Learner:
             "policy/entropy": scores.entropy_B_T.detach(),
             "policy/clipped": weighted.clipped_B_T,
             "policy/ratio": weighted.ratio_B_T,
+            "policy/ratio_squared": weighted.ratio_B_T**2,
+            "policy/ratio_extreme": weighted.extreme_B_T,
+            "policy/weighted": weighted.weight_B_T != 0,
             "policy/logp": logp_B_T,
         }
         if self.method.preference.kind is None:  # whose objective is one of pairs, not of units
@@ -381,18 +391,3 @@ def _scale(row: Method) -> ReturnScale | None:
     """That of the method's rewards, where it asks for one."""
     scales = row.rewards.scale == "return"
     return ReturnScale(row.credit.gamma, row.credit.granularity, row.rewards.clip) if scales else None
-
-
-def _describe(training: TrainingBatch) -> dict[str, Tensor]:
-    """What the whole batch looks like before the update."""
-    batch, mask = training.batch, training.batch.mask_B_T
-    metrics = {
-        "batch/rows": mask.any(dim=1).sum(),
-        "batch/units": mask.sum(),
-        "advantage/mean": masked_mean(training.advantage_B_T, mask),
-        "advantage/magnitude": masked_mean(training.advantage_B_T.abs(), mask),
-    }
-    if batch.value_B_T is not None and training.target_count:
-        fit = explained_variance(batch.value_B_T, training.target_B_T, training.target_mask_B_T)
-        metrics["value/explained_variance"] = fit
-    return metrics
