@@ -119,15 +119,23 @@ def _job(changed: Scenario, method: str, seed: int, first: int, out: Path) -> Co
     """The run of a method with one seed, from stage `first` on, and the cold start that it shares with the others."""
     folder, seeded = out / changed.name, changed.model_copy(update={"seed": seed, "variants": {}})
     stages = [stage.model_copy(update={"stop": {}}) for stage in changed.stages[first:]]
-    learns = seeded.model_copy(update={"stages": stages})
+    learns = _with_stages(seeded, stages)
     path = folder / method / f"seed-{seed}"
     if not first:
         return ComparisonJob(learns, changed.name, method, path)
-    before = seeded.model_copy(update={"stages": changed.stages[:first]})
+    before = _with_stages(seeded, changed.stages[:first])
     cold = ComparisonJob(before, changed.name, COLD, folder / COLD / f"seed-{seed}")
     origin = Origin(run=str(cold.path.absolute()), checkpoint="last")
     begins = learns.model_copy(update={"agent": learns.agent.model_copy(update={"origin": origin})})
     return ComparisonJob(begins, changed.name, method, path, cold)
+
+
+def _with_stages(scenario: Scenario, stages: Sequence[Stage]) -> Scenario:
+    """`scenario` with these stages alone; where none has a goal, no validation is cut short by one (`first`)."""
+    evaluation = scenario.evaluation
+    if not any(stage.stop for stage in stages):
+        evaluation = evaluation.model_copy(update={"first": None})
+    return scenario.model_copy(update={"stages": [*stages], "evaluation": evaluation})
 
 
 def _check_methods(methods: Sequence[str], scenarios: Sequence[str]) -> None:

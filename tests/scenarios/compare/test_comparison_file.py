@@ -11,7 +11,8 @@ from peripatos.envs.errors import UserError
 from peripatos.scenarios.compare.comparison_file import find_comparison, shipped
 from peripatos.scenarios.compare.jobs import compare
 from peripatos.scenarios.compare.plan import plan
-from peripatos.scenarios.config.loading import load_scenario
+from peripatos.scenarios.config.loading import check_scenario, dump_data, load_scenario
+from peripatos.scenarios.config.yaml_text import Source
 
 MINE = """\
 name: mine
@@ -79,6 +80,12 @@ def test_every_shipped_comparison_has_budgets_that_are_equal_for_all(name: str) 
         budget = loaded.stages[-1].budget
         assert budget is not None
         assert budget.limits().keys() == {"env_steps"}
+
+
+def test_what_a_job_is_given_can_be_read_by_its_process(tmp_path: Path) -> None:
+    (job,) = plan(["walker-ppo"], ["ppo"], 1, tmp_path / "out")  # with a goal, and validations that one cuts short
+    assert check_scenario(dump_data(job.scenario), Source("the job")) == job.scenario
+    assert job.scenario.evaluation.first is None
 
 
 @pytest.mark.slow  # some seconds, because each part of each of its runs is checked
