@@ -2,6 +2,7 @@
 
     run = peripatos.run("cartpole-ppo")          a scenario by name, path or mapping, to its end
     run = peripatos.load_run("runs/cartpole-0")  what a run has left: summary, metrics, evaluations, episodes, agent
+    peripatos.compare("cartpole-ppo", ["ppo", "grpo"], seeds=5)["conclusions"]     methods against methods
 
 Worlds (`peripatos.envs`) give states and rewards, agents (`peripatos.agents`) act in them, algorithms
 (`peripatos.algorithms`) turn what happened into weights on log-likelihoods, and scenarios (`peripatos.scenarios`) say
@@ -14,10 +15,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .scenarios.entrance import load_run, run
+    from .scenarios.entrance import compare, load_run, run
 
 __version__ = "0.2.0.dev0"
-__all__ = ["load_run", "run"]
+__all__ = ["compare", "load_run", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -85,6 +85,46 @@ def run(
                 raise
 
 
+def compare(
+    scenarios: str | Path | Sequence[str | Path],
+    methods: Sequence[str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    seeds: int | None = None,
+    out: str | Path = "runs/compare",
+    limit: int | None = None,
+    quiet: bool = True,
+) -> dict[str, Any]:
+    """Run methods × scenarios × seeds with equal budgets, as the command `compare` does, and give what it finds: the
+    content of `comparison.json`, see `peripatos.scenarios.compare.findings`.
+
+    Args:
+        scenarios: a shipped name or a path to YAML, or several; or a comparison, such as "compare-quick".
+        methods: their names, unless the comparison has them; each takes the place of the scenario's last method that
+            learns from its own actions.
+        overrides: values by dotted key, in every scenario.
+        seeds: how many: 0, 1, …; default: the comparison's, or 3.
+        out: the folder; what was begun there is gone on with, and what is done there is not done again.
+        limit: processes at once; default: the cores.
+
+    Raises:
+        UserError: something cannot be run or compared; nothing was run.
+        KeyboardInterrupt: Ctrl-C, or another signal that asks for an end; the runs are saved.
+    """
+    from .commands.app import load_plugins
+    from .compare.findings import report
+    from .compare.jobs import compare as run_all
+
+    if seeds is not None and (not isinstance(seeds, int) or seeds < 1):
+        raise UserError(f"seeds is {seeds!r}; allowed is a whole number, 1 or more")
+    load_plugins()
+    names = [scenarios] if isinstance(scenarios, str | Path) else scenarios
+    wanted = [methods] if isinstance(methods, str) else methods
+    sets = [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]
+    outcomes = run_all(list(map(str, names)), wanted, seeds, Path(out), sets=sets, limit=limit, quiet=quiet)
+    return report(outcomes, Path(out))
+
+
 def load_run(path: str | Path) -> Run:
     """What the run in the folder `path` has left so far. UserError if there is none."""
     return Run(RunDirectory.open(Path(path)))

@@ -26,9 +26,9 @@ from .app import (
 
 @app.command()
 def compare(
-    scenarios: Annotated[list[str], typer.Argument(help="Shipped scenarios or paths.")],
-    methods: Annotated[str, typer.Option(help="Comma-separated.")],
-    seeds: Annotated[int, typer.Option(min=1, max=MOST, help="How many seeds: 0, 1, …")] = 3,
+    scenarios: Annotated[list[str], typer.Argument(help="Scenarios, or a comparison such as compare-quick.")],
+    methods: Annotated[str | None, typer.Option(help="Comma-separated; a comparison has its own.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, max=MOST, help="How many seeds: 0, 1, … (default: 3)")] = None,
     out: Annotated[Path, typer.Option(help="The folder; one that exists is gone on with.")] = Path("runs/compare"),
     sets: Set = [],  # noqa: B006 (typer copies it)
     limit: Annotated[int | None, typer.Option(min=1, max=MOST, help="Processes at once; default: the cores.")] = None,
@@ -37,24 +37,27 @@ def compare(
     verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
-    """Run methods × scenarios × seeds with equal budgets, and tabulate them with intervals."""
-    from ..compare.findings import report, table
+    """Run methods × scenarios × seeds with equal budgets, and say what can be concluded."""
+    from ..compare.findings import report, tables
     from ..compare.jobs import compare as run_compare
     from ..run.signals import Stopped, tell
     from ..streams import exit_with
 
     load_plugins()
-    names = [name.strip() for name in methods.split(",") if name.strip()]
+    wanted = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
     try:
-        outcomes = run_compare(scenarios, names, seeds, out, sets=sets, limit=limit, quiet=quiet)
+        outcomes = run_compare(scenarios, wanted, seeds, out, sets=sets, limit=limit, quiet=quiet)
     except Stopped as stopped:
         tell("stopped; the same command goes on from here")
         sys.exit(exit_with(stopped.code))
-    rows, notes = report(outcomes, out)
+    found = report(outcomes, out)
     if json_:
-        print_json(rows)
+        print_json(found)
     else:
-        print_table(table(rows))
-        print_lines(*notes)
-    if any(outcome.failure for outcome in outcomes):
+        for heading, rows in tables(found).items():
+            if rows:
+                print_lines("", f"{heading}:")
+                print_table(rows)
+        print_lines("", *found["conclusions"], *found["failures"], ", ".join(found["files"]))
+    if found["failures"]:
         raise typer.Exit(FAILED)

@@ -3,7 +3,8 @@
     python -m peripatos.scenarios.compare.one_run SCENARIO FOLDER
 
 It begins the run of FOLDER, or goes on with it, and ends by the exit codes of the command line. When who began it is
-gone, which its standard input tells, it saves itself and ends, as after Ctrl-C.
+gone, which its standard input tells, it saves itself and ends, as after Ctrl-C. The most memory that it held is written
+to FOLDER.peak, in MiB.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import yaml
 from ..cli import explain
 from ..entrance import load_run, run
 from ..run.signals import ending_by_signals
+from .peak import note_peak
 
 
 def main() -> NoReturn:
@@ -36,6 +38,8 @@ def main() -> NoReturn:
             if heard:
                 raise
             sys.exit(explain(problem))
+        finally:
+            note_peak(folder)
         sys.exit(0)
 
 

@@ -47,6 +47,7 @@ EXAMPLES = {
     "rollout": "{workers: 4}",
     "evaluation": "{every: 10, episodes: 100}",
     "sampling": "{max_tokens: 32}",
+    "scores": "{random: 0, reference: 1}",
     "variants": "{grpo: {stages.NAME.collect: {groups: 8, group_size: 8}}}",
     "function": "my_module:my_function",
     "model": "./my-model",

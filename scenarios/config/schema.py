@@ -289,6 +289,20 @@ class LogSpec(Part):
     episodes: Annotated[int, whole(0, 1_000_000)] = 8
 
 
+class Anchors(Part):
+    """Scores by which those of other worlds can be set beside this one's: of acting at random, and of a reference."""
+
+    random: Annotated[float, real()]
+    reference: Annotated[float, real()]
+
+    @model_validator(mode="after")
+    def _differ(self) -> Anchors:
+        if self.random == self.reference:
+            words = f"scores.random and scores.reference are both {self.random:g}, which measures nothing"
+            raise WrongWithin(["reference"], words)
+        return self
+
+
 class Scenario(Part):
     """One file of `scenarios/`, resolved and checked. Of several `worlds`, `world` is the first."""
 
@@ -309,6 +323,7 @@ class Scenario(Part):
     log: LogSpec = LogSpec()
     cluster: ClusterSpec | None = None  # the processes that collect; by default the run's own
     trackers: list[str] = []  # who hears of the run besides: tensorboard
+    scores: Anchors | None = None  # `compare`: what 0 and 1 are, over several scenarios
     variants: dict[str, dict[str, JsonValue]] = {}  # `compare`: dotted overrides, by the method that it puts in
 
     @model_validator(mode="before")

@@ -10,8 +10,9 @@ from ..config.schema import Scenario, Stage
 from .counters import Progress
 
 MAY_CHANGE = (
-    "evaluation", "checkpoint", "failures", "log", "trackers", "cluster", "variants", "description", "name", "device",
-)  # fmt: skip
+    *("evaluation", "checkpoint", "failures", "log", "trackers", "cluster"),
+    *("variants", "scores", "description", "name", "device"),
+)
 MAY_CHANGE_IN_A_STAGE = ("budget", "stop")  # once it has begun; before, all but its name
 SHOWN = 60  # characters of a value
 

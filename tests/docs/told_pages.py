@@ -37,6 +37,7 @@ NOT_RUN = {  # how a block or a command begins → why nobody types it here
     "python -m peripatos.agents.language.engines.vllm_server": "serves until it is stopped, and needs vLLM",
     "engine: {vllm": "needs vLLM, or a server of it",
     "agent: {kind: openai": "asks a server on the network",
+    "from peripatos import compare": "takes minutes; tests/scenarios/compare/test_compare.py calls it",
     "import mujoco_warp": "needs mujoco-warp, which no world uses yet",
     "            BODIES ": "a drawing",
     "s = 1     actor": "a drawing",
@@ -49,7 +50,7 @@ NOT_RUN = {  # how a block or a command begins → why nobody types it here
 }
 NEEDS = {"LunarLander": "Box2D", "CarRacing": "Box2D", "minigrid": "minigrid", "reasoning_gym": "reasoning_gym"}
 PATIENCE = 300.0  # seconds for a command on a busy machine
-OF_BODIES = ("control", "memory", "workers")  # pages whose parts of scenarios belong to a body
+OF_BODIES = ("compare", "control", "memory", "workers")  # pages whose parts of scenarios belong to a body
 _LEARNS = {"collect": {"groups": 4}, "budget": {"updates": 1}}
 BODY = {
     "name": "part",

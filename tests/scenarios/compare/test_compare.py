@@ -4,66 +4,142 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scenarios_runs import TINY, command, finish, start, write_scenario
+import yaml
+from scenarios_runs import TINY, command, finish, rows, start, write_scenario
 
+import peripatos
 from peripatos.envs.cores import usable_cores
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.compare import interval
-from peripatos.scenarios.compare.findings import report, table
-from peripatos.scenarios.compare.jobs import ComparisonJob, JobResult, plan, with_method
+from peripatos.scenarios.compare.fairness import refuse_unequal
+from peripatos.scenarios.compare.findings import report, tables
+from peripatos.scenarios.compare.jobs import JobResult
+from peripatos.scenarios.compare.plan import COLD, ComparisonJob, plan, refuse_goals, with_method
 from peripatos.scenarios.config.loading import load_scenario
+from peripatos.scenarios.config.schema import Anchors, Budget, Collect
 
 VARIED = TINY + "variants: {grpo: {stages.learn.collect: {groups: 2, group_size: 4}}}\n"
 
 
-def outcome(folder: Path, method: str, seed: int, score: float | None) -> JobResult:
-    scenario = load_scenario(str(write_scenario(folder))).model_copy(update={"seed": seed})
-    job = ComparisonJob(scenario, "tiny", method, folder / f"{method}-{seed}")
+def outcome(folder: Path, method: str, seed: int, score: float | None, **more: Any) -> JobResult:
+    scenario = load_scenario(str(write_scenario(folder))).model_copy(update={"seed": seed, **more.pop("scenario", {})})
+    job = ComparisonJob(scenario, scenario.name, method, folder / scenario.name / f"{method}-{seed}")
     if score is None:
         return JobResult(job, {}, "exit code 1: it broke")
-    summary: dict[str, Any] = {"stages": [{"evaluation": {"after": {"return_mean": score}}}], "env_steps": 10}
-    return JobResult(job, summary)
+    after = {"return_mean": score, "episodes": 3, **more.pop("after", {})}
+    return JobResult(job, {"stages": [{"evaluation": {"after": after}}], "env_steps": 10, "wall_s": 1.5, **more})
 
 
 def test_two_methods_on_equal_seeds_are_compared_seed_by_seed(tmp_path: Path) -> None:
-    scores = {"ppo": [10.0, 50.0, 90.0, 20.0], "grpo": [12.0, 53.0, 92.0, None]}
+    scores = {"ppo": [10.0, 50.0, 90.0], "grpo": [12.0, 53.0, 92.0]}
     outcomes = [outcome(tmp_path, name, seed, score) for name, row in scores.items() for seed, score in enumerate(row)]
-    rows, notes = report(outcomes, tmp_path)
+    found = report(outcomes, tmp_path)
+    (difference,) = found["differences"]
     low, high = interval([2.0, 3.0, 2.0])
-    assert rows[1]["minus"] == {"ppo": {"mean": pytest.approx(7 / 3), "low": low, "high": high, "seeds": 3}}
-    assert rows[0]["minus"] == {}
-    assert notes[0].startswith("tiny: grpo − ppo = 2.333 [")
-    assert rows[1]["low"] < 0 < low  # side by side the two could not be told apart
+    assert (difference["method"], difference["other"], difference["seeds"]) == ("grpo", "ppo", 3)
+    assert (difference["difference"], difference["low"], difference["high"]) == (pytest.approx(7 / 3), low, high)
+    assert found["conclusions"][0].startswith("tiny: grpo beats ppo by 2.33 of return (95 % interval 0.")
+    assert found["methods"][1]["low"] < 0 < low  # side by side the two could not be told apart
 
 
 def test_one_seed_and_equal_seeds_claim_no_width(tmp_path: Path) -> None:
-    one, _ = report([outcome(tmp_path, "ppo", 0, 500.0)], tmp_path)
-    equal, notes = report([outcome(tmp_path, "ppo", seed, 500.0) for seed in range(3)], tmp_path)
-    assert (one[0]["mean"], one[0]["low"], one[0]["high"]) == (500.0, None, None)
-    assert (equal[0]["mean"], equal[0]["low"], equal[0]["high"]) == (500.0, None, None)
-    text = f"{table(one)} {table(equal)} {notes}"
-    assert "nan" not in text
-    assert "inf" not in text
+    one = report([outcome(tmp_path, "ppo", 0, 500.0)], tmp_path)
+    equal = report([outcome(tmp_path, "ppo", seed, 500.0) for seed in range(3)], tmp_path)
+    for found in (one, equal):
+        assert [found["methods"][0][name] for name in ("mean", "low", "high")] == [500.0, None, None]
+        assert not re.search(r"\b(nan|inf)\b", f"{tables(found)} {found}")
 
 
-def test_failed_seeds_are_shown_and_never_averaged_away(tmp_path: Path) -> None:
+def test_failed_seeds_are_shown_never_averaged_away_and_nothing_is_concluded(tmp_path: Path) -> None:
     outcomes = [outcome(tmp_path, "ppo", seed, score) for seed, score in enumerate([10.0, None, 20.0])]
-    rows, notes = report(outcomes, tmp_path)
-    assert (rows[0]["mean"], rows[0]["seeds"], rows[0]["failed"]) == (15.0, 3, 1)
-    assert table(rows)[0]["seeds"] == "3, 1 failed"
-    assert "FAILED tiny ppo seed 1: exit code 1: it broke" in notes
+    outcomes += [outcome(tmp_path, "grpo", seed, score) for seed, score in enumerate([90.0, 91.0, 92.0])]
+    found = report(outcomes, tmp_path)
+    assert [found["methods"][0][name] for name in ("mean", "seeds", "failed")] == [15.0, 3, 1]
+    assert tables(found)["scores"][0]["seeds"] == "3, 1 failed"
+    assert found["failures"] == ["FAILED tiny ppo seed 1: exit code 1: it broke"]
+    assert "nothing is concluded of grpo and ppo: not every run of ppo came to its end" in found["conclusions"][0]
     with (tmp_path / "runs.csv").open() as file:
         written = list(csv.DictReader(file))
-    assert [row["score"] for row in written] == ["10.0", "", "20.0"]
-    assert [row["status"] for row in written] == ["done", "failed", "done"]
+    assert [row["score"] for row in written[:3]] == ["10.0", "", "20.0"]
+    assert [row["status"] for row in written[:3]] == ["done", "failed", "done"]
+
+
+def test_what_a_comparison_finds_stands_in_its_files(tmp_path: Path) -> None:
+    found = report([outcome(tmp_path, m, seed, 5.0 + seed) for m in ("ppo", "grpo") for seed in range(3)], tmp_path)
+    assert json.loads((tmp_path / "comparison.json").read_text()) == found
+    with (tmp_path / "differences.csv").open() as file:
+        assert [row["sentence"] for row in csv.DictReader(file)] == found["conclusions"]
+    with (tmp_path / "costs.csv").open() as file:
+        assert [row["wall_s"] for row in csv.DictReader(file)] == ["1.5"] * 6
+    assert "wall_s" not in (tmp_path / "runs.csv").read_text()  # no clock: equal after a kill
+    assert all(Path(file).stat().st_size for file in found["files"])
+    assert {Path(file).name for file in found["files"]} >= {"curves.png", "curves.svg"}
+
+
+def test_scores_of_several_worlds_are_normalised_by_what_their_scenarios_say(tmp_path: Path) -> None:
+    def runs(name: str, random: float, reference: float, best: float) -> list[JobResult]:
+        said = {"name": name, "scores": Anchors(random=random, reference=reference)}
+        values = {"ppo": [random, (random + best) / 2], "grpo": [best, best]}
+        return [outcome(tmp_path, m, n, v, scenario=said) for m, row in values.items() for n, v in enumerate(row)]
+
+    found = report([*runs("a", 20.0, 120.0, 120.0), *runs("b", -10.0, 10.0, 0.0)], tmp_path)
+    # a: ppo 0 and 0.5, grpo 1 and 1; b: ppo 0 and 0.25, grpo 0.5 and 0.5
+    assert [(one["method"], one["statistic"], one["value"]) for one in found["overall"]] == [
+        ("ppo", "mean", pytest.approx((0 + 0.5 + 0 + 0.25) / 4)),
+        ("grpo", "mean", pytest.approx(0.75)),
+    ]
+    assert found["improvements"] == [{"method": "ppo", "than": "grpo", "probability": 0.0, "low": None, "high": None}]
+    assert (tmp_path / "profiles.svg").exists()
+    alone = report(runs("a", 20.0, 120.0, 120.0), tmp_path)
+    assert (alone["overall"], alone["methods"][0]["normalised"]) == ([], pytest.approx(0.25))
+
+
+def test_runs_of_two_versions_of_a_reward_never_stand_in_one_table(tmp_path: Path) -> None:
+    runs = [outcome(tmp_path, "ppo", seed, 1.0, scored_by=f"grader {seed}") for seed in range(2)]
+    with pytest.raises(UserError, match=r"scored by grader 0, and .* by grader 1"):
+        report(runs, tmp_path)
+
+
+def test_a_folder_with_a_run_of_another_format_or_other_settings_is_refused(tmp_path: Path) -> None:
+    path = str(write_scenario(tmp_path))
+    run = plan([path], ["ppo"], 1, tmp_path / "out")[0].path
+    run.mkdir(parents=True)
+    (run / "scenario.yaml").write_text(TINY.replace("updates: 12", "updates: 13"))
+    with pytest.raises(UserError, match="holds a run with other settings"):
+        plan([path], ["ppo"], 1, tmp_path / "out")
+    (run / "environment.json").write_text('{"format": 1}')
+    with pytest.raises(UserError, match="is a run directory of format 1"):
+        plan([path], ["ppo"], 1, tmp_path / "out")
+
+
+def test_methods_that_spent_or_were_tested_unequally_are_marked(tmp_path: Path) -> None:
+    def said(stage: dict[str, Any], more: dict[str, Any]) -> str:
+        base = load_scenario(str(write_scenario(tmp_path))).stages[0]
+        ppo = {"stages": [base.model_copy(update={"budget": stage.get("budget", base.budget)})]}
+        grpo = {"stages": [ppo["stages"][0].model_copy(update=stage)]}
+        runs = [outcome(tmp_path, "ppo", seed, 1.0 + seed, scenario=ppo) for seed in range(3)]
+        runs += [outcome(tmp_path, "grpo", seed, 90.0 + 2 * seed, scenario=grpo, **more) for seed in range(3)]
+        return report(runs, tmp_path)["conclusions"][0]
+
+    episodes = Collect(groups=2, group_size=4)
+    assert "grpo beats ppo" in said({}, {})
+    assert "the budget counts updates, and they collect different amounts" in said({"collect": episodes}, {})
+    steps = {"budget": Budget(env_steps=10), "collect": episodes}
+    assert "grpo beats ppo" in said(steps, {"env_steps": 11})
+    assert "they spent different amounts of env_steps" in said(steps, {"env_steps": 12})
+    assert "different numbers of tasks" in said({}, {"after": {"episodes": 3, "failed": 1}})
 
 
 def test_another_method_keeps_budget_and_optimiser_and_gets_its_variant(tmp_path: Path) -> None:
@@ -96,6 +172,97 @@ def test_a_scenario_whose_own_method_is_compared_is_checked_as_well(tmp_path: Pa
         plan([path], ["ppo"], 1, tmp_path / "out")
 
 
+COLD_START = """\
+name: tiny
+world: {id: peripatos/Arithmetic-v0, options: {digits: 1, prompt: bare, answer_tag: answer}}
+agent: {kind: tiny_llama, hidden: 16, layers: 1}
+sampling: {max_tokens: 4}
+stages:
+  - name: imitate
+    method: sft
+    demonstrations: {agent: {kind: oracle}}
+    collect: {groups: 8}
+    budget: {updates: 2}
+    stop: {success_rate: 0.9}
+  - name: learn
+    method: grpo
+    collect: {groups: 2, group_size: 4}
+    budget: {updates: 2}
+    stop: {success_rate: 0.9}
+evaluation: {every: 1, episodes: 3}
+"""
+
+
+def test_what_comes_before_the_method_is_run_once_for_each_seed_and_shared(tmp_path: Path) -> None:
+    path = str(write_scenario(tmp_path, COLD_START))
+    jobs = plan([path], ["grpo", "rloo"], 2, tmp_path / "out")
+    assert [(job.method, job.scenario.seed) for job in jobs] == [(m, n) for m in ("grpo", "rloo") for n in (0, 1)]
+    shared = {job.cold.path for job in jobs if job.cold is not None}
+    assert shared == {tmp_path / "out" / "tiny" / COLD / f"seed-{seed}" for seed in range(2)}
+    cold, job = jobs[0].cold, jobs[0]
+    assert cold is not None
+    assert [[stage.name for stage in one.scenario.stages] for one in (cold, job)] == [["imitate"], ["learn"]]
+    assert job.scenario.agent.origin.run == str(cold.path.absolute())  # pyright: ignore[reportAttributeAccessIssue]
+    assert cold.scenario.stages[0].stop  # it is judged by the validation, and ends for all methods alike
+    assert not job.learns.stop  # and from there on everybody spends the whole budget
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ("stages.learn.budget: {updates: 9}", "the budget updates 9, and the other methods have updates 2"),
+        ("stages.imitate.budget: {updates: 9}", "changes what comes before stage 'learn'"),
+        ("agent.hidden: 32", "changes what comes before stage 'learn'"),
+        ("evaluation.episodes: 5", "scores on other tasks are not comparable"),
+        ("world.options.digits: 2", "scores on other tasks are not comparable"),
+        ("seed: 4", "scores on other tasks are not comparable"),
+    ],
+)
+def test_a_variant_that_would_make_a_comparison_unfair_is_refused(tmp_path: Path, variant: str, words: str) -> None:
+    path = write_scenario(tmp_path, COLD_START)
+    key, value = yaml.safe_load(f"{{{variant}}}").popitem()
+    changed = load_scenario(str(path), [f"{key}={json.dumps(value)}"])
+    with pytest.raises(UserError, match="the variant of rloo") as refusal:
+        refuse_unequal(load_scenario(str(path)), changed, 1, "rloo")
+    assert words in str(refusal.value)
+
+
+def test_unfair_variants_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    text = VARIED.replace("{groups: 2, group_size: 4}", "{groups: 2, group_size: 4}, evaluation.episodes: 4")
+    with pytest.raises(UserError, match="the variant of grpo changes the world, the evaluation or the seed"):
+        plan([str(write_scenario(tmp_path, text))], ["ppo", "grpo"], 1, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("key", ["stages.learn.stop.success_rate=0.5", "stages.1.stop={success_rate: 0.5}"])
+def test_a_goal_where_every_method_spends_its_whole_budget_is_refused(tmp_path: Path, key: str) -> None:
+    path = str(write_scenario(tmp_path, COLD_START))
+    with pytest.raises(UserError, match=r"has no effect: from stage 'learn' on, each method spends its whole budget"):
+        plan([path], ["grpo"], 1, tmp_path / "out", [key])
+    refuse_goals(load_scenario(path), 1, ["stages.imitate.stop.success_rate=0.5"])
+
+
+def test_who_plays_and_on_how_many_threads_is_no_part_of_the_tasks(tmp_path: Path) -> None:
+    text = VARIED.replace("{groups: 2, group_size: 4}", "{groups: 2, group_size: 4}, world.at_once: 3")
+    assert len(plan([str(write_scenario(tmp_path, text))], ["ppo", "grpo"], 1, tmp_path / "out")) == 2
+
+
+def test_scores_that_are_equal_normalise_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"scores\.random and scores\.reference are both 3"):
+        load_scenario(str(write_scenario(tmp_path, TINY + "scores: {random: 3, reference: 3}\n")))
+
+
+def test_the_entrance_from_python_refuses_as_the_command_does(tmp_path: Path) -> None:
+    path = write_scenario(tmp_path)
+    with pytest.raises(UserError, match="seeds is 0; allowed is a whole number"):
+        peripatos.compare(path, ["ppo"], seeds=0, out=tmp_path / "out")
+    with pytest.raises(UserError, match="Did you mean 'ppo'"):
+        peripatos.compare([path], ["pppo"], out=tmp_path / "out")
+    with pytest.raises(UserError, match="--set seed=4 has no effect"):
+        peripatos.compare(path, "ppo", {"seed": 4}, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_a_comparison_and_saves_its_runs(tmp_path: Path) -> None:
     path = write_scenario(tmp_path, TINY.replace("updates: 12", "updates: 1000000"))
@@ -121,12 +288,14 @@ def test_a_comparison_runs_shows_failures_and_goes_on_where_it_was(
     assert command(*arguments, "--out", tmp_path / "out") == 0
     first = capsys.readouterr()
     assert "4/4" in first.err
-    assert (tmp_path / "out" / "curves.png").exists()
+    assert "nothing is concluded of" in first.out  # its budget is in updates, of which both make another use
+    runs = (tmp_path / "out" / "runs.csv").read_bytes()
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("metrics.jsonl")}
     assert len(stamps) == 4
     assert command(*arguments, "--out", tmp_path / "out") == 0
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     assert capsys.readouterr().out == first.out
+    assert (tmp_path / "out" / "runs.csv").read_bytes() == runs
     assert command(*arguments, "--out", tmp_path / "out", "--set", "stages.0.budget.updates=3") == 2
 
 
@@ -198,3 +367,42 @@ def test_no_run_outlives_its_comparison_and_each_is_saved(tmp_path: Path, how: s
     assert _until(lambda: not alive())
     for file in begun:
         assert json.loads((file.parent / "summary.json").read_text())["status"] == "interrupted"
+
+
+TWO_STAGES = TINY.replace(
+    "stages:", "stages:\n  - {name: before, method: ppo, collect: {groups: 2, horizon: 16}, budget: {updates: 9}}"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_after_a_kill_the_same_comparison_ends_with_equal_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = [tmp_path / name for name in ("whole", "killed")]
+    for folder in folders:
+        folder.mkdir()
+        write_scenario(folder, TWO_STAGES)
+    arguments = ("compare", "tiny.yaml", "--methods", "ppo", "--seeds", 1, "--out", "out")
+    process = start(*arguments, cwd=folders[1])
+    assert _until(lambda: any((folders[1] / "out").rglob("metrics.jsonl")), 200)
+    _kill_all(process, folders[1])
+    assert not (folders[1] / "out" / "runs.csv").exists()
+    for folder in folders:
+        monkeypatch.chdir(folder)
+        assert command(*arguments) == 0
+    whole, killed = ((folder / "out" / "runs.csv").read_bytes() for folder in folders)
+    assert killed == whole
+    cold, job = (folders[0] / "out" / "tiny" / name / "seed-0" for name in (COLD, "ppo"))
+    assert rows(job / "evaluations.jsonl")[0]["return_mean"] == rows(cold / "evaluations.jsonl")[-1]["return_mean"]
+    costs = list(csv.DictReader((folders[0] / "out" / "costs.csv").read_text().splitlines()))
+    assert [row["method"] for row in costs] == [COLD, "ppo"]
+    assert all(float(row["peak_mib"]) > 50 and float(row["wall_s"]) > 0 for row in costs)
+
+
+def _kill_all(process: subprocess.Popen[str], folder: Path) -> None:
+    """SIGKILL to a comparison that was typed in `folder`, and to its runs."""
+    for found in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            if (found / "cwd").readlink() == folder and b"one_run" in (found / "cmdline").read_bytes():
+                os.kill(int(found.name), signal.SIGKILL)
+    process.kill()
+    finish(process)

@@ -1,0 +1,98 @@
+"""A comparison as a file: methods, seeds, and scenarios with what is overridden in each.
+
+    name: mine
+    methods: [ppo, grpo]
+    seeds: 5
+    scenarios:
+      cartpole-ppo: {stages.balance.budget: {env_steps: 20000}}
+      walker-ppo: {}
+
+Those that are shipped lie beside this module, and are run by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, JsonValue, ValidationError
+
+from ...envs.errors import UserError, nearest
+from ...envs.quantities import Count
+from ..config.loading import find_scenario
+from ..config.loading import shipped as shipped_scenarios
+from ..config.voices import Part
+from ..config.yaml_text import Source, read_yaml
+
+FOLDER, SEEDS = Path(__file__).parent, 3
+
+
+class ComparisonFile(Part):
+    """What such a file may say."""
+
+    name: str = ""
+    description: str = ""
+    methods: Annotated[list[str], Field(min_length=1)]
+    seeds: Count = SEEDS
+    scenarios: Annotated[dict[str, dict[str, JsonValue]], Field(min_length=1)]
+
+    def sets(self) -> dict[str, list[str]]:
+        """The overrides of each scenario, as flags `--set` would give them."""
+        return {
+            scenario: [f"{key}={json.dumps(value)}" for key, value in keys.items()]
+            for scenario, keys in self.scenarios.items()
+        }
+
+
+def shipped() -> dict[str, Path]:
+    """The comparisons that come with the package, by name."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def find_comparison(names: Sequence[str]) -> ComparisonFile | None:
+    """The comparison that `names` are, where one of them is such a file; None where all are scenarios. UserError for a
+    file that says anything else, and for one beside other names."""
+    found = {name: path for name in names if (path := _path(name)) is not None}
+    if not found:
+        for name in names:
+            if name not in shipped_scenarios() and (hint := nearest(name, shipped())):
+                raise UserError(f"there is no comparison {name!r}; shipped ones are {', '.join(shipped())}.{hint}")
+        return None
+    name, path = next(iter(found.items()))
+    if len(names) > 1:
+        raise UserError(f"{name} is a comparison, which names its scenarios itself; give it alone")
+    data, source = read_yaml(path)
+    return _read(data, source)
+
+
+def _path(name: str) -> Path | None:
+    """The file, if the name is that of a comparison and not of a scenario."""
+    if name in shipped():
+        return shipped()[name]
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml") or not path.is_file():
+        return None
+    data, _ = read_yaml(find_scenario(name))
+    return path if {"methods", "scenarios"} & data.keys() else None
+
+
+def _read(data: Mapping[str, object], source: Source) -> ComparisonFile:
+    try:
+        return ComparisonFile.model_validate(data)
+    except ValidationError as problem:
+        raise UserError("\n".join(_told(error, source) for error in problem.errors(include_url=False))) from problem
+
+
+def _told(error: Mapping[str, object], source: Source) -> str:
+    """One mistake with its place."""
+    place = tuple(part for part in error["loc"] if isinstance(part, str | int))  # pyright: ignore[reportGeneralTypeIssues]
+    allowed = list(ComparisonFile.model_fields)
+    if error["type"] == "extra_forbidden":
+        words = f"unknown key {place[-1]!r}; a comparison has {', '.join(allowed)}.{nearest(str(place[-1]), allowed)}"
+    elif error["type"] == "missing":
+        words = f"a comparison needs {place[-1]}"
+    else:
+        words = f"{'.'.join(map(str, place))} is {error['input']!r}: {error['msg']}"
+    return f"{source.place(place)}: {words}"

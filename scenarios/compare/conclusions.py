@@ -1,0 +1,167 @@
+"""What a table of scores allows to say: one plain sentence for each two methods in each world.
+
+    A beats B            Holm's corrected p over the whole table is below 0.05 (`significance`)
+    none was shown       else; with the difference that some more seeds would show four times in five
+    nothing is concluded a seed failed, there is only one, or the budgets are not equal
+
+Methods run with the same seeds, begin from the same cold start and are tested on the same tasks, so that differences
+are taken seed by seed. A sentence is made of a row of the table as it is printed: it holds no other number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from statistics import fmean
+
+import numpy as np
+
+from .aggregates import probability_of_improvement
+from .intervals import are_equal, difference_interval
+from .significance import LEVEL, holm, paired_p, smallest_shown
+
+MORE = 5  # seeds, of which it is said what they would show
+SHARES = "success_rate"  # the measure that is in [0, 1], and told in points
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All runs of a method in a scenario: a score for each seed that has one."""
+
+    scenario: str
+    method: str
+    measure: str
+    scores: Mapping[int, float]
+    seeds: int  # that were asked for
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`method` minus `other` in a scenario, of which `method` has the higher mean; None: not known, or infinite."""
+
+    scenario: str
+    method: str
+    other: str
+    measure: str
+    seeds: int  # that both finished
+    difference: float | None
+    low: float | None  # of the 95 % interval
+    high: float | None
+    improvement: float | None  # the probability that a run of `method` scores above one of `other`
+    p: float | None = None  # by Holm's correction; None: nothing is concluded
+    more_seeds: int | None = None
+    would_show: float | None = None  # the difference that so many more seeds would show
+    why: str | None = None  # nothing is concluded
+
+    @property
+    def verdict(self) -> str:
+        """`beats`, `none shown` or `not concluded`."""
+        if self.p is None:
+            return "not concluded"
+        return "beats" if self.p < LEVEL else "none shown"
+
+
+def conclude(cells: Sequence[Cell], unfair: Mapping[tuple[str, str, str], str] | None = None) -> list[Difference]:
+    """Every two methods of every scenario. `unfair` says why two of them (scenario, method, other; in the order of the
+    cells) are not comparable, which leaves them out of the correction as well."""
+    pairs = [(one, other) for one, other in combinations(cells, 2) if one.scenario == other.scenario]
+    found = [
+        _difference(one, other, (unfair or {}).get((one.scenario, one.method, other.method))) for one, other in pairs
+    ]
+    tested = [place for place, difference in enumerate(found) if difference.why is None]
+    p = [paired_p(_paired(*pairs[place]), shares=found[place].measure == SHARES) for place in tested]
+    for place, corrected in zip(tested, holm(p), strict=True):
+        found[place] = replace(found[place], p=corrected)
+        if found[place].verdict == "none shown":
+            found[place] = _with_prospect(found[place], _paired(*pairs[place]), LEVEL / len(tested))
+    return found
+
+
+def _paired(one: Cell, other: Cell) -> list[float]:
+    return [one.scores[seed] - other.scores[seed] for seed in sorted(one.scores.keys() & other.scores.keys())]
+
+
+def _difference(one: Cell, other: Cell, unfair: str | None) -> Difference:
+    values = _paired(one, other)
+    if values and fmean(values) < 0:
+        return _difference(other, one, unfair)
+    why = unfair or _too_little(one, other, len(values))
+    low, high = difference_interval(values, shares=one.measure == SHARES)
+    tables = [np.asarray(list(cell.scores.values()))[:, None] for cell in (one, other)]
+    return Difference(
+        one.scenario,
+        one.method,
+        other.method,
+        one.measure,
+        seeds=len(values),
+        difference=fmean(values) if values else None,
+        low=low if math.isfinite(low) else None,
+        high=high if math.isfinite(high) else None,
+        improvement=float(probability_of_improvement(*tables)) if values else None,
+        why=why,
+    )
+
+
+def _too_little(one: Cell, other: Cell, pairs: int) -> str | None:
+    """Why the scores themselves allow no conclusion."""
+    for cell in (one, other):
+        if cell.failed:
+            return f"not every run of {cell.method} came to its end, and those that did may be the lucky ones"
+        if len(cell.scores) < cell.seeds:
+            return f"not every run of {cell.method} has a score"
+    if one.measure != other.measure:
+        return f"{one.method} is measured by {one.measure} and {other.method} by {other.measure}"
+    return "one seed says nothing about others; give --seeds" if pairs < 2 else None
+
+
+def _with_prospect(found: Difference, values: Sequence[float], level: float) -> Difference:
+    if are_equal(values):
+        return found
+    shown = smallest_shown(float(np.std(values, ddof=1)), len(values) + MORE, level)
+    return replace(found, more_seeds=MORE, would_show=shown)
+
+
+def spelled(found: Difference) -> dict[str, str]:
+    """The row of the table of differences, as it is printed."""
+    known = found.low is not None and found.high is not None
+    bounds = [told(bound or 0.0, found.measure, bare=True) for bound in (found.low, found.high)]
+    return {
+        "scenario": found.scenario,
+        "method": found.method,
+        "than": found.other,
+        "difference": "—" if found.difference is None else told(found.difference, found.measure),
+        "95 % interval": " to ".join(bounds) if known else "—",
+        "seeds": str(found.seeds),
+        "p, corrected": "—" if found.p is None else f"{found.p:.3g}",
+        "P(better)": "—" if found.improvement is None else f"{found.improvement:.2g}",
+        "more seeds": "—" if found.more_seeds is None else str(found.more_seeds),
+        "would show": "—" if found.would_show is None else told(found.would_show, found.measure),
+    }
+
+
+def told(value: float, measure: str, *, bare: bool = False) -> str:
+    """A score, or a difference, with its unit or `bare`: success in points of a hundred, a return as it is."""
+    value = 100 * value if measure == SHARES else value
+    number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    unit = "points" if measure == SHARES else "of return"
+    return number if bare else f"{number} {unit}"
+
+
+def sentence(found: Difference) -> str:
+    """What the row says, of nothing but the row as it is printed."""
+    row = spelled(found)
+    names = f"{found.method} and {found.other}"
+    if found.why is not None:
+        return f"{found.scenario}: nothing is concluded of {names}: {found.why}."
+    bounds = row["95 % interval"]
+    within = f"95 % interval {bounds}" if bounds != "—" else "the seeds have no spread to go by"
+    how = f"{within}, {row['seeds']} seeds, corrected p {row['p, corrected']}"
+    if found.verdict == "beats":
+        return f"{found.scenario}: {found.method} beats {found.other} by {row['difference']} ({how})."
+    text = f"{found.scenario}: no difference between {names} was shown: {row['difference']} ({how})"
+    if found.would_show is None:
+        return text + "."
+    return f"{text}; {row['more seeds']} more seeds would show one of {row['would show']}."

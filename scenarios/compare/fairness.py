@@ -1,0 +1,92 @@
+"""Whether runs may be compared at all: equal budgets, and the same tasks of evaluation.
+
+What the scenario says is refused before anything runs (`refuse_unequal`). What only the runs can tell is marked
+afterwards, and nothing is concluded of those methods (`unfair`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...envs.errors import UserError
+from ..config.schema import Scenario, Stage
+
+COUNTED = ("env_steps", "action_units")  # limits of a budget that runs count, and may overshoot by their last update
+LOST = ("failed", "unanswered", "unscored")  # tasks of a test that have no score
+SLACK = 0.1  # by which what was spent may differ
+_HOW = ("threads", "at_once", "workers", "step_seconds", "episode_seconds")  # of a world: how it is played, not what
+
+
+def refuse_unequal(base: Scenario, changed: Scenario, first: int, method: str) -> None:
+    """UserError where the variant of `method` changes the budget of a stage from `first` on, what comes before it, or
+    the tasks of evaluation."""
+    for one, other in zip(base.stages[first:], changed.stages[first:], strict=True):
+        if one.budget != other.budget:
+            raise UserError(
+                f"{base.name}: the variant of {method} gives stage {one.name!r} the budget {_limits(other)}, and the "
+                f"other methods have {_limits(one)}; a comparison is at equal budgets: leave it out of `variants`"
+            )
+    if changed.stages[:first] != base.stages[:first] or (first and changed.agent != base.agent):
+        raise UserError(
+            f"{base.name}: the variant of {method} changes what comes before stage {base.stages[first].name!r}, which "
+            "is run once for all methods; leave it out of `variants`"
+        )
+    if _tasks(changed) != _tasks(base):
+        raise UserError(
+            f"{base.name}: the variant of {method} changes the world, the evaluation or the seed, and scores on other "
+            "tasks are not comparable; leave it out of `variants`"
+        )
+
+
+def unfair(one: Ran, other: Ran) -> str | None:
+    """Why two methods that read the same budgets did not have them, or not the same test; None if they had both.
+
+    Updates count equal amounts only where both collect as much in each; steps and units only where the last update,
+    which a budget pays for as a whole, is small beside it.
+    """
+    assert one.stage.budget is not None, "it learns"
+    limits = one.stage.budget.limits()
+    if limits.keys() == {"updates"} and _amount(one.stage) != _amount(other.stage):
+        return "the budget counts updates, and they collect different amounts in each; give it in env_steps"
+    for name in COUNTED:
+        mean, mean_there = one.mean(name), other.mean(name)
+        if name in limits and abs(mean - mean_there) > SLACK * max(mean, mean_there):
+            return f"by the size of their updates they spent different amounts of {name}; collect less in each"
+    if len({*one.scored(), *other.scored()}) > 1:
+        return "their tests are scored on different numbers of tasks"
+    return None
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of a method: the stage in which it learns, and the summaries of its runs that are done."""
+
+    stage: Stage
+    summaries: Sequence[Mapping[str, Any]]
+
+    def mean(self, name: str) -> float:
+        """Of a counter of the summaries; 0 without any."""
+        return sum(float(run.get(name, 0)) for run in self.summaries) / max(1, len(self.summaries))
+
+    def scored(self) -> set[int]:
+        """On how many tasks of the test the runs are scored."""
+        tests = [run["stages"][-1]["evaluation"]["after"] for run in self.summaries]
+        return {int(test.get("episodes") or 0) - sum(int(test.get(name) or 0) for name in LOST) for test in tests}
+
+
+def _amount(stage: Stage) -> tuple[int, int | None] | None:
+    """Episodes or rows of an update, and the steps of a row."""
+    collect = stage.collect
+    return None if collect is None else (collect.groups * collect.group_size, collect.horizon)
+
+
+def _tasks(scenario: Scenario) -> tuple[object, ...]:
+    worlds = [world.model_copy(update=dict.fromkeys(_HOW)) for world in scenario.worlds or [scenario.world]]
+    return worlds, scenario.evaluation, scenario.seed
+
+
+def _limits(stage: Stage) -> str:
+    limits = stage.budget.limits() if stage.budget else {}
+    return ", ".join(f"{name} {value:g}" for name, value in limits.items()) or "nothing"

@@ -1,0 +1,123 @@
+"""From runs to scores: what each method has in each scenario, what it cost, and over all scenarios together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from ..config.schema import Anchors
+from ..run.episode_statistics import score
+from .aggregates import MANY, aggregate, bootstrap_interval, normalised, probability_of_improvement
+from .conclusions import SHARES, Cell
+from .intervals import interval
+from .jobs import JobResult
+from .peak import read_peak
+
+COUNTERS = ("updates", "env_steps", "action_units")
+Groups = dict[tuple[str, str], list[JobResult]]  # by scenario and method
+
+
+def grouped(outcomes: Sequence[JobResult]) -> Groups:
+    """The runs of each method in each scenario."""
+    groups: Groups = {}
+    for outcome in outcomes:
+        groups.setdefault((outcome.job.task, outcome.job.method), []).append(outcome)
+    return groups
+
+
+def tested(outcome: JobResult) -> dict[str, Any]:
+    """What the last test of a run says; empty for a run that failed."""
+    return {} if outcome.failure is not None else outcome.summary["stages"][-1]["evaluation"]["after"]
+
+
+def final_score(outcome: JobResult) -> float | None:
+    """The score of the last test; None for a run that failed, and where nothing was scored."""
+    value = score(tested(outcome))
+    return None if value is None else float(value)
+
+
+def cell(scenario: str, method: str, group: Sequence[JobResult]) -> Cell:
+    """What is concluded from of a method's runs."""
+    scores = {one.job.scenario.seed: value for one in group if (value := final_score(one)) is not None}
+    shares = any(SHARES in tested(one) for one in group)
+    failed = sum(one.failure is not None for one in group)
+    return Cell(scenario, method, SHARES if shares else "return_mean", scores, len(group), failed)
+
+
+def row(scenario: str, method: str, group: Sequence[JobResult]) -> dict[str, Any]:
+    """A method in a scenario: mean and interval over the seeds that have a score, and means of the costs. A number
+    that is not known, and a bound at infinity, is None."""
+    known = cell(scenario, method, group)
+    values = list(known.scores.values())
+    low, high = (bound if math.isfinite(bound) else None for bound in interval(values))
+    mean = float(np.mean(values)) if values else None
+    anchors = group[0].job.scenario.scores
+    return {
+        "scenario": scenario,
+        "method": method,
+        "measure": known.measure,
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "normalised": None if mean is None or anchors is None else normalised(mean, anchors.random, anchors.reference),
+        "seeds": known.seeds,
+        "failed": known.failed,
+        "values": values,
+        "costs": _mean_costs([cost(one) for one in group if one.failure is None]),
+    }
+
+
+def cost(outcome: JobResult) -> dict[str, float]:
+    """What a run that is done has taken, its cold start apart."""
+    found = {name: float(outcome.summary[name]) for name in (*COUNTERS, "wall_s") if name in outcome.summary}
+    peak = read_peak(outcome.job.path)
+    return found | ({} if peak is None else {"peak_mib": peak})
+
+
+def _mean_costs(costs: Sequence[dict[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for one in costs for name in one)
+    return {name: float(np.mean([one[name] for one in costs if name in one])) for name in names}
+
+
+def normalised_tables(groups: Groups) -> dict[str, np.ndarray]:
+    """For each method its normalised scores [S, K] in the K scenarios that say their `scores`: methods all of whose
+    runs there have a score, and none for fewer than two such scenarios."""
+    anchors = {task: scores for (task, _), group in groups.items() if (scores := group[0].job.scenario.scores)}
+    tables: dict[str, np.ndarray] = {}
+    for method in dict.fromkeys(method for _, method in groups):
+        columns = [_normalised(groups.get((task, method), []), anchors[task]) for task in anchors]
+        if len(anchors) > 1 and all(column and None not in column for column in columns):
+            tables[method] = np.asarray(columns, np.float64).T
+    return tables
+
+
+def _normalised(group: Sequence[JobResult], anchors: Anchors) -> list[float | None]:
+    values = [final_score(one) for one in group]
+    return [None if value is None else normalised(value, anchors.random, anchors.reference) for value in values]
+
+
+def overall(tables: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """A row for each method: its normalised score over all scenarios, by the rule for that number of seeds."""
+    rows = []
+    for method, score_S_K in tables.items():
+        found = asdict(aggregate(score_S_K))
+        finite = {name: bound if math.isfinite(bound) else None for name in ("low", "high") for bound in [found[name]]}
+        rows.append({"method": method, **found, **finite, "scenarios": score_S_K.shape[1], "seeds": len(score_S_K)})
+    return rows
+
+
+def improvements(tables: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """For every two methods the probability that a run of the one scores above a run of the other in the same scenario;
+    from ten seeds with its interval."""
+    rows = []
+    for (method, one), (other, two) in combinations(tables.items(), 2):
+        value = float(probability_of_improvement(one, two))
+        known = len(one) >= MANY
+        low, high = bootstrap_interval(probability_of_improvement, one, two) if known else (None, None)
+        rows.append({"method": method, "than": other, "probability": value, "low": low, "high": high})
+    return rows

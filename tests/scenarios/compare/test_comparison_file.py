@@ -1,0 +1,97 @@
+"""Comparisons as files: what they say, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from peripatos.algorithms.methods import METHODS
+from peripatos.envs.errors import UserError
+from peripatos.scenarios.compare.comparison_file import find_comparison, shipped
+from peripatos.scenarios.compare.jobs import compare
+from peripatos.scenarios.compare.plan import plan
+from peripatos.scenarios.config.loading import check_scenario, dump_data, load_scenario
+from peripatos.scenarios.config.yaml_text import Source
+
+MINE = """\
+name: mine
+methods: [ppo, grpo]
+scenarios:
+  cartpole-ppo: {stages.balance.budget: {env_steps: 2000}, evaluation.episodes: 5}
+  walker-ppo: {}
+"""
+
+
+def write(folder: Path, text: str = MINE) -> str:
+    (path := folder / "mine.yaml").write_text(text)
+    return str(path)
+
+
+def test_a_file_names_methods_seeds_and_what_is_overridden_in_each_scenario(tmp_path: Path) -> None:
+    file = find_comparison([write(tmp_path)])
+    assert file is not None
+    assert (file.methods, file.seeds, list(file.scenarios)) == (["ppo", "grpo"], 3, ["cartpole-ppo", "walker-ppo"])
+    jobs = plan(["cartpole-ppo"], ["ppo"], 2, tmp_path / "out", (), file.sets())
+    assert len(jobs) == 2
+    assert jobs[0].learns.budget is not None
+    assert jobs[0].learns.budget.limits() == {"env_steps": 2000}
+    assert jobs[0].scenario.evaluation.episodes == 5
+
+
+def test_scenarios_are_no_comparison(tmp_path: Path) -> None:
+    (path := tmp_path / "scenario.yaml").write_text("name: mine\n")
+    assert find_comparison(["cartpole-ppo", "walker-ppo"]) is None
+    assert find_comparison([str(path)]) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("name: mine", "nmae: mine", r"line 1, .*unknown key 'nmae'; a comparison has name.*Did you mean 'name'\?"),
+        ("methods: [ppo, grpo]\n", "", r"a comparison needs methods"),
+        ("[ppo, grpo]", "[]", r"line 2, .*methods is \[\]"),
+        ("name: mine", "seeds: none", r"line 1, .*seeds"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_with_its_place(tmp_path: Path, old: str, new: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        find_comparison([write(tmp_path, MINE.replace(old, new))])
+
+
+def test_a_comparison_stands_alone_and_its_misspelled_name_is_understood(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a comparison, which names its scenarios itself"):
+        find_comparison([write(tmp_path), "cartpole-ppo"])
+    with pytest.raises(UserError, match="Did you mean 'compare-quick'"):
+        find_comparison(["compare-quik"])
+    with pytest.raises(UserError, match="Missing option --methods"):
+        compare(["cartpole-ppo"], None, 1, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_every_shipped_comparison_has_budgets_that_are_equal_for_all(name: str) -> None:
+    file = find_comparison([name])
+    assert file is not None
+    assert file.description
+    assert set(file.methods) <= METHODS.keys()
+    for scenario, sets in file.sets().items():
+        loaded = load_scenario(scenario, sets)
+        assert loaded.scores is not None
+        budget = loaded.stages[-1].budget
+        assert budget is not None
+        assert budget.limits().keys() == {"env_steps"}
+
+
+def test_what_a_job_is_given_can_be_read_by_its_process(tmp_path: Path) -> None:
+    (job,) = plan(["walker-ppo"], ["ppo"], 1, tmp_path / "out")  # with a goal, and validations that one cuts short
+    assert check_scenario(dump_data(job.scenario), Source("the job")) == job.scenario
+    assert job.scenario.evaluation.first is None
+
+
+@pytest.mark.slow  # some seconds, because each part of each of its runs is checked
+def test_the_quick_comparison_can_be_run_as_it_stands(tmp_path: Path) -> None:
+    file = find_comparison(["compare-quick"])
+    assert file is not None
+    jobs = plan(list(file.scenarios), file.methods, file.seeds, tmp_path / "out", (), file.sets())
+    assert len(jobs) == 4 * 4 * 3
+    assert len({job.cold.path for job in jobs if job.cold is not None}) == 2 * 3

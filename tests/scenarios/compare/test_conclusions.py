@@ -1,0 +1,131 @@
+"""Conclusions: what a table of scores allows to say, and that each sentence says nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from peripatos.scenarios.compare.conclusions import SHARES, Cell, Difference, conclude, sentence, spelled
+from peripatos.scenarios.compare.significance import LEVEL, power
+
+SEED, TABLES = 20261127, 200
+
+
+def cells(scores: Mapping[tuple[str, str], Sequence[float]], measure: str = SHARES) -> list[Cell]:
+    return [Cell(*key, measure, dict(enumerate(row)), len(row)) for key, row in scores.items()]
+
+
+def only(found: list[Difference]) -> Difference:
+    assert len(found) == 1
+    return found[0]
+
+
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+EQUAL: dict[str, Draw] = {
+    "normal": lambda rng, size: rng.normal(200.0, 30.0, size),
+    "exponential": lambda rng, size: rng.exponential(50.0, size),
+    "of 20 tasks": lambda rng, size: rng.binomial(20, 0.8, size) / 20,
+    "of 500 tasks, nearly all solved": lambda rng, size: rng.binomial(500, 0.99, size) / 500,
+    "solved or not": lambda rng, size: rng.binomial(1, 0.5, size).astype(float),
+    "mostly at the most that can be earned": lambda rng, size: np.minimum(rng.normal(500.0, 60.0, size), 500.0),
+}
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_tables_of_equal_methods_hardly_ever_say_that_one_beats_another(name: str) -> None:
+    wrong = []
+    for seeds in (2, 3, 5, 10):
+        tables = EQUAL[name](
+            np.random.default_rng((SEED, seeds)), (TABLES, 2, 3, seeds)
+        )  # two scenarios, three methods
+        for table in tables:
+            scores = {(f"s{s}", f"m{m}"): table[s, m].tolist() for s in range(2) for m in range(3)}
+            measure = SHARES if tables.max() <= 1 and tables.min() >= 0 else "return_mean"
+            wrong.append(any(found.verdict == "beats" for found in conclude(cells(scores, measure))))
+    print(f"seed {SEED}: {name}: {sum(wrong)} of {len(wrong)}")
+    assert sum(wrong) <= 0.05 * len(wrong)
+
+
+def numbers(text: str, names: Sequence[str]) -> list[str]:
+    for name in sorted(names, key=len, reverse=True):
+        text = text.replace(name, " ")
+    return re.findall(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?", text)
+
+
+@pytest.mark.parametrize("measure", [SHARES, "return_mean"])
+def test_every_number_of_a_sentence_stands_in_the_table_as_it_is_printed(measure: str) -> None:
+    rng, seen = np.random.default_rng(SEED), set()
+    scale = 1 if measure == SHARES else 5000.0
+    for seeds in (1, 2, 3, 5, 10):
+        for gap in (0.0, 0.02, 0.3):
+            scores = {
+                ("walker-2", "grpo"): rng.random(seeds) * 0.2,
+                ("walker-2", "k2-ppo"): rng.random(seeds) * 0.2 + gap,
+            }
+            found = only(conclude(cells({key: (scale * row).tolist() for key, row in scores.items()}, measure)))
+            text, row = sentence(found), spelled(found)
+            seen.add(found.verdict)
+            known = {"95", *numbers(" ".join(row.values()), ())}
+            assert row["scenario"] in text
+            assert set(numbers(text, ["walker-2", "grpo", "k2-ppo"])) <= known, text
+    assert seen == {"beats", "none shown", "not concluded"}
+
+
+def test_the_better_method_comes_first_and_the_numbers_are_those_of_the_seeds() -> None:
+    found = only(conclude(cells({("maths", "ppo"): [0.50, 0.52, 0.54], ("maths", "grpo"): [0.70, 0.71, 0.75]})))
+    # differences 0.20, 0.19, 0.21: s = 0.01, half-width (1 + 1/3)·4.302653·0.01/√3 = 0.033122
+    assert sentence(found).startswith("maths: grpo beats ppo by 20 points (95 % interval 16.7 to 23.3, 3 seeds")
+    assert found.improvement == 1.0
+
+
+def test_a_difference_that_was_not_shown_says_what_more_seeds_would_show() -> None:
+    found = only(
+        conclude(
+            cells({("walker", "ppo"): [210.0, 190.0, 230.0], ("walker", "grpo"): [200.0, 205.0, 218.0]}, "return_mean")
+        )
+    )
+    assert found.verdict == "none shown"
+    assert (found.more_seeds, found.seeds) == (5, 3)
+    spread = float(np.std([10.0, -15.0, 12.0], ddof=1))
+    assert power(found.would_show or 0, spread, 8, LEVEL) == pytest.approx(0.8, abs=5e-3)
+    assert re.search(r"5 more seeds would show one of [\d.]+ of return\.$", sentence(found))
+
+
+def test_the_whole_table_is_corrected_at_once() -> None:
+    scores = {("a", "ppo"): [0.0, 0.0, 0.0], ("a", "grpo"): [0.4, 0.35, 0.45]}
+    alone = only(conclude(cells(scores)))
+    rng = np.random.default_rng(SEED)
+    others = {(f"b{n}", method): rng.random(3).tolist() for n in range(20) for method in ("ppo", "grpo")}
+    beside = conclude(cells({**scores, **others}))[0]
+    assert alone.verdict == "beats"
+    assert beside.p == pytest.approx(min(1.0, 21 * (alone.p or 0)))
+    assert beside.verdict == "none shown"
+
+
+def test_where_seeds_failed_or_there_is_one_nothing_is_concluded_and_nothing_is_corrected_for() -> None:
+    better, worse = dict(enumerate([0.9, 0.91, 0.92])), dict(enumerate([0.1, 0.11, 0.13]))
+    failed = Cell("a", "grpo", SHARES, {0: 0.9, 1: 0.91}, 3, failed=1)
+    lost = Cell("b", "grpo", SHARES, {0: 0.9, 1: 0.91}, 3)
+    whole = [Cell(task, "ppo", SHARES, worse, 3) for task in "abc"]
+    found = conclude([failed, lost, Cell("c", "grpo", SHARES, better, 3), *whole])
+    assert [one.verdict for one in found] == ["not concluded", "not concluded", "beats"]
+    assert found[2].p == only(conclude([Cell("c", "grpo", SHARES, better, 3), whole[2]])).p
+    assert "not every run of grpo came to its end" in sentence(found[0])
+    assert "not every run of grpo has a score" in sentence(found[1])
+    one = only(conclude([Cell("a", "ppo", SHARES, {0: 0.1}, 1), Cell("a", "grpo", SHARES, {0: 0.9}, 1)]))
+    assert sentence(one) == "a: nothing is concluded of grpo and ppo: one seed says nothing about others; give --seeds."
+
+
+def test_what_was_not_fair_is_told_with_its_reason() -> None:
+    row = cells({("a", "ppo"): [0.1, 0.11, 0.12], ("a", "grpo"): [0.9, 0.91, 0.93]})
+    found = only(conclude(row, {("a", "ppo", "grpo"): "their budgets are not equal"}))
+    assert found.verdict == "not concluded"
+    assert sentence(found) == "a: nothing is concluded of grpo and ppo: their budgets are not equal."
+
+
+def test_two_measures_are_never_set_against_each_other() -> None:
+    row = [Cell("a", "ppo", SHARES, {0: 0.1, 1: 0.2}, 2), Cell("a", "grpo", "return_mean", {0: 8.0, 1: 9.0}, 2)]
+    assert "measured by" in sentence(only(conclude(row)))
