@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from ...agents.protocols import Policy
+from ...agents.protocols import Policy, Scorer
 from ...algorithms.learner import Learner
 from ...algorithms.methods import Method
 from ..config.schema import Sampling, Scenario, Stage
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def make_learner(
-    scenario: Scenario, stage: Stage, policy: Policy, models: Mapping[str, Policy], sources: WorldSources, *, seed: int
+    scenario: Scenario, stage: Stage, policy: Policy, models: Mapping[str, Scorer], sources: WorldSources, *, seed: int
 ) -> Learner:
     """The learner of a stage that has a method, which reads `models` by their roles. Of a language policy it reads as
     many tokens at once as fit."""

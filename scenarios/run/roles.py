@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ...agents.protocols import Policy
+from ...agents.protocols import Policy, Scorer
 from ...envs.errors import UserError, nearest
 from ..assembly.engines import model_that_does_not_learn
 from ..assembly.policies import make_policy
@@ -91,9 +91,10 @@ def open_model(scenario: Scenario, spec: ModelSpec, device: str, sources: WorldS
     return policy
 
 
-def stage_models(context: RunContext, index: int, policy: Policy, begun: bool) -> dict[str, Policy]:
+def stage_models(context: RunContext, index: int, policy: Policy, begun: bool) -> dict[str, Scorer]:
     """By role, those that the method of stage `index` reads; `begun`: the stage goes on."""
-    stage, models = context.scenario.stages[index], {}
+    stage = context.scenario.stages[index]
+    models: dict[str, Scorer] = {}
     row = stage_method(stage)
     for name in row.roles:
         spec = role(stage, row, name)
@@ -101,9 +102,18 @@ def stage_models(context: RunContext, index: int, policy: Policy, begun: bool) -
         with at("stages", index, "models", name):
             if spec.self == "start":
                 models[name] = _as_it_began(context, index, policy, begun)
+            elif spec.self == "demonstration":
+                models[name] = _demonstrated(policy)
             else:
                 models[name] = open_model(context.scenario, spec, context.device, context.sources)
     return models
+
+
+def _demonstrated(policy: Policy) -> Scorer:
+    """The agent itself, as it is at each update, after it has been shown what the world's expert does."""
+    from ...agents.language.demonstrated import Demonstrated
+
+    return Demonstrated(cast("LanguagePolicy", policy))
 
 
 def _as_it_began(context: RunContext, index: int, policy: Policy, begun: bool) -> Policy:
