@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ...envs.conversation.shown import shown
 from ...envs.thoughts import Marks
 from ...envs.vocabulary import Message, Reply, StopReason, ToolCall
 from .chat_template import Renderer
-from .demonstrations import shown
 
 
 class Talk:

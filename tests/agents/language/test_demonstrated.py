@@ -11,12 +11,12 @@ from torch import Tensor
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.demonstrated import Demonstrated
-from peripatos.agents.language.demonstrations import shown
 from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.algorithms.annotate import read_scores
 from peripatos.envs.conversation import Opening
+from peripatos.envs.conversation.shown import shown
 from peripatos.envs.vocabulary import Batch, Message
 
 
