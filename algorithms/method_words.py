@@ -75,7 +75,7 @@ def formulas(row: Method) -> list[str]:
     }[update.aggregation]
     lines = [f"A = {_advantage(row)}", f"w = {w}"]
     if row.needs_teacher:
-        lines.insert(0, "r = log ν − log μ, of the unit")
+        lines.append("r = log ν − log μ, of the unit")
     if row.preference.kind is not None:
         mean = "mean over pairs of the sum over units of"
         lines.append(

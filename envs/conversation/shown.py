@@ -21,12 +21,19 @@ from .conversation_env import ConversationEnv
 
 
 def shown(demonstration: Sequence[Message], messages: Sequence[Message]) -> list[Message]:
-    """A conversation in which `messages` come once more, after `demonstration`, a whole episode that opened alike. What
-    the world says last in it is left out, unless a tool answers; so is what the system says a second time."""
+    """A conversation in which `messages` come once more, after `demonstration`, a whole episode that opened with them.
+    What the world says last in it is left out, unless a tool answers; so is what the system says a second time. Where
+    the opening has the expert's first reply in it already, nothing is shown twice."""
+    if any(_said(reply) in map(_said, messages) for reply in demonstration[len(messages) :][:1]):
+        return list(messages)
     before = list(demonstration)
     while before and before[-1]["role"] not in ("assistant", "tool"):
         before.pop()
     return [*before, *(message for message in messages if message["role"] != "system" or not before)]
+
+
+def _said(message: Message) -> tuple[str, str, object]:
+    return message["role"], message["content"], message.get("tool_calls")
 
 
 class Shown(gymnasium.Wrapper[str, Reply | str, str, Reply | str]):

@@ -134,6 +134,15 @@ def test_the_opening_comes_once_more_behind_what_was_shown(roles: str, kept: str
     assert got[-1]["content"] == "again"
 
 
+def test_what_the_opening_shows_already_is_not_shown_twice() -> None:
+    asked: Message = {"role": "user", "content": "2+2"}
+    said: Message = {"role": "assistant", "content": "4"}
+    opening = shown([asked, said], [asked])
+    assert opening == [asked, said, asked]
+    assert shown([*opening, said], opening) == opening
+    assert len(shown([*opening, {**said, "content": "four"}], opening)) == 7, "that is another demonstration"
+
+
 def test_without_a_demonstration_the_opening_is_as_it_was() -> None:
     opening: list[Message] = [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]
     assert shown([], opening) == opening
