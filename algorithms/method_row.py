@@ -93,8 +93,8 @@ class Method:
     @property
     def roles(self) -> dict[str, Literal["start", "demonstration"] | None]:
         """The models that are read beside the policy, by role, and in which context the policy itself plays each where
-        nobody else is named: as it was when the stage began (`start`), or after it was shown a demonstration. None:
-        somebody else has to be named."""
+        nobody else is named: as it was when the stage began (`start`), or so and after it was shown a demonstration.
+        None: somebody else has to be named."""
         roles: dict[str, Literal["start", "demonstration"] | None] = {}
         if self.needs_reference:
             roles["reference"] = "start"

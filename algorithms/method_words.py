@@ -167,7 +167,7 @@ _SOURCES = {
 }
 _TEACHERS = {
     "model": "Another model pays for each unit, in the place of the world.",
-    "self": "The policy pays itself for each unit, in the place of the world: as it is, but shown what the world's "
+    "self": "The policy pays itself for each unit, in the place of the world: as it began, and shown what the world's "
     "expert does.",
 }
 _BASELINES = {

@@ -27,8 +27,8 @@ TAUGHT = (
         "the policy that has been shown what the world's expert does teaches the one that has not",
         "arXiv:2601.19897",
         parent="on_policy_distillation",
-        elsewhere="The paper's teacher (SDFT) is a moving average of the policy, here it is the policy as it is, so "
-        "that there is no second model.",
+        elsewhere="The paper's teacher (SDFT) is a moving average of the policy, here it is the policy as the stage "
+        "began, which with LoRA is no second model; one that moved along was seen to agree with it on nonsense.",
         rewards=Rewards(teacher="self"),
         credit=_OWN_UNIT,
         weighting=Weighting(ratio="unit"),

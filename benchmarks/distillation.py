@@ -3,12 +3,12 @@
 
 A tiny language world: a word of four letters is to be written in a secret alphabet. By seed, from nothing:
 
-    student   imitation, until one word in three is right; three words in four are shown with their solution before,
-              so that it can use what it is shown
+    student   imitation of solutions that stand before the question, until it copies; then of half of them without,
+              until one held-out word in three is right
     teacher   the same agent, imitating until it is nearly always right
     then, each from the student: on-policy distillation from the teacher, self-distillation, GRPO
 
-Counted are the student's own episodes until, on 300 held-out words, it is right as often as 95 % of the teacher. What a
+Counted are the student's own episodes until, on 200 held-out words, it is right as often as 95 % of the teacher. What a
 demonstration costs (one expert's episode for each word) is counted for self-distillation as well.
 """
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from peripatos.envs.vocabulary import Reply
 
 LETTERS, ALPHABET, LENGTH = "abcdefghij", "dgajbicfhe", 4
 KEY = dict(zip(LETTERS, ALPHABET, strict=True))
-GROUPS, GROUP_SIZE, UPDATES, SHARE = 16, 8, 150, 0.95
+GROUPS, GROUP_SIZE, UPDATES, SHARE = 16, 8, 60, 0.95
 METHODS: dict[str, dict[str, Any]] = {
     "on_policy_distillation": {"optimizer": {"lr": 1e-3, "warmup": 5}},
     "self_distillation": {"optimizer": {"lr": 1e-3, "warmup": 5}},
@@ -70,7 +71,7 @@ def scenario(seed: int, stages: list[dict[str, Any]], agent: dict[str, Any], sho
         "agent": agent,
         "sampling": {"max_tokens": LENGTH + 2},
         "stages": stages,
-        "evaluation": {"every": 2, "episodes": 300},
+        "evaluation": {"every": 3, "episodes": 200},
         "log": {"episodes": 0},
     }
 
@@ -96,7 +97,11 @@ def success(run: peripatos.Run) -> float:
 def contest(seed: int, folder: Path) -> dict[str, Any]:
     """One seed: the start, the teacher, and what each method needed; None where it did not come so far."""
     tiny = {"kind": "tiny_llama", "hidden": 64, "layers": 2}
-    student = peripatos.run(scenario(seed, [imitate(0.3)], tiny, 0.75), out=folder / "student")
+    copies = peripatos.run(
+        scenario(seed, [{**imitate(0.9), "budget": {"updates": 60}}], tiny, 1.0), out=folder / "copies"
+    )
+    knows = {"from": str(copies.path), "checkpoint": "last"}
+    student = peripatos.run(scenario(seed, [imitate(0.3)], knows, 0.5), out=folder / "student")
     begun = {"from": str(student.path), "checkpoint": "last"}
     teacher = peripatos.run(scenario(seed, [imitate(0.99)], begun), out=folder / "teacher")
     goal = SHARE * success(teacher)
@@ -111,6 +116,7 @@ def contest(seed: int, folder: Path) -> dict[str, Any]:
         shown = GROUPS if method == "self_distillation" else 0
         updates = len(run.metrics)
         reached = run.evaluations[-1]["success_rate"] >= goal or updates < UPDATES
+        print(f"seed {seed}, {method}: {updates} updates", file=sys.stderr, flush=True)
         row[method] = {"samples": updates * (GROUPS * GROUP_SIZE + shown) if reached else None, "after": success(run)}
     return row
 

@@ -3,8 +3,9 @@
     who acts sees    opening                           ▸ reply
     who reads sees   opening ▸ demonstration ▸ opening ▸ reply
 
-It is the same policy with the same weights, so that there is no second model in memory. The tokens of the reply are the
-same, each further to the right by as much as the prompt is longer; what is read is put back to where they stand.
+It is the policy as it was when the stage began; of a model with LoRA that is its small matrices, and no second model in
+memory. The tokens of the reply are the same, each further to the right by as much as the prompt is longer; what is read
+is put back to where they stand.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .language_policy import LanguagePolicy
 
 
 class Demonstrated:
-    """A `Scorer`: `policy` as it is, behind the prompts `shown_B_T` of `shown_first_B` tokens in a batch's inputs."""
+    """A `Scorer`: `policy` behind the prompts `shown_B_T` of `shown_first_B` tokens in a batch's inputs."""
 
     def __init__(self, policy: LanguagePolicy) -> None:
         self._policy = policy

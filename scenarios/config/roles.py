@@ -20,8 +20,8 @@ from ...envs.errors import WrongWithin
 from .voices import Part
 
 Context = Literal["start", "demonstration"]
-"""Of the agent itself. start: as it was when the stage began; demonstration: as it is now, after it has been shown what
-the world's expert does."""
+"""Of the agent itself, as it was when the stage began. start: as it is; demonstration: after it has been shown what the
+world's expert does."""
 
 
 class ModelSpec(Part):

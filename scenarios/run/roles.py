@@ -95,22 +95,22 @@ def stage_models(context: RunContext, index: int, policy: Policy, begun: bool) -
     """By role, those that the method of stage `index` reads; `begun`: the stage goes on."""
     stage = context.scenario.stages[index]
     models: dict[str, Scorer] = {}
+    own: Policy | None = None  # as it began, once for all roles
     row = stage_method(stage)
     for name in row.roles:
         spec = role(stage, row, name)
         assert spec is not None, "check_roles has seen it"
         with at("stages", index, "models", name):
-            if spec.self == "start":
-                models[name] = _as_it_began(context, index, policy, begun)
-            elif spec.self == "demonstration":
-                models[name] = _demonstrated(policy)
-            else:
+            if spec.self is None:
                 models[name] = open_model(context.scenario, spec, context.device, context.sources)
+                continue
+            own = own or _as_it_began(context, index, policy, begun)
+            models[name] = own if spec.self == "start" else _demonstrated(own)
     return models
 
 
 def _demonstrated(policy: Policy) -> Scorer:
-    """The agent itself, as it is at each update, after it has been shown what the world's expert does."""
+    """The agent itself, after it has been shown what the world's expert does."""
     from ...agents.language.demonstrated import Demonstrated
 
     return Demonstrated(cast("LanguagePolicy", policy))
