@@ -71,19 +71,19 @@ def scenario(seed: int, stages: list[dict[str, Any]], agent: dict[str, Any], sho
         "agent": agent,
         "sampling": {"max_tokens": LENGTH + 2},
         "stages": stages,
-        "evaluation": {"every": 3, "episodes": 200},
+        "evaluation": {"every": 2, "episodes": 200},
         "log": {"episodes": 0},
     }
 
 
-def imitate(until: float) -> dict[str, Any]:
+def imitate(until: float, lr: float = 2e-3) -> dict[str, Any]:
     """A stage of imitation of the world's oracle."""
     return {
         "name": "imitate",
         "method": "sft",
         "demonstrations": {"agent": {"kind": "oracle"}},
         "collect": {"groups": 64},
-        "optimizer": {"lr": 2e-3, "warmup": 10},
+        "optimizer": {"lr": lr, "warmup": 10},
         "budget": {"updates": 400},
         "stop": {"success_rate": until},
     }
@@ -101,7 +101,7 @@ def contest(seed: int, folder: Path) -> dict[str, Any]:
         scenario(seed, [{**imitate(0.9), "budget": {"updates": 60}}], tiny, 1.0), out=folder / "copies"
     )
     knows = {"from": str(copies.path), "checkpoint": "last"}
-    student = peripatos.run(scenario(seed, [imitate(0.3)], knows, 0.5), out=folder / "student")
+    student = peripatos.run(scenario(seed, [imitate(0.3, 5e-4)], knows, 0.5), out=folder / "student")
     begun = {"from": str(student.path), "checkpoint": "last"}
     teacher = peripatos.run(scenario(seed, [imitate(0.99)], begun), out=folder / "teacher")
     goal = SHARE * success(teacher)

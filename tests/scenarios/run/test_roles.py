@@ -56,6 +56,7 @@ def test_a_student_comes_nearer_to_the_agent_of_another_run(teacher: Path, tmp_p
     assert said == {"teacher": {"run": str(teacher), "checkpoint": "000004"}}, "the best may be another one tomorrow"
 
 
+@pytest.mark.slow
 def test_a_teacher_may_be_a_model_by_name(teacher: Path, tmp_path: Path) -> None:
     """The same weights, given as a folder of a model and as a run, teach the same, bit for bit."""
     folder = tmp_path / "model"
@@ -74,6 +75,7 @@ def test_a_reference_may_be_another_run_s_agent(teacher: Path, tmp_path: Path) -
     assert not (run.path / "checkpoints" / "reference-0").exists(), "nothing is kept of what another run has"
 
 
+@pytest.mark.slow
 def test_a_walker_may_be_taught_by_another(tmp_path: Path) -> None:
     base = {"name": "poles", "world": {"id": "CartPole-v1"}, "agent": {"kind": "mlp", "hidden": [16]}}
     base["evaluation"] = {"episodes": 2}
@@ -97,6 +99,7 @@ def test_a_run_that_teaches_itself_goes_on_bit_for_bit(tmp_path: Path) -> None:
     assert command("resume", tmp_path / "run", "-q") == 0
     assert_same_run(tmp_path / "run", tmp_path / "whole")
     assert all("kl/teacher" in row for row in rows(tmp_path / "run" / "metrics.jsonl")[4:])
+    assert (tmp_path / "run" / "checkpoints" / "reference-1" / "manifest.json").is_file(), "it teaches as it began"
 
 
 def test_a_run_that_is_taught_goes_on_bit_for_bit(teacher: Path, tmp_path: Path) -> None:
