@@ -7,10 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from gymnasium.spaces import Box
 
 from ...algorithms.methods import METHODS, Method
-from ...envs.control.flat_spaces import Actions, Observations
+from ...envs.control.learnable import unlearnable
 from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, WrongKey
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
@@ -140,8 +139,9 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
             raise WrongPart(("world", *problem.path), str(problem)) from problem
         except UserError as problem:
             raise WrongPart(("world", "options"), str(problem)) from problem
-    if scenario.learns and facts.kind == "control":
-        _check_spaces(source.id, facts)
+    learns_in_body = scenario.learns and facts.kind == "control"
+    if learns_in_body and (why := unlearnable(facts.observation_space, facts.action_space)) is not None:
+        raise WrongPart(("world", "id"), f"world {source.id!r}: {why}")
     _check_workers(scenario, facts)
     for name in ("step_seconds", "episode_seconds"):
         limits = facts.waits or (name == "step_seconds" and scenario.world.workers is not None)
@@ -184,22 +184,6 @@ def _check_workers(scenario: Scenario, facts: WorldFacts) -> None:
         raise WrongPart(place, f"{reason}; a pool simulates these: give world.threads")
     if scenario.cluster is not None:
         raise WrongPart(place, f"{reason} in the run's own process, and a cluster's workers collect in theirs")
-
-
-def _check_spaces(name: str, facts: WorldFacts) -> None:
-    """WrongPart for spaces in which there is nothing to see, or nothing to decide."""
-    seen, acts = Observations(facts.observation_space), Actions(facts.action_space)
-    for what, size in {"observation_space": seen.size, "action_space": acts.size}.items():
-        if not size:
-            space = getattr(facts, what)
-            shown = f"has the shape {space.shape}" if space.shape is not None else f"is {space}"
-            raise WrongPart(("world", "id"), f"world {name!r}: {what} {shown}, which holds no number")
-    if acts.is_one:
-        equal = ", whose bounds are equal" if isinstance(facts.action_space, Box) else ""
-        raise WrongPart(
-            ("world", "id"),
-            f"world {name!r}: action_space is {facts.action_space}{equal}: one action, so that nothing can be learned",
-        )
 
 
 def _scripts(scenario: Scenario, facts: WorldFacts) -> list[Callable[[np.ndarray], object]]:
