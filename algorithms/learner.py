@@ -2,7 +2,7 @@
 
     batch ─▶ rewards ─▶ values ─▶ credit ─▶ for each epoch, for each minibatch:
                                                 w = policy_weight(log π, A)
-                                                L = policy_loss(log π, w) + c_v ½(V − target)² − c_h H
+                                                L = policy_loss(log π, w) + c_v ½(V − target)² − c_h H − c_o log π(o)
                                                 one step of the optimiser
 
 It takes a batch to its own device, asks a policy for `score` and a method for constants, never for a name. Sums are
@@ -27,18 +27,18 @@ from ..agents.threads import fitting_threads, torch_threads
 from ..envs.seeding import stream
 from ..envs.vocabulary import Batch
 from .aggregate import Shares, reduce
-from .annotate import read_scores, with_values
+from .annotate import read_scores, with_energy, with_observed, with_values
 from .distillation import paid_by_teacher, read_by
 from .flat_groups import flat_groups
 from .loss import policy_loss, squared_error
 from .method_row import Method
-from .metrics import Log, masked_mean
+from .metrics import Log, masked_mean, with_effective_share
 from .moving import MovingCoefficients
-from .optimizer import Masters, OptimizerSettings, adapted
+from .optimizer import Masters, OptimizerSettings, adapted, lacks_memory
 from .rewards import ReturnScale, punish_overlong
 from .soundness import find_unsound
-from .training_batch import TrainingBatch, as_units, describe, micro_batches, minibatches, prepare
-from .update import FirstPass, Update
+from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
+from .update import FirstPass, Update, describe
 from .weighting import Weighted, policy_weight
 from .weights import kl_estimate
 
@@ -64,8 +64,8 @@ class Learner:
     """Updates `policy` by `method`. `reference` is the frozen policy of a KL penalty, and `teacher` who pays for units,
     where there is one; rows that a policy more than `max_staleness` versions old has sampled are refused. Where a batch
     comes from several worlds (its note `world_B`), `worlds` has the method in each, all alike but for rewards and
-    credit, which are each world's own.
-    `token_budget` is the most units in one pass where the settings leave that open; out of memory halves it once.
+    credit, which are each world's own. `token_budget` is the most units in one pass where the settings leave that open;
+    out of memory halves it once.
     """
 
     def __init__(
@@ -133,7 +133,8 @@ class Learner:
         return find_unsound(tensors | self._optimizer.moments() if moments else tensors)
 
     def _update(self, batch: Batch) -> Update:
-        training = self._prepared(batch)
+        heard = self.method.update.observation_coefficient > 0
+        training = self._prepared(with_observed(batch, self.policy) if heard else batch)
         log, first = Log(), FirstPass(training)
         log.add({**describe(training), "batch/staleness": self.version - batch.version_B.double().mean()})
         learned_from = self._with_gradient(training)
@@ -147,7 +148,7 @@ class Learner:
                 whitened = part.whitened() if self.method.credit.whiten == "minibatch" else part
                 self._step(whitened, log, first if epoch == 0 else None)
                 self._steps, last = self._steps + 1, part
-        metrics = log.means()
+        metrics = with_effective_share(log.means())
         kl = self._kl_old(last) if self._follows_kl and last is not None and len(last.share_B_T) else None
         if self.settings.schedule == "adaptive_kl" and kl is not None:
             self._adapt(kl)
@@ -198,6 +199,8 @@ class Learner:
         reference_logp = torch.zeros_like(old_logp)
         if self.reference is not None:
             reference_logp, _ = read_scores(self.reference, batch, self.micro_batch)
+        if row.credit.baseline == "optimal":
+            batch = with_energy(batch, self.policy, self.micro_batch)
         return prepare(batch, row, old_logp, reference_logp, entropy, flat_B)
 
     @property
@@ -223,7 +226,7 @@ class Learner:
     def _with_gradient(self, training: TrainingBatch) -> TrainingBatch:
         """Without the rows whose gradient is known to be zero; they still count in every mean."""
         update, weighting = self.method.update, self.method.weighting
-        if self.method.needs_critic or weighting.kl is not None or update.has_bonus:
+        if self.method.needs_critic or weighting.kl is not None or update.moves_every_row:
             return training
         if self.method.credit.whiten == "minibatch":  # which takes the mean away, and so gives all of them some
             return training
@@ -244,8 +247,9 @@ class Learner:
             done = self._gradient(training, first)
         seen, loss = done
         norm = torch.nn.utils.clip_grad_norm_(self._optimizer.tensors, self.settings.max_grad_norm)
-        seen.add({"loss/value": loss, "gradient/norm": norm})
+        seen.add({"loss/value": loss, "gradient/norm": norm, "units": training.batch.mask_B_T.sum()})
         metrics = seen.means()
+        units = metrics.pop("units")
         for name, words in (("loss/value", "loss is"), ("gradient/norm", "gradient's norm is")):
             if not math.isfinite(value := metrics[name]):
                 raise UpdateRefused(f"the {words} {value}; {self._taken()}", metrics)
@@ -255,7 +259,7 @@ class Learner:
         self._optimizer.step(lr)
         norm_alone = {"gradient/norm": metrics.pop("gradient/norm"), "optimizer/lr": lr}  # each step counts as one
         del metrics["loss/value"]  # the loss is a vehicle of the gradient, and its value means nothing
-        log.add(metrics, weight=training.batch.mask_B_T.sum())
+        log.add(metrics, weight=units)
         log.add(norm_alone)
 
     def _gradient(self, training: TrainingBatch, first: FirstPass | None) -> tuple[Log, Tensor]:
@@ -287,7 +291,7 @@ class Learner:
         return f"the step was not taken{earlier}"
 
     def _loss(self, part: TrainingBatch, seen: Log) -> tuple[Tensor, Weighted, Scores]:
-        """L = policy_loss + c_v · value loss − c_h · entropy, on one micro-batch."""
+        """L = policy_loss + c_v · value loss − c_h · entropy − c_o · log π(what the world said), on one micro-batch."""
         batch, update, mask = part.batch, self.method.update, part.batch.mask_B_T
         scores = self.policy.score(batch.inputs)
         logp, entropy, value = scores
@@ -305,7 +309,7 @@ class Learner:
             end_B_T=batch.end_B_T,
         )
         whole = Shares(part.share_B_T, part.count or 1.0)
-        # L = policy_loss(w) − c_h H + c_v ½(V − target)²
+        # L = policy_loss(w) − c_h H + c_v ½(V − target)² − c_o log π(o)
         loss = policy_loss(logp, weighted.weight_B_T, mask, shares=whole)
         if self.moving.bonus:
             loss = loss - self.moving.bonus * reduce(entropy, mask, shares=whole)
@@ -315,6 +319,10 @@ class Learner:
             value_loss = reduce(error, part.target_mask_B_T, shares=targets)
             loss = loss + update.value_coefficient * value_loss
             seen.add_units({"value/loss": error.detach()}, part.target_mask_B_T)
+        if update.observation_coefficient:
+            heard = Shares(torch.ones_like(part.share_B_T), part.observed_count or 1.0)
+            loss = loss - update.observation_coefficient * reduce(logp, part.observed_B_T, shares=heard)
+            seen.add_units({"observation/logp": logp.detach()}, part.observed_B_T)
         return loss, weighted, scores
 
     def _advantage(self, part: TrainingBatch, logp_B_T: Tensor, seen: Log) -> Tensor:
@@ -333,6 +341,9 @@ class Learner:
             "policy/entropy": scores.entropy_B_T.detach(),
             "policy/clipped": weighted.clipped_B_T,
             "policy/ratio": weighted.ratio_B_T,
+            "policy/ratio_squared": weighted.ratio_B_T**2,
+            "policy/ratio_extreme": weighted.extreme_B_T,
+            "policy/weighted": weighted.weight_B_T != 0,
             "policy/logp": logp_B_T,
         }
         if self.method.preference.kind is None:  # whose objective is one of pairs, not of units
@@ -380,11 +391,6 @@ class Learner:
         self.moving.load_state(counters)
         if self.settings.micro_batch is None:  # cut as before, for sums of other parts differ in their last digits
             self.micro_batch = counters["micro_batch"]
-
-
-def lacks_memory(problem: Exception) -> bool:
-    """Whether an allocation failed, on whatever device."""
-    return isinstance(problem, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(problem)
 
 
 def _scale(row: Method) -> ReturnScale | None:

@@ -114,6 +114,18 @@ class ActorCritic(nn.Module):
         logp, entropy = self.head.logp_entropy(self.actor(seen), self.log_std, inputs[self.head.name])
         return Scores(logp, entropy, self._value(seen))
 
+    def energy(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """As `Energetic`, by autograd from the numbers at the end of the network."""
+        with torch.no_grad():
+            seen = self.encoder.read(inputs)
+            if self.memory is not None:
+                seen = self.memory.scan(seen, inputs.get("memory_B_H"), inputs.get("first_B_T"))
+            head, log_std = self.actor(seen), None if self.log_std is None else self.log_std.detach()
+        with torch.enable_grad():
+            logp, _ = self.head.logp_entropy(head.requires_grad_(), log_std, inputs[self.head.name])
+            (slope,) = torch.autograd.grad(logp.sum(), head)
+        return slope.square().sum(-1)
+
     @torch.no_grad()
     def advance(self, batch: Batch) -> None:
         """Let the statistics of observations take in this batch's units, and keep σ above its floor."""

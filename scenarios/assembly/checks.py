@@ -25,9 +25,10 @@ from ..trackers import check_trackers
 from .engines import check_engine
 from .learners import completed
 from .memories import check_memory
-from .method_fits import check_refill, check_shown, check_world_fits
+from .method_fits import check_answers, check_refill, check_shown, check_world_fits
 from .no_effect import (
     check_budget,
+    check_first,
     check_goals_in_world,
     check_minibatches,
     check_revisions,
@@ -77,6 +78,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
     kind = _check_worlds(scenario, worlds)
     with at("evaluation", "episodes"):
         worlds.evaluated(scenario, "test")
+    check_first(scenario, worlds.evaluated(scenario, "validation"), source)
     with at("agent"):
         _check_agent(scenario, kind)
     check_room(scenario)
@@ -93,6 +95,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
             optimizer_settings(stage)
         with at("stages", number):
             check_world_fits(stage, row, worlds.first.facts)
+            check_answers(stage, row, (source.facts for source in worlds.values()))
             _check_stage(stage, row, kind)
             check_roles(scenario, stage, row)
             check_refill(scenario, stage, row)
@@ -311,10 +314,16 @@ def _check_epochs(stage: Stage, worlds: WorldSources) -> None:
 
 
 def _check_overlong(row: Method, most: int) -> None:
-    """UserError where a reply would begin to lose reward before its first token."""
+    """UserError where a reply would begin to lose reward before its first token, or none can be long enough to."""
     buffer, limit = row.rewards.overlong_buffer, row.rewards.overlong_limit or most
     if buffer is not None and buffer >= limit:
         raise UserError(
             f"rewards.overlong_buffer is {buffer}, but a reply has at most {limit} tokens (rewards.overlong_limit or "
             f"sampling.max_tokens); allowed are 1 to {limit - 1}"
+        )
+    start = limit - (buffer or max(1, round((row.rewards.overlong_share or 0.0) * limit)))
+    if (buffer is not None or row.rewards.overlong_share is not None) and start >= most:
+        raise UserError(
+            f"rewards.overlong_limit is {limit}, and a reply begins to lose reward at {start} tokens, which none has: "
+            f"sampling.max_tokens is {most}; leave overlong_limit out, or give one of {most} or less"
         )

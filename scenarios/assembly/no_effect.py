@@ -98,6 +98,22 @@ def check_budget(scenario: Scenario, number: int, facts: WorldFacts, source: Sou
         )
 
 
+def check_first(scenario: Scenario, episodes: int, source: Source | None) -> None:
+    """WrongPart for the first tasks of a validation of so many `episodes` behind which none would follow."""
+    first = scenario.evaluation.first
+    if first is None or first < episodes or source is None or source.recorded:
+        return
+    asked, played = (source.is_line(source.place(("evaluation", name))) for name in ("first", "episodes"))
+    if asked and not played:  # a flag has shortened what the file asks for
+        return
+    allowed = f"allowed are 1 to {episodes - 1}, or null" if episodes > 1 else "allowed is null"
+    raise WrongPart(
+        ("evaluation", "first"),
+        f"evaluation.first is {first}, and a validation has {episodes} episode{'s' * (episodes > 1)}, so that none "
+        f"would follow; {allowed}",
+    )
+
+
 def check_minibatches(scenario: Scenario, number: int, row: Method, facts: WorldFacts) -> None:
     """WrongPart for more minibatches than a batch can have parts, so that some steps would never have a row."""
     stage = scenario.stages[number]
@@ -149,7 +165,14 @@ def remarks_on(scenario: Scenario) -> list[str]:
             continue
         if row.update.epochs * row.update.minibatches > 1 or (stage.collect and stage.collect.staleness):
             continue
-        given = [("weighting", name) for name in ("clip_low", "clip_high", "clip_dual")] + [("update", "value_clip")]
+        bounds = ("clip_low", "clip_high", "clip_dual", "gap", "stale_sequence")
+        given = [("weighting", name) for name in bounds] + [("update", "value_clip")]
+        if row.weighting.kl_to == "old":
+            remarks.append(
+                f"stage {stage.name!r} ({row.name}): the penalty for leaving the old policy holds nothing, because "
+                "each batch is learned from in one step, before which the policy is still the old one; give "
+                "update.epochs or update.minibatches of 2 or more"
+            )
         for column, name in given:
             written = stage.overrides.get(column)
             if isinstance(written, Mapping) and written.get(name) is not None:
