@@ -23,7 +23,7 @@ SEEDS = {
     "cartpole-ppo": 3,
     "pendulum-ppo": 3,
     "tool-maths-grpo": 3,
-    "smollm2-grpo": 1,
+    "smollm2-grpo": 3,
     "store-smollm2-sft-grpo": 3,
 }
 

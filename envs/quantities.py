@@ -28,6 +28,9 @@ _UNITS = (
 _TIMES = {"k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9}
 
 
+IN_A_LIST = "; in a list, a comma stands between two numbers"  # begins the hint for '8 8'
+
+
 class NoNumber(ValueError):
     """What is said of a value: "is 95; allowed is …", to be read behind its key."""
 
@@ -127,9 +130,9 @@ def _hint(
     """What may have been meant, as the rest of the sentence."""
     if isinstance(value, bool):
         return "; yes, no, on, off, true and false are no numbers"
-    apart = apart_in(value)
+    apart = [] if isinstance(value, str) and _PREFIXED.fullmatch(value.strip()) else apart_in(value)
     if len(apart) > 1 and fits(apart[0]):
-        return f"; in a list, a comma stands between two numbers: {', '.join(f'{one:g}' for one in apart)}"
+        return f"{IN_A_LIST}: {', '.join(f'{one:g}' for one in apart)}"
     meant = meaning(value) if number is None else None
     if number is not None and percent <= number < 1e6 and fits(number / 100):
         return f". It is a share and no percentage: {number / 100:g}?"

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from .errors import nearest
-from .quantities import NoNumber, apart_in, shown
+from .quantities import IN_A_LIST, NoNumber, apart_in, shown
 
 _NOTHING = ("none", "null", "nil", "off", "no", "nothing", "~", "")
 _FREE = ("name", "description", "revision", "model")  # texts that may be a number
@@ -60,7 +60,9 @@ def wrong_value(error: ErrorDetails, slot: Slot) -> str:
     value, kind = error["input"], error["type"]
     reason = error.get("ctx", {}).get("error")
     if isinstance(reason, NoNumber):
-        return f"{reason}{_nothing(value, slot)}"
+        in_a_list = any(isinstance(part, int) for part in error["loc"][-1:])
+        said = str(reason) if in_a_list else str(reason).partition(IN_A_LIST)[0]
+        return f"{said}{_nothing(value, slot)}"
     if kind == "literal_error":
         allowed = [word.strip("'") for word in error.get("ctx", {})["expected"].replace(" or ", ", ").split(", ")]
         like = nearest(str(value), allowed)

@@ -15,6 +15,7 @@ Replies have no reward here: they are weighed by the method, and only what the a
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -25,8 +26,8 @@ from ..errors import UserError, nearest
 from ..tools import call_formats
 from ..vocabulary import Message, Reply, ToolCall
 from .conversation_env import ConversationEnv, Opening, Outcome, Split
-from .task_columns import read_message
-from .task_source import Picked, TaskSource, placed_tasks
+from .task_columns import kind_of, read_message
+from .task_source import Picked, Placed, TaskSource, placed_tasks
 
 _SHAREGPT = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 _KEYS = ("messages", "conversations", "prompt", "completion", "tools")
@@ -103,12 +104,17 @@ class ChatWorld(WrittenWorld):
 
     def __init__(self, chats: TaskSource, split: Picked | None = None) -> None:
         super().__init__()
-        self._written = self._chats = tuple(read_chat(place, row) for place, row in placed_tasks(chats, split))
+        self._written = self._chats = tuple(read_chat(place, row) for place, row in placed_rows(chats, split))
         if not self._chats:
             raise UserError("there is no conversation to learn from")
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         return self.begin(self.pick(self._chats, rng))
+
+
+def placed_rows(source: TaskSource, split: Picked | None) -> list[Placed]:
+    """The rows of a source and where they stand, for messages: those of a list are no tasks here."""
+    return [(re.sub(r"\btask (?=\d+$)", "row ", place), row) for place, row in placed_tasks(source, split)]
 
 
 def reply_in(message: Message) -> Reply:
@@ -138,7 +144,9 @@ def _messages(place: str, row: Mapping[str, Any]) -> list[Any]:
     if given is None and "prompt" in row and "completion" in row:
         asked, said = (_listed(row[key], role) for key, role in (("prompt", "user"), ("completion", "assistant")))
         given = [*asked, *said]
-    if not isinstance(given, list | tuple) or not given:
+    if given is not None and not isinstance(given, list | tuple):
+        raise UserError(f"{place}: its messages are {given!r:.60} ({kind_of(given)}); allowed is a list of messages")
+    if not given:
         keys = list(map(str, row))
         raise UserError(
             f"{place} has no list of messages; it has {', '.join(map(repr, keys)) or 'no key at all'}."

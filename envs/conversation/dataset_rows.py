@@ -31,7 +31,7 @@ def read_saved(folder: Path) -> Splits:
 
 def read_hub(source: str) -> Splits:
     """The rows of the data set called `owner/name` or `owner/name:configuration`, by split."""
-    datasets = _library(f"tasks {source!r} name a data set of the Hugging Face hub, which")
+    datasets = _library(f"{source!r} names a data set of the Hugging Face hub, which")
     name, _, configuration = source.partition(":")
     try:
         found = datasets.load_dataset(name, configuration or None)

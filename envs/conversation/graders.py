@@ -1,10 +1,10 @@
 """Graders by name: what a reply says, compared with the answer that its task expects.
 
     exact    the whole reply is the answer, or one of a list of answers; blanks around it do not count
-    number   the last number of the reply (behind "####", where it writes that) is the number: 1,234 = 1234.0; the
-             keys `tolerance` of a task or of the world say how far it may be away
-    choice   the letter that the reply chooses is the right one; a task says the letter, the text of its choice, or the
-             index in `choices` (`options`), from 0
+    number   the number that the reply declares, else its last one, is the number: 1,234 = 1234.0 (see `said_number`);
+             the keys `tolerance` of a task or of the world say how far it may be away
+    choice   the letter that the reply chooses is the right one (see `chosen_letter`); a task says the letter, the text
+             of its choice, or the index in `choices` (`options`), from 0
     regex    the pattern is found in the reply
     maths    see `worlds.maths.grading`         python   see `worlds.coding.grading`
 
@@ -19,8 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from math import gcd
+from string import ascii_uppercase
 from typing import Any, Protocol
 
 import regex
@@ -29,20 +28,14 @@ from ..errors import UserError, unknown
 from ..quantities import shown
 from ..vocabulary import Reply, WorldFailure
 from ..worlds.maths.answers import ANSWER_TAGS, WANTED, AnswerTag, find_answer, wrap
+from .chosen_letter import chosen_letter
 from .conversation_env import Outcome
+from .said_number import number_in, spelled_number
 from .task_columns import lettered
 
 GRADERS = ("choice", "exact", "maths", "number", "python", "regex")
 _LONGEST = 1 << 16  # characters of an answer
-_NUMBER = re.compile(r"([-+]?)\$?((?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?)(?:[eE]([-+]?\d{1,3}))?(?:/(\d+))?")
-_UNITS = re.compile(r"\\?[%$€£]")
-_CHOSEN = (  # by how surely they say what is chosen
-    r"(?i:answer|choice|option)(?:\s+is|:|\s*=)?[\s:]*[(\[*\"']*(?:\\boxed\{{)?({letters})(?![\w'])",
-    r"\\boxed\{{\\?(?:text\{{)?[(]?({letters})[)]?\}}",
-    r"(?:^|\s)[(\[*]+({letters})[)\]*]+",
-    r"(?:^|[\s(])({letters})(?=[.,:;!?)\]]*\s*(?:$|\n))",
-)
-_VERSIONS = {"choice": 2}  # of the others 1
+_VERSIONS = {"choice": 3, "number": 2}  # of the others 1
 _REGEX_SECONDS = 2.0
 
 
@@ -125,10 +118,12 @@ class TextGrader:
     def check(self, task: Mapping[str, Any]) -> None:
         """UserError for an answer that is not of the grader's kind."""
         answer = task["answer"]
-        if self.name == "number" and (not isinstance(answer, str | int | float) or _number(_spelled(answer)) is None):
+        if self.name == "number" and (
+            not isinstance(answer, str | int | float) or spelled_number(_spelled(answer)) is None
+        ):
             raise UserError(f"the answer is {shown(answer)}, and the grader 'number' wants a number")
         tolerance = task.get("tolerance")
-        if self.name == "number" and tolerance is not None and _number(_spelled(tolerance)) is None:
+        if self.name == "number" and tolerance is not None and spelled_number(_spelled(tolerance)) is None:
             raise UserError(f"tolerance is {shown(tolerance)}; allowed is a number, 0 or greater")
         if self.name == "choice":
             _right_choice(task)
@@ -165,16 +160,18 @@ class TextGrader:
         judges: dict[str, Callable[[str, Mapping[str, Any]], bool]] = {
             "exact": lambda text, task: text.strip() in _texts(task["answer"]),
             "number": self._is_the_number,
-            "choice": lambda text, task: _chosen(text, task) == _right_choice(task)[0],
+            "choice": _is_the_choice,
             "regex": _is_found,
         }
         return judges[self.name](said, task)
 
     def _is_the_number(self, said: str, task: Mapping[str, Any]) -> bool:
-        wanted, within = _number(_spelled(task["answer"])), _spelled(task.get("tolerance") or self.tolerance)
-        last = find_answer(_UNITS.sub("", said.rpartition("####")[2]), "number", longest=_LONGEST).text
-        given = None if last is None else _number(last, exact=_UNITS.sub("", _spelled(task["answer"])))
-        return None not in (wanted, given) and abs(given - wanted) <= (_number(within) or 0)  # type: ignore[operator]
+        answer = _spelled(task["answer"])
+        wanted, within = spelled_number(answer), _spelled(task.get("tolerance") or self.tolerance)
+        given = number_in(said, answer)
+        if wanted is None or given is None:
+            return False
+        return abs(given - wanted) <= (spelled_number(within) or 0)
 
 
 def _spelled(value: Any) -> str:
@@ -192,25 +189,12 @@ def _texts(answer: Any) -> list[str]:
     return [_spelled(one) for one in given] if all(isinstance(one, str | int | float) for one in given) else []
 
 
-def _number(text: str, exact: str | None = None) -> Fraction | None:
-    """The number that a text spells, and nothing beside it. With `exact`, a fraction is in lowest terms, or spelled so:
-    "84/12" does not answer what 84/12 is."""
-    match = _NUMBER.fullmatch(_UNITS.sub("", text).rstrip(".").replace("−", "-"))
-    if match is None or not match[2] or len(text) > 400:
-        return None
-    sign, digits, power, under = match.groups()
-    if under is not None and (not int(under) or "." in digits):
-        return None
-    if under is not None and exact is not None and text != exact and gcd(int(digits.replace(",", "")), int(under)) > 1:
-        return None
-    value = Fraction(digits.replace(",", "")) * Fraction(10) ** int(power or 0) / int(under or 1)
-    return -value if sign == "-" else value
-
-
 def _right_choice(task: Mapping[str, Any]) -> tuple[str, list[str], list[str]]:
     """The letter that is right, all letters, and what they stand for, where the task has its choices."""
     answer = task["answer"]
-    letters, texts = lettered(task.get("choices", task.get("options")))
+    letters, texts = lettered(_choices(task.get("choices", task.get("options"))))
+    if again := next((letter for letter in letters if letters.count(letter) > 1), None):
+        raise UserError(f"two choices have the label {again!r}; each has its own")
     if isinstance(answer, float) and answer.is_integer():
         answer = int(answer)
     if isinstance(answer, int) and not isinstance(answer, bool) and texts and str(answer) not in letters:
@@ -218,32 +202,32 @@ def _right_choice(task: Mapping[str, Any]) -> tuple[str, list[str], list[str]]:
             raise UserError(f"the answer is {answer}, and there are {len(letters)} choices, from 0")
         return letters[answer], letters, texts
     said = _spelled(answer).strip("().") if isinstance(answer, str | int) else ""
+    if texts.count(said) > 1:
+        raise UserError(f"the answer is {said!r:.80}, and two choices are; give its letter, or its index")
     if said in texts:
         return letters[texts.index(said)], letters, texts
+    if said.upper() in (letters or [*ascii_uppercase]):
+        said = said.upper()
     if said in letters or (not texts and re.fullmatch(r"[A-Z]|[1-9]", said)):
         return said, letters or ([*"ABCDEFGHIJ"] if said.isalpha() else [*"123456789"]), texts
     among = f"one of {', '.join(letters)}, its text or its index" if texts else "a capital letter"
     raise UserError(f"the answer is {shown(answer)}; the grader 'choice' wants {among}")
 
 
-def _chosen(text: str, task: Mapping[str, Any]) -> str | None:
-    """The letter that a reply chooses: alone, as "the answer is (B)", in brackets, or at the end of a line."""
-    _, letters, texts = _right_choice(task)
-    said = text.strip()
-    bare = said.strip("()[].!?*:\"' \n")
-    if bare in letters:
-        return bare
-    if bare in texts:
-        return letters[texts.index(bare)]
-    among = "|".join(map(re.escape, letters))
-    for letter, choice in zip(letters, texts, strict=False):
-        if re.fullmatch(rf"\(?{re.escape(letter)}[).:]?\s+{re.escape(choice)}\.?", said):
-            return letter
-    for pattern in _CHOSEN:
-        if found := re.findall(pattern.format(letters=among), said, re.MULTILINE):
-            return found[-1]
-    opened = re.match(rf"\(?({among})[).:](?=\s)", said)
-    return opened[1] if opened else None
+def _choices(given: Any) -> Any:
+    """Choices as `lettered` takes them: numbers as texts, and a mapping of texts by their letters."""
+    if isinstance(given, Mapping) and not {"text", "label"} & set(given):
+        given = {"text": list(given.values()), "label": list(given)}
+    if isinstance(given, list | tuple) and all(isinstance(one, str | int | float) for one in given):
+        return [_spelled(one) for one in given]
+    if isinstance(given, Mapping) and isinstance(given.get("text"), list | tuple):
+        return {**given, "text": _choices(given["text"])}
+    return given
+
+
+def _is_the_choice(text: str, task: Mapping[str, Any]) -> bool:
+    right, letters, texts = _right_choice(task)
+    return chosen_letter(text, letters, texts) == right
 
 
 def _is_found(text: str, task: Mapping[str, Any]) -> bool:

@@ -18,10 +18,10 @@ import numpy as np
 
 from ..errors import UserError, nearest
 from ..vocabulary import Reply
-from .chat_world import Chat, WrittenWorld, read_chat
+from .chat_world import Chat, WrittenWorld, placed_rows, read_chat
 from .conversation_env import Opening, Outcome, Split
 from .task_columns import PROMPTS
-from .task_source import Picked, TaskSource, placed_tasks
+from .task_source import Picked, TaskSource
 
 Side = Literal["chosen", "rejected"]
 _SIDES: tuple[Side, Side] = ("chosen", "rejected")
@@ -52,7 +52,7 @@ class PairWorld(WrittenWorld):
 
     def __init__(self, pairs: TaskSource, split: Picked | None = None) -> None:
         super().__init__()
-        self._written = self._pairs = tuple(read_pair(place, row) for place, row in placed_tasks(pairs, split))
+        self._written = self._pairs = tuple(read_pair(place, row) for place, row in placed_rows(pairs, split))
         if not self._pairs:
             raise UserError("there is no pair to learn from")
 
@@ -77,7 +77,9 @@ def read_pair(place: str, row: Mapping[str, Any] | str) -> Pair:
     if isinstance(row, str):
         raise UserError(f"{place}: a pair is a mapping with chosen and rejected, not the text {row!r:.60}")
     for side in _SIDES:
-        if row.get(side) is None:
+        if side in row and row[side] is None:
+            raise UserError(f"{place}: {side!r} is null; a pair has two replies")
+        if side not in row:
             raise UserError(f"{place} has no {side!r}; it has {_keys(row)}.{nearest(side, _others(row))}")
     chosen, rejected = (_conversation(place, row, side) for side in _SIDES)
     said = zip(chosen.messages, rejected.messages, strict=False)

@@ -50,7 +50,8 @@ class Columns:
         row = first if isinstance(first, Mapping) else {}
         for name, given in (("prompt", prompt), ("system", system)):
             if given is not None and (not isinstance(given, str) or not given.strip()):
-                raise UserError(f"{name} is {given!r:.80}; allowed is a column, or a template: {{question}}")
+                quoted = "; in YAML a template stands in quotes" if isinstance(given, Mapping) else ""
+                raise UserError(f'{name} is {given!r:.80}; allowed is a column, or a template, "{{question}}"{quoted}')
         asked = prompt or next((name for name in PROMPTS if name in row), "prompt")
         rule = _guess(row) if answer is None else _rule(answer)
         columns = cls(asked, system=system, **rule)
@@ -222,11 +223,12 @@ def kind_of(value: object) -> str:
 def _rule(given: AnswerRule) -> dict[str, Any]:
     if isinstance(given, str) and given.strip():
         return {"answer": given}
+    for key in given if isinstance(given, Mapping) else ():
+        if key not in _RULE:
+            raise UserError(f"answer: {unknown('key', str(key), _RULE)}")
     if not isinstance(given, Mapping) or "column" not in given:
         raise UserError(f'answer is {given!r:.80}; allowed are a column and {{"column": "answer", "after": "#### "}}')
     for key, value in given.items():
-        if key not in _RULE:
-            raise UserError(f"answer: {unknown('key', str(key), _RULE)}")
         if not isinstance(value, str) or not value.strip():
             raise UserError(f"answer.{key} is {value!r:.80}; allowed is text")
     if given.get("tag") not in (None, *ANSWER_TAGS):

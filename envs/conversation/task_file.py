@@ -30,10 +30,10 @@ _MOST_BYTES = 1 << 30
 _BETWEEN_COLUMNS = (",", "\t", ";")
 _WIDE = b"\xff\xfe"
 _OTHERS = {  # how files of other kinds begin, and what they are
-    b"\xff\xfe\0\0": "text in UTF-32, and tasks are read as UTF-8; save it as UTF-8",
-    b"\0\0\xfe\xff": "text in UTF-32, and tasks are read as UTF-8; save it as UTF-8",
-    _WIDE: "text in UTF-16, and tasks are read as UTF-8; save it as UTF-8",
-    b"\xfe\xff": "text in UTF-16, and tasks are read as UTF-8; save it as UTF-8",
+    b"\xff\xfe\0\0": "text in UTF-32, and rows are read as UTF-8; save it as UTF-8",
+    b"\0\0\xfe\xff": "text in UTF-32, and rows are read as UTF-8; save it as UTF-8",
+    _WIDE: "text in UTF-16, and rows are read as UTF-8; save it as UTF-8",
+    b"\xfe\xff": "text in UTF-16, and rows are read as UTF-8; save it as UTF-8",
     b"PK\x03\x04": "a zip archive; unpack it, and name the file in it",
     b"PAR1": "a parquet file; let its name end in .parquet",
     b"ARROW1": "an arrow file; write it as .parquet, or name the folder that save_to_disk made",
@@ -41,14 +41,14 @@ _OTHERS = {  # how files of other kinds begin, and what they are
 }
 _TEXTS = {  # how lines of other texts begin, and what they are
     re.compile(r"\s*<[!?a-zA-Z]"): "a page of HTML: what was downloaded is not the file itself",
-    re.compile(r"\s*(?:- )?\w+:\s"): 'YAML; write each task as one JSON object a line, such as {"prompt": "…"}',
+    re.compile(r"\s*(?:- )?\w+:\s"): 'YAML; write each row as one JSON object a line, such as {"prompt": "…"}',
 }
 _SPLIT_WORDS = {
     **{name: name for name in ("train", "validation", "test")},
     **dict.fromkeys(("training",), "train"),
     **dict.fromkeys(("valid", "val", "dev"), "validation"),
 }  # in the names of files
-_EXAMPLE = '{"prompt": "…", "answer": "…"}'
+_EXAMPLE = '{"prompt": "…", …}'
 
 Splits = dict[str, list[Row]]  # under "" those of which nothing says the split
 
@@ -78,7 +78,7 @@ def read_file(path: Path) -> Splits:
         splits = {"": _read_lines(path, _text(path, raw))}
     if not any(splits.values()):
         shape = "one JSON object a line" if ending not in (".csv", ".tsv", ".parquet") else "one row for each"
-        raise UserError(f"{path} holds no tasks; write {shape}, such as {_EXAMPLE}")
+        raise UserError(f"{path} holds no rows; write {shape}, such as {_EXAMPLE}")
     return splits
 
 
@@ -86,9 +86,7 @@ def _read_folder(folder: Path) -> Splits:
     files = sorted(file for file in folder.rglob("*") if ending_of(file) and file.is_file())
     files = [file for file in files if file.name not in ("dataset_infos.json", "dataset_info.json", "state.json")]
     if not files:
-        raise UserError(
-            f"cannot read tasks from {folder}: it is a folder, and no file in it ends in {', '.join(ENDINGS)}"
-        )
+        raise UserError(f"cannot read {folder}: it is a folder, and no file in it ends in {', '.join(ENDINGS)}")
     found: Splits = {}
     for file in files:
         words = [_SPLIT_WORDS[word] for word in re.split(r"[\W_]+", file.stem.lower()) if word in _SPLIT_WORDS]
@@ -105,9 +103,9 @@ def _read_folder(folder: Path) -> Splits:
 def _content(path: Path) -> bytes:
     """The bytes of a file, unpacked."""
     if path.is_dir():
-        raise UserError(f"cannot read tasks from {path}: it is a folder; name the file in it")
+        raise UserError(f"cannot read {path}: it is a folder; name the file in it")
     if path.exists() and not path.is_file():
-        raise UserError(f"cannot read tasks from {path}: it is a device or a pipe; name a .jsonl file")
+        raise UserError(f"cannot read {path}: it is a device or a pipe; name a .jsonl file")
     too_many = UserError(f"{path} has more than {_MOST_BYTES:,} bytes, which are too many to be read at once")
     try:
         if path.stat().st_size > _MOST_BYTES:
@@ -119,11 +117,11 @@ def _content(path: Path) -> bytes:
             if len(raw) > _MOST_BYTES:
                 raise too_many
     except FileNotFoundError:
-        raise UserError(f"cannot read tasks from {path}: there is no such file{_elsewhere(path)}") from None
+        raise UserError(f"cannot read {path}: there is no such file{_elsewhere(path)}") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{path} is packed with gzip, and damaged: {error}") from error
     except OSError as error:
-        raise UserError(f"cannot read tasks from {path}: {error.strerror or error}") from error
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     return raw
 
 
@@ -176,7 +174,11 @@ def _read_json(path: Path, text: str) -> Splits:
         line, column = before.count("\n") + 1, error.pos - (before.rfind("\n") + 1)
         said = json.JSONDecodeError(error.msg, text.split("\n")[line - 1], column)
         raise UserError(f"{path}:{line}: this is not JSON: {slip(said.doc, said)}") from error
-    if isinstance(whole, dict) and (rows := column_rows(whole)) is not None:
+    try:
+        rows = column_rows(whole) if isinstance(whole, dict) else None
+    except UserError as problem:
+        raise UserError(f"{path}: {problem}") from problem
+    if rows is not None:
         return {"": [(f"{path}, {place}", row) for place, row in rows]}
     lists = whole if isinstance(whole, dict) else {"": whole}
     listed = {str(key): value for key, value in lists.items() if isinstance(value, list) and _of_objects(value)}
@@ -189,7 +191,7 @@ def _read_json(path: Path, text: str) -> Splits:
         )
     if len(listed) > 1 and not all(key in _SPLIT_WORDS for key in listed):
         raise UserError(
-            f"{path} has several lists of objects, {', '.join(map(repr, listed))}; the tasks are one list, or a list "
+            f"{path} has several lists of objects, {', '.join(map(repr, listed))}; the rows are one list, or a list "
             "for each of train, validation and test"
         )
     splits: Splits = {}
@@ -212,7 +214,7 @@ def _outline(value: object) -> str:
 
 def _checked(place: str, row: object) -> Mapping[str, Any]:
     if not isinstance(row, dict):
-        raise UserError(f"{place}: a task is a JSON object, not {row!r:.80}")
+        raise UserError(f"{place}: a row is a JSON object, not {row!r:.80}")
     return row
 
 
@@ -254,7 +256,7 @@ def _object(place: str, line: str) -> dict[str, Any]:
                 raise UserError(f"{place}: this line is no JSON but looks like {what}") from error
         raise UserError(f"{place}: this line is not JSON: {slip(line, error)}") from error
     if isinstance(task, list):
-        raise UserError(f"{place}: a task is a JSON object, not the list {line!r:.80}; write one object a line, no [ ]")
+        raise UserError(f"{place}: a row is a JSON object, not the list {line!r:.80}; write one object a line, no [ ]")
     if not isinstance(task, dict):
-        raise UserError(f"{place}: a task is a JSON object, not {line!r:.80}")
+        raise UserError(f"{place}: a row is a JSON object, not {line!r:.80}")
     return task

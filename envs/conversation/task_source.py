@@ -36,7 +36,7 @@ TaskSource = Iterable[Task | str] | Callable[..., Any] | str | Path
 Picked = str | Mapping[str, str]  # one split of a source, or which of its splits is which of ours
 _MOST_ROWS = 10_000_000  # of an iterator, which might not end
 _ALLOWED = (
-    "a list of tasks, a data set, a frame, a function of (rng), a generator function, a file (.jsonl, .json, .csv, "
+    "a list of rows, a data set, a frame, a function of (rng), a generator function, a file (.jsonl, .json, .csv, "
     ".tsv, .parquet), a folder, and a hub's dataset, owner/name"
 )
 
@@ -55,7 +55,7 @@ def placed_tasks(source: TaskSource, split: Picked | None = None) -> list[Placed
     if isinstance(source, str | Path):
         found, named = _of_name(source)
         if named is not None and split is not None:
-            raise UserError(f"tasks {str(source)!r} name a split, and split is {split!r}; give one of them")
+            raise UserError(f"{str(source)!r} names a split, and split is {split!r}; give one of them")
         split = split or named
     else:
         found = _of_object(source)
@@ -67,7 +67,7 @@ def placed_tasks(source: TaskSource, split: Picked | None = None) -> list[Placed
             mine = "" if isinstance(task, str) else str(task.get("split") or "")
             splits.setdefault(mine, []).append((place, task))
         found = splits
-    return _picked(found, split, str(source) if isinstance(source, str | Path) else "the tasks")
+    return _picked(found, split, str(source) if isinstance(source, str | Path) else "the rows")
 
 
 def is_drawn(source: TaskSource) -> bool:
@@ -98,9 +98,9 @@ def _of_name(source: str | Path) -> tuple[list[Placed] | dict[str, list[Placed]]
     """What a name means, and the split that stands behind a file's."""
     name = str(source)
     if not name.strip():
-        raise UserError("the file of tasks has an empty name; it ends in .jsonl, or is a hub's dataset, owner/name")
+        raise UserError("the name of the file of rows is empty; it ends in .jsonl, or is a hub's dataset, owner/name")
     if "://" in name:
-        raise UserError(f"tasks are read from files, not from {name!r}; download it, and name the file")
+        raise UserError(f"rows are read from files, not from {name!r}; download it, and name the file")
     path, split = Path(source).expanduser(), None
     if not path.exists() and ":" in name:
         before, _, behind = name.rpartition(":")
@@ -112,16 +112,13 @@ def _of_name(source: str | Path) -> tuple[list[Placed] | dict[str, list[Placed]]
         return _alone(read_file(path)), split
     if path.exists() or name.lower().endswith(OTHER_ENDINGS):
         raise UserError(
-            f"tasks {name!r} are in a file that is not read here; a file of tasks ends in one of {', '.join(ENDINGS)} "
-            "(and .gz)"
+            f"{name!r} is a file that is not read here; a file of rows ends in one of {', '.join(ENDINGS)} (and .gz)"
         )
     module, colon, attribute = name.partition(":")
     if colon and attribute.isidentifier() and module in local_modules():
         return _of_object(load_attribute(name)), None
     if isinstance(source, Path) or name.startswith((".", "~", "/")) or name.partition(":")[0].count("/") != 1:
-        raise UserError(
-            f"there is no file or folder {name!r} of tasks, and a hub's dataset is owner/name.{_like(name)}"
-        )
+        raise UserError(f"there is no file or folder {name!r}, and a hub's dataset is owner/name.{_like(name)}")
     return _alone(read_hub(name)), None
 
 
@@ -141,13 +138,13 @@ def _of_object(source: object) -> list[Placed] | dict[str, list[Placed]]:
     if isinstance(source, Mapping) and source and all(_holds_rows(rows) for rows in source.values()):
         return {str(split): _listed(rows, f"{split}, task") for split, rows in source.items()}
     if callable(source) and not isinstance(source, type):
-        with told(f"the function {getattr(source, '__name__', 'of tasks')!r} cannot be called without arguments"):
+        with told(f"the function {getattr(source, '__name__', 'of rows')!r} cannot be called without arguments"):
             return _of_object(source())
     if isinstance(source, Sized) and not isinstance(source, Iterable):
         each: Any = source  # as data sets of torch are, by number
         source = (each[number] for number in range(len(source)))
     if isinstance(source, Mapping | bytes | str) or not isinstance(source, Iterable):
-        raise UserError(f"tasks are {source!r:.80}; allowed are {_ALLOWED}")
+        raise UserError(f"the rows are {source!r:.80}; allowed are {_ALLOWED}")
     return _listed(source, "task")
 
 
@@ -158,10 +155,10 @@ def _holds_rows(rows: object) -> bool:
 def _listed(source: Any, where: str) -> list[Placed]:
     if (rows := frame_rows(source)) is not None:
         return [(f"{where.rpartition(', ')[0]}, {place}".lstrip(", "), row) for place, row in rows]
-    with told("the tasks cannot be listed"):
+    with told("the rows cannot be listed"):
         tasks = list(itertools.islice(source, _MOST_ROWS + 1))
     if len(tasks) > _MOST_ROWS:
-        raise UserError(f"the tasks are more than {_MOST_ROWS:,}: does what gives them end?")
+        raise UserError(f"the rows are more than {_MOST_ROWS:,}: does what gives them end?")
     return [
         (f"{where} {number}", plain_row(task) if isinstance(task, Mapping) else plain(task))
         for number, task in enumerate(tasks)
@@ -173,7 +170,7 @@ def _picked(splits: Mapping[str, list[Placed]], split: Picked | None, where: str
     names = {name: name for name in SPLITS if name in splits}
     if isinstance(split, str):
         if split not in splits:
-            raise UserError(f"{where}: {unknown('split', split, [name for name in splits if name])}")
+            raise UserError(f"{where}: {_no_split(split, splits)}")
         return [(place, _marked(task, None)) for place, task in splits[split]]
     if split is not None:
         names = dict(split)
@@ -181,7 +178,7 @@ def _picked(splits: Mapping[str, list[Placed]], split: Picked | None, where: str
             if ours not in SPLITS:
                 raise UserError(f"split: {unknown('split', str(ours), SPLITS)}")
             if theirs not in splits:
-                raise UserError(f"{where}: {unknown('split', str(theirs), [name for name in splits if name])}")
+                raise UserError(f"{where}: {_no_split(str(theirs), splits)}")
     if "train" not in names and "test" not in names:
         there = [name for name in splits if name]
         raise UserError(
@@ -194,6 +191,13 @@ def _picked(splits: Mapping[str, list[Placed]], split: Picked | None, where: str
         for ours, theirs in names.items()
         for place, task in splits[theirs]
     ]
+
+
+def _no_split(name: str, splits: Mapping[str, list[Placed]]) -> str:
+    there = [split for split in splits if split]
+    if there:
+        return unknown("split", name, there)
+    return f"unknown split {name!r}: its rows say none (in a column 'split', or by files called train and test)"
 
 
 def _marked(task: Task | str, split: str | None) -> Task | str:

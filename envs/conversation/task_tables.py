@@ -21,6 +21,7 @@ from ..errors import UserError
 
 Row = tuple[str, Mapping[str, Any]]  # where it stands, and what stands there
 _SEPARATORS = (",", ";", "\t", "|")
+_COLUMNS = {"prompt", "question", "problem", "answer", "completion", "chosen", "rejected", "messages"}  # by usual names
 _LONGEST_CELL = 1 << 27  # characters
 
 
@@ -66,7 +67,7 @@ def read_parquet(path: Path, raw: bytes) -> list[Row]:
     try:
         table = parquet.read_table(io.BytesIO(raw))
     except Exception as error:  # the library raises what its parts raise; the user reads the reason
-        raise UserError(f"cannot read tasks from {path}: {' '.join(str(error).split())}") from error
+        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
     return _of_records(table.to_pylist(), f"{path}, row")
 
 
@@ -86,12 +87,18 @@ def frame_rows(source: object) -> list[Row] | None:
 
 
 def column_rows(columns: Mapping[Any, Any]) -> list[Row] | None:
-    """The rows of a mapping of columns, lists of one length and not of rows themselves; None for any other mapping."""
+    """The rows of a mapping of columns, lists of one length and not of rows themselves; None for any other mapping.
+    UserError where they are columns by all but their lengths."""
     lists = [values for values in columns.values() if isinstance(values, list | tuple | np.ndarray)]
-    if len(lists) < max(2, len(columns)) or len({len(values) for values in lists}) > 1:
+    if len(lists) < len(columns) or (len(lists) < 2 and not _COLUMNS & set(columns)):
         return None
     if any(isinstance(value, Mapping) for values in lists for value in values[:1]):
         return None
+    if len({len(values) for values in lists}) > 1:
+        if not _COLUMNS & set(columns):  # they may be splits
+            return None
+        lengths = ", ".join(f"{name!s:.40} has {len(values):,}" for name, values in zip(columns, lists, strict=True))
+        raise UserError(f"the columns have different numbers of rows: {lengths}; a row has a value in each")
     return _of_records((dict(zip(columns, cells, strict=True)) for cells in zip(*lists, strict=True)), "row")
 
 

@@ -42,7 +42,7 @@ from ..user_code import check_call
 from ..vocabulary import Message, Reply
 from ..worlds.maths.answers import AnswerTag
 from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
-from .graders import make_grader
+from .graders import GRADERS, make_grader
 from .reward_version import function_version
 from .reward_weights import merge_weights
 from .task_columns import AnswerRule, Columns, fields_of
@@ -121,15 +121,14 @@ class TaskWorld(ConversationEnv):
         super().__init__()
         if weights is not None:
             self.weights = merge_weights(weights, weights)
-        if [reward, grader, group_reward].count(None) != 2:
-            raise UserError("a TaskWorld needs a reward function (or group_reward) or a grader, and not both")
+        _check_one_judges(grader=grader, reward=reward, group_reward=group_reward)
         if isinstance(grader, str) and ":" in grader:
             reward, grader = grader, None
         self._grader = None if grader is None else make_grader(grader, answer_tag, tolerance)
         self.judges_groups = group_reward is not None
-        given = group_reward if self.judges_groups else reward
-        self._judge_name = f"the grader {grader!r}" if grader else f"the reward function {_name(given)!r}"
-        self._reward = self._grader.grade if self._grader else _function(given, of_groups=self.judges_groups)
+        function = group_reward if self.judges_groups else reward
+        self._judge_name = f"the grader {grader!r}" if grader else f"the reward function {_name(function)!r}"
+        self._reward = self._grader.grade if self._grader else _function(function, of_groups=self.judges_groups)
         self._verdict: list[Judgement] = []  # of this turn, where the whole group was judged
         if self._grader and (at_once, deadline, success_at) != (None, None, None):
             raise UserError("at_once, deadline and success_at are for reward functions; a grader by name has its own")
@@ -288,10 +287,9 @@ class TaskWorld(ConversationEnv):
             len({self._text(task) for tasks in self._tasks.values() for task in tasks}),
         )
         if left_out:
-            others = " and ".join(other for other in SPLITS[SPLITS.index(split) + 1 :] if self._tasks[other])
             return (
-                f": the prompts of all {left_out} are among those of {others} tasks, so that they are left out; "
-                "a prompt must tell which task it is"
+                f": the prompts of all {left_out} are among those of {self._later(split)} tasks, so that they are left "
+                "out; a prompt must tell which task it is"
             )
         few = f", and the tasks have only {prompts} different prompts" if prompts < _FEW else ""
         return f'; tasks are divided by their prompts{few}: mark some with "split": "{split}", or give more tasks'
@@ -331,6 +329,16 @@ class TaskWorld(ConversationEnv):
             self._tasks[split] = [task for text, task in mine if text not in later]
             self._left_out[split] = len(mine) - len(self._tasks[split])
             later |= {text for text, _ in mine}
+        self.remarks += tuple(
+            f"{many:,} of {many + len(self._tasks[split]):,} {split} tasks ask what {self._later(split)} tasks ask, "
+            f"and are left out of {split}"
+            for split, many in self._left_out.items()
+            if many
+        )
+
+    def _later(self, split: Split) -> str:
+        """The splits behind it that have tasks."""
+        return " or ".join(other for other in SPLITS[SPLITS.index(split) + 1 :] if self._tasks[other])
 
     def _checked(self, task: Task | str, place: str = "a task") -> Task:
         checked = check_row(place, task, self._columns, turns=self._has_turns)
@@ -355,6 +363,17 @@ def _own(task: Task) -> Task:
         return copy.deepcopy(task)
     except Exception:  # of a stranger's object
         return task
+
+
+def _check_one_judges(**judges: object) -> None:
+    given = [name for name, judge in judges.items() if judge is not None]
+    if not given:
+        raise UserError(
+            f"nobody says what a reply is worth: give a grader ({', '.join(GRADERS)}), or a function, reward or "
+            "group_reward: module:function"
+        )
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)} are given, and one of them judges, not both; leave one out")
 
 
 def _function(reward: RewardFunction | GroupReward | str | None, *, of_groups: bool) -> RewardFunction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -141,7 +142,7 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
         except WrongKey as problem:  # of a wrapper
             raise WrongPart(("world", *problem.path), str(problem)) from problem
         except UserError as problem:
-            raise WrongPart(("world", "options"), str(problem)) from problem
+            raise WrongPart(("world", "options", *_option_in(str(problem), scenario)), str(problem)) from problem
     learns_in_body = scenario.learns and facts.kind == "control"
     if learns_in_body and (why := unlearnable(facts.observation_space, facts.action_space)) is not None:
         raise WrongPart(("world", "id"), f"world {source.id!r}: {why}")
@@ -169,6 +170,20 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
             scripts=_scripts(scenario, facts),
         )
     return facts
+
+
+def _option_in(message: str, scenario: Scenario) -> list[str]:
+    """The option of the world that a message is about, as far as it has its name in front, or its value."""
+    options = scenario.world.options
+    named = re.match(
+        r"(?:world '[^']*': )?(?:unknown option '(\w+)'|unknown (\w+) |(\w+)(?:[.]\w+)?(?: is |: ))", message
+    )
+    name = next((name for name in (named.groups() if named else ()) if name), None)
+    if name in options:
+        return [name]
+    texts = {key: value for key, value in options.items() if isinstance(value, str) and value}
+    quoted = [key for key, value in texts.items() if repr(value) in message]
+    return [*quoted, *(key for key, value in texts.items() if value in message)][:1]
 
 
 def _is_list(facts: WorldFacts, name: str) -> bool:
@@ -299,8 +314,10 @@ def _check_written(scenario: Scenario, stage: Stage, kind: WorldKind) -> None:
         raise WrongKey(where, f"{name} are for agents that speak, and {scenario.world.id!r} is a {kind} world")
     if scenario.worlds:
         raise WrongKey(where, f"{name} are of no world, and are learned from in a scenario with one; give `world`")
-    with at(*where):
+    try:
         written_down(stage)
+    except UserError as problem:
+        raise WrongKey(where, f"demonstrations.{name}: {problem}") from problem
 
 
 def _check_epochs(stage: Stage, worlds: WorldSources) -> None:

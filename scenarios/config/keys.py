@@ -53,6 +53,8 @@ EXAMPLES = {
     "variants": "{grpo: {stages.NAME.collect: {groups: 8, group_size: 8}}}",
     "function": "my_module:my_function",
     "model": "./my-model",
+    "chats": "chats.jsonl",
+    "pairs": "pairs.jsonl",
 }
 
 
@@ -152,6 +154,8 @@ def belongs(key: str, path: Place, data: Mapping[str, Any]) -> str:
         return f" {key!r} is a stage: stages.{key}."
     if not found and path[:-1] == ("world",):
         return f" What the world's constructor takes stands in its options: world.options.{key}."
+    if not found and key in _options(data):
+        return f" {key!r} belongs at world.options.{key}."
     if not found:
         like = nearest(key, everywhere, least=0.8)
         found = everywhere.get(like.split("'")[1]) if like else None
@@ -165,6 +169,12 @@ def belongs(key: str, path: Place, data: Mapping[str, Any]) -> str:
     if not spelled:
         return ""
     return f" {key!r} belongs at {' or '.join(spelled[:3])}." if key in everywhere else f" Did you mean {spelled[0]!r}?"
+
+
+def _options(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    world = data.get("world")
+    options = world.get("options") if isinstance(world, Mapping) else None
+    return options if isinstance(options, Mapping) else {}
 
 
 def _stages(data: Mapping[str, Any]) -> list[str]:
@@ -205,7 +215,7 @@ def _places_of_keys() -> dict[str, list[str]]:
     for field in fields(OptimizerSettings):
         places.setdefault(field.name, []).append(f"stages.{NAME}.optimizer.{field.name}")
     row = next(iter(METHODS.values()))
-    for column in ("rewards", "credit", "weighting", "update"):
+    for column in ("rewards", "credit", "preference", "weighting", "update"):
         places.setdefault(column, []).append(f"stages.{NAME}.overrides.{column}")
         for field in fields(getattr(row, column)):
             places.setdefault(field.name, []).append(f"stages.{NAME}.overrides.{column}.{field.name}")

@@ -131,7 +131,9 @@ def _unknown_key(loc: Sequence[str | int], path: Place, data: Mapping[str, Any])
     name, key, allowed = str(loc[-1]), ".".join(map(str, path)), keys_allowed(loc[:-1])
     meant = _SYNONYMS.get(name)
     better = f" Did you mean {meant!r}?" if meant in allowed else ""
-    hint = better or of_another_kind(loc) or nearest(name, allowed) or belongs(name, path, data)
+    place = belongs(name, path, data)
+    known = place if place.startswith(f" {name!r} ") else ""  # somewhere else by this very name
+    hint = better or of_another_kind(loc) or known or nearest(name, allowed) or place
     return f"unknown key {key!r}; allowed here: {', '.join(allowed)}.{hint}{_foreign_letter(name)}"
 
 

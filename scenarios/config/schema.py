@@ -143,8 +143,8 @@ class Demonstrations(Part):
         given = [name for name in ("agent", "chats", "pairs") if getattr(self, name) is not None]
         if len(given) != 1:
             words = (
-                "demonstrations are by an agent or in chats, and not both, or pairs to prefer one of: "
-                "{agent: {kind: oracle}}, {chats: FILE} or {pairs: FILE}"
+                f"demonstrations have one of agent, chats and pairs, and here are {' and '.join(given) or 'none'}: "
+                "{agent: {kind: oracle}}, {chats: chats.jsonl} or {pairs: pairs.jsonl}"
             )
             raise WrongWithin(given[1:2], words)
         return self

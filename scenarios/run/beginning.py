@@ -14,6 +14,7 @@ from ..assembly.prompts import check_prompts
 from ..assembly.rendering import template_remarks
 from ..assembly.voices import check_voices_load
 from ..assembly.worlds import WorldSources
+from ..assembly.written_lengths import check_written
 from ..config.mistakes import at
 from ..config.schema import Scenario
 from .roles import check_models, check_tokens
@@ -51,7 +52,9 @@ def begin(scenario: Scenario, policy: Policy | None, sources: WorldSources, resu
         said.append(f"begins as {begin_from(policy, origin)}")
     check_tokens(scenario, policy)
     with at("agent"):
-        warned = check_prompts(scenario, policy, sources) if scenario.speaks else []
+        warned = (
+            [*check_prompts(scenario, policy, sources), *check_written(scenario, policy)] if scenario.speaks else []
+        )
     return Notes(tuple(said), tuple(warned))
 
 

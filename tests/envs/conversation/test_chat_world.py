@@ -130,7 +130,7 @@ def _with(message: Any) -> dict[str, Any]:
     [
         ({"message": []}, r"row 7 has no list of messages; it has 'message'\. Did you mean 'message'\?"),
         ({"messages": []}, "row 7 has no list of messages"),
-        ({"messages": "text"}, "row 7 has no list of messages"),
+        ({"messages": "text"}, "row 7: its messages are"),
         ("text", "row 7: a conversation is a mapping with messages, not the text 'text'"),
         (_with({"role": "user", "content": "b"}), "row 7: nobody replies in this conversation"),
         ({"messages": [{"role": "assistant", "content": "b"}]}, "row 7: this conversation begins with a reply"),
@@ -180,7 +180,10 @@ def test_a_scenario_learns_from_chats(tmp_path: Path, capsys: pytest.CaptureFixt
     assert metrics[-1]["policy/logp"] > metrics[0]["policy/logp"] + 0.3
     for change, words in (
         ("stages.imitate.demonstrations.chats=nothing.jsonl", "there is no such file"),
-        ("stages.imitate.demonstrations.agent.kind=oracle", "by an agent or in chats, and not both"),
+        (
+            "stages.imitate.demonstrations.agent.kind=oracle",
+            "have one of agent, chats and pairs, and here are agent and chats",
+        ),
     ):
         assert command("run", path, "--dry-run", "--set", change) == 2
         assert words in capsys.readouterr().err

@@ -68,6 +68,11 @@ def test_exact_wants_the_whole_reply(answer: Any, reply: str, is_right: bool) ->
         ("18", "", False),
         ("18", "one " * 20_000 + "18", True),
         ("42", "40 + 2", False),
+        ("18", "The answer is 18, which is 3 more than 15.", True),
+        ("6", "5 or 6", False),
+        ("5", "5 km²", True),
+        ("5.5", "5 ½", True),
+        ("12 apples", "12", True),
         (42.0, "42", True),
         (2**80 + 1, str(2**80 + 1), True),
         (2**80 + 1, str(2**80), False),
@@ -112,6 +117,9 @@ def test_a_number_may_be_away_by_the_tolerance_of_the_task_or_the_world() -> Non
         ("B", "I think A good one is hard. The answer is B", True),
         ("B", "", False),
         ("B", "ABCD", False),
+        ("B", "A or B", False),
+        ("A", "Option B is wrong, so A", True),
+        ("B", "Option B is wrong, so A", False),
         ("B", "A B C D", False),
         ("B", "blue", True),
         ("B", "dark blue", False),
@@ -133,6 +141,9 @@ def test_choices_may_have_labels_of_their_own_or_stand_in_the_prompt_alone() -> 
     assert right("choice", "C", "The answer is C")
     assert right("choice", "3", "3")
     assert right("choice", "B", "B", options=["x", "y"])
+    assert right("choice", "b", "B", options=["x", "y"])
+    assert right("choice", "y", "The answer is B", choices={"A": "x", "B": "y"})
+    assert right("choice", "B", "4", choices=[3, 4])
 
 
 def test_regex_wants_the_pattern_somewhere() -> None:
@@ -170,6 +181,10 @@ def test_a_tag_says_where_the_answer_stands(name: str, tag: Any, answer: str, re
         ("choice", {"answer": "E", **COLOURS}, "wants one of A, B, C, D, its text or its index"),
         ("choice", {"answer": 4, **COLOURS}, "the answer is 4, and there are 4 choices, from 0"),
         ("choice", {"answer": "blue"}, "wants a capital letter"),
+        ("choice", {"answer": "red", "choices": ["red", "red"]}, "the answer is 'red', and two choices are"),
+        ("choice", {"answer": "A", "choices": {"text": ["x", "y"], "label": ["A", "A"]}}, "two choices have the label"),
+        ("choice", {"answer": "C", "choices": {"A": "x", "B": "y"}}, "wants one of A, B, its text or its index"),
+        ("choice", {"answer": "C", "choices": [3, 4]}, "wants one of A, B, its text or its index"),
         ("exact", {"answer": {"a": 1}}, "wants a text, or a list of texts"),
         ("regex", {"answer": "("}, r"the answer '\(' is no pattern"),
         ("regex", {"answer": 3}, "wants a pattern"),
@@ -211,7 +226,7 @@ def test_the_answer_is_what_an_expert_says(name: str, tag: Any) -> None:
 
 def test_graders_say_their_version() -> None:
     rows = [{"prompt": f"q{n}", "answer": str(n)} for n in range(20)]
-    assert TaskWorld(rows, grader="number", tolerance=0.1).scored_by == "TaskWorld 1, number 1 within 0.1"
+    assert TaskWorld(rows, grader="number", tolerance=0.1).scored_by == "TaskWorld 1, number 2 within 0.1"
     assert TaskWorld(rows, grader="exact", answer_tag="boxed").scored_by == "TaskWorld 1, exact 1 in boxed"
 
 

@@ -54,7 +54,7 @@ def test_every_form_of_a_row_is_the_same_pair(row: dict[str, Any]) -> None:
             "row 7 has no 'rejected'; it has 'prompt', 'chosen', 'rejectd'. Did you mean 'rejectd'?",
         ),
         ({"promt": "a", "chosen": "b", "rejected": "c"}, "row 7 has no 'prompt'; it has 'promt'"),
-        ({**ROW, "rejected": None}, "row 7 has no 'rejected'"),
+        ({**ROW, "rejected": None}, "row 7: 'rejected' is null"),
         ({**ROW, "rejected": "4"}, "row 7: chosen and rejected are equal, so that nothing is preferred"),
         ({**ROW, "rejected": 5}, "row 7, rejected, message 1"),
         ({**ROW, "chosen": []}, "row 7, chosen has no list of messages"),
@@ -129,7 +129,7 @@ def test_a_scenario_learns_from_pairs(scenario: Path, tmp_path: Path) -> None:
         (["stages.prefer.method=grpo"], "takes no `demonstrations`"),
         (["stages.prefer.demonstrations={chats: x.jsonl}"], "demonstrations.chats shows one of each; write"),
         (["stages.prefer.demonstrations=null"], "needs `demonstrations`; write such as demonstrations: {pairs: FILE}"),
-        (["stages.prefer.demonstrations.chats=x.jsonl"], "or pairs to prefer one of"),
+        (["stages.prefer.demonstrations.chats=x.jsonl"], "have one of agent, chats and pairs"),
         (["stages.prefer.collect.group_size=4"], "reads pairs, which are groups of two by themselves"),
         (
             ["stages.prefer.method=online_dpo", "stages.prefer.demonstrations=null", "stages.prefer.budget.epochs=1"],
@@ -174,3 +174,16 @@ def test_a_stage_learns_from_the_best_and_the_worst_of_its_own_groups_also_at_so
     assert command("run", path, "--out", tmp_path / "own") == 0
     metrics = [json.loads(line) for line in (tmp_path / "own" / "metrics.jsonl").read_text().splitlines()]
     assert len(metrics) == 3
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"prompt": "x", "chosen": "a", "rejected": None}, "row 0: 'rejected' is null; a pair has two replies"),
+        ({"prompt": "x", "chosen": "a"}, "row 0 has no 'rejected'; it has 'prompt', 'chosen'"),
+        ({"prompt": "x", "chosen": 1, "rejected": 2}, "row 0, chosen, message 1: its content is 1"),
+    ],
+)
+def test_a_row_of_a_list_is_told_by_its_number(row: dict[str, object], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        PairWorld([row])

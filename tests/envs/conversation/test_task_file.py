@@ -21,12 +21,12 @@ def lines(*changed: object, rows=GOOD) -> bytes:
 
 
 MISTAKES = [
-    (b"", "holds no tasks"),
-    (b"\n \n", "holds no tasks"),
+    (b"", "holds no rows"),
+    (b"\n \n", "holds no rows"),
     (lines("{'prompt': 'x'}"), r"tasks\.jsonl:41: this line is not JSON.*double quotes"),
     (lines('{"prompt": "x"'), r"tasks\.jsonl:41: this line is not JSON"),
-    (lines('[{"prompt": "x"}]'), r"tasks\.jsonl:41: a task is a JSON object, not the list.*one object a line"),
-    (lines("7"), r"tasks\.jsonl:41: a task is a JSON object, not '7'"),
+    (lines('[{"prompt": "x"}]'), r"tasks\.jsonl:41: a row is a JSON object, not the list.*one object a line"),
+    (lines("7"), r"tasks\.jsonl:41: a row is a JSON object, not '7'"),
     (lines('{"prompt": "x", "answer": NaN}'), r"tasks\.jsonl:41: NaN is no number"),
     (lines('{"prompt": "x", "answer": -Infinity}'), r"tasks\.jsonl:41: -Infinity is no number"),
     (lines('{"prompt": "x", "prompt": "y"}'), r"tasks\.jsonl:41: the key 'prompt' stands twice"),
@@ -76,7 +76,7 @@ def test_a_byte_order_mark_windows_ends_and_empty_lines_are_fine(tmp_path):
         ("folder.jsonl", "it is a folder"),
         ("task.json", r"there is no such file in .*Did you mean 'tasks\.jsonl'"),
         ("tasks.csv", r"there is no such file in .*Did you mean 'tasks\.jsonl'"),
-        ("tasks.xlsx", r"a file of tasks ends in one of \.jsonl, .*\.csv.*\.parquet"),
+        ("tasks.xlsx", r"a file of rows ends in one of \.jsonl, .*\.csv.*\.parquet"),
     ],
 )
 def test_a_file_that_is_not_there_or_of_another_kind_is_answered_with_the_right_one(tmp_path, monkeypatch, name, words):

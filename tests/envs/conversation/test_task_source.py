@@ -213,7 +213,7 @@ def test_splits_are_kept_and_one_can_be_picked_by_name(tmp_path: Path, way: str)
         load_tasks(source, "tset")
     if isinstance(source, Path):
         assert load_tasks(f"{source}:test") == SPLIT["test"]
-        with pytest.raises(UserError, match="name a split, and split is 'train'; give one of them"):
+        with pytest.raises(UserError, match="names a split, and split is 'train'; give one of them"):
             load_tasks(f"{source}:test", "train")
 
 
@@ -255,13 +255,13 @@ def test_lists_and_numbers_of_numpy_become_pythons_own() -> None:
     ("name", "words"),
     [
         ("data/gsm.csv", r"there is no such file in .*data"),
-        ("./gsm8k", r"no file or folder '\./gsm8k' of tasks, and a hub's dataset is owner/name"),
-        ("gsm8k", r"no file or folder 'gsm8k' of tasks"),
-        ("a/b/c", r"no file or folder 'a/b/c' of tasks"),
-        ("owner/name", r"name a data set of the Hugging Face hub, .*pip install 'peripatos\[data\]'"),
-        ("owner/name:main", r"'owner/name:main' name a data set of the Hugging Face hub"),
-        ("rows.zip", r"in a file that is not read here; a file of tasks ends in one of \.jsonl"),
-        ("rows.arrow", r"in a file that is not read here"),
+        ("./gsm8k", r"no file or folder '\./gsm8k', and a hub's dataset is owner/name"),
+        ("gsm8k", r"no file or folder 'gsm8k'"),
+        ("a/b/c", r"no file or folder 'a/b/c'"),
+        ("owner/name", r"names a data set of the Hugging Face hub, .*pip install 'peripatos\[data\]'"),
+        ("owner/name:main", r"'owner/name:main' names a data set of the Hugging Face hub"),
+        ("rows.zip", r"is a file that is not read here; a file of rows ends in one of \.jsonl"),
+        ("rows.arrow", r"is a file that is not read here"),
         ("gsm.csv:train", r"there is no such file"),
     ],
 )
@@ -314,7 +314,7 @@ def test_what_a_generator_raises_is_told_with_its_line() -> None:
         yield {"prompt": "a"}
         raise KeyError("b")
 
-    with pytest.raises(UserError, match=r"the tasks cannot be listed: KeyError: 'b'\n.*test_task_source\.py, line"):
+    with pytest.raises(UserError, match=r"the rows cannot be listed: KeyError: 'b'\n.*test_task_source\.py, line"):
         load_tasks(rows)
 
     def wants(path):
@@ -330,3 +330,17 @@ def test_rows_stand_where_they_are_found(tmp_path: Path) -> None:
     assert placed_tasks(tmp_path / "a.csv")[2][0] == f"{tmp_path}/a.csv:6"  # a row has two lines here
     assert placed_tasks(tmp_path / "a.json")[13][0] == f"{tmp_path}/a.json, test, row 1"
     assert placed_tasks({"train": ROWS, "test": ROWS})[13][0] == "test, task 1"
+
+
+@pytest.mark.parametrize("ending", ["json", "python"])
+def test_columns_of_unequal_length_are_refused_with_their_lengths(ending: str, tmp_path: Path) -> None:
+    columns = {"prompt": ["a", "b", "c"], "answer": ["1", "2"]}
+    path = tmp_path / "columns.json"
+    path.write_text(json.dumps(columns))
+    words = "the columns have different numbers of rows: prompt has 3, answer has 2"
+    with pytest.raises(UserError, match=words):
+        load_tasks(path if ending == "json" else columns)
+
+
+def test_one_column_of_prompts_is_a_data_set() -> None:
+    assert load_tasks({"prompt": ["a", "b"]}) == [{"prompt": "a"}, {"prompt": "b"}]

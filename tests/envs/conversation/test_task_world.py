@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ def test_tasks_are_read_from_jsonl(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [('{"prompt": "a"}\n{"prompt"', r"tasks.jsonl:2: this line is not JSON"), ("[1]", r":1: a task is a JSON object")],
+    [('{"prompt": "a"}\n{"prompt"', r"tasks.jsonl:2: this line is not JSON"), ("[1]", r":1: a row is a JSON object")],
 )
 def test_a_bad_line_is_named_by_file_and_number(tmp_path, content, words):
     path = tmp_path / "tasks.jsonl"
@@ -132,7 +133,7 @@ def test_a_bad_line_is_named_by_file_and_number(tmp_path, content, words):
         ([{"prmpt": "a"}], "has no 'prompt', the prompt; .*Did you mean 'prmpt'"),
         ([{"prompt": "a", "split": "tset"}], "Did you mean 'test'"),
         ([3], "a mapping or a string, not 3"),
-        ("nowhere.jsonl", "cannot read tasks from nowhere.jsonl"),
+        ("nowhere.jsonl", "cannot read nowhere.jsonl"),
     ],
     ids=str,
 )
@@ -173,7 +174,7 @@ def test_a_folder_of_files_keeps_the_splits_that_their_names_say(tmp_path):
     assert [task["split"] for task in tasks] == ["train"] * 5 + ["test"] * 3
     world = TaskWorld(str(tmp_path), score, prompt="question")
     assert prompts(world, "test") == {f"test {n}" for n in range(3)}
-    with pytest.raises(UserError, match=r"no file or folder '.*nothing' of tasks"):
+    with pytest.raises(UserError, match=r"no file or folder '.*nothing'"):
         load_tasks(str(tmp_path / "nothing"))
 
 
@@ -241,7 +242,7 @@ def test_the_maths_grader_takes_the_place_of_a_reward_function():
 
 def test_a_grader_and_its_tasks_are_checked():
     for options, words in (
-        ({}, "not both"),
+        ({}, "nobody says what a reply is worth"),
         ({"reward": score, "grader": "maths"}, "not both"),
         ({"grader": "math"}, "Did you mean 'maths'"),
         ({"grader": "maths", "answer": "anwser"}, "Did you mean 'answer'"),
@@ -270,3 +271,31 @@ def test_tasks_come_in_an_order_of_the_run_or_as_they_are_given_and_begin_again_
     assert twice[::2] == twice[1::2] == shuffled[:5]
     with pytest.raises(UserError, match="repeats is 0; allowed is a whole number, 1 or greater"):
         TaskWorld(rows, score, repeats=0)
+
+
+def test_tasks_that_are_in_two_splits_are_counted_where_they_are_left_out() -> None:
+    rows = [{"prompt": f"q{n}", "answer": "1", "split": "train"} for n in range(10)]
+    rows += [{"prompt": f"q{n}", "answer": "1", "split": "validation"} for n in range(8, 11)]
+    rows += [{"prompt": f"q{n}", "answer": "1", "split": "test"} for n in (0, 1, 2, 10)]
+    world = TaskWorld(rows, grader="exact")
+    assert [world.tasks_in(split) for split in ("train", "validation", "test")] == [5, 2, 4]
+    assert set(world.remarks) == {
+        "5 of 10 train tasks ask what validation or test tasks ask, and are left out of train",
+        "1 of 3 validation tasks ask what test tasks ask, and are left out of validation",
+    }
+    assert not TaskWorld(rows[:10], grader="exact").remarks
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "nobody says what a reply is worth: give a grader .*choice, exact"),
+        ({"grader": "exact", "group_reward": "m:f"}, "grader and group_reward are given, and one of them judges"),
+        ({"grader": "exact", "split": "trian"}, "the rows: unknown split 'trian': its rows say none"),
+        ({"grader": "exact", "answer": {"colum": "answer"}}, "answer: unknown key 'colum'.*Did you mean 'column'"),
+        ({"grader": "exact", "prompt": {"question": None}}, "in YAML a template stands in quotes"),
+    ],
+)
+def test_options_that_cannot_be_are_told_with_what_can(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        TaskWorld([{"prompt": f"q{n}", "answer": "1"} for n in range(9)], **options)

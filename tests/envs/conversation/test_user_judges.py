@@ -264,7 +264,7 @@ def test_a_group_reward_that_fails_costs_its_group_and_is_told(reward, words):
 def test_a_group_reward_takes_replies_and_a_task():
     with pytest.raises(UserError, match=r"is called with \(replies, task\), and is defined with"):
         TaskWorld(ROWS, group_reward=lambda replies: [])
-    with pytest.raises(UserError, match="and not both"):
+    with pytest.raises(UserError, match="not both"):
         TaskWorld(ROWS, in_place, group_reward=ranks)
 
 

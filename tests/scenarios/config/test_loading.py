@@ -237,3 +237,49 @@ def test_what_is_no_goal_is_refused_with_its_line(tmp_path: Path, goal: str) -> 
     assert re.search(
         r"line 9, column \d+: .*turns_mean.* is no goal: give a number .* or '<= NUMBER'", refusal(tmp_path, text)
     )
+
+
+OF_TASKS = """\
+name: tiny
+world: {id: peripatos/Tasks-v0, options: {tasks: rows.jsonl, grader: number}}
+agent: {kind: tiny_llama, hidden: 16, layers: 1, heads: 2}
+stages:
+  - name: learn
+    method: grpo
+    collect: {groups: 4, group_size: 2}
+    budget: {updates: 1}
+evaluation: {episodes: 4}
+"""
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("seed=0x10", "seed is '0x10'; allowed is a whole number, 0 or greater; write 16"),
+        ("seed=3x4", "seed is '3x4'; allowed is a whole number, 0 or greater"),
+        ("stages.learn.collect.groups=4 4", "groups is '4 4'; allowed is a whole number, 1 or greater, and at most"),
+        ("grader=exact", "unknown key 'grader'; .* 'grader' belongs at world.options.grader"),
+        ("tasks=x.jsonl", "unknown key 'tasks'; .* 'tasks' belongs at world.options.tasks"),
+        ("pairs=x.jsonl", "unknown key 'pairs'; .* 'pairs' belongs at stages.learn.demonstrations.pairs"),
+        ("label_smoothing=0.1", "belongs at stages.learn.overrides.preference.label_smoothing"),
+        ("stages.learn.demonstrations.pairs=3", "pairs is 3, not text; write such as pairs: pairs.jsonl"),
+        ("stages.learn.demonstrations={}", "one of agent, chats and pairs, and here are none"),
+        ("world.options.x=3", "world 'peripatos/Tasks-v0': unknown option 'x'; allowed: answer, "),
+        ("world.options.grader=nubmer", "unknown grader 'nubmer'; .*Did you mean 'number'"),
+        ("world.options.grader=", "nobody says what a reply is worth: give a grader"),
+        ("world.options.tolerance=x", "tolerance is 'x'; allowed is a number, 0 or greater"),
+        ("world.options.tasks=row.jsonl", "cannot read row.jsonl: there is no such file .* Did you mean 'rows.jsonl'"),
+        ("world.options.split=trian", "rows.jsonl: unknown split 'trian': its rows say none"),
+    ],
+)
+def test_a_wrong_override_is_told_at_its_flag(
+    flag: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text("\n".join(f'{{"prompt": "q{n}", "answer": "{n}"}}' for n in range(20)))
+    message = refusal(tmp_path, OF_TASKS, flag)
+    assert re.search(said, message), message
+    assert "a comma stands" not in message
+    place = f"{tmp_path}/tiny.yaml, line 2, column 33" if flag.endswith("=") else f"--set {flag}"
+    if "here are none" not in said:
+        assert message.startswith(place)

@@ -1,0 +1,195 @@
+"""Which number a reply gives as its answer, exactly.
+
+    "So 3 bags of 6 are 18."        → 18         "5 or 6", "3 5", "5, 6", "5-6", "not 5"       → nothing
+    "5 km²", "+5", "5 dollars"      → 5          "40 + 2", "2^10", "3:30", "84/12"             → nothing
+    "5 ½", "5 1/2", "\\frac{11}{2}"  → 11/2       "The answer is 18, 3 more than before."       → 18
+
+A declared answer wins (see `last_word`); of others the last is meant. A unit is not compared, and % is one. Thousands
+are parted as in 1,234, 12,34,567 and 1 234; "1,5" is no number. A fraction is in lowest terms, or spelled as it is
+expected: "84/12" does not answer what 84/12 is.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import replace
+from fractions import Fraction
+from math import gcd
+
+from ..sandbox.mathematics.units import is_unit
+from .last_word import CONTEXT, FINAL_BEGINS, LINK, STOP, Rank, Said, is_hedged, last_word, rank_of, undressed
+
+_LONGEST = 400  # characters of a number
+_SMALL = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
+_NUMBER = re.compile(
+    r"""(?<![\w^√])(?<!\d[.,:])
+    (?P<sign>(?<![\w)\]])[-+–]|(?<=[=:])\ ?[-–]\ )?
+    (?:(?P<whole>\d+)\ (?:and\ )?(?=\d+\ ?/\ ?\d))?                       # of a mixed fraction
+    (?P<digits>(?:\d{1,3}(?:,\d{2,3})*,\d{3}|\d{1,3}(?:[ '_]\d{3})+|\d+)(?!\d)(?:\.\d+)?|\.\d+)
+    (?:[eE](?P<power>[-+]?\d{1,3})(?!\w)|\ ?[×x*·]\ ?10(?:\^\(?(?P<ten>-?\d{1,3})\)?|(?P<small>[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]{1,4})))?
+    (?:\ ?/\ ?(?P<under>\d+))?""",
+    re.VERBOSE,
+)
+_BEFORE = re.compile(
+    r"(?:(?<![-=])[+/^_√<>≤≥≠×÷·±*]|(?:^|[^-=])[-–] |-/\+|(?:sqrt|log|ln|sin|cos|tan) ?) ?\(*$|\w\($|\d ?[-–]$"
+)
+_BEHIND = re.compile(
+    rf" ?(?:[+×÷·^*√]|[-–] ?[-–+]?\d|[-–] ?[\w(](?!\w)|/ ?(?:[\d(]|[xyznab]\b)|[xyzπ](?!\w))|[{_SMALL}]|[.,:'_]\d|[_\\]"
+)
+_TIMES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_MANY = re.compile(rf"[ -]?({'|'.join(_TIMES)})s?\b|( and a half)\b", re.IGNORECASE)
+_GLUED = re.compile(r"[^\W\d_]+")
+_DENIES_BEHIND = re.compile(
+    r"\s+(?:is|are|was)(?: not|n't) (?:it|right|correct|the answer|true|possible)\b"
+    r"|\s+(?:is|are|was) (?:wrong|incorrect|false|impossible)\b"
+    r"|\s*[,:–—-]?\s*(?:no|wrong|incorrect|false)(?=\s*(?:[.,;!)\n]|$))",
+    re.IGNORECASE,
+)
+_DECLARED = rf"[^{STOP}\d]{{0,40}}$"
+_FINAL_BEFORE = re.compile(
+    rf"(?:{FINAL_BEGINS}|\bfinal\s+(?:answer|result|value)\b[^{STOP}:\d]{{0,40}}?{LINK}\s*){_DECLARED}", re.IGNORECASE
+)
+_DECLARES_BEFORE = re.compile(rf"\banswers?\b[^{STOP}:\d]{{0,60}}?{LINK}\s*{_DECLARED}", re.IGNORECASE)
+_WORDS = r"(?:[^\W\d]+[ ]?){0,3}"
+_LISTED = re.compile(
+    rf"\s*(?:[/|&;]|,? ?\b(?:and|or|to|vs\.?|versus)\b)?\s*"
+    rf"|[^{STOP}\d]{{0,30}}\bor\b(?! (?:more|less|fewer|so)\b)[^{STOP}\d]{{0,30}}",
+    re.IGNORECASE,
+)
+_COMMA = re.compile(rf"\s?{_WORDS},\s?(?:(?:and|or) )?")
+_ENDS_THERE = re.compile(rf"(?: ?[^\W\d]+)?(?:[{STOP}]|$|,\s?(?:and |or )?[-+]?\d)")
+_WITH_UNIT = re.compile(r" ?([^\W\d]+),? (?:and )?")
+_FRACTION = re.compile(r"(\d?)\\[dtc]?frac ?(?:\{ ?(-?[\d.,]+) ?\} ?\{ ?([\d.,]+) ?\}|(\d)(\d))")
+_POWER_OF_A_WORD = re.compile(
+    rf"((?:[^\W\d_]{{2,}}|(?<!\d)[^\W\d_]|[^\W\d_eE]))(?:[_^-]?\(?-?\d{{1,3}}\)?(?![\d.,]*\d)|[{_SMALL}]+)"
+)
+_SIGNS = str.maketrans({**dict.fromkeys("$€£¥₹°{}", ""), "\u2044": "/"})
+
+
+def number_in(text: str, expected: str) -> Fraction | None:
+    """The number that a reply gives in the end; None where it gives none, or leaves a choice. `expected`: how the
+    answer is spelled, which may be a fraction that is not in lowest terms."""
+    plain = _plain(text)
+    found = last_word(plain, _said(plain, _plain(expected).strip()))
+    return found if isinstance(found, Fraction) else None
+
+
+def spelled_number(text: str) -> Fraction | None:
+    """The number that a text spells, and nothing beside it but a unit."""
+    plain = _plain(text).strip().rstrip(".")
+    match = _NUMBER.match(plain) if len(plain) <= _LONGEST else None
+    if match is None:
+        return None
+    value, end = _value(match, plain, match[0])
+    return value if re.fullmatch(r"\s?%?|\s?(?!(?:or|and|to)\b)[^\W\d]+[./ \w]{0,20}", plain[end:]) else None
+
+
+def _plain(text: str) -> str:
+    """A reply in which numbers are written with digits, a point, a slash and a sign."""
+    text = "".join(f" {unicodedata.normalize('NFKC', one)}" if _is_vulgar(one) else one for one in text)
+    text = _FRACTION.sub(_as_slash, undressed(text).replace("\\%", "%").replace("\\$", ""))
+    for latex, sign in (("\\times", "×"), ("\\cdot", "·"), ("\\pm", "±"), ("^\\circ", ""), ("\\div", "÷")):
+        text = text.replace(latex, sign)
+    return _POWER_OF_A_WORD.sub(r"\1", text.translate(_SIGNS))
+
+
+def _is_vulgar(one: str) -> bool:
+    return not one.isascii() and unicodedata.decomposition(one).startswith("<fraction>")
+
+
+def _as_slash(found: re.Match[str]) -> str:
+    above, below = found[2] or found[4], found[3] or found[5]
+    return f"{found[1]}{' ' * bool(found[1])}{above}/{below}"
+
+
+def _said(text: str, expected: str) -> list[Said]:
+    """What a reply declares and denies, and the last of the other numbers."""
+    found = _breaths(text, expected)
+    named = [one for one in found if one.rank is Rank.NAMED]
+    return [one for one in found if one.rank is not Rank.NAMED or one is named[-1]]
+
+
+def _breaths(text: str, expected: str) -> list[Said]:
+    """All numbers, those together between which a reply leaves the choice; None is one that is part of something else.
+
+    Of "the answer is 5 + 6 = 11" what stands behind the last "=" is declared, and 5 is not.
+    """
+    found: list[Said] = []
+    sum_at: int | None = None  # where in `found` stands what is declared and is part of something else
+    for match in _NUMBER.finditer(text):
+        value, end = _value(match, text, expected)
+        rank = _rank(text[max(0, match.start() - CONTEXT) : match.start()], text[end : end + CONTEXT])
+        if sum_at is not None:
+            part = text[found[sum_at].end : match.start()]
+            if any(stop in part for stop in STOP):
+                sum_at = None
+            elif part.rstrip().endswith("=") and rank is Rank.NAMED:
+                rank, found[sum_at] = found[sum_at].rank, replace(found[sum_at], rank=Rank.NAMED)
+                sum_at = None
+        if found and rank is not Rank.DENIED and _are_listed(text, found[-1].end, match.start(), end):
+            first = found[-1]
+            answers = first.answers if value in first.answers else (*first.answers[:8], value)  # two are too many
+            found[-1] = Said(first.start, end, answers, max(first.rank, rank))
+            continue
+        found.append(Said(match.start(), end, (value,), rank))
+        if value is None and rank >= Rank.DECLARED:
+            sum_at = len(found) - 1
+    return found
+
+
+def _rank(before: str, behind: str) -> Rank:
+    if _FINAL_BEFORE.search(before):
+        return Rank.FINAL
+    if rank_of(before) is Rank.DENIED or _DENIES_BEHIND.match(behind):
+        return Rank.DENIED
+    return Rank.DECLARED if _DECLARES_BEFORE.search(before) and not is_hedged(before) else Rank.NAMED
+
+
+def _are_listed(text: str, end: int, start: int, stop: int) -> bool:
+    """Whether two numbers stand beside each other as in "5, 6", "5 or 6" and "5 6"."""
+    between = text[end:start]
+    if len(between) > CONTEXT:
+        return False
+    if _LISTED.fullmatch(between):
+        return True
+    if (unit := _WITH_UNIT.fullmatch(between)) and is_unit(unit[1]):  # 2 hours 30 minutes
+        return True
+    return bool(_COMMA.fullmatch(between) and _ENDS_THERE.match(text[stop : stop + CONTEXT]))
+
+
+def _value(match: re.Match[str], text: str, expected: str) -> tuple[Fraction | None, int]:
+    """The number that was found, or None where it is part of something else, and where it ends, with a unit that is
+    written to it."""
+    end = match.end()
+    if glued := _GLUED.match(text, end):
+        if not is_unit(glued[0]) and not _MANY.match(text, end):
+            return None, glued.end()
+        end = glued.end() if is_unit(glued[0]) else end
+    value, behind = _magnitude(match, expected), text[end : end + CONTEXT]
+    if _BEFORE.search(text[max(0, match.start() - 9) : match.start()]) or _BEHIND.match(behind):
+        return None, end
+    while value is not None and (many := _MANY.match(text, end)):
+        value = value + Fraction(1, 2) if many[2] else value * 10 ** _TIMES[many[1].lower()]
+        end = many.end()
+    return -value if value is not None and (match["sign"] or "").strip() in ("-", "–") else value, end
+
+
+def _magnitude(match: re.Match[str], expected: str) -> Fraction | None:
+    if len(match[0]) > _LONGEST:
+        return None
+    small = (match["small"] or "").replace("⁻", "-")
+    power = (
+        match["power"] or match["ten"] or "".join(one if one == "-" else str(unicodedata.digit(one)) for one in small)
+    )
+    digits, under = re.sub("[ ,'_]", "", match["digits"]), match["under"]
+    if power and not re.fullmatch(r"[-+]?\d+", power):
+        return None
+    value = Fraction(digits) * Fraction(10) ** int(power or 0)
+    if under is None:
+        return value
+    if not int(under) or "." in digits or (gcd(int(digits), int(under)) > 1 and match[0].strip() != expected):
+        return None
+    if match["whole"] is None:
+        return value / int(under)
+    return int(match["whole"]) + value / int(under) if value < int(under) else None

@@ -1,0 +1,255 @@
+"""Which number a reply gives: one that is declared, else its last; two are none, and so is a part of something else."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from fractions import Fraction as F
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peripatos.envs.conversation.said_number import number_in, spelled_number
+
+
+@pytest.mark.parametrize(
+    ("reply", "number"),
+    [
+        ("So Tom has 18 apples.", 18),
+        ("3 bags of 6 are 18.\n#### 18", 18),
+        ("#### 17 ... no, 18\n#### 18", 18),
+        ("18 is not it, it is 19", 19),
+        ("1018", 1018),
+        ("$1,018.00", 1018),
+        ("It costs 1,018 dollars", 1018),
+        ("x = -3", -3),
+        ("x = −3", -3),
+        ("x = – 3", -3),
+        ("-3", -3),
+        ("3", 3),
+        ("1/2", F("1/2")),
+        (".5", F("1/2")),
+        ("It is 50%.", 50),
+        ("1000", 1000),
+        ("1e3", 1000),
+        ("**18**", 18),
+        ("\\boxed{18}", 18),
+        ("+5", 5),
+        ("5 km²", 5),
+        ("5 km^2", 5),
+        ("5 km^{2}", 5),
+        ("5km", 5),
+        ("5 m/s", 5),
+        ("5 m/s^2", 5),
+        ("5\\text{ km}^2", 5),
+        ("5 \\text{ cm}^{3}", 5),
+        ("5 ½", F("11/2")),
+        ("5½", F("11/2")),
+        ("½", F("1/2")),
+        ("5 1/2", F("11/2")),
+        ("-5 1/2", F("-11/2")),
+        ("5\\frac{1}{2}", F("11/2")),
+        ("\\frac{1}{2}", F("1/2")),
+        ("-\\frac{3}{4}", F("-3/4")),
+        ("\\dfrac12", F("1/2")),
+        ("12 1/2", F("25/2")),
+        ("The answer is 5, not 6", 5),
+        ("The answer is 18, which is 3 more than 15.", 18),
+        ("The answer is 18. That is 3 more than 15.", 18),
+        ("The answer is 5 + 6 = 11", 11),
+        ("The answer is 5 + 6 = 11.", 11),
+        ("Answer: 5", 5),
+        ("Final answer: 6. (not 5)", 6),
+        ("Answer: 5\nFinal answer: 6", 6),
+        ("The answer is 5. No wait, 6.", 6),
+        ("The answer is 5. So the answer is 6.", 6),
+        ("It is 6, not 5", 6),
+        ("It is 6 rather than 5", 6),
+        ("5 is wrong, it is 6", 6),
+        ("It is 6, 5 is wrong", 6),
+        ("The answer is x = 5", 5),
+        ("The answer is that Tom has 5 apples.", 5),
+        ("\\boxed{x = 5}", 5),
+        ("\\boxed{12} first. So \\boxed{18}", 18),
+        ("1 234", 1234),
+        ("1\u202f234", 1234),
+        ("1\\,234", 1234),
+        ("1{,}234", 1234),
+        ("12,34,567", 1234567),
+        ("1'234", 1234),
+        ("1,234.5", F("2469/2")),
+        ("５", 5),
+        ("٥", 5),
+        ("1５7", 157),
+        ("5.", 5),
+        ("5!", 5),
+        ("5?", 5),
+        ("(5)", 5),
+        ("5.0", 5),
+        ("5 percent", 5),
+        ("5 %", 5),
+        ("5\\%", 5),
+        ("€5", 5),
+        ("5€", 5),
+        ("£5.50", F("11/2")),
+        ("-$5", -5),
+        ("$-5$", -5),
+        ("5 million", 5000000),
+        ("2.5 thousand", 2500),
+        ("5 and a half", F("11/2")),
+        ("3 × 10^8", 300000000),
+        ("3·10⁸", 300000000),
+        ("3 x 10^8", 300000000),
+        ("3 \\times 10^{8}", 300000000),
+        ("so -> 42", 42),
+        ("17-25=-8", -8),
+        ("17 + 25 = 42", 42),
+        ("H2O weighs 18", 18),
+        ("18 H2O", 18),
+        ("In 2020, 5 apples were left.", 5),
+        ("Of the 12, 5 are left.", 5),
+        ("7 are not broken", 7),
+        ("So 5 are not sold.", 5),
+        ("5°", 5),
+        ("5^\\circ", 5),
+        ("5 minutes", 5),
+        ("5min", 5),
+        ("$5/hour", 5),
+        ("5 kg/m^3", 5),
+        ("The total is 3 + 4 = 7", 7),
+        ("<answer>5</answer>", 5),
+        ('{"answer": 5}', 5),
+        ("~5", 5),
+        ("≈5", 5),
+        ("about 5", 5),
+        ("#### Step 1\nadd 3\n#### Answer\n5", 5),
+        ("Answer:\n\n5", 5),
+        ("I have 2 answers: 3", 3),
+        ("5 to", 5),
+        ("00005", 5),
+        ("5 or more", 5),
+        ("`5`", 5),
+        ("*5*", 5),
+        ("5\n\n5", 5),
+        ("3 + 2 = 5\n5", 5),
+        ("1,000,000", 1000000),
+        ("0.1e2", 10),
+        ("+5.5", F("11/2")),
+        ("＋5", 5),
+        ("＝5", 5),
+        ("５００", 500),
+        ("The answer is: 5 apples and 3 pears", 5),
+        ("2 out of 5", 5),
+        ("100 %", 100),
+        ("Step 1: 2. Step 2: 5. Result 7", 7),
+        ("It takes 5 hours, i.e. 300 minutes", 300),
+    ],
+)
+def test_a_number_is_read_however_it_is_spelled(reply: str, number: int | F) -> None:
+    assert number_in(reply, "") == number
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "84/12",
+        "14/2",
+        "nothing",
+        "",
+        "40 + 2",
+        "3 5",
+        "3 5/2",
+        "5 or 6",
+        "5, 6",
+        "5 and 6",
+        "between 5 and 6",
+        "5 to 6",
+        "5-6",
+        "5–6",
+        "x = 3 or x = 5",
+        "±5",
+        "3; 5",
+        "3/5/7",
+        "1\n2\n3",
+        "1 2 3 4 5 6 7",
+        "It is 5 km or 6 km",
+        "The answer is 5 or 6",
+        "The answers are 3, 5.",
+        "The answer is 3 5",
+        "Answer: 5\nAnswer: 6",
+        "The answer is not 5",
+        "not 5",
+        "\\boxed{5} or \\boxed{6}",
+        "\\boxed{5, 6}",
+        "1,5",
+        "1.234,5",
+        "5k",
+        "5x",
+        "5 x",
+        "5x^2",
+        "2^10",
+        "2^{10}",
+        "5²",
+        "2 * 21",
+        "5 - x",
+        "x < 5",
+        "\\sqrt{16}",
+        "sqrt(16)",
+        "f(5)",
+        "3:30",
+        "- 5",
+        "5 dollars and 50 cents",
+        "7 = 3 + 4",
+        "The answer is five",
+        "99,9",
+        "1.2.3",
+        "COVID-19",
+        "x_1",
+        "1st",
+        "2*3",
+        "10/5",
+    ],
+)
+def test_no_number_two_numbers_and_what_is_to_be_computed_are_none(reply: str) -> None:
+    assert number_in(reply, "") is None
+
+
+def test_a_fraction_that_is_not_in_lowest_terms_counts_where_the_answer_is_spelled_so() -> None:
+    assert number_in("84/12", "84/12") == 7
+    assert number_in("84/12", "7") is None
+
+
+@pytest.mark.parametrize("frame", ["{}", "The answer is {}", "Answer: {}.", r"\boxed{{{}}}", "#### {}"])
+@pytest.mark.parametrize("between", [" ", ", ", " or ", " and ", "; ", "-", "–", " to ", " | "])
+def test_a_list_of_numbers_is_never_paid(between: str, frame: str) -> None:
+    for many in (2, 3, 4):
+        for numbers in itertools.permutations(["7", "-2", "15", "4"], many):
+            assert number_in(frame.format(between.join(numbers)), "") is None, numbers
+
+
+@given(st.integers(-(10**20), 10**20), st.integers(1, 10**6))
+def test_what_is_spelled_is_read(above: int, below: int) -> None:
+    value = F(above, below)
+    assert number_in(f"It is {value}.", "") == value
+    assert spelled_number(str(value)) == value
+    if value.denominator == 1:
+        assert number_in(f"The answer is ${above // below:,} in all.", "") == value
+        assert spelled_number(f"{above // below:,}") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("$1,018", 1018), ("5 km²", 5), ("50%", 50), ("5 ½", F("11/2")), ("84/12", 7), ("3 or 5", None), ("many", None)],
+)
+def test_an_answer_is_a_number_and_nothing_beside_it_but_a_unit(text: str, number: int | F | None) -> None:
+    assert spelled_number(text) == number
+
+
+@pytest.mark.parametrize(
+    "again", ["5 ", "5, ", "answer is 5 + 6 = ", "1/", "1,", "1 2/3 ", r"\frac{", "9", "½", "- ", "(5", "5\n "]
+)
+def test_a_long_reply_is_read_in_seconds(again: str) -> None:
+    began = time.perf_counter()
+    number_in(again * (65_536 // len(again)), "")
+    assert time.perf_counter() - began < 30
