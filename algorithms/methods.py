@@ -19,6 +19,7 @@ from .method_overrides import overridden
 from .method_row import Method, Update
 from .preferences import Preference
 from .rewards import Rewards
+from .taught_methods import TAUGHT
 from .weighting import Weighting
 
 _NORMALIZED = Credit(baseline="group_mean", scale="std", ddof=1, eps=1e-6)
@@ -378,7 +379,8 @@ _PREFERENCES = (
     ),
 )
 
-METHODS: dict[str, Method] = {row.name: row for row in (*_IMITATION, *_RETURNS, *_CRITICS, *_GROUPS, *_PREFERENCES)}
+_TABLE = (*_IMITATION, *_RETURNS, *_CRITICS, *_GROUPS, *TAUGHT, *_PREFERENCES)
+METHODS: dict[str, Method] = {row.name: row for row in _TABLE}
 
 
 def method(name: str, overrides: Mapping[str, Any] | None = None) -> Method:

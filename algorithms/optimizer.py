@@ -174,3 +174,8 @@ def _adder(master: Tensor) -> Callable[[Tensor], None]:
         part.grad = None
 
     return move
+
+
+def lacks_memory(problem: Exception) -> bool:
+    """Whether an allocation failed, on whatever device."""
+    return isinstance(problem, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(problem)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..agents.protocols import Scores
+from .distillation import NOTE
 from .metrics import explained_variance, masked_mean
 from .training_batch import TrainingBatch
 
@@ -69,4 +70,6 @@ def describe(training: TrainingBatch) -> dict[str, Tensor]:
     if batch.value_B_T is not None and training.target_count:
         fit = explained_variance(batch.value_B_T, training.target_B_T, training.target_mask_B_T)
         metrics["value/explained_variance"] = fit
+    if (taught := batch.notes.get(NOTE)) is not None:
+        metrics["kl/teacher"] = masked_mean(batch.behavior_logp_B_T - taught, mask)  # k1, before the update
     return metrics

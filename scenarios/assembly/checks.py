@@ -37,6 +37,7 @@ from .no_effect import (
     check_variants,
 )
 from .rehearsal import check_named_goals, check_oracles
+from .roles import check_roles
 from .settings import choose_device, optimizer_settings, stage_method
 from .several import check_alike, check_overrides, check_shares
 from .sizes import check_sizes
@@ -82,7 +83,6 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
     with at("agent"):
         _check_agent(scenario, kind)
     check_room(scenario)
-    check_oracles(scenario, worlds)
     for number, stage in enumerate(scenario.stages):
         for name, goal in stage.stop.items():
             with at("stages", number, "stop", name):
@@ -98,6 +98,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
             check_world_fits(stage, row, worlds.first.facts)
             check_answers(stage, row, (source.facts for source in worlds.values()))
             _check_stage(stage, row, kind)
+            check_roles(scenario, stage, row)
             check_refill(scenario, stage, row)
             _check_written(scenario, stage, kind)
             _check_epochs(stage, worlds)
@@ -111,6 +112,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
     for number, world in enumerate(scenario.worlds):
         with at("worlds", number, "overrides"):
             check_overrides(scenario, world)
+    check_oracles(scenario, worlds)
     check_symmetry(scenario, worlds)
     check_sizes(scenario, worlds.first.facts)
     check_variants(scenario)

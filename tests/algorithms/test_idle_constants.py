@@ -86,7 +86,7 @@ def learned(row: Method, certain: bool) -> Iterator[Tensor]:
     """Every parameter after each update."""
     policy = policy_of(certain)
     settings = OptimizerSettings(lr=1e-2, max_grad_norm=1e9)
-    learner = Learner(policy, completed(row), settings, seed=0, reference=TabularPolicy(9))
+    learner = Learner(policy, completed(row), settings, seed=0, reference=TabularPolicy(9), teacher=TabularPolicy(8))
     for batch in batches(row.needs_critic, certain):
         learner.update(batch)
         yield torch.cat([p.detach().flatten() for p in policy.parameters()])

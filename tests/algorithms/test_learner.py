@@ -23,7 +23,9 @@ def row_of(name: str) -> Method:
 
 
 def after(row: Method, batch: Batch, settings: OptimizerSettings = SETTINGS, **policy: bool) -> torch.Tensor:
-    learner = Learner(TabularPolicy(0, **policy), row, settings, seed=0, reference=TabularPolicy(5))
+    learner = Learner(
+        TabularPolicy(0, **policy), row, settings, seed=0, reference=TabularPolicy(5), teacher=TabularPolicy(6)
+    )
     learner.update(batch)
     return torch.cat([p.detach().flatten() for p in learner.policy.module().parameters()])
 

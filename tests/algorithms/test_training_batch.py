@@ -49,7 +49,7 @@ def after(
     row: Method, batch: Batch, *, micro_batch: int | None = None, seed: int = 0
 ) -> tuple[Tensor, dict[str, float]]:
     settings = replace(SETTINGS, micro_batch=micro_batch)
-    learner = Learner(TabularPolicy(0), row, settings, seed=seed, reference=TabularPolicy(5))
+    learner = Learner(TabularPolicy(0), row, settings, seed=seed, reference=TabularPolicy(5), teacher=TabularPolicy(6))
     metrics = learner.update(batch).metrics
     return parameters(learner.policy), metrics
 

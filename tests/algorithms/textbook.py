@@ -26,6 +26,7 @@ class Told:
     V: Tensor
     old: Tensor  # log μ of who acted
     ref: Tensor
+    nu: Tensor  # log ν of a teacher
     reward: Tensor
     turn: Tensor
     value: Tensor  # V before the update
@@ -44,7 +45,9 @@ class Told:
         return (self.lp - self.old).exp()
 
 
-def tell(batch: Batch, logits: Tensor, values: Tensor, reference: Tensor, *, segments: bool) -> list[Told]:
+def tell(
+    batch: Batch, logits: Tensor, values: Tensor, reference: Tensor, teacher: Tensor, *, segments: bool
+) -> list[Told]:
     """The episodes of a batch: rows that share a number, or, of segments, what lies between the ends of a row."""
     logp = torch.log_softmax(logits, dim=-1)
     entropy = -(logp.exp() * logp).sum(-1)
@@ -69,6 +72,7 @@ def tell(batch: Batch, logits: Tensor, values: Tensor, reference: Tensor, *, seg
                 values[state[b, t]],
                 batch.behavior_logp_B_T[b, t],
                 reference[b, t],
+                teacher[b, t],
                 batch.reward_B_T[b, t],
                 batch.turn_B_T[b, t],
                 batch.value_B_T[b, t],
@@ -104,9 +108,9 @@ class Text:
     critic: bool = False
     heard: float = 0.0  # of the mean log-probability of what the world said
 
-    def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor) -> list[Tensor]:
+    def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor, teacher: Tensor) -> list[Tensor]:
         logits, values = parameters
-        told = tell(batch, logits, values, reference, segments=self.critic)
+        told = tell(batch, logits, values, reference, teacher, segments=self.critic)
         self.advantage(told)
         if self.drops_flat:
             told = [e for e in told if len({x.R for x in told if x.group == e.group}) > 1]
@@ -323,9 +327,9 @@ class PairText:
 
     loss: PairLoss
 
-    def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor) -> list[Tensor]:
+    def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor, teacher: Tensor) -> list[Tensor]:
         logits, values = parameters
-        told = tell(batch, logits, values, reference, segments=False)
+        told = tell(batch, logits, values, reference, teacher, segments=False)
         losses = []
         for group in {e.group for e in told}:
             members = sorted((e for e in told if e.group == group), key=lambda e: e.R)
@@ -354,6 +358,11 @@ def dpop(beta: float, lam: float) -> PairLoss:
         return -torch.log(torch.sigmoid(beta * ((c - c_ref) - (r - r_ref) - lam * held)))
 
     return loss
+
+
+def by_teacher(told: Sequence[Told]) -> None:
+    for e in told:
+        e.A = e.nu - e.old
 
 
 def verdict(right: float, wrong: float) -> Advantage:
@@ -390,6 +399,8 @@ TEXTBOOK = {
     "echo": Text(group_std, clipped(), of_means, heard=0.05),
     "deepseek_v32": Text(group_mean, deepseek, of_means),
     "high_entropy": Text(group_std, clipped(0.2, 0.28), of_units, drops_flat=True, share=0.2),
+    "on_policy_distillation": Text(by_teacher, lambda e: e.rho * e.A, of_units),
+    "self_distillation": Text(by_teacher, lambda e: e.rho * e.A, of_units),
     "dpo": PairText(dpo()),
     "ipo": PairText(ipo()),
     "dpop": PairText(dpop(0.3, 50.0)),
