@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 
 from .credit import Credit
 from .method_row import Method
@@ -21,6 +22,8 @@ def idle_constants(row: Method) -> Iterator[Idle]:
 
     A constant that has no value which means nothing is idle only if somebody wrote it down.
     """
+    if row.learns == "reward":
+        yield from _of_reward_models()
     yield from _of_rewards(row)
     yield from _of_credit(row)
     yield from _of_ratios(row.weighting)
@@ -48,10 +51,24 @@ def _of_preferences(row: Method) -> Iterator[Idle]:
             yield "weighting", name, None, why
         yield "weighting", "entropy_share", 1.0, why
         yield "update", "cut_replies", "keep", f"preference.kind is {spelled(kind)}, and a pair has both of its sides"
-    if row.source == "pairs":
+    if row.source == "pairs" and row.learns == "policy":
         for name in ("scale", "overlong_buffer", "overlong_share"):
             yield "rewards", name, None, "somebody has compared the replies of pairs, and nobody pays for them"
         yield "update", "flat_groups", "keep", "the replies of pairs differ"
+
+
+def _of_reward_models() -> Iterator[Idle]:
+    """All but how often a batch is gone through, and in how many parts."""
+    row, why = Method("", ""), "a reward model learns the order of replies, and nobody acts or pays"
+    for column in ("rewards", "credit", "preference", "weighting"):
+        for one in fields(getattr(row, column)):
+            yield column, one.name, one.default, why
+    for name in (
+        *("aggregation", "cut_replies", "value_coefficient", "value_clip"),
+        *("entropy_coefficient", "entropy_target", "entropy_step"),
+    ):
+        yield "update", name, getattr(row.update, name), why
+    yield "update", "flat_groups", "leave_out", "rankings of equal ranks have no pair"
 
 
 def _of_rewards(row: Method) -> Iterator[Idle]:

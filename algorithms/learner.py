@@ -31,13 +31,14 @@ from .annotate import read_scores, with_values
 from .flat_groups import flat_groups
 from .loss import policy_loss, squared_error
 from .method_row import Method
-from .metrics import Log, explained_variance, masked_mean
+from .metrics import Log, masked_mean
 from .moving import MovingCoefficients
 from .optimizer import Masters, OptimizerSettings, adapted
+from .reward_model import reward_model_loss
 from .rewards import ReturnScale, punish_overlong
 from .soundness import find_unsound
 from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
-from .update import FirstPass, Update
+from .update import FirstPass, Update, describe
 from .weighting import Weighted, policy_weight
 from .weights import kl_estimate
 
@@ -78,7 +79,7 @@ class Learner:
         worlds: Sequence[Method] = (),
         token_budget: int | None = None,
     ) -> None:
-        if method.needs_critic and not policy.has_critic:
+        if method.needs_head and not policy.has_critic:
             raise ValueError(f"method {method.name!r} needs a critic, and this policy has none")
         if settings.schedule == "adaptive_kl" and method.source != "own":
             raise ValueError(f"adaptive_kl needs log-probabilities of who acted; method {method.name!r} has none")
@@ -129,7 +130,7 @@ class Learner:
     def _update(self, batch: Batch) -> Update:
         training = self._prepared(batch)
         log, first = Log(), FirstPass(training)
-        log.add({**_describe(training), "batch/staleness": self.version - batch.version_B.double().mean()})
+        log.add({**describe(training), "batch/staleness": self.version - batch.version_B.double().mean()})
         learned_from = self._with_gradient(training)
         if self.policy.memoryless and self.method.of_single_units:
             learned_from = as_units(learned_from)
@@ -253,12 +254,12 @@ class Learner:
         seen, loss = Log(), torch.zeros((), device=self._optimizer.tensors[0].device)
         with self._optimizer.gradient():
             for part in micro_batches(training, self.micro_batch, self.policy) if len(training.share_B_T) else ():
-                part_loss, weighted, scores = self._loss(part, seen)
+                learns_to_score = self.method.learns == "reward"
+                part_loss = (
+                    reward_model_loss(self.policy, part, seen) if learns_to_score else self._loss(part, seen, first)
+                )
                 part_loss.backward()
                 loss = loss + part_loss.detach()
-                seen.add_units(self._look(part, scores, weighted), part.batch.mask_B_T)
-                if first is not None:
-                    first.add(part, scores, weighted.weight_B_T)
         return seen, loss
 
     def _halve(self, batch: Batch) -> None:
@@ -276,7 +277,7 @@ class Learner:
         earlier = f", but {self._steps} earlier ones of this update were" if self._steps else ""
         return f"the step was not taken{earlier}"
 
-    def _loss(self, part: TrainingBatch, seen: Log) -> tuple[Tensor, Weighted, Scores]:
+    def _loss(self, part: TrainingBatch, seen: Log, first: FirstPass | None) -> Tensor:
         """L = policy_loss + c_v · value loss − c_h · entropy, on one micro-batch."""
         batch, update, mask = part.batch, self.method.update, part.batch.mask_B_T
         scores = self.policy.score(batch.inputs)
@@ -305,7 +306,10 @@ class Learner:
             value_loss = reduce(error, part.target_mask_B_T, shares=targets)
             loss = loss + update.value_coefficient * value_loss
             seen.add_units({"value/loss": error.detach()}, part.target_mask_B_T)
-        return loss, weighted, scores
+        seen.add_units(self._look(part, scores, weighted), mask)
+        if first is not None:
+            first.add(part, scores, weighted.weight_B_T)
+        return loss
 
     def _advantage(self, part: TrainingBatch, logp_B_T: Tensor, seen: Log) -> Tensor:
         """That of each unit, or what the loss of pairs makes of the two sides of a pair."""
@@ -381,18 +385,3 @@ def _scale(row: Method) -> ReturnScale | None:
     """That of the method's rewards, where it asks for one."""
     scales = row.rewards.scale == "return"
     return ReturnScale(row.credit.gamma, row.credit.granularity, row.rewards.clip) if scales else None
-
-
-def _describe(training: TrainingBatch) -> dict[str, Tensor]:
-    """What the whole batch looks like before the update."""
-    batch, mask = training.batch, training.batch.mask_B_T
-    metrics = {
-        "batch/rows": mask.any(dim=1).sum(),
-        "batch/units": mask.sum(),
-        "advantage/mean": masked_mean(training.advantage_B_T, mask),
-        "advantage/magnitude": masked_mean(training.advantage_B_T.abs(), mask),
-    }
-    if batch.value_B_T is not None and training.target_count:
-        fit = explained_variance(batch.value_B_T, training.target_B_T, training.target_mask_B_T)
-        metrics["value/explained_variance"] = fit
-    return metrics

@@ -61,6 +61,7 @@ class Method:
     parent: str | None = None  # the row that it is told apart from
     elsewhere: str = ""  # where frameworks differ from it, and from each other
     source: Literal["own", "demonstrations", "pairs"] = "own"  # whose actions; pairs: of two replies, one preferred
+    learns: Literal["policy", "reward"] = "policy"  # to act; or to score what somebody did, see `reward_model`
     rewards: Rewards = field(default_factory=Rewards)
     credit: Credit = field(default_factory=Credit)
     preference: Preference = field(default_factory=Preference)
@@ -71,6 +72,11 @@ class Method:
     def needs_critic(self) -> bool:
         """A critic bootstraps, so episodes may be cut; without one, every row is a whole episode."""
         return self.credit.baseline == "critic"
+
+    @property
+    def needs_head(self) -> bool:
+        """Whether the policy has a scalar head: as its critic, or as the score of a reward model."""
+        return self.needs_critic or self.learns == "reward"
 
     @property
     def needs_groups(self) -> bool:
@@ -88,4 +94,4 @@ class Method:
     @property
     def of_single_units(self) -> bool:
         """Whether a unit's weight is known without the others of its sequence."""
-        return self.preference.kind is None and self.weighting.of_single_units
+        return self.learns == "policy" and self.preference.kind is None and self.weighting.of_single_units

@@ -55,6 +55,8 @@ def constants(row: Method) -> Iterator[tuple[str, Any]]:
 
 def formulas(row: Method) -> list[str]:
     """The effective objective: R, A, w and L, a line each."""
+    if row.learns == "reward":
+        return list(_SCORES)
     weighting, update = row.weighting, row.update
     factors = [weighting.clip.formula if weighting.ratio is not None else "A"]
     factors = factors if row.preference.kind is None else [row.preference.formula]
@@ -88,6 +90,10 @@ def formulas(row: Method) -> list[str]:
     return [*lines, f"L = −{mean} {inside}{value}"]
 
 
+_SCORES = (
+    "s = V of the state behind the last unit of a reply",
+    "L = mean over groups of the mean over pairs of −log σ(s of the better − s of the worse)",
+)
 _EXTREMES = "1 for the best of the group, −1 for the worst, 0 for the others"
 _RATIOS = {
     "unit": "π/π_old of the unit",
@@ -134,13 +140,13 @@ def in_words(row: Method) -> list[str]:
         said.append("A frozen copy of the policy as it began is the reference.")
     if row.needs_groups and credit.transform == "best_worst" and row.source == "own":
         said.append("Groups in which all earned the same make no pair.")
-    if credit.transform not in ("one", "verdict", "best_worst"):
+    if credit.transform not in ("one", "verdict", "best_worst") and row.learns == "policy":
         said.append(_BASELINES[credit.baseline])
     if credit.scale == "std":
         said.append(f"Differences are divided by the group's standard deviation (ddof {credit.ddof}).")
     if credit.granularity != "trajectory":
         said.append(f"What counts as one decision is a {credit.granularity}.")
-    if update.flat_groups == "leave_out":
+    if update.flat_groups == "leave_out" and row.learns == "policy":
         said.append("Groups in which all earned the same count in no mean.")
     if row.weighting.kl_target is not None:
         said.append(f"β doubles or halves as the KL of an update is far from {row.weighting.kl_target:g}.")
@@ -149,7 +155,11 @@ def in_words(row: Method) -> list[str]:
         said.append(f"c grows by {step:g} while the entropy is below {goal:g}, falls above it, and counts only below.")
     steps = update.epochs * update.minibatches
     one = "One step is made on each batch"
-    one += "." if row.preference.kind else ", before which every ratio is 1 (up to age and precision of the sampler)."
+    one += (
+        "."
+        if row.preference.kind or row.learns == "reward"
+        else ", before which every ratio is 1 (up to age and precision of the sampler)."
+    )
     said.append(
         one if steps == 1 else f"Each batch is gone through {update.epochs} × in {update.minibatches} minibatches."
     )
@@ -159,7 +169,7 @@ def in_words(row: Method) -> list[str]:
 _SOURCES = {
     "own": "It learns from what the policy itself did.",
     "demonstrations": "It learns from what somebody else did.",
-    "pairs": "It learns from pairs of replies that somebody has compared.",
+    "pairs": "It learns from replies that somebody has compared.",
 }
 _BASELINES = {
     None: "Returns count as they are.",
@@ -202,8 +212,6 @@ def _row_as_words(row: Method) -> dict[str, str]:
         clip = f"{low}to 1 + {weighting.clip_high:g}" if weighting.clip_high is not None else low.strip()
     if weighting.ratio is not None and weighting.clip_kind != "silence":
         clip = f"{weighting.clip_kind} {clip}".removesuffix(" —")
-    verdict = f"{credit.right:g}·1[right] − {credit.wrong:g}·1[wrong]"
-    weights = {"advantage": "A", "positive": "1[A > 0]", "verdict": verdict, "best_worst": "±1", "one": "1"}
     return {
         "method": row.name,
         "what": row.summary,
@@ -213,7 +221,7 @@ def _row_as_words(row: Method) -> dict[str, str]:
         "baseline": credit.baseline or "—" if credit.transform != "one" else "—",
         "granularity": credit.granularity if credit.transform != "one" else "—",
         "scale": scale,
-        "weight": row.preference.formula if row.preference.kind else weights[credit.transform],
+        "weight": _weight(row),
         "γ, λ": f"{credit.gamma:g}, {credit.lam:g}" if credit.baseline == "critic" else f"{credit.gamma:g}, —",
         "whiten": credit.whiten or "—",
         "ratio": weighting.ratio or "—",
@@ -223,6 +231,17 @@ def _row_as_words(row: Method) -> dict[str, str]:
         "epochs × minibatches": f"{update.epochs} × {update.minibatches}",
         "paper": row.paper or "—",
     }
+
+
+def _weight(row: Method) -> str:
+    credit = row.credit
+    if row.learns == "reward":
+        return "scores, no actions"
+    if row.preference.kind is not None:
+        return row.preference.formula
+    verdict = f"{credit.right:g}·1[right] − {credit.wrong:g}·1[wrong]"
+    weights = {"advantage": "A", "positive": "1[A > 0]", "verdict": verdict, "best_worst": "±1", "one": "1"}
+    return weights[credit.transform]
 
 
 _HEAD = """# Methods

@@ -348,7 +348,23 @@ _PREFERENCES = (
     ),
 )
 
-METHODS: dict[str, Method] = {row.name: row for row in (*_IMITATION, *_RETURNS, *_CRITICS, *_GROUPS, *_PREFERENCES)}
+_REWARD_MODELS = (
+    Method(
+        "reward_model",
+        "learn to score whole replies from rankings of several: the reward of others, not a policy",
+        "arXiv:2203.02155, eq. 1",
+        source="pairs",
+        learns="reward",
+        elsewhere="The head begins at zero here, and at random in TRL, which can also hold scores near zero (an "
+        "auxiliary (s⁺ + s⁻)², 0.01) and take known margins off; InstructGPT made one pass, more of them overfit.",
+        credit=Credit(),
+        update=Update(flat_groups="leave_out"),
+    ),
+)
+
+METHODS: dict[str, Method] = {
+    row.name: row for row in (*_IMITATION, *_RETURNS, *_CRITICS, *_GROUPS, *_PREFERENCES, *_REWARD_MODELS)
+}
 
 
 def method(name: str, overrides: Mapping[str, Any] | None = None) -> Method:

@@ -17,11 +17,9 @@ def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
     if facts.kind != "control":
         return
     if row.source == "pairs":
-        raise WrongKey(
-            ("method",),
-            f"stage {stage.name!r} ({row.name}) reads pairs of replies, and nobody speaks here; online_dpo compares "
-            "what the policy itself does",
-        )
+        fits = "; online_dpo compares what the policy itself does" if row.learns == "policy" else ""
+        words = f"stage {stage.name!r} ({row.name}) reads pairs of replies, and nobody speaks here{fits}"
+        raise WrongKey(("method",), words)
     if row.rewards.overlong_buffer is not None:
         raise _wrong(stage, row, "rewards", "overlong_buffer", "null", _SILENT)
     if row.rewards.overlong_share is not None:
@@ -59,6 +57,25 @@ def check_shown(stage: Stage, row: Method) -> None:
             f"{where} imitates, and of demonstrations.pairs one reply is not to be imitated; write "
             "demonstrations: {chats: FILE}, or method: dpo",
         )
+
+
+def check_judge(scenario: Scenario, stage: Stage, row: Method) -> None:
+    """WrongKey where a reward model would also act, or have to be elsewhere: it is measured on rankings that are held
+    out, which is no measure of who acts."""
+    if row.learns == "policy":
+        return
+    where = f"stage {stage.name!r} ({row.name})"
+    if row.source != "pairs":
+        raise WrongKey(("overrides", "source"), f"{where} learns from rankings; allowed is pairs, got {row.source!r}")
+    others = [other.name for other in scenario.stages if other is not stage]
+    if others:
+        fits = "give it a scenario of its own, which may begin as another run's agent: agent: {from: RUN}"
+        raise WrongKey(("method",), f"{where} makes the agent a judge, and {others[0]!r} needs one that acts: {fits}")
+    assert stage.collect is not None, "the schema asks for it"
+    if stage.collect.staleness:
+        raise WrongKey(("collect", "staleness"), f"{where} reads what is written, which has no age; leave it out")
+    if scenario.cluster is not None:
+        raise WrongKey((), f"{where} reads what is written, and there is nothing to play for a cluster; leave it out")
 
 
 def check_refill(scenario: Scenario, stage: Stage, row: Method) -> None:

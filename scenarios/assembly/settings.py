@@ -14,7 +14,7 @@ from ...algorithms.optimizer import OptimizerSettings
 from ...envs.errors import UserError, WrongKey, nearest, unknown
 from ...envs.wrong_values import Slot, wrong_value
 from ..config.agents import Agent, MlpAgentSpec
-from ..config.schema import SharedWorld, Stage
+from ..config.schema import Scenario, SharedWorld, Stage
 
 _ELSEWHERE = {  # what other trainers call a setting of ours
     "learning_rate": "lr",
@@ -78,6 +78,12 @@ def stage_method(stage: Stage, world: SharedWorld | None = None) -> Method:
     except UserError as problem:
         path = problem.path if isinstance(problem, WrongKey) else ()
         raise WrongKey(path, f"stage {stage.name!r}: {problem}") from problem
+
+
+def judging_stage(scenario: Scenario) -> Stage | None:
+    """The stage that makes a reward model of the scenario's agent, where that is what it is for."""
+    stages = [stage for stage in scenario.stages if stage.method and stage_method(stage).learns == "reward"]
+    return stages[0] if stages else None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

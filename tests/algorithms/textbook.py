@@ -29,6 +29,7 @@ class Told:
     reward: Tensor
     turn: Tensor
     value: Tensor  # V before the update
+    after: Tensor  # V of the state behind the last unit, a scalar that follows the policy; 0 at the edge of the row
     bootstrap: float
     group: int
     terms: dict[str, float]
@@ -71,6 +72,7 @@ def tell(batch: Batch, logits: Tensor, values: Tensor, reference: Tensor, *, seg
                 batch.reward_B_T[b, t],
                 batch.turn_B_T[b, t],
                 batch.value_B_T[b, t],
+                values[state[last_b, last_t + 1]] if last_t + 1 < state.shape[1] else 0 * values[0],
                 float(batch.bootstrap_B_T[last_b, last_t]) if ended else 0.0,
                 int(batch.group_B[units[0][0]]),
                 {n: float(x[units[0][0]]) for n, x in batch.notes.items() if n.startswith("term_")},
@@ -318,6 +320,22 @@ def dpop(beta: float, lam: float) -> PairLoss:
     return loss
 
 
+@dataclass(frozen=True)
+class RankText:
+    """A reward model as its paper has it: for each prompt, over all pairs of its answers."""
+
+    def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor) -> list[Tensor]:
+        logits, values = parameters
+        told = tell(batch, logits, values, reference, segments=False)
+        losses = []
+        for group in {e.group for e in told}:
+            pairs = [(w, l) for w in told for l in told if w.group == l.group == group and w.R > l.R]
+            if pairs:
+                losses.append(-sum(torch.log(torch.sigmoid(w.after - l.after)) for w, l in pairs) / len(pairs))
+        total = torch.stack(losses).mean()
+        return list(torch.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True))
+
+
 def verdict(right: float, wrong: float) -> Advantage:
     return each(lambda e, _: right if e.R >= 0.5 else -wrong)
 
@@ -353,5 +371,6 @@ TEXTBOOK = {
     "ipo": PairText(ipo()),
     "dpop": PairText(dpop(0.3, 50.0)),
     "online_dpo": PairText(dpo()),
+    "reward_model": RankText(),
     "skywork_or1": Text(group_std, clipped(), of_units, drops_flat=True),
 }

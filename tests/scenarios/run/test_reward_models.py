@@ -1,0 +1,111 @@
+"""Reward models: learned from rankings, measured on those that are held out, saved and measured again as any agent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from scenarios_runs import command, rows, write_scenario
+
+SCENARIO = """\
+name: judge
+world: {id: peripatos/Arithmetic-v0, options: {operators: ["+"], digits: 1, prompt: bare}}
+agent: {kind: tiny_llama, hidden: 32, layers: 1, heads: 2}
+sampling: {max_tokens: 3}
+stages:
+  - name: rank
+    method: reward_model
+    demonstrations: {pairs: FILE}
+    collect: {groups: 16}
+    optimizer: {lr: 1e-2}
+    budget: {updates: 12}
+evaluation: {every: 6, episodes: 1000}
+checkpoint: {every: 6}
+"""
+
+
+def ranked(count: int) -> list[dict[str, object]]:
+    """The larger digit is better."""
+    return [{"prompt": f"{n}:", "answers": [str(9 - n % 3), str(5 - n % 2), str(n % 3)]} for n in range(count)]
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    (tmp_path / "ranked.jsonl").write_text("\n".join(map(json.dumps, ranked(60))))
+    return write_scenario(tmp_path, SCENARIO.replace("FILE", str(tmp_path / "ranked.jsonl")))
+
+
+def lines(path: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_reward_model_learns_an_order_of_replies_and_is_measured_on_those_that_are_held_out(
+    scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert command("run", scenario, "--out", run) == 0
+    metrics, evaluations = lines(run / "metrics.jsonl"), lines(run / "evaluations.jsonl")
+    assert metrics[0]["batch/rows"] == 16 * 3
+    assert metrics[0]["judgement/margin"] == 0.0  # the head begins at zero
+    assert metrics[-1]["judgement/accuracy"] > 0.9
+    assert evaluations[0]["success_rate"] == 0.0
+    assert evaluations[-1]["success_rate"] > 0.9
+    assert evaluations[-1]["episodes"] % 3 == 0  # three pairs of each ranking
+    assert evaluations[-1]["episodes"] < 3 * 30
+    assert evaluations[-1]["world/margin_mean"] > 0
+    capsys.readouterr()
+    assert command("evaluate", run, "--json") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["success_rate"] == pytest.approx(evaluations[-1]["success_rate"])
+
+
+def test_a_run_of_a_reward_model_that_is_resumed_ends_as_one_that_was_not(scenario: Path, tmp_path: Path) -> None:
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    assert command("run", scenario, "--out", whole) == 0
+    assert command("run", scenario, "--out", parted, "--set", "stages.rank.budget.updates=6") == 0
+    assert command("resume", parted, "--set", "stages.rank.budget.updates=12") == 0
+    assert rows(parted / "metrics.jsonl") == rows(whole / "metrics.jsonl")
+    for name in ("model.safetensors", "value_head.safetensors"):
+        ends = [run / "checkpoints" / "000012" / "policy" / name for run in (parted, whole)]
+        assert ends[0].read_bytes() == ends[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["stages.rank.collect.group_size=2"], "collect.group_size has no meaning"),
+        (["stages.rank.collect.staleness=1"], "reads what is written, which has no age"),
+        (["stages.rank.demonstrations={agent: {kind: oracle}}"], "compares replies, and demonstrations.agent shows"),
+        (["stages.rank.demonstrations=null"], "needs `demonstrations`"),
+        (["stages.rank.overrides.source=own", "stages.rank.demonstrations=null"], "allowed is pairs, got 'own'"),
+        (["stages.rank.overrides.learns=policy"], "has no 'learns'"),
+        (["stages.rank.overrides.credit.gamma=0.9"], "learns the order of replies, and nobody acts or pays"),
+        (["stages.rank.overrides.weighting.kl=k3"], "learns the order of replies"),
+        (["stages.rank.overrides.update.aggregation=sequence_mean"], "learns the order of replies"),
+        (["world={id: CartPole-v1}", "agent={kind: mlp}", "sampling=null"], "nobody speaks here"),
+    ],
+)
+def test_what_a_reward_model_cannot_be_is_refused_when_the_scenario_is_read(
+    scenario: Path, changes: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = [part for change in changes for part in ("--set", change)]
+    assert command("run", scenario, "--dry-run", *sets) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_judge_has_a_scenario_of_its_own(scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = scenario.read_text().replace("evaluation:", "  - name: look\nevaluation:")
+    assert command("run", write_scenario(tmp_path, text), "--dry-run") == 2
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "makes the agent a judge, and 'look' needs one that acts: give it a scenario of its own" in shown
+
+
+def test_flags_about_who_acts_are_refused_of_a_judge(
+    scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert command("run", scenario, "--out", run, "--set", "stages.rank.budget.updates=1", "-q") == 0
+    for flags in (["--k", "2"], ["--sample"], ["--set", "sampling.top_p=0.5"], ["--seed", "3"]):
+        assert command("evaluate", run, *flags) == 2
+        assert f"{flags[0]} is for agents that act, and this one is a reward model" in capsys.readouterr().err
