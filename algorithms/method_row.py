@@ -86,10 +86,17 @@ class Method:
 
     @property
     def needs_reference(self) -> bool:
-        """Whether a frozen copy of the starting policy is kept."""
+        """Whether a reference is read: by default a frozen copy of the policy as it was when the stage began."""
         return self.preference.kind is not None or (
             self.weighting.kl is not None and self.weighting.kl_to == "reference"
         )
+
+    @property
+    def roles(self) -> dict[str, Literal["start", "demonstration"] | None]:
+        """The models that are read beside the policy, by role, and in which context the policy itself plays each where
+        nobody else is named: as it was when the stage began (`start`), or after it was shown a demonstration. None:
+        somebody else has to be named."""
+        return {"reference": "start"} if self.needs_reference else {}
 
     @property
     def of_single_units(self) -> bool:

@@ -74,7 +74,7 @@ def run(
     resolved, source = _resolved(scenario, given)
     load_plugins()
     with placed(source), check_parts(resolved, source) as worlds:
-        check_place(resolved, None if out is None else Path(out))
+        resolved = check_place(resolved, None if out is None else Path(out))
         folder = Path(out) if out is not None else new_run_path(resolved.name, resolved.seed)
         directory = RunDirectory.create(folder, resolved, ["peripatos.run", str(resolved.name), *map(str, given)])
         with directory.held():

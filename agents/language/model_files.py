@@ -64,6 +64,16 @@ def load_language_model(model: str, *, revision: str | None = None) -> tuple[Pre
     return loaded, tokenizer
 
 
+def load_tokenizer(model: str, *, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer alone, of a model that `load_language_model` reads."""
+    path = located(model)
+    path = _unpacked(path) if path is not None and path.is_file() else path
+    try:
+        return AutoTokenizer.from_pretrained(path or model, revision=revision, trust_remote_code=False)
+    except Exception as error:  # of files of a stranger's, whose readers raise what they like
+        raise UserError(f"could not load the tokenizer of the model {model!r}: {why(error, path)}") from error
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the tables that transformers prints of weights which do not fit: they are told in a sentence."""

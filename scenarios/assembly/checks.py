@@ -36,6 +36,7 @@ from .no_effect import (
     check_variants,
 )
 from .rehearsal import check_named_goals, check_oracles
+from .roles import check_roles
 from .settings import choose_device, optimizer_settings, stage_method
 from .several import check_alike, check_overrides, check_shares
 from .sizes import check_sizes
@@ -96,6 +97,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
             check_world_fits(stage, row, worlds.first.facts)
             check_judge(scenario, stage, row)
             _check_stage(stage, row, kind)
+            check_roles(scenario, stage, row)
             check_refill(scenario, stage, row)
             _check_written(scenario, stage, kind)
             _check_epochs(stage, worlds)

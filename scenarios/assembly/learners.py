@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
 
 def make_learner(
-    scenario: Scenario, stage: Stage, policy: Policy, reference: Policy | None, sources: WorldSources, *, seed: int
+    scenario: Scenario, stage: Stage, policy: Policy, models: Mapping[str, Policy], sources: WorldSources, *, seed: int
 ) -> Learner:
-    """The learner of a stage that has a method. Of a language policy it reads as many tokens at once as fit."""
+    """The learner of a stage that has a method, which reads `models` by their roles. Of a language policy it reads as
+    many tokens at once as fit."""
     row, *worlds = (completed(stage_method(stage, world), scenario, sources) for world in (None, *scenario.worlds))
     settings, budget, staleness = optimizer_settings(stage), None, stage.collect.staleness if stage.collect else 0
     if scenario.speaks and settings.micro_batch is None:
@@ -32,7 +34,7 @@ def make_learner(
         row,
         settings,
         seed=seed,
-        reference=reference,
+        reference=models.get("reference"),
         max_staleness=staleness,
         worlds=worlds,
         token_budget=budget,

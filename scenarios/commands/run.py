@@ -60,7 +60,7 @@ def run(
     from ..run.signals import Stopped
 
     with placed(source), check_parts(resolved, source) as worlds:
-        check_place(resolved, out)
+        resolved = check_place(resolved, out)
         if dry_run:
             begun = rehearse_beginning(resolved, worlds)
             told = [remark for source in worlds.values() for remark in source.facts.remarks]

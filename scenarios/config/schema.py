@@ -25,6 +25,7 @@ from ...envs.errors import WrongWithin, nearest
 from ...envs.quantities import Count, NoNumber, Seconds, Share, meant_by, read_number, real, shown, whole
 from .agents import Agent, CausalLMAgentSpec, Demonstrator, MlpAgentSpec, TinyLlamaAgentSpec
 from .engine import Engine
+from .roles import Models
 from .voices import MinP, Part, Temperature, TopP, VoiceSpec
 
 _MANY = whole(1, 1_000_000)
@@ -211,13 +212,14 @@ class Stage(Part):
     optimizer: dict[str, JsonValue] = {}  # fields of the learner's OptimizerSettings
     collect: Collect | None = None
     demonstrations: Demonstrations | None = None
+    models: Models | None = None  # that the method reads beside the agent, by role
     budget: Budget | None = None
     stop: Stop = {}
 
     @model_validator(mode="after")
     def _a_method_needs_experience_and_a_limit(self) -> Stage:
         if self.method is None:
-            idle = ("overrides", "optimizer", "collect", "demonstrations", "budget", "stop")
+            idle = ("overrides", "optimizer", "collect", "demonstrations", "models", "budget", "stop")
             if given := [name for name in idle if getattr(self, name)]:
                 raise WrongWithin(
                     ["method"] if "method" in self.model_fields_set else [],

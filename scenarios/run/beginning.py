@@ -16,6 +16,7 @@ from ..assembly.voices import check_voices_load
 from ..assembly.worlds import WorldSources
 from ..config.mistakes import at
 from ..config.schema import Scenario
+from .roles import check_models, check_tokens
 from .run_directory import check_new
 from .saved_agent import begin_from, check_origin
 
@@ -28,11 +29,13 @@ class Notes:
     warned: tuple[str, ...] = ()
 
 
-def check_place(scenario: Scenario, out: Path | None) -> None:
-    """UserError if the run could not read the agent that it begins from, or could not have its folder: `out`, or one of
-    its own below `runs`."""
+def check_place(scenario: Scenario, out: Path | None) -> Scenario:
+    """UserError if the run could not read the agent that it begins from or a model of its stages, or could not have its
+    folder: `out`, or one of its own below `runs`. Gives the scenario with other runs' checkpoints by their numbers."""
     check_origin(scenario)
+    scenario = check_models(scenario)
     check_new(Path("runs") if out is None else out, shared=out is None)
+    return scenario
 
 
 def begin(scenario: Scenario, policy: Policy | None, sources: WorldSources, resumed: bool = False) -> Notes:
@@ -46,6 +49,7 @@ def begin(scenario: Scenario, policy: Policy | None, sources: WorldSources, resu
     origin = getattr(scenario.agent, "origin", None)
     if origin is not None:
         said.append(f"begins as {begin_from(policy, origin)}")
+    check_tokens(scenario, policy)
     with at("agent"):
         warned = check_prompts(scenario, policy, sources) if scenario.speaks else []
     return Notes(tuple(said), tuple(warned))

@@ -42,8 +42,8 @@ from .episode_statistics import (
 )
 from .kept_units import with_units
 from .logs import read_jsonl
-from .reference import read_reference, write_reference
 from .refill import collected
+from .roles import stage_models
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 from .signals import Stopped
 from .watching import Watch
@@ -134,15 +134,8 @@ class StageRun:
             raise
 
     def _make_learner(self, policy: Policy, begun: bool) -> Learner:
-        reference = None
-        if stage_method(self.stage).needs_reference:
-            folder = self.run.checkpoints / f"reference-{self.index}"
-            if begun:
-                at, say = int(self.progress.begun["update"]), self.context.journal.warned
-                reference = read_reference(folder, policy, at, None if at else self.context.first_policy, say)
-            else:
-                reference = write_reference(folder, policy)
-        return make_learner(self.scenario, self.stage, policy, reference, self.context.sources, seed=self.seed)
+        models = stage_models(self.context, self.index, policy, begun)
+        return make_learner(self.scenario, self.stage, policy, models, self.context.sources, seed=self.seed)
 
     def _say_budget(self, learner: Learner) -> None:
         """How many tokens are read at once, where that was left to the free memory."""

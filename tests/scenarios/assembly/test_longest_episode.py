@@ -39,7 +39,7 @@ def test_the_longest_episode_has_all_its_turns(world: dict[str, object], length:
         scenario,
         scenario.stages[0],
         make_policy(scenario, "cpu", WorldSources.of(scenario).first),
-        None,
+        {},
         WorldSources.of(scenario),
         seed=0,
     )

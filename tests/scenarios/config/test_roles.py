@@ -1,0 +1,74 @@
+"""What a stage says of the models that it reads beside the agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from peripatos.envs.errors import UserError
+from peripatos.scenarios.config.loading import check_scenario, dump_data, find_scenario
+from peripatos.scenarios.config.roles import Models
+from peripatos.scenarios.config.schema import Scenario
+from peripatos.scenarios.config.yaml_text import Source
+
+
+def scenario_with(models: object) -> Scenario:
+    data: dict[str, Any] = yaml.safe_load(find_scenario("quickstart").read_text())
+    data["stages"][1]["models"] = models
+    return check_scenario(data, Source("x.yaml"))
+
+
+def given(models: object) -> Models:
+    found = scenario_with(models).stages[1].models
+    assert found is not None
+    return found
+
+
+def test_a_plain_name_is_a_run_where_a_run_is_and_a_model_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "scenario.yaml").write_text("name: x\n")
+    found = given({"teacher": str(tmp_path), "reward": "package:some-model", "reference": {"self": "start"}}).played()
+    assert {name: spec.model_dump(exclude_none=True) for name, spec in found.items()} == {
+        "reference": {"self": "start"},
+        "teacher": {"run": str(tmp_path)},
+        "reward": {"model": "package:some-model"},
+    }
+
+
+def test_the_number_of_a_checkpoint_may_be_written_as_a_number() -> None:
+    teacher = given({"teacher": {"run": "runs/a", "checkpoint": 20}}).teacher
+    assert teacher is not None
+    assert teacher.checkpoint == "20"
+
+
+def test_a_resolved_scenario_says_its_models_and_reads_them_back() -> None:
+    scenario = scenario_with({"teacher": {"run": "runs/a"}, "reference": {"self": "start"}})
+    assert check_scenario(dump_data(scenario), Source("x.yaml")) == scenario
+
+
+@pytest.mark.parametrize(
+    ("models", "words"),
+    [
+        ({"teecher": "a"}, "unknown key 'stages.1.models.teecher'; .* Did you mean 'teacher'?"),
+        ({"teacher": 3}, "teacher is 3, .*write such as teacher: runs/NAME-0"),
+        ({"teacher": "self"}, "in another context: {self: demonstration}"),
+        ({"teacher": {"self": "demo"}}, "self is 'demo'; allowed: start, demonstration"),
+        ({"teacher": {}}, "a role is played by .* one of them alone"),
+        ({"teacher": {"run": "a", "model": "b"}}, "a role is played by .* one of them alone"),
+        ({"teacher": {"self": "start", "checkpoint": "best"}}, "checkpoint is that of a run, and this role has none"),
+        ({"teacher": {"run": "a", "revision": "main"}}, "revision is that of a model, and this role has none"),
+        ("runs/a", "models is 'runs/a', not a mapping"),
+    ],
+)
+def test_a_role_that_says_nothing_or_two_things_is_refused(models: object, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        scenario_with(models)
+
+
+def test_a_stage_without_a_method_reads_no_models() -> None:
+    data: dict[str, Any] = yaml.safe_load(find_scenario("quickstart").read_text())
+    data["stages"].append({"name": "look", "models": {"teacher": "a"}})
+    with pytest.raises(UserError, match="no method, so that models would have no effect"):
+        check_scenario(data, Source("x.yaml"))
