@@ -155,11 +155,8 @@ def in_words(row: Method) -> list[str]:
         said.append(f"c grows by {step:g} while the entropy is below {goal:g}, falls above it, and counts only below.")
     steps = update.epochs * update.minibatches
     one = "One step is made on each batch"
-    one += (
-        "."
-        if row.preference.kind or row.learns == "reward"
-        else ", before which every ratio is 1 (up to age and precision of the sampler)."
-    )
+    has_ratios = row.preference.kind is None and row.learns == "policy"
+    one += ", before which every ratio is 1 (up to age and precision of the sampler)." if has_ratios else "."
     said.append(
         one if steps == 1 else f"Each batch is gone through {update.epochs} × in {update.minibatches} minibatches."
     )

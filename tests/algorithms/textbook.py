@@ -329,9 +329,11 @@ class RankText:
         told = tell(batch, logits, values, reference, segments=False)
         losses = []
         for group in {e.group for e in told}:
-            pairs = [(w, l) for w in told for l in told if w.group == l.group == group and w.R > l.R]
+            members = [e for e in told if e.group == group]
+            pairs = [(better, worse) for better in members for worse in members if better.R > worse.R]
             if pairs:
-                losses.append(-sum(torch.log(torch.sigmoid(w.after - l.after)) for w, l in pairs) / len(pairs))
+                apart = torch.stack([better.after - worse.after for better, worse in pairs])
+                losses.append(-torch.log(torch.sigmoid(apart)).mean())
         total = torch.stack(losses).mean()
         return list(torch.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True))
 

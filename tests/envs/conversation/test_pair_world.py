@@ -110,7 +110,7 @@ def test_rows_are_held_out_by_what_they_say_and_else_by_their_prompts() -> None:
     }
     assert sum(map(len, prompts.values())) == 200  # no prompt is in two
     assert 20 < len(prompts["test"]) < 60
-    with pytest.raises(UserError, match='of 1 rows none is for t.*mark some with "split": "t'):
+    with pytest.raises(UserError, match=r'of 1 rows none is for t.*mark some with "split": "t'):
         HeldOutPairs(rows[:1])
 
 
