@@ -30,6 +30,14 @@ class Scores(NamedTuple):
     value_B_T: Tensor  # V of the state in which it was chosen; zeros without a critic
 
 
+class Scorer(Protocol):
+    """Who says how likely it would have been to choose what somebody chose: the policy, a reference, a teacher."""
+
+    def score(self, inputs: Mapping[str, Tensor]) -> Scores:
+        """As `Policy.score`; a reader that does not learn need not be differentiable."""
+        ...
+
+
 @runtime_checkable
 class Critic(Protocol):
     """Who can say what states are worth, without acting: batches that come without values get theirs from it."""

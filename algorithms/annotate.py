@@ -8,16 +8,16 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..agents.protocols import Critic, Policy
+from ..agents.protocols import Critic, Scorer
 from ..envs.vocabulary import Batch
 from .passes import passes
 
 
 @torch.no_grad()
-def read_scores(policy: Policy, batch: Batch, micro_batch: int | None) -> tuple[Tensor, Tensor]:
-    """Log-probability and entropy of every unit under `policy`, [B, T] each; at most `micro_batch` positions in
+def read_scores(reader: Scorer, batch: Batch, micro_batch: int | None) -> tuple[Tensor, Tensor]:
+    """Log-probability and entropy of every unit under `reader`, [B, T] each; at most `micro_batch` positions in
     one forward pass."""
-    return _in_passes(batch, micro_batch, policy, lambda inputs: policy.score(inputs)[:2])
+    return _in_passes(batch, micro_batch, reader, lambda inputs: reader.score(inputs)[:2])
 
 
 @torch.no_grad()

@@ -31,6 +31,7 @@ def idle_constants(row: Method) -> Iterator[Idle]:
     yield from _of_preferences(row)
     if row.source != "own":
         why = f"the log-probabilities of {row.source} are unknown"
+        yield "rewards", "teacher", None, why
         for name in ("ratio", "correction", "gap", "stale_sequence"):
             yield "weighting", name, None, why
         yield "weighting", "kl_to", "reference", why
@@ -52,7 +53,7 @@ def _of_preferences(row: Method) -> Iterator[Idle]:
         yield "weighting", "entropy_share", 1.0, why
         yield "update", "cut_replies", "keep", f"preference.kind is {spelled(kind)}, and a pair has both of its sides"
     if row.source == "pairs" and row.learns == "policy":
-        for name in ("scale", "overlong_buffer", "overlong_share"):
+        for name in ("teacher", "scale", "overlong_buffer", "overlong_share"):
             yield "rewards", name, None, "somebody has compared the replies of pairs, and nobody pays for them"
         yield "update", "flat_groups", "keep", "the replies of pairs differ"
 
@@ -73,6 +74,8 @@ def _of_reward_models() -> Iterator[Idle]:
 
 def _of_rewards(row: Method) -> Iterator[Idle]:
     rewards = row.rewards
+    if rewards.teacher is not None:
+        yield "update", "flat_groups", "keep", "rewards.teacher pays, whatever all of a group have earned"
     if rewards.scale is None:
         yield "rewards", "clip", None, "rewards.scale is null; allowed is 'return'"
     if rewards.overlong_buffer is None and rewards.overlong_share is None:
@@ -90,13 +93,13 @@ def _of_credit(row: Method) -> Iterator[Idle]:
     if imitates:
         for name in ("baseline", "granularity", "scale", "ddof", "eps", "gamma", "lam", "whiten"):
             yield "credit", name, ..., "credit.transform is 'one': every weight is 1"
-        for name in ("scale", "overlong_buffer", "overlong_share"):
+        for name in ("teacher", "scale", "overlong_buffer", "overlong_share"):
             yield "rewards", name, None, "credit.transform is 'one': every weight is 1, whatever was earned"
         yield "update", "flat_groups", "keep", "credit.transform is 'one': every weight is 1, and no group is flat"
     if credit.transform == "positive":
         yield "credit", "scale", None, "credit.transform is 'positive', which asks for the sign alone"
     if credit.each_term:
-        for name in ("scale", "overlong_buffer", "overlong_share"):
+        for name in ("teacher", "scale", "overlong_buffer", "overlong_share"):
             yield "rewards", name, None, "credit.each_term compares the terms that the world names, and this is none"
     if judges:
         for name in ("baseline", "scale"):

@@ -22,12 +22,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..agents.protocols import Critic, Policy, Scores
+from ..agents.protocols import Critic, Policy, Scorer, Scores
 from ..agents.threads import fitting_threads, torch_threads
 from ..envs.seeding import stream
 from ..envs.vocabulary import Batch
 from .aggregate import Shares, reduce
 from .annotate import read_scores, with_values
+from .distillation import paid_by_teacher, read_by
 from .flat_groups import flat_groups
 from .loss import policy_loss, squared_error
 from .method_row import Method
@@ -37,8 +38,8 @@ from .optimizer import Masters, OptimizerSettings, adapted
 from .reward_model import reward_model_loss
 from .rewards import ReturnScale, punish_overlong
 from .soundness import find_unsound
-from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
-from .update import FirstPass, Update, describe
+from .training_batch import TrainingBatch, as_units, describe, micro_batches, minibatches, prepare
+from .update import FirstPass, Update
 from .weighting import Weighted, policy_weight
 from .weights import kl_estimate
 
@@ -61,9 +62,10 @@ class StaleBatch(ValueError):
 
 
 class Learner:
-    """Updates `policy` by `method`. `reference` is the frozen policy of a KL penalty, where there is one; rows that a
-    policy more than `max_staleness` versions old has sampled are refused. Where a batch comes from several worlds (its
-    note `world_B`), `worlds` has the method in each, all alike but for rewards and credit, which are each world's own.
+    """Updates `policy` by `method`. `reference` is the frozen policy of a KL penalty, and `teacher` who pays for units,
+    where there is one; rows that a policy more than `max_staleness` versions old has sampled are refused. Where a batch
+    comes from several worlds (its note `world_B`), `worlds` has the method in each, all alike but for rewards and
+    credit, which are each world's own.
     `token_budget` is the most units in one pass where the settings leave that open; out of memory halves it once.
     """
 
@@ -74,7 +76,8 @@ class Learner:
         settings: OptimizerSettings,
         *,
         seed: int,
-        reference: Policy | None = None,
+        reference: Scorer | None = None,
+        teacher: Scorer | None = None,
         max_staleness: int = 0,
         worlds: Sequence[Method] = (),
         token_budget: int | None = None,
@@ -85,11 +88,14 @@ class Learner:
             raise ValueError(f"adaptive_kl needs log-probabilities of who acted; method {method.name!r} has none")
         if method.needs_reference and reference is None:
             raise ValueError(f"method {method.name!r} needs a reference policy")
+        if method.needs_teacher and teacher is None:
+            raise ValueError(f"method {method.name!r} needs a teacher")
         self.policy, self.method, self.settings, self.seed = policy, method, settings, seed
         self.max_staleness = max_staleness
         self.micro_batch, self._halved = settings.micro_batch or token_budget, False
         self.reference = reference if method.needs_reference else None
         self.worlds = tuple(worlds) or (method,)
+        self.teacher = teacher if any(row.needs_teacher for row in self.worlds) else None
         self.scales = tuple(map(_scale, self.worlds))
         self.moving = MovingCoefficients(method)
         self.version = self._steps = 0
@@ -157,6 +163,8 @@ class Learner:
 
     def _prepared(self, batch: Batch) -> TrainingBatch:
         """Rewards, values and credit, in each world by itself."""
+        if self.teacher is not None:
+            batch = read_by(self.teacher, batch, self.micro_batch)
         if len(self.worlds) == 1:
             return self._in_world(0, batch)
         world_B = batch.notes["world_B"]
@@ -167,6 +175,8 @@ class Learner:
     def _in_world(self, world: int, batch: Batch) -> TrainingBatch:
         row, scale = self.worlds[world], self.scales[world]
         flat_B = flat_groups(batch) if row.update.flat_groups == "leave_out" else None
+        if row.needs_teacher:
+            batch = paid_by_teacher(batch)
         if row.rewards.overlong_buffer is not None:
             assert row.rewards.overlong_limit is not None, "whoever makes the learner knows it"
             batch = punish_overlong(batch, limit=row.rewards.overlong_limit, buffer=row.rewards.overlong_buffer)

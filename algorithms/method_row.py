@@ -92,11 +92,21 @@ class Method:
         )
 
     @property
+    def needs_teacher(self) -> bool:
+        """Whether somebody else's log-probabilities of the policy's units are read."""
+        return self.rewards.teacher is not None
+
+    @property
     def roles(self) -> dict[str, Literal["start", "demonstration"] | None]:
         """The models that are read beside the policy, by role, and in which context the policy itself plays each where
         nobody else is named: as it was when the stage began (`start`), or after it was shown a demonstration. None:
         somebody else has to be named."""
-        return {"reference": "start"} if self.needs_reference else {}
+        roles: dict[str, Literal["start", "demonstration"] | None] = {}
+        if self.needs_reference:
+            roles["reference"] = "start"
+        if self.needs_teacher:
+            roles["teacher"] = "demonstration" if self.rewards.teacher == "self" else None
+        return roles
 
     @property
     def of_single_units(self) -> bool:

@@ -76,6 +76,8 @@ def formulas(row: Method) -> list[str]:
         "constant_length": "mean over sequences of 1/L times the sum over units of",
     }[update.aggregation]
     lines = [f"A = {_advantage(row)}", f"w = {w}"]
+    if row.needs_teacher:
+        lines.insert(0, "r = log ν − log μ, of the unit")
     if row.preference.kind is not None:
         mean = "mean over pairs of the sum over units of"
         lines.append(
@@ -109,7 +111,7 @@ def _advantage(row: Method) -> str:
         return "1"
     if credit.transform == "best_worst":
         return "1 for the better reply, −1 for the worse" if row.source == "pairs" else _EXTREMES
-    R = "R" if credit.granularity == "trajectory" else "Σ γᵏ r, from its step on"
+    R = "R" if credit.granularity == "trajectory" else "Σ γᵏ r, from its step on" if credit.gamma else "r"
     if credit.transform == "verdict":
         wrong = f"−{credit.wrong:g}" if credit.wrong else "0"
         return f"{credit.right:g} where R ≥ {credit.threshold:g}, else {wrong}"
@@ -129,6 +131,8 @@ def in_words(row: Method) -> list[str]:
     """What the row does, in sentences."""
     credit, update = row.credit, row.update
     said = [_SOURCES[row.source]]
+    if row.rewards.teacher is not None:
+        said.append(_TEACHERS[row.rewards.teacher])
     if row.rewards.scale is not None:
         said.append(
             f"Rewards are divided by the running spread of returns, and cut at ±{row.rewards.clip or float('inf'):g}."
@@ -167,6 +171,11 @@ _SOURCES = {
     "own": "It learns from what the policy itself did.",
     "demonstrations": "It learns from what somebody else did.",
     "pairs": "It learns from replies that somebody has compared.",
+}
+_TEACHERS = {
+    "model": "Another model pays for each unit, in the place of the world.",
+    "self": "The policy pays itself for each unit, in the place of the world: as it is, but shown what the world's "
+    "expert does.",
 }
 _BASELINES = {
     None: "Returns count as they are.",
@@ -214,7 +223,11 @@ def _row_as_words(row: Method) -> dict[str, str]:
         "what": row.summary,
         "differs": f"{row.parent}, but {_differences(row)}" if row.parent else "—",
         "actions": row.source,
-        "rewards": "—" if row.rewards.scale is None else f"/ std(R), ±{row.rewards.clip or float('inf'):g}",
+        "rewards": "log ν − log μ"
+        if row.needs_teacher
+        else "—"
+        if row.rewards.scale is None
+        else f"/ std(R), ±{row.rewards.clip or float('inf'):g}",
         "baseline": credit.baseline or "—" if credit.transform != "one" else "—",
         "granularity": credit.granularity if credit.transform != "one" else "—",
         "scale": scale,
@@ -249,8 +262,8 @@ autograd for every row. Any constant is changed by a scenario, `overrides: {weig
 have no effect is refused.
 
 A is an advantage, R an episode's return, ρ a ratio to the policy that acted (or, with `weighting.correction`, to the
-policy before the update), H an entropy in nats, μ who acted, p and q the probabilities under π and μ. σ in formulas is
-the logistic function.
+policy before the update), H an entropy in nats, μ who acted, ν a teacher, p and q the probabilities under π and μ. σ in
+formulas is the logistic function.
 
 Rows of metrics have `policy/clipped` (the share of units that the clip silences or cuts), `policy/distrusted` (that a
 trust region leaves out), and, where they move, `kl/beta` and `policy/entropy_coefficient`. With `collect: {refill: 8}`

@@ -15,10 +15,12 @@ from typing import Any
 
 from ..envs.errors import UserError, nearest
 from .credit import Credit
+from .judged_methods import JUDGED
 from .method_overrides import overridden
 from .method_row import Method, Update
 from .preferences import Preference
 from .rewards import Rewards
+from .taught_methods import TAUGHT
 from .weighting import Weighting
 
 _NORMALIZED = Credit(baseline="group_mean", scale="std", ddof=1, eps=1e-6)
@@ -348,23 +350,8 @@ _PREFERENCES = (
     ),
 )
 
-_REWARD_MODELS = (
-    Method(
-        "reward_model",
-        "learn to score whole replies from rankings of several: the reward of others, not a policy",
-        "arXiv:2203.02155, eq. 1",
-        source="pairs",
-        learns="reward",
-        elsewhere="The head begins at zero here, and at random in TRL, which can also hold scores near zero (an "
-        "auxiliary (s⁺ + s⁻)², 0.01) and take known margins off; InstructGPT made one pass, more of them overfit.",
-        credit=Credit(),
-        update=Update(flat_groups="leave_out"),
-    ),
-)
-
-METHODS: dict[str, Method] = {
-    row.name: row for row in (*_IMITATION, *_RETURNS, *_CRITICS, *_GROUPS, *_PREFERENCES, *_REWARD_MODELS)
-}
+_TABLE = (*_IMITATION, *_RETURNS, *_CRITICS, *_GROUPS, *TAUGHT, *_PREFERENCES, *JUDGED)
+METHODS: dict[str, Method] = {row.name: row for row in _TABLE}
 
 
 def method(name: str, overrides: Mapping[str, Any] | None = None) -> Method:

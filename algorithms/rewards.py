@@ -26,6 +26,9 @@ from .shapes import Granularity, Steps, steps, sum_steps
 class Rewards:
     """What is done to rewards before credit."""
 
+    teacher: Literal["model", "self"] | None = None
+    """Who pays for each unit, in the place of the world (see `distillation`): another model, or the policy itself after
+    it has been shown what the world's expert does. None: the world pays."""
     scale: Literal["return"] | None = None  # return: divided by the spread of the running discounted return
     clip: Positive | None = None  # c: to which size a scaled reward is cut; None: rare rewards keep their sizes
     overlong_buffer: Count | None = None

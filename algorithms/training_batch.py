@@ -19,8 +19,10 @@ from torch import Tensor
 from ..envs.vocabulary import Batch
 from .aggregate import unit_shares
 from .credit import assign_credit, whiten
+from .distillation import NOTE as TEACHER
 from .episode_rows import episode_rows
 from .method_row import Method
+from .metrics import explained_variance, masked_mean
 from .passes import passes
 from .preferences import tied_pairs
 from .shapes import steps, sum_steps
@@ -127,6 +129,23 @@ def _of_cut_replies(batch: Batch) -> Tensor:
     walk = steps(mask, batch.turn_B_T, batch.end_B_T, "turn")
     cut_B_K = sum_steps(cut_B_T.long(), mask, walk) > 0
     return mask & cut_B_K.gather(1, walk.index_B_T)
+
+
+def describe(training: TrainingBatch) -> dict[str, Tensor]:
+    """What the whole batch looks like before the update."""
+    batch, mask = training.batch, training.batch.mask_B_T
+    metrics = {
+        "batch/rows": mask.any(dim=1).sum(),
+        "batch/units": mask.sum(),
+        "advantage/mean": masked_mean(training.advantage_B_T, mask),
+        "advantage/magnitude": masked_mean(training.advantage_B_T.abs(), mask),
+    }
+    if batch.value_B_T is not None and training.target_count:
+        fit = explained_variance(batch.value_B_T, training.target_B_T, training.target_mask_B_T)
+        metrics["value/explained_variance"] = fit
+    if (taught := batch.notes.get(TEACHER)) is not None:
+        metrics["kl/teacher"] = masked_mean(batch.behavior_logp_B_T - taught, mask)  # k1, before the update
+    return metrics
 
 
 _TENSORS = [f.name for f in fields(TrainingBatch) if f.name.endswith("_B_T")]

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from ..agents.protocols import Scores
-from .metrics import explained_variance, masked_mean
 from .training_batch import TrainingBatch
 
 
@@ -55,18 +54,3 @@ class FirstPass:
         """Everything that was added."""
         read = {f"{name}_B_T": column[:-1].view(self._shape) for name, column in self._columns.items()}
         return Units(self._advantage_B_T, **read)
-
-
-def describe(training: TrainingBatch) -> dict[str, Tensor]:
-    """What the whole batch looks like before the update."""
-    batch, mask = training.batch, training.batch.mask_B_T
-    metrics = {
-        "batch/rows": mask.any(dim=1).sum(),
-        "batch/units": mask.sum(),
-        "advantage/mean": masked_mean(training.advantage_B_T, mask),
-        "advantage/magnitude": masked_mean(training.advantage_B_T.abs(), mask),
-    }
-    if batch.value_B_T is not None and training.target_count:
-        fit = explained_variance(batch.value_B_T, training.target_B_T, training.target_mask_B_T)
-        metrics["value/explained_variance"] = fit
-    return metrics

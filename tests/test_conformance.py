@@ -70,6 +70,15 @@ def control_parts(row: Method) -> tuple[Policy, Actor]:
     return policy, ControlActor(behaviour, WorldSource(WALKER), mode=mode, horizon=32 if row.needs_critic else None)
 
 
+def another(policy: Policy) -> Policy:
+    """One of the same form that would choose otherwise."""
+    other = copy.deepcopy(policy)
+    with torch.no_grad():
+        for weight in other.module().parameters():
+            weight.mul_(0.9)
+    return other
+
+
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("parts", [language_parts, control_parts])
 def test_every_method_learns_from_every_kind_of_world(parts, name: str) -> None:
@@ -77,7 +86,8 @@ def test_every_method_learns_from_every_kind_of_world(parts, name: str) -> None:
     row = row_of(name)
     policy, actor = parts(row)
     reference = copy.deepcopy(policy) if row.needs_reference else None
-    learner = Learner(policy, row, OptimizerSettings(lr=1e-3), seed=0, reference=reference)
+    teacher = another(policy) if row.needs_teacher else None
+    learner = Learner(policy, row, OptimizerSettings(lr=1e-3), seed=0, reference=reference, teacher=teacher)
     before = [p.detach().clone() for p in policy.module().parameters()]
     for version in range(2):
         groups = range(4) if row.needs_critic else range(4 * version, 4 * version + 4)

@@ -35,6 +35,7 @@ def make_learner(
         settings,
         seed=seed,
         reference=models.get("reference"),
+        teacher=models.get("teacher"),
         max_staleness=staleness,
         worlds=worlds,
         token_budget=budget,

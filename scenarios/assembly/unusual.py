@@ -75,7 +75,11 @@ _TABLE = (
         "5 to 10",
     ),
     _Unusual(
-        *("credit", "gamma", lambda x, row: row.credit.granularity != "trajectory" and x < 0.5),
+        *(
+            "credit",
+            "gamma",
+            lambda x, row: row.credit.granularity != "trajectory" and x < 0.5 and not row.needs_teacher,
+        ),
         "a reward that comes later than the action that earned it hardly counts",
         "0.9 to 1",
     ),
@@ -105,7 +109,8 @@ def explain_surrogate(stage: Stage, row: Method) -> str | None:
         return None
     if row.source != "own" or steps > 1 or row.update.minibatch_units or (stage.collect and stage.collect.staleness):
         return None
+    watched = "kl/teacher" if row.needs_teacher else "the reward"
     return (
         f"{stage.name}: {row.name} is strictly on-policy here, so its surrogate stays near zero. That is expected: "
-        "watch the reward"
+        f"watch {watched}"
     )

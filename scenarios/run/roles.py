@@ -139,9 +139,7 @@ def _check_name(spec: ModelSpec) -> None:
     try:
         path = located(spec.model)
     except UserError as problem:
-        raise UserError(
-            f"{problem}{'' if str(problem).endswith(('.', '?')) else ';'} or the folder of a run"
-        ) from problem
+        raise UserError(f"{str(problem).rstrip('.')}; or name a run, such as runs/NAME-0") from problem
     parent = Path(spec.model).parent
     if path is None and parent.is_dir():
         beside = sorted(str(other) for other in parent.iterdir() if other.is_dir())

@@ -5,7 +5,7 @@ The objectives are in `textbook`, written a second time from the papers. A row o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,17 +17,20 @@ from textbook import (
     TEXTBOOK,
     Objective,
     Text,
+    Told,
     clipped,
     each,
     group_mean,
     in_gap,
     k3,
+    mean_of,
     of_means,
     of_sequence,
     of_sums,
     of_turns,
     of_units,
     plain,
+    std_of,
     unstale,
 )
 from torch import Tensor
@@ -44,10 +47,10 @@ PASSES = {"alone": {}, "in micro-batches": {"micro_batch": 20}}
 
 
 def one_step(row: Method) -> Method:
-    """The row, with rewards as they are and one step a batch: what is compared is one gradient."""
+    """The row, with rewards as they are paid and one step a batch: what is compared is one gradient."""
     length = LENGTH if row.update.aggregation == "constant_length" else None
     update = replace(row.update, epochs=1, minibatches=1, length=length)
-    return replace(row, rewards=Rewards(), update=update)
+    return replace(row, rewards=Rewards(teacher=row.rewards.teacher), update=update)
 
 
 def ours(row: Method, batch: Batch, seed: int, *, memoryless: bool = False, **settings: Any) -> list[Tensor]:
@@ -58,6 +61,7 @@ def ours(row: Method, batch: Batch, seed: int, *, memoryless: bool = False, **se
         OptimizerSettings(max_grad_norm=1e9, **settings),
         seed=0,
         reference=TabularPolicy(seed + 100),
+        teacher=TabularPolicy(seed + 200),
     )
     learner.update(batch)
     got = [policy.logits.grad, policy.values.grad]
@@ -65,8 +69,9 @@ def ours(row: Method, batch: Batch, seed: int, *, memoryless: bool = False, **se
 
 
 def theirs(text: Text, batch: Batch, seed: int) -> list[Tensor]:
-    policy, reference = TabularPolicy(seed), TabularPolicy(seed + 100).score(batch.inputs)[0].detach()
-    return text.gradient(batch, [policy.logits, policy.values], reference)
+    policy = TabularPolicy(seed)
+    reference, teacher = (TabularPolicy(seed + n).score(batch.inputs)[0].detach() for n in (100, 200))
+    return text.gradient(batch, [policy.logits, policy.values], reference, teacher)
 
 
 def ragged(seed: int, kind: str) -> Batch:
@@ -120,6 +125,19 @@ NO_RATIO = {"ratio": None, "clip_low": None, "clip_high": None}
 RETURNS = each(lambda e, _: e.R)
 
 
+def to_go(told: Sequence[Told]) -> None:
+    for e in told:
+        r = e.nu - e.old
+        e.A = torch.stack([r[t:].sum() for t in range(len(r))])
+
+
+def taught_groups(told: Sequence[Told]) -> None:
+    for e in told:
+        sums = [float((x.nu - x.old).sum()) for x in told if x.group == e.group]
+        own = float((e.nu - e.old).sum())
+        e.A = torch.full_like(e.reward, (own - mean_of(sums)) / (std_of(sums) + 1e-6))
+
+
 def changed(name: str, **overrides: Mapping[str, object]) -> Method:
     return method(name, overrides)
 
@@ -169,6 +187,14 @@ VARIANTS: Mapping[str, tuple[Method, Text]] = {
     "stale sequences": (
         changed("reinforce_baseline", weighting={"stale_sequence": 0.05}),
         Text(TEXTBOOK["reinforce_baseline"].advantage, lambda e: unstale(e, plain(e), 0.05), of_sums),
+    ),
+    "a teacher who pays for whole sequences": (
+        changed("on_policy_distillation", credit={"gamma": 1.0}),
+        Text(to_go, lambda e: e.rho * e.A, of_units),
+    ),
+    "a teacher whose sums are compared within groups": (
+        changed("grpo", rewards={"teacher": "model"}),
+        Text(taught_groups, clipped(), of_means),
     ),
     "truncated correction": (
         changed("dr_grpo", update={"aggregation": "sequence_mean"}, weighting={**NO_RATIO, "correction": 1.1}),

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_worlds import LANGUAGE, REWARD, STARTS, Table, paid, play, value
+from small_worlds import LANGUAGE, REWARD, STARTS, Table, expert, paid, play, value
 from torch import Tensor
 
 from peripatos.algorithms.credit import assign_credit
@@ -32,7 +32,7 @@ def trained(row: Method, seed: int) -> Table:
     steps = row.update.epochs * row.update.minibatches  # many of one batch are shorter
     updates, rate = (STEPS, RATE) if steps == 1 else (12, 0.06)
     settings = OptimizerSettings(lr=rate, max_grad_norm=1e9)
-    learner = Learner(policy, row, settings, seed=seed, reference=copy.deepcopy(policy))
+    learner = Learner(policy, row, settings, seed=seed, reference=copy.deepcopy(policy), teacher=expert())
     for version in range(updates):
         learner.update(play(policy, ALL, SIZE, draw, version))
     return policy

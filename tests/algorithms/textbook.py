@@ -26,6 +26,7 @@ class Told:
     V: Tensor
     old: Tensor  # log μ of who acted
     ref: Tensor
+    nu: Tensor  # log ν of a teacher
     reward: Tensor
     turn: Tensor
     value: Tensor  # V before the update
@@ -44,7 +45,9 @@ class Told:
         return (self.lp - self.old).exp()
 
 
-def tell(batch: Batch, logits: Tensor, values: Tensor, reference: Tensor, *, segments: bool) -> list[Told]:
+def tell(
+    batch: Batch, logits: Tensor, values: Tensor, reference: Tensor, teacher: Tensor, *, segments: bool
+) -> list[Told]:
     """The episodes of a batch: rows that share a number, or, of segments, what lies between the ends of a row."""
     logp = torch.log_softmax(logits, dim=-1)
     entropy = -(logp.exp() * logp).sum(-1)
@@ -69,6 +72,7 @@ def tell(batch: Batch, logits: Tensor, values: Tensor, reference: Tensor, *, seg
                 values[state[b, t]],
                 batch.behavior_logp_B_T[b, t],
                 reference[b, t],
+                teacher[b, t],
                 batch.reward_B_T[b, t],
                 batch.turn_B_T[b, t],
                 batch.value_B_T[b, t],
@@ -97,9 +101,9 @@ class Text:
     share: float = 1.0
     critic: bool = False
 
-    def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor) -> list[Tensor]:
+    def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor, teacher: Tensor) -> list[Tensor]:
         logits, values = parameters
-        told = tell(batch, logits, values, reference, segments=self.critic)
+        told = tell(batch, logits, values, reference, teacher, segments=self.critic)
         self.advantage(told)
         if self.drops_flat:
             told = [e for e in told if len({x.R for x in told if x.group == e.group}) > 1]
@@ -287,9 +291,9 @@ class PairText:
 
     loss: PairLoss
 
-    def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor) -> list[Tensor]:
+    def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor, teacher: Tensor) -> list[Tensor]:
         logits, values = parameters
-        told = tell(batch, logits, values, reference, segments=False)
+        told = tell(batch, logits, values, reference, teacher, segments=False)
         losses = []
         for group in {e.group for e in told}:
             members = sorted((e for e in told if e.group == group), key=lambda e: e.R)
@@ -338,6 +342,11 @@ class RankText:
         return list(torch.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True))
 
 
+def by_teacher(told: Sequence[Told]) -> None:
+    for e in told:
+        e.A = e.nu - e.old
+
+
 def verdict(right: float, wrong: float) -> Advantage:
     return each(lambda e, _: right if e.R >= 0.5 else -wrong)
 
@@ -369,6 +378,8 @@ TEXTBOOK = {
     "gdpo": Text(whitened(each(decoupled)), clipped(), of_means),
     "deepseek_v32": Text(group_mean, deepseek, of_means),
     "high_entropy": Text(group_std, clipped(0.2, 0.28), of_units, drops_flat=True, share=0.2),
+    "on_policy_distillation": Text(by_teacher, lambda e: e.rho * e.A, of_units),
+    "self_distillation": Text(by_teacher, lambda e: e.rho * e.A, of_units),
     "dpo": PairText(dpo()),
     "ipo": PairText(ipo()),
     "dpop": PairText(dpop(0.3, 50.0)),

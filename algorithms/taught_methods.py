@@ -1,0 +1,36 @@
+"""The rows of the table of methods that learn from a teacher, see `distillation` and `methods`."""
+
+from __future__ import annotations
+
+from .credit import Credit
+from .method_row import Method
+from .rewards import Rewards
+from .weighting import Weighting
+
+_OWN_UNIT = Credit(granularity="unit", gamma=0.0)  # nothing that comes later is a unit's merit or fault
+
+TAUGHT = (
+    Method(
+        "on_policy_distillation",
+        "a teacher pays for each unit by how much likelier it would have been to choose it (reverse KL)",
+        "arXiv:2306.13649",
+        parent="reinforce",
+        elsewhere="The paper (GKD), TRL and ms-swift take the divergence over the whole vocabulary, between forward "
+        "and reverse KL, partly on the teacher's own samples; by samples of the student alone, as here, it is the "
+        "tinker cookbook's. rLLM cuts A at ±5. credit: {gamma: 1} is the KL of whole sequences.",
+        rewards=Rewards(teacher="model"),
+        credit=_OWN_UNIT,
+        weighting=Weighting(ratio="unit"),
+    ),
+    Method(
+        "self_distillation",
+        "the policy that has been shown what the world's expert does teaches the one that has not",
+        "arXiv:2601.19897",
+        parent="on_policy_distillation",
+        elsewhere="The paper's teacher (SDFT) is a moving average of the policy, here it is the policy as it is, so "
+        "that there is no second model.",
+        rewards=Rewards(teacher="self"),
+        credit=_OWN_UNIT,
+        weighting=Weighting(ratio="unit"),
+    ),
+)
