@@ -1,9 +1,11 @@
-"""The rows of the table of methods that make a model of rewards, or learn from one; see `reward_model` and `methods`."""
+"""The rows of the table of methods that make a reward model, or learn from one; see `reward_model` and `methods`."""
 
 from __future__ import annotations
 
 from .credit import Credit
 from .method_row import Method, Update
+from .rewards import Rewards
+from .weighting import Weighting
 
 JUDGED = (
     Method(
@@ -16,5 +18,19 @@ JUDGED = (
         "auxiliary (s⁺ + s⁻)², 0.01) and take known margins off; InstructGPT made one pass, more of them overfit.",
         credit=Credit(),
         update=Update(flat_groups="leave_out"),
+    ),
+    Method(
+        "rlhf_ppo",
+        "PPO on what a reward model says of a reply, less β times the KL to the start at each of its units (RLHF)",
+        "arXiv:2203.02155",
+        parent="ppo",
+        elsewhere="The paper (InstructGPT) begins a critic of its own as the reward model, averages weights and, as "
+        "PPO-ptx, adds 27.8 × the likelihood of pre-training text; it does not say whether advantages are whitened or "
+        "values clipped, which lm-human-preferences (arXiv:1909.08593) does. TRL: β 0.05 and four epochs; OpenRLHF: "
+        "0.01; verl pays the KL in the loss unless told.",
+        rewards=Rewards(model=1.0, world=0.0),
+        credit=Credit(baseline="critic", granularity="unit", gamma=1.0, lam=0.95, whiten="minibatch"),
+        weighting=Weighting(ratio="unit", clip_low=0.2, clip_high=0.2, kl="k1", kl_in="reward", beta=0.02),
+        update=Update(minibatches=8, value_clip=0.2),
     ),
 )

@@ -30,13 +30,15 @@ from .aggregate import Shares, reduce
 from .annotate import read_scores, with_values
 from .distillation import paid_by_teacher, read_by
 from .flat_groups import flat_groups
+from .judged_rewards import JudgedRewards
 from .loss import policy_loss, squared_error
 from .method_row import Method
 from .metrics import Log, masked_mean
 from .moving import MovingCoefficients
 from .optimizer import Masters, OptimizerSettings, adapted
+from .penalty import penalized_rewards
 from .reward_model import reward_model_loss
-from .rewards import ReturnScale, punish_overlong
+from .rewards import punish_overlong, return_scale
 from .soundness import find_unsound
 from .training_batch import TrainingBatch, as_units, describe, micro_batches, minibatches, prepare
 from .update import FirstPass, Update
@@ -63,10 +65,11 @@ class StaleBatch(ValueError):
 
 class Learner:
     """Updates `policy` by `method`. `reference` is the frozen policy of a KL penalty, and `teacher` who pays for units,
-    where there is one; rows that a policy more than `max_staleness` versions old has sampled are refused. Where a batch
-    comes from several worlds (its note `world_B`), `worlds` has the method in each, all alike but for rewards and
-    credit, which are each world's own.
-    `token_budget` is the most units in one pass where the settings leave that open; out of memory halves it once.
+    where there is one; `judged`, which has paid for episodes before they come here, is saved with the learner. Rows
+    that a policy more than `max_staleness` versions old has sampled are refused. Where a batch comes from several
+    worlds (its note `world_B`), `worlds` has the method in each, all alike but for rewards and credit, which are each
+    world's own. `token_budget` is the most units in one pass where the settings leave that open; out of memory halves
+    it once.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Learner:
         seed: int,
         reference: Scorer | None = None,
         teacher: Scorer | None = None,
+        judged: JudgedRewards | None = None,
         max_staleness: int = 0,
         worlds: Sequence[Method] = (),
         token_budget: int | None = None,
@@ -96,7 +100,10 @@ class Learner:
         self.reference = reference if method.needs_reference else None
         self.worlds = tuple(worlds) or (method,)
         self.teacher = teacher if any(row.needs_teacher for row in self.worlds) else None
-        self.scales = tuple(map(_scale, self.worlds))
+        self.scales = tuple(return_scale(row.rewards, row.credit.gamma, row.credit.granularity) for row in self.worlds)
+        self.judged = judged
+        paying = {**{str(world): scale for world, scale in enumerate(self.scales)}, "judge": judged}
+        self._paying = {who: one for who, one in paying.items() if one is not None}
         self.moving = MovingCoefficients(method)
         self.version = self._steps = 0
         self.lr = settings.lr
@@ -128,10 +135,11 @@ class Learner:
     def find_unsound(self, *, moments: bool = True) -> str | None:
         """Which weight, statistic or, if asked, moment of the optimiser is not finite, in words; None if all are."""
         tensors = {**self._optimizer.named, **self._statistics}
-        for world, scale in enumerate(self.scales):
-            if scale is not None:
-                tensors |= {f"the rewards' statistics {world}.{name}": x for name, x in scale.state().items()}
+        tensors |= {f"the rewards' statistics {name}": x for name, x in self._statistics_of_rewards().items()}
         return find_unsound(tensors | self._optimizer.moments() if moments else tensors)
+
+    def _statistics_of_rewards(self) -> dict[str, Tensor]:
+        return {f"{who}.{name}": x for who, one in self._paying.items() for name, x in one.state().items()}
 
     def _update(self, batch: Batch) -> Update:
         training = self._prepared(batch)
@@ -199,6 +207,8 @@ class Learner:
         reference_logp = torch.zeros_like(old_logp)
         if self.reference is not None:
             reference_logp, _ = read_scores(self.reference, batch, self.micro_batch)
+        if weighting.kl_in == "reward":
+            batch = penalized_rewards(batch, old_logp, reference_logp, beta=weighting.beta)
         return prepare(batch, row, old_logp, reference_logp, entropy, flat_B)
 
     @property
@@ -224,7 +234,7 @@ class Learner:
     def _with_gradient(self, training: TrainingBatch) -> TrainingBatch:
         """Without the rows whose gradient is known to be zero; they still count in every mean."""
         update, weighting = self.method.update, self.method.weighting
-        if self.method.needs_critic or weighting.kl is not None or update.has_bonus:
+        if self.method.needs_critic or weighting.penalty is not None or update.has_bonus:
             return training
         if self.method.credit.whiten == "minibatch":  # which takes the mean away, and so gives all of them some
             return training
@@ -357,12 +367,10 @@ class Learner:
 
     def save(self, folder: Path) -> None:
         """Write the optimiser's state, the scale of rewards and the counters: `optimizer.safetensors`,
-        `rewards.safetensors` (where the method scales) and `learner.json`."""
+        `rewards.safetensors` (where rewards are scaled or judged) and `learner.json`."""
         save_file(self._optimizer.state(), folder / "optimizer.safetensors")
-        scales = [(world, scale) for world, scale in enumerate(self.scales) if scale is not None]
-        if scales:
-            states = {f"{world}.{name}": x for world, scale in scales for name, x in scale.state().items()}
-            save_file(states, folder / "rewards.safetensors")
+        if self._paying:
+            save_file(self._statistics_of_rewards(), folder / "rewards.safetensors")
         counters = {"version": self.version, "lr": self.lr, "method": self.method.name, "micro_batch": self.micro_batch}
         (folder / "learner.json").write_text(json.dumps(counters | self.moving.state()))
 
@@ -371,11 +379,10 @@ class Learner:
         counters = json.loads((folder / "learner.json").read_text())
         if counters["method"] != self.method.name:
             raise ValueError(f"{folder} was written by method {counters['method']!r}, not {self.method.name!r}")
-        for world, scale in enumerate(self.scales):
-            if scale is not None:
-                states = load_file(folder / "rewards.safetensors")
-                own = {name.removeprefix(f"{world}."): x for name, x in states.items() if name.startswith(f"{world}.")}
-                scale.load_state(own)
+        states = load_file(folder / "rewards.safetensors") if self._paying else {}
+        for who, one in self._paying.items():
+            own = {name.removeprefix(f"{who}."): x for name, x in states.items() if name.startswith(f"{who}.")}
+            one.load_state(own)
         try:
             self._optimizer.load_state(load_file(folder / "optimizer.safetensors"))
         except ValueError as problem:
@@ -389,9 +396,3 @@ class Learner:
 def lacks_memory(problem: Exception) -> bool:
     """Whether an allocation failed, on whatever device."""
     return isinstance(problem, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(problem)
-
-
-def _scale(row: Method) -> ReturnScale | None:
-    """That of the method's rewards, where it asks for one."""
-    scales = row.rewards.scale == "return"
-    return ReturnScale(row.credit.gamma, row.credit.granularity, row.rewards.clip) if scales else None

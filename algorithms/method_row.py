@@ -97,6 +97,11 @@ class Method:
         return self.rewards.teacher is not None
 
     @property
+    def needs_judge(self) -> bool:
+        """Whether a reward model says what episodes are worth."""
+        return self.rewards.model is not None
+
+    @property
     def roles(self) -> dict[str, Literal["start", "demonstration"] | None]:
         """The models that are read beside the policy, by role, and in which context the policy itself plays each where
         nobody else is named: as it was when the stage began (`start`), or after it was shown a demonstration. None:
@@ -106,6 +111,8 @@ class Method:
             roles["reference"] = "start"
         if self.needs_teacher:
             roles["teacher"] = "demonstration" if self.rewards.teacher == "self" else None
+        if self.needs_judge:
+            roles["reward"] = None
         return roles
 
     @property

@@ -3,7 +3,7 @@
     s = V of the state behind the last token of an episode
 
 Read from the sequence of tokens that holds the last reply. A score is of the tokens as the model itself would write
-them, which is why episodes of others are recited first (`reciting`).
+them, which is why episodes that others have played are said again first.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ from dataclasses import replace
 
 import torch
 
+from ...envs.conversation.chat_world import PlayedWorld
 from ...envs.conversation.conversation_env import Split
 from ...envs.vocabulary import Episode, Seen
 from ..protocols import Actor
+from .authors import Oracle
+from .chat_template import Renderer
+from .conversation_actor import ConversationActor
 from .language_policy import LanguagePolicy
 from .pair_actor import PairActor
 
@@ -69,6 +73,26 @@ def _inputs(rows: Sequence[Seen], device: torch.device) -> dict[str, torch.Tenso
         "length_B": torch.tensor(lengths, device=device),
         "chosen_B_T": torch.tensor(chosen, device=device),
     }
+
+
+class RewardModel:
+    """A `Reward`: what `policy` says of episodes, whoever played them, after their messages were said again in its own
+    tokens (`renderer`), of which `context` fit. Tools that could be called are not shown to it."""
+
+    def __init__(self, policy: LanguagePolicy, renderer: Renderer, context: int) -> None:
+        self.policy, self._renderer, self._context = policy, renderer, context
+
+    def __call__(self, episodes: Sequence[Episode]) -> list[float | None]:
+        """As `Reward`: None of an episode in which nobody replied, or which does not fit."""
+        replied = [n for n, episode in enumerate(episodes) if any(m["role"] == "assistant" for m in episode.messages)]
+        world = PlayedWorld([episodes[n] for n in replied])
+        actor = ConversationActor(world.sibling, Oracle(), self._renderer, context=self._context)
+        said = [e if e.terminated else None for e in actor.evaluate(len(replied), seed=0, version=0, split="train")]
+        scores: list[float | None] = [None] * len(episodes)
+        whole = [(n, episode) for n, episode in zip(replied, said, strict=True) if episode is not None]
+        for (n, _), score in zip(whole, score_episodes(self.policy, [one for _, one in whole]), strict=True):
+            scores[n] = score
+        return scores
 
 
 class JudgingActor(PairActor):

@@ -7,7 +7,7 @@ knows of weights, and no code of the library is used.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -100,6 +100,7 @@ class Text:
     drops_flat: bool = False
     share: float = 1.0
     critic: bool = False
+    gae: Callable[[Told], Tensor] | None = None  # of the critic; None: as PPO's
 
     def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor, teacher: Tensor) -> list[Tensor]:
         logits, values = parameters
@@ -114,7 +115,9 @@ class Text:
             objectives = [o * (e.H.detach() >= bar) for o, e in zip(objectives, told, strict=True)]
         total = self.mean(objectives)
         if self.critic:
-            errors = [(e.V - (raw + e.value)) ** 2 / 2 for e, raw in zip(told, map(gae_of, told), strict=True)]
+            errors = [
+                (e.V - (raw + e.value)) ** 2 / 2 for e, raw in zip(told, map(self.gae or gae_of, told), strict=True)
+            ]
             total = total - 0.5 * torch.cat(errors).mean()
         return list(torch.autograd.grad(-total, parameters, allow_unused=True, materialize_grads=True))
 
@@ -186,6 +189,16 @@ def gae_of(e: Told, gamma: float = 0.99, lam: float = 0.95) -> Tensor:
 def by_critic(told: Sequence[Told]) -> None:
     for e in told:
         e.A = gae_of(e)
+
+
+def gae_less_kl(e: Told) -> Tensor:
+    """Of the rewards less 0.02 times log π_old − log π_ref at each unit (Ouyang et al. 2022, eq. 2)."""
+    return gae_of(replace(e, reward=e.reward - 0.02 * (e.old - e.ref)), gamma=1.0)
+
+
+def by_critic_less_kl(told: Sequence[Told]) -> None:
+    for e in told:
+        e.A = gae_less_kl(e)
 
 
 group_mean = each(lambda e, told: e.R - mean_of(mates(e, told)))
@@ -328,9 +341,9 @@ def dpop(beta: float, lam: float) -> PairLoss:
 class RankText:
     """A reward model as its paper has it: for each prompt, over all pairs of its answers."""
 
-    def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor) -> list[Tensor]:
+    def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor, teacher: Tensor) -> list[Tensor]:
         logits, values = parameters
-        told = tell(batch, logits, values, reference, segments=False)
+        told = tell(batch, logits, values, reference, teacher, segments=False)
         losses = []
         for group in {e.group for e in told}:
             members = [e for e in told if e.group == group]
@@ -385,5 +398,6 @@ TEXTBOOK = {
     "dpop": PairText(dpop(0.3, 50.0)),
     "online_dpo": PairText(dpo()),
     "reward_model": RankText(),
+    "rlhf_ppo": Text(whitened(by_critic_less_kl), clipped(), of_units, critic=True, gae=gae_less_kl),
     "skywork_or1": Text(group_std, clipped(), of_units, drops_flat=True),
 }
