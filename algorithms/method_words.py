@@ -17,6 +17,8 @@ from ..envs.errors import UserError, unknown
 from .idle_constants import idle_constants, spelled
 from .method_row import Method
 from .methods import METHODS
+from .rewards import Rewards
+from .weighting import Weighting
 
 _COLUMNS = ("rewards", "credit", "preference", "weighting", "update")
 
@@ -78,6 +80,10 @@ def formulas(row: Method) -> list[str]:
     lines = [f"A = {_advantage(row)}", f"w = {w}"]
     if row.needs_teacher:
         lines.insert(0, "r = log ν − log μ, of the unit")
+    if row.needs_judge:
+        lines.insert(0, f"R = {_judged(row.rewards)}")
+    if weighting.kl_in == "reward":
+        lines.insert(int(row.needs_judge), f"r ← r − {weighting.beta:g}·log(π_old/π_ref), at each unit")
     if row.preference.kind is not None:
         mean = "mean over pairs of the sum over units of"
         lines.append(
@@ -131,6 +137,11 @@ def in_words(row: Method) -> list[str]:
     """What the row does, in sentences."""
     credit, update = row.credit, row.update
     said = [_SOURCES[row.source]]
+    if row.needs_judge:
+        said.append("A reward model says what each episode is worth, which is earned at its last unit.")
+        said.append(_SCALES[row.rewards.model_scale])
+    if row.weighting.kl_in == "reward":
+        said.append("Each unit pays for leaving the policy as it began, so that it answers for what follows as well.")
     if row.rewards.teacher is not None:
         said.append(_TEACHERS[row.rewards.teacher])
     if row.rewards.scale is not None:
@@ -171,6 +182,10 @@ _SOURCES = {
     "own": "It learns from what the policy itself did.",
     "demonstrations": "It learns from what somebody else did.",
     "pairs": "It learns from replies that somebody has compared.",
+}
+_SCALES = {
+    "start": "Its scores have mean 0 on the first batch.",
+    "batch": "Its scores are brought to mean 0 and deviation 1 (of the population) on each batch.",
 }
 _TEACHERS = {
     "model": "Another model pays for each unit, in the place of the world.",
@@ -223,11 +238,7 @@ def _row_as_words(row: Method) -> dict[str, str]:
         "what": row.summary,
         "differs": f"{row.parent}, but {_differences(row)}" if row.parent else "—",
         "actions": row.source,
-        "rewards": "log ν − log μ"
-        if row.needs_teacher
-        else "—"
-        if row.rewards.scale is None
-        else f"/ std(R), ±{row.rewards.clip or float('inf'):g}",
+        "rewards": _rewards(row),
         "baseline": credit.baseline or "—" if credit.transform != "one" else "—",
         "granularity": credit.granularity if credit.transform != "one" else "—",
         "scale": scale,
@@ -236,11 +247,32 @@ def _row_as_words(row: Method) -> dict[str, str]:
         "whiten": credit.whiten or "—",
         "ratio": weighting.ratio or "—",
         "clip": clip,
-        "KL": "—" if weighting.kl is None else f"{weighting.beta:g} × {weighting.kl} to {weighting.kl_to}",
+        "KL": "—" if weighting.kl is None else _kl(weighting),
         "aggregation": update.aggregation,
         "epochs × minibatches": f"{update.epochs} × {update.minibatches}",
         "paper": row.paper or "—",
     }
+
+
+def _rewards(row: Method) -> str:
+    if row.needs_teacher:
+        return "log ν − log μ"
+    if row.needs_judge:
+        return _judged(row.rewards)
+    return "—" if row.rewards.scale is None else f"/ std(R), ±{row.rewards.clip or float('inf'):g}"
+
+
+def _judged(rewards: Rewards) -> str:
+    """What is learned from, of what the world pays and what a reward model says."""
+    said = "(s − mean of the first batch)" if rewards.model_scale == "start" else "(s − mean) / std over the batch"
+    said = said if rewards.model_clip is None else f"clip({said}, ±{rewards.model_clip:g})"
+    parts = [(rewards.world, "R"), (rewards.model or 0.0, said)]
+    return " + ".join(text if weight == 1 else f"{weight:g}·{text}" for weight, text in parts if weight)
+
+
+def _kl(weighting: Weighting) -> str:
+    where = ", in the reward" if weighting.kl_in == "reward" else ""
+    return f"{weighting.beta:g} × {weighting.kl} to {weighting.kl_to}{where}"
 
 
 def _weight(row: Method) -> str:

@@ -20,6 +20,8 @@ def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
         fits = "; online_dpo compares what the policy itself does" if row.learns == "policy" else ""
         words = f"stage {stage.name!r} ({row.name}) reads pairs of replies, and nobody speaks here{fits}"
         raise WrongKey(("method",), words)
+    if row.needs_judge:
+        raise _wrong(stage, row, "rewards", "model", "null", _SILENT)
     if row.rewards.overlong_buffer is not None:
         raise _wrong(stage, row, "rewards", "overlong_buffer", "null", _SILENT)
     if row.rewards.overlong_share is not None:
@@ -90,6 +92,7 @@ def check_refill(scenario: Scenario, stage: Stage, row: Method) -> None:
         "collect.staleness is above 0, so that later batches are under way": bool(stage.collect.staleness),
         "there is a cluster, whose workers share whole collections": scenario.cluster is not None,
         "there are several worlds, which share groups": bool(scenario.worlds),
+        "a reward model is asked (rewards.model) when all groups are there": row.needs_judge,
     }
     for why, holds in others.items():
         if holds:
