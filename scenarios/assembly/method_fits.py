@@ -62,17 +62,17 @@ def check_shown(stage: Stage, row: Method) -> None:
 
 
 def check_judge(scenario: Scenario, stage: Stage, row: Method) -> None:
-    """WrongKey where a reward model would also act, or have to be elsewhere: it is measured on rankings that are held
-    out, which is no measure of who acts."""
+    """WrongKey where a reward model would have to act again, or be elsewhere. What is replied before may have taught
+    the agent what it judges."""
     if row.learns == "policy":
         return
     where = f"stage {stage.name!r} ({row.name})"
     if row.source != "pairs":
         raise WrongKey(("overrides", "source"), f"{where} learns from rankings; allowed is pairs, got {row.source!r}")
-    others = [other.name for other in scenario.stages if other is not stage]
-    if others:
-        fits = "give it a scenario of its own, which may begin as another run's agent: agent: {from: RUN}"
-        raise WrongKey(("method",), f"{where} makes the agent a judge, and {others[0]!r} needs one that acts: {fits}")
+    if stage is not scenario.stages[-1]:
+        after = scenario.stages[scenario.stages.index(stage) + 1].name
+        fits = "let it be the last stage; what others learn from the judge is another scenario: models: {reward: RUN}"
+        raise WrongKey(("method",), f"{where} makes the agent a judge, and {after!r} comes after it: {fits}")
     assert stage.collect is not None, "the schema asks for it"
     if stage.collect.staleness:
         raise WrongKey(("collect", "staleness"), f"{where} reads what is written, which has no age; leave it out")

@@ -81,9 +81,9 @@ def stage_method(stage: Stage, world: SharedWorld | None = None) -> Method:
 
 
 def judging_stage(scenario: Scenario) -> Stage | None:
-    """The stage that makes a reward model of the scenario's agent, where that is what it is for."""
-    stages = [stage for stage in scenario.stages if stage.method and stage_method(stage).learns == "reward"]
-    return stages[0] if stages else None
+    """The last stage, where it makes a reward model of the agent."""
+    last = scenario.stages[-1]
+    return last if last.method and stage_method(last).learns == "reward" else None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -151,9 +151,13 @@ class StageRun:
         (self.ahead or self.pool).load(Weights(self.learner.version if self.learner else 0))
 
     def _begin(self) -> None:
-        """The evaluation before. The one at the end of the stage before is the same and is not done twice."""
+        """The evaluation before. The one at the end of the stage before is the same and is not done twice, unless that
+        was of somebody who acts, and this one makes a judge of it: then what was best is another measure, too."""
         p = self.progress
-        before = p.results[-1].after if p.results else self._evaluate("test")
+        judges = self.stage.method is not None and stage_method(self.stage).learns == "reward"
+        if judges:
+            p.best = p.latest = None
+        before = p.results[-1].after if p.results and not judges else self._evaluate("test")
         best = self._validate()
         epoch = self.context.sources.epoch(self.stage)
         p.begin_stage(before, self.context.seconds, epoch)  # those evaluations are no part of the budget

@@ -94,11 +94,13 @@ def test_what_a_reward_model_cannot_be_is_refused_when_the_scenario_is_read(
     assert words in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_judge_has_a_scenario_of_its_own(scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_judge_is_what_the_last_stage_makes(
+    scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = scenario.read_text().replace("evaluation:", "  - name: look\nevaluation:")
     assert command("run", write_scenario(tmp_path, text), "--dry-run") == 2
     shown = " ".join(capsys.readouterr().err.split())
-    assert "makes the agent a judge, and 'look' needs one that acts: give it a scenario of its own" in shown
+    assert "makes the agent a judge, and 'look' comes after it: let it be the last stage" in shown
 
 
 def test_flags_about_who_acts_are_refused_of_a_judge(
