@@ -22,6 +22,7 @@ from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.open_worlds import close
 from ...envs.vocabulary import Batch, Collection, Episode, StopReason
 from ..protocols import Author, Completion, Engine, Weights
+from .authors import Oracle
 from .chat_template import Renderer
 from .packing import pack
 from .running_conversation import Conversation
@@ -52,6 +53,8 @@ class ConversationActor:
         max_turns: an episode is truncated after so many replies; None leaves that to the world.
         patience: how long a world that waits may work; see `Patience`.
         company: who else speaks in the worlds, if that needs weights or has to be closed.
+        shows: whether batches hold each prompt also as it is after the world's oracle has shown what to do (once for
+            each group), for a reader that has seen it; see `demonstrated`.
     """
 
     def __init__(
@@ -65,11 +68,12 @@ class ConversationActor:
         max_turns: int | None = None,
         patience: Patience | None = None,
         company: Company | None = None,
+        shows: bool = False,
     ) -> None:
         self._make_world, self._who, self._renderer = make_world, who, renderer
         self._context, self._max_tokens = context, max_tokens
         self._max_turns, self._patience = max_turns, patience
-        self._company = company
+        self._company, self._shows = company, shows
         self._worlds: list[ConversationEnv] = []
         self._numbers = itertools.count()
 
@@ -77,12 +81,16 @@ class ConversationActor:
         """`group_size` episodes of each group's task, in order; unscored ones are in `episodes` only."""
         keys = [(group, index) for group in groups for index in range(group_size)]
         seconds: dict[str, float] = {"infer": 0.0, "simulate": 0.0}
-        conversations = self._converse(keys, seed=seed, version=version, split="train", greedy=False, seconds=seconds)
-        batch = self._batch(conversations, version)
+        at = {"seed": seed, "version": version, "split": "train", "seconds": seconds}
+        demonstrations = []
+        if self._shows:
+            demonstrations = self._converse([(group, 0) for group in groups], Oracle(), greedy=True, **at)
+        conversations = self._converse(keys, self._who, greedy=False, **at)
+        batch = self._batch(conversations, version, demonstrations)
         return Collection(
             batch,
             tuple(conversation.episode() for conversation in conversations),
-            env_steps=sum(conversation.turns for conversation in conversations),
+            env_steps=sum(conversation.turns for conversation in (*demonstrations, *conversations)),
             action_units=sum(conversation.units for conversation in conversations),
             seconds=seconds,
         )
@@ -92,7 +100,8 @@ class ConversationActor:
     ) -> list[Episode]:
         """As `Actor.evaluate`; tasks of a shorter list come equally often."""
         keys = [(group, index) for group in range(tasks) for index in range(each)]
-        conversations = self._converse(keys, seed=seed, version=version, split=split, greedy=greedy, seconds={})
+        at = {"seed": seed, "version": version, "split": split, "seconds": {}}
+        conversations = self._converse(keys, self._who, greedy=greedy, **at)
         return [conversation.episode() for conversation in conversations]
 
     def state(self) -> dict[str, Tensor]:
@@ -122,6 +131,7 @@ class ConversationActor:
     def _converse(
         self,
         keys: Sequence[tuple[int, int]],
+        who: Engine | Author,
         *,
         seed: int,
         version: int,
@@ -129,7 +139,7 @@ class ConversationActor:
         greedy: bool,
         seconds: dict[str, float],
     ) -> list[Conversation]:
-        """Run one episode for each (group, index), all at once."""
+        """Run one episode for each (group, index), all at once; `who` replies."""
         while len(self._worlds) < len(keys):
             self._worlds.append(self._new_world())
         conversations = [
@@ -147,7 +157,7 @@ class ConversationActor:
             for world, (group, index) in zip(self._worlds, keys, strict=False)
         ]
         waits = bool(conversations) and conversations[0].world.waits
-        speaker = self._speaker(waits)
+        speaker = self._speaker(who, waits)
         ask = partial(self._ask, speaker, greedy)
         try:
             if waits:
@@ -165,11 +175,10 @@ class ConversationActor:
         world.agent_format = self._renderer.reply_format
         return world
 
-    def _speaker(self, waits: bool) -> Speaker:
-        """Who replies in this collection."""
-        if isinstance(self._who, Engine):
-            return Drawn(self._who, context=self._context, max_tokens=self._max_tokens)
-        return Written(self._who, MOST_THREADS if waits or self._who.waits else 0)
+    def _speaker(self, who: Engine | Author, waits: bool) -> Speaker:
+        if isinstance(who, Engine):
+            return Drawn(who, context=self._context, max_tokens=self._max_tokens)
+        return Written(who, MOST_THREADS if waits or who.waits else 0)
 
     def _ask(
         self, speaker: Speaker, greedy: bool, conversations: Sequence[Conversation]
@@ -190,9 +199,12 @@ class ConversationActor:
             conversation.truncate(StopReason.TURN_LIMIT)
         return not conversation.over
 
-    def _batch(self, conversations: Sequence[Conversation], version: int) -> Batch | None:
-        """Rows of the scored episodes."""
-        samples, names, truncated, terms = [], [], [], []
+    def _batch(
+        self, conversations: Sequence[Conversation], version: int, demonstrations: Sequence[Conversation]
+    ) -> Batch | None:
+        """Rows of the scored episodes, with what was shown of each one's group."""
+        samples, names, truncated, terms, shown = [], [], [], [], []
+        seen = {one.group: one.messages if one.is_scored else [] for one in demonstrations}  # one that failed: nothing
         for conversation in conversations:
             if not conversation.is_scored:
                 continue
@@ -202,4 +214,6 @@ class ConversationActor:
                 names.append((conversation.group, conversation.index))
                 truncated.append(conversation.truncated or sample is not spoken[-1])
                 terms.append(conversation.terms)
-        return pack(samples, names, version, truncated, terms) if samples else None
+                if seen:
+                    shown.append(conversation.shown(seen[conversation.group], sample))
+        return pack(samples, names, version, truncated, terms, shown) if samples else None

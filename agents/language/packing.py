@@ -23,11 +23,13 @@ def pack(
     version: int,
     truncated: Sequence[bool],
     terms: Sequence[Mapping[str, float]] = (),
+    shown: Sequence[list[int]] = (),
 ) -> Batch:
     """The batch of `samples`, row by row. `names`: group and index of each one's episode; `truncated`: whether there is
-    a state after its last unit; `terms`: what its episode earned by each named term, noted as `term_NAME_B`. There are
-    no values: who learns asks its own critic for them."""
-    T = max(len(sample.tokens) for sample in samples) + 1
+    a state after its last unit; `terms`: what its episode earned by each named term, noted as `term_NAME_B`; `shown`:
+    the prompt of each after a demonstration (`demonstrated`). There are no values: who learns asks its own critic.
+    """
+    T = max([*(len(sample.tokens) + 1 for sample in samples), *map(len, shown)])
 
     def padded(rows: list[list[Number]]) -> Tensor:
         return torch.tensor([row + [type(row[0])(0)] * (T - len(row)) for row in rows])
@@ -47,6 +49,8 @@ def pack(
         "length_B": torch.tensor([len(sample.tokens) for sample in samples]),
         "chosen_B_T": mask,
     }
+    if shown:
+        inputs |= {"shown_B_T": padded(list(shown)), "shown_first_B": torch.tensor([len(prompt) for prompt in shown])}
     return Batch(
         inputs=inputs,
         mask_B_T=mask,

@@ -6,7 +6,7 @@ one; where the chat template rewrites earlier turns, each rewriting begins anoth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.seeding import wide_seed
@@ -75,6 +75,12 @@ class Conversation:
         """Of all chance in the next reply: derived from what it is, and not from when it is given."""
         return wide_seed(self._run, "sample", self.split, self.group, self.index, self.turns, self.version)
 
+    def shown(self, demonstration: Sequence[Message], sample: Sample) -> list[int]:
+        """The prompt of `sample` as it would be after a demonstration; as it is, where there is no room for both."""
+        prompt = self._talk.prompt_after(demonstration, sample.told)
+        fits = len(prompt) + len(sample.tokens) - sample.first <= self._context
+        return prompt if fits else sample.tokens[: sample.first]
+
     def write(self, reply: Reply) -> list[int]:
         """The tokens of a reply that somebody else gives."""
         return self._talk.write(self.world.write(reply))
@@ -100,7 +106,8 @@ class Conversation:
             return
         elif not self.samples:
             self.tools, self._task = answer.info["tools"], answer.info["task"]
-            self.samples.append(Sample(self._talk.begin(answer.info["messages"], self.tools)))
+            prompt = self._talk.begin(answer.info["messages"], self.tools)
+            self.samples.append(Sample(prompt, told=len(self.messages)))
         else:
             self._append_turn(answer)
 
@@ -162,7 +169,7 @@ class Conversation:
         """Append the world's messages, or begin a new sample where the template cannot be extended."""
         tokens, rewritten = self._talk.go_on(new)
         if rewritten:
-            self.samples.append(Sample(tokens))
+            self.samples.append(Sample(tokens, told=len(self.messages)))
         else:
             sample.extend(tokens, self.turns, None)
 

@@ -16,6 +16,7 @@ class Sample:
     reward: dict[int, float] = field(default_factory=dict)  # position → reward
     cut: set[int] = field(default_factory=set)  # positions at which a reply ended because it had no tokens left
     first: int = 0  # length of the prompt
+    told: int = 0  # how many messages of the conversation stand in it
 
     def __post_init__(self) -> None:
         self.first = len(self.tokens)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ...envs.conversation.shown import shown
 from ...envs.thoughts import Marks
 from ...envs.vocabulary import Message, Reply, StopReason, ToolCall
 from .chat_template import Renderer
@@ -40,6 +41,16 @@ class Talk:
         ids, self._prompt = self._renderer.begin(messages, tools)
         self._opened = self._renderer.opened(self._prompt)
         return ids
+
+    def prompt_after(self, demonstration: Sequence[Message], told: int) -> list[int]:
+        """The ids of the conversation's first `told` messages, ready for a reply, after a demonstration."""
+        messages = shown(demonstration, self.messages[:told])
+        if told == self._first:
+            return self._renderer.opening(messages, self._tools)
+        said = len(messages) - (told - self._first)
+        return self._renderer.encode(
+            self._renderer.prompt(messages, self._tools, said=said, calls=self._native is not False)
+        )
 
     def write(self, text: str) -> list[int]:
         """The ids of a reply that somebody else gives, as the model would say it."""

@@ -23,6 +23,7 @@ from ..config.agents import (
 from ..config.schema import Sampling, Scenario, Stage, WorldSpec
 from .engines import make_engine
 from .rendering import context_of, make_renderer
+from .roles import shows_demonstrations
 from .settings import stage_method
 from .several import group_counts
 from .voices import Voices
@@ -108,7 +109,7 @@ def _actor(
     for name, alone in scenario.alone().items():
         source = sources[name]
         if source.facts.kind == "conversation":
-            actors[name] = _talking(alone, source, agent, policy, engines)
+            actors[name] = _talking(alone, source, agent, policy, engines, shows_demonstrations(scenario, stage))
         else:
             at_once = alone.world.at_once or _rows(stage, scenario)[name]
             threads = alone.world.threads or _threads(scenario, stage)
@@ -173,6 +174,7 @@ def _talking(
     agent: Agent | Demonstrator,
     policy: Policy | None,
     engines: list[Engine],
+    shows: bool,
 ) -> Actor:
     """An actor for conversations: the agent that learns speaks by an engine, everybody else writes in its tokens.
     `engines`: those of the other worlds; one that has weights and memory of its own is made once and kept there."""
@@ -198,6 +200,7 @@ def _talking(
         max_tokens=sampling.max_tokens,
         patience=_patience(scenario),
         company=voices,
+        shows=shows,
     )
 
 

@@ -81,7 +81,6 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
     with at("agent"):
         _check_agent(scenario, kind)
     check_room(scenario)
-    check_oracles(scenario, worlds)
     for number, stage in enumerate(scenario.stages):
         for name, goal in stage.stop.items():
             with at("stages", number, "stop", name):
@@ -111,6 +110,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
     for number, world in enumerate(scenario.worlds):
         with at("worlds", number, "overrides"):
             check_overrides(scenario, world)
+    check_oracles(scenario, worlds)
     check_symmetry(scenario, worlds)
     check_sizes(scenario, worlds.first.facts)
     check_variants(scenario)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from ...agents.protocols import Policy, Reward
+from ...agents.protocols import Policy, Reward, Scorer
 from ...algorithms.judged_rewards import JudgedRewards
 from ...algorithms.learner import Learner
 from ...algorithms.methods import Method
@@ -22,7 +22,7 @@ def make_learner(
     scenario: Scenario,
     stage: Stage,
     policy: Policy,
-    models: Mapping[str, Policy],
+    models: Mapping[str, Scorer],
     judge: Reward | None,
     sources: WorldSources,
     *,

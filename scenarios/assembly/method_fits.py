@@ -22,6 +22,9 @@ def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
         raise WrongKey(("method",), words)
     if row.needs_judge:
         raise _wrong(stage, row, "rewards", "model", "null", _SILENT)
+    if row.rewards.teacher == "self":
+        why = "shows the policy what the world's expert does, and worlds of bodies have none; on_policy_distillation "
+        raise WrongKey(("method",), f"stage {stage.name!r} ({row.name}) {why}learns from the agent of another run")
     if row.rewards.overlong_buffer is not None:
         raise _wrong(stage, row, "rewards", "overlong_buffer", "null", _SILENT)
     if row.rewards.overlong_share is not None:

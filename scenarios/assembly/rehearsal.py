@@ -16,6 +16,7 @@ from ..config.schema import Scenario, Stage
 from ..run.episode_statistics import Numbers, reached
 from ..run.several_worlds import summarize_worlds
 from .actors import make_stage
+from .roles import shows_demonstrations
 from .worlds import WorldSources
 
 EPISODES = 4
@@ -32,6 +33,11 @@ def check_oracles(scenario: Scenario, sources: WorldSources) -> None:
         if stage.demonstrations is not None
         and stage.demonstrations.agent is not None
         and stage.demonstrations.agent.kind == "oracle"
+    ]
+    wanted += [
+        ("stages", number, "method")
+        for number, stage in enumerate(scenario.stages)
+        if sources.first.facts.kind == "conversation" and shows_demonstrations(scenario, stage)
     ]
     wanted = [("agent", "kind")] * (scenario.agent.kind == "oracle") + wanted
     for source in sources.values() if wanted else ():

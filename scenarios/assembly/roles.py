@@ -7,6 +7,7 @@ from ...algorithms.methods import METHODS
 from ...envs.errors import WrongKey
 from ..config.roles import ModelSpec
 from ..config.schema import Scenario, Stage
+from .settings import stage_method
 
 
 def role(stage: Stage, row: Method, name: str) -> ModelSpec | None:
@@ -36,6 +37,14 @@ def check_roles(scenario: Scenario, stage: Stage, row: Method) -> None:
     for name, own in row.roles.items():
         if own is None and name not in given:
             raise WrongKey((), f"{where} needs a {name}; write such as models: {{{name}: runs/NAME-0}}")
+
+
+def shows_demonstrations(scenario: Scenario, stage: Stage) -> bool:
+    """Whether somebody reads what the agent does after having been shown what the world's oracle does."""
+    if stage.method is None:
+        return False
+    rows = [stage_method(stage, world) for world in (None, *scenario.worlds)]
+    return any(row.roles.get("teacher") == "demonstration" for row in rows)
 
 
 def _why_unread(name: str) -> str:

@@ -7,11 +7,11 @@ model                   a language model by name, as `agent.model` names one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ...agents.protocols import Policy, Reward
+from ...agents.protocols import Policy, Scorer
 from ...envs.errors import UserError, nearest
 from ..assembly.engines import model_that_does_not_learn
 from ..assembly.policies import make_policy
@@ -32,6 +32,7 @@ from .saved_agent import find_checkpoint
 from .verified import trusted_scenario
 
 if TYPE_CHECKING:
+    from ...agents.language.judgement import RewardModel
     from ...agents.language.language_policy import LanguagePolicy
 
 JUDGE = "reward"  # the role that reads text, whatever its tokens are, and says one number of all
@@ -94,9 +95,10 @@ def open_model(scenario: Scenario, spec: ModelSpec, device: str, sources: WorldS
     return policy
 
 
-def stage_models(context: RunContext, index: int, policy: Policy, begun: bool) -> dict[str, Policy]:
+def stage_models(context: RunContext, index: int, policy: Policy, begun: bool) -> dict[str, Scorer]:
     """By role, those that the method of stage `index` reads; `begun`: the stage goes on."""
-    stage, models = context.scenario.stages[index], {}
+    stage = context.scenario.stages[index]
+    models: dict[str, Scorer] = {}
     row = stage_method(stage)
     for name in [name for name in row.roles if name != JUDGE]:
         spec = role(stage, row, name)
@@ -104,12 +106,14 @@ def stage_models(context: RunContext, index: int, policy: Policy, begun: bool) -
         with at("stages", index, "models", name):
             if spec.self == "start":
                 models[name] = _as_it_began(context, index, policy, begun)
+            elif spec.self == "demonstration":
+                models[name] = _demonstrated(policy)
             else:
                 models[name] = open_model(context.scenario, spec, context.device, context.sources)
     return models
 
 
-def stage_judge(context: RunContext, index: int) -> Reward | None:
+def stage_judge(context: RunContext, index: int) -> RewardModel | None:
     """The reward model that the method of stage `index` reads, in tokens of its own."""
     from ...agents.language.judgement import RewardModel
 
@@ -121,6 +125,25 @@ def stage_judge(context: RunContext, index: int) -> Reward | None:
         theirs = _scenario_of(spec)
         policy = cast("LanguagePolicy", open_model(context.scenario, spec, context.device, context.sources))
         return RewardModel(policy, make_renderer(policy, theirs), context_of(policy, theirs))
+
+
+def _demonstrated(policy: Policy) -> Scorer:
+    """The agent itself, as it is at each update, after it has been shown what the world's expert does."""
+    from ...agents.language.demonstrated import Demonstrated
+
+    return Demonstrated(cast("LanguagePolicy", policy))
+
+
+def spell_memory(policy: Policy, others: Mapping[str, object]) -> str | None:
+    """What the models of other roles hold beside `policy`, weights that both share left out; None where that is
+    nothing: `reference 1.6 MB, reward 1.6 MB`."""
+    own = {parameter.data_ptr() for parameter in policy.module().parameters()}
+    parts = []
+    for name, other in others.items():
+        if isinstance(other, Policy):
+            weights = {x.data_ptr(): x.nbytes for x in other.module().parameters() if x.data_ptr() not in own}
+            parts += [f"{name} {sum(weights.values()) / 1e6:,.1f} MB"] * bool(weights)
+    return ", ".join(parts) or None
 
 
 def _as_it_began(context: RunContext, index: int, policy: Policy, begun: bool) -> Policy:

@@ -44,7 +44,7 @@ from .episode_statistics import (
 from .kept_units import with_units
 from .logs import read_jsonl
 from .refill import collected
-from .roles import stage_judge, stage_models
+from .roles import spell_memory, stage_judge, stage_models
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 from .signals import Stopped
 from .watching import Watch
@@ -137,6 +137,10 @@ class StageRun:
     def _make_learner(self, policy: Policy, begun: bool) -> Learner:
         models = stage_models(self.context, self.index, policy, begun)
         judge = stage_judge(self.context, self.index)
+        if held := spell_memory(policy, {**models, **({} if judge is None else {"reward": judge.policy})}):
+            self.context.journal.said(
+                f"{self.stage.name}: models in memory beside the agent, which do not learn: {held}"
+            )
         return make_learner(self.scenario, self.stage, policy, models, judge, self.context.sources, seed=self.seed)
 
     def _say_budget(self, learner: Learner) -> None:

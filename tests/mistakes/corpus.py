@@ -6,6 +6,7 @@ import command_cases
 import data_cases
 import flag_cases
 import model_cases
+import role_cases
 import run_cases
 import world_cases
 import yaml_cases
@@ -17,6 +18,7 @@ CORPUS: dict[str, list[Case]] = {
     "command": command_cases.CASES,
     "world": world_cases.CASES,
     "model": model_cases.CASES,
+    "role": role_cases.CASES,
     "data": data_cases.CASES,
     "run": run_cases.CASES,
 }
