@@ -138,9 +138,7 @@ class StageRun:
         models = stage_models(self.context, self.index, policy, begun)
         judge = stage_judge(self.context, self.index)
         if held := spell_memory(policy, {**models, **({} if judge is None else {"reward": judge.policy})}):
-            self.context.journal.said(
-                f"{self.stage.name}: models in memory beside the agent, which do not learn: {held}"
-            )
+            self.context.journal.said(f"{self.stage.name}: held beside the agent, and not learning: {held}")
         return make_learner(self.scenario, self.stage, policy, models, judge, self.context.sources, seed=self.seed)
 
     def _say_budget(self, learner: Learner) -> None:
