@@ -25,6 +25,7 @@ from ..envs.vocabulary import Batch, Collection, Episode
 from .rewards import Rewards
 
 TERM = "reward_model"  # the name of this term of a reward, and in `Episode.metrics` of the score as it was said
+WORLD = "reward"  # in `Episode.metrics`: what the world paid, whatever that counts
 
 
 def z_scores(score_N: Sequence[float]) -> list[float]:
@@ -82,7 +83,7 @@ class JudgedRewards:
             reward=world * episode.reward + paid,
             reward_terms={**{name: world * x for name, x in episode.reward_terms.items()}, TERM: paid},
             turn_rewards=(*turns, last + paid),
-            metrics={**episode.metrics, TERM: score},
+            metrics={**episode.metrics, TERM: score, WORLD: episode.reward},
         )
 
     def _batch(self, batch: Batch, paid: dict[int, float]) -> Batch | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from peripatos.algorithms.judged_rewards import TERM, JudgedRewards, z_scores
+from peripatos.algorithms.judged_rewards import TERM, WORLD, JudgedRewards, z_scores
 from peripatos.algorithms.penalty import penalized_rewards
 from peripatos.algorithms.rewards import Rewards
 from peripatos.envs.vocabulary import Batch, Collection, Episode, episode_number
@@ -82,7 +82,7 @@ def test_what_the_start_says_is_worth_nothing_on_average_and_stays_the_zero() ->
     assert [episode.reward for episode in paid.episodes] == [0.5 + 0.0, 0.0 - 4.0, 0.25 + 4.0, None]
     assert paid.episodes[1].reward_terms == {"right": 0.0, TERM: -4.0}
     assert paid.episodes[0].turn_rewards == (0.5, 0.0)
-    assert paid.episodes[2].metrics == {TERM: 5.0}
+    assert paid.episodes[2].metrics == {TERM: 5.0, WORLD: 0.5}
     assert paid.batch is not None
     expected = torch.zeros(4, 5)
     expected[0, 2], expected[1, 4], expected[2, 1], expected[3, 3] = 0.5, 0.0, -4.0, 0.25 + 4.0
