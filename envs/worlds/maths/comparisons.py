@@ -3,7 +3,7 @@
     {"prompt": [messages], "chosen": "<answer>351</answer>", "rejected": "<answer>341</answer>", "split": "train"}
 
 Problems and right answers are those of `Arithmetic` in its shortest form (`bare`, digits reversed), which divides them
-by splits. A wrong answer has the right form and one wrong digit, as those of a beginner have.
+by splits. A wrong answer has the right form, and one or more wrong digits, as those of a beginner have.
 """
 
 from __future__ import annotations
@@ -39,8 +39,12 @@ def sums() -> Iterator[dict[str, Any]]:
 
 
 def _mistaken(answer: str, rng: np.random.Generator) -> str:
-    """`answer` with one digit replaced by another; the last, which comes first of a number, is not made 0."""
+    """`answer` with each digit replaced by another one time in two, but at least one; the last, which comes first of a
+    number, is not made 0."""
+    letters = list(answer)
     places = [place for place, letter in enumerate(answer) if letter.isdigit()]
-    place = int(rng.choice(places))
-    others = [digit for digit in "0123456789" if digit != answer[place] and (digit != "0" or place != places[-1])]
-    return answer[:place] + str(rng.choice(others)) + answer[place + 1 :]
+    wrong = [place for place in places if rng.random() < 0.5] or [int(rng.choice(places))]
+    for place in wrong:
+        others = [digit for digit in "0123456789" if digit != answer[place] and (digit != "0" or place != places[-1])]
+        letters[place] = str(rng.choice(others))
+    return "".join(letters)
