@@ -101,6 +101,7 @@ class Text:
     share: float = 1.0
     critic: bool = False
     gae: Callable[[Told], Tensor] | None = None  # of the critic; None: as PPO's
+    value: float = 0.5  # what the critic's loss counts
 
     def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor, teacher: Tensor) -> list[Tensor]:
         logits, values = parameters
@@ -118,7 +119,7 @@ class Text:
             errors = [
                 (e.V - (raw + e.value)) ** 2 / 2 for e, raw in zip(told, map(self.gae or gae_of, told), strict=True)
             ]
-            total = total - 0.5 * torch.cat(errors).mean()
+            total = total - self.value * torch.cat(errors).mean()
         return list(torch.autograd.grad(-total, parameters, allow_unused=True, materialize_grads=True))
 
 
@@ -398,6 +399,6 @@ TEXTBOOK = {
     "dpop": PairText(dpop(0.3, 50.0)),
     "online_dpo": PairText(dpo()),
     "reward_model": RankText(),
-    "rlhf_ppo": Text(whitened(by_critic_less_kl), clipped(), of_units, critic=True, gae=gae_less_kl),
+    "rlhf_ppo": Text(whitened(by_critic_less_kl), clipped(), of_units, critic=True, gae=gae_less_kl, value=0.1),
     "skywork_or1": Text(group_std, clipped(), of_units, drops_flat=True),
 }
