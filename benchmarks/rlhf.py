@@ -1,18 +1,20 @@
-"""RLHF on `rlhf-quick`: what the reward model says of the policy, and what is true, with the KL in the reward and
+"""RLHF where the truth is known: what a reward model says of a policy, and what is true, with the KL in the reward and
 without.
 
     python benchmarks/rlhf.py [--seeds 0 1 2] [--updates N] [--out FOLDER] [--plot FILE] [--json]
 
-For each seed a run of `reward-quick` first learns to tell right sums from wrong ones, which is measured on pairs that
-were held out; then a policy learns from what it says, twice from one start: as the scenario has it, and with a β of
-1e-9, which measures the KL and does not count. The true share of right sums is known here, and nobody who learns sees
-it. Every run is a command line in a process of its own; a run that is there and done is not repeated.
+The world asks for a digit and pays a ninth of it; anything else is worth nothing. A reward model learns from rankings of
+three digits, and is measured on prompts that were held out. Who acts imitates all digits alike, and then learns from
+what the model says alone, twice from one start: by `rlhf_ppo` as it is, and with a β of 1e-9, which measures the KL and
+does not count. What was never ranked (two digits, a letter) the model judges all the same. Every run is a command line
+in a process of its own; a run that is there and done is not repeated.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,47 +22,110 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-WAYS = {
-    "with KL": {},
-    "without KL": {"stages.please.overrides.weighting": "{beta: 1e-9}"},
-}
+WORLD = '''
+from peripatos.envs.conversation.conversation_env import ConversationEnv, Outcome
 
 
-def run(scenario: str, folder: Path, **sets: object) -> Path:
+class Digits(ConversationEnv):
+    """A digit is worth a ninth of itself; the oracle says any."""
+
+    weights = {"large": 1.0}
+
+    def opening(self, rng, split):
+        self.said = str(rng.integers(10))
+        return f"{rng.integers(60)}:"
+
+    def respond(self, reply):
+        worth = int(reply.text) / 9 if reply.text in tuple("0123456789") else 0.0
+        return Outcome(terms={"large": worth}, terminated=True)
+
+    def oracle(self):
+        return self.said
+'''
+HEAD = """\
+name: {name}
+world: {{id: "rlhf_world:Digits"}}
+agent: {{kind: tiny_llama, hidden: 32, layers: 1, heads: 2}}
+sampling: {{max_tokens: 3}}
+evaluation: {{episodes: 100}}
+stages:
+"""
+JUDGE = """\
+  - name: judge
+    method: reward_model
+    demonstrations: {pairs: ranked.jsonl}
+    collect: {groups: 16}
+    optimizer: {lr: 1e-2}
+    budget: {updates: 12}
+"""
+PLEASE = """\
+  - name: imitate
+    method: sft
+    demonstrations: {agent: {kind: oracle}}
+    collect: {groups: 64}
+    optimizer: {lr: 2e-2}
+    budget: {updates: 60}
+  - name: please
+    method: rlhf_ppo
+    models: {reward: {run: JUDGE}}
+    collect: {groups: 128}
+    overrides: {update: {minibatches: 4}}
+    optimizer: {lr: 1e-2}
+    budget: {updates: UPDATES}
+"""
+WAYS = {"with KL": {}, "without KL": {"stages.please.overrides.weighting": "{beta: 1e-9}"}}
+
+
+def prepare(folder: Path, updates: int) -> None:
+    """The world, the rankings and the two scenarios."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "rlhf_world.py").write_text(WORLD)
+    ranked = [{"prompt": f"{n}:", "answers": [str(9 - n % 3), str(5 - n % 2), str(n % 3)]} for n in range(60)]
+    (folder / "ranked.jsonl").write_text("\n".join(map(json.dumps, ranked)))
+    (folder / "judge.yaml").write_text(HEAD.format(name="judge") + JUDGE)
+    (folder / "please.yaml").write_text(HEAD.format(name="please") + PLEASE.replace("UPDATES", str(updates)))
+
+
+def run(folder: Path, scenario: str, name: str, **sets: object) -> Path:
     """The folder of a run that has ended well."""
-    summary = folder / "summary.json"
+    out = folder / name
+    summary = out / "summary.json"
     if not summary.exists() or json.loads(summary.read_text())["status"] != "done":
         words = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
-        command = [sys.executable, "-m", "peripatos", "run", scenario, *words, "--out", str(folder), "--quiet"]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-m", "peripatos", "run", scenario, *words, "--out", name, "--quiet"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
         if ended.returncode:
-            sys.exit(f"{folder.name}: {ended.stderr.strip()[-2000:]}")
-    return folder
+            sys.exit(f"{name}: {ended.stderr.strip()[-2000:]}")
+    return out
 
 
-def stage(folder: Path, name: str) -> dict[str, Any]:
-    """What a run's summary says of one of its stages."""
-    return next(one for one in json.loads((folder / "summary.json").read_text())["stages"] if one["name"] == name)
-
-
-def curve(folder: Path) -> list[dict[str, float]]:
-    """Of each update of the policy: what the model says of its replies, how many are right, how far it has gone."""
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    names = {"score": "world/reward_model", "right": "success/rate", "kl": "kl/reference"}
+def curve(out: Path) -> list[dict[str, float]]:
+    """Of each update of the policy: what the model says of its replies, what they are worth, how far it has gone."""
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    names = {"score": "world/reward_model", "true": "world/reward", "kl": "kl/reference"}
     return [{key: row[name] for key, name in names.items()} for row in rows if row["stage"] == "please"]
 
 
-def measure(seed: int, asked: argparse.Namespace) -> dict[str, Any]:
+def measure(seed: int, folder: Path) -> dict[str, Any]:
     """The cells of one seed."""
-    judge = run("reward-quick", asked.out / f"judge-{seed}", seed=seed)
-    found: dict[str, Any] = {"seed": seed, "accuracy": stage(judge, "judge")["evaluation"]["after"]["success_rate"]}
+    judge = run(folder, "judge.yaml", f"judge-{seed}", seed=seed)
+    after = json.loads((judge / "summary.json").read_text())["stages"][0]["evaluation"]["after"]
+    cell: dict[str, Any] = {"seed": seed, "accuracy": after["success_rate"]}
     for way, more in WAYS.items():
-        sets = {"seed": seed, "stages.please.models.reward.run": judge, "stages.please.budget.updates": asked.updates}
-        folder = run("rlhf-quick", asked.out / f"{way.replace(' ', '-')}-{seed}", **sets, **more)
-        ends = stage(folder, "please")["evaluation"]
-        true = {when: ends[when]["success_rate"] for when in ("before", "after")}
-        found[way] = {**true, "curve": curve(folder)}
-    return found
+        sets = {"seed": seed, "stages.please.models.reward.run": judge.name, **more}
+        cell[way] = curve(run(folder, "please.yaml", f"{way.replace(' ', '-')}-{seed}", **sets))
+    return cell
+
+
+def told(cell: dict[str, Any]) -> str:
+    """`seed 0: accuracy 1.000; with KL: true 0.49 → 0.93, score 0.1 → 2.0, KL 1.2; …`"""
+    parts = []
+    for way in WAYS:
+        first, last = cell[way][0], cell[way][-1]
+        true, score = (f"{first[key]:.2f} → {last[key]:.2f}" for key in ("true", "score"))
+        parts.append(f"{way}: true {true}, score {score}, KL {last['kl']:.2f}")
+    return f"seed {cell['seed']}: accuracy {cell['accuracy']:.3f}; {'; '.join(parts)}"
 
 
 def draw(cells: list[dict[str, Any]], path: Path) -> None:
@@ -69,11 +134,10 @@ def draw(cells: list[dict[str, Any]], path: Path) -> None:
     axes = figure.subplots(2, sharex=True)
     for way, colour in zip(WAYS, ("tab:blue", "tab:orange"), strict=True):
         for number, cell in enumerate(cells):
-            for ax, key in zip(axes, ("score", "right"), strict=True):
-                values = [row[key] for row in cell[way]["curve"]]
-                ax.plot(values, color=colour, alpha=0.8, label=way if number == 0 else None)
-    axes[0].set(ylabel="score of the reward model", title="rlhf-quick")
-    axes[1].set(ylabel="share of right sums", xlabel="update (256 replies)", ylim=(0, 1))
+            for ax, key in zip(axes, ("score", "true"), strict=True):
+                ax.plot([row[key] for row in cell[way]], color=colour, label=way if number == 0 else None)
+    axes[0].set(ylabel="score of the reward model", title="rlhf_ppo")
+    axes[1].set(ylabel="true reward", xlabel="update (128 replies)", ylim=(0, 1))
     axes[0].legend(loc="lower right")
     figure.savefig(path, dpi=150)
 
@@ -87,13 +151,12 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--json", action="store_true", help="all cells with their curves, as one list")
     asked = parser.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
+    prepare(asked.out, asked.updates)
     cells = []
     for seed in asked.seeds:
-        cells.append(measure(seed, asked))
+        cells.append(measure(seed, asked.out))
         if not asked.json:
-            ways = [f"{way} {cells[-1][way]['before']:.3f} → {cells[-1][way]['after']:.3f}" for way in WAYS]
-            print(f"seed {seed}: accuracy {cells[-1]['accuracy']:.3f}; right: {', '.join(ways)}", flush=True)
+            print(told(cells[-1]), flush=True)
     if asked.json:
         print(json.dumps(cells))
     if asked.plot is not None:

@@ -14,7 +14,6 @@ from dataclasses import replace
 import torch
 
 from ...envs.conversation.chat_world import PlayedWorld
-from ...envs.conversation.conversation_env import Split
 from ...envs.vocabulary import Episode, Seen
 from ..protocols import Actor
 from .authors import Oracle
@@ -102,12 +101,12 @@ class JudgingActor(PairActor):
     where its score is the higher one, and measures by how much (`margin`).
     """
 
-    def __init__(self, sides: Sequence[Actor], policy: LanguagePolicy, held_out: Mapping[Split, int]) -> None:
+    def __init__(self, sides: Sequence[Actor], policy: LanguagePolicy, held_out: Mapping[str, int]) -> None:
         super().__init__(sides)
         self._policy, self._held_out = policy, held_out
 
     def evaluate(
-        self, tasks: int, *, seed: int, version: int, greedy: bool = True, split: Split = "test", each: int = 1
+        self, tasks: int, *, seed: int, version: int, greedy: bool = True, split: str = "test", each: int = 1
     ) -> list[Episode]:
         """As `Actor.evaluate`, of at most as many rankings as there are."""
         count = min(tasks, self._held_out[split])

@@ -75,7 +75,7 @@ class PairWorld(WrittenWorld):
                     f"{self.size}; all rows rank equally many"
                 )
         self._sort(read)
-        self._written = self._rankings["train"]
+        self._written = tuple(self._rankings["train"])
 
     def _sort(self, read: Sequence[Ranking]) -> None:
         self._rankings: dict[Split, Sequence[Ranking]] = {"train": read}
@@ -103,7 +103,9 @@ class HeldOutPairs(PairWorld):
     splits = SPLITS
 
     def _sort(self, read: Sequence[Ranking]) -> None:
-        rows = {split: [one for one in read if _split_of(one) == split] for split in SPLITS}
+        rows: dict[Split, Sequence[Ranking]] = {
+            split: [one for one in read if _split_of(one) == split] for split in SPLITS
+        }
         for split in ("train", "test"):
             if not rows[split]:
                 raise UserError(
