@@ -1,10 +1,10 @@
-"""RLHF where the truth is known: what a reward model says of a policy, and what is true, with the KL in the reward and
-without.
+"""RLHF where the truth is known (`reward-quick`, `rlhf-quick`): what a reward model says of a policy, and what is true,
+with the KL in the reward and without.
 
-    python benchmarks/rlhf.py [--seeds 0 1 2] [--updates N] [--out FOLDER] [--plot FILE] [--json]
+    python benchmarks/rlhf.py [--seeds 0 1 2] [--out FOLDER] [--plot FILE] [--json]
 
-The world asks for a digit and pays a ninth of it; anything else is worth nothing. A reward model learns from rankings of
-three digits, and is measured on prompts that were held out. Who acts imitates all digits alike, and then learns from
+The world asks for a digit and pays a ninth of it; anything else is worth nothing. A reward model learns from rankings
+of three digits, and is measured on prompts that were held out. Who acts imitates all digits alike, and then learns from
 what the model says alone, twice from one start: by `rlhf_ppo` as it is, and with a β of 1e-9, which measures the KL and
 does not count. What was never ranked (two digits, a letter) the model judges all the same. Every run is a command line
 in a process of its own; a run that is there and done is not repeated.
@@ -22,68 +22,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-WORLD = '''
-from peripatos.envs.conversation.conversation_env import ConversationEnv, Outcome
-
-
-class Digits(ConversationEnv):
-    """A digit is worth a ninth of itself; the oracle says any."""
-
-    weights = {"large": 1.0}
-
-    def opening(self, rng, split):
-        self.said = str(rng.integers(10))
-        return f"{rng.integers(60)}:"
-
-    def respond(self, reply):
-        worth = int(reply.text) / 9 if reply.text in tuple("0123456789") else 0.0
-        return Outcome(terms={"large": worth}, terminated=True)
-
-    def oracle(self):
-        return self.said
-'''
-HEAD = """\
-name: {name}
-world: {{id: "rlhf_world:Digits"}}
-agent: {{kind: tiny_llama, hidden: 32, layers: 1, heads: 2}}
-sampling: {{max_tokens: 3}}
-evaluation: {{episodes: 100}}
-stages:
-"""
-JUDGE = """\
-  - name: judge
-    method: reward_model
-    demonstrations: {pairs: ranked.jsonl}
-    collect: {groups: 16}
-    optimizer: {lr: 1e-2}
-    budget: {updates: 12}
-"""
-PLEASE = """\
-  - name: imitate
-    method: sft
-    demonstrations: {agent: {kind: oracle}}
-    collect: {groups: 64}
-    optimizer: {lr: 2e-2}
-    budget: {updates: 60}
-  - name: please
-    method: rlhf_ppo
-    models: {reward: {run: JUDGE}}
-    collect: {groups: 128}
-    overrides: {update: {minibatches: 4}}
-    optimizer: {lr: 1e-2}
-    budget: {updates: UPDATES}
-"""
 WAYS = {"with KL": {}, "without KL": {"stages.please.overrides.weighting": "{beta: 1e-9}"}}
-
-
-def prepare(folder: Path, updates: int) -> None:
-    """The world, the rankings and the two scenarios."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "rlhf_world.py").write_text(WORLD)
-    ranked = [{"prompt": f"{n}:", "answers": [str(9 - n % 3), str(5 - n % 2), str(n % 3)]} for n in range(60)]
-    (folder / "ranked.jsonl").write_text("\n".join(map(json.dumps, ranked)))
-    (folder / "judge.yaml").write_text(HEAD.format(name="judge") + JUDGE)
-    (folder / "please.yaml").write_text(HEAD.format(name="please") + PLEASE.replace("UPDATES", str(updates)))
 
 
 def run(folder: Path, scenario: str, name: str, **sets: object) -> Path:
@@ -109,12 +48,12 @@ def curve(out: Path) -> list[dict[str, float]]:
 
 def measure(seed: int, folder: Path) -> dict[str, Any]:
     """The cells of one seed."""
-    judge = run(folder, "judge.yaml", f"judge-{seed}", seed=seed)
+    judge = run(folder, "reward-quick", f"judge-{seed}", seed=seed)
     after = json.loads((judge / "summary.json").read_text())["stages"][0]["evaluation"]["after"]
     cell: dict[str, Any] = {"seed": seed, "accuracy": after["success_rate"]}
     for way, more in WAYS.items():
         sets = {"seed": seed, "stages.please.models.reward.run": judge.name, **more}
-        cell[way] = curve(run(folder, "please.yaml", f"{way.replace(' ', '-')}-{seed}", **sets))
+        cell[way] = curve(run(folder, "rlhf-quick", f"{way.replace(' ', '-')}-{seed}", **sets))
     return cell
 
 
@@ -146,12 +85,11 @@ def main() -> None:
     """Run what is missing, print a line for each seed, draw the curves."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    parser.add_argument("--updates", type=int, default=60, help="of the policy")
     parser.add_argument("--out", type=Path, default=Path("runs/rlhf"))
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--json", action="store_true", help="all cells with their curves, as one list")
     asked = parser.parse_args()
-    prepare(asked.out, asked.updates)
+    asked.out.mkdir(parents=True, exist_ok=True)
     cells = []
     for seed in asked.seeds:
         cells.append(measure(seed, asked.out))

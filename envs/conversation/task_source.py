@@ -4,7 +4,7 @@
     "gsm8k.json:train"                              one split of it; or split="train"
     "openai/gsm8k:main"                             a data set of the Hugging Face hub, and its configuration
     "my_rows:rows"                                  a list, a frame or a generator function in a module of the user's
-    "peripatos/sums"                                pairs that are made here, see `comparisons` of the mathematics
+    "peripatos/digits"                              rankings that are made here, see `digits` of the mathematics
     Dataset, DatasetDict, DataFrame, {"train": …}, a list, an iterator, a generator function
 
 What is on this disk, or looks as if it should be, is never asked of the hub.
@@ -36,7 +36,7 @@ Task = Mapping[str, Any]
 Placed = tuple[str, Task | str]  # where a task stands, and the task
 TaskSource = Iterable[Task | str] | Callable[..., Any] | str | Path
 Picked = str | Mapping[str, str]  # one split of a source, or which of its splits is which of ours
-_MADE_HERE = {"peripatos/sums": "..worlds.maths.comparisons:sums"}
+_MADE_HERE = {"peripatos/digits": "..worlds.maths.digits:ranked"}
 _MOST_ROWS = 10_000_000  # of an iterator, which might not end
 _ALLOWED = (
     "a list of tasks, a data set, a frame, a function of (rng), a generator function, a file (.jsonl, .json, .csv, "

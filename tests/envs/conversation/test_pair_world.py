@@ -89,6 +89,11 @@ def test_what_is_no_pair_is_refused_with_its_row(row: Any, words: str) -> None:
         read_ranking("row 7", row)
 
 
+def test_rankings_that_are_made_here_have_a_name() -> None:
+    digits = HeldOutPairs("peripatos/digits")
+    assert (digits.size, sum(digits.rankings_in(split) for split in digits.splits)) == (3, 60)
+
+
 def test_rows_that_rank_fewer_or_more_than_others_are_refused() -> None:
     rows = [ROW, {"prompt": "1 + 1 =", "answers": ["2", "3", "4"]}]
     with pytest.raises(UserError, match=re.escape("task 1 ranks 3 replies, and task 0 2; all rows rank equally many")):

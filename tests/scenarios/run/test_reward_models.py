@@ -113,29 +113,9 @@ def test_flags_about_who_acts_are_refused_of_a_judge(
         assert f"{flags[0]} is for agents that act, and this one is a reward model" in capsys.readouterr().err
 
 
-DIGITS = """
-from peripatos.envs.conversation.conversation_env import ConversationEnv, Outcome
-
-
-class Digits(ConversationEnv):
-    '''A digit is worth a ninth of itself; the oracle says any.'''
-
-    weights = {"large": 1.0}
-
-    def opening(self, rng, split):
-        self.said = str(rng.integers(10))
-        return f"{rng.integers(60)}:"
-
-    def respond(self, reply):
-        worth = int(reply.text) / 9 if reply.text in tuple("0123456789") else 0.0
-        return Outcome(terms={"large": worth}, terminated=True)
-
-    def oracle(self):
-        return self.said
-"""
 PIPELINE = """\
 name: digits
-world: {id: "digit_world:Digits"}
+world: {id: "peripatos.envs.worlds.maths.digits:Digits"}
 agent: {kind: tiny_llama, hidden: 32, layers: 1, heads: 2}
 sampling: {max_tokens: 3}
 stages:
@@ -158,10 +138,8 @@ evaluation: {episodes: 8}
 
 @pytest.mark.slow
 def test_a_policy_that_pleases_a_judge_of_nine_in_ten_pairs_earns_more_of_the_true_reward(
-    judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    judge: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "digit_world.py").write_text(DIGITS)
-    monkeypatch.syspath_prepend(str(tmp_path))
     assert lines(judge / "evaluations.jsonl")[-1]["success_rate"] >= 0.9
     path = write_scenario(tmp_path, PIPELINE.replace("RUN", str(judge)))
     assert command("run", path, "--out", tmp_path / "run", "-q") == 0
