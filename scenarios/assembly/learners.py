@@ -23,10 +23,10 @@ def make_learner(
     stage: Stage,
     policy: Policy,
     models: Mapping[str, Scorer],
-    judge: Reward | None,
     sources: WorldSources,
     *,
     seed: int,
+    judge: Reward | None = None,
 ) -> Learner:
     """The learner of a stage that has a method, which reads `models` by their roles and is paid by what `judge` says.
     Of a language policy it reads as many tokens at once as fit."""

@@ -139,7 +139,8 @@ class StageRun:
         judge = stage_judge(self.context, self.index)
         if held := spell_memory(policy, {**models, **({} if judge is None else {"reward": judge.policy})}):
             self.context.journal.said(f"{self.stage.name}: held beside the agent, and not learning: {held}")
-        return make_learner(self.scenario, self.stage, policy, models, judge, self.context.sources, seed=self.seed)
+        sources = self.context.sources
+        return make_learner(self.scenario, self.stage, policy, models, sources, seed=self.seed, judge=judge)
 
     def _say_budget(self, learner: Learner) -> None:
         """How many tokens are read at once, where that was left to the free memory."""
