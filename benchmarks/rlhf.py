@@ -5,8 +5,8 @@ with the KL in the reward and without.
 
 The world asks for a digit and pays a ninth of it; anything else is worth nothing. A reward model learns from rankings
 of three digits, and is measured on prompts that were held out. Who acts imitates all digits alike, and then learns from
-what the model says alone, twice from one start: by `rlhf_ppo` as it is, and with a β of 1e-9, which measures the KL and
-does not count. What was never ranked (two digits, a letter) the model judges all the same. Every run is a command line
+what the model says alone, three times from one start: with the scenario's β, with InstructGPT's, and with one of 1e-9,
+which measures the KL and does not count. What was never ranked (two digits, a letter) the model judges all the same. Every run is a command line
 in a process of its own; a run that is there and done is not repeated.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-WAYS = {"with KL": {}, "without KL": {"stages.please.overrides.weighting": "{beta: 1e-9}"}}
+BETAS = {"β = 0.2": 0.2, "β = 0.02": 0.02, "without KL": 1e-9}
 
 
 def run(folder: Path, scenario: str, name: str, **sets: object) -> Path:
@@ -51,16 +51,17 @@ def measure(seed: int, folder: Path) -> dict[str, Any]:
     judge = run(folder, "reward-quick", f"judge-{seed}", seed=seed)
     after = json.loads((judge / "summary.json").read_text())["stages"][0]["evaluation"]["after"]
     cell: dict[str, Any] = {"seed": seed, "accuracy": after["success_rate"]}
-    for way, more in WAYS.items():
-        sets = {"seed": seed, "stages.please.models.reward.run": judge.name, **more}
-        cell[way] = curve(run(folder, "rlhf-quick", f"{way.replace(' ', '-')}-{seed}", **sets))
+    for way, beta in BETAS.items():
+        sets = {"seed": seed, "stages.please.models.reward.run": judge.name}
+        name = f"beta-{beta:g}-{seed}"
+        cell[way] = curve(run(folder, "rlhf-quick", name, **sets, **{"stages.please.overrides.weighting.beta": beta}))
     return cell
 
 
 def told(cell: dict[str, Any]) -> str:
-    """`seed 0: accuracy 1.000; with KL: true 0.49 → 0.93, score 0.1 → 2.0, KL 1.2; …`"""
+    """`seed 0: accuracy 1.000; β = 0.2: true 0.50 → 0.92, score 0.02 → 3.08, KL 0.29; …`"""
     parts = []
-    for way in WAYS:
+    for way in BETAS:
         first, last = cell[way][0], cell[way][-1]
         true, score = (f"{first[key]:.2f} → {last[key]:.2f}" for key in ("true", "score"))
         parts.append(f"{way}: true {true}, score {score}, KL {last['kl']:.2f}")
@@ -71,7 +72,7 @@ def draw(cells: list[dict[str, Any]], path: Path) -> None:
     """Above what the model says, below what is true; a line for each seed and way."""
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.subplots(2, sharex=True)
-    for way, colour in zip(WAYS, ("tab:blue", "tab:orange"), strict=True):
+    for way, colour in zip(BETAS, ("tab:blue", "tab:green", "tab:orange"), strict=True):
         for number, cell in enumerate(cells):
             for ax, key in zip(axes, ("score", "true"), strict=True):
                 ax.plot([row[key] for row in cell[way]], color=colour, label=way if number == 0 else None)
