@@ -58,6 +58,25 @@ class Sharing(Protocol):
 
 
 @runtime_checkable
+class Hearing(Protocol):
+    """Who can say how likely the world's own words were, in the pass that reads what was chosen."""
+
+    def hearing(self, inputs: Mapping[str, Tensor], observed_B_T: Tensor) -> Mapping[str, Tensor]:
+        """`inputs` of which `score` also gives the log-probabilities at the units in `observed_B_T` (bool)."""
+        ...
+
+
+@runtime_checkable
+class Energetic(Protocol):
+    """Who can say how far one step would move the probability of what was chosen, without taking it."""
+
+    def energy(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """‖∂ log π / ∂ z‖² of each unit [B, T], z what the policy's distribution is made from (logits, means); no
+        gradient follows it. Entries at units that nobody chose are finite and meaningless."""
+        ...
+
+
+@runtime_checkable
 class Policy(Protocol):
     """What learns. Every policy is also a `torch.nn.Module`."""
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..agents.protocols import Critic, Scorer
+from ..agents.protocols import Critic, Energetic, Hearing, Policy, Scorer
 from ..envs.vocabulary import Batch
 from .passes import passes
 
@@ -36,6 +36,34 @@ def with_values(batch: Batch, critic: Critic, micro_batch: int | None) -> Batch:
     value_B_T, successor_B_T = _in_passes(batch, micro_batch, critic, critic.value)
     bootstrap_B_T = torch.where(batch.end_B_T & truncated_B[:, None], successor_B_T, 0.0)
     return replace(batch, value_B_T=torch.where(batch.mask_B_T, value_B_T, 0.0), bootstrap_B_T=bootstrap_B_T)
+
+
+@torch.no_grad()
+def with_energy(batch: Batch, policy: Policy, micro_batch: int | None) -> Batch:
+    """The batch with a note of the energy of every unit, `energy_B_T`, for `optimal_baseline`.
+
+    `ValueError` for a policy that cannot say.
+    """
+    if not isinstance(policy, Energetic):
+        raise ValueError("the optimal baseline needs a policy that gives the energy of what was chosen")
+
+    def read(inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return (energy_B_T := policy.energy(inputs)), energy_B_T
+
+    energy_B_T, _ = _in_passes(batch, micro_batch, policy, read)
+    return replace(batch, notes={**batch.notes, "energy_B_T": torch.where(batch.mask_B_T, energy_B_T, 0.0)})
+
+
+def with_observed(batch: Batch, policy: Policy) -> Batch:
+    """The batch as it is read where the world's words are learned from too: scores of it have their log-probabilities.
+
+    `ValueError` where nobody noted which they are (`observed_B_T`), or for a policy that cannot say.
+    """
+    if "observed_B_T" not in batch.notes:
+        raise ValueError("a method that learns what the world says needs a batch that notes observed_B_T")
+    if not isinstance(policy, Hearing):
+        raise ValueError("a method that learns what the world says needs a policy that gives its words probabilities")
+    return replace(batch, inputs=policy.hearing(batch.inputs, batch.notes["observed_B_T"]))
 
 
 def _in_passes(

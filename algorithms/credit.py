@@ -3,8 +3,9 @@
     A = return − baseline,   at the granularity of a unit, a turn or a whole trajectory.
 
 Two choices span the field. The *baseline*: none (REINFORCE, Williams 1992), the batch's mean, the group's mean
-(GRPO, Shao et al. 2024, arXiv:2402.03300), the mean of the others (RLOO, Ahmadian et al. 2024, arXiv:2402.14740),
-or a critic (GAE). The *granularity*: what counts as one decision. Units of one step share its advantage.
+(GRPO, Shao et al. 2024, arXiv:2402.03300), the mean of the others (RLOO, Ahmadian et al. 2024, arXiv:2402.14740), that
+of least variance (`optimal_baseline`), or a critic (GAE). The *granularity*: what counts as one decision. Units of one
+step share its advantage.
 Everything here is computed on the whole batch, before rows are split among minibatches or machines.
 """
 
@@ -20,6 +21,7 @@ from torch import Tensor
 from ..envs.quantities import Discount, NotNegative
 from ..envs.vocabulary import Batch
 from .episode_rows import episode_rows
+from .optimal_baseline import optimal_advantage
 from .returns import discounted_returns, gae
 from .shapes import Granularity, Steps, check_rank, steps, sum_steps
 
@@ -31,7 +33,7 @@ _ROUNDINGS = 16  # by how many of its last digits a sum of rewards may differ fr
 class Credit:
     """How a method assigns credit: the constants that frameworks disagree on, spelled out."""
 
-    baseline: Literal["batch_mean", "group_mean", "leave_one_out", "critic"] | None = None
+    baseline: Literal["batch_mean", "group_mean", "leave_one_out", "optimal", "critic"] | None = None
     granularity: Granularity = "trajectory"
     scale: Literal["std", "mean"] | None = None  # what a group's advantages are divided by
     ddof: Literal[0, 1] = 1  # of the group's standard deviation
@@ -41,15 +43,22 @@ class Credit:
     each_term: bool = False
     """Whether each named term of the reward is compared within its group by itself, and the results are summed: the
     weights of the terms cancel, their signs stay (GDPO: Liu et al. 2026, arXiv:2601.05242)."""
-    transform: Literal["advantage", "positive", "verdict", "best_worst", "one"] = "advantage"
+    transform: Literal["advantage", "positive", "verdict", "best", "best_worst", "one"] = "advantage"
     """What the weight is made of: A itself; 1[A > 0], which keeps the better part of one's own samples
-    (rejection sampling); a `Verdict` on the return; 1 for the best of a group and −1 for the worst, which makes pairs;
-    or 1, which imitates (supervised fine-tuning)."""
+    (rejection sampling); a `Verdict` on the return; 1 for the best of a group alone, or −1 for the worst as well, which
+    makes pairs; or 1, which imitates (supervised fine-tuning)."""
+
     threshold: float = 0.5  # of a verdict: a return from here on is right
     right: NotNegative = 1.0  # its weights
     wrong: NotNegative = 1.0
-    whiten: Literal["batch", "minibatch"] | None = None
-    """Over which units advantages are brought to mean 0 and standard deviation 1."""
+    whiten: Literal["batch", "minibatch", "steps"] | None = None
+    """Over what advantages are brought to mean 0 and standard deviation 1: the units of the batch or of a minibatch, or
+    the batch's steps of credit (whole trajectories, turns or units), where each counts once, however long it is."""
+
+    @property
+    def ranks(self) -> bool:
+        """Whether a group's returns are put in order and nothing else is asked of them."""
+        return self.transform in ("best", "best_worst")
 
 
 @dataclass(frozen=True)
@@ -209,18 +218,19 @@ def assign_credit(batch: Batch, credit: Credit) -> Credited:
     if credit.transform == "positive":
         # A ← 1[A > 0]
         advantage_B_T = (advantage_B_T > 0).to(advantage_B_T.dtype)
-    if credit.whiten == "batch":
-        advantage_B_T = whiten(advantage_B_T, mask)
+    if credit.whiten in ("batch", "steps"):
+        advantage_B_T = whiten(advantage_B_T, mask, mask if credit.whiten == "batch" else walk.begins_B_T)
     return Credited(*(layout.split(x) for x in (advantage_B_T, target_B_T, target_mask)))
 
 
-def whiten(advantage_B_T: Tensor, mask_B_T: Tensor, eps: float = 1e-8) -> Tensor:
-    """Â = (A − Ā) / (σ + ε) over the units in the mask (ddof 1), zero elsewhere; [B, T].
+def whiten(advantage_B_T: Tensor, mask_B_T: Tensor, counted_B_T: Tensor | None = None, eps: float = 1e-8) -> Tensor:
+    """Â = (A − Ā) / (σ + ε) at the units in the mask, zero elsewhere; [B, T]. Ā and σ (ddof 1) are over the units in
+    `counted_B_T` (None: all in the mask).
 
     Zero everywhere where the advantages differ by no more than their own rounding: a constant is no signal, and what
     its mean rounds to, divided by a spread of nothing, would be one.
     """
-    chosen = advantage_B_T[mask_B_T].double()
+    chosen = advantage_B_T[mask_B_T if counted_B_T is None else counted_B_T].double()
     if not chosen.numel():
         return torch.zeros_like(advantage_B_T)
     rounding = _ROUNDINGS * torch.finfo(advantage_B_T.dtype).eps * chosen.abs().max()
@@ -278,12 +288,15 @@ def _group_advantage_of_steps(batch: Batch, walk: Steps, credit: Credit) -> Tens
     if credit.transform == "verdict":
         return Verdict(credit.threshold, credit.right, credit.wrong)(return_B_K)
     rows = mask.any(dim=1)  # a row without units (an episode that failed) is no member of its group
-    if credit.transform == "best_worst":
+    if credit.ranks:
         advantage_B_K = torch.zeros_like(return_B_K)
         advantage_B_K[rows] = best_and_worst(return_B_K[rows, 0], batch.group_B[rows])[:, None]
-        return advantage_B_K
+        return advantage_B_K.clamp(min=0) if credit.transform == "best" else advantage_B_K
     if credit.baseline is None:
         return return_B_K
+    if credit.baseline == "optimal":
+        energy_B_K = sum_steps(batch.notes["energy_B_T"].to(return_B_K.dtype), batch.mask_B_T, walk)
+        return optimal_advantage(return_B_K, energy_B_K, mask, batch.group_B)
     group = torch.zeros_like(batch.group_B) if credit.baseline == "batch_mean" else batch.group_B
     K = walk.count
     column = torch.arange(K, device=group.device)

@@ -43,8 +43,8 @@ class EpisodeRows:
         return end_B_T & ~(goes_on[self.episode_B, self.rank_B][:, None] & (column == last))
 
     def join_batch(self, batch: Batch) -> Batch:
-        """`batch` with a row for each episode, and of its notes the terms of rewards. Where a row goes on in another
-        one, it does not end."""
+        """`batch` with a row for each episode, and of its notes the terms of rewards and the energies. Where a row goes
+        on in another one, it does not end."""
         end = self.last_ends(batch.mask_B_T, batch.end_B_T)
         names = [f.name for f in fields(batch) if f.name.endswith("_B_T") and getattr(batch, f.name) is not None]
         joined = {name: self.join(end if name == "end_B_T" else getattr(batch, name)) for name in names}
@@ -55,7 +55,10 @@ class EpisodeRows:
 
         group = per_episode(batch.group_B)
         terms = {name: per_episode(x) for name, x in batch.notes.items() if name.startswith("term_")}
-        return replace(batch, inputs={}, notes=terms, episode_B=number, bundle_B=number, group_B=group, **joined)
+        energy = {name: self.join(x) for name, x in batch.notes.items() if name == "energy_B_T"}
+        return replace(
+            batch, inputs={}, notes=terms | energy, episode_B=number, bundle_B=number, group_B=group, **joined
+        )
 
 
 def episode_rows(episode_B: Tensor, length: int) -> EpisodeRows:

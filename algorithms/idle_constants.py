@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import fields
 
@@ -27,6 +28,7 @@ def idle_constants(row: Method) -> Iterator[Idle]:
     yield from _of_rewards(row)
     yield from _of_credit(row)
     yield from _of_ratios(row.weighting)
+    yield from _of_signs(row)
     yield from _of_penalties(row.weighting)
     yield from _of_preferences(row)
     if row.source != "own":
@@ -54,10 +56,12 @@ def _of_preferences(row: Method) -> Iterator[Idle]:
             yield "weighting", name, None, why
         yield "weighting", "entropy_share", 1.0, why
         yield "update", "cut_replies", "keep", f"preference.kind is {spelled(kind)}, and a pair has both of its sides"
+        yield "update", "flat_groups", "keep", "groups in which all earned the same make no pair"
     if row.source == "pairs" and row.learns == "policy":
         for name in ("teacher", "scale", "overlong_buffer", "overlong_share"):
             yield "rewards", name, None, "somebody has compared the replies of pairs, and nobody pays for them"
         yield "update", "flat_groups", "keep", "the replies of pairs differ"
+        yield "update", "observation_coefficient", 0.0, "nothing is said after the replies of pairs"
 
 
 def _of_reward_models() -> Iterator[Idle]:
@@ -86,6 +90,9 @@ def _of_rewards(row: Method) -> Iterator[Idle]:
         yield "update", "flat_groups", "keep", "rewards.teacher pays, whatever all of a group have earned"
     if rewards.scale is None:
         yield "rewards", "clip", None, "rewards.scale is null; allowed is 'return'"
+    if (row.credit.transform == "positive" or row.credit.ranks) and rewards.clip is None:
+        why = f"credit.transform is {spelled(row.credit.transform)}, which asks for the order of returns alone"
+        yield "rewards", "scale", None, f"{why}, unless rewards.clip cuts some"
     if rewards.overlong_buffer is None and rewards.overlong_share is None:
         yield "rewards", "overlong_limit", None, "rewards.overlong_buffer is not given"
     if rewards.overlong_buffer is not None:
@@ -95,9 +102,14 @@ def _of_rewards(row: Method) -> Iterator[Idle]:
 def _of_credit(row: Method) -> Iterator[Idle]:
     credit = row.credit
     judges, imitates = credit.transform == "verdict", credit.transform == "one"
-    if credit.transform == "best_worst":
+    if credit.ranks:
         for name in ("baseline", "scale", "whiten"):
-            yield "credit", name, None, "credit.transform is 'best_worst', which compares returns as they are"
+            yield (
+                "credit",
+                name,
+                None,
+                f"credit.transform is {spelled(credit.transform)}, which compares returns as they are",
+            )
     if imitates:
         for name in ("baseline", "granularity", "scale", "ddof", "eps", "gamma", "lam", "whiten"):
             yield "credit", name, ..., "credit.transform is 'one': every weight is 1"
@@ -134,6 +146,8 @@ def _of_groups(credit: Credit, imitates: bool) -> Iterator[Idle]:
         yield "credit", "scale", None, why
     if credit.baseline in (None, "critic", "batch_mean") or imitates:
         yield "credit", "each_term", False, why
+    if credit.baseline == "optimal":
+        yield "credit", "scale", None, "credit.baseline is 'optimal', whose differences are divided by nothing"
     if credit.scale is None:
         yield "credit", "eps", ..., "credit.scale is null"
     if credit.scale != "std":
@@ -156,8 +170,44 @@ def _of_ratios(weighting: Weighting) -> Iterator[Idle]:
         yield "weighting", name, ..., f"{why}, not 'soft'"
     for name in ("kernel_up_k", "kernel_up_rate", "kernel_down_k", "kernel_down_rate") if kind != "kernel" else ():
         yield "weighting", name, ..., f"{why}, not 'kernel'"
+    if weighting.clip_low == 1:
+        yield "weighting", "clip_low", None, "no ratio is below 1 − 1 = 0; give less than 1"
+    if weighting.gap == 1:
+        yield "weighting", "gap", None, "no two probabilities are farther apart than 1; give less"
+    if _silences_the_stale(weighting):
+        why = "weighting.clip_low silences such sequences already where weighting.ratio is 'sequence'"
+        yield "weighting", "stale_sequence", None, why
     if weighting.gap is None:
         yield "weighting", "gap_sides", "towards", "weighting.gap is null; give its bound, such as 0.15"
+
+
+def _silences_the_stale(weighting: Weighting) -> bool:
+    """Whether A < 0 and exp(mean log π/μ) < 1 − ε↓ holds wherever A < 0 and mean(log μ − log π) > δ does."""
+    low, stale = weighting.clip_low, weighting.stale_sequence
+    silences = weighting.ratio == "sequence" and weighting.clip_kind == "silence" and weighting.correction is None
+    return silences and low is not None and stale is not None and math.exp(-stale) <= 1 - low
+
+
+def _of_signs(row: Method) -> Iterator[Idle]:
+    """What is for bad actions alone where there is none, and for good ones likewise; whitening makes both."""
+    credit, kind = row.credit, row.weighting.clip_kind
+    if credit.whiten is not None or row.source != "own":
+        return
+    judges = credit.transform == "verdict"
+    if credit.transform in ("positive", "best") or (judges and credit.wrong == 0):
+        cause = "credit.wrong is 0" if judges else f"credit.transform is {spelled(credit.transform)}"
+        why = f"{cause}: no advantage is below 0"
+        yield "weighting", "stale_sequence", None, why
+        for name in ("clip_low", "clip_dual") if kind == "silence" else ():
+            yield "weighting", name, None, why
+        for name in ("soft_down", "kernel_down_k", "kernel_down_rate"):
+            yield "weighting", name, ..., why
+    if judges and credit.right == 0:
+        why = "credit.right is 0: no advantage is above 0"
+        if kind == "silence":
+            yield "weighting", "clip_high", None, why
+        for name in ("soft_up", "kernel_up_k", "kernel_up_rate"):
+            yield "weighting", name, ..., why
 
 
 def _of_penalties(weighting: Weighting) -> Iterator[Idle]:
@@ -196,7 +246,7 @@ def impossible_constants(row: Method) -> Iterator[tuple[str, str, str]]:
         yield "credit", "each_term", f"{why}; write granularity: trajectory"
     if credit.transform == "verdict" and credit.right == credit.wrong == 0.0:
         yield "credit", "right", "and credit.wrong is 0 too: every weight is 0; give one of them above 0"
-    if credit.transform == "best_worst" and credit.granularity != "trajectory":
+    if credit.ranks and credit.granularity != "trajectory":
         why = f"and credit.granularity is {spelled(credit.granularity)}: the best and the worst are whole trajectories"
         yield "credit", "transform", f"{why}; write granularity: trajectory"
     kind = row.preference.kind
@@ -209,6 +259,9 @@ def impossible_constants(row: Method) -> Iterator[tuple[str, str, str]]:
     if weighting.clip_kind == "geometric" and weighting.ratio not in (None, "unit"):
         why = f"and weighting.ratio is {spelled(weighting.ratio)}: the mean is over ratios of units"
         yield "weighting", "clip_kind", f"{why}; write ratio: unit"
+    if weighting.clip_kind == "geometric" and row.update.aggregation != "sequence_mean":
+        why = "and weighting.clip_kind is 'geometric': a sequence has one such mean, however many units it has"
+        yield "update", "aggregation", f"{why}; write aggregation: sequence_mean"
     if weighting.correction_kind == "band" and weighting.correction is not None and weighting.correction <= 1:
         why = f"and weighting.correction is {weighting.correction:g}: no ratio, or 1 alone, lies between 1/C and C"
         yield "weighting", "correction_kind", f"{why}; give a correction above 1"

@@ -2,7 +2,7 @@
 
     batch ─▶ rewards ─▶ values ─▶ credit ─▶ for each epoch, for each minibatch:
                                                 w = policy_weight(log π, A)
-                                                L = policy_loss(log π, w) + c_v ½(V − target)² − c_h H
+                                                L = policy_loss(log π, w) + c_v ½(V − target)² − c_h H − c_o log π(o)
                                                 one step of the optimiser
 
 It takes a batch to its own device, asks a policy for `score` and a method for constants, never for a name. Sums are
@@ -27,40 +27,23 @@ from ..agents.threads import fitting_threads, torch_threads
 from ..envs.seeding import stream
 from ..envs.vocabulary import Batch
 from .aggregate import Shares, reduce
-from .annotate import read_scores, with_values
+from .annotate import read_scores, with_energy, with_observed, with_values
 from .distillation import paid_by_teacher, read_by
 from .flat_groups import flat_groups
 from .judged_rewards import JudgedRewards
 from .loss import policy_loss, squared_error
 from .method_row import Method
-from .metrics import Log, masked_mean
+from .metrics import Log, masked_mean, with_effective_share
 from .moving import MovingCoefficients
 from .optimizer import Masters, OptimizerSettings, adapted
 from .penalty import penalized_rewards
 from .reward_model import reward_model_loss
 from .rewards import punish_overlong, return_scale
 from .soundness import find_unsound
-from .training_batch import TrainingBatch, as_units, describe, micro_batches, minibatches, prepare
-from .update import FirstPass, Update
+from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
+from .update import FirstPass, StaleBatch, Update, UpdateRefused, describe
 from .weighting import Weighted, policy_weight
 from .weights import kl_estimate
-
-
-class UpdateRefused(RuntimeError):
-    """A loss or gradient was not finite, and the step was not taken; or what a step left is not. `diagnostics` says
-    what was seen.
-
-    Earlier steps of the same update, and statistics of the batch, may have moved; the message says how many steps were
-    taken. Whoever goes on, goes on from a checkpoint.
-    """
-
-    def __init__(self, message: str, diagnostics: dict[str, float]) -> None:
-        super().__init__(message)
-        self.diagnostics = diagnostics
-
-
-class StaleBatch(ValueError):
-    """A batch was made by another version of the policy than the one that would learn from it."""
 
 
 class Learner:
@@ -142,7 +125,8 @@ class Learner:
         return {f"{who}.{name}": x for who, one in self._paying.items() for name, x in one.state().items()}
 
     def _update(self, batch: Batch) -> Update:
-        training = self._prepared(batch)
+        heard = self.method.update.observation_coefficient > 0
+        training = self._prepared(with_observed(batch, self.policy) if heard else batch)
         log, first = Log(), FirstPass(training)
         log.add({**describe(training), "batch/staleness": self.version - batch.version_B.double().mean()})
         learned_from = self._with_gradient(training)
@@ -156,7 +140,7 @@ class Learner:
                 whitened = part.whitened() if self.method.credit.whiten == "minibatch" else part
                 self._step(whitened, log, first if epoch == 0 else None)
                 self._steps, last = self._steps + 1, part
-        metrics = log.means()
+        metrics = with_effective_share(log.means())
         kl = self._kl_old(last) if self._follows_kl and last is not None and len(last.share_B_T) else None
         if self.settings.schedule == "adaptive_kl" and kl is not None:
             self._adapt(kl)
@@ -207,6 +191,8 @@ class Learner:
         reference_logp = torch.zeros_like(old_logp)
         if self.reference is not None:
             reference_logp, _ = read_scores(self.reference, batch, self.micro_batch)
+        if row.credit.baseline == "optimal":
+            batch = with_energy(batch, self.policy, self.micro_batch)
         if weighting.kl_in == "reward":
             batch = penalized_rewards(batch, old_logp, reference_logp, beta=weighting.beta)
         return prepare(batch, row, old_logp, reference_logp, entropy, flat_B)
@@ -234,7 +220,7 @@ class Learner:
     def _with_gradient(self, training: TrainingBatch) -> TrainingBatch:
         """Without the rows whose gradient is known to be zero; they still count in every mean."""
         update, weighting = self.method.update, self.method.weighting
-        if self.method.needs_critic or weighting.penalty is not None or update.has_bonus:
+        if self.method.needs_critic or weighting.penalty is not None or update.moves_every_row:
             return training
         if self.method.credit.whiten == "minibatch":  # which takes the mean away, and so gives all of them some
             return training
@@ -298,7 +284,7 @@ class Learner:
         return f"the step was not taken{earlier}"
 
     def _loss(self, part: TrainingBatch, seen: Log, first: FirstPass | None) -> Tensor:
-        """L = policy_loss + c_v · value loss − c_h · entropy, on one micro-batch."""
+        """L = policy_loss + c_v · value loss − c_h · entropy − c_o · log π(what the world said), on one micro-batch."""
         batch, update, mask = part.batch, self.method.update, part.batch.mask_B_T
         scores = self.policy.score(batch.inputs)
         logp, entropy, value = scores
@@ -316,7 +302,7 @@ class Learner:
             end_B_T=batch.end_B_T,
         )
         whole = Shares(part.share_B_T, part.count or 1.0)
-        # L = policy_loss(w) − c_h H + c_v ½(V − target)²
+        # L = policy_loss(w) − c_h H + c_v ½(V − target)² − c_o log π(o)
         loss = policy_loss(logp, weighted.weight_B_T, mask, shares=whole)
         if self.moving.bonus:
             loss = loss - self.moving.bonus * reduce(entropy, mask, shares=whole)
@@ -326,6 +312,10 @@ class Learner:
             value_loss = reduce(error, part.target_mask_B_T, shares=targets)
             loss = loss + update.value_coefficient * value_loss
             seen.add_units({"value/loss": error.detach()}, part.target_mask_B_T)
+        if update.observation_coefficient:
+            heard = Shares(torch.ones_like(part.share_B_T), part.observed_count or 1.0)
+            loss = loss - update.observation_coefficient * reduce(logp, part.observed_B_T, shares=heard)
+            seen.add_units({"observation/logp": logp.detach()}, part.observed_B_T)
         seen.add_units(self._look(part, scores, weighted), mask)
         if first is not None:
             first.add(part, scores, weighted.weight_B_T)
@@ -347,6 +337,9 @@ class Learner:
             "policy/entropy": scores.entropy_B_T.detach(),
             "policy/clipped": weighted.clipped_B_T,
             "policy/ratio": weighted.ratio_B_T,
+            "policy/ratio_squared": weighted.ratio_B_T**2,
+            "policy/ratio_extreme": weighted.extreme_B_T,
+            "policy/weighted": weighted.weight_B_T != 0,
             "policy/logp": logp_B_T,
         }
         if self.method.preference.kind is None:  # whose objective is one of pairs, not of units

@@ -39,6 +39,10 @@ class Update:
     below 0 (Skywork-OR1: He et al. 2025, arXiv:2505.22312). None: the coefficient stays."""
     entropy_step: Positive = 0.005
 
+    observation_coefficient: NotNegative = 0.0
+    """Of the mean of −log π over what the world said (a tool's results, a user's answers, with the chat template's
+    marks around them), which a policy then learns to expect (ECHO: Shrivastava et al. 2026, arXiv:2605.24517)."""
+
     def steps_per_pass(self, units: float) -> int:
         """How many minibatches a batch of so many units makes."""
         if self.minibatch_units is None:
@@ -49,6 +53,11 @@ class Update:
     def has_bonus(self) -> bool:
         """Whether entropy is part of the loss, now or after some updates."""
         return bool(self.entropy_coefficient) or self.entropy_target is not None
+
+    @property
+    def moves_every_row(self) -> bool:
+        """Whether a row without any advantage has a gradient all the same."""
+        return self.has_bonus or bool(self.observation_coefficient)
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ class Method:
     @property
     def needs_groups(self) -> bool:
         """Whether episodes are compared with others that started alike."""
-        compared = self.credit.baseline in ("group_mean", "leave_one_out") or self.credit.transform == "best_worst"
+        compared = self.credit.baseline in ("group_mean", "leave_one_out", "optimal") or self.credit.ranks
         return compared or self.update.flat_groups == "leave_out"
 
     @property
@@ -118,4 +127,5 @@ class Method:
     @property
     def of_single_units(self) -> bool:
         """Whether a unit's weight is known without the others of its sequence."""
-        return self.learns == "policy" and self.preference.kind is None and self.weighting.of_single_units
+        alone = self.learns == "policy" and self.preference.kind is None and not self.update.observation_coefficient
+        return alone and self.weighting.of_single_units

@@ -95,13 +95,26 @@ def formulas(row: Method) -> list[str]:
     bonus = "c·H" if update.entropy_target is not None else bonus
     value = f" + {update.value_coefficient:g}·½(V − (GAE + V_old))²" if row.needs_critic else ""
     inside = f"(w·log π + {bonus})" if bonus else "w·log π"
-    return [*lines, f"L = −{mean} {inside}{value}"]
+    heard = (
+        f" − {update.observation_coefficient:g}·mean over observed units of log π"
+        if update.observation_coefficient
+        else ""
+    )
+    return [*lines, f"L = −{mean} {inside}{value}{heard}"]
 
 
 _SCORES = (
     "s = V of the state behind the last unit of a reply",
     "L = mean over groups of the mean over pairs of −log σ(s of the better − s of the worse)",
 )
+_STEPS = {"trajectory": "trajectories", "turn": "turns", "unit": "units"}
+_SUBTRACTED = {
+    None: "",
+    "batch_mean": " − mean_batch(R)",
+    "group_mean": " − mean_group(R)",
+    "leave_one_out": " − mean_others(R)",
+    "optimal": " − Σ_group W·R / Σ_group W,   W = Σ ‖∂ log π/∂ logits‖² up to its step",
+}
 _EXTREMES = "1 for the best of the group, −1 for the worst, 0 for the others"
 _RATIOS = {
     "unit": "π/π_old of the unit",
@@ -117,6 +130,8 @@ def _advantage(row: Method) -> str:
         return "1"
     if credit.transform == "best_worst":
         return "1 for the better reply, −1 for the worse" if row.source == "pairs" else _EXTREMES
+    if credit.transform == "best":
+        return "1 for the best of the group, 0 for the others"
     R = "R" if credit.granularity == "trajectory" else "Σ γᵏ r, from its step on" if credit.gamma else "r"
     if credit.transform == "verdict":
         wrong = f"−{credit.wrong:g}" if credit.wrong else "0"
@@ -124,13 +139,14 @@ def _advantage(row: Method) -> str:
     if credit.baseline == "critic":
         A = f"GAE(γ = {credit.gamma:g}, λ = {credit.lam:g})"
     else:
-        baselines = {None: "", "batch_mean": " − mean_batch(R)", "group_mean": " − mean_group(R)"}
-        A = R + baselines.get(credit.baseline, " − mean_others(R)")
+        A = f"({R})" if credit.granularity != "trajectory" and credit.baseline is not None else R
+        A += _SUBTRACTED[credit.baseline]
         if credit.scale is not None:
             A = f"({A}) / ({credit.scale}_group(R) + {credit.eps:g})"
         A = f"Σ over terms of {A}" if credit.each_term else A
     A = f"1[{A} > 0]" if credit.transform == "positive" else A
-    return f"({A} − mean) / (std + 1e-08) over the {credit.whiten}" if credit.whiten else A
+    over = {"batch": "batch", "minibatch": "minibatch", "steps": _STEPS[credit.granularity] + " of the batch"}
+    return f"({A} − mean) / (std + 1e-08) over the {over[credit.whiten]}" if credit.whiten else A
 
 
 def in_words(row: Method) -> list[str]:
@@ -153,9 +169,10 @@ def in_words(row: Method) -> list[str]:
         said.append(f"A reply loses up to 1 in the last {share} before its limit.")
     if row.preference.kind is not None:
         said.append("A frozen copy of the policy as it began is the reference.")
-    if row.needs_groups and credit.transform == "best_worst" and row.source == "own":
-        said.append("Groups in which all earned the same make no pair.")
-    if credit.transform not in ("one", "verdict", "best_worst") and row.learns == "policy":
+    if credit.ranks and row.source == "own":
+        what = "make no pair" if credit.transform == "best_worst" else "have no best"
+        said.append(f"Groups in which all earned the same {what}.")
+    if credit.transform not in ("one", "verdict") and not credit.ranks and row.learns == "policy":
         said.append(_BASELINES[credit.baseline])
     if credit.scale == "std":
         said.append(f"Differences are divided by the group's standard deviation (ddof {credit.ddof}).")
@@ -165,6 +182,8 @@ def in_words(row: Method) -> list[str]:
         said.append("Groups in which all earned the same count in no mean.")
     if row.weighting.kl_target is not None:
         said.append(f"β doubles or halves as the KL of an update is far from {row.weighting.kl_target:g}.")
+    if update.observation_coefficient:
+        said.append("What the world says after the first reply is learned by cross-entropy; the prompt is not.")
     if update.entropy_target is not None:
         step, goal = update.entropy_step, update.entropy_target
         said.append(f"c grows by {step:g} while the entropy is below {goal:g}, falls above it, and counts only below.")
@@ -197,6 +216,8 @@ _BASELINES = {
     "batch_mean": "Each return is compared with the mean of the batch.",
     "group_mean": "Each return is compared with the mean of its group, which began alike.",
     "leave_one_out": "Each return is compared with the mean of the others in its group, which began alike.",
+    "optimal": "Each return is compared with that mean of its group, which began alike, with which the gradient varies "
+    "least.",
     "critic": "A critic says what was to be expected, and bootstraps episodes that were cut.",
 }
 
@@ -282,24 +303,35 @@ def _weight(row: Method) -> str:
     if row.preference.kind is not None:
         return row.preference.formula
     verdict = f"{credit.right:g}·1[right] − {credit.wrong:g}·1[wrong]"
-    weights = {"advantage": "A", "positive": "1[A > 0]", "verdict": verdict, "best_worst": "±1", "one": "1"}
+    weights = {
+        "advantage": "A",
+        "positive": "1[A > 0]",
+        "verdict": verdict,
+        "best": "1[best]",
+        "best_worst": "±1",
+        "one": "1",
+    }
     return weights[credit.transform]
 
 
 _HEAD = """# Methods
 
-Printed by the code (`peripatos list methods`, and `--show NAME` for every constant). A method is a row of constants,
+Printed by the code (`peripatos list methods`, `--show NAME` for every constant, and with that `--compat trl`, `verl` or
+`prime-rl` for what stands there, as read at a date). A method is a row of constants,
 and each is a weighted log-likelihood: the gradient of L below is that of the textbook objective, which a test checks by
 autograd for every row. Any constant is changed by a scenario, `overrides: {weighting: {clip_high: 0.28}}`; what would
-have no effect is refused.
+have no effect is refused. Settings of whole papers, as stages: `peripatos list presets`.
 
 A is an advantage, R an episode's return, ρ a ratio to the policy that acted (or, with `weighting.correction`, to the
 policy before the update), H an entropy in nats, μ who acted, ν a teacher, p and q the probabilities under π and μ. σ in
 formulas is the logistic function.
 
 Rows of metrics have `policy/clipped` (the share of units that the clip silences or cuts), `policy/distrusted` (that a
-trust region leaves out), and, where they move, `kl/beta` and `policy/entropy_coefficient`. With `collect: {refill: 8}`
-groups in which all earned the same are sampled again, up to eight times for an update.
+trust region leaves out), `policy/weighted` (whose weight is not 0), `policy/ratio_extreme` (whose ratio is beyond ten
+or a tenth), `policy/effective_share` ((Σρ)² / (n·Σρ²), the effective sample size as a share), `observation/logp` (what
+the world says, where that is learned), `groups/flat` (groups in which all earned the same), and, where they move,
+`kl/beta` and `policy/entropy_coefficient`. What goes wrong with these numbers is said once, in a line. With
+`collect: {refill: 8}` groups in which all earned the same are sampled again, up to eight times for an update.
 
 """
 

@@ -41,8 +41,16 @@ _IMITATION = (
         "keep what beats its group's mean, and imitate it (expert iteration, RAFT)",
         "arXiv:2304.06767",
         parent="rloo",
-        elsewhere="RAFT keeps the best of K only; ReST-EM keeps all that are right.",
+        elsewhere="RAFT keeps the best of K only (best_of_k); ReST-EM keeps all that are right (psr).",
         credit=Credit(baseline="group_mean", transform="positive"),
+    ),
+    Method(
+        "best_of_k",
+        "keep the best of a group alone, and imitate it (RAFT)",
+        "arXiv:2304.06767",
+        parent="rejection_sampling",
+        elsewhere="RAFT keeps one of equal replies too, whatever they earned.",
+        credit=Credit(transform="best"),
     ),
 )
 
@@ -99,6 +107,16 @@ _RETURNS = (
         parent="reinforce_baseline",
         elsewhere="TRL and OpenRLHF add a KL to the reward and clip the ratio.",
         credit=Credit(baseline="leave_one_out"),
+        update=_SUMS,
+    ),
+    Method(
+        "optimal_baseline",
+        "w = return to go − that of the group, weighed at each unit by how much the policy could still be moved",
+        "arXiv:2602.07078",
+        parent="rloo",
+        elsewhere="It is optimal_token_baseline in verl, for tokens; here for actions of all kinds, real ones by "
+        "their means.",
+        credit=Credit(baseline="optimal", granularity="unit"),
         update=_SUMS,
     ),
     Method(
@@ -261,10 +279,22 @@ _GROUPS = (
         "each named term of the reward is normalised in its group, then they are summed and whitened",
         "arXiv:2601.05242",
         parent="grpo",
-        elsewhere="The paper weighs terms after the normalisation; here a world's weights cancel, but for their signs.",
-        credit=Credit(baseline="group_mean", scale="std", ddof=1, eps=1e-6, each_term=True, whiten="batch"),
+        elsewhere="The paper weighs terms after the normalisation; here a world's weights cancel, but for their signs. "
+        "It whitens over the rollouts of the batch, as here and in TRL; its authors' code and verl do over tokens.",
+        credit=Credit(baseline="group_mean", scale="std", ddof=1, eps=1e-6, each_term=True, whiten="steps"),
         weighting=_CLIPPED,
         update=_SEQUENCES,
+    ),
+    Method(
+        "echo",
+        "GRPO that also learns to expect what the world answers: cross-entropy on tools' results",
+        "arXiv:2605.24517",
+        parent="grpo",
+        elsewhere="prime-rl has a coefficient for each role of message. Each term is a mean over its own units there "
+        "and here; 0.05 is ours.",
+        credit=_NORMALIZED,
+        weighting=_CLIPPED,
+        update=Update(aggregation="sequence_mean", observation_coefficient=0.05),
     ),
     Method(
         "deepseek_v32",

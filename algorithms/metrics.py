@@ -34,6 +34,15 @@ def masked_mean(value_B_T: Tensor, mask_B_T: Tensor) -> Tensor:
     return torch.where(mask_B_T, value_B_T.double(), 0.0).sum() / count
 
 
+def with_effective_share(means: Mapping[str, float]) -> dict[str, float]:
+    """(Σρ)² / (n·Σρ²) in the place of the mean of ρ²: the effective sample size as a share of the samples (Kish 1965),
+    1 where all ratios are equal."""
+    squared = means.get("policy/ratio_squared", 0.0)
+    rest = {name: value for name, value in means.items() if name != "policy/ratio_squared"}
+    # ρ̄² / mean(ρ²)
+    return rest | ({"policy/effective_share": rest["policy/ratio"] ** 2 / squared} if squared else {})
+
+
 class Log:
     """Weighted means of numbers that come in pieces. They stay on their device until somebody asks for the means."""
 

@@ -19,10 +19,8 @@ from torch import Tensor
 from ..envs.vocabulary import Batch
 from .aggregate import unit_shares
 from .credit import assign_credit, whiten
-from .distillation import NOTE as TEACHER
 from .episode_rows import episode_rows
 from .method_row import Method
-from .metrics import explained_variance, masked_mean
 from .passes import passes
 from .preferences import tied_pairs
 from .shapes import steps, sum_steps
@@ -41,9 +39,11 @@ class TrainingBatch:
     target_mask_B_T: Tensor
     share_B_T: Tensor  # a unit's share of the loss's numerator, see aggregate.unit_shares
     trained_B_T: Tensor  # bool: the units that have a weight at all (`Weighting.entropy_share`)
+    observed_B_T: Tensor  # bool: what the world said, where that is learned too (`Update.observation_coefficient`)
     place_B_T: Tensor  # int: where in the whole each unit stands, b·T + t
     count: float  # Σc of the whole that this is a part of: what its sum is divided by
     target_count: float  # the same for the critic: how many targets the whole has
+    observed_count: float  # and of what the world said
 
     def rows(self, index: Tensor | slice) -> TrainingBatch:
         """The part of this batch in the rows `index` [b], to be divided by the same counts; of a slice, without a
@@ -60,6 +60,7 @@ class TrainingBatch:
             **columns,
             count=sum(part.count for part in parts),
             target_count=sum(part.target_count for part in parts),
+            observed_count=sum(part.observed_count for part in parts),
         )
 
     def numbered(self) -> TrainingBatch:
@@ -100,6 +101,7 @@ def prepare(
     if share < 1:
         assert entropy_B_T is not None, "the learner asks for it"
         trained = most_uncertain(entropy_B_T, kept, share)
+    observed = batch.notes["observed_B_T"] if update.observation_coefficient else torch.zeros_like(mask)
     return TrainingBatch(
         batch,
         old_logp_B_T,
@@ -109,9 +111,11 @@ def prepare(
         credited.target_mask_B_T,
         episodes.split(a),
         trained,
+        observed,
         torch.zeros_like(mask, dtype=torch.long),
         count=float(c.sum()) / sequences if method.learns == "policy" else _compared(batch, kept),
         target_count=float(credited.target_mask_B_T.sum()),
+        observed_count=float(observed.sum()) if update.observation_coefficient else 0.0,
     ).numbered()
 
 
@@ -129,23 +133,6 @@ def _of_cut_replies(batch: Batch) -> Tensor:
     walk = steps(mask, batch.turn_B_T, batch.end_B_T, "turn")
     cut_B_K = sum_steps(cut_B_T.long(), mask, walk) > 0
     return mask & cut_B_K.gather(1, walk.index_B_T)
-
-
-def describe(training: TrainingBatch) -> dict[str, Tensor]:
-    """What the whole batch looks like before the update."""
-    batch, mask = training.batch, training.batch.mask_B_T
-    metrics = {
-        "batch/rows": mask.any(dim=1).sum(),
-        "batch/units": mask.sum(),
-        "advantage/mean": masked_mean(training.advantage_B_T, mask),
-        "advantage/magnitude": masked_mean(training.advantage_B_T.abs(), mask),
-    }
-    if batch.value_B_T is not None and training.target_count:
-        fit = explained_variance(batch.value_B_T, training.target_B_T, training.target_mask_B_T)
-        metrics["value/explained_variance"] = fit
-    if (taught := batch.notes.get(TEACHER)) is not None:
-        metrics["kl/teacher"] = masked_mean(batch.behavior_logp_B_T - taught, mask)  # k1, before the update
-    return metrics
 
 
 _TENSORS = [f.name for f in fields(TrainingBatch) if f.name.endswith("_B_T")]
@@ -176,7 +163,8 @@ def minibatches(training: TrainingBatch, count: int, rng: np.random.Generator) -
     place = rng.permutation(keys)[key]
     order = np.argsort(place, kind="stable")
     ends = np.cumsum([len(part) for part in np.array_split(np.arange(keys), count)])
-    part = replace(training, count=training.count / count, target_count=training.target_count / count)
+    counts = {name: getattr(training, name) / count for name in ("count", "target_count", "observed_count")}
+    part = replace(training, **counts)
     part = part.rows(torch.from_numpy(order).to(group.device))  # once, so that each minibatch is a piece of it
     cuts = [0, *np.searchsorted(place[order], ends[:-1]).tolist(), len(order)]
     for start, end in pairwise(cuts):

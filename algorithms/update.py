@@ -9,7 +9,26 @@ import torch
 from torch import Tensor
 
 from ..agents.protocols import Scores
+from .distillation import NOTE as TEACHER
+from .metrics import explained_variance, masked_mean
 from .training_batch import TrainingBatch
+
+
+class UpdateRefused(RuntimeError):
+    """A loss or gradient was not finite, and the step was not taken; or what a step left is not. `diagnostics` says
+    what was seen.
+
+    Earlier steps of the same update, and statistics of the batch, may have moved; the message says how many steps were
+    taken. Whoever goes on, goes on from a checkpoint.
+    """
+
+    def __init__(self, message: str, diagnostics: dict[str, float]) -> None:
+        super().__init__(message)
+        self.diagnostics = diagnostics
+
+
+class StaleBatch(ValueError):
+    """A batch was made by another version of the policy than the one that would learn from it."""
 
 
 @dataclass(frozen=True)
@@ -54,3 +73,20 @@ class FirstPass:
         """Everything that was added."""
         read = {f"{name}_B_T": column[:-1].view(self._shape) for name, column in self._columns.items()}
         return Units(self._advantage_B_T, **read)
+
+
+def describe(training: TrainingBatch) -> dict[str, Tensor]:
+    """What the whole batch looks like before the update."""
+    batch, mask = training.batch, training.batch.mask_B_T
+    metrics = {
+        "batch/rows": mask.any(dim=1).sum(),
+        "batch/units": mask.sum(),
+        "advantage/mean": masked_mean(training.advantage_B_T, mask),
+        "advantage/magnitude": masked_mean(training.advantage_B_T.abs(), mask),
+    }
+    if batch.value_B_T is not None and training.target_count:
+        fit = explained_variance(batch.value_B_T, training.target_B_T, training.target_mask_B_T)
+        metrics["value/explained_variance"] = fit
+    if (taught := batch.notes.get(TEACHER)) is not None:
+        metrics["kl/teacher"] = masked_mean(batch.behavior_logp_B_T - taught, mask)  # k1, before the update
+    return metrics

@@ -8,6 +8,7 @@ Each factor is a column of the method: a small frozen value, called on log-proba
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -110,6 +111,7 @@ class Weighted:
     weight_B_T: Tensor
     ratio_B_T: Tensor
     clipped_B_T: Tensor  # bool: units that the clip silences or cuts
+    extreme_B_T: Tensor  # bool: units whose ratio is beyond ten, or below a tenth
     surrogate_B_T: Tensor  # the textbook objective, such as min(ρA, clip(ρ)A) − β·KL: to be looked at, not optimised
     corrected_B_T: Tensor | None = None  # bool: units that a correction cuts or masks; None without one
     distrusted_B_T: Tensor | None = None  # bool: units that a trust region leaves out; None without one
@@ -153,6 +155,7 @@ def policy_weight(
         torch.where(mask_B_T, weight, zero),
         log_ratio.exp(),
         clipped.silent_B_T,
+        log_ratio.abs() > math.log(10.0),
         torch.where(mask_B_T, surrogate, zero),
         corrected,
         distrusted,

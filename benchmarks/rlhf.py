@@ -6,8 +6,8 @@ with the KL in the reward and without.
 The world asks for a digit and pays a ninth of it; anything else is worth nothing. A reward model learns from rankings
 of three digits, and is measured on prompts that were held out. Who acts imitates all digits alike, and then learns from
 what the model says alone, three times from one start: with the scenario's β, with InstructGPT's, and with one of 1e-9,
-which measures the KL and does not count. What was never ranked (two digits, a letter) the model judges all the same. Every run is a command line
-in a process of its own; a run that is there and done is not repeated.
+which measures the KL and does not count. What was never ranked (two digits, a letter) the model judges all the same.
+Every run is a command line in a process of its own; a run that is there and done is not repeated.
 """
 
 from __future__ import annotations

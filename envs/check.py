@@ -23,6 +23,8 @@ from gymnasium.utils.env_checker import check_env
 from .check_play import STEPS, Broken, Env, identical, play, require
 from .check_process import leaves_the_process, talk_ends
 from .contained import Contained, is_ours
+from .control.learnable import unlearnable
+from .control.symmetry_check import keeps_symmetry
 from .conversation.conversation_env import SPLITS, ConversationEnv
 from .errors import NeverEnds, UnsupportedWorld, UserError
 from .registry import WorldKind, give_voices, make_world, world_kind
@@ -90,8 +92,10 @@ def _tests(kind: WorldKind) -> dict[str, Test]:
             "train and test tasks are disjoint": _splits,
         }
     else:
+        common["there is something to see and to decide"] = _learnable
         common["absurd actions do not kill the world"] = _absurd_actions
         common["an episode ends"] = ending
+        common["a declared symmetry is kept"] = keeps_symmetry
     return {**common, "ending and closing twice is harmless": _close_twice}
 
 
@@ -344,6 +348,12 @@ def _splits(world: Env) -> str:
     both = sorted((seen["train"] | seen["validation"]) & seen["test"])
     require(not both, f"{len(both)} test tasks are in another split too, such as {both[:1]!r:.120}")
     return f"{len(seen['train'])} train and {len(seen['test'])} test tasks drawn"
+
+
+def _learnable(world: Env) -> str:
+    why = unlearnable(world.observation_space, world.action_space)
+    require(why is None, str(why))
+    return ""
 
 
 def _absurd_actions(world: Env) -> str:

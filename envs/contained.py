@@ -40,6 +40,7 @@ _TIME_IS_UP = getattr(signal, "SIGUSR2", None)  # wakes the main thread where a 
 Deadline = Callable[[], float | None]
 
 _at_work: dict[int, tuple[str, float]] = {}  # thread → the world in whose code it is, and since when
+_moved: set[str] = set()  # worlds that have left the current folder
 _unwanted: set[int] = set()  # threads whose work nobody wants any more
 _deadline: Deadline | None = None
 _says: threading.Event | None = None  # the innermost watch that has somebody to tell
@@ -75,6 +76,11 @@ def look() -> None:
         raise TimeIsUp
 
 
+def has_moved(name: str) -> bool:
+    """Whether code of the world `name` has changed the current folder, so that it was put back."""
+    return name in _moved
+
+
 def busy(seconds: float = 0.0) -> str | None:
     """The world in whose code the main thread has been for longer than `seconds`."""
     name, since = _at_work.get(threading.main_thread().ident or 0, ("", time.monotonic()))
@@ -105,6 +111,7 @@ class Contained:
             _at_work.pop(self._thread, None)
         if self._folder is not None and _folder() != self._folder and os.path.isdir(self._folder):  # noqa: PTH112
             os.chdir(self._folder)
+            _moved.add(self._name)
         if gc.isenabled() != self._collects:
             (gc.enable if self._collects else gc.disable)()
         if warnings.filters != self._filters:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import copy
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from .contained import Contained, is_ours
+from .check_play import identical
+from .contained import Contained, has_moved, is_ours, process_state
 from .control.flat_spaces import Observations
 from .conversation.conversation_env import ConversationEnv, Split
 from .errors import UserError
@@ -22,6 +25,8 @@ _MUTE = (
     "has no oracle, which an agent of kind oracle needs: write its `oracle` method, or give each task of a TaskWorld "
     "its 'oracle', the reply of an expert"
 )
+_OTHER_SEEDS = (1, 2)
+_QUICK = 0.5  # seconds; a reset that takes longer is not tried again
 _SEEDS = 3  # tried before a world is said not to begin
 
 
@@ -76,6 +81,56 @@ def why_not(
         inside.end()
         return f"does not know what its replies are worth: {amiss}"
     return _no_expert(inside, expert)
+
+
+def noticed(name: str, world: Env) -> tuple[str, ...]:
+    """What a few more resets show of a world called `name` that begins, a sentence each: chance that is not the seed's,
+    and what it changes in the process. None of it keeps a run from beginning."""
+    try:
+        with Contained(name):
+            return tuple(_noticed(name, world))
+    except BaseException as error:  # of a stranger's world: its episodes will say
+        if is_ours(error):
+            raise
+        return ()
+
+
+def _noticed(name: str, world: Env) -> Iterator[str]:
+    before, clock = process_state(), time.monotonic()
+    first = _begun(world, 0)
+    changed = [what for what, value in process_state().items() if value != before[what]]
+    if has_moved(name) and "the current folder" not in changed:  # as it was made
+        changed.append("the current folder")
+    if changed:
+        yield f"{name!r}: it changes {', '.join(changed)}, for whoever runs it"
+    if time.monotonic() - clock > _QUICK:
+        return
+    again, *others = [_begun(world, seed) for seed in (0, *_OTHER_SEEDS)]
+    if not identical(first, again):
+        yield (
+            f"{name!r}: two resets with one seed began differently, so that no episode can be repeated; draw all "
+            "chance from self.np_random"
+        )
+    elif all(identical(first, other) for other in others) and _hears_no_seed(world):
+        yield (
+            f"{name!r}: every seed begins the same episode, and none is handed to super().reset(seed=seed): right for "
+            "a world without chance; else draw all of it from self.np_random"
+        )
+
+
+def _begun(world: Env, seed: int) -> Any:
+    """What is seen first, and said, apart from what may differ between two equal episodes."""
+    seen, info = parts(world.reset(seed=seed, options={"split": "train"}), "reset", *RESET)
+    begun = copy.deepcopy((seen, info.get("messages"), info.get("task")))
+    if isinstance(world.unwrapped, ConversationEnv):
+        world.unwrapped.end()
+    return begun
+
+
+def _hears_no_seed(world: Env) -> bool:
+    """Whether the generator that Gymnasium gives a body is not of the last seed."""
+    inside = world.unwrapped
+    return not isinstance(inside, ConversationEnv) and inside.np_random_seed != _OTHER_SEEDS[-1]
 
 
 def _no_expert(world: ConversationEnv, asked: bool) -> str | None:

@@ -96,6 +96,12 @@ def is_theirs(error: BaseException) -> bool:
     return bool(_users_steps(error))
 
 
+def is_raised_there(error: BaseException) -> bool:
+    """Whether it was code of the user's itself that raised an error, and not a library that it called."""
+    steps = _steps(error)
+    return bool(steps) and not _is_a_librarys(_path(steps[-1]))
+
+
 def _words(error: BaseException) -> str:
     """The kind of an error and what it says, on one line, whatever its author made of `__str__`."""
     if isinstance(error, SystemExit):

@@ -25,6 +25,7 @@ import gymnasium
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
+from .control.acted_as import acted_as
 from .control.seen_as import seen_as
 from .control.symmetry import Symmetry, declared_symmetry
 from .control.worker_worlds import STEP_SECONDS, Fitting, WorkerWorlds, fitting_workers
@@ -32,7 +33,7 @@ from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
 from .conversation.conversation_env import SPLITS, ConversationEnv, Split, Voice
 from .conversation.wrapped_conversation import WrappedConversation
 from .errors import UnsupportedWorld, UserError, unknown
-from .first_episodes import Openings, beginnings, openings, why_not
+from .first_episodes import Openings, beginnings, noticed, openings, why_not
 from .lost_threads import in_thread
 from .open_worlds import claim, close
 from .registry import WorldKind, make_world, world_kind
@@ -96,6 +97,7 @@ class WorldSource:
         self._facts: WorldFacts | None = None
         self._first: Env | None = None  # the pattern of the others, or the next to be handed out
         self._has_siblings = True  # until the first one says otherwise
+        self.noticed: tuple[str, ...] = ()  # what a rehearsal has seen that somebody should know
 
     def __repr__(self) -> str:
         return f"WorldSource({self.id!r}, {self._options!r}, {self._wrappers!r})"
@@ -211,6 +213,8 @@ class WorldSource:
         problem = self._lend(lambda world: why_not(world, splits, expert, scripts), seconds)
         if problem is not None:
             raise UserError(f"world {self.id!r} {problem}")
+        if not self.facts.waits:
+            self.noticed = self._lend(lambda world: noticed(self.id, world), seconds) or ()
 
     def openings(self, split: Split, *, seconds: float) -> Openings | None:
         """What the tasks of a split ask; None where the world cannot list that, talks to somebody, who is not here, or
@@ -306,7 +310,8 @@ def _facts_of(name: str, world: Env) -> WorldFacts:
     if not isinstance(inside, ConversationEnv):
         pooled = isinstance(inside, BatchedWorld) and not is_wrapped(world, beyond=OWN_WRAPPERS)
         symmetry = declared_symmetry(name, world)
-        return WorldFacts(kind, *spaces, limit, remarks=seen_as(name, spaces[0]), pooled=pooled, symmetry=symmetry)
+        remarks = (*seen_as(name, spaces[0]), *acted_as(name, spaces[1]))
+        return WorldFacts(kind, *spaces, limit, remarks=remarks, pooled=pooled, symmetry=symmetry)
     turns, voices = least(limit, inside.turn_limit), tuple(inside.voice_names)
     calls = type(inside).read is not ConversationEnv.read
     return WorldFacts(

@@ -1,10 +1,11 @@
 """The distribution of one action, given the numbers at the end of a network.
 
-    Box             a ~ N(μ, diag σ²),  log π(a) = Σ_i [ −½((a_i − μ_i)/σ_i)² − log σ_i − ½ log 2π ]
+    Box             u ~ N(μ, diag σ²),  a = c + h·u,  log π(a) = Σ_i [ −½((u_i − μ_i)/σ_i)² − log σ_i h_i − ½ log 2π ]
     Discrete        a ~ softmax(logits)
     MultiDiscrete   a_k ~ softmax(logits_k), each by itself: log π(a) = Σ_k log π_k(a_k)
     Tuple of both   a Gaussian and choices side by side: their log-probabilities and entropies are added
 
+The units c and h of a number are by its bounds (`acted_as`): −1 ≤ u ≤ 1 is all that the world takes.
 Chance is given from outside: normals for a Gaussian, a uniform for each choice; for both, uniforms that become normals
 by Φ⁻¹, so that one draw for a step is one row. Left out: choices that depend on each other.
 """
@@ -19,6 +20,7 @@ import torch
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from torch import Tensor
 
+from ...envs.control.acted_as import units_of
 from ...envs.control.flat_spaces import StoredActions
 
 _LEAST = 2.0**-54  # below every uniform but 0, whose normal would be −∞
@@ -26,8 +28,9 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
 class ActionHead:
-    """Reads `outputs` numbers as the distribution over actions of `space`: `real` means, then the logits of each of
-    `choices`. What it is given as `log_std` [real] is log σ, None where nothing is real."""
+    """Reads `outputs` numbers as the distribution over actions of `space`: `real` means in `units` (None: the world's
+    own), then the logits of each of `choices`. What it is given as `log_std` [real] is log σ, None where nothing is
+    real."""
 
     def __init__(self, space: StoredActions) -> None:
         inside = (space,) if isinstance(space, Box | Discrete | MultiDiscrete) else space.spaces
@@ -38,6 +41,8 @@ class ActionHead:
             if isinstance(one, Discrete | MultiDiscrete)
             for n in ([one.n] if isinstance(one, Discrete) else one.nvec)
         )
+        self.units = units_of(space)
+        self._log_half = 0.0 if self.units is None else float(np.log(self.units.half.astype(np.float64)).sum())
         self.outputs = self.real + sum(self.choices)
         self._single = isinstance(space, Discrete)  # stored as [], not as [1]
         self.name = "action_B_T" if self._single else "action_B_T_A"  # among the inputs of a batch
@@ -54,6 +59,9 @@ class ActionHead:
         if noise_N_K is not None and log_std is not None:
             normal = torch.special.ndtri(noise_N_K[:, : self.real].clamp(min=_LEAST)) if self.choices else noise_N_K
             mean = mean + log_std.exp() * normal.to(mean.dtype)
+        if self.units is not None:
+            middle, half = (torch.from_numpy(side).to(mean) for side in self.units)
+            mean = middle + half * mean
         if not logits:
             return mean
         uniform = [None] * len(logits) if noise_N_K is None else noise_N_K[:, self.real :].unbind(1)
@@ -69,8 +77,11 @@ class ActionHead:
         if log_std is not None:
             # −½((a − μ)/σ)² summed first: what depends on σ alone is one scalar
             drawn = action[..., : self.real] if self.choices else action
+            if self.units is not None:
+                middle, half = (torch.from_numpy(side).to(mean) for side in self.units)
+                drawn = (drawn - middle) / half
             distance = ((drawn - mean) * (-log_std).exp()).square().sum(-1)
-            log_scale = log_std.sum() + self.real * _HALF_LOG_2PI
+            log_scale = log_std.sum() + self._log_half + self.real * _HALF_LOG_2PI
             told.append((-0.5 * distance - log_scale, (log_scale + 0.5 * self.real).expand(distance.shape)))
         chosen = (action,) if self._single else action[..., self.real :].unbind(-1)
         for one, index in zip(logits, chosen, strict=True):

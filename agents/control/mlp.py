@@ -3,8 +3,9 @@
     features = encoder(s)      π(a|s) = head(actor(features))      V(s) = critic(features)
 
 The head is a Gaussian, choices, or both (`action_head`). log σ is a parameter that does not depend on the state, and is
-put back to −3 where an update took it below. The action is kept as it was drawn; the world clips it to its bounds, so
-that the log-probability stays that of a Gaussian. The features of numbers are the numbers, normalised; those of
+put back to −3 where an update took it below; both are in the units of the actions' bounds (`acted_as`). The action is
+kept as it was drawn, in the world's own; the world clips it to its bounds, so that the log-probability stays that of a
+Gaussian. The features of numbers are the numbers, normalised; those of
 pictures are learned, for actor and critic at once (`encoders`).
 Chance enters through `draw`, from NumPy streams, so that what one world draws cannot depend on another. (How its sums
 are rounded can: a matrix product is bit for bit the same for an equal number of rows only.)
@@ -91,6 +92,7 @@ class ActorCritic(nn.Module):
             "action": "box" if not head.choices else "mixed" if head.real else "discrete",
             "action_size": head.outputs,
             "choices": list(head.choices),
+            "action_units": None if head.units is None else [side.tolist() for side in head.units],
             "hidden": list(hidden),
             "critic": critic,
             "memory": memory or None,
@@ -111,6 +113,18 @@ class ActorCritic(nn.Module):
             seen = self.memory.scan(seen, inputs.get("memory_B_H"), inputs.get("first_B_T"))
         logp, entropy = self.head.logp_entropy(self.actor(seen), self.log_std, inputs[self.head.name])
         return Scores(logp, entropy, self._value(seen))
+
+    def energy(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """As `Energetic`, by autograd from the numbers at the end of the network."""
+        with torch.no_grad():
+            seen = self.encoder.read(inputs)
+            if self.memory is not None:
+                seen = self.memory.scan(seen, inputs.get("memory_B_H"), inputs.get("first_B_T"))
+            head, log_std = self.actor(seen), None if self.log_std is None else self.log_std.detach()
+        with torch.enable_grad():
+            logp, _ = self.head.logp_entropy(head.requires_grad_(), log_std, inputs[self.head.name])
+            (slope,) = torch.autograd.grad(logp.sum(), head)
+        return slope.square().sum(-1)
 
     @torch.no_grad()
     def advance(self, batch: Batch) -> None:

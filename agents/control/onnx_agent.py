@@ -4,7 +4,10 @@
     agent = OnnxAgent(file.session, Actions(world.action_space))
 
 A file ends with the SHA-256 of everything before, as one more entry of its metadata (messages of Protocol Buffers that
-stand one behind the other are one message), so that a byte that has changed is noticed by whoever has no `onnx` either.
+stand one behind the other are one message), so that a byte that has changed is noticed.
+
+A seal can be written by anybody, and what a graph does is done in native code, where nobody can interrupt it. So a
+session is opened for no other operations than those that `onnx_graph` writes, of which none repeats or branches.
 """
 
 from __future__ import annotations
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 
 OBSERVATION, ACTION, MEMORY, NEXT_MEMORY = "observation", "action", "memory", "next_memory"
 ABOUT = "peripatos"  # the entry of the metadata that says, as JSON, of which world and run the agent is
+OPERATIONS = {
+    *("Add", "ArgMax", "Cast", "Clip", "Concat", "Conv", "Flatten", "GRU", "Gemm", "Identity", "Max", "Min", "Mul"),
+    *("Relu", "Reshape", "Split", "Squeeze", "Sub", "Tanh", "Unsqueeze"),
+}
 _SEAL = b"peripatos_sha256"
 _LARGEST = 1 << 30  # bytes; protobuf reads no more than two of these
 EXTRA = "pip install 'peripatos[onnx]'"
@@ -73,7 +80,8 @@ class AgentFile:
 
 
 def open_session(content: bytes) -> InferenceSession:
-    """One thread on the CPU. UserError where there is no onnxruntime, or where it does not read this."""
+    """One thread on the CPU. UserError where there is no onnxruntime, where it does not read this, or for a graph of
+    which `onnx_graph` writes no such."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -82,10 +90,31 @@ def open_session(content: bytes) -> InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # fatal: errors are raised, and need not be printed too
     try:
+        _check_operations(content)  # first, for opening a session computes what is constant
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except UserError:
+        raise
     except Exception as problem:  # its own kinds have no base in common
         reason = str(problem).strip().partition("\n")[0]
         raise UserError(f"onnxruntime {onnxruntime.__version__} cannot read the agent's graph: {reason}") from problem
+
+
+def _check_operations(content: bytes) -> None:
+    """UserError for an operation that is none of an agent's, or for weights that are in another file."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise UserError(f"playing a file of ONNX needs the extra: {EXTRA} ({error})") from None
+    model = onnx.load_model_from_string(content)
+    kinds = {f"{node.domain}.{node.op_type}".removeprefix("ai.onnx").removeprefix(".") for node in model.graph.node}
+    strange = sorted({*(kinds - OPERATIONS), *(function.name for function in model.functions)})
+    if strange:
+        raise UserError(
+            f"the graph has the operation {strange[0]!r:.80}, and peripatos export writes none but "
+            f"{', '.join(sorted(OPERATIONS))}: nothing of it is run; export the run again"
+        )
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise UserError("the graph takes weights from another file, which peripatos export never writes")
 
 
 class OnnxAgent:

@@ -1,7 +1,7 @@
 """A control agent as one ONNX graph: what the world shows in, what it is to be given out, and nothing to add outside.
 
     observation [N, D + P] ── normalise, clip ──┐
-                         └─ pictures ── convolve ┴─ [GRU] ── actor ── likeliest action ── bounds ── action [N, …]
+                         └─ pictures ── convolve ┴─ [GRU] ── actor ── likeliest action ── units, bounds ── action [N, …]
 
 The graph is written node by node: a few dozen of them, in names that one reads in a viewer, need no tracer and no
 package besides `onnx`. (`torch.onnx.export` of torch 2.13 asks for `onnxscript` and decides itself what the nodes are.)
@@ -192,7 +192,12 @@ def _action(graph: _Graph, policy: ActorCritic, head: str, space: StoredActions,
     if real:
         box = numbers_in(space)
         low, high = (bound.astype(np.float32).ravel() for bound in (box.low, box.high))
-        above = graph.node("Max", pieces.pop(0), graph.constant(low, "low"))
+        numbers = pieces.pop(0)
+        if policy.head.units is not None:
+            middle, half = policy.head.units
+            numbers = graph.node("Mul", numbers, graph.constant(half, "half"))
+            numbers = graph.node("Add", numbers, graph.constant(middle, "middle"))
+        above = graph.node("Max", numbers, graph.constant(low, "low"))
         done.append(graph.node("Min", above, graph.constant(high, "high")))
     if choices:
         single = isinstance(space, Discrete)

@@ -29,7 +29,7 @@ from ...envs.vocabulary import Batch
 from ..protocols import Distribution, Scores
 from . import plain_rows, prefix_tree, shared_prompts
 from .compiled import compiled_forward, compiles
-from .distribution import entropy, log_probabilities, product, read_chosen, read_in_pieces
+from .distribution import Read, entropy, log_probabilities, product, read_chosen, read_in_pieces
 from .lora import Lora, load_adapter, save_adapter
 from .low_precision import lower
 from .model_path import SHORT, ModelPath, backbone_of, own_logits, takes_bools
@@ -120,6 +120,15 @@ class LanguagePolicy(nn.Module):
         at least 1); `length_B` int, tokens in the row (less than T); `chosen_B_T` bool, which tokens were
         sampled: log-probabilities are computed there only and are 0 elsewhere.
         """
+        return self._scores(inputs, self._read)
+
+    @torch.no_grad()
+    def energy(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """As `Energetic`: 1 − 2π(y) + Σ_v π(v)², the logits being divided by the temperature."""
+        return self._scores(inputs, self._read_energy).logp_B_T
+
+    def _scores(self, inputs: Mapping[str, Tensor], read: Read) -> Scores:
+        """What `read` makes of the states before chosen tokens and of those tokens, where these are."""
         tokens, first, length = inputs["tokens_B_T"], inputs["first_B"], inputs["length_B"]
         sizes = _sizes(inputs)
         B, T, C = *tokens.shape, sizes.columns
@@ -129,7 +138,7 @@ class LanguagePolicy(nn.Module):
         # where they are, in order: to index by a mask, the host would wait for the device
         place_N = torch.argsort(chosen_B_C.flatten().byte(), descending=True, stable=True)[: sizes.chosen]
         token_N = after_B_C.flatten()[place_N]
-        logp_N, entropy_N = self._read(hidden_B_C_H.flatten(0, 1).index_select(0, place_N), token_N)
+        logp_N, entropy_N = read(hidden_B_C_H.flatten(0, 1).index_select(0, place_N), token_N)
 
         def spread(value_N: Tensor) -> Tensor:
             """[N] at the chosen positions to [B, T]."""
@@ -141,6 +150,10 @@ class LanguagePolicy(nn.Module):
         if self.value_head is not None:
             value_B_T = self._values(self.value_head, hidden_B_C_H, position_B_C, T)
         return Scores(logp_B_T, spread(entropy_N), value_B_T)
+
+    def hearing(self, inputs: Mapping[str, Tensor], observed_B_T: Tensor) -> Mapping[str, Tensor]:
+        """As `Hearing`."""
+        return {**inputs, "chosen_B_T": inputs["chosen_B_T"] | observed_B_T}
 
     def _read(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
         """`logp_N, entropy_N` of the tokens that were chosen in these states."""
@@ -156,6 +169,17 @@ class LanguagePolicy(nn.Module):
         logits_N_V = self.logits(hidden_N_H)
         logp_N_V = log_probabilities(logits_N_V, self.distribution, kept_N=token_N)
         return logp_N_V.gather(-1, token_N[:, None])[:, 0], entropy(logp_N_V)
+
+    def _read_energy(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
+        """‖1_y − π‖² of the tokens that were chosen in these states, and their log-probabilities."""
+
+        def piece(hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
+            logp_N_V = log_probabilities(self.logits(hidden_N_H), self.distribution, kept_N=token_N)
+            logp_N = logp_N_V.gather(-1, token_N[:, None])[:, 0]
+            # ‖1_y − π‖² = 1 − 2π(y) + Σ_v π(v)²
+            return 1 - 2 * logp_N.exp() + (2 * logp_N_V).exp().sum(dim=-1), logp_N
+
+        return read_in_pieces(piece, hidden_N_H, token_N, self.model.config.get_text_config().vocab_size)
 
     def value(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """`value_B_T` as `score` gives it, without logits, and `successor_B_T`: V of the state that unit t led to, that

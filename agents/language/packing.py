@@ -35,6 +35,7 @@ def pack(
         return torch.tensor([row + [type(row[0])(0)] * (T - len(row)) for row in rows])
 
     mask = padded([sample.chosen for sample in samples])
+    said = padded([[t >= sample.first for t in range(len(sample.tokens))] for sample in samples])
     reward, end, cut = torch.zeros(mask.shape), torch.zeros_like(mask), torch.zeros_like(mask)
     for b, sample in enumerate(samples):
         for position, value in sample.reward.items():
@@ -62,7 +63,12 @@ def pack(
         group_B=torch.tensor([group for group, _ in names]),
         version_B=torch.full_like(episode_B, version),
         bundle_B=episode_B,
-        notes={"cut_B_T": cut, "truncated_B": torch.tensor(truncated), **_by_name(terms)},
+        notes={
+            "cut_B_T": cut,
+            "observed_B_T": said & ~mask,
+            "truncated_B": torch.tensor(truncated),
+            **_by_name(terms),
+        },
     )
 
 

@@ -32,7 +32,7 @@ StoredActions: TypeAlias = Box | Discrete | MultiDiscrete | Tuple
 _SMALLEST_SIDE = 4  # of a picture: three convolutions of 2 × 2
 _SMALLEST_PLANE = 8  # of one without an axis of colours, which may be a few rows of other bytes
 _MOST_CHOICES = 1024  # in all, of one part with whole numbers; beyond, a number is drawn and rounded
-_EXACT = 2.0**53  # whole numbers up to here are floats
+EXACT = 2.0**53  # whole numbers up to here are floats
 
 
 class Picture(NamedTuple):
@@ -314,7 +314,7 @@ def _in_box(space: Box, numbers: np.ndarray) -> np.ndarray:
     given = np.asarray(numbers, np.float64).reshape(space.shape)
     if space.dtype.kind == "f":
         return np.asarray(np.clip(given, space.low, space.high), space.dtype)
-    low, high = (np.clip(bound.astype(np.float64), -_EXACT, _EXACT) for bound in (space.low, space.high))
+    low, high = (np.clip(bound.astype(np.float64), -EXACT, EXACT) for bound in (space.low, space.high))
     return np.asarray(np.clip(np.rint(given), low, high), space.dtype)
 
 

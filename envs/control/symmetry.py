@@ -12,9 +12,10 @@ Any Gymnasium environment or wrapper may declare one, as an attribute `symmetry`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from operator import index
+from typing import Any, Protocol, SupportsIndex, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
@@ -29,13 +30,15 @@ _SIGNS = (-1, 1)
 
 @dataclass(frozen=True)
 class Mirror:
-    """M of rows of numbers: entry i of the image is `signs[i]` times entry `order[i]`. `UserError` where order is no
-    permutation, a sign is neither 1 nor −1, or the image of the image is another."""
+    """M of rows of numbers: entry i of the image is `signs[i]` times entry `order[i]`; lists and arrays are taken too.
+    `UserError` where order is no permutation, a sign is neither 1 nor −1, or the image of the image is another."""
 
     order: tuple[int, ...]
     signs: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        for name in ("order", "signs"):
+            object.__setattr__(self, name, _whole(f"the {name} of a mirror", getattr(self, name)))
         size = len(self.order)
         if sorted(self.order) != list(range(size)):
             raise UserError(f"the order of a mirror is {list(self.order)}, which is no permutation of 0 to {size - 1}")
@@ -50,13 +53,20 @@ class Mirror:
     @classmethod
     def of(cls, size: int, *, swapped: Sequence[tuple[int, int]] = (), negated: Sequence[int] = ()) -> Mirror:
         """That of `size` numbers in which these pairs change places and these change their signs."""
+        try:
+            size, pairs = index(size), [(index(one), index(other)) for one, other in swapped]
+            turned = [index(number) for number in negated]
+        except (TypeError, ValueError):
+            given = f"size {size!r:.40}, swapped {swapped!r:.80}, negated {negated!r:.80}"
+            allowed = "a whole number, pairs of them as in [(0, 1)], and a list of them as in [2]"
+            raise UserError(f"a mirror of {given}; allowed are {allowed}") from None
         order, signs = list(range(size)), [1] * size
-        for number in (*(one for pair in swapped for one in pair), *negated):
+        for number in (*(one for pair in pairs for one in pair), *turned):
             if not 0 <= number < size:
                 raise UserError(f"a mirror names number {number}; there are 0 to {size - 1}")
-        for one, other in swapped:
+        for one, other in pairs:
             order[one], order[other] = other, one
-        for number in negated:
+        for number in turned:
             signs[number] = -1
         return cls(tuple(order), tuple(signs))
 
@@ -72,6 +82,12 @@ class Symmetry:
 
     observation: Mirror
     action: Mirror
+
+    def __post_init__(self) -> None:
+        for name in ("observation", "action"):
+            if not isinstance(given := getattr(self, name), Mirror):
+                wanted = "a Mirror, as Mirror.of(3, swapped=[(0, 1)], negated=[2])"
+                raise UserError(f"the {name} of a Symmetry is {given!r:.80}; give {wanted}")
 
 
 @runtime_checkable
@@ -114,6 +130,14 @@ def _check_fits(name: str, symmetry: Symmetry, world: gym.Env[Any, Any]) -> None
         raise UserError(f"{name} declares a symmetry, and its actions are {done}; allowed are Box and Discrete")
     if choices != len(mirror.order) or not fits:
         raise UserError(f"{name} declares a symmetry of {len(mirror.order)} actions, whose images {done} does not hold")
+
+
+def _whole(what: str, given: Iterable[SupportsIndex]) -> tuple[int, ...]:
+    """Whole numbers in a row. `UserError` where there is something else."""
+    try:
+        return tuple(map(index, given))
+    except TypeError:
+        raise UserError(f"{what} is {given!r:.80}; allowed are whole numbers in a row") from None
 
 
 def _keeps(mirror: Mirror, low: np.ndarray, high: np.ndarray) -> bool:

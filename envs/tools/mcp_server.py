@@ -45,7 +45,7 @@ from ..visible_text import visible, without_controls
 from ..vocabulary import WorldFailure
 from . import mcp_relay
 from .mcp_schemas import errors_of, validated, validator_of
-from .tool import HangingToolError, Tool, Toolkit
+from .tool import HangingToolError, Tool, Toolkit, checked_timeout
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -70,7 +70,7 @@ class McpServer(Toolkit):
     """
 
     def __init__(self, open_client: Callable[[IO[str]], Client], what: str, timeout: float) -> None:
-        self._open_client, self._what, self._timeout = open_client, what, timeout
+        self._open_client, self._what, self._timeout = open_client, what, checked_timeout(timeout)
         self._lock = threading.Lock()
         self._link: _Link | None = None
         self._closed = False

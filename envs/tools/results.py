@@ -5,6 +5,7 @@
     dataclass, pydantic model, mapping        {"name": value}
     enum                                      its value
     date, Decimal, UUID, Path, timedelta …    text, as pydantic writes it
+    NaN, Infinity, -Infinity                  these words, for JSON has no such numbers
     Fraction, complex, and the author's own   str(value), where that says something
 
 Left to the author, whose mistake it is: what says nothing but its address in memory, bytes that are no text, what
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 import sys
 from collections import deque
@@ -44,17 +46,19 @@ def as_json(value: object) -> JsonValue:
 
 
 def as_text(value: JsonValue) -> str:
-    """What the agent reads: a text as it is, everything else as JSON (with NaN and Infinity, which JSON has not)."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """What the agent reads: a text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _said(value: Any) -> JsonValue:
     if isinstance(value, Enum):
         return _said(value.value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return {as_text(_said(key)): _said(part) for key, part in value.items()}
+        return _with_keys(value)
     if isinstance(value, _LISTS):
         return [_said(part) for part in value]
     if isinstance(value, set | frozenset):
@@ -73,6 +77,16 @@ def _said(value: Any) -> JsonValue:
         return cast(JsonValue, to_jsonable_python(value, fallback=_text))
     except UnicodeDecodeError:
         raise Unsayable(f"{type(value).__name__} that are no text in UTF-8") from None
+
+
+def _with_keys(value: Mapping[Any, Any]) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    for key, part in value.items():
+        name = as_text(_said(key))
+        if name in said:
+            raise Unsayable(f"a {type(value).__name__} of which two keys are {name!r:.60} in JSON")
+        said[name] = _said(part)
+    return said
 
 
 def _sorted(parts: list[Any]) -> list[Any]:

@@ -15,6 +15,7 @@ agents give arguments by name: `*args`, `**kwargs` and parameters that are posit
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 import typing
 import warnings
@@ -36,6 +37,7 @@ from .docstrings import described
 
 _PYDANTIC_READS_TYPEDDICT = sys.version_info >= (3, 12)
 _DATA = ("default", "const", "enum", "examples", "required")  # keywords whose values are no schemas
+_LISTED = ("enum", "examples")  # of these, whose values stand in a list
 _NAMED = ("properties", "$defs")  # keywords that hold schemas by names
 _REFERENCE = "#/$defs/"
 
@@ -77,7 +79,12 @@ def signature_of(function: Callable[..., object], name: str, *, bound: bool) -> 
     except (NameError, TypeError) as error:
         raise UserError(f"tool {name!r}: its annotations cannot be read: {error}") from error
     words = described(function)
-    parameters = list(inspect.signature(function).parameters.values())[bound:]
+    try:
+        parameters = list(inspect.signature(function).parameters.values())[bound:]
+    except ValueError as error:  # of some functions that are written in C
+        raise UserError(
+            f"tool {name!r}: nobody can say what it takes: {error}; write a function that calls it"
+        ) from error
     fields: dict[str, Any] = {}
     filled = set()
     for number, parameter in enumerate(parameters):
@@ -86,7 +93,7 @@ def signature_of(function: Callable[..., object], name: str, *, bound: bool) -> 
         if default is parameter.empty and not _said_of(annotated).is_required():
             filled.add(parameter.name)
     try:
-        model = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+        model = create_model(name, __config__=ConfigDict(extra="forbid", ser_json_inf_nan="constants"), **fields)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PydanticJsonSchemaWarning)  # of a default that JSON cannot say: left out
             schema = _tidied(model.model_json_schema())
@@ -172,7 +179,7 @@ def _explained(error: ValidationError) -> str:
 
 def _tidied(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema with types written out where they are used, and without what tells an agent nothing new: titles, which
-    pydantic derives from names, and discriminators, which are no JSON schema."""
+    pydantic derives from names, discriminators, which are no JSON schema, and numbers that are none in JSON."""
     named: Mapping[str, Any] = schema.get("$defs", {})
     endless = {name for name in named if name in _reached(named, name)}
 
@@ -180,19 +187,36 @@ def _tidied(schema: dict[str, Any]) -> dict[str, Any]:
         name = str(part.get("$ref", "")).removeprefix(_REFERENCE)
         if name in named and name not in endless:
             part = {**named[name], **{key: value for key, value in part.items() if key != "$ref"}}
-        return {key: tidy_value(key, value) for key, value in part.items() if key not in ("title", "discriminator")}
+        return {key: tidy_value(key, value) for key, value in part.items() if not silent(key, value)}
+
+    def silent(key: str, value: Any) -> bool:
+        whole = (key in _DATA and key not in _LISTED) or not isinstance(value, dict | list)
+        return key in ("title", "discriminator") or (whole and not _is_json(value))
 
     def tidy_value(key: str, value: Any) -> Any:
         if key in _NAMED:
             return {name: tidy(part) for name, part in value.items() if key != "$defs" or name in endless}
         if key in _DATA:
-            return value
+            return [item for item in value if _is_json(item)] if key in _LISTED else value
         if isinstance(value, list):
-            return [tidy(item) if isinstance(item, dict) else item for item in value]
+            return [
+                tidy(item) if isinstance(item, dict) else item
+                for item in value
+                if isinstance(item, dict) or _is_json(item)
+            ]
         return tidy(value) if isinstance(value, dict) else value
 
     tidied = tidy(schema)
     return {key: value for key, value in tidied.items() if key != "$defs" or value}
+
+
+def _is_json(value: object) -> bool:
+    """Whether the value of a keyword can be said: JSON has no infinity."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _reached(named: Mapping[str, Any], name: str) -> set[str]:

@@ -41,6 +41,7 @@ from .signatures import signature_of
 MAX_ARGUMENTS = 65_536  # characters of all arguments of one call, written as JSON
 MAX_RESULT = 16_384  # characters of a result; the rest is cut, and the agent is told so
 _MAX_ERROR = 500  # characters of an error's own words
+_LONGEST = 1e9  # seconds; a thread can be waited for a few times as long
 _GRACE = 0.1  # seconds in which a coroutine that was cancelled may clean up
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _NOT_THE_AUTHORS = {*sys.stdlib_module_names, "pydantic"}  # packages whose methods a host inherits, and are no tools
@@ -89,6 +90,8 @@ class Tool:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise UserError(f"a tool's name has up to 64 letters, digits, _ and -, and is not {self.name!r:.80}")
+        if self.timeout is not None:
+            checked_timeout(self.timeout)
 
     @classmethod
     def from_function(cls, function: Callable[..., object], *, timeout: float | None = 10.0) -> Tool:
@@ -135,7 +138,7 @@ class Tool:
         except HangingToolError as error:
             return ToolResult(f"{self.name} did not answer within {error}", Fault.TIMEOUT)
         except (Exception, SystemExit) as error:  # whatever a tool raises is for the agent to read
-            words = _clean(f"{type(error).__name__}: {error}", _MAX_ERROR)
+            words = _clean(_in_words(error), _MAX_ERROR)
             return ToolResult(f"{self.name} failed: {words}", Fault.RAISED)
         return ToolResult(_clean(as_text(value), MAX_RESULT), value=value)
 
@@ -180,6 +183,13 @@ class Tool:
         except Exception as error:
             raise BadReport(f"what the tool {self.name!r} returned cannot be told: {described(error)}") from error
         return told
+
+
+def checked_timeout(seconds: float) -> float:
+    """`seconds`, if somebody can wait so long; `UserError` otherwise."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST:
+        raise UserError(f"timeout is {seconds!r:.80}; allowed are seconds above 0, up to {_LONGEST:g}")
+    return seconds
 
 
 class Toolkit:
@@ -276,6 +286,13 @@ def tool_message(call: ToolCall, result: ToolResult) -> Message:
     """`result` as a chat message that refers to `call`."""
     message = Message(role="tool", name=_clean(str(call.name), 64), content=result.text)
     return {**message, "tool_call_id": call.id} if call.id else message
+
+
+def _in_words(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception as worse:  # of an author's own __str__
+        return f"{type(error).__name__}, whose text cannot be read ({type(worse).__name__})"
 
 
 def _clean(text: str, limit: int) -> str:

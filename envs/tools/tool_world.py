@@ -45,7 +45,7 @@ from ..user_code import check_call
 from ..vocabulary import Message, Reply, ToolCall
 from . import call_formats
 from .call_desk import COSTS, CallDesk, checked_limit, describe_tools
-from .tool import Tool, ToolBox
+from .tool import Tool, ToolBox, checked_timeout
 from .user import Answer, User, VoiceUser, check_user, lines_of, ruled, scripted, voiced
 
 Host = TypeVar("Host")  # the object whose methods are the tools
@@ -116,7 +116,8 @@ class ToolWorld(TaskWorld):
         self._rule, self._user = (user, None) if callable(user) else (None, user)
         self._answer: Answer = scripted(())
         self._format_name, self.tools_in_prompt = reply_format, tools_in_prompt
-        self._max_calls, self._timeout = checked_limit("max_calls", max_calls), timeout
+        self._max_calls = checked_limit("max_calls", max_calls)
+        self._timeout = None if timeout is None else checked_timeout(timeout)
         voices = (user.voice,) if isinstance(user, VoiceUser) else ()
         # of this world, not of all
         self.voice_names = voices  # pyright: ignore[reportAttributeAccessIssue]

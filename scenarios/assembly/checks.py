@@ -7,10 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from gymnasium.spaces import Box
 
 from ...algorithms.methods import METHODS, Method
-from ...envs.control.flat_spaces import Actions, Observations
+from ...envs.control.learnable import unlearnable
 from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, WrongKey
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
@@ -26,7 +25,7 @@ from ..trackers import check_trackers
 from .engines import check_engine
 from .learners import completed
 from .memories import check_memory
-from .method_fits import check_judge, check_refill, check_shown, check_world_fits
+from .method_fits import check_answers, check_judge, check_refill, check_shown, check_world_fits
 from .no_effect import (
     check_budget,
     check_goals_in_world,
@@ -95,6 +94,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
         with at("stages", number):
             check_world_fits(stage, row, worlds.first.facts)
             check_judge(scenario, stage, row)
+            check_answers(stage, row, (source.facts for source in worlds.values()))
             _check_stage(stage, row, kind)
             check_roles(scenario, stage, row)
             check_refill(scenario, stage, row)
@@ -141,8 +141,9 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
             raise WrongPart(("world", *problem.path), str(problem)) from problem
         except UserError as problem:
             raise WrongPart(("world", "options"), str(problem)) from problem
-    if scenario.learns and facts.kind == "control":
-        _check_spaces(source.id, facts)
+    learns_in_body = scenario.learns and facts.kind == "control"
+    if learns_in_body and (why := unlearnable(facts.observation_space, facts.action_space)) is not None:
+        raise WrongPart(("world", "id"), f"world {source.id!r}: {why}")
     _check_workers(scenario, facts)
     for name in ("step_seconds", "episode_seconds"):
         limits = facts.waits or (name == "step_seconds" and scenario.world.workers is not None)
@@ -185,22 +186,6 @@ def _check_workers(scenario: Scenario, facts: WorldFacts) -> None:
         raise WrongPart(place, f"{reason}; a pool simulates these: give world.threads")
     if scenario.cluster is not None:
         raise WrongPart(place, f"{reason} in the run's own process, and a cluster's workers collect in theirs")
-
-
-def _check_spaces(name: str, facts: WorldFacts) -> None:
-    """WrongPart for spaces in which there is nothing to see, or nothing to decide."""
-    seen, acts = Observations(facts.observation_space), Actions(facts.action_space)
-    for what, size in {"observation_space": seen.size, "action_space": acts.size}.items():
-        if not size:
-            space = getattr(facts, what)
-            shown = f"has the shape {space.shape}" if space.shape is not None else f"is {space}"
-            raise WrongPart(("world", "id"), f"world {name!r}: {what} {shown}, which holds no number")
-    if acts.is_one:
-        equal = ", whose bounds are equal" if isinstance(facts.action_space, Box) else ""
-        raise WrongPart(
-            ("world", "id"),
-            f"world {name!r}: action_space is {facts.action_space}{equal}: one action, so that nothing can be learned",
-        )
 
 
 def _scripts(scenario: Scenario, facts: WorldFacts) -> list[Callable[[np.ndarray], object]]:
@@ -328,10 +313,16 @@ def _check_epochs(stage: Stage, worlds: WorldSources) -> None:
 
 
 def _check_overlong(row: Method, most: int) -> None:
-    """UserError where a reply would begin to lose reward before its first token."""
+    """UserError where a reply would begin to lose reward before its first token, or none can be long enough to."""
     buffer, limit = row.rewards.overlong_buffer, row.rewards.overlong_limit or most
     if buffer is not None and buffer >= limit:
         raise UserError(
             f"rewards.overlong_buffer is {buffer}, but a reply has at most {limit} tokens (rewards.overlong_limit or "
             f"sampling.max_tokens); allowed are 1 to {limit - 1}"
+        )
+    start = limit - (buffer or max(1, round((row.rewards.overlong_share or 0.0) * limit)))
+    if (buffer is not None or row.rewards.overlong_share is not None) and start >= most:
+        raise UserError(
+            f"rewards.overlong_limit is {limit}, and a reply begins to lose reward at {start} tokens, which none has: "
+            f"sampling.max_tokens is {most}; leave overlong_limit out, or give one of {most} or less"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gymnasium.spaces import Box
 
 from ...algorithms.methods import Method
@@ -31,12 +33,23 @@ def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
         raise _wrong(stage, row, "rewards", "overlong_share", "null", _SILENT)
     if row.update.cut_replies != "keep":
         raise _wrong(stage, row, "update", "cut_replies", "keep", _SILENT)
+    if row.update.observation_coefficient:
+        why = "is for what a world says in words, and this one shows numbers"
+        raise _wrong(stage, row, "update", "observation_coefficient", "0", why)
     if row.credit.each_term:
         why = "compares the named terms of rewards, which batches of conversations note and those of bodies do not"
         raise _wrong(stage, row, "credit", "each_term", "false", why)
     if row.weighting.gap is not None and isinstance(facts.action_space, Box):
         why = "bounds a difference of probabilities, and the actions here are real numbers, which have densities"
         raise _wrong(stage, row, "weighting", "gap", "null", why)
+
+
+def check_answers(stage: Stage, row: Method, facts: Iterable[WorldFacts]) -> None:
+    """WrongKey where what the worlds say is to be learned, and each of them ends with the first reply."""
+    heard = row.update.observation_coefficient and not (stage.demonstrations and stage.demonstrations.chats)
+    if heard and all(world.longest_episode == 1 for world in facts):
+        why = "is for what a world answers, and an episode ends here with the first reply"
+        raise _wrong(stage, row, "update", "observation_coefficient", "0", why)
 
 
 def check_shown(stage: Stage, row: Method) -> None:

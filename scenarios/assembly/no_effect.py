@@ -149,7 +149,14 @@ def remarks_on(scenario: Scenario) -> list[str]:
             continue
         if row.update.epochs * row.update.minibatches > 1 or (stage.collect and stage.collect.staleness):
             continue
-        given = [("weighting", name) for name in ("clip_low", "clip_high", "clip_dual")] + [("update", "value_clip")]
+        bounds = ("clip_low", "clip_high", "clip_dual", "gap", "stale_sequence")
+        given = [("weighting", name) for name in bounds] + [("update", "value_clip")]
+        if row.weighting.kl_to == "old":
+            remarks.append(
+                f"stage {stage.name!r} ({row.name}): the penalty for leaving the old policy holds nothing, because "
+                "each batch is learned from in one step, before which the policy is still the old one; give "
+                "update.epochs or update.minibatches of 2 or more"
+            )
         for column, name in given:
             written = stage.overrides.get(column)
             if isinstance(written, Mapping) and written.get(name) is not None:

@@ -27,6 +27,10 @@ class WorldSources(dict[str, WorldSource]):
         """That of the first world, or the only one."""
         return next(iter(self.values()))
 
+    def remarks(self) -> list[str]:
+        """What is to be said of the worlds before anybody acts in them."""
+        return [remark for source in self.values() for remark in (*source.facts.remarks, *source.noticed)]
+
     def decided(self) -> list[str]:
         """What `workers: auto` has come to, for each world where it stood."""
         return [

@@ -54,9 +54,13 @@ def export(
     of_runs = {"--merged": merged or None, "--to": to, "--checkpoint": checkpoint}
     is_run = name not in shipped() and Path(name).is_dir()
     strange = [flag for flag, value in (of_worlds if is_run else of_runs).items() if value is not None]
+    if strange and not is_run:
+        from ..run.no_run import no_run
+
+        raise UserError(f"{strange[0]} is for the model of a run, and {no_run(Path(name))}")
     if strange:
-        what = "a folder, so it is the model of a run that is exported" if is_run else "no run directory"
-        raise UserError(f"{strange[0]}: {name} is {what}; allowed are {', '.join(of_runs if is_run else of_worlds)}")
+        what = "a folder, so it is the model of a run that is exported"
+        raise UserError(f"{strange[0]}: {name} is {what}; allowed are {', '.join(of_runs)}")
     if is_run:
         print(_export_run(Path(name), to, checkpoint or "best", merged), file=sys.stderr)
         return

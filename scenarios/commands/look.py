@@ -134,21 +134,28 @@ def show(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(metavar="[worlds|methods|scenarios]")] = "scenarios",
+    what: Annotated[str, typer.Argument(metavar="[worlds|methods|presets|scenarios]")] = "scenarios",
     name: Annotated[
-        str | None, typer.Option("--show", metavar="NAME", help="One method: formulas, words and every constant.")
+        str | None,
+        typer.Option("--show", metavar="NAME", help="One method: formulas, words and every constant; or one preset."),
+    ] = None,
+    framework: Annotated[
+        str | None, typer.Option("--compat", metavar="trl|verl|prime-rl", help="What is otherwise there; with --show.")
     ] = None,
     verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
-    """Print a table from the code, or all of one method."""
+    """Print a table from the code, or all of one method or preset."""
+    from ...envs.errors import UserError
     from ..report.tables import detail, table
 
     load_plugins()
     if name is not None:
-        lines = detail(what, name)
+        lines = detail(what, name, framework)
         print_json(lines) if json_ else print_lines(*lines)
         return
+    if framework is not None:
+        raise UserError("--compat is about one method: peripatos list methods --show NAME --compat " + framework)
     rows = table(what)
     if json_:
         print_json(rows)

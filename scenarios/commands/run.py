@@ -63,8 +63,7 @@ def run(
         resolved = check_place(resolved, out)
         if dry_run:
             begun = rehearse_beginning(resolved, worlds)
-            told = [remark for source in worlds.values() for remark in source.facts.remarks]
-            remarks = [*told, *worlds.decided(), *worlds.endless()]
+            remarks = [*worlds.remarks(), *worlds.decided(), *worlds.endless()]
             for remark in (*remarks_on(resolved), *remarks, *begun.said, *begun.warned):
                 print(remark, file=sys.stderr)
             print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes.util
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import gymnasium
 
 from ...envs.errors import UserError
 from ...envs.named_objects import load_function
+from ...envs.open_worlds import close
 from ...envs.seeding import derive_seed
 from ...envs.world_source import WorldSource
 from ..config.agents import MlpAgentSpec, ScriptedAgentSpec
@@ -27,6 +28,7 @@ from ..run.display import Display
 from ..run.saved_agent import OpenedAgent, open_agent
 from .cameras import follow
 from .gait import Gait, draw_gait, gait_of
+from .pictures import Camera
 from .shots import MOST_STEPS, Acts, ActsAtRandom, Shot, film_episode
 from .video import caption, gif_writer, mp4_writer
 
@@ -68,16 +70,13 @@ def record_run(
         with opened.sources as sources:
             for name, source in sources.items():
                 place = target.with_name(f"{target.stem}-{name}.mp4") if name else target
-                with closing(_drawing(source, opened)) as env:
-                    shots = film_episode(
-                        env,
-                        _behaviour(opened.scenario, opened.policy, env),
-                        seed=derive_seed(opened.scenario.seed, "film", seed),
-                        most=most,
-                        display=display,
-                    )
-                    fps = round(env.metadata.get("render_fps") or 30)
-                    films.append(write_film(shots, fps, place, gif, world=name))
+                with ExitStack() as stack:
+                    env = _drawing(source, opened)
+                    stack.callback(close, env)
+                    camera, act = Camera(source.id, env), _behaviour(opened.scenario, opened.policy, env)
+                    episode = derive_seed(opened.scenario.seed, "film", seed)
+                    shots = film_episode(source.id, env, act, camera, seed=episode, most=most, display=display)
+                    films.append(write_film(shots, camera.fps, place, gif, world=name))
     finally:
         display.close()
     return films

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Signals = Mapping[str, float]
 STANCE = 0.05  # of body weight; below it a foot brushes the ground
+STANDS = 0.9  # the share of time with all feet on the ground beyond which a trembling foot is no step
 CONTACT, SLIP = "contact/", "slip/"
 FEET = ("#4c78a8", "#e08a3c", "#54a24b", "#b0a03c")
 CURVE, MEAN, LINE = "#4d4d4d", "#9e6ebd", "0.88"
@@ -38,14 +39,16 @@ class Gait:
     stance_s: dict[str, float]  # how long it then stood, on average; 0.0 for one that never stood
     symmetry: float | None
     """min(min n / max n, min τ / max τ) of the steps n and the stance times τ: 1 where all feet do alike, 0 where one
-    of them does nothing. None where no foot came down, and for a single foot."""
+    of them does nothing. None where no foot came down, where all of them stood nearly all the time, and for a single
+    foot."""
     slip: dict[str, float]  # m/s, mean over the time in which it stood; without feet of which none is told
 
     def spelled(self) -> str:
         """`feet: left only 47 %, …; steps left 12, right 12 of 0.41 s, 0.40 s, symmetry 0.97; slip left 0.01 m/s, …`"""
         shares = ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items())
         times = ", ".join(f"{foot} {n} of {self.stance_s[foot]:.2f} s" for foot, n in self.steps.items())
-        alike = "" if self.symmetry is None else f" (symmetry {self.symmetry:.2f})"
+        alike = "undefined: it takes no steps" if self.symmetry is None else f"{self.symmetry:.2f}"
+        alike = f" (symmetry {alike})" if len(self.steps) > 1 else ""
         slip = ", ".join(f"{foot} {speed:.3f} m/s" for foot, speed in self.slip.items())
         return f"feet: {shares}; steps: {times}{alike}" + (f"; slip: {slip}" if slip else "")
 
@@ -65,7 +68,9 @@ def gait_of(signals: Sequence[Signals], fps: float) -> Gait | None:
         loaded = np.asarray(told)[steps & np.isfinite(told)]
         if len(loaded):
             slip[foot] = float(loaded.mean())
-    symmetry = min(alike) if len(on_ground) > 1 and max(landings.values()) > 0 else None
+    stands = float(np.mean(np.all(list(on_ground.values()), axis=0))) > STANDS
+    walks = len(on_ground) > 1 and max(landings.values()) > 0 and not stands
+    symmetry = min(alike) if walks else None
     return Gait(duty_shares(on_ground), landings, times, symmetry, slip)
 
 

@@ -14,10 +14,11 @@ from ...agents.protocols import Behaviour
 from ...envs.control.flat_spaces import Actions, Observations
 from ...envs.control.world_batch import checked_action
 from ...envs.errors import UserError
-from ...envs.reported import BadReport, number
+from ...envs.reported import RESET, STEP, BadReport, flag, number, parts
 from ...envs.seeding import stream
 from ...envs.time_limits import least, time_limit
 from ..run.display import Display
+from .pictures import Camera, filmed
 
 MOST_STEPS = 2_000  # of a film, unless more are asked for
 _PART = "reward_"
@@ -44,7 +45,10 @@ class Acts:
         self._memory = behaviour.begin(1)
 
     def __call__(self, observation: Any) -> Any:
-        seen = np.asarray(self._flat(observation), np.float32)
+        try:
+            seen = np.asarray(self._flat(observation), np.float32)
+        except BadReport as problem:
+            raise UserError(f"the world cannot be filmed: {problem}") from problem
         acted = self._behaviour.act(seen[None], None, self._memory)
         action, self._memory = acted.action, acted.memory_N
         return self._acts.own(checked_action(action, 1, self._acts.stored)[0])
@@ -62,18 +66,31 @@ class ActsAtRandom:
 
 
 def film_episode(
-    env: gymnasium.Env[Any, Any], act: Acts | ActsAtRandom, *, seed: int, most: int = MOST_STEPS, display: Display
+    name: str,
+    env: gymnasium.Env[Any, Any],
+    act: Acts | ActsAtRandom,
+    camera: Camera,
+    *,
+    seed: int,
+    most: int = MOST_STEPS,
+    display: Display,
 ) -> Iterator[Shot]:
-    """One episode, a shot for each of at most so many steps, as it is played: a long one fits into memory as a short
-    one does."""
-    observation, _ = env.reset(seed=seed)
+    """One episode of the world `name`, a shot for each of at most so many steps, as it is played: a long one fits into
+    memory as a short one does. UserError for whatever goes wrong in the world."""
+    with filmed(name):
+        observation, _ = parts(env.reset(seed=seed), "reset", *RESET)
     total, limit = 0.0, least(time_limit(env), most) or most
     for count in range(1, most + 1):
-        observation, reward, terminated, truncated, info = env.step(act(observation))
-        total += float(reward)
-        yield Shot(_picture(env), float(reward), total, reward_parts(info), _numbers(info.get("signals")))
+        action = act(observation)
+        with filmed(name):
+            observation, earned, terminated, truncated, info = parts(env.step(action), "step", *STEP)
+            reward, picture = number(earned, "the reward"), camera.picture()
+            over = flag(terminated, "terminated") or flag(truncated, "truncated")
+        info = info if isinstance(info, Mapping) else {}
+        total += reward
+        yield Shot(picture, reward, total, reward_parts(info), _numbers(info.get("signals")))
         display.move("filming", count / limit, {})
-        if terminated or truncated:
+        if over:
             return
     display.warn(f"the film ends after {most:,} steps, and the episode goes on: --limit {2 * most} films more of it")
 
@@ -97,16 +114,3 @@ def _numbers(given: Any) -> dict[str, float]:
         except BadReport:
             continue
     return found
-
-
-def _picture(env: gymnasium.Env[Any, Any]) -> np.ndarray:
-    try:
-        picture = env.render()
-    except (gymnasium.error.DependencyNotInstalled, ImportError, RuntimeError, OSError, AttributeError) as problem:
-        raise UserError(
-            f"this machine cannot render the world: {problem}. Without a display MuJoCo needs EGL or OSMesa "
-            "(Debian: apt-get install libegl1, or libosmesa6 with MUJOCO_GL=osmesa); classic control needs pygame"
-        ) from problem
-    if not isinstance(picture, np.ndarray):
-        raise UserError("this world gives no pictures: it has no render_mode 'rgb_array'")
-    return np.ascontiguousarray(picture)

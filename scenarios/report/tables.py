@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...envs.errors import UserError, unknown
+from ..config.presets import preset_table, show_preset
 
 
 def table(what: str) -> list[dict[str, str]]:
@@ -14,6 +15,7 @@ def table(what: str) -> list[dict[str, str]]:
     makers: dict[str, Callable[[], list[dict[str, str]]]] = {
         "worlds": _worlds,
         "methods": _methods,
+        "presets": preset_table,
         "scenarios": _scenarios,
     }
     if what not in makers:
@@ -21,13 +23,18 @@ def table(what: str) -> list[dict[str, str]]:
     return makers[what]()
 
 
-def detail(what: str, name: str) -> list[str]:
-    """The lines of `peripatos list methods --show NAME`."""
+def detail(what: str, name: str, framework: str | None = None) -> list[str]:
+    """The lines of `list methods --show NAME`, with a `framework` those of what is otherwise there as well; or of
+    `list presets --show NAME`."""
+    from ...algorithms.compat import compat
     from ...algorithms.method_words import show_method
 
+    if what == "presets" and framework is None:
+        return show_preset(name)
     if what != "methods":
-        raise UserError(f"--show is for methods, and not for {what}: peripatos list methods --show NAME")
-    return show_method(name)
+        option = "--show" if framework is None else "--compat"
+        raise UserError(f"{option} is for methods, and not for {what}: peripatos list methods --show NAME")
+    return [*show_method(name), *(["", *compat(name, framework)] if framework is not None else [])]
 
 
 def summary_lines(summary: Mapping[str, Any], path: Path | None = None) -> list[str]:

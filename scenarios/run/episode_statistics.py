@@ -197,6 +197,8 @@ def describe_collection(episodes: Sequence[Episode], *, running: int = 0) -> dic
     if spoken:
         row["episodes/cut"] = float(np.mean([episode.stop_reason == StopReason.LENGTH for episode in spoken]))
         row["episodes/silent"] = float(np.mean([_is_silent(episode) for episode in spoken]))
+        row["episodes/malformed"] = float(np.mean([_is_malformed(episode) for episode in spoken]))
+    row |= _flat_share(scored)
     rate = _success_rate(scored)
     if rate is not None:
         row["success/rate"] = rate
@@ -206,6 +208,21 @@ def describe_collection(episodes: Sequence[Episode], *, running: int = 0) -> dic
 def _is_silent(episode: Episode) -> bool:
     """Whether every reply was the stop token alone."""
     return episode.stop_reason == StopReason.STOP and episode.units == episode.turns
+
+
+def _is_malformed(episode: Episode) -> bool:
+    """Whether the agent has written a tool call that nobody could read."""
+    return any("parse_error" in message for message in episode.messages)
+
+
+def _flat_share(scored: Sequence[Episode]) -> dict[str, float]:
+    """Of the groups with more than one scored episode, the share in which all earned exactly the same. Episodes that
+    follow one another in one row have one group number too, but did not begin alike."""
+    groups: dict[tuple[str, int, int], list[float | None]] = {}
+    for episode in scored:
+        groups.setdefault((episode.world, episode.group, episode.seed), []).append(episode.reward)
+    compared = [rewards for rewards in groups.values() if len(rewards) > 1]
+    return {"groups/flat": float(np.mean([len(set(rewards)) == 1 for rewards in compared]))} if compared else {}
 
 
 def _unscored(episodes: Sequence[Episode]) -> dict[str, int]:

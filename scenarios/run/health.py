@@ -2,81 +2,54 @@
 
     sign      a name, a condition on the row of one update, for how many updates in a row it has to hold, a sentence
 
-Each sign is said once in a stage, in one line that ends with the key to change. Nothing here knows a run: rows and
-settings come in, sentences go out. What is not finite is no sign: the learner refuses it.
+Each sign is said once in a stage, in one line that ends with the key to change. What is not finite is no sign: the
+learner refuses it. Here are the signs that learning has ended; `drifts` has those of a number that goes too far.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection
 
-from ...algorithms.methods import Method
-from ...algorithms.optimizer import OptimizerSettings
-
-Row = Mapping[str, object]
-FIRST = ("policy/logp", "value/loss")  # what signs compare with the first row
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a sign may know besides the row."""
-
-    stage: str
-    method: Method
-    settings: OptimizerSettings
-    first: Row = field(default_factory=dict)  # the stage's first row
-
-    def key(self, name: str) -> str:
-        """`stages.learn.optimizer.lr`"""
-        return f"stages.{self.stage}.{name}"
-
-    def lr(self, row: Row, words: str = "lower") -> str:
-        """The advice that most signs end with."""
-        here = f"{_number(row, 'optimizer/lr'):.3g}"
-        return f"{words} {self.key('optimizer.lr')} (it is {self.settings.lr:g}, and was {here} here)"
-
-
-@dataclass(frozen=True)
-class Sign:
-    """One row of the table."""
-
-    name: str
-    holds: Callable[[Row, Facts], bool]
-    says: Callable[[Row, Facts], str]
-    updates: int = 5  # in a row
-
-
-def _number(row: Row, name: str) -> float:
-    """NaN where the row has no such number, which no comparison is true of."""
-    value = row.get(name)
-    return float(value) if isinstance(value, int | float) else math.nan
-
-
-def _not_solved(row: Row) -> bool:
-    """Whether there is more to learn, as far as the row can tell."""
-    return not _number(row, "success/rate") >= 0.9
-
-
-def _own(facts: Facts) -> bool:
-    return facts.method.source == "own"
+from .drifts import DRIFTS
+from .sign import Facts, Row, Sign, not_solved, number, own
 
 
 def _still_to_learn(row: Row, facts: Facts) -> bool:
     """Whether a gradient of zero is a fault: something is compared, or imitated and not known by heart."""
-    if _own(facts):
-        return _number(row, "advantage/magnitude") > 0
-    return _number(row, "policy/logp") < -1e-3
+    if own(facts):
+        return number(row, "advantage/magnitude") > 0 and number(row, "policy/weighted") != 0
+    return number(row, "policy/logp") < -1e-3
+
+
+def _still_to_learn_from(row: Row, facts: Facts) -> bool:
+    return own(facts) and number(row, "advantage/magnitude") > 0
+
+
+def _why_zero(facts: Facts) -> str:
+    """Why a method gives no advantage to anything that was done."""
+    credit = facts.method.credit
+    if credit.transform == "verdict" and credit.wrong == 0:
+        return f"nothing earned {credit.threshold:g} (credit.threshold), and right replies alone are learned from"
+    if credit.transform == "verdict" and credit.right == 0:
+        return f"everything earned {credit.threshold:g} or more, and wrong replies alone are learned from"
+    if credit.scale == "mean":
+        return "no group earned more than 0 on average with differences in it"
+    return "what is compared earned the same"
+
+
+def _more_advantage(facts: Facts) -> str:
+    if facts.method.credit.transform == "verdict":
+        return f"give another {facts.key('overrides.credit.threshold')}"
+    return f"raise {facts.key('collect.group_size')}"
 
 
 def _clipped(row: Row, facts: Facts) -> float:
     """The gradient's norm, as the optimiser gets it."""
-    return min(_number(row, "gradient/norm"), facts.settings.max_grad_norm)
+    return min(number(row, "gradient/norm"), facts.settings.max_grad_norm)
 
 
 def _fell_asleep(row: Row, facts: Facts) -> bool:
-    lr, warming = _number(row, "optimizer/lr"), facts.settings.warmup > 0
+    lr, warming = number(row, "optimizer/lr"), facts.settings.warmup > 0
     return lr < 1e-9 or (warming and facts.settings.schedule == "constant" and lr < 1e-3 * facts.settings.lr)
 
 
@@ -89,16 +62,24 @@ def _lr_advice(row: Row, facts: Facts) -> str:
 SIGNS = (
     Sign(
         "advantages_zero",
-        lambda row, facts: _own(facts) and _number(row, "advantage/magnitude") == 0.0,
+        lambda row, facts: own(facts) and number(row, "advantage/magnitude") == 0.0,
         lambda row, facts: (
-            "every advantage of 5 updates was 0, because what is compared earned the same: nothing was learned. "
-            "`peripatos show` shows what is done and what it earns; change the world's tasks or its reward, or raise "
-            f"{facts.key('collect.group_size')}"
+            f"every advantage of 5 updates was 0, because {_why_zero(facts)}: nothing was learned. `peripatos show` "
+            "shows what is done and what it earns; change the world's tasks or its reward, or "
+            f"{_more_advantage(facts)}"
+        ),
+    ),
+    Sign(
+        "weights_zero",
+        lambda row, facts: number(row, "policy/weighted") == 0.0 and _still_to_learn_from(row, facts),
+        lambda row, facts: (
+            "every weight of 5 updates was 0, although advantages were not: clips, trust regions or corrections leave "
+            f"nothing to learn from; {facts.lr(row)}, or widen {facts.key('overrides.weighting')}"
         ),
     ),
     Sign(
         "gradient_zero",
-        lambda row, facts: _number(row, "gradient/norm") == 0.0 and _still_to_learn(row, facts),
+        lambda row, facts: number(row, "gradient/norm") == 0.0 and _still_to_learn(row, facts),
         lambda row, facts: (
             "the gradient of 5 updates was exactly 0, although there is something to learn from: the policy is "
             f"saturated, and moves no more; begin anew and {facts.lr(row)}"
@@ -107,13 +88,13 @@ SIGNS = (
     Sign(
         "entropy_collapsed",
         lambda row, facts: (
-            _own(facts)
-            and 0.0 <= _number(row, "policy/entropy") < 1e-4
-            and _number(row, "advantage/magnitude") > 0
-            and _not_solved(row)
+            own(facts)
+            and 0.0 <= number(row, "policy/entropy") < 1e-4
+            and number(row, "advantage/magnitude") > 0
+            and not_solved(row)
         ),
         lambda row, facts: (
-            f"the policy's entropy is {_number(row, 'policy/entropy'):.2g}: it does the same in every state and tries "
+            f"the policy's entropy is {number(row, 'policy/entropy'):.2g}: it does the same in every state and tries "
             f"nothing else any more; begin anew and {facts.lr(row)}, or raise "
             f"{facts.key('overrides.update.entropy_coefficient')} (it is {facts.method.update.entropy_coefficient:g})"
         ),
@@ -121,11 +102,11 @@ SIGNS = (
     Sign(
         "critic_dead",
         lambda row, facts: (
-            _number(row, "value/explained_variance") < -1.0
-            and _number(row, "value/loss") > 2 * _number(facts.first, "value/loss")  # where all returns are alike, < −1
+            number(row, "value/explained_variance") < -1.0
+            and number(row, "value/loss") > 2 * number(facts.first, "value/loss")  # where all returns are alike, < −1
         ),
         lambda row, facts: (
-            f"the critic is worse than a constant (explained variance {_number(row, 'value/explained_variance'):.3g} "
+            f"the critic is worse than a constant (explained variance {number(row, 'value/explained_variance'):.3g} "
             f"for 10 updates): advantages are noise; {facts.lr(row)}, or lower "
             f"{facts.key('overrides.update.value_coefficient')} (it is {facts.method.update.value_coefficient:g})"
         ),
@@ -133,9 +114,9 @@ SIGNS = (
     ),
     Sign(
         "kl_exploded",
-        lambda row, facts: _number(row, "kl/old") > 1.0,
+        lambda row, facts: number(row, "kl/old") > 1.0,
         lambda row, facts: (
-            f"an update takes the policy far from the one that acted (a KL of {_number(row, 'kl/old'):.3g} nats a "
+            f"an update takes the policy far from the one that acted (a KL of {number(row, 'kl/old'):.3g} nats a "
             f"unit, three times in a row): what it learns from says little of it; {facts.lr(row)}, or take fewer "
             f"{facts.key('overrides.update.epochs')} (it is {facts.method.update.epochs})"
         ),
@@ -143,9 +124,9 @@ SIGNS = (
     ),
     Sign(
         "all_clipped",
-        lambda row, facts: _number(row, "policy/clipped") > 0.4,
+        lambda row, facts: number(row, "policy/clipped") > 0.4,
         lambda row, facts: (
-            f"{100 * _number(row, 'policy/clipped'):.0f} % of what was learned from is clipped, three times in a row, "
+            f"{100 * number(row, 'policy/clipped'):.0f} % of what was learned from is clipped, three times in a row, "
             f"and moves nothing; {facts.lr(row)}, or widen {facts.key('overrides.weighting.clip_low')} and clip_high "
             f"(they are {facts.method.weighting.clip_low} and {facts.method.weighting.clip_high})"
         ),
@@ -164,22 +145,20 @@ SIGNS = (
         "step_size_zero",
         lambda row, facts: _fell_asleep(row, facts),
         lambda row, facts: (
-            f"the step size is {_number(row, 'optimizer/lr'):.2g}, with which nothing moves; {_lr_advice(row, facts)}"
+            f"the step size is {number(row, 'optimizer/lr'):.2g}, with which nothing moves; {_lr_advice(row, facts)}"
         ),
     ),
     Sign(
         "imitation_lost",
+        lambda row, facts: not own(facts) and number(row, "policy/logp") < 2 * number(facts.first, "policy/logp") - 1.0,
         lambda row, facts: (
-            not _own(facts) and _number(row, "policy/logp") < 2 * _number(facts.first, "policy/logp") - 1.0
-        ),
-        lambda row, facts: (
-            f"what is imitated has become less likely (log-probability {_number(row, 'policy/logp'):.3g} a unit, "
-            f"{_number(facts.first, 'policy/logp'):.3g} at first): begin anew and {facts.lr(row)}"
+            f"what is imitated has become less likely (log-probability {number(row, 'policy/logp'):.3g} a unit, "
+            f"{number(facts.first, 'policy/logp'):.3g} at first): begin anew and {facts.lr(row)}"
         ),
     ),
     Sign(
         "replies_cut",
-        lambda row, facts: _own(facts) and _number(row, "episodes/cut") == 1.0 and not _number(row, "success/rate") > 0,
+        lambda row, facts: own(facts) and number(row, "episodes/cut") == 1.0 and not number(row, "success/rate") > 0,
         lambda row, facts: (
             "every reply of 5 updates was cut at its limit of tokens, and none was right; raise sampling.max_tokens, "
             "or imitate replies that end first (a stage with method: sft)"
@@ -187,7 +166,7 @@ SIGNS = (
     ),
     Sign(
         "replies_empty",
-        lambda row, facts: _own(facts) and _number(row, "episodes/silent") == 1.0,
+        lambda row, facts: own(facts) and number(row, "episodes/silent") == 1.0,
         lambda row, facts: (
             "every reply of 5 updates was empty (the stop token alone); begin anew and "
             f"{facts.lr(row)}, or imitate replies first (a stage with method: sft)"
@@ -202,7 +181,7 @@ def see(row: Row, facts: Facts, streaks: dict[str, int], said: Collection[str]) 
     `streaks`, for how many updates each sign has held, is counted on in place: plain data, for a checkpoint to keep.
     """
     found = {}
-    for sign in SIGNS:
+    for sign in (*SIGNS, *DRIFTS):
         streaks[sign.name] = streaks.get(sign.name, 0) + 1 if sign.holds(row, facts) else 0
         if streaks[sign.name] >= sign.updates and sign.name not in said:
             found[sign.name] = sign.says(row, facts)

@@ -90,8 +90,7 @@ class Runner:
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
         with where_it_was_begun(self.run):
-            about_worlds = [remark for source in self.context.sources.values() for remark in source.facts.remarks]
-            for remark in (*remarks_on(self.scenario), *about_worlds):
+            for remark in (*remarks_on(self.scenario), *self.context.sources.remarks()):
                 self.journal.said(remark)
             self._scored_by = scored_by(self.context.sources)
         standing = self._going_on.standing

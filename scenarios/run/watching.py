@@ -11,7 +11,8 @@ from .checkpoint import BadCheckpoint, last_good
 from .context import RunContext
 from .disk import RunFailed, disk_errors, write_json
 from .episode_statistics import Numbers
-from .health import FIRST, Facts, see, suspects
+from .health import see, suspects
+from .sign import FIRST, Facts
 
 REFUSED = "refused.json"  # what was seen of an update that was refused
 UNSEEN = 3  # validations without a goal's number, until it is said

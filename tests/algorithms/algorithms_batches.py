@@ -35,6 +35,13 @@ class TabularPolicy(nn.Module):
         value_B_T = self.values[inputs["state_B_T"]]
         return value_B_T, torch.nn.functional.pad(value_B_T[:, 1:], (0, 1))
 
+    def energy(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        p = torch.softmax(self.logits.detach(), dim=-1)[inputs["state_B_T"]]
+        return 1 - 2 * p.gather(-1, inputs["action_B_T"][..., None])[..., 0] + (p**2).sum(-1)
+
+    def hearing(self, inputs: Mapping[str, Tensor], observed_B_T: Tensor) -> Mapping[str, Tensor]:
+        return inputs  # every unit is scored anyway
+
     def advance(self, batch: Batch) -> None: ...
 
     def module(self) -> nn.Module:
@@ -78,4 +85,5 @@ def random_batch(seed: int, *, rows: int = 8, length: int = 9, groups: int = 2, 
         group_B=torch.arange(rows) // (rows // groups),
         version_B=torch.zeros(rows, dtype=torch.long),
         bundle_B=torch.arange(rows),
+        notes={"observed_B_T": ~mask & (position < last[:, None])},
     )

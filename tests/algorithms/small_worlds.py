@@ -103,4 +103,5 @@ def play(policy: Table, starts: Sequence[int], size: int, draw: torch.Generator,
         group_B=number // size,
         version_B=torch.full((B,), version),
         bundle_B=number,
+        notes={"observed_B_T": torch.zeros_like(mask)},
     )

@@ -240,3 +240,23 @@ def test_a_group_is_not_divided_by_constants_that_turn_it_round(wrong: dict[str,
 def test_rewards_of_whole_numbers_are_no_tensor_of_rewards() -> None:
     with pytest.raises(ValueError, match="must be float"):
         group_advantage(torch.tensor([1, 2]), torch.tensor([0, 0]))
+
+
+def test_whitened_over_steps_every_episode_counts_once_however_long_it_is() -> None:
+    """Returns 0, 1 and 5 of episodes with 1, 2 and 3 units, one in two rows: mean 2, deviation √7 over episodes."""
+    batch = random_batch(0, rows=4, length=3)
+    mask = torch.tensor([[1, 0, 0], [1, 1, 0], [1, 1, 0], [1, 0, 0]], dtype=torch.bool)
+    reward = torch.tensor([[0, 0, 0], [0, 1, 0], [0, 2, 0], [3, 0, 0]], dtype=torch.float64)
+    episode = torch.tensor([0, 1, 2, 2])
+    batch = replace(
+        batch,
+        mask_B_T=mask,
+        reward_B_T=reward,
+        episode_B=episode,
+        bundle_B=episode,
+        turn_B_T=torch.zeros_like(episode[:, None].expand(4, 3)),
+        end_B_T=mask & ~torch.roll(mask, -1, 1),
+    )
+    got = assign_credit(batch, Credit(whiten="steps")).advantage_B_T
+    want = (torch.tensor([0.0, 1.0, 5.0, 5.0], dtype=torch.float64) - 2) / (7**0.5 + 1e-8)
+    torch.testing.assert_close(got, torch.where(mask, want[:, None], 0.0))

@@ -96,7 +96,7 @@ def ragged(seed: int, kind: str) -> Batch:
     terms = {name: torch.randn(12, generator=draw, dtype=torch.float64) for name in ("term_a_B", "term_b_B")}
     if kind == "parts":
         terms = {name: x[batch.episode_B] for name, x in terms.items()}
-    return replace(batch, reward_B_T=reward, notes=terms)
+    return replace(batch, reward_B_T=reward, notes=batch.notes | terms)
 
 
 def layouts(row: Method) -> list[str]:

@@ -280,3 +280,19 @@ def test_how_many_steps_an_update_takes_is_the_methods_choice_and_never_the_data
     monkeypatch.setattr(learner._optimizer, "step", lambda lr: (steps.append(1), step(lr)))
     learner.update(batch)
     assert len(steps) == 2 * 50
+
+
+def test_extreme_ratios_the_effective_share_and_what_has_a_weight_are_counted() -> None:
+    batch = random_batch(0)
+    mask, logp = batch.mask_B_T, TabularPolicy(0).score(batch.inputs)[0].detach()
+    log_ratio = torch.zeros_like(logp)
+    log_ratio[:, 0] = torch.tensor([0.0, 3.0, -3.0, 0.5, 0.0, 0.0, 2.0, -2.0], dtype=torch.float64)
+    batch = replace(batch, behavior_logp_B_T=logp - log_ratio)
+    row = method("cispo", {"weighting": {"gap": 0.2, "gap_sides": "both"}})
+    metrics = Learner(TabularPolicy(0), row, OptimizerSettings(), seed=0).update(batch).metrics
+    rho, n = log_ratio.exp()[mask], float(mask.sum())
+    assert metrics["policy/ratio_extreme"] == pytest.approx(2 / n)
+    assert metrics["policy/effective_share"] == pytest.approx(float(rho.sum() ** 2 / (n * (rho**2).sum())))
+    assert metrics["policy/weighted"] == pytest.approx(1 - metrics["policy/distrusted"])
+    assert 0 < metrics["policy/weighted"] < 1
+    assert "policy/ratio_squared" not in metrics

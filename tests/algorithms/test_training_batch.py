@@ -66,7 +66,11 @@ def in_two_rows(batch: Batch) -> Batch:
     last = torch.where(mask, torch.arange(mask.shape[1]), -1).amax(dim=1, keepdim=True)
     end = mask & (torch.arange(mask.shape[1]) == last)
     inputs = {name: doubled(x) for name, x in batch.inputs.items()}
-    return replace(batch, inputs=inputs, **{**columns, "mask_B_T": mask, "end_B_T": end})
+    heard, early_B_T = batch.notes["observed_B_T"], batch.turn_B_T == 0
+    observed = torch.stack([heard & early_B_T, heard & ~early_B_T], dim=1).flatten(0, 1)
+    return replace(
+        batch, inputs=inputs, notes={"observed_B_T": observed}, **{**columns, "mask_B_T": mask, "end_B_T": end}
+    )
 
 
 @pytest.mark.parametrize("minibatches", [1, 3])

@@ -34,6 +34,7 @@ class Told:
     bootstrap: float
     group: int
     terms: dict[str, float]
+    energy: Tensor  # ‖∂ log π / ∂ logits‖²
     A: Tensor  # filled in by the method's advantage
 
     @property
@@ -80,10 +81,17 @@ def tell(
                 float(batch.bootstrap_B_T[last_b, last_t]) if ended else 0.0,
                 int(batch.group_B[units[0][0]]),
                 {n: float(x[units[0][0]]) for n, x in batch.notes.items() if n.startswith("term_")},
+                slope_of_logits(logits, state[b, t], action[b, t]),
                 torch.zeros(len(units), dtype=torch.float64),
             )
         )
     return told
+
+
+def slope_of_logits(logits: Tensor, state: Tensor, action: Tensor) -> Tensor:
+    rows = logits.detach()[state].requires_grad_()
+    (slope,) = torch.autograd.grad(torch.log_softmax(rows, -1).gather(-1, action[:, None]).sum(), rows)
+    return (slope**2).sum(-1)
 
 
 Advantage = Callable[[Sequence[Told]], None]  # fills in `A`
@@ -102,6 +110,7 @@ class Text:
     critic: bool = False
     gae: Callable[[Told], Tensor] | None = None  # of the critic; None: as PPO's
     value: float = 0.5  # what the critic's loss counts
+    heard: float = 0.0  # of the mean log-probability of what the world said
 
     def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor, teacher: Tensor) -> list[Tensor]:
         logits, values = parameters
@@ -120,6 +129,10 @@ class Text:
                 (e.V - (raw + e.value)) ** 2 / 2 for e, raw in zip(told, map(self.gae or gae_of, told), strict=True)
             ]
             total = total - self.value * torch.cat(errors).mean()
+        if self.heard:
+            said = batch.notes["observed_B_T"]
+            state, action = batch.inputs["state_B_T"][said], batch.inputs["action_B_T"][said]
+            total = total + self.heard * torch.log_softmax(logits, dim=-1)[state, action].mean()
         return list(torch.autograd.grad(-total, parameters, allow_unused=True, materialize_grads=True))
 
 
@@ -160,6 +173,21 @@ def without(e: Told, told: Sequence[Told]) -> float:
     return e.R - mean_of(others)
 
 
+def least_variance(told: Sequence[Told]) -> None:
+    """For each t: b = Σ W·(return from t on) / ΣW over the members of the group that have a unit t."""
+    for e in told:
+        for t in range(len(e.lp)):
+            there = [x for x in told if x.group == e.group and len(x.lp) > t]
+            weights = [float(x.energy[: t + 1].sum()) for x in there]
+            ahead = [float(x.reward[t:].sum()) for x in there]
+            mean = sum(w * r for w, r in zip(weights, ahead, strict=True)) / sum(weights)
+            e.A[t] = float(e.reward[t:].sum()) - mean
+
+
+def best_alone(e: Told, told: Sequence[Told]) -> float:
+    return float(max(mates(e, told)) == e.R and min(mates(e, told)) < e.R)
+
+
 def decoupled(e: Told, told: Sequence[Told]) -> float:
     total = 0.0
     for name, value in e.terms.items():
@@ -172,6 +200,16 @@ def whitened(fill: Advantage) -> Advantage:
     def both(told: Sequence[Told]) -> None:
         fill(told)
         every = torch.cat([e.A for e in told])
+        for e in told:
+            e.A = (e.A - every.mean()) / (every.std() + 1e-8)
+
+    return both
+
+
+def whitened_by_rollout(fill: Advantage) -> Advantage:
+    def both(told: Sequence[Told]) -> None:
+        fill(told)
+        every = torch.stack([e.A[0] for e in told])
         for e in told:
             e.A = (e.A - every.mean()) / (every.std() + 1e-8)
 
@@ -368,6 +406,7 @@ def verdict(right: float, wrong: float) -> Advantage:
 TEXTBOOK = {
     "sft": Text(each(lambda e, _: 1.0), plain, of_units),
     "rejection_sampling": Text(each(lambda e, told: float(mean_of(mates(e, told)) < e.R)), plain, of_units),
+    "best_of_k": Text(each(best_alone), plain, of_units),
     "reinforce": Text(each(lambda e, _: e.R), plain, of_sums),
     "reinforce_baseline": Text(each(lambda e, told: e.R - mean_of([x.R for x in told])), plain, of_sums),
     "psr": Text(verdict(1.0, 0.0), plain, of_sums),
@@ -375,6 +414,7 @@ TEXTBOOK = {
     "w_reinforce": Text(verdict(0.1, 1.0), plain, of_sums),
     "reinforce_pp": Text(whitened(each(lambda e, _: e.R)), clipped(), of_units),
     "rloo": Text(each(without), plain, of_sums),
+    "optimal_baseline": Text(least_variance, plain, of_sums),
     "max_rl": Text(each(over_mean), plain, of_sums),
     "ppo": Text(whitened(by_critic), clipped(), of_units, critic=True),
     "ppo_dual_clip": Text(whitened(by_critic), dual(3.0), of_units, critic=True),
@@ -389,7 +429,8 @@ TEXTBOOK = {
     "vespo": Text(group_std, kernel, of_units),
     "dppo": Text(group_std, lambda e: in_gap(e, capped(e, 20.0), 0.15, both=False), of_units),
     "probability_gap": Text(group_std, lambda e: in_gap(e, e.rho * e.A, 0.3, both=True), of_units),
-    "gdpo": Text(whitened(each(decoupled)), clipped(), of_means),
+    "gdpo": Text(whitened_by_rollout(each(decoupled)), clipped(), of_means),
+    "echo": Text(group_std, clipped(), of_means, heard=0.05),
     "deepseek_v32": Text(group_mean, deepseek, of_means),
     "high_entropy": Text(group_std, clipped(0.2, 0.28), of_units, drops_flat=True, share=0.2),
     "on_policy_distillation": Text(by_teacher, lambda e: e.rho * e.A, of_units),

@@ -266,6 +266,12 @@ class Corridor(gymnasium.Env):
         return seen, 0.0, self.place == self.length, self.count == self.limit, {}
 
 
+def test_a_body_with_nothing_to_decide_is_found_as_a_run_refuses_it():
+    world = Corridor()
+    world.action_space = gymnasium.spaces.Discrete(1)
+    assert "one action, so that nothing can be learned" in failed(world)["there is something to see and to decide"]
+
+
 def test_a_world_without_chance_that_refuses_by_assert_and_limits_itself_has_remarks_and_no_faults():
     findings = {finding.check: finding for finding in check_world(Corridor())}
     assert all(finding.passed for finding in findings.values())

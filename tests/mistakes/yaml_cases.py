@@ -170,6 +170,8 @@ FITS = [
     Case("tile", control("groups: 2", "groups: 6, tile: 4"), r"line 7", r"does not divide the 6 groups; 1, 2, 3, 6 would"),
     Case("every-idle", control("kind: mlp, hidden: [16]", "kind: random", CONTROL[CONTROL.index("    method"):CONTROL.index("evaluation")], ""), r"line 6", r"evaluation\.every has no effect: no stage"),
     Case("checkpoint-idle", control("kind: mlp, hidden: [16]", "kind: random", CONTROL[CONTROL.index("    method"):], "checkpoint: {every: 5}\n"), r"line 6", r"checkpoint\.every has no effect"),
+    Case("observed-control", control("update: {epochs: 1, minibatches: 2}", "update: {observation_coefficient: 0.1}"), r"line 8", r"says in words.*observation_coefficient: 0"),
+    Case("echo-one-reply", language("method: grpo", "method: echo"), r"line 9", r"ends here with the first reply"),
     Case("overlong-control", control("update: {epochs: 1, minibatches: 2}", "update: {cut_replies: leave_out}"), r"nobody speaks here"),
     Case("cuda", control("name: tiny\n", "name: tiny\ndevice: cuda:7\n"), r"line 2", r"cuda:7.*CUDA device"),
     Case("world-and-worlds", control("world: {id: CartPole-v1}", "world: {id: CartPole-v1}\nworlds: [{id: CartPole-v1}]"), r"`world`, or several `worlds`, and not both"),

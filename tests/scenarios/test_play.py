@@ -283,13 +283,59 @@ def test_a_graph_that_anybody_has_sealed_is_none_of_an_agent(cart: Path, tmp_pat
         r"onnxruntime cannot run the agent's graph: .*; export the run again": ("observation", "action", ["N", 5]),
     }
     for words, (reads, gives, shape) in given.items():
-        constant = node("Constant", [], [gives], value=zero)
-        graph = onnx.helper.make_graph([constant], "other", [info(reads, FLOAT, shape)], [info(gives, INT, [1])])
+        constant = node("Identity", ["zero"], [gives])
+        graph = onnx.helper.make_graph(
+            [constant], "other", [info(reads, FLOAT, shape)], [info(gives, INT, [1])], [zero]
+        )
         model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
         model.metadata_props.add(key="peripatos", value=whole.metadata_props[0].value)
         (tmp_path / "other.onnx").write_bytes(sealed(model.SerializeToString()))
         with pytest.raises(UserError, match=words):
             play_file(tmp_path / "other.onnx", episodes=3)
+
+
+def _endless(onnx: Any) -> Any:
+    """A loop whose condition stays true, and which stays in native code for ever."""
+    info, node, BOOL = onnx.helper.make_tensor_value_info, onnx.helper.make_node, onnx.TensorProto.BOOL
+    body = onnx.helper.make_graph(
+        [node("Identity", ["go"], ["on"]), node("Identity", ["x"], ["y"])],
+        "body",
+        [info("i", onnx.TensorProto.INT64, []), info("go", BOOL, []), info("x", onnx.TensorProto.FLOAT, ["N", 4])],
+        [info("on", BOOL, []), info("y", onnx.TensorProto.FLOAT, ["N", 4])],
+    )
+    return node("Loop", ["", "true", "observation"], ["action"], body=body)
+
+
+@pytest.mark.parametrize("kind", ["Loop", "If", "Scan", "of a stranger", "a function", "in another file"])
+def test_a_graph_that_may_never_end_is_not_begun(kind: str, cart: Path, tmp_path: Path) -> None:
+    import onnx
+
+    info, node = onnx.helper.make_tensor_value_info, onnx.helper.make_node
+    reads, gives = (info(name, onnx.TensorProto.FLOAT, ["N", 4]) for name in ("observation", "action"))
+    same = node("Identity", ["observation"], ["action"])
+    empty = onnx.helper.make_graph([], "empty", [], [])
+    nodes = {
+        "Loop": _endless(onnx),
+        "If": node("If", ["true"], ["action"], then_branch=empty, else_branch=empty),
+        "Scan": node("Scan", ["observation"], ["action"], body=empty, num_scan_inputs=1),
+        "of a stranger": node("Identity", ["observation"], ["action"], domain="com.stranger"),
+        "a function": node("Tanh", ["observation"], ["action"]),
+    }
+    true = onnx.helper.make_tensor("true", onnx.TensorProto.BOOL, [], [True])
+    graph = onnx.helper.make_graph([nodes.get(kind, same)], "other", [reads], [gives], [true])
+    opset = [onnx.helper.make_opsetid("", 17)]
+    model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
+    if kind == "a function":  # by which a name of ours is something else
+        model.functions.append(onnx.helper.make_function("", "Tanh", ["x"], ["y"], [_endless(onnx)], opset))
+    if kind == "in another file":
+        model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    model.metadata_props.add(key="peripatos", value=onnx.load(cart / "cart.onnx").metadata_props[0].value)
+    file = tmp_path / "endless.onnx"
+    file.write_bytes(sealed(model.SerializeToString()))
+    words = {"of a stranger": r"operation 'com\.stranger\.Identity'", "a function": "operation 'Tanh'"}
+    words |= {"in another file": "weights from another file"}
+    with pytest.raises(UserError, match=words.get(kind, f"operation '{kind}'.* nothing of it is run")):
+        play_file(file)
 
 
 def test_a_strangers_model_is_no_agent(tmp_path: Path) -> None:
@@ -320,7 +366,19 @@ def test_a_strangers_model_is_no_agent(tmp_path: Path) -> None:
         ("export run --to onnx --merged", r"^error: --merged adds the adapter of a language model"),
         ("export run", r"has no language model to export; its agent in a body is written by --to onnx$"),
         ("export run --to onnx --checkpoint 77", r"has no checkpoint '77'"),
-        ("export nothing --to onnx", r"--to"),
+        (
+            "export nothing --to onnx",
+            r"^error: --to is for the model of a run, and nothing is not a run directory: there is no such folder$",
+        ),
+        ("export ru --to onnx", r"there is no such folder\. Did you mean 'run'\?$"),
+        (
+            "export cart.onnx --checkpoint 3",
+            r"^error: --checkpoint is for the model of a run, and cart\.onnx is not a run",
+        ),
+        (
+            "export quickstart --merged",
+            r"it is a shipped scenario, a run of which begins with peripatos run quickstart$",
+        ),
         ("play gone.onnx", r"^error: there is no file gone\.onnx; peripatos export RUN --to onnx writes one$"),
         ("play run", r"^error: run is no file; what is played is the file that peripatos export"),
         ("play run/scenario.yaml", r"^error: run/scenario\.yaml was not written by peripatos export"),
@@ -339,7 +397,10 @@ def test_mistakes_are_told_in_a_sentence(
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize(("package", "line"), [("onnx", "export run --to onnx"), ("onnxruntime", "play cart.onnx")])
+@pytest.mark.parametrize(
+    ("package", "line"),
+    [("onnx", "export run --to onnx"), ("onnx", "play cart.onnx"), ("onnxruntime", "play cart.onnx")],
+)
 def test_a_package_that_is_not_installed_is_named(
     package: str, line: str, cart: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...errors import unknown
 from ...vocabulary import ToolCall
 from .guarded import Guarded, Malformed
 from .nested import nested, nested_call
@@ -51,6 +52,8 @@ class _Calls(Guarded):
         tool = node.func.id
         arguments: dict[str, Any] = {}
         for name, value in (*self._in_order(tool, node.args), *((word.arg, word.value) for word in node.keywords)):
+            if name is None and self._order and tool not in self._order:
+                raise Malformed(unknown("tool", tool[:64], self._order))
             if name is None:
                 raise Malformed(f"every argument of {tool[:64]!r} must be named: argument=value")
             if name in arguments:

@@ -56,6 +56,26 @@ def test_what_is_drawn_has_the_distribution_that_is_claimed() -> None:
     assert head.choose(numbers[:1], log_std, None).tolist() == [pytest.approx([0.2, -1.0, 1.0, 0.0])]
 
 
+@pytest.mark.parametrize("kind", ["numbers", "both"])
+def test_a_gaussian_is_in_the_units_of_the_actions_bounds(kind) -> None:
+    low, high = np.array([-500, 10, 10], np.float32), np.array([500, 20, np.inf], np.float32)
+    space = Box(low, high) if kind == "numbers" else Actions(Dict({"b": Box(low, high), "c": Discrete(2)})).stored
+    head, log_std = ActionHead(space), torch.tensor([-0.5, 0.2, 0.0])
+    numbers = torch.tensor([[0.1, -0.4, 0.3] + [0.7, 0.0] * (kind == "both")]).expand(20_000, -1)
+    normal = Normal(torch.tensor([50.0, 13.0, 10.3]), torch.tensor([500.0, 5.0, 1.0]) * log_std.exp())
+    action = head.choose(numbers, log_std, torch.from_numpy(head.draw(np.random.default_rng(0), 20_000)))
+    torch.testing.assert_close(action[:, :3].mean(0), normal.mean, rtol=0.03, atol=5.0)
+    torch.testing.assert_close(action[:, :3].std(0), normal.stddev, rtol=0.03, atol=0.0)
+    likeliest = head.choose(numbers[:1], log_std, None)[0, :3]
+    torch.testing.assert_close(likeliest, normal.mean)
+    logp, entropy = head.logp_entropy(numbers, log_std, action)
+    choice = Categorical(logits=torch.tensor([0.7, 0.0]))
+    more = choice.log_prob(action[:, 3]) if kind == "both" else torch.zeros(20_000)
+    torch.testing.assert_close(logp, normal.log_prob(action[:, :3]).sum(-1) + more)
+    most = choice.entropy() if kind == "both" else 0.0
+    torch.testing.assert_close(entropy[0], normal.entropy().sum() + most)
+
+
 def test_chance_of_zero_is_a_number_too() -> None:
     head = ActionHead(BOTH)
     assert head.choose(torch.zeros(1, 7), torch.zeros(2), torch.zeros(1, 4, dtype=torch.float64)).isfinite().all()

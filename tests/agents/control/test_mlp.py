@@ -182,3 +182,22 @@ def test_a_mirror_has_nothing_to_save_and_is_part_of_what_a_file_fits(tmp_path):
         without.load(tmp_path)
     without.load(tmp_path, critic_too=False)
     ActorCritic(6, _BOX, mirror=_MIRROR, seed=3).load(tmp_path)
+
+
+def test_the_energy_of_an_action_is_that_of_the_numbers_it_is_drawn_from():
+    """Box: Σ ((a − μ)/σ²)². Discrete: 1 − 2π(a) + Σπ²."""
+    seen = torch.randn(5, 1, 3, generator=torch.Generator().manual_seed(0))
+    box = ActorCritic(3, Box(-1, 1, (2,)), hidden=[4], critic=False)
+    action = torch.randn(5, 1, 2, generator=torch.Generator().manual_seed(1))
+    inputs = {"observation_B_T_D": seen, "action_B_T_A": action}
+    with torch.no_grad():
+        mean, variance = box.actor(box.encoder.read(inputs)), (2 * box.log_std).exp()
+    torch.testing.assert_close(box.energy(inputs), (((action - mean) / variance) ** 2).sum(-1))
+    choice = ActorCritic(3, Discrete(4), hidden=[4], critic=False)
+    inputs = {"observation_B_T_D": seen, "action_B_T": torch.tensor([0, 1, 2, 3, 0])[:, None]}
+    with torch.no_grad():
+        p = choice.actor(choice.encoder.read(inputs)).softmax(-1)
+    want = 1 - 2 * p.gather(-1, inputs["action_B_T"][..., None])[..., 0] + (p**2).sum(-1)
+    torch.testing.assert_close(choice.energy(inputs), want)
+    assert not choice.energy(inputs).requires_grad
+    assert all(parameter.grad is None for parameter in choice.parameters())

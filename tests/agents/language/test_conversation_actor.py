@@ -182,3 +182,41 @@ def test_a_reply_that_had_no_tokens_left_is_noted_at_its_last_one(policy: Langua
     )
     assert cut.any()
     assert torch.equal(cut, last_of_turn & ~stop)
+
+
+def test_what_the_world_says_after_the_first_reply_is_noted_and_its_log_probabilities_can_be_read(
+    policy: LanguagePolicy,
+) -> None:
+    collection = actor_of(policy).collect([4, 5], 2, seed=0, version=0)
+    batch = collection.batch
+    assert batch is not None
+    observed = batch.notes["observed_B_T"]
+    assert not (observed & batch.mask_B_T).any()
+    for row, episode in enumerate(collection.episodes):
+        assert not observed[row, : int(batch.inputs["first_B"][row])].any()
+        said = policy.tokenizer.decode(batch.inputs["tokens_B_T"][row][observed[row]].tolist())
+        answers = [m["content"] for m in episode.messages[1:] if m["role"] == "user"]
+        assert [said.count(answer) for answer in set(answers)] == [2]  # the last one is read by nobody
+    tokens = batch.inputs["tokens_B_T"]
+    with torch.no_grad():
+        heard = policy.score(policy.hearing(batch.inputs, observed)).logp_B_T
+        logits = policy.model(input_ids=tokens).logits[:, :-1].float()
+    want = torch.log_softmax(logits, dim=-1).gather(-1, tokens[:, 1:, None])[..., 0]
+    read = (observed | batch.mask_B_T)[:, 1:]
+    torch.testing.assert_close(heard[:, 1:][read], want[read], atol=1e-4, rtol=1e-4)
+    assert not heard[:, 1:][~read].any()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_the_energy_of_a_token_is_the_squared_slope_of_its_log_probability_by_its_logits(temperature: float) -> None:
+    policy = LanguagePolicy(*tiny_llama(seed=0, hidden=32, layers=2), temperature=temperature)
+    batch = actor_of(policy).collect([4], 2, seed=0, version=0).batch
+    assert batch is not None
+    tokens, mask = batch.inputs["tokens_B_T"], batch.mask_B_T
+    with torch.no_grad():
+        logits = policy.model(input_ids=tokens).logits[:, :-1].float() / temperature
+    logp = torch.log_softmax(logits.requires_grad_(), dim=-1).gather(-1, tokens[:, 1:, None])
+    (slope,) = torch.autograd.grad(logp.sum(), logits)
+    got = policy.energy(batch.inputs)
+    torch.testing.assert_close(got[:, 1:][mask[:, 1:]], (slope**2).sum(-1)[mask[:, 1:]], atol=1e-4, rtol=1e-3)
+    assert not got.requires_grad

@@ -78,11 +78,27 @@ def test_a_mirror_swaps_pairs_and_changes_signs():
         (lambda: Mirror.of(3, swapped=[(-1, 0)]), "names number -1; there are 0 to 2"),
         (lambda: Mirror.of(3, swapped=[(0, 1), (1, 2)]), "no permutation"),
         (lambda: Mirror.of(2, swapped=[(0, 1)], negated=[0]), "the same sign"),
+        (lambda: Mirror.of(2, swapped=[0, 1]), r"swapped \[0, 1\].*; allowed are .*pairs of them as in \[\(0, 1\)\]"),
+        (lambda: Mirror.of(2, swapped=[(0, 1, 2)]), "allowed are"),
+        (lambda: Mirror.of(2, negated=0), "negated 0; allowed are"),
+        (lambda: Mirror.of(2, negated=[0.0]), "allowed are"),
+        (lambda: Mirror.of("2"), "size '2'"),
+        (lambda: Mirror(1, (1,)), "the order of a mirror is 1; allowed are whole numbers"),
+        (lambda: Mirror((1, 0), ("+", "-")), r"the signs of a mirror is \('\+', '-'\); allowed"),
+        (lambda: Symmetry([0, 1], Mirror.of(1)), r"the observation of a Symmetry is \[0, 1\]; give a Mirror, as"),
+        (lambda: Symmetry(Mirror.of(2), np.array([-1])), "the action of a Symmetry is array"),
     ],
 )
 def test_what_is_no_mirror_is_refused(make, said):
     with pytest.raises(UserError, match=said):
         make()
+
+
+@pytest.mark.parametrize("kind", [list, np.array])
+def test_lists_and_arrays_make_the_same_mirror_as_tuples(kind):
+    mirror = Mirror(kind([1, 0, 2]), kind([1, 1, -1]))
+    assert mirror == Mirror.of(3, swapped=kind([(0, 1)]), negated=kind([2])) == Mirror((1, 0, 2), (1, 1, -1))
+    assert hash(mirror) == hash(Mirror((1, 0, 2), (1, 1, -1)))
 
 
 class Swings(gym.Wrapper):

@@ -119,7 +119,18 @@ def test_what_can_be_told_in_json_is(value: object, json: object) -> None:
 
 def test_texts_are_told_bare_and_numbers_that_json_has_not_in_their_names() -> None:
     assert as_text(as_json(Decimal("1.5"))) == "1.5"
-    assert as_text(as_json(["ä", None, math.nan, -math.inf])) == '["ä", null, NaN, -Infinity]'
+    odd = ["ä", None, math.nan, -math.inf, {math.inf: np.array([np.inf])}]
+    assert as_text(as_json(odd)) == '["ä", null, "NaN", "-Infinity", {"Infinity": ["Infinity"]}]'
+    assert as_text(as_json(np.float32("nan"))) == "NaN"
+
+
+@pytest.mark.parametrize(
+    "twins", [(1, "1"), (None, "null"), (date(2026, 1, 2), "2026-01-02"), (float("nan"), math.nan)]
+)
+def test_no_entry_of_a_mapping_is_lost_where_two_keys_are_one_in_json(twins: tuple[object, object]) -> None:
+    for mapping in (dict, OrderedDict, UserDict):
+        with pytest.raises(Unsayable, match="of which two keys are"):
+            as_json([mapping([(twins[0], "a"), (twins[1], "b")])])
 
 
 def endless() -> object:

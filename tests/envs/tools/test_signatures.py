@@ -2,6 +2,8 @@
 
 import dataclasses
 import enum
+import json
+import math
 import typing
 from datetime import date
 from decimal import Decimal
@@ -15,6 +17,7 @@ from pydantic import BaseModel, Field
 from peripatos.envs.errors import UserError
 from peripatos.envs.tools.docstrings import described
 from peripatos.envs.tools.prompt_words import described_tools
+from peripatos.envs.tools.signatures import signature_of
 from peripatos.envs.tools.tool import Tool, ToolBox
 from peripatos.envs.vocabulary import ToolCall
 
@@ -207,6 +210,49 @@ def test_every_annotation_gives_its_schema(annotation: Any, schema: dict[str, An
 )  # fmt: skip
 def test_every_default_stands_in_the_schema(annotation: Any, default: Any, schema: dict[str, Any]) -> None:
     assert one(annotation, default) == (schema, [])
+
+
+class Reach(enum.Enum):
+    NEAR = 1.0
+    FAR = math.inf
+
+
+@dataclasses.dataclass
+class Span:
+    end: float = math.inf
+
+
+NUMBER, CLOSED = {"type": "number"}, {"additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "schema"),
+    [
+        (float, math.inf, NUMBER),
+        (float | None, math.nan, {"anyOf": [NUMBER, {"type": "null"}]}),
+        (list[float], [1.0, -math.inf], {"type": "array", "items": NUMBER}),
+        (dict[str, float], {"a": math.nan}, {"type": "object", "additionalProperties": NUMBER}),
+        (
+            Annotated[float, Field(gt=math.nan, le=math.inf, examples=[1.0, math.inf])],
+            0.5,
+            {"default": 0.5, "examples": [1.0], **NUMBER},
+        ),
+        (Reach, Reach.FAR, {"enum": [1.0], **NUMBER}),
+        (
+            Span | int,
+            1,
+            {"anyOf": [{"type": "object", "properties": {"end": NUMBER}, **CLOSED}, {"type": "integer"}], "default": 1},
+        ),
+    ],
+)
+def test_a_schema_is_json_where_an_author_has_written_infinity(annotation: Any, default: Any, schema: Any) -> None:
+    def tool(x=default): ...
+
+    tool.__annotations__["x"] = annotation
+    made = signature_of(tool, "tool", bound=False)
+    json.dumps(made.schema, allow_nan=False)
+    assert made.schema["properties"]["x"] == schema
+    assert made.validated({}) == {}
 
 
 def test_a_type_that_holds_itself_keeps_its_name() -> None:

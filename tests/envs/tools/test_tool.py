@@ -99,6 +99,18 @@ def test_a_tool_that_raises_is_a_message(timeout):
     def leaves() -> str:
         raise SystemExit(3)
 
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    def mutters() -> str:
+        raise Mute
+
+    muttered = result_of(mutters, timeout)
+    assert (muttered.fault, muttered.text) == (
+        Fault.RAISED,
+        "mutters failed: Mute, whose text cannot be read (RuntimeError)",
+    )
     assert result_of(fails, timeout).fault is Fault.RAISED
     assert "KeyError" in result_of(fails, timeout).text
     result_of(fails, timeout).text.encode()
@@ -243,11 +255,18 @@ def test_functions_are_tools_beside_objects_and_what_has_no_tool_is_a_clear_erro
     [
         (lambda x: x, "a tool's name|has no type"),
         (lambda *rest: rest, "no name by which"),
+        (max, "tool 'max': nobody can say what it takes"),
     ],
 )
 def test_a_function_that_is_no_tool_is_a_clear_error(function, words):
     with pytest.raises(UserError, match=words):
         Tool.from_function(function)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, 0.0, float("nan"), float("inf"), True, "5", 10**400])
+def test_a_timeout_that_nobody_can_keep_is_refused(timeout):
+    with pytest.raises(UserError, match=r"timeout is .*; allowed are seconds above 0"):
+        Tool.from_function(refund, timeout=timeout)
 
 
 def test_types_that_json_cannot_carry_and_equal_names_are_a_clear_error():

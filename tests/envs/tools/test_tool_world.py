@@ -366,5 +366,7 @@ def test_an_oracle_that_is_no_list_of_texts_and_calls_is_refused_when_the_world_
 def test_wrong_options_are_named():
     with pytest.raises(UserError, match="max_calls is 0; allowed is a whole number"):
         lamps(max_calls=0)
+    with pytest.raises(UserError, match="timeout is 0; allowed are seconds above 0"):
+        lamps(timeout=0)
     with pytest.raises(UserError, match="Did you mean 'hermes'"):
         lamps(reply_format="hermse").reset(seed=0)

@@ -74,6 +74,23 @@ def test_a_punishment_that_begins_before_the_first_token_is_refused(capsys: pyte
     assert command("run", "quickstart", "--dry-run", "--set", f"{key}.overlong_buffer=5") == 0
 
 
+@pytest.mark.parametrize("buffer", ["overlong_buffer: 4", "overlong_share: 0.4"])
+def test_a_punishment_that_no_reply_is_long_enough_for_is_refused(
+    buffer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = "stages.reinforce.overrides.rewards"
+    assert command("run", "quickstart", "--dry-run", "--set", f"{key}={{{buffer}, overlong_limit: 10}}") == 2
+    assert "begins to lose reward at 6 tokens, which none has: sampling.max_tokens is 6" in capsys.readouterr().err
+    assert command("run", "quickstart", "--dry-run", "--set", f"{key}={{{buffer}, overlong_limit: 8}}") == 0
+
+
+def test_a_penalty_to_the_old_policy_that_one_step_cannot_leave_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    for steps, told in ((1, 1), (2, 0)):
+        key = f"{{update: {{minibatches: {steps}}}, weighting: {{kl: k3, beta: 0.1, kl_to: old}}}}"
+        assert command("run", "quickstart", "--dry-run", "--set", f"stages.reinforce.overrides={key}") == 0
+        assert capsys.readouterr().err.count("holds nothing") == told
+
+
 def test_one_engine_with_memory_of_its_own_speaks_in_all_worlds(tmp_path: Path) -> None:
     worlds = "worlds: [{id: peripatos/Arithmetic-v0}, {id: peripatos/ToolMaths-v0}]\n"
     text = WORDS.replace("METHOD", "grpo").partition("world:")[0] + worlds + "agent:" + WORDS.partition("agent:")[2]

@@ -163,6 +163,14 @@ class Lamp(gymnasium.Env):
     def render(self):
         return np.full((64, 96, 3), self.bright, np.uint8)
 
+class Jammed(Lamp):
+    def close(self):
+        raise RuntimeError("the shutter is jammed")
+
+class Broken(Lamp):
+    def render(self):
+        raise RuntimeError("the bulb is gone")
+
 class Blind(Lamp):
     def __init__(self, ends=True):
         super().__init__(ends=ends)
@@ -193,6 +201,7 @@ def test_a_film_takes_settings_of_the_world_and_is_cut_at_its_limit(
 ) -> None:
     assert command("record", "run", "-q") == 0
     assert brightness(lamp / "run/videos/best-0.mp4") == pytest.approx([100] * 4, abs=4)
+    assert command("record", "run", "--set", "world.id=lamp:Jammed", "--out", "jammed.mp4", "-q") == 0
     changed = ("--set", "world.options.bright=200", "--set", "world.options.ends=false")
     assert command("record", "run", *changed, "--limit", "6", "--out", "long.mp4") == 0
     assert brightness(lamp / "long.mp4") == pytest.approx([200] * 6, abs=4)
@@ -202,6 +211,7 @@ def test_a_film_takes_settings_of_the_world_and_is_cut_at_its_limit(
 def test_what_cannot_be_filmed_or_set_is_told(lamp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = {
         ("--set", "world.id=lamp:Blind"): "let its constructor, or the function that makes it, take render_mode=None",
+        ("--set", "world.id=lamp:Broken"): "RuntimeError: the bulb is gone",
         ("--set", "world.options.brigth=3"): "Did you mean 'bright'",
         ("--set", "stages=[]"): "its stages cannot change",
         ("--set", "world.id=CartPole-v1", "--set", "world.options={}"): "does not fit 'CartPole-v1'",

@@ -79,6 +79,9 @@ def test_figures_of_a_gait_by_hand() -> None:
         ({"left": ".####....", "right": ".##......"}, 1 / 2),  # as often, but not as long
         ({"left": "####", "right": "####"}, None),  # stands
         ({"left": "....", "right": "...."}, None),
+        ({"left": "#" * 30 + "." + "#" * 9, "right": "#" * 40}, None),  # stands, and trembles
+        ({"left": "." + "#" * 39, "right": ".." + "#" * 38}, None),  # is put down, and stands
+        ({"left": "##.##.##.##.", "right": "############"}, 0.0),  # one foot never comes down
         ({"foot": ".##.##"}, None),  # alone
         ({"a": ".##.", "b": ".#..", "c": "..##", "d": ".##."}, 1 / 2),
     ],
@@ -87,6 +90,15 @@ def test_symmetry_is_that_of_the_feet_that_are_least_alike(feet: dict[str, str],
     gait = gait_of(walk(**feet), fps=40)
     assert gait is not None
     assert gait.symmetry == (None if symmetry is None else pytest.approx(symmetry))
+
+
+def test_the_symmetry_of_a_robot_that_takes_no_steps_is_said_to_be_undefined() -> None:
+    stands = gait_of(walk(left="#" * 30 + "." + "#" * 9, right="#" * 40), fps=40)
+    assert stands is not None
+    assert "right 0 of 1.00 s (symmetry undefined: it takes no steps)" in stands.spelled()
+    alone = gait_of(walk(foot=".##.##"), fps=40)
+    assert alone is not None
+    assert "symmetry" not in alone.spelled()
 
 
 def test_a_world_that_tells_of_no_feet_has_no_gait_and_one_without_slip_has_none() -> None:

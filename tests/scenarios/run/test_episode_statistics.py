@@ -102,6 +102,19 @@ def test_reward_terms_are_averaged_over_scored_episodes_only() -> None:
     assert "reward/mean" not in describe_collection([episode(None)])
 
 
+def test_a_row_says_which_share_of_the_groups_teaches_nothing_and_of_the_calls_nobody_could_read() -> None:
+    def member(group: int, reward: float | None, seed: int = 0, **message: str) -> Episode:
+        said = ({"role": "assistant", "content": "", **message},)
+        return Episode(group, 0, seed, 0, "train", reward, tokens=(1,), messages=said)
+
+    good, bad = [member(0, 1.0), member(0, 1.0), member(1, 0.0)], [member(1, 1.0, parse_error="no JSON")]
+    alone = [member(2, 1.0), member(3, 1.0, seed=1), member(3, 1.0, seed=2), member(4, None), member(4, 1.0)]
+    row = describe_collection([*good, *bad, *alone])
+    assert row["groups/flat"] == 0.5
+    assert row["episodes/malformed"] == pytest.approx(1 / 8)
+    assert "groups/flat" not in describe_collection(alone)
+
+
 def test_a_row_says_how_many_episodes_still_run_so_that_the_first_means_are_not_taken_for_all() -> None:
     policy = ActorCritic(4, Discrete(2), hidden=[4], critic=True)
     actor = ControlActor(policy, WorldSource("CartPole-v1"), mode="segments", horizon=8)

@@ -93,6 +93,21 @@ def test_what_is_seen_and_left_out_is_said_once(folder: Path, capsys: pytest.Cap
     assert said.count("s (Sequence) cannot be flattened to numbers, and is left out") == 1
 
 
+def test_seeds_that_a_world_does_not_hear_and_a_folder_that_it_changes_are_said_as_a_run_begins(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draws = "super().reset(seed=seed)\n        self.observation_space.seed"
+    own_chance = WORLDS.replace(draws, "import os; os.chdir('/'); self.np_random; (lambda seed: None)")
+    (folder / "of_own_chance.py").write_text(own_chance)
+    text = RUN.format(world="of_own_chance:World", options="{kind: bits}", method="ppo", collect=COLLECT["ppo"])
+    path = write_scenario(folder, text)
+    for flags in (["--dry-run"], ["--out", "out"]):
+        assert command("run", path, *flags) == 0
+        said = capsys.readouterr().err
+        assert said.count("'of_own_chance:World': two resets with one seed began differently") == 1
+        assert said.count("'of_own_chance:World': it changes the current folder, for whoever runs it") == 1
+
+
 @pytest.mark.parametrize("kind", ["beside", "both"])
 def test_a_run_that_goes_on_ends_as_if_it_had_never_stopped(folder: Path, kind: str) -> None:
     _run(folder, "of_every_kind:World", "ppo", f"{{kind: {kind}}}", "short")
@@ -133,3 +148,48 @@ def test_toy_texts_run_as_they_are(folder: Path, world: str) -> None:
 @pytest.mark.parametrize("world", ["minigrid:MiniGrid-Empty-5x5-v0", "minigrid:BabyAI-GoToObj-v0"])
 def test_grids_with_a_picture_a_direction_and_a_mission_run_as_they_are(folder: Path, world: str) -> None:
     assert _run(folder, world, "ppo", "{max_episode_steps: 9}")["failed_episodes"] == 0
+
+
+FAR = """\
+import gymnasium, numpy as np
+
+class Far(gymnasium.Env):
+    \"\"\"One action; what is earned is how near it comes to a place between its bounds.\"\"\"
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+
+    def __init__(self, low, high, goal):
+        self.action_space = gymnasium.spaces.Box(low, high, (1,), np.float32)
+        self.goal, self.width = goal, high - low
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, np.float32), -abs(float(action[0]) - self.goal) / self.width, True, False, {}
+"""
+
+
+@pytest.mark.parametrize(("low", "high", "goal"), [(-500, 500, -300), (10, 20, 17), (0.001, 0.002, 0.0012)])
+def test_actions_far_from_one_are_found_and_mean_the_same_everywhere(
+    folder: Path, low: float, high: float, goal: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "far_away.py").write_text(FAR)
+    text = (
+        RUN.format(
+            world="far_away:Far",
+            method="ppo",
+            options=f"{{low: {low}, high: {high}, goal: {goal}}}",
+            collect="{groups: 64, horizon: 4}",
+        )
+        .replace("updates: 2", "updates: 25")
+        .replace("every: 1", "every: 25")
+    )
+    path = write_scenario(folder, text)
+    assert command("run", path, "--set", "stages.learn.optimizer={lr: 1e-2}", "--out", "out") == 0
+    said = capsys.readouterr().err
+    assert said.count(f"-1 to 1 of an agent that learns is {low:g} to {high:g} in the world's actions") == 1
+    learned = json.loads((folder / "out" / "summary.json").read_text())["stages"][0]["evaluation"]["after"]
+    assert learned["return_mean"] > -0.05
+    assert command("evaluate", "out", "--json", "--checkpoint", "last") == 0
+    assert json.loads(capsys.readouterr().out)["return_mean"] == learned["return_mean"]

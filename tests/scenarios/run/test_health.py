@@ -11,7 +11,9 @@ from scenarios_runs import TINY, command, write_scenario
 
 from peripatos.algorithms.methods import METHODS, method
 from peripatos.algorithms.optimizer import OptimizerSettings
-from peripatos.scenarios.run.health import SIGNS, Facts, see, suspects
+from peripatos.scenarios.run.drifts import DRIFTS
+from peripatos.scenarios.run.health import SIGNS, see, suspects
+from peripatos.scenarios.run.sign import Facts
 
 WELL: dict[str, float] = {  # a row of a run that learns
     "advantage/magnitude": 0.5,
@@ -23,8 +25,15 @@ WELL: dict[str, float] = {  # a row of a run that learns
     "kl/old": 0.01,
     "policy/clipped": 0.1,
     "optimizer/lr": 1e-3,
-    "episodes/cut": 0.4,
+    "episodes/cut": 0.05,
     "episodes/silent": 0.0,
+    "episodes/malformed": 0.05,
+    "groups/flat": 0.6,
+    "kl/reference": 0.05,
+    "kl/sampler_gap": 0.01,
+    "policy/ratio_extreme": 0.0,
+    "policy/effective_share": 0.9,
+    "policy/weighted": 0.7,
     "success/rate": 0.2,
 }
 SETTINGS = OptimizerSettings(lr=1e-3)
@@ -32,6 +41,7 @@ ILL: dict[
     str, tuple[str, dict[str, float], OptimizerSettings, str]
 ] = {  # by sign: method, row, settings, key to change
     "advantages_zero": ("grpo", {"advantage/magnitude": 0.0}, SETTINGS, "stages.learn.collect.group_size"),
+    "weights_zero": ("dppo", {"policy/weighted": 0.0}, SETTINGS, "stages.learn.overrides.weighting"),
     "gradient_zero": ("sft", {"gradient/norm": 0.0, "policy/logp": -2.0}, SETTINGS, "stages.learn.optimizer.lr"),
     "entropy_collapsed": ("ppo", {"policy/entropy": 1e-9}, SETTINGS, "overrides.update.entropy_coefficient"),
     "critic_dead": (
@@ -47,6 +57,13 @@ ILL: dict[
     "imitation_lost": ("sft", {"policy/logp": -30.0}, SETTINGS, "stages.learn.optimizer.lr"),
     "replies_cut": ("grpo", {"episodes/cut": 1.0, "success/rate": 0.0}, SETTINGS, "sampling.max_tokens"),
     "replies_empty": ("grpo", {"episodes/silent": 1.0}, SETTINGS, "stages.learn.optimizer.lr"),
+    "far_from_start": ("deepseek_v32", {"kl/reference": 5.0}, SETTINGS, "stages.learn.overrides.weighting.beta"),
+    "ratios_extreme": ("ppo", {"policy/ratio_extreme": 0.2}, SETTINGS, "stages.learn.overrides.update.epochs"),
+    "few_samples": ("cispo", {"policy/effective_share": 0.01}, SETTINGS, "stages.learn.optimizer.lr"),
+    "sampler_gap": ("grpo", {"kl/sampler_gap": 1.5}, SETTINGS, "weighting: {correction: 2}"),
+    "groups_flat": ("rloo", {"groups/flat": 0.95}, SETTINGS, "stages.learn.collect.group_size"),
+    "replies_grow": ("grpo", {"episodes/cut": 0.7}, SETTINGS, "stages.learn.overrides.rewards.overlong_share"),
+    "form_lost": ("grpo", {"episodes/malformed": 0.8}, SETTINGS, "stages.learn.optimizer.lr"),
 }
 
 
@@ -73,7 +90,7 @@ def test_each_sign_is_said_once_after_its_patience_with_the_key_to_change(sign: 
 
 
 def test_every_sign_of_the_table_has_a_row_here() -> None:
-    assert [sign.name for sign in SIGNS] == list(ILL)
+    assert [sign.name for sign in (*SIGNS, *DRIFTS)] == list(ILL)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -88,7 +105,7 @@ def test_a_row_of_a_run_that_learns_says_nothing(name: str) -> None:
 def test_a_sign_that_stops_in_between_begins_to_be_counted_anew(sign: str) -> None:
     name, changed, settings, _ = ILL[sign]
     facts, streaks = Facts("learn", METHODS[name], settings, WELL), dict[str, int]()
-    patience = next(row.updates for row in SIGNS if row.name == sign)
+    patience = next(row.updates for row in (*SIGNS, *DRIFTS) if row.name == sign)
     for _ in range(5):
         for _ in range(patience - 1):
             assert not see({**WELL, **changed}, facts, streaks, ())
@@ -104,6 +121,31 @@ def test_what_is_solved_or_known_by_heart_is_no_sign() -> None:
     assert not any(watch(alike, Facts("learn", METHODS["ppo"], SETTINGS, WELL)))
     late = {**WELL, "optimizer/lr": 1e-7}  # the end of a linear schedule
     assert not any(watch(late, Facts("learn", METHODS["ppo"], OptimizerSettings(schedule="linear", warmup=9), WELL)))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("psr", "nothing earned 0.5"),
+        ("nsr", "everything earned 0.5 or more"),
+        ("max_rl", "no group earned more than 0 on average"),
+        ("grpo", "what is compared earned the same"),
+    ],
+)
+def test_advantages_of_zero_are_explained_by_what_the_method_asks_for(name: str, why: str) -> None:
+    told = watch({**WELL, "advantage/magnitude": 0.0}, Facts("learn", METHODS[name], SETTINGS, WELL))
+    assert why in next(text for found in told for text in found.values())
+
+
+def test_what_was_so_from_the_start_or_is_corrected_is_no_drift() -> None:
+    cut = {**WELL, "episodes/cut": 0.7, "episodes/malformed": 0.8}
+    assert not any(watch(cut, Facts("learn", METHODS["grpo"], SETTINGS, {**cut, "episodes/malformed": 0.5})))
+    corrected = method("grpo", {"weighting": {"correction": 2.0}})
+    assert not any(watch({**WELL, "kl/sampler_gap": 1.5}, Facts("learn", corrected, SETTINGS, WELL)))
+    solved = {**WELL, "groups/flat": 0.95, "success/rate": 0.97}
+    assert not any(watch(solved, Facts("learn", METHODS["grpo"], SETTINGS, WELL)))
+    product = {**WELL, "policy/ratio_extreme": 0.9, "policy/effective_share": 0.01}
+    assert not any(watch(product, Facts("learn", METHODS["vespo"], SETTINGS, WELL)))
 
 
 def test_the_settings_to_blame_are_those_far_from_what_is_usual() -> None:

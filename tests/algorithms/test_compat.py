@@ -1,0 +1,47 @@
+"""What stands in other frameworks, beside our constants."""
+
+from __future__ import annotations
+
+import pytest
+
+from peripatos.algorithms.compat import FACTS, FRAMEWORKS, READ, Fact, compat
+from peripatos.algorithms.methods import METHODS
+from peripatos.envs.errors import UserError
+
+
+def test_the_facts_about_a_row_stand_beside_its_own_constants() -> None:
+    lines = compat("grpo", "trl")
+    assert lines[0] == f"In TRL, as read up to {READ}:"
+    said = dict(line.split("   there: ") for line in lines[1:])
+    found = {ours.rstrip(): theirs for ours, theirs in said.items()}
+    assert found["credit.eps = 1e-06"] == "1e-4"
+    assert found["weighting.kl = null"] == "none: β is 0"
+    assert found["update.aggregation = 'sequence_mean'"] == "loss dapo: one mean over the batch's tokens"
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: f"{fact.framework} {fact.place} {fact.there[:12]}")
+def test_every_fact_is_about_a_framework_a_row_and_a_constant_that_there_are(fact: Fact) -> None:
+    column, constant = fact.place.split(".")
+    rows = [row for row in METHODS.values() if fact.holds(row)]
+    assert fact.framework in FRAMEWORKS
+    assert rows
+    assert hasattr(getattr(rows[0], column), constant)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("name", METHODS)
+def test_every_row_has_an_answer_in_every_framework_and_says_no_constant_twice(name: str, framework: str) -> None:
+    lines = compat(name, framework)
+    assert READ in lines[0]
+    assert len(set(lines)) == len(lines)
+
+
+def test_unknown_names_are_told_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"unknown framework 'tlr'.*Did you mean 'trl'"):
+        compat("grpo", "tlr")
+    with pytest.raises(UserError, match="Did you mean 'grpo'"):
+        compat("gpro", "trl")
+
+
+def test_a_row_of_which_nothing_was_read_says_so() -> None:
+    assert compat("nsr", "prime-rl") == [f"Nothing was read about nsr in prime-rl (up to {READ})."]

@@ -1,0 +1,145 @@
+"""Over the whole table: a constant that a scenario may write moves something.
+
+Nothing is listed here: rows, constants and their values are found, so that a new one is tried by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import pytest
+import torch
+from algorithms_batches import TabularPolicy, random_batch
+from torch import Tensor
+
+from peripatos.algorithms.learner import Learner
+from peripatos.algorithms.method_words import constants
+from peripatos.algorithms.methods import METHODS, Method, method
+from peripatos.algorithms.optimizer import OptimizerSettings
+from peripatos.envs.errors import UserError
+from peripatos.envs.vocabulary import Batch
+
+NUMBERS = (0.3, 2, 0.05, 5, 0.9, 1.1, 1.0, 0.0, 30.0)
+SAMPLE = ("rejection_sampling", "nsr", "ppo_kl", "gspo", "skywork_or1", "online_dpo")
+LONGEST, LIMIT = 12, 5  # most units of an episode, and of a reply
+UPDATES = 2  # some constants move between two updates
+FEW_STEPS = {"epochs": 2, "minibatches": 2}
+
+
+def policy_of(certain: bool) -> TabularPolicy:
+    """One that is in doubt everywhere, or nearly certain."""
+    policy = TabularPolicy(3)
+    policy.logits.data *= 30 if certain else 0.7
+    return policy
+
+
+@cache
+def batches(segments: bool, certain: bool) -> list[Batch]:
+    """Batches with everything in it that a constant may ask for: ratios on both sides of every clip, sequences left
+    behind, observations, replies that were cut, named terms, a group that teaches nothing; several turns, and where
+    there is a critic several episodes in a row."""
+    return [_batch(version, segments, certain) for version in range(UPDATES)]
+
+
+def _batch(version: int, segments: bool, certain: bool) -> Batch:
+    batch = random_batch(version, rows=24, length=LONGEST, groups=4)
+    draw = torch.Generator().manual_seed(version)
+    flat, mask = batch.group_B[:, None] == 2, batch.mask_B_T
+    score = policy_of(certain).score(batch.inputs)
+    noise = torch.randn(mask.shape, generator=draw, dtype=torch.float64)
+    noise[::5, 0] = -12.0  # a few ratios beyond 20
+    left = torch.randn(24, 1, generator=draw, dtype=torch.float64)
+    notes = {
+        "cut_B_T": mask & (torch.rand(mask.shape, generator=draw) < 0.2),
+        **{f"term_{n}_B": torch.randn(24, generator=draw, dtype=torch.float64) for n in "ab"},
+    }
+    batch = replace(
+        batch,
+        behavior_logp_B_T=torch.where(mask, score.logp_B_T.detach() + 0.3 * noise + 0.3 * left, 0.0),
+        value_B_T=torch.where(mask, score.value_B_T.detach() + noise, 0.0),
+        reward_B_T=torch.where(flat, 1.0 * batch.end_B_T, batch.reward_B_T + 0.5 * mask),
+        notes=batch.notes | notes,
+        version_B=batch.version_B + version,
+    )
+    if not segments:
+        return batch
+    end = batch.end_B_T | (mask & (torch.rand(mask.shape, generator=draw) < 0.25))
+    return replace(batch, end_B_T=end, bootstrap_B_T=torch.where(end, noise, 0.0))
+
+
+def completed(row: Method) -> Method:
+    """With what a scenario would say of lengths."""
+    update, rewards = row.update, row.rewards
+    if update.aggregation == "constant_length" and update.length is None:
+        update = replace(update, length=LONGEST)
+    if rewards.overlong_buffer is not None or rewards.overlong_share is not None:
+        limit = rewards.overlong_limit or LIMIT
+        buffer = rewards.overlong_buffer or max(1, round((rewards.overlong_share or 0.0) * limit))
+        rewards = replace(rewards, overlong_limit=limit, overlong_buffer=buffer)
+    return replace(row, update=update, rewards=rewards)
+
+
+def learned(row: Method, certain: bool) -> Iterator[Tensor]:
+    """Every parameter after each update."""
+    policy = policy_of(certain)
+    settings = OptimizerSettings(lr=1e-2, max_grad_norm=1e9)
+    learner = Learner(policy, completed(row), settings, seed=0, reference=TabularPolicy(9))
+    for batch in batches(row.needs_critic, certain):
+        learner.update(batch)
+        yield torch.cat([p.detach().flatten() for p in policy.parameters()])
+
+
+def given(name: str, overrides: Mapping[str, Mapping[str, Any]]) -> Method:
+    """The row with these overrides; of several steps on a batch, few."""
+    update = METHODS[name].update
+    few = FEW_STEPS if update.epochs * update.minibatches > 1 else {}
+    changed = {**overrides, "update": {**few, **overrides.get("update", {})}}
+    if "minibatch_units" in changed["update"]:
+        changed["update"].pop("minibatches", None)
+    return method(name, changed)
+
+
+def values(row: Method, column: str, name: str) -> Iterator[Any]:
+    """Other values of a constant, by its type; not all of them are allowed."""
+    one = getattr(row, column)
+    own = getattr(one, name)
+    options = [part for part in _parts(get_type_hints(type(one))[name]) if get_origin(part) is Literal]
+    pool = [*(value for part in options for value in get_args(part)), *([] if options else NUMBERS), None]
+    yield from ([not own] if isinstance(own, bool) else [value for value in pool if value != own])
+
+
+def _parts(kind: Any) -> Iterator[Any]:
+    yield kind
+    for part in () if get_origin(kind) is Literal else get_args(kind):
+        yield from _parts(part)
+
+
+def moves(name: str, column: str, constant: str, before: Mapping[bool, list[Tensor]]) -> bool:
+    """Whether any value that is allowed leads anywhere else than the row's own; True where none is allowed."""
+    tried = False
+    for value in values(METHODS[name], column, constant):
+        try:
+            row = given(name, {column: {constant: value}})
+        except UserError:
+            continue
+        tried = True
+        for certain, steps in before.items():
+            if any(not torch.equal(x, y) for x, y in zip(learned(row, certain), steps, strict=True)):
+                return True
+    return not tried
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in SAMPLE else pytest.param(name, marks=pytest.mark.exhaustive) for name in METHODS]
+)
+def test_every_constant_that_may_be_written_moves_something(name: str) -> None:
+    before = {certain: list(learned(given(name, {}), certain)) for certain in (False, True)}
+    still = []
+    for place, _ in constants(METHODS[name]):
+        column, _, constant = place.partition(".")
+        if not moves(name, column, constant, before):
+            still.append(place)
+    assert not still
