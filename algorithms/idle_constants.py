@@ -70,11 +70,9 @@ def _of_reward_models() -> Iterator[Idle]:
     for column in ("rewards", "credit", "preference", "weighting"):
         for one in fields(getattr(row, column)):
             yield column, one.name, one.default, why
-    for name in (
-        *("aggregation", "cut_replies", "value_coefficient", "value_clip"),
-        *("entropy_coefficient", "entropy_target", "entropy_step"),
-    ):
-        yield "update", name, getattr(row.update, name), why
+    for one in fields(row.update):
+        if one.name not in ("epochs", "minibatches", "minibatch_units", "flat_groups"):
+            yield "update", one.name, one.default, why
     yield "update", "flat_groups", "leave_out", "rankings of equal ranks have no pair"
 
 
