@@ -241,8 +241,9 @@ class Learner:
             done = self._gradient(training, first)
         seen, loss = done
         norm = torch.nn.utils.clip_grad_norm_(self._optimizer.tensors, self.settings.max_grad_norm)
-        seen.add({"loss/value": loss, "gradient/norm": norm})
+        seen.add({"loss/value": loss, "gradient/norm": norm, "units": training.batch.mask_B_T.sum()})
         metrics = seen.means()
+        units = metrics.pop("units")
         for name, words in (("loss/value", "loss is"), ("gradient/norm", "gradient's norm is")):
             if not math.isfinite(value := metrics[name]):
                 raise UpdateRefused(f"the {words} {value}; {self._taken()}", metrics)
@@ -252,7 +253,7 @@ class Learner:
         self._optimizer.step(lr)
         norm_alone = {"gradient/norm": metrics.pop("gradient/norm"), "optimizer/lr": lr}  # each step counts as one
         del metrics["loss/value"]  # the loss is a vehicle of the gradient, and its value means nothing
-        log.add(metrics, weight=training.batch.mask_B_T.sum())
+        log.add(metrics, weight=units)
         log.add(norm_alone)
 
     def _gradient(self, training: TrainingBatch, first: FirstPass | None) -> tuple[Log, Tensor]:

@@ -44,16 +44,23 @@ def with_effective_share(means: Mapping[str, float]) -> dict[str, float]:
 
 
 class Log:
-    """Weighted means of numbers that come in pieces. They stay on their device until somebody asks for the means."""
+    """Weighted means of numbers that come in pieces. Tensors stay on their device until somebody asks for the means;
+    numbers of Python stay what they are, for arithmetic on tensors takes a hundred times as long."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}  # by names: Σ w·x and Σ w of each
+        self._numbers: dict[str, tuple[float, float]] = {}  # Σ w·x and Σ w of each
+        self._sums: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}  # the same of tensors, by the names of a block
 
-    def add(self, metrics: Mapping[str, float | Tensor], weight: float | Tensor = 1.0) -> None:
-        """Add one piece; pieces of a mean over units are weighted by their units."""
+    def add(self, metrics: Mapping[str, float | Tensor], weight: float = 1.0) -> None:
+        """Add one piece; pieces of a mean over units are weighted by their units. What comes as a tensor does so each
+        time."""
         for name, value in metrics.items():
-            value = torch.as_tensor(value, dtype=torch.float64)
-            self._put((name,), weight * value, torch.zeros_like(value) + weight)
+            if isinstance(value, Tensor):
+                total = weight * value.to(torch.float64)
+                self._put((name,), total, torch.full_like(total, weight))
+            else:
+                before, weights = self._numbers.get(name, (0.0, 0.0))
+                self._numbers[name] = (before + weight * value, weights + weight)
 
     def add_units(self, metrics: Mapping[str, Tensor], mask_B_T: Tensor) -> None:
         """Add what was seen of each unit in the mask, [B, T] each: all in one pass over memory."""
@@ -62,14 +69,15 @@ class Log:
         self._put(tuple(metrics), sums, mask_B_T.sum().double().expand_as(sums))
 
     def means(self) -> dict[str, float]:
-        """Every name with its mean so far, read in one go."""
+        """Every name with its mean so far, tensors first, read in one go."""
+        means = {name: total / weights for name, (total, weights) in self._numbers.items() if weights}
         if not self._sums:
-            return {}
+            return means
         device = next((total.device for total, _ in self._sums.values() if total.device.type != "cpu"), "cpu")
         blocks = [(total.to(device), weights.to(device)) for total, weights in self._sums.values()]
         read = torch.cat([torch.stack([total.view(-1), weights.view(-1)], 1) for total, weights in blocks]).tolist()
         names = [name for block in self._sums for name in block]
-        return {name: total / weights for name, (total, weights) in zip(names, read, strict=True) if weights}
+        return {name: total / weights for name, (total, weights) in zip(names, read, strict=True) if weights} | means
 
     def _put(self, names: tuple[str, ...], total: Tensor, weights: Tensor) -> None:
         """More of the sums of a block of numbers, which come together each time."""

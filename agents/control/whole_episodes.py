@@ -114,6 +114,8 @@ def play_episodes(
         if endless is not None and t + 1 == ENDLESS:
             raise UserError(f"an episode of {endless!r} went on for {ENDLESS:,} steps, and nothing limits it; {REMEDY}")
         done = live if cut else ended(live, result)
+        if not len(done):
+            continue
         row_in_result = {int(i): row for row, i in enumerate(live)}
         for i in map(int, done):
             play, row = plays[i], row_in_result[i]

@@ -28,6 +28,7 @@ from .memories import check_memory
 from .method_fits import check_answers, check_judge, check_refill, check_shown, check_world_fits
 from .no_effect import (
     check_budget,
+    check_first,
     check_goals_in_world,
     check_minibatches,
     check_revisions,
@@ -77,6 +78,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
     kind = _check_worlds(scenario, worlds)
     with at("evaluation", "episodes"):
         worlds.evaluated(scenario, "test")
+    check_first(scenario, worlds.evaluated(scenario, "validation"), source)
     with at("agent"):
         _check_agent(scenario, kind)
     check_room(scenario)

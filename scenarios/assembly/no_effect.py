@@ -98,6 +98,22 @@ def check_budget(scenario: Scenario, number: int, facts: WorldFacts, source: Sou
         )
 
 
+def check_first(scenario: Scenario, episodes: int, source: Source | None) -> None:
+    """WrongPart for the first tasks of a validation of so many `episodes` behind which none would follow."""
+    first = scenario.evaluation.first
+    if first is None or first < episodes or source is None or source.recorded:
+        return
+    asked, played = (source.is_line(source.place(("evaluation", name))) for name in ("first", "episodes"))
+    if asked and not played:  # a flag has shortened what the file asks for
+        return
+    allowed = f"allowed are 1 to {episodes - 1}, or null" if episodes > 1 else "allowed is null"
+    raise WrongPart(
+        ("evaluation", "first"),
+        f"evaluation.first is {first}, and a validation has {episodes} episode{'s' * (episodes > 1)}, so that none "
+        f"would follow; {allowed}",
+    )
+
+
 def check_minibatches(scenario: Scenario, number: int, row: Method, facts: WorldFacts) -> None:
     """WrongPart for more minibatches than a batch can have parts, so that some steps would never have a row."""
     stage = scenario.stages[number]

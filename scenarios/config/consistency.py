@@ -44,6 +44,7 @@ def contradictions(scenario: Scenario) -> Iterator[Problem]:
     if scenario.engine is not None and scenario.cluster is not None:
         yield ("engine",), "engine: vllm draws in the run's own process, and a cluster's workers collect in theirs"
     yield from _idle(scenario)
+    yield from _of_the_first(scenario)
     yield from _of_the_cluster(scenario)
 
 
@@ -121,6 +122,24 @@ def _idle(scenario: Scenario) -> Iterator[Problem]:
         yield ("worlds", 0, "share"), "share has no effect: there is one world, and it has all groups; leave it out"
     for number in _again(scenario.trackers):
         yield ("trackers", number), f"trackers name {scenario.trackers[number]!r} twice"
+
+
+def _of_the_first(scenario: Scenario) -> Iterator[Problem]:
+    """The first tasks of a validation decide whether the others are played, by goals that a part can reach."""
+    first, goals = scenario.evaluation.first, [name for stage in scenario.stages for name in stage.stop]
+    if first is None:
+        return
+    place = ("evaluation", "first")
+    if not goals:
+        why = "no stage has a goal (stop), by which the first episodes decide whether the others are played"
+        yield place, f"evaluation.first has no effect: {why}; leave it out"
+    for name in goals:
+        if (column := name.rpartition("/")[2]) in COUNTS:
+            yield (
+                place,
+                f"evaluation.first is {first}, and stop.{name} counts {column}, of which a part has fewer than all; "
+                "leave one of them out",
+            )
 
 
 def _of_the_cluster(scenario: Scenario) -> Iterator[Problem]:

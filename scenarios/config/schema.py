@@ -264,11 +264,13 @@ class Evaluation(Part):
     """Greedy episodes that nobody trains on: so many, or one of each held-out task of a list (`all`).
 
     Those of the test tasks are reported, before and after each stage. Those of the validation tasks are played every so
-    many updates, if asked, and decide when a goal is reached and which checkpoint is the best.
+    many updates, if asked, and decide when a goal is reached and which checkpoint is the best. `first`: a validation
+    ends with so many of its tasks where these miss the stage's goal; where they reach it, the others follow and decide.
     """
 
     every: Count | None = None
     episodes: Annotated[int | Literal["all"], BeforeValidator(_all_or_many)] = 100
+    first: Count | None = None
 
 
 class Checkpoints(Part):

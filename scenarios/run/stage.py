@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 from ...agents.protocols import EngineDied, Policy, PolicyNotFinite, Weights
-from ...agents.running_moments import wild
 from ...algorithms.judged_rewards import JudgedRewards
 from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.contained import TimeIsUp
@@ -72,7 +71,6 @@ class StageRun:
         self._saved: int | None = None  # the update of the latest checkpoint
         self._left_out = False  # whether it was said
         self._causes: set[str] = set()  # of what was said why episodes have no reward
-        self._wild: set[str] = set()  # of what it was said that it is out of all bounds
         self.progress.enter_stage(index)
         begun = self.progress.state == "learning"
         if self.stage.method is not None and policy is not None:
@@ -236,7 +234,6 @@ class StageRun:
         if version == 0 and (why := explain_surrogate(self.stage, stage_method(self.stage))):
             self.context.journal.said(why)
         self.watch.updated(row)
-        self._say_wild(self.learner)
         self.context.journal.moved(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
         kept = collection.episodes[: self.scenario.log.episodes]
         self._trained = with_units(kept, collection.batch, learned.units)
@@ -271,18 +268,6 @@ class StageRun:
             because = because or (f": {unscored}" if unscored else "")
             raise RunFailed(f"no episode of update {p.update + 1} gave anything to learn from{because}")
         return collection
-
-    def _say_wild(self, learner: Learner) -> None:
-        """Say once in a stage that statistics have left something out."""
-        found = {"observations": wild(learner.policy.module())}
-        found["rewards"] = sum(wild(scale.moments) for scale in learner.scales if scale is not None)
-        for what, count in found.items():
-            if count and what not in self._wild:
-                self._wild.add(what)
-                self.context.journal.said(
-                    f"{self.stage.name}: {count} {what} are a million times as large as the others: the running "
-                    "statistics leave them out. Look at what the world gives (`peripatos check`)"
-                )
 
     def _last_moment(self) -> float | None:
         """Seconds of the run at which a collection is given up: long after a budget in seconds, which pays for the
@@ -346,20 +331,17 @@ class StageRun:
 
     def _evaluate(self, split: Split) -> Numbers:
         """Greedy episodes of `split`, on the same tasks each time: what "test" gives is reported and decides nothing;
-        goals and the best checkpoint are judged by what "validation" gives.
+        goals and the best checkpoint are judged by what "validation" gives, which ends with its first tasks where these
+        miss the goal and the scenario says how many they are.
         """
-        version = self.learner.version if self.learner else 0
-        seed = derive_seed(self.scenario.seed, "evaluation")
-        count = self.context.sources.evaluated(self.scenario, split)
-        with self.context.stop.at_once():
-            episodes = (self.ahead or self.pool).evaluate(count, seed=seed, version=version, split=split)
+        count, first = self.context.sources.evaluated(self.scenario, split), self.scenario.evaluation.first
+        if split == "validation" and first is not None and first < count and self.stage.stop:
+            episodes = self._play(first, split)
+            if reached(summarize_worlds(episodes), self.stage.stop, checked=True):
+                episodes = self._play(count, split)
+        else:
+            episodes = self._play(count, split)
         result, p = summarize_worlds(episodes), self.progress
-        self._say_left_out(episodes)
-        if unanswered := explain_unanswered(episodes):
-            raise RunFailed(unanswered)
-        if why := judge_evaluation(episodes, self.scenario.failures.max_share):
-            raise RunFailed(f"update {p.update}, {split}: {why}")
-        self._say_causes(episodes, f"update {p.update}, {split}")
         self.context.journal.evaluated({**self._axes(), "set": split, **result})
         kept = self.scenario.log.episodes
         if kept:
@@ -368,6 +350,20 @@ class StageRun:
                 self.context.journal.episodes(f"{p.update:06d}-train", self._trained)
         self.context.journal.said(f"{self.stage.name}, update {p.update}, {split}: {spell_worlds(result)}")
         return result
+
+    def _play(self, tasks: int, split: Split) -> list[Episode]:
+        """Greedy episodes of the first `tasks` of `split`. RunFailed where they are worth nothing."""
+        version = self.learner.version if self.learner else 0
+        seed, update = derive_seed(self.scenario.seed, "evaluation"), self.progress.update
+        with self.context.stop.at_once():
+            episodes = (self.ahead or self.pool).evaluate(tasks, seed=seed, version=version, split=split)
+        self._say_left_out(episodes)
+        if unanswered := explain_unanswered(episodes):
+            raise RunFailed(unanswered)
+        if why := judge_evaluation(episodes, self.scenario.failures.max_share):
+            raise RunFailed(f"update {update}, {split}: {why}")
+        self._say_causes(episodes, f"update {update}, {split}")
+        return episodes
 
     def _checkpoint(self, *, best: bool = False) -> None:
         p = self.progress

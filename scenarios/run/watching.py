@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from ...agents.running_moments import wild
 from ...algorithms.learner import Learner, UpdateRefused
 from ..config.schema import Stage
 from .checkpoint import BadCheckpoint, last_good
@@ -24,6 +25,7 @@ class Watch:
     def __init__(self, context: RunContext, stage: Stage, learner: Learner) -> None:
         self._context, self._stage, self._learner = context, stage, learner
         self._refused_path = context.run.path / REFUSED
+        self._wild: set[str] = set()  # of what it was said that it is out of all bounds
 
     def updated(self, row: Mapping[str, float]) -> None:
         """Say once, and keep for the summary, what the row of an update shows to be wrong."""
@@ -32,6 +34,7 @@ class Watch:
         p.first_row = p.first_row or {name: row[name] for name in FIRST if name in row}
         for sign, text in see(row, self._facts(), p.streaks, p.warned(self._stage.name)).items():
             self._warn(sign, text)
+        self._say_wild()
 
     def validated(self, validation: Numbers) -> None:
         """Say once that a goal cannot be reached, because several validations in a row did not have its number."""
@@ -79,6 +82,18 @@ class Watch:
         update = self._context.progress.update
         again = f". {self._ends_again()}" if update else ""
         return RunFailed(f"the policy gives NaN after update {update}: {what}{again}")
+
+    def _say_wild(self) -> None:
+        """Say once in a stage that statistics have left something out."""
+        found = {"observations": wild(self._learner.policy.module())}
+        found["rewards"] = sum(wild(scale.moments) for scale in self._learner.scales if scale is not None)
+        for what, count in found.items():
+            if count and what not in self._wild:
+                self._wild.add(what)
+                self._context.journal.said(
+                    f"{self._stage.name}: {count} {what} are a million times as large as the others: the running "
+                    "statistics leave them out. Look at what the world gives (`peripatos check`)"
+                )
 
     def _ends_again(self) -> str:
         return f"Going on with the same settings ends there again: begin anew with less of {suspects(self._facts())}"
