@@ -289,6 +289,14 @@ class Author(Protocol):
         ...
 
 
+class Reward(Protocol):
+    """Who says what episodes are worth besides the world in which they were played, after they have ended."""
+
+    def __call__(self, episodes: Sequence[Episode]) -> Sequence[float | None]:
+        """A number for each, of whatever size; None where it is unknown. Episodes of a group come together."""
+        ...
+
+
 class Act(NamedTuple):
     """One step of N episodes, as whoever acts decided it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import fields
 
 from .credit import Credit
 from .method_row import Method
@@ -22,6 +23,8 @@ def idle_constants(row: Method) -> Iterator[Idle]:
 
     A constant that has no value which means nothing is idle only if somebody wrote it down.
     """
+    if row.learns == "reward":
+        yield from _of_reward_models()
     yield from _of_rewards(row)
     yield from _of_credit(row)
     yield from _of_ratios(row.weighting)
@@ -31,9 +34,11 @@ def idle_constants(row: Method) -> Iterator[Idle]:
     if row.source != "own":
         why = f"the log-probabilities of {row.source} are unknown"
         yield "rewards", "teacher", None, why
+        yield "rewards", "model", None, f"{row.source} are learned from, whatever they are worth"
         for name in ("ratio", "correction", "gap", "stale_sequence"):
             yield "weighting", name, None, why
         yield "weighting", "kl_to", "reference", why
+        yield "weighting", "kl_in", "loss", why
     yield from _of_updates(row)
 
 
@@ -52,16 +57,34 @@ def _of_preferences(row: Method) -> Iterator[Idle]:
         yield "weighting", "entropy_share", 1.0, why
         yield "update", "cut_replies", "keep", f"preference.kind is {spelled(kind)}, and a pair has both of its sides"
         yield "update", "flat_groups", "keep", "groups in which all earned the same make no pair"
-    if row.source == "pairs":
+    if row.source == "pairs" and row.learns == "policy":
         for name in ("teacher", "scale", "overlong_buffer", "overlong_share"):
             yield "rewards", name, None, "somebody has compared the replies of pairs, and nobody pays for them"
         yield "update", "flat_groups", "keep", "the replies of pairs differ"
         yield "update", "observation_coefficient", 0.0, "nothing is said after the replies of pairs"
 
 
+def _of_reward_models() -> Iterator[Idle]:
+    """All but how often a batch is gone through, and in how many parts."""
+    row, why = Method("", ""), "a reward model learns the order of replies, and nobody acts or pays"
+    for column in ("rewards", "credit", "preference", "weighting"):
+        for one in fields(getattr(row, column)):
+            yield column, one.name, one.default, why
+    for one in fields(row.update):
+        if one.name not in ("epochs", "minibatches", "minibatch_units", "flat_groups"):
+            yield "update", one.name, one.default, why
+    yield "update", "flat_groups", "leave_out", "rankings of equal ranks have no pair"
+
+
 def _of_rewards(row: Method) -> Iterator[Idle]:
     rewards = row.rewards
+    if rewards.model is None:
+        why = "rewards.model is null; give the weight of what a reward model says, such as 1"
+        yield "rewards", "model_scale", "start", why
+        yield "rewards", "model_clip", None, why
+        yield "rewards", "world", 1.0, why
     if rewards.teacher is not None:
+        yield "rewards", "model", None, "rewards.teacher pays, in the place of all others"
         yield "update", "flat_groups", "keep", "rewards.teacher pays, whatever all of a group have earned"
     if rewards.scale is None:
         yield "rewards", "clip", None, "rewards.scale is null; allowed is 'return'"
@@ -88,11 +111,14 @@ def _of_credit(row: Method) -> Iterator[Idle]:
     if imitates:
         for name in ("baseline", "granularity", "scale", "ddof", "eps", "gamma", "lam", "whiten"):
             yield "credit", name, ..., "credit.transform is 'one': every weight is 1"
-        for name in ("teacher", "scale", "overlong_buffer", "overlong_share"):
+        for name in ("teacher", "model", "scale", "overlong_buffer", "overlong_share"):
             yield "rewards", name, None, "credit.transform is 'one': every weight is 1, whatever was earned"
         yield "update", "flat_groups", "keep", "credit.transform is 'one': every weight is 1, and no group is flat"
     if credit.transform == "positive":
         yield "credit", "scale", None, "credit.transform is 'positive', which asks for the sign alone"
+    if credit.each_term or imitates:
+        why = "credit.each_term compares named terms" if credit.each_term else "credit.transform is 'one'"
+        yield "weighting", "kl_in", "loss", f"{why}, and rewards of units count for nothing"
     if credit.each_term:
         for name in ("teacher", "scale", "overlong_buffer", "overlong_share"):
             yield "rewards", name, None, "credit.each_term compares the terms that the world names, and this is none"
@@ -188,6 +214,7 @@ def _of_penalties(weighting: Weighting) -> Iterator[Idle]:
         yield "weighting", "beta", 0.0, why
         yield "weighting", "kl_ratio", False, why
         yield "weighting", "kl_to", "reference", why
+        yield "weighting", "kl_in", "loss", why
         yield "weighting", "kl_target", None, why
     if weighting.beta == 0.0:
         yield "weighting", "kl", None, "weighting.beta is 0; give one above 0"
@@ -236,6 +263,12 @@ def impossible_constants(row: Method) -> Iterator[tuple[str, str, str]]:
     if weighting.correction_kind == "band" and weighting.correction is not None and weighting.correction <= 1:
         why = f"and weighting.correction is {weighting.correction:g}: no ratio, or 1 alone, lies between 1/C and C"
         yield "weighting", "correction_kind", f"{why}; give a correction above 1"
+    if weighting.kl_in == "reward":
+        for name, fits in {"kl": "k1", "kl_to": "reference", "kl_ratio": False}.items():
+            value, mean = getattr(weighting, name), "whose mean is the KL of what was sampled"
+            if value != fits:
+                why = f"and weighting.kl_in is 'reward': the penalty of a unit's reward is k1 to the reference, {mean}"
+                yield "weighting", name, f"{why}; write {name}: {spelled(fits)}"
     if weighting.kl_to == "old" and weighting.kl_ratio:
         why = "and weighting.kl_to is 'old', whose own samples these are: their mean is the KL without a ratio"
         yield "weighting", "kl_ratio", f"{why}; write kl_ratio: false"

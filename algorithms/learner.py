@@ -30,42 +30,29 @@ from .aggregate import Shares, reduce
 from .annotate import read_scores, with_energy, with_observed, with_values
 from .distillation import paid_by_teacher, read_by
 from .flat_groups import flat_groups
+from .judged_rewards import JudgedRewards
 from .loss import policy_loss, squared_error
 from .method_row import Method
 from .metrics import Log, masked_mean, with_effective_share
 from .moving import MovingCoefficients
 from .optimizer import Masters, OptimizerSettings, adapted, lacks_memory
-from .rewards import ReturnScale, punish_overlong
+from .penalty import penalized_rewards
+from .reward_model import reward_model_loss
+from .rewards import punish_overlong, return_scale
 from .soundness import find_unsound
 from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
-from .update import FirstPass, Update, describe
+from .update import FirstPass, StaleBatch, Update, UpdateRefused, describe
 from .weighting import Weighted, policy_weight
 from .weights import kl_estimate
 
 
-class UpdateRefused(RuntimeError):
-    """A loss or gradient was not finite, and the step was not taken; or what a step left is not. `diagnostics` says
-    what was seen.
-
-    Earlier steps of the same update, and statistics of the batch, may have moved; the message says how many steps were
-    taken. Whoever goes on, goes on from a checkpoint.
-    """
-
-    def __init__(self, message: str, diagnostics: dict[str, float]) -> None:
-        super().__init__(message)
-        self.diagnostics = diagnostics
-
-
-class StaleBatch(ValueError):
-    """A batch was made by another version of the policy than the one that would learn from it."""
-
-
 class Learner:
     """Updates `policy` by `method`. `reference` is the frozen policy of a KL penalty, and `teacher` who pays for units,
-    where there is one; rows that a policy more than `max_staleness` versions old has sampled are refused. Where a batch
-    comes from several worlds (its note `world_B`), `worlds` has the method in each, all alike but for rewards and
-    credit, which are each world's own. `token_budget` is the most units in one pass where the settings leave that open;
-    out of memory halves it once.
+    where there is one; `judged`, which has paid for episodes before they come here, is saved with the learner. Rows
+    that a policy more than `max_staleness` versions old has sampled are refused. Where a batch comes from several
+    worlds (its note `world_B`), `worlds` has the method in each, all alike but for rewards and credit, which are each
+    world's own. `token_budget` is the most units in one pass where the settings leave that open; out of memory halves
+    it once.
     """
 
     def __init__(
@@ -77,11 +64,12 @@ class Learner:
         seed: int,
         reference: Scorer | None = None,
         teacher: Scorer | None = None,
+        judged: JudgedRewards | None = None,
         max_staleness: int = 0,
         worlds: Sequence[Method] = (),
         token_budget: int | None = None,
     ) -> None:
-        if method.needs_critic and not policy.has_critic:
+        if method.needs_head and not policy.has_critic:
             raise ValueError(f"method {method.name!r} needs a critic, and this policy has none")
         if settings.schedule == "adaptive_kl" and method.source != "own":
             raise ValueError(f"adaptive_kl needs log-probabilities of who acted; method {method.name!r} has none")
@@ -95,7 +83,10 @@ class Learner:
         self.reference = reference if method.needs_reference else None
         self.worlds = tuple(worlds) or (method,)
         self.teacher = teacher if any(row.needs_teacher for row in self.worlds) else None
-        self.scales = tuple(map(_scale, self.worlds))
+        self.scales = tuple(return_scale(row.rewards, row.credit.gamma, row.credit.granularity) for row in self.worlds)
+        self.judged = judged
+        paying = {**{str(world): scale for world, scale in enumerate(self.scales)}, "judge": judged}
+        self._paying = {who: one for who, one in paying.items() if one is not None}
         self.moving = MovingCoefficients(method)
         self.version = self._steps = 0
         self.lr = settings.lr
@@ -127,10 +118,11 @@ class Learner:
     def find_unsound(self, *, moments: bool = True) -> str | None:
         """Which weight, statistic or, if asked, moment of the optimiser is not finite, in words; None if all are."""
         tensors = {**self._optimizer.named, **self._statistics}
-        for world, scale in enumerate(self.scales):
-            if scale is not None:
-                tensors |= {f"the rewards' statistics {world}.{name}": x for name, x in scale.state().items()}
+        tensors |= {f"the rewards' statistics {name}": x for name, x in self._statistics_of_rewards().items()}
         return find_unsound(tensors | self._optimizer.moments() if moments else tensors)
+
+    def _statistics_of_rewards(self) -> dict[str, Tensor]:
+        return {f"{who}.{name}": x for who, one in self._paying.items() for name, x in one.state().items()}
 
     def _update(self, batch: Batch) -> Update:
         heard = self.method.update.observation_coefficient > 0
@@ -201,6 +193,8 @@ class Learner:
             reference_logp, _ = read_scores(self.reference, batch, self.micro_batch)
         if row.credit.baseline == "optimal":
             batch = with_energy(batch, self.policy, self.micro_batch)
+        if weighting.kl_in == "reward":
+            batch = penalized_rewards(batch, old_logp, reference_logp, beta=weighting.beta)
         return prepare(batch, row, old_logp, reference_logp, entropy, flat_B)
 
     @property
@@ -226,7 +220,7 @@ class Learner:
     def _with_gradient(self, training: TrainingBatch) -> TrainingBatch:
         """Without the rows whose gradient is known to be zero; they still count in every mean."""
         update, weighting = self.method.update, self.method.weighting
-        if self.method.needs_critic or weighting.kl is not None or update.moves_every_row:
+        if self.method.needs_critic or weighting.penalty is not None or update.moves_every_row:
             return training
         if self.method.credit.whiten == "minibatch":  # which takes the mean away, and so gives all of them some
             return training
@@ -267,12 +261,12 @@ class Learner:
         seen, loss = Log(), torch.zeros((), device=self._optimizer.tensors[0].device)
         with self._optimizer.gradient():
             for part in micro_batches(training, self.micro_batch, self.policy) if len(training.share_B_T) else ():
-                part_loss, weighted, scores = self._loss(part, seen)
+                learns_to_score = self.method.learns == "reward"
+                part_loss = (
+                    reward_model_loss(self.policy, part, seen) if learns_to_score else self._loss(part, seen, first)
+                )
                 part_loss.backward()
                 loss = loss + part_loss.detach()
-                seen.add_units(self._look(part, scores, weighted), part.batch.mask_B_T)
-                if first is not None:
-                    first.add(part, scores, weighted.weight_B_T)
         return seen, loss
 
     def _halve(self, batch: Batch) -> None:
@@ -290,7 +284,7 @@ class Learner:
         earlier = f", but {self._steps} earlier ones of this update were" if self._steps else ""
         return f"the step was not taken{earlier}"
 
-    def _loss(self, part: TrainingBatch, seen: Log) -> tuple[Tensor, Weighted, Scores]:
+    def _loss(self, part: TrainingBatch, seen: Log, first: FirstPass | None) -> Tensor:
         """L = policy_loss + c_v · value loss − c_h · entropy − c_o · log π(what the world said), on one micro-batch."""
         batch, update, mask = part.batch, self.method.update, part.batch.mask_B_T
         scores = self.policy.score(batch.inputs)
@@ -323,7 +317,10 @@ class Learner:
             heard = Shares(torch.ones_like(part.share_B_T), part.observed_count or 1.0)
             loss = loss - update.observation_coefficient * reduce(logp, part.observed_B_T, shares=heard)
             seen.add_units({"observation/logp": logp.detach()}, part.observed_B_T)
-        return loss, weighted, scores
+        seen.add_units(self._look(part, scores, weighted), mask)
+        if first is not None:
+            first.add(part, scores, weighted.weight_B_T)
+        return loss
 
     def _advantage(self, part: TrainingBatch, logp_B_T: Tensor, seen: Log) -> Tensor:
         """That of each unit, or what the loss of pairs makes of the two sides of a pair."""
@@ -364,12 +361,10 @@ class Learner:
 
     def save(self, folder: Path) -> None:
         """Write the optimiser's state, the scale of rewards and the counters: `optimizer.safetensors`,
-        `rewards.safetensors` (where the method scales) and `learner.json`."""
+        `rewards.safetensors` (where rewards are scaled or judged) and `learner.json`."""
         save_file(self._optimizer.state(), folder / "optimizer.safetensors")
-        scales = [(world, scale) for world, scale in enumerate(self.scales) if scale is not None]
-        if scales:
-            states = {f"{world}.{name}": x for world, scale in scales for name, x in scale.state().items()}
-            save_file(states, folder / "rewards.safetensors")
+        if self._paying:
+            save_file(self._statistics_of_rewards(), folder / "rewards.safetensors")
         counters = {"version": self.version, "lr": self.lr, "method": self.method.name, "micro_batch": self.micro_batch}
         (folder / "learner.json").write_text(json.dumps(counters | self.moving.state()))
 
@@ -378,11 +373,10 @@ class Learner:
         counters = json.loads((folder / "learner.json").read_text())
         if counters["method"] != self.method.name:
             raise ValueError(f"{folder} was written by method {counters['method']!r}, not {self.method.name!r}")
-        for world, scale in enumerate(self.scales):
-            if scale is not None:
-                states = load_file(folder / "rewards.safetensors")
-                own = {name.removeprefix(f"{world}."): x for name, x in states.items() if name.startswith(f"{world}.")}
-                scale.load_state(own)
+        states = load_file(folder / "rewards.safetensors") if self._paying else {}
+        for who, one in self._paying.items():
+            own = {name.removeprefix(f"{who}."): x for name, x in states.items() if name.startswith(f"{who}.")}
+            one.load_state(own)
         try:
             self._optimizer.load_state(load_file(folder / "optimizer.safetensors"))
         except ValueError as problem:
@@ -391,9 +385,3 @@ class Learner:
         self.moving.load_state(counters)
         if self.settings.micro_batch is None:  # cut as before, for sums of other parts differ in their last digits
             self.micro_batch = counters["micro_batch"]
-
-
-def _scale(row: Method) -> ReturnScale | None:
-    """That of the method's rewards, where it asks for one."""
-    scales = row.rewards.scale == "return"
-    return ReturnScale(row.credit.gamma, row.credit.granularity, row.rewards.clip) if scales else None

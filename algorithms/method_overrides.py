@@ -21,7 +21,8 @@ from ..envs.wrong_values import Slot, wrong_value
 from .idle_constants import idle_constants, impossible_constants, spelled
 from .method_row import Method
 
-_WORDS = ("name", "summary", "paper", "parent", "elsewhere")  # what a row says of itself; no scenario changes it
+# what a row says of itself; no scenario changes it
+_WORDS = ("name", "summary", "paper", "parent", "elsewhere", "learns")
 
 
 def overridden(row: Method, overrides: Mapping[str, Any]) -> Method:

@@ -70,6 +70,7 @@ class Method:
     parent: str | None = None  # the row that it is told apart from
     elsewhere: str = ""  # where frameworks differ from it, and from each other
     source: Literal["own", "demonstrations", "pairs"] = "own"  # whose actions; pairs: of two replies, one preferred
+    learns: Literal["policy", "reward"] = "policy"  # to act; or to score what somebody did, see `reward_model`
     rewards: Rewards = field(default_factory=Rewards)
     credit: Credit = field(default_factory=Credit)
     preference: Preference = field(default_factory=Preference)
@@ -80,6 +81,11 @@ class Method:
     def needs_critic(self) -> bool:
         """A critic bootstraps, so episodes may be cut; without one, every row is a whole episode."""
         return self.credit.baseline == "critic"
+
+    @property
+    def needs_head(self) -> bool:
+        """Whether the policy has a scalar head: as its critic, or as the score of a reward model."""
+        return self.needs_critic or self.learns == "reward"
 
     @property
     def needs_groups(self) -> bool:
@@ -100,6 +106,11 @@ class Method:
         return self.rewards.teacher is not None
 
     @property
+    def needs_judge(self) -> bool:
+        """Whether a reward model says what episodes are worth."""
+        return self.rewards.model is not None
+
+    @property
     def roles(self) -> dict[str, Literal["start", "demonstration"] | None]:
         """The models that are read beside the policy, by role, and in which context the policy itself plays each where
         nobody else is named: as it was when the stage began (`start`), or so and after it was shown a demonstration.
@@ -109,10 +120,12 @@ class Method:
             roles["reference"] = "start"
         if self.needs_teacher:
             roles["teacher"] = "demonstration" if self.rewards.teacher == "self" else None
+        if self.needs_judge:
+            roles["reward"] = None
         return roles
 
     @property
     def of_single_units(self) -> bool:
         """Whether a unit's weight is known without the others of its sequence."""
-        alone = self.preference.kind is None and not self.update.observation_coefficient
+        alone = self.learns == "policy" and self.preference.kind is None and not self.update.observation_coefficient
         return alone and self.weighting.of_single_units

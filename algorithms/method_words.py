@@ -17,6 +17,8 @@ from ..envs.errors import UserError, unknown
 from .idle_constants import idle_constants, spelled
 from .method_row import Method
 from .methods import METHODS
+from .rewards import Rewards
+from .weighting import Weighting
 
 _COLUMNS = ("rewards", "credit", "preference", "weighting", "update")
 
@@ -55,6 +57,8 @@ def constants(row: Method) -> Iterator[tuple[str, Any]]:
 
 def formulas(row: Method) -> list[str]:
     """The effective objective: R, A, w and L, a line each."""
+    if row.learns == "reward":
+        return list(_SCORES)
     weighting, update = row.weighting, row.update
     factors = [weighting.clip.formula if weighting.ratio is not None else "A"]
     factors = factors if row.preference.kind is None else [row.preference.formula]
@@ -76,6 +80,10 @@ def formulas(row: Method) -> list[str]:
     lines = [f"A = {_advantage(row)}", f"w = {w}"]
     if row.needs_teacher:
         lines.append("r = log ν − log μ, of the unit")
+    if row.needs_judge:
+        lines.append(f"R = {_judged(row.rewards)}")
+    if weighting.kl_in == "reward":
+        lines.append(f"r ← r − {weighting.beta:g}·log(π_old/π_ref), at each unit")
     if row.preference.kind is not None:
         mean = "mean over pairs of the sum over units of"
         lines.append(
@@ -95,6 +103,10 @@ def formulas(row: Method) -> list[str]:
     return [*lines, f"L = −{mean} {inside}{value}{heard}"]
 
 
+_SCORES = (
+    "s = V of the state behind the last unit of a reply",
+    "L = mean over groups of the mean over pairs of −log σ(s of the better − s of the worse)",
+)
 _STEPS = {"trajectory": "trajectories", "turn": "turns", "unit": "units"}
 _SUBTRACTED = {
     None: "",
@@ -141,6 +153,11 @@ def in_words(row: Method) -> list[str]:
     """What the row does, in sentences."""
     credit, update = row.credit, row.update
     said = [_SOURCES[row.source]]
+    if row.needs_judge:
+        said.append("A reward model says what each episode is worth, which is earned at its last unit.")
+        said.append(_SCALES[row.rewards.model_scale])
+    if row.weighting.kl_in == "reward":
+        said.append("Each unit pays for leaving the policy as it began, so that it answers for what follows as well.")
     if row.rewards.teacher is not None:
         said.append(_TEACHERS[row.rewards.teacher])
     if row.rewards.scale is not None:
@@ -155,13 +172,13 @@ def in_words(row: Method) -> list[str]:
     if credit.ranks and row.source == "own":
         what = "make no pair" if credit.transform == "best_worst" else "have no best"
         said.append(f"Groups in which all earned the same {what}.")
-    if credit.transform not in ("one", "verdict") and not credit.ranks:
+    if credit.transform not in ("one", "verdict") and not credit.ranks and row.learns == "policy":
         said.append(_BASELINES[credit.baseline])
     if credit.scale == "std":
         said.append(f"Differences are divided by the group's standard deviation (ddof {credit.ddof}).")
     if credit.granularity != "trajectory":
         said.append(f"What counts as one decision is a {credit.granularity}.")
-    if update.flat_groups == "leave_out":
+    if update.flat_groups == "leave_out" and row.learns == "policy":
         said.append("Groups in which all earned the same count in no mean.")
     if row.weighting.kl_target is not None:
         said.append(f"β doubles or halves as the KL of an update is far from {row.weighting.kl_target:g}.")
@@ -172,7 +189,8 @@ def in_words(row: Method) -> list[str]:
         said.append(f"c grows by {step:g} while the entropy is below {goal:g}, falls above it, and counts only below.")
     steps = update.epochs * update.minibatches
     one = "One step is made on each batch"
-    one += "." if row.preference.kind else ", before which every ratio is 1 (up to age and precision of the sampler)."
+    has_ratios = row.preference.kind is None and row.learns == "policy"
+    one += ", before which every ratio is 1 (up to age and precision of the sampler)." if has_ratios else "."
     said.append(
         one if steps == 1 else f"Each batch is gone through {update.epochs} × in {update.minibatches} minibatches."
     )
@@ -182,7 +200,11 @@ def in_words(row: Method) -> list[str]:
 _SOURCES = {
     "own": "It learns from what the policy itself did.",
     "demonstrations": "It learns from what somebody else did.",
-    "pairs": "It learns from pairs of replies that somebody has compared.",
+    "pairs": "It learns from replies that somebody has compared.",
+}
+_SCALES = {
+    "start": "Its scores have mean 0 on the first batch.",
+    "batch": "Its scores are brought to mean 0 and deviation 1 (of the population) on each batch.",
 }
 _TEACHERS = {
     "model": "Another model pays for each unit, in the place of the world.",
@@ -232,6 +254,54 @@ def _row_as_words(row: Method) -> dict[str, str]:
         clip = f"{low}to 1 + {weighting.clip_high:g}" if weighting.clip_high is not None else low.strip()
     if weighting.ratio is not None and weighting.clip_kind != "silence":
         clip = f"{weighting.clip_kind} {clip}".removesuffix(" —")
+    return {
+        "method": row.name,
+        "what": row.summary,
+        "differs": f"{row.parent}, but {_differences(row)}" if row.parent else "—",
+        "actions": row.source,
+        "rewards": _rewards(row),
+        "baseline": credit.baseline or "—" if credit.transform != "one" else "—",
+        "granularity": credit.granularity if credit.transform != "one" else "—",
+        "scale": scale,
+        "weight": _weight(row),
+        "γ, λ": f"{credit.gamma:g}, {credit.lam:g}" if credit.baseline == "critic" else f"{credit.gamma:g}, —",
+        "whiten": credit.whiten or "—",
+        "ratio": weighting.ratio or "—",
+        "clip": clip,
+        "KL": "—" if weighting.kl is None else _kl(weighting),
+        "aggregation": update.aggregation,
+        "epochs × minibatches": f"{update.epochs} × {update.minibatches}",
+        "paper": row.paper or "—",
+    }
+
+
+def _rewards(row: Method) -> str:
+    if row.needs_teacher:
+        return "log ν − log μ"
+    if row.needs_judge:
+        return _judged(row.rewards)
+    return "—" if row.rewards.scale is None else f"/ std(R), ±{row.rewards.clip or float('inf'):g}"
+
+
+def _judged(rewards: Rewards) -> str:
+    """What is learned from, of what the world pays and what a reward model says."""
+    said = "(s − mean of the first batch)" if rewards.model_scale == "start" else "(s − mean) / std over the batch"
+    said = said if rewards.model_clip is None else f"clip({said}, ±{rewards.model_clip:g})"
+    parts = [(rewards.world, "R"), (rewards.model or 0.0, said)]
+    return " + ".join(text if weight == 1 else f"{weight:g}·{text}" for weight, text in parts if weight)
+
+
+def _kl(weighting: Weighting) -> str:
+    where = ", in the reward" if weighting.kl_in == "reward" else ""
+    return f"{weighting.beta:g} × {weighting.kl} to {weighting.kl_to}{where}"
+
+
+def _weight(row: Method) -> str:
+    credit = row.credit
+    if row.learns == "reward":
+        return "scores, no actions"
+    if row.preference.kind is not None:
+        return row.preference.formula
     verdict = f"{credit.right:g}·1[right] − {credit.wrong:g}·1[wrong]"
     weights = {
         "advantage": "A",
@@ -241,29 +311,7 @@ def _row_as_words(row: Method) -> dict[str, str]:
         "best_worst": "±1",
         "one": "1",
     }
-    return {
-        "method": row.name,
-        "what": row.summary,
-        "differs": f"{row.parent}, but {_differences(row)}" if row.parent else "—",
-        "actions": row.source,
-        "rewards": "log ν − log μ"
-        if row.needs_teacher
-        else "—"
-        if row.rewards.scale is None
-        else f"/ std(R), ±{row.rewards.clip or float('inf'):g}",
-        "baseline": credit.baseline or "—" if credit.transform != "one" else "—",
-        "granularity": credit.granularity if credit.transform != "one" else "—",
-        "scale": scale,
-        "weight": row.preference.formula if row.preference.kind else weights[credit.transform],
-        "γ, λ": f"{credit.gamma:g}, {credit.lam:g}" if credit.baseline == "critic" else f"{credit.gamma:g}, —",
-        "whiten": credit.whiten or "—",
-        "ratio": weighting.ratio or "—",
-        "clip": clip,
-        "KL": "—" if weighting.kl is None else f"{weighting.beta:g} × {weighting.kl} to {weighting.kl_to}",
-        "aggregation": update.aggregation,
-        "epochs × minibatches": f"{update.epochs} × {update.minibatches}",
-        "paper": row.paper or "—",
-    }
+    return weights[credit.transform]
 
 
 _HEAD = """# Methods

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..envs.errors import UserError, nearest
 from .credit import Credit
+from .judged_methods import JUDGED
 from .method_overrides import overridden
 from .method_row import Method, Update
 from .preferences import Preference
@@ -379,7 +380,7 @@ _PREFERENCES = (
     ),
 )
 
-_TABLE = (*_IMITATION, *_RETURNS, *_CRITICS, *_GROUPS, *TAUGHT, *_PREFERENCES)
+_TABLE = (*_IMITATION, *_RETURNS, *_CRITICS, *_GROUPS, *TAUGHT, *_PREFERENCES, *JUDGED)
 METHODS: dict[str, Method] = {row.name: row for row in _TABLE}
 
 

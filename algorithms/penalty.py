@@ -8,16 +8,20 @@
 with d = log π − log anchor. As a loss k1 teaches nothing about the reference: ∇k1 = ∇log π is zero on average; it is
 here to be compared. The second line is the penalty form of PPO (Schulman et al. 2017, arXiv:1707.06347, eq. 8), whose
 samples are the old policy's own.
+
+In the reward of each unit it is another thing, and k1 is what fits: with r ← r − β·k1 the expected return is that of
+the world less β·KL(π ‖ π_ref) of whole sequences, exactly (Ouyang et al. 2022, arXiv:2203.02155, eq. 2).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..envs.vocabulary import Batch
 from .weights import KLKind, kl_estimate
 
 Anchor = Literal["reference", "old"]
@@ -62,3 +66,9 @@ class Penalty:
         }
         slope = slopes[self.to][self.kind]
         return f"(π/π_old)·({self.kind} + {slope.strip('()')})" if self.ratio else slope
+
+
+def penalized_rewards(batch: Batch, logp_B_T: Tensor, reference_logp_B_T: Tensor, *, beta: float) -> Batch:
+    """The batch with r ← r − β·(log π − log π_ref) at every unit, π the policy before the update."""
+    k1_B_T = torch.where(batch.mask_B_T, kl_estimate(logp_B_T, reference_logp_B_T, kind="k1"), 0.0)
+    return replace(batch, reward_B_T=batch.reward_B_T - beta * k1_B_T.to(batch.reward_B_T.dtype))

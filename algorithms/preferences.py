@@ -116,10 +116,16 @@ def ranking_loss(score_G: Tensor, rank_G: Tensor) -> Tensor:
     from K ranked answers (Ouyang et al. 2022, arXiv:2203.02155, eq. 1). `score_G` float [G], `rank_G` [G].
     `ValueError` on wrong shapes.
     """
+    margin_P = ranked_margins(score_G, rank_G)
+    # −(1/n) Σ log σ(s_better − s_worse)
+    return -logsigmoid(margin_P).sum() / max(1, len(margin_P))
+
+
+def ranked_margins(score_G: Tensor, rank_G: Tensor) -> Tensor:
+    """Score of the better − score of the worse [P], of all pairs with different rank. `ValueError` on wrong shapes."""
     check_rank(1, score_G=score_G, rank_G=rank_G)
     better, worse = torch.nonzero(rank_G[:, None] < rank_G[None, :], as_tuple=True)
-    # −(1/n) Σ log σ(s_better − s_worse)
-    return -logsigmoid(score_G[better] - score_G[worse]).sum() / max(1, len(better))
+    return score_G[better] - score_G[worse]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..agents.running_moments import RunningMoments
-from ..envs.quantities import Count, Positive, real
+from ..envs.quantities import Count, NotNegative, Positive, real
 from ..envs.vocabulary import Batch
 from .episode_rows import episode_rows
 from .shapes import Granularity, Steps, steps, sum_steps
@@ -29,6 +29,11 @@ class Rewards:
     teacher: Literal["model", "self"] | None = None
     """Who pays for each unit, in the place of the world (see `distillation`): another model, or the policy itself as
     it was when the stage began, after it has been shown what the world's expert does. None: the world pays."""
+    model: Positive | None = None
+    """How much what a reward model says counts (role `reward`), see `judged_rewards`. None: none is asked."""
+    model_scale: Literal["start", "batch"] = "start"  # start: mean 0 on the first batch; batch: z-scores of each
+    model_clip: Positive | None = None  # c: to which size that is cut, before it is weighed
+    world: NotNegative = 1.0  # how much what the world pays counts beside it
     scale: Literal["return"] | None = None  # return: divided by the spread of the running discounted return
     clip: Positive | None = None  # c: to which size a scaled reward is cut; None: rare rewards keep their sizes
     overlong_buffer: Count | None = None
@@ -95,6 +100,11 @@ class ReturnScale:
         """Go on from what `state` gave."""
         self.running_B = state["running_B"]
         self.moments.load_state_dict({name: tensor for name, tensor in state.items() if name != "running_B"})
+
+
+def return_scale(rewards: Rewards, gamma: float, granularity: Granularity) -> ReturnScale | None:
+    """That of a method's rewards, where it asks for one."""
+    return ReturnScale(gamma, granularity, rewards.clip) if rewards.scale == "return" else None
 
 
 def _begins(whole: Batch, walk: Steps) -> Tensor:

@@ -14,6 +14,23 @@ from .metrics import explained_variance, masked_mean
 from .training_batch import TrainingBatch
 
 
+class UpdateRefused(RuntimeError):
+    """A loss or gradient was not finite, and the step was not taken; or what a step left is not. `diagnostics` says
+    what was seen.
+
+    Earlier steps of the same update, and statistics of the batch, may have moved; the message says how many steps were
+    taken. Whoever goes on, goes on from a checkpoint.
+    """
+
+    def __init__(self, message: str, diagnostics: dict[str, float]) -> None:
+        super().__init__(message)
+        self.diagnostics = diagnostics
+
+
+class StaleBatch(ValueError):
+    """A batch was made by another version of the policy than the one that would learn from it."""
+
+
 @dataclass(frozen=True)
 class Units:
     """All [B, T] over the units of the batch. NaN where there was nothing to see: at units that nobody chose, and (but

@@ -45,6 +45,9 @@ class Weighting:
     stale_sequence: Positive | None = None  # δ in nats a unit, see `trust.Stale`
     kl: Literal["k1", "k2", "k3"] | None = None  # penalty, see `penalty`
     kl_to: Literal["reference", "old"] = "reference"  # towards whom
+    kl_in: Literal["loss", "reward"] = "loss"
+    """Where that is paid: in the loss, each unit for itself; or in the reward of each unit, so that a unit answers for
+    what follows it as well."""
     beta: NotNegative = 0.0  # strength of that penalty
     kl_target: Positive | None = None
     """Of a penalty to the old policy: after an update β is halved where KL(π_old ‖ π) fell below target/1.5, and
@@ -84,8 +87,8 @@ class Weighting:
 
     @property
     def penalty(self) -> Penalty | None:
-        """The KL penalty, where there is one."""
-        return None if self.kl is None else Penalty(self.kl, self.kl_ratio, self.kl_to)
+        """The KL penalty of the loss, where there is one."""
+        return None if self.kl is None or self.kl_in == "reward" else Penalty(self.kl, self.kl_ratio, self.kl_to)
 
     @property
     def importance_correction(self) -> Correction | None:

@@ -1,8 +1,8 @@
-"""Collects pairs of episodes: one actor plays the better side of each, the other the worse.
+"""Collects what was replied to one prompt, and somebody has compared: each reply is played by an actor of its own.
 
-    group g:  index 0, the chosen side,   index 1, the rejected side
+    group g:  index 0, the first reply (of a pair the chosen one),   index 1, the next,   …
 
-Both are rows of one batch, with equal group; which is the better one, their rewards say.
+All are rows of one batch, with equal group; which is the better one, their rewards say.
 """
 
 from __future__ import annotations
@@ -12,30 +12,28 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from ...envs.vocabulary import Batch, Collection, Episode
+from ...envs.vocabulary import Collection, Episode
 from ..protocols import Actor, Weights
 
 
 class PairActor:
-    """An `Actor` made of two that have nothing to continue and play no group twice: `collect` brings an episode of each
-    for a group. Evaluations are those of the first."""
+    """An `Actor` made of several that have nothing to continue and play no group twice: `collect` brings an episode of
+    each for a group. Evaluations are those of the first."""
 
-    def __init__(self, chosen: Actor, rejected: Actor) -> None:
-        self._chosen, self._rejected = chosen, rejected
+    def __init__(self, sides: Sequence[Actor]) -> None:
+        self._sides = sides
 
     def collect(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Collection:
-        """As `Actor.collect`; a group has two members by itself, and `group_size` is 1."""
-        assert group_size == 1, "checked before: a pair has two sides, whatever the size of groups"
-        chosen, rejected = (
-            actor.collect(groups, 1, seed=seed, version=version) for actor in (self._chosen, self._rejected)
-        )
-        return Collection.join([chosen, _as_second(rejected)])
+        """As `Actor.collect`; a group has its members by itself, and `group_size` is 1."""
+        assert group_size == 1, "checked before: a row has its replies, whatever the size of groups"
+        sides = [actor.collect(groups, 1, seed=seed, version=version) for actor in self._sides]
+        return Collection.join([_as_member(side, index) for index, side in enumerate(sides)])
 
     def evaluate(
         self, tasks: int, *, seed: int, version: int, greedy: bool = True, split: str = "test", each: int = 1
     ) -> list[Episode]:
         """As `Actor.evaluate`."""
-        return self._chosen.evaluate(tasks, seed=seed, version=version, greedy=greedy, split=split, each=each)
+        return self._sides[0].evaluate(tasks, seed=seed, version=version, greedy=greedy, split=split, each=each)
 
     def state(self) -> dict[str, Tensor]:
         """Nothing outlives a collection."""
@@ -46,21 +44,19 @@ class PairActor:
         return 0
 
     def load(self, weights: Weights) -> None:
-        """As `Actor.load`, for both."""
-        self._chosen.load(weights)
-        self._rejected.load(weights)
+        """As `Actor.load`, for all."""
+        for actor in self._sides:
+            actor.load(weights)
 
     def close(self) -> None:
-        """Close both."""
-        self._chosen.close()
-        self._rejected.close()
+        """Close all."""
+        for actor in self._sides:
+            actor.close()
 
 
-def _as_second(collection: Collection) -> Collection:
-    """The same episodes as members 1 of their groups, of which they were members 0."""
-    episodes = tuple(replace(episode, index=1) for episode in collection.episodes)
-    return replace(collection, batch=None if collection.batch is None else _next(collection.batch), episodes=episodes)
-
-
-def _next(batch: Batch) -> Batch:
-    return replace(batch, episode_B=batch.episode_B + 1, bundle_B=batch.bundle_B + 1)
+def _as_member(collection: Collection, index: int) -> Collection:
+    """The same episodes as members `index` of their groups, of which they were members 0."""
+    batch, episodes = collection.batch, tuple(replace(episode, index=index) for episode in collection.episodes)
+    if batch is not None:
+        batch = replace(batch, episode_B=batch.episode_B + index, bundle_B=batch.bundle_B + index)
+    return replace(collection, batch=batch, episodes=episodes)

@@ -16,15 +16,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
 from ..errors import UserError, nearest
 from ..tools import call_formats
-from ..vocabulary import Message, Reply, ToolCall
+from ..vocabulary import Episode, Message, Reply, StopReason, ToolCall
 from .conversation_env import ConversationEnv, Opening, Outcome, Split
 from .task_columns import kind_of, read_message
 from .task_source import Picked, Placed, TaskSource, placed_tasks
@@ -115,6 +115,25 @@ class ChatWorld(WrittenWorld):
 def placed_rows(source: TaskSource, split: Picked | None) -> list[Placed]:
     """The rows of a source and where they stand, for messages: those of a list are no tasks here."""
     return [(re.sub(r"\btask (?=\d+$)", "row ", place), row) for place, row in placed_tasks(source, split)]
+
+
+class PlayedWorld(WrittenWorld):
+    """Episodes that were played, said again: group g of any run is number g of them. A reply that was cut is again."""
+
+    def __init__(self, episodes: Sequence[Episode]) -> None:
+        super().__init__()
+        self._written = self._episodes = tuple(episodes)
+
+    def opening(self, rng: np.random.Generator, split: Split) -> Opening:
+        assert self._place is not None, "asked by run and group alone"
+        episode = self._episodes[self._place[1]]
+        said = [n for n, message in enumerate(episode.messages) if message["role"] == "assistant"]
+        self._was_cut = episode.stop_reason == StopReason.LENGTH
+        return self.begin(Chat(episode.task, episode.messages[: said[-1] + 1], ()))
+
+    def oracle(self) -> Reply:
+        reply, is_last = super().oracle(), self._at == len(self._chat.messages) - 1
+        return replace(reply, stop_reason=StopReason.LENGTH) if self._was_cut and is_last else reply
 
 
 def reply_in(message: Message) -> Reply:

@@ -1,111 +1,196 @@
-"""Pairs of replies of which somebody prefers one, as a world whose expert says one side: what `dpo` learns from.
+"""Replies to one prompt that somebody has compared, as a world whose expert says one of them: what `dpo` and
+`reward_model` learn from.
 
     {"prompt": …, "chosen": …, "rejected": …}                texts, or lists of messages; with "tools" if need be
     {"chosen": [messages], "rejected": [messages]}            two whole conversations that begin alike
+    {"prompt": …, "answers": [best, …, worst]}                a ranking of several; with "ranks": [1, 2, 2] if some tie
 
 The first of the columns `prompt`, `question` and `problem` is the prompt. A list that begins with anything but a reply
-is a whole conversation, whatever the prompt says. An episode opens with all that both sides have in common up to a
-reply, and ends with the side's last; what is common is learned from neither side. The chosen side earns 1, the other 0.
+is a whole conversation, whatever the prompt says. An episode opens with all that the replies have in common up to one,
+and ends with its own last; what is common is learned from in none. A reply earns 1 for each that it beats: of a pair
+the chosen side 1, the other 0. All rows of a source rank equally many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 
-from ..errors import UserError, nearest
+from ..errors import UserError, nearest, unknown
 from ..vocabulary import Reply
 from .chat_world import Chat, WrittenWorld, placed_rows, read_chat
-from .conversation_env import Opening, Outcome, Split
+from .conversation_env import SPLITS, Opening, Outcome, Split
 from .task_columns import PROMPTS
-from .task_source import Picked, TaskSource
+from .task_source import Picked, TaskSource, split_of
 
-Side = Literal["chosen", "rejected"]
-_SIDES: tuple[Side, Side] = ("chosen", "rejected")
+_SIDES = ("chosen", "rejected")
+_ONE_IN = 5  # prompts is for testing, and one for validation, as of tasks
+_KEYS = (*_SIDES, *PROMPTS, "answers", "ranks", "tools", "split")
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two conversations with equal messages before number `asked`, which is a reply in both."""
+class Ranking:
+    """Conversations with equal messages before number `asked`, which is a reply in all of them."""
 
-    chosen: Chat
-    rejected: Chat
+    chats: tuple[Chat, ...]
+    ranks: tuple[float, ...]  # of each; smaller is better
     asked: int
+    split: Split | None = None  # None: nobody has said
+
+    @property
+    def earned(self) -> tuple[float, ...]:
+        """How many others each reply beats."""
+        return tuple(float(sum(rank < other for other in self.ranks)) for rank in self.ranks)
 
 
 class PairWorld(WrittenWorld):
-    """Pairs of a file, a data set or a list, of which the oracle says one side.
+    """Pairs, or rankings of several, of a file, a data set or a list, of which the oracle says one side.
 
     Args:
-        pairs: see `task_source`; each row is a pair in one of the forms of the module's docstring.
+        pairs: see `task_source`; each row is in one of the forms of the module's docstring.
         split: as for `TaskWorld`: one split of them.
 
     Raises:
-        UserError: a source that cannot be read, or the first row that is no pair of replies.
+        UserError: a source that cannot be read, or the first row that ranks no replies, or fewer or more than others.
     """
 
     weights: Mapping[str, float] = {"preferred": 1.0}
-    side: Side = "chosen"
+    side = 0  # which of the replies of a row
 
     def __init__(self, pairs: TaskSource, split: Picked | None = None) -> None:
         super().__init__()
-        self._written = self._pairs = tuple(read_pair(place, row) for place, row in placed_rows(pairs, split))
-        if not self._pairs:
+        read = tuple(read_ranking(place, row) for place, row in placed_rows(pairs, split))
+        if not read:
             raise UserError("there is no pair to learn from")
+        self.size = len(read[0].chats)  # replies of a row
+        for ranking in read:
+            if len(ranking.chats) != self.size:
+                raise UserError(
+                    f"{ranking.chats[0].place} ranks {len(ranking.chats)} replies, and {read[0].chats[0].place} "
+                    f"{self.size}; all rows rank equally many"
+                )
+        self._sort(read)
+        self._written = tuple(self._rankings["train"])
 
-    def on_side(self, side: Side) -> Self:
-        """A sibling that shares the pairs, and whose oracle says that side."""
+    def _sort(self, read: Sequence[Ranking]) -> None:
+        self._rankings: dict[Split, Sequence[Ranking]] = {"train": read}
+
+    def on_side(self, side: int) -> Self:
+        """A sibling that shares the rows, and whose oracle says that reply of each."""
         other = self.sibling()
         other.side = side
         return other
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
-        pair = self.pick(self._pairs, rng)
-        return self.begin(pair.chosen if self.side == "chosen" else pair.rejected, pair.asked)
+        self._ranking = self.pick(self._rankings[split], rng)
+        return self.begin(self._ranking.chats[self.side], self._ranking.asked)
 
     def respond(self, reply: Reply) -> Outcome:
         outcome = super().respond(reply)
-        won = outcome.terminated and self.side == "chosen"
-        return Outcome(outcome.messages, terms={"preferred": float(won)}, terminated=outcome.terminated)
+        earned = self._ranking.earned[self.side] if outcome.terminated else 0.0
+        return Outcome(outcome.messages, terms={"preferred": earned}, terminated=outcome.terminated)
 
 
-def read_pair(place: str, row: Mapping[str, Any] | str) -> Pair:
-    """The pair in a row. `UserError`, with its place, for what is none."""
+class HeldOutPairs(PairWorld):
+    """The same, divided as tasks are: by what rows say (`split`), else by a hash of their prompts. `UserError` where
+    nothing is left to learn from, or to test on."""
+
+    splits = SPLITS
+
+    def _sort(self, read: Sequence[Ranking]) -> None:
+        rows: dict[Split, Sequence[Ranking]] = {
+            split: [one for one in read if _split_of(one) == split] for split in SPLITS
+        }
+        for split in ("train", "test"):
+            if not rows[split]:
+                raise UserError(
+                    f"of {len(read)} rows none is for {'testing' if split == 'test' else 'training'}; they are divided "
+                    f'by their prompts: mark some with "split": "{split}", or give more'
+                )
+        self._rankings = {**rows, "validation": rows["validation"] or rows["train"]}
+
+    def rankings_in(self, split: Split) -> int:
+        """How many rows are in a split."""
+        return len(self._rankings[split])
+
+
+def _split_of(ranking: Ranking) -> Split:
+    return ranking.split or split_of(json.dumps(ranking.chats[0].messages[: ranking.asked]), _ONE_IN)
+
+
+def read_ranking(place: str, row: Mapping[str, Any] | str) -> Ranking:
+    """The replies in a row, and their ranks. `UserError`, with its place, where nothing is compared."""
     if isinstance(row, str):
         raise UserError(f"{place}: a pair is a mapping with chosen and rejected, not the text {row!r:.60}")
+    named, ranks = _answers(place, row) if row.get("answers") is not None else (_sides(place, row), (0.0, 1.0))
+    chats = [_conversation(f"{place}, {name}", row, given, place) for name, given in named.items()]
+    asked = _parting(place, list(named), chats)
+    split = row.get("split")
+    if split not in (None, *SPLITS):
+        raise UserError(f"{place}: {unknown('split', str(split), SPLITS)}")
+    return Ranking(tuple(replace(chat, place=place) for chat in chats), ranks, asked, split)  # one task
+
+
+def _sides(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
     for side in _SIDES:
         if side in row and row[side] is None:
             raise UserError(f"{place}: {side!r} is null; a pair has two replies")
         if side not in row:
             raise UserError(f"{place} has no {side!r}; it has {_keys(row)}.{nearest(side, _others(row))}")
-    chosen, rejected = (_conversation(place, row, side) for side in _SIDES)
-    said = zip(chosen.messages, rejected.messages, strict=False)
-    alike = next((n for n, (one, other) in enumerate(said) if one != other), None)
-    if alike is None and len(chosen.messages) == len(rejected.messages):
-        raise UserError(f"{place}: chosen and rejected are equal, so that nothing is preferred")
-    if alike is None:
-        raise UserError(
-            f"{place}: one of chosen and rejected only goes on where the other ends; both reply to one prompt"
-        )
-    if not all(chat.messages[alike]["role"] == "assistant" for chat in (chosen, rejected)):
-        raise UserError(
-            f"{place}: chosen and rejected differ in message {alike}, which is no reply: their prompts differ"
-        )
-    return Pair(replace(chosen, place=place), replace(rejected, place=place), alike)  # one task
+    return {side: row[side] for side in _SIDES}
 
 
-def _conversation(place: str, row: Mapping[str, Any], side: Side) -> Chat:
-    """The prompt and one side."""
-    given, tools = row[side], {"tools": row["tools"]} if row.get("tools") is not None else {}
+def _answers(place: str, row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[float, ...]]:
+    """The answers of a ranking by their names, and their ranks."""
+    answers, ranks = row["answers"], row.get("ranks")
+    if not isinstance(answers, list | tuple) or len(answers) < 2:
+        raise UserError(f"{place}: answers are {answers!r:.60}; allowed is a list of two or more, the best first")
+    if ranks is None:
+        ranks = range(len(answers))
+    elif (
+        not isinstance(ranks, list | tuple)
+        or len(ranks) != len(answers)
+        or not all(isinstance(rank, int | float) and math.isfinite(rank) for rank in ranks)
+    ):
+        raise UserError(
+            f"{place}: ranks are {ranks!r:.60}; allowed is a number for each of the {len(answers)} answers, the "
+            "smallest for the best"
+        )
+    if len(set(ranks)) == 1:
+        raise UserError(f"{place}: all answers have the rank {ranks[0]}, so that nothing is preferred")
+    return {f"answer {n}": answer for n, answer in enumerate(answers)}, tuple(map(float, ranks))
+
+
+def _parting(place: str, names: Sequence[str], chats: Sequence[Chat]) -> int:
+    """The number of the first message in which conversations differ, which is a reply in all of them."""
+    first, partings = chats[0], []
+    for name, chat in zip(names[1:], chats[1:], strict=True):
+        both, said = f"{names[0]} and {name}", zip(first.messages, chat.messages, strict=False)
+        alike = next((n for n, (one, other) in enumerate(said) if one != other), None)
+        if alike is None and len(first.messages) == len(chat.messages):
+            raise UserError(f"{place}: {both} are equal, so that nothing is preferred")
+        if alike is None:
+            raise UserError(f"{place}: one of {both} only goes on where the other ends; both reply to one prompt")
+        if not all(one.messages[alike]["role"] == "assistant" for one in (first, chat)):
+            raise UserError(f"{place}: {both} differ in message {alike}, which is no reply: their prompts differ")
+        partings.append(alike)
+    return min(partings)
+
+
+def _conversation(where: str, row: Mapping[str, Any], given: Any, place: str) -> Chat:
+    """The prompt and one reply."""
+    tools = {"tools": row["tools"]} if row.get("tools") is not None else {}
     if isinstance(given, list | tuple) and not _begins_with_a_reply(given):
-        return read_chat(f"{place}, {side}", {"messages": given, **tools})
+        return read_chat(where, {"messages": given, **tools})
     asked = next((name for name in PROMPTS if row.get(name) is not None), None)
     if asked is None:
         raise UserError(f"{place} has no 'prompt'; it has {_keys(row)}.{nearest('prompt', _others(row))}")
-    return read_chat(f"{place}, {side}", {"prompt": row[asked], "completion": given, **tools})
+    return read_chat(where, {"prompt": row[asked], "completion": given, **tools})
 
 
 def _begins_with_a_reply(messages: list[Any] | tuple[Any, ...]) -> bool:
@@ -119,4 +204,4 @@ def _keys(row: Mapping[str, Any]) -> str:
 
 
 def _others(row: Mapping[str, Any]) -> list[str]:
-    return [str(key) for key in row if key not in (*_SIDES, *PROMPTS, "tools")]
+    return [str(key) for key in row if key not in _KEYS]

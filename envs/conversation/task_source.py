@@ -4,6 +4,7 @@
     "gsm8k.json:train"                              one split of it; or split="train"
     "openai/gsm8k:main"                             a data set of the Hugging Face hub, and its configuration
     "my_rows:rows"                                  a list, a frame or a generator function in a module of the user's
+    "peripatos/digits"                              rankings that are made here, see `digits` of the mathematics
     Dataset, DatasetDict, DataFrame, {"train": …}, a list, an iterator, a generator function
 
 What is on this disk, or looks as if it should be, is never asked of the hub.
@@ -16,6 +17,7 @@ whose rows are then divided, or says which is which: {"train": "train_sft", "tes
 from __future__ import annotations
 
 import hashlib
+import importlib
 import inspect
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sized
@@ -34,6 +36,7 @@ Task = Mapping[str, Any]
 Placed = tuple[str, Task | str]  # where a task stands, and the task
 TaskSource = Iterable[Task | str] | Callable[..., Any] | str | Path
 Picked = str | Mapping[str, str]  # one split of a source, or which of its splits is which of ours
+_MADE_HERE = {"peripatos/digits": "..worlds.maths.digits:ranked"}
 _MOST_ROWS = 10_000_000  # of an iterator, which might not end
 _ALLOWED = (
     "a list of rows, a data set, a frame, a function of (rng), a generator function, a file (.jsonl, .json, .csv, "
@@ -101,6 +104,9 @@ def _of_name(source: str | Path) -> tuple[list[Placed] | dict[str, list[Placed]]
         raise UserError("the name of the file of rows is empty; it ends in .jsonl, or is a hub's dataset, owner/name")
     if "://" in name:
         raise UserError(f"rows are read from files, not from {name!r}; download it, and name the file")
+    if name in _MADE_HERE:
+        module, _, maker = _MADE_HERE[name].partition(":")
+        return _of_object(getattr(importlib.import_module(module, __package__), maker)), None
     path, split = Path(source).expanduser(), None
     if not path.exists() and ":" in name:
         before, _, behind = name.rpartition(":")

@@ -65,17 +65,20 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources:
         collect = partial(_reciting, scenario, stage, policy)
     tile = stage.collect.tile if stage.collect else None
     collector = collect() if tile is None else TiledActor(collect, tile, keeps_rows=segments)
-    evaluator = actor(scenario.agent, None) if shown else collector
+    judges = row is not None and row.learns == "reward"  # and is measured on what it collects, but for held-out rows
+    evaluator = actor(scenario.agent, None) if shown and not judges else collector
     return StageParts(collector, evaluator, segments)
 
 
 def _reciting(scenario: Scenario, stage: Stage, policy: Policy | None) -> Actor:
-    """An actor that says again what stands in a file, in the tokens of the agent that learns; of pairs, both sides."""
+    """An actor that says again what stands in a file, in the tokens of the agent that learns; of pairs, both sides. A
+    reward model is measured by it as well."""
     from ...agents.language.authors import Oracle
     from ...agents.language.conversation_actor import ConversationActor
+    from ...agents.language.judgement import JudgingActor
     from ...agents.language.language_policy import LanguagePolicy
     from ...agents.language.pair_actor import PairActor
-    from ...envs.conversation.pair_world import PairWorld
+    from ...envs.conversation.pair_world import HeldOutPairs, PairWorld
 
     assert isinstance(policy, LanguagePolicy), "checked before: what is written down is for agents that speak"
     world, context = written_down(stage), context_of(policy, scenario)
@@ -84,9 +87,12 @@ def _reciting(scenario: Scenario, stage: Stage, policy: Policy | None) -> Actor:
     def saying(world: WrittenWorld) -> Actor:
         return ConversationActor(world.sibling, Oracle(), make_renderer(policy, scenario), context=context)
 
-    if isinstance(world, PairWorld):
-        return PairActor(saying(world.on_side("chosen")), saying(world.on_side("rejected")))
-    return saying(world)
+    if not isinstance(world, PairWorld):
+        return saying(world)
+    sides = [saying(world.on_side(side)) for side in range(world.size)]
+    if isinstance(world, HeldOutPairs):
+        return JudgingActor(sides, policy, {split: world.rankings_in(split) for split in world.splits})
+    return PairActor(sides)
 
 
 def _actor(

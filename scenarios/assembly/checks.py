@@ -26,7 +26,7 @@ from ..trackers import check_trackers
 from .engines import check_engine
 from .learners import completed
 from .memories import check_memory
-from .method_fits import check_answers, check_refill, check_shown, check_world_fits
+from .method_fits import check_answers, check_judge, check_refill, check_shown, check_world_fits
 from .no_effect import (
     check_budget,
     check_first,
@@ -96,6 +96,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
             optimizer_settings(stage)
         with at("stages", number):
             check_world_fits(stage, row, worlds.first.facts)
+            check_judge(scenario, stage, row)
             check_answers(stage, row, (source.facts for source in worlds.values()))
             _check_stage(stage, row, kind)
             check_roles(scenario, stage, row)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from ...agents.protocols import Policy, Scorer
+from ...agents.protocols import Policy, Reward, Scorer
+from ...algorithms.judged_rewards import JudgedRewards
 from ...algorithms.learner import Learner
 from ...algorithms.methods import Method
 from ..config.schema import Sampling, Scenario, Stage
@@ -18,10 +19,17 @@ if TYPE_CHECKING:
 
 
 def make_learner(
-    scenario: Scenario, stage: Stage, policy: Policy, models: Mapping[str, Scorer], sources: WorldSources, *, seed: int
+    scenario: Scenario,
+    stage: Stage,
+    policy: Policy,
+    models: Mapping[str, Scorer],
+    sources: WorldSources,
+    *,
+    seed: int,
+    judge: Reward | None = None,
 ) -> Learner:
-    """The learner of a stage that has a method, which reads `models` by their roles. Of a language policy it reads as
-    many tokens at once as fit."""
+    """The learner of a stage that has a method, which reads `models` by their roles and is paid by what `judge` says.
+    Of a language policy it reads as many tokens at once as fit."""
     row, *worlds = (completed(stage_method(stage, world), scenario, sources) for world in (None, *scenario.worlds))
     settings, budget, staleness = optimizer_settings(stage), None, stage.collect.staleness if stage.collect else 0
     if scenario.speaks and settings.micro_batch is None:
@@ -36,6 +44,7 @@ def make_learner(
         seed=seed,
         reference=models.get("reference"),
         teacher=models.get("teacher"),
+        judged=None if judge is None else JudgedRewards(judge, row.rewards),
         max_staleness=staleness,
         worlds=worlds,
         token_budget=budget,

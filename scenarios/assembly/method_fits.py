@@ -19,11 +19,11 @@ def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
     if facts.kind != "control":
         return
     if row.source == "pairs":
-        raise WrongKey(
-            ("method",),
-            f"stage {stage.name!r} ({row.name}) reads pairs of replies, and nobody speaks here; online_dpo compares "
-            "what the policy itself does",
-        )
+        fits = "; online_dpo compares what the policy itself does" if row.learns == "policy" else ""
+        words = f"stage {stage.name!r} ({row.name}) reads pairs of replies, and nobody speaks here{fits}"
+        raise WrongKey(("method",), words)
+    if row.needs_judge:
+        raise _wrong(stage, row, "rewards", "model", "null", _SILENT)
     if row.rewards.teacher == "self":
         why = "shows the policy what the world's expert does, and worlds of bodies have none; on_policy_distillation "
         raise WrongKey(("method",), f"stage {stage.name!r} ({row.name}) {why}learns from the agent of another run")
@@ -77,6 +77,25 @@ def check_shown(stage: Stage, row: Method) -> None:
         )
 
 
+def check_judge(scenario: Scenario, stage: Stage, row: Method) -> None:
+    """WrongKey where a reward model would have to act again, or be elsewhere. What is replied before may have taught
+    the agent what it judges."""
+    if row.learns == "policy":
+        return
+    where = f"stage {stage.name!r} ({row.name})"
+    if row.source != "pairs":
+        raise WrongKey(("overrides", "source"), f"{where} learns from rankings; allowed is pairs, got {row.source!r}")
+    if stage is not scenario.stages[-1]:
+        after = scenario.stages[scenario.stages.index(stage) + 1].name
+        fits = "let it be the last stage; what others learn from the judge is another scenario: models: {reward: RUN}"
+        raise WrongKey(("method",), f"{where} makes the agent a judge, and {after!r} comes after it: {fits}")
+    assert stage.collect is not None, "the schema asks for it"
+    if stage.collect.staleness:
+        raise WrongKey(("collect", "staleness"), f"{where} reads what is written, which has no age; leave it out")
+    if scenario.cluster is not None:
+        raise WrongKey((), f"{where} reads what is written, and there is nothing to play for a cluster; leave it out")
+
+
 def check_refill(scenario: Scenario, stage: Stage, row: Method) -> None:
     """WrongKey where groups are to be sampled again and are kept all the same, or nobody is there to do it."""
     if stage.collect is None or not stage.collect.refill:
@@ -89,6 +108,7 @@ def check_refill(scenario: Scenario, stage: Stage, row: Method) -> None:
         "collect.staleness is above 0, so that later batches are under way": bool(stage.collect.staleness),
         "there is a cluster, whose workers share whole collections": scenario.cluster is not None,
         "there are several worlds, which share groups": bool(scenario.worlds),
+        "a reward model is asked (rewards.model) when all groups are there": row.needs_judge,
     }
     for why, holds in others.items():
         if holds:

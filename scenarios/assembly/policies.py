@@ -60,7 +60,7 @@ def _naming_its_model(scenario: Scenario) -> Iterator[None]:
 
 
 def _make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy | None:
-    critic = any(stage_method(stage).needs_critic for stage in scenario.stages if stage.method)
+    critic = any(stage_method(stage).needs_head for stage in scenario.stages if stage.method)
     if isinstance(scenario.agent, MlpAgentSpec):
         from ...agents.control.mlp import ActorCritic
 

@@ -14,7 +14,7 @@ from ...algorithms.optimizer import OptimizerSettings
 from ...envs.errors import UserError, WrongKey, nearest, unknown
 from ...envs.wrong_values import Slot, wrong_value
 from ..config.agents import Agent, MlpAgentSpec
-from ..config.schema import SharedWorld, Stage
+from ..config.schema import Scenario, SharedWorld, Stage
 
 _ELSEWHERE = {  # what other trainers call a setting of ours
     "learning_rate": "lr",
@@ -78,6 +78,12 @@ def stage_method(stage: Stage, world: SharedWorld | None = None) -> Method:
     except UserError as problem:
         path = problem.path if isinstance(problem, WrongKey) else ()
         raise WrongKey(path, f"stage {stage.name!r}: {problem}") from problem
+
+
+def judging_stage(scenario: Scenario) -> Stage | None:
+    """The last stage, where it makes a reward model of the agent."""
+    last = scenario.stages[-1]
+    return last if last.method and stage_method(last).learns == "reward" else None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from ...envs.conversation.chat_world import ChatWorld, WrittenWorld
 from ...envs.conversation.conversation_env import Split
-from ...envs.conversation.pair_world import PairWorld
+from ...envs.conversation.pair_world import HeldOutPairs, PairWorld
 from ...envs.conversation.task_world import TaskWorld
 from ...envs.errors import UserError
 from ...envs.time_limits import REMEDY
 from ...envs.world_source import WorldSource
 from ..config.schema import Sampling, Scenario, Stage, WorldSpec
+from .settings import stage_method
 
 
 class WorldSources(dict[str, WorldSource]):
@@ -90,7 +91,10 @@ def written_down(stage: Stage) -> WrittenWorld | None:
     shown = stage.demonstrations
     if shown is None or shown.agent is not None:
         return None
-    return ChatWorld(shown.chats) if shown.chats is not None else PairWorld(shown.pairs or "")
+    if shown.chats is not None:
+        return ChatWorld(shown.chats)
+    is_measured = stage.method is not None and stage_method(stage).learns == "reward"  # on rows that are held out
+    return (HeldOutPairs if is_measured else PairWorld)(shown.pairs or "")
 
 
 def source_of(world: WorldSpec) -> WorldSource:

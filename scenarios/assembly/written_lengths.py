@@ -27,7 +27,7 @@ _ENDLESS = 1 << 40  # tokens of a context in which everything fits
 
 @dataclass(frozen=True)
 class _Length:
-    """Of one conversation, or of the longer side of a pair, in tokens."""
+    """Of one conversation, or of the longest of those that are compared, in tokens."""
 
     place: str
     whole: int
@@ -60,7 +60,8 @@ def _check(world: WrittenWorld, scenario: Scenario, policy: Policy) -> str | Non
     context, renderer = context_of(policy, scenario), make_renderer(policy, scenario)
     sides: dict[str, WrittenWorld] = {"": world}
     if isinstance(world, PairWorld):
-        sides = {", chosen": world.on_side("chosen"), ", rejected": world.on_side("rejected")}
+        names = ("chosen", "rejected") if world.size == 2 else [f"answer {n}" for n in range(world.size)]
+        sides = {f", {name}": world.on_side(side) for side, name in enumerate(names)}
     actors = {side: ConversationActor(one.sibling, Oracle(), renderer, context=_ENDLESS) for side, one in sides.items()}
     lengths: list[_Length] = []
     until = time.monotonic() + SECONDS
@@ -76,7 +77,7 @@ def _check(world: WrittenWorld, scenario: Scenario, policy: Policy) -> str | Non
 
 
 def _longer(sides: Mapping[str, Episode]) -> _Length:
-    """The length of the longest of the sides of one pair, or of the only one."""
+    """The length of the longest reply that is compared, or of the only one."""
     return max((_length(episode, side) for side, episode in sides.items()), key=lambda length: length.whole)
 
 

@@ -45,6 +45,7 @@ EXAMPLES = {
     "demonstrations": "{agent: {kind: oracle}}",
     "models": "{teacher: runs/NAME-0}",
     "teacher": "runs/NAME-0",
+    "reward": "runs/NAME-0",
     "reference": "{self: start}",
     "stop": "{success_rate: 0.95}",
     "rollout": "{workers: 4}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def _hint(path: Path) -> str:
         if within:
             return f"; in it are the runs {', '.join(within[:_MOST])}{', …' if len(within) > _MOST else ''}"
         beside = [str(other) for other in path.parent.iterdir() if is_run(other)] if path.parent.is_dir() else []
+        if not path.exists() and (made_by := re.sub(r"-\d+$", "", path.name)) in shipped() and made_by != str(path):
+            return f"; peripatos run {made_by} makes one of that name"
         if not path.exists() and str(path) in shipped():
             return f"; it is a shipped scenario, a run of which begins with peripatos run {path}"
         return nearest(str(path), beside).replace(" Did", ". Did")

@@ -7,7 +7,7 @@ model                   a language model by name, as `agent.model` names one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -15,8 +15,9 @@ from ...agents.protocols import Policy, Scorer
 from ...envs.errors import UserError, nearest
 from ..assembly.engines import model_that_does_not_learn
 from ..assembly.policies import make_policy
+from ..assembly.rendering import context_of, make_renderer
 from ..assembly.roles import role
-from ..assembly.settings import stage_method
+from ..assembly.settings import judging_stage, stage_method
 from ..assembly.worlds import WorldSources
 from ..config.keys import Place
 from ..config.mistakes import at
@@ -31,9 +32,10 @@ from .saved_agent import find_checkpoint
 from .verified import trusted_scenario
 
 if TYPE_CHECKING:
+    from ...agents.language.judgement import RewardModel
     from ...agents.language.language_policy import LanguagePolicy
 
-OWN_TOKENS = ("reward",)  # roles that read text, whatever its tokens are
+JUDGE = "reward"  # the role that reads text, whatever its tokens are, and says one number of all
 
 
 def check_models(scenario: Scenario) -> Scenario:
@@ -43,6 +45,8 @@ def check_models(scenario: Scenario) -> Scenario:
     for place, spec in _others(scenario):
         number, name = cast(int, place[1]), str(place[3])
         with at(*place):
+            if name == JUDGE:
+                _check_judge(spec)
             if spec.run is None:
                 _check_name(spec)
                 continue
@@ -61,7 +65,7 @@ def check_tokens(scenario: Scenario, policy: Policy) -> None:
 
     own = cast("LanguagePolicy", policy).tokenizer
     for place, spec in _others(scenario):
-        if place[3] in OWN_TOKENS:
+        if place[3] == JUDGE:
             continue
         with at(*place):
             name = spec.model or str(_folder(spec) / "policy")
@@ -97,7 +101,7 @@ def stage_models(context: RunContext, index: int, policy: Policy, begun: bool) -
     models: dict[str, Scorer] = {}
     own: Policy | None = None  # as it began, once for all roles
     row = stage_method(stage)
-    for name in row.roles:
+    for name in [name for name in row.roles if name != JUDGE]:
         spec = role(stage, row, name)
         assert spec is not None, "check_roles has seen it"
         with at("stages", index, "models", name):
@@ -109,11 +113,37 @@ def stage_models(context: RunContext, index: int, policy: Policy, begun: bool) -
     return models
 
 
+def stage_judge(context: RunContext, index: int) -> RewardModel | None:
+    """The reward model that the method of stage `index` reads, in tokens of its own."""
+    from ...agents.language.judgement import RewardModel
+
+    stage = context.scenario.stages[index]
+    spec = role(stage, stage_method(stage), JUDGE)
+    if spec is None:
+        return None
+    with at("stages", index, "models", JUDGE):
+        theirs = _scenario_of(spec)
+        policy = cast("LanguagePolicy", open_model(context.scenario, spec, context.device, context.sources))
+        return RewardModel(policy, make_renderer(policy, theirs), context_of(policy, theirs))
+
+
 def _demonstrated(policy: Policy) -> Scorer:
     """The agent itself, after it has been shown what the world's expert does."""
     from ...agents.language.demonstrated import Demonstrated
 
     return Demonstrated(cast("LanguagePolicy", policy))
+
+
+def spell_memory(policy: Policy, others: Mapping[str, object]) -> str | None:
+    """What the models of other roles hold beside `policy`, weights that both share left out; None where that is
+    nothing: `reference 1.6 MB, reward 1.6 MB`."""
+    own = {parameter.data_ptr() for parameter in policy.module().parameters()}
+    parts = []
+    for name, other in others.items():
+        if isinstance(other, Policy):
+            weights = {x.data_ptr(): x.nbytes for x in other.module().parameters() if x.data_ptr() not in own}
+            parts += [f"{name} {sum(weights.values()) / 1e6:,.1f} MB"] * bool(weights)
+    return ", ".join(parts) or None
 
 
 def _as_it_began(context: RunContext, index: int, policy: Policy, begun: bool) -> Policy:
@@ -139,6 +169,15 @@ def _check_run(scenario: Scenario, spec: ModelSpec) -> str:
         kinds = f"an agent of kind {theirs.agent.kind!r}, and that of this scenario is of kind {scenario.agent.kind!r}"
         raise UserError(f"{spec.run} has {kinds}, which reads nothing of its")
     return f"{number_of(_folder(spec)):06d}"
+
+
+def _check_judge(spec: ModelSpec) -> None:
+    """UserError for what scores no replies."""
+    remedy = "a reward model is a run of `method: reward_model`"
+    if spec.run is None:
+        raise UserError(f"there is no run {spec.model!r}; {remedy}")
+    if judging_stage(_scenario_of(spec)) is None:
+        raise UserError(f"the agent of {spec.run} acts, and scores nothing; {remedy}")
 
 
 def _check_name(spec: ModelSpec) -> None:

@@ -16,7 +16,7 @@ from ..assembly.checks import check_parts
 from ..assembly.engines import check_engine
 from ..assembly.policies import make_policy
 from ..assembly.rehearsal import is_silent_about_success
-from ..assembly.settings import choose_device
+from ..assembly.settings import choose_device, judging_stage
 from ..assembly.sizes import check_evaluation
 from ..assembly.worlds import WorldSources
 from ..config.agents import Origin
@@ -143,6 +143,8 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
     with ExitStack() as stack:
         stack.enter_context(where_it_was_begun(run))
         stack.enter_context(sources)
+        if judging_stage(scenario) is not None:
+            _check_judgement(how)
         count = how.episodes or sources.evaluated(scenario, "test")
         check_evaluation(scenario, count, how.k)
         if how.k > 1 and is_silent_about_success(scenario, sources):
@@ -150,7 +152,7 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         policy = make_policy(scenario, _device(device, scenario), sources.first)
         if policy is not None:
             _load(policy, find_checkpoint(run, checkpoint), path, scenario)
-        parts = make_stage(scenario, Stage(name="evaluate"), policy, sources)
+        parts = make_stage(scenario, judging_stage(scenario) or Stage(name="evaluate"), policy, sources)
         stack.callback(parts.close)
         parts.evaluator.load(Weights(0))
         root = derive_seed(scenario.seed if how.seed is None else how.seed, "evaluation")
@@ -161,6 +163,17 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         for told in first_causes(episodes).values():
             notice(told)
         return {**summarize_worlds(episodes), **(pass_rates_of_worlds(episodes, how.k) if how.k > 1 else {})}
+
+
+def _check_judgement(how: Examination) -> None:
+    """UserError for flags that are about who acts, where the agent is a reward model."""
+    flags = {"--k": how.k > 1, "--sample": how.sample, "--set": bool(how.sets), "--seed": how.seed is not None}
+    for flag, given in flags.items():
+        if given:
+            raise UserError(
+                f"{flag} is for agents that act, and this one is a reward model: it is measured on the rankings that "
+                "its run held out"
+            )
 
 
 def _load(policy: Policy, folder: Path, path: Path, scenario: Scenario) -> None:

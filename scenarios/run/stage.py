@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from ...agents.protocols import EngineDied, Policy, PolicyNotFinite, Weights
+from ...algorithms.judged_rewards import JudgedRewards
 from ...algorithms.learner import Learner, UpdateRefused
 from ...envs.contained import TimeIsUp
 from ...envs.conversation.conversation_env import Split
@@ -42,7 +43,7 @@ from .episode_statistics import (
 from .kept_units import with_units
 from .logs import read_jsonl
 from .refill import collected
-from .roles import stage_models
+from .roles import spell_memory, stage_judge, stage_models
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 from .signals import Stopped
 from .watching import Watch
@@ -133,7 +134,11 @@ class StageRun:
 
     def _make_learner(self, policy: Policy, begun: bool) -> Learner:
         models = stage_models(self.context, self.index, policy, begun)
-        return make_learner(self.scenario, self.stage, policy, models, self.context.sources, seed=self.seed)
+        judge = stage_judge(self.context, self.index)
+        if held := spell_memory(policy, {**models, **({} if judge is None else {"reward": judge.policy})}):
+            self.context.journal.said(f"{self.stage.name}: held beside the agent, and not learning: {held}")
+        sources = self.context.sources
+        return make_learner(self.scenario, self.stage, policy, models, sources, seed=self.seed, judge=judge)
 
     def _say_budget(self, learner: Learner) -> None:
         """How many tokens are read at once, where that was left to the free memory."""
@@ -147,9 +152,13 @@ class StageRun:
         (self.ahead or self.pool).load(Weights(self.learner.version if self.learner else 0))
 
     def _begin(self) -> None:
-        """The evaluation before. The one at the end of the stage before is the same and is not done twice."""
+        """The evaluation before. The one at the end of the stage before is the same and is not done twice, unless that
+        was of somebody who acts, and this one makes a judge of it: then what was best is another measure, too."""
         p = self.progress
-        before = p.results[-1].after if p.results else self._evaluate("test")
+        judges = self.stage.method is not None and stage_method(self.stage).learns == "reward"
+        if judges:
+            p.best = p.latest = None
+        before = p.results[-1].after if p.results and not judges else self._evaluate("test")
         best = self._validate()
         epoch = self.context.sources.epoch(self.stage)
         p.begin_stage(before, self.context.seconds, epoch)  # those evaluations are no part of the budget
@@ -197,7 +206,7 @@ class StageRun:
         assert self.watch is not None, "there is one wherever there is a learner"
         assert self.stage.collect is not None, "the schema asks for it"
         p, version, begun = self.progress, self.learner.version, time.perf_counter()
-        collection = self._collect(self.stage.collect, version)
+        collection = self._collect(self.stage.collect, version, self.learner.judged)
         collected = time.perf_counter()
         assert collection.batch is not None, "_collect has checked"
         held = self.learner.micro_batch
@@ -230,13 +239,15 @@ class StageRun:
         self._trained = with_units(kept, collection.batch, learned.units)
         self._look_around(version + 1)
 
-    def _collect(self, collect: Collect, version: int) -> Collection:
+    def _collect(self, collect: Collect, version: int, judged: JudgedRewards | None) -> Collection:
         with self.context.stop.at_once(afterwards=False), self.context.until(self._last_moment()):
             if self.ahead is not None:
                 collection = self.ahead.take(version)
             else:
                 groups_of = partial(batch_groups, self.scenario, collect, segments=self.pool.segments)
                 collection = collected(self.pool, collect, groups_of, seed=self.seed, version=version)
+        if judged is not None:
+            collection = judged(collection)
         p, said = self.progress, self.progress.unanswered > 0
         p.count(collection)
         if p.unanswered and not said:

@@ -30,6 +30,11 @@ class TabularPolicy(nn.Module):
         chosen = logp.gather(-1, inputs["action_B_T"][..., None])[..., 0]
         return Scores(chosen, -(logp.exp() * logp).sum(-1), self.values[inputs["state_B_T"]])
 
+    def value(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """V of each state, and of the one that stands behind it in the row."""
+        value_B_T = self.values[inputs["state_B_T"]]
+        return value_B_T, torch.nn.functional.pad(value_B_T[:, 1:], (0, 1))
+
     def energy(self, inputs: Mapping[str, Tensor]) -> Tensor:
         p = torch.softmax(self.logits.detach(), dim=-1)[inputs["state_B_T"]]
         return 1 - 2 * p.gather(-1, inputs["action_B_T"][..., None])[..., 0] + (p**2).sum(-1)

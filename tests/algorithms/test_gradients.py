@@ -236,7 +236,7 @@ def test_the_gradient_of_every_method_is_that_of_its_textbook_objective(name: st
         for seed in range(4):
             batch = ragged(seed, kind)
             want = theirs(text, batch, seed)
-            assert float(want[0].abs().max()) > 1e-6, "the objective has a gradient to compare with"
+            assert max(float(part.abs().max()) for part in want) > 1e-6, "the objective has a gradient to compare with"
             for got, wanted in zip(ours(row, batch, seed, **PASSES[passes]), want, strict=True):
                 torch.testing.assert_close(got, wanted.expand_as(got), atol=1e-10, rtol=1e-10)
 

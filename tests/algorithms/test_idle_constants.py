@@ -5,7 +5,8 @@ Nothing is listed here: rows, constants and their values are found, so that a ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -15,12 +16,13 @@ import torch
 from algorithms_batches import TabularPolicy, random_batch
 from torch import Tensor
 
+from peripatos.algorithms.judged_rewards import JudgedRewards
 from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.method_words import constants
 from peripatos.algorithms.methods import METHODS, Method, method
 from peripatos.algorithms.optimizer import OptimizerSettings
 from peripatos.envs.errors import UserError
-from peripatos.envs.vocabulary import Batch
+from peripatos.envs.vocabulary import Batch, Collection, Episode
 
 NUMBERS = (0.3, 2, 0.05, 5, 0.9, 1.1, 1.0, 0.0, 30.0)
 SAMPLE = ("rejection_sampling", "nsr", "ppo_kl", "gspo", "skywork_or1", "online_dpo")
@@ -82,13 +84,29 @@ def completed(row: Method) -> Method:
     return replace(row, update=update, rewards=rewards)
 
 
+def opinion(episodes: Sequence[Episode]) -> list[float]:
+    """Of a reward model: any, of both signs, but the same of the group that teaches nothing."""
+    return [1.0 if episode.number // 6 == 2 else 3 * math.sin(1 + episode.number) for episode in episodes]
+
+
+def paid(judged: JudgedRewards, batch: Batch) -> Batch:
+    """The batch as it is once a reward model was asked."""
+    numbers = torch.unique(batch.episode_B).tolist()
+    episodes = [Episode(0, number, 0, 0, "train", 0.0) for number in numbers]
+    done = judged(Collection(batch, tuple(episodes), env_steps=0, action_units=0)).batch
+    assert done is not None, "everything has a score"
+    return done
+
+
 def learned(row: Method, certain: bool) -> Iterator[Tensor]:
     """Every parameter after each update."""
     policy = policy_of(certain)
     settings = OptimizerSettings(lr=1e-2, max_grad_norm=1e9)
-    learner = Learner(policy, completed(row), settings, seed=0, reference=TabularPolicy(9), teacher=TabularPolicy(8))
+    others = {"reference": TabularPolicy(9), "teacher": TabularPolicy(8)}
+    learner = Learner(policy, completed(row), settings, seed=0, **others)
+    judged = JudgedRewards(opinion, row.rewards) if row.needs_judge else None
     for batch in batches(row.needs_critic, certain):
-        learner.update(batch)
+        learner.update(batch if judged is None else paid(judged, batch))
         yield torch.cat([p.detach().flatten() for p in policy.parameters()])
 
 

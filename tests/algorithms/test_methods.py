@@ -82,7 +82,7 @@ def test_a_row_says_its_formula_its_words_and_every_constant_that_does_something
     text = "\n".join(lines)
     assert text.startswith(f"{name}: {METHODS[name].summary}")
     assert all(f"    {line}" in lines for line in formulas(METHODS[name]))
-    assert "update.aggregation = " in text
+    assert "update.epochs = " in text
     assert ("credit.ddof = 1" in lines) is (METHODS[name].credit.scale == "std")
     assert METHODS[name].parent is None or f"parent     {METHODS[name].parent}; differs in " in text
 

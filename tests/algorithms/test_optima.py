@@ -30,7 +30,7 @@ def trained(row: Method, seed: int) -> Table:
     if row.update.aggregation == "constant_length":
         row = replace(row, update=replace(row.update, length=12))
     steps = row.update.epochs * row.update.minibatches  # many of one batch are shorter
-    updates, rate = (STEPS, RATE) if steps == 1 else (12, 0.06)
+    updates, rate = (STEPS, RATE) if steps == 1 else (max(12, 192 // steps), 0.06)
     settings = OptimizerSettings(lr=rate, max_grad_norm=1e9)
     learner = Learner(policy, row, settings, seed=seed, reference=copy.deepcopy(policy), teacher=expert())
     for version in range(updates):

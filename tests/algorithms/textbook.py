@@ -7,7 +7,7 @@ knows of weights, and no code of the library is used.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ class Told:
     reward: Tensor
     turn: Tensor
     value: Tensor  # V before the update
+    after: Tensor  # V of the state behind the last unit, a scalar that follows the policy; 0 at the edge of the row
     bootstrap: float
     group: int
     terms: dict[str, float]
@@ -76,6 +77,7 @@ def tell(
                 batch.reward_B_T[b, t],
                 batch.turn_B_T[b, t],
                 batch.value_B_T[b, t],
+                values[state[last_b, last_t + 1]] if last_t + 1 < state.shape[1] else 0 * values[0],
                 float(batch.bootstrap_B_T[last_b, last_t]) if ended else 0.0,
                 int(batch.group_B[units[0][0]]),
                 {n: float(x[units[0][0]]) for n, x in batch.notes.items() if n.startswith("term_")},
@@ -106,6 +108,8 @@ class Text:
     drops_flat: bool = False
     share: float = 1.0
     critic: bool = False
+    gae: Callable[[Told], Tensor] | None = None  # of the critic; None: as PPO's
+    value: float = 0.5  # what the critic's loss counts
     heard: float = 0.0  # of the mean log-probability of what the world said
 
     def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor, teacher: Tensor) -> list[Tensor]:
@@ -121,8 +125,10 @@ class Text:
             objectives = [o * (e.H.detach() >= bar) for o, e in zip(objectives, told, strict=True)]
         total = self.mean(objectives)
         if self.critic:
-            errors = [(e.V - (raw + e.value)) ** 2 / 2 for e, raw in zip(told, map(gae_of, told), strict=True)]
-            total = total - 0.5 * torch.cat(errors).mean()
+            errors = [
+                (e.V - (raw + e.value)) ** 2 / 2 for e, raw in zip(told, map(self.gae or gae_of, told), strict=True)
+            ]
+            total = total - self.value * torch.cat(errors).mean()
         if self.heard:
             said = batch.notes["observed_B_T"]
             state, action = batch.inputs["state_B_T"][said], batch.inputs["action_B_T"][said]
@@ -222,6 +228,16 @@ def gae_of(e: Told, gamma: float = 0.99, lam: float = 0.95) -> Tensor:
 def by_critic(told: Sequence[Told]) -> None:
     for e in told:
         e.A = gae_of(e)
+
+
+def gae_less_kl(e: Told) -> Tensor:
+    """Of the rewards less 0.02 times log π_old − log π_ref at each unit (Ouyang et al. 2022, eq. 2)."""
+    return gae_of(replace(e, reward=e.reward - 0.02 * (e.old - e.ref)), gamma=1.0)
+
+
+def by_critic_less_kl(told: Sequence[Told]) -> None:
+    for e in told:
+        e.A = gae_less_kl(e)
 
 
 group_mean = each(lambda e, told: e.R - mean_of(mates(e, told)))
@@ -360,6 +376,24 @@ def dpop(beta: float, lam: float) -> PairLoss:
     return loss
 
 
+@dataclass(frozen=True)
+class RankText:
+    """A reward model as its paper has it: for each prompt, over all pairs of its answers."""
+
+    def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor, teacher: Tensor) -> list[Tensor]:
+        logits, values = parameters
+        told = tell(batch, logits, values, reference, teacher, segments=False)
+        losses = []
+        for group in {e.group for e in told}:
+            members = [e for e in told if e.group == group]
+            pairs = [(better, worse) for better in members for worse in members if better.R > worse.R]
+            if pairs:
+                apart = torch.stack([better.after - worse.after for better, worse in pairs])
+                losses.append(-torch.log(torch.sigmoid(apart)).mean())
+        total = torch.stack(losses).mean()
+        return list(torch.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True))
+
+
 def by_teacher(told: Sequence[Told]) -> None:
     for e in told:
         e.A = e.nu - e.old
@@ -405,5 +439,7 @@ TEXTBOOK = {
     "ipo": PairText(ipo()),
     "dpop": PairText(dpop(0.3, 50.0)),
     "online_dpo": PairText(dpo()),
+    "reward_model": RankText(),
+    "rlhf_ppo": Text(whitened(by_critic_less_kl), clipped(), of_units, critic=True, gae=gae_less_kl, value=0.1),
     "skywork_or1": Text(group_std, clipped(), of_units, drops_flat=True),
 }

@@ -20,8 +20,8 @@ ROWS.append({"prompt": "5?", "chosen": "better 5", "rejected": "x" * 200})  # do
 def actor() -> PairActor:
     world = PairWorld(ROWS)
     renderer = Renderer(byte_tokenizer())
-    sides = (world.on_side("chosen"), world.on_side("rejected"))
-    return PairActor(*(ConversationActor(side.sibling, Oracle(), renderer, context=64) for side in sides))
+    sides = (world.on_side(0), world.on_side(1))
+    return PairActor([ConversationActor(side.sibling, Oracle(), renderer, context=64) for side in sides])
 
 
 def test_both_replies_to_one_prompt_are_a_group_and_the_chosen_one_earns_one() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from scenarios_runs import command, write_scenario
 
-from peripatos.envs.conversation.pair_world import PairWorld, read_pair
+from peripatos.envs.conversation.pair_world import HeldOutPairs, PairWorld, read_ranking
 from peripatos.envs.errors import UserError
 
 ASKED = {"role": "user", "content": "2 + 2 ="}
@@ -38,10 +38,19 @@ ROW = {"prompt": "2 + 2 =", "chosen": "4", "rejected": "5"}
     ],
 )
 def test_every_form_of_a_row_is_the_same_pair(row: dict[str, Any]) -> None:
-    pair = read_pair("row 0", row)
-    assert pair.asked == 1
-    assert [(m["role"], m["content"]) for m in pair.chosen.messages] == [("user", "2 + 2 ="), ("assistant", "4")]
-    assert [m["content"] for m in pair.rejected.messages] == ["2 + 2 =", "5"]
+    pair = read_ranking("row 0", row)
+    chosen, rejected = (chat.messages for chat in pair.chats)
+    assert (pair.asked, pair.ranks, pair.earned) == (1, (0.0, 1.0), (1.0, 0.0))
+    assert [(m["role"], m["content"]) for m in chosen] == [("user", "2 + 2 ="), ("assistant", "4")]
+    assert [m["content"] for m in rejected] == ["2 + 2 =", "5"]
+
+
+def test_answers_are_ranked_as_they_stand_or_as_their_ranks_say() -> None:
+    row = {"prompt": "2 + 2 =", "answers": ["4", "5", "6"]}
+    assert read_ranking("row 0", row).earned == (2.0, 1.0, 0.0)
+    tied = read_ranking("row 0", {**row, "ranks": [2, 1, 2]})
+    assert tied.earned == (0.0, 2.0, 0.0)
+    assert [chat.messages[-1]["content"] for chat in tied.chats] == ["4", "5", "6"]
 
 
 @pytest.mark.parametrize(
@@ -57,6 +66,13 @@ def test_every_form_of_a_row_is_the_same_pair(row: dict[str, Any]) -> None:
         ({**ROW, "rejected": None}, "row 7: 'rejected' is null"),
         ({**ROW, "rejected": "4"}, "row 7: chosen and rejected are equal, so that nothing is preferred"),
         ({**ROW, "rejected": 5}, "row 7, rejected, message 1"),
+        ({**ROW, "split": "dev"}, "row 7: unknown split 'dev'"),
+        ({"prompt": "a", "answers": ["b"]}, "row 7: answers are ['b']; allowed is a list of two or more, the best"),
+        ({"prompt": "a", "answers": "b"}, "row 7: answers are 'b'; allowed is a list"),
+        ({"prompt": "a", "answers": ["b", "c"], "ranks": [1]}, "allowed is a number for each of the 2 answers"),
+        ({"prompt": "a", "answers": ["b", "c"], "ranks": [1, 1]}, "row 7: all answers have the rank 1"),
+        ({"prompt": "a", "answers": ["b", "b"]}, "row 7: answer 0 and answer 1 are equal"),
+        ({"answers": ["b", "c"]}, "row 7 has no 'prompt'; it has 'answers'"),
         ({**ROW, "chosen": []}, "row 7, chosen has no list of messages"),
         (
             {"chosen": [ASKED, *said("4")], "rejected": [{**ASKED, "content": "3 + 3 ="}, *said("5")]},
@@ -70,14 +86,44 @@ def test_every_form_of_a_row_is_the_same_pair(row: dict[str, Any]) -> None:
 )
 def test_what_is_no_pair_is_refused_with_its_row(row: Any, words: str) -> None:
     with pytest.raises(UserError, match=re.escape(words)):
-        read_pair("row 7", row)
+        read_ranking("row 7", row)
+
+
+def test_rankings_that_are_made_here_have_a_name() -> None:
+    digits = HeldOutPairs("peripatos/digits")
+    assert (digits.size, sum(digits.rankings_in(split) for split in digits.splits)) == (3, 60)
+
+
+def test_rows_that_rank_fewer_or_more_than_others_are_refused() -> None:
+    rows = [ROW, {"prompt": "1 + 1 =", "answers": ["2", "3", "4"]}]
+    with pytest.raises(UserError, match=re.escape("task 1 ranks 3 replies, and task 0 2; all rows rank equally many")):
+        PairWorld(rows)
+
+
+def test_rows_are_held_out_by_what_they_say_and_else_by_their_prompts() -> None:
+    rows = [{**ROW, "prompt": f"{n} + 2 =", "split": "test" if n % 4 == 0 else "train"} for n in range(12)]
+    said = HeldOutPairs(rows)
+    assert [said.rankings_in(split) for split in ("train", "validation", "test")] == [9, 9, 3]  # train stands in
+    twice = [{"prompt": f"{n} + 2 =", "chosen": "4", "rejected": wrong} for n in range(200) for wrong in ("5", "6")]
+    divided = HeldOutPairs(twice)
+    prompts = {
+        split: {
+            divided.reset(seed=0, options={"split": split, "run": 0, "group": g})[0]
+            for g in range(divided.rankings_in(split))
+        }
+        for split in ("train", "validation", "test")
+    }
+    assert sum(map(len, prompts.values())) == 200  # no prompt is in two
+    assert 20 < len(prompts["test"]) < 60
+    with pytest.raises(UserError, match=r'of 1 rows none is for t.*mark some with "split": "t'):
+        HeldOutPairs(rows[:1])
 
 
 def test_an_episode_opens_with_what_both_sides_share_and_each_side_is_said_to_its_end() -> None:
     more = {"role": "user", "content": "Sure?"}
     rows = [{"chosen": [ASKED, *said("4"), more, *said("Yes.")], "rejected": [ASKED, *said("4"), more, *said("No.")]}]
     world = PairWorld(rows)
-    for side, text, reward in (("chosen", "Yes.", 1.0), ("rejected", "No.", 0.0)):
+    for side, text, reward in ((0, "Yes.", 1.0), (1, "No.", 0.0)):
         sided = world.on_side(side)
         _, info = sided.reset(seed=0, options={"split": "train"})
         assert [message["content"] for message in info["messages"]] == ["2 + 2 =", "4", "Sure?"]

@@ -1,0 +1,133 @@
+"""What a language model with a scalar head says of episodes that are over; and how often it is right about rankings.
+
+    s = V of the state behind the last token of an episode
+
+Read from the sequence of tokens that holds the last reply. A score is of the tokens as the model itself would write
+them, which is why episodes that others have played are said again first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+
+from ...envs.conversation.chat_world import PlayedWorld
+from ...envs.vocabulary import Episode, Seen
+from ..protocols import Actor
+from .authors import Oracle
+from .chat_template import Renderer
+from .conversation_actor import ConversationActor
+from .language_policy import LanguagePolicy
+from .pair_actor import PairActor
+
+_TOKENS = 1 << 14  # of a pass, where nobody has said how many there is memory for
+
+
+@torch.no_grad()
+def score_episodes(policy: LanguagePolicy, episodes: Sequence[Episode]) -> list[float | None]:
+    """s of each episode; None where nobody replied. `ValueError` where the policy has no head."""
+    said = {n: seen for n, episode in enumerate(episodes) if (seen := _last_said(episode)) is not None}
+    scores: list[float | None] = [None] * len(episodes)
+    for part in _passes(said, policy.token_budget or _TOKENS):
+        _, successor_B_T = policy.value(_inputs([said[n] for n in part], policy.device))
+        last_B = torch.tensor([_length(said[n]) - 1 for n in part], device=policy.device)
+        for n, score in zip(part, successor_B_T.gather(1, last_B[:, None])[:, 0].tolist(), strict=True):
+            scores[n] = score
+    return scores
+
+
+def _last_said(episode: Episode) -> Seen | None:
+    """The sequence that holds the last reply."""
+    return next((seen for seen in reversed(episode.sequences()) if any(seen["mask"])), None)
+
+
+def _length(seen: Seen) -> int:
+    """Up to the last token that was chosen."""
+    return len(seen["mask"]) - seen["mask"][::-1].index(True)
+
+
+def _passes(said: Mapping[int, Seen], tokens: int) -> Iterator[list[int]]:
+    """Their numbers, of equal lengths together, as many at once as make so many tokens, but at least one."""
+    part: list[int] = []
+    for n in sorted(said, key=lambda n: _length(said[n])):
+        if part and (len(part) + 1) * _length(said[n]) > tokens:
+            yield part
+            part = []
+        part.append(n)
+    if part:
+        yield part
+
+
+def _inputs(rows: Sequence[Seen], device: torch.device) -> dict[str, torch.Tensor]:
+    """As `LanguagePolicy.value` takes them."""
+    lengths = [_length(seen) for seen in rows]
+    T = max(lengths) + 1
+    tokens = [seen["tokens"][:length] + [0] * (T - length) for seen, length in zip(rows, lengths, strict=True)]
+    chosen = [seen["mask"][:length] + [False] * (T - length) for seen, length in zip(rows, lengths, strict=True)]
+    return {
+        "tokens_B_T": torch.tensor(tokens, device=device),
+        "first_B": torch.tensor([seen["mask"].index(True) for seen in rows], device=device),
+        "length_B": torch.tensor(lengths, device=device),
+        "chosen_B_T": torch.tensor(chosen, device=device),
+    }
+
+
+class RewardModel:
+    """A `Reward`: what `policy` says of episodes, whoever played them, after their messages were said again in its own
+    tokens (`renderer`), of which `context` fit. Tools that could be called are not shown to it."""
+
+    def __init__(self, policy: LanguagePolicy, renderer: Renderer, context: int) -> None:
+        self.policy, self._renderer, self._context = policy, renderer, context
+
+    def __call__(self, episodes: Sequence[Episode]) -> list[float | None]:
+        """As `Reward`: None of an episode in which nobody replied, or which does not fit."""
+        replied = [n for n, episode in enumerate(episodes) if any(m["role"] == "assistant" for m in episode.messages)]
+        world = PlayedWorld([episodes[n] for n in replied])
+        actor = ConversationActor(world.sibling, Oracle(), self._renderer, context=self._context)
+        said = [e if e.terminated else None for e in actor.evaluate(len(replied), seed=0, version=0, split="train")]
+        scores: list[float | None] = [None] * len(episodes)
+        whole = [(n, episode) for n, episode in zip(replied, said, strict=True) if episode is not None]
+        for (n, _), score in zip(whole, score_episodes(self.policy, [one for _, one in whole]), strict=True):
+            scores[n] = score
+        return scores
+
+
+class JudgingActor(PairActor):
+    """Collects rankings to learn from, and evaluates whoever scores them on others, `held_out` by split.
+
+    An evaluation has an episode for each pair of replies with different ranks: that of the better one, which succeeds
+    where its score is the higher one, and measures by how much (`margin`).
+    """
+
+    def __init__(self, sides: Sequence[Actor], policy: LanguagePolicy, held_out: Mapping[str, int]) -> None:
+        super().__init__(sides)
+        self._policy, self._held_out = policy, held_out
+
+    def evaluate(
+        self, tasks: int, *, seed: int, version: int, greedy: bool = True, split: str = "test", each: int = 1
+    ) -> list[Episode]:
+        """As `Actor.evaluate`, of at most as many rankings as there are."""
+        count = min(tasks, self._held_out[split])
+        sides = [actor.evaluate(count, seed=seed, version=version, split=split) for actor in self._sides]
+        scored = [list(zip(side, score_episodes(self._policy, side), strict=True)) for side in sides]
+        return [episode for group in zip(*scored, strict=True) for episode in _compared(group)]
+
+
+def _compared(group: Sequence[tuple[Episode, float | None]]) -> Iterator[Episode]:
+    """An episode for each pair of a group's replies; those without a score or a reward are as they are."""
+    told = [(e, e.reward, score) for e, score in group if e.reward is not None and score is not None]
+    yield from (episode for episode, score in group if episode.reward is None or score is None)
+    pairs = ((better, one - other) for better, r, one in told for _, worse, other in told if r > worse)
+    for index, (better, margin) in enumerate(pairs):
+        right = margin > 0
+        yield replace(
+            better,
+            index=index,
+            reward=float(right),
+            reward_terms={"right": float(right)},
+            turn_rewards=(*(0.0,) * (better.turns - 1), float(right)),
+            success=right,
+            metrics={"margin": margin},
+        )

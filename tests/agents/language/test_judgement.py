@@ -1,0 +1,81 @@
+"""A model with a scalar head reads what was said, in tokens of its own, and scores it behind the last of them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from peripatos.agents.language.chat_template import Renderer
+from peripatos.agents.language.judgement import RewardModel, score_episodes
+from peripatos.agents.language.language_policy import LanguagePolicy
+from peripatos.agents.language.tiny_llama import tiny_llama
+from peripatos.envs.vocabulary import Episode, Message, StopReason
+
+
+@pytest.fixture(scope="module")
+def policy() -> LanguagePolicy:
+    made = LanguagePolicy(*tiny_llama(seed=3, hidden=32, layers=2), critic=True)
+    assert made.value_head is not None
+    torch.nn.init.normal_(made.value_head.weight, generator=torch.Generator().manual_seed(0))
+    torch.nn.init.constant_(made.value_head.bias, 0.5)
+    return made
+
+
+def played(*texts: str, stop: StopReason = StopReason.STOP) -> Episode:
+    """A conversation of a user and an agent by turns. Its tokens are those of who played it: others."""
+    roles = ("user", "assistant")
+    messages = tuple(Message(role=roles[n % 2], content=text) for n, text in enumerate(texts))
+    return Episode(0, 0, 0, 0, "train", 0.0, stop_reason=stop, messages=messages, tokens=(1, 2), mask=(False, True))
+
+
+@torch.no_grad()
+def by_hand(policy: LanguagePolicy, *texts: str, end: bool = True) -> float:
+    """The head on the last hidden state of the conversation's tokens."""
+    renderer = Renderer(policy.tokenizer)
+    assert len(texts) == 2
+    tokens = renderer.opening([{"role": "user", "content": texts[0]}]) + policy.tokenizer.encode(
+        texts[1], add_special_tokens=False
+    )
+    tokens += [renderer.stop_id] if end else []
+    hidden = policy.backbone(input_ids=torch.tensor([tokens])).last_hidden_state[0, -1]
+    assert policy.value_head is not None
+    return float(policy.value_head(hidden))
+
+
+def test_a_score_is_that_of_the_state_behind_the_last_token_alone_or_with_others(policy: LanguagePolicy) -> None:
+    judge = RewardModel(policy, Renderer(policy.tokenizer), context=64)
+    episodes = [played("2+2=", "4"), played("a much longer question?", "and an answer"), played("2+2=", "")]
+    together, alone = judge(episodes), [judge([episode])[0] for episode in episodes]
+    assert together == pytest.approx(alone, abs=1e-5)
+    wanted = [by_hand(policy, *(str(message["content"]) for message in episode.messages)) for episode in episodes]
+    assert together == pytest.approx(wanted, abs=1e-5)
+    assert len({round(score, 4) for score in wanted}) == 3
+
+
+def test_a_reply_that_was_cut_has_no_end(policy: LanguagePolicy) -> None:
+    judge = RewardModel(policy, Renderer(policy.tokenizer), context=64)
+    (score,) = judge([played("2+2=", "4 beca", stop=StopReason.LENGTH)])
+    assert score == pytest.approx(by_hand(policy, "2+2=", "4 beca", end=False), abs=1e-5)
+
+
+def test_what_stands_behind_the_last_reply_changes_no_score(policy: LanguagePolicy) -> None:
+    judge = RewardModel(policy, Renderer(policy.tokenizer), context=64)
+    one, other = judge([played("2+2=", "4"), played("2+2=", "4", "Thanks!")])
+    assert one == pytest.approx(other, abs=1e-6)
+
+
+def test_what_is_too_long_or_has_no_reply_has_no_score(policy: LanguagePolicy) -> None:
+    judge = RewardModel(policy, Renderer(policy.tokenizer), context=24)
+    scores = judge([played("2+2="), played("x" * 100, "4"), played("2+2=", "4"), played("2+2=", "4", "more", "y" * 90)])
+    assert [score is None for score in scores] == [True, True, False, True]
+    assert judge([]) == []
+
+
+def test_passes_of_few_tokens_score_as_one_pass_of_all(policy: LanguagePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    episodes = [
+        Episode(0, n, 0, 0, "train", 0.0, tokens=tuple(range(5, 9 + n)), mask=(False, *[True] * (3 + n)))
+        for n in range(6)
+    ]
+    whole = score_episodes(policy, episodes)
+    monkeypatch.setattr(policy, "token_budget", 12)
+    assert score_episodes(policy, episodes) == pytest.approx(whole, abs=1e-5)
