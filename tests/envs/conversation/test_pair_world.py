@@ -96,7 +96,7 @@ def test_rankings_that_are_made_here_have_a_name() -> None:
 
 def test_rows_that_rank_fewer_or_more_than_others_are_refused() -> None:
     rows = [ROW, {"prompt": "1 + 1 =", "answers": ["2", "3", "4"]}]
-    with pytest.raises(UserError, match=re.escape("task 1 ranks 3 replies, and task 0 2; all rows rank equally many")):
+    with pytest.raises(UserError, match=re.escape("row 1 ranks 3 replies, and row 0 2; all rows rank equally many")):
         PairWorld(rows)
 
 
