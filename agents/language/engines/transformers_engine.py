@@ -3,11 +3,11 @@
     admit ─▶ find each conversation a slot, read into it what of the prompt is new
     step  ─▶ one token for every row that goes; a row that is done leaves its slot as it is
 
-Prompts that are equal (a group's) are read once, and of a conversation that goes on only what came after its latest
-reply: its keys and values wait in their slot until `release`, or until somebody else needs the slot. Every reply has
-its own random stream and spends one uniform number for each token, so in fp32 what is sampled does not depend on who
-else is in the batch, but for the rounding of sums; in bf16 the rounding is coarse enough that now and then another
-batch gives another token. The thread in which all this happens is `threaded`'s.
+Prompts that are equal (a group's) are read once, and of a conversation that goes on only what is new since its latest
+reply, or since what its template rewrites: its keys and values wait in their slot until `release`, or until somebody
+else needs the slot. Every reply has its own random stream and spends one uniform number for each token, so in fp32 what
+is sampled does not depend on who else is in the batch, but for the rounding of sums; in bf16 the rounding is coarse
+enough that now and then another batch gives another token. The thread in which all this happens is `threaded`'s.
 
 On a GPU the host is one step behind: it reads the tokens of the last step while the device works on the next one.
 """
@@ -55,10 +55,13 @@ class _Waiting:
     slot: int
     tokens: tuple[int, ...]
 
-    def begins(self, prompt: tuple[int, ...]) -> bool:
-        """Whether `prompt` goes on where this ends."""
-        n = len(self.tokens)
-        return len(prompt) > n and prompt[:n] == self.tokens
+    def shared(self, prompt: tuple[int, ...]) -> int:
+        """How many of the tokens that `prompt` is read by, which are all but its last, are there already. None, where
+        they are less than half: a group that begins anew reads its prompt once for all."""
+        pairs = enumerate(zip(self.tokens, prompt[:-1], strict=False))
+        end = min(len(self.tokens), len(prompt) - 1)
+        n = next((at for at, (one, other) in pairs if one != other), end)
+        return n if 2 * n >= len(prompt) - 1 else 0
 
 
 class TransformersEngine(PolicyEngine):
@@ -163,10 +166,10 @@ class TransformersEngine(PolicyEngine):
         rows: list[_Row] = []
         for reply in replies:
             waiting = self._waiting.get(reply.conversation)
-            if waiting is not None and waiting.begins(reply.prompt):
+            if waiting is not None and (n := waiting.shared(reply.prompt)):
                 del self._waiting[reply.conversation]
                 rows.append(_Row(reply, waiting.slot))
-                texts.append(Text(reply.prompt[len(waiting.tokens) : -1], len(waiting.tokens), [waiting.slot]))
+                texts.append(Text(reply.prompt[n:-1], n, [waiting.slot]))
             else:
                 self.forget([reply.conversation])
                 alike.setdefault(reply.prompt, []).append(reply)

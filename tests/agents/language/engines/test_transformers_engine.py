@@ -70,6 +70,30 @@ def test_what_was_dropped_is_read_again_and_the_same_is_said(read: list[int], mo
             assert one.behavior_logp == pytest.approx(other.behavior_logp, abs=1e-5)
 
 
+def test_of_a_turn_whose_template_rewrites_the_one_before_only_what_is_new_is_read(read: list[int]) -> None:
+    policy, opening = tiny(), tuple(range(8, 48))
+    for kept in (2, 0):  # of the reply's four tokens; behind them come five others
+        engine = TransformersEngine(policy, stop_ids=[])
+        first = engine.submit([Request(7, opening, 4, 0, greedy=True)])[0].result().tokens
+        rewritten = (*opening, *first[:kept], *range(60, 65))
+        assert first[kept] != 60
+        read.clear()
+        again = engine.submit([Request(7, rewritten, 4, 0, greedy=True)])[0].result()
+        assert sum(read) == 4  # the last one is fed by the first step
+        anew = TransformersEngine(policy, stop_ids=[]).submit([Request(0, rewritten, 4, 0, greedy=True)])[0].result()
+        assert again.tokens == anew.tokens
+        assert again.logp == pytest.approx(anew.logp, abs=1e-5)
+
+
+def test_a_prompt_that_begins_as_little_of_the_turn_before_is_read_once_for_its_group(read: list[int]) -> None:
+    engine = TransformersEngine(tiny(), stop_ids=[])
+    for prompt in (tuple(range(8, 48)), (8, 9, *range(60, 98))):
+        read.clear()
+        for reply in engine.submit([Request(row, prompt, 4, row, greedy=False) for row in range(3)]):
+            reply.result()
+        assert read == [39]
+
+
 def test_what_is_over_or_was_read_with_old_weights_is_not_remembered(read: list[int]) -> None:
     engine = TransformersEngine(tiny(), stop_ids=[])
 
