@@ -95,21 +95,17 @@ def compare(
     limit: int | None = None,
     quiet: bool = True,
 ) -> dict[str, Any]:
-    """Run methods × scenarios × seeds with equal budgets, as the command `compare` does, and give what it finds: the
-    content of `comparison.json`, see `peripatos.scenarios.compare.findings`.
+    """Run methods × scenarios × seeds with equal budgets, as the command `compare` does; the content of
+    `comparison.json`.
 
     Args:
-        scenarios: a shipped name or a path to YAML, or several; or a comparison, such as "compare-quick".
-        methods: their names, unless the comparison has them; each takes the place of the scenario's last method that
-            learns from its own actions.
-        overrides: values by dotted key, in every scenario.
-        seeds: how many: 0, 1, …; default: the comparison's, or 3.
-        out: the folder; what was begun there is gone on with, and what is done there is not done again.
-        limit: processes at once; default: the cores.
+        scenarios: shipped names or paths to YAML, or a comparison, such as "compare-quick".
+        methods: each takes the place of a scenario's last method that learns from its own actions; default: the
+            comparison's.
+        overrides: values by dotted key, in every scenario. seeds: how many; default: the comparison's, or 3.
+        out: the folder; what was begun there is gone on with. limit: processes at once; default: the cores.
 
-    Raises:
-        UserError: something cannot be run or compared; nothing was run.
-        KeyboardInterrupt: Ctrl-C, or another signal that asks for an end; the runs are saved.
+    Raises UserError if something cannot be run or compared, before anything runs; KeyboardInterrupt as `run`.
     """
     from .commands.app import load_plugins
     from .compare.findings import report

@@ -10,7 +10,6 @@ from ...envs.errors import UserError
 from ...envs.time_limits import REMEDY
 from ...envs.world_source import WorldSource
 from ..config.schema import Sampling, Scenario, Stage, WorldSpec
-from .settings import stage_method
 
 
 class WorldSources(dict[str, WorldSource]):
@@ -93,6 +92,8 @@ def written_down(stage: Stage) -> WrittenWorld | None:
         return None
     if shown.chats is not None:
         return ChatWorld(shown.chats)
+    from .settings import stage_method  # with torch, which `play` does without
+
     is_measured = stage.method is not None and stage_method(stage).learns == "reward"  # on rows that are held out
     return (HeldOutPairs if is_measured else PairWorld)(shown.pairs or "")
 

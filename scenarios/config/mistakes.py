@@ -133,7 +133,8 @@ def _unknown_key(loc: Sequence[str | int], path: Place, data: Mapping[str, Any])
     better = f" Did you mean {meant!r}?" if meant in allowed else ""
     place = belongs(name, path, data)
     known = place if place.startswith(f" {name!r} ") else ""  # somewhere else by this very name
-    hint = better or of_another_kind(loc) or known or nearest(name, allowed) or place
+    slip = nearest(name, allowed, least=0.85)  # of a letter
+    hint = better or of_another_kind(loc) or slip or known or nearest(name, allowed) or place
     return f"unknown key {key!r}; allowed here: {', '.join(allowed)}.{hint}{_foreign_letter(name)}"
 
 

@@ -108,6 +108,7 @@ _POLICY = {  # by the file's name, wherever it lies
         "action": _TEXT,
         "action_size": _COUNT,
         "choices": _LIST,
+        "action_units": _LIST.or_null,
         "hidden": _LIST,
         "critic": _FLAG,
         "memory": _POSITIVE.or_null,

@@ -115,12 +115,12 @@ def stage_models(context: RunContext, index: int, policy: Policy, begun: bool) -
 
 def stage_judge(context: RunContext, index: int) -> RewardModel | None:
     """The reward model that the method of stage `index` reads, in tokens of its own."""
-    from ...agents.language.judgement import RewardModel
-
     stage = context.scenario.stages[index]
     spec = role(stage, stage_method(stage), JUDGE)
     if spec is None:
         return None
+    from ...agents.language.judgement import RewardModel  # with transformers, which a body's run does without
+
     with at("stages", index, "models", JUDGE):
         theirs = _scenario_of(spec)
         policy = cast("LanguagePolicy", open_model(context.scenario, spec, context.device, context.sources))

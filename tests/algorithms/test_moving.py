@@ -97,7 +97,7 @@ def test_each_term_is_compared_in_its_group_by_itself() -> None:
 
 def test_without_named_terms_a_reward_is_its_only_one() -> None:
     batch = random_batch(3)
-    plain = method("grpo", {"credit": {"whiten": "batch"}})
+    plain = method("grpo", {"credit": {"whiten": "steps"}})
     torch.testing.assert_close(
         assign_credit(batch, METHODS["gdpo"].credit).advantage_B_T, assign_credit(batch, plain.credit).advantage_B_T
     )

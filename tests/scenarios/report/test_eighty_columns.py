@@ -100,7 +100,7 @@ def test_a_run_its_measurement_and_a_comparison(
     fits(capsys.readouterr().out, "return", "3 episodes")
     arguments = ("--methods", "ppo", "--seeds", 2, "--out", "out", "-q")
     assert command("compare", path, *arguments) == 0
-    fits(capsys.readouterr().out, "tiny", "ppo", "return_mean", "95 % interval", "out/runs.csv, out/curves.png")
+    fits(capsys.readouterr().out, "tiny", "ppo", "of return", "95 % interval", "out/runs.csv", "out/curves.png")
 
 
 def test_an_episode_to_read(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
