@@ -22,6 +22,7 @@ from scenarios_runs import TINY, command, finish, rows, start, write_scenario
 import peripatos
 from peripatos.envs.cores import usable_cores
 from peripatos.envs.errors import UserError
+from peripatos.envs.world_source import WorldSource
 from peripatos.scenarios.compare import interval
 from peripatos.scenarios.compare.fairness import refuse_unequal
 from peripatos.scenarios.compare.findings import report, tables
@@ -122,6 +123,33 @@ def test_a_folder_with_a_run_of_another_format_or_other_settings_is_refused(tmp_
     (run / "environment.json").write_text('{"format": 1}')
     with pytest.raises(UserError, match="is a run directory of format 1"):
         plan([path], ["ppo"], 1, tmp_path / "out")
+
+
+@pytest.mark.parametrize("edited", ["base", "world", "wrapper"])
+def test_a_body_that_was_edited_is_another_version(
+    tmp_path: Path, edited: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = {kind: f"{kind}_before_{edited}" for kind in ("base", "world", "wrapper")}
+    code = {
+        "base": "from gymnasium.envs.classic_control import CartPoleEnv\nclass Base(CartPoleEnv): ...\n",
+        "world": f"from {names['base']} import Base\nclass World(Base): ...\n",
+        "wrapper": "from gymnasium import RewardWrapper\nclass Paid(RewardWrapper):\n    def reward(self, r): return r\n",
+    }
+    for kind, name in names.items():
+        (tmp_path / f"{name}.py").write_text(code[kind])
+
+    def version() -> str:
+        return WorldSource(f"{names['world']}:World", wrappers=[{"id": f"{names['wrapper']}:Paid"}]).facts.scored_by
+
+    before = version()
+    assert before == version()
+    (tmp_path / f"{names[edited]}.py").write_text(code[edited] + "# pays twice\n")
+    assert version() != before
+
+
+def test_bodies_that_come_with_a_package_are_told_apart_by_their_ids() -> None:
+    assert [WorldSource(name).facts.scored_by for name in ("CartPole-v1", "peripatos/Walker-v0")] == ["", ""]
 
 
 def test_methods_that_spent_or_were_tested_unequally_are_marked(tmp_path: Path) -> None:
