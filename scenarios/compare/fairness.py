@@ -6,7 +6,7 @@ afterwards, and nothing is concluded of those methods (`unfair`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,39 +20,55 @@ _HOW = ("threads", "at_once", "workers", "step_seconds", "episode_seconds")  # o
 
 
 def refuse_unequal(base: Scenario, changed: Scenario, first: int, method: str) -> None:
-    """UserError where the variant of `method` changes the budget of a stage from `first` on, what comes before it, or
-    the tasks of evaluation."""
+    """UserError where the variant of `method` changes the stages, the method, the budget of a stage from `first` on,
+    what comes before it, the tasks of evaluation, or what the table says of the scenario."""
+    whose = f"{base.name}: the variant of {method}"
+    stages, theirs = ([stage.name for stage in one.stages] for one in (base, changed))
+    if theirs != stages:
+        raise UserError(
+            f"{whose} has the stages {', '.join(theirs)}, and the other methods have {', '.join(stages)}; a variant "
+            "changes what is inside of a stage, e.g. `stages.NAME.collect`"
+        )
+    if (theirs := changed.stages[first].method) != method:
+        raise UserError(
+            f"{whose} puts {theirs} into stage {stages[first]!r}, and the table would call it {method}; leave the "
+            f"method out of `variants`, and compare {theirs} by its name"
+        )
+    for key in ("name", "scores"):
+        if getattr(changed, key) != getattr(base, key):
+            raise UserError(f"{whose} changes {key}, which is one for all methods; leave it out of `variants`")
     for one, other in zip(base.stages[first:], changed.stages[first:], strict=True):
         if one.budget != other.budget:
             raise UserError(
-                f"{base.name}: the variant of {method} gives stage {one.name!r} the budget {_limits(other)}, and the "
-                f"other methods have {_limits(one)}; a comparison is at equal budgets: leave it out of `variants`"
+                f"{whose} gives stage {one.name!r} the budget {_limits(other)}, and the other "
+                f"methods have {_limits(one)}; a comparison is at equal budgets: leave it out of `variants`"
             )
     if changed.stages[:first] != base.stages[:first] or (first and changed.agent != base.agent):
         raise UserError(
-            f"{base.name}: the variant of {method} changes what comes before stage {base.stages[first].name!r}, which "
-            "is run once for all methods; leave it out of `variants`"
+            f"{whose} changes what comes before stage {base.stages[first].name!r}, which is run once for all "
+            "methods; leave it out of `variants`"
         )
     if _tasks(changed) != _tasks(base):
         raise UserError(
-            f"{base.name}: the variant of {method} changes the world, the evaluation or the seed, and scores on other "
-            "tasks are not comparable; leave it out of `variants`"
+            f"{whose} changes the world, the evaluation or the seed, and scores on other tasks are not "
+            "comparable; leave it out of `variants`"
         )
 
 
 def unfair(one: Ran, other: Ran) -> str | None:
     """Why two methods that read the same budgets did not have them, or not the same test; None if they had both.
 
-    Updates count equal amounts only where both collect as much in each; steps and units only where the last update,
-    which a budget pays for as a whole, is small beside it.
+    Updates, whatever limits stand beside them, count equal amounts only where both collect as much in each; steps and
+    units only where the last update, which a budget pays for as a whole, is small beside it in every pair of runs.
     """
     assert one.stage.budget is not None, "it learns"
     limits = one.stage.budget.limits()
-    if limits.keys() == {"updates"} and _amount(one.stage) != _amount(other.stage):
+    if "updates" in limits and _amount(one.stage) != _amount(other.stage):
         return "the budget counts updates, and they collect different amounts in each; give it in env_steps"
     for name in COUNTED:
-        mean, mean_there = one.mean(name), other.mean(name)
-        if name in limits and abs(mean - mean_there) > SLACK * max(mean, mean_there):
+        if name in limits and any(
+            abs(mine - theirs) > SLACK * max(mine, theirs) for mine, theirs in one.both(other, name)
+        ):
             return f"by the size of their updates they spent different amounts of {name}; collect less in each"
     if len({*one.scored(), *other.scored()}) > 1:
         return "their tests are scored on different numbers of tasks"
@@ -61,18 +77,19 @@ def unfair(one: Ran, other: Ran) -> str | None:
 
 @dataclass(frozen=True)
 class Ran:
-    """What became of a method: the stage in which it learns, and the summaries of its runs that are done."""
+    """What became of a method: the stage in which it learns, and by seed the summaries of its runs that are done."""
 
     stage: Stage
-    summaries: Sequence[Mapping[str, Any]]
+    summaries: Mapping[int, Mapping[str, Any]]
 
-    def mean(self, name: str) -> float:
-        """Of a counter of the summaries; 0 without any."""
-        return sum(float(run.get(name, 0)) for run in self.summaries) / max(1, len(self.summaries))
+    def both(self, other: Ran, name: str) -> list[tuple[float, float]]:
+        """A counter of the runs that the two have with the same seed."""
+        seeds = self.summaries.keys() & other.summaries.keys()
+        return [(float(self.summaries[seed].get(name, 0)), float(other.summaries[seed].get(name, 0))) for seed in seeds]
 
     def scored(self) -> set[int]:
         """On how many tasks of the test the runs are scored."""
-        tests = [run["stages"][-1]["evaluation"]["after"] for run in self.summaries]
+        tests = [run["stages"][-1]["evaluation"]["after"] for run in self.summaries.values()]
         return {int(test.get("episodes") or 0) - sum(int(test.get(name) or 0) for name in LOST) for test in tests}
 
 

@@ -127,7 +127,7 @@ def _unfair(groups: Groups) -> dict[tuple[str, str, str], str]:
 
 
 def _ran(group: Sequence[JobResult]) -> Ran:
-    return Ran(group[0].job.learns, [outcome.summary for outcome in group if outcome.failure is None])
+    return Ran(group[0].job.learns, {one.job.scenario.seed: one.summary for one in group if one.failure is None})
 
 
 def _run(outcome: JobResult) -> dict[str, Any]:

@@ -91,13 +91,15 @@ def replaced_stage(scenario: Scenario) -> int:
 
 
 def with_method(scenario: Scenario, name: str) -> Scenario:
-    """`scenario` with another method in its last stage that learns from its own actions."""
-    stage = scenario.stages[replaced_stage(scenario)]
-    if stage.method == name:
+    """`scenario` with the method `name` in its last stage that learns from its own actions, and with its variant. The
+    method that stands there keeps its overrides."""
+    stage, variant = scenario.stages[replaced_stage(scenario)], scenario.variants.get(name, {})
+    if stage.method == name and not variant:
         return scenario
     data: dict[str, Any] = scenario.model_dump(mode="json", exclude_none=True)
-    data = put(put(data, f"stages.{stage.name}.method", name), f"stages.{stage.name}.overrides", {})
-    for key, value in scenario.variants.get(name, {}).items():
+    if stage.method != name:
+        data = put(put(data, f"stages.{stage.name}.method", name), f"stages.{stage.name}.overrides", {})
+    for key, value in variant.items():
         data = put(data, key, value)
     try:
         changed = check_scenario(data, Source(f"{scenario.name} with {name}"))

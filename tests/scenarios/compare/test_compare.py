@@ -134,7 +134,7 @@ def test_a_body_that_was_edited_is_another_version(
     code = {
         "base": "from gymnasium.envs.classic_control import CartPoleEnv\nclass Base(CartPoleEnv): ...\n",
         "world": f"from {names['base']} import Base\nclass World(Base): ...\n",
-        "wrapper": "from gymnasium import RewardWrapper\nclass Paid(RewardWrapper):\n    def reward(self, r): return r\n",
+        "wrapper": "from gymnasium import RewardWrapper\nclass Paid(RewardWrapper):\n    reward = abs\n",
     }
     for kind, name in names.items():
         (tmp_path / f"{name}.py").write_text(code[kind])
@@ -164,10 +164,36 @@ def test_methods_that_spent_or_were_tested_unequally_are_marked(tmp_path: Path) 
     episodes = Collect(groups=2, group_size=4)
     assert "grpo beats ppo" in said({}, {})
     assert "the budget counts updates, and they collect different amounts" in said({"collect": episodes}, {})
+    beside = {"budget": Budget(updates=2, seconds=3600), "collect": episodes}
+    assert "the budget counts updates, and they collect different amounts" in said(beside, {})
     steps = {"budget": Budget(env_steps=10), "collect": episodes}
     assert "grpo beats ppo" in said(steps, {"env_steps": 11})
     assert "they spent different amounts of env_steps" in said(steps, {"env_steps": 12})
     assert "different numbers of tasks" in said({}, {"after": {"episodes": 3, "failed": 1}})
+
+
+def test_what_was_spent_is_compared_seed_by_seed(tmp_path: Path) -> None:
+    budget = load_scenario(str(write_scenario(tmp_path))).stages[0].model_copy(update={"budget": Budget(env_steps=20)})
+    runs = [
+        outcome(tmp_path, method, seed, 10.0 * place + seed, scenario={"stages": [budget]}, env_steps=steps)
+        for place, (method, spent) in enumerate({"ppo": [10, 20, 30], "grpo": [30, 20, 10]}.items())
+        for seed, steps in enumerate(spent)  # 20 each on the average
+    ]
+    assert "spent different amounts of env_steps" in report(runs, tmp_path)["conclusions"][0]
+
+
+def test_a_stage_that_a_variant_adds_is_refused(tmp_path: Path) -> None:
+    scenario = load_scenario(str(write_scenario(tmp_path)))
+    changed = scenario.model_copy(update={"stages": [*scenario.stages, scenario.stages[0].model_copy()]})
+    with pytest.raises(UserError, match="has the stages learn, learn, and the other methods have learn"):
+        refuse_unequal(scenario, changed, 0, "ppo")
+
+
+def test_the_variant_of_the_method_that_stands_there_is_put_in_as_well(tmp_path: Path) -> None:
+    text = TINY + "variants: {ppo: {stages.learn.optimizer.lr: 0.125}}\n"
+    scenario = load_scenario(str(write_scenario(tmp_path, text)))
+    stage = with_method(scenario, "ppo").stages[0]
+    assert (stage.optimizer["lr"], stage.overrides) == (0.125, scenario.stages[0].overrides)
 
 
 def test_another_method_keeps_budget_and_optimiser_and_gets_its_variant(tmp_path: Path) -> None:
@@ -244,12 +270,16 @@ def test_what_comes_before_the_method_is_run_once_for_each_seed_and_shared(tmp_p
         ("evaluation.episodes: 5", "scores on other tasks are not comparable"),
         ("world.options.digits: 2", "scores on other tasks are not comparable"),
         ("seed: 4", "scores on other tasks are not comparable"),
+        ("stages.learn.method: reinforce", "puts reinforce into stage 'learn', and the table would call it rloo"),
+        ("scores: {random: 0, reference: 1}", "changes scores, which is one for all methods"),
+        ("name: other", "changes name, which is one for all methods"),
+        ("stages.learn.name: other", "has the stages imitate, other, and the other methods have imitate, learn"),
     ],
 )
 def test_a_variant_that_would_make_a_comparison_unfair_is_refused(tmp_path: Path, variant: str, words: str) -> None:
     path = write_scenario(tmp_path, COLD_START)
     key, value = yaml.safe_load(f"{{{variant}}}").popitem()
-    changed = load_scenario(str(path), [f"{key}={json.dumps(value)}"])
+    changed = load_scenario(str(path), ["stages.learn.method=rloo", f"{key}={json.dumps(value)}"])
     with pytest.raises(UserError, match="the variant of rloo") as refusal:
         refuse_unequal(load_scenario(str(path)), changed, 1, "rloo")
     assert words in str(refusal.value)
