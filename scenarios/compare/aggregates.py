@@ -50,7 +50,7 @@ def aggregate(score_S_K: np.ndarray) -> Aggregate:
     value = float(interquartile_mean(score_S_K))
     low, high = bootstrap_interval(interquartile_mean, score_S_K)
     if low == high:  # no spread in the middle half: the bootstrap would claim a width of zero
-        low, high = interval([value] * len(score_S_K))
+        low, high = -math.inf, math.inf
     return Aggregate("interquartile mean", value, low, high)
 
 

@@ -2,7 +2,7 @@
 
     A beats B            Holm's corrected p over the whole table is below 0.05 (`significance`)
     none was shown       else; with the difference that some more seeds would show four times in five
-    nothing is concluded a seed failed, there is only one, or the budgets are not equal
+    nothing is concluded a seed failed, there are fewer than three, or the budgets are not equal
 
 Methods run with the same seeds, begin from the same cold start and are tested on the same tasks, so that differences
 are taken seed by seed. A sentence is made of a row of the table as it is printed: it holds no other number.
@@ -22,6 +22,7 @@ from .aggregates import probability_of_improvement
 from .intervals import are_equal, difference_interval
 from .significance import LEVEL, holm, paired_p, smallest_shown
 
+FEWEST = 3  # seeds: where half of all runs get stuck, a pair of seeds puts any method above another by luck
 MORE = 5  # seeds, of which it is said what they would show
 SHARES = "success_rate"  # the measure that is in [0, 1], and told in points
 
@@ -88,7 +89,7 @@ def _difference(one: Cell, other: Cell, unfair: str | None) -> Difference:
     values = _paired(one, other)
     if values and fmean(values) < 0:
         return _difference(other, one, unfair)
-    why = unfair or _too_little(one, other, len(values))
+    why = _unfinished(one, other) or unfair or _too_little(one, other, len(values))
     low, high = difference_interval(values, shares=one.measure == SHARES)
     tables = [np.asarray(list(cell.scores.values()))[:, None] for cell in (one, other)]
     return Difference(
@@ -105,16 +106,26 @@ def _difference(one: Cell, other: Cell, unfair: str | None) -> Difference:
     )
 
 
+def _unfinished(one: Cell, other: Cell) -> str | None:
+    """Which method has runs that failed: whatever else they seem to have spent, this is why."""
+    for cell in (one, other):
+        if cell.failed == cell.seeds:
+            return f"no run of {cell.method} came to its end"
+        if cell.failed:
+            return f"not every run of {cell.method} came to its end, and those that did may be the lucky ones"
+    return None
+
+
 def _too_little(one: Cell, other: Cell, pairs: int) -> str | None:
     """Why the scores themselves allow no conclusion."""
     for cell in (one, other):
-        if cell.failed:
-            return f"not every run of {cell.method} came to its end, and those that did may be the lucky ones"
         if len(cell.scores) < cell.seeds:
             return f"not every run of {cell.method} has a score"
     if one.measure != other.measure:
         return f"{one.method} is measured by {one.measure} and {other.method} by {other.measure}"
-    return "one seed says nothing about others; give --seeds" if pairs < 2 else None
+    if pairs < 2:
+        return "one seed says nothing about others; give --seeds"
+    return "two seeds cannot tell a method from luck; give three or more by --seeds" if pairs < FEWEST else None
 
 
 def _with_prospect(found: Difference, values: Sequence[float], level: float) -> Difference:
@@ -144,10 +155,16 @@ def spelled(found: Difference) -> dict[str, str]:
 
 def told(value: float, measure: str, *, bare: bool = False) -> str:
     """A score, or a difference, with its unit or `bare`: success in points of a hundred, a return as it is."""
-    value = 100 * value if measure == SHARES else value
-    number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    if measure == SHARES:
+        value *= 100
     unit = "points" if measure == SHARES else "of return"
-    return number if bare else f"{number} {unit}"
+    return number(value) if bare else f"{number(value)} {unit}"
+
+
+def number(value: float) -> str:
+    """With three digits, or to the whole where it has more before the point: never as 1e+03."""
+    rounded = float(f"{value:.3g}")
+    return f"{value:,.0f}" if abs(rounded) >= 1000 else f"{rounded:.3g}"
 
 
 def sentence(found: Difference) -> str:

@@ -23,7 +23,7 @@ from typing import Any
 from ..run.disk import write_json, write_text
 from ..run.reward_versions import one_version
 from . import pictures
-from .conclusions import Difference, conclude, sentence, spelled, told
+from .conclusions import Difference, conclude, number, sentence, spelled, told
 from .fairness import Ran, unfair
 from .jobs import JobResult
 from .scores import COUNTERS, Groups, cell, cost, final_score, grouped, improvements, normalised_tables, overall, row
@@ -90,8 +90,8 @@ def _spelled_overall(one: Mapping[str, Any]) -> dict[str, str]:
     return {
         "method": one["method"],
         "statistic": one["statistic"],
-        "normalised score": f"{one['value']:.3g}",
-        "95 % interval": "—" if one["low"] is None else f"{one['low']:.3g} to {one['high']:.3g}",
+        "normalised score": number(one["value"]),
+        "95 % interval": "—" if one["low"] is None else f"{number(one['low'])} to {number(one['high'])}",
         "seeds": str(one["seeds"]),
     }
 

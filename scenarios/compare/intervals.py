@@ -8,11 +8,12 @@ share near 1, a score that is uniform or piles up at an end): at 2 to 5 seeds it
 more of normal scores, 95 % or more of uniform ones, 91 % or more of exponential ones; of scores that pile up at an
 end, such as beta(½, 2), it is 89 to 93 %.
 
-Equal scores have no spread to go by, and a width of zero would be a claim. In [0, 1] Markov's inequality still
-tells something: were the mean below v·q, q = 0.025^(1/n), n scores of v or more would come in less than one case
-in forty, and likewise from above: [v·q, 1 − (1 − v)·q]. Anywhere else, and from one seed, the interval is infinite.
+Equal scores have no spread to go by, and a width of zero would be a claim. Of shares, which cannot leave [0, 1],
+Markov's inequality still tells something: were the mean below v·q, q = 0.025^(1/n), n scores of v or more would come
+in less than one case in forty, and likewise from above: [v·q, 1 − (1 − v)·q]. Of any other equal scores, wherever they
+lie, and from one seed, the interval is infinite. Nor does the interval of a share reach beyond [0, 1].
 
-Differences of two scores in [0, 1] lie in [−1, 1]; (d + 1)/2 is in [0, 1] again.
+Differences of two shares lie in [−1, 1]; (d + 1)/2 is a share again.
 
 Left out: the percentile bootstrap, which at 3 seeds is [min, max] and covers 75 %.
 """
@@ -26,30 +27,30 @@ from statistics import fmean
 import numpy as np
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval `(low, high)` of the mean of scores from independent seeds, as above.
+def interval(values: Sequence[float], *, shares: bool = False) -> tuple[float, float]:
+    """The 95 % interval `(low, high)` of the mean of scores from independent seeds, as above; `shares`: they cannot
+    leave [0, 1].
 
-    (−∞, ∞) for fewer than two scores, and for equal scores outside of [0, 1].
+    (−∞, ∞) for fewer than two scores, and for equal ones that are no shares.
     """
     count = len(values)
-    if count < 2:
+    if count < 2 or (are_equal(values) and not shares):
         return -math.inf, math.inf
     if are_equal(values):
         return _of_equal(float(values[0]), count)
     width = quantile(count) * standard_error(values)
-    return fmean(values) - width, fmean(values) + width
+    low, high = fmean(values) - width, fmean(values) + width
+    return (max(0.0, low), min(1.0, high)) if shares else (low, high)
 
 
 def difference_interval(differences: Sequence[float], *, shares: bool) -> tuple[float, float]:
-    """The 95 % interval of the mean of differences, seed by seed, of two methods' scores; `shares`: scores in [0, 1].
+    """The 95 % interval of the mean of differences, seed by seed, of two methods' scores; `shares`: of shares.
 
     (−∞, ∞) for fewer than two, and for equal differences of other scores.
     """
-    if len(differences) < 2 or not are_equal(differences):
+    if len(differences) < 2 or not shares:
         return interval(differences)
-    if not shares:
-        return -math.inf, math.inf
-    low, high = _of_equal((float(differences[0]) + 1) / 2, len(differences))
+    low, high = interval([(difference + 1) / 2 for difference in differences], shares=True)
     return 2 * low - 1, 2 * high - 1
 
 
@@ -72,7 +73,5 @@ def quantile(count: int, level: float = 0.05) -> float:
 
 
 def _of_equal(value: float, count: int) -> tuple[float, float]:
-    if not 0 <= value <= 1:
-        return -math.inf, math.inf
     least = 0.025 ** (1 / count)
     return value * least, 1 - (1 - value) * least

@@ -15,7 +15,7 @@ from ..run.verified import read_log
 from .aggregates import MANY, expanded_tail, performance_profile, resampled
 from .intervals import interval
 from .jobs import JobResult
-from .scores import Groups
+from .scores import Groups, are_shares
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ def draw_curves(groups: Groups, path: Path) -> list[Path]:
             curves = [curve for outcome in done if (curve := _curve(outcome))]
             if curves:
                 grid, values = _on_a_grid(curves)
-                bands = np.asarray([interval(list(column)) for column in values.T])
+                bands = np.asarray([interval(list(column), shares=are_shares(done)) for column in values.T])
                 _line(axes, grid, values.mean(axis=0), bands, f"{method} ({len(curves)})")
         _finish(axes, task, "steps of the world", "held-out score")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))

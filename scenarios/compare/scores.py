@@ -41,12 +41,16 @@ def final_score(outcome: JobResult) -> float | None:
     return None if value is None else float(value)
 
 
+def are_shares(group: Sequence[JobResult]) -> bool:
+    """Whether the scores of a method's runs are success rates, which cannot leave [0, 1]."""
+    return any(SHARES in tested(one) for one in group)
+
+
 def cell(scenario: str, method: str, group: Sequence[JobResult]) -> Cell:
     """What is concluded from of a method's runs."""
     scores = {one.job.scenario.seed: value for one in group if (value := final_score(one)) is not None}
-    shares = any(SHARES in tested(one) for one in group)
     failed = sum(one.failure is not None for one in group)
-    return Cell(scenario, method, SHARES if shares else "return_mean", scores, len(group), failed)
+    return Cell(scenario, method, SHARES if are_shares(group) else "return_mean", scores, len(group), failed)
 
 
 def row(scenario: str, method: str, group: Sequence[JobResult]) -> dict[str, Any]:
@@ -54,7 +58,7 @@ def row(scenario: str, method: str, group: Sequence[JobResult]) -> dict[str, Any
     that is not known, and a bound at infinity, is None."""
     known = cell(scenario, method, group)
     values = list(known.scores.values())
-    low, high = (bound if math.isfinite(bound) else None for bound in interval(values))
+    low, high = (bound if math.isfinite(bound) else None for bound in interval(values, shares=are_shares(group)))
     mean = float(np.mean(values)) if values else None
     anchors = group[0].job.scenario.scores
     return {
@@ -113,11 +117,14 @@ def overall(tables: dict[str, np.ndarray]) -> list[dict[str, Any]]:
 
 def improvements(tables: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     """For every two methods the probability that a run of the one scores above a run of the other in the same scenario;
-    from ten seeds with its interval."""
+    from ten seeds with its interval, which is that of equal shares where no draw of seeds gives another one."""
     rows = []
     for (method, one), (other, two) in combinations(tables.items(), 2):
         value = float(probability_of_improvement(one, two))
-        known = len(one) >= MANY
-        low, high = bootstrap_interval(probability_of_improvement, one, two) if known else (None, None)
+        low = high = None
+        if (seeds := min(len(one), len(two))) >= MANY:
+            low, high = bootstrap_interval(probability_of_improvement, one, two)
+            if low == high:
+                low, high = interval([value] * seeds, shares=True)
         rows.append({"method": method, "than": other, "probability": value, "low": low, "high": high})
     return rows

@@ -11,6 +11,7 @@ from .schema import Budget, Checkpoints, Scenario, Stage, read_goal
 
 Problem = tuple[Place, str]
 COUNTS, MEANS = ("episodes", "failed", "truncated", "unanswered", "unscored"), ("turns_mean", "units_mean")
+BOUNDS = ("success_low", "success_high", "return_low", "return_high")  # of intervals over tasks
 UP = ".."  # before the place of a key outside of a stage
 GROUPS = ("world", "term", "reward", "episodes", "success", "time")  # stand before `/` in names of numbers
 
@@ -139,6 +140,12 @@ def _of_the_first(scenario: Scenario) -> Iterator[Problem]:
                 place,
                 f"evaluation.first is {first}, and stop.{name} counts {column}, of which a part has fewer than all; "
                 "leave one of them out",
+            )
+        elif column in BOUNDS:
+            yield (
+                place,
+                f"evaluation.first is {first}, and stop.{name} bounds an interval, which is wider for a part of the "
+                "tasks than for all; leave one of them out",
             )
 
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from scenarios_runs import TINY, command, finish, rows, start, write_scenario
@@ -28,6 +29,7 @@ from peripatos.scenarios.compare.fairness import refuse_unequal
 from peripatos.scenarios.compare.findings import report, tables
 from peripatos.scenarios.compare.jobs import JobResult
 from peripatos.scenarios.compare.plan import COLD, ComparisonJob, plan, refuse_goals, with_method
+from peripatos.scenarios.compare.scores import improvements
 from peripatos.scenarios.config.loading import load_scenario
 from peripatos.scenarios.config.schema import Anchors, Budget, Collect
 
@@ -105,6 +107,19 @@ def test_scores_of_several_worlds_are_normalised_by_what_their_scenarios_say(tmp
     assert (tmp_path / "profiles.svg").exists()
     alone = report(runs("a", 20.0, 120.0, 120.0), tmp_path)
     assert (alone["overall"], alone["methods"][0]["normalised"]) == ([], pytest.approx(0.25))
+
+
+def test_equal_returns_have_no_interval_even_between_zero_and_one(tmp_path: Path) -> None:
+    (found,) = report([outcome(tmp_path, "ppo", seed, 0.5) for seed in range(5)], tmp_path)["methods"]
+    assert (found["mean"], found["low"], found["high"]) == (0.5, None, None)
+    rates = [outcome(tmp_path, "ppo", seed, 0.5, after={"success_rate": 0.9 + seed / 10}) for seed in range(2)]
+    (found,) = report(rates, tmp_path)["methods"]
+    assert 0 <= found["low"] < found["high"] == 1
+
+
+def test_the_probability_of_improvement_claims_no_width_of_zero() -> None:
+    (found,) = improvements({"ppo": np.zeros((10, 2)), "grpo": np.ones((10, 2))})
+    assert (found["probability"], found["low"], found["high"]) == (0.0, 0.0, pytest.approx(1 - 0.025**0.1))
 
 
 def test_runs_of_two_versions_of_a_reward_never_stand_in_one_table(tmp_path: Path) -> None:

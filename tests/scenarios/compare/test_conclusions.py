@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pytest
 
-from peripatos.scenarios.compare.conclusions import SHARES, Cell, Difference, conclude, sentence, spelled
+from peripatos.scenarios.compare.conclusions import SHARES, Cell, Difference, conclude, sentence, spelled, told
 from peripatos.scenarios.compare.significance import LEVEL, power
 
 SEED, TABLES = 20261127, 200
@@ -124,6 +124,45 @@ def test_what_was_not_fair_is_told_with_its_reason() -> None:
     found = only(conclude(row, {("a", "ppo", "grpo"): "their budgets are not equal"}))
     assert found.verdict == "not concluded"
     assert sentence(found) == "a: nothing is concluded of grpo and ppo: their budgets are not equal."
+
+
+STUCK = 200, 4  # tables of four equal methods, half of whose runs get stuck
+
+
+@pytest.mark.parametrize(("seeds", "most"), [(2, 0.0), (3, 0.2), (4, 0.1), (5, 0.05)])
+def test_what_luck_can_do_where_half_of_all_runs_get_stuck(seeds: int, most: float) -> None:
+    rng = np.random.default_rng((SEED, seeds))
+    tables = np.where(rng.random((*STUCK, seeds)) < 0.5, 9.4, 480.0) + rng.normal(0, 8, (*STUCK, seeds))
+    found = [cells({("a", f"m{m}"): table[m].tolist() for m in range(4)}, "return_mean") for table in tables]
+    share = sum(any(one.verdict == "beats" for one in conclude(row)) for row in found) / len(found)
+    print(f"seed {SEED}: {seeds} seeds: {share:.3f}")
+    assert share <= most
+
+
+def test_two_seeds_conclude_nothing() -> None:
+    found = only(conclude(cells({("a", "ppo"): [0.90, 0.91], ("a", "grpo"): [0.10, 0.11]})))
+    assert sentence(found).endswith(": two seeds cannot tell a method from luck; give three or more by --seeds.")
+
+
+def test_a_method_whose_runs_all_failed_says_so_whatever_it_spent() -> None:
+    row = [Cell("a", "ppo", SHARES, {0: 0.1, 1: 0.2, 2: 0.3}, 3), Cell("a", "grpo", "return_mean", {}, 3, failed=3)]
+    found = only(conclude(row, {("a", "ppo", "grpo"): "they spent different amounts"}))
+    assert sentence(found) == "a: nothing is concluded of ppo and grpo: no run of grpo came to its end."
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (999.6, "1,000"),
+        (-999.6, "-1,000"),
+        (999.4, "999"),
+        (0.0123456, "0.0123"),
+        (12345.6, "12,346"),
+        (999.5, "1,000"),
+    ],
+)
+def test_numbers_are_rounded_before_their_form_is_chosen(value: float, words: str) -> None:
+    assert told(value, "return_mean", bare=True) == words
 
 
 def test_two_measures_are_never_set_against_each_other() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from peripatos.scenarios.compare import interval
+from peripatos.scenarios.compare.intervals import difference_interval
 
 SEED, DRAWS = 20261125, 3000
 
@@ -32,7 +33,8 @@ SCORES: dict[str, tuple[Draw, float, float]] = {  # how they are drawn, their me
 def test_an_interval_over_seeds_covers_the_truth(name: str, seeds: int) -> None:
     draw, truth, asked = SCORES[name]
     rng = np.random.default_rng((SEED, seeds))
-    found = [interval(row.tolist()) for row in draw(rng, (DRAWS, seeds))]
+    shares = name not in ("normal", "exponential")
+    found = [interval(row.tolist(), shares=shares) for row in draw(rng, (DRAWS, seeds))]
     covered = sum(low <= truth <= high for low, high in found) / DRAWS
     print(f"seed {SEED}: {name}, {seeds} seeds: {covered:.3f}")
     assert covered >= asked
@@ -50,10 +52,18 @@ def test_it_becomes_students_as_seeds_become_many() -> None:
 
 
 def test_equal_scores_are_no_proof_of_anything() -> None:
-    low, high = interval([1.0, 1.0, 1.0])
+    low, high = interval([1.0, 1.0, 1.0], shares=True)
     assert (low, high) == (pytest.approx(0.025 ** (1 / 3)), 1.0)
-    assert interval([0.0, 0.0]) == (0.0, pytest.approx(1 - 0.025**0.5))
-    assert interval([500.0] * 5) == (-math.inf, math.inf)
+    assert interval([0.0, 0.0], shares=True) == (0.0, pytest.approx(1 - 0.025**0.5))
+    for value in (0.0, 0.5, 1.0, 500.0):  # returns, of which nobody knows the bounds
+        assert interval([value] * 5) == (-math.inf, math.inf)
+
+
+def test_no_interval_of_shares_reaches_beyond_what_shares_can_be() -> None:
+    assert interval([0.9, 1.0], shares=True)[1] == 1.0
+    assert interval([0.0, 0.1], shares=True)[0] == 0.0
+    assert interval([0.9, 1.0])[1] > 1.0
+    assert difference_interval([-1.0, 0.5, 1.0], shares=True) == (-1.0, 1.0)
 
 
 def test_one_score_or_none_leaves_everything_possible() -> None:

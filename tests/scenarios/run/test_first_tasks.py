@@ -11,7 +11,9 @@ import pytest
 from scenarios_runs import command, rows, write_scenario
 
 from peripatos.agents.control.whole_episodes import task_seed
+from peripatos.envs.errors import UserError
 from peripatos.envs.seeding import derive_seed
+from peripatos.scenarios.config.loading import load_scenario
 
 WORLD = '''
 import gymnasium
@@ -104,6 +106,15 @@ def test_a_stage_without_a_goal_is_validated_on_all_tasks(tmp_path: Path) -> Non
         *[("learn", EPISODES)] * 3,
         ("more", FIRST),
     ]
+
+
+@pytest.mark.parametrize("goal", ["return_low", "return_high", "success_low", "success_high"])
+def test_a_bound_of_an_interval_is_no_goal_where_a_part_of_the_tasks_decides(goal: str, tmp_path: Path) -> None:
+    sets = ["evaluation={every: 1, episodes: 8, first: 2}", f"stages.learn.stop={{{goal}: 0.5}}"]
+    path = str(write_scenario(tmp_path))
+    with pytest.raises(UserError, match=rf"first is 2, and stop\.{goal} bounds an interval, which is wider for a part"):
+        load_scenario(path, sets)
+    load_scenario(path, [sets[0], "stages.learn.stop={return_mean: 0.5}"])
 
 
 def test_the_first_tasks_are_kept_once_for_reading(tmp_path: Path) -> None:
