@@ -111,8 +111,9 @@ def compare(
     from .compare.findings import report
     from .compare.jobs import compare as run_all
 
-    if seeds is not None and (not isinstance(seeds, int) or seeds < 1):
-        raise UserError(f"seeds is {seeds!r}; allowed is a whole number, 1 or more")
+    for name, number in (("seeds", seeds), ("limit", limit)):
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+            raise UserError(f"{name} is {number!r}; allowed is a whole number, 1 or more")
     load_plugins()
     names = [scenarios] if isinstance(scenarios, str | Path) else scenarios
     wanted = [methods] if isinstance(methods, str) else methods

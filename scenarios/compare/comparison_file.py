@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, JsonValue, ValidationError
+from pydantic_core import ErrorDetails
 
 from ...envs.errors import UserError, nearest
 from ...envs.quantities import Count
-from ..config.loading import find_scenario
+from ...envs.wrong_values import Slot, wrong_value
+from ..config.loading import Given, find_scenario
 from ..config.loading import shipped as shipped_scenarios
 from ..config.voices import Part
 from ..config.yaml_text import Source, read_yaml
@@ -38,12 +40,18 @@ class ComparisonFile(Part):
     seeds: Count = SEEDS
     scenarios: Annotated[dict[str, dict[str, JsonValue]], Field(min_length=1)]
 
-    def sets(self) -> dict[str, list[str]]:
+    def sets(self) -> dict[str, list[Given]]:
         """The overrides of each scenario, as flags `--set` would give them."""
         return {
-            scenario: [f"{key}={json.dumps(value)}" for key, value in keys.items()]
+            scenario: [_given(scenario, key, value) for key, value in keys.items()]
             for scenario, keys in self.scenarios.items()
         }
+
+
+def _given(scenario: str, key: str, value: JsonValue) -> Given:
+    given = Given(f"{key}={json.dumps(value)}")
+    given.flag = f"{key} of {scenario} in the comparison"
+    return given
 
 
 def shipped() -> dict[str, Path]:
@@ -85,14 +93,14 @@ def _read(data: Mapping[str, object], source: Source) -> ComparisonFile:
         raise UserError("\n".join(_told(error, source) for error in problem.errors(include_url=False))) from problem
 
 
-def _told(error: Mapping[str, object], source: Source) -> str:
+def _told(error: ErrorDetails, source: Source) -> str:
     """One mistake with its place."""
-    place = tuple(part for part in error["loc"] if isinstance(part, str | int))  # pyright: ignore[reportGeneralTypeIssues]
+    place = error["loc"]
     allowed = list(ComparisonFile.model_fields)
     if error["type"] == "extra_forbidden":
         words = f"unknown key {place[-1]!r}; a comparison has {', '.join(allowed)}.{nearest(str(place[-1]), allowed)}"
     elif error["type"] == "missing":
         words = f"a comparison needs {place[-1]}"
     else:
-        words = f"{'.'.join(map(str, place))} is {error['input']!r}: {error['msg']}"
+        words = f"{'.'.join(map(str, place))} {wrong_value(error, Slot())}"
     return f"{source.place(place)}: {words}"

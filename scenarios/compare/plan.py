@@ -26,6 +26,7 @@ from ..run.reward_versions import one_version, scored_by
 from ..run.run_directory import RunDirectory
 from ..run.verified import trusted_scenario
 from .fairness import refuse_unequal
+from .idle import refuse_idle, refuse_overridden
 
 COLD = "cold-start"  # in the place of a method: what comes before it
 
@@ -64,15 +65,16 @@ def plan(
     """Every job of a method, checked; cold starts are theirs. `own` are further `sets` of single scenarios. UserError
     for what cannot run or be compared."""
     _check_methods(methods, scenarios)
-    _refuse_idle(methods, sets)
     jobs: list[ComparisonJob] = []
     for scenario_name in dict.fromkeys(scenarios):
-        scenario, source = open_scenario(scenario_name, [*(own or {}).get(scenario_name, ()), *sets])
+        given = [*(own or {}).get(scenario_name, ()), *sets]
+        refuse_overridden(given, methods)
+        scenario, source = open_scenario(scenario_name, given)
         check_parts(scenario, source).close()
         if any(job.task == scenario.name for job in jobs):
             raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
         first = replaced_stage(scenario)
-        refuse_goals(scenario, first, sets)
+        refuse_idle(scenario, first, given, methods)
         for name in dict.fromkeys(methods):
             changed = with_method(scenario, name)
             refuse_unequal(scenario, changed, first, name)
@@ -141,6 +143,8 @@ def _with_stages(scenario: Scenario, stages: Sequence[Stage]) -> Scenario:
 
 
 def _check_methods(methods: Sequence[str], scenarios: Sequence[str]) -> None:
+    if not scenarios:
+        raise UserError("no scenario is named; give some, such as cartpole-ppo")
     if not methods:
         raise UserError("--methods names no method; give some, as in --methods ppo,grpo")
     for name in methods:
@@ -149,28 +153,6 @@ def _check_methods(methods: Sequence[str], scenarios: Sequence[str]) -> None:
     if stray := [name for name in scenarios if name in METHODS and name not in shipped()]:
         together = ",".join([*methods, *stray])
         raise UserError(f"{stray[0]!r} is a method and no scenario; methods are joined by commas: --methods {together}")
-
-
-def _refuse_idle(methods: Sequence[str], sets: Sequence[str]) -> None:
-    """UserError for flags that a comparison overrides."""
-    for text in sets:
-        key = text.partition("=")[0].strip()
-        if key == "seed":
-            raise UserError(f"--set {text} has no effect: a comparison runs the seeds 0, 1, … (--seeds says how many)")
-        if key.startswith("stages.") and key.endswith(".method"):
-            raise UserError(f"--set {text}: the methods of a comparison are those of --methods {','.join(methods)}")
-
-
-def refuse_goals(scenario: Scenario, first: int, sets: Sequence[str]) -> None:
-    """UserError for a flag that gives a goal to a stage from `first` on, which no goal ends."""
-    later = {name for place, stage in enumerate(scenario.stages) if place >= first for name in (stage.name, str(place))}
-    for text in sets:
-        parts = [part.strip() for part in text.partition("=")[0].split(".")]
-        if parts[0] == "stages" and parts[2:3] == ["stop"] and parts[1] in later:
-            raise UserError(
-                f"--set {text} has no effect: from stage {scenario.stages[first].name!r} on, each method spends its "
-                "whole budget"
-            )
 
 
 def _check_existing(job: ComparisonJob) -> None:

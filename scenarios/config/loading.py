@@ -99,10 +99,14 @@ def _own_folders(path: Path) -> list[Path]:
     return [path.parent, Path.cwd()] if is_record(path) else [path.parent]
 
 
-class Typed(str):
-    """A flag of its own that says the same as a `--set`; `flag` is how it was typed."""
+class Given(str):
+    """What says the same as a `--set`; `flag` is how and where it was written."""
 
     flag: str
+
+
+class Typed(Given):
+    """A flag of its own."""
 
     @classmethod
     def of(cls, name: str, value: object, key: str, *, inside: str | None = None) -> Typed:
@@ -114,14 +118,21 @@ class Typed(str):
         return typed
 
 
+def as_given(text: str) -> str:
+    """How an override was written: as `--set`, or as `Given` says."""
+    if isinstance(text, Given):
+        return text.flag
+    _, equals, value = text.partition("=")
+    return f"--set {text}" if value or not equals else f"--set '{text}'"
+
+
 def apply_sets(data: Mapping[str, Any], sets: Sequence[str], source: Source) -> dict[str, Any]:
     """`data` with each `a.b=value` put in; list items are named by number or by their `name`."""
     result = dict(data)
     for text in sets:
         key, equals, value = text.partition("=")
-        flag = f"--set {text}" if value or not equals else f"--set '{text}'"
+        flag = as_given(text)
         if isinstance(text, Typed):
-            flag = text.flag
             _refuse_two(text, flag, sets)
         path = tuple(part.strip() for part in key.strip().split("."))
         if not equals or not key.strip():

@@ -27,8 +27,9 @@ from peripatos.envs.world_source import WorldSource
 from peripatos.scenarios.compare import interval
 from peripatos.scenarios.compare.fairness import refuse_unequal
 from peripatos.scenarios.compare.findings import report, tables
+from peripatos.scenarios.compare.idle import refuse_idle
 from peripatos.scenarios.compare.jobs import JobResult
-from peripatos.scenarios.compare.plan import COLD, ComparisonJob, plan, refuse_goals, with_method
+from peripatos.scenarios.compare.plan import COLD, ComparisonJob, plan, with_method
 from peripatos.scenarios.compare.scores import improvements
 from peripatos.scenarios.config.loading import load_scenario
 from peripatos.scenarios.config.schema import Anchors, Budget, Collect
@@ -312,7 +313,28 @@ def test_a_goal_where_every_method_spends_its_whole_budget_is_refused(tmp_path: 
     path = str(write_scenario(tmp_path, COLD_START))
     with pytest.raises(UserError, match=r"has no effect: from stage 'learn' on, each method spends its whole budget"):
         plan([path], ["grpo"], 1, tmp_path / "out", [key])
-    refuse_goals(load_scenario(path), 1, ["stages.imitate.stop.success_rate=0.5"])
+    refuse_idle(load_scenario(path), 1, ["stages.imitate.stop.success_rate=0.5"], ["grpo"])
+
+
+@pytest.mark.parametrize(
+    "key", ["stages.learn.overrides={credit: {gamma: 0.9}}", "stages.-1.overrides.credit.gamma=0.9"]
+)
+def test_overrides_that_would_reach_one_method_alone_are_refused_with_the_way_out(tmp_path: Path, key: str) -> None:
+    scenario = load_scenario(str(write_scenario(tmp_path)))
+    with pytest.raises(UserError, match="would reach ppo alone") as refusal:
+        refuse_idle(scenario, 0, [key], ["ppo", "grpo"])
+    way = str(refusal.value).rpartition("--set ")[2].strip("'")
+    assert way.startswith("variants.grpo={stages.learn.overrides")
+    refuse_idle(scenario, 0, [key], ["ppo"])
+
+
+@pytest.mark.parametrize("key", ["evaluation.first=2", "evaluation={every: 4, episodes: 3, first: 2}"])
+def test_first_tasks_where_no_goal_is_looked_at_are_refused(tmp_path: Path, key: str) -> None:
+    text = TINY.replace("budget: {updates: 12}", "budget: {updates: 12}\n    stop: {return_mean: 9}")
+    with pytest.raises(UserError, match=r"has no effect on evaluation\.first: from stage 'learn' on"):
+        plan([str(write_scenario(tmp_path, text))], ["ppo"], 1, tmp_path / "out", [key])
+    cold = load_scenario(str(write_scenario(tmp_path, COLD_START)))
+    refuse_idle(cold, 1, [key], ["grpo"])  # the cold start has a goal
 
 
 def test_who_plays_and_on_how_many_threads_is_no_part_of_the_tasks(tmp_path: Path) -> None:
@@ -329,6 +351,11 @@ def test_the_entrance_from_python_refuses_as_the_command_does(tmp_path: Path) ->
     path = write_scenario(tmp_path)
     with pytest.raises(UserError, match="seeds is 0; allowed is a whole number"):
         peripatos.compare(path, ["ppo"], seeds=0, out=tmp_path / "out")
+    for wrong in ({"seeds": True}, {"limit": 0}, {"limit": -1}):
+        with pytest.raises(UserError, match="allowed is a whole number, 1 or more"):
+            peripatos.compare(path, ["ppo"], out=tmp_path / "out", **wrong)
+    with pytest.raises(UserError, match="no scenario is named"):
+        peripatos.compare([], ["ppo"], out=tmp_path / "out")
     with pytest.raises(UserError, match="Did you mean 'ppo'"):
         peripatos.compare([path], ["pppo"], out=tmp_path / "out")
     with pytest.raises(UserError, match="--set seed=4 has no effect"):

@@ -50,13 +50,31 @@ def test_scenarios_are_no_comparison(tmp_path: Path) -> None:
     [
         ("name: mine", "nmae: mine", r"line 1, .*unknown key 'nmae'; a comparison has name.*Did you mean 'name'\?"),
         ("methods: [ppo, grpo]\n", "", r"a comparison needs methods"),
-        ("[ppo, grpo]", "[]", r"line 2, .*methods is \[\]"),
-        ("name: mine", "seeds: none", r"line 1, .*seeds"),
+        ("[ppo, grpo]", "[]", r"line 2, .*methods is empty; at least one is needed"),
+        ("name: mine", "seeds: none", r"line 1, .*seeds is 'none'; allowed is a whole number"),
+        ("walker-ppo: {}", "walker-ppo: 3", r"scenarios\.walker-ppo is 3, not a mapping"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_place(tmp_path: Path, old: str, new: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
         find_comparison([write(tmp_path, MINE.replace(old, new))])
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("seed: 4", "seed of cartpole-ppo in the comparison has no effect: a comparison runs the seeds"),
+        ("stages.balance.stop: {return_mean: 9}", "in the comparison has no effect: from stage 'balance' on"),
+        ("stages.balance.method: grpo", "in the comparison: the methods of a comparison are those of"),
+        ("stages.balance.overrides: {}", "in the comparison would reach ppo alone"),
+        ("stages.balance.bugdet: {}", "stages.balance.bugdet of cartpole-ppo in the comparison: unknown key"),
+    ],
+)
+def test_a_file_may_say_no_more_than_flags(tmp_path: Path, key: str, words: str) -> None:
+    file = find_comparison([write(tmp_path, MINE.replace("evaluation.episodes: 5", key))])
+    assert file is not None
+    with pytest.raises(UserError, match=words):
+        plan(list(file.scenarios), file.methods, 1, tmp_path / "out", (), file.sets())
 
 
 def test_a_comparison_stands_alone_and_its_misspelled_name_is_understood(tmp_path: Path) -> None:
