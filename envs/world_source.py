@@ -31,7 +31,6 @@ from .control.symmetry import Symmetry, declared_symmetry
 from .control.worker_worlds import STEP_SECONDS, Fitting, WorkerWorlds, fitting_workers
 from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
 from .conversation.conversation_env import SPLITS, ConversationEnv, Split, Voice
-from .conversation.reward_version import written_version
 from .conversation.wrapped_conversation import WrappedConversation
 from .errors import UnsupportedWorld, UserError, unknown
 from .first_episodes import Openings, beginnings, noticed, openings, why_not
@@ -59,7 +58,7 @@ class WorldFacts:
     waits: bool = False  # see `ConversationEnv`, as the other two
     side_by_side: int = 1
     voices: tuple[str, ...] = ()
-    scored_by: str = ""  # the version of the reward, see `ConversationEnv.scored_by`; of a body `written_version`
+    scored_by: str = ""  # the version of the reward, see `ConversationEnv.scored_by`
     calls: bool = False  # whether it reads tool calls in replies
     tools_in_prompt: bool = False  # see `ConversationEnv`
     remarks: tuple[str, ...] = ()
@@ -312,8 +311,7 @@ def _facts_of(name: str, world: Env) -> WorldFacts:
         pooled = isinstance(inside, BatchedWorld) and not is_wrapped(world, beyond=OWN_WRAPPERS)
         symmetry = declared_symmetry(name, world)
         remarks = (*seen_as(name, spaces[0]), *acted_as(name, spaces[1]))
-        how = {"pooled": pooled, "symmetry": symmetry, "scored_by": written_version(name, world)}
-        return WorldFacts(kind, *spaces, limit, remarks=remarks, **how)
+        return WorldFacts(kind, *spaces, limit, remarks=remarks, pooled=pooled, symmetry=symmetry)
     turns, voices = least(limit, inside.turn_limit), tuple(inside.voice_names)
     calls = type(inside).read is not ConversationEnv.read
     return WorldFacts(

@@ -15,9 +15,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from gymnasium import Env, Wrapper
-
-_VERSIONED = ("gymnasium", __name__.partition(".")[0])  # packages that raise the number of an id
 _HEX = 8  # digits of a digest: enough to tell the versions of one reward apart
 
 
@@ -32,18 +29,6 @@ def class_version(kind: type, root: type) -> str:
         if declared:
             break
     return ", ".join(parts)
-
-
-def written_version(name: str, world: Env) -> str:
-    """The version of the world of bodies `name`, and of each wrapper around it, that is neither Gymnasium's nor comes
-    with this package, whose ids have versions; empty where there is none."""
-    layer, kinds = world, [type(world)]
-    while isinstance(layer, Wrapper):
-        layer = layer.env
-        kinds.append(type(layer))
-    written = [kind for kind in kinds if kind.__module__.partition(".")[0] not in _VERSIONED]
-    parts = dict.fromkeys(part for kind in written for part in class_version(kind, Env).split(", "))
-    return ", ".join([name, *parts]) if parts else ""
 
 
 def function_version(function: Callable[..., object]) -> str:

@@ -6,8 +6,9 @@ afterwards, and nothing is concluded of those methods (`unfair`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ...envs.errors import UserError
@@ -53,6 +54,20 @@ def refuse_unequal(base: Scenario, changed: Scenario, first: int, method: str) -
             f"{whose} changes the world, the evaluation or the seed, and scores on other tasks are not "
             "comparable; leave it out of `variants`"
         )
+
+
+def refuse_edited(run: Path, sessions: Sequence[Mapping[str, Any]], now: Mapping[str, Mapping[str, str]]) -> None:
+    """UserError where a module or a file that the scenario names is not what it was in a session of `run`: digests
+    by "code" and "data" and by name."""
+    for session in sessions:
+        for kind, known in now.items():
+            then = session.get(kind, {})
+            changed = [name for name in then if name in known and then[name] != known[name]]
+            if changed:
+                raise UserError(
+                    f"{run} was made before {', '.join(changed)} changed, and scores of two worlds never stand in one "
+                    "table; choose another --out"
+                )
 
 
 def unfair(one: Ran, other: Ran) -> str | None:

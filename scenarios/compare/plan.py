@@ -22,10 +22,12 @@ from ..config.agents import Origin
 from ..config.loading import check_scenario, open_scenario, put, shipped
 from ..config.schema import Scenario, Stage
 from ..config.yaml_text import Source
+from ..run.provenance import own_code, own_data
 from ..run.reward_versions import one_version, scored_by
 from ..run.run_directory import RunDirectory
+from ..run.sealed import read_sealed
 from ..run.verified import trusted_scenario
-from .fairness import refuse_unequal
+from .fairness import refuse_edited, refuse_unequal
 from .idle import refuse_idle, refuse_overridden
 
 COLD = "cold-start"  # in the place of a method: what comes before it
@@ -161,6 +163,8 @@ def _check_existing(job: ComparisonJob) -> None:
         return
     if _begun_as(trusted_scenario(RunDirectory.open(job.path))) != _begun_as(job.scenario):
         raise UserError(f"{job.path} holds a run with other settings; choose another --out")
+    sessions = read_sealed(noted).get("sessions", []) if (noted := job.path / "environment.json").exists() else []
+    refuse_edited(job.path, sessions, {"code": own_code(job.scenario), "data": own_data(job.scenario)})
     if "scored_by" in (summary := job.summary()):
         with WorldSources.of(job.scenario) as sources:
             one_version([(str(job.path), summary["scored_by"]), ("what is run now", scored_by(sources))])

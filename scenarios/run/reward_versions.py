@@ -12,8 +12,8 @@ NOT_NOTED = "a version that was not noted"
 
 
 def scored_by(sources: WorldSources) -> str:
-    """The version of the reward of a scenario's world, as it is now; of a control world its id, with the sources of
-    what somebody wrote of it. Of several worlds, all versions."""
+    """The version of the reward of a scenario's world, as it is now; of a control world its id, which has one. Of
+    several worlds, all versions."""
     versions = {name: source.facts.scored_by or source.id for name, source in sources.items()}
     return "; ".join(f"{name}: {version}" if name else version for name, version in versions.items())
 

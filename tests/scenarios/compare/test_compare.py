@@ -23,9 +23,8 @@ from scenarios_runs import TINY, command, finish, rows, start, write_scenario
 import peripatos
 from peripatos.envs.cores import usable_cores
 from peripatos.envs.errors import UserError
-from peripatos.envs.world_source import WorldSource
 from peripatos.scenarios.compare import interval
-from peripatos.scenarios.compare.fairness import refuse_unequal
+from peripatos.scenarios.compare.fairness import refuse_edited, refuse_unequal
 from peripatos.scenarios.compare.findings import report, tables
 from peripatos.scenarios.compare.idle import refuse_idle
 from peripatos.scenarios.compare.jobs import JobResult
@@ -33,6 +32,7 @@ from peripatos.scenarios.compare.plan import COLD, ComparisonJob, plan, with_met
 from peripatos.scenarios.compare.scores import improvements
 from peripatos.scenarios.config.loading import load_scenario
 from peripatos.scenarios.config.schema import Anchors, Budget, Collect
+from peripatos.scenarios.run.provenance import own_code
 
 VARIED = TINY + "variants: {grpo: {stages.learn.collect: {groups: 2, group_size: 4}}}\n"
 
@@ -141,31 +141,18 @@ def test_a_folder_with_a_run_of_another_format_or_other_settings_is_refused(tmp_
         plan([path], ["ppo"], 1, tmp_path / "out")
 
 
-@pytest.mark.parametrize("edited", ["base", "world", "wrapper"])
-def test_a_body_that_was_edited_is_another_version(
-    tmp_path: Path, edited: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_of_a_world_that_was_edited_since_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
-    names = {kind: f"{kind}_before_{edited}" for kind in ("base", "world", "wrapper")}
-    code = {
-        "base": "from gymnasium.envs.classic_control import CartPoleEnv\nclass Base(CartPoleEnv): ...\n",
-        "world": f"from {names['base']} import Base\nclass World(Base): ...\n",
-        "wrapper": "from gymnasium import RewardWrapper\nclass Paid(RewardWrapper):\n    reward = abs\n",
-    }
-    for kind, name in names.items():
-        (tmp_path / f"{name}.py").write_text(code[kind])
-
-    def version() -> str:
-        return WorldSource(f"{names['world']}:World", wrappers=[{"id": f"{names['wrapper']}:Paid"}]).facts.scored_by
-
-    before = version()
-    assert before == version()
-    (tmp_path / f"{names[edited]}.py").write_text(code[edited] + "# pays twice\n")
-    assert version() != before
-
-
-def test_bodies_that_come_with_a_package_are_told_apart_by_their_ids() -> None:
-    assert [WorldSource(name).facts.scored_by for name in ("CartPole-v1", "peripatos/Walker-v0")] == ["", ""]
+    code = "from gymnasium.envs.classic_control import CartPoleEnv\nclass World(CartPoleEnv): ...\n"
+    (module := tmp_path / "edited_between.py").write_text(code)
+    path = str(write_scenario(tmp_path, TINY.replace("CartPole-v1", "edited_between:World")))
+    (job,) = plan([path], ["ppo"], 1, tmp_path / "out")
+    sessions = [{"code": own_code(job.scenario), "data": {}}]
+    assert set(sessions[0]["code"]) == {"edited_between"}
+    refuse_edited(job.path, sessions, {"code": own_code(job.scenario), "data": {}})
+    module.write_text(code + "# pays twice\n")
+    with pytest.raises(UserError, match="was made before edited_between changed"):
+        refuse_edited(job.path, sessions, {"code": own_code(job.scenario), "data": {}})
 
 
 def test_methods_that_spent_or_were_tested_unequally_are_marked(tmp_path: Path) -> None:
