@@ -248,3 +248,35 @@ def test_an_agent_that_acts_is_no_judge(judge: Path, tmp_path: Path, capsys: pyt
     capsys.readouterr()
     assert command("run", path, "--dry-run", "--set", f"stages.please.models.reward={tmp_path / 'run'}") == 2
     assert "acts, and scores nothing; a reward model is a run of" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            ["method=on_policy_distillation", "models={teacher: RUN}", "overrides={}"],
+            "a teacher is a run that learns to",
+        ),
+        (["models={reward: RUN, reference: RUN}"], "a reference is a run that learns to act"),
+    ],
+)
+def test_a_judge_plays_no_other_role(
+    judge: Path, tmp_path: Path, changes: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_scenario(tmp_path, LEARNER.replace("RUN", str(judge)))
+    sets = [part for change in changes for part in ("--set", f"stages.please.{change.replace('RUN', str(judge))}")]
+    assert command("run", path, "--dry-run", *sets) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "is a reward model: it scores replies" in said
+    assert words in said
+
+
+def test_who_acts_begins_as_no_judge_and_a_judge_goes_on_as_one(
+    judge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begins = f"agent={{from: {judge}}}"
+    acts = write_scenario(tmp_path, LEARNER.replace("RUN", str(judge)))
+    assert command("run", acts, "--dry-run", "--set", begins) == 2
+    assert "whose agent is a reward model: it scores replies" in " ".join(capsys.readouterr().err.split())
+    judges = write_scenario(tmp_path, SCENARIO.replace("FILE", str(judge.parent / "ranked.jsonl")))
+    assert command("run", judges, "--dry-run", "--set", begins) == 0
