@@ -31,6 +31,7 @@ from ..envs.registry import make_world
 from ..envs.reported import explained
 from ..envs.seeding import derive_seed
 from ..envs.vocabulary import Episode, Reply, StopReason, ToolCall
+from .assembly.settings import judging_stage
 from .commands.app import command_line
 from .config.loading import apply_sets, check_scenario, dump_data
 from .config.schema import Sampling, Scenario
@@ -70,6 +71,11 @@ def rescore(
     without kept episodes, a world that cannot be replayed, and a grader that the world does not take.
     """
     run = RunDirectory.open(path)
+    if judging_stage(trusted_scenario(run)) is not None:
+        raise UserError(
+            f"{path} has made a reward model: what it kept are rankings that somebody wrote, and no world pays for; "
+            "peripatos evaluate measures it"
+        )
     scenario = _with_grader(run, grader, sets)
     files = {key: file for key, file in kept_files(run.episodes).items() if update in (None, key[0])}
     if not files and (known := sorted({number for number, _ in kept_files(run.episodes)})):

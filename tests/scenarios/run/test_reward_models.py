@@ -103,6 +103,18 @@ def test_a_judge_is_what_the_last_stage_makes(
     assert "makes the agent a judge, and 'look' comes after it: let it be the last stage" in shown
 
 
+@pytest.mark.parametrize("goal", ["success_rate", "world/margin_mean", "return_mean"])
+def test_a_goal_may_be_any_number_that_a_judge_is_measured_by(scenario: Path, goal: str) -> None:
+    assert command("run", scenario, "--dry-run", "--set", f"stages.rank.stop={{{goal}: 0.9}}") == 0
+
+
+def test_a_goal_that_no_judge_is_measured_by_is_refused(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("run", scenario, "--dry-run", "--set", "stages.rank.stop={world/correct_mean: 0.9}") == 2
+    assert "have success_rate, return_mean, turns_mean, units_mean, world/margin_mean" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
 def test_flags_about_who_acts_are_refused_of_a_judge(
     scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,6 +123,8 @@ def test_flags_about_who_acts_are_refused_of_a_judge(
     for flags in (["--k", "2"], ["--sample"], ["--set", "sampling.top_p=0.5"], ["--seed", "3"]):
         assert command("evaluate", run, *flags) == 2
         assert f"{flags[0]} is for agents that act, and this one is a reward model" in capsys.readouterr().err
+    assert command("rescore", run) == 2
+    assert "has made a reward model: what it kept are rankings" in " ".join(capsys.readouterr().err.split())
 
 
 PIPELINE = """\
@@ -213,7 +227,7 @@ def test_a_run_with_a_judge_that_is_resumed_ends_as_one_that_was_not(judge: Path
     [
         (["stages.please.models=null"], "needs a reward; write such as models: {reward: runs/NAME-0}"),
         (["stages.please.models.reward=runs/nothing"], "there is no run 'runs/nothing'; a reward model is a run of"),
-        (["stages.please.method=ppo"], "models.reward is read by nobody"),
+        (["stages.please.method=ppo"], "models.reward is read by nobody: rewards.model, how much its score counts, is"),
         (["stages.please.overrides.rewards.model=null"], "rewards.world is 0.0 and would have no effect"),
         (["stages.please.overrides.rewards.model=0"], "rewards.model is 0; allowed is a number greater than 0"),
         (["stages.please.overrides.weighting.kl=k3"], "the penalty of a unit's reward is k1 to the reference"),
