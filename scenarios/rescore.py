@@ -71,11 +71,6 @@ def rescore(
     without kept episodes, a world that cannot be replayed, and a grader that the world does not take.
     """
     run = RunDirectory.open(path)
-    if judging_stage(trusted_scenario(run)) is not None:
-        raise UserError(
-            f"{path} has made a reward model: what it kept are rankings that somebody wrote, and no world pays for; "
-            "peripatos evaluate measures it"
-        )
     scenario = _with_grader(run, grader, sets)
     files = {key: file for key, file in kept_files(run.episodes).items() if update in (None, key[0])}
     if not files and (known := sorted({number for number, _ in kept_files(run.episodes)})):
@@ -105,7 +100,13 @@ def _with_grader(run: RunDirectory, grader: str | None, sets: Sequence[str]) -> 
     for text in sets:
         if not text.strip().startswith("world.options."):
             raise UserError(f"--set {text}: only world.options can change, for the episodes are what they are")
-    data, source = dump_data(trusted_scenario(run)), Source(str(run.path / "scenario.yaml"))
+    told = trusted_scenario(run)
+    if judging_stage(told) is not None:
+        raise UserError(
+            f"{run.path} has made a reward model: what it kept are rankings that somebody wrote, and no world pays "
+            "for; peripatos evaluate measures it"
+        )
+    data, source = dump_data(told), Source(str(run.path / "scenario.yaml"))
     scenario = check_scenario(apply_sets(data, sets, source), source)
     if scenario.worlds:
         raise UserError(f"{run.path} was played in {len(scenario.worlds)} worlds, and only runs in one are graded anew")
