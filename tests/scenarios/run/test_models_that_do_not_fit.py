@@ -16,7 +16,7 @@ ONCE = {"update": {"epochs": 1, "minibatches": 1}}
 STEPS = {"groups": 2, "horizon": 16}
 PPO = {"name": "learn", "method": "ppo", "collect": STEPS, "overrides": ONCE, "budget": {"updates": 1}}
 SEGMENTS = {"collect": STEPS, "overrides": {"credit": {"baseline": "critic"}}}
-MEMORY = {"memory": {"size": 4}}
+MEMORY: dict[str, Any] = {"memory": {"size": 4}}
 
 
 def walker(stage: dict[str, Any], world: str = "CartPole-v1", **agent: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scenarios_runs import command, rows, write_scenario
@@ -36,7 +37,7 @@ def scenario(tmp_path: Path) -> Path:
     return write_scenario(tmp_path, SCENARIO.replace("FILE", str(tmp_path / "ranked.jsonl")))
 
 
-def lines(path: Path) -> list[dict[str, float]]:
+def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
