@@ -24,7 +24,8 @@ Script = Callable[[Any], Any]  # what is seen → action
 
 class RandomAgent:
     """Uniform over the actions of `space`, which are as batches store them; where a Box has no bounds, over [−1, 1],
-    and where it has one, over what lies within 2 of it. It draws in greedy evaluations too: chance is its best guess."""
+    and where it has one, over what lies within 2 of it. It draws in greedy evaluations too: chance is all that it has.
+    """
 
     has_critic = False
 

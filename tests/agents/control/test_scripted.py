@@ -48,9 +48,9 @@ def test_a_random_agent_draws_finite_numbers_whatever_the_bounds(low, high, with
     box = Box(low, high, (2,), dtype=np.float64)
     agent = RandomAgent(box)
     action, logp, _, _ = agent.act(np.zeros((500, 1)), agent.draw(np.random.default_rng(0), 500))
-    assert np.isfinite(action).all() and np.isfinite(logp).all()
-    assert box.contains(action.min(0).astype(np.float64)) and box.contains(action.max(0).astype(np.float64))
     drawn, middle, half = action.astype(np.float64), (within[0] + within[1]) / 2, (within[1] - within[0]) / 2
+    assert np.isfinite(logp).all()
+    assert all(map(box.contains, drawn))
     assert drawn.mean() == pytest.approx(middle, abs=0.1 * half)
     assert np.abs(drawn - middle).max() == pytest.approx(half, rel=0.02)
 
