@@ -208,10 +208,10 @@ def _right_choice(task: Mapping[str, Any]) -> tuple[str, list[str], list[str]]:
         raise UserError(f"two choices have the label {again!r}; each has its own")
     if isinstance(answer, float) and answer.is_integer():
         answer = int(answer)
-    whole = isinstance(answer, int) and not isinstance(answer, bool)
     said = _spelled(answer) if isinstance(answer, str | int) else ""
     said = said if said in texts else said.strip("().")
-    if whole and texts and not (isinstance(given, Mapping) and said in letters):
+    labelled = isinstance(given, Mapping) and said in letters  # by the row itself
+    if isinstance(answer, int) and not isinstance(answer, bool) and texts and not labelled:
         if not 0 <= answer < len(letters):
             raise UserError(f"the answer is {answer}, and there are {len(letters)} choices, from 0")
         return _the_one(said, answer, letters, texts, better="letter"), letters, texts
