@@ -95,13 +95,11 @@ def compare(
     limit: int | None = None,
     quiet: bool = True,
 ) -> dict[str, Any]:
-    """Run methods × scenarios × seeds with equal budgets, as the command `compare` does; the content of
-    `comparison.json`.
+    """Run methods × scenarios × seeds with equal budgets, as the command does, and give `comparison.json`'s content.
 
     Args:
         scenarios: shipped names or paths to YAML, or a comparison, such as "compare-quick".
-        methods: each takes the place of a scenario's last method that learns from its own actions; default: the
-            comparison's.
+        methods: each takes the place of a scenario's last that learns from its own actions; default: the comparison's.
         overrides: values by dotted key, in every scenario. seeds: how many; default: the comparison's, or 3.
         out: the folder; what was begun there is gone on with. limit: processes at once; default: the cores.
 

@@ -45,7 +45,9 @@ NOT_RUN = {  # how a block or a command begins → why nobody types it here
     "s.yaml, line 12": "a message with its parts named",
     "- book(guests: integer": "tests/envs/tools/test_user.py compares it with what a model is shown",
     "feet: front left only": "printed of a robot that has learned for a minute, see own-robot",
-    "A = ": "a formula of a page that tests/algorithms/test_methods.py compares with what the code prints",
+    **dict.fromkeys(
+        ("A = ", "s = V of "), "a formula; tests/algorithms/test_methods.py compares it with what is printed"
+    ),
     '{"prompt"': "tests/envs/worlds/coding/test_task_notation.py judges every line",
 }
 NEEDS = {"LunarLander": "Box2D", "CarRacing": "Box2D", "minigrid": "minigrid", "reasoning_gym": "reasoning_gym"}
