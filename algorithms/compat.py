@@ -34,6 +34,12 @@ def _named(*names: str) -> Callable[[Method], bool]:
     return lambda row: row.name in names
 
 
+_GRPO_TRAINER = _named(
+    *("grpo", "dr_grpo", "dapo", "gspo", "cispo", "gmpo", "sapo", "vespo", "gdpo", "deepseek_v32", "high_entropy")
+)
+"""Rows that are settings of TRL's GRPOTrainer; others have a trainer of their own there, or none."""
+
+
 def _deviation(row: Method) -> bool:
     return row.credit.scale == "std"
 
@@ -55,14 +61,16 @@ def _own(row: Method) -> bool:
 
 
 FACTS = (
-    Fact("trl", "credit.ddof", "1", _deviation),
-    Fact("trl", "credit.eps", "1e-4", _deviation),
+    Fact("trl", "credit.ddof", "1", lambda row: _GRPO_TRAINER(row) and _deviation(row)),
+    Fact("trl", "credit.eps", "1e-4", lambda row: _GRPO_TRAINER(row) and _deviation(row)),
     Fact("trl", "weighting.clip_high", "absolute: unset, a weight is at most ε = 0.2", _named("cispo")),
     Fact("trl", "weighting.clip_high", "0.2 on both sides, unless told", _named("gspo")),
-    Fact("trl", "weighting.clip_dual", "delta, which is off", _clipped),
-    Fact("trl", "weighting.kl", "none: β is 0", _of_groups),
-    Fact("trl", "weighting.kl_ratio", "true wherever β > 0", _of_groups),
-    Fact("trl", "weighting.correction", "min(π/μ, C) with C = 3", _own),
+    Fact("trl", "weighting.clip_dual", "delta, which is off", lambda row: _GRPO_TRAINER(row) and _clipped(row)),
+    Fact("trl", "weighting.kl", "none: β is 0", _GRPO_TRAINER),
+    Fact("trl", "weighting.kl_ratio", "true wherever β > 0", _GRPO_TRAINER),
+    Fact("trl", "weighting.correction", "Π π/μ of the sequence, left out above C = 3 (sequence_mask)", _GRPO_TRAINER),
+    Fact("trl", "weighting.kl", "k1 with β = 0.05", _named("rloo")),
+    Fact("trl", "weighting.kl_in", "reward", _named("rloo")),
     Fact("trl", "weighting.stale_sequence", "δ = 0.5 is suggested", _named("deepseek_v32")),
     Fact("trl", "weighting.ratio", "log ρ of a unit within ±20, of a sequence within log 1e-8 and 20", _named("vespo")),
     Fact("trl", "update.aggregation", "loss dapo: one mean over the batch's tokens", _named("grpo")),

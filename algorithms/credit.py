@@ -26,7 +26,7 @@ from .returns import discounted_returns, gae
 from .shapes import Granularity, Steps, check_rank, steps, sum_steps
 
 Scale = Literal["std", "mean", "none"]
-_ROUNDINGS = 16  # by how many of its last digits a sum of rewards may differ from another sum of the same
+ROUNDINGS = 16  # by how many of its last digits a sum of rewards may differ from another sum of the same
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ def whiten(advantage_B_T: Tensor, mask_B_T: Tensor, counted_B_T: Tensor | None =
     chosen = advantage_B_T[mask_B_T if counted_B_T is None else counted_B_T].double()
     if not chosen.numel():
         return torch.zeros_like(advantage_B_T)
-    rounding = _ROUNDINGS * torch.finfo(advantage_B_T.dtype).eps * chosen.abs().max()
+    rounding = ROUNDINGS * torch.finfo(advantage_B_T.dtype).eps * chosen.abs().max()
     if bool(chosen.max() - chosen.min() <= rounding):
         return torch.zeros_like(advantage_B_T)
     # Â = (A − Ā) / (σ + ε)

@@ -83,6 +83,8 @@ def _of_rewards(row: Method) -> Iterator[Idle]:
         yield "rewards", "model_scale", "start", why
         yield "rewards", "model_clip", None, why
         yield "rewards", "world", 1.0, why
+    else:
+        yield from _of_weighed_models(row)
     if rewards.teacher is not None:
         yield "rewards", "model", None, "rewards.teacher pays, in the place of all others"
         yield "update", "flat_groups", "keep", "rewards.teacher pays, whatever all of a group have earned"
@@ -95,6 +97,22 @@ def _of_rewards(row: Method) -> Iterator[Idle]:
         yield "rewards", "overlong_limit", None, "rewards.overlong_buffer is not given"
     if rewards.overlong_buffer is not None:
         yield "rewards", "overlong_share", None, "rewards.overlong_buffer says how long the buffer is"
+
+
+def _of_weighed_models(row: Method) -> Iterator[Idle]:
+    """Weights of what a reward model says that cancel."""
+    rewards, credit = row.rewards, row.credit
+    if credit.each_term:
+        why = "credit.each_term normalises each term by itself, so that its weight cancels"
+        if rewards.world:
+            yield "rewards", "world", 1.0, f"{why}; 0 leaves the world's terms out"
+    elif credit.ranks and not rewards.world:
+        why = f"credit.transform is {spelled(credit.transform)}, and the model's scores alone are put in an order"
+    else:
+        return
+    yield "rewards", "model", 1.0, why
+    if rewards.model_clip is None:
+        yield "rewards", "model_scale", "start", why
 
 
 def _of_credit(row: Method) -> Iterator[Idle]:
@@ -263,6 +281,9 @@ def impossible_constants(row: Method) -> Iterator[tuple[str, str, str]]:
     if weighting.correction_kind == "band" and weighting.correction is not None and weighting.correction <= 1:
         why = f"and weighting.correction is {weighting.correction:g}: no ratio, or 1 alone, lies between 1/C and C"
         yield "weighting", "correction_kind", f"{why}; give a correction above 1"
+    if weighting.kl_in == "reward" and credit.transform in ("verdict", "positive", "best", "best_worst"):
+        why = f"and credit.transform is {spelled(credit.transform)}: right or better would be by R − β·Σ k1"
+        yield "weighting", "kl_in", f"{why}, not by what was earned; write kl_in: loss"
     if weighting.kl_in == "reward":
         for name, fits in {"kl": "k1", "kl_to": "reference", "kl_ratio": False}.items():
             value, mean = getattr(weighting, name), "whose mean is the KL of what was sampled"

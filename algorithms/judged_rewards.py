@@ -3,7 +3,7 @@
     R ← w_world·R + w·clip(ŝ, ±c)         ŝ at the last unit of the episode
 
     start   ŝ = s − s̄₀, with s̄₀ the mean over the first batch: what the policy as it began says is worth 0 on average
-            (Ouyang et al. 2022, arXiv:2203.02155, section 3.5)
+            (Ouyang et al. 2022, arXiv:2203.02155, shift so that the demonstrations of people are)
     batch   ŝ = (s − s̄) / σ over each batch, σ that of the population; 0 where all scores are equal
 
 Only differences of scores have a meaning, so that a shift is free; it decides what a reply is worth against none at
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..agents.protocols import Reward
 from ..envs.vocabulary import Batch, Collection, Episode
+from .credit import ROUNDINGS
 from .rewards import Rewards
 
 TERM = "reward_model"  # the name of this term of a reward, and in `Episode.metrics` of the score as it was said
@@ -29,9 +30,12 @@ WORLD = "reward"  # in `Episode.metrics`: what the world paid, whatever that cou
 
 
 def z_scores(score_N: Sequence[float]) -> list[float]:
-    """(s − s̄) / σ, with σ that of the population; all 0 where all are equal."""
+    """(s − s̄) / σ, with σ that of the population; all 0 where they differ by no more than single precision rounds."""
+    rounding = ROUNDINGS * torch.finfo(torch.float32).eps * max(map(abs, score_N))
+    if max(score_N) - min(score_N) <= rounding:
+        return [0.0] * len(score_N)
     mean, deviation = fmean(score_N), pstdev(score_N)
-    return [(score - mean) / deviation if deviation else 0.0 for score in score_N]
+    return [(score - mean) / deviation for score in score_N]
 
 
 class JudgedRewards:

@@ -93,7 +93,7 @@ def formulas(row: Method) -> list[str]:
         lines.append(f"ρ = {_RATIOS[weighting.ratio]}")
     bonus = f"{update.entropy_coefficient:g}·H" if update.entropy_coefficient else ""
     bonus = "c·H" if update.entropy_target is not None else bonus
-    value = f" + {update.value_coefficient:g}·½(V − (GAE + V_old))²" if row.needs_critic else ""
+    value = f" + {update.value_coefficient:g}·{_value_error(row)}" if row.needs_critic else ""
     inside = f"(w·log π + {bonus})" if bonus else "w·log π"
     heard = (
         f" − {update.observation_coefficient:g}·mean over observed units of log π"
@@ -147,6 +147,13 @@ def _advantage(row: Method) -> str:
     A = f"1[{A} > 0]" if credit.transform == "positive" else A
     over = {"batch": "batch", "minibatch": "minibatch", "steps": _STEPS[credit.granularity] + " of the batch"}
     return f"({A} − mean) / (std + 1e-08) over the {over[credit.whiten]}" if credit.whiten else A
+
+
+def _value_error(row: Method) -> str:
+    """Half the squared error of the critic; with a clip the worse of two."""
+    clip = row.update.value_clip
+    error = "(V − (GAE + V_old))²"
+    return f"½{error}" if clip is None else f"½·max({error}, (clip(V − V_old, ±{clip:g}) − GAE)²)"
 
 
 def in_words(row: Method) -> list[str]:

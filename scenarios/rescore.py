@@ -31,6 +31,7 @@ from ..envs.registry import make_world
 from ..envs.reported import explained
 from ..envs.seeding import derive_seed
 from ..envs.vocabulary import Episode, Reply, StopReason, ToolCall
+from .assembly.settings import judging_stage
 from .commands.app import command_line
 from .config.loading import apply_sets, check_scenario, dump_data
 from .config.schema import Sampling, Scenario
@@ -99,7 +100,13 @@ def _with_grader(run: RunDirectory, grader: str | None, sets: Sequence[str]) -> 
     for text in sets:
         if not text.strip().startswith("world.options."):
             raise UserError(f"--set {text}: only world.options can change, for the episodes are what they are")
-    data, source = dump_data(trusted_scenario(run)), Source(str(run.path / "scenario.yaml"))
+    told = trusted_scenario(run)
+    if judging_stage(told) is not None:
+        raise UserError(
+            f"{run.path} has made a reward model: what it kept are rankings that somebody wrote, and no world pays "
+            "for; peripatos evaluate measures it"
+        )
+    data, source = dump_data(told), Source(str(run.path / "scenario.yaml"))
     scenario = check_scenario(apply_sets(data, sets, source), source)
     if scenario.worlds:
         raise UserError(f"{run.path} was played in {len(scenario.worlds)} worlds, and only runs in one are graded anew")

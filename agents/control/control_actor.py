@@ -38,6 +38,7 @@ from ..threads import torch_threads
 from ..weights import take_weights
 from .rollout_buffer import RolloutBuffer
 from .running_episodes import RunningEpisodes
+from .scripted import RandomAgent
 from .whole_episodes import EVALUATED_AT_ONCE, Play, Step, ended, finite, play_episodes, task_seed, tasks_to_play
 
 _SAME = 1e-3  # relative and absolute: what a replay on another machine may come to see
@@ -102,7 +103,9 @@ class ControlActor:
     def evaluate(
         self, tasks: int, *, seed: int, version: int, greedy: bool = True, split: str = "test", each: int = 1
     ) -> list[Episode]:
-        """As `Actor.evaluate`: the likeliest action, in worlds apart from those of `collect`."""
+        """As `Actor.evaluate`: the likeliest action, in worlds apart from those of `collect`. A random agent has none,
+        and draws."""
+        greedy = greedy and not isinstance(self._policy, RandomAgent)
         plays = tasks_to_play(tasks, seed=seed, split=split, greedy=greedy, each=each)
         with torch_threads(1):
             n = self._worlds(split, min(len(plays), EVALUATED_AT_ONCE), self._at_once).n

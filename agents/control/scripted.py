@@ -23,16 +23,21 @@ Script = Callable[[Any], Any]  # what is seen → action
 
 
 class RandomAgent:
-    """Uniform over the actions of `space`, which are as batches store them; where a Box has no bound, over [−1, 1]."""
+    """Uniform over the actions of `space`, which are as batches store them; where a Box has no bounds, over [−1, 1],
+    and where it has one, over what lies within 2 of it. It draws in greedy evaluations too: chance is all that it has.
+    """
 
     has_critic = False
 
     def __init__(self, space: StoredActions) -> None:
         inside = (space,) if isinstance(space, Box | Discrete | MultiDiscrete) else space.spaces
         boxes = [one for one in inside if isinstance(one, Box)]
-        low, high = (getattr(boxes[0], side) if boxes else np.zeros(0) for side in ("low", "high"))
-        self._low = np.where(np.isfinite(low), low, -1.0)
-        self._width = np.where(np.isfinite(high), high, 1.0) - self._low
+        sides = (getattr(boxes[0], side) if boxes else np.zeros(0) for side in ("low", "high"))
+        # In float64 the widest interval of float32, in which batches store actions, has a width.
+        with np.errstate(over="ignore"):  # bounds beyond float32 are none
+            low, high = (side.astype(np.float32).astype(np.float64) for side in sides)
+        self._low = np.where(np.isfinite(low), low, np.where(np.isfinite(high), high - 2.0, -1.0))
+        self._width = np.where(np.isfinite(high), high, self._low + 2.0) - self._low
         counts = [one.nvec for one in inside if isinstance(one, MultiDiscrete)]
         self._counts = np.concatenate([[space.n] if isinstance(space, Discrete) else np.zeros(0), *counts])
         self._single = isinstance(space, Discrete)
@@ -57,7 +62,8 @@ class RandomAgent:
         noise = np.full((n, real + len(self._counts)), 0.5) if noise_N_K is None else noise_N_K
         drawn = self._low + noise[:, :real] * self._width
         chosen = (noise[:, real:] * self._counts).astype(np.int64)
-        logp = np.full(n, -np.log(self._width).sum() - np.log(self._counts).sum(), np.float32)
+        wide = self._width[self._width > 0]  # what has one value alone has no density
+        logp = np.full(n, -np.log(wide).sum() - np.log(self._counts).sum(), np.float32)
         if not real:
             return Act(chosen[:, 0] if self._single else chosen, logp, self.value(observation_N_D), memory)
         action = np.concatenate([drawn, chosen], axis=1).astype(np.float32)

@@ -107,6 +107,12 @@ class ChatWorld(WrittenWorld):
         self._written = self._chats = tuple(read_chat(place, row) for place, row in placed_rows(chats, split))
         if not self._chats:
             raise UserError("there is no conversation to learn from")
+        silent = [chat for chat in self._chats if any(map(_is_silent, chat.messages))]
+        if silent:
+            many = f"{len(silent)} of {len(self._chats)} conversations"
+            self.remarks = (
+                f"{silent[0].place}: a reply is empty (in {many}): who learns from it learns to say nothing",
+            )
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         return self.begin(self.pick(self._chats, rng))
@@ -134,6 +140,13 @@ class PlayedWorld(WrittenWorld):
     def oracle(self) -> Reply:
         reply, is_last = super().oracle(), self._at == len(self._chat.messages) - 1
         return replace(reply, stop_reason=StopReason.LENGTH) if self._was_cut and is_last else reply
+
+
+def _is_silent(message: Message) -> bool:
+    if message["role"] != "assistant":
+        return False
+    reply = reply_in(message)
+    return not (reply.text.strip() or reply.tool_calls or reply.thought.strip())
 
 
 def reply_in(message: Message) -> Reply:

@@ -17,6 +17,7 @@ from functools import lru_cache
 from .last_word import (
     CLOSE,
     CONTEXT,
+    DENIES_THEN,
     FINAL_BEGINS,
     FINAL_ENDS,
     OPEN,
@@ -67,7 +68,8 @@ _DENIES_BEHIND = re.compile(
     rf"{CLOSE}(?:,?\s*{_IS}\s+{SURELY}(?:not\b(?!\s+{_WRONG})|{_WRONG})"
     rf"|\s+(?:is|are|was|were|does|do|did|ca|could|would|wo|should)n't\b(?!\s+{_WRONG})"
     r"|\s+(?:cannot|can not|does not|do not|did not|could not|fails?)\b"
-    r"|\s*[,:–—-]?\s*(?:no|wrong|incorrect|false|nope)(?=\s*(?:[.,;!)\n]|$|because\b|since\b))"
+    r"|\s*[,:?–—-]?\s*(?:no|wrong|incorrect|false|nope)(?=\s*(?:[.,;!)\n]|$|because\b|since\b))"
+    rf"|{DENIES_THEN}"
     r"|\s*[✗✘❌])",
     re.IGNORECASE,
 )
@@ -94,8 +96,8 @@ def chosen_letter(text: str, letters: Sequence[str], texts: Sequence[str]) -> st
     bare = text.strip("()[].!?*:\"'` \t\r\n")
     if bare in letters:
         return bare
-    if bare.casefold() in choices.by_text:
-        return choices.tokens[choices.by_text[bare.casefold()]]
+    if (meant := choices.meant(text.strip()) or choices.meant(bare)) is not None:
+        return choices.tokens[meant]
     plain = choices.without_lists(choices.spelled(undressed(text)))
     found = last_word(plain, choices.said(plain))
     return None if found is None else choices.tokens[str(found)]
@@ -112,12 +114,15 @@ class _Choices:
     def __init__(self, letters: Sequence[str], texts: Sequence[str]) -> None:
         upper = {letter.upper(): letter for letter in letters}
         self.tokens = upper if len(upper) == len(letters) else {letter: letter for letter in letters}
-        self.by_text: dict[str, str] = {}
-        for token, choice in zip(self.tokens, texts, strict=False):
-            self.by_text.setdefault(choice.strip(" .").casefold(), token)
-        self.by_text.pop("", None)
+        self.exact = {choice.strip(): token for token, choice in zip(self.tokens, texts, strict=False)}
+        self._folded: dict[str, set[str]] = {}  # several tokens where texts differ in case or a point alone
+        for choice, token in self.exact.items():
+            self._folded.setdefault(choice.strip(" .").casefold(), set()).add(token)
+        self._folded.pop("", None)
         any_of = "|".join(_pattern(token) for token in sorted(self.tokens, key=len, reverse=True))
-        self._letter = rf"(?<![\w'])(?<!\w[-.])(?<!\d,)(?:{any_of})(?![\w+#])(?!['.-]\w)(?!,\d)"
+        self._letter = (
+            rf"(?<![\w'])(?<!\w[-.])(?<!\d,)(?:{any_of})(?![\w#])(?!\+(?!\s?(?:{any_of})(?!\w)))(?!['.-]\w)(?!,\d)"
+        )
         self._group = re.compile(rf"{self._letter}(?:{_BETWEEN}{self._letter})*")
         self._alone = re.compile(rf"\W*{self._letter}\W*")
         self._listed = re.compile(rf"\W*({self._letter})(?:[).:]\s.*|\W*)")
@@ -126,7 +131,12 @@ class _Choices:
     def spelled(self, text: str) -> str:
         """A reply in which every choice is a capital letter, whether it was written small or as its text."""
         text = self._with_capitals(text)
-        return self._with_letters(text) if self.by_text else text
+        return self._with_letters(text) if self._folded else text
+
+    def meant(self, text: str) -> str | None:
+        """The choice with this text: as it is written, else with other capitals where that is one choice alone."""
+        alike = self._folded.get(text.strip(" .").casefold(), set())
+        return self.exact.get(text) or (next(iter(alike)) if len(alike) == 1 else None)
 
     def _with_capitals(self, text: str) -> str:
         small = "".join(token.lower() for token in self.tokens if len(token) == 1 and token.isalpha())
@@ -139,7 +149,7 @@ class _Choices:
 
     def _with_letters(self, text: str) -> str:
         """A reply in which the text of a choice, beside its letter or where an answer is declared, is the letter."""
-        choice = "|".join(re.escape(one) for one in sorted(self.by_text, key=len, reverse=True))
+        choice = "|".join(re.escape(one) for one in sorted(self._folded, key=len, reverse=True))
         label = "|".join(re.escape(token) for token in sorted(self.tokens, key=len, reverse=True))
         mark, end = r"[)\].:]*\s*[-–—:=,]?\s*[\"'(]*", r"[\"')]*(?!\w)(?![.,]\d)"
         text = re.sub(rf"(?<![\w'])({label})(?![.,]\d)({mark})(?<!\w)((?i:{choice})){end}", self._labelled, text)
@@ -149,11 +159,13 @@ class _Choices:
             rf"(^[^\w\n]*|{FINAL_BEGINS}\W{{0,9}}|{declared})({choice})(?=[\"')]*\s*(?:[{STOP}]|$))",
             re.MULTILINE | re.IGNORECASE,
         )
-        return whole.sub(lambda found: found[1] + self.by_text[found[2].casefold()], text)
+        return whole.sub(lambda found: found[1] + (self.meant(found[2]) or found[2]), text)
 
     def _labelled(self, found: re.Match[str]) -> str:
         """A letter with the text of a choice behind it: its own says the same again, that of another two things."""
-        token, meant = found[1], self.by_text[found[3].casefold()]
+        token, meant = found[1], self.meant(found[3])
+        if meant is None:  # of several, which differ in case alone
+            return token if token in self._folded.get(found[3].casefold(), ()) else found[0]
         if token == meant:
             return token
         return f"{token} or {meant}" if found[2].strip() else found[0]

@@ -16,6 +16,7 @@ compared. Where that is missing, or is there twice, the reply is wrong.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ class TextGrader:
         ):
             raise UserError(f"the answer is {shown(answer)}, and the grader 'number' wants a number")
         tolerance = task.get("tolerance")
-        if self.name == "number" and tolerance is not None and spelled_number(_spelled(tolerance)) is None:
+        if self.name == "number" and tolerance is not None and not _is_tolerance(tolerance):
             raise UserError(f"tolerance is {shown(tolerance)}; allowed is a number, 0 or greater")
         if self.name == "choice":
             _right_choice(task)
@@ -167,7 +168,8 @@ class TextGrader:
 
     def _is_the_number(self, said: str, task: Mapping[str, Any]) -> bool:
         answer = _spelled(task["answer"])
-        wanted, within = spelled_number(answer), _spelled(task.get("tolerance") or self.tolerance)
+        own = task.get("tolerance")  # 0 is one
+        wanted, within = spelled_number(answer), _spelled(self.tolerance if own is None else own)
         given = number_in(said, answer)
         if wanted is None or given is None:
             return False
@@ -183,6 +185,15 @@ def _spelled(value: Any) -> str:
     return str(value).strip()
 
 
+def _is_tolerance(value: Any) -> bool:
+    """Whether this is a number, or spells one and no unit, and is not below 0."""
+    spelled = _spelled(value)
+    try:
+        return not isinstance(value, bool) and spelled_number(spelled) is not None and 0 <= float(spelled) < math.inf
+    except ValueError:
+        return False
+
+
 def _texts(answer: Any) -> list[str]:
     """The texts that are right; none for what is no text, number or list of those."""
     given = answer if isinstance(answer, list | tuple) else [answer]
@@ -191,27 +202,46 @@ def _texts(answer: Any) -> list[str]:
 
 def _right_choice(task: Mapping[str, Any]) -> tuple[str, list[str], list[str]]:
     """The letter that is right, all letters, and what they stand for, where the task has its choices."""
-    answer = task["answer"]
-    letters, texts = lettered(_choices(task.get("choices", task.get("options"))))
+    answer, given = task["answer"], task.get("choices", task.get("options"))
+    letters, texts = lettered(_choices(given))
     if again := next((letter for letter in letters if letters.count(letter) > 1), None):
         raise UserError(f"two choices have the label {again!r}; each has its own")
     if isinstance(answer, float) and answer.is_integer():
         answer = int(answer)
-    if isinstance(answer, int) and not isinstance(answer, bool) and texts and str(answer) not in letters:
+    said = _spelled(answer) if isinstance(answer, str | int) else ""
+    said = said if said in texts else said.strip("().")
+    labelled = isinstance(given, Mapping) and said in letters  # by the row itself
+    if isinstance(answer, int) and not isinstance(answer, bool) and texts and not labelled:
         if not 0 <= answer < len(letters):
             raise UserError(f"the answer is {answer}, and there are {len(letters)} choices, from 0")
-        return letters[answer], letters, texts
-    said = _spelled(answer).strip("().") if isinstance(answer, str | int) else ""
+        return _the_one(said, answer, letters, texts, better="letter"), letters, texts
     if texts.count(said) > 1:
         raise UserError(f"the answer is {said!r:.80}, and two choices are; give its letter, or its index")
+    label = said if said in letters else said.upper()
+    if label in letters:
+        return _the_one(said, letters.index(label), letters, texts, better="index, from 0"), letters, texts
     if said in texts:
         return letters[texts.index(said)], letters, texts
-    if said.upper() in (letters or [*ascii_uppercase]):
-        said = said.upper()
-    if said in letters or (not texts and re.fullmatch(r"[A-Z]|[1-9]", said)):
-        return said, letters or ([*"ABCDEFGHIJ"] if said.isalpha() else [*"123456789"]), texts
+    if given is not None and not texts and not re.fullmatch(r"[A-Z]", label):
+        raise UserError(
+            f"the answer is {shown(answer)}, and the choices are {shown(given)}, no list of texts; give a list, "
+            '["…", "…"], or the letter'
+        )
+    if not texts and re.fullmatch(r"[A-Z]|[1-9]", label):
+        return label, [*(ascii_uppercase if label.isalpha() else "123456789")], texts
     among = f"one of {', '.join(letters)}, its text or its index" if texts else "a capital letter"
     raise UserError(f"the answer is {shown(answer)}; the grader 'choice' wants {among}")
+
+
+def _the_one(said: str, index: int, letters: list[str], texts: list[str], *, better: str) -> str:
+    """The letter at an index. `UserError` where the answer that led there is the text of another choice too."""
+    same = [n for n, text in enumerate(texts) if text.casefold() == said.casefold()]
+    if same and index not in same:
+        raise UserError(
+            f"the answer {said} may be the choice {letters[index]} ({texts[index]!r:.40}) or the text of the choice "
+            f"{letters[same[0]]}; give its {better}"
+        )
+    return letters[index]
 
 
 def _choices(given: Any) -> Any:

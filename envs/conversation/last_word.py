@@ -47,10 +47,16 @@ _CONCLUDES = re.compile(r"\b(?:so|therefore|thus|hence|but|however|finally|conse
 _OR = re.compile(rf"\W*\b(?:or|and/or)\b(?! (?:more|less|fewer)\b)[^{STOP}]{{0,30}}", re.IGNORECASE)
 _DENIES_BEFORE = re.compile(
     rf"(?:\b(?:not(?! only)|never|neither|nor|unlike|except(?: for)?|instead of|rather than|no longer|cannot|"
+    rf"(?:any|every|all)(?:thing|one|body)?(?: \w+)? (?:but|besides)|(?<!\bnone )(?<!\bno )other than|"
     rf"(?:rul|eliminat|exclud|reject|discard|dismiss)\w*(?: out)?|(?<!no )(?<!any )(?<!a )doubt|"
     rf"(?:wrong|incorrect|false) (?:answer|option|choice|one)s?(?: (?:is|are)|:)?)|n't)"
     rf"(?:\s+(?:{_GOES_ON}))*{OPEN}$",
     re.IGNORECASE,
+)
+DENIES_THEN = (  # the next sentence: "B. That is wrong."
+    r"\s*[.?!]\s*(?:no,?\s+)?(?:that|this|it)(?:'s| is| was)(?:n't| not)? "
+    r"(?:(?<=not )|(?<=n't )|(?:an? |the )?(?=wrong|incorrect|false))"
+    r"(?:wrong|incorrect|false|it|right|correct|true|possible|the (?:right |correct )?answer)\b"
 )
 _HEDGES = re.compile(
     rf"\b(?:whether|if|might|could|may|maybe|perhaps|possibly|suppose|unless|assum\w+)\b[^,{STOP}]*$", re.IGNORECASE
@@ -128,11 +134,16 @@ def rank_of(before: str) -> Rank:
     """How surely an answer is said behind these words."""
     if _FINAL_BEFORE.search(before):
         return Rank.FINAL
-    if _DENIES_BEFORE.search(before):
+    if is_denied(before):
         return Rank.DENIED
     if _DECLARES_BEFORE.search(before):
         return Rank.NAMED if is_hedged(before) else Rank.DECLARED
     return Rank.NAMED
+
+
+def is_denied(before: str) -> bool:
+    """Whether an answer behind these words is denied."""
+    return _DENIES_BEFORE.search(before) is not None
 
 
 def is_hedged(before: str) -> bool:
@@ -167,16 +178,22 @@ _SPACES = re.compile(r"\\[,;:! ]|\\q?quad\b|~")
 _BRACKETS = re.compile(r"\\[()\[\]]|\\(?:left|right|displaystyle)(?![a-zA-Z])")
 _BOX = re.compile(r"\\(?:f|c)?box(?:ed)?\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _TAGGED = re.compile(r"<\s*answer\s*>([^<]{0,2000})<\s*/\s*answer\s*>", re.IGNORECASE)
-_TAGS = re.compile(r"</?(?:b|i|em|strong|u|p|code|span|mark)\s*>", re.IGNORECASE)
-_HASHES = re.compile(r"####[ \t]*(?=[-+($€£¥₹]*(?:\d|[.]\d|[A-Z1-9]\b))")
+_TAGS = re.compile(
+    r"</?(?:b|i|em|strong|u|p|code|span|mark|s|final|result|output|response)\s*>|<\|\w{1,30}\|>|^ ?>(?: ?>)* (?=\S)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_HASHES = re.compile(r"####[ \t]*(?=(?:[-–] )?[-+(\[$€£¥₹]*(?:\d|[.]\d|[A-Z1-9]\b))")
 
 
 def undressed(text: str) -> str:
     """The end of a reply without what only dresses it, Markdown, LaTeX and wide characters.
 
-    What is boxed, tagged or behind "####" begins with `FINAL_BEGINS`. Digits of all scripts become those of ASCII.
+    A thought between <think> and </think> is no part of it. What is boxed, tagged or behind "####" begins with
+    `FINAL_BEGINS`. Digits of all scripts become those of ASCII.
     """
-    text = _LINES.sub("\n\n", _BLANKS.sub(" ", text[-_LONGEST:].translate(_SAME).replace("\r", "\n")))
+    text = _LINES.sub(
+        "\n\n", _BLANKS.sub(" ", _without_thoughts(text)[-_LONGEST:].translate(_SAME).replace("\r", "\n"))
+    )
     if not text.isascii():
         text = "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in text)
     text = _STRUCK.sub(" ", text)
@@ -186,3 +203,10 @@ def undressed(text: str) -> str:
     final = rf"{FINAL_BEGINS}\1{FINAL_ENDS}"
     text = _TAGS.sub("", _TAGGED.sub(final, _BOX.sub(final, text)))
     return _EMPHASIS.sub("", _HASHES.sub(FINAL_BEGINS, text))
+
+
+def _without_thoughts(text: str) -> str:
+    """A reply without what it has thought; where a thought began in the prompt, without all before its end."""
+    *before, said = text.split("</think>")
+    kept = [piece.partition("<think>") for piece in before]
+    return " ".join([*(shown for shown, began, _ in kept if began), said])

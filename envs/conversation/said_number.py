@@ -18,13 +18,26 @@ from fractions import Fraction
 from math import gcd
 
 from ..sandbox.mathematics.units import is_unit
-from .last_word import CONTEXT, FINAL_BEGINS, LINK, STOP, Rank, Said, is_hedged, last_word, rank_of, undressed
+from .last_word import (
+    CONTEXT,
+    DENIES_THEN,
+    FINAL_BEGINS,
+    FINAL_ENDS,
+    LINK,
+    STOP,
+    Rank,
+    Said,
+    is_denied,
+    is_hedged,
+    last_word,
+    undressed,
+)
 
 _LONGEST = 400  # characters of a number
 _SMALL = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
 _NUMBER = re.compile(
     r"""(?<![\w^√])(?<!\d[.,:])
-    (?P<sign>(?<![\w)\]])[-+–]|(?<=[=:])\ ?[-–]\ )?
+    (?P<sign>(?<![\w)\]])[-+–]|(?<=[=:\ue000])\ ?[-–]\ |(?<=\bis\ )[-–]\ )?
     (?:(?P<whole>\d+)\ (?:and\ )?(?=\d+\ ?/\ ?\d))?                       # of a mixed fraction
     (?P<digits>(?:\d{1,3}(?:,\d{2,3})*,\d{3}|\d{1,3}(?:[ '_]\d{3})+|\d+)(?!\d)(?:\.\d+)?|\.\d+)
     (?:[eE](?P<power>[-+]?\d{1,3})(?!\w)|\ ?[×x*·]\ ?10(?:\^\(?(?P<ten>-?\d{1,3})\)?|(?P<small>[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]{1,4})))?
@@ -32,10 +45,12 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _BEFORE = re.compile(
-    r"(?:(?<![-=])[+/^_√<>≤≥≠×÷·±*]|(?:^|[^-=])[-–] |-/\+|(?:sqrt|log|ln|sin|cos|tan) ?) ?\(*$|\w\($|\d ?[-–]$"
+    r"(?:(?<![-=])[+/^_√<>≤≥≠×÷·±⁻*]|(?:^|[^-=])[-–] |-/\+"
+    r"|(?:sqrt|log|ln|sin|cos|tan|\bplus|\btimes|\bdivided by) ?) ?\(*$|\w\($|\d ?[-–]$"
 )
 _BEHIND = re.compile(
     rf" ?(?:[+×÷·^*√]|[-–] ?[-–+]?\d|[-–] ?[\w(](?!\w)|/ ?(?:[\d(]|[xyznab]\b)|[xyzπ](?!\w))|[{_SMALL}]|[.,:'_]\d|[_\\]"
+    rf"| ?[≤≥≠]| ?[<>]=? ?[\w(+-]| (?:plus|minus|times|divided by) [-(]*[.\d]|!+{FINAL_ENDS}"
 )
 _TIMES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _MANY = re.compile(rf"[ -]?({'|'.join(_TIMES)})s?\b|( and a half)\b", re.IGNORECASE)
@@ -43,7 +58,8 @@ _GLUED = re.compile(r"[^\W\d_]+")
 _DENIES_BEHIND = re.compile(
     r"\s+(?:is|are|was)(?: not|n't) (?:it|right|correct|the answer|true|possible)\b"
     r"|\s+(?:is|are|was) (?:wrong|incorrect|false|impossible)\b"
-    r"|\s*[,:–—-]?\s*(?:no|wrong|incorrect|false)(?=\s*(?:[.,;!)\n]|$))",
+    r"|\s*[,:?–—-]?\s*(?:no|nope|wrong|incorrect|false)(?=\s*(?:[.,;!)\n]|$))"
+    rf"|{DENIES_THEN}",
     re.IGNORECASE,
 )
 _DECLARED = rf"[^{STOP}\d]{{0,40}}$"
@@ -57,13 +73,17 @@ _LISTED = re.compile(
     rf"|[^{STOP}\d]{{0,30}}\bor\b(?! (?:more|less|fewer|so)\b)[^{STOP}\d]{{0,30}}",
     re.IGNORECASE,
 )
-_COMMA = re.compile(rf"\s?{_WORDS},\s?(?:(?:and|or) )?")
-_ENDS_THERE = re.compile(rf"(?: ?[^\W\d]+)?(?:[{STOP}]|$|,\s?(?:and |or )?[-+]?\d)")
+_COMMA = re.compile(rf"\s?{_WORDS},\s?(?:(?:and|or) )?|[)\]]\s?,?\s?[(\[]")
+_ENDS_THERE = re.compile(rf"(?: ?[^\W\d]+)?(?: [-–—] |[^\w{STOP},]*(?:[{STOP}]|$|,\s?(?:and |or )?[^\w\s{STOP}]*\d))")
 _WITH_UNIT = re.compile(r" ?([^\W\d]+),? (?:and )?")
 _FRACTION = re.compile(r"(\d?)\\[dtc]?frac ?(?:\{ ?(-?[\d.,]+) ?\} ?\{ ?([\d.,]+) ?\}|(\d)(\d))")
 _POWER_OF_A_WORD = re.compile(
     rf"((?:[^\W\d_]{{2,}}|(?<!\d)[^\W\d_]|[^\W\d_eE]))(?:[_^-]?\(?-?\d{{1,3}}\)?(?![\d.,]*\d)|[{_SMALL}]+)"
 )
+_TAG = re.compile(r"<[/|]?[a-zA-Z][\w:-]*(?: [\w-]+=\"[^\"<>]*\")* ?[/|]?>")  # its ">" compares nothing
+_LATEX_COMPARES = re.compile(r"\\(?:[lg]eq?(?:slant)?|neq?|[lg]t)(?![a-zA-Z])")
+_PLUS_MINUS = re.compile(r"\bplus(?: or |/)minus\b", re.IGNORECASE)
+_MINUS = re.compile(r"(?<![-\w])(?:minus|negative) +(?=\.?\d)", re.IGNORECASE)
 _SIGNS = str.maketrans({**dict.fromkeys("$€£¥₹°{}", ""), "\u2044": "/"})
 
 
@@ -89,9 +109,11 @@ def _plain(text: str) -> str:
     """A reply in which numbers are written with digits, a point, a slash and a sign."""
     text = "".join(f" {unicodedata.normalize('NFKC', one)}" if _is_vulgar(one) else one for one in text)
     text = _FRACTION.sub(_as_slash, undressed(text).replace("\\%", "%").replace("\\$", ""))
+    text = _LATEX_COMPARES.sub("≤", _TAG.sub(" ", text))
     for latex, sign in (("\\times", "×"), ("\\cdot", "·"), ("\\pm", "±"), ("^\\circ", ""), ("\\div", "÷")):
         text = text.replace(latex, sign)
-    return _POWER_OF_A_WORD.sub(r"\1", text.translate(_SIGNS))
+    text = _MINUS.sub("-", _PLUS_MINUS.sub("±", text.translate(_SIGNS)))
+    return _POWER_OF_A_WORD.sub(r"\1", text)
 
 
 def _is_vulgar(one: str) -> bool:
@@ -139,16 +161,17 @@ def _breaths(text: str, expected: str) -> list[Said]:
 
 
 def _rank(before: str, behind: str) -> Rank:
-    if _FINAL_BEFORE.search(before):
+    denied = is_denied(before)  # "the final answer is not 5"
+    if _FINAL_BEFORE.search(before) and not denied:
         return Rank.FINAL
-    if rank_of(before) is Rank.DENIED or _DENIES_BEHIND.match(behind):
+    if denied or _DENIES_BEHIND.match(behind):
         return Rank.DENIED
     return Rank.DECLARED if _DECLARES_BEFORE.search(before) and not is_hedged(before) else Rank.NAMED
 
 
 def _are_listed(text: str, end: int, start: int, stop: int) -> bool:
     """Whether two numbers stand beside each other as in "5, 6", "5 or 6" and "5 6"."""
-    between = text[end:start]
+    between = re.sub("[\"'`]", "", text[end:start])
     if len(between) > CONTEXT:
         return False
     if _LISTED.fullmatch(between):
@@ -167,7 +190,7 @@ def _value(match: re.Match[str], text: str, expected: str) -> tuple[Fraction | N
             return None, glued.end()
         end = glued.end() if is_unit(glued[0]) else end
     value, behind = _magnitude(match, expected), text[end : end + CONTEXT]
-    if _BEFORE.search(text[max(0, match.start() - 9) : match.start()]) or _BEHIND.match(behind):
+    if _BEFORE.search(text[max(0, match.start() - 12) : match.start()]) or _BEHIND.match(behind):
         return None, end
     while value is not None and (many := _MANY.match(text, end)):
         value = value + Fraction(1, 2) if many[2] else value * 10 ** _TIMES[many[1].lower()]

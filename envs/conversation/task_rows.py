@@ -79,6 +79,27 @@ def remarks_on(rows: Sequence[tuple[str, Task]]) -> list[str]:
     return remarks[:_MOST_REMARKS]
 
 
+def unseen_choices(rows: Sequence[tuple[str, Task]], columns: Columns) -> list[str]:
+    """A sentence where tasks have choices, and what is asked does not say all of them."""
+    unseen = []
+    for place, task in rows:
+        text = "\n".join(message["content"] for message in columns.messages(place, task))
+        key = "options" if task.get("choices") is None else "choices"
+        given = task.get(key, [])
+        if isinstance(given, Mapping):
+            given = given.get("text", list(given.values()))
+        choices = given if isinstance(given, list | tuple) else [given]
+        if not all(str(choice) in text for choice in choices if choice is not None):
+            unseen.append((place, key))
+    if not unseen:
+        return []
+    (place, key), many = unseen[0], f"{len(unseen)} of {len(rows)} tasks"
+    return [
+        f"{place}: the agent is not shown the {key} that it is to choose between (in {many}); a template shows them, "
+        f'prompt: "{{question}}\\n{{{key}}}"'
+    ]
+
+
 def _check_oracle(place: str, oracle: Any, *, turns: bool) -> None:
     """What an expert says: text, or one thing for each turn."""
     if oracle is None or isinstance(oracle, str):

@@ -1,6 +1,7 @@
 """Rows of tables: text with commas or tabs, parquet, frames of pandas and polars, tables of pyarrow.
 
-A cell that is empty, NaN or NA is null. Cells of text stay text: "007" is no number. Numbers, lists and texts of numpy
+A cell that is empty, NaN or NA is null. Cells of text stay text: "007" is no number; but `choices` and `options` in a
+text of commas may be a list in JSON, ["red", "blue"]. Numbers, lists and texts of numpy
 become Python's own, so that a task is the same wherever it comes from.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import importlib
 import io
+import json
 import math
 import sys
 from collections.abc import Iterable, Mapping
@@ -22,6 +24,7 @@ from ..errors import UserError
 Row = tuple[str, Mapping[str, Any]]  # where it stands, and what stands there
 _SEPARATORS = (",", ";", "\t", "|")
 _COLUMNS = {"prompt", "question", "problem", "answer", "completion", "chosen", "rejected", "messages"}  # by usual names
+_LISTS = ("choices", "options")
 _LONGEST_CELL = 1 << 27  # characters
 
 
@@ -45,12 +48,22 @@ def read_csv(path: Path, text: str, *, tabs: bool = False) -> list[Row]:
                     f"{place}: this row has {len(cells)} cells, and the first line names {len(names)} columns "
                     f"({', '.join(names)}); a cell that holds a {separator!r} or a line break stands in quotes"
                 )
-            rows.append((place, {name: cell or None for name, cell in zip(names, cells, strict=True) if name}))
+            rows.append((place, {name: _read(name, cell) for name, cell in zip(names, cells, strict=True) if name}))
     except csv.Error as error:
         raise UserError(f"{path}:{began}: this row is no CSV: {error}; a quote in a cell is written twice") from error
     finally:
         csv.field_size_limit(before)
     return rows
+
+
+def _read(name: str, cell: str) -> Any:
+    """What a cell holds: a list where it is one in JSON, of choices; else its text."""
+    if name in _LISTS and cell.lstrip().startswith("["):
+        try:
+            return json.loads(cell)
+        except (ValueError, RecursionError):  # what needs a list will say that this is none
+            return cell
+    return cell or None
 
 
 def _named_once(path: Path, names: list[str]) -> list[str]:

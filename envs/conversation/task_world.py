@@ -42,11 +42,11 @@ from ..user_code import check_call
 from ..vocabulary import Message, Reply
 from ..worlds.maths.answers import AnswerTag
 from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
-from .graders import GRADERS, make_grader
+from .graders import GRADERS, TextGrader, make_grader
 from .reward_version import function_version
 from .reward_weights import merge_weights
 from .task_columns import AnswerRule, Columns, fields_of
-from .task_rows import check_names, check_prompts_differ, check_row, remarks_on
+from .task_rows import check_names, check_prompts_differ, check_row, remarks_on, unseen_choices
 from .task_source import Picked, Placed, Task, TaskSource, is_drawn, placed_tasks, split_of
 from .user_judges import UserJudge
 
@@ -260,9 +260,11 @@ class TaskWorld(ConversationEnv):
             return None
         name, there = strangers[0], ", ".join(self.weights) or "nothing"
         what = " (so a number is called)" if name == "reward" else ""
+        typo = next((known for known in self.weights if nearest(name, [known])), None)
+        better = "1.0}, or return other terms" if typo is None else f"{self.weights[typo]}}}, in the place of {typo!r}"
         return (
-            f"{self._judge_name} gives the reward term {name!r}{what}, and weights name {there}."
-            f"{nearest(name, self.weights) or f' Give weights: {{{name}: 1.0}}, or return other terms'}"
+            f"{self._judge_name} gives the reward term {name!r}{what}, and weights name {there}. "
+            f"Give weights: {{{name}: {better}"
         )
 
     def oracle(self) -> str | None:
@@ -319,7 +321,9 @@ class TaskWorld(ConversationEnv):
         check_names(rows)
         check_prompts_differ(texts)
         guessed = [f"the tasks say no prompt or answer by these names: {self._columns.guessed}"]
-        self.remarks = tuple(guessed * bool(self._columns.guessed) + remarks_on(rows))
+        choosing = isinstance(self._grader, TextGrader) and self._grader.name == "choice"
+        unseen = unseen_choices(rows, self._columns) if choosing else []
+        self.remarks = tuple(guessed * bool(self._columns.guessed) + unseen + remarks_on(rows))
         placed = [(text, task, self._split_of(text, task)) for text, (_, task) in zip(texts, rows, strict=True)]
         self._tasks: dict[Split, list[Task]] = {split: [] for split in SPLITS}
         self._left_out: dict[Split, int] = {}  # tasks whose prompt a later split has too

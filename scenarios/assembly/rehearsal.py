@@ -17,11 +17,13 @@ from ..run.episode_statistics import Numbers, reached
 from ..run.several_worlds import summarize_worlds
 from .actors import make_stage
 from .roles import shows_demonstrations
+from .settings import judging_stage
 from .worlds import WorldSources
 
 EPISODES = 4
 MOST_STEPS = 20_000  # of an episode that is still rehearsed
 _SURE = ("return_mean", "turns_mean", "units_mean")
+_OF_JUDGES: Numbers = dict.fromkeys(("success_rate", *_SURE, "world/margin_mean"), 0.0)  # whatever the world measures
 PATIENCE = 5.0  # seconds; what takes longer is left to the run
 
 
@@ -69,12 +71,15 @@ def _is_mute(source: WorldSource) -> bool:
 
 
 def check_named_goals(scenario: Scenario, sources: WorldSources) -> None:
-    """WrongPart for a goal that no evaluation of this world has, where a few random episodes can tell."""
+    """WrongPart for a goal that no evaluation of this world has, where a few random episodes can tell; or that none of
+    a reward model has."""
     asked = [(n, stage) for n, stage in enumerate(scenario.stages) if any(not _is_sure(name) for name in stage.stop)]
-    numbers = _rehearsed(scenario, sources) if asked else None
-    if numbers is None:
-        return
+    judges = judging_stage(scenario)
+    acted = _rehearsed(scenario, sources) if any(stage is not judges for _, stage in asked) else None
     for number, stage in asked:
+        numbers = _OF_JUDGES if stage is judges else acted
+        if numbers is None:
+            continue
         for name, goal in stage.stop.items():
             try:
                 reached(numbers, {name: goal})

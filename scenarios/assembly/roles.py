@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ...algorithms.method_row import Method
 from ...algorithms.methods import METHODS
-from ...envs.errors import WrongKey
+from ...envs.errors import WrongKey, nearest
 from ..config.roles import ModelSpec
 from ..config.schema import Scenario, Stage
 from .settings import stage_method
@@ -29,11 +31,7 @@ def check_roles(scenario: Scenario, stage: Stage, row: Method) -> None:
             fits = f"allowed is {{self: {own}}}, or another model" if own else "it needs another model"
             raise WrongKey(("models", name, "self"), f"{where}: models.{name}.self is {spec.self!r}; {fits}")
         if spec.model is not None and not scenario.speaks:
-            raise WrongKey(
-                ("models", name, "model"),
-                f"{where}: models.{name} is a language model, and an agent of kind {scenario.agent.kind!r} moves; name "
-                "a run of such an agent",
-            )
+            raise WrongKey(("models", name, "model"), f"{where}: models.{name} {_no_body(scenario, spec.model)}")
     for name, own in row.roles.items():
         if own is None and name not in given:
             raise WrongKey((), f"{where} needs a {name}; write such as models: {{{name}: runs/NAME-0}}")
@@ -47,12 +45,25 @@ def shows_demonstrations(scenario: Scenario, stage: Stage) -> bool:
     return any(row.roles.get("teacher") == "demonstration" for row in rows)
 
 
+def _no_body(scenario: Scenario, model: str) -> str:
+    """The rest of a sentence: who plays the role is no run, and the agent moves."""
+    runs = [str(other.parent) for other in Path(model).expanduser().parent.glob("*/scenario.yaml")]
+    moves = f"an agent of kind {scenario.agent.kind!r} moves"
+    if model.startswith("package:") or Path(model).exists():
+        return f"is a language model, and {moves}; name a run of such an agent"
+    return f"is {model!r}: there is no such run, and {moves}, which no language model does.{nearest(model, runs)}"
+
+
 def _why_unread(name: str) -> str:
     """The rest of a sentence: who would read the role."""
     if name == "reference":
         return (
             "only a KL penalty or a loss of pairs has a reference; give overrides: {weighting: {kl: k3, beta: 0.01}}, "
             "or leave it out"
+        )
+    if name == "reward":
+        return (
+            "rewards.model, how much its score counts, is null; give overrides: {rewards: {model: 1}}, or leave it out"
         )
     readers = [row.name for row in METHODS.values() if name in row.roles]
     return f"methods with a {name} are {', '.join(readers)}" if readers else "no method has one; leave it out"

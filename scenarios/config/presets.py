@@ -74,7 +74,8 @@ _PRESETS = (
             "optimizer": {"lr": 3e-6},
         },
         {"temperature": 1.0, "max_tokens": 32768},
-        "The policy becomes its own reference anew after every 400 steps: stages of so many, one behind the other.",
+        "The policy becomes its own reference anew after every 400 steps of 512 outputs, of which an update here "
+        "makes 16: stages of 25 updates, one behind the other.",
     ),
     Preset(
         "dapo",

@@ -17,7 +17,7 @@ from ..assembly.worlds import WorldSources
 from ..assembly.written_lengths import check_written
 from ..config.mistakes import at
 from ..config.schema import Scenario
-from .roles import check_models, check_tokens
+from .roles import check_models, check_models_fit
 from .run_directory import check_new
 from .saved_agent import begin_from, check_origin
 
@@ -50,7 +50,7 @@ def begin(scenario: Scenario, policy: Policy | None, sources: WorldSources, resu
     origin = getattr(scenario.agent, "origin", None)
     if origin is not None:
         said.append(f"begins as {begin_from(policy, origin)}")
-    check_tokens(scenario, policy)
+    check_models_fit(scenario, policy, sources)
     with at("agent"):
         warned = (
             [*check_prompts(scenario, policy, sources), *check_written(scenario, policy)] if scenario.speaks else []

@@ -19,6 +19,7 @@ from ..assembly.rendering import context_of, make_renderer
 from ..assembly.roles import role
 from ..assembly.settings import judging_stage, stage_method
 from ..assembly.worlds import WorldSources
+from ..config.agents import MlpAgentSpec
 from ..config.keys import Place
 from ..config.mistakes import at
 from ..config.roles import ModelSpec
@@ -50,17 +51,25 @@ def check_models(scenario: Scenario) -> Scenario:
             if spec.run is None:
                 _check_name(spec)
                 continue
-            found = spec.model_copy(update={"checkpoint": _check_run(scenario, spec)})
+            found = spec.model_copy(update={"checkpoint": _check_run(scenario, number, name, spec)})
         models = stages[number].models
         assert models is not None, "the role is one of them"
         stages[number] = stages[number].model_copy(update={"models": models.model_copy(update={name: found})})
     return scenario.model_copy(update={"stages": stages})
 
 
-def check_tokens(scenario: Scenario, policy: Policy) -> None:
-    """UserError for a model that reads the agent's tokens in a role, and has others."""
-    if not scenario.speaks:
+def check_models_fit(scenario: Scenario, policy: Policy, sources: WorldSources) -> None:
+    """UserError for a model in a role that reads what the agent does and has other tokens, or that lives in another
+    body."""
+    if scenario.speaks:
+        _check_tokens(scenario, policy)
         return
+    for place, spec in _others(scenario):
+        with at(*place):
+            open_model(scenario, spec, "cpu", sources)
+
+
+def _check_tokens(scenario: Scenario, policy: Policy) -> None:
     from ...agents.language.model_files import load_tokenizer
 
     own = cast("LanguagePolicy", policy).tokenizer
@@ -162,12 +171,25 @@ def _others(scenario: Scenario) -> Iterator[tuple[Place, ModelSpec]]:
                 yield ("stages", number, "models", name), spec
 
 
-def _check_run(scenario: Scenario, spec: ModelSpec) -> str:
-    """The number of a run's checkpoint."""
+def _check_run(scenario: Scenario, number: int, name: str, spec: ModelSpec) -> str:
+    """The number of a run's checkpoint, whose agent plays the role `name` in stage `number`."""
     theirs = _scenario_of(spec)
     if theirs.speaks != scenario.speaks or not theirs.learns:
         kinds = f"an agent of kind {theirs.agent.kind!r}, and that of this scenario is of kind {scenario.agent.kind!r}"
         raise UserError(f"{spec.run} has {kinds}, which reads nothing of its")
+    if name != JUDGE and judging_stage(theirs) is not None:
+        raise UserError(
+            f"the agent of {spec.run} is a reward model: it scores replies, and its probabilities mean nothing; a "
+            f"{name} is a run that learns to act"
+        )
+    stage = scenario.stages[number]
+    remembers = isinstance(theirs.agent, MlpAgentSpec) and theirs.agent.memory is not None
+    if remembers and stage_method(stage).needs_critic:
+        raise UserError(
+            f"the agent of {spec.run} has a memory, and reads segments here, of which it has not seen what came "
+            f"before: name a {name} without a memory, or use a method of whole episodes, such as grpo or "
+            "on_policy_distillation without a critic"
+        )
     return f"{number_of(_folder(spec)):06d}"
 
 

@@ -91,10 +91,19 @@ def begin_from(policy: Policy, origin: Origin) -> Path:
 
 
 def check_origin(scenario: Scenario) -> None:
-    """UserError if the run that the agent is to begin from cannot be read, or has no such checkpoint."""
+    """UserError if the run that the agent is to begin from cannot be read, has no such checkpoint, or has made a reward
+    model, while this one begins with acting."""
     origin = getattr(scenario.agent, "origin", None)
-    if origin is not None:
-        _origin_folder(origin)
+    if origin is None:
+        return
+    _origin_folder(origin)
+    judges = judging_stage(trusted_scenario(RunDirectory.open(Path(origin.run)))) is not None
+    if judges and judging_stage(scenario) is not scenario.stages[0]:
+        raise WrongPart(
+            FROM,
+            f"agent.from is {origin.run!r}, whose agent is a reward model: it scores replies, and has forgotten how to "
+            f"act; name the run that it began from, or let it judge: models: {{reward: {origin.run}}}",
+        )
 
 
 def _origin_folder(origin: Origin) -> Path:

@@ -28,6 +28,16 @@ def test_every_fact_is_about_a_framework_a_row_and_a_constant_that_there_are(fac
     assert hasattr(getattr(rows[0], column), constant)
 
 
+def test_what_a_trainer_does_is_said_of_its_own_rows_alone() -> None:
+    of_grpo = ("β is 0", "C = 3", "β > 0", "1e-4", "delta")
+    for name in ("rloo", "max_rl", "optimal_baseline", "reinforce", "psr", "ppo", "rlhf_ppo", "on_policy_distillation"):
+        assert not [line for line in compat(name, "trl") if any(words in line for words in of_grpo)], name
+    for name in ("grpo", "dr_grpo", "dapo", "gspo", "cispo", "gmpo", "sapo"):
+        assert "Π π/μ of the sequence, left out above C = 3" in "\n".join(compat(name, "trl"))
+    of_rloo = [line.split("   there: ")[1] for line in compat("rloo", "trl")[1:]]
+    assert of_rloo == ["k1 with β = 0.05", "reward"]
+
+
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("name", METHODS)
 def test_every_row_has_an_answer_in_every_framework_and_says_no_constant_twice(name: str, framework: str) -> None:

@@ -33,6 +33,15 @@ def test_equal_scores_are_worth_nothing() -> None:
     assert z_scores([0.7, 0.7, 0.7]) == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize("scores", [[0.1, 0.1 + 1e-8, 0.1], [-30.0, -30.0 + 3e-6], [0.0, -0.0], [1e-30, 1e-30]])
+def test_scores_that_differ_by_their_rounding_alone_are_equal(scores: list[float]) -> None:
+    assert z_scores(scores) == [0.0] * len(scores)
+
+
+def test_scores_that_differ_by_more_are_told_apart_however_small_they_are() -> None:
+    assert z_scores([1e-9, 3e-9]) == pytest.approx([-1.0, 1.0])
+
+
 NUMBERS = [episode_number(g, i) for g, i in ((0, 0), (0, 1), (1, 0))]
 
 

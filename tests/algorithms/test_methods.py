@@ -76,6 +76,12 @@ def test_the_formula_of_a_row_is_put_together_from_its_columns() -> None:
     ]
 
 
+def test_the_formula_of_a_clipped_critic_has_the_worse_of_both_errors() -> None:
+    loss = formulas(method("ppo", {"update": {"value_clip": 0.3, "value_coefficient": 0.25}}))[-1]
+    assert " + 0.25·½·max((V − (GAE + V_old))², (clip(V − V_old, ±0.3) − GAE)²)" in loss
+    assert "max(" not in formulas(method("ppo"))[-1]
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_row_says_its_formula_its_words_and_every_constant_that_does_something(name: str) -> None:
     lines = show_method(name)
@@ -187,6 +193,10 @@ IDLE = {
     "words of the world behind pairs": ("dpo", {"update": {"observation_coefficient": 0.1}}),
     "a penalty that is none of the terms": ("gdpo", {"rewards": {"overlong_buffer": 4}}),
     "scaled rewards beside terms": ("gdpo", {"rewards": {"scale": "return"}}),
+    "a weight of a term that is normalised": ("gdpo", {"rewards": {"model": 2.0}}),
+    "a weight of the world's terms, normalised": ("gdpo", {"rewards": {"model": 1.0, "world": 0.5}}),
+    "a weight of what alone is put in an order": ("online_dpo", {"rewards": {"model": 2.0, "world": 0.0}}),
+    "z-scores of an order": ("best_of_k", {"rewards": {"model": 1.0, "world": 0.0, "model_scale": "batch"}}),
 }
 
 
@@ -220,6 +230,14 @@ EXCLUDING = {
         "give a correction above 1",
     ),
     "a ratio on the old policy's own samples": ("ppo_kl", {"weighting": {"kl_ratio": True}}, "write kl_ratio: false"),
+    **{
+        f"{name} by a return less its KL": (
+            name,
+            {"weighting": {"kl": "k1", "kl_in": "reward", "beta": 0.1}},
+            "would be by R − β·Σ k1, not by what was earned; write kl_in: loss",
+        )
+        for name in ("psr", "nsr", "w_reinforce", "best_of_k", "rejection_sampling")
+    },
 }
 
 
@@ -246,6 +264,10 @@ def test_constants_that_exclude_each_other_are_refused_with_what_would_fit(name:
         ("ppo", {"update": {"value_clip": 0.2}, "credit": {"gamma": 0.98, "lam": 1.0}}),
         ("dr_grpo", {"update": {"length": 40}}),
         ("rejection_sampling", {"rewards": {"scale": "return", "clip": 2.0}}),
+        ("gdpo", {"rewards": {"model": 1.0, "world": 0.0}}),
+        ("online_dpo", {"rewards": {"model": 2.0}}),
+        ("online_dpo", {"rewards": {"model": 1.0, "world": 0.0, "model_clip": 2.0, "model_scale": "batch"}}),
+        ("rloo", {"weighting": {"kl": "k1", "kl_in": "reward", "beta": 0.05}}),
         ("nsr", {"weighting": {"ratio": "unit", "clip_low": 0.2, "stale_sequence": 0.5}}),
         ("psr", {"weighting": {"ratio": "unit", "clip_high": 0.2}}),
         ("psr", {"credit": {"whiten": "batch"}, "weighting": {"ratio": "unit", "clip_low": 0.2, "clip_high": 0.2}}),

@@ -32,7 +32,7 @@ def _talks(name: str, method: str, models: str, *needs: str, **more: Content) ->
 READ = [
     _talks("unread-reference", GRPO, "{reference: {self: start}}", r"line 10.*models\.reference is read by nobody.*kl: k3"),
     _talks("unread-teacher", GRPO, "{teacher: {self: demonstration}}", r"line 10.*models\.teacher is read by nobody.*on_policy_distillation, self_distillation"),
-    _talks("unread-reward", GRPO, "{reward: package:x}", r"models\.reward is read by nobody"),
+    _talks("unread-reward", GRPO, "{reward: package:x}", r"models\.reward is read by nobody: .*overrides: \{rewards: \{model: 1\}\}"),
     Case("no-teacher", language("grpo", "on_policy_distillation"), r"line 8.*needs a teacher; write such as models: \{teacher: runs/NAME-0\}"),
     Case("no-teacher-who-moves", control(*WALKS), r"needs a teacher; write such as models: \{teacher: runs/NAME-0\}"),
     _talks("teacher-self", TAUGHT, "{teacher: {self: demonstration}}", r"models\.teacher\.self is 'demonstration'; it needs another model"),
@@ -40,6 +40,7 @@ READ = [
     _talks("reference-shown", WITH_KL, "{reference: {self: demonstration}}", r"reference\.self is 'demonstration'; allowed is \{self: start\}"),
     Case("self-who-moves", control("ppo", "self_distillation", *WALKS[2:]), r"line 6.*worlds of bodies have none.*on_policy_distillation"),
     Case("model-who-moves", control(*WALKS, "    budget", "    models: {teacher: package:llm}\n    budget"), r"models\.teacher is a language model, and an agent of kind 'mlp' moves"),
+    Case("no-run-who-moves", {**control(*WALKS, "    budget", "    models: {teacher: runs/techer}\n    budget"), "runs/teacher/scenario.yaml": control()["s.yaml"]}, r"models\.teacher is 'runs/techer': there is no such run.*Did you mean 'runs/teacher'\?"),
 ]  # fmt: skip
 
 FOUND = [

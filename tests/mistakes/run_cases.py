@@ -228,7 +228,7 @@ BEGINNINGS = [
     _from("from-checkpoint-null", "from: out, checkpoint: null", r"line 3, column 20: agent\.checkpoint is null; allowed are best, last and a number"),
     _paid("weights-of-number", "{weights: {foo: 1}}", r"s\.yaml, line 2.*'pays:one' gives the reward term 'reward' \(so a number is called\), and weights name foo.*weights: \{reward: 1\.0\}"),
     _paid("weights-forgotten", '{reward: "pays:terms"}', r"'pays:terms' gives the reward term 'exact', and weights name reward.*weights: \{exact: 1\.0\}"),
-    _paid("weights-typo", '{reward: "pays:terms", weights: {exakt: 1}}', r"gives the reward term 'exact', and weights name exakt.*'exakt'\?"),
+    _paid("weights-typo", '{reward: "pays:terms", weights: {exakt: 1}}', r"gives the reward term 'exact', and weights name exakt\. Give weights: \{exact: 1\.0\}, in the place of 'exakt'"),
     _paid("weights-well", '{reward: "pays:terms", weights: {exact: 2}}'),
     _short("context-one", 1, 6, r"agent\.context is 1, .*max_tokens may be 6; allowed is 7 or greater"),
     _short("context-reply", 6, 6, r"agent\.context is 6, .*allowed is 7 or greater"),

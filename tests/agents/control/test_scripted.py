@@ -33,6 +33,39 @@ def test_the_random_agent_is_uniform_and_knows_its_log_probability():
     assert logp[0] == pytest.approx(-np.log(5.0))
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "within"),
+    [
+        (100.0, np.inf, (100, 102)),
+        (-np.inf, -7.0, (-9, -7)),
+        (-np.inf, np.inf, (-1, 1)),
+        (-3.4e38, 3.4e38, (-3.4e38, 3.4e38)),
+        (np.finfo(np.float64).min, np.finfo(np.float64).max, (-1, 1)),
+        (3.0, 3.0, (3, 3)),
+    ],
+)
+def test_a_random_agent_draws_finite_numbers_whatever_the_bounds(low, high, within):
+    box = Box(low, high, (2,), dtype=np.float64)
+    agent = RandomAgent(box)
+    action, logp, _, _ = agent.act(np.zeros((500, 1)), agent.draw(np.random.default_rng(0), 500))
+    drawn, middle, half = action.astype(np.float64), (within[0] + within[1]) / 2, (within[1] - within[0]) / 2
+    assert np.isfinite(logp).all()
+    assert all(map(box.contains, drawn))
+    assert drawn.mean() == pytest.approx(middle, abs=0.1 * half)
+    assert np.abs(drawn - middle).max() == pytest.approx(half, rel=0.02)
+
+
+def test_a_random_agent_draws_in_greedy_evaluations_too():
+    actor = ControlActor(RandomAgent(Discrete(3)), WorldSource(f"{__name__}:Signed", {"start": 0}), mode="episodes")
+    first, again, other = (
+        [episode.reward for episode in actor.evaluate(40, seed=seed, version=0, each=2)] for seed in (0, 0, 1)
+    )
+    assert first == again != other
+    assert np.mean(first) == pytest.approx(3.0, abs=3 * (3 * 2 / 3 / 80) ** 0.5)  # three draws, each 1 ± √(2/3)
+    assert first[::2] != first[1::2]  # the episodes of one task differ
+    actor.close()
+
+
 class Counted(gym.Env[np.ndarray, int]):
     """Five steps (six where the seed is odd); each earns 1 where the action is the number of the step."""
 

@@ -49,6 +49,14 @@ def said(world: Any) -> list[Episode]:
     return list(actor.collect(range(1), 1, seed=0, version=0).episodes)
 
 
+def test_empty_replies_are_counted_before_anybody_learns_from_them() -> None:
+    rows = [{"prompt": f"q{n}", "completion": "" if n in (1, 3) else "yes"} for n in range(5)]
+    assert ChatWorld(rows).remarks == (
+        "row 1: a reply is empty (in 2 of 5 conversations): who learns from it learns to say nothing",
+    )
+    assert ChatWorld([CHAT]).remarks == ()  # calls and thoughts are something
+
+
 def test_a_chat_is_said_again_and_only_what_the_assistant_says_is_learned() -> None:
     (episode,) = said(ChatWorld([CHAT]))
     assert episode.failure is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,6 +86,9 @@ def test_number_wants_the_last_number(answer: Any, reply: str, is_right: bool) -
 def test_a_number_may_be_away_by_the_tolerance_of_the_task_or_the_world() -> None:
     assert not right("number", "3.1416", "3.14")
     assert right("number", "3.1416", "3.14", tolerance=0.01)
+    assert right("number", "5", "5.01", tolerance=0.1)
+    grader = make_grader("number", None, tolerance=0.1)
+    assert grader.grade(Reply("5.01"), {"answer": "5", "tolerance": 0}).success is False  # a row's 0 counts
     grader = make_grader("number", None)
     task = {"prompt": "pi?", "answer": "3.1416", "tolerance": 0.002}
     grader.check(task)
@@ -146,6 +150,53 @@ def test_choices_may_have_labels_of_their_own_or_stand_in_the_prompt_alone() -> 
     assert right("choice", "B", "4", choices=[3, 4])
 
 
+@pytest.mark.parametrize(
+    ("answer", "choices", "reply", "is_right"),
+    [
+        ("Co", ["CO", "Co", "C"], "Co", True),
+        ("Co", ["CO", "Co", "C"], "CO", False),
+        ("Co", ["CO", "Co", "C"], "The answer is Co.", True),
+        ("CO", ["CO", "Co", "C"], "The answer is Co.", False),
+        ("Co", ["CO", "Co", "C"], "co", False),
+        ("Co", ["CO", "Co", "C"], "B) Co", True),
+        ("U.S.", ["U.S", "U.S."], "U.S.", True),
+        ("K", None, "The answer is K", True),
+        ("z", None, "Z", True),
+        ("B", None, "B and K", False),
+        (26, [f"t{n}x" for n in range(40)], "t26x", True),
+        (27, [f"t{n}x" for n in range(40)], "t26x", False),
+        (1, ["1", "1"], "B", True),
+        (1, {"text": ["x", "y"], "label": ["1", "2"]}, "x", True),
+    ],
+)
+def test_each_choice_is_paid_by_its_own_text_alone(answer: Any, choices: Any, reply: str, is_right: bool) -> None:
+    assert right("choice", answer, reply, **({} if choices is None else {"choices": choices})) is is_right
+
+
+@pytest.mark.parametrize("name", ["number", "choice"])
+@pytest.mark.parametrize("dress", ["<final>{}</final>", "> {}", "{}</s>", "{}<|im_end|>", "so</think>{}"])
+def test_tags_and_thoughts_are_no_part_of_a_reply(name: str, dress: str) -> None:
+    good, other = ("5", "6") if name == "number" else ("B", "C")
+    for thought in ("", f"<think>\nThe answer is {other}.\n</think>\n\n"):
+        assert right(name, good, thought + dress.format(good))
+        assert not right(name, good, thought + dress.format(other))
+
+
+def test_a_table_of_text_may_hold_its_choices_as_a_list(tmp_path: Path) -> None:
+    table = tmp_path / "tasks.csv"
+    lines = [f'q{n},"[""red"", ""blue""]",blue' for n in range(20)]
+    table.write_text("\n".join(["question,choices,answer", *lines]))
+    world = TaskWorld(str(table), grader="choice", prompt="{question}\n{choices}")
+    text, _ = world.reset(seed=0)
+    assert text.endswith("A. red\nB. blue")
+    assert world.step("B")[1] == 1.0
+    table.write_text("\n".join(["question,choices,answer", *lines, "last,red or blue,1"]))
+    with pytest.raises(
+        UserError, match=r"tasks\.csv:22: the answer is '1', and the choices are 'red or blue', no list"
+    ):
+        TaskWorld(str(table), grader="choice")
+
+
 def test_regex_wants_the_pattern_somewhere() -> None:
     assert right("regex", r"\b(yes|yep)\b", "Well, yes.")
     assert not right("regex", r"\b(yes|yep)\b", "yesterday")
@@ -178,6 +229,25 @@ def test_a_tag_says_where_the_answer_stands(name: str, tag: Any, answer: str, re
         ("number", {"answer": "many"}, "the answer is 'many', and the grader 'number' wants a number"),
         ("number", {"answer": [1]}, "wants a number"),
         ("number", {"answer": "1", "tolerance": "x"}, "tolerance is 'x'"),
+        *[
+            ("number", {"answer": "1", "tolerance": odd}, "tolerance is .*; allowed is a number, 0 or greater")
+            for odd in (-1, "-1", "5%", "5 km", True, "1e999")
+        ],
+        *[
+            ("choice", {"answer": 1, "choices": odd}, "the answer is 1, and the choices are .*, no list of texts")
+            for odd in ("A) x B) y", [], [["x"], ["y"]], 3)
+        ],
+        (
+            "choice",
+            {"answer": 2, "choices": ["1", "2", "3", "4"]},
+            r"2 may be the choice C \('3'\) or .* give its letter",
+        ),
+        (
+            "choice",
+            {"answer": "B", "choices": ["B", "A", "C"]},
+            r"B may be the choice B \('A'\) or .* its index, from 0",
+        ),
+        ("choice", {"answer": "b", "choices": ["B", "A", "C"]}, "or the text of the choice A"),
         ("choice", {"answer": "E", **COLOURS}, "wants one of A, B, C, D, its text or its index"),
         ("choice", {"answer": 4, **COLOURS}, "the answer is 4, and there are 4 choices, from 0"),
         ("choice", {"answer": "blue"}, "wants a capital letter"),

@@ -286,6 +286,25 @@ def test_tasks_that_are_in_two_splits_are_counted_where_they_are_left_out() -> N
     assert not TaskWorld(rows[:10], grader="exact").remarks
 
 
+def test_choices_that_the_prompt_does_not_show_are_said() -> None:
+    rows = [{"prompt": f"Which of {n}?", "answer": 0, "choices": ["red", "blue"]} for n in range(10)]
+    (remark,) = TaskWorld(rows, grader="choice").remarks
+    assert remark == (
+        "task 0: the agent is not shown the choices that it is to choose between (in 10 of 10 tasks); a template shows "
+        'them, prompt: "{question}\\n{choices}"'
+    )
+    assert TaskWorld(rows, grader="choice", prompt="{prompt}\n{choices}").remarks == ()
+    assert TaskWorld([{**row, "prompt": f"{row['prompt']} red or blue"} for row in rows], grader="choice").remarks == ()
+    assert TaskWorld([{"prompt": f"q{n}", "answer": "A"} for n in range(10)], grader="choice").remarks == ()
+
+
+def test_a_weight_of_another_name_is_not_suggested_again() -> None:
+    world = TaskWorld([{"prompt": f"q{n}", "answer": "1"} for n in range(10)], grader="exact", weights={"rewrd": 2})
+    world.reset(seed=0)
+    said = world.misweighed() or ""
+    assert said.endswith("weights name rewrd. Give weights: {reward: 2.0}, in the place of 'rewrd'")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -27,6 +27,13 @@ def test_what_is_printed_is_a_stage_that_a_scenario_takes(name: str) -> None:
             assert getattr(getattr(row, column), constant) == value
 
 
+def test_a_stage_of_r1_zero_is_as_long_as_the_paper_keeps_its_reference() -> None:
+    collect = PRESETS["r1-zero"].stage["collect"]
+    assert isinstance(collect, dict)
+    updates = 400 * 512 // (collect["groups"] * collect["group_size"])
+    assert f"stages of {updates} updates" in PRESETS["r1-zero"].besides
+
+
 def test_presets_are_listed_and_shown_and_an_unknown_one_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert command("list", "presets") == 0
     listed = capsys.readouterr().out

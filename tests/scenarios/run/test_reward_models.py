@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scenarios_runs import command, rows, write_scenario
@@ -36,7 +37,7 @@ def scenario(tmp_path: Path) -> Path:
     return write_scenario(tmp_path, SCENARIO.replace("FILE", str(tmp_path / "ranked.jsonl")))
 
 
-def lines(path: Path) -> list[dict[str, float]]:
+def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -103,6 +104,18 @@ def test_a_judge_is_what_the_last_stage_makes(
     assert "makes the agent a judge, and 'look' comes after it: let it be the last stage" in shown
 
 
+@pytest.mark.parametrize("goal", ["success_rate", "world/margin_mean", "return_mean"])
+def test_a_goal_may_be_any_number_that_a_judge_is_measured_by(scenario: Path, goal: str) -> None:
+    assert command("run", scenario, "--dry-run", "--set", f"stages.rank.stop={{{goal}: 0.9}}") == 0
+
+
+def test_a_goal_that_no_judge_is_measured_by_is_refused(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("run", scenario, "--dry-run", "--set", "stages.rank.stop={world/correct_mean: 0.9}") == 2
+    assert "have success_rate, return_mean, turns_mean, units_mean, world/margin_mean" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
 def test_flags_about_who_acts_are_refused_of_a_judge(
     scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,6 +124,8 @@ def test_flags_about_who_acts_are_refused_of_a_judge(
     for flags in (["--k", "2"], ["--sample"], ["--set", "sampling.top_p=0.5"], ["--seed", "3"]):
         assert command("evaluate", run, *flags) == 2
         assert f"{flags[0]} is for agents that act, and this one is a reward model" in capsys.readouterr().err
+    assert command("rescore", run) == 2
+    assert "has made a reward model: what it kept are rankings" in " ".join(capsys.readouterr().err.split())
 
 
 PIPELINE = """\
@@ -213,7 +228,7 @@ def test_a_run_with_a_judge_that_is_resumed_ends_as_one_that_was_not(judge: Path
     [
         (["stages.please.models=null"], "needs a reward; write such as models: {reward: runs/NAME-0}"),
         (["stages.please.models.reward=runs/nothing"], "there is no run 'runs/nothing'; a reward model is a run of"),
-        (["stages.please.method=ppo"], "models.reward is read by nobody"),
+        (["stages.please.method=ppo"], "models.reward is read by nobody: rewards.model, how much its score counts, is"),
         (["stages.please.overrides.rewards.model=null"], "rewards.world is 0.0 and would have no effect"),
         (["stages.please.overrides.rewards.model=0"], "rewards.model is 0; allowed is a number greater than 0"),
         (["stages.please.overrides.weighting.kl=k3"], "the penalty of a unit's reward is k1 to the reference"),
@@ -248,3 +263,35 @@ def test_an_agent_that_acts_is_no_judge(judge: Path, tmp_path: Path, capsys: pyt
     capsys.readouterr()
     assert command("run", path, "--dry-run", "--set", f"stages.please.models.reward={tmp_path / 'run'}") == 2
     assert "acts, and scores nothing; a reward model is a run of" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            ["method=on_policy_distillation", "models={teacher: RUN}", "overrides={}"],
+            "a teacher is a run that learns to",
+        ),
+        (["models={reward: RUN, reference: RUN}"], "a reference is a run that learns to act"),
+    ],
+)
+def test_a_judge_plays_no_other_role(
+    judge: Path, tmp_path: Path, changes: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_scenario(tmp_path, LEARNER.replace("RUN", str(judge)))
+    sets = [part for change in changes for part in ("--set", f"stages.please.{change.replace('RUN', str(judge))}")]
+    assert command("run", path, "--dry-run", *sets) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "is a reward model: it scores replies" in said
+    assert words in said
+
+
+def test_who_acts_begins_as_no_judge_and_a_judge_goes_on_as_one(
+    judge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begins = f"agent={{from: {judge}}}"
+    acts = write_scenario(tmp_path, LEARNER.replace("RUN", str(judge)))
+    assert command("run", acts, "--dry-run", "--set", begins) == 2
+    assert "whose agent is a reward model: it scores replies" in " ".join(capsys.readouterr().err.split())
+    judges = write_scenario(tmp_path, SCENARIO.replace("FILE", str(judge.parent / "ranked.jsonl")))
+    assert command("run", judges, "--dry-run", "--set", begins) == 0
