@@ -112,7 +112,8 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_help_fits_a_screen_and_the_import_is_light() -> None:
-    assert len(pydoc.render_doc(peripatos, renderer=pydoc.plaintext).splitlines()) <= 60
+    lines = pydoc.render_doc(peripatos, renderer=pydoc.plaintext).splitlines()
+    assert len(lines) <= (60 if sys.version_info < (3, 13) else 80)  # which prints a parameter a line
     code = "import peripatos, sys; print([m for m in ('torch', 'numpy', 'yaml', 'ray') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 

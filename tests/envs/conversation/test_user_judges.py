@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import signal
 import threading
 import time
 from functools import partial
@@ -309,7 +310,10 @@ def test_a_judge_that_would_end_the_program_costs_its_episode_and_is_named(
         world.step("q")
 
 
-def test_ctrl_c_while_a_judge_thinks_is_for_the_run():
+def test_ctrl_c_while_a_judge_thinks_is_for_the_run(monkeypatch):
+    # as a terminal leaves it: in the background of a script Ctrl-C is ignored, and what looks like one is the world's
+    monkeypatch.setattr("signal.getsignal", lambda _: signal.default_int_handler)
+
     def interrupted(reply, task):
         raise KeyboardInterrupt
 
