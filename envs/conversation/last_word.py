@@ -27,9 +27,7 @@ FINAL_BEGINS, FINAL_ENDS = "\ue000", "\ue001"  # stand where a reply marks its a
 STOP = ".!?;\n" + FINAL_BEGINS + FINAL_ENDS  # what ends a sentence
 OPEN, CLOSE = r"[ \t(\[\"']*", r"[)\]\"']*"
 _LONGEST = 1 << 14  # characters of a reply that are read, its last
-_AT_ONCE = (
-    60  # characters behind "no, wait", in which what it puts in the place of another answer has not to be declared
-)
+_AT_ONCE = 60  # characters behind "no, wait", in which the answer that takes another's place need not be declared
 CONTEXT = 120  # characters before or behind an answer that say what it is
 SURELY = r"(?:(?:\w+ly|most|very|indeed|also|both|all|just|then|still|therefore|thus|simply|either|one of)\s+)*"
 _LEADS = r"(?:(?:the|an?|option|choice|letter|number|answer|statement)\s+)*"
