@@ -1,5 +1,6 @@
 """What the sampler remembers between the turns of a conversation."""
 
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -83,6 +84,25 @@ def test_of_a_turn_whose_template_rewrites_the_one_before_only_what_is_new_is_re
         anew = TransformersEngine(policy, stop_ids=[]).submit([Request(0, rewritten, 4, 0, greedy=True)])[0].result()
         assert again.tokens == anew.tokens
         assert again.logp == pytest.approx(anew.logp, abs=1e-5)
+
+
+def test_wherever_a_conversation_is_cut_or_rewritten_the_same_is_said_as_anew(read: list[int]) -> None:
+    policy, rng = tiny(), random.Random(1)
+    engine = TransformersEngine(policy, stop_ids=[])
+
+    def some(count: int) -> tuple[int, ...]:
+        return tuple(rng.randrange(8, 90) for _ in range(count))
+
+    prompts = [some(40) for _ in range(3)]
+    for turn in range(6):
+        requests = [Request(row, one, rng.randrange(1, 9), turn, greedy=True) for row, one in enumerate(prompts)]
+        for row, future in enumerate(engine.submit(requests)):
+            said = future.result()
+            anew = TransformersEngine(policy, stop_ids=[]).submit([requests[row]])[0].result()
+            assert said.tokens == anew.tokens
+            assert said.logp == pytest.approx(anew.logp, abs=1e-5)
+            whole = (*prompts[row], *said.tokens)
+            prompts[row] = whole[: rng.randrange(1, len(whole) + 1)] + some(rng.choice([0, 0, 1, 5, 40]))
 
 
 def test_a_prompt_that_begins_as_little_of_the_turn_before_is_read_once_for_its_group(read: list[int]) -> None:
