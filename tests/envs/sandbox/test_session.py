@@ -139,9 +139,8 @@ def test_an_interpreter_that_ends_outside_of_its_cells_costs_its_variables_and_n
 ) -> None:
     session.put("kept", b"k")
     if how == "a timer of its own":
-        session.python("import os, threading; threading.Timer(0.1, os._exit, (1,)).start()")
+        cells = [session.python("import os, threading; threading.Timer(0.1, os._exit, (1,)).start()")]
         time.sleep(0.5)
-        cells = []
     elif how == "a command":
         session.python("x = 1")
         cells = [session.shell("kill -9 -1")]
