@@ -324,7 +324,7 @@ def _weight(row: Method) -> str:
 _HEAD = """# Methods
 
 Printed by the code (`peripatos list methods`, `--show NAME` for every constant, and with that `--compat trl`, `verl` or
-`prime-rl` for what stands there, as read at a date). A method is a row of constants,
+`prime-rl` for what stands there, each fact with the month in which it was read). A method is a row of constants,
 and each is a weighted log-likelihood: the gradient of L below is that of the textbook objective, which a test checks by
 autograd for every row. Any constant is changed by a scenario, `overrides: {weighting: {clip_high: 0.28}}`; what would
 have no effect is refused. Settings of whole papers, as stages: `peripatos list presets`.

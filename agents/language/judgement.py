@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import cycle
 
 import torch
 
@@ -98,7 +99,8 @@ class JudgingActor(PairActor):
     """Collects rankings to learn from, and evaluates whoever scores them on others, `held_out` by split.
 
     An evaluation has an episode for each pair of replies with different ranks: that of the better one, which succeeds
-    where its score is the higher one, and measures by how much (`margin`).
+    where its score is the higher one, and measures by how much (`margin`). Of pairs with equal scores every other one
+    succeeds, as if a coin were thrown: a head that has learned nothing is right about half of them, and not about none.
     """
 
     def __init__(self, sides: Sequence[Actor], policy: LanguagePolicy, held_out: Mapping[str, int]) -> None:
@@ -112,16 +114,18 @@ class JudgingActor(PairActor):
         count = min(tasks, self._held_out[split])
         sides = [actor.evaluate(count, seed=seed, version=version, split=split) for actor in self._sides]
         scored = [list(zip(side, score_episodes(self._policy, side), strict=True)) for side in sides]
-        return [episode for group in zip(*scored, strict=True) for episode in _compared(group)]
+        coin = cycle((True, False))
+        return [episode for group in zip(*scored, strict=True) for episode in _compared(group, coin)]
 
 
-def _compared(group: Sequence[tuple[Episode, float | None]]) -> Iterator[Episode]:
-    """An episode for each pair of a group's replies; those without a score or a reward are as they are."""
+def _compared(group: Sequence[tuple[Episode, float | None]], coin: Iterator[bool]) -> Iterator[Episode]:
+    """An episode for each pair of a group's replies; those without a score or a reward are as they are. `coin` decides
+    where both have one score."""
     told = [(e, e.reward, score) for e, score in group if e.reward is not None and score is not None]
     yield from (episode for episode, score in group if episode.reward is None or score is None)
     pairs = ((better, one - other) for better, r, one in told for _, worse, other in told if r > worse)
     for index, (better, margin) in enumerate(pairs):
-        right = margin > 0
+        right = margin > 0 if margin else next(coin)
         yield replace(
             better,
             index=index,

@@ -98,6 +98,12 @@ def written_down(stage: Stage) -> WrittenWorld | None:
     return (HeldOutPairs if is_measured else PairWorld)(shown.pairs or "")
 
 
+def remarks_on_written(scenario: Scenario) -> list[str]:
+    """What is to be said of the conversations and pairs that stages learn from, a sentence each."""
+    written = [(stage, world) for stage in scenario.stages if (world := written_down(stage)) is not None]
+    return [f"{stage.name}: {remark}" for stage, world in written for remark in world.remarks]
+
+
 def source_of(world: WorldSpec) -> WorldSource:
     """Where worlds of one kind come from; nothing is constructed yet."""
     wrappers = [wrapper.model_dump() for wrapper in world.wrappers]
