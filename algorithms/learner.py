@@ -2,7 +2,7 @@
 
     batch ─▶ rewards ─▶ values ─▶ credit ─▶ for each epoch, for each minibatch:
                                                 w = policy_weight(log π, A)
-                                                L = policy_loss(log π, w) + c_v ½(V − target)² − c_h H − c_o log π(o)
+                                                L = policy_loss(log π, w) − c_h H + `loss_terms`
                                                 one step of the optimiser
 
 It takes a batch to its own device, asks a policy for `score` and a method for constants, never for a name. Sums are
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -31,7 +31,8 @@ from .annotate import read_scores, with_energy, with_observed, with_values
 from .distillation import paid_by_teacher, read_by
 from .flat_groups import flat_groups
 from .judged_rewards import JudgedRewards
-from .loss import policy_loss, squared_error
+from .loss import policy_loss
+from .loss_terms import imitation_term, observation_term, prepare_shown, shown_parts, value_term
 from .method_row import Method
 from .metrics import Log, masked_mean, with_effective_share
 from .moving import MovingCoefficients
@@ -93,13 +94,16 @@ class Learner:
         self._optimizer = Masters({n: p for n, p in policy.module().named_parameters() if p.requires_grad}, settings)
         self._statistics = {f"the statistics {name}": x for name, x in policy.module().named_buffers()}
 
-    def update(self, batch: Batch, *, progress: float = 0.0) -> Update:
-        """Learn from `batch` and become the next version; `progress` in [0, 1] is the spent part of the budget.
+    def update(self, batch: Batch, *, progress: float = 0.0, shown: Batch | None = None) -> Update:
+        """Learn from `batch` and become the next version; `progress` in [0, 1] is the spent part of the budget, and
+        `shown` are the demonstrations of a method that imitates some beside.
 
         Raises `StaleBatch` if too old or another version acted, `UpdateRefused` if a loss or gradient, or afterwards a
         weight, a moment or a statistic is not finite (the version does not move on), `ValueError` if the method needs
-        values and neither the batch nor the policy has any.
+        values and neither the batch nor the policy has any, or demonstrations and there are none.
         """
+        if (shown is not None) != self.method.imitates_beside:
+            raise ValueError(f"method {self.method.name!r} {'takes no' if shown is not None else 'needs'} `shown`")
         oldest, newest = int(batch.version_B.min()), int(batch.version_B.max())
         if newest > self.version or oldest < self.version - self.max_staleness:
             acted = f"version {oldest}" if oldest == newest else f"versions {oldest} to {newest}"
@@ -108,7 +112,8 @@ class Learner:
         if self.settings.schedule == "linear":
             self.lr = self.settings.lr * max(0.0, 1.0 - progress)
         with torch_threads(fitting_threads(self.policy.module())):
-            update = self._update(batch.to(str(self._optimizer.tensors[0].device)))
+            device = str(self._optimizer.tensors[0].device)
+            update = self._update(batch.to(device), None if shown is None else shown.to(device))
             if unsound := self.find_unsound(moments=False):  # squares of a gradient whose norm is finite are finite
                 taken = f"{self._steps} step{'s' if self._steps > 1 else ''}"
                 raise UpdateRefused(f"{unsound} after {taken}", dict(update.metrics))
@@ -124,7 +129,7 @@ class Learner:
     def _statistics_of_rewards(self) -> dict[str, Tensor]:
         return {f"{who}.{name}": x for who, one in self._paying.items() for name, x in one.state().items()}
 
-    def _update(self, batch: Batch) -> Update:
+    def _update(self, batch: Batch, shown: Batch | None) -> Update:
         heard = self.method.update.observation_coefficient > 0
         training = self._prepared(with_observed(batch, self.policy) if heard else batch)
         log, first = Log(), FirstPass(training)
@@ -132,13 +137,15 @@ class Learner:
         learned_from = self._with_gradient(training)
         if self.policy.memoryless and self.method.of_single_units:
             learned_from = as_units(learned_from)
-        rng = stream(self.seed, "update", self.version)
+        beside = None if shown is None else prepare_shown(shown, self.policy)
+        rng, rng_beside = (stream(self.seed, use, self.version) for use in ("update", "shown"))
         count = self.method.update.steps_per_pass(float(training.batch.mask_B_T.sum()))
         self._steps, last = 0, None
         for epoch in range(self.method.update.epochs):
-            for part in minibatches(learned_from, count, rng):
+            others = shown_parts(beside, count, rng_beside)
+            for part, other in zip(minibatches(learned_from, count, rng), others, strict=True):
                 whitened = part.whitened() if self.method.credit.whiten == "minibatch" else part
-                self._step(whitened, log, first if epoch == 0 else None)
+                self._step(whitened, other, log, first if epoch == 0 else None)
                 self._steps, last = self._steps + 1, part
         metrics = with_effective_share(log.means())
         kl = self._kl_old(last) if self._follows_kl and last is not None and len(last.share_B_T) else None
@@ -227,18 +234,18 @@ class Learner:
         moved = (training.advantage_B_T != 0).any(dim=1)
         return training.rows(torch.nonzero(torch.isin(training.batch.bundle_B, training.batch.bundle_B[moved]))[:, 0])
 
-    def _step(self, training: TrainingBatch, log: Log, first: FirstPass | None) -> None:
+    def _step(self, training: TrainingBatch, shown: TrainingBatch | None, log: Log, first: FirstPass | None) -> None:
         """One step of the optimiser on one minibatch; on one without rows too, for how many steps an update takes is
         nothing that the data decide. Numbers leave the device once, before the step is taken."""
         done = None
         try:
-            done = self._gradient(training, first)
+            done = self._gradient(training, shown, first)
         except (MemoryError, RuntimeError) as problem:
             if not lacks_memory(problem):
                 raise
         if done is None:  # not above, where the exception still holds what filled the memory
             self._halve(training.batch)
-            done = self._gradient(training, first)
+            done = self._gradient(training, shown, first)
         seen, loss = done
         norm = torch.nn.utils.clip_grad_norm_(self._optimizer.tensors, self.settings.max_grad_norm)
         seen.add({"loss/value": loss, "gradient/norm": norm, "units": training.batch.mask_B_T.sum()})
@@ -251,23 +258,33 @@ class Learner:
             self._adapt(metrics["kl/old"])  # before the first step nothing has moved yet
         lr = self.lr * min(1.0, (self.version + 1) / max(1, self.settings.warmup))
         self._optimizer.step(lr)
-        norm_alone = {"gradient/norm": metrics.pop("gradient/norm"), "optimizer/lr": lr}  # each step counts as one
+        alone = {name: metrics.pop(name) for name in ("gradient/norm", "imitation/loss") if name in metrics}
         del metrics["loss/value"]  # the loss is a vehicle of the gradient, and its value means nothing
         log.add(metrics, weight=units)
-        log.add(norm_alone)
+        log.add({**alone, "optimizer/lr": lr})  # each step counts as one
 
-    def _gradient(self, training: TrainingBatch, first: FirstPass | None) -> tuple[Log, Tensor]:
+    def _gradient(
+        self, training: TrainingBatch, shown: TrainingBatch | None, first: FirstPass | None
+    ) -> tuple[Log, Tensor]:
         """∇L of a minibatch, the sum over its micro-batches, in the parameters; what was seen, and L."""
         seen, loss = Log(), torch.zeros((), device=self._optimizer.tensors[0].device)
         with self._optimizer.gradient():
-            for part in micro_batches(training, self.micro_batch, self.policy) if len(training.share_B_T) else ():
-                learns_to_score = self.method.learns == "reward"
-                part_loss = (
-                    reward_model_loss(self.policy, part, seen) if learns_to_score else self._loss(part, seen, first)
-                )
+            for part_loss in self._losses(training, shown, seen, first):
                 part_loss.backward()
                 loss = loss + part_loss.detach()
         return seen, loss
+
+    def _losses(
+        self, training: TrainingBatch, shown: TrainingBatch | None, seen: Log, first: FirstPass | None
+    ) -> Iterator[Tensor]:
+        """L in parts, one micro-batch after the other."""
+        for part in micro_batches(training, self.micro_batch, self.policy):
+            if self.method.learns == "reward":
+                yield reward_model_loss(self.policy, part, seen)
+            else:
+                yield self._loss(part, seen, first)
+        for part in micro_batches(shown, self.micro_batch, self.policy) if shown is not None else ():
+            yield imitation_term(self.policy, part, self.method.update, seen)
 
     def _halve(self, batch: Batch) -> None:
         """Half as many units in one pass from here on. MemoryError the second time: what to change."""
@@ -285,7 +302,7 @@ class Learner:
         return f"the step was not taken{earlier}"
 
     def _loss(self, part: TrainingBatch, seen: Log, first: FirstPass | None) -> Tensor:
-        """L = policy_loss + c_v · value loss − c_h · entropy − c_o · log π(what the world said), on one micro-batch."""
+        """L = policy_loss − c_h · entropy + c_v · value loss − c_o · log π(what the world said), on one micro-batch."""
         batch, update, mask = part.batch, self.method.update, part.batch.mask_B_T
         scores = self.policy.score(batch.inputs)
         logp, entropy, value = scores
@@ -308,15 +325,9 @@ class Learner:
         if self.moving.bonus:
             loss = loss - self.moving.bonus * reduce(entropy, mask, shares=whole)
         if self.method.needs_critic and batch.value_B_T is not None:
-            error = squared_error(value, part.target_B_T, batch.value_B_T, clip=update.value_clip)
-            targets = Shares(torch.ones_like(part.share_B_T), part.target_count or 1.0)
-            value_loss = reduce(error, part.target_mask_B_T, shares=targets)
-            loss = loss + update.value_coefficient * value_loss
-            seen.add_units({"value/loss": error.detach()}, part.target_mask_B_T)
+            loss = loss + value_term(part, value, update, seen)
         if update.observation_coefficient:
-            heard = Shares(torch.ones_like(part.share_B_T), part.observed_count or 1.0)
-            loss = loss - update.observation_coefficient * reduce(logp, part.observed_B_T, shares=heard)
-            seen.add_units({"observation/logp": logp.detach()}, part.observed_B_T)
+            loss = loss + observation_term(part, logp, update, seen)
         seen.add_units(self._look(part, scores, weighted), mask)
         if first is not None:
             first.add(part, scores, weighted.weight_B_T)

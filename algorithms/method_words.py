@@ -90,7 +90,8 @@ def formulas(row: Method) -> list[str]:
             "d = Σ (log π⁺ − log π⁺_ref) − Σ (log π⁻ − log π⁻_ref), over the units of the better and the worse"
         )
     if weighting.ratio is not None:
-        lines.append(f"ρ = {_RATIOS[weighting.ratio]}")
+        to = "π/μ" if row.source == "demonstrations" else "π/π_old"
+        lines.append(f"ρ = {_RATIOS[weighting.ratio].replace('π/π_old', to)}")
     bonus = f"{update.entropy_coefficient:g}·H" if update.entropy_coefficient else ""
     bonus = "c·H" if update.entropy_target is not None else bonus
     value = f" + {update.value_coefficient:g}·{_value_error(row)}" if row.needs_critic else ""
@@ -100,7 +101,12 @@ def formulas(row: Method) -> list[str]:
         if update.observation_coefficient
         else ""
     )
-    return [*lines, f"L = −{mean} {inside}{value}{heard}"]
+    shown = (
+        f" − {update.imitation_coefficient:g}·mean over units of demonstrations of log π"
+        if update.imitation_coefficient
+        else ""
+    )
+    return [*lines, f"L = −{mean} {inside}{value}{heard}{shown}"]
 
 
 _SCORES = (
@@ -160,6 +166,8 @@ def in_words(row: Method) -> list[str]:
     """What the row does, in sentences."""
     credit, update = row.credit, row.update
     said = [_SOURCES[row.source]]
+    if row.source == "demonstrations" and row.weighting.ratio is not None:
+        said.append("Where nobody has noted how likely it was (`logp` of a reply in a file), μ is 1.")
     if row.needs_judge:
         said.append("A reward model says what each episode is worth, which is earned at its last unit.")
         said.append(_SCALES[row.rewards.model_scale])
@@ -191,12 +199,14 @@ def in_words(row: Method) -> list[str]:
         said.append(f"β doubles or halves as the KL of an update is far from {row.weighting.kl_target:g}.")
     if update.observation_coefficient:
         said.append("What the world says after the first reply is learned by cross-entropy; the prompt is not.")
+    if update.imitation_coefficient:
+        said.append("Demonstrations are imitated beside that, as many episodes as there are groups.")
     if update.entropy_target is not None:
         step, goal = update.entropy_step, update.entropy_target
         said.append(f"c grows by {step:g} while the entropy is below {goal:g}, falls above it, and counts only below.")
     steps = update.epochs * update.minibatches
     one = "One step is made on each batch"
-    has_ratios = row.preference.kind is None and row.learns == "policy"
+    has_ratios = row.preference.kind is None and row.source == "own"
     one += ", before which every ratio is 1 (up to age and precision of the sampler)." if has_ratios else "."
     said.append(
         one if steps == 1 else f"Each batch is gone through {update.epochs} × in {update.minibatches} minibatches."
@@ -336,7 +346,9 @@ formulas is the logistic function.
 Rows of metrics have `policy/clipped` (the share of units that the clip silences or cuts), `policy/distrusted` (that a
 trust region leaves out), `policy/weighted` (whose weight is not 0), `policy/ratio_extreme` (whose ratio is beyond ten
 or a tenth), `policy/effective_share` ((Σρ)² / (n·Σρ²), the effective sample size as a share), `observation/logp` (what
-the world says, where that is learned), `groups/flat` (groups in which all earned the same), and, where they move,
+the world says, where that is learned), `imitation/loss` (−log π of demonstrations that are imitated beside, with
+`update: {imitation_coefficient: …}` of any method on own actions: PPO-ptx), `groups/flat` (groups in which all earned
+the same), and, where they move,
 `kl/beta` and `policy/entropy_coefficient`. What goes wrong with these numbers is said once, in a line. With
 `collect: {refill: 8}` groups in which all earned the same are sampled again, up to eight times for an update.
 

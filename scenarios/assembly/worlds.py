@@ -68,7 +68,9 @@ class WorldSources(dict[str, WorldSource]):
         """How many updates of a stage are a pass over its tasks; None where nobody knows how many there are."""
         if stage.collect is None or len(self) > 1:
             return None
-        written = written_down(stage)
+        from .settings import learns_from_shown  # with torch, which `play` does without
+
+        written = written_down(stage) if learns_from_shown(stage) else None
         tasks = self.first.facts.tasks.get("train") if written is None else len(written)
         return tasks / stage.collect.groups if tasks else None
 

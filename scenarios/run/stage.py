@@ -211,7 +211,7 @@ class StageRun:
         assert collection.batch is not None, "_collect has checked"
         held = self.learner.micro_batch
         try:
-            learned = self.learner.update(collection.batch, progress=spent)
+            learned = self.learner.update(collection.batch, progress=spent, shown=collection.shown)
         except UpdateRefused as refusal:
             raise self.watch.refused(refusal, self._axes()) from refusal
         except MemoryError as lack:
@@ -267,6 +267,8 @@ class StageRun:
             unscored = next((e.unscored for e in collection.episodes if e.unscored is not None), None)
             because = because or (f": {unscored}" if unscored else "")
             raise RunFailed(f"no episode of update {p.update + 1} gave anything to learn from{because}")
+        if collection.shown is None and stage_method(self.stage).imitates_beside:
+            raise RunFailed(f"no demonstration of update {p.update + 1} could be scored, and some are to be imitated")
         return collection
 
     def _last_moment(self) -> float | None:

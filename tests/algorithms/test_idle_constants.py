@@ -106,7 +106,8 @@ def learned(row: Method, certain: bool) -> Iterator[Tensor]:
     learner = Learner(policy, completed(row), settings, seed=0, **others)
     judged = JudgedRewards(opinion, row.rewards) if row.needs_judge else None
     for batch in batches(row.needs_critic, certain):
-        learner.update(batch if judged is None else paid(judged, batch))
+        shown = random_batch(7) if learner.method.imitates_beside else None
+        learner.update(batch if judged is None else paid(judged, batch), shown=shown)
         yield torch.cat([p.detach().flatten() for p in policy.parameters()])
 
 

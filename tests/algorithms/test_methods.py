@@ -152,7 +152,7 @@ IDLE = {
     "two numbers of minibatches": ("grpo", {"update": {"minibatch_units": 64, "minibatches": 2}}),
     "a baseline for imitation": ("sft", {"credit": {"baseline": "group_mean"}}),
     "whitened imitation": ("sft", {"credit": {"whiten": "batch"}}),
-    "a ratio to a demonstrator": ("sft", {"weighting": {"ratio": "unit"}}),
+    "a lower clip of what is imitated": ("sft", {"weighting": {"ratio": "unit", "clip_low": 0.2}}),
     "a level of no correction": ("grpo", {"weighting": {"correction_level": "sequence"}}),
     "a kind of no correction": ("ppo", {"weighting": {"correction_kind": "mask"}}),
     "a strength of no pair loss": ("grpo", {"preference": {"beta": 0.3}}),
@@ -275,6 +275,8 @@ def test_constants_that_exclude_each_other_are_refused_with_what_would_fit(name:
         ("gspo", {"weighting": {"stale_sequence": 0.05, "clip_low": 0.1}}),
         ("echo", {"update": {"observation_coefficient": 1.0}}),
         ("sft", {"update": {"epochs": 3}}),
+        ("dft", {"weighting": {"ratio": "product", "clip_high": 1.0}}),
+        ("grpo", {"update": {"imitation_coefficient": 0.1}}),
     ],
 )
 def test_constants_that_do_something_beside_each_other_are_taken(name: str, overrides: dict[str, Any]) -> None:
