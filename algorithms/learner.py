@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..agents.protocols import Critic, Policy, Scorer, Scores
+from ..agents.protocols import Critic, Policy, Scorer
 from ..agents.threads import fitting_threads, torch_threads
 from ..envs.seeding import stream
 from ..envs.vocabulary import Batch
@@ -31,29 +31,31 @@ from .annotate import read_scores, with_energy, with_observed, with_values
 from .distillation import paid_by_teacher, read_by
 from .flat_groups import flat_groups
 from .judged_rewards import JudgedRewards
+from .looks import look
 from .loss import policy_loss
 from .loss_terms import imitation_term, observation_term, prepare_shown, shown_parts, value_term
 from .method_row import Method
 from .metrics import Log, masked_mean, with_effective_share
 from .moving import MovingCoefficients
 from .optimizer import Masters, OptimizerSettings, adapted, lacks_memory
+from .own_critic import OwnCritic
 from .penalty import penalized_rewards
 from .reward_model import reward_model_loss
 from .rewards import punish_overlong, return_scale
 from .soundness import find_unsound
 from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
 from .update import FirstPass, StaleBatch, Update, UpdateRefused, describe
-from .weighting import Weighted, policy_weight
+from .weighting import policy_weight
 from .weights import kl_estimate
 
 
 class Learner:
     """Updates `policy` by `method`. `reference` is the frozen policy of a KL penalty, and `teacher` who pays for units,
-    where there is one; `judged`, which has paid for episodes before they come here, is saved with the learner. Rows
-    that a policy more than `max_staleness` versions old has sampled are refused. Where a batch comes from several
-    worlds (its note `world_B`), `worlds` has the method in each, all alike but for rewards and credit, which are each
-    world's own. `token_budget` is the most units in one pass where the settings leave that open; out of memory halves
-    it once.
+    where there is one; `critic` learns values in the place of a head of the policy; `judged`, which has paid for
+    episodes before they come here, is saved with the learner. Rows that a policy more than `max_staleness` versions old
+    has sampled are refused. Where a batch comes from several worlds (its note `world_B`), `worlds` has the method in
+    each, all alike but for rewards and credit, which are each world's own. `token_budget` is the most units in one pass
+    where the settings leave that open; out of memory halves it once.
     """
 
     def __init__(
@@ -65,12 +67,13 @@ class Learner:
         seed: int,
         reference: Scorer | None = None,
         teacher: Scorer | None = None,
+        critic: OwnCritic | None = None,
         judged: JudgedRewards | None = None,
         max_staleness: int = 0,
         worlds: Sequence[Method] = (),
         token_budget: int | None = None,
     ) -> None:
-        if method.needs_head and not policy.has_critic:
+        if method.needs_head and not policy.has_critic and critic is None:
             raise ValueError(f"method {method.name!r} needs a critic, and this policy has none")
         if settings.schedule == "adaptive_kl" and method.source != "own":
             raise ValueError(f"adaptive_kl needs log-probabilities of who acted; method {method.name!r} has none")
@@ -85,7 +88,7 @@ class Learner:
         self.worlds = tuple(worlds) or (method,)
         self.teacher = teacher if any(row.needs_teacher for row in self.worlds) else None
         self.scales = tuple(return_scale(row.rewards, row.credit.gamma, row.credit.granularity) for row in self.worlds)
-        self.judged = judged
+        self.judged, self.critic = judged, critic
         paying = {**{str(world): scale for world, scale in enumerate(self.scales)}, "judge": judged}
         self._paying = {who: one for who, one in paying.items() if one is not None}
         self.moving = MovingCoefficients(method)
@@ -122,7 +125,7 @@ class Learner:
 
     def find_unsound(self, *, moments: bool = True) -> str | None:
         """Which weight, statistic or, if asked, moment of the optimiser is not finite, in words; None if all are."""
-        tensors = {**self._optimizer.named, **self._statistics}
+        tensors = {**self._optimizer.named, **self._statistics, **(self.critic.tensors() if self.critic else {})}
         tensors |= {f"the rewards' statistics {name}": x for name, x in self._statistics_of_rewards().items()}
         return find_unsound(tensors | self._optimizer.moments() if moments else tensors)
 
@@ -182,12 +185,14 @@ class Learner:
         return self._annotated(self._valued(batch if scale is None else scale.scaled(batch)), row, flat_B)
 
     def _valued(self, batch: Batch) -> Batch:
-        """With values, where the method needs them and nobody has given any: those of the policy's own critic."""
+        """With values, where the method needs them and nobody has given any: those of the critic, by default the
+        policy's own."""
         if not self.method.needs_critic or batch.value_B_T is not None:
             return batch
-        if not isinstance(self.policy, Critic):
+        critic = self.policy if self.critic is None else self.critic.model
+        if not isinstance(critic, Critic):
             raise ValueError(f"method {self.method.name!r} needs values, and the batch came without any")
-        return with_values(batch, self.policy, self.micro_batch)
+        return with_values(batch, critic, self.micro_batch)
 
     def _annotated(self, batch: Batch, row: Method, flat_B: Tensor | None) -> TrainingBatch:
         """Log-probabilities that stay fixed during the update, then credit."""
@@ -257,8 +262,11 @@ class Learner:
         if self.settings.schedule == "adaptive_kl" and self._steps and "kl/old" in metrics:
             self._adapt(metrics["kl/old"])  # before the first step nothing has moved yet
         lr = self.lr * min(1.0, (self.version + 1) / max(1, self.settings.warmup))
+        if self.critic is not None:
+            metrics |= self.critic.step(training, self.method.update, self.micro_batch, lr)
         self._optimizer.step(lr)
-        alone = {name: metrics.pop(name) for name in ("gradient/norm", "imitation/loss") if name in metrics}
+        ones = ("gradient/norm", "gradient/critic_norm", "imitation/loss")
+        alone = {name: metrics.pop(name) for name in ones if name in metrics}
         del metrics["loss/value"]  # the loss is a vehicle of the gradient, and its value means nothing
         log.add(metrics, weight=units)
         log.add({**alone, "optimizer/lr": lr})  # each step counts as one
@@ -324,11 +332,14 @@ class Learner:
         loss = policy_loss(logp, weighted.weight_B_T, mask, shares=whole)
         if self.moving.bonus:
             loss = loss - self.moving.bonus * reduce(entropy, mask, shares=whole)
-        if self.method.needs_critic and batch.value_B_T is not None:
+        if self.method.needs_critic and self.critic is None and batch.value_B_T is not None:
             loss = loss + value_term(part, value, update, seen)
         if update.observation_coefficient:
             loss = loss + observation_term(part, logp, update, seen)
-        seen.add_units(self._look(part, scores, weighted), mask)
+        old_logp = self._old(part, logp.detach())
+        seen.add_units(look(self.method, part, scores, weighted, old_logp, first=not self._steps), mask)
+        if self.critic is not None and batch.value_B_T is not None:
+            scores = scores._replace(value_B_T=batch.value_B_T)  # what it said before the update
         if first is not None:
             first.add(part, scores, weighted.weight_B_T)
         return loss
@@ -342,40 +353,14 @@ class Learner:
         seen.add(pairs.means(), weight=len(pairs.margin_P))
         return weight
 
-    def _look(self, part: TrainingBatch, scores: Scores, weighted: Weighted) -> dict[str, Tensor]:
-        """What one forward pass showed of each unit: the textbook surrogate, distances, clipping."""
-        logp_B_T = scores.logp_B_T.detach()
-        seen = {
-            "policy/entropy": scores.entropy_B_T.detach(),
-            "policy/clipped": weighted.clipped_B_T,
-            "policy/ratio": weighted.ratio_B_T,
-            "policy/ratio_squared": weighted.ratio_B_T**2,
-            "policy/ratio_extreme": weighted.extreme_B_T,
-            "policy/weighted": weighted.weight_B_T != 0,
-            "policy/logp": logp_B_T,
-        }
-        if self.method.preference.kind is None:  # whose objective is one of pairs, not of units
-            seen["surrogate/mean"] = weighted.surrogate_B_T
-        if weighted.corrected_B_T is not None:
-            seen["policy/corrected"] = weighted.corrected_B_T
-        if weighted.distrusted_B_T is not None:
-            seen["policy/distrusted"] = weighted.distrusted_B_T
-        if self.method.source == "own":  # a demonstrator's log-probabilities are unknown
-            seen["kl/old"] = kl_estimate(self._old(part, logp_B_T), logp_B_T, kind="k3")
-            if not self._steps:  # the policy that sampled, read by the trainer
-                acted = part.batch.behavior_logp_B_T
-                seen["kl/sampler"] = kl_estimate(acted, logp_B_T, kind="k3")
-                seen["kl/sampler_gap"] = (logp_B_T - acted).abs()
-        if self.reference is not None:
-            seen["kl/reference"] = kl_estimate(logp_B_T, part.reference_logp_B_T, kind="k3")
-        return seen
-
     def save(self, folder: Path) -> None:
         """Write the optimiser's state, the scale of rewards and the counters: `optimizer.safetensors`,
         `rewards.safetensors` (where rewards are scaled or judged) and `learner.json`."""
         save_file(self._optimizer.state(), folder / "optimizer.safetensors")
         if self._paying:
             save_file(self._statistics_of_rewards(), folder / "rewards.safetensors")
+        if self.critic is not None:
+            self.critic.save(folder)
         counters = {"version": self.version, "lr": self.lr, "method": self.method.name, "micro_batch": self.micro_batch}
         (folder / "learner.json").write_text(json.dumps(counters | self.moving.state()))
 
@@ -392,6 +377,8 @@ class Learner:
             self._optimizer.load_state(load_file(folder / "optimizer.safetensors"))
         except ValueError as problem:
             raise ValueError(f"the optimiser state in {folder} {problem}") from problem
+        if self.critic is not None:
+            self.critic.load(folder)
         self.version, self.lr = int(counters["version"]), float(counters["lr"])
         self.moving.load_state(counters)
         if self.settings.micro_batch is None:  # cut as before, for sums of other parts differ in their last digits

@@ -7,7 +7,9 @@
     models: {reference: {self: start}}                      as it was when the stage began: the default
     models: {reference: {self: base}}                       with LoRA: the model beside which its matrices learn
 
-A model in a role does not learn.
+    models: {critic: {self: start}}                         a model of its own that learns values, in place of a head
+
+A model in a role does not learn, but for the critic.
 """
 
 from __future__ import annotations
@@ -69,8 +71,9 @@ class Models(Part):
     reference: ModelSpec | None = None
     teacher: ModelSpec | None = None
     reward: ModelSpec | None = None
+    critic: ModelSpec | None = None
 
-    @field_validator("reference", "teacher", "reward", mode="before")
+    @field_validator("reference", "teacher", "reward", "critic", mode="before")
     @classmethod
     def _may_be_a_name(cls, given: object) -> object:
         return _spelled_out(given)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, cast
 from ...agents.protocols import Policy, Scorer
 from ...envs.errors import UserError, nearest
 from ..assembly.engines import model_that_does_not_learn
-from ..assembly.policies import make_base, make_policy
+from ..assembly.policies import make_base, make_policy, make_twin
 from ..assembly.rendering import context_of, make_renderer
-from ..assembly.roles import role
+from ..assembly.roles import CRITIC, has_own_critic, role
 from ..assembly.settings import judging_stage, stage_method
 from ..assembly.worlds import WorldSources
 from ..config.agents import MlpAgentSpec
@@ -140,6 +140,24 @@ def stage_judge(context: RunContext, index: int) -> RewardModel | None:
         return RewardModel(policy, make_renderer(policy, theirs), context_of(policy, theirs))
 
 
+def stage_critic(context: RunContext, index: int, policy: Policy) -> Policy | None:
+    """The model that learns what states are worth in stage `index`, where that is no head of the agent: it begins as
+    the agent does, with a head that says 0, or as the agent of a run."""
+    models = context.scenario.stages[index].models
+    spec = None if models is None else models.critic
+    if spec is None:
+        return None
+    if spec.self is not None:
+        critic = cast("LanguagePolicy", make_twin(policy))
+        critic.add_head()
+        return critic
+    with at("stages", index, "models", CRITIC):
+        critic = make_policy(_scenario_of(spec), context.device, context.sources.first)
+        assert critic is not None, "check_models has seen an agent that learns"
+        critic.load(_folder(spec) / "policy")
+        return critic
+
+
 def _demonstrated(policy: Policy) -> Scorer:
     """The agent itself, after it has been shown what the world's expert does."""
     from ...agents.language.demonstrated import Demonstrated
@@ -181,7 +199,12 @@ def _check_run(scenario: Scenario, number: int, name: str, spec: ModelSpec) -> s
     if theirs.speaks != scenario.speaks or not theirs.learns:
         kinds = f"an agent of kind {theirs.agent.kind!r}, and that of this scenario is of kind {scenario.agent.kind!r}"
         raise UserError(f"{spec.run} has {kinds}, which reads nothing of its")
-    if name != JUDGE and judging_stage(theirs) is not None:
+    if name == CRITIC and not _has_head(theirs):
+        raise UserError(
+            f"the agent of {spec.run} has no head that says what states are worth; a critic is a run of reward_model "
+            "or of a method with a critic"
+        )
+    if name not in (JUDGE, CRITIC) and judging_stage(theirs) is not None:
         raise UserError(
             f"the agent of {spec.run} is a reward model: it scores replies, and its probabilities mean nothing; a "
             f"{name} is a run that learns to act"
@@ -195,6 +218,11 @@ def _check_run(scenario: Scenario, number: int, name: str, spec: ModelSpec) -> s
             "on_policy_distillation without a critic"
         )
     return f"{number_of(_folder(spec)):06d}"
+
+
+def _has_head(scenario: Scenario) -> bool:
+    learning = [stage for stage in scenario.stages if stage.method and not has_own_critic(stage)]
+    return any(stage_method(stage).needs_head for stage in learning)
 
 
 def _check_judge(spec: ModelSpec) -> None:

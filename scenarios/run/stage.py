@@ -43,7 +43,7 @@ from .episode_statistics import (
 from .kept_units import with_units
 from .logs import read_jsonl
 from .refill import collected
-from .roles import spell_memory, stage_judge, stage_models
+from .roles import spell_memory, stage_critic, stage_judge, stage_models
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 from .signals import Stopped
 from .watching import Watch
@@ -134,11 +134,14 @@ class StageRun:
 
     def _make_learner(self, policy: Policy, begun: bool) -> Learner:
         models = stage_models(self.context, self.index, policy, begun)
-        judge = stage_judge(self.context, self.index)
+        judge, critic = stage_judge(self.context, self.index), stage_critic(self.context, self.index, policy)
         if held := spell_memory(policy, {**models, **({} if judge is None else {"reward": judge.policy})}):
             self.context.journal.said(f"{self.stage.name}: held beside the agent, and not learning: {held}")
-        sources = self.context.sources
-        return make_learner(self.scenario, self.stage, policy, models, sources, seed=self.seed, judge=judge)
+        if critic is not None:
+            own = spell_memory(policy, {"critic": critic})
+            self.context.journal.said(f"{self.stage.name}: held beside the agent, and learning as well: {own}")
+        parts = {"seed": self.seed, "judge": judge, "critic": critic}
+        return make_learner(self.scenario, self.stage, policy, models, self.context.sources, **parts)
 
     def _say_budget(self, learner: Learner) -> None:
         """How many tokens are read at once, where that was left to the free memory."""

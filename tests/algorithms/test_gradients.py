@@ -40,6 +40,7 @@ from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.loss import policy_loss
 from peripatos.algorithms.methods import METHODS, Method, method
 from peripatos.algorithms.optimizer import OptimizerSettings
+from peripatos.algorithms.own_critic import OwnCritic
 from peripatos.algorithms.rewards import Rewards
 from peripatos.envs.vocabulary import Batch
 
@@ -266,6 +267,21 @@ def test_demonstrations_beside_a_method_add_the_gradient_of_their_mean_log_likel
         got = ours(row, batch, 1, shown=shown, **PASSES[passes])
         torch.testing.assert_close(got[0], want[0] + more, atol=1e-10, rtol=1e-10)
         torch.testing.assert_close(got[1], want[1].expand_as(got[1]), atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize("passes", PASSES)
+@pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.needs_critic])
+def test_a_critic_of_its_own_has_the_gradient_of_a_head_and_shares_none_of_the_policys(name: str, passes: str) -> None:
+    row, batch = METHODS[name], ragged(2, "segments")
+    settings = OptimizerSettings(max_grad_norm=1e9, **PASSES[passes])
+    policy, model = TabularPolicy(2, critic=False), TabularPolicy(2)
+    others = {"reference": TabularPolicy(102), "critic": OwnCritic(model, settings)}
+    Learner(policy, one_step(row), settings, seed=0, **others).update(batch)
+    slope, values = theirs(TEXTBOOK[name], batch, 2)
+    torch.testing.assert_close(policy.logits.grad, slope, atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(model.values.grad, values, atol=1e-10, rtol=1e-10)
+    assert model.logits.grad is None or not model.logits.grad.any()
+    assert policy.values.grad is None or not policy.values.grad.any()
 
 
 @pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.of_single_units])
