@@ -84,10 +84,14 @@ def _of_rewards(row: Method) -> Iterator[Idle]:
     if rewards.model is None:
         why = "rewards.model is null; give the weight of what a reward model says, such as 1"
         yield "rewards", "model_scale", "start", why
+        yield "rewards", "model_at", "end", why
         yield "rewards", "model_clip", None, why
         yield "rewards", "world", 1.0, why
     else:
         yield from _of_weighed_models(row)
+    if rewards.model is not None and row.credit.granularity == "trajectory":
+        why = "credit.granularity is 'trajectory': a whole trajectory is one step, whenever it was paid"
+        yield "rewards", "model_at", "end", f"{why}; give turn or unit"
     if rewards.teacher is not None:
         yield "rewards", "model", None, "rewards.teacher pays, in the place of all others"
         yield "update", "flat_groups", "keep", "rewards.teacher pays, whatever all of a group have earned"

@@ -20,7 +20,7 @@ IMITATION = (
         "arXiv:2508.05629",
         parent="sft",
         source="demonstrations",
-        elsewhere="The paper (dynamic fine-tuning) has μ = 1 throughout, and so has TRL's loss_type dft. iw-SFT has "
+        elsewhere="The paper (dynamic fine-tuning) has μ = 1 throughout, as LLaMA-Factory and ms-swift do. iw-SFT has "
         "the ratio of whole replies to a reference (arXiv:2507.12856); GOLD multiplies by rewards and lets no weight "
         "below a floor (arXiv:2009.07839).",
         credit=Credit(transform="one"),

@@ -169,7 +169,8 @@ def in_words(row: Method) -> list[str]:
     if row.source == "demonstrations" and row.weighting.ratio is not None:
         said.append("Where nobody has noted how likely it was (`logp` of a reply in a file), μ is 1.")
     if row.needs_judge:
-        said.append("A reward model says what each episode is worth, which is earned at its last unit.")
+        when = "at its last unit" if row.rewards.model_at == "end" else "by its turns, as each has changed it"
+        said.append(f"A reward model says what each episode is worth, which is earned {when}.")
         said.append(_SCALES[row.rewards.model_scale])
     if row.weighting.kl_in == "reward":
         said.append("Each unit pays for leaving the policy as it began, so that it answers for what follows as well.")

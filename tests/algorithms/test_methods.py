@@ -196,6 +196,8 @@ IDLE = {
     "a weight of a term that is normalised": ("gdpo", {"rewards": {"model": 2.0}}),
     "a weight of the world's terms, normalised": ("gdpo", {"rewards": {"model": 1.0, "world": 0.5}}),
     "a weight of what alone is put in an order": ("online_dpo", {"rewards": {"model": 2.0, "world": 0.0}}),
+    "rewards of turns where a whole trajectory is one step": ("grpo", {"rewards": {"model": 1.0, "model_at": "turn"}}),
+    "turns of no reward model": ("ppo", {"rewards": {"model_at": "turn"}}),
     "z-scores of an order": ("best_of_k", {"rewards": {"model": 1.0, "world": 0.0, "model_scale": "batch"}}),
 }
 
@@ -275,6 +277,7 @@ def test_constants_that_exclude_each_other_are_refused_with_what_would_fit(name:
         ("gspo", {"weighting": {"stale_sequence": 0.05, "clip_low": 0.1}}),
         ("echo", {"update": {"observation_coefficient": 1.0}}),
         ("sft", {"update": {"epochs": 3}}),
+        ("rlhf_ppo", {"rewards": {"model_at": "turn"}}),
         ("dft", {"weighting": {"ratio": "product", "clip_high": 1.0}}),
         ("grpo", {"update": {"imitation_coefficient": 0.1}}),
     ],

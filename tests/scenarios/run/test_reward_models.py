@@ -203,7 +203,7 @@ def test_a_policy_learns_from_what_the_model_says_and_each_term_stands_by_itself
     judge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, run = write_scenario(tmp_path, LEARNER.replace("RUN", str(judge))), tmp_path / "run"
-    sets = ["--set", "stages.please.overrides.rewards={world: 0.5, model_clip: 2}"]
+    sets = ["--set", "stages.please.overrides.rewards={world: 0.5, model_clip: 2, model_at: turn}"]
     assert command("run", path, "--out", run, *sets) == 0
     assert "please: held beside the agent, and not learning: reference 0.1 MB, reward 0.1 MB" in capsys.readouterr().err
     metrics = lines(run / "metrics.jsonl")
