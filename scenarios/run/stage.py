@@ -140,8 +140,9 @@ class StageRun:
         if critic is not None:
             own = spell_memory(policy, {"critic": critic})
             self.context.journal.said(f"{self.stage.name}: held beside the agent, and learning as well: {own}")
-        parts = {"seed": self.seed, "judge": judge, "critic": critic}
-        return make_learner(self.scenario, self.stage, policy, models, self.context.sources, **parts)
+        return make_learner(
+            self.scenario, self.stage, policy, models, self.context.sources, seed=self.seed, judge=judge, critic=critic
+        )
 
     def _say_budget(self, learner: Learner) -> None:
         """How many tokens are read at once, where that was left to the free memory."""
