@@ -5,9 +5,9 @@
     "5 ½", "5 1/2", "\\frac{11}{2}"  → 11/2       "The answer is 18, 3 more than before."       → 18
 
 A declared answer wins (see `last_word`); of others the last is meant. Bounds, ranges and alternatives ("at least 18",
-"17, maybe 18") are none (see `left_open`), and an estimate ("about 18") is the number that it names. A unit is not compared, and % is one. Thousands
-are parted as in 1,234, 12,34,567 and 1 234; "1,5" is no number. A fraction is in lowest terms, or spelled as it is
-expected: "84/12" does not answer what 84/12 is.
+"17, maybe 18") are none (see `left_open`), and an estimate ("about 18") is the number that it names. A unit is not
+compared, and % is one. Thousands are parted as in 1,234, 12,34,567 and 1 234; "1,5" is no number. A fraction is in
+lowest terms, or spelled as it is expected: "84/12" does not answer what 84/12 is.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ pydantic knows the annotations: whatever it can read from JSON may be an argumen
 its `Field`, else the docstring's. A default of None allows null. Types that have names are written out where they are
 used, since few chat templates follow a reference; only those that hold themselves stay in `$defs`. A default that can
 be changed (a list, a dictionary, a model) is copied for each call: what one call writes into it, no other sees, where
-plain Python would hand the same object to every episode. Refused, because
-agents give arguments by name: `*args`, `**kwargs` and parameters that are positional only.
+plain Python would hand the same object to every episode. Refused, because agents give arguments by name: `*args`,
+`**kwargs` and parameters that are positional only.
 """
 
 from __future__ import annotations

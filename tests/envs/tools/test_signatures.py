@@ -385,7 +385,6 @@ def test_limits_that_some_value_keeps_are_taken() -> None:
         {"ge": 1, "le": 1},
         {"gt": 1, "lt": 3},
         {"ge": 1, "le": 7, "multiple_of": 7},
-        {"gt": 0.5, "lt": 1.5},
     ):
         annotation = Annotated[int, Field(**limits)]
 
