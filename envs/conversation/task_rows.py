@@ -79,6 +79,23 @@ def remarks_on(rows: Sequence[tuple[str, Task]]) -> list[str]:
     return remarks[:_MOST_REMARKS]
 
 
+def contradictions(rows: Sequence[tuple[str, Task]], texts: Sequence[str], columns: Columns) -> list[str]:
+    """A sentence where tasks that ask the same, `texts`, expect different answers."""
+    asked: dict[str, dict[str, str]] = {}  # prompt → answer → the first place
+    for (place, task), text in zip(rows, texts, strict=True):
+        asked.setdefault(text, {}).setdefault(str(columns.expected(place, task)), place)
+    several = {text: answers for text, answers in asked.items() if len(answers) > 1}
+    if not several:
+        return []
+    text, answers = next(iter(several.items()))
+    (one, first), (two, second), *_ = answers.items()
+    many = "1 prompt is" if len(several) == 1 else f"{len(several):,} prompts are"
+    return [
+        f"{many} asked with different answers, and a reply that is right in one task is wrong in another: {text!r:.60} "
+        f"expects {one!r:.40} ({first}) and {two!r:.40} ({second})"
+    ]
+
+
 def unseen_choices(rows: Sequence[tuple[str, Task]], columns: Columns) -> list[str]:
     """A sentence where tasks have choices, and what is asked does not say all of them."""
     unseen = []

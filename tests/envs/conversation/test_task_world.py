@@ -286,6 +286,19 @@ def test_tasks_that_are_in_two_splits_are_counted_where_they_are_left_out() -> N
     assert not TaskWorld(rows[:10], grader="exact").remarks
 
 
+def test_prompts_with_different_answers_are_counted_and_said() -> None:
+    rows = [{"prompt": f"q{n % 8}", "answer": str(n // 8)} for n in range(10)]  # q0 and q1 are asked twice
+    (remark,) = TaskWorld(rows, grader="exact").remarks
+    assert remark == (
+        "2 prompts are asked with different answers, and a reply that is right in one task is wrong in another: 'q0' "
+        "expects '0' (task 0) and '1' (task 8)"
+    )
+    assert TaskWorld([*rows[:8], rows[8]], grader="exact").remarks[0].startswith("1 prompt is asked with different")
+    same = [{"prompt": f"q{n % 8}", "answer": f"because {n}\n#### 7"} for n in range(10)]  # another way to one answer
+    assert "different answers" not in " ".join(TaskWorld(same, grader="number").remarks)
+    assert TaskWorld(rows, lambda reply, task: 1.0).remarks == ()  # a function may take any
+
+
 def test_choices_that_the_prompt_does_not_show_are_said() -> None:
     rows = [{"prompt": f"Which of {n}?", "answer": 0, "choices": ["red", "blue"]} for n in range(10)]
     (remark,) = TaskWorld(rows, grader="choice").remarks
