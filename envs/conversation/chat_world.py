@@ -28,6 +28,7 @@ from ..tools import call_formats
 from ..vocabulary import Episode, Message, Reply, StopReason, ToolCall
 from .conversation_env import ConversationEnv, Opening, Outcome, Split
 from .task_columns import kind_of, read_message, role_of
+from .task_rows import strange_characters
 from .task_source import Picked, Placed, TaskSource, placed_tasks
 
 _KEYS = ("messages", "conversations", "prompt", "completion", "tools")
@@ -107,10 +108,12 @@ class ChatWorld(WrittenWorld):
         self._written = self._chats = tuple(read_chat(place, row) for place, row in placed_rows(chats, split))
         if not self._chats:
             raise UserError("there is no conversation to learn from")
+        said = [(chat.place, "\n".join(message["content"] for message in chat.messages)) for chat in self._chats]
+        self.remarks = tuple(strange_characters(said, "conversations"))
         silent = [chat for chat in self._chats if any(map(_is_silent, chat.messages))]
         if silent:
             many = f"{len(silent)} of {len(self._chats)} conversations"
-            self.remarks = (
+            self.remarks += (
                 f"{silent[0].place}: a reply is empty (in {many}): who learns from it learns to say nothing",
             )
 
