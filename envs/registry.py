@@ -102,7 +102,6 @@ def _make_world(name: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
         raise UserError(_lacks(name, error)) from error
     headless.leave_no_log()
     check_options(name, creator, {**spec.kwargs, **options}, extra=("max_episode_steps",))
-    _check_attempts(name, creator, {**spec.kwargs, **options})
     _check_render_mode(name, creator, options.get("render_mode"))
     limit = options.pop("max_episode_steps", None)
     spec = copy.copy(spec)
@@ -195,7 +194,6 @@ def _make_by_class(name: str, options: dict[str, Any]) -> object:
     parameters = parameters_of(creator) or {}
     limit = None if "max_episode_steps" in parameters else options.get("max_episode_steps")
     _check_limit(name, limit)
-    _check_attempts(name, creator, options)
     if limit is not None and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         del options["max_episode_steps"]
     check_options(name, creator, options)
@@ -249,18 +247,6 @@ def _check_limit(name: str, limit: object) -> None:
     """Gymnasium takes -1 for no limit without a word, and meets a text with a traceback."""
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         raise UserError(f"world {name!r}: max_episode_steps is {limit!r:.80}; allowed is a whole number, 1 or greater")
-
-
-def _check_attempts(name: str, creator: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """A world that is asked for, or has by default, more attempts than an episode has steps."""
-    limit, parameter = options.get("max_episode_steps"), (parameters_of(creator) or {}).get("attempts")
-    attempts = options.get("attempts", parameter.default if parameter else None)
-    if isinstance(limit, int) and isinstance(attempts, int) and attempts > limit:
-        own = "" if "attempts" in options else ", its default"
-        raise UserError(
-            f"world {name!r}: attempts is {attempts}{own}, and max_episode_steps ends an episode after {limit}, so "
-            f"that nobody has the others; allowed are 1 to {limit}"
-        )
 
 
 def _kind_by(creator: Callable[..., Any], spec: EnvSpec) -> WorldKind:

@@ -128,41 +128,6 @@ def test_a_limit_of_steps_that_is_no_positive_number_is_refused(limit):
         make_world("CartPole-v1", max_episode_steps=limit)
 
 
-class Attempts(gymnasium.Env):
-    observation_space, action_space = gymnasium.spaces.Discrete(2), gymnasium.spaces.Discrete(2)
-
-    def __init__(self, attempts: int = 4):
-        self.attempts = attempts
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        return 0, {}
-
-    def step(self, action):
-        return 0, 0.0, False, False, {}
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "words"),
-    [
-        (
-            "peripatos/Arithmetic-v0",
-            {"attempts": 5},
-            "attempts is 5, and max_episode_steps ends an episode after 2, so",
-        ),
-        ("peripatos/Coding-v0", {}, "attempts is 3, its default, and max_episode_steps ends .* allowed are 1 to 2"),
-        (f"{__name__}:Attempts", {}, "attempts is 4, its default, and max_episode_steps ends an episode after 2"),
-        (f"{__name__}:Attempts", {"attempts": 3}, "attempts is 3, and max_episode_steps ends an episode after 2"),
-    ],
-)
-def test_more_attempts_than_an_episode_has_steps_are_refused(name, options, words):
-    with pytest.raises(UserError, match=words):
-        make_world(name, **options, max_episode_steps=2)
-    if "Coding" not in name:  # it needs a sandbox to be made
-        make_world(name, attempts=2, max_episode_steps=2).close()
-        make_world(name, attempts=1, max_episode_steps=2).close()
-
-
 def with_a_limit():
     return gymnasium.make("CartPole-v1", max_episode_steps=50)
 
