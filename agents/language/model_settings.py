@@ -118,7 +118,8 @@ def _check_known(file: Path, config: Mapping[str, Any]) -> None:
     import transformers
 
     classes = config.get("architectures") or ()
-    if classes and not set(classes) & set(transformers.__all__):
+    there = transformers.__all__  # pyright: ignore[reportAttributeAccessIssue] (a lazy module makes it)
+    if classes and not set(classes) & set(there):
         from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as OWN
 
         kind, near = str(config.get("model_type")), nearest(classes[0], OWN.values())
