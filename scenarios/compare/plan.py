@@ -76,7 +76,7 @@ def plan(
         if any(job.task == scenario.name for job in jobs):
             raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
         first = replaced_stage(scenario)
-        refuse_idle(scenario, first, given, methods)
+        refuse_idle(scenario, source, first, methods)
         for name in dict.fromkeys(methods):
             changed = with_method(scenario, name)
             refuse_unequal(scenario, changed, first, name)
