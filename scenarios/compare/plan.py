@@ -74,6 +74,11 @@ def plan(
         )
     jobs = []
     for scenario, first in open_scenarios(scenarios, methods, sets, own):
+        if scenario.evaluation.split != "test":
+            raise UserError(
+                f"{scenario.name} reports its validation (evaluation.split), by which goals and checkpoints are judged "
+                "already; methods are compared by the test: leave it out"
+            )
         for name in dict.fromkeys(methods):
             changed = with_method(scenario, name)
             refuse_unequal(scenario, changed, first, name)
@@ -98,11 +103,6 @@ def open_scenarios(
         check_parts(scenario, source).close()
         if scenario.name in known:
             raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
-        if scenario.evaluation.split != "test":
-            raise UserError(
-                f"{scenario.name} reports its validation (evaluation.split), by which goals and checkpoints are judged "
-                "already; methods are compared by the test: leave it out"
-            )
         known.add(scenario.name)
         first = replaced_stage(scenario)
         refuse_idle(scenario, source, first, methods)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from statistics import fmean
@@ -159,7 +158,7 @@ def _sentence(of: Row, rows: Sequence[Row], budget: SweepBudget) -> str:
         return f"{whose}: none is chosen, for no trial has a score; chosen.yaml leaves them as the scenario has them."
     (row,) = best
     score = told(row["score"], row["measure"])
-    return f"{whose}: {spelled(row['settings'])}; trial {row['trial']} of 0 to {budget.trials - 1}, {score}."
+    return f"{whose}: {spelled(row['settings'])}; trial {row['trial']} of {budget.trials}, {score}."
 
 
 def spelled(settings: Mapping[str, JsonValue]) -> str:
@@ -198,7 +197,11 @@ def _spaces(runs: Sequence[tuple[Trial, JobResult]]) -> list[Row]:
     """What was searched, of each method in each scenario."""
     first = {(trial.task, trial.method): trial for trial, _ in reversed(runs)}
     return [
-        {"scenario": task, "method": method, "ranges": {key: asdict(one) for key, one in trial.space.items()}}
+        {
+            "scenario": task,
+            "method": method,
+            "ranges": {key: {one.kind: list(one.values)} for key, one in trial.space.items()},
+        }
         for (task, method), trial in reversed(first.items())
     ]
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...envs.errors import UserError
-from ..config.schema import Scenario
 from .fairness import refuse_unequal
 from .plan import RESULT_SEEDS, ComparisonJob, check_existing, job_of, open_scenarios, with_method
 from .quasi_random import draw
 from .search_space import Range, Settings, probed, space_of, with_settings
+
+UNREPORTED = "evaluation.split=validation"  # of every scenario, from its checks on: nobody begins a test task
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class SweepBudget:
 class Trial(ComparisonJob):
     """One run of a sweep."""
 
-    number: int = 0
+    number: int = 1
     settings: Settings = field(default_factory=dict)
     space: Mapping[str, Range] = field(default_factory=dict)  # of which they were drawn
 
@@ -68,25 +69,16 @@ def plan_trials(
     """Every run of a trial, checked; cold starts are theirs. `own` are further `sets` of single scenarios. UserError
     for what cannot run, be compared or be searched."""
     trials = []
-    for scenario, first in open_scenarios(scenarios, methods, sets, own):
+    for scenario, first in open_scenarios(scenarios, methods, [*sets, UNREPORTED], own):
         for method in dict.fromkeys(methods):
             base = with_method(scenario, method)
             refuse_unequal(scenario, base, first, method)
             space, whose = space_of(search, method, base, first), f"{method} in {base.name}"
             for changed in probed(space, base, whose):
                 refuse_unequal(scenario, changed, first, method, "search")
-            for number, settings in enumerate(draw(space, budget.trials, budget.seed)):
+            for number, settings in enumerate(draw(space, budget.trials, budget.seed), start=1):
                 changed = with_settings(base, settings, whose)
-                jobs = (
-                    job_of(_unreported(changed), method, seed, first, out, f"trial-{number}")
-                    for seed in budget.run_seeds
-                )
+                jobs = (job_of(changed, method, seed, first, out, f"trial-{number}") for seed in budget.run_seeds)
                 trials += [Trial(**vars(job), number=number, settings=settings, space=space) for job in jobs]
     check_existing(trials)
     return trials
-
-
-def _unreported(scenario: Scenario) -> Scenario:
-    """`scenario`, whose test tasks nobody begins."""
-    evaluation = scenario.evaluation.model_copy(update={"split": "validation"})
-    return scenario.model_copy(update={"evaluation": evaluation})

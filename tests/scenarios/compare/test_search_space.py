@@ -130,8 +130,8 @@ def test_what_a_scenario_cannot_be_given_is_refused(tmp_path: Path, said: dict[s
 def test_a_constant_that_the_method_lacks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"overrides\.weighting\.clip_dual in the search for whose"):
         probe(tmp_path, {"overrides.weighting.clip_dual": {"uniform": [-3, -2]}})
-    with pytest.raises(UserError, match="groups"):
-        probe(tmp_path, {"overrides.credit.scale": {"choice": ["std", "no"]}})
+    with pytest.raises(UserError, match=r"would have no effect: .*nothing is compared within a group"):
+        probe(tmp_path, {"overrides.credit.scale": {"choice": ["std", "mean"]}})
 
 
 def test_what_is_drawn_is_a_sobol_sequence_over_the_ranges() -> None:

@@ -84,7 +84,7 @@ def test_a_sweep_begins_no_task_and_no_seed_that_a_comparison_reports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("SEEN", str(tmp_path / "checks"))
+    monkeypatch.setenv("SEEN", str(tmp_path / "searched"))
     (tmp_path / "sums_seen.py").write_text(SUMS)
     path = str(write_scenario(tmp_path, SPOKEN))
     trials = plan_trials([path], ["grpo"], read_search({}), SweepBudget(trials=1), tmp_path / "sweep")
@@ -98,13 +98,13 @@ def test_a_sweep_begins_no_task_and_no_seed_that_a_comparison_reports(
 
 def test_no_seed_of_a_body_is_that_of_a_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("SEEN", str(tmp_path / "checks"))
+    monkeypatch.setenv("SEEN", str(tmp_path / "searched"))
     (tmp_path / "falling_seen.py").write_text(FALLING)
     path = str(write_scenario(tmp_path, VARIED.replace("CartPole-v1", "falling_seen:Falls")))
     trials = plan_trials([path], ["ppo"], read_search({}), SweepBudget(trials=2), tmp_path / "sweep")
     searched = play(trials, tmp_path / "searched", monkeypatch)
     reported = play(plan([path], ["ppo"], 2, tmp_path / "out"), tmp_path / "reported", monkeypatch)
-    looks = {"None", "0", "1", "2"}  # of the checks before a run, of which nobody learns
+    looks = {"None", "0", "1", "2"}  # of the checks before a run, in which nobody acts
     assert len({*reported} - looks) > 6
     assert not ({*searched} & {*reported}) - looks
 
@@ -133,9 +133,9 @@ def test_every_method_has_the_same_trials_whatever_the_order_of_names(tmp_path: 
     assert {job.scenario.stages[0].optimizer["lr"] for job in one} == {
         job.settings["stages.learn.optimizer.lr"] for job in one
     }
-    assert one[0].path == tmp_path / "out" / "tiny" / "ppo" / "trial-0" / "seed-1000"
+    assert one[0].path == tmp_path / "out" / "tiny" / "ppo" / "trial-1" / "seed-1000"
     assert plan_trials([path], ["ppo"], {}, SweepBudget(2, 2), tmp_path / "out") == [
-        job for job in one if job.method == "ppo" and job.number < 2
+        job for job in one if job.method == "ppo" and job.number <= 2
     ]
 
 
@@ -191,7 +191,7 @@ def fake(folder: Path, scores: dict[str, list[list[float | None]]]) -> list[tupl
     budget = SweepBudget(len(next(iter(scores.values()))), seeds)
     runs = []
     for trial in plan_trials([path], list(scores), {}, budget, folder / "out"):
-        value = scores[trial.method][trial.number][trial.scenario.seed - RESULT_SEEDS]
+        value = scores[trial.method][trial.number - 1][trial.scenario.seed - RESULT_SEEDS]
         after = {"return_mean": value, "episodes": 3}
         done = {"stages": [{"evaluation": {"after": after}}], "env_steps": 64, "wall_s": 1.5}
         runs.append((trial, JobResult(trial, {}, "it broke") if value is None else JobResult(trial, done)))
@@ -208,23 +208,23 @@ def reported(folder: Path, scores: dict[str, list[list[float | None]]]) -> dict[
 
 def test_the_highest_mean_over_seeds_is_chosen_and_the_first_of_equals(tmp_path: Path) -> None:
     found = reported(tmp_path, {"ppo": [[1, 9], [7, 5], [4, 8]], "grpo": [[30, None], [2, 4], [1, 1]]})
-    assert [(row["method"], row["trial"], row["score"]) for row in found["chosen"]] == [("ppo", 1, 6), ("grpo", 1, 3)]
+    assert [(row["method"], row["trial"], row["score"]) for row in found["chosen"]] == [("ppo", 2, 6), ("grpo", 2, 3)]
     assert [row["score"] for row in found["trials"]] == [5, 6, 6, None, 3, 1]
     assert found["costs"] == {"runs": 11, "updates": 0, "env_steps": 11 * 64, "action_units": 0, "wall_s": 16.5}
-    assert found["failures"] == ["FAILED tiny grpo trial 0 seed 1001: it broke"]
+    assert found["failures"] == ["FAILED tiny grpo trial 1 seed 1001: it broke"]
     assert json.loads((tmp_path / "out" / "sweep.json").read_text()) == found
     with (tmp_path / "out" / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["trial"], row["seed"], row["score"]) for row in rows[:3]] == [
-        ("0", "1000", "1.0"),
-        ("0", "1001", "9.0"),
-        ("1", "1000", "7.0"),
+        ("1", "1000", "1.0"),
+        ("1", "1001", "9.0"),
+        ("2", "1000", "7.0"),
     ]
     assert json.loads(rows[2]["settings"]) == found["chosen"][0]["settings"]
     assert "wall_s" not in rows[0]
     assert tables(found)["trials"][3]["score"] == "—"
-    assert "ppo: lr" in found["sentences"][0]
-    assert "trial 1 of 0 to 2, 6 of return" in found["sentences"][0]
+    assert "ppo: optimizer.lr" in found["sentences"][0]
+    assert "trial 2 of 3, 6 of return" in found["sentences"][0]
 
 
 def test_what_is_chosen_is_a_comparison_that_says_where_its_settings_are_from(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_scenario_ships_variants_with_where_they_are_from(tmp_path: Path, said
 DIES = FALLING.replace(
     "        with open",
     """\
-        if os.environ.get("DIES") and any("trial-1" in word for word in sys.argv):
+        if os.environ.get("DIES") and any("trial-2" in word for word in sys.argv):
             os.kill(os.getpid(), 9)
         with open""",
 ).replace("import os\n", "import os\nimport sys\n")
@@ -287,8 +287,8 @@ def test_a_trial_that_dies_is_one_failed_cell_and_the_same_sweep_goes_on(
     monkeypatch.setenv("DIES", "1")
     assert command(*arguments) == 1
     told = capsys.readouterr()
-    assert "FAILED tiny ppo trial 1 seed 1000: exit code -9" in told.out
-    assert "trial 0 of 0 to 1" in told.out
+    assert "FAILED tiny ppo trial 2 seed 1000: exit code -9" in told.out
+    assert "trial 1 of 2" in told.out
     monkeypatch.delenv("DIES")
     assert command(*arguments) == 0
     whole = {name: (tmp_path / "out" / name).read_bytes() for name in ("trials.csv", "chosen.yaml")}
