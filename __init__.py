@@ -15,10 +15,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .scenarios.entrance import compare, load_run, run, sweep
+    from .scenarios.entrance import compare, load_run, run
 
 __version__ = "0.2.0.dev0"
-__all__ = ["compare", "load_run", "run", "sweep"]
+__all__ = ["compare", "load_run", "run"]
 
 
 def __getattr__(name: str) -> Any:

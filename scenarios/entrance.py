@@ -109,44 +109,15 @@ def compare(
     from .compare.findings import report
     from .compare.jobs import compare as run_all
 
-    _refuse_no_count(seeds=seeds, limit=limit)
+    for name, number in (("seeds", seeds), ("limit", limit)):
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+            raise UserError(f"{name} is {number!r}; allowed is a whole number, 1 or more")
     load_plugins()
-    names, wanted, sets = _listed(scenarios), _listed(methods), _as_sets(overrides)
-    outcomes = run_all(names or [], wanted, seeds, Path(out), sets=sets, limit=limit, quiet=quiet)
+    names = [scenarios] if isinstance(scenarios, str | Path) else scenarios
+    wanted = [methods] if isinstance(methods, str) else methods
+    sets = [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]
+    outcomes = run_all(list(map(str, names)), wanted, seeds, Path(out), sets=sets, limit=limit, quiet=quiet)
     return report(outcomes, Path(out))
-
-
-def sweep(
-    scenarios: str | Path | Sequence[str | Path],
-    methods: Sequence[str] | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    *,
-    trials: int = 8,
-    seeds: int = 1,
-    seed: int = 0,
-    out: str | Path = "runs/sweep",
-    limit: int | None = None,
-    quiet: bool = True,
-) -> dict[str, Any]:
-    """Search settings for methods × scenarios, as the command does, and give `sweep.json`'s content.
-
-    Args:
-        scenarios, methods, overrides, limit: as of `compare`; a comparison may declare its `search`.
-        trials: how many settings are tried for each method in each scenario, with so many `seeds` each.
-        seed: of the settings that are drawn.
-        out: the folder; what was begun there is gone on with. `chosen.yaml` in it is a comparison.
-
-    Raises UserError if something cannot be run or searched, before anything runs; KeyboardInterrupt as `run`.
-    """
-    from .commands.app import load_plugins
-    from .compare.sweep import sweep as run_all
-    from .compare.trials import SweepBudget
-
-    budget = SweepBudget(trials, seeds, seed)
-    _refuse_no_count(limit=limit)
-    load_plugins()
-    names, wanted, sets = _listed(scenarios), _listed(methods), _as_sets(overrides)
-    return run_all(names or [], wanted, budget, Path(out), sets=sets, limit=limit, quiet=quiet)
 
 
 def load_run(path: str | Path) -> Run:
@@ -293,20 +264,6 @@ class SavedAgent:
 
     def __exit__(self, *problem: object) -> None:
         self.close()
-
-
-def _refuse_no_count(**numbers: int | None) -> None:
-    for name, number in numbers.items():
-        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
-            raise UserError(f"{name} is {number!r}; allowed is a whole number, 1 or more")
-
-
-def _listed(names: str | Path | Sequence[str | Path] | None) -> list[str] | None:
-    return [str(name) for name in ([names] if isinstance(names, str | Path) else names)] if names is not None else None
-
-
-def _as_sets(overrides: Mapping[str, Any] | None) -> list[str]:
-    return [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]
 
 
 def _resolved(scenario: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[Scenario, Source]:

@@ -19,7 +19,7 @@ from peripatos.scenarios.compare.jobs import JobResult
 from peripatos.scenarios.compare.origins import settings_told
 from peripatos.scenarios.compare.plan import COLD, RESULT_SEEDS, ComparisonJob, plan
 from peripatos.scenarios.compare.search_space import Range, read_search
-from peripatos.scenarios.compare.sweep import report_sweep, tables
+from peripatos.scenarios.compare.sweep import report_sweep, sweep, tables
 from peripatos.scenarios.compare.trials import SweepBudget, Trial, plan_trials
 from peripatos.scenarios.config.loading import check_scenario, dump_data, load_scenario
 from peripatos.scenarios.config.yaml_text import Source
@@ -178,10 +178,32 @@ def test_results_have_seeds_and_tasks_of_their_own(tmp_path: Path) -> None:
         plan([path], ["ppo"], 1, tmp_path / "out", ["evaluation.split=validation"])
 
 
+def test_the_comparison_of_the_page_is_searched_as_it_says(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "compare.md").read_text(encoding="utf-8")
+    (path := tmp_path / "cart.yaml").write_text(page.partition("```yaml\nmethods")[2].partition("```")[0])
+    path.write_text("methods" + path.read_text())
+    file = find_comparison([str(path)])
+    assert file is not None
+    search, names = read_search(file.search), list(file.scenarios)
+    trials = plan_trials(names, file.methods, search, SweepBudget(trials=4), tmp_path / "out", (), file.sets())
+    assert [str(job) for job in trials] == [
+        f"cartpole-ppo {method} trial {number} seed 1000" for method in file.methods for number in (1, 2, 3, 4)
+    ]
+    assert "overrides.credit.lam 0.974" in page
+    assert trials[1].settings["stages.balance.overrides.credit.lam"] == pytest.approx(0.974, abs=5e-4)
+
+
 @pytest.mark.parametrize("wrong", [{"trials": 0}, {"trials": True}, {"seeds": 0}, {"seed": -1}, {"trials": 2.5}])
-def test_a_budget_that_is_none_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+def test_a_budget_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="allowed is a whole number"):
-        peripatos.sweep(write_scenario(tmp_path), "ppo", out=tmp_path / "out", **wrong)
+        SweepBudget(**wrong)
+
+
+def test_a_sweep_of_scenarios_asks_for_methods(tmp_path: Path) -> None:
+    for methods, words in ((None, "Missing option --methods of peripatos sweep"), ([], "--methods names no method")):
+        with pytest.raises(UserError, match=words):
+            sweep(["cartpole-ppo"], methods, SweepBudget(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def fake(folder: Path, scores: dict[str, list[list[float | None]]]) -> list[tuple[Trial, JobResult]]:
