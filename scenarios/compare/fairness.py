@@ -43,8 +43,8 @@ def refuse_unequal(
     for one, other in zip(base.stages[first:], changed.stages[first:], strict=True):
         if one.budget != other.budget:
             raise UserError(
-                f"{whose} gives stage {one.name!r} the budget {_limits(other)}, and the other "
-                f"methods have {_limits(one)}; a comparison is at equal budgets: leave it out of {where}"
+                f"{whose} gives stage {one.name!r} the budget {spelled_limits(other)}, and the other "
+                f"methods have {spelled_limits(one)}; a comparison is at equal budgets: leave it out of {where}"
             )
     if changed.stages[:first] != base.stages[:first] or (first and changed.agent != base.agent):
         raise UserError(
@@ -121,6 +121,7 @@ def _tasks(scenario: Scenario) -> tuple[object, ...]:
     return worlds, scenario.evaluation, scenario.seed
 
 
-def _limits(stage: Stage) -> str:
+def spelled_limits(stage: Stage) -> str:
+    """What a stage may spend, in words."""
     limits = stage.budget.limits() if stage.budget else {}
     return ", ".join(f"{name} {value:g}" for name, value in limits.items()) or "nothing"

@@ -49,7 +49,9 @@ class Range:
     @property
     def bounds(self) -> tuple[float, float]:
         """Of a range of numbers."""
-        low, high = (float(str(value)) for value in self.values)
+        low, high = self.values
+        assert isinstance(low, float)
+        assert isinstance(high, float)
         return low, high
 
     def probes(self) -> tuple[JsonValue, ...]:

@@ -80,9 +80,10 @@ def report_sweep(
     everything = with_cold_starts(outcomes)
     write_text(out / "costs.csv", csv_text([{"trial": _number(one), **cost_row(one)} for one in everything]))
     rows = _trial_rows(runs)
-    come_from = f"sweep of {_day_of(outcomes)}, {budget}"
-    chosen = [{**row, FROM: come_from} for row in _chosen(rows)]
-    write_text(out / CHOSEN, _as_comparison(file, sets, chosen, come_from))
+    day = f"sweep of {_day_of(outcomes)}"
+    come_from = {trial.task: f"{day}, {budget.told(trial.learns)}" for trial, _ in runs}
+    chosen = [{**row, FROM: come_from[row["scenario"]]} for row in _chosen(rows)]
+    write_text(out / CHOSEN, _as_comparison(file, sets, chosen, f"With the settings of a {day}."))
     costs = [cost(one) for one in everything if one.failure is None]
     found = {
         "budget": {"trials": budget.trials, "seeds": list(budget.run_seeds), "seed": budget.seed},
@@ -213,7 +214,7 @@ def _day_of(outcomes: Sequence[JobResult]) -> date:
     return date.fromtimestamp(max(ended)) if ended else date.today()
 
 
-def _as_comparison(file: ComparisonFile, sets: Sequence[str], chosen: Sequence[Row], come_from: str) -> str:
+def _as_comparison(file: ComparisonFile, sets: Sequence[str], chosen: Sequence[Row], description: str) -> str:
     """A comparison of the same methods and scenarios with what was chosen."""
     scenarios = {}
     for name, keys in file.scenarios.items():
@@ -227,11 +228,11 @@ def _as_comparison(file: ComparisonFile, sets: Sequence[str], chosen: Sequence[R
             if row["scenario"] == scenario.name:
                 kept = {k: v for k, v in scenario.changes(row["method"]).items() if k not in row["settings"]}
                 said.pop(f"variants.{row['method']}", None)
-                said[f"variants.{row['method']}"] = {FROM: come_from, **kept, **row["settings"]}
+                said[f"variants.{row['method']}"] = {FROM: row[FROM], **kept, **row["settings"]}
         scenarios[name] = said
     data = {
         "name": file.name or "chosen",
-        "description": f"With the settings of a {come_from}.",
+        "description": description,
         "methods": file.methods,
         "seeds": file.seeds,
         "scenarios": scenarios,

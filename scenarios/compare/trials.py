@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...envs.errors import UserError
-from .fairness import refuse_unequal
+from ..config.schema import Stage
+from .fairness import refuse_unequal, spelled_limits
 from .plan import RESULT_SEEDS, ComparisonJob, check_existing, job_of, open_scenarios, with_method
 from .quasi_random import draw
 from .search_space import Range, Settings, probed, space_of, with_settings
@@ -39,10 +40,12 @@ class SweepBudget:
         """The seeds of the runs."""
         return range(RESULT_SEEDS, RESULT_SEEDS + self.seeds)
 
-    def __str__(self) -> str:
+    def told(self, of: Stage) -> str:
+        """In words, of runs that learn in a stage."""
         first, last = self.run_seeds[0], self.run_seeds[-1]
         each = f"seed {first}" if first == last else f"seeds {first}–{last}"
-        return f"{self.trials} trial{'s' if self.trials > 1 else ''}, {each}, tasks of validation"
+        trials = f"{self.trials} trial{'s' if self.trials > 1 else ''} of {spelled_limits(of)}"
+        return f"{trials}, {each}, tasks of validation"
 
 
 @dataclass(frozen=True)

@@ -206,13 +206,16 @@ def test_a_sweep_of_scenarios_asks_for_methods(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+LONGER = ["stages.learn.budget={env_steps: 128}"]
+
+
 def fake(folder: Path, scores: dict[str, list[list[float | None]]]) -> list[tuple[Trial, JobResult]]:
     """Runs of trials as if they had had these scores, by method, trial and seed."""
     seeds = len(next(iter(scores.values()))[0])
     path = str(write_scenario(folder, VARIED))
     budget = SweepBudget(len(next(iter(scores.values()))), seeds)
     runs = []
-    for trial in plan_trials([path], list(scores), {}, budget, folder / "out"):
+    for trial in plan_trials([path], list(scores), {}, budget, folder / "out", LONGER):
         value = scores[trial.method][trial.number - 1][trial.scenario.seed - RESULT_SEEDS]
         after = {"return_mean": value, "episodes": 3}
         done = {"stages": [{"evaluation": {"after": after}}], "env_steps": 64, "wall_s": 1.5}
@@ -225,7 +228,7 @@ def reported(folder: Path, scores: dict[str, list[list[float | None]]]) -> dict[
     (folder / "out").mkdir()
     file = ComparisonFile(methods=list(scores), scenarios={str(folder / "tiny.yaml"): {}}, search={})
     budget = SweepBudget(len(next(iter(scores.values()))), len(next(iter(scores.values()))[0]))
-    return report_sweep(runs, file, ["stages.learn.budget={env_steps: 128}"], budget, folder / "out")
+    return report_sweep(runs, file, LONGER, budget, folder / "out")
 
 
 def test_the_highest_mean_over_seeds_is_chosen_and_the_first_of_equals(tmp_path: Path) -> None:
@@ -262,7 +265,7 @@ def test_what_is_chosen_is_a_comparison_that_says_where_its_settings_are_from(tm
     assert jobs[1].scenario.stages[0].collect.group_size == 4  # pyright: ignore  (what the scenario's variant has)
     (told,) = settings_told(jobs)
     assert told.startswith("tiny: settings of ppo and grpo: sweep of 20")
-    assert told.endswith("2 trials, seed 1000, tasks of validation.")
+    assert told.endswith("2 trials of env_steps 128, seed 1000, tasks of validation.")
 
 
 def test_a_method_without_a_score_keeps_the_scenarios_settings_and_the_comparison_says_so(tmp_path: Path) -> None:
