@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ...agents.control.whole_episodes import EVALUATED_AT_ONCE
 from ...algorithms.methods import METHODS, Method
 from ...envs.errors import UserError, unknown
 from ...envs.quantities import shown
@@ -22,6 +23,7 @@ from ..config.schema import Checkpoints, Failures, Sampling, Scenario, Stage, re
 from ..config.voices import CausalLMVoice
 from ..config.yaml_text import Path_, Source
 from .settings import optimizer_settings, stage_method
+from .several import group_counts
 from .unusual import unusual
 
 TINY_CONTEXT = 512  # tokens, see `tiny_llama`
@@ -156,6 +158,7 @@ def remarks_on(scenario: Scenario) -> list[str]:
             "checkpoint is made because of it, but those of stages and best scores are"
         )
     remarks += _remarks_on_evaluations(scenario, known)
+    remarks += _idle_worlds(scenario)
     for stage in scenario.stages:
         row = stage_method(stage) if stage.method else None
         remarks += unusual(stage, row) if row is not None else ()
@@ -199,6 +202,21 @@ def _remarks_on_evaluations(scenario: Scenario, updates: list[int]) -> Iterator[
         )
 
 
+def _idle_worlds(scenario: Scenario) -> Iterator[str]:
+    """Where more bodies may be open than anything opens: an episode of a stage or of an evaluation each."""
+    episodes = scenario.evaluation.episodes
+    evaluated = EVALUATED_AT_ONCE if episodes == "all" else min(episodes, EVALUATED_AT_ONCE)
+    for number, alone in enumerate(scenario.alone().values()):
+        collects = [stage.collect for stage in scenario.stages if stage.collect is not None]
+        learned = [group_counts(scenario, collect.groups)[number] * collect.group_size for collect in collects]
+        most, allowed = max([evaluated, *learned]), alone.world.at_once
+        if allowed is not None and allowed > most:
+            yield (
+                f"world.at_once of {alone.world.id!r} is {allowed}, and this run has at most {most} open at once "
+                f"({max(learned, default=0)} to learn, {evaluated} to be evaluated): the others are never made"
+            )
+
+
 def _counts_age_twice(stage: Stage) -> list[str]:
     """Where the learning rate follows a KL that older weights are part of."""
     if stage.collect is None or not stage.collect.staleness or optimizer_settings(stage).schedule != "adaptive_kl":
@@ -233,7 +251,8 @@ def _is_trial(source: Source | None, number: int, place: Path_) -> bool:
 def check_variants(scenario: Scenario) -> None:
     """WrongPart for a variant of no method, of a path that is not there, or with which `compare` could not run."""
     own = [stage for stage in scenario.stages if stage.method and METHODS[stage.method].source == "own"]
-    for name, changes in scenario.variants.items():
+    for name in scenario.variants:
+        changes = scenario.changes(name)
         if name not in METHODS:
             raise WrongPart(("variants", name), unknown("method", name, METHODS))
         if not own:

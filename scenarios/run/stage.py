@@ -19,7 +19,7 @@ from ...envs.contained import TimeIsUp
 from ...envs.conversation.conversation_env import Split
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
-from ..assembly.learners import fit_policy, make_learner
+from ..assembly.learners import fit_policy
 from ..assembly.settings import stage_method
 from ..assembly.several import batch_groups
 from ..assembly.unusual import explain_surrogate
@@ -43,9 +43,9 @@ from .episode_statistics import (
 from .kept_units import with_units
 from .logs import read_jsonl
 from .refill import collected
-from .roles import spell_memory, stage_critic, stage_judge, stage_models
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 from .signals import Stopped
+from .stage_learner import stage_learner
 from .watching import Watch
 
 _CAUSES = 3  # for which episodes have no reward, said of a stage
@@ -74,7 +74,7 @@ class StageRun:
         self.progress.enter_stage(index)
         begun = self.progress.state == "learning"
         if self.stage.method is not None and policy is not None:
-            self.learner = self._make_learner(policy, begun)
+            self.learner = stage_learner(context, index, policy, seed=self.seed, begun=begun)
             self.watch = Watch(context, self.stage, self.learner)
 
     def go(self) -> None:
@@ -132,18 +132,6 @@ class StageRun:
                 self._checkpoint()
             raise
 
-    def _make_learner(self, policy: Policy, begun: bool) -> Learner:
-        models = stage_models(self.context, self.index, policy, begun)
-        judge, critic = stage_judge(self.context, self.index), stage_critic(self.context, self.index, policy)
-        if held := spell_memory(policy, {**models, **({} if judge is None else {"reward": judge.policy})}):
-            self.context.journal.said(f"{self.stage.name}: held beside the agent, and not learning: {held}")
-        if critic is not None:
-            own = spell_memory(policy, {"critic": critic})
-            self.context.journal.said(f"{self.stage.name}: held beside the agent, and learning as well: {own}")
-        return make_learner(
-            self.scenario, self.stage, policy, models, self.context.sources, seed=self.seed, judge=judge, critic=critic
-        )
-
     def _say_budget(self, learner: Learner) -> None:
         """How many tokens are read at once, where that was left to the free memory."""
         if self.scenario.speaks and learner.settings.micro_batch is None and learner.micro_batch is not None:
@@ -162,7 +150,7 @@ class StageRun:
         judges = self.stage.method is not None and stage_method(self.stage).learns == "reward"
         if judges:
             p.best = p.latest = None
-        before = p.results[-1].after if p.results and not judges else self._evaluate("test")
+        before = p.results[-1].after if p.results and not judges else self._report()
         best = self._validate()
         epoch = self.context.sources.epoch(self.stage)
         p.begin_stage(before, self.context.seconds, epoch)  # those evaluations are no part of the budget
@@ -180,15 +168,20 @@ class StageRun:
         p = self.progress
         if self.scenario.evaluation.every is None or self.learner is None:
             return True
-        if p.latest is None or p.latest["update"] != p.update:
-            p.latest = {**self._evaluate("validation"), "update": p.update}
-            if p.state == "learning" and self.watch is not None:
-                self.watch.validated(p.latest)
-        value = rank(p.latest)
+        value = rank(self._validation())
         if value is None or (p.best is not None and value < p.best):
             return False
         p.best = value
         return True
+
+    def _validation(self) -> Numbers:
+        """That of the policy as it is now; it is not played twice."""
+        p = self.progress
+        if p.latest is None or p.latest["update"] != p.update:
+            p.latest = {**self._evaluate("validation"), "update": p.update}
+            if p.state == "learning" and self.watch is not None:
+                self.watch.validated(p.latest)
+        return p.latest
 
     def _standing(self) -> tuple[float, str | None]:
         """The spent share of the budget, and what ends the stage now, in words; None to go on."""
@@ -323,17 +316,19 @@ class StageRun:
             self.ahead.drop()
         best, after = self._validate(), p.before
         if self.learner is not None and p.update > p.begun["update"]:
-            after = self._evaluate("test")
+            after = self._report()
         updates, episodes, failed = (p.in_stage(name) for name in ("update", "episodes", "failed"))
-        p.finish_stage(
-            StageResult(self.stage.name, self.stage.method, ended, updates, episodes, failed, p.before, after)
-        )
+        result = StageResult(self.stage.name, self.stage.method, ended, updates, episodes, failed, p.before, after)
+        p.finish_stage(result)
         if updates:
             self._checkpoint(best=best)
         self.context.journal.said(f"{self.stage.name}: {ended}; {spell_worlds(after)}")
         rows = [row for row in read_jsonl(self.run.metrics)[0] if row["stage"] == self.stage.name]
         if rows:
             self.context.journal.said(f"{self.stage.name}: {time_split(rows)}")
+
+    def _report(self) -> Numbers:
+        return self._validation() if self.scenario.evaluation.split == "validation" else self._evaluate("test")
 
     def _evaluate(self, split: Split) -> Numbers:
         """Greedy episodes of `split`, on the same tasks each time: what "test" gives is reported and decides nothing;
