@@ -67,6 +67,15 @@ class Hearing(Protocol):
 
 
 @runtime_checkable
+class Comparable(Protocol):
+    """Who can be compared with a teacher of the same form by all that both might have chosen, not by what was."""
+
+    def compare(self, inputs: Mapping[str, Tensor], teacher: Scorer) -> tuple[Scores, Tensor]:
+        """As `Policy.score`, in the same pass, and KL(π ‖ ν) of each unit [B, T], differentiable in π."""
+        ...
+
+
+@runtime_checkable
 class Energetic(Protocol):
     """Who can say how far one step would move the probability of what was chosen, without taking it."""
 

@@ -28,7 +28,6 @@ from peripatos.envs.conversation import ConversationEnv, Outcome
 from peripatos.envs.vocabulary import Reply
 
 LETTERS, ALPHABET, LENGTH = "abcdefghij", "dgajbicfhe", 4
-KEY = dict(zip(LETTERS, ALPHABET, strict=True))
 GROUPS, GROUP_SIZE, UPDATES, SHARE = 16, 8, 60, 0.95
 METHODS: dict[str, dict[str, Any]] = {
     "on_policy_distillation": {"optimizer": {"lr": 1e-3, "warmup": 5}},
@@ -44,8 +43,15 @@ class Cipher(ConversationEnv):
     max_turns = 1
     has_success = True
 
+    def __init__(self, secret: bool = True) -> None:
+        """Not `secret`: the other alphabet is drawn anew for each word, so that nothing but what is shown tells it."""
+        super().__init__()
+        self.secret = secret
+
     def opening(self, rng: np.random.Generator, split: str) -> str:
         """A word whose letters say of which split it is."""
+        alphabet = ALPHABET if self.secret else rng.permutation(list(LETTERS))
+        self.key = dict(zip(LETTERS, alphabet, strict=True))
         while True:
             self.word = "".join(rng.choice(list(LETTERS), LENGTH))
             if (sum(map(LETTERS.index, self.word)) % 10 == 0) == (split != "train"):
@@ -53,7 +59,7 @@ class Cipher(ConversationEnv):
 
     def oracle(self) -> str:
         """The word in the other alphabet."""
-        return "".join(KEY[letter] for letter in self.word)
+        return "".join(self.key[letter] for letter in self.word)
 
     def respond(self, reply: Reply) -> Outcome:
         """Right or wrong."""
@@ -61,13 +67,15 @@ class Cipher(ConversationEnv):
         return Outcome(terms={"right": float(right)}, terminated=True, success=right)
 
 
-def scenario(seed: int, stages: list[dict[str, Any]], agent: dict[str, Any], shows: float = 0.0) -> dict[str, Any]:
+def scenario(
+    seed: int, stages: list[dict[str, Any]], agent: dict[str, Any], shows: float = 0.0, secret: bool = True
+) -> dict[str, Any]:
     """In the cipher's world, where so large a share of words is shown with its solution before."""
     wrapper = {"id": "peripatos.envs.conversation.shown:Shown", "options": {"share": shows}}
     return {
         "name": "cipher",
         "seed": seed,
-        "world": {"id": "distillation:Cipher", "wrappers": [wrapper]},
+        "world": {"id": "distillation:Cipher", "options": {"secret": secret}, "wrappers": [wrapper]},
         "agent": agent,
         "sampling": {"max_tokens": LENGTH + 2},
         "stages": stages,

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..protocols import Scores
+from .comparison import Whole
 from .language_policy import LanguagePolicy
 
 
@@ -33,6 +34,10 @@ class Demonstrated:
         column = column.clamp(0, longer["tokens_B_T"].shape[1] - 1)
         scores = self._policy.score(longer)
         return Scores(*(torch.where(chosen, x.gather(1, column), 0.0) for x in scores))
+
+    def whole(self, inputs: Mapping[str, Tensor]) -> Whole:
+        """As `Teaching`, having been shown."""
+        return self._policy.whole(_longer(inputs))
 
     def positions(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """As `Sharing`: what each row adds to a pass, which is longer than the row that it is read for."""

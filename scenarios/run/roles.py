@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from ...agents.protocols import Policy, Scorer
 from ...envs.errors import UserError, nearest
 from ..assembly.engines import model_that_does_not_learn
+from ..assembly.method_fits import compares
 from ..assembly.policies import make_policy
 from ..assembly.rendering import context_of, make_renderer
 from ..assembly.roles import role
@@ -70,9 +71,9 @@ def check_models_fit(scenario: Scenario, policy: Policy, sources: WorldSources) 
 
 
 def _check_tokens(scenario: Scenario, policy: Policy) -> None:
-    from ...agents.language.model_files import load_tokenizer
+    from ...agents.language.model_files import load_tokenizer, vocabulary
 
-    own = cast("LanguagePolicy", policy).tokenizer
+    own, tokens = cast("LanguagePolicy", policy).tokenizer, cast("LanguagePolicy", policy).vocabulary
     for place, spec in _others(scenario):
         if place[3] == JUDGE:
             continue
@@ -82,6 +83,13 @@ def _check_tokens(scenario: Scenario, policy: Policy) -> None:
                 raise UserError(
                     f"models.{place[3]} is {spec.model or spec.run!r}, whose tokenizer is another than the agent's: "
                     "what the agent writes are no tokens of its; name a model of the same family"
+                )
+            taught = place[3] == "teacher" and compares(scenario, scenario.stages[cast(int, place[1])])
+            if taught and (theirs := vocabulary(name, revision=spec.revision)) != tokens:
+                raise UserError(
+                    f"models.teacher is {spec.model or spec.run!r}, which gives probabilities to {theirs:,} tokens, "
+                    f"and the agent to {tokens:,}: they cannot be compared in all; what was written alone is read by "
+                    "overrides: {rewards: {teacher_pays: chosen}}"
                 )
 
 
