@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from gymnasium.spaces import Box
 
 from ...algorithms.methods import Method
-from ...envs.errors import WrongKey
+from ...envs.errors import UserError, WrongKey
 from ...envs.world_source import WorldFacts
+from ..config.mistakes import at
 from ..config.schema import Scenario, Stage
 from .settings import stage_method
 
@@ -98,7 +99,7 @@ def check_judge(scenario: Scenario, stage: Stage, row: Method) -> None:
 
 
 def check_compared(scenario: Scenario) -> None:
-    """WrongKey where an agent is compared with its teacher in all that might be chosen, and its sampling lets some of
+    """UserError where an agent is compared with its teacher in all that might be chosen, and its sampling lets some of
     it never be."""
     stages = [stage.name for stage in scenario.stages if compares(scenario, stage)]
     if not stages or scenario.sampling is None:
@@ -108,7 +109,8 @@ def check_compared(scenario: Scenario) -> None:
         if value != whole:
             fits = "leave it out, or write overrides: {rewards: {teacher_pays: chosen}}"
             words = f"is {value:g}, and stage {stages[0]!r} compares the agent with its teacher in all tokens; {fits}"
-            raise WrongKey(("sampling", name), f"sampling.{name} {words}")
+            with at("sampling", name):
+                raise UserError(f"sampling.{name} {words}")
 
 
 def compares(scenario: Scenario, stage: Stage) -> bool:

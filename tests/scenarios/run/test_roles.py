@@ -47,8 +47,9 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_student_comes_nearer_to_the_agent_of_another_run(teacher: Path, tmp_path: Path) -> None:
-    stage = distil("on_policy_distillation", updates=16, models={"teacher": str(teacher)})
+@pytest.mark.parametrize("method", ["on_policy_distillation", "gkd"])
+def test_a_student_comes_nearer_to_the_agent_of_another_run(method: str, teacher: Path, tmp_path: Path) -> None:
+    stage = distil(method, updates=16, models={"teacher": str(teacher)})
     run = peripatos.run({**SUMS, "seed": 1, "stages": [{**stage, "optimizer": {"lr": 5e-3}}]}, out=tmp_path / "run")
     kl = run.column("kl/teacher")
     assert kl[-4:].mean() < 0.75 * kl[:3].mean()
@@ -76,12 +77,13 @@ def test_a_reference_may_be_another_run_s_agent(teacher: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_walker_may_be_taught_by_another(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["on_policy_distillation", "gkd"])
+def test_a_walker_may_be_taught_by_another(method: str, tmp_path: Path) -> None:
     base = {"name": "poles", "world": {"id": "CartPole-v1"}, "agent": {"kind": "mlp", "hidden": [16]}}
     base["evaluation"] = {"episodes": 2}
     learn = {"name": "learn", "method": "ppo", "collect": {"groups": 4, "horizon": 64}, "budget": {"updates": 6}}
     first = peripatos.run({**base, "stages": [{**learn, "optimizer": {"lr": 1e-2}}]}, out=tmp_path / "first")
-    stage = distil("on_policy_distillation", updates=15, models={"teacher": str(first.path)})
+    stage = distil(method, updates=15, models={"teacher": str(first.path)})
     run = peripatos.run({**base, "seed": 1, "stages": [stage]}, out=tmp_path / "run")
     kl = run.column("kl/teacher")
     assert kl[-3:].mean() < 0.5 * kl[:2].mean()
