@@ -39,6 +39,15 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class Holding(Protocol):
+    """Who holds weights in memory, alone or with others."""
+
+    def module(self) -> nn.Module:
+        """The torch module that has them."""
+        ...
+
+
+@runtime_checkable
 class Critic(Protocol):
     """Who can say what states are worth, without acting: batches that come without values get theirs from it."""
 

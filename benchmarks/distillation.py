@@ -35,18 +35,25 @@ SHARE, MOST, LOOK = 0.95, 5120, 64  # of the teacher; samples, and after how man
 class How(NamedTuple):
     """The best setting of a method on two other seeds (10, 11), of those that docs/teachers.md lists."""
 
+    method: str
     lr: float
     groups: int
     group_size: int
-    warmup: int = 0
+    lora: bool = False  # then the agent that teaches itself is no second model in memory
+
+    @property
+    def teaches_itself(self) -> bool:
+        """Whether an expert plays an episode of each group first."""
+        return self.method in ("self_distillation", "opsd")
 
 
 METHODS = {
-    "on_policy_distillation": How(2e-3, 32, 1),
-    "gkd": How(2e-3, 16, 1),
-    "self_distillation": How(2e-3, 32, 1),
-    "opsd": How(2e-3, 32, 1),
-    "grpo": How(1e-3, 16, 8),
+    "on_policy_distillation": How("on_policy_distillation", 2e-3, 32, 1),
+    "gkd": How("gkd", 2e-3, 16, 1),
+    "self_distillation": How("self_distillation", 2e-3, 32, 1),
+    "opsd": How("opsd", 2e-3, 16, 1),
+    "opsd, LoRA": How("opsd", 1e-2, 16, 1, lora=True),
+    "grpo": How("grpo", 1e-3, 8, 8),
 }
 
 
@@ -136,24 +143,30 @@ def _after(run: peripatos.Run) -> dict[str, str]:
     return {"from": str(run.path), "checkpoint": "last"}
 
 
-def learn(method: str, seed: int, student: peripatos.Run, teacher: peripatos.Run, out: Path) -> dict[str, Any]:
+def _beside(run: peripatos.Run) -> dict[str, Any]:
+    """The same agent, which stands still, and small matrices beside its layers."""
+    folder = max((run.path / "checkpoints").glob("[0-9]*")) / "policy"
+    return {"kind": "causal_lm", "model": str(folder), "lora": {"rank": 16, "alpha": 32}}
+
+
+def learn(how: How, seed: int, student: peripatos.Run, teacher: peripatos.Run, out: Path) -> dict[str, Any]:
     """What one method needed from the student on, None where it did not come so far; and its curve."""
-    how, goal = METHODS[method], SHARE * success(teacher)
-    each = how.groups * (how.group_size + (method in ("self_distillation", "opsd")))  # with the demonstration
+    goal, each = SHARE * success(teacher), how.groups * (how.group_size + how.teaches_itself)
     stage: dict[str, Any] = {
         "name": "learn",
-        "method": method,
+        "method": how.method,
         "collect": {"groups": how.groups, "group_size": how.group_size},
-        "optimizer": {"lr": how.lr, "warmup": how.warmup},
+        "optimizer": {"lr": how.lr},
         "budget": {"updates": MOST // each},
         "stop": {"success_rate": goal},
     }
-    if method in ("on_policy_distillation", "gkd"):
+    if how.method in ("on_policy_distillation", "gkd"):
         stage["models"] = {"teacher": {"run": str(teacher.path), "checkpoint": "last"}}
-    run = peripatos.run(scenario(seed, [stage], _after(student), every=max(1, LOOK // each)), out=out)
+    agent = _beside(student) if how.lora else _after(student)
+    run = peripatos.run(scenario(seed, [stage], agent, every=max(1, LOOK // each)), out=out)
     curve = [(row["update"] * each, row["success_rate"]) for row in run.evaluations if row["set"] == "validation"]
     samples = next((samples for samples, rate in curve if rate >= goal), None)
-    print(f"seed {seed}, {method}: {samples or 'never'}", file=sys.stderr, flush=True)
+    print(f"seed {seed}, {how}: {samples or 'never'}", file=sys.stderr, flush=True)
     return {"samples": samples, "after": success(run), "curve": curve}
 
 
@@ -161,7 +174,7 @@ def contest(seed: int, folder: Path) -> dict[str, Any]:
     """One seed: the start, the teacher, and what each method needed."""
     student, teacher = start(seed, folder)
     row: dict[str, Any] = {"seed": seed, "student": success(student), "teacher": success(teacher)}
-    return row | {method: learn(method, seed, student, teacher, folder / method) for method in METHODS}
+    return row | {name: learn(how, seed, student, teacher, folder / name) for name, how in METHODS.items()}
 
 
 def main() -> None:

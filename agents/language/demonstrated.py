@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..protocols import Scores
 from .comparison import Whole
@@ -38,6 +38,10 @@ class Demonstrated:
     def whole(self, inputs: Mapping[str, Tensor]) -> Whole:
         """As `Teaching`, having been shown."""
         return self._policy.whole(_longer(inputs))
+
+    def module(self) -> nn.Module:
+        """The policy that reads, which holds weights of its own where it is no LoRA of the agent's."""
+        return self._policy.module()
 
     def positions(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """As `Sharing`: what each row adds to a pass, which is longer than the row that it is read for."""

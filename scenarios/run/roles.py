@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ...agents.protocols import Policy, Scorer
+from ...agents.protocols import Holding, Policy, Scorer
 from ...envs.errors import UserError, nearest
 from ..assembly.engines import model_that_does_not_learn
 from ..assembly.method_fits import compares
@@ -154,11 +154,12 @@ def _demonstrated(policy: Policy) -> Scorer:
 def spell_memory(policy: Policy, others: Mapping[str, object]) -> str | None:
     """What the models of other roles hold beside `policy`, weights that both share left out; None where that is
     nothing: `reference 1.6 MB, reward 1.6 MB`."""
-    own = {parameter.data_ptr() for parameter in policy.module().parameters()}
+    counted = {parameter.data_ptr() for parameter in policy.module().parameters()}
     parts = []
     for name, other in others.items():
-        if isinstance(other, Policy):
-            weights = {x.data_ptr(): x.nbytes for x in other.module().parameters() if x.data_ptr() not in own}
+        if isinstance(other, Holding):
+            weights = {x.data_ptr(): x.nbytes for x in other.module().parameters() if x.data_ptr() not in counted}
+            counted |= set(weights)  # of an agent that plays two roles
             parts += [f"{name} {sum(weights.values()) / 1e6:,.1f} MB"] * bool(weights)
     return ", ".join(parts) or None
 

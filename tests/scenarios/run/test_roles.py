@@ -13,7 +13,13 @@ import yaml
 from scenarios_runs import assert_same_run, command, finish, rows, start, wait_for_rows
 
 import peripatos
+from peripatos.agents.language.demonstrated import Demonstrated
+from peripatos.agents.language.language_policy import LanguagePolicy
+from peripatos.agents.language.lora import Lora, add_adapter
+from peripatos.agents.language.tiny_llama import tiny_llama
+from peripatos.scenarios.assembly.policies import make_reference
 from peripatos.scenarios.config.loading import find_scenario
+from peripatos.scenarios.run.roles import spell_memory
 
 SUMS: dict[str, Any] = {
     "name": "sums",
@@ -134,3 +140,16 @@ def test_a_world_that_shows_what_to_do_shows_it_to_learners_alone() -> None:
     several = [roles for roles in opened["train"] if len(roles) > 1]
     assert 30 < len(several) < 70
     assert all(roles == ["user", "assistant", "user"] for roles in several)
+
+
+def test_who_teaches_itself_holds_a_copy_of_its_weights_and_with_lora_of_its_small_matrices_alone() -> None:
+    def held(lora: Lora | None) -> str | None:
+        model, tokenizer = tiny_llama(seed=0, hidden=64, layers=2)
+        if lora is not None:
+            add_adapter(model, lora, seed=0)
+        policy = LanguagePolicy(model, tokenizer, lora=lora)
+        own = make_reference(policy)
+        return spell_memory(policy, {"teacher": Demonstrated(own), "reference": own})  # one, in two roles
+
+    assert held(None) == "teacher 0.5 MB"  # 120,640 numbers of four bytes
+    assert held(Lora(16, 32)) == "teacher 0.2 MB"  # 40,960
