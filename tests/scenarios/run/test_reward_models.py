@@ -260,7 +260,7 @@ def test_a_judge_that_is_not_there_or_not_asked_is_refused_when_the_scenario_is_
     assert words in " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.parametrize("critic", ["{self: start}", "RUN"])
+@pytest.mark.parametrize("critic", [pytest.param("{self: start}", marks=pytest.mark.slow), "RUN"])
 def test_four_models_learn_and_judge_and_go_on_bit_for_bit(critic: str, judge: Path, tmp_path: Path) -> None:
     """Policy, critic, reference and reward (InstructGPT, whose critic begins as the reward model)."""
     text = LEARNER.replace("{reward: RUN}", f"{{reward: RUN, critic: {critic}}}").replace("RUN", str(judge))

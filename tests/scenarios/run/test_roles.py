@@ -156,7 +156,7 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {**SUMS, "agent": {"kind": "causal_lm", "model": str(folder), "lora": {"rank": 4, "alpha": 64}}}
 
 
-def test_with_lora_the_base_is_a_reference_and_a_teacher_also_behind_a_stage_that_has_left_it(
+def test_with_lora_the_base_is_a_reference_also_behind_a_stage_that_has_left_it(
     beside: dict[str, Any], tmp_path: Path
 ) -> None:
     learn = distil("grpo", models={"reference": {"self": "base"}}, overrides={"weighting": {"kl": "k3", "beta": 0.1}})
@@ -168,6 +168,10 @@ def test_with_lora_the_base_is_a_reference_and_a_teacher_also_behind_a_stage_tha
     )
     parted.resume({"stages.distil.budget.updates": 3})
     assert rows(parted.path / "metrics.jsonl") == rows(whole.path / "metrics.jsonl")
+
+
+@pytest.mark.slow
+def test_with_lora_the_base_teaches_who_has_left_it(beside: dict[str, Any], tmp_path: Path) -> None:
     taught = distil("on_policy_distillation", updates=10, models={"teacher": {"self": "base"}})
     back = peripatos.run({**beside, "stages": [IMITATE, taught]}, out=tmp_path / "back").column("kl/teacher")[4:]
     assert back[-2:].mean() < 0.9 * back[:2].mean()
