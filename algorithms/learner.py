@@ -121,6 +121,11 @@ class Learner:
         tensors |= {f"the rewards' statistics {name}": x for name, x in self._statistics_of_rewards().items()}
         return find_unsound(tensors | self._optimizer.moments() if moments else tensors)
 
+    @property
+    def gradient(self) -> dict[str, Tensor | None]:
+        """That of the latest step, by the parameter's name, as it was clipped; None before the first."""
+        return dict(zip(self._optimizer.named, (master.grad for master in self._optimizer.tensors), strict=True))
+
     def _statistics_of_rewards(self) -> dict[str, Tensor]:
         return {f"{who}.{name}": x for who, one in self._paying.items() for name, x in one.state().items()}
 
