@@ -54,10 +54,10 @@ def check_packing(patient: Patient) -> Measured:
     """Whether rows have the log-probabilities and the gradient that they have where nothing is shared."""
     from ...agents.language.language_policy import LanguagePolicy
 
-    policy, batch = patient.policy, patient.batch
+    policy = patient.policy
     if not isinstance(policy, LanguagePolicy) or not (policy.path.shared_prompts or policy.path.trees):
         raise DoesNotApply("rows are read as they are: nothing is shared or packed")
-    path, found = policy.path, []
+    batch, path, found = patient.batch, policy.path, []
     for policy.path in (path, replace(path, shared_prompts=False, trees=False)):
         try:
             found.append(_read_with_gradient(policy, batch))
@@ -84,9 +84,10 @@ def check_micro_batches(patient: Patient) -> Measured:
 
 def check_memory(patient: Patient) -> Measured:
     """Whether an episode that begins inside of a row is read as it is alone: nothing before it is remembered."""
-    policy, batch = patient.policy, patient.batch
+    policy = patient.policy
     if not isinstance(policy, ActorCritic) or policy.memoryless:
         raise DoesNotApply("nothing is remembered from one unit to the next, but what a row holds")
+    batch = patient.batch
     seen = {name: x for name, x in batch.inputs.items() if "_B_T" in name and name != "first_B_T"}
     T = batch.mask_B_T.shape[1]
     behind = {name: torch.cat([x.roll(1, 0), x], dim=1) for name, x in seen.items()}  # another row, then its own

@@ -32,11 +32,13 @@ def check_template(patient: Patient) -> Measured:
     """Whether each turn's rendering begins with that of the turn before, or begins a row of its own; whether a
     conversation is rendered alike twice; and whether what was said stands in it later."""
     renderer = make_renderer(_speaker(patient), patient.scenario)
-    turns, again = _conversation(renderer), _conversation(renderer)
-    wrong = list(_faults(turns, again))
-    anew = sum(rewritten for _, rewritten in turns)
+    begin, end = renderer.marks[0]
+    texts = [SAID, f"{begin}\n{THOUGHT}\n{end}\n\n{SAID}"] if renderer.thinks else [SAID]
+    talks = [_conversation(renderer, text) for text in texts]
+    wrong = [words for text, turns in zip(texts, talks, strict=True) for words in _faults(renderer, text, turns)]
+    anew, later = sum(rewritten for turns in talks for _, rewritten in turns), len(texts) * (_TURNS - 1)
     rows = sum(bool(episode.earlier) for episode in patient.collection.episodes)
-    said = f"{anew} of {_TURNS - 1} later turns are rewritten, and begin a row" if anew else "each turn is a prefix"
+    said = f"{anew} of {later} later turns are rewritten, and begin a row" if anew else "each turn is a prefix"
     played = f"; of {len(patient.collection.episodes)} episodes {rows} are several rows" if anew or rows else ""
     return Measured(len(wrong), "; ".join(wrong) or said + played)
 
@@ -64,11 +66,10 @@ def _speaker(patient: Patient) -> LanguagePolicy:
     return policy
 
 
-def _conversation(renderer: Renderer) -> Turns:
-    """A short conversation turn by turn: how it is rendered, and whether that began a row."""
+def _conversation(renderer: Renderer, text: str) -> Turns:
+    """A short conversation turn by turn, in which `text` is replied each time: how it is rendered, and whether that
+    began a row."""
     talk = Talk(renderer, Reply)
-    begin, end = renderer.marks[0]
-    text = f"{begin}\n{THOUGHT}\n{end}\n\n{SAID}" if renderer.thinks else SAID
     asked: Message = {"role": "user", "content": ASKED}
     talk.begin([asked], [])
     turns = [(renderer.prompt(talk.messages, said=1), False)]
@@ -80,17 +81,18 @@ def _conversation(renderer: Renderer) -> Turns:
     return turns
 
 
-def _faults(turns: Turns, again: Turns) -> Iterator[str]:
-    """What nobody can live with, in words."""
+def _faults(renderer: Renderer, text: str, turns: Turns) -> Iterator[str]:
+    """What nobody can live with in a conversation, in words."""
+    again = _conversation(renderer, text)
     for turn, (one, other) in enumerate(zip(turns, again, strict=True), start=1):
         if one != other:
             yield f"turn {turn} is rendered otherwise when it is rendered again"
-    for turn, ((before, _), (text, rewritten)) in enumerate(pairwise(turns), start=2):
-        if not text.startswith(before) and not rewritten:
+    for turn, ((before, _), (prompt, rewritten)) in enumerate(pairwise(turns), start=2):
+        if not prompt.startswith(before) and not rewritten:
             yield f"turn {turn} does not begin with turn {turn - 1}, and its row goes on all the same"
         words = [ASKED, *[f"{HEARD}{n}" for n in range(1, turn)]]
-        lost = [word for word in words if word not in text]
-        if lost or text.count(SAID) < turn - 1:
+        lost = [word for word in words if word not in prompt]
+        if lost or prompt.count(SAID) < turn - 1:
             yield f"turn {turn} has lost what was said before: {', '.join(lost or [SAID])}"
 
 
