@@ -28,6 +28,7 @@ def doctor(
     revision: Annotated[str | None, typer.Option(help="Of a hub id.")] = None,
     run: Annotated[Path | None, typer.Option(help="A run directory: its agent in its worlds.")] = None,
     scenario: Annotated[str | None, typer.Option(help="A shipped scenario or a path to YAML: the same.")] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="Of a run: best, last or a number; default: last.")] = None,
     quiet: Quiet = False,
     trust: Trust = False,
     verbose: Verbose = False,
@@ -37,17 +38,23 @@ def doctor(
     from ...envs.errors import UserError
 
     given = {"MODEL": model, "--run": run, "--scenario": scenario}
-    named = [f"{name} {value}" if name[0] == "-" else str(value) for name, value in given.items() if value is not None]
+    named = [str(value) if name == "MODEL" else f"{name} {value}" for name, value in given.items() if value is not None]
     if len(named) > 1:
-        raise UserError(f"{' and '.join(named)} are two patients; give one of MODEL, --run and --scenario")
+        raise UserError(f"{', '.join(named)} are {len(named)} patients; give one of MODEL, --run and --scenario")
     if revision is not None and model is None:
         raise UserError("--revision belongs to a model: peripatos doctor MODEL --revision REVISION")
+    if checkpoint is not None and run is None:
+        raise UserError(
+            f"--checkpoint {checkpoint} belongs to a run: peripatos doctor --run RUN --checkpoint CHECKPOINT"
+        )
     if run is not None or scenario is not None:
         load_plugins()
         from ..doctor.patient import of_run, of_scenario
 
-        _examine(of_run(run) if run is not None else of_scenario(scenario or ""), quiet, json_)
+        patient = of_scenario(scenario or "") if run is None else of_run(run, checkpoint or "last")
+        _examine(patient, quiet, json_)
     elif model is not None:
+        _refuse_others(model)
         from ..doctor.model import examine
 
         _report(examine(model, revision=revision), json_)
@@ -55,6 +62,20 @@ def doctor(
         from ..doctor.machine import examine_machine
 
         _report(examine_machine(), json_)
+
+
+def _refuse_others(model: str) -> None:
+    """UserError for what has a flag of its own."""
+    from ...envs.errors import UserError
+    from ..config.loading import shipped
+    from ..run.disk import typed
+    from ..run.no_run import is_run
+
+    as_typed = typed(Path(model))
+    if is_run(Path(model)):
+        raise UserError(f"{model} is a run and no model; to examine its agent: peripatos doctor --run {as_typed}")
+    if model in shipped() or (model.endswith((".yaml", ".yml")) and Path(model).is_file()):
+        raise UserError(f"{model} is a scenario and no model; to examine it: peripatos doctor --scenario {as_typed}")
 
 
 def _report(findings: Iterable[Any], json_: bool) -> None:
@@ -88,7 +109,7 @@ def _examine(opened: AbstractContextManager[Patient], quiet: bool, json_: bool) 
 
 def _row(finding: Finding) -> dict[str, str]:
     """As a table shows it."""
-    figure = "" if finding.figure is None else f"{finding.figure:.2g}"
-    tolerance = "" if finding.tolerance is None else f"{finding.tolerance:g}"
+    figure, tolerance = finding.figure, finding.tolerance
+    near = "" if figure is None else f"{figure:.2g} {'≤' if finding.verdict == 'passed' else '>'} {tolerance:g}"
     said = {"check": finding.check, "what": finding.says, "result": finding.verdict}
-    return {**said, "figure": figure, "tolerance": tolerance, "detail": finding.detail}
+    return {**said, "figure": near, "detail": finding.detail}

@@ -30,6 +30,8 @@ from ..run.saved_agent import begin_from, check_origin, open_agent
 
 GROUPS, SIZE, STEPS, TOKENS = 2, 2, 32, 16  # of a collection: groups of each world, members, steps of a row, of a reply
 
+WAITS = "episodes go on in the order in which tools, servers or an engine answer: nothing is promised bit for bit"
+
 
 class DoesNotApply(Exception):
     """A check has nothing to look at here; the message says why."""
@@ -64,6 +66,17 @@ class Patient:
     def talks(self) -> bool:
         """Whether the worlds are conversations."""
         return self.sources.first.facts.kind == "conversation"
+
+    @property
+    def waits(self) -> bool:
+        """Whether episodes go on in the order of answers of tools or servers, so that nothing is equal bit for bit."""
+        return any(source.facts.waits for source in self.sources.values()) or self.scenario.engine is not None
+
+    @property
+    def precision(self) -> str:
+        """The coarser one of who acts and who learns."""
+        engine = self.scenario.engine
+        return self.scenario.precision if engine is None else engine.vllm.dtype or self.scenario.precision
 
     @cached_property
     def learning(self) -> Stage:
@@ -167,13 +180,14 @@ def of_scenario(name: str) -> Iterator[Patient]:
 
 
 @contextmanager
-def of_run(path: Path) -> Iterator[Patient]:
-    """The agent of a run as its last checkpoint has it. UserError where there is none, or it is damaged."""
-    opened = open_agent(path, "last")
+def of_run(path: Path, checkpoint: str) -> Iterator[Patient]:
+    """The agent of a run as `checkpoint` has it (best, last or a number). UserError where there is none, or it is
+    damaged."""
+    opened = open_agent(path, checkpoint)
     scenario = opened.scenario
     with opened.sources:
         device = choose_device(scenario.device, scenario.agent)
         if opened.policy is not None:
-            origin = Origin(run=str(path.absolute()), checkpoint="last")
+            origin = Origin(run=str(path.absolute()), checkpoint=checkpoint)
             scenario = scenario.model_copy(update={"agent": scenario.agent.model_copy(update={"origin": origin})})
         yield Patient(scenario, opened.sources, opened.policy, device)

@@ -19,7 +19,7 @@ from ..run.logs import METRICS, read_jsonl
 from ..run.run_directory import RunDirectory
 from ..run.runner import Runner
 from .measures import Measured, same
-from .patient import DoesNotApply, Patient
+from .patient import WAITS, DoesNotApply, Patient
 
 _UPDATES = 2
 
@@ -36,8 +36,8 @@ def check_resume(patient: Patient) -> Measured:
     place = next(patient.policy.module().parameters()).device.type
     if place != "cpu":
         raise DoesNotApply(f"bit for bit is promised on the CPU, and this agent is on {place}")
-    if patient.scenario.engine is not None:
-        raise DoesNotApply("an engine of its own process draws, whose numbers are not promised bit for bit")
+    if patient.waits:
+        raise DoesNotApply(WAITS)
     scenario = _short(patient)
     with tempfile.TemporaryDirectory() as folder, as_it_was():
         whole, killed = Path(folder) / "whole", Path(folder) / "killed"

@@ -14,7 +14,7 @@ from ...envs.reported import BadReport, number
 from ...envs.vocabulary import Batch
 from ...envs.world_source import WorldSource
 from .measures import Measured, unequal
-from .patient import Patient
+from .patient import WAITS, DoesNotApply, Patient
 
 _SEEDS = range(3)
 
@@ -50,12 +50,16 @@ def check_seeding(patient: Patient) -> Measured:
             other.close()
     if differ:
         return Measured(differ, f"{differ:,} of {compared:,} moments of a world differ when its seed is given again")
+    if patient.waits:
+        return Measured(0, f"{compared:,} moments of worlds are equal; the agent's are not compared, for {WAITS}")
     found = unequal(patient.batch, _again(patient))
     return Measured(found.figure, f"{compared:,} moments of worlds are equal; of the agent in them {found.detail}")
 
 
 def check_joined(patient: Patient) -> Measured:
     """Whether two halves that are collected apart are, joined, the whole that is played in two tiles."""
+    if patient.waits:
+        raise DoesNotApply(WAITS)
     groups = patient.groups(patient.acting)
     half = len(groups) // 2
     whole = patient.collect(patient.acting, tile=half)

@@ -26,6 +26,8 @@ class Corridor(gymnasium.Env[np.ndarray, np.int64]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         super().reset(seed=seed)
         Corridor.resets += 1
+        if self._fault == "raises":
+            raise RuntimeError("no corridor today")
         self._chance = {"chance": np.random.default_rng(), "goes on": self._own}.get(self._fault, self.np_random)
         self._place, self._step = float(self._chance.normal()), 0
         return self._seen(), {}
@@ -50,7 +52,7 @@ class Waiter(ConversationEnv):
 
     def __init__(self, fault: str = "none") -> None:
         super().__init__()
-        self._fault = fault
+        self._fault, self.waits = fault, fault == "waits"
 
     def opening(self, rng: np.random.Generator, split: str) -> str:
         chance = np.random.default_rng() if self._fault == "chance" else rng

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -20,6 +21,7 @@ from peripatos.agents.control.memory import GatedMemory
 from peripatos.agents.control.mlp import ActorCritic
 from peripatos.agents.language import language_policy
 from peripatos.agents.language.chat_template import Renderer
+from peripatos.agents.language.engines import policy_engine
 from peripatos.agents.language.engines.policy_engine import PendingReply
 from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
@@ -147,6 +149,45 @@ def test_a_value_that_is_not_as_declared_is_found_and_counted(fault: str, words:
     assert words in found.detail
 
 
+def test_a_world_that_raises_fails_with_its_own_words_and_line() -> None:
+    found = ask("observation values", BODY, fault="raises")
+    assert (found.verdict, found.figure) == ("FAILED", None)
+    assert "RuntimeError: no corridor today" in found.detail
+    assert "doctor_worlds.py, line" in found.detail
+    assert "no corridor today" in ask("padding", BODY, fault="raises").detail
+
+
+def test_where_worlds_wait_nothing_is_compared_bit_for_bit() -> None:
+    with patient_of(SPEAKER, fault="waits") as patient:
+        found = {name: finding(name, patient) for name in ("seeding", "joined parts", "resume", "padding")}
+    verdicts = {name: one.verdict for name, one in found.items()}
+    assert verdicts == {"joined parts": "does not apply", "resume": "does not apply"} | dict.fromkeys(
+        ("seeding", "padding"), "passed"
+    )
+    assert "the agent's are not compared" in found["seeding"].detail
+
+
+def test_in_several_worlds_each_is_looked_at() -> None:
+    two = BODY.replace(
+        'world: {id: "doctor_worlds:Corridor"}',
+        'worlds: [{id: "doctor_worlds:Corridor"}, {id: "doctor_worlds:Corridor", name: dark, options: {fault: nan}}]',
+    )
+    data = yaml.safe_load(two)
+    scenario = check_scenario(data, Source("here"))
+    with WorldSources.of(scenario) as sources:
+        policy = make_policy(scenario, "cpu", sources.first)
+        patient = Patient(scenario, sources, policy, "cpu")
+        values = finding("observation values", patient)
+        assert (values.verdict, values.figure) == ("FAILED", 3)
+        assert values.detail.startswith("dark: seed 0")
+    del data["worlds"][1]["options"]
+    scenario = check_scenario(data, Source("here"))
+    with WorldSources.of(scenario) as sources:
+        patient = Patient(scenario, sources, policy, "cpu")
+        for name in ("seeding", "joined parts", "micro-batches"):
+            assert finding(name, patient).verdict == "passed"
+
+
 @pytest.mark.parametrize(
     ("text", "fault"), [(BODY, "chance"), (BODY, "goes on"), (BODY, "shared"), (SPEAKER, "chance")]
 )
@@ -165,6 +206,13 @@ def test_an_agent_whose_chance_is_not_its_seeds_is_found(monkeypatch: pytest.Mon
     found = ask("seeding", BODY)
     assert found.verdict == "FAILED"
     assert "behavior_logp_B_T" in found.detail
+
+
+def test_an_engine_that_draws_from_a_stream_of_its_own_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy_engine, "generator", lambda seed: np.random.default_rng())
+    found = ask("seeding", SPEAKER)
+    assert found.verdict == "FAILED"
+    assert "tokens_B_T" in found.detail
 
 
 def test_worlds_that_share_something_are_not_joined_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,6 +483,10 @@ def test_the_command_prints_what_fits_and_tells_by_its_exit_code(
     assert "log-probability parity" in out
     assert "does not apply" in out
     assert f"{len(CHECKS)} of {len(CHECKS)}, resume: passed" in err
+    damaged = next((run / "checkpoints").glob("000003/policy/*.safetensors"))
+    damaged.write_bytes(damaged.read_bytes()[:-7])
+    assert command("doctor", "--run", run) == 2
+    assert "policy.safetensors has" in capsys.readouterr().err
     with_score(monkeypatch, ActorCritic, lambda logp: logp - 1)
     assert command("doctor", "--scenario", path, "--json", "-q") == 1
     rows = {row["check"]: row for row in json.loads(capsys.readouterr().out)}
