@@ -25,6 +25,7 @@ from .patient import DoesNotApply, Patient
 
 _TURNS = 3
 _LIMIT = 8  # tokens of a reply that is stopped
+_SAME = 1e-4  # between log-probabilities of one engine that draws the same twice
 Turns = list[tuple[str, bool]]
 
 
@@ -154,6 +155,8 @@ def _goes_on(patient: Patient, policy: LanguagePolicy, renderer: Renderer) -> It
     found = _drawn(patient, policy, renderer, (last,), prompt)
     if (found.tokens, found.stop_reason) != (said.tokens[:end], StopReason.STOP):
         yield f"a reply that is to end at its token {end} has {len(found.tokens)}, and ends by {found.stop_reason}"
+    elif max(abs(one - other) for one, other in zip(found.logp, said.logp, strict=False)) > _SAME:
+        yield "tokens have other log-probabilities where one of them ends the reply"
 
 
 def _drawn(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+import torch
 
 from ...envs.check_play import Broken, Env, Step, identical, play, require
 from ...envs.contained import Contained
@@ -13,7 +13,7 @@ from ...envs.registry import stand_in
 from ...envs.reported import BadReport, number
 from ...envs.vocabulary import Batch
 from ...envs.world_source import WorldSource
-from .measures import Measured, unequal
+from .measures import Measured, columns, same, unequal
 from .patient import WAITS, DoesNotApply, Patient
 
 _SEEDS = range(3)
@@ -57,18 +57,25 @@ def check_seeding(patient: Patient) -> Measured:
 
 
 def check_joined(patient: Patient) -> Measured:
-    """Whether two halves that are collected apart are, joined, the whole that is played in two tiles."""
+    """Whether the rows of two halves that are collected apart are those of the whole that is played in two tiles and
+    joined. How many numbers of a half are others there; units that only the whole has count as well."""
     if patient.waits:
         raise DoesNotApply(WAITS)
     groups = patient.groups(patient.acting)
     half = len(groups) // 2
-    whole = patient.collect(patient.acting, tile=half)
-    halves = [patient.collect(patient.acting, groups=part) for part in (groups[:half], groups[half:])]
-    parts = [one.batch for one in halves if one.batch is not None]
-    require(whole.batch is not None and len(parts) == 2, "episodes fail in one half that do not in the other")
-    assert whole.batch is not None, "it was required"
-    found = unequal(whole.batch, Batch.join(parts))
-    return Measured(found.figure, f"{len(whole.batch.mask_B_T)} rows: {found.detail}")
+    whole = patient.collect(patient.acting, tile=half).batch
+    halves = [patient.collect(patient.acting, groups=part).batch for part in (groups[:half], groups[half:])]
+    parts = [part for part in halves if part is not None]
+    require(whole is not None and len(parts) == 2, "no episode of one half has come to its end with a reward")
+    assert whole is not None, "it was required"
+    differ, compared = abs(int(whole.mask_B_T.sum()) - sum(int(part.mask_B_T.sum()) for part in parts)), 0
+    for part in parts:
+        theirs = dict(columns(whole.rows(torch.isin(whole.episode_B, part.episode_B))))
+        for name, ours in columns(part):
+            joined = theirs[name][:, : ours.shape[1]] if "_B_T" in name else theirs[name]
+            compared += ours.numel()
+            differ += int((~same(ours, joined)).sum()) if ours.shape == joined.shape else ours.numel()
+    return Measured(differ, f"{differ:,} of {compared:,} values of {len(whole.mask_B_T)} rows differ")
 
 
 def _again(patient: Patient) -> Batch:
@@ -92,7 +99,7 @@ def _wrong(world: Env, seed: int, first: object, steps: list[Step]) -> Iterator[
     """What is not as it is declared, in words."""
     for count, seen in enumerate((first, *(step.observation for step in steps))):
         place = f"seed {seed}, after {count} steps"
-        if not all(math.isfinite(x) for x in _numbers(seen)):
+        if not _is_finite(seen):
             yield f"{place}: {seen!r:.120} is not finite"
         elif not world.observation_space.contains(seen):
             yield f"{place}: {seen!r:.120} is not in {world.observation_space}"
@@ -103,14 +110,12 @@ def _wrong(world: Env, seed: int, first: object, steps: list[Step]) -> Iterator[
             yield f"seed {seed}, step {count}: {problem}"
 
 
-def _numbers(value: object) -> Iterator[float]:
-    """Those in an observation of whatever form."""
+def _is_finite(value: object) -> bool:
+    """Whether all numbers in an observation of whatever form are."""
     if isinstance(value, Mapping | list | tuple):
-        for part in value.values() if isinstance(value, Mapping) else value:
-            yield from _numbers(part)
-    elif isinstance(value, float | np.floating | np.ndarray):
-        array = np.asarray(value)
-        yield from array.ravel().tolist() if array.dtype.kind == "f" else ()
+        return all(map(_is_finite, value.values() if isinstance(value, Mapping) else value))
+    array = np.asarray(value)
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _apart(one: tuple[object, object, list[Step]], other: tuple[object, object, list[Step]]) -> int:

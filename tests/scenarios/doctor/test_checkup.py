@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,9 +35,9 @@ from peripatos.scenarios.assembly.policies import make_policy
 from peripatos.scenarios.assembly.worlds import WorldSources
 from peripatos.scenarios.config.loading import check_scenario
 from peripatos.scenarios.config.yaml_text import Source
-from peripatos.scenarios.doctor.checkup import CHECKS, Finding, _found
+from peripatos.scenarios.doctor.checkup import CHECKS, Finding, _found, examine
 from peripatos.scenarios.doctor.measures import relative, unequal
-from peripatos.scenarios.doctor.patient import Patient
+from peripatos.scenarios.doctor.patient import Patient, of_scenario
 
 SPEAKER = """\
 name: speaker
@@ -120,6 +120,13 @@ def test_what_is_well_passes_and_what_has_no_meaning_does_not_apply(text: str, a
             assert one.figure is not None
             assert one.tolerance is not None
             assert one.figure <= one.tolerance
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["quickstart", "tool-maths-grpo", "walker-ppo"])
+def test_what_is_shipped_is_well(name: str) -> None:
+    with of_scenario(name) as patient:
+        assert {one.check: one.detail for one in examine(patient) if one.verdict == "FAILED"} == {}
 
 
 def test_of_an_agent_that_learns_nothing_the_worlds_are_examined() -> None:
@@ -219,7 +226,20 @@ def test_worlds_that_share_something_are_not_joined_as_they_were(monkeypatch: py
     monkeypatch.setattr(Corridor, "resets", 0)
     found = ask("joined parts", BODY, fault="shared")
     assert found.verdict == "FAILED"
-    assert "observation_B_T_D" in found.detail
+    assert found.figure is not None
+    assert found.figure > 0
+
+
+@pytest.mark.parametrize("text", [SPEAKER, BODY])
+def test_parts_that_are_joined_wrongly_are_found(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    join = Batch.join
+
+    def turned(parts: Sequence[Batch]) -> Batch:
+        whole = join(parts)
+        return replace(whole, reward_B_T=whole.reward_B_T.flip(0) + 1)
+
+    monkeypatch.setattr(Batch, "join", staticmethod(turned))
+    assert ask("joined parts", text).verdict == "FAILED"
 
 
 # --- reading
@@ -398,6 +418,17 @@ def test_an_engine_that_does_not_stop_is_found(monkeypatch: pytest.MonkeyPatch) 
     assert found.verdict == "FAILED"
     assert found.figure is not None
     assert found.figure >= 1
+
+
+def test_an_engine_that_gives_a_stop_another_log_probability_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    complete = PendingReply.completion
+
+    def lying(self: PendingReply, stop_ids: frozenset[int], version: int) -> Any:
+        said = complete(self, stop_ids, version)
+        return said if said.stop_reason == "length" else replace(said, logp=(*said.logp[:-1], said.logp[-1] - 1))
+
+    found = ask("stop token", SPEAKER, lambda: monkeypatch.setattr(PendingReply, "completion", lying))
+    assert found.detail == "tokens have other log-probabilities where one of them ends the reply"
 
 
 def test_replies_without_their_end_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
