@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..doctor.checkup import Finding
     from ..doctor.patient import Patient
 
-_LONG, _COLLECTIONS = 30.0, 12  # seconds that need a word before; how long all takes, in first collections
+_LONG, _COLLECTIONS = 30.0, 25  # seconds that need a word before; how long all takes, in first collections
 
 
 @app.command()
@@ -90,6 +90,7 @@ def _report(findings: Iterable[Any], json_: bool) -> None:
 def _examine(opened: AbstractContextManager[Patient], quiet: bool, json_: bool) -> None:
     """Every check on an agent in its worlds; the exit code says whether one failed."""
     from ..doctor.checkup import CHECKS, examine
+    from ..run.disk import finite
     from ..run.signals import tell
 
     found: list[Finding] = []
@@ -102,7 +103,7 @@ def _examine(opened: AbstractContextManager[Patient], quiet: bool, json_: bool) 
             in_all = patient.seconds * _COLLECTIONS
             if finding.check == "seeding" and in_all > _LONG:
                 tell(f"a collection takes {patient.seconds:.0f} s, and all of this about {in_all:.0f} s")
-    print_json([asdict(one) for one in found]) if json_ else print_table(list(map(_row, found)))
+    print_json(finite([asdict(one) for one in found])) if json_ else print_table(list(map(_row, found)))
     if any(one.verdict == "FAILED" for one in found):
         raise typer.Exit(FAILED)
 

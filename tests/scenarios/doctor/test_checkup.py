@@ -331,9 +331,11 @@ def test_an_update_without_a_gradient_shows_nothing(monkeypatch: pytest.MonkeyPa
 
 def test_a_memory_that_outlives_its_episode_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     scan = GatedMemory.scan
-    monkeypatch.setattr(
-        GatedMemory, "scan", lambda self, seen, memory=None, first=None: scan(self, seen, memory, first & False)
-    )
+
+    def keeping(self: GatedMemory, seen: torch.Tensor, memory: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+        return scan(self, seen, memory, first & False)
+
+    monkeypatch.setattr(GatedMemory, "scan", keeping)
     assert ask("memory", REMEMBERING).verdict == "FAILED"
 
 
