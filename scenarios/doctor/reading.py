@@ -173,9 +173,9 @@ def _gradient_of_update(patient: Patient, batch: Batch, units: int, readers: Map
 
     row, *worlds = (in_one_step(stage_method(stage, world)) for world in (None, *scenario.worlds))
     settings = replace(optimizer_settings(stage), lr=0.0, max_grad_norm=math.inf, micro_batch=units)
-    models = {name: readers.get(name) for name in ("reference", "teacher")}
+    reference, teacher = readers.get("reference"), readers.get("teacher")
     policy = patient.policy if patient.talks else make_twin(patient.policy)  # a body's statistics move in an update
-    learner = Learner(policy, row, settings, seed=0, worlds=worlds, **models)
+    learner = Learner(policy, row, settings, seed=0, reference=reference, teacher=teacher, worlds=worlds)
     learner.update(batch)
     gradient = [g.clone() for g in learner.gradient.values() if g is not None]
     policy.module().zero_grad(set_to_none=True)

@@ -87,5 +87,5 @@ def _left_by(run: Path) -> dict[str, str]:
 
 def _digest(tensor: Tensor) -> str:
     """Of its bits, shape and type."""
-    bits = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
+    bits = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
     return f"{tensor.dtype} {list(tensor.shape)} {hashlib.sha256(bits).hexdigest()}"
