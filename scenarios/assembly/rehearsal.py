@@ -122,6 +122,6 @@ def _play(parts: StageParts) -> Numbers:
     """What an evaluation of an agent that acts at random says."""
     try:
         parts.evaluator.load(Weights(0))
-        return summarize_worlds(parts.evaluator.evaluate(EPISODES, seed=0, version=0, split="test"))
+        return summarize_worlds(parts.evaluator.evaluate(EPISODES, seed=0, version=0, split=scenario.evaluation.split))
     finally:
         parts.close()
