@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import partial
 
 from ...agents.protocols import Weights
-from ...envs.conversation.conversation_env import ConversationEnv
+from ...envs.conversation.conversation_env import ConversationEnv, Split
 from ...envs.errors import UserError
 from ...envs.lost_threads import in_thread
 from ...envs.world_source import WorldSource
@@ -101,7 +101,7 @@ def _rehearsed(scenario: Scenario, sources: WorldSources) -> Numbers | None:
     try:
         # made in this thread: the other may go on when its time is over, and what two import at once fails in both
         parts = make_stage(chance, Stage(name="rehearsal"), None, sources)
-        numbers = in_thread(partial(_play, parts), "rehearsal").result(PATIENCE)
+        numbers = in_thread(partial(_play, parts, scenario.evaluation.split), "rehearsal").result(PATIENCE)
     except (Exception, SystemExit):  # of the world's own, or it takes long: the run will say
         return None
     return None if numbers.get("failed") else numbers
@@ -118,10 +118,10 @@ def _is_quick(source: WorldSource) -> bool:
     return not facts.waits and not facts.voices and 0 < (facts.longest_episode or 0) <= MOST_STEPS
 
 
-def _play(parts: StageParts) -> Numbers:
+def _play(parts: StageParts, split: Split) -> Numbers:
     """What an evaluation of an agent that acts at random says."""
     try:
         parts.evaluator.load(Weights(0))
-        return summarize_worlds(parts.evaluator.evaluate(EPISODES, seed=0, version=0, split=scenario.evaluation.split))
+        return summarize_worlds(parts.evaluator.evaluate(EPISODES, seed=0, version=0, split=split))
     finally:
         parts.close()
