@@ -349,13 +349,15 @@ def test_a_memory_that_outlives_its_episode_is_found(monkeypatch: pytest.MonkeyP
         "gdpo",
         "on_policy_distillation",
         "self_distillation",
+        "gkd",
+        "opsd",
         "rlhf_ppo",
         "echo",
     ],
 )
 def test_the_gradient_of_every_kind_of_method_is_compared(method: str) -> None:
     more = "    demonstrations: {agent: {kind: random}}\n" if method == "sft" else ""
-    model = "    models: {teacher: {model: nobody/none}}\n" if method == "on_policy_distillation" else ""
+    model = "    models: {teacher: {model: nobody/none}}\n" if method in ("on_policy_distillation", "gkd") else ""
     reward = "    models: {reward: {run: runs/none}}\n" if method == "rlhf_ppo" else ""
     text = SPEAKER.replace("grpo\n", f"{method}\n{more}{model}{reward}")
     found = ask("micro-batches", text)
