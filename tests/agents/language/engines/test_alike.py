@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -94,7 +95,7 @@ def test_what_is_not_worth_while_is_read_slot_by_slot(rows: Sequence[tuple[int, 
     assert groups_of(rows) is None
 
 
-def qwen(**more: bool | int) -> LanguagePolicy:
+def qwen(**more: Any) -> LanguagePolicy:
     """Two query heads for each head of keys, and weights so large that a wrong place shows."""
     tokenizer = tiny_tokenizer()
     config = Qwen2Config(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -63,12 +64,12 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
     made = vllm.EngineArgs
 
-    def without_memory(*, enable_sleep_mode: bool, **arguments: object) -> vllm.EngineArgs:
+    def without_memory(*, enable_sleep_mode: bool, **arguments: Any) -> vllm.EngineArgs:
         said.append(f"made to sleep: {enable_sleep_mode}")
         return made(**arguments)
 
     class Noted(vllm.LLMEngine):
-        def sleep(self, level: int = 1, mode: str = "abort") -> None:
+        def sleep(self, level: int = 1, mode: Any = "abort") -> None:
             said.append(f"sleep {level}")
             super().sleep(0, mode)
             assert self.is_sleeping()
@@ -77,7 +78,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             said.append("wake")
             return super().wake_up(tags)
 
-        def collective_rpc(self, method: str, *rest: object, **named: object) -> object:
+        def collective_rpc(self, method: Any, *rest: Any, **named: Any) -> Any:
             assert not self.is_sleeping(), f"{method} of one that sleeps"
             said.append(method)
             return super().collective_rpc(method, *rest, **named)
