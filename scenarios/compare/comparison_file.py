@@ -6,6 +6,7 @@
     scenarios:
       cartpole-ppo: {stages.balance.budget: {env_steps: 20000}}
       walker-ppo: {}
+    search: {optimizer.lr: {log: [1e-4, 1e-2]}}     # by `peripatos sweep`, see `search_space`
 
 Those that are shipped lie beside this module, and are run by name.
 """
@@ -20,13 +21,14 @@ from typing import Annotated
 from pydantic import Field, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
-from ...envs.errors import UserError, nearest
+from ...envs.errors import UserError, WrongKey, nearest
 from ...envs.quantities import Count
 from ...envs.wrong_values import Slot, wrong_value
 from ..config.loading import Given, find_scenario
 from ..config.loading import shipped as shipped_scenarios
 from ..config.voices import Part
 from ..config.yaml_text import Source, read_yaml
+from .search_space import read_search
 
 FOLDER, SEEDS = Path(__file__).parent, 3
 
@@ -39,6 +41,7 @@ class ComparisonFile(Part):
     methods: Annotated[list[str], Field(min_length=1)]
     seeds: Count = SEEDS
     scenarios: Annotated[dict[str, dict[str, JsonValue]], Field(min_length=1)]
+    search: Annotated[dict[str, JsonValue], Field(default_factory=dict)]
 
     def sets(self) -> dict[str, list[Given]]:
         """The overrides of each scenario, as flags `--set` would give them."""
@@ -88,9 +91,17 @@ def _path(name: str) -> Path | None:
 
 def _read(data: Mapping[str, object], source: Source) -> ComparisonFile:
     try:
-        return ComparisonFile.model_validate(data)
+        file = ComparisonFile.model_validate(data)
+        search = read_search(file.search)
     except ValidationError as problem:
         raise UserError("\n".join(_told(error, source) for error in problem.errors(include_url=False))) from problem
+    except WrongKey as problem:
+        raise UserError(f"{source.place(('search', *problem.path))}: {problem}") from problem
+    for name in search:
+        if name and name not in file.methods:
+            others = f"this comparison has the methods {', '.join(file.methods)}.{nearest(name, file.methods)}"
+            raise UserError(f"{source.place(('search', name))}: search has {name}, and {others}")
+    return file
 
 
 def _told(error: ErrorDetails, source: Source) -> str:

@@ -49,8 +49,7 @@ def compare(
 ) -> list[JobResult]:
     """Run everything that is not done yet under `out`: of scenarios, or of a comparison's file, whose methods and seeds
     give way to those that are given. UserError, before anything runs, for what cannot run."""
-    if is_run(out):
-        raise UserError(f"{out} is a run directory, and a comparison has a folder of its own; use another --out")
+    refuse_a_run(out)
     file = find_comparison(names)
     if file is None and methods is None:
         raise UserError("Missing option --methods of peripatos compare: which, as in --methods ppo,grpo")
@@ -59,6 +58,18 @@ def compare(
     else:
         wanted = file.methods if methods is None else methods
         jobs = plan(list(file.scenarios), wanted, seeds or file.seeds, out, sets, file.sets())
+    return run_jobs(jobs, out, limit, quiet=quiet)
+
+
+def refuse_a_run(out: Path) -> None:
+    """UserError where the folder of many runs is that of one."""
+    if is_run(out):
+        raise UserError(f"{out} is a run directory, and a comparison has a folder of its own; use another --out")
+
+
+def run_jobs(jobs: Sequence[ComparisonJob], out: Path, limit: int | None, *, quiet: bool) -> list[JobResult]:
+    """The results of `jobs`, in their order; so many at once as `limit` says, or one for each core. Nobody else writes
+    in `out` meanwhile."""
     make_folder(out)
     with writing(out, command_line()):
         return _run_all(jobs, limit or usable_cores(), quiet=quiet)

@@ -9,8 +9,8 @@ whole budget.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..assembly.checks import check_parts
 from ..assembly.worlds import WorldSources
 from ..config.agents import Origin
 from ..config.loading import check_scenario, open_scenario, put, shipped
-from ..config.schema import Scenario, Stage
+from ..config.schema import FROM, Scenario, Stage
 from ..config.yaml_text import Source
 from ..run.provenance import own_code, own_data
 from ..run.reward_versions import one_version, scored_by
@@ -31,6 +31,7 @@ from .fairness import refuse_edited, refuse_unequal
 from .idle import refuse_idle, refuse_overridden
 
 COLD = "cold-start"  # in the place of a method: what comes before it
+RESULT_SEEDS = 1000  # seeds below are for comparisons, those from here on for the sweeps that choose their settings
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class ComparisonJob:
     method: str  # or COLD
     path: Path
     cold: ComparisonJob | None = None  # the run whose agent it begins as
+    come_from: str | None = None  # where the method's settings are from, if its variant says so
 
     def __str__(self) -> str:
         return f"{self.task} {self.method} seed {self.scenario.seed}"
@@ -66,24 +68,45 @@ def plan(
 ) -> list[ComparisonJob]:
     """Every job of a method, checked; cold starts are theirs. `own` are further `sets` of single scenarios. UserError
     for what cannot run or be compared."""
+    if seeds > RESULT_SEEDS:
+        raise UserError(
+            f"a comparison has {RESULT_SEEDS:,} seeds at most, and not {seeds:,}: the others are for sweeps"
+        )
+    jobs = []
+    for scenario, first in open_scenarios(scenarios, methods, sets, own):
+        if scenario.evaluation.split != "test":
+            raise UserError(
+                f"{scenario.name} reports its validation (evaluation.split), by which goals and checkpoints are judged "
+                "already; methods are compared by the test: leave it out"
+            )
+        for name in dict.fromkeys(methods):
+            changed = with_method(scenario, name)
+            refuse_unequal(scenario, changed, first, name)
+            come_from = scenario.variants.get(name, {}).get(FROM)
+            said = None if come_from is None else str(come_from)
+            jobs += [replace(job_of(changed, name, seed, first, out), come_from=said) for seed in range(seeds)]
+    check_existing(jobs)
+    return jobs
+
+
+def open_scenarios(
+    scenarios: Sequence[str], methods: Sequence[str], sets: Sequence[str], own: Mapping[str, Sequence[str]] | None
+) -> Iterator[tuple[Scenario, int]]:
+    """Each scenario in which `methods` are to be put, checked, with the place of the stage that they take. UserError
+    for what cannot run, or would have no effect."""
     _check_methods(methods, scenarios)
-    jobs: list[ComparisonJob] = []
+    known: set[str] = set()
     for scenario_name in dict.fromkeys(scenarios):
         given = [*(own or {}).get(scenario_name, ()), *sets]
         refuse_overridden(given, methods)
         scenario, source = open_scenario(scenario_name, given)
         check_parts(scenario, source).close()
-        if any(job.task == scenario.name for job in jobs):
+        if scenario.name in known:
             raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
+        known.add(scenario.name)
         first = replaced_stage(scenario)
-        refuse_idle(scenario, first, given, methods)
-        for name in dict.fromkeys(methods):
-            changed = with_method(scenario, name)
-            refuse_unequal(scenario, changed, first, name)
-            jobs += [_job(changed, name, seed, first, out) for seed in range(seeds)]
-    for one in {one.path: one for job in jobs for one in (job.cold, job) if one is not None}.values():
-        _check_existing(one)
-    return jobs
+        refuse_idle(scenario, source, first, methods)
+        yield scenario, first
 
 
 def replaced_stage(scenario: Scenario) -> int:
@@ -97,7 +120,7 @@ def replaced_stage(scenario: Scenario) -> int:
 def with_method(scenario: Scenario, name: str) -> Scenario:
     """`scenario` with the method `name` in its last stage that learns from its own actions, and with its variant. The
     method that stands there keeps its overrides."""
-    stage, variant = scenario.stages[replaced_stage(scenario)], scenario.variants.get(name, {})
+    stage, variant = scenario.stages[replaced_stage(scenario)], scenario.changes(name)
     if stage.method == name and not variant:
         return scenario
     data: dict[str, Any] = scenario.model_dump(mode="json", exclude_none=True)
@@ -121,12 +144,12 @@ def with_method(scenario: Scenario, name: str) -> Scenario:
     return changed
 
 
-def _job(changed: Scenario, method: str, seed: int, first: int, out: Path) -> ComparisonJob:
+def job_of(changed: Scenario, method: str, seed: int, first: int, out: Path, trial: str = "") -> ComparisonJob:
     """The run of a method with one seed, from stage `first` on, and the cold start that it shares with the others."""
     folder, seeded = out / changed.name, changed.model_copy(update={"seed": seed, "variants": {}})
     stages = [stage.model_copy(update={"stop": {}}) for stage in changed.stages[first:]]
     learns = _with_stages(seeded, stages)
-    path = folder / method / f"seed-{seed}"
+    path = folder / method / trial / f"seed-{seed}"
     if not first:
         return ComparisonJob(learns, changed.name, method, path)
     before = _with_stages(seeded, changed.stages[:first])
@@ -157,8 +180,14 @@ def _check_methods(methods: Sequence[str], scenarios: Sequence[str]) -> None:
         raise UserError(f"{stray[0]!r} is a method and no scenario; methods are joined by commas: --methods {together}")
 
 
-def _check_existing(job: ComparisonJob) -> None:
-    """UserError if the job's folder holds another run, or one that another version of the reward has scored."""
+def check_existing(jobs: Sequence[ComparisonJob]) -> None:
+    """UserError if the folder of a job or of its cold start holds another run, or one that another version of the
+    reward has scored."""
+    for one in {one.path: one for job in jobs for one in (job.cold, job) if one is not None}.values():
+        _check_folder(one)
+
+
+def _check_folder(job: ComparisonJob) -> None:
     if not (job.path / "scenario.yaml").exists():
         return
     if _begun_as(trusted_scenario(RunDirectory.open(job.path))) != _begun_as(job.scenario):
