@@ -107,7 +107,7 @@ def test_cartpole_is_learned_and_the_run_ends_when_it_is(tmp_path: Path) -> None
     (stage,) = run.summary["stages"]
     assert "return_mean 500" in stage["ended_by"]
     assert stage["evaluation"]["after"]["return_mean"] >= 495  # of tasks that did not decide it
-    assert run.summary["env_steps"] < run.scenario.stages[0].budget.env_steps / 2
+    assert run.summary["env_steps"] <= 25_600  # half of its budget
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
