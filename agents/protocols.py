@@ -314,6 +314,10 @@ class Reward(Protocol):
         """A number for each, of whatever size; None where it is unknown. Episodes of a group come together."""
         ...
 
+    def turns(self, episodes: Sequence[Episode]) -> Sequence[Sequence[float] | None]:
+        """What each was worth behind each of its turns; None where that is unknown."""
+        ...
+
 
 class Act(NamedTuple):
     """One step of N episodes, as whoever acts decided it."""

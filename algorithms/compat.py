@@ -2,8 +2,8 @@
 
     peripatos list methods --show NAME --compat trl|verl|prime-rl
 
-A fact stands beside the constant of ours that it is about. It was read in released code and papers up to `READ`, and is
-no promise about what those frameworks do today. What was not read is left out.
+A fact stands beside the constant of ours that it is about. It was read in released code and papers in the month that
+stands with it, and is no promise about what those frameworks do today. What was not read is left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .idle_constants import spelled
 from .method_row import Method
 from .methods import METHODS
 
-READ = "November 2026"
+READ = "2026-11"  # year and month
 FRAMEWORKS = {"trl": "TRL", "verl": "verl", "prime-rl": "prime-rl"}
 
 
@@ -28,6 +28,7 @@ class Fact:
     place: str  # ours, such as `credit.eps`
     there: str  # theirs, in words
     holds: Callable[[Method], bool]  # of which rows
+    read: str = READ  # when
 
 
 def _named(*names: str) -> Callable[[Method], bool]:
@@ -39,13 +40,19 @@ _GRPO_TRAINER = _named(
 )
 """Rows that are settings of TRL's GRPOTrainer; others have a trainer of their own there, or none."""
 
+_ACTOR = _named(
+    *("ppo", "ppo_dual_clip", "rlhf_ppo", "reinforce_pp", "rloo", "optimal_baseline", "grpo", "dr_grpo", "dapo"),
+    *("gspo", "cispo", "gmpo", "sapo", "dppo", "gdpo", "high_entropy", "deepseek_v32"),
+)
+"""Rows that are settings of verl's actor; it has no others, and nothing is said of those."""
+
 
 def _deviation(row: Method) -> bool:
     return row.credit.scale == "std"
 
 
 def _critic(row: Method) -> bool:
-    return row.needs_critic
+    return _ACTOR(row) and row.needs_critic
 
 
 def _clipped(row: Method) -> bool:
@@ -54,10 +61,6 @@ def _clipped(row: Method) -> bool:
 
 def _of_groups(row: Method) -> bool:
     return row.needs_groups and row.credit.transform == "advantage"
-
-
-def _own(row: Method) -> bool:
-    return row.source == "own" and row.preference.kind is None
 
 
 FACTS = (
@@ -78,22 +81,28 @@ FACTS = (
     Fact("trl", "credit.whiten", "over the rollouts of the batch", _named("gdpo")),
     Fact("trl", "preference.beta", "0.1", _named("dpo")),
     Fact("trl", "preference.kind", "the mean log-probability over a reply's tokens, not the sum", _named("ipo")),
-    Fact("verl", "credit.ddof", "1", _deviation),
-    Fact("verl", "credit.eps", "1e-6", _deviation),
+    Fact("verl", "credit.ddof", "1", lambda row: _ACTOR(row) and _deviation(row)),
+    Fact("verl", "credit.eps", "1e-6", lambda row: _ACTOR(row) and _deviation(row)),
     Fact("verl", "credit.gamma", "1", _critic),
     Fact("verl", "credit.lam", "1", _critic),
     Fact("verl", "credit.whiten", "over the tokens of the batch", _named("gdpo")),
-    Fact("verl", "weighting.clip_dual", "vanilla clips dually at 3 without saying", _clipped),
+    Fact(
+        "verl",
+        "weighting.clip_dual",
+        "vanilla clips dually at 3 without saying",
+        lambda row: _ACTOR(row) and _clipped(row),
+    ),
     Fact("verl", "weighting.clip_high", "1 ± ε, that is 0.8 to 1.2", _named("cispo")),
     Fact("verl", "weighting.clip_high", "clip_ratio bounds log ρ", _named("gmpo")),
     Fact("verl", "weighting.gap", "dppo_tv reads ε from clip_ratio (0.2), and caps the ratio at 20", _named("dppo")),
-    Fact("verl", "weighting.correction", "min(π/μ, C) with C = 2", _own),
+    Fact("verl", "weighting.correction", "min(π/μ, C) with C = 2", _ACTOR),
     Fact("verl", "update.value_clip", "0.5", _critic),
     Fact(
         "verl",
         "update.aggregation",
         "seq-mean-token-sum-norm does not divide by the number of sequences",
-        lambda row: row.update.aggregation == "constant_length",
+        lambda row: _ACTOR(row) and row.update.aggregation == "constant_length",
+        read="2026-01",
     ),
     Fact("verl", "update.flat_groups", "left out, and sampled again until a batch is full", _named("dapo")),
     Fact("prime-rl", "credit.scale", "(R − mean)/mean, and 0 where the mean is not positive", _named("max_rl")),
@@ -116,8 +125,8 @@ def compat(name: str, framework: str) -> list[str]:
         return [f"Nothing was read about {name} in {FRAMEWORKS[framework]} (up to {READ})."]
     here = [f"{fact.place} = {spelled(_value(row, fact.place))}" for fact in facts]
     width = max(map(len, here))
-    lines = [f"{ours:<{width}}   there: {fact.there}" for ours, fact in zip(here, facts, strict=True)]
-    return [f"In {FRAMEWORKS[framework]}, as read up to {READ}:", *lines]
+    lines = [f"{fact.read}   {ours:<{width}}   there: {fact.there}" for ours, fact in zip(here, facts, strict=True)]
+    return [f"In {FRAMEWORKS[framework]}, with the month in which it was read:", *lines]
 
 
 def _value(row: Method, place: str) -> object:

@@ -35,8 +35,11 @@ def idle_constants(row: Method) -> Iterator[Idle]:
         why = f"the log-probabilities of {row.source} are unknown"
         yield "rewards", "teacher", None, why
         yield "rewards", "model", None, f"{row.source} are learned from, whatever they are worth"
-        for name in ("ratio", "correction", "gap", "stale_sequence"):
+        yield "update", "imitation_coefficient", 0.0, f"{row.source} are all that is learned from"
+        for name in ("correction", "gap", "stale_sequence"):
             yield "weighting", name, None, why
+        if row.source == "pairs":
+            yield "weighting", "ratio", None, why
         yield "weighting", "kl_to", "reference", why
         yield "weighting", "kl_in", "loss", why
     yield from _of_updates(row)
@@ -81,10 +84,14 @@ def _of_rewards(row: Method) -> Iterator[Idle]:
     if rewards.model is None:
         why = "rewards.model is null; give the weight of what a reward model says, such as 1"
         yield "rewards", "model_scale", "start", why
+        yield "rewards", "model_at", "end", why
         yield "rewards", "model_clip", None, why
         yield "rewards", "world", 1.0, why
     else:
         yield from _of_weighed_models(row)
+    if rewards.model is not None and row.credit.granularity == "trajectory":
+        why = "credit.granularity is 'trajectory': a whole trajectory is one step, whenever it was paid"
+        yield "rewards", "model_at", "end", f"{why}; give turn or unit"
     if rewards.teacher is not None:
         yield "rewards", "model", None, "rewards.teacher pays, in the place of all others"
         yield "update", "flat_groups", "keep", "rewards.teacher pays, whatever all of a group have earned"
@@ -227,10 +234,10 @@ def _silences_the_stale(weighting: Weighting) -> bool:
 def _of_signs(row: Method) -> Iterator[Idle]:
     """What is for bad actions alone where there is none, and for good ones likewise; whitening makes both."""
     credit, kind = row.credit, row.weighting.clip_kind
-    if credit.whiten is not None or row.source != "own":
+    if credit.whiten is not None or row.source == "pairs":
         return
     judges = credit.transform == "verdict"
-    if credit.transform in ("positive", "best") or (judges and credit.wrong == 0):
+    if credit.transform in ("positive", "best", "one") or (judges and credit.wrong == 0):
         cause = "credit.wrong is 0" if judges else f"credit.transform is {spelled(credit.transform)}"
         why = f"{cause}: no advantage is below 0"
         yield "weighting", "stale_sequence", None, why

@@ -2,7 +2,7 @@
 
     batch ─▶ rewards ─▶ values ─▶ credit ─▶ for each epoch, for each minibatch:
                                                 w = policy_weight(log π, A)
-                                                L = policy_loss(log π, w) + c_v ½(V − target)² − c_h H − c_o log π(o)
+                                                L = policy_loss(log π, w) − c_h H + `loss_terms`
                                                 one step of the optimiser
 
 It takes a batch to its own device, asks a policy for `score` and a method for constants, never for a name. Sums are
@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..agents.protocols import Critic, Policy, Scorer, Scores
+from ..agents.protocols import Critic, Policy, Scorer
 from ..agents.threads import fitting_threads, torch_threads
 from ..envs.seeding import stream
 from ..envs.vocabulary import Batch
@@ -31,28 +31,31 @@ from .annotate import read_scores, with_energy, with_observed, with_values
 from .distillation import compared, paid_by_teacher, read_by, unpaid
 from .flat_groups import flat_groups
 from .judged_rewards import JudgedRewards
-from .loss import policy_loss, squared_error
+from .looks import look
+from .loss import policy_loss
+from .loss_terms import imitation_term, observation_term, prepare_shown, shown_parts, value_term
 from .method_row import Method
 from .metrics import Log, masked_mean, with_effective_share
 from .moving import MovingCoefficients
 from .optimizer import Masters, OptimizerSettings, adapted, lacks_memory
+from .own_critic import OwnCritic
 from .penalty import penalized_rewards
 from .reward_model import reward_model_loss
 from .rewards import punish_overlong, return_scale
 from .soundness import find_unsound
 from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
 from .update import FirstPass, StaleBatch, Update, UpdateRefused, describe
-from .weighting import Weighted, policy_weight
+from .weighting import policy_weight
 from .weights import kl_estimate
 
 
 class Learner:
     """Updates `policy` by `method`. `reference` is the frozen policy of a KL penalty, and `teacher` who pays for units,
-    where there is one; `judged`, which has paid for episodes before they come here, is saved with the learner. Rows
-    that a policy more than `max_staleness` versions old has sampled are refused. Where a batch comes from several
-    worlds (its note `world_B`), `worlds` has the method in each, all alike but for rewards and credit, which are each
-    world's own. `token_budget` is the most units in one pass where the settings leave that open; out of memory halves
-    it once.
+    where there is one; `critic` learns values in the place of a head of the policy; `judged`, which has paid for
+    episodes before they come here, is saved with the learner. Rows that a policy more than `max_staleness` versions old
+    has sampled are refused. Where a batch comes from several worlds (its note `world_B`), `worlds` has the method in
+    each, all alike but for rewards and credit, which are each world's own. `token_budget` is the most units in one pass
+    where the settings leave that open; out of memory halves it once.
     """
 
     def __init__(
@@ -64,12 +67,13 @@ class Learner:
         seed: int,
         reference: Scorer | None = None,
         teacher: Scorer | None = None,
+        critic: OwnCritic | None = None,
         judged: JudgedRewards | None = None,
         max_staleness: int = 0,
         worlds: Sequence[Method] = (),
         token_budget: int | None = None,
     ) -> None:
-        if method.needs_head and not policy.has_critic:
+        if method.needs_head and not policy.has_critic and critic is None:
             raise ValueError(f"method {method.name!r} needs a critic, and this policy has none")
         if settings.schedule == "adaptive_kl" and method.source != "own":
             raise ValueError(f"adaptive_kl needs log-probabilities of who acted; method {method.name!r} has none")
@@ -85,7 +89,7 @@ class Learner:
         self.teacher = teacher if any(row.needs_teacher for row in self.worlds) else None
         self._compares = any(row.compares for row in self.worlds)
         self.scales = tuple(return_scale(row.rewards, row.credit.gamma, row.credit.granularity) for row in self.worlds)
-        self.judged = judged
+        self.judged, self.critic = judged, critic
         paying = {**{str(world): scale for world, scale in enumerate(self.scales)}, "judge": judged}
         self._paying = {who: one for who, one in paying.items() if one is not None}
         self.moving = MovingCoefficients(method)
@@ -94,13 +98,16 @@ class Learner:
         self._optimizer = Masters({n: p for n, p in policy.module().named_parameters() if p.requires_grad}, settings)
         self._statistics = {f"the statistics {name}": x for name, x in policy.module().named_buffers()}
 
-    def update(self, batch: Batch, *, progress: float = 0.0) -> Update:
-        """Learn from `batch` and become the next version; `progress` in [0, 1] is the spent part of the budget.
+    def update(self, batch: Batch, *, progress: float = 0.0, shown: Batch | None = None) -> Update:
+        """Learn from `batch` and become the next version; `progress` in [0, 1] is the spent part of the budget, and
+        `shown` are the demonstrations of a method that imitates some beside.
 
         Raises `StaleBatch` if too old or another version acted, `UpdateRefused` if a loss or gradient, or afterwards a
         weight, a moment or a statistic is not finite (the version does not move on), `ValueError` if the method needs
-        values and neither the batch nor the policy has any.
+        values and neither the batch nor the policy has any, or demonstrations and there are none.
         """
+        if (shown is not None) != self.method.imitates_beside:
+            raise ValueError(f"method {self.method.name!r} {'takes no' if shown is not None else 'needs'} `shown`")
         oldest, newest = int(batch.version_B.min()), int(batch.version_B.max())
         if newest > self.version or oldest < self.version - self.max_staleness:
             acted = f"version {oldest}" if oldest == newest else f"versions {oldest} to {newest}"
@@ -109,7 +116,8 @@ class Learner:
         if self.settings.schedule == "linear":
             self.lr = self.settings.lr * max(0.0, 1.0 - progress)
         with torch_threads(fitting_threads(self.policy.module())):
-            update = self._update(batch.to(str(self._optimizer.tensors[0].device)))
+            device = str(self._optimizer.tensors[0].device)
+            update = self._update(batch.to(device), None if shown is None else shown.to(device))
             if unsound := self.find_unsound(moments=False):  # squares of a gradient whose norm is finite are finite
                 taken = f"{self._steps} step{'s' if self._steps > 1 else ''}"
                 raise UpdateRefused(f"{unsound} after {taken}", dict(update.metrics))
@@ -118,7 +126,7 @@ class Learner:
 
     def find_unsound(self, *, moments: bool = True) -> str | None:
         """Which weight, statistic or, if asked, moment of the optimiser is not finite, in words; None if all are."""
-        tensors = {**self._optimizer.named, **self._statistics}
+        tensors = {**self._optimizer.named, **self._statistics, **(self.critic.tensors() if self.critic else {})}
         tensors |= {f"the rewards' statistics {name}": x for name, x in self._statistics_of_rewards().items()}
         return find_unsound(tensors | self._optimizer.moments() if moments else tensors)
 
@@ -130,7 +138,7 @@ class Learner:
     def _statistics_of_rewards(self) -> dict[str, Tensor]:
         return {f"{who}.{name}": x for who, one in self._paying.items() for name, x in one.state().items()}
 
-    def _update(self, batch: Batch) -> Update:
+    def _update(self, batch: Batch, shown: Batch | None) -> Update:
         heard = self.method.update.observation_coefficient > 0
         training = self._prepared(with_observed(batch, self.policy) if heard else batch)
         log, first = Log(), FirstPass(training)
@@ -138,13 +146,15 @@ class Learner:
         learned_from = self._with_gradient(training)
         if self.policy.memoryless and self.method.of_single_units:
             learned_from = as_units(learned_from)
-        rng = stream(self.seed, "update", self.version)
+        beside = None if shown is None else prepare_shown(shown, self.policy)
+        rng, rng_beside = (stream(self.seed, use, self.version) for use in ("update", "shown"))
         count = self.method.update.steps_per_pass(float(training.batch.mask_B_T.sum()))
         self._steps, last = 0, None
         for epoch in range(self.method.update.epochs):
-            for part in minibatches(learned_from, count, rng):
+            others = shown_parts(beside, count, rng_beside)
+            for part, other in zip(minibatches(learned_from, count, rng), others, strict=True):
                 whitened = part.whitened() if self.method.credit.whiten == "minibatch" else part
-                self._step(whitened, log, first if epoch == 0 else None)
+                self._step(whitened, other, log, first if epoch == 0 else None)
                 self._steps, last = self._steps + 1, part
         metrics = with_effective_share(log.means())
         kl = self._kl_old(last) if self._follows_kl and last is not None and len(last.share_B_T) else None
@@ -181,12 +191,14 @@ class Learner:
         return self._annotated(self._valued(batch if scale is None else scale.scaled(batch)), row, flat_B)
 
     def _valued(self, batch: Batch) -> Batch:
-        """With values, where the method needs them and nobody has given any: those of the policy's own critic."""
+        """With values, where the method needs them and nobody has given any: those of the critic, by default the
+        policy's own."""
         if not self.method.needs_critic or batch.value_B_T is not None:
             return batch
-        if not isinstance(self.policy, Critic):
+        critic = self.policy if self.critic is None else self.critic.model
+        if not isinstance(critic, Critic):
             raise ValueError(f"method {self.method.name!r} needs values, and the batch came without any")
-        return with_values(batch, self.policy, self.micro_batch)
+        return with_values(batch, critic, self.micro_batch)
 
     def _annotated(self, batch: Batch, row: Method, flat_B: Tensor | None) -> TrainingBatch:
         """Log-probabilities that stay fixed during the update, then credit."""
@@ -230,18 +242,18 @@ class Learner:
         moved = ((training.advantage_B_T != 0) | training.taught_B_T).any(dim=1)
         return training.rows(torch.nonzero(torch.isin(training.batch.bundle_B, training.batch.bundle_B[moved]))[:, 0])
 
-    def _step(self, training: TrainingBatch, log: Log, first: FirstPass | None) -> None:
+    def _step(self, training: TrainingBatch, shown: TrainingBatch | None, log: Log, first: FirstPass | None) -> None:
         """One step of the optimiser on one minibatch; on one without rows too, for how many steps an update takes is
         nothing that the data decide. Numbers leave the device once, before the step is taken."""
         done = None
         try:
-            done = self._gradient(training, first)
+            done = self._gradient(training, shown, first)
         except (MemoryError, RuntimeError) as problem:
             if not lacks_memory(problem):
                 raise
         if done is None:  # not above, where the exception still holds what filled the memory
             self._halve(training.batch)
-            done = self._gradient(training, first)
+            done = self._gradient(training, shown, first)
         seen, loss = done
         norm = torch.nn.utils.clip_grad_norm_(self._optimizer.tensors, self.settings.max_grad_norm)
         seen.add({"loss/value": loss, "gradient/norm": norm, "units": training.batch.mask_B_T.sum()})
@@ -253,24 +265,37 @@ class Learner:
         if self.settings.schedule == "adaptive_kl" and self._steps and "kl/old" in metrics:
             self.lr = adapted(self.lr, metrics["kl/old"], self.settings)  # before the first step nothing has moved yet
         lr = self.lr * min(1.0, (self.version + 1) / max(1, self.settings.warmup))
+        if self.critic is not None:
+            metrics |= self.critic.step(training, self.method.update, self.micro_batch, lr)
         self._optimizer.step(lr)
-        norm_alone = {"gradient/norm": metrics.pop("gradient/norm"), "optimizer/lr": lr}  # each step counts as one
+        ones = ("gradient/norm", "gradient/critic_norm", "imitation/loss")
+        alone = {name: metrics.pop(name) for name in ones if name in metrics}
         del metrics["loss/value"]  # the loss is a vehicle of the gradient, and its value means nothing
         log.add(metrics, weight=units)
-        log.add(norm_alone)
+        log.add({**alone, "optimizer/lr": lr})  # each step counts as one
 
-    def _gradient(self, training: TrainingBatch, first: FirstPass | None) -> tuple[Log, Tensor]:
+    def _gradient(
+        self, training: TrainingBatch, shown: TrainingBatch | None, first: FirstPass | None
+    ) -> tuple[Log, Tensor]:
         """∇L of a minibatch, the sum over its micro-batches, in the parameters; what was seen, and L."""
         seen, loss = Log(), torch.zeros((), device=self._optimizer.tensors[0].device)
         with self._optimizer.gradient():
-            for part in micro_batches(training, self.micro_batch, self.policy) if len(training.share_B_T) else ():
-                learns_to_score = self.method.learns == "reward"
-                part_loss = (
-                    reward_model_loss(self.policy, part, seen) if learns_to_score else self._loss(part, seen, first)
-                )
+            for part_loss in self._losses(training, shown, seen, first):
                 part_loss.backward()
                 loss = loss + part_loss.detach()
         return seen, loss
+
+    def _losses(
+        self, training: TrainingBatch, shown: TrainingBatch | None, seen: Log, first: FirstPass | None
+    ) -> Iterator[Tensor]:
+        """L in parts, one micro-batch after the other."""
+        for part in micro_batches(training, self.micro_batch, self.policy):
+            if self.method.learns == "reward":
+                yield reward_model_loss(self.policy, part, seen)
+            else:
+                yield self._loss(part, seen, first)
+        for part in micro_batches(shown, self.micro_batch, self.policy) if shown is not None else ():
+            yield imitation_term(self.policy, part, self.method.update, seen)
 
     def _halve(self, batch: Batch) -> None:
         """Half as many units in one pass from here on. MemoryError the second time: what to change."""
@@ -318,17 +343,14 @@ class Learner:
             loss = loss + apart
         if self.moving.bonus:
             loss = loss - self.moving.bonus * reduce(entropy, mask, shares=whole)
-        if self.method.needs_critic and batch.value_B_T is not None:
-            error = squared_error(value, part.target_B_T, batch.value_B_T, clip=update.value_clip)
-            targets = Shares(torch.ones_like(part.share_B_T), part.target_count or 1.0)
-            value_loss = reduce(error, part.target_mask_B_T, shares=targets)
-            loss = loss + update.value_coefficient * value_loss
-            seen.add_units({"value/loss": error.detach()}, part.target_mask_B_T)
+        if self.method.needs_critic and self.critic is None and batch.value_B_T is not None:
+            loss = loss + value_term(part, value, update, seen)
         if update.observation_coefficient:
-            heard = Shares(torch.ones_like(part.share_B_T), part.observed_count or 1.0)
-            loss = loss - update.observation_coefficient * reduce(logp, part.observed_B_T, shares=heard)
-            seen.add_units({"observation/logp": logp.detach()}, part.observed_B_T)
-        seen.add_units(self._look(part, scores, weighted), mask)
+            loss = loss + observation_term(part, logp, update, seen)
+        old_logp = self._old(part, logp.detach())
+        seen.add_units(look(self.method, part, scores, weighted, old_logp, first=not self._steps), mask)
+        if self.critic is not None and batch.value_B_T is not None:
+            scores = scores._replace(value_B_T=batch.value_B_T)  # what it said before the update
         if first is not None:
             first.add(part, scores, weighted.weight_B_T)
         return loss
@@ -342,40 +364,14 @@ class Learner:
         seen.add(pairs.means(), weight=len(pairs.margin_P))
         return weight
 
-    def _look(self, part: TrainingBatch, scores: Scores, weighted: Weighted) -> dict[str, Tensor]:
-        """What one forward pass showed of each unit: the textbook surrogate, distances, clipping."""
-        logp_B_T = scores.logp_B_T.detach()
-        seen = {
-            "policy/entropy": scores.entropy_B_T.detach(),
-            "policy/clipped": weighted.clipped_B_T,
-            "policy/ratio": weighted.ratio_B_T,
-            "policy/ratio_squared": weighted.ratio_B_T**2,
-            "policy/ratio_extreme": weighted.extreme_B_T,
-            "policy/weighted": weighted.weight_B_T != 0,
-            "policy/logp": logp_B_T,
-        }
-        if self.method.preference.kind is None:  # whose objective is one of pairs, not of units
-            seen["surrogate/mean"] = weighted.surrogate_B_T
-        if weighted.corrected_B_T is not None:
-            seen["policy/corrected"] = weighted.corrected_B_T
-        if weighted.distrusted_B_T is not None:
-            seen["policy/distrusted"] = weighted.distrusted_B_T
-        if self.method.source == "own":  # a demonstrator's log-probabilities are unknown
-            seen["kl/old"] = kl_estimate(self._old(part, logp_B_T), logp_B_T, kind="k3")
-            if not self._steps:  # the policy that sampled, read by the trainer
-                acted = part.batch.behavior_logp_B_T
-                seen["kl/sampler"] = kl_estimate(acted, logp_B_T, kind="k3")
-                seen["kl/sampler_gap"] = (logp_B_T - acted).abs()
-        if self.reference is not None:
-            seen["kl/reference"] = kl_estimate(logp_B_T, part.reference_logp_B_T, kind="k3")
-        return seen
-
     def save(self, folder: Path) -> None:
         """Write the optimiser's state, the scale of rewards and the counters: `optimizer.safetensors`,
         `rewards.safetensors` (where rewards are scaled or judged) and `learner.json`."""
         save_file(self._optimizer.state(), folder / "optimizer.safetensors")
         if self._paying:
             save_file(self._statistics_of_rewards(), folder / "rewards.safetensors")
+        if self.critic is not None:
+            self.critic.save(folder)
         counters = {"version": self.version, "lr": self.lr, "method": self.method.name, "micro_batch": self.micro_batch}
         (folder / "learner.json").write_text(json.dumps(counters | self.moving.state()))
 
@@ -392,6 +388,8 @@ class Learner:
             self._optimizer.load_state(load_file(folder / "optimizer.safetensors"))
         except ValueError as problem:
             raise ValueError(f"the optimiser state in {folder} {problem}") from problem
+        if self.critic is not None:
+            self.critic.load(folder)
         self.version, self.lr = int(counters["version"]), float(counters["lr"])
         self.moving.load_state(counters)
         if self.settings.micro_batch is None:  # cut as before, for sums of other parts differ in their last digits

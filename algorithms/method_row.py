@@ -43,6 +43,10 @@ class Update:
     """Of the mean of −log π over what the world said (a tool's results, a user's answers, with the chat template's
     marks around them), which a policy then learns to expect (ECHO: Shrivastava et al. 2026, arXiv:2605.24517)."""
 
+    imitation_coefficient: NotNegative = 0.0
+    """Of the mean of −log π over the units of demonstrations, which are imitated beside what the policy learns from its
+    own (the pre-training term of PPO-ptx, γ there: Ouyang et al. 2022, arXiv:2203.02155, eq. 2)."""
+
     def steps_per_pass(self, units: float) -> int:
         """How many minibatches a batch of so many units makes."""
         if self.minibatch_units is None:
@@ -92,6 +96,11 @@ class Method:
         """Whether episodes are compared with others that started alike."""
         compared = self.credit.baseline in ("group_mean", "leave_one_out", "optimal") or self.credit.ranks
         return compared or self.update.flat_groups == "leave_out"
+
+    @property
+    def imitates_beside(self) -> bool:
+        """Whether demonstrations are learned from beside what the policy does itself."""
+        return self.source == "own" and self.update.imitation_coefficient > 0
 
     @property
     def needs_reference(self) -> bool:

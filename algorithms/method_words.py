@@ -92,7 +92,8 @@ def formulas(row: Method) -> list[str]:
             "d = Σ (log π⁺ − log π⁺_ref) − Σ (log π⁻ − log π⁻_ref), over the units of the better and the worse"
         )
     if weighting.ratio is not None:
-        lines.append(f"ρ = {_RATIOS[weighting.ratio]}")
+        to = "π/μ" if row.source == "demonstrations" else "π/π_old"
+        lines.append(f"ρ = {_RATIOS[weighting.ratio].replace('π/π_old', to)}")
     bonus = f"{update.entropy_coefficient:g}·H" if update.entropy_coefficient else ""
     bonus = "c·H" if update.entropy_target is not None else bonus
     value = f" + {update.value_coefficient:g}·{_value_error(row)}" if row.needs_critic else ""
@@ -102,7 +103,12 @@ def formulas(row: Method) -> list[str]:
         if update.observation_coefficient
         else ""
     )
-    return [*lines, f"L = −{mean} {inside}{value}{heard}"]
+    shown = (
+        f" − {update.imitation_coefficient:g}·mean over units of demonstrations of log π"
+        if update.imitation_coefficient
+        else ""
+    )
+    return [*lines, f"L = −{mean} {inside}{value}{heard}{shown}"]
 
 
 _COMPARED = ("A = log ν(v) − log π(v), for every v that might have been chosen", "w = π(v)·A")
@@ -163,8 +169,11 @@ def in_words(row: Method) -> list[str]:
     """What the row does, in sentences."""
     credit, update = row.credit, row.update
     said = [_SOURCES[row.source]]
+    if row.source == "demonstrations" and row.weighting.ratio is not None:
+        said.append("Where nobody has noted how likely it was (`logp` of a reply in a file), μ is 1.")
     if row.needs_judge:
-        said.append("A reward model says what each episode is worth, which is earned at its last unit.")
+        when = "at its last unit" if row.rewards.model_at == "end" else "by its turns, as each has changed it"
+        said.append(f"A reward model says what each episode is worth, which is earned {when}.")
         said.append(_SCALES[row.rewards.model_scale])
     if row.weighting.kl_in == "reward":
         said.append("Each unit pays for leaving the policy as it began, so that it answers for what follows as well.")
@@ -196,12 +205,14 @@ def in_words(row: Method) -> list[str]:
         said.append(f"β doubles or halves as the KL of an update is far from {row.weighting.kl_target:g}.")
     if update.observation_coefficient:
         said.append("What the world says after the first reply is learned by cross-entropy; the prompt is not.")
+    if update.imitation_coefficient:
+        said.append("Demonstrations are imitated beside that, as many episodes as there are groups.")
     if update.entropy_target is not None:
         step, goal = update.entropy_step, update.entropy_target
         said.append(f"c grows by {step:g} while the entropy is below {goal:g}, falls above it, and counts only below.")
     steps = update.epochs * update.minibatches
     one = "One step is made on each batch"
-    has_ratios = row.preference.kind is None and row.learns == "policy" and not row.compares
+    has_ratios = row.preference.kind is None and row.source == "own" and not row.compares
     one += ", before which every ratio is 1 (up to age and precision of the sampler)." if has_ratios else "."
     said.append(
         one if steps == 1 else f"Each batch is gone through {update.epochs} × in {update.minibatches} minibatches."
@@ -333,7 +344,7 @@ def _weight(row: Method) -> str:
 _HEAD = """# Methods
 
 Printed by the code (`peripatos list methods`, `--show NAME` for every constant, and with that `--compat trl`, `verl` or
-`prime-rl` for what stands there, as read at a date). A method is a row of constants,
+`prime-rl` for what stands there, each fact with the month in which it was read). A method is a row of constants,
 and each is a weighted log-likelihood: the gradient of L below is that of the textbook objective, which a test checks by
 autograd for every row. Any constant is changed by a scenario, `overrides: {weighting: {clip_high: 0.28}}`; what would
 have no effect is refused. Settings of whole papers, as stages: `peripatos list presets`.
@@ -345,7 +356,9 @@ formulas is the logistic function.
 Rows of metrics have `policy/clipped` (the share of units that the clip silences or cuts), `policy/distrusted` (that a
 trust region leaves out), `policy/weighted` (whose weight is not 0), `policy/ratio_extreme` (whose ratio is beyond ten
 or a tenth), `policy/effective_share` ((Σρ)² / (n·Σρ²), the effective sample size as a share), `observation/logp` (what
-the world says, where that is learned), `groups/flat` (groups in which all earned the same), and, where they move,
+the world says, where that is learned), `imitation/loss` (−log π of demonstrations that are imitated beside, with
+`update: {imitation_coefficient: …}` of any method on own actions: PPO-ptx), `groups/flat` (groups in which all earned
+the same), and, where they move,
 `kl/beta` and `policy/entropy_coefficient`. What goes wrong with these numbers is said once, in a line. With
 `collect: {refill: 8}` groups in which all earned the same are sampled again, up to eight times for an update.
 

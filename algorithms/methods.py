@@ -15,6 +15,7 @@ from typing import Any
 
 from ..envs.errors import UserError, nearest
 from .credit import Credit
+from .imitation_methods import IMITATION
 from .judged_methods import JUDGED
 from .method_overrides import overridden
 from .method_row import Method, Update
@@ -28,31 +29,6 @@ _CLIPPED = Weighting(ratio="unit", clip_low=0.2, clip_high=0.2)
 _HIGHER = Weighting(ratio="unit", clip_low=0.2, clip_high=0.28)
 _SEQUENCES = Update(aggregation="sequence_mean")
 _SUMS = Update(aggregation="sequence_sum")
-
-_IMITATION = (
-    Method(
-        "sft",
-        "supervised fine-tuning: w = 1 on somebody else's actions",
-        source="demonstrations",
-        credit=Credit(transform="one"),
-    ),
-    Method(
-        "rejection_sampling",
-        "keep what beats its group's mean, and imitate it (expert iteration, RAFT)",
-        "arXiv:2304.06767",
-        parent="rloo",
-        elsewhere="RAFT keeps the best of K only (best_of_k); ReST-EM keeps all that are right (psr).",
-        credit=Credit(baseline="group_mean", transform="positive"),
-    ),
-    Method(
-        "best_of_k",
-        "keep the best of a group alone, and imitate it (RAFT)",
-        "arXiv:2304.06767",
-        parent="rejection_sampling",
-        elsewhere="RAFT keeps one of equal replies too, whatever they earned.",
-        credit=Credit(transform="best"),
-    ),
-)
 
 _RETURNS = (
     Method("reinforce", "w = return", "Williams 1992, doi:10.1007/BF00992696", credit=Credit(), update=_SUMS),
@@ -380,7 +356,7 @@ _PREFERENCES = (
     ),
 )
 
-_TABLE = (*_IMITATION, *_RETURNS, *_CRITICS, *_GROUPS, *TAUGHT, *_PREFERENCES, *JUDGED)
+_TABLE = (*IMITATION, *_RETURNS, *_CRITICS, *_GROUPS, *TAUGHT, *_PREFERENCES, *JUDGED)
 METHODS: dict[str, Method] = {row.name: row for row in _TABLE}
 
 

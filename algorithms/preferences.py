@@ -25,6 +25,7 @@ from .shapes import check_rank
 
 Kind = Literal["dpo", "ipo", "dpop"]
 _KINDS = ("dpo", "ipo", "dpop")
+_LEAST_MARGIN = 1e-3  # nats: what two passes over a reply may differ by, for a policy that is its reference still
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,14 @@ class Pairs:
         return (self.chosen_logp_P - self.chosen_reference_P) - (self.rejected_logp_P - self.rejected_reference_P)
 
     def means(self) -> dict[str, Tensor]:
-        """Over pairs: how many are further apart than the reference holds them, d, and either side's log-ratio to the
-        reference. Both of these below 0: both replies have become less likely than they were. Nothing without pairs.
+        """Over pairs: how many are further apart than the reference holds them (of those that are as far apart, half),
+        d, and either side's log-ratio to the reference. Both of these below 0: both replies have become less likely
+        than they were. Nothing without pairs.
         """
         if not len(self.margin_P):
             return {}
         return {
-            "preference/accuracy": (self.margin_P > 0).double().mean(),
+            "preference/accuracy": share_in_order(self.margin_P, least=_LEAST_MARGIN),
             "preference/margin": self.margin_P.mean(),
             "preference/chosen": (self.chosen_logp_P - self.chosen_reference_P).mean(),
             "preference/rejected": (self.rejected_logp_P - self.rejected_reference_P).mean(),
@@ -126,6 +128,13 @@ def ranked_margins(score_G: Tensor, rank_G: Tensor) -> Tensor:
     check_rank(1, score_G=score_G, rank_G=rank_G)
     better, worse = torch.nonzero(rank_G[:, None] < rank_G[None, :], as_tuple=True)
     return score_G[better] - score_G[worse]
+
+
+def share_in_order(margin_P: Tensor, *, least: float = 0.0) -> Tensor:
+    """Which share of pairs is in the right order: of those within `least` of each other, half. `margin_P` float [P],
+    of at least one pair; a scalar, float64."""
+    # mean of 1[m > least] + ½·1[|m| ≤ least]
+    return ((margin_P > least).double() + 0.5 * (margin_P.abs() <= least).double()).mean()
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,15 @@ from torch import Tensor
 from ..agents.protocols import Critic, Policy
 from .episode_rows import episode_rows
 from .metrics import Log
-from .preferences import ranked_margins, ranking_loss
+from .preferences import ranked_margins, ranking_loss, share_in_order
 from .training_batch import TrainingBatch
 
 
 def reward_model_loss(policy: Policy, part: TrainingBatch, seen: Log) -> Tensor:
     """The share of L that these rows have, whole groups; the larger the advantage of an episode, the better its rank.
 
-    `seen` hears how many pairs are ordered right, and by how much. `ValueError` where the policy has no head.
+    `seen` hears how many pairs are ordered right (of equal scores half), and by how much. `ValueError` where the policy
+    has no head.
     """
     if not isinstance(policy, Critic):
         raise ValueError("a reward model scores replies by the head of a critic, and this policy has none")
@@ -38,6 +39,6 @@ def reward_model_loss(policy: Policy, part: TrainingBatch, seen: Log) -> Tensor:
     loss = torch.stack([ranking_loss(score_G, rank_G) for score_G, rank_G in groups]).sum() / (part.count or 1.0)
     margin_P = torch.cat([ranked_margins(score_G, rank_G) for score_G, rank_G in groups]).detach()
     if len(margin_P):
-        right = (margin_P > 0).double().mean()
+        right = share_in_order(margin_P)
         seen.add({"judgement/accuracy": right, "judgement/margin": margin_P.mean()}, weight=len(margin_P))
     return loss

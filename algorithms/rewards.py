@@ -34,6 +34,9 @@ class Rewards:
     might have been, as often as the policy would choose it, which is that distance itself."""
     model: Positive | None = None
     """How much what a reward model says counts (role `reward`), see `judged_rewards`. None: none is asked."""
+    model_at: Literal["end", "turn"] = "end"
+    """Where that is earned: at the end of an episode; or at the end of each turn, by how much the turn has changed it
+    (a process reward), which sums to the same."""
     model_scale: Literal["start", "batch"] = "start"  # start: mean 0 on the first batch; batch: z-scores of each
     model_clip: Positive | None = None  # c: to which size that is cut, before it is weighed
     world: NotNegative = 1.0  # how much what the world pays counts beside it
@@ -53,12 +56,16 @@ def punish_overlong(batch: Batch, *, limit: int, buffer: int) -> Batch:
     n_B_K = sum_steps(mask.to(batch.reward_B_T.dtype), mask, walk)
     # clip((n − (limit − buffer)) / buffer, 0, 1)
     lost_B_T = ((n_B_K - (limit - buffer)) / buffer).clamp(0.0, 1.0).gather(1, walk.index_B_T)
+    return replace(batch, reward_B_T=batch.reward_B_T - torch.where(turn_ends(batch, walk), lost_B_T, 0.0))
+
+
+def turn_ends(batch: Batch, walk: Steps) -> Tensor:
+    """bool [B, T]: the last unit of each turn in a row, of which `walk` are the steps."""
+    mask = batch.mask_B_T
     column = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
-    last_B_K = torch.zeros_like(n_B_K, dtype=torch.long).scatter_reduce_(
-        1, walk.index_B_T, torch.where(mask, column, 0), "amax"
-    )
-    at_end = mask & (column == last_B_K.gather(1, walk.index_B_T))
-    return replace(batch, reward_B_T=batch.reward_B_T - torch.where(at_end, lost_B_T, 0.0))
+    nothing_B_K = mask.new_zeros(len(mask), walk.count, dtype=torch.long)
+    last_B_K = nothing_B_K.scatter_reduce_(1, walk.index_B_T, torch.where(mask, column, 0), "amax")
+    return mask & (column == last_B_K.gather(1, walk.index_B_T))
 
 
 class ReturnScale:

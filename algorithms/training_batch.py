@@ -174,7 +174,7 @@ def minibatches(training: TrainingBatch, count: int, rng: np.random.Generator) -
 
 
 def micro_batches(training: TrainingBatch, units: int | None, reader: object) -> Iterator[TrainingBatch]:
-    """The parts that `passes` cuts for who reads them; the whole itself, where it is one pass."""
-    parts = passes(training.batch, units, reader)
+    """The parts that `passes` cuts for who reads them; the whole itself, where it is one pass; none without rows."""
+    parts = passes(training.batch, units, reader) if len(training.share_B_T) else []
     for rows in parts:
         yield training if len(parts) == 1 else training.rows(rows)

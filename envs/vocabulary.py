@@ -40,6 +40,7 @@ class Message(TypedDict):
     reasoning_content: NotRequired[str]
     written: NotRequired[str]  # an agent's whole reply, where `content` is not all of it
     parse_error: NotRequired[str]  # what was wrong with its tool call, where `content` holds a malformed one
+    logp: NotRequired[float]  # of a written reply: as `Reply.logp`
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Reply:
     stop_reason: StopReason = StopReason.STOP
     units: int | None = None  # tokens sampled, where the agent knows: a length cost may use it
     thought: str = ""  # what the agent thought before it said `text`; nobody obeys it
+    logp: float | None = None  # log-probability of all of it under who wrote it; None: nobody has noted that
 
 
 class WorldFailure(RuntimeError):
@@ -271,11 +273,13 @@ class Collection:
     action_units: int  # units that the agent chose
     running: int = 0  # episodes that have begun and go on in the next collection
     seconds: Mapping[str, float] = field(default_factory=dict)  # where the time went: "simulate", "infer", …
+    shown: Batch | None = None  # demonstrations, where some are imitated beside; None: there are none, or none scored
 
     @staticmethod
     def join(parts: Sequence[Collection]) -> Collection:
         """All of `parts` as one; of the batches as `Batch.join`. `ValueError` for none."""
         batches = [part.batch for part in parts if part.batch is not None]
+        shown = [part.shown for part in parts if part.shown is not None]
         if not parts:
             raise ValueError("there are no collections to join")
         names = sorted({name for part in parts for name in part.seconds})
@@ -286,4 +290,5 @@ class Collection:
             sum(part.action_units for part in parts),
             sum(part.running for part in parts),
             {name: sum(part.seconds.get(name, 0.0) for part in parts) for name in names},
+            Batch.join(shown) if shown else None,
         )

@@ -8,8 +8,10 @@ them, which is why episodes that others have played are said again first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import cycle
+from typing import TypeVar
 
 import torch
 
@@ -22,20 +24,38 @@ from .conversation_actor import ConversationActor
 from .language_policy import LanguagePolicy
 from .pair_actor import PairActor
 
+Score = TypeVar("Score")
 _TOKENS = 1 << 14  # of a pass, where nobody has said how many there is memory for
 
 
-@torch.no_grad()
 def score_episodes(policy: LanguagePolicy, episodes: Sequence[Episode]) -> list[float | None]:
     """s of each episode; None where nobody replied. `ValueError` where the policy has no head."""
     said = {n: seen for n, episode in enumerate(episodes) if (seen := _last_said(episode)) is not None}
     scores: list[float | None] = [None] * len(episodes)
+    for n, score_T in zip(said, _values(policy, list(said.values())), strict=True):
+        scores[n] = score_T[-1]
+    return scores
+
+
+def score_turns(policy: LanguagePolicy, episodes: Sequence[Episode]) -> list[list[float] | None]:
+    """V behind the last token of each reply, in the sequence in which it was said; None where nobody replied."""
+    said = [(n, seen) for n, episode in enumerate(episodes) for seen in episode.sequences() if any(seen["mask"])]
+    scores: list[list[float]] = [[] for _ in episodes]
+    for (n, seen), score_T in zip(said, _values(policy, [seen for _, seen in said]), strict=True):
+        mask = [*seen["mask"], False]
+        scores[n] += [score for t, score in enumerate(score_T) if mask[t] and not mask[t + 1]]
+    return [score or None for score in scores]
+
+
+@torch.no_grad()
+def _values(policy: LanguagePolicy, said: Sequence[Seen]) -> list[list[float]]:
+    """V behind each token of these sequences, up to the last that was chosen."""
+    values: list[list[float]] = [[] for _ in said]
     for part in _passes(said, policy.token_budget or _TOKENS):
         _, successor_B_T = policy.value(_inputs([said[n] for n in part], policy.device))
-        last_B = torch.tensor([_length(said[n]) - 1 for n in part], device=policy.device)
-        for n, score in zip(part, successor_B_T.gather(1, last_B[:, None])[:, 0].tolist(), strict=True):
-            scores[n] = score
-    return scores
+        for n, score_T in zip(part, successor_B_T.tolist(), strict=True):
+            values[n] = score_T[: _length(said[n])]
+    return values
 
 
 def _last_said(episode: Episode) -> Seen | None:
@@ -48,10 +68,10 @@ def _length(seen: Seen) -> int:
     return len(seen["mask"]) - seen["mask"][::-1].index(True)
 
 
-def _passes(said: Mapping[int, Seen], tokens: int) -> Iterator[list[int]]:
+def _passes(said: Sequence[Seen], tokens: int) -> Iterator[list[int]]:
     """Their numbers, of equal lengths together, as many at once as make so many tokens, but at least one."""
     part: list[int] = []
-    for n in sorted(said, key=lambda n: _length(said[n])):
+    for n in sorted(range(len(said)), key=lambda n: _length(said[n])):
         if part and (len(part) + 1) * _length(said[n]) > tokens:
             yield part
             part = []
@@ -83,14 +103,26 @@ class RewardModel:
 
     def __call__(self, episodes: Sequence[Episode]) -> list[float | None]:
         """As `Reward`: None of an episode in which nobody replied, or which does not fit."""
+        return self._of_whole(episodes, lambda said: score_episodes(self.policy, said))
+
+    def turns(self, episodes: Sequence[Episode]) -> list[list[float] | None]:
+        """As `Reward`; None as well where its own template knows another number of replies."""
+        scores = self._of_whole(episodes, lambda said: score_turns(self.policy, said))
+        told = zip(scores, episodes, strict=True)
+        return [score if score is not None and len(score) == episode.turns else None for score, episode in told]
+
+    def _of_whole(
+        self, episodes: Sequence[Episode], score: Callable[[Sequence[Episode]], Sequence[Score | None]]
+    ) -> list[Score | None]:
+        """What `score` says of the episodes, once they were said again; None where that does not come to an end."""
         replied = [n for n, episode in enumerate(episodes) if any(m["role"] == "assistant" for m in episode.messages)]
         world = PlayedWorld([episodes[n] for n in replied])
         actor = ConversationActor(world.sibling, Oracle(), self._renderer, context=self._context)
         said = [e if e.terminated else None for e in actor.evaluate(len(replied), seed=0, version=0, split="train")]
-        scores: list[float | None] = [None] * len(episodes)
+        scores: list[Score | None] = [None] * len(episodes)
         whole = [(n, episode) for n, episode in zip(replied, said, strict=True) if episode is not None]
-        for (n, _), score in zip(whole, score_episodes(self.policy, [one for _, one in whole]), strict=True):
-            scores[n] = score
+        for (n, _), one in zip(whole, score([one for _, one in whole]), strict=True):
+            scores[n] = one
         return scores
 
 
@@ -98,7 +130,8 @@ class JudgingActor(PairActor):
     """Collects rankings to learn from, and evaluates whoever scores them on others, `held_out` by split.
 
     An evaluation has an episode for each pair of replies with different ranks: that of the better one, which succeeds
-    where its score is the higher one, and measures by how much (`margin`).
+    where its score is the higher one, and measures by how much (`margin`). Of pairs with equal scores every other one
+    succeeds, as if a coin were thrown: a head that has learned nothing is right about half of them, and not about none.
     """
 
     def __init__(self, sides: Sequence[Actor], policy: LanguagePolicy, held_out: Mapping[str, int]) -> None:
@@ -112,16 +145,18 @@ class JudgingActor(PairActor):
         count = min(tasks, self._held_out[split])
         sides = [actor.evaluate(count, seed=seed, version=version, split=split) for actor in self._sides]
         scored = [list(zip(side, score_episodes(self._policy, side), strict=True)) for side in sides]
-        return [episode for group in zip(*scored, strict=True) for episode in _compared(group)]
+        coin = cycle((True, False))
+        return [episode for group in zip(*scored, strict=True) for episode in _compared(group, coin)]
 
 
-def _compared(group: Sequence[tuple[Episode, float | None]]) -> Iterator[Episode]:
-    """An episode for each pair of a group's replies; those without a score or a reward are as they are."""
+def _compared(group: Sequence[tuple[Episode, float | None]], coin: Iterator[bool]) -> Iterator[Episode]:
+    """An episode for each pair of a group's replies; those without a score or a reward are as they are. `coin` decides
+    where both have one score."""
     told = [(e, e.reward, score) for e, score in group if e.reward is not None and score is not None]
     yield from (episode for episode, score in group if episode.reward is None or score is None)
     pairs = ((better, one - other) for better, r, one in told for _, worse, other in told if r > worse)
     for index, (better, margin) in enumerate(pairs):
-        right = margin > 0
+        right = margin > 0 if margin else next(coin)
         yield replace(
             better,
             index=index,

@@ -80,11 +80,16 @@ class LanguagePolicy(nn.Module):
         self.distribution, self.precision = Distribution(temperature, top_p, top_k, min_p), precision
         self.path, self.lora = path, lora
         self.token_budget: int | None = None  # a pass of more tokens keeps one state a layer, and runs layers again
-        self.has_critic = critic
-        self.value_head = nn.Linear(model.config.get_text_config().hidden_size, 1) if critic else None
-        if self.value_head is not None:
-            nn.init.zeros_(self.value_head.weight)
-            nn.init.zeros_(self.value_head.bias)
+        self.has_critic, self.value_head = False, None
+        if critic:
+            self.add_head()
+
+    def add_head(self) -> None:
+        """A critic, that says 0 of every state yet."""
+        self.has_critic = True
+        self.value_head = nn.Linear(self.model.config.get_text_config().hidden_size, 1, device=self.device)
+        nn.init.zeros_(self.value_head.weight)
+        nn.init.zeros_(self.value_head.bias)
 
     @property
     def device(self) -> torch.device:

@@ -1,8 +1,9 @@
 """Who replies in conversations, as scheduling sees it: a future for each reply, whoever gives it.
 
 an engine   draws tokens; all that is asked in one call is one admission
-an author   writes text, which is tokenised with log-probability zero: right for demonstrations, since nobody
-            divides by it. Authors write here and now, in the order of their worlds, or in threads where somebody waits.
+an author   writes text, which is tokenised. Its tokens share the log-probability that is noted of the reply evenly, and
+            have zero (μ = 1) where none is. Authors write here and now, in the order of their worlds, or in threads
+            where somebody waits.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ class Written:
         tokens = tuple(conversation.write(reply))
         if reply.stop_reason is StopReason.LENGTH and len(tokens) > 1:
             tokens = tokens[:-1]  # nobody has said the stop token
-        return Completion(tokens, (0.0,) * len(tokens), reply.stop_reason, conversation.version)
+        each = (reply.logp or 0.0) / max(1, len(tokens))
+        return Completion(tokens, (each,) * len(tokens), reply.stop_reason, conversation.version)
 
 
 def _settle(works: deque[tuple[Future[Completion], Callable[[], Completion]]]) -> None:

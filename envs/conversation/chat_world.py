@@ -8,7 +8,8 @@
 The first is what `peripatos export` writes; a column `system` is the first message. An episode opens with all that
 stands before the first reply; whatever is replied, the world goes on as it is written. Calls are written as the agent's
 model writes them, and thoughts (`reasoning_content`) between <think> and </think>. What stands behind the last reply is
-left out.
+left out. `logp`, beside a reply's `content` or a text `completion`, is how likely the whole reply was under who wrote
+it, in nats.
 
 Replies have no reward here: they are weighed by the method, and only what the assistant says is learned.
 """
@@ -16,6 +17,7 @@ Replies have no reward here: they are weighed by the method, and only what the a
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +33,7 @@ from .task_columns import kind_of, read_message, role_of
 from .task_rows import strange_characters
 from .task_source import Picked, Placed, TaskSource, placed_tasks
 
-_KEYS = ("messages", "conversations", "prompt", "completion", "tools")
+_KEYS = ("messages", "conversations", "prompt", "completion", "tools", "logp")
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def reply_in(message: Message) -> Reply:
         ToolCall(call["function"]["name"], call["function"]["arguments"], str(call.get("id", "")))
         for call in message.get("tool_calls", ())
     )
-    return Reply(message["content"], calls, thought=message.get("reasoning_content", ""))
+    return Reply(message["content"], calls, thought=message.get("reasoning_content", ""), logp=message.get("logp"))
 
 
 def read_chat(place: str, row: Mapping[str, Any] | str) -> Chat:
@@ -176,9 +178,10 @@ def read_chat(place: str, row: Mapping[str, Any] | str) -> Chat:
 
 def _messages(place: str, row: Mapping[str, Any]) -> list[Any]:
     given = row.get("messages", row.get("conversations"))
+    if row.get("logp") is not None and (given is not None or not isinstance(row.get("completion"), str)):
+        raise UserError(f"{place}: logp stands beside a completion that is a text; of messages in that of the reply")
     if given is None and "prompt" in row and "completion" in row:
-        asked, said = (_listed(row[key], role) for key, role in (("prompt", "user"), ("completion", "assistant")))
-        given = [*asked, *said]
+        given = [*_listed(row["prompt"], "user"), *_listed(row["completion"], "assistant", row.get("logp"))]
     if given is not None and not isinstance(given, list | tuple):
         raise UserError(f"{place}: its messages are {given!r:.60} ({kind_of(given)}); allowed is a list of messages")
     if not given:
@@ -195,13 +198,16 @@ def _messages(place: str, row: Mapping[str, Any]) -> list[Any]:
     return list(given)
 
 
-def _listed(given: Any, role: str) -> list[Any]:
-    return list(given) if isinstance(given, list | tuple) else [{"role": role, "content": given}]
+def _listed(given: Any, role: str, logp: Any = None) -> list[Any]:
+    return list(given) if isinstance(given, list | tuple) else [{"role": role, "content": given, "logp": logp}]
 
 
 def _checked(what: str, given: Any) -> Message:
     """A message whose calls have a name and arguments, already parsed."""
     message = read_message(what, given)
+    logp = message.get("logp", 0.0)
+    if isinstance(logp, bool) or not isinstance(logp, int | float) or not -math.inf < logp <= 0:
+        raise UserError(f"{what}: its logp is {logp!r:.60}; allowed is a number of nats, at most 0, of the whole reply")
     calls = message.get("tool_calls", [])
     if not isinstance(calls, list | tuple):
         raise UserError(f"{what}: tool_calls are {calls!r:.60}; allowed is a list of calls")

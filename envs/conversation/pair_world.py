@@ -8,15 +8,19 @@
 The first of the columns `prompt`, `question` and `problem` is the prompt. A list that begins with anything but a reply
 is a whole conversation, whatever the prompt says. An episode opens with all that the replies have in common up to one,
 and ends with its own last; what is common is learned from in none. A reply earns 1 for each that it beats: of a pair
-the chosen side 1, the other 0. All rows of a source rank equally many.
+the chosen side 1, the other 0.
+
+Who learns from pairs reads a ranking as all its pairs of different rank, each as a row of its own: of three answers
+three, of which none is left out. Who learns from whole rankings needs rows that rank equally many.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, Self
 
 import numpy as np
@@ -47,38 +51,47 @@ class Ranking:
         """How many others each reply beats."""
         return tuple(float(sum(rank < other for other in self.ranks)) for rank in self.ranks)
 
+    def pairs(self) -> Iterator[Ranking]:
+        """All pairs of different rank, the better reply first. `UserError` where both are one conversation."""
+        place = self.chats[0].place
+        for pair in combinations(range(len(self.ranks)), 2):
+            better, worse = sorted(pair, key=lambda n: self.ranks[n])
+            if self.ranks[better] < self.ranks[worse]:
+                chats = (self.chats[better], self.chats[worse])
+                names = _SIDES if len(self.ranks) == 2 else [f"answer {better}", f"answer {worse}"]
+                yield replace(self, chats=chats, ranks=(0.0, 1.0), asked=_parting(place, names, chats))
+
 
 class PairWorld(WrittenWorld):
-    """Pairs, or rankings of several, of a file, a data set or a list, of which the oracle says one side.
+    """Pairs of a file, a data set or a list, of which the oracle says one side; of a ranking all that it has.
 
     Args:
         pairs: see `task_source`; each row is in one of the forms of the module's docstring.
         split: as for `TaskWorld`: one split of them.
 
     Raises:
-        UserError: a source that cannot be read, or the first row that ranks no replies, or fewer or more than others.
+        UserError: a source that cannot be read, or the first row that ranks no replies.
     """
 
     weights: Mapping[str, float] = {"preferred": 1.0}
     side = 0  # which of the replies of a row
+    size = 2  # replies of a row
 
     def __init__(self, pairs: TaskSource, split: Picked | None = None) -> None:
         super().__init__()
         read = tuple(read_ranking(place, row) for place, row in placed_rows(pairs, split))
         if not read:
             raise UserError("there is no pair to learn from")
-        self.size = len(read[0].chats)  # replies of a row
-        for ranking in read:
-            if len(ranking.chats) != self.size:
-                raise UserError(
-                    f"{ranking.chats[0].place} ranks {len(ranking.chats)} replies, and {read[0].chats[0].place} "
-                    f"{self.size}; all rows rank equally many"
-                )
         self._sort(read)
         self._written = tuple(self._rankings["train"])
 
     def _sort(self, read: Sequence[Ranking]) -> None:
-        self._rankings: dict[Split, Sequence[Ranking]] = {"train": read}
+        pairs = [pair for ranking in read for pair in ranking.pairs()]
+        if len(pairs) > len(read):
+            self.remarks = (
+                f"{len(read):,} rankings are {len(pairs):,} pairs of different rank, each a row of its own",
+            )
+        self._rankings: dict[Split, Sequence[Ranking]] = {"train": pairs}
 
     def on_side(self, side: int) -> Self:
         """A sibling that shares the rows, and whose oracle says that reply of each."""
@@ -97,12 +110,20 @@ class PairWorld(WrittenWorld):
 
 
 class HeldOutPairs(PairWorld):
-    """The same, divided as tasks are: by what rows say (`split`), else by a hash of their prompts. `UserError` where
-    nothing is left to learn from, or to test on."""
+    """Whole rankings, of which the oracle says one reply; divided as tasks are: by what rows say (`split`), else by a
+    hash of their prompts. `UserError` where a row ranks fewer or more replies than others, and where nothing is left to
+    learn from, or to test on."""
 
     splits = SPLITS
 
     def _sort(self, read: Sequence[Ranking]) -> None:
+        self.size = len(read[0].chats)
+        for ranking in read:
+            if len(ranking.chats) != self.size:
+                raise UserError(
+                    f"{ranking.chats[0].place} ranks {len(ranking.chats)} replies, and {read[0].chats[0].place} "
+                    f"{self.size}; all rows rank equally many"
+                )
         rows: dict[Split, Sequence[Ranking]] = {
             split: [one for one in read if _split_of(one) == split] for split in SPLITS
         }

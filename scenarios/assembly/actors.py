@@ -52,21 +52,25 @@ class StageParts:
 
 def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources: WorldSources) -> StageParts:
     """The actors of one stage, in worlds of `sources`."""
+    from ...agents.showing import ShowingActor
     from ...agents.tiles import TiledActor
 
     row = stage_method(stage) if stage.method else None
-    shown = stage.demonstrations
-    demonstrator = shown.agent if shown else None
+    shown, beside = stage.demonstrations, row is not None and row.imitates_beside
     segments = row is not None and row.needs_critic and sources.first.facts.kind == "control"
     horizon = stage.collect.horizon if stage.collect and segments else None
     actor = partial(_actor, scenario, sources, stage, policy)
-    collect = partial(actor, demonstrator or scenario.agent, horizon)
-    if shown is not None and demonstrator is None:
-        collect = partial(_reciting, scenario, stage, policy)
+    own = showing = partial(actor, scenario.agent, horizon)
+    if shown is not None:
+        written = partial(_reciting, scenario, stage, policy)
+        showing = written if shown.agent is None else partial(actor, shown.agent, None)
+    collect = own if beside else showing
     tile = stage.collect.tile if stage.collect else None
     collector = collect() if tile is None else TiledActor(collect, tile, keeps_rows=segments)
+    if beside:
+        collector = ShowingActor(collector, showing(), rows_go_on=segments)
     judges = row is not None and row.learns == "reward"  # and is measured on what it collects, but for held-out rows
-    evaluator = actor(scenario.agent, None) if shown and not judges else collector
+    evaluator = actor(scenario.agent, None) if shown and not judges and not beside else collector
     return StageParts(collector, evaluator, segments)
 
 

@@ -10,6 +10,7 @@ from ...agents.protocols import Policy, Reward, Scorer
 from ...algorithms.judged_rewards import JudgedRewards
 from ...algorithms.learner import Learner
 from ...algorithms.methods import Method
+from ...algorithms.own_critic import OwnCritic
 from ..config.schema import Sampling, Scenario, Stage
 from .settings import optimizer_settings, stage_method
 from .worlds import WorldSources, longest_episode
@@ -27,9 +28,10 @@ def make_learner(
     *,
     seed: int,
     judge: Reward | None = None,
+    critic: Policy | None = None,
 ) -> Learner:
-    """The learner of a stage that has a method, which reads `models` by their roles and is paid by what `judge` says.
-    Of a language policy it reads as many tokens at once as fit."""
+    """The learner of a stage that has a method, which reads `models` by their roles, is paid by what `judge` says, and
+    has `critic` in the place of the policy's own. Of a language policy it reads as many tokens at once as fit."""
     row, *worlds = (completed(stage_method(stage, world), scenario, sources) for world in (None, *scenario.worlds))
     settings, budget, staleness = optimizer_settings(stage), None, stage.collect.staleness if stage.collect else 0
     if scenario.speaks and settings.micro_batch is None:
@@ -44,6 +46,7 @@ def make_learner(
         seed=seed,
         reference=models.get("reference"),
         teacher=models.get("teacher"),
+        critic=None if critic is None else OwnCritic(critic, settings),
         judged=None if judge is None else JudgedRewards(judge, row.rewards),
         max_staleness=staleness,
         worlds=worlds,

@@ -41,6 +41,11 @@ def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
     if row.credit.each_term:
         why = "compares the named terms of rewards, which batches of conversations note and those of bodies do not"
         raise _wrong(stage, row, "credit", "each_term", "false", why)
+    if row.source == "demonstrations" and row.weighting.ratio is not None and isinstance(facts.action_space, Box):
+        why = (
+            "weighs demonstrations by how likely they are, and the actions here are real numbers, which have densities"
+        )
+        raise _wrong(stage, row, "weighting", "ratio", "null", why)
     if row.weighting.gap is not None and isinstance(facts.action_space, Box):
         why = "bounds a difference of probabilities, and the actions here are real numbers, which have densities"
         raise _wrong(stage, row, "weighting", "gap", "null", why)
@@ -48,7 +53,8 @@ def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
 
 def check_answers(stage: Stage, row: Method, facts: Iterable[WorldFacts]) -> None:
     """WrongKey where what the worlds say is to be learned, and each of them ends with the first reply."""
-    heard = row.update.observation_coefficient and not (stage.demonstrations and stage.demonstrations.chats)
+    told = stage.demonstrations is not None and stage.demonstrations.chats is not None and not row.imitates_beside
+    heard = row.update.observation_coefficient and not told
     if heard and all(world.longest_episode == 1 for world in facts):
         why = "is for what a world answers, and an episode ends here with the first reply"
         raise _wrong(stage, row, "update", "observation_coefficient", "0", why)
@@ -57,14 +63,16 @@ def check_answers(stage: Stage, row: Method, facts: Iterable[WorldFacts]) -> Non
 def check_shown(stage: Stage, row: Method) -> None:
     """WrongKey where a method that learns from somebody else is shown nothing, or not what it learns from."""
     shown, where = stage.demonstrations, f"stage {stage.name!r} ({row.name})"
-    if row.source == "own":
+    if row.source == "own" and not row.imitates_beside:
         if shown is not None:
-            raise WrongKey(("demonstrations",), f"{where} takes no `demonstrations`")
+            beside = "overrides: {update: {imitation_coefficient: 0.1}} imitates them beside what the agent does itself"
+            raise WrongKey(("demonstrations",), f"{where} takes no `demonstrations`; {beside}")
         return
     pairs = row.source == "pairs"
     example = "demonstrations: {pairs: FILE}" if pairs else "demonstrations: {agent: {kind: oracle}}"
     if shown is None:
-        raise WrongKey((), f"{where} needs `demonstrations`; write such as {example}")
+        why = f" (update.imitation_coefficient is {row.update.imitation_coefficient:g})" if row.imitates_beside else ""
+        raise WrongKey((), f"{where} needs `demonstrations`{why}; write such as {example}")
     if pairs and shown.pairs is None:
         given = "agent" if shown.agent is not None else "chats"
         raise WrongKey(

@@ -18,6 +18,7 @@ from ..config.mistakes import WrongPart, at
 from ..config.schema import Sampling, Scenario
 from ..config.voices import CausalLMVoice
 from .rendering import context_of, give_template, make_renderer
+from .roles import has_own_critic
 from .settings import stage_method
 from .symmetries import known_mirror
 
@@ -60,7 +61,8 @@ def _naming_its_model(scenario: Scenario) -> Iterator[None]:
 
 
 def _make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy | None:
-    critic = any(stage_method(stage).needs_head for stage in scenario.stages if stage.method)
+    learning = [stage for stage in scenario.stages if stage.method and not has_own_critic(stage)]
+    critic = any(stage_method(stage).needs_head for stage in learning)
     if isinstance(scenario.agent, MlpAgentSpec):
         from ...agents.control.mlp import ActorCritic
 
@@ -129,3 +131,12 @@ def make_reference(policy: Policy) -> Policy:
     reference = make_twin(policy)
     reference.module().requires_grad_(False)
     return reference
+
+
+def make_base(policy: Policy) -> Policy:
+    """The model beside which the matrices of `policy` learn (LoRA), frozen: a twin whose own add nothing."""
+    base = make_reference(policy)
+    for name, parameter in base.module().named_parameters():
+        if ".lora_B." in name:  # W x + (alpha / rank) · B A x, with B = 0
+            parameter.zero_()
+    return base

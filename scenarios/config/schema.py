@@ -132,8 +132,9 @@ class Sampling(Part):
 
 
 class Demonstrations(Part):
-    """Who shows what to imitate: an agent, or conversations in a file or a data set (see `ChatWorld`); or what to
-    prefer: pairs of replies in one (see `PairWorld`)."""
+    """Who shows what to imitate, alone or beside reinforcement (`update.imitation_coefficient`): an agent, or
+    conversations in a file or a data set (see `ChatWorld`); or what to prefer: pairs of replies in one (see
+    `PairWorld`)."""
 
     agent: Demonstrator | None = None
     chats: str | None = None
@@ -154,10 +155,10 @@ class Demonstrations(Part):
 class Budget(Part):
     """What a stage may spend; the first limit that is reached ends it.
 
-    An epoch is a pass over the training tasks of a list, or over the chats or pairs of `demonstrations`; its last round
-    is filled from the beginning of the next. Seconds are those of the clock, evaluations within the stage included,
-    and count across resumes. How many updates they are worth, and with `schedule: linear` how long each step is,
-    differs from run to run.
+    An epoch is a pass over the training tasks of a list, or over the chats or pairs of `demonstrations` where these are
+    all that is learned from; its last round is filled from the beginning of the next. Seconds are those of the clock,
+    evaluations within the stage included, and count across resumes. How many updates they are worth, and with
+    `schedule: linear` how long each step is, differs from run to run.
     """
 
     updates: Count | None = None

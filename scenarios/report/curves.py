@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..assembly.settings import learns_from_shown
 from ..run.disk import write_bytes
 from ..run.display import Display
 from ..run.logs import read_jsonl, without_doubles
@@ -36,7 +37,7 @@ def draw_learning_curve(run: RunDirectory) -> Path | None:
         panels.append(("success rate", "success/rate", "success_rate", "success_low", "success_high"))
     if not metrics and not evaluations:
         return None
-    shown = {stage.name for stage in run.scenario().stages if stage.demonstrations}
+    shown = {stage.name for stage in run.scenario().stages if learns_from_shown(stage)}
     own = [row for row in metrics if row["stage"] not in shown]  # how well a teacher did is no learning curve
     figure = Figure(figsize=(5.2 * len(panels), 3.6), layout="constrained")
     FigureCanvasAgg(figure)

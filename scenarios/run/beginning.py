@@ -13,7 +13,7 @@ from ..assembly.policies import is_at_hand, make_policy
 from ..assembly.prompts import check_prompts
 from ..assembly.rendering import template_remarks
 from ..assembly.voices import check_voices_load
-from ..assembly.worlds import WorldSources
+from ..assembly.worlds import WorldSources, remarks_on_written
 from ..assembly.written_lengths import check_written
 from ..config.mistakes import at
 from ..config.schema import Scenario
@@ -47,6 +47,7 @@ def begin(scenario: Scenario, policy: Policy | None, sources: WorldSources, resu
     said = list(template_remarks(policy, scenario, sources))
     if resumed:
         return Notes(tuple(said))
+    said += remarks_on_written(scenario)
     origin = getattr(scenario.agent, "origin", None)
     if origin is not None:
         said.append(f"begins as {begin_from(policy, origin)}")

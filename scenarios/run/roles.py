@@ -1,6 +1,7 @@
 """The models that a stage reads beside its agent (`models:` of a scenario): found, checked and loaded, frozen.
 
 {self: start}           `checkpoints/reference-N`, see `reference`: the policy as the stage began
+{self: base}            of a policy with LoRA, the model beside which it learns: nothing that has to be kept
 run, checkpoint         another run's agent. Which checkpoint is the best may change, so that a run notes its number
 model                   a language model by name, as `agent.model` names one
 """
@@ -15,9 +16,9 @@ from ...agents.protocols import Holding, Policy, Scorer
 from ...envs.errors import UserError, nearest
 from ..assembly.engines import model_that_does_not_learn
 from ..assembly.method_fits import compares
-from ..assembly.policies import make_policy
+from ..assembly.policies import make_base, make_policy, make_twin
 from ..assembly.rendering import context_of, make_renderer
-from ..assembly.roles import role
+from ..assembly.roles import CRITIC, has_own_critic, role
 from ..assembly.settings import judging_stage, stage_method
 from ..assembly.worlds import WorldSources
 from ..config.agents import MlpAgentSpec
@@ -125,6 +126,9 @@ def stage_models(context: RunContext, index: int, policy: Policy, begun: bool) -
             if spec.self is None:
                 models[name] = open_model(context.scenario, spec, context.device, context.sources)
                 continue
+            if spec.self == "base":
+                models[name] = make_base(policy)
+                continue
             own = own or _as_it_began(context, index, policy, begun)
             models[name] = own if spec.self == "start" else _demonstrated(own)
     return models
@@ -142,6 +146,24 @@ def stage_judge(context: RunContext, index: int) -> RewardModel | None:
         theirs = _scenario_of(spec)
         policy = cast("LanguagePolicy", open_model(context.scenario, spec, context.device, context.sources))
         return RewardModel(policy, make_renderer(policy, theirs), context_of(policy, theirs))
+
+
+def stage_critic(context: RunContext, index: int, policy: Policy) -> Policy | None:
+    """The model that learns what states are worth in stage `index`, where that is no head of the agent: it begins as
+    the agent does, with a head that says 0, or as the agent of a run."""
+    models = context.scenario.stages[index].models
+    spec = None if models is None else models.critic
+    if spec is None:
+        return None
+    if spec.self is not None:
+        critic = cast("LanguagePolicy", make_twin(policy))
+        critic.add_head()
+        return critic
+    with at("stages", index, "models", CRITIC):
+        critic = make_policy(_scenario_of(spec), context.device, context.sources.first)
+        assert critic is not None, "check_models has seen an agent that learns"
+        critic.load(_folder(spec) / "policy")
+        return critic
 
 
 def _demonstrated(policy: Policy) -> Scorer:
@@ -186,7 +208,12 @@ def _check_run(scenario: Scenario, number: int, name: str, spec: ModelSpec) -> s
     if theirs.speaks != scenario.speaks or not theirs.learns:
         kinds = f"an agent of kind {theirs.agent.kind!r}, and that of this scenario is of kind {scenario.agent.kind!r}"
         raise UserError(f"{spec.run} has {kinds}, which reads nothing of its")
-    if name != JUDGE and judging_stage(theirs) is not None:
+    if name == CRITIC and not _has_head(theirs):
+        raise UserError(
+            f"the agent of {spec.run} has no head that says what states are worth; a critic is a run of reward_model "
+            "or of a method with a critic"
+        )
+    if name not in (JUDGE, CRITIC) and judging_stage(theirs) is not None:
         raise UserError(
             f"the agent of {spec.run} is a reward model: it scores replies, and its probabilities mean nothing; a "
             f"{name} is a run that learns to act"
@@ -200,6 +227,11 @@ def _check_run(scenario: Scenario, number: int, name: str, spec: ModelSpec) -> s
             "on_policy_distillation without a critic"
         )
     return f"{number_of(_folder(spec)):06d}"
+
+
+def _has_head(scenario: Scenario) -> bool:
+    learning = [stage for stage in scenario.stages if stage.method and not has_own_critic(stage)]
+    return any(stage_method(stage).needs_head for stage in learning)
 
 
 def _check_judge(spec: ModelSpec) -> None:

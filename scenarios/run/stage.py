@@ -19,7 +19,7 @@ from ...envs.contained import TimeIsUp
 from ...envs.conversation.conversation_env import Split
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
-from ..assembly.learners import fit_policy, make_learner
+from ..assembly.learners import fit_policy
 from ..assembly.settings import stage_method
 from ..assembly.several import batch_groups
 from ..assembly.unusual import explain_surrogate
@@ -43,9 +43,9 @@ from .episode_statistics import (
 from .kept_units import with_units
 from .logs import read_jsonl
 from .refill import collected
-from .roles import spell_memory, stage_judge, stage_models
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 from .signals import Stopped
+from .stage_learner import stage_learner
 from .watching import Watch
 
 _CAUSES = 3  # for which episodes have no reward, said of a stage
@@ -74,7 +74,7 @@ class StageRun:
         self.progress.enter_stage(index)
         begun = self.progress.state == "learning"
         if self.stage.method is not None and policy is not None:
-            self.learner = self._make_learner(policy, begun)
+            self.learner = stage_learner(context, index, policy, seed=self.seed, begun=begun)
             self.watch = Watch(context, self.stage, self.learner)
 
     def go(self) -> None:
@@ -131,14 +131,6 @@ class StageRun:
             if stopped.in_order and self.progress.state == "learning" and self.progress.in_stage("update"):
                 self._checkpoint()
             raise
-
-    def _make_learner(self, policy: Policy, begun: bool) -> Learner:
-        models = stage_models(self.context, self.index, policy, begun)
-        judge = stage_judge(self.context, self.index)
-        if held := spell_memory(policy, {**models, **({} if judge is None else {"reward": judge.policy})}):
-            self.context.journal.said(f"{self.stage.name}: held beside the agent, and not learning: {held}")
-        sources = self.context.sources
-        return make_learner(self.scenario, self.stage, policy, models, sources, seed=self.seed, judge=judge)
 
     def _say_budget(self, learner: Learner) -> None:
         """How many tokens are read at once, where that was left to the free memory."""
@@ -216,7 +208,7 @@ class StageRun:
         assert collection.batch is not None, "_collect has checked"
         held = self.learner.micro_batch
         try:
-            learned = self.learner.update(collection.batch, progress=spent)
+            learned = self.learner.update(collection.batch, progress=spent, shown=collection.shown)
         except UpdateRefused as refusal:
             raise self.watch.refused(refusal, self._axes()) from refusal
         except MemoryError as lack:
@@ -272,6 +264,8 @@ class StageRun:
             unscored = next((e.unscored for e in collection.episodes if e.unscored is not None), None)
             because = because or (f": {unscored}" if unscored else "")
             raise RunFailed(f"no episode of update {p.update + 1} gave anything to learn from{because}")
+        if collection.shown is None and stage_method(self.stage).imitates_beside:
+            raise RunFailed(f"no demonstration of update {p.update + 1} could be scored, and some are to be imitated")
         return collection
 
     def _last_moment(self) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from peripatos.algorithms.compat import FACTS, FRAMEWORKS, READ, Fact, compat
@@ -11,9 +13,10 @@ from peripatos.envs.errors import UserError
 
 def test_the_facts_about_a_row_stand_beside_its_own_constants() -> None:
     lines = compat("grpo", "trl")
-    assert lines[0] == f"In TRL, as read up to {READ}:"
-    said = dict(line.split("   there: ") for line in lines[1:])
-    found = {ours.rstrip(): theirs for ours, theirs in said.items()}
+    assert lines[0] == "In TRL, with the month in which it was read:"
+    said = [re.fullmatch(r"(20\d\d-[01]\d)   (.*?) +there: (.*)", line) for line in lines[1:]]
+    found = {one[2]: one[3] for one in said if one}
+    assert len(found) == len(lines) - 1
     assert found["credit.eps = 1e-06"] == "1e-4"
     assert found["weighting.kl = null"] == "none: β is 0"
     assert found["update.aggregation = 'sequence_mean'"] == "loss dapo: one mean over the batch's tokens"
@@ -42,8 +45,19 @@ def test_what_a_trainer_does_is_said_of_its_own_rows_alone() -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_every_row_has_an_answer_in_every_framework_and_says_no_constant_twice(name: str, framework: str) -> None:
     lines = compat(name, framework)
-    assert READ in lines[0]
+    assert all(READ in line or re.match(r"20\d\d-\d\d   ", line) for line in lines[len(lines) > 1 :])
     assert len(set(lines)) == len(lines)
+
+
+def test_of_rows_that_verl_has_not_nothing_is_said_of_it() -> None:
+    for name in ("sft", "psr", "nsr", "ppo_kl", "max_rl", "echo", "vespo", "skywork_or1", "probability_gap", "dpo"):
+        assert compat(name, "verl") == [f"Nothing was read about {name} in verl (up to {READ})."]
+    assert "min(π/μ, C) with C = 2" in "\n".join(compat("rlhf_ppo", "verl"))
+
+
+def test_each_fact_has_the_month_in_which_it_was_read() -> None:
+    (old,) = [line for line in compat("dr_grpo", "verl") if "seq-mean" in line]
+    assert old.startswith("2026-01   update.aggregation = ")
 
 
 def test_unknown_names_are_told_with_the_nearest() -> None:

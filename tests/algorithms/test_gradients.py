@@ -42,6 +42,7 @@ from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.loss import policy_loss
 from peripatos.algorithms.methods import METHODS, Method, method
 from peripatos.algorithms.optimizer import OptimizerSettings
+from peripatos.algorithms.own_critic import OwnCritic
 from peripatos.algorithms.rewards import Rewards
 from peripatos.envs.vocabulary import Batch
 
@@ -56,7 +57,9 @@ def one_step(row: Method) -> Method:
     return replace(row, rewards=rewards, update=update)
 
 
-def ours(row: Method, batch: Batch, seed: int, *, memoryless: bool = False, **settings: Any) -> list[Tensor]:
+def ours(
+    row: Method, batch: Batch, seed: int, *, memoryless: bool = False, shown: Batch | None = None, **settings: Any
+) -> list[Tensor]:
     policy = TabularPolicy(seed, memoryless=memoryless)
     learner = Learner(
         policy,
@@ -66,7 +69,7 @@ def ours(row: Method, batch: Batch, seed: int, *, memoryless: bool = False, **se
         reference=TabularPolicy(seed + 100),
         teacher=TabularPolicy(seed + 200),
     )
-    learner.update(batch)
+    learner.update(batch, shown=shown)
     got = [policy.logits.grad, policy.values.grad]
     return [torch.zeros(1, dtype=torch.float64) if g is None else g for g in got]
 
@@ -265,6 +268,36 @@ def test_the_gradient_of_every_value_of_a_column_is_that_of_its_textbook_objecti
             batch = ragged(seed, kind)
             got, want = ours(row, batch, seed, micro_batch=20)[0], theirs(text, batch, seed)[0]
             torch.testing.assert_close(got, want, atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize("passes", PASSES)
+@pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.source == "own"])
+def test_demonstrations_beside_a_method_add_the_gradient_of_their_mean_log_likelihood(name: str, passes: str) -> None:
+    """… + γ·E[log π] over demonstrations (Ouyang et al. 2022, eq. 2)."""
+    row = replace(METHODS[name], update=replace(METHODS[name].update, imitation_coefficient=0.7))
+    for kind in layouts(row):
+        batch, shown, policy = ragged(1, kind), random_batch(9, rows=5, groups=5), TabularPolicy(1)
+        said = policy.score(shown.inputs).logp_B_T[shown.mask_B_T]
+        (more,) = torch.autograd.grad(-0.7 * said.sum() / len(said), policy.logits)
+        want = theirs(TEXTBOOK[name], batch, 1)
+        got = ours(row, batch, 1, shown=shown, **PASSES[passes])
+        torch.testing.assert_close(got[0], want[0] + more, atol=1e-10, rtol=1e-10)
+        torch.testing.assert_close(got[1], want[1].expand_as(got[1]), atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize("passes", PASSES)
+@pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.needs_critic])
+def test_a_critic_of_its_own_has_the_gradient_of_a_head_and_shares_none_of_the_policys(name: str, passes: str) -> None:
+    row, batch = METHODS[name], ragged(2, "segments")
+    settings = OptimizerSettings(max_grad_norm=1e9, **PASSES[passes])
+    policy, model = TabularPolicy(2, critic=False), TabularPolicy(2)
+    others = {"reference": TabularPolicy(102), "critic": OwnCritic(model, settings)}
+    Learner(policy, one_step(row), settings, seed=0, **others).update(batch)
+    slope, values = theirs(TEXTBOOK[name], batch, 2)
+    torch.testing.assert_close(policy.logits.grad, slope, atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(model.values.grad, values, atol=1e-10, rtol=1e-10)
+    assert model.logits.grad is None or not model.logits.grad.any()
+    assert policy.values.grad is None or not policy.values.grad.any()
 
 
 @pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.of_single_units])

@@ -21,6 +21,8 @@ from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.method_words import constants
 from peripatos.algorithms.methods import METHODS, Method, method
 from peripatos.algorithms.optimizer import OptimizerSettings
+from peripatos.algorithms.rewards import turn_ends
+from peripatos.algorithms.shapes import steps
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Batch, Collection, Episode
 
@@ -84,15 +86,26 @@ def completed(row: Method) -> Method:
     return replace(row, update=update, rewards=rewards)
 
 
-def opinion(episodes: Sequence[Episode]) -> list[float]:
+class Opinion:
     """Of a reward model: any, of both signs, but the same of the group that teaches nothing."""
-    return [1.0 if episode.number // 6 == 2 else 3 * math.sin(1 + episode.number) for episode in episodes]
+
+    def __call__(self, episodes: Sequence[Episode]) -> list[float]:
+        return [score[-1] for score in self.turns(episodes)]
+
+    def turns(self, episodes: Sequence[Episode]) -> list[list[float]]:
+        return [
+            [1.0 if e.number // 6 == 2 else 3 * math.sin(e.turns - k + e.number) for k in range(e.turns)]
+            for e in episodes
+        ]
 
 
 def paid(judged: JudgedRewards, batch: Batch) -> Batch:
     """The batch as it is once a reward model was asked."""
-    numbers = torch.unique(batch.episode_B).tolist()
-    episodes = [Episode(0, number, 0, 0, "train", 0.0) for number in numbers]
+    turns = turn_ends(batch, steps(batch.mask_B_T, batch.turn_B_T, batch.end_B_T, "turn")).sum(dim=1).tolist()
+    episodes = [
+        Episode(0, number, 0, 0, "train", 0.0, turns=count, turn_rewards=(0.0,) * count)
+        for number, count in zip(batch.episode_B.tolist(), turns, strict=True)
+    ]
     done = judged(Collection(batch, tuple(episodes), env_steps=0, action_units=0)).batch
     assert done is not None, "everything has a score"
     return done
@@ -104,9 +117,10 @@ def learned(row: Method, certain: bool) -> Iterator[Tensor]:
     settings = OptimizerSettings(lr=1e-2, max_grad_norm=1e9)
     others = {"reference": TabularPolicy(9), "teacher": TabularPolicy(8)}
     learner = Learner(policy, completed(row), settings, seed=0, **others)
-    judged = JudgedRewards(opinion, row.rewards) if row.needs_judge else None
+    judged = JudgedRewards(Opinion(), row.rewards) if row.needs_judge else None
     for batch in batches(row.needs_critic, certain):
-        learner.update(batch if judged is None else paid(judged, batch))
+        shown = random_batch(7) if learner.method.imitates_beside else None
+        learner.update(batch if judged is None else paid(judged, batch), shown=shown)
         yield torch.cat([p.detach().flatten() for p in policy.parameters()])
 
 
@@ -144,8 +158,8 @@ def moves(name: str, column: str, constant: str, before: Mapping[bool, list[Tens
         except UserError:
             continue
         tried = True
-        for certain, steps in before.items():
-            if any(not torch.equal(x, y) for x, y in zip(learned(row, certain), steps, strict=True)):
+        for certain, ends in before.items():
+            if any(not torch.equal(x, y) for x, y in zip(learned(row, certain), ends, strict=True)):
                 return True
     return not tried
 

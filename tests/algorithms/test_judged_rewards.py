@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from peripatos.algorithms.credit import Credit, assign_credit
 from peripatos.algorithms.judged_rewards import TERM, WORLD, JudgedRewards, z_scores
 from peripatos.algorithms.penalty import penalized_rewards
 from peripatos.algorithms.rewards import Rewards
@@ -114,6 +115,38 @@ def test_terms_sum_to_the_reward_of_episodes_and_rows_alike() -> None:
     assert paid.episodes[2].reward_terms[TERM] == pytest.approx(-0.3)  # cut at one deviation
     mean, deviation = -5 / 3, math.sqrt((9 + 1 + 81) / 3 - (5 / 3) ** 2)
     assert paid.episodes[1].reward_terms[TERM] == pytest.approx(0.3 * (1.0 - mean) / deviation)
+
+
+class Process:
+    """A judge of the turns of three episodes, of which the first has two."""
+
+    def __call__(self, episodes: Sequence[Episode]) -> list[float | None]:
+        return [score[-1] for score in self.turns(episodes)]
+
+    def turns(self, episodes: Sequence[Episode]) -> list[list[float]]:
+        return [[3.0, 5.0], [1.0], [6.0]]
+
+
+def test_a_turn_earns_by_how_much_it_has_changed_what_the_model_says_and_that_sums_to_the_same() -> None:
+    """Zero is the mean of 5, 1 and 6."""
+    whole = collection()
+    assert whole.batch is not None
+    turn = torch.zeros(4, 5, dtype=torch.long)
+    turn[1] = 1  # the second row of the first episode
+    whole = replace(whole, batch=replace(whole.batch, turn_B_T=turn))
+    paid = JudgedRewards(Process(), Rewards(model=2.0, model_at="turn", model_clip=1.5))(whole)
+    at_end = JudgedRewards(Process(), Rewards(model=2.0, model_clip=1.5))(whole)
+    assert paid.episodes[0].turn_rewards == (1.0 - 2.0, 0.0 + 4.0)  # 3 − 4 = −1, 5 − 4 = 1
+    assert at_end.episodes[0].turn_rewards == (1.0, 2.0)
+    assert [e.reward for e in paid.episodes] == [e.reward for e in at_end.episodes] == [3.0, -3.0, 3.5, None]
+    assert [e.reward_terms for e in paid.episodes] == [e.reward_terms for e in at_end.episodes]
+    assert paid.batch is not None
+    expected = torch.zeros(4, 5)
+    expected[0, 2], expected[1, 4], expected[2, 1], expected[3, 3] = 1.0 - 2.0, 4.0, -3.0, 0.5 + 3.0
+    assert torch.equal(paid.batch.reward_B_T, expected)
+    earlier = assign_credit(paid.batch, Credit(granularity="turn")).advantage_B_T
+    assert earlier[0, 1:3].tolist() == [3.0, 3.0]  # what follows a turn is its merit as well
+    assert earlier[1, 3:].tolist() == [4.0, 4.0]
 
 
 def test_an_episode_without_a_score_has_no_reward_and_no_rows() -> None:

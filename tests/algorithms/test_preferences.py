@@ -19,7 +19,14 @@ from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.method_row import Method
 from peripatos.algorithms.methods import METHODS, method
 from peripatos.algorithms.optimizer import OptimizerSettings
-from peripatos.algorithms.preferences import Preference, preference_weight, ranking_loss, tied_pairs
+from peripatos.algorithms.preferences import (
+    Pairs,
+    Preference,
+    preference_weight,
+    ranking_loss,
+    share_in_order,
+    tied_pairs,
+)
 from peripatos.envs.vocabulary import Batch
 
 KINDS: dict[str, tuple[dict[str, Any], PairLoss]] = {
@@ -199,7 +206,7 @@ def test_an_update_says_how_many_pairs_are_in_order_and_where_both_sides_went() 
     learner = Learner(policy, METHODS["online_dpo"], OptimizerSettings(lr=0.1), seed=0, reference=TabularPolicy(0))
     first = learner.update(batch).metrics
     assert {name: first[f"preference/{name}"] for name in ("accuracy", "margin", "chosen", "rejected")} == {
-        "accuracy": 0.0,  # d = 0: the policy is its reference
+        "accuracy": 0.5,  # d = 0: the policy is its reference
         "margin": 0.0,
         "chosen": 0.0,
         "rejected": 0.0,
@@ -207,6 +214,13 @@ def test_an_update_says_how_many_pairs_are_in_order_and_where_both_sides_went() 
     second = learner.update(replace(batch, version_B=torch.ones_like(batch.version_B))).metrics
     assert second["preference/accuracy"] == 1.0
     assert second["preference/chosen"] > 0 > second["preference/rejected"]
+
+
+def test_pairs_that_are_as_far_apart_as_the_reference_holds_them_count_half_whatever_their_rounding() -> None:
+    zero = double(0, 0, 0, 0)
+    rounded = Pairs(double(-30 + 2e-5, -30 - 3e-5, -29, -31), double(-40, -40, -40, -40), zero - 30, zero - 40)
+    assert rounded.means()["preference/accuracy"] == (0.5 + 0.5 + 1 + 0) / 4
+    assert share_in_order(double(2, -1, 0, 0)) == (1 + 0 + 0.5 + 0.5) / 4
 
 
 def test_a_method_of_pairs_needs_a_reference() -> None:

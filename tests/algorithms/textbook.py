@@ -415,6 +415,7 @@ def verdict(right: float, wrong: float) -> Advantage:
 
 TEXTBOOK = {
     "sft": Text(each(lambda e, _: 1.0), plain, of_units),
+    "dft": Text(each(lambda e, _: 1.0), lambda e: e.rho.detach().clamp(max=1.0) * e.lp, of_units),
     "rejection_sampling": Text(each(lambda e, told: float(mean_of(mates(e, told)) < e.R)), plain, of_units),
     "best_of_k": Text(each(best_alone), plain, of_units),
     "reinforce": Text(each(lambda e, _: e.R), plain, of_sums),

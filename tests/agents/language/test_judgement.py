@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -50,6 +52,15 @@ def test_a_score_is_that_of_the_state_behind_the_last_token_alone_or_with_others
     wanted = [by_hand(policy, *(str(message["content"]) for message in episode.messages)) for episode in episodes]
     assert together == pytest.approx(wanted, abs=1e-5)
     assert len({round(score, 4) for score in wanted}) == 3
+
+
+def test_the_score_of_a_turn_is_that_of_the_conversation_up_to_it(policy: LanguagePolicy) -> None:
+    judge = RewardModel(policy, Renderer(policy.tokenizer), context=96)
+    whole, other = replace(played("2+2=", "4", "Sure?", "Yes."), turns=2), replace(played("a?", "b"), turns=1)
+    turns = judge.turns([whole, other, replace(whole, turns=3), played("2+2=")])
+    assert turns[2:] == [None, None]  # another number of replies, and nobody replied
+    assert turns[0] == pytest.approx([judge([played("2+2=", "4")])[0], judge([whole])[0]], abs=1e-5)
+    assert turns[1] == pytest.approx([by_hand(policy, "a?", "b")], abs=1e-5)
 
 
 def test_a_reply_that_was_cut_has_no_end(policy: LanguagePolicy) -> None:

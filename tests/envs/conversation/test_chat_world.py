@@ -125,6 +125,22 @@ def _root() -> int:
     return derive_seed(0, "stage", 0)
 
 
+def test_tokens_of_a_reply_share_how_likely_it_was_and_are_certain_where_nobody_knows() -> None:
+    noted = {"role": "assistant", "content": "four", "logp": -8}
+    rows = [
+        {"prompt": "a", "completion": "four", "logp": -8.0},
+        {"messages": [{"role": "user", "content": "a"}, noted]},
+        {"prompt": "a", "completion": "four"},
+    ]
+    shares = []
+    for row in rows:
+        (episode,) = said(ChatWorld([row]))
+        logps = [logp for logp, chosen in zip(episode.behavior_logp, episode.mask, strict=True) if chosen]
+        assert len(set(logps)) == 1
+        shares.append(sum(logps))
+    assert shares == pytest.approx([-8, -8, 0])
+
+
 def test_replies_keep_their_calls_and_thoughts() -> None:
     reply = reply_in(read_chat("row 0", CHAT).messages[4])
     assert reply.thought == "two calls"
@@ -178,6 +194,13 @@ def _with(message: Any) -> dict[str, Any]:
             _with({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": [1]}}]}),
             r"message 1, call 0: its arguments are \[1\]",
         ),
+        (
+            _with({"role": "assistant", "content": "b", "logp": 0.5}),
+            "message 1: its logp is 0.5; allowed is a number",
+        ),
+        (_with({"role": "assistant", "content": "b", "logp": [-1]}), r"message 1: its logp is \[-1\]"),
+        ({"prompt": "a", "completion": "b", "logp": True}, "row 7, message 1: its logp is True"),
+        ({**CHAT, "logp": -1.0}, "row 7: logp stands beside a completion that is a text"),
         ({**CHAT, "tools": "no"}, "row 7: tools are no JSON: 'no'"),
         ({**CHAT, "tools": [{"description": "x"}]}, "row 7: a tool is .*, which has no name"),
     ],

@@ -94,10 +94,55 @@ def test_rankings_that_are_made_here_have_a_name() -> None:
     assert (digits.size, sum(digits.rankings_in(split) for split in digits.splits)) == (3, 60)
 
 
-def test_rows_that_rank_fewer_or_more_than_others_are_refused() -> None:
+def test_rows_that_rank_fewer_or_more_than_others_are_refused_where_rankings_stay_whole() -> None:
     rows = [ROW, {"prompt": "1 + 1 =", "answers": ["2", "3", "4"]}]
     with pytest.raises(UserError, match=re.escape("row 1 ranks 3 replies, and row 0 2; all rows rank equally many")):
-        PairWorld(rows)
+        HeldOutPairs(rows)
+    assert len(PairWorld(rows)) == 1 + 3
+
+
+def told(rows: list[dict[str, Any]]) -> tuple[set[tuple[str, str, str]], PairWorld]:
+    """Prompt, better and worse reply of every pair that is learned from."""
+    world = PairWorld(rows)
+    better, worse = world.on_side(0), world.on_side(1)
+    found = set()
+    for group in range(len(world)):
+        at = {"split": "train", "run": 0, "group": group}
+        (asked, _), _ = better.reset(seed=0, options=at), worse.reset(seed=0, options=at)
+        found.add((asked, better.oracle().text, worse.oracle().text))
+        assert (earned(better), earned(worse)) == (1.0, 0.0)
+    return found, world
+
+
+def earned(world: PairWorld) -> float:
+    total, over = 0.0, False
+    while not over:
+        _, reward, over, _, _ = world.step(world.oracle())
+        total += float(reward)
+    return total
+
+
+def test_a_ranking_is_all_its_pairs_of_different_rank_and_no_answer_is_left_out() -> None:
+    ranked = {"prompt": "a", "answers": ["1", "2", "3", "4"], "ranks": [2, 1, 2, 3]}
+    pairs, world = told([ranked, {"prompt": "b", "answers": ["x", "y", "z"]}])
+    assert pairs == {
+        *(("a", "2", "1"), ("a", "2", "3"), ("a", "2", "4"), ("a", "1", "4"), ("a", "3", "4")),  # 1 and 3 tie
+        *(("b", "x", "y"), ("b", "x", "z"), ("b", "y", "z")),
+    }
+    assert world.remarks == ("2 rankings are 8 pairs of different rank, each a row of its own",)
+    assert told([ROW])[1].remarks == ()
+
+
+def test_a_pair_of_a_ranking_opens_with_all_that_its_own_two_replies_share() -> None:
+    first, more = [ASKED, *said("4")], {"role": "user", "content": "Sure?"}
+    pairs, _ = told([{"answers": [[*first, more, *said("Yes.")], [*first, more, *said("No.")], [ASKED, *said("5")]]}])
+    assert pairs == {("Sure?", "Yes.", "No."), ("2 + 2 =", "4", "5")}  # of the third pair the replies are the same
+
+
+def test_equal_answers_of_different_rank_are_refused_by_their_numbers() -> None:
+    with pytest.raises(UserError, match="row 0: answer 1 and answer 2 are equal, so that nothing is preferred"):
+        PairWorld([{"prompt": "a", "answers": ["1", "2", "2"]}])
+    assert len(PairWorld([{"prompt": "a", "answers": ["1", "2", "2"], "ranks": [1, 2, 2]}])) == 2
 
 
 def test_rows_are_held_out_by_what_they_say_and_else_by_their_prompts() -> None:

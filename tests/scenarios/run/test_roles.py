@@ -17,6 +17,7 @@ from peripatos.agents.language.demonstrated import Demonstrated
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.lora import Lora, add_adapter
 from peripatos.agents.language.tiny_llama import tiny_llama
+from peripatos.envs.errors import UserError
 from peripatos.scenarios.assembly.policies import make_reference
 from peripatos.scenarios.config.loading import find_scenario
 from peripatos.scenarios.run.roles import spell_memory
@@ -140,6 +141,57 @@ def test_a_world_that_shows_what_to_do_shows_it_to_learners_alone() -> None:
     several = [roles for roles in opened["train"] if len(roles) > 1]
     assert 30 < len(several) < 70
     assert all(roles == ["user", "assistant", "user"] for roles in several)
+
+
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A scenario whose agent learns beside a tiny model that stands still."""
+    from peripatos.agents.language.tiny_llama import tiny_llama
+
+    pytest.importorskip("peft")
+    folder = tmp_path_factory.mktemp("base")
+    model, tokenizer = tiny_llama(seed=0, hidden=16, layers=1, heads=2)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return {**SUMS, "agent": {"kind": "causal_lm", "model": str(folder), "lora": {"rank": 4, "alpha": 64}}}
+
+
+def test_with_lora_the_base_is_a_reference_also_behind_a_stage_that_has_left_it(
+    beside: dict[str, Any], tmp_path: Path
+) -> None:
+    learn = distil("grpo", models={"reference": {"self": "base"}}, overrides={"weighting": {"kl": "k3", "beta": 0.1}})
+    whole = peripatos.run({**beside, "stages": [IMITATE, learn]}, out=tmp_path / "whole")
+    assert whole.column("kl/reference")[4] > 1e-3, "what was imitated before has led away from the base"
+    assert not (whole.path / "checkpoints" / "reference-1").exists(), "there is nothing to keep"
+    parted = peripatos.run(
+        {**beside, "stages": [IMITATE, {**learn, "budget": {"updates": 2}}]}, out=tmp_path / "parted"
+    )
+    parted.resume({"stages.distil.budget.updates": 3})
+    assert rows(parted.path / "metrics.jsonl") == rows(whole.path / "metrics.jsonl")
+
+
+@pytest.mark.slow
+def test_with_lora_the_base_teaches_who_has_left_it(beside: dict[str, Any], tmp_path: Path) -> None:
+    taught = distil("on_policy_distillation", updates=10, models={"teacher": {"self": "base"}})
+    back = peripatos.run({**beside, "stages": [IMITATE, taught]}, out=tmp_path / "back").column("kl/teacher")[4:]
+    assert back[-2:].mean() < 0.9 * back[:2].mean()
+
+
+@pytest.mark.parametrize(
+    ("agent", "context", "words"),
+    [
+        (None, "base", r"reference.self is 'base', without agent.lora; allowed is \{self: start\}, or another"),
+        ("lora", "demonstration", r"is 'demonstration'; allowed is \{self: start\} or \{self: base\}, or another"),
+    ],
+)
+def test_a_context_that_the_agent_has_not_is_refused(
+    beside: dict[str, Any], tmp_path: Path, agent: str | None, context: str, words: str
+) -> None:
+    scenario = beside if agent else SUMS
+    overrides = {"weighting": {"kl": "k3", "beta": 0.1}}
+    stage = distil("grpo", models={"reference": {"self": context}}, overrides=overrides)
+    with pytest.raises(UserError, match=words):
+        peripatos.run({**scenario, "stages": [stage]}, out=tmp_path / "run")
 
 
 def test_who_teaches_itself_holds_a_copy_of_its_weights_and_with_lora_of_its_small_matrices_alone() -> None:
