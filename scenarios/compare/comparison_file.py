@@ -7,7 +7,8 @@
       cartpole-ppo: {stages.balance.budget: {env_steps: 20000}}
       walker-ppo: {}
 
-Those that are shipped lie beside this module, and are run by name.
+`methods` are names of the table, or a mapping that names methods with constants changed (`contenders`). Those that are
+shipped lie beside this module, and are run by name.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from ...envs.errors import UserError, nearest
@@ -27,8 +28,16 @@ from ..config.loading import Given, find_scenario
 from ..config.loading import shipped as shipped_scenarios
 from ..config.voices import Part
 from ..config.yaml_text import Source, read_yaml
+from .contenders import Contender
 
 FOLDER, SEEDS = Path(__file__).parent, 3
+
+
+def _by_name(given: object) -> object:
+    """A list of methods names each as itself."""
+    if isinstance(given, list) and all(isinstance(name, str) for name in given):
+        return {name: {"method": name} for name in given}
+    return given
 
 
 class ComparisonFile(Part):
@@ -36,7 +45,7 @@ class ComparisonFile(Part):
 
     name: str = ""
     description: str = ""
-    methods: Annotated[list[str], Field(min_length=1)]
+    methods: Annotated[dict[str, Contender], BeforeValidator(_by_name), Field(min_length=1)]
     seeds: Count = SEEDS
     scenarios: Annotated[dict[str, dict[str, JsonValue]], Field(min_length=1)]
 
@@ -96,11 +105,13 @@ def _read(data: Mapping[str, object], source: Source) -> ComparisonFile:
 def _told(error: ErrorDetails, source: Source) -> str:
     """One mistake with its place."""
     place = error["loc"]
-    allowed = list(ComparisonFile.model_fields)
+    whole = len(place) == 1
+    allowed = list((ComparisonFile if whole else Contender).model_fields)
+    whose = "a comparison" if whole else f"the method {place[1]!r} of a comparison"
     if error["type"] == "extra_forbidden":
-        words = f"unknown key {place[-1]!r}; a comparison has {', '.join(allowed)}.{nearest(str(place[-1]), allowed)}"
+        words = f"unknown key {place[-1]!r}; {whose} has {', '.join(allowed)}.{nearest(str(place[-1]), allowed)}"
     elif error["type"] == "missing":
-        words = f"a comparison needs {place[-1]}"
+        words = f"{whose} needs {place[-1]}"
     else:
         words = f"{'.'.join(map(str, place))} {wrong_value(error, Slot())}"
     return f"{source.place(place)}: {words}"

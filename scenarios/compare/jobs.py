@@ -1,7 +1,7 @@
 """Runs what `plan` says, each run in a process of its own (`one_run`), which calls `peripatos.run`: whatever ends one
 of them is one failed cell of the table.
 
-Cold starts come first, by seed, and a method waits for its own. Runs that are done are not done again; runs that were
+Cold starts come first, by seed, and a method waits for its own, and for the runs that it reads. Runs that are done are not done again; runs that were
 stopped go on; runs that failed are shown as failed.
 """
 
@@ -24,6 +24,7 @@ from ..run.disk import make_folder, write_text
 from ..run.lock import writing
 from ..run.no_run import is_run
 from .comparison_file import SEEDS, find_comparison
+from .contenders import Contender, Contenders, as_they_are
 from .plan import ComparisonJob, plan
 from .processes import Processes
 
@@ -57,17 +58,22 @@ def compare(
     if file is None:
         jobs = plan(names, methods or (), seeds or SEEDS, out, sets)
     else:
-        wanted = file.methods if methods is None else methods
+        wanted = file.methods if methods is None else _wanted(methods, file.methods)
         jobs = plan(list(file.scenarios), wanted, seeds or file.seeds, out, sets, file.sets())
     make_folder(out)
     with writing(out, command_line()):
         return _run_all(jobs, limit or usable_cores(), quiet=quiet)
 
 
+def _wanted(names: Sequence[str], known: Contenders) -> dict[str, Contender]:
+    """Those of a comparison's file by its own names, and methods of the table by theirs."""
+    return {**as_they_are(names), **{name: known[name] for name in names if name in known}}
+
+
 def _run_all(jobs: Sequence[ComparisonJob], limit: int, *, quiet: bool) -> list[JobResult]:
     """The results of `jobs`, in their order; cold starts are run before."""
     cold = {job.cold.path: job.cold for job in jobs if job.cold is not None}
-    order = sorted([*cold.values(), *jobs], key=lambda job: (job.path not in cold, job.scenario.seed))
+    order = sorted([*cold.values(), *jobs], key=lambda job: (job.path not in cold, job.scenario.seed, job.depth))
     cores = usable_cores()
     workers = min(limit, cores, len(order))
     done, processes = 0, Processes()
@@ -75,9 +81,10 @@ def _run_all(jobs: Sequence[ComparisonJob], limit: int, *, quiet: bool) -> list[
 
     def finish(job: ComparisonJob) -> JobResult:
         nonlocal done
-        begins = None if job.cold is None else futures[job.cold.path].result()
-        if begins is not None and begins.failure is not None:
-            outcome = JobResult(job, {}, f"its cold start failed: {begins.failure}")
+        needs = [futures[one.path].result() for one in (job.cold, *job.reads) if one is not None]
+        if broken := [one for one in needs if one.failure is not None]:
+            whose = "its cold start" if broken[0].job is job.cold else f"{broken[0].job.method}, which it reads,"
+            outcome = JobResult(job, {}, f"{whose} failed: {broken[0].failure}")
         else:
             outcome = _run(job, processes, threads=max(1, cores // workers))
         done += 1
