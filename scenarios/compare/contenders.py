@@ -18,7 +18,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from ...algorithms.methods import METHODS, method
 from ...envs.errors import UserError, nearest, unknown
@@ -32,9 +32,9 @@ class Contender(Part):
     """A method, and what is laid upon the stage that it takes over: on top of the scenario's variant of the method."""
 
     method: str
-    overrides: dict[str, JsonValue] = {}
-    optimizer: dict[str, JsonValue] = {}
-    collect: dict[str, JsonValue] = {}
+    overrides: dict[str, JsonValue] = Field(default_factory=dict)
+    optimizer: dict[str, JsonValue] = Field(default_factory=dict)
+    collect: dict[str, JsonValue] = Field(default_factory=dict)
 
     def changes(self, stage: str) -> dict[str, JsonValue]:
         """What it changes in a scenario, by dotted key."""
@@ -60,7 +60,9 @@ def check_contenders(contenders: Contenders) -> None:
             words = "of letters, digits and -, for it names a folder, and is not that of the cold start"
             raise UserError(f"{name!r:.120} names no method of a comparison; a name is {words}")
         if name in METHODS and name != one.method:
-            raise UserError(f"{name!r} is a method of its own, and here it would mean {one.method}; choose another name")
+            raise UserError(
+                f"{name!r} is a method of its own, and here it would mean {one.method}; choose another name"
+            )
         try:
             method(one.method, one.overrides)
         except UserError as problem:

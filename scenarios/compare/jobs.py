@@ -1,8 +1,8 @@
 """Runs what `plan` says, each run in a process of its own (`one_run`), which calls `peripatos.run`: whatever ends one
 of them is one failed cell of the table.
 
-Cold starts come first, by seed, and a method waits for its own, and for the runs that it reads. Runs that are done are not done again; runs that were
-stopped go on; runs that failed are shown as failed.
+Cold starts come first, by seed, and a method waits for its own, and for the runs that it reads. Runs that are done are
+not done again; runs that were stopped go on; runs that failed are shown as failed.
 """
 
 from __future__ import annotations

@@ -209,9 +209,9 @@ def _check_existing(job: ComparisonJob) -> None:
 
 
 def _begun_as(scenario: Scenario) -> dict[str, Any]:
-    """What a run is: but for the folders of its cold start and of the runs that it reads, which may have been moved with
-    it (but not for which methods and seeds these are), for the number of their checkpoints, for the day, and for words
-    about it."""
+    """What a run is: but for the folders of its cold start and of the runs that it reads, which may have been moved
+    with it (which method and seed these are has to stay), for the number of their checkpoints, which a run notes when
+    it begins, for the day, and for words about it."""
     data = scenario.model_dump(mode="json", exclude={"description", "scores", "variants"})
     for key in ("origin", "today"):
         data["agent"].pop(key, None)

@@ -5,7 +5,8 @@ import pytest
 from peripatos.envs.check import check_world
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Reply, ToolCall
-from peripatos.envs.worlds.maths.tool_maths import ToolMaths
+from peripatos.envs.worlds.maths.arithmetic import Problem
+from peripatos.envs.worlds.maths.tool_maths import ToolMaths, steps
 
 
 def play(world: ToolMaths, *replies: Reply | str) -> list[tuple]:
@@ -21,7 +22,12 @@ def factors(world: ToolMaths) -> tuple[str, int]:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"operators": "+-*/", "terms": 4, "digits": 4}, {"prompt": "plain", "reply_format": "hermes"}],
+    [
+        {},
+        {"operators": "+-*/", "terms": 4, "digits": 4},
+        {"prompt": "plain", "reply_format": "hermes"},
+        {"operators": "+-*", "terms": 4, "one_operation": True, "weights": {"progress": 1.0}},
+    ],
     ids=str,
 )
 def test_it_keeps_the_contract(options):
@@ -106,3 +112,46 @@ def test_wrong_options_are_named():
         ToolMaths(max_calls=0)
     with pytest.raises(UserError, match="allowed is a share from 0 to 1"):
         ToolMaths(oracle_calls=1.5)
+
+
+@pytest.mark.parametrize(
+    ("operands", "operators", "wanted"),
+    [
+        ((4, 7), "+", ["4+7"]),
+        ((4, 7, 2), "+*", ["7*2", "4+14"]),
+        ((1, 2, 3, 4), "--+", ["1-2", "-1-3", "-4+4"]),
+        ((2, 3, 4, 5, 6), "*-**", ["2*3", "4*5", "20*6", "6-120"]),
+    ],
+)
+def test_a_problem_is_made_of_operations_in_the_order_in_which_they_are_done(operands, operators, wanted):
+    assert steps(Problem(operands, tuple(operators))) == wanted
+
+
+def test_a_call_of_one_operation_makes_a_turn_of_each_and_pays_each_step_once():
+    world = ToolMaths(operators="+-*", digits=1, terms=4, one_operation=True, weights={"progress": 0.6})
+    for seed in range(30):
+        world.reset(seed=seed)
+        paid = []
+        for turn in range(4):
+            reply = world.oracle()
+            assert ("<tool_call>" in reply) == (turn < 3)
+            _, reward, terminated, _, info = world.step(reply)
+            paid.append(reward)
+        assert paid == pytest.approx([0.2, 0.2, 0.2, 1.1])
+        assert (terminated, info["success"]) == (True, True)
+
+
+def test_two_operations_in_a_call_are_refused_and_no_step_is_paid_twice_or_out_of_turn():
+    world = ToolMaths(operators="+", digits=1, terms=3, one_operation=True, weights={"progress": 1.0}, max_calls=8)
+    question, _ = world.reset(seed=3)
+    a, b, c = map(int, question.removesuffix("=").split("+"))
+    sent = [f"{a}+{b}+{c}", f"{b}+{c}", f"{a}+{b}", f"{a}+{b}", f"{a + b}+{c}", f"{a + b}+{c}"]
+    steps_made = [world.step(f"<tool_call>{expression}</tool_call>") for expression in sent]
+    assert steps_made[0][0] == "calculator failed: ValueError: the expression has 2 operations; one call does 1"
+    assert [reward for _, reward, *_ in steps_made] == [0.0, 0.0, 0.5, 0.0, 0.5, 0.0]
+    assert world.oracle() == f"<answer>{a + b + c}</answer>"
+
+
+def test_one_operation_at_a_time_is_refused_for_quotients():
+    with pytest.raises(UserError, match="leave / out of operators"):
+        ToolMaths(operators="*/", one_operation=True)
