@@ -107,8 +107,8 @@ class ToolMaths(Arithmetic):
         )
         self._max_calls = checked_limit("max_calls", max_calls)
         self._oracle_calls = checked_share("oracle_calls", oracle_calls)
-        if one_operation and "/" in self.operators:
-            raise UserError("one_operation needs results that are whole numbers: leave / out of operators")
+        if one_operation:
+            self._check_steps(len(self.digits))
         self._one_operation = one_operation
         function = calculator_of_one_operation if one_operation else calculator
         self._box = ToolBox([replace(Tool.from_function(function, timeout=None), name="calculator")])
@@ -125,7 +125,8 @@ class ToolMaths(Arithmetic):
         self._steps, self._done = steps(self._problem) if self._one_operation else [self._problem.text(space="")], 0
         self._from_the_head = bool(rng.random() >= self._oracle_calls)
         if self.prompt == "plain":
-            question = Message(role="user", content=f"{begun.messages} {self._form.explain()}")
+            limit = " A call does one operation." if self._one_operation else ""
+            question = Message(role="user", content=f"{begun.messages} {self._form.explain()}{limit}")
             begun = replace(begun, messages=[question])
         return replace(begun, tools=self._box.schemas)
 
@@ -155,6 +156,16 @@ class ToolMaths(Arithmetic):
         if known or self._from_the_head:
             return wrap(spell(self._expected), self.answer_tag)
         return self._form.write("", [ToolCall("calculator", {"expression": self._steps[self._done]})])
+
+    def _check_steps(self, terms: int) -> None:
+        """UserError where an expert could not take a problem apart, or come to its end."""
+        if "/" in self.operators:
+            raise UserError("one_operation needs results that are whole numbers: leave / out of operators")
+        if terms - 1 > self._max_calls or terms > self.max_turns:
+            raise UserError(
+                f"with one_operation {terms} operands take {terms - 1} calls and {terms} turns; max_calls is "
+                f"{self._max_calls}, and an episode has {self.max_turns} turns"
+            )
 
     def _count_steps(self, results: Sequence[tuple[ToolCall, ToolResult]]) -> int:
         """How many steps these calls have done, which are done from now on."""

@@ -152,6 +152,19 @@ def test_two_operations_in_a_call_are_refused_and_no_step_is_paid_twice_or_out_o
     assert world.oracle() == f"<answer>{a + b + c}</answer>"
 
 
-def test_one_operation_at_a_time_is_refused_for_quotients():
-    with pytest.raises(UserError, match="leave / out of operators"):
-        ToolMaths(operators="*/", one_operation=True)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"operators": "*/"}, "leave / out of operators"),
+        ({"operators": "+", "terms": 6}, "6 operands take 5 calls and 6 turns; max_calls is 4, and an episode has 8"),
+        ({"operators": "+", "terms": 9, "max_calls": 9}, "9 operands take 8 calls and 9 turns; max_calls is 9"),
+    ],
+)
+def test_one_operation_a_call_is_refused_where_an_expert_could_not_come_to_the_end(options, words):
+    with pytest.raises(UserError, match=words):
+        ToolMaths(one_operation=True, **options)
+
+
+def test_a_question_in_words_says_that_a_call_does_one_operation():
+    question, _ = ToolMaths(operators="+", prompt="plain", one_operation=True).reset(seed=1)
+    assert question.endswith("A call does one operation.")
