@@ -2,6 +2,7 @@
 
     name: mine
     methods: [ppo, grpo]
+    against: grpo                  # the others are compared with it alone; left out: every two with each other
     seeds: 5
     scenarios:
       cartpole-ppo: {stages.balance.budget: {env_steps: 20000}}
@@ -18,10 +19,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, JsonValue, ValidationError
+from pydantic import BeforeValidator, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from ...envs.errors import UserError, nearest
+from ...envs.errors import UserError, WrongWithin, nearest
 from ...envs.quantities import Count
 from ...envs.wrong_values import Slot, wrong_value
 from ..config.loading import Given, find_scenario
@@ -46,8 +47,16 @@ class ComparisonFile(Part):
     name: str = ""
     description: str = ""
     methods: Annotated[dict[str, Contender], BeforeValidator(_by_name), Field(min_length=1)]
+    against: str | None = None
     seeds: Count = SEEDS
     scenarios: Annotated[dict[str, dict[str, JsonValue]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _is_against_one_of_them(self) -> ComparisonFile:
+        if self.against is not None and (self.against not in self.methods or len(self.methods) == 1):
+            others = ", ".join(self.methods) if len(self.methods) > 1 else "two or more, of which one is it"
+            raise WrongWithin(["against"], f"against is {self.against!r}; the methods compared are {others}")
+        return self
 
     def sets(self) -> dict[str, list[Given]]:
         """The overrides of each scenario, as flags `--set` would give them."""
@@ -104,8 +113,10 @@ def _read(data: Mapping[str, object], source: Source) -> ComparisonFile:
 
 def _told(error: ErrorDetails, source: Source) -> str:
     """One mistake with its place."""
-    place = error["loc"]
-    whole = len(place) == 1
+    place, reason = error["loc"], error.get("ctx", {}).get("error")
+    if isinstance(reason, WrongWithin):
+        return f"{source.place((*place, *reason.path))}: {reason}"
+    whole = len(place) < 2
     allowed = list((ComparisonFile if whole else Contender).model_fields)
     whose = "a comparison" if whole else f"the method {place[1]!r} of a comparison"
     if error["type"] == "extra_forbidden":

@@ -31,9 +31,10 @@ from .scores import COUNTERS, Groups, cell, cost, final_score, grouped, improvem
 Rows = list[dict[str, Any]]
 
 
-def report(outcomes: Sequence[JobResult], out: Path) -> dict[str, Any]:
+def report(outcomes: Sequence[JobResult], out: Path, against: str | None = None) -> dict[str, Any]:
     """Write the files under `out`, and give `methods`, `overall`, `improvements` and `differences`, which are rows;
-    `conclusions`, a sentence for each difference; `failures`; and `files`. UserError, after `runs.csv`, where runs of
+    `conclusions`, a sentence for each difference; `failures`; and `files`. With `against` these are the differences of
+    all other methods from that one. UserError, after `runs.csv`, where runs of
     one scenario were scored by different versions of its reward.
     """
     write_text(out / "runs.csv", _csv([_run(outcome) for outcome in outcomes]))
@@ -42,7 +43,7 @@ def report(outcomes: Sequence[JobResult], out: Path) -> dict[str, Any]:
         one_version((str(outcome.job.path), str(outcome.summary.get("scored_by", ""))) for outcome in whole)
     groups = grouped(outcomes)
     tables = normalised_tables(groups)
-    differences = conclude([cell(*key, group) for key, group in groups.items()], _unfair(groups))
+    differences = conclude([cell(*key, group) for key, group in groups.items()], _unfair(groups), against)
     write_text(out / "costs.csv", _csv([_costs(outcome) for outcome in _with_cold_starts(outcomes)]))
     write_text(out / "differences.csv", _csv([{**spelled(d), "sentence": sentence(d)} for d in differences]))
     drawn = pictures.draw_curves(groups, out / "curves") + pictures.draw_profiles(tables, out / "profiles")

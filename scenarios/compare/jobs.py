@@ -38,6 +38,14 @@ class JobResult:
     failure: str | None = None
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What became of all jobs, and the method that the others are compared against, if there is one."""
+
+    results: list[JobResult]
+    against: str | None = None
+
+
 def compare(
     names: Sequence[str],
     methods: Sequence[str] | None,
@@ -47,7 +55,7 @@ def compare(
     sets: Sequence[str] = (),
     limit: int | None = None,
     quiet: bool = False,
-) -> list[JobResult]:
+) -> Compared:
     """Run everything that is not done yet under `out`: of scenarios, or of a comparison's file, whose methods and seeds
     give way to those that are given. UserError, before anything runs, for what cannot run."""
     if is_run(out):
@@ -55,14 +63,17 @@ def compare(
     file = find_comparison(names)
     if file is None and methods is None:
         raise UserError("Missing option --methods of peripatos compare: which, as in --methods ppo,grpo")
+    against = None if file is None else file.against
     if file is None:
         jobs = plan(names, methods or (), seeds or SEEDS, out, sets)
     else:
         wanted = file.methods if methods is None else _wanted(methods, file.methods)
+        if against is not None and against not in wanted:
+            raise UserError(f"the comparison is against {against!r}, which --methods leaves out: add it")
         jobs = plan(list(file.scenarios), wanted, seeds or file.seeds, out, sets, file.sets())
     make_folder(out)
     with writing(out, command_line()):
-        return _run_all(jobs, limit or usable_cores(), quiet=quiet)
+        return Compared(_run_all(jobs, limit or usable_cores(), quiet=quiet), against)
 
 
 def _wanted(names: Sequence[str], known: Contenders) -> dict[str, Contender]:
