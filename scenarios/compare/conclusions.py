@@ -1,5 +1,5 @@
-"""What a table of scores allows to say: one plain sentence for each two methods in each world, or for each method and one
-that all are compared against, which makes fewer pairs to correct for.
+"""What a table of scores allows to say: one plain sentence for each two methods in each world, or for each method and
+the one that all are compared against, which makes fewer pairs to correct for.
 
     A beats B            Holm's corrected p over the whole table is below 0.05 (`significance`)
     none was shown       else; with the difference that some more seeds would show four times in five. `Beside the other
@@ -70,9 +70,9 @@ class Difference:
 def conclude(
     cells: Sequence[Cell], unfair: Mapping[tuple[str, str, str], str] | None = None, against: str | None = None
 ) -> list[Difference]:
-    """Every two methods of every scenario, or all others and the one that they are compared `against`. `unfair` says why
-    two of them (scenario, method, other; in the order of the cells) are not comparable, which leaves them out of the
-    correction as well."""
+    """Every two methods of every scenario, or all others and the one that they are compared `against`. `unfair` says
+    why two of them (scenario, method, other; in the order of the cells) are not comparable, which leaves them out of
+    the correction as well."""
     pairs = [
         (one, other)
         for one, other in combinations(cells, 2)
