@@ -171,7 +171,7 @@ def _reading(stage: Stage, others: Mapping[str, ComparisonJob]) -> Stage:
     found = {
         role: spec.model_copy(update={"run": str(others[spec.run].path.absolute())})
         for role, spec in stage.models.played().items()
-        if spec.run in others
+        if spec.run is not None and spec.run in others
     }
     return stage.model_copy(update={"models": stage.models.model_copy(update=found)})
 

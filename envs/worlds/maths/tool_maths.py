@@ -161,10 +161,10 @@ class ToolMaths(Arithmetic):
         """UserError where an expert could not take a problem apart, or come to its end."""
         if "/" in self.operators:
             raise UserError("one_operation needs results that are whole numbers: leave / out of operators")
-        if terms - 1 > self._max_calls or terms > self.max_turns:
+        if terms - 1 > self._max_calls or terms > self.turn_limit:
             raise UserError(
                 f"with one_operation {terms} operands take {terms - 1} calls and {terms} turns; max_calls is "
-                f"{self._max_calls}, and an episode has {self.max_turns} turns"
+                f"{self._max_calls}, and an episode has {self.turn_limit} turns"
             )
 
     def _count_steps(self, results: Sequence[tuple[ToolCall, ToolResult]]) -> int:

@@ -175,7 +175,11 @@ def test_credit_is_all_that_differs_in_the_comparison_of_credit(tmp_path: Path) 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["compare-imitation", "compare-credit"])
 def test_each_method_of_a_shipped_comparison_learns_and_stands_in_its_tables(tmp_path: Path, name: str) -> None:
-    sets = ["stages.imitate.budget={updates: 2}", "stages.imitate.collect={groups: 8}", "evaluation={every: 1, episodes: 4}"]
+    sets = [
+        "stages.imitate.budget={updates: 2}",
+        "stages.imitate.collect={groups: 8}",
+        "evaluation={every: 1, episodes: 4}",
+    ]
     sets += [f"stages.{stage}.optimizer={{lr: 1e-3}}" for stage in ("imitate", "reinforce")]
     sets += ["stages.reinforce.budget={env_steps: 256}", "agent={kind: tiny_llama, hidden: 16, layers: 1}"]
     jobs = planned(name, tmp_path, seeds=1, sets=sets)

@@ -131,14 +131,13 @@ def test_a_call_of_one_operation_makes_a_turn_of_each_and_pays_each_step_once():
     world = ToolMaths(operators="+-*", digits=1, terms=4, one_operation=True, weights={"progress": 0.6})
     for seed in range(30):
         world.reset(seed=seed)
-        paid = []
+        turns = []
         for turn in range(4):
             reply = world.oracle()
             assert ("<tool_call>" in reply) == (turn < 3)
-            _, reward, terminated, _, info = world.step(reply)
-            paid.append(reward)
-        assert paid == pytest.approx([0.2, 0.2, 0.2, 1.1])
-        assert (terminated, info["success"]) == (True, True)
+            turns.append(world.step(reply))
+        assert [reward for _, reward, *_ in turns] == pytest.approx([0.2, 0.2, 0.2, 1.1])
+        assert [(terminated, info["success"]) for *_, terminated, _, info in turns[3:]] == [(True, True)]
 
 
 def test_two_operations_in_a_call_are_refused_and_no_step_is_paid_twice_or_out_of_turn():
