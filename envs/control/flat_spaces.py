@@ -175,6 +175,11 @@ class Actions:
         self.stored: StoredActions = self._stored()
 
     @property
+    def real(self) -> bool:
+        """Whether a part of an action is real numbers."""
+        return bool(self._boxes)
+
+    @property
     def size(self) -> int:
         """Numbers in a stored action."""
         return sum(math.prod(part.space.shape or ()) for part in self._all)

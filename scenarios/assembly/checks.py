@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...algorithms.methods import METHODS, Method
+from ...envs.control.flat_spaces import Actions
 from ...envs.control.learnable import unlearnable
 from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, WrongKey
 from ...envs.named_objects import load_function
@@ -17,7 +18,7 @@ from ...envs.registry import WorldKind
 from ...envs.user_code import told
 from ...envs.world_source import WorldFacts, WorldSource
 from ..cluster.choose import check_cluster
-from ..config.agents import CausalLMAgentSpec, OpenAIAgentSpec, ScriptedAgentSpec
+from ..config.agents import CausalLMAgentSpec, MlpAgentSpec, OpenAIAgentSpec, ScriptedAgentSpec
 from ..config.keys import Place
 from ..config.mistakes import WrongPart, at, placed
 from ..config.schema import Sampling, Scenario, Stage
@@ -120,6 +121,16 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
     check_named_goals(scenario, worlds)
 
 
+def _check_noise(scenario: Scenario, facts: WorldFacts) -> None:
+    """That there are real actions, if the agent is told where their noise begins."""
+    agent = scenario.agent
+    if not isinstance(agent, MlpAgentSpec) or agent.log_std is None or facts.kind != "control":
+        return
+    if not Actions(facts.action_space).real:
+        words = f"agent.log_std is for actions that are real numbers, and those of {scenario.world.id!r} are choices"
+        raise WrongPart(("agent", "log_std"), f"{words}, drawn by their probabilities: leave it out")
+
+
 def _check_worlds(scenario: Scenario, worlds: WorldSources) -> WorldKind:
     """The kind of the scenario's world, or of all of several."""
     if not scenario.worlds:
@@ -147,6 +158,7 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
     learns_in_body = scenario.learns and facts.kind == "control"
     if learns_in_body and (why := unlearnable(facts.observation_space, facts.action_space)) is not None:
         raise WrongPart(("world", "id"), f"world {source.id!r}: {why}")
+    _check_noise(scenario, facts)
     _check_workers(scenario, facts)
     for name in ("step_seconds", "episode_seconds"):
         limits = facts.waits or (name == "step_seconds" and scenario.world.workers is not None)

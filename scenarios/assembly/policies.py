@@ -68,8 +68,10 @@ def _make_policy(scenario: Scenario, device: str, source: WorldSource) -> Policy
         seed = derive_seed(scenario.seed, "policy")
         memory = scenario.agent.memory.size if scenario.agent.memory else 0
         sizes = {"pictures": seen.pictures, "hidden": scenario.agent.hidden, "memory": memory}
+        noise = {} if scenario.agent.log_std is None else {"log_std": scenario.agent.log_std}
         mirror = known_mirror(scenario.agent, source.facts) if critic else None
-        return ActorCritic(seen.numbers, action, critic=critic, mirror=mirror, seed=seed, **sizes).to(device)
+        policy = ActorCritic(seen.numbers, action, critic=critic, mirror=mirror, seed=seed, **noise, **sizes)
+        return policy.to(device)
     if isinstance(scenario.agent, TinyLlamaAgentSpec | CausalLMAgentSpec):
         return _make_language_policy(scenario, critic).to(device)
     return None

@@ -30,13 +30,15 @@ class MemorySpec(Part):
 class MlpAgentSpec(Part):
     """Actor and critic as two tanh networks, for worlds of bodies; pictures go through convolutions before them. With a
     `memory` both read what it holds beside what is seen. With `symmetry: critic` a state and its mirror image, by the
-    symmetry that the world declares, have one value."""
+    symmetry that the world declares, have one value. `log_std` is where log σ of actions begins, in half widths of
+    their bounds (in the world's own units where there are none)."""
 
     kind: Literal["mlp"]
     origin: Origin | None = None
     hidden: Annotated[list[Width], Field(min_length=1, max_length=100)] = [128, 128]
     memory: MemorySpec | None = None
     symmetry: Literal["critic"] | None = None
+    log_std: Annotated[float, Field(ge=-3, le=2)] | None = None  # default: -0.5
 
     @model_validator(mode="after")
     def _what_is_remembered_has_no_image(self) -> MlpAgentSpec:
