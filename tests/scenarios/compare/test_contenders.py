@@ -9,9 +9,12 @@ import pytest
 from scenarios_runs import TINY, write_scenario
 
 from peripatos.envs.errors import UserError
+from peripatos.scenarios.compare import jobs
 from peripatos.scenarios.compare.comparison_file import ComparisonFile
 from peripatos.scenarios.compare.contenders import Contender
-from peripatos.scenarios.compare.plan import plan
+from peripatos.scenarios.compare.jobs import JobResult
+from peripatos.scenarios.compare.plan import ComparisonJob, plan
+from peripatos.scenarios.compare.processes import Processes
 
 BY_TURN: dict[str, Any] = {"overrides": {"credit": {"granularity": "turn"}}}
 TAUGHT = """\
@@ -82,8 +85,8 @@ def test_names_and_constants_without_a_meaning_are_refused(tmp_path: Path, given
 
 def test_a_method_reads_what_another_has_made_with_the_same_seed(tmp_path: Path) -> None:
     path = str(write_scenario(tmp_path, TAUGHT))
-    jobs = plan([path], ["on_policy_distillation", "sft"], 2, tmp_path / "out")
-    for job, read in zip(jobs[:2], jobs[2:], strict=True):
+    planned = plan([path], ["on_policy_distillation", "sft"], 2, tmp_path / "out")
+    for job, read in zip(planned[:2], planned[2:], strict=True):
         assert job.reads == (read,)
         assert read.depth < job.depth  # so that it is made before, in whatever order the methods are named
         assert job.learns.models is not None
@@ -110,3 +113,25 @@ def test_two_methods_that_wait_for_each_other_are_refused(tmp_path: Path) -> Non
     text = TAUGHT.replace("run: sft", "run: grpo") + f"  grpo: {{stages.learn.models: {back}}}\n"
     with pytest.raises(UserError, match="grpo reads the run of on_policy_distillation, which needs that of grpo first"):
         plan([str(write_scenario(tmp_path, text))], ["grpo", "on_policy_distillation"], 1, tmp_path / "out")
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_who_reads_a_run_waits_for_it_and_fails_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    order: list[str] = []
+
+    def run(job: ComparisonJob, processes: Processes, *, threads: int) -> JobResult:
+        order.append(str(job))
+        return JobResult(job, {}, "it broke" if str(job) == "tiny sft seed 1" else None)
+
+    monkeypatch.setattr(jobs, "_run", run)
+    compared = ["on_policy_distillation", "grpo", "sft"]
+    results = jobs.compare(
+        [str(write_scenario(tmp_path, TAUGHT))], compared, 2, tmp_path / "out", limit=limit, quiet=True
+    ).results
+    assert [(one.job.method, one.job.scenario.seed) for one in results] == [(m, n) for m in compared for n in (0, 1)]
+    assert order.index("tiny sft seed 0") < order.index("tiny on_policy_distillation seed 0")
+    assert "tiny on_policy_distillation seed 1" not in order  # whose teacher is not there
+    assert results[1].failure == "sft, which it reads, failed: it broke"
+    assert [one.failure for one in results if one.failure is None] == [None] * 4
