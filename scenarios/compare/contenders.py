@@ -50,6 +50,18 @@ def as_they_are(methods: Sequence[str]) -> dict[str, Contender]:
     return {name: Contender(method=name) for name in methods}
 
 
+def chosen(names: Sequence[str], known: Contenders) -> dict[str, Contender]:
+    """Of a comparison's file those that are named, and methods of the table. UserError for a name of neither."""
+    for name in names:
+        if name not in known and name not in METHODS:
+            hint = nearest(name, [*known, *METHODS])
+            own = ", ".join(known)
+            raise UserError(
+                f"unknown method {name!r}; the comparison has {own}, and there are those of the table.{hint}"
+            )
+    return {name: known.get(name) or Contender(method=name) for name in names}
+
+
 def check_contenders(contenders: Contenders) -> None:
     """UserError for an unknown method or constant, for a name that would mean something else in the tables, and for two
     that nothing tells apart."""

@@ -24,7 +24,7 @@ from ..run.disk import make_folder, write_text
 from ..run.lock import writing
 from ..run.no_run import is_run
 from .comparison_file import SEEDS, find_comparison
-from .contenders import Contender, Contenders, as_they_are
+from .contenders import chosen
 from .plan import ComparisonJob, plan
 from .processes import Processes
 
@@ -67,18 +67,13 @@ def compare(
     if file is None:
         jobs = plan(names, methods or (), seeds or SEEDS, out, sets)
     else:
-        wanted = file.methods if methods is None else _wanted(methods, file.methods)
+        wanted = file.methods if methods is None else chosen(methods, file.methods)
         if against is not None and against not in wanted:
             raise UserError(f"the comparison is against {against!r}, which --methods leaves out: add it")
         jobs = plan(list(file.scenarios), wanted, seeds or file.seeds, out, sets, file.sets())
     make_folder(out)
     with writing(out, command_line()):
         return Compared(_run_all(jobs, limit or usable_cores(), quiet=quiet), against)
-
-
-def _wanted(names: Sequence[str], known: Contenders) -> dict[str, Contender]:
-    """Those of a comparison's file by its own names, and methods of the table by theirs."""
-    return {**as_they_are(names), **{name: known[name] for name in names if name in known}}
 
 
 def _run_all(jobs: Sequence[ComparisonJob], limit: int, *, quiet: bool) -> list[JobResult]:

@@ -11,7 +11,7 @@ from scenarios_runs import TINY, write_scenario
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.compare import jobs
 from peripatos.scenarios.compare.comparison_file import ComparisonFile
-from peripatos.scenarios.compare.contenders import Contender
+from peripatos.scenarios.compare.contenders import Contender, chosen
 from peripatos.scenarios.compare.jobs import JobResult
 from peripatos.scenarios.compare.plan import ComparisonJob, plan
 from peripatos.scenarios.compare.processes import Processes
@@ -81,6 +81,14 @@ def test_names_and_constants_without_a_meaning_are_refused(tmp_path: Path, given
     with pytest.raises(UserError, match=words):
         plan([str(write_scenario(tmp_path))], methods(given), 1, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_of_a_comparison_some_methods_are_chosen_by_its_own_names_or_by_those_of_the_table() -> None:
+    known = methods({"by turn": {"method": "rloo", **BY_TURN}, "grpo": {"method": "grpo", "optimizer": {"lr": 0.5}}})
+    found = chosen(["ppo", "grpo", "by turn"], known)
+    assert found == {"ppo": Contender(method="ppo"), "grpo": known["grpo"], "by turn": known["by turn"]}
+    with pytest.raises(UserError, match=r"unknown method 'by turns'; the comparison has by turn, grpo, .*'by turn'\?"):
+        chosen(["by turns"], known)
 
 
 def test_a_method_reads_what_another_has_made_with_the_same_seed(tmp_path: Path) -> None:
