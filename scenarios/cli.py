@@ -1,5 +1,5 @@
-"""The command line: `peripatos run | resume | evaluate | record | show | rescore | export | play | compare | list |
-check`, `init` and `doctor`.
+"""The command line: `peripatos run | resume | evaluate | record | show | rescore | export | play | compare | sweep |
+list | check`, `init` and `doctor`.
 
 Data goes to stdout, progress to stderr. Exit codes: 0 done, 1 the run failed, 2 the user's mistake, 130 Ctrl-C,
 143 SIGTERM, 129 SIGHUP.
@@ -18,7 +18,7 @@ from typing import NoReturn
 
 import typer
 
-from .commands import compare, export, init, look, play, rescore, run  # noqa: F401 (each registers its commands, in this order)
+from .commands import compare, export, init, look, play, rescore, run, sweep  # noqa: F401 (each registers its commands, in this order)
 from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
 from .run.noticed import print_notices
 from .run.signals import BEFORE_ANYTHING, ending_by_signals, silence, tell

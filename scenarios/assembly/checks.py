@@ -79,7 +79,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
         check_engine(scenario)
     kind = _check_worlds(scenario, worlds)
     with at("evaluation", "episodes"):
-        worlds.evaluated(scenario, "test")
+        worlds.evaluated(scenario, scenario.evaluation.split)
     check_first(scenario, worlds.evaluated(scenario, "validation"), source)
     with at("agent"):
         _check_agent(scenario, kind)
@@ -174,7 +174,8 @@ def _check_world(scenario: Scenario, source: WorldSource) -> WorldFacts:
         what = "a pool simulates all of them in one object" if facts.pooled else "conversations are all held at once"
         raise WrongPart(("world", "at_once"), f"world.at_once has nothing to limit here: {what}")
     check_voices(scenario, facts)
-    splits = ("train", "test") if any(stage.method for stage in scenario.stages) else ("test",)
+    reported = scenario.evaluation.split
+    splits = ("train", reported) if any(stage.method for stage in scenario.stages) else (reported,)
     with at("world"):
         source.rehearse(
             splits,

@@ -233,7 +233,8 @@ def _is_trial(source: Source | None, number: int, place: Path_) -> bool:
 def check_variants(scenario: Scenario) -> None:
     """WrongPart for a variant of no method, of a path that is not there, or with which `compare` could not run."""
     own = [stage for stage in scenario.stages if stage.method and METHODS[stage.method].source == "own"]
-    for name, changes in scenario.variants.items():
+    for name in scenario.variants:
+        changes = scenario.changes(name)
         if name not in METHODS:
             raise WrongPart(("variants", name), unknown("method", name, METHODS))
         if not own:

@@ -92,7 +92,8 @@ def _splits(scenario: Scenario) -> list[Split]:
     """The splits whose tasks this scenario asks for."""
     learns = any(stage.method for stage in scenario.stages)
     decides = learns and scenario.evaluation.every is not None
-    splits: dict[Split, bool] = {"train": learns, "validation": decides, "test": True}
+    splits: dict[Split, bool] = {"train": learns, "validation": decides, "test": False}
+    splits[scenario.evaluation.split] = True
     return [split for split, asked in splits.items() if asked]
 
 

@@ -121,6 +121,6 @@ def _play(scenario: Scenario, sources: WorldSources) -> Numbers:
     parts = make_stage(chance, Stage(name="rehearsal"), None, sources)
     try:
         parts.evaluator.load(Weights(0))
-        return summarize_worlds(parts.evaluator.evaluate(EPISODES, seed=0, version=0, split="test"))
+        return summarize_worlds(parts.evaluator.evaluate(EPISODES, seed=0, version=0, split=scenario.evaluation.split))
     finally:
         parts.close()

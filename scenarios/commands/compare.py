@@ -58,6 +58,6 @@ def compare(
             if rows:
                 print_lines("", f"{heading}:")
                 print_table(rows)
-        print_lines("", *found["conclusions"], *found["failures"], ", ".join(found["files"]))
+        print_lines("", *found["conclusions"], *found["settings"], *found["failures"], ", ".join(found["files"]))
     if found["failures"]:
         raise typer.Exit(FAILED)

@@ -24,6 +24,7 @@ _SYNONYMS = {
     **dict.fromkeys(("ls", "worlds", "methods", "scenarios"), "list"),
     **dict.fromkeys(("view", "read", "transcript", "cat"), "show"),
     **dict.fromkeys(("validate", "lint", "verify"), "check"),
+    **dict.fromkeys(("tune", "search", "optimize", "hpo"), "sweep"),
 }
 
 

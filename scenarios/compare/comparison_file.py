@@ -7,6 +7,7 @@
     scenarios:
       cartpole-ppo: {stages.balance.budget: {env_steps: 20000}}
       walker-ppo: {}
+    search: {optimizer.lr: {log: [1e-4, 1e-2]}}     # by `peripatos sweep`, see `search_space`
 
 `methods` are names of the table, or a mapping that names methods with constants changed (`contenders`). Those that are
 shipped lie beside this module, and are run by name.
@@ -22,7 +23,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from ...envs.errors import UserError, WrongWithin, nearest
+from ...envs.errors import UserError, WrongKey, WrongWithin, nearest
 from ...envs.quantities import Count
 from ...envs.wrong_values import Slot, wrong_value
 from ..config.loading import Given, find_scenario
@@ -30,6 +31,7 @@ from ..config.loading import shipped as shipped_scenarios
 from ..config.voices import Part
 from ..config.yaml_text import Source, read_yaml
 from .contenders import Contender
+from .search_space import read_search
 
 FOLDER, SEEDS = Path(__file__).parent, 3
 
@@ -50,6 +52,7 @@ class ComparisonFile(Part):
     against: str | None = None
     seeds: Count = SEEDS
     scenarios: Annotated[dict[str, dict[str, JsonValue]], Field(min_length=1)]
+    search: Annotated[dict[str, JsonValue], Field(default_factory=dict)]
 
     @model_validator(mode="after")
     def _is_against_one_of_them(self) -> ComparisonFile:
@@ -106,9 +109,17 @@ def _path(name: str) -> Path | None:
 
 def _read(data: Mapping[str, object], source: Source) -> ComparisonFile:
     try:
-        return ComparisonFile.model_validate(data)
+        file = ComparisonFile.model_validate(data)
+        search = read_search(file.search)
     except ValidationError as problem:
         raise UserError("\n".join(_told(error, source) for error in problem.errors(include_url=False))) from problem
+    except WrongKey as problem:
+        raise UserError(f"{source.place(('search', *problem.path))}: {problem}") from problem
+    for name in search:
+        if name and name not in file.methods:
+            others = f"this comparison has the methods {', '.join(file.methods)}.{nearest(name, file.methods)}"
+            raise UserError(f"{source.place(('search', name))}: search has {name}, and {others}")
+    return file
 
 
 def _told(error: ErrorDetails, source: Source) -> str:

@@ -50,7 +50,12 @@ def as_they_are(methods: Sequence[str]) -> dict[str, Contender]:
     return {name: Contender(method=name) for name in methods}
 
 
-def chosen(names: Sequence[str], known: Contenders) -> dict[str, Contender]:
+def as_contenders(methods: Sequence[str] | Contenders) -> Contenders:
+    """Whoever is named, whether by a list or as a comparison's file has them."""
+    return methods if isinstance(methods, Mapping) else as_they_are(methods)
+
+
+def named(names: Sequence[str], known: Contenders) -> dict[str, Contender]:
     """Of a comparison's file those that are named, and methods of the table. UserError for a name of neither."""
     for name in names:
         if name not in known and name not in METHODS:

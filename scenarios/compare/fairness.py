@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ...envs.errors import UserError
 from ..config.schema import Scenario, Stage
@@ -20,10 +20,12 @@ SLACK = 0.1  # by which what was spent may differ
 _HOW = ("threads", "at_once", "workers", "step_seconds", "episode_seconds")  # of a world: how it is played, not what
 
 
-def refuse_unequal(base: Scenario, changed: Scenario, first: int, method: str) -> None:
-    """UserError where the variant of `method` changes the stages, the method, the budget of a stage from `first` on,
-    what comes before it, the tasks of evaluation, or what the table says of the scenario."""
-    whose = f"{base.name}: the variant of {method}"
+def refuse_unequal(
+    base: Scenario, changed: Scenario, first: int, method: str, what: Literal["variant", "search"] = "variant"
+) -> None:
+    """UserError where the variant of `method`, or the search for one, changes the stages, the method, the budget of a
+    stage from `first` on, what comes before it, the tasks of evaluation, or what the table says of the scenario."""
+    whose, where = f"{base.name}: the {what} of {method}", {"variant": "`variants`", "search": "`search`"}[what]
     stages, theirs = ([stage.name for stage in one.stages] for one in (base, changed))
     if theirs != stages:
         raise UserError(
@@ -33,26 +35,26 @@ def refuse_unequal(base: Scenario, changed: Scenario, first: int, method: str) -
     if (theirs := changed.stages[first].method) != method:
         raise UserError(
             f"{whose} puts {theirs} into stage {stages[first]!r}, and the table would call it {method}; leave the "
-            f"method out of `variants`, and compare {theirs} by its name"
+            f"method out of {where}, and compare {theirs} by its name"
         )
     for key in ("name", "scores"):
         if getattr(changed, key) != getattr(base, key):
-            raise UserError(f"{whose} changes {key}, which is one for all methods; leave it out of `variants`")
+            raise UserError(f"{whose} changes {key}, which is one for all methods; leave it out of {where}")
     for one, other in zip(base.stages[first:], changed.stages[first:], strict=True):
         if one.budget != other.budget:
             raise UserError(
-                f"{whose} gives stage {one.name!r} the budget {_limits(other)}, and the other "
-                f"methods have {_limits(one)}; a comparison is at equal budgets: leave it out of `variants`"
+                f"{whose} gives stage {one.name!r} the budget {spelled_limits(other)}, and the other "
+                f"methods have {spelled_limits(one)}; a comparison is at equal budgets: leave it out of {where}"
             )
     if changed.stages[:first] != base.stages[:first] or (first and changed.agent != base.agent):
         raise UserError(
             f"{whose} changes what comes before stage {base.stages[first].name!r}, which is run once for all "
-            "methods; leave it out of `variants`"
+            f"methods; leave it out of {where}"
         )
     if _tasks(changed) != _tasks(base):
         raise UserError(
             f"{whose} changes the world, the evaluation or the seed, and scores on other tasks are not "
-            "comparable; leave it out of `variants`"
+            f"comparable; leave it out of {where}"
         )
 
 
@@ -119,6 +121,7 @@ def _tasks(scenario: Scenario) -> tuple[object, ...]:
     return worlds, scenario.evaluation, scenario.seed
 
 
-def _limits(stage: Stage) -> str:
+def spelled_limits(stage: Stage) -> str:
+    """What a stage may spend, in words."""
     limits = stage.budget.limits() if stage.budget else {}
     return ", ".join(f"{name} {value:g}" for name, value in limits.items()) or "nothing"

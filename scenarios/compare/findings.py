@@ -26,6 +26,7 @@ from . import pictures
 from .conclusions import Difference, conclude, number, sentence, spelled, told
 from .fairness import Ran, unfair
 from .jobs import JobResult
+from .origins import settings_told
 from .scores import COUNTERS, Groups, cell, cost, final_score, grouped, improvements, normalised_tables, overall, row
 
 Rows = list[dict[str, Any]]
@@ -33,19 +34,17 @@ Rows = list[dict[str, Any]]
 
 def report(outcomes: Sequence[JobResult], out: Path, against: str | None = None) -> dict[str, Any]:
     """Write the files under `out`, and give `methods`, `overall`, `improvements` and `differences`, which are rows;
-    `conclusions`, a sentence for each difference; `failures`; and `files`. With `against` these are the differences of
-    all other methods from that one. UserError, after `runs.csv`, where runs of
-    one scenario were scored by different versions of its reward.
+    `conclusions`, a sentence for each difference; `settings`, where those of the methods are from; `failures`; and
+    `files`. With `against` the differences are those of all others from that one. UserError, after `runs.csv`, where
+    runs of one scenario were scored by different versions of its reward.
     """
-    write_text(out / "runs.csv", _csv([_run(outcome) for outcome in outcomes]))
-    for task in dict.fromkeys(outcome.job.task for outcome in outcomes):
-        whole = [o for o in outcomes if o.job.task == task and o.failure is None]
-        one_version((str(outcome.job.path), str(outcome.summary.get("scored_by", ""))) for outcome in whole)
+    write_text(out / "runs.csv", csv_text([run_row(outcome) for outcome in outcomes]))
+    refuse_two_versions(outcomes)
     groups = grouped(outcomes)
     tables = normalised_tables(groups)
     differences = conclude([cell(*key, group) for key, group in groups.items()], _unfair(groups), against)
-    write_text(out / "costs.csv", _csv([_costs(outcome) for outcome in _with_cold_starts(outcomes)]))
-    write_text(out / "differences.csv", _csv([{**spelled(d), "sentence": sentence(d)} for d in differences]))
+    write_text(out / "costs.csv", csv_text([cost_row(outcome) for outcome in with_cold_starts(outcomes)]))
+    write_text(out / "differences.csv", csv_text([{**spelled(d), "sentence": sentence(d)} for d in differences]))
     drawn = pictures.draw_curves(groups, out / "curves") + pictures.draw_profiles(tables, out / "profiles")
     written = [out / name for name in ("runs.csv", "costs.csv", "differences.csv", "comparison.json")]
     found = {
@@ -54,11 +53,19 @@ def report(outcomes: Sequence[JobResult], out: Path, against: str | None = None)
         "improvements": improvements(tables),
         "differences": [{**asdict(one), "verdict": one.verdict} for one in differences],
         "conclusions": [sentence(one) for one in differences],
+        "settings": settings_told(outcome.job for outcome in outcomes),
         "failures": [f"FAILED {o.job}: {o.failure}" for o in outcomes if o.failure],
         "files": [str(path) for path in (*written, *drawn)],
     }
     write_json(out / "comparison.json", found)
     return found
+
+
+def refuse_two_versions(outcomes: Sequence[JobResult]) -> None:
+    """UserError where runs of one scenario were scored by different versions of its reward."""
+    for task in dict.fromkeys(outcome.job.task for outcome in outcomes):
+        whole = [o for o in outcomes if o.job.task == task and o.failure is None]
+        one_version((str(outcome.job.path), str(outcome.summary.get("scored_by", ""))) for outcome in whole)
 
 
 def tables(found: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
@@ -131,7 +138,7 @@ def _ran(group: Sequence[JobResult]) -> Ran:
     return Ran(group[0].job.learns, {one.job.scenario.seed: one.summary for one in group if one.failure is None})
 
 
-def _run(outcome: JobResult) -> dict[str, Any]:
+def run_row(outcome: JobResult) -> dict[str, Any]:
     """Everything of a run that is the same however often it was stopped."""
     job, value = outcome.job, final_score(outcome)
     return {
@@ -147,18 +154,20 @@ def _run(outcome: JobResult) -> dict[str, Any]:
     }
 
 
-def _costs(outcome: JobResult) -> dict[str, Any]:
+def cost_row(outcome: JobResult) -> dict[str, Any]:
+    """What a run has taken, which no two runs have alike."""
     known = cost(outcome)
     where = {"scenario": outcome.job.task, "method": outcome.job.method, "seed": outcome.job.scenario.seed}
     return where | {name: known.get(name, "") for name in (*COUNTERS, "wall_s", "peak_mib")}
 
 
-def _with_cold_starts(outcomes: Sequence[JobResult]) -> list[JobResult]:
+def with_cold_starts(outcomes: Sequence[JobResult]) -> list[JobResult]:
+    """What was run for `outcomes`, cold starts first."""
     cold = {one.job.cold.path: one.job.cold for one in outcomes if one.job.cold is not None}
     return [*(JobResult(job, job.summary()) for job in cold.values()), *outcomes]
 
 
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """With a heading; empty without rows."""
     page = io.StringIO()
     if rows:

@@ -24,7 +24,7 @@ from ..run.disk import make_folder, write_text
 from ..run.lock import writing
 from ..run.no_run import is_run
 from .comparison_file import SEEDS, find_comparison
-from .contenders import chosen
+from .contenders import COLD, named
 from .plan import ComparisonJob, plan
 from .processes import Processes
 
@@ -58,8 +58,7 @@ def compare(
 ) -> Compared:
     """Run everything that is not done yet under `out`: of scenarios, or of a comparison's file, whose methods and seeds
     give way to those that are given. UserError, before anything runs, for what cannot run."""
-    if is_run(out):
-        raise UserError(f"{out} is a run directory, and a comparison has a folder of its own; use another --out")
+    refuse_a_run(out)
     file = find_comparison(names)
     if file is None and methods is None:
         raise UserError("Missing option --methods of peripatos compare: which, as in --methods ppo,grpo")
@@ -67,13 +66,25 @@ def compare(
     if file is None:
         jobs = plan(names, methods or (), seeds or SEEDS, out, sets)
     else:
-        wanted = file.methods if methods is None else chosen(methods, file.methods)
+        wanted = file.methods if methods is None else named(methods, file.methods)
         if against is not None and against not in wanted:
             raise UserError(f"the comparison is against {against!r}, which --methods leaves out: add it")
         jobs = plan(list(file.scenarios), wanted, seeds or file.seeds, out, sets, file.sets())
+    return Compared(run_jobs(jobs, out, limit, quiet=quiet), against)
+
+
+def refuse_a_run(out: Path) -> None:
+    """UserError where the folder of many runs is that of one."""
+    if is_run(out):
+        raise UserError(f"{out} is a run directory, and a comparison has a folder of its own; use another --out")
+
+
+def run_jobs(jobs: Sequence[ComparisonJob], out: Path, limit: int | None, *, quiet: bool) -> list[JobResult]:
+    """The results of `jobs`, in their order; so many at once as `limit` says, or one for each core. Nobody else writes
+    in `out` meanwhile."""
     make_folder(out)
     with writing(out, command_line()):
-        return Compared(_run_all(jobs, limit or usable_cores(), quiet=quiet), against)
+        return _run_all(jobs, limit or usable_cores(), quiet=quiet)
 
 
 def _run_all(jobs: Sequence[ComparisonJob], limit: int, *, quiet: bool) -> list[JobResult]:
@@ -89,7 +100,7 @@ def _run_all(jobs: Sequence[ComparisonJob], limit: int, *, quiet: bool) -> list[
         nonlocal done
         needs = [futures[one.path].result() for one in (job.cold, *job.reads) if one is not None]
         if broken := [one for one in needs if one.failure is not None]:
-            whose = "its cold start" if broken[0].job is job.cold else f"{broken[0].job.method}, which it reads,"
+            whose = "its cold start" if broken[0].job.method == COLD else f"{broken[0].job.method}, which it reads,"
             outcome = JobResult(job, {}, f"{whose} failed: {broken[0].failure}")
         else:
             outcome = _run(job, processes, threads=max(1, cores // workers))

@@ -9,8 +9,8 @@ goal ends a stage early: each method spends the whole budget.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,18 @@ from ..assembly.checks import check_parts
 from ..assembly.worlds import WorldSources
 from ..config.agents import Origin
 from ..config.loading import check_scenario, open_scenario, put, shipped
-from ..config.schema import Scenario, Stage
+from ..config.schema import FROM, Scenario, Stage
 from ..config.yaml_text import Source
 from ..run.provenance import own_code, own_data
 from ..run.reward_versions import one_version, scored_by
 from ..run.run_directory import RunDirectory
 from ..run.sealed import read_sealed
 from ..run.verified import trusted_scenario
-from .contenders import COLD, Contender, Contenders, as_they_are, check_contenders, names_read
+from .contenders import COLD, Contender, Contenders, as_contenders, check_contenders, names_read
 from .fairness import refuse_edited, refuse_unequal
 from .idle import refuse_idle, refuse_overridden
+
+RESULT_SEEDS = 1000  # seeds below are for comparisons, those from here on for the sweeps that choose their settings
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class ComparisonJob:
     path: Path
     cold: ComparisonJob | None = None  # the run whose agent it begins as
     reads: tuple[ComparisonJob, ...] = ()  # runs of other methods, whose agents play a role in it
+    come_from: str | None = None  # where the method's settings are from, if its variant says so
 
     def __str__(self) -> str:
         return f"{self.task} {self.method} seed {self.scenario.seed}"
@@ -71,27 +74,49 @@ def plan(
 ) -> list[ComparisonJob]:
     """Every job of a method, checked; cold starts are theirs. `own` are further `sets` of single scenarios. UserError
     for what cannot run or be compared."""
-    contenders = methods if isinstance(methods, Mapping) else as_they_are(methods)
+    if seeds > RESULT_SEEDS:
+        raise UserError(
+            f"a comparison has {RESULT_SEEDS:,} seeds at most, and not {seeds:,}: the others are for sweeps"
+        )
+    jobs, contenders = [], as_contenders(methods)
+    for scenario, first in open_scenarios(scenarios, contenders, sets, own):
+        if scenario.evaluation.split != "test":
+            raise UserError(
+                f"{scenario.name} reports its validation (evaluation.split), by which goals and checkpoints are judged "
+                "already; methods are compared by the test: leave it out"
+            )
+        changed = {name: with_method(scenario, one) for name, one in contenders.items()}
+        for name, one in contenders.items():
+            refuse_unequal(scenario, changed[name], first, one.method)
+        reads = _reads(changed, first, contenders)
+        for name, one in contenders.items():
+            come_from = scenario.variants.get(one.method, {}).get(FROM)
+            said = None if come_from is None else str(come_from)
+            made = (_job(changed, name, seed, first, out, reads) for seed in range(seeds))
+            jobs += [replace(job, come_from=said) for job in made]
+    check_existing(jobs)
+    return jobs
+
+
+def open_scenarios(
+    scenarios: Sequence[str], contenders: Contenders, sets: Sequence[str], own: Mapping[str, Sequence[str]] | None
+) -> Iterator[tuple[Scenario, int]]:
+    """Each scenario in which methods are to be put, checked, with the place of the stage that they take. UserError for
+    what cannot run, or would have no effect."""
     _check_methods(contenders, scenarios)
     rows = [one.method for one in contenders.values()]
-    jobs: list[ComparisonJob] = []
+    known: set[str] = set()
     for scenario_name in dict.fromkeys(scenarios):
         given = [*(own or {}).get(scenario_name, ()), *sets]
         refuse_overridden(given, rows)
         scenario, source = open_scenario(scenario_name, given)
         check_parts(scenario, source).close()
-        if any(job.task == scenario.name for job in jobs):
+        if scenario.name in known:
             raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
+        known.add(scenario.name)
         first = replaced_stage(scenario)
-        refuse_idle(scenario, first, given, rows)
-        changed = {name: with_method(scenario, one) for name, one in contenders.items()}
-        for name, one in contenders.items():
-            refuse_unequal(scenario, changed[name], first, one.method)
-        reads = _reads(changed, first, contenders)
-        jobs += [_job(changed, name, seed, first, out, reads) for name in contenders for seed in range(seeds)]
-    for one in {one.path: one for job in jobs for one in (job.cold, job) if one is not None}.values():
-        _check_existing(one)
-    return jobs
+        refuse_idle(scenario, source, first, rows)
+        yield scenario, first
 
 
 def replaced_stage(scenario: Scenario) -> int:
@@ -106,7 +131,7 @@ def with_method(scenario: Scenario, contender: Contender) -> Scenario:
     """`scenario` with a method in its last stage that learns from its own actions, with its variant, and with what is
     its own in this comparison. The method that stands there keeps its overrides."""
     stage, name = scenario.stages[replaced_stage(scenario)], contender.method
-    changes = [*scenario.variants.get(name, {}).items(), *contender.changes(stage.name).items()]
+    changes = [*scenario.changes(name).items(), *contender.changes(stage.name).items()]
     if stage.method == name and not changes:
         return scenario
     # without variants: they have done their part, and would have none where imitation has taken the stage
@@ -146,22 +171,28 @@ def _reads(changed: Mapping[str, Scenario], first: int, contenders: Contenders) 
 def _job(
     changed: Mapping[str, Scenario], method: str, seed: int, first: int, out: Path, reads: Mapping[str, list[str]]
 ) -> ComparisonJob:
-    """The run of a method with one seed, from stage `first` on, the cold start that it shares with the others, and the
-    runs of others that it reads."""
-    scenario = changed[method]
-    folder, seeded = out / scenario.name, scenario.model_copy(update={"seed": seed, "variants": {}})
+    """The run of a method with one seed, which reads the runs of others."""
     others = {name: _job(changed, name, seed, first, out, reads) for name in reads[method]}
-    stages = [stage.model_copy(update={"stop": {}}) for stage in scenario.stages[first:]]
-    stages[0] = _reading(stages[0], others)
+    scenario = changed[method]
+    stages = list(scenario.stages)
+    stages[first] = _reading(stages[first], others)
+    job = job_of(scenario.model_copy(update={"stages": stages}), method, seed, first, out)
+    return replace(job, reads=tuple(others.values()))
+
+
+def job_of(changed: Scenario, method: str, seed: int, first: int, out: Path, trial: str = "") -> ComparisonJob:
+    """The run of a method with one seed, from stage `first` on, and the cold start that it shares with the others."""
+    folder, seeded = out / changed.name, changed.model_copy(update={"seed": seed, "variants": {}})
+    stages = [stage.model_copy(update={"stop": {}}) for stage in changed.stages[first:]]
     learns = _with_stages(seeded, stages)
-    path, after = folder / method / f"seed-{seed}", tuple(others.values())
+    path = folder / method / trial / f"seed-{seed}"
     if not first:
-        return ComparisonJob(learns, scenario.name, method, path, reads=after)
-    before = _with_stages(seeded, scenario.stages[:first])
-    cold = ComparisonJob(before, scenario.name, COLD, folder / COLD / f"seed-{seed}")
+        return ComparisonJob(learns, changed.name, method, path)
+    before = _with_stages(seeded, changed.stages[:first])
+    cold = ComparisonJob(before, changed.name, COLD, folder / COLD / f"seed-{seed}")
     origin = Origin(run=str(cold.path.absolute()), checkpoint="last")
     begins = learns.model_copy(update={"agent": learns.agent.model_copy(update={"origin": origin})})
-    return ComparisonJob(begins, scenario.name, method, path, cold, after)
+    return ComparisonJob(begins, changed.name, method, path, cold)
 
 
 def _reading(stage: Stage, others: Mapping[str, ComparisonJob]) -> Stage:
@@ -195,8 +226,14 @@ def _check_methods(methods: Contenders, scenarios: Sequence[str]) -> None:
         raise UserError(f"{stray[0]!r} is a method and no scenario; methods are joined by commas: --methods {together}")
 
 
-def _check_existing(job: ComparisonJob) -> None:
-    """UserError if the job's folder holds another run, or one that another version of the reward has scored."""
+def check_existing(jobs: Sequence[ComparisonJob]) -> None:
+    """UserError if the folder of a job or of its cold start holds another run, or one that another version of the
+    reward has scored."""
+    for one in {one.path: one for job in jobs for one in (job.cold, job) if one is not None}.values():
+        _check_folder(one)
+
+
+def _check_folder(job: ComparisonJob) -> None:
     if not (job.path / "scenario.yaml").exists():
         return
     if _begun_as(trusted_scenario(RunDirectory.open(job.path))) != _begun_as(job.scenario):

@@ -13,6 +13,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     JsonValue,
@@ -266,11 +267,14 @@ class Evaluation(Part):
     Those of the test tasks are reported, before and after each stage. Those of the validation tasks are played every so
     many updates, if asked, and decide when a goal is reached and which checkpoint is the best. `first`: a validation
     ends with so many of its tasks where these miss the stage's goal; where they reach it, the others follow and decide.
+    With `split: validation` the tasks of validation are reported as well, and no test task is ever begun: for whoever
+    chooses settings by what is reported, as `peripatos sweep` does.
     """
 
     every: Count | None = None
     episodes: Annotated[int | Literal["all"], BeforeValidator(_all_or_many)] = 100
     first: Count | None = None
+    split: Literal["test", "validation"] = "test"
 
 
 class Checkpoints(Part):
@@ -305,6 +309,17 @@ class Anchors(Part):
         return self
 
 
+def _says_where_from(variant: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    said = variant.get(FROM, "here")
+    if not isinstance(said, str) or not said.strip():
+        raise WrongWithin([FROM], f"{FROM} is {shown(said)}; it says in words where a variant's settings are from")
+    return variant
+
+
+FROM = "from"  # the key of a variant that overrides nothing
+Variant = Annotated[dict[str, JsonValue], AfterValidator(_says_where_from)]
+
+
 class Scenario(Part):
     """One file of `scenarios/`, resolved and checked. Of several `worlds`, `world` is the first."""
 
@@ -326,7 +341,7 @@ class Scenario(Part):
     cluster: ClusterSpec | None = None  # the processes that collect; by default the run's own
     trackers: list[str] = []  # who hears of the run besides: tensorboard
     scores: Anchors | None = None  # `compare`: what 0 and 1 are, over several scenarios
-    variants: dict[str, dict[str, JsonValue]] = {}  # `compare`: dotted overrides, by the method that it puts in
+    variants: dict[str, Variant] = {}  # `compare`: dotted overrides, by the method that it puts in; where `from`
 
     @model_validator(mode="before")
     @classmethod
@@ -351,6 +366,10 @@ class Scenario(Part):
         if not self.worlds:
             return {"": self}
         return {world.called: self.model_copy(update={"world": world, "worlds": []}) for world in self.worlds}
+
+    def changes(self, method: str) -> dict[str, JsonValue]:
+        """The dotted overrides of a method's variant."""
+        return {key: value for key, value in self.variants.get(method, {}).items() if key != FROM}
 
     @property
     def learns(self) -> bool:

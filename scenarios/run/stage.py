@@ -158,7 +158,7 @@ class StageRun:
         judges = self.stage.method is not None and stage_method(self.stage).learns == "reward"
         if judges:
             p.best = p.latest = None
-        before = p.results[-1].after if p.results and not judges else self._evaluate("test")
+        before = p.results[-1].after if p.results and not judges else self._report()
         best = self._validate()
         epoch = self.context.sources.epoch(self.stage)
         p.begin_stage(before, self.context.seconds, epoch)  # those evaluations are no part of the budget
@@ -176,15 +176,20 @@ class StageRun:
         p = self.progress
         if self.scenario.evaluation.every is None or self.learner is None:
             return True
-        if p.latest is None or p.latest["update"] != p.update:
-            p.latest = {**self._evaluate("validation"), "update": p.update}
-            if p.state == "learning" and self.watch is not None:
-                self.watch.validated(p.latest)
-        value = rank(p.latest)
+        value = rank(self._validation())
         if value is None or (p.best is not None and value < p.best):
             return False
         p.best = value
         return True
+
+    def _validation(self) -> Numbers:
+        """That of the policy as it is now; it is not played twice."""
+        p = self.progress
+        if p.latest is None or p.latest["update"] != p.update:
+            p.latest = {**self._evaluate("validation"), "update": p.update}
+            if p.state == "learning" and self.watch is not None:
+                self.watch.validated(p.latest)
+        return p.latest
 
     def _standing(self) -> tuple[float, str | None]:
         """The spent share of the budget, and what ends the stage now, in words; None to go on."""
@@ -317,17 +322,19 @@ class StageRun:
             self.ahead.drop()
         best, after = self._validate(), p.before
         if self.learner is not None and p.update > p.begun["update"]:
-            after = self._evaluate("test")
+            after = self._report()
         updates, episodes, failed = (p.in_stage(name) for name in ("update", "episodes", "failed"))
-        p.finish_stage(
-            StageResult(self.stage.name, self.stage.method, ended, updates, episodes, failed, p.before, after)
-        )
+        result = StageResult(self.stage.name, self.stage.method, ended, updates, episodes, failed, p.before, after)
+        p.finish_stage(result)
         if updates:
             self._checkpoint(best=best)
         self.context.journal.said(f"{self.stage.name}: {ended}; {spell_worlds(after)}")
         rows = [row for row in read_jsonl(self.run.metrics)[0] if row["stage"] == self.stage.name]
         if rows:
             self.context.journal.said(f"{self.stage.name}: {time_split(rows)}")
+
+    def _report(self) -> Numbers:
+        return self._validation() if self.scenario.evaluation.split == "validation" else self._evaluate("test")
 
     def _evaluate(self, split: Split) -> Numbers:
         """Greedy episodes of `split`, on the same tasks each time: what "test" gives is reported and decides nothing;

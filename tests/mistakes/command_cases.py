@@ -65,6 +65,9 @@ SCENARIOS = [
 
 COMPARISONS = [
     Case("compare-none", control(), r"Missing option --methods of peripatos compare", argv="compare s.yaml"),
+    Case("sweep-none", control(), r"Missing option --methods of peripatos sweep", argv="sweep s.yaml"),
+    Case("sweep-no-trials", control(), r"--trials.*0", argv="sweep s.yaml --methods ppo --trials 0"),
+    Case("sweep-verb", {}, r"No such command 'tune'.*Did you mean 'sweep'\?", argv="tune quickstart"),
     Case("compare-comma", control(), r"--methods names no method", argv="compare s.yaml --methods ,"),
     Case("compare-method", control(), r"unknown method 'gpro'.*'grpo'\?", argv="compare s.yaml --methods ppo,gpro"),
     Case("compare-spaces", control(), r"'reinforce' is a method and no scenario; .*commas: --methods ppo,reinforce", argv="compare s.yaml --methods ppo reinforce"),

@@ -31,8 +31,9 @@ from peripatos.scenarios.compare.idle import refuse_idle
 from peripatos.scenarios.compare.jobs import JobResult
 from peripatos.scenarios.compare.plan import ComparisonJob, plan, with_method
 from peripatos.scenarios.compare.scores import improvements
-from peripatos.scenarios.config.loading import load_scenario
+from peripatos.scenarios.config.loading import apply_sets, load_scenario, open_scenario, put
 from peripatos.scenarios.config.schema import Anchors, Budget, Collect
+from peripatos.scenarios.config.yaml_text import Source
 from peripatos.scenarios.run.provenance import own_code
 
 VARIED = TINY + "variants: {grpo: {stages.learn.collect: {groups: 2, group_size: 4}}}\n"
@@ -301,19 +302,41 @@ def test_a_goal_where_every_method_spends_its_whole_budget_is_refused(tmp_path: 
     path = str(write_scenario(tmp_path, COLD_START))
     with pytest.raises(UserError, match=r"has no effect: from stage 'learn' on, each method spends its whole budget"):
         plan([path], ["grpo"], 1, tmp_path / "out", [key])
-    refuse_idle(load_scenario(path), 1, ["stages.imitate.stop.success_rate=0.5"], ["grpo"])
+    scenario, source = open_scenario(path, ["stages.imitate.stop.success_rate=0.5"])
+    refuse_idle(scenario, source, 1, ["grpo"])
+
+
+WHOLE = "{name: learn, method: ppo, collect: {groups: 2, horizon: 32}, budget: {updates: 3}, %s}"
 
 
 @pytest.mark.parametrize(
-    "key", ["stages.learn.overrides={credit: {gamma: 0.9}}", "stages.-1.overrides.credit.gamma=0.9"]
+    "key",
+    [
+        "stages.learn.overrides={credit: {gamma: 0.9}}",
+        "stages.-1.overrides.credit.gamma=0.9",
+        f"stages.learn={WHOLE % 'overrides: {credit: {gamma: 0.9}}'}",
+        f"stages=[{WHOLE % 'overrides: {credit: {gamma: 0.9}}'}]",
+    ],
 )
 def test_overrides_that_would_reach_one_method_alone_are_refused_with_the_way_out(tmp_path: Path, key: str) -> None:
-    scenario = load_scenario(str(write_scenario(tmp_path)))
+    scenario, source = open_scenario(str(write_scenario(tmp_path)), [key])
     with pytest.raises(UserError, match="would reach ppo alone") as refusal:
-        refuse_idle(scenario, 0, [key], ["ppo", "grpo"])
+        refuse_idle(scenario, source, 0, ["ppo", "grpo"])
     way = str(refusal.value).rpartition("--set ")[2].strip("'")
     assert way.startswith("variants.grpo={stages.learn.overrides")
-    refuse_idle(scenario, 0, [key], ["ppo"])
+    (said,) = apply_sets({}, [way], Source("way"))["variants"]["grpo"].items()
+    assert put({}, *said)["stages"]["learn"]["overrides"]["credit"]["gamma"] == 0.9
+    refuse_idle(scenario, source, 0, ["ppo"])
+
+
+@pytest.mark.parametrize(
+    "key", [f"stages.0={WHOLE % 'stop: {return_mean: 9}'}", f"stages=[{WHOLE % 'stop: {return_mean: 9}'}]"]
+)
+def test_a_goal_inside_of_a_whole_stage_is_seen(tmp_path: Path, key: str) -> None:
+    path = str(write_scenario(tmp_path))
+    with pytest.raises(UserError, match="has no effect on stop: from stage 'learn' on"):
+        refuse_idle(*open_scenario(path, [key]), 0, ["ppo"])
+    refuse_idle(*open_scenario(path, [f"stages.0={WHOLE % 'overrides: {}'}"]), 0, ["ppo", "grpo"])
 
 
 @pytest.mark.parametrize("key", ["evaluation.first=2", "evaluation={every: 4, episodes: 3, first: 2}"])
@@ -321,8 +344,8 @@ def test_first_tasks_where_no_goal_is_looked_at_are_refused(tmp_path: Path, key:
     text = TINY.replace("budget: {updates: 12}", "budget: {updates: 12}\n    stop: {return_mean: 9}")
     with pytest.raises(UserError, match=r"has no effect on evaluation\.first: from stage 'learn' on"):
         plan([str(write_scenario(tmp_path, text))], ["ppo"], 1, tmp_path / "out", [key])
-    cold = load_scenario(str(write_scenario(tmp_path, COLD_START)))
-    refuse_idle(cold, 1, [key], ["grpo"])  # the cold start has a goal
+    cold, source = open_scenario(str(write_scenario(tmp_path, COLD_START)), [key])
+    refuse_idle(cold, source, 1, ["grpo"])  # the cold start has a goal
 
 
 def test_who_plays_and_on_how_many_threads_is_no_part_of_the_tasks(tmp_path: Path) -> None:

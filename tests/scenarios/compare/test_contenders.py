@@ -11,10 +11,11 @@ from scenarios_runs import TINY, write_scenario
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.compare import jobs
 from peripatos.scenarios.compare.comparison_file import ComparisonFile
-from peripatos.scenarios.compare.contenders import Contender, chosen
+from peripatos.scenarios.compare.contenders import Contender, named
 from peripatos.scenarios.compare.jobs import JobResult
 from peripatos.scenarios.compare.plan import ComparisonJob, plan
 from peripatos.scenarios.compare.processes import Processes
+from peripatos.scenarios.compare.trials import SweepBudget, plan_trials
 
 BY_TURN: dict[str, Any] = {"overrides": {"credit": {"granularity": "turn"}}}
 TAUGHT = """\
@@ -85,10 +86,10 @@ def test_names_and_constants_without_a_meaning_are_refused(tmp_path: Path, given
 
 def test_of_a_comparison_some_methods_are_chosen_by_its_own_names_or_by_those_of_the_table() -> None:
     known = methods({"by turn": {"method": "rloo", **BY_TURN}, "grpo": {"method": "grpo", "optimizer": {"lr": 0.5}}})
-    found = chosen(["ppo", "grpo", "by turn"], known)
+    found = named(["ppo", "grpo", "by turn"], known)
     assert found == {"ppo": Contender(method="ppo"), "grpo": known["grpo"], "by turn": known["by turn"]}
     with pytest.raises(UserError, match=r"unknown method 'by turns'; the comparison has by turn, grpo, .*'by turn'\?"):
-        chosen(["by turns"], known)
+        named(["by turns"], known)
 
 
 def test_a_method_reads_what_another_has_made_with_the_same_seed(tmp_path: Path) -> None:
@@ -121,6 +122,19 @@ def test_two_methods_that_wait_for_each_other_are_refused(tmp_path: Path) -> Non
     text = TAUGHT.replace("run: sft", "run: grpo") + f"  grpo: {{stages.learn.models: {back}}}\n"
     with pytest.raises(UserError, match="grpo reads the run of on_policy_distillation, which needs that of grpo first"):
         plan([str(write_scenario(tmp_path, text))], ["grpo", "on_policy_distillation"], 1, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("compared", "words"),
+    [
+        ({"by turn": {"method": "grpo", **BY_TURN}}, "'by turn' is grpo with settings of its own, and a sweep"),
+        (["sft", "on_policy_distillation"], "on_policy_distillation reads the run of sft, which a sweep does not make"),
+    ],
+)
+def test_what_a_sweep_cannot_choose_or_make_is_refused(tmp_path: Path, compared: object, words: str) -> None:
+    path = str(write_scenario(tmp_path, TAUGHT))
+    with pytest.raises(UserError, match=words):
+        plan_trials([path], methods(compared), {}, SweepBudget(trials=1), tmp_path / "out")
 
 
 @pytest.mark.parametrize("limit", [1, 2])
