@@ -79,11 +79,12 @@ def plan_trials(
                 f"{method!r} is {one.method} with settings of its own, and a sweep chooses those of methods"
             )
     for scenario, first in open_scenarios(scenarios, contenders, [*sets, UNREPORTED], own):
-        for method, one in contenders.items():
-            base = with_method(scenario, one)
+        bases = {method: with_method(scenario, one) for method, one in contenders.items()}
+        for method, base in bases.items():
             if read := names_read(method, base.stages[first], contenders):
                 words = "which a sweep does not make: leave it out by --methods"
                 raise UserError(f"{method} reads the run of {read[0]}, {words}")
+        for method, base in bases.items():
             refuse_unequal(scenario, base, first, method)
             space, whose = space_of(search, method, base, first), f"{method} in {base.name}"
             for changed in probed(space, base, whose):
