@@ -20,7 +20,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from .check_play import STEPS, Broken, Env, identical, play, require
+from .check_play import STEPS, Broken, Env, identical, play, require, seen_amiss
 from .check_process import leaves_the_process, talk_ends
 from .contained import Contained, is_ours
 from .control.learnable import unlearnable
@@ -187,9 +187,8 @@ def _observations(world: Env) -> str:
     for seed in _SEEDS[:3]:
         first, _, steps = play(world, seed)
         for count, observation in enumerate([first, *(step.observation for step in steps)]):
-            inside = world.observation_space.contains(observation)
-            shown = f"{observation!r:.120} is not in {world.observation_space}"
-            require(inside, f"seed {seed}, after {count} steps: {shown}")
+            amiss = seen_amiss(world, observation)
+            require(amiss is None, f"seed {seed}, after {count} steps: {amiss}")
     return ""
 
 

@@ -9,7 +9,9 @@ from typing import Any, SupportsFloat
 import gymnasium
 import numpy as np
 
-from .reported import RESET, STEP, parts
+from .control.flat_spaces import Observations
+from .conversation.conversation_env import ConversationEnv
+from .reported import RESET, STEP, BadReport, parts
 
 Env = gymnasium.Env[Any, Any]
 STEPS = 60  # of an episode, at most
@@ -47,6 +49,17 @@ def play(world: Env, seed: int, *, action_seed: int = 0) -> tuple[Any, dict[str,
         if terminated or truncated:
             break
     return first, info, steps
+
+
+def seen_amiss(world: Env, observation: Any) -> str | None:
+    """What a run says of an observation: that it costs the episode, or how it differs from its space."""
+    if isinstance(world.unwrapped, ConversationEnv):
+        inside = world.observation_space.contains(observation)
+        return None if inside else f"{observation!r:.120} is not in {world.observation_space}"
+    try:
+        return Observations(world.observation_space).misfit(observation)
+    except BadReport as problem:
+        return str(problem)
 
 
 def identical(one: object, two: object) -> bool:

@@ -103,6 +103,10 @@ def _noticed(name: str, world: Env) -> Iterator[str]:
         changed.append("the current folder")
     if changed:
         yield f"{name!r}: it changes {', '.join(changed)}, for whoever runs it"
+    if not isinstance(world.unwrapped, ConversationEnv):
+        misfit = Observations(world.observation_space).misfit(first[0])
+        if misfit is not None:
+            yield f"{name!r}: {misfit}. Agents see it in float32 all the same, and `peripatos check` refuses it"
     if time.monotonic() - clock > _QUICK:
         return
     again, *others = [_begun(world, seed) for seed in (0, *_OTHER_SEEDS)]

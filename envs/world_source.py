@@ -35,6 +35,7 @@ from .conversation.wrapped_conversation import WrappedConversation
 from .errors import UnsupportedWorld, UserError, unknown
 from .first_episodes import Openings, beginnings, noticed, openings, why_not
 from .lost_threads import in_thread
+from .made_worlds import parameters_of
 from .open_worlds import claim, close
 from .registry import WorldKind, make_world, world_kind
 from .time_limits import OWN_WRAPPERS, is_wrapped, least, time_limit
@@ -128,7 +129,7 @@ class WorldSource:
                 world = self._ask()
                 try:
                     with told(f"world {self.id!r} cannot be asked what it is"):
-                        self._facts = _facts_of(self.id, world)
+                        self._facts = _facts_of(self.id, world, self._options)
                 except UserError:
                     self.close()
                     raise
@@ -304,16 +305,18 @@ class WorldSource:
         return _wrapped_as(pattern, other)
 
 
-def _facts_of(name: str, world: Env) -> WorldFacts:
+def _facts_of(name: str, world: Env, options: Mapping[str, Any]) -> WorldFacts:
     kind, limit, inside = world_kind(world, name), time_limit(world), world.unwrapped
     spaces = world.observation_space, world.action_space
     if not isinstance(inside, ConversationEnv):
         pooled = isinstance(inside, BatchedWorld) and not is_wrapped(world, beyond=OWN_WRAPPERS)
         symmetry = declared_symmetry(name, world)
         remarks = (*seen_as(name, spaces[0]), *acted_as(name, spaces[1]))
+        remarks += _idle_attempts(name, options.get("attempts"), limit)
         return WorldFacts(kind, *spaces, limit, remarks=remarks, pooled=pooled, symmetry=symmetry)
     turns, voices = least(limit, inside.turn_limit), tuple(inside.voice_names)
     calls = type(inside).read is not ConversationEnv.read
+    has_attempts = "attempts" in options or "attempts" in (parameters_of(type(inside)) or {})
     return WorldFacts(
         kind,
         *spaces,
@@ -324,8 +327,18 @@ def _facts_of(name: str, world: Env) -> WorldFacts:
         inside.scored_by,
         calls=calls,
         tools_in_prompt=inside.tools_in_prompt,
-        remarks=inside.remarks,
+        remarks=(*inside.remarks, *_idle_attempts(name, inside.turn_limit if has_attempts else None, limit)),
         tasks={split: inside.tasks_in(split) for split in SPLITS},
+    )
+
+
+def _idle_attempts(name: str, attempts: object, limit: int | None) -> tuple[str, ...]:
+    """A sentence about a world that allows more attempts than its episodes have steps."""
+    if not isinstance(attempts, int) or limit is None or attempts <= limit:
+        return ()
+    return (
+        f"{name!r}: an episode ends after {limit} step{'s' * (limit > 1)} (max_episode_steps), and {attempts} attempts "
+        f"are allowed, so that nobody has the others; give attempts of {limit}, if that is meant",
     )
 
 

@@ -7,7 +7,10 @@
     *_token_id                   whole numbers within the vocabulary; a negative one stands for none
     dtype                        a type of numbers that torch has
     num_key_value_heads          a divisor of num_attention_heads
+    architectures                classes that the installed transformers has
+    quant_method                 one that the installed transformers can read
 
+The last two a loader passes over without a word: it goes by model_type, and reads what it cannot undo as it is.
 Lists have one value for each layer, and are left to the loader of the model's kind, as the rest is; `configured` says
 with file and key what such a loader says.
 """
@@ -48,6 +51,7 @@ def check_settings(file: Path, config: Mapping[str, Any]) -> None:
             if allowed is not None:
                 raise _refused(file, key, value, allowed)
         _check_heads(file, part)
+        _check_known(file, part)
     _check_special(file, config)
 
 
@@ -107,6 +111,28 @@ def _check_heads(file: Path, config: Mapping[str, Any]) -> None:
     heads, shared = config.get("num_attention_heads"), config.get("num_key_value_heads")
     if isinstance(heads, int) and isinstance(shared, int) and heads % shared:
         raise _refused(file, "num_key_value_heads", shared, f"a divisor of num_attention_heads, {heads}")
+
+
+def _check_known(file: Path, config: Mapping[str, Any]) -> None:
+    """UserError for classes of models, or a way to pack weights, of which the installed transformers knows nothing."""
+    import transformers
+
+    classes = config.get("architectures") or ()
+    there = transformers.__all__  # pyright: ignore[reportAttributeAccessIssue] (a lazy module makes it)
+    if classes and not set(classes) & set(there):
+        from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as OWN
+
+        kind, near = str(config.get("model_type")), nearest(classes[0], OWN.values())
+        hint = f'; a {kind} is ["{OWN[kind]}"]' if kind in OWN else f".{near}"
+        raise _refused(file, "architectures", classes, f"a class of transformers {transformers.__version__}{hint}")
+    method = (config.get("quantization_config") or {}).get("quant_method")
+    if method is not None:
+        from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
+
+        known = sorted({"bitsandbytes", *map(str, AUTO_QUANTIZATION_CONFIG_MAPPING)})
+        if method not in known:
+            allowed = f"one of {', '.join(known)}.{nearest(str(method), known)}"
+            raise _refused(file, "quantization_config.quant_method", method, allowed)
 
 
 def _check_special(file: Path, config: Mapping[str, Any]) -> None:

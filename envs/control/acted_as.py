@@ -45,10 +45,11 @@ def units_of(space: StoredActions) -> Units | None:
 def acted_as(name: str, space: Space[Any]) -> tuple[str, ...]:
     """Sentences about the actions of a world called `name`: none where they lie in [−1, 1], or are choices."""
     box = _numbers_of(Actions(space).stored)
-    return () if box is None else tuple(_said(name, *_bounds(box)))
+    return () if box is None else tuple(_said(name, box))
 
 
-def _said(name: str, low: np.ndarray, high: np.ndarray) -> Iterator[str]:
+def _said(name: str, box: Box) -> Iterator[str]:
+    low, high = _bounds(box)
     both = np.isfinite(low) & np.isfinite(high)
     own = [f"{a:g} to {b:g}" for a, b in zip(low[both], high[both], strict=True) if a < b and (a, b) != (-1.0, 1.0)]
     if own:
@@ -57,7 +58,7 @@ def _said(name: str, low: np.ndarray, high: np.ndarray) -> Iterator[str]:
         lack = [_lacking(*bounds) for bounds in zip(low[~both], high[~both], strict=True)]
         yield (
             f"{name!r}: actions have numbers {_listed(lack)}; an agent that learns begins within about 1 of there. "
-            "Give the action_space two bounds each, and all between them is tried"
+            f"Give the action_space two bounds each, and all between them is tried{_too_far(box)}"
         )
 
 
@@ -65,6 +66,12 @@ def _lacking(low: float, high: float) -> str:
     if np.isfinite(low):
         return f"without an upper bound, around {max(low, 0.0):g}"
     return f"without a lower bound, around {min(high, 0.0):g}" if np.isfinite(high) else "without bounds, around 0"
+
+
+def _too_far(box: Box) -> str:
+    """What became of bounds that stand in the space and are beyond those that somebody acts between."""
+    far = [f"{bound:g}" for side in (box.low, box.high) for bound in side.ravel() if EXACT <= abs(bound) < np.inf]
+    return f". Bounds from ±{EXACT:.1g} on count as none, and these are: {_listed(far)}" if far else ""
 
 
 def _listed(words: list[str]) -> str:

@@ -16,6 +16,7 @@ them they are real numbers, rounded. Left out: `OneOf` actions, and floats as pi
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -99,7 +100,7 @@ class Observations:
     """Observations of a `space` as float32 vectors [size]: `numbers` of any kind, then `pixels`."""
 
     def __init__(self, space: Space[Any]) -> None:
-        parts = list(_parts(space))
+        self._all = parts = list(_parts(space))
         seen = [(part, picture_of(part.space)) for part in parts if _can_be_flattened(part.space)]
         self._vectors = [part for part, picture in seen if picture is None]
         self._seen = [(part, picture) for part, picture in seen if picture is not None]
@@ -131,6 +132,18 @@ class Observations:
         vectors = [_flat_numbers(part, _at(seen, part)) for part in self._vectors]
         pictures = [_flat_pixels(part, picture, _at(seen, part)) for part, picture in self._seen]
         return np.concatenate([np.zeros(0, np.float32), *vectors, *pictures])
+
+    def misfit(self, seen: Any) -> str | None:
+        """What of `seen` is not as its space says, where agents see it all the same; None if all is. BadReport as of
+        `flat`."""
+        self.flat(seen)
+        if _is_in(self._space, seen):
+            return None
+        for part in self._all:
+            value = _at(seen, part)
+            if not _is_in(part.space, value):
+                return f"it observed {_unlike(part.space, value)}{_inside(part)}; its space says {part.space}"
+        return f"it observed {seen!r:.120}, which has other parts than its space {self._space}"
 
     def own(self, vector: np.ndarray) -> Any:
         """A vector as the world gave it, without what is left out; a Box that is no picture stays a vector."""
@@ -241,13 +254,30 @@ class Actions:
 def _flat_numbers(part: _Part, value: Any) -> np.ndarray:
     if isinstance(part.space, Box):
         return observed(value, part.space.shape, f"it, at {part.name!r},").ravel()
-    try:
-        inside = bool(part.space.contains(value))
-    except Exception:  # of what is of another kind altogether
-        inside = False
-    if not inside:
+    if not _is_in(part.space, value):
         raise BadReport(f"it observed {value!r:.60}{_inside(part)}, which is not in {part.space}")
     return np.asarray(flatten(part.space, value), np.float32)
+
+
+def _is_in(space: Space[Any], value: Any) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Gymnasium's, of a list in the place of an array
+            return bool(space.contains(value))
+    except Exception:  # of what is of another kind altogether
+        return False
+
+
+def _unlike(space: Space[Any], value: Any) -> str:
+    """What tells a value from those of its space, in few words."""
+    if not isinstance(space, Box):
+        return f"{value!r:.60}"
+    given = np.asarray(value)
+    out = np.argwhere((given < space.low) | (given > space.high))
+    if np.can_cast(given.dtype, space.dtype) and len(out):
+        place = tuple(map(int, out[0]))
+        return f"{given[place]:g} at {place}, beyond its bounds {space.low[place]:g} and {space.high[place]:g}"
+    return f"numbers of type {given.dtype}"
 
 
 def _flat_pixels(part: _Part, picture: Picture, value: Any) -> np.ndarray:
@@ -353,9 +383,10 @@ def _given(part: _Part, own: Any) -> np.ndarray:
 
 
 def _flat_box(boxes: Sequence[Box], kind: np.dtype) -> Box:
-    """Boxes side by side, as one vector of a type of floats."""
-    bounds = []
+    """Boxes side by side, as one vector of a type of floats. A bound that is too large for the type is its largest."""
+    bounds, largest = [], float(np.finfo(kind).max)
     for which in ("low", "high"):
-        sides = [getattr(box, which).astype(kind).ravel() for box in boxes]
-        bounds.append(np.concatenate([np.zeros(0, kind), *sides]))
+        sides = [getattr(box, which).astype(np.float64).ravel() for box in boxes]
+        within = [np.where(np.isinf(side), side, np.clip(side, -largest, largest)).astype(kind) for side in sides]
+        bounds.append(np.concatenate([np.zeros(0, kind), *within]))
     return Box(*bounds, dtype=kind.type)

@@ -5,9 +5,10 @@
     {"conversations": [{"from": "human", "value": …}, {"from": "gpt", "value": …}]}      ShareGPT
     {"prompt": …, "completion": …}                                                       texts, or lists of messages
 
-The first is what `peripatos export` writes. An episode opens with all that stands before the first reply; whatever is
-replied, the world goes on as it is written. Calls are written as the agent's model writes them, and thoughts
-(`reasoning_content`) between <think> and </think>. What stands behind the last reply is left out.
+The first is what `peripatos export` writes; a column `system` is the first message. An episode opens with all that
+stands before the first reply; whatever is replied, the world goes on as it is written. Calls are written as the agent's
+model writes them, and thoughts (`reasoning_content`) between <think> and </think>. What stands behind the last reply is
+left out.
 
 Replies have no reward here: they are weighed by the method, and only what the assistant says is learned.
 """
@@ -26,10 +27,10 @@ from ..errors import UserError, nearest
 from ..tools import call_formats
 from ..vocabulary import Episode, Message, Reply, StopReason, ToolCall
 from .conversation_env import ConversationEnv, Opening, Outcome, Split
-from .task_columns import kind_of, read_message
+from .task_columns import kind_of, read_message, role_of
+from .task_rows import strange_characters
 from .task_source import Picked, Placed, TaskSource, placed_tasks
 
-_SHAREGPT = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 _KEYS = ("messages", "conversations", "prompt", "completion", "tools")
 
 
@@ -107,10 +108,12 @@ class ChatWorld(WrittenWorld):
         self._written = self._chats = tuple(read_chat(place, row) for place, row in placed_rows(chats, split))
         if not self._chats:
             raise UserError("there is no conversation to learn from")
+        said = [(chat.place, "\n".join(message["content"] for message in chat.messages)) for chat in self._chats]
+        self.remarks = tuple(strange_characters(said, "conversations"))
         silent = [chat for chat in self._chats if any(map(_is_silent, chat.messages))]
         if silent:
             many = f"{len(silent)} of {len(self._chats)} conversations"
-            self.remarks = (
+            self.remarks += (
                 f"{silent[0].place}: a reply is empty (in {many}): who learns from it learns to say nothing",
             )
 
@@ -180,21 +183,20 @@ def _messages(place: str, row: Mapping[str, Any]) -> list[Any]:
         raise UserError(f"{place}: its messages are {given!r:.60} ({kind_of(given)}); allowed is a list of messages")
     if not given:
         keys = list(map(str, row))
+        odd = [key for key in keys if key not in _KEYS]
         raise UserError(
-            f"{place} has no list of messages; it has {', '.join(map(repr, keys)) or 'no key at all'}."
-            f"{nearest('messages', [key for key in keys if key not in _KEYS])}"
+            f"{place} has no list of messages; it has {', '.join(map(repr, keys)) or 'no key at all'}. Give its "
+            "messages as 'messages' or 'conversations' (ShareGPT), or two texts, 'prompt' and 'completion'."
+            f"{nearest('messages', odd) or nearest('conversations', odd)}"
         )
-    return [_of_sharegpt(message) for message in given]
+    system = row.get("system")
+    if isinstance(system, str) and system.strip() and role_of(given[0]) != "system":
+        return [{"role": "system", "content": system}, *given]
+    return list(given)
 
 
 def _listed(given: Any, role: str) -> list[Any]:
     return list(given) if isinstance(given, list | tuple) else [{"role": role, "content": given}]
-
-
-def _of_sharegpt(message: Any) -> Any:
-    if not isinstance(message, Mapping) or "role" in message or "from" not in message:
-        return message
-    return {"role": _SHAREGPT.get(str(message["from"]), message["from"]), "content": message.get("value")}
 
 
 def _checked(what: str, given: Any) -> Message:

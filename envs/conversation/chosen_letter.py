@@ -30,12 +30,13 @@ from .last_word import (
     rank_of,
     undressed,
 )
+from .left_open import are_alternatives, are_items, with_or
 
 _NOT_A_NOUN = (  # words that no article has behind it
     r"is|are|was|were|isn't|aren't|wasn't|or|and|nor|but|not|because|since|as|for|so|the|this|that|these|those|it|its|"
     r"i|we|he|she|they|you|has|have|does|do|did|doesn't|can|can't|cannot|could|would|should|will|must|may|might|seems|"
     r"looks|says|states|means|gives|fits|matches|works|fails|describes|makes|if|when|while|whereas|although|though|"
-    r"than|then|over|instead|rather|with|without|in|on|at|by|to|of|from|however|therefore|thus|hence|no|yes|which"
+    r"than|then|over|instead|rather|with|without|maybe|perhaps|through|vs|versus|in|on|at|by|to|of|from|however|therefore|thus|hence|no|yes|which"
 )
 _NOUN = r"(?:options?|choices?|letters?|answers?|statements?)"
 # What stands between two letters of one breath.
@@ -59,8 +60,8 @@ _IS_CHOSEN = re.compile(
     re.IGNORECASE,
 )
 _WRONG = (
-    r"(?:wrong|incorrect|false|untrue|impossible|out|ruled out|eliminated|excluded|an? distractor|"
-    r"(?:the|an?) (?:wrong|incorrect|false)\b)"
+    r"(?:wrong|incorrect|false|untrue|impossible|unlikely|improbable|implausible|out|ruled out|eliminated|excluded|"
+    r"an? distractor|(?:the|an?) (?:wrong|incorrect|false)\b)"
 )
 _IS = r"(?:is|are|was|were|seems?|looks?|would be|must be|has to be|should be|will be)"
 # Before these it is denied, "B is not right", unless they deny that: "B is not wrong".
@@ -82,6 +83,7 @@ _SINGULAR = re.compile(
 _VERDICT = re.compile(
     r"\b(?:right|wrong|correct|incorrect|true|false|yes|no|not|answer|choose)\b|[✓✔✅✗✘❌]", re.IGNORECASE
 )
+_PERHAPS = rf"(?:^|[{STOP}])[^\w\n]*(?:or|maybe|perhaps|possibly|alternatively|otherwise),?\s+(?:it(?:'s| is) )?"
 _BEFORE_SMALL = (  # behind these a small letter is no word
     rf"^[^\w\n]*|[(\[]\s*|{FINAL_BEGINS}\W{{0,9}}|\b{_NOUN}\b(?:\s+is\b|\s*[:=])?\s*(?:\w+ly\s+)?(?:{_NOUN}\s+)?[(\[\"']*"
     r"|\b(?:choose|pick|select|say|guess|go with|so|therefore|thus|hence|it's|it is|not|than)\s+[(\[\"']*"
@@ -98,7 +100,7 @@ def chosen_letter(text: str, letters: Sequence[str], texts: Sequence[str]) -> st
         return bare
     if (meant := choices.meant(text.strip()) or choices.meant(bare)) is not None:
         return choices.tokens[meant]
-    plain = choices.without_lists(choices.spelled(undressed(text)))
+    plain = choices.without_lists(with_or(choices.spelled(undressed(text))))
     found = last_word(plain, choices.said(plain))
     return None if found is None else choices.tokens[str(found)]
 
@@ -156,7 +158,7 @@ class _Choices:
         noun = rf"\b(?:answers?|(?:correct|right|best|my) {_NOUN})\b"
         declared = rf"{noun}[^{STOP}:]{{0,40}}?(?:\bis\b|[:=])\s*(?:the\s+)?[\"'(]*"
         whole = re.compile(
-            rf"(^[^\w\n]*|{FINAL_BEGINS}\W{{0,9}}|{declared})({choice})(?=[\"')]*\s*(?:[{STOP}]|$))",
+            rf"(^[^\w\n]*|{FINAL_BEGINS}\W{{0,9}}|{declared}|{_PERHAPS})({choice})(?=[\"')]*\s*(?:[{STOP}]|$))",
             re.MULTILINE | re.IGNORECASE,
         )
         return whole.sub(lambda found: found[1] + (self.meant(found[2]) or found[2]), text)
@@ -197,10 +199,21 @@ class _Choices:
                 rank = self._rank(text, start, end, ends)
                 before = found[-1] if found else None
                 again = before is not None and not re.search(r"\w", text[before.end : start])
+                if before and self._are_alternatives(text, before, rank, start, end):
+                    found[-1] = Said(before.start, end, (*before.answers, *answers), max(before.rank, rank))
+                    continue
                 if again and before and before.rank > rank > Rank.DENIED and self._ends_there(text, end):
                     rank = before.rank  # "The answer is A. B."
                 found.append(Said(start, end, answers, rank))
         return found
+
+    def _are_alternatives(self, text: str, first: Said, rank: Rank, start: int, end: int) -> bool:
+        """Whether letters stand behind others as in "A, maybe B"."""
+        if Rank.DENIED in (first.rank, rank) or start - first.end > CONTEXT:
+            return False
+        before, behind = text[max(0, first.start - CONTEXT) : first.start], text[end : end + CONTEXT]
+        between = text[first.end : start]
+        return are_alternatives(between, behind) or (rank < Rank.DECLARED and are_items(before, between))
 
     def _breaths(self, group: re.Match[str]) -> list[tuple[int, int]]:
         """Where letters that belong together begin and end: in "it is A, B is wrong" the last has its own verb."""

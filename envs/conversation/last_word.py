@@ -32,7 +32,7 @@ CONTEXT = 120  # characters before or behind an answer that say what it is
 SURELY = r"(?:(?:\w+ly|most|very|indeed|also|both|all|just|then|still|therefore|thus|simply|either|one of)\s+)*"
 _LEADS = r"(?:(?:the|an?|option|choice|letter|number|answer|statement)\s+)*"
 _GOES_ON = (
-    r"be|is|it|it's|that|the|an?|option|choice|letter|answer|number|really|necessarily|choose|pick|select|either|to|"
+    r"be|is|it|it's|that|the|an?|option|choice|letter|answer|number|really|necessarily|exactly|quite|precisely|always|likely|sure|certain|choose|pick|select|either|to|"
     r"say|go|with|both|possibly|think|believe|correct|right|final|equal|get|we"
 )
 _TAKES_BACK = re.compile(
@@ -45,6 +45,7 @@ _CONCLUDES = re.compile(r"\b(?:so|therefore|thus|hence|but|however|finally|conse
 _OR = re.compile(rf"\W*\b(?:or|and/or)\b(?! (?:more|less|fewer)\b)[^{STOP}]{{0,30}}", re.IGNORECASE)
 _DENIES_BEFORE = re.compile(
     rf"(?:\b(?:not(?! only)|never|neither|nor|unlike|except(?: for)?|instead of|rather than|no longer|cannot|"
+    rf"unlikely|far from|nowhere near|hardly|scarcely|"
     rf"(?:any|every|all)(?:thing|one|body)?(?: \w+)? (?:but|besides)|(?<!\bnone )(?<!\bno )other than|"
     rf"(?:rul|eliminat|exclud|reject|discard|dismiss)\w*(?: out)?|(?<!no )(?<!any )(?<!a )doubt|"
     rf"(?:wrong|incorrect|false) (?:answer|option|choice|one)s?(?: (?:is|are)|:)?)|n't)"

@@ -4,9 +4,10 @@
     "5 km²", "+5", "5 dollars"      → 5          "40 + 2", "2^10", "3:30", "84/12"             → nothing
     "5 ½", "5 1/2", "\\frac{11}{2}"  → 11/2       "The answer is 18, 3 more than before."       → 18
 
-A declared answer wins (see `last_word`); of others the last is meant. A unit is not compared, and % is one. Thousands
-are parted as in 1,234, 12,34,567 and 1 234; "1,5" is no number. A fraction is in lowest terms, or spelled as it is
-expected: "84/12" does not answer what 84/12 is.
+A declared answer wins (see `last_word`); of others the last is meant. Bounds, ranges and alternatives ("at least 18",
+"17, maybe 18") are none (see `left_open`), and an estimate ("about 18") is the number that it names. A unit is not
+compared, and % is one. Thousands are parted as in 1,234, 12,34,567 and 1 234; "1,5" is no number. A fraction is in
+lowest terms, or spelled as it is expected: "84/12" does not answer what 84/12 is.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from .last_word import (
     last_word,
     undressed,
 )
+from .left_open import are_alternatives, are_items, is_compared, is_open, unnumbered
 
 _LONGEST = 400  # characters of a number
 _SMALL = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
@@ -57,7 +59,8 @@ _MANY = re.compile(rf"[ -]?({'|'.join(_TIMES)})s?\b|( and a half)\b", re.IGNOREC
 _GLUED = re.compile(r"[^\W\d_]+")
 _DENIES_BEHIND = re.compile(
     r"\s+(?:is|are|was)(?: not|n't) (?:it|right|correct|the answer|true|possible)\b"
-    r"|\s+(?:is|are|was) (?:wrong|incorrect|false|impossible)\b"
+    r"|\s+(?:is|are|was|seems|looks) (?:wrong|incorrect|false|impossible|unlikely|implausible|out of the question|"
+    r"too (?:high|low|big|small|large|much|many|little|few))\b"
     r"|\s*[,:?–—-]?\s*(?:no|nope|wrong|incorrect|false)(?=\s*(?:[.,;!)\n]|$))"
     rf"|{DENIES_THEN}",
     re.IGNORECASE,
@@ -69,19 +72,27 @@ _FINAL_BEFORE = re.compile(
 _DECLARES_BEFORE = re.compile(rf"\banswers?\b[^{STOP}:\d]{{0,60}}?{LINK}\s*{_DECLARED}", re.IGNORECASE)
 _WORDS = r"(?:[^\W\d]+[ ]?){0,3}"
 _LISTED = re.compile(
-    rf"\s*(?:[/|&;]|,? ?\b(?:and|or|to|vs\.?|versus)\b)?\s*"
+    rf"\s*(?:[/|&;]+|[?!]+|,? ?\b(?:and|or|to|vs|versus)\b\.?)?\s*"
     rf"|[^{STOP}\d]{{0,30}}\bor\b(?! (?:more|less|fewer|so)\b)[^{STOP}\d]{{0,30}}",
     re.IGNORECASE,
 )
 _COMMA = re.compile(rf"\s?{_WORDS},\s?(?:(?:and|or) )?|[)\]]\s?,?\s?[(\[]")
-_ENDS_THERE = re.compile(rf"(?: ?[^\W\d]+)?(?: [-–—] |[^\w{STOP},]*(?:[{STOP}]|$|,\s?(?:and |or )?[^\w\s{STOP}]*\d))")
-_WITH_UNIT = re.compile(r" ?([^\W\d]+),? (?:and )?")
+_ENDS_THERE = re.compile(
+    rf"(?: ?[^\W\d]+)?(?: [-–—] |[^\w{STOP},]*(?:[{STOP}]|$|,\s?(?:and |or )?[^\w\s{STOP}]*\d))"
+    r"|,? ?(?:\.{2,}|…)"
+    r"|,? (?:(?:or|and) (?:so|something|thereabouts|more|less|similar|others?|such|the like|whatever)|etc|maybe|"
+    r"perhaps|i (?:guess|think|suppose|believe)|take your pick|you (?:choose|pick|decide))\b",
+    re.IGNORECASE,
+)
+_WITH_UNIT = re.compile(r" ?([^\W\d]+)(,?) (?:and )?")
+_UNIT_BEHIND = re.compile(r" ?([^\W\d]+)")
 _FRACTION = re.compile(r"(\d?)\\[dtc]?frac ?(?:\{ ?(-?[\d.,]+) ?\} ?\{ ?([\d.,]+) ?\}|(\d)(\d))")
 _POWER_OF_A_WORD = re.compile(
     rf"((?:[^\W\d_]{{2,}}|(?<!\d)[^\W\d_]|[^\W\d_eE]))(?:[_^-]?\(?-?\d{{1,3}}\)?(?![\d.,]*\d)|[{_SMALL}]+)"
 )
 _TAG = re.compile(r"<[/|]?[a-zA-Z][\w:-]*(?: [\w-]+=\"[^\"<>]*\")* ?[/|]?>")  # its ">" compares nothing
 _LATEX_COMPARES = re.compile(r"\\(?:[lg]eq?(?:slant)?|neq?|[lg]t)(?![a-zA-Z])")
+_LATEX_OR = re.compile(r"\\(?:lor|vee)(?![a-zA-Z])|∨")
 _PLUS_MINUS = re.compile(r"\bplus(?: or |/)minus\b", re.IGNORECASE)
 _MINUS = re.compile(r"(?<![-\w])(?:minus|negative) +(?=\.?\d)", re.IGNORECASE)
 _SIGNS = str.maketrans({**dict.fromkeys("$€£¥₹°{}", ""), "\u2044": "/"})
@@ -109,11 +120,11 @@ def _plain(text: str) -> str:
     """A reply in which numbers are written with digits, a point, a slash and a sign."""
     text = "".join(f" {unicodedata.normalize('NFKC', one)}" if _is_vulgar(one) else one for one in text)
     text = _FRACTION.sub(_as_slash, undressed(text).replace("\\%", "%").replace("\\$", ""))
-    text = _LATEX_COMPARES.sub("≤", _TAG.sub(" ", text))
+    text = _LATEX_OR.sub(" or ", _LATEX_COMPARES.sub("≤", _TAG.sub(" ", text)))
     for latex, sign in (("\\times", "×"), ("\\cdot", "·"), ("\\pm", "±"), ("^\\circ", ""), ("\\div", "÷")):
         text = text.replace(latex, sign)
     text = _MINUS.sub("-", _PLUS_MINUS.sub("±", text.translate(_SIGNS)))
-    return _POWER_OF_A_WORD.sub(r"\1", text)
+    return unnumbered(_POWER_OF_A_WORD.sub(r"\1", text))
 
 
 def _is_vulgar(one: str) -> bool:
@@ -140,8 +151,11 @@ def _breaths(text: str, expected: str) -> list[Said]:
     found: list[Said] = []
     sum_at: int | None = None  # where in `found` stands what is declared and is part of something else
     for match in _NUMBER.finditer(text):
+        before = text[max(0, match.start() - CONTEXT) : match.start()]
+        if is_compared(before):
+            continue
         value, end = _value(match, text, expected)
-        rank = _rank(text[max(0, match.start() - CONTEXT) : match.start()], text[end : end + CONTEXT])
+        rank = _rank(before, text[end : end + CONTEXT])
         if sum_at is not None:
             part = text[found[sum_at].end : match.start()]
             if any(stop in part for stop in STOP):
@@ -149,7 +163,7 @@ def _breaths(text: str, expected: str) -> list[Said]:
             elif part.rstrip().endswith("=") and rank is Rank.NAMED:
                 rank, found[sum_at] = found[sum_at].rank, replace(found[sum_at], rank=Rank.NAMED)
                 sum_at = None
-        if found and rank is not Rank.DENIED and _are_listed(text, found[-1].end, match.start(), end):
+        if found and rank is not Rank.DENIED and _are_listed(text, found[-1], rank, match.start(), end):
             first = found[-1]
             answers = first.answers if value in first.answers else (*first.answers[:8], value)  # two are too many
             found[-1] = Said(first.start, end, answers, max(first.rank, rank))
@@ -169,16 +183,22 @@ def _rank(before: str, behind: str) -> Rank:
     return Rank.DECLARED if _DECLARES_BEFORE.search(before) and not is_hedged(before) else Rank.NAMED
 
 
-def _are_listed(text: str, end: int, start: int, stop: int) -> bool:
-    """Whether two numbers stand beside each other as in "5, 6", "5 or 6" and "5 6"."""
-    between = re.sub("[\"'`]", "", text[end:start])
+def _are_listed(text: str, first: Said, rank: Rank, start: int, stop: int) -> bool:
+    """Whether a number and the one before it stand beside each other as in "5, 6", "5 or 6", "5, maybe 6" and "5 6"."""
+    between, behind = re.sub("[\"'`]", "", text[first.end : start]), text[stop : stop + CONTEXT]
     if len(between) > CONTEXT:
         return False
     if _LISTED.fullmatch(between):
         return True
-    if (unit := _WITH_UNIT.fullmatch(between)) and is_unit(unit[1]):  # 2 hours 30 minutes
+    if (unit := _WITH_UNIT.fullmatch(between)) and is_unit(unit[1]):  # 2 hours 30 minutes, but "after 3 days, 5 left"
+        own = _UNIT_BEHIND.match(behind)
+        return not unit[2] or (own is not None and is_unit(own[1]))
+    if _COMMA.fullmatch(between) and _ENDS_THERE.match(behind):
         return True
-    return bool(_COMMA.fullmatch(between) and _ENDS_THERE.match(text[stop : stop + CONTEXT]))
+    if first.rank is Rank.DENIED:
+        return False
+    before = text[max(0, first.start - CONTEXT) : first.start]  # two that are declared, `last_word` compares
+    return are_alternatives(between, behind) or (rank < Rank.DECLARED and are_items(before, between))
 
 
 def _value(match: re.Match[str], text: str, expected: str) -> tuple[Fraction | None, int]:
@@ -190,7 +210,8 @@ def _value(match: re.Match[str], text: str, expected: str) -> tuple[Fraction | N
             return None, glued.end()
         end = glued.end() if is_unit(glued[0]) else end
     value, behind = _magnitude(match, expected), text[end : end + CONTEXT]
-    if _BEFORE.search(text[max(0, match.start() - 12) : match.start()]) or _BEHIND.match(behind):
+    before = text[max(0, match.start() - CONTEXT) : match.start()]
+    if _BEFORE.search(before[-12:]) or _BEHIND.match(behind) or is_open(before, behind):
         return None, end
     while value is not None and (many := _MANY.match(text, end)):
         value = value + Fraction(1, 2) if many[2] else value * 10 ** _TIMES[many[1].lower()]

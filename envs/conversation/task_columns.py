@@ -29,6 +29,8 @@ AnswerRule = str | Mapping[str, str]
 PROMPTS = ("prompt", "question", "problem")
 _RULE = ("column", "after", "tag")
 _ROLES = ("system", "user", "assistant", "tool")
+_SHAREGPT = {"human": "user", "gpt": "assistant"}  # the others are called alike
+_CHATS = ("conversations", "messages")
 _LONGEST = 1 << 20  # characters in which a boxed answer is looked for
 _GSM8K = "####"
 
@@ -110,7 +112,7 @@ class Columns:
         if fields_of(self.prompt):
             return [Message(role="user", content=_not_empty(place, "prompt", filled(self.prompt, place, row)))]
         if self.prompt not in row:
-            raise UserError(f"{place} has no {self.prompt!r}, the prompt; {_its_keys(row, self.prompt)}")
+            raise UserError(f"{place} has no {self.prompt!r}, the prompt; {_its_keys(row, self.prompt)}{_if_chat(row)}")
         asked = row[self.prompt]
         if isinstance(asked, list | tuple):
             return read_messages(f"{place}: {self.prompt!r}", asked)
@@ -129,26 +131,44 @@ def read_messages(what: str, given: Sequence[Any]) -> list[Message]:
         raise UserError(f"{what} is an empty list; a conversation begins with a message")
     found = [read_message(f"{what}, message {number}", message) for number, message in enumerate(given)]
     if found[-1]["role"] not in ("user", "tool"):
-        raise UserError(f"{what} ends with a message of the {found[-1]['role']}; the last one is of the user")
+        raise UserError(
+            f"{what} ends with a message of the {found[-1]['role']}; the last one is of the user. Whole conversations "
+            "are for learning what was said in them: demonstrations: {chats: FILE}"
+        )
     return found
 
 
 def read_message(what: str, given: object) -> Message:
-    """A chat message; parts of text are one text, and what is null is left out."""
+    """A chat message, also as ShareGPT has it; parts of text are one text, and what is null is left out."""
     if not isinstance(given, Mapping):
         raise UserError(f'{what} is {given!r:.80}; a message is a mapping, {{"role": "user", "content": "…"}}')
     message = {str(key): value for key, value in given.items() if value is not None}
-    role, content = message.get("role"), message.get("content")
+    role, shares = role_of(message), "role" not in message and "from" in message
     if role not in _ROLES:
-        hint = "; roles of ShareGPT (from, value) are role and content here" if "from" in message else ""
-        raise UserError(f"{what}: {unknown('role', str(role), _ROLES)}{hint}")
+        hint = "; of ShareGPT human and gpt, and a call of its is in tool_calls here" if shares else ""
+        raise UserError(f"{what}: {unknown('role', str(role), _ROLES).removesuffix('.')}{hint}")
+    if shares:
+        message = {**{key: value for key, value in message.items() if key not in ("from", "value")}, "role": role}
+        message |= {"content": given.get("value")}
+    content = message.get("content")
     if isinstance(content, list) and all(isinstance(part, Mapping) and part.get("type") == "text" for part in content):
         content = "".join(str(part.get("text", "")) for part in content)
     if content is None and (message.get("tool_calls") or message.get("reasoning_content")):
         content = ""
     if not isinstance(content, str):
-        raise UserError(f"{what}: its content is {content!r:.80}; allowed is text")
+        keys = ", ".join(map(repr, map(str, given)))
+        lacks = f'; it has {keys}, and a message is {{"role": "user", "content": "…"}} or, of ShareGPT, {{"from": '
+        lacks = f'{lacks}"human", "value": "…"}}' if content is None else ""
+        raise UserError(f"{what}: its content is {content!r:.80}; allowed is text{lacks}")
     return Message(**{**message, "role": role, "content": content})  # pyright: ignore[reportArgumentType]
+
+
+def role_of(message: object) -> object:
+    """Who speaks in a message, by the names of here; None where it does not say."""
+    if not isinstance(message, Mapping):
+        return None
+    said = message.get("role") or message.get("from")
+    return _SHAREGPT.get(said.lower(), said.lower()) if isinstance(said, str) and "role" not in message else said
 
 
 def fields_of(text: str) -> list[str]:
@@ -250,6 +270,17 @@ def _its_keys(row: Task, wanted: str) -> str:
     """What a row has in the place of a key."""
     keys = list(map(str, row))
     return f"it has {', '.join(map(repr, keys)) or 'no key at all'}.{nearest(wanted, keys)}"
+
+
+def _if_chat(row: Task) -> str:
+    """What to give where a row is a conversation."""
+    chat = next((key for key in _CHATS if isinstance(row.get(key), list | tuple)), None)
+    if chat is None:
+        return ""
+    return (
+        f" A conversation that the agent goes on with is asked by `prompt: {chat}`, beside an answer; one whose "
+        "replies it is to learn is a demonstration, `demonstrations: {chats: FILE}`"
+    )
 
 
 def _not_empty(place: str, name: str, text: str) -> str:

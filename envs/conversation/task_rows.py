@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +14,8 @@ from .task_source import Task
 
 _MOST_REMARKS = 5
 _LONG = 100_000  # characters of a text
+_STRANGE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ufffd\ufffe\uffff]")
+_NAMES = {"\x00": "a NUL", "\ufffd": "what stands for a byte that could not be read"}
 
 
 def check_row(place: str, task: Task | str, columns: Columns, *, turns: bool = False) -> Task:
@@ -57,7 +60,19 @@ def check_prompts_differ(texts: Sequence[str]) -> None:
         )
 
 
-def remarks_on(rows: Sequence[tuple[str, Task]]) -> list[str]:
+def remarks_on(
+    rows: Sequence[tuple[str, Task]], texts: Sequence[str], columns: Columns, *, choosing: bool, graded: bool
+) -> list[str]:
+    """What is to be said of tasks that ask `texts`, a sentence each. `choosing`: a reply is one of several choices;
+    `graded`: it is compared with an answer."""
+    guessed = [f"the tasks say no prompt or answer by these names: {columns.guessed}"] if columns.guessed else []
+    unseen = _unseen_choices(rows, columns) if choosing else []
+    unlike = _contradictions(rows, texts, columns) if graded else []
+    strange = strange_characters([(place, text) for (place, _), text in zip(rows, texts, strict=True)])
+    return [*guessed, *unseen, *unlike, *strange, *_uneven(rows)]
+
+
+def _uneven(rows: Sequence[tuple[str, Task]]) -> list[str]:
     """A sentence for each key that most tasks have, of one type, while a few lack it or have another type."""
     kinds: dict[str, Counter[str]] = {}
     for _, task in rows:
@@ -79,7 +94,36 @@ def remarks_on(rows: Sequence[tuple[str, Task]]) -> list[str]:
     return remarks[:_MOST_REMARKS]
 
 
-def unseen_choices(rows: Sequence[tuple[str, Task]], columns: Columns) -> list[str]:
+def strange_characters(texts: Sequence[tuple[str, str]], what: str = "tasks") -> list[str]:
+    """A sentence where texts, each with its place, have characters that nobody types: of what is no text, or was read
+    in another encoding."""
+    odd = [(place, found[0]) for place, text in texts if (found := _STRANGE.search(text))]
+    if not odd:
+        return []
+    place, character = odd[0]
+    name = _NAMES.get(character, "a control character")
+    many = f"{len(odd)} of {len(texts)} {what}"
+    return [f"{place}: its text has {character!r}, {name} (in {many}), which a model is shown as it is"]
+
+
+def _contradictions(rows: Sequence[tuple[str, Task]], texts: Sequence[str], columns: Columns) -> list[str]:
+    """A sentence where tasks that ask the same, `texts`, expect different answers."""
+    asked: dict[str, dict[str, str]] = {}  # prompt → answer → the first place
+    for (place, task), text in zip(rows, texts, strict=True):
+        asked.setdefault(text, {}).setdefault(str(columns.expected(place, task)), place)
+    several = {text: answers for text, answers in asked.items() if len(answers) > 1}
+    if not several:
+        return []
+    text, answers = next(iter(several.items()))
+    (one, first), (two, second), *_ = answers.items()
+    many = "1 prompt is" if len(several) == 1 else f"{len(several):,} prompts are"
+    return [
+        f"{many} asked with different answers, and a reply that is right in one task is wrong in another: {text!r:.60} "
+        f"expects {one!r:.40} ({first}) and {two!r:.40} ({second})"
+    ]
+
+
+def _unseen_choices(rows: Sequence[tuple[str, Task]], columns: Columns) -> list[str]:
     """A sentence where tasks have choices, and what is asked does not say all of them."""
     unseen = []
     for place, task in rows:

@@ -46,7 +46,7 @@ from .graders import GRADERS, TextGrader, make_grader
 from .reward_version import function_version
 from .reward_weights import merge_weights
 from .task_columns import AnswerRule, Columns, fields_of
-from .task_rows import check_names, check_prompts_differ, check_row, remarks_on, unseen_choices
+from .task_rows import check_names, check_prompts_differ, check_row, remarks_on
 from .task_source import Picked, Placed, Task, TaskSource, is_drawn, placed_tasks, split_of
 from .user_judges import UserJudge
 
@@ -320,10 +320,9 @@ class TaskWorld(ConversationEnv):
         texts = [self._text(task) for _, task in rows]
         check_names(rows)
         check_prompts_differ(texts)
-        guessed = [f"the tasks say no prompt or answer by these names: {self._columns.guessed}"]
         choosing = isinstance(self._grader, TextGrader) and self._grader.name == "choice"
-        unseen = unseen_choices(rows, self._columns) if choosing else []
-        self.remarks = tuple(guessed * bool(self._columns.guessed) + unseen + remarks_on(rows))
+        graded = self._grader is not None
+        self.remarks = tuple(remarks_on(rows, texts, self._columns, choosing=choosing, graded=graded))
         placed = [(text, task, self._split_of(text, task)) for text, (_, task) in zip(texts, rows, strict=True)]
         self._tasks: dict[Split, list[Task]] = {split: [] for split in SPLITS}
         self._left_out: dict[Split, int] = {}  # tasks whose prompt a later split has too

@@ -8,12 +8,15 @@
 
 pydantic knows the annotations: whatever it can read from JSON may be an argument. A parameter's description is that of
 its `Field`, else the docstring's. A default of None allows null. Types that have names are written out where they are
-used, since few chat templates follow a reference; only those that hold themselves stay in `$defs`. Refused, because
-agents give arguments by name: `*args`, `**kwargs` and parameters that are positional only.
+used, since few chat templates follow a reference; only those that hold themselves stay in `$defs`. A default that can
+be changed (a list, a dictionary, a model) is copied for each call: what one call writes into it, no other sees, where
+plain Python would hand the same object to every episode. Refused, because agents give arguments by name: `*args`,
+`**kwargs` and parameters that are positional only.
 """
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import sys
@@ -31,9 +34,11 @@ from pydantic import BaseModel, ConfigDict, Field, PydanticSchemaGenerationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import PydanticJsonSchemaWarning
+from pydantic_core import SchemaError
 
 from ..errors import UserError
 from .docstrings import described
+from .impossible import misplaced
 
 _PYDANTIC_READS_TYPEDDICT = sys.version_info >= (3, 12)
 _DATA = ("default", "const", "enum", "examples", "required")  # keywords whose values are no schemas
@@ -51,6 +56,7 @@ class Signature:
     names: tuple[str, ...]  # of the parameters, in their order
     _model: type[BaseModel]
     _filled: frozenset[str]  # parameters whose default stands in a `Field`, where the function does not see it
+    _changeable: Mapping[str, Any]  # defaults of which each call gets a copy
 
     def validated(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments as the function takes them, without those that are left to its own defaults. ValueError with
@@ -60,7 +66,7 @@ class Signature:
         except ValidationError as error:
             raise ValueError(_explained(error)) from None
         fields = zip(type(given).model_fields, self.names, strict=True)
-        return {
+        return copy.deepcopy(dict(self._changeable)) | {
             name: getattr(given, field)
             for field, name in fields
             if field in given.model_fields_set or name in self._filled
@@ -86,12 +92,14 @@ def signature_of(function: Callable[..., object], name: str, *, bound: bool) -> 
             f"tool {name!r}: nobody can say what it takes: {error}; write a function that calls it"
         ) from error
     fields: dict[str, Any] = {}
-    filled = set()
+    filled, changeable = set[str](), dict[str, Any]()
     for number, parameter in enumerate(parameters):
         annotated, default = _field(name, parameter, hints, words.parameters)
         fields[f"argument_{number}"] = annotated if default is parameter.empty else (annotated, default)
         if default is parameter.empty and not _said_of(annotated).is_required():
             filled.add(parameter.name)
+        if default is not parameter.empty and _changes(name, parameter.name, default):
+            changeable[parameter.name] = default
     try:
         model = create_model(name, __config__=ConfigDict(extra="forbid", ser_json_inf_nan="constants"), **fields)
         with warnings.catch_warnings():
@@ -102,9 +110,36 @@ def signature_of(function: Callable[..., object], name: str, *, bound: bool) -> 
         raise UserError(f"tool {name!r}: JSON cannot carry its arguments: {reason}") from error
     except PydanticUserError as error:
         raise UserError(f"tool {name!r}: {error.message}") from error
+    except (SchemaError, AssertionError) as error:  # a pattern that is none, a `Literal` of nothing
+        raise UserError(f"tool {name!r}: pydantic cannot read its arguments: {_deepest(error)}") from error
+    if (why := misplaced(schema)) is not None:
+        raise UserError(f"tool {name!r}: {why}")
     schema.pop("description", None)
     names = tuple(parameter.name for parameter in parameters)
-    return Signature(words.summary, schema, names, model, frozenset(filled))
+    return Signature(words.summary, schema, names, model, frozenset(filled), changeable)
+
+
+def _deepest(error: Exception) -> str:
+    """The reason at the end of a chain of errors that pydantic tells in lines of their own."""
+    lines = [line.strip().removeprefix("SchemaError: ") for line in str(error).splitlines()]
+    at = next((n for n, line in enumerate(lines) if not line.startswith(("Error building", "Field "))), -1)
+    return " ".join(lines[at:])
+
+
+def _changes(tool: str, name: str, default: object) -> bool:
+    """Whether a default can be changed: what can has no hash. UserError for one of which no copies can be made."""
+    try:
+        hash(default)
+    except TypeError:
+        try:
+            copy.deepcopy(default)
+        except Exception as error:
+            raise UserError(
+                f"tool {tool!r}: the default of {name!r} cannot be copied for each call ({error}); write None, and "
+                "make it in the function"
+            ) from error
+        return True
+    return False
 
 
 def _field(

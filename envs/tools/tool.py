@@ -35,6 +35,7 @@ from ..errors import UserError, unknown
 from ..reported import BadReport
 from ..user_code import described
 from ..vocabulary import Message, ToolCall, WorldFailure
+from .impossible import impossible
 from .results import JsonValue, Unsayable, as_json, as_text
 from .signatures import signature_of
 
@@ -92,6 +93,8 @@ class Tool:
             raise UserError(f"a tool's name has up to 64 letters, digits, _ and -, and is not {self.name!r:.80}")
         if self.timeout is not None:
             checked_timeout(self.timeout)
+        if (why := impossible(self.parameters)) is not None:
+            raise UserError(f"the tool {self.name!r} can never be called: {why}")
 
     @classmethod
     def from_function(cls, function: Callable[..., object], *, timeout: float | None = 10.0) -> Tool:

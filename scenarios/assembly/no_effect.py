@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ...agents.control.whole_episodes import EVALUATED_AT_ONCE
 from ...algorithms.methods import METHODS, Method
 from ...envs.errors import UserError, unknown
 from ...envs.quantities import shown
@@ -22,6 +23,7 @@ from ..config.schema import Checkpoints, Failures, Sampling, Scenario, Stage, re
 from ..config.voices import CausalLMVoice
 from ..config.yaml_text import Path_, Source
 from .settings import optimizer_settings, stage_method
+from .several import group_counts
 from .unusual import unusual
 
 TINY_CONTEXT = 512  # tokens, see `tiny_llama`
@@ -156,6 +158,7 @@ def remarks_on(scenario: Scenario) -> list[str]:
             "checkpoint is made because of it, but those of stages and best scores are"
         )
     remarks += _remarks_on_evaluations(scenario, known)
+    remarks += _idle_worlds(scenario)
     for stage in scenario.stages:
         row = stage_method(stage) if stage.method else None
         remarks += unusual(stage, row) if row is not None else ()
@@ -197,6 +200,21 @@ def _remarks_on_evaluations(scenario: Scenario, updates: list[int]) -> Iterator[
             f"failures.max_share is {share:g}, and an evaluation has {episodes} episodes: one of them that fails ends "
             "the run, as it would with 0"
         )
+
+
+def _idle_worlds(scenario: Scenario) -> Iterator[str]:
+    """Where more bodies may be open than anything opens: an episode of a stage or of an evaluation each."""
+    episodes = scenario.evaluation.episodes
+    evaluated = EVALUATED_AT_ONCE if episodes == "all" else min(episodes, EVALUATED_AT_ONCE)
+    for number, alone in enumerate(scenario.alone().values()):
+        collects = [stage.collect for stage in scenario.stages if stage.collect is not None]
+        learned = [group_counts(scenario, collect.groups)[number] * collect.group_size for collect in collects]
+        most, allowed = max([evaluated, *learned]), alone.world.at_once
+        if allowed is not None and allowed > most:
+            yield (
+                f"world.at_once of {alone.world.id!r} is {allowed}, and this run has at most {most} open at once "
+                f"({max(learned, default=0)} to learn, {evaluated} to be evaluated): the others are never made"
+            )
 
 
 def _counts_age_twice(stage: Stage) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -50,6 +51,16 @@ def test_each_of_the_fourteen_has_an_answer_that_is_typed() -> None:
     assert len(QUESTIONS) == 14
     answered = {block.heading for block in PAGE if block.typed}
     assert answered == set(QUESTIONS.values())
+
+
+def test_the_page_is_on_the_site_and_sends_nobody_to_the_source() -> None:
+    listed = "\n".join(block.text for block in pages()["index"] if block.language == "{toctree}")
+    assert "questions" in listed.split()
+    page = (DOCS / "questions.md").read_text(encoding="utf-8")
+    assert not re.findall(r"\b(?:envs|agents|algorithms|scenarios|tests)/\w+|\.py#|/blob/|/tree/", page)
+    for linked, anchor in re.findall(r"\]\(([\w-]+)\.md#([\w-]+)\)", page):
+        headings = re.findall(r"^#+ (.+)$", (DOCS / f"{linked}.md").read_text(encoding="utf-8"), re.MULTILINE)
+        assert anchor in [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
 
 
 @pytest.mark.slow  # what the fast tests of pages type block by block, and what comes of it

@@ -345,6 +345,39 @@ def test_a_limit_among_the_options_holds_for_conversations_and_their_siblings() 
         assert [world.step("no")[3] for _ in range(2)] == [False, True]
 
 
+class Tries(gymnasium.Env[Any, Any]):
+    observation_space, action_space = Discrete(2), Discrete(2)
+
+    def __init__(self, attempts: int = 4) -> None:
+        self.attempts = attempts
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        return 0, {}
+
+    def step(self, action: Any) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        return 0, 0.0, False, False, {}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "idle"),
+    [
+        ("peripatos/Arithmetic-v0", {"attempts": 9, "max_episode_steps": 2}, 9),
+        ("peripatos/Arithmetic-v0", {"attempts": 2, "max_episode_steps": 2}, None),
+        ("peripatos/Arithmetic-v0", {"attempts": 9}, None),
+        ("peripatos/Arithmetic-v0", {"max_episode_steps": 2}, None),
+        (named(Tries), {"attempts": 3, "max_episode_steps": 2}, 3),
+        (named(Tries), {"attempts": 3}, None),
+    ],
+)
+def test_attempts_that_nobody_has_are_said(name: str, options: dict[str, int], idle: int | None) -> None:
+    with WorldSource(name, options) as source:
+        said = [remark for remark in source.facts.remarks if "attempts" in remark]
+    assert said == [
+        f"{name!r}: an episode ends after 2 steps (max_episode_steps), and {idle} attempts are allowed, so that nobody "
+        "has the others; give attempts of 2, if that is meant"
+    ] * (idle is not None)
+
+
 def test_a_conversation_that_never_ends_says_so() -> None:
     world = WorldSource(named(Endless)).make()
     world.reset(seed=0)

@@ -137,7 +137,7 @@ LINES = [
     _line("prompt-empty", {"prompt": "", "answer": "1"}, r"tasks\.jsonl:41: 'prompt' is empty"),
     _line("prompt-messages", {"prompt": [{"role": "user", "content": "x"}], "answer": "1"}, exits=(0,), argv="run s.yaml --dry-run"),
     _line("prompt-role", {"prompt": [{"role": "usr", "content": "x"}], "answer": "1"}, r"tasks\.jsonl:41: 'prompt', message 0: unknown role 'usr'.*Did you mean 'user'\?"),
-    _line("prompt-sharegpt", {"prompt": [{"from": "human", "value": "x"}], "answer": "1"}, r"tasks\.jsonl:41: 'prompt', message 0: unknown role.*ShareGPT"),
+    _line("prompt-sharegpt", {"prompt": [{"from": "robot", "value": "x"}], "answer": "1"}, r"tasks\.jsonl:41: 'prompt', message 0: unknown role 'robot'.*ShareGPT"),
     _line("prompt-answered", {"prompt": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}], "answer": "1"}, r"tasks\.jsonl:41: 'prompt' ends with a message of the assistant"),
     _line("prompt-mapping", {"prompt": {"text": "x"}, "answer": "1"}, r"tasks\.jsonl:41: 'prompt' is .*\(a mapping\)"),
     _line("split-typo", {"prompt": "x", "answer": "1", "split": "trian"}, r"tasks\.jsonl:41: unknown split.*'train'\?"),

@@ -124,6 +124,8 @@ FOLDERS = [
     _folder("config-activation", (settings("config.json", hidden_act="no_such"),), r"line 5.*no_such"),
     _folder("config-context", (settings("config.json", max_position_embeddings=1),), r"line \d.*1 tokens?"),
     _folder("config-context-text", (settings("config.json", max_position_embeddings="512"),), r"line 5.*max_position_embeddings.*512"),
+    _folder("config-architecture", (settings("config.json", architectures=["NoSuchForCausalLM"]),), r"line 5.*config\.json: architectures is \['NoSuchForCausalLM'\]; allowed is a class of transformers .*; a llama is \[.LlamaForCausalLM.\]"),
+    _folder("config-quantised", (settings("config.json", quantization_config={"quant_method": "gptqq", "bits": 4}),), r"line 5.*config\.json: quantization_config\.quant_method is 'gptqq'; allowed is one of .*Did you mean 'gptq'\?"),
     _folder("config-code", (settings("config.json", model_type="mine", auto_map={"AutoModelForCausalLM": "mine.M"}),), r"line 5.*code"),
     _folder("encoder", (settings("config.json", model_type="bert"),), r"line 5.*mine"),
     _folder("encoder-decoder", (settings("config.json", model_type="t5"),), r"line 5.*mine"),

@@ -13,6 +13,7 @@ import pytest
 
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.model_files import load_language_model
+from peripatos.agents.language.model_settings import check_settings
 from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.envs.errors import UserError
 
@@ -161,3 +162,36 @@ def test_a_folder_that_is_damaged_anywhere_is_loaded_or_refused_with_a_sentence(
         except BaseException as error:
             raise AssertionError(f"seed {seed}, {number}: {path.name}") from error
         path.write_bytes(good)
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        (
+            {"architectures": ["NoSuchForCausalLM"]},
+            r"architectures is \['NoSuchForCausalLM'\]; .*a llama is \[\"LlamaFor",
+        ),
+        ({"architectures": ["LlamaForCausalML"], "model_type": "x"}, r"of transformers .*mean 'LlamaForCausalLM'\?"),
+        ({"quantization_config": {"quant_method": "gptqq"}}, r"quant_method is 'gptqq'; allowed is .*'gptq'\?"),
+        ({"quantization_config": {"quant_method": 4}}, r"quant_method is 4; allowed is one of"),
+    ],
+)
+def test_a_class_or_a_packing_that_nobody_knows_is_refused_and_not_passed_over(
+    tmp_path: Path, claim: dict, words: str
+) -> None:
+    with pytest.raises(UserError, match=f"config.json: .*{words}"):
+        check_settings(tmp_path / "config.json", {"model_type": "llama", **claim})
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"architectures": ["LlamaForCausalLM"]},
+        {"architectures": ["MadeForMe", "LlamaForCausalLM"]},
+        {"architectures": []},
+        {"architectures": None},
+        *[{"quantization_config": {"quant_method": name}} for name in ("gptq", "bitsandbytes", "fp8", None)],
+    ],
+)
+def test_what_is_known_or_left_open_is_taken(tmp_path: Path, claim: dict) -> None:
+    check_settings(tmp_path / "config.json", {"model_type": "llama", **claim})

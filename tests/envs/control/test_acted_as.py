@@ -1,5 +1,7 @@
 """The units of actions: what is between two bounds is drawn all over, whatever they are, and it is said."""
 
+import re
+
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete
@@ -46,6 +48,31 @@ def test_the_units_of_a_number_are_those_of_its_bounds(space, middle, half) -> N
 )
 def test_units_of_one_are_the_worlds_own(space) -> None:
     assert units_of(Actions(space).stored) is None
+
+
+@pytest.mark.parametrize(
+    ("space", "says"),
+    [
+        (box([-1e38], [1e38]), "numbers without bounds, around 0; .* count as none, and these are: -1e\\+38, 1e\\+38$"),
+        (box([-LARGEST], [1]), "numbers without a lower bound, around 0; .*these are: -3.40282e\\+38$"),
+        (box([-1e300, -1], [1e300, 1], np.float64), "without bounds, around 0; .*these are: -1e\\+300, 1e\\+300$"),
+        (
+            Dict({"a": box([-1e300], [1e300], np.float64), "b": Discrete(2)}),
+            "these are: -3.40282e\\+38, 3.40282e\\+38$",
+        ),
+        (Box(-(2**63), 2**63 - 1, (1,), np.int64), "these are: -9.22337e\\+18, 9.22337e\\+18$"),
+    ],
+)
+def test_bounds_beyond_all_that_anybody_acts_between_are_said_to_count_as_none(space, says) -> None:
+    with np.errstate(all="raise"):
+        (said,) = acted_as("w", space)
+    assert re.search(says, said)
+    assert "Bounds from ±9e+15 on count as none" in said
+
+
+def test_a_number_without_any_bound_is_said_to_have_none_and_nothing_more() -> None:
+    (said,) = acted_as("w", box([-np.inf], [np.inf]))
+    assert said.endswith("two bounds each, and all between them is tried")
 
 
 def test_units_that_are_not_the_worlds_own_are_said() -> None:

@@ -79,6 +79,8 @@ def test_a_chat_is_said_again_and_only_what_the_assistant_says_is_learned() -> N
     [
         {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
         {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+        {"messages": [{"from": "Human", "value": "a"}, {"from": "GPT", "value": "b"}]},
+        {"conversations": [{"from": "user", "value": "a"}, {"from": "assistant", "value": "b"}], "system": ""},
         {"prompt": "a", "completion": "b"},
         {"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}]},
         {
@@ -129,6 +131,17 @@ def test_replies_keep_their_calls_and_thoughts() -> None:
     assert [(call.name, call.arguments) for call in reply.tool_calls] == [("add", {"a": 1}), ("add", {"a": 2})]
 
 
+@pytest.mark.parametrize("begun", [[], [{"from": "system", "value": "Be brief."}]])
+def test_a_column_for_the_system_is_the_first_message_where_there_is_none(begun: list[Any]) -> None:
+    chat = [*begun, {"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]
+    system = "Be brief." if not begun else "Be long."
+    assert [one["content"] for one in read_chat("row 0", {"system": system, "conversations": chat}).messages] == [
+        "Be brief.",
+        "a",
+        "b",
+    ]
+
+
 def _with(message: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": "a"}, message]}
 
@@ -136,7 +149,17 @@ def _with(message: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"message": []}, r"row 7 has no list of messages; it has 'message'\. Did you mean 'message'\?"),
+        ({"message": []}, r"row 7 has no list of messages; it has 'message'\. Give .* Did you mean 'message'\?"),
+        (
+            {"conversation": []},
+            r"it has 'conversation'\. Give its messages as 'messages' or 'conversations' \(ShareGPT",
+        ),
+        ({"instruction": "a", "output": "b"}, "or two texts, 'prompt' and 'completion'"),
+        (_with({"from": "function_call", "value": "x"}), "unknown role 'function_call'; .*; of ShareGPT human and gpt"),
+        (
+            _with({"from": "gpt", "text": "x"}),
+            r"it has 'from', 'text', and a message is .*\{\"from\": \"human\", \"value\"",
+        ),
         ({"messages": []}, "row 7 has no list of messages"),
         ({"messages": "text"}, "row 7: its messages are"),
         ("text", "row 7: a conversation is a mapping with messages, not the text 'text'"),

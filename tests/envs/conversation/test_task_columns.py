@@ -43,6 +43,20 @@ def test_a_prompt_is_a_column_a_template_or_messages() -> None:
     assert asked({"prompt": parts}) == [{"role": "user", "content": "Hi"}]
 
 
+def test_messages_may_be_those_of_sharegpt() -> None:
+    row = {
+        "conversations": [{"from": "system", "value": "Be brief."}, {"from": "human", "value": "2 + 2?"}],
+        "answer": 4,
+    }
+    assert asked(row, prompt="conversations") == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "2 + 2?"},
+    ]
+    world = TaskWorld([{**row, "prompt": [{"from": "human", "value": f"{n}?"}]} for n in range(9)], grader="number")
+    world.reset(seed=0)
+    assert world.step("4")[1] == 1.0
+
+
 def test_an_answer_is_a_column_a_template_or_what_a_rule_finds_in_one() -> None:
     assert expected(GSM8K) == expected(GSM8K, answer={"column": "answer", "after": "#### "}) == "1,018"
     assert expected(MATH) == expected(MATH, answer={"column": "solution", "tag": "boxed"}) == r"\frac{1}{2}"
@@ -77,6 +91,16 @@ def test_what_nobody_has_said_is_remarked_upon() -> None:
             r"row 0: 'n' is \[1\] \(a list\); a template takes",
         ),
         ({"prompt": CHAT}, {"system": "You."}, r"row 0: 'prompt' has a system message of its own"),
+        (
+            {"conversations": [{"from": "human", "value": "x"}], "answer": "1"},
+            {},
+            r"has no 'prompt', .*asked by `prompt: conversations`, .* `demonstrations: \{chats: FILE\}`",
+        ),
+        (
+            {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}], "answer": "1"},
+            {"prompt": "messages"},
+            r"ends with a message of the assistant; .* demonstrations: \{chats: FILE\}",
+        ),
         ({"prompt": [{"role": "user", "content": 3}]}, {}, r"'prompt', message 0: its content is 3; allowed is text"),
         (
             {"prompt": [{"role": "user", "content": [{"type": "image"}]}]},

@@ -9,6 +9,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from peripatos.envs.conversation import ConversationEnv, Outcome, TaskWorld, load_tasks
+from peripatos.envs.conversation.chat_world import ChatWorld
 from peripatos.envs.conversation.task_source import split_of
 from peripatos.envs.errors import UserError
 from peripatos.envs.reported import BadReport
@@ -284,6 +285,43 @@ def test_tasks_that_are_in_two_splits_are_counted_where_they_are_left_out() -> N
         "1 of 3 validation tasks ask what test tasks ask, and are left out of validation",
     }
     assert not TaskWorld(rows[:10], grader="exact").remarks
+
+
+def test_prompts_with_different_answers_are_counted_and_said() -> None:
+    rows = [{"prompt": f"q{n % 8}", "answer": str(n // 8)} for n in range(10)]  # q0 and q1 are asked twice
+    (remark,) = TaskWorld(rows, grader="exact").remarks
+    assert remark == (
+        "2 prompts are asked with different answers, and a reply that is right in one task is wrong in another: 'q0' "
+        "expects '0' (task 0) and '1' (task 8)"
+    )
+    assert TaskWorld([*rows[:8], rows[8]], grader="exact").remarks[0].startswith("1 prompt is asked with different")
+    same = [{"prompt": f"q{n % 8}", "answer": f"because {n}\n#### 7"} for n in range(10)]  # another way to one answer
+    assert "different answers" not in " ".join(TaskWorld(same, grader="number").remarks)
+    assert TaskWorld(rows, lambda reply, task: 1.0).remarks == ()  # a function may take any
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a\x00b", "'\\x00', a NUL"),
+        ("a\ufffdb", "'\ufffd', what stands for a byte that could not be read"),
+        ("\x1b[0m", "'\\x1b', a control character"),
+        ("caf\x82", "'\\x82', a control character"),
+    ],
+)
+def test_characters_that_nobody_types_are_counted_and_said(text: str, words: str) -> None:
+    typed = "a tab\t, a line\r\n, é ü 数"
+    rows = [{"prompt": f"{text if n in (3, 5) else typed} {n}", "answer": "1"} for n in range(9)]
+    assert TaskWorld(rows, grader="exact").remarks == (
+        f"task 3: its text has {words} (in 2 of 9 tasks), which a model is shown as it is",
+    )
+    chats = [
+        {"prompt": text, "completion": "x"},
+        {"prompt": "q", "completion": text},
+        {"prompt": "q", "completion": "x"},
+    ]
+    (remark,) = ChatWorld(chats).remarks
+    assert remark == f"row 0: its text has {words} (in 2 of 3 conversations), which a model is shown as it is"
 
 
 def test_choices_that_the_prompt_does_not_show_are_said() -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import json
 import math
+import threading
 import typing
 from datetime import date
 from decimal import Decimal
@@ -252,7 +253,7 @@ def test_a_schema_is_json_where_an_author_has_written_infinity(annotation: Any, 
     made = signature_of(tool, "tool", bound=False)
     json.dumps(made.schema, allow_nan=False)
     assert made.schema["properties"]["x"] == schema
-    assert made.validated({}) == {}
+    assert made.validated({}) == ({"x": default} if isinstance(default, list | dict) else {})
 
 
 def test_a_type_that_holds_itself_keeps_its_name() -> None:
@@ -302,6 +303,95 @@ def test_the_function_gets_what_its_annotations_say_and_keeps_its_own_defaults()
 
 
 tool_sign = object()
+
+
+@dataclasses.dataclass
+class Basket:
+    items: list[int] = dataclasses.field(default_factory=list)
+
+
+def test_what_a_call_writes_into_a_default_no_other_call_sees() -> None:
+    nested, pair, basket = {"a": [0]}, ([0], "x"), Basket()
+
+    class Host:
+        def add(
+            self,
+            x: int,
+            seen: list[int] = [],  # noqa: B006 (it is what an author writes)
+            more: dict[str, list[int]] = nested,
+            both: tuple[list[int], str] = pair,
+            bought: Basket = basket,
+            filled: list[int] = Field([]),  # noqa: B008
+            *,
+            kept: set[int] = set(),  # noqa: B006
+        ) -> list[object]:
+            for values in (seen, more["a"], both[0], bought.items, filled):
+                values.append(x)
+            kept.add(x)
+            return [seen, more, both, bought, filled, kept]
+
+    for host in (Host(), Host()):  # an episode each
+        box = ToolBox.of(host)
+        for x in (1, 2):
+            heard = json.loads(box.run(ToolCall("add", {"x": x})).text)
+            assert heard == [[x], {"a": [0, x]}, [[0, x], "x"], {"items": [x]}, [x], [x]]
+        assert json.loads(box.run(ToolCall("add", {"x": 3, "seen": [7]})).text)[0] == [7, 3]
+    assert (nested, pair, basket) == ({"a": [0]}, ([0], "x"), Basket())
+
+
+def test_a_default_that_cannot_be_copied_is_refused_with_what_to_write() -> None:
+    def add(x: list[int] = [threading.Lock()]) -> int:  # type: ignore[list-item]  # noqa: B006, B008
+        return len(x)
+
+    with pytest.raises(
+        UserError, match=r"'add': the default of 'x' cannot be copied .*; write None, and make it in the"
+    ):
+        Tool.from_function(add)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [
+        (Annotated[int, Field(ge=5, le=1)], "x is at least 5 and at most 1: no number is both"),
+        (Annotated[int, Field(ge=5, le=1)] | None, "x is at least 5 and at most 1"),
+        (Annotated[float, Field(gt=1, lt=1)], "x is above 1 and below 1"),
+        (Annotated[float, Field(gt=1, le=1)], "x is above 1 and at most 1"),
+        (Annotated[int, Field(gt=1, lt=2)], "x is above 1 and below 2: no whole number is both"),
+        (Annotated[int, Field(ge=1, le=5, multiple_of=7)], "no multiple of 7 is both"),
+        (list[Annotated[int, Field(ge=5, le=1)]], r"x\[\] is at least 5"),
+        (dict[str, Annotated[Decimal, Field(ge=5, le=1)]], "x is at least 5"),
+        (Annotated[str, Field(min_length=3, max_length=2)], "x has at least 3 characters and at most 2: nothing has"),
+        (Annotated[list[int], Field(min_length=3, max_length=2)], "x has at least 3 items and at most 2"),
+        (Annotated[dict[str, int], Field(min_length=3, max_length=2)], "x has at least 3 keys and at most 2"),
+        (enum.Enum("Nothing", []), "x is one of no values"),
+        (Literal[()], "tool 'tool': pydantic cannot read its arguments: literal .* cannot be empty"),
+        (Annotated[str, Field(pattern="(")], "pydantic cannot read its arguments: regex parse error"),
+        (Annotated[int, Field(multiple_of=0)], "'multiple_of' must be a finite number greater than 0"),
+        (Annotated[str, Field(ge=3)], "x has the limit ge 3, which is none for string"),
+        (Annotated[int, Field(min_length=3)], "x has the limit minLength 3, which is none for integer"),
+        (Annotated[int | str, Field(ge=3)], "x has the limit ge 3, which is none for its type"),
+    ],
+)
+def test_limits_that_no_value_keeps_are_refused_when_the_tool_is_made(annotation: Any, words: str) -> None:
+    def tool(x): ...
+
+    tool.__annotations__["x"] = annotation
+    with pytest.raises(UserError, match=words):
+        Tool.from_function(tool)
+
+
+def test_limits_that_some_value_keeps_are_taken() -> None:
+    for limits in (
+        {"ge": 1, "le": 1},
+        {"gt": 1, "lt": 3},
+        {"ge": 1, "le": 7, "multiple_of": 7},
+    ):
+        annotation = Annotated[int, Field(**limits)]
+
+        def tool(x): ...
+
+        tool.__annotations__["x"] = annotation
+        Tool.from_function(tool)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from scenarios_runs import TINY, command, write_scenario
+
+from peripatos.scenarios.assembly.no_effect import remarks_on
+from peripatos.scenarios.config.loading import check_scenario
+from peripatos.scenarios.config.yaml_text import Source
 
 TALK = """\
 name: talk
@@ -105,3 +110,25 @@ def test_a_clip_that_somebody_wrote_and_that_cannot_bind_is_told_and_not_refused
     code, said = dry(tmp_path, TALK.replace("OVERRIDES", overrides), capsys)
     assert code == 0
     assert said.count("has nothing to cut") == told
+
+
+@pytest.mark.parametrize(
+    ("at_once", "rest", "most"),
+    [
+        (9, "", None),  # 9 of the 10 that are evaluated
+        (10, "", None),
+        (11, "", "10 open at once (4 to learn, 10 to be evaluated)"),
+        (129, "evaluation: {episodes: 500}", "128 open at once (4 to learn, 128 to be evaluated)"),
+        (100, "evaluation: {episodes: 3}", "4 open at once (4 to learn, 3 to be evaluated)"),
+    ],
+)
+def test_more_worlds_at_once_than_are_ever_played_are_told(at_once: int, rest: str, most: str | None) -> None:
+    collect = "collect: {groups: 4, horizon: 8}"
+    data = yaml.safe_load(
+        "{name: s, agent: {kind: mlp}, evaluation: {episodes: 10}, stages: [{name: learn, method: ppo, "
+        f"{collect}, budget: {{updates: 1}}}}], world: {{id: CartPole-v1, at_once: {at_once}}}}}"
+    )
+    scenario = check_scenario(data | yaml.safe_load(rest or "{}"), Source("s"))
+    told = [remark for remark in remarks_on(scenario) if "at_once" in remark]
+    said = f"world.at_once of 'CartPole-v1' is {at_once}, and this run has at most {most}: the others are never made"
+    assert told == ([] if most is None else [said])

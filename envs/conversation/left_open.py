@@ -1,0 +1,154 @@
+"""Words beside a number that leave open which one is meant: bounds, ranges, alternatives and lists.
+
+    bound         at least 18      less than 18      18 or more      ≥ 18      within 18
+    range         17 through 18      17..18      17 ± 1      17, give or take 2
+    alternative   17, maybe 18      It could be 17. It could also be 18.      17, though 18 is possible
+    list          Answer 1: 17 / Answer 2: 18      1. 17 ⏎ 2. 18      x = 17, x = 18      17 apples. 18 apples.
+
+Who says one of these would be right for more than one answer, and is paid for none. An estimate ("about 18", "18 or
+so", "≈ 18") names one number and is compared like any other: whoever rounds has committed, and a task's `tolerance`
+says how much rounding is right.
+
+Left out: languages other than English, and lists whose items are sentences of different forms.
+"""
+
+from __future__ import annotations
+
+import re
+
+_COMPARED = r"(?:more|less|worse|(?!other|rather)\w{2,}er) than(?: or equal to)?"
+_BOUND_BEFORE = re.compile(
+    rf"(?:\b(?:{_COMPARED}|at (?:the )?(?:very )?(?:least|most)|as (?:much|many|few|little|high|low|large|small) as"
+    r"|up to|upwards? of|(?:nor|sou)th of|short of|over|under|below|above|beyond|beneath|within|exceed(?:s|ed|ing)?"
+    r"|give or take|(?:min|max)(?:imum)?|(?<!has )(?<!reaches )(?<!attains )a (?:min|max)imum of)\b\.?"
+    r"|[<>!]=|=<|<>|=/=|/=|⩾|⩽)(?:\s*\b(?:about|around|roughly|approximately|exactly|precisely|the))*\s*[(\[\"']*$",
+    re.IGNORECASE,
+)
+_REACHES = re.compile(  # "that adds up to 18" names it
+    r"\b(?:add|sum|com|came|total|round|go|went|bring|brought|tak|took|work|mak|made|count|get|got|grow|grew|ris|rose)"
+    r"\w*(?: (?:it|that|them|this|these|all))? up to\W*$",
+    re.IGNORECASE,
+)
+_UNIT = r"(?: ?(?!(?:or|and)\b)[^\W\d_]+){0,2}?"
+_FURTHER = r"(?:more|less|fewer|greater|smaller|higher|lower|larger|above|below|over|under|up|upwards?|onwards?|beyond)"
+_BOUND_BEHIND = re.compile(
+    rf"(?!,? more or less\b){_UNIT},? (?:or (?:even )?{_FURTHER}\b(?! (?:precisely|exactly|simply|than)\b)"
+    rf"|and {_FURTHER}\b(?! than\b)(?=\W*(?:[.!?;,)\n]|$))|if not {_FURTHER}\b|at (?:the )?(?:very )?(?:least|most)\b"
+    r"|(?:max|min|maximum|minimum|tops)\b(?=\W*(?:[.!?;,\n]|$)))|[ -]plus\b(?! ?[-(]?\.?\d)| ?±"
+    r"|,? give or take(?: \d| an?\b| some| (?:one|two|three|four|five)\b)",
+    re.IGNORECASE,
+)
+_WORD = (
+    r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|"
+    r"(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|million)"
+)
+_OPEN_BEFORE = re.compile(rf"\b{_WORD},? (?:or|to) (?:maybe |perhaps |possibly )?$", re.IGNORECASE)
+_OPEN_BEHIND = re.compile(
+    rf",? or (?:maybe |perhaps |possibly |even )?"
+    rf"(?:{_WORD}|something|some other|another|any|whatever|none|not|else|both)\b"
+    rf"|{_UNIT},? (?:otherwise|else|if not)\b(?=\W*(?:[.!?;,)\n]|$))"
+    rf"|{_UNIT} (?:if|when|unless)\b[^.!?;\n\d]{{0,40}}\d[^.!?;\n]{{0,20}}\b(?:otherwise|else|if not)\b",
+    re.IGNORECASE,
+)
+_ASIDE = re.compile(  # "18, which is more than 17", "18 (less than 20)"
+    rf"\d[^\d]*(?:[,(]|\b(?:which|that) is\b|\bthat's\b)\s*(?:(?:which|that) is )?(?:\w+ )?{_COMPARED}\s*$",
+    re.IGNORECASE,
+)
+_MAYBE = (
+    r"(?:maybe|perhaps|possibly|probably|could|might|may|alternatively|alternative|otherwise|else|also|another|other|"
+    r"conceivably|potentially|likely|or|if not)"
+)
+_FILLS = (
+    r"(?:it|this|that|is|be|are|was|the|an?|answer|number|value|result|total|even|well|equally|just|then|i|i'd|we|you|"
+    r"one|say|think|guess|believe|would|will|have|been|to|of|course|there|and|but|though|although|as|take|give)"
+)
+_PARTED = rf"(?:{_UNIT}(?=\s?[,(;]| (?:but|and|or)\b)|(?=\s*(?:[^\w\s]|\n|(?:but|and|or|though|although)\b)))"
+_PERHAPS = re.compile(
+    rf"{_PARTED}(?=.*\b{_MAYBE}\b)\W*(?:\b(?:{_MAYBE}|{_FILLS})\b\W*)*",
+    re.IGNORECASE | re.DOTALL,
+)
+_RANGE = re.compile(
+    r"\s*\b(?:as well as|through|thru|up to(?: and including)?|to|until|till|vs|versus)\b\.?\s*", re.IGNORECASE
+)
+_JOINS = re.compile(
+    r"\W*(?:\b(?:but|and|or|though|although|while|the|an?|answer|value|number|of)\b\W*)*", re.IGNORECASE
+)
+_TOO = re.compile(
+    r" (?:is|are|would be|could be|may be|might be|seems|remains)(?: (?:also|just as|equally|still|quite|another))*"
+    r" (?:possible|plausible|conceivable|likely|an option|option|a possibility|possibility|a candidate)\b"
+    r"| (?:also|equally) (?:works|fits|seems right)\b"
+    r"| (?:works|fits|is (?:right|fine|correct))(?: just)? (?:too|as well)\b",
+    re.IGNORECASE,
+)
+_ITEMS = (
+    r"(?:answer|option|possibility|candidate|solution|guess|attempt|alternative|choice|pick|estimate|plan|version|result|"
+    r"value|root)"
+)
+_LABEL = (
+    r"(?:\b(?:my|the|an?|one|another|other|first|second|third|fourth|next|alternative|possible)\s+)*"
+    r"\b(?P<noun>[^\W\d_]+)\s*(?:[:=→]|\b(?:is|are|would be|could be)\b)\s*(?:(?P<symbol>[^\W\d_]+)\s*=\s*)?[\"'(\[]*"
+)
+_LABEL_BEFORE = re.compile(rf"{_LABEL}$", re.IGNORECASE)
+_LABEL_BETWEEN = re.compile(rf"(?P<parts>\W*(?:\b(?:and|or|but)\b\W*)?){_LABEL}", re.IGNORECASE)
+_SAME_UNIT = re.compile(r"(?P<unit> [^\W\d_]+(?: [^\W\d_]+)?)\s*[.;,/|\n]\s*")
+_NUMBERED = re.compile(  # "Answer 2: 18", "Option b) is 18"
+    rf"(\b{_ITEMS}s?)\s*(?:#|no\.?|number)?\s*\(?(?:\d{{1,2}}|[a-h]|[ivx]{{1,4}})\)?"
+    rf"(?=\s*(?:[:=.)]|\b(?:is|are|would be|could be|might be|may be)\b)\s*(?:\w\s*=)?\W{{0,5}}\d)",
+    re.IGNORECASE,
+)
+_MARK = r"\(?(?:\d{1,2}|[a-hA-H]|[ivx]{1,3})[.)]"
+_ITEM = re.compile(  # "1. 17" in a line of its own, "(a) 17 (b) 18"
+    rf"^[ \t]*{_MARK}[ \t]+(?=[-+(]?\d[\d.,]*(?: [^\W\d_]+)?[.,;]?[ \t]*(?:$|{_MARK}))"
+    rf"|(?<=\d ){_MARK} (?=\d)",
+    re.MULTILINE,
+)
+_WORKING = re.compile(r"(\d(?: [^\W\d_]+){0,2}) ?\((?=[^()]*[+×÷*·/^])[\d .,=+×÷·*x/^-]+\)")  # 18 (3 × 6)
+_IF_NOT = re.compile(r",? if not (?=[(\[\"']*(?:\d|[A-Z]\b))")
+_DOTS = re.compile(r"(?<=\d) ?(?:\.{2,}|…) ?(?=\d)")
+
+
+def unnumbered(text: str) -> str:
+    """A reply in which the items of a list have no numbers or letters of their own, and a number has no working in
+    brackets behind it; "17..18" is "17 to 18"."""
+    text = with_or(_WORKING.sub(r"\1", text))
+    return _DOTS.sub(" to ", _ITEM.sub("", _NUMBERED.sub(r"\1", text)))
+
+
+def with_or(text: str) -> str:
+    """A reply in which "17, if not 18" and "A if not B" are said with "or"."""
+    return _IF_NOT.sub(" or ", text)
+
+
+def is_open(before: str, behind: str) -> bool:
+    """Whether a number between these words is a bound, or has an alternative beside it that is no number."""
+    bound = _BOUND_BEFORE.search(before) and not _REACHES.search(before)
+    return bool(bound or _BOUND_BEHIND.match(behind) or _OPEN_BEFORE.search(before) or _OPEN_BEHIND.match(behind))
+
+
+def is_compared(before: str) -> bool:
+    """Whether a number behind these words is only what another one is compared with: "18, which is more than 17"."""
+    return _ASIDE.search(before) is not None
+
+
+def are_alternatives(between: str, behind: str) -> bool:
+    """Whether of two answers with these words between and behind them the reply takes neither."""
+    if _PERHAPS.fullmatch(between) or _RANGE.fullmatch(between):
+        return True
+    if _JOINS.fullmatch(between) and _TOO.match(behind):
+        return True
+    unit = _SAME_UNIT.fullmatch(between)
+    return unit is not None and re.match(rf"{re.escape(unit['unit'])}\b", behind) is not None
+
+
+def are_items(before: str, between: str) -> bool:
+    """Whether two answers with these words before and between them have the same label: "x = 17, x = 18"."""
+    first, second = _LABEL_BEFORE.search(before), _LABEL_BETWEEN.fullmatch(between)
+    if not first or not second:
+        return False
+    same = _names(first) & _names(second)
+    listed = any(re.fullmatch(_ITEMS, word) for word in same)
+    return listed or (bool(same) and not re.search(r"[.!?\n]", second["parts"]))
+
+
+def _names(label: re.Match[str]) -> set[str]:
+    return {word.casefold() for word in label.group("noun", "symbol") if word}
