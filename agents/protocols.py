@@ -39,6 +39,15 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class Holding(Protocol):
+    """Who holds weights in memory, alone or with others."""
+
+    def module(self) -> nn.Module:
+        """The torch module that has them."""
+        ...
+
+
+@runtime_checkable
 class Critic(Protocol):
     """Who can say what states are worth, without acting: batches that come without values get theirs from it."""
 
@@ -63,6 +72,15 @@ class Hearing(Protocol):
 
     def hearing(self, inputs: Mapping[str, Tensor], observed_B_T: Tensor) -> Mapping[str, Tensor]:
         """`inputs` of which `score` also gives the log-probabilities at the units in `observed_B_T` (bool)."""
+        ...
+
+
+@runtime_checkable
+class Comparable(Protocol):
+    """Who can be compared with a teacher of the same form by all that both might have chosen, not by what was."""
+
+    def compare(self, inputs: Mapping[str, Tensor], teacher: Scorer) -> tuple[Scores, Tensor]:
+        """As `Policy.score`, in the same pass, and KL(π ‖ ν) of each unit [B, T], differentiable in π."""
         ...
 
 

@@ -88,6 +88,10 @@ def _of_rewards(row: Method) -> Iterator[Idle]:
     if rewards.teacher is not None:
         yield "rewards", "model", None, "rewards.teacher pays, in the place of all others"
         yield "update", "flat_groups", "keep", "rewards.teacher pays, whatever all of a group have earned"
+        if row.compares:
+            yield from _of_comparisons()
+    else:
+        yield "rewards", "teacher_pays", "chosen", "rewards.teacher is null; allowed are model, self"
     if rewards.scale is None:
         yield "rewards", "clip", None, "rewards.scale is null; allowed is 'return'"
     if (row.credit.transform == "positive" or row.credit.ranks) and rewards.clip is None:
@@ -97,6 +101,22 @@ def _of_rewards(row: Method) -> Iterator[Idle]:
         yield "rewards", "overlong_limit", None, "rewards.overlong_buffer is not given"
     if rewards.overlong_buffer is not None:
         yield "rewards", "overlong_share", None, "rewards.overlong_buffer says how long the buffer is"
+
+
+def _of_comparisons() -> Iterator[Idle]:
+    """What is for actions that are paid for one by one."""
+    why = "rewards.teacher_pays is 'all': the distance to the teacher is all that is learned from"
+    for name in ("scale", "overlong_buffer", "overlong_share"):
+        yield "rewards", name, None, why
+    for name in ("baseline", "whiten"):
+        yield "credit", name, None, why
+    for name in ("granularity", "gamma"):
+        yield "credit", name, ..., why
+    yield "credit", "transform", "advantage", why
+    for name in ("clip_low", "clip_high", "clip_dual", "gap", "stale_sequence", "correction"):
+        yield "weighting", name, None, why
+    yield "weighting", "ratio", ..., why
+    yield "weighting", "kl_in", "loss", f"{why}, and no unit is paid"
 
 
 def _of_weighed_models(row: Method) -> Iterator[Idle]:

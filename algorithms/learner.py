@@ -28,7 +28,7 @@ from ..envs.seeding import stream
 from ..envs.vocabulary import Batch
 from .aggregate import Shares, reduce
 from .annotate import read_scores, with_energy, with_observed, with_values
-from .distillation import paid_by_teacher, read_by
+from .distillation import compared, paid_by_teacher, read_by, unpaid
 from .flat_groups import flat_groups
 from .judged_rewards import JudgedRewards
 from .loss import policy_loss, squared_error
@@ -83,6 +83,7 @@ class Learner:
         self.reference = reference if method.needs_reference else None
         self.worlds = tuple(worlds) or (method,)
         self.teacher = teacher if any(row.needs_teacher for row in self.worlds) else None
+        self._compares = any(row.compares for row in self.worlds)
         self.scales = tuple(return_scale(row.rewards, row.credit.gamma, row.credit.granularity) for row in self.worlds)
         self.judged = judged
         paying = {**{str(world): scale for world, scale in enumerate(self.scales)}, "judge": judged}
@@ -155,7 +156,7 @@ class Learner:
 
     def _prepared(self, batch: Batch) -> TrainingBatch:
         """Rewards, values and credit, in each world by itself."""
-        if self.teacher is not None:
+        if self.teacher is not None and any(row.needs_teacher and not row.compares for row in self.worlds):
             batch = read_by(self.teacher, batch, self.micro_batch)
         if len(self.worlds) == 1:
             return self._in_world(0, batch)
@@ -168,7 +169,7 @@ class Learner:
         row, scale = self.worlds[world], self.scales[world]
         flat_B = flat_groups(batch) if row.update.flat_groups == "leave_out" else None
         if row.needs_teacher:
-            batch = paid_by_teacher(batch)
+            batch = unpaid(batch) if row.compares else paid_by_teacher(batch)
         if row.rewards.overlong_buffer is not None:
             assert row.rewards.overlong_limit is not None, "whoever makes the learner knows it"
             batch = punish_overlong(batch, limit=row.rewards.overlong_limit, buffer=row.rewards.overlong_buffer)
@@ -224,7 +225,7 @@ class Learner:
             return training
         if self.method.credit.whiten == "minibatch":  # which takes the mean away, and so gives all of them some
             return training
-        moved = (training.advantage_B_T != 0).any(dim=1)
+        moved = ((training.advantage_B_T != 0) | training.taught_B_T).any(dim=1)
         return training.rows(torch.nonzero(torch.isin(training.batch.bundle_B, training.batch.bundle_B[moved]))[:, 0])
 
     def _step(self, training: TrainingBatch, log: Log, first: FirstPass | None) -> None:
@@ -285,9 +286,15 @@ class Learner:
         return f"the step was not taken{earlier}"
 
     def _loss(self, part: TrainingBatch, seen: Log, first: FirstPass | None) -> Tensor:
-        """L = policy_loss + c_v · value loss − c_h · entropy − c_o · log π(what the world said), on one micro-batch."""
+        """L = policy_loss + KL(π ‖ ν) + c_v · value loss − c_h · entropy − c_o · log π(what the world said), of those
+        that the method has, on one micro-batch."""
         batch, update, mask = part.batch, self.method.update, part.batch.mask_B_T
-        scores = self.policy.score(batch.inputs)
+        apart = None
+        if self._compares:
+            assert self.teacher is not None, "a method that compares has one"
+            scores, apart = compared(self.policy, self.teacher, part, seen)
+        else:
+            scores = self.policy.score(batch.inputs)
         logp, entropy, value = scores
         weighted = policy_weight(
             logp.detach(),
@@ -305,6 +312,8 @@ class Learner:
         whole = Shares(part.share_B_T, part.count or 1.0)
         # L = policy_loss(w) − c_h H + c_v ½(V − target)² − c_o log π(o)
         loss = policy_loss(logp, weighted.weight_B_T, mask, shares=whole)
+        if apart is not None:
+            loss = loss + apart
         if self.moving.bonus:
             loss = loss - self.moving.bonus * reduce(entropy, mask, shares=whole)
         if self.method.needs_critic and batch.value_B_T is not None:

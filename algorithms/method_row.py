@@ -102,8 +102,13 @@ class Method:
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether somebody else's log-probabilities of the policy's units are read."""
+        """Whether somebody else says how likely the policy's units would have been."""
         return self.rewards.teacher is not None
+
+    @property
+    def compares(self) -> bool:
+        """Whether the policy is compared with its teacher over all that both might choose."""
+        return self.needs_teacher and self.rewards.teacher_pays == "all"
 
     @property
     def needs_judge(self) -> bool:

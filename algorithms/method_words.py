@@ -77,6 +77,8 @@ def formulas(row: Method) -> list[str]:
         "sequence_sum": "mean over sequences of the sum over units of",
         "constant_length": "mean over sequences of 1/L times the sum over units of",
     }[update.aggregation]
+    if row.compares:
+        return [*_COMPARED, f"L = −{mean} Σ_v w·log π(v)"]
     lines = [f"A = {_advantage(row)}", f"w = {w}"]
     if row.needs_teacher:
         lines.append("r = log ν − log μ, of the unit")
@@ -103,6 +105,7 @@ def formulas(row: Method) -> list[str]:
     return [*lines, f"L = −{mean} {inside}{value}{heard}"]
 
 
+_COMPARED = ("A = log ν(v) − log π(v), for every v that might have been chosen", "w = π(v)·A")
 _SCORES = (
     "s = V of the state behind the last unit of a reply",
     "L = mean over groups of the mean over pairs of −log σ(s of the better − s of the worse)",
@@ -167,6 +170,8 @@ def in_words(row: Method) -> list[str]:
         said.append("Each unit pays for leaving the policy as it began, so that it answers for what follows as well.")
     if row.rewards.teacher is not None:
         said.append(_TEACHERS[row.rewards.teacher])
+    if row.compares:
+        said.append(_ALL)
     if row.rewards.scale is not None:
         said.append(
             f"Rewards are divided by the running spread of returns, and cut at ±{row.rewards.clip or float('inf'):g}."
@@ -179,11 +184,11 @@ def in_words(row: Method) -> list[str]:
     if credit.ranks and row.source == "own":
         what = "make no pair" if credit.transform == "best_worst" else "have no best"
         said.append(f"Groups in which all earned the same {what}.")
-    if credit.transform not in ("one", "verdict") and not credit.ranks and row.learns == "policy":
+    if credit.transform not in ("one", "verdict") and not credit.ranks and row.learns == "policy" and not row.compares:
         said.append(_BASELINES[credit.baseline])
     if credit.scale == "std":
         said.append(f"Differences are divided by the group's standard deviation (ddof {credit.ddof}).")
-    if credit.granularity != "trajectory":
+    if credit.granularity != "trajectory" and not row.compares:
         said.append(f"What counts as one decision is a {credit.granularity}.")
     if update.flat_groups == "leave_out" and row.learns == "policy":
         said.append("Groups in which all earned the same count in no mean.")
@@ -196,7 +201,7 @@ def in_words(row: Method) -> list[str]:
         said.append(f"c grows by {step:g} while the entropy is below {goal:g}, falls above it, and counts only below.")
     steps = update.epochs * update.minibatches
     one = "One step is made on each batch"
-    has_ratios = row.preference.kind is None and row.learns == "policy"
+    has_ratios = row.preference.kind is None and row.learns == "policy" and not row.compares
     one += ", before which every ratio is 1 (up to age and precision of the sampler)." if has_ratios else "."
     said.append(
         one if steps == 1 else f"Each batch is gone through {update.epochs} × in {update.minibatches} minibatches."
@@ -218,6 +223,10 @@ _TEACHERS = {
     "self": "The policy pays itself for each unit, in the place of the world: as it began, and shown what the world's "
     "expert does.",
 }
+_ALL = (
+    "It is paid for all that might have been chosen, as often as it would be, so that chance is in the states that are "
+    "visited and nowhere else."
+)
 _BASELINES = {
     None: "Returns count as they are.",
     "batch_mean": "Each return is compared with the mean of the batch.",
@@ -284,7 +293,7 @@ def _row_as_words(row: Method) -> dict[str, str]:
 
 def _rewards(row: Method) -> str:
     if row.needs_teacher:
-        return "log ν − log μ"
+        return "log ν − log π, of all" if row.compares else "log ν − log μ"
     if row.needs_judge:
         return _judged(row.rewards)
     return "—" if row.rewards.scale is None else f"/ std(R), ±{row.rewards.clip or float('inf'):g}"

@@ -29,6 +29,9 @@ class Rewards:
     teacher: Literal["model", "self"] | None = None
     """Who pays for each unit, in the place of the world (see `distillation`): another model, or the policy itself as
     it was when the stage began, after it has been shown what the world's expert does. None: the world pays."""
+    teacher_pays: Literal["chosen", "all"] = "chosen"
+    """chosen: for what was chosen, which is one draw of how far policy and teacher are apart. all: for everything that
+    might have been, as often as the policy would choose it, which is that distance itself."""
     model: Positive | None = None
     """How much what a reward model says counts (role `reward`), see `judged_rewards`. None: none is asked."""
     model_scale: Literal["start", "batch"] = "start"  # start: mean 0 on the first batch; batch: z-scores of each

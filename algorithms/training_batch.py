@@ -39,6 +39,7 @@ class TrainingBatch:
     target_mask_B_T: Tensor
     share_B_T: Tensor  # a unit's share of the loss's numerator, see aggregate.unit_shares
     trained_B_T: Tensor  # bool: the units that have a weight at all (`Weighting.entropy_share`)
+    taught_B_T: Tensor  # bool: the units at which the policy is compared with a teacher (`Rewards.teacher_pays`)
     observed_B_T: Tensor  # bool: what the world said, where that is learned too (`Update.observation_coefficient`)
     place_B_T: Tensor  # int: where in the whole each unit stands, b·T + t
     count: float  # Σc of the whole that this is a part of: what its sum is divided by
@@ -111,6 +112,7 @@ def prepare(
         credited.target_mask_B_T,
         episodes.split(a),
         trained,
+        trained if method.compares else torch.zeros_like(mask),
         observed,
         torch.zeros_like(mask, dtype=torch.long),
         count=float(c.sum()) / sequences if method.learns == "policy" else _compared(batch, kept),

@@ -92,6 +92,20 @@ class ActionHead:
             logp, entropy = logp + more_logp, entropy + more_entropy
         return logp, entropy
 
+    def divergence(self, own: Tensor, log_std: Tensor | None, other: Tensor, other_log_std: Tensor | None) -> Tensor:
+        """KL(π ‖ ν) [...] of the distributions that two networks say, each with its log σ; those of ν are constants."""
+        (mean, *logits), (other_mean, *other_logits) = self._parts(own), self._parts(other.detach())
+        apart = mean.new_zeros(mean.shape[:-1])
+        if log_std is not None and other_log_std is not None:
+            # Σ log σ_ν/σ + ½(σ² + (μ − μ_ν)²)/σ_ν² − ½
+            wider, precision = other_log_std.detach() - log_std, (-2 * other_log_std.detach()).exp()
+            spread = 0.5 * ((2 * log_std).exp() + (mean - other_mean).square()) * precision
+            apart = apart + (wider + spread - 0.5).sum(-1)
+        for one, theirs in zip(logits, other_logits, strict=True):
+            logp = one.log_softmax(-1)
+            apart = apart + (logp.exp() * (logp - theirs.log_softmax(-1))).sum(-1)
+        return apart
+
     def _parts(self, head: Tensor) -> Sequence[Tensor]:
         """Means, and the logits of each choice."""
         return head.split([self.real, *self.choices], -1) if self.choices else (head,)

@@ -108,23 +108,35 @@ class ActorCritic(nn.Module):
 
     def score(self, inputs: Mapping[str, Tensor]) -> Scores:
         """`logp, entropy, value` [...] of the units in `inputs`, differentiable."""
-        seen = self.encoder.read(inputs)
-        if self.memory is not None:
-            seen = self.memory.scan(seen, inputs.get("memory_B_H"), inputs.get("first_B_T"))
+        seen = self._read(inputs)
         logp, entropy = self.head.logp_entropy(self.actor(seen), self.log_std, inputs[self.head.name])
         return Scores(logp, entropy, self._value(seen))
+
+    def compare(self, inputs: Mapping[str, Tensor], teacher: ActorCritic) -> tuple[Scores, Tensor]:
+        """As `Comparable`, in closed form."""
+        with torch.no_grad():
+            theirs = teacher.actor(teacher._read(inputs))
+        seen = self._read(inputs)
+        own = self.actor(seen)
+        logp, entropy = self.head.logp_entropy(own, self.log_std, inputs[self.head.name])
+        apart = self.head.divergence(own, self.log_std, theirs, teacher.log_std)
+        return Scores(logp, entropy, self._value(seen)), apart
 
     def energy(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """As `Energetic`, by autograd from the numbers at the end of the network."""
         with torch.no_grad():
-            seen = self.encoder.read(inputs)
-            if self.memory is not None:
-                seen = self.memory.scan(seen, inputs.get("memory_B_H"), inputs.get("first_B_T"))
-            head, log_std = self.actor(seen), None if self.log_std is None else self.log_std.detach()
+            head, log_std = self.actor(self._read(inputs)), None if self.log_std is None else self.log_std.detach()
         with torch.enable_grad():
             logp, _ = self.head.logp_entropy(head.requires_grad_(), log_std, inputs[self.head.name])
             (slope,) = torch.autograd.grad(logp.sum(), head)
         return slope.square().sum(-1)
+
+    def _read(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The features of what is seen and remembered at each unit."""
+        seen = self.encoder.read(inputs)
+        if self.memory is None:
+            return seen
+        return self.memory.scan(seen, inputs.get("memory_B_H"), inputs.get("first_B_T"))
 
     @torch.no_grad()
     def advance(self, batch: Batch) -> None:

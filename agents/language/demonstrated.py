@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..protocols import Scores
+from .comparison import Whole
 from .language_policy import LanguagePolicy
 
 
@@ -33,6 +34,14 @@ class Demonstrated:
         column = column.clamp(0, longer["tokens_B_T"].shape[1] - 1)
         scores = self._policy.score(longer)
         return Scores(*(torch.where(chosen, x.gather(1, column), 0.0) for x in scores))
+
+    def whole(self, inputs: Mapping[str, Tensor]) -> Whole:
+        """As `Teaching`, having been shown."""
+        return self._policy.whole(_longer(inputs))
+
+    def module(self) -> nn.Module:
+        """The policy that reads, which holds weights of its own where it is no LoRA of the agent's."""
+        return self._policy.module()
 
     def positions(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """As `Sharing`: what each row adds to a pass, which is longer than the row that it is read for."""

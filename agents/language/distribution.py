@@ -98,18 +98,21 @@ def read_chosen(
     return _Chosen.apply(hidden_N_H, weight_V_H, bias_V, token_N, temperature)  # type: ignore[return-value]
 
 
-Read = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # hidden_N_H, token_N → logp_N, entropy_N
+Read = Callable[[Tensor, Tensor], tuple[Tensor, ...]]  # hidden_N_H, token_N → logp_N, entropy_N and whatever more
+ReadPiece = Callable[[Tensor, Tensor, slice], tuple[Tensor, ...]]  # the same of a piece, and which one it is
 
 
-def read_in_pieces(read: Read, hidden_N_H: Tensor, token_N: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
-    """`read`, piece by piece, and each piece again on the way back: for heads that are more than a matrix product, and
-    for a nucleus, whose support is no function of two sums."""
+def read_in_pieces(
+    read: ReadPiece, hidden_N_H: Tensor, token_N: Tensor, vocabulary: int, numbers: int = 2
+) -> tuple[Tensor, ...]:
+    """`read`, which gives so many `numbers` [n], piece by piece, and each piece again on the way back: for heads that
+    are more than a matrix product, and for what is no function of two sums, a nucleus or the distance to a teacher."""
     parts = [
-        cast("tuple[Tensor, Tensor]", checkpoint(read, hidden_N_H[part], token_N[part], use_reentrant=False))
+        cast("tuple[Tensor, ...]", checkpoint(read, hidden_N_H[part], token_N[part], part, use_reentrant=False))
         for part in _pieces(hidden_N_H, vocabulary)
     ]
-    logp, entropies = zip(*parts, strict=True) if parts else ((hidden_N_H.new_zeros(0),),) * 2
-    return torch.cat(logp), torch.cat(entropies)
+    columns = zip(*parts, strict=True) if parts else ((hidden_N_H.new_zeros(0),),) * numbers
+    return tuple(torch.cat(column) for column in columns)
 
 
 class _Chosen(torch.autograd.Function):

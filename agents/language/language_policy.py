@@ -22,13 +22,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from ...envs.errors import UserError
 from ...envs.vocabulary import Batch
 from ..protocols import Distribution, Scores
 from . import plain_rows, prefix_tree, shared_prompts
+from .comparison import Teaching, Whole, divergence
 from .compiled import compiled_forward, compiles
+from .context_length import context_length
 from .distribution import Read, entropy, log_probabilities, product, read_chosen, read_in_pieces
 from .lora import Lora, load_adapter, save_adapter
 from .low_precision import lower
@@ -37,7 +39,6 @@ from .short_attention import short_rows
 
 Precision = Literal["fp32", "bf16"]
 SHORT_PROMPTS = 0.25  # of all tokens: to share prompts of a smaller share saves less than a mask costs
-UNNAMED_CONTEXT = 2048  # tokens, of models that could go on for ever: recurrent ones, distances instead of positions
 
 
 class LanguagePolicy(nn.Module):
@@ -92,19 +93,8 @@ class LanguagePolicy(nn.Module):
 
     @property
     def context(self) -> int:
-        """Most tokens that a sequence can have.
-
-        Rotary frequencies that are chosen by length ("dynamic", "longrope") change beyond the original context for
-        all tokens of a batch at once, the keys in memory excepted: such a model ends at its original context.
-
-        A model whose tokens look at `index_topk` others only (DeepSeek-V3.2) ends there: `transformers` chooses them
-        among later tokens as well, so that a token's probability would change as its text goes on.
-        """
-        config = self.model.config.get_text_config()
-        names = ("max_position_embeddings", "n_positions", "max_seq_len", "index_topk")
-        named = [getattr(config, name, None) for name in names]
-        limits = [limit for limit in named if isinstance(limit, int) and limit > 0]
-        return min([*(limits or [UNNAMED_CONTEXT]), *_original_lengths(config)])
+        """Most tokens that a sequence can have."""
+        return context_length(self.model.config.get_text_config())
 
     @property
     def end_ids(self) -> tuple[int, ...]:
@@ -120,15 +110,47 @@ class LanguagePolicy(nn.Module):
         at least 1); `length_B` int, tokens in the row (less than T); `chosen_B_T` bool, which tokens were
         sampled: log-probabilities are computed there only and are 0 elsewhere.
         """
-        return self._scores(inputs, self._read)
+        (logp_B_T, entropy_B_T), value_B_T = self._units(inputs, self._read)
+        return Scores(logp_B_T, entropy_B_T, value_B_T)
+
+    def compare(self, inputs: Mapping[str, Tensor], teacher: Teaching) -> tuple[Scores, Tensor]:
+        """As `Comparable`, over the whole vocabulary. `ValueError` where the teacher has one of another size."""
+        told = teacher.whole(inputs)
+
+        def piece(hidden_N_H: Tensor, token_N: Tensor, part: slice) -> tuple[Tensor, ...]:
+            logp_N_V = log_probabilities(self.logits(hidden_N_H), self.distribution, kept_N=token_N)
+            logp_N = logp_N_V.gather(-1, token_N[:, None])[:, 0]
+            return logp_N, entropy(logp_N_V), divergence(logp_N_V, told(part))
+
+        (logp_B_T, entropy_B_T, apart_B_T), value_B_T = self._units(
+            inputs, lambda hidden_N_H, token_N: read_in_pieces(piece, hidden_N_H, token_N, self.vocabulary, 3)
+        )
+        return Scores(logp_B_T, entropy_B_T, value_B_T), apart_B_T
+
+    @torch.no_grad()
+    def whole(self, inputs: Mapping[str, Tensor]) -> Whole:
+        """As `Teaching`: states are read now, and their logits where somebody asks."""
+        states: list[Tensor] = []
+
+        def keep(hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, ...]:
+            states.append(hidden_N_H)
+            return ()
+
+        self._units(inputs, keep)
+
+        @torch.no_grad()
+        def of(part: slice) -> Tensor:
+            return log_probabilities(self.logits(states[0][part]), self.distribution)
+
+        return of
 
     @torch.no_grad()
     def energy(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """As `Energetic`: 1 − 2π(y) + Σ_v π(v)², the logits being divided by the temperature."""
-        return self._scores(inputs, self._read_energy).logp_B_T
+        return self._units(inputs, self._read_energy)[0][0]
 
-    def _scores(self, inputs: Mapping[str, Tensor], read: Read) -> Scores:
-        """What `read` makes of the states before chosen tokens and of those tokens, where these are."""
+    def _units(self, inputs: Mapping[str, Tensor], read: Read) -> tuple[tuple[Tensor, ...], Tensor]:
+        """What `read` makes of the states before chosen tokens and of those tokens, each [B, T]; and their values."""
         tokens, first, length = inputs["tokens_B_T"], inputs["first_B"], inputs["length_B"]
         sizes = _sizes(inputs)
         B, T, C = *tokens.shape, sizes.columns
@@ -138,48 +160,52 @@ class LanguagePolicy(nn.Module):
         # where they are, in order: to index by a mask, the host would wait for the device
         place_N = torch.argsort(chosen_B_C.flatten().byte(), descending=True, stable=True)[: sizes.chosen]
         token_N = after_B_C.flatten()[place_N]
-        logp_N, entropy_N = read(hidden_B_C_H.flatten(0, 1).index_select(0, place_N), token_N)
+        read_N = read(hidden_B_C_H.flatten(0, 1).index_select(0, place_N), token_N)
 
         def spread(value_N: Tensor) -> Tensor:
             """[N] at the chosen positions to [B, T]."""
             value_B_C = value_N.new_zeros(B, C).masked_scatter(chosen_B_C, value_N)
             return value_N.new_zeros(B, T + C).scatter(1, position_B_C, value_B_C)[:, :T]
 
-        logp_B_T = spread(logp_N)
-        value_B_T = torch.zeros_like(logp_B_T)
+        value_B_T = torch.zeros(B, T, device=tokens.device)
         if self.value_head is not None:
             value_B_T = self._values(self.value_head, hidden_B_C_H, position_B_C, T)
-        return Scores(logp_B_T, spread(entropy_N), value_B_T)
+        return tuple(map(spread, read_N)), value_B_T
 
     def hearing(self, inputs: Mapping[str, Tensor], observed_B_T: Tensor) -> Mapping[str, Tensor]:
         """As `Hearing`."""
         return {**inputs, "chosen_B_T": inputs["chosen_B_T"] | observed_B_T}
 
-    def _read(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
+    def _read(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, ...]:
         """`logp_N, entropy_N` of the tokens that were chosen in these states."""
         if not (self.distribution.whole and self.path.linear_head):
-            return read_in_pieces(self._read_piece, hidden_N_H, token_N, self.model.config.get_text_config().vocab_size)
+            return read_in_pieces(self._read_piece, hidden_N_H, token_N, self.vocabulary)
         head = self._head
         hidden_N_H = hidden_N_H.to(head.weight.dtype)
         temperature = self.distribution.temperature
         return read_chosen(hidden_N_H, head.weight, head.bias, token_N, temperature=temperature)
 
-    def _read_piece(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
+    def _read_piece(self, hidden_N_H: Tensor, token_N: Tensor, part: slice) -> tuple[Tensor, ...]:
         """The same, with all logits in memory."""
         logits_N_V = self.logits(hidden_N_H)
         logp_N_V = log_probabilities(logits_N_V, self.distribution, kept_N=token_N)
         return logp_N_V.gather(-1, token_N[:, None])[:, 0], entropy(logp_N_V)
 
-    def _read_energy(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
+    def _read_energy(self, hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, ...]:
         """‖1_y − π‖² of the tokens that were chosen in these states, and their log-probabilities."""
 
-        def piece(hidden_N_H: Tensor, token_N: Tensor) -> tuple[Tensor, Tensor]:
+        def piece(hidden_N_H: Tensor, token_N: Tensor, part: slice) -> tuple[Tensor, ...]:
             logp_N_V = log_probabilities(self.logits(hidden_N_H), self.distribution, kept_N=token_N)
             logp_N = logp_N_V.gather(-1, token_N[:, None])[:, 0]
             # ‖1_y − π‖² = 1 − 2π(y) + Σ_v π(v)²
             return 1 - 2 * logp_N.exp() + (2 * logp_N_V).exp().sum(dim=-1), logp_N
 
-        return read_in_pieces(piece, hidden_N_H, token_N, self.model.config.get_text_config().vocab_size)
+        return read_in_pieces(piece, hidden_N_H, token_N, self.vocabulary)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens have a probability."""
+        return self.model.config.get_text_config().vocab_size
 
     def value(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """`value_B_T` as `score` gives it, without logits, and `successor_B_T`: V of the state that unit t led to, that
@@ -361,14 +387,3 @@ def _sizes(inputs: Mapping[str, Tensor]) -> _Sizes:
     parts = ((length - first).max(), length.max(), inputs["chosen_B_T"].sum(), first.sum(), length.sum())
     said, longest, chosen, prompts, tokens = torch.stack(parts).tolist()
     return _Sizes(said + 1, longest, chosen, prompts / max(1, tokens))
-
-
-def _original_lengths(config: PreTrainedConfig) -> list[int]:
-    """The original context of each kind of layer whose rotary frequencies are chosen by length."""
-    rotary = getattr(config, "rope_parameters", None) or {}
-    kinds = [rotary, *(part for part in rotary.values() if isinstance(part, Mapping))]  # one, or one a kind of layer
-    chosen = [part for part in kinds if part.get("rope_type") in ("dynamic", "longrope")]
-    lengths = [part.get("original_max_position_embeddings") for part in chosen]
-    if chosen:
-        lengths.append(getattr(config, "original_max_position_embeddings", None))
-    return [length for length in lengths if isinstance(length, int)]

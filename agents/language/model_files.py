@@ -74,6 +74,17 @@ def load_tokenizer(model: str, *, revision: str | None = None) -> PreTrainedToke
         raise UserError(f"could not load the tokenizer of the model {model!r}: {why(error, path)}") from error
 
 
+def vocabulary(model: str, *, revision: str | None = None) -> int:
+    """How many tokens a model gives probabilities to, which may be more than its tokenizer has."""
+    path = located(model)
+    path = _unpacked(path) if path is not None and path.is_file() else path
+    try:
+        config = AutoConfig.from_pretrained(path or model, revision=revision, trust_remote_code=False)
+    except Exception as error:  # of files of a stranger's, whose readers raise what they like
+        raise UserError(f"could not load the settings of the model {model!r}: {why(error, path)}") from error
+    return config.get_text_config().vocab_size
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the tables that transformers prints of weights which do not fit: they are told in a sentence."""

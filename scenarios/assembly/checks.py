@@ -27,7 +27,7 @@ from ..trackers import check_trackers
 from .engines import check_engine
 from .learners import completed
 from .memories import check_memory
-from .method_fits import check_answers, check_judge, check_refill, check_shown, check_world_fits
+from .method_fits import check_answers, check_compared, check_judge, check_refill, check_shown, check_world_fits
 from .no_effect import (
     check_budget,
     check_first,
@@ -114,6 +114,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
     for number, world in enumerate(scenario.worlds):
         with at("worlds", number, "overrides"):
             check_overrides(scenario, world)
+    check_compared(scenario)
     check_oracles(scenario, worlds)
     check_symmetry(scenario, worlds)
     check_sizes(scenario, worlds.first.facts)

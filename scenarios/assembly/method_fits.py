@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from gymnasium.spaces import Box
 
 from ...algorithms.methods import Method
-from ...envs.errors import WrongKey
+from ...envs.errors import UserError, WrongKey
 from ...envs.world_source import WorldFacts
+from ..config.mistakes import at
 from ..config.schema import Scenario, Stage
+from .settings import stage_method
 
 _SILENT = "is for replies, and nobody speaks here"
 
@@ -94,6 +96,26 @@ def check_judge(scenario: Scenario, stage: Stage, row: Method) -> None:
         raise WrongKey(("collect", "staleness"), f"{where} reads what is written, which has no age; leave it out")
     if scenario.cluster is not None:
         raise WrongKey((), f"{where} reads what is written, and there is nothing to play for a cluster; leave it out")
+
+
+def check_compared(scenario: Scenario) -> None:
+    """UserError where an agent is compared with its teacher in all that might be chosen, and its sampling lets some of
+    it never be."""
+    stages = [stage.name for stage in scenario.stages if compares(scenario, stage)]
+    if not stages or scenario.sampling is None:
+        return
+    for name, whole in (("top_p", 1.0), ("top_k", None), ("min_p", 0.0)):
+        value = getattr(scenario.sampling, name)
+        if value != whole:
+            fits = "leave it out, or write overrides: {rewards: {teacher_pays: chosen}}"
+            words = f"is {value:g}, and stage {stages[0]!r} compares the agent with its teacher in all tokens; {fits}"
+            with at("sampling", name):
+                raise UserError(f"sampling.{name} {words}")
+
+
+def compares(scenario: Scenario, stage: Stage) -> bool:
+    """Whether the agent is compared with a teacher in all that might be chosen, in some world of `scenario`."""
+    return stage.method is not None and any(stage_method(stage, world).compares for world in (None, *scenario.worlds))
 
 
 def check_refill(scenario: Scenario, stage: Stage, row: Method) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from ...envs.errors import WrongWithin
 from ...envs.quantities import whole
-from .voices import Address, Part
+from .voices import Address, Part, number_as_text
 
 Width = Annotated[int, whole(1, 1 << 16)]  # of a layer
 
@@ -18,6 +18,8 @@ class Origin(Part):
 
     run: str
     checkpoint: str = "best"
+
+    _may_be_a_number = field_validator("checkpoint", mode="before")(number_as_text)
 
 
 class MemorySpec(Part):

@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import field_validator, model_validator
 
 from ...envs.errors import WrongWithin
-from .voices import Part
+from .voices import Part, number_as_text
 
 Context = Literal["start", "demonstration"]
 """Of the agent itself, as it was when the stage began. start: as it is; demonstration: after it has been shown what the
@@ -33,10 +33,7 @@ class ModelSpec(Part):
     revision: str | None = None  # of the model
     self: Context | None = None
 
-    @field_validator("checkpoint", mode="before")
-    @classmethod
-    def _may_be_a_number(cls, given: object) -> object:
-        return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+    _may_be_a_number = field_validator("checkpoint", mode="before")(number_as_text)
 
     @model_validator(mode="after")
     def _is_one_of_them(self) -> ModelSpec:

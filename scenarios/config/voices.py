@@ -39,6 +39,11 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
+def number_as_text(given: object) -> object:
+    """Of a checkpoint's name, which is a number where YAML reads it bare: 000190."""
+    return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+
+
 class ScriptedVoice(Part):
     """A function `module:name` from messages and a seed to text."""
 

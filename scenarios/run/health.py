@@ -16,6 +16,8 @@ from .sign import Facts, Row, Sign, not_solved, number, own
 
 def _still_to_learn(row: Row, facts: Facts) -> bool:
     """Whether a gradient of zero is a fault: something is compared, or imitated and not known by heart."""
+    if facts.method.compares:  # an advantage of everything that might have been chosen is none of a unit
+        return number(row, "kl/teacher") > 1e-3
     if own(facts):
         return number(row, "advantage/magnitude") > 0 and number(row, "policy/weighted") != 0
     return number(row, "policy/logp") < -1e-3
@@ -62,7 +64,7 @@ def _lr_advice(row: Row, facts: Facts) -> str:
 SIGNS = (
     Sign(
         "advantages_zero",
-        lambda row, facts: own(facts) and number(row, "advantage/magnitude") == 0.0,
+        lambda row, facts: own(facts) and not facts.method.compares and number(row, "advantage/magnitude") == 0.0,
         lambda row, facts: (
             f"every advantage of 5 updates was 0, because {_why_zero(facts)}: nothing was learned. `peripatos show` "
             "shows what is done and what it earns; change the world's tasks or its reward, or "

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ...agents.protocols import Policy, Scorer
+from ...agents.protocols import Holding, Policy, Scorer
 from ...envs.errors import UserError, nearest
 from ..assembly.engines import model_that_does_not_learn
+from ..assembly.method_fits import compares
 from ..assembly.policies import make_policy
 from ..assembly.rendering import context_of, make_renderer
 from ..assembly.roles import role
@@ -70,9 +71,9 @@ def check_models_fit(scenario: Scenario, policy: Policy, sources: WorldSources) 
 
 
 def _check_tokens(scenario: Scenario, policy: Policy) -> None:
-    from ...agents.language.model_files import load_tokenizer
+    from ...agents.language.model_files import load_tokenizer, vocabulary
 
-    own = cast("LanguagePolicy", policy).tokenizer
+    own, tokens = cast("LanguagePolicy", policy).tokenizer, cast("LanguagePolicy", policy).vocabulary
     for place, spec in _others(scenario):
         if place[3] == JUDGE:
             continue
@@ -82,6 +83,13 @@ def _check_tokens(scenario: Scenario, policy: Policy) -> None:
                 raise UserError(
                     f"models.{place[3]} is {spec.model or spec.run!r}, whose tokenizer is another than the agent's: "
                     "what the agent writes are no tokens of its; name a model of the same family"
+                )
+            taught = place[3] == "teacher" and compares(scenario, scenario.stages[cast(int, place[1])])
+            if taught and (theirs := vocabulary(name, revision=spec.revision)) != tokens:
+                raise UserError(
+                    f"models.teacher is {spec.model or spec.run!r}, which gives probabilities to {theirs:,} tokens, "
+                    f"and the agent to {tokens:,}: they cannot be compared in all; what was written alone is read by "
+                    "overrides: {rewards: {teacher_pays: chosen}}"
                 )
 
 
@@ -146,11 +154,12 @@ def _demonstrated(policy: Policy) -> Scorer:
 def spell_memory(policy: Policy, others: Mapping[str, object]) -> str | None:
     """What the models of other roles hold beside `policy`, weights that both share left out; None where that is
     nothing: `reference 1.6 MB, reward 1.6 MB`."""
-    own = {parameter.data_ptr() for parameter in policy.module().parameters()}
+    counted = {parameter.data_ptr() for parameter in policy.module().parameters()}
     parts = []
     for name, other in others.items():
-        if isinstance(other, Policy):
-            weights = {x.data_ptr(): x.nbytes for x in other.module().parameters() if x.data_ptr() not in own}
+        if isinstance(other, Holding):
+            weights = {x.data_ptr(): x.nbytes for x in other.module().parameters() if x.data_ptr() not in counted}
+            counted |= set(weights)  # of an agent that plays two roles
             parts += [f"{name} {sum(weights.values()) / 1e6:,.1f} MB"] * bool(weights)
     return ", ".join(parts) or None
 

@@ -30,6 +30,10 @@ class TabularPolicy(nn.Module):
         chosen = logp.gather(-1, inputs["action_B_T"][..., None])[..., 0]
         return Scores(chosen, -(logp.exp() * logp).sum(-1), self.values[inputs["state_B_T"]])
 
+    def compare(self, inputs: Mapping[str, Tensor], teacher: TabularPolicy) -> tuple[Scores, Tensor]:
+        logp, log_nu = (torch.log_softmax(table, dim=-1) for table in (self.logits, teacher.logits.detach()))
+        return self.score(inputs), (logp.exp() * (logp - log_nu)).sum(-1)[inputs["state_B_T"]]
+
     def value(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """V of each state, and of the one that stands behind it in the row."""
         value_B_T = self.values[inputs["state_B_T"]]

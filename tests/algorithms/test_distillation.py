@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
-from algorithms_batches import TabularPolicy, random_batch
+from algorithms_batches import ACTIONS, TabularPolicy, random_batch
 from small_worlds import LANGUAGE, Table, play
 from torch import Tensor
 
@@ -121,6 +123,69 @@ def test_of_several_worlds_a_teacher_pays_where_the_method_says_so() -> None:
     alone = gradient(taught, taught, rows=slice(0, None, 2)), gradient(paid, paid, rows=slice(1, None, 2))
     want = sum(n * g for n, g in zip(units, alone, strict=True)) / sum(units)
     torch.testing.assert_close(gradient(taught, paid), want, atol=1e-12, rtol=1e-10)
+
+
+def comparing(policy: TabularPolicy, teacher: TabularPolicy, batch: Batch, **settings: Any) -> Tensor:
+    """∇L of one update by the whole distribution."""
+    Learner(policy, METHODS["gkd"], OptimizerSettings(**settings), seed=0, teacher=teacher).update(batch)
+    assert policy.logits.grad is not None
+    return policy.logits.grad
+
+
+def test_whole_distributions_have_the_gradient_that_samples_have_on_average() -> None:
+    """Over every word of two letters, as often as the policy says it."""
+    policy, teacher = random_table(4), random_table(5)
+    sampled = expected_gradient(METHODS["on_policy_distillation"], policy, teacher)
+    batch = all_words(policy)
+    chance = torch.where(batch.mask_B_T, batch.behavior_logp_B_T, 0.0).sum(dim=1).exp()
+    rows = []
+    for word in range(len(WORDS)):
+        learner = copy.deepcopy(policy)
+        rows.append(2 * comparing(learner, teacher, batch.rows(slice(word, word + 1)), max_grad_norm=1e9))  # 2 units
+    torch.testing.assert_close(torch.einsum("w,wsa->sa", chance, torch.stack(rows)), -sampled, atol=1e-14, rtol=1e-12)
+
+
+def test_what_was_chosen_changes_no_bit_of_what_whole_distributions_teach() -> None:
+    batch = random_batch(0)
+    other = {**batch.inputs, "action_B_T": (batch.inputs["action_B_T"] + 1) % ACTIONS}
+    one, two = (comparing(TabularPolicy(0), TabularPolicy(1), replace(batch, inputs=x)) for x in (batch.inputs, other))
+    assert torch.equal(one, two)
+
+
+def test_whole_distributions_count_in_the_worlds_that_have_them() -> None:
+    batch = random_batch(0, rows=8, groups=4)
+    batch = replace(batch, notes={"world_B": torch.tensor([0, 1, 0, 1, 0, 1, 0, 1]), "term_a_B": torch.zeros(8)})
+    taught, paid = METHODS["gkd"], method("gkd", {"rewards": {"teacher": None, "teacher_pays": "chosen"}})
+
+    def gradient(*worlds: Method, rows: slice = slice(None)) -> Tensor:
+        policy = TabularPolicy(0)
+        Learner(policy, taught, OptimizerSettings(), seed=0, teacher=TabularPolicy(1), worlds=worlds).update(
+            batch.rows(rows)
+        )
+        assert policy.logits.grad is not None
+        return policy.logits.grad
+
+    units = [float(batch.mask_B_T[start::2].sum()) for start in (0, 1)]
+    alone = gradient(taught, taught, rows=slice(0, None, 2)), gradient(paid, paid, rows=slice(1, None, 2))
+    want = sum(n * g for n, g in zip(units, alone, strict=True)) / sum(units)
+    torch.testing.assert_close(gradient(taught, paid), want, atol=1e-12, rtol=1e-10)
+
+
+@pytest.mark.parametrize("settings", [{}, {"micro_batch": 20}], ids=["alone", "in micro-batches"])
+def test_an_update_by_whole_distributions_says_how_far_the_teacher_is(settings: dict[str, Any]) -> None:
+    batch, policy, teacher = random_batch(0), TabularPolicy(0), TabularPolicy(1)
+    apart = policy.compare(batch.inputs, teacher)[1].detach()[batch.mask_B_T]
+    learner = Learner(policy, METHODS["opsd"], OptimizerSettings(**settings), seed=0, teacher=teacher)
+    assert learner.update(batch).metrics["kl/teacher"] == pytest.approx(float(apart.mean()))
+
+
+def test_a_policy_that_cannot_be_compared_is_refused() -> None:
+    class Closed(TabularPolicy):
+        compare = None  # type: ignore[assignment]  # says nothing of what was not chosen
+
+    learner = Learner(Closed(), METHODS["gkd"], OptimizerSettings(), seed=0, teacher=TabularPolicy(1))
+    with pytest.raises(ValueError, match="says nothing of what was not chosen"):
+        learner.update(random_batch(0))
 
 
 def test_a_learner_without_the_teacher_that_its_method_needs_is_refused() -> None:

@@ -18,12 +18,14 @@ from textbook import (
     Objective,
     Text,
     Told,
+    by_teacher,
     clipped,
     each,
     group_mean,
     in_gap,
     k3,
     mean_of,
+    nearer_in_all,
     of_means,
     of_sequence,
     of_sums,
@@ -50,7 +52,8 @@ def one_step(row: Method) -> Method:
     """The row, with rewards as they are paid and one step a batch: what is compared is one gradient."""
     length = LENGTH if row.update.aggregation == "constant_length" else None
     update = replace(row.update, epochs=1, minibatches=1, length=length)
-    return replace(row, rewards=Rewards(teacher=row.rewards.teacher), update=update)
+    rewards = Rewards(teacher=row.rewards.teacher, teacher_pays=row.rewards.teacher_pays)
+    return replace(row, rewards=rewards, update=update)
 
 
 def ours(row: Method, batch: Batch, seed: int, *, memoryless: bool = False, **settings: Any) -> list[Tensor]:
@@ -70,7 +73,8 @@ def ours(row: Method, batch: Batch, seed: int, *, memoryless: bool = False, **se
 
 def theirs(text: Text, batch: Batch, seed: int) -> list[Tensor]:
     policy = TabularPolicy(seed)
-    reference, teacher = (TabularPolicy(seed + n).score(batch.inputs)[0].detach() for n in (100, 200))
+    reference = TabularPolicy(seed + 100).score(batch.inputs)[0].detach()
+    teacher = torch.log_softmax(TabularPolicy(seed + 200).logits.detach(), dim=-1)[batch.inputs["state_B_T"]]
     return text.gradient(batch, [policy.logits, policy.values], reference, teacher)
 
 
@@ -195,6 +199,18 @@ VARIANTS: Mapping[str, tuple[Method, Text]] = {
     "a teacher whose sums are compared within groups": (
         changed("grpo", rewards={"teacher": "model"}),
         Text(taught_groups, clipped(), of_means),
+    ),
+    "a teacher of whole distributions beside a reference": (
+        changed("gkd", weighting={"kl": "k3", "beta": 0.3}),
+        Text(by_teacher, lambda e: nearer_in_all(e) - 0.3 * k3(e.ref - e.lp), of_units),
+    ),
+    "a teacher of whole distributions at the most uncertain third, by sequences": (
+        changed("gkd", weighting={"entropy_share": 0.33}, update={"aggregation": "sequence_mean"}),
+        Text(by_teacher, nearer_in_all, of_means, share=0.33),
+    ),
+    "a teacher of whole distributions with a bonus": (
+        changed("gkd", update={"entropy_coefficient": 0.1}),
+        Text(by_teacher, lambda e: nearer_in_all(e) + 0.1 * e.H, of_units),
     ),
     "truncated correction": (
         changed("dr_grpo", update={"aggregation": "sequence_mean"}, weighting={**NO_RATIO, "correction": 1.1}),

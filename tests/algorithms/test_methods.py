@@ -196,6 +196,13 @@ IDLE = {
     "a weight of a term that is normalised": ("gdpo", {"rewards": {"model": 2.0}}),
     "a weight of the world's terms, normalised": ("gdpo", {"rewards": {"model": 1.0, "world": 0.5}}),
     "a weight of what alone is put in an order": ("online_dpo", {"rewards": {"model": 2.0, "world": 0.0}}),
+    "what nobody pays": ("grpo", {"rewards": {"teacher_pays": "all"}}),
+    "a ratio of what was not chosen": ("gkd", {"weighting": {"ratio": "unit"}}),
+    "a baseline of a distance": ("gkd", {"credit": {"baseline": "leave_one_out"}}),
+    "a whole sequence's distance": ("opsd", {"credit": {"gamma": 1.0}}),
+    "a penalty that is paid where nothing is": ("gkd", {"weighting": {"kl": "k1", "kl_in": "reward", "beta": 0.1}}),
+    "a scale of what nobody pays": ("gkd", {"rewards": {"scale": "return"}}),
+    "a group's mean beside a distance": ("grpo", {"rewards": {"teacher": "model", "teacher_pays": "all"}}),
     "z-scores of an order": ("best_of_k", {"rewards": {"model": 1.0, "world": 0.0, "model_scale": "batch"}}),
 }
 
@@ -275,6 +282,8 @@ def test_constants_that_exclude_each_other_are_refused_with_what_would_fit(name:
         ("gspo", {"weighting": {"stale_sequence": 0.05, "clip_low": 0.1}}),
         ("echo", {"update": {"observation_coefficient": 1.0}}),
         ("sft", {"update": {"epochs": 3}}),
+        ("on_policy_distillation", {"rewards": {"teacher_pays": "all"}}),
+        ("gkd", {"weighting": {"kl": "k3", "beta": 0.1}, "update": {"aggregation": "sequence_mean"}}),
     ],
 )
 def test_constants_that_do_something_beside_each_other_are_taken(name: str, overrides: dict[str, Any]) -> None:

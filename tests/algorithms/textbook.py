@@ -26,7 +26,9 @@ class Told:
     V: Tensor
     old: Tensor  # log μ of who acted
     ref: Tensor
-    nu: Tensor  # log ν of a teacher
+    every_lp: Tensor  # [n, ACTIONS], follows the policy
+    every_nu: Tensor  # [n, ACTIONS], log ν of a teacher
+    nu: Tensor  # that of the action
     reward: Tensor
     turn: Tensor
     value: Tensor  # V before the update
@@ -49,7 +51,8 @@ class Told:
 def tell(
     batch: Batch, logits: Tensor, values: Tensor, reference: Tensor, teacher: Tensor, *, segments: bool
 ) -> list[Told]:
-    """The episodes of a batch: rows that share a number, or, of segments, what lies between the ends of a row."""
+    """The episodes of a batch: rows that share a number, or, of segments, what lies between the ends of a row.
+    `teacher` is log ν of every action [B, T, ACTIONS]."""
     logp = torch.log_softmax(logits, dim=-1)
     entropy = -(logp.exp() * logp).sum(-1)
     state, action = batch.inputs["state_B_T"], batch.inputs["action_B_T"]
@@ -73,7 +76,9 @@ def tell(
                 values[state[b, t]],
                 batch.behavior_logp_B_T[b, t],
                 reference[b, t],
+                logp[state[b, t]],
                 teacher[b, t],
+                teacher[b, t, action[b, t]],
                 batch.reward_B_T[b, t],
                 batch.turn_B_T[b, t],
                 batch.value_B_T[b, t],
@@ -399,6 +404,11 @@ def by_teacher(told: Sequence[Told]) -> None:
         e.A = e.nu - e.old
 
 
+def nearer_in_all(e: Told) -> Tensor:
+    """−KL(π ‖ ν), every term of it."""
+    return -torch.stack([p.exp() * (p - nu) for p, nu in zip(e.every_lp.T, e.every_nu.T, strict=True)]).sum(0)
+
+
 def verdict(right: float, wrong: float) -> Advantage:
     return each(lambda e, _: right if e.R >= 0.5 else -wrong)
 
@@ -435,6 +445,8 @@ TEXTBOOK = {
     "high_entropy": Text(group_std, clipped(0.2, 0.28), of_units, drops_flat=True, share=0.2),
     "on_policy_distillation": Text(by_teacher, lambda e: e.rho * e.A, of_units),
     "self_distillation": Text(by_teacher, lambda e: e.rho * e.A, of_units),
+    "gkd": Text(by_teacher, nearer_in_all, of_units),
+    "opsd": Text(by_teacher, nearer_in_all, of_units),
     "dpo": PairText(dpo()),
     "ipo": PairText(ipo()),
     "dpop": PairText(dpop(0.3, 50.0)),

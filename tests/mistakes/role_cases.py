@@ -9,6 +9,7 @@ from mistake_cases import Case, Content, control, language
 
 GRPO = "    method: grpo\n"
 TAUGHT = "    method: on_policy_distillation\n"
+COMPARED = "    method: gkd\n"
 WITH_KL = GRPO + "    overrides: {weighting: {kl: k3, beta: 0.1}}\n"
 WALKS = ("ppo", "on_policy_distillation", "horizon: 16", "group_size: 2", ", minibatches: 2", "")
 RAN = ("run s.yaml --out ran -q",)
@@ -18,6 +19,15 @@ def _other_tokens(folder: Path) -> None:
     from peripatos.agents.language.tiny_llama import byte_tokenizer
 
     byte_tokenizer().save_pretrained(folder)
+
+
+def _wider(folder: Path) -> None:
+    """More logits than tokens, as models are padded."""
+    from transformers import AutoModelForCausalLM
+
+    wide = AutoModelForCausalLM.from_pretrained(folder)
+    wide.resize_token_embeddings(wide.config.vocab_size + 8)
+    wide.save_pretrained(folder)
 
 
 def _talks(name: str, method: str, models: str, *needs: str, **more: Content) -> Case:
@@ -51,6 +61,8 @@ FOUND = [
     _talks("agent-of-another-kind", TAUGHT, "{teacher: moves}", r"moves has an agent of kind 'mlp'.*of kind 'tiny_llama'", moves__scenario_yaml=control()["s.yaml"]),
     _talks("other-tokens", TAUGHT, "{teacher: ./m}", r"line 10.*'\./m', whose tokenizer is another than the agent's", m=model(_other_tokens)),
     _talks("same-tokens", TAUGHT, "{teacher: ./m}", m=model()),
+    _talks("wider-teacher", COMPARED, "{teacher: ./m}", r"line 10.*'\./m', which gives probabilities to \S+ tokens, and the agent to .*teacher_pays: chosen", m=model(_wider)),
+    Case("compared-in-a-nucleus", language("max_tokens: 6", "max_tokens: 6, top_p: 0.9", GRPO, "    method: opsd\n"), r"line 6.*sampling\.top_p is 0\.9, and stage 'learn' compares .* in all tokens; leave it out, or write .*teacher_pays: chosen"),
     Case("no-such-checkpoint", {**language(), "t.yaml": language(GRPO, TAUGHT + "    models: {teacher: {run: ran, checkpoint: 9}}\n")["s.yaml"]}, r"t\.yaml, line 10.*ran has no checkpoint '9'; it has best, last, 000000, 000002", argv="run t.yaml --out out", before=RAN),
 ]  # fmt: skip
 

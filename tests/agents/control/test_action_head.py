@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
-from torch.distributions import Categorical, Normal
+from torch.distributions import Categorical, Normal, kl_divergence
 
 from peripatos.agents.control.action_head import ActionHead
 from peripatos.agents.control.mlp import ActorCritic
@@ -39,6 +39,33 @@ def test_a_gaussian_beside_choices_agrees_with_torch_distributions(seed) -> None
         logp, normal.log_prob(real).sum(-1) + sum(one.log_prob(chosen[:, k]) for k, one in enumerate(parts))
     )
     torch.testing.assert_close(entropy, normal.entropy().sum(-1) + sum(one.entropy() for one in parts))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", SPACES)
+def test_how_far_two_heads_are_apart_agrees_with_torch_distributions(name: str, seed: int) -> None:
+    rng, head = torch.Generator().manual_seed(seed), ActionHead(SPACES[name])
+    own, other = torch.randn(2, 5, 6, head.outputs, generator=rng)
+    own.requires_grad_()
+    log_std, other_log_std = torch.randn(2, head.real, generator=rng).requires_grad_() if head.real else (None, None)
+    got = head.divergence(own, log_std, other, other_log_std)
+    ends = [head.real + sum(head.choices[:k]) for k in range(len(head.choices))]
+    cuts = [slice(end, end + n) for end, n in zip(ends, head.choices, strict=True)]
+    parts = [kl_divergence(Categorical(logits=own[..., cut]), Categorical(logits=other[..., cut])) for cut in cuts]
+    if log_std is not None and other_log_std is not None:
+        real = slice(head.real)
+        scales = (x.exp().expand(5, 6, -1) for x in (log_std, other_log_std))
+        normals = [Normal(x[..., real], scale) for x, scale in zip((own, other), scales, strict=True)]
+        parts.append(kl_divergence(*normals).sum(-1))
+    want = sum(parts)
+    torch.testing.assert_close(got, want)
+    learned = [own] if log_std is None else [own, log_std]
+    slopes = (torch.autograd.grad(x.sum(), learned, retain_graph=True) for x in (got, want))
+    for mine, theirs in zip(*slopes, strict=True):
+        torch.testing.assert_close(mine, theirs)
+    if other_log_std is not None:
+        taught = torch.autograd.grad(got.sum(), other_log_std, allow_unused=True)
+        assert taught == (None,), "a teacher does not learn"
 
 
 def test_what_is_drawn_has_the_distribution_that_is_claimed() -> None:

@@ -82,6 +82,25 @@ def test_each_token_is_read_behind_the_prompt_that_has_a_demonstration() -> None
     assert float((own - got.logp_B_T).abs().max()) > 0.01, "a demonstration changes what is likely"
 
 
+def test_a_policy_is_compared_with_all_that_it_would_say_behind_a_demonstration() -> None:
+    policy, actor = parts()
+    batch, prompts = collected(actor), prompts_after_demonstrations(policy, actor)
+    with torch.no_grad():
+        _, apart = policy.compare(batch.inputs, Demonstrated(policy))
+        for b, prompt in enumerate(prompts):
+            first, length = int(batch.inputs["first_B"][b]), int(batch.inputs["length_B"][b])
+            row, mask = batch.inputs["tokens_B_T"][b, :length], batch.mask_B_T[b]
+            own, shown_it = (
+                torch.log_softmax(policy.model(input_ids=ids[None]).logits[0, before - 1 : -1], dim=-1)
+                for ids, before in (
+                    (row, first),
+                    (torch.cat([torch.tensor(prompt), row[first:]]), len(prompt)),
+                )
+            )
+            want = (own.exp() * (own - shown_it)).sum(-1)[mask[first:length]]
+            torch.testing.assert_close(apart[b, mask], want, atol=2e-5, rtol=1e-4)
+
+
 def test_a_policy_reads_its_own_rows_as_if_nothing_had_been_shown() -> None:
     shown_rows, plain_rows = (collected(parts(shows=shows)[1]) for shows in (True, False))
     assert set(shown_rows.inputs) - set(plain_rows.inputs) == {"shown_B_T", "shown_first_B"}

@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from peripatos.envs.errors import UserError
+from peripatos.scenarios.config.agents import Origin
 from peripatos.scenarios.config.loading import check_scenario, dump_data, find_scenario
-from peripatos.scenarios.config.roles import Models
+from peripatos.scenarios.config.roles import Models, ModelSpec
 from peripatos.scenarios.config.schema import Scenario
-from peripatos.scenarios.config.yaml_text import Source
+from peripatos.scenarios.config.yaml_text import Source, parse_yaml
 
 
 def scenario_with(models: object) -> Scenario:
@@ -41,6 +42,14 @@ def test_the_number_of_a_checkpoint_may_be_written_as_a_number() -> None:
     teacher = given({"teacher": {"run": "runs/a", "checkpoint": 20}}).teacher
     assert teacher is not None
     assert teacher.checkpoint == "20"
+
+
+@pytest.mark.parametrize("number", ["000190", "000020"])
+def test_a_checkpoint_is_read_again_as_a_run_writes_it_whatever_its_digits(number: str) -> None:
+    """000190, whose 9 is no octal digit, is written bare and read as 190."""
+    written, _ = parse_yaml(yaml.safe_dump({"run": "runs/a", "checkpoint": number}), "x.yaml")
+    for part in (Origin, ModelSpec):
+        assert int(part.model_validate(written).checkpoint or "") == int(number)
 
 
 def test_a_resolved_scenario_says_its_models_and_reads_them_back() -> None:

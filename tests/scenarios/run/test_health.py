@@ -112,6 +112,14 @@ def test_a_sign_that_stops_in_between_begins_to_be_counted_anew(sign: str) -> No
         assert not see(WELL, facts, streaks, ())
 
 
+def test_who_is_compared_with_a_teacher_has_no_advantages_to_miss() -> None:
+    facts = Facts("learn", METHODS["gkd"], SETTINGS, WELL)
+    taught = {**WELL, "advantage/magnitude": 0.0, "policy/weighted": 0.0, "kl/teacher": 0.3}
+    assert not any(watch(taught, facts))
+    assert [list(found) for found in watch({**taught, "gradient/norm": 0.0}, facts) if found] == [["gradient_zero"]]
+    assert not any(watch({**taught, "gradient/norm": 0.0, "kl/teacher": 0.0}, facts)), "it is as its teacher"
+
+
 def test_what_is_solved_or_known_by_heart_is_no_sign() -> None:
     solved = {**WELL, "policy/entropy": 0.0, "success/rate": 1.0}
     assert not any(watch(solved, Facts("learn", METHODS["grpo"], SETTINGS, WELL)))

@@ -13,7 +13,13 @@ import yaml
 from scenarios_runs import assert_same_run, command, finish, rows, start, wait_for_rows
 
 import peripatos
+from peripatos.agents.language.demonstrated import Demonstrated
+from peripatos.agents.language.language_policy import LanguagePolicy
+from peripatos.agents.language.lora import Lora, add_adapter
+from peripatos.agents.language.tiny_llama import tiny_llama
+from peripatos.scenarios.assembly.policies import make_reference
 from peripatos.scenarios.config.loading import find_scenario
+from peripatos.scenarios.run.roles import spell_memory
 
 SUMS: dict[str, Any] = {
     "name": "sums",
@@ -47,8 +53,9 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_student_comes_nearer_to_the_agent_of_another_run(teacher: Path, tmp_path: Path) -> None:
-    stage = distil("on_policy_distillation", updates=16, models={"teacher": str(teacher)})
+@pytest.mark.parametrize("method", ["on_policy_distillation", "gkd"])
+def test_a_student_comes_nearer_to_the_agent_of_another_run(method: str, teacher: Path, tmp_path: Path) -> None:
+    stage = distil(method, updates=16, models={"teacher": str(teacher)})
     run = peripatos.run({**SUMS, "seed": 1, "stages": [{**stage, "optimizer": {"lr": 5e-3}}]}, out=tmp_path / "run")
     kl = run.column("kl/teacher")
     assert kl[-4:].mean() < 0.75 * kl[:3].mean()
@@ -76,12 +83,13 @@ def test_a_reference_may_be_another_run_s_agent(teacher: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_walker_may_be_taught_by_another(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["on_policy_distillation", "gkd"])
+def test_a_walker_may_be_taught_by_another(method: str, tmp_path: Path) -> None:
     base = {"name": "poles", "world": {"id": "CartPole-v1"}, "agent": {"kind": "mlp", "hidden": [16]}}
     base["evaluation"] = {"episodes": 2}
     learn = {"name": "learn", "method": "ppo", "collect": {"groups": 4, "horizon": 64}, "budget": {"updates": 6}}
     first = peripatos.run({**base, "stages": [{**learn, "optimizer": {"lr": 1e-2}}]}, out=tmp_path / "first")
-    stage = distil("on_policy_distillation", updates=15, models={"teacher": str(first.path)})
+    stage = distil(method, updates=15, models={"teacher": str(first.path)})
     run = peripatos.run({**base, "seed": 1, "stages": [stage]}, out=tmp_path / "run")
     kl = run.column("kl/teacher")
     assert kl[-3:].mean() < 0.5 * kl[:2].mean()
@@ -132,3 +140,16 @@ def test_a_world_that_shows_what_to_do_shows_it_to_learners_alone() -> None:
     several = [roles for roles in opened["train"] if len(roles) > 1]
     assert 30 < len(several) < 70
     assert all(roles == ["user", "assistant", "user"] for roles in several)
+
+
+def test_who_teaches_itself_holds_a_copy_of_its_weights_and_with_lora_of_its_small_matrices_alone() -> None:
+    def held(lora: Lora | None) -> str | None:
+        model, tokenizer = tiny_llama(seed=0, hidden=64, layers=2)
+        if lora is not None:
+            add_adapter(model, lora, seed=0)
+        policy = LanguagePolicy(model, tokenizer, lora=lora)
+        own = make_reference(policy)
+        return spell_memory(policy, {"teacher": Demonstrated(own), "reference": own})  # one, in two roles
+
+    assert held(None) == "teacher 0.5 MB"  # 120,640 numbers of four bytes
+    assert held(Lora(16, 32)) == "teacher 0.2 MB"  # 40,960
