@@ -74,9 +74,10 @@ class Masters:
 
     @contextmanager
     def gradient(self) -> Iterator[None]:
-        """From zero, what is propagated back while this holds is summed in the masters' `grad`."""
+        """From zero, what is propagated back while this holds is summed in the masters' `grad`: the first pass gives
+        it, the others add to it."""
         for master in self.tensors:
-            master.grad = torch.zeros_like(master)
+            master.grad = None
         moved = [
             part.register_post_accumulate_grad_hook(_adder(at)) for part, at in zip(self._low, self._high, strict=True)
         ]
@@ -85,6 +86,9 @@ class Masters:
         finally:
             for hook in moved:
                 hook.remove()
+        for master in self.tensors:
+            if master.grad is None:  # no pass reached it, and its moments decay all the same
+                master.grad = torch.zeros_like(master)
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
@@ -94,7 +98,7 @@ class Masters:
             self._slots = [_slots(master) for master in self.tensors]
         adamw(
             self.tensors,
-            [master.grad for master in self.tensors if master.grad is not None],
+            [_gradient_of(master) for master in self.tensors],
             [slots["exp_avg"] for slots in self._slots],
             [slots["exp_avg_sq"] for slots in self._slots],
             [],  # of AMSGrad
@@ -169,11 +173,18 @@ def _adder(master: Tensor) -> Callable[[Tensor], None]:
     """A hook that moves a gradient on into that of the master."""
 
     def move(part: Tensor) -> None:
-        assert master.grad is not None, "it begins at zero"
-        master.grad.add_(part.grad)  # type: ignore[arg-type]
+        if master.grad is None:
+            master.grad = _gradient_of(part).to(master.dtype)
+        else:
+            master.grad.add_(_gradient_of(part))
         part.grad = None
 
     return move
+
+
+def _gradient_of(part: Tensor) -> Tensor:
+    assert part.grad is not None, "what was propagated back is there"
+    return part.grad
 
 
 def lacks_memory(problem: Exception) -> bool:

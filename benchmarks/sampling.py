@@ -43,7 +43,7 @@ class Setting:
     tokens: int = 24
 
 
-SETTINGS = [Setting(8, 8, 46), Setting(1, 8, 512), Setting(1, 4, 2048)]
+SETTINGS = [Setting(8, 8, 46), Setting(1, 8, 512), Setting(1, 8, 2048)]
 
 
 @dataclass(frozen=True)

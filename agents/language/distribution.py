@@ -142,8 +142,7 @@ class _Chosen(torch.autograd.Function):
         hidden_N_H, weight_V_H, bias_V, token_N, logp_N, total_N, entropy_N = ctx.saved_tensors
         kept, ctx.kept = ctx.kept, None
         hidden_grad = torch.empty_like(hidden_N_H)
-        learns = ctx.needs_input_grad[1]  # the output layer stands still where LoRA learns
-        weight_grad = torch.zeros_like(weight_V_H, dtype=torch.float32) if learns else None
+        weight_grad = None
         bias_grad = None if bias_V is None else torch.zeros_like(bias_V, dtype=torch.float32)
         g_N = torch.zeros_like(logp_N) if logp_grad_N is None else logp_grad_N / ctx.temperature
         g_H_N = None if entropy_grad_N is None else entropy_grad_N / ctx.temperature
@@ -160,8 +159,9 @@ class _Chosen(torch.autograd.Function):
             if bias_grad is not None:
                 bias_grad += dz.sum(dim=0, dtype=torch.float32)
             hidden_grad[part] = product(dz, weight_V_H).to(hidden_N_H.dtype)
-            if weight_grad is not None:
-                weight_grad += product(dz.T, hidden_N_H[part])
+            if ctx.needs_input_grad[1]:  # the output layer stands still where LoRA learns
+                more = product(dz.T, hidden_N_H[part])
+                weight_grad = more if weight_grad is None else weight_grad.add_(more)
         bias_grad = None if bias_V is None or bias_grad is None else bias_grad.to(bias_V.dtype)
         return hidden_grad, None if weight_grad is None else weight_grad.to(weight_V_H.dtype), bias_grad, None, None
 

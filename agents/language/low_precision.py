@@ -38,6 +38,8 @@ def lower(model: PreTrainedModel) -> None:
     for name, parameter in model.named_parameters():
         if kept is not None and kept.search(name):
             parameter.data = parameter.data.float()
+        if parameter.dtype == torch.float32:  # a view would keep the file in memory that all weights were read from
+            parameter.data = parameter.data.clone()
     for module in model.modules():
         own = list(module.parameters(recurse=False))
         if own and all(parameter.dtype == torch.float32 and parameter.ndim <= 1 for parameter in own):

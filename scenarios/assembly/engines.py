@@ -6,10 +6,12 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ...envs.errors import UserError
 from ..config.mistakes import at
 from ..config.schema import Scenario
 from ..config.voices import CausalLMVoice
 from .rendering import context_of
+from .settings import choose_device
 
 if TYPE_CHECKING:
     from ...agents.language.chat_template import Renderer
@@ -18,9 +20,16 @@ if TYPE_CHECKING:
 
 
 def check_engine(scenario: Scenario) -> None:
-    """UserError where the scenario's engine needs a package that is not here, or a server that is not there."""
+    """UserError where the scenario's engine needs a package or a GPU that is not here, or a server that is not
+    there."""
     if scenario.engine is None:
         return
+    with at("engine", "vllm", "sleep"):
+        device = choose_device(scenario.device, scenario.agent)
+        if scenario.engine.vllm.sleep and not device.startswith("cuda"):
+            raise UserError(
+                f"engine.vllm.sleep gives back a GPU's memory, and this run is on the {device}: leave it out"
+            )
     from ...agents.language.engines.vllm_library import check_vllm
     from ...agents.language.engines.vllm_remote import check_server
 
@@ -51,6 +60,7 @@ def make_engine(policy: LanguagePolicy, renderer: Renderer, scenario: Scenario |
         precision=how.dtype or scenario.precision,
         context=context_of(policy, scenario),
         memory=how.memory,
+        sleeps=how.sleep,
         url=how.url,
     )
     return RestartingEngine(make, lambda words: warnings.warn(words, stacklevel=2))

@@ -44,9 +44,22 @@ def contradictions(scenario: Scenario) -> Iterator[Problem]:
         yield ("engine",), f"engine is vllm, {what}: it draws tokens from language models; leave it out"
     if scenario.engine is not None and scenario.cluster is not None:
         yield ("engine",), "engine: vllm draws in the run's own process, and a cluster's workers collect in theirs"
+    if scenario.engine is not None and scenario.engine.vllm.sleep:
+        yield from _never_asleep(scenario)
     yield from _idle(scenario)
     yield from _of_the_first(scenario)
     yield from _of_the_cluster(scenario)
+
+
+def _never_asleep(scenario: Scenario) -> Iterator[Problem]:
+    for stage in scenario.stages:
+        if stage.collect is not None and stage.collect.staleness:
+            late = f"collect.staleness: {stage.collect.staleness} in stage {stage.name!r}"
+            yield (
+                ("engine", "vllm", "sleep"),
+                f"engine.vllm.sleep frees memory while the learner learns, and with {late} vLLM draws meanwhile: "
+                "leave one of them out",
+            )
 
 
 def _again(names: Sequence[str]) -> list[int]:

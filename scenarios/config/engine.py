@@ -15,16 +15,18 @@ OURS = "transformers"
 
 
 class VllmSpec(Part):
-    """vLLM, in this process: GiB of memory for keys and values, and in which precision it multiplies. Or a server's
-    `url` ("http://127.0.0.1:8000"), which has a memory and a precision of its own."""
+    """vLLM, in this process: GiB of memory for keys and values, in which precision it multiplies, and whether a GPU has
+    its memory back while the learner learns. Or a server's `url` ("http://127.0.0.1:8000"), which has a memory and a
+    precision of its own."""
 
     memory: Annotated[float, real(above=0, most=1e5)] = 2.0
     dtype: Literal["fp32", "bf16"] | None = None  # default: the scenario's precision
+    sleep: bool = False
     url: Address | None = None
 
     @model_validator(mode="after")
     def _is_here_or_there(self) -> VllmSpec:
-        for name in ("memory", "dtype"):
+        for name in ("memory", "dtype", "sleep"):
             if self.url is not None and name in self.model_fields_set:
                 raise WrongWithin(
                     [name], f"engine.vllm.{name} has no effect on a server, which was started with its own"

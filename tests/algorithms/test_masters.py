@@ -55,6 +55,24 @@ def test_gradients_of_many_passes_are_summed_in_fp32() -> None:
     assert masters.named["w"].grad is None
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_what_no_pass_of_a_step_reaches_has_a_gradient_of_zero_and_what_a_later_one_does_all_of_it(
+    dtype: torch.dtype,
+) -> None:
+    masters = Masters(parameters(dtype), SETTINGS)
+    a, b = masters.tensors
+    for reached, of_a, of_b in ((("a", "b", "b"), 1.0, 2.0), (("b",), 0.0, 1.0), ((), 0.0, 0.0), (("a",), 1.0, 0.0)):
+        with masters.gradient():
+            for name in reached:
+                masters.named[name].float().sum().backward()
+        assert torch.equal(a.grad, torch.full_like(a, of_a))
+        assert torch.equal(b.grad, torch.full_like(b, of_b))
+        masters.step(SETTINGS.lr)
+    # AdamW by hand: of b's gradients 2, 1, 0, 0 the first moment is 0.9³·0.2 + 0.9²·0.1
+    moment = masters.moments()["the optimiser's exp_avg of b"]
+    assert float(moment[0, 0]) == pytest.approx(0.9**3 * 0.2 + 0.9**2 * 0.1, rel=1e-6)
+
+
 def test_fp32_parameters_are_their_own_masters() -> None:
     mine, plain = Masters(parameters(torch.float32), SETTINGS), parameters(torch.float32)
     adamw = torch.optim.AdamW(plain.values(), lr=SETTINGS.lr, eps=SETTINGS.eps, weight_decay=0.0, fused=True)

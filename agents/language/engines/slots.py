@@ -27,6 +27,7 @@ from transformers import AttentionInterface, Cache, DynamicCache, PreTrainedConf
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from ..language_policy import LanguagePolicy
+from .alike import Alike, Part, fits_part, merged, weigh_part
 
 ATTENTION = "peripatos_slots"  # the attention function's name in transformers' table
 _here = threading.local()  # `.current`: the pass that this thread is in
@@ -181,6 +182,11 @@ class Manner:
     cap: float | None = None  # cap · tanh(score / cap)
     sink_H: Tensor | None = None  # the score of looking at nothing
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is softmax(scale · q·k) v over all that went before."""
+        return self.window is None and self.cap is None and self.sink_H is None
+
 
 @dataclass(kw_only=True)
 class Step(Pass):
@@ -188,19 +194,20 @@ class Step(Pass):
 
     Where most of the first `region` slots are asked, keys are looked at where they lie, and the queries take their
     slots' places. Where few are (the others wait for their worlds), `region` is None, and their keys are gathered.
+    Places that rows have `alike` are looked at once for all of them, and only the rest in each row's own slot.
     """
 
     slot_N: Tensor
     position_S: Tensor  # of every slot
     region: int | None
     length: int
+    alike: Alike | None = None
 
     def take(self, layer: SlotLayer, key_N_K_P_D: Tensor, value_N_K_P_D: Tensor) -> tuple[Tensor, Tensor]:
-        """Each row's token goes to its place."""
+        """Each row's token goes to its place. All keys and values there are: `attend` knows which of them."""
         at = (self.slot_N, slice(None), self.position_N_P[:, 0])
         layer.keys[at], layer.values[at] = key_N_K_P_D[:, :, 0], value_N_K_P_D[:, :, 0]  # type: ignore[index]
-        part = (self.slot_N if self.region is None else slice(self.region), slice(None), slice(self.length))
-        return layer.keys[part], layer.values[part]  # type: ignore[index]
+        return layer.keys, layer.values  # type: ignore[return-value]
 
     def seen(self, window: int | None) -> Tensor:
         """bool [R, 1, L], of the slots that are looked at."""
@@ -212,14 +219,26 @@ class Step(Pass):
     def attend(self, query_N_H_P_D: Tensor, keys: Tensor, values: Tensor, manner: Manner) -> Tensor:
         """Heads that share keys are queries of one head."""
         N, H, _, D = query_N_H_P_D.shape
-        R, K = keys.shape[:2]
-        query = query_N_H_P_D.reshape(N, K, H // K, D)
+        K = keys.shape[1]
+        query = query_N_K_G_D = query_N_H_P_D.reshape(N, K, H // K, D)
+        alike = self.alike if manner.plain and fits_part(query, keys, values) else None
+        which = self.slot_N if self.region is None else slice(self.region)
+        part = (which, slice(None), slice(alike.length if alike else 0, self.length))
+        own_keys, own_values = keys[part], values[part]
+        R = len(own_keys)
         if N < R:
             query = query.new_zeros(R, K, H // K, D).index_copy_(0, self.slot_N, query)
-        bias = self.bias(manner.window, torch.float32 if query.is_cuda else query.dtype)
-        said_R_K_G_D = weigh(query, keys, values, bias, manner, few=True)
-        said = said_R_K_G_D if N == R else said_R_K_G_D.index_select(0, self.slot_N)
-        return said.reshape(N, 1, H, -1)
+        bias = self.bias(manner.window, torch.float32 if query.is_cuda else query.dtype)[..., part[2]]
+        if alike is None:
+            said_R = weigh(query, own_keys, own_values, bias, manner, few=True)
+            return self._asked(said_R).reshape(N, 1, H, -1)
+        own = weigh_part(query, own_keys, own_values, bias, manner.scale)
+        common = alike.weigh(query_N_K_G_D, keys, values, manner.scale)
+        return merged(common, Part(*map(self._asked, own))).to(values.dtype).reshape(N, 1, H, -1)
+
+    def _asked(self, of_R: Tensor) -> Tensor:
+        """What belongs to the N rows, in their order, of what belongs to the slots that were looked at."""
+        return of_R if len(of_R) == len(self.slot_N) else of_R.index_select(0, self.slot_N)
 
 
 def weigh(query_N_K_G_D: Tensor, keys: Tensor, values: Tensor, bias: Tensor, manner: Manner, *, few: bool) -> Tensor:

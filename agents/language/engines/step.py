@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from ..distribution import draw, log_probabilities
 from ..language_policy import LanguagePolicy
+from .alike import Alike, alike_of
 from .graphs import Graphs
 from .slots import Slots, Step, bucket
 
@@ -36,6 +38,14 @@ class Opening:
     position: int  # of that token
     limit: int
     uniform: np.ndarray | None  # [limit], its chance; None: greedy
+
+
+class Going(NamedTuple):
+    """A row that takes part in a step."""
+
+    slot: int
+    group: int  # a number of those whose prompt was read once for all
+    alike: int  # in how many places its slot is still as theirs
 
 
 @dataclass(frozen=True)
@@ -126,15 +136,17 @@ class SlotStep:
             return tensor.to(self._voice.device)
         return tensor.pin_memory().to(self._voice.device, non_blocking=True)
 
-    def advance(self, slots: Sequence[int], length: int, greedy: bool) -> Said:
+    def advance(self, going: Sequence[Going], length: int, greedy: bool) -> Said:
         """One token for each of these rows, of which none has more than `length` places then; `greedy`: whether any
         of them is."""
+        slots = [row.slot for row in going]
         R, N = max(slots) + 1, len(slots)
         if self._whole:
             self._advance_by_size(slots, length, greedy)
         else:
             rows = slice(R) if N == R else torch.tensor(sorted(slots), device=self._voice.device)
-            self._compute(rows, R if 2 * N > R else None, length, greedy)
+            alike = alike_of(going) if self._voice.device.type == "cpu" else None
+            self._compute(rows, R if 2 * N > R else None, length, greedy, alike)
         token_R, logp_R = self._token_S[:R], self._logp_S[:R]
         if self._voice.device.type != "cuda":
             return Said(token_R.cpu().clone(), logp_R.cpu().clone(), None)
@@ -156,7 +168,9 @@ class SlotStep:
         which = self._chosen_S[:rows] if gathered else slice(rows)
         self.graphs.run(key, lambda: self._compute(which, None if gathered else rows, length, greedy))
 
-    def _compute(self, rows: slice | Tensor, region: int | None, length: int, greedy: bool) -> None:
+    def _compute(
+        self, rows: slice | Tensor, region: int | None, length: int, greedy: bool, alike: Alike | None = None
+    ) -> None:
         """The step itself, of the slots `rows`; the rest as `Step` says."""
         voice, slot_N = self._voice, self._slot_S[rows]
         token_N, position_N, drawn_N, going_N = (
@@ -168,6 +182,7 @@ class SlotStep:
             position_S=self._position_S,
             region=region,
             length=length,
+            alike=alike,
         )
         hidden_N_H = self._slots.run(voice, work, token_N[:, None])[:, -1]
         logp_N_V = log_probabilities(voice.logits(hidden_N_H), voice.distribution)

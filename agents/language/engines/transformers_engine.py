@@ -14,6 +14,7 @@ On a GPU the host is one step behind: it reads the tokens of the last step while
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from ..language_policy import LanguagePolicy, Precision
 from .policy_engine import PendingReply, PolicyEngine
 from .reading import Text, in_parts, reading
 from .slots import Slots, bucket, with_slots
-from .step import LEAST_LENGTH, LEAST_ROWS, Opening, Said, SlotStep
+from .step import LEAST_LENGTH, LEAST_ROWS, Going, Opening, Said, SlotStep
 
 MAX_ROWS = {"cuda": 1024}  # that are sampled at once; the others queue
 FEWER_ROWS = 512  # where more would not be faster, and logits take memory
@@ -39,6 +40,8 @@ class _Row:
 
     reply: PendingReply
     slot: int
+    group: int  # a number of those that began with one prompt
+    alike: int  # in how many places its slot is as theirs
     steps: int = 0  # in which it has taken part; the host may not have read the last one yet
     done: bool = False
 
@@ -47,6 +50,11 @@ class _Row:
         """How many it has filled after its next step."""
         return len(self.reply.prompt) + self.steps
 
+    @property
+    def going(self) -> Going:
+        """How a step knows it."""
+        return Going(self.slot, self.group, self.alike)
+
 
 @dataclass(frozen=True)
 class _Waiting:
@@ -54,6 +62,8 @@ class _Waiting:
 
     slot: int
     tokens: tuple[int, ...]
+    group: int
+    alike: int  # as of a row
 
     def shared(self, prompt: tuple[int, ...]) -> int:
         """How many of the tokens that `prompt` is read by, which are all but its last, are there already. None, where
@@ -78,6 +88,7 @@ class TransformersEngine(PolicyEngine):
         self._waiting: dict[int, _Waiting] = {}  # by conversation; who waits longest is first
         self._under_way: deque[tuple[Said, list[_Row]]] = deque()  # steps whose tokens the host has not read
         self._lag = 1 if self._voice.device.type == "cuda" else 0  # most of them while there is more to do
+        self._numbers = itertools.count()  # of groups
         self._most = MAX_ROWS.get(self._voice.device.type, FEWER_ROWS)
 
     def adopt(self, weights: Weights) -> None:
@@ -118,7 +129,8 @@ class TransformersEngine(PolicyEngine):
         if going:
             length = max(row.places for row in going)
             self._step.reserve(self._step.rows, length + 1)  # a row that ends feeds its last token once more
-            said = self._step.advance([r.slot for r in going], length, any(r.reply.uniform is None for r in going))
+            greedy = any(row.reply.uniform is None for row in going)
+            said = self._step.advance([row.going for row in going], length, greedy)
             for row in going:
                 row.steps += 1
             self._under_way.append((said, going))
@@ -140,7 +152,8 @@ class TransformersEngine(PolicyEngine):
                 row.done = True
                 done.append((reply.ticket, reply.completion(self.sampling.stop_ids, self._version)))
                 self.forget([reply.conversation])
-                self._waiting[reply.conversation] = _Waiting(row.slot, (*reply.prompt, *reply.tokens[:-1]))
+                tokens = (*reply.prompt, *reply.tokens[:-1])
+                self._waiting[reply.conversation] = _Waiting(row.slot, tokens, row.group, row.alike)
         if done:
             self._rows = [row for row in self._rows if not row.done]
             self._forget_oldest()
@@ -168,14 +181,15 @@ class TransformersEngine(PolicyEngine):
             waiting = self._waiting.get(reply.conversation)
             if waiting is not None and (n := waiting.shared(reply.prompt)):
                 del self._waiting[reply.conversation]
-                rows.append(_Row(reply, waiting.slot))
+                rows.append(_Row(reply, waiting.slot, waiting.group, min(waiting.alike, n)))
                 texts.append(Text(reply.prompt[n:-1], n, [waiting.slot]))
             else:
                 self.forget([reply.conversation])
                 alike.setdefault(reply.prompt, []).append(reply)
         slots = iter(self._take(sum(map(len, alike.values()))))
         for prompt, group in alike.items():
-            begun = [_Row(reply, next(slots)) for reply in group]
+            number = next(self._numbers)
+            begun = [_Row(reply, next(slots), number, len(prompt) - 1) for reply in group]
             rows += begun
             texts.append(Text(prompt[:-1], 0, [row.slot for row in begun]))
         self._make_room(rows)

@@ -11,12 +11,13 @@ forgotten. How close sampler and trainer are is in the run's rows: vLLM has kern
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from ....envs.errors import UserError
 from ....envs.seeding import generator
-from ...protocols import Completion, Distribution, Request, Weights
+from ...protocols import Completion, Distribution, EngineDied, Request, Weights
 from ..language_policy import LanguagePolicy, Precision
 from ..packing import pack
 from ..sample import Sample
@@ -35,9 +36,10 @@ class VllmEngine(PolicyEngine):
     """An `Engine` with `policy`'s voice, at its temperature and top-p. vLLM itself is made by the first order that
     needs it, best by `load`, which waits for it: half a minute for the first of a process.
 
-    `memory`: GiB of keys and values. `context`: most tokens of a conversation; default: the model's. `url`: of a server
-    that draws instead, in a precision and a memory of its own. UserError, out of `load`, where vLLM does not take the
-    model.
+    `memory`: GiB of keys and values. `context`: most tokens of a conversation; default: the model's. `sleeps`: whether
+    it gives the GPU's memory to others when all conversations are released, until it is asked or loaded. `url`: of a
+    server that draws instead, in a precision and a memory of its own. UserError, out of `load`, where vLLM does not
+    take the model.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class VllmEngine(PolicyEngine):
         precision: Precision = "fp32",
         context: int | None = None,
         memory: float = MEMORY,
+        sleeps: bool = False,
         url: str | None = None,
     ) -> None:
         super().__init__(policy, stop_ids=stop_ids)
@@ -55,6 +58,8 @@ class VllmEngine(PolicyEngine):
         self._context = min(context or self._context, self._context)
         self._vllm: Vllm | VllmServer | None = None
         self._running: dict[str, PendingReply] = {}
+        self._sleeps, self._asleep = sleeps, False
+        self._talking: set[int] = set()  # conversations that may ask again
 
     @property
     def busy(self) -> bool:
@@ -67,6 +72,7 @@ class VllmEngine(PolicyEngine):
         queue, self._queue = self._queue, []
         for ticket, request in queue:
             name, reply = str(ticket), self._reply(ticket, request)
+            self._talking.add(request.conversation)
             self._running[name] = reply
             self._ask(vllm, name, reply.prompt, reply.limit, request, self.sampling.stop_ids)
         done = []
@@ -88,6 +94,25 @@ class VllmEngine(PolicyEngine):
 
     def forget(self, conversations: Sequence[int]) -> None:
         """vLLM forgets by itself what was not asked for longest."""
+        self._talking.difference_update(conversations)
+
+    def release(self, conversations: Iterable[int]) -> None:
+        """As `Engine.release`; where vLLM is to sleep now, it does when this returns, so that whoever counts or takes
+        the free memory then finds it."""
+        super().release(conversations)
+        if not self._sleeps:
+            return
+        with suppress(EngineDied):  # of which whoever asks next will hear
+            ticket, asleep = self._owe()
+            self._send(lambda: self._rest(ticket))
+            asleep.result()
+
+    def _rest(self, ticket: int) -> None:
+        """Sleep, if nobody is going to ask before the next order."""
+        if isinstance(self._vllm, Vllm) and not (self.busy or self._talking or self._asleep):
+            self._vllm.sleep()
+            self._asleep = True
+        self._settle(ticket, None)
 
     def adopt(self, weights: Weights) -> None:
         """Take them into the policy, and give them to vLLM."""
@@ -95,17 +120,20 @@ class VllmEngine(PolicyEngine):
         if self._vllm is None:
             self._ready()
         else:
-            self._vllm.load(checkpoint_tensors(self._policy.model))
+            self._ready().load(checkpoint_tensors(self._policy.model))
 
     def close(self) -> None:
         """As `Engine.close`; vLLM's memory is given back."""
         super().close()  # the thread has ended
         if self._vllm is not None:
-            self._vllm.close()
+            self._ready().close()  # awake, as memory that is not there cannot be given back
             self._vllm = None
 
     def _ready(self) -> Vllm | VllmServer:
-        """vLLM, with the policy's weights."""
+        """vLLM, awake, with the policy's weights."""
+        if self._asleep and isinstance(self._vllm, Vllm):
+            self._vllm.wake()
+            self._asleep = False
         if self._vllm is None:
             if self._url is not None:
                 vllm = VllmServer(self._url, context=self._context)
@@ -117,6 +145,7 @@ class VllmEngine(PolicyEngine):
                     memory=int(self._memory * GIB),
                     own_greedy=self.sampling.distribution != Distribution(),
                     eager=self._policy.device.type == "cpu",
+                    sleeps=self._sleeps,
                 )
             vllm.load(checkpoint_tensors(self._policy.model))
             self._vllm = vllm

@@ -33,6 +33,7 @@ TESTED = "0.32.0"
 MAX_ROWS = 256  # that are sampled side by side; the others queue
 READ_TOKENS = 2048  # of prompts, in one step
 PLUGINS = __name__.rpartition(".")[0] + ".vllm_plugins"
+SLEEP = 1  # weights wait in the host's memory, so that it wakes as it was; keys and values are gone
 _ONE_AT_A_TIME = threading.Lock()
 TRANSFER = "peripatos"  # the name of our weight transfer in vLLM's registry
 NO_REPORTS = {"VLLM_NO_USAGE_STATS": "1"}
@@ -84,13 +85,22 @@ def _installed() -> str | None:
 
 class Vllm:
     """An `LLMEngine` with `model`'s shape and, until `load`, with weights of no meaning. Everything here is called by
-    one thread. `dtype`: "float32" or "bfloat16"; `memory`: bytes of keys and values.
+    one thread. `dtype`: "float32" or "bfloat16"; `memory`: bytes of keys and values; `sleeps`: whether it can, which
+    takes a GPU.
 
     UserError where vLLM has no such model or no room.
     """
 
     def __init__(
-        self, model: PreTrainedModel, *, dtype: str, context: int, memory: int, own_greedy: bool, eager: bool
+        self,
+        model: PreTrainedModel,
+        *,
+        dtype: str,
+        context: int,
+        memory: int,
+        own_greedy: bool,
+        eager: bool,
+        sleeps: bool,
     ) -> None:
         check_vllm()
         with _ONE_AT_A_TIME, _process_kept(), tempfile.TemporaryDirectory() as folder:
@@ -99,6 +109,7 @@ class Vllm:
             from vllm.platforms import current_platform
             from vllm.sampling_params import RequestOutputKind
 
+            self._sleeps = sleeps
             self._params, self._at_the_end = SamplingParams, RequestOutputKind.FINAL_ONLY
             register()
             if eager:
@@ -111,6 +122,7 @@ class Vllm:
                 dtype=dtype,
                 max_model_len=context,
                 kv_cache_memory_bytes=memory,
+                enable_sleep_mode=sleeps,
                 max_num_seqs=MAX_ROWS,
                 # a prompt read in parts would draw a token for each, which a CPU's seeded generator cannot take back
                 enable_chunked_prefill=False,
@@ -168,6 +180,17 @@ class Vllm:
             self._engine.collective_rpc("update_weights", kwargs={"update_info": {"tensors": tensors}})
             self._engine.collective_rpc("finish_weight_update")
 
+    def sleep(self) -> None:
+        """Give the GPU's memory to others; nothing is asked until `wake`."""
+        with _ONE_AT_A_TIME:
+            self._engine.sleep(level=SLEEP)
+
+    def wake(self) -> None:
+        """Take it again."""
+        with _ONE_AT_A_TIME:
+            torch.cuda.empty_cache()  # what torch keeps of the learner's, in case that it wants more
+            self._engine.wake_up()
+
     def close(self) -> None:
         """Give the memory back."""
         with _ONE_AT_A_TIME:
@@ -177,6 +200,10 @@ class Vllm:
             runner.model = None
             del self._engine
             gc.collect()
+            if self._sleeps:
+                from vllm.device_allocator.cumem import CuMemAllocator
+
+                CuMemAllocator.get_instance().release_pools()  # a process has one, which the next vLLM wants empty
 
 
 def checkpoint_tensors(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:

@@ -1,5 +1,6 @@
 """bf16: matrices of the module itself, which sampler and trainer share."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from peripatos.agents.language.engines.transformers_engine import TransformersEn
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.lora import Lora, add_adapter
 from peripatos.agents.language.model_checks import check_checkpoint, check_model, check_precision, small_conversation
+from peripatos.agents.language.model_files import load_language_model
 from peripatos.agents.language.packing import pack
 from peripatos.agents.protocols import Weights
 
+MAPS = Path("/proc/self/maps")
 KINDS = {  # and what is cast on its way: nothing for most
     "llama": False,
     "olmo2": False,  # matrices without a norm before them
@@ -93,3 +96,15 @@ def test_with_lora_the_base_takes_two_bytes_a_weight_and_adapters_learn() -> Non
     low.score(batch.inputs).logp_B_T.sum().backward()
     learning = [p for p in low.parameters() if p.requires_grad]
     assert any(p.grad is not None and float(p.grad.abs().max()) > 0 for p in learning)
+
+
+@pytest.mark.skipif(not MAPS.exists(), reason="only Linux says what of a process's memory is a file's")
+def test_no_weight_keeps_the_file_in_memory_that_all_were_read_from(tmp_path: Path) -> None:
+    family_policy("llama").save(tmp_path)
+    model, tokenizer = load_language_model(str(tmp_path))
+    file = str(tmp_path / "model.safetensors")
+    assert file in MAPS.read_text()
+    policy = LanguagePolicy(model, tokenizer, precision="bf16")
+    gc.collect()
+    assert {p.dtype for p in policy.parameters()} == {torch.bfloat16, torch.float32}
+    assert file not in MAPS.read_text()
