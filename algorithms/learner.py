@@ -122,6 +122,11 @@ class Learner:
         tensors |= {f"the rewards' statistics {name}": x for name, x in self._statistics_of_rewards().items()}
         return find_unsound(tensors | self._optimizer.moments() if moments else tensors)
 
+    @property
+    def gradient(self) -> dict[str, Tensor | None]:
+        """That of the latest step, by the parameter's name, as it was clipped; None before the first."""
+        return dict(zip(self._optimizer.named, (master.grad for master in self._optimizer.tensors), strict=True))
+
     def _statistics_of_rewards(self) -> dict[str, Tensor]:
         return {f"{who}.{name}": x for who, one in self._paying.items() for name, x in one.state().items()}
 
@@ -144,7 +149,7 @@ class Learner:
         metrics = with_effective_share(log.means())
         kl = self._kl_old(last) if self._follows_kl and last is not None and len(last.share_B_T) else None
         if self.settings.schedule == "adaptive_kl" and kl is not None:
-            self._adapt(kl)
+            self.lr = adapted(self.lr, kl, self.settings)
         metrics |= self.moving.move(kl, metrics.get("policy/entropy"))
         self.policy.advance(batch)
         return Update(metrics, first.units())
@@ -215,9 +220,6 @@ class Learner:
         logp, _ = read_scores(self.policy, part.batch, self.micro_batch)
         return float(masked_mean(kl_estimate(part.old_logp_B_T, logp, kind="k3"), part.batch.mask_B_T))
 
-    def _adapt(self, kl: float) -> None:
-        self.lr = adapted(self.lr, kl, self.settings)
-
     def _with_gradient(self, training: TrainingBatch) -> TrainingBatch:
         """Without the rows whose gradient is known to be zero; they still count in every mean."""
         update, weighting = self.method.update, self.method.weighting
@@ -249,7 +251,7 @@ class Learner:
             if not math.isfinite(value := metrics[name]):
                 raise UpdateRefused(f"the {words} {value}; {self._taken()}", metrics)
         if self.settings.schedule == "adaptive_kl" and self._steps and "kl/old" in metrics:
-            self._adapt(metrics["kl/old"])  # before the first step nothing has moved yet
+            self.lr = adapted(self.lr, metrics["kl/old"], self.settings)  # before the first step nothing has moved yet
         lr = self.lr * min(1.0, (self.version + 1) / max(1, self.settings.warmup))
         self._optimizer.step(lr)
         norm_alone = {"gradient/norm": metrics.pop("gradient/norm"), "optimizer/lr": lr}  # each step counts as one

@@ -148,11 +148,11 @@ def give_voices(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     """`env`; a world that talks to others and has nobody to talk to hears the same few words from each."""
     inside = env.unwrapped
     if isinstance(inside, ConversationEnv):
-        inside.voices = dict.fromkeys(inside.voice_names, _stand_in) | dict(inside.voices)
+        inside.voices = dict.fromkeys(inside.voice_names, stand_in) | dict(inside.voices)
     return env
 
 
-def _stand_in(messages: Sequence[Message], seed: int) -> str:
+def stand_in(messages: Sequence[Message], seed: int) -> str:
     return ("Yes.", "No.", "Please go on.")[seed % 3]
 
 

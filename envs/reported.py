@@ -121,9 +121,8 @@ def observed(value: Any, shape: tuple[int, ...], world: str) -> np.ndarray:
         raise BadReport(f"{world} observed shape {given.shape}; its space says {shape}")
     with np.errstate(over="ignore"):
         observation = given.astype(np.float32)
-    wrong = ~np.isfinite(observation)
-    if wrong.any():
-        place = tuple(map(int, np.argwhere(wrong)[0]))
+    if not np.isfinite(observation).all():
+        place = tuple(map(int, np.argwhere(~np.isfinite(observation))[0]))
         raise BadReport(
             f"{world} gave an observation that is not finite, or does not fit into float32: {given[place]} at {place}"
         )
@@ -215,6 +214,8 @@ def _success(info: Mapping[str, Any], left_out: list[str]) -> bool | None:
 
 def _real(value: Any, what: str) -> float:
     """`value` as a float that may be infinite or NaN. An array or tensor of exactly one number is that number."""
+    if type(value) in (float, bool):  # most are, and asking whether something is `Real` takes long
+        return float(value)
     if isinstance(value, np.ndarray | np.generic):
         if value.dtype.kind not in "biuf" or value.size != 1:
             raise BadReport(f"{what} is {_shown(value)}, not a number")

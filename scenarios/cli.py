@@ -18,7 +18,7 @@ from typing import NoReturn
 
 import typer
 
-from .commands import compare, export, init, look, play, rescore, run, sweep  # noqa: F401 (each registers its commands, in this order)
+from .commands import compare, doctor, export, init, look, play, rescore, run, sweep  # noqa: F401 (each registers its commands, in this order)
 from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
 from .run.noticed import print_notices
 from .run.signals import BEFORE_ANYTHING, ending_by_signals, silence, tell

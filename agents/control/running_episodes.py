@@ -53,8 +53,11 @@ class RunningEpisodes:
         return self._actions[i, : self.age[i]].copy()
 
     def history(self) -> np.ndarray:
-        """A copy of the actions of all worlds [n, longest age, …]; world i has `age[i]` of them."""
-        return self._actions[:, : self.age.max(initial=0)].copy()
+        """A copy of the actions of all worlds [n, longest age, …]; world i has `age[i]` of them, and zeros behind: what
+        is left of an earlier episode would make a run that went on another than one that was not stopped."""
+        actions = self._actions[:, : self.age.max(initial=0)].copy()
+        actions[np.arange(actions.shape[1]) >= self.age[:, None]] = 0
+        return actions
 
     def close(
         self,

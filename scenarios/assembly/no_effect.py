@@ -244,8 +244,9 @@ def _is_trial(source: Source | None, number: int, place: Path_) -> bool:
     """Whether the setting at `place` is a file's and the budget is not, or nobody knows."""
     if source is None or source.recorded or not source.places:
         return True
-    budget = source.place(("stages", number, "budget", "updates"))
-    return not source.is_line(budget) and source.is_line(source.place(place))
+    of_stage = ("stages", number, "budget")
+    limits = [there for path, there in source.places.items() if path[: len(of_stage)] == of_stage]
+    return not all(map(source.is_line, limits)) and source.is_line(source.place(place))
 
 
 def check_variants(scenario: Scenario) -> None:

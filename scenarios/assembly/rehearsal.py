@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import partial
 
 from ...agents.protocols import Weights
-from ...envs.conversation.conversation_env import ConversationEnv
+from ...envs.conversation.conversation_env import ConversationEnv, Split
 from ...envs.errors import UserError
 from ...envs.lost_threads import in_thread
 from ...envs.world_source import WorldSource
@@ -15,7 +15,7 @@ from ..config.mistakes import WrongPart
 from ..config.schema import Scenario, Stage
 from ..run.episode_statistics import Numbers, reached
 from ..run.several_worlds import summarize_worlds
-from .actors import make_stage
+from .actors import StageParts, make_stage
 from .roles import shows_demonstrations
 from .settings import judging_stage
 from .worlds import WorldSources
@@ -97,8 +97,11 @@ def _rehearsed(scenario: Scenario, sources: WorldSources) -> Numbers | None:
     """The numbers of an evaluation of an agent that acts at random; None where it takes long, or fails."""
     if any(not _is_quick(source) for source in sources.values()):
         return None
+    chance = scenario.model_copy(update={"agent": RandomAgentSpec(kind="random")})
     try:
-        numbers = in_thread(partial(_play, scenario, sources), "rehearsal").result(PATIENCE)
+        # made in this thread: the other may go on when its time is over, and what two import at once fails in both
+        parts = make_stage(chance, Stage(name="rehearsal"), None, sources)
+        numbers = in_thread(partial(_play, parts, scenario.evaluation.split), "rehearsal").result(PATIENCE)
     except (Exception, SystemExit):  # of the world's own, or it takes long: the run will say
         return None
     return None if numbers.get("failed") else numbers
@@ -115,12 +118,10 @@ def _is_quick(source: WorldSource) -> bool:
     return not facts.waits and not facts.voices and 0 < (facts.longest_episode or 0) <= MOST_STEPS
 
 
-def _play(scenario: Scenario, sources: WorldSources) -> Numbers:
+def _play(parts: StageParts, split: Split) -> Numbers:
     """What an evaluation of an agent that acts at random says."""
-    chance = scenario.model_copy(update={"agent": RandomAgentSpec(kind="random")})
-    parts = make_stage(chance, Stage(name="rehearsal"), None, sources)
     try:
         parts.evaluator.load(Weights(0))
-        return summarize_worlds(parts.evaluator.evaluate(EPISODES, seed=0, version=0, split=scenario.evaluation.split))
+        return summarize_worlds(parts.evaluator.evaluate(EPISODES, seed=0, version=0, split=split))
     finally:
         parts.close()

@@ -1,4 +1,4 @@
-"""Commands that look at what is there: `evaluate`, `record`, `show`, `list`, `check`, `doctor`."""
+"""Commands that look at what is there: `evaluate`, `record`, `show`, `list`, `check`."""
 
 from __future__ import annotations
 
@@ -234,38 +234,6 @@ def _audit(world: str, episodes: int, split: str, json_: bool) -> None:
     else:
         print_audit(audit)
     if not audit.passed:
-        raise typer.Exit(FAILED)
-
-
-@app.command()
-def doctor(
-    model: Annotated[
-        str | None,
-        typer.Argument(help="A hub id, a folder, a .gguf file, package:NAME, or tiny; default: this machine."),
-    ] = None,
-    revision: Annotated[str | None, typer.Option(help="Of a hub id.")] = None,
-    verbose: Verbose = False,
-    json_: Json = False,
-) -> None:
-    """Examine this machine, or a model and its chat template: what holds in conversations of many turns."""
-    from ...envs.errors import UserError
-
-    if model is not None:
-        from ..doctor import examine
-
-        findings = examine(model, revision=revision)
-    elif revision is not None:
-        raise UserError("--revision belongs to a model: peripatos doctor MODEL --revision REVISION")
-    else:
-        from ..machine import examine_machine
-
-        findings = examine_machine()
-    rows = [{"what": f.what, "result": f.result, "detail": f.detail} for f in findings]
-    if json_:
-        print_json(rows)
-    else:
-        print_table(rows)
-    if any(finding.fatal for finding in findings):
         raise typer.Exit(FAILED)
 
 

@@ -66,9 +66,10 @@ def _columns(rows: Sequence[Mapping[str, str]]) -> Table:
 
 
 def _paragraph(row: Mapping[str, str], width: int) -> Text:
-    """The first value in bold, its sentence, then `name value` pairs; short ones are never broken inside."""
+    """The first value in bold, its sentence, then `name: value` of what has a value; short ones are never broken
+    inside."""
     (_, title), *others = row.items()
-    pairs = [f"{name}: {value}" for name, value in others if name != PROSE]
+    pairs = [f"{name}: {value}" for name, value in others if name != PROSE and value]
     pairs = [pair.replace(" ", "\xa0") if len(pair) < width // 2 else pair for pair in pairs]
     lines = []
     for part in (row.get(PROSE, ""), "   ".join(pairs)):

@@ -50,6 +50,7 @@ NOT_RUN = {  # how a block or a command begins → why nobody types it here
     "trusted host process": "a drawing",
     "s.yaml, line 12": "a message with its parts named",
     "- book(guests: integer": "tests/envs/tools/test_user.py compares it with what a model is shown",
+    "observation values": "figures of one machine, on 80 columns; tests/scenarios/doctor/test_checkup.py reads others",
     "feet: front left only": "printed of a robot that has learned for a minute, see own-robot",
     **dict.fromkeys(
         ("A = ", "s = V of "), "a formula; tests/algorithms/test_methods.py compares it with what is printed"

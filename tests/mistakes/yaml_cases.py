@@ -169,6 +169,8 @@ FITS = [
     Case("gamma-grpo", language("    budget", "    overrides: {credit: {lam: 0.9}}\n    budget"), r"line 11, column 26", r"lam.*no effect"),
     Case("warmup-long", control("lr: 1e-3", "lr: 1e-3, warmup: 1000"), r"line 9, column 27", r"warmup is 1000.*2 updates.*lr is never reached"),
     Case("warmup-long-steps", control("lr: 1e-3", "lr: 1e-3, warmup: 1000", "updates: 2", "env_steps: 320"), r"line 9", r"warmup is 1000.*10 updates"),
+    Case("warmup-trial-steps", control("lr: 1e-3", "lr: 1e-3, warmup: 5", "updates: 2", "env_steps: 6400"), argv="run s.yaml --dry-run --set stages.balance.budget.env_steps=32"),
+    Case("stop-trial-steps", control(BUDGET, "    stop: {return_mean: 10}\n" + BUDGET, "every: 2", "every: 50", "updates: 2", "updates: 200"), argv="run s.yaml --dry-run --set stages.balance.budget.env_steps=64"),
     Case("warmup-trial", control("lr: 1e-3", "lr: 1e-3, warmup: 5", "updates: 2", "updates: 200"), argv="run s.yaml --dry-run --set stages.balance.budget.updates=1"),
     Case("target-kl", control("lr: 1e-3", "lr: 1e-3, target_kl: 0.01"), r"line 9", r"only schedule: adaptive_kl reads"),
     Case("threads", control("CartPole-v1", "CartPole-v1, threads: 2"), r"line 2", r"threads is for bodies"),

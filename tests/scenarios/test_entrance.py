@@ -101,6 +101,15 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
+def test_cartpole_is_learned_and_the_run_ends_when_it_is(tmp_path: Path) -> None:
+    run = peripatos.run("cartpole-ppo", out=tmp_path / "run")
+    (stage,) = run.summary["stages"]
+    assert "return_mean 500" in stage["ended_by"]
+    assert stage["evaluation"]["after"]["return_mean"] >= 495  # of tasks that did not decide it
+    assert run.summary["env_steps"] <= 25_600  # half of its budget
+
+
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     run = peripatos.run(write_scenario(tmp_path), FEW, out=tmp_path / "run")
     with pytest.raises(UserError, match=r"Did you mean 'kl/old'\?"):

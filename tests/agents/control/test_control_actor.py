@@ -213,6 +213,9 @@ def test_a_collection_resumed_from_its_state_is_bit_identical(world, size, space
         assert [(e.seed, e.reward, e.reward_terms) for e in one.episodes] == [
             (e.seed, e.reward, e.reward_terms) for e in two.episodes
         ]
+    states = through.state(), resumed.state()  # what a checkpoint holds: nothing of episodes that are over
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(x, states[1][name]) for name, x in states[0].items())
 
 
 class Chancy(Counting):

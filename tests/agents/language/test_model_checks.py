@@ -7,7 +7,7 @@ from model_families import family_policy
 from peripatos.agents.language.model_checks import check_context, check_model, find_path
 from peripatos.agents.language.model_path import PLAIN, SHORT
 from peripatos.envs.errors import UserError
-from peripatos.scenarios.doctor import examine_model
+from peripatos.scenarios.doctor.model import examine_model
 
 _NO_LIMIT = {"max_position_embeddings": None}
 _MPT = {"d_model": 64, "n_layers": 2, "n_heads": 4, "max_seq_len": 64}

@@ -17,7 +17,7 @@ from peripatos.scenarios.assembly.rendering import context_of, make_renderer, te
 from peripatos.scenarios.assembly.worlds import WorldSources
 from peripatos.scenarios.config.agents import CausalLMAgentSpec
 from peripatos.scenarios.config.schema import Scenario
-from peripatos.scenarios.doctor import examine
+from peripatos.scenarios.doctor.model import examine
 from peripatos.scenarios.run.run_directory import RunDirectory
 
 DATED = "{{ strftime_now('%d %b %Y') }}" + TEMPLATE

@@ -35,7 +35,7 @@ def refusal(tmp_path: Path, text: str, *sets: str) -> str:
         (
             "hidden: [16]",
             "hiden: [16]",
-            r"line 3, column \d+: unknown key 'agent\.hiden'; allowed here: hidden, kind, memory, symmetry\.",
+            r"line 3, column \d+: unknown key 'agent\.hiden'; allowed here: hidden, kind, log_std, memory, symmetry\.",
         ),
         ("kind: mlp", "kind: mpl", r"line 3, column \d+: agent\.kind is 'mpl'; allowed: mlp.*Did you mean 'mlp'\?"),
         ("updates: 12", "updates: many", r"line 9, column \d+: stages\.0\.budget\.updates is 'many'"),

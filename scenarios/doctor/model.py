@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterator
 import torch
 from transformers.utils import logging
 
-from ..agents.language.chat_template import Renderer
-from ..agents.language.conversation_actor import ConversationActor
-from ..agents.language.language_policy import LanguagePolicy
-from ..agents.language.model_checks import check_checkpoint, check_context, engine_of, find_path
-from ..agents.language.model_files import load_language_model
-from ..agents.language.model_names import located
-from ..agents.language.tiny_llama import tiny_llama
-from ..envs.conversation.conversation_env import ConversationEnv, Outcome
-from ..envs.errors import UserError
-from ..envs.vocabulary import Reply
-from .doctor_template import ModelFinding, examine_template
+from ...agents.language.chat_template import Renderer
+from ...agents.language.conversation_actor import ConversationActor
+from ...agents.language.language_policy import LanguagePolicy
+from ...agents.language.model_checks import check_checkpoint, check_context, engine_of, find_path
+from ...agents.language.model_files import load_language_model
+from ...agents.language.model_names import located
+from ...agents.language.tiny_llama import tiny_llama
+from ...envs.conversation.conversation_env import ConversationEnv, Outcome
+from ...envs.errors import UserError
+from ...envs.vocabulary import Reply
+from .template import ModelFinding, examine_template
 
 CLOSE = 1e-3  # between log-probabilities of sampler and trainer, in fp32; a few 1e-6 are usual
 

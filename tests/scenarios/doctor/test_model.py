@@ -23,7 +23,7 @@ from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import TEMPLATE as PLAIN
 from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.scenarios.cli import main
-from peripatos.scenarios.doctor import ModelFinding, examine, examine_model, examine_template
+from peripatos.scenarios.doctor.model import ModelFinding, examine, examine_model, examine_template
 
 
 @pytest.fixture(autouse=True)

@@ -23,9 +23,9 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from ..envs.cores import usable_cores
-from ..envs.sandbox import Judge, SandboxUnavailable
-from .run.provenance import source_revision
+from ...envs.cores import usable_cores
+from ...envs.sandbox import Judge, SandboxUnavailable
+from ..run.provenance import source_revision
 
 VARIABLES = ("CUDA_VISIBLE_DEVICES", "HF_HOME", "HF_HUB_OFFLINE", "MUJOCO_GL", "NO_COLOR", "OMP_NUM_THREADS")
 SECRET = re.compile(r"TOKEN|KEY|SECRET|PASS", re.IGNORECASE)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from peripatos.scenarios import machine
-from peripatos.scenarios.machine import MachineFinding, _Hider
+from peripatos.scenarios.doctor import machine
+from peripatos.scenarios.doctor.machine import MachineFinding, _Hider
 
 METADATA = """\
 Metadata-Version: 2.4

@@ -11,13 +11,13 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from ..agents.language.chat_template import NoInvitation, NoStopToken, Renderer
-from ..agents.language.talk import Talk
-from ..agents.language.template_habits import ASKED, CALL, HEARD, RULE, SAID, THOUGHT, TOOL, USER
-from ..agents.language.template_process import TemplateFailed, render
-from ..envs.errors import UserError
-from ..envs.tools.call_formats import reply_format
-from ..envs.vocabulary import Message, StopReason
+from ...agents.language.chat_template import NoInvitation, NoStopToken, Renderer
+from ...agents.language.talk import Talk
+from ...agents.language.template_habits import ASKED, CALL, HEARD, RULE, SAID, THOUGHT, TOOL, USER
+from ...agents.language.template_process import TemplateFailed, render
+from ...envs.errors import UserError
+from ...envs.tools.call_formats import reply_format
+from ...envs.vocabulary import Message, StopReason
 
 
 @dataclass(frozen=True)

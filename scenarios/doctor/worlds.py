@@ -1,0 +1,129 @@
+"""Checks on worlds, and on the agent as it acts in them: what is observed, and whether a seed says all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+
+from ...envs.check_play import Broken, Env, Step, identical, play, require
+from ...envs.contained import Contained
+from ...envs.registry import stand_in
+from ...envs.reported import BadReport, number
+from ...envs.vocabulary import Batch
+from ...envs.world_source import WorldSource
+from .measures import Measured, columns, same, unequal
+from .patient import WAITS, DoesNotApply, Patient
+
+_SEEDS = range(3)
+
+
+def check_values(patient: Patient) -> Measured:
+    """Whether all that is observed and earned in a few random episodes is finite and in the declared space."""
+    seen, wrong = 0, list[str]()
+    for name, source in patient.sources.items():
+        world = _made(source)
+        try:
+            for seed in _SEEDS:
+                first, _, steps = _played(source, world, seed)
+                seen += 1 + len(steps)
+                wrong += [f"{name}: {words}" if name else words for words in _wrong(world, seed, first, steps)]
+        finally:
+            world.close()
+    return Measured(len(wrong), wrong[0] if wrong else f"{seen:,} observations of {len(_SEEDS)} random episodes")
+
+
+def check_seeding(patient: Patient) -> Measured:
+    """Whether equal seeds give equal episodes: of a world that plays on, of a new one, and of the agent in new ones."""
+    differ, compared = 0, 0
+    for source in patient.sources.values():
+        world, other = _made(source), _made(source)
+        try:
+            episodes = [_played(source, world, seed) for seed in _SEEDS]
+            for seed, first in zip(_SEEDS, episodes, strict=True):
+                again = [_played(source, one, seed) for one in (world, other)]
+                compared += 2 * (1 + len(first[2]))
+                differ += sum(_apart(first, episode) for episode in again)
+        finally:
+            world.close()
+            other.close()
+    if differ:
+        return Measured(differ, f"{differ:,} of {compared:,} moments of a world differ when its seed is given again")
+    if patient.waits:
+        return Measured(0, f"{compared:,} moments of worlds are equal; the agent's are not compared, for {WAITS}")
+    found = unequal(patient.batch, _again(patient))
+    return Measured(found.figure, f"{compared:,} moments of worlds are equal; of the agent in them {found.detail}")
+
+
+def check_joined(patient: Patient) -> Measured:
+    """Whether the rows of two halves that are collected apart are those of the whole that is played in two tiles and
+    joined. How many numbers of a half are others there; units that only the whole has count as well."""
+    if patient.waits:
+        raise DoesNotApply(WAITS)
+    groups = patient.groups(patient.acting)
+    half = len(groups) // 2
+    whole = patient.collect(patient.acting, tile=half).batch
+    halves = [patient.collect(patient.acting, groups=part).batch for part in (groups[:half], groups[half:])]
+    parts = [part for part in halves if part is not None]
+    require(whole is not None and len(parts) == 2, "no episode of one half has come to its end with a reward")
+    assert whole is not None, "it was required"
+    differ, compared = abs(int(whole.mask_B_T.sum()) - sum(int(part.mask_B_T.sum()) for part in parts)), 0
+    for part in parts:
+        theirs = dict(columns(whole.rows(torch.isin(whole.episode_B, part.episode_B))))
+        for name, ours in columns(part):
+            joined = theirs[name][:, : ours.shape[1]] if "_B_T" in name else theirs[name]
+            compared += ours.numel()
+            differ += int((~same(ours, joined)).sum()) if ours.shape == joined.shape else ours.numel()
+    return Measured(differ, f"{differ:,} of {compared:,} values of {len(whole.mask_B_T)} rows differ")
+
+
+def _again(patient: Patient) -> Batch:
+    batch = patient.collect(patient.acting).batch
+    if batch is None:
+        raise Broken("episodes came to their end, and with the same seed again none did")
+    return batch.to(patient.device)
+
+
+def _made(source: WorldSource) -> Env:
+    """A world in which whoever else speaks says a few words, always the same."""
+    return source.make(dict.fromkeys(source.facts.voices, stand_in))
+
+
+def _played(source: WorldSource, world: Env, seed: int) -> tuple[object, Mapping[str, object], list[Step]]:
+    with Contained(source.id):
+        return play(world, seed, action_seed=seed)
+
+
+def _wrong(world: Env, seed: int, first: object, steps: list[Step]) -> Iterator[str]:
+    """What is not as it is declared, in words."""
+    for count, seen in enumerate((first, *(step.observation for step in steps))):
+        place = f"seed {seed}, after {count} steps"
+        if not _is_finite(seen):
+            yield f"{place}: {seen!r:.120} is not finite"
+        elif not world.observation_space.contains(seen):
+            yield f"{place}: {seen!r:.120} is not in {world.observation_space}"
+    for count, step in enumerate(steps, start=1):
+        try:
+            number(step.reward, "the reward")
+        except BadReport as problem:
+            yield f"seed {seed}, step {count}: {problem}"
+
+
+def _is_finite(value: object) -> bool:
+    """Whether all numbers in an observation of whatever form are."""
+    if isinstance(value, Mapping | list | tuple):
+        return all(map(_is_finite, value.values() if isinstance(value, Mapping) else value))
+    array = np.asarray(value)
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
+def _apart(one: tuple[object, object, list[Step]], other: tuple[object, object, list[Step]]) -> int:
+    """At how many moments two episodes differ; moments that only one of them has count."""
+    moments = [[(first, 0.0, False, False), *map(_told, steps)] for first, _, steps in (one, other)]
+    equal = sum(map(identical, *moments))
+    return max(map(len, moments)) - equal
+
+
+def _told(step: Step) -> tuple[object, ...]:
+    return step.observation, step.reward, step.terminated, step.truncated

@@ -1,0 +1,65 @@
+"""Small worlds with one fault each, for the doctor to find."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+
+from peripatos.envs.conversation import ConversationEnv, Outcome
+from peripatos.envs.vocabulary import Reply
+
+
+class Corridor(gymnasium.Env[np.ndarray, np.int64]):
+    """Six steps along a line, with wind. `fault` names what is wrong with it."""
+
+    resets: ClassVar[int] = 0  # of all of them, which one with the fault "shared" shows
+
+    def __init__(self, fault: str = "none") -> None:
+        bound = np.inf if fault == "infinite" else 10.0
+        self.observation_space = Box(-bound, bound, (2,), np.float32)
+        self.action_space = Discrete(2)
+        self._fault, self._own = fault, np.random.default_rng(0)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        Corridor.resets += 1
+        if self._fault == "raises":
+            raise RuntimeError("no corridor today")
+        self._chance = {"chance": np.random.default_rng(), "goes on": self._own}.get(self._fault, self.np_random)
+        self._place, self._step = float(self._chance.normal()), 0
+        return self._seen(), {}
+
+    def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self._place += float(action) - 0.5 + 0.1 * float(self._chance.normal())
+        self._step += 1
+        reward = np.nan if self._fault == "reward" and self._step == 3 else self._place
+        return self._seen(), reward, self._step == 6, False, {}
+
+    def _seen(self) -> np.ndarray:
+        other = {"nan": np.nan, "infinite": np.inf, "outside": 11.0}.get(self._fault)
+        place = self._place if other is None or self._step != 3 else other
+        return np.asarray([place, Corridor.resets % 7 if self._fault == "shared" else 0], np.float32)
+
+
+class Waiter(ConversationEnv):
+    """Two turns about a number. `fault` names what is wrong with it."""
+
+    weights: ClassVar = {"length": 0.1}
+    max_turns = 2
+
+    def __init__(self, fault: str = "none") -> None:
+        super().__init__()
+        self._fault, self.waits = fault, fault == "waits"
+
+    def opening(self, rng: np.random.Generator, split: str) -> str:
+        chance = np.random.default_rng() if self._fault == "chance" else rng
+        return f"Say {int(chance.integers(1_000_000))}."
+
+    def oracle(self) -> str:
+        return "7"
+
+    def respond(self, reply: Reply) -> Outcome:
+        return Outcome("Again.", terms={"length": float(len(reply.text))})
