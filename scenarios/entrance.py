@@ -116,8 +116,8 @@ def compare(
     names = [scenarios] if isinstance(scenarios, str | Path) else scenarios
     wanted = [methods] if isinstance(methods, str) else methods
     sets = [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]
-    outcomes = run_all(list(map(str, names)), wanted, seeds, Path(out), sets=sets, limit=limit, quiet=quiet)
-    return report(outcomes, Path(out))
+    compared = run_all(list(map(str, names)), wanted, seeds, Path(out), sets=sets, limit=limit, quiet=quiet)
+    return report(compared.results, Path(out), compared.against)
 
 
 def load_run(path: str | Path) -> Run:

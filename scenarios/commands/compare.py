@@ -46,11 +46,11 @@ def compare(
     load_plugins()
     wanted = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
     try:
-        outcomes = run_compare(scenarios, wanted, seeds, out, sets=sets, limit=limit, quiet=quiet)
+        compared = run_compare(scenarios, wanted, seeds, out, sets=sets, limit=limit, quiet=quiet)
     except Stopped as stopped:
         tell("stopped; the same command goes on from here")
         sys.exit(exit_with(stopped.code))
-    found = report(outcomes, out)
+    found = report(compared.results, out, compared.against)
     if json_:
         print_json(found)
     else:

@@ -2,13 +2,15 @@
 
     name: mine
     methods: [ppo, grpo]
+    against: grpo                  # the others are compared with it alone; left out: every two with each other
     seeds: 5
     scenarios:
       cartpole-ppo: {stages.balance.budget: {env_steps: 20000}}
       walker-ppo: {}
     search: {optimizer.lr: {log: [1e-4, 1e-2]}}     # by `peripatos sweep`, see `search_space`
 
-Those that are shipped lie beside this module, and are run by name.
+`methods` are names of the table, or a mapping that names methods with constants changed (`contenders`). Those that are
+shipped lie beside this module, and are run by name.
 """
 
 from __future__ import annotations
@@ -18,19 +20,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import BeforeValidator, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from ...envs.errors import UserError, WrongKey, nearest
+from ...envs.errors import UserError, WrongKey, WrongWithin, nearest
 from ...envs.quantities import Count
 from ...envs.wrong_values import Slot, wrong_value
 from ..config.loading import Given, find_scenario
 from ..config.loading import shipped as shipped_scenarios
 from ..config.voices import Part
 from ..config.yaml_text import Source, read_yaml
+from .contenders import Contender
 from .search_space import read_search
 
 FOLDER, SEEDS = Path(__file__).parent, 3
+
+
+def _by_name(given: object) -> object:
+    """A list of methods names each as itself."""
+    if isinstance(given, list) and all(isinstance(name, str) for name in given):
+        return {name: {"method": name} for name in given}
+    return given
 
 
 class ComparisonFile(Part):
@@ -38,10 +48,18 @@ class ComparisonFile(Part):
 
     name: str = ""
     description: str = ""
-    methods: Annotated[list[str], Field(min_length=1)]
+    methods: Annotated[dict[str, Contender], BeforeValidator(_by_name), Field(min_length=1)]
+    against: str | None = None
     seeds: Count = SEEDS
     scenarios: Annotated[dict[str, dict[str, JsonValue]], Field(min_length=1)]
     search: Annotated[dict[str, JsonValue], Field(default_factory=dict)]
+
+    @model_validator(mode="after")
+    def _is_against_one_of_them(self) -> ComparisonFile:
+        if self.against is not None and (self.against not in self.methods or len(self.methods) == 1):
+            others = ", ".join(self.methods) if len(self.methods) > 1 else "two or more, of which one is it"
+            raise WrongWithin(["against"], f"against is {self.against!r}; the methods compared are {others}")
+        return self
 
     def sets(self) -> dict[str, list[Given]]:
         """The overrides of each scenario, as flags `--set` would give them."""
@@ -106,12 +124,16 @@ def _read(data: Mapping[str, object], source: Source) -> ComparisonFile:
 
 def _told(error: ErrorDetails, source: Source) -> str:
     """One mistake with its place."""
-    place = error["loc"]
-    allowed = list(ComparisonFile.model_fields)
+    place, reason = error["loc"], error.get("ctx", {}).get("error")
+    if isinstance(reason, WrongWithin):
+        return f"{source.place((*place, *reason.path))}: {reason}"
+    whole = len(place) < 2
+    allowed = list((ComparisonFile if whole else Contender).model_fields)
+    whose = "a comparison" if whole else f"the method {place[1]!r} of a comparison"
     if error["type"] == "extra_forbidden":
-        words = f"unknown key {place[-1]!r}; a comparison has {', '.join(allowed)}.{nearest(str(place[-1]), allowed)}"
+        words = f"unknown key {place[-1]!r}; {whose} has {', '.join(allowed)}.{nearest(str(place[-1]), allowed)}"
     elif error["type"] == "missing":
-        words = f"a comparison needs {place[-1]}"
+        words = f"{whose} needs {place[-1]}"
     else:
         words = f"{'.'.join(map(str, place))} {wrong_value(error, Slot())}"
     return f"{source.place(place)}: {words}"

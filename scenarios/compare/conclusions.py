@@ -1,7 +1,9 @@
-"""What a table of scores allows to say: one plain sentence for each two methods in each world.
+"""What a table of scores allows to say: one plain sentence for each two methods in each world, or for each method and
+the one that all are compared against, which makes fewer pairs to correct for.
 
     A beats B            Holm's corrected p over the whole table is below 0.05 (`significance`)
-    none was shown       else; with the difference that some more seeds would show four times in five
+    none was shown       else; with the difference that some more seeds would show four times in five. `Beside the other
+                         pairs`, where the interval of the pair, which is not corrected, leaves zero out
     nothing is concluded a seed failed, there are fewer than three, or the budgets are not equal
 
 Methods run with the same seeds, begin from the same cold start and are tested on the same tasks, so that differences
@@ -65,10 +67,17 @@ class Difference:
         return "beats" if self.p < LEVEL else "none shown"
 
 
-def conclude(cells: Sequence[Cell], unfair: Mapping[tuple[str, str, str], str] | None = None) -> list[Difference]:
-    """Every two methods of every scenario. `unfair` says why two of them (scenario, method, other; in the order of the
-    cells) are not comparable, which leaves them out of the correction as well."""
-    pairs = [(one, other) for one, other in combinations(cells, 2) if one.scenario == other.scenario]
+def conclude(
+    cells: Sequence[Cell], unfair: Mapping[tuple[str, str, str], str] | None = None, against: str | None = None
+) -> list[Difference]:
+    """Every two methods of every scenario, or all others and the one that they are compared `against`. `unfair` says
+    why two of them (scenario, method, other; in the order of the cells) are not comparable, which leaves them out of
+    the correction as well."""
+    pairs = [
+        (one, other)
+        for one, other in combinations(cells, 2)
+        if one.scenario == other.scenario and against in (None, one.method, other.method)
+    ]
     found = [
         _difference(one, other, (unfair or {}).get((one.scenario, one.method, other.method))) for one, other in pairs
     ]
@@ -178,7 +187,8 @@ def sentence(found: Difference) -> str:
     how = f"{within}, {row['seeds']} seeds, corrected p {row['p, corrected']}"
     if found.verdict == "beats":
         return f"{found.scenario}: {found.method} beats {found.other} by {row['difference']} ({how})."
-    text = f"{found.scenario}: no difference between {names} was shown: {row['difference']} ({how})"
+    beside = " beside the other pairs" if found.low is not None and found.low > 0 else ""
+    text = f"{found.scenario}: no difference between {names} was shown{beside}: {row['difference']} ({how})"
     if found.would_show is None:
         return text + "."
     return f"{text}; {row['more seeds']} more seeds would show one of {row['would show']}."

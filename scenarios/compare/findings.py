@@ -32,17 +32,17 @@ from .scores import COUNTERS, Groups, cell, cost, final_score, grouped, improvem
 Rows = list[dict[str, Any]]
 
 
-def report(outcomes: Sequence[JobResult], out: Path) -> dict[str, Any]:
+def report(outcomes: Sequence[JobResult], out: Path, against: str | None = None) -> dict[str, Any]:
     """Write the files under `out`, and give `methods`, `overall`, `improvements` and `differences`, which are rows;
     `conclusions`, a sentence for each difference; `settings`, where those of the methods are from; `failures`; and
-    `files`. UserError, after `runs.csv`, where runs of
-    one scenario were scored by different versions of its reward.
+    `files`. With `against` the differences are those of all others from that one. UserError, after `runs.csv`, where
+    runs of one scenario were scored by different versions of its reward.
     """
     write_text(out / "runs.csv", csv_text([run_row(outcome) for outcome in outcomes]))
     refuse_two_versions(outcomes)
     groups = grouped(outcomes)
     tables = normalised_tables(groups)
-    differences = conclude([cell(*key, group) for key, group in groups.items()], _unfair(groups))
+    differences = conclude([cell(*key, group) for key, group in groups.items()], _unfair(groups), against)
     write_text(out / "costs.csv", csv_text([cost_row(outcome) for outcome in with_cold_starts(outcomes)]))
     write_text(out / "differences.csv", csv_text([{**spelled(d), "sentence": sentence(d)} for d in differences]))
     drawn = pictures.draw_curves(groups, out / "curves") + pictures.draw_profiles(tables, out / "profiles")

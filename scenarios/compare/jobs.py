@@ -1,8 +1,8 @@
 """Runs what `plan` says, each run in a process of its own (`one_run`), which calls `peripatos.run`: whatever ends one
 of them is one failed cell of the table.
 
-Cold starts come first, by seed, and a method waits for its own. Runs that are done are not done again; runs that were
-stopped go on; runs that failed are shown as failed.
+Cold starts come first, by seed, and a method waits for its own, and for the runs that it reads. Runs that are done are
+not done again; runs that were stopped go on; runs that failed are shown as failed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ..run.disk import make_folder, write_text
 from ..run.lock import writing
 from ..run.no_run import is_run
 from .comparison_file import SEEDS, find_comparison
+from .contenders import COLD, named
 from .plan import ComparisonJob, plan
 from .processes import Processes
 
@@ -37,6 +38,14 @@ class JobResult:
     failure: str | None = None
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What became of all jobs, and the method that the others are compared against, if there is one."""
+
+    results: list[JobResult]
+    against: str | None = None
+
+
 def compare(
     names: Sequence[str],
     methods: Sequence[str] | None,
@@ -46,19 +55,22 @@ def compare(
     sets: Sequence[str] = (),
     limit: int | None = None,
     quiet: bool = False,
-) -> list[JobResult]:
+) -> Compared:
     """Run everything that is not done yet under `out`: of scenarios, or of a comparison's file, whose methods and seeds
     give way to those that are given. UserError, before anything runs, for what cannot run."""
     refuse_a_run(out)
     file = find_comparison(names)
     if file is None and methods is None:
         raise UserError("Missing option --methods of peripatos compare: which, as in --methods ppo,grpo")
+    against = None if file is None else file.against
     if file is None:
         jobs = plan(names, methods or (), seeds or SEEDS, out, sets)
     else:
-        wanted = file.methods if methods is None else methods
+        wanted = file.methods if methods is None else named(methods, file.methods)
+        if against is not None and against not in wanted:
+            raise UserError(f"the comparison is against {against!r}, which --methods leaves out: add it")
         jobs = plan(list(file.scenarios), wanted, seeds or file.seeds, out, sets, file.sets())
-    return run_jobs(jobs, out, limit, quiet=quiet)
+    return Compared(run_jobs(jobs, out, limit, quiet=quiet), against)
 
 
 def refuse_a_run(out: Path) -> None:
@@ -78,7 +90,7 @@ def run_jobs(jobs: Sequence[ComparisonJob], out: Path, limit: int | None, *, qui
 def _run_all(jobs: Sequence[ComparisonJob], limit: int, *, quiet: bool) -> list[JobResult]:
     """The results of `jobs`, in their order; cold starts are run before."""
     cold = {job.cold.path: job.cold for job in jobs if job.cold is not None}
-    order = sorted([*cold.values(), *jobs], key=lambda job: (job.path not in cold, job.scenario.seed))
+    order = sorted([*cold.values(), *jobs], key=lambda job: (job.path not in cold, job.scenario.seed, job.depth))
     cores = usable_cores()
     workers = min(limit, cores, len(order))
     done, processes = 0, Processes()
@@ -86,9 +98,10 @@ def _run_all(jobs: Sequence[ComparisonJob], limit: int, *, quiet: bool) -> list[
 
     def finish(job: ComparisonJob) -> JobResult:
         nonlocal done
-        begins = None if job.cold is None else futures[job.cold.path].result()
-        if begins is not None and begins.failure is not None:
-            outcome = JobResult(job, {}, f"its cold start failed: {begins.failure}")
+        needs = [futures[one.path].result() for one in (job.cold, *job.reads) if one is not None]
+        if broken := [one for one in needs if one.failure is not None]:
+            whose = "its cold start" if broken[0].job.method == COLD else f"{broken[0].job.method}, which it reads,"
+            outcome = JobResult(job, {}, f"{whose} failed: {broken[0].failure}")
         else:
             outcome = _run(job, processes, threads=max(1, cores // workers))
         done += 1

@@ -2,9 +2,9 @@
 
 A method takes the place of the scenario's last method that learns from its own actions. It keeps the stage's
 optimiser, collection and budget, starts from its row of the table without the scenario's overrides, and then gets
-what the scenario's `variants` say about it. The stages before that one, a cold start, are run once for each seed, and
-every method goes on from the agent that they leave. From there on no goal ends a stage early: each method spends the
-whole budget.
+what the scenario's `variants` say about it, and what the comparison's file does (`contenders`). The stages before that
+one, a cold start, are run once for each seed, and every method goes on from the agent that they leave. From there on no
+goal ends a stage early: each method spends the whole budget.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...algorithms.methods import METHODS
-from ...envs.errors import UserError, unknown
+from ...envs.errors import UserError
 from ..assembly.checks import check_parts
 from ..assembly.worlds import WorldSources
 from ..config.agents import Origin
@@ -27,10 +27,10 @@ from ..run.reward_versions import one_version, scored_by
 from ..run.run_directory import RunDirectory
 from ..run.sealed import read_sealed
 from ..run.verified import trusted_scenario
+from .contenders import COLD, Contender, Contenders, as_contenders, check_contenders, names_read
 from .fairness import refuse_edited, refuse_unequal
 from .idle import refuse_idle, refuse_overridden
 
-COLD = "cold-start"  # in the place of a method: what comes before it
 RESULT_SEEDS = 1000  # seeds below are for comparisons, those from here on for the sweeps that choose their settings
 
 
@@ -40,9 +40,10 @@ class ComparisonJob:
 
     scenario: Scenario  # with the method put in and the seed set
     task: str  # the scenario's name
-    method: str  # or COLD
+    method: str  # as the tables call it, or COLD
     path: Path
     cold: ComparisonJob | None = None  # the run whose agent it begins as
+    reads: tuple[ComparisonJob, ...] = ()  # runs of other methods, whose agents play a role in it
     come_from: str | None = None  # where the method's settings are from, if its variant says so
 
     def __str__(self) -> str:
@@ -53,6 +54,11 @@ class ComparisonJob:
         """The stage in which methods differ; of a cold start its first."""
         return self.scenario.stages[0]
 
+    @property
+    def depth(self) -> int:
+        """How many runs have to be made one after the other before it can be."""
+        return max((1 + one.depth for one in (*self.reads, self.cold) if one is not None), default=0)
+
     def summary(self) -> dict[str, Any]:
         """What its run says of itself; empty before it has begun."""
         return RunDirectory(self.path).summary()
@@ -60,7 +66,7 @@ class ComparisonJob:
 
 def plan(
     scenarios: Sequence[str],
-    methods: Sequence[str],
+    methods: Sequence[str] | Contenders,
     seeds: int,
     out: Path,
     sets: Sequence[str] = (),
@@ -72,40 +78,44 @@ def plan(
         raise UserError(
             f"a comparison has {RESULT_SEEDS:,} seeds at most, and not {seeds:,}: the others are for sweeps"
         )
-    jobs = []
-    for scenario, first in open_scenarios(scenarios, methods, sets, own):
+    jobs, contenders = [], as_contenders(methods)
+    for scenario, first in open_scenarios(scenarios, contenders, sets, own):
         if scenario.evaluation.split != "test":
             raise UserError(
                 f"{scenario.name} reports its validation (evaluation.split), by which goals and checkpoints are judged "
                 "already; methods are compared by the test: leave it out"
             )
-        for name in dict.fromkeys(methods):
-            changed = with_method(scenario, name)
-            refuse_unequal(scenario, changed, first, name)
-            come_from = scenario.variants.get(name, {}).get(FROM)
+        changed = {name: with_method(scenario, one) for name, one in contenders.items()}
+        for name, one in contenders.items():
+            refuse_unequal(scenario, changed[name], first, one.method)
+        reads = _reads(changed, first, contenders)
+        for name, one in contenders.items():
+            come_from = scenario.variants.get(one.method, {}).get(FROM)
             said = None if come_from is None else str(come_from)
-            jobs += [replace(job_of(changed, name, seed, first, out), come_from=said) for seed in range(seeds)]
+            made = (_job(changed, name, seed, first, out, reads) for seed in range(seeds))
+            jobs += [replace(job, come_from=said) for job in made]
     check_existing(jobs)
     return jobs
 
 
 def open_scenarios(
-    scenarios: Sequence[str], methods: Sequence[str], sets: Sequence[str], own: Mapping[str, Sequence[str]] | None
+    scenarios: Sequence[str], contenders: Contenders, sets: Sequence[str], own: Mapping[str, Sequence[str]] | None
 ) -> Iterator[tuple[Scenario, int]]:
-    """Each scenario in which `methods` are to be put, checked, with the place of the stage that they take. UserError
-    for what cannot run, or would have no effect."""
-    _check_methods(methods, scenarios)
+    """Each scenario in which methods are to be put, checked, with the place of the stage that they take. UserError for
+    what cannot run, or would have no effect."""
+    _check_methods(contenders, scenarios)
+    rows = [one.method for one in contenders.values()]
     known: set[str] = set()
     for scenario_name in dict.fromkeys(scenarios):
         given = [*(own or {}).get(scenario_name, ()), *sets]
-        refuse_overridden(given, methods)
+        refuse_overridden(given, rows)
         scenario, source = open_scenario(scenario_name, given)
         check_parts(scenario, source).close()
         if scenario.name in known:
             raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
         known.add(scenario.name)
         first = replaced_stage(scenario)
-        refuse_idle(scenario, source, first, methods)
+        refuse_idle(scenario, source, first, rows)
         yield scenario, first
 
 
@@ -117,16 +127,18 @@ def replaced_stage(scenario: Scenario) -> int:
     return own[-1]
 
 
-def with_method(scenario: Scenario, name: str) -> Scenario:
-    """`scenario` with the method `name` in its last stage that learns from its own actions, and with its variant. The
-    method that stands there keeps its overrides."""
-    stage, variant = scenario.stages[replaced_stage(scenario)], scenario.changes(name)
-    if stage.method == name and not variant:
+def with_method(scenario: Scenario, contender: Contender) -> Scenario:
+    """`scenario` with a method in its last stage that learns from its own actions, with its variant, and with what is
+    its own in this comparison. The method that stands there keeps its overrides."""
+    stage, name = scenario.stages[replaced_stage(scenario)], contender.method
+    changes = [*scenario.changes(name).items(), *contender.changes(stage.name).items()]
+    if stage.method == name and not changes:
         return scenario
-    data: dict[str, Any] = scenario.model_dump(mode="json", exclude_none=True)
+    # without variants: they have done their part, and would have none where imitation has taken the stage
+    data: dict[str, Any] = scenario.model_dump(mode="json", exclude_none=True, exclude={"variants"})
     if stage.method != name:
         data = put(put(data, f"stages.{stage.name}.method", name), f"stages.{stage.name}.overrides", {})
-    for key, value in variant.items():
+    for key, value in changes:
         data = put(data, key, value)
     try:
         changed = check_scenario(data, Source(f"{scenario.name} with {name}"))
@@ -144,6 +156,30 @@ def with_method(scenario: Scenario, name: str) -> Scenario:
     return changed
 
 
+def _reads(changed: Mapping[str, Scenario], first: int, contenders: Contenders) -> dict[str, list[str]]:
+    """Of each method those whose runs it reads. UserError where they would wait for each other."""
+    reads = {name: names_read(name, one.stages[first], contenders) for name, one in changed.items()}
+    for name in reads:
+        waits = list(reads[name])
+        for other in waits:  # grows, and ends: a name is added once
+            waits += [one for one in reads[other] if one not in waits]
+        if name in waits:
+            raise UserError(f"{name} reads the run of {reads[name][0]}, which needs that of {name} first")
+    return reads
+
+
+def _job(
+    changed: Mapping[str, Scenario], method: str, seed: int, first: int, out: Path, reads: Mapping[str, list[str]]
+) -> ComparisonJob:
+    """The run of a method with one seed, which reads the runs of others."""
+    others = {name: _job(changed, name, seed, first, out, reads) for name in reads[method]}
+    scenario = changed[method]
+    stages = list(scenario.stages)
+    stages[first] = _reading(stages[first], others)
+    job = job_of(scenario.model_copy(update={"stages": stages}), method, seed, first, out)
+    return replace(job, reads=tuple(others.values()))
+
+
 def job_of(changed: Scenario, method: str, seed: int, first: int, out: Path, trial: str = "") -> ComparisonJob:
     """The run of a method with one seed, from stage `first` on, and the cold start that it shares with the others."""
     folder, seeded = out / changed.name, changed.model_copy(update={"seed": seed, "variants": {}})
@@ -159,6 +195,18 @@ def job_of(changed: Scenario, method: str, seed: int, first: int, out: Path, tri
     return ComparisonJob(begins, changed.name, method, path, cold)
 
 
+def _reading(stage: Stage, others: Mapping[str, ComparisonJob]) -> Stage:
+    """`stage` with the folders of the runs that it names by their methods."""
+    if stage.models is None or not others:
+        return stage
+    found = {
+        role: spec.model_copy(update={"run": str(others[spec.run].path.absolute())})
+        for role, spec in stage.models.played().items()
+        if spec.run is not None and spec.run in others
+    }
+    return stage.model_copy(update={"models": stage.models.model_copy(update=found)})
+
+
 def _with_stages(scenario: Scenario, stages: Sequence[Stage]) -> Scenario:
     """`scenario` with these stages alone; where none has a goal, no validation is cut short by one (`first`)."""
     evaluation = scenario.evaluation
@@ -167,14 +215,12 @@ def _with_stages(scenario: Scenario, stages: Sequence[Stage]) -> Scenario:
     return scenario.model_copy(update={"stages": [*stages], "evaluation": evaluation})
 
 
-def _check_methods(methods: Sequence[str], scenarios: Sequence[str]) -> None:
+def _check_methods(methods: Contenders, scenarios: Sequence[str]) -> None:
     if not scenarios:
         raise UserError("no scenario is named; give some, such as cartpole-ppo")
     if not methods:
         raise UserError("--methods names no method; give some, as in --methods ppo,grpo")
-    for name in methods:
-        if name not in METHODS:
-            raise UserError(unknown("method", name, METHODS))
+    check_contenders(methods)
     if stray := [name for name in scenarios if name in METHODS and name not in shipped()]:
         together = ",".join([*methods, *stray])
         raise UserError(f"{stray[0]!r} is a method and no scenario; methods are joined by commas: --methods {together}")
@@ -200,9 +246,14 @@ def _check_folder(job: ComparisonJob) -> None:
 
 
 def _begun_as(scenario: Scenario) -> dict[str, Any]:
-    """What a run is: but for the folder of its cold start, which may have been moved with it, for the day, and for
-    words about it."""
+    """What a run is: but for the folders of its cold start and of the runs that it reads, which may have been moved
+    with it (which method and seed these are has to stay), for the number of their checkpoints, which a run notes when
+    it begins, for the day, and for words about it."""
     data = scenario.model_dump(mode="json", exclude={"description", "scores", "variants"})
     for key in ("origin", "today"):
         data["agent"].pop(key, None)
+    for stage in data["stages"]:
+        for spec in (stage["models"] or {}).values():
+            if spec is not None and spec["run"] is not None:
+                spec.update(run=Path(spec["run"]).parts[-3:], checkpoint=None)
     return data

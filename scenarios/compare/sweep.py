@@ -28,6 +28,7 @@ from ..config.yaml_text import parse_value
 from ..run.disk import write_json, write_text
 from .comparison_file import ComparisonFile, find_comparison
 from .conclusions import SHARES, told
+from .contenders import named
 from .findings import cost_row, csv_text, refuse_two_versions, run_row, with_cold_starts
 from .jobs import JobResult, refuse_a_run, run_jobs
 from .quasi_random import check_library
@@ -56,9 +57,9 @@ def sweep(
     found = find_comparison(names)
     if found is None and methods is None:
         raise UserError("Missing option --methods of peripatos sweep: whose settings, as in --methods ppo,grpo")
-    file = found or ComparisonFile.model_construct(methods=[], scenarios={name: {} for name in names})
+    file = found or ComparisonFile.model_construct(methods={}, scenarios={name: {} for name in names})
     if methods is not None:
-        file = file.model_copy(update={"methods": list(methods)})
+        file = file.model_copy(update={"methods": named(methods, file.methods)})
     search = read_search(file.search)
     trials = plan_trials(list(file.scenarios), file.methods, search, budget, out, sets, file.sets())
     outcomes = run_jobs(trials, out, limit, quiet=quiet)
@@ -233,7 +234,8 @@ def _as_comparison(file: ComparisonFile, sets: Sequence[str], chosen: Sequence[R
     data = {
         "name": file.name or "chosen",
         "description": description,
-        "methods": file.methods,
+        "methods": list(file.methods),
+        **({"against": file.against} if file.against in file.methods else {}),
         "seeds": file.seeds,
         "scenarios": scenarios,
     }

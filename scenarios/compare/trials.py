@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ...envs.errors import UserError
 from ..config.schema import Stage
+from .contenders import Contender, Contenders, as_contenders, names_read
 from .fairness import refuse_unequal, spelled_limits
 from .plan import RESULT_SEEDS, ComparisonJob, check_existing, job_of, open_scenarios, with_method
 from .quasi_random import draw
@@ -62,7 +63,7 @@ class Trial(ComparisonJob):
 
 def plan_trials(
     scenarios: Sequence[str],
-    methods: Sequence[str],
+    methods: Sequence[str] | Contenders,
     search: Mapping[str, Mapping[str, Range]],
     budget: SweepBudget,
     out: Path,
@@ -71,10 +72,19 @@ def plan_trials(
 ) -> list[Trial]:
     """Every run of a trial, checked; cold starts are theirs. `own` are further `sets` of single scenarios. UserError
     for what cannot run, be compared or be searched."""
-    trials = []
-    for scenario, first in open_scenarios(scenarios, methods, [*sets, UNREPORTED], own):
-        for method in dict.fromkeys(methods):
-            base = with_method(scenario, method)
+    trials, contenders = [], as_contenders(methods)
+    for method, one in contenders.items():
+        if one != Contender(method=method):
+            raise UserError(
+                f"{method!r} is {one.method} with settings of its own, and a sweep chooses those of methods"
+            )
+    for scenario, first in open_scenarios(scenarios, contenders, [*sets, UNREPORTED], own):
+        bases = {method: with_method(scenario, one) for method, one in contenders.items()}
+        for method, base in bases.items():
+            if read := names_read(method, base.stages[first], contenders):
+                words = "which a sweep does not make: leave it out by --methods"
+                raise UserError(f"{method} reads the run of {read[0]}, {words}")
+        for method, base in bases.items():
             refuse_unequal(scenario, base, first, method)
             space, whose = space_of(search, method, base, first), f"{method} in {base.name}"
             for changed in probed(space, base, whose):

@@ -4,7 +4,7 @@ A page is a story in a folder of its own, told block by block. By its language, 
 
     python, yaml, json, xml
                          a file, where the paragraph before it ends with its name, "this is `my_world.py`:"; a scenario
-                         is then checked as it stands
+                         is then checked as it stands, and a comparison planned
     python               else a script
     yaml                 else a part of a scenario, or several, which say the same key in other ways
     bash                 commands, one a line; those that would take long are made small by flags
@@ -29,6 +29,8 @@ import yaml
 from harness import Zygote
 from markdown_it import MarkdownIt
 
+from peripatos.scenarios.compare.comparison_file import ComparisonFile, find_comparison
+from peripatos.scenarios.compare.plan import plan
 from peripatos.scenarios.config.loading import find_scenario
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -176,6 +178,8 @@ class Newcomer:
         elif block.language == "python":
             (self.folder / "script.py").write_text(block.text, encoding="utf-8")
             self.type([block.file or "script.py"], block)
+        elif block.language == "yaml" and (file := self._comparison(block)) is not None:
+            plan(list(file.scenarios), file.methods, 1, self.folder / "out", (), file.sets())
         elif block.language == "yaml" and block.file is not None:
             self.type(["run", block.file, "--dry-run"], block)
         elif block.language == "yaml":
@@ -193,6 +197,9 @@ class Newcomer:
         out, err = ((said / name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
         self.said += out + err
         assert ended["exit"] == 0, f"{block}: {argv}\n{out}{err}"
+
+    def _comparison(self, block: Block) -> ComparisonFile | None:
+        return None if block.file is None else find_comparison([str(self.folder / block.file)])
 
     def _type_all(self, block: Block) -> None:
         for line in block.text.splitlines():

@@ -22,8 +22,8 @@ _TOKEN = re.compile(r"\s*(?:([0-9]+(?:\.[0-9]+)?)|([-+*/()×·÷−]))")
 _SAME = str.maketrans("×·÷−", "**/-")
 
 
-def calculate(expression: str) -> Fraction:
-    """The exact value of `expression`.
+def calculate(expression: str, *, operations: int | None = None) -> Fraction:
+    """The exact value of `expression`, which has at most so many operations (None: any number); a sign is none.
 
     Raises:
         ValueError: it is no such expression; the message says where it stops being one.
@@ -35,6 +35,8 @@ def calculate(expression: str) -> Fraction:
     value = parser.sum(0)
     if parser.next is not None:
         raise ValueError(f"unexpected {parser.next!r}")
+    if operations is not None and parser.operations > operations:
+        raise ValueError(f"the expression has {parser.operations} operations; one call does {operations}")
     return value
 
 
@@ -54,6 +56,7 @@ class _Parser:
 
     def __init__(self, tokens: list[str]) -> None:
         self._tokens = tokens[::-1]
+        self.operations = 0
 
     @property
     def next(self) -> str | None:
@@ -64,12 +67,14 @@ class _Parser:
         value = self._product(depth)
         while self.next in ("+", "-"):
             sign = 1 if self._tokens.pop() == "+" else -1
+            self.operations += 1
             value += sign * self._product(depth)
         return value
 
     def _product(self, depth: int) -> Fraction:
         value = self._signed(depth)
         while self.next in ("*", "/"):
+            self.operations += 1
             if self._tokens.pop() == "*":
                 value *= self._signed(depth)
             else:

@@ -24,11 +24,12 @@ import peripatos
 from peripatos.envs.cores import usable_cores
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.compare import interval
+from peripatos.scenarios.compare.contenders import COLD, Contender
 from peripatos.scenarios.compare.fairness import refuse_edited, refuse_unequal
 from peripatos.scenarios.compare.findings import report, tables
 from peripatos.scenarios.compare.idle import refuse_idle
 from peripatos.scenarios.compare.jobs import JobResult
-from peripatos.scenarios.compare.plan import COLD, ComparisonJob, plan, with_method
+from peripatos.scenarios.compare.plan import ComparisonJob, plan, with_method
 from peripatos.scenarios.compare.scores import improvements
 from peripatos.scenarios.config.loading import apply_sets, load_scenario, open_scenario, put
 from peripatos.scenarios.config.schema import Anchors, Budget, Collect
@@ -196,17 +197,17 @@ def test_a_stage_that_a_variant_adds_is_refused(tmp_path: Path) -> None:
 def test_the_variant_of_the_method_that_stands_there_is_put_in_as_well(tmp_path: Path) -> None:
     text = TINY + "variants: {ppo: {stages.learn.optimizer.lr: 0.125}}\n"
     scenario = load_scenario(str(write_scenario(tmp_path, text)))
-    stage = with_method(scenario, "ppo").stages[0]
+    stage = with_method(scenario, Contender(method="ppo")).stages[0]
     assert (stage.optimizer["lr"], stage.overrides) == (0.125, scenario.stages[0].overrides)
 
 
 def test_another_method_keeps_budget_and_optimiser_and_gets_its_variant(tmp_path: Path) -> None:
     scenario = load_scenario(str(write_scenario(tmp_path, VARIED)))
-    changed = with_method(scenario, "grpo").stages[0]
+    changed = with_method(scenario, Contender(method="grpo")).stages[0]
     assert (changed.method, changed.overrides, changed.budget) == ("grpo", {}, scenario.stages[0].budget)
     assert changed.collect is not None
     assert (changed.collect.groups, changed.collect.group_size, changed.collect.horizon) == (2, 4, None)
-    assert with_method(scenario, "ppo") == scenario
+    assert with_method(scenario, Contender(method="ppo")) == scenario
 
 
 def test_a_method_that_the_scenario_is_not_ready_for_is_refused_before_anything_runs(tmp_path: Path) -> None:

@@ -103,6 +103,15 @@ def test_the_whole_table_is_corrected_at_once() -> None:
     assert alone.verdict == "beats"
     assert beside.p == pytest.approx(min(1.0, 21 * (alone.p or 0)))
     assert beside.verdict == "none shown"
+    assert "between grpo and ppo was shown beside the other pairs: 40 points (95 % interval 23" in sentence(beside)
+
+
+def test_methods_that_are_compared_against_one_are_corrected_for_no_other_pairs() -> None:
+    scores = {("a", "w"): [0.2, 0.21, 0.22], ("a", "x"): [0.5, 0.51, 0.48], ("a", "y"): [0.4, 0.3, 0.2]}
+    found = conclude(cells(scores), against="w")
+    assert [(one.method, one.other) for one in found] == [("x", "w"), ("y", "w")]
+    alone = only(conclude(cells({key: scores[key] for key in (("a", "w"), ("a", "x"))})))
+    assert found[0].p == pytest.approx(2 * (alone.p or 0))  # of two pairs, and not of three
 
 
 def test_where_seeds_failed_or_there_is_one_nothing_is_concluded_and_nothing_is_corrected_for() -> None:

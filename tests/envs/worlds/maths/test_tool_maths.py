@@ -5,7 +5,8 @@ import pytest
 from peripatos.envs.check import check_world
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Reply, ToolCall
-from peripatos.envs.worlds.maths.tool_maths import ToolMaths
+from peripatos.envs.worlds.maths.arithmetic import Problem
+from peripatos.envs.worlds.maths.tool_maths import ToolMaths, steps
 
 
 def play(world: ToolMaths, *replies: Reply | str) -> list[tuple]:
@@ -21,7 +22,12 @@ def factors(world: ToolMaths) -> tuple[str, int]:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"operators": "+-*/", "terms": 4, "digits": 4}, {"prompt": "plain", "reply_format": "hermes"}],
+    [
+        {},
+        {"operators": "+-*/", "terms": 4, "digits": 4},
+        {"prompt": "plain", "reply_format": "hermes"},
+        {"operators": "+-*", "terms": 4, "one_operation": True, "weights": {"progress": 1.0}},
+    ],
     ids=str,
 )
 def test_it_keeps_the_contract(options):
@@ -106,3 +112,58 @@ def test_wrong_options_are_named():
         ToolMaths(max_calls=0)
     with pytest.raises(UserError, match="allowed is a share from 0 to 1"):
         ToolMaths(oracle_calls=1.5)
+
+
+@pytest.mark.parametrize(
+    ("operands", "operators", "wanted"),
+    [
+        ((4, 7), "+", ["4+7"]),
+        ((4, 7, 2), "+*", ["7*2", "4+14"]),
+        ((1, 2, 3, 4), "--+", ["1-2", "-1-3", "-4+4"]),
+        ((2, 3, 4, 5, 6), "*-**", ["2*3", "4*5", "20*6", "6-120"]),
+    ],
+)
+def test_a_problem_is_made_of_operations_in_the_order_in_which_they_are_done(operands, operators, wanted):
+    assert steps(Problem(operands, tuple(operators))) == wanted
+
+
+def test_a_call_of_one_operation_makes_a_turn_of_each_and_pays_each_step_once():
+    world = ToolMaths(operators="+-*", digits=1, terms=4, one_operation=True, weights={"progress": 0.6})
+    for seed in range(30):
+        world.reset(seed=seed)
+        turns = []
+        for turn in range(4):
+            reply = world.oracle()
+            assert ("<tool_call>" in reply) == (turn < 3)
+            turns.append(world.step(reply))
+        assert [reward for _, reward, *_ in turns] == pytest.approx([0.2, 0.2, 0.2, 1.1])
+        assert [(terminated, info["success"]) for *_, terminated, _, info in turns[3:]] == [(True, True)]
+
+
+def test_two_operations_in_a_call_are_refused_and_no_step_is_paid_twice_or_out_of_turn():
+    world = ToolMaths(operators="+", digits=1, terms=3, one_operation=True, weights={"progress": 1.0}, max_calls=8)
+    question, _ = world.reset(seed=3)
+    a, b, c = map(int, question.removesuffix("=").split("+"))
+    sent = [f"{a}+{b}+{c}", f"{b}+{c}", f"{a}+{b}", f"{a}+{b}", f"{a + b}+{c}", f"{a + b}+{c}"]
+    steps_made = [world.step(f"<tool_call>{expression}</tool_call>") for expression in sent]
+    assert steps_made[0][0] == "calculator failed: ValueError: the expression has 2 operations; one call does 1"
+    assert [reward for _, reward, *_ in steps_made] == [0.0, 0.0, 0.5, 0.0, 0.5, 0.0]
+    assert world.oracle() == f"<answer>{a + b + c}</answer>"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"operators": "*/"}, "leave / out of operators"),
+        ({"operators": "+", "terms": 6}, "6 operands take 5 calls and 6 turns; max_calls is 4, and an episode has 8"),
+        ({"operators": "+", "terms": 9, "max_calls": 9}, "9 operands take 8 calls and 9 turns; max_calls is 9"),
+    ],
+)
+def test_one_operation_a_call_is_refused_where_an_expert_could_not_come_to_the_end(options, words):
+    with pytest.raises(UserError, match=words):
+        ToolMaths(one_operation=True, **options)
+
+
+def test_a_question_in_words_says_that_a_call_does_one_operation():
+    question, _ = ToolMaths(operators="+", prompt="plain", one_operation=True).reset(seed=1)
+    assert question.endswith("A call does one operation.")
