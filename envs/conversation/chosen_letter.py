@@ -213,7 +213,7 @@ class _Choices:
             return False
         before, behind = text[max(0, first.start - CONTEXT) : first.start], text[end : end + CONTEXT]
         between = text[first.end : start]
-        return are_alternatives(between, behind) or (rank < Rank.DECLARED and are_items(before, between))
+        return are_alternatives(between, behind) or (rank < Rank.DECLARED and are_items(before, between, behind))
 
     def _breaths(self, group: re.Match[str]) -> list[tuple[int, int]]:
         """Where letters that belong together begin and end: in "it is A, B is wrong" the last has its own verb."""

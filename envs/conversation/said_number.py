@@ -90,6 +90,8 @@ _FRACTION = re.compile(r"(\d?)\\[dtc]?frac ?(?:\{ ?(-?[\d.,]+) ?\} ?\{ ?([\d.,]+
 _POWER_OF_A_WORD = re.compile(
     rf"((?:[^\W\d_]{{2,}}|(?<!\d)[^\W\d_]|[^\W\d_eE]))(?:[_^-]?\(?-?\d{{1,3}}\)?(?![\d.,]*\d)|[{_SMALL}]+)"
 )
+_INDEX = re.compile(r"(?<!\w)([^\W\d_xyzXYZ])_?\(?(\d{1,2})\)?(?= ?=)")  # "a_1 = 2", "f(1) = 2"; x is an unknown
+_AS_INDEX = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")  # letters of a name for all that looks for numbers
 _TAG = re.compile(r"<[/|]?[a-zA-Z][\w:-]*(?: [\w-]+=\"[^\"<>]*\")* ?[/|]?>")  # its ">" compares nothing
 _LATEX_COMPARES = re.compile(r"\\(?:[lg]eq?(?:slant)?|neq?|[lg]t)(?![a-zA-Z])")
 _LATEX_OR = re.compile(r"\\(?:lor|vee)(?![a-zA-Z])|∨")
@@ -124,6 +126,7 @@ def _plain(text: str) -> str:
     for latex, sign in (("\\times", "×"), ("\\cdot", "·"), ("\\pm", "±"), ("^\\circ", ""), ("\\div", "÷")):
         text = text.replace(latex, sign)
     text = _MINUS.sub("-", _PLUS_MINUS.sub("±", text.translate(_SIGNS)))
+    text = _INDEX.sub(lambda found: found[1] + found[2].translate(_AS_INDEX), text)
     return unnumbered(_POWER_OF_A_WORD.sub(r"\1", text))
 
 
@@ -198,7 +201,7 @@ def _are_listed(text: str, first: Said, rank: Rank, start: int, stop: int) -> bo
     if first.rank is Rank.DENIED:
         return False
     before = text[max(0, first.start - CONTEXT) : first.start]  # two that are declared, `last_word` compares
-    return are_alternatives(between, behind) or (rank < Rank.DECLARED and are_items(before, between))
+    return are_alternatives(between, behind) or (rank < Rank.DECLARED and are_items(before, between, behind))
 
 
 def _value(match: re.Match[str], text: str, expected: str) -> tuple[Fraction | None, int]:
