@@ -22,7 +22,8 @@ _COMPARED = r"(?:more|less|worse|(?!other|rather)\w{2,}er) than(?: or equal to)?
 _BOUND_BEFORE = re.compile(
     rf"(?:\b(?:{_COMPARED}|at (?:the )?(?:very )?(?:least|most)|as (?:much|many|few|little|high|low|large|small) as"
     r"|up to|upwards? of|(?:nor|sou)th of|short of|over|under|below|above|beyond|beneath|within|exceed(?:s|ed|ing)?"
-    r"|give or take|(?<!\d)(?<!\d )min|minimum|max(?:imum)?|(?<!has )(?<!reaches )(?<!attains )a (?:min|max)imum of)\b\.?"
+    r"|give or take|(?<!\d)(?<!\d )min|minimum|max(?:imum)?"
+    r"|(?<!has )(?<!reaches )(?<!attains )a (?:min|max)imum of)\b\.?"
     r"|[<>!]=|=<|<>|=/=|/=|⩾|⩽)(?:\s*\b(?:about|around|roughly|approximately|exactly|precisely|the))*\s*[(\[\"']*$",
     re.IGNORECASE,
 )
@@ -41,7 +42,8 @@ _UNIT = r"(?: ?(?!(?:or|and)\b)[^\W\d_]+){0,2}?"
 _FURTHER = r"(?:more|less|fewer|greater|smaller|higher|lower|larger|above|below|over|under|up|upwards?|onwards?|beyond)"
 _BOUND_BEHIND = re.compile(
     rf"(?!,? more or less\b){_UNIT},? (?:or (?:even )?{_FURTHER}\b(?! (?:precisely|exactly|simply|than)\b)"
-    rf"|and {_FURTHER}\b(?! than\b)(?=\W*(?:[.!?;,)\n]|$))|if not {_FURTHER}\b|at (?:the )?(?:very )?(?:least|most)\b(?=\W*(?:[^\w\s'\"]|$|\n)| (?:and|or|but|if|for|per|when|because)\b)"
+    rf"|and {_FURTHER}\b(?! than\b)(?=\W*(?:[.!?;,)\n]|$))|if not {_FURTHER}\b"
+    r"|at (?:the )?(?:very )?(?:least|most)\b(?=\W*(?:[^\w\s'\"]|$|\n)| (?:and|or|but|if|for|per|when|because)\b)"
     r"|(?:max|maximum|minimum|tops)\b(?=\W*(?:[.!?;,\n]|$)))|[ -]plus\b(?! ?[-(]?\.?\d)| ?±"
     r"|,? give or take(?: \d| an?\b| some| (?:one|two|three|four|five)\b)",
     re.IGNORECASE,
@@ -120,11 +122,12 @@ _WORKING = re.compile(r"(\d(?: [^\W\d_]+){0,2}) ?\((?=[^()]*[+×÷*·/^])[\d .,=
 _SPELLED = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_SPELLS = {**{word: n for n, word in enumerate(_SPELLED)}, **{word: 10 * n for n, word in enumerate(_TENS, 2)}}
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_SPELLS = {word: n for n, word in enumerate(_SPELLED.split())}
+_SPELLS |= {word: 10 * n for n, word in enumerate(_TENS.split(), 2)}
 _AGAIN = re.compile(  # "18, or eighteen"
-    rf"\b(?P<one>\d{1, 9}|{_WORD}(?:-{_WORD})?),? or (?P<other>\d{1, 9}|{_WORD}(?:-{_WORD})?)\b(?![.,]\d)",
+    rf"\b(?P<one>\d{{1,9}}|{_WORD}(?:-{_WORD})?),? or (?P<other>\d{{1,9}}|{_WORD}(?:-{_WORD})?)\b(?![.,]\d)",
     re.IGNORECASE,
 )
 _IF_NOT = re.compile(r",? if not (?=[(\[\"']*(?:\d|[A-Z]\b))")

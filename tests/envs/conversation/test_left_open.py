@@ -96,7 +96,8 @@ First, 3 + 4 = 7. Then 7 + 11 = 18. | Tom has 12, Ann has 6, together 18 | Day 1
 Tom has 18 apples. I hope this helps! | If he buys 9 pairs, he has 18. | Over 3 days he ate 6 each, so 18.
 3 bags of 6 make 18. | 18 min | The answer is 18 min. | **18 min** | He ran 5 km in 18 min | \\boxed{18\\ \\text{min}}
 He had 20 apples. He ate 2 apples. 18 apples are left. | The store had 50 books. It sold 32 books. 18 books remain.
-Each costs 2 dollars. 18 dollars in total. | The answer is 18 apples. 2 apples are spoiled. | He ate 2 apples. 18 apples.
+Each costs 2 dollars. 18 dollars in total.
+The answer is 18 apples. 2 apples are spoiled. | He ate 2 apples. 18 apples.
 Of the 20 apples, 2 are bad and the other 18 are good. | He ate 2 and the other 18 are left.
 2 are red and another 18 are blue. | 2 are red. Also 18 are blue. | a_1 = 2, a_2 = 6, a_3 = 18
 f(1) = 2, f(2) = 6, f(3) = 18 | The first number is 12 and the second number is 18.
