@@ -19,12 +19,19 @@ import re
 from ..sandbox.mathematics.units import is_unit
 
 _COMPARED = r"(?:more|less|worse|(?!other|rather)\w{2,}er) than(?: or equal to)?"
+_WORD = (
+    r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|"
+    r"(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|million)"
+)
 _BOUND_BEFORE = re.compile(
     rf"(?:\b(?:{_COMPARED}|at (?:the )?(?:very )?(?:least|most)|as (?:much|many|few|little|high|low|large|small) as"
     r"|up to|upwards? of|(?:nor|sou)th of|short of|over|under|below|above|beyond|beneath|within|exceed(?:s|ed|ing)?"
     r"|give or take|(?<!\d)(?<!\d )min|minimum|max(?:imum)?"
     r"|(?<!has )(?<!reaches )(?<!attains )a (?:min|max)imum of)\b\.?"
-    r"|[<>!]=|=<|<>|=/=|/=|⩾|⩽)(?:\s*\b(?:about|around|roughly|approximately|exactly|precisely|the))*\s*[(\[\"']*$",
+    r"|(?:low|upp)er (?:bound|limit) of\b|capped at\b"
+    r"|[<>!]=|=<|<>|=/=|/=|⩾|⩽)(?:\s*\b(?:about|around|roughly|approximately|exactly|precisely|the))*"
+    rf"(?:\s*\b{_WORD} ?\()?\s*[(\[\"']*$"
+    r"|(?:^|[^\w\s]\s*|\n|\bis )at (?:(?:the )?(?:very )?(?:least|most)|a (?:min|max)imum)[):,]*\s*$",
     re.IGNORECASE,
 )
 _REACHES = re.compile(  # "that adds up to 18" names it
@@ -40,17 +47,15 @@ _ACROSS = re.compile(  # "jumps over 18 hurdles"
 )
 _UNIT = r"(?: ?(?!(?:or|and)\b)[^\W\d_]+){0,2}?"
 _FURTHER = r"(?:more|less|fewer|greater|smaller|higher|lower|larger|above|below|over|under|up|upwards?|onwards?|beyond)"
+_SLIGHTLY = r"(?:even |possibly |maybe |perhaps |slightly |a (?:bit|little|few) )?"
 _BOUND_BEHIND = re.compile(
-    rf"(?!,? more or less\b){_UNIT},? (?:or (?:even )?{_FURTHER}\b(?! (?:precisely|exactly|simply|than)\b)"
-    rf"|and {_FURTHER}\b(?! than\b)(?=\W*(?:[.!?;,)\n]|$))|if not {_FURTHER}\b"
+    rf"(?!,? more or less\b){_UNIT},? (?:or {_SLIGHTLY}{_FURTHER}\b(?! (?:precisely|exactly|simply|than)\b)"
+    rf"|and {_SLIGHTLY}{_FURTHER}\b(?! than\b)(?=\W*(?:[.!?;,)\n]|$))|if not {_FURTHER}\b"
     r"|at (?:the )?(?:very )?(?:least|most)\b(?=\W*(?:[^\w\s'\"]|$|\n)| (?:and|or|but|if|for|per|when|because)\b)"
-    r"|(?:max|maximum|minimum|tops)\b(?=\W*(?:[.!?;,\n]|$)))|[ -]plus\b(?! ?[-(]?\.?\d)| ?±"
+    r"|(?:max|maximum|minimum|tops)\b(?=\W*(?:[.!?;,\n]|$)))|[ -]plus\b(?! ?[-(]?\.?\d)| \(?(?:±|\+/-)|±"
+    rf"|{_UNIT} \((?:at (?:the )?(?:very )?(?:least|most)|or {_FURTHER}|(?:min|max)(?:imum)?)\)|{_UNIT} upwards\b"
     r"|,? give or take(?: \d| an?\b| some| (?:one|two|three|four|five)\b)",
     re.IGNORECASE,
-)
-_WORD = (
-    r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|"
-    r"(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|million)"
 )
 _OPEN_BEFORE = re.compile(rf"\b{_WORD},? (?:or|to) (?:maybe |perhaps |possibly )?$", re.IGNORECASE)
 _OPEN_BEHIND = re.compile(
@@ -80,10 +85,16 @@ _PERHAPS = re.compile(
 )
 _ALSO = re.compile(r"\W*(?:\b(?:and|but)\b )?\balso\b\W*", re.IGNORECASE)
 _RANGE = re.compile(
-    r"\s*\b(?:as well as|through|thru|up to(?: and including)?|to|until|till|vs|versus)\b\.?\s*", re.IGNORECASE
+    r"\s*\b(?:as well as|otherwise|or else|through|thru|up to(?: and including)?|to|until|till|vs|versus)\b\.?\s*",
+    re.IGNORECASE,
 )
-_JOINS = re.compile(
-    r"\W*(?:\b(?:but|and|or|though|although|while|the|an?|answer|value|number|of)\b\W*)*", re.IGNORECASE
+_JOINS = re.compile(  # but "B. While D is plausible, B is better"
+    r"(?!\s*[.!?]\s*(?:while|though|although)\b)\W*(?:\b(?:but|and|or|though|although|while|the|an?|answer|value|number|of)\b\W*)*",
+    re.IGNORECASE,
+)
+_AS_WELL = re.compile(  # "A is right, and so is B", "some say 17, some say 18"
+    r"[^.!?\n\d]{0,40}\band so (?:is|are)\W*|\W*(?:(?:and|but|while) )?(?:some|others) (?:say|think|believe|claim) ",
+    re.IGNORECASE,
 )
 _TOO = re.compile(
     r" (?:is|are|would be|could be|may be|might be|seems|remains)(?: (?:also|just as|equally|still|quite|another))*"
@@ -94,7 +105,7 @@ _TOO = re.compile(
 )
 _ITEMS = (
     r"(?:answer|option|possibility|candidate|solution|guess|attempt|alternative|choice|pick|estimate|plan|version|result|"
-    r"value|root)"
+    r"value|root|case|scenario|interpretation|reading)"
 )
 _LABEL = (
     r"(?:\b(?:my|the|an?|one|another|other|first|second|third|fourth|next|alternative|possible)\s+)*"
@@ -118,7 +129,8 @@ _ITEM = re.compile(  # "1. 17" in a line of its own, "(a) 17 (b) 18"
     rf"|(?<=\d ){_MARK} (?=\d)",
     re.MULTILINE,
 )
-_WORKING = re.compile(r"(\d(?: [^\W\d_]+){0,2}) ?\((?=[^()]*[+×÷*·/^])[\d .,=+×÷·*x/^-]+\)")  # 18 (3 × 6)
+_BULLET = re.compile(r"^[ \t]*[-•*▪◦‣][ \t]+(?=\d[\d.,]*(?: [^\W\d_]+)?[ \t]*$)", re.MULTILINE)
+_WORKING = re.compile(r"(\d(?: [^\W\d_]+){0,2}) ?\((?!\+/-)(?=[^()]*[+×÷*·/^])[\d .,=+×÷·*x/^-]+\)")  # 18 (3 × 6)
 _SPELLED = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
@@ -138,7 +150,7 @@ def unnumbered(text: str) -> str:
     """A reply in which the items of a list have no numbers or letters of their own, and a number has no working in
     brackets behind it; "17..18" is "17 to 18"."""
     text = with_or(_AGAIN.sub(_once, _WORKING.sub(r"\1", text)))
-    return _DOTS.sub(" to ", _ITEM.sub("", _NUMBERED.sub(r"\1", text)))
+    return _DOTS.sub(" to ", _ITEM.sub("", _BULLET.sub("", _NUMBERED.sub(r"\1", text))))
 
 
 def _once(found: re.Match[str]) -> str:
@@ -174,7 +186,7 @@ def are_alternatives(between: str, behind: str) -> bool:
     """Whether of two answers with these words between and behind them the reply takes neither."""
     if _ALSO.fullmatch(between) and _BARE_BEHIND.match(behind):  # "17. Also 18", but "2 are red, also 18 are blue"
         return True
-    if _PERHAPS.fullmatch(between) or _RANGE.fullmatch(between):
+    if _PERHAPS.fullmatch(between) or _RANGE.fullmatch(between) or _AS_WELL.fullmatch(between):
         return True
     return _JOINS.fullmatch(between) is not None and _TOO.match(behind) is not None
 

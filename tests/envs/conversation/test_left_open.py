@@ -16,6 +16,8 @@ a bit below 18 | upwards of 18 | within 18 | a maximum of 18 | 18 or more | 18 o
 18 and above | 18 and up | 18 at most | 18 apples at least | 18, at most | 18, if not more | 18+ | 18 plus | >= 18
 ≤ 18 | bigger than 18 | at the very least 18 | 18 km or higher | max. 18 | exceeding 18 | well over 18 | not over 18
 min 18 | min. 18 | He ran over 18 km | He drove over 18 miles | It flew over 18
+18 (+/- 5) | 18 (at least) | 18 (or more) | 18 (minimum) | 18 (max) | (at least) 18 | at least: 18 | ≧ 18 | ≦18 | ≳18
+at least eighteen (18) | 18 or a bit more | 18 and possibly more | a lower bound of 18 | capped at 18 | from 18 upwards
 """
 RANGES = """
 17 to 18 | 17-18 | 17–18 apples | 17 through 18 | from 17 up to 18 | 17..18 | 17...18 | between 17 and 18 | 17 ± 1
@@ -45,6 +47,17 @@ WHOLE = [
     "My first answer is 17; my second answer is 18.",
     "Answer: 17\nOther possible answer: 18",
     "1. 17\n2. 18",
+    "At least, 18",
+    "at a minimum, 18",
+    "&gt; 18",
+    "Case 1: 17\nCase 2: 18",
+    "Scenario 1: 17; Scenario 2: 18",
+    "Interpretation A: 17. Interpretation B: 18.",
+    "• 17\n• 18",
+    "17〜18",
+    "17 otherwise 18",
+    "17 is the answer, and so is 18",
+    "Some say 17, some say 18.",
     "1) 17 2) 18",
     "(a) 17 (b) 18",
     "17 apples\n18 apples",
@@ -151,6 +164,7 @@ def test_a_letter_that_is_hedged_is_none(frame: str, texts: list[str]) -> None:
         "1. A\n2. B",
         "\\boxed{A}, maybe B",
         "A\nMaybe B",
+        "A is correct, and so is B",
         "A\n(or B)",
         "A is correct. B is also correct.",
         "The answer is red. Alternatively blue.",
@@ -166,6 +180,12 @@ def test_letters_that_are_listed_or_denied_are_none(said: str) -> None:
     "said",
     [
         "Probably B.",
+        "_B_",
+        "The answer is B. While D is plausible, B is better.",
+        "B, because D is too dark.",
+        "B over D",
+        "Between B and D, B fits better.",
+        "All but B are wrong.",
         "Perhaps B",
         "I'm not sure, but B",
         "B, I guess",
