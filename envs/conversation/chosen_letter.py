@@ -60,7 +60,8 @@ _IS_CHOSEN = re.compile(
     re.IGNORECASE,
 )
 _WRONG = (
-    r"(?:wrong|incorrect|false|untrue|impossible|unlikely|improbable|implausible|out|ruled out|eliminated|excluded|"
+    r"(?:wrong|incorrect|false|untrue|impossible|unlikely|improbable|implausible|out|ruled out|"
+    r"(?:far |much )?too (?=\w)|eliminated|excluded|"
     r"an? distractor|(?:the|an?) (?:wrong|incorrect|false)\b)"
 )
 _IS = r"(?:is|are|was|were|seems?|looks?|would be|must be|has to be|should be|will be)"
@@ -80,6 +81,9 @@ _SINGULAR = re.compile(
     r"remains|says)\b",
     re.IGNORECASE,
 )
+_ALL_BUT = re.compile(r"\ball (?:of them )?(?:but|except)(?: for)? $", re.IGNORECASE)  # "all but B are wrong"
+_OVER = re.compile(rf"(?<!\w)\w{CLOSE} (?:over|beats) {OPEN}$")  # "B over D"
+_BETWEEN_BEFORE = re.compile(rf"\bbetween (?:{_NOUN} )?{OPEN}$", re.IGNORECASE)
 _VERDICT = re.compile(
     r"\b(?:right|wrong|correct|incorrect|true|false|yes|no|not|answer|choose)\b|[✓✔✅✗✘❌]", re.IGNORECASE
 )
@@ -213,7 +217,7 @@ class _Choices:
             return False
         before, behind = text[max(0, first.start - CONTEXT) : first.start], text[end : end + CONTEXT]
         between = text[first.end : start]
-        return are_alternatives(between, behind) or (rank < Rank.DECLARED and are_items(before, between))
+        return are_alternatives(between, behind) or (rank < Rank.DECLARED and are_items(before, between, behind))
 
     def _breaths(self, group: re.Match[str]) -> list[tuple[int, int]]:
         """Where letters that belong together begin and end: in "it is A, B is wrong" the last has its own verb."""
@@ -232,6 +236,12 @@ class _Choices:
     def _rank(self, text: str, start: int, end: int, ends: set[int]) -> Rank:
         before, behind = text[max(0, start - CONTEXT) : start], text[end : end + CONTEXT]
         rank = rank_of(before)
+        if _ALL_BUT.search(before) and _DENIES_BEHIND.match(behind):
+            return Rank.DECLARED
+        if _OVER.search(before):
+            return Rank.DENIED
+        if _BETWEEN_BEFORE.search(before):
+            return Rank.ASKED
         if rank is not Rank.FINAL and _DENIES_BEHIND.match(behind):
             return Rank.DENIED
         if rank is not Rank.NAMED:

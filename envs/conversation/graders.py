@@ -166,6 +166,12 @@ class TextGrader:
         }
         return judges[self.name](said, task)
 
+    def reading(self, task: Mapping[str, Any]) -> object:
+        """What a task's answer is to this grader, equal where two spellings are one answer: "1" and "1.0"."""
+        if self.name == "number":
+            return spelled_number(_spelled(task["answer"]))
+        return _right_choice(task)[0] if self.name == "choice" else str(task["answer"])
+
     def _is_the_number(self, said: str, task: Mapping[str, Any]) -> bool:
         answer = _spelled(task["answer"])
         own = task.get("tolerance")  # 0 is one

@@ -163,14 +163,18 @@ _SAME = str.maketrans(
         "⁄": "/",
         "。": ".",
         "，": ",",
+        "٫": ".",  # what Arabic writes between ones and tenths
+        "٬": ",",  # and between thousands
+        "〜": "~",
     }
 )
 _BLANKS = re.compile(r"[ \t\f\v]+")
 _LINES = re.compile(r"\n(?:[ ]?\n)+")  # that are empty
 _STRUCK = re.compile(r"~~[^~\n]*~~")
 _EMPHASIS = re.compile(r"\*\*+|__+|`+|(?<![\w)\]}\s])\*(?=\S)|(?<!\S)\*(?=\S)|(?<=\S)\*(?![\w(\[{\\])")
+_SLANTED = re.compile(r"(?<![\w)\]}\\])_([^\W_][^_\n]{0,40})_(?![\w{(\\])")  # _18_
 _DRESS = re.compile(
-    r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:bf|rm|sf|it|bb)|operatorname|mbox|underline|emph|bm?)\s*"
+    r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:bf|rm|sf|it|bb)|operatorname|mbox|underline|emph|bm?|(?:text)?color\s*\{\w+\})\s*"
     r"\{([^{}]*)\}"
 )
 _SPACES = re.compile(r"\\[,;:! ]|\\q?quad\b|~")
@@ -201,7 +205,7 @@ def undressed(text: str) -> str:
     text = _BRACKETS.sub("", _SPACES.sub(" ", text.replace("{,}", ",")))
     final = rf"{FINAL_BEGINS}\1{FINAL_ENDS}"
     text = _TAGS.sub("", _TAGGED.sub(final, _BOX.sub(final, text)))
-    return _EMPHASIS.sub("", _HASHES.sub(FINAL_BEGINS, text))
+    return _SLANTED.sub(r"\1", _EMPHASIS.sub("", _HASHES.sub(FINAL_BEGINS, text)))
 
 
 def _without_thoughts(text: str) -> str:

@@ -16,12 +16,22 @@ from __future__ import annotations
 
 import re
 
+from ..sandbox.mathematics.units import is_unit
+
 _COMPARED = r"(?:more|less|worse|(?!other|rather)\w{2,}er) than(?: or equal to)?"
+_WORD = (
+    r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|"
+    r"(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|million)"
+)
 _BOUND_BEFORE = re.compile(
     rf"(?:\b(?:{_COMPARED}|at (?:the )?(?:very )?(?:least|most)|as (?:much|many|few|little|high|low|large|small) as"
     r"|up to|upwards? of|(?:nor|sou)th of|short of|over|under|below|above|beyond|beneath|within|exceed(?:s|ed|ing)?"
-    r"|give or take|(?:min|max)(?:imum)?|(?<!has )(?<!reaches )(?<!attains )a (?:min|max)imum of)\b\.?"
-    r"|[<>!]=|=<|<>|=/=|/=|⩾|⩽)(?:\s*\b(?:about|around|roughly|approximately|exactly|precisely|the))*\s*[(\[\"']*$",
+    r"|give or take|(?<!\d)(?<!\d )min|minimum|max(?:imum)?"
+    r"|(?<!has )(?<!reaches )(?<!attains )a (?:min|max)imum of)\b\.?"
+    r"|(?:low|upp)er (?:bound|limit) of\b|capped at\b"
+    r"|[<>!]=|=<|<>|=/=|/=|⩾|⩽)(?:\s*\b(?:about|around|roughly|approximately|exactly|precisely|the))*"
+    rf"(?:\s*\b{_WORD} ?\()?\s*[(\[\"']*$"
+    r"|(?:^|[^\w\s]\s*|\n|\bis )at (?:(?:the )?(?:very )?(?:least|most)|a (?:min|max)imum)[):,]*\s*$",
     re.IGNORECASE,
 )
 _REACHES = re.compile(  # "that adds up to 18" names it
@@ -29,18 +39,23 @@ _REACHES = re.compile(  # "that adds up to 18" names it
     r"\w*(?: (?:it|that|them|this|these|all))? up to\W*$",
     re.IGNORECASE,
 )
-_UNIT = r"(?: ?(?!(?:or|and)\b)[^\W\d_]+){0,2}?"
-_FURTHER = r"(?:more|less|fewer|greater|smaller|higher|lower|larger|above|below|over|under|up|upwards?|onwards?|beyond)"
-_BOUND_BEHIND = re.compile(
-    rf"(?!,? more or less\b){_UNIT},? (?:or (?:even )?{_FURTHER}\b(?! (?:precisely|exactly|simply|than)\b)"
-    rf"|and {_FURTHER}\b(?! than\b)(?=\W*(?:[.!?;,)\n]|$))|if not {_FURTHER}\b|at (?:the )?(?:very )?(?:least|most)\b"
-    r"|(?:max|min|maximum|minimum|tops)\b(?=\W*(?:[.!?;,\n]|$)))|[ -]plus\b(?! ?[-(]?\.?\d)| ?±"
-    r"|,? give or take(?: \d| an?\b| some| (?:one|two|three|four|five)\b)",
+_ACROSS = re.compile(  # "jumps over 18 hurdles"
+    r"\b(?:jump|leap|leapt|hop|skip|step|climb|cross|fl[ey]|flies|dr[io]v|r[au]n|r[io]d|walk|swam|swim|sail|travel|crawl|"
+    r"pass|go|went|hid|bur[iy]|sle[ep]|sat|sit|put|plac|lay|lie|liv|look|trip|stand|stood|h[au]ng|float|hover|built|build)"
+    r"\w*(?: (?:it|them|him|her|out|all|(?:the|a|his|her) \w+))? (?:over|under|above|below|beyond|beneath) $",
     re.IGNORECASE,
 )
-_WORD = (
-    r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|"
-    r"(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|million)"
+_UNIT = r"(?: ?(?!(?:or|and)\b)[^\W\d_]+){0,2}?"
+_FURTHER = r"(?:more|less|fewer|greater|smaller|higher|lower|larger|above|below|over|under|up|upwards?|onwards?|beyond)"
+_SLIGHTLY = r"(?:even |possibly |maybe |perhaps |slightly |a (?:bit|little|few) )?"
+_BOUND_BEHIND = re.compile(
+    rf"(?!,? more or less\b){_UNIT},? (?:or {_SLIGHTLY}{_FURTHER}\b(?! (?:precisely|exactly|simply|than)\b)"
+    rf"|and {_SLIGHTLY}{_FURTHER}\b(?! than\b)(?=\W*(?:[.!?;,)\n]|$))|if not {_FURTHER}\b"
+    r"|at (?:the )?(?:very )?(?:least|most)\b(?=\W*(?:[^\w\s'\"]|$|\n)| (?:and|or|but|if|for|per|when|because)\b)"
+    r"|(?:max|maximum|minimum|tops)\b(?=\W*(?:[.!?;,\n]|$)))|[ -]plus\b(?! ?[-(]?\.?\d)| \(?(?:±|\+/-)|±"
+    rf"|{_UNIT} \((?:at (?:the )?(?:very )?(?:least|most)|or {_FURTHER}|(?:min|max)(?:imum)?)\)|{_UNIT} upwards\b"
+    r"|,? give or take(?: \d| an?\b| some| (?:one|two|three|four|five)\b)",
+    re.IGNORECASE,
 )
 _OPEN_BEFORE = re.compile(rf"\b{_WORD},? (?:or|to) (?:maybe |perhaps |possibly )?$", re.IGNORECASE)
 _OPEN_BEHIND = re.compile(
@@ -50,28 +65,36 @@ _OPEN_BEHIND = re.compile(
     rf"|{_UNIT} (?:if|when|unless)\b[^.!?;\n\d]{{0,40}}\d[^.!?;\n]{{0,20}}\b(?:otherwise|else|if not)\b",
     re.IGNORECASE,
 )
+_THING = re.compile(r" ([^\W\d_]+)")
 _ASIDE = re.compile(  # "18, which is more than 17", "18 (less than 20)"
     rf"\d[^\d]*(?:[,(]|\b(?:which|that) is\b|\bthat's\b)\s*(?:(?:which|that) is )?(?:\w+ )?{_COMPARED}\s*$",
     re.IGNORECASE,
 )
 _MAYBE = (
-    r"(?:maybe|perhaps|possibly|probably|could|might|may|alternatively|alternative|otherwise|else|also|another|other|"
-    r"conceivably|potentially|likely|or|if not)"
+    r"(?:maybe|perhaps|possibly|probably|could|might|may|alternatively|alternative|otherwise|else|conceivably|potentially|"
+    r"likely|or|if not|(?:an)?other (?:possible )?(?:answer|number|value|result|option|possibility))"
 )
 _FILLS = (
     r"(?:it|this|that|is|be|are|was|the|an?|answer|number|value|result|total|even|well|equally|just|then|i|i'd|we|you|"
-    r"one|say|think|guess|believe|would|will|have|been|to|of|course|there|and|but|though|although|as|take|give)"
+    r"one|other|another|also|say|think|guess|believe|would|will|have|been|to|of|course|there|and|but|though|although|as|take|give)"
 )
 _PARTED = rf"(?:{_UNIT}(?=\s?[,(;]| (?:but|and|or)\b)|(?=\s*(?:[^\w\s]|\n|(?:but|and|or|though|although)\b)))"
 _PERHAPS = re.compile(
     rf"{_PARTED}(?=.*\b{_MAYBE}\b)\W*(?:\b(?:{_MAYBE}|{_FILLS})\b\W*)*",
     re.IGNORECASE | re.DOTALL,
 )
+_ALSO = re.compile(r"\W*(?:\b(?:and|but)\b )?\balso\b\W*", re.IGNORECASE)
 _RANGE = re.compile(
-    r"\s*\b(?:as well as|through|thru|up to(?: and including)?|to|until|till|vs|versus)\b\.?\s*", re.IGNORECASE
+    r"\s*\b(?:as well as|otherwise|or else|through|thru|up to(?: and including)?|to|until|till|vs|versus)\b\.?\s*",
+    re.IGNORECASE,
 )
-_JOINS = re.compile(
-    r"\W*(?:\b(?:but|and|or|though|although|while|the|an?|answer|value|number|of)\b\W*)*", re.IGNORECASE
+_JOINS = re.compile(  # but "B. While D is plausible, B is better"
+    r"(?!\s*[.!?]\s*(?:while|though|although)\b)\W*(?:\b(?:but|and|or|though|although|while|the|an?|answer|value|number|of)\b\W*)*",
+    re.IGNORECASE,
+)
+_AS_WELL = re.compile(  # "A is right, and so is B", "some say 17, some say 18"
+    r"[^.!?\n\d]{0,40}\band so (?:is|are)\W*|\W*(?:(?:and|but|while) )?(?:some|others) (?:say|think|believe|claim) ",
+    re.IGNORECASE,
 )
 _TOO = re.compile(
     r" (?:is|are|would be|could be|may be|might be|seems|remains)(?: (?:also|just as|equally|still|quite|another))*"
@@ -82,7 +105,7 @@ _TOO = re.compile(
 )
 _ITEMS = (
     r"(?:answer|option|possibility|candidate|solution|guess|attempt|alternative|choice|pick|estimate|plan|version|result|"
-    r"value|root)"
+    r"value|root|case|scenario|interpretation|reading)"
 )
 _LABEL = (
     r"(?:\b(?:my|the|an?|one|another|other|first|second|third|fourth|next|alternative|possible)\s+)*"
@@ -90,7 +113,11 @@ _LABEL = (
 )
 _LABEL_BEFORE = re.compile(rf"{_LABEL}$", re.IGNORECASE)
 _LABEL_BETWEEN = re.compile(rf"(?P<parts>\W*(?:\b(?:and|or|but)\b\W*)?){_LABEL}", re.IGNORECASE)
+_ANOTHER = re.compile(r"\b(?:other|another|second|third|fourth|next)\b", re.IGNORECASE)  # number than the first
+_LATER = re.compile(rf"{_UNIT},? (?:after|once|now|afterwards|at the end|in the end)\b", re.IGNORECASE)
 _SAME_UNIT = re.compile(r"(?P<unit> [^\W\d_]+(?: [^\W\d_]+)?)\s*[.;,/|\n]\s*")
+_BARE_BEFORE = re.compile(rf"(?:^|[^\w\s]|\n)\s*(?:\b(?:{_FILLS}|so|thus|therefore)\b\W*)*$", re.IGNORECASE)
+_BARE_BEHIND = re.compile(r"\s*(?:[^\w\s]|\n|$)")
 _NUMBERED = re.compile(  # "Answer 2: 18", "Option b) is 18"
     rf"(\b{_ITEMS}s?)\s*(?:#|no\.?|number)?\s*\(?(?:\d{{1,2}}|[a-h]|[ivx]{{1,4}})\)?"
     rf"(?=\s*(?:[:=.)]|\b(?:is|are|would be|could be|might be|may be)\b)\s*(?:\w\s*=)?\W{{0,5}}\d)",
@@ -102,7 +129,19 @@ _ITEM = re.compile(  # "1. 17" in a line of its own, "(a) 17 (b) 18"
     rf"|(?<=\d ){_MARK} (?=\d)",
     re.MULTILINE,
 )
-_WORKING = re.compile(r"(\d(?: [^\W\d_]+){0,2}) ?\((?=[^()]*[+×÷*·/^])[\d .,=+×÷·*x/^-]+\)")  # 18 (3 × 6)
+_BULLET = re.compile(r"^[ \t]*[-•*▪◦‣][ \t]+(?=\d[\d.,]*(?: [^\W\d_]+)?[ \t]*$)", re.MULTILINE)
+_WORKING = re.compile(r"(\d(?: [^\W\d_]+){0,2}) ?\((?!\+/-)(?=[^()]*[+×÷*·/^])[\d .,=+×÷·*x/^-]+\)")  # 18 (3 × 6)
+_SPELLED = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_SPELLS = {word: n for n, word in enumerate(_SPELLED.split())}
+_SPELLS |= {word: 10 * n for n, word in enumerate(_TENS.split(), 2)}
+_AGAIN = re.compile(  # "18, or eighteen"
+    rf"\b(?P<one>\d{{1,9}}|{_WORD}(?:-{_WORD})?),? or (?P<other>\d{{1,9}}|{_WORD}(?:-{_WORD})?)\b(?![.,]\d)",
+    re.IGNORECASE,
+)
 _IF_NOT = re.compile(r",? if not (?=[(\[\"']*(?:\d|[A-Z]\b))")
 _DOTS = re.compile(r"(?<=\d) ?(?:\.{2,}|…) ?(?=\d)")
 
@@ -110,8 +149,19 @@ _DOTS = re.compile(r"(?<=\d) ?(?:\.{2,}|…) ?(?=\d)")
 def unnumbered(text: str) -> str:
     """A reply in which the items of a list have no numbers or letters of their own, and a number has no working in
     brackets behind it; "17..18" is "17 to 18"."""
-    text = with_or(_WORKING.sub(r"\1", text))
-    return _DOTS.sub(" to ", _ITEM.sub("", _NUMBERED.sub(r"\1", text)))
+    text = with_or(_AGAIN.sub(_once, _WORKING.sub(r"\1", text)))
+    return _DOTS.sub(" to ", _ITEM.sub("", _BULLET.sub("", _NUMBERED.sub(r"\1", text))))
+
+
+def _once(found: re.Match[str]) -> str:
+    """Of "18 or eighteen" the digits, and any two numbers as they are."""
+    one, other = _spelled(found["one"]), _spelled(found["other"])
+    return found[0] if one is None or one != other else str(one)
+
+
+def _spelled(number: str) -> int | None:
+    parts = [int(word) if word.isdecimal() else _SPELLS.get(word) for word in number.lower().split("-")]
+    return None if None in parts else sum(part for part in parts if part is not None)
 
 
 def with_or(text: str) -> str:
@@ -122,6 +172,8 @@ def with_or(text: str) -> str:
 def is_open(before: str, behind: str) -> bool:
     """Whether a number between these words is a bound, or has an alternative beside it that is no number."""
     bound = _BOUND_BEFORE.search(before) and not _REACHES.search(before)
+    if bound and _ACROSS.search(before) and (thing := _THING.match(behind)) and not is_unit(thing[1]):
+        bound = False
     return bool(bound or _BOUND_BEHIND.match(behind) or _OPEN_BEFORE.search(before) or _OPEN_BEHIND.match(behind))
 
 
@@ -132,22 +184,26 @@ def is_compared(before: str) -> bool:
 
 def are_alternatives(between: str, behind: str) -> bool:
     """Whether of two answers with these words between and behind them the reply takes neither."""
-    if _PERHAPS.fullmatch(between) or _RANGE.fullmatch(between):
+    if _ALSO.fullmatch(between) and _BARE_BEHIND.match(behind):  # "17. Also 18", but "2 are red, also 18 are blue"
         return True
-    if _JOINS.fullmatch(between) and _TOO.match(behind):
+    if _PERHAPS.fullmatch(between) or _RANGE.fullmatch(between) or _AS_WELL.fullmatch(between):
         return True
+    return _JOINS.fullmatch(between) is not None and _TOO.match(behind) is not None
+
+
+def are_items(before: str, between: str, behind: str) -> bool:
+    """Whether two answers with these words before, between and behind them are items of a list: "x = 17, x = 18" with
+    the same label, "17 apples. 18 apples" with the same unit and nothing else."""
     unit = _SAME_UNIT.fullmatch(between)
-    return unit is not None and re.match(rf"{re.escape(unit['unit'])}\b", behind) is not None
-
-
-def are_items(before: str, between: str) -> bool:
-    """Whether two answers with these words before and between them have the same label: "x = 17, x = 18"."""
+    if unit and behind.startswith(unit["unit"]) and _BARE_BEHIND.match(behind, len(unit["unit"])):
+        return _BARE_BEFORE.search(before) is not None
     first, second = _LABEL_BEFORE.search(before), _LABEL_BETWEEN.fullmatch(between)
-    if not first or not second:
+    if not first or not second or _LATER.match(behind):
         return False
     same = _names(first) & _names(second)
-    listed = any(re.fullmatch(_ITEMS, word) for word in same)
-    return listed or (bool(same) and not re.search(r"[.!?\n]", second["parts"]))
+    if any(re.fullmatch(_ITEMS, word) for word in same):
+        return True
+    return bool(same) and not re.search(r"[.!?\n]", second["parts"]) and not _ANOTHER.search(second[0])
 
 
 def _names(label: re.Match[str]) -> set[str]:

@@ -85,13 +85,21 @@ _ENDS_THERE = re.compile(
     re.IGNORECASE,
 )
 _WITH_UNIT = re.compile(r" ?([^\W\d]+)(,?) (?:and )?")
+_CHANGES = re.compile(  # "dropped from 20 to 18"
+    r"\b(?:drop|f[ae]ll|r[io]s|increas|decreas|gr[eo]w|went|go|chang|reduc|cut|lower|rais|declin|climb|shr[aiu]nk)\w*"
+    r" from [$(\"']*$",
+    re.IGNORECASE,
+)
+_OR_IN = re.compile(r" ([^\W\d]+), or ")  # "1080 minutes, or 18 hours"
 _UNIT_BEHIND = re.compile(r" ?([^\W\d]+)")
 _FRACTION = re.compile(r"(\d?)\\[dtc]?frac ?(?:\{ ?(-?[\d.,]+) ?\} ?\{ ?([\d.,]+) ?\}|(\d)(\d))")
 _POWER_OF_A_WORD = re.compile(
     rf"((?:[^\W\d_]{{2,}}|(?<!\d)[^\W\d_]|[^\W\d_eE]))(?:[_^-]?\(?-?\d{{1,3}}\)?(?![\d.,]*\d)|[{_SMALL}]+)"
 )
+_INDEX = re.compile(r"(?<!\w)([^\W\d_xyzXYZ])_?\(?(\d{1,2})\)?(?= ?=)")  # "a_1 = 2", "f(1) = 2"; x is an unknown
+_AS_INDEX = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")  # letters of a name for all that looks for numbers
 _TAG = re.compile(r"<[/|]?[a-zA-Z][\w:-]*(?: [\w-]+=\"[^\"<>]*\")* ?[/|]?>")  # its ">" compares nothing
-_LATEX_COMPARES = re.compile(r"\\(?:[lg]eq?(?:slant)?|neq?|[lg]t)(?![a-zA-Z])")
+_LATEX_COMPARES = re.compile(r"[≧≦≳≲]|(?<![\w/\"])&(?:[lg][te]|ne);|\\(?:[lg]eq?(?:slant)?|neq?|[lg]t)(?![a-zA-Z])")
 _LATEX_OR = re.compile(r"\\(?:lor|vee)(?![a-zA-Z])|∨")
 _PLUS_MINUS = re.compile(r"\bplus(?: or |/)minus\b", re.IGNORECASE)
 _MINUS = re.compile(r"(?<![-\w])(?:minus|negative) +(?=\.?\d)", re.IGNORECASE)
@@ -124,6 +132,7 @@ def _plain(text: str) -> str:
     for latex, sign in (("\\times", "×"), ("\\cdot", "·"), ("\\pm", "±"), ("^\\circ", ""), ("\\div", "÷")):
         text = text.replace(latex, sign)
     text = _MINUS.sub("-", _PLUS_MINUS.sub("±", text.translate(_SIGNS)))
+    text = _INDEX.sub(lambda found: found[1] + found[2].translate(_AS_INDEX), text)
     return unnumbered(_POWER_OF_A_WORD.sub(r"\1", text))
 
 
@@ -186,19 +195,22 @@ def _rank(before: str, behind: str) -> Rank:
 def _are_listed(text: str, first: Said, rank: Rank, start: int, stop: int) -> bool:
     """Whether a number and the one before it stand beside each other as in "5, 6", "5 or 6", "5, maybe 6" and "5 6"."""
     between, behind = re.sub("[\"'`]", "", text[first.end : start]), text[stop : stop + CONTEXT]
-    if len(between) > CONTEXT:
+    before = text[max(0, first.start - CONTEXT) : first.start]
+    if len(between) > CONTEXT or (_CHANGES.search(before) and re.fullmatch(r"(?: [^\W\d]+)? to ", between)):
+        return False
+    own = _UNIT_BEHIND.match(behind)
+    if (unit := _OR_IN.fullmatch(between)) and own and own[1] != unit[1] and is_unit(unit[1]) and is_unit(own[1]):
         return False
     if _LISTED.fullmatch(between):
         return True
     if (unit := _WITH_UNIT.fullmatch(between)) and is_unit(unit[1]):  # 2 hours 30 minutes, but "after 3 days, 5 left"
-        own = _UNIT_BEHIND.match(behind)
         return not unit[2] or (own is not None and is_unit(own[1]))
     if _COMMA.fullmatch(between) and _ENDS_THERE.match(behind):
         return True
     if first.rank is Rank.DENIED:
         return False
-    before = text[max(0, first.start - CONTEXT) : first.start]  # two that are declared, `last_word` compares
-    return are_alternatives(between, behind) or (rank < Rank.DECLARED and are_items(before, between))
+    # two that are declared, `last_word` compares
+    return are_alternatives(between, behind) or (rank < Rank.DECLARED and are_items(before, between, behind))
 
 
 def _value(match: re.Match[str], text: str, expected: str) -> tuple[Fraction | None, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import UserError, unknown
@@ -61,13 +61,18 @@ def check_prompts_differ(texts: Sequence[str]) -> None:
 
 
 def remarks_on(
-    rows: Sequence[tuple[str, Task]], texts: Sequence[str], columns: Columns, *, choosing: bool, graded: bool
+    rows: Sequence[tuple[str, Task]],
+    texts: Sequence[str],
+    columns: Columns,
+    *,
+    choosing: bool,
+    reading: Callable[[Task], object] | None,
 ) -> list[str]:
     """What is to be said of tasks that ask `texts`, a sentence each. `choosing`: a reply is one of several choices;
-    `graded`: it is compared with an answer."""
+    `reading`: what the answer of a task is to its grader, None without one."""
     guessed = [f"the tasks say no prompt or answer by these names: {columns.guessed}"] if columns.guessed else []
     unseen = _unseen_choices(rows, columns) if choosing else []
-    unlike = _contradictions(rows, texts, columns) if graded else []
+    unlike = _contradictions(rows, texts, columns, reading) if reading else []
     strange = strange_characters([(place, text) for (place, _), text in zip(rows, texts, strict=True)])
     return [*guessed, *unseen, *unlike, *strange, *_uneven(rows)]
 
@@ -106,16 +111,19 @@ def strange_characters(texts: Sequence[tuple[str, str]], what: str = "tasks") ->
     return [f"{place}: its text has {character!r}, {name} (in {many}), which a model is shown as it is"]
 
 
-def _contradictions(rows: Sequence[tuple[str, Task]], texts: Sequence[str], columns: Columns) -> list[str]:
+def _contradictions(
+    rows: Sequence[tuple[str, Task]], texts: Sequence[str], columns: Columns, reading: Callable[[Task], object]
+) -> list[str]:
     """A sentence where tasks that ask the same, `texts`, expect different answers."""
-    asked: dict[str, dict[str, str]] = {}  # prompt → answer → the first place
+    asked: dict[str, dict[object, tuple[str, str]]] = {}  # prompt → answer → its spelling and place where it is first
     for (place, task), text in zip(rows, texts, strict=True):
-        asked.setdefault(text, {}).setdefault(str(columns.expected(place, task)), place)
+        answer = columns.expected(place, task)
+        asked.setdefault(text, {}).setdefault(reading({**task, "answer": answer}), (str(answer), place))
     several = {text: answers for text, answers in asked.items() if len(answers) > 1}
     if not several:
         return []
     text, answers = next(iter(several.items()))
-    (one, first), (two, second), *_ = answers.items()
+    (one, first), (two, second), *_ = answers.values()
     many = "1 prompt is" if len(several) == 1 else f"{len(several):,} prompts are"
     return [
         f"{many} asked with different answers, and a reply that is right in one task is wrong in another: {text!r:.60} "

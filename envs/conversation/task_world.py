@@ -321,8 +321,10 @@ class TaskWorld(ConversationEnv):
         check_names(rows)
         check_prompts_differ(texts)
         choosing = isinstance(self._grader, TextGrader) and self._grader.name == "choice"
-        graded = self._grader is not None
-        self.remarks = tuple(remarks_on(rows, texts, self._columns, choosing=choosing, graded=graded))
+        reading = self._grader.reading if isinstance(self._grader, TextGrader) else lambda task: str(task["answer"])
+        self.remarks = tuple(
+            remarks_on(rows, texts, self._columns, choosing=choosing, reading=reading if self._grader else None)
+        )
         placed = [(text, task, self._split_of(text, task)) for text, (_, task) in zip(texts, rows, strict=True)]
         self._tasks: dict[Split, list[Task]] = {split: [] for split in SPLITS}
         self._left_out: dict[Split, int] = {}  # tasks whose prompt a later split has too

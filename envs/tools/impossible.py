@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _SIZES = {"Length": "characters", "Items": "items", "Properties": "keys"}
+_SLACK = 1e-9  # steps: 0.6 / 0.1 is 5.999…
 _INSIDE = ("properties", "$defs")  # keywords that hold schemas by names
 _PARTS = (
     "items",
@@ -24,10 +25,9 @@ _PARTS = (
     "allOf",
     "prefixItems",
 )  # and one schema, or a list of them
+_NUMBERS = ("number", "integer", "boolean")  # what Python compares with a number
 _KINDS = {  # keywords that are for one type alone
-    **dict.fromkeys(
-        ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), ("number", "integer")
-    ),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), _NUMBERS),
     **dict.fromkeys(("minLength", "maxLength", "pattern"), ("string",)),
     **dict.fromkeys(("minItems", "maxItems"), ("array",)),
     **dict.fromkeys(("minProperties", "maxProperties"), ("object",)),
@@ -36,32 +36,67 @@ _UNKNOWN = ("ge", "gt", "le", "lt", "multiple_of")  # what pydantic writes where
 
 
 def impossible(schema: Mapping[str, Any]) -> str | None:
-    """Which part of a schema fits no value, and why, in words; None if each fits some."""
-    for path, part in _parts_of(schema, ""):
-        if why := _of_numbers(part) or _of_sizes(part):
-            return f"{path} {why}"
-        if part.get("enum") == []:
-            return f"{path} is one of no values"
-    return None
+    """Which part that each value must have fits none, and why, in words; None if some value fits."""
+    definitions = schema.get("$defs")
+    return _fits_none(schema, "", definitions if isinstance(definitions, Mapping) else {})
+
+
+def _fits_none(schema: Mapping[str, Any], path: str, definitions: Mapping[str, Any]) -> str | None:
+    if why := _of_numbers(schema) or _of_sizes(schema):
+        return f"{path or 'it'} {why}"
+    if schema.get("enum") == []:
+        return f"{path or 'it'} is one of no values"
+    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    if isinstance(definitions.get(name), Mapping):  # without itself: a definition may hold itself
+        others = {key: part for key, part in definitions.items() if key != name}
+        return _fits_none(definitions[name], path, others)
+    for branches in (schema.get("anyOf"), schema.get("oneOf")):
+        if isinstance(branches, list) and branches and all(isinstance(one, Mapping) for one in branches):
+            reasons = [_fits_none(one, path, definitions) for one in branches]
+            if all(reasons):
+                return reasons[0]
+    needed = [(path, part) for part in _list(schema, "allOf")]
+    if _number(schema, "minItems", 0) > 0:  # else the empty list fits
+        needed.append((f"{path}[]", schema.get("items")))
+    properties = schema.get("properties")
+    if isinstance(properties, Mapping):
+        names = [key for key in _list(schema, "required") if key in properties]
+        needed += [(f"{path}.{key}" if path else str(key), properties[key]) for key in names]
+    reasons = [_fits_none(part, at, definitions) for at, part in needed if isinstance(part, Mapping)]
+    return next((why for why in reasons if why), None)
+
+
+def _list(schema: Mapping[str, Any], keyword: str) -> list[Any]:
+    value = schema.get(keyword)
+    return value if isinstance(value, list) else []
 
 
 def misplaced(schema: Mapping[str, Any]) -> str | None:
     """Which limit stands at a type that has none of its kind, in words; None where all fit. For schemas by pydantic,
     which breaks on such a limit; in others it means nothing."""
     for path, part in _parts_of(schema, ""):
-        wrong = [key for key in part if key in _UNKNOWN]
-        wrong += [key for key, kinds in _KINDS.items() if key in part and part.get("type", kinds[0]) not in kinds]
+        types = _types(part)
+        wrong = [key for key in part if key in _UNKNOWN and not types <= {*_NUMBERS}]
+        wrong += [key for key, kinds in _KINDS.items() if key in part and not types <= {*kinds}]
         if wrong:
             limit, kind = f"{wrong[0]} {part[wrong[0]]!r:.40}", part.get("type", "its type")
             return f"{path} has the limit {limit}, which is none for {kind}"
     return None
 
 
+def _types(schema: Mapping[str, Any]) -> set[str]:
+    """The types that a value may have, as far as they are said."""
+    if isinstance(kind := schema.get("type"), str):
+        return {kind}
+    return {kind for one in _list(schema, "anyOf") if isinstance(one, Mapping) for kind in _types(one)}
+
+
 def _parts_of(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """A schema and all inside of it, each with the names that lead to it."""
     yield path or "it", schema
     for keyword in _INSIDE:
-        for name, part in schema.get(keyword, {}).items():
+        parts = schema.get(keyword)
+        for name, part in parts.items() if isinstance(parts, Mapping) else ():
             if isinstance(part, Mapping):
                 yield from _parts_of(part, f"{path}.{name}" if path else str(name))
     for keyword in _PARTS:
@@ -82,8 +117,8 @@ def _of_numbers(schema: Mapping[str, Any]) -> str | None:
     step = _number(schema, "multipleOf", 1.0 if schema.get("type") == "integer" else 0.0)
     if not step or not (math.isfinite(least) and math.isfinite(most)):
         return None
-    first = math.floor(least / step) + 1 if above >= low else math.ceil(least / step)
-    last = math.ceil(most / step) - 1 if below <= high else math.floor(most / step)
+    first = math.floor(least / step) + 1 if above >= low else math.ceil(least / step - _SLACK)
+    last = math.ceil(most / step) - 1 if below <= high else math.floor(most / step + _SLACK)
     kind = "whole number" if step == 1 else f"multiple of {step:g}"
     return f"is {lower} and {upper}: no {kind} is both" if first > last else None
 
@@ -98,4 +133,9 @@ def _of_sizes(schema: Mapping[str, Any]) -> str | None:
 
 def _number(schema: Mapping[str, Any], keyword: str, otherwise: float) -> float:
     value = schema.get(keyword, otherwise)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else otherwise
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return otherwise
+    try:
+        return float(value)
+    except OverflowError:  # of a whole number beyond all floats
+        return math.copysign(math.inf, value > 0 or -1)

@@ -15,6 +15,9 @@ no more than 18 | no fewer than 18 | not less than 18 | up to 18 | as many as 18
 a bit below 18 | upwards of 18 | within 18 | a maximum of 18 | 18 or more | 18 or fewer | 18 apples or more
 18 and above | 18 and up | 18 at most | 18 apples at least | 18, at most | 18, if not more | 18+ | 18 plus | >= 18
 ≤ 18 | bigger than 18 | at the very least 18 | 18 km or higher | max. 18 | exceeding 18 | well over 18 | not over 18
+min 18 | min. 18 | He ran over 18 km | He drove over 18 miles | It flew over 18
+18 (+/- 5) | 18 (at least) | 18 (or more) | 18 (minimum) | 18 (max) | (at least) 18 | at least: 18 | ≧ 18 | ≦18 | ≳18
+at least eighteen (18) | 18 or a bit more | 18 and possibly more | a lower bound of 18 | capped at 18 | from 18 upwards
 """
 RANGES = """
 17 to 18 | 17-18 | 17–18 apples | 17 through 18 | from 17 up to 18 | 17..18 | 17...18 | between 17 and 18 | 17 ± 1
@@ -26,7 +29,7 @@ ALTERNATIVES = """
 17, else 18 | 17, if not 18 | 17 apples, if not 18 apples | 17 or else 18 | 17 and/or 18 | 17 as well as 18
 17. Also 18 | 17. Or 18 | 17, though 18 is possible | 17 (18 is also possible) | 17. 18 is also possible
 17, but it might be 18 | 17 vs. 18 | 17. It could also be 18 | 17 if you count Tom, 18 otherwise | 18 or nineteen
-seventeen or 18 | 18 or something else
+seventeen or 18 | 18 or something else | 18 or seventeen
 """
 LISTS = """
 4, 5, or so | 17, 18, or so | 17, 18 or something | 17, 18, etc. | 17, 18, ... | 17, 18, I guess | one of 17, 18, 19
@@ -44,6 +47,17 @@ WHOLE = [
     "My first answer is 17; my second answer is 18.",
     "Answer: 17\nOther possible answer: 18",
     "1. 17\n2. 18",
+    "At least, 18",
+    "at a minimum, 18",
+    "&gt; 18",
+    "Case 1: 17\nCase 2: 18",
+    "Scenario 1: 17; Scenario 2: 18",
+    "Interpretation A: 17. Interpretation B: 18.",
+    "• 17\n• 18",
+    "17〜18",
+    "17 otherwise 18",
+    "17 is the answer, and so is 18",
+    "Some say 17, some say 18.",
     "1) 17 2) 18",
     "(a) 17 (b) 18",
     "17 apples\n18 apples",
@@ -93,9 +107,19 @@ Could be 17? No, it's 18. | Maybe 17. No, wait: 18. | 17... no, 18. | He needs a
 In 2020, 18 apples were left. | After 3 days, 18 are left. | Option 2 is right: 18
 First, 3 + 4 = 7. Then 7 + 11 = 18. | Tom has 12, Ann has 6, together 18 | Day 1: 5. Day 2: 13. In total: 18.
 Tom has 18 apples. I hope this helps! | If he buys 9 pairs, he has 18. | Over 3 days he ate 6 each, so 18.
-3 bags of 6 make 18.
+3 bags of 6 make 18. | 18 min | The answer is 18 min. | **18 min** | He ran 5 km in 18 min | \\boxed{18\\ \\text{min}}
+He had 20 apples. He ate 2 apples. 18 apples are left. | The store had 50 books. It sold 32 books. 18 books remain.
+Each costs 2 dollars. 18 dollars in total.
+The answer is 18 apples. 2 apples are spoiled. | He ate 2 apples. 18 apples.
+Of the 20 apples, 2 are bad and the other 18 are good. | He ate 2 and the other 18 are left.
+2 are red and another 18 are blue. | 2 are red. Also 18 are blue. | a_1 = 2, a_2 = 6, a_3 = 18
+f(1) = 2, f(2) = 6, f(3) = 18 | The first number is 12 and the second number is 18.
+Value = 20, value = 18 after the discount. | He jumps over 18 hurdles. | The car drove over 18 bridges.
+He hid it under 18 blankets. | So, 18 at least in theory. | It's 18 at the most recent count. | He has 18 at most times.
+18 or eighteen | It is 18, or eighteen in words. | eighteen or 18
 """
 STEPS = [
+    "12 apples\n6 apples\n18 apples in total",
     "1. 3 bags of 6 are 18.\n2. So he has 18.",
     "1. There are 3 bags.\n2. Each has 6.\n3. So 18.",
     "Step 1: 3 + 4 = 7\nStep 2: 7 + 11 = 18",
@@ -140,6 +164,7 @@ def test_a_letter_that_is_hedged_is_none(frame: str, texts: list[str]) -> None:
         "1. A\n2. B",
         "\\boxed{A}, maybe B",
         "A\nMaybe B",
+        "A is correct, and so is B",
         "A\n(or B)",
         "A is correct. B is also correct.",
         "The answer is red. Alternatively blue.",
@@ -155,6 +180,12 @@ def test_letters_that_are_listed_or_denied_are_none(said: str) -> None:
     "said",
     [
         "Probably B.",
+        "_B_",
+        "The answer is B. While D is plausible, B is better.",
+        "B, because D is too dark.",
+        "B over D",
+        "Between B and D, B fits better.",
+        "All but B are wrong.",
         "Perhaps B",
         "I'm not sure, but B",
         "B, I guess",

@@ -300,6 +300,15 @@ def test_prompts_with_different_answers_are_counted_and_said() -> None:
     assert TaskWorld(rows, lambda reply, task: 1.0).remarks == ()  # a function may take any
 
 
+def test_two_spellings_of_one_answer_contradict_nothing() -> None:
+    rows = [{"prompt": f"q{n % 2}", "answer": ("1", "2,000", "1.0", "2000")[n]} for n in range(4)]
+    assert "different answers" not in " ".join(TaskWorld(rows, grader="number").remarks)
+    assert "different answers" in " ".join(TaskWorld(rows, grader="exact").remarks)
+    chosen = [{"prompt": f"q{n % 2}: red or blue", "answer": ("A", "B", "red", "B")[n]} for n in range(4)]
+    chosen = [{**row, "choices": ["red", "blue"]} for row in chosen]
+    assert "different answers" not in " ".join(TaskWorld(chosen, grader="choice").remarks)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

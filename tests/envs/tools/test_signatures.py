@@ -353,13 +353,11 @@ def test_a_default_that_cannot_be_copied_is_refused_with_what_to_write() -> None
     ("annotation", "words"),
     [
         (Annotated[int, Field(ge=5, le=1)], "x is at least 5 and at most 1: no number is both"),
-        (Annotated[int, Field(ge=5, le=1)] | None, "x is at least 5 and at most 1"),
         (Annotated[float, Field(gt=1, lt=1)], "x is above 1 and below 1"),
         (Annotated[float, Field(gt=1, le=1)], "x is above 1 and at most 1"),
         (Annotated[int, Field(gt=1, lt=2)], "x is above 1 and below 2: no whole number is both"),
         (Annotated[int, Field(ge=1, le=5, multiple_of=7)], "no multiple of 7 is both"),
-        (list[Annotated[int, Field(ge=5, le=1)]], r"x\[\] is at least 5"),
-        (dict[str, Annotated[Decimal, Field(ge=5, le=1)]], "x is at least 5"),
+        (Annotated[list[Annotated[int, Field(ge=5, le=1)]], Field(min_length=1)], r"x\[\] is at least 5"),
         (Annotated[str, Field(min_length=3, max_length=2)], "x has at least 3 characters and at most 2: nothing has"),
         (Annotated[list[int], Field(min_length=3, max_length=2)], "x has at least 3 items and at most 2"),
         (Annotated[dict[str, int], Field(min_length=3, max_length=2)], "x has at least 3 keys and at most 2"),
@@ -378,6 +376,37 @@ def test_limits_that_no_value_keeps_are_refused_when_the_tool_is_made(annotation
     tool.__annotations__["x"] = annotation
     with pytest.raises(UserError, match=words):
         Tool.from_function(tool)
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        Annotated[int | float, Field(ge=1)],
+        Annotated[Literal[1, 2], Field(ge=2)],
+        Annotated[Any, Field(ge=2)],
+        Annotated[bool, Field(ge=0)],
+        Annotated[int, Field(ge=5, le=1)] | None,  # null fits
+        Annotated[int, Field(ge=5, le=1)] | str,
+        list[Annotated[int, Field(gt=1, lt=2)]],  # and so does the empty list
+        dict[str, Annotated[Decimal, Field(ge=5, le=1)]],
+        Annotated[float, Field(ge=0.3, le=0.3, multiple_of=0.1)],
+        Annotated[float, Field(ge=0.55, le=0.6, multiple_of=0.1)],
+        Annotated[int, Field(ge=0, le=10**400)],
+    ],
+)
+def test_a_tool_that_some_call_fits_is_made(annotation: Any) -> None:
+    def tool(x): ...
+
+    tool.__annotations__["x"] = annotation
+    Tool.from_function(tool)
+
+
+def test_an_impossible_argument_that_may_be_left_out_and_keywords_of_null_are_taken() -> None:
+    impossible = {"type": "integer", "minimum": 2, "maximum": 1}
+    for schema in ({"properties": None}, {"$defs": None}, {"properties": {"x": impossible}}):
+        Tool("a", "b", {"type": "object", **schema}, lambda given: given, lambda: 0)
+    with pytest.raises(UserError, match="x is at least 2"):
+        Tool("a", "b", {"properties": {"x": impossible}, "required": ["x"]}, lambda given: given, lambda: 0)
 
 
 def test_limits_that_some_value_keeps_are_taken() -> None:
