@@ -13,6 +13,7 @@ import pytest
 
 from peripatos.envs.check import check_world
 from peripatos.scenarios.assembly.checks import check_parts
+from peripatos.scenarios.compare import comparison_file
 from peripatos.scenarios.config.loading import load_scenario, shipped
 
 ROOT = Path(__file__).parents[1]
@@ -98,7 +99,7 @@ def test_every_file_and_scenario_that_the_readme_names_exists() -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / link).exists(), link
     for name in re.findall(r"peripatos (?:run|compare) ([a-z0-9-]+)(?![a-z0-9.-])", README):
-        assert name in shipped(), name
+        assert name in {**shipped(), **comparison_file.shipped()}, name
 
 
 PAPERS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/control.md", "benchmarks/README.md"]
