@@ -41,7 +41,8 @@ TAUGHT = (
         parent="on_policy_distillation",
         elsewhere="TRL's gkd has β and λ for divergences between forward (β = 0) and reverse KL (β = 1) and for the "
         "share of own samples, by default 0.5 both; here they are 1 both. Others cut the vocabulary to the likeliest "
-        "tokens.",
+        "tokens. The paper averages over the units of a reply, then over replies (update: "
+        "{aggregation: sequence_mean}); here all units of a batch count alike.",
         rewards=Rewards(teacher="model", teacher_pays="all"),
         credit=_OWN_UNIT,
     ),
@@ -51,7 +52,9 @@ TAUGHT = (
         "might have chosen",
         "arXiv:2601.18734",
         parent="self_distillation",
-        elsewhere="The paper's teacher is the policy as it began, as here; its divergence is one of several.",
+        elsewhere="The paper's teacher is the policy as it began, as here; its divergence is one of several. It "
+        "averages over the units of a reply, then over replies (update: {aggregation: sequence_mean}); here "
+        "all units of a batch count alike.",
         rewards=Rewards(teacher="self", teacher_pays="all"),
         credit=_OWN_UNIT,
     ),

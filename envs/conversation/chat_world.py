@@ -9,7 +9,7 @@ The first is what `peripatos export` writes; a column `system` is the first mess
 stands before the first reply; whatever is replied, the world goes on as it is written. Calls are written as the agent's
 model writes them, and thoughts (`reasoning_content`) between <think> and </think>. What stands behind the last reply is
 left out. `logp`, beside a reply's `content` or a text `completion`, is how likely the whole reply was under who wrote
-it, in nats.
+it, in nats. What says that it is of the `split` test or validation is held out: nobody learns from it.
 
 Replies have no reward here: they are weighed by the method, and only what the assistant says is learned.
 """
@@ -21,19 +21,27 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from ..errors import UserError, nearest
+from ..errors import UserError, nearest, unknown
 from ..tools import call_formats
 from ..vocabulary import Episode, Message, Reply, StopReason, ToolCall
-from .conversation_env import ConversationEnv, Opening, Outcome, Split
+from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
 from .task_columns import kind_of, read_message, role_of
 from .task_rows import strange_characters
 from .task_source import Picked, Placed, TaskSource, placed_tasks
 
 _KEYS = ("messages", "conversations", "prompt", "completion", "tools", "logp")
+
+
+class _MaySaySplit(Protocol):
+    @property
+    def split(self) -> Split | None: ...
+
+
+Row = TypeVar("Row", bound=_MaySaySplit)
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ class Chat:
     place: str
     messages: tuple[Message, ...]
     tools: tuple[Mapping[str, Any], ...]
+    split: Split | None = None  # None: nobody has said
 
 
 class WrittenWorld(ConversationEnv):
@@ -55,6 +64,19 @@ class WrittenWorld(ConversationEnv):
 
     def __len__(self) -> int:
         return len(self._written)
+
+    def _to_learn(self, read: Sequence[Row], what: str) -> list[Row]:
+        """Those that nobody holds out; the others are counted in a remark. `UserError` where all are held out."""
+        kept = [row for row in read if row.split in (None, "train")]
+        if read and not kept:
+            raise UserError(
+                f'all {len(read)} {what} say "split": "test" or "validation", and such rows are held out; name one '
+                'split to learn from it all the same (FILE:test), or mark rows with "split": "train"'
+            )
+        if len(kept) < len(read):
+            out = f"{len(read) - len(kept):,} of {len(read):,} {what}"
+            self.remarks += (f'{out} say "split": "test" or "validation", and are held out',)
+        return kept
 
     def another(self) -> Self | None:
         """A sibling that shares the conversations."""
@@ -107,11 +129,12 @@ class ChatWorld(WrittenWorld):
 
     def __init__(self, chats: TaskSource, split: Picked | None = None) -> None:
         super().__init__()
-        self._written = self._chats = tuple(read_chat(place, row) for place, row in placed_rows(chats, split))
+        read = [read_chat(place, row) for place, row in placed_rows(chats, split)]
+        self._written = self._chats = tuple(self._to_learn(read, "conversations"))
         if not self._chats:
             raise UserError("there is no conversation to learn from")
         said = [(chat.place, "\n".join(message["content"] for message in chat.messages)) for chat in self._chats]
-        self.remarks = tuple(strange_characters(said, "conversations"))
+        self.remarks += tuple(strange_characters(said, "conversations"))
         silent = [chat for chat in self._chats if any(map(_is_silent, chat.messages))]
         if silent:
             many = f"{len(silent)} of {len(self._chats)} conversations"
@@ -173,11 +196,20 @@ def read_chat(place: str, row: Mapping[str, Any] | str) -> Chat:
         raise UserError(f"{place}: nobody replies in this conversation: it has no message of the assistant")
     if said[0] == 0:
         raise UserError(f"{place}: this conversation begins with a reply, and nothing is asked before it")
-    return Chat(place, tuple(messages[: said[-1] + 1]), _tools(place, row.get("tools")))
+    return Chat(place, tuple(messages[: said[-1] + 1]), _tools(place, row.get("tools")), split_said(place, row))
+
+
+def split_said(place: str, row: Mapping[str, Any]) -> Split | None:
+    """The split that a row says. `UserError`, with its place, where there is none of that name."""
+    split = row.get("split")
+    if split not in (None, *SPLITS):
+        raise UserError(f"{place}: {unknown('split', str(split), SPLITS)}")
+    return split
 
 
 def _messages(place: str, row: Mapping[str, Any]) -> list[Any]:
     given = row.get("messages", row.get("conversations"))
+    _check_likelihood(place, row)
     if row.get("logp") is not None and (given is not None or not isinstance(row.get("completion"), str)):
         raise UserError(f"{place}: logp stands beside a completion that is a text; of messages in that of the reply")
     if given is None and "prompt" in row and "completion" in row:
@@ -205,6 +237,8 @@ def _listed(given: Any, role: str, logp: Any = None) -> list[Any]:
 def _checked(what: str, given: Any) -> Message:
     """A message whose calls have a name and arguments, already parsed."""
     message = read_message(what, given)
+    if message["role"] == "assistant":
+        _check_likelihood(what, given)
     logp = message.get("logp", 0.0)
     if isinstance(logp, bool) or not isinstance(logp, int | float) or not -math.inf < logp <= 0:
         raise UserError(f"{what}: its logp is {logp!r:.60}; allowed is a number of nats, at most 0, of the whole reply")
@@ -216,6 +250,14 @@ def _checked(what: str, given: Any) -> Message:
     elif "tool_calls" in message:
         del message["tool_calls"]
     return message
+
+
+def _check_likelihood(what: str, given: Mapping[str, Any]) -> None:
+    """UserError where how likely a reply was stands under another name, under which nobody would read it."""
+    for name in (key for key, value in given.items() if value is not None and key != "logp"):
+        letters = re.sub("[^a-z]", "", str(name).lower())
+        if letters.startswith("logp") or nearest(letters, ["logp"], least=0.75):
+            raise UserError(f"{what} has {name!r}, which nobody reads; how likely the whole reply was is its 'logp'")
 
 
 def _call(what: str, call: Any) -> dict[str, Any]:

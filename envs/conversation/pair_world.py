@@ -25,9 +25,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..errors import UserError, nearest, unknown
+from ..errors import UserError, nearest
 from ..vocabulary import Reply
-from .chat_world import Chat, WrittenWorld, placed_rows, read_chat
+from .chat_world import Chat, WrittenWorld, placed_rows, read_chat, split_said
 from .conversation_env import SPLITS, Opening, Outcome, Split
 from .task_columns import PROMPTS
 from .task_source import Picked, TaskSource, split_of
@@ -52,18 +52,18 @@ class Ranking:
         return tuple(float(sum(rank < other for other in self.ranks)) for rank in self.ranks)
 
     def pairs(self) -> Iterator[Ranking]:
-        """All pairs of different rank, the better reply first. `UserError` where both are one conversation."""
+        """All pairs of different rank, the better reply first."""
         place = self.chats[0].place
         for pair in combinations(range(len(self.ranks)), 2):
             better, worse = sorted(pair, key=lambda n: self.ranks[n])
             if self.ranks[better] < self.ranks[worse]:
                 chats = (self.chats[better], self.chats[worse])
-                names = _SIDES if len(self.ranks) == 2 else [f"answer {better}", f"answer {worse}"]
-                yield replace(self, chats=chats, ranks=(0.0, 1.0), asked=_parting(place, names, chats))
+                yield replace(self, chats=chats, ranks=(0.0, 1.0), asked=_parting(place, _SIDES, chats))
 
 
 class PairWorld(WrittenWorld):
-    """Pairs of a file, a data set or a list, of which the oracle says one side; of a ranking all that it has.
+    """Pairs of a file, a data set or a list, of which the oracle says one side; of a ranking all that it has. Rows that
+    say a split for testing or validation are held out.
 
     Args:
         pairs: see `task_source`; each row is in one of the forms of the module's docstring.
@@ -86,9 +86,10 @@ class PairWorld(WrittenWorld):
         self._written = tuple(self._rankings["train"])
 
     def _sort(self, read: Sequence[Ranking]) -> None:
+        read = self._to_learn(read, "rows")
         pairs = [pair for ranking in read for pair in ranking.pairs()]
         if len(pairs) > len(read):
-            self.remarks = (
+            self.remarks += (
                 f"{len(read):,} rankings are {len(pairs):,} pairs of different rank, each a row of its own",
             )
         self._rankings: dict[Split, Sequence[Ranking]] = {"train": pairs}
@@ -150,11 +151,11 @@ def read_ranking(place: str, row: Mapping[str, Any] | str) -> Ranking:
         raise UserError(f"{place}: a pair is a mapping with chosen and rejected, not the text {row!r:.60}")
     named, ranks = _answers(place, row) if row.get("answers") is not None else (_sides(place, row), (0.0, 1.0))
     chats = [_conversation(f"{place}, {name}", row, given, place) for name, given in named.items()]
-    asked = _parting(place, list(named), chats)
-    split = row.get("split")
-    if split not in (None, *SPLITS):
-        raise UserError(f"{place}: {unknown('split', str(split), SPLITS)}")
-    return Ranking(tuple(replace(chat, place=place) for chat in chats), ranks, asked, split)  # one task
+    names, numbers = list(named), combinations(range(len(chats)), 2)  # those of equal rank may be equal
+    compared = [(a, b) for a, b in numbers if ranks[a] != ranks[b]]
+    asked = min(_parting(place, (names[a], names[b]), (chats[a], chats[b])) for a, b in compared)
+    one_task = tuple(replace(chat, place=place) for chat in chats)
+    return Ranking(one_task, ranks, asked, split_said(place, row))
 
 
 def _sides(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,9 +175,7 @@ def _answers(place: str, row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[
     if ranks is None:
         ranks = range(len(answers))
     elif (
-        not isinstance(ranks, list | tuple)
-        or len(ranks) != len(answers)
-        or not all(isinstance(rank, int | float) and math.isfinite(rank) for rank in ranks)
+        not isinstance(ranks, list | tuple) or len(ranks) != len(answers) or not all(_is_number(rank) for rank in ranks)
     ):
         raise UserError(
             f"{place}: ranks are {ranks!r:.60}; allowed is a number for each of the {len(answers)} answers, the "
@@ -187,20 +186,21 @@ def _answers(place: str, row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[
     return {f"answer {n}": answer for n, answer in enumerate(answers)}, tuple(map(float, ranks))
 
 
-def _parting(place: str, names: Sequence[str], chats: Sequence[Chat]) -> int:
-    """The number of the first message in which conversations differ, which is a reply in all of them."""
-    first, partings = chats[0], []
-    for name, chat in zip(names[1:], chats[1:], strict=True):
-        both, said = f"{names[0]} and {name}", zip(first.messages, chat.messages, strict=False)
-        alike = next((n for n, (one, other) in enumerate(said) if one != other), None)
-        if alike is None and len(first.messages) == len(chat.messages):
-            raise UserError(f"{place}: {both} are equal, so that nothing is preferred")
-        if alike is None:
-            raise UserError(f"{place}: one of {both} only goes on where the other ends; both reply to one prompt")
-        if not all(one.messages[alike]["role"] == "assistant" for one in (first, chat)):
-            raise UserError(f"{place}: {both} differ in message {alike}, which is no reply: their prompts differ")
-        partings.append(alike)
-    return min(partings)
+def _is_number(rank: object) -> bool:
+    return isinstance(rank, int | float) and not isinstance(rank, bool) and math.isfinite(rank)
+
+
+def _parting(place: str, names: tuple[str, str], chats: tuple[Chat, Chat]) -> int:
+    """The number of the first message in which two conversations differ, which is a reply in both."""
+    (one, other), both = (chat.messages for chat in chats), " and ".join(names)
+    alike = next((n for n, (mine, theirs) in enumerate(zip(one, other, strict=False)) if mine != theirs), None)
+    if alike is None and len(one) == len(other):
+        raise UserError(f"{place}: {both} are equal, so that nothing is preferred")
+    if alike is None:
+        raise UserError(f"{place}: one of {both} only goes on where the other ends; both reply to one prompt")
+    if not one[alike]["role"] == other[alike]["role"] == "assistant":
+        raise UserError(f"{place}: {both} differ in message {alike}, which is no reply: their prompts differ")
+    return alike
 
 
 def _conversation(where: str, row: Mapping[str, Any], given: Any, place: str) -> Chat:

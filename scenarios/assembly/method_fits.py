@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gymnasium.spaces import Box
-
 from ...algorithms.methods import Method
+from ...envs.control.flat_spaces import Actions
 from ...envs.errors import UserError, WrongKey
 from ...envs.world_source import WorldFacts
 from ..config.mistakes import at
@@ -41,13 +40,12 @@ def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
     if row.credit.each_term:
         why = "compares the named terms of rewards, which batches of conversations note and those of bodies do not"
         raise _wrong(stage, row, "credit", "each_term", "false", why)
-    if row.source == "demonstrations" and row.weighting.ratio is not None and isinstance(facts.action_space, Box):
-        why = (
-            "weighs demonstrations by how likely they are, and the actions here are real numbers, which have densities"
-        )
+    real = Actions(facts.action_space).real
+    if row.source == "demonstrations" and row.weighting.ratio is not None and real:
+        why = "weighs demonstrations by how likely they are, and real numbers are among the actions here: densities"
         raise _wrong(stage, row, "weighting", "ratio", "null", why)
-    if row.weighting.gap is not None and isinstance(facts.action_space, Box):
-        why = "bounds a difference of probabilities, and the actions here are real numbers, which have densities"
+    if row.weighting.gap is not None and real:
+        why = "bounds a difference of probabilities, and real numbers are among the actions here: densities"
         raise _wrong(stage, row, "weighting", "gap", "null", why)
 
 

@@ -52,7 +52,7 @@ def _check_critic(scenario: Scenario, where: str, spec: ModelSpec) -> None:
     """WrongKey for a critic that would have to say values while somebody acts, or that has none to say."""
     fits = "a run of a model with a head (reward_model, or a method with a critic), or {self: start}"
     if not scenario.speaks:
-        why = "is for agents that speak: one in a body acts with its own critic, which has no weight in common with it"
+        why = "is for agents that speak: one in a body acts with its own critic"
         raise WrongKey(("models", CRITIC), f"{where}: models.{CRITIC} {why}; leave it out")
     if spec.model is not None:
         raise WrongKey(("models", CRITIC), f"{where}: models.{CRITIC} is {spec.model!r}, which is no run; it is {fits}")

@@ -62,7 +62,7 @@ def check_overrides(scenario: Scenario, world: SharedWorld) -> None:
                     f"world's own are {' and '.join(_OWN)}"
                 )
         ours, theirs = stage_method(stages[name], world), stage_method(stages[name])
-        for key in ("model", "model_scale", "model_clip", "world"):
+        for key in ("model", "model_at", "model_scale", "model_clip", "world"):
             if getattr(ours.rewards, key) != getattr(theirs.rewards, key):
                 raise UserError(f"{name}.rewards.{key} is the same in all worlds, for one reward model is asked of all")
         for need in ("needs_critic", "needs_groups"):

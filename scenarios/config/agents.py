@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from ...envs.errors import WrongWithin
-from ...envs.quantities import whole
+from ...envs.quantities import real, whole
 from .voices import Address, Part, number_as_text
 
 Width = Annotated[int, whole(1, 1 << 16)]  # of a layer
@@ -40,7 +40,7 @@ class MlpAgentSpec(Part):
     hidden: Annotated[list[Width], Field(min_length=1, max_length=100)] = [128, 128]
     memory: MemorySpec | None = None
     symmetry: Literal["critic"] | None = None
-    log_std: Annotated[float, Field(ge=-3, le=2)] | None = None  # default: -0.5
+    log_std: Annotated[float, real(least=-3, most=2)] | None = None  # default: -0.5
 
     @model_validator(mode="after")
     def _what_is_remembered_has_no_image(self) -> MlpAgentSpec:

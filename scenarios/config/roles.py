@@ -44,7 +44,7 @@ class ModelSpec(Part):
         if len(given) != 1:
             words = (
                 "a role is played by the agent of a run, by a model or by the agent itself, and by one of them alone: "
-                "runs/NAME-0, package:NAME or {self: demonstration}"
+                "such as runs/NAME-0 or {self: start}, or for a teacher package:NAME or {self: demonstration}"
             )
             raise WrongWithin(given[1:2], words)
         for detail, of in (("checkpoint", "run"), ("revision", "model")):
@@ -58,7 +58,9 @@ def _spelled_out(given: object) -> object:
     if not isinstance(given, str):
         return given
     if given == "self":
-        raise ValueError("the agent itself plays a role in another context: {self: demonstration} or {self: start}")
+        raise ValueError(
+            "the agent itself plays a role in another context: {self: start}, or of a teacher {self: demonstration}"
+        )
     return {"run" if (Path(given).expanduser() / "scenario.yaml").is_file() else "model": given}
 
 

@@ -200,6 +200,13 @@ def _with(message: Any) -> dict[str, Any]:
         ),
         (_with({"role": "assistant", "content": "b", "logp": [-1]}), r"message 1: its logp is \[-1\]"),
         ({"prompt": "a", "completion": "b", "logp": True}, "row 7, message 1: its logp is True"),
+        *(
+            (_with({"role": "assistant", "content": "b", name: -1.0}), f"message 1 has '{name}'.* its 'logp'")
+            for name in ("logprob", "log_p", "Logp", "log_probs", "lopg", "log_probability")
+        ),
+        (_with({"from": "gpt", "value": "b", "logprob": -1.0}), "message 1 has 'logprob'.* its 'logp'"),
+        ({"prompt": "a", "completion": "b", "log-p": -1.0}, "row 7 has 'log-p'.* its 'logp'"),
+        ({**CHAT, "split": "tests"}, "row 7: unknown split 'tests'; .* Did you mean 'test'"),
         ({**CHAT, "logp": -1.0}, "row 7: logp stands beside a completion that is a text"),
         ({**CHAT, "tools": "no"}, "row 7: tools are no JSON: 'no'"),
         ({**CHAT, "tools": [{"description": "x"}]}, "row 7: a tool is .*, which has no name"),
@@ -208,6 +215,18 @@ def _with(message: Any) -> dict[str, Any]:
 def test_what_is_no_conversation_is_refused_with_its_row(row: Any, words: str) -> None:
     with pytest.raises(UserError, match=words):
         read_chat("row 7", row)
+
+
+def test_what_says_that_it_is_for_testing_is_held_out_and_counted() -> None:
+    splits = ["train", "test", None, "validation", "test"]
+    rows = [{"prompt": f"{n}?", "completion": "a", "split": split} for n, split in enumerate(splits)]
+    world = ChatWorld(rows)
+    asked = {world.reset(seed=0, options={"split": "train", "run": 0, "group": g})[0] for g in range(len(world))}
+    assert asked == {"0?", "2?"}
+    assert world.remarks == ('3 of 5 conversations say "split": "test" or "validation", and are held out',)
+    with pytest.raises(UserError, match=r'all 2 conversations say "split": "test" or "validation".*FILE:test'):
+        ChatWorld([rows[1], rows[3]])
+    assert len(ChatWorld(rows, split="test")) == 2  # who names a split has chosen it
 
 
 SCENARIO = """\

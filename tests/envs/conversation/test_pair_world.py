@@ -72,6 +72,12 @@ def test_answers_are_ranked_as_they_stand_or_as_their_ranks_say() -> None:
         ({"prompt": "a", "answers": ["b", "c"], "ranks": [1]}, "allowed is a number for each of the 2 answers"),
         ({"prompt": "a", "answers": ["b", "c"], "ranks": [1, 1]}, "row 7: all answers have the rank 1"),
         ({"prompt": "a", "answers": ["b", "b"]}, "row 7: answer 0 and answer 1 are equal"),
+        *(
+            ({"prompt": "a", "answers": ["b", "c"], "ranks": ranks}, "allowed is a number for each of the 2 answers")
+            for ranks in ([True, False], [1, True], [0, float("nan")])
+        ),
+        ({"prompt": "a", "answers": ["4", "44", "44"], "ranks": [1, 2, 3]}, "row 7: answer 1 and answer 2 are equal"),
+        ({"prompt": "a", "answers": ["44", "4", "44"], "ranks": [3, 1, 2]}, "row 7: answer 0 and answer 2 are equal"),
         ({"answers": ["b", "c"]}, "row 7 has no 'prompt'; it has 'answers'"),
         ({**ROW, "chosen": []}, "row 7, chosen has no list of messages"),
         (
@@ -143,6 +149,16 @@ def test_equal_answers_of_different_rank_are_refused_by_their_numbers() -> None:
     with pytest.raises(UserError, match="row 0: answer 1 and answer 2 are equal, so that nothing is preferred"):
         PairWorld([{"prompt": "a", "answers": ["1", "2", "2"]}])
     assert len(PairWorld([{"prompt": "a", "answers": ["1", "2", "2"], "ranks": [1, 2, 2]}])) == 2
+    assert len(PairWorld([{"prompt": "a", "answers": ["2", "2", "1"], "ranks": [1, 1, 2]}])) == 2
+
+
+def test_pairs_that_say_that_they_are_for_testing_are_held_out_and_counted() -> None:
+    ranked = {"prompt": "b", "answers": ["x", "y", "z"], "split": "test"}
+    pairs, world = told([{**ROW, "split": "train"}, ranked, {**ROW, "prompt": "c", "split": "validation"}])
+    assert pairs == {("2 + 2 =", "4", "5")}
+    assert world.remarks == ('2 of 3 rows say "split": "test" or "validation", and are held out',)
+    with pytest.raises(UserError, match='all 1 rows say "split": "test" or "validation"'):
+        PairWorld([ranked])
 
 
 def test_rows_are_held_out_by_what_they_say_and_else_by_their_prompts() -> None:

@@ -30,10 +30,12 @@ def test_the_noise_begins_where_it_is_told_to(tmp_path: Path) -> None:
     ("old", "new", "words"),
     [
         ("Pendulum-v1", "CartPole-v1", "those of 'CartPole-v1' are choices"),
-        ("log_std: -2", "log_std: -4", "allowed is -3.0 or greater"),
-        ("log_std: -2", "log_std: .nan", "log_std"),
+        ("log_std: -2", "log_std: -4", "allowed is a number from -3 to 2"),
+        ("log_std: -2", "log_std: 2.5", "allowed is a number from -3 to 2"),
+        ("log_std: -2", "log_std: .nan", "allowed is a number from -3 to 2"),
+        ("log_std: -2", "log_std: true", "allowed is a number from -3 to 2"),
         ("log_std: -2", "log_sd: -2", "log_std"),
-        ("log_std: -2", "log_std: small", "number"),
+        ("log_std: -2", "log_std: small", "allowed is a number from -3 to 2"),
     ],
 )
 def test_where_it_cannot_begin_is_said(

@@ -62,8 +62,11 @@ def test_a_resolved_scenario_says_its_models_and_reads_them_back() -> None:
     [
         ({"teecher": "a"}, "unknown key 'stages.1.models.teecher'; .* Did you mean 'teacher'?"),
         ({"teacher": 3}, "teacher is 3, .*write such as teacher: runs/NAME-0"),
-        ({"teacher": "self"}, "in another context: {self: demonstration}"),
+        ({"teacher": "self"}, "in another context: {self: start}, or of a teacher {self: demonstration}"),
         ({"teacher": {"self": "demo"}}, "self is 'demo'; allowed: start, demonstration"),
+        ({"critic": "self"}, "in another context: {self: start}"),
+        ({"critic": {}}, r"such as runs/NAME-0 or {self: start}"),
+        ({"critic": {"self": "start", "run": "a"}}, r"such as runs/NAME-0 or {self: start}"),
         ({"teacher": {}}, "a role is played by .* one of them alone"),
         ({"teacher": {"run": "a", "model": "b"}}, "a role is played by .* one of them alone"),
         ({"teacher": {"self": "start", "checkpoint": "best"}}, "checkpoint is that of a run, and this role has none"),

@@ -14,6 +14,9 @@ import yaml
 import peripatos
 from peripatos.envs.conversation import ConversationEnv, Outcome
 from peripatos.envs.errors import UserError
+from peripatos.scenarios.assembly.several import check_overrides
+from peripatos.scenarios.config.loading import check_scenario
+from peripatos.scenarios.config.yaml_text import Source
 
 PLUS = {"id": "peripatos/Arithmetic-v0", "options": {"operators": ["+"], "digits": 1, "prompt": "bare"}}
 MINUS = {"id": "peripatos/Arithmetic-v0", "name": "minus", "options": {"operators": ["-"], "digits": 1}}
@@ -125,6 +128,15 @@ def test_what_is_wrong_is_said_before_anything_runs(name: str, tmp_path: Path) -
         peripatos.run(file, out=tmp_path / "run")
     assert "two.yaml, line" in str(problem.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_where_a_reward_model_is_asked_is_no_worlds_own() -> None:
+    judged = {**TALK["stages"][0], "overrides": {"rewards": {"model": 1}, "credit": {"granularity": "turn"}}}
+    own = {"learn": {"rewards": {"model_at": "turn"}}}
+    scenario = check_scenario(changed(stages=[judged], worlds=[PLUS, {**MINUS, "overrides": own}]), Source("two"))
+    check_overrides(scenario, scenario.worlds[0])
+    with pytest.raises(UserError, match=r"rewards\.model_at is the same in all worlds"):
+        check_overrides(scenario, scenario.worlds[1])
 
 
 def test_fewer_groups_than_worlds_are_refused(tmp_path: Path) -> None:
