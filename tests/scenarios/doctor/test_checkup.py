@@ -156,6 +156,17 @@ def test_a_value_that_is_not_as_declared_is_found_and_counted(fault: str, words:
     assert words in found.detail
 
 
+def test_an_observation_that_is_filled_in_place_is_looked_at_as_it_was() -> None:
+    found = ask("observation values", BODY.replace("Corridor", "Filled"), fault="nan")
+    assert (found.verdict, found.figure) == ("FAILED", 3)
+    assert "seed 0, after 3 steps" in found.detail
+
+
+def test_how_much_of_an_episode_is_looked_at_is_said() -> None:
+    found = ask("observation values", BODY)
+    assert found.detail == "21 observations of the first 60 steps of 3 random episodes"  # 7 each
+
+
 def test_a_world_that_raises_fails_with_its_own_words_and_line() -> None:
     found = ask("observation values", BODY, fault="raises")
     assert (found.verdict, found.figure) == ("FAILED", None)
@@ -196,7 +207,12 @@ def test_in_several_worlds_each_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"), [(BODY, "chance"), (BODY, "goes on"), (BODY, "shared"), (SPEAKER, "chance")]
+    ("text", "fault"),
+    [
+        *((BODY, fault) for fault in ("chance", "goes on", "shared", "one generator")),
+        *((BODY, key) for key in ("success", "is_success", "metrics")),
+        (SPEAKER, "chance"),
+    ],
 )
 def test_a_world_that_does_not_heed_its_seed_is_found(text: str, fault: str) -> None:
     found = ask("seeding", text, fault=fault)
