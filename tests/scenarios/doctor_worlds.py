@@ -40,7 +40,7 @@ class Corridor(gymnasium.Env[np.ndarray, np.int64]):
             self._place += np.random.uniform()  # noqa: NPY002
         self._step += 1
         reward = np.nan if self._fault == "reward" and self._step == 3 else self._place
-        return self._seen(), reward, self._step == 6, False, self._told()
+        return self._seen(), reward, self._step == 6 and self._fault != "endless", False, self._told()
 
     def _told(self) -> dict[str, Any]:
         """With the fault that is called as a key, a score that no seed says."""
