@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import torch
 
-from ...envs.check_play import READ, STEPS, Broken, Env, Episode, Step, identical, play_together, require
+from ...envs.check_play import READ, STEPS, Broken, Env, Episode, Step, identical, play_together, require, seen_amiss
 from ...envs.contained import Contained
 from ...envs.registry import stand_in
 from ...envs.reported import BadReport, number
@@ -104,8 +104,8 @@ def _wrong(world: Env, seed: int, first: object, steps: list[Step]) -> Iterator[
         place = f"seed {seed}, after {count} steps"
         if not _is_finite(seen):
             yield f"{place}: {seen!r:.120} is not finite"
-        elif not world.observation_space.contains(seen):
-            yield f"{place}: {seen!r:.120} is not in {world.observation_space}"
+        elif (amiss := seen_amiss(world, seen)) is not None:
+            yield f"{place}: {amiss}"
     for count, step in enumerate(steps, start=1):
         try:
             number(step.reward, "the reward")

@@ -295,11 +295,11 @@ def test_a_scenario_ships_variants_with_where_they_are_from(tmp_path: Path, said
 
 def test_what_a_comparison_puts_over_settings_is_not_from_where_they_are(tmp_path: Path) -> None:
     text = VARIED.replace("grpo: {", "grpo: {from: sweep of X, ")
-    near = Contender(method="grpo", optimizer={"lr": 0.5}, overrides={"update": {"clip_low": 0.1}})
+    near = Contender(method="grpo", optimizer={"lr": 0.5}, overrides={"weighting": {"clip_low": 0.1}})
     methods = {"near": near, "grpo": Contender(method="grpo")}
     told = settings_told(plan([str(write_scenario(tmp_path, text))], methods, 1, tmp_path / "out"))
     assert told[:2] == [
-        "tiny: settings of near: sweep of X, but for overrides.update.clip_low, optimizer.lr.",
+        "tiny: settings of near: sweep of X, but for overrides.weighting.clip_low, optimizer.lr.",
         "tiny: settings of grpo: sweep of X.",
     ]
     assert "are not from one search" in told[2]

@@ -146,7 +146,7 @@ def test_of_an_agent_that_learns_nothing_the_worlds_are_examined() -> None:
     [
         ("nan", "seed 0, after 3 steps: array([nan"),
         ("infinite", "is not finite"),
-        ("outside", "is not in Box(-10.0, 10.0"),
+        ("outside", "its space says Box(-10.0, 10.0"),
         ("reward", "seed 0, step 3: the reward is nan"),
     ],
 )
@@ -155,6 +155,13 @@ def test_a_value_that_is_not_as_declared_is_found_and_counted(fault: str, words:
     assert found.verdict == "FAILED"
     assert found.figure == 3  # once in each of three episodes
     assert words in found.detail
+
+
+def test_a_comparison_is_no_patient(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("doctor", "--scenario", "compare-credit") == 2
+    assert "is a comparison; examine a scenario of it: peripatos doctor --scenario tool-maths-grpo" in (
+        capsys.readouterr().err
+    )
 
 
 def test_an_observation_that_is_filled_in_place_is_looked_at_as_it_was() -> None:
