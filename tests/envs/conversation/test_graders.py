@@ -205,7 +205,7 @@ def test_regex_wants_the_pattern_somewhere() -> None:
     began = time.perf_counter()
     with pytest.raises(WorldFailure, match="took more than 2 s"):
         make_grader("regex", None).grade(Reply("a" * 60 + "b"), {**task, "answer": r"^(a|aa)+$|(b|bb)+c"})
-    assert time.perf_counter() - began < 10
+    assert time.perf_counter() - began < 60
 
 
 @pytest.mark.parametrize(
