@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsFloat
 
@@ -15,6 +16,7 @@ from .reported import RESET, STEP, BadReport, parts
 
 Env = gymnasium.Env[Any, Any]
 STEPS = 60  # of an episode, at most
+READ = ("success", "is_success", "metrics", "reward_terms")  # of an `info`, by whoever plays the world
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class Step:
     info: dict[str, Any]
 
 
+Episode = tuple[Any, dict[str, Any], list[Step]]  # the first observation, its info, and the steps
+
+
 class Broken(AssertionError):
     """The world breaks its contract in the way that the message says."""
 
@@ -35,20 +40,36 @@ def require(condition: bool, message: str) -> None:
         raise Broken(message)
 
 
-def play(world: Env, seed: int, *, action_seed: int = 0) -> tuple[Any, dict[str, Any], list[Step]]:
-    """An episode of sampled actions: the first observation, its info, and the steps."""
-    world.action_space.seed(action_seed)
-    first, info = parts(world.reset(seed=seed), "reset", *RESET)
-    first = np.copy(first) if isinstance(first, np.ndarray) else first
-    steps: list[Step] = []
-    while len(steps) < STEPS:
-        answer = world.step(world.action_space.sample())
-        observation, reward, terminated, truncated, step_info = parts(answer, "step", *STEP)
-        observation = np.copy(observation) if isinstance(observation, np.ndarray) else observation
-        steps.append(Step(observation, reward, terminated, truncated, step_info))
-        if terminated or truncated:
-            break
-    return first, info, steps
+def play(world: Env, seed: int, *, action_seed: int = 0) -> Episode:
+    """An episode of sampled actions, or the first `STEPS` steps of it."""
+    (episode,) = play_together([(world, seed, action_seed)])
+    return episode
+
+
+def play_together(players: Sequence[tuple[Env, int, int]]) -> list[Episode]:
+    """As `play`, of several worlds, each with its seed and that of its actions, which take their steps by turns."""
+    spaces = [copy.deepcopy(world.action_space) for world, _, _ in players]  # which worlds may share
+    episodes: list[Episode] = []
+    for (world, seed, action_seed), space in zip(players, spaces, strict=True):
+        space.seed(action_seed)
+        first, info = parts(world.reset(seed=seed), "reset", *RESET)
+        episodes.append((copy.deepcopy(first), info, []))
+    going = [
+        (world, space, steps) for (world, _, _), space, (_, _, steps) in zip(players, spaces, episodes, strict=True)
+    ]
+    while going:
+        for world, space, steps in going:
+            steps.append(_step(world, space.sample()))
+        going = [one for one in going if len(one[2]) < STEPS and not (one[2][-1].terminated or one[2][-1].truncated)]
+    return episodes
+
+
+def _step(world: Env, action: object) -> Step:
+    """A step, with copies of what a world may fill in place the next time."""
+    observation, reward, terminated, truncated, info = parts(world.step(action), "step", *STEP)
+    if isinstance(info, Mapping):
+        info = {key: copy.deepcopy(value) if key in READ else value for key, value in info.items()}
+    return Step(*copy.deepcopy((observation, reward)), terminated, truncated, info)
 
 
 def seen_amiss(world: Env, observation: Any) -> str | None:

@@ -49,6 +49,8 @@ def doctor(
         )
     if run is not None or scenario is not None:
         load_plugins()
+        if scenario is not None:
+            _refuse_a_comparison(scenario)
         from ..doctor.patient import of_run, of_scenario
 
         patient = of_scenario(scenario or "") if run is None else of_run(run, checkpoint or "last")
@@ -62,6 +64,16 @@ def doctor(
         from ..doctor.machine import examine_machine
 
         _report(examine_machine(), json_)
+
+
+def _refuse_a_comparison(name: str) -> None:
+    """UserError where that is no scenario, but a comparison of methods in some."""
+    from ...envs.errors import UserError
+    from ..compare.comparison_file import find_comparison
+
+    if (found := find_comparison([name])) is not None:
+        scenario = next(iter(found.scenarios))
+        raise UserError(f"{name} is a comparison; examine a scenario of it: peripatos doctor --scenario {scenario}")
 
 
 def _refuse_others(model: str) -> None:

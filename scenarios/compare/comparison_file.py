@@ -24,7 +24,7 @@ from pydantic import BeforeValidator, Field, JsonValue, ValidationError, model_v
 from pydantic_core import ErrorDetails
 
 from ...envs.errors import UserError, WrongKey, WrongWithin, nearest
-from ...envs.quantities import Count
+from ...envs.quantities import Count, shown
 from ...envs.wrong_values import Slot, wrong_value
 from ..config.loading import Given, find_scenario
 from ..config.loading import shipped as shipped_scenarios
@@ -134,6 +134,8 @@ def _told(error: ErrorDetails, source: Source) -> str:
         words = f"unknown key {place[-1]!r}; {whose} has {', '.join(allowed)}.{nearest(str(place[-1]), allowed)}"
     elif error["type"] == "missing":
         words = f"{whose} needs {place[-1]}"
+    elif place == ("methods",) and error["type"] == "dict_type":
+        words = f"methods is {shown(error['input'])}; allowed are a list of names, such as [ppo, grpo], and a mapping"
     else:
         words = f"{'.'.join(map(str, place))} {wrong_value(error, Slot())}"
     return f"{source.place(place)}: {words}"

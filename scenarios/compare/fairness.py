@@ -17,7 +17,7 @@ from ..config.schema import Scenario, Stage
 COUNTED = ("env_steps", "action_units")  # limits of a budget that runs count, and may overshoot by their last update
 LOST = ("failed", "unanswered", "unscored")  # tasks of a test that have no score
 SLACK = 0.1  # by which what was spent may differ
-_HOW = ("threads", "at_once", "workers", "step_seconds", "episode_seconds")  # of a world: how it is played, not what
+HOW = ("threads", "at_once", "workers", "step_seconds", "episode_seconds")  # of a world: how it is played, not what
 
 
 def refuse_unequal(
@@ -55,6 +55,24 @@ def refuse_unequal(
         raise UserError(
             f"{whose} changes the world, the evaluation or the seed, and scores on other tasks are not "
             f"comparable; leave it out of {where}"
+        )
+
+
+def refuse_unequal_updates(base: Stage, changed: Stage, whose: str) -> None:
+    """UserError where the budget counts updates, and a trial of `whose` search collects another amount in each."""
+    if base.budget is not None and "updates" in base.budget.limits() and _amount(base) != _amount(changed):
+        raise UserError(
+            f"the search for {whose} changes how much an update collects, and the budget counts updates, so that one "
+            "trial has more than another; give the budget in env_steps"
+        )
+
+
+def refuse_validation(scenario: Scenario) -> None:
+    """UserError where what is reported is the validation."""
+    if scenario.evaluation.split != "test":
+        raise UserError(
+            f"{scenario.name} reports its validation (evaluation.split), by which goals and checkpoints are judged "
+            "already; methods are compared by the test: leave it out"
         )
 
 
@@ -117,7 +135,7 @@ def _amount(stage: Stage) -> tuple[int, int | None] | None:
 
 
 def _tasks(scenario: Scenario) -> tuple[object, ...]:
-    worlds = [world.model_copy(update=dict.fromkeys(_HOW)) for world in scenario.worlds or [scenario.world]]
+    worlds = [world.model_copy(update=dict.fromkeys(HOW)) for world in scenario.worlds or [scenario.world]]
     return worlds, scenario.evaluation, scenario.seed
 
 

@@ -28,7 +28,7 @@ from ..run.run_directory import RunDirectory
 from ..run.sealed import read_sealed
 from ..run.verified import trusted_scenario
 from .contenders import COLD, Contender, Contenders, as_contenders, check_contenders, names_read
-from .fairness import refuse_edited, refuse_unequal
+from .fairness import refuse_edited, refuse_unequal, refuse_validation
 from .idle import refuse_idle, refuse_overridden
 
 RESULT_SEEDS = 1000  # seeds below are for comparisons, those from here on for the sweeps that choose their settings
@@ -44,7 +44,7 @@ class ComparisonJob:
     path: Path
     cold: ComparisonJob | None = None  # the run whose agent it begins as
     reads: tuple[ComparisonJob, ...] = ()  # runs of other methods, whose agents play a role in it
-    come_from: str | None = None  # where the method's settings are from, if its variant says so
+    come_from: str | None = None  # where the method's settings are from, see `_come_from`
 
     def __str__(self) -> str:
         return f"{self.task} {self.method} seed {self.scenario.seed}"
@@ -80,18 +80,13 @@ def plan(
         )
     jobs, contenders = [], as_contenders(methods)
     for scenario, first in open_scenarios(scenarios, contenders, sets, own):
-        if scenario.evaluation.split != "test":
-            raise UserError(
-                f"{scenario.name} reports its validation (evaluation.split), by which goals and checkpoints are judged "
-                "already; methods are compared by the test: leave it out"
-            )
+        refuse_validation(scenario)
         changed = {name: with_method(scenario, one) for name, one in contenders.items()}
         for name, one in contenders.items():
             refuse_unequal(scenario, changed[name], first, one.method)
         reads = _reads(changed, first, contenders)
         for name, one in contenders.items():
-            come_from = scenario.variants.get(one.method, {}).get(FROM)
-            said = None if come_from is None else str(come_from)
+            said = _come_from(scenario, one, scenario.stages[first].name)
             made = (_job(changed, name, seed, first, out, reads) for seed in range(seeds))
             jobs += [replace(job, come_from=said) for job in made]
     check_existing(jobs)
@@ -154,6 +149,15 @@ def with_method(scenario: Scenario, contender: Contender) -> Scenario:
             f"of the scenario, e.g. `stages.{stage.name}.{example}`"
         ) from problem
     return changed
+
+
+def _come_from(scenario: Scenario, one: Contender, stage: str) -> str | None:
+    """Where the settings of a method are from, if its variant says so; what the comparison has put over them is not."""
+    come_from, own = scenario.variants.get(one.method, {}).get(FROM), one.changes(stage)
+    if come_from is None:
+        return None
+    but = ", ".join(key.removeprefix(f"stages.{stage}.") for key in own)
+    return f"{come_from}, but for {but}" if own else str(come_from)
 
 
 def _reads(changed: Mapping[str, Scenario], first: int, contenders: Contenders) -> dict[str, list[str]]:

@@ -7,6 +7,7 @@ was left out: it needs more of them than a fair budget has, and a method whose r
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -29,7 +30,8 @@ def check_library() -> None:
 
 
 def draw(space: Mapping[str, Range], trials: int, seed: int) -> list[dict[str, JsonValue]]:
-    """The settings of each trial, by key. UserError as `check_library`."""
+    """The settings of each trial, by key, no two of them equal: `trials` are `different` at most. UserError as
+    `check_library`."""
     check_library()
     import optuna
 
@@ -42,10 +44,19 @@ def draw(space: Mapping[str, Range], trials: int, seed: int) -> list[dict[str, J
         study = optuna.create_study(sampler=sampler)
         distributions = {key: _distribution(one) for key, one in space.items()}
         study.ask(distributions)  # the sequence begins behind the first, which tells it how many keys there are
-        drawn = [study.ask(distributions).params for _ in range(trials)]
+        drawn: list[dict[str, float]] = []
+        while len(drawn) < trials:
+            params = study.ask(distributions).params
+            if params not in drawn:  # of a few choices the same come again
+                drawn.append(params)
     finally:
         optuna.logging.set_verbosity(spoken)
     return [{key: _value(space[key], params[key]) for key in space} for params in drawn]
+
+
+def different(space: Mapping[str, Range]) -> float:
+    """How many different settings there are; infinite where a number is drawn from between two bounds."""
+    return math.prod(len(one.values) if one.kind == "choice" else math.inf for one in space.values())
 
 
 def _distribution(one: Range) -> BaseDistribution:

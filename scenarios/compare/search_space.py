@@ -31,11 +31,13 @@ from ..config.loading import check_scenario, dump_data, put_at
 from ..config.mistakes import at, placed
 from ..config.schema import Scenario, Stage
 from ..config.yaml_text import Source
+from .fairness import HOW
 
 KINDS = ("log", "uniform", "choice")
 AROUND = 10.0  # by which factor the learning rate may be smaller or larger, where no search is declared
 _EXAMPLES = "{log: [1e-4, 1e-2]}, {uniform: [0.9, 1]} or {choice: [8, 16]}"
-_IDLE = ("description", "variants", "log", "trackers", "checkpoint")  # of a scenario: what no score depends on
+# Of a scenario: what no score depends on.
+_IDLE = ("description", "variants", "log", "trackers", "checkpoint", "device", "failures", "cluster")
 Settings = Mapping[str, JsonValue]  # by dotted key of the scenario
 
 
@@ -143,6 +145,8 @@ def _full(key: str, base: Scenario, first: int, whose: str) -> str:
     head, stage = key.partition(".")[0], base.stages[first].name
     if head in _IDLE:
         raise UserError(f"search.{key} has no effect on {whose}: no score depends on {head}")
+    if head in ("world", "worlds") and (last := key.rpartition(".")[2]) in HOW:
+        raise UserError(f"search.{key} has no effect on {whose}: {last} says how a world is played, and not what")
     if head in Scenario.model_fields:
         return key
     if head in Stage.model_fields:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -23,12 +24,13 @@ from pydantic import JsonValue
 
 from ...envs.errors import UserError
 from ..config.loading import open_scenario
-from ..config.schema import FROM
+from ..config.schema import FROM, Stage
 from ..config.yaml_text import parse_value
 from ..run.disk import write_json, write_text
 from .comparison_file import ComparisonFile, find_comparison
 from .conclusions import SHARES, told
 from .contenders import named
+from .fairness import Ran, unfair
 from .findings import cost_row, csv_text, refuse_two_versions, run_row, with_cold_starts
 from .jobs import JobResult, refuse_a_run, run_jobs
 from .quasi_random import check_library
@@ -91,7 +93,7 @@ def report_sweep(
         "space": _spaces(runs),
         "trials": rows,
         "chosen": chosen,
-        "sentences": [_sentence(row, rows, budget) for row in _each_method(rows)],
+        "sentences": [_sentence(row, rows, budget) for row in _each_method(rows)] + _unequal(runs),
         "costs": {"runs": len(costs), **{n: sum(c.get(n, 0.0) for c in costs) for n in (*COUNTERS, "wall_s")}},
         "failures": [f"FAILED {one.job}: {one.failure}" for one in outcomes if one.failure],
         "files": [str(out / name) for name in ("trials.csv", "costs.csv", "sweep.json", CHOSEN)],
@@ -163,6 +165,23 @@ def _sentence(of: Row, rows: Sequence[Row], budget: SweepBudget) -> str:
     return f"{whose}: {spelled(row['settings'])}; trial {row['trial']} of {budget.trials}, {score}."
 
 
+def _unequal(runs: Sequence[tuple[Trial, JobResult]]) -> list[str]:
+    """A sentence for each method in each scenario whose trials did not have the same budget or the same test."""
+    trials: dict[tuple[str, str], dict[int, tuple[Stage, dict[int, Row]]]] = {}
+    for trial, outcome in runs:
+        _, done = trials.setdefault((trial.task, trial.method), {}).setdefault(trial.number, (trial.learns, {}))
+        if outcome.failure is None:
+            done[trial.scenario.seed] = outcome.summary
+    told = []
+    for (task, method), each in trials.items():
+        why = next(
+            filter(None, (unfair(Ran(*one), Ran(*other)) for one, other in combinations(each.values(), 2))), None
+        )
+        if why is not None:
+            told.append(f"{task}: trials of {method} are not equal, and the chosen one may be so by that: {why}.")
+    return told
+
+
 def spelled(settings: Mapping[str, JsonValue]) -> str:
     """Settings in a line: keys without the stage, numbers with three digits."""
     parts = []
@@ -192,7 +211,8 @@ def tables(found: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
 def cost_sentence(found: Mapping[str, Any]) -> str:
     """What all of it has taken."""
     costs = found["costs"]
-    return f"Cost: {costs['runs']} runs, {costs['env_steps']:,.0f} world steps, {costs['wall_s']:,.0f} s of runs."
+    runs = f"{costs['runs']} run{'' if costs['runs'] == 1 else 's'}"
+    return f"Cost: {runs}, {costs['env_steps']:,.0f} world steps, {costs['wall_s']:,.0f} s of runs."
 
 
 def _spaces(runs: Sequence[tuple[Trial, JobResult]]) -> list[Row]:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...envs.errors import UserError
+from ..config.loading import as_given, open_scenario
 from ..config.schema import Stage
 from .contenders import Contender, Contenders, as_contenders, names_read
-from .fairness import refuse_unequal, spelled_limits
+from .fairness import refuse_unequal, refuse_unequal_updates, refuse_validation, spelled_limits
 from .plan import RESULT_SEEDS, ComparisonJob, check_existing, job_of, open_scenarios, with_method
-from .quasi_random import draw
+from .quasi_random import different, draw
 from .search_space import Range, Settings, probed, space_of, with_settings
 
 UNREPORTED = "evaluation.split=validation"  # of every scenario, from its checks on: nobody begins a test task
@@ -75,9 +76,12 @@ def plan_trials(
     trials, contenders = [], as_contenders(methods)
     for method, one in contenders.items():
         if one != Contender(method=method):
+            rows = ",".join(dict.fromkeys(each.method for each in contenders.values()))
+            own = " with settings of its own" if one != Contender(method=one.method) else " by another name"
             raise UserError(
-                f"{method!r} is {one.method} with settings of its own, and a sweep chooses those of methods"
+                f"{method!r} is {one.method}{own}, and a sweep chooses those of methods of the table: --methods {rows}"
             )
+    _refuse_splits(scenarios, sets, own or {})
     for scenario, first in open_scenarios(scenarios, contenders, [*sets, UNREPORTED], own):
         bases = {method: with_method(scenario, one) for method, one in contenders.items()}
         for method, base in bases.items():
@@ -89,9 +93,25 @@ def plan_trials(
             space, whose = space_of(search, method, base, first), f"{method} in {base.name}"
             for changed in probed(space, base, whose):
                 refuse_unequal(scenario, changed, first, method, "search")
+                refuse_unequal_updates(base.stages[first], changed.stages[first], whose)
+            if (most := different(space)) < budget.trials:
+                raise UserError(
+                    f"{budget.trials} trials of {whose}, and there are only {most} different settings to try: give "
+                    f"--trials {most}, or search more"
+                )
             for number, settings in enumerate(draw(space, budget.trials, budget.seed), start=1):
                 changed = with_settings(base, settings, whose)
                 jobs = (job_of(changed, method, seed, first, out, f"trial-{number}") for seed in budget.run_seeds)
                 trials += [Trial(**vars(job), number=number, settings=settings, space=space) for job in jobs]
     check_existing(trials)
     return trials
+
+
+def _refuse_splits(scenarios: Sequence[str], sets: Sequence[str], own: Mapping[str, Sequence[str]]) -> None:
+    """UserError where it is said by which tasks runs are scored: a sweep says that, and what it chooses is compared."""
+    for name in scenarios:
+        given = [*own.get(name, ()), *sets]
+        for text in given:
+            if text.partition("=")[0].strip() == UNREPORTED.partition("=")[0]:
+                raise UserError(f"{as_given(text)} has no effect: a sweep is scored by the tasks of validation")
+        refuse_validation(open_scenario(name, given)[0])

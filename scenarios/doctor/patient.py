@@ -13,7 +13,10 @@ from functools import cached_property
 from pathlib import Path
 
 from ...agents.protocols import Policy, Weights
+from ...envs.check_play import require
+from ...envs.contained import Contained
 from ...envs.errors import UserError
+from ...envs.time_limits import REMEDY, tried
 from ...envs.vocabulary import Batch, Collection
 from ..assembly.actors import make_stage
 from ..assembly.checks import check_parts
@@ -123,11 +126,13 @@ class Patient:
     ) -> Collection:
         """What is done in `stage`, by actors and in worlds that are made for it; of its `groups` all, unless given.
 
-        DoesNotApply where a server acts, whose chance is its own.
+        DoesNotApply where a server acts, whose chance is its own; Broken where whole episodes would have no end.
         """
         if isinstance(self.scenario.agent, OpenAIAgentSpec):
             raise DoesNotApply("a server replies, and its chance is its own")
         assert stage.collect is not None, "both stages collect"
+        if stage.collect.horizon is None:
+            self.require_ends()
         stage = stage.model_copy(update={"collect": stage.collect.model_copy(update={"tile": tile})})
         parts = make_stage(self.scenario, stage, self._policy, self.sources)
         try:
@@ -137,6 +142,25 @@ class Patient:
             return parts.collector.collect(numbers, size, seed=seed, version=0)
         finally:
             parts.close()
+
+    def require_ends(self) -> None:
+        """Broken where nothing limits the episodes of a body's world, and of random actions none has ended."""
+        require(not self._endless, self._endless)
+
+    @cached_property
+    def _endless(self) -> str:
+        for source in self.sources.values():
+            if source.facts.kind != "control" or source.facts.longest_episode is not None:
+                continue
+            world = source.make()
+            try:
+                with Contained(source.id):
+                    trial = tried(world)
+            finally:
+                world.close()
+            if trial.cut is None and not trial.ended:
+                return f"{source.id}: an episode has not ended after {trial.steps:,} random steps; {REMEDY}"
+        return ""
 
     def _small(self, stage: Stage) -> Stage:
         """`stage` with little to collect."""

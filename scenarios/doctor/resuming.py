@@ -38,6 +38,7 @@ def check_resume(patient: Patient) -> Measured:
         raise DoesNotApply(f"bit for bit is promised on the CPU, and this agent is on {place}")
     if patient.waits:
         raise DoesNotApply(WAITS)
+    patient.require_ends()  # evaluations are of whole episodes
     with tempfile.TemporaryDirectory() as folder, as_it_was():
         path = Path(folder) / "run"
         _go(RunDirectory.create(path, _short(patient), ["peripatos", "doctor"]))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from ...agents.language.authors import Script
 from ...agents.language.chat_template import Renderer
 from ...agents.language.conversation_actor import ConversationActor
 from ...agents.language.language_policy import LanguagePolicy
+from ...agents.language.plain_text import MARK
 from ...agents.language.talk import Talk
 from ...agents.language.template_habits import ASKED, HEARD, SAID, THOUGHT
 from ...agents.protocols import Completion, Request
@@ -23,10 +24,11 @@ from ..assembly.rendering import context_of, make_renderer
 from .measures import Measured
 from .patient import DoesNotApply, Patient
 
-_TURNS = 3
+_TURNS, _MOST = 5, 32  # of the conversation, at least and at most: as many as the world has
+_LONG = " ".join(map(str, range(1000, 1400)))  # 2,000 characters, which no template should cut
 _LIMIT = 8  # tokens of a reply that is stopped
 _SAME = 1e-4  # between log-probabilities of one engine that draws the same twice
-Turns = list[tuple[str, bool]]
+Turns = list[tuple[str, bool]]  # how each is rendered, and whether it began a row
 
 
 def check_template(patient: Patient) -> Measured:
@@ -35,9 +37,11 @@ def check_template(patient: Patient) -> Measured:
     renderer = make_renderer(_speaker(patient), patient.scenario)
     begin, end = renderer.marks[0]
     texts = [SAID, f"{begin}\n{THOUGHT}\n{end}\n\n{SAID}"] if renderer.thinks else [SAID]
-    talks = [_conversation(renderer, text) for text in texts]
+    count = min(max(_TURNS, patient.sources.first.facts.longest_episode or 0), _MOST)
+    talks = [_conversation(renderer, text, count) for text in texts]
     wrong = [words for text, turns in zip(texts, talks, strict=True) for words in _faults(renderer, text, turns)]
-    anew, later = sum(rewritten for turns in talks for _, rewritten in turns), len(texts) * (_TURNS - 1)
+    wrong += _unasked(patient, renderer)
+    anew, later = sum(rewritten for turns in talks for _, rewritten in turns), len(texts) * (count - 1)
     rows = sum(bool(episode.earlier) for episode in patient.collection.episodes)
     said = f"{anew} of {later} later turns are rewritten, and begin a row" if anew else "each turn is a prefix"
     played = f"; of {len(patient.collection.episodes)} episodes {rows} are several rows" if anew or rows else ""
@@ -67,16 +71,16 @@ def _speaker(patient: Patient) -> LanguagePolicy:
     return policy
 
 
-def _conversation(renderer: Renderer, text: str) -> Turns:
-    """A short conversation turn by turn, in which `text` is replied each time: how it is rendered, and whether that
-    began a row."""
+def _conversation(renderer: Renderer, text: str, count: int) -> Turns:
+    """A conversation of `count` turns in which `text` is replied each time; at first everybody is long-winded."""
     talk = Talk(renderer, Reply)
-    asked: Message = {"role": "user", "content": ASKED}
+    asked: Message = {"role": "user", "content": f"{ASKED} {_LONG}"}
     talk.begin([asked], [])
     turns = [(renderer.prompt(talk.messages, said=1), False)]
-    while len(turns) < _TURNS:
-        talk.take(talk.write(text), StopReason.STOP)
-        answer: Message = {"role": "user", "content": f"{HEARD}{len(turns)}"}
+    while len(turns) < count:
+        first = len(turns) == 1
+        talk.take(talk.write(f"{text} {_LONG}" if first else text), StopReason.STOP)
+        answer: Message = {"role": "user", "content": f"{HEARD}{len(turns)}." + f" {_LONG}" * first}
         _, rewritten = talk.go_on([answer])
         turns.append((renderer.prompt(talk.messages, said=1), rewritten))
     return turns
@@ -84,17 +88,30 @@ def _conversation(renderer: Renderer, text: str) -> Turns:
 
 def _faults(renderer: Renderer, text: str, turns: Turns) -> Iterator[str]:
     """What nobody can live with in a conversation, in words."""
-    again = _conversation(renderer, text)
+    again = _conversation(renderer, text, len(turns))
     for turn, (one, other) in enumerate(zip(turns, again, strict=True), start=1):
         if one != other:
             yield f"turn {turn} is rendered otherwise when it is rendered again"
     for turn, ((before, _), (prompt, rewritten)) in enumerate(pairwise(turns), start=2):
         if not prompt.startswith(before) and not rewritten:
             yield f"turn {turn} does not begin with turn {turn - 1}, and its row goes on all the same"
-        words = [ASKED, *[f"{HEARD}{n}" for n in range(1, turn)]]
+    for turn, (prompt, _) in enumerate(turns, start=1):
+        words = [ASKED, *[f"{HEARD}{n}." for n in range(1, turn)]]
         lost = [word for word in words if word not in prompt]
         if lost or prompt.count(SAID) < turn - 1:
             yield f"turn {turn} has lost what was said before: {', '.join(lost or [SAID])}"
+        elif prompt.count(_LONG) < (1 if turn == 1 else 3):
+            yield f"turn {turn} has lost a part of a message of {len(_LONG):,} characters"
+
+
+def _unasked(patient: Patient, renderer: Renderer) -> Iterator[str]:
+    """What a rendering has lost of what the world itself asks at first, in words."""
+    opening = list(takewhile(lambda message: message["role"] != "assistant", patient.collection.episodes[0].messages))
+    prompt = renderer.prompt(opening, said=len(opening)).replace(MARK, "")
+    for message in opening:
+        lost = [line.strip() for line in message["content"].splitlines() if line.strip() not in prompt]
+        if lost:
+            yield f"of what the world asks at first is lost: {lost[0]!r:.80}"
 
 
 def _written(patient: Patient, renderer: Renderer) -> Batch:

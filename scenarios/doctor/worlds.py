@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 
-from ...envs.check_play import Broken, Env, Step, identical, play, require
+from ...envs.check_play import READ, STEPS, Broken, Env, Episode, Step, identical, play_together, require, seen_amiss
 from ...envs.contained import Contained
 from ...envs.registry import stand_in
 from ...envs.reported import BadReport, number
@@ -26,28 +26,30 @@ def check_values(patient: Patient) -> Measured:
         world = _made(source)
         try:
             for seed in _SEEDS:
-                first, _, steps = _played(source, world, seed)
+                ((first, _, steps),) = _played(source, [world], [seed])
                 seen += 1 + len(steps)
                 wrong += [f"{name}: {words}" if name else words for words in _wrong(world, seed, first, steps)]
         finally:
             world.close()
-    return Measured(len(wrong), wrong[0] if wrong else f"{seen:,} observations of {len(_SEEDS)} random episodes")
+    found = f"{seen:,} observations of the first {STEPS} steps of {len(_SEEDS)} random episodes"
+    return Measured(len(wrong), wrong[0] if wrong else found)
 
 
 def check_seeding(patient: Patient) -> Measured:
-    """Whether equal seeds give equal episodes: of a world that plays on, of a new one, and of the agent in new ones."""
+    """Whether equal seeds give equal episodes: of a world that plays on, of a new one, of worlds that take their steps
+    by turns, and of the agent in new ones."""
     differ, compared = 0, 0
     for source in patient.sources.values():
-        world, other = _made(source), _made(source)
+        worlds = [_made(source) for _ in _SEEDS]
         try:
-            episodes = [_played(source, world, seed) for seed in _SEEDS]
-            for seed, first in zip(_SEEDS, episodes, strict=True):
-                again = [_played(source, one, seed) for one in (world, other)]
-                compared += 2 * (1 + len(first[2]))
-                differ += sum(_apart(first, episode) for episode in again)
+            episodes = [_played(source, worlds[:1], [seed])[0] for seed in _SEEDS]
+            again = [_played(source, [world], [seed])[0] for world in worlds[:2] for seed in _SEEDS]
+            again += _played(source, worlds, _SEEDS)
+            differ += sum(map(_apart, episodes * 3, again))
+            compared += 3 * sum(1 + len(steps) for _, _, steps in episodes)
         finally:
-            world.close()
-            other.close()
+            for world in worlds:
+                world.close()
     if differ:
         return Measured(differ, f"{differ:,} of {compared:,} moments of a world differ when its seed is given again")
     if patient.waits:
@@ -90,9 +92,10 @@ def _made(source: WorldSource) -> Env:
     return source.make(dict.fromkeys(source.facts.voices, stand_in))
 
 
-def _played(source: WorldSource, world: Env, seed: int) -> tuple[object, Mapping[str, object], list[Step]]:
+def _played(source: WorldSource, worlds: Sequence[Env], seeds: Sequence[int]) -> list[Episode]:
+    """An episode in each world, step by step by turns."""
     with Contained(source.id):
-        return play(world, seed, action_seed=seed)
+        return play_together([(world, seed, seed) for world, seed in zip(worlds, seeds, strict=True)])
 
 
 def _wrong(world: Env, seed: int, first: object, steps: list[Step]) -> Iterator[str]:
@@ -101,8 +104,8 @@ def _wrong(world: Env, seed: int, first: object, steps: list[Step]) -> Iterator[
         place = f"seed {seed}, after {count} steps"
         if not _is_finite(seen):
             yield f"{place}: {seen!r:.120} is not finite"
-        elif not world.observation_space.contains(seen):
-            yield f"{place}: {seen!r:.120} is not in {world.observation_space}"
+        elif (amiss := seen_amiss(world, seen)) is not None:
+            yield f"{place}: {amiss}"
     for count, step in enumerate(steps, start=1):
         try:
             number(step.reward, "the reward")
@@ -118,12 +121,14 @@ def _is_finite(value: object) -> bool:
     return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
-def _apart(one: tuple[object, object, list[Step]], other: tuple[object, object, list[Step]]) -> int:
+def _apart(one: Episode, other: Episode) -> int:
     """At how many moments two episodes differ; moments that only one of them has count."""
-    moments = [[(first, 0.0, False, False), *map(_told, steps)] for first, _, steps in (one, other)]
+    moments = [[(first, 0.0, False, False, {}), *map(_told, steps)] for first, _, steps in (one, other)]
     equal = sum(map(identical, *moments))
     return max(map(len, moments)) - equal
 
 
 def _told(step: Step) -> tuple[object, ...]:
-    return step.observation, step.reward, step.terminated, step.truncated
+    """What of a step is learned from or scored."""
+    info = {key: step.info[key] for key in READ if key in step.info} if isinstance(step.info, Mapping) else {}
+    return step.observation, step.reward, step.terminated, step.truncated, info

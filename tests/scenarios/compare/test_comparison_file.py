@@ -59,6 +59,7 @@ def test_scenarios_are_no_comparison(tmp_path: Path) -> None:
         ("[ppo, grpo]", "[]", r"line 2, .*methods is empty; at least one is needed"),
         ("name: mine", "seeds: none", r"line 1, .*seeds is 'none'; allowed is a whole number"),
         ("walker-ppo: {}", "walker-ppo: 3", r"scenarios\.walker-ppo is 3, not a mapping"),
+        ("[ppo, grpo]", "ppo", r"line 2, .*methods is 'ppo'; allowed are a list of names, such as \[ppo, grpo\]"),
         ("[ppo, grpo]", "{a: ppo}", r"line 2, .*methods\.a is 'ppo', not a mapping"),
         ("[ppo, grpo]", "{a: {overrides: {}}}", r"line 2, .*the method 'a' of a comparison needs method"),
         (

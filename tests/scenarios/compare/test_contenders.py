@@ -128,6 +128,7 @@ def test_two_methods_that_wait_for_each_other_are_refused(tmp_path: Path) -> Non
     ("compared", "words"),
     [
         ({"by turn": {"method": "grpo", **BY_TURN}}, "'by turn' is grpo with settings of its own, and a sweep"),
+        ({"near": {"method": "grpo"}}, "'near' is grpo by another name, and a sweep .*: --methods grpo"),
         (["sft", "on_policy_distillation"], "on_policy_distillation reads the run of sft, which a sweep does not make"),
     ],
 )

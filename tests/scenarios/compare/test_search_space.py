@@ -115,6 +115,9 @@ def test_what_is_no_range_is_said_with_its_place(tmp_path: Path, old: str, new: 
         ({"overrides.credit.gama": {"uniform": [0.9, 1]}}, "Did you mean 'gamma'"),
         ({"stop": {"choice": [{}, {"return_mean": 9}]}}, "has no effect on ppo in tiny: each method spends"),
         ({"log.episodes": {"choice": [1, 2]}}, "no score depends on log"),
+        ({"device": {"choice": ["cpu", "cuda"]}}, "no score depends on device"),
+        ({"failures.max_share": {"choice": [0.1, 0.2]}}, "no score depends on failures"),
+        ({"world.at_once": {"choice": [1, 2]}}, "at_once says how a world is played, and not what"),
         (
             {"optimizer.lr": {"log": [1e-4, 1e-2]}, "stages.learn.optimizer": {"choice": [{"lr": 1e-3}, {}]}},
             "search.optimizer.lr and search.stages.learn.optimizer say two things of one key",

@@ -14,6 +14,7 @@ from scenarios_runs import TINY, command, write_scenario
 import peripatos
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.compare.comparison_file import ComparisonFile, find_comparison
+from peripatos.scenarios.compare.contenders import Contender
 from peripatos.scenarios.compare.findings import report
 from peripatos.scenarios.compare.jobs import JobResult
 from peripatos.scenarios.compare.origins import settings_told
@@ -290,6 +291,59 @@ def test_a_scenario_ships_variants_with_where_they_are_from(tmp_path: Path, said
     assert settings_told(jobs) == ["tiny: settings of grpo: the table of a paper."]
     with pytest.raises(UserError, match=rf"line 12, .*{words}; it says in words where"):
         load_scenario(str(write_scenario(tmp_path, VARIED.replace("grpo: {", f"grpo: {{from: {said}, "))))
+
+
+def test_what_a_comparison_puts_over_settings_is_not_from_where_they_are(tmp_path: Path) -> None:
+    text = VARIED.replace("grpo: {", "grpo: {from: sweep of X, ")
+    near = Contender(method="grpo", optimizer={"lr": 0.5}, overrides={"weighting": {"clip_low": 0.1}})
+    methods = {"near": near, "grpo": Contender(method="grpo")}
+    told = settings_told(plan([str(write_scenario(tmp_path, text))], methods, 1, tmp_path / "out"))
+    assert told[:2] == [
+        "tiny: settings of near: sweep of X, but for overrides.weighting.clip_low, optimizer.lr.",
+        "tiny: settings of grpo: sweep of X.",
+    ]
+    assert "are not from one search" in told[2]
+
+
+def test_trials_that_would_have_unequal_budgets_are_refused(tmp_path: Path) -> None:
+    path = str(write_scenario(tmp_path, VARIED.replace("env_steps: 64", "updates: 3")))
+    search = read_search({"collect.groups": {"choice": [4, 64]}})
+    with pytest.raises(UserError, match="how much an update collects, and the budget counts updates"):
+        plan_trials([path], ["ppo"], search, SweepBudget(trials=2), tmp_path / "out")
+
+
+def test_trials_that_spent_unequally_are_marked(tmp_path: Path) -> None:
+    runs = fake(tmp_path, {"ppo": [[1], [2]]})
+    runs[1][1].summary["env_steps"] = 640
+    (tmp_path / "out").mkdir()
+    file = ComparisonFile(methods=["ppo"], scenarios={str(tmp_path / "tiny.yaml"): {}}, search={})
+    found = report_sweep(runs, file, LONGER, SweepBudget(2), tmp_path / "out")
+    assert "tiny: trials of ppo are not equal" in found["sentences"][1]
+    assert "different amounts of env_steps" in found["sentences"][1]
+
+
+def test_no_setting_is_run_twice(tmp_path: Path) -> None:
+    path, search = str(write_scenario(tmp_path, VARIED)), read_search({"collect.groups": {"choice": [8, 16]}})
+    trials = plan_trials([path], ["ppo"], search, SweepBudget(trials=2), tmp_path / "out")
+    assert {job.settings["stages.learn.collect.groups"] for job in trials} == {8, 16}
+    with pytest.raises(UserError, match=r"8 trials of ppo in tiny, and there are only 2 different .* give --trials 2"):
+        plan_trials([path], ["ppo"], search, SweepBudget(), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("sets", "words"),
+    [
+        (
+            ["evaluation.split=test"],
+            "has no effect: a sweep is scored by the tasks of validation",
+        ),
+        (["evaluation.split=validation"], "has no effect"),
+        (["evaluation={episodes: 2, split: validation}"], "tiny reports its validation"),
+    ],
+)
+def test_by_which_tasks_a_sweep_is_scored_is_its_own(tmp_path: Path, sets: list[str], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        plan_trials([str(write_scenario(tmp_path, VARIED))], ["ppo"], {}, SweepBudget(), tmp_path / "out", sets)
 
 
 DIES = FALLING.replace(

@@ -30,6 +30,7 @@ from peripatos.agents.language.tiny_llama import TEMPLATE as PLAIN
 from peripatos.agents.protocols import Scores
 from peripatos.algorithms import learner
 from peripatos.algorithms.optimizer import Masters
+from peripatos.envs import time_limits
 from peripatos.envs.vocabulary import Batch
 from peripatos.scenarios.assembly.policies import make_policy
 from peripatos.scenarios.assembly.worlds import WorldSources
@@ -145,7 +146,7 @@ def test_of_an_agent_that_learns_nothing_the_worlds_are_examined() -> None:
     [
         ("nan", "seed 0, after 3 steps: array([nan"),
         ("infinite", "is not finite"),
-        ("outside", "is not in Box(-10.0, 10.0"),
+        ("outside", "its space says Box(-10.0, 10.0"),
         ("reward", "seed 0, step 3: the reward is nan"),
     ],
 )
@@ -154,6 +155,39 @@ def test_a_value_that_is_not_as_declared_is_found_and_counted(fault: str, words:
     assert found.verdict == "FAILED"
     assert found.figure == 3  # once in each of three episodes
     assert words in found.detail
+
+
+def test_a_comparison_is_no_patient(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("doctor", "--scenario", "compare-credit") == 2
+    assert "is a comparison; examine a scenario of it: peripatos doctor --scenario tool-maths-grpo" in (
+        capsys.readouterr().err
+    )
+
+
+def test_an_observation_that_is_filled_in_place_is_looked_at_as_it_was() -> None:
+    found = ask("observation values", BODY.replace("Corridor", "Filled"), fault="nan")
+    assert (found.verdict, found.figure) == ("FAILED", 3)
+    assert "seed 0, after 3 steps" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "checks"),
+    [(WHOLE, ("seeding", "joined parts", "padding")), (WHOLE, ("micro-batches", "resume")), (BODY, ("resume",))],
+)
+def test_of_a_world_that_never_ends_that_is_said(
+    text: str, checks: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time_limits, "ENDLESS", 200)
+    with patient_of(text, fault="endless") as patient:
+        for name in checks:
+            found = finding(name, patient)
+            assert found.verdict == "FAILED"
+            assert "an episode has not ended after 200 random steps; give it max_episode_steps" in found.detail
+
+
+def test_how_much_of_an_episode_is_looked_at_is_said() -> None:
+    found = ask("observation values", BODY)
+    assert found.detail == "21 observations of the first 60 steps of 3 random episodes"  # 7 each
 
 
 def test_a_world_that_raises_fails_with_its_own_words_and_line() -> None:
@@ -196,7 +230,12 @@ def test_in_several_worlds_each_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"), [(BODY, "chance"), (BODY, "goes on"), (BODY, "shared"), (SPEAKER, "chance")]
+    ("text", "fault"),
+    [
+        *((BODY, fault) for fault in ("chance", "goes on", "shared", "one generator")),
+        *((BODY, key) for key in ("success", "is_success", "metrics")),
+        (SPEAKER, "chance"),
+    ],
 )
 def test_a_world_that_does_not_heed_its_seed_is_found(text: str, fault: str) -> None:
     found = ask("seeding", text, fault=fault)
@@ -386,13 +425,14 @@ def test_a_template_that_only_goes_on_passes(template: str) -> None:
 def test_how_a_template_is_lived_with_that_rewrites_thoughts_is_said(template: str) -> None:
     found = with_template(template)
     assert found.verdict == "passed"
-    assert "2 of 4 later turns are rewritten, and begin a row; of 4 episodes" in found.detail
+    assert "4 of 8 later turns are rewritten, and begin a row; of 4 episodes" in found.detail
 
 
 _TURN = "<|{{ m.role }}|>\n{{ m.content }}" + END + "\n"
 _INVITES = "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
 _ALL = "{% for m in messages %}" + _TURN + "{% endfor %}" + _INVITES
 _REFUSES = "{% if messages | length > 3 %}{{ raise_exception('no more') }}{% endif %}"
+_OMITS = _ALL.replace("m.content", "m.content | replace('Say', '')")
 _LOWERS = "{% for m in messages %}" + _TURN.replace("m.content", "m.content | lower if not loop.last else m.content")
 
 
@@ -400,6 +440,9 @@ _LOWERS = "{% for m in messages %}" + _TURN.replace("m.content", "m.content | lo
     ("template", "words"),
     [
         pytest.param(_ALL.replace("messages %", "messages[-2:] %"), "lost what was said before: Qzvx", id="forgets"),
+        pytest.param(_ALL.replace("messages %", "messages[-6:] %"), "turn 4 has lost what was said", id="forgets late"),
+        pytest.param(_ALL.replace("m.content", "m.content[:40]"), "turn 1 has lost a part of a message", id="cuts"),
+        pytest.param(_OMITS, "asks at first is lost: 'Say", id="omits"),
         pytest.param(_LOWERS + "{% endfor %}" + _INVITES, "turn 2 has lost what was said before: Qzvx", id="rewrites"),
         pytest.param("{{ range(100000) | random }}" + _ALL, "is rendered otherwise when", id="draws"),
         pytest.param(_REFUSES + _ALL, "no more", id="refuses"),
