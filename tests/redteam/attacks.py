@@ -56,6 +56,12 @@ ATTACKS = (
         ("wrong_answer", "killed"),
     ),
     Attack(
+        "kill_who_comes_next",
+        "The processes that wait for the next programs are not of its process group, which a signal would reach.",
+        "import os, signal, time\ntime.sleep(0.3)\nos.kill(0, signal.SIGKILL)\ndef solve(xs): return 0",
+        ("wrong_answer", "killed"),
+    ),
+    Attack(
         "hang_up",
         "The end of the channel ends the program: the host kills it at once instead of waiting.",
         "import os, time\ndef solve(xs):\n    os.close(3)\n    time.sleep(100)",

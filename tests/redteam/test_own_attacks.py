@@ -24,7 +24,9 @@ def judge() -> Iterator[Judge]:
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_our_own_attack_fails_and_leaves_the_judge_well(judge: Judge, attack: Attack) -> None:
+def test_our_own_attack_fails_and_leaves_the_judge_well(
+    judge: Judge, attack: Attack, caplog: pytest.LogCaptureFixture
+) -> None:
     began, memory = time.monotonic(), PeakMemory()
     verdict = judge.function(attack.code, entry="solve", tests=TESTS)
     assert verdict.reward == 0.0, f"fooled, or dodged the judgement: {verdict}"
@@ -33,4 +35,5 @@ def test_our_own_attack_fails_and_leaves_the_judge_well(judge: Judge, attack: At
     if attack.suspicion:
         assert attack.suspicion in verdict.suspicions
     assert judge.function(HONEST, entry="solve", tests=TESTS).reward == 1.0
+    assert not caplog.records, "who was waiting for it was killed"
     assert memory.grown_mb() < 300

@@ -116,7 +116,7 @@ _HOSTILE = """
 
 _SETUP = """
     capset clone landlock_add_rule landlock_create_ruleset landlock_restrict_self mount pidfd_open
-    prctl recvmsg seccomp sendmsg setgroups socketpair unshare
+    prctl recvmsg seccomp sendmsg setgroups setsid socketpair unshare
 """
 # Calls that are answered as by an older kernel, or a plainer file system, so that whoever makes them falls back: from
 # clone3, whose flags a filter cannot read, to clone; from two that tell too much, namely which names were looked up,

@@ -81,6 +81,7 @@ def enter_namespaces(uid: int, gid: int, scratch_mb: int) -> None:
 
     The scratch folder is the only writable place; it lives in memory, with a quota, and dies with the namespace.
     """
+    os.setsid()  # a signal to one's process group reaches all in it, whatever their namespaces
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"1000 {uid} 1")
     _write("/proc/self/gid_map", f"1000 {gid} 1")

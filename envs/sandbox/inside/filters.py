@@ -132,7 +132,7 @@ def program_filter(*, signals: bool) -> bytes:
     # asyncio wakes itself through a pair of connected stream sockets; datagrams could be sent to an address.
     stream = (1, 1 | 0x80000, 1 | 0x800, 1 | 0x80800)
     program += _on(numbers["socketpair"], [_argument(0), _op(_JUMP_EQUAL, 1, 1, 0), _refuse(), *_one_of(1, stream)])
-    refused = ["sendmsg", "recvmsg", "pidfd_open", "pidfd_send_signal"]
+    refused = ["sendmsg", "recvmsg", "pidfd_open", "pidfd_send_signal", "setsid"]
     for name in refused if signals else [*refused, *_SHARED]:
         if name in numbers:
             program += _on(numbers[name], [_refuse()])
