@@ -77,9 +77,9 @@ def plan_trials(
     for method, one in contenders.items():
         if one != Contender(method=method):
             rows = ",".join(dict.fromkeys(each.method for each in contenders.values()))
-            own = " with settings of its own" if one != Contender(method=one.method) else " by another name"
+            how = " with settings of its own" if one != Contender(method=one.method) else " by another name"
             raise UserError(
-                f"{method!r} is {one.method}{own}, and a sweep chooses those of methods of the table: --methods {rows}"
+                f"{method!r} is {one.method}{how}, and a sweep chooses those of methods of the table: --methods {rows}"
             )
     _refuse_splits(scenarios, sets, own or {})
     for scenario, first in open_scenarios(scenarios, contenders, [*sets, UNREPORTED], own):
