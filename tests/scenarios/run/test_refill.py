@@ -129,7 +129,7 @@ def test_a_refill_that_cannot_be_is_refused(
         (
             "Pendulum-v1",
             "{rewards: {overlong_share: null}, weighting: {gap: 0.1}}",
-            "the actions here are real numbers",
+            "real numbers are among the actions here",
         ),
     ],
 )
