@@ -158,7 +158,7 @@ def test_ctrl_c_at_any_instant_of_the_first_seconds_is_one_line(count: int, tmp_
         assert ended == 130, (seed, number, ended, err)
         assert "stopped" in err, (seed, number, err)
         if "before anything was written" in err:
-            assert not run.exists(), (seed, number)
+            assert not run.exists() or not list(run.iterdir()), (seed, number)  # a folder at most
 
 
 def test_a_signal_that_was_swallowed_before_the_first_update_stops_the_run_all_the_same(tmp_path: Path) -> None:
