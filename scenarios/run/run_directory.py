@@ -78,9 +78,14 @@ class RunDirectory:
         """A new folder for a run of `scenario`, locked until `held` has been left. UserError if something is there
         already, or if it cannot be written."""
         _refuse_full(path)
-        make_folder(path)
         run = cls(path)
-        run.lock = lock.take(path, command)
+        try:
+            make_folder(path)
+            run.lock = lock.take(path, command)
+        except BaseException:  # a signal; or it is somebody else's, and then it holds their lock
+            with suppress(OSError):
+                path.rmdir()
+            raise
         try:
             _refuse_full(path)  # what came while the lock was waited for
             run._fill(scenario, command)

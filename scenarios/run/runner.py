@@ -42,7 +42,7 @@ from .logs import KEPT, LOGS, KnownLog, cut, find_damage, mend
 from .provenance import describe_session, note_session, what_changed, where_it_was_begun
 from .reward_versions import check_same_reward, scored_by
 from .run_directory import UNFINISHED, RunDirectory
-from .signals import Stop, Stopped, heard_by
+from .signals import Stop, Stopped, asked_to_end, heard_by
 from .stage import StageRun
 
 
@@ -123,7 +123,7 @@ class Runner:
                         StageRun(self.context, index, policy, pool, resumed if index == first else None).go()
             return self._write_summary("done")
         except BaseException as end:
-            stopped = end if isinstance(end, KeyboardInterrupt) else self.context.stop.raised
+            stopped = end if isinstance(end, KeyboardInterrupt) else self.context.stop.raised or asked_to_end()
             if isinstance(stopped, Stopped) and stopped.in_order and isinstance(end, RunFailed | UserError):
                 stopped = None  # a world had swallowed it, and then the run failed by itself
             with suppress(RunFailed):  # a full disk must not hide why the run ended

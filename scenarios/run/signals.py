@@ -76,14 +76,19 @@ class Stop:
         self.said("stopping after this update, to save it; Ctrl-C again stops at once")
 
 
+def asked_to_end() -> Stopped | None:
+    """What `ending_by_signals` has raised, whatever a library has made of it since."""
+    return Stopped(_asked_to_end[0]) if _asked_to_end else None
+
+
 @contextmanager
 def heard_by(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
     """`handler` hears every signal of `ASK`, if this is the main thread. An ignored SIGHUP (`nohup`) stays ignored.
 
     Raises `Stopped` if we were asked to end before, and somebody has swallowed it: a finaliser, a library's import.
     """
-    if _asked_to_end:
-        raise Stopped(_asked_to_end[0])
+    if (stopped := asked_to_end()) is not None:
+        raise stopped
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 import random
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -176,8 +175,7 @@ def test_a_program_cannot_tell_how_many_were_judged_before_it(judge: Judge) -> N
         verdict = judge.function(LOOK_AT_MEMORY, "solve", [((), None)])
         got.append(verdict.tests[0].got)
         judge.function(f"def solve(): return {i}" * 1, "solve", [((), 0)])
-    # all but a few are equal: on a busy machine a job may arrive in parts, which leaves a block more or less
-    assert Counter(map(str, got[2:])).most_common(1)[0][1] >= 8, got
+    assert len(set(got[2:])) == 1, got
 
 
 SYSCALL = "import ctypes, errno, os\nlibc = ctypes.CDLL(None, use_errno=True)\nlibc.syscall.restype = ctypes.c_long\n"

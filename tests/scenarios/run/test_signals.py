@@ -9,13 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
 from scenarios_runs import TINY, command, finish, rows, start, write_scenario
 
+from peripatos.scenarios.config.loading import load_scenario
+from peripatos.scenarios.run import lock
 from peripatos.scenarios.run.disk import RunFailed
+from peripatos.scenarios.run.run_directory import RunDirectory
 from peripatos.scenarios.run.signals import Stopped
 from peripatos.scenarios.run.stage import StageRun
 
@@ -158,7 +162,7 @@ def test_ctrl_c_at_any_instant_of_the_first_seconds_is_one_line(count: int, tmp_
         assert ended == 130, (seed, number, ended, err)
         assert "stopped" in err, (seed, number, err)
         if "before anything was written" in err:
-            assert not run.exists() or not list(run.iterdir()), (seed, number)  # a folder at most
+            assert not run.exists(), (seed, number)
 
 
 def test_a_signal_that_was_swallowed_before_the_first_update_stops_the_run_all_the_same(tmp_path: Path) -> None:
@@ -209,3 +213,19 @@ def test_what_a_library_makes_of_a_signal_is_a_stop_and_a_failure_of_the_runs_ow
     monkeypatch.setattr(StageRun, "go", interrupted)
     assert command("run", write_scenario(tmp_path, TINY), "--out", tmp_path / "run", "-q") == code
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == status
+
+
+def test_who_is_stopped_as_the_folder_is_locked_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(folder: Path, command: Sequence[str]) -> None:
+        assert folder.is_dir()
+        raise Stopped(signal.SIGINT)
+
+    monkeypatch.setattr(lock, "take", stopped)
+    with pytest.raises(Stopped):
+        RunDirectory.create(tmp_path / "run", load_scenario("cartpole-ppo"), [])
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / lock.NAME).touch()
+    with pytest.raises(Stopped):
+        RunDirectory.create(tmp_path / "theirs", load_scenario("cartpole-ppo"), [])
+    assert (tmp_path / "theirs" / lock.NAME).exists(), "a folder of somebody else's stays"
