@@ -110,3 +110,8 @@ def worlds_at_work() -> Iterator[None]:
 def command_line() -> list[str]:
     """What was typed, for the record of a run."""
     return ["peripatos", *sys.argv[1:]]
+
+
+def separated(names: str | None) -> list[str] | None:
+    """What a flag lists with commas between; None where it was not given."""
+    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]

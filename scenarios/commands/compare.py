@@ -21,6 +21,7 @@ from .app import (
     print_json,
     print_lines,
     print_table,
+    separated,
 )
 
 
@@ -44,7 +45,7 @@ def compare(
     from ..streams import exit_with
 
     load_plugins()
-    wanted = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
+    wanted = separated(methods)
     try:
         compared = run_compare(scenarios, wanted, seeds, out, sets=sets, limit=limit, quiet=quiet)
     except Stopped as stopped:

@@ -22,6 +22,7 @@ from .app import (
     print_json,
     print_lines,
     print_table,
+    separated,
 )
 
 
@@ -49,7 +50,7 @@ def sweep(
     from ..streams import exit_with
 
     load_plugins()
-    wanted = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
+    wanted = separated(methods)
     budget = SweepBudget(trials, seeds, seed)
     try:
         found = run_sweep(scenarios, wanted, budget, out, sets=sets, limit=limit, quiet=quiet)
