@@ -62,7 +62,7 @@ class Sound(ConversationEnv):
     max_turns = 3
 
     def opening(self, rng, split):
-        self.secret = 2 * int(rng.integers(1000)) + (split == "test")
+        self.secret = 2 * int(rng.integers(10**9)) + (split == "test")
         return f"Repeat {self.secret}."
 
     def respond(self, reply):

@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
 from peripatos.envs.conversation import ConversationEnv, Outcome
 from peripatos.envs.first_episodes import noticed
@@ -38,10 +38,10 @@ class OwnChance(Body):
 
 
 class OwnChanceInside(Body):
-    observation_space = Dict({"a": Box(-9, 9, (1,)), "b": Discrete(1000)})
+    observation_space = Dict({"a": Box(-9, 9, (1,)), "b": MultiDiscrete([1000] * 4)})
 
     def first(self) -> Any:
-        return {"a": np.zeros(1, np.float32), "b": int(np.random.default_rng().integers(1000))}
+        return {"a": np.zeros(1, np.float32), "b": np.random.default_rng().integers(1000, size=4)}
 
 
 class NoChance(Body):
@@ -95,7 +95,7 @@ class Talk(ConversationEnv):
     max_turns = 1
 
     def opening(self, rng: np.random.Generator, split: str) -> str:
-        return f"Say {rng.integers(1000)}."
+        return f"Say {rng.integers(2**60)}."
 
     def respond(self, reply: Any) -> Outcome:
         return Outcome(terms={}, terminated=True)
