@@ -14,7 +14,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
-from scenarios_runs import TINY, command, finish, rows, start, write_scenario
+from scenarios_runs import PATIENCE, TINY, command, finish, rows, start, until, wait_for_rows, write_scenario
 
 from peripatos.scenarios.config.loading import load_scenario
 from peripatos.scenarios.run import lock
@@ -34,27 +34,20 @@ evaluation: {episodes: 1000000}
 """
 
 
-def wait_for(path: Path, count: int = 1) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists() or len(path.read_text().splitlines()) < count:
-        assert time.monotonic() < deadline, path
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_run_saves_itself_at_a_job_systems_signal_and_at_a_closed_terminal(
     number: signal.Signals, code: int, tmp_path: Path
 ) -> None:
     run = tmp_path / "a b"
     process = start("run", write_scenario(tmp_path, LONG), "--out", run)
-    wait_for(run / "metrics.jsonl", 3)
+    wait_for_rows(run / "metrics.jsonl", 3)
     if number == signal.SIGHUP:
         assert process.stderr is not None
         assert process.stdout is not None
         process.stderr.close()  # whoever closed the terminal reads no more
         process.stdout.close()
         process.send_signal(number)
-        assert process.wait(60) == code
+        assert process.wait(PATIENCE) == code
     else:
         process.send_signal(number)
         found, _, err = finish(process)
@@ -72,7 +65,7 @@ def test_a_run_saves_itself_at_a_job_systems_signal_and_at_a_closed_terminal(
 def test_ctrl_c_in_an_evaluation_stops_it_at_once(text: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start("run", write_scenario(tmp_path, text), "--out", run)
-    wait_for(run / "summary.json")
+    until((run / "summary.json").exists)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     code, _, err = finish(process)
@@ -110,7 +103,7 @@ LocalPool.evaluate = evaluate_stopped
 def test_a_second_ctrl_c_stops_at_once_and_the_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start("run", write_scenario(tmp_path, LONG), "--out", run)
-    wait_for(run / "metrics.jsonl", 3)
+    wait_for_rows(run / "metrics.jsonl", 3)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
     code, _, err = finish(process)
@@ -188,7 +181,7 @@ runner.make_policy = interrupted
 def test_a_terminal_that_hangs_up_on_a_run_that_ignores_it_does_not_stop_it(tmp_path: Path) -> None:
     ignores = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"  # as `nohup` does
     process = start("run", write_scenario(tmp_path), "--out", tmp_path / "run", prelude=ignores)
-    wait_for(tmp_path / "run" / "metrics.jsonl", 1)
+    wait_for_rows(tmp_path / "run" / "metrics.jsonl", 1)
     process.send_signal(signal.SIGHUP)
     assert finish(process)[0] == 0
 
