@@ -41,9 +41,8 @@ def test_a_run_that_is_written_refuses_every_other_writer_lets_readers_read_and_
         assert command("run", scenario, "--out", run) == 2
         assert peripatos.load_run(run).summary["status"] == "running"
         assert json.loads((run / "summary.json").read_text())["status"] == "unfinished"
-        begun = time.monotonic()
         assert command("evaluate", run, "--episodes", "1") == 0
-        assert time.monotonic() - begun < 30
+        assert process.poll() is None, "nobody waited for it to end"
     finally:
         process.send_signal(signal.SIGKILL)
         finish(process)
