@@ -108,26 +108,17 @@ def whole_lines(path: Path) -> list[str]:
     return path.read_text().split("\n")[:-1] if path.exists() else []
 
 
-def killing_itself(rows: int) -> str:
-    """Python that kills a run by SIGKILL as soon as it has written so many rows of metrics."""
-    return _in_row(rows, "SIGKILL")
-
-
-def interrupting_itself(rows: int) -> str:
-    """The same by Ctrl-C."""
-    return _in_row(rows, "SIGINT")
-
-
-def _in_row(rows: int, name: str) -> str:
+def in_row(number: int, act: str) -> str:
+    """Python for the prelude of a run, which does `act` there as soon as so many rows of metrics are written."""
     return f"""
-import os, signal
+import os, signal, time
 from peripatos.scenarios.run.journal import Journal
 row, written = Journal.row, []
 def counted(self, values):
     row(self, values)
     written.append(values)
-    if len(written) == {rows}:
-        os.kill(os.getpid(), signal.{name})
+    if len(written) == {number}:
+        {act}
 Journal.row = counted
 """
 

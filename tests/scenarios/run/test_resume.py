@@ -16,7 +16,7 @@ from scenarios_runs import (
     assert_same_run,
     command,
     finish,
-    killing_itself,
+    in_row,
     rows,
     start,
     wait_for_rows,
@@ -140,8 +140,8 @@ def limited(size: int) -> str:
 
 def test_a_full_disk_is_told_clearly_and_loses_nothing(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    scenario = write_scenario(tmp_path, LONG)
-    assert finish(start("run", scenario, "--out", run, "-q", prelude=killing_itself(5)))[0] == -signal.SIGKILL
+    scenario, dies = write_scenario(tmp_path, LONG), in_row(5, "os.kill(os.getpid(), signal.SIGKILL)")
+    assert finish(start("run", scenario, "--out", run, "-q", prelude=dies))[0] == -signal.SIGKILL
     saved = [folder.name for folder in checkpoints(run / "checkpoints")]
     code, _, err = finish(start("resume", run, prelude=limited(1500)))
     assert code == 1

@@ -15,7 +15,7 @@ from scenarios_runs import (
     assert_same_run,
     command,
     finish,
-    interrupting_itself,
+    in_row,
     rows,
     start,
     wait_for_rows,
@@ -124,7 +124,8 @@ def test_ctrl_c_in_flight_saves_and_a_resume_ends_as_the_whole_run(tmp_path: Pat
     path = write_scenario(tmp_path, ahead(WHOLE_EPISODES, 1))
     torch.set_num_threads(1)
     assert command("run", path, "--out", tmp_path / "whole", "-q") == 0
-    code, _, err = finish(start("run", path, "--out", tmp_path / "run", "-q", prelude=interrupting_itself(3)))
+    stops = in_row(3, "os.kill(os.getpid(), signal.SIGINT)")
+    code, _, err = finish(start("run", path, "--out", tmp_path / "run", "-q", prelude=stops))
     assert code == 130, err
     assert len(rows(tmp_path / "run" / "metrics.jsonl")) == 3
     assert command("resume", tmp_path / "run", "-q") == 0
