@@ -57,7 +57,7 @@ def start(*arguments: object, cwd: Path | None = None, prelude: str = "") -> sub
     # in the background, and where who tests is under `nohup`, too
     hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     hangs_up = "signal.signal(signal.SIGHUP, signal.SIG_DFL)"
-    code = f"{hears}; {hangs_up}\n{prelude}\nfrom peripatos.scenarios.cli import main\nmain()"
+    code = f"{hears}; {hangs_up}\n{prelude}\nfrom peripatos.__main__ import main\nmain()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         stdout=subprocess.PIPE,

@@ -28,7 +28,7 @@ QUICKSTART = [
     "evaluation.episodes=4",
 ]
 HEARS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # where tests run in the background
-MAIN = "from peripatos.scenarios.cli import main; main()"
+MAIN = "from peripatos.__main__ import main; main()"
 
 
 def flags(*settings: str) -> list[str]:
