@@ -78,7 +78,7 @@ def test_ctrl_c_ends_a_run_whose_worlds_hang_and_their_processes(tmp_path: Path)
     options = f"{{max_episode_steps: 100, what: hang, at: 3, every: true, mark: {marks}}}"
     text = IN_TWO.replace("{max_episode_steps: 100}", options)
     process = start("run", write_scenario(tmp_path, text), "--out", tmp_path / "run", prelude=ON_THE_PATH)
-    until(lambda: len(list(marks.iterdir())) == 3)  # one in the run's own process
+    until(lambda: len(list(marks.iterdir())) >= 3)  # one in the run's own process
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     code, out, err = finish(process)
