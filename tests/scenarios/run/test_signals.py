@@ -117,7 +117,8 @@ def test_ctrl_c_in_the_middle_of_an_import_waits_for_its_end(tmp_path: Path) -> 
     lines = ["import os, signal, time", "os.kill(os.getpid(), signal.SIGINT)", "time.sleep(0.3)", "print('imported')"]
     lines += ["from gymnasium.envs.classic_control import CartPoleEnv as World", ""]
     (tmp_path / "slow_import.py").write_text("\n".join(lines))
-    command = [sys.executable, "-m", "peripatos", "check", "slow_import:World"]
+    code = f"from peripatos.scenarios.run import signals; signals._PUT_OFF = {PATIENCE}\n"  # however slow it is here
+    command = [sys.executable, "-c", code + "from peripatos.__main__ import main; main()", "check", "slow_import:World"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, "imported" in done.stdout + done.stderr) == (130, True)
     assert done.stderr.strip().endswith("stopped before anything was written")
