@@ -31,9 +31,10 @@ from . import confine, filters, kernel
 from .agreed import CONTROL, WORKSPACE
 from .codec import Channel, Wire, frame
 
-_QUIET_S = 5.0  # for killed processes to go
+_QUIET_S = 15.0  # for killed processes to go
 _CHECK_S = 0.1  # between looks at the memory in use
-_PATIENCE_S = 1.0  # between asking a cell to stop and killing it
+_PATIENCE_S = 4.0  # between asking a cell to stop and killing it
+_HEARING_S = 1.0  # for a kernel to take in its next cell
 _CHUNK = 256 << 10
 _FIRST_REST_S, _LONGEST_REST_S = 0.25, 4.0  # between looks at what should be still
 _FREE_S = 0.1  # of processor time that may be used in between, by what the clock counts in ticks
@@ -106,7 +107,7 @@ class Supervisor:
         pid, channel, output = self._kernel or self._start_kernel()
         text = _Output(self._options["output_bytes"])
         frames = Channel(channel.fileno())
-        channel.settimeout(_PATIENCE_S)
+        channel.settimeout(_HEARING_S)
         try:
             channel.sendall(frame({"code": request["code"]}))
             channel.settimeout(None)

@@ -98,7 +98,7 @@ def _announced(nursery: socket.socket) -> int:
 
 
 def _nurse(nursery: socket.socket, fork: Callable[[], int]) -> bool:
-    """In the nursery: a process for each byte, until the server is gone, and then False. In each of them: True, at once.
+    """In the nursery: a process for each byte until the server is gone, and then False. In each of them: True, at once.
 
     Each iteration leaves the memory as it found it. Even the order in which what it used was freed would be a memory:
     the next objects would lie elsewhere in every second program.
