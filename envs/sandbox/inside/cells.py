@@ -195,9 +195,7 @@ class Supervisor:
         waiting.register(CONTROL, select.POLLRDHUP)
         while True:
             left = until - time.monotonic()
-            if left <= 0:
-                return "time_limit"
-            ready = {descriptor for descriptor, _ in waiting.poll(min(left, _CHECK_S) * 1000)}
+            ready = {descriptor for descriptor, _ in waiting.poll(max(0.0, min(left, _CHECK_S)) * 1000)}
             if CONTROL in ready:
                 raise EOFError("the host hung up")
             if output in ready and _drain(output, text):
@@ -209,6 +207,8 @@ class Supervisor:
                 return "memory_limit"
             if finished in ready:
                 return "done"
+            if left <= 0:  # by the look above, which came after: this process may have been paused
+                return "time_limit"
 
     def _await_quiet(self) -> None:
         """Wait until what was killed is gone: its memory must not count against the next cell.

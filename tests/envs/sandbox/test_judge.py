@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -19,6 +20,8 @@ import pytest
 from patience import PATIENT, hurried
 
 from peripatos.envs.sandbox import Judge, Limits
+from peripatos.envs.sandbox.frames import Deadline, Frames, Malformed
+from peripatos.envs.sandbox.inside.codec import frame
 from peripatos.envs.sandbox.program_run import ProgramRun
 from peripatos.envs.sandbox.worker import Exit
 
@@ -102,6 +105,20 @@ def test_answers_before_the_time_ran_out_earn_partial_credit(judge: Judge) -> No
         tests = [((0,), 0), ((1,), 2), ((2,), 4), ((3,), 6)]
         verdict = judge.function(code, entry="solve", tests=tests, partial=True)
     assert (verdict.status, verdict.reward) == ("time_limit", 0.5)
+
+
+def test_an_answer_that_came_in_time_counts_though_it_is_looked_at_late() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        frames, past = Frames(ours), time.monotonic() - 1
+        theirs.sendall(frame({"i": 0}) + frame({"i": 1}) + frame({"i": 2})[:5])
+        assert [frames.receive(past) for _ in range(2)] == [{"i": 0}, {"i": 1}]
+        for _ in range(2):  # half of one, and no more of it
+            with pytest.raises(Deadline):
+                frames.receive(past)
+        theirs.close()
+        with pytest.raises(Malformed, match="unfinished"):
+            frames.receive(past)
 
 
 @pytest.mark.sandbox
