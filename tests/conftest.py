@@ -1,13 +1,18 @@
-"""Tests marked `sandbox` are skipped, with the reason, where no bubblewrap isolates."""
+"""Tests marked `sandbox` are skipped, with the reason, where no bubblewrap isolates; and what is the same in every run."""
 
 from __future__ import annotations
 
 from functools import cache
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from peripatos.envs.sandbox import SandboxUnavailable
 from peripatos.envs.sandbox.bubblewrap import choose
+
+# Whoever changes nothing sees the same examples again, and a machine that stops for a second has not found a mistake.
+settings.register_profile("peripatos", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("peripatos")
 
 
 @cache
