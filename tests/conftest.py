@@ -1,4 +1,4 @@
-"""Tests marked `sandbox` are skipped, with the reason, where no bubblewrap isolates; and what is the same in every run."""
+"""Tests marked `sandbox` are skipped, with the reason, where no bubblewrap isolates. Chance of every run is the same."""
 
 from __future__ import annotations
 
