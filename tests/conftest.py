@@ -1,4 +1,4 @@
-"""Tests marked `sandbox` are skipped, with the reason, where no bubblewrap isolates. Chance of every run is the same."""
+"""Tests marked `sandbox` are skipped, with the reason, where no bubblewrap isolates. Chance is that of every run."""
 
 from __future__ import annotations
 

@@ -117,9 +117,7 @@ class Silent(Told):
         super().close()
 
 
-def test_the_time_that_a_voice_takes_is_not_the_worlds(
-    policy: LanguagePolicy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_time_that_a_voice_takes_is_not_the_worlds(policy: LanguagePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
     Thinking.clock, stop = stopped(monkeypatch), Renderer(policy.tokenizer).stop_id
     slow = Thinking(lambda turn: [30, stop], stop)
     episodes = played(policy, plain(policy), slow, patience=Patience(step=0.1, episode=0.1))
