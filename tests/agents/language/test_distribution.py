@@ -123,8 +123,8 @@ def test_of_bf16_it_learns_what_the_rounded_products_say(most: int, monkeypatch:
     assert h.grad is not None
     assert w.grad is not None
     assert z.grad is not None
-    for found, right in ((h.grad, z.grad @ w.float()), (w.grad, z.grad.T @ h.float())):
-        assert float((found.detach().float() - right).norm() / right.norm()) < 5e-3  # of 2⁻⁸ is half a last place
+    for found, right in ((h.grad, z.grad @ w.detach().float()), (w.grad, z.grad.T @ h.detach().float())):
+        assert float((found.float() - right).norm() / right.norm()) < 5e-3  # of 2⁻⁸ is half a last place
 
 
 def test_on_a_cpu_nothing_but_the_products_is_as_large_as_the_logits(monkeypatch: pytest.MonkeyPatch) -> None:
