@@ -91,6 +91,8 @@ def prepare(
     if update.flat_groups == "leave_out":
         assert flat_B is not None, "the learner asks for it"
         kept = kept & ~flat_B[:, None]
+    if "left_out_B" in batch.notes:
+        kept = kept & ~batch.notes["left_out_B"][:, None]
     sequences = 1  # of what the loss is a mean over
     if method.preference.kind is not None:
         kept, sequences = kept & (credited.advantage_B_T != 0), 2  # pairs
