@@ -61,6 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     splits = ["train"] * 40 + ["test"] * 8 + ["validation"] * 8
     tasks = [{"prompt": f"{n}?", "kind": KINDS[n % 4], "id": f"t{n}", "split": split} for n, split in enumerate(splits)]
     (tmp_path / "tasks.jsonl").write_text("\n".join(map(json.dumps, tasks)))
+    (tmp_path / "chats.jsonl").write_text(json.dumps({"prompt": "1?", "completion": "2"}))
     (tmp_path / "a_judge.py").write_text(JUDGE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -303,10 +304,16 @@ IMITATES = [
     "stages.learn.collect.group_size=1",
 ]
 
+BESIDE = [
+    "stages.learn.demonstrations={chats: chats.jsonl}",
+    "stages.learn.overrides={update: {imitation_coefficient: 0.5}}",
+]
+
 
 @pytest.mark.parametrize(
     ("sets", "said"),
     [
+        (BESIDE, "demonstrations.chats come in turn"),
         (["world={id: peripatos/Arithmetic-v0}"], "those of 'peripatos/Arithmetic-v0' are none: each is made once"),
         (["world.options.repeats=2"], "world.options.repeats is 2, and a curriculum decides how often tasks come"),
         (["world.options.shuffle=false"], "world.options.shuffle is false, and a curriculum decides in which order"),
