@@ -5,8 +5,8 @@ curriculum, or in turn  ─▶  pool, or `ahead` of the learner  ─▶  gate, r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +19,7 @@ from ..assembly.settings import stage_method
 from ..assembly.several import batch_groups
 from ..assembly.worlds import WorldSources
 from ..cluster.pool import Pool
+from ..config.collect import Collect
 from ..config.schema import Scenario
 from .ahead import make_ahead
 from .checkpoint import read_actor_state
@@ -33,11 +34,9 @@ class Collecting:
     def __init__(
         self, scenario: Scenario, index: int, pool: Pool, policy: Policy | None, sources: WorldSources, seed: int
     ) -> None:
-        self._pool, self._seed, self._held = pool, seed, ExitStack()
+        self._scenario, self._pool, self._seed, self._held = scenario, pool, seed, ExitStack()
         self._stage = scenario.stages[index]
         self._curriculum = make_curriculum(scenario, index, sources, seed)
-        collect, in_turn = self._stage.collect, partial(batch_groups, scenario, segments=pool.segments)
-        self._groups = self._curriculum.groups if self._curriculum else partial(in_turn, collect)
         self._ahead = make_ahead(scenario, index, pool, policy, self._groups, seed)
 
     def __enter__(self) -> Self:
@@ -56,18 +55,15 @@ class Collecting:
 
     def take(self, batch: int) -> Collection:
         """The collection that update `batch` learns from. Whatever the collecting raised comes out here."""
-        collect = self._stage.collect
-        assert collect is not None, "the schema asks for it"
         if self._ahead is not None:
-            return gated(self._ahead.take(batch), collect.gate)
+            return gated(self._ahead.take(batch), self._collect.gate)
         flat = stage_method(self._stage).update.flat_groups == "leave_out"
-        return collected(self._pool, collect, self._groups, seed=self._seed, version=batch, leave_out_flat=flat)
+        return collected(self._pool, self._collect, self._groups, seed=self._seed, version=batch, leave_out_flat=flat)
 
     def learned(self, collection: Collection) -> dict[str, float]:
         """The next version has learned from `collection`. Gives what a row says of which groups come and are taken."""
-        collect = self._stage.collect
         row = {} if self._curriculum is None else self._curriculum.saw(collection.episodes)
-        if collect is not None and (collect.gate is not None or collect.refill):
+        if self._collect.gate is not None or self._collect.refill:
             row["groups/taken"] = taken_share(collection)
         return row
 
@@ -96,3 +92,14 @@ class Collecting:
         if self._curriculum is not None:
             self._curriculum.load(checkpoint, version)
         return (self._ahead or self._pool).load_state(read_actor_state(checkpoint))
+
+    @property
+    def _collect(self) -> Collect:
+        assert self._stage.collect is not None, "the schema asks for it where something is learned"
+        return self._stage.collect
+
+    def _groups(self, batch: int) -> Sequence[int]:
+        """Those of a batch by its number: as the curriculum draws them, or in turn."""
+        if self._curriculum is not None:
+            return self._curriculum.groups(batch)
+        return batch_groups(self._scenario, self._collect, batch, segments=self._pool.segments)

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,9 +69,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def text(staleness: int = 0, **changes: str) -> str:
-    changed = SCENARIO.replace("staleness: 0", f"staleness: {staleness}")
-    for old, new in changes.items():
+def text(changes: Mapping[str, str] = {}, *, staleness: int = 0) -> str:
+    """The scenario with some words in the place of others."""
+    changed = SCENARIO
+    for old, new in {"staleness: 0": f"staleness: {staleness}", **changes}.items():
         assert old in changed
         changed = changed.replace(old, new)
     return changed
@@ -130,15 +131,15 @@ def test_an_episode_whose_world_says_nothing_about_success_is_not_seen_and_one_t
 @pytest.mark.parametrize("seed", range(3))
 def test_no_two_groups_of_a_stage_have_one_number_and_each_names_its_task(seed: int) -> None:
     chance = random.Random(seed)
-    one = curriculum(5, refill=2, groups=chance.randint(1, 12))
+    one = curriculum(5, refill=2, groups=chance.randint(4, 12))
     met: list[int] = []
     for batch in range(6):
-        for again in range(3):
-            groups = one.groups(batch + again * FAR)
+        for number in (batch, batch + FAR, batch + 2 * FAR):
+            groups = one.groups(number)
             assert groups == sorted(groups)
-            assert groups == one.groups(batch + again * FAR), "asked twice, it is the same"
+            assert groups == one.groups(number), "asked twice, it is the same"
             met += groups
-        one.saw(episodes(groups, [chance.random() < 0.5 for _ in groups]))
+        one.saw(episodes(met, [chance.random() < 0.5 for _ in met]))
     assert len(set(met)) == len(met), f"seed {seed}"
     assert {group % 5 for group in met} == set(range(5))
 
@@ -196,7 +197,7 @@ def test_counts_of_other_tasks_or_of_no_tasks_are_refused(found: dict, said: str
 
 def test_tasks_of_the_middle_come_most_and_the_row_says_how_many_there_are() -> None:
     one, met = curriculum(40, groups=10, uniform=0.1, half_life=1e6), Counter[int]()
-    chance = random.Random(0)
+    chance, row = random.Random(0), dict[str, float]()
     for batch in range(60):
         groups = one.groups(batch)
         met.update(group % 4 for group in groups)
@@ -220,7 +221,7 @@ def kept(run: Path, split: str) -> list[dict]:
 
 def test_a_run_keeps_to_the_middle_groups_share_their_task_and_evaluations_are_what_they_were(folder: Path) -> None:
     short = {"updates: 9": "updates: 4"}
-    runs = {"chosen": text(**short), "plain": text(**short, **{", curriculum: {uniform: 0.1}": ""})}
+    runs = {"chosen": text(short), "plain": text({**short, ", curriculum: {uniform: 0.1}": ""})}
     for name, words in runs.items():
         assert command("run", write_scenario(folder, words), "--out", folder / name, "-q") == 0
     tasks, names = {}, {}
@@ -241,7 +242,7 @@ def test_a_run_keeps_to_the_middle_groups_share_their_task_and_evaluations_are_w
 
 @pytest.mark.parametrize("staleness", [1, *(pytest.param(s, marks=pytest.mark.slow) for s in (0, 2))])
 def test_a_run_that_was_killed_draws_what_it_would_have_drawn(staleness: int, folder: Path) -> None:
-    path, rng = write_scenario(folder, text(staleness)), random.Random(staleness)
+    path, rng = write_scenario(folder, text(staleness=staleness)), random.Random(staleness)
     torch.set_num_threads(1)  # as in the other process: sums in another order are other sums
     assert command("run", path, "--out", folder / "whole", "-q") == 0
     process = start("run", path, "--out", folder / "run", "-q", cwd=folder)
@@ -255,7 +256,7 @@ def test_a_run_that_was_killed_draws_what_it_would_have_drawn(staleness: int, fo
 
 @pytest.mark.parametrize("staleness", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_stage_that_ended_goes_on_as_one_that_had_the_larger_budget(staleness: int, folder: Path) -> None:
-    path = write_scenario(folder, text(staleness, **{"updates: 9": "updates: 5"}))
+    path = write_scenario(folder, text({"updates: 9": "updates: 5"}, staleness=staleness))
     assert command("run", path, "--out", folder / "whole", "-q") == 0
     assert command("run", path, "--out", folder / "run", "-q", "--set", "stages.learn.budget.updates=3") == 0
     assert command("resume", folder / "run", "-q", "--set", "stages.learn.budget.updates=5") == 0
@@ -270,9 +271,8 @@ def test_each_of_several_worlds_is_a_task_and_a_refilled_batch_draws_again(folde
     assert {row["curriculum/distinct"] for row in seen} <= {1 / 3, 2 / 3, 1.0}
     worlds = {episode["group"] % 3: episode["world"] for episode in kept(folder / "three", "train")}
     assert worlds == {number: ("one", "two", "three")[number] for number in worlds}
-    again = text(
-        **{"curriculum: {uniform: 0.1}": "curriculum: {}, gate: [0.25, 0.75], refill: 2", "updates: 9": "updates: 3"}
-    )
+    refilled = "curriculum: {}, gate: [0.25, 0.75], refill: 2"
+    again = text({"curriculum: {uniform: 0.1}": refilled, "updates: 9": "updates: 3"})
     assert command("run", write_scenario(folder, again), "--out", folder / "again", "-q") == 0
     seen = rows(folder / "again" / "metrics.jsonl")
     assert max(row["episodes/finished"] for row in seen) > 16
@@ -280,7 +280,7 @@ def test_each_of_several_worlds_is_a_task_and_a_refilled_batch_draws_again(folde
 
 
 def test_a_checkpoint_without_its_curriculum_is_damaged(folder: Path) -> None:
-    path = write_scenario(folder, text(**{"updates: 9": "updates: 4"}))
+    path = write_scenario(folder, text({"updates: 9": "updates: 4"}))
     assert command("run", path, "--out", folder / "run", "-q") == 0
     inside = next(one for one in checkpoints(folder / "run" / "checkpoints") if one.name == "000003")
     assert set(load_file(inside / FILE)) == {"000003"}
@@ -292,7 +292,7 @@ def test_a_checkpoint_without_its_curriculum_is_damaged(folder: Path) -> None:
 
 @pytest.mark.ray
 def test_two_workers_draw_what_one_process_does(folder: Path) -> None:
-    path = write_scenario(folder, text(1, **{"groups: 4": "groups: 4, tile: 2", "updates: 9": "updates: 4"}))
+    path = write_scenario(folder, text({"groups: 4": "groups: 4, tile: 2", "updates: 9": "updates: 4"}, staleness=1))
     assert command("run", path, "--out", folder / "one", "-q") == 0
     assert command("run", path, "--out", folder / "two", "-q", "--set", "cluster={rollout: {workers: 2}}") == 0
     assert rows(folder / "one" / "metrics.jsonl") == rows(folder / "two" / "metrics.jsonl")
