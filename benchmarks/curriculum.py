@@ -1,5 +1,5 @@
-"""Does it help to keep to tasks that are solved now and then? `python benchmarks/curriculum.py [--seeds 0 1 2] [--json]`
-prints a table.
+"""Does it help to keep to tasks that are solved now and then? `python benchmarks/curriculum.py [--seeds 0 1 2]
+[--json]` prints a table.
 
 A data set of sums and products, of which most teach nothing: of 400 training tasks
 

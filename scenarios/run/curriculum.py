@@ -37,11 +37,12 @@ MIDDLE = 0.2, 0.8  # shares of successes
 
 
 class Curriculum:
-    """Over `tasks` tasks, for a stage that collects as `collect` says, whose own seed is `seed`."""
+    """Over `tasks` tasks, or worlds (`of_worlds`), for a stage that collects as `collect` says, with the seed `seed`."""
 
-    def __init__(self, collect: Collect, tasks: int, *, seed: int) -> None:
+    def __init__(self, collect: Collect, tasks: int, *, seed: int, of_worlds: bool = False) -> None:
         assert collect.curriculum is not None, "whoever calls has seen it"
         self._how, self._collect, self._tasks, self._seed = collect.curriculum, collect, tasks, seed
+        self._of_worlds = of_worlds
         self._version = 0
         self._seen = {0: np.zeros((2, tasks))}  # by version: successes and episodes of each task, as far as they count
 
@@ -68,14 +69,16 @@ class Curriculum:
     def _numbers(self, episodes: Sequence[Episode]) -> dict[str, float]:
         solved, tried = self._seen[self._version]
         share = solved[tried > 0] / tried[tried > 0]
-        met = {episode.group % self._tasks for episode in episodes}
-        groups = {episode.group for episode in episodes}
-        return {
+        row = {
             "curriculum/tried": float(np.mean(tried > 0)),
             "curriculum/middle": float(np.mean((share >= MIDDLE[0]) & (share <= MIDDLE[1]))) if len(share) else 0.0,
             "curriculum/effective": effective_number(self._chances(self._version)),
-            "curriculum/distinct": len(met) / max(1, min(len(groups), self._tasks)),
         }
+        if self._of_worlds:  # a world that comes again is no task that does
+            return row
+        groups = {episode.group for episode in episodes}
+        met = {group % self._tasks for group in groups}
+        return {**row, "curriculum/distinct": len(met) / max(1, min(len(groups), self._tasks))}
 
     def _chances(self, version: int) -> np.ndarray:
         return chances(learnability(*self._seen[version]), uniform=self._how.uniform)
@@ -112,4 +115,4 @@ def make_curriculum(scenario: Scenario, index: int, sources: WorldSources, seed:
         return None
     tasks = len(scenario.worlds) or sources.first.facts.tasks.get("train")
     assert tasks, "checked before"
-    return Curriculum(collect, tasks, seed=seed)
+    return Curriculum(collect, tasks, seed=seed, of_worlds=bool(scenario.worlds))
