@@ -9,12 +9,14 @@ A data set of sums and products, of which most teach nothing: of 400 training ta
 
 By seed, a tiny Llama from nothing imitates tasks of the first two kinds until of held-out sums 30 % are right. From
 there GRPO learns from equal numbers of episodes: of tasks in turn, of those that the curriculum draws, of those in turn
-with a gate and refill (whose refills count as episodes too), and of both. Held out are 200 other sums.
+with a gate and refill (whose refills count as episodes too), and of both. Held out are 200 other sums. In brackets: the
+share of groups in which all earned the same.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import sys
@@ -24,7 +26,9 @@ from typing import Any
 
 import peripatos
 
-EPISODES, GROUPS, GROUP_SIZE = 7680, 16, 8
+EPISODES, GROUPS, GROUP_SIZE = 25_600, 16, 8
+LR = 2e-4  # with 1e-3, on another seed (10), all that was known was lost, with tasks in turn and with a curriculum
+DIGITS = range(9)  # to which 1 can be added
 HOW: dict[str, dict[str, Any]] = {
     "in turn": {},
     "curriculum": {"curriculum": {}},
@@ -36,16 +40,13 @@ HOW: dict[str, dict[str, Any]] = {
 def tasks(seed: int) -> list[dict[str, str]]:
     """Rows of a data set."""
     chance = random.Random(seed)
-    words = chance.sample(["".join(map(str, (a, b, c, d))) for a in R for b in R for c in R for d in R], 1160)
+    words = chance.sample(["".join(map(str, word)) for word in itertools.product(DIGITS, repeat=4)], 1160)
     sums = [(f"{word}+1111", "".join(str(int(digit) + 1) for digit in word)) for word in words[:660]]
     easy = [(f"{word}*0", "0") for word in words[660:]]
     hard = [(f"{word}*{n}", str(int(word) * n)) for word in words[660:830] for n in [chance.randint(11, 99)]]
     rows = [("train", sums[:60]), ("test", sums[60:260]), ("validation", sums[260:360]), ("warm", sums[360:])]
     rows += [("train", easy[:170]), ("warm", easy[170:470]), ("test", easy[470:]), ("train", hard)]
     return [{"prompt": f"{q}=", "answer": a, "split": split, "id": q} for split, each in rows for q, a in each]
-
-
-R = range(9)
 
 
 def scenario(seed: int, rows: list[dict[str, str]], folder: Path, agent: dict[str, Any], stage: dict[str, Any]) -> Any:
@@ -87,7 +88,7 @@ def learn(seed: int, rows: list[dict[str, str]], folder: Path, begun: peripatos.
         "name": "learn",
         "method": "grpo",
         "collect": {"groups": GROUPS, "group_size": GROUP_SIZE, **HOW[how]},
-        "optimizer": {"lr": 1e-3},
+        "optimizer": {"lr": LR},
         "budget": {"env_steps": EPISODES},
     }
     mine = [row for row in rows if row["split"] != "warm"]

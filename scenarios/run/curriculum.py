@@ -37,7 +37,7 @@ MIDDLE = 0.2, 0.8  # shares of successes
 
 
 class Curriculum:
-    """Over `tasks` tasks, or worlds (`of_worlds`), for a stage that collects as `collect` says, with the seed `seed`."""
+    """Over `tasks` tasks, or worlds (`of_worlds`), for a stage with the seed `seed` that collects as `collect` says."""
 
     def __init__(self, collect: Collect, tasks: int, *, seed: int, of_worlds: bool = False) -> None:
         assert collect.curriculum is not None, "whoever calls has seen it"
