@@ -8,9 +8,9 @@ A data set of sums and products, of which most teach nothing: of 400 training ta
     170   4825*37    ▶ 178525   impossible for who is asked: never right
 
 By seed, a tiny Llama from nothing imitates tasks of the first two kinds until of held-out sums 30 % are right. From
-there GRPO learns from equal numbers of episodes: of tasks in turn, of those that the curriculum draws, of those in turn
-with a gate and refill (whose refills count as episodes too), and of both. Held out are 200 other sums. In brackets: the
-share of groups in which all earned the same.
+there GRPO learns from equal numbers of episodes, those of refills included: of tasks in turn or of those that the
+curriculum draws, of all groups or of those that a gate takes, with or without refill. Held out are 200 other sums. In
+brackets: the share of groups in which all earned the same.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ DIGITS = range(9)  # to which 1 can be added
 HOW: dict[str, dict[str, Any]] = {
     "in turn": {},
     "curriculum": {"curriculum": {}},
+    "gate": {"gate": [0.1, 0.9]},
+    "curriculum, gate": {"curriculum": {}, "gate": [0.1, 0.9]},
     "gate, refill": {"gate": [0.1, 0.9], "refill": 2},
-    "both": {"curriculum": {}, "gate": [0.1, 0.9], "refill": 2},
+    "all three": {"curriculum": {}, "gate": [0.1, 0.9], "refill": 2},
 }
 
 

@@ -3,7 +3,7 @@
     task m of M,  the t-th group of the stage:   group = t·M + m,   and a world of M tasks plays task  group mod M
 
 So a group's number alone says which task it is, to any actor, worker or world, and no two groups of a stage have one
-number. Of several worlds each is a task here (M worlds, group mod M, see `agents.mixture`), and goes on by itself.
+number. Of several worlds each is a task here (M worlds, group mod M, see `agents.mixture`).
 
     batch k is drawn from what had been seen of the batches before  max(0, k − s),     s: `collect.staleness`
 
