@@ -20,6 +20,20 @@ JUDGED = (
         update=Update(flat_groups="leave_out"),
     ),
     Method(
+        "process_reward_model",
+        "learn to score each turn of a reply from what it led to, by the pair loss on beginnings (a process reward)",
+        "arXiv:2203.02155, eq. 1",
+        parent="reward_model",
+        source="pairs",
+        learns="process",
+        elsewhere="Lightman et al. (arXiv:2305.20050) and TRL's PRM classify each step by a label of its own; "
+        "Math-Shepherd (arXiv:2312.08935) draws such labels, the share of continuations from a step that end well. "
+        "Here the outcomes of whole replies are all that is known, and chance in what follows a turn is averaged over "
+        "the pairs; rankings of beginnings, so labelled, are learned by reward_model.",
+        credit=Credit(),
+        update=Update(flat_groups="leave_out"),
+    ),
+    Method(
         "rlhf_ppo",
         "PPO on what a reward model says of a reply, less β times the KL to the start at each of its units (RLHF)",
         "arXiv:2203.02155",

@@ -69,7 +69,7 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources:
     collector = collect() if tile is None else TiledActor(collect, tile, keeps_rows=segments)
     if beside:
         collector = ShowingActor(collector, showing(), rows_go_on=segments)
-    judges = row is not None and row.learns == "reward"  # and is measured on what it collects, but for held-out rows
+    judges = row is not None and row.judges  # and is measured on what it collects, but for held-out rows
     evaluator = actor(scenario.agent, None) if shown and not judges and not beside else collector
     return StageParts(collector, evaluator, segments)
 
@@ -95,7 +95,8 @@ def _reciting(scenario: Scenario, stage: Stage, policy: Policy | None) -> Actor:
         return saying(world)
     sides = [saying(world.on_side(side)) for side in range(world.size)]
     if isinstance(world, HeldOutPairs):
-        return JudgingActor(sides, policy, {split: world.rankings_in(split) for split in world.splits})
+        held_out = {split: world.rankings_in(split) for split in world.splits}
+        return JudgingActor(sides, policy, held_out, turns=stage_method(stage).learns == "process")
     return PairActor(sides)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ...algorithms.methods import METHODS, Method
 from ...envs.control.flat_spaces import Actions
 from ...envs.control.learnable import unlearnable
+from ...envs.conversation.pair_world import PairWorld
 from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, WrongKey
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
@@ -98,7 +99,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
         with at("stages", number):
             check_world_fits(stage, row, worlds.first.facts)
             check_judge(scenario, stage, row)
-            check_answers(stage, row, (source.facts for source in worlds.values()))
+            check_answers(stage, row, worlds.values())
             _check_stage(stage, row, kind)
             check_roles(scenario, stage, row)
             check_refill(scenario, stage, row)
@@ -330,9 +331,15 @@ def _check_written(scenario: Scenario, stage: Stage, kind: WorldKind) -> None:
     if scenario.worlds:
         raise WrongKey(where, f"{name} are of no world, and are learned from in a scenario with one; give `world`")
     try:
-        written_down(stage)
+        world = written_down(stage)
     except UserError as problem:
         raise WrongKey(where, f"demonstrations.{name}: {problem}") from problem
+    if isinstance(world, PairWorld) and world.turns == 1 and stage_method(stage).learns == "process":
+        raise WrongKey(
+            where,
+            f"stage {stage.name!r} ({stage.method}) compares replies turn by turn, and each has one turn here; write "
+            "method: reward_model, or give conversations of several",
+        )
 
 
 def _check_epochs(stage: Stage, worlds: WorldSources) -> None:

@@ -3,10 +3,11 @@ step. They are allowed, because somebody may want to see what they do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ...algorithms.methods import Method
+from ...envs.vocabulary import Episode
 from ..config.schema import Stage
 
 
@@ -102,7 +103,18 @@ def unusual(stage: Stage, row: Method) -> Iterator[str]:
             )
 
 
-def explain_surrogate(stage: Stage, row: Method) -> str | None:
+def seen_at_first(stage: Stage, row: Method, episodes: Sequence[Episode]) -> Iterator[str]:
+    """What is to be said of a stage once it has learned from its first `episodes`, a sentence each."""
+    if (why := _explain_surrogate(stage, row)) is not None:
+        yield why
+    if row.needs_judge and row.rewards.model_at == "turn" and all(episode.turns <= 1 for episode in episodes):
+        yield (
+            f"{stage.name}: rewards.model_at is 'turn', and each of the first {len(episodes)} episodes has one turn, "
+            "which earns all that the model says, as with 'end'"
+        )
+
+
+def _explain_surrogate(stage: Stage, row: Method) -> str | None:
     """Why the surrogate of a method that takes one step on what it has just collected tells nothing; None elsewhere."""
     steps = row.update.epochs * row.update.minibatches
     if row.preference.kind is not None:  # it has no surrogate

@@ -236,7 +236,7 @@ def _has_head(scenario: Scenario) -> bool:
 
 def _check_judge(spec: ModelSpec) -> None:
     """UserError for what scores no replies."""
-    remedy = "a reward model is a run of `method: reward_model`"
+    remedy = "a reward model is a run of `method: reward_model` or `process_reward_model`"
     if spec.run is None:
         raise UserError(f"there is no run {spec.model!r}; {remedy}")
     if judging_stage(_scenario_of(spec)) is None:
