@@ -118,7 +118,7 @@ _SCORES = (
 )
 _PREFIXES = (
     "s_k = V of the state behind the last unit of turn k; of the last turn, once there is no other",
-    "L = mean over groups of the mean over pairs, and over their turns k, of −log σ(s_k of the better − s_k of the worse)",
+    "L = mean over groups of the mean over pairs and their turns k of −log σ(s_k of the better − s_k of the worse)",
 )
 _STEPS = {"trajectory": "trajectories", "turn": "turns", "unit": "units"}
 _SUBTRACTED = {

@@ -158,9 +158,7 @@ class JudgingActor(PairActor):
             return score_turns(self._policy, side)
         return [None if score is None else [score] for score in score_episodes(self._policy, side)]
 
-    def _compared(
-        self, group: Sequence[tuple[Episode, list[float] | None]], coin: Iterator[bool]
-    ) -> Iterator[Episode]:
+    def _compared(self, group: Sequence[tuple[Episode, list[float] | None]], coin: Iterator[bool]) -> Iterator[Episode]:
         """An episode for each pair of a group's replies, or of their beginnings; those without a score or a reward are
         as they are. `coin` decides where both have one score."""
         told = [(e, e.reward, scores) for e, scores in group if e.reward is not None and scores is not None]

@@ -70,6 +70,4 @@ def conversation(prompt: str, digits: Sequence[int]) -> list[dict[str, str]]:
     """The messages of an episode in which these digits were said."""
     asked = [prompt, *[AGAIN] * (len(digits) - 1)]
     said = [("user", text, "assistant", str(digit)) for text, digit in zip(asked, digits, strict=True)]
-    return [
-        {"role": role, "content": content} for turn in said for role, content in (turn[:2], turn[2:])
-    ]
+    return [{"role": role, "content": content} for turn in said for role, content in (turn[:2], turn[2:])]
