@@ -26,6 +26,7 @@ from .rendering import context_of, make_renderer
 from .roles import shows_demonstrations
 from .settings import stage_method
 from .several import group_counts
+from .texts import make_text_actor, texts_of
 from .voices import Voices
 from .worlds import WorldSources, written_down
 
@@ -75,8 +76,8 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources:
 
 
 def _reciting(scenario: Scenario, stage: Stage, policy: Policy | None) -> Actor:
-    """An actor that says again what stands in a file, in the tokens of the agent that learns; of pairs, both sides. A
-    reward model is measured by it as well."""
+    """An actor that says again what stands in a file, in the tokens of the agent that learns; of pairs, both sides; of
+    plain text, each part. A reward model is measured by it as well."""
     from ...agents.language.authors import Oracle
     from ...agents.language.conversation_actor import ConversationActor
     from ...agents.language.judgement import JudgingActor
@@ -85,6 +86,8 @@ def _reciting(scenario: Scenario, stage: Stage, policy: Policy | None) -> Actor:
     from ...envs.conversation.pair_world import HeldOutPairs, PairWorld
 
     assert isinstance(policy, LanguagePolicy), "checked before: what is written down is for agents that speak"
+    if (texts := texts_of(stage)) is not None:
+        return make_text_actor(scenario, texts, policy)
     world, context = written_down(stage), context_of(policy, scenario)
     assert world is not None, "whoever calls has seen it"
 

@@ -53,8 +53,11 @@ def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
 def check_answers(stage: Stage, row: Method, sources: Iterable[WorldSource]) -> None:
     """WrongKey where what the worlds say is to be learned, or turns are to be paid one by one, and each world ends with
     the first reply."""
-    told = stage.demonstrations is not None and stage.demonstrations.chats is not None and not row.imitates_beside
-    heard = row.update.observation_coefficient and not told
+    written = None if stage.demonstrations is None or row.imitates_beside else stage.demonstrations.written
+    heard = row.update.observation_coefficient and written != "chats"
+    if heard and written == "text":
+        why = "is for what a world answers, and a text is learned as a whole"
+        raise _wrong(stage, row, "update", "observation_coefficient", "0", why)
     parted = row.needs_judge and row.rewards.model_at == "turn"
     if not (heard or parted) or not all(map(ends_with_first_reply, sources)):
         return
@@ -78,10 +81,11 @@ def check_shown(stage: Stage, row: Method) -> None:
         why = f" (update.imitation_coefficient is {row.update.imitation_coefficient:g})" if row.imitates_beside else ""
         raise WrongKey((), f"{where} needs `demonstrations`{why}; write such as {example}")
     if pairs and shown.pairs is None:
-        given = "agent" if shown.agent is not None else "chats"
+        given = shown.written or "agent"
+        why = "has no replies" if given == "text" else "shows one of each"
         raise WrongKey(
             ("demonstrations", given),
-            f"{where} compares replies, and demonstrations.{given} shows one of each; write {example}, or method: sft",
+            f"{where} compares replies, and demonstrations.{given} {why}; write {example}, or method: sft",
         )
     if not pairs and shown.pairs is not None:
         raise WrongKey(

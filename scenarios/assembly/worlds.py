@@ -87,10 +87,10 @@ class WorldSources(dict[str, WorldSource]):
 
 
 def written_down(stage: Stage) -> WrittenWorld | None:
-    """The conversations or pairs that a stage learns from; None where it learns from what somebody does. UserError for
-    a source that cannot be read."""
+    """The conversations or pairs that a stage learns from; None where it learns from what somebody does, or from text
+    (see `texts`). UserError for a source that cannot be read."""
     shown = stage.demonstrations
-    if shown is None or shown.agent is not None:
+    if shown is None or shown.written in (None, "text"):
         return None
     if shown.chats is not None:
         return ChatWorld(shown.chats)

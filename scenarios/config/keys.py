@@ -57,6 +57,7 @@ EXAMPLES = {
     "model": "./my-model",
     "chats": "chats.jsonl",
     "pairs": "pairs.jsonl",
+    "text": "corpus.txt",
 }
 
 

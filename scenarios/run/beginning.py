@@ -12,6 +12,7 @@ from ...agents.protocols import Policy
 from ..assembly.policies import is_at_hand, make_policy
 from ..assembly.prompts import check_prompts
 from ..assembly.rendering import template_remarks
+from ..assembly.texts import remarks_on_texts
 from ..assembly.voices import check_voices_load
 from ..assembly.worlds import WorldSources, remarks_on_written
 from ..assembly.written_lengths import check_written
@@ -47,7 +48,7 @@ def begin(scenario: Scenario, policy: Policy | None, sources: WorldSources, resu
     said = list(template_remarks(policy, scenario, sources))
     if resumed:
         return Notes(tuple(said))
-    said += remarks_on_written(scenario)
+    said += [*remarks_on_written(scenario), *remarks_on_texts(scenario, policy)]
     origin = getattr(scenario.agent, "origin", None)
     if origin is not None:
         said.append(f"begins as {begin_from(policy, origin)}")

@@ -22,6 +22,7 @@ from ...envs.vocabulary import Collection, Episode
 from ..assembly.learners import fit_policy
 from ..assembly.settings import stage_method
 from ..assembly.several import batch_groups
+from ..assembly.texts import updates_in_epoch
 from ..assembly.unusual import seen_at_first
 from ..cluster.pool import Pool
 from ..config.schema import Collect
@@ -152,7 +153,7 @@ class StageRun:
             p.best = p.latest = None
         before = p.results[-1].after if p.results and not judges else self._report()
         best = self._validate()
-        epoch = self.context.sources.epoch(self.stage)
+        epoch = updates_in_epoch(self.scenario, self.stage, self.policy, self.context.sources)
         p.begin_stage(before, self.context.seconds, epoch)  # those evaluations are no part of the budget
         if p.results:
             return
