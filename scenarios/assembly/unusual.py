@@ -38,6 +38,16 @@ _TABLE = (
         "0.25 to 1",
     ),
     _Unusual(
+        *("update", "imitation_coefficient", lambda x, row: row.imitates_beside and x > 1e3),
+        "what is imitated counts for more than what is earned, which changes next to nothing",
+        "0.1 to 30",
+    ),
+    _Unusual(
+        *("update", "observation_coefficient", lambda x, _: x > 10.0),
+        "what the world says counts for more than what is earned, which changes next to nothing",
+        "0.01 to 1",
+    ),
+    _Unusual(
         *("update", "value_clip", lambda x, row: row.needs_critic and x < 1e-3),
         "the critic hardly moves",
         "0.1 to 10",

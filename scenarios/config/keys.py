@@ -47,6 +47,7 @@ EXAMPLES = {
     "teacher": "runs/NAME-0",
     "reward": "runs/NAME-0",
     "reference": "{self: start}",
+    "critic": "{self: start}",
     "stop": "{success_rate: 0.95}",
     "rollout": "{workers: 4}",
     "evaluation": "{every: 10, episodes: 100}",
