@@ -40,9 +40,9 @@ JUDGED = (
         parent="ppo",
         elsewhere="The paper (InstructGPT) shifts scores so that people's demonstrations earn 0 on average, begins a "
         "critic of its own as the reward model, averages weights and, as PPO-ptx, adds 27.8 × the likelihood of "
-        "pre-training text (update: {imitation_coefficient: 27.8}); what it does not say of the critic (0.1, values "
-        "clipped, advantages whitened) is lm-human-preferences' (arXiv:1909.08593). TRL: β 0.05 and four epochs; "
-        "OpenRLHF: 0.01; verl pays the KL in the loss unless told.",
+        "pre-training text (update: {imitation_coefficient: 27.8}, with demonstrations: {text: FILE}); what it does "
+        "not say of the critic (0.1, values clipped, advantages whitened) is lm-human-preferences' (arXiv:1909.08593). "
+        "TRL: β 0.05 and four epochs; OpenRLHF: 0.01; verl pays the KL in the loss unless told.",
         rewards=Rewards(model=1.0, world=0.0),
         credit=Credit(baseline="critic", granularity="unit", gamma=1.0, lam=0.95, whiten="minibatch"),
         weighting=Weighting(ratio="unit", clip_low=0.2, clip_high=0.2, kl="k1", kl_in="reward", beta=0.02),

@@ -86,7 +86,7 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_outcomes_teach_the_order_of_beginnings_which_is_measured_by_depth_on_those_held_out(judge: Path) -> None:
-    """Of two conversations the better one has the larger first digit in about 70 % only."""
+    """Of two conversations the better one has the larger first digit in 72 % only."""
     before, after = lines(judge / "evaluations.jsonl")
     assert before["success_rate"] == 0.5
     assert before["episodes"] == after["episodes"] == 20 * TURNS * SIZE * (SIZE - 1) / 2
