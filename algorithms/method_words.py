@@ -120,6 +120,7 @@ _PREFIXES = (
     "s_k = V of the state behind the last unit of turn k; of the last turn, once there is no other",
     "L = mean over groups of the mean over pairs and their turns k of −log σ(s_k of the better − s_k of the worse)",
 )
+_SCORED = {"policy": "nothing", "reward": "ends", "process": "each turn"}
 _STEPS = {"trajectory": "trajectories", "turn": "turns", "unit": "units"}
 _SUBTRACTED = {
     None: "",
@@ -261,6 +262,7 @@ def _differences(row: Method) -> str:
     own, working = dict(_all_constants(row)), {place for place, _ in constants(row)}
     changed = [place for place, value in own.items() if value != parent[place]]
     ways = [f"actions {spelled(row.source)}"] if row.source != METHODS[row.parent].source else []
+    ways += [f"what is scored is {_SCORED[row.learns]}"] if row.learns != METHODS[row.parent].learns else []
     ways += [f"{place} {spelled(own[place])}" for place in changed if place in working or own[place] is None]
     return ", ".join(ways)
 
