@@ -18,7 +18,7 @@ from ..assembly.worlds import WorldSources, remarks_on_written
 from ..assembly.written_lengths import check_written
 from ..config.mistakes import at
 from ..config.schema import Scenario
-from .roles import check_models, check_models_fit
+from .roles import check_models, check_models_fit, remarks_on_judges
 from .run_directory import check_new
 from .saved_agent import begin_from, check_origin
 
@@ -53,6 +53,7 @@ def begin(scenario: Scenario, policy: Policy | None, sources: WorldSources, resu
     if origin is not None:
         said.append(f"begins as {begin_from(policy, origin)}")
     check_models_fit(scenario, policy, sources)
+    said += remarks_on_judges(scenario)
     with at("agent"):
         warned = (
             [*check_prompts(scenario, policy, sources), *check_written(scenario, policy)] if scenario.speaks else []

@@ -203,6 +203,21 @@ def test_that_episodes_had_one_turn_is_said_once_it_is_known(
     assert "rewards.model_at is 'turn', and each of the first 16 episodes has one turn" in said
 
 
+def test_who_has_learned_ends_alone_is_said_to_guess_at_turns(
+    judge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = write_scenario(tmp_path, JUDGE.replace("FILE", str(write(tmp_path / "ranked.jsonl", known(20, 4)))))
+    sets = ["--set", "stages.judge.method=reward_model", "--set", "stages.judge.budget.updates=1"]
+    assert command("run", ends, "--out", tmp_path / "ends", "-q", *sets) == 0
+    asks = write_scenario(tmp_path, LEARNER.replace("RUN", str(judge)))
+    guess, heard = f"{tmp_path / 'ends'} has learned by reward_model what ends are worth", []
+    for run, at in ((judge, "turn"), (tmp_path / "ends", "end"), (tmp_path / "ends", "turn")):
+        overrides = ["--set", f"stages.please.overrides.rewards.model_at={at}"]
+        assert command("run", asks, "--dry-run", "--set", f"stages.please.models.reward={run}", *overrides) == 0
+        heard.append(guess in " ".join(capsys.readouterr().err.split()))
+    assert heard == [False, False, True]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
