@@ -43,7 +43,7 @@ checkpoint: {every: 2}
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "and", "runs", "away"]
 
 
-def book(path: Path, words: int = 400) -> Path:
+def book(path: Path, words: int = 300) -> Path:
     draw = random.Random(0)
     path.write_text(" ".join(draw.choice(WORDS) for _ in range(words)))
     return path

@@ -32,9 +32,9 @@ stages:
   - name: judge
     method: process_reward_model
     demonstrations: {pairs: FILE}
-    collect: {groups: 16}
+    collect: {groups: 12}
     optimizer: {lr: 1e-2}
-    budget: {updates: 30}
+    budget: {updates: 24}
 evaluation: {episodes: 1000}
 """
 LEARNER = """\
@@ -80,7 +80,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("judge")
-    path = write_scenario(folder, JUDGE.replace("FILE", str(write(folder / "pairs.jsonl", known(300, 20)))))
+    path = write_scenario(folder, JUDGE.replace("FILE", str(write(folder / "pairs.jsonl", known(288, 10)))))
     assert command("run", path, "--out", folder / "run", "-q") == 0
     return folder / "run"
 
@@ -89,7 +89,7 @@ def test_outcomes_teach_the_order_of_beginnings_which_is_measured_by_depth_on_th
     """Of two conversations the better one has the larger first digit in 72 % only."""
     before, after = lines(judge / "evaluations.jsonl")
     assert before["success_rate"] == 0.5
-    assert before["episodes"] == after["episodes"] == 20 * TURNS * SIZE * (SIZE - 1) / 2
+    assert before["episodes"] == after["episodes"] == 10 * TURNS * SIZE * (SIZE - 1) / 2
     assert after["success_rate"] >= 0.9
     depths = [after[f"world/depth_{k}_mean"] for k in range(1, TURNS + 1)]
     assert min(depths) >= 0.85
@@ -107,7 +107,7 @@ def test_each_turn_is_paid_by_what_it_is_worth_and_the_turns_sum_to_the_score_of
     with WorldSources.of(scenario) as sources:
         policy = make_policy(scenario, "cpu", sources.first)
     assert isinstance(policy, LanguagePolicy)
-    policy.load(judge / "checkpoints" / "000030" / "policy")
+    policy.load(judge / "checkpoints" / "000024" / "policy")
     model = RewardModel(policy, make_renderer(policy, scenario), context=200)
     draw, said = random.Random(5), []
     for n in range(60):  # two conversations that are one up to a turn, in which the first says the larger digit
@@ -148,6 +148,7 @@ def test_a_beginning_that_two_replies_share_is_compared_by_nobody_and_one_that_i
     assert looked["world/margin_mean"] == 0.0
 
 
+@pytest.mark.slow
 def test_a_run_that_is_resumed_ends_as_one_that_was_not(tmp_path: Path) -> None:
     path = write_scenario(tmp_path, JUDGE.replace("FILE", str(write(tmp_path / "pairs.jsonl", known(20, 4)))))
     whole, parted, two = tmp_path / "whole", tmp_path / "parted", ["--set", "stages.judge.budget.updates=2"]
@@ -161,8 +162,8 @@ def test_a_run_that_is_resumed_ends_as_one_that_was_not(tmp_path: Path) -> None:
 
 TASKS = {"tasks": "rows.jsonl", "grader": "number", "prompt": "{question}"}
 ONE_TURN = {
-    "a limit of one": ('{id: "peripatos.envs.worlds.maths.digits:Digits"}', "model_at: turn"),
-    "a grader": (f"{{id: peripatos/Tasks-v0, options: {json.dumps(TASKS)}}}", "model_at: turn"),
+    "a limit of one": '{id: "peripatos.envs.worlds.maths.digits:Digits"}',
+    "a grader": f"{{id: peripatos/Tasks-v0, options: {json.dumps(TASKS)}}}",
 }
 
 
@@ -173,11 +174,11 @@ def test_turns_are_not_paid_one_by_one_where_there_is_one(
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "rows.jsonl", [{"question": f"{n} + {n} =", "answer": str(n + n)} for n in range(40)])
     path = write_scenario(tmp_path, LEARNER.replace("RUN", str(judge)))
-    assert command("run", path, "--dry-run", "--set", f"world={ONE_TURN[name][0]}") == 2
+    assert command("run", path, "--dry-run", "--set", f"world={ONE_TURN[name]}") == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "rewards.model_at is 'turn', and an episode ends here with the first reply, which earns all that" in said
     assert "write overrides: {rewards: {model_at: end}}" in said
-    sets = ["--set", f"world={ONE_TURN[name][0]}", "--set", "stages.please.overrides.rewards={model_at: end}"]
+    sets = ["--set", f"world={ONE_TURN[name]}", "--set", "stages.please.overrides.rewards={model_at: end}"]
     assert command("run", path, "--dry-run", *sets) == 0
 
 
