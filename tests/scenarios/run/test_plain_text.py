@@ -144,3 +144,9 @@ def test_conversations_are_learned_once_an_update_too(tmp_path: Path, capsys: py
     assert "each part once, and collect.group_size is 4; leave it out (collect.groups is how many conversations" in said
     beside = write_scenario(tmp_path, BESIDE.replace("text: FILE", f"chats: {chats}"))
     assert command("run", beside, "--dry-run") == 0  # there it is of the agent's own episodes
+
+
+def test_a_curriculum_gives_texts_no_turn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_scenario(tmp_path, BESIDE.replace("FILE", str(book(tmp_path / "book.txt", 10))))
+    said = refused(path, "stages.learn.collect.curriculum={}", capsys)
+    assert "demonstrations.text come in turn, by the numbers of groups, and a curriculum gives other numbers" in said
