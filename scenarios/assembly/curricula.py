@@ -27,7 +27,8 @@ def check_curriculum(scenario: Scenario, stage: Stage, row: Method, worlds: Worl
             words = "come in turn, by the numbers of groups, and a curriculum gives other numbers"
             raise WrongKey(
                 ("demonstrations", written),
-                f"demonstrations.{written} {words}; let an agent show what to imitate, such as {{agent: {{kind: oracle}}}}",
+                f"demonstrations.{written} {words}; let an agent show what to imitate, such as "
+                "{agent: {kind: oracle}}",
             )
         if scenario.worlds:
             _check_worlds(scenario)
