@@ -1,4 +1,4 @@
-"""Tests marked `sandbox` are skipped, with the reason, where no bubblewrap isolates. Chance is that of every run."""
+"""Tests marked `sandbox` are skipped, with the reason, where no bubblewrap isolates."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, settings
 from peripatos.envs.sandbox import SandboxUnavailable
 from peripatos.envs.sandbox.bubblewrap import choose
 
-# Whoever changes nothing sees the same examples again, and a machine that stops for a second has not found a mistake.
-settings.register_profile("peripatos", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("peripatos")
+# The same examples in every run, however busy the machine is, and whatever an earlier run has left.
+settings.register_profile(
+    "same", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("same")
 
 
 @cache
