@@ -7,6 +7,7 @@ models whose cache is one key and value for each token, and for short answers to
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +58,7 @@ def states(
     C = after_B_C.shape[1]
     if C == 1:
         return last_B_H[:, None]
-    cache.reorder_cache(which_B)
+    cache.reorder_cache(cast(torch.LongTensor, which_B))
     step = torch.arange(C - 1, device=tokens.device)
     real_B_C = step < (length - first)[:, None]
     hidden = backbone(

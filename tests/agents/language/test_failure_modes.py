@@ -271,7 +271,7 @@ def test_the_value_of_a_cut_episode_is_that_after_its_last_reply() -> None:
     assert episode.stop_reason is StopReason.CONTEXT_LIMIT
     hidden = policy.backbone(input_ids=torch.tensor([episode.tokens])).last_hidden_state
     want = policy.value_head(hidden)[0, -1, 0].item()
-    assert batch.bootstrap_B_T[batch.end_B_T].item() == pytest.approx(want, abs=1e-5)
+    assert batch.bootstrap_B_T[batch.end_B_T].item() == pytest.approx(want, abs=5e-5)
 
 
 # every sampled token is trained exactly once, and statistics count episodes, however many samples they left

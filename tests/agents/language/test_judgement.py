@@ -74,7 +74,7 @@ def test_a_reply_that_was_cut_has_no_end(policy: LanguagePolicy) -> None:
 def test_what_stands_behind_the_last_reply_changes_no_score(policy: LanguagePolicy) -> None:
     judge = RewardModel(policy, Renderer(policy.tokenizer), context=64)
     one, other = judge([played("2+2=", "4"), played("2+2=", "4", "Thanks!")])
-    assert one == pytest.approx(other, abs=1e-6)
+    assert one == pytest.approx(other, abs=NEAR)
 
 
 def test_what_is_too_long_or_has_no_reply_has_no_score(policy: LanguagePolicy) -> None:
