@@ -243,7 +243,10 @@ class WorkerWorlds:
                     into.setdefault(name, np.full(n, nothing))[row] = value[0]
             failure |= dict.fromkeys([i], *one.failure.values()) if one.failure else {}
             left_out |= dict.fromkeys([i], *one.left_out.values()) if one.left_out else {}
-        return StepResult(observation, reward, terminated, truncated, terms, metrics, success, failure, left_out)
+        misfit = next((one.misfit for one in results.values() if one.misfit is not None), None)
+        return StepResult(
+            observation, reward, terminated, truncated, terms, metrics, success, failure, left_out, misfit
+        )
 
 
 def _is_there_again(answer: Answer, past: _Past) -> bool:
