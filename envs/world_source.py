@@ -109,6 +109,10 @@ class WorldSource:
         how = {"workers": self._workers, "step_seconds": self._step_seconds}
         return partial(type(self), self.id, self._options, self._wrappers, **how), ()
 
+    def to_json(self) -> dict[str, Any]:
+        """Which worlds these are, for another process; how they are stepped is nothing of theirs."""
+        return {"id": self.id, "options": self.options, "wrappers": copy.deepcopy(self._wrappers)}
+
     @property
     def options(self) -> dict[str, Any]:
         """A copy."""
