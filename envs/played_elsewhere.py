@@ -107,7 +107,7 @@ def _answer(given: Mapping[str, Any]) -> dict[str, Any]:
 def digests(episode: Episode) -> list[str]:
     """Of what is learned from or scored, a digest of each moment: equal where `check_play.identical` says so."""
     first, _, steps = episode
-    told = [(first, 0.0, False, False, {})]
+    told: list[tuple[object, ...]] = [(first, 0.0, False, False, {})]
     for step in steps:
         info = {key: step.info[key] for key in READ if key in step.info} if isinstance(step.info, Mapping) else {}
         told.append((step.observation, step.reward, step.terminated, step.truncated, info))
