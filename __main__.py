@@ -3,11 +3,13 @@
 from typing import NoReturn
 
 from .scenarios.run.signals import ending_by_signals
+from .scenarios.streams import ending_in_time
 
 
 def main() -> NoReturn:
-    """The entry point. Signals are heard from here on, while the rest is still being imported."""
-    with ending_by_signals():
+    """The entry point, where the process is the command's. Signals are heard from here on, while the rest is still
+    being imported."""
+    with ending_in_time(), ending_by_signals():
         from .scenarios.cli import main as command_line
 
         command_line()

@@ -22,7 +22,7 @@ from .commands import compare, doctor, export, init, look, play, rescore, run, s
 from .commands.app import FAILED, INTERRUPTED, MISTAKE, app
 from .run.noticed import print_notices
 from .run.signals import BEFORE_ANYTHING, ending_by_signals, silence, tell
-from .streams import data, end_in_time, exit_with, stdout_for_data
+from .streams import data, stdout_for_data
 
 WRITERS = ("record", "rescore", "export", "init")  # may have written something when stopped; runs say it themselves
 
@@ -32,7 +32,6 @@ def main() -> NoReturn:
     _mend_streams()
     print_notices()
     sys.excepthook = _print_traceback
-    end_in_time()
     writes = any(name in sys.argv[1:2] for name in WRITERS)
     words = "stopped; the same command begins again" if writes else BEFORE_ANYTHING
     with ending_by_signals(words) as heard, stdout_for_data():
@@ -48,7 +47,7 @@ def main() -> NoReturn:
             if heard:
                 raise
             code = explain(problem)
-        sys.exit(exit_with(code if isinstance(code, int) else 0))
+        sys.exit(code if isinstance(code, int) else 0)
 
 
 def _mend_streams() -> None:

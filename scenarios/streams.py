@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -18,8 +18,6 @@ _LATE = 5.0  # seconds that threads and children may take to end, once everythin
 
 _data: TextIO | None = None
 _may_claim = False
-_over, _ENDS = threading.Event(), "ends the process"
-_code = 1  # of the exit
 
 
 @contextmanager
@@ -56,28 +54,29 @@ def data() -> TextIO:
     return sys.stdout if _data is None else _data
 
 
-def end_in_time() -> None:
-    """What a world has left behind (a thread, a child) does not keep the process alive after everything is done."""
+@contextmanager
+def ending_in_time() -> Iterator[None]:
+    """What a world has left behind (a thread, a child) does not keep this process alive after what is done here, whose
+    exit code is the process's."""
+    over, code = threading.Event(), [1]
     register = getattr(threading, "_register_atexit", None)  # what is done before threads are waited for
-    if register is not None and not _over.is_set() and not any(t.name == _ENDS for t in threading.enumerate()):
-        register(_over.set)
-        threading.Thread(target=_end_late, name=_ENDS, daemon=True).start()
+    if register is not None:
+        register(over.set)
+        threading.Thread(target=_end_late, args=(over, code), name="ends the process", daemon=True).start()
+    try:
+        yield
+    except SystemExit as end:
+        code[0] = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise
 
 
-def exit_with(code: int) -> int:
-    """`code`, with which the process ends, also where what was left behind has to be cut off."""
-    global _code
-    _code = code
-    return code
-
-
-def _end_late() -> None:
-    _over.wait()
+def _end_late(over: threading.Event, code: Sequence[int]) -> None:
+    over.wait()
     time.sleep(_LATE)
     left = [thread.name for thread in threading.enumerate() if not thread.daemon and thread.is_alive()]
     what = f"threads that a world has left are still at work ({', '.join(left)})" if left else "a world's child is left"
     os.write(2, f"{what}; the process ends without them\n".encode(errors="backslashreplace"))
-    os._exit(_code)
+    os._exit(code[0])
 
 
 def _number(stream: object) -> int | None:

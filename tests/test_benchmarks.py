@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scenarios_runs import PATIENCE
 
 from peripatos.scenarios.compare import interval
 
@@ -26,7 +27,7 @@ def keep(folder: Path, name: str, *, ours: list[tuple[float, float]], theirs: li
 
 def tuned(*words: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(PROGRAM), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def test_cells_that_are_kept_are_not_run_again_and_are_compared_seed_by_seed(tmp_path: Path) -> None:

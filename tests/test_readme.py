@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from scenarios_runs import PATIENCE
 
 from peripatos.envs.check import check_world
 from peripatos.scenarios.assembly.checks import check_parts
@@ -127,7 +128,7 @@ def test_every_benchmark_is_named_with_what_it_measures() -> None:
 
 def test_the_entrance_from_python_works_as_it_stands(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", block("python")], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", block("python")], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
     status, played = done.stdout.splitlines()

@@ -42,7 +42,6 @@ def compare(
     from ..compare.findings import report, tables
     from ..compare.jobs import compare as run_compare
     from ..run.signals import Stopped, tell
-    from ..streams import exit_with
 
     load_plugins()
     wanted = separated(methods)
@@ -50,7 +49,7 @@ def compare(
         compared = run_compare(scenarios, wanted, seeds, out, sets=sets, limit=limit, quiet=quiet)
     except Stopped as stopped:
         tell("stopped; the same command goes on from here")
-        sys.exit(exit_with(stopped.code))
+        sys.exit(stopped.code)
     found = report(compared.results, out, compared.against)
     if json_:
         print_json(found)

@@ -135,10 +135,9 @@ def _go(directory: Any, quiet: bool, json_: bool, worlds: Any = None, going_on: 
 def _stopped(directory: Any, stopped: Any) -> NoReturn:
     from ..run.disk import typed
     from ..run.signals import tell
-    from ..streams import exit_with
 
     tell(f"stopped; to go on: peripatos resume {typed(directory.path)}")
-    sys.exit(exit_with(stopped.code))
+    sys.exit(stopped.code)
 
 
 def _report(summary: Mapping[str, Any], json_: bool, path: Path | None = None) -> None:

@@ -47,7 +47,6 @@ def sweep(
     from ..compare.trials import SweepBudget
     from ..run.disk import typed
     from ..run.signals import Stopped, tell
-    from ..streams import exit_with
 
     load_plugins()
     wanted = separated(methods)
@@ -56,7 +55,7 @@ def sweep(
         found = run_sweep(scenarios, wanted, budget, out, sets=sets, limit=limit, quiet=quiet)
     except Stopped as stopped:
         tell("stopped; the same command goes on from here")
-        sys.exit(exit_with(stopped.code))
+        sys.exit(stopped.code)
     if json_:
         print_json(found)
     else:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from peripatos.scenarios.cli import main
 from peripatos.scenarios.run.checkpoint import pointed_to
 from peripatos.scenarios.run.counters import AXES, Progress
 
+PATIENCE = 600.0  # seconds for what usually comes at once, on a machine that is busy with something else
 TINY = """\
 name: tiny
 world: {id: CartPole-v1}
@@ -55,7 +57,7 @@ def start(*arguments: object, cwd: Path | None = None, prelude: str = "") -> sub
     # in the background, and where who tests is under `nohup`, too
     hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     hangs_up = "signal.signal(signal.SIGHUP, signal.SIG_DFL)"
-    code = f"{hears}; {hangs_up}\n{prelude}\nfrom peripatos.scenarios.cli import main\nmain()"
+    code = f"{hears}; {hangs_up}\n{prelude}\nfrom peripatos.__main__ import main\nmain()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -69,7 +71,7 @@ def start(*arguments: object, cwd: Path | None = None, prelude: str = "") -> sub
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Exit code, stdout, stderr."""
     try:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()  # one that does not end outlives the test otherwise
     return process.returncode, out, err
@@ -77,9 +79,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def rows(path: Path) -> list[dict[str, Any]]:
     """A JSON-lines file without the columns that a clock writes."""
-    if not path.exists():
-        return []
-    parsed = [json.loads(line) for line in path.read_text().splitlines()]
+    parsed = [json.loads(line) for line in whole_lines(path)]
     return [{k: v for k, v in row.items() if k != "seconds" and not k.startswith("time/")} for row in parsed]
 
 
@@ -91,15 +91,36 @@ def progress(**given: Any) -> dict[str, Any]:
     return {**asdict(Progress()), "known": known, "begun": begun, **given}
 
 
-def wait_for_rows(path: Path, count: int) -> None:
-    deadline = time.monotonic() + 60
-    while len(rows_as_lines(path)) < count:
-        assert time.monotonic() < deadline, f"{path} never had {count} rows"
+def until(ready: Callable[[], object], what: object = "what was waited for") -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not ready():
+        assert time.monotonic() < deadline, f"{what} never came"
         time.sleep(0.002)
 
 
-def rows_as_lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
+def wait_for_rows(path: Path, count: int) -> None:
+    until(lambda: len(whole_lines(path)) >= count, f"row {count} of {path}")
+
+
+def whole_lines(path: Path) -> list[str]:
+    """What stands in a log that somebody may be writing, or was writing when he was killed: half a line is none yet."""
+    return path.read_text().split("\n")[:-1] if path.exists() else []
+
+
+def in_row(number: int, act: str) -> str:
+    """Python for the prelude of a run, which does `act` there as soon as so many rows of metrics are written."""
+    return f"""
+import os, signal, time
+from peripatos.scenarios.run.journal import Journal
+row, written = Journal.row, []
+def counted(self, values):
+    row(self, values)
+    written.append(values)
+    if len(written) == {number}:
+        {act}
+Journal.row = counted
+"""
 
 
 def assert_same_run(run: Path, other: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from scenarios_runs import command, write_scenario
+from scenarios_runs import PATIENCE, command, write_scenario
 
 from peripatos.scenarios.report.tables import table
 from peripatos.scenarios.run.display import Plain
@@ -160,6 +160,33 @@ def test_a_stream_that_cannot_hold_a_character_or_is_closed_is_no_error() -> Non
     closed = f"import os; os.close(1)\nimport subprocess, sys\nsys.exit(subprocess.call({run!r}))"
     done = subprocess.run([sys.executable, "-c", closed], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+ENDS = """
+import atexit, sys, threading, time
+from peripatos import __main__ as program
+from peripatos.scenarios import cli, streams
+streams._LATE, sys.argv = 0.1, ["peripatos", "fly"]
+"""
+CALLED = """
+try:
+    cli.main()
+except SystemExit:
+    atexit.register(time.sleep, 1)
+"""
+LEAVES = """
+threading.Thread(target=time.sleep, args=(100_000,), name="left").start()
+program.main()
+"""
+
+
+def test_what_is_left_behind_is_cut_off_where_the_process_is_the_commands_and_nowhere_else() -> None:
+    done = [
+        subprocess.run([sys.executable, "-c", ENDS + code], capture_output=True, text=True, timeout=PATIENCE)
+        for code in (CALLED, LEAVES)
+    ]
+    assert [one.returncode for one in done] == [0, 2]
+    assert ["the process ends without them" in one.stderr for one in done] == [False, True]
 
 
 def test_progress_never_passes_the_whole(capsys: pytest.CaptureFixture[str]) -> None:

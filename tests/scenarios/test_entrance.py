@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from scenarios_runs import TINY, command, rows, write_scenario
+from scenarios_runs import PATIENCE, TINY, command, rows, write_scenario
 
 import peripatos
 from peripatos.envs.errors import UserError
@@ -133,5 +133,7 @@ def test_a_run_in_a_body_does_not_wait_for_the_libraries_of_language_models(tmp_
         f"peripatos.run({str(write_scenario(tmp_path))!r}, {{'stages.learn.budget.updates': 1}}, out='run')\n"
         "print([name for name in ('transformers', 'tokenizers') if name in sys.modules])\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.stdout == "[]\n", done.stderr

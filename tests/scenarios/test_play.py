@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scenarios_runs import command
+from scenarios_runs import PATIENCE, command
 
 import peripatos
 from peripatos.agents.control.onnx_agent import AgentFile, sealed
@@ -97,7 +97,11 @@ from peripatos.scenarios.cli import main
 main()
 """
     return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
 
 
@@ -178,7 +182,7 @@ def test_the_page_shows_how_a_file_acts_without_this_package(tmp_path: Path, mon
     export_onnx(run, tmp_path / "walker.onnx")
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\nassert action.shape == (1, 6) and np.abs(action).max() <= 1"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

@@ -1,9 +1,11 @@
-"""Runs of worlds that sleep: who is waited for is said, a budget of time holds, nothing keeps the process alive."""
+"""Runs of worlds that sleep: who is waited for is said, a budget of time holds, nothing keeps the process alive.
+
+What would last a day is over where `finish` comes back."""
 
 from __future__ import annotations
 
+import re
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -96,30 +98,24 @@ def scenario(tmp_path: Path, text: str, options: str, budget: str) -> Path:
 def test_a_reward_that_sleeps_is_named_after_ten_seconds_and_broken_off_where_the_budget_is_over(
     tmp_path: Path,
 ) -> None:
-    path = scenario(tmp_path, TALK, "asleep: 100", "seconds: 1")
-    begun = time.monotonic()
+    path = scenario(tmp_path, TALK, "asleep: 100000", "seconds: 1")
     code, _, err = finish(start("run", path, "--out", tmp_path / "run", cwd=tmp_path))
     assert code == 1, err
-    assert "waiting for sleepers:SlowReward since 10 s" in err
+    assert re.search("waiting for sleepers:SlowReward since 1[0-9] s", err)
     assert "the budget of 1 seconds was over before the first update" in err
-    assert time.monotonic() - begun < 60
 
 
 def test_a_budget_of_seconds_holds_in_a_robots_world_that_sleeps(tmp_path: Path) -> None:
     path = scenario(tmp_path, CONTROL, "asleep: 0.5", "seconds: 5")
-    begun = time.monotonic()
     code, _, err = finish(start("run", path, "--out", tmp_path / "run", cwd=tmp_path))
     assert code == 0, err
-    assert time.monotonic() - begun < 60
 
 
 def test_a_thread_that_a_world_leaves_is_named_and_does_not_keep_the_process_alive(tmp_path: Path) -> None:
-    path = scenario(tmp_path, CONTROL, "thread: 1000", "updates: 1")
-    begun = time.monotonic()
+    path = scenario(tmp_path, CONTROL, "thread: 100000", "updates: 1")
     code, _, err = finish(start("run", path, "--out", tmp_path / "run", cwd=tmp_path))
     assert code == 0, err
     assert "threads that a world has left are still at work (left" in err
-    assert time.monotonic() - begun < 60
 
 
 def test_a_run_from_python_leaves_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from scenarios_runs import assert_same_run, command, finish, rows, start, wait_for_rows, write_scenario
+from scenarios_runs import assert_same_run, command, finish, rows, start, until, wait_for_rows, write_scenario
 
 import peripatos
 
@@ -49,14 +49,13 @@ def test_a_run_is_the_same_in_any_number_of_processes_also_when_it_was_killed_an
     assert_same_run(tmp_path / "run", tmp_path / "here")
 
 
-@pytest.mark.parametrize("share", [1, 0.1])
+@pytest.mark.parametrize(("file", "share"), [("000001-train.jsonl", 1), ("000000-test.jsonl", 0.1)])
 def test_a_crash_costs_its_episodes_which_are_counted_with_their_cause(
-    share: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    file: str, share: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     options = "{max_episode_steps: 100, what: segfault, at: 3, seeds: [SEED]}"
     calm = peripatos.run(write_scenario(tmp_path, RUN), {"stages.learn.budget.updates": 1}, out=tmp_path / "calm")
-    text = calm.path.joinpath("episodes").glob("*")
-    seed = re.search(r'"seed": (\d+)', "".join(file.read_text() for file in text if "evaluation" not in file.name))
+    seed = re.search(r'"seed": (\d+)', (calm.path / "episodes" / file).read_text())
     assert seed is not None
     path = write_scenario(
         tmp_path,
@@ -79,9 +78,7 @@ def test_ctrl_c_ends_a_run_whose_worlds_hang_and_their_processes(tmp_path: Path)
     options = f"{{max_episode_steps: 100, what: hang, at: 3, every: true, mark: {marks}}}"
     text = IN_TWO.replace("{max_episode_steps: 100}", options)
     process = start("run", write_scenario(tmp_path, text), "--out", tmp_path / "run", prelude=ON_THE_PATH)
-    deadline = time.monotonic() + 60
-    while len(list(marks.iterdir())) < 3 and time.monotonic() < deadline:  # one in the run's own process
-        time.sleep(0.02)
+    until(lambda: len(list(marks.iterdir())) >= 3)  # one in the run's own process
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     code, out, err = finish(process)

@@ -10,11 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from scenarios_runs import TINY, command, finish, rows, write_scenario
+from scenarios_runs import PATIENCE, TINY, command, finish, in_row, rows, until, write_scenario
 
 from peripatos.scenarios.run.checkpoint import checkpoints
 
@@ -28,16 +27,17 @@ QUICKSTART = [
     "stages.reinforce.collect={groups: 6, group_size: 4, tile: 2}",
     "evaluation.episodes=4",
 ]
-MAIN = "from peripatos.scenarios.cli import main; main()"
+HEARS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # where tests run in the background
+MAIN = "from peripatos.__main__ import main; main()"
 
 
 def flags(*settings: str) -> list[str]:
     return [part for setting in settings for part in ("--set", setting)]
 
 
-def begin(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
-    """A command line in a session of its own, as a terminal would begin it."""
-    line = [sys.executable, "-c", MAIN, *map(str, arguments)]
+def begin(*arguments: object, cwd: Path | None = None, prelude: str = "") -> subprocess.Popen[str]:
+    """A command line in a session of its own, as a terminal would begin it; `prelude` is Python that runs first."""
+    line = [sys.executable, "-c", f"{HEARS}\n{prelude}\n{MAIN}", *map(str, arguments)]
     pipe = subprocess.PIPE
     return subprocess.Popen(line, stdout=pipe, stderr=pipe, text=True, cwd=cwd, start_new_session=True)
 
@@ -83,11 +83,12 @@ def workers(pid: int) -> list[int]:
     return sorted(child for child, line in descendants(pid).items() if line.startswith("ray::RayRollout"))
 
 
-def until(condition: Callable[[], object], seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+HELD = 5  # the row in which a run waits for those who kill its workers
+
+
+def held(row: int, until: Path) -> str:
+    """Python that holds a run in a row until there is such a file."""
+    return in_row(row, f"while not os.path.exists({str(until)!r}): time.sleep(0.01)")
 
 
 def updates(run: Path) -> int:
@@ -103,8 +104,8 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return runs
 
 
-def killed_at_random(process: subprocess.Popen[str], run: Path, times: int, chance: random.Random) -> int:
-    """Kill a worker somewhere in every other update, `times` times; how many were."""
+def killed_at_random(process: subprocess.Popen[str], run: Path, times: int, chance: random.Random, go: Path) -> int:
+    """Kill a worker somewhere in every other update, `times` times; how many were. Two make the file `go`."""
     kills = 0
     while process.poll() is None and kills < times:
         before = updates(run)
@@ -114,7 +115,9 @@ def killed_at_random(process: subprocess.Popen[str], run: Path, times: int, chan
             continue
         os.kill(chance.choice(there), signal.SIGKILL)
         kills += 1
-        while process.poll() is None and updates(run) < before + 2:
+        if kills == 2:
+            go.touch()
+        while process.poll() is None and updates(run) < min(before + 2, HELD):
             time.sleep(0.01)
     return kills
 
@@ -153,10 +156,11 @@ def test_workers_that_are_killed_at_random_change_nothing(
 ) -> None:
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    run = tmp_path / "run"
-    process = begin("run", name, *flags(*settings, f"cluster.rollout.workers={count}"), "--out", run, "--json")
-    killer = threading.Thread(target=lambda: kills.append(killed_at_random(process, run, 3, random.Random(seed))))
+    run, go = tmp_path / "run", tmp_path / "go"
+    workers = f"cluster.rollout.workers={count}"
+    process = begin("run", name, *flags(*settings, workers), "--out", run, "--json", prelude=held(HELD, go))
     kills: list[int] = []
+    killer = threading.Thread(target=lambda: kills.append(killed_at_random(process, run, 3, random.Random(seed), go)))
     killer.start()
     code, out, error = finish(process)
     killer.join()
@@ -178,9 +182,7 @@ def test_a_killed_run_leaves_no_processes_and_goes_on_with_another_number_of_wor
     assert len(left) >= 4, "Ray and two workers"
     process.kill()
     process.communicate()
-    until(
-        lambda: not [pid for pid in left if alive(pid) and "Agent" not in left[pid]], 30
-    )  # Ray's agents wait a minute
+    until(lambda: not [pid for pid in left if alive(pid) and "Agent" not in left[pid]])  # Ray's agents wait a minute
     code, _, error = finish(begin("resume", run, "-q", *flags("cluster.rollout.workers=3")))
     assert code == 0, error
     assert_ended_equal(one["cartpole-ppo"], run)
@@ -189,11 +191,13 @@ def test_a_killed_run_leaves_no_processes_and_goes_on_with_another_number_of_wor
 def test_ctrl_c_saves_stops_everything_and_the_run_goes_on_without_workers(
     one: dict[str, Path], tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    process = begin("run", "cartpole-ppo", *flags(*CARTPOLE, "cluster.rollout.workers=2"), "--out", run)
-    until(lambda: updates(run) >= 2)
+    run, go = tmp_path / "run", tmp_path / "go"
+    settings = flags(*CARTPOLE, "cluster.rollout.workers=2")
+    process = begin("run", "cartpole-ppo", *settings, "--out", run, prelude=held(2, go))
+    until(lambda: updates(run) == 2)
     left = descendants(process.pid)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of its processes
+    go.touch()
     code, _, error = finish(process)
     assert code == 130, error
     assert "to go on: peripatos resume" in error
@@ -257,7 +261,9 @@ def test_a_second_ctrl_c_does_not_wait_for_a_worker_that_hangs(tmp_path: Path) -
     until((tmp_path / "mark").exists)
     left = descendants(process.pid)
     os.killpg(process.pid, signal.SIGINT)
-    time.sleep(1.0)
+    assert process.stderr is not None
+    while "stopping after this update" not in process.stderr.readline():  # until it was heard
+        assert process.poll() is None
     assert process.poll() is None, "the first one waits for the update, to save it"
     os.killpg(process.pid, signal.SIGINT)
     code, _, error = finish(process)
@@ -304,7 +310,7 @@ def test_two_runs_in_one_process_leave_it_as_it_was_and_a_third_is_refused_besid
         [sys.executable, "-c", TWICE],
         {**os.environ, "HOME": str(tmp_path)},
     )  # where the other Ray keeps a token
-    done = subprocess.run(line, cwd=tmp_path, env=home, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(line, cwd=tmp_path, env=home, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     assert final(tmp_path / "a") == final(tmp_path / "b")
     assert "this process is connected to a Ray already" in done.stdout

@@ -9,8 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from scenarios_runs import TINY, command, finish, rows, start, write_scenario
+from scenarios_runs import TINY, command, finish, rows, start, until, write_scenario
 
 import peripatos
 from peripatos.envs.cores import usable_cores
@@ -379,10 +377,7 @@ def test_ctrl_c_ends_a_comparison_and_saves_its_runs(tmp_path: Path) -> None:
     path = write_scenario(tmp_path, TINY.replace("updates: 12", "updates: 1000000"))
     process = start("compare", path, "--methods", "ppo", "--seeds", 3, "--limit", 1, "--out", tmp_path / "out")
     run = tmp_path / "out" / "tiny" / "ppo" / "seed-0"
-    for _ in range(600):
-        if (run / "metrics.jsonl").exists():
-            break
-        time.sleep(0.1)
+    until((run / "metrics.jsonl").exists)
     process.send_signal(signal.SIGINT)
     code, _, told = finish(process)
     assert code == 130
@@ -449,13 +444,14 @@ def test_a_run_that_dies_is_one_failed_cell_and_goes_on_another_time(
     assert "FAILED" not in capsys.readouterr().out
 
 
-def _until(ready: Callable[[], bool], seconds: float = 60) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if ready():
-            return True
-        time.sleep(0.1)
-    return False
+def processes(*words: str) -> list[int]:
+    """Those of runs of a comparison whose command lines have all of `words`."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            line = (folder / "cmdline").read_text(errors="replace")
+            found += [int(folder.name)] if all(word in line for word in ("one_run", *words)) else []
+    return found
 
 
 @pytest.mark.slow
@@ -466,16 +462,12 @@ def test_no_run_outlives_its_comparison_and_each_is_saved(tmp_path: Path, how: s
     process = start("compare", path, "--methods", "ppo", "--seeds", 2, "--limit", 2, "--out", tmp_path / "out")
     runs = [tmp_path / "out" / "tiny" / "ppo" / f"seed-{seed}" for seed in range(2)]
 
-    def alive() -> list[str]:
-        told = [file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline") if file.exists()]
-        return [line.decode() for line in told if b"one_run" in line and str(tmp_path).encode() in line]
-
     begun = [run / "metrics.jsonl" for run in runs][: min(2, usable_cores())]
-    assert _until(lambda: all(file.exists() for file in begun))
-    assert alive()
+    until(lambda: all(file.exists() for file in begun))
+    assert processes(str(tmp_path))
     process.send_signal(how)
     finish(process)
-    assert _until(lambda: not alive())
+    until(lambda: not processes(str(tmp_path)))
     for file in begun:
         assert json.loads((file.parent / "summary.json").read_text())["status"] == "interrupted"
 
@@ -494,7 +486,7 @@ def test_after_a_kill_the_same_comparison_ends_with_equal_rows(tmp_path: Path, m
         write_scenario(folder, TWO_STAGES)
     arguments = ("compare", "tiny.yaml", "--methods", "ppo", "--seeds", 1, "--out", "out")
     process = start(*arguments, cwd=folders[1])
-    assert _until(lambda: any((folders[1] / "out").rglob("metrics.jsonl")), 200)
+    until((folders[1] / "out" / "tiny" / COLD / "seed-0" / "metrics.jsonl").exists)
     _kill_all(process, folders[1])
     assert not (folders[1] / "out" / "runs.csv").exists()
     for folder in folders:
@@ -511,9 +503,10 @@ def test_after_a_kill_the_same_comparison_ends_with_equal_rows(tmp_path: Path, m
 
 def _kill_all(process: subprocess.Popen[str], folder: Path) -> None:
     """SIGKILL to a comparison that was typed in `folder`, and to its runs."""
-    for found in Path("/proc").glob("[0-9]*"):
+    process.send_signal(signal.SIGSTOP)  # so that it begins no other run meanwhile
+    for found in processes():
         with suppress(OSError):  # it has ended meanwhile
-            if (found / "cwd").readlink() == folder and b"one_run" in (found / "cmdline").read_bytes():
-                os.kill(int(found.name), signal.SIGKILL)
+            if Path(f"/proc/{found}/cwd").readlink() == folder:
+                os.kill(found, signal.SIGKILL)
     process.kill()
     finish(process)

@@ -203,9 +203,9 @@ def bomb(levels: int, kind: str) -> str:
 @pytest.mark.parametrize("kind", ["list", "merge"])
 @pytest.mark.parametrize("levels", [6, 12])
 def test_aliases_that_multiply_are_refused_before_they_are_written_out(tmp_path: Path, kind: str, levels: int) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()  # whatever else the machine does meanwhile
     assert "with its aliases written out it has more than" in refusal(tmp_path, bomb(levels, kind))
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_doctors(arguments: tuple[str, ...]) -> None:
     run = [sys.executable, "-m", "peripatos", "doctor", *arguments]
     wide = subprocess.run([*run, "--json"], capture_output=True, text=True, env=env)
     narrow = subprocess.run(run, capture_output=True, text=True, env=env)
-    rows = json.loads(wide.stdout)
+    rows = [row for row in json.loads(wide.stdout) if row["what"] != "drawing"]  # whether it succeeds in some seconds
     fits(narrow.stdout, *(row["what"] for row in rows), *(row["result"] for row in rows))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Discrete
 from PIL import Image
-from scenarios_runs import TINY, command, write_scenario
+from scenarios_runs import PATIENCE, TINY, command, write_scenario
 
 from peripatos.agents.control.scripted import ScriptedAgent
 from peripatos.scenarios.report.film import write_film
@@ -114,7 +114,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 def peak(steps: int, folder: Path) -> int:
     """Peak memory of a process that writes a film of so many steps, in KiB."""
     code = MEASURE.format(path=[str(Path(__file__).parent), *sys.path], steps=steps, out=str(folder / f"{steps}.mp4"))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE)
     return int(done.stdout)
 
 

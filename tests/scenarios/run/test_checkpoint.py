@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import itertools
+import statistics
 from pathlib import Path
 
 import gymnasium as gym
@@ -32,4 +34,5 @@ def test_actor_states_of_ever_other_sizes_leave_nothing_behind_and_come_back(tmp
         del read, state
         gc.collect()
         objects.append(len(gc.get_objects()))
-    assert max(objects[4:]) - min(objects[4:]) <= 4  # a few of the collector's own; types of C arrays were 28 each
+    grown = [after - before for before, after in itertools.pairwise(objects[4:])]
+    assert statistics.median(grown) <= 0  # types of C arrays were 28 a write; once another thread may make some

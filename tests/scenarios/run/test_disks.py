@@ -7,11 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from scenarios_runs import TINY, command, finish, rows, start, write_scenario
+from scenarios_runs import TINY, command, finish, rows, start, until, write_scenario
 
 from peripatos.scenarios.run.disk import RunFailed, disk_errors
 
@@ -22,10 +21,7 @@ LONG = TINY.replace("updates: 12", "updates: 100000").replace("every: 4", "every
 def test_a_folder_that_vanishes_while_it_is_written_is_said_and_not_made_anew(tmp_path: Path) -> None:
     run = tmp_path / "a run"
     process = start("run", write_scenario(tmp_path, LONG), "--out", run, "-q")
-    deadline = time.monotonic() + 60
-    while not (run / "metrics.jsonl").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until((run / "metrics.jsonl").exists)
     run.rename(tmp_path / "moved")
     code, _, err = finish(process)
     assert code == 1

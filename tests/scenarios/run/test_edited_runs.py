@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from scenarios_runs import TINY, command, rows, write_scenario
+from scenarios_runs import TINY, command, finish, rows, start, wait_for_rows, write_scenario
 
 from peripatos.scenarios.config.loading import check_scenario
 from peripatos.scenarios.config.yaml_text import parse_yaml
@@ -33,20 +33,12 @@ checkpoint: {every: 1}
 @pytest.fixture(scope="module")
 def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that a stop has ended in its second stage."""
-    import os
-    import time
-
-    from scenarios_runs import finish, start
-
     folder = tmp_path_factory.mktemp("halfway")
     text = TWO.replace("name: second, method: ppo, collect: {groups: 2, horizon: 8}, budget: {updates: 3}", "LONG")
     text = text.replace("LONG", "name: second, method: ppo, collect: {groups: 2, horizon: 8}, budget: {updates: 99999}")
     process = start("run", write_scenario(folder, text), "--out", folder / "run", "-q")
-    until = time.monotonic() + 120
-    while not (folder / "run" / "checkpoints" / "000005").exists():
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGTERM)
+    wait_for_rows(folder / "run" / "metrics.jsonl", 6)
+    process.send_signal(signal.SIGTERM)
     finish(process)
     return folder / "run"
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from pathlib import Path
 
 import pytest
-from scenarios_runs import TINY, command, finish, rows, start, write_scenario
+from scenarios_runs import TINY, command, finish, rows, start, until, wait_for_rows, write_scenario
 
 import peripatos
 from peripatos.scenarios.run.ended import in_one_line
@@ -21,10 +20,7 @@ BREAKS = TINY.replace("budget:", "optimizer: {lr: 1.0e+30}\n    budget:")
 def begun(tmp_path: Path, updates: int) -> tuple[Path, object]:
     run = tmp_path / "a run"
     process = start("run", write_scenario(tmp_path, LONG), "--out", run, "-q")
-    deadline = time.monotonic() + 60
-    while len(rows(run / "metrics.jsonl")) < updates:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for_rows(run / "metrics.jsonl", updates)
     return run, process
 
 
@@ -54,8 +50,7 @@ def test_a_run_that_was_killed_before_it_wrote_anything_is_said_to_have_died(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, process = begun(tmp_path, 0)
-    while not (run / "scenario.yaml").exists():
-        time.sleep(0.001)
+    until((run / "scenario.yaml").exists)
     process.send_signal(signal.SIGKILL)
     finish(process)
     command("show", run)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
-from scenarios_runs import command, write_scenario
+from scenarios_runs import PATIENCE, command, write_scenario
 
 import peripatos
+from peripatos.envs import first_episodes
 
 WORLDS = """\
 import gymnasium, numpy as np
@@ -94,8 +95,9 @@ def test_what_is_seen_and_left_out_is_said_once(folder: Path, capsys: pytest.Cap
 
 
 def test_seeds_that_a_world_does_not_hear_and_a_folder_that_it_changes_are_said_as_a_run_begins(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(first_episodes, "_QUICK", PATIENCE)  # no reset is too slow to be tried again
     draws = "super().reset(seed=seed)\n        self.observation_space.seed"
     own_chance = WORLDS.replace(draws, "import os; os.chdir('/'); self.np_random; (lambda seed: None)")
     (folder / "of_own_chance.py").write_text(own_chance)

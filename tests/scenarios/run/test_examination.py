@@ -79,7 +79,7 @@ def test_more_episodes_of_a_task_give_pass_at_k(sums: Path, capsys: pytest.Captu
 def test_at_a_low_temperature_what_is_drawn_is_nearly_what_is_likeliest(
     sums: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    greedy, cold = numbers(capsys, sums), numbers(capsys, sums, "--temperature", 0.001)
+    greedy, cold = numbers(capsys, sums), numbers(capsys, sums, "--temperature", 1e-6)
     hot = numbers(capsys, sums, "--temperature", 50)
     assert cold["return_mean"] == greedy["return_mean"]
     assert hot["return_mean"] < greedy["return_mean"]

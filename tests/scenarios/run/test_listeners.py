@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenarios_runs import rows, write_scenario
+from scenarios_runs import PATIENCE, rows, write_scenario
 
 import peripatos
 from peripatos.scenarios.run import listeners
@@ -123,7 +123,7 @@ def test_whatever_a_listener_does_one_line_is_said_and_the_run_is_the_same(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    limits = {"waiting": 1000, "patience": 0.5 if complaint else 9.0}
+    limits = {"waiting": 1000, "patience": 0.5 if make is Hanging else PATIENCE}
     monkeypatch.setattr(listeners.Aside.__init__, "__kwdefaults__", limits)
     run = peripatos.run(write_scenario(tmp_path), SHORT, out=tmp_path / "run", listeners=[make()], quiet=False)
     assert weights(run.path) == weights(plain)

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from scenarios_runs import PATIENCE, until
 
 from peripatos.envs import contained
 from peripatos.envs.contained import TimeIsUp, look
@@ -27,25 +28,25 @@ def test_a_world_that_steps_into_another_folder_moves_nobody_else(tmp_path: Path
     def wander() -> Path:
         os.chdir(tmp_path)
         there.set()
-        go.wait(10)
+        go.wait(PATIENCE)
         return Path.cwd()
 
     asked = one.submit(wander)
-    assert there.wait(10)
+    assert there.wait(PATIENCE)
     assert Path.cwd() == here
     go.set()
-    assert asked.result(10) == tmp_path
-    assert one.close(10)
+    assert asked.result(PATIENCE) == tmp_path
+    assert one.close(PATIENCE)
 
 
 def test_a_thread_that_ends_late_leaves_nothing_that_would_end_another_of_its_number() -> None:
     one, began, go = started(), threading.Event(), threading.Event()
-    asked = one.submit(lambda: (began.set(), go.wait(10)))
-    assert began.wait(10)
+    asked = one.submit(lambda: (began.set(), go.wait(PATIENCE)))
+    assert began.wait(PATIENCE)
     assert not one.close(0.05)
     go.set()
-    asked.result(10)
-    one._thread.join(10)
+    asked.result(PATIENCE)
+    one._thread.join(PATIENCE)
     assert one._thread.ident not in contained._unwanted
 
 
@@ -58,10 +59,9 @@ def test_what_is_given_behind_what_was_dropped_is_done() -> None:
             look()
 
     running, waiting = one.submit(forever), one.submit(forever)
-    while not running.running():
-        time.sleep(0.001)
+    until(running.running)
     one.drop()
-    assert isinstance(running.exception(1), TimeIsUp)
+    assert isinstance(running.exception(PATIENCE), TimeIsUp)
     assert waiting.cancelled()
-    assert one.submit(lambda: 3).result(10) == 3
-    assert one.close(10)
+    assert one.submit(lambda: 3).result(PATIENCE) == 3
+    assert one.close(PATIENCE)

@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from scenarios_runs import TINY, assert_same_run, command, finish, rows, start, wait_for_rows, write_scenario
+from scenarios_runs import (
+    TINY,
+    assert_same_run,
+    command,
+    finish,
+    in_row,
+    rows,
+    start,
+    wait_for_rows,
+    write_scenario,
+)
 
 from peripatos.scenarios.run.checkpoint import checkpoints, pointed_to
 
@@ -130,10 +140,8 @@ def limited(size: int) -> str:
 
 def test_a_full_disk_is_told_clearly_and_loses_nothing(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = start("run", write_scenario(tmp_path, LONG), "--out", run, "-q")
-    wait_for_rows(run / "metrics.jsonl", 5)
-    process.kill()
-    finish(process)
+    scenario, dies = write_scenario(tmp_path, LONG), in_row(5, "os.kill(os.getpid(), signal.SIGKILL)")
+    assert finish(start("run", scenario, "--out", run, "-q", prelude=dies))[0] == -signal.SIGKILL
     saved = [folder.name for folder in checkpoints(run / "checkpoints")]
     code, _, err = finish(start("resume", run, prelude=limited(1500)))
     assert code == 1

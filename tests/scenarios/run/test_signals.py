@@ -14,7 +14,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
-from scenarios_runs import TINY, command, finish, rows, start, write_scenario
+from scenarios_runs import PATIENCE, TINY, command, finish, rows, start, until, wait_for_rows, write_scenario
 
 from peripatos.scenarios.config.loading import load_scenario
 from peripatos.scenarios.run import lock
@@ -34,27 +34,20 @@ evaluation: {episodes: 1000000}
 """
 
 
-def wait_for(path: Path, count: int = 1) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists() or len(path.read_text().splitlines()) < count:
-        assert time.monotonic() < deadline, path
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_run_saves_itself_at_a_job_systems_signal_and_at_a_closed_terminal(
     number: signal.Signals, code: int, tmp_path: Path
 ) -> None:
     run = tmp_path / "a b"
     process = start("run", write_scenario(tmp_path, LONG), "--out", run)
-    wait_for(run / "metrics.jsonl", 3)
+    wait_for_rows(run / "metrics.jsonl", 3)
     if number == signal.SIGHUP:
         assert process.stderr is not None
         assert process.stdout is not None
         process.stderr.close()  # whoever closed the terminal reads no more
         process.stdout.close()
         process.send_signal(number)
-        assert process.wait(60) == code
+        assert process.wait(PATIENCE) == code
     else:
         process.send_signal(number)
         found, _, err = finish(process)
@@ -72,7 +65,7 @@ def test_a_run_saves_itself_at_a_job_systems_signal_and_at_a_closed_terminal(
 def test_ctrl_c_in_an_evaluation_stops_it_at_once(text: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start("run", write_scenario(tmp_path, text), "--out", run)
-    wait_for(run / "summary.json")
+    until((run / "summary.json").exists)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     code, _, err = finish(process)
@@ -110,7 +103,7 @@ LocalPool.evaluate = evaluate_stopped
 def test_a_second_ctrl_c_stops_at_once_and_the_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start("run", write_scenario(tmp_path, LONG), "--out", run)
-    wait_for(run / "metrics.jsonl", 3)
+    wait_for_rows(run / "metrics.jsonl", 3)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
     code, _, err = finish(process)
@@ -124,10 +117,28 @@ def test_ctrl_c_in_the_middle_of_an_import_waits_for_its_end(tmp_path: Path) -> 
     lines = ["import os, signal, time", "os.kill(os.getpid(), signal.SIGINT)", "time.sleep(0.3)", "print('imported')"]
     lines += ["from gymnasium.envs.classic_control import CartPoleEnv as World", ""]
     (tmp_path / "slow_import.py").write_text("\n".join(lines))
-    command = [sys.executable, "-m", "peripatos", "check", "slow_import:World"]
+    code = f"from peripatos.scenarios.run import signals; signals._PUT_OFF = {PATIENCE}\n"  # however slow it is here
+    command = [sys.executable, "-c", code + "from peripatos.__main__ import main; main()", "check", "slow_import:World"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, "imported" in done.stdout + done.stderr) == (130, True)
     assert done.stderr.strip().endswith("stopped before anything was written")
+
+
+TELLING = """\
+# says when signals are heard
+import signal
+from contextlib import contextmanager
+import peripatos.__main__ as program
+signal.signal(signal.SIGINT, signal.default_int_handler)
+hearing = program.ending_by_signals
+@contextmanager
+def telling(*given):
+    with hearing(*given) as heard:
+        print("heard", flush=True)
+        yield heard
+program.ending_by_signals = telling
+program.main()
+"""
 
 
 @pytest.mark.parametrize("count", [4, pytest.param(40, marks=pytest.mark.exhaustive)])
@@ -140,10 +151,8 @@ def test_ctrl_c_at_any_instant_of_the_first_seconds_is_one_line(count: int, tmp_
         words = list(commands[number % len(commands)])
         run = tmp_path / str(number)
         words += [str(run)] if words[0] == "run" else []
-        heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        code = f"{heard}from peripatos.__main__ import main\nimport sys\nprint('heard', flush=True)\nmain()"
         process = subprocess.Popen(
-            [sys.executable, "-c", code, *words],
+            [sys.executable, "-c", TELLING, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -151,7 +160,7 @@ def test_ctrl_c_at_any_instant_of_the_first_seconds_is_one_line(count: int, tmp_
         )
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(0.02 + 2.5 * rng.random())
+        time.sleep(2.5 * rng.random())
         process.send_signal(signal.SIGINT)
         ended, _, err = finish(process)
         assert "Traceback" not in err, (seed, number, err)
@@ -188,7 +197,7 @@ runner.make_policy = interrupted
 def test_a_terminal_that_hangs_up_on_a_run_that_ignores_it_does_not_stop_it(tmp_path: Path) -> None:
     ignores = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"  # as `nohup` does
     process = start("run", write_scenario(tmp_path), "--out", tmp_path / "run", prelude=ignores)
-    wait_for(tmp_path / "run" / "metrics.jsonl", 1)
+    wait_for_rows(tmp_path / "run" / "metrics.jsonl", 1)
     process.send_signal(signal.SIGHUP)
     assert finish(process)[0] == 0
 

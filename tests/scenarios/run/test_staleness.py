@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from scenarios_runs import TINY, assert_same_run, command, finish, rows, start, wait_for_rows, write_scenario
+from scenarios_runs import (
+    TINY,
+    assert_same_run,
+    command,
+    finish,
+    in_row,
+    rows,
+    start,
+    wait_for_rows,
+    write_scenario,
+)
 
 from peripatos.scenarios.run.checkpoint import checkpoints
 
@@ -111,14 +121,13 @@ def test_a_collection_in_flight_that_fails_ends_the_run_with_its_reason(
 
 @pytest.mark.slow
 def test_ctrl_c_in_flight_saves_and_a_resume_ends_as_the_whole_run(tmp_path: Path) -> None:
-    path = write_scenario(tmp_path, ahead(WHOLE_EPISODES, 1).replace("updates: 6", "updates: 40"))
+    path = write_scenario(tmp_path, ahead(WHOLE_EPISODES, 1))
     torch.set_num_threads(1)
     assert command("run", path, "--out", tmp_path / "whole", "-q") == 0
-    process = start("run", path, "--out", tmp_path / "run", "-q")
-    wait_for_rows(tmp_path / "run" / "metrics.jsonl", 3)
-    process.send_signal(signal.SIGINT)
-    code, _, err = finish(process)
+    stops = in_row(3, "os.kill(os.getpid(), signal.SIGINT)")
+    code, _, err = finish(start("run", path, "--out", tmp_path / "run", "-q", prelude=stops))
     assert code == 130, err
+    assert len(rows(tmp_path / "run" / "metrics.jsonl")) == 3
     assert command("resume", tmp_path / "run", "-q") == 0
     assert rows(tmp_path / "run" / "metrics.jsonl") == rows(tmp_path / "whole" / "metrics.jsonl")
 
@@ -134,7 +143,7 @@ class World(gymnasium.Wrapper):
     def __init__(self):
         super().__init__(gymnasium.make("CartPole-v1"))
     def step(self, action):
-        if not heard and ROWS.exists() and ROWS.read_text().count("\\n") == 3:
+        if not heard and ROWS.exists() and ROWS.read_text().count("\\n") >= 3:
             heard.append(True)
             try:
                 os.kill(os.getpid(), signal.SIGINT)

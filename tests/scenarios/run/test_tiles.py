@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
-import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scenarios_runs import TINY, command, start, write_scenario
+from scenarios_runs import TINY, command, finish, start, wait_for_rows, write_scenario
 
 from peripatos.agents.protocols import Policy, Weights
 from peripatos.envs.seeding import derive_seed
@@ -144,13 +143,10 @@ def test_a_tiled_run_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) ->
     path = write_scenario(tmp_path, TINY.replace("horizon: 32", "horizon: 32, tile: 1"))
     assert command("run", path, "--out", tmp_path / "whole", "-q") == 0
     arguments: tuple[object, ...] = ("run", path, "--out", tmp_path / "killed", "-q")
-    process, log = start(*arguments), tmp_path / "killed" / "metrics.jsonl"
-    deadline = time.monotonic() + 60
-    while not log.exists() or len(log.read_text().splitlines()) < 5:
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+    process = start(*arguments)
+    wait_for_rows(tmp_path / "killed" / "metrics.jsonl", 5)
     process.kill()
-    process.communicate()
+    finish(process)
     assert command("resume", tmp_path / "killed", "-q") == 0
     whole, killed = (checkpoints(tmp_path / name / "checkpoints")[-1] for name in ("whole", "killed"))
     assert (whole / "actor.safetensors").read_bytes() == (killed / "actor.safetensors").read_bytes()
