@@ -43,7 +43,7 @@ stages: [{name: learn, method: ppo, collect: {groups: 2, horizon: 8}, budget: {u
 """
 
 
-@pytest.mark.parametrize("swallows", ["false", "true"])
+@pytest.mark.parametrize("swallows", ["true", pytest.param("false", marks=pytest.mark.slow)])
 def test_a_signal_ends_the_doctor_while_a_world_plays(tmp_path: Path, swallows: str) -> None:
     (tmp_path / "sleepy.py").write_text(WORLD)
     (tmp_path / "s.yaml").write_text(TEXT.replace("SWALLOWS", swallows))
