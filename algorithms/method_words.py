@@ -360,7 +360,8 @@ the world says, where that is learned), `imitation/loss` (−log π of demonstra
 `update: {imitation_coefficient: …}` of any method on own actions: PPO-ptx), `groups/flat` (groups in which all earned
 the same), and, where they move,
 `kl/beta` and `policy/entropy_coefficient`. What goes wrong with these numbers is said once, in a line. With
-`collect: {refill: 8}` groups in which all earned the same are sampled again, up to eight times for an update.
+`collect: {refill: 8}` groups in which all earned the same are sampled again, up to eight times for an update. Which
+tasks come next (`collect.curriculum`) and which groups are taken (`collect.gate`): see docs/data.md.
 
 """
 

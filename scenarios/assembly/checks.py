@@ -24,6 +24,7 @@ from ..config.mistakes import WrongPart, at, placed
 from ..config.schema import Sampling, Scenario, Stage
 from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
+from .curricula import check_curriculum
 from .engines import check_engine
 from .learners import completed
 from .memories import check_memory
@@ -103,6 +104,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
             check_roles(scenario, stage, row)
             check_refill(scenario, stage, row)
             _check_written(scenario, stage, kind)
+            check_curriculum(scenario, stage, row, worlds)
             _check_epochs(stage, worlds)
             _check_overlong(row, (scenario.sampling or Sampling()).max_tokens)
             check_shares(scenario, stage)

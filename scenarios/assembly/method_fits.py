@@ -125,12 +125,12 @@ def compares(scenario: Scenario, stage: Stage) -> bool:
 
 
 def check_refill(scenario: Scenario, stage: Stage, row: Method) -> None:
-    """WrongKey where groups are to be sampled again and are kept all the same, or nobody is there to do it."""
+    """WrongKey where groups are to be sampled again and all are learned from, or nobody is there to do it."""
     if stage.collect is None or not stage.collect.refill:
         return
     where = f"stage {stage.name!r} ({row.name}): collect.refill is {stage.collect.refill}, and"
-    if row.update.flat_groups != "leave_out":
-        fits = "give overrides: {update: {flat_groups: leave_out}}, or leave refill out"
+    if row.update.flat_groups != "leave_out" and stage.collect.gate is None:
+        fits = "give overrides: {update: {flat_groups: leave_out}}, a collect.gate, or leave refill out"
         raise WrongKey(("collect", "refill"), f"{where} this method keeps groups without information; {fits}")
     others = {
         "collect.staleness is above 0, so that later batches are under way": bool(stage.collect.staleness),

@@ -24,7 +24,8 @@ def _still_to_learn(row: Row, facts: Facts) -> bool:
 
 
 def _still_to_learn_from(row: Row, facts: Facts) -> bool:
-    return own(facts) and number(row, "advantage/magnitude") > 0
+    taken = number(row, "groups/taken") != 0  # what is not taken has advantages, and no weight
+    return own(facts) and taken and number(row, "advantage/magnitude") > 0
 
 
 def _why_zero(facts: Facts) -> str:
