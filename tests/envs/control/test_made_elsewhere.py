@@ -85,7 +85,7 @@ def test_the_first_construction_that_fails_is_told_in_a_sentence(how: str) -> No
     assert all(line.startswith("    ") for line in str(told.value).split("\n")[1:])  # lines of its author's, if any
 
 
-@pytest.mark.parametrize(("how", "workers"), [("dies", 1), ("dies", 2)])
+@pytest.mark.parametrize(("how", "workers"), [("dies", 1), pytest.param("dies", 2, marks=pytest.mark.slow)])
 def test_processes_that_die_as_their_worlds_are_made_cost_the_episodes_that_were_to_begin(
     how: str, workers: int
 ) -> None:
@@ -119,12 +119,15 @@ def test_a_trial_that_cannot_make_its_world_a_second_time_is_a_reason_for_proces
     assert "cannot be made in a process of its own: its process was ended by SIGSEGV" in found.why
 
 
-def test_a_run_is_refused_or_goes_on(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_whose_first_world_dies_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("run", write_scenario(home, RUN.replace("AT", "[1]")), "--out", "refused") == 2
     said = capsys.readouterr().err.strip()
     assert said.endswith("world 'fragile:World' cannot be made: its process was ended by SIGSEGV")
     assert len(said.splitlines()) == 1
-    Path("made").unlink()
+
+
+@pytest.mark.slow
+def test_a_run_whose_later_worlds_die_goes_on(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("run", write_scenario(home, RUN.replace("AT", "[3, 4, 5, 7]")), "--out", "out") == 0
     summary = json.loads((home / "out" / "summary.json").read_text())
     assert summary["status"] == "done"
