@@ -96,7 +96,7 @@ def prepare(
     sequences = 1  # of what the loss is a mean over
     if method.preference.kind is not None:
         kept, sequences = kept & (credited.advantage_B_T != 0), 2  # pairs
-    if method.preference.kind is not None or method.learns == "reward":
+    if method.preference.kind is not None or method.judges:
         batch = replace(batch, bundle_B=tied_pairs(batch.bundle_B, batch.group_B, kept.any(dim=1)))
     whole, end = episodes.join(kept), episodes.join(episodes.last_ends(mask, batch.end_B_T))
     a, c = unit_shares(whole, mode=update.aggregation, length=update.length, end_B_T=end, dtype=old_logp_B_T.dtype)
@@ -118,7 +118,7 @@ def prepare(
         trained if method.compares else torch.zeros_like(mask),
         observed,
         torch.zeros_like(mask, dtype=torch.long),
-        count=float(c.sum()) / sequences if method.learns == "policy" else _compared(batch, kept),
+        count=_compared(batch, kept) if method.judges else float(c.sum()) / sequences,
         target_count=float(target_mask.sum()),
         observed_count=float(observed.sum()) if update.observation_coefficient else 0.0,
     ).numbered()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from .launch import BUBBLEWRAP, Program, interpreter, privileges
+from .launch import BUBBLEWRAP, START_S, Program, interpreter, privileges
 from .selftest import refusal_of, self_test, session_self_test
 from .supervised import SessionLimits, Supervised
 from .verdicts import Limits, SandboxUnavailable
@@ -121,7 +121,7 @@ def _last_words(program: Program) -> str:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                timeout=5,
+                timeout=START_S,
                 cwd="/",
                 env=environment,
                 pass_fds=descriptors,

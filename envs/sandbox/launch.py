@@ -30,7 +30,8 @@ from .packages import folders_of
 from .verdicts import Limits, SandboxUnavailable
 
 NOBODY = 65534
-_END_S = 5.0  # for what was killed to be gone
+START_S = 60.0  # for a sandbox to say hello, which takes a tenth of a second where nobody else works
+_END_S = 20.0  # for what was killed to be gone
 UNSAFE_VARIABLE = "PERIPATOS_UNSAFE_NO_ISOLATION"
 _JUDGE_MODULES = (
     *("agreed", "calls", "codec", "filters", "confine", "program"),
@@ -152,7 +153,7 @@ def interpreter() -> Interpreter:
                 [path, "-I", "-S", "-c", _PROBE],
                 capture_output=True,
                 text=True,
-                timeout=20,
+                timeout=START_S,
                 cwd="/",
                 env={},
                 **privileges(),

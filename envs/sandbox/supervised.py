@@ -11,10 +11,8 @@ from dataclasses import dataclass, fields
 
 from .frames import Deadline, Frames, Hangup, Malformed
 from .inside.codec import Wire
-from .launch import Program, start_session
+from .launch import START_S, Program, start_session
 from .verdicts import SandboxUnavailable
-
-_START_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,8 @@ class Supervised:
         self._sandbox = start_session(program, options)
         self._frames = Frames(self._sandbox.channel)
         try:
-            self._sandbox.meet(_START_S)
-            self._frames.receive(time.monotonic() + _START_S)
+            self._sandbox.meet(START_S)
+            self._frames.receive(time.monotonic() + START_S)
         except (SandboxUnavailable, Deadline, Malformed, Hangup, OSError) as error:
             self.close()
             raise SandboxUnavailable(

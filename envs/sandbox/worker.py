@@ -20,13 +20,13 @@ from pathlib import Path
 from .frames import Frames
 from .inside.agreed import READY
 from .inside.codec import Wire
-from .launch import Program, Tier, start
+from .launch import START_S, Program, Tier, start
 from .verdicts import Limits, SandboxUnavailable
 
 _MAX_BYTES = 128 << 20  # of frames from one process: parsing them costs the host time
 _STOCK = 2  # processes ready and waiting
 _SCHED_CLOCK = 2  # of a process by its number, as in clock_getcpuclockid(3)
-GRACE_S = 10.0  # how long a fork server may take over what needs no more than milliseconds
+GRACE_S = 30.0  # how long a fork server may take over what needs no more than milliseconds
 
 
 class WorkerDied(RuntimeError):
@@ -110,7 +110,7 @@ class Worker:
         self._asked = 0
         self.served = 0
         try:
-            self._sandbox.meet(20.0)
+            self._sandbox.meet(START_S)
             self.prepare()
         except (SandboxUnavailable, WorkerDied) as error:
             self.close()

@@ -23,11 +23,12 @@ def check_curriculum(scenario: Scenario, stage: Stage, row: Method, worlds: Worl
             where = f"stage {stage.name!r} ({row.name})"
             raise WrongKey(("collect", key), f"{where}: collect.{key} goes by the successes of groups, and {why}")
     if collect.curriculum is not None:
-        if stage.demonstrations is not None and stage.demonstrations.chats is not None:
+        if stage.demonstrations is not None and (written := stage.demonstrations.written) is not None:
             words = "come in turn, by the numbers of groups, and a curriculum gives other numbers"
             raise WrongKey(
-                ("demonstrations", "chats"),
-                f"demonstrations.chats {words}; let an agent show what to imitate, such as {{agent: {{kind: oracle}}}}",
+                ("demonstrations", written),
+                f"demonstrations.{written} {words}; let an agent show what to imitate, such as "
+                "{agent: {kind: oracle}}",
             )
         if scenario.worlds:
             _check_worlds(scenario)

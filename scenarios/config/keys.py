@@ -50,6 +50,7 @@ EXAMPLES = {
     "teacher": "runs/NAME-0",
     "reward": "runs/NAME-0",
     "reference": "{self: start}",
+    "critic": "{self: start}",
     "stop": "{success_rate: 0.95}",
     "rollout": "{workers: 4}",
     "evaluation": "{every: 10, episodes: 100}",
@@ -60,6 +61,7 @@ EXAMPLES = {
     "model": "./my-model",
     "chats": "chats.jsonl",
     "pairs": "pairs.jsonl",
+    "text": "corpus.txt",
 }
 
 

@@ -101,20 +101,27 @@ class Sampling(Part):
 
 class Demonstrations(Part):
     """Who shows what to imitate, alone or beside reinforcement (`update.imitation_coefficient`): an agent, or
-    conversations in a file or a data set (see `ChatWorld`); or what to prefer: pairs of replies in one (see
-    `PairWorld`)."""
+    conversations in a file or a data set (see `ChatWorld`), or plain text (see `WrittenTexts`); or what to prefer:
+    pairs of replies in one (see `PairWorld`)."""
 
     agent: Demonstrator | None = None
     chats: str | None = None
     pairs: str | None = None
+    text: str | None = None
+
+    @property
+    def written(self) -> str | None:
+        """Which of `chats`, `pairs` and `text` is given."""
+        return next((name for name in ("chats", "pairs", "text") if getattr(self, name) is not None), None)
 
     @model_validator(mode="after")
     def _is_one_of_them(self) -> Demonstrations:
-        given = [name for name in ("agent", "chats", "pairs") if getattr(self, name) is not None]
+        given = [name for name in ("agent", "chats", "pairs", "text") if getattr(self, name) is not None]
         if len(given) != 1:
             words = (
-                f"demonstrations have one of agent, chats and pairs, and here are {' and '.join(given) or 'none'}: "
-                "{agent: {kind: oracle}}, {chats: chats.jsonl} or {pairs: pairs.jsonl}"
+                f"demonstrations have one of agent, chats, pairs and text, and here are "
+                f"{' and '.join(given) or 'none'}: {{agent: {{kind: oracle}}}}, {{chats: chats.jsonl}}, "
+                "{pairs: pairs.jsonl} or {text: corpus.txt}"
             )
             raise WrongWithin(given[1:2], words)
         return self

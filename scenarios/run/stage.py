@@ -19,7 +19,8 @@ from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.learners import fit_policy
 from ..assembly.settings import stage_method
-from ..assembly.unusual import explain_surrogate
+from ..assembly.texts import updates_in_epoch
+from ..assembly.unusual import seen_at_first
 from ..cluster.pool import Pool
 from .checkpoint import write_checkpoint
 from .collecting import Collecting
@@ -138,12 +139,12 @@ class StageRun:
         """The evaluation before. The one at the end of the stage before is the same and is not done twice, unless that
         was of somebody who acts, and this one makes a judge of it: then what was best is another measure, too."""
         p = self.progress
-        judges = self.stage.method is not None and stage_method(self.stage).learns == "reward"
+        judges = self.stage.method is not None and stage_method(self.stage).judges
         if judges:
             p.best = p.latest = None
         before = p.results[-1].after if p.results and not judges else self._report()
         best = self._validate()
-        epoch = self.context.sources.epoch(self.stage)
+        epoch = updates_in_epoch(self.scenario, self.stage, self.policy, self.context.sources)
         p.begin_stage(before, self.context.seconds, epoch)  # those evaluations are no part of the budget
         if p.results:
             return
@@ -219,8 +220,8 @@ class StageRun:
         seen = describe_worlds(collection.episodes, running=collection.running)
         row = {**seen, **groups, **learned.metrics, **times}
         self.context.journal.row({**self._axes(), **row})
-        if version == 0 and (why := explain_surrogate(self.stage, stage_method(self.stage))):
-            self.context.journal.said(why)
+        for remark in seen_at_first(self.stage, stage_method(self.stage), collection.episodes) if version == 0 else ():
+            self.context.journal.said(remark)
         self.watch.updated(row)
         self.context.journal.moved(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
         kept = collection.episodes[: self.scenario.log.episodes]

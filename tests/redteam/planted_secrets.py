@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,9 +65,17 @@ def _sockets() -> Iterator[socket.socket]:
     yield datagram
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def planted() -> Iterator[None]:
-    """Plant everything, and take it away again."""
+    """Plant everything, and take it away again. What is planted has fixed names, which the attacks know: another run on
+    this machine has to wait for it.
+    """
+    with (Path(tempfile.gettempdir()) / f"redteam-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield from _planted()
+
+
+def _planted() -> Iterator[None]:
     os.environ["REDTEAM_CANARY"] = SECRET
     for file in _FILES:
         file.write_text(SECRET)

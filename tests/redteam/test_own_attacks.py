@@ -38,5 +38,6 @@ def test_our_own_attack_fails_and_leaves_the_judge_well(
     if attack.suspicion:
         assert attack.suspicion in verdict.suspicions
     assert judge.function(HONEST, entry="solve", tests=TESTS).reward == 1.0
-    assert not caplog.records, "who was waiting for it was killed"
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("peripatos.envs.sandbox")]
+    assert not said, "who was waiting for it was killed"
     assert memory.grown_mb() < 300
