@@ -10,6 +10,7 @@ from typing import Any, SupportsFloat
 import gymnasium
 import numpy as np
 
+from .contained import look
 from .control.flat_spaces import Observations
 from .conversation.conversation_env import ConversationEnv
 from .reported import RESET, STEP, BadReport, parts
@@ -58,6 +59,7 @@ def play_together(players: Sequence[tuple[Env, int, int]]) -> list[Episode]:
         (world, space, steps) for (world, _, _), space, (_, _, steps) in zip(players, spaces, episodes, strict=True)
     ]
     while going:
+        look()
         for world, space, steps in going:
             steps.append(_step(world, space.sample()))
         going = [one for one in going if len(one[2]) < STEPS and not (one[2][-1].terminated or one[2][-1].truncated)]

@@ -134,6 +134,7 @@ class Episode:
     unanswered: str | None = None  # why the agent was never asked: its prompt does not fit into its context
     unscored: str | None = None  # why the world cannot say whether the reply is right, with nothing broken
     left_out: str | None = None  # what a stranger's world first reported that is not of our form: nobody counts it
+    misfit: str | None = None  # what its world was seen to observe that is not as its space says; in no file
     world: str = ""  # the name of the one in which it was played, where there are several
     scored_by: str = ""  # which version of the reward gave the number, see `ConversationEnv.scored_by`
     task: str = ""  # what names the task: two episodes of one task have equal names

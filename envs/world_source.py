@@ -28,8 +28,9 @@ from gymnasium.wrappers import OrderEnforcing, TimeLimit
 from .control.acted_as import acted_as
 from .control.seen_as import seen_as
 from .control.symmetry import Symmetry, declared_symmetry
-from .control.worker_worlds import STEP_SECONDS, Fitting, WorkerWorlds, fitting_workers
+from .control.worker_worlds import STEP_SECONDS, Fitting, WorkerWorlds, first_made, fitting_workers
 from .control.world_batch import BatchedWorld, ListOfWorlds, WorldBatch
+from .control.world_process import Ready
 from .conversation.conversation_env import SPLITS, ConversationEnv, Split, Voice
 from .conversation.wrapped_conversation import WrappedConversation
 from .errors import UnsupportedWorld, UserError, unknown
@@ -94,6 +95,7 @@ class WorldSource:
         self._options = copy.deepcopy(dict(options or {}))
         self._wrappers = copy.deepcopy(list(wrappers))
         self._fitting: Fitting | None = None  # what "auto" has come to
+        self._made: Ready | None = None  # of one in a process of its own
         self._lock = threading.RLock()
         self._facts: WorldFacts | None = None
         self._first: Env | None = None  # the pattern of the others, or the next to be handed out
@@ -106,6 +108,10 @@ class WorldSource:
     def __reduce__(self) -> tuple[Callable[[], WorldSource], tuple[()]]:
         how = {"workers": self._workers, "step_seconds": self._step_seconds}
         return partial(type(self), self.id, self._options, self._wrappers, **how), ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Which worlds these are, for another process; how they are stepped is nothing of theirs."""
+        return {"id": self.id, "options": self.options, "wrappers": copy.deepcopy(self._wrappers)}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -126,6 +132,8 @@ class WorldSource:
         """
         with self._lock:
             if self._facts is None:
+                if self._workers is not None:  # first there, where its death can be told
+                    self._made = first_made(self._here())
                 world = self._ask()
                 try:
                     with told(f"world {self.id!r} cannot be asked what it is"):
@@ -177,7 +185,8 @@ class WorldSource:
             return pattern.unwrapped.make_batch(n, threads=threads, max_episode_steps=time_limit(pattern))
         if processes := self.workers.workers:
             self.close()  # the worlds are elsewhere
-            return WorkerWorlds(self._here(), min(n, at_once or n), processes, step_seconds=self._step_seconds)
+            n, how = min(n, at_once or n), {"step_seconds": self._step_seconds, "known": self._made}
+            return WorkerWorlds(self._here(), n, processes, **how)
         return ListOfWorlds(self.id, min(n, at_once or n), self._new)
 
     @property
@@ -186,7 +195,7 @@ class WorldSource:
         us; a world is tried once for that. Errors as of `make_batch`."""
         with self._lock:
             if self._workers == "auto" and self._fitting is None:
-                self._fitting = fitting_workers(self._here(), step_seconds=self._step_seconds)
+                self._fitting = fitting_workers(self._here(), step_seconds=self._step_seconds, known=self._made)
             return self._fitting or Fitting(int(self._workers or 0), "")
 
     def _here(self) -> WorldSource:

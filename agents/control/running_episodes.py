@@ -22,6 +22,7 @@ class RunningEpisodes:
         self._terms: dict[str, np.ndarray] = {}
         self._actions = np.zeros((n, 64, *action_shape), action_type)
         self._left_out: dict[int, str] = {}  # world → what it first reported in no form of ours
+        self._misfit: str | None = None  # of the episodes that have not been closed
 
     def begin(self, ids: np.ndarray, seeds: np.ndarray) -> None:
         """New episodes in the worlds `ids`."""
@@ -43,6 +44,7 @@ class RunningEpisodes:
         self.total[ids] += result.reward
         for i, what in result.left_out.items():
             self._left_out.setdefault(i, what)
+        self._misfit = self._misfit or result.misfit
         for name, values in result.terms.items():
             if name not in self._terms:
                 self._terms[name] = np.zeros(len(self.seed))
@@ -77,6 +79,7 @@ class RunningEpisodes:
         success = np.nan if result.success is None else result.success[row]
         turns = int(self.age[i])
         truncated = not result.terminated[row] and bool(result.truncated[row] or cut)
+        misfit, self._misfit = self._misfit, None
         return Episode(
             group=group,
             index=index,
@@ -93,6 +96,7 @@ class RunningEpisodes:
             stop_reason=_reason(failure, truncated),
             failure=failure,
             left_out=self._left_out.get(i),
+            misfit=misfit,
             actions=self.actions(i),
             metrics={name: float(v[row]) for name, v in result.metrics.items() if not np.isnan(v[row])},
         )

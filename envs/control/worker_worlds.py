@@ -47,11 +47,23 @@ class WorkerWorlds:
     """A `WorldBatch` of `n` worlds of `source` in at most `workers` processes. `step_seconds` is the longest that a
     step, or a reset, may take.
 
+    A process that dies as its worlds are made is lost, and begun again with the first order for them. `known` says what
+    others of the source were, so that these are worlds even where all processes are lost at first.
+
     Raises:
-        UserError: the worlds cannot be made in another process.
+        UserError: the worlds cannot be made in another process, and say why, or every process has died and nothing is
+            known.
     """
 
-    def __init__(self, source: Source, n: int, workers: int, *, step_seconds: float = STEP_SECONDS) -> None:
+    def __init__(
+        self,
+        source: Source,
+        n: int,
+        workers: int,
+        *,
+        step_seconds: float = STEP_SECONDS,
+        known: Ready | None = None,
+    ) -> None:
         self.n = n
         self._source, self._id, self._seconds = source, source.id, step_seconds
         self._past: dict[int, _Past] = {}
@@ -61,12 +73,15 @@ class WorkerWorlds:
             with Contained(self._id):
                 for number in range(min(n, workers)):  # side by side
                     self._workers.append(WorldWorker(source, len(range(number, n, min(n, workers)))))
-                ready = [self._made_ready(worker) for worker in self._workers]
+                made = [_ready_or_lost(worker) for worker in self._workers]
+            first = next((one for one in made if isinstance(one, Ready)), known)
+            if first is None:
+                raise UserError(self._died(next(one for one in made if isinstance(one, Lost))))
         except BaseException:
             for worker in self._workers:
                 worker.kill()
             raise
-        self.observation_space, self.pixels, self.action_space = ready[0]
+        self.observation_space, self.pixels, self.action_space = first
 
     def reset(self, ids: np.ndarray, seeds: Sequence[int], split: str = "train") -> np.ndarray:
         """As `WorldBatch.reset`."""
@@ -105,7 +120,7 @@ class WorkerWorlds:
         worker = self._workers[self._place(i)[0]]
         worker.send(Drawing(self._place(i)[1]), self._seconds)
         try:
-            return self._next(worker)
+            return _next(worker)
         except Lost as problem:
             raise UserError(f"{self._id} gives no picture: {problem}") from problem
 
@@ -192,19 +207,8 @@ class WorkerWorlds:
         """In which process world `i` is, and its number there."""
         return i % len(self._workers), i // len(self._workers)
 
-    def _made_ready(self, worker: WorldWorker) -> Ready:
-        try:
-            return self._next(worker)
-        except Lost as problem:
-            raise UserError(f"{self._id!r} cannot be made in a process of its own: {problem}") from problem
-
-    def _next(self, worker: WorldWorker) -> Any:
-        """What a process says next, as soon as it is there."""
-        while not worker.channel.poll(_GLANCE):
-            look()
-            if worker.late:
-                break
-        return worker.receive()
+    def _died(self, how: Lost) -> str:
+        return f"{self._id!r} cannot be made in a process of its own: {how}"
 
     def _replace(self, number: int, queue: deque[Order]) -> None:
         """A new process in the place of one that is lost, with new worlds. Where these cannot be made, the episodes
@@ -213,12 +217,15 @@ class WorkerWorlds:
             past.lost = past.lost or self._place(i)[0] == number
         count = len(range(number, self.n, len(self._workers)))
         self._workers[number] = WorldWorker(self._source, count)
+        why = None
         try:
-            self._made_ready(self._workers[number])
+            _next(self._workers[number])
+        except Lost as how:
+            why = self._died(how)
         except UserError as problem:
-            self._workers[number].kill()
-            while queue:
-                self._fail(queue[0].world, str(problem), queue)
+            why = str(problem)
+        while why is not None and queue:
+            self._fail(queue[0].world, why, queue)
 
     # --- results ----------------------------------------------------------------------------------------
 
@@ -243,7 +250,41 @@ class WorkerWorlds:
                     into.setdefault(name, np.full(n, nothing))[row] = value[0]
             failure |= dict.fromkeys([i], *one.failure.values()) if one.failure else {}
             left_out |= dict.fromkeys([i], *one.left_out.values()) if one.left_out else {}
-        return StepResult(observation, reward, terminated, truncated, terms, metrics, success, failure, left_out)
+        misfit = next((one.misfit for one in results.values() if one.misfit is not None), None)
+        return StepResult(
+            observation, reward, terminated, truncated, terms, metrics, success, failure, left_out, misfit
+        )
+
+
+def _next(worker: WorldWorker) -> Any:
+    """What a process says next, as soon as it is there."""
+    while not worker.channel.poll(_GLANCE):
+        look()
+        if worker.late:
+            break
+    return worker.receive()
+
+
+def _ready_or_lost(worker: WorldWorker) -> Ready | Lost:
+    try:
+        return _next(worker)
+    except Lost as how:
+        return how
+
+
+def first_made(source: Source) -> Ready | None:
+    """What a world says of itself that is made in a process of its own; None where it says why it cannot be made, which
+    whoever makes one here will hear too. UserError where the process dies of it."""
+    with Contained(source.id):
+        worker = WorldWorker(source, 1)
+        try:
+            return _next(worker)
+        except Lost as problem:
+            raise UserError(f"world {source.id!r} cannot be made: {problem}") from problem
+        except (UserError, RuntimeError):
+            return None
+        finally:
+            worker.kill()
 
 
 def _is_there_again(answer: Answer, past: _Past) -> bool:
@@ -261,10 +302,10 @@ class Fitting(NamedTuple):
     why: str
 
 
-def fitting_workers(source: Source, *, step_seconds: float = STEP_SECONDS) -> Fitting:
+def fitting_workers(source: Source, *, step_seconds: float = STEP_SECONDS, known: Ready | None = None) -> Fitting:
     """A process for each core, where a step of the world takes long enough for that, or a process was lost. A world is
     tried in a process of its own. Errors as of `WorkerWorlds`."""
-    trial = WorkerWorlds(source, 1, 1, step_seconds=step_seconds)
+    trial = WorkerWorlds(source, 1, 1, step_seconds=step_seconds, known=known)
     shape, kind = action_layout(trial.action_space)
     step, seconds, over = Order(0, None, (np.zeros(shape, kind),)), [], True
     try:

@@ -28,6 +28,7 @@ from ..open_worlds import claim, close
 from ..reported import RESET, STEP, Reported, explained, flag, foreign, number, parts
 from ..time_limits import OWN_WRAPPERS, is_wrapped
 from .flat_spaces import Actions, Observations, StoredActions
+from .seen_later import SeenLater
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class StepResult:
     success: np.ndarray | None = None  # [n] float: 1, 0, or NaN where the world does not say
     failure: Mapping[int, str] = field(default_factory=dict)  # world id → why, in a sentence
     left_out: Mapping[int, str] = field(default_factory=dict)  # world id → what it reported in no form of ours
+    misfit: str | None = None  # what one of the worlds observed, now or lately, that is not as its space says
 
 
 class WorldBatch(Protocol):
@@ -174,6 +176,7 @@ class ListOfWorlds:
             self.close()
             raise
         self._seen = Observations(self._worlds[0].observation_space)
+        self._later, self._last = SeenLater(self._seen), None  # what any world has observed last
         self._acts = Actions(self._worlds[0].action_space)
         self._wrapped = is_wrapped(self._worlds[0], beyond=OWN_WRAPPERS)
         self.observation_space, self.pixels = self._seen.box, self._seen.pixels
@@ -191,6 +194,7 @@ class ListOfWorlds:
                     begun = self._worlds[i].reset(seed=int(seed), options={"split": split})
                     seen, _ = parts(begun, "reset", *RESET)
                     observation[row] = self._seen.flat(seen)
+                    self._later.begun(seen)
             except BaseException as error:  # whatever a third party's world raises is data, not a crash
                 self._fail(i, error)
         return observation
@@ -221,7 +225,12 @@ class ListOfWorlds:
             _scatter(info.metrics, metrics, row, n, fill=np.nan)
             if info.left_out is not None:
                 left_out[i] = info.left_out
-        return StepResult(observation, reward, terminated, truncated, terms, metrics, success, failure, left_out)
+        misfit = None
+        if not self._later.told and not failure:
+            misfit = self._later.look(observation, self._last)
+        return StepResult(
+            observation, reward, terminated, truncated, terms, metrics, success, failure, left_out, misfit
+        )
 
     def render(self, i: int) -> np.ndarray:
         """As `WorldBatch.render`; the world must have been made with `render_mode="rgb_array"`."""
@@ -248,6 +257,7 @@ class ListOfWorlds:
             seen, earned, terminated, truncated, info = parts(answer, "step", *STEP)
             reward, ended = number(earned, "the reward"), flag(terminated, "terminated")
             cut = flag(truncated, "truncated") and not ended
+            self._last = seen
             return _Answer(self._seen.flat(seen), reward, ended, cut, foreign(info, reward, wrapped=self._wrapped))
         except BaseException as error:  # as in reset
             self._fail(i, error)

@@ -85,7 +85,7 @@ class Refused(NamedTuple):
 
 def main(descriptor: int, parent: int) -> None:
     """Work for whoever is at the other end of `descriptor`, which `parent` is."""
-    _end_with(parent)
+    end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever hears it ends this process
     os.dup2(2, 1)
     channel = Connection(descriptor)  # closed by the end of the process, unless a world has done it
@@ -130,7 +130,7 @@ def _carry_out(worlds: WorldBatch, order: Order) -> Answer:
     return Answer(seen, result, seconds)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """This process is killed when whoever started it has died, or has already."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -2,6 +2,7 @@
 
     "Option B is wrong, so A"       → A          "A or B", "A B C D", "Not A"        → nothing
     "A. red  B. blue  I'd say B"    → B          "The answer is blue"                → the letter of blue
+    "B, since A is too dark"        → B          "A if it rains, B if not", "B or another"   → nothing
 
 A letter is what stands alone: "A good one" and "I think" are words. One that stands beside the text of another choice
 ("A) blue", where B is blue) names both. A list that only says again what is to choose between is passed over.
@@ -30,12 +31,14 @@ from .last_word import (
     rank_of,
     undressed,
 )
-from .left_open import are_alternatives, are_items, with_or
+from .left_open import FILLS, MAYBE, are_alternatives, are_beside, are_items, has_else, with_or
 
 _NOT_A_NOUN = (  # words that no article has behind it
     r"is|are|was|were|isn't|aren't|wasn't|or|and|nor|but|not|because|since|as|for|so|the|this|that|these|those|it|its|"
     r"i|we|he|she|they|you|has|have|does|do|did|doesn't|can|can't|cannot|could|would|should|will|must|may|might|seems|"
     r"looks|says|states|means|gives|fits|matches|works|fails|describes|makes|if|when|while|whereas|although|though|"
+    r"unless|assuming|supposing|provided|where|including|excluding|depending|considering|sometimes|yet|plus|due to|"
+    r"(?:most|more|less) likely|"
     r"than|then|over|instead|rather|with|without|maybe|perhaps|through|vs|versus|in|on|at|by|to|of|from|however|therefore|thus|hence|no|yes|which"
 )
 _NOUN = r"(?:options?|choices?|letters?|answers?|statements?)"
@@ -81,6 +84,20 @@ _SINGULAR = re.compile(
     r"remains|says)\b",
     re.IGNORECASE,
 )
+# Behind a letter with which a sentence begins: "B because …", "B, since 3 > 2", "B: A is red".
+_BEGINS = re.compile(
+    rf"(?:^|[{STOP}:,]|\b(?:and|or|but)\b)\W*(?:\b(?:{FILLS}|{MAYBE}|so|{_NOUN}|definitely|clearly|surely|indeed)\b\W*)*$",
+    re.IGNORECASE,
+)
+_REASON = (
+    r"(?:because|since|as (?!well|much|long|soon)|given|considering|seeing|due to|owing to|thanks to|in view of|"
+    r"on account of|reasons?|the reason|here is why|here's why|whereas|"
+    r"weil|denn|parce que|car|porque|perché|потому|因为|因為)\b"
+)
+_GOOD = (  # what is said of another letter that is no worse
+    rf"[^{STOP}]*\b(?:also|too|as well|possible|plausible|equally|right|correct|true|fine|likely|best|better|answer)\b"
+)
+_ELSE = "something else"  # beside a letter
 _ALL_BUT = re.compile(r"\ball (?:of them )?(?:but|except)(?: for)? $", re.IGNORECASE)  # "all but B are wrong"
 _OVER = re.compile(rf"(?<!\w)\w{CLOSE} (?:over|beats) {OPEN}$")  # "B over D"
 _BETWEEN_BEFORE = re.compile(rf"\bbetween (?:{_NOUN} )?{OPEN}$", re.IGNORECASE)
@@ -106,7 +123,7 @@ def chosen_letter(text: str, letters: Sequence[str], texts: Sequence[str]) -> st
         return choices.tokens[meant]
     plain = choices.without_lists(with_or(choices.spelled(undressed(text))))
     found = last_word(plain, choices.said(plain))
-    return None if found is None else choices.tokens[str(found)]
+    return choices.tokens.get(str(found))  # None: nothing, or something else
 
 
 @lru_cache(maxsize=256)
@@ -130,6 +147,13 @@ class _Choices:
             rf"(?<![\w'])(?<!\w[-.])(?<!\d,)(?:{any_of})(?![\w#])(?!\+(?!\s?(?:{any_of})(?!\w)))(?!['.-]\w)(?!,\d)"
         )
         self._group = re.compile(rf"{self._letter}(?:{_BETWEEN}{self._letter})*")
+        others = rf"{OPEN}(?:{_NOUN}\s+)?{self._letter}{CLOSE}(?:{_BETWEEN}{self._letter})*"
+        verb = r"(?:is|are|was|were|would|says|has|have)\b"
+        self._reason = re.compile(
+            rf"{CLOSE}(?:[ ,.:;!…–—(-]|\b(?:i think|i guess|i believe|it is|and)\b)*"
+            rf"(?:{_REASON}|(?<=[.:;!—–(-] ){others}\s+{verb}(?!{_GOOD})|(?<=[(]){others})",
+            re.IGNORECASE,
+        )
         self._alone = re.compile(rf"\W*{self._letter}\W*")
         self._listed = re.compile(rf"\W*({self._letter})(?:[).:]\s.*|\W*)")
         self._with_nothing_else = re.compile(rf"{CLOSE}\s*(?:[{STOP}]|$|{self._letter})")
@@ -199,7 +223,10 @@ class _Choices:
         found: list[Said] = []
         for group in self._group.finditer(text):
             for start, end in self._breaths(group):
-                answers = tuple(re.findall(self._letter, text[start:end]))
+                answers = (
+                    *re.findall(self._letter, text[start:end]),
+                    *([_ELSE] if has_else(text[end : end + CONTEXT]) else []),
+                )
                 rank = self._rank(text, start, end, ends)
                 before = found[-1] if found else None
                 again = before is not None and not re.search(r"\w", text[before.end : start])
@@ -217,7 +244,12 @@ class _Choices:
             return False
         before, behind = text[max(0, first.start - CONTEXT) : first.start], text[end : end + CONTEXT]
         between = text[first.end : start]
-        return are_alternatives(between, behind) or (rank < Rank.DECLARED and are_items(before, between, behind))
+        declared = first.rank >= Rank.DECLARED
+        if self._ends_there(text, end) and are_beside(before, between, behind, declared=declared):
+            return True
+        if are_alternatives(before, between, behind, declared=declared):
+            return True
+        return rank < Rank.DECLARED and are_items(before, between, behind)
 
     def _breaths(self, group: re.Match[str]) -> list[tuple[int, int]]:
         """Where letters that belong together begin and end: in "it is A, B is wrong" the last has its own verb."""
@@ -232,6 +264,10 @@ class _Choices:
 
     def _ends_there(self, text: str, end: int) -> bool:
         return self._with_nothing_else.match(text[end : end + 20]) is not None
+
+    def _has_reason(self, before: str, behind: str) -> bool:
+        """Whether a letter begins its sentence, and a reason for it follows."""
+        return _BEGINS.search(before) is not None and self._reason.match(behind) is not None
 
     def _rank(self, text: str, start: int, end: int, ends: set[int]) -> Rank:
         before, behind = text[max(0, start - CONTEXT) : start], text[end : end + CONTEXT]
@@ -250,7 +286,7 @@ class _Choices:
             return Rank.NAMED if is_hedged(before) else Rank.DECLARED
         line, stop = text.rfind("\n", 0, start) + 1, text.find("\n", end)
         rest = text[line:start] + text[end : stop if stop >= 0 else None]
-        if ends & {line, start} and not re.search(r"\w", rest):
+        if (ends & {line, start} and not re.search(r"\w", rest)) or self._has_reason(before, behind):
             return Rank.ALONE
         return Rank.ASKED if re.match(rf"{CLOSE}\s*\?", behind) else Rank.NAMED
 
@@ -258,7 +294,7 @@ class _Choices:
 def _pattern(token: str) -> str:
     """A letter where it is one, and no word of a sentence."""
     if token == "A":
-        return rf"A(?![ \t]+(?!(?i:{_NOT_A_NOUN})\b)[A-Za-z]{{2}})"
+        return rf"A(?:(?=[ \t]+[a-z]+[ \t]+[A-Z]\W*(?:$|\n))|(?![ \t]+(?!(?i:{_NOT_A_NOUN})\b)[A-Za-z]{{2}}))"
     if token == "I":
         return r"I(?=\s*(?:[).:\]!?]|$|\n|is\b|or\b|and\b))"
     return re.escape(token)

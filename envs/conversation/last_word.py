@@ -2,7 +2,7 @@
 
     final      #### 5      \\boxed{5}      <answer>5</answer>      the final answer is 5
     declared   the answer is 5      I choose B      so B      B is correct
-    alone      B, in the first or the last line
+    alone      B, in the first or the last line      B because …
     named      anything else
     asked      is it B?
     denied     not 5      B is wrong
@@ -158,15 +158,22 @@ _SAME = str.maketrans(
         **dict.fromkeys("−﹣－‐‑", "-"),
         **dict.fromkeys("\u00a0\u2007\u2009\u202f\u3000", " "),
         **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff" + FINAL_BEGINS + FINAL_ENDS, ""),
+        **dict.fromkeys("¿¡", ""),
         **dict.fromkeys("‘’ʼ", "'"),
         **dict.fromkeys("“”„«»", '"'),
         "⁄": "/",
-        "。": ".",
+        "。": ". ",
         "，": ",",
         "٫": ".",  # what Arabic writes between ones and tenths
         "٬": ",",  # and between thousands
         "〜": "~",
     }
+)
+_ARROWS = re.compile(r"\\(?:(?:long)?(?:left)?rightarrow|to|implies|iff|mapsto)(?![a-zA-Z])", re.IGNORECASE)
+_WORDS_OF = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # scripts without blanks between words
+_MANY_OR_NTH = "百千万萬亿億兆十百千조억만천백십第分"
+_UNPARTED = re.compile(
+    rf"(?<=[{_WORDS_OF}])(?<![{_MANY_OR_NTH}])(?=[-+]?[\dA-Za-z])|(?<=[\dA-Za-z])(?=[{_WORDS_OF}])(?![{_MANY_OR_NTH}])"
 )
 _BLANKS = re.compile(r"[ \t\f\v]+")
 _LINES = re.compile(r"\n(?:[ ]?\n)+")  # that are empty
@@ -199,10 +206,11 @@ def undressed(text: str) -> str:
     )
     if not text.isascii():
         text = "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in text)
+        text = _UNPARTED.sub(" ", text)
     text = _STRUCK.sub(" ", text)
     for _ in range(3):  # as deep as anyone nests these
         text = _DRESS.sub(r"\1", text)
-    text = _BRACKETS.sub("", _SPACES.sub(" ", text.replace("{,}", ",")))
+    text = _ARROWS.sub("→", _BRACKETS.sub("", _SPACES.sub(" ", text.replace("{,}", ","))))
     final = rf"{FINAL_BEGINS}\1{FINAL_ENDS}"
     text = _TAGS.sub("", _TAGGED.sub(final, _BOX.sub(final, text)))
     return _SLANTED.sub(r"\1", _EMPHASIS.sub("", _HASHES.sub(FINAL_BEGINS, text)))

@@ -17,6 +17,8 @@ from __future__ import annotations
 import re
 
 from ..sandbox.mathematics.units import is_unit
+from .counterparts import ITEMS, are_counterparts
+from .last_word import STOP
 
 _COMPARED = r"(?:more|less|worse|(?!other|rather)\w{2,}er) than(?: or equal to)?"
 _WORD = (
@@ -58,9 +60,19 @@ _BOUND_BEHIND = re.compile(
     re.IGNORECASE,
 )
 _OPEN_BEFORE = re.compile(rf"\b{_WORD},? (?:or|to) (?:maybe |perhaps |possibly )?$", re.IGNORECASE)
+_NAMELESS = (  # pronouns that name no answer, and what stands for one
+    r"(?:some(?:thing|one|body|where)|anything|nothing|(?:an)?others?|different|whatever|whichever|any|none|neither|not|else|"
+    r"both|either|all|similar|who knows|i (?:don't|do not) know|no idea|n/?a|unknown|undefined|unsure)\b"
+)
+_ELSE = re.compile(  # "or something else", "; maybe another one"
+    rf"{_UNIT}[^\w/|]*(?:(?:and/)?\bor\b|\b(?:else|otherwise)\b|[/|])\W*(?:(?:maybe|perhaps|possibly|even|just|well)\b\W*)*"
+    rf"(?:(?:some|an?|any|one of the|the)\b\W*)?{_NAMELESS}"
+    rf"|{_UNIT}\W*\b(?:(?:maybe|perhaps|possibly|could be|might be|may be)\b\W*)+(?:(?:some|an?|the)\b\W*)?{_NAMELESS}"
+    r"(?:\W*(?:[.!?;,)\n]|$)| (?:else|one|answer|number|value|letter|option)\b)",
+    re.IGNORECASE,
+)
 _OPEN_BEHIND = re.compile(
-    rf",? or (?:maybe |perhaps |possibly |even )?"
-    rf"(?:{_WORD}|something|some other|another|any|whatever|none|not|else|both)\b"
+    rf",? or (?:maybe |perhaps |possibly |even )?{_WORD}\b"
     rf"|{_UNIT},? (?:otherwise|else|if not)\b(?=\W*(?:[.!?;,)\n]|$))"
     rf"|{_UNIT} (?:if|when|unless)\b[^.!?;\n\d]{{0,40}}\d[^.!?;\n]{{0,20}}\b(?:otherwise|else|if not)\b",
     re.IGNORECASE,
@@ -70,17 +82,17 @@ _ASIDE = re.compile(  # "18, which is more than 17", "18 (less than 20)"
     rf"\d[^\d]*(?:[,(]|\b(?:which|that) is\b|\bthat's\b)\s*(?:(?:which|that) is )?(?:\w+ )?{_COMPARED}\s*$",
     re.IGNORECASE,
 )
-_MAYBE = (
+MAYBE = (
     r"(?:maybe|perhaps|possibly|probably|could|might|may|alternatively|alternative|otherwise|else|conceivably|potentially|"
-    r"likely|or|if not|(?:an)?other (?:possible )?(?:answer|number|value|result|option|possibility))"
+    r"likely|or|if not|then again|(?:an)?other (?:possible )?(?:answer|number|value|result|option|possibility))"
 )
-_FILLS = (
+FILLS = (
     r"(?:it|this|that|is|be|are|was|the|an?|answer|number|value|result|total|even|well|equally|just|then|i|i'd|we|you|"
-    r"one|other|another|also|say|think|guess|believe|would|will|have|been|to|of|course|there|and|but|though|although|as|take|give)"
+    r"one|other|another|also|say|think|guess|believe|would|will|have|been|to|of|course|there|and|but|though|although|as|take|give|plus)"
 )
 _PARTED = rf"(?:{_UNIT}(?=\s?[,(;]| (?:but|and|or)\b)|(?=\s*(?:[^\w\s]|\n|(?:but|and|or|though|although)\b)))"
 _PERHAPS = re.compile(
-    rf"{_PARTED}(?=.*\b{_MAYBE}\b)\W*(?:\b(?:{_MAYBE}|{_FILLS})\b\W*)*",
+    rf"{_PARTED}(?=.*\b{MAYBE}\b)\W*(?:\b(?:{MAYBE}|{FILLS})\b\W*)*",
     re.IGNORECASE | re.DOTALL,
 )
 _ALSO = re.compile(r"\W*(?:\b(?:and|but)\b )?\balso\b\W*", re.IGNORECASE)
@@ -103,10 +115,6 @@ _TOO = re.compile(
     r"| (?:works|fits|is (?:right|fine|correct))(?: just)? (?:too|as well)\b",
     re.IGNORECASE,
 )
-_ITEMS = (
-    r"(?:answer|option|possibility|candidate|solution|guess|attempt|alternative|choice|pick|estimate|plan|version|result|"
-    r"value|root|case|scenario|interpretation|reading)"
-)
 _LABEL = (
     r"(?:\b(?:my|the|an?|one|another|other|first|second|third|fourth|next|alternative|possible)\s+)*"
     r"\b(?P<noun>[^\W\d_]+)\s*(?:[:=→]|\b(?:is|are|would be|could be)\b)\s*(?:(?P<symbol>[^\W\d_]+)\s*=\s*)?[\"'(\[]*"
@@ -115,11 +123,20 @@ _LABEL_BEFORE = re.compile(rf"{_LABEL}$", re.IGNORECASE)
 _LABEL_BETWEEN = re.compile(rf"(?P<parts>\W*(?:\b(?:and|or|but)\b\W*)?){_LABEL}", re.IGNORECASE)
 _ANOTHER = re.compile(r"\b(?:other|another|second|third|fourth|next)\b", re.IGNORECASE)  # number than the first
 _LATER = re.compile(rf"{_UNIT},? (?:after|once|now|afterwards|at the end|in the end)\b", re.IGNORECASE)
-_SAME_UNIT = re.compile(r"(?P<unit> [^\W\d_]+(?: [^\W\d_]+)?)\s*[.;,/|\n]\s*")
-_BARE_BEFORE = re.compile(rf"(?:^|[^\w\s]|\n)\s*(?:\b(?:{_FILLS}|so|thus|therefore)\b\W*)*$", re.IGNORECASE)
+_SAME_UNIT = re.compile(r"(?P<unit> [^\W\d_]+(?: [^\W\d_]+)?)\s*(?:\n|[^\w\s=+*×·÷-]+)\s*")
+_BARE_BEFORE = re.compile(rf"(?:^|[^\w\s]|\n)\s*(?:\b(?:{FILLS}|so|thus|therefore)\b\W*)*$", re.IGNORECASE)
 _BARE_BEHIND = re.compile(r"\s*(?:[^\w\s]|\n|$)")
+_SIGNS = re.compile(rf"(?=.*[^\s.,])[^\w{STOP}]+")  # "17 → 18"
+_ONE_WORD = re.compile(  # "17 oder 18", of whatever language, where it is no English one that relates the two
+    r" (?!(?:of|out|in|by|since|for|per|at|from|on|after|before|not|over|so|hence|thus|is|are|was|makes?|made|gives?|"
+    r"equals?|becomes?|minus|plus|times|less|more|than)\b)[^\W\d_]+ ",
+    re.IGNORECASE,
+)
+_BEGINS = re.compile(rf"(?:^|[{STOP}])\W*(?:\b(?:{FILLS}|so|thus|therefore)\b\W*)*$", re.IGNORECASE)
+_BEGINS_WITH = re.compile(rf"{_BEGINS.pattern}|^\W*[^\W\d_]+ $", re.IGNORECASE)  # "zwischen 17 und 18"
+_NOTHING_BEHIND = re.compile(rf"(?: [^\W\d_]+)?[^\w{STOP}]*(?:[{STOP}\d]|$)")
 _NUMBERED = re.compile(  # "Answer 2: 18", "Option b) is 18"
-    rf"(\b{_ITEMS}s?)\s*(?:#|no\.?|number)?\s*\(?(?:\d{{1,2}}|[a-h]|[ivx]{{1,4}})\)?"
+    rf"(\b{ITEMS}s?)\s*(?:#|no\.?|number)?\s*\(?(?:\d{{1,2}}|[a-h]|[ivx]{{1,4}})\)?"
     rf"(?=\s*(?:[:=.)]|\b(?:is|are|would be|could be|might be|may be)\b)\s*(?:\w\s*=)?\W{{0,5}}\d)",
     re.IGNORECASE,
 )
@@ -131,6 +148,8 @@ _ITEM = re.compile(  # "1. 17" in a line of its own, "(a) 17 (b) 18"
 )
 _BULLET = re.compile(r"^[ \t]*[-•*▪◦‣][ \t]+(?=\d[\d.,]*(?: [^\W\d_]+)?[ \t]*$)", re.MULTILINE)
 _WORKING = re.compile(r"(\d(?: [^\W\d_]+){0,2}) ?\((?!\+/-)(?=[^()]*[+×÷*·/^])[\d .,=+×÷·*x/^-]+\)")  # 18 (3 × 6)
+_LATEX_OR = re.compile(r" ?(?:\\(?:lor|vee)(?![a-zA-Z])|∨) ?")
+_CHANCE = re.compile(r"(?<=\w) ?\(\d{1,3}(?:\.\d+)? ?%(?: [a-z]+)?\)")  # 17 (60%), 18 (40%)
 _SPELLED = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
@@ -165,8 +184,8 @@ def _spelled(number: str) -> int | None:
 
 
 def with_or(text: str) -> str:
-    """A reply in which "17, if not 18" and "A if not B" are said with "or"."""
-    return _IF_NOT.sub(" or ", text)
+    """A reply in which "17, if not 18" and "A if not B" are said with "or", and no answer has its chance behind it."""
+    return _CHANCE.sub("", _IF_NOT.sub(" or ", _LATEX_OR.sub(" or ", text)))
 
 
 def is_open(before: str, behind: str) -> bool:
@@ -174,7 +193,18 @@ def is_open(before: str, behind: str) -> bool:
     bound = _BOUND_BEFORE.search(before) and not _REACHES.search(before)
     if bound and _ACROSS.search(before) and (thing := _THING.match(behind)) and not is_unit(thing[1]):
         bound = False
-    return bool(bound or _BOUND_BEHIND.match(behind) or _OPEN_BEFORE.search(before) or _OPEN_BEHIND.match(behind))
+    return bool(
+        bound
+        or _BOUND_BEHIND.match(behind)
+        or _OPEN_BEFORE.search(before)
+        or _OPEN_BEHIND.match(behind)
+        or has_else(behind)
+    )
+
+
+def has_else(behind: str) -> bool:
+    """Whether an answer has one beside it that names nothing: "B or something else"."""
+    return _ELSE.match(behind) is not None
 
 
 def is_compared(before: str) -> bool:
@@ -182,13 +212,25 @@ def is_compared(before: str) -> bool:
     return _ASIDE.search(before) is not None
 
 
-def are_alternatives(between: str, behind: str) -> bool:
-    """Whether of two answers with these words between and behind them the reply takes neither."""
+def are_alternatives(before: str, between: str, behind: str, *, declared: bool = False) -> bool:
+    """Whether of two answers with these words before, between and behind them the reply takes neither. `declared`: the
+    first is said to be the answer."""
     if _ALSO.fullmatch(between) and _BARE_BEHIND.match(behind):  # "17. Also 18", but "2 are red, also 18 are blue"
         return True
     if _PERHAPS.fullmatch(between) or _RANGE.fullmatch(between) or _AS_WELL.fullmatch(between):
         return True
-    return _JOINS.fullmatch(between) is not None and _TOO.match(behind) is not None
+    if _JOINS.fullmatch(between) and _TOO.match(behind):
+        return True
+    return are_counterparts(before, between, behind, declared=declared)
+
+
+def are_beside(before: str, between: str, behind: str, *, declared: bool) -> bool:
+    """Whether a reply, or what it declares, is two answers with nothing but signs or one word between them."""
+    if not _NOTHING_BEHIND.match(behind):
+        return False
+    if _SIGNS.fullmatch(between):
+        return declared or _BEGINS.search(before) is not None
+    return _ONE_WORD.fullmatch(between) is not None and (declared or _BEGINS_WITH.search(before) is not None)
 
 
 def are_items(before: str, between: str, behind: str) -> bool:
@@ -201,7 +243,7 @@ def are_items(before: str, between: str, behind: str) -> bool:
     if not first or not second or _LATER.match(behind):
         return False
     same = _names(first) & _names(second)
-    if any(re.fullmatch(_ITEMS, word) for word in same):
+    if any(re.fullmatch(ITEMS, word) for word in same):
         return True
     return bool(same) and not re.search(r"[.!?\n]", second["parts"]) and not _ANOTHER.search(second[0])
 

@@ -33,7 +33,7 @@ from .last_word import (
     last_word,
     undressed,
 )
-from .left_open import are_alternatives, are_items, is_compared, is_open, unnumbered
+from .left_open import are_alternatives, are_beside, are_items, is_compared, is_open, unnumbered
 
 _LONGEST = 400  # characters of a number
 _SMALL = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
@@ -84,6 +84,11 @@ _ENDS_THERE = re.compile(
     r"perhaps|i (?:guess|think|suppose|believe)|take your pick|you (?:choose|pick|decide))\b",
     re.IGNORECASE,
 )
+_ADVERBIAL = re.compile(  # "Without the 2 bad ones, 18"
+    r"\b(?:with(?:out)?|counting|in|after|(?:of|from|for|at|on|per|during) (?:the|these|those|all|his|her|their))"
+    r"(?: (?:the|these|those|all|his|her|their))? $",
+    re.IGNORECASE,
+)
 _WITH_UNIT = re.compile(r" ?([^\W\d]+)(,?) (?:and )?")
 _CHANGES = re.compile(  # "dropped from 20 to 18"
     r"\b(?:drop|f[ae]ll|r[io]s|increas|decreas|gr[eo]w|went|go|chang|reduc|cut|lower|rais|declin|climb|shr[aiu]nk)\w*"
@@ -100,7 +105,6 @@ _INDEX = re.compile(r"(?<!\w)([^\W\d_xyzXYZ])_?\(?(\d{1,2})\)?(?= ?=)")  # "a_1 
 _AS_INDEX = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")  # letters of a name for all that looks for numbers
 _TAG = re.compile(r"<[/|]?[a-zA-Z][\w:-]*(?: [\w-]+=\"[^\"<>]*\")* ?[/|]?>")  # its ">" compares nothing
 _LATEX_COMPARES = re.compile(r"[≧≦≳≲]|(?<![\w/\"])&(?:[lg][te]|ne);|\\(?:[lg]eq?(?:slant)?|neq?|[lg]t)(?![a-zA-Z])")
-_LATEX_OR = re.compile(r"\\(?:lor|vee)(?![a-zA-Z])|∨")
 _PLUS_MINUS = re.compile(r"\bplus(?: or |/)minus\b", re.IGNORECASE)
 _MINUS = re.compile(r"(?<![-\w])(?:minus|negative) +(?=\.?\d)", re.IGNORECASE)
 _SIGNS = str.maketrans({**dict.fromkeys("$€£¥₹°{}", ""), "\u2044": "/"})
@@ -128,7 +132,7 @@ def _plain(text: str) -> str:
     """A reply in which numbers are written with digits, a point, a slash and a sign."""
     text = "".join(f" {unicodedata.normalize('NFKC', one)}" if _is_vulgar(one) else one for one in text)
     text = _FRACTION.sub(_as_slash, undressed(text).replace("\\%", "%").replace("\\$", ""))
-    text = _LATEX_OR.sub(" or ", _LATEX_COMPARES.sub("≤", _TAG.sub(" ", text)))
+    text = _LATEX_COMPARES.sub("≤", _TAG.sub(" ", text))
     for latex, sign in (("\\times", "×"), ("\\cdot", "·"), ("\\pm", "±"), ("^\\circ", ""), ("\\div", "÷")):
         text = text.replace(latex, sign)
     text = _MINUS.sub("-", _PLUS_MINUS.sub("±", text.translate(_SIGNS)))
@@ -195,7 +199,7 @@ def _rank(before: str, behind: str) -> Rank:
 def _are_listed(text: str, first: Said, rank: Rank, start: int, stop: int) -> bool:
     """Whether a number and the one before it stand beside each other as in "5, 6", "5 or 6", "5, maybe 6" and "5 6"."""
     between, behind = re.sub("[\"'`]", "", text[first.end : start]), text[stop : stop + CONTEXT]
-    before = text[max(0, first.start - CONTEXT) : first.start]
+    before = re.sub("[\"'`]", "", text[max(0, first.start - CONTEXT) : first.start])
     if len(between) > CONTEXT or (_CHANGES.search(before) and re.fullmatch(r"(?: [^\W\d]+)? to ", between)):
         return False
     own = _UNIT_BEHIND.match(behind)
@@ -205,12 +209,17 @@ def _are_listed(text: str, first: Said, rank: Rank, start: int, stop: int) -> bo
         return True
     if (unit := _WITH_UNIT.fullmatch(between)) and is_unit(unit[1]):  # 2 hours 30 minutes, but "after 3 days, 5 left"
         return not unit[2] or (own is not None and is_unit(own[1]))
-    if _COMMA.fullmatch(between) and _ENDS_THERE.match(behind):
+    if _COMMA.fullmatch(between) and _ENDS_THERE.match(behind) and not _ADVERBIAL.search(before):
         return True
     if first.rank is Rank.DENIED:
         return False
     # two that are declared, `last_word` compares
-    return are_alternatives(between, behind) or (rank < Rank.DECLARED and are_items(before, between, behind))
+    declared = first.rank >= Rank.DECLARED
+    if first.answers[-1] is not None and are_beside(before, between, behind, declared=declared):  # "3 × 6 → 18" is one
+        return True
+    if are_alternatives(before, between, behind, declared=declared):
+        return True
+    return rank < Rank.DECLARED and are_items(before, between, behind)
 
 
 def _value(match: re.Match[str], text: str, expected: str) -> tuple[Fraction | None, int]:

@@ -382,14 +382,14 @@ def _check_one_judges(**judges: object) -> None:
 
 
 def _function(reward: RewardFunction | GroupReward | str | None, *, of_groups: bool) -> RewardFunction:
+    key, given = ("group_reward", "replies") if of_groups else ("reward", "reply")
     if isinstance(reward, str) and ":" not in reward:
-        raise UserError(f"reward is {reward!r}; a function is named module:function, as in my_rewards:{reward}")
+        raise UserError(f"{key} is {reward!r}; a function is named module:function, as in my_rewards:{reward}")
     found = load_attribute(reward) if isinstance(reward, str) else reward
     if not callable(found):
         raise UserError(
-            f"reward is {reward!r:.80}; allowed are a function of (reply, task) and its name, module:function"
+            f"{key} is {reward!r:.80}; allowed are a function of ({given}, task) and its name, module:function"
         )
-    given = "replies" if of_groups else "reply"
     check_call(f"the reward function {_name(reward)!r}", found, given, "task", awaited=True)
     return cast("RewardFunction", found)
 

@@ -94,14 +94,15 @@ def load_plugins() -> None:
 
 @contextmanager
 def worlds_at_work() -> Iterator[None]:
-    """Where worlds are played without a run: what is waited for is said, and nothing of theirs ends the process."""
+    """Where worlds are played without a run: what is waited for is said, nothing of theirs ends the process, and a
+    signal that one has swallowed ends what is played all the same."""
     from ...agents.protocols import PolicyNotFinite
     from ...envs.contained import no_exit, watch
     from ..run.disk import RunFailed
-    from ..run.signals import tell
+    from ..run.signals import asked_to_end, tell
 
     try:
-        with no_exit(), watch(tell):
+        with no_exit(), watch(tell, deadline=lambda: None if asked_to_end() is None else 0.0):
             yield
     except PolicyNotFinite as broken:
         raise RunFailed(f"the policy gives NaN: {broken}") from broken

@@ -38,9 +38,16 @@ FOLDER, SEEDS = Path(__file__).parent, 3
 
 def _by_name(given: object) -> object:
     """A list of methods names each as itself."""
-    if isinstance(given, list) and all(isinstance(name, str) for name in given):
-        return {name: {"method": name} for name in given}
-    return given
+    if not isinstance(given, list):
+        return given
+    for place, name in enumerate(given):
+        if not isinstance(name, str):
+            raise WrongWithin([place], f"a method is named by a text, such as ppo, and this is {shown(name)}")
+        if name in given[:place]:
+            raise WrongWithin(
+                [place], f"{name} is named twice; leave one out, or give both names and settings of their own"
+            )
+    return {name: {"method": name} for name in given}
 
 
 class ComparisonFile(Part):
@@ -136,6 +143,9 @@ def _told(error: ErrorDetails, source: Source) -> str:
         words = f"{whose} needs {place[-1]}"
     elif place == ("methods",) and error["type"] == "dict_type":
         words = f"methods is {shown(error['input'])}; allowed are a list of names, such as [ppo, grpo], and a mapping"
+    elif place == ("scenarios",) and error["type"] == "dict_type":
+        names = error["input"] if isinstance(error["input"], list) else [error["input"]]
+        words = f"scenarios is {shown(error['input'])}; write {{{', '.join(f'{name}: {{}}' for name in names)}}}"[:300]
     else:
         words = f"{'.'.join(map(str, place))} {wrong_value(error, Slot())}"
     return f"{source.place(place)}: {words}"

@@ -15,14 +15,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field, JsonValue
 
 from ...algorithms.methods import METHODS, method
 from ...envs.errors import UserError, nearest, unknown
-from ..config.schema import Stage
 from ..config.voices import Part
 
 COLD = "cold-start"  # in the place of a name: what comes before all of them
@@ -87,23 +85,6 @@ def check_contenders(contenders: Contenders) -> None:
     for (name, one), (other, two) in combinations(contenders.items(), 2):
         if one == two:
             raise UserError(f"nothing tells {name!r} from {other!r}: both are {one.method} with equal settings")
-
-
-def names_read(name: str, stage: Stage, contenders: Contenders) -> list[str]:
-    """The others whose runs the stage of `name` reads. UserError for its own, and for what is neither one of them nor
-    the folder of a run."""
-    read = []
-    for role, spec in (stage.models.played() if stage.models else {}).items():
-        if spec.run is None:
-            continue
-        if spec.run == name:
-            raise UserError(f"{name} would read its own run: models.{role} is {spec.run!r}; name another method")
-        if spec.run in contenders:
-            read.append(spec.run)
-        elif not (Path(spec.run).expanduser() / "scenario.yaml").is_file():
-            words = f"{name} reads the run {spec.run!r} as its {role}, and there is no such run, nor is it a method of "
-            raise UserError(f"{words}this comparison ({', '.join(contenders)}).{nearest(spec.run, contenders)}")
-    return read
 
 
 def _leaves(above: str, data: Mapping[str, Any]) -> Iterator[tuple[str, JsonValue]]:

@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from ...algorithms.methods import METHODS
 from ...envs.errors import UserError
 from ..assembly.checks import check_parts
 from ..assembly.worlds import WorldSources
 from ..config.agents import Origin
-from ..config.loading import check_scenario, open_scenario, put, shipped
+from ..config.loading import check_scenario, open_scenario, put, put_at, shipped
 from ..config.schema import FROM, Scenario, Stage
 from ..config.yaml_text import Source
 from ..run.provenance import own_code, own_data
@@ -27,9 +29,10 @@ from ..run.reward_versions import one_version, scored_by
 from ..run.run_directory import RunDirectory
 from ..run.sealed import read_sealed
 from ..run.verified import trusted_scenario
-from .contenders import COLD, Contender, Contenders, as_contenders, check_contenders, names_read
+from .contenders import COLD, Contender, Contenders, as_contenders, check_contenders
 from .fairness import refuse_edited, refuse_unequal, refuse_validation
 from .idle import refuse_idle, refuse_overridden
+from .reads import who_reads
 
 RESULT_SEEDS = 1000  # seeds below are for comparisons, those from here on for the sweeps that choose their settings
 
@@ -81,10 +84,10 @@ def plan(
     jobs, contenders = [], as_contenders(methods)
     for scenario, first in open_scenarios(scenarios, contenders, sets, own):
         refuse_validation(scenario)
-        changed = {name: with_method(scenario, one) for name, one in contenders.items()}
+        changed = {name: with_method(scenario, one, name) for name, one in contenders.items()}
         for name, one in contenders.items():
             refuse_unequal(scenario, changed[name], first, one.method)
-        reads = _reads(changed, first, contenders)
+        reads = who_reads(changed, first)
         for name, one in contenders.items():
             said = _come_from(scenario, one, scenario.stages[first].name)
             made = (_job(changed, name, seed, first, out, reads) for seed in range(seeds))
@@ -122,23 +125,31 @@ def replaced_stage(scenario: Scenario) -> int:
     return own[-1]
 
 
-def with_method(scenario: Scenario, contender: Contender) -> Scenario:
+def with_method(scenario: Scenario, contender: Contender, called: str = "") -> Scenario:
     """`scenario` with a method in its last stage that learns from its own actions, with its variant, and with what is
-    its own in this comparison. The method that stands there keeps its overrides."""
+    its own in this comparison, where it is `called` so. The method that stands there keeps its overrides."""
     stage, name = scenario.stages[replaced_stage(scenario)], contender.method
-    changes = [*scenario.changes(name).items(), *contender.changes(stage.name).items()]
+    changes = _written(scenario, contender, stage.name, called or name)
     if stage.method == name and not changes:
         return scenario
     # without variants: they have done their part, and would have none where imitation has taken the stage
     data: dict[str, Any] = scenario.model_dump(mode="json", exclude_none=True, exclude={"variants"})
     if stage.method != name:
         data = put(put(data, f"stages.{stage.name}.method", name), f"stages.{stage.name}.overrides", {})
-    for key, value in changes:
-        data = put(data, key, value)
+    source = Source(f"{scenario.name} with {name}")
+    for place, key, value in changes:
+        try:
+            data, path = put_at(data, key, value)
+        except UserError as problem:
+            raise UserError(f"{place}: {problem}") from problem
+        around = {path[:depth]: source.name for depth in range(len(path))}  # not to be blamed for what stands beside it
+        source.places = {**around, **source.places, path: place}
     try:
-        changed = check_scenario(data, Source(f"{scenario.name} with {name}"))
-        check_parts(changed).close()
+        changed = check_scenario(data, source)
+        check_parts(changed, source).close()
     except UserError as problem:
+        if any(str(problem).startswith(place) for place, _, _ in changes):
+            raise
         example = {
             "own": "collect: {groups: 8, group_size: 8}",
             "demonstrations": "demonstrations: {agent: {kind: oracle}}",
@@ -151,6 +162,14 @@ def with_method(scenario: Scenario, contender: Contender) -> Scenario:
     return changed
 
 
+def _written(scenario: Scenario, contender: Contender, stage: str, called: str) -> list[tuple[str, str, JsonValue]]:
+    """What is laid upon the stage: where the user wrote it, its dotted key, and the value."""
+    name, ahead = contender.method, f"stages.{stage}."
+    variant = [(f"variants.{name}, {key}, of {scenario.name}", key, x) for key, x in scenario.changes(name).items()]
+    own = contender.changes(stage).items()
+    return variant + [(f"methods.{called}.{key.removeprefix(ahead)} of the comparison", key, x) for key, x in own]
+
+
 def _come_from(scenario: Scenario, one: Contender, stage: str) -> str | None:
     """Where the settings of a method are from, if its variant says so; what the comparison has put over them is not."""
     come_from, own = scenario.variants.get(one.method, {}).get(FROM), one.changes(stage)
@@ -158,18 +177,6 @@ def _come_from(scenario: Scenario, one: Contender, stage: str) -> str | None:
         return None
     but = ", ".join(key.removeprefix(f"stages.{stage}.") for key in own)
     return f"{come_from}, but for {but}" if own else str(come_from)
-
-
-def _reads(changed: Mapping[str, Scenario], first: int, contenders: Contenders) -> dict[str, list[str]]:
-    """Of each method those whose runs it reads. UserError where they would wait for each other."""
-    reads = {name: names_read(name, one.stages[first], contenders) for name, one in changed.items()}
-    for name in reads:
-        waits = list(reads[name])
-        for other in waits:  # grows, and ends: a name is added once
-            waits += [one for one in reads[other] if one not in waits]
-        if name in waits:
-            raise UserError(f"{name} reads the run of {reads[name][0]}, which needs that of {name} first")
-    return reads
 
 
 def _job(

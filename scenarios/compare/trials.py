@@ -14,10 +14,11 @@ from pathlib import Path
 from ...envs.errors import UserError
 from ..config.loading import as_given, open_scenario
 from ..config.schema import Stage
-from .contenders import Contender, Contenders, as_contenders, names_read
+from .contenders import Contender, Contenders, as_contenders
 from .fairness import refuse_unequal, refuse_unequal_updates, refuse_validation, spelled_limits
 from .plan import RESULT_SEEDS, ComparisonJob, check_existing, job_of, open_scenarios, with_method
 from .quasi_random import different, draw
+from .reads import names_read
 from .search_space import Range, Settings, probed, space_of, with_settings
 
 UNREPORTED = "evaluation.split=validation"  # of every scenario, from its checks on: nobody begins a test task
@@ -84,8 +85,8 @@ def plan_trials(
     _refuse_splits(scenarios, sets, own or {})
     for scenario, first in open_scenarios(scenarios, contenders, [*sets, UNREPORTED], own):
         bases = {method: with_method(scenario, one) for method, one in contenders.items()}
-        for method, base in bases.items():
-            if read := names_read(method, base.stages[first], contenders):
+        for method in bases:
+            if read := names_read(method, bases, first):
                 words = "which a sweep does not make: leave it out by --methods"
                 raise UserError(f"{method} reads the run of {read[0]}, {words}")
         for method, base in bases.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 
 from ...envs.check_play import READ, STEPS, Broken, Env, Episode, Step, identical, play_together, require, seen_amiss
 from ...envs.contained import Contained
+from ...envs.played_elsewhere import NotThere, digests, played_elsewhere
 from ...envs.registry import stand_in
 from ...envs.reported import BadReport, number
 from ...envs.vocabulary import Batch
@@ -17,6 +20,7 @@ from .measures import Measured, columns, same, unequal
 from .patient import WAITS, DoesNotApply, Patient
 
 _SEEDS = range(3)
+_SLOWER = 10  # times as long as here another process may take
 
 
 def check_values(patient: Patient) -> Measured:
@@ -37,25 +41,35 @@ def check_values(patient: Patient) -> Measured:
 
 def check_seeding(patient: Patient) -> Measured:
     """Whether equal seeds give equal episodes: of a world that plays on, of a new one, of worlds that take their steps
-    by turns, and of the agent in new ones."""
-    differ, compared = 0, 0
+    by turns, of one in another process, and of the agent in new ones."""
+    differ, compared, absent = 0, 0, ""
     for source in patient.sources.values():
-        worlds = [_made(source) for _ in _SEEDS]
+        begun, worlds = time.monotonic(), [_made(source) for _ in _SEEDS]
         try:
             episodes = [_played(source, worlds[:1], [seed])[0] for seed in _SEEDS]
             again = [_played(source, [world], [seed])[0] for world in worlds[:2] for seed in _SEEDS]
             again += _played(source, worlds, _SEEDS)
             differ += sum(map(_apart, episodes * 3, again))
-            compared += 3 * sum(1 + len(steps) for _, _, steps in episodes)
+            moments = sum(1 + len(steps) for _, _, steps in episodes)
+            compared += 3 * moments
+            if not differ:
+                try:
+                    compared += _compared_elsewhere(source, episodes, time.monotonic() - begun)
+                except NotThere as why:
+                    absent = f"; they are not compared in another process, where {why}"
         finally:
             for world in worlds:
                 world.close()
     if differ:
         return Measured(differ, f"{differ:,} of {compared:,} moments of a world differ when its seed is given again")
     if patient.waits:
-        return Measured(0, f"{compared:,} moments of worlds are equal; the agent's are not compared, for {WAITS}")
+        return Measured(
+            0, f"{compared:,} moments of worlds are equal; the agent's are not compared, for {WAITS}{absent}"
+        )
     found = unequal(patient.batch, _again(patient))
-    return Measured(found.figure, f"{compared:,} moments of worlds are equal; of the agent in them {found.detail}")
+    return Measured(
+        found.figure, f"{compared:,} moments of worlds are equal; of the agent in them {found.detail}{absent}"
+    )
 
 
 def check_joined(patient: Patient) -> Measured:
@@ -78,6 +92,21 @@ def check_joined(patient: Patient) -> Measured:
             compared += ours.numel()
             differ += int((~same(ours, joined)).sum()) if ours.shape == joined.shape else ours.numel()
     return Measured(differ, f"{differ:,} of {compared:,} values of {len(whole.mask_B_T)} rows differ")
+
+
+def _compared_elsewhere(source: WorldSource, episodes: Sequence[Episode], seconds: float) -> int:
+    """How many moments of these episodes are the same in another process; `seconds` is what all of them took here.
+    Broken where one is not; NotThere where the world cannot be made there."""
+    here = [digests(episode) for episode in episodes]
+    there = played_elsewhere(source, list(_SEEDS), seconds=_SLOWER * seconds)
+    pairs = [pair for both in zip(here, there, strict=True) for pair in itertools.zip_longest(*both)]
+    differ = sum(one != other for one, other in pairs)
+    require(
+        not differ,
+        f"{differ:,} of {len(pairs):,} moments of {source.id} differ in another process with the same seed: it depends "
+        "on the process, such as on its number, on the order of a set (PYTHONHASHSEED), or on when it was imported",
+    )
+    return len(pairs)
 
 
 def _again(patient: Patient) -> Batch:

@@ -19,6 +19,7 @@ from .logs import GrowingFiles
 from .run_directory import RunDirectory
 from .saved_agent import begin_from
 from .signals import Stop
+from .strangeness import Strangeness
 
 
 @dataclass
@@ -37,7 +38,11 @@ class RunContext:
 
     session: dict[str, Any] = field(default_factory=dict)  # who makes this part of the run, see `provenance`
     scored_by: str = ""  # which version of the reward, see `reward_versions`
+    strangeness: Strangeness = field(init=False)
     _growing: GrowingFiles | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.strangeness = Strangeness(self.journal.said, {name: source.id for name, source in self.sources.items()})
 
     def known(self) -> dict[str, Any]:
         """What a checkpoint knows of its run besides where it stands: the logs as they are, the scenario, and who

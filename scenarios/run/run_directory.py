@@ -277,6 +277,6 @@ def _left_by_a_beginning(entry: Path) -> bool:
 
 def episode_row(episode: Episode) -> dict[str, Any]:
     """An episode as JSON can hold it."""
-    row = {field.name: getattr(episode, field.name) for field in fields(episode)}
+    row = {field.name: getattr(episode, field.name) for field in fields(episode) if field.name != "misfit"}
     row["actions"] = None if episode.actions is None else episode.actions.tolist()
     return row

@@ -64,7 +64,6 @@ class StageRun:
         self.watch: Watch | None = None  # over the learner
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
-        self._left_out = False  # whether it was said
         self._causes: set[str] = set()  # of what was said why episodes have no reward
         self.progress.enter_stage(index)
         begun = self.progress.state == "learning"
@@ -241,7 +240,7 @@ class StageRun:
             self.context.journal.said(
                 f"{self.stage.name}: {p.unanswered} of {len(collection.episodes)} episodes {note}"
             )
-        self._say_left_out(collection.episodes)
+        self.context.strangeness.tell(self.stage.name, collection.episodes)
         if unanswered := explain_unanswered(collection.episodes):
             raise RunFailed(unanswered)
         failed, tried = p.in_stage("failed"), p.in_stage("episodes")
@@ -273,16 +272,6 @@ class StageRun:
             f"the budget of {budget.seconds or 0:g} seconds was over before the first update: collecting experience "
             f"took longer than {self.context.seconds - self.progress.begun['seconds']:.0f} s"
         )
-
-    def _say_left_out(self, episodes: Sequence[Episode]) -> None:
-        """Say once in a stage what a world reports that nobody counts."""
-        found = [episode.left_out for episode in episodes if episode.left_out is not None]
-        if found and not self._left_out:
-            self._left_out = True
-            self.context.journal.said(
-                f"{self.stage.name}: in {len(found)} of {len(episodes)} episodes the world reports what has no form of "
-                f"ours, and it is left out (left_out): {found[0]}"
-            )
 
     def _say_causes(self, episodes: Sequence[Episode], when: str) -> None:
         """Say once in a stage why episodes have no reward; of many causes the first few."""
@@ -346,7 +335,7 @@ class StageRun:
         seed, update = derive_seed(self.scenario.seed, "evaluation"), self.progress.update
         with self.context.stop.at_once():
             episodes = self.collecting.evaluate(tasks, seed=seed, version=version, split=split)
-        self._say_left_out(episodes)
+        self.context.strangeness.tell(self.stage.name, episodes)
         if unanswered := explain_unanswered(episodes):
             raise RunFailed(unanswered)
         if why := judge_evaluation(episodes, self.scenario.failures.max_share):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, ClassVar
 
 import gymnasium
@@ -18,7 +19,7 @@ class Corridor(gymnasium.Env[np.ndarray, np.int64]):
     resets: ClassVar[int] = 0  # of all of them, which one with the fault "shared" shows
 
     def __init__(self, fault: str = "none") -> None:
-        bound = np.inf if fault == "infinite" else 10.0
+        bound = np.inf if fault in ("infinite", "process") else 10.0
         self.observation_space = Box(-bound, bound, (2,), np.float32)
         self.action_space = Discrete(2)
         self._fault, self._own = fault, np.random.default_rng(0)
@@ -32,6 +33,8 @@ class Corridor(gymnasium.Env[np.ndarray, np.int64]):
         if self._fault == "one generator":
             np.random.seed(seed)  # noqa: NPY002  what worlds of others do
         self._place, self._step = float(self._chance.normal()), 0
+        if self._fault == "process":
+            self._place += os.getpid() % 1009
         return self._seen(), {}
 
     def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:

@@ -3,4 +3,4 @@
 Imported by `maths_worker.py` as a package of its own, so it imports nothing of the rest of the project.
 """
 
-VERSION = "4"  # raised when an answer may get another verdict than before
+VERSION = "5"  # raised when an answer may get another verdict than before

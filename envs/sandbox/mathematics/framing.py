@@ -85,6 +85,7 @@ _TAIL = re.compile(
     r"|as (?:required|desired|claimed|requested)|in size|in length|in area|in width|in height)$",
     re.IGNORECASE,
 )
+_TWO_LETTERS = re.compile(r"[($ ]*[A-Z][)$ ]*(?:[:→]|[-=]+>|\\[a-zA-Z]+)[($ ]*[A-Z][)$ ]*")  # "A \\to B" chooses none
 _AFTER_BOX = re.compile(r"(?:\\text ?\{|\\,|~|\^|\\circ|°|\\?%|\s*[A-Za-z(]|\s*\\(?:text|mathrm) ?\{)")
 
 
@@ -152,7 +153,7 @@ def last_sentence(text: str) -> str:
 def lead_off(text: str) -> str:
     """`text` without what leads on to its value: "the total is", "so we get", "Alice has"."""
     text = _CONTRACTED.sub(r"\1 is", re.sub(r"(?<!\.)\.$", "", text.strip()))
-    if "?" in text:
+    if "?" in text or _TWO_LETTERS.fullmatch(text):
         return text
     text = re.sub(r"\b(Mr|Mrs|Ms|Dr|St|Prof)\.", r"\1", text)
     text = re.sub(r"^(?:final )?answer\. ", "", text, flags=re.IGNORECASE)

@@ -352,3 +352,11 @@ def test_ctrl_c_while_a_judge_thinks_is_for_the_run(monkeypatch):
     world.reset(seed=0)
     with pytest.raises(KeyboardInterrupt):
         world.step("q")
+
+
+@pytest.mark.parametrize(("key", "takes"), [("reward", "reply"), ("group_reward", "replies")])
+@pytest.mark.parametrize("given", [3, "scores"])
+def test_what_is_no_function_is_refused_by_the_key_that_it_was_given_as(key: str, takes: str, given: object) -> None:
+    words = "a function is named module:function" if given == "scores" else rf"a function of \({takes}, task\)"
+    with pytest.raises(UserError, match=rf"^{key} is {given!r}; .*{words}"):
+        TaskWorld([{"prompt": "x"}], **{key: given})  # type: ignore[arg-type]

@@ -193,3 +193,26 @@ def test_each_method_of_a_shipped_comparison_learns_and_stands_in_its_tables(tmp
     assert [row["method"] for row in found["methods"]] == [job.method for job in jobs]
     assert len(found["differences"]) == len(jobs) - 1  # from one of them
     assert all("one seed says nothing about others" in sentence for sentence in found["conclusions"])
+
+
+@pytest.mark.parametrize(
+    ("methods", "scenarios", "words"),
+    [
+        ("[ppo, grpo, ppo]", "{cartpole-ppo: {}}", "line 1, column 22: ppo is named twice; leave one out"),
+        (
+            "[ppo, 3]",
+            "{cartpole-ppo: {}}",
+            "line 1, column 16: a method is named by a text, such as ppo, and this is 3",
+        ),
+        ("[ppo, [grpo]]", "{cartpole-ppo: {}}", r"a method is named by a text, such as ppo, and this is \['grpo'\]"),
+        ("[ppo, grpo]", "[cartpole-ppo, walker-ppo]", r"write \{cartpole-ppo: \{\}, walker-ppo: \{\}\}"),
+        ("[ppo, grpo]", "cartpole-ppo", r"scenarios is 'cartpole-ppo'; write \{cartpole-ppo: \{\}\}"),
+    ],
+)
+def test_lists_in_a_comparison_are_read_or_refused_item_by_item(
+    tmp_path: Path, methods: str, scenarios: str, words: str
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"methods: {methods}\nscenarios: {scenarios}\n")
+    with pytest.raises(UserError, match=words):
+        find_comparison([str(path)])

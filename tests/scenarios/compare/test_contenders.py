@@ -158,3 +158,30 @@ def test_who_reads_a_run_waits_for_it_and_fails_with_it(
     assert "tiny on_policy_distillation seed 1" not in order  # whose teacher is not there
     assert results[1].failure == "sft, which it reads, failed: it broke"
     assert [one.failure for one in results if one.failure is None] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("own", "place", "words"),
+    [
+        ({"collect": {"groups": 0}}, "methods.a.collect.groups of the comparison", "collect.groups is 0; allowed"),
+        ({"collect": {"grops": 4}}, "methods.a.collect.grops of the comparison", "Did you mean 'groups'?"),
+        ({"optimizer": {"lrr": 1}}, "methods.a.optimizer.lrr of the comparison", "Did you mean 'lr'?"),
+        ({"optimizer": {"lr": -1}}, "methods.a.optimizer.lr of the comparison", "optimizer.lr is -1; allowed"),
+        ({"collect": {"groups": "many"}}, "methods.a.collect.groups of the comparison", "'many'"),
+    ],
+)
+def test_what_a_comparison_says_of_a_method_is_blamed_where_it_was_written(
+    tmp_path: Path, own: dict[str, Any], place: str, words: str
+) -> None:
+    compared = methods({"a": {"method": "ppo", **own}, "b": {"method": "reinforce"}})
+    with pytest.raises(UserError) as problem:
+        plan([str(write_scenario(tmp_path))], compared, 1, tmp_path / "out")
+    assert str(problem.value).startswith(f"{place}: ")
+    assert words in str(problem.value)
+    assert "variants" not in str(problem.value)
+
+
+def test_what_the_scenario_lacks_for_a_method_is_not_blamed_on_what_a_comparison_says_beside_it(tmp_path: Path) -> None:
+    compared = methods({"a": {"method": "grpo", "collect": {"group_size": 2}}, "b": {"method": "ppo"}})
+    with pytest.raises(UserError, match=r"^tiny cannot be run with grpo: .*horizon.*\n.* under `variants: grpo:`"):
+        plan([str(write_scenario(tmp_path))], compared, 1, tmp_path / "out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -241,6 +242,16 @@ def test_a_world_that_does_not_heed_its_seed_is_found(text: str, fault: str) -> 
     found = ask("seeding", text, fault=fault)
     assert found.verdict == "FAILED"
     assert "of a world differ when its seed is given again" in found.detail
+
+
+def test_a_world_that_depends_on_its_process_is_found() -> None:
+    found = ask("seeding", BODY, fault="process")
+    assert found.verdict == "FAILED"
+    assert re.fullmatch(
+        r"21 of 21 moments of doctor_worlds:Corridor differ in another process with the same seed: it depends on the "
+        r"process, such as on its number, on the order of a set \(PYTHONHASHSEED\), or on when it was imported",
+        found.detail,
+    )
 
 
 def test_an_agent_whose_chance_is_not_its_seeds_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
