@@ -22,14 +22,12 @@ def test_a_file_that_holds_no_rows_is_one_text_as_it_stands(name: str, tmp_path:
     assert texts(str(tmp_path / name)) == texts(tmp_path / name) == [told]
 
 
-def test_each_file_of_a_folder_of_text_is_one_and_a_folder_of_rows_is_its_rows(tmp_path: Path) -> None:
+def test_each_file_of_a_folder_of_text_is_one(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     for name in ("a/2.txt", "a/b/1.txt"):
         (tmp_path / name).write_text(name)
     (tmp_path / "a" / "cover.png").write_bytes(b"\x89PNG")
     assert sorted(texts(tmp_path / "a")) == ["a/2.txt", "a/b/1.txt"]
-    (tmp_path / "a" / "rows.jsonl").write_text('{"text": "row"}')
-    assert texts(tmp_path / "a") == ["row"]
 
 
 def test_rows_have_a_text_from_wherever_rows_come(tmp_path: Path) -> None:
