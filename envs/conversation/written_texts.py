@@ -71,6 +71,8 @@ def _text_in(place: str, row: Mapping[str, Any] | str) -> WrittenText:
     """`UserError`, with its place, for a row that is no text."""
     if isinstance(row, str):
         return WrittenText(place, row)
+    if not isinstance(row, Mapping):  # a list may hold anything
+        raise UserError(f'{place} is {row!r:.60}; allowed is a text, or {{"text": "…"}}')
     if "text" not in row:
         keys = list(map(str, row))
         chats = "; conversations are demonstrations: {chats: FILE}" if set(keys) & set(_CHATS) else ""

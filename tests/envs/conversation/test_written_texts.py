@@ -45,6 +45,24 @@ def test_a_data_set_is_read_as_it_is() -> None:
     assert texts(datasets.DatasetDict(train=datasets.Dataset.from_dict({"text": ["one"]}))) == ["one"]
 
 
+def test_columns_and_lists_for_each_split_are_texts_too(tmp_path: Path) -> None:
+    assert texts({"text": ["one", "two"]}) == ["one", "two"]
+    assert texts({"text": ["one", "two"], "id": [1, 2]}) == ["one", "two"]
+    (tmp_path / "columns.json").write_text('{"text": ["one", "two"]}')
+    assert texts(tmp_path / "columns.json") == ["one", "two"]
+    assert texts({"train": ["one"], "test": ["two"]}) == ["one"]
+    assert texts({"train": ["one"], "validation": [{"text": "two"}], "test": []}) == ["one"]
+    assert texts({"train": ["one"], "test": ["two"]}, split="test") == ["two"]
+
+
+@pytest.mark.parametrize("row", [None, 5, b"abc", ["abc"], True, 0.5])
+@pytest.mark.parametrize("splits", [False, True])
+def test_a_row_that_is_neither_a_text_nor_has_one_is_named(row: object, splits: bool) -> None:
+    source = {"train": ["aa", row], "test": ["bb"]} if splits else ["aa", row]
+    with pytest.raises(UserError, match=r'row 1 is .*; allowed is a text, or \{"text": "…"\}'):
+        WrittenTexts(source)  # type: ignore[arg-type]
+
+
 def test_what_is_held_out_is_counted_and_nobody_learns_from_it() -> None:
     rows = [{"text": "a"}, {"text": "b", "split": "test"}, {"text": "c", "split": "train"}]
     read = WrittenTexts(rows)
