@@ -77,7 +77,8 @@ def _text_in(place: str, row: Mapping[str, Any] | str) -> WrittenText:
         keys = list(map(str, row))
         chats = "; conversations are demonstrations: {chats: FILE}" if set(keys) & set(_CHATS) else ""
         named = ", ".join(map(repr, keys)) or "no key at all"
-        raise UserError(f"{place} has no 'text'; it has {named}{chats}.{nearest('text', keys)}")
+        meant = nearest("text", keys)
+        raise UserError(f"{place} has no 'text'; it has {named}{chats}.{meant}{' Then call it text.' * bool(meant)}")
     text = row["text"]
     if not isinstance(text, str):
         raise UserError(f"{place}: its text is {text!r:.60} ({kind_of(text)}); allowed is a text, as it stands")

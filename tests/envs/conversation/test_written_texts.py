@@ -76,7 +76,7 @@ def test_what_is_held_out_is_counted_and_nobody_learns_from_it() -> None:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"txt": "b"}, "row 1 has no 'text'; it has 'txt'. Did you mean 'txt'"),
+        ({"txt": "b"}, "row 1 has no 'text'; it has 'txt'. Did you mean 'txt'\\? Then call it text"),
         ({"text": None}, "row 1: its text is None"),
         ({"text": 5}, "row 1: its text is 5"),
         ({"text": ["b"]}, r"row 1: its text is \['b'\]"),
