@@ -58,8 +58,7 @@ class WrittenTexts:
 
 def _read(source: TaskSource, split: Picked | None) -> tuple[list[WrittenText], tuple[str, ...]]:
     """The texts, and what is to be said of files that are none."""
-    named = isinstance(source, str | Path) and str(source).strip()
-    found = text_files(source) if named else None
+    found = text_files(source) if isinstance(source, str | Path) and str(source).strip() else None
     if found is None:
         return [_text_in(place, row) for place, row in placed_rows(source, split)], ()
     if split is not None:

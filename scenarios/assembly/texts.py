@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
+from weakref import WeakKeyDictionary
 
 from ...agents.protocols import Policy
-from ...envs.conversation.written_texts import WrittenTexts
+from ...envs.conversation.written_texts import WrittenText, WrittenTexts
 from ..config.mistakes import at
 from ..config.schema import Sampling, Scenario, Stage
 from .rendering import context_of, make_renderer
@@ -15,6 +16,9 @@ from .worlds import WorldSources
 if TYPE_CHECKING:
     from ...agents.language.language_policy import LanguagePolicy
     from ...agents.language.text_actor import TextActor, Windows
+
+# what was cut for a policy: remarks, epochs and the actor ask for the same, and a book takes minutes to be encoded
+_CUT: WeakKeyDictionary[Policy, dict[tuple[tuple[WrittenText, ...], int], Windows]] = WeakKeyDictionary()
 
 
 def texts_of(stage: Stage) -> WrittenTexts | None:
@@ -103,7 +107,10 @@ def _windows(scenario: Scenario, texts: WrittenTexts, policy: Policy | None) -> 
     from ...agents.language.text_actor import cut_texts
 
     assert isinstance(policy, LanguagePolicy), "checked before: what is written down is for agents that speak"
-    return cut_texts(texts.texts, make_renderer(policy, scenario), context_of(policy, scenario))
+    cut, key = _CUT.setdefault(policy, {}), (texts.texts, context_of(policy, scenario))
+    if key not in cut:
+        cut[key] = cut_texts(texts.texts, make_renderer(policy, scenario), key[1])
+    return cut[key]
 
 
 def _count(number: int, what: str) -> str:

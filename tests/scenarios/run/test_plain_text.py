@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from scenarios_runs import command, rows, write_scenario
 
+from peripatos.agents.language.chat_template import Renderer
+
 ALONE = """\
 name: read
 world: {id: peripatos/Arithmetic-v0, options: {operators: ["+"], digits: 1, prompt: bare}}
@@ -104,6 +106,15 @@ def test_texts_in_which_nothing_is_learned_are_counted_or_refused(
     corpus.write_text('{"text": "a"}\n')
     assert command("run", path, "--dry-run") == 2
     assert "none of the 1 texts has two tokens" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_run_encodes_a_text_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded, plain = list[str](), Renderer.plain
+    monkeypatch.setattr(Renderer, "plain", lambda self, text: encoded.append(text) or plain(self, text))
+    text = book(tmp_path / "book.txt", 20)
+    short = ALONE.replace("FILE", str(text)).replace("groups: 2", "groups: 1").replace("epochs: 2", "epochs: 1")
+    assert command("run", write_scenario(tmp_path, short), "--out", tmp_path / "run", "-q") == 0
+    assert encoded == [text.read_text()]
 
 
 def test_what_changes_how_a_text_is_learned_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
