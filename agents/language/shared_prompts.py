@@ -52,11 +52,12 @@ def states(
     number = {prompt: index for index, prompt in enumerate(dict.fromkeys(prompts))}
     which_B = torch.tensor([number[prompt] for prompt in prompts], device=tokens.device)
     last_U_H, cache, mask_U_P = read_prompts(backbone, list(number), pad=pad)
-    last_B_H = last_U_H[which_B]
+    # by `index_select` both: where rows are chosen by brackets, torch's threads add up gradients in any order on a CPU
+    last_B_H = last_U_H.index_select(0, which_B)
     C = after_B_C.shape[1]
     if C == 1:
         return last_B_H[:, None]
-    cache.batch_select_indices(which_B)
+    cache.reorder_cache(which_B)
     step = torch.arange(C - 1, device=tokens.device)
     real_B_C = step < (length - first)[:, None]
     hidden = backbone(

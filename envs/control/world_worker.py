@@ -25,6 +25,7 @@ from .world_process import Drawing, Order, Refused, Setup, Source
 
 _BEGINS = 120.0  # seconds for a process to make its worlds
 _CLOSES = 2.0  # seconds for worlds to close
+_ENDS = 20.0  # seconds for a process to end whose channel is closed: mostly none, but Python has much to take down
 _CODE = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[3]); "
     "from peripatos.envs.control.world_process import main; main(int(sys.argv[1]), int(sys.argv[2]))"
@@ -102,7 +103,7 @@ class WorldWorker:
     def _ending(self) -> str:
         """How the process has ended, in words."""
         try:
-            code = self._process.wait(_CLOSES)
+            code = self._process.wait(_ENDS)
         except subprocess.TimeoutExpired:  # the world has closed what does not belong to it
             self.kill()
             return "it closed the channel of its process, which was ended"

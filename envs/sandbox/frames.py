@@ -50,17 +50,23 @@ class Frames:
     def receive(self, deadline: float, room: int = ROOM) -> dict[str, Wire]:
         """Read one frame, which must be an object. Raises Deadline, Malformed or Hangup.
 
+        What has come by the deadline counts, also where it is looked at later: this process may have been paused.
         One of more than `room` bytes is not looked into, nor a large one of very many parts, which would take much more
         memory than its bytes: its place is taken by `{TOO_LONG: bytes}`.
         """
+        late = False
         while True:
             message = self._pop(room)
             if message is not None:
                 return message
-            self.channel.settimeout(_left(deadline))
+            if late:
+                raise Deadline
+            left = deadline - time.monotonic()
+            late = left <= 0
+            self.channel.settimeout(max(0.0, left))
             try:
                 data = self.channel.recv(1 << 16)
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):
                 raise Deadline from None
             except ConnectionError:
                 raise Hangup from None

@@ -24,6 +24,8 @@ from .launch import BUBBLEWRAP, Tier, identity
 from .supervised import Supervised
 from .worker import Worker, WorkerDied
 
+_PROBE_S = 30.0  # a probe takes milliseconds; one that is late refuses a good sandbox for as long as the process lives
+
 _PROGRAM = """
 import ctypes, os, signal, socket
 
@@ -218,7 +220,7 @@ def session_self_test(sandbox: Supervised) -> dict[str, str]:
 def _outcome_of_cell(sandbox: Supervised, name: str, argument: object) -> str:
     code = f"{_PROGRAM}\nprint('open' if probe({name!r}, {argument!r}) else 'blocked')"
     try:
-        answer = sandbox.ask({"op": "python", "code": code, "seconds": 5.0}, 10.0)
+        answer = sandbox.ask({"op": "python", "code": code, "seconds": _PROBE_S}, 2 * _PROBE_S)
     except (Deadline, Malformed, Hangup, OSError) as error:
         return f"failed: {error!r}"
     output = str(answer.get("output")).strip()
@@ -231,7 +233,7 @@ def _outcome(worker: Worker, name: str, argument: Wire) -> str:
     except WorkerDied as error:
         return f"failed: {error}"
     try:
-        deadline = time.monotonic() + 5.0
+        deadline = time.monotonic() + _PROBE_S
         inputs: list[Wire] = [[name, argument]]
         process.begin({"kind": "function", "code": _PROGRAM, "entry": "probe", "inputs": inputs, "cpu": 5}, deadline)
         message = process.receive(deadline)

@@ -22,7 +22,7 @@ from .frames import Deadline, Hangup, Malformed
 from .inside.codec import Wire
 from .supervised import SessionLimits, Supervised
 
-_GRACE_S = 5.0  # beyond a cell's own time, before the whole sandbox is replaced
+_GRACE_S = 30.0  # beyond a cell's own time, before the whole sandbox is replaced
 _CHUNK = 256 << 10
 
 

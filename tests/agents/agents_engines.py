@@ -61,6 +61,7 @@ class Disordered:
         self.sampling = inner.sampling
         self._lock, self._closed = threading.Lock(), False
         self._waiting: dict[threading.Timer, Future[Completion]] = {}
+        self._timers: list[threading.Timer] = []  # those too whose work is done and whose thread is about to end
 
     def submit(self, requests: Sequence[Request]) -> list[Future[Completion]]:
         futures = []
@@ -71,7 +72,8 @@ class Disordered:
                 if self._closed:
                     raise EngineDied("closed")
                 self._waiting[timer] = future
-            timer.start()
+                self._timers.append(timer)
+                timer.start()
             futures.append(future)
         return futures
 
@@ -96,8 +98,8 @@ class Disordered:
         with self._lock:
             if self._closed:
                 return
-            self._closed, waiting = True, list(self._waiting)
-        for timer in waiting:
+            self._closed = True
+        for timer in self._timers:
             timer.cancel()
             timer.join()
         for future in self._waiting.values():  # the others were passed on

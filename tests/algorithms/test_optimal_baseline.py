@@ -17,6 +17,11 @@ def tensor(*rows: list[float]) -> torch.Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
+def drawn(*shape: int) -> torch.Tensor:
+    """Numbers between 0 and 1."""
+    return torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
 def test_it_agrees_with_arithmetic_by_hand() -> None:
     """Two episodes of 2 steps and one of 1. W = (1, 3), (2, 2), (1, –): b_1 = (1·4 + 2·1 + 1·0)/4 = 1.5 and
     b_2 = (3·2 + 2·1)/5 = 1.6."""
@@ -27,14 +32,14 @@ def test_it_agrees_with_arithmetic_by_hand() -> None:
 
 
 def test_equal_returns_and_an_episode_alone_teach_exactly_nothing() -> None:
-    returns, energy = tensor([0.1, 0.3], [0.1, 0.7], [5.0, 1.0]), torch.rand(3, 2, dtype=torch.float64)
+    returns, energy = tensor([0.1, 0.3], [0.1, 0.7], [5.0, 1.0]), drawn(3, 2)
     alive = torch.tensor([[True, True], [True, False], [True, True]])
     got = optimal_advantage(returns, energy, alive, torch.tensor([0, 0, 1]))
     assert torch.equal(got, torch.zeros_like(got))
 
 
 def test_of_equal_energies_it_is_the_mean_of_the_group() -> None:
-    returns, alive = torch.randn(6, 1, dtype=torch.float64), torch.ones(6, 1, dtype=torch.bool)
+    returns, alive = drawn(6, 1), torch.ones(6, 1, dtype=torch.bool)
     got = optimal_advantage(returns, torch.full_like(returns, 0.7), alive, torch.arange(6) // 3)
     want = returns.view(2, 3) - returns.view(2, 3).mean(dim=1, keepdim=True)
     torch.testing.assert_close(got[:, 0], want.flatten())
@@ -60,7 +65,7 @@ def test_a_policy_that_cannot_say_its_energy_is_refused() -> None:
 
 def test_a_whole_trajectory_counts_by_all_of_its_energy() -> None:
     batch = random_batch(3)
-    energy = torch.rand(batch.mask_B_T.shape, dtype=torch.float64)
+    energy = drawn(*batch.mask_B_T.shape)
     noted = replace(batch, notes={"energy_B_T": energy})
     got = assign_credit(noted, Credit(baseline="optimal")).advantage_B_T
     R, W = (batch.reward_B_T * batch.mask_B_T).sum(1), (energy * batch.mask_B_T).sum(1)

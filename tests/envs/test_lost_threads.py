@@ -30,9 +30,9 @@ def test_a_process_ends_although_a_thread_hangs() -> None:
 
 
 def test_what_was_done_and_what_was_raised_come_out_of_the_future() -> None:
-    assert in_thread(lambda: 6 * 7, "work").result(10) == 42
+    assert in_thread(lambda: 6 * 7, "work").result(60) == 42
     with pytest.raises(ZeroDivisionError):
-        in_thread(lambda: 1 // 0, "work").result(10)
+        in_thread(lambda: 1 // 0, "work").result(60)
 
 
 @linux
@@ -44,14 +44,14 @@ def test_a_world_that_comes_back_late_leaves_the_folder_to_which_others_have_gon
     def late() -> str:
         with Contained("late"):
             begun.set()
-            ends.wait(10)
+            ends.wait(60)
         return os.getcwd()  # noqa: PTH109 (as `Contained` asks)
 
     before, world = os.getcwd(), in_thread(late, "late")  # noqa: PTH109
-    assert begun.wait(10)
+    assert begun.wait(60)
     monkeypatch.chdir(tmp_path)
     ends.set()
-    assert world.result(10) == before
+    assert world.result(60) == before
     assert Path.cwd() == tmp_path
 
 
@@ -67,7 +67,7 @@ def test_worlds_side_by_side_do_not_move_each_other_nor_whoever_waits_for_them(
     def world(name: str) -> tuple[Path, Path]:
         with Contained(name):
             os.chdir(name)
-            together.wait(10)  # all have gone somewhere else
+            together.wait(60)  # all have gone somewhere else
             inside = Path.cwd()
         return inside, Path.cwd()
 

@@ -16,8 +16,9 @@ from typing import Any, Self
 
 from mistake_cases import Case, Content
 
-LATE = 10.0  # seconds after which a mistake is told too late
-HANGS = 75.0
+LATE = 10.0  # seconds of work after which a mistake is told too late
+LATE_BY_THE_CLOCK = 60.0  # where others work as well; most of it was waiting
+HANGS = 300.0
 MEMORY = 10 << 30  # bytes of address space: some mistakes ask for more than any machine has
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -36,6 +37,7 @@ class Verdict:
     case: Case
     exit: int | None
     seconds: float
+    worked: float  # seconds of processor time
     out: str
     err: str
 
@@ -56,7 +58,7 @@ class Verdict:
             return "silent" if self.exit == 0 else f"exit {self.exit}"
         if self.missing:
             return "unclear"
-        if self.seconds > LATE and self.exit:
+        if (self.worked > LATE or self.seconds > LATE_BY_THE_CLOCK) and self.exit:
             return "late"
         return "repairable" if self.case.mistake else "fine"
 
@@ -66,7 +68,7 @@ class Verdict:
         return self.word in ("repairable", "fine")
 
     def __str__(self) -> str:
-        said = f"exit {self.exit} after {self.seconds:.1f} s; not said: {self.missing}"
+        said = f"exit {self.exit} after {self.seconds:.1f} s, {self.worked:.1f} s of work; not said: {self.missing}"
         return f"{self.case.name}: {self.word}; {said}\n{self.err}"
 
 
@@ -123,7 +125,7 @@ class Maker(Zygote):
         done = self._type([*case.argv, *more], folder)
         said = folder.with_suffix(".said")
         out, err = ((said / name).read_text(encoding="utf-8", errors="replace") for name in ("stdout", "stderr"))
-        return Verdict(case, done["exit"], done["seconds"], out, err)
+        return Verdict(case, done["exit"], done["seconds"], done["worked"], out, err)
 
     def _new_folder(self, name: str) -> Path:
         self._count += 1

@@ -1,21 +1,23 @@
 """The red-team suite: isolation attacks, reward hacks and controls, judged one after the other by one judge.
 
-An isolation program answers rightly only if it got out, so "passed" means escaped. Limits are short, so that the
-whole suite fits into a default run; the programs that burn time burn all they get.
+An isolation program answers rightly only if it got out, so "passed" means escaped. The limits of attacks are short, so
+that the whole suite fits into a default run; the programs that burn time burn all they get.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENT, hurried
 from peak_memory import PeakMemory
 from planted_secrets import CANARY, SECRET
 
-from peripatos.envs.sandbox import Judge, Limits, Verdict
+from peripatos.envs.sandbox import Judge, Verdict
 
 pytestmark = pytest.mark.sandbox
 
@@ -30,7 +32,7 @@ TESTS = CASES["public"] + CASES["hidden"]
 
 @pytest.fixture(scope="module")
 def judge(planted: None) -> Iterator[Judge]:
-    with Judge(workers=1, limits=Limits(wall_s=1.2, cpu_s=1)) as judge:
+    with Judge(workers=1, limits=PATIENT) as judge:
         yield judge
 
 
@@ -57,7 +59,8 @@ def _marked_processes() -> list[str]:
 @pytest.mark.parametrize("entry", MANIFEST, ids=lambda entry: entry["name"])
 def test_no_attack_escapes_or_fools_the_judge(judge: Judge, entry: dict[str, Any]) -> None:
     safe, memory = entry["safe_outcome"], PeakMemory()
-    verdict = _run(judge, entry["kind"], (PROGRAMS / entry["path"]).read_text())
+    with nullcontext() if entry["category"] == "control" else hurried(judge, 1.2):
+        verdict = _run(judge, entry["kind"], (PROGRAMS / entry["path"]).read_text())
     assert verdict.reward is not None, "an attack must not pass for a failure of the sandbox"
     if safe["verdict"] == "not_passed":
         assert verdict.reward == 0.0

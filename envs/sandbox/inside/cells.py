@@ -31,9 +31,10 @@ from . import confine, filters, kernel
 from .agreed import CONTROL, WORKSPACE
 from .codec import Channel, Wire, frame
 
-_QUIET_S = 5.0  # for killed processes to go
+_QUIET_S = 15.0  # for killed processes to go
 _CHECK_S = 0.1  # between looks at the memory in use
-_PATIENCE_S = 1.0  # between asking a cell to stop and killing it
+_PATIENCE_S = 4.0  # between asking a cell to stop and killing it
+_HEARING_S = 1.0  # for a kernel to take in its next cell
 _CHUNK = 256 << 10
 _FIRST_REST_S, _LONGEST_REST_S = 0.25, 4.0  # between looks at what should be still
 _FREE_S = 0.1  # of processor time that may be used in between, by what the clock counts in ticks
@@ -106,7 +107,7 @@ class Supervisor:
         pid, channel, output = self._kernel or self._start_kernel()
         text = _Output(self._options["output_bytes"])
         frames = Channel(channel.fileno())
-        channel.settimeout(_PATIENCE_S)
+        channel.settimeout(_HEARING_S)
         try:
             channel.sendall(frame({"code": request["code"]}))
             channel.settimeout(None)
@@ -194,9 +195,7 @@ class Supervisor:
         waiting.register(CONTROL, select.POLLRDHUP)
         while True:
             left = until - time.monotonic()
-            if left <= 0:
-                return "time_limit"
-            ready = {descriptor for descriptor, _ in waiting.poll(min(left, _CHECK_S) * 1000)}
+            ready = {descriptor for descriptor, _ in waiting.poll(max(0.0, min(left, _CHECK_S)) * 1000)}
             if CONTROL in ready:
                 raise EOFError("the host hung up")
             if output in ready and _drain(output, text):
@@ -208,6 +207,8 @@ class Supervisor:
                 return "memory_limit"
             if finished in ready:
                 return "done"
+            if left <= 0:  # by the look above, which came after: this process may have been paused
+                return "time_limit"
 
     def _await_quiet(self) -> None:
         """Wait until what was killed is gone: its memory must not count against the next cell.

@@ -15,7 +15,7 @@ import resource
 import signal
 import socket
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from .agreed import DEVICES, READY
 
@@ -23,7 +23,7 @@ from .agreed import DEVICES, READY
 _libc = ctypes.PyDLL(None, use_errno=True)
 
 _NEW_USER, _NEW_PID, _NEW_MOUNT, _NEW_IPC = 0x10000000, 0x20000000, 0x00020000, 0x08000000
-_CHILD_SETTID, _CHILD_CLEARTID = 0x01000000, 0x00200000
+_PARENT, _CHILD_SETTID, _CHILD_CLEARTID = 0x00008000, 0x01000000, 0x00200000
 _NOSUID, _NODEV, _RDONLY, _REMOUNT, _BIND, _RELATIME = 2, 4, 1, 32, 4096, 1 << 21
 _KEPT = 2 | 4 | 8 | 1024 | 2048  # flags of a mount that have the same number in `statvfs`; nobody may clear them here
 _ST_RELATIME = 4096
@@ -39,33 +39,36 @@ def _check(result: int, what: str) -> int:
     return result
 
 
-def fork(*, namespaces: bool) -> int:
-    """Like `os.fork`, into fresh user, process, mount and ipc namespaces if asked.
+def forker(*, namespaces: bool) -> Callable[[], int]:
+    """A function like `os.fork`, whose child is a child of the caller's parent, in fresh user, process, mount and ipc
+    namespaces if asked.
 
     The network is the server's, in which there is nothing: a program has no call that names an address, and a
-    namespace for each costs a fifth of all the time. Raises OSError where the kernel refuses. The calling process must
-    have one thread.
+    namespace for each costs a fifth of all the time. What it needs is made here, once: a call leaves the memory of the
+    caller as it was, so that no child can tell how many were born before it. It raises OSError where the kernel
+    refuses. The calling process must have one thread.
     """
-    if not namespaces:
-        return os.fork()
-    flags = _NEW_USER | _NEW_PID | _NEW_MOUNT | _NEW_IPC | signal.SIGCHLD
+    flags = _PARENT | (_NEW_USER | _NEW_PID | _NEW_MOUNT | _NEW_IPC if namespaces else 0) | signal.SIGCHLD
     # The C library caches the thread's number at an address which the kernel can be told to update, as its own
     # fork does. A kernel built without checkpoint support does not tell the address; the stale number is harmless
     # until the C library's recursive locks meet a thread that happens to have it.
     address = ctypes.c_ulong(0)
     if _libc.prctl(_GET_TID_ADDRESS, ctypes.byref(address)) == 0 and address.value:
         flags |= _CHILD_SETTID | _CHILD_CLEARTID
-    arm = platform.machine() == "aarch64"
-    number = 220 if arm else 56
     tid = ctypes.c_void_p(address.value)
-    last_two = (None, tid) if arm else (tid, None)
-    ctypes.pythonapi.PyOS_BeforeFork()
-    pid = _libc.syscall(number, ctypes.c_ulong(flags), None, None, *last_two)
-    if pid == 0:
-        ctypes.pythonapi.PyOS_AfterFork_Child()
-    else:
-        ctypes.pythonapi.PyOS_AfterFork_Parent()
-    return _check(pid, "clone into new namespaces")
+    arm = platform.machine() == "aarch64"
+    call = (220, flags, None, None, None, tid) if arm else (56, flags, None, None, tid, None)
+
+    def fork() -> int:
+        ctypes.pythonapi.PyOS_BeforeFork()
+        pid = _libc.syscall(*call)
+        if pid == 0:
+            ctypes.pythonapi.PyOS_AfterFork_Child()
+        else:
+            ctypes.pythonapi.PyOS_AfterFork_Parent()
+        return _check(pid, "clone into new namespaces")
+
+    return fork
 
 
 def _write(path: str, text: str) -> None:
@@ -77,7 +80,7 @@ def _write(path: str, text: str) -> None:
 
 
 def enter_namespaces(uid: int, gid: int, scratch_mb: int) -> None:
-    """In the child of `fork(namespaces=True)`: an unprivileged identity, an empty scratch folder, no /proc.
+    """In the child of a `forker(namespaces=True)`: an unprivileged identity, an empty scratch folder, no /proc.
 
     The scratch folder is the only writable place; it lives in memory, with a quota, and dies with the namespace.
     """

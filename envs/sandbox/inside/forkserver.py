@@ -1,9 +1,13 @@
-"""The fork server: a warm interpreter in the sandbox which makes a confined process for every program.
+"""The fork server: a warm interpreter in the sandbox which has a confined process made for every program.
 
 On the control socket the host sends `b"S"` and a number for each process it wants. The answer is `R` with the number,
 the host's end of a channel of its own and a handle to kill it by; when the process ends, `X` with the number, its
-status and what it used. The process is confined before the host knows of it, and then waits on its channel for one
-job, so that confinement costs time but not waiting. The program never holds the control socket.
+status and what it used. The process is confined and then waits on its channel for one job, so that confinement costs
+time but not waiting. The program never holds the control socket.
+
+Programs are not born of the server: whoever keeps accounts has what became of earlier programs in its memory, and a
+child inherits memory. They are born of the *nursery*, a process beside it which does nothing else and hears of no
+number, no end and no use, as the server's children, by whom they are buried.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ import site
 import socket
 import struct
 import sys
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,15 +62,15 @@ def _receive_job(channel: socket.socket) -> None:
             os.close(received)
 
 
-def _live(channel: socket.socket, confinement: Confinement, last_filter: bytes) -> int:
+def _live(nursery: socket.socket, confinement: Confinement, last_filter: bytes) -> int:
     """The life of a program's process, from birth to its exit status."""
+    channel = _announced(nursery)
     if confinement.namespaces:
         confine.enter_namespaces(confinement.uid, confinement.gid, confinement.scratch_mb)
     else:
         confine.die_with_parent()
     confine.own_null()
-    os.dup2(channel.fileno(), CHANNEL)
-    channel.detach()
+    os.dup2(channel, CHANNEL)
     os.closerange(CHANNEL + 1, 4096)
     own = socket.socket(fileno=CHANNEL)
     if confinement.landlock:
@@ -82,42 +87,73 @@ def _live(channel: socket.socket, confinement: Confinement, last_filter: bytes) 
     return driver.run(job, frames)
 
 
-def _serve(control: socket.socket, confinement: Confinement) -> socket.socket | None:
-    """In the server: until the host hangs up, and then None. In each child: its channel, at once.
+def _announced(nursery: socket.socket) -> int:
+    """A newborn's own end of its channel; the other end goes to the server, with a handle on this process."""
+    ours, theirs = socket.socketpair()
+    handle = os.pidfd_open(os.getpid())
+    socket.send_fds(nursery, [READY], [theirs.fileno(), handle])
+    for descriptor in (handle, theirs.detach(), nursery.detach()):
+        os.close(descriptor)
+    return ours.detach()
 
-    A child goes on from here and not from within, so that nothing of the server's is in its frames or its heap: not
-    how many there were, not who lives. Numbers are the host's, and random, for the same reason.
+
+def _nurse(nursery: socket.socket, fork: Callable[[], int]) -> bool:
+    """In the nursery: a process for each byte until the server is gone, and then False. In each of them: True, at once.
+
+    Each iteration leaves the memory as it found it. Even the order in which what it used was freed would be a memory:
+    the next objects would lie elsewhere in every second program.
     """
+    descriptor = nursery.fileno()
+    while os.read(descriptor, 1):
+        if fork() == 0:
+            return True
+    return False
+
+
+def _serve(control: socket.socket, births: socket.socket) -> None:
+    """In the server: until the host hangs up, or the nursery ends. Numbers are the host's, and random."""
     poll = select.poll()
     poll.register(control, select.POLLIN)
-    running: dict[int, tuple[bytes, int]] = {}  # handle → (number, pid)
+    poll.register(births, select.POLLIN)
+    expected: deque[bytes] = deque()
+    running: dict[int, bytes] = {}  # handle → number
     while True:
         for descriptor, _ in poll.poll():
-            if descriptor != control.fileno():
+            if descriptor == control.fileno():
+                request = control.recv(5)
+                if not request:
+                    return
+                expected.append(request[1:])
+                births.send(READY)
+            elif descriptor == births.fileno():
+                _, received, _, _ = socket.recv_fds(births, 1, 2)
+                if not received:
+                    return
+                channel, handle = received
+                running[handle] = expected.popleft()
+                socket.send_fds(control, [b"R" + running[handle]], [channel, handle])
+                os.close(channel)
+                poll.register(handle, select.POLLIN)
+            else:
                 poll.unregister(descriptor)
-                _bury(control, descriptor, *running.pop(descriptor))
-                continue
-            request = control.recv(5)
-            if not request:
-                return None
-            ours, theirs = socket.socketpair()
-            pid = confine.fork(namespaces=confinement.namespaces)
-            if pid == 0:
-                control.close()
-                ours.close()
-                return theirs
-            theirs.close()
-            handle = os.pidfd_open(pid)
-            socket.send_fds(control, [b"R" + request[1:]], [ours.fileno(), handle])
-            ours.close()
-            running[handle] = request[1:], pid
-            poll.register(handle, select.POLLIN)
+                control.send(b"X" + running.pop(descriptor) + _buried(descriptor))
 
 
-def _bury(control: socket.socket, handle: int, number: bytes, pid: int) -> None:
+def _buried(handle: int) -> bytes:
+    """The status of a process that has ended, and what it used. Its handle is closed."""
+    ended = os.waitid(os.P_PIDFD, handle, os.WEXITED | os.WNOWAIT)
     os.close(handle)
-    _, status, usage = os.wait4(pid, 0)
-    control.send(b"X" + number + struct.pack("!idq", status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss))
+    assert ended is not None  # it is waited for
+    _, status, usage = os.wait4(ended.si_pid, 0)
+    return struct.pack("!idq", status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+
+
+def _bear_the_first(births: socket.socket) -> None:
+    """One that gets no job: what a first call makes and keeps is made, and all that are born later are alike."""
+    births.send(READY)
+    _, (channel, handle), _, _ = socket.recv_fds(births, 1, 2)
+    os.close(channel)
+    _buried(handle)
 
 
 def main(options: Mapping[str, Any]) -> None:
@@ -142,11 +178,17 @@ def main(options: Mapping[str, Any]) -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
-    channel = _serve(control, confinement)
-    if channel is None:
+    births, nursery = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork():
+        nursery.close()
+        _bear_the_first(births)
+        _serve(control, births)
         return
+    control.close()
+    births.close()
     status = 70
     try:
-        status = _live(channel, confinement, last_filter)
+        if _nurse(nursery, confine.forker(namespaces=confinement.namespaces)):
+            status = _live(nursery, confinement, last_filter)
     finally:
         os._exit(status)

@@ -36,8 +36,9 @@ def _seen(rows: int, steps: int, numbers: int = 2, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [(3, 7, 7), (1, 4, 9), (2, 12, 20), (3, 84, 84), (12, 36, 40), (3, 96, 96)])
 def test_a_picture_of_every_size_is_256_finite_features(size) -> None:
-    encoder = PictureEncoder(size, torch.Generator().manual_seed(0))
-    pixels = torch.randint(0, 256, (2, 3, int(np.prod(size))), dtype=torch.uint8)
+    draw = torch.Generator().manual_seed(0)
+    encoder = PictureEncoder(size, draw)
+    pixels = torch.randint(0, 256, (2, 3, int(np.prod(size))), dtype=torch.uint8, generator=draw)
     assert encoder(pixels).shape == (2, 3, 256)
     assert encoder(pixels).isfinite().all()
     assert not torch.allclose(encoder(pixels)[0, 0], encoder(pixels)[1, 1])

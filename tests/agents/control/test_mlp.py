@@ -48,7 +48,7 @@ def test_the_categorical_agrees_with_torch_distributions(seed):
 def test_acting_and_evaluating_tell_one_log_probability_and_value(space):
     policy = ActorCritic(6, space, seed=1)
     seen = np.random.default_rng(0).normal(size=(9, 6)).astype(np.float32)
-    policy.observations.update(torch.randn(50, 6) * 3 + 1)
+    policy.observations.update(torch.randn(50, 6, generator=torch.Generator().manual_seed(0)) * 3 + 1)
     action, logp, value, _ = policy.act(seen, policy.draw(np.random.default_rng(1), 9))
     name = "action_B_T" if policy.discrete else "action_B_T_A"
     told = policy.score({"observation_B_T_D": torch.from_numpy(seen), name: torch.from_numpy(action)})
@@ -120,7 +120,7 @@ def test_statistics_stand_still_while_acting_and_evaluating_and_move_in_advance(
 @pytest.mark.parametrize("space", [_BOX, _DISCRETE])
 def test_saving_and_loading_keeps_every_weight_and_statistic(space, tmp_path):
     one, two = ActorCritic(6, space, seed=1), ActorCritic(6, space, seed=2)
-    one.observations.update(torch.randn(10, 6))
+    one.observations.update(torch.randn(10, 6, generator=torch.Generator().manual_seed(0)))
     one.save(tmp_path)
     two.load(tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))

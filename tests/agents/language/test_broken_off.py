@@ -28,7 +28,7 @@ class Busy(Echo):
         self.at_work = True
         if not self.inside.is_set():
             self.inside.set()
-            self.let_go.wait(20)
+            self.let_go.wait(60)
         self.at_work = False
         return super().respond(reply)
 
@@ -45,9 +45,9 @@ def test_a_world_that_is_still_at_work_when_a_collection_is_broken_off_plays_no_
     thread = threading.Thread(target=collect)
     thread.start()
     assert thread.ident is not None
-    assert Busy.inside.wait(10)
+    assert Busy.inside.wait(60)
     give_up(thread.ident)
-    thread.join(10)
+    thread.join(60)
     give_up(thread.ident, on=False)
     assert broken
     assert [episode.failure for episode in actor.evaluate(1, seed=0, version=0)] == [None]

@@ -91,4 +91,4 @@ def test_a_policy_is_no_distance_from_itself() -> None:
     policy = policy_of(0)
     batch = batch_of(policy)
     _, apart_B_T = policy.compare(batch.inputs, policy)
-    assert float(apart_B_T.detach().abs().max()) <= 1e-6
+    assert float(apart_B_T.detach().abs().max()) <= 1e-5  # log-probabilities of −4 in fp32

@@ -352,4 +352,4 @@ def test_the_sum_over_a_batch_does_not_change_when_a_template_rewrites() -> None
         counts = torch.zeros(3).index_add(0, batch.episode_B, batch.mask_B_T.sum(dim=1).float())
         sums.append((by_episode.tolist(), counts.tolist()))
     assert sums[0][1] == sums[1][1]
-    assert sums[0][0] == pytest.approx(sums[1][0])
+    assert sums[0][0] == pytest.approx(sums[1][0], rel=1e-5)  # of some twenty numbers in fp32, in another order

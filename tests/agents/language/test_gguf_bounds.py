@@ -58,10 +58,10 @@ def test_a_header_that_claims_what_the_file_does_not_hold_is_refused_at_once(
     tmp_path: Path, content: bytes, message: str
 ) -> None:
     (tmp_path / "x.gguf").write_bytes(content)
-    began = time.process_time()
+    began = time.thread_time()
     with pytest.raises(UserError, match=message):
         check_gguf(tmp_path / "x.gguf")
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def test_a_file_as_the_library_writes_it_is_accepted(tmp_path: Path) -> None:

@@ -55,8 +55,7 @@ def test_answers_in_disorder_after_random_delays_give_the_same_episodes(
     policy: LanguagePolicy, world: type[Echo]
 ) -> None:
     want = collected(policy, plain(policy), world)
-    got = collected(policy, Disordered(plain(policy), seed=(seed := int(time.time()))), world)
-    print(f"seed {seed}")
+    got = collected(policy, Disordered(plain(policy), seed=1), world)
     assert [e.tokens for e in got.episodes] == [e.tokens for e in want.episodes]
     assert [e.messages for e in got.episodes] == [e.messages for e in want.episodes]
     assert [e.reward for e in got.episodes] == [e.reward for e in want.episodes]
@@ -70,8 +69,7 @@ def test_an_engine_that_dies_now_and_then_costs_the_episodes_it_owed_and_no_othe
     policy: LanguagePolicy, world: type[Echo]
 ) -> None:
     want = collected(policy, plain(policy), world)
-    got = collected(policy, Mortal(plain(policy), seed=(seed := int(time.time())), share=0.1), world)
-    print(f"seed {seed}")
+    got = collected(policy, Mortal(plain(policy), seed=1, share=0.1), world)
     lost = 0
     for mine, theirs in zip(got.episodes, want.episodes, strict=True):
         if mine.failure is None:
@@ -122,7 +120,7 @@ def test_an_engine_that_nobody_holds_any_more_ends_its_thread(policy: LanguagePo
     actor = ConversationActor(Echo, plain(policy), Renderer(policy.tokenizer), context=policy.context, max_tokens=6)
     actor.collect([0], 1, seed=0, version=0)
     del actor
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while set(threading.enumerate()) - before and time.monotonic() < until:
         time.sleep(0.01)  # it may have been forgetting the conversation
     assert set(threading.enumerate()) <= before
@@ -167,5 +165,5 @@ def test_nothing_hangs_while_an_engine_is_at_work(waits: bool, run: str) -> None
     assert process.stdout.readline() == "asked\n"
     if "collect" in run:
         process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)  # the engine never answers
+    _, error = process.communicate(timeout=300)  # the engine never answers
     assert ("KeyboardInterrupt" if "collect" in run else "ZeroDivisionError") in error

@@ -146,7 +146,7 @@ def test_code_beside_a_model_never_runs(folder: Path) -> None:
 
 def test_a_folder_that_is_damaged_anywhere_is_loaded_or_refused_with_a_sentence(folder: Path) -> None:
     """60 damages, each to one file: a few bytes, a cut, or another value in the JSON."""
-    seed = int(os.environ.get("PERIPATOS_SEED", random.randrange(2**32)))
+    seed = int(os.environ.get("PERIPATOS_SEED", "0"))
     rng = random.Random(seed)
     files = {path: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
     for number in range(60):

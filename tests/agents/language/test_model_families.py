@@ -21,8 +21,9 @@ def one_thread() -> None:
 
 
 def rows_of(*lengths: tuple[int, int]) -> dict[str, Tensor]:
-    """One row of random tokens for each (prompt, reply)."""
-    generator = torch.Generator().manual_seed(0)
+    """One row of random tokens for each (prompt, reply). The seed is one with which no expert is preferred to another
+    by so little that rounding decides: of 0 a token of qwen2_moe has two that differ by 2.5e-6."""
+    generator = torch.Generator().manual_seed(1)
     samples = []
     for prompt, reply in lengths:
         sample = Sample(torch.randint(7, VOCABULARY, (prompt,), generator=generator).tolist())

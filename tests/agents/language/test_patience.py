@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from agents_clock import Clock, stopped
 from agents_worlds import Echo
 
-from peripatos.agents.language import scheduling
 from peripatos.agents.language.authors import Oracle, Script
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
@@ -26,19 +25,27 @@ SAYS_X = Script(lambda messages: "x")
 LATE = "the world did not answer in time"
 
 
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What worlds, tools and authors sleep by."""
+    Waiting.clock = Bell.clock = stopped(monkeypatch)
+    return Waiting.clock
+
+
 class Waiting(Echo):
     """Three turns, stepped in threads, each of which takes `pause`."""
 
     waits = True
     pause = 0.0
     begins_in = 0.0
+    clock: Clock
 
     def opening(self, rng, split) -> str:
-        time.sleep(self.begins_in)
+        self.clock.sleep(self.begins_in)
         return super().opening(rng, split)
 
     def respond(self, reply: Reply) -> Outcome:
-        time.sleep(self.pause)
+        self.clock.sleep(self.pause)
         return super().respond(reply)
 
 
@@ -53,7 +60,8 @@ class Stuck(Waiting):
 
     def respond(self, reply: Reply) -> Outcome:
         if self.secret % 2:
-            self.let_go.wait(20)
+            self.clock.sleep(1.0)
+            assert self.let_go.wait(60), "nobody lets it go before the others have ended"
         return super().respond(reply)
 
 
@@ -74,28 +82,24 @@ def failures(episodes: list[Episode]) -> set[str | None]:
 
 @Script
 def slow_author(messages: Sequence[Message]) -> str:
-    time.sleep(0.4)
+    Waiting.clock.sleep(0.4)
     return "x"
 
 
-def test_the_time_that_the_model_takes_is_not_the_worlds() -> None:
-    begun = time.monotonic()
-    episodes = played(Waiting, 4, Patience(step=0.5, episode=0.5), slow_author)
-    assert time.monotonic() - begun > 1.0  # twice what an episode may take: three replies of 0.4 s
+def test_the_time_that_the_model_takes_is_not_the_worlds(clock: Clock) -> None:
+    episodes = played(Waiting, 1, Patience(step=0.3, episode=0.3), slow_author)
+    assert clock.passed == pytest.approx(1.2)  # four times what an episode may take: three replies of 0.4 s
     assert failures(episodes) == {None}
     assert all(episode.turns == 3 for episode in episodes)
 
 
-def test_waiting_for_a_thread_is_not_the_worlds_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduling, "MOST_THREADS", 2)
-    begun = time.monotonic()
-    episodes = played(Tenth, 12, Patience(step=0.4, episode=1.2))
-    assert time.monotonic() - begun > 1.6  # thirty-six steps of a tenth, two at a time
+def test_waiting_for_a_thread_is_not_the_worlds_time(clock: Clock) -> None:
+    episodes = played(Tenth, 12, Patience(step=0.15, episode=0.35))
+    assert clock.passed == pytest.approx(3.6)  # thirty-six steps of a tenth, one at a time
     assert failures(episodes) == {None}
 
 
-def test_a_world_that_hangs_takes_no_thread_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduling, "MOST_THREADS", 1)
+def test_a_world_that_hangs_takes_no_thread_from_the_others() -> None:
     Stuck.let_go.clear()
     try:
         episodes = played(Stuck, 8, Patience(step=0.3))
@@ -127,13 +131,14 @@ class Bell:
     """A tool that takes `pause`."""
 
     pause = 0.0
+    clock: Clock
 
     def __init__(self, task: dict[str, object]) -> None:
         self.task = task
 
     def ring(self) -> str:
         """Ring it."""
-        time.sleep(self.pause)
+        self.clock.sleep(self.pause)
         return "ding"
 
 
@@ -144,11 +149,11 @@ BELLS = [{"prompt": f"t{n}", "split": "train", "oracle": RING} for n in range(4)
 def test_a_fast_tool_and_a_slow_author_lose_no_episode() -> None:
     class Slow(Oracle):
         def reply(self, *asked: Any, greedy: bool) -> Reply:
-            time.sleep(0.4)
+            Waiting.clock.sleep(0.4)
             return super().reply(*asked, greedy=greedy)
 
     world = lambda: ToolWorld(BELLS, Bell, lambda bell, task, reply: True)  # noqa: E731
-    assert failures(played(world, 4, Patience(step=0.2, episode=0.3), Slow())) == {None}
+    assert failures(played(world, 1, Patience(step=0.2, episode=0.3), Slow())) == {None}
 
 
 @pytest.mark.parametrize("kind", ["timeout of the world", "limit of the tool itself"])
@@ -168,7 +173,7 @@ def test_a_tool_may_take_as_long_as_its_own_limit_allows(kind: str) -> None:
 
 def test_what_a_tool_is_granted_is_not_granted_to_the_check() -> None:
     def check(bell: Bell, task: dict[str, object], reply: Reply) -> bool:
-        time.sleep(0.5)
+        bell.clock.sleep(0.5)
         return True
 
     world = lambda: ToolWorld(BELLS, Bell, check, timeout=2.0)  # noqa: E731

@@ -2,12 +2,14 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from agents_clock import Clock, stopped
 from agents_worlds import Echo, Fragile
 
 from peripatos.agents.language.chat_template import Renderer
@@ -34,11 +36,16 @@ class FragileWaiting(Fragile):
 class Hanging(Waiting):
     """One task in two never answers until it is let go."""
 
+    clock: Clock
     let_go = threading.Event()
+    stuck: ClassVar[set[int]] = set()
 
     def respond(self, reply: Reply) -> Outcome:
-        if self.secret % 2:
-            self.let_go.wait(30)
+        if self.secret % 2 and not self.let_go.is_set():
+            self.stuck.add(id(self))
+            self.clock.sleep(1000.0)
+            assert self.let_go.wait(60), "nobody lets it go before the others have ended"
+            self.stuck.discard(id(self))
         return super().respond(reply)
 
 
@@ -47,13 +54,18 @@ class SideBySide(Echo):
 
     side_by_side = 3
     inside, most = 0, 0
-    lock = threading.Lock()
+    lock, three = threading.Lock(), threading.Event()
+    chance = np.random.default_rng(0)
 
     def respond(self, reply: Reply) -> Outcome:
         with self.lock:
             SideBySide.inside += 1
             SideBySide.most = max(self.most, self.inside)
-        time.sleep(0.02 * np.random.default_rng().random())
+            if self.inside == 3:
+                self.three.set()
+            seconds = 0.02 * self.chance.random()
+        assert self.three.wait(60), "the first three never meet"
+        time.sleep(seconds)
         with self.lock:
             SideBySide.inside -= 1
         return super().respond(reply)
@@ -131,6 +143,7 @@ def test_worlds_that_are_stepped_side_by_side_repeat_bit_for_bit_whatever_time_t
     policy: LanguagePolicy, pair: tuple[type, type]
 ) -> None:
     SideBySide.most = 0
+    SideBySide.three.clear()
     in_place, first, second = (
         actor_of(policy, world).collect(range(12), 2, seed=0, version=0) for world in (*pair, pair[1])
     )
@@ -174,15 +187,23 @@ def test_nothing_is_held_for_an_episode_that_was_cut(
     assert not world.held
 
 
-def test_what_a_hanging_world_holds_is_freed_when_it_comes_out(policy: LanguagePolicy) -> None:
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hanging]]:
+    """Worlds that hang, for longer than anybody waits by a clock that nobody else uses."""
+    Hanging.clock = stopped(monkeypatch)
     Hanging.let_go.clear()
+    yield Hanging
+    Hanging.let_go.set()
+
+
+def test_what_a_hanging_world_holds_is_freed_when_it_comes_out(policy: LanguagePolicy, hanging: type[Hanging]) -> None:
     episodes = (
         actor_of(policy, HoldingHanging, patience=Patience(step=0.3)).collect(range(8), 1, seed=0, version=0).episodes
     )
     dead = [episode for episode in episodes if episode.failure is not None]
     assert len(Holding.held) == len(dead) > 0
-    Hanging.let_go.set()
-    until = time.monotonic() + 5
+    hanging.let_go.set()
+    until = time.monotonic() + 60
     while Holding.held and time.monotonic() < until:
         time.sleep(0.01)
     assert not Holding.held
@@ -195,18 +216,16 @@ def test_a_world_that_cannot_be_ended_costs_its_episode_and_nothing_else(policy:
     assert all(episode.reward is None and episode.turns == 2 for episode in collection.episodes)
 
 
-def test_an_episode_whose_world_hangs_fails_alone(policy: LanguagePolicy) -> None:
-    Hanging.let_go.clear()
-    actor = actor_of(policy, Hanging, patience=Patience(step=1.0))
-    started = time.monotonic()
+def test_an_episode_whose_world_hangs_fails_alone(policy: LanguagePolicy, hanging: type[Hanging]) -> None:
+    actor = actor_of(policy, hanging, patience=Patience(step=1.0))
     episodes = actor.collect(range(8), 1, seed=0, version=0).episodes
-    assert time.monotonic() - started < 15  # and not thirty seconds for each
     dead = [e for e in episodes if int(e.task.split()[-1]) % 2]
     assert 0 < len(dead) < 8
+    assert len(hanging.stuck) == len(dead)  # nobody has waited for them
     assert all(e.reward is None and e.stop_reason is StopReason.ERROR for e in dead)
     assert all(e.failure == "the world did not answer in time" for e in dead)
     assert all(e.reward is not None and e.turns == 3 for e in episodes if e not in dead)
-    Hanging.let_go.set()
+    hanging.let_go.set()
     again = actor.collect(range(8), 1, seed=0, version=0).episodes  # with fresh worlds where threads were stuck
     assert all(e.failure is None for e in again)
 

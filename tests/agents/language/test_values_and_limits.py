@@ -46,7 +46,7 @@ def test_values_are_read_in_micro_batches_and_without_logits(monkeypatch: pytest
     whole = values(None)
     assert len(read) == 1
     read.clear()
-    torch.testing.assert_close(values(200), whole, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(values(200), whole, atol=5e-5, rtol=1e-5)  # a hundred last places of values around 5
     assert len(read) > 2
     assert max(read) <= 200
     assert not wide

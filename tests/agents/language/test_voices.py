@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 import torch
+from agents_clock import Clock, stopped
 from agents_engines import Disordered, Doomed, Told
 from booking_world import Booking
 
@@ -94,21 +94,39 @@ def test_the_agents_own_engine_may_be_the_customer_whoever_is_answered_first(pol
 class Thinking(Told):
     """Takes a while for each answer."""
 
+    clock: Clock
+
     def step(self) -> list[tuple[int, Completion]]:
-        time.sleep(0.25)
+        self.clock.sleep(0.25)
         return super().step()
 
 
-def test_the_time_that_a_voice_takes_is_not_the_worlds(policy: LanguagePolicy) -> None:
-    stop = Renderer(policy.tokenizer).stop_id
+class Silent(Told):
+    """Never answers; it ends with the test."""
+
+    def __init__(self, stop_id: int) -> None:
+        super().__init__(lambda turn: [30, stop_id], stop_id)
+        self._closed = threading.Event()
+
+    def step(self) -> list[tuple[int, Completion]]:
+        self._closed.wait()
+        return []
+
+    def close(self) -> None:
+        self._closed.set()
+        super().close()
+
+
+def test_the_time_that_a_voice_takes_is_not_the_worlds(policy: LanguagePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    Thinking.clock, stop = stopped(monkeypatch), Renderer(policy.tokenizer).stop_id
     slow = Thinking(lambda turn: [30, stop], stop)
-    episodes = played(policy, plain(policy), slow, patience=Patience(step=0.1, episode=0.3))
+    episodes = played(policy, plain(policy), slow, patience=Patience(step=0.1, episode=0.1))
     assert {episode.failure for episode in episodes} == {None}
+    assert Thinking.clock.passed >= 12 * 0.25  # somebody has thought for each of the episodes
 
 
 def test_a_voice_that_says_nothing_fails_the_episode_and_not_the_run(policy: LanguagePolicy) -> None:
-    stop = Renderer(policy.tokenizer).stop_id
-    for episode in played(policy, plain(policy), Thinking(lambda turn: [30, stop], stop), patience_s=0.05):
+    for episode in played(policy, plain(policy), Silent(Renderer(policy.tokenizer).stop_id), patience_s=0.05):
         assert episode.reward is None
         assert "a voice said nothing in 0.05 s" in str(episode.failure)
 
@@ -131,10 +149,9 @@ def test_a_voice_that_was_told_too_much_says_so(policy: LanguagePolicy) -> None:
 
 
 def test_a_late_answer_is_cancelled(policy: LanguagePolicy) -> None:
-    stop = Renderer(policy.tokenizer).stop_id
-    slow = Thinking(lambda turn: [30, stop], stop)
+    slow = Silent(Renderer(policy.tokenizer).stop_id)
     voice = voice_of(policy, slow, patience=0.05)
     with pytest.raises(WorldFailure, match=r"said nothing in 0\.05 s"):
         voice(TALK, 0)
-    assert voice.granted_seconds == pytest.approx(0.05, abs=0.01)
+    assert voice.granted_seconds == pytest.approx(0.05, abs=0.01)  # and no more, however late somebody hears of it
     slow.close()

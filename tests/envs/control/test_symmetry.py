@@ -123,6 +123,7 @@ def test_a_wrapper_declares_the_symmetry_of_any_gymnasium_environment(name, wrap
     image.reset(seed=2)
     image.unwrapped.state = -np.asarray(world.unwrapped.state)
     rng, mirror = np.random.default_rng(0), wrapper.symmetry.action
+    world.action_space.seed(0)
     for _ in range(20):
         action = world.action_space.sample() if isinstance(world.action_space, Box) else int(rng.integers(2))
         other = mirror(action) if isinstance(world.action_space, Box) else mirror.order[action]

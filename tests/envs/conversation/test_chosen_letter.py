@@ -323,6 +323,6 @@ def test_a_declared_answer_wins_whatever_was_said_of_the_others(right: str) -> N
     ["A.", "A ", "\n", "\n ", "A or ", "(", "#### A ", r"\boxed{", "<answer>", "answer is ", "no ", "~~", "A) red "],
 )
 def test_a_long_reply_is_read_in_seconds(again: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     chosen_letter("B " + again * 20_000 + "x", "ABCD", COLOURS)
-    assert time.perf_counter() - began < 30
+    assert time.thread_time() - began < 30

@@ -307,6 +307,6 @@ def test_an_answer_is_a_number_and_nothing_beside_it_but_a_unit(text: str, numbe
     "again", ["5 ", "5, ", "answer is 5 + 6 = ", "1/", "1,", "1 2/3 ", r"\frac{", "9", "½", "- ", "(5", "5\n "]
 )
 def test_a_long_reply_is_read_in_seconds(again: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     number_in(again * (65_536 // len(again)), "")
-    assert time.perf_counter() - began < 30
+    assert time.thread_time() - began < 30

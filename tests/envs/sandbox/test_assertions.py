@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
+from patience import PATIENT, hurried
 
-from peripatos.envs.sandbox import Judge, Limits
+from peripatos.envs.sandbox import Judge
 
 pytestmark = pytest.mark.sandbox
 
 
 @pytest.fixture(scope="module")
 def judge() -> Iterator[Judge]:
-    with Judge(workers=1, limits=Limits(wall_s=1.5, cpu_s=1)) as judge:
+    with Judge(workers=1, limits=PATIENT) as judge:
         yield judge
 
 
@@ -92,7 +94,9 @@ def test_a_right_candidate_passes(judge: Judge, code: str, test_code: str) -> No
     ],
 )
 def test_a_wrong_or_hostile_candidate_fails(judge: Judge, code: str, status: str) -> None:
-    verdict = judge.assertions(code, entry="f", test_code="def check(candidate):\n    assert candidate(41) == 41\n")
+    test_code = "def check(candidate):\n    assert candidate(41) == 41\n"
+    with hurried(judge) if status == "time_limit" else nullcontext():
+        verdict = judge.assertions(code, entry="f", test_code=test_code)
     assert (verdict.status, verdict.reward) == (status, 0.0), verdict
 
 
@@ -168,7 +172,8 @@ def test_no_wrong_program_passes_a_test_that_looks_at_every_answer(judge: Judge,
     body = "\n".join(f"    {line}" for line in STYLES[style].splitlines())
     test_code = f"{SQUARES}def check(candidate):\n{body}"
     for name, wrong in WRONG.items():
-        verdict = judge.assertions(f"def f(xs):\n    {wrong}", entry="f", test_code=test_code)
+        with hurried(judge):  # a wrong answer may keep a loop of the test's from ending
+            verdict = judge.assertions(f"def f(xs):\n    {wrong}", entry="f", test_code=test_code)
         assert verdict.reward == 0.0, (style, name, verdict)
     right = "def f(xs): return sum(x * x for x in xs if x % 2 == 0)"
     assert judge.assertions(right, entry="f", test_code=test_code).status == "passed"
@@ -266,7 +271,8 @@ def f(x):
 
 
 def test_test_code_that_runs_wild_is_not_held_against_the_sandbox(judge: Judge) -> None:
-    verdict = judge.assertions("def f(x): return x", entry="f", test_code="f(1)\nwhile True: pass")
+    with hurried(judge):
+        verdict = judge.assertions("def f(x): return x", entry="f", test_code="f(1)\nwhile True: pass")
     assert verdict.status == "time_limit"
 
 
@@ -300,5 +306,6 @@ def test_a_candidate_that_writes_its_own_frames_can_say_no_more_than_an_answer(
     judge: Judge, answer: str, test: str
 ) -> None:
     """Its process is the program's: what changes arguments, or makes NaN of infinities, has to be refused elsewhere."""
-    verdict = judge.assertions(FORGER % answer, entry="f", test_code=test)
+    with hurried(judge):
+        verdict = judge.assertions(FORGER % answer, entry="f", test_code=test)
     assert verdict.reward == 0.0, verdict

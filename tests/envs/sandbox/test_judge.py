@@ -6,15 +6,22 @@ import gc
 import itertools
 import os
 import signal
+import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from patience import PATIENT, hurried
 
 from peripatos.envs.sandbox import Judge, Limits
+from peripatos.envs.sandbox.frames import Deadline, Frames, Malformed
+from peripatos.envs.sandbox.inside.codec import frame
 from peripatos.envs.sandbox.program_run import ProgramRun
 from peripatos.envs.sandbox.worker import Exit
 
@@ -23,7 +30,7 @@ DOUBLE = "def solve(x): return 2 * x"
 
 @pytest.fixture(scope="module")
 def judge() -> Iterator[Judge]:
-    with Judge(workers=2, limits=Limits(wall_s=1.5, cpu_s=1, memory_mb=256)) as judge:
+    with Judge(workers=2, limits=replace(PATIENT, memory_mb=256)) as judge:
         yield judge
 
 
@@ -44,7 +51,7 @@ def judge() -> Iterator[Judge]:
         ("def solve(x):\n    y = 1\n    return x / 0", "runtime_error", "ZeroDivisionError: division by zero (line 3)"),
         ("import nowhere_at_all", "runtime_error", "nowhere_at_all"),
         ("def solve(x):\n    while True: pass", "time_limit", ""),
-        ("import time\ndef solve(x): time.sleep(9)", "time_limit", "1.5 s"),
+        ("import time\ndef solve(x): time.sleep(9)", "time_limit", "1 s (wall_s)"),
         ("def solve(x): return len(bytearray(1 << 30))", "memory_limit", "MemoryError"),
         ("def solve(x): return 'a' * (3 << 20)", "output_limit", "large"),
         ("import ctypes\ndef solve(x): ctypes.string_at(0)", "killed", "SIGSEGV"),
@@ -53,7 +60,8 @@ def judge() -> Iterator[Judge]:
     ],
 )
 def test_each_end_of_a_program_has_its_status(judge: Judge, code: str | bytes, status: str, message: str) -> None:
-    verdict = judge.function(code, entry="solve", tests=[((1,), 2), ((2,), 4)])
+    with hurried(judge) if status == "time_limit" else nullcontext():
+        verdict = judge.function(code, entry="solve", tests=[((1,), 2), ((2,), 4)])
     assert verdict.status == status, verdict
     assert message in verdict.message
     assert verdict.reward == (1.0 if status == "passed" else 0.0)
@@ -63,7 +71,7 @@ def test_each_end_of_a_program_has_its_status(judge: Judge, code: str | bytes, s
 
 @pytest.mark.sandbox
 def test_the_limit_on_processor_time_is_told_from_the_clock() -> None:
-    with Judge(workers=1, limits=Limits(wall_s=30, cpu_s=1)) as judge:
+    with Judge(workers=1, limits=replace(PATIENT, wall_s=300, cpu_s=1)) as judge:
         verdict = judge.function("def solve(x):\n    while True: pass", entry="solve", tests=[((1,), 2)])
     assert verdict.status == "time_limit"
     assert "1 s of processor time" in verdict.message
@@ -92,9 +100,25 @@ def test_partial_credit_counts_tests_and_keeps_the_status(judge: Judge) -> None:
 
 @pytest.mark.sandbox
 def test_answers_before_the_time_ran_out_earn_partial_credit(judge: Judge) -> None:
-    code = "def solve(x):\n    while x > 1: pass\n    return 2 * x"
-    verdict = judge.function(code, entry="solve", tests=[((0,), 0), ((1,), 2), ((2,), 4), ((3,), 6)], partial=True)
+    code = "import time\ndef solve(x):\n    while x > 1: time.sleep(1)\n    return 2 * x"
+    with hurried(judge, 3):
+        tests = [((0,), 0), ((1,), 2), ((2,), 4), ((3,), 6)]
+        verdict = judge.function(code, entry="solve", tests=tests, partial=True)
     assert (verdict.status, verdict.reward) == ("time_limit", 0.5)
+
+
+def test_an_answer_that_came_in_time_counts_though_it_is_looked_at_late() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        frames, past = Frames(ours), time.monotonic() - 1
+        theirs.sendall(frame({"i": 0}) + frame({"i": 1}) + frame({"i": 2})[:5])
+        assert [frames.receive(past) for _ in range(2)] == [{"i": 0}, {"i": 1}]
+        for _ in range(2):  # half of one, and no more of it
+            with pytest.raises(Deadline):
+                frames.receive(past)
+        theirs.close()
+        with pytest.raises(Malformed, match="unfinished"):
+            frames.receive(past)
 
 
 @pytest.mark.sandbox
@@ -160,7 +184,8 @@ def test_honest_programs_that_use_the_standard_library_pass(judge: Judge, code: 
     ],
 )
 def test_stdio_programs_are_judged_by_their_whole_output_and_their_end(judge: Judge, code: str, status: str) -> None:
-    verdict = judge.stdio(code, tests=[("1\n", "2\n"), ("5\n", "6\n")])
+    with hurried(judge) if status == "time_limit" else nullcontext():
+        verdict = judge.stdio(code, tests=[("1\n", "2\n"), ("5\n", "6\n")])
     assert verdict.status == status, verdict
     assert verdict.reward == (1.0 if status == "passed" else 0.0)
 
@@ -178,35 +203,37 @@ def test_stdio_runs_every_test_whether_those_before_passed_or_not(judge: Judge) 
 
 @pytest.mark.sandbox
 def test_the_limits_are_for_each_test() -> None:
-    with Judge(workers=1, limits=Limits(wall_s=1, cpu_s=0.5)) as judge:
+    """Of those that are to be kept, a program uses a fraction, for any process may be paused."""
+    pairs = [((i,), i) for i in range(6)]
+    busy = "import time\ndef solve(x):\n    end = time.process_time() + {s}\n"
+    busy += "    while time.process_time() < end: pass\n    return x"
+    with Judge(workers=1, limits=replace(PATIENT, wall_s=3)) as judge:
         tests = [(str(i), str(i)) for i in range(5)]
-        assert judge.stdio("import time\ntime.sleep(0.4)\nprint(input())", tests).reward == 1.0
-        busy = "import time\ndef solve(x):\n    end = time.process_time() + {s}\n"
-        busy += "    while time.process_time() < end: pass\n"
-        pairs = [((i,), i) for i in range(6)]
-        right = judge.function(busy.format(s=0.2) + "    return x", entry="solve", tests=pairs)
-        assert right.status == "passed", right
-    with Judge(workers=1, limits=Limits(wall_s=5, cpu_s=0.5)) as judge:
-        slow = busy.format(s="(0.7 if x == 3 else 0.05)") + "    return x"
-        verdict = judge.function(slow, entry="solve", tests=pairs, partial=True)
-        assert [test.status for test in verdict.tests] == ["passed"] * 3 + ["time_limit"] + ["passed"] * 2, verdict
-    with Judge(workers=1, limits=Limits(wall_s=1, cpu_s=0.5)) as judge:
-        asleep = "import time\ndef solve(x):\n    time.sleep(2 * (x == 3))\n    return x"
+        assert judge.stdio("import time\ntime.sleep(0.7)\nprint(input())", tests).reward == 1.0
+        asleep = "import time\ndef solve(x):\n    time.sleep(60 * (x == 3))\n    return x"
         verdict = judge.function(asleep, entry="solve", tests=pairs, partial=True)
-        assert [test.status for test in verdict.tests] == ["passed"] * 3 + ["time_limit"] * 3
+        assert [test.status for test in verdict.tests] == ["passed"] * 3 + ["time_limit"] * 3, verdict
+    with Judge(workers=1, limits=replace(PATIENT, cpu_s=0.5)) as judge:
+        right = judge.function(busy.format(s=0.2), entry="solve", tests=pairs)
+        assert right.status == "passed", right
+        # what the first test may have taken by the clock is not held against the second
+        slow = busy.format(s="(1.2 if x == 1 else 0.05)")
+        verdict = judge.function(slow, entry="solve", tests=pairs, partial=True)
+        assert [test.status for test in verdict.tests] == ["passed", "time_limit"] + ["passed"] * 4, verdict
 
 
 @pytest.mark.sandbox
-def test_all_tests_together_have_a_limit_too() -> None:
-    with Judge(workers=1, limits=Limits(wall_s=0.6, total_s=1.5)) as judge:
-        tests = [(str(i), str(i)) for i in range(20)]
+def test_all_tests_together_have_a_limit_too(judge: Judge) -> None:
+    tests = [(str(i), str(i)) for i in range(200)]
+    with Judge(workers=1, limits=Limits(wall_s=2.5, total_s=2.5)) as brief:
         began = time.monotonic()
-        verdict = judge.stdio("import time\ntime.sleep(0.3)\nprint(input())", tests, partial=True)
-        assert time.monotonic() - began < 4
+        verdict = brief.stdio("import time\ntime.sleep(0.3)\nprint(input())", tests, partial=True)
+        assert time.monotonic() - began < 30  # of the 60 that all would take
         assert verdict.tests[0].status == "passed"
         assert verdict.tests[-1].status == "time_limit"
+    with hurried(judge):
         hanging = judge.stdio("import time\ntime.sleep(9)", tests)
-        assert [test.status for test in hanging.tests[:2]] == ["time_limit", "skipped"]
+    assert [test.status for test in hanging.tests[:2]] == ["time_limit", "skipped"]
 
 
 @pytest.mark.sandbox
@@ -265,9 +292,9 @@ def test_programs_of_contests_run_as_they_do_there(judge: Judge) -> None:
 @pytest.mark.sandbox
 def test_an_answer_far_larger_than_what_is_expected_is_not_read(judge: Judge) -> None:
     code = "def solve(x): return [[i, [i]] for i in range(60_000)] if x else 1"
-    began = time.process_time()
+    began = time.thread_time()
     verdict = judge.function(code, "solve", [((i % 9,), 1) for i in range(10)], partial=True, tuples_as_lists=True)
-    assert time.process_time() - began < 0.5
+    assert time.thread_time() - began < 0.5
     assert verdict.reward == 0.2
     assert "bytes" in verdict.message
 
@@ -332,7 +359,7 @@ def test_futures_from_many_threads_all_arrive_with_their_own_verdict(judge: Judg
     def ask(i: int) -> bool:
         future = judge.submit("function", f"def solve(x): return x + {i}", entry="solve", tests=[((1,), 1 + i)])
         wrong = judge.function(f"def solve(x): return x + {i}", entry="solve", tests=[((1,), i)])
-        return future.result(20).reward == 1.0 and wrong.reward == 0.0
+        return future.result(120).reward == 1.0 and wrong.reward == 0.0
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(40)))
@@ -356,16 +383,24 @@ def test_a_judge_outlives_the_threads_that_used_it() -> None:
         assert [verdict.status for verdict in verdicts] == ["passed", "passed"]
 
 
-def _kill_workers(judge: Judge, stop: threading.Event, kills: list[int], children: Callable[[], set[int]]) -> None:
-    pauses = itertools.cycle((0.05, 0.15, 0.3, 1.0))  # on a busy machine a start takes longer than the short ones
-    while not stop.is_set():
+def _kill_workers(
+    stop: threading.Event, passed: threading.Event, kills: list[int], children: Callable[[], set[int]]
+) -> None:
+    """Again and again, in quick succession; and then not before a program has passed: a start may take long."""
+    for pause in itertools.cycle((0.05, 0.15, 0.3, None)):
+        if stop.is_set():
+            return
         for pid in children():
             try:
                 os.kill(pid, signal.SIGKILL)
                 kills.append(pid)
             except ProcessLookupError:
                 continue
-        time.sleep(next(pauses))
+        if pause is not None:
+            time.sleep(pause)
+        else:
+            passed.clear()
+            passed.wait(120)
 
 
 def _children() -> set[int]:
@@ -385,16 +420,19 @@ def _children() -> set[int]:
 def _survives_kills(wanted: int) -> None:
     own = _children()
     kills: list[int] = []
-    stop = threading.Event()
-    with Judge(workers=2, limits=Limits(wall_s=5)) as judge:
-        killer = threading.Thread(target=_kill_workers, args=(judge, stop, kills, lambda: _children() - own))
+    stop, passed = threading.Event(), threading.Event()
+    with Judge(workers=2, limits=PATIENT) as judge:
+        killer = threading.Thread(target=_kill_workers, args=(stop, passed, kills, lambda: _children() - own))
         code = "import time\ndef solve(x):\n    time.sleep(0.02)\n    return 2 * x"
         killer.start()
         statuses = []
         while len(kills) < wanted:
-            futures = [judge.submit("function", code, entry="solve", tests=[((1,), 2)]) for _ in range(8)]
-            statuses += [future.result(60) for future in futures]
+            for future in [judge.submit("function", code, entry="solve", tests=[((1,), 2)]) for _ in range(8)]:
+                statuses.append(future.result(300))
+                if statuses[-1].status == "passed":
+                    passed.set()
         stop.set()
+        passed.set()
         killer.join()
         for verdict in statuses:
             assert verdict.status in ("passed", "infra_error", "sandbox_unavailable"), verdict
@@ -428,7 +466,7 @@ def test_suspicions_and_statuses_are_counted(judge: Judge) -> None:
 
 
 def _judge_many(judge: Judge, count: int) -> float:
-    """Judge a mixture, a tenth of it hostile; programs per second."""
+    """Judge a mixture, a tenth of it hostile; seconds of this process's own work for each program."""
     hostile = (
         "import os\ndef solve(x): os._exit(0)",
         "import os\nos.write(3, b'\\xff' * 99)",
@@ -441,10 +479,10 @@ def _judge_many(judge: Judge, count: int) -> float:
         code = hostile[i // 10 % len(hostile)] if i % 10 == 0 else f"# {i}\n{DOUBLE}"
         return judge.function(code, entry="solve", tests=[((1,), 2)]).reward == float(i % 10 != 0)
 
-    began = time.perf_counter()
+    began = time.process_time()
     with ThreadPoolExecutor(2) as pool:
         assert all(pool.map(one, range(count)))
-    return count / (time.perf_counter() - began)
+    return (time.process_time() - began) / count
 
 
 def _listing(folder: str) -> list[str]:
@@ -460,33 +498,34 @@ def _resident_kb(pids: set[int]) -> int:
     return total
 
 
-def _leaks_nothing(rounds: int, count: int) -> None:
+def _leaks_nothing(rounds: int, count: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     own = _children()
+    gc.collect()  # what earlier tests left open is no gain of this one's
     descriptors = len(_listing("/proc/self/fd"))
-    files = set(_listing("/tmp"))
-    with Judge(workers=2) as judge:
-        rates = [_judge_many(judge, count)]
+    with Judge(workers=2, limits=PATIENT) as judge:
+        costs = [_judge_many(judge, count)]
         gc.collect()
         held, memory = len(_listing("/proc/self/fd")), _resident_kb(_children() - own)
-        rates += [_judge_many(judge, count) for _ in range(rounds - 1)]
+        costs += [_judge_many(judge, count) for _ in range(rounds - 1)]
         assert len(_listing("/proc/self/fd")) <= held + 8  # spare processes may be on their way
         assert _resident_kb(_children() - own) < memory + 20_000
         assert len(_children() - own) == 2
-    assert len(_listing("/proc/self/fd")) == descriptors
+    assert len(_listing("/proc/self/fd")) <= descriptors
     assert _children() <= own
-    assert not [name for name in set(_listing("/tmp")) - files if "peripatos" in name]
-    assert max(rates[len(rates) // 2 :]) > 0.5 * rates[0], rates  # other load comes and goes; decay would stay
+    assert not list(folder.iterdir())
+    assert min(costs[len(costs) // 2 :]) < 3 * costs[0], costs  # other load makes work dearer for a while; decay stays
 
 
 @pytest.mark.sandbox
-def test_hundreds_of_programs_leak_nothing() -> None:
-    _leaks_nothing(rounds=2, count=150)
+def test_hundreds_of_programs_leak_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _leaks_nothing(2, 150, tmp_path, monkeypatch)
 
 
 @pytest.mark.sandbox
 @pytest.mark.exhaustive
-def test_ten_thousand_programs_leak_nothing() -> None:
-    _leaks_nothing(rounds=10, count=1000)
+def test_ten_thousand_programs_leak_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _leaks_nothing(10, 1000, tmp_path, monkeypatch)
 
 
 PARTITION = """
@@ -507,7 +546,7 @@ def test_a_checker_accepts_every_right_output_and_fails_on_none(judge: Judge) ->
         assert judge.stdio(f"print({output!r})", tests, checker=PARTITION).status == "wrong_answer", output
     hanging = "def check(given, expected, output):\n    while output != expected + '\\n' and output != expected: pass\n"
     hanging += "    return True"
-    with Judge(workers=1, limits=Limits(wall_s=0.5, cpu_s=0.5)) as impatient:
+    with Judge(workers=1, limits=replace(PATIENT, cpu_s=0.5)) as impatient:
         assert impatient.stdio("print(1)", [("", "2")], checker=hanging).status == "wrong_answer"
         assert impatient.stdio("print(2)", [("", "2")], checker=hanging).status == "passed"
 

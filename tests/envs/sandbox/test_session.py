@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ from peripatos.envs.sandbox.inside import calls, cells
 
 @pytest.fixture
 def session() -> Iterator[Session]:
-    with Session(SessionLimits(cell_s=5, memory_mb=300, workspace_mb=16, output_kb=4)) as session:
+    with Session(SessionLimits(cell_s=60, memory_mb=300, workspace_mb=16, output_kb=4)) as session:
         yield session
 
 
@@ -49,7 +49,7 @@ def test_a_loop_is_interrupted_and_its_variables_stay(session: Session) -> None:
     session.python("x = 1")
     began = time.monotonic()
     cell = session.python("while True: pass", seconds=0.5)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30
     assert (cell.status, cell.notice) == ("time_limit", "")
     assert "KeyboardInterrupt" in cell.output
     assert session.python("x").output == "1\n"
@@ -57,8 +57,8 @@ def test_a_loop_is_interrupted_and_its_variables_stay(session: Session) -> None:
 
 @pytest.mark.sandbox
 def test_what_cannot_be_interrupted_is_killed_and_the_loss_is_told_and_files_stay(session: Session) -> None:
-    session.python("x = 1; open('kept', 'w').write('k')")
-    cell = session.python("import signal\nsignal.signal(2, signal.SIG_IGN)\nwhile True: pass", seconds=0.5)
+    session.python("x = 1; open('kept', 'w').write('k')\nimport signal; signal.signal(2, signal.SIG_IGN)")
+    cell = session.python("while True: pass", seconds=0.5)
     assert cell.status == "time_limit"
     assert "variables are lost" in cell.notice
     assert "NameError" in session.python("x").output
@@ -93,7 +93,7 @@ def test_the_workspace_has_a_quota_and_memory_a_limit(session: Session) -> None:
     assert "No space left" in session.shell("head -c 99000000 /dev/zero > big").output
     session.shell("rm big")
     assert "MemoryError" in session.python("x = bytearray(1 << 30)").output
-    hungry = "python3 -c 'import time; x = b\"x\" * (120 << 20); time.sleep(3)' & "
+    hungry = "python3 -c 'import time; x = b\"x\" * (120 << 20); time.sleep(50)' & "
     cell = session.shell(hungry * 4 + "wait")
     assert cell.status == "memory_limit"
     assert session.python("1").output == "1\n"
@@ -104,11 +104,11 @@ import os, threading, time
 print("so far", flush=True)
 def hold():
     x = b"x" * (120 << 20)
-    time.sleep(20)
+    time.sleep(50)
 for _ in range(4):
     if os.fork() == 0:
         {act}
-time.sleep(20)
+time.sleep(50)
 """
 ONCE_ALONE = "threading.Timer(0.5, hold).start(); import ctypes; ctypes.CDLL(None).syscall({exit}, 0)"
 
@@ -139,14 +139,16 @@ def test_an_interpreter_that_ends_outside_of_its_cells_costs_its_variables_and_n
 ) -> None:
     session.put("kept", b"k")
     if how == "a timer of its own":
-        cells = [session.python("import os, threading; threading.Timer(0.1, os._exit, (1,)).start()")]
-        time.sleep(0.5)
+        timer = "import os, threading\nopen('number', 'w').write(str(os.getpid()))\n"
+        timer += "threading.Timer(0.1, os._exit, (1,)).start()"
+        gone = "while grep -qs '^State:.[^ZX]' /proc/$(cat number)/status; do sleep 0.02; done"
+        cells = [session.python(timer), session.shell(gone)]
     elif how == "a command":
         session.python("x = 1")
         cells = [session.shell("kill -9 -1")]
     else:
         session.python("x = 1")
-        hungry = "python3 -c 'import time; x = b\"x\" * (120 << 20); time.sleep(9)' & "
+        hungry = "python3 -c 'import time; x = b\"x\" * (120 << 20); time.sleep(50)' & "
         cells = [session.shell(hungry * 4 + "wait")]
         assert (cells[0].status, cells[0].code) == ("memory_limit", -9)
     cells.append(session.python("1"))
@@ -215,7 +217,10 @@ def test_nothing_of_the_host_is_in_reach(session: Session, tmp_path: Path) -> No
         cell = session.python(f"import socket; socket.create_connection(('127.0.0.1', {port}), 1)")
     assert "Error" in cell.output
     assert session.shell("ls /home /root /etc/shadow 2>/dev/null").output == ""
-    assert session.shell(f"ls /proc | grep -x {os.getpid()}").output == ""
+    with subprocess.Popen(["sleep", "600.04711"]) as other:
+        assert "sleep" in session.shell("sleep 0 & cat /proc/*/cmdline").output
+        assert "04711" not in session.shell("cat /proc/*/cmdline").output
+        other.kill()
     names = {line.partition("=")[0] for line in session.shell("env").output.splitlines()}
     assert names <= {"HOME", "LANG", "PATH", "PWD", "PYTHONHASHSEED", "LC_CTYPE", "OLDPWD", "_", "SHLVL"}
     assert "Read-only file system" in session.shell("touch /usr/x /x 2>&1").output
@@ -247,7 +252,7 @@ ORDINARY = {
     "find /workspace -name c; tar cf x.tar a && tar tf x.tar | wc -l": "/workspace/a/b/c\n3\n",
     "awk 'BEGIN { print 6 * 7 }'; sed -n 1p list | wc -l; date +%Y | wc -c": "42\n1\n5\n",
     "touch -d @1000 old && stat -c %Y old && chmod 640 old && stat -c %a old": "1000\n640\n",
-    "timeout 5 sh -c 'sleep 0.1 & wait; echo done'": "done\n",
+    "timeout 50 sh -c 'sleep 0.1 & wait; echo done'": "done\n",
     "mkfifo p; (echo hi > p &); cat p": "hi\n",
     "(flock 9; echo locked) 9> lock": "locked\n",
     "nice -n 5 true; nohup true; env | grep -c HOME": "1\n",

@@ -36,19 +36,21 @@ values = st.recursive(
 )
 
 
-def _typed(value: object) -> str:
-    """A text that tells True from 1 and 1 from 1.0, at any depth."""
+def _typed(value: object, *, signed: bool = True) -> str:
+    """A text that tells True from 1 and 1 from 1.0, at any depth; and 0.0 from -0.0, if signed."""
+    if not signed and isinstance(value, float):
+        value += 0.0  # which takes the sign of a zero
     if isinstance(value, dict):
-        return "dict" + str(sorted((_typed(k), _typed(v)) for k, v in value.items()))
+        return "dict" + str(sorted((_typed(k, signed=signed), _typed(v, signed=signed)) for k, v in value.items()))
     if isinstance(value, (list, tuple)):
-        return type(value).__name__ + str([_typed(item) for item in value])
+        return type(value).__name__ + str([_typed(item, signed=signed) for item in value])
     if isinstance(value, (set, frozenset)):
-        return type(value).__name__ + str(sorted(map(_typed, value)))
+        return type(value).__name__ + str(sorted(_typed(item, signed=signed) for item in value))
     return f"{type(value).__name__}:{value!r}"
 
 
 @given(values)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_value_comes_back_with_its_exact_types_and_equals_itself(value: object) -> None:
     wire = loads(frame(encode(value))[4:])
     assert _typed(decode(wire)) == _typed(value)
@@ -56,9 +58,9 @@ def test_a_value_comes_back_with_its_exact_types_and_equals_itself(value: object
 
 
 @given(values, values)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_two_values_are_the_same_exactly_when_types_and_contents_are(a: object, b: object) -> None:
-    alike = _typed(a).replace("-0.0", "0.0") == _typed(b).replace("-0.0", "0.0")
+    alike = _typed(a, signed=False) == _typed(b, signed=False)
     assert same(encode(a), encode(b)) == alike
 
 
@@ -229,9 +231,9 @@ def test_colliding_integers_cannot_slow_the_comparison() -> None:
     prime = (1 << 61) - 1
     crafted = [{"i": hex(i * prime)} for i in range(9, 20_009)]
     expected = encode(set(range(20_000)))
-    began = time.perf_counter()
+    began = time.thread_time()
     assert not same({"s": crafted}, expected)
-    assert time.perf_counter() - began < 2.0
+    assert time.thread_time() - began < 2.0
 
 
 def test_the_deepest_wire_that_is_let_through_can_be_walked() -> None:

@@ -159,6 +159,16 @@ async def sleep(seconds: float) -> str:
     return "slept"
 
 
+waiting = asyncio.Barrier(8)
+
+
+@server.tool()
+async def meet() -> str:
+    """Come back when eight have come."""
+    await waiting.wait()
+    return "met"
+
+
 @server.tool()
 def die() -> str:
     """End the server."""
@@ -169,7 +179,7 @@ def die() -> str:
 def die_soon() -> str:
     """Answer, and end the server a moment later."""
     threading.Timer(0.2, os._exit, [3]).start()
-    return "farewell"
+    return f"farewell of {os.getpid()}"
 
 
 @server.tool()

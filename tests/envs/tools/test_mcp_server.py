@@ -14,6 +14,8 @@ import pytest
 
 pytest.importorskip("mcp")
 
+from processes import lives, soon
+
 from peripatos.envs.errors import UserError
 from peripatos.envs.tools import McpServer, ToolBox, ToolWorld
 from peripatos.envs.tools.mcp_schemas import validated, validator_of
@@ -23,7 +25,7 @@ from peripatos.envs.vocabulary import ToolCall, WorldFailure
 SERVER = str(Path(__file__).parent / "mcp_server.py")
 
 
-def started(behaviour: str = "good", timeout: float = 30.0) -> McpServer:
+def started(behaviour: str = "good", timeout: float = 60.0) -> McpServer:
     return McpServer.stdio(sys.executable, SERVER, behaviour, timeout=timeout)
 
 
@@ -61,9 +63,9 @@ def test_arguments_that_break_the_declared_schema_are_named_and_nothing_is_calle
     assert "is not as 'type' wants it: 'integer'; 'b' is a required property" in both.text
     assert len(both.text) < 300
     begun = time.perf_counter()
-    assert run(good, "sleep", seconds="9").fault is Fault.ARGUMENTS
+    assert run(good, "sleep", seconds="59").fault is Fault.ARGUMENTS
     assert run(good, "add", a="x" * 10**6, b=1).fault is Fault.ARGUMENTS
-    assert time.perf_counter() - begun < 2
+    assert time.perf_counter() - begun < 30
 
 
 def test_a_long_result_is_cut(good):
@@ -71,21 +73,20 @@ def test_a_long_result_is_cut(good):
 
 
 def test_calls_from_many_threads_do_not_wait_for_one_another(good):
-    begun, results = time.perf_counter(), []
-    threads = [threading.Thread(target=lambda: results.append(run(good, "sleep", seconds=0.5))) for _ in range(8)]
+    results: list[ToolResult] = []
+    threads = [threading.Thread(target=lambda: results.append(run(good, "meet"))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [result.text for result in results] == ["slept"] * 8
-    assert time.perf_counter() - begun < 3
+    assert [result.text for result in results] == ["met"] * 8
 
 
 def test_a_hanging_call_costs_itself_and_a_dead_server_its_episode():
-    with started(timeout=8.0) as server:
-        server._link._timeout = 0.3
-        assert run(server, "sleep", seconds=20).fault is Fault.TIMEOUT
-        server._link._timeout = 8.0
+    with started() as server:
+        server._link._timeout = 1.5  # and as long to say that it is still there
+        assert run(server, "sleep", seconds=200).fault is Fault.TIMEOUT
+        server._link._timeout = 60.0
         assert run(server, "add", a=1, b=1).text == "2"
         with pytest.raises(WorldFailure, match="is gone"):
             run(server, "die")
@@ -96,7 +97,7 @@ def test_a_hanging_call_costs_itself_and_a_dead_server_its_episode():
 
 
 def test_a_flood_ends_the_connection():
-    with started("flood", timeout=15.0) as server:
+    with started("flood") as server:
         first = server._link
         with pytest.raises(WorldFailure, match="too many messages"):
             run(server, "talk")
@@ -107,10 +108,10 @@ def test_a_flood_ends_the_connection():
 
 
 def test_a_line_that_never_ends_is_given_up():
-    with started("drip", timeout=8.0) as server:
+    with started("drip") as server:
         server._link._timeout = 0.5
         assert run(server, "talk").fault is Fault.TIMEOUT
-        server._link._thread.join(10)
+        server._link._thread.join(60)
         assert server._link.gone
 
 
@@ -127,7 +128,7 @@ def test_a_message_that_is_too_large_costs_its_call_and_says_so(behaviour, words
     with started(f"message:{behaviour}") as server:
         begun = time.perf_counter()
         result = run(server, "talk")
-        assert time.perf_counter() - begun < 10
+        assert time.perf_counter() - begun < 30
         assert words in result.text
         assert result.fault is Fault.RAISED
         assert not server._link.gone
@@ -156,13 +157,13 @@ def test_what_nobody_asked_for_changes_no_answer(behaviour):
 
 @pytest.mark.parametrize("behaviour", ["another id", "text id"])
 def test_an_answer_to_another_call_is_no_answer(behaviour):
-    with started(f"message:{behaviour}", timeout=8.0) as server:
+    with started(f"message:{behaviour}") as server:
         server._link._timeout = 0.5
         assert run(server, "talk").fault is Fault.TIMEOUT
 
 
 def test_notes_without_end_cost_the_episode():
-    with started("message:notes", timeout=15.0) as server, pytest.raises(WorldFailure, match="too many messages"):
+    with started("message:notes") as server, pytest.raises(WorldFailure, match="too many messages"):
         run(server, "talk")
 
 
@@ -264,9 +265,10 @@ def test_a_result_that_breaks_what_was_declared_is_a_message(behaviour, text, fa
 
 def test_a_server_that_dies_between_two_calls_costs_one_episode():
     with started() as server:
-        assert run(server, "die_soon").text == "farewell"
+        words = run(server, "die_soon").text
         first = server._link
-        first._thread.join(0.7)
+        assert words.startswith("farewell of ")
+        assert soon(lambda: not lives(int(words.rpartition(" ")[2])))
         with pytest.raises(WorldFailure, match="is gone"):
             run(server, "add", a=1, b=2)
         assert run(server, "add", a=1, b=2).text == "3"
@@ -277,10 +279,7 @@ def test_words_on_standard_error_without_end_are_forgotten():
     with started("loud") as server:
         assert run(server, "talk").text == "said"
         log = server._link._log.fileno()
-        until = time.monotonic() + 10
-        while os.fstat(log).st_blocks * 512 > 2 << 20 and time.monotonic() < until:
-            time.sleep(0.1)
-        assert os.fstat(log).st_blocks * 512 <= 2 << 20
+        assert soon(lambda: os.fstat(log).st_blocks * 512 <= 2 << 20)
         assert run(server, "talk").text == "said"
 
 
@@ -325,14 +324,14 @@ def test_tools_of_a_server_stand_beside_those_of_a_world(good, shared):
 @pytest.mark.parametrize(
     ("behaviour", "timeout", "words"),
     [
-        ("dead", 20.0, "I was never alive"),
+        ("dead", 60.0, "I was never alive"),
         ("silent", 0.5, "no answer in time"),
-        ("nonsense", 20.0, "a tool's name"),
-        ("endless", 20.0, "64 pages"),
-        ("many", 20.0, "more than 256 tools"),
-        ("too many", 20.0, "values, where 20,000 are allowed"),
-        ("chatterbox", 20.0, "50036 characters; 32768 are allowed"),
-        ('schema:{"type": "array"}', 20.0, "tools.0.inputSchema.type: Input should be 'object'"),
+        ("nonsense", 60.0, "a tool's name"),
+        ("endless", 60.0, "64 pages"),
+        ("many", 60.0, "more than 256 tools"),
+        ("too many", 60.0, "values, where 20,000 are allowed"),
+        ("chatterbox", 60.0, "50036 characters; 32768 are allowed"),
+        ('schema:{"type": "array"}', 60.0, "tools.0.inputSchema.type: Input should be 'object'"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_the_users_to_mend(behaviour, timeout, words):
@@ -345,18 +344,27 @@ def test_a_command_that_is_not_there_is_named():
         McpServer.stdio("no-such-command")
 
 
+def serving() -> tuple[int, subprocess.Popen[bytes]]:
+    """A server over HTTP, and its port. Another program may take a port that was free; then it is another one."""
+    while True:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        process = subprocess.Popen([sys.executable, SERVER, "good", str(port)], stderr=subprocess.DEVNULL)
+        assert soon(lambda: process.poll() is not None or is_open(port))  # noqa: B023  # called at once
+        if process.poll() is None:
+            return port, process
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_tools_over_http():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, SERVER, "good", str(port)], stderr=subprocess.DEVNULL)
+    port, process = serving()
     try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        with McpServer.http(f"http://127.0.0.1:{port}/mcp", timeout=10.0) as server:
+        with McpServer.http(f"http://127.0.0.1:{port}/mcp", timeout=60.0) as server:
             assert run(server, "add", a=2, b=3).text == "5"
             assert "not now" in run(server, "fail", words="not now").text
             with pytest.raises(WorldFailure):
@@ -387,7 +395,7 @@ def doubled(depth: int, keyword: str, end: dict[str, object]) -> dict[str, objec
 
 def words_about(schema: dict[str, object], *values: object) -> tuple[list[str], float]:
     """What is said about a schema and about values of `x`, and how long it took."""
-    begun, said = time.perf_counter(), []
+    begun, said = time.thread_time(), []
     with suppress(UserError):
         tool = validator_of("talk", schema)
         for value in values:
@@ -395,7 +403,7 @@ def words_about(schema: dict[str, object], *values: object) -> tuple[list[str], 
                 validated(tool, {"x": value})
             except ValueError as error:
                 said.append(str(error))
-    return said, time.perf_counter() - begun
+    return said, time.thread_time() - begun
 
 
 @pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf", "if", "not", "dependentSchemas"])
@@ -451,9 +459,9 @@ def test_a_dialect_at_the_root_does_not_bring_patterns_back():
     schema |= {"properties": {"x": {"$ref": "#/definitions/p"}, "y": {"$ref": "#"}}}
     schema["definitions"] = {"p": {"type": "string", "pattern": "^(a+)+$"}}
     tool = validator_of("talk", schema)
-    begun = time.perf_counter()
+    begun = time.thread_time()
     assert validated(tool, {"y": {"x": "a" * 60 + "b"}})
-    assert time.perf_counter() - begun < 1
+    assert time.thread_time() - begun < 1
 
 
 @pytest.mark.parametrize(("items", "alike"), [([1, 1.0], True), ([1, True], False), ([{"a": 1}, {"a": 1}], True)])
@@ -472,7 +480,7 @@ def test_an_output_schema_cannot_hang_the_connection():
         begun = time.perf_counter()
         result = run(server, "talk")
         assert (result.fault, "too much work" in result.text) == (Fault.RAISED, True)
-        assert time.perf_counter() - begun < 10
+        assert time.perf_counter() - begun < 50
         assert run(server, "talk").fault is Fault.RAISED
 
 

@@ -130,12 +130,12 @@ def test_a_tool_that_hangs_is_left_behind():
     released = threading.Event()
 
     def hangs() -> str:
-        released.wait(10)
+        released.wait(100)
         return "late"
 
     begun = time.perf_counter()
     result = result_of(hangs, 0.05)
-    assert (result.fault, time.perf_counter() - begun < 2) == (Fault.TIMEOUT, True)
+    assert (result.fault, time.perf_counter() - begun < 50) == (Fault.TIMEOUT, True)
     assert "within 0.05 s" in result.text
     released.set()
 
@@ -149,7 +149,7 @@ def test_a_coroutine_is_awaited_and_cancelled_when_it_hangs():
 
     async def hangs() -> None:
         try:
-            await asyncio.sleep(10)
+            await asyncio.sleep(600)
         finally:
             cleaned.set()
 
@@ -158,7 +158,7 @@ def test_a_coroutine_is_awaited_and_cancelled_when_it_hangs():
 
     assert result_of(quick, x=1).text == "2"
     assert result_of(hangs, 0.05).fault is Fault.TIMEOUT
-    assert cleaned.wait(2)
+    assert cleaned.wait(60)
     assert result_of(own_timeout).fault is Fault.RAISED
 
 

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import alive, marked, soon
 
 from peripatos.agents.language.authors import Oracle, Script
 from peripatos.agents.language.chat_template import Renderer
@@ -27,8 +29,9 @@ from peripatos.envs.tools.tool import MAX_ARGUMENTS, Fault, Tool, ToolResult
 from peripatos.envs.tools.workbench import LIMITS
 from peripatos.envs.vocabulary import Episode, Reply, ToolCall, WorldFailure
 
-SMALL = SessionLimits(cell_s=1.0, memory_mb=300, workspace_mb=8, output_kb=4)
-MARKS = iter(range(86_001, 86_400))  # seconds that a process sleeps, by which it is known
+SMALL = SessionLimits(cell_s=60.0, memory_mb=300, workspace_mb=8, output_kb=4)
+BRIEF = replace(SMALL, cell_s=1.0)  # for what never ends
+LEFT = "until [ -e left ]; do sleep 0.02; done"
 
 
 HUNGRY = """
@@ -37,8 +40,8 @@ print("so far", flush=True)
 for _ in range(4):
     if os.fork() == 0:
         x = b"x" * (120 << 20)
-        time.sleep(20)
-time.sleep(20)
+        time.sleep(50)
+time.sleep(50)
 """
 
 
@@ -55,28 +58,20 @@ def shell(bench: Workbench, command: str) -> str:
     return run(bench, "run_shell", command).text
 
 
-def alive(mark: int) -> bool:
-    """Whether a process that sleeps `mark` seconds is anywhere on this machine."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes().split(b"\0")[:2] == [b"sleep", str(mark).encode()]:
-                return True
-        except OSError:
-            continue
-    return False
+def ends(mark: str) -> bool:
+    return soon(lambda: not alive(mark))
 
 
-def ends(mark: int) -> bool:
-    until = time.monotonic() + 5
-    while alive(mark) and time.monotonic() < until:
-        time.sleep(0.05)
-    return not alive(mark)
-
-
-def leave_behind(bench: Workbench, mark: int) -> None:
+def leave_behind(bench: Workbench, mark: str) -> None:
     """A process in a session of its own, whose parent is gone."""
-    shell(bench, f"setsid sh -c 'sleep {mark} & sleep {mark} &' > /dev/null 2>&1 & sleep 0.2")
+    shell(bench, f"rm -f left; setsid sh -c 'sleep {mark} & sleep {mark} & touch left' > /dev/null 2>&1 & {LEFT}")
     assert alive(mark)
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    with marked() as mark:
+        yield mark
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +86,18 @@ def bench():
     bench = Workbench(SMALL)
     yield bench
     bench.close()
+
+
+@pytest.fixture
+def brief():
+    bench = Workbench(BRIEF)
+    yield bench
+    bench.close()
+
+
+def goes_on(bench: Workbench) -> bool:
+    """Whether it answers. One that is in a hurry may be too late now and then, on a busy machine."""
+    return any(python(bench, "6 * 7") == "42" for _ in range(10))
 
 
 # ── what the agent reads
@@ -127,12 +134,13 @@ def test_variables_stay_and_both_tools_work_in_one_folder(shared):
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_whatever_happens_inside_is_a_bounded_message(shared, name, text, words):
-    result = run(shared, name, text)
+def test_whatever_happens_inside_is_a_bounded_message(shared, brief, name, text, words):
+    bench = brief if "[stopped after 1 s]" in words else shared
+    result = run(bench, name, text)
     assert result.fault is None
     assert all(word in result.text for word in words), result.text
     assert len(result.text) < 5_000
-    assert python(shared, "6 * 7") == "42"
+    assert goes_on(bench)
 
 
 @pytest.mark.sandbox
@@ -155,12 +163,12 @@ def test_code_that_cannot_be_run_is_refused_in_words(shared, name):
         ("run_python", "import threading\nwhile True: threading.Thread(target=threading.Event().wait).start()"),
     ],
 )
-def test_a_fork_bomb_costs_a_call_and_never_the_episode(bench, name, text):
+def test_a_fork_bomb_costs_a_call_and_never_the_episode(brief, name, text):
     begun = time.monotonic()
-    assert run(bench, name, text).fault is None
+    assert run(brief, name, text).fault is None
     # What left its group goes on until it needs too much memory, or all processes: then the sandbox is replaced.
-    assert any(python(bench, "6 * 7") == "42" for _ in range(10))
-    assert time.monotonic() - begun < 15
+    assert goes_on(brief)
+    assert time.monotonic() - begun < 60  # of the 300 and more that its ten calls could take
 
 
 # ── what it cannot reach
@@ -210,7 +218,7 @@ def test_no_server_of_the_host_can_be_reached(shared):
 
 
 @pytest.mark.sandbox
-def test_neither_files_nor_variables_nor_processes_of_the_host_are_seen(shared, tmp_path, monkeypatch):
+def test_neither_files_nor_variables_nor_processes_of_the_host_are_seen(shared, mark, tmp_path, monkeypatch):
     (tmp_path / "secret").write_text("hunter2")
     for folder in (tmp_path, *list(tmp_path.parents)[:-2]):
         folder.chmod(0o755)
@@ -219,13 +227,15 @@ def test_neither_files_nor_variables_nor_processes_of_the_host_are_seen(shared, 
         assert "No such file" in shell(shared, command)
     fresh = Workbench(SMALL)
     assert "hunter2" not in shell(fresh, "env; cat /proc/*/environ; cat /proc/*/cmdline")
-    assert str(os.getpid()) not in shell(fresh, "ls /proc").split()
+    with subprocess.Popen(["sleep", mark]) as other:
+        assert mark not in shell(fresh, "cat /proc/*/cmdline")
+        other.kill()
     fresh.close()
 
 
 @pytest.mark.sandbox
 def test_signals_to_everything_end_nothing_outside(bench):
-    process = subprocess.Popen(["sleep", "30"])
+    process = subprocess.Popen(["sleep", "600"])
     shell(bench, f"kill -9 {process.pid} {os.getpid()} 1; kill -9 -1")
     python(bench, "import os, signal; os.kill(-1, signal.SIGKILL)")
     assert process.poll() is None
@@ -238,8 +248,8 @@ def test_signals_to_everything_end_nothing_outside(bench):
 
 
 @pytest.mark.sandbox
-def test_closing_ends_what_was_left_behind_and_is_final():
-    bench, mark = Workbench(SMALL), next(MARKS)
+def test_closing_ends_what_was_left_behind_and_is_final(mark):
+    bench = Workbench(SMALL)
     leave_behind(bench, mark)
     bench.close()
     bench.close()
@@ -249,8 +259,8 @@ def test_closing_ends_what_was_left_behind_and_is_final():
 
 
 @pytest.mark.sandbox
-def test_a_bench_that_nobody_holds_is_ended():
-    bench, mark = Workbench(SMALL), next(MARKS)
+def test_a_bench_that_nobody_holds_is_ended(mark):
+    bench = Workbench(SMALL)
     leave_behind(bench, mark)
     del bench
     gc.collect()
@@ -259,12 +269,11 @@ def test_a_bench_that_nobody_holds_is_ended():
 
 @pytest.mark.sandbox
 @pytest.mark.parametrize("end", ["pass", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
-def test_nothing_outlives_the_process_that_made_it(end):
-    mark = next(MARKS)
+def test_nothing_outlives_the_process_that_made_it(mark, end):
     code = f"""
         from peripatos.envs.tools.workbench import Workbench
         bench = Workbench()
-        bench.run_shell("setsid sleep {mark} > /dev/null 2>&1 & sleep 0.3")
+        bench.run_shell("setsid sh -c 'touch left; exec sleep {mark}' > /dev/null 2>&1 & {LEFT}")
         print("ready", flush=True)
         input()
         {end}
@@ -274,7 +283,7 @@ def test_nothing_outlives_the_process_that_made_it(end):
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         assert alive(mark)
-        process.communicate("\n", timeout=20)
+        process.communicate("\n", timeout=60)
     assert process.returncode in (0, -signal.SIGKILL)
     assert ends(mark)
 
@@ -348,11 +357,11 @@ def test_a_world_with_a_sandbox_keeps_the_contract():
 
 
 @pytest.mark.sandbox
-def test_every_episode_has_a_sandbox_of_its_own_which_ends_with_it():
+def test_every_episode_has_a_sandbox_of_its_own_which_ends_with_it(mark):
+    gc.collect()  # what earlier tests left open is not closed in between
     world, descriptors = workshop(SMALL), []
     for seed in range(4):
         world.reset(seed=seed)
-        mark = next(MARKS)
         assert python(world._host[1], "import os; os.listdir()") == "[]"
         assert "NameError" in python(world._host[1], "kept")
         python(world._host[1], "kept = 1; open('kept', 'w').close()")
@@ -365,7 +374,7 @@ def test_every_episode_has_a_sandbox_of_its_own_which_ends_with_it():
         assert world._host is None
         assert ends(mark)
         descriptors.append(len(list(Path("/proc/self/fd").iterdir())))
-    assert descriptors[0] == descriptors[-1]
+    assert descriptors[-1] <= descriptors[0]
     world.reset(seed=9)
     leave_behind(world._host[1], mark)
     world.reset(seed=10)  # somebody else ended the episode
@@ -376,8 +385,8 @@ def test_every_episode_has_a_sandbox_of_its_own_which_ends_with_it():
 
 
 @pytest.mark.sandbox
-def test_the_sandbox_of_a_world_that_nobody_holds_ends():
-    world, mark = workshop(SMALL), next(MARKS)
+def test_the_sandbox_of_a_world_that_nobody_holds_ends(mark):
+    world = workshop(SMALL)
     world.reset(seed=0)
     leave_behind(world._host[1], mark)
     del world
@@ -394,12 +403,12 @@ def test_episodes_at_once_share_nothing():
     assert all(episode.success for episode in episodes)
 
 
-def collected(command: str, **limits: Any) -> tuple[ConversationActor, tuple[Episode, ...]]:
-    """Three episodes of somebody who runs the same command again and again."""
+def collected(command: str, cell_s: float, **limits: Any) -> tuple[ConversationActor, tuple[Episode, ...]]:
+    """Three episodes of somebody who runs the same command again and again, for so long at most."""
     renderer = Renderer(tiny_tokenizer())
     said = f'<tool_call>{{"name": "run_shell", "arguments": {{"command": "{command}"}}}}</tool_call>'
-    engine, patient = Script(lambda messages: said), replace(SMALL, cell_s=3.0)
-    actor = ConversationActor(lambda: workshop(patient), engine, renderer, **{"context": 100_000, **limits})
+    engine, own = Script(lambda messages: said), replace(SMALL, cell_s=cell_s)
+    actor = ConversationActor(lambda: workshop(own), engine, renderer, **{"context": 100_000, **limits})
     return actor, actor.collect(range(3), 1, seed=0, version=0).episodes
 
 
@@ -407,29 +416,26 @@ def collected(command: str, **limits: Any) -> tuple[ConversationActor, tuple[Epi
 @pytest.mark.parametrize(
     ("limits", "reason"), [({"context": 900}, "context_limit"), ({"max_turns": 2}, "turn_limit")], ids=lambda v: str(v)
 )
-def test_no_sandbox_survives_an_episode_that_is_cut(limits, reason):
-    mark, before = next(MARKS), sandboxes()
-    actor, episodes = collected(f"ls; touch mine; setsid sleep {mark} > /dev/null 2>&1 & sleep 0.1", **limits)
+def test_no_sandbox_survives_an_episode_that_is_cut(mark, limits, reason):
+    before = sandboxes()
+    actor, episodes = collected(f"ls; touch mine; setsid sleep {mark} > /dev/null 2>&1 & sleep 0.1", 60.0, **limits)
     for episode in episodes:
         assert (episode.truncated, episode.stop_reason) == (True, reason)
         seen = [message["content"] for message in episode.messages if message["role"] == "tool"]
         assert seen[:2] == ["[no output]", "mine"]
-    assert sandboxes() == before  # though the actor keeps its worlds
+    assert not sandboxes() - before  # though the actor keeps its worlds
     assert ends(mark)
     actor.close()
 
 
 @pytest.mark.sandbox
-def test_no_sandbox_survives_an_episode_that_is_abandoned(monkeypatch):
+def test_no_sandbox_survives_an_episode_that_is_abandoned(mark, monkeypatch):
     monkeypatch.setattr(Tool, "longest", 0.0)  # else the calls would be granted the time that they take
-    mark, before = next(MARKS), sandboxes()
-    actor, episodes = collected(f"setsid sleep {mark} > /dev/null 2>&1 & sleep 60", patience=Patience(step=1.0))
+    before = sandboxes()
+    actor, episodes = collected(f"setsid sleep {mark} > /dev/null 2>&1 & sleep 60", 5.0, patience=Patience(step=1.0))
     assert {episode.failure for episode in episodes} == {"the world did not answer in time"}
-    assert len(sandboxes() - before) == 3  # for as long as the calls take: a thread is inside each
-    until = time.monotonic() + 10
-    while sandboxes() != before and time.monotonic() < until:
-        time.sleep(0.05)
-    assert sandboxes() == before
+    assert soon(lambda: len(sandboxes() - before) == 3)  # for as long as the calls take: a thread is inside each
+    assert soon(lambda: not sandboxes() - before)
     assert ends(mark)
     actor.close()
 
@@ -442,10 +448,10 @@ def sandboxes() -> set[str]:
 
 @pytest.mark.sandbox
 def test_a_reply_with_a_call_that_hangs_waits_for_no_longer_than_its_limit():
-    world = workshop(SMALL)
+    world = workshop(BRIEF)
     world.reset(seed=0)
     begun = time.monotonic()
     text, *_ = world.step(Reply("", tool_calls=(ToolCall("run_shell", {"command": "sleep 60"}),)))
     assert "[stopped after 1 s]" in text
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
     world.close()

@@ -48,7 +48,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {
 }
 MODELS = [name for name in ENGINES if "told" not in name]
 REPEATING = [name for name in ENGINES if "disorder" not in name]  # bit for bit
-WAIT = 20.0  # seconds after which an answer never comes
+WAIT = 120.0  # seconds after which an answer never comes
 
 
 @pytest.fixture

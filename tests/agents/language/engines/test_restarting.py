@@ -15,7 +15,7 @@ from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.agents.protocols import Completion, EngineDied, PolicyNotFinite, Request, Weights
 
-STOP, WAIT = 2, 20.0
+STOP, WAIT = 2, 120.0
 
 
 class Frail(TransformersEngine):
@@ -50,6 +50,8 @@ class Makes:
 def _leaves_no_thread() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(WAIT)  # it may have said its last word, and be about to end
     assert set(threading.enumerate()) <= before
 
 
@@ -113,8 +115,10 @@ def test_it_can_be_closed_while_another_is_made_and_what_is_cancelled_stays_so()
     futures = engine.submit(asked())
     assert ready.wait(WAIT)
     assert futures[0].cancel()
-    threading.Timer(0.1, go.set).start()
+    later = threading.Timer(0.1, go.set)
+    later.start()
     engine.close()
+    later.join()
     assert futures[0].cancelled()
     assert all(isinstance(future.exception(WAIT), EngineDied) for future in futures[1:])
     with pytest.raises(EngineDied, match="close"):

@@ -162,9 +162,12 @@ def test_what_answers_and_is_no_such_server_is_told_so(said: dict[str, object], 
 def test_where_nobody_answers_a_run_says_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import peripatos
 
-    url = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(UserError, match=rf"no server of vLLM answers at {url} \(.*refused.*\); start one by python -m"):
-        peripatos.run("quickstart", {"engine.vllm.url": url}, out=tmp_path / "run")
+    with socket.socket() as deaf:  # it has a port, which nobody else gets, and listens to nobody
+        deaf.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        words = rf"no server of vLLM answers at {url} \(.*refused.*\); start one by python -m"
+        with pytest.raises(UserError, match=words):
+            peripatos.run("quickstart", {"engine.vllm.url": url}, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

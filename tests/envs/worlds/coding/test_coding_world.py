@@ -28,6 +28,8 @@ from peripatos.envs.worlds.coding.task_file import read_tasks
 from peripatos.envs.worlds.coding.tasks import FAMILIES, generate
 from peripatos.envs.worlds.coding.world import Coding
 
+PATIENT: dict[str, Any] = {"wall_s": 60, "cpu_s": 20}  # nothing here hangs, and any process may be paused
+
 
 def block(program: str) -> str:
     return f"Here it is.\n```python\n{program}\n```\n"
@@ -35,12 +37,12 @@ def block(program: str) -> str:
 
 @pytest.fixture(scope="module")
 def world() -> Coding:
-    return Coding(wall_s=3, cpu_s=1)
+    return Coding(**PATIENT)
 
 
 @pytest.mark.sandbox
 def test_the_world_is_registered_and_conforms_to_gymnasium() -> None:
-    env = gymnasium.make("peripatos/Coding-v0", disable_env_checker=True, wall_s=3, cpu_s=1)
+    env = gymnasium.make("peripatos/Coding-v0", disable_env_checker=True, **PATIENT)
     check_env(env.unwrapped, skip_render_check=True)
     env.close()
     env.close()
@@ -50,7 +52,7 @@ def test_the_world_is_registered_and_conforms_to_gymnasium() -> None:
 def test_there_are_enough_families_and_each_right_program_passes_its_hidden_tests() -> None:
     assert len(FAMILIES) >= 12
     for name in FAMILIES:
-        world = Coding(families=[name], wall_s=3, cpu_s=1)
+        world = Coding(families=[name], **PATIENT)
         for seed in (1, 2):
             world.reset(seed=seed, options={"split": "test" if seed == 2 else "train"})
             reply = world.oracle()
@@ -117,7 +119,7 @@ def test_the_last_attempt_ends_the_episode_whatever_it_is(world: Coding) -> None
 
 @pytest.mark.sandbox
 def test_examples_learnt_by_heart_earn_nothing() -> None:
-    world = Coding(wall_s=3, cpu_s=1)
+    world = Coding(**PATIENT)
     for seed in range(8):
         world.reset(seed=seed)
         table = {repr(tuple(given)): expected for given, expected in world._task.public}
@@ -128,7 +130,7 @@ def test_examples_learnt_by_heart_earn_nothing() -> None:
 
 @pytest.mark.sandbox
 def test_partial_credit_is_the_fraction_of_hidden_tests() -> None:
-    world = Coding(attempts=1, partial_credit=True, hidden_tests=8, wall_s=3, cpu_s=1)
+    world = Coding(attempts=1, partial_credit=True, hidden_tests=8, **PATIENT)
     world.reset(seed=0)
     known = {repr(tuple(given)): expected for given, expected in world._task.hidden[:2]}
     _, reward, _, _, info = world.step(block(f"def solve(*a): return {known!r}.get(repr(a), 'no')"))
@@ -138,7 +140,7 @@ def test_partial_credit_is_the_fraction_of_hidden_tests() -> None:
 
 @pytest.mark.sandbox
 def test_several_blocks_cost_the_format_and_the_last_is_judged() -> None:
-    world = Coding(attempts=1, wall_s=3, cpu_s=1)
+    world = Coding(attempts=1, **PATIENT)
     world.reset(seed=0)
     right = world.oracle()
     _, reward, _, _, info = world.step(block("def solve(*a): return 0") + str(right))
@@ -160,7 +162,7 @@ def test_worlds_that_are_judged_side_by_side_give_the_same_episodes_as_one_after
 
     def collected(workers: int) -> list[Episode]:
         def make() -> Coding:
-            return Coding(workers=workers, wall_s=5, cpu_s=0.2, partial_credit=True)
+            return Coding(workers=workers, wall_s=300, cpu_s=0.2, partial_credit=True)
 
         assert make().side_by_side == workers
         actor = ConversationActor(make, Varied(), renderer, context=100_000)
@@ -176,7 +178,7 @@ def test_worlds_that_are_judged_side_by_side_give_the_same_episodes_as_one_after
 
 @pytest.mark.sandbox
 def test_a_cheat_is_counted_as_a_suspicion() -> None:
-    world = Coding(attempts=1, wall_s=3, cpu_s=1)
+    world = Coding(attempts=1, **PATIENT)
     world.reset(seed=0)
     _, _, _, _, info = world.step(block("import os\ndef solve(*a): os._exit(0)"))
     assert info["metrics"]["suspicions"] == 1
@@ -251,9 +253,9 @@ def test_finding_the_program_takes_time_in_line_with_the_reply() -> None:
         "`",
         '```python\n"""\n```\n',
     ):
-        began = time.process_time()
+        began = time.thread_time()
         find_program(line * (65_000 // len(line)), "solve")
-        assert time.process_time() - began < 1.0, line
+        assert time.thread_time() - began < 1.0, line
 
 
 @pytest.mark.sandbox
@@ -262,7 +264,7 @@ def test_a_tolerance_is_used_for_what_a_program_prints(tmp_path: Path) -> None:
     task = {"prompt": "A third.", "kind": "stdio", "hidden": [["", "0.333333\n"]], "split": "train"}
     for tolerance, success in (({}, False), ({"tolerance": 1e-5}, True)):
         path.write_text(json.dumps({**task, **tolerance}))
-        world = Coding(tasks=path, attempts=1, wall_s=3, cpu_s=1)
+        world = Coding(tasks=path, attempts=1, **PATIENT)
         world.reset(seed=0)
         assert world.step(block("print(1 / 3)"))[4]["success"] is success
 
@@ -278,11 +280,11 @@ def test_what_assertions_ask_for_is_in_the_task_and_a_broken_test_is_no_zero(tmp
     }
     for asked, success in (({}, False), ({"in_place": True}, True)):
         path.write_text(json.dumps({**task, **asked}))
-        world = Coding(tasks=path, attempts=1, wall_s=3, cpu_s=1)
+        world = Coding(tasks=path, attempts=1, **PATIENT)
         world.reset(seed=0)
         assert world.step(block("def solve(a): a.sort()"))[4]["success"] is success
     path.write_text(json.dumps({**task, "hidden": "import nowhere_at_all\nassert solve([]) is None"}))
-    world = Coding(tasks=path, attempts=1, wall_s=3, cpu_s=1)
+    world = Coding(tasks=path, attempts=1, **PATIENT)
     world.reset(seed=0)
     with pytest.raises(WorldFailure, match=r"broken_test.*nowhere_at_all"):
         world.step(block("def solve(a): a.sort()"))
@@ -328,7 +330,7 @@ WRONG = {
 def test_tasks_of_every_kind_come_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "tasks.jsonl"
     path.write_text("\n".join(json.dumps(task) for task in TASKS))
-    world = Coding(tasks=path, attempts=2, wall_s=3, cpu_s=1)
+    world = Coding(tasks=path, attempts=2, **PATIENT)
     seen: dict[str, set[float]] = {}
     for seed in range(40):
         _, info = world.reset(seed=seed)
@@ -346,7 +348,7 @@ def test_tasks_of_every_kind_come_from_a_file(tmp_path: Path) -> None:
 def test_an_example_of_each_kind_is_explained(tmp_path: Path) -> None:
     path = tmp_path / "tasks.jsonl"
     path.write_text("\n".join(json.dumps(task) for task in TASKS))
-    world = Coding(tasks=path, attempts=2, wall_s=3, cpu_s=1)
+    world = Coding(tasks=path, attempts=2, **PATIENT)
     wanted = {
         "a": "add(1, 2) should be 3, but it is 0",
         "c": "should be '1\\n', but it printed '0\\n'",
@@ -425,7 +427,7 @@ def test_an_option_without_sense_is_one_clear_error(options: dict[str, Any], mes
 
 @pytest.mark.sandbox
 def test_a_program_that_nobody_could_judge_has_no_reward(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = Coding(attempts=1, wall_s=3, cpu_s=1)
+    world = Coding(attempts=1, **PATIENT)
     with Judge(workers=1) as judge:
         world._judge = judge
         world.reset(seed=0)

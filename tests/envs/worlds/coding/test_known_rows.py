@@ -74,7 +74,7 @@ def write(folder: Path, *rows: dict[str, Any]) -> Path:
 def test_the_solution_that_comes_along_passes_and_what_the_example_shows_does_not(
     tmp_path: Path, row: dict[str, Any]
 ) -> None:
-    world = Coding(tasks=write(tmp_path, {**row, "split": "train"}), attempts=1, wall_s=5, cpu_s=3)
+    world = Coding(tasks=write(tmp_path, {**row, "split": "train"}), attempts=1, wall_s=60, cpu_s=20)
     text, info = world.reset(seed=0)
     assert info["task"] == str(row.get("task_id", row.get("problem_id")))
     (task,) = read_tasks(tmp_path / "rows.jsonl")

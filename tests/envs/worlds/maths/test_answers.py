@@ -160,10 +160,10 @@ def test_a_number_that_is_part_of_something_else_is_no_answer(reply):
     ids=lambda reply: f"{reply[:8]}…{len(reply)}",
 )
 def test_hostile_replies_cost_milliseconds(reply, tag):
-    begun = time.perf_counter()
+    begun = time.thread_time()
     found = find_answer(reply, tag)
     parse_rational(found.text or "")
-    assert time.perf_counter() - begun < 0.5  # measured: under 0.01
+    assert time.thread_time() - begun < 0.5  # measured: under 0.01
 
 
 @pytest.mark.parametrize(
