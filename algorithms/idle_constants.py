@@ -23,7 +23,7 @@ def idle_constants(row: Method) -> Iterator[Idle]:
 
     A constant that has no value which means nothing is idle only if somebody wrote it down.
     """
-    if row.learns == "reward":
+    if row.judges:
         yield from _of_reward_models()
     yield from _of_rewards(row)
     yield from _of_credit(row)
@@ -60,7 +60,7 @@ def _of_preferences(row: Method) -> Iterator[Idle]:
         yield "weighting", "entropy_share", 1.0, why
         yield "update", "cut_replies", "keep", f"preference.kind is {spelled(kind)}, and a pair has both of its sides"
         yield "update", "flat_groups", "keep", "groups in which all earned the same make no pair"
-    if row.source == "pairs" and row.learns == "policy":
+    if row.source == "pairs" and not row.judges:
         for name in ("teacher", "scale", "overlong_buffer", "overlong_share"):
             yield "rewards", name, None, "somebody has compared the replies of pairs, and nobody pays for them"
         yield "update", "flat_groups", "keep", "the replies of pairs differ"

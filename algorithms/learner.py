@@ -290,8 +290,8 @@ class Learner:
     ) -> Iterator[Tensor]:
         """L in parts, one micro-batch after the other."""
         for part in micro_batches(training, self.micro_batch, self.policy):
-            if self.method.learns == "reward":
-                yield reward_model_loss(self.policy, part, seen)
+            if self.method.judges:
+                yield reward_model_loss(self.policy, part, seen, turns=self.method.learns == "process")
             else:
                 yield self._loss(part, seen, first)
         for part in micro_batches(shown, self.micro_batch, self.policy) if shown is not None else ():

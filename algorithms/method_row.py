@@ -74,12 +74,18 @@ class Method:
     parent: str | None = None  # the row that it is told apart from
     elsewhere: str = ""  # where frameworks differ from it, and from each other
     source: Literal["own", "demonstrations", "pairs"] = "own"  # whose actions; pairs: of two replies, one preferred
-    learns: Literal["policy", "reward"] = "policy"  # to act; or to score what somebody did, see `reward_model`
+    learns: Literal["policy", "reward", "process"] = "policy"
+    """To act; or to score what somebody did (see `reward_model`): by its end, or each beginning of it, turn by turn."""
     rewards: Rewards = field(default_factory=Rewards)
     credit: Credit = field(default_factory=Credit)
     preference: Preference = field(default_factory=Preference)
     weighting: Weighting = field(default_factory=Weighting)
     update: Update = field(default_factory=Update)
+
+    @property
+    def judges(self) -> bool:
+        """Whether what is learned is to score replies, and nobody acts."""
+        return self.learns != "policy"
 
     @property
     def needs_critic(self) -> bool:
@@ -89,7 +95,7 @@ class Method:
     @property
     def needs_head(self) -> bool:
         """Whether the policy has a scalar head: as its critic, or as the score of a reward model."""
-        return self.needs_critic or self.learns == "reward"
+        return self.needs_critic or self.judges
 
     @property
     def needs_groups(self) -> bool:
@@ -141,5 +147,5 @@ class Method:
     @property
     def of_single_units(self) -> bool:
         """Whether a unit's weight is known without the others of its sequence."""
-        alone = self.learns == "policy" and self.preference.kind is None and not self.update.observation_coefficient
+        alone = not self.judges and self.preference.kind is None and not self.update.observation_coefficient
         return alone and self.weighting.of_single_units

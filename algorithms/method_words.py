@@ -57,8 +57,8 @@ def constants(row: Method) -> Iterator[tuple[str, Any]]:
 
 def formulas(row: Method) -> list[str]:
     """The effective objective: R, A, w and L, a line each."""
-    if row.learns == "reward":
-        return list(_SCORES)
+    if row.judges:
+        return list(_PREFIXES if row.learns == "process" else _SCORES)
     weighting, update = row.weighting, row.update
     factors = [weighting.clip.formula if weighting.ratio is not None else "A"]
     factors = factors if row.preference.kind is None else [row.preference.formula]
@@ -116,6 +116,11 @@ _SCORES = (
     "s = V of the state behind the last unit of a reply",
     "L = mean over groups of the mean over pairs of −log σ(s of the better − s of the worse)",
 )
+_PREFIXES = (
+    "s_k = V of the state behind the last unit of turn k; of the last turn, once there is no other",
+    "L = mean over groups of the mean over pairs and their turns k of −log σ(s_k of the better − s_k of the worse)",
+)
+_SCORED = {"policy": "nothing", "reward": "ends", "process": "each turn"}
 _STEPS = {"trajectory": "trajectories", "turn": "turns", "unit": "units"}
 _SUBTRACTED = {
     None: "",
@@ -193,13 +198,13 @@ def in_words(row: Method) -> list[str]:
     if credit.ranks and row.source == "own":
         what = "make no pair" if credit.transform == "best_worst" else "have no best"
         said.append(f"Groups in which all earned the same {what}.")
-    if credit.transform not in ("one", "verdict") and not credit.ranks and row.learns == "policy" and not row.compares:
+    if credit.transform not in ("one", "verdict") and not credit.ranks and not row.judges and not row.compares:
         said.append(_BASELINES[credit.baseline])
     if credit.scale == "std":
         said.append(f"Differences are divided by the group's standard deviation (ddof {credit.ddof}).")
     if credit.granularity != "trajectory" and not row.compares:
         said.append(f"What counts as one decision is a {credit.granularity}.")
-    if update.flat_groups == "leave_out" and row.learns == "policy":
+    if update.flat_groups == "leave_out" and not row.judges:
         said.append("Groups in which all earned the same count in no mean.")
     if row.weighting.kl_target is not None:
         said.append(f"β doubles or halves as the KL of an update is far from {row.weighting.kl_target:g}.")
@@ -257,6 +262,7 @@ def _differences(row: Method) -> str:
     own, working = dict(_all_constants(row)), {place for place, _ in constants(row)}
     changed = [place for place, value in own.items() if value != parent[place]]
     ways = [f"actions {spelled(row.source)}"] if row.source != METHODS[row.parent].source else []
+    ways += [f"what is scored is {_SCORED[row.learns]}"] if row.learns != METHODS[row.parent].learns else []
     ways += [f"{place} {spelled(own[place])}" for place in changed if place in working or own[place] is None]
     return ", ".join(ways)
 
@@ -325,7 +331,7 @@ def _kl(weighting: Weighting) -> str:
 
 def _weight(row: Method) -> str:
     credit = row.credit
-    if row.learns == "reward":
+    if row.judges:
         return "scores, no actions"
     if row.preference.kind is not None:
         return row.preference.formula
@@ -360,7 +366,8 @@ the world says, where that is learned), `imitation/loss` (−log π of demonstra
 `update: {imitation_coefficient: …}` of any method on own actions: PPO-ptx), `groups/flat` (groups in which all earned
 the same), and, where they move,
 `kl/beta` and `policy/entropy_coefficient`. What goes wrong with these numbers is said once, in a line. With
-`collect: {refill: 8}` groups in which all earned the same are sampled again, up to eight times for an update.
+`collect: {refill: 8}` groups in which all earned the same are sampled again, up to eight times for an update. Which
+tasks come next (`collect.curriculum`) and which groups are taken (`collect.gate`): see docs/data.md.
 
 """
 

@@ -76,10 +76,12 @@ class Masters:
     def gradient(self) -> Iterator[None]:
         """From zero, what is propagated back while this holds is summed in the masters' `grad`: the first pass gives
         it, the others add to it."""
+        rooms = [master.grad for master in self._high]
         for master in self.tensors:
             master.grad = None
         moved = [
-            part.register_post_accumulate_grad_hook(_adder(at)) for part, at in zip(self._low, self._high, strict=True)
+            part.register_post_accumulate_grad_hook(_adder(at, room))
+            for part, at, room in zip(self._low, self._high, rooms, strict=True)
         ]
         try:
             yield
@@ -169,12 +171,13 @@ def _slots(master: Tensor) -> dict[str, Tensor]:
     return {"step": step, "exp_avg": torch.zeros_like(master), "exp_avg_sq": torch.zeros_like(master)}
 
 
-def _adder(master: Tensor) -> Callable[[Tensor], None]:
-    """A hook that moves a gradient on into that of the master."""
+def _adder(master: Tensor, room: Tensor | None) -> Callable[[Tensor], None]:
+    """A hook that moves a gradient on into that of the master, which takes the `room` of the step before: memory that
+    is new costs as much as to fill it."""
 
     def move(part: Tensor) -> None:
         if master.grad is None:
-            master.grad = _gradient_of(part).to(master.dtype)
+            master.grad = (torch.empty_like(master) if room is None else room).copy_(_gradient_of(part))
         else:
             master.grad.add_(_gradient_of(part))
         part.grad = None

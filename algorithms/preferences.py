@@ -118,16 +118,30 @@ def ranking_loss(score_G: Tensor, rank_G: Tensor) -> Tensor:
     from K ranked answers (Ouyang et al. 2022, arXiv:2203.02155, eq. 1). `score_G` float [G], `rank_G` [G].
     `ValueError` on wrong shapes.
     """
-    margin_P = ranked_margins(score_G, rank_G)
-    # −(1/n) Σ log σ(s_better − s_worse)
+    check_rank(1, score_G=score_G, rank_G=rank_G)
+    return margin_loss(prefix_margins(score_G[:, None], torch.ones_like(rank_G), rank_G))
+
+
+def margin_loss(margin_P: Tensor) -> Tensor:
+    """−(1/P) Σ log σ(margin) of pairs whose better side should score higher (Bradley and Terry 1952); 0 without any."""
     return -logsigmoid(margin_P).sum() / max(1, len(margin_P))
 
 
-def ranked_margins(score_G: Tensor, rank_G: Tensor) -> Tensor:
-    """Score of the better − score of the worse [P], of all pairs with different rank. `ValueError` on wrong shapes."""
-    check_rank(1, score_G=score_G, rank_G=rank_G)
+def prefix_margins(score_G_K: Tensor, depth_G: Tensor, rank_G: Tensor) -> Tensor:
+    """Score of the better − score of the worse [P], of all pairs with different rank and all beginnings of each.
+
+    Beginning k of a reply ends with its turn k, of which it has `depth_G` [G], at least one; one that is over stays
+    what it was, so that beginnings are as many as the longer of a pair has turns, and the last compares both ends.
+    `score_G_K` float [G, K], smaller `rank_G` [G] is better. `ValueError` on wrong shapes.
+    """
+    check_rank(2, score_G_K=score_G_K)
+    check_rank(1, score_G=score_G_K[:, 0], depth_G=depth_G, rank_G=rank_G)
     better, worse = torch.nonzero(rank_G[:, None] < rank_G[None, :], as_tuple=True)
-    return score_G[better] - score_G[worse]
+    turn_K = torch.arange(score_G_K.shape[1], device=score_G_K.device)
+    # s_k of a reply with n turns is s_min(k, n)
+    lasting_G_K = score_G_K.gather(1, torch.minimum(turn_K, depth_G.long()[:, None] - 1))
+    there_P_K = turn_K < torch.maximum(depth_G[better], depth_G[worse])[:, None]
+    return (lasting_G_K[better] - lasting_G_K[worse])[there_P_K]
 
 
 def share_in_order(margin_P: Tensor, *, least: float = 0.0) -> Tensor:

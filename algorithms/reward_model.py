@@ -1,10 +1,20 @@
-"""A reward model: who scores whole replies, and learns to from replies that somebody has ranked.
+"""A reward model: who scores whole replies, or each beginning of them, and learns to from replies that somebody has
+ranked.
 
-    s = V of the state behind the last unit of an episode
-    L = mean over groups of the mean over pairs with different rank of −log σ(s of the better − s of the worse)
+    s_k = V of the state behind the last unit of turn k
+
+    reward     L = mean over groups of the mean over pairs with different rank of −log σ(s of the better − s of the
+               worse), where s is that of the last turn
+    process    the same, over all k: s_k of the better − s_k of the worse; who has ended stays what it was
 
 (Ouyang et al. 2022, arXiv:2203.02155, eq. 1, where a group is a prompt with K answers, which stay together.) The score
-is what the critic's head says of the end. Only differences are learned: where zero lies is arbitrary.
+is what the critic's head says. Only differences are learned: where zero lies is arbitrary.
+
+A process reward (Lightman et al. 2023, arXiv:2305.20050) is learned here from outcomes alone: a beginning is preferred
+to another of the same task and of as many turns where what it led to was. One that has led to better and to worse is
+drawn both ways, and comes to stand between: what Math-Shepherd (Wang et al. 2024, arXiv:2312.08935) labels by the share
+of continuations that end well. Two that are one beginning still have one score, and no gradient. Left out: labels of
+steps that somebody gives, for these are rankings of beginnings, of which the ends are compared.
 """
 
 from __future__ import annotations
@@ -15,29 +25,35 @@ from torch import Tensor
 from ..agents.protocols import Critic, Policy
 from .episode_rows import episode_rows
 from .metrics import Log
-from .preferences import ranked_margins, ranking_loss, share_in_order
+from .preferences import margin_loss, prefix_margins, share_in_order
+from .rewards import turn_ends
+from .shapes import steps, sum_steps
 from .training_batch import TrainingBatch
 
 
-def reward_model_loss(policy: Policy, part: TrainingBatch, seen: Log) -> Tensor:
+def reward_model_loss(policy: Policy, part: TrainingBatch, seen: Log, *, turns: bool) -> Tensor:
     """The share of L that these rows have, whole groups; the larger the advantage of an episode, the better its rank.
+    `turns`: beginnings are compared turn by turn, and not ends alone.
 
     `seen` hears how many pairs are ordered right (of equal scores half), and by how much. `ValueError` where the policy
     has no head.
     """
     if not isinstance(policy, Critic):
         raise ValueError("a reward model scores replies by the head of a critic, and this policy has none")
-    batch, mask = part.batch, part.batch.mask_B_T
+    batch = part.batch
     _, successor_B_T = policy.value(batch.inputs)
-    rows = episode_rows(batch.episode_B, mask.shape[1])
-    last_B_T = mask & rows.last_ends(mask, batch.end_B_T)
-    score_E, rank_E = (
-        rows.join(torch.where(last_B_T, x_B_T, 0.0)).sum(dim=1) for x_B_T in (successor_B_T, -part.advantage_B_T)
-    )
-    group_E = batch.bundle_B.new_zeros(len(score_E)).scatter(0, rows.episode_B, batch.bundle_B)
-    groups = [(score_E[group_E == group], rank_E[group_E == group]) for group in torch.unique(group_E)]
-    loss = torch.stack([ranking_loss(score_G, rank_G) for score_G, rank_G in groups]).sum() / (part.count or 1.0)
-    margin_P = torch.cat([ranked_margins(score_G, rank_G) for score_G, rank_G in groups]).detach()
+    rows = episode_rows(batch.episode_B, batch.mask_B_T.shape[1])
+    whole = rows.join_batch(batch)
+    walk = steps(whole.mask_B_T, whole.turn_B_T, None, "turn" if turns else "trajectory")
+    last_E_L = turn_ends(whole, walk)
+    score_E_K = sum_steps(torch.where(last_E_L, rows.join(successor_B_T), 0.0), whole.mask_B_T, walk)
+    depth_E = last_E_L.sum(dim=1)
+    rank_E = -sum_steps(torch.where(last_E_L, rows.join(part.advantage_B_T), 0.0), whole.mask_B_T, walk)[:, 0]
+    group_E = batch.bundle_B.new_zeros(len(depth_E)).scatter(0, rows.episode_B, batch.bundle_B)
+    groups = [group_E == group for group in torch.unique(group_E)]
+    margins = [prefix_margins(score_E_K[own], depth_E[own], rank_E[own]) for own in groups]
+    loss = torch.stack([margin_loss(margin_P) for margin_P in margins]).sum() / (part.count or 1.0)
+    margin_P = torch.cat(margins).detach()
     if len(margin_P):
         right = share_in_order(margin_P)
         seen.add({"judgement/accuracy": right, "judgement/margin": margin_P.mean()}, weight=len(margin_P))

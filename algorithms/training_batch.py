@@ -91,10 +91,12 @@ def prepare(
     if update.flat_groups == "leave_out":
         assert flat_B is not None, "the learner asks for it"
         kept = kept & ~flat_B[:, None]
+    counts = ~batch.notes.get("left_out_B", torch.zeros_like(batch.group_B, dtype=torch.bool))[:, None]
+    kept = kept & counts
     sequences = 1  # of what the loss is a mean over
     if method.preference.kind is not None:
         kept, sequences = kept & (credited.advantage_B_T != 0), 2  # pairs
-    if method.preference.kind is not None or method.learns == "reward":
+    if method.preference.kind is not None or method.judges:
         batch = replace(batch, bundle_B=tied_pairs(batch.bundle_B, batch.group_B, kept.any(dim=1)))
     whole, end = episodes.join(kept), episodes.join(episodes.last_ends(mask, batch.end_B_T))
     a, c = unit_shares(whole, mode=update.aggregation, length=update.length, end_B_T=end, dtype=old_logp_B_T.dtype)
@@ -102,21 +104,22 @@ def prepare(
     if share < 1:
         assert entropy_B_T is not None, "the learner asks for it"
         trained = most_uncertain(entropy_B_T, kept, share)
-    observed = batch.notes["observed_B_T"] if update.observation_coefficient else torch.zeros_like(mask)
+    observed = batch.notes["observed_B_T"] & counts if update.observation_coefficient else torch.zeros_like(mask)
+    target_mask = credited.target_mask_B_T & counts
     return TrainingBatch(
         batch,
         old_logp_B_T,
         reference_logp_B_T,
         credited.advantage_B_T,
         credited.target_B_T,
-        credited.target_mask_B_T,
+        target_mask,
         episodes.split(a),
         trained,
         trained if method.compares else torch.zeros_like(mask),
         observed,
         torch.zeros_like(mask, dtype=torch.long),
-        count=float(c.sum()) / sequences if method.learns == "policy" else _compared(batch, kept),
-        target_count=float(credited.target_mask_B_T.sum()),
+        count=_compared(batch, kept) if method.judges else float(c.sum()) / sequences,
+        target_count=float(target_mask.sum()),
         observed_count=float(observed.sum()) if update.observation_coefficient else 0.0,
     ).numbered()
 

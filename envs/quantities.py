@@ -16,6 +16,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 HUGE = 2**63 - 1  # the largest whole number that arrays and files hold
+SINGLE = 3.4e38  # beyond, a number is none in single precision, in which everything is learned
 _PLAIN = re.compile(r"[-+]?(\d+(_\d+)*\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _PREFIXED = re.compile(r"[-+]?0[xXoObB][0-9a-fA-F]+")
 _UNITS = (
@@ -49,8 +50,8 @@ def real(
     percent: float = math.inf,
     time: bool = False,
 ) -> BeforeValidator:
-    """Finite numbers within bounds. Who writes `percent` or more may mean so many percent: 95 for 0.95. Of a `time`,
-    10m are minutes."""
+    """Numbers of single precision within bounds. Who writes `percent` or more may mean so many percent: 95 for 0.95.
+    Of a `time`, 10m are minutes."""
     if least is not None and most is not None:
         allowed = f"a number from {least:g} to {most:g}"
     else:
@@ -61,7 +62,7 @@ def real(
 
     def fits(x: float) -> bool:
         low = above is None or x > above
-        return low and (least is None or x >= least) and (most is None or x <= most)
+        return low and (least is None or x >= least) and (most is None or x <= most) and abs(x) <= SINGLE
 
     return BeforeValidator(_reader(allowed, whole=False, fits=fits, percent=percent, time=time))
 
@@ -96,19 +97,14 @@ def _reader(
             number = int(number)  # 1e6 and 3.0
         finite = number is not None and (isinstance(number, int) or math.isfinite(number))
         if number is not None and finite and not (whole and isinstance(number, float)) and fits(number):
-            return number if whole else _as_float(number, allowed)
+            return number if whole else float(number)
         unsaid = f", and at most {HUGE:,}" if finite and whole and number is not None and number > HUGE == most else ""
+        if finite and not whole and number is not None and abs(number) > SINGLE:
+            unsaid = f"; {SINGLE:g} is the largest there is in single precision"
         hint = _hint(value, number, fits, whole, percent, seconds_in if time else meant_by)
         raise NoNumber(f"is {shown(value)}; allowed is {allowed}{unsaid}{hint}")
 
     return read
-
-
-def _as_float(number: int | float, allowed: str) -> float:
-    try:
-        return float(number)
-    except OverflowError:
-        raise NoNumber(f"is {shown(number)}; allowed is {allowed}, and this one is too large") from None
 
 
 def shown(value: object) -> str:

@@ -186,7 +186,8 @@ class Batch:
     notes: Mapping[str, Tensor] = field(default_factory=dict)
     """What else is known of rows or units, by name and shape: `truncated_B` (bool: there is a state after the row's
     last unit, for its episode was truncated or goes on in another row); `cut_B_T` (bool: last units of cut replies);
-    `observed_B_T` (bool: what the world said after the agent's first reply; of a prompt nothing, whatever it holds)."""
+    `observed_B_T` (bool: what the world said after the agent's first reply; of a prompt nothing, whatever it holds);
+    `left_out_B` (bool: rows that count in no loss)."""
 
     def rows(self, index: Tensor | slice) -> Batch:
         """The batch of the rows `index` [b], in that order; of a slice, without a copy."""

@@ -81,7 +81,7 @@ def another(policy: Policy) -> Policy:
 
 def for_bodies(row: Method) -> bool:
     """Whether it is not refused for them: none judges replies, and none hears what the world says."""
-    return row.learns == "policy" and not row.update.observation_coefficient
+    return not row.judges and not row.update.observation_coefficient
 
 
 PARTS = [(parts, name) for parts in (language_parts, control_parts) for name in METHODS]

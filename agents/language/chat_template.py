@@ -158,6 +158,13 @@ class Renderer:
         """The ids of a text that the template wrote, from its beginning."""
         return self._encoder.whole(text)
 
+    def plain(self, text: str) -> list[int]:
+        """The ids of a text of somebody else's that stands in no conversation; nothing in it is control. It begins as
+        the tokenizer begins every text, with a token of its own (BOS) or without."""
+        begin = self._tokenizer.bos_token_id
+        own = [begin] if isinstance(begin, int) and self._tokenizer("")["input_ids"][:1] == [begin] else []
+        return [*own, *self._encoder.whole(str(self._strangers.cut(text)))]
+
     def encode_behind(self, text: str) -> list[int]:
         """The ids of a text that follows a control token."""
         return self._encoder.behind(text)

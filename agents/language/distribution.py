@@ -10,14 +10,15 @@ With z = W h / temperature, a trainer wants two numbers of each row and no vocab
     L = log Σ exp z,    log p(y) = z_y − L,    H = L − Σ p z
     ∂/∂z = g (1_y − p) − g_H p ⊙ (z − Σ p z)
 
-`read_chosen` reads the rows in pieces, so that no more than one piece of logits is in memory at a time. On the way back
-the last piece is still there, and those before it are read again.
+`read_chosen` reads the rows in pieces, so that no more than one piece of products W h is in memory at a time. On the
+way back the last piece is still there, and those before it are read again. On a CPU a piece stays in the type of the
+weights: a few rows of it at a time become z, and ∂/∂z takes their place.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import torch
@@ -29,6 +30,7 @@ from .compiled import kernel
 
 _PIECE = {"cpu": 1 << 25}  # logits in memory at once
 _LARGE_PIECE = 1 << 28  # where a kernel wants much to do
+_BLOCK = 1 << 18  # z in fp32 at once, on a CPU: few enough for its cache, and no new memory, which has to be cleared
 _LEAST = -1e30  # stands for −inf where it is multiplied by a probability of 0
 
 
@@ -86,9 +88,14 @@ def entropy(logp_N_V: Tensor) -> Tensor:
 def product(left_N_H: Tensor, right_H_M: Tensor) -> Tensor:
     """[N, M] in fp32. Of bf16 factors the sums are kept in fp32 too, where the device can: rounded to bf16, a logit of
     10 would be off by 0.03."""
+    return _product(left_N_H, right_H_M).float()
+
+
+def _product(left_N_H: Tensor, right_H_M: Tensor) -> Tensor:
+    """The same in the type that the device gives it in: a CPU gives bf16 of bf16 factors."""
     if left_N_H.is_cuda and left_N_H.dtype == torch.bfloat16:
         return torch.mm(left_N_H, right_H_M, out_dtype=torch.float32)
-    return torch.mm(left_N_H, right_H_M).float()
+    return torch.mm(left_N_H, right_H_M)
 
 
 def read_chosen(
@@ -109,7 +116,7 @@ def read_in_pieces(
     are more than a matrix product, and for what is no function of two sums, a nucleus or the distance to a teacher."""
     parts = [
         cast("tuple[Tensor, ...]", checkpoint(read, hidden_N_H[part], token_N[part], part, use_reentrant=False))
-        for part in _pieces(hidden_N_H, vocabulary)
+        for part in _pieces(hidden_N_H, vocabulary, piece_of(hidden_N_H.device))
     ]
     columns = zip(*parts, strict=True) if parts else ((hidden_N_H.new_zeros(0),),) * numbers
     return tuple(torch.cat(column) for column in columns)
@@ -122,18 +129,19 @@ class _Chosen(torch.autograd.Function):
     def forward(
         ctx: Any, hidden_N_H: Tensor, weight_V_H: Tensor, bias_V: Tensor | None, token_N: Tensor, temperature: float
     ) -> tuple[Tensor, Tensor]:
-        """Piece by piece: logits, then L and H of each row. The logits of the last piece are kept."""
+        """Piece by piece: products, then L and H of each row. The products of the last piece are kept."""
         ctx.set_materialize_grads(False)  # of entropies that no loss asks for
         ctx.temperature = temperature
         logp_N, total_N, entropy_N = (hidden_N_H.new_empty(len(token_N), dtype=torch.float32) for _ in range(3))
-        sums, z = kernel(_sums, weight_V_H), hidden_N_H.new_zeros(0)
-        for part in _pieces(hidden_N_H, len(weight_V_H)):
-            del z  # before there are others
-            z = _logits(hidden_N_H[part], weight_V_H, bias_V, temperature)
-            total_N[part], entropy_N[part] = sums(z)
-            logp_N[part] = z.gather(-1, token_N[part, None])[:, 0] - total_N[part]
+        sums, Wh = kernel(_sums, weight_V_H), hidden_N_H.new_zeros(0)
+        for part in _pieces(hidden_N_H, len(weight_V_H), _held(hidden_N_H)):
+            del Wh  # before there are others
+            Wh = _product(hidden_N_H[part], weight_V_H.T)
+            for rows, of_all in _blocks(Wh, part):
+                total_N[of_all], entropy_N[of_all], z_N = sums(Wh[rows], bias_V, temperature, token_N[of_all])
+                logp_N[of_all] = z_N - total_N[of_all]
         ctx.save_for_backward(hidden_N_H, weight_V_H, bias_V, token_N, logp_N, total_N, entropy_N)
-        ctx.kept = z
+        ctx.kept = Wh
         return logp_N, entropy_N
 
     @staticmethod
@@ -150,18 +158,20 @@ class _Chosen(torch.autograd.Function):
         off_N = 0.0 if g_H_N is None else g_H_N * (logp_N.clamp(min=_LEAST) + entropy_N)
         slope_y_N = g_N - logp_N.exp() * (g_N + off_N)
         slope = kernel(_slope, weight_V_H)
-        for part in reversed(_pieces(hidden_N_H, len(weight_V_H))):
-            z = _logits(hidden_N_H[part], weight_V_H, bias_V, ctx.temperature) if kept is None else kept
-            kept, g_H = None, None if g_H_N is None else g_H_N[part]
-            dz = slope(z, total_N[part], entropy_N[part], g_N[part], g_H, hidden_N_H.dtype)
-            del z
-            dz.scatter_(1, token_N[part, None], slope_y_N[part, None].to(dz.dtype))
+        for part in reversed(_pieces(hidden_N_H, len(weight_V_H), _held(hidden_N_H))):
+            Wh = _product(hidden_N_H[part], weight_V_H.T) if kept is None else kept
+            kept, dz = None, _room(Wh, hidden_N_H.dtype)
+            for rows, of_all in _blocks(Wh, part):
+                g_H = None if g_H_N is None else g_H_N[of_all]
+                slope(Wh[rows], bias_V, ctx.temperature, total_N[of_all], entropy_N[of_all], g_N[of_all], g_H, dz[rows])
+            del Wh
+            dz[torch.arange(len(dz), device=dz.device), token_N[part]] = slope_y_N[part].to(dz.dtype)
             if bias_grad is not None:
                 bias_grad += dz.sum(dim=0, dtype=torch.float32)
-            hidden_grad[part] = product(dz, weight_V_H).to(hidden_N_H.dtype)
+            hidden_grad[part] = _product(dz, weight_V_H)
             if ctx.needs_input_grad[1]:  # the output layer stands still where LoRA learns
-                more = product(dz.T, hidden_N_H[part])
-                weight_grad = more if weight_grad is None else weight_grad.add_(more)
+                more = _product(dz.T, hidden_N_H[part])
+                weight_grad = more if weight_grad is None else weight_grad.float().add_(more)
         bias_grad = None if bias_V is None or bias_grad is None else bias_grad.to(bias_V.dtype)
         return hidden_grad, None if weight_grad is None else weight_grad.to(weight_V_H.dtype), bias_grad, None, None
 
@@ -171,35 +181,69 @@ def piece_of(device: torch.device) -> int:
     return _PIECE.get(device.type, _LARGE_PIECE)
 
 
-def _pieces(hidden_N_H: Tensor, vocabulary: int) -> list[slice]:
+def _held(hidden_N_H: Tensor) -> int:
+    """How many products are: on a CPU they are all that is as large, in the place of three times as many in fp32."""
+    most = piece_of(hidden_N_H.device)
+    return most if hidden_N_H.device.type != "cpu" else 3 * 4 * most // hidden_N_H.element_size()
+
+
+def _pieces(hidden_N_H: Tensor, vocabulary: int, most: int) -> list[slice]:
     """Which rows are read at once: pieces of one size, nearly, for the last one is kept."""
     N = len(hidden_N_H)
-    count = -(-N // max(1, piece_of(hidden_N_H.device) // vocabulary))
+    count = -(-N // max(1, most // vocabulary))
     size = max(1, -(-N // max(1, count)))
     return [slice(start, start + size) for start in range(0, N, size)]
 
 
-def _logits(hidden: Tensor, weight_V_H: Tensor, bias_V: Tensor | None, temperature: float) -> Tensor:
+def _blocks(Wh_N_V: Tensor, part: slice) -> Iterator[tuple[slice, slice]]:
+    """Which rows of a piece are in fp32 at once, by their numbers there and among all: on a CPU so few that they stay
+    in its cache."""
+    N, V = Wh_N_V.shape
+    size = N if Wh_N_V.device.type != "cpu" else max(1, _BLOCK // V)
+    for start in range(0, N, size):
+        rows = slice(start, min(start + size, N))
+        yield rows, slice(part.start + rows.start, part.start + rows.stop)
+
+
+def _room(Wh_N_V: Tensor, dtype: torch.dtype) -> Tensor:
+    """Where dz goes: on a CPU to the place of what it is made of, if the type is the same."""
+    here = Wh_N_V.device.type == "cpu" and Wh_N_V.dtype == dtype
+    return Wh_N_V if here else torch.empty_like(Wh_N_V, dtype=dtype)
+
+
+def _logits(Wh: Tensor, bias_V: Tensor | None, temperature: float) -> Tensor:
     """z, float32 [N, V]; −inf where a bias is, as some models have it for unused tokens."""
-    z = product(hidden, weight_V_H.T)
+    z = Wh.float()
     if bias_V is not None:
-        z += bias_V
-    return z if temperature == 1 else z.div_(temperature)
+        z = z + bias_V
+    return z if temperature == 1 else z / temperature
 
 
-def _sums(z: Tensor) -> tuple[Tensor, Tensor]:
-    """L = log Σ exp z and H = L − Σ p z of each row, [N]: with m = max z and e = exp(z − m), L = m + log Σ e."""
+def _sums(Wh: Tensor, bias_V: Tensor | None, temperature: float, token_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """L = log Σ exp z, H = L − Σ p z and z_y of each row, [N]: with m = max z and e = exp(z − m), L = m + log Σ e."""
+    z = _logits(Wh, bias_V, temperature)
     m = z.amax(dim=-1, keepdim=True)
     e = (z - m).exp_()
     total = e.sum(dim=-1)
     L = m[:, 0] + total.log()
     # where z is −inf, 0 · z counts 0; a NaN is in L as well
-    return L, L - e.mul_(z).nan_to_num_(nan=0.0).sum(dim=-1) / total
+    H = L - e.mul_(z).nan_to_num_(nan=0.0).sum(dim=-1) / total
+    return L, H, z.gather(-1, token_N[:, None])[:, 0]
 
 
-def _slope(z: Tensor, L: Tensor, H: Tensor, g: Tensor, g_H: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """−g p − g_H p ⊙ (z − Σ p z), [N, V]."""
+def _slope(
+    Wh: Tensor,
+    bias_V: Tensor | None,
+    temperature: float,
+    L: Tensor,
+    H: Tensor,
+    g: Tensor,
+    g_H: Tensor | None,
+    dz: Tensor,
+) -> None:
+    """dz = −g p − g_H p ⊙ (z − Σ p z), [N, V]."""
+    z = _logits(Wh, bias_V, temperature)
     g = g[:, None]
     if g_H is not None:
         g = g + g_H[:, None] * (z.clamp(min=_LEAST) - (L - H)[:, None])
-    return (z - L[:, None]).exp_().mul_(-g).to(dtype)
+    dz.copy_((z - L[:, None]).exp_().mul_(-g))

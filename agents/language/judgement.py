@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import cycle
+from itertools import cycle, product
 from typing import TypeVar
 
 import torch
 
 from ...envs.conversation.chat_world import PlayedWorld
-from ...envs.vocabulary import Episode, Seen
+from ...envs.vocabulary import Episode, Message, Seen
 from ..protocols import Actor
 from .authors import Oracle
 from .chat_template import Renderer
@@ -132,11 +132,15 @@ class JudgingActor(PairActor):
     An evaluation has an episode for each pair of replies with different ranks: that of the better one, which succeeds
     where its score is the higher one, and measures by how much (`margin`). Of pairs with equal scores every other one
     succeeds, as if a coin were thrown: a head that has learned nothing is right about half of them, and not about none.
+    With `turns` beginnings are compared: each pair has an episode for each turn k in which its two differ already, as
+    `prefix_margins` has them, and `depth_k` says how often the better beginning of k turns has the higher score.
     """
 
-    def __init__(self, sides: Sequence[Actor], policy: LanguagePolicy, held_out: Mapping[str, int]) -> None:
+    def __init__(
+        self, sides: Sequence[Actor], policy: LanguagePolicy, held_out: Mapping[str, int], *, turns: bool
+    ) -> None:
         super().__init__(sides)
-        self._policy, self._held_out = policy, held_out
+        self._policy, self._held_out, self._turns = policy, held_out, turns
 
     def evaluate(
         self, tasks: int, *, seed: int, version: int, greedy: bool = True, split: str = "test", each: int = 1
@@ -144,25 +148,49 @@ class JudgingActor(PairActor):
         """As `Actor.evaluate`, of at most as many rankings as there are."""
         count = min(tasks, self._held_out[split])
         sides = [actor.evaluate(count, seed=seed, version=version, split=split) for actor in self._sides]
-        scored = [list(zip(side, score_episodes(self._policy, side), strict=True)) for side in sides]
+        scored = [list(zip(side, self._scores(side), strict=True)) for side in sides]
         coin = cycle((True, False))
-        return [episode for group in zip(*scored, strict=True) for episode in _compared(group, coin)]
+        return [episode for group in zip(*scored, strict=True) for episode in self._compared(group, coin)]
 
+    def _scores(self, side: Sequence[Episode]) -> list[list[float] | None]:
+        """Of each episode those that are compared: of all its turns, or of its end alone."""
+        if self._turns:
+            return score_turns(self._policy, side)
+        return [None if score is None else [score] for score in score_episodes(self._policy, side)]
 
-def _compared(group: Sequence[tuple[Episode, float | None]], coin: Iterator[bool]) -> Iterator[Episode]:
-    """An episode for each pair of a group's replies; those without a score or a reward are as they are. `coin` decides
-    where both have one score."""
-    told = [(e, e.reward, score) for e, score in group if e.reward is not None and score is not None]
-    yield from (episode for episode, score in group if episode.reward is None or score is None)
-    pairs = ((better, one - other) for better, r, one in told for _, worse, other in told if r > worse)
-    for index, (better, margin) in enumerate(pairs):
-        right = margin > 0 if margin else next(coin)
-        yield replace(
-            better,
-            index=index,
-            reward=float(right),
-            reward_terms={"right": float(right)},
-            turn_rewards=(*(0.0,) * (better.turns - 1), float(right)),
-            success=right,
-            metrics={"margin": margin},
+    def _compared(self, group: Sequence[tuple[Episode, list[float] | None]], coin: Iterator[bool]) -> Iterator[Episode]:
+        """An episode for each pair of a group's replies, or of their beginnings; those without a score or a reward are
+        as they are. `coin` decides where both have one score."""
+        told = [(e, e.reward, scores) for e, scores in group if e.reward is not None and scores is not None]
+        yield from (episode for episode, scores in group if episode.reward is None or scores is None)
+        pairs = ((one, other) for one, other in product(told, told) if one[1] > other[1])
+        compared = (
+            (better, k, ones[min(k, len(ones) - 1)] - others[min(k, len(others) - 1)])
+            for (better, _, ones), (worse, _, others) in pairs
+            for k in range(max(len(ones), len(others)))
+            if not self._turns or _beginning(better, k) != _beginning(worse, k)
         )
+        for index, (better, k, margin) in enumerate(compared):
+            right = margin > 0 if margin else next(coin)
+            metrics = {"margin": margin} | ({f"depth_{k + 1}": float(right)} if self._turns else {})
+            yield _comparison(better, index, right, metrics)
+
+
+def _beginning(episode: Episode, k: int) -> Sequence[Message]:
+    """The messages up to reply `k`, from 0, or up to the last, where there are fewer. What was said by the assistant
+    before the first of them is of the prompt."""
+    said = [n for n, message in enumerate(episode.messages) if message["role"] == "assistant"][-episode.turns :]
+    return episode.messages[: said[min(k, len(said) - 1)] + 1]
+
+
+def _comparison(better: Episode, index: int, right: bool, metrics: Mapping[str, float]) -> Episode:
+    """The better side of a pair, which earns 1 where it is found to be that."""
+    return replace(
+        better,
+        index=index,
+        reward=float(right),
+        reward_terms={"right": float(right)},
+        turn_rewards=(*(0.0,) * (better.turns - 1), float(right)),
+        success=right,
+        metrics=metrics,
+    )

@@ -131,8 +131,32 @@ class _RMSNorm(nn.Module):
     _offset: int
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        weight = self._offset + self.weight if self._offset else self.weight
-        return nn.functional.rms_norm(hidden_states.float(), weight.shape, weight, self._epsilon).to(_LOW)
+        x, weight = hidden_states.float(), self._offset + self.weight if self._offset else self.weight
+        if x.device.type == "cpu":
+            return _Rms.apply(x, weight, self._epsilon)  # type: ignore[return-value]
+        return nn.functional.rms_norm(x, weight.shape, weight, self._epsilon).to(_LOW)
+
+
+class _Rms(torch.autograd.Function):
+    """y = w ∘ n,  n = x · s,  s = 1/√(mean x² + ε), in bf16, for which a GPU has a kernel. The gradients, with g = ∂y,
+
+        ∂w = Σ g ∘ n,    ∂x = s · (w ∘ g − n · mean(w ∘ g ∘ n)),
+
+    go through memory half as often as those of its parts, and nothing new is kept but s."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
+        ctx.save_for_backward(x, weight, scale)
+        return torch.mul(x, scale).mul_(weight).to(_LOW)
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        x, weight, scale = ctx.saved_tensors
+        n, g = x * scale, gradient[0].float()
+        d_weight = (g * n).flatten(0, -2).sum(dim=0) if ctx.needs_input_grad[1] else None
+        wg = g.mul_(weight)
+        return wg.addcmul_(n, (wg * n).mean(dim=-1, keepdim=True), value=-1).mul_(scale), d_weight, None
 
 
 class _LayerNorm(nn.LayerNorm):

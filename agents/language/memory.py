@@ -20,7 +20,7 @@ from .distribution import piece_of
 from .language_policy import LanguagePolicy
 
 SHARE = 0.5  # of what is free: the rest is for the sampler's cache, the batch and others
-MOST = {"cpu": 3 << 29}  # bytes on the way back: on a CPU more tokens at once are no faster
+MOST = {"cpu": 5 << 28}  # bytes on the way back: on a CPU more tokens at once are no faster
 _SHORT, _LONG = 16, 48  # tokens of the two rows
 
 

@@ -43,23 +43,27 @@ class _Attend(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float) -> Tensor:
-        scores = _scores(query, key, mask, scale)
-        total = torch.logsumexp(scores, dim=-1, keepdim=True)
-        total.clamp_(min=torch.finfo(total.dtype).min)  # a token of padding that sees none says 0
-        said = _product(scores.sub_(total).exp_(), value).to(query.dtype)
+        scores = _scores(_wide(query), _wide(key), mask, scale)
+        least = torch.finfo(scores.dtype)  # of a token of padding, which sees none and says 0
+        top = scores.amax(dim=-1, keepdim=True).clamp_(min=least.min)
+        weight = scores.sub_(top).exp_()
+        mass = weight.sum(dim=-1, keepdim=True).clamp_(min=least.tiny)
+        said = _product(weight, _wide(value)).div_(mass).to(query.dtype)
+        total = mass.log_().add_(top)
         ctx.save_for_backward(query, key, value, mask, total, said)
         ctx.scale = scale
         return said
 
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        query, key, value, mask, total, said = ctx.saved_tensors
-        back = _wide(gradient[0])
+        *given, mask, total, said = ctx.saved_tensors
+        query, key, value, back = map(_wide, (*given, gradient[0]))
         weight = _scores(query, key, mask, ctx.scale).sub_(total).exp_()
         slope = _product(back, value.transpose(-1, -2))
         slope.sub_((back * said).sum(dim=-1, keepdim=True)).mul_(weight).mul_(ctx.scale)
         d_query, d_key, d_value = _product(slope, key), _summed(slope, query), _summed(weight, back)
-        return d_query.to(query.dtype), d_key.to(key.dtype), d_value.to(value.dtype), None, None
+        d_query, d_key, d_value = (d.to(x.dtype) for d, x in zip((d_query, d_key, d_value), given, strict=True))
+        return d_query, d_key, d_value, None, None
 
 
 def _scores(query: Tensor, key: Tensor, mask: Tensor, scale: float) -> Tensor:
@@ -69,18 +73,19 @@ def _scores(query: Tensor, key: Tensor, mask: Tensor, scale: float) -> Tensor:
 def _product(many: Tensor, one: Tensor) -> Tensor:
     """[B, K, G, Q, M] times [B, K, M, N], which all G share."""
     B, K, G, Q, M = many.shape
-    return torch.bmm(_wide(many).reshape(B * K, G * Q, M), _wide(one).reshape(B * K, M, -1)).view(B, K, G, Q, -1)
+    return torch.bmm(many.view(B * K, G * Q, M), one.flatten(0, 1)).view(B, K, G, Q, -1)
 
 
 def _summed(left: Tensor, right: Tensor) -> Tensor:
     """Σ_G leftᵀ right, [B, K, M, N], of [B, K, G, Q, M] and [B, K, G, Q, N]."""
     B, K, G, Q, M = left.shape
-    left, right = _wide(left).reshape(B * K, G * Q, M), _wide(right).reshape(B * K, G * Q, -1)
+    left, right = left.view(B * K, G * Q, M), right.view(B * K, G * Q, -1)
     return torch.bmm(left.transpose(1, 2), right).view(B, K, M, -1)
 
 
 def _wide(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    """At least fp32, and in the order of its dimensions, in one copy."""
+    return x.to(torch.promote_types(x.dtype, torch.float32), memory_format=torch.contiguous_format).contiguous()
 
 
 def _attention(

@@ -66,16 +66,9 @@ class WrittenWorld(ConversationEnv):
         return len(self._written)
 
     def _to_learn(self, read: Sequence[Row], what: str) -> list[Row]:
-        """Those that nobody holds out; the others are counted in a remark. `UserError` where all are held out."""
-        kept = [row for row in read if row.split in (None, "train")]
-        if read and not kept:
-            raise UserError(
-                f'all {len(read)} {what} say "split": "test" or "validation", and such rows are held out; name one '
-                'split to learn from it all the same (FILE:test), or mark rows with "split": "train"'
-            )
-        if len(kept) < len(read):
-            out = f"{len(read) - len(kept):,} of {len(read):,} {what}"
-            self.remarks += (f'{out} say "split": "test" or "validation", and are held out',)
+        """As `to_learn`; what is to be said becomes a remark of the world."""
+        kept, remarks = to_learn(read, what)
+        self.remarks += remarks
         return kept
 
     def another(self) -> Self | None:
@@ -144,6 +137,20 @@ class ChatWorld(WrittenWorld):
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
         return self.begin(self.pick(self._chats, rng))
+
+
+def to_learn(read: Sequence[Row], what: str) -> tuple[list[Row], tuple[str, ...]]:
+    """Those that nobody holds out; the others are counted in a remark. `UserError` where all are held out."""
+    kept = [row for row in read if row.split in (None, "train")]
+    if read and not kept:
+        raise UserError(
+            f'all {len(read)} {what} say "split": "test" or "validation", and such rows are held out; name one '
+            'split to learn from it all the same (FILE:test), or mark rows with "split": "train"'
+        )
+    if len(kept) == len(read):
+        return kept, ()
+    out = f"{len(read) - len(kept):,} of {len(read):,} {what}"
+    return kept, (f'{out} say "split": "test" or "validation", and are held out',)
 
 
 def placed_rows(source: TaskSource, split: Picked | None) -> list[Placed]:

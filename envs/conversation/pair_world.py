@@ -1,5 +1,5 @@
 """Replies to one prompt that somebody has compared, as a world whose expert says one of them: what `dpo` and
-`reward_model` learn from.
+the reward models learn from.
 
     {"prompt": …, "chosen": …, "rejected": …}                texts, or lists of messages; with "tools" if need be
     {"chosen": [messages], "rejected": [messages]}            two whole conversations that begin alike
@@ -51,6 +51,11 @@ class Ranking:
         """How many others each reply beats."""
         return tuple(float(sum(rank < other for other in self.ranks)) for rank in self.ranks)
 
+    @property
+    def turns(self) -> int:
+        """The most replies that are compared in one of the conversations: from number `asked` on."""
+        return max(sum(message["role"] == "assistant" for message in c.messages[self.asked :]) for c in self.chats)
+
     def pairs(self) -> Iterator[Ranking]:
         """All pairs of different rank, the better reply first."""
         place = self.chats[0].place
@@ -82,6 +87,7 @@ class PairWorld(WrittenWorld):
         read = tuple(read_ranking(place, row) for place, row in placed_rows(pairs, split))
         if not read:
             raise UserError("there is no pair to learn from")
+        self.turns = max(ranking.turns for ranking in read)  # the most that are compared in one reply
         self._sort(read)
         self._written = tuple(self._rankings["train"])
 

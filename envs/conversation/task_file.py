@@ -82,6 +82,11 @@ def read_file(path: Path) -> Splits:
     return splits
 
 
+def read_text(path: Path) -> str:
+    """All of a file that holds text and no rows. `UserError` where it cannot be read."""
+    return _text(path, _content(path))
+
+
 def _read_folder(folder: Path) -> Splits:
     files = sorted(file for file in folder.rglob("*") if ending_of(file) and file.is_file())
     files = [file for file in files if file.name not in ("dataset_infos.json", "dataset_info.json", "state.json")]

@@ -4,7 +4,8 @@
     "gsm8k.json:train"                              one split of it; or split="train"
     "openai/gsm8k:main"                             a data set of the Hugging Face hub, and its configuration
     "my_rows:rows"                                  a list, a frame or a generator function in a module of the user's
-    "peripatos/digits"                              rankings that are made here, see `digits` of the mathematics
+    "peripatos/digits"                              rankings that are made here, see `digits` of the mathematics; of
+                                                    several turns "peripatos/digit-turns"
     Dataset, DatasetDict, DataFrame, {"train": …}, a list, an iterator, a generator function
 
 What is on this disk, or looks as if it should be, is never asked of the hub.
@@ -36,7 +37,10 @@ Task = Mapping[str, Any]
 Placed = tuple[str, Task | str]  # where a task stands, and the task
 TaskSource = Iterable[Task | str] | Callable[..., Any] | str | Path
 Picked = str | Mapping[str, str]  # one split of a source, or which of its splits is which of ours
-_MADE_HERE = {"peripatos/digits": "..worlds.maths.digits:ranked"}
+_MADE_HERE = {
+    "peripatos/digits": "..worlds.maths.digits:ranked",
+    "peripatos/digit-turns": "..worlds.maths.digits:ranked_turns",
+}
 _MOST_ROWS = 10_000_000  # of an iterator, which might not end
 _ALLOWED = (
     "a list of rows, a data set, a frame, a function of (rng), a generator function, a file (.jsonl, .json, .csv, "

@@ -26,6 +26,7 @@ from .rendering import context_of, make_renderer
 from .roles import shows_demonstrations
 from .settings import stage_method
 from .several import group_counts
+from .texts import make_text_actor, texts_of
 from .voices import Voices
 from .worlds import WorldSources, written_down
 
@@ -69,14 +70,14 @@ def make_stage(scenario: Scenario, stage: Stage, policy: Policy | None, sources:
     collector = collect() if tile is None else TiledActor(collect, tile, keeps_rows=segments)
     if beside:
         collector = ShowingActor(collector, showing(), rows_go_on=segments)
-    judges = row is not None and row.learns == "reward"  # and is measured on what it collects, but for held-out rows
+    judges = row is not None and row.judges  # and is measured on what it collects, but for held-out rows
     evaluator = actor(scenario.agent, None) if shown and not judges and not beside else collector
     return StageParts(collector, evaluator, segments)
 
 
 def _reciting(scenario: Scenario, stage: Stage, policy: Policy | None) -> Actor:
-    """An actor that says again what stands in a file, in the tokens of the agent that learns; of pairs, both sides. A
-    reward model is measured by it as well."""
+    """An actor that says again what stands in a file, in the tokens of the agent that learns; of pairs, both sides; of
+    plain text, each part. A reward model is measured by it as well."""
     from ...agents.language.authors import Oracle
     from ...agents.language.conversation_actor import ConversationActor
     from ...agents.language.judgement import JudgingActor
@@ -85,6 +86,8 @@ def _reciting(scenario: Scenario, stage: Stage, policy: Policy | None) -> Actor:
     from ...envs.conversation.pair_world import HeldOutPairs, PairWorld
 
     assert isinstance(policy, LanguagePolicy), "checked before: what is written down is for agents that speak"
+    if (texts := texts_of(stage)) is not None:
+        return make_text_actor(scenario, texts, policy)
     world, context = written_down(stage), context_of(policy, scenario)
     assert world is not None, "whoever calls has seen it"
 
@@ -95,7 +98,8 @@ def _reciting(scenario: Scenario, stage: Stage, policy: Policy | None) -> Actor:
         return saying(world)
     sides = [saying(world.on_side(side)) for side in range(world.size)]
     if isinstance(world, HeldOutPairs):
-        return JudgingActor(sides, policy, {split: world.rankings_in(split) for split in world.splits})
+        held_out = {split: world.rankings_in(split) for split in world.splits}
+        return JudgingActor(sides, policy, held_out, turns=stage_method(stage).learns == "process")
     return PairActor(sides)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ...algorithms.methods import METHODS, Method
 from ...envs.control.flat_spaces import Actions
 from ...envs.control.learnable import unlearnable
+from ...envs.conversation.pair_world import PairWorld
 from ...envs.errors import UnknownWorld, UnsupportedWorld, UserError, WrongKey
 from ...envs.named_objects import load_function
 from ...envs.registry import WorldKind
@@ -24,6 +25,7 @@ from ..config.mistakes import WrongPart, at, placed
 from ..config.schema import Sampling, Scenario, Stage
 from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
+from .curricula import check_curriculum
 from .engines import check_engine
 from .learners import completed
 from .memories import check_memory
@@ -39,16 +41,18 @@ from .no_effect import (
 )
 from .rehearsal import check_named_goals, check_oracles
 from .roles import check_roles
-from .settings import choose_device, optimizer_settings, stage_method
+from .settings import choose_device, learns_from_shown, optimizer_settings, stage_method
 from .several import check_alike, check_overrides, check_shares
 from .sizes import check_sizes
 from .symmetries import check_symmetry
+from .texts import texts_of
 from .voices import check_voices
 from .worlds import WorldSources, written_down
 
 if TYPE_CHECKING:
     from ..config.yaml_text import Source
 
+_PARTS = {"pairs": "pairs", "chats": "conversations", "text": "windows"}  # of what is written, in an update
 _REHEARSAL = 60.0  # seconds for a world that waits to begin; what takes longer is left to the run
 
 
@@ -98,11 +102,12 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
         with at("stages", number):
             check_world_fits(stage, row, worlds.first.facts)
             check_judge(scenario, stage, row)
-            check_answers(stage, row, (source.facts for source in worlds.values()))
+            check_answers(stage, row, worlds.values())
             _check_stage(stage, row, kind)
             check_roles(scenario, stage, row)
             check_refill(scenario, stage, row)
             _check_written(scenario, stage, kind)
+            check_curriculum(scenario, stage, row, worlds)
             _check_epochs(stage, worlds)
             _check_overlong(row, (scenario.sampling or Sampling()).max_tokens)
             check_shares(scenario, stage)
@@ -305,11 +310,14 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
             f"{where}: optimizer.schedule adaptive_kl follows the log-probabilities of who acted, and those "
             f"of {row.source} are unknown; allowed are constant and linear",
         )
-    if row.source == "pairs" and collect.group_size != 1:
+    written = None if stage.demonstrations is None else stage.demonstrations.written
+    if row.source != "own" and written is not None and collect.group_size != 1:
+        of_pairs = "reads pairs, which are groups of two by themselves: collect.group_size has no meaning"
+        again = f"reads what is written, each part once, and collect.group_size is {collect.group_size}"
         raise WrongKey(
             ("collect", "group_size"),
-            f"{where} reads pairs, which are groups of two by themselves: collect.group_size has no meaning; leave it "
-            "out (collect.groups is how many pairs an update sees)",
+            f"{where} {of_pairs if written == 'pairs' else again}; leave it out (collect.groups is how many "
+            f"{_PARTS[written]} an update sees)",
         )
     if row.source == "own" and row.needs_groups and collect.group_size < 2:
         raise WrongKey(
@@ -319,24 +327,37 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
 
 
 def _check_written(scenario: Scenario, stage: Stage, kind: WorldKind) -> None:
-    """UserError for conversations or pairs that cannot be read, or learned from here."""
-    shown = stage.demonstrations
-    if shown is None or shown.agent is not None:
+    """UserError for conversations, pairs or texts that cannot be read, or learned from here."""
+    name = None if stage.demonstrations is None else stage.demonstrations.written
+    if name is None:
         return
-    name = "chats" if shown.chats is not None else "pairs"
-    where = ("demonstrations", name)
+    where, what = ("demonstrations", name), "texts" if name == "text" else name
     if kind != "conversation":
-        raise WrongKey(where, f"{name} are for agents that speak, and {scenario.world.id!r} is a {kind} world")
+        raise WrongKey(where, f"{what} are for agents that speak, and {scenario.world.id!r} is a {kind} world")
     if scenario.worlds:
-        raise WrongKey(where, f"{name} are of no world, and are learned from in a scenario with one; give `world`")
+        raise WrongKey(where, f"{what} are of no world, and are learned from in a scenario with one; give `world`")
+    if name == "text" and learns_from_shown(stage) and stage.budget is not None and stage.budget.env_steps is not None:
+        raise WrongKey(
+            ("budget", "env_steps"),
+            f"stage {stage.name!r} reads texts, and budget.env_steps counts steps of a world, of which it makes none; "
+            "give updates, epochs or action_units (tokens)",
+        )
     try:
-        written_down(stage)
+        world, _ = written_down(stage), texts_of(stage)
     except UserError as problem:
         raise WrongKey(where, f"demonstrations.{name}: {problem}") from problem
+    if isinstance(world, PairWorld) and world.turns == 1 and stage_method(stage).learns == "process":
+        raise WrongKey(
+            where,
+            f"stage {stage.name!r} ({stage.method}) compares replies turn by turn, and each has one turn here; write "
+            "method: reward_model, or give conversations of several",
+        )
 
 
 def _check_epochs(stage: Stage, worlds: WorldSources) -> None:
-    """UserError for a budget in epochs where tasks are no list."""
+    """UserError for a budget in epochs where tasks are no list. Texts are one, in the tokens of the agent."""
+    if texts_of(stage) is not None and learns_from_shown(stage):
+        return
     if stage.budget is not None and stage.budget.epochs is not None and worlds.epoch(stage) is None:
         what = "of several worlds" if len(worlds) > 1 else f"of {worlds.first.id!r}"
         raise WrongKey(

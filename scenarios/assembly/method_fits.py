@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from ...algorithms.methods import Method
 from ...envs.control.flat_spaces import Actions
 from ...envs.errors import UserError, WrongKey
-from ...envs.world_source import WorldFacts
+from ...envs.world_source import WorldFacts, WorldSource
 from ..config.mistakes import at
 from ..config.schema import Scenario, Stage
 from .settings import stage_method
+from .worlds import ends_with_first_reply
 
 _SILENT = "is for replies, and nobody speaks here"
 
@@ -20,7 +21,7 @@ def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
     if facts.kind != "control":
         return
     if row.source == "pairs":
-        fits = "; online_dpo compares what the policy itself does" if row.learns == "policy" else ""
+        fits = "; online_dpo compares what the policy itself does" if not row.judges else ""
         words = f"stage {stage.name!r} ({row.name}) reads pairs of replies, and nobody speaks here{fits}"
         raise WrongKey(("method",), words)
     if row.needs_judge:
@@ -49,13 +50,21 @@ def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
         raise _wrong(stage, row, "weighting", "gap", "null", why)
 
 
-def check_answers(stage: Stage, row: Method, facts: Iterable[WorldFacts]) -> None:
-    """WrongKey where what the worlds say is to be learned, and each of them ends with the first reply."""
-    told = stage.demonstrations is not None and stage.demonstrations.chats is not None and not row.imitates_beside
-    heard = row.update.observation_coefficient and not told
-    if heard and all(world.longest_episode == 1 for world in facts):
-        why = "is for what a world answers, and an episode ends here with the first reply"
+def check_answers(stage: Stage, row: Method, sources: Iterable[WorldSource]) -> None:
+    """WrongKey where what the worlds say is to be learned, or turns are to be paid one by one, and each world ends with
+    the first reply."""
+    written = None if stage.demonstrations is None or row.imitates_beside else stage.demonstrations.written
+    heard = row.update.observation_coefficient and written != "chats"
+    if heard and written == "text":
+        why = "is for what a world answers, and a text is learned as a whole"
         raise _wrong(stage, row, "update", "observation_coefficient", "0", why)
+    parted = row.needs_judge and row.rewards.model_at == "turn"
+    if not (heard or parted) or not all(map(ends_with_first_reply, sources)):
+        return
+    ends = "and an episode ends here with the first reply"
+    if heard:
+        raise _wrong(stage, row, "update", "observation_coefficient", "0", f"is for what a world answers, {ends}")
+    raise _wrong(stage, row, "rewards", "model_at", "end", f"is 'turn', {ends}, which earns all that the model says")
 
 
 def check_shown(stage: Stage, row: Method) -> None:
@@ -72,10 +81,11 @@ def check_shown(stage: Stage, row: Method) -> None:
         why = f" (update.imitation_coefficient is {row.update.imitation_coefficient:g})" if row.imitates_beside else ""
         raise WrongKey((), f"{where} needs `demonstrations`{why}; write such as {example}")
     if pairs and shown.pairs is None:
-        given = "agent" if shown.agent is not None else "chats"
+        given = shown.written or "agent"
+        why = "has no replies" if given == "text" else "shows one of each"
         raise WrongKey(
             ("demonstrations", given),
-            f"{where} compares replies, and demonstrations.{given} shows one of each; write {example}, or method: sft",
+            f"{where} compares replies, and demonstrations.{given} {why}; write {example}, or method: sft",
         )
     if not pairs and shown.pairs is not None:
         raise WrongKey(
@@ -88,7 +98,7 @@ def check_shown(stage: Stage, row: Method) -> None:
 def check_judge(scenario: Scenario, stage: Stage, row: Method) -> None:
     """WrongKey where a reward model would have to act again, or be elsewhere. What is replied before may have taught
     the agent what it judges."""
-    if row.learns == "policy":
+    if not row.judges:
         return
     where = f"stage {stage.name!r} ({row.name})"
     if row.source != "pairs":
@@ -125,12 +135,12 @@ def compares(scenario: Scenario, stage: Stage) -> bool:
 
 
 def check_refill(scenario: Scenario, stage: Stage, row: Method) -> None:
-    """WrongKey where groups are to be sampled again and are kept all the same, or nobody is there to do it."""
+    """WrongKey where groups are to be sampled again and all are learned from, or nobody is there to do it."""
     if stage.collect is None or not stage.collect.refill:
         return
     where = f"stage {stage.name!r} ({row.name}): collect.refill is {stage.collect.refill}, and"
-    if row.update.flat_groups != "leave_out":
-        fits = "give overrides: {update: {flat_groups: leave_out}}, or leave refill out"
+    if row.update.flat_groups != "leave_out" and stage.collect.gate is None:
+        fits = "give overrides: {update: {flat_groups: leave_out}}, a collect.gate, or leave refill out"
         raise WrongKey(("collect", "refill"), f"{where} this method keeps groups without information; {fits}")
     others = {
         "collect.staleness is above 0, so that later batches are under way": bool(stage.collect.staleness),

@@ -7,6 +7,7 @@ from functools import partial
 
 from ...agents.protocols import Weights
 from ...envs.conversation.conversation_env import ConversationEnv, Split
+from ...envs.conversation.pair_world import PairWorld
 from ...envs.errors import UserError
 from ...envs.lost_threads import in_thread
 from ...envs.world_source import WorldSource
@@ -17,8 +18,8 @@ from ..run.episode_statistics import Numbers, reached
 from ..run.several_worlds import summarize_worlds
 from .actors import StageParts, make_stage
 from .roles import shows_demonstrations
-from .settings import judging_stage
-from .worlds import WorldSources
+from .settings import judging_stage, stage_method
+from .worlds import WorldSources, written_down
 
 EPISODES = 4
 MOST_STEPS = 20_000  # of an episode that is still rehearsed
@@ -77,7 +78,7 @@ def check_named_goals(scenario: Scenario, sources: WorldSources) -> None:
     judges = judging_stage(scenario)
     acted = _rehearsed(scenario, sources) if any(stage is not judges for _, stage in asked) else None
     for number, stage in asked:
-        numbers = _OF_JUDGES if stage is judges else acted
+        numbers = _of_judge(stage) if stage is judges else acted
         if numbers is None:
             continue
         for name, goal in stage.stop.items():
@@ -85,6 +86,13 @@ def check_named_goals(scenario: Scenario, sources: WorldSources) -> None:
                 reached(numbers, {name: goal})
             except UserError as problem:
                 raise WrongPart(("stages", number, "stop", name), str(problem)) from problem
+
+
+def _of_judge(stage: Stage) -> Numbers:
+    """What a reward model is measured by: of one that reads turns, in each of them too."""
+    world = written_down(stage)
+    turns = world.turns if isinstance(world, PairWorld) and stage_method(stage).learns == "process" else 0
+    return {**_OF_JUDGES, **{f"world/depth_{k}_mean": 0.0 for k in range(1, turns + 1)}}
 
 
 def is_silent_about_success(scenario: Scenario, sources: WorldSources) -> bool:

@@ -88,7 +88,7 @@ def learns_from_shown(stage: Stage) -> bool:
 def judging_stage(scenario: Scenario) -> Stage | None:
     """The last stage, where it makes a reward model of the agent."""
     last = scenario.stages[-1]
-    return last if last.method and stage_method(last).learns == "reward" else None
+    return last if last.method and stage_method(last).judges else None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

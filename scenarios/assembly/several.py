@@ -8,8 +8,9 @@ from ...agents.mixture import divided, mixed_groups
 from ...envs.control.flat_spaces import Actions, Observations
 from ...envs.errors import UserError, unknown
 from ...envs.world_source import WorldSource
+from ..config.collect import Collect
 from ..config.mistakes import WrongPart
-from ..config.schema import Collect, Scenario, SharedWorld, Stage
+from ..config.schema import Scenario, SharedWorld, Stage
 from .settings import stage_method
 
 _OWN = ("credit", "rewards")  # columns of a method that a world may have for itself

@@ -3,10 +3,11 @@ step. They are allowed, because somebody may want to see what they do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ...algorithms.methods import Method
+from ...envs.vocabulary import Episode
 from ..config.schema import Stage
 
 
@@ -35,6 +36,16 @@ _TABLE = (
         *("update", "value_coefficient", lambda x, row: row.needs_critic and x > 100.0),
         "the critic's gradient drowns that of the policy, for both are cut by one optimizer.max_grad_norm",
         "0.25 to 1",
+    ),
+    _Unusual(
+        *("update", "imitation_coefficient", lambda x, row: row.imitates_beside and x > 1e3),
+        "what is imitated counts for more than what is earned, which changes next to nothing",
+        "0.1 to 30",
+    ),
+    _Unusual(
+        *("update", "observation_coefficient", lambda x, _: x > 10.0),
+        "what the world says counts for more than what is earned, which changes next to nothing",
+        "0.01 to 1",
     ),
     _Unusual(
         *("update", "value_clip", lambda x, row: row.needs_critic and x < 1e-3),
@@ -102,7 +113,18 @@ def unusual(stage: Stage, row: Method) -> Iterator[str]:
             )
 
 
-def explain_surrogate(stage: Stage, row: Method) -> str | None:
+def seen_at_first(stage: Stage, row: Method, episodes: Sequence[Episode]) -> Iterator[str]:
+    """What is to be said of a stage once it has learned from its first `episodes`, a sentence each."""
+    if (why := _explain_surrogate(stage, row)) is not None:
+        yield why
+    if row.needs_judge and row.rewards.model_at == "turn" and all(episode.turns <= 1 for episode in episodes):
+        yield (
+            f"{stage.name}: rewards.model_at is 'turn', and each of the first {len(episodes)} episodes has one turn, "
+            "which earns all that the model says, as with 'end'"
+        )
+
+
+def _explain_surrogate(stage: Stage, row: Method) -> str | None:
     """Why the surrogate of a method that takes one step on what it has just collected tells nothing; None elsewhere."""
     steps = row.update.epochs * row.update.minibatches
     if row.preference.kind is not None:  # it has no surrogate

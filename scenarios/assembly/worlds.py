@@ -87,16 +87,16 @@ class WorldSources(dict[str, WorldSource]):
 
 
 def written_down(stage: Stage) -> WrittenWorld | None:
-    """The conversations or pairs that a stage learns from; None where it learns from what somebody does. UserError for
-    a source that cannot be read."""
+    """The conversations or pairs that a stage learns from; None where it learns from what somebody does, or from text
+    (see `texts`). UserError for a source that cannot be read."""
     shown = stage.demonstrations
-    if shown is None or shown.agent is not None:
+    if shown is None or shown.written in (None, "text"):
         return None
     if shown.chats is not None:
         return ChatWorld(shown.chats)
     from .settings import stage_method  # with torch, which `play` does without
 
-    is_measured = stage.method is not None and stage_method(stage).learns == "reward"  # on rows that are held out
+    is_measured = stage.method is not None and stage_method(stage).judges  # on rows that are held out
     return (HeldOutPairs if is_measured else PairWorld)(shown.pairs or "")
 
 
@@ -115,9 +115,14 @@ def source_of(world: WorldSpec) -> WorldSource:
 
 def _ends_by_itself(source: WorldSource) -> bool:
     """Whether a body truncates its episodes itself; whether the first reply ends an episode of tasks, as it does
-    wherever a reward function gives a number."""
-    if source.facts.kind == "control":
-        return source.limits_itself()
+    wherever a reward function gives a number. Asked where no limit is known."""
+    return source.limits_itself() if source.facts.kind == "control" else ends_with_first_reply(source)
+
+
+def ends_with_first_reply(source: WorldSource) -> bool:
+    """Whether an episode of a conversation is one turn, as far as that can be known without an agent."""
+    if source.facts.longest_episode is not None:
+        return source.facts.longest_episode == 1
     if source.facts.waits or source.facts.voices:
         return False
     world = source.make()

@@ -20,6 +20,7 @@ FIRST = {  # the key of a mapping that a plain value in its place will have mean
     "agent": "kind",
     "budget": "updates",
     "collect": "groups",
+    "curriculum": "uniform",
     "evaluation": "every",
     "checkpoint": "every",
     "sampling": "max_tokens",
@@ -38,6 +39,8 @@ EXAMPLES = {
     "kind": "mlp",
     "groups": "8",
     "collect": "{groups: 8, group_size: 8}",
+    "curriculum": "{uniform: 0.1}",
+    "gate": "[0.1, 0.9]",
     "budget": "{updates: 100}",
     "optimizer": "{lr: 1e-3}",
     "overrides": "{credit: {gamma: 0.99}}",
@@ -47,6 +50,7 @@ EXAMPLES = {
     "teacher": "runs/NAME-0",
     "reward": "runs/NAME-0",
     "reference": "{self: start}",
+    "critic": "{self: start}",
     "stop": "{success_rate: 0.95}",
     "rollout": "{workers: 4}",
     "evaluation": "{every: 10, episodes: 100}",
@@ -57,6 +61,7 @@ EXAMPLES = {
     "model": "./my-model",
     "chats": "chats.jsonl",
     "pairs": "pairs.jsonl",
+    "text": "corpus.txt",
 }
 
 

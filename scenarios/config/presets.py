@@ -60,8 +60,9 @@ _PRESETS = (
             "budget": {"updates": 500},
         },
         {"temperature": 1.0, "max_tokens": 1024},
-        "PPO-ptx. Name the reward model, models: {reward: RUN}, and what is imitated, demonstrations: {chats: FILE}: "
-        "the paper's are pre-training text, eight times as many as episodes. It averages its weights as well (0.992).",
+        "PPO-ptx. Name the reward model, models: {reward: RUN, critic: RUN}, and a file of pre-training text, "
+        "demonstrations: {text: FILE}: of its windows one comes with each episode here, and eight in the paper. It "
+        "averages its weights as well (0.992).",
     ),
     Preset(
         "deepseekmath-grpo",

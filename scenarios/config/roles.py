@@ -14,10 +14,11 @@ A model in a role does not learn, but for the critic.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from ...envs.errors import WrongWithin
 from .voices import Part, number_as_text
@@ -39,28 +40,32 @@ class ModelSpec(Part):
     _may_be_a_number = field_validator("checkpoint", mode="before")(number_as_text)
 
     @model_validator(mode="after")
-    def _is_one_of_them(self) -> ModelSpec:
-        given = [name for name in ("run", "model", "self") if getattr(self, name) is not None]
-        if len(given) != 1:
-            words = (
-                "a role is played by the agent of a run, by a model or by the agent itself, and by one of them alone: "
-                "such as runs/NAME-0 or {self: start}, or for a teacher package:NAME or {self: demonstration}"
-            )
-            raise WrongWithin(given[1:2], words)
+    def _has_what_belongs_to_it(self) -> ModelSpec:
         for detail, of in (("checkpoint", "run"), ("revision", "model")):
-            if getattr(self, detail) is not None and of != given[0]:
+            if getattr(self, detail) is not None and getattr(self, of) is None:
                 raise WrongWithin([detail], f"{detail} is that of a {of}, and this role has none; leave it out")
         return self
 
 
-def _spelled_out(given: object) -> object:
-    """A plain name is that of a run where a run is, and of a model elsewhere."""
+_PLAYED_BY = {
+    "reference": "the agent of a run, a model or the agent itself: such as runs/NAME-0, package:NAME or {self: start}",
+    "teacher": "the agent of a run, a model or the agent itself: such as runs/NAME-0, package:NAME or "
+    "{self: demonstration}",
+    "reward": "the agent of a run of a reward model: such as runs/NAME-0",
+    "critic": "the agent of a run with a head, or the agent itself: such as runs/NAME-0 or {self: start}",
+}
+
+
+def _spelled_out(role: str, given: object) -> object:
+    """A plain name is that of a run where a run is, and of a model elsewhere. ValueError for nobody, or several."""
+    if isinstance(given, Mapping) and set(given) <= set(ModelSpec.model_fields):
+        named = [name for name in ("run", "model", "self") if given.get(name) is not None]
+        if len(named) != 1:
+            raise WrongWithin(named[1:2], f"a {role} is {_PLAYED_BY[role]}; and one of them alone")
     if not isinstance(given, str):
         return given
     if given == "self":
-        raise ValueError(
-            "the agent itself plays a role in another context: {self: start}, or of a teacher {self: demonstration}"
-        )
+        raise ValueError(f"'self' names no context of the agent itself; a {role} is {_PLAYED_BY[role]}")
     return {"run" if (Path(given).expanduser() / "scenario.yaml").is_file() else "model": given}
 
 
@@ -74,8 +79,8 @@ class Models(Part):
 
     @field_validator("reference", "teacher", "reward", "critic", mode="before")
     @classmethod
-    def _may_be_a_name(cls, given: object) -> object:
-        return _spelled_out(given)
+    def _may_be_a_name(cls, given: object, info: ValidationInfo) -> object:
+        return _spelled_out(str(info.field_name), given)
 
     def played(self) -> dict[str, ModelSpec]:
         """The roles that are given, by name."""

@@ -25,12 +25,11 @@ from pydantic import (
 from ...envs.errors import WrongWithin, nearest
 from ...envs.quantities import Count, NoNumber, Seconds, Share, meant_by, read_number, real, shown, whole
 from .agents import Agent, CausalLMAgentSpec, Demonstrator, MlpAgentSpec, TinyLlamaAgentSpec
+from .collect import MANY, Collect, Many
 from .engine import Engine
 from .roles import Models
 from .voices import MinP, Part, Temperature, TopP, VoiceSpec
 
-_MANY = whole(1, 1_000_000)
-Many = Annotated[int, _MANY]  # of what is held at once
 Workers = Annotated[int, whole(1, 1000)]
 
 
@@ -90,37 +89,6 @@ class SharedWorld(WorldSpec):
         return self.name or re.sub(r"\W", "-", re.sub(r"-v\d+$", "", last)).lower()
 
 
-class Collect(Part):
-    """How much experience one update sees.
-
-    Methods with a critic on control worlds read segments: `groups` rows of `horizon` steps. All others read
-    `groups` × `group_size` whole episodes. `tile` groups are played together: runs with equal tiles are equal bit for
-    bit, however many processes share the tiles. By default it is all groups, or as many as give each worker its own.
-    With a `staleness` of s, a batch is collected while the s before it are learned from, by weights that are s versions
-    old; 0: one after the other. With a `refill` of n, groups in which all earned the same are replaced by new
-    ones, up to n times for an update (the dynamic sampling of DAPO).
-    """
-
-    groups: Many
-    group_size: Many = 1
-    horizon: Many | None = None
-    tile: Many | None = None
-    staleness: Annotated[int, whole(0, 64)] = 0
-    refill: Annotated[int, whole(0, 64)] = 0
-
-    @model_validator(mode="after")
-    def _has_a_tile(self) -> Collect:
-        if self.tile is not None and self.tile > self.groups:
-            raise WrongWithin(["tile"], f"collect.tile is {self.tile}, and there are only {self.groups} groups to play")
-        if self.tile is not None and self.groups % self.tile:
-            fitting = ", ".join(str(tile) for tile in range(1, self.groups + 1) if self.groups % tile == 0)
-            raise WrongWithin(
-                ["tile"],
-                f"collect.tile is {self.tile}, which does not divide the {self.groups} groups; {fitting} would",
-            )
-        return self
-
-
 class Sampling(Part):
     """How a language agent draws tokens while it learns."""
 
@@ -133,20 +101,27 @@ class Sampling(Part):
 
 class Demonstrations(Part):
     """Who shows what to imitate, alone or beside reinforcement (`update.imitation_coefficient`): an agent, or
-    conversations in a file or a data set (see `ChatWorld`); or what to prefer: pairs of replies in one (see
-    `PairWorld`)."""
+    conversations in a file or a data set (see `ChatWorld`), or plain text (see `WrittenTexts`); or what to prefer:
+    pairs of replies in one (see `PairWorld`)."""
 
     agent: Demonstrator | None = None
     chats: str | None = None
     pairs: str | None = None
+    text: str | None = None
+
+    @property
+    def written(self) -> str | None:
+        """Which of `chats`, `pairs` and `text` is given."""
+        return next((name for name in ("chats", "pairs", "text") if getattr(self, name) is not None), None)
 
     @model_validator(mode="after")
     def _is_one_of_them(self) -> Demonstrations:
-        given = [name for name in ("agent", "chats", "pairs") if getattr(self, name) is not None]
+        given = [name for name in ("agent", "chats", "pairs", "text") if getattr(self, name) is not None]
         if len(given) != 1:
             words = (
-                f"demonstrations have one of agent, chats and pairs, and here are {' and '.join(given) or 'none'}: "
-                "{agent: {kind: oracle}}, {chats: chats.jsonl} or {pairs: pairs.jsonl}"
+                f"demonstrations have one of agent, chats, pairs and text, and here are "
+                f"{' and '.join(given) or 'none'}: {{agent: {{kind: oracle}}}}, {{chats: chats.jsonl}}, "
+                "{pairs: pairs.jsonl} or {text: corpus.txt}"
             )
             raise WrongWithin(given[1:2], words)
         return self
@@ -255,7 +230,7 @@ class ClusterSpec(Part):
 
 def _all_or_many(value: object) -> object:
     try:
-        return value if value == "all" else _MANY.func(value)  # pyright: ignore[reportCallIssue]
+        return value if value == "all" else MANY.func(value)  # pyright: ignore[reportCallIssue]
     except NoNumber as problem:
         raise NoNumber(
             str(problem).replace("allowed is a whole", "allowed are all (held-out tasks) and a whole")

@@ -25,9 +25,10 @@ from ..assembly.settings import choose_device, stage_method
 from ..assembly.several import batch_groups
 from ..assembly.worlds import WorldSources
 from ..config.agents import OpenAIAgentSpec, Origin
+from ..config.collect import Collect
 from ..config.loading import open_scenario
 from ..config.mistakes import placed
-from ..config.schema import Collect, Sampling, Scenario, Stage
+from ..config.schema import Sampling, Scenario, Stage
 from ..run.roles import check_models
 from ..run.saved_agent import begin_from, check_origin, open_agent
 
@@ -171,6 +172,8 @@ class Patient:
             "group_size": min(collect.group_size, SIZE),
             "horizon": None if collect.horizon is None else min(collect.horizon, STEPS),
             "tile": None,
+            "curriculum": None,
+            "gate": None,
             "refill": 0,
         }
         return stage.model_copy(update={"collect": collect.model_copy(update=less)})

@@ -47,7 +47,6 @@ from ...agents.weights import kept_weights, moving_tensors
 from ...envs.contained import look
 from ...envs.errors import UserError
 from ...envs.vocabulary import Collection, Episode
-from ..assembly.several import batch_groups
 from ..cluster.pool import Pool
 from ..config.schema import Scenario
 from .one_thread import OneThread
@@ -114,7 +113,8 @@ class Ahead:
         self._weights = {version: kept for version, kept in self._weights.items() if version >= oldest}
 
     def take(self, batch: int) -> Collection:
-        """The collection of `batch`, as soon as it is there; the s after it are collected from here on.
+        """The collection of `batch`, as soon as it is there; the s after it are collected from here on, of groups that
+        are asked for now.
 
         Whatever the collecting raised comes out here.
         """
@@ -122,7 +122,7 @@ class Ahead:
             wanted = self._batches is None or one < self._batches
             if wanted and one not in self._asked:
                 weights = self._weights[self._version(one)]
-                self._asked[one] = self._thread.submit(partial(self._collect, one, weights))
+                self._asked[one] = self._thread.submit(partial(self._collect, self._groups(one), weights))
         collection, self._after = _awaited(self._asked[batch])
         del self._asked[batch]
         return collection
@@ -167,10 +167,9 @@ class Ahead:
 
     # --- in the thread ----------------------------------------------------------------------------------
 
-    def _collect(self, batch: int, weights: Weights) -> tuple[Collection, dict[str, Tensor]]:
+    def _collect(self, groups: Sequence[int], weights: Weights) -> tuple[Collection, dict[str, Tensor]]:
         with self._playing():
             self._pool.load(weights)
-            groups = self._groups(batch)
             collected = self._pool.submit(groups, self._group_size, seed=self._seed, version=weights.version)
             return _awaited(collected), self._pool.state()
 
@@ -196,15 +195,23 @@ class Ahead:
         return max(0, batch - self._staleness)
 
 
-def make_ahead(scenario: Scenario, index: int, pool: Pool, policy: Policy | None, seed: int) -> Ahead | None:
-    """Who collects while the learner learns, where stage `index` asks for it. `pool` has entered that stage."""
+def make_ahead(
+    scenario: Scenario,
+    index: int,
+    pool: Pool,
+    policy: Policy | None,
+    groups: Callable[[int], Sequence[int]],
+    seed: int,
+) -> Ahead | None:
+    """Who collects `groups` while the learner learns, where stage `index` asks for it. `pool` has entered that
+    stage."""
     stage = scenario.stages[index]
     if policy is None or stage.collect is None or stage.budget is None or not stage.collect.staleness:
         return None
     return Ahead(
         pool,
         policy,
-        partial(batch_groups, scenario, stage.collect, segments=pool.segments),
+        groups,
         group_size=stage.collect.group_size,
         seed=seed,
         staleness=stage.collect.staleness,

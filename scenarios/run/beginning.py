@@ -12,12 +12,13 @@ from ...agents.protocols import Policy
 from ..assembly.policies import is_at_hand, make_policy
 from ..assembly.prompts import check_prompts
 from ..assembly.rendering import template_remarks
+from ..assembly.texts import remarks_on_texts
 from ..assembly.voices import check_voices_load
 from ..assembly.worlds import WorldSources, remarks_on_written
 from ..assembly.written_lengths import check_written
 from ..config.mistakes import at
 from ..config.schema import Scenario
-from .roles import check_models, check_models_fit
+from .roles import check_models, check_models_fit, remarks_on_judges
 from .run_directory import check_new
 from .saved_agent import begin_from, check_origin
 
@@ -47,11 +48,12 @@ def begin(scenario: Scenario, policy: Policy | None, sources: WorldSources, resu
     said = list(template_remarks(policy, scenario, sources))
     if resumed:
         return Notes(tuple(said))
-    said += remarks_on_written(scenario)
+    said += [*remarks_on_written(scenario), *remarks_on_texts(scenario, policy)]
     origin = getattr(scenario.agent, "origin", None)
     if origin is not None:
         said.append(f"begins as {begin_from(policy, origin)}")
     check_models_fit(scenario, policy, sources)
+    said += remarks_on_judges(scenario)
     with at("agent"):
         warned = (
             [*check_prompts(scenario, policy, sources), *check_written(scenario, policy)] if scenario.speaks else []

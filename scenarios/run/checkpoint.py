@@ -4,6 +4,7 @@
                        learner/  the optimiser and its counters
                        actor.safetensors   what the next collection depends on
                        ahead/    weights of earlier versions that are still to act, where a stage collects ahead
+                       curriculum.safetensors   what was seen of each task, where that decides which come next
                        progress.json       where the run stands, and what is known of its logs and its scenario
                        manifest.json       size and SHA-256 of every other file
 
@@ -58,7 +59,7 @@ def write_checkpoint(
     learner: Learner | None,
     actor_state: Mapping[str, Tensor],
     progress: Mapping[str, Any],
-    behind: Mapping[str, Mapping[str, Tensor]] | None = None,
+    beside: Mapping[str, Mapping[str, Tensor]] | None = None,
 ) -> Path:
     """Write `folder/NNNNNN`, and remove those that are too old. RunFailed if the disk is full, or cannot be written."""
     name = f"{update:06d}"
@@ -67,7 +68,7 @@ def write_checkpoint(
         try:
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
-            _fill(unfinished, policy, learner, actor_state, progress, behind or {})
+            _fill(unfinished, policy, learner, actor_state, progress, beside or {})
             install(unfinished, folder / name)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -81,7 +82,7 @@ def _fill(
     learner: Learner | None,
     actor_state: Mapping[str, Tensor],
     progress: Mapping[str, Any],
-    behind: Mapping[str, Mapping[str, Tensor]],
+    beside: Mapping[str, Mapping[str, Tensor]],
 ) -> None:
     from safetensors.numpy import save_file  # through torch, each size of a tensor leaves types behind for good
     from safetensors.torch import save_file as save_tensors
@@ -93,9 +94,9 @@ def _fill(
         learner.save(folder / "learner")
     state = {name: tensor.contiguous().numpy() for name, tensor in actor_state.items()}
     save_file(state, folder / "actor.safetensors")
-    for name, weights in behind.items():
+    for name, tensors in beside.items():
         (folder / name).parent.mkdir(exist_ok=True)
-        save_tensors(dict(weights), folder / name)
+        save_tensors(dict(tensors), folder / name)
     write_json(folder / "progress.json", progress)
     write_manifest(folder)
 

@@ -81,10 +81,31 @@ DRIFTS = (
         ),
         lambda row, facts: (
             f"{_percent(row, 'groups/flat')} of the groups earned the same throughout and teach nothing, ten times "
-            f"in a row; raise {facts.key('collect.group_size')}, give tasks that are neither too easy nor too hard, or "
-            f"sample such groups again ({facts.key('collect.refill')} with update.flat_groups: leave_out)"
+            f"in a row; raise {facts.key('collect.group_size')}, give tasks that are neither too easy nor too hard, "
+            f"keep to those that are neither ({facts.key('collect.curriculum')}), or sample such groups again "
+            f"({facts.key('collect.refill')} with update.flat_groups: leave_out)"
         ),
         updates=10,
+    ),
+    Sign(
+        "curriculum_collapsed",
+        lambda row, facts: number(row, "curriculum/distinct") < 0.5,
+        lambda row, facts: (
+            f"the curriculum has collapsed: ten times in a row a batch had {_percent(row, 'curriculum/distinct')} of "
+            f"the different tasks that it has room for, the same few again and again (an effective "
+            f"{number(row, 'curriculum/effective'):.3g} tasks); raise {facts.key('collect.curriculum.uniform')}, lower "
+            f"its half_life, or give more tasks that are neither too easy nor too hard"
+        ),
+        updates=10,
+    ),
+    Sign(
+        "gate_closed",
+        lambda row, facts: number(row, "groups/taken") == 0.0,
+        lambda row, facts: (
+            "nothing was learned from in five updates, for no group was taken: none had a share of successes within "
+            f"{facts.key('collect.gate')}, or a difference in what was earned; give wider bounds, other tasks, or keep "
+            f"to tasks that are solved now and then ({facts.key('collect.curriculum')})"
+        ),
     ),
     Sign(
         "replies_grow",

@@ -154,7 +154,7 @@ def find_lacking(folder: Path, expected: Mapping[str, object]) -> str | None:
     """A file that a manifest should name and does not, where its checkpoint lies in `folder`."""
     needed, progress = list(NEEDED), json.loads((folder / _PROGRESS_FILE).read_bytes())
     if progress["state"] == "learning":
-        needed += [_LEARNER_FILE, "learner/optimizer.safetensors", *_still_to_act(progress)]
+        needed += [_LEARNER_FILE, "learner/optimizer.safetensors", *_still_to_act(progress), *_seen(progress)]
     return next((name for name in needed if name not in expected), None)
 
 
@@ -166,6 +166,15 @@ def _still_to_act(progress: Mapping[str, Any]) -> list[str]:
     except (TypeError, KeyError, IndexError, ValueError):  # another version wrote it, or it is said of progress.json
         return []
     return [f"ahead/{older:06d}.safetensors" for older in range(max(0, version - staleness), version)]
+
+
+def _seen(progress: Mapping[str, Any]) -> list[str]:
+    """The file by which a stage with a curriculum goes on."""
+    try:
+        asked = progress["known"]["scenario"]["stages"][progress["stage"]]["collect"]["curriculum"]
+    except (TypeError, KeyError, IndexError):  # as above
+        return []
+    return [] if asked is None else ["curriculum.safetensors"]
 
 
 def check_summary(data: Mapping[str, Any]) -> None:

@@ -24,7 +24,8 @@ def _still_to_learn(row: Row, facts: Facts) -> bool:
 
 
 def _still_to_learn_from(row: Row, facts: Facts) -> bool:
-    return own(facts) and number(row, "advantage/magnitude") > 0
+    taken = number(row, "groups/taken") != 0  # what is not taken has advantages, and no weight
+    return own(facts) and taken and number(row, "advantage/magnitude") > 0
 
 
 def _why_zero(facts: Facts) -> str:
@@ -190,22 +191,33 @@ def see(row: Row, facts: Facts, streaks: dict[str, int], said: Collection[str]) 
     return found
 
 
+_MULTIPLIED = (  # constants by which a part of the loss is multiplied, and beyond what that is far from usual
+    ("rewards", "model", 1e3),
+    ("rewards", "world", 1e3),
+    ("credit", "right", 1e3),
+    ("credit", "wrong", 1e3),
+    ("preference", "beta", 1e3),
+    ("preference", "dpop_lambda", 1e4),
+    ("weighting", "beta", 1e3),
+    ("update", "value_coefficient", 1e3),
+    ("update", "entropy_coefficient", 10.0),
+    ("update", "observation_coefficient", 1e3),
+    ("update", "imitation_coefficient", 1e3),
+)
+
+
 def suspects(facts: Facts) -> str:
     """The settings that are far from what is usual, with their values; the step size if none is."""
     settings, method = facts.settings, facts.method
-    unusual = (
+    unusual = [
         ("optimizer.lr", settings.lr, settings.lr > 0.1),
         ("optimizer.weight_decay", settings.weight_decay, settings.weight_decay > 1),
         ("optimizer.max_grad_norm", settings.max_grad_norm, settings.max_grad_norm > 1e4),
         ("optimizer.eps", settings.eps, settings.eps < 1e-15),
-        ("overrides.update.value_coefficient", method.update.value_coefficient, method.update.value_coefficient > 1e3),
-        (
-            "overrides.update.entropy_coefficient",
-            method.update.entropy_coefficient,
-            method.update.entropy_coefficient > 10,
-        ),
         ("overrides.credit.eps", method.credit.eps, method.credit.scale is not None and method.credit.eps < 1e-12),
-        ("overrides.weighting.beta", method.weighting.beta, method.weighting.beta > 1e3),
-    )
+    ]
+    for column, name, usual in _MULTIPLIED:
+        value = getattr(getattr(method, column), name) or 0.0  # null: by nothing
+        unusual.append((f"overrides.{column}.{name}", value, value > usual))
     named = [f"{facts.key(name)} ({value:g})" for name, value, far in unusual if far]
     return " and ".join(named or [f"{facts.key('optimizer.lr')} ({settings.lr:g})"])

@@ -148,6 +148,20 @@ def stage_judge(context: RunContext, index: int) -> RewardModel | None:
         return RewardModel(policy, make_renderer(policy, theirs), context_of(policy, theirs))
 
 
+def remarks_on_judges(scenario: Scenario) -> Iterator[str]:
+    """What is to be said of reward models that are asked for what they have not learned, a sentence each."""
+    for place, spec in _others(scenario):
+        stage = scenario.stages[cast(int, place[1])]
+        if place[3] != JUDGE or spec.run is None or stage_method(stage).rewards.model_at == "end":
+            continue
+        made = judging_stage(_scenario_of(spec))
+        if made is not None and stage_method(made).learns != "process":
+            yield (
+                f"{stage.name}: rewards.model_at is 'turn', and {spec.run} has learned by {made.method} what ends are "
+                "worth: what it says of a turn before is a guess; process_reward_model learns that as well"
+            )
+
+
 def stage_critic(context: RunContext, index: int, policy: Policy) -> Policy | None:
     """The model that learns what states are worth in stage `index`, where that is no head of the agent: it begins as
     the agent does, with a head that says 0, or as the agent of a run."""
@@ -236,7 +250,7 @@ def _has_head(scenario: Scenario) -> bool:
 
 def _check_judge(spec: ModelSpec) -> None:
     """UserError for what scores no replies."""
-    remedy = "a reward model is a run of `method: reward_model`"
+    remedy = "a reward model is a run of `method: reward_model` or `process_reward_model`"
     if spec.run is None:
         raise UserError(f"there is no run {spec.model!r}; {remedy}")
     if judging_stage(_scenario_of(spec)) is None:

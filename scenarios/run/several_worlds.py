@@ -26,7 +26,7 @@ def by_world(episodes: Sequence[Episode]) -> dict[str, list[Episode]]:
 def summarize_worlds(episodes: Sequence[Episode]) -> Numbers:
     """As `summarize`, of all and of each world."""
     result = summarize(episodes)
-    told = summarize(_telling(episodes))
+    told = summarize(telling(episodes))
     result |= {name: told[name] for name in ("success_rate", "success_low", "success_high") if name in told}
     return result | _apart(episodes, summarize)
 
@@ -34,7 +34,7 @@ def summarize_worlds(episodes: Sequence[Episode]) -> Numbers:
 def describe_worlds(episodes: Sequence[Episode], *, running: int = 0) -> dict[str, float]:
     """As `describe_collection`, of all and of each world."""
     row = describe_collection(episodes, running=running)
-    told = describe_collection(_telling(episodes))
+    told = describe_collection(telling(episodes))
     row |= {name: told[name] for name in ("success/rate",) if name in told}
     apart = _apart(episodes, describe_collection)
     return row | {name: value for name, value in apart.items() if not name.endswith("/episodes/running")}
@@ -42,11 +42,11 @@ def describe_worlds(episodes: Sequence[Episode], *, running: int = 0) -> dict[st
 
 def pass_rates_of_worlds(episodes: Sequence[Episode], k: int) -> Numbers:
     """As `pass_rates`, of all worlds that say something about success and of each."""
-    telling = _telling(episodes)
-    return pass_rates(telling or episodes, k) | _apart(telling, lambda own: pass_rates(own, k))
+    told = telling(episodes)
+    return pass_rates(told or episodes, k) | _apart(told, lambda own: pass_rates(own, k))
 
 
-def _telling(episodes: Sequence[Episode]) -> list[Episode]:
+def telling(episodes: Sequence[Episode]) -> list[Episode]:
     """The episodes of worlds that say something about success."""
     parts = by_world(episodes).values()
     return [episode for own in parts if any(e.success is not None for e in own) for episode in own]

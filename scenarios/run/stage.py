@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 
 from ...agents.protocols import EngineDied, Policy, PolicyNotFinite, Weights
@@ -21,12 +19,11 @@ from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.learners import fit_policy
 from ..assembly.settings import stage_method
-from ..assembly.several import batch_groups
-from ..assembly.unusual import explain_surrogate
+from ..assembly.texts import updates_in_epoch
+from ..assembly.unusual import seen_at_first
 from ..cluster.pool import Pool
-from ..config.schema import Collect
-from .ahead import make_ahead
-from .checkpoint import read_actor_state, write_checkpoint
+from .checkpoint import write_checkpoint
+from .collecting import Collecting
 from .context import RunContext
 from .counters import StageResult
 from .disk import RunFailed
@@ -42,7 +39,6 @@ from .episode_statistics import (
 )
 from .kept_units import with_units
 from .logs import read_jsonl
-from .refill import collected
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds
 from .signals import Stopped
 from .stage_learner import stage_learner
@@ -62,9 +58,8 @@ class StageRun:
         self.progress, self.run, self.scenario = context.progress, context.run, context.scenario
         self.stage = self.scenario.stages[index]
         self.seed = derive_seed(self.scenario.seed, "stage", index)
-        self.pool = pool
         pool.enter(index)
-        self.ahead = make_ahead(self.scenario, index, pool, policy, self.seed)
+        self.collecting = Collecting(self.scenario, index, pool, policy, context.sources, self.seed)
         self.learner: Learner | None = None
         self.watch: Watch | None = None  # over the learner
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
@@ -79,7 +74,7 @@ class StageRun:
 
     def go(self) -> None:
         """Run the stage to its end and note its result."""
-        with self.ahead or nullcontext():
+        with self.collecting:
             if self.checkpoint is not None and self.progress.state == "learning":
                 self._restore(self.checkpoint)
             if self.learner is not None:
@@ -91,9 +86,7 @@ class StageRun:
         """Go on from where `checkpoint` was written."""
         if self.learner is not None:
             self.learner.load(checkpoint / "learner")
-        if self.ahead is not None and self.learner is not None:
-            self.ahead.load_behind(checkpoint, self.learner.version)
-        parted = (self.ahead or self.pool).load_state(read_actor_state(checkpoint))
+        parted = self.collecting.restore(checkpoint, self.learner.version if self.learner else 0)
         if parted:
             self.context.journal.warned(
                 f"{self.stage.name}: {parted} running episodes begin anew, because their world did not do again "
@@ -141,18 +134,18 @@ class StageRun:
             )
 
     def _push(self) -> None:
-        (self.ahead or self.pool).load(Weights(self.learner.version if self.learner else 0))
+        self.collecting.load(Weights(self.learner.version if self.learner else 0))
 
     def _begin(self) -> None:
         """The evaluation before. The one at the end of the stage before is the same and is not done twice, unless that
         was of somebody who acts, and this one makes a judge of it: then what was best is another measure, too."""
         p = self.progress
-        judges = self.stage.method is not None and stage_method(self.stage).learns == "reward"
+        judges = self.stage.method is not None and stage_method(self.stage).judges
         if judges:
             p.best = p.latest = None
         before = p.results[-1].after if p.results and not judges else self._report()
         best = self._validate()
-        epoch = self.context.sources.epoch(self.stage)
+        epoch = updates_in_epoch(self.scenario, self.stage, self.policy, self.context.sources)
         p.begin_stage(before, self.context.seconds, epoch)  # those evaluations are no part of the budget
         if p.results:
             return
@@ -201,9 +194,8 @@ class StageRun:
         """
         assert self.learner is not None, "a stage without a learner ends before its first update"
         assert self.watch is not None, "there is one wherever there is a learner"
-        assert self.stage.collect is not None, "the schema asks for it"
         p, version, begun = self.progress, self.learner.version, time.perf_counter()
-        collection = self._collect(self.stage.collect, version, self.learner.judged)
+        collection = self._collect(version, self.learner.judged)
         collected = time.perf_counter()
         assert collection.batch is not None, "_collect has checked"
         held = self.learner.micro_batch
@@ -219,6 +211,7 @@ class StageRun:
                 f"{self.stage.name}, update {p.update + 1}: memory was full; from here on at most "
                 f"{self.learner.micro_batch:,} units are read at once (optimizer.micro_batch)"
             )
+        groups = self.collecting.learned(collection)
         self._push()
         p.update, p.looked = p.update + 1, False
         ended = time.perf_counter()
@@ -226,23 +219,19 @@ class StageRun:
         times |= {"time/collect": collected - begun, "time/update": ended - collected}
         times["time/env_steps_per_second"] = collection.env_steps / max(ended - begun, LEAST_SECONDS)
         seen = describe_worlds(collection.episodes, running=collection.running)
-        row = {**seen, **learned.metrics, **times}
+        row = {**seen, **groups, **learned.metrics, **times}
         self.context.journal.row({**self._axes(), **row})
-        if version == 0 and (why := explain_surrogate(self.stage, stage_method(self.stage))):
-            self.context.journal.said(why)
+        for remark in seen_at_first(self.stage, stage_method(self.stage), collection.episodes) if version == 0 else ():
+            self.context.journal.said(remark)
         self.watch.updated(row)
         self.context.journal.moved(self.stage.name, p.spent(self.stage, self.context.seconds)[0], row)
         kept = collection.episodes[: self.scenario.log.episodes]
         self._trained = with_units(kept, collection.batch, learned.units)
         self._look_around(version + 1)
 
-    def _collect(self, collect: Collect, version: int, judged: JudgedRewards | None) -> Collection:
+    def _collect(self, version: int, judged: JudgedRewards | None) -> Collection:
         with self.context.stop.at_once(afterwards=False), self.context.until(self._last_moment()):
-            if self.ahead is not None:
-                collection = self.ahead.take(version)
-            else:
-                groups_of = partial(batch_groups, self.scenario, collect, segments=self.pool.segments)
-                collection = collected(self.pool, collect, groups_of, seed=self.seed, version=version)
+            collection = self.collecting.take(version)
         if judged is not None:
             collection = judged(collection)
         p, said = self.progress, self.progress.unanswered > 0
@@ -312,8 +301,7 @@ class StageRun:
 
     def _finish(self, ended: str) -> None:
         p = self.progress
-        if self.ahead is not None:
-            self.ahead.drop()
+        self.collecting.drop()
         best, after = self._validate(), p.before
         if self.learner is not None and p.update > p.begun["update"]:
             after = self._report()
@@ -357,7 +345,7 @@ class StageRun:
         version = self.learner.version if self.learner else 0
         seed, update = derive_seed(self.scenario.seed, "evaluation"), self.progress.update
         with self.context.stop.at_once():
-            episodes = (self.ahead or self.pool).evaluate(tasks, seed=seed, version=version, split=split)
+            episodes = self.collecting.evaluate(tasks, seed=seed, version=version, split=split)
         self._say_left_out(episodes)
         if unanswered := explain_unanswered(episodes):
             raise RunFailed(unanswered)
@@ -380,8 +368,8 @@ class StageRun:
             update=p.update,
             policy=self.policy,
             learner=self.learner,
-            actor_state=(self.ahead or self.pool).state(),
-            behind=self.ahead.behind() if self.ahead else {},
+            actor_state=self.collecting.state(),
+            beside=self.collecting.files(),
             progress={**p.to_json(), "known": self.context.known()},
         )
         self._saved = p.update

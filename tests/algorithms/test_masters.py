@@ -73,6 +73,16 @@ def test_what_no_pass_of_a_step_reaches_has_a_gradient_of_zero_and_what_a_later_
     assert float(moment[0, 0]) == pytest.approx(0.9**3 * 0.2 + 0.9**2 * 0.1, rel=1e-6)
 
 
+def test_a_step_sums_its_gradient_where_the_one_before_it_did() -> None:
+    masters = Masters(parameters(torch.bfloat16), SETTINGS)
+    places = []
+    for _ in range(3):
+        stepped(masters, torch.ones(2, 8))
+        places.append([master.grad.data_ptr() for master in masters.tensors if master.grad is not None])
+    assert places[0] == places[1] == places[2]
+    assert len(places[0]) == 2
+
+
 def test_fp32_parameters_are_their_own_masters() -> None:
     mine, plain = Masters(parameters(torch.float32), SETTINGS), parameters(torch.float32)
     adamw = torch.optim.AdamW(plain.values(), lr=SETTINGS.lr, eps=SETTINGS.eps, weight_decay=0.0, fused=True)

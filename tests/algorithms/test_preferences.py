@@ -22,7 +22,9 @@ from peripatos.algorithms.optimizer import OptimizerSettings
 from peripatos.algorithms.preferences import (
     Pairs,
     Preference,
+    margin_loss,
     preference_weight,
+    prefix_margins,
     ranking_loss,
     share_in_order,
     tied_pairs,
@@ -140,6 +142,26 @@ def test_a_ranking_without_a_pair_is_zero_and_has_a_gradient(rank: list[int]) ->
     loss = ranking_loss(score, torch.tensor(rank, dtype=torch.long))
     assert loss.item() == 0
     assert not torch.autograd.grad(loss, score)[0].any()
+
+
+def test_beginnings_are_compared_turn_by_turn_and_who_has_ended_stays_what_it_was() -> None:
+    """Replies of 2, 1, 3 and 2 turns with ranks 0, 1, 2, 2: five pairs, and what stands behind an end is not read."""
+    nan = math.nan
+    score = double(1.0, 4.0, nan, 2.0, nan, nan, -1.0, 0.0, 8.0, 16.0, 3.0, nan).view(4, 3).nan_to_num(1e9)
+    score.requires_grad_()
+    margins = prefix_margins(score, torch.tensor([2, 1, 3, 2]), torch.tensor([0, 1, 2, 2]))
+    of_first = [1.0 - 2.0, 4.0 - 2.0, 1.0 + 1.0, 4.0 - 0.0, 4.0 - 8.0, 1.0 - 16.0, 4.0 - 3.0]
+    of_second = [2.0 + 1.0, 2.0 - 0.0, 2.0 - 8.0, 2.0 - 16.0, 2.0 - 3.0]
+    assert margins.tolist() == of_first + of_second
+    assert not torch.autograd.grad(margins.sum(), score)[0][score == 1e9].any()
+    with pytest.raises(ValueError, match="depth_G has shape"):
+        prefix_margins(score, torch.tensor([1]), torch.tensor([0, 1, 2, 2]))
+
+
+def test_beginnings_of_one_turn_are_replies() -> None:
+    score, rank = double(3.0, 0.5, 2.0), torch.tensor([2, 0, 1])
+    margins = prefix_margins(score[:, None], torch.ones(3, dtype=torch.long), rank)
+    torch.testing.assert_close(margin_loss(margins), ranking_loss(score, rank), atol=0, rtol=0)
 
 
 # ── pairs in a batch ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -258,3 +258,11 @@ def test_only_the_turn_that_was_cut_is_left_out() -> None:
     last = batch.turn_B_T[3][batch.end_B_T[3]]
     chosen = batch.mask_B_T[3]
     assert torch.equal(training.share_B_T[3] > 0, chosen & (batch.turn_B_T[3] != last))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_of_rows_that_are_left_out_nothing_is_learned(name: str) -> None:
+    batch = random_batch(3)
+    nothing = replace(batch, notes={**batch.notes, "left_out_B": torch.ones(len(batch.group_B), dtype=torch.bool)})
+    learned, _ = after(ROWS[name], nothing)
+    assert torch.equal(learned, parameters(TabularPolicy(0)))

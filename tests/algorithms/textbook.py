@@ -32,7 +32,7 @@ class Told:
     reward: Tensor
     turn: Tensor
     value: Tensor  # V before the update
-    after: Tensor  # V of the state behind the last unit, a scalar that follows the policy; 0 at the edge of the row
+    behind: Tensor  # V of the state behind each unit, which follows the policy; 0 at the edge of the row
     bootstrap: float
     group: int
     terms: dict[str, float]
@@ -42,6 +42,12 @@ class Told:
     @property
     def R(self) -> float:
         return float(self.reward.sum())
+
+    @property
+    def ends(self) -> list[int]:
+        """The last unit of each turn."""
+        turns = [*self.turn.tolist(), None]
+        return [n for n in range(len(self.turn)) if turns[n] != turns[n + 1]]
 
     @property
     def rho(self) -> Tensor:
@@ -82,7 +88,7 @@ def tell(
                 batch.reward_B_T[b, t],
                 batch.turn_B_T[b, t],
                 batch.value_B_T[b, t],
-                values[state[last_b, last_t + 1]] if last_t + 1 < state.shape[1] else 0 * values[0],
+                torch.where(t + 1 < state.shape[1], values[state[b, (t + 1).clamp(max=state.shape[1] - 1)]], 0.0),
                 float(batch.bootstrap_B_T[last_b, last_t]) if ended else 0.0,
                 int(batch.group_B[units[0][0]]),
                 {n: float(x[units[0][0]]) for n, x in batch.notes.items() if n.startswith("term_")},
@@ -383,7 +389,10 @@ def dpop(beta: float, lam: float) -> PairLoss:
 
 @dataclass(frozen=True)
 class RankText:
-    """A reward model as its paper has it: for each prompt, over all pairs of its answers."""
+    """A reward model as its paper has it: for each prompt, over all pairs of its answers; of a process reward model
+    over all pairs of their beginnings, of which the last stands for those that are longer than its reply."""
+
+    turns: bool = False
 
     def gradient(self, batch: Batch, parameters: Sequence[Tensor], reference: Tensor, teacher: Tensor) -> list[Tensor]:
         logits, values = parameters
@@ -393,10 +402,18 @@ class RankText:
             members = [e for e in told if e.group == group]
             pairs = [(better, worse) for better in members for worse in members if better.R > worse.R]
             if pairs:
-                apart = torch.stack([better.after - worse.after for better, worse in pairs])
-                losses.append(-torch.log(torch.sigmoid(apart)).mean())
+                apart = [x.behind[b] - y.behind[w] for x, y in pairs for b, w in self.compared(x, y)]
+                losses.append(-torch.log(torch.sigmoid(torch.stack(apart))).mean())
         total = torch.stack(losses).mean()
         return list(torch.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True))
+
+    def compared(self, better: Told, worse: Told) -> list[tuple[int, int]]:
+        """The units at whose ends two are compared."""
+        ends = [better.ends, worse.ends]
+        if not self.turns:
+            return [(ends[0][-1], ends[1][-1])]
+        most = max(map(len, ends))
+        return [(b, w) for b, w in zip(*(own + own[-1:] * (most - len(own)) for own in ends), strict=True)]
 
 
 def by_teacher(told: Sequence[Told]) -> None:
@@ -453,6 +470,7 @@ TEXTBOOK = {
     "dpop": PairText(dpop(0.3, 50.0)),
     "online_dpo": PairText(dpo()),
     "reward_model": RankText(),
+    "process_reward_model": RankText(turns=True),
     "rlhf_ppo": Text(whitened(by_critic_less_kl), clipped(), of_units, critic=True, gae=gae_less_kl, value=0.1),
     "skywork_or1": Text(group_std, clipped(), of_units, drops_flat=True),
 }

@@ -53,7 +53,8 @@ NOT_RUN = {  # how a block or a command begins → why nobody types it here
     "observation values": "figures of one machine, on 80 columns; tests/scenarios/doctor/test_checkup.py reads others",
     "feet: front left only": "printed of a robot that has learned for a minute, see own-robot",
     **dict.fromkeys(
-        ("A = ", "s = V of "), "a formula; tests/algorithms/test_methods.py compares it with what is printed"
+        ("A = ", "s = V of ", "s_k = V of "),
+        "a formula; tests/algorithms/test_methods.py compares it with what is printed",
     ),
     '{"prompt"': "tests/envs/worlds/coding/test_task_notation.py judges every line",
 }

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from peripatos.envs.quantities import Count, Positive, Share, meant_by, real, whole
+from peripatos.envs.quantities import Count, NotNegative, Positive, Share, meant_by, real, whole
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,9 @@ def test_a_number_may_stand_in_quotes_and_have_underscores(kind: Any, value: obj
         (Share, 10**400, "allowed is a number from 0 to 1"),
         (Positive, [1.0], "allowed is a number greater than 0"),
         (Positive, 10**400, "allowed is a number greater than 0"),
+        (NotNegative, 1e39, "is 1e+39; allowed is a number, 0 or greater; 3.4e+38 is the largest there is in single"),
+        (NotNegative, "1e308", "3.4e+38 is the largest there is in single precision"),
+        (Annotated[float, real()], -1e39, "is -1e+39; allowed is a number; 3.4e+38 is the largest there is"),
         (Share, 95, "is 95; allowed is a number from 0 to 1. It is a share and no percentage: 0.95?"),
         (Share, "95%", "write 0.95"),
         (Share, 1.5, "is 1.5; allowed is a number from 0 to 1"),

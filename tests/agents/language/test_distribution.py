@@ -1,8 +1,11 @@
 """Sampling and its log-probabilities: one distribution, drawn exactly."""
 
+from typing import Any
+
 import pytest
 import torch
 from scipy.stats import chisquare
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from peripatos.agents.language import distribution
 from peripatos.agents.language.distribution import draw, entropy, log_probabilities
@@ -79,6 +82,7 @@ def test_reading_the_chosen_tokens_in_pieces_is_autograd_through_the_whole_vocab
 ) -> None:
     """`uncertain`: entropies are in the loss. The last of the pieces is kept, and the others are read again."""
     monkeypatch.setattr(distribution, "piece_of", lambda device: rows * 50)
+    monkeypatch.setattr(distribution, "_BLOCK", 2 * 50)
     generator = torch.Generator().manual_seed(0)
     hidden, weight, bias = (torch.randn(*shape, generator=generator) for shape in ((10, 8), (50, 8), (50,)))
     token = torch.randint(50, (10,), generator=generator)
@@ -99,6 +103,46 @@ def test_reading_the_chosen_tokens_in_pieces_is_autograd_through_the_whole_vocab
 
     for ours, theirs in zip(gradients(plain=False), gradients(plain=True), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("most", [3, 100])
+def test_of_bf16_it_learns_what_the_rounded_products_say(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`most` rows in a piece. A product is rounded to bf16 on a CPU, and all else is in fp32 until a gradient is."""
+    monkeypatch.setattr(distribution, "piece_of", lambda device: most * 50 // 6)
+    monkeypatch.setattr(distribution, "_BLOCK", 2 * 50)
+    generator = torch.Generator().manual_seed(0)
+    h, w = (torch.randn(n, 8, generator=generator).bfloat16().requires_grad_() for n in (10, 50))
+    token, towards = torch.randint(50, (10,), generator=generator), torch.randn(2, 10, generator=generator)
+    seen = torch.stack(distribution.read_chosen(h, w, None, token, temperature=0.7))
+    (seen * towards).sum().backward()
+    z = torch.mm(h, w.T).detach().float().requires_grad_()
+    logp = log_probabilities(z, Distribution(0.7))
+    due = torch.stack((logp.gather(-1, token[:, None])[:, 0], entropy(logp)))
+    (due * towards).sum().backward()
+    torch.testing.assert_close(seen, due, atol=1e-5, rtol=1e-5)
+    assert h.grad is not None
+    assert w.grad is not None
+    assert z.grad is not None
+    for found, right in ((h.grad, z.grad @ w.detach().float()), (w.grad, z.grad.T @ h.detach().float())):
+        assert float((found.float() - right).norm() / right.norm()) < 5e-3  # of 2⁻⁸ is half a last place
+
+
+def test_on_a_cpu_nothing_but_the_products_is_as_large_as_the_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distribution, "_BLOCK", 4 * 1_000)
+    h, w = (torch.randn(n, 8).bfloat16().requires_grad_() for n in (40, 1_000))
+    sizes: list[int] = []
+
+    class Sizes(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            made = func(*args, **(kwargs or {}))
+            if isinstance(made, torch.Tensor) and made.untyped_storage().nbytes() >= 40 * 1_000 * 2:
+                sizes.append(made.untyped_storage().data_ptr())
+            return made
+
+    with Sizes():
+        logp, uncertainty = distribution.read_chosen(h, w, None, torch.arange(40), temperature=1.0)
+        (logp + uncertainty).sum().backward()
+    assert len(set(sizes)) == 1
 
 
 def test_tokens_that_a_model_never_says_leave_entropy_and_gradients_finite() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from model_families import family_policy
 
+from peripatos.agents.language import low_precision
 from peripatos.agents.language.engines.transformers_engine import TransformersEngine
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.lora import Lora, add_adapter
@@ -58,6 +59,33 @@ def test_matrices_are_bf16_and_sampler_and_trainer_agree(kind: str) -> None:
     spoken = {name for name, p in policy.named_parameters() if p.grad is None and "vision" not in name}
     assert not {name for name in spoken if "multi_modal" not in name}
     check_checkpoint(policy)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3"])  # whose norms multiply with w, and with 1 + w
+@pytest.mark.parametrize("learns", [True, False])
+def test_a_norm_on_a_cpu_is_torchs_with_its_gradients_and_keeps_no_more_than_its_input(kind: str, learns: bool) -> None:
+    policy = lowered(kind)
+    norm = next(m for m in policy.modules() if isinstance(m, low_precision._RMSNorm))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        norm.weight.normal_()
+    norm.weight.requires_grad_(learns)
+    size = norm.weight.numel()
+    x, back = (3 * torch.randn(2, 5, size)).requires_grad_(), torch.randn(2, 5, size).bfloat16()
+    kept: list[torch.Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        said = norm(x)
+    given = [x, norm.weight] if learns else [x]
+    found = torch.autograd.grad(said, given, back)
+    wide, weight = x.detach().double().requires_grad_(), norm.weight.detach().double().requires_grad_()
+    due = wide * (wide.square().mean(dim=-1, keepdim=True) + norm._epsilon).rsqrt() * (norm._offset + weight)
+    right = torch.autograd.grad(due, [wide, weight][: len(given)], back.double())
+    assert said.dtype == torch.bfloat16
+    torch.testing.assert_close(said.detach().double(), due.detach(), rtol=2**-8, atol=1e-6)
+    for mine, exact in zip(found, right, strict=True):
+        torch.testing.assert_close(mine, exact.float(), rtol=1e-5, atol=1e-5)
+    new = [t for t in kept if t.data_ptr() not in (x.data_ptr(), norm.weight.data_ptr()) and t.shape != (size,)]
+    assert sum(t.numel() for t in new) == 2 * 5  # the scale of each token
 
 
 def test_the_sampler_has_the_policys_own_weights_and_buffers_stay_fp32() -> None:

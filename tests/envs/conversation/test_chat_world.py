@@ -255,7 +255,7 @@ def test_a_scenario_learns_from_chats(tmp_path: Path, capsys: pytest.CaptureFixt
         ("stages.imitate.demonstrations.chats=nothing.jsonl", "there is no such file"),
         (
             "stages.imitate.demonstrations.agent.kind=oracle",
-            "have one of agent, chats and pairs, and here are agent and chats",
+            "have one of agent, chats, pairs and text, and here are agent and chats",
         ),
     ):
         assert command("run", path, "--dry-run", "--set", change) == 2

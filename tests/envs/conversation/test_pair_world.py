@@ -236,7 +236,7 @@ def test_a_scenario_learns_from_pairs(scenario: Path, tmp_path: Path) -> None:
         (["stages.prefer.method=grpo"], "takes no `demonstrations`"),
         (["stages.prefer.demonstrations={chats: x.jsonl}"], "demonstrations.chats shows one of each; write"),
         (["stages.prefer.demonstrations=null"], "needs `demonstrations`; write such as demonstrations: {pairs: FILE}"),
-        (["stages.prefer.demonstrations.chats=x.jsonl"], "have one of agent, chats and pairs"),
+        (["stages.prefer.demonstrations.chats=x.jsonl"], "have one of agent, chats, pairs and text"),
         (["stages.prefer.collect.group_size=4"], "reads pairs, which are groups of two by themselves"),
         (
             ["stages.prefer.method=online_dpo", "stages.prefer.demonstrations=null", "stages.prefer.budget.epochs=1"],

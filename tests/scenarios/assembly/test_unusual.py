@@ -19,6 +19,8 @@ def said(name: str, **overrides: object) -> list[str]:
         ("ppo", {"update": {"entropy_coefficient": 1e6}}, "update.entropy_coefficient is 1e+06"),
         ("grpo", {"update": {"entropy_coefficient": 100}}, "update.entropy_coefficient is 100"),
         ("ppo", {"update": {"value_coefficient": 1e5}}, "update.value_coefficient is 100000"),
+        ("grpo", {"update": {"imitation_coefficient": 1e30}}, "update.imitation_coefficient is 1e+30"),
+        ("grpo", {"update": {"observation_coefficient": 100}}, "update.observation_coefficient is 100"),
         ("ppo", {"update": {"value_clip": 1e-30}}, "update.value_clip is 1e-30"),
         ("grpo", {"weighting": {"kl": "k1", "beta": 1e5}}, "weighting.beta is 100000"),
         ("rloo", {"weighting": {"kl": "k3", "beta": 50}}, "weighting.beta is 50"),

@@ -29,8 +29,9 @@ from peripatos.scenarios.compare.idle import refuse_idle
 from peripatos.scenarios.compare.jobs import JobResult
 from peripatos.scenarios.compare.plan import ComparisonJob, plan, with_method
 from peripatos.scenarios.compare.scores import improvements
+from peripatos.scenarios.config.collect import Collect
 from peripatos.scenarios.config.loading import apply_sets, load_scenario, open_scenario, put
-from peripatos.scenarios.config.schema import Anchors, Budget, Collect
+from peripatos.scenarios.config.schema import Anchors, Budget
 from peripatos.scenarios.config.yaml_text import Source
 from peripatos.scenarios.run.provenance import own_code
 

@@ -263,7 +263,7 @@ evaluation: {episodes: 4}
         ("pairs=x.jsonl", "unknown key 'pairs'; .* 'pairs' belongs at stages.learn.demonstrations.pairs"),
         ("label_smoothing=0.1", "belongs at stages.learn.overrides.preference.label_smoothing"),
         ("stages.learn.demonstrations.pairs=3", "pairs is 3, not text; write such as pairs: pairs.jsonl"),
-        ("stages.learn.demonstrations={}", "one of agent, chats and pairs, and here are none"),
+        ("stages.learn.demonstrations={}", "one of agent, chats, pairs and text, and here are none"),
         ("world.options.x=3", "world 'peripatos/Tasks-v0': unknown option 'x'; allowed: answer, "),
         ("world.options.grader=nubmer", "unknown grader 'nubmer'; .*Did you mean 'number'"),
         ("world.options.grader=", "nobody says what a reply is worth: give a grader"),

@@ -62,13 +62,16 @@ def test_a_resolved_scenario_says_its_models_and_reads_them_back() -> None:
     [
         ({"teecher": "a"}, "unknown key 'stages.1.models.teecher'; .* Did you mean 'teacher'?"),
         ({"teacher": 3}, "teacher is 3, .*write such as teacher: runs/NAME-0"),
-        ({"teacher": "self"}, "in another context: {self: start}, or of a teacher {self: demonstration}"),
+        ({"teacher": "self"}, "names no context .* such as runs/NAME-0, package:NAME or {self: demonstration}"),
         ({"teacher": {"self": "demo"}}, "self is 'demo'; allowed: start, demonstration"),
-        ({"critic": "self"}, "in another context: {self: start}"),
-        ({"critic": {}}, r"such as runs/NAME-0 or {self: start}"),
+        ({"critic": "self"}, "names no context .* such as runs/NAME-0 or {self: start}"),
+        ({"critic": {}}, "a critic is the agent of a run with a head, or the agent itself: such as runs/NAME-0 or"),
+        ({"reference": {"run": None}}, "a reference is .* such as runs/NAME-0, package:NAME or {self: start}; and one"),
+        ({"reward": "self"}, "a reward is the agent of a run of a reward model: such as runs/NAME-0$"),
         ({"critic": {"self": "start", "run": "a"}}, r"such as runs/NAME-0 or {self: start}"),
-        ({"teacher": {}}, "a role is played by .* one of them alone"),
-        ({"teacher": {"run": "a", "model": "b"}}, "a role is played by .* one of them alone"),
+        ({"teacher": {}}, "a teacher is .* one of them alone"),
+        ({"teacher": {"run": "a", "model": "b"}}, "a teacher is .* one of them alone"),
+        ({"critic": {"rum": "a"}}, "unknown key 'stages.1.models.critic.rum'.* Did you mean 'run'?"),
         ({"teacher": {"self": "start", "checkpoint": "best"}}, "checkpoint is that of a run, and this role has none"),
         ({"teacher": {"run": "a", "revision": "main"}}, "revision is that of a model, and this role has none"),
         ("runs/a", "models is 'runs/a', not a mapping"),
@@ -77,6 +80,14 @@ def test_a_resolved_scenario_says_its_models_and_reads_them_back() -> None:
 def test_a_role_that_says_nothing_or_two_things_is_refused(models: object, words: str) -> None:
     with pytest.raises(UserError, match=words):
         scenario_with(models)
+
+
+@pytest.mark.parametrize("role", ["critic", "reward"])
+@pytest.mark.parametrize("given", [{}, "self", {"run": "a", "model": "b"}])
+def test_nobody_is_advised_what_a_role_cannot_be(role: str, given: object) -> None:
+    with pytest.raises(UserError) as refusal:
+        scenario_with({role: given})
+    assert not [word for word in ("package:", "demonstration") if word in str(refusal.value)]
 
 
 def test_a_stage_without_a_method_reads_no_models() -> None:

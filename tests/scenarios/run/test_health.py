@@ -62,6 +62,13 @@ ILL: dict[
     "few_samples": ("cispo", {"policy/effective_share": 0.01}, SETTINGS, "stages.learn.optimizer.lr"),
     "sampler_gap": ("grpo", {"kl/sampler_gap": 1.5}, SETTINGS, "weighting: {correction: 2}"),
     "groups_flat": ("rloo", {"groups/flat": 0.95}, SETTINGS, "stages.learn.collect.group_size"),
+    "curriculum_collapsed": (
+        "grpo",
+        {"curriculum/distinct": 0.25},
+        SETTINGS,
+        "stages.learn.collect.curriculum.uniform",
+    ),
+    "gate_closed": ("grpo", {"groups/taken": 0.0}, SETTINGS, "stages.learn.collect.gate"),
     "replies_grow": ("grpo", {"episodes/cut": 0.7}, SETTINGS, "stages.learn.overrides.rewards.overlong_share"),
     "form_lost": ("grpo", {"episodes/malformed": 0.8}, SETTINGS, "stages.learn.optimizer.lr"),
 }

@@ -38,6 +38,11 @@ FAST = {  # what is set, and what has to be said; None where the result is right
     "weight decay 1e30": (PPO, ["stages.learn.optimizer.weight_decay=1e30"], "stages.learn.optimizer.weight_decay"),
     "lr 1e-30": (PPO, ["stages.learn.optimizer.lr=1e-30"], "stages.learn.optimizer.lr"),
     "norm 1e-30": (PPO, ["stages.learn.optimizer.max_grad_norm=1e-30"], "stages.learn.optimizer.max_grad_norm"),
+    "imitation 1e308": (
+        SUMS.replace("overrides: {}", "demonstrations: {agent: {kind: oracle}}"),
+        ["stages.learn.overrides.update.imitation_coefficient=1e308"],
+        "update.imitation_coefficient is 1e+308; allowed is a number, 0 or greater; 3.4e+38 is the largest there is",
+    ),
     "lr 1e38, language": (SFT, ["stages.learn.optimizer.lr=1e38"], "optimizer.lr"),
 }
 SLOW = {
@@ -54,6 +59,21 @@ SLOW = {
         PPO,
         ["stages.learn.overrides.weighting.clip_low=0", "stages.learn.overrides.weighting.clip_high=0"],
         None,
+    ),
+    "imitation 3e38": (
+        SUMS.replace("overrides: {}", "demonstrations: {agent: {kind: oracle}}"),
+        ["stages.learn.overrides.update.imitation_coefficient=3e38"],
+        "begin anew with less of stages.learn.overrides.update.imitation_coefficient (3e+38)",
+    ),
+    "observation 3e38": (
+        SUMS.replace("answer_tag: answer", "answer_tag: answer, attempts: 3"),
+        ["stages.learn.overrides.update.observation_coefficient=3e38"],
+        "begin anew with less of stages.learn.overrides.update.observation_coefficient (3e+38)",
+    ),
+    "wrong 3e38": (
+        SUMS.replace("method: grpo", "method: nsr"),
+        ["stages.learn.overrides.credit.wrong=3e38"],
+        "begin anew with less of stages.learn.overrides.credit.wrong (3e+38)",
     ),
     "KL 1e38": (
         SUMS,

@@ -15,7 +15,7 @@ from small_worlds import BANDIT, Table, play
 
 from peripatos.algorithms.flat_groups import flat_groups
 from peripatos.envs.vocabulary import Collection
-from peripatos.scenarios.config.schema import Collect
+from peripatos.scenarios.config.collect import Collect
 from peripatos.scenarios.run.refill import collected
 
 LAKE = """\
@@ -57,7 +57,9 @@ def groups_of(batch: int, count: int = 6) -> list[int]:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_batch_ends_with_as_many_groups_as_were_asked_for_all_of_which_differ(seed: int) -> None:
     pool = Bandits()
-    got = collected(pool, Collect(groups=6, group_size=3, refill=30), groups_of, seed=100 * seed, version=4)  # type: ignore[arg-type]
+    got = collected(
+        pool, Collect(groups=6, group_size=3, refill=30), groups_of, seed=100 * seed, version=4, leave_out_flat=True
+    )  # type: ignore[arg-type]
     assert got.batch is not None
     assert len(torch.unique(got.batch.group_B)) == 6
     assert not flat_groups(got.batch).any()
@@ -70,16 +72,20 @@ def test_a_batch_ends_with_as_many_groups_as_were_asked_for_all_of_which_differ(
 
 def test_without_refill_or_after_as_many_tries_a_batch_is_what_it_is() -> None:
     pool, none = Bandits(), Bandits()
-    got = collected(pool, Collect(groups=6, group_size=2, refill=1), groups_of, seed=3, version=0)  # type: ignore[arg-type]
+    once = Collect(groups=6, group_size=2, refill=1)
+    got = collected(pool, once, groups_of, seed=3, version=0, leave_out_flat=True)  # type: ignore[arg-type]
     assert len(pool.asked) == 2
     assert got.batch is not None
     assert not flat_groups(got.batch).any()
-    plain = collected(none, Collect(groups=6, group_size=2), groups_of, seed=3, version=0)  # type: ignore[arg-type]
+    never = Collect(groups=6, group_size=2)
+    plain = collected(none, never, groups_of, seed=3, version=0, leave_out_flat=True)  # type: ignore[arg-type]
     assert len(none.asked) == 1
     assert plain.batch is not None
     assert len(plain.batch.group_B) == 12
     alone = partial(groups_of, count=4)
-    flat = collected(Bandits(), Collect(groups=4, group_size=1, refill=2), alone, seed=0, version=0)  # type: ignore[arg-type]
+    flat = collected(
+        Bandits(), Collect(groups=4, group_size=1, refill=2), alone, seed=0, version=0, leave_out_flat=True
+    )  # type: ignore[arg-type]
     assert flat.batch is not None
     assert len(flat.batch.group_B) == 12, "where none differs there is nothing to leave out"
 

@@ -172,7 +172,7 @@ def test_a_policy_that_pleases_a_judge_of_nine_in_ten_pairs_earns_more_of_the_tr
 
 LEARNER = """\
 name: judged
-world: {id: peripatos/Arithmetic-v0, options: {operators: ["+"], digits: 1, prompt: bare}}
+world: {id: peripatos/Arithmetic-v0, options: {operators: ["+"], digits: 1, prompt: bare, attempts: 2}}
 agent: {kind: tiny_llama, hidden: 32, layers: 1, heads: 2}
 sampling: {max_tokens: 3}
 stages:

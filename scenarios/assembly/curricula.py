@@ -1,0 +1,112 @@
+"""Whether a curriculum (`collect.curriculum`) and a gate (`collect.gate`) have something to go by in a stage."""
+
+from __future__ import annotations
+
+from ...algorithms.methods import Method
+from ...envs.errors import WrongKey
+from ...envs.world_source import WorldSource
+from ..config.schema import Scenario, Stage
+from .rehearsal import is_silent_about_success
+from .worlds import WorldSources
+
+_KEYS = ("curriculum", "gate")
+
+
+def check_curriculum(scenario: Scenario, stage: Stage, row: Method, worlds: WorldSources) -> None:
+    """WrongKey where a curriculum has no tasks to choose from or somebody else chooses them, and where nobody can say
+    how many episodes of a group succeed."""
+    collect = stage.collect
+    assert collect is not None, "the schema asks for it"
+    given = [key for key in _KEYS if getattr(collect, key) is not None]
+    for key in given:
+        if why := _why_no_group_has_a_share(row, worlds):
+            where = f"stage {stage.name!r} ({row.name})"
+            raise WrongKey(("collect", key), f"{where}: collect.{key} goes by the successes of groups, and {why}")
+    if collect.curriculum is not None:
+        if stage.demonstrations is not None and (written := stage.demonstrations.written) is not None:
+            words = "come in turn, by the numbers of groups, and a curriculum gives other numbers"
+            raise WrongKey(
+                ("demonstrations", written),
+                f"demonstrations.{written} {words}; let an agent show what to imitate, such as "
+                "{agent: {kind: oracle}}",
+            )
+        if scenario.worlds:
+            _check_worlds(scenario)
+        else:
+            _check_tasks(scenario, stage, worlds)
+    if given and (silent := _silent(scenario, worlds)):
+        fits = "a world of tasks with a reward function says it by success_at, or where the function returns a bool"
+        words = f"collect.{given[0]} goes by successes, and {silent!r} says nothing about success; {fits}"
+        raise WrongKey(("collect", given[0]), words)
+
+
+def _silent(scenario: Scenario, worlds: WorldSources) -> str | None:
+    """The id of a world that says nothing about success, where a reply or a few random episodes can tell."""
+    for source in worlds.values():
+        if not source.facts.waits and not source.facts.voices and _ends_in_silence(source):
+            return source.id
+    return worlds.first.id if is_silent_about_success(scenario, worlds) else None
+
+
+def _ends_in_silence(source: WorldSource) -> bool:
+    """Whether an empty reply ends an episode that has earned something, and nobody says whether it succeeded."""
+    if source.facts.kind != "conversation":
+        return False
+    world = source.make()
+    try:
+        world.reset(seed=0, options={"split": "train"})
+        _, _, terminated, _, info = world.step("")
+        return terminated and info["success"] is None and "unscored" not in info
+    except Exception:  # of the world's own: what it is, its episodes will say
+        return False
+    finally:
+        world.close()
+
+
+def _why_no_group_has_a_share(row: Method, worlds: WorldSources) -> str | None:
+    if row.source != "own":
+        return "this stage learns from what somebody else did; leave it out"
+    if row.needs_critic and worlds.first.facts.kind == "control":
+        return "this method reads rows that go on from one update to the next; leave it out, or give such as grpo"
+    return None
+
+
+def _check_worlds(scenario: Scenario) -> None:
+    """WrongKey for shares between worlds, each of which is a task of the curriculum."""
+    for world in scenario.worlds:
+        if world.share != 1.0:
+            raise WrongKey(
+                ("collect", "curriculum"),
+                f"world {world.called!r} has the share {world.share:g} of each collection, and a curriculum decides "
+                "which world comes how often; leave the shares out, or collect.curriculum",
+            )
+
+
+def _check_tasks(scenario: Scenario, stage: Stage, worlds: WorldSources) -> None:
+    """WrongKey for tasks that are no list, or that are told in which order and how often they come."""
+    source, options = worlds.first, scenario.world.options
+    if not source.facts.tasks.get("train"):
+        raise WrongKey(
+            ("collect", "curriculum"),
+            f"collect.curriculum keeps count of each task of a list, and those of {source.id!r} are none: each is made "
+            "once, by chance; give a world with a list (peripatos/Tasks-v0), or several `worlds` of different "
+            "difficulty, among which it then chooses",
+        )
+    if stage.budget is not None and stage.budget.epochs is not None:
+        raise WrongKey(
+            ("budget", "epochs"),
+            "budget.epochs counts passes over the list of tasks, and collect.curriculum makes none: it draws those "
+            "that are solved now and then; give updates",
+        )
+    if options.get("repeats", 1) != 1:
+        _refuse_option("repeats", options["repeats"], "how often")
+    if options.get("shuffle", True) is not True:
+        _refuse_option("shuffle", "false", "in which order")
+
+
+def _refuse_option(name: str, value: object, what: str) -> None:
+    raise WrongKey(
+        ("collect", "curriculum"),
+        f"world.options.{name} is {value}, and a curriculum decides {what} tasks come; leave {name} out, or "
+        "collect.curriculum",
+    )

@@ -1,0 +1,118 @@
+"""A stage's curriculum (`collect.curriculum`): which tasks the groups of each batch are.
+
+    task m of M,  the t-th group of the stage:   group = t·M + m,   and a world of M tasks plays task  group mod M
+
+So a group's number alone says which task it is, to any actor, worker or world, and no two groups of a stage have one
+number. Of several worlds each is a task here (M worlds, group mod M, see `agents.mixture`).
+
+    batch k is drawn from what had been seen of the batches before  max(0, k − s),     s: `collect.staleness`
+
+which are those that the version that collects it has learned from. It is decided by counting and never by the clock,
+and a checkpoint holds what was seen up to each version that a batch may still ask for, so that a resumed run draws what
+it would have drawn. Evaluations and demonstrations are not seen. Each stage begins with nothing known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ...algorithms.curriculum import chances, draw, effective_number, learnability
+from ...envs.errors import UserError
+from ...envs.seeding import stream
+from ...envs.vocabulary import Episode
+from ..assembly.worlds import WorldSources
+from ..config.collect import Collect
+from ..config.schema import Scenario
+from .refill import FAR
+from .several_worlds import telling
+
+FILE = "curriculum.safetensors"  # in a checkpoint
+MIDDLE = 0.2, 0.8  # shares of successes
+
+
+class Curriculum:
+    """Over `tasks` tasks, or worlds (`of_worlds`), for a stage with the seed `seed` that collects as `collect` says."""
+
+    def __init__(self, collect: Collect, tasks: int, *, seed: int, of_worlds: bool = False) -> None:
+        assert collect.curriculum is not None, "whoever calls has seen it"
+        self._how, self._collect, self._tasks, self._seed = collect.curriculum, collect, tasks, seed
+        self._of_worlds = of_worlds
+        self._version = 0
+        self._seen = {0: np.zeros((2, tasks))}  # by version: successes and episodes of each task, as far as they count
+
+    def groups(self, batch: int) -> list[int]:
+        """Those of a batch by its number, or of a refill of it, see `collected`; a function of what was seen."""
+        again, k = divmod(batch, FAR)
+        chance_M = self._chances(max(0, k - self._collect.staleness))
+        tasks = draw(chance_M, self._collect.groups, stream(self._seed, "curriculum", k, again))
+        first = (k * (self._collect.refill + 1) + again) * self._collect.groups
+        return [(first + place) * self._tasks + task for place, task in enumerate(tasks.tolist())]
+
+    def saw(self, episodes: Sequence[Episode]) -> dict[str, float]:
+        """What the version that comes next has learned from. Gives the numbers of the curriculum for a row."""
+        seen = self._seen[self._version] * 0.5 ** (1 / self._how.half_life)
+        for episode in telling(episodes):
+            if episode.reward is not None:
+                seen[:, episode.group % self._tasks] += episode.success is True, 1.0
+        self._version += 1
+        self._seen[self._version] = seen
+        oldest = self._version - self._collect.staleness
+        self._seen = {version: one for version, one in self._seen.items() if version >= oldest}
+        return self._numbers(episodes)
+
+    def _numbers(self, episodes: Sequence[Episode]) -> dict[str, float]:
+        solved, tried = self._seen[self._version]
+        share = solved[tried > 0] / tried[tried > 0]
+        row = {
+            "curriculum/tried": float(np.mean(tried > 0)),
+            "curriculum/middle": float(np.mean((share >= MIDDLE[0]) & (share <= MIDDLE[1]))) if len(share) else 0.0,
+            "curriculum/effective": effective_number(self._chances(self._version)),
+        }
+        if self._of_worlds:  # a world that comes again is no task that does
+            return row
+        groups = {episode.group for episode in episodes}
+        met = {group % self._tasks for group in groups}
+        return {**row, "curriculum/distinct": len(met) / max(1, min(len(groups), self._tasks))}
+
+    def _chances(self, version: int) -> np.ndarray:
+        return chances(learnability(*self._seen[version]), uniform=self._how.uniform)
+
+    # --- checkpoints ------------------------------------------------------------------------------------
+
+    def files(self) -> dict[str, dict[str, Tensor]]:
+        """What a checkpoint holds: the counts by version, by the name of their file."""
+        return {FILE: {f"{version:06d}": torch.from_numpy(seen) for version, seen in self._seen.items()}}
+
+    def load(self, checkpoint: Path, version: int) -> None:
+        """Go on from what `files` gave, when the learner was `version`. UserError for counts of other tasks, or of
+        other versions."""
+        found = {int(name): counts.numpy() for name, counts in load_file(checkpoint / FILE).items() if name.isdecimal()}
+        there = {counts.shape[-1] for counts in found.values() if counts.ndim}
+        if there and there != {self._tasks}:
+            raise UserError(
+                f"{checkpoint / FILE} knows {max(there)} tasks to learn from, and there are {self._tasks} now: a "
+                "curriculum goes on over the tasks that it began with; put them back, or start a new run"
+            )
+        wanted = set(range(max(0, version - self._collect.staleness), version + 1))
+        if set(found) != wanted or not all(map(self._are_counts, found.values())):
+            raise UserError(f"{checkpoint / FILE} is not what a run of this scenario has seen after {version} updates")
+        self._seen, self._version = found, version
+
+    def _are_counts(self, seen: np.ndarray) -> bool:
+        return seen.shape == (2, self._tasks) and bool(((seen[0] >= 0) & (seen[0] <= seen[1])).all())
+
+
+def make_curriculum(scenario: Scenario, index: int, sources: WorldSources, seed: int) -> Curriculum | None:
+    """That of stage `index`, where it asks for one."""
+    collect = scenario.stages[index].collect
+    if collect is None or collect.curriculum is None:
+        return None
+    tasks = len(scenario.worlds) or sources.first.facts.tasks.get("train")
+    assert tasks, "checked before"
+    return Curriculum(collect, tasks, seed=seed, of_worlds=bool(scenario.worlds))
