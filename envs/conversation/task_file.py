@@ -197,6 +197,8 @@ def _read_json(path: Path, text: str) -> Splits:
         line, column = before.count("\n") + 1, error.pos - (before.rfind("\n") + 1)
         said = json.JSONDecodeError(error.msg, text.split("\n")[line - 1], column)
         raise UserError(f"{path}:{line}: this is not JSON: {slip(said.doc, said)}") from error
+    if isinstance(whole, list) and whole and all(isinstance(value, str) for value in whole):
+        whole = {"text": whole}  # as Hugging Face's data sets call the column of plain text
     try:
         rows = column_rows(whole) if isinstance(whole, dict) else None
     except UserError as problem:

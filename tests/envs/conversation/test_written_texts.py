@@ -50,6 +50,8 @@ def test_columns_and_lists_for_each_split_are_texts_too(tmp_path: Path) -> None:
     assert texts({"text": ["one", "two"], "id": [1, 2]}) == ["one", "two"]
     (tmp_path / "columns.json").write_text('{"text": ["one", "two"]}')
     assert texts(tmp_path / "columns.json") == ["one", "two"]
+    (tmp_path / "list.json").write_text('["one", "two"]')
+    assert texts(tmp_path / "list.json") == ["one", "two"]
     assert texts({"train": ["one"], "test": ["two"]}) == ["one"]
     assert texts({"train": ["one"], "validation": [{"text": "two"}], "test": []}) == ["one"]
     assert texts({"train": ["one"], "test": ["two"]}, split="test") == ["two"]
