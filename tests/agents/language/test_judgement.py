@@ -65,6 +65,16 @@ def test_the_score_of_a_turn_is_that_of_the_conversation_up_to_it(policy: Langua
     assert turns[1] == pytest.approx([by_hand(policy, "a?", "b")], abs=NEAR)
 
 
+def test_what_the_assistant_said_in_the_opening_is_no_turn_and_is_scored_by_nobody(policy: LanguagePolicy) -> None:
+    judge = RewardModel(policy, Renderer(policy.tokenizer), context=96)
+    texts = ("1+1=", "2", "2+2=", "4", "Sure?", "Yes.")
+    whole, shown = (replace(played(*texts), turns=turns) for turns in (3, 2))
+    (three, two), ends = judge.turns([whole, shown]), judge([whole, shown])
+    assert three is not None
+    assert two == pytest.approx(three[1:], abs=NEAR)
+    assert ends == pytest.approx([three[-1]] * 2, abs=NEAR)
+
+
 def test_a_reply_that_was_cut_has_no_end(policy: LanguagePolicy) -> None:
     judge = RewardModel(policy, Renderer(policy.tokenizer), context=64)
     (score,) = judge([played("2+2=", "4 beca", stop=StopReason.LENGTH)])
