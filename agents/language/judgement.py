@@ -133,7 +133,8 @@ class JudgingActor(PairActor):
     where its score is the higher one, and measures by how much (`margin`). Of pairs with equal scores every other one
     succeeds, as if a coin were thrown: a head that has learned nothing is right about half of them, and not about none.
     With `turns` beginnings are compared: each pair has an episode for each turn k in which its two differ already, as
-    `prefix_margins` has them, and `depth_k` says how often the better beginning of k turns has the higher score.
+    `prefix_margins` has them, and `depth_k` says how often the better beginning of k turns has the higher score. Turns
+    are those of the whole conversation, of which what is common to all is in the opening.
     """
 
     def __init__(
@@ -171,14 +172,15 @@ class JudgingActor(PairActor):
             if not self._turns or _beginning(better, k) != _beginning(worse, k)
         )
         for index, (better, k, margin) in enumerate(compared):
+            before = sum(message["role"] == "assistant" for message in better.messages) - better.turns
             right = margin > 0 if margin else next(coin)
-            metrics = {"margin": margin} | ({f"depth_{k + 1}": float(right)} if self._turns else {})
+            metrics = {"margin": margin} | ({f"depth_{before + k + 1}": float(right)} if self._turns else {})
             yield _comparison(better, index, right, metrics)
 
 
 def _beginning(episode: Episode, k: int) -> Sequence[Message]:
-    """The messages up to reply `k`, from 0, or up to the last, where there are fewer. What was said by the assistant
-    before the first of them is of the prompt."""
+    """The messages up to turn `k` of the episode, from 0, or up to the last, where there are fewer. What was said by
+    the assistant in the opening is no turn of it."""
     said = [n for n, message in enumerate(episode.messages) if message["role"] == "assistant"][-episode.turns :]
     return episode.messages[: said[min(k, len(said) - 1)] + 1]
 
