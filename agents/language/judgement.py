@@ -160,10 +160,11 @@ class JudgingActor(PairActor):
         return [None if score is None else [score] for score in score_episodes(self._policy, side)]
 
     def _compared(self, group: Sequence[tuple[Episode, list[float] | None]], coin: Iterator[bool]) -> Iterator[Episode]:
-        """An episode for each pair of a group's replies, or of their beginnings; those without a score or a reward are
-        as they are. `coin` decides where both have one score."""
-        told = [(e, e.reward, scores) for e, scores in group if e.reward is not None and scores is not None]
-        yield from (episode for episode, scores in group if episode.reward is None or scores is None)
+        """An episode for each pair of a group's replies, or of their beginnings; those without a score or a reward, and
+        those that were cut, are as they are. `coin` decides where both have one score."""
+        heard = [(e, scores if e.terminated else None) for e, scores in group]
+        told = [(e, e.reward, scores) for e, scores in heard if e.reward is not None and scores is not None]
+        yield from (episode for episode, scores in heard if episode.reward is None or scores is None)
         pairs = ((one, other) for one, other in product(told, told) if one[1] > other[1])
         compared = (
             (better, k, ones[min(k, len(ones) - 1)] - others[min(k, len(others) - 1)])

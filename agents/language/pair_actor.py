@@ -2,7 +2,8 @@
 
     group g:  index 0, the first reply (of a pair the chosen one),   index 1, the next,   …
 
-All are rows of one batch, with equal group; which is the better one, their rewards say.
+All are rows of one batch, with equal group; which is the better one, their rewards say. One that was cut, for it does
+not fit into the context, has no row: it earns nothing, whatever its rank is.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from ...envs.vocabulary import Collection, Episode
@@ -57,6 +59,10 @@ class PairActor:
 def _as_member(collection: Collection, index: int) -> Collection:
     """The same episodes as members `index` of their groups, of which they were members 0."""
     batch, episodes = collection.batch, tuple(replace(episode, index=index) for episode in collection.episodes)
+    cut = torch.tensor([episode.number for episode in collection.episodes if not episode.terminated], dtype=torch.long)
+    if batch is not None and len(cut):
+        whole_B = ~torch.isin(batch.episode_B, cut)
+        batch = batch.rows(torch.nonzero(whole_B)[:, 0]) if whole_B.any() else None
     if batch is not None:
         batch = replace(batch, episode_B=batch.episode_B + index, bundle_B=batch.bundle_B + index)
     return replace(collection, batch=batch, episodes=episodes)
