@@ -16,13 +16,13 @@ from typing import TypeVar
 import torch
 
 from ...envs.conversation.chat_world import PlayedWorld
-from ...envs.vocabulary import Episode, Message, Seen
+from ...envs.vocabulary import Episode, Seen
 from ..protocols import Actor
 from .authors import Oracle
 from .chat_template import Renderer
 from .conversation_actor import ConversationActor
 from .language_policy import LanguagePolicy
-from .pair_actor import PairActor
+from .pair_actor import PairActor, beginning
 
 Score = TypeVar("Score")
 _TOKENS = 1 << 14  # of a pass, where nobody has said how many there is memory for
@@ -170,20 +170,13 @@ class JudgingActor(PairActor):
             (better, k, ones[min(k, len(ones) - 1)] - others[min(k, len(others) - 1)])
             for (better, _, ones), (worse, _, others) in pairs
             for k in range(max(len(ones), len(others)))
-            if not self._turns or _beginning(better, k) != _beginning(worse, k)
+            if not self._turns or beginning(better, k) != beginning(worse, k)
         )
         for index, (better, k, margin) in enumerate(compared):
             before = sum(message["role"] == "assistant" for message in better.messages) - better.turns
             right = margin > 0 if margin else next(coin)
             metrics = {"margin": margin} | ({f"depth_{before + k + 1}": float(right)} if self._turns else {})
             yield _comparison(better, index, right, metrics)
-
-
-def _beginning(episode: Episode, k: int) -> Sequence[Message]:
-    """The messages up to turn `k` of the episode, from 0, or up to the last, where there are fewer. What was said by
-    the assistant in the opening is no turn of it."""
-    said = [n for n, message in enumerate(episode.messages) if message["role"] == "assistant"][-episode.turns :]
-    return episode.messages[: said[min(k, len(said) - 1)] + 1]
 
 
 def _comparison(better: Episode, index: int, right: bool, metrics: Mapping[str, float]) -> Episode:

@@ -68,6 +68,18 @@ def test_a_side_that_is_cut_behind_its_first_turn_is_no_side_either() -> None:
         assert not assign_credit(batch, METHODS["dpo"].credit).advantage_B_T.any()
 
 
+def test_equal_beginnings_have_one_number_behind_each_of_their_turns() -> None:
+    answers = [conversation("1:", digits) for digits in ([9, 8], [9, 1], [2])]
+    world = HeldOutPairs([{"answers": answers, "split": split} for split in ("train", "test")])
+    batch = told(world).collect([0], 1, seed=0, version=0).batch
+    assert batch is not None
+    noted, turn, mask = batch.notes["beginning_B_T"], batch.turn_B_T, batch.mask_B_T
+    numbers = [[set(noted[row][mask[row] & (turn[row] == k)].tolist()) for k in (0, 1)] for row in range(3)]
+    assert [[len(number) for number in row] for row in numbers] == [[1, 1], [1, 1], [1, 0]]
+    assert numbers[0][0] == numbers[1][0]
+    assert len({*numbers[0][0], *numbers[0][1], *numbers[1][1], *numbers[2][0]}) == 4
+
+
 def test_pairs_that_are_collected_apart_are_those_that_are_collected_together() -> None:
     whole, part = (actor().collect(groups, 1, seed=3, version=0).batch for groups in (range(6), [2, 3]))
     assert whole is not None
