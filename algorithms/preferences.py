@@ -127,20 +127,25 @@ def margin_loss(margin_P: Tensor) -> Tensor:
     return -logsigmoid(margin_P).sum() / max(1, len(margin_P))
 
 
-def prefix_margins(score_G_K: Tensor, depth_G: Tensor, rank_G: Tensor) -> Tensor:
+def prefix_margins(score_G_K: Tensor, depth_G: Tensor, rank_G: Tensor, beginning_G_K: Tensor | None = None) -> Tensor:
     """Score of the better − score of the worse [P], of all pairs with different rank and all beginnings of each.
 
     Beginning k of a reply ends with its turn k, of which it has `depth_G` [G], at least one; one that is over stays
     what it was, so that beginnings are as many as the longer of a pair has turns, and the last compares both ends.
-    `score_G_K` float [G, K], smaller `rank_G` [G] is better. `ValueError` on wrong shapes.
+    Those with one number `beginning_G_K` [G, K] are one beginning still, and no pair. `score_G_K` float
+    [G, K], smaller `rank_G` [G] is better. `ValueError` on wrong shapes.
     """
     check_rank(2, score_G_K=score_G_K)
     check_rank(1, score_G=score_G_K[:, 0], depth_G=depth_G, rank_G=rank_G)
     better, worse = torch.nonzero(rank_G[:, None] < rank_G[None, :], as_tuple=True)
     turn_K = torch.arange(score_G_K.shape[1], device=score_G_K.device)
     # s_k of a reply with n turns is s_min(k, n)
-    lasting_G_K = score_G_K.gather(1, torch.minimum(turn_K, depth_G.long()[:, None] - 1))
+    last_G_K = torch.minimum(turn_K, depth_G.long()[:, None] - 1)
+    lasting_G_K = score_G_K.gather(1, last_G_K)
     there_P_K = turn_K < torch.maximum(depth_G[better], depth_G[worse])[:, None]
+    if beginning_G_K is not None:
+        own_G_K = beginning_G_K.gather(1, last_G_K)
+        there_P_K = there_P_K & (own_G_K[better] != own_G_K[worse])
     return (lasting_G_K[better] - lasting_G_K[worse])[there_P_K]
 
 

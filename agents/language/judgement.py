@@ -16,13 +16,13 @@ from typing import TypeVar
 import torch
 
 from ...envs.conversation.chat_world import PlayedWorld
-from ...envs.vocabulary import Episode, Message, Seen
+from ...envs.vocabulary import Episode, Seen
 from ..protocols import Actor
 from .authors import Oracle
 from .chat_template import Renderer
 from .conversation_actor import ConversationActor
 from .language_policy import LanguagePolicy
-from .pair_actor import PairActor
+from .pair_actor import PairActor, beginning
 
 Score = TypeVar("Score")
 _TOKENS = 1 << 14  # of a pass, where nobody has said how many there is memory for
@@ -133,7 +133,8 @@ class JudgingActor(PairActor):
     where its score is the higher one, and measures by how much (`margin`). Of pairs with equal scores every other one
     succeeds, as if a coin were thrown: a head that has learned nothing is right about half of them, and not about none.
     With `turns` beginnings are compared: each pair has an episode for each turn k in which its two differ already, as
-    `prefix_margins` has them, and `depth_k` says how often the better beginning of k turns has the higher score.
+    `prefix_margins` has them, and `depth_k` says how often the better beginning of k turns has the higher score. Turns
+    are those of the whole conversation, of which what is common to all is in the opening.
     """
 
     def __init__(
@@ -159,28 +160,23 @@ class JudgingActor(PairActor):
         return [None if score is None else [score] for score in score_episodes(self._policy, side)]
 
     def _compared(self, group: Sequence[tuple[Episode, list[float] | None]], coin: Iterator[bool]) -> Iterator[Episode]:
-        """An episode for each pair of a group's replies, or of their beginnings; those without a score or a reward are
-        as they are. `coin` decides where both have one score."""
-        told = [(e, e.reward, scores) for e, scores in group if e.reward is not None and scores is not None]
-        yield from (episode for episode, scores in group if episode.reward is None or scores is None)
+        """An episode for each pair of a group's replies, or of their beginnings; those without a score or a reward, and
+        those that were cut, are as they are. `coin` decides where both have one score."""
+        heard = [(e, scores if e.terminated else None) for e, scores in group]
+        told = [(e, e.reward, scores) for e, scores in heard if e.reward is not None and scores is not None]
+        yield from (episode for episode, scores in heard if episode.reward is None or scores is None)
         pairs = ((one, other) for one, other in product(told, told) if one[1] > other[1])
         compared = (
             (better, k, ones[min(k, len(ones) - 1)] - others[min(k, len(others) - 1)])
             for (better, _, ones), (worse, _, others) in pairs
             for k in range(max(len(ones), len(others)))
-            if not self._turns or _beginning(better, k) != _beginning(worse, k)
+            if not self._turns or beginning(better, k) != beginning(worse, k)
         )
         for index, (better, k, margin) in enumerate(compared):
+            before = sum(message["role"] == "assistant" for message in better.messages) - better.turns
             right = margin > 0 if margin else next(coin)
-            metrics = {"margin": margin} | ({f"depth_{k + 1}": float(right)} if self._turns else {})
+            metrics = {"margin": margin} | ({f"depth_{before + k + 1}": float(right)} if self._turns else {})
             yield _comparison(better, index, right, metrics)
-
-
-def _beginning(episode: Episode, k: int) -> Sequence[Message]:
-    """The messages up to reply `k`, from 0, or up to the last, where there are fewer. What was said by the assistant
-    before the first of them is of the prompt."""
-    said = [n for n, message in enumerate(episode.messages) if message["role"] == "assistant"][-episode.turns :]
-    return episode.messages[: said[min(k, len(said) - 1)] + 1]
 
 
 def _comparison(better: Episode, index: int, right: bool, metrics: Mapping[str, float]) -> Episode:

@@ -2,17 +2,21 @@
 
     group g:  index 0, the first reply (of a pair the chosen one),   index 1, the next,   …
 
-All are rows of one batch, with equal group; which is the better one, their rewards say.
+All are rows of one batch, with equal group; which is the better one, their rewards say. One that was cut, for it does
+not fit into the context, has no row: it earns nothing, whatever its rank is.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
-from ...envs.vocabulary import Collection, Episode
+from ...envs.vocabulary import Batch, Collection, Episode, Message
 from ..protocols import Actor, Weights
 
 
@@ -57,6 +61,32 @@ class PairActor:
 def _as_member(collection: Collection, index: int) -> Collection:
     """The same episodes as members `index` of their groups, of which they were members 0."""
     batch, episodes = collection.batch, tuple(replace(episode, index=index) for episode in collection.episodes)
+    cut = torch.tensor([episode.number for episode in collection.episodes if not episode.terminated], dtype=torch.long)
+    if batch is not None and len(cut):
+        whole_B = ~torch.isin(batch.episode_B, cut)
+        batch = batch.rows(torch.nonzero(whole_B)[:, 0]) if whole_B.any() else None
     if batch is not None:
+        batch = _numbered(batch, collection.episodes)
         batch = replace(batch, episode_B=batch.episode_B + index, bundle_B=batch.bundle_B + index)
     return replace(collection, batch=batch, episodes=episodes)
+
+
+def _numbered(batch: Batch, episodes: Sequence[Episode]) -> Batch:
+    """The batch with a note `beginning_B_T`: a number for all that was said up to the end of a unit's turn, equal for
+    equal beginnings, whoever said them."""
+    number_E_K = torch.zeros(len(episodes), max(1, *(episode.turns for episode in episodes)), dtype=torch.long)
+    for row, episode in enumerate(episodes):
+        for k in range(episode.turns):
+            said = json.dumps(beginning(episode, k), default=str).encode("utf-8", "surrogatepass")
+            number_E_K[row, k] = int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "little", signed=True)
+    place = {episode.number: row for row, episode in enumerate(episodes)}
+    row_B = torch.tensor([place[number] for number in batch.episode_B.tolist()])
+    number_B_T = torch.where(batch.mask_B_T, number_E_K[row_B].gather(1, batch.turn_B_T), 0)
+    return replace(batch, notes={**batch.notes, "beginning_B_T": number_B_T})
+
+
+def beginning(episode: Episode, k: int) -> Sequence[Message]:
+    """The messages up to turn `k` of the episode, from 0, or up to the last, where there are fewer. What was said by
+    the assistant in the opening is no turn of it."""
+    said = [n for n, message in enumerate(episode.messages) if message["role"] == "assistant"][-episode.turns :]
+    return episode.messages[: said[min(k, len(said) - 1)] + 1]

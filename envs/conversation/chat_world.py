@@ -160,7 +160,8 @@ def placed_rows(source: TaskSource, split: Picked | None) -> list[Placed]:
 
 
 class PlayedWorld(WrittenWorld):
-    """Episodes that were played, said again: group g of any run is number g of them. A reply that was cut is again."""
+    """Episodes that were played, said again: group g of any run is number g of them. A reply that was cut is again;
+    what the assistant said before the first turn is of the opening."""
 
     def __init__(self, episodes: Sequence[Episode]) -> None:
         super().__init__()
@@ -171,7 +172,7 @@ class PlayedWorld(WrittenWorld):
         episode = self._episodes[self._place[1]]
         said = [n for n, message in enumerate(episode.messages) if message["role"] == "assistant"]
         self._was_cut = episode.stop_reason == StopReason.LENGTH
-        return self.begin(Chat(episode.task, episode.messages[: said[-1] + 1], ()))
+        return self.begin(Chat(episode.task, episode.messages[: said[-1] + 1], ()), said[-episode.turns :][0])
 
     def oracle(self) -> Reply:
         reply, is_last = super().oracle(), self._at == len(self._chat.messages) - 1

@@ -7,8 +7,9 @@ the reward models learn from.
 
 The first of the columns `prompt`, `question` and `problem` is the prompt. A list that begins with anything but a reply
 is a whole conversation, whatever the prompt says. An episode opens with all that the replies have in common up to one,
-and ends with its own last; what is common is learned from in none. A reply earns 1 for each that it beats: of a pair
-the chosen side 1, the other 0.
+and ends with its own last; what is common is learned from in none. Who scores conversations reads as well those that
+reply alike until one ends or is answered otherwise: they open before the last reply in common. A reply earns 1 for each
+that it beats: of a pair the chosen side 1, the other 0.
 
 Who learns from pairs reads a ranking as all its pairs of different rank, each as a row of its own: of three answers
 three, of which none is left out. Who learns from whole rankings needs rows that rank equally many.
@@ -39,11 +40,13 @@ _KEYS = (*_SIDES, *PROMPTS, "answers", "ranks", "tools", "split")
 
 @dataclass(frozen=True)
 class Ranking:
-    """Conversations with equal messages before number `asked`, which is a reply in all of them."""
+    """Conversations with equal messages before number `asked`, which is a reply in all of them, and of these `prompt`
+    that were given as such, or stand before the first reply."""
 
     chats: tuple[Chat, ...]
     ranks: tuple[float, ...]  # of each; smaller is better
     asked: int
+    prompt: int
     split: Split | None = None  # None: nobody has said
 
     @property
@@ -52,9 +55,11 @@ class Ranking:
         return tuple(float(sum(rank < other for other in self.ranks)) for rank in self.ranks)
 
     @property
-    def turns(self) -> int:
-        """The most replies that are compared in one of the conversations: from number `asked` on."""
-        return max(sum(message["role"] == "assistant" for message in c.messages[self.asked :]) for c in self.chats)
+    def depths(self) -> range:
+        """Which turns are compared, of the longest of the conversations: the first reply in it is turn 1."""
+        said = [sum(m["role"] == "assistant" for m in chat.messages) for chat in self.chats]
+        before = sum(m["role"] == "assistant" for m in self.chats[0].messages[: self.asked])
+        return range(before + 1, max(said) + 1)
 
     def pairs(self) -> Iterator[Ranking]:
         """All pairs of different rank, the better reply first."""
@@ -81,13 +86,15 @@ class PairWorld(WrittenWorld):
     weights: Mapping[str, float] = {"preferred": 1.0}
     side = 0  # which of the replies of a row
     size = 2  # replies of a row
+    scored = False  # conversations are compared by scores, and not by how likely their replies are
 
     def __init__(self, pairs: TaskSource, split: Picked | None = None) -> None:
         super().__init__()
-        read = tuple(read_ranking(place, row) for place, row in placed_rows(pairs, split))
+        read = tuple(read_ranking(place, row, scored=self.scored) for place, row in placed_rows(pairs, split))
         if not read:
             raise UserError("there is no pair to learn from")
-        self.turns = max(ranking.turns for ranking in read)  # the most that are compared in one reply
+        self.turns = max(len(ranking.depths) for ranking in read)  # the most that are compared in one conversation
+        self.depths = sorted({depth for ranking in read for depth in ranking.depths})
         self._sort(read)
         self._written = tuple(self._rankings["train"])
 
@@ -122,6 +129,7 @@ class HeldOutPairs(PairWorld):
     learn from, or to test on."""
 
     splits = SPLITS
+    scored = True
 
     def _sort(self, read: Sequence[Ranking]) -> None:
         self.size = len(read[0].chats)
@@ -148,11 +156,12 @@ class HeldOutPairs(PairWorld):
 
 
 def _split_of(ranking: Ranking) -> Split:
-    return ranking.split or split_of(json.dumps(ranking.chats[0].messages[: ranking.asked]), _ONE_IN)
+    return ranking.split or split_of(json.dumps(ranking.chats[0].messages[: ranking.prompt]), _ONE_IN)
 
 
-def read_ranking(place: str, row: Mapping[str, Any] | str) -> Ranking:
-    """The replies in a row, and their ranks. `UserError`, with its place, where nothing is compared."""
+def read_ranking(place: str, row: Mapping[str, Any] | str, *, scored: bool = False) -> Ranking:
+    """The replies in a row, and their ranks; `scored` as of worlds. `UserError`, with its place, where nothing is
+    compared."""
     if not isinstance(row, Mapping):
         text = "the text " if isinstance(row, str) else ""
         raise UserError(f"{place}: a pair is a mapping with chosen and rejected, not {text}{row!r:.60}")
@@ -160,9 +169,10 @@ def read_ranking(place: str, row: Mapping[str, Any] | str) -> Ranking:
     chats = [_conversation(f"{place}, {name}", row, given, place) for name, given in named.items()]
     names, numbers = list(named), combinations(range(len(chats)), 2)  # those of equal rank may be equal
     compared = [(a, b) for a, b in numbers if ranks[a] != ranks[b]]
-    asked = min(_parting(place, (names[a], names[b]), (chats[a], chats[b])) for a, b in compared)
+    asked = min(_parting(place, (names[a], names[b]), (chats[a], chats[b]), scored=scored) for a, b in compared)
+    prompt = min(_prompt(row, given, chat) for given, chat in zip(named.values(), chats, strict=True))
     one_task = tuple(replace(chat, place=place) for chat in chats)
-    return Ranking(one_task, ranks, asked, split_said(place, row))
+    return Ranking(one_task, ranks, asked, prompt, split_said(place, row))
 
 
 def _sides(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,17 +207,30 @@ def _is_number(rank: object) -> bool:
     return isinstance(rank, int | float) and not isinstance(rank, bool) and math.isfinite(rank)
 
 
-def _parting(place: str, names: tuple[str, str], chats: tuple[Chat, Chat]) -> int:
-    """The number of the first message in which two conversations differ, which is a reply in both."""
+def _parting(place: str, names: tuple[str, str], chats: tuple[Chat, Chat], *, scored: bool = False) -> int:
+    """The number of the first message in which two conversations differ, which is a reply in both; where they are
+    `scored` and reply alike until one ends or is answered otherwise, that of the last reply in common."""
     (one, other), both = (chat.messages for chat in chats), " and ".join(names)
     alike = next((n for n, (mine, theirs) in enumerate(zip(one, other, strict=False)) if mine != theirs), None)
     if alike is None and len(one) == len(other):
         raise UserError(f"{place}: {both} are equal, so that nothing is preferred")
+    if alike is not None and one[alike]["role"] == other[alike]["role"] == "assistant":
+        return alike
+    shared = [n for n, message in enumerate(one[:alike]) if n < len(other) and message["role"] == "assistant"]
+    if shared and scored:
+        return shared[-1]
     if alike is None:
         raise UserError(f"{place}: one of {both} only goes on where the other ends; both reply to one prompt")
-    if not one[alike]["role"] == other[alike]["role"] == "assistant":
-        raise UserError(f"{place}: {both} differ in message {alike}, which is no reply: their prompts differ")
-    return alike
+    why = "they were answered differently after equal replies" if shared else "their prompts differ"
+    raise UserError(f"{place}: {both} differ in message {alike}, which is no reply: {why}")
+
+
+def _prompt(row: Mapping[str, Any], given: Any, chat: Chat) -> int:
+    """How many messages of a conversation are its prompt: as a list of its own may hold replies too."""
+    if isinstance(given, list | tuple) and not _begins_with_a_reply(given):
+        return next(n for n, message in enumerate(chat.messages) if message["role"] == "assistant")
+    asked = next(row[name] for name in PROMPTS if row.get(name) is not None)
+    return len(asked) if isinstance(asked, list | tuple) else 1
 
 
 def _conversation(where: str, row: Mapping[str, Any], given: Any, place: str) -> Chat:

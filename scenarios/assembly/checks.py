@@ -351,8 +351,8 @@ def _check_written(scenario: Scenario, stage: Stage, kind: WorldKind) -> None:
     if isinstance(world, PairWorld) and world.turns == 1 and stage_method(stage).learns == "process":
         raise WrongKey(
             where,
-            f"stage {stage.name!r} ({stage.method}) compares replies turn by turn, and each has one turn here; write "
-            "method: reward_model, or give conversations of several",
+            f"stage {stage.name!r} ({stage.method}) compares replies turn by turn, and those of a row differ in one "
+            "turn here; write method: reward_model, or give conversations that differ in several",
         )
 
 

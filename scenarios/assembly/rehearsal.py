@@ -91,8 +91,8 @@ def check_named_goals(scenario: Scenario, sources: WorldSources) -> None:
 def _of_judge(stage: Stage) -> Numbers:
     """What a reward model is measured by: of one that reads turns, in each of them too."""
     world = written_down(stage)
-    turns = world.turns if isinstance(world, PairWorld) and stage_method(stage).learns == "process" else 0
-    return {**_OF_JUDGES, **{f"world/depth_{k}_mean": 0.0 for k in range(1, turns + 1)}}
+    depths = world.depths if isinstance(world, PairWorld) and stage_method(stage).learns == "process" else []
+    return {**_OF_JUDGES, **{f"world/depth_{k}_mean": 0.0 for k in depths}}
 
 
 def is_silent_about_success(scenario: Scenario, sources: WorldSources) -> bool:

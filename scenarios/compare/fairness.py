@@ -85,8 +85,8 @@ def refuse_edited(run: Path, sessions: Sequence[Mapping[str, Any]], now: Mapping
             changed = [name for name in then if name in known and then[name] != known[name]]
             if changed:
                 raise UserError(
-                    f"{run} was made before {', '.join(changed)} changed, and scores of two worlds never stand in one "
-                    "table; choose another --out"
+                    f"{run} was made before {', '.join(changed)} changed, and scores of two versions never stand in "
+                    "one table; choose another --out"
                 )
 
 

@@ -107,7 +107,8 @@ def what_changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             shown = ", ".join([*other, *(f"{name} (gone)" for name in gone)][:LISTED])
             more = len(other) + len(gone) - LISTED
             rest = f" and {more} more" if more > 0 else ""
-            told.append(f"the {word} {shown}{rest} has changed since: the rest of the run is made by another world")
+            made = "is made by another world" if kind == "code" else "is made from other data"
+            told.append(f"the {word} {shown}{rest} has changed since: the rest of the run {made}")
     return told
 
 
@@ -124,16 +125,35 @@ def own_code(scenario: Scenario) -> dict[str, str]:
 
 
 def own_data(scenario: Scenario) -> dict[str, str]:
-    """The SHA-256 of each file that an option of a world names, by that name."""
+    """The SHA-256 of each file that an option of a world names, or `demonstrations`, by that name; of a folder of
+    demonstrations those of all files in it."""
     found = {}
-    for text in _texts([world.options for world in _worlds(scenario)]):
-        try:
-            digest = _digest(Path(text)) if Path(text).is_file() else None
-        except (OSError, ValueError):  # no path at all
-            continue
+    for name in _named_files(scenario):
+        digest = _digest(Path(name).expanduser())
         if digest is not None:
-            found[text] = digest
+            found[name] = digest
     return found
+
+
+def _named_files(scenario: Scenario) -> Iterator[str]:
+    for text in _texts([world.options for world in _worlds(scenario)]):
+        yield from (name for name in _there(text) if Path(name).expanduser().is_file())
+    shown = [stage.demonstrations for stage in scenario.stages if stage.demonstrations is not None]
+    for text in _texts([[one.chats, one.pairs, one.text] for one in shown]):
+        for name in _there(text):
+            path = Path(name).expanduser()
+            yield from sorted(map(str, path.rglob("*"))) if path.is_dir() else [name]
+
+
+def _there(text: str) -> list[str]:
+    """The file or folder that a text names, alone or with a split behind it (FILE:test); none where it names none."""
+    for name in (text, text.rpartition(":")[0]):
+        try:
+            if name and Path(name).expanduser().exists():
+                return [name]
+        except (OSError, ValueError, RuntimeError):  # no path at all
+            continue
+    return []
 
 
 def _is_own(module: str) -> bool:

@@ -158,6 +158,14 @@ def test_beginnings_are_compared_turn_by_turn_and_who_has_ended_stays_what_it_wa
         prefix_margins(score, torch.tensor([1]), torch.tensor([0, 1, 2, 2]))
 
 
+def test_beginnings_that_are_one_still_are_no_pair() -> None:
+    """[9, 8], [9, 1] and [2], the best first: of 2 + 2 + 2 beginnings the first of the first two is the same."""
+    score, number = double(2.0, 4.0, 2.0, 1.0, -1.0, 0.0).view(3, 2), torch.tensor([[9, 98], [9, 91], [2, 0]])
+    margins = prefix_margins(score, torch.tensor([2, 2, 1]), torch.tensor([0, 1, 2]), number)
+    assert sorted(margins.tolist()) == [2.0, 3.0, 3.0, 3.0, 5.0]
+    assert share_in_order(margins) == 1.0
+
+
 def test_beginnings_of_one_turn_are_replies() -> None:
     score, rank = double(3.0, 0.5, 2.0), torch.tensor([2, 0, 1])
     margins = prefix_margins(score[:, None], torch.ones(3, dtype=torch.long), rank)

@@ -7,11 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from peripatos.agents.language.authors import Oracle
 from peripatos.agents.language.chat_template import Renderer
-from peripatos.agents.language.judgement import RewardModel, score_episodes
+from peripatos.agents.language.conversation_actor import ConversationActor
+from peripatos.agents.language.judgement import JudgingActor, RewardModel, score_episodes
 from peripatos.agents.language.language_policy import LanguagePolicy
 from peripatos.agents.language.tiny_llama import tiny_llama
+from peripatos.envs.conversation.pair_world import HeldOutPairs
 from peripatos.envs.vocabulary import Episode, Message, StopReason
+from peripatos.envs.worlds.maths.digits import conversation
 
 NEAR = 1e-4  # scores of ±6, sums of 32 numbers in fp32, of which a last place is 5e-7
 
@@ -65,6 +69,16 @@ def test_the_score_of_a_turn_is_that_of_the_conversation_up_to_it(policy: Langua
     assert turns[1] == pytest.approx([by_hand(policy, "a?", "b")], abs=NEAR)
 
 
+def test_what_the_assistant_said_in_the_opening_is_no_turn_and_is_scored_by_nobody(policy: LanguagePolicy) -> None:
+    judge = RewardModel(policy, Renderer(policy.tokenizer), context=96)
+    texts = ("1+1=", "2", "2+2=", "4", "Sure?", "Yes.")
+    whole, shown = (replace(played(*texts), turns=turns) for turns in (3, 2))
+    (three, two), ends = judge.turns([whole, shown]), judge([whole, shown])
+    assert three is not None
+    assert two == pytest.approx(three[1:], abs=NEAR)
+    assert ends == pytest.approx([three[-1]] * 2, abs=NEAR)
+
+
 def test_a_reply_that_was_cut_has_no_end(policy: LanguagePolicy) -> None:
     judge = RewardModel(policy, Renderer(policy.tokenizer), context=64)
     (score,) = judge([played("2+2=", "4 beca", stop=StopReason.LENGTH)])
@@ -82,6 +96,16 @@ def test_what_is_too_long_or_has_no_reply_has_no_score(policy: LanguagePolicy) -
     scores = judge([played("2+2="), played("x" * 100, "4"), played("2+2=", "4"), played("2+2=", "4", "more", "y" * 90)])
     assert [score is None for score in scores] == [True, True, False, True]
     assert judge([]) == []
+
+
+def test_an_answer_that_is_cut_is_compared_with_nobody(policy: LanguagePolicy) -> None:
+    long, short, other = (conversation("1:", [n, n]) for n in (9, 5, 1))
+    long[-1] = {"role": "assistant", "content": "9" * 200}
+    world = HeldOutPairs([{"answers": [long, short, other], "split": split} for split in ("train", "test")])
+    renderer = Renderer(policy.tokenizer)
+    sides = [ConversationActor(world.on_side(n).sibling, Oracle(), renderer, context=64) for n in range(3)]
+    looked = JudgingActor(sides, policy, {"test": 1}, turns=True).evaluate(9, seed=0, version=0)
+    assert [episode.messages[1]["content"] for episode in looked if "margin" in episode.metrics] == ["5", "5"]
 
 
 def test_passes_of_few_tokens_score_as_one_pass_of_all(policy: LanguagePolicy, monkeypatch: pytest.MonkeyPatch) -> None:

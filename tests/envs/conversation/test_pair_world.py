@@ -12,6 +12,7 @@ from scenarios_runs import command, write_scenario
 
 from peripatos.envs.conversation.pair_world import HeldOutPairs, PairWorld, read_ranking
 from peripatos.envs.errors import UserError
+from peripatos.envs.worlds.maths.digits import conversation
 
 ASKED = {"role": "user", "content": "2 + 2 ="}
 
@@ -180,6 +181,72 @@ def test_rows_are_held_out_by_what_they_say_and_else_by_their_prompts() -> None:
     assert 20 < len(prompts["test"]) < 60
     with pytest.raises(UserError, match=r'of 1 rows none is for t.*mark some with "split": "t'):
         HeldOutPairs(rows[:1])
+
+
+def test_a_prompt_is_in_one_split_whatever_its_answers_share() -> None:
+    """Half of the rows open behind the first reply, and an example in a prompt is no reply to it."""
+    rows = [{"answers": [conversation(f"{n}:", d) for d in ([9, 8, 7], worse)]} for n in range(60) for worse in WORSE]
+    divided = HeldOutPairs(rows)
+    found: dict[str, set[str]] = {split: set() for split in divided.splits}
+    for split in divided.splits:
+        for group in range(divided.rankings_in(split)):
+            _, info = divided.reset(seed=0, options={"split": split, "run": 0, "group": group})
+            found[split].add(info["messages"][0]["content"])
+    assert sum(map(len, found.values())) == 60
+    shown = [{"prompt": [ASKED, *said("4"), {"role": "user", "content": f"{n} ="}], **SIDES} for n in range(60)]
+    assert 4 < HeldOutPairs(shown).rankings_in("test") < 24
+
+
+WORSE = ([9, 1, 1], [2, 1, 1])
+SIDES = {"chosen": "4", "rejected": "5"}
+OTHERWISE = [*conversation("7:", [9]), {"role": "user", "content": "Sure?"}, *said("8")]
+
+
+@pytest.mark.parametrize(
+    ("answers", "words", "opening", "turns"),
+    [
+        ([conversation("7:", [9]), conversation("7:", [9, 8])], "only goes on where the other ends", 1, 2),
+        ([conversation("7:", [9, 8, 7]), conversation("7:", [9])], "only goes on where the other ends", 1, 3),
+        ([conversation("7:", [9, 8, 7]), conversation("7:", [9, 8])], "only goes on where the other ends", 3, 2),
+        (
+            [conversation("7:", [9, 8]), OTHERWISE],
+            "differ in message 2, which is no reply: they were answered differently after equal replies",
+            1,
+            2,
+        ),
+        ([conversation("7:", [9, 8]), OTHERWISE, conversation("7:", [1])], "answered differently", 1, 2),
+    ],
+)
+def test_scores_compare_conversations_that_reply_alike_until_one_ends_or_is_answered_otherwise(
+    answers: list[Any], words: str, opening: int, turns: int
+) -> None:
+    with pytest.raises(UserError, match=words):
+        PairWorld([{"answers": answers}])
+    world = HeldOutPairs([{"answers": answers, "split": split} for split in ("train", "test")])
+    assert world.turns == turns
+    for side, answer in enumerate(answers):
+        sided, over = world.on_side(side), False
+        _, info = sided.reset(seed=0, options={"split": "test", "run": 0, "group": 0})
+        heard = list(info["messages"])
+        assert [m["content"] for m in heard] == [m["content"] for m in answer[:opening]]
+        replies = 0
+        while not over:
+            _, _, over, _, _ = sided.step(sided.oracle())
+            replies += 1
+        assert replies == sum(m["role"] == "assistant" for m in answer[opening:])
+
+
+def test_scores_do_not_compare_replies_to_different_prompts() -> None:
+    with pytest.raises(UserError, match="differ in message 0, which is no reply: their prompts differ"):
+        HeldOutPairs([{"answers": [conversation("7:", [9]), conversation("8:", [9, 8])]}])
+
+
+def test_turns_are_counted_from_the_beginning_of_the_conversation() -> None:
+    shared = [
+        {"answers": [conversation("7:", d) for d in ([9, 8, 7], [9, 1, 1])], "split": s} for s in ("train", "test")
+    ]
+    world = HeldOutPairs(shared)
+    assert (world.turns, world.depths) == (2, [2, 3])
 
 
 def test_an_episode_opens_with_what_both_sides_share_and_each_side_is_said_to_its_end() -> None:

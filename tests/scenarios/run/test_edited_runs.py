@@ -11,6 +11,8 @@ import pytest
 import yaml
 from scenarios_runs import TINY, command, finish, rows, start, wait_for_rows, write_scenario
 
+from peripatos.envs.errors import UserError
+from peripatos.scenarios.compare.fairness import refuse_edited
 from peripatos.scenarios.config.loading import check_scenario
 from peripatos.scenarios.config.yaml_text import parse_yaml
 from peripatos.scenarios.run.checkpoint import checkpoints
@@ -157,6 +159,45 @@ def test_other_versions_and_another_machine_are_said(halfway: Path) -> None:
     (threads,) = what_changed({**then, "torch_threads": 64}, {**then, "torch_threads": 1})
     assert threads == "another number of threads than before: 64 → 1"
     assert not what_changed(then, then)
+
+
+DEMONSTRATED = """\
+name: shown
+world: {id: peripatos/Arithmetic-v0}
+agent: {kind: tiny_llama, hidden: 32, layers: 1, heads: 2}
+stages:
+  - {name: shown, method: METHOD, demonstrations: SHOWN, collect: {groups: 1}, budget: {updates: 1}}
+evaluation: {episodes: 1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "shown", "file"),
+    [
+        ("sft", "{chats: chats.jsonl}", "chats.jsonl"),
+        ("dpo", "{pairs: pairs.jsonl}", "pairs.jsonl"),
+        ("process_reward_model", "{pairs: 'pairs.jsonl:test'}", "pairs.jsonl"),
+        ("sft", "{text: book.txt}", "book.txt"),
+        ("sft", "{text: books}", "books/one.txt"),
+    ],
+)
+def test_a_file_of_demonstrations_that_has_changed_is_said(
+    method: str, shown: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("one")
+    text = DEMONSTRATED.replace("METHOD", method).replace("SHOWN", shown)
+    scenario = check_scenario(*parse_yaml(text, "shown"))
+    session = {"packages": {}, "python": "3", "machine": "", "gpu": None, "torch_threads": 1, "code": {}}
+    then = {**session, "data": own_data(scenario)}
+    assert set(then["data"]) == {file}
+    (tmp_path / file).write_text("two")
+    now = {**session, "data": own_data(scenario)}
+    (told,) = what_changed(then, now)
+    assert told == f"the file {file} has changed since: the rest of the run is made from other data"
+    with pytest.raises(UserError, match=f"was made before {file} changed"):
+        refuse_edited(tmp_path / "run", [then], {"code": {}, "data": now["data"]})
 
 
 def test_worlds_of_others_need_no_digests() -> None:

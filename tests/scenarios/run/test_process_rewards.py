@@ -141,11 +141,26 @@ def test_a_beginning_that_two_replies_share_is_compared_by_nobody_and_one_that_i
     first = {"answers": [conversation("1:", digits) for digits in ([9, 8], [9, 1], [2])]}
     written = [{**first, "split": split} for split in ("train", "test")]
     path = write_scenario(tmp_path, JUDGE.replace("FILE", str(write(tmp_path / "ranked.jsonl", written))))
-    sets = ["--set", "stages.judge.budget.updates=1", "--set", "stages.judge.collect.groups=1"]
+    sets = ["--set", "stages.judge.budget.updates=12", "--set", "stages.judge.collect.groups=1"]
     assert command("run", path, "--out", tmp_path / "run", "-q", *sets) == 0
     looked = lines(tmp_path / "run" / "evaluations.jsonl")[0]
     assert looked["episodes"] == 1 + 2 + 2  # [9, 8] and [9, 1] differ in their ends alone
     assert looked["world/margin_mean"] == 0.0
+    assert lines(tmp_path / "run" / "metrics.jsonl")[-1]["judgement/accuracy"] == 1.0  # of five as well, and not of six
+
+
+def test_a_depth_counts_all_turns_of_a_conversation_and_rows_may_hold_episodes_that_ended_early(tmp_path: Path) -> None:
+    answers = [conversation("7:", digits) for digits in ([9, 8, 7], [9, 1, 1], [9])]
+    written = [{"answers": answers, "split": "train"}, {"answers": [*answers[:2], answers[1]], "ranks": [1, 2, 2]}]
+    written[1]["split"] = "test"
+    path = write_scenario(tmp_path, JUDGE.replace("FILE", str(write(tmp_path / "ranked.jsonl", written))))
+    sets = ["--set", "stages.judge.budget.updates=1", "--set", "stages.judge.collect.groups=1"]
+    assert command("run", path, "--out", tmp_path / "run", "-q", *sets) == 0
+    looked = lines(tmp_path / "run" / "evaluations.jsonl")[0]
+    assert {name for name in looked if "depth" in name and name.endswith("_mean")} == {
+        "world/depth_2_mean",
+        "world/depth_3_mean",
+    }
 
 
 @pytest.mark.slow
@@ -224,7 +239,7 @@ def test_who_has_learned_ends_alone_is_said_to_guess_at_turns(
     [
         (
             "demonstrations={pairs: peripatos/digits}",
-            "compares replies turn by turn, and each has one turn here; write",
+            "compares replies turn by turn, and those of a row differ in one turn here; write",
         ),
         ("demonstrations={agent: {kind: oracle}}", "compares replies, and demonstrations.agent shows one of each"),
         ("overrides.credit.gamma=0.9", "learns the order of replies, and nobody acts or pays"),
