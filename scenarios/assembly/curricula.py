@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ...algorithms.methods import Method
 from ...envs.errors import WrongKey
 from ...envs.world_source import WorldSource
@@ -34,6 +37,8 @@ def check_curriculum(scenario: Scenario, stage: Stage, row: Method, worlds: Worl
             _check_worlds(scenario)
         else:
             _check_tasks(scenario, stage, worlds)
+        for world in scenario.worlds or [scenario.world]:
+            _check_order(world.options)
     if given and (silent := _silent(scenario, worlds)):
         fits = "a world of tasks with a reward function says it by success_at, or where the function returns a bool"
         words = f"collect.{given[0]} goes by successes, and {silent!r} says nothing about success; {fits}"
@@ -72,7 +77,13 @@ def _why_no_group_has_a_share(row: Method, worlds: WorldSources) -> str | None:
 
 
 def _check_worlds(scenario: Scenario) -> None:
-    """WrongKey for shares between worlds, each of which is a task of the curriculum."""
+    """WrongKey for a single world, and for shares between worlds, each of which is a task of the curriculum."""
+    if len(scenario.worlds) == 1:
+        raise WrongKey(
+            ("collect", "curriculum"),
+            "collect.curriculum chooses among `worlds`, each of which is one task to it, and there is one; give "
+            "several, or it as `world`, whose list of tasks is then chosen from",
+        )
     for world in scenario.worlds:
         if world.share != 1.0:
             raise WrongKey(
@@ -83,8 +94,8 @@ def _check_worlds(scenario: Scenario) -> None:
 
 
 def _check_tasks(scenario: Scenario, stage: Stage, worlds: WorldSources) -> None:
-    """WrongKey for tasks that are no list, or that are told in which order and how often they come."""
-    source, options = worlds.first, scenario.world.options
+    """WrongKey for tasks that are no list, or of which whole passes are asked for."""
+    source = worlds.first
     if not source.facts.tasks.get("train"):
         raise WrongKey(
             ("collect", "curriculum"),
@@ -98,6 +109,10 @@ def _check_tasks(scenario: Scenario, stage: Stage, worlds: WorldSources) -> None
             "budget.epochs counts passes over the list of tasks, and collect.curriculum makes none: it draws those "
             "that are solved now and then; give updates",
         )
+
+
+def _check_order(options: Mapping[str, Any]) -> None:
+    """WrongKey for tasks that are told in which order and how often they come."""
     if options.get("repeats", 1) != 1:
         _refuse_option("repeats", options["repeats"], "how often")
     if options.get("shuffle", True) is not True:

@@ -9,7 +9,8 @@ number. Of several worlds each is a task here (M worlds, group mod M, see `agent
 
 which are those that the version that collects it has learned from. It is decided by counting and never by the clock,
 and a checkpoint holds what was seen up to each version that a batch may still ask for, so that a resumed run draws what
-it would have drawn. Evaluations and demonstrations are not seen. Each stage begins with nothing known.
+it would have drawn. A scored episode of which its world does not say that it succeeded has failed, whatever the others
+of its batch say. Evaluations and demonstrations are not seen. Each stage begins with nothing known.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from ..assembly.worlds import WorldSources
 from ..config.collect import Collect
 from ..config.schema import Scenario
 from .refill import FAR
-from .several_worlds import telling
 
 FILE = "curriculum.safetensors"  # in a checkpoint
 MIDDLE = 0.2, 0.8  # shares of successes
@@ -57,7 +57,7 @@ class Curriculum:
     def saw(self, episodes: Sequence[Episode]) -> dict[str, float]:
         """What the version that comes next has learned from. Gives the numbers of the curriculum for a row."""
         seen = self._seen[self._version] * 0.5 ** (1 / self._how.half_life)
-        for episode in telling(episodes):
+        for episode in episodes:
             if episode.reward is not None:
                 seen[:, episode.group % self._tasks] += episode.success is True, 1.0
         self._version += 1

@@ -117,15 +117,15 @@ def test_what_was_seen_fades_by_its_half_life_and_what_is_not_scored_is_not_seen
     assert seen(one, 2).tolist() == [[1.5, 1.0, 0, 0, 0, 0], [2.0, 1.5, 0, 0, 0, 0]]
 
 
-def test_an_episode_whose_world_says_nothing_about_success_is_not_seen_and_one_that_was_cut_has_failed() -> None:
-    one, cut = curriculum(), episodes([0, 1], [True, True])
+def test_a_scored_episode_whose_success_nobody_tells_has_failed_whatever_others_of_its_batch_say() -> None:
+    one, cut = curriculum(half_life=1.0), episodes([0, 1], [True, True])
     silent = [*episodes([2], [True])]
     object.__setattr__(silent[0], "success", None)
     one.saw(silent)
-    assert seen(one, 1).sum() == 0
+    assert seen(one, 1).tolist() == [[0] * 6, [0, 0, 1, 0, 0, 0]]
     object.__setattr__(cut[1], "success", None)
     one.saw(cut)
-    assert seen(one, 2).tolist() == [[1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0]]
+    assert seen(one, 2).tolist() == [[1, 0, 0, 0, 0, 0], [1, 1, 0.5, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -347,6 +347,26 @@ def test_shares_of_worlds_among_which_a_curriculum_chooses_are_refused(
     words = WORLDS.replace("name: two", "name: two, share: 3") + SCENARIO[SCENARIO.index("agent:") :]
     assert command("run", write_scenario(folder, "name: three\n" + words), "--dry-run") == 2
     assert "world 'two' has the share 3 of each collection" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("tasks: tasks.jsonl, repeats: 3", "world.options.repeats is 3, and a curriculum decides how often"),
+        (
+            "tasks: tasks.jsonl, shuffle: false",
+            "world.options.shuffle is false, and a curriculum decides in which order",
+        ),
+        (None, "and there is one; give several, or it as `world`"),
+    ],
+)
+def test_worlds_that_leave_a_curriculum_nothing_to_decide_are_refused(
+    folder: Path, change: str | None, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worlds = WORLDS.replace("tasks: tasks.jsonl", change) if change else "\n".join(WORLDS.splitlines()[:2]) + "\n"
+    words = "name: some\n" + worlds + SCENARIO[SCENARIO.index("agent:") :]
+    assert command("run", write_scenario(folder, words), "--dry-run") == 2
+    assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_rows_that_go_on_have_no_tasks_to_choose_from(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
