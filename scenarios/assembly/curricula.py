@@ -7,11 +7,14 @@ from typing import Any
 
 from ...algorithms.methods import Method
 from ...envs.errors import WrongKey
+from ...envs.vocabulary import EPISODES_IN_GROUP
 from ...envs.world_source import WorldSource
+from ..config.collect import Collect
 from ..config.schema import Scenario, Stage
 from .rehearsal import is_silent_about_success
 from .worlds import WorldSources
 
+MOST_GROUPS = 2**63 // EPISODES_IN_GROUP  # by whose numbers episodes have theirs, in 64 bits
 _KEYS = ("curriculum", "gate")
 
 
@@ -39,6 +42,7 @@ def check_curriculum(scenario: Scenario, stage: Stage, row: Method, worlds: Worl
             _check_tasks(scenario, stage, worlds)
         for world in scenario.worlds or [scenario.world]:
             _check_order(world.options)
+        _check_numbers(scenario, stage, worlds)
     if given and (silent := _silent(scenario, worlds)):
         fits = "a world of tasks with a reward function says it by success_at, or where the function returns a bool"
         words = f"collect.{given[0]} goes by successes, and {silent!r} says nothing about success; {fits}"
@@ -117,6 +121,25 @@ def _check_order(options: Mapping[str, Any]) -> None:
         _refuse_option("repeats", options["repeats"], "how often")
     if options.get("shuffle", True) is not True:
         _refuse_option("shuffle", "false", "in which order")
+
+
+def _check_numbers(scenario: Scenario, stage: Stage, worlds: WorldSources) -> None:
+    """WrongKey for more groups than have numbers: the t-th of a stage has a number of about t times the tasks."""
+    assert stage.collect is not None, "the schema asks for it"
+    assert stage.budget is not None, "the schema asks for it"
+    tasks = len(scenario.worlds) or worlds.first.facts.tasks.get("train") or 1
+    asked = (stage.budget.updates or 0) * (stage.collect.refill + 1) * stage.collect.groups * tasks
+    if asked > MOST_GROUPS:
+        raise WrongKey(("collect", "curriculum"), too_many_groups(stage.collect, tasks))
+
+
+def too_many_groups(collect: Collect, tasks: int) -> str:
+    """How many updates of a curriculum have numbers for their groups, in words."""
+    most = MOST_GROUPS // ((collect.refill + 1) * collect.groups * tasks)
+    return (
+        f"a curriculum over {tasks:,} tasks, with {collect.groups:,} groups and a refill of {collect.refill}, has "
+        f"numbers for the groups of {most:,} updates; give a budget of as many, or fewer groups, refills or tasks"
+    )
 
 
 def _refuse_option(name: str, value: object, what: str) -> None:
