@@ -88,7 +88,8 @@ class Curriculum:
             return row
         groups = {episode.group for episode in episodes}
         met = {group % self._tasks for group in groups}
-        return {**row, "curriculum/distinct": len(met) / max(1, min(len(groups), self._tasks))}
+        room = max(1, min(len(groups), self._collect.groups, self._tasks))  # of one draw: a refill may draw them again
+        return {**row, "curriculum/distinct": min(1.0, len(met) / room)}
 
     def _chances(self, version: int) -> np.ndarray:
         return chances(learnability(*self._seen[version]), uniform=self._how.uniform)

@@ -210,6 +210,13 @@ def test_tasks_that_are_never_scored_do_not_win_the_draw() -> None:
     assert met[True] < met[False]
 
 
+def test_tasks_that_come_again_in_a_refill_are_no_collapse() -> None:
+    one = curriculum(40, groups=4, refill=4)
+    told = episodes([0, 1, 2, 3, 40, 41, 42, 43, 80], [False] * 9)
+    assert one.saw(told)["curriculum/distinct"] == 1.0
+    assert one.saw(episodes([0, 40, 80, 120, 160], [False] * 5))["curriculum/distinct"] == 1 / 4
+
+
 def test_groups_beyond_64_bits_are_refused_by_how_many_updates_there_are_numbers_for() -> None:
     one = curriculum(1_000_000, groups=1024, refill=16)
     assert 505 * 17 * 1024 * 1_000_000 <= 2**63 // 2**20 < 506 * 17 * 1024 * 1_000_000, "so 505 updates have numbers"

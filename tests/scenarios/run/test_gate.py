@@ -177,6 +177,7 @@ def test_a_run_says_what_it_took_and_warns_of_a_gate_that_stays_closed(
         ("gate: [0.1, 90]", "is no gate"),
         ("gate: [0.1]", "is no gate"),
         ("gate: [a, b]", "is no gate"),
+        ("gate: ['10%', '90%']", "is no gate; in place of '10%' write 0.1"),
         ("gate: [true, 1]", "is no gate"),
         ("gate: {low: 0.1}", "is no gate"),
         ("gate: [0, 1]", "[0, 1] takes every group; give closer bounds"),
