@@ -79,9 +79,10 @@ def test_more_episodes_of_a_task_give_pass_at_k(sums: Path, capsys: pytest.Captu
 def test_at_a_low_temperature_what_is_drawn_is_nearly_what_is_likeliest(
     sums: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    greedy, cold = numbers(capsys, sums), numbers(capsys, sums, "--temperature", 1e-6)
+    greedy, cold = numbers(capsys, sums), numbers(capsys, sums, "--temperature", 0.001)
     hot = numbers(capsys, sums, "--temperature", 50)
-    assert cold["return_mean"] == greedy["return_mean"]
+    # of some 100 tokens one may have two whose logits are 0.001 apart: an episode of 20, which earns 1.1 at most
+    assert cold["return_mean"] == pytest.approx(greedy["return_mean"], abs=1.1 / 20)
     assert hot["return_mean"] < greedy["return_mean"]
 
 
