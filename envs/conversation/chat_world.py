@@ -154,8 +154,9 @@ def to_learn(read: Sequence[Row], what: str) -> tuple[list[Row], tuple[str, ...]
 
 
 def placed_rows(source: TaskSource, split: Picked | None) -> list[Placed]:
-    """The rows of a source and where they stand, for messages: those of a list are no tasks here."""
-    return [(re.sub(r"\btask (?=\d+$)", "row ", place), row) for place, row in placed_tasks(source, split)]
+    """The rows of a source and where they stand, for messages: of a list no tasks, and texts are no prompts."""
+    placed = placed_tasks(source, split, alone="text")
+    return [(re.sub(r"\btask (?=\d+$)", "row ", place), row) for place, row in placed]
 
 
 class PlayedWorld(WrittenWorld):
@@ -195,8 +196,9 @@ def reply_in(message: Message) -> Reply:
 
 def read_chat(place: str, row: Mapping[str, Any] | str) -> Chat:
     """The conversation in a row. `UserError`, with its place, for what is none."""
-    if isinstance(row, str):
-        raise UserError(f"{place}: a conversation is a mapping with messages, not the text {row!r:.60}")
+    if not isinstance(row, Mapping):
+        text = "the text " if isinstance(row, str) else ""
+        raise UserError(f"{place}: a conversation is a mapping with messages, not {text}{row!r:.60}")
     messages = [_checked(f"{place}, message {n}", message) for n, message in enumerate(_messages(place, row))]
     said = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
     if not said:

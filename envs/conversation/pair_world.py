@@ -153,8 +153,9 @@ def _split_of(ranking: Ranking) -> Split:
 
 def read_ranking(place: str, row: Mapping[str, Any] | str) -> Ranking:
     """The replies in a row, and their ranks. `UserError`, with its place, where nothing is compared."""
-    if isinstance(row, str):
-        raise UserError(f"{place}: a pair is a mapping with chosen and rejected, not the text {row!r:.60}")
+    if not isinstance(row, Mapping):
+        text = "the text " if isinstance(row, str) else ""
+        raise UserError(f"{place}: a pair is a mapping with chosen and rejected, not {text}{row!r:.60}")
     named, ranks = _answers(place, row) if row.get("answers") is not None else (_sides(place, row), (0.0, 1.0))
     chats = [_conversation(f"{place}, {name}", row, given, place) for name, given in named.items()]
     names, numbers = list(named), combinations(range(len(chats)), 2)  # those of equal rank may be equal

@@ -87,16 +87,34 @@ def read_text(path: Path) -> str:
     return _text(path, _content(path))
 
 
-def _read_folder(folder: Path) -> Splits:
+def row_files(folder: Path) -> list[Path]:
+    """The files of rows in a folder, but for hidden ones and those that say what others hold."""
     files = sorted(file for file in folder.rglob("*") if ending_of(file) and file.is_file())
-    files = [file for file in files if file.name not in ("dataset_infos.json", "dataset_info.json", "state.json")]
+    aside = ("dataset_infos.json", "dataset_info.json", "state.json")
+    return [file for file in files if file.name not in aside and not is_hidden(file.relative_to(folder))]
+
+
+def is_hidden(within: Path) -> bool:
+    """Whether a file, by its path within a folder, is one that a system keeps for itself: `._a.txt`, `.git/HEAD`."""
+    return any(part.startswith(".") for part in within.parts)
+
+
+def split_named(within: Path) -> str:
+    """The split that stands in a file's name, or else in those of the folders that it is in; empty where none does."""
+    names = [within.stem, *(folder.name for folder in within.parents)]
+    words = [word for name in names for word in re.split(r"[\W_]+", name.lower())]
+    return next((_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS), "")
+
+
+def _read_folder(folder: Path) -> Splits:
+    files = row_files(folder)
     if not files:
         raise UserError(f"cannot read {folder}: it is a folder, and no file in it ends in {', '.join(ENDINGS)}")
     found: Splits = {}
     for file in files:
-        words = [_SPLIT_WORDS[word] for word in re.split(r"[\W_]+", file.stem.lower()) if word in _SPLIT_WORDS]
+        named = split_named(file.relative_to(folder))
         for split, rows in read_file(file).items():
-            found.setdefault(split or (words[0] if words else ""), []).extend(rows)
+            found.setdefault(split or named, []).extend(rows)
     if len(found) > 1 and "" in found:
         place = found[""][0][0].rpartition(":")[0] or found[""][0][0]
         raise UserError(
@@ -179,6 +197,8 @@ def _read_json(path: Path, text: str) -> Splits:
         line, column = before.count("\n") + 1, error.pos - (before.rfind("\n") + 1)
         said = json.JSONDecodeError(error.msg, text.split("\n")[line - 1], column)
         raise UserError(f"{path}:{line}: this is not JSON: {slip(said.doc, said)}") from error
+    if isinstance(whole, list) and whole and all(isinstance(value, str) for value in whole):
+        whole = {"text": whole}  # as Hugging Face's data sets call the column of plain text
     try:
         rows = column_rows(whole) if isinstance(whole, dict) else None
     except UserError as problem:

@@ -57,8 +57,9 @@ def load_tasks(source: TaskSource, split: Picked | None = None) -> list[Task]:
     return [task for _, task in placed_tasks(source, split) if not isinstance(task, str)]
 
 
-def placed_tasks(source: TaskSource, split: Picked | None = None) -> list[Placed]:
-    """As `load_tasks`, each task with where it stands, for messages."""
+def placed_tasks(source: TaskSource, split: Picked | None = None, *, alone: str = "prompt") -> list[Placed]:
+    """As `load_tasks`, each task with where it stands, for messages. `alone`: the key of what is text alone,
+    where a split is said beside it."""
     if isinstance(source, str | Path):
         found, named = _of_name(source)
         if named is not None and split is not None:
@@ -71,10 +72,10 @@ def placed_tasks(source: TaskSource, split: Picked | None = None) -> list[Placed
             return found
         splits = dict[str, list[Placed]]()
         for place, task in found:
-            mine = "" if isinstance(task, str) else str(task.get("split") or "")
+            mine = str(task.get("split") or "") if isinstance(task, Mapping) else ""
             splits.setdefault(mine, []).append((place, task))
         found = splits
-    return _picked(found, split, str(source) if isinstance(source, str | Path) else "the rows")
+    return _picked(found, split, str(source) if isinstance(source, str | Path) else "the rows", alone)
 
 
 def is_drawn(source: TaskSource) -> bool:
@@ -175,13 +176,13 @@ def _listed(source: Any, where: str) -> list[Placed]:
     ]
 
 
-def _picked(splits: Mapping[str, list[Placed]], split: Picked | None, where: str) -> list[Placed]:
+def _picked(splits: Mapping[str, list[Placed]], split: Picked | None, where: str, alone: str) -> list[Placed]:
     """Rows of the splits that are asked for, marked where they are kept as such."""
     names = {name: name for name in SPLITS if name in splits}
     if isinstance(split, str):
         if split not in splits:
             raise UserError(f"{where}: {_no_split(split, splits)}")
-        return [(place, _marked(task, None)) for place, task in splits[split]]
+        return [(place, _marked(task, None, alone)) for place, task in splits[split]]
     if split is not None:
         names = dict(split)
         for ours, theirs in names.items():
@@ -197,7 +198,7 @@ def _picked(splits: Mapping[str, list[Placed]], split: Picked | None, where: str
         )
     marked = {"validation", *(names if {"train", "test"} <= set(names) else ())}
     return [
-        (place, _marked(task, ours if ours in marked else None))
+        (place, _marked(task, ours if ours in marked else None, alone))
         for ours, theirs in names.items()
         for place, task in splits[theirs]
     ]
@@ -210,10 +211,12 @@ def _no_split(name: str, splits: Mapping[str, list[Placed]]) -> str:
     return f"unknown split {name!r}: its rows say none (in a column 'split', or by files called train and test)"
 
 
-def _marked(task: Task | str, split: str | None) -> Task | str:
-    """A task that says that split, or none."""
+def _marked(task: Task | str, split: str | None, alone: str) -> Task | str:
+    """A task that says that split, or none. What is no task is left to who reads it."""
     if isinstance(task, str):
-        return task if split is None else {"prompt": task, "split": split}
+        return task if split is None else {alone: task, "split": split}
+    if not isinstance(task, Mapping):
+        return task
     return {**{key: value for key, value in task.items() if key != "split"}, **({"split": split} if split else {})}
 
 

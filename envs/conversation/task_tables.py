@@ -23,7 +23,8 @@ from ..errors import UserError
 
 Row = tuple[str, Mapping[str, Any]]  # where it stands, and what stands there
 _SEPARATORS = (",", ";", "\t", "|")
-_COLUMNS = {"prompt", "question", "problem", "answer", "completion", "chosen", "rejected", "messages"}  # by usual names
+# by usual names
+_COLUMNS = {"prompt", "question", "problem", "answer", "completion", "chosen", "rejected", "messages", "text"}
 _LISTS = ("choices", "options")
 _LONGEST_CELL = 1 << 27  # characters
 

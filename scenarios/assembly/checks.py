@@ -311,6 +311,8 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
             f"of {row.source} are unknown; allowed are constant and linear",
         )
     written = None if stage.demonstrations is None else stage.demonstrations.written
+    if row.source != "own" and written == "text" and collect.staleness:
+        raise WrongKey(("collect", "staleness"), f"{where} reads what is written, which has no age; leave it out")
     if row.source != "own" and written is not None and collect.group_size != 1:
         of_pairs = "reads pairs, which are groups of two by themselves: collect.group_size has no meaning"
         again = f"reads what is written, each part once, and collect.group_size is {collect.group_size}"

@@ -124,9 +124,11 @@ def check_minibatches(scenario: Scenario, number: int, row: Method, facts: World
         return
     episodes, horizon = stage.collect.groups * stage.collect.group_size, stage.collect.horizon
     longest = horizon if row.needs_critic and facts.kind == "control" else facts.longest_episode
+    reads_text = stage.demonstrations is not None and stage.demonstrations.text is not None and row.source != "own"
+    longest = 1 if reads_text else longest  # a group is a window
     if longest is None or row.update.minibatches <= episodes * longest:
         return
-    parts = "units" if facts.kind == "control" else "replies"
+    parts = "windows" if reads_text else "units" if facts.kind == "control" else "replies"
     raise WrongPart(
         ("stages", number, "overrides", "update", "minibatches"),
         f"stage {stage.name!r}: update.minibatches is {row.update.minibatches}, and a batch has at most "

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
+from weakref import WeakKeyDictionary
 
 from ...agents.protocols import Policy
-from ...envs.conversation.written_texts import WrittenTexts
+from ...envs.conversation.written_texts import WrittenText, WrittenTexts
 from ..config.mistakes import at
-from ..config.schema import Scenario, Stage
+from ..config.schema import Sampling, Scenario, Stage
 from .rendering import context_of, make_renderer
 from .settings import learns_from_shown
 from .worlds import WorldSources
@@ -15,6 +16,9 @@ from .worlds import WorldSources
 if TYPE_CHECKING:
     from ...agents.language.language_policy import LanguagePolicy
     from ...agents.language.text_actor import TextActor, Windows
+
+# what was cut for a policy: remarks, epochs and the actor ask for the same, and a book takes minutes to be encoded
+_CUT: WeakKeyDictionary[Policy, dict[tuple[tuple[WrittenText, ...], int], Windows]] = WeakKeyDictionary()
 
 
 def texts_of(stage: Stage) -> WrittenTexts | None:
@@ -48,14 +52,53 @@ def remarks_on_texts(scenario: Scenario, policy: Policy) -> list[str]:
             if texts is None:
                 continue
             windows = _windows(scenario, texts, policy)
-        context, many = context_of(cast("LanguagePolicy", policy), scenario), len(texts.texts)
+        language = cast("LanguagePolicy", policy)
+        context, many = context_of(language, scenario), len(texts.texts)
         cut = f"{_count(many, 'text')} in {_count(len(windows.windows), 'window')} of up to {context:,} tokens"
         remarks = [*texts.remarks, f"{cut}, of which {windows.learned:,} are learned in one pass"]
         if windows.too_short:
             few = f"{len(windows.too_short):,} of {_count(many, 'text')} have no token behind the first"
             remarks.append(f"{few}, and are left out; the first is {windows.too_short[0]}")
+        remarks += [*_on_unknown(windows, language), *_on_sampling(scenario), *_on_repeats(stage, windows)]
         said += [f"{stage.name}: {remark}" for remark in remarks]
     return said
+
+
+def _on_unknown(windows: Windows, policy: LanguagePolicy) -> list[str]:
+    """A sentence where the tokenizer cannot write all of the texts."""
+    name, number = policy.tokenizer.unk_token, policy.tokenizer.unk_token_id
+    many = 0 if number is None else sum(int((window.tokens[1:] == number).sum()) for window in windows.windows)
+    if not many:
+        return []
+    share = f"{many:,} of {windows.learned:,} ({many / windows.learned:.1%})"
+    return [f"{share} of the tokens that are learned are {name}: characters that the tokenizer does not have"]
+
+
+def _on_sampling(scenario: Scenario) -> list[str]:
+    """A sentence where the distribution that is sampled, which is the one that learns, is not that of pre-training."""
+    whole, sampling = Sampling(), scenario.sampling or Sampling()
+    names = ("temperature", "top_p", "top_k", "min_p")
+    odd = [
+        f"sampling.{name} {getattr(sampling, name):g}"
+        for name in names
+        if getattr(sampling, name) != getattr(whole, name)
+    ]
+    if not odd:
+        return []
+    return [
+        f"text is learned under the distribution that is sampled ({', '.join(odd)}); pre-training is at temperature 1"
+    ]
+
+
+def _on_repeats(stage: Stage, windows: Windows) -> list[str]:
+    """A sentence where one update alone is more than a pass."""
+    assert stage.collect is not None, "the schema asks for it"
+    many, groups = len(windows.windows), stage.collect.groups
+    if groups <= many or not learns_from_shown(stage):
+        return []
+    return [
+        f"an update learns {groups:,} windows (collect.groups), each of the {many:,} about {groups / many:.3g} times"
+    ]
 
 
 def _windows(scenario: Scenario, texts: WrittenTexts, policy: Policy | None) -> Windows:
@@ -64,7 +107,10 @@ def _windows(scenario: Scenario, texts: WrittenTexts, policy: Policy | None) -> 
     from ...agents.language.text_actor import cut_texts
 
     assert isinstance(policy, LanguagePolicy), "checked before: what is written down is for agents that speak"
-    return cut_texts(texts.texts, make_renderer(policy, scenario), context_of(policy, scenario))
+    cut, key = _CUT.setdefault(policy, {}), (texts.texts, context_of(policy, scenario))
+    if key not in cut:
+        cut[key] = cut_texts(texts.texts, make_renderer(policy, scenario), key[1])
+    return cut[key]
 
 
 def _count(number: int, what: str) -> str:

@@ -179,6 +179,7 @@ def _with(message: Any) -> dict[str, Any]:
         ({"messages": []}, "row 7 has no list of messages"),
         ({"messages": "text"}, "row 7: its messages are"),
         ("text", "row 7: a conversation is a mapping with messages, not the text 'text'"),
+        (5, "row 7: a conversation is a mapping with messages, not 5"),
         (_with({"role": "user", "content": "b"}), "row 7: nobody replies in this conversation"),
         ({"messages": [{"role": "assistant", "content": "b"}]}, "row 7: this conversation begins with a reply"),
         (_with({"role": "asistant", "content": "b"}), r"row 7, message 1: unknown role 'asistant'.*'assistant'\?"),

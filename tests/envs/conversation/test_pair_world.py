@@ -57,6 +57,8 @@ def test_answers_are_ranked_as_they_stand_or_as_their_ranks_say() -> None:
     ("row", "words"),
     [
         ("4", "row 7: a pair is a mapping with chosen and rejected, not the text '4'"),
+        (4, "row 7: a pair is a mapping with chosen and rejected, not 4"),
+        (None, "row 7: a pair is a mapping with chosen and rejected, not None"),
         ({}, "row 7 has no 'chosen'; it has no key at all."),
         (
             {"prompt": "a", "chosen": "b", "rejectd": "c"},

@@ -22,14 +22,12 @@ def test_a_file_that_holds_no_rows_is_one_text_as_it_stands(name: str, tmp_path:
     assert texts(str(tmp_path / name)) == texts(tmp_path / name) == [told]
 
 
-def test_each_file_of_a_folder_of_text_is_one_and_a_folder_of_rows_is_its_rows(tmp_path: Path) -> None:
+def test_each_file_of_a_folder_of_text_is_one(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     for name in ("a/2.txt", "a/b/1.txt"):
         (tmp_path / name).write_text(name)
     (tmp_path / "a" / "cover.png").write_bytes(b"\x89PNG")
     assert sorted(texts(tmp_path / "a")) == ["a/2.txt", "a/b/1.txt"]
-    (tmp_path / "a" / "rows.jsonl").write_text('{"text": "row"}')
-    assert texts(tmp_path / "a") == ["row"]
 
 
 def test_rows_have_a_text_from_wherever_rows_come(tmp_path: Path) -> None:
@@ -47,6 +45,26 @@ def test_a_data_set_is_read_as_it_is() -> None:
     assert texts(datasets.DatasetDict(train=datasets.Dataset.from_dict({"text": ["one"]}))) == ["one"]
 
 
+def test_columns_and_lists_for_each_split_are_texts_too(tmp_path: Path) -> None:
+    assert texts({"text": ["one", "two"]}) == ["one", "two"]
+    assert texts({"text": ["one", "two"], "id": [1, 2]}) == ["one", "two"]
+    (tmp_path / "columns.json").write_text('{"text": ["one", "two"]}')
+    assert texts(tmp_path / "columns.json") == ["one", "two"]
+    (tmp_path / "list.json").write_text('["one", "two"]')
+    assert texts(tmp_path / "list.json") == ["one", "two"]
+    assert texts({"train": ["one"], "test": ["two"]}) == ["one"]
+    assert texts({"train": ["one"], "validation": [{"text": "two"}], "test": []}) == ["one"]
+    assert texts({"train": ["one"], "test": ["two"]}, split="test") == ["two"]
+
+
+@pytest.mark.parametrize("row", [None, 5, b"abc", ["abc"], True, 0.5])
+@pytest.mark.parametrize("splits", [False, True])
+def test_a_row_that_is_neither_a_text_nor_has_one_is_named(row: object, splits: bool) -> None:
+    source = {"train": ["aa", row], "test": ["bb"]} if splits else ["aa", row]
+    with pytest.raises(UserError, match=r'row 1 is .*; allowed is a text, or \{"text": "…"\}'):
+        WrittenTexts(source)  # type: ignore[arg-type]
+
+
 def test_what_is_held_out_is_counted_and_nobody_learns_from_it() -> None:
     rows = [{"text": "a"}, {"text": "b", "split": "test"}, {"text": "c", "split": "train"}]
     read = WrittenTexts(rows)
@@ -60,7 +78,7 @@ def test_what_is_held_out_is_counted_and_nobody_learns_from_it() -> None:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"txt": "b"}, "row 1 has no 'text'; it has 'txt'. Did you mean 'txt'"),
+        ({"txt": "b"}, "row 1 has no 'text'; it has 'txt'. Did you mean 'txt'\\? Then call it text"),
         ({"text": None}, "row 1: its text is None"),
         ({"text": 5}, "row 1: its text is 5"),
         ({"text": ["b"]}, r"row 1: its text is \['b'\]"),

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from scenarios_runs import command, rows, write_scenario
 
+from peripatos.agents.language.chat_template import Renderer
+
 ALONE = """\
 name: read
 world: {id: peripatos/Arithmetic-v0, options: {operators: ["+"], digits: 1, prompt: bare}}
@@ -106,6 +108,33 @@ def test_texts_in_which_nothing_is_learned_are_counted_or_refused(
     assert "none of the 1 texts has two tokens" in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_run_encodes_a_text_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded, plain = list[str](), Renderer.plain
+    monkeypatch.setattr(Renderer, "plain", lambda self, text: encoded.append(text) or plain(self, text))
+    text = book(tmp_path / "book.txt", 20)
+    short = ALONE.replace("FILE", str(text)).replace("groups: 2", "groups: 1").replace("epochs: 2", "epochs: 1")
+    assert command("run", write_scenario(tmp_path, short), "--out", tmp_path / "run", "-q") == 0
+    assert encoded == [text.read_text()]
+
+
+def test_what_changes_how_a_text_is_learned_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = tmp_path / "book.txt"
+    text.write_text("x" * 97 + "\u4e2d\u6587\u4e2d")  # 99 tokens behind the first, of which 3 are unknown
+    for scenario in (ALONE, BESIDE):
+        path = write_scenario(tmp_path, scenario.replace("FILE", str(text)))
+        assert command("run", path, "--dry-run") == 0
+        plain = " ".join(capsys.readouterr().err.split())
+        changes = ["--set", "sampling.temperature=0.1", "--set", "sampling.top_p=0.9"]
+        assert command("run", path, "--dry-run", *changes) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert "3 of 99 (3.0%) of the tokens that are learned are <|unknown|>" in plain
+        assert "(sampling.temperature 0.1, sampling.top_p 0.9); pre-training is at temperature 1" in said
+        assert "pre-training" not in plain
+        assert ("an update learns 2 windows (collect.groups), each of the 1 about 2 times" in plain) == (
+            scenario is ALONE
+        )
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -114,6 +143,8 @@ def test_texts_in_which_nothing_is_learned_are_counted_or_refused(
         ("demonstrations.text=none.txt", "demonstrations.text: cannot read none.txt: there is no such file"),
         ("demonstrations.chats=x.jsonl", "have one of agent, chats, pairs and text, and here are chats and text"),
         ("method=reward_model", "compares replies, and demonstrations.text has no replies; write demonstrations"),
+        ("collect.staleness=2", "(sft) reads what is written, which has no age; leave it out"),
+        ("overrides.update.minibatches=3", "update.minibatches is 3, and a batch has at most 2 windows"),
         ("overrides.update.observation_coefficient=1", "is for what a world answers, and a text is learned as a whole"),
     ],
 )
