@@ -49,8 +49,8 @@ def check_curriculum(scenario: Scenario, stage: Stage, row: Method, worlds: Worl
             _check_worlds(scenario)
         else:
             _check_tasks(scenario, stage, worlds)
-        for world in scenario.worlds or [scenario.world]:
-            _check_order(world.options)
+        for number, world in enumerate(scenario.worlds or [scenario.world]):
+            _check_order(f"worlds.{number}" if scenario.worlds else "world", world.options)
         _check_numbers(scenario, stage, worlds)
     if given and (name := _silent(scenario, worlds)) is not None:
         silent = f"{worlds[name].id!r}{f' (world {name!r})' if len(worlds) > 1 else ''}"
@@ -158,12 +158,12 @@ def _of_one_number(source: WorldSource) -> list[str] | None:
     return None if other is None else [names[0], other]
 
 
-def _check_order(options: Mapping[str, Any]) -> None:
-    """WrongKey for tasks that are told in which order and how often they come."""
+def _check_order(world: str, options: Mapping[str, Any]) -> None:
+    """WrongKey for tasks of `world`, a key, that are told in which order and how often they come."""
     if options.get("repeats", 1) != 1:
-        _refuse_option("repeats", options["repeats"], "how often")
+        _refuse_option(world, "repeats", options["repeats"], "how often")
     if options.get("shuffle", True) is not True:
-        _refuse_option("shuffle", "false", "in which order")
+        _refuse_option(world, "shuffle", "false", "in which order")
 
 
 def _check_numbers(scenario: Scenario, stage: Stage, worlds: WorldSources) -> None:
@@ -185,9 +185,9 @@ def too_many_groups(collect: Collect, tasks: int) -> str:
     )
 
 
-def _refuse_option(name: str, value: object, what: str) -> None:
+def _refuse_option(world: str, name: str, value: object, what: str) -> None:
     raise WrongKey(
         ("collect", "curriculum"),
-        f"world.options.{name} is {value}, and a curriculum decides {what} tasks come; leave {name} out, or "
+        f"{world}.options.{name} is {value}, and a curriculum decides {what} tasks come; leave {name} out, or "
         "collect.curriculum",
     )
