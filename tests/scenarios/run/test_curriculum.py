@@ -392,10 +392,10 @@ def test_shares_of_worlds_among_which_a_curriculum_chooses_are_refused(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("tasks: tasks.jsonl, repeats: 3", "world.options.repeats is 3, and a curriculum decides how often"),
+        ("tasks: tasks.jsonl, repeats: 3", "worlds.0.options.repeats is 3, and a curriculum decides how often"),
         (
             "tasks: tasks.jsonl, shuffle: false",
-            "world.options.shuffle is false, and a curriculum decides in which order",
+            "worlds.0.options.shuffle is false, and a curriculum decides in which order",
         ),
         (None, "and there is one; give several, or it as `world`"),
     ],
