@@ -1,13 +1,16 @@
 """Which tasks come next: mostly those that are solved now and then.
 
-    w_i = E[p_i(1 − p_i)] = (s_i + ½)(n_i − s_i + ½) / ((n_i + 1)(n_i + 2)),    p_i ∼ Beta(½ + s_i, ½ + n_i − s_i)
+    w_i = E[p_i(1 − p_i)] · (n_i + 1)/(n_i + x_i + 1)
+    E[p_i(1 − p_i)] = (s_i + ½)(n_i − s_i + ½) / ((n_i + 1)(n_i + 2)),    p_i ∼ Beta(½ + s_i, ½ + n_i − s_i)
     q_i = u/M + (1 − u)·w_i / Σ_j w_j
 
-Of n_i episodes of task i, s_i were successes. p(1 − p), the learnability of a task (Rutherford et al. 2024,
-arXiv:2408.15099; of language models Foster et al. 2025, arXiv:2502.12272), is the variance of what an episode earns:
-where all succeed, or none does, a group has nothing to compare. Its expectation under Jeffreys' prior lets a task that
-nobody has tried (0.125) come before one that has failed eight times of eight (0.047), and behind one that succeeds half
-of the time (0.225). The share u of uniform draws leaves no task out for good.
+Of n_i scored episodes of task i, s_i were successes, and x_i more had no score. p(1 − p), the learnability of a task
+(Rutherford et al. 2024, arXiv:2408.15099; of language models Foster et al. 2025, arXiv:2502.12272), is the variance of
+what an episode earns: where all succeed, or none does, a group has nothing to compare. Its expectation under Jeffreys'
+prior lets a task that nobody has tried (0.125) come before one that has failed eight times of eight (0.047), and behind
+one that succeeds half of the time (0.225). An episode that nobody scores (a prompt that is too long, a judge that says
+nothing) teaches nothing, so a task is worth less by the share of those, with one scored episode before the first. The
+share u of uniform draws leaves no task out for good.
 
 What the policy once did says little of what it does now, so counts fade by 2^(−1/h) with each update, h their half-life
 (as in discounted Thompson sampling, Raj & Kalyani 2017, arXiv:1707.09727): an old verdict becomes a task untried.
@@ -20,13 +23,18 @@ from __future__ import annotations
 import numpy as np
 
 
-def learnability(solved_M: np.ndarray, tried_M: np.ndarray) -> np.ndarray:
-    """w [M]: p(1 − p) of each task as far as it is known, in (0, ¼). ValueError unless 0 ≤ solved ≤ tried, both [M]."""
+def learnability(solved_M: np.ndarray, tried_M: np.ndarray, unscored_M: np.ndarray) -> np.ndarray:
+    """w [M]: what an episode of each task is worth as far as it is known, in (0, ¼). ValueError unless all are [M], and
+    0 ≤ solved ≤ tried and 0 ≤ unscored."""
     if solved_M.ndim != 1 or solved_M.shape != tried_M.shape:
         raise ValueError(f"solved_M and tried_M have the shapes {solved_M.shape} and {tried_M.shape}, not one [M]")
     if not ((solved_M >= 0) & (solved_M <= tried_M)).all():
         raise ValueError("solved_M has more successes than tried_M has episodes, or fewer than none")
-    return (solved_M + 0.5) * (tried_M - solved_M + 0.5) / ((tried_M + 1) * (tried_M + 2))
+    if unscored_M.shape != tried_M.shape or not (unscored_M >= 0).all():
+        raise ValueError("unscored_M is no number of episodes of each task")
+    # w = E[p(1 − p)] · (n + 1)/(n + x + 1)
+    expected_M = (solved_M + 0.5) * (tried_M - solved_M + 0.5) / ((tried_M + 1) * (tried_M + 2))
+    return expected_M * (tried_M + 1) / (tried_M + unscored_M + 1)
 
 
 def chances(weight_M: np.ndarray, *, uniform: float) -> np.ndarray:

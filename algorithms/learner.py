@@ -44,7 +44,7 @@ from .reward_model import reward_model_loss
 from .rewards import punish_overlong, return_scale
 from .soundness import find_unsound
 from .training_batch import TrainingBatch, as_units, micro_batches, minibatches, prepare
-from .update import FirstPass, StaleBatch, Update, UpdateRefused, describe
+from .update import FirstPass, StaleBatch, Update, UpdateRefused, all_left_out, describe, without_step
 from .weighting import policy_weight
 from .weights import kl_estimate
 
@@ -115,6 +115,9 @@ class Learner:
             raise StaleBatch(f"{acted} acted, but version {self.version} is learning{allowed}")
         if self.settings.schedule == "linear":
             self.lr = self.settings.lr * max(0.0, 1.0 - progress)
+        if shown is None and all_left_out(batch):
+            self.version += 1
+            return without_step(batch)
         with torch_threads(fitting_threads(self.policy.module())):
             device = str(self._optimizer.tensors[0].device)
             update = self._update(batch.to(device), None if shown is None else shown.to(device))
@@ -235,16 +238,17 @@ class Learner:
     def _with_gradient(self, training: TrainingBatch) -> TrainingBatch:
         """Without the rows whose gradient is known to be zero; they still count in every mean."""
         update, weighting = self.method.update, self.method.weighting
-        if self.method.needs_critic or weighting.penalty is not None or update.moves_every_row:
-            return training
-        if self.method.credit.whiten == "minibatch":  # which takes the mean away, and so gives all of them some
+        if all_left_out(training.batch):  # there is something to imitate beside it
+            return training.rows(training.batch.group_B[:0])
+        whitens = self.method.credit.whiten == "minibatch"  # which takes the mean away, and so gives all of them some
+        if self.method.needs_critic or weighting.penalty is not None or update.moves_every_row or whitens:
             return training
         moved = ((training.advantage_B_T != 0) | training.taught_B_T).any(dim=1)
         return training.rows(torch.nonzero(torch.isin(training.batch.bundle_B, training.batch.bundle_B[moved]))[:, 0])
 
     def _step(self, training: TrainingBatch, shown: TrainingBatch | None, log: Log, first: FirstPass | None) -> None:
-        """One step of the optimiser on one minibatch; on one without rows too, for how many steps an update takes is
-        nothing that the data decide. Numbers leave the device once, before the step is taken."""
+        """One step on one minibatch; on one without rows too, for the data do not decide how many steps an update
+        takes. Numbers leave the device once, before the step is taken."""
         done = None
         try:
             done = self._gradient(training, shown, first)

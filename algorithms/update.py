@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..agents.protocols import Scores
+from ..envs.vocabulary import Batch
 from .distillation import NOTE
 from .metrics import explained_variance, masked_mean
 from .training_batch import TrainingBatch
@@ -73,6 +74,17 @@ class FirstPass:
         """Everything that was added."""
         read = {f"{name}_B_T": column[:-1].view(self._shape) for name, column in self._columns.items()}
         return Units(self._advantage_B_T, **read)
+
+
+def all_left_out(batch: Batch) -> bool:
+    """Whether no row of `batch` counts in a loss (its note `left_out_B`)."""
+    return "left_out_B" in batch.notes and bool(batch.notes["left_out_B"].all())
+
+
+def without_step(batch: Batch) -> Update:
+    """That of a batch from which nothing is learned: a step would follow the optimiser's momentum alone."""
+    nothing = torch.full_like(batch.behavior_logp_B_T, torch.nan)
+    return Update({"batch/rows": 0.0, "batch/units": 0.0}, Units(nothing, nothing, nothing, nothing, nothing))
 
 
 def describe(training: TrainingBatch) -> dict[str, Tensor]:

@@ -101,6 +101,15 @@ def is_silent_about_success(scenario: Scenario, sources: WorldSources) -> bool:
     return numbers is not None and "success_rate" not in numbers
 
 
+def silent_world(scenario: Scenario, sources: WorldSources) -> str | None:
+    """The name of a world that says nothing about success, where a few random episodes can tell."""
+    numbers = _rehearsed(scenario, sources)
+    if numbers is None:
+        return None
+    rate = {name: "success_rate" if len(sources) == 1 else f"{name}/success_rate" for name in sources}
+    return next((name for name in sources if rate[name] not in numbers), None)
+
+
 def _rehearsed(scenario: Scenario, sources: WorldSources) -> Numbers | None:
     """The numbers of an evaluation of an agent that acts at random; None where it takes long, or fails."""
     if any(not _is_quick(source) for source in sources.values()):

@@ -42,11 +42,12 @@ def check_alike(scenario: Scenario, sources: Sequence[WorldSource]) -> None:
 def check_shares(scenario: Scenario, stage: Stage) -> None:
     """UserError where a collection has fewer groups than there are worlds."""
     assert stage.collect is not None, "the schema asks for it"
-    if scenario.worlds and stage.collect.groups < len(scenario.worlds):
-        raise UserError(
-            f"stage {stage.name!r} collects {stage.collect.groups} groups for {len(scenario.worlds)} worlds; each "
-            "needs at least one"
-        )
+    worlds, groups = len(scenario.worlds), stage.collect.groups
+    if worlds and groups < worlds:
+        why = "each needs at least one"
+        if stage.collect.curriculum is not None:
+            why = f"a curriculum needs room for all of them when it begins; give at least {worlds}"
+        raise UserError(f"stage {stage.name!r} collects {groups} groups for {worlds} worlds; {why}")
 
 
 def check_overrides(scenario: Scenario, world: SharedWorld) -> None:

@@ -27,6 +27,10 @@ class CurriculumSpec(Part):
 
 def _is_gate(given: object) -> object:
     """[LOW, HIGH], as numbers. ValueError for anything else, and for one that takes whatever comes."""
+    for one in given if isinstance(given, list | tuple) else []:
+        text = one.strip() if isinstance(one, str) else ""
+        if text.endswith("%") and (percent := read_number(text[:-1])) is not None:
+            raise ValueError(f"{shown(given)} is no gate; in place of {one!r} write {percent / 100:g}")
     bounds = [read_number(one) for one in given] if isinstance(given, list | tuple) else []
     shares = [float(bound) for bound in bounds if bound is not None and 0 <= bound <= 1]
     if len(bounds) != 2 or len(shares) != 2 or shares[0] > shares[1]:

@@ -36,6 +36,20 @@ def _fewer_steps(facts: Facts) -> str:
     )
 
 
+def _why_none_taken(facts: Facts) -> str:
+    flat = facts.method.update.flat_groups == "leave_out"
+    if not facts.gated:
+        return (
+            "in each all episodes earned the same; give tasks that are neither too easy nor too hard, or raise "
+            f"{facts.key('collect.group_size')}"
+        )
+    differs = ", and a difference in what was earned" if flat else ""
+    return (
+        f"none had a share of successes within {facts.key('collect.gate')}{differs}; give wider bounds, or tasks that "
+        "are neither too easy nor too hard"
+    )
+
+
 DRIFTS = (
     Sign(
         "far_from_start",
@@ -102,9 +116,8 @@ DRIFTS = (
         "gate_closed",
         lambda row, facts: number(row, "groups/taken") == 0.0,
         lambda row, facts: (
-            "nothing was learned from in five updates, for no group was taken: none had a share of successes within "
-            f"{facts.key('collect.gate')}, or a difference in what was earned; give wider bounds, other tasks, or keep "
-            f"to tasks that are solved now and then ({facts.key('collect.curriculum')})"
+            "nothing was learned from what was played in five updates, for no group was taken: "
+            f"{_why_none_taken(facts)}"
         ),
     ),
     Sign(

@@ -4,8 +4,8 @@
 
 What is not taken is counted and kept as episodes, and leaves the batch: no mean over the batch knows it. Where nothing
 is taken there is no batch without it; then it stays, and its rows have no weight (`left_out_B`), so that the update
-moves nothing. An episode that ended before its world could say whether it succeeded has not; where the world says
-nothing about the success of any, nobody knows a share, and no group is taken.
+takes no step and moves nothing. A scored episode of which its world does not say that it succeeded has not, whatever
+the others of its batch say.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import torch
 
 from ...algorithms.flat_groups import flat_groups
 from ...envs.vocabulary import Batch, Collection, Episode
-from .several_worlds import telling
 
 
 def taken_rows(collection: Collection, gate: Sequence[float] | None, *, leave_out_flat: bool) -> Batch | None:
@@ -52,9 +51,9 @@ def closed(collection: Collection, taken: Batch | None) -> Collection:
 
 
 def success_shares(episodes: Sequence[Episode]) -> dict[int, float]:
-    """The share of successes among the scored episodes of each group, of worlds that say something about success."""
+    """The share of successes among the scored episodes of each group."""
     groups: dict[int, list[bool]] = {}
-    for episode in telling(episodes):
+    for episode in episodes:
         if episode.reward is not None:
             groups.setdefault(episode.group, []).append(episode.success is True)
     return {group: sum(successes) / len(successes) for group, successes in groups.items()}

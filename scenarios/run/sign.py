@@ -25,6 +25,7 @@ class Facts:
     method: Method
     settings: OptimizerSettings
     first: Row = field(default_factory=dict)  # the stage's first row
+    gated: bool = False  # whether the stage has a `collect.gate`
 
     def key(self, name: str) -> str:
         """`stages.learn.optimizer.lr`"""

@@ -104,4 +104,6 @@ class Watch:
         self._context.journal.warned(f"{self._stage.name}, update {p.update}: {text}")
 
     def _facts(self) -> Facts:
-        return Facts(self._stage.name, self._learner.method, self._learner.settings, self._context.progress.first_row)
+        gated = self._stage.collect is not None and self._stage.collect.gate is not None
+        first = self._context.progress.first_row
+        return Facts(self._stage.name, self._learner.method, self._learner.settings, gated=gated, first=first)

@@ -16,7 +16,16 @@ from peripatos.algorithms.curriculum import chances, draw, effective_number, lea
 def test_weights_are_those_worked_out_by_hand() -> None:
     solved, tried = np.array([0.0, 0.0, 8.0, 4.0, 1.0]), np.array([0.0, 8.0, 8.0, 8.0, 2.0])
     by_hand = [Fraction(1, 8), Fraction(17, 360), Fraction(17, 360), Fraction(9, 40), Fraction(3, 16)]
-    assert learnability(solved, tried) == pytest.approx([float(x) for x in by_hand], rel=1e-15)
+    assert learnability(solved, tried, np.zeros(len(tried))) == pytest.approx([float(x) for x in by_hand], rel=1e-15)
+
+
+def test_a_task_that_is_never_scored_is_worth_ever_less_and_one_scored_episode_in_four_a_quarter_and_more() -> None:
+    nothing = np.zeros(4)
+    by_hand = [1 / 8, 1 / 8 / 2, 1 / 8 / 9, 1 / 8 / 81]
+    assert learnability(nothing, nothing, np.array([0, 1, 8, 80])) == pytest.approx(by_hand, rel=1e-15)
+    assert learnability(np.array([1.0]), np.array([2.0]), np.array([6.0])) == pytest.approx([3 / 16 / 3], rel=1e-15)
+    with pytest.raises(ValueError, match="no number of episodes"):
+        learnability(nothing, nothing, nothing - 1)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -24,7 +33,7 @@ def test_weights_are_the_expectation_under_jeffreys_posterior(seed: int) -> None
     chance = np.random.default_rng(seed)
     tried = chance.uniform(0, 40, 4)
     solved = tried * chance.uniform(0, 1, 4)
-    for s, n, weight in zip(solved, tried, learnability(solved, tried), strict=True):
+    for s, n, weight in zip(solved, tried, learnability(solved, tried, np.zeros(len(tried))), strict=True):
         density = partial(beta.pdf, a=0.5 + s, b=0.5 + n - s)
         expected = quad(lambda p, of=density: p * (1 - p) * of(p), 0, 1, points=[0.01, 0.99])[0]
         assert weight == pytest.approx(expected, rel=1e-6), f"seed {seed}"
@@ -32,13 +41,15 @@ def test_weights_are_the_expectation_under_jeffreys_posterior(seed: int) -> None
 
 def test_the_middle_is_drawn_most_and_nothing_is_left_out() -> None:
     tried, solved = np.full(5, 16.0), np.array([0.0, 2.0, 8.0, 14.0, 16.0])
-    q = chances(learnability(solved, tried), uniform=0.2)
+    q = chances(learnability(solved, tried, np.zeros(len(tried))), uniform=0.2)
     assert q.sum() == pytest.approx(1, abs=1e-15)
     assert q[2] == q.max()
     assert q[1] == pytest.approx(q[3], rel=1e-15)
     assert q[0] == pytest.approx(q[4], rel=1e-15)
     assert (q > 0.2 / 5).all()
-    assert chances(learnability(solved, tried), uniform=1.0) == pytest.approx([0.2] * 5, rel=1e-15)
+    assert chances(learnability(solved, tried, np.zeros(len(tried))), uniform=1.0) == pytest.approx(
+        [0.2] * 5, rel=1e-15
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -80,4 +91,4 @@ def test_the_effective_number_is_that_of_equal_shares_and_one_where_one_is_every
 )
 def test_counts_that_cannot_be_are_refused(solved: list, tried: list, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        learnability(np.array(solved), np.array(tried))
+        learnability(np.array(solved), np.array(tried), np.zeros(np.shape(tried)))

@@ -53,6 +53,23 @@ def test_an_update_says_how_unlikely_the_demonstrations_were_whatever_else_it_le
         assert not torch.equal(policy.logits, TabularPolicy(0).logits)
 
 
+@pytest.mark.parametrize("name", ["grpo", "ppo_kl", "ppo", "dapo"])
+def test_beside_a_batch_from_which_nothing_is_taken_the_demonstrations_alone_are_learned(name: str) -> None:
+    batch, shown, learned = random_batch(0), random_batch(5), []
+    nothing = torch.ones(len(batch.group_B), dtype=torch.bool)
+    for reward in (0.0, 3.0):
+        policy = TabularPolicy(0)
+        learner = Learner(policy, method(name, BESIDE), replace(SETTINGS, schedule="adaptive_kl"), seed=0)
+        left_out = replace(batch, reward_B_T=reward * batch.reward_B_T, notes={**batch.notes, "left_out_B": nothing})
+        before = learner.moving.state(), learner.lr
+        metrics = learner.update(left_out, shown=shown).metrics
+        assert (learner.moving.state(), learner.lr) == before, "nothing follows rows that are not taken"
+        assert metrics["imitation/loss"] > 0
+        learned.append(policy.logits.detach().clone())
+    assert torch.equal(*learned)
+    assert not torch.equal(learned[0], TabularPolicy(0).logits)
+
+
 def test_imitation_beside_needs_demonstrations_and_no_other_method_takes_any() -> None:
     batch = random_batch(0)
     with pytest.raises(ValueError, match="method 'grpo' needs `shown`"):

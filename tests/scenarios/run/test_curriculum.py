@@ -110,22 +110,22 @@ def seen(one: Curriculum, version: int) -> np.ndarray:
     return one.files()[FILE][f"{version:06d}"].numpy()
 
 
-def test_what_was_seen_fades_by_its_half_life_and_what_is_not_scored_is_not_seen() -> None:
+def test_what_was_seen_fades_by_its_half_life_and_what_is_not_scored_is_counted_apart() -> None:
     one = curriculum(half_life=1.0)
     one.saw(episodes([0, 6, 1, 2], [True, False, False, None]))  # 6 is task 0 again
     one.saw(episodes([0, 13], [True, True]))
-    assert seen(one, 2).tolist() == [[1.5, 1.0, 0, 0, 0, 0], [2.0, 1.5, 0, 0, 0, 0]]
+    assert seen(one, 2).tolist() == [[1.5, 1.0, 0, 0, 0, 0], [2.0, 1.5, 0, 0, 0, 0], [0, 0, 0.5, 0, 0, 0]]
 
 
-def test_an_episode_whose_world_says_nothing_about_success_is_not_seen_and_one_that_was_cut_has_failed() -> None:
-    one, cut = curriculum(), episodes([0, 1], [True, True])
+def test_a_scored_episode_whose_success_nobody_tells_has_failed_whatever_others_of_its_batch_say() -> None:
+    one, cut = curriculum(half_life=1.0), episodes([0, 1], [True, True])
     silent = [*episodes([2], [True])]
     object.__setattr__(silent[0], "success", None)
     one.saw(silent)
-    assert seen(one, 1).sum() == 0
+    assert seen(one, 1).tolist() == [[0] * 6, [0, 0, 1, 0, 0, 0], [0] * 6]
     object.__setattr__(cut[1], "success", None)
     one.saw(cut)
-    assert seen(one, 2).tolist() == [[1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0]]
+    assert seen(one, 2).tolist() == [[1, 0, 0, 0, 0, 0], [1, 1, 0.5, 0, 0, 0], [0] * 6]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -179,20 +179,49 @@ def test_one_that_is_loaded_goes_on_as_the_one_that_was_saved(staleness: int, tm
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        ({"000003": torch.zeros(2, 7)}, "knows 7 tasks to learn from, and there are 6 now"),
-        ({"000002": torch.zeros(2, 6)}, "is not what a run of this scenario has seen after 3 updates"),
-        ({"000003": torch.zeros(3, 6)}, "is not what a run"),
+        ({"000003": torch.zeros(3, 7)}, "knows 7 tasks to learn from, and there are 6 now"),
+        ({"000002": torch.zeros(3, 6)}, "is not what a run of this scenario has seen after 3 updates"),
+        ({"000003": torch.zeros(2, 6)}, "is not what a run"),
         ({"000003": torch.zeros(6)}, "is not what a run"),
-        ({"000003": torch.tensor([[1.0] * 6, [0.5] * 6])}, "is not what a run"),
-        ({"000003": torch.tensor([[-1.0] * 6, [0.5] * 6])}, "is not what a run"),
-        ({"latest": torch.zeros(2, 6)}, "is not what a run"),
+        ({"000003": torch.tensor([[1.0] * 6, [0.5] * 6, [0.0] * 6])}, "is not what a run"),
+        ({"000003": torch.tensor([[-1.0] * 6, [0.5] * 6, [0.0] * 6])}, "is not what a run"),
+        ({"latest": torch.zeros(3, 6)}, "is not what a run"),
         ({}, "is not what a run"),
+        ({"000003": torch.zeros(3, 6)}, "in the world's files before, and these have changed"),
     ],
 )
 def test_counts_of_other_tasks_or_of_no_tasks_are_refused(found: dict, said: str, tmp_path: Path) -> None:
     save_file(found, tmp_path / FILE)
     with pytest.raises(UserError, match=said):
         curriculum().load(tmp_path, 3)
+
+
+def test_tasks_that_are_never_scored_do_not_win_the_draw() -> None:
+    one, met = curriculum(20, groups=4), Counter[bool]()
+    for batch in range(60):
+        groups = one.groups(batch)
+        met.update(group % 20 < 10 for group in groups)
+        one.saw(
+            episodes(
+                [g for g in groups for _ in "1234"],
+                [None if g % 20 < 10 else g % 2 == 0 for g in groups for _ in "1234"],
+            )
+        )
+    assert met[True] < met[False]
+
+
+def test_tasks_that_come_again_in_a_refill_are_no_collapse() -> None:
+    one = curriculum(40, groups=4, refill=4)
+    told = episodes([0, 1, 2, 3, 40, 41, 42, 43, 80], [False] * 9)
+    assert one.saw(told)["curriculum/distinct"] == 1.0
+    assert one.saw(episodes([0, 40, 80, 120, 160], [False] * 5))["curriculum/distinct"] == 1 / 4
+
+
+def test_groups_beyond_64_bits_are_refused_by_how_many_updates_there_are_numbers_for() -> None:
+    one = curriculum(1_000_000, groups=1024, refill=16)
+    assert 505 * 17 * 1024 * 1_000_000 <= 2**63 // 2**20 < 506 * 17 * 1024 * 1_000_000, "so 505 updates have numbers"
+    with pytest.raises(UserError, match="has numbers for the groups of 505 updates"):
+        one.groups(505 + 16 * FAR)
 
 
 def test_tasks_of_the_middle_come_most_and_the_row_says_how_many_there_are() -> None:
@@ -280,11 +309,21 @@ def test_each_of_several_worlds_is_a_task_and_a_refilled_batch_draws_again(folde
     assert all(0 <= row["groups/taken"] < 1 for row in seen)
 
 
+def test_a_run_does_not_go_on_over_rows_in_another_order(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_scenario(folder, text({"updates: 9": "updates: 1"}))
+    assert command("run", path, "--out", folder / "run", "-q") == 0
+    lines = (folder / "tasks.jsonl").read_text().splitlines()
+    (folder / "tasks.jsonl").write_text("\n".join([*lines[1:], lines[0]]))
+    assert command("resume", folder / "run", "-q", "--set", "stages.learn.budget.updates=2") == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "nobody knows which count is of which task now; put them back, or start a new run" in error
+
+
 def test_a_checkpoint_without_its_curriculum_is_damaged(folder: Path) -> None:
     path = write_scenario(folder, text({"updates: 9": "updates: 4"}))
     assert command("run", path, "--out", folder / "run", "-q") == 0
     inside = next(one for one in checkpoints(folder / "run" / "checkpoints") if one.name == "000003")
-    assert set(load_file(inside / FILE)) == {"000003"}
+    assert set(load_file(inside / FILE)) == {"data", "000003"}
     (inside / FILE).unlink()
     write_manifest(inside)
     with pytest.raises(BadCheckpoint, match=r"does not know curriculum\.safetensors"):
@@ -318,6 +357,7 @@ BESIDE = [
         (["world={id: peripatos/Arithmetic-v0}"], "those of 'peripatos/Arithmetic-v0' are none: each is made once"),
         (["world.options.repeats=2"], "world.options.repeats is 2, and a curriculum decides how often tasks come"),
         (["world.options.shuffle=false"], "world.options.shuffle is false, and a curriculum decides in which order"),
+        (["stages.learn.budget.updates=1000000000000"], "has numbers for the groups of 54,975,581,388 updates"),
         (["stages.learn.budget={epochs: 2}"], "collect.curriculum makes none"),
         (
             ["world.options.reward='a_judge:number'"],
@@ -347,6 +387,26 @@ def test_shares_of_worlds_among_which_a_curriculum_chooses_are_refused(
     words = WORLDS.replace("name: two", "name: two, share: 3") + SCENARIO[SCENARIO.index("agent:") :]
     assert command("run", write_scenario(folder, "name: three\n" + words), "--dry-run") == 2
     assert "world 'two' has the share 3 of each collection" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("tasks: tasks.jsonl, repeats: 3", "worlds.0.options.repeats is 3, and a curriculum decides how often"),
+        (
+            "tasks: tasks.jsonl, shuffle: false",
+            "worlds.0.options.shuffle is false, and a curriculum decides in which order",
+        ),
+        (None, "and there is one; give several, or it as `world`"),
+    ],
+)
+def test_worlds_that_leave_a_curriculum_nothing_to_decide_are_refused(
+    folder: Path, change: str | None, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worlds = WORLDS.replace("tasks: tasks.jsonl", change) if change else "\n".join(WORLDS.splitlines()[:2]) + "\n"
+    words = "name: some\n" + worlds + SCENARIO[SCENARIO.index("agent:") :]
+    assert command("run", write_scenario(folder, words), "--dry-run") == 2
+    assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_rows_that_go_on_have_no_tasks_to_choose_from(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,9 +88,11 @@ def test_what_is_not_scored_is_not_counted() -> None:
     assert success_shares([first, *(replace(one, reward=None, success=None) for one in others)]) == {0: 1.0}
 
 
-def test_where_nobody_says_anything_about_success_no_share_is_known() -> None:
-    assert success_shares(collection([[None, None], [None, None]]).episodes) == {}
-    assert taken_share(gated(collection([[None, None]]), [0.0, 0.9])) == 0
+def test_a_failure_counts_whatever_the_other_groups_of_its_batch_say() -> None:
+    """Worlds that say True when a task is solved, and nothing when an episode is cut."""
+    lost, won = [None, None], [Y, None]
+    assert success_shares(collection([lost]).episodes) == {0: 0.0}
+    assert success_shares(collection([lost, won]).episodes) == {0: 0.0, 1: 0.5}
 
 
 @pytest.mark.parametrize("name", ["grpo", "dapo", "reinforce", "rloo", "max_rl", "reinforce_pp", "rejection_sampling"])
@@ -106,6 +108,28 @@ def test_of_a_batch_from_which_nothing_is_taken_nothing_is_learned(name: str) ->
     learner.update(nothing.batch)
     assert learner.version == 1
     assert all(torch.equal(one, other) for one, other in zip(before, table.module().parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("grpo", {}), ("ppo_kl", {}), ("ppo", {"schedule": "adaptive_kl"}), ("grpo", {"schedule": "adaptive_kl"})],
+)
+def test_a_closed_gate_stops_momentum_and_whatever_follows_the_kl(name: str, settings: dict) -> None:
+    table = Table()
+    learner = Learner(table, METHODS[name], OptimizerSettings(lr=0.1, **settings), seed=0)
+    for version in range(2):
+        batch = collection([[N, N, N], [Y, Y, Y]]).batch
+        assert batch is not None
+        reward = torch.arange(batch.reward_B_T.numel()).view_as(batch.reward_B_T).to(batch.reward_B_T)
+        learner.update(replace(batch, reward_B_T=reward, version_B=torch.full_like(batch.version_B, version)))
+    before = [parameter.detach().clone() for parameter in table.module().parameters()]
+    moving, lr = learner.moving.state(), learner.lr
+    nothing = gated(collection([[N, N, N], [Y, Y, Y]]), [0.3, 0.7]).batch
+    assert nothing is not None
+    metrics = learner.update(replace(nothing, version_B=torch.full_like(nothing.version_B, 2))).metrics
+    assert metrics["batch/units"] == 0
+    assert all(torch.equal(one, other) for one, other in zip(before, table.module().parameters(), strict=True))
+    assert (learner.version, learner.moving.state(), learner.lr) == (3, moving, lr)
 
 
 def test_an_update_of_what_is_taken_is_that_of_a_batch_which_holds_nothing_else() -> None:
@@ -153,6 +177,7 @@ def test_a_run_says_what_it_took_and_warns_of_a_gate_that_stays_closed(
         ("gate: [0.1, 90]", "is no gate"),
         ("gate: [0.1]", "is no gate"),
         ("gate: [a, b]", "is no gate"),
+        ("gate: ['10%', '90%']", "is no gate; in place of '10%' write 0.1"),
         ("gate: [true, 1]", "is no gate"),
         ("gate: {low: 0.1}", "is no gate"),
         ("gate: [0, 1]", "[0, 1] takes every group; give closer bounds"),

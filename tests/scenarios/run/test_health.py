@@ -68,10 +68,23 @@ ILL: dict[
         SETTINGS,
         "stages.learn.collect.curriculum.uniform",
     ),
-    "gate_closed": ("grpo", {"groups/taken": 0.0}, SETTINGS, "stages.learn.collect.gate"),
+    "gate_closed": ("grpo", {"groups/taken": 0.0}, SETTINGS, "stages.learn.collect.group_size"),
     "replies_grow": ("grpo", {"episodes/cut": 0.7}, SETTINGS, "stages.learn.overrides.rewards.overlong_share"),
     "form_lost": ("grpo", {"episodes/malformed": 0.8}, SETTINGS, "stages.learn.optimizer.lr"),
 }
+
+
+@pytest.mark.parametrize(
+    ("gated", "said", "not_said"),
+    [(True, "within stages.learn.collect.gate", "curriculum"), (False, "all episodes earned the same", "gate")],
+)
+def test_a_batch_of_which_no_group_is_taken_is_blamed_on_what_keeps_them_out(
+    gated: bool, said: str, not_said: str
+) -> None:
+    sign = next(sign for sign in DRIFTS if sign.name == "gate_closed")
+    words = sign.says({"groups/taken": 0.0}, Facts("learn", METHODS["dapo"], OptimizerSettings(), gated=gated))
+    assert said in words
+    assert not_said not in words
 
 
 def watch(row: dict[str, float], facts: Facts, updates: int = 30) -> list[dict[str, str]]:
