@@ -5,17 +5,9 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from peripatos.envs.sandbox import SandboxUnavailable
 from peripatos.envs.sandbox.bubblewrap import choose
-
-# The same examples in every run, however busy the machine is, and whatever an earlier run has left.
-settings.register_profile(
-    "same", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("same")
-
 
 @cache
 def _lacking() -> str:
