@@ -9,6 +9,7 @@ import pytest
 from peripatos.envs.sandbox import SandboxUnavailable
 from peripatos.envs.sandbox.bubblewrap import choose
 
+
 @cache
 def _lacking() -> str:
     try:
