@@ -347,6 +347,11 @@ def test_first_tasks_where_no_goal_is_looked_at_are_refused(tmp_path: Path, key:
     refuse_idle(cold, source, 1, ["grpo"])  # the cold start has a goal
 
 
+def test_a_flag_that_shortens_the_evaluation_of_a_file_is_no_mistake_of_a_methods(tmp_path: Path) -> None:
+    keys = ["evaluation.episodes=2", "stages.balance.budget={updates: 1}"]  # `first` is 16 and `every` 5 in the file
+    assert len(plan(["cartpole-ppo"], ["ppo", "reinforce_baseline"], 1, tmp_path / "out", keys)) == 2
+
+
 def test_who_plays_and_on_how_many_threads_is_no_part_of_the_tasks(tmp_path: Path) -> None:
     text = VARIED.replace("{groups: 2, group_size: 4}", "{groups: 2, group_size: 4}, world.at_once: 3")
     assert len(plan([str(write_scenario(tmp_path, text))], ["ppo", "grpo"], 1, tmp_path / "out")) == 2
