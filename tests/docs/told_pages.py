@@ -56,7 +56,7 @@ NOT_RUN = {  # how a block or a command begins → why nobody types it here
         ("A = ", "s = V of ", "s_k = V of "),
         "a formula; tests/algorithms/test_methods.py compares it with what is printed",
     ),
-    "peripatos compare compare-": "minutes; tests/scenarios/compare/test_comparison_file.py plans or makes them smaller",
+    "peripatos compare compare-": "minutes; tests/scenarios/compare/test_comparison_file.py makes smaller ones",
     '{"prompt"': "tests/envs/worlds/coding/test_task_notation.py judges every line",
 }
 NEEDS = {"LunarLander": "Box2D", "CarRacing": "Box2D", "minigrid": "minigrid", "reasoning_gym": "reasoning_gym"}
