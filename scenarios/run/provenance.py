@@ -137,7 +137,7 @@ def own_data(scenario: Scenario) -> dict[str, str]:
 
 def _named_files(scenario: Scenario) -> Iterator[str]:
     for text in _texts([world.options for world in _worlds(scenario)]):
-        yield from (name for name in _there(text) if Path(name).expanduser().is_file())
+        yield from _there(text)
     shown = [stage.demonstrations for stage in scenario.stages if stage.demonstrations is not None]
     for text in _texts([[one.chats, one.pairs, one.text] for one in shown]):
         for name in _there(text):
@@ -210,6 +210,9 @@ def _beside(name: str) -> Iterator[ModuleType]:
 
 
 def _digest(path: Path) -> str | None:
+    """None of what is no file: a pipe, which nobody may ever write to, has no end."""
+    if not path.is_file():
+        return None
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -198,6 +199,15 @@ def test_a_file_of_demonstrations_that_has_changed_is_said(
     assert told == f"the file {file} has changed since: the rest of the run is made from other data"
     with pytest.raises(UserError, match=f"was made before {file} changed"):
         refuse_edited(tmp_path / "run", [then], {"code": {}, "data": now["data"]})
+
+
+def test_a_pipe_among_demonstrations_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "books").mkdir()
+    (tmp_path / "books/one.txt").write_text("one")
+    os.mkfifo(tmp_path / "books/two.txt")  # opened, it would wait for somebody who writes, for ever
+    text = DEMONSTRATED.replace("METHOD", "sft").replace("SHOWN", "{text: books}")
+    assert set(own_data(check_scenario(*parse_yaml(text, "shown")))) == {"books/one.txt"}
 
 
 def test_worlds_of_others_need_no_digests() -> None:
