@@ -19,6 +19,7 @@ from typing import Any
 _exit = os._exit  # whatever is put in its place while worlds are played
 ASK = ("SIGINT", "SIGTERM", "SIGHUP")
 BEFORE_ANYTHING = "stopped before anything was written"
+DONE_BY_THEN = "asked to stop, but all was done before that could be heard"
 _AGAIN, _PUT_OFF = 0.05, 3.0  # seconds after which a signal that met an import comes again, and for how long it may
 _asked_to_end: list[int] = []  # what `ending_by_signals` has heard while it holds
 
@@ -117,21 +118,21 @@ def _is_importing(frame: FrameType | None) -> bool:
 @contextmanager
 def ending_by_signals(words: str = BEFORE_ANYTHING) -> Iterator[list[int]]:
     """A signal ends what is done here, with one line that says `words`, and its exit code. No traceback, whatever it
-    has cut off: a library that is interrupted while it is imported turns `Stopped` into anything. Gives the signals
-    that were heard so far.
+    has cut off: a library that is interrupted while it is imported turns `Stopped` into anything. Where all is done
+    before a signal could end it (imports to the last, a finaliser that swallowed it), the exit code still is the
+    signal's. Gives the signals that were heard so far.
     """
     heard: list[int] = []
-
-    first: list[float] = []  # when it was put off for the first time
+    put_off: list[tuple[float, int, threading.Timer]] = []  # when, which, and what brings it again
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if not heard and _is_importing(frame):
-            first.append(time.monotonic())
-            if first[-1] - first[0] < _PUT_OFF:
-                again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
-                again.daemon = True
-                again.start()
-                return
+        now = time.monotonic()
+        if not heard and _is_importing(frame) and (not put_off or now - put_off[0][0] < _PUT_OFF):
+            again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
+            again.daemon = True
+            put_off.append((now, number, again))
+            again.start()
+            return
         heard.append(number)
         _asked_to_end.append(number)
         if len(heard) > 2:
@@ -143,8 +144,12 @@ def ending_by_signals(words: str = BEFORE_ANYTHING) -> Iterator[list[int]]:
     with heard_by(stop):
         try:
             yield heard
-        except SystemExit:
-            raise
+        except SystemExit as end:
+            late = heard or [number for _, number, again in put_off if again.is_alive()]
+            if end.code or not late:
+                raise
+            tell(DONE_BY_THEN)
+            sys.exit(128 + late[0])
         except BaseException:
             if not heard:
                 raise
@@ -153,6 +158,8 @@ def ending_by_signals(words: str = BEFORE_ANYTHING) -> Iterator[list[int]]:
         finally:
             sys.unraisablehook = hook
             _asked_to_end.clear()
+            for _, _, again in put_off:
+                again.cancel()
 
 
 def tell(text: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 from scenarios_runs import PATIENCE, TINY, command, finish, rows, start, until, wait_for_rows, write_scenario
 
 from peripatos.scenarios.config.loading import load_scenario
-from peripatos.scenarios.run import lock
+from peripatos.scenarios.run import lock, signals
 from peripatos.scenarios.run.disk import RunFailed
 from peripatos.scenarios.run.run_directory import RunDirectory
 from peripatos.scenarios.run.signals import Stopped
@@ -121,7 +121,26 @@ def test_ctrl_c_in_the_middle_of_an_import_waits_for_its_end(tmp_path: Path) -> 
     command = [sys.executable, "-c", code + "from peripatos.__main__ import main; main()", "check", "slow_import:World"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, "imported" in done.stdout + done.stderr) == (130, True)
-    assert done.stderr.strip().endswith("stopped before anything was written")
+    assert done.stderr.strip().endswith((signals.BEFORE_ANYTHING, signals.DONE_BY_THEN))
+
+
+@pytest.mark.parametrize("code", [0, 2])
+def test_what_imports_to_its_end_is_done_and_says_that_it_was_asked_to_stop(code: int, tmp_path: Path) -> None:
+    """A command may have nothing left to do when the import is over that Ctrl-C has met."""
+    (tmp_path / "slow_import.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    lines = ["import sys", "from peripatos.scenarios.run.signals import ending_by_signals"]
+    lines += ["with ending_by_signals():", "    import slow_import", f"    sys.exit({code})"]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True)
+    said = "" if code else signals.DONE_BY_THEN
+    assert (done.returncode, done.stderr.strip()) == (code or 130, said)
+
+
+def test_what_swallows_a_signal_and_ends_well_still_ends_by_it(tmp_path: Path) -> None:
+    lines = ["import os, signal, sys", "from peripatos.scenarios.run.signals import ending_by_signals"]
+    lines += ["class World:", "    def __del__(self):", "        os.kill(os.getpid(), signal.SIGTERM)"]
+    lines += ["with ending_by_signals():", "    world = World()", "    del world", "    sys.exit(0)"]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (143, signals.DONE_BY_THEN)
 
 
 TELLING = """\
