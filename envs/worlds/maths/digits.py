@@ -17,12 +17,14 @@ from ...conversation.conversation_env import ConversationEnv, Outcome, Split
 from ...errors import UserError
 from ...vocabulary import Reply
 
-PROMPTS = 60
+PROMPTS = 60  # those of training, and of the rankings
+_PROMPTS: dict[Split, tuple[int, int]] = {"train": (0, PROMPTS), "validation": (60, 80), "test": (80, 100)}
 AGAIN = "And?"
 
 
 class Digits(ConversationEnv):
-    """Asks for a digit, `turns` times; the larger they are, the better."""
+    """Asks for a digit, `turns` times; the larger they are, the better. What is asked when it counts was never asked
+    before."""
 
     weights = {"large": 1.0}  # noqa: RUF012 (read only, copied by the base class)
 
@@ -40,7 +42,7 @@ class Digits(ConversationEnv):
     def opening(self, rng: np.random.Generator, split: Split) -> str:
         self._shown = [str(rng.integers(10)) for _ in range(self.turns)]
         self._said = 0
-        return f"{rng.integers(PROMPTS)}:"
+        return f"{rng.integers(*_PROMPTS[split])}:"
 
     def respond(self, reply: Reply) -> Outcome:
         self._said += 1
