@@ -238,9 +238,16 @@ def _where_else(name: str, within: str | None) -> str:
             f": nothing has registered the namespace {name.partition('/')[0]!r}; install the package that does, and "
             f"write MODULE:{name} with the name of its module. `peripatos list worlds` shows ours"
         )
-    near = f" Did you mean 'peripatos/{name}'?" if f"peripatos/{name}" in gymnasium.registry else ""
-    near = near or nearest(name, gymnasium.registry)
+    called = [id for id in gymnasium.registry if name.lower() in _short_names(id)]  # the latest version comes last
+    called.sort(key=lambda id: (id.startswith("peripatos/"), "/" not in id))  # ours, else Gymnasium's own
+    near = f" Did you mean {called[-1]!r}?" if called else nearest(name, gymnasium.registry)
     return f": `peripatos list worlds` shows ours; any Gymnasium id or module:Class is allowed.{near}"
+
+
+def _short_names(id: str) -> tuple[str, str]:
+    """What an id is called without its namespace, and without its version as well; in small letters."""
+    name = id.rpartition("/")[2].lower()
+    return name, name.partition("-v")[0]
 
 
 def _check_limit(name: str, limit: object) -> None:
