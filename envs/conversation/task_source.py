@@ -11,8 +11,9 @@
 What is on this disk, or looks as if it should be, is never asked of the hub.
 
 Rows that say no split are divided by a hash of their prompt. Of several splits, "train", "validation" and "test" are
-kept as such; where one of "train" and "test" is missing, the rows of the other are divided. `split` picks one split,
-whose rows are then divided, or says which is which: {"train": "train_sft", "test": "test_sft"}.
+kept as such; where there is only "train" for both, its rows are divided. Where there is no "train", or splits of other
+names and no "test", somebody has to say what is learned from: `split` picks one split, whose rows are then divided, or
+says which is which: {"train": "train_sft", "test": "test_sft"}.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import hashlib
 import importlib
 import inspect
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -190,18 +191,29 @@ def _picked(splits: Mapping[str, list[Placed]], split: Picked | None, where: str
                 raise UserError(f"split: {unknown('split', str(ours), SPLITS)}")
             if theirs not in splits:
                 raise UserError(f"{where}: {_no_split(str(theirs), splits)}")
-    if "train" not in names and "test" not in names:
-        there = [name for name in splits if name]
-        raise UserError(
-            f"{where}: there is neither a train nor a test split, but {', '.join(map(repr, there))}; name one by "
-            f"split: {there[0]}, or say which is which: split: {{train: {there[0]}, test: …}}"
-        )
+    _check_named(names, [name for name in splits if name], where, said=split is not None)
     marked = {"validation", *(names if {"train", "test"} <= set(names) else ())}
     return [
         (place, _marked(task, ours if ours in marked else None, alone))
         for ours, theirs in names.items()
         for place, task in splits[theirs]
     ]
+
+
+def _check_named(names: Mapping[str, str], there: Sequence[str], where: str, *, said: bool) -> None:
+    """`UserError` where no split is for training, or one of other name may be for testing: nobody learns from test
+    rows, or does without rows, unless it is `said`."""
+    foreign = [] if said or "test" in names else [name for name in there if name not in SPLITS]
+    if "train" in names and not foreign:
+        return
+    train = names.get("train") or next((name for name in there if "train" in name.lower()), there[0])
+    test = next((name for name in there if "test" in name.lower() and name != train), "…")
+    lacks = "neither a train nor a test" if not {"train", "test"} & set(names) else "no train"
+    lacks = "no test" if "train" in names else lacks
+    raise UserError(
+        f"{where}: {'split says' if said else 'there is'} {lacks} split, but {', '.join(map(repr, there))}; name one "
+        f"by split: {train}, whose rows are divided, or say which is which: split: {{train: {train}, test: {test}}}"
+    )
 
 
 def _no_split(name: str, splits: Mapping[str, list[Placed]]) -> str:

@@ -227,6 +227,30 @@ def test_splits_of_other_names_are_named_and_can_be_said() -> None:
         load_tasks(source, {"tran": "train_sft"})
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (
+            ("auxiliary_train", "test", "validation", "dev"),
+            r"no train split, but 'auxiliary_train', 'test', 'validation', 'dev'; name one by split: auxiliary_train, "
+            r".*split: \{train: auxiliary_train, test: test\}",
+        ),
+        (("train_sft", "test"), r"no train split, .*split: \{train: train_sft, test: test\}"),
+        (("train", "test_sft"), r"no test split, .*split: \{train: train, test: test_sft\}"),
+        (("test", "validation"), r"no train split, but 'test', 'validation'; name one by split: test, whose rows"),
+        (("Train", "test"), r"no train split, .*split: \{train: Train, test: test\}"),
+    ],
+)
+def test_nobody_learns_from_a_test_split_or_does_without_one_unasked(names: tuple[str, ...], words: str) -> None:
+    source = {name: [{"prompt": f"{name} {n}", "answer": "1"} for n in range(6)] for name in names}
+    with pytest.raises(UserError, match=words):
+        load_tasks(source)
+    with pytest.raises(UserError, match="split says no train split"):
+        load_tasks(source, {"test": names[1]})
+    tasks = load_tasks(source, {"train": names[0], "test": names[1]})
+    assert [task["split"] for task in tasks] == ["train"] * 6 + ["test"] * 6
+
+
 def test_empty_cells_are_null_and_numbers_that_a_frame_widened_are_themselves(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     rows = [{"question": "a", "answer": 42, "n": BIG}, {"question": "b", "answer": None, "n": 2}]
