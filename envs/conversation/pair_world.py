@@ -1,7 +1,7 @@
 """Replies to one prompt that somebody has compared, as a world whose expert says one of them: what `dpo` and
 the reward models learn from.
 
-    {"prompt": …, "chosen": …, "rejected": …}                texts, or lists of messages; with "tools" if need be
+    {"prompt": …, "chosen": …, "rejected": …}                texts, or lists of messages; "system" and "tools" beside
     {"chosen": [messages], "rejected": [messages]}            two whole conversations that begin alike
     {"prompt": …, "answers": [best, …, worst]}                a ranking of several; with "ranks": [1, 2, 2] if some tie
 
@@ -30,12 +30,12 @@ from ..errors import UserError, nearest
 from ..vocabulary import Reply
 from .chat_world import Chat, WrittenWorld, placed_rows, read_chat, split_said
 from .conversation_env import SPLITS, Opening, Outcome, Split
-from .task_columns import PROMPTS
+from .task_columns import PROMPTS, role_of
 from .task_source import Picked, TaskSource, split_of
 
 _SIDES = ("chosen", "rejected")
 _ONE_IN = 5  # prompts is for testing, and one for validation, as of tasks
-_KEYS = (*_SIDES, *PROMPTS, "answers", "ranks", "tools", "split")
+_KEYS = (*_SIDES, *PROMPTS, "answers", "ranks", "system", "tools", "split")
 
 
 @dataclass(frozen=True)
@@ -230,18 +230,20 @@ def _prompt(row: Mapping[str, Any], given: Any, chat: Chat) -> int:
     if isinstance(given, list | tuple) and not _begins_with_a_reply(given):
         return next(n for n, message in enumerate(chat.messages) if message["role"] == "assistant")
     asked = next(row[name] for name in PROMPTS if row.get(name) is not None)
-    return len(asked) if isinstance(asked, list | tuple) else 1
+    listed = list(asked) if isinstance(asked, list | tuple) else [asked]
+    is_added = chat.messages[0]["role"] == "system" != role_of(listed[0])  # of a column of its own
+    return len(listed) + is_added
 
 
 def _conversation(where: str, row: Mapping[str, Any], given: Any, place: str) -> Chat:
     """The prompt and one reply."""
-    tools = {"tools": row["tools"]} if row.get("tools") is not None else {}
+    beside = {key: row[key] for key in ("system", "tools") if row.get(key) is not None}
     if isinstance(given, list | tuple) and not _begins_with_a_reply(given):
-        return read_chat(where, {"messages": given, **tools})
+        return read_chat(where, {"messages": given, **beside})
     asked = next((name for name in PROMPTS if row.get(name) is not None), None)
     if asked is None:
         raise UserError(f"{place} has no 'prompt'; it has {_keys(row)}.{nearest('prompt', _others(row))}")
-    return read_chat(where, {"prompt": row[asked], "completion": given, **tools})
+    return read_chat(where, {"prompt": row[asked], "completion": given, **beside})
 
 
 def _begins_with_a_reply(messages: list[Any] | tuple[Any, ...]) -> bool:

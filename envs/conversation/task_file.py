@@ -223,7 +223,8 @@ def _read_json(path: Path, text: str) -> Splits:
     for key, rows in listed.items():
         where = f"{path}, {key}, row" if key else f"{path}, row"
         split = _SPLIT_WORDS.get(key, "")
-        splits[split] = [(f"{where} {number}", _checked(f"{where} {number}", row)) for number, row in enumerate(rows)]
+        placed = [(f"{where} {number}", _checked(f"{where} {number}", row)) for number, row in enumerate(rows)]
+        splits.setdefault(split, []).extend(placed)  # several names may mean one split
     return splits
 
 

@@ -46,6 +46,22 @@ def test_every_form_of_a_row_is_the_same_pair(row: dict[str, Any]) -> None:
     assert [m["content"] for m in rejected] == ["2 + 2 =", "5"]
 
 
+@pytest.mark.parametrize(
+    ("row", "begun"),
+    [
+        ({"question": "2 + 2 =", "chosen": "4", "rejected": "5"}, ["Be brief.", "2 + 2 ="]),
+        ({"chosen": [ASKED, *said("4")], "rejected": [ASKED, *said("5")]}, ["Be brief.", "2 + 2 ="]),
+        ({"prompt": "2 + 2 =", "answers": ["4", "5"]}, ["Be brief.", "2 + 2 ="]),
+        ({"prompt": [{"role": "system", "content": "Own."}, ASKED], "answers": ["4", "5"]}, ["Own.", "2 + 2 ="]),
+    ],
+)
+def test_a_column_for_the_system_is_the_first_message_of_both_sides(row: dict[str, Any], begun: list[str]) -> None:
+    pair = read_ranking("row 0", {"system": "Be brief.", **row})
+    assert [[m["content"] for m in chat.messages] for chat in pair.chats] == [[*begun, "4"], [*begun, "5"]]
+    assert (pair.asked, pair.prompt) == (2, 2)
+    assert read_ranking("row 0", {"system": "", **row}).prompt == (2 if begun[0] == "Own." else 1)
+
+
 def test_answers_are_ranked_as_they_stand_or_as_their_ranks_say() -> None:
     row = {"prompt": "2 + 2 =", "answers": ["4", "5", "6"]}
     assert read_ranking("row 0", row).earned == (2.0, 1.0, 0.0)
