@@ -125,6 +125,31 @@ def _root() -> int:
     return derive_seed(0, "stage", 0)
 
 
+def test_replies_of_weight_0_are_read_and_not_learned() -> None:
+    turns = [("one", 0), ("two", 1), ("three", 0.0), ("four", None), ("five", 0)]
+    messages = [
+        message
+        for text, weight in turns
+        for message in (
+            {"role": "user", "content": f"to {text}?"},
+            {"role": "assistant", "content": text.upper(), "weight": weight},
+        )
+    ]
+    (episode,) = said(ChatWorld([{"messages": messages}]))
+    assert (episode.failure, episode.turns) == (None, 2)
+    tokens = list(zip(episode.tokens, episode.mask, strict=True))
+    read = tiny_tokenizer().decode([token for token, _ in tokens])
+    learned = tiny_tokenizer().decode([token for token, chosen in tokens if chosen])
+    assert [text.upper() in read for text, _ in turns] == [True, True, True, True, False]
+    assert [text.upper() in learned for text, _ in turns] == [False, True, False, True, False]
+    assert [message["content"] for message in episode.messages if message["role"] == "assistant"] == [
+        "ONE",
+        "TWO",
+        "THREE",
+        "FOUR",
+    ]
+
+
 def test_tokens_of_a_reply_share_how_likely_it_was_and_are_certain_where_nobody_knows() -> None:
     noted = {"role": "assistant", "content": "four", "logp": -8}
     rows = [
@@ -207,6 +232,14 @@ def _with(message: Any) -> dict[str, Any]:
         ),
         (_with({"from": "gpt", "value": "b", "logprob": -1.0}), "message 1 has 'logprob'.* its 'logp'"),
         ({"prompt": "a", "completion": "b", "log-p": -1.0}, "row 7 has 'log-p'.* its 'logp'"),
+        *(
+            (
+                _with({"role": "assistant", "content": "b", "weight": weight}),
+                "message 1: its weight is .*; allowed are 1",
+            )
+            for weight in (0.5, 2, -1, True, "0", [])
+        ),
+        (_with({"role": "assistant", "content": "b", "weight": 0}), "row 7: each reply .* has weight 0"),
         ({**CHAT, "split": "tests"}, "row 7: unknown split 'tests'; .* Did you mean 'test'"),
         ({**CHAT, "logp": -1.0}, "row 7: logp stands beside a completion that is a text"),
         ({**CHAT, "tools": "no"}, "row 7: tools are no JSON: 'no'"),
