@@ -34,6 +34,7 @@ from .task_columns import kind_of, read_message, role_of
 from .task_rows import strange_characters
 from .task_source import Picked, Placed, TaskSource, placed_tasks
 
+_LIKELIHOOD = re.compile("logps?|logpr(ob.*)?")  # other names of `logp`
 _KEYS = ("messages", "conversations", "prompt", "completion", "tools", "logp")
 
 
@@ -289,7 +290,7 @@ def _check_likelihood(what: str, given: Mapping[str, Any]) -> None:
     """UserError where how likely a reply was stands under another name, under which nobody would read it."""
     for name in (key for key, value in given.items() if value is not None and key != "logp"):
         letters = re.sub("[^a-z]", "", str(name).lower())
-        if letters.startswith("logp") or nearest(letters, ["logp"], least=0.75):
+        if _LIKELIHOOD.fullmatch(letters) or sorted(letters) == sorted("logp"):
             raise UserError(f"{what} has {name!r}, which nobody reads; how likely the whole reply was is its 'logp'")
 
 
@@ -303,14 +304,26 @@ def _call(what: str, call: Any) -> dict[str, Any]:
         arguments = _json(f"{what}: its arguments", arguments)
     if not isinstance(arguments, Mapping):
         raise UserError(f"{what}: its arguments are {arguments!r:.80}; allowed is an object by name")
-    given = {key: value for key, value in arguments.items() if value is not None}  # tables fill what others lack
-    return {"id": str(call.get("id") or ""), "type": "function", "function": {"name": name, "arguments": given}}
+    said = {"name": name, "arguments": _without_nulls(arguments)}
+    return {"id": str(call.get("id") or ""), "type": "function", "function": said}
+
+
+def _without_nulls(value: Any) -> Any:
+    """A value of JSON without keys that are null: tables fill so what other rows have. A schema that allows null may
+    say it as its default."""
+    if isinstance(value, list | tuple):
+        return [_without_nulls(one) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    kept = {"default"} if "null" in str(value.get("anyOf") or value.get("type")) else set[str]()
+    return {key: _without_nulls(one) for key, one in value.items() if one is not None or key in kept}
 
 
 def _tools(place: str, given: Any) -> tuple[Mapping[str, Any], ...]:
     listed = _json(f"{place}: tools", given) if isinstance(given, str) and given.strip() else given or []
     if not isinstance(listed, list | tuple) or not all(isinstance(tool, Mapping) for tool in listed):
         raise UserError(f"{place}: tools are {given!r:.80}; allowed is a list of JSON schemas of functions")
+    listed = _without_nulls(listed)
     tools = [tool if "function" in tool else {"type": "function", "function": tool} for tool in listed]
     for tool in tools:
         if not isinstance(tool["function"], Mapping) or not isinstance(tool["function"].get("name"), str):

@@ -13,7 +13,7 @@ from peripatos.agents.language.authors import Oracle
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
-from peripatos.envs.conversation.chat_world import ChatWorld, read_chat, reply_in
+from peripatos.envs.conversation.chat_world import ChatWorld, placed_rows, read_chat, reply_in
 from peripatos.envs.errors import UserError
 from peripatos.envs.registry import make_world
 from peripatos.envs.vocabulary import Episode
@@ -183,6 +183,39 @@ def test_a_column_for_the_system_is_the_first_message_where_there_is_none(begun:
     ]
 
 
+def test_what_a_table_fills_with_null_is_no_part_of_a_tool_or_a_call(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    city = {"type": "object", "properties": {"city": {"type": "string", "enum": ["Rome"]}}, "required": ["city"]}
+    add = {"type": "object", "properties": {"x": {"type": "object", "properties": {"n": {"type": "integer"}}}}}
+    asked = {"weather": (city, {"city": "Rome"}), "add": (add, {"x": {"n": 1}}), "sub": (add, {"x": {"m": 2}})}
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": "a", "tool_calls": None},
+                {
+                    "role": "assistant",
+                    "content": "",
+                    "tool_calls": [{"function": {"name": name, "arguments": arguments}}],
+                },
+            ],
+            "tools": [{"type": "function", "function": {"name": name, "parameters": parameters}}],
+        }
+        for name, (parameters, arguments) in asked.items()
+    ]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "chats.parquet")
+    read = [read_chat(place, row) for place, row in placed_rows(tmp_path / "chats.parquet", None)]
+    assert [list(chat.tools) for chat in read] == [row["tools"] for row in rows]
+    assert [reply_in(chat.messages[1]).tool_calls[0].arguments for chat in read] == [a for _, a in asked.values()]
+    may_be_null = {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None}
+    tool = {"name": "add", "parameters": {"properties": {"a": may_be_null}}}
+    assert read_chat("row 0", {**CHAT, "tools": [tool]}).tools[0]["function"] == tool
+
+
+@pytest.mark.parametrize("name", ["log", "logs", "logo", "blog", "loop", "slop", "login", "logpath", "logic", "clog"])
+def test_a_column_of_another_meaning_is_no_likelihood(name: str) -> None:
+    assert len(read_chat("row 0", {"prompt": "a", "completion": "b", name: "x"}).messages) == 2
+
+
 def _with(message: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": "a"}, message]}
 
@@ -228,7 +261,7 @@ def _with(message: Any) -> dict[str, Any]:
         ({"prompt": "a", "completion": "b", "logp": True}, "row 7, message 1: its logp is True"),
         *(
             (_with({"role": "assistant", "content": "b", name: -1.0}), f"message 1 has '{name}'.* its 'logp'")
-            for name in ("logprob", "log_p", "Logp", "log_probs", "lopg", "log_probability")
+            for name in ("logprob", "log_p", "Logp", "log_probs", "lopg", "log_probability", "logps", "logprobs")
         ),
         (_with({"from": "gpt", "value": "b", "logprob": -1.0}), "message 1 has 'logprob'.* its 'logp'"),
         ({"prompt": "a", "completion": "b", "log-p": -1.0}, "row 7 has 'log-p'.* its 'logp'"),
