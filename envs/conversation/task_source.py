@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, nearest, unknown
-from ..named_objects import load_attribute, local_modules
+from ..named_objects import load_attribute, local_modules, module_folders
 from ..user_code import told
 from .conversation_env import SPLITS, Split
 from .dataset_rows import is_saved, object_splits, read_hub, read_saved
@@ -129,8 +129,10 @@ def _of_name(source: str | Path) -> tuple[list[Placed] | dict[str, list[Placed]]
     module, colon, attribute = name.partition(":")
     if colon and attribute.isidentifier() and module in local_modules():
         return _of_object(load_attribute(name)), None
-    if isinstance(source, Path) or name.startswith((".", "~", "/")) or name.partition(":")[0].count("/") != 1:
-        raise UserError(f"there is no file or folder {name!r}, and a hub's dataset is owner/name.{_like(name)}")
+    meant, beside = _like(name)
+    is_path = isinstance(source, Path) or name.startswith((".", "~", "/")) or name.partition(":")[0].count("/") != 1
+    if is_path or beside:
+        raise UserError(f"there is no file or folder {name!r}{beside}, and a hub's dataset is owner/name.{meant}")
     return _alone(read_hub(name)), None
 
 
@@ -232,7 +234,18 @@ def _marked(task: Task | str, split: str | None, alone: str) -> Task | str:
     return {**{key: value for key, value in task.items() if key != "split"}, **({"split": split} if split else {})}
 
 
-def _like(source: str) -> str:
-    """The file that may be meant by a name without its ending."""
-    there = [file.name for file in Path.cwd().iterdir() if ending_of(file)]
-    return nearest(f"{source}.jsonl", there, least=0.85)
+def _like(name: str) -> tuple[str, str]:
+    """The file that may be meant by a name without its ending; and where a folder of files is that it should be in."""
+    path = Path(name.partition(":")[0]).expanduser()
+    for folder in (Path(), *module_folders()):
+        place = folder / path.parent
+        there = sorted(file for file in place.glob("*") if ending_of(file))
+        same = [file for file in there if _stem(file) == path.name.lower()]
+        meant = f" Did you mean {str(same[0])!r}?" if same else nearest(f"{folder / path}.jsonl", map(str, there), 0.85)
+        if meant or there:
+            return meant, "" if path.parent == Path() else f" beside {there[0].name} in {place}"
+    return "", ""
+
+
+def _stem(file: Path) -> str:
+    return file.name.lower().removesuffix(".gz").removesuffix(ending_of(file))

@@ -183,6 +183,23 @@ def test_a_column_for_the_system_is_the_first_message_where_there_is_none(begun:
     ]
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        CHAT,
+        {"messages": CHAT["messages"]},
+        {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}], "id": 1},
+        {"prompt": "a", "completion": "b", "tools": [ADD]},
+    ],
+)
+def test_one_chat_may_be_the_one_object_of_a_file(tmp_path: Path, row: dict[str, Any]) -> None:
+    (tmp_path / "one.json").write_text(json.dumps(row, indent=2))
+    assert placed_rows(tmp_path / "one.json", None) == [(f"{tmp_path}/one.json, row 0", row)]
+    assert len(ChatWorld(tmp_path / "one.json")) == 1
+    (tmp_path / "all.json").write_text(json.dumps({"data": [{**row, "role": "nurse"}] * 2}))
+    assert len(ChatWorld(tmp_path / "all.json")) == 2
+
+
 def test_what_a_table_fills_with_null_is_no_part_of_a_tool_or_a_call(tmp_path: Path) -> None:
     pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     city = {"type": "object", "properties": {"city": {"type": "string", "enum": ["Rome"]}}, "required": ["city"]}

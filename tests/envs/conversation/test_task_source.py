@@ -297,6 +297,32 @@ def test_names_of_nothing_say_what_is_missing(
         load_tasks(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "files", "words"),
+    [
+        ("data/gsm8k", ["gsm8k.jsonl"], r"no file or folder 'data/gsm8k'.* Did you mean 'data/gsm8k\.jsonl'\?"),
+        ("data/gsm8k:train", ["math.csv", "GSM8K.csv.gz"], r"Did you mean 'data/GSM8K\.csv\.gz'\?"),
+        (
+            "data/gsm8q",
+            ["gsm8k.jsonl", "math.csv"],
+            r"beside gsm8k\.jsonl in data, .* Did you mean 'data/gsm8k\.jsonl'",
+        ),
+        ("data/other", ["gsm8k.jsonl"], r"no file or folder 'data/other' beside gsm8k\.jsonl in data"),
+        ("data/gsm8k", ["notes.md"], "names a data set of the Hugging Face hub"),
+    ],
+)
+@pytest.mark.usefixtures("_offline")
+def test_a_name_in_a_folder_of_rows_is_never_asked_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, files: list[str], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for file in files:
+        (tmp_path / "data" / file).write_text("")
+    with pytest.raises(UserError, match=words):
+        load_tasks(name)
+
+
 def test_a_missing_package_is_named_with_the_line_that_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
