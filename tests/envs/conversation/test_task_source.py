@@ -267,6 +267,14 @@ def test_empty_cells_are_null_and_numbers_that_a_frame_widened_are_themselves(tm
     assert load_tasks(typed) == [{"question": "a", "when": None}, {"question": None, "when": None}]
 
 
+def test_cells_that_pandas_reads_as_null_are_null_in_a_text_of_commas(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    (tmp_path / "rows.csv").write_text("prompt,answer,note\na,NA,NaN\nb,<NA>,\nc,Na,NANA\n")
+    read = load_tasks(tmp_path / "rows.csv")
+    assert [(row["answer"], row["note"]) for row in read] == [(None, None), (None, None), ("Na", "NANA")]
+    assert load_tasks(pandas.read_csv(tmp_path / "rows.csv")) == read
+
+
 def test_lists_and_numbers_of_numpy_become_pythons_own() -> None:
     assert [type(task) for _, task in placed_tasks(np.array(["a", "b"]))] == [str, str]
     (task,) = load_tasks([{"prompt": np.array(["a", "b"]), "n": np.int64(3), "x": {"y": np.float32("nan")}}])

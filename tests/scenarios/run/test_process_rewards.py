@@ -62,8 +62,8 @@ def known(learned: int, held_out: int) -> list[dict[str, Any]]:
         turns = [draw.sample(range(10), SIZE) for _ in range(TURNS)]
         turns = turns if n < learned else [sorted(turn, reverse=True) for turn in turns]
         said = list(zip(*turns, strict=True))
-        answers = [conversation(f"{n % 60}:", digits) for digits in said]
-        split = "train" if n < learned else "test"
+        split, asked = ("train", n % 60) if n < learned else ("test", 60 + n)
+        answers = [conversation(f"{asked}:", digits) for digits in said]
         written.append({"answers": answers, "ranks": [-sum(digits) for digits in said], "split": split})
     return [row for row in written if len(set(row["ranks"])) > 1]
 
