@@ -19,10 +19,10 @@ is right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...conversation.conversation_env import SPLITS
+from ...conversation.conversation_env import SPLITS, Split
 from ...conversation.task_source import Picked, TaskSource, placed_tasks, split_of
 from ...errors import UserError, unknown
 from ...sandbox.judge import check_entry
@@ -52,6 +52,22 @@ def read_tasks(path: TaskSource, split: Picked | None = None) -> tuple[CodingTas
     """
     rows = [(place, row) for place, row in placed_tasks(path, split) if not isinstance(row, str)]
     return tuple(_checked(as_task(row, place), place) for place, row in rows)
+
+
+def kept_apart(tasks: Sequence[CodingTask]) -> tuple[tuple[CodingTask, ...], Mapping[Split, str]]:
+    """The tasks but those that ask what a task of a later split asks, and for each split that lost some a sentence."""
+    prompts = {split: {task.prompt for task in tasks if task.split == split} for split in SPLITS}
+    left_out = dict[Split, str]()
+    for n, split in enumerate(SPLITS):
+        mine = [task for task in tasks if task.split == split]
+        later = set[str]().union(*(prompts[other] for other in SPLITS[n + 1 :]))
+        if many := sum(task.prompt in later for task in mine):
+            others = " or ".join(other for other in SPLITS[n + 1 :] if prompts[other])
+            left_out[split] = (
+                f"{many:,} of {len(mine):,} {split} tasks ask what {others} tasks ask, and are left out of {split}"
+            )
+            prompts[split] -= later
+    return tuple(task for task in tasks if task.prompt in prompts[task.split]), left_out
 
 
 def _checked(row: Mapping[str, Any], where: str) -> CodingTask:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from peripatos.envs.conversation.conversation_env import SPLITS
 from peripatos.envs.errors import UserError
 from peripatos.envs.worlds.coding.task_file import read_tasks
 from peripatos.envs.worlds.coding.test_code import called_in
@@ -97,6 +98,24 @@ def test_apps_has_programs_and_functions(tmp_path: Path) -> None:
     program, function = read_tasks(write(tmp_path, APPS, CALLED))
     assert (program.kind, program.hidden) == ("stdio", (("2\n1 2\n", "3\n"), ("3\n1 2 3", "6")))
     assert (function.kind, function.entry, function.hidden) == ("function", "double", (([2], 4), ([5], 10)))
+
+
+@pytest.mark.sandbox
+def test_what_a_later_split_asks_too_is_left_out_and_said() -> None:
+    rows = [{**MBPP, "task_id": n, "text": f"q{n}", "split": "train"} for n in range(10)]
+    rows += [{**MBPP, "task_id": n, "text": f"q{n}", "split": "validation"} for n in range(8, 11)]
+    rows += [{**MBPP, "task_id": n, "text": f"q{n}", "split": "test"} for n in (0, 1, 2, 10)]
+    world = Coding(tasks=rows)
+    assert [world.tasks_in(split) for split in SPLITS] == [5, 2, 4]
+    assert set(world.remarks) == {
+        "5 of 10 train tasks ask what validation or test tasks ask, and are left out of train",
+        "1 of 3 validation tasks ask what test tasks ask, and are left out of validation",
+    }
+    asked = {world.reset(seed=seed)[1]["task"] for seed in range(40)}
+    assert asked == {"3", "4", "5", "6", "7"}
+    assert not Coding(tasks=rows[:10]).remarks
+    with pytest.raises(UserError, match="no train task in the file; 1 of 1 train tasks ask what test tasks ask"):
+        Coding(tasks=[rows[0], rows[13]]).reset(seed=0)
 
 
 def test_rows_of_a_table_with_cells_for_others_are_read() -> None:
