@@ -41,6 +41,7 @@ _MADE_HERE = {
     "peripatos/digits": "..worlds.maths.digits:ranked",
     "peripatos/digit-turns": "..worlds.maths.digits:ranked_turns",
 }
+_ASKED = {"prompt", "question", "problem", "messages", "text"}  # columns, after which no split is called
 _MOST_ROWS = 10_000_000  # of an iterator, which might not end
 _ALLOWED = (
     "a list of rows, a data set, a frame, a function of (rng), a generator function, a file (.jsonl, .json, .csv, "
@@ -144,7 +145,8 @@ def _of_object(source: object) -> list[Placed] | dict[str, list[Placed]]:
         return _alone(splits)
     if (rows := frame_rows(source)) is not None:
         return [*rows]
-    if isinstance(source, Mapping) and not set(source) & set(SPLITS) and (rows := column_rows(source)) is not None:
+    of_columns = isinstance(source, Mapping) and (_ASKED & set(source) or not set(source) & set(SPLITS))
+    if of_columns and (rows := column_rows(source)) is not None:  # one may be called test, as HumanEval's is
         return [*rows]
     if isinstance(source, Mapping) and source and all(_holds_rows(rows) for rows in source.values()):
         return {str(split): _listed(rows, f"{split}, task") for split, rows in source.items()}

@@ -119,6 +119,15 @@ def test_what_a_later_split_asks_too_is_left_out_and_said() -> None:
         Coding(tasks=[rows[0], rows[13]]).reset(seed=0)
 
 
+def test_a_mapping_of_columns_is_no_mapping_of_splits_though_one_is_called_test() -> None:
+    rows = [HUMANEVAL, {**HUMANEVAL, "task_id": "HumanEval/54"}]
+    tasks = read_tasks({name: [row[name] for row in rows] for name in HUMANEVAL})
+    assert [(task.id, task.hidden) for task in tasks] == [(row["task_id"], row["test"]) for row in rows]
+    apps = {**CALLED, "input_output": json.loads(CALLED["input_output"])}  # a cell that is a mapping
+    assert read_tasks({name: [value] for name, value in apps.items()}) == read_tasks([CALLED])
+    assert [task.split for task in read_tasks({"train": [MBPP], "test": [SANITIZED]})] == ["train", "test"]
+
+
 def test_a_text_alone_is_one_test_of_a_program_and_one_piece_of_code() -> None:
     alone = {"inputs": "5\n", "outputs": "6\n"}
     (program,) = read_tasks([{**APPS, "input_output": json.dumps(alone), "starter_code": ["x = 1", "y = 2"]}])
