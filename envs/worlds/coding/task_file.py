@@ -135,8 +135,10 @@ def _comparison(row: Mapping[str, Any], tolerance: float, where: str) -> tuple[C
     try:
         if checker:
             check_source(checker)
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise UserError(f"{where}: checker: {error}") from None
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+    except (RecursionError, MemoryError):
+        raise UserError(f"{where}: checker is nested too deeply: {checker!r:.60}") from None
     return compare, checker
 
 
@@ -157,4 +159,7 @@ def _tests(given: object, kind: ExamKind, where: str) -> Tests | str:
             raise UserError(f"{where}: a stdio test is two strings, not {test!r:.80}")
     if kind == "stdio":
         return tuple((test[0], test[1]) for test in given)
-    return tuple((value_of(test[0], where), value_of(test[1], where, expected=True)) for test in given)
+    try:
+        return tuple((value_of(test[0], where), value_of(test[1], where, expected=True)) for test in given)
+    except RecursionError:
+        raise UserError(f"{where}: a test is nested too deeply") from None

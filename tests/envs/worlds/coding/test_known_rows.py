@@ -227,6 +227,18 @@ def test_so_is_a_row_that_is_none() -> None:
         assert refusal(row).startswith("task 0: a task is a mapping, not ")
 
 
+@pytest.mark.parametrize("depth", [100, 900, 100_000])
+def test_what_is_nested_too_deeply_is_refused(depth: int, tmp_path: Path) -> None:
+    deep = f"{'[' * depth}{']' * depth}"
+    (tmp_path / "rows.jsonl").write_text(f'{{"prompt": "f", "hidden": [[[{deep}], 1]]}}')
+    try:  # how deep is too deep, the version of Python says
+        assert len(read_tasks(tmp_path / "rows.jsonl")) == 1
+    except UserError as error:
+        assert "rows.jsonl:1: " in str(error)
+        assert "nested too deeply" in str(error)
+    assert "checker" in refusal({**OWN[1], "compare": None, "checker": "-" * depth + "1"})
+
+
 @pytest.mark.parametrize("written", ["1e999", "-1e999", "-0.5", "true", '"0.1"', "[0.1]", f"1{'0' * 400}"])
 def test_a_tolerance_is_a_finite_number(written: str, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
