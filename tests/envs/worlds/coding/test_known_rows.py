@@ -192,10 +192,10 @@ KNOWN = [{**row, "split": "train"} for row in (HUMANEVAL, MBPP, SANITIZED, APPS,
 FIELDS = [(row, field) for row in (*OWN, *KNOWN) for field in row]
 
 
-def refusal(row: Any) -> str:
-    """What is said of a row that is no task; empty where it is one, of fields of the right types."""
+def refusal(rows: Any) -> str:
+    """What is said of a lone row that is no task; empty where it is one, of fields of the right types."""
     try:
-        (task,) = read_tasks([row])
+        (task,) = read_tasks(rows)
     except UserError as error:
         return str(error)
     texts = [task.prompt, task.entry, task.id, task.oracle or "", task.checker]
@@ -208,7 +208,7 @@ def refusal(row: Any) -> str:
 @pytest.mark.parametrize(("row", "field"), FIELDS)
 def test_what_a_field_cannot_hold_is_refused_with_the_row_and_the_field(row: dict[str, Any], field: str) -> None:
     for value in VALUES:
-        said = refusal({**row, field: value})
+        said = refusal([{**row, field: value}])
         assert not said or (said.startswith("task 0: ") and field in said), (value, said)
 
 
@@ -218,25 +218,22 @@ def test_so_is_what_stands_in_the_json_of_apps(row: dict[str, Any], field: str) 
     for value in VALUES:
         tests = {**json.loads(row["input_output"]), field: value}
         for given in (tests, json.dumps(tests)):
-            said = refusal({**row, "input_output": given})
+            said = refusal([{**row, "input_output": given}])
             assert not said or (said.startswith("task 0: input_output") and field in said), (value, said)
 
 
 def test_so_is_a_row_that_is_none() -> None:
     for row in (None, 7, "x", ["x"], []):
-        assert refusal(row).startswith("task 0: a task is a mapping, not ")
+        assert refusal([row]).startswith("task 0: a task is a mapping, not ")
 
 
 @pytest.mark.parametrize("depth", [100, 900, 100_000])
 def test_what_is_nested_too_deeply_is_refused(depth: int, tmp_path: Path) -> None:
     deep = f"{'[' * depth}{']' * depth}"
     (tmp_path / "rows.jsonl").write_text(f'{{"prompt": "f", "hidden": [[[{deep}], 1]]}}')
-    try:  # how deep is too deep, the version of Python says
-        assert len(read_tasks(tmp_path / "rows.jsonl")) == 1
-    except UserError as error:
-        assert "rows.jsonl:1: " in str(error)
-        assert "nested too deeply" in str(error)
-    assert "checker" in refusal({**OWN[1], "compare": None, "checker": "-" * depth + "1"})
+    said = refusal(tmp_path / "rows.jsonl")
+    assert not said or ("rows.jsonl:1: " in said and "nested too deeply" in said)  # how deep is too, Python says
+    assert "checker" in refusal([{**OWN[1], "compare": None, "checker": "-" * depth + "1"}])
 
 
 @pytest.mark.parametrize("written", ["1e999", "-1e999", "-0.5", "true", '"0.1"', "[0.1]", f"1{'0' * 400}"])
