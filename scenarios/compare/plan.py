@@ -29,9 +29,9 @@ from ..run.reward_versions import one_version, scored_by
 from ..run.run_directory import RunDirectory
 from ..run.sealed import read_sealed
 from ..run.verified import trusted_scenario
-from .contenders import COLD, Contender, Contenders, as_contenders, check_contenders
+from .contenders import COLD, Contender, Contenders, as_contenders, check_contenders, refuse_equal
 from .fairness import refuse_edited, refuse_unequal, refuse_validation
-from .idle import refuse_idle, refuse_overridden
+from .idle import refuse_idle, refuse_idle_variants, refuse_overridden
 from .reads import who_reads
 
 RESULT_SEEDS = 1000  # seeds below are for comparisons, those from here on for the sweeps that choose their settings
@@ -87,6 +87,7 @@ def plan(
         changed = {name: with_method(scenario, one, name) for name, one in contenders.items()}
         for name, one in contenders.items():
             refuse_unequal(scenario, changed[name], first, one.method)
+        refuse_equal(changed, first)
         reads = who_reads(changed, first)
         for name, one in contenders.items():
             said = _come_from(scenario, one, scenario.stages[first].name)
@@ -103,6 +104,7 @@ def open_scenarios(
     what cannot run, or would have no effect."""
     _check_methods(contenders, scenarios)
     rows = [one.method for one in contenders.values()]
+    refuse_idle_variants(sets, rows)
     known: set[str] = set()
     for scenario_name in dict.fromkeys(scenarios):
         given = [*(own or {}).get(scenario_name, ()), *sets]

@@ -305,6 +305,29 @@ def test_a_goal_where_every_method_spends_its_whole_budget_is_refused(tmp_path: 
     refuse_idle(scenario, source, 1, ["grpo"])
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "stages.learn={name: learn, method: rloo, collect: {groups: 2, group_size: 4}, budget: {updates: 3}}",
+        "stages=[{name: learn, method: rloo, collect: {groups: 2, group_size: 4}, budget: {updates: 3}}]",
+        "stages.0. method=rloo",
+    ],
+)
+def test_a_method_inside_of_a_whole_stage_is_refused_as_it_is_alone(tmp_path: Path, key: str) -> None:
+    path = str(write_scenario(tmp_path, VARIED))
+    with pytest.raises(UserError, match=r"the methods of a comparison are those of --methods ppo,grpo"):
+        plan([path], ["ppo", "grpo"], 1, tmp_path / "out", [key])
+
+
+@pytest.mark.parametrize("flag", ["variants.gspo={stages.learn.optimizer.lr: 1}", "variants={gspo: {}, ppo: {}}"])
+def test_a_variant_of_a_method_that_is_not_compared_is_refused(tmp_path: Path, flag: str) -> None:
+    path = str(write_scenario(tmp_path, VARIED))
+    words = r"has no effect: gspo is not compared; the methods compared are ppo, grpo\. Did you mean 'grpo'\?"
+    with pytest.raises(UserError, match=words):
+        plan([path], ["ppo", "grpo"], 1, tmp_path / "out", [flag])
+    plan([path], ["ppo", "grpo"], 1, tmp_path / "out", ["variants.ppo={stages.learn.optimizer.lr: 1}"])
+
+
 WHOLE = "{name: learn, method: ppo, collect: {groups: 2, horizon: 32}, budget: {updates: 3}, %s}"
 
 
