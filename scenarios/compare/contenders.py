@@ -48,7 +48,8 @@ Contenders = Mapping[str, Contender]
 
 
 def as_they_are(methods: Sequence[str]) -> dict[str, Contender]:
-    """Methods of the table, by their own names."""
+    """Methods of the table, by their own names. UserError for one that is named twice."""
+    _refuse_twice(methods)
     return {name: Contender(method=name) for name in methods}
 
 
@@ -58,7 +59,9 @@ def as_contenders(methods: Sequence[str] | Contenders) -> Contenders:
 
 
 def named(names: Sequence[str], known: Contenders) -> dict[str, Contender]:
-    """Of a comparison's file those that are named, and methods of the table. UserError for a name of neither."""
+    """Of a comparison's file those that are named, and methods of the table. UserError for a name of neither, and for
+    one that is named twice."""
+    _refuse_twice(names)
     for name in names:
         if name not in known and name not in METHODS:
             hint = nearest(name, [*known, *METHODS])
@@ -67,6 +70,12 @@ def named(names: Sequence[str], known: Contenders) -> dict[str, Contender]:
                 f"unknown method {name!r}; the comparison has {own}, and there are those of the table.{hint}"
             )
     return {name: known.get(name) or Contender(method=name) for name in names}
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise UserError(f"{name} is named twice; leave one out")
 
 
 def check_contenders(contenders: Contenders) -> None:

@@ -54,7 +54,7 @@ def refuse_searched(sets: Sequence[str], base: Scenario, searched: Iterable[str]
 
 
 def _laid(key: tuple[str, ...], value: object, method: str) -> Iterator[tuple[str, object]]:
-    """What a flag lays upon the scenario of a method, by dotted key: itself, or what it says of the method's variant."""
+    """What a flag lays upon the scenario of a method, by dotted key: itself, or what it says of the variant."""
     if key[0] != "variants":
         yield ".".join(key), value
         return
@@ -68,12 +68,10 @@ def _laid(key: tuple[str, ...], value: object, method: str) -> Iterator[tuple[st
 def _holds(value: object, path: Path_) -> bool:
     """Whether a value that is given at once has something at `path`."""
     for part in path:
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        else:
+        there = part in value if isinstance(value, Mapping) else isinstance(value, list) and part in range(len(value))
+        if not there:
             return False
+        value = value[part]  # pyright: ignore[reportIndexIssue]
     return True
 
 
@@ -88,9 +86,9 @@ def _value(text: str) -> object:
 
 
 def refuse_idle(scenario: Scenario, source: Source, first: int, methods: Sequence[str]) -> None:
-    """UserError for a method of the stage `first` that is none of `methods`, for a goal of a stage from `first` on, which no goal ends, for `evaluation.first` where no stage before
-    has one, and for overrides of the stage in which methods differ, which reach none but the scenario's own. `source`
-    says what was given by flags, and where it stands."""
+    """UserError for a method of stage `first` that is none of `methods`; for a goal of a stage from `first` on, which
+    no goal ends; for `evaluation.first` where no stage before has one; and for overrides of the stage in which methods
+    differ, which reach none but the scenario's own. `source` says what was given by flags, and where it stands."""
     stage, goals = scenario.stages[first], any(one.stop for one in scenario.stages[:first])
     others = [name for name in methods if name != stage.method]
     whole = f"from stage {stage.name!r} on, each method spends its whole budget"
@@ -102,9 +100,7 @@ def refuse_idle(scenario: Scenario, source: Source, first: int, methods: Sequenc
             if _says(path, ("stages", number, "stop"), one.stop):
                 raise UserError(f"{flag} has no effect{_on(path, 'stop')}: {whole}")
         if stage.method not in methods and _says(path, ("stages", first, "method"), stage.method):
-            raise UserError(
-                f"{flag} puts {stage.method} into stage {stage.name!r}, and {those}: name one of them there"
-            )
+            raise UserError(f"{flag} puts {stage.method} into stage {stage.name!r}, and {those}: say one of these")
         at_first = scenario.evaluation.first
         if at_first is not None and not goals and _says(path, ("evaluation", "first"), at_first):
             raise UserError(f"{flag} has no effect on evaluation.first: {whole}, and no goal ends it")

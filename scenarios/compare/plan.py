@@ -24,6 +24,7 @@ from ..config.agents import Origin
 from ..config.loading import check_scenario, open_scenario, put, put_at, shipped
 from ..config.schema import FROM, Scenario, Stage
 from ..config.yaml_text import Source
+from ..run.compared import spelled
 from ..run.provenance import own_code, own_data
 from ..run.reward_versions import one_version, scored_by
 from ..run.run_directory import RunDirectory
@@ -34,6 +35,7 @@ from .fairness import refuse_edited, refuse_unequal, refuse_validation
 from .idle import refuse_idle, refuse_idle_variants, refuse_overridden
 from .reads import who_reads
 
+MOST_TOLD = 5  # settings
 RESULT_SEEDS = 1000  # seeds below are for comparisons, those from here on for the sweeps that choose their settings
 
 
@@ -250,8 +252,11 @@ def check_existing(jobs: Sequence[ComparisonJob]) -> None:
 def _check_folder(job: ComparisonJob) -> None:
     if not (job.path / "scenario.yaml").exists():
         return
-    if _begun_as(trusted_scenario(RunDirectory.open(job.path))) != _begun_as(job.scenario):
-        raise UserError(f"{job.path} holds a run with other settings; choose another --out")
+    then, now = (_begun_as(one) for one in (trusted_scenario(RunDirectory.open(job.path)), job.scenario))
+    if changed := [text for key in {**then, **now} for text in spelled(key, then.get(key), now.get(key))]:
+        more = f" and {len(changed) - MOST_TOLD} more" if len(changed) > MOST_TOLD else ""
+        told = "; ".join(changed[:MOST_TOLD])
+        raise UserError(f"{job.path} holds a run with other settings (there → now): {told}{more}; choose another --out")
     sessions = read_sealed(noted).get("sessions", []) if (noted := job.path / "environment.json").exists() else []
     refuse_edited(job.path, sessions, {"code": own_code(job.scenario), "data": own_data(job.scenario)})
     if "scored_by" in (summary := job.summary()):
@@ -270,4 +275,6 @@ def _begun_as(scenario: Scenario) -> dict[str, Any]:
         for spec in (stage["models"] or {}).values():
             if spec is not None and spec["run"] is not None:
                 spec.update(run=Path(spec["run"]).parts[-3:], checkpoint=None)
+    data["order"] = [stage["name"] for stage in data["stages"]]
+    data["stages"] = dict(zip(data["order"], data["stages"], strict=True))
     return data
