@@ -65,13 +65,13 @@ def _laid(key: tuple[str, ...], value: object, method: str) -> Iterator[tuple[st
         yield from ((said, one) for said, one in theirs.items() if said != FROM)
 
 
-def _holds(value: object, path: Path_) -> bool:
+def _holds(value: Any, path: Path_) -> bool:
     """Whether a value that is given at once has something at `path`."""
     for part in path:
         there = part in value if isinstance(value, Mapping) else isinstance(value, list) and part in range(len(value))
         if not there:
             return False
-        value = value[part]  # pyright: ignore[reportIndexIssue]
+        value = value[part]
     return True
 
 

@@ -29,7 +29,7 @@ from peripatos.scenarios.compare.findings import report, tables
 from peripatos.scenarios.compare.idle import refuse_idle
 from peripatos.scenarios.compare.jobs import JobResult
 from peripatos.scenarios.compare.plan import ComparisonJob, plan, with_method
-from peripatos.scenarios.compare.scores import improvements
+from peripatos.scenarios.compare.scores import grouped, improvements, scores_told
 from peripatos.scenarios.config.collect import Collect
 from peripatos.scenarios.config.loading import apply_sets, load_scenario, open_scenario, put
 from peripatos.scenarios.config.schema import Anchors, Budget, SharedWorld
@@ -123,7 +123,7 @@ def test_of_several_worlds_it_is_told_of_which_the_score_is(tmp_path: Path) -> N
     def notes(after: dict[str, float]) -> list[str]:
         worlds = [SharedWorld(id="CartPole-v1", name=name) for name in ("coin", "silent", "mute")]
         runs = [outcome(tmp_path, m, 0, 9.0, after=after, scenario={"worlds": worlds}) for m in ("ppo", "grpo")]
-        return report(runs, tmp_path)["notes"]
+        return scores_told(grouped(runs))
 
     assert notes({}) == notes({f"{name}/success_rate": 0.5 for name in ("coin", "silent", "mute")}) == []
     (told,) = notes({"coin/success_rate": 0.5, "success_rate": 0.5})
