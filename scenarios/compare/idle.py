@@ -68,8 +68,8 @@ def _laid(key: tuple[str, ...], value: object, method: str) -> Iterator[tuple[st
 def _holds(value: Any, path: Path_) -> bool:
     """Whether a value that is given at once has something at `path`."""
     for part in path:
-        there = part in value if isinstance(value, Mapping) else isinstance(value, list) and part in range(len(value))
-        if not there:
+        there = value if isinstance(value, Mapping) else range(len(value)) if isinstance(value, list) else ()
+        if part not in there:
             return False
         value = value[part]
     return True
