@@ -68,10 +68,10 @@ def _laid(key: tuple[str, ...], value: object, method: str) -> Iterator[tuple[st
 def _holds(value: Any, path: Path_) -> bool:
     """Whether a value that is given at once has something at `path`."""
     for part in path:
-        there = value if isinstance(value, Mapping) else range(len(value)) if isinstance(value, list) else ()
-        if part not in there:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
             return False
-        value = value[part]
     return True
 
 
