@@ -88,6 +88,7 @@ class Learner:
         self.worlds = tuple(worlds) or (method,)
         self.teacher = teacher if any(row.needs_teacher for row in self.worlds) else None
         self._compares = any(row.compares for row in self.worlds)
+        self._whitens = [row.credit.whiten == "minibatch" for row in self.worlds]
         self.scales = tuple(return_scale(row.rewards, row.credit.gamma, row.credit.granularity) for row in self.worlds)
         self.judged, self.critic = judged, critic
         paying = {**{str(world): scale for world, scale in enumerate(self.scales)}, "judge": judged}
@@ -156,8 +157,7 @@ class Learner:
         for epoch in range(self.method.update.epochs):
             others = shown_parts(beside, count, rng_beside)
             for part, other in zip(minibatches(learned_from, count, rng), others, strict=True):
-                whitened = part.whitened() if self.method.credit.whiten == "minibatch" else part
-                self._step(whitened, other, log, first if epoch == 0 else None)
+                self._step(part.whitened(self._whitens), other, log, first if epoch == 0 else None)
                 self._steps, last = self._steps + 1, part
         metrics = with_effective_share(log.means())
         kl = self._kl_old(last) if self._follows_kl and last is not None and len(last.share_B_T) else None
@@ -240,7 +240,7 @@ class Learner:
         update, weighting = self.method.update, self.method.weighting
         if all_left_out(training.batch):  # there is something to imitate beside it
             return training.rows(training.batch.group_B[:0])
-        whitens = self.method.credit.whiten == "minibatch"  # which takes the mean away, and so gives all of them some
+        whitens = any(self._whitens)  # which takes the mean away, and so gives all of them some
         if self.method.needs_critic or weighting.penalty is not None or update.moves_every_row or whitens:
             return training
         moved = ((training.advantage_B_T != 0) | training.taught_B_T).any(dim=1)

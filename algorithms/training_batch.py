@@ -69,9 +69,15 @@ class TrainingBatch:
         mask = self.batch.mask_B_T
         return replace(self, place_B_T=torch.arange(mask.numel(), device=mask.device).view_as(mask))
 
-    def whitened(self) -> TrainingBatch:
-        """With advantages brought to mean 0 and standard deviation 1 over this batch's units."""
-        return replace(self, advantage_B_T=whiten(self.advantage_B_T, self.batch.mask_B_T))
+    def whitened(self, worlds: Sequence[bool]) -> TrainingBatch:
+        """With the advantages of each world that asks for it brought to mean 0 and standard deviation 1 over its own
+        units here: one that pays more would take the scale of the others. `worlds` says which do, in the order of the
+        note `world_B`."""
+        mask, advantage_B_T = self.batch.mask_B_T, self.advantage_B_T
+        for world in (world for world, asks in enumerate(worlds) if asks):
+            own_B_T = mask & (self.batch.notes["world_B"] == world)[:, None] if len(worlds) > 1 else mask
+            advantage_B_T = torch.where(own_B_T, whiten(advantage_B_T, own_B_T), advantage_B_T)
+        return replace(self, advantage_B_T=advantage_B_T)
 
 
 def prepare(

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from whole_updates import moves
 
 from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.methods import Method, method
 from peripatos.algorithms.optimizer import OptimizerSettings
+from peripatos.algorithms.training_batch import minibatches
 from peripatos.envs.vocabulary import Batch
 
 
@@ -77,3 +80,33 @@ def test_a_world_may_have_credit_of_its_own() -> None:
     heavy = mixed.notes["world_B"] == 1
     assert torch.equal(scaled[~heavy], plain[~heavy])
     assert float(plain[heavy].max()) > 10 * float(scaled[heavy].max())
+
+
+@pytest.mark.parametrize("stage", [None, "minibatch"])
+@pytest.mark.parametrize("own", [None, "batch", "minibatch"])
+def test_each_world_is_whitened_as_its_own_row_says_whatever_the_stage_does(stage: str | None, own: str | None) -> None:
+    """In one minibatch, which is the batch, a world whitened over either has the same gradient."""
+    _, mixed, *_ = two_worlds(segments=False)
+
+    def gradient(stage: str | None, own: str | None) -> Tensor:
+        rows = [method("grpo", {"credit": {"scale": None, "whiten": whiten}}) for whiten in (stage, own)]
+        policy, _ = moves(0, rows=4, segments=False)
+        learner = Learner(policy, rows[0], OptimizerSettings(max_grad_norm=1e9), seed=0, worlds=rows)
+        learner.update(mixed)
+        return torch.cat([x.flatten() for x in learner.gradient.values() if x is not None])
+
+    of_batch = ["batch" if whiten == "minibatch" else whiten for whiten in (stage, own)]
+    torch.testing.assert_close(gradient(stage, own), gradient(*of_batch))
+    different = gradient(stage, None if own else "minibatch")
+    assert not torch.allclose(gradient(stage, own), different, rtol=0.1)
+
+
+def test_a_world_that_pays_more_does_not_take_the_scale_of_another_in_a_minibatch() -> None:
+    learner, mixed, *_ = two_worlds(segments=True)
+    for part in minibatches(learner._prepared(mixed), 2, np.random.default_rng(0)):
+        whitened, world_B = part.whitened([True, True]), part.batch.notes["world_B"]
+        untouched = part.whitened([True, False]).advantage_B_T[world_B == 1]
+        assert torch.equal(untouched, part.advantage_B_T[world_B == 1])
+        for world in (0, 1):
+            units = whitened.advantage_B_T[part.batch.mask_B_T & (world_B == world)[:, None]]
+            assert abs(float(units.mean())) < 1e-4 and abs(float(units.std()) - 1) < 1e-4
