@@ -221,10 +221,10 @@ class Learner:
     @property
     def _first_is_old(self) -> bool:
         """Whether an update is one step, which is read by the policy from before it: then nobody has to ask that policy
-        for its log-probabilities in a pass of their own. Who follows the KL asks again behind the step."""
-        row = self.method
-        one_step = row.update.epochs == row.update.minibatches == 1 and row.update.minibatch_units is None
-        return row.weighting.correction is not None and one_step and not self._follows_kl
+        for its log-probabilities in a pass of their own. Who follows the KL or pays it in the reward still asks."""
+        weighting = self.method.weighting
+        asked = self._follows_kl or weighting.kl_in == "reward"
+        return weighting.correction is not None and self.method.update.is_one_step and not asked
 
     def _old(self, part: TrainingBatch, logp_B_T: Tensor) -> Tensor:
         """The trainer's log-probability before the update."""

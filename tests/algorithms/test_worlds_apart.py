@@ -109,4 +109,5 @@ def test_a_world_that_pays_more_does_not_take_the_scale_of_another_in_a_minibatc
         assert torch.equal(untouched, part.advantage_B_T[world_B == 1])
         for world in (0, 1):
             units = whitened.advantage_B_T[part.batch.mask_B_T & (world_B == world)[:, None]]
-            assert abs(float(units.mean())) < 1e-4 and abs(float(units.std()) - 1) < 1e-4
+            assert float(units.mean()) == pytest.approx(0, abs=1e-4)
+            assert float(units.std()) == pytest.approx(1, abs=1e-4)
