@@ -173,15 +173,16 @@ class Learner:
         return self.settings.schedule == "adaptive_kl" or self.method.weighting.kl_target is not None
 
     def _prepared(self, batch: Batch) -> TrainingBatch:
-        """Rewards, values and credit, in each world by itself."""
+        """Rewards, values and credit, in each world by itself; and what is trained, of all together."""
+        share = self.method.weighting.entropy_share
         if self.teacher is not None and any(row.needs_teacher and not row.compares for row in self.worlds):
             batch = read_by(self.teacher, batch, self.micro_batch)
         if len(self.worlds) == 1:
-            return self._in_world(0, batch)
+            return self._in_world(0, batch).of_most_uncertain(share)
         world_B = batch.notes["world_B"]
         rows = [torch.nonzero(world_B == world)[:, 0] for world in range(len(self.worlds))]
         parts = [self._in_world(world, batch.rows(own)) for world, own in enumerate(rows) if len(own)]
-        return TrainingBatch.join(parts).rows(torch.argsort(torch.cat(rows))).numbered()
+        return TrainingBatch.join(parts).rows(torch.argsort(torch.cat(rows))).numbered().of_most_uncertain(share)
 
     def _in_world(self, world: int, batch: Batch) -> TrainingBatch:
         row, scale = self.worlds[world], self.scales[world]
@@ -222,9 +223,8 @@ class Learner:
     def _first_is_old(self) -> bool:
         """Whether an update is one step, which is read by the policy from before it: then nobody has to ask that policy
         for its log-probabilities in a pass of their own. Who follows the KL or pays it in the reward still asks."""
-        weighting = self.method.weighting
-        asked = self._follows_kl or weighting.kl_in == "reward"
-        return weighting.correction is not None and self.method.update.is_one_step and not asked
+        asked = self._follows_kl or self.method.weighting.kl_in == "reward"
+        return self.method.weighting.correction is not None and self.method.update.is_one_step and not asked
 
     def _old(self, part: TrainingBatch, logp_B_T: Tensor) -> Tensor:
         """The trainer's log-probability before the update."""

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from algorithms_batches import TabularPolicy, random_batch
 from torch import Tensor
 from whole_updates import moves
 
 from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.methods import Method, method
 from peripatos.algorithms.optimizer import OptimizerSettings
-from peripatos.algorithms.training_batch import minibatches
+from peripatos.algorithms.training_batch import TrainingBatch, minibatches
 from peripatos.envs.vocabulary import Batch
 
 
@@ -111,3 +112,34 @@ def test_a_world_that_pays_more_does_not_take_the_scale_of_another_in_a_minibatc
             units = whitened.advantage_B_T[part.batch.mask_B_T & (world_B == world)[:, None]]
             assert float(units.mean()) == pytest.approx(0, abs=1e-4)
             assert float(units.std()) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.7])
+@pytest.mark.parametrize(
+    "row",
+    [
+        method("grpo", {}),
+        method("grpo", {"weighting": {"correction": 2.0}}),
+        method("gkd", {"update": {"aggregation": "sequence_mean"}}),
+        method("high_entropy", {"rewards": {"overlong_share": None}}),
+    ],
+    ids=lambda row: row.name,
+)
+def test_the_most_uncertain_units_are_those_of_all_worlds_together(row: Method, share: float) -> None:
+    row = replace(row, weighting=replace(row.weighting, entropy_share=share))
+    batch = random_batch(0, rows=8, groups=4)
+    world_B = torch.tensor([0, 0, 1, 1, 0, 0, 1, 1])  # by groups
+    # the second world is met in one state only, of which the policy is surer, or less sure, than of any other
+    state_B_T = torch.where((world_B == 1)[:, None], 0, batch.inputs["state_B_T"])
+    notes = {**batch.notes, "world_B": world_B}
+    batch = replace(batch, inputs={**batch.inputs, "state_B_T": state_B_T}, notes=notes)
+
+    def prepared(worlds: list[Method]) -> TrainingBatch:
+        policy = TabularPolicy(0)
+        return Learner(policy, row, OptimizerSettings(), seed=0, teacher=policy, worlds=worlds)._prepared(batch)
+
+    one, two = prepared([row]), prepared([row, row])
+    assert torch.equal(one.trained_B_T, two.trained_B_T)
+    assert torch.equal(one.taught_B_T, two.taught_B_T)
+    entropy = TabularPolicy(0).score(batch.inputs).entropy_B_T
+    assert entropy[two.trained_B_T].min() > entropy[one.batch.mask_B_T & (one.share_B_T > 0) & ~two.trained_B_T].max()
