@@ -53,7 +53,8 @@ class Credit:
     wrong: NotNegative = 1.0
     whiten: Literal["batch", "minibatch", "steps"] | None = None
     """Over what advantages are brought to mean 0 and standard deviation 1: the units of the batch or of a minibatch, or
-    the batch's steps of credit (whole trajectories, turns or units), where each counts once, however long it is."""
+    the batch's steps of credit (whole trajectories, turns or units), where each counts once, however long it is. Of
+    several worlds, each is whitened by itself."""
 
     @property
     def ranks(self) -> bool:

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 import torch
 
-from peripatos.algorithms.methods import METHODS, Method, method
+from peripatos.algorithms.methods import METHODS, method
 from peripatos.algorithms.weighting import Weighting, policy_weight
 from peripatos.algorithms.weights import importance_ratio, kl_estimate, most_uncertain
 
@@ -116,7 +116,7 @@ def test_no_method_gives_a_weight_that_is_no_number_however_far_apart_the_polici
 ) -> None:
     """A sequence of every four log-probabilities (π, before the update, sampler, reference), each unit with a usual
     one behind it; what a trust region leaves out has no weight but that of a penalty."""
-    row: Method = {**METHODS, **CHANGED}[name]
+    row = {**METHODS, **CHANGED}[name]
     columns = torch.tensor(list(product(FAR, repeat=4)), dtype=number).T
     logp, old, behavior, reference = (torch.stack([x, torch.full_like(x, -0.5)], dim=1) for x in columns)
     every = torch.ones_like(logp, dtype=torch.bool)
