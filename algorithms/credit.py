@@ -53,7 +53,8 @@ class Credit:
     wrong: NotNegative = 1.0
     whiten: Literal["batch", "minibatch", "steps"] | None = None
     """Over what advantages are brought to mean 0 and standard deviation 1: the units of the batch or of a minibatch, or
-    the batch's steps of credit (whole trajectories, turns or units), where each counts once, however long it is."""
+    the batch's steps of credit (whole trajectories, turns or units), where each counts once, however long it is. Of
+    several worlds, each is whitened by itself."""
 
     @property
     def ranks(self) -> bool:
@@ -242,11 +243,12 @@ def whiten(advantage_B_T: Tensor, mask_B_T: Tensor, counted_B_T: Tensor | None =
 
 
 def _of_steps(batch: Batch, walk: Steps) -> tuple[Tensor, Tensor, Tensor]:
-    """Reward, mask and end of each step, all [B, K]."""
-    mask, number = batch.mask_B_T, batch.reward_B_T.dtype
-    reward_B_K = sum_steps(batch.reward_B_T, mask, walk)
-    mask_B_K = sum_steps(mask.to(number), mask, walk) > 0
-    end_B_K = sum_steps(batch.end_B_T.to(number), mask, walk) > 0
+    """Reward, mask and end of each step, all [B, K]. Rewards in fp64, which adds those of fp32 without a rounding: the
+    same in another order are the same."""
+    mask = batch.mask_B_T
+    reward_B_K = sum_steps(batch.reward_B_T.double(), mask, walk)
+    mask_B_K = sum_steps(mask.long(), mask, walk) > 0
+    end_B_K = sum_steps(batch.end_B_T.long(), mask, walk) > 0
     return reward_B_K, mask_B_K, end_B_K
 
 
@@ -255,6 +257,7 @@ def _critic_advantage(batch: Batch, walk: Steps, credit: Credit) -> tuple[Tensor
     if batch.value_B_T is None or batch.bootstrap_B_T is None:
         raise ValueError("credit by a critic needs a batch with values")
     reward, mask, end = _of_steps(batch, walk)
+    reward = reward.to(batch.value_B_T.dtype)
     value = sum_steps(torch.where(walk.begins_B_T, batch.value_B_T, 0.0), batch.mask_B_T, walk)
     bootstrap = sum_steps(torch.where(batch.end_B_T, batch.bootstrap_B_T, 0.0), batch.mask_B_T, walk)
     return gae(reward, value, mask, end, bootstrap, gamma=credit.gamma, lam=credit.lam), value
@@ -266,7 +269,7 @@ def _advantage_of_terms(batch: Batch, walk: Steps, credit: Credit) -> Tensor:
     names = sorted(name for name in batch.notes if name.startswith("term_"))
     if not names:
         return _group_advantage_of_steps(batch, walk, credit)
-    total_B_K = torch.zeros_like(_of_steps(batch, walk)[0])
+    total_B_K = batch.reward_B_T.new_zeros(len(batch.reward_B_T), walk.count)
     for name in names:
         # all of a term at the first unit: over a whole trajectory, when it was earned does not matter
         first = batch.mask_B_T & (batch.mask_B_T.cumsum(dim=1) == 1)
@@ -285,6 +288,7 @@ def _group_advantage_of_steps(batch: Batch, walk: Steps, credit: Credit) -> Tens
     if bool((end.sum(dim=1) > 1).any()):
         raise ValueError("a row holds several episodes; without a critic every row must be one whole episode")
     return_B_K = discounted_returns(reward, mask, end, torch.zeros_like(reward), gamma=credit.gamma)
+    return_B_K = return_B_K.to(batch.reward_B_T.dtype)  # once, behind all sums, as `flat_groups` does
     if credit.transform == "verdict":
         return Verdict(credit.threshold, credit.right, credit.wrong)(return_B_K)
     rows = mask.any(dim=1)  # a row without units (an episode that failed) is no member of its group

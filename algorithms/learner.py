@@ -88,6 +88,7 @@ class Learner:
         self.worlds = tuple(worlds) or (method,)
         self.teacher = teacher if any(row.needs_teacher for row in self.worlds) else None
         self._compares = any(row.compares for row in self.worlds)
+        self._whitens = [row.credit.whiten == "minibatch" for row in self.worlds]
         self.scales = tuple(return_scale(row.rewards, row.credit.gamma, row.credit.granularity) for row in self.worlds)
         self.judged, self.critic = judged, critic
         paying = {**{str(world): scale for world, scale in enumerate(self.scales)}, "judge": judged}
@@ -156,8 +157,7 @@ class Learner:
         for epoch in range(self.method.update.epochs):
             others = shown_parts(beside, count, rng_beside)
             for part, other in zip(minibatches(learned_from, count, rng), others, strict=True):
-                whitened = part.whitened() if self.method.credit.whiten == "minibatch" else part
-                self._step(whitened, other, log, first if epoch == 0 else None)
+                self._step(part.whitened(self._whitens), other, log, first if epoch == 0 else None)
                 self._steps, last = self._steps + 1, part
         metrics = with_effective_share(log.means())
         kl = self._kl_old(last) if self._follows_kl and last is not None and len(last.share_B_T) else None
@@ -173,15 +173,16 @@ class Learner:
         return self.settings.schedule == "adaptive_kl" or self.method.weighting.kl_target is not None
 
     def _prepared(self, batch: Batch) -> TrainingBatch:
-        """Rewards, values and credit, in each world by itself."""
+        """Rewards, values and credit, in each world by itself; and what is trained, of all together."""
+        share = self.method.weighting.entropy_share
         if self.teacher is not None and any(row.needs_teacher and not row.compares for row in self.worlds):
             batch = read_by(self.teacher, batch, self.micro_batch)
         if len(self.worlds) == 1:
-            return self._in_world(0, batch)
+            return self._in_world(0, batch).of_most_uncertain(share)
         world_B = batch.notes["world_B"]
         rows = [torch.nonzero(world_B == world)[:, 0] for world in range(len(self.worlds))]
         parts = [self._in_world(world, batch.rows(own)) for world, own in enumerate(rows) if len(own)]
-        return TrainingBatch.join(parts).rows(torch.argsort(torch.cat(rows))).numbered()
+        return TrainingBatch.join(parts).rows(torch.argsort(torch.cat(rows))).numbered().of_most_uncertain(share)
 
     def _in_world(self, world: int, batch: Batch) -> TrainingBatch:
         row, scale = self.worlds[world], self.scales[world]
@@ -221,10 +222,9 @@ class Learner:
     @property
     def _first_is_old(self) -> bool:
         """Whether an update is one step, which is read by the policy from before it: then nobody has to ask that policy
-        for its log-probabilities in a pass of their own. Who follows the KL asks again behind the step."""
-        row = self.method
-        one_step = row.update.epochs == row.update.minibatches == 1 and row.update.minibatch_units is None
-        return row.weighting.correction is not None and one_step and not self._follows_kl
+        for its log-probabilities in a pass of their own. Who follows the KL or pays it in the reward still asks."""
+        asked = self._follows_kl or self.method.weighting.kl_in == "reward"
+        return self.method.weighting.correction is not None and self.method.update.is_one_step and not asked
 
     def _old(self, part: TrainingBatch, logp_B_T: Tensor) -> Tensor:
         """The trainer's log-probability before the update."""
@@ -240,7 +240,7 @@ class Learner:
         update, weighting = self.method.update, self.method.weighting
         if all_left_out(training.batch):  # there is something to imitate beside it
             return training.rows(training.batch.group_B[:0])
-        whitens = self.method.credit.whiten == "minibatch"  # which takes the mean away, and so gives all of them some
+        whitens = any(self._whitens)  # which takes the mean away, and so gives all of them some
         if self.method.needs_critic or weighting.penalty is not None or update.moves_every_row or whitens:
             return training
         moved = ((training.advantage_B_T != 0) | training.taught_B_T).any(dim=1)

@@ -59,6 +59,11 @@ class Update:
         return bool(self.entropy_coefficient) or self.entropy_target is not None
 
     @property
+    def is_one_step(self) -> bool:
+        """Whether one step is made on each batch, whatever its size."""
+        return self.epochs == self.minibatches == 1 and self.minibatch_units is None
+
+    @property
     def moves_every_row(self) -> bool:
         """Whether a row without any advantage has a gradient all the same."""
         return self.has_bonus or bool(self.observation_coefficient)

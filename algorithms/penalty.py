@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ..envs.vocabulary import Batch
-from .weights import KLKind, kl_estimate
+from .weights import MOST_NATS, KLKind, kl_estimate
 
 Anchor = Literal["reference", "old"]
 
@@ -47,13 +47,13 @@ class Penalty:
         d = logp_B_T - anchor_logp_B_T
         if self.to == "old":
             penalty = kl_estimate(anchor_logp_B_T, logp_B_T, kind=self.kind)
-            slope = {"k1": -torch.ones_like(d), "k2": d, "k3": torch.expm1(d)}[self.kind]
+            slope = {"k1": -torch.ones_like(d), "k2": d, "k3": torch.expm1(d.clamp(max=MOST_NATS))}[self.kind]
         else:
             penalty = kl_estimate(logp_B_T, anchor_logp_B_T, kind=self.kind)
-            slope = {"k1": torch.ones_like(d), "k2": d, "k3": -torch.expm1(-d)}[self.kind]
+            slope = {"k1": torch.ones_like(d), "k2": d, "k3": -torch.expm1((-d).clamp(max=MOST_NATS))}[self.kind]
         if not self.ratio:
             return Penalized(penalty, slope)
-        rho = (logp_B_T - old_logp_B_T).exp()
+        rho = (logp_B_T - old_logp_B_T).clamp(max=MOST_NATS).exp()
         # ∇(ρ k) = ρ (k + k′) ∇log π
         return Penalized(rho * penalty, rho * (penalty + slope))
 

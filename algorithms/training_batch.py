@@ -69,9 +69,23 @@ class TrainingBatch:
         mask = self.batch.mask_B_T
         return replace(self, place_B_T=torch.arange(mask.numel(), device=mask.device).view_as(mask))
 
-    def whitened(self) -> TrainingBatch:
-        """With advantages brought to mean 0 and standard deviation 1 over this batch's units."""
-        return replace(self, advantage_B_T=whiten(self.advantage_B_T, self.batch.mask_B_T))
+    def of_most_uncertain(self, share: float) -> TrainingBatch:
+        """The whole, of which only this share of the units that would be trained is: those of highest entropy, which
+        the batch notes (`entropy_B_T`). The others keep their share of every mean."""
+        if share == 1:
+            return self
+        trained = most_uncertain(self.batch.notes["entropy_B_T"], self.trained_B_T, share)
+        return replace(self, trained_B_T=trained, taught_B_T=self.taught_B_T & trained)
+
+    def whitened(self, worlds: Sequence[bool]) -> TrainingBatch:
+        """With the advantages of each world that asks for it brought to mean 0 and standard deviation 1 over its own
+        units here: one that pays more would take the scale of the others. `worlds` says which do, in the order of the
+        note `world_B`."""
+        mask, advantage_B_T = self.batch.mask_B_T, self.advantage_B_T
+        for world in (world for world, asks in enumerate(worlds) if asks):
+            own_B_T = mask & (self.batch.notes["world_B"] == world)[:, None] if len(worlds) > 1 else mask
+            advantage_B_T = torch.where(own_B_T, whiten(advantage_B_T, own_B_T), advantage_B_T)
+        return replace(self, advantage_B_T=advantage_B_T)
 
 
 def prepare(
@@ -82,8 +96,8 @@ def prepare(
     entropy_B_T: Tensor | None = None,
     flat_B: Tensor | None = None,
 ) -> TrainingBatch:
-    """Assign credit and shares, and choose what is trained, on the whole batch. `entropy_B_T` is needed for a method
-    that trains a share of the units only, `flat_B` for one that leaves flat groups out."""
+    """Assign credit and shares on the whole batch. `entropy_B_T` is needed for a method that trains a share of
+    the units only, which is chosen when those of all worlds are there; `flat_B` for one that leaves flat groups out."""
     credited = assign_credit(batch, method.credit)
     update, mask = method.update, batch.mask_B_T
     episodes = episode_rows(batch.episode_B, mask.shape[1])  # a sequence is an episode, in however many rows
@@ -100,10 +114,9 @@ def prepare(
         batch = replace(batch, bundle_B=tied_pairs(batch.bundle_B, batch.group_B, kept.any(dim=1)))
     whole, end = episodes.join(kept), episodes.join(episodes.last_ends(mask, batch.end_B_T))
     a, c = unit_shares(whole, mode=update.aggregation, length=update.length, end_B_T=end, dtype=old_logp_B_T.dtype)
-    share, trained = method.weighting.entropy_share, kept
-    if share < 1:
+    if method.weighting.entropy_share < 1:
         assert entropy_B_T is not None, "the learner asks for it"
-        trained = most_uncertain(entropy_B_T, kept, share)
+        batch = replace(batch, notes={**batch.notes, "entropy_B_T": entropy_B_T})
     observed = batch.notes["observed_B_T"] & counts if update.observation_coefficient else torch.zeros_like(mask)
     target_mask = credited.target_mask_B_T & counts
     return TrainingBatch(
@@ -114,8 +127,8 @@ def prepare(
         credited.target_B_T,
         target_mask,
         episodes.split(a),
-        trained,
-        trained if method.compares else torch.zeros_like(mask),
+        kept,
+        kept if method.compares else torch.zeros_like(mask),
         observed,
         torch.zeros_like(mask, dtype=torch.long),
         count=_compared(batch, kept) if method.judges else float(c.sum()) / sequences,

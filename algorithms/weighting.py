@@ -22,6 +22,7 @@ from .levels import Level, Levels
 from .penalty import Penalty
 from .shapes import check_rank
 from .trust import Gap, Stale
+from .weights import MOST_NATS
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,6 @@ def policy_weight(
         raise ValueError("trained_B_T is needed where entropy_share < 1: it is chosen on the whole batch")
     selection = mask_B_T if trained_B_T is None else trained_B_T
     penalty, slope = _penalty(logp_B_T, old_logp_B_T, reference_logp_B_T, weighting)
-    selection = selection & (advantage_B_T != 0)  # 0 · ∞ is no number, where a ratio has overflowed
     # w = ρ·A·keep · trust · selection − β·∂KL
     weight = torch.where(selection, clipped.factor_B_T * advantage_B_T * trust, zero) - weighting.beta * slope
     surrogate = torch.where(selection, clipped.objective_B_T * trust, zero) - weighting.beta * penalty
@@ -163,12 +163,13 @@ def policy_weight(
 
 
 def _log_ratio(logp_B_T: Tensor, old_logp_B_T: Tensor, ratio: Level | Literal["product"] | None, at: Levels) -> Tensor:
-    """log ρ at each unit [B, T], 0 without a ratio and at masked-out units."""
+    """log ρ at each unit [B, T], at most `MOST_NATS`; 0 without a ratio and at masked-out units."""
     check_rank(2, logp_B_T=logp_B_T, old_logp_B_T=old_logp_B_T, mask_B_T=at.mask_B_T)
     difference = logp_B_T - old_logp_B_T
     if ratio is None:
         return torch.zeros_like(logp_B_T)
-    return at.total(difference, "sequence") if ratio == "product" else at.mean(difference, ratio)
+    log_ratio = at.total(difference, "sequence") if ratio == "product" else at.mean(difference, ratio)
+    return log_ratio.clamp(max=MOST_NATS)  # 0 · ∞ is no number, nor is ∞ a weight
 
 
 def _trust(

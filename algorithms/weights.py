@@ -4,6 +4,9 @@
 
 k1 and k3 are unbiased for KL(π ‖ π_ref) under samples of π, k2 is not; only k1 may be negative (Schulman 2020,
 "Approximating KL divergence").
+
+Differences count up to 20 nats wherever they are an exponent: e^20 says as much as any number that is larger, and a
+weight made of two such factors is still one (the bound of verl, Sheng et al. 2024, arXiv:2409.19256).
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from .levels import Level, Levels
 from .shapes import check_rank
 
 KLKind = Literal["k1", "k2", "k3"]
+MOST_NATS = 20.0  # to which an exponent is cut
 
 
 def importance_ratio(
@@ -55,7 +59,7 @@ def kl_estimate(logp: Tensor, reference_logp: Tensor, *, kind: KLKind) -> Tensor
         return 0.5 * d**2
     if kind == "k3":
         # k3 = e^(−d) − 1 + d
-        return torch.expm1(-d) + d
+        return torch.expm1((-d).clamp(max=MOST_NATS)) + d
     raise ValueError(f"kind must be 'k1', 'k2' or 'k3', got {kind!r}")
 
 

@@ -1,13 +1,17 @@
 """Group statistics, granularity and baselines against arithmetic done by hand."""
 
 from dataclasses import fields, replace
+from itertools import permutations
 
 import pytest
 import torch
 from algorithms_batches import random_batch
 
 from peripatos.algorithms.credit import Credit, assign_credit, group_advantage, whiten
+from peripatos.algorithms.flat_groups import flat_groups
+from peripatos.algorithms.methods import METHODS
 from peripatos.algorithms.returns import gae
+from peripatos.algorithms.shapes import Granularity
 from peripatos.envs.vocabulary import Batch
 
 
@@ -260,3 +264,40 @@ def test_whitened_over_steps_every_episode_counts_once_however_long_it_is() -> N
     got = assign_credit(batch, Credit(whiten="steps")).advantage_B_T
     want = (torch.tensor([0.0, 1.0, 5.0, 5.0], dtype=torch.float64) - 2) / (7**0.5 + 1e-8)
     torch.testing.assert_close(got, torch.where(mask, want[:, None], 0.0))
+
+
+@pytest.mark.parametrize(
+    "rewards", [(0.5, 0.1, 0.1), (333.3, 333.3, 333.4), (0.1, 0.3, 0.9), (0.7, 1e-8, 0.2), (0.7, 0.2, 0.3)]
+)
+@pytest.mark.parametrize("granularity", ["trajectory", "turn"])
+def test_the_same_rewards_in_any_order_are_the_same_return_to_every_method(
+    rewards: tuple[float, ...], granularity: Granularity
+) -> None:
+    """In fp32, whose sums depend on the order: the group is flat, no method prefers any of it, none makes a pair."""
+    orders = torch.tensor(list(permutations(rewards)), dtype=torch.float32)
+    count, units = orders.shape
+    position = torch.arange(units).expand(count, units)
+    batch = replace(
+        random_batch(0, rows=count, groups=1, length=units),
+        mask_B_T=torch.ones(count, units, dtype=torch.bool),
+        turn_B_T=position.clamp(min=1),  # the first two units are one turn
+        end_B_T=position == units - 1,
+        reward_B_T=orders,
+        notes={"energy_B_T": torch.ones(count, units)},
+    )
+    assert flat_groups(batch).all()
+    for name, row in METHODS.items():
+        if row.needs_critic or row.credit.transform in ("one", "verdict") or row.credit.baseline is None:
+            continue
+        credit = replace(row.credit, granularity=granularity, gamma=1.0, whiten=None)
+        assert not assign_credit(batch, credit).advantage_B_T[:, 0].any(), name
+
+
+def test_what_is_too_little_to_change_a_return_makes_no_difference_and_a_flat_group() -> None:
+    batch = random_batch(0, rows=2, groups=1, length=4)
+    first_B_T = batch.mask_B_T & (batch.mask_B_T.cumsum(dim=1) == 1)
+    reward_B_T = first_B_T.float() + batch.end_B_T * torch.tensor([[0.0], [1e-9]])
+    assert not torch.equal(*reward_B_T.double().sum(dim=1)), "it is there"
+    batch = replace(batch, reward_B_T=reward_B_T)
+    assert flat_groups(batch).all()
+    assert not assign_credit(batch, METHODS["grpo"].credit).advantage_B_T.any()

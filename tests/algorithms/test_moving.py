@@ -84,6 +84,28 @@ def test_a_group_is_flat_only_where_all_its_episodes_earned_exactly_the_same() -
     assert flat_groups(batch).tolist() == [True] * 4 + [False] * 4
 
 
+def test_an_episode_without_units_is_no_member_of_its_group_and_does_not_keep_it_from_being_flat() -> None:
+    batch = random_batch(0, rows=8, groups=2)
+    failed = torch.tensor([False, False, False, True] + [False] * 4)
+    mask = batch.mask_B_T & ~failed[:, None]
+    earned = torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0], dtype=torch.float64)
+    reward = torch.where(batch.end_B_T, earned[:, None], 0.0)
+    batch = replace(batch, mask_B_T=mask, end_B_T=batch.end_B_T & mask, reward_B_T=reward)
+    assert flat_groups(batch).tolist() == [True] * 4 + [False] * 4
+    acted = torch.nonzero(~failed)[:, 0]
+    assert torch.equal(flat_groups(batch)[acted], flat_groups(batch.rows(acted)))
+    # an episode of two rows of which one has units has acted, and where nobody has, the group is flat
+    together = replace(batch, episode_B=torch.tensor([0, 1, 2, 2, 3, 4, 5, 6]))
+    assert flat_groups(together).tolist() == [True] * 4 + [False] * 4
+    assert flat_groups(replace(batch, mask_B_T=torch.zeros_like(mask))).all()
+    row = method("grpo", {"update": {"flat_groups": "leave_out", "aggregation": "unit_mean"}})
+    steps = [Learner(TabularPolicy(0), row, OptimizerSettings(), seed=0) for _ in range(2)]
+    for learner, given in zip(steps, (batch, batch.rows(acted)), strict=True):
+        learner.update(given)
+    with_failed, without = (learner.gradient["logits"] for learner in steps)
+    torch.testing.assert_close(with_failed, without)
+
+
 def test_each_term_is_compared_in_its_group_by_itself() -> None:
     """Two answers: right but formless, wrong but well-formed, as the paper's first figure has it (three levels)."""
     batch = random_batch(0, rows=4, groups=1)

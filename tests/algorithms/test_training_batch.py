@@ -170,6 +170,21 @@ def test_the_gap_between_sampler_and_trainer_is_always_said() -> None:
         assert metrics["kl/sampler_gap"] == pytest.approx(want)
 
 
+@pytest.mark.parametrize("update", [{}, {"epochs": 2}, {"minibatches": 2}])
+@pytest.mark.parametrize("level", ["unit", "sequence"])
+def test_a_penalty_in_the_reward_is_that_of_the_policy_before_the_update_by_hand(
+    update: dict[str, object], level: str
+) -> None:
+    """Not of a sampler that is off, in however many steps it is learned from: R − β Σ (log π − log π_ref)."""
+    weighting = {"correction": 1e6, "correction_level": level, "kl": "k1", "kl_in": "reward", "beta": 0.5}
+    batch, row = random_batch(0, behavior_noise=0.6), method("reinforce", {"weighting": weighting, "update": update})
+    learner = Learner(TabularPolicy(0), row, SETTINGS, seed=0, reference=TabularPolicy(5))
+    logp, reference = (TabularPolicy(seed).score(batch.inputs)[0].detach() for seed in (0, 5))
+    want_B = ((batch.reward_B_T - 0.5 * (logp - reference)) * batch.mask_B_T).sum(dim=1)
+    got_B_T = learner._prepared(batch).advantage_B_T
+    torch.testing.assert_close(got_B_T, torch.where(batch.mask_B_T, want_B[:, None], 0.0))
+
+
 @pytest.mark.parametrize(
     ("overrides", "passes"),
     [
@@ -177,6 +192,7 @@ def test_the_gap_between_sampler_and_trainer_is_always_said() -> None:
         ({"weighting": {"correction": 2.0, "ratio": "unit"}, "update": {"epochs": 2}}, 3),
         ({"weighting": {"correction": 2.0}, "update": {"minibatches": 2}}, 3),
         ({"weighting": {"correction": 2.0, "entropy_share": 0.5}}, 2),
+        ({"weighting": {"correction": 2.0, "kl": "k1", "kl_in": "reward", "beta": 0.5}}, 2),
         ({}, 1),
     ],
 )
@@ -192,7 +208,7 @@ def test_a_single_step_is_its_own_old_policy_and_reads_the_batch_once(
             return super().score(inputs)
 
     batch, row = random_batch(0, behavior_noise=0.3), method("reinforce", overrides)
-    learner = Learner(Counting(0), row, SETTINGS, seed=0)
+    learner = Learner(Counting(0), row, SETTINGS, seed=0, reference=TabularPolicy(5))
     learner.update(batch)
     assert len(seen) == passes
     monkeypatch.setattr(Learner, "_first_is_old", False)

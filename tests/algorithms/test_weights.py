@@ -1,10 +1,12 @@
 """Ratios, clips and KL estimates against arithmetic done by hand."""
 
 import math
+from itertools import product
 
 import pytest
 import torch
 
+from peripatos.algorithms.methods import METHODS, method
 from peripatos.algorithms.weighting import Weighting, policy_weight
 from peripatos.algorithms.weights import importance_ratio, kl_estimate, most_uncertain
 
@@ -89,3 +91,63 @@ def test_what_has_no_advantage_has_no_weight_however_far_its_ratio_has_gone(kind
     )
     assert torch.equal(got.weight_B_T, torch.zeros(1, 2))
     assert torch.equal(got.surrogate_B_T, torch.zeros(1, 2))
+
+
+FAR = (-1e4, -120.0, -30.0, -0.5, 0.0)  # log-probabilities, in nats
+CHANGED = {
+    "k3": method("grpo", {"weighting": {"kl": "k3", "beta": 0.1}}),
+    "k3 with a ratio": method("grpo", {"weighting": {"kl": "k3", "beta": 0.1, "kl_ratio": True}}),
+    "k2 with a ratio": method("grpo", {"weighting": {"kl": "k2", "beta": 0.1, "kl_ratio": True}}),
+    "k3 to the old policy": method("ppo_kl", {"weighting": {"kl": "k3"}}),
+    "both sides of a gap": method("probability_gap", {"weighting": {"gap_sides": "both"}}),
+    "nothing but a ratio": method("grpo", {"weighting": {"clip_low": None, "clip_high": None}}),
+    "correction": method("grpo", {"weighting": {"correction": 2.0}}),
+    "mask of sequences": method(
+        "rloo", {"weighting": {"correction": 2.0, "correction_kind": "mask", "correction_level": "sequence"}}
+    ),
+    "band": method("reinforce", {"weighting": {"correction": 1.1, "correction_kind": "band"}}),
+}
+
+
+@pytest.mark.parametrize("name", [*METHODS, *CHANGED])
+@pytest.mark.parametrize("number", [torch.float32, torch.float64])
+def test_no_method_gives_a_weight_that_is_no_number_however_far_apart_the_policies_are(
+    name: str, number: torch.dtype
+) -> None:
+    """A sequence of every four log-probabilities (π, before the update, sampler, reference), each unit with a usual
+    one behind it; what a trust region leaves out has no weight but that of a penalty."""
+    row = {**METHODS, **CHANGED}[name]
+    columns = torch.tensor(list(product(FAR, repeat=4)), dtype=number).T
+    logp, old, behavior, reference = (torch.stack([x, torch.full_like(x, -0.5)], dim=1) for x in columns)
+    every = torch.ones_like(logp, dtype=torch.bool)
+    for size in (100.0, 1e-3, 0.0, -1e-3, -100.0):
+        A = torch.full_like(logp, size)
+        if row.preference.kind is not None:
+            side, pair = torch.ones_like(logp), torch.arange(len(logp)) // 2
+            side[1::2] = -1
+            A, _ = row.preference(logp, reference, side, every, pair)
+        got = policy_weight(
+            logp,
+            A,
+            every,
+            row.weighting,
+            old_logp_B_T=old,
+            behavior_logp_B_T=behavior,
+            reference_logp_B_T=reference,
+            trained_B_T=every,
+        )
+        assert got.weight_B_T.isfinite().all()
+        assert got.surrogate_B_T.isfinite().all()
+        assert got.ratio_B_T.isfinite().all()
+        if got.distrusted_B_T is not None and row.weighting.penalty is None:
+            assert not got.weight_B_T[got.distrusted_B_T].any()
+
+
+def test_a_ratio_counts_up_to_20_nats_and_below_as_it_is() -> None:
+    rule = Weighting(ratio="unit")
+    got = [
+        float(policy_weight(cell(-0.5), cell(-1.0), EVERY, rule, old_logp_B_T=cell(-0.5 - d)).weight_B_T)
+        for d in (-50.0, 19.5, 20.5, 1e4)
+    ]
+    assert got == pytest.approx([-math.exp(-50), -math.exp(19.5), -math.exp(20), -math.exp(20)])
+    assert float(kl_estimate(cell(-1e4), cell(0.0), kind="k3")) == pytest.approx(math.exp(20) - 1 - 1e4)
