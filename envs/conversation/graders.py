@@ -122,7 +122,9 @@ class TextGrader:
         if self.name == "number" and (
             not isinstance(answer, str | int | float) or spelled_number(_spelled(answer)) is None
         ):
-            raise UserError(f"the answer is {shown(answer)}, and the grader 'number' wants a number")
+            raise UserError(
+                f"the answer is {shown(answer)}, and the grader 'number' wants a number, and nothing beside it but a unit"
+            )
         tolerance = task.get("tolerance")
         if self.name == "number" and tolerance is not None and not _is_tolerance(tolerance):
             raise UserError(f"tolerance is {shown(tolerance)}; allowed is a number, 0 or greater")

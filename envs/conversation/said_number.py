@@ -33,7 +33,7 @@ from .last_word import (
     last_word,
     undressed,
 )
-from .left_open import are_alternatives, are_beside, are_items, is_compared, is_open, unnumbered
+from .left_open import NUMBER_WORD, are_alternatives, are_beside, are_items, is_compared, is_open, unnumbered
 
 _LONGEST = 400  # characters of a number
 _SMALL = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
@@ -97,6 +97,23 @@ _CHANGES = re.compile(  # "dropped from 20 to 18"
 )
 _OR_IN = re.compile(r" ([^\W\d]+), or ")  # "1080 minutes, or 18 hours"
 _UNIT_BEHIND = re.compile(r" ?([^\W\d]+)")
+_UNIT_ALONE = re.compile(r"\s?%?|\s?(?!(?:or|and|to)\b)[^\W\d]+[./ ]?(?:[^\W\d]|[./ ]){0,20}")
+_FRACTIONS = (
+    r"half|halves|thirds?|quarters?|fourths?|fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?|elevenths?|twelfths?|"
+    r"\w+teenths?|\w+tieths?|(?:hundred|thousand|[mb]illion|trillion)ths?"
+)
+_MONTHS = (
+    r"jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
+    r"nov(?:ember)?|dec(?:ember)?"
+)
+_NOT_ALONE = re.compile(  # behind a number: another quantity, or what makes another of the first
+    rf"\b(?:{NUMBER_WORD}|\w+(?<=[bmtdnx]illion)s?|{_FRACTIONS}|{_MONTHS}|dozens?|score|gross|lakhs?|crores?|tens|mln|mn|bn|"
+    r"[ap]\.? ?m|noon|midnight|(?:in|of) the (?:morning|afternoon|evening)|below|beneath|under par|than|plus|minus|"
+    r"sqrt|root(?= \w)|pi|log|ln|sin|cos|tan|factorial|divided|(?:and|or) an?)\b"
+    r"|^ (?:squared|cubed|(?-i:(?![mglshc]\b|a \w\w)[a-z]))(?!\w)",
+    re.IGNORECASE,
+)
+_GLUED_ON = re.compile(r"\d ?([^\W\d_]+)(?:\d{2}|\d[^\W\d_])")  # "5h30", "6ft2in", but "5 km2"
 _FRACTION = re.compile(r"(\d?)\\[dtc]?frac ?(?:\{ ?(-?[\d.,]+) ?\} ?\{ ?([\d.,]+) ?\}|(\d)(\d))")
 _POWER_OF_A_WORD = re.compile(
     rf"((?:[^\W\d_]{{2,}}|(?<!\d)[^\W\d_]|[^\W\d_eE]))(?:[_^-]?\(?-?\d{{1,3}}\)?(?![\d.,]*\d)|[{_SMALL}]+)"
@@ -119,13 +136,17 @@ def number_in(text: str, expected: str) -> Fraction | None:
 
 
 def spelled_number(text: str) -> Fraction | None:
-    """The number that a text spells, and nothing beside it but a unit."""
+    """The number that a text spells, and nothing beside it but a unit or what is counted: "18 red apples", "5 km/h".
+    None for what is no single number: "5 hours 30 minutes", "2 thirds", "3 May", "5 pm", "2 dozen"."""
     plain = _plain(text).strip().rstrip(".")
     match = _NUMBER.match(plain) if len(plain) <= _LONGEST else None
     if match is None:
         return None
     value, end = _value(match, plain, match[0])
-    return value if re.fullmatch(r"\s?%?|\s?(?!(?:or|and|to)\b)[^\W\d]+[./ \w]{0,20}", plain[end:]) else None
+    behind = plain[end:]
+    if not _UNIT_ALONE.fullmatch(behind) or _NOT_ALONE.search(behind):
+        return None
+    return None if any(is_unit(unit) for unit in _GLUED_ON.findall(text)) else value
 
 
 def _plain(text: str) -> str:
