@@ -123,7 +123,7 @@ class TextGrader:
             not isinstance(answer, str | int | float) or spelled_number(_spelled(answer)) is None
         ):
             raise UserError(
-                f"the answer is {shown(answer)}, and the grader 'number' wants a number, and nothing beside it but a unit"
+                f"the answer is {shown(answer)}, and the grader 'number' wants a number, and but a unit beside it"
             )
         tolerance = task.get("tolerance")
         if self.name == "number" and tolerance is not None and not _is_tolerance(tolerance):

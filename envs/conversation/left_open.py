@@ -158,7 +158,8 @@ _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _SPELLS = {word: n for n, word in enumerate(_SPELLED.split())}
 _SPELLS |= {word: 10 * n for n, word in enumerate(_TENS.split(), 2)}
 _AGAIN = re.compile(  # "18, or eighteen"
-    rf"\b(?P<one>\d{{1,9}}|{NUMBER_WORD}(?:-{NUMBER_WORD})?),? or (?P<other>\d{{1,9}}|{NUMBER_WORD}(?:-{NUMBER_WORD})?)\b(?![.,]\d)",
+    rf"\b(?P<one>\d{{1,9}}|{NUMBER_WORD}(?:-{NUMBER_WORD})?),? or "
+    rf"(?P<other>\d{{1,9}}|{NUMBER_WORD}(?:-{NUMBER_WORD})?)\b(?![.,]\d)",
     re.IGNORECASE,
 )
 _IF_NOT = re.compile(r",? if not (?=[(\[\"']*(?:\d|[A-Z]\b))")
