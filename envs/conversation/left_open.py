@@ -128,7 +128,8 @@ _BARE_BEFORE = re.compile(rf"(?:^|[^\w\s]|\n)\s*(?:\b(?:{FILLS}|so|thus|therefor
 _BARE_BEHIND = re.compile(r"\s*(?:[^\w\s]|\n|$)")
 _SIGNS = re.compile(rf"(?=.*[^\s.,])[^\w{STOP}]+")  # "17 → 18"
 _ONE_WORD = re.compile(  # "17 oder 18", of whatever language, where it is no English one that relates the two
-    r" (?!(?:of|out|in|by|since|for|per|at|from|on|after|before|not|over|so|hence|thus|is|are|was|makes?|made|gives?|"
+    r" (?!(?:of|out|in|by|because|since|as|via|using|for|"
+    r"per|at|from|on|after|before|not|over|so|hence|thus|is|are|was|makes?|made|gives?|"
     r"equals?|becomes?|minus|plus|times|less|more|than)\b)[^\W\d_]+ ",
     re.IGNORECASE,
 )

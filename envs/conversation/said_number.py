@@ -124,7 +124,27 @@ _TAG = re.compile(r"<[/|]?[a-zA-Z][\w:-]*(?: [\w-]+=\"[^\"<>]*\")* ?[/|]?>")  # 
 _LATEX_COMPARES = re.compile(r"[≧≦≳≲]|(?<![\w/\"])&(?:[lg][te]|ne);|\\(?:[lg]eq?(?:slant)?|neq?|[lg]t)(?![a-zA-Z])")
 _PLUS_MINUS = re.compile(r"\bplus(?: or |/)minus\b", re.IGNORECASE)
 _MINUS = re.compile(r"(?<![-\w])(?:minus|negative) +(?=\.?\d)", re.IGNORECASE)
-_SIGNS = str.maketrans({**dict.fromkeys("$€£¥₹°{}", ""), "\u2044": "/"})
+_MONEY = "$€£¥₹₩₽₺₪₫₱₦₴₡₲₸₵฿₿￥￡￦¢"
+_SIGNS = str.maketrans({**dict.fromkeys(_MONEY + "°{}", ""), "\u2044": "/"})
+_CODES = (
+    "USD|EUR|GBP|JPY|CNY|RMB|CHF|CAD|AUD|NZD|HKD|SGD|TWD|KRW|INR|PKR|LKR|NPR|NOK|SEK|DKK|ISK|PLN|CZK|HUF|RON|BGN|RUB|UAH|"
+    "TRY|ILS|AED|SAR|QAR|KWD|EGP|MAD|NGN|KES|GHS|ZAR|BRL|MXN|ARS|CLP|COP|PEN|THB|VND|IDR|MYR|PHP|BDT|RM|Rs|rs|kr|Kr|zł|Kč|Ft"
+)
+_CURRENCY_BEFORE = re.compile(  # US$18, EUR18, Rs. 18
+    rf"(?<![\w.])(?<!\d )(?:[A-Z]{{1,3}}(?=\\?[{_MONEY}] ?[-+−]?\.?\d)|(?:{_CODES})\.? ?(?=\\?[{_MONEY}]?[-+−]?\.?\d))"
+)
+_CURRENCY_BEHIND = re.compile(rf"(?<=\d)(?=(?:[A-Z]{{1,3}}\\?[{_MONEY}]|(?:{_CODES})(?!\w)))")  # 18kr, 18US$
+_NOUNS = (
+    r"(?: (?!(?:times|plus|minus|divided|or|and|is|are|equals|makes|gives|no|not|wait|but|actually)\b)[^\W\d_]+){0,2}"
+)
+_TERM = rf"\(?-?\d[\d,]*(?:\.\d+)?\)?{_NOUNS}"
+_OPERATOR = r"(?: ?[-+–×÷*·x/^] ?| (?:times|plus|minus|divided by|over) )"
+_PROVED = re.compile(  # "18 because 3*6=18", "18 (20 - 2 = 18)": an equation that ends with the number before it
+    rf"(?<![\w.,/*+×÷·^-])(?<![/*+×÷·^-] )(?P<said>(?P<number>-?\d[\d,]*(?:\.\d+)?){_NOUNS})[^\w?!+*/×÷·^=<>≤≥]{{1,6}}"
+    rf"(?:(?:because|since|as|for|from|by|via|using|check|i\.?e\.?|namely)\b[^\w?!]{{1,4}})?"
+    rf"{_TERM}(?:{_OPERATOR}{_TERM}){{1,12}}(?: ?= ?| (?:is|are|equals|makes|gives) )(?P=number)(?![.,]?\d){_NOUNS}\)?",
+    re.IGNORECASE,
+)
 
 
 def number_in(text: str, expected: str) -> Fraction | None:
@@ -151,6 +171,7 @@ def spelled_number(text: str) -> Fraction | None:
 
 def _plain(text: str) -> str:
     """A reply in which numbers are written with digits, a point, a slash and a sign."""
+    text = _CURRENCY_BEHIND.sub(" ", _CURRENCY_BEFORE.sub("", text))
     text = "".join(f" {unicodedata.normalize('NFKC', one)}" if _is_vulgar(one) else one for one in text)
     text = _FRACTION.sub(_as_slash, undressed(text).replace("\\%", "%").replace("\\$", ""))
     text = _LATEX_COMPARES.sub("≤", _TAG.sub(" ", text))
@@ -158,6 +179,9 @@ def _plain(text: str) -> str:
         text = text.replace(latex, sign)
     text = _MINUS.sub("-", _PLUS_MINUS.sub("±", text.translate(_SIGNS)))
     text = _INDEX.sub(lambda found: found[1] + found[2].translate(_AS_INDEX), text)
+    before = ""
+    while before != text:  # several equations, each on its line
+        before, text = text, _PROVED.sub(r"\g<said>", text)
     return unnumbered(_POWER_OF_A_WORD.sub(r"\1", text))
 
 

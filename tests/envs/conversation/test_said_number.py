@@ -174,10 +174,30 @@ from peripatos.envs.conversation.said_number import number_in, spelled_number
         ("١٨٫٥", F("37/2")),
         ("١٬٠١٨", 1018),
         ("The answer is 18 (9 eggs at $2 each)", 18),
+        ("The answer is 18 because 3*6=18", 18),
+        ("The answer is 18 because 2*3=6 and 6*3=18", 18),
+        ("#### 18 because 3*6=18", 18),
+        ("Answer: 18 (20 - 2 = 18)", 18),
+        ("Answer: 18 [3 bags * 6 apples = 18 apples]", 18),
+        ("Answer: 18 dollars ($20 - $2 = $18)", 18),
+        ("Answer: 18 (3 times 6 is 18)", 18),
+        ("Answer: 3\n2+1=3", 3),
+        ("Answer: 3\n2+1=3\n4-1=3", 3),
+        ("The answer is $3$ because $2+1=3$", 3),
+        ("The answer is Rs. 18", 18),
+        ("#### US$18\n(not 3)", 18),
     ],
 )
 def test_a_number_is_read_however_it_is_spelled(reply: str, number: int | F) -> None:
     assert number_in(reply, "") == number
+
+
+@pytest.mark.parametrize(
+    "money",
+    ["US$18", "HK$18", "A$18", "R$18", "CN¥18", "₩18", "EUR18", "CHF18", "Rs18", "Rs.18", "18kr", "18CHF", "18US$"],
+)
+def test_a_currency_may_be_written_to_a_number(money: str) -> None:
+    assert number_in(f"The answer is {money}", "") == spelled_number(money) == 18
 
 
 @pytest.mark.parametrize(
@@ -207,6 +227,10 @@ def test_a_number_is_read_however_it_is_spelled(reply: str, number: int | F) -> 
         "The answer is 5 or 6",
         "The answers are 3, 5.",
         "The answer is 3 5",
+        "17 or 18 because 3*6=18",
+        "Answer: 17\n3*6=18",
+        "18 or 17 because 20-3=17",
+        "17kr 18kr",
         "Answer: 5\nAnswer: 6",
         "The answer is not 5",
         "not 5",
@@ -297,7 +321,18 @@ def test_what_is_spelled_is_read(above: int, below: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("$1,018", 1018), ("5 km²", 5), ("50%", 50), ("5 ½", F("11/2")), ("84/12", 7), ("3 or 5", None), ("many", None)],
+    [
+        ("$1,018", 1018),
+        ("US$18", 18),
+        ("EUR 18", 18),
+        ("18kr", 18),
+        ("5 km²", 5),
+        ("50%", 50),
+        ("5 ½", F("11/2")),
+        ("84/12", 7),
+        ("3 or 5", None),
+        ("many", None),
+    ],
 )
 def test_an_answer_is_a_number_and_nothing_beside_it_but_a_unit(text: str, number: int | F | None) -> None:
     assert spelled_number(text) == number
