@@ -13,6 +13,7 @@ from ..errors import UserError, unknown
 from .conversation_env import SPLITS
 from .task_columns import Columns, kind_of
 from .task_source import Task
+from .task_tables import check_digits
 
 _MOST_REMARKS = 5
 _LONG = 100_000  # characters of a text
@@ -23,6 +24,7 @@ _NAMES = {"\x00": "a NUL", "\ufffd": "what stands for a byte that could not be r
 def check_row(place: str, task: Task | str, columns: Columns, *, turns: bool = False) -> Task:
     """The task as a mapping; with `turns`, its oracle may list what is done in each. `UserError`, with its place, if it
     has no prompt that can be asked, or if a key that means something here holds what it cannot."""
+    check_digits(place, task)
     if isinstance(task, str):
         task = {columns.prompt: task}
     if not isinstance(task, Mapping):
