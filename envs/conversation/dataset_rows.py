@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UserError
 from .task_file import Splits
-from .task_tables import Row, narrow_columns, optional, placed_row
+from .task_tables import Row, narrow_features, optional, placed_row
 
 _SAVED = ("dataset_dict.json", "state.json")  # in folders that `save_to_disk` makes, of several splits and of one
 
@@ -65,8 +65,7 @@ def _library(what: str) -> Any:
 
 
 def _rows(rows: Iterable[Mapping[str, Any]], where: str) -> list[Row]:
-    types = getattr(rows, "features", None) or {}
-    narrow = narrow_columns(types.keys(), types.values())
+    narrow = narrow_features(rows)
     return [placed_row(f"{where} {number}", row, narrow) for number, row in enumerate(rows)]
 
 

@@ -140,12 +140,17 @@ def narrow_columns(names: Iterable[Any], types: Iterable[object]) -> dict[Any, s
     return {name: match.lastgroup for name, match in found if match and match.lastgroup}
 
 
+def narrow_features(rows: object) -> dict[Any, str]:
+    """The same of a data set of Hugging Face, streamed or not; empty for other rows."""
+    types = getattr(rows, "features", None)
+    return narrow_columns(types.keys(), types.values()) if isinstance(types, Mapping) else {}
+
+
 def placed_row(place: str, row: Mapping[Any, Any], narrow: Mapping[Any, str] | None = None) -> Row:
     """A row with values of Python's own; `narrow`: which of them are of a float type that is not Python's.
     UserError for numbers that Python does not spell."""
-    if narrow:
-        row = {key: _shortest(value, narrow[key]) if key in narrow else value for key, value in row.items()}
-    plain_one = {str(key): plain(value) for key, value in row.items()}
+    of_type = narrow or {}
+    plain_one = {str(key): _shortest(plain(value), of_type.get(key, "")) for key, value in row.items()}
     check_digits(place, plain_one)
     return place, plain_one
 

@@ -263,7 +263,9 @@ def test_a_narrow_float_is_the_shortest_number_that_means_it(tmp_path: Path, kin
     pyarrow = pytest.importorskip("pyarrow")
     table = pyarrow.table({"answer": pyarrow.array(column)})
     pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "rows.parquet")
-    for source in (table, tmp_path / "rows.parquet"):
+    datasets = pytest.importorskip("datasets")
+    held = datasets.Dataset.from_dict({"answer": want}, features=datasets.Features({"answer": datasets.Value(kind)}))
+    for source in (table, tmp_path / "rows.parquet", held, held.with_format("torch"), held.to_iterable_dataset()):
         assert [row["answer"] for row in load_tasks(source)] == want
 
 
