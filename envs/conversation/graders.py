@@ -123,7 +123,7 @@ class TextGrader:
             not isinstance(answer, str | int | float) or spelled_number(_spelled(answer)) is None
         ):
             raise UserError(
-                f"the answer is {shown(answer)}, and the grader 'number' wants a number, and but a unit beside it"
+                f"the answer is {shown(answer)}, and the grader 'number' wants a number, with at most a unit behind it"
             )
         tolerance = task.get("tolerance")
         if self.name == "number" and tolerance is not None and not _is_tolerance(tolerance):

@@ -148,7 +148,9 @@ _ITEM = re.compile(  # "1. 17" in a line of its own, "(a) 17 (b) 18"
     re.MULTILINE,
 )
 _BULLET = re.compile(r"^[ \t]*[-•*▪◦‣][ \t]+(?=\d[\d.,]*(?: [^\W\d_]+)?[ \t]*$)", re.MULTILINE)
-_WORKING = re.compile(r"(\d(?: [^\W\d_]+){0,2}) ?\((?!\+/-)(?=[^()]*[+×÷*·/^])[\d .,=+×÷·*x/^-]+\)")  # 18 (3 × 6)
+_WORKING = re.compile(
+    r"(\d(?: [^\W\d_]+){0,2}) ?\((?!\+/-)(?=[^()]*(?:[+×÷*·/^]|\d ?x ?\d)| ?= ?\d[\d .]*-)[\d .,=+×÷·*x/^-]+\)"
+)  # 18 (3 × 6)
 _LATEX_OR = re.compile(r" ?(?:\\(?:lor|vee)(?![a-zA-Z])|∨) ?")
 _CHANCE = re.compile(r"(?<=\w) ?\(\d{1,3}(?:\.\d+)? ?%(?: [a-z]+)?\)")  # 17 (60%), 18 (40%)
 _SPELLED = (

@@ -128,21 +128,28 @@ _MONEY = "$€£¥₹₩₽₺₪₫₱₦₴₡₲₸₵฿₿￥￡￦¢"
 _SIGNS = str.maketrans({**dict.fromkeys(_MONEY + "°{}", ""), "\u2044": "/"})
 _CODES = (
     "USD|EUR|GBP|JPY|CNY|RMB|CHF|CAD|AUD|NZD|HKD|SGD|TWD|KRW|INR|PKR|LKR|NPR|NOK|SEK|DKK|ISK|PLN|CZK|HUF|RON|BGN|RUB|UAH|"
-    "TRY|ILS|AED|SAR|QAR|KWD|EGP|MAD|NGN|KES|GHS|ZAR|BRL|MXN|ARS|CLP|COP|PEN|THB|VND|IDR|MYR|PHP|BDT|RM|Rs|rs|kr|Kr|zł|Kč|Ft"
+    "TRY|ILS|AED|SAR|QAR|KWD|EGP|MAD|NGN|KES|GHS|ZAR|BRL|MXN|ARS|CLP|COP|PEN|THB|VND|IDR|MYR|PHP|BDT|"
+    "RM|Rs|rs|kr|Kr|zł|zl|Kč|Ft|SFr|Fr|Rp|lei|"
+    "usd|eur|gbp|jpy|cny|inr|chf|Eur"
 )
+_MANY_OF_MONEY = re.compile(rf"[{_MONEY}] ?[\d.,]+ ?[mMbBtTkK](?![^\W_])")  # $18m, which are no metres
 _CURRENCY_BEFORE = re.compile(  # US$18, EUR18, Rs. 18
-    rf"(?<![\w.])(?<!\d )(?:[A-Z]{{1,3}}(?=\\?[{_MONEY}] ?[-+−]?\.?\d)|(?:{_CODES})\.? ?(?=\\?[{_MONEY}]?[-+−]?\.?\d))"
+    rf"(?<![\w.])(?<!\d )(?:(?:[A-Z]{{1,3}}|Mex|Can|us)(?=\\?[{_MONEY}] ?[-+−]?\.?\d)"
+    rf"|(?:{_CODES})\.? ?(?=\\?[{_MONEY}]?[-+−]?\.?\d))"
 )
 _CURRENCY_BEHIND = re.compile(rf"(?<=\d)(?=(?:[A-Z]{{1,3}}\\?[{_MONEY}]|(?:{_CODES})(?!\w)))")  # 18kr, 18US$
 _NOUNS = (
     r"(?: (?!(?:times|plus|minus|divided|or|and|is|are|equals|makes|gives|no|not|wait|but|actually)\b)[^\W\d_]+){0,2}"
 )
-_TERM = rf"\(?-?\d[\d,]*(?:\.\d+)?\)?{_NOUNS}"
+_WHOLE = r"\d+(?:,\d{3})*(?:\.\d+)?"
+_TERM = rf"\(?-?{_WHOLE}\)?{_NOUNS}"
 _OPERATOR = r"(?: ?[-+–×÷*·x/^] ?| (?:times|plus|minus|divided by|over) )"
+_SUM = rf"{_TERM}(?:{_OPERATOR}{_TERM}){{1,12}}"
 _PROVED = re.compile(  # "18 because 3*6=18", "18 (20 - 2 = 18)": an equation that ends with the number before it
-    rf"(?<![\w.,/*+×÷·^-])(?<![/*+×÷·^-] )(?P<said>(?P<number>-?\d[\d,]*(?:\.\d+)?){_NOUNS})[^\w?!+*/×÷·^=<>≤≥]{{1,6}}"
+    rf"(?<![\w.,/*+×÷·^-])(?<![/*+×÷·^-] )(?P<said>(?P<number>-?{_WHOLE}){_NOUNS})[^\w?!+*/×÷·^=<>≤≥]{{1,6}}"
     rf"(?:(?:because|since|as|for|from|by|via|using|check|i\.?e\.?|namely)\b[^\w?!]{{1,4}})?"
-    rf"{_TERM}(?:{_OPERATOR}{_TERM}){{1,12}}(?: ?= ?| (?:is|are|equals|makes|gives) )(?P=number)(?![.,]?\d){_NOUNS}\)?",
+    rf"(?:{_SUM} ?= ?{_TERM}[\s,;.]{{1,3}}(?:(?:and|so|then) )?){{0,4}}"
+    rf"{_SUM}(?: ?= ?| (?:is|are|equals|makes|gives) )(?P=number)(?![.,]?\d){_NOUNS}\)?",
     re.IGNORECASE,
 )
 
@@ -164,7 +171,7 @@ def spelled_number(text: str) -> Fraction | None:
         return None
     value, end = _value(match, plain, match[0])
     behind = plain[end:]
-    if not _UNIT_ALONE.fullmatch(behind) or _NOT_ALONE.search(behind):
+    if not _UNIT_ALONE.fullmatch(behind) or _NOT_ALONE.search(behind) or _MANY_OF_MONEY.search(text):
         return None
     return None if any(is_unit(unit) for unit in _GLUED_ON.findall(text)) else value
 

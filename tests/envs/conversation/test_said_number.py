@@ -182,6 +182,9 @@ from peripatos.envs.conversation.said_number import number_in, spelled_number
         ("Answer: 18 dollars ($20 - $2 = $18)", 18),
         ("Answer: 18 (3 times 6 is 18)", 18),
         ("Answer: 3\n2+1=3", 3),
+        ("Answer: 18\n16-3-4=9\n9*2=18", 18),
+        ("Answer: 18 (= 20 - 2)", 18),
+        ("Answer: 18 (3 x 6)", 18),
         ("Answer: 3\n2+1=3\n4-1=3", 3),
         ("The answer is $3$ because $2+1=3$", 3),
         ("The answer is Rs. 18", 18),
@@ -231,6 +234,8 @@ def test_a_currency_may_be_written_to_a_number(money: str) -> None:
         "Answer: 17\n3*6=18",
         "18 or 17 because 20-3=17",
         "17kr 18kr",
+        "Answer: 17 (= 18)",
+        "Answer: 18\n20-3=17",
         "Answer: 5\nAnswer: 6",
         "The answer is not 5",
         "not 5",
@@ -341,7 +346,7 @@ def test_an_answer_is_a_number_and_nothing_beside_it_but_a_unit(text: str, numbe
 NO_SINGLE_NUMBER = """
 5 hours 30 minutes|2 hours thirty minutes|6 ft 2 in|6ft2in|5h30|5 lb 3 oz|1 year and a day|2 thirds|1 half cup|3 tenths
 7 twentieths|3 sqrt 2|3 sqrt2|3 pi|3 sin x|5 squared|3 May 2021|14 of July|5 pm|5 p.m.|5 in the morning|12 noon
-5 out of 8|3 out of five|3 degrees below zero|5 more than x|2 dozen|2 score|3 k|5 quintillion|5 or more
+5 out of 8|3 out of five|3 degrees below zero|5 more than x|2 dozen|2 score|3 k|5 quintillion|$18m|$5B|5 or more
 """
 UNITS = """
 apples|red apples|dollars per day|km/h|m/s|m/s^2|km²|cm3|%|percent|months|months old|seconds|baths|times a day|a day
