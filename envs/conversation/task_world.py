@@ -284,10 +284,8 @@ class TaskWorld(ConversationEnv):
         return self.pick(tasks, rng) if self._shuffle else tasks[self._place[1] % len(tasks)]
 
     def _why_there_is_none(self, split: Split) -> str:
-        left_out, prompts = (
-            self._left_out[split],
-            len({self._text(task) for tasks in self._tasks.values() for task in tasks}),
-        )
+        left_out = self._left_out[split]
+        prompts = len({self._text(task) for tasks in self._tasks.values() for task in tasks})
         if left_out:
             return (
                 f": the prompts of all {left_out} are among those of {self._later(split)} tasks, so that they are left "
@@ -346,7 +344,7 @@ class TaskWorld(ConversationEnv):
         return " or ".join(other for other in SPLITS[SPLITS.index(split) + 1 :] if self._tasks[other])
 
     def _checked(self, task: Task | str, place: str = "a task") -> Task:
-        checked = check_row(place, task, self._columns, turns=self._has_turns)
+        checked = check_row(place, task, self._columns, turns=self._has_turns, choosing=self._chooses())
         if self._grader:
             expected = self._columns.expected(place, checked)
             try:
@@ -354,6 +352,9 @@ class TaskWorld(ConversationEnv):
             except UserError as problem:
                 raise UserError(f"{place}: {problem}") from problem
         return checked
+
+    def _chooses(self) -> bool:
+        return isinstance(self._grader, TextGrader) and self._grader.name == "choice"
 
     def _split_of(self, text: str, task: Task) -> Split:
         split = task.get("split")
