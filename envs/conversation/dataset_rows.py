@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UserError
 from .task_file import Splits
-from .task_tables import Row, optional, plain_row
+from .task_tables import Row, narrow_features, optional, placed_row
 
 _SAVED = ("dataset_dict.json", "state.json")  # in folders that `save_to_disk` makes, of several splits and of one
 
@@ -65,7 +65,8 @@ def _library(what: str) -> Any:
 
 
 def _rows(rows: Iterable[Mapping[str, Any]], where: str) -> list[Row]:
-    return [(f"{where} {number}", plain_row(row)) for number, row in enumerate(rows)]
+    narrow = narrow_features(rows)
+    return [placed_row(f"{where} {number}", row, narrow) for number, row in enumerate(rows)]
 
 
 def _said(error: Exception) -> str:

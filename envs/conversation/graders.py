@@ -36,7 +36,7 @@ from .task_columns import lettered
 
 GRADERS = ("choice", "exact", "maths", "number", "python", "regex")
 _LONGEST = 1 << 16  # characters of an answer
-_VERSIONS = {"choice": 5, "number": 4}  # of the others 1
+_VERSIONS = {"choice": 5, "number": 5}  # of the others 1
 _REGEX_SECONDS = 2.0
 
 
@@ -122,14 +122,16 @@ class TextGrader:
         if self.name == "number" and (
             not isinstance(answer, str | int | float) or spelled_number(_spelled(answer)) is None
         ):
-            raise UserError(f"the answer is {shown(answer)}, and the grader 'number' wants a number")
+            raise UserError(
+                f"the answer is {shown(answer)}, and the grader 'number' wants a number, with at most a unit behind it"
+            )
         tolerance = task.get("tolerance")
         if self.name == "number" and tolerance is not None and not _is_tolerance(tolerance):
             raise UserError(f"tolerance is {shown(tolerance)}; allowed is a number, 0 or greater")
         if self.name == "choice":
             _right_choice(task)
-        if self.name == "exact" and not _texts(answer):
-            raise UserError(f"the answer is {shown(answer)}; the grader 'exact' wants a text, or a list of texts")
+        if self.name == "exact":
+            _check_texts(answer)
         if self.name == "regex":
             if not isinstance(answer, str):
                 raise UserError(f"the answer is {shown(answer)}; the grader 'regex' wants a pattern")
@@ -204,6 +206,21 @@ def _texts(answer: Any) -> list[str]:
     """The texts that are right; none for what is no text, number or list of those."""
     given = answer if isinstance(answer, list | tuple) else [answer]
     return [_spelled(one) for one in given] if all(isinstance(one, str | int | float) for one in given) else []
+
+
+def _check_texts(answer: Any) -> None:
+    """`UserError` for what is no text or list of texts that a reply could be."""
+    given = answer if isinstance(answer, list | tuple) else [answer]
+    if odd := [one for one in given if isinstance(one, bool)]:
+        raise UserError(
+            f"the answer has {str(odd[0]).lower()}, which is no text (of YAML yes and no are true and false too); "
+            "write it in quotes"
+        )
+    texts = _texts(answer)
+    if not texts:
+        raise UserError(f"the answer is {shown(answer)}; the grader 'exact' wants a text, or a list of texts")
+    if "" in texts:
+        raise UserError(f"the answer is {shown(answer)}, and an empty reply would be right; leave the empty text out")
 
 
 def _right_choice(task: Mapping[str, Any]) -> tuple[str, list[str], list[str]]:

@@ -21,7 +21,7 @@ from .counterparts import ITEMS, are_counterparts
 from .last_word import STOP
 
 _COMPARED = r"(?:more|less|worse|(?!other|rather)\w{2,}er) than(?: or equal to)?"
-_WORD = (
+NUMBER_WORD = (
     r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|"
     r"(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|million)"
 )
@@ -32,7 +32,7 @@ _BOUND_BEFORE = re.compile(
     r"|(?<!has )(?<!reaches )(?<!attains )a (?:min|max)imum of)\b\.?"
     r"|(?:low|upp)er (?:bound|limit) of\b|capped at\b"
     r"|[<>!]=|=<|<>|=/=|/=|⩾|⩽)(?:\s*\b(?:about|around|roughly|approximately|exactly|precisely|the))*"
-    rf"(?:\s*\b{_WORD} ?\()?\s*[(\[\"']*$"
+    rf"(?:\s*\b{NUMBER_WORD} ?\()?\s*[(\[\"']*$"
     r"|(?:^|[^\w\s]\s*|\n|\bis )at (?:(?:the )?(?:very )?(?:least|most)|a (?:min|max)imum)[):,]*\s*$",
     re.IGNORECASE,
 )
@@ -59,7 +59,7 @@ _BOUND_BEHIND = re.compile(
     r"|,? give or take(?: \d| an?\b| some| (?:one|two|three|four|five)\b)",
     re.IGNORECASE,
 )
-_OPEN_BEFORE = re.compile(rf"\b{_WORD},? (?:or|to) (?:maybe |perhaps |possibly )?$", re.IGNORECASE)
+_OPEN_BEFORE = re.compile(rf"\b{NUMBER_WORD},? (?:or|to) (?:maybe |perhaps |possibly )?$", re.IGNORECASE)
 _NAMELESS = (  # pronouns that name no answer, and what stands for one
     r"(?:some(?:thing|one|body|where)|anything|nothing|(?:an)?others?|different|whatever|whichever|any|none|neither|not|else|"
     r"both|either|all|similar|who knows|i (?:don't|do not) know|no idea|n/?a|unknown|undefined|unsure)\b"
@@ -72,7 +72,7 @@ _ELSE = re.compile(  # "or something else", "; maybe another one"
     re.IGNORECASE,
 )
 _OPEN_BEHIND = re.compile(
-    rf",? or (?:maybe |perhaps |possibly |even )?{_WORD}\b"
+    rf",? or (?:maybe |perhaps |possibly |even )?{NUMBER_WORD}\b"
     rf"|{_UNIT},? (?:otherwise|else|if not)\b(?=\W*(?:[.!?;,)\n]|$))"
     rf"|{_UNIT} (?:if|when|unless)\b[^.!?;\n\d]{{0,40}}\d[^.!?;\n]{{0,20}}\b(?:otherwise|else|if not)\b",
     re.IGNORECASE,
@@ -128,7 +128,8 @@ _BARE_BEFORE = re.compile(rf"(?:^|[^\w\s]|\n)\s*(?:\b(?:{FILLS}|so|thus|therefor
 _BARE_BEHIND = re.compile(r"\s*(?:[^\w\s]|\n|$)")
 _SIGNS = re.compile(rf"(?=.*[^\s.,])[^\w{STOP}]+")  # "17 → 18"
 _ONE_WORD = re.compile(  # "17 oder 18", of whatever language, where it is no English one that relates the two
-    r" (?!(?:of|out|in|by|since|for|per|at|from|on|after|before|not|over|so|hence|thus|is|are|was|makes?|made|gives?|"
+    r" (?!(?:of|out|in|by|because|since|as|via|using|for|"
+    r"per|at|from|on|after|before|not|over|so|hence|thus|is|are|was|makes?|made|gives?|"
     r"equals?|becomes?|minus|plus|times|less|more|than)\b)[^\W\d_]+ ",
     re.IGNORECASE,
 )
@@ -147,7 +148,9 @@ _ITEM = re.compile(  # "1. 17" in a line of its own, "(a) 17 (b) 18"
     re.MULTILINE,
 )
 _BULLET = re.compile(r"^[ \t]*[-•*▪◦‣][ \t]+(?=\d[\d.,]*(?: [^\W\d_]+)?[ \t]*$)", re.MULTILINE)
-_WORKING = re.compile(r"(\d(?: [^\W\d_]+){0,2}) ?\((?!\+/-)(?=[^()]*[+×÷*·/^])[\d .,=+×÷·*x/^-]+\)")  # 18 (3 × 6)
+_WORKING = re.compile(
+    r"(\d(?: [^\W\d_]+){0,2}) ?\((?!\+/-)(?=[^()]*(?:[+×÷*·/^]|\d ?x ?\d)| ?= ?\d[\d .]*-)[\d .,=+×÷·*x/^-]+\)"
+)  # 18 (3 × 6)
 _LATEX_OR = re.compile(r" ?(?:\\(?:lor|vee)(?![a-zA-Z])|∨) ?")
 _CHANCE = re.compile(r"(?<=\w) ?\(\d{1,3}(?:\.\d+)? ?%(?: [a-z]+)?\)")  # 17 (60%), 18 (40%)
 _SPELLED = (
@@ -158,7 +161,8 @@ _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _SPELLS = {word: n for n, word in enumerate(_SPELLED.split())}
 _SPELLS |= {word: 10 * n for n, word in enumerate(_TENS.split(), 2)}
 _AGAIN = re.compile(  # "18, or eighteen"
-    rf"\b(?P<one>\d{{1,9}}|{_WORD}(?:-{_WORD})?),? or (?P<other>\d{{1,9}}|{_WORD}(?:-{_WORD})?)\b(?![.,]\d)",
+    rf"\b(?P<one>\d{{1,9}}|{NUMBER_WORD}(?:-{NUMBER_WORD})?),? or "
+    rf"(?P<other>\d{{1,9}}|{NUMBER_WORD}(?:-{NUMBER_WORD})?)\b(?![.,]\d)",
     re.IGNORECASE,
 )
 _IF_NOT = re.compile(r",? if not (?=[(\[\"']*(?:\d|[A-Z]\b))")

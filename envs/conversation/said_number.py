@@ -33,7 +33,7 @@ from .last_word import (
     last_word,
     undressed,
 )
-from .left_open import are_alternatives, are_beside, are_items, is_compared, is_open, unnumbered
+from .left_open import NUMBER_WORD, are_alternatives, are_beside, are_items, is_compared, is_open, unnumbered
 
 _LONGEST = 400  # characters of a number
 _SMALL = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
@@ -97,6 +97,23 @@ _CHANGES = re.compile(  # "dropped from 20 to 18"
 )
 _OR_IN = re.compile(r" ([^\W\d]+), or ")  # "1080 minutes, or 18 hours"
 _UNIT_BEHIND = re.compile(r" ?([^\W\d]+)")
+_UNIT_ALONE = re.compile(r"\s?%?|\s?(?!(?:or|and|to)\b)[^\W\d]+[./ ]?(?:[^\W\d]|[./ ]){0,20}")
+_FRACTIONS = (
+    r"half|halves|thirds?|quarters?|fourths?|fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?|elevenths?|twelfths?|"
+    r"\w+teenths?|\w+tieths?|(?:hundred|thousand|[mb]illion|trillion)ths?"
+)
+_MONTHS = (
+    r"jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
+    r"nov(?:ember)?|dec(?:ember)?"
+)
+_NOT_ALONE = re.compile(  # behind a number: another quantity, or what makes another of the first
+    rf"\b(?:{NUMBER_WORD}|\w+(?<=[bmtdnx]illion)s?|{_FRACTIONS}|{_MONTHS}|dozens?|score|gross|lakhs?|crores?|tens|mln|mn|bn|"
+    r"[ap]\.? ?m|noon|midnight|(?:in|of) the (?:morning|afternoon|evening)|below|beneath|under par|than|plus|minus|"
+    r"sqrt|root(?= \w)|pi|log|ln|sin|cos|tan|factorial|divided|(?:and|or) an?)\b"
+    r"|^ (?:squared|cubed|(?-i:(?![mglshc]\b|a \w\w)[a-z]))(?!\w)",
+    re.IGNORECASE,
+)
+_GLUED_ON = re.compile(r"\d ?([^\W\d_]+)(?:\d{2}|\d[^\W\d_])")  # "5h30", "6ft2in", but "5 km2"
 _FRACTION = re.compile(r"(\d?)\\[dtc]?frac ?(?:\{ ?(-?[\d.,]+) ?\} ?\{ ?([\d.,]+) ?\}|(\d)(\d))")
 _POWER_OF_A_WORD = re.compile(
     rf"((?:[^\W\d_]{{2,}}|(?<!\d)[^\W\d_]|[^\W\d_eE]))(?:[_^-]?\(?-?\d{{1,3}}\)?(?![\d.,]*\d)|[{_SMALL}]+)"
@@ -107,7 +124,34 @@ _TAG = re.compile(r"<[/|]?[a-zA-Z][\w:-]*(?: [\w-]+=\"[^\"<>]*\")* ?[/|]?>")  # 
 _LATEX_COMPARES = re.compile(r"[≧≦≳≲]|(?<![\w/\"])&(?:[lg][te]|ne);|\\(?:[lg]eq?(?:slant)?|neq?|[lg]t)(?![a-zA-Z])")
 _PLUS_MINUS = re.compile(r"\bplus(?: or |/)minus\b", re.IGNORECASE)
 _MINUS = re.compile(r"(?<![-\w])(?:minus|negative) +(?=\.?\d)", re.IGNORECASE)
-_SIGNS = str.maketrans({**dict.fromkeys("$€£¥₹°{}", ""), "\u2044": "/"})
+_MONEY = "$€£¥₹₩₽₺₪₫₱₦₴₡₲₸₵฿₿￥￡￦¢"
+_SIGNS = str.maketrans({**dict.fromkeys(_MONEY + "°{}", ""), "\u2044": "/"})
+_CODES = (
+    "USD|EUR|GBP|JPY|CNY|RMB|CHF|CAD|AUD|NZD|HKD|SGD|TWD|KRW|INR|PKR|LKR|NPR|NOK|SEK|DKK|ISK|PLN|CZK|HUF|RON|BGN|RUB|UAH|"
+    "TRY|ILS|AED|SAR|QAR|KWD|EGP|MAD|NGN|KES|GHS|ZAR|BRL|MXN|ARS|CLP|COP|PEN|THB|VND|IDR|MYR|PHP|BDT|"
+    "RM|Rs|rs|kr|Kr|zł|zl|Kč|Ft|SFr|Fr|Rp|lei|"
+    "usd|eur|gbp|jpy|cny|inr|chf|Eur"
+)
+_MANY_OF_MONEY = re.compile(rf"[{_MONEY}] ?[\d.,]+ ?[mMbBtTkK](?![^\W_])")  # $18m, which are no metres
+_CURRENCY_BEFORE = re.compile(  # US$18, EUR18, Rs. 18
+    rf"(?<![\w.])(?<!\d )(?:(?:[A-Z]{{1,3}}|Mex|Can|us)(?=\\?[{_MONEY}] ?[-+−]?\.?\d)"
+    rf"|(?:{_CODES})\.? ?(?=\\?[{_MONEY}]?[-+−]?\.?\d))"
+)
+_CURRENCY_BEHIND = re.compile(rf"(?<=\d)(?=(?:[A-Z]{{1,3}}\\?[{_MONEY}]|(?:{_CODES})(?!\w)))")  # 18kr, 18US$
+_NOUNS = (
+    r"(?: (?!(?:times|plus|minus|divided|or|and|is|are|equals|makes|gives|no|not|wait|but|actually)\b)[^\W\d_]+){0,2}"
+)
+_WHOLE = r"\d+(?:,\d{3})*(?:\.\d+)?"
+_TERM = rf"\(?-?{_WHOLE}\)?{_NOUNS}"
+_OPERATOR = r"(?: ?[-+–×÷*·x/^] ?| (?:times|plus|minus|divided by|over) )"
+_SUM = rf"{_TERM}(?:{_OPERATOR}{_TERM}){{1,12}}"
+_PROVED = re.compile(  # "18 because 3*6=18", "18 (20 - 2 = 18)": an equation that ends with the number before it
+    rf"(?<![\w.,/*+×÷·^-])(?<![/*+×÷·^-] )(?P<said>(?P<number>-?{_WHOLE}){_NOUNS})[^\w?!+*/×÷·^=<>≤≥]{{1,6}}"
+    rf"(?:(?:because|since|as|for|from|by|via|using|check|i\.?e\.?|namely)\b[^\w?!]{{1,4}})?"
+    rf"(?:{_SUM} ?= ?{_TERM}[\s,;.]{{1,3}}(?:(?:and|so|then) )?){{0,4}}"
+    rf"{_SUM}(?: ?= ?| (?:is|are|equals|makes|gives) )(?P=number)(?![.,]?\d){_NOUNS}\)?",
+    re.IGNORECASE,
+)
 
 
 def number_in(text: str, expected: str) -> Fraction | None:
@@ -119,17 +163,22 @@ def number_in(text: str, expected: str) -> Fraction | None:
 
 
 def spelled_number(text: str) -> Fraction | None:
-    """The number that a text spells, and nothing beside it but a unit."""
+    """The number that a text spells, and nothing beside it but a unit or what is counted: "18 red apples", "5 km/h".
+    None for what is no single number: "5 hours 30 minutes", "2 thirds", "3 May", "5 pm", "2 dozen"."""
     plain = _plain(text).strip().rstrip(".")
     match = _NUMBER.match(plain) if len(plain) <= _LONGEST else None
     if match is None:
         return None
     value, end = _value(match, plain, match[0])
-    return value if re.fullmatch(r"\s?%?|\s?(?!(?:or|and|to)\b)[^\W\d]+[./ \w]{0,20}", plain[end:]) else None
+    behind = plain[end:]
+    if not _UNIT_ALONE.fullmatch(behind) or _NOT_ALONE.search(behind) or _MANY_OF_MONEY.search(text):
+        return None
+    return None if any(is_unit(unit) for unit in _GLUED_ON.findall(text)) else value
 
 
 def _plain(text: str) -> str:
     """A reply in which numbers are written with digits, a point, a slash and a sign."""
+    text = _CURRENCY_BEHIND.sub(" ", _CURRENCY_BEFORE.sub("", text))
     text = "".join(f" {unicodedata.normalize('NFKC', one)}" if _is_vulgar(one) else one for one in text)
     text = _FRACTION.sub(_as_slash, undressed(text).replace("\\%", "%").replace("\\$", ""))
     text = _LATEX_COMPARES.sub("≤", _TAG.sub(" ", text))
@@ -137,6 +186,9 @@ def _plain(text: str) -> str:
         text = text.replace(latex, sign)
     text = _MINUS.sub("-", _PLUS_MINUS.sub("±", text.translate(_SIGNS)))
     text = _INDEX.sub(lambda found: found[1] + found[2].translate(_AS_INDEX), text)
+    before = ""
+    while before != text:  # several equations, each on its line
+        before, text = text, _PROVED.sub(r"\g<said>", text)
     return unnumbered(_POWER_OF_A_WORD.sub(r"\1", text))
 
 

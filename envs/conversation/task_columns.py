@@ -85,8 +85,13 @@ class Columns:
 
     def expected(self, place: str, row: Task) -> Any:
         """The answer that a grader expects."""
-        if fields_of(self.answer):
-            return filled(self.answer, place, row)
+        if fields := fields_of(self.answer):
+            if odd := next((name for name in fields if isinstance(row.get(name), bool)), None):
+                raise UserError(f"{place}: {odd!r} is {str(row[odd]).lower()}, which is no text; write it in quotes")
+            text = filled(self.answer, place, row)
+            if not text.strip():
+                raise UserError(f"{place}: {self.answer!r} is empty; it is the answer that a reply should give")
+            return text
         if self.answer not in row:
             raise UserError(f"{place}: there is no {self.answer!r}, the answer; {_its_keys(row, self.answer)}")
         value = row[self.answer]
@@ -104,7 +109,7 @@ class Columns:
             value = behind.strip()
         if self.tag:
             found = find_answer(value[-_LONGEST:], self.tag, longest=1 << 16).text
-            if found is None:
+            if found is None or not found.strip():
                 raise UserError(f"{place}: {self.answer!r} has no answer in the form {self.tag!r}: {_end(value)}")
             value = found
         return value

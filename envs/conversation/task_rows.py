@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import regex
+
 from ..errors import UserError, unknown
 from .conversation_env import SPLITS
 from .task_columns import Columns, kind_of, lettered
 from .task_source import Task
-from .task_tables import CHOICES, written_list
+from .task_tables import CHOICES, check_digits, written_list
 
 _MOST_REMARKS = 5
 _LONG = 100_000  # characters of a text
@@ -23,6 +25,7 @@ def check_row(place: str, task: Task | str, columns: Columns, *, turns: bool = F
     """The task as a mapping; with `turns`, its oracle may list what is done in each; `choosing`: with its choices read.
     `UserError`, with its place, if it has no prompt that can be asked, or if a key that means something here holds what
     it cannot."""
+    check_digits(place, task)
     if isinstance(task, str):
         task = {columns.prompt: task}
     if not isinstance(task, Mapping):
@@ -69,16 +72,17 @@ def remarks_on(
     texts: Sequence[str],
     columns: Columns,
     *,
-    choosing: bool,
+    grader: str,
     reading: Callable[[Task], object] | None,
 ) -> list[str]:
-    """What is to be said of tasks that ask `texts`, a sentence each. `choosing`: a reply is one of several choices;
+    """What is to be said of tasks that ask `texts`, a sentence each. `grader`: its name, where it only reads;
     `reading`: what the answer of a task is to its grader, None without one."""
     guessed = [f"the tasks say no prompt or answer by these names: {columns.guessed}"] if columns.guessed else []
-    unseen = _unseen_choices(rows, columns) if choosing else []
+    unseen = _unseen_choices(rows, columns) if grader == "choice" else []
+    unasking = _patterns_of_nothing(rows, columns) if grader == "regex" else []
     unlike = _contradictions(rows, texts, columns, reading) if reading else []
     strange = strange_characters([(place, text) for (place, _), text in zip(rows, texts, strict=True)])
-    return [*guessed, *unseen, *unlike, *strange, *_uneven(rows)]
+    return [*guessed, *unseen, *unasking, *unlike, *strange, *_uneven(rows)]
 
 
 def _uneven(rows: Sequence[tuple[str, Task]]) -> list[str]:
@@ -179,6 +183,16 @@ def _unseen_choices(rows: Sequence[tuple[str, Task]], columns: Columns) -> list[
         f"{place}: the agent is not shown the {key} that it is to choose between (in {many}); a template shows them, "
         f'prompt: "{{question}}\\n{{{key}}}"'
     ]
+
+
+def _patterns_of_nothing(rows: Sequence[tuple[str, Task]], columns: Columns) -> list[str]:
+    """A sentence where patterns are found in the empty text, as ".*" is."""
+    answers = [(place, columns.expected(place, task)) for place, task in rows]
+    found = [(place, answer) for place, answer in answers if regex.search(answer, "")]
+    if not found:
+        return []
+    (place, answer), many = found[0], f"{len(found)} of {len(rows)} tasks"
+    return [f"{place}: the pattern {answer!r:.60} is found in the empty text (in {many}): a reply of nothing is paid"]
 
 
 def _check_oracle(place: str, oracle: Any, *, turns: bool) -> None:

@@ -32,7 +32,7 @@ from ..user_code import told
 from .conversation_env import SPLITS, Split
 from .dataset_rows import is_saved, object_splits, read_hub, read_saved
 from .task_file import ENDINGS, OTHER_ENDINGS, Splits, ending_of, read_file
-from .task_tables import Row, column_rows, frame_rows, plain, plain_row
+from .task_tables import Row, check_digits, column_rows, frame_rows, narrow_features, placed_row, plain
 
 Task = Mapping[str, Any]
 Placed = tuple[str, Task | str]  # where a task stands, and the task
@@ -179,10 +179,16 @@ def _listed(source: Any, where: str) -> list[Placed]:
         tasks = list(itertools.islice(source, _MOST_ROWS + 1))
     if len(tasks) > _MOST_ROWS:
         raise UserError(f"the rows are more than {_MOST_ROWS:,}: does what gives them end?")
-    return [
-        (f"{where} {number}", plain_row(task) if isinstance(task, Mapping) else plain(task))
-        for number, task in enumerate(tasks)
-    ]
+    narrow = narrow_features(source)
+    return [_placed(f"{where} {number}", task, narrow) for number, task in enumerate(tasks)]
+
+
+def _placed(place: str, task: object, narrow: Mapping[Any, str]) -> Placed:
+    if isinstance(task, Mapping):
+        return placed_row(place, task, narrow)
+    alone = plain(task)
+    check_digits(place, alone)
+    return place, alone
 
 
 def _picked(splits: Mapping[str, list[Placed]], split: Picked | None, where: str, alone: str) -> list[Placed]:

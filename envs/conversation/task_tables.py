@@ -1,8 +1,9 @@
 """Rows of tables: text with commas or tabs, parquet, frames of pandas and polars, tables of pyarrow.
 
 A cell that is empty, NaN or NA is null. Cells of text stay text: "007" is no number; but `choices` and `options` in a
-text of commas may be a list in JSON or as Python writes it, ["red", "blue"]. Numbers, lists and texts of numpy
-become Python's own, so that a task is the same wherever it comes from.
+text of commas may be a list in JSON or as Python writes it, ["red", "blue"]. Numbers, lists and texts of numpy,
+decimals and tensors become Python's own, so that a task is the same wherever it comes from; a float of 32 bits
+becomes the shortest number that means it, 0.1 and not 0.10000000149011612.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import io
 import itertools
 import json
 import math
+import re
 import sys
 import tokenize
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,9 @@ _COLUMNS = {"prompt", "question", "problem", "answer", "completion", "chosen", "
 CHOICES = ("choices", "options")
 _NONE = ("", "NA", "NaN", "nan", "<NA>")  # cells that pandas reads as null too
 _LONGEST_CELL = 1 << 27  # characters
+_TOO_LONG = 10**4300  # Python does not spell it
+# what numpy, pandas, polars, pyarrow and datasets call floats of 16 and 32 bits, also in lists
+_NARROW = re.compile(r"\b(?:(?P<float16>float16|halffloat)|(?P<float32>float32|float))\b", re.IGNORECASE)
 
 
 def read_csv(path: Path, text: str, *, tabs: bool = False) -> list[Row]:
@@ -100,7 +106,7 @@ def read_parquet(path: Path, raw: bytes) -> list[Row]:
         table = parquet.read_table(io.BytesIO(raw))
     except Exception as error:  # the library raises what its parts raise; the user reads the reason
         raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
-    return _of_records(table.to_pylist(), f"{path}, row")
+    return _of_records(table.to_pylist(), f"{path}, row", narrow_columns(table.column_names, table.schema.types))
 
 
 def frame_rows(source: object) -> list[Row] | None:
@@ -110,12 +116,14 @@ def frame_rows(source: object) -> list[Row] | None:
         if not given.columns.is_unique:
             name = next(name for name in given.columns if list(given.columns).count(name) > 1)
             raise UserError(f"the frame has two columns called {name!r}; give each a name of its own")
-        return _of_records(given.to_dict("records"), "row")
+        return _of_records(given.to_dict("records"), "row", narrow_columns(given.columns, given.dtypes))
     if _is_a(source, "polars", "LazyFrame"):
         given = given.collect()
     if _is_a(given, "polars", "DataFrame"):
-        return _of_records(given.to_dicts(), "row")
-    return _of_records(given.to_pylist(), "row") if _is_a(source, "pyarrow", "Table") else None
+        return _of_records(given.to_dicts(), "row", narrow_columns(given.columns, given.dtypes))
+    if not _is_a(source, "pyarrow", "Table"):
+        return None
+    return _of_records(given.to_pylist(), "row", narrow_columns(given.column_names, given.schema.types))
 
 
 def column_rows(columns: Mapping[Any, Any]) -> list[Row] | None:
@@ -143,26 +151,75 @@ def _is_a(source: object, module: str, kind: str) -> bool:
     return isinstance(found, type) and isinstance(source, found)
 
 
-def _of_records(records: Iterable[Mapping[Any, Any]], where: str) -> list[Row]:
-    return [(f"{where} {number}", plain_row(record)) for number, record in enumerate(records)]
+def _of_records(records: Iterable[Mapping[Any, Any]], where: str, narrow: Mapping[Any, str] | None = None) -> list[Row]:
+    return [placed_row(f"{where} {number}", record, narrow) for number, record in enumerate(records)]
 
 
-def plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A row with values of Python's own."""
-    return {str(key): plain(value) for key, value in row.items()}
+def narrow_columns(names: Iterable[Any], types: Iterable[object]) -> dict[Any, str]:
+    """The columns of floats of fewer than 64 bits, with numpy's name of the type."""
+    found = ((name, _NARROW.search(str(kind))) for name, kind in zip(names, types, strict=True))
+    return {name: match.lastgroup for name, match in found if match and match.lastgroup}
+
+
+def narrow_features(rows: object) -> dict[Any, str]:
+    """The same of a data set of Hugging Face, streamed or not; empty for other rows."""
+    types = getattr(rows, "features", None)
+    return narrow_columns(types.keys(), types.values()) if isinstance(types, Mapping) else {}
+
+
+def placed_row(place: str, row: Mapping[Any, Any], narrow: Mapping[Any, str] | None = None) -> Row:
+    """A row with values of Python's own; `narrow`: which of them are of a float type that is not Python's.
+    UserError for numbers that Python does not spell."""
+    of_type = narrow or {}
+    plain_one = {str(key): _shortest(plain(value), of_type.get(key, "")) for key, value in row.items()}
+    check_digits(place, plain_one)
+    return place, plain_one
+
+
+def check_digits(place: str, value: object, key: str = "") -> None:
+    """UserError where a whole number in a value has more digits than Python spells."""
+    if isinstance(value, int) and abs(value) >= _TOO_LONG:
+        named = f"{key!r} has" if key else "it is"
+        raise UserError(f"{place}: {named} a whole number of more than 4,300 digits; write it as text, in quotes")
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            check_digits(place, each, key or str(name))
+    if isinstance(value, list | tuple):
+        for each in value:
+            check_digits(place, each, key)
 
 
 def plain(value: Any) -> Any:
     """A value of Python's own; None for what is none."""
-    if isinstance(value, np.ndarray | list):
-        return [plain(each) for each in (value.tolist() if isinstance(value, np.ndarray) else value)]
-    if isinstance(value, np.generic):
-        value = value.item()
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):  # of numpy, torch and jax
+        value = _shortest(value.tolist(), str(value.dtype).rpartition(".")[2])
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    if isinstance(value, Decimal):
+        value = _of_decimal(value)
     if isinstance(value, float) and math.isnan(value):
         return None
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}
     return None if type(value).__name__ in ("NAType", "NaTType") else value
+
+
+def _shortest(value: Any, kind: str) -> Any:
+    """The shortest numbers that mean the same in numpy's type `kind`, where that has fewer bits than Python's."""
+    if kind not in ("float16", "float32"):
+        return value
+    if isinstance(value, list):
+        return [_shortest(each, kind) for each in value]
+    return float(str(np.dtype(kind).type(value))) if isinstance(value, float) else value
+
+
+def _of_decimal(value: Decimal) -> int | float | str:
+    """The number, or its text where neither a whole number nor a float is exactly what it says."""
+    if not value.is_finite():
+        return float(value)
+    if abs(value.adjusted()) < 300 and value == value.to_integral_value():
+        return int(value)
+    return float(value) if Decimal(repr(float(value))) == value else str(value)
 
 
 def optional(module: str, what: str) -> Any:

@@ -318,9 +318,10 @@ class TaskWorld(ConversationEnv):
         texts = [self._text(task) for _, task in rows]
         check_names(rows)
         check_prompts_differ(texts)
+        grader = self._grader.name if isinstance(self._grader, TextGrader) else ""
         reading = self._grader.reading if isinstance(self._grader, TextGrader) else lambda task: str(task["answer"])
         self.remarks = tuple(
-            remarks_on(rows, texts, self._columns, choosing=self._chooses(), reading=reading if self._grader else None)
+            remarks_on(rows, texts, self._columns, grader=grader, reading=reading if self._grader else None)
         )
         placed = [(text, task, self._split_of(text, task)) for text, (_, task) in zip(texts, rows, strict=True)]
         self._tasks: dict[Split, list[Task]] = {split: [] for split in SPLITS}

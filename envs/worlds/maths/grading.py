@@ -77,6 +77,8 @@ class MathsGrader:
             raise UserError(
                 f"{self._answer!r} is a whole number of more than {MAX_LENGTH:,} digits, which is not compared"
             )
+        if isinstance(expected, bool):
+            raise UserError(f"{self._answer!r} is {str(expected).lower()}, which is no text; write it in quotes")
         if not isinstance(expected, str | int | float) or not str(expected).strip():
             raise UserError(f"{self._answer!r} is {shown(expected)}; allowed are text that is not empty and numbers")
         if len(str(expected)) > MAX_LENGTH:

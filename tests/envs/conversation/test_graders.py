@@ -256,6 +256,11 @@ def test_a_tag_says_where_the_answer_stands(name: str, tag: Any, answer: str, re
         ("choice", {"answer": "C", "choices": {"A": "x", "B": "y"}}, "wants one of A, B, its text or its index"),
         ("choice", {"answer": "C", "choices": [3, 4]}, "wants one of A, B, its text or its index"),
         ("exact", {"answer": {"a": 1}}, "wants a text, or a list of texts"),
+        *[("exact", {"answer": odd}, "an empty reply would be right") for odd in (["", "x"], ["x", " "], [""])],
+        *[
+            ("exact", {"answer": odd}, "(true|false), which is no text .*in quotes")
+            for odd in (True, False, ["x", True])
+        ],
         ("regex", {"answer": "("}, r"the answer '\(' is no pattern"),
         ("regex", {"answer": 3}, "wants a pattern"),
     ],
@@ -265,6 +270,23 @@ def test_an_answer_of_another_kind_is_refused_with_its_row(name: str, row: dict[
     rows = [{"prompt": f"q{n}", "answer": good, "choices": ["x", "y"]} for n in range(5)]
     with pytest.raises(UserError, match=f"task 5: .*{words}"):
         TaskWorld([*rows, {"prompt": "last", **row}], grader=name)
+
+
+def test_an_answer_that_a_template_leaves_empty_or_takes_from_true_or_false_is_refused() -> None:
+    rows = [{"prompt": f"q{n}", "a": "x", "b": "y"} for n in range(5)]
+    for a, words in (("", "task 5: '{a}{b}' is empty"), (True, "task 5: 'a' is true, which is no text; .* in quotes")):
+        with pytest.raises(UserError, match=words):
+            TaskWorld([*rows, {"prompt": "last", "a": a, "b": " "}], grader="exact", answer="{a}{b}")
+    boxed = [{"prompt": "p", "s": "\\boxed{1}"}, {"prompt": "q", "s": "\\boxed{ }"}]
+    with pytest.raises(UserError, match="task 1: 's' has no answer in the form 'boxed'"):
+        TaskWorld(boxed, grader="exact", answer={"column": "s", "tag": "boxed"})
+
+
+def test_a_pattern_that_is_found_in_nothing_is_said() -> None:
+    rows = [{"prompt": f"q{n}", "answer": answer} for n, answer in enumerate(["x+", "x*", ".*"])]
+    (remark,) = TaskWorld(rows, grader="regex").remarks
+    assert remark == "task 1: the pattern 'x*' is found in the empty text (in 2 of 3 tasks): a reply of nothing is paid"
+    assert not TaskWorld(rows[:1], grader="regex").remarks
 
 
 @pytest.mark.parametrize(
@@ -296,7 +318,7 @@ def test_the_answer_is_what_an_expert_says(name: str, tag: Any) -> None:
 
 def test_graders_say_their_version() -> None:
     rows = [{"prompt": f"q{n}", "answer": str(n)} for n in range(20)]
-    assert TaskWorld(rows, grader="number", tolerance=0.1).scored_by == "TaskWorld 1, number 4 within 0.1"
+    assert TaskWorld(rows, grader="number", tolerance=0.1).scored_by == "TaskWorld 1, number 5 within 0.1"
     assert TaskWorld(rows, grader="exact", answer_tag="boxed").scored_by == "TaskWorld 1, exact 1 in boxed"
 
 

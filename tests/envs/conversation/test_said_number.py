@@ -174,10 +174,33 @@ from peripatos.envs.conversation.said_number import number_in, spelled_number
         ("١٨٫٥", F("37/2")),
         ("١٬٠١٨", 1018),
         ("The answer is 18 (9 eggs at $2 each)", 18),
+        ("The answer is 18 because 3*6=18", 18),
+        ("The answer is 18 because 2*3=6 and 6*3=18", 18),
+        ("#### 18 because 3*6=18", 18),
+        ("Answer: 18 (20 - 2 = 18)", 18),
+        ("Answer: 18 [3 bags * 6 apples = 18 apples]", 18),
+        ("Answer: 18 dollars ($20 - $2 = $18)", 18),
+        ("Answer: 18 (3 times 6 is 18)", 18),
+        ("Answer: 3\n2+1=3", 3),
+        ("Answer: 18\n16-3-4=9\n9*2=18", 18),
+        ("Answer: 18 (= 20 - 2)", 18),
+        ("Answer: 18 (3 x 6)", 18),
+        ("Answer: 3\n2+1=3\n4-1=3", 3),
+        ("The answer is $3$ because $2+1=3$", 3),
+        ("The answer is Rs. 18", 18),
+        ("#### US$18\n(not 3)", 18),
     ],
 )
 def test_a_number_is_read_however_it_is_spelled(reply: str, number: int | F) -> None:
     assert number_in(reply, "") == number
+
+
+@pytest.mark.parametrize(
+    "money",
+    ["US$18", "HK$18", "A$18", "R$18", "CN¥18", "₩18", "EUR18", "CHF18", "Rs18", "Rs.18", "18kr", "18CHF", "18US$"],
+)
+def test_a_currency_may_be_written_to_a_number(money: str) -> None:
+    assert number_in(f"The answer is {money}", "") == spelled_number(money) == 18
 
 
 @pytest.mark.parametrize(
@@ -207,6 +230,12 @@ def test_a_number_is_read_however_it_is_spelled(reply: str, number: int | F) -> 
         "The answer is 5 or 6",
         "The answers are 3, 5.",
         "The answer is 3 5",
+        "17 or 18 because 3*6=18",
+        "Answer: 17\n3*6=18",
+        "18 or 17 because 20-3=17",
+        "17kr 18kr",
+        "Answer: 17 (= 18)",
+        "Answer: 18\n20-3=17",
         "Answer: 5\nAnswer: 6",
         "The answer is not 5",
         "not 5",
@@ -297,10 +326,42 @@ def test_what_is_spelled_is_read(above: int, below: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("$1,018", 1018), ("5 km²", 5), ("50%", 50), ("5 ½", F("11/2")), ("84/12", 7), ("3 or 5", None), ("many", None)],
+    [
+        ("$1,018", 1018),
+        ("US$18", 18),
+        ("EUR 18", 18),
+        ("18kr", 18),
+        ("5 km²", 5),
+        ("50%", 50),
+        ("5 ½", F("11/2")),
+        ("84/12", 7),
+        ("3 or 5", None),
+        ("many", None),
+    ],
 )
 def test_an_answer_is_a_number_and_nothing_beside_it_but_a_unit(text: str, number: int | F | None) -> None:
     assert spelled_number(text) == number
+
+
+NO_SINGLE_NUMBER = """
+5 hours 30 minutes|2 hours thirty minutes|6 ft 2 in|6ft2in|5h30|5 lb 3 oz|1 year and a day|2 thirds|1 half cup|3 tenths
+7 twentieths|3 sqrt 2|3 sqrt2|3 pi|3 sin x|5 squared|3 May 2021|14 of July|5 pm|5 p.m.|5 in the morning|12 noon
+5 out of 8|3 out of five|3 degrees below zero|5 more than x|2 dozen|2 score|3 k|5 quintillion|$18m|$5B|5 or more
+"""
+UNITS = """
+apples|red apples|dollars per day|km/h|m/s|m/s^2|km²|cm3|%|percent|months|months old|seconds|baths|times a day|a day
+in total|in|kg|l|h|boys and girls|square feet|feet per second|degrees Celsius|more|kilowatt hours|H2O
+"""
+
+
+def test_an_answer_of_two_quantities_a_fraction_a_date_or_a_time_is_no_number() -> None:
+    texts = [text for line in NO_SINGLE_NUMBER.split("\n") for text in line.split("|") if text]
+    assert [text for text in texts if spelled_number(text) is not None] == []
+
+
+def test_an_answer_may_have_a_unit_or_what_is_counted_behind_it() -> None:
+    units = [unit for line in UNITS.split("\n") for unit in line.split("|") if unit]
+    assert [unit for unit in units if spelled_number(f"18 {unit}") != 18] == []
 
 
 @pytest.mark.parametrize(

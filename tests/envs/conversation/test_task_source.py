@@ -8,11 +8,13 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from peripatos.envs.conversation import TaskWorld, load_tasks
 from peripatos.envs.conversation.task_source import placed_tasks
@@ -280,6 +282,51 @@ def test_lists_and_numbers_of_numpy_become_pythons_own() -> None:
     (task,) = load_tasks([{"prompt": np.array(["a", "b"]), "n": np.int64(3), "x": {"y": np.float32("nan")}}])
     assert task == {"prompt": ["a", "b"], "n": 3, "x": {"y": None}}
     assert type(task["n"]) is int
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16"])
+def test_a_narrow_float_is_the_shortest_number_that_means_it(tmp_path: Path, kind: str) -> None:
+    column = np.array([0.1, 2.5, -3e-5], kind)
+    want = [0.1, 2.5, -3e-5]
+    assert [row["n"] for row in load_tasks([{"n": one} for one in column])] == want
+    assert load_tasks([{"n": column, "m": column[0].reshape(())}]) == [{"n": want, "m": 0.1}]
+    frame = pytest.importorskip("pandas").DataFrame({"prompt": ["a", "b", "c"], "answer": column})
+    assert [row["answer"] for row in load_tasks(frame)] == want
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.table({"answer": pyarrow.array(column)})
+    pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "rows.parquet")
+    datasets = pytest.importorskip("datasets")
+    held = datasets.Dataset.from_dict({"answer": want}, features=datasets.Features({"answer": datasets.Value(kind)}))
+    for source in (table, tmp_path / "rows.parquet", held, held.with_format("torch"), held.to_iterable_dataset()):
+        assert [row["answer"] for row in load_tasks(source)] == want
+
+
+def test_decimals_and_tensors_of_one_number_are_numbers() -> None:
+    cells = ["5.10", "18", "1E+2", "-0.25", "12345678901234567890.12", "NaN"]
+    rows = load_tasks([{"n": Decimal(cell)} for cell in cells])
+    assert [row["n"] for row in rows] == [5.1, 18, 100, -0.25, "12345678901234567890.12", None]
+    assert [type(row["n"]) for row in rows[:3]] == [float, int, int]
+    tensors = [torch.tensor(0), torch.tensor(0.1), torch.tensor(0.1, dtype=torch.float64), torch.tensor([1, 2])]
+    assert [row["n"] for row in load_tasks([{"n": tensor} for tensor in tensors])] == [0, 0.1, 0.1, [1, 2]]
+    for answer, reply in ((Decimal("5.10"), "5.1"), (torch.tensor(0), "0"), (np.float32(0.1), "0.1")):
+        world = TaskWorld([{"prompt": "x", "answer": answer, "split": "train"}], grader="number")
+        world.reset(seed=0)
+        assert world.step(reply)[1] == 1.0
+
+
+@pytest.mark.parametrize("grader", ["number", "exact", "choice", "regex"])
+@pytest.mark.parametrize("digits", [4_300, 100_000])
+def test_a_number_that_python_does_not_spell_is_refused_with_its_row(grader: str, digits: int) -> None:
+    rows = [{"prompt": "a", "answer": "1"}, {"prompt": "b", "answer": 10**digits}]
+    with pytest.raises(UserError, match="task 1: 'answer' has a whole number of more than 4,300 digits; write it as"):
+        TaskWorld(rows, grader=grader)
+    for odd in ({"prompt": "b", "answer": ["x", -(10**digits)]}, {"prompt": "b", "answer": "1", "id": 10**digits}):
+        with pytest.raises(UserError, match=r"task 1: '(answer|id)' has a whole number"):
+            TaskWorld([rows[0], odd], grader=grader)
+    with pytest.raises(UserError, match="task 1: it is a whole number"):
+        TaskWorld([rows[0], 10**digits], grader=grader)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UserError, match="'answer' has a whole number"):
+        TaskWorld(lambda rng: rows[1], grader=grader).reset(seed=0)
 
 
 @pytest.mark.usefixtures("_offline")
