@@ -205,6 +205,20 @@ IDLE = {
     "a penalty that is paid where nothing is": ("gkd", {"weighting": {"kl": "k1", "kl_in": "reward", "beta": 0.1}}),
     "a scale of what nobody pays": ("gkd", {"rewards": {"scale": "return"}}),
     "a group's mean beside a distance": ("grpo", {"rewards": {"teacher": "model", "teacher_pays": "all"}}),
+    **{
+        f"scaled rewards that {name} divides again": (name, {"rewards": {"scale": "return"}})
+        for name in ("grpo", "gspo", "dapo", "max_rl", "reinforce_pp")
+    },
+    "scaled rewards that are whitened": ("rloo", {"credit": {"whiten": "steps"}, "rewards": {"scale": "return"}}),
+    "scaled rewards over the deviation of a turn": (
+        "grpo",
+        {"credit": {"granularity": "turn", "gamma": 0.9}, "rewards": {"scale": "return"}},
+    ),
+    **{
+        f"a weight that {name} divides again": (name, {"rewards": {"model": 5.0, "world": 0.0}})
+        for name in ("grpo", "max_rl", "reinforce_pp", "rejection_sampling", "ppo")
+    },
+    "z-scores that are divided again": ("grpo", {"rewards": {"model": 1.0, "world": 0.0, "model_scale": "batch"}}),
     "z-scores of an order": ("best_of_k", {"rewards": {"model": 1.0, "world": 0.0, "model_scale": "batch"}}),
 }
 
@@ -274,6 +288,17 @@ def test_constants_that_exclude_each_other_are_refused_with_what_would_fit(name:
         ("dr_grpo", {"update": {"length": 40}}),
         ("rejection_sampling", {"rewards": {"scale": "return", "clip": 2.0}}),
         ("gdpo", {"rewards": {"model": 1.0, "world": 0.0}}),
+        ("grpo", {"rewards": {"scale": "return", "clip": 2.0}}),
+        ("grpo", {"rewards": {"scale": "return"}, "credit": {"eps": 1.0}}),
+        ("rloo", {"rewards": {"scale": "return"}}),
+        ("ppo", {"rewards": {"clip": None}}),
+        ("w_reinforce", {"rewards": {"scale": "return"}, "credit": {"whiten": "batch"}}),
+        ("grpo", {"rewards": {"model": 5.0}}),
+        ("grpo", {"rewards": {"model": 5.0, "world": 0.0, "overlong_share": 0.5}}),
+        ("best_of_k", {"rewards": {"model": 5.0, "world": 0.0, "overlong_buffer": 5}}),
+        ("rlhf_ppo", {"rewards": {"model": 5.0}}),
+        ("rloo", {"rewards": {"model": 5.0, "world": 0.0}}),
+        ("max_rl", {"rewards": {"model": 1.0, "world": 0.0, "model_scale": "batch"}}),
         ("online_dpo", {"rewards": {"model": 2.0}}),
         ("online_dpo", {"rewards": {"model": 1.0, "world": 0.0, "model_clip": 2.0, "model_scale": "batch"}}),
         ("rloo", {"weighting": {"kl": "k1", "kl_in": "reward", "beta": 0.05}}),
