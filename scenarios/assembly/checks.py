@@ -29,7 +29,15 @@ from .curricula import check_curriculum
 from .engines import check_engine
 from .learners import completed
 from .memories import check_memory
-from .method_fits import check_answers, check_compared, check_judge, check_refill, check_shown, check_world_fits
+from .method_fits import (
+    check_answers,
+    check_compared,
+    check_discount,
+    check_judge,
+    check_refill,
+    check_shown,
+    check_world_fits,
+)
 from .no_effect import (
     check_budget,
     check_first,
@@ -103,6 +111,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
             check_world_fits(stage, row, worlds.first.facts)
             check_judge(scenario, stage, row)
             check_answers(stage, row, worlds.values())
+            check_discount(stage, row, worlds.values())
             _check_stage(stage, row, kind)
             check_roles(scenario, stage, row)
             check_refill(scenario, stage, row)

@@ -137,6 +137,8 @@ FITS = [
     Case("ppo-no-horizon", control(", horizon: 16", ""), r"line 7", r"reads segments: give collect\.horizon"),
     Case("ppo-group-size", control("horizon: 16", "horizon: 16, group_size: 4"), r"line 7, column 39", r"group_size has no meaning"),
     Case("staleness-alone", language("method: grpo", "method: rloo", "group_size: 2", "group_size: 2, staleness: 1"), r"line 10, column 41", r"staleness is 1.*neither a ratio nor a correction.*weighting: \{correction: 2\}"),
+    Case("gamma-of-one-turn", language("method: grpo", "method: grpo\n    overrides: {credit: {granularity: turn, gamma: 0.6}}"), r"line 10, column 45", r"credit\.gamma is 0\.6 and would have no effect.*one turn here.*leave it out"),
+    Case("entropy-share-of-real-numbers", control("CartPole-v1", "Pendulum-v1", "minibatches: 2}", "minibatches: 2}, weighting: {entropy_share: 0.2}"), r"line 8", r"entropy_share asks where.*alike everywhere.*\{entropy_share: 1\}"),
     Case("staleness-negative", control("horizon: 16", "horizon: 16, staleness: -1"), r"line 7", r"staleness is -1; allowed"),
     Case("ppo-language-horizon", language("method: grpo", "method: ppo", "group_size: 2", "horizon: 16"), r"line 10, column 26", r"horizon has no meaning"),
     Case("grpo-alone", language("group_size: 2", "group_size: 1"), r"line 10, column 26", r"group_size must be at least 2"),
