@@ -30,6 +30,7 @@ from .engines import check_engine
 from .learners import completed
 from .memories import check_memory
 from .method_fits import (
+    check_age,
     check_answers,
     check_compared,
     check_discount,
@@ -304,15 +305,7 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
         raise WrongKey(
             ("collect", "horizon"), f"{where} reads whole episodes: collect.horizon has no meaning; leave it out"
         )
-    any_age = row.source != "own" or row.preference.kind is not None  # a pair may be anybody's
-    uncorrected = not any_age and row.weighting.ratio is None and row.weighting.correction is None
-    if collect.staleness and uncorrected:
-        raise WrongKey(
-            ("collect", "staleness"),
-            f"{where}: collect.staleness is {collect.staleness}, so that older weights act, and this method has "
-            "neither a ratio nor a correction for that: give overrides: {weighting: {correction: 2}}, or leave "
-            "collect.staleness out",
-        )
+    check_age(stage, row)
     if row.source != "own" and optimizer_settings(stage).schedule == "adaptive_kl":
         raise WrongKey(
             ("optimizer", "schedule"),

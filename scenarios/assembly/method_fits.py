@@ -93,6 +93,22 @@ def check_discount(stage: Stage, row: Method, sources: Iterable[WorldSource]) ->
     )
 
 
+def check_age(stage: Stage, row: Method) -> None:
+    """WrongKey where older weights act, and the method has nothing that makes up for it."""
+    staleness = 0 if stage.collect is None else stage.collect.staleness
+    any_age = row.source != "own" or row.preference.kind is not None  # a pair may be anybody's
+    if not staleness or any_age or row.weighting.ratio is not None or row.weighting.correction is not None:
+        return
+    fits = "give overrides: {weighting: {correction: 2}}, or leave collect.staleness out"
+    if row.compares:  # a distance to the teacher, which no ratio corrects
+        fits = "leave collect.staleness out"
+    raise WrongKey(
+        ("collect", "staleness"),
+        f"stage {stage.name!r} ({row.name}): collect.staleness is {staleness}, so that older weights act, and this "
+        f"method has neither a ratio nor a correction for that: {fits}",
+    )
+
+
 def check_shown(stage: Stage, row: Method) -> None:
     """WrongKey where a method that learns from somebody else is shown nothing, or not what it learns from."""
     shown, where = stage.demonstrations, f"stage {stage.name!r} ({row.name})"
