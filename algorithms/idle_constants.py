@@ -341,3 +341,25 @@ def impossible_constants(row: Method) -> Iterator[tuple[str, str, str]]:
     if weighting.kl_to == "old" and weighting.kl_ratio:
         why = "and weighting.kl_to is 'old', whose own samples these are: their mean is the KL without a ratio"
         yield "weighting", "kl_ratio", f"{why}; write kl_ratio: false"
+
+
+def unmoved_by_demonstrations(row: Method) -> str | None:
+    """Why a row would learn nothing from somebody who does it right, whose episodes all earn the same; None where it
+    would."""
+    credit, alike = row.credit, "where all did it right, all earned the same, and nothing is learned"
+    if row.judges or row.preference.kind is not None or credit.ranks:
+        return f"this method compares replies: {alike}"
+    if row.needs_critic:
+        return "credit.baseline is 'critic', which says what is to be expected of the policy, and somebody else acts"
+    if row.needs_teacher:
+        return f"rewards.teacher is {spelled(row.rewards.teacher)}, who pays for what the policy itself does"
+    if credit.transform == "one":
+        return None
+    if credit.transform == "verdict" and credit.right == 0:
+        return "credit.right is 0: nothing is learned from what was done right"
+    if credit.baseline is not None or credit.whiten is not None:
+        name = "whiten" if credit.baseline is None else "baseline"
+        return f"credit.{name} is {spelled(getattr(credit, name))}, which compares returns: {alike}"
+    if row.update.flat_groups == "leave_out":
+        return f"update.flat_groups is 'leave_out': {alike}"
+    return None

@@ -156,7 +156,8 @@ def _advantage(row: Method) -> str:
         A = f"({R})" if credit.granularity != "trajectory" and credit.baseline is not None else R
         A += _SUBTRACTED[credit.baseline]
         if credit.scale is not None:
-            A = f"({A}) / ({credit.scale}_group(R) + {credit.eps:g})"
+            members = "batch" if credit.baseline == "batch_mean" else "group"
+            A = f"({A}) / ({credit.scale}_{members}(R) + {credit.eps:g})"
         A = f"Σ over terms of {A}" if credit.each_term else A
     A = f"1[{A} > 0]" if credit.transform == "positive" else A
     over = {"batch": "batch", "minibatch": "minibatch", "steps": _STEPS[credit.granularity] + " of the batch"}

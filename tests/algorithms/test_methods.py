@@ -1,14 +1,18 @@
 """The table of methods and how a user changes a constant in it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from algorithms_batches import TabularPolicy, random_batch
 
+from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.method_words import document, formulas, method_table, show_method
 from peripatos.algorithms.methods import METHODS, method
-from peripatos.envs.errors import UserError
+from peripatos.algorithms.optimizer import OptimizerSettings
+from peripatos.envs.errors import UserError, WrongKey
 
 
 def test_the_table_says_every_constant_that_frameworks_disagree_on() -> None:
@@ -269,6 +273,39 @@ def test_constants_that_exclude_each_other_are_refused_with_what_would_fit(name:
     row, overrides, fits = EXCLUDING[name]
     with pytest.raises(UserError, match=re.escape(fits)):
         method(row, overrides)
+
+
+LEARN_FROM_OTHERS = ("sft", "dft", "reinforce", "psr", "w_reinforce")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_compares_learns_from_no_demonstrations(name: str) -> None:
+    if name in LEARN_FROM_OTHERS:
+        assert method(name, {"source": "demonstrations"})
+        return
+    with pytest.raises(WrongKey, match=r"source is 'demonstrations', and .*; sft imitates them") as problem:
+        method(name, {"source": "demonstrations"})
+    assert problem.value.path == ("source",)
+
+
+@pytest.mark.parametrize("name", LEARN_FROM_OTHERS)
+def test_what_learns_from_demonstrations_that_are_all_right_moves(name: str) -> None:
+    row, policy = method(name, {"source": "demonstrations"}), TabularPolicy(0)
+    batch = random_batch(0)
+    batch = replace(batch, reward_B_T=1.0 * batch.end_B_T)
+    Learner(policy, row, OptimizerSettings(), seed=0).update(batch)
+    assert policy.logits.grad is not None
+    assert policy.logits.grad.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "written",
+    [{"transform": "advantage", "baseline": "group_mean"}, {"transform": "advantage", "whiten": "batch"}],
+    ids=str,
+)
+def test_imitation_that_is_made_to_compare_is_refused(written: dict[str, object]) -> None:
+    with pytest.raises(WrongKey, match="all earned the same, and nothing is learned"):
+        method("sft", {"credit": written})
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,7 @@ FITS = [
     Case("ppo-language-horizon", language("method: grpo", "method: ppo", "group_size: 2", "horizon: 16"), r"line 10, column 26", r"horizon has no meaning"),
     Case("grpo-alone", language("group_size: 2", "group_size: 1"), r"line 10, column 26", r"group_size must be at least 2"),
     Case("grpo-demonstrations", language("    budget", "    demonstrations: {agent: {kind: oracle}}\n    budget"), r"line 11, column 5", r"takes no `demonstrations`"),
+    Case("grpo-of-demonstrations", language("    budget", "    overrides: {source: demonstrations}\n    demonstrations: {agent: {kind: oracle}}\n    budget"), r"line 11, column 17", r"source is 'demonstrations', and credit\.baseline is 'group_mean'.*nothing is learned; sft imitates"),
     Case("sft-without", language("method: grpo", "method: sft"), r"line 8", r"needs `demonstrations`"),
     Case("sft-no-oracle", control("method: ppo", "method: sft\n    demonstrations: {agent: {kind: oracle}}", ", horizon: 16", "", "    overrides: {update: {epochs: 1, minibatches: 2}}\n", ""), r"line 7, column 30", r"control worlds have no oracle.*scripted"),
     Case("oracle-control", control("kind: mlp, hidden: [16]", "kind: oracle", CONTROL[CONTROL.index("    method"):], ""), r"line 3", r"control worlds have no oracle"),
