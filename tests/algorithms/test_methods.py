@@ -1,5 +1,6 @@
 """The table of methods and how a user changes a constant in it."""
 
+import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +78,31 @@ def test_the_formula_of_a_row_is_put_together_from_its_columns() -> None:
         " − 0.5·(π/π_old)·(k3 + 1 − π_ref/π)",
         "ρ = π/π_old of the unit",
         "L = −mean over sequences of the mean over units of (w·log π + 0.01·H)",
+    ]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_brackets_of_a_formula_close(name: str) -> None:
+    for kl, to, ratio in itertools.product(("k1", "k2", "k3"), ("reference", "old"), (False, True)):
+        penalty = {"kl": kl, "kl_to": to, "kl_ratio": ratio, "beta": 0.3, "kl_in": "loss"}
+        try:
+            row = method(name, {"weighting": penalty})
+        except UserError:
+            continue
+        said = "\n".join(formulas(row))
+        assert all(said.count(left) == said.count(right) for left, right in ("()", "[]", "{}")), said
+        assert "0.3·" in said
+
+
+def test_the_formula_of_a_divided_batch_and_of_a_distance_say_all_that_is_computed() -> None:
+    batch = formulas(method("reinforce_baseline", {"credit": {"scale": "std"}}))
+    assert batch[0] == "A = (R − mean_batch(R)) / (std_batch(R) + 1e-06)"
+    squared = formulas(method("grpo", {"weighting": {"kl": "k2", "beta": 0.1, "kl_ratio": True}}))
+    assert squared[1].endswith(" − 0.1·(π/π_old)·(k2 + log(π/π_ref))")
+    distance = {"weighting": {"kl": "k3", "beta": 0.1, "entropy_share": 0.2}, "update": {"entropy_coefficient": 0.5}}
+    assert formulas(method("gkd", distance))[1:] == [
+        "w = π(v)·A · 1[H among the highest 20 %]",
+        "L = −mean over all units of (Σ_v w·log π(v) − 0.1·(1 − π_ref/π)·log π + 0.5·H)",
     ]
 
 
