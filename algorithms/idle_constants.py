@@ -118,10 +118,9 @@ def _forgets_scale(row: Method) -> str:
     if credit.transform == "positive" or credit.ranks:
         return f"credit.transform is {spelled(credit.transform)}, which asks for the order of returns alone"
     if credit.scale is not None and credit.baseline is not None and credit.eps <= _SMALL_EPS:
-        divisor = {"std": "deviation", "mean": "mean"}[credit.scale]
-        return f"credit.scale is {spelled(credit.scale)}: what returns are divided by cancels behind their {divisor}"
+        return f"credit.scale is {spelled(credit.scale)}, behind which a factor of all returns cancels"
     if credit.whiten is not None:
-        return f"credit.whiten is {spelled(credit.whiten)}: what returns are divided by cancels behind their deviation"
+        return f"credit.whiten is {spelled(credit.whiten)}, behind which a factor of all returns cancels"
     return ""
 
 
