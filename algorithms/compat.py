@@ -95,7 +95,7 @@ FACTS = (
     Fact("verl", "weighting.clip_high", "1 ± ε, that is 0.8 to 1.2", _named("cispo")),
     Fact("verl", "weighting.clip_high", "clip_ratio bounds log ρ", _named("gmpo")),
     Fact("verl", "weighting.gap", "dppo_tv reads ε from clip_ratio (0.2), and caps the ratio at 20", _named("dppo")),
-    Fact("verl", "weighting.correction", "min(π/μ, C) with C = 2", _ACTOR),
+    Fact("verl", "weighting.correction", "off; min(π/μ, C) with C = 2 once on", _ACTOR),
     Fact("verl", "update.value_clip", "0.5", _critic),
     Fact(
         "verl",

@@ -11,6 +11,7 @@ from .method_row import Method
 from .weighting import Weighting
 
 Idle = tuple[str, str, object, str]  # column, name, the value that means nothing (`...`: none does), and why
+_SMALL_EPS = 1e-3  # beside a spread of returns, which a larger one may be comparable to
 
 
 def spelled(value: object) -> str:
@@ -101,13 +102,26 @@ def _of_rewards(row: Method) -> Iterator[Idle]:
         yield "rewards", "teacher_pays", "chosen", "rewards.teacher is null; allowed are model, self"
     if rewards.scale is None:
         yield "rewards", "clip", None, "rewards.scale is null; allowed is 'return'"
-    if (row.credit.transform == "positive" or row.credit.ranks) and rewards.clip is None:
-        why = f"credit.transform is {spelled(row.credit.transform)}, which asks for the order of returns alone"
+    if rewards.clip is None and (why := _forgets_scale(row)):
         yield "rewards", "scale", None, f"{why}, unless rewards.clip cuts some"
     if rewards.overlong_buffer is None and rewards.overlong_share is None:
         yield "rewards", "overlong_limit", None, "rewards.overlong_buffer is not given"
     if rewards.overlong_buffer is not None:
         yield "rewards", "overlong_share", None, "rewards.overlong_buffer says how long the buffer is"
+
+
+def _forgets_scale(row: Method) -> str:
+    """Why returns of c times the size, c > 0, lead to the same advantages; nothing where they do not."""
+    credit = row.credit
+    if row.needs_critic or row.weighting.kl_in == "reward" or credit.transform in ("verdict", "one"):
+        return ""
+    if credit.transform == "positive" or credit.ranks:
+        return f"credit.transform is {spelled(credit.transform)}, which asks for the order of returns alone"
+    if credit.scale is not None and credit.baseline is not None and credit.eps <= _SMALL_EPS:
+        return f"credit.scale is {spelled(credit.scale)}, behind which a factor of all returns cancels"
+    if credit.whiten is not None:
+        return f"credit.whiten is {spelled(credit.whiten)}, behind which a factor of all returns cancels"
+    return ""
 
 
 def _of_comparisons() -> Iterator[Idle]:
@@ -133,12 +147,18 @@ def _of_weighed_models(row: Method) -> Iterator[Idle]:
         why = "credit.each_term normalises each term by itself, so that its weight cancels"
         if rewards.world:
             yield "rewards", "world", 1.0, f"{why}; 0 leaves the world's terms out"
-    elif credit.ranks and not rewards.world:
-        why = f"credit.transform is {spelled(credit.transform)}, and the model's scores alone are put in an order"
+    elif rewards.world or rewards.overlong_buffer is not None or rewards.overlong_share is not None:
+        return
+    elif rewards.scale is not None:
+        why = "rewards.scale is 'return', and what the model says is all that is earned"
+    elif why := _forgets_scale(row):
+        why = f"{why}, and what the model says is all that is earned"
     else:
         return
     yield "rewards", "model", 1.0, why
-    if rewards.model_clip is None:
+    shifts = credit.baseline is not None or credit.ranks or credit.whiten is not None  # cancels what all earn
+    shifts = shifts and credit.granularity == "trajectory" and credit.scale != "mean" and rewards.scale is None
+    if rewards.model_clip is None and (credit.each_term or shifts):
         yield "rewards", "model_scale", "start", why
 
 
@@ -320,3 +340,25 @@ def impossible_constants(row: Method) -> Iterator[tuple[str, str, str]]:
     if weighting.kl_to == "old" and weighting.kl_ratio:
         why = "and weighting.kl_to is 'old', whose own samples these are: their mean is the KL without a ratio"
         yield "weighting", "kl_ratio", f"{why}; write kl_ratio: false"
+
+
+def unmoved_by_demonstrations(row: Method) -> str | None:
+    """Why a row would learn nothing from somebody who does it right, whose episodes all earn the same; None where it
+    would."""
+    credit, alike = row.credit, "where all did it right, all earned the same, and nothing is learned"
+    if row.judges or row.preference.kind is not None or credit.ranks:
+        return f"this method compares replies: {alike}"
+    if row.needs_critic:
+        return "credit.baseline is 'critic', which says what is to be expected of the policy, and somebody else acts"
+    if row.needs_teacher:
+        return f"rewards.teacher is {spelled(row.rewards.teacher)}, who pays for what the policy itself does"
+    if credit.transform == "one":
+        return None
+    if credit.transform == "verdict" and credit.right == 0:
+        return "credit.right is 0: nothing is learned from what was done right"
+    if credit.baseline is not None or credit.whiten is not None:
+        name = "whiten" if credit.baseline is None else "baseline"
+        return f"credit.{name} is {spelled(getattr(credit, name))}, which compares returns: {alike}"
+    if row.update.flat_groups == "leave_out":
+        return f"update.flat_groups is 'leave_out': {alike}"
+    return None

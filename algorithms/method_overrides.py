@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from ..envs.errors import WrongKey, nearest
 from ..envs.quantities import shown
 from ..envs.wrong_values import Slot, wrong_value
-from .idle_constants import idle_constants, impossible_constants, spelled
+from .idle_constants import idle_constants, impossible_constants, spelled, unmoved_by_demonstrations
 from .method_row import Method
 
 # what a row says of itself; no scenario changes it
@@ -29,6 +29,7 @@ def overridden(row: Method, overrides: Mapping[str, Any]) -> Method:
     """`row` with some constants changed. `UserError` names an unknown constant and the nearest one, a value of the
     wrong kind, a constant that would have no effect beside the others, or two that exclude each other."""
     changed = _override(row, overrides, ())
+    _refuse_shown(changed, overrides)
     _refuse_idle(changed, overrides)
     _refuse_impossible(changed, overrides)
     return changed
@@ -39,6 +40,18 @@ def columns_of(key: str) -> list[str]:
     row = Method("", "")
     columns = {f.name: getattr(row, f.name) for f in fields(row) if is_dataclass(getattr(row, f.name))}
     return [name for name, column in columns.items() if key in {f.name for f in fields(column)}]
+
+
+def _refuse_shown(row: Method, overrides: Mapping[str, Any]) -> None:
+    """Demonstrations are of somebody who does it right: what compares them with each other has nothing to learn."""
+    if row.source != "demonstrations" or (why := unmoved_by_demonstrations(row)) is None:
+        return
+    place = ("source",) if "source" in overrides else next(((column,) for column in overrides), ())
+    raise WrongKey(
+        place,
+        f"method {row.name}.source is 'demonstrations', and {why}; sft imitates them, dft weighs them by how likely "
+        "they are, reinforce and psr by what they earned",
+    )
 
 
 def _refuse_idle(row: Method, overrides: Mapping[str, Any]) -> None:

@@ -59,26 +59,21 @@ def formulas(row: Method) -> list[str]:
     """The effective objective: R, A, w and L, a line each."""
     if row.judges:
         return list(_PREFIXES if row.learns == "process" else _SCORES)
-    weighting, update = row.weighting, row.update
+    if row.compares:
+        w = " · ".join(["π(v)·A", *_selected(row.weighting)])
+        return ["A = log ν(v) − log π(v), for every v that might have been chosen", f"w = {w}", _loss(row)]
+    weighting = row.weighting
     factors = [weighting.clip.formula if weighting.ratio is not None else "A"]
     factors = factors if row.preference.kind is None else [row.preference.formula]
     factors += [part.formula for part in (weighting.gap_trust, weighting.stale_trust) if part is not None]
     factors += [] if weighting.importance_correction is None else [weighting.importance_correction.formula]
-    factors += [] if weighting.entropy_share == 1 else [f"1[H among the highest {100 * weighting.entropy_share:g} %]"]
+    factors += _selected(weighting)
     w = factors[0]
     if len(factors) > 1:  # behind a `, s = …` of the first there is no room for a factor
         first, comma, rest = w.partition(",   ")
         w = " · ".join([first, *factors[1:]]) + comma + rest
     if weighting.penalty is not None:
         w = f"{w} − {weighting.beta:g}·{weighting.penalty.formula}"
-    mean = {
-        "unit_mean": "mean over all units of",
-        "sequence_mean": "mean over sequences of the mean over units of",
-        "sequence_sum": "mean over sequences of the sum over units of",
-        "constant_length": "mean over sequences of 1/L times the sum over units of",
-    }[update.aggregation]
-    if row.compares:
-        return [*_COMPARED, f"L = −{mean} Σ_v w·log π(v)"]
     lines = [f"A = {_advantage(row)}", f"w = {w}"]
     if row.needs_teacher:
         lines.append("r = log ν − log μ, of the unit")
@@ -87,31 +82,49 @@ def formulas(row: Method) -> list[str]:
     if weighting.kl_in == "reward":
         lines.append(f"r ← r − {weighting.beta:g}·log(π_old/π_ref), at each unit")
     if row.preference.kind is not None:
-        mean = "mean over pairs of the sum over units of"
         lines.append(
             "d = Σ (log π⁺ − log π⁺_ref) − Σ (log π⁻ − log π⁻_ref), over the units of the better and the worse"
         )
     if weighting.ratio is not None:
         to = "π/μ" if row.source == "demonstrations" else "π/π_old"
         lines.append(f"ρ = {_RATIOS[weighting.ratio].replace('π/π_old', to)}")
-    bonus = f"{update.entropy_coefficient:g}·H" if update.entropy_coefficient else ""
-    bonus = "c·H" if update.entropy_target is not None else bonus
-    value = f" + {update.value_coefficient:g}·{_value_error(row)}" if row.needs_critic else ""
-    inside = f"(w·log π + {bonus})" if bonus else "w·log π"
-    heard = (
-        f" − {update.observation_coefficient:g}·mean over observed units of log π"
-        if update.observation_coefficient
-        else ""
-    )
-    shown = (
-        f" − {update.imitation_coefficient:g}·mean over units of demonstrations of log π"
-        if update.imitation_coefficient
-        else ""
-    )
-    return [*lines, f"L = −{mean} {inside}{value}{heard}{shown}"]
+    return [*lines, _loss(row)]
 
 
-_COMPARED = ("A = log ν(v) − log π(v), for every v that might have been chosen", "w = π(v)·A")
+def _selected(weighting: Weighting) -> list[str]:
+    share = weighting.entropy_share
+    return [] if share == 1 else [f"1[H among the highest {100 * share:g} %]"]
+
+
+def _loss(row: Method) -> str:
+    """L, with all terms that the row has."""
+    update, penalty = row.update, row.weighting.penalty
+    mean = _MEANS[update.aggregation if row.preference.kind is None else "pairs"]
+    terms = ["w·log π"]
+    if row.compares:  # what else a unit weighs is of what was chosen
+        terms = ["Σ_v w·log π(v)"]
+        terms += [] if penalty is None else [f"− {row.weighting.beta:g}·{penalty.formula}·log π"]
+    if update.entropy_target is not None:
+        terms.append("+ c·H")
+    elif update.entropy_coefficient:
+        terms.append(f"+ {update.entropy_coefficient:g}·H")
+    loss = f"L = −{mean} ({' '.join(terms)})" if len(terms) > 1 else f"L = −{mean} {terms[0]}"
+    if row.needs_critic:
+        loss += f" + {update.value_coefficient:g}·{_value_error(row)}"
+    if update.observation_coefficient:
+        loss += f" − {update.observation_coefficient:g}·mean over observed units of log π"
+    if update.imitation_coefficient:
+        loss += f" − {update.imitation_coefficient:g}·mean over units of demonstrations of log π"
+    return loss
+
+
+_MEANS = {
+    "unit_mean": "mean over all units of",
+    "sequence_mean": "mean over sequences of the mean over units of",
+    "sequence_sum": "mean over sequences of the sum over units of",
+    "constant_length": "mean over sequences of 1/L times the sum over units of",
+    "pairs": "mean over pairs of the sum over units of",
+}
 _SCORES = (
     "s = V of the state behind the last unit of a reply",
     "L = mean over groups of the mean over pairs of −log σ(s of the better − s of the worse)",
@@ -156,7 +169,8 @@ def _advantage(row: Method) -> str:
         A = f"({R})" if credit.granularity != "trajectory" and credit.baseline is not None else R
         A += _SUBTRACTED[credit.baseline]
         if credit.scale is not None:
-            A = f"({A}) / ({credit.scale}_group(R) + {credit.eps:g})"
+            members = "batch" if credit.baseline == "batch_mean" else "group"
+            A = f"({A}) / ({credit.scale}_{members}(R) + {credit.eps:g})"
         A = f"Σ over terms of {A}" if credit.each_term else A
     A = f"1[{A} > 0]" if credit.transform == "positive" else A
     over = {"batch": "batch", "minibatch": "minibatch", "steps": _STEPS[credit.granularity] + " of the batch"}

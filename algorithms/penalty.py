@@ -65,7 +65,8 @@ class Penalty:
             "old": {"k1": "(−1)", "k2": "log(π/π_old)", "k3": "(π/π_old − 1)"},
         }
         slope = slopes[self.to][self.kind]
-        return f"(π/π_old)·({self.kind} + {slope.strip('()')})" if self.ratio else slope
+        bare = slope[1:-1] if slope.startswith("(") else slope
+        return f"(π/π_old)·({self.kind} + {bare})" if self.ratio else slope
 
 
 def penalized_rewards(batch: Batch, logp_B_T: Tensor, reference_logp_B_T: Tensor, *, beta: float) -> Batch:

@@ -162,7 +162,9 @@ class Preference:
 
     kind: Kind | None = None  # of the losses above
     beta: Positive = 0.1  # how far the replies may be taken apart, per nat
-    label_smoothing: Annotated[float, real(least=0, most=0.5)] = 0.0  # ε; "dpo" only
+    label_smoothing: Annotated[float, real(least=0, below=0.5)] = 0.0
+    """ε; "dpo" only. At ½ a pair says as much for either side, and nothing leaves the reference: w = 0 at d = 0."""
+
     dpop_lambda: NotNegative = 0.0  # λ; "dpop" only
 
     @property

@@ -47,6 +47,7 @@ def real(
     above: float | None = None,
     least: float | None = None,
     most: float | None = None,
+    below: float | None = None,
     percent: float = math.inf,
     time: bool = False,
 ) -> BeforeValidator:
@@ -54,6 +55,8 @@ def real(
     Of a `time`, 10m are minutes."""
     if least is not None and most is not None:
         allowed = f"a number from {least:g} to {most:g}"
+    elif least is not None and below is not None:
+        allowed = f"a number from {least:g} to below {below:g}"
     else:
         low = (
             f" greater than {above:g}" if above is not None else f", {least:g} or greater" if least is not None else ""
@@ -62,7 +65,8 @@ def real(
 
     def fits(x: float) -> bool:
         low = above is None or x > above
-        return low and (least is None or x >= least) and (most is None or x <= most) and abs(x) <= SINGLE
+        high = (most is None or x <= most) and (below is None or x < below)
+        return low and (least is None or x >= least) and high and abs(x) <= SINGLE
 
     return BeforeValidator(_reader(allowed, whole=False, fits=fits, percent=percent, time=time))
 

@@ -193,6 +193,11 @@ class Actions:
         return bool(self._boxes)
 
     @property
+    def chosen(self) -> bool:
+        """Whether a part of an action is one of a few, each with a probability of its own."""
+        return bool(self._choices)
+
+    @property
     def size(self) -> int:
         """Numbers in a stored action."""
         return sum(math.prod(part.space.shape or ()) for part in self._all)

@@ -29,7 +29,16 @@ from .curricula import check_curriculum
 from .engines import check_engine
 from .learners import completed
 from .memories import check_memory
-from .method_fits import check_answers, check_compared, check_judge, check_refill, check_shown, check_world_fits
+from .method_fits import (
+    check_age,
+    check_answers,
+    check_compared,
+    check_discount,
+    check_judge,
+    check_refill,
+    check_shown,
+    check_world_fits,
+)
 from .no_effect import (
     check_budget,
     check_first,
@@ -103,6 +112,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
             check_world_fits(stage, row, worlds.first.facts)
             check_judge(scenario, stage, row)
             check_answers(stage, row, worlds.values())
+            check_discount(stage, row, worlds.values())
             _check_stage(stage, row, kind)
             check_roles(scenario, stage, row)
             check_refill(scenario, stage, row)
@@ -295,15 +305,7 @@ def _check_stage(stage: Stage, row: Method, kind: WorldKind) -> None:
         raise WrongKey(
             ("collect", "horizon"), f"{where} reads whole episodes: collect.horizon has no meaning; leave it out"
         )
-    any_age = row.source != "own" or row.preference.kind is not None  # a pair may be anybody's
-    uncorrected = not any_age and row.weighting.ratio is None and row.weighting.correction is None
-    if collect.staleness and uncorrected:
-        raise WrongKey(
-            ("collect", "staleness"),
-            f"{where}: collect.staleness is {collect.staleness}, so that older weights act, and this method has "
-            "neither a ratio nor a correction for that: give overrides: {weighting: {correction: 2}}, or leave "
-            "collect.staleness out",
-        )
+    check_age(stage, row)
     if row.source != "own" and optimizer_settings(stage).schedule == "adaptive_kl":
         raise WrongKey(
             ("optimizer", "schedule"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
+from ...algorithms.idle_constants import idle_constants, spelled
 from ...algorithms.methods import Method
 from ...envs.control.flat_spaces import Actions
 from ...envs.errors import UserError, WrongKey
@@ -13,7 +15,7 @@ from ..config.schema import Scenario, Stage
 from .settings import stage_method
 from .worlds import ends_with_first_reply
 
-_SILENT = "is for replies, and nobody speaks here"
+Misfit = tuple[str, str, object, str]  # column, name, the value that fits, and why
 
 
 def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
@@ -24,30 +26,35 @@ def check_world_fits(stage: Stage, row: Method, facts: WorldFacts) -> None:
         fits = "; online_dpo compares what the policy itself does" if not row.judges else ""
         words = f"stage {stage.name!r} ({row.name}) reads pairs of replies, and nobody speaks here{fits}"
         raise WrongKey(("method",), words)
-    if row.needs_judge:
-        raise _wrong(stage, row, "rewards", "model", "null", _SILENT)
     if row.rewards.teacher == "self":
         why = "shows the policy what the world's expert does, and worlds of bodies have none; on_policy_distillation "
         raise WrongKey(("method",), f"stage {stage.name!r} ({row.name}) {why}learns from the agent of another run")
+    _refuse(stage, row, list(_unread(row, Actions(facts.action_space))))
+
+
+def _unread(row: Method, actions: Actions) -> Iterator[Misfit]:
+    """Constants that read what a world of bodies with these actions has not."""
+    silent, real = "is for replies, and nobody speaks here", "and real numbers are among the actions here: densities"
+    if row.needs_judge:
+        yield "rewards", "model", None, silent
     if row.rewards.overlong_buffer is not None:
-        raise _wrong(stage, row, "rewards", "overlong_buffer", "null", _SILENT)
+        yield "rewards", "overlong_buffer", None, silent
     if row.rewards.overlong_share is not None:
-        raise _wrong(stage, row, "rewards", "overlong_share", "null", _SILENT)
+        yield "rewards", "overlong_share", None, silent
     if row.update.cut_replies != "keep":
-        raise _wrong(stage, row, "update", "cut_replies", "keep", _SILENT)
+        yield "update", "cut_replies", "keep", silent
     if row.update.observation_coefficient:
-        why = "is for what a world says in words, and this one shows numbers"
-        raise _wrong(stage, row, "update", "observation_coefficient", "0", why)
+        yield "update", "observation_coefficient", 0, "is for what a world says in words, and this one shows numbers"
     if row.credit.each_term:
         why = "compares the named terms of rewards, which batches of conversations note and those of bodies do not"
-        raise _wrong(stage, row, "credit", "each_term", "false", why)
-    real = Actions(facts.action_space).real
-    if row.source == "demonstrations" and row.weighting.ratio is not None and real:
-        why = "weighs demonstrations by how likely they are, and real numbers are among the actions here: densities"
-        raise _wrong(stage, row, "weighting", "ratio", "null", why)
-    if row.weighting.gap is not None and real:
-        why = "bounds a difference of probabilities, and real numbers are among the actions here: densities"
-        raise _wrong(stage, row, "weighting", "gap", "null", why)
+        yield "credit", "each_term", False, why
+    if row.source == "demonstrations" and row.weighting.ratio is not None and actions.real:
+        yield "weighting", "ratio", None, f"weighs demonstrations by how likely they are, {real}"
+    if row.weighting.gap is not None and actions.real:
+        yield "weighting", "gap", None, f"bounds a difference of probabilities, {real}"
+    if row.weighting.entropy_share < 1 and not actions.chosen:
+        why = "asks where the policy is most uncertain, and of real numbers alone it is so alike everywhere (one σ)"
+        yield "weighting", "entropy_share", 1, why
 
 
 def check_answers(stage: Stage, row: Method, sources: Iterable[WorldSource]) -> None:
@@ -57,14 +64,49 @@ def check_answers(stage: Stage, row: Method, sources: Iterable[WorldSource]) -> 
     heard = row.update.observation_coefficient and written != "chats"
     if heard and written == "text":
         why = "is for what a world answers, and a text is learned as a whole"
-        raise _wrong(stage, row, "update", "observation_coefficient", "0", why)
+        _refuse(stage, row, [("update", "observation_coefficient", 0, why)])
     parted = row.needs_judge and row.rewards.model_at == "turn"
     if not (heard or parted) or not all(map(ends_with_first_reply, sources)):
         return
     ends = "and an episode ends here with the first reply"
     if heard:
-        raise _wrong(stage, row, "update", "observation_coefficient", "0", f"is for what a world answers, {ends}")
-    raise _wrong(stage, row, "rewards", "model_at", "end", f"is 'turn', {ends}, which earns all that the model says")
+        _refuse(stage, row, [("update", "observation_coefficient", 0, f"is for what a world answers, {ends}")])
+    _refuse(stage, row, [("rewards", "model_at", "end", f"is 'turn', {ends}, which earns all that the model says")])
+
+
+def check_discount(stage: Stage, row: Method, sources: Iterable[WorldSource]) -> None:
+    """WrongKey for a discount that somebody wrote down where an episode is one step of credit in every world."""
+    written = stage.overrides.get("credit")
+    names = [name for name in ("gamma", "lam") if isinstance(written, dict) and getattr(row.credit, name) != 1]
+    names = [name for name in names if isinstance(written, dict) and name in written]
+    if not names or row.credit.granularity == "trajectory":
+        return
+    turns = row.credit.granularity == "turn"
+    if not all((turns or one.facts.kind == "control") and ends_with_first_reply(one) for one in sources):
+        return
+    name, value = names[0], getattr(row.credit, names[0])
+    what = "is one turn here, which ends with the first reply" if turns else "is one step here"
+    raise WrongKey(
+        ("overrides", "credit", name),
+        f"stage {stage.name!r} ({row.name}): credit.{name} is {value:g} and would have no effect: an episode {what}, "
+        "and nothing comes later that could count for less; leave it out",
+    )
+
+
+def check_age(stage: Stage, row: Method) -> None:
+    """WrongKey where older weights act, and the method has nothing that makes up for it."""
+    staleness = 0 if stage.collect is None else stage.collect.staleness
+    any_age = row.source != "own" or row.preference.kind is not None  # a pair may be anybody's
+    if not staleness or any_age or row.weighting.ratio is not None or row.weighting.correction is not None:
+        return
+    fits = "give overrides: {weighting: {correction: 2}}, or leave collect.staleness out"
+    if row.compares:  # a distance to the teacher, which no ratio corrects
+        fits = "leave collect.staleness out"
+    raise WrongKey(
+        ("collect", "staleness"),
+        f"stage {stage.name!r} ({row.name}): collect.staleness is {staleness}, so that older weights act, and this "
+        f"method has neither a ratio nor a correction for that: {fits}",
+    )
 
 
 def check_shown(stage: Stage, row: Method) -> None:
@@ -153,11 +195,23 @@ def check_refill(scenario: Scenario, stage: Stage, row: Method) -> None:
             raise WrongKey(("collect", "refill"), f"{where} {why}; leave refill out")
 
 
-def _wrong(stage: Stage, row: Method, column: str, name: str, fits: str, why: str) -> WrongKey:
-    """At the key where it was written, or else at the method that has it."""
+def _refuse(stage: Stage, row: Method, misfits: Sequence[Misfit]) -> None:
+    """WrongKey for the first of these, with what would fit all of them: at the key where it was written, or else at the
+    method that has it."""
+    if not misfits:
+        return
+    column, name, _, why = misfits[0]
     written = stage.overrides.get(column)
     place = ("overrides", column, name) if isinstance(written, dict) and name in written else ("method",)
-    return WrongKey(
-        place,
-        f"stage {stage.name!r} ({row.name}): {column}.{name} {why}; write overrides: {{{column}: {{{name}: {fits}}}}}",
+    fitting: dict[str, dict[str, object]] = {}
+    for of, constant, fits, _ in misfits:
+        fitting.setdefault(of, {})[constant] = fits
+    changed = replace(row, **{of: replace(getattr(row, of), **constants) for of, constants in fitting.items()})
+    for of, constant, nothing, _ in idle_constants(changed):  # of the row's own, which do nothing then
+        if nothing is not ... and getattr(getattr(changed, of), constant) != nothing:
+            fitting.setdefault(of, {})[constant] = nothing
+    words = ", ".join(
+        f"{of}: {{{', '.join(f'{constant}: {spelled(fits)}' for constant, fits in constants.items())}}}"
+        for of, constants in fitting.items()
     )
+    raise WrongKey(place, f"stage {stage.name!r} ({row.name}): {column}.{name} {why}; write overrides: {{{words}}}")

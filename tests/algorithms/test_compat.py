@@ -52,7 +52,7 @@ def test_every_row_has_an_answer_in_every_framework_and_says_no_constant_twice(n
 def test_of_rows_that_verl_has_not_nothing_is_said_of_it() -> None:
     for name in ("sft", "psr", "nsr", "ppo_kl", "max_rl", "echo", "vespo", "skywork_or1", "probability_gap", "dpo"):
         assert compat(name, "verl") == [f"Nothing was read about {name} in verl (up to {READ})."]
-    assert "min(π/μ, C) with C = 2" in "\n".join(compat("rlhf_ppo", "verl"))
+    assert "there: off; min(π/μ, C) with C = 2 once on" in "\n".join(compat("rlhf_ppo", "verl"))
 
 
 def test_each_fact_has_the_month_in_which_it_was_read() -> None:

@@ -16,6 +16,8 @@ import torch
 from algorithms_batches import TabularPolicy, random_batch
 from torch import Tensor
 
+from peripatos.algorithms.credit import assign_credit
+from peripatos.algorithms.idle_constants import idle_constants
 from peripatos.algorithms.judged_rewards import JudgedRewards
 from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.method_words import constants
@@ -175,3 +177,14 @@ def test_every_constant_that_may_be_written_moves_something(name: str) -> None:
         if not moves(name, column, constant, before):
             still.append(place)
     assert not still
+
+
+@pytest.mark.parametrize("name", [n for n, row in METHODS.items() if row.source == "own" and not row.needs_critic])
+def test_a_scale_of_returns_is_idle_exactly_where_it_leaves_advantages_alone(name: str) -> None:
+    row, batch = METHODS[name], random_batch(0, rows=24, length=LONGEST, groups=4)
+    batch = replace(batch, notes={**batch.notes, "energy_B_T": torch.ones_like(batch.reward_B_T)})
+    sizes = (0.1, 1000.0)  # on both sides of a verdict's threshold
+    scaled = [replace(batch, reward_B_T=size * batch.reward_B_T) for size in sizes]
+    small, large = (assign_credit(one, row.credit).advantage_B_T for one in scaled)
+    idle = any((column, constant) == ("rewards", "scale") for column, constant, _, _ in idle_constants(row))
+    assert idle is (torch.allclose(small, large, rtol=1e-3) or row.compares)

@@ -1,14 +1,19 @@
 """The table of methods and how a user changes a constant in it."""
 
+import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from algorithms_batches import TabularPolicy, random_batch
 
+from peripatos.algorithms.learner import Learner
 from peripatos.algorithms.method_words import document, formulas, method_table, show_method
 from peripatos.algorithms.methods import METHODS, method
-from peripatos.envs.errors import UserError
+from peripatos.algorithms.optimizer import OptimizerSettings
+from peripatos.envs.errors import UserError, WrongKey
 
 
 def test_the_table_says_every_constant_that_frameworks_disagree_on() -> None:
@@ -73,6 +78,31 @@ def test_the_formula_of_a_row_is_put_together_from_its_columns() -> None:
         " − 0.5·(π/π_old)·(k3 + 1 − π_ref/π)",
         "ρ = π/π_old of the unit",
         "L = −mean over sequences of the mean over units of (w·log π + 0.01·H)",
+    ]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_brackets_of_a_formula_close(name: str) -> None:
+    for kl, to, ratio in itertools.product(("k1", "k2", "k3"), ("reference", "old"), (False, True)):
+        penalty = {"kl": kl, "kl_to": to, "kl_ratio": ratio, "beta": 0.3, "kl_in": "loss"}
+        try:
+            row = method(name, {"weighting": penalty})
+        except UserError:
+            continue
+        said = "\n".join(formulas(row))
+        assert all(said.count(left) == said.count(right) for left, right in ("()", "[]", "{}")), said
+        assert "0.3·" in said
+
+
+def test_the_formula_of_a_divided_batch_and_of_a_distance_say_all_that_is_computed() -> None:
+    batch = formulas(method("reinforce_baseline", {"credit": {"scale": "std"}}))
+    assert batch[0] == "A = (R − mean_batch(R)) / (std_batch(R) + 1e-06)"
+    squared = formulas(method("grpo", {"weighting": {"kl": "k2", "beta": 0.1, "kl_ratio": True}}))
+    assert squared[1].endswith(" − 0.1·(π/π_old)·(k2 + log(π/π_ref))")
+    distance = {"weighting": {"kl": "k3", "beta": 0.1, "entropy_share": 0.2}, "update": {"entropy_coefficient": 0.5}}
+    assert formulas(method("gkd", distance))[1:] == [
+        "w = π(v)·A · 1[H among the highest 20 %]",
+        "L = −mean over all units of (Σ_v w·log π(v) − 0.1·(1 − π_ref/π)·log π + 0.5·H)",
     ]
 
 
@@ -205,6 +235,20 @@ IDLE = {
     "a penalty that is paid where nothing is": ("gkd", {"weighting": {"kl": "k1", "kl_in": "reward", "beta": 0.1}}),
     "a scale of what nobody pays": ("gkd", {"rewards": {"scale": "return"}}),
     "a group's mean beside a distance": ("grpo", {"rewards": {"teacher": "model", "teacher_pays": "all"}}),
+    **{
+        f"scaled rewards that {name} divides again": (name, {"rewards": {"scale": "return"}})
+        for name in ("grpo", "gspo", "dapo", "max_rl", "reinforce_pp")
+    },
+    "scaled rewards that are whitened": ("rloo", {"credit": {"whiten": "steps"}, "rewards": {"scale": "return"}}),
+    "scaled rewards over the deviation of a turn": (
+        "grpo",
+        {"credit": {"granularity": "turn", "gamma": 0.9}, "rewards": {"scale": "return"}},
+    ),
+    **{
+        f"a weight that {name} divides again": (name, {"rewards": {"model": 5.0, "world": 0.0}})
+        for name in ("grpo", "max_rl", "reinforce_pp", "rejection_sampling", "ppo")
+    },
+    "z-scores that are divided again": ("grpo", {"rewards": {"model": 1.0, "world": 0.0, "model_scale": "batch"}}),
     "z-scores of an order": ("best_of_k", {"rewards": {"model": 1.0, "world": 0.0, "model_scale": "batch"}}),
 }
 
@@ -257,6 +301,39 @@ def test_constants_that_exclude_each_other_are_refused_with_what_would_fit(name:
         method(row, overrides)
 
 
+LEARN_FROM_OTHERS = ("sft", "dft", "reinforce", "psr", "w_reinforce")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_compares_learns_from_no_demonstrations(name: str) -> None:
+    if name in LEARN_FROM_OTHERS:
+        assert method(name, {"source": "demonstrations"})
+        return
+    with pytest.raises(WrongKey, match=r"source is 'demonstrations', and .*; sft imitates them") as problem:
+        method(name, {"source": "demonstrations"})
+    assert problem.value.path == ("source",)
+
+
+@pytest.mark.parametrize("name", LEARN_FROM_OTHERS)
+def test_what_learns_from_demonstrations_that_are_all_right_moves(name: str) -> None:
+    row, policy = method(name, {"source": "demonstrations"}), TabularPolicy(0)
+    batch = random_batch(0)
+    batch = replace(batch, reward_B_T=1.0 * batch.end_B_T)
+    Learner(policy, row, OptimizerSettings(), seed=0).update(batch)
+    assert policy.logits.grad is not None
+    assert policy.logits.grad.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "written",
+    [{"transform": "advantage", "baseline": "group_mean"}, {"transform": "advantage", "whiten": "batch"}],
+    ids=str,
+)
+def test_imitation_that_is_made_to_compare_is_refused(written: dict[str, object]) -> None:
+    with pytest.raises(WrongKey, match="all earned the same, and nothing is learned"):
+        method("sft", {"credit": written})
+
+
 @pytest.mark.parametrize(
     ("name", "overrides"),
     [
@@ -274,6 +351,17 @@ def test_constants_that_exclude_each_other_are_refused_with_what_would_fit(name:
         ("dr_grpo", {"update": {"length": 40}}),
         ("rejection_sampling", {"rewards": {"scale": "return", "clip": 2.0}}),
         ("gdpo", {"rewards": {"model": 1.0, "world": 0.0}}),
+        ("grpo", {"rewards": {"scale": "return", "clip": 2.0}}),
+        ("grpo", {"rewards": {"scale": "return"}, "credit": {"eps": 1.0}}),
+        ("rloo", {"rewards": {"scale": "return"}}),
+        ("ppo", {"rewards": {"clip": None}}),
+        ("w_reinforce", {"rewards": {"scale": "return"}, "credit": {"whiten": "batch"}}),
+        ("grpo", {"rewards": {"model": 5.0}}),
+        ("grpo", {"rewards": {"model": 5.0, "world": 0.0, "overlong_share": 0.5}}),
+        ("best_of_k", {"rewards": {"model": 5.0, "world": 0.0, "overlong_buffer": 5}}),
+        ("rlhf_ppo", {"rewards": {"model": 5.0}}),
+        ("rloo", {"rewards": {"model": 5.0, "world": 0.0}}),
+        ("max_rl", {"rewards": {"model": 1.0, "world": 0.0, "model_scale": "batch"}}),
         ("online_dpo", {"rewards": {"model": 2.0}}),
         ("online_dpo", {"rewards": {"model": 1.0, "world": 0.0, "model_clip": 2.0, "model_scale": "batch"}}),
         ("rloo", {"weighting": {"kl": "k1", "kl_in": "reward", "beta": 0.05}}),
