@@ -25,7 +25,7 @@ import re
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, cast
 
@@ -69,7 +69,8 @@ class HangingToolError(Exception):
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What one call gave: text for the agent, and what went wrong, if anything did."""
+    """What one call gave: text for the agent, and what went wrong, if anything did. A function may return one, where its
+    text is not its value as JSON."""
 
     text: str
     fault: Fault | None = None
@@ -135,7 +136,7 @@ class Tool:
         except ValueError as error:
             return ToolResult(f"{self.name}: {_clean(str(error), _MAX_ERROR)}", Fault.ARGUMENTS)
         try:
-            value = self._bounded(valid) if self.timeout is not None else self._told(self.function(**valid))
+            result = self._bounded(valid) if self.timeout is not None else self._told(self.function(**valid))
         except WorldFailure:
             raise
         except HangingToolError as error:
@@ -143,11 +144,11 @@ class Tool:
         except (Exception, SystemExit) as error:  # whatever a tool raises is for the agent to read
             words = _clean(_in_words(error), _MAX_ERROR)
             return ToolResult(f"{self.name} failed: {words}", Fault.RAISED)
-        return ToolResult(_clean(as_text(value), MAX_RESULT), value=value)
+        return replace(result, text=_clean(result.text, MAX_RESULT))
 
-    def _bounded(self, arguments: Mapping[str, Any]) -> JsonValue:
+    def _bounded(self, arguments: Mapping[str, Any]) -> ToolResult:
         """The result of the function, from a thread that is waited for no longer than the timeout."""
-        results: list[JsonValue] = []
+        results: list[ToolResult] = []
         errors: list[BaseException] = []
 
         def target() -> None:
@@ -176,16 +177,17 @@ class Tool:
                 raise HangingToolError(f"{self.timeout:g} s") from None
             raise  # the tool's own
 
-    def _told(self, value: object) -> JsonValue:
-        """The value as JSON. BadReport where that cannot be."""
+    def _told(self, value: object) -> ToolResult:
+        """The value as JSON, and as text, unless the function says both. BadReport where that cannot be."""
         try:
+            if isinstance(value, ToolResult):
+                return replace(value, value=as_json(value.value))
             told = as_json(value)
-            as_text(told)
+            return ToolResult(as_text(told), value=told)
         except Unsayable as error:
             raise BadReport(f"the tool {self.name!r} returned {error}") from error
         except Exception as error:
             raise BadReport(f"what the tool {self.name!r} returned cannot be told: {described(error)}") from error
-        return told
 
 
 def checked_timeout(seconds: float) -> float:

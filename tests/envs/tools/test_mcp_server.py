@@ -49,6 +49,21 @@ def test_a_call_gives_the_text_of_the_result(good):
     assert run(good, "add", a=2, b=3) == ToolResult("5")
 
 
+def test_a_result_keeps_the_type_that_it_has_over_there(good):
+    assert run(good, "add", a=2, b=3).value == 5
+    with started("result:fine") as server:
+        assert run(server, "talk").value == {"n": 5}
+
+
+@pytest.mark.parametrize("reply_format", ["python", "lfm"])
+def test_a_call_in_the_place_of_an_argument_gives_it_the_value_and_not_the_text(good, reply_format):
+    world = ToolWorld(["Go."], lambda task: good.tools, lambda *_: True, reply_format=reply_format)
+    world.reset(seed=0)
+    call = "[add(a=add(a=1, b=2), b=3)]"
+    _, _, _, _, info = world.step(call if reply_format == "python" else f"<|tool_call_start|>{call}<|tool_call_end|>")
+    assert [message["content"] for message in info["messages"]] == ["6"]
+
+
 def test_what_fails_over_there_is_a_message(good):
     failed = run(good, "fail", words="not today")
     assert failed.fault is Fault.RAISED
