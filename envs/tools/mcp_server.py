@@ -344,7 +344,7 @@ async def _list_tools(client: Client) -> tuple[list[_Listed], dict[str, Validato
 
 
 def _given(result: CallToolResult) -> ToolResult:
-    """The text of a result, and its value: what is structured in it, out of the object that SDKs put a bare value in."""
+    """The text of a result, and its value: what is structured in it, without the object that SDKs put around it."""
     parts = [block.text if block.type == "text" else f"[{block.type}]" for block in result.content]
     text = "\n".join(parts)
     if not parts and result.structured_content is not None:

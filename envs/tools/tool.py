@@ -69,8 +69,8 @@ class HangingToolError(Exception):
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What one call gave: text for the agent, and what went wrong, if anything did. A function may return one, where its
-    text is not its value as JSON."""
+    """What one call gave: text for the agent, and what went wrong, if anything did. A function may return one,
+    where its text is not its value as JSON."""
 
     text: str
     fault: Fault | None = None

@@ -198,8 +198,8 @@ class ToolWorld(TaskWorld):
         if self._turn >= len(steps):
             many = "1 step" if len(steps) == 1 else f"{len(steps)} steps"
             raise UserError(
-                f"the task {self._task_name!r:.80}: the oracle has {many}, and the episode goes on after it; the last "
-                "step of an oracle is what it says at the end"
+                f"the task {self._task_name!r:.80}: the oracle has {many}, and the episode goes on after it; its "
+                "last step is what an expert says at the end"
             )
         step = steps[self._turn]
         if isinstance(step, str):

@@ -25,8 +25,8 @@ _START, _END = "<|tool_call_start|>", "<|tool_call_end|>"
 
 
 class _Calls(Guarded):
-    """A list of calls with literal arguments, or calls in the place of them. `UserError` for tools that cannot be called
-    so: a name such as get-weather is none in Python, and what stands before = is a name too."""
+    """A list of calls with literal arguments, or calls in the place of them. `UserError` for tools that cannot be
+    called so: get-weather is no name in Python, and what stands before = is a name too."""
 
     def __init__(self, tools: Sequence[Mapping[str, Any]] = ()) -> None:
         functions = [tool.get("function", tool) for tool in tools]
