@@ -76,6 +76,8 @@ class McpServer(Toolkit):
         self._closed = False
         try:
             self._tools = tuple(self._tool(listed) for listed in self._connected().listed)
+            if not self._tools:
+                raise UserError(f"the MCP server {what} lists no tools")
         except UserError:
             self.close()
             raise
@@ -138,7 +140,10 @@ class McpServer(Toolkit):
         name, description, schema = listed
         call = functools.partial(self._call, name)
         validate = functools.partial(validated, validator_of(name, schema))
-        return Tool(name, description, schema, validate, call, own_limit=self._timeout)
+        try:
+            return Tool(name, description, schema, validate, call, own_limit=self._timeout)
+        except UserError as error:
+            raise UserError(f"the MCP server {self._what}: {error}") from error
 
     def _call(self, name: str, /, **arguments: object) -> ToolResult:
         try:

@@ -44,7 +44,7 @@ MAX_RESULT = 16_384  # characters of a result; the rest is cut, and the agent is
 _MAX_ERROR = 500  # characters of an error's own words
 _LONGEST = 1e9  # seconds; a thread can be waited for a few times as long
 _GRACE = 0.1  # seconds in which a coroutine that was cancelled may clean up
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # what MCP allows
 _NOT_THE_AUTHORS = {*sys.stdlib_module_names, "pydantic"}  # packages whose methods a host inherits, and are no tools
 
 
@@ -91,7 +91,7 @@ class Tool:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise UserError(f"a tool's name has up to 64 letters, digits, _ and -, and is not {self.name!r:.80}")
+            raise UserError(f"a tool's name has up to 128 letters, digits, _, - and ., and is not {self.name!r:.200}")
         if self.timeout is not None:
             checked_timeout(self.timeout)
         if (why := impossible(self.parameters)) is not None:
@@ -104,6 +104,8 @@ class Tool:
         Raises:
             UserError: a parameter without a name or a type, or of a type that JSON cannot carry.
         """
+        if not inspect.isroutine(function):
+            raise UserError(f"{function!r:.80} is called like a function and is none: write a `def` that calls it")
         name = getattr(function, "__name__", type(function).__name__)
         plain = function.__func__ if inspect.ismethod(function) else function
         signature = signature_of(plain, name, bound=plain is not function)
@@ -263,6 +265,8 @@ def _tools_of(host: object, timeout: float | None) -> Iterator[Tool]:
         yield from host.tools
     elif inspect.isroutine(host):
         yield Tool.from_function(host, timeout=timeout)
+    elif callable(host) and not isinstance(host, type) and not any(_methods_of(type(host))):
+        yield Tool.from_function(host, timeout=timeout)  # which says why not
     elif isinstance(host, type):
         raise UserError(f"tools are methods of an object, and {host.__name__} is a class: give {host.__name__}(…)")
     else:
@@ -289,7 +293,7 @@ def _hooks_of(kind: type[BaseModel]) -> set[str]:
 
 def tool_message(call: ToolCall, result: ToolResult) -> Message:
     """`result` as a chat message that refers to `call`."""
-    message = Message(role="tool", name=_clean(str(call.name), 64), content=result.text)
+    message = Message(role="tool", name=_clean(str(call.name), 128), content=result.text)
     return {**message, "tool_call_id": call.id} if call.id else message
 
 
