@@ -230,6 +230,8 @@ class ToolBox:
         """
         parts = host if isinstance(host, list | tuple) else (host,)
         tools = [tool for part in parts for tool in _tools_of(part, timeout)]
+        if not tools and isinstance(host, Toolkit):
+            raise UserError(f"the {type(host).__name__} says that it has no tools")
         if not tools:
             raise UserError(f"{host!r:.80} has no public method, and so there is no tool")
         return cls(tools)

@@ -324,6 +324,14 @@ def test_a_host_has_no_tools_but_those_that_its_author_wrote():
     assert box.run(ToolCall("switch", {"room": "attic"})).text == "2"
 
 
+def test_a_toolkit_without_tools_is_named():
+    class Empty(Toolkit):
+        tools = ()
+
+    with pytest.raises(UserError, match="the Empty says that it has no tools"):
+        ToolBox.of(Empty())
+
+
 @pytest.mark.parametrize("many", [False, True])
 def test_what_is_called_like_a_function_and_is_none_is_refused_with_what_to_write(many):
     class Called:
