@@ -104,9 +104,9 @@ class Tool:
         Raises:
             UserError: a parameter without a name or a type, or of a type that JSON cannot carry.
         """
+        name = getattr(function, "__name__", type(function).__name__)
         if not inspect.isroutine(function):
             raise UserError(f"{function!r:.80} is called like a function and is none: write a `def` that calls it")
-        name = getattr(function, "__name__", type(function).__name__)
         plain = function.__func__ if inspect.ismethod(function) else function
         signature = signature_of(plain, name, bound=plain is not function)
         if timeout is None and inspect.iscoroutinefunction(function):
