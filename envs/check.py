@@ -28,7 +28,7 @@ from .control.symmetry_check import keeps_symmetry
 from .conversation.conversation_env import SPLITS, ConversationEnv
 from .errors import NeverEnds, UnsupportedWorld, UserError
 from .registry import WorldKind, give_voices, make_world, world_kind
-from .reported import BadReport, foreign, number
+from .reported import BadReport, foreign, metric, number
 from .time_limits import ending
 from .user_code import described
 from .vocabulary import Reply, ToolCall, WorldFailure
@@ -217,7 +217,7 @@ def _terms_sum(world: Env) -> str:
             reported = True
             require(isinstance(given, Mapping), f'seed {seed}, step {at}: info["reward_terms"] is no mapping')
             total = math.fsum(number(value, f"the reward term {name!r}") for name, value in given.items())
-            close = abs(total - float(step.reward)) <= _TOLERANCE * max(1.0, abs(total))
+            close = abs(total - number(step.reward, "the reward")) <= _TOLERANCE * max(1.0, abs(total))
             require(close, f"seed {seed}, step {at}: terms sum to {total}, the reward is {step.reward}")
     require(reported or world_kind(world) == "control", 'no step reported info["reward_terms"]')
     return "" if reported else "this world reports no terms"
@@ -226,7 +226,6 @@ def _terms_sum(world: Env) -> str:
 def _info(world: Env) -> str:
     talks = world_kind(world) == "conversation"
     _, opening, steps = play(world, 0)
-    require(isinstance(opening, dict), f"reset gave {type(opening).__name__} in place of the info dict")
     if talks:
         _require_messages(opening, "reset")
         require(isinstance(opening.get("tools"), list), 'reset: info["tools"] is not a list')
@@ -235,7 +234,7 @@ def _info(world: Env) -> str:
         at = f"step {count}"
         if talks:
             _require_messages(step.info, at)
-        if not talks and (left_out := foreign(step.info, float(step.reward), wrapped=True).left_out):
+        if not talks and (left_out := foreign(step.info, number(step.reward, "the reward"), wrapped=True).left_out):
             raise Broken(f"{at}: {left_out}")
         success = step.info.get("success")
         require(success is None or isinstance(success, bool | np.bool_), f"{at}: success is {success!r}")
@@ -369,12 +368,12 @@ def _absurd_actions(world: Env) -> str:
         begun = time.perf_counter()
         try:
             _, reward, *_ = world.step(action)
-            (accepted if math.isfinite(float(reward)) else unscored).append(name)
+            (accepted if math.isfinite(metric(reward, "the reward")) else unscored).append(name)
         except Exception as error:
             silent += [] if str(error) else [f"{name} ({type(error).__name__})"]
         seconds = time.perf_counter() - begun
         require(seconds < _SLOW, f"{name}: the step took {seconds:.1f} s")
-        alive = all(math.isfinite(step.reward) for step in play(world, 0)[2])
+        alive = all(math.isfinite(metric(step.reward, "the reward")) for step in play(world, 0)[2])
         require(alive, f"after {name}, the next episode has rewards that are not finite")
     remarks = [f"accepted: {', '.join(accepted)}"] if accepted else []
     remarks += [f"rewarded with NaN or infinity: {', '.join(unscored)}"] if unscored else []

@@ -54,6 +54,7 @@ def play_together(players: Sequence[tuple[Env, int, int]]) -> list[Episode]:
     for (world, seed, action_seed), space in zip(players, spaces, strict=True):
         space.seed(action_seed)
         first, info = parts(world.reset(seed=seed), "reset", *RESET)
+        _require_info(info, "reset")
         episodes.append((copy.deepcopy(first), info, []))
     going = [
         (world, space, steps) for (world, _, _), space, (_, _, steps) in zip(players, spaces, episodes, strict=True)
@@ -69,9 +70,13 @@ def play_together(players: Sequence[tuple[Env, int, int]]) -> list[Episode]:
 def _step(world: Env, action: object) -> Step:
     """A step, with copies of what a world may fill in place the next time."""
     observation, reward, terminated, truncated, info = parts(world.step(action), "step", *STEP)
-    if isinstance(info, Mapping):
-        info = {key: copy.deepcopy(value) if key in READ else value for key, value in info.items()}
+    _require_info(info, "step")
+    info = {key: copy.deepcopy(value) if key in READ else value for key, value in info.items()}
     return Step(*copy.deepcopy((observation, reward)), terminated, truncated, info)
+
+
+def _require_info(info: object, method: str) -> None:
+    require(isinstance(info, Mapping), f"{method} gave {info!r:.80} in the place of the info dict")
 
 
 def seen_amiss(world: Env, observation: Any) -> str | None:

@@ -66,6 +66,15 @@ def check_call(what: str, function: Callable[..., object], *given: str, awaited:
         ) from problem
 
 
+def check_value(what: str, given: object) -> None:
+    """`UserError` if what the function `what` gave is a coroutine or a generator, and no value."""
+    if inspect.iscoroutine(given):
+        given.close()  # else Python warns of it too
+        raise UserError(f"{what} is an `async def`, and nobody awaits it: write a plain `def` that returns its value")
+    if inspect.isgenerator(given) or inspect.isasyncgen(given):
+        raise UserError(f"{what} is a generator, for it has a `yield`: write a plain `def` that returns its value")
+
+
 def described(error: BaseException) -> str:
     """An error in words: its kind, what it says, and the lines of the user's that it came through, the last one last.
     Of a `SyntaxError`, the place in the file."""

@@ -31,7 +31,8 @@ def seen_as(name: str, space: Space[Any]) -> tuple[str, ...]:
         said.append(f"{name!r}: an agent sees {'; '.join(parts)}")
     if seen.left_out:
         out = ", ".join(f"{part} ({type(one).__name__})" for part, one in seen.left_out.items())
-        said.append(f"{name!r}: {out} cannot be flattened to numbers, and is left out")
+        are = "is" if len(seen.left_out) == 1 else "are"
+        said.append(f"{name!r}: {out} cannot be flattened to numbers, and {are} left out")
     for part, one in seen.named_numbers().items():
         if (why := _like_a_picture(one)) is not None:
             said.append(

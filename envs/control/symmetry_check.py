@@ -19,6 +19,7 @@ import numpy as np
 from gymnasium.spaces import Discrete
 
 from ..check_play import require
+from ..reported import number
 from .flat_spaces import Actions, Observations
 from .symmetry import Symmetry, declared_symmetry
 
@@ -98,7 +99,7 @@ def _steps(world: gym.Env[Any, Any]) -> _Steps:
             action = world.action_space.sample()
             seen, reward, terminated, truncated, _ = world.step(action)
             after, over = flat(seen).astype(np.float64), terminated or truncated
-            rows.append((state, _as_row(acts, action), after - state, float(reward)))
+            rows.append((state, _as_row(acts, action), after - state, number(reward, "the reward")))
             state = after
         if not over:
             break

@@ -41,6 +41,7 @@ from ..errors import NeverEnds, UserError, unknown
 from ..reported import BadReport, flag, messages, metrics, named, number, success
 from ..seeding import shuffled
 from ..thoughts import reply_of
+from ..user_code import check_value
 from ..vocabulary import Message, Reply, StopReason
 from .reset_options import place_of
 from .reward_version import class_version, weights_version
@@ -221,6 +222,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         super().reset(seed=seed)
         self.end()
         begun = self.opening(self.np_random, split if split in self.splits else "train")
+        check_value(f"{self._name}.opening", begun)
         if isinstance(begun, str):
             begun = Opening(begun)
         if not isinstance(begun, Opening):
@@ -229,7 +231,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         if not first:
             raise BadReport(f"{self._name}.opening gave no message; an episode begins with at least one")
         text = first[-1]["content"]
-        tools = _own_tools(begun.tools)
+        tools = _own_tools(self._name, begun.tools)
         self._turn = 0
         info = {
             "messages": first,
@@ -297,6 +299,7 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
 
     def _advance(self, reply: Reply, turn: int) -> tuple[str, float, bool, bool, dict[str, Any]]:
         outcome = self.respond(reply)
+        check_value(f"{self._name}.respond", outcome)
         if not isinstance(outcome, Outcome):
             raise BadReport(f"{self._name}.respond gave {outcome!r:.80}; allowed is an Outcome")
         if outcome.unscored is not None:
@@ -352,13 +355,23 @@ class ConversationEnv(gymnasium.Env[str, Reply | str]):
         return {term: weight * found.get(term, 0.0) for term, weight in self.weights.items()}
 
 
-def _own_tools(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A copy that the caller may change; of a thousand schemas in a tenth of the time that `deepcopy` takes."""
+def _own_tools(world: str, tools: Any) -> list[dict[str, Any]]:
+    """A copy that the caller may change; of a thousand schemas in a tenth of the time that `deepcopy` takes. BadReport
+    for what are no schemas of functions."""
+    if not isinstance(tools, list | tuple) or not all(map(_is_schema, tools)):
+        allowed = 'allowed are schemas {"type": "function", "function": {"name": …, …}}'
+        raise BadReport(f"{world}.opening gave tools {tools!r:.80}; {allowed}")
     listed = [dict(tool) for tool in tools]
     try:
         return marshal.loads(marshal.dumps(listed))
     except ValueError:  # something else than JSON is in them
         return copy.deepcopy(listed)
+
+
+def _is_schema(tool: Any) -> bool:
+    """Whether this describes a function, in the form that chat templates take, or as its description alone."""
+    function = tool.get("function", tool) if isinstance(tool, Mapping) else None
+    return isinstance(function, Mapping) and isinstance(function.get("name"), str)
 
 
 def _split_of(options: Mapping[str, Any]) -> Split:

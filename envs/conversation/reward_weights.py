@@ -14,6 +14,9 @@ def merge_weights(defaults: Mapping[str, float], given: Mapping[str, float]) -> 
     for weights in (defaults, given):
         if not isinstance(weights, Mapping):
             raise UserError(f"weights are {weights!r:.80}; allowed is a mapping of names of reward terms to numbers")
+        for name in weights:
+            if not isinstance(name, str):
+                raise UserError(f"weights name {name!r:.80}; allowed are the names of reward terms, which are texts")
     for name in given:
         if name not in defaults:
             raise UserError(unknown("reward term in weights", name, defaults))

@@ -209,3 +209,8 @@ def _check_oracle(place: str, oracle: Any, *, turns: bool) -> None:
                 f"{place}: oracle is {oracle!r:.80}; allowed are text and a list that has, for each turn, text or a "
                 'call such as {"name": "…", "arguments": {…}}'
             )
+        if isinstance(step, Mapping) and not isinstance(step.get("arguments", {}), Mapping):
+            raise UserError(
+                f"{place}: oracle calls {called!r:.80} with arguments {step['arguments']!r:.80}; allowed is a mapping "
+                "of names to values"
+            )

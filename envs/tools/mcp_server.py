@@ -45,7 +45,7 @@ from ..visible_text import visible, without_controls
 from ..vocabulary import WorldFailure
 from . import mcp_relay
 from .mcp_schemas import errors_of, validated, validator_of
-from .tool import HangingToolError, Tool, Toolkit, checked_timeout
+from .tool import HangingToolError, Tool, Toolkit, ToolResult, checked_timeout
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -76,6 +76,8 @@ class McpServer(Toolkit):
         self._closed = False
         try:
             self._tools = tuple(self._tool(listed) for listed in self._connected().listed)
+            if not self._tools:
+                raise UserError(f"the MCP server {what} lists no tools")
         except UserError:
             self.close()
             raise
@@ -138,9 +140,12 @@ class McpServer(Toolkit):
         name, description, schema = listed
         call = functools.partial(self._call, name)
         validate = functools.partial(validated, validator_of(name, schema))
-        return Tool(name, description, schema, validate, call, own_limit=self._timeout)
+        try:
+            return Tool(name, description, schema, validate, call, own_limit=self._timeout)
+        except UserError as error:
+            raise UserError(f"the MCP server {self._what}: {error}") from error
 
-    def _call(self, name: str, /, **arguments: object) -> str:
+    def _call(self, name: str, /, **arguments: object) -> ToolResult:
         try:
             link = self._connected()
         except UserError as error:  # it could be started once, so this is no mistake of the user's
@@ -184,8 +189,8 @@ class _Link:
         """No call can be made any more."""
         return not self._thread.is_alive() or self._stop.is_set()
 
-    def call(self, name: str, arguments: Mapping[str, object]) -> str:
-        """The text of a tool's result."""
+    def call(self, name: str, arguments: Mapping[str, object]) -> ToolResult:
+        """What a tool gave."""
         asked = self._asked(name, dict(arguments))
         try:
             pending = asyncio.run_coroutine_threadsafe(asked, self._loop)
@@ -240,7 +245,7 @@ class _Link:
         if start.cancelled_caught:
             raise TimeoutError
 
-    async def _asked(self, name: str, arguments: dict[str, object]) -> str:
+    async def _asked(self, name: str, arguments: dict[str, object]) -> ToolResult:
         from mcp import MCPError
         from mcp_types import CONNECTION_CLOSED
 
@@ -257,7 +262,7 @@ class _Link:
         except RuntimeError as error:  # the SDK has compared the result with the schema that the server declares
             raise ServerError(str(error).partition("\n")[0]) from error
         self._unasked = 0
-        return _text_of(result)
+        return _given(result)
 
     async def _compare(self, name: str, result: CallToolResult) -> None:
         """Raises RuntimeError for a result that is not as the tool declares it."""
@@ -343,7 +348,8 @@ async def _list_tools(client: Client) -> tuple[list[_Listed], dict[str, Validato
     raise UserError(f"an MCP server lists more than {_MAX_TOOLS} tools, or {_MAX_PAGES} pages of them")
 
 
-def _text_of(result: CallToolResult) -> str:
+def _given(result: CallToolResult) -> ToolResult:
+    """The text of a result, and its value: what is structured in it, without the object that SDKs put around it."""
     parts = [block.text if block.type == "text" else f"[{block.type}]" for block in result.content]
     text = "\n".join(parts)
     if not parts and result.structured_content is not None:
@@ -351,7 +357,11 @@ def _text_of(result: CallToolResult) -> str:
     text = without_controls(text)
     if result.is_error:
         raise ServerError(text)
-    return text
+    structured = result.structured_content
+    if structured is None:
+        return ToolResult(text, value=text)
+    bare = isinstance(structured, dict) and structured.keys() == {"result"}
+    return ToolResult(text, value=structured["result"] if bare else structured)
 
 
 def _told(error: BaseException) -> str:

@@ -25,7 +25,7 @@ import re
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, cast
 
@@ -44,7 +44,7 @@ MAX_RESULT = 16_384  # characters of a result; the rest is cut, and the agent is
 _MAX_ERROR = 500  # characters of an error's own words
 _LONGEST = 1e9  # seconds; a thread can be waited for a few times as long
 _GRACE = 0.1  # seconds in which a coroutine that was cancelled may clean up
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # what MCP allows
 _NOT_THE_AUTHORS = {*sys.stdlib_module_names, "pydantic"}  # packages whose methods a host inherits, and are no tools
 
 
@@ -69,7 +69,8 @@ class HangingToolError(Exception):
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What one call gave: text for the agent, and what went wrong, if anything did."""
+    """What one call gave: text for the agent, and what went wrong, if anything did. A function may return one,
+    where its text is not its value as JSON."""
 
     text: str
     fault: Fault | None = None
@@ -90,7 +91,7 @@ class Tool:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise UserError(f"a tool's name has up to 64 letters, digits, _ and -, and is not {self.name!r:.80}")
+            raise UserError(f"a tool's name has up to 128 letters, digits, _, - and ., and is not {self.name!r:.200}")
         if self.timeout is not None:
             checked_timeout(self.timeout)
         if (why := impossible(self.parameters)) is not None:
@@ -104,6 +105,8 @@ class Tool:
             UserError: a parameter without a name or a type, or of a type that JSON cannot carry.
         """
         name = getattr(function, "__name__", type(function).__name__)
+        if not inspect.isroutine(function):
+            raise UserError(f"{function!r:.80} is called like a function and is none: write a `def` that calls it")
         plain = function.__func__ if inspect.ismethod(function) else function
         signature = signature_of(plain, name, bound=plain is not function)
         if timeout is None and inspect.iscoroutinefunction(function):
@@ -135,7 +138,7 @@ class Tool:
         except ValueError as error:
             return ToolResult(f"{self.name}: {_clean(str(error), _MAX_ERROR)}", Fault.ARGUMENTS)
         try:
-            value = self._bounded(valid) if self.timeout is not None else self._told(self.function(**valid))
+            result = self._bounded(valid) if self.timeout is not None else self._told(self.function(**valid))
         except WorldFailure:
             raise
         except HangingToolError as error:
@@ -143,11 +146,11 @@ class Tool:
         except (Exception, SystemExit) as error:  # whatever a tool raises is for the agent to read
             words = _clean(_in_words(error), _MAX_ERROR)
             return ToolResult(f"{self.name} failed: {words}", Fault.RAISED)
-        return ToolResult(_clean(as_text(value), MAX_RESULT), value=value)
+        return replace(result, text=_clean(result.text, MAX_RESULT))
 
-    def _bounded(self, arguments: Mapping[str, Any]) -> JsonValue:
+    def _bounded(self, arguments: Mapping[str, Any]) -> ToolResult:
         """The result of the function, from a thread that is waited for no longer than the timeout."""
-        results: list[JsonValue] = []
+        results: list[ToolResult] = []
         errors: list[BaseException] = []
 
         def target() -> None:
@@ -176,16 +179,17 @@ class Tool:
                 raise HangingToolError(f"{self.timeout:g} s") from None
             raise  # the tool's own
 
-    def _told(self, value: object) -> JsonValue:
-        """The value as JSON. BadReport where that cannot be."""
+    def _told(self, value: object) -> ToolResult:
+        """The value as JSON, and as text, unless the function says both. BadReport where that cannot be."""
         try:
+            if isinstance(value, ToolResult):
+                return replace(value, value=as_json(value.value))
             told = as_json(value)
-            as_text(told)
+            return ToolResult(as_text(told), value=told)
         except Unsayable as error:
             raise BadReport(f"the tool {self.name!r} returned {error}") from error
         except Exception as error:
             raise BadReport(f"what the tool {self.name!r} returned cannot be told: {described(error)}") from error
-        return told
 
 
 def checked_timeout(seconds: float) -> float:
@@ -226,6 +230,8 @@ class ToolBox:
         """
         parts = host if isinstance(host, list | tuple) else (host,)
         tools = [tool for part in parts for tool in _tools_of(part, timeout)]
+        if not tools and isinstance(host, Toolkit):
+            raise UserError(f"the {type(host).__name__} says that it has no tools")
         if not tools:
             raise UserError(f"{host!r:.80} has no public method, and so there is no tool")
         return cls(tools)
@@ -261,6 +267,8 @@ def _tools_of(host: object, timeout: float | None) -> Iterator[Tool]:
         yield from host.tools
     elif inspect.isroutine(host):
         yield Tool.from_function(host, timeout=timeout)
+    elif callable(host) and not isinstance(host, type) and not any(_methods_of(type(host))):
+        yield Tool.from_function(host, timeout=timeout)  # which says why not
     elif isinstance(host, type):
         raise UserError(f"tools are methods of an object, and {host.__name__} is a class: give {host.__name__}(…)")
     else:
@@ -287,7 +295,7 @@ def _hooks_of(kind: type[BaseModel]) -> set[str]:
 
 def tool_message(call: ToolCall, result: ToolResult) -> Message:
     """`result` as a chat message that refers to `call`."""
-    message = Message(role="tool", name=_clean(str(call.name), 64), content=result.text)
+    message = Message(role="tool", name=_clean(str(call.name), 128), content=result.text)
     return {**message, "tool_call_id": call.id} if call.id else message
 
 

@@ -168,6 +168,11 @@ class ToolWorld(TaskWorld):
         """What the user says to a reply that calls nothing; None: nothing more, so that it is judged."""
         return self._answer(reply)
 
+    @property
+    def _task_name(self) -> str:
+        name = self._task.get("id")
+        return self._text(self._task) if name is None else str(name)
+
     def _answerer(self, request: str) -> Answer:
         """The user of the episode that begins, who has asked for `request`."""
         if self._rule is not None:
@@ -175,7 +180,7 @@ class ToolWorld(TaskWorld):
         if isinstance(self._user, VoiceUser):
             about = str(self._task.get(self._user.about, ""))
             return voiced(self.voices[self._user.voice], about, request, lambda: int(self.np_random.integers(1 << 31)))
-        return scripted(lines_of(self._user or (), self._task))
+        return scripted(lines_of(self._user or (), self._task, self._task_name))
 
     def read(self, text: str) -> Reply:
         return self._desk.form.parse(text)
@@ -184,11 +189,18 @@ class ToolWorld(TaskWorld):
         return self._desk.form.write(reply.text, reply.tool_calls) if reply.tool_calls else reply.text
 
     def oracle(self) -> str | None:
-        """The next of the task's own `oracle` steps; None before and after them."""
-        steps = self._task.get("oracle", ())
+        """The next of the task's own `oracle` steps; None outside of an episode, and where the task has none. UserError
+        where they are over before the episode."""
+        steps = self._task.get("oracle") or ()
         steps = [steps] if isinstance(steps, str) else steps
-        if self._turn is None or self._turn >= len(steps):
+        if self._turn is None or not steps:
             return None
+        if self._turn >= len(steps):
+            many = "1 step" if len(steps) == 1 else f"{len(steps)} steps"
+            raise UserError(
+                f"the task {self._task_name!r:.80}: the oracle has {many}, and the episode goes on after it; its "
+                "last step is what an expert says at the end"
+            )
         step = steps[self._turn]
         if isinstance(step, str):
             return step

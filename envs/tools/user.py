@@ -55,12 +55,12 @@ def check_user(user: object) -> None:
         _lines(user, "user")
 
 
-def lines_of(user: Sequence[str] | str, task: Task) -> Sequence[str]:
-    """The lines of one task's user."""
+def lines_of(user: Sequence[str] | str, task: Task, name: str) -> Sequence[str]:
+    """The lines of the user of one task, which is called `name`."""
     if not isinstance(user, str):
         return user
     if user not in task:
-        raise UserError(f"the task {task.get('id', '')!r:.80} has no {user!r}, its user's lines.{nearest(user, task)}")
+        raise UserError(f"the task {name!r:.80} has no {user!r}, its user's lines.{nearest(user, task)}")
     return _lines(task[user], user)
 
 

@@ -23,6 +23,10 @@ _COLUMNS = (
     *("success_rate", "success_low", "success_high", "return_mean", "return_low", "return_high"),
     *("turns_mean", "units_mean", "episodes", "truncated", "failed", "unanswered", "unscored"),
 )  # of `summarize`, besides the means of what worlds measure
+_CUT = {
+    StopReason.TOOL_LIMIT: "it used up its tool calls",
+    StopReason.CONTEXT_LIMIT: "the next prompt did not fit into the model's context",
+}
 _MEANT = {  # what others call them
     "return_mean": [
         "return",
@@ -270,6 +274,33 @@ def first_causes(episodes: Sequence[Episode]) -> dict[str, str]:
         for what, found in causes.items()
         if found
     }
+
+
+def failed_expert(demonstrations: Sequence[Episode]) -> str | None:
+    """The sentence where an expert shows nothing that is worth imitating: no success, no positive reward, and something
+    that went wrong. None too where a world says nothing about success, and its rewards are below zero."""
+    scored = [episode for episode in demonstrations if episode.reward is not None]
+    causes = [cause for cause in map(_why_lost, scored) if cause is not None]
+    if not causes or any(episode.success or (episode.reward or 0.0) > 0 for episode in scored):
+        return None
+    many = f"the expert reached the goal in 0 of {len(scored)} demonstrations"
+    return f"{many}; the first failed because {causes[0]}"
+
+
+def _why_lost(episode: Episode) -> str | None:
+    """What went wrong in an episode that earned nothing; None where nothing is known to have."""
+    unread = next((message["parse_error"] for message in episode.messages if "parse_error" in message), None)
+    if unread is not None:
+        return f"a tool call could not be read: {unread:.200}"
+    if episode.stop_reason in _CUT:
+        return _CUT[episode.stop_reason]
+    if faults := episode.metrics.get("tool_faults"):
+        told = [message["content"] for message in episode.messages if message["role"] == "tool"]
+        return f"{faults:g} of its tool calls failed; it was told last: {' '.join(told[-1:])!r:.200}"
+    if episode.success is False:
+        cut = " and was cut at a limit" if episode.truncated else ""
+        return f"the world says so: it earned {episode.reward:g} in {episode.turns} turns{cut}"
+    return None
 
 
 def _success_rate(scored: Sequence[Episode]) -> float | None:

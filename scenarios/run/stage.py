@@ -18,7 +18,7 @@ from ...envs.conversation.conversation_env import Split
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.learners import fit_policy
-from ..assembly.settings import stage_method
+from ..assembly.settings import learns_from_shown, stage_method
 from ..assembly.texts import updates_in_epoch
 from ..assembly.unusual import seen_at_first
 from ..cluster.pool import Pool
@@ -32,6 +32,7 @@ from .episode_statistics import (
     Numbers,
     explain_failures,
     explain_unanswered,
+    failed_expert,
     first_causes,
     judge_evaluation,
     rank,
@@ -65,6 +66,7 @@ class StageRun:
         self._trained: Sequence[Episode] = ()  # some of the latest collection, for reading
         self._saved: int | None = None  # the update of the latest checkpoint
         self._causes: set[str] = set()  # of what was said why episodes have no reward
+        self._doubted = False  # whether it was said that the expert fails
         self.progress.enter_stage(index)
         begun = self.progress.state == "learning"
         if self.stage.method is not None and policy is not None:
@@ -247,6 +249,7 @@ class StageRun:
         if why := explain_failures(failed, tried, self.scenario.failures.max_share, p.first_failure):
             raise RunFailed(why)
         self._say_causes(collection.episodes, f"update {p.update + 1}")
+        self._doubt_expert(collection.episodes)
         if collection.batch is None:
             because = f"; the first failure was:\n{p.first_failure}" if p.first_failure else ""
             unscored = next((e.unscored for e in collection.episodes if e.unscored is not None), None)
@@ -279,6 +282,15 @@ class StageRun:
             if cause not in self._causes and len(self._causes) < _CAUSES:
                 self._causes.add(cause)
                 self.context.journal.said(f"{self.stage.name}, {when}: {told}")
+
+    def _doubt_expert(self, episodes: Sequence[Episode]) -> None:
+        """Say once in a stage that whoever shows what is to be imitated fails."""
+        agent = self.stage.demonstrations.agent if self.stage.demonstrations is not None else None
+        if agent is None or not learns_from_shown(self.stage) or self._doubted:
+            return
+        if doubt := failed_expert(episodes):
+            self._doubted = True
+            self.context.journal.said(f"{self.stage.name}: {doubt}")
 
     def _look_around(self, version: int) -> None:
         """Evaluate and checkpoint where that is due, unless the stage is about to end and does both."""

@@ -328,3 +328,37 @@ def test_what_is_hidden_may_show_only_in_the_names_of_tasks():
 
     details = {finding.check: finding.detail for finding in check_world(Named())}
     assert details["different seeds give different episodes"] == "seen only in the names of tasks"
+
+
+class Body(gymnasium.Env):
+    """A sound body, whose reward and info are as they were given."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, reward, info):
+        self.reward, self.info = reward, info
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.turn = 0
+        return self.np_random.uniform(-1, 1, 2).astype(np.float32), {}
+
+    def step(self, action):
+        self.turn += 1
+        seen = self.np_random.uniform(-1, 1, 2).astype(np.float32)
+        return seen, self.reward, self.turn == 5, False, self.info
+
+
+@pytest.mark.parametrize("info", [{}, {"reward_terms": {"a": 1.0}}])
+def test_a_reward_in_an_array_of_one_passes_as_it_does_in_a_run(info):
+    found = failed(Body(np.array([1.0]), info))
+    found.pop("gymnasium's own check_env", None)
+    assert found == {}
+
+
+def test_an_info_that_is_none_is_told_in_words():
+    found = failed(Body(1.0, None))
+    found.pop("gymnasium's own check_env", None)
+    assert found
+    assert set(found.values()) <= {"step gave None in the place of the info dict"}

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...thoughts import split_thought
 from ...vocabulary import Reply, ToolCall
+from .fitting import fits
 
 MAX_REPLY = 131_072  # characters; a longer reply calls nothing
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
@@ -67,25 +68,40 @@ class Guarded:
 
 
 class Typed(Guarded):
-    """For formats whose arguments are bare text: what a text means is said by the schemas of the tools."""
+    """For formats whose arguments are bare text: what a text means is said by the schemas of the tools.
+
+    a: int                  7         7
+    a: str                  7         "7"
+    a: str | list[str]      7         "7", since no list is 7
+    a: str | None           null      None; the text is written "null", in quotes
+    """
 
     def __init__(self, tools: Sequence[Mapping[str, Any]] = ()) -> None:
         functions = [tool.get("function", tool) for tool in tools]
-        self._types = {
-            (str(function.get("name")), str(name)): schema
-            for function in functions
-            for name, schema in (function.get("parameters") or {}).get("properties", {}).items()
-        }
+        self._parameters = {str(function.get("name")): function.get("parameters") or {} for function in functions}
 
     def _value(self, tool: str, argument: str, text: str) -> object:
-        """JSON where it is JSON; text where the tool wants text, and where it is nothing else."""
-        schema = self._types.get((tool, argument), {})
+        """JSON where the tool takes what that says; text where it takes no such thing, and where it is no JSON. Text
+        that would be read as something else stands in quotes, as in JSON."""
+        parameters = self._parameters.get(tool, {})
+        schema, named = parameters.get("properties", {}).get(argument, {}), parameters.get("$defs", {})
         if isinstance(schema, Mapping) and schema.get("type") == "string":
             return text
         try:
-            return DECODER.decode(text.strip())
+            read = DECODER.decode(text.strip())
         except (ValueError, RecursionError):
-            return {"True": True, "False": False, "None": None}.get(text.strip(), text)
+            read = {"True": True, "False": False, "None": None}.get(text.strip(), text)
+        if read == text or not fits(schema, text, named):
+            return read
+        if isinstance(read, str):
+            return read if self._value(tool, argument, read) != read else text
+        return read if fits(schema, read, named) else text
+
+    def _bare(self, tool: str, argument: str, value: object) -> str:
+        """The text that `_value` reads as `value`."""
+        if isinstance(value, str) and self._value(tool, argument, value) == value:
+            return value
+        return json.dumps(value, ensure_ascii=False)
 
 
 def between(text: str, begin: str, end: str, position: int, what: str) -> tuple[str, int]:
@@ -96,11 +112,6 @@ def between(text: str, begin: str, end: str, position: int, what: str) -> tuple[
     if closed < 0:
         raise Malformed(f"{what} is not closed: {end} is missing")
     return text[position + len(begin) : closed], closed + len(end)
-
-
-def bare_value(value: object) -> str:
-    """An argument as the formats write it that have no quotes around text."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def joined(text: str, calls: Sequence[str], between: str = "\n") -> str:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import ast
 import json
+import keyword
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...errors import unknown
+from ...errors import UserError, unknown
 from ...vocabulary import ToolCall
 from .guarded import Guarded, Malformed
 from .nested import nested, nested_call
@@ -24,7 +25,8 @@ _START, _END = "<|tool_call_start|>", "<|tool_call_end|>"
 
 
 class _Calls(Guarded):
-    """A list of calls with literal arguments, or calls in the place of them."""
+    """A list of calls with literal arguments, or calls in the place of them. `UserError` for tools that cannot be
+    called so: get-weather is no name in Python, and what stands before = is a name too."""
 
     def __init__(self, tools: Sequence[Mapping[str, Any]] = ()) -> None:
         functions = [tool.get("function", tool) for tool in tools]
@@ -32,6 +34,13 @@ class _Calls(Guarded):
             str(function.get("name")): tuple((function.get("parameters") or {}).get("properties", {}))
             for function in functions
         }
+        for tool, arguments in self._order.items():
+            if (odd := next((name for name in (tool, *arguments) if not _is_name(name)), None)) is not None:
+                what = "the tool" if odd == tool else f"an argument of {tool!r:.80},"
+                raise UserError(
+                    f"the reply formats 'python' and 'lfm' write calls as Python does, which has no such name as "
+                    f"{what} {odd!r:.80}; use another reply_format, such as 'hermes', or name it otherwise"
+                )
 
     def _calls(self, body: str) -> list[ToolCall]:
         if len(body) > MAX_PYTHON:
@@ -147,6 +156,10 @@ class _Json(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.AST:
         words = {"true": True, "false": False, "null": None}
         return ast.copy_location(ast.Constant(words[node.id]), node) if node.id in words else node
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
 
 
 def _as_python(node: ast.expr) -> ast.expr:

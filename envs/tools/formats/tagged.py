@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...vocabulary import ToolCall
-from .guarded import CLOSE, OPEN, Malformed, Typed, bare_value, between, joined, skip_space
+from .guarded import CLOSE, OPEN, Malformed, Typed, between, joined, skip_space
 
 
 class QwenXml(Typed):
@@ -41,7 +41,14 @@ class QwenXml(Typed):
 
     def write(self, text: str, calls: Sequence[ToolCall]) -> str:
         """See `ReplyFormat.write`."""
-        return joined(text, [_qwen(call) for call in calls], between="\n\n" if text else "\n")
+        return joined(text, [self._written(call) for call in calls], between="\n\n" if text else "\n")
+
+    def _written(self, call: ToolCall) -> str:
+        arguments = "".join(
+            f"<parameter={name}>\n{self._bare(call.name, name, value)}\n</parameter>\n"
+            for name, value in call.arguments.items()
+        )
+        return f"{OPEN}\n<function={call.name}>\n{arguments}</function>\n{CLOSE}"
 
     def explain(self) -> str:
         """See `ReplyFormat.explain`."""
@@ -81,7 +88,14 @@ class Glm(Typed):
 
     def write(self, text: str, calls: Sequence[ToolCall]) -> str:
         """See `ReplyFormat.write`."""
-        return joined(text, [_glm(call) for call in calls])
+        return joined(text, [self._written(call) for call in calls])
+
+    def _written(self, call: ToolCall) -> str:
+        arguments = "".join(
+            f"<arg_key>{name}</arg_key>\n<arg_value>{self._bare(call.name, name, value)}</arg_value>\n"
+            for name, value in call.arguments.items()
+        )
+        return f"{OPEN}{call.name}\n{arguments}{CLOSE}"
 
     def explain(self) -> str:
         """See `ReplyFormat.explain`."""
@@ -92,18 +106,3 @@ class Glm(Typed):
 def _one_line_less(value: str) -> str:
     """Without the line breaks that stand at both ends for looks."""
     return value.removeprefix("\n").removesuffix("\n")
-
-
-def _qwen(call: ToolCall) -> str:
-    arguments = "".join(
-        f"<parameter={name}>\n{bare_value(value)}\n</parameter>\n" for name, value in call.arguments.items()
-    )
-    return f"{OPEN}\n<function={call.name}>\n{arguments}</function>\n{CLOSE}"
-
-
-def _glm(call: ToolCall) -> str:
-    arguments = "".join(
-        f"<arg_key>{name}</arg_key>\n<arg_value>{bare_value(value)}</arg_value>\n"
-        for name, value in call.arguments.items()
-    )
-    return f"{OPEN}{call.name}\n{arguments}{CLOSE}"

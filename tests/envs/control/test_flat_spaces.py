@@ -198,6 +198,8 @@ def test_what_is_seen_is_said_once_and_a_plain_vector_is_nothing_to_speak_of() -
         "'W': an agent sees d, Discrete(4) as 4 numbers; image, a picture of 7 × 7 pixels in 3 channels",
         "'W': mission (Text) cannot be flattened to numbers, and is left out",
     )
+    several = seen_as("W", Dict({"a": Text(9), "b": Text(9), "d": Discrete(4)}))
+    assert several[1] == "'W': a (Text), b (Text) cannot be flattened to numbers, and are left out"
 
 
 @named(

@@ -190,6 +190,48 @@ def test_weights_that_leave_no_reward_are_refused():
         GuessTheNumber(weights={"near": 0, "found": 0.0})
 
 
+@pytest.mark.parametrize("name", [1, None, ("found",)])
+def test_a_weight_whose_name_is_no_text_is_refused(name):
+    class Odd(GuessTheNumber):
+        weights = {name: 1.0}  # noqa: RUF012
+
+    for make in (lambda: GuessTheNumber(weights={name: 1.0}), Odd):
+        with pytest.raises(UserError, match=r"weights name .*; allowed are the names of reward terms"):
+            make()
+
+
+@pytest.mark.parametrize("tools", ["f", [print], [{"a": 1}], {"name": "f"}, [{"type": "function", "function": "f"}], 7])
+def test_tools_of_an_opening_that_are_no_schemas_are_refused(tools):
+    class Odd(GuessTheNumber):
+        def opening(self, rng, split):
+            return Opening("Guess.", tools=tools)
+
+    with pytest.raises(BadReport, match=r"Odd.opening gave tools .*; allowed are schemas"):
+        Odd().reset(seed=0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_method_that_nobody_awaits_or_that_yields_is_named():
+    class Later(GuessTheNumber):
+        async def opening(self, rng, split):
+            return "Guess."
+
+    class Never(GuessTheNumber):
+        async def respond(self, reply):
+            return Outcome()
+
+    class Yields(GuessTheNumber):
+        def respond(self, reply):
+            yield Outcome()
+
+    with pytest.raises(UserError, match=r"Later.opening is an `async def`, and nobody awaits it"):
+        Later().reset(seed=0)
+    for made, words in ((Never(), "Never.respond is an `async def`"), (Yields(), "Yields.respond is a generator")):
+        made.reset(seed=0)
+        with pytest.raises(UserError, match=words):
+            made.step("7")
+
+
 def test_weights_of_one_world_do_not_reach_another():
     assert GuessTheNumber(weights={"near": 9}).weights == {"found": 1.0, "near": 9.0}
     assert GuessTheNumber().weights == {"found": 1.0, "near": 0.5}

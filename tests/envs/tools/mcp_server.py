@@ -70,6 +70,10 @@ def speak_by_hand(behaviour: str) -> None:
         tools = [{"name": f"t{n}", "inputSchema": ANYTHING} for n in range(300)]
     if behaviour == "too many":
         tools = [{"name": f"t{n}", "inputSchema": ANYTHING} for n in range(30_000)]
+    if behaviour.startswith("name:"):
+        tool["name"] = behaviour.removeprefix("name:")
+    if behaviour == "nothing":
+        tools = []
     if behaviour == "escapes":
         tool["description"] = ESCAPES
     if behaviour == "last words":
@@ -100,7 +104,7 @@ def speak_by_hand(behaviour: str) -> None:
             case "tools/call" if behaviour == "loud":
                 os.write(2, b"word " * (1 << 22))
                 result = {"content": [{"type": "text", "text": "said"}]}
-            case "tools/call" if behaviour.startswith("schema:"):
+            case "tools/call" if behaviour.startswith(("schema:", "name:")):
                 result = {"content": [{"type": "text", "text": json.dumps(request["params"]["arguments"])}]}
             case "tools/call" if behaviour in ("escapes", "where"):
                 text = ESCAPES if behaviour == "escapes" else str(Path.cwd())

@@ -20,7 +20,7 @@ from peripatos.envs.errors import UserError
 from peripatos.envs.tools import McpServer, ToolBox, ToolWorld
 from peripatos.envs.tools.mcp_schemas import validated, validator_of
 from peripatos.envs.tools.tool import MAX_RESULT, Fault, ToolResult
-from peripatos.envs.vocabulary import ToolCall, WorldFailure
+from peripatos.envs.vocabulary import Reply, ToolCall, WorldFailure
 
 SERVER = str(Path(__file__).parent / "mcp_server.py")
 
@@ -47,6 +47,45 @@ def test_tools_are_listed_with_their_schemas(good):
 
 def test_a_call_gives_the_text_of_the_result(good):
     assert run(good, "add", a=2, b=3) == ToolResult("5")
+
+
+def test_a_result_keeps_the_type_that_it_has_over_there(good):
+    assert run(good, "add", a=2, b=3).value == 5
+    with started("result:fine") as server:
+        assert run(server, "talk").value == {"n": 5}
+
+
+@pytest.mark.parametrize("reply_format", ["python", "lfm"])
+def test_a_call_in_the_place_of_an_argument_gives_it_the_value_and_not_the_text(good, reply_format):
+    world = ToolWorld(["Go."], lambda task: good.tools, lambda *_: True, reply_format=reply_format)
+    world.reset(seed=0)
+    call = "[add(a=add(a=1, b=2), b=3)]"
+    _, _, _, _, info = world.step(call if reply_format == "python" else f"<|tool_call_start|>{call}<|tool_call_end|>")
+    assert [message["content"] for message in info["messages"]] == ["6"]
+
+
+@pytest.mark.parametrize("name", ["fs.read", "9-lives", "a" * 128])
+def test_a_tool_is_called_by_whatever_name_mcp_allows(name):
+    with started(f"name:{name}") as server:
+        for reply_format in ("hermes", "llama3", "mistral", "qwen3.5", "deepseek", "harmony", "glm", "gemma"):
+            world = ToolWorld(["Go."], lambda task: server.tools, lambda *_: True, reply_format=reply_format)
+            world.reset(seed=0)
+            _, _, _, _, info = world.step(world.write(Reply("", (ToolCall(name, {}),))))
+            (answer,) = info["messages"]
+            assert answer["name"] == name
+            assert answer["content"] == "{}"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        ("name:with space", r"^the MCP server .*: a tool's name has up to 128 letters, .* and is not 'with space'"),
+        ("nothing", r"^the MCP server .* lists no tools$"),
+    ],
+)
+def test_a_server_whose_tools_cannot_be_called_is_named(behaviour, words):
+    with pytest.raises(UserError, match=words):
+        started(behaviour)
 
 
 def test_what_fails_over_there_is_a_message(good):

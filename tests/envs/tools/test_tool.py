@@ -1,6 +1,7 @@
 """Tools: schemas from signatures, and a defined answer to every way of failing."""
 
 import asyncio
+import functools
 import threading
 import time
 from abc import ABC
@@ -321,3 +322,28 @@ def test_a_host_has_no_tools_but_those_that_its_author_wrote():
     box = ToolBox.of([Lamps(), Notes()])
     assert [schema["function"]["name"] for schema in box.schemas] == ["clear", "switch", "note"]
     assert box.run(ToolCall("switch", {"room": "attic"})).text == "2"
+
+
+def test_a_toolkit_without_tools_is_named():
+    class Empty(Toolkit):
+        tools = ()
+
+    with pytest.raises(UserError, match="the Empty says that it has no tools"):
+        ToolBox.of(Empty())
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_what_is_called_like_a_function_and_is_none_is_refused_with_what_to_write(many):
+    class Called:
+        def __call__(self, a: int) -> int:
+            return a
+
+    def add(a: int, b: int) -> int:
+        """Add."""
+        return a + b
+
+    for odd in (functools.partial(add, 1), Called()):
+        with pytest.raises(UserError, match="is called like a function and is none: write a `def` that calls it"):
+            ToolBox.of([add, odd] if many else odd)
+        with pytest.raises(UserError, match="write a `def`"):
+            Tool.from_function(odd)

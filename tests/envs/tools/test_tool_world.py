@@ -371,3 +371,46 @@ def test_wrong_options_are_named():
         lamps(timeout=0)
     with pytest.raises(UserError, match="Did you mean 'hermes'"):
         lamps(reply_format="hermse").reset(seed=0)
+
+
+@pytest.mark.parametrize("arguments", ["x", ["hall"], 7, None])
+def test_an_oracle_whose_call_has_no_arguments_by_name_is_refused_when_the_world_is_made(arguments):
+    tasks = [{"prompt": "Go.", "oracle": [{"name": "switch", "arguments": arguments}, "Done."]}]
+    with pytest.raises(UserError, match=r"task 0: oracle calls 'switch' with arguments .*; allowed is a mapping"):
+        ToolWorld(tasks, Lamps, lambda lamps, task, reply: True)
+
+
+def test_an_oracle_that_ends_before_the_episode_fails_the_check_and_is_named_with_its_task():
+    def made(steps):
+        return ToolWorld([{"prompt": f"Light {n}.", "lit": [], "oracle": steps} for n in range(8)], Lamps, is_lit)
+
+    def is_lit(lamps, task, reply):
+        return bool(lamps.lit)
+
+    call = {"name": "switch", "arguments": {"room": "hall", "on": True}}
+    short = {finding.check: finding for finding in check_world(made([call]))}["the oracle succeeds"]
+    assert not short.passed
+    assert "the task 'Light " in short.detail
+    assert "the oracle has 1 step, and the episode goes on after it" in short.detail
+    world = made([call, call])
+    world.reset(seed=0)
+    for _ in range(2):
+        world.step(world.oracle())
+    with pytest.raises(UserError, match="the oracle has 2 steps"):
+        world.oracle()
+    whole = {finding.check: finding for finding in check_world(made([call, "Done."]))}["the oracle succeeds"]
+    assert (whole.passed, whole.detail) == (True, "")
+    none = {finding.check: finding for finding in check_world(made([]))}["the oracle succeeds"]
+    assert (none.passed, none.detail) == (True, "this world has no oracle")
+
+
+@pytest.mark.parametrize("reply_format", ["python", "lfm"])
+@pytest.mark.parametrize(("tool", "argument"), [("get-weather", "city"), ("f", "from"), ("f", "user-id"), ("if", "a")])
+def test_a_name_that_python_has_not_is_refused_in_formats_that_write_python(reply_format, tool, argument):
+    parameters = {"type": "object", "properties": {"a": {"type": "string"}, argument: {"type": "string"}}}
+    odd = Tool(tool, "", parameters, lambda given: given, lambda **given: "x")
+    world = ToolWorld(["Go."], lambda task: odd, lambda *_: True, reply_format=reply_format)
+    name = argument if tool == "f" else tool
+    with pytest.raises(UserError, match=rf"no such name as .*'{name}'; use another reply_format, such as 'hermes'"):
+        world.reset(seed=0)
+    ToolWorld(["Go."], lambda task: odd, lambda *_: True).reset(seed=0)

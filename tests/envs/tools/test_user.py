@@ -187,7 +187,7 @@ def test_what_cannot_be_a_user_is_refused_when_the_world_is_made(user, words):
 
 
 def test_a_task_without_its_users_lines_and_a_rule_that_gives_no_text_are_named():
-    with pytest.raises(UserError, match=r"has no 'line', its user's lines\. Did you mean 'lines'\?"):
+    with pytest.raises(UserError, match=r"the task '.+' has no 'line', its user's lines\. Did you mean 'lines'\?"):
         ToolWorld(tasks(), Table, is_right, user="line").reset(seed=0)
     with pytest.raises(UserError, match=r"hour is .*; allowed is a list of lines that are not empty"):
         ToolWorld(tasks(), Table, is_right, user="hour").reset(seed=0)
