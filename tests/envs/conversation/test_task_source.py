@@ -455,4 +455,5 @@ def test_columns_may_be_called_as_splits_are_where_one_is_what_is_asked() -> Non
     columns = {"prompt": ["a", "b"], "test": ["assert a", "assert b"], "more": [{"x": 1}, {"x": 2}]}
     first, second = load_tasks(columns)
     assert (first["test"], second["more"]) == ("assert a", {"x": 2})
-    assert load_tasks({"text": [{"prompt": "a"}], "test": [{"prompt": "b"}]}) == [{"prompt": "b"}]  # rows of two splits
+    with pytest.raises(UserError, match="no train split, but 'text', 'test'"):  # rows of two splits
+        load_tasks({"text": [{"prompt": "a"}], "test": [{"prompt": "b"}]})
