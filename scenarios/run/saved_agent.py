@@ -171,7 +171,8 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
             raise RunFailed(why)
         for told in first_causes(episodes).values():
             notice(told)
-        return {**summarize_worlds(episodes), **(pass_rates_of_worlds(episodes, how.k) if how.k > 1 else {})}
+        lists = sources.lists("test") if judging_stage(scenario) is None else {}
+        return summarize_worlds(episodes, lists) | (pass_rates_of_worlds(episodes, how.k, lists) if how.k > 1 else {})
 
 
 def _check_judgement(how: Examination) -> None:

@@ -11,7 +11,7 @@ from scenarios_runs import TINY, command, write_scenario
 from peripatos.agents.language.engines import vllm_library
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Episode
-from peripatos.scenarios.run.episode_statistics import pass_rates
+from peripatos.scenarios.run.episode_statistics import pass_rates, wilson
 
 SUMS = """\
 name: sums
@@ -58,7 +58,12 @@ def test_pass_at_k_by_hand() -> None:
     """Two tasks with 1 and 3 of 4 right: pass@1 = (1/4 + 3/4)/2; pass@2 = ((1 − 3/6) + 1)/2; pass@4 = 1."""
     right = {0: 1, 1: 3}
     episodes = [episode(task, index, index < right[task]) for task in right for index in range(4)]
-    assert pass_rates(episodes, 4) == {"tasks": 2, "pass@1": 0.5, "pass@2": 0.75, "pass@4": 1.0}
+    rates = pass_rates(episodes, 4)
+    means = {name: value for name, value in rates.items() if not name.endswith(("_low", "_high"))}
+    assert means == {"pass_tasks": 2, "pass@1": 0.5, "pass@2": 0.75, "pass@4": 1.0}
+    assert (rates["pass@4_low"], rates["pass@4_high"]) == pytest.approx(wilson(2, 2))
+    # of (1/4, 3/4) the error is 1/4, so that ½·½/(¼)² = 4 of the 8 draws are independent
+    assert (rates["pass@1_low"], rates["pass@1_high"]) == pytest.approx(wilson(2, 4))
     unknown = [episode(2, index, None, None if index else 0.0) for index in range(4)]
     assert pass_rates([*episodes, *unknown], 4) == pass_rates(episodes, 4)  # one of its four was scored
     with pytest.raises(UserError, match="says nothing about success"):
@@ -73,6 +78,7 @@ def test_more_episodes_of_a_task_give_pass_at_k(sums: Path, capsys: pytest.Captu
     assert many["pass@1"] <= many["pass@2"] <= many["pass@4"] <= many["pass@8"]
     assert many["pass@8"] > many["pass@1"]
     assert many["pass@1"] == pytest.approx(many["success_rate"])
+    assert many["pass@1_low"] == pytest.approx(many["success_low"])
     assert numbers(capsys, sums, "--k", 8) == many
 
 
