@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from peripatos.agents.language.engines import vllm_library
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Episode
 from peripatos.scenarios.run.episode_statistics import pass_rates, wilson
+from peripatos.scenarios.run.run_directory import RunDirectory
 
 SUMS = """\
 name: sums
@@ -127,3 +129,13 @@ def test_an_agent_is_measured_by_another_engine_which_has_to_be_here(
     assert command("evaluate", sums, "--set", "engine=vllm") == 2
     assert "; to measure without it: --set engine=transformers" in capsys.readouterr().err
     assert numbers(capsys, sums, "--set", "engine=transformers") == numbers(capsys, sums)
+
+
+def test_another_version_of_the_reward_is_said(sums: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(sums, tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
+    run.write_summary({**run.summary(), "scored_by": "Arithmetic 0"})
+    numbers_of_now = [command("evaluate", run.path), command("evaluate", run.path, "--set", "world.options.attempts=3")]
+    told = capsys.readouterr().err
+    assert numbers_of_now == [0, 0]
+    assert told.count(f"{run.path} was scored by Arithmetic 0, and this is ") == 1  # elsewhere nobody expects the same
