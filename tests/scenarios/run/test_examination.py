@@ -139,3 +139,31 @@ def test_another_version_of_the_reward_is_said(sums: Path, tmp_path: Path, capsy
     told = capsys.readouterr().err
     assert numbers_of_now == [0, 0]
     assert told.count(f"{run.path} was scored by Arithmetic 0, and this is ") == 1  # elsewhere nobody expects the same
+
+
+LISTED = """\
+name: listed
+world: {id: peripatos/Tasks-v0, options: {tasks: rows.jsonl, grader: number}}
+agent: {kind: tiny_llama, hidden: 32, layers: 1}
+sampling: {max_tokens: 2}
+stages:
+  - {name: learn, method: grpo, collect: {groups: 2, group_size: 2}, budget: {updates: 1}}
+evaluation: {episodes: 12}
+log: {episodes: 12}
+"""
+
+
+def test_twelve_episodes_of_four_listed_tasks_are_four_tasks_wherever_they_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = [{"question": f"{n}?", "answer": "-9", "split": "test" if n < 4 else "train"} for n in range(8)]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    assert command("run", write_scenario(tmp_path, LISTED), "--out", "run", "-q") == 0
+    row = json.loads(Path("run/evaluations.jsonl").read_text().splitlines()[-1])
+    assert (row["episodes"], row["tasks"], row["success_rate"]) == (12, 4, 0.0)
+    assert row["success_high"] == pytest.approx(wilson(0, 4)[1])
+    capsys.readouterr()
+    assert numbers(capsys, "run")["success_high"] == row["success_high"]
+    assert command("rescore", "run") == 0
+    assert "success 0.0 % [0.0, 49.0], return 0 [0, 0], 4 tasks × 3" in capsys.readouterr().out
