@@ -31,7 +31,7 @@ from ..user_code import told
 from .conversation_env import SPLITS, Split
 from .dataset_rows import is_saved, object_splits, read_hub, read_saved
 from .task_file import ENDINGS, OTHER_ENDINGS, Splits, ending_of, read_file
-from .task_tables import column_rows, frame_rows, plain, plain_row
+from .task_tables import Row, column_rows, frame_rows, plain, plain_row
 
 Task = Mapping[str, Any]
 Placed = tuple[str, Task | str]  # where a task stands, and the task
@@ -41,6 +41,7 @@ _MADE_HERE = {
     "peripatos/digits": "..worlds.maths.digits:ranked",
     "peripatos/digit-turns": "..worlds.maths.digits:ranked_turns",
 }
+_ASKED = {"prompt", "question", "problem", "messages", "text"}  # columns, after which no split is called
 _MOST_ROWS = 10_000_000  # of an iterator, which might not end
 _ALLOWED = (
     "a list of rows, a data set, a frame, a function of (rng), a generator function, a file (.jsonl, .json, .csv, "
@@ -144,7 +145,7 @@ def _of_object(source: object) -> list[Placed] | dict[str, list[Placed]]:
         return _alone(splits)
     if (rows := frame_rows(source)) is not None:
         return [*rows]
-    if isinstance(source, Mapping) and not set(source) & set(SPLITS) and (rows := column_rows(source)) is not None:
+    if isinstance(source, Mapping) and (rows := _columns(source)) is not None:
         return [*rows]
     if isinstance(source, Mapping) and source and all(_holds_rows(rows) for rows in source.values()):
         return {str(split): _listed(rows, f"{split}, task") for split, rows in source.items()}
@@ -157,6 +158,11 @@ def _of_object(source: object) -> list[Placed] | dict[str, list[Placed]]:
     if isinstance(source, Mapping | bytes | str) or not isinstance(source, Iterable):
         raise UserError(f"the rows are {source!r:.80}; allowed are {_ALLOWED}")
     return _listed(source, "task")
+
+
+def _columns(source: Mapping[Any, Any]) -> list[Row] | None:
+    """The rows of columns, of which one may be called test, as HumanEval's is; None for a mapping of splits."""
+    return column_rows(source) if _ASKED & set(source) or not set(source) & set(SPLITS) else None
 
 
 def _holds_rows(rows: object) -> bool:

@@ -101,14 +101,17 @@ def frame_rows(source: object) -> list[Row] | None:
 
 
 def column_rows(columns: Mapping[Any, Any]) -> list[Row] | None:
-    """The rows of a mapping of columns, lists of one length and not of rows themselves; None for any other mapping.
+    """The rows of a mapping of columns, lists of one length and not all of rows themselves; None for any other mapping.
     UserError where they are columns by all but their lengths."""
     lists = [values for values in columns.values() if isinstance(values, list | tuple | np.ndarray)]
     if len(lists) < len(columns) or (len(lists) < 2 and not _COLUMNS & set(columns)):
         return None
-    if any(isinstance(value, Mapping) for values in lists for value in values[:1]):
+    alike = len({len(values) for values in lists}) == 1
+    asked = [value for name in _COLUMNS & set(columns) for value in columns[name][:1]]
+    are_columns = alike and any(not isinstance(value, Mapping) for value in asked)  # whose cells may be mappings
+    if not are_columns and any(isinstance(value, Mapping) for values in lists for value in values[:1]):
         return None
-    if len({len(values) for values in lists}) > 1:
+    if not alike:
         if not _COLUMNS & set(columns):  # they may be splits
             return None
         lengths = ", ".join(f"{name!s:.40} has {len(values):,}" for name, values in zip(columns, lists, strict=True))

@@ -47,7 +47,7 @@ def value_of(given: Any, where: str, *, expected: bool = False) -> Any:
     if not isinstance(given, dict):
         return given
     parts = {key: value_of(part, where, expected=expected) for key, part in given.items()}
-    if len(parts) != 1 or not (key := next(iter(parts))).startswith("$"):
+    if len(parts) != 1 or not str(key := next(iter(parts))).startswith("$"):
         return parts
     makers = {**_VALUES, **_EXPECTED} if expected else _VALUES
     if key not in makers:

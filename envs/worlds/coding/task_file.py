@@ -19,15 +19,16 @@ is right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...conversation.conversation_env import SPLITS
+from ...conversation.conversation_env import SPLITS, Split
 from ...conversation.task_source import Picked, TaskSource, placed_tasks, split_of
 from ...errors import UserError, unknown
-from ...sandbox.judge import check_entry
 from ...sandbox.same_value import COMPARE, Compare
 from ...sandbox.stdio_exam import check_source
+from .fields import entry_of, id_of
 from .known_rows import as_task
 from .notation import value_of
 from .tasks import ONE_IN, CodingTask, ExamKind, Tests
@@ -50,8 +51,29 @@ def read_tasks(path: TaskSource, split: Picked | None = None) -> tuple[CodingTas
     Raises:
         UserError: a line that is no task; the message has its place.
     """
-    rows = [(place, row) for place, row in placed_tasks(path, split) if not isinstance(row, str)]
-    return tuple(_checked(as_task(row, place), place) for place, row in rows)
+    return tuple(_read(row, place) for place, row in placed_tasks(path, split))
+
+
+def _read(row: object, place: str) -> CodingTask:
+    if not isinstance(row, Mapping):
+        raise UserError(f"{place}: a task is a mapping, not {row!r:.80}")
+    return _checked(as_task(row, place), place)
+
+
+def kept_apart(tasks: Sequence[CodingTask]) -> tuple[tuple[CodingTask, ...], Mapping[Split, str]]:
+    """The tasks but those that ask what a task of a later split asks, and for each split that lost some a sentence."""
+    prompts = {split: {task.prompt for task in tasks if task.split == split} for split in SPLITS}
+    left_out = dict[Split, str]()
+    for n, split in enumerate(SPLITS):
+        mine = [task for task in tasks if task.split == split]
+        later = set[str]().union(*(prompts[other] for other in SPLITS[n + 1 :]))
+        if many := sum(task.prompt in later for task in mine):
+            others = " or ".join(other for other in SPLITS[n + 1 :] if prompts[other])
+            left_out[split] = (
+                f"{many:,} of {len(mine):,} {split} tasks ask what {others} tasks ask, and are left out of {split}"
+            )
+            prompts[split] -= later
+    return tuple(task for task in tasks if task.prompt in prompts[task.split]), left_out
 
 
 def _checked(row: Mapping[str, Any], where: str) -> CodingTask:
@@ -66,39 +88,37 @@ def _checked(row: Mapping[str, Any], where: str) -> CodingTask:
     for key in _UNUSED[kind]:
         if key in row:
             raise UserError(f"{where}: {key} means nothing for the kind {kind}")
-    split = row.get("split") or split_of(prompt, ONE_IN)
+    split = split_of(prompt, ONE_IN) if row.get("split") in (None, "") else row["split"]
     if split not in SPLITS:
         raise UserError(f"{where}: {unknown('split', str(split), SPLITS)}")
     hidden = _tests(row.get("hidden"), kind, f"{where}: hidden")
-    public = _tests(row["public"], kind, f"{where}: public") if row.get("public") else ()
+    shown = row.get("public")
+    public = () if shown in (None, "", [], ()) else _tests(shown, kind, f"{where}: public")
     tolerance = row.get("tolerance", 0.0)
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not tolerance >= 0:
-        raise UserError(f"{where}: tolerance is {tolerance!r}; allowed is a number, 0 or greater")
+    if (
+        isinstance(tolerance, bool)
+        or not isinstance(tolerance, int | float)
+        or not 0 <= tolerance <= sys.float_info.max  # with infinity, every number would be right
+    ):
+        raise UserError(f"{where}: tolerance is {tolerance!r:.80}; allowed is a finite number, 0 or greater")
     flags = [row.get(key, False) for key in ("in_place", "nan")]
     if not all(isinstance(flag, bool) for flag in flags):
         raise UserError(f"{where}: in_place and nan are {flags!r}; allowed are true and false")
-    entry = row.get("entry", "solve")
-    try:
-        check_entry(entry)
-    except ValueError:
-        allowed = "the name of a function or a class, and of a method such as Solution().solve"
-        raise UserError(f"{where}: entry is {entry!r:.80}; allowed is {allowed}") from None
     oracle = row.get("oracle")
     if oracle is not None and not isinstance(oracle, str):
         raise UserError(f"{where}: oracle is {oracle!r:.80}; allowed is text, a program")
-    name = str(row.get("id", prompt))
     return CodingTask(
         prompt,
         kind,
         hidden,
         public,
-        entry,
+        entry_of(row.get("entry", "solve"), f"{where}: entry"),
         float(tolerance),
         *_comparison(row, float(tolerance), where),
         *flags,
         json_types=True,
         oracle=oracle,
-        id=name,
+        id=id_of(row.get("id", prompt), f"{where}: id"),
         split=split,
     )
 
@@ -117,6 +137,8 @@ def _comparison(row: Mapping[str, Any], tolerance: float, where: str) -> tuple[C
             check_source(checker)
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None
+    except (RecursionError, MemoryError):
+        raise UserError(f"{where}: checker is nested too deeply: {checker!r:.60}") from None
     return compare, checker
 
 
@@ -137,4 +159,7 @@ def _tests(given: object, kind: ExamKind, where: str) -> Tests | str:
             raise UserError(f"{where}: a stdio test is two strings, not {test!r:.80}")
     if kind == "stdio":
         return tuple((test[0], test[1]) for test in given)
-    return tuple((value_of(test[0], where), value_of(test[1], where, expected=True)) for test in given)
+    try:
+        return tuple((value_of(test[0], where), value_of(test[1], where, expected=True)) for test in given)
+    except RecursionError:
+        raise UserError(f"{where}: a test is nested too deeply") from None

@@ -26,7 +26,7 @@ from ...errors import UserError, unknown
 from ...sandbox import Judge, Limits, Raises, Status, TestResult, Verdict
 from ...vocabulary import Reply, WorldFailure
 from .replies import find_program, find_programs
-from .task_file import read_tasks
+from .task_file import kept_apart, read_tasks
 from .tasks import FAMILIES, CodingTask, Tests, generate
 
 _FENCE = "```"
@@ -39,7 +39,7 @@ class Coding(ConversationEnv):
 
     Args:
         tasks: a file or a data set (see `task_file`), of our own format, or HumanEval, MBPP or APPS, which a run goes
-            through task by task; None generates tasks.
+            through task by task; None generates tasks. One that asks what a task of a later split asks is left out.
         split: one split of `tasks`, or which of its splits is which: {train: train, test: test}.
         families: which families to generate from; None is all of them.
         attempts: replies allowed; until the last, a failed public example is shown.
@@ -94,7 +94,8 @@ class Coding(ConversationEnv):
         self.public_tests, self.hidden_tests = public_tests, hidden_tests
         if tasks is None and split is not None:
             raise UserError("split is for tasks of a file, and these are generated")
-        self._tasks = None if tasks is None else read_tasks(tasks, split)
+        self._tasks, self._left_out = (None, {}) if tasks is None else kept_apart(read_tasks(tasks, split))
+        self.remarks = tuple(self._left_out.values())
         try:
             limits = Limits(wall_s=wall_s, cpu_s=cpu_s, memory_mb=memory_mb)
         except ValueError as error:
@@ -151,7 +152,8 @@ class Coding(ConversationEnv):
         if not tasks and split == "validation":
             return self._drawn(rng, "train")
         if not tasks:
-            raise UserError(f'there is no {split} task in the file; mark some with "split": "{split}"')
+            why = self._left_out.get(split, f'mark some with "split": "{split}"')
+            raise UserError(f"there is no {split} task in the file; {why}")
         return self.pick(tasks, rng)
 
     def _judged(self, program: str, tests: Tests | str, *, partial: bool) -> Verdict:

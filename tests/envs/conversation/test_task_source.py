@@ -344,3 +344,10 @@ def test_columns_of_unequal_length_are_refused_with_their_lengths(ending: str, t
 
 def test_one_column_of_prompts_is_a_data_set() -> None:
     assert load_tasks({"prompt": ["a", "b"]}) == [{"prompt": "a"}, {"prompt": "b"}]
+
+
+def test_columns_may_be_called_as_splits_are_where_one_is_what_is_asked() -> None:
+    columns = {"prompt": ["a", "b"], "test": ["assert a", "assert b"], "more": [{"x": 1}, {"x": 2}]}
+    first, second = load_tasks(columns)
+    assert (first["test"], second["more"]) == ("assert a", {"x": 2})
+    assert load_tasks({"text": [{"prompt": "a"}], "test": [{"prompt": "b"}]}) == [{"prompt": "b"}]  # rows of two splits

@@ -1,4 +1,5 @@
-"""HumanEval, MBPP and APPS by their own field names: their solutions pass, and wrong programs do not."""
+"""HumanEval, MBPP and APPS by their own field names: their solutions pass, and wrong programs do not. Whatever stands
+in a field of a task, of these and of our own format, the row is a task, or is refused with its place and the field."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from peripatos.envs.conversation.conversation_env import SPLITS
 from peripatos.envs.errors import UserError
 from peripatos.envs.worlds.coding.task_file import read_tasks
 from peripatos.envs.worlds.coding.test_code import called_in
@@ -99,6 +101,43 @@ def test_apps_has_programs_and_functions(tmp_path: Path) -> None:
     assert (function.kind, function.entry, function.hidden) == ("function", "double", (([2], 4), ([5], 10)))
 
 
+@pytest.mark.sandbox
+def test_what_a_later_split_asks_too_is_left_out_and_said() -> None:
+    rows = [{**MBPP, "task_id": n, "text": f"q{n}", "split": "train"} for n in range(10)]
+    rows += [{**MBPP, "task_id": n, "text": f"q{n}", "split": "validation"} for n in range(8, 11)]
+    rows += [{**MBPP, "task_id": n, "text": f"q{n}", "split": "test"} for n in (0, 1, 2, 10)]
+    world = Coding(tasks=rows)
+    assert [world.tasks_in(split) for split in SPLITS] == [5, 2, 4]
+    assert set(world.remarks) == {
+        "5 of 10 train tasks ask what validation or test tasks ask, and are left out of train",
+        "1 of 3 validation tasks ask what test tasks ask, and are left out of validation",
+    }
+    asked = {world.reset(seed=seed)[1]["task"] for seed in range(40)}
+    assert asked == {"3", "4", "5", "6", "7"}
+    assert not Coding(tasks=rows[:10]).remarks
+    with pytest.raises(UserError, match="no train task in the file; 1 of 1 train tasks ask what test tasks ask"):
+        Coding(tasks=[rows[0], rows[13]]).reset(seed=0)
+
+
+def test_a_mapping_of_columns_is_no_mapping_of_splits_though_one_is_called_test() -> None:
+    rows = [HUMANEVAL, {**HUMANEVAL, "task_id": "HumanEval/54"}]
+    tasks = read_tasks({name: [row[name] for row in rows] for name in HUMANEVAL})
+    assert [(task.id, task.hidden) for task in tasks] == [(row["task_id"], row["test"]) for row in rows]
+    apps = {**CALLED, "input_output": json.loads(CALLED["input_output"])}  # a cell that is a mapping
+    assert read_tasks({name: [value] for name, value in apps.items()}) == read_tasks([CALLED])
+    assert [task.split for task in read_tasks({"train": [MBPP], "test": [SANITIZED]})] == ["train", "test"]
+
+
+def test_a_text_alone_is_one_test_of_a_program_and_one_piece_of_code() -> None:
+    alone = {"inputs": "5\n", "outputs": "6\n"}
+    (program,) = read_tasks([{**APPS, "input_output": json.dumps(alone), "starter_code": ["x = 1", "y = 2"]}])
+    assert (program.hidden, program.prompt.endswith("```python\nx = 1\ny = 2\n```")) == ((("5\n", "6\n"),), True)
+    (imported,) = read_tasks([{**SANITIZED, "test_imports": "import math"}])
+    assert imported.hidden == f"import math\n{SANITIZED['test_list'][1]}"
+    (joined,) = read_tasks([{**MBPP, "test_setup_code": ["import math", "x = 1"]}])
+    assert joined.hidden == f"import math\nx = 1\n{MBPP['test_list'][1]}"
+
+
 def test_rows_of_a_table_with_cells_for_others_are_read() -> None:
     own = {"prompt": "x", "kind": "stdio", "hidden": [["1", "1"]], "tolerance": None, "entry": None}
     assert read_tasks([own])[0].kind == "stdio"
@@ -108,10 +147,10 @@ def test_rows_of_a_table_with_cells_for_others_are_read() -> None:
     ("row", "words"),
     [
         ({**HUMANEVAL, "test": ""}, "rows.jsonl:1: test is ''; allowed is text"),
-        ({**HUMANEVAL, "entry_point": "a b"}, "rows.jsonl:1: entry is 'a b'"),
+        ({**HUMANEVAL, "entry_point": "a b"}, "rows.jsonl:1: entry_point is 'a b'"),
         ({**MBPP, "test_list": []}, r"rows.jsonl:1: test_list is \[\]; allowed is a list of assertions"),
         ({**MBPP, "test_list": ["assert 1"]}, "rows.jsonl:1: test_list calls no function"),
-        ({**MBPP, "test_list": ["assert f("]}, "the test code 'assert f\\(' does not compile"),
+        ({**MBPP, "test_list": ["assert f("]}, "rows.jsonl:1: test_list: the test code 'assert f\\(' does not compile"),
         ({**APPS, "input_output": ""}, "rows.jsonl:1: input_output is no JSON: ''"),
         ({**APPS, "input_output": "{"}, "rows.jsonl:1: input_output is no JSON"),
         ({**APPS, "input_output": '{"inputs": ["1"], "outputs": []}'}, "without as many inputs as outputs"),
@@ -136,3 +175,70 @@ def test_a_row_that_cannot_be_judged_is_named_with_its_column(tmp_path: Path, ro
 )
 def test_the_function_that_is_judged_is_found_in_the_tests(tests: str, name: str | None) -> None:
     assert called_in(tests) == name
+
+
+VALUES: list[Any] = [
+    *(None, True, False, 0, 7, 2.5, -1, 10**400, float("inf"), "", " ", "x", "a b", "[", "7", "null"),
+    *([], ["x"], ["x", "y"], [None], [7], [[]], [[1, 2]], [[[1], 2]], [{"a": 1}], [["1", None]]),
+    *({}, {"a": 1}, {1: 2}, {"$set": 1}),
+]
+MORE = {"id": "a", "split": "train", "oracle": "x = 1", "public": None}
+OWN: list[dict[str, Any]] = [
+    {"prompt": "f", "kind": "function", "entry": "f", "hidden": [[[1], 1]], "tolerance": 0.1, **MORE},
+    {"prompt": "f", "kind": "stdio", "hidden": [["1", "1"]], "compare": "lines", "checker": "", "tolerance": 0, **MORE},
+    {"prompt": "f", "kind": "assertions", "entry": "f", "hidden": "assert f()", "in_place": True, "nan": False, **MORE},
+]
+KNOWN = [{**row, "split": "train"} for row in (HUMANEVAL, MBPP, SANITIZED, APPS, CALLED)]
+FIELDS = [(row, field) for row in (*OWN, *KNOWN) for field in row]
+
+
+def refusal(rows: Any) -> str:
+    """What is said of a lone row that is no task; empty where it is one, of fields of the right types."""
+    try:
+        (task,) = read_tasks(rows)
+    except UserError as error:
+        return str(error)
+    texts = [task.prompt, task.entry, task.id, task.oracle or "", task.checker]
+    texts += [part for test in task.hidden for part in test] if task.kind == "stdio" else []
+    assert all(isinstance(text, str) for text in texts)
+    assert not [text for text in texts if "None" in text or "{'a'" in text]  # nothing is written as Python's repr
+    return ""
+
+
+@pytest.mark.parametrize(("row", "field"), FIELDS)
+def test_what_a_field_cannot_hold_is_refused_with_the_row_and_the_field(row: dict[str, Any], field: str) -> None:
+    for value in VALUES:
+        said = refusal([{**row, field: value}])
+        assert not said or (said.startswith("task 0: ") and field in said), (value, said)
+
+
+@pytest.mark.parametrize("field", ["inputs", "outputs", "fn_name"])
+@pytest.mark.parametrize("row", [APPS, CALLED])
+def test_so_is_what_stands_in_the_json_of_apps(row: dict[str, Any], field: str) -> None:
+    for value in VALUES:
+        tests = {**json.loads(row["input_output"]), field: value}
+        for given in (tests, json.dumps(tests)):
+            said = refusal([{**row, "input_output": given}])
+            assert not said or (said.startswith("task 0: input_output") and field in said), (value, said)
+
+
+def test_so_is_a_row_that_is_none() -> None:
+    for row in (None, 7, "x", ["x"], []):
+        assert refusal([row]).startswith("task 0: a task is a mapping, not ")
+
+
+@pytest.mark.parametrize("depth", [100, 900, 100_000])
+def test_what_is_nested_too_deeply_is_refused(depth: int, tmp_path: Path) -> None:
+    deep = f"{'[' * depth}{']' * depth}"
+    (tmp_path / "rows.jsonl").write_text(f'{{"prompt": "f", "hidden": [[[{deep}], 1]]}}')
+    said = refusal(tmp_path / "rows.jsonl")
+    assert not said or ("rows.jsonl:1: " in said and "nested too deeply" in said)  # how deep is too, Python says
+    assert "checker" in refusal([{**OWN[1], "compare": None, "checker": "-" * depth + "1"}])
+
+
+@pytest.mark.parametrize("written", ["1e999", "-1e999", "-0.5", "true", '"0.1"', "[0.1]", f"1{'0' * 400}"])
+def test_a_tolerance_is_a_finite_number(written: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f'{{"prompt": "f", "hidden": [[[1], 2.5]], "tolerance": {written}}}')
+    with pytest.raises(UserError, match=r"rows.jsonl:1: tolerance is .*; allowed is a finite number, 0 or greater"):
+        read_tasks(path)
