@@ -107,17 +107,17 @@ def compare(
     """
     from .commands.app import load_plugins
     from .compare.findings import report
+    from .compare.from_python import as_flags, folder, method_names, scenario_names
     from .compare.jobs import compare as run_all
 
     for name, number in (("seeds", seeds), ("limit", limit)):
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
             raise UserError(f"{name} is {number!r}; allowed is a whole number, 1 or more")
     load_plugins()
-    names = [scenarios] if isinstance(scenarios, str | Path) else scenarios
-    wanted = [methods] if isinstance(methods, str) else methods
-    sets = [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]
-    compared = run_all(list(map(str, names)), wanted, seeds, Path(out), sets=sets, limit=limit, quiet=quiet)
-    return report(compared.results, Path(out), compared.against)
+    names, wanted, path = scenario_names(scenarios), method_names(methods), folder(out)
+    sets = as_flags({} if overrides is None else overrides)
+    compared = run_all(names, wanted, seeds, path, sets=sets, limit=limit, quiet=quiet)
+    return report(compared.results, path, compared.against)
 
 
 def load_run(path: str | Path) -> Run:

@@ -7,9 +7,10 @@
 
 The first is what `peripatos export` writes; a column `system` is the first message. An episode opens with all that
 stands before the first reply; whatever is replied, the world goes on as it is written. Calls are written as the agent's
-model writes them, and thoughts (`reasoning_content`) between <think> and </think>. What stands behind the last reply is
-left out. `logp`, beside a reply's `content` or a text `completion`, is how likely the whole reply was under who wrote
-it, in nats. What says that it is of the `split` test or validation is held out: nobody learns from it.
+model writes them, and thoughts (`reasoning_content`) between <think> and </think>. A reply whose `weight` is 0 (as
+OpenAI's fine-tuning files say it) is given like what is asked: nobody learns it. What stands behind the last reply to
+learn is left out. `logp`, beside a reply's `content` or a text `completion`, is how likely the whole reply was under
+who wrote it, in nats. What says that it is of the `split` test or validation is held out: nobody learns from it.
 
 Replies have no reward here: they are weighed by the method, and only what the assistant says is learned.
 """
@@ -33,6 +34,7 @@ from .task_columns import kind_of, read_message, role_of
 from .task_rows import strange_characters
 from .task_source import Picked, Placed, TaskSource, placed_tasks
 
+_LIKELIHOOD = re.compile("logps?|logpr(ob.*)?")  # other names of `logp`
 _KEYS = ("messages", "conversations", "prompt", "completion", "tools", "logp")
 
 
@@ -46,12 +48,17 @@ Row = TypeVar("Row", bound=_MaySaySplit)
 
 @dataclass(frozen=True)
 class Chat:
-    """One conversation: messages up to its last reply, and the tools that could be called."""
+    """One conversation: messages up to its last reply to learn, and the tools that could be called."""
 
     place: str
     messages: tuple[Message, ...]
     tools: tuple[Mapping[str, Any], ...]
     split: Split | None = None  # None: nobody has said
+    given: frozenset[int] = frozenset()  # numbers of the replies that are not to be learned
+
+    def is_said(self, number: int) -> bool:
+        """Whether that message is a reply to learn."""
+        return self.messages[number]["role"] == "assistant" and number not in self.given
 
 
 class WrittenWorld(ConversationEnv):
@@ -104,7 +111,7 @@ class WrittenWorld(ConversationEnv):
     def _until_a_reply(self) -> list[Message]:
         """The messages from here to the next reply, which is then here."""
         begin = self._at
-        while self._at < len(self._chat.messages) and self._chat.messages[self._at]["role"] != "assistant":
+        while self._at < len(self._chat.messages) and not self._chat.is_said(self._at):
             self._at += 1
         return list(self._chat.messages[begin : self._at])
 
@@ -200,13 +207,21 @@ def read_chat(place: str, row: Mapping[str, Any] | str) -> Chat:
     if not isinstance(row, Mapping):
         text = "the text " if isinstance(row, str) else ""
         raise UserError(f"{place}: a conversation is a mapping with messages, not {text}{row!r:.60}")
-    messages = [_checked(f"{place}, message {n}", message) for n, message in enumerate(_messages(place, row))]
+    listed = _messages(place, row)
+    messages = [_checked(f"{place}, message {n}", message) for n, message in enumerate(listed)]
     said = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
     if not said:
         raise UserError(f"{place}: nobody replies in this conversation: it has no message of the assistant")
     if said[0] == 0:
         raise UserError(f"{place}: this conversation begins with a reply, and nothing is asked before it")
-    return Chat(place, tuple(messages[: said[-1] + 1]), _tools(place, row.get("tools")), split_said(place, row))
+    given = frozenset(n for n in said if not _weight(f"{place}, message {n}", listed[n]))
+    if len(given) == len(said):
+        raise UserError(f"{place}: each reply in this conversation has weight 0, so that there is nothing to learn")
+    last = max({*said} - given)
+    tools = _tools(place, row.get("tools"))
+    return Chat(
+        place, tuple(messages[: last + 1]), tools, split_said(place, row), frozenset(n for n in given if n < last)
+    )
 
 
 def split_said(place: str, row: Mapping[str, Any]) -> Split | None:
@@ -252,6 +267,7 @@ def _checked(what: str, given: Any) -> Message:
     logp = message.get("logp", 0.0)
     if isinstance(logp, bool) or not isinstance(logp, int | float) or not -math.inf < logp <= 0:
         raise UserError(f"{what}: its logp is {logp!r:.60}; allowed is a number of nats, at most 0, of the whole reply")
+    message.pop("weight", None)  # pyright: ignore[reportCallIssue, reportArgumentType]
     calls = message.get("tool_calls", [])
     if not isinstance(calls, list | tuple):
         raise UserError(f"{what}: tool_calls are {calls!r:.60}; allowed is a list of calls")
@@ -262,11 +278,19 @@ def _checked(what: str, given: Any) -> Message:
     return message
 
 
+def _weight(what: str, message: Mapping[str, Any]) -> int:
+    """Whether a reply is learned, 1, or given, 0."""
+    weight = message.get("weight")
+    if weight is not None and (isinstance(weight, bool) or weight not in (0, 1)):
+        raise UserError(f"{what}: its weight is {weight!r:.60}; allowed are 1, it is learned, and 0, it is not")
+    return 1 if weight is None else int(weight)
+
+
 def _check_likelihood(what: str, given: Mapping[str, Any]) -> None:
     """UserError where how likely a reply was stands under another name, under which nobody would read it."""
     for name in (key for key, value in given.items() if value is not None and key != "logp"):
         letters = re.sub("[^a-z]", "", str(name).lower())
-        if letters.startswith("logp") or nearest(letters, ["logp"], least=0.75):
+        if _LIKELIHOOD.fullmatch(letters) or sorted(letters) == sorted("logp"):
             raise UserError(f"{what} has {name!r}, which nobody reads; how likely the whole reply was is its 'logp'")
 
 
@@ -280,14 +304,26 @@ def _call(what: str, call: Any) -> dict[str, Any]:
         arguments = _json(f"{what}: its arguments", arguments)
     if not isinstance(arguments, Mapping):
         raise UserError(f"{what}: its arguments are {arguments!r:.80}; allowed is an object by name")
-    given = {key: value for key, value in arguments.items() if value is not None}  # tables fill what others lack
-    return {"id": str(call.get("id") or ""), "type": "function", "function": {"name": name, "arguments": given}}
+    said = {"name": name, "arguments": _without_nulls(arguments)}
+    return {"id": str(call.get("id") or ""), "type": "function", "function": said}
+
+
+def _without_nulls(value: Any) -> Any:
+    """A value of JSON without keys that are null: tables fill so what other rows have. A schema that allows null may
+    say it as its default."""
+    if isinstance(value, list | tuple):
+        return [_without_nulls(one) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    kept = {"default"} if "null" in str(value.get("anyOf") or value.get("type")) else set[str]()
+    return {key: _without_nulls(one) for key, one in value.items() if one is not None or key in kept}
 
 
 def _tools(place: str, given: Any) -> tuple[Mapping[str, Any], ...]:
     listed = _json(f"{place}: tools", given) if isinstance(given, str) and given.strip() else given or []
     if not isinstance(listed, list | tuple) or not all(isinstance(tool, Mapping) for tool in listed):
         raise UserError(f"{place}: tools are {given!r:.80}; allowed is a list of JSON schemas of functions")
+    listed = _without_nulls(listed)
     tools = [tool if "function" in tool else {"type": "function", "function": tool} for tool in listed]
     for tool in tools:
         if not isinstance(tool["function"], Mapping) or not isinstance(tool["function"].get("name"), str):

@@ -1,7 +1,7 @@
 """Replies to one prompt that somebody has compared, as a world whose expert says one of them: what `dpo` and
 the reward models learn from.
 
-    {"prompt": …, "chosen": …, "rejected": …}                texts, or lists of messages; with "tools" if need be
+    {"prompt": …, "chosen": …, "rejected": …}                texts, or lists of messages; "system" and "tools" beside
     {"chosen": [messages], "rejected": [messages]}            two whole conversations that begin alike
     {"prompt": …, "answers": [best, …, worst]}                a ranking of several; with "ranks": [1, 2, 2] if some tie
 
@@ -30,12 +30,12 @@ from ..errors import UserError, nearest
 from ..vocabulary import Reply
 from .chat_world import Chat, WrittenWorld, placed_rows, read_chat, split_said
 from .conversation_env import SPLITS, Opening, Outcome, Split
-from .task_columns import PROMPTS
+from .task_columns import PROMPTS, role_of
 from .task_source import Picked, TaskSource, split_of
 
 _SIDES = ("chosen", "rejected")
 _ONE_IN = 5  # prompts is for testing, and one for validation, as of tasks
-_KEYS = (*_SIDES, *PROMPTS, "answers", "ranks", "tools", "split")
+_KEYS = (*_SIDES, *PROMPTS, "answers", "ranks", "system", "tools", "split")
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,8 @@ class PairWorld(WrittenWorld):
 
 class HeldOutPairs(PairWorld):
     """Whole rankings, of which the oracle says one reply; divided as tasks are: by what rows say (`split`), else by a
-    hash of their prompts. `UserError` where a row ranks fewer or more replies than others, and where nothing is left to
-    learn from, or to test on."""
+    hash of their prompts; a prompt that is in several splits is kept in the last of them only. `UserError` where a row
+    ranks fewer or more replies than others, and where nothing is left to learn from, or to test on."""
 
     splits = SPLITS
     scored = True
@@ -139,9 +139,15 @@ class HeldOutPairs(PairWorld):
                     f"{ranking.chats[0].place} ranks {len(ranking.chats)} replies, and {read[0].chats[0].place} "
                     f"{self.size}; all rows rank equally many"
                 )
-        rows: dict[Split, Sequence[Ranking]] = {
-            split: [one for one in read if _split_of(one) == split] for split in SPLITS
-        }
+        rows: dict[Split, Sequence[Ranking]] = {}
+        later: set[str] = set()  # prompts of the splits that have been filled
+        for split in reversed(SPLITS):
+            mine = [one for one in read if _split_of(one) == split]
+            rows[split] = [one for one in mine if _asked(one) not in later]
+            later |= {_asked(one) for one in mine}
+            if out := len(mine) - len(rows[split]):
+                more = f"{out:,} of {len(mine):,} {split} rows ask what rows of a later split ask"
+                self.remarks += (f"{more}, and are left out of {split}",)
         for split in ("train", "test"):
             if not rows[split]:
                 raise UserError(
@@ -156,7 +162,12 @@ class HeldOutPairs(PairWorld):
 
 
 def _split_of(ranking: Ranking) -> Split:
-    return ranking.split or split_of(json.dumps(ranking.chats[0].messages[: ranking.prompt]), _ONE_IN)
+    return ranking.split or split_of(_asked(ranking), _ONE_IN)
+
+
+def _asked(ranking: Ranking) -> str:
+    """The prompt, as one text: it tells which task this is."""
+    return json.dumps(ranking.chats[0].messages[: ranking.prompt])
 
 
 def read_ranking(place: str, row: Mapping[str, Any] | str, *, scored: bool = False) -> Ranking:
@@ -167,6 +178,8 @@ def read_ranking(place: str, row: Mapping[str, Any] | str, *, scored: bool = Fal
         raise UserError(f"{place}: a pair is a mapping with chosen and rejected, not {text}{row!r:.60}")
     named, ranks = _answers(place, row) if row.get("answers") is not None else (_sides(place, row), (0.0, 1.0))
     chats = [_conversation(f"{place}, {name}", row, given, place) for name, given in named.items()]
+    if any(chat.given for chat in chats):
+        raise UserError(f"{place}: a reply has weight 0, which is of conversations to imitate; of pairs leave it out")
     names, numbers = list(named), combinations(range(len(chats)), 2)  # those of equal rank may be equal
     compared = [(a, b) for a, b in numbers if ranks[a] != ranks[b]]
     asked = min(_parting(place, (names[a], names[b]), (chats[a], chats[b]), scored=scored) for a, b in compared)
@@ -230,18 +243,20 @@ def _prompt(row: Mapping[str, Any], given: Any, chat: Chat) -> int:
     if isinstance(given, list | tuple) and not _begins_with_a_reply(given):
         return next(n for n, message in enumerate(chat.messages) if message["role"] == "assistant")
     asked = next(row[name] for name in PROMPTS if row.get(name) is not None)
-    return len(asked) if isinstance(asked, list | tuple) else 1
+    listed = list(asked) if isinstance(asked, list | tuple) else [asked]
+    is_added = chat.messages[0]["role"] == "system" != role_of(listed[0])  # of a column of its own
+    return len(listed) + is_added
 
 
 def _conversation(where: str, row: Mapping[str, Any], given: Any, place: str) -> Chat:
     """The prompt and one reply."""
-    tools = {"tools": row["tools"]} if row.get("tools") is not None else {}
+    beside = {key: row[key] for key in ("system", "tools") if row.get(key) is not None}
     if isinstance(given, list | tuple) and not _begins_with_a_reply(given):
-        return read_chat(where, {"messages": given, **tools})
+        return read_chat(where, {"messages": given, **beside})
     asked = next((name for name in PROMPTS if row.get(name) is not None), None)
     if asked is None:
         raise UserError(f"{place} has no 'prompt'; it has {_keys(row)}.{nearest('prompt', _others(row))}")
-    return read_chat(where, {"prompt": row[asked], "completion": given, **tools})
+    return read_chat(where, {"prompt": row[asked], "completion": given, **beside})
 
 
 def _begins_with_a_reply(messages: list[Any] | tuple[Any, ...]) -> bool:

@@ -1,7 +1,7 @@
 """What of a row is asked and what is expected: columns by name, templates of them, conversations that have begun.
 
     prompt="question"                                        the text, or the messages, of a column
-    prompt="{question}\\n{choices}\\nAnswer with a letter."    a template; a list of texts is written as A. … B. … lines
+    prompt="{question}\\n{choices}\\nAnswer with a letter."    a template; a list of choices is written as A. … lines
     system="You are a tutor of {subject}."                   before the prompt; a text, or a template
     answer="answer"                                          a column
     answer={"column": "answer", "after": "#### "}            what stands behind a mark in it, the last one
@@ -31,6 +31,7 @@ _RULE = ("column", "after", "tag")
 _ROLES = ("system", "user", "assistant", "tool")
 _SHAREGPT = {"human": "user", "gpt": "assistant"}  # the others are called alike
 _CHATS = ("conversations", "messages")
+_LETTERS = 2  # characters of a choice's letter, at most
 _LONGEST = 1 << 20  # characters in which a boxed answer is looked for
 _GSM8K = "####"
 
@@ -207,19 +208,31 @@ def _spelled(place: str, name: str, value: Any) -> str:
     if texts:
         return "\n".join(f"{letter}. {text}" for letter, text in zip(letters, texts, strict=True))
     what = "null" if value is None else f"{value!r:.80} ({kind_of(value)})"
-    raise UserError(f"{place}: {name!r} is {what}; a template takes text, numbers and lists of texts")
+    raise UserError(f"{place}: {name!r} is {what}; a template takes text, numbers, lists of these and texts by letter")
 
 
 def lettered(value: Any) -> tuple[list[str], list[str]]:
-    """The letters of a list of texts, and the texts; of ARC's {"text": […], "label": […]} its own. Empty for others."""
+    """The letters of a list of texts or numbers, and these as texts; of ARC's {"text": […], "label": […]} and MedQA's
+    {"A": "…", "B": "…"} its own. Empty for others."""
     labels = None
     if isinstance(value, Mapping):
-        value, labels = value.get("text"), value.get("label")
-    if not isinstance(value, list | tuple) or not value or not all(isinstance(one, str) for one in value):
+        by_letter = bool(value) and all(isinstance(key, str) and 0 < len(key) <= _LETTERS for key in value)
+        value, labels = ([*value.values()], [*value]) if by_letter else (value.get("text"), value.get("label"))
+    if not isinstance(value, list | tuple) or not value or not all(map(_is_choice, value)):
         return [], []
+    texts = [one if isinstance(one, str) else str(_whole(one)) for one in value]
     if isinstance(labels, list | tuple) and len(labels) == len(value):
-        return [str(label) for label in labels], list(value)
-    return [string.ascii_uppercase[n] if n < 26 else str(n + 1) for n in range(len(value))], list(value)
+        return [str(label) for label in labels], texts
+    return [string.ascii_uppercase[n] if n < 26 else str(n + 1) for n in range(len(value))], texts
+
+
+def _whole(number: float) -> float:
+    """42 for the 42.0 that a table makes of it."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _is_choice(value: object) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def kind_of(value: object) -> str:

@@ -1,7 +1,7 @@
 """Rows in files: `.jsonl`, `.json`, `.csv`, `.tsv`, `.parquet`, each also packed (`.gz`), and folders of such files.
 
     read_file("gsm8k.jsonl")       one JSON object a line
-    read_file("gsm8k.json.gz")     a list of objects, an object that has one, or one that has a list for each split
+    read_file("gsm8k.json.gz")     a list of objects, an object that has one, one with a list for each split, or one row
     read_file("gsm8k.csv")         see `task_tables`
     read_file("gsm8k")             all files of a folder; train, validation and test stand in their names
 
@@ -205,6 +205,8 @@ def _read_json(path: Path, text: str) -> Splits:
         raise UserError(f"{path}: {problem}") from problem
     if rows is not None:
         return {"": [(f"{path}, {place}", row) for place, row in rows]}
+    if isinstance(whole, dict) and _is_row(whole):
+        return {"": [(f"{path}, row 0", whole)]}
     lists = whole if isinstance(whole, dict) else {"": whole}
     listed = {str(key): value for key, value in lists.items() if isinstance(value, list) and _of_objects(value)}
     if not listed and isinstance(whole, list) and not whole:
@@ -223,8 +225,18 @@ def _read_json(path: Path, text: str) -> Splits:
     for key, rows in listed.items():
         where = f"{path}, {key}, row" if key else f"{path}, row"
         split = _SPLIT_WORDS.get(key, "")
-        splits[split] = [(f"{where} {number}", _checked(f"{where} {number}", row)) for number, row in enumerate(rows)]
+        placed = [(f"{where} {number}", _checked(f"{where} {number}", row)) for number, row in enumerate(rows)]
+        splits.setdefault(split, []).extend(placed)  # several names may mean one split
     return splits
+
+
+def _is_row(whole: Mapping[str, Any]) -> bool:
+    """Whether an object is a row itself: its lists of objects are messages, or tools beside something else."""
+    listed = {key: value for key, value in whole.items() if isinstance(value, list) and _of_objects(value)}
+    if len(whole) > 1 and set(listed) == {"tools"}:
+        return True
+    begun = [set(value[0]) for value in listed.values() if isinstance(value[0], dict)]
+    return any({"role", "content"} <= keys or {"from", "value"} <= keys for keys in begun)
 
 
 def _of_objects(values: list[Any]) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 
 from ..errors import UserError, unknown
 from .conversation_env import SPLITS
-from .task_columns import Columns, kind_of
+from .task_columns import Columns, kind_of, lettered
 from .task_source import Task
+from .task_tables import CHOICES, written_list
 
 _MOST_REMARKS = 5
 _LONG = 100_000  # characters of a text
@@ -18,13 +19,16 @@ _STRANGE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ufffd\ufffe\ufff
 _NAMES = {"\x00": "a NUL", "\ufffd": "what stands for a byte that could not be read"}
 
 
-def check_row(place: str, task: Task | str, columns: Columns, *, turns: bool = False) -> Task:
-    """The task as a mapping; with `turns`, its oracle may list what is done in each. `UserError`, with its place, if it
-    has no prompt that can be asked, or if a key that means something here holds what it cannot."""
+def check_row(place: str, task: Task | str, columns: Columns, *, turns: bool = False, choosing: bool = False) -> Task:
+    """The task as a mapping; with `turns`, its oracle may list what is done in each; `choosing`: with its choices read.
+    `UserError`, with its place, if it has no prompt that can be asked, or if a key that means something here holds what
+    it cannot."""
     if isinstance(task, str):
         task = {columns.prompt: task}
     if not isinstance(task, Mapping):
         raise UserError(f"{place}: a task is a mapping or a string, not {task!r:.80}")
+    if choosing:
+        task = _with_choices(place, task, columns)
     columns.messages(place, task)
     name, split = task.get("id"), task.get("split")
     if isinstance(name, float) and name.is_integer():  # of a table with an empty cell
@@ -129,6 +133,31 @@ def _contradictions(
         f"{many} asked with different answers, and a reply that is right in one task is wrong in another: {text!r:.60} "
         f"expects {one!r:.40} ({first}) and {two!r:.40} ({second})"
     ]
+
+
+def _with_choices(place: str, task: Task, columns: Columns) -> Task:
+    """A task with the choices that texts of tables say, without those that tables fill with null; and with a number as
+    its answer, where that is a text that can only be an index of them."""
+    read = dict(task)
+    for key in CHOICES:
+        given = task.get(key)
+        if isinstance(given, str) and given.lstrip().startswith(("[", "{")):
+            given = written_list(given)
+            if given is None:
+                raise UserError(
+                    f"{place}: {key!r} is {task[key]!r:.80}, a text that is no list; write the choices as JSON or "
+                    'Python does, ["red", "blue"]'
+                )
+        if isinstance(given, Mapping):
+            given = {letter: text for letter, text in given.items() if text is not None}
+        if key in task:
+            read[key] = given
+    letters, texts = lettered(next((read[key] for key in CHOICES if read.get(key) is not None), None))
+    answer = task.get(columns.answer)
+    if not columns.after and not columns.tag and isinstance(answer, str) and re.fullmatch(r"\s*[0-9]{1,3}\s*", answer):
+        is_index = int(answer) < len(texts) and answer.strip() not in (*letters, *texts)
+        read[columns.answer] = int(answer) if is_index else answer
+    return read
 
 
 def _unseen_choices(rows: Sequence[tuple[str, Task]], columns: Columns) -> list[str]:

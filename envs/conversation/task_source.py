@@ -11,8 +11,9 @@
 What is on this disk, or looks as if it should be, is never asked of the hub.
 
 Rows that say no split are divided by a hash of their prompt. Of several splits, "train", "validation" and "test" are
-kept as such; where one of "train" and "test" is missing, the rows of the other are divided. `split` picks one split,
-whose rows are then divided, or says which is which: {"train": "train_sft", "test": "test_sft"}.
+kept as such; where there is only "train" for both, its rows are divided. Where there is no "train", or splits of other
+names and no "test", somebody has to say what is learned from: `split` picks one split, whose rows are then divided, or
+says which is which: {"train": "train_sft", "test": "test_sft"}.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ import hashlib
 import importlib
 import inspect
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, nearest, unknown
-from ..named_objects import load_attribute, local_modules
+from ..named_objects import load_attribute, local_modules, module_folders
 from ..user_code import told
 from .conversation_env import SPLITS, Split
 from .dataset_rows import is_saved, object_splits, read_hub, read_saved
@@ -129,8 +130,10 @@ def _of_name(source: str | Path) -> tuple[list[Placed] | dict[str, list[Placed]]
     module, colon, attribute = name.partition(":")
     if colon and attribute.isidentifier() and module in local_modules():
         return _of_object(load_attribute(name)), None
-    if isinstance(source, Path) or name.startswith((".", "~", "/")) or name.partition(":")[0].count("/") != 1:
-        raise UserError(f"there is no file or folder {name!r}, and a hub's dataset is owner/name.{_like(name)}")
+    meant, beside = _like(name)
+    is_path = isinstance(source, Path) or name.startswith((".", "~", "/")) or name.partition(":")[0].count("/") != 1
+    if is_path or beside:
+        raise UserError(f"there is no file or folder {name!r}{beside}, and a hub's dataset is owner/name.{meant}")
     return _alone(read_hub(name)), None
 
 
@@ -196,18 +199,29 @@ def _picked(splits: Mapping[str, list[Placed]], split: Picked | None, where: str
                 raise UserError(f"split: {unknown('split', str(ours), SPLITS)}")
             if theirs not in splits:
                 raise UserError(f"{where}: {_no_split(str(theirs), splits)}")
-    if "train" not in names and "test" not in names:
-        there = [name for name in splits if name]
-        raise UserError(
-            f"{where}: there is neither a train nor a test split, but {', '.join(map(repr, there))}; name one by "
-            f"split: {there[0]}, or say which is which: split: {{train: {there[0]}, test: …}}"
-        )
+    _check_named(names, [name for name in splits if name], where, said=split is not None)
     marked = {"validation", *(names if {"train", "test"} <= set(names) else ())}
     return [
         (place, _marked(task, ours if ours in marked else None, alone))
         for ours, theirs in names.items()
         for place, task in splits[theirs]
     ]
+
+
+def _check_named(names: Mapping[str, str], there: Sequence[str], where: str, *, said: bool) -> None:
+    """`UserError` where no split is for training, or one of other name may be for testing: nobody learns from test
+    rows, or does without rows, unless it is `said`."""
+    foreign = [] if said or "test" in names else [name for name in there if name not in SPLITS]
+    if "train" in names and not foreign:
+        return
+    train = names.get("train") or next((name for name in there if "train" in name.lower()), there[0])
+    test = next((name for name in there if "test" in name.lower() and name != train), "…")
+    lacks = "neither a train nor a test" if not {"train", "test"} & set(names) else "no train"
+    lacks = "no test" if "train" in names else lacks
+    raise UserError(
+        f"{where}: {'split says' if said else 'there is'} {lacks} split, but {', '.join(map(repr, there))}; name one "
+        f"by split: {train}, whose rows are divided, or say which is which: split: {{train: {train}, test: {test}}}"
+    )
 
 
 def _no_split(name: str, splits: Mapping[str, list[Placed]]) -> str:
@@ -226,7 +240,18 @@ def _marked(task: Task | str, split: str | None, alone: str) -> Task | str:
     return {**{key: value for key, value in task.items() if key != "split"}, **({"split": split} if split else {})}
 
 
-def _like(source: str) -> str:
-    """The file that may be meant by a name without its ending."""
-    there = [file.name for file in Path.cwd().iterdir() if ending_of(file)]
-    return nearest(f"{source}.jsonl", there, least=0.85)
+def _like(name: str) -> tuple[str, str]:
+    """The file that may be meant by a name without its ending; and where a folder of files is that it should be in."""
+    path = Path(name.partition(":")[0]).expanduser()
+    for folder in (Path(), *module_folders()):
+        place = folder / path.parent
+        there = sorted(file for file in place.glob("*") if ending_of(file))
+        same = [file for file in there if _stem(file) == path.name.lower()]
+        meant = f" Did you mean {str(same[0])!r}?" if same else nearest(f"{folder / path}.jsonl", map(str, there), 0.85)
+        if meant or there:
+            return meant, "" if path.parent == Path() else f" beside {there[0].name} in {place}"
+    return "", ""
+
+
+def _stem(file: Path) -> str:
+    return file.name.lower().removesuffix(".gz").removesuffix(ending_of(file))

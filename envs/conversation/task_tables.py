@@ -1,18 +1,21 @@
 """Rows of tables: text with commas or tabs, parquet, frames of pandas and polars, tables of pyarrow.
 
 A cell that is empty, NaN or NA is null. Cells of text stay text: "007" is no number; but `choices` and `options` in a
-text of commas may be a list in JSON, ["red", "blue"]. Numbers, lists and texts of numpy
+text of commas may be a list in JSON or as Python writes it, ["red", "blue"]. Numbers, lists and texts of numpy
 become Python's own, so that a task is the same wherever it comes from.
 """
 
 from __future__ import annotations
 
+import ast
 import csv
 import importlib
 import io
+import itertools
 import json
 import math
 import sys
+import tokenize
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,8 @@ Row = tuple[str, Mapping[str, Any]]  # where it stands, and what stands there
 _SEPARATORS = (",", ";", "\t", "|")
 # by usual names
 _COLUMNS = {"prompt", "question", "problem", "answer", "completion", "chosen", "rejected", "messages", "text"}
-_LISTS = ("choices", "options")
+CHOICES = ("choices", "options")
+_NONE = ("", "NA", "NaN", "nan", "<NA>")  # cells that pandas reads as null too
 _LONGEST_CELL = 1 << 27  # characters
 
 
@@ -58,13 +62,27 @@ def read_csv(path: Path, text: str, *, tabs: bool = False) -> list[Row]:
 
 
 def _read(name: str, cell: str) -> Any:
-    """What a cell holds: a list where it is one in JSON, of choices; else its text."""
-    if name in _LISTS and cell.lstrip().startswith("["):
+    """What a cell holds: a list, where it is one of choices; else its text."""
+    if name in CHOICES and cell.lstrip().startswith(("[", "{")):
+        found = written_list(cell)
+        return cell if found is None else found  # what needs a list will say that a text is none
+    return None if cell in _NONE else cell
+
+
+def written_list(cell: str) -> list[Any] | dict[str, Any] | None:
+    """The list or the mapping that a text of JSON or of Python says; None where it says neither."""
+    try:
+        found = json.loads(cell)
+    except (ValueError, RecursionError):
         try:
-            return json.loads(cell)
-        except (ValueError, RecursionError):  # what needs a list will say that this is none
-            return cell
-    return cell or None
+            found = ast.literal_eval(cell.strip())
+            kinds = [token.type for token in tokenize.generate_tokens(io.StringIO(cell.strip()).readline)]
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, tokenize.TokenError):
+            return None
+        kinds = [kind for kind in kinds if kind != tokenize.NL]
+        if (tokenize.STRING, tokenize.STRING) in itertools.pairwise(kinds):  # ['red' 'blue'], as numpy writes two
+            return None
+    return found if isinstance(found, list | dict) else None
 
 
 def _named_once(path: Path, names: list[str]) -> list[str]:

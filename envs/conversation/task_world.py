@@ -284,10 +284,8 @@ class TaskWorld(ConversationEnv):
         return self.pick(tasks, rng) if self._shuffle else tasks[self._place[1] % len(tasks)]
 
     def _why_there_is_none(self, split: Split) -> str:
-        left_out, prompts = (
-            self._left_out[split],
-            len({self._text(task) for tasks in self._tasks.values() for task in tasks}),
-        )
+        left_out = self._left_out[split]
+        prompts = len({self._text(task) for tasks in self._tasks.values() for task in tasks})
         if left_out:
             return (
                 f": the prompts of all {left_out} are among those of {self._later(split)} tasks, so that they are left "
@@ -320,10 +318,9 @@ class TaskWorld(ConversationEnv):
         texts = [self._text(task) for _, task in rows]
         check_names(rows)
         check_prompts_differ(texts)
-        choosing = isinstance(self._grader, TextGrader) and self._grader.name == "choice"
         reading = self._grader.reading if isinstance(self._grader, TextGrader) else lambda task: str(task["answer"])
         self.remarks = tuple(
-            remarks_on(rows, texts, self._columns, choosing=choosing, reading=reading if self._grader else None)
+            remarks_on(rows, texts, self._columns, choosing=self._chooses(), reading=reading if self._grader else None)
         )
         placed = [(text, task, self._split_of(text, task)) for text, (_, task) in zip(texts, rows, strict=True)]
         self._tasks: dict[Split, list[Task]] = {split: [] for split in SPLITS}
@@ -346,7 +343,7 @@ class TaskWorld(ConversationEnv):
         return " or ".join(other for other in SPLITS[SPLITS.index(split) + 1 :] if self._tasks[other])
 
     def _checked(self, task: Task | str, place: str = "a task") -> Task:
-        checked = check_row(place, task, self._columns, turns=self._has_turns)
+        checked = check_row(place, task, self._columns, turns=self._has_turns, choosing=self._chooses())
         if self._grader:
             expected = self._columns.expected(place, checked)
             try:
@@ -354,6 +351,9 @@ class TaskWorld(ConversationEnv):
             except UserError as problem:
                 raise UserError(f"{place}: {problem}") from problem
         return checked
+
+    def _chooses(self) -> bool:
+        return isinstance(self._grader, TextGrader) and self._grader.name == "choice"
 
     def _split_of(self, text: str, task: Task) -> Split:
         split = task.get("split")

@@ -83,6 +83,21 @@ def print_lines(*lines: str) -> None:
     text_table.print_lines(*lines)
 
 
+@contextmanager
+def gone_on_with() -> Iterator[None]:
+    """Where the same command goes on with whatever a signal stops, reports and tables too: that is said, whatever a
+    library has made of the signal."""
+    from ..run.signals import asked_to_end, tell
+
+    try:
+        yield
+    except BaseException:
+        if (stopped := asked_to_end()) is None:
+            raise
+        tell("stopped; the same command goes on from here")
+        sys.exit(stopped.code)
+
+
 def load_plugins() -> None:
     """Import the modules of the entry-point group `peripatos`; worlds, tools and methods register themselves.
     From here on stdout is for data."""

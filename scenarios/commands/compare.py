@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ from .app import (
     Trust,
     Verbose,
     app,
+    gone_on_with,
     load_plugins,
     print_json,
     print_lines,
@@ -41,23 +41,26 @@ def compare(
     """Run methods × scenarios × seeds with equal budgets, and say what can be concluded."""
     from ..compare.findings import report, tables
     from ..compare.jobs import compare as run_compare
-    from ..run.signals import Stopped, tell
 
     load_plugins()
     wanted = separated(methods)
-    try:
+    with gone_on_with():
         compared = run_compare(scenarios, wanted, seeds, out, sets=sets, limit=limit, quiet=quiet)
-    except Stopped as stopped:
-        tell("stopped; the same command goes on from here")
-        sys.exit(stopped.code)
-    found = report(compared.results, out, compared.against)
-    if json_:
-        print_json(found)
-    else:
-        for heading, rows in tables(found).items():
-            if rows:
-                print_lines("", f"{heading}:")
-                print_table(rows)
-        print_lines("", *found["conclusions"], *found["settings"], *found["failures"], ", ".join(found["files"]))
+        found = report(compared.results, out, compared.against)
+        if json_:
+            print_json(found)
+        else:
+            for heading, rows in tables(found).items():
+                if rows:
+                    print_lines("", f"{heading}:")
+                    print_table(rows)
+            print_lines(
+                "",
+                *found["conclusions"],
+                *found["notes"],
+                *found["settings"],
+                *found["failures"],
+                ", ".join(found["files"]),
+            )
     if found["failures"]:
         raise typer.Exit(FAILED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from .app import (
     Trust,
     Verbose,
     app,
+    gone_on_with,
     load_plugins,
     print_json,
     print_lines,
@@ -46,23 +46,21 @@ def sweep(
     from ..compare.sweep import sweep as run_sweep
     from ..compare.trials import SweepBudget
     from ..run.disk import typed
-    from ..run.signals import Stopped, tell
 
     load_plugins()
     wanted = separated(methods)
     budget = SweepBudget(trials, seeds, seed)
-    try:
+    with gone_on_with():
         found = run_sweep(scenarios, wanted, budget, out, sets=sets, limit=limit, quiet=quiet)
-    except Stopped as stopped:
-        tell("stopped; the same command goes on from here")
-        sys.exit(stopped.code)
-    if json_:
-        print_json(found)
-    else:
-        for heading, rows in tables(found).items():
-            print_lines("", f"{heading}:")
-            print_table(rows)
-        compare = f"peripatos compare {typed(Path(found['files'][-1]))}"
-        print_lines("", *found["sentences"], *found["failures"], cost_sentence(found), f"Compare with them: {compare}")
+        if json_:
+            print_json(found)
+        else:
+            for heading, rows in tables(found).items():
+                print_lines("", f"{heading}:")
+                print_table(rows)
+            compare = f"peripatos compare {typed(Path(found['files'][-1]))}"
+            print_lines(
+                "", *found["sentences"], *found["failures"], cost_sentence(found), f"Compare with them: {compare}"
+            )
     if found["failures"]:
         raise typer.Exit(FAILED)

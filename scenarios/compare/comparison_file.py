@@ -89,10 +89,11 @@ def shipped() -> dict[str, Path]:
 
 def find_comparison(names: Sequence[str]) -> ComparisonFile | None:
     """The comparison that `names` are, where one of them is such a file; None where all are scenarios. UserError for a
-    file that says anything else, and for one beside other names."""
+    file that is not there or says anything else, and for one beside other names."""
     found = {name: path for name in names if (path := _path(name)) is not None}
     if not found:
         for name in names:
+            _refuse_missing(name)
             if name not in shipped_scenarios() and (hint := nearest(name, shipped())):
                 raise UserError(f"there is no comparison {name!r}; shipped ones are {', '.join(shipped())}.{hint}")
         return None
@@ -101,6 +102,18 @@ def find_comparison(names: Sequence[str]) -> ComparisonFile | None:
         raise UserError(f"{name} is a comparison, which names its scenarios itself; give it alone")
     data, source = read_yaml(path)
     return _read(data, source)
+
+
+def _refuse_missing(name: str) -> None:
+    """UserError for the name of a file that is not there."""
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml") or path.exists():
+        return
+    beside = [str(one) for one in sorted(path.parent.glob("*")) if one.suffix in (".yaml", ".yml")]
+    hint = nearest(name, beside) or nearest(path.stem, [*shipped(), *shipped_scenarios()])
+    raise UserError(
+        f"there is no file {name!r}, and a comparison or a scenario is one, or a name that is shipped.{hint}"
+    )
 
 
 def _path(name: str) -> Path | None:

@@ -56,7 +56,7 @@ class Difference:
     improvement: float | None  # the probability that a run of `method` scores above one of `other`
     p: float | None = None  # by Holm's correction; None: nothing is concluded
     more_seeds: int | None = None
-    would_show: float | None = None  # the difference that so many more seeds would show
+    would_show: float | None = None  # the difference that so many more seeds would show; None of `more_seeds`: no one
     why: str | None = None  # nothing is concluded
 
     @property
@@ -141,33 +141,52 @@ def _with_prospect(found: Difference, values: Sequence[float], level: float) -> 
     if are_equal(values):
         return found
     shown = smallest_shown(float(np.std(values, ddof=1)), len(values) + MORE, level)
-    return replace(found, more_seeds=MORE, would_show=shown)
+    none = found.measure == SHARES and shown > 1  # by more than which no two shares differ
+    return replace(found, more_seeds=MORE, would_show=None if none else shown)
 
 
 def spelled(found: Difference) -> dict[str, str]:
     """The row of the table of differences, as it is printed."""
-    known = found.low is not None and found.high is not None
-    bounds = [told(bound or 0.0, found.measure, bare=True) for bound in (found.low, found.high)]
+    would = "none" if found.would_show is None else told(found.would_show, found.measure)
     return {
         "scenario": found.scenario,
         "method": found.method,
         "than": found.other,
         "difference": "—" if found.difference is None else told(found.difference, found.measure),
-        "95 % interval": " to ".join(bounds) if known else "—",
+        "95 % interval": told_interval(found.low, found.high, found.measure),
         "seeds": str(found.seeds),
         "p, corrected": "—" if found.p is None else f"{found.p:.3g}",
         "P(better)": "—" if found.improvement is None else f"{found.improvement:.2g}",
         "more seeds": "—" if found.more_seeds is None else str(found.more_seeds),
-        "would show": "—" if found.would_show is None else told(found.would_show, found.measure),
+        "would show": "—" if found.more_seeds is None else would,
     }
 
 
-def told(value: float, measure: str, *, bare: bool = False) -> str:
-    """A score, or a difference, with its unit or `bare`: success in points of a hundred, a return as it is."""
-    if measure == SHARES:
-        value *= 100
-    unit = "points" if measure == SHARES else "of return"
-    return number(value) if bare else f"{number(value)} {unit}"
+def told(value: float, measure: str) -> str:
+    """A score, or a difference, with its unit: success in points of a hundred, a return as it is."""
+    return f"{number(100 * value)} points" if measure == SHARES else f"{number(value)} of return"
+
+
+def told_interval(low: float | None, high: float | None, measure: str) -> str:
+    """The two bounds, without the unit: of points within a hundred, of anything else as they are."""
+    if low is None or high is None:
+        return "—"
+    return between(100 * low, 100 * high) if measure == SHARES else between(low, high)
+
+
+def between(low: float, high: float) -> str:
+    """`16.7 to 23.3`: with three digits each, or with as many decimals as it takes for the width to be seen."""
+    width = high - low
+    if not 0 < width < max(_unit(low), _unit(high)):
+        return f"{number(low)} to {number(high)}"
+    decimals = max(0, 1 - math.floor(math.log10(width)))  # two digits of the width
+    return f"{low:,.{decimals}f} to {high:,.{decimals}f}"
+
+
+def _unit(value: float) -> float:
+    """What the last digit of `number` counts."""
+    rounded = abs(float(f"{value:.3g}"))
+    return 1.0 if rounded >= 1000 else 10.0 ** (math.floor(math.log10(rounded)) - 2) if rounded else 0.0
 
 
 def number(value: float) -> str:
@@ -189,6 +208,7 @@ def sentence(found: Difference) -> str:
         return f"{found.scenario}: {found.method} beats {found.other} by {row['difference']} ({how})."
     beside = " beside the other pairs" if found.low is not None and found.low > 0 else ""
     text = f"{found.scenario}: no difference between {names} was shown{beside}: {row['difference']} ({how})"
-    if found.would_show is None:
+    if found.more_seeds is None:
         return text + "."
-    return f"{text}; {row['more seeds']} more seeds would show one of {row['would show']}."
+    shown = f"{'' if found.would_show is None else 'one of '}{row['would show']}"
+    return f"{text}; {row['more seeds']} more seeds would show {shown}."

@@ -2,7 +2,7 @@
 
     runs.csv           a row a run: status, score and counters; the same after a comparison that was killed went on
     costs.csv          a row a run: seconds and memory, which no two runs have alike
-    differences.csv    a row for every two methods of a scenario as it is printed, with its sentence
+    differences.csv    a row for every two methods of a scenario, in plain numbers, with its sentence
     comparison.json    all of it, in numbers
     curves.png, .svg   learning curves with bands
     profiles.png, .svg performance profiles (Agarwal et al. 2021), where scenarios say their `scores`
@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -23,20 +23,33 @@ from typing import Any
 from ..run.disk import write_json, write_text
 from ..run.reward_versions import one_version
 from . import pictures
-from .conclusions import Difference, conclude, number, sentence, spelled, told
+from .conclusions import Difference, between, conclude, number, sentence, spelled, told, told_interval
 from .fairness import Ran, unfair
 from .jobs import JobResult
 from .origins import settings_told
-from .scores import COUNTERS, Groups, cell, cost, final_score, grouped, improvements, normalised_tables, overall, row
+from .scores import (
+    COUNTERS,
+    Groups,
+    cell,
+    cost,
+    final_score,
+    grouped,
+    improvements,
+    normalised_tables,
+    overall,
+    row,
+    scores_told,
+)
 
 Rows = list[dict[str, Any]]
+DIFFERENCE_ROW = (*(field.name for field in fields(Difference)), "verdict", "sentence")
 
 
 def report(outcomes: Sequence[JobResult], out: Path, against: str | None = None) -> dict[str, Any]:
     """Write the files under `out`, and give `methods`, `overall`, `improvements` and `differences`, which are rows;
-    `conclusions`, a sentence for each difference; `settings`, where those of the methods are from; `failures`; and
-    `files`. With `against` the differences are those of all others from that one. UserError, after `runs.csv`, where
-    runs of one scenario were scored by different versions of its reward.
+    `conclusions`, a sentence for each difference; `notes`, of which worlds a score is; `settings`, where those of the
+    methods are from; `failures`; and `files`. With `against` the differences are those of all others from that one.
+    UserError, after `runs.csv`, where runs of one scenario were scored by different versions of its reward.
     """
     write_text(out / "runs.csv", csv_text([run_row(outcome) for outcome in outcomes]))
     refuse_two_versions(outcomes)
@@ -44,7 +57,7 @@ def report(outcomes: Sequence[JobResult], out: Path, against: str | None = None)
     tables = normalised_tables(groups)
     differences = conclude([cell(*key, group) for key, group in groups.items()], _unfair(groups), against)
     write_text(out / "costs.csv", csv_text([cost_row(outcome) for outcome in with_cold_starts(outcomes)]))
-    write_text(out / "differences.csv", csv_text([{**spelled(d), "sentence": sentence(d)} for d in differences]))
+    write_text(out / "differences.csv", csv_text([difference_row(one) for one in differences], DIFFERENCE_ROW))
     drawn = pictures.draw_curves(groups, out / "curves") + pictures.draw_profiles(tables, out / "profiles")
     written = [out / name for name in ("runs.csv", "costs.csv", "differences.csv", "comparison.json")]
     found = {
@@ -53,6 +66,7 @@ def report(outcomes: Sequence[JobResult], out: Path, against: str | None = None)
         "improvements": improvements(tables),
         "differences": [{**asdict(one), "verdict": one.verdict} for one in differences],
         "conclusions": [sentence(one) for one in differences],
+        "notes": scores_told(groups),
         "settings": settings_told(outcome.job for outcome in outcomes),
         "failures": [f"FAILED {o.job}: {o.failure}" for o in outcomes if o.failure],
         "files": [str(path) for path in (*written, *drawn)],
@@ -82,14 +96,11 @@ def tables(found: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
 
 def _spelled_score(one: Mapping[str, Any]) -> dict[str, str]:
     measure = one["measure"]
-    known = one["low"] is not None
     return {
         "scenario": one["scenario"],
         "method": one["method"],
         "mean": "—" if one["mean"] is None else told(one["mean"], measure),
-        "95 % interval": f"{told(one['low'], measure, bare=True)} to {told(one['high'], measure, bare=True)}"
-        if known
-        else "—",
+        "95 % interval": told_interval(one["low"], one["high"], measure),
         "seeds": str(one["seeds"]) + (f", {one['failed']} failed" if one["failed"] else ""),
     }
 
@@ -99,7 +110,7 @@ def _spelled_overall(one: Mapping[str, Any]) -> dict[str, str]:
         "method": one["method"],
         "statistic": one["statistic"],
         "normalised score": number(one["value"]),
-        "95 % interval": "—" if one["low"] is None else f"{number(one['low'])} to {number(one['high'])}",
+        "95 % interval": "—" if one["low"] is None else between(one["low"], one["high"]),
         "seeds": str(one["seeds"]),
     }
 
@@ -158,7 +169,8 @@ def cost_row(outcome: JobResult) -> dict[str, Any]:
     """What a run has taken, which no two runs have alike."""
     known = cost(outcome)
     where = {"scenario": outcome.job.task, "method": outcome.job.method, "seed": outcome.job.scenario.seed}
-    return where | {name: known.get(name, "") for name in (*COUNTERS, "wall_s", "peak_mib")}
+    counted = {name: int(known[name]) if name in known else "" for name in COUNTERS}
+    return where | counted | {name: known.get(name, "") for name in ("wall_s", "peak_mib")}
 
 
 def with_cold_starts(outcomes: Sequence[JobResult]) -> list[JobResult]:
@@ -167,11 +179,16 @@ def with_cold_starts(outcomes: Sequence[JobResult]) -> list[JobResult]:
     return [*(JobResult(job, job.summary()) for job in cold.values()), *outcomes]
 
 
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """With a heading; empty without rows."""
+def difference_row(one: Difference) -> dict[str, Any]:
+    """Of two methods what `comparison.json` has, what is not known empty, and the sentence."""
+    return {**asdict(one), "verdict": one.verdict, "sentence": sentence(one)}
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    """With a heading, of `columns` or of the first row's; empty without either."""
     page = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(page, list(rows[0]), lineterminator="\n")
+    if heading := list(columns or (rows[0] if rows else ())):
+        writer = csv.DictWriter(page, heading, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     return page.getvalue()

@@ -19,7 +19,7 @@ from typing import Any
 from ...envs.cores import usable_cores
 from ...envs.errors import UserError
 from ..commands.app import BY_DEFAULT, command_line
-from ..config.loading import dump_scenario
+from ..config.loading import dump_scenario, find_scenario
 from ..run.disk import make_folder, write_text
 from ..run.lock import writing
 from ..run.no_run import is_run
@@ -61,6 +61,8 @@ def compare(
     refuse_a_run(out)
     file = find_comparison(names)
     if file is None and methods is None:
+        for name in names:
+            find_scenario(name)
         raise UserError("Missing option --methods of peripatos compare: which, as in --methods ppo,grpo")
     against = None if file is None else file.against
     if file is None:

@@ -24,16 +24,18 @@ from ..config.agents import Origin
 from ..config.loading import check_scenario, open_scenario, put, put_at, shipped
 from ..config.schema import FROM, Scenario, Stage
 from ..config.yaml_text import Source
+from ..run.compared import spelled
 from ..run.provenance import own_code, own_data
 from ..run.reward_versions import one_version, scored_by
 from ..run.run_directory import RunDirectory
 from ..run.sealed import read_sealed
 from ..run.verified import trusted_scenario
-from .contenders import COLD, Contender, Contenders, as_contenders, check_contenders
+from .contenders import COLD, Contender, Contenders, as_contenders, check_contenders, refuse_equal
 from .fairness import refuse_edited, refuse_unequal, refuse_validation
-from .idle import refuse_idle, refuse_overridden
+from .idle import refuse_idle, refuse_idle_variants, refuse_overridden
 from .reads import who_reads
 
+MOST_TOLD = 5  # settings
 RESULT_SEEDS = 1000  # seeds below are for comparisons, those from here on for the sweeps that choose their settings
 
 
@@ -87,6 +89,7 @@ def plan(
         changed = {name: with_method(scenario, one, name) for name, one in contenders.items()}
         for name, one in contenders.items():
             refuse_unequal(scenario, changed[name], first, one.method)
+        refuse_equal(changed, first)
         reads = who_reads(changed, first)
         for name, one in contenders.items():
             said = _come_from(scenario, one, scenario.stages[first].name)
@@ -103,6 +106,7 @@ def open_scenarios(
     what cannot run, or would have no effect."""
     _check_methods(contenders, scenarios)
     rows = [one.method for one in contenders.values()]
+    refuse_idle_variants(sets, rows)
     known: set[str] = set()
     for scenario_name in dict.fromkeys(scenarios):
         given = [*(own or {}).get(scenario_name, ()), *sets]
@@ -248,8 +252,11 @@ def check_existing(jobs: Sequence[ComparisonJob]) -> None:
 def _check_folder(job: ComparisonJob) -> None:
     if not (job.path / "scenario.yaml").exists():
         return
-    if _begun_as(trusted_scenario(RunDirectory.open(job.path))) != _begun_as(job.scenario):
-        raise UserError(f"{job.path} holds a run with other settings; choose another --out")
+    then, now = (_begun_as(one) for one in (trusted_scenario(RunDirectory.open(job.path)), job.scenario))
+    if changed := [text for key in {**then, **now} for text in spelled(key, then.get(key), now.get(key))]:
+        more = f" and {len(changed) - MOST_TOLD} more" if len(changed) > MOST_TOLD else ""
+        told = "; ".join(changed[:MOST_TOLD])
+        raise UserError(f"{job.path} holds a run with other settings (there → now): {told}{more}; choose another --out")
     sessions = read_sealed(noted).get("sessions", []) if (noted := job.path / "environment.json").exists() else []
     refuse_edited(job.path, sessions, {"code": own_code(job.scenario), "data": own_data(job.scenario)})
     if "scored_by" in (summary := job.summary()):
@@ -268,4 +275,6 @@ def _begun_as(scenario: Scenario) -> dict[str, Any]:
         for spec in (stage["models"] or {}).values():
             if spec is not None and spec["run"] is not None:
                 spec.update(run=Path(spec["run"]).parts[-3:], checkpoint=None)
+    data["order"] = [stage["name"] for stage in data["stages"]]
+    data["stages"] = dict(zip(data["order"], data["stages"], strict=True))
     return data

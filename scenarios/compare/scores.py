@@ -46,6 +46,23 @@ def are_shares(group: Sequence[JobResult]) -> bool:
     return any(SHARES in tested(one) for one in group)
 
 
+def scores_told(groups: Groups) -> list[str]:
+    """A sentence for each scenario of several worlds of which some have no part in the score, for they say nothing of
+    success where others do."""
+    told = {}
+    for (task, _), group in groups.items():
+        names = [world.called for world in group[0].job.scenario.worlds or ()]
+        saying = [name for name in names if any(f"{name}/{SHARES}" in tested(one) for one in group)]
+        if saying and (silent := [name for name in names if name not in saying]):
+            told[task] = (
+                f"{task}: the score is the success rate of {', '.join(saying)}; {', '.join(silent)} "
+                f"say{'s' if len(silent) == 1 else ''} nothing of success, and the return of "
+                f"{'it' if len(silent) == 1 else 'these'} is in no score: see {silent[0]}/return_mean in the "
+                "evaluations.jsonl of the runs."
+            )
+    return list(told.values())
+
+
 def cell(scenario: str, method: str, group: Sequence[JobResult]) -> Cell:
     """What is concluded from of a method's runs."""
     scores = {one.job.scenario.seed: value for one in group if (value := final_score(one)) is not None}

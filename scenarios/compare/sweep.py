@@ -23,7 +23,7 @@ import yaml
 from pydantic import JsonValue
 
 from ...envs.errors import UserError
-from ..config.loading import open_scenario
+from ..config.loading import find_scenario, open_scenario
 from ..config.schema import FROM, Stage
 from ..config.yaml_text import parse_value
 from ..run.disk import write_json, write_text
@@ -34,7 +34,7 @@ from .fairness import Ran, unfair
 from .findings import cost_row, csv_text, refuse_two_versions, run_row, with_cold_starts
 from .jobs import JobResult, refuse_a_run, run_jobs
 from .quasi_random import check_library
-from .scores import COUNTERS, are_shares, cost, final_score
+from .scores import COUNTERS, are_shares, cost, final_score, grouped, scores_told
 from .search_space import read_search
 from .trials import SweepBudget, Trial, plan_trials
 
@@ -58,6 +58,8 @@ def sweep(
     refuse_a_run(out)
     found = find_comparison(names)
     if found is None and methods is None:
+        for name in names:
+            find_scenario(name)
         raise UserError("Missing option --methods of peripatos sweep: whose settings, as in --methods ppo,grpo")
     file = found or ComparisonFile.model_construct(methods={}, scenarios={name: {} for name in names})
     if methods is not None:
@@ -93,7 +95,9 @@ def report_sweep(
         "space": _spaces(runs),
         "trials": rows,
         "chosen": chosen,
-        "sentences": [_sentence(row, rows, budget) for row in _each_method(rows)] + _unequal(runs),
+        "sentences": [_sentence(row, rows, budget) for row in _each_method(rows)]
+        + _unequal(runs)
+        + scores_told(grouped(outcomes)),
         "costs": {"runs": len(costs), **{n: sum(c.get(n, 0.0) for c in costs) for n in (*COUNTERS, "wall_s")}},
         "failures": [f"FAILED {one.job}: {one.failure}" for one in outcomes if one.failure],
         "files": [str(out / name) for name in ("trials.csv", "costs.csv", "sweep.json", CHOSEN)],

@@ -16,6 +16,7 @@ from ..config.loading import as_given, open_scenario
 from ..config.schema import Stage
 from .contenders import Contender, Contenders, as_contenders
 from .fairness import refuse_unequal, refuse_unequal_updates, refuse_validation, spelled_limits
+from .idle import refuse_searched
 from .plan import RESULT_SEEDS, ComparisonJob, check_existing, job_of, open_scenarios, with_method
 from .quasi_random import different, draw
 from .reads import names_read
@@ -92,6 +93,8 @@ def plan_trials(
         for method, base in bases.items():
             refuse_unequal(scenario, base, first, method)
             space, whose = space_of(search, method, base, first), f"{method} in {base.name}"
+            if any(search.values()):
+                refuse_searched(sets, base, space, method)
             for changed in probed(space, base, whose):
                 refuse_unequal(scenario, changed, first, method, "search")
                 refuse_unequal_updates(base.stages[first], changed.stages[first], whose)

@@ -101,7 +101,8 @@ def test_what_is_too_long_or_has_no_reply_has_no_score(policy: LanguagePolicy) -
 def test_an_answer_that_is_cut_is_compared_with_nobody(policy: LanguagePolicy) -> None:
     long, short, other = (conversation("1:", [n, n]) for n in (9, 5, 1))
     long[-1] = {"role": "assistant", "content": "9" * 200}
-    world = HeldOutPairs([{"answers": [long, short, other], "split": split} for split in ("train", "test")])
+    learned = {"answers": [conversation("0:", [n]) for n in (9, 5, 1)], "split": "train"}
+    world = HeldOutPairs([learned, {"answers": [long, short, other], "split": "test"}])
     renderer = Renderer(policy.tokenizer)
     sides = [ConversationActor(world.on_side(n).sibling, Oracle(), renderer, context=64) for n in range(3)]
     looked = JudgingActor(sides, policy, {"test": 1}, turns=True).evaluate(9, seed=0, version=0)

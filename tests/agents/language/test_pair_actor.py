@@ -53,11 +53,14 @@ def test_a_pair_of_which_one_side_does_not_fit_is_none() -> None:
     assert not side[batch.group_B == alone].any()
 
 
+HELD_OUT = {"answers": [conversation("0:", [n]) for n in (9, 5, 1)], "split": "test"}
+
+
 def test_a_side_that_is_cut_behind_its_first_turn_is_no_side_either() -> None:
     """Who is cut earns nothing, and was the worse side of its pair even where it had been ranked the best of three."""
     long, short, other = (conversation("1:", [n, n]) for n in (9, 5, 1))
     long[-1] = {"role": "assistant", "content": "9" * 200}
-    rankings = HeldOutPairs([{"answers": [long, short, other], "split": split} for split in ("train", "test")])
+    rankings = HeldOutPairs([{"answers": [long, short, other], "split": "train"}, HELD_OUT])
     collection = told(rankings).collect([0], 1, seed=0, version=0)
     assert [episode.turns for episode in collection.episodes] == [1, 2, 2]
     assert collection.batch is not None
@@ -70,7 +73,7 @@ def test_a_side_that_is_cut_behind_its_first_turn_is_no_side_either() -> None:
 
 def test_equal_beginnings_have_one_number_behind_each_of_their_turns() -> None:
     answers = [conversation("1:", digits) for digits in ([9, 8], [9, 1], [2])]
-    world = HeldOutPairs([{"answers": answers, "split": split} for split in ("train", "test")])
+    world = HeldOutPairs([{"answers": answers, "split": "train"}, HELD_OUT])
     batch = told(world).collect([0], 1, seed=0, version=0).batch
     assert batch is not None
     noted, turn, mask = batch.notes["beginning_B_T"], batch.turn_B_T, batch.mask_B_T

@@ -13,7 +13,7 @@ from peripatos.agents.language.authors import Oracle
 from peripatos.agents.language.chat_template import Renderer
 from peripatos.agents.language.conversation_actor import ConversationActor
 from peripatos.agents.language.tiny_llama import tiny_tokenizer
-from peripatos.envs.conversation.chat_world import ChatWorld, read_chat, reply_in
+from peripatos.envs.conversation.chat_world import ChatWorld, placed_rows, read_chat, reply_in
 from peripatos.envs.errors import UserError
 from peripatos.envs.registry import make_world
 from peripatos.envs.vocabulary import Episode
@@ -125,6 +125,31 @@ def _root() -> int:
     return derive_seed(0, "stage", 0)
 
 
+def test_replies_of_weight_0_are_read_and_not_learned() -> None:
+    turns = [("one", 0), ("two", 1), ("three", 0.0), ("four", None), ("five", 0)]
+    messages = [
+        message
+        for text, weight in turns
+        for message in (
+            {"role": "user", "content": f"to {text}?"},
+            {"role": "assistant", "content": text.upper(), "weight": weight},
+        )
+    ]
+    (episode,) = said(ChatWorld([{"messages": messages}]))
+    assert (episode.failure, episode.turns) == (None, 2)
+    tokens = list(zip(episode.tokens, episode.mask, strict=True))
+    read = tiny_tokenizer().decode([token for token, _ in tokens])
+    learned = tiny_tokenizer().decode([token for token, chosen in tokens if chosen])
+    assert [text.upper() in read for text, _ in turns] == [True, True, True, True, False]
+    assert [text.upper() in learned for text, _ in turns] == [False, True, False, True, False]
+    assert [message["content"] for message in episode.messages if message["role"] == "assistant"] == [
+        "ONE",
+        "TWO",
+        "THREE",
+        "FOUR",
+    ]
+
+
 def test_tokens_of_a_reply_share_how_likely_it_was_and_are_certain_where_nobody_knows() -> None:
     noted = {"role": "assistant", "content": "four", "logp": -8}
     rows = [
@@ -156,6 +181,56 @@ def test_a_column_for_the_system_is_the_first_message_where_there_is_none(begun:
         "a",
         "b",
     ]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        CHAT,
+        {"messages": CHAT["messages"]},
+        {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}], "id": 1},
+        {"prompt": "a", "completion": "b", "tools": [ADD]},
+    ],
+)
+def test_one_chat_may_be_the_one_object_of_a_file(tmp_path: Path, row: dict[str, Any]) -> None:
+    (tmp_path / "one.json").write_text(json.dumps(row, indent=2))
+    assert placed_rows(tmp_path / "one.json", None) == [(f"{tmp_path}/one.json, row 0", row)]
+    assert len(ChatWorld(tmp_path / "one.json")) == 1
+    (tmp_path / "all.json").write_text(json.dumps({"data": [{**row, "role": "nurse"}] * 2}))
+    assert len(ChatWorld(tmp_path / "all.json")) == 2
+
+
+def test_what_a_table_fills_with_null_is_no_part_of_a_tool_or_a_call(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    city = {"type": "object", "properties": {"city": {"type": "string", "enum": ["Rome"]}}, "required": ["city"]}
+    add = {"type": "object", "properties": {"x": {"type": "object", "properties": {"n": {"type": "integer"}}}}}
+    asked = {"weather": (city, {"city": "Rome"}), "add": (add, {"x": {"n": 1}}), "sub": (add, {"x": {"m": 2}})}
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": "a", "tool_calls": None},
+                {
+                    "role": "assistant",
+                    "content": "",
+                    "tool_calls": [{"function": {"name": name, "arguments": arguments}}],
+                },
+            ],
+            "tools": [{"type": "function", "function": {"name": name, "parameters": parameters}}],
+        }
+        for name, (parameters, arguments) in asked.items()
+    ]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "chats.parquet")
+    read = [read_chat(place, row) for place, row in placed_rows(tmp_path / "chats.parquet", None)]
+    assert [list(chat.tools) for chat in read] == [row["tools"] for row in rows]
+    assert [reply_in(chat.messages[1]).tool_calls[0].arguments for chat in read] == [a for _, a in asked.values()]
+    may_be_null = {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None}
+    tool = {"name": "add", "parameters": {"properties": {"a": may_be_null}}}
+    assert read_chat("row 0", {**CHAT, "tools": [tool]}).tools[0]["function"] == tool
+
+
+@pytest.mark.parametrize("name", ["log", "logs", "logo", "blog", "loop", "slop", "login", "logpath", "logic", "clog"])
+def test_a_column_of_another_meaning_is_no_likelihood(name: str) -> None:
+    assert len(read_chat("row 0", {"prompt": "a", "completion": "b", name: "x"}).messages) == 2
 
 
 def _with(message: Any) -> dict[str, Any]:
@@ -203,10 +278,18 @@ def _with(message: Any) -> dict[str, Any]:
         ({"prompt": "a", "completion": "b", "logp": True}, "row 7, message 1: its logp is True"),
         *(
             (_with({"role": "assistant", "content": "b", name: -1.0}), f"message 1 has '{name}'.* its 'logp'")
-            for name in ("logprob", "log_p", "Logp", "log_probs", "lopg", "log_probability")
+            for name in ("logprob", "log_p", "Logp", "log_probs", "lopg", "log_probability", "logps", "logprobs")
         ),
         (_with({"from": "gpt", "value": "b", "logprob": -1.0}), "message 1 has 'logprob'.* its 'logp'"),
         ({"prompt": "a", "completion": "b", "log-p": -1.0}, "row 7 has 'log-p'.* its 'logp'"),
+        *(
+            (
+                _with({"role": "assistant", "content": "b", "weight": weight}),
+                "message 1: its weight is .*; allowed are 1",
+            )
+            for weight in (0.5, 2, -1, True, "0", [])
+        ),
+        (_with({"role": "assistant", "content": "b", "weight": 0}), "row 7: each reply .* has weight 0"),
         ({**CHAT, "split": "tests"}, "row 7: unknown split 'tests'; .* Did you mean 'test'"),
         ({**CHAT, "logp": -1.0}, "row 7: logp stands beside a completion that is a text"),
         ({**CHAT, "tools": "no"}, "row 7: tools are no JSON: 'no'"),

@@ -46,6 +46,22 @@ def test_every_form_of_a_row_is_the_same_pair(row: dict[str, Any]) -> None:
     assert [m["content"] for m in rejected] == ["2 + 2 =", "5"]
 
 
+@pytest.mark.parametrize(
+    ("row", "begun"),
+    [
+        ({"question": "2 + 2 =", "chosen": "4", "rejected": "5"}, ["Be brief.", "2 + 2 ="]),
+        ({"chosen": [ASKED, *said("4")], "rejected": [ASKED, *said("5")]}, ["Be brief.", "2 + 2 ="]),
+        ({"prompt": "2 + 2 =", "answers": ["4", "5"]}, ["Be brief.", "2 + 2 ="]),
+        ({"prompt": [{"role": "system", "content": "Own."}, ASKED], "answers": ["4", "5"]}, ["Own.", "2 + 2 ="]),
+    ],
+)
+def test_a_column_for_the_system_is_the_first_message_of_both_sides(row: dict[str, Any], begun: list[str]) -> None:
+    pair = read_ranking("row 0", {"system": "Be brief.", **row})
+    assert [[m["content"] for m in chat.messages] for chat in pair.chats] == [[*begun, "4"], [*begun, "5"]]
+    assert (pair.asked, pair.prompt) == (2, 2)
+    assert read_ranking("row 0", {"system": "", **row}).prompt == (2 if begun[0] == "Own." else 1)
+
+
 def test_answers_are_ranked_as_they_stand_or_as_their_ranks_say() -> None:
     row = {"prompt": "2 + 2 =", "answers": ["4", "5", "6"]}
     assert read_ranking("row 0", row).earned == (2.0, 1.0, 0.0)
@@ -82,6 +98,7 @@ def test_answers_are_ranked_as_they_stand_or_as_their_ranks_say() -> None:
         ({"prompt": "a", "answers": ["4", "44", "44"], "ranks": [1, 2, 3]}, "row 7: answer 1 and answer 2 are equal"),
         ({"prompt": "a", "answers": ["44", "4", "44"], "ranks": [3, 1, 2]}, "row 7: answer 0 and answer 2 are equal"),
         ({"answers": ["b", "c"]}, "row 7 has no 'prompt'; it has 'answers'"),
+        ({**ROW, "chosen": [ASKED, {**said("3")[0], "weight": 0}, ASKED, *said("4")]}, "row 7: a reply has weight 0"),
         ({**ROW, "chosen": []}, "row 7, chosen has no list of messages"),
         (
             {"chosen": [ASKED, *said("4")], "rejected": [{**ASKED, "content": "3 + 3 ="}, *said("5")]},
@@ -183,6 +200,21 @@ def test_rows_are_held_out_by_what_they_say_and_else_by_their_prompts() -> None:
         HeldOutPairs(rows[:1])
 
 
+def test_a_prompt_that_rows_put_into_several_splits_stays_in_the_last_of_them() -> None:
+    rows = [{**ROW, "prompt": f"{n} ="} for n in range(10)]
+    in_train = [{**row, "split": "train"} for row in rows]
+    in_test = [{**row, "rejected": "6", "split": "test"} for row in rows[:3]]
+    in_validation = [{**row, "split": "validation"} for row in rows[2:6]]
+    world = HeldOutPairs([*in_train, *in_test, *in_validation])
+    assert [world.rankings_in(split) for split in ("train", "validation", "test")] == [4, 3, 3]
+    assert world.remarks == (
+        "1 of 4 validation rows ask what rows of a later split ask, and are left out of validation",
+        "6 of 10 train rows ask what rows of a later split ask, and are left out of train",
+    )
+    with pytest.raises(UserError, match="of 6 rows none is for training"):
+        HeldOutPairs([*in_train[:3], *in_test])
+
+
 def test_a_prompt_is_in_one_split_whatever_its_answers_share() -> None:
     """Half of the rows open behind the first reply, and an example in a prompt is no reply to it."""
     rows = [{"answers": [conversation(f"{n}:", d) for d in ([9, 8, 7], worse)]} for n in range(60) for worse in WORSE]
@@ -222,7 +254,8 @@ def test_scores_compare_conversations_that_reply_alike_until_one_ends_or_is_answ
 ) -> None:
     with pytest.raises(UserError, match=words):
         PairWorld([{"answers": answers}])
-    world = HeldOutPairs([{"answers": answers, "split": split} for split in ("train", "test")])
+    others = [conversation("0:", [n]) for n, _ in enumerate(answers)]
+    world = HeldOutPairs([{"answers": others, "split": "train"}, {"answers": answers, "split": "test"}])
     assert world.turns == turns
     for side, answer in enumerate(answers):
         sided, over = world.on_side(side), False
@@ -243,7 +276,7 @@ def test_scores_do_not_compare_replies_to_different_prompts() -> None:
 
 def test_turns_are_counted_from_the_beginning_of_the_conversation() -> None:
     shared = [
-        {"answers": [conversation("7:", d) for d in ([9, 8, 7], [9, 1, 1])], "split": s} for s in ("train", "test")
+        {"answers": [conversation(f"{s}:", d) for d in ([9, 8, 7], [9, 1, 1])], "split": s} for s in ("train", "test")
     ]
     world = HeldOutPairs(shared)
     assert (world.turns, world.depths) == (2, [2, 3])

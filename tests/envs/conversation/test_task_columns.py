@@ -35,6 +35,9 @@ def test_a_prompt_is_a_column_a_template_or_messages() -> None:
     assert asked(GSM8K, prompt="Q: {question}\n{{A}}") == [{"role": "user", "content": "Q: Tom has 3 bags of 6.\n{A}"}]
     assert asked(MMLU, prompt="{question}\n{choices}")[0]["content"] == "Which?\nA. red\nB. blue"
     assert asked(ARC, prompt="{question}\n{choices}")[0]["content"] == "Which?\n1. red\n2. blue"
+    medqa = {"question": "Which?", "options": {"A": "red", "C": "blue"}, "sizes": [3, 4.5, 5.0]}
+    assert asked(medqa, prompt="{question}\n{options}")[0]["content"] == "Which?\nA. red\nC. blue"
+    assert asked(medqa, prompt="{question}\n{sizes}")[0]["content"] == "Which?\nA. 3\nB. 4.5\nC. 5"
     assert asked({"prompt": CHAT}) == CHAT
     assert asked({"messages": CHAT[1:]}, prompt="messages", system="You.") == [{**CHAT[0], "content": "You."}, CHAT[1]]
     assert asked(GSM8K, system="Be {{brief}}.")[0] == {"role": "system", "content": "Be {{brief}}."}
@@ -86,9 +89,9 @@ def test_what_nobody_has_said_is_remarked_upon() -> None:
         (GSM8K, {"system": ""}, r"system is ''; allowed is a column, or a template"),
         ({"question": "x", "n": None}, {"prompt": "{question} {n}"}, r"row 0: 'n' is null; a template takes text"),
         (
-            {"question": "x", "n": [1]},
+            {"question": "x", "n": [None]},
             {"prompt": "{question} {n}"},
-            r"row 0: 'n' is \[1\] \(a list\); a template takes",
+            r"row 0: 'n' is \[None\] \(a list\); a template takes",
         ),
         ({"prompt": CHAT}, {"system": "You."}, r"row 0: 'prompt' has a system message of its own"),
         (

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from peripatos.envs.conversation import TaskWorld
+from peripatos.envs.conversation import TaskWorld, load_tasks
 from peripatos.envs.errors import UserError
 
 GOOD = [{"prompt": f"What is {n} + 1?", "answer": str(n + 1), "id": n} for n in range(40)]
@@ -67,6 +67,16 @@ def test_a_byte_order_mark_windows_ends_and_empty_lines_are_fine(tmp_path):
     file = tmp_path / "tasks.jsonl"
     file.write_bytes(b"\xef\xbb\xbf" + lines().replace(b"\n", b"\r\n\r\n"))
     assert len(TaskWorld(file, score).prompts("train")) > 10
+
+
+@pytest.mark.parametrize(
+    ("names", "split"), [(("training", "train"), "train"), (("dev", "validation", "val", "valid"), "validation")]
+)
+def test_lists_whose_names_mean_one_split_are_all_read(tmp_path, names, split):
+    rows = {name: [{"prompt": f"{name} {n}"} for n in range(10)] for name in names}
+    (tmp_path / "rows.json").write_text(json.dumps({"test": [{"prompt": "t"}], **rows}))
+    read = [row["prompt"] for row in load_tasks(tmp_path / "rows.json", split)]
+    assert read == [f"{name} {n}" for name in names for n in range(10)]
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,30 @@ def test_splits_of_other_names_are_named_and_can_be_said() -> None:
         load_tasks(source, {"tran": "train_sft"})
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (
+            ("auxiliary_train", "test", "validation", "dev"),
+            r"no train split, but 'auxiliary_train', 'test', 'validation', 'dev'; name one by split: auxiliary_train, "
+            r".*split: \{train: auxiliary_train, test: test\}",
+        ),
+        (("train_sft", "test"), r"no train split, .*split: \{train: train_sft, test: test\}"),
+        (("train", "test_sft"), r"no test split, .*split: \{train: train, test: test_sft\}"),
+        (("test", "validation"), r"no train split, but 'test', 'validation'; name one by split: test, whose rows"),
+        (("Train", "test"), r"no train split, .*split: \{train: Train, test: test\}"),
+    ],
+)
+def test_nobody_learns_from_a_test_split_or_does_without_one_unasked(names: tuple[str, ...], words: str) -> None:
+    source = {name: [{"prompt": f"{name} {n}", "answer": "1"} for n in range(6)] for name in names}
+    with pytest.raises(UserError, match=words):
+        load_tasks(source)
+    with pytest.raises(UserError, match="split says no train split"):
+        load_tasks(source, {"test": names[1]})
+    tasks = load_tasks(source, {"train": names[0], "test": names[1]})
+    assert [task["split"] for task in tasks] == ["train"] * 6 + ["test"] * 6
+
+
 def test_empty_cells_are_null_and_numbers_that_a_frame_widened_are_themselves(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     rows = [{"question": "a", "answer": 42, "n": BIG}, {"question": "b", "answer": None, "n": 2}]
@@ -241,6 +265,14 @@ def test_empty_cells_are_null_and_numbers_that_a_frame_widened_are_themselves(tm
     assert load_tasks(tmp_path / "big.jsonl")[0]["answer"] == BIG
     typed = pandas.DataFrame({"question": ["a", pandas.NA], "when": [pandas.NaT, pandas.NaT]})
     assert load_tasks(typed) == [{"question": "a", "when": None}, {"question": None, "when": None}]
+
+
+def test_cells_that_pandas_reads_as_null_are_null_in_a_text_of_commas(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    (tmp_path / "rows.csv").write_text("prompt,answer,note\na,NA,NaN\nb,<NA>,\nc,Na,NANA\n")
+    read = load_tasks(tmp_path / "rows.csv")
+    assert [(row["answer"], row["note"]) for row in read] == [(None, None), (None, None), ("Na", "NANA")]
+    assert load_tasks(pandas.read_csv(tmp_path / "rows.csv")) == read
 
 
 def test_lists_and_numbers_of_numpy_become_pythons_own() -> None:
@@ -269,6 +301,32 @@ def test_names_of_nothing_say_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=words):
+        load_tasks(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "words"),
+    [
+        ("data/gsm8k", ["gsm8k.jsonl"], r"no file or folder 'data/gsm8k'.* Did you mean 'data/gsm8k\.jsonl'\?"),
+        ("data/gsm8k:train", ["math.csv", "GSM8K.csv.gz"], r"Did you mean 'data/GSM8K\.csv\.gz'\?"),
+        (
+            "data/gsm8q",
+            ["gsm8k.jsonl", "math.csv"],
+            r"beside gsm8k\.jsonl in data, .* Did you mean 'data/gsm8k\.jsonl'",
+        ),
+        ("data/other", ["gsm8k.jsonl"], r"no file or folder 'data/other' beside gsm8k\.jsonl in data"),
+        ("data/gsm8k", ["notes.md"], "names a data set of the Hugging Face hub"),
+    ],
+)
+@pytest.mark.usefixtures("_offline")
+def test_a_name_in_a_folder_of_rows_is_never_asked_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, files: list[str], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for file in files:
+        (tmp_path / "data" / file).write_text("")
     with pytest.raises(UserError, match=words):
         load_tasks(name)
 

@@ -1,7 +1,9 @@
 """Worlds from lists, generators and files of tasks."""
 
+import csv
 import json
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -331,6 +333,38 @@ def test_characters_that_nobody_types_are_counted_and_said(text: str, words: str
     ]
     (remark,) = ChatWorld(chats).remarks
     assert remark == f"row 0: its text has {words} (in 2 of 3 conversations), which a model is shown as it is"
+
+
+@pytest.mark.parametrize(
+    ("choices", "answer"),
+    [
+        ("['red', \"blue's\"]", "blue's"),
+        ('["red", "blue\'s"]', "B"),
+        ("{'A': 'red', 'B': \"blue's\"}", "B"),
+        ("['red', \"blue's\"]", "1"),
+        (["red", "blue's"], "1"),
+        ({"A": "red", "B": "blue's", "C": None}, "blue's"),
+    ],
+)
+def test_choices_are_read_as_tables_write_them(tmp_path: Path, choices: Any, answer: str) -> None:
+    rows = [{"question": f"Which of {n}?", "choices": choices, "answer": answer} for n in range(9)]
+    with (tmp_path / "rows.csv").open("w", newline="") as file:
+        csv.DictWriter(file, list(rows[0])).writeheader()
+        csv.DictWriter(file, list(rows[0])).writerows(rows)
+    for source in (rows, tmp_path / "rows.csv") if isinstance(choices, str) else (rows,):
+        world = TaskWorld(source, grader="choice", prompt="{question}\n{choices}")
+        assert world.remarks == ()
+        for reply, reward in (("blue's", 1.0), ("B", 1.0), ("red", 0.0)):
+            text, _ = world.reset(seed=0)
+            assert text.endswith("\nA. red\nB. blue's")
+            assert world.step(reply)[1] == reward
+
+
+@pytest.mark.parametrize("choices", ["['red' 'blue']", "['red'\n 'blue']", "[red, blue]", "{'text': array(['red'])}"])
+def test_choices_that_only_look_like_a_list_are_refused(choices: str) -> None:
+    rows = [{"prompt": f"Which of {n}?", "choices": choices, "answer": "B"} for n in range(9)]
+    with pytest.raises(UserError, match=r"task 0: 'choices' is .*, a text that is no list; write the choices as JSON"):
+        TaskWorld(rows, grader="choice")
 
 
 def test_choices_that_the_prompt_does_not_show_are_said() -> None:

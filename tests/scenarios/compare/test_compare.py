@@ -21,6 +21,7 @@ from scenarios_runs import TINY, command, finish, rows, start, until, write_scen
 import peripatos
 from peripatos.envs.cores import usable_cores
 from peripatos.envs.errors import UserError
+from peripatos.scenarios.commands.app import gone_on_with
 from peripatos.scenarios.compare import interval
 from peripatos.scenarios.compare.contenders import COLD, Contender
 from peripatos.scenarios.compare.fairness import refuse_edited, refuse_unequal
@@ -28,12 +29,14 @@ from peripatos.scenarios.compare.findings import report, tables
 from peripatos.scenarios.compare.idle import refuse_idle
 from peripatos.scenarios.compare.jobs import JobResult
 from peripatos.scenarios.compare.plan import ComparisonJob, plan, with_method
-from peripatos.scenarios.compare.scores import improvements
+from peripatos.scenarios.compare.scores import grouped, improvements, scores_told
 from peripatos.scenarios.config.collect import Collect
 from peripatos.scenarios.config.loading import apply_sets, load_scenario, open_scenario, put
-from peripatos.scenarios.config.schema import Anchors, Budget
+from peripatos.scenarios.config.schema import Anchors, Budget, SharedWorld
 from peripatos.scenarios.config.yaml_text import Source
+from peripatos.scenarios.run import signals
 from peripatos.scenarios.run.provenance import own_code
+from peripatos.scenarios.run.signals import Stopped
 
 VARIED = TINY + "variants: {grpo: {stages.learn.collect: {groups: 2, group_size: 4}}}\n"
 
@@ -85,9 +88,14 @@ def test_what_a_comparison_finds_stands_in_its_files(tmp_path: Path) -> None:
     found = report([outcome(tmp_path, m, seed, 5.0 + seed) for m in ("ppo", "grpo") for seed in range(3)], tmp_path)
     assert json.loads((tmp_path / "comparison.json").read_text()) == found
     with (tmp_path / "differences.csv").open() as file:
-        assert [row["sentence"] for row in csv.DictReader(file)] == found["conclusions"]
+        (difference,) = csv.DictReader(file)
+    assert [difference["sentence"]] == found["conclusions"]
+    known = {name: "" if value is None else str(value) for name, value in found["differences"][0].items()}
+    assert {name: difference[name] for name in known} == known  # plain numbers, and nothing where nothing is known
     with (tmp_path / "costs.csv").open() as file:
-        assert [row["wall_s"] for row in csv.DictReader(file)] == ["1.5"] * 6
+        assert [(row["wall_s"], row["env_steps"]) for row in csv.DictReader(file)] == [("1.5", "10")] * 6
+    report([outcome(tmp_path, "ppo", 0, 5.0)], tmp_path)
+    assert (tmp_path / "differences.csv").read_text() == ",".join(difference) + "\n"  # of one method: the heading
     assert "wall_s" not in (tmp_path / "runs.csv").read_text()  # no clock: equal after a kill
     assert all(Path(file).stat().st_size for file in found["files"])
     assert {Path(file).name for file in found["files"]} >= {"curves.png", "curves.svg"}
@@ -109,6 +117,18 @@ def test_scores_of_several_worlds_are_normalised_by_what_their_scenarios_say(tmp
     assert (tmp_path / "profiles.svg").exists()
     alone = report(runs("a", 20.0, 120.0, 120.0), tmp_path)
     assert (alone["overall"], alone["methods"][0]["normalised"]) == ([], pytest.approx(0.25))
+
+
+def test_of_several_worlds_it_is_told_of_which_the_score_is(tmp_path: Path) -> None:
+    def notes(after: dict[str, float]) -> list[str]:
+        worlds = [SharedWorld(id="CartPole-v1", name=name) for name in ("coin", "silent", "mute")]
+        runs = [outcome(tmp_path, m, 0, 9.0, after=after, scenario={"worlds": worlds}) for m in ("ppo", "grpo")]
+        return scores_told(grouped(runs))
+
+    assert notes({}) == notes({f"{name}/success_rate": 0.5 for name in ("coin", "silent", "mute")}) == []
+    (told,) = notes({"coin/success_rate": 0.5, "success_rate": 0.5})
+    assert told.startswith("tiny: the score is the success rate of coin; silent, mute say nothing of success")
+    assert "silent/return_mean" in told
 
 
 def test_equal_returns_have_no_interval_even_between_zero_and_one(tmp_path: Path) -> None:
@@ -135,7 +155,9 @@ def test_a_folder_with_a_run_of_another_format_or_other_settings_is_refused(tmp_
     run = plan([path], ["ppo"], 1, tmp_path / "out")[0].path
     run.mkdir(parents=True)
     (run / "scenario.yaml").write_text(TINY.replace("updates: 12", "updates: 13"))
-    with pytest.raises(UserError, match="holds a run with other settings"):
+    with pytest.raises(
+        UserError, match=r"settings \(there → now\): stages\.learn\.budget\.updates 13 → 12; choose another"
+    ):
         plan([path], ["ppo"], 1, tmp_path / "out")
     (run / "environment.json").write_text('{"format": 1}')
     with pytest.raises(UserError, match="is a run directory of format 1"):
@@ -216,9 +238,13 @@ def test_a_method_that_the_scenario_is_not_ready_for_is_refused_before_anything_
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_named_twice_runs_once_and_two_scenarios_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_a_scenario_named_twice_runs_once_and_a_method_twice_is_refused(
+    tmp_path: Path,
+) -> None:
     path = str(write_scenario(tmp_path))
-    assert len(plan([path, path], ["ppo", "ppo"], 2, tmp_path / "out")) == 2
+    assert len(plan([path, path], ["ppo"], 2, tmp_path / "out")) == 2
+    with pytest.raises(UserError, match="ppo is named twice; leave one out"):
+        plan([path], ["ppo", "grpo", "ppo"], 1, tmp_path / "out")
     (other := tmp_path / "other.yaml").write_text(TINY)
     with pytest.raises(UserError, match="two of the scenarios are called 'tiny'"):
         plan([path, str(other)], ["ppo"], 1, tmp_path / "out")
@@ -305,6 +331,29 @@ def test_a_goal_where_every_method_spends_its_whole_budget_is_refused(tmp_path: 
     refuse_idle(scenario, source, 1, ["grpo"])
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "stages.learn={name: learn, method: rloo, collect: {groups: 2, group_size: 4}, budget: {updates: 3}}",
+        "stages=[{name: learn, method: rloo, collect: {groups: 2, group_size: 4}, budget: {updates: 3}}]",
+        "stages.0. method=rloo",
+    ],
+)
+def test_a_method_inside_of_a_whole_stage_is_refused_as_it_is_alone(tmp_path: Path, key: str) -> None:
+    path = str(write_scenario(tmp_path, VARIED))
+    with pytest.raises(UserError, match=r"the methods of a comparison are those of --methods ppo,grpo"):
+        plan([path], ["ppo", "grpo"], 1, tmp_path / "out", [key])
+
+
+@pytest.mark.parametrize("flag", ["variants.gspo={stages.learn.optimizer.lr: 1}", "variants={gspo: {}, ppo: {}}"])
+def test_a_variant_of_a_method_that_is_not_compared_is_refused(tmp_path: Path, flag: str) -> None:
+    path = str(write_scenario(tmp_path, VARIED))
+    words = r"has no effect: gspo is not compared; the methods compared are ppo, grpo\. Did you mean 'grpo'\?"
+    with pytest.raises(UserError, match=words):
+        plan([path], ["ppo", "grpo"], 1, tmp_path / "out", [flag])
+    plan([path], ["ppo", "grpo"], 1, tmp_path / "out", ["variants.ppo={stages.learn.optimizer.lr: 1}"])
+
+
 WHOLE = "{name: learn, method: ppo, collect: {groups: 2, horizon: 32}, budget: {updates: 3}, %s}"
 
 
@@ -373,7 +422,7 @@ def test_the_entrance_from_python_refuses_as_the_command_does(tmp_path: Path) ->
         peripatos.compare([], ["ppo"], out=tmp_path / "out")
     with pytest.raises(UserError, match="Did you mean 'ppo'"):
         peripatos.compare([path], ["pppo"], out=tmp_path / "out")
-    with pytest.raises(UserError, match="--set seed=4 has no effect"):
+    with pytest.raises(UserError, match="override 'seed' has no effect"):
         peripatos.compare(path, "ppo", {"seed": 4}, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -516,3 +565,40 @@ def _kill_all(process: subprocess.Popen[str], folder: Path) -> None:
                 os.kill(found, signal.SIGKILL)
     process.kill()
     finish(process)
+
+
+SAID: dict[str, dict[str, Any]] = {
+    r"override 'a.b' is np.float32\(0.5\); allowed are numbers": {"overrides": {"a.b": np.float32(0.5)}},
+    r"override 'agent' is .*Path.*; allowed are numbers": {"overrides": {"agent": {"from": Path("x")}}},
+    r"override 'a.b' is nan; allowed are numbers": {"overrides": {"a.b": float("nan")}},
+    r"the key 'a=b' of the overrides is no dotted key": {"overrides": {"a=b": 3}},
+    r"the key 'a..b' of the overrides is no dotted key": {"overrides": {"a..b": 3}},
+    r"the key 3 of the overrides is no dotted key": {"overrides": {3: 3}},
+    r"overrides is \['a=b'\]; allowed is a mapping": {"overrides": ["a=b"]},
+    r"override 'seed' has no effect": {"overrides": {"seed": 3}},
+    r"override 'stages.balance.method': the methods": {"overrides": {"stages.balance.method": "grpo"}},
+    r"methods is \[1\]; allowed is a list of names": {"methods": [1]},
+    r"ppo is named twice": {"methods": ["ppo", "ppo"]},
+    r"scenarios is null; allowed are a name or a path": {"scenarios": None},
+    r"scenarios is {'name': 'x'}; allowed are": {"scenarios": {"name": "x"}},
+    r"out is null; allowed is a folder": {"out": None},
+}
+
+
+@pytest.mark.parametrize("words", SAID)
+def test_from_python_a_mistake_is_one_sentence_that_names_no_flag(tmp_path: Path, words: str) -> None:
+    given: dict[str, Any] = {"scenarios": "cartpole-ppo", "methods": ["ppo"], "out": tmp_path / "out", **SAID[words]}
+    with pytest.raises(UserError, match=words) as refusal:
+        peripatos.compare(**given)
+    assert "--set" not in str(refusal.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("broken", [Stopped(15), ImportError("a library was cut off")])
+def test_a_signal_while_the_report_is_written_says_that_the_command_goes_on(
+    broken: BaseException, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signals, "_asked_to_end", [15])
+    with pytest.raises(SystemExit) as end, gone_on_with():
+        raise broken
+    assert (end.value.code, capsys.readouterr().err) == (143, "stopped; the same command goes on from here\n")

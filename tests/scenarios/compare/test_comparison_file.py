@@ -108,6 +108,15 @@ def test_a_comparison_stands_alone_and_its_misspelled_name_is_understood(tmp_pat
         find_comparison([write(tmp_path), "cartpole-ppo"])
     with pytest.raises(UserError, match="Did you mean 'compare-quick'"):
         find_comparison(["compare-quik"])
+    missing = str(Path(write(tmp_path)).with_name("mined.yaml"))
+    near = Path(write(tmp_path)).name.removesuffix(".yaml")
+    for methods in (None, ["ppo"]):
+        with pytest.raises(UserError, match=rf"there is no file '.*mined\.yaml'.* Did you mean '.*/{near}\.yaml'"):
+            compare([missing], methods, 1, tmp_path / "out")
+    with pytest.raises(UserError, match=r"there is no file 'compare-quik\.yaml'.* Did you mean 'compare-quick'"):
+        compare(["compare-quik.yaml"], None, 1, tmp_path / "out")
+    with pytest.raises(UserError, match=r"there is no scenario 'cartpol'.* Did you mean"):
+        compare(["cartpol"], None, 1, tmp_path / "out")
     with pytest.raises(UserError, match="Missing option --methods"):
         compare(["cartpole-ppo"], None, 1, tmp_path / "out")
 

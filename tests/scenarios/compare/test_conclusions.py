@@ -8,7 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pytest
 
-from peripatos.scenarios.compare.conclusions import SHARES, Cell, Difference, conclude, sentence, spelled, told
+from peripatos.scenarios.compare.conclusions import (
+    SHARES,
+    Cell,
+    Difference,
+    between,
+    conclude,
+    number,
+    sentence,
+    spelled,
+)
 from peripatos.scenarios.compare.significance import LEVEL, power
 
 SEED, TABLES = 20261127, 200
@@ -171,7 +180,40 @@ def test_a_method_whose_runs_all_failed_says_so_whatever_it_spent() -> None:
     ],
 )
 def test_numbers_are_rounded_before_their_form_is_chosen(value: float, words: str) -> None:
-    assert told(value, "return_mean", bare=True) == words
+    assert number(value) == words
+
+
+def test_more_seeds_show_no_difference_that_two_shares_cannot_have() -> None:
+    rates = {("maths", "ppo"): [0.0, 1.0, 0.1], ("maths", "rloo"): [1.0, 0.0, 1.0]}
+    found = only(conclude(cells(rates)))  # differences of ±1: 5 more seeds would show one of 1.4
+    assert (found.more_seeds, found.would_show, spelled(found)["would show"]) == (5, None, "none")
+    assert sentence(found).endswith("; 5 more seeds would show none.")
+    shown = only(conclude(cells(rates, "return_mean")))
+    assert (shown.would_show or 0) > 1
+    assert "5 more seeds would show one of 1." in sentence(shown)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (99.99972, 100.00074, "99.9997 to 100.0007"),  # a width of 0.001, of which three digits show nothing
+        (100.49, 100.51, "100.490 to 100.510"),
+        (1e6, 1e6 + 0.25, "1,000,000.00 to 1,000,000.25"),
+        (-23.14, 53.51, "-23.1 to 53.5"),
+        (1266.7, 1606.2, "1,267 to 1,606"),
+        (0.0, 0.0004, "0 to 0.0004"),
+        (-1e-9, 1e-9, "-1e-09 to 1e-09"),
+        (5.0, 5.0, "5 to 5"),
+    ],
+)
+def test_bounds_have_as_many_digits_as_it_takes_for_the_width_to_be_seen(low: float, high: float, words: str) -> None:
+    assert between(low, high) == words
+
+
+def test_a_narrow_interval_is_seen_in_the_sentence() -> None:
+    scores = {("a", "ppo"): [100.0004, 100.0001, 100.0002], ("a", "grpo"): [0.0, 0.0, 0.0]}
+    # s = 0.00015275, half-width (1 + 1/3)·4.302653·s/√3 = 0.000506 around 100.000233
+    assert "95 % interval 99.9997 to 100.0007, 3" in sentence(only(conclude(cells(scores, "return_mean"))))
 
 
 def test_two_measures_are_never_set_against_each_other() -> None:

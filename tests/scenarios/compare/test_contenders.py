@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from scenarios_runs import TINY, write_scenario
 
+from peripatos.algorithms.methods import METHODS
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.compare import jobs
 from peripatos.scenarios.compare.comparison_file import ComparisonFile
@@ -18,6 +19,7 @@ from peripatos.scenarios.compare.processes import Processes
 from peripatos.scenarios.compare.trials import SweepBudget, plan_trials
 
 BY_TURN: dict[str, Any] = {"overrides": {"credit": {"granularity": "turn"}}}
+PLAIN, OF_ROW = {"method": "ppo"}, METHODS["ppo"].credit.gamma
 TAUGHT = """\
 name: tiny
 world: {id: peripatos/Arithmetic-v0, options: {digits: 1, prompt: bare, answer_tag: answer}}
@@ -76,6 +78,11 @@ def test_what_is_its_own_lies_upon_the_variant_of_its_method_and_keeps_the_rest(
         ({"a": {"method": "ppo", "overrides": {"credit": {"gama": 1}}}}, "a: .*gama.*Did you mean 'gamma'"),
         ({"a": {"method": "ppo"}, "b": {"method": "ppo"}}, "nothing tells 'a' from 'b': both are ppo"),
         ({"ppo": {"method": "ppo"}, "b": {"method": "ppo"}}, "nothing tells 'ppo' from 'b'"),
+        ({"a": PLAIN, "b": {**PLAIN, "overrides": {"credit": {}}}}, "nothing tells 'a' from 'b'"),
+        ({"a": PLAIN, "b": {**PLAIN, "overrides": {"credit": {"gamma": OF_ROW}}}}, "nothing tells 'a' from 'b'"),
+        ({"a": PLAIN, "b": {**PLAIN, "optimizer": {"weight_decay": 0}}}, "nothing tells 'a' from 'b'"),
+        ({"a": PLAIN, "b": {**PLAIN, "collect": {"horizon": 32}}}, "nothing tells 'a' from 'b'"),
+        ({"ab/c": PLAIN}, "begins with a letter, a digit or _ and goes on with these, spaces, '.', '[+]' and '-'"),
     ],
 )
 def test_names_and_constants_without_a_meaning_are_refused(tmp_path: Path, given: object, words: str) -> None:

@@ -377,3 +377,32 @@ def test_a_trial_that_dies_is_one_failed_cell_and_the_same_sweep_goes_on(
     capsys.readouterr()
     assert command("compare", tmp_path / "out" / "chosen.yaml", "--seeds", 1, "--out", tmp_path / "compared") == 0
     assert "settings of ppo: sweep of 20" in capsys.readouterr().out
+
+
+LEARNS_LESS = "stages.learn={name: learn, method: ppo, collect: {groups: 2, horizon: 32}, budget: {env_steps: 32}}"
+LEARN = "{name: learn, method: ppo, collect: {groups: 2, horizon: 32}, budget: {env_steps: 64}, optimizer: {lr: 1}}"
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "stages.learn.optimizer.lr=1",
+        "stages.-1.optimizer={lr: 1}",
+        f"stages.learn={LEARN}",
+        f"stages=[{LEARN}]",
+        "variants.ppo={stages.learn.optimizer.lr: 1}",
+        "variants={ppo: {stages.learn.optimizer: {lr: 1}}}",
+    ],
+)
+def test_a_flag_for_what_is_searched_is_refused(tmp_path: Path, flag: str) -> None:
+    path = str(write_scenario(tmp_path, VARIED))
+
+    def planned(*sets: str, search: dict[str, Any]) -> list[Trial]:
+        return plan_trials([path], ["ppo"], read_search(search), SweepBudget(trials=1), tmp_path / "out", sets)
+
+    declared = {"optimizer.lr": {"log": [1e-4, 1e-2]}}
+    with pytest.raises(UserError, match=r"optimizer\.lr is searched for ppo; leave out one of the two"):
+        planned(flag, search=declared)
+    assert planned(LEARNS_LESS, search=declared)
+    (trial,) = planned(flag, search={})  # around what is said
+    assert 0.1 <= trial.learns.optimizer["lr"] <= 10

@@ -62,8 +62,8 @@ def known(learned: int, held_out: int) -> list[dict[str, Any]]:
         turns = [draw.sample(range(10), SIZE) for _ in range(TURNS)]
         turns = turns if n < learned else [sorted(turn, reverse=True) for turn in turns]
         said = list(zip(*turns, strict=True))
-        answers = [conversation(f"{n % 60}:", digits) for digits in said]
-        split = "train" if n < learned else "test"
+        split, asked = ("train", n % 60) if n < learned else ("test", 60 + n)
+        answers = [conversation(f"{asked}:", digits) for digits in said]
         written.append({"answers": answers, "ranks": [-sum(digits) for digits in said], "split": split})
     return [row for row in written if len(set(row["ranks"])) > 1]
 
@@ -138,8 +138,10 @@ def test_a_policy_in_a_world_of_turns_learns_from_what_each_is_said_to_be_worth(
 def test_a_beginning_that_two_replies_share_is_compared_by_nobody_and_one_that_is_over_by_its_end(
     tmp_path: Path,
 ) -> None:
-    first = {"answers": [conversation("1:", digits) for digits in ([9, 8], [9, 1], [2])]}
-    written = [{**first, "split": split} for split in ("train", "test")]
+    written = [
+        {"answers": [conversation(f"{n}:", digits) for digits in ([9, 8], [9, 1], [2])], "split": split}
+        for n, split in enumerate(("train", "test"))
+    ]
     path = write_scenario(tmp_path, JUDGE.replace("FILE", str(write(tmp_path / "ranked.jsonl", written))))
     sets = ["--set", "stages.judge.budget.updates=12", "--set", "stages.judge.collect.groups=1"]
     assert command("run", path, "--out", tmp_path / "run", "-q", *sets) == 0
@@ -150,9 +152,9 @@ def test_a_beginning_that_two_replies_share_is_compared_by_nobody_and_one_that_i
 
 
 def test_a_depth_counts_all_turns_of_a_conversation_and_rows_may_hold_episodes_that_ended_early(tmp_path: Path) -> None:
-    answers = [conversation("7:", digits) for digits in ([9, 8, 7], [9, 1, 1], [9])]
-    written = [{"answers": answers, "split": "train"}, {"answers": [*answers[:2], answers[1]], "ranks": [1, 2, 2]}]
-    written[1]["split"] = "test"
+    learned = [conversation("6:", digits) for digits in ([9, 8, 7], [9, 1, 1], [9])]
+    held_out = [conversation("7:", digits) for digits in ([9, 8, 7], [9, 1, 1], [9, 1, 1])]
+    written = [{"answers": learned, "split": "train"}, {"answers": held_out, "ranks": [1, 2, 2], "split": "test"}]
     path = write_scenario(tmp_path, JUDGE.replace("FILE", str(write(tmp_path / "ranked.jsonl", written))))
     sets = ["--set", "stages.judge.budget.updates=1", "--set", "stages.judge.collect.groups=1"]
     assert command("run", path, "--out", tmp_path / "run", "-q", *sets) == 0
