@@ -20,11 +20,11 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..agents.language.asking import Answer, Start, step_world
 from ..envs.contained import Contained, is_ours
-from ..envs.conversation.conversation_env import ConversationEnv
+from ..envs.conversation.conversation_env import ConversationEnv, Split
 from ..envs.conversation.graders import GRADERS
 from ..envs.errors import UserError
 from ..envs.registry import make_world
@@ -144,8 +144,8 @@ def _file(run: RunDirectory, again: _Again, key: tuple[int, str], file: Path) ->
     return FileRescored(
         *key,
         versions=(name or NOT_NOTED, again.version),
-        before=summarize([episode for episode, _ in both]),
-        after=summarize([_as_episode(episode, row) for episode, row in both]),
+        before=summarize([episode for episode, _ in both], again.lists(key[1])),
+        after=summarize([_as_episode(episode, row) for episode, row in both], again.lists(key[1])),
         changed=sum((episode.reward, episode.success) != (row.reward, row.success) for episode, row in both),
         left_out=dict(Counter(row.left_out for row in rows if row.left_out is not None)),  # `asdict` takes no Counter
         folder=folder,
@@ -169,6 +169,10 @@ class _Again:
         """Close the worlds that were made here."""
         while len(self._worlds) > 1:
             self._worlds.pop().close()
+
+    def lists(self, split: str) -> dict[str, int | None]:
+        """As `WorldSources.lists`; of tasks that are learned from nothing, for a curriculum has an order of its own."""
+        return {} if split == "train" else {"": self._worlds[0].tasks_in(cast(Split, split))}
 
     def score(self, episodes: Sequence[Episode]) -> list[Rescored]:
         """What the world pays for the replies of each episode: of a group together, where it judges groups."""

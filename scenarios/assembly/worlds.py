@@ -64,6 +64,10 @@ class WorldSources(dict[str, WorldSource]):
             )
         return max(there, 1)
 
+    def lists(self, split: Split) -> dict[str, int | None]:
+        """How many tasks of a split each world has, by its name; None where they have no end."""
+        return {name: source.facts.tasks.get(split) for name, source in self.items()}
+
     def epoch(self, stage: Stage) -> float | None:
         """How many updates of a stage are a pass over its tasks; None where nobody knows how many there are."""
         if stage.collect is None or len(self) > 1:

@@ -97,6 +97,7 @@ def resume(
 
     load_plugins()
     directory = RunDirectory.open(run_path)
+    directory.resumed = True
     if not sets and is_over(directory):
         print(f"{run_path} is finished already", file=sys.stderr)
         _report(directory.summary(), json_)

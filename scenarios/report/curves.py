@@ -48,7 +48,7 @@ def draw_learning_curve(run: RunDirectory) -> Path | None:
             rows = [row for row in evaluations if row["set"] == name and row.get(mean) is not None]
             if rows:
                 steps, center = _points(rows, mean)
-                low_high = np.asarray([(row.get(low) or row[mean], row.get(high) or row[mean]) for row in rows]).T
+                low_high = np.asarray([_bounds(row, mean, low, high) for row in rows]).T
                 if name == "test":  # a point at each end of a stage, which no line should connect
                     error = np.abs(low_high - np.asarray(center))
                     axes.errorbar(steps, center, yerr=error, color=color, fmt="o", markersize=4, label="test, greedy")
@@ -84,6 +84,11 @@ def _points(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], 
     """Steps and values of the rows that have a value."""
     known = [row for row in rows if row.get(name) is not None]
     return [row["env_steps"] for row in known], [row[name] for row in known]
+
+
+def _bounds(row: Mapping[str, Any], mean: str, *bounds: str) -> list[float]:
+    """Of an interval; the mean where there is none, as of a single task. A bound may be 0."""
+    return [row[mean] if row.get(bound) is None else row[bound] for bound in bounds]
 
 
 def _stage_ends(metrics: Sequence[Mapping[str, Any]]) -> list[float]:

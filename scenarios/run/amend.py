@@ -19,7 +19,7 @@ from .compared import Differences, differences
 from .counters import Progress
 from .disk import disk_errors, typed, write_text
 from .kept_episodes import damaged_files
-from .logs import COMMANDS, KEPT, KnownLog, end_whole_line, find_damage, last_row
+from .logs import COMMANDS, KEPT, KnownLog, end_whole_line, find_damage
 from .run_directory import RunDirectory
 from .verified import Standing, find_standing
 
@@ -43,27 +43,15 @@ def begin_again(run: RunDirectory, sets: Sequence[str] = ()) -> GoingOn:
         )
     settle(run.checkpoints)
     going_on = prepare(run, sets)
-    if going_on.standing is None:
-        _refuse_lost(run)
+    if going_on.standing is None and (lost := run.lost_checkpoints()):
+        anew = f"peripatos run {typed(run.path / 'scenario.yaml')} --out ANOTHER"
+        raise UserError(f"{lost} to go on from: put one back, or run again into another folder: {anew}")
     with disk_errors(run.path):
         if going_on.scenario is not None:
             write_text(run.path / "scenario.yaml", dump_scenario(going_on.scenario))
         for name in (COMMANDS, KEPT):
             end_whole_line(run.path / name)
     return going_on
-
-
-def _refuse_lost(run: RunDirectory) -> None:
-    """UserError where there were updates and no checkpoint is left: to begin again would write over their logs."""
-    row = last_row(run.metrics)
-    counted = run.summary().get("updates")
-    updates = max(row["update"] if row else 0, counted if isinstance(counted, int) else 0)
-    if updates > 0:
-        raise UserError(
-            f"the logs of {run.path} have {updates} update{'s' if updates > 1 else ''}, and no checkpoint is left in "
-            f"{run.checkpoints} to go on from: put one back, or run again into another folder: "
-            f"peripatos run {typed(run.path / 'scenario.yaml')} --out ANOTHER"
-        )
 
 
 def is_over(run: RunDirectory) -> bool:

@@ -1,7 +1,13 @@
 """What a set of episodes says: means with 95 % intervals, and the rows of the two logs.
 
-    success rate   Wilson's interval (Wilson 1927), right for shares near 0 and 1
-    return         mean ± t · s/√n
+    success rate   Wilson's interval (Wilson 1927) at the effective number of episodes, right for shares near 0 and 1
+    return         mean ± t(n − 1) · error
+
+Episodes of one task are not independent: `error` is the standard error of the mean over n tasks (`task_error`), which
+is s/√n where each is played once. A task may be drawn k times (`evaluate --k`), an evaluation may have more episodes
+than a list has tasks, and one ranking has many pairs. p (1 − p)/error² independent episodes would tell as much about a
+share p (Kish 1965): at least n, at most all. Coverage of a success rate by simulation at 10, 20 and 50 tasks × 1, 4
+and 16: 93 % or more, of tasks that are all alike as of ones that are nearly always or nearly never solved.
 
 Episodes that failed or were never answered have no reward. They are counted, and left out of every mean.
 """
@@ -9,7 +15,7 @@ Episodes that failed or were never answered have no reward. They are counted, an
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -19,6 +25,7 @@ from ..config.schema import Stop, read_goal
 
 FEW = 20  # episodes
 Numbers = dict[str, float | int | None]
+NO_LISTS: Mapping[str, int | None] = {}
 _COLUMNS = (
     *("success_rate", "success_low", "success_high", "return_mean", "return_low", "return_high"),
     *("turns_mean", "units_mean", "episodes", "truncated", "failed", "unanswered", "unscored"),
@@ -56,23 +63,30 @@ _MEANT = {  # what others call them
 }
 
 
-def summarize(episodes: Sequence[Episode]) -> Numbers:
+def summarize(episodes: Sequence[Episode], lists: Mapping[str, int | None] = NO_LISTS) -> Numbers:
     """Counts, means and 95 % intervals. `success_rate` only where the world has said something about success: the share
     of all scored episodes that succeeded, so that one which was cut before counts as one that did not. What the world
     measures has names of its own, `world/NAME_mean`. `left_out` counts the episodes in which a world by somebody else
-    reported what has no form of ours.
+    reported what has no form of ours; `tasks` counts them where some were played more than once.
+
+    Args:
+        lists: how many tasks each world has, by its name, and None where they have no end, see `task_of`.
     """
     scored = [episode for episode in episodes if episode.reward is not None]
+    tasks = [task_of(episode, lists) for episode in scored]
     result: Numbers = {"episodes": len(episodes), **_unscored(episodes)}
+    different = len({task_of(episode, lists) for episode in episodes})
+    if different < len(episodes):
+        result["tasks"] = different
     if left_out := sum(episode.left_out is not None for episode in episodes):
         result["left_out"] = left_out
     result["truncated"] = sum(episode.truncated for episode in scored)
     rate = _success_rate(scored)
     if rate is not None:
-        low, high = wilson(round(rate * len(scored)), len(scored))
+        low, high = share_interval([float(episode.success is True) for episode in scored], tasks)
         result |= {"success_rate": rate, "success_low": low, "success_high": high}
     returns = [episode.reward for episode in scored if episode.reward is not None]
-    low, high = mean_interval(returns)
+    low, high = mean_interval(returns, tasks)
     result |= {"return_mean": _mean(returns), "return_low": low, "return_high": high}
     result |= {"turns_mean": _mean([e.turns for e in scored]), "units_mean": _mean([e.units for e in scored])}
     for name in sorted({name for episode in scored for name in episode.metrics}):
@@ -80,22 +94,30 @@ def summarize(episodes: Sequence[Episode]) -> Numbers:
     return result
 
 
-def pass_rates(episodes: Sequence[Episode], k: int) -> Numbers:
-    """pass@1, pass@2, pass@4 … and pass@k: the mean over tasks of the unbiased estimate from all of a task's scored
-    episodes. Tasks with fewer than k of these are left out. UserError where the world says nothing about success.
+def pass_rates(episodes: Sequence[Episode], k: int, lists: Mapping[str, int | None] = NO_LISTS) -> Numbers:
+    """pass@1, pass@2, pass@4 … and pass@k, with 95 % intervals over tasks (`pass@k_low`, `pass@k_high`): the mean over
+    tasks of the unbiased estimate from all of a task's scored episodes. Tasks with fewer than k of these are left out;
+    `pass_tasks` counts the others. UserError where the world says nothing about success.
     """
-    tasks: dict[int, list[bool]] = {}
+    tasks: dict[Hashable, list[bool]] = {}
     for episode in episodes:
         if episode.reward is not None:
-            tasks.setdefault(episode.group, []).append(episode.success is True)
+            tasks.setdefault(task_of(episode, lists), []).append(episode.success is True)
     if all(episode.success is None for episode in episodes):
         raise UserError("pass@k counts successes, and this world says nothing about success")
     whole = [successes for successes in tasks.values() if len(successes) >= k]
     from ...algorithms.metrics import pass_at_k  # brings torch, which is not where a file is played
 
     sizes = sorted({*(2**power for power in range(k.bit_length()) if 2**power < k), k})
-    rates = {size: [pass_at_k(len(one), sum(one), size) for one in whole] for size in sizes}
-    return {"tasks": len(whole), **{f"pass@{size}": _mean(values) for size, values in rates.items()}}
+    result: Numbers = {"pass_tasks": len(whole)}
+    for size in sizes:
+        rates = [pass_at_k(len(one), sum(one), size) for one in whole]
+        result[f"pass@{size}"] = _mean(rates)
+        if rates:
+            most = sum(len(one) // size for one in whole)  # draws of `size` that share no episode
+            low, high = share_interval(rates, range(len(rates)), most)
+            result |= {f"pass@{size}_low": low, f"pass@{size}_high": high}
+    return result
 
 
 def score(result: Mapping[str, float | int | None]) -> float | None:
@@ -159,23 +181,72 @@ def _all_cut(result: Mapping[str, float | int | None]) -> bool:
     return result.get("truncated") == scored
 
 
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The 95 % interval of a share."""
-    from scipy.stats import binomtest
+def task_of(episode: Episode, lists: Mapping[str, int | None] = NO_LISTS) -> Hashable:
+    """Equal for episodes that start alike. Of a world with a list of tasks, group g of the world's own plays the task
+    in place g modulo their number (`ConversationEnv.pick`).
 
-    interval = binomtest(successes, trials).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
+    Args:
+        lists: how many tasks of the split each world has, by its name; None where they have no end. All worlds of the
+            evaluation, for they share the group numbers (`agents.mixture`); empty where nobody knows.
+    """
+    there = lists.get(episode.world)
+    if there:
+        return episode.world, episode.group // len(lists) % there
+    return episode.world, episode.group, episode.seed
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """The 95 % interval of a mean under Student's t; None where fewer than two values stand."""
-    if len(values) < 2:
+def share_interval(
+    successes: Sequence[float], tasks: Sequence[Hashable], most: float | None = None
+) -> tuple[float, float]:
+    """The 95 % interval of a share, from successes (or shares, each in [0, 1]) of `tasks`: Wilson's, see above.
+
+    Args:
+        most: independent draws that there may be at most; default: one for each of `successes`.
+    """
+    rate, different = float(np.mean(successes)), len(set(tasks))
+    error = task_error(successes, tasks) if different > 1 else math.inf
+    most = len(successes) if most is None else most
+    alike = rate in (0.0, 1.0)  # no spread to go by, and no claim that draws of one task are independent
+    effective = different if alike else rate * (1 - rate) / error**2 if error else most
+    trials = min(max(effective, different), most)
+    return wilson(rate * trials, trials)
+
+
+def wilson(successes: float, trials: float) -> tuple[float, float]:
+    """The 95 % interval of a share of independent trials, of which an effective number need not be whole."""
+    from scipy.special import ndtri  # without the half second that scipy.stats takes to import
+
+    z, rate = float(ndtri(0.975)), successes / trials
+    center, scale = rate + z**2 / (2 * trials), 1 + z**2 / trials
+    width = z * math.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
+    return max(0.0, (center - width) / scale), min(1.0, (center + width) / scale)
+
+
+def mean_interval(
+    values: Sequence[float], tasks: Sequence[Hashable] | None = None
+) -> tuple[float | None, float | None]:
+    """The 95 % interval of a mean under Student's t; None where fewer than two tasks stand. Without `tasks` each value
+    is of its own."""
+    tasks = range(len(values)) if tasks is None else tasks
+    different = len(set(tasks))
+    if different < 2:
         return None, None
-    from scipy.special import stdtrit  # the quantile of t, without the half second that scipy.stats takes to import
+    from scipy.special import stdtrit  # as `ndtri`
 
-    center, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    width = float(stdtrit(len(values) - 1, 0.975)) * error
+    center, width = float(np.mean(values)), float(stdtrit(different - 1, 0.975)) * task_error(values, tasks)
     return center - width, center + width
+
+
+def task_error(values: Sequence[float], tasks: Sequence[Hashable]) -> float:
+    """The standard error of the mean of N `values` of n ≥ 2 `tasks`, of which those of one task hang together:
+
+    √( n/(n − 1) · Σ_task (Σ (value − mean))² ) / N        (Liang and Zeger 1986)
+    """
+    apart: dict[Hashable, float] = {}
+    center = float(np.mean(values))
+    for value, task in zip(values, tasks, strict=True):
+        apart[task] = apart.get(task, 0.0) + value - center
+    return math.sqrt(len(apart) / (len(apart) - 1) * sum(x**2 for x in apart.values())) / len(values)
 
 
 def describe_collection(episodes: Sequence[Episode], *, running: int = 0) -> dict[str, float]:
@@ -326,21 +397,29 @@ def _mean(values: Iterable[float]) -> float | None:
 
 
 def spell_evaluation(result: Numbers) -> str:
-    """`success 97.2 % [95.4, 98.3], return 0.97 [0.96, 0.98], 500 episodes`"""
+    """`success 97.2 % [95.4, 98.3], return 0.97 [0.96, 0.98], 500 episodes`; `10 tasks × 16` where each has so many"""
     parts = []
     if result.get("success_rate") is not None:
-        rate, low, high = (100 * float(result[key] or 0) for key in ("success_rate", "success_low", "success_high"))
-        parts.append(f"success {rate:.1f} % [{low:.1f}, {high:.1f}]")
+        parts.append(f"success {_spell_share(result, 'success_rate', 'success')}")
     if result.get("return_mean") is not None:
         text = f"return {result['return_mean']:.4g}"
         if result.get("return_low") is not None:
             text += f" [{result['return_low']:.4g}, {result['return_high']:.4g}]"
         parts.append(text)
-    parts += [
-        f"{name} {100 * value:.1f} %"
-        for name, value in result.items()
-        if name.startswith("pass@") and value is not None
-    ]
+    rates = [name for name in result if name.startswith("pass@") and not name.endswith(("_low", "_high"))]
+    parts += [f"{name} {_spell_share(result, name, name)}" for name in rates if result[name] is not None]
     words = {"failed": "failed", "unanswered": "never answered: prompt too long", "unscored": "not scored"}
     unscored = "; ".join(f"{result[name]} {word}" for name, word in words.items() if result.get(name))
-    return ", ".join([*parts, f"{result['episodes']} episodes{f' ({unscored})' if unscored else ''}"])
+    return ", ".join([*parts, f"{_spell_count(result)}{f' ({unscored})' if unscored else ''}"])
+
+
+def _spell_share(result: Numbers, rate: str, bounds: str) -> str:
+    share, low, high = (100 * float(result[key] or 0) for key in (rate, f"{bounds}_low", f"{bounds}_high"))
+    return f"{share:.1f} % [{low:.1f}, {high:.1f}]"
+
+
+def _spell_count(result: Numbers) -> str:
+    episodes, tasks = result["episodes"] or 0, result.get("tasks")
+    if not tasks:
+        return f"{episodes} episodes"
+    return f"{episodes} episodes of {tasks} tasks" if episodes % tasks else f"{tasks} tasks × {episodes // tasks}"

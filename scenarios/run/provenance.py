@@ -112,6 +112,17 @@ def what_changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return told
 
 
+def edited_since(run: RunDirectory, scenario: Scenario) -> list[str]:
+    """The modules and files that the scenario names and that are not what they were when the run was last gone on
+    with; none where nobody knows."""
+    try:
+        then = read_sealed(run.path / "environment.json")["sessions"][-1]
+    except (BrokenSeal, LookupError, TypeError):
+        return []
+    both = [(then.get("code", {}), own_code(scenario)), (then.get("data", {}), own_data(scenario))]
+    return [name for old, new in both for name in old if name in new and old[name] != new[name]]
+
+
 def own_code(scenario: Scenario) -> dict[str, str]:
     """The SHA-256 of each module that the scenario names, and of those that were loaded from beside it; by name.
     Modules of Peripatos and Gymnasium are known by their versions."""

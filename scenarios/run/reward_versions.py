@@ -32,6 +32,13 @@ def one_version(scored: Iterable[tuple[str, str]]) -> tuple[str]:
     return (next(iter(where), ""),)
 
 
+def other_reward(run: RunDirectory, sources: WorldSources) -> str | None:
+    """In a sentence, that the world's reward is of another version than the one by which the run was scored."""
+    now = scored_by(sources)
+    then = run.summary().get("scored_by", now)
+    return None if then == now else f"{run.path} was scored by {then or NOT_NOTED}, and this is {now}"
+
+
 def check_same_reward(run: RunDirectory, then: str | None, now: str) -> None:
     """UserError if a run has numbers of another version of the reward than that of `now`: of `then`, as a checkpoint
     knows it, or as summary.json says."""

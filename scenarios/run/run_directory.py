@@ -69,6 +69,7 @@ class RunDirectory:
         self.path = path
         self.metrics, self.evaluations = path / "metrics.jsonl", path / "evaluations.jsonl"
         self.command: list[str] = []  # what was typed this time
+        self.resumed = False  # whether that is to go on with the run
         self.checkpoints, self.videos, self.episodes = path / "checkpoints", path / "videos", path / "episodes"
         self.lock: Lock | None = None  # while this object may write
         self._holders = 0
@@ -204,12 +205,22 @@ class RunDirectory:
             check_summary(found)
         except (BrokenSeal, Misformed) as problem:
             told = problem if isinstance(problem, BrokenSeal) else f"{path} is damaged: it {problem}"
-            notice(f"{told}; `peripatos resume {typed(self.path)}` writes it again")
+            again = "this" if self.resumed else f"`peripatos resume {typed(self.path)}`"
+            notice(f"{told}; {again} writes it again")
             return {}
         if found.get("status") == UNFINISHED:
             found["status"] = "running" if lock.is_written(self.path) else "died"
             found["updates"] = (last_row(self.metrics) or found).get("update", found.get("updates"))
         return found
+
+    def lost_checkpoints(self) -> str | None:
+        """Of a run in which no checkpoint lies: in a sentence, that there were some; None where it has not learned."""
+        row, counted = last_row(self.metrics), self.summary().get("updates")
+        updates = max(row["update"] if row else 0, counted if isinstance(counted, int) else 0)
+        if not updates:
+            return None
+        words = f"{updates} update{'s' if updates > 1 else ''}"
+        return f"the logs of {self.path} have {words}, and no checkpoint is left in {self.checkpoints}"
 
 
 def _format_of(run: Path) -> object:

@@ -29,7 +29,8 @@ from .disk import RunFailed
 from .episode_statistics import Numbers, first_causes, judge_evaluation
 from .logs import number_of
 from .noticed import notice
-from .provenance import where_it_was_begun
+from .provenance import edited_since, where_it_was_begun
+from .reward_versions import other_reward
 from .run_directory import RunDirectory
 from .several_worlds import pass_rates_of_worlds, summarize_worlds
 from .verified import trusted_scenario
@@ -117,7 +118,8 @@ def find_checkpoint(run: RunDirectory, name: str) -> Path:
     """The folder of a checkpoint, verified."""
     there = {number_of(path): path for path in checkpoints(run.checkpoints)}
     if not there:
-        raise UserError(f"{run.path} has no checkpoint yet")
+        lost = run.lost_checkpoints()
+        raise UserError(f"{lost}: put one back" if lost else f"{run.path} has no checkpoint yet")
     by_number = there.get(int(name)) if name.isdecimal() else None
     folder = pointed_to(run.checkpoints, name) if name in ("best", "last") else by_number
     if folder is None:
@@ -164,6 +166,7 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         parts = make_stage(scenario, judging_stage(scenario) or Stage(name="evaluate"), policy, sources)
         stack.callback(parts.close)
         parts.evaluator.load(Weights(0))
+        _tell_what_is_other(run, scenario, sources, elsewhere=bool(how.sets))
         root = derive_seed(scenario.seed if how.seed is None else how.seed, "evaluation")
         greedy = not how.sample and how.k == 1
         episodes = parts.evaluator.evaluate(count, seed=root, version=0, greedy=greedy, each=how.k)
@@ -171,7 +174,17 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
             raise RunFailed(why)
         for told in first_causes(episodes).values():
             notice(told)
-        return {**summarize_worlds(episodes), **(pass_rates_of_worlds(episodes, how.k) if how.k > 1 else {})}
+        lists = sources.lists("test") if judging_stage(scenario) is None else {}
+        return summarize_worlds(episodes, lists) | (pass_rates_of_worlds(episodes, how.k, lists) if how.k > 1 else {})
+
+
+def _tell_what_is_other(run: RunDirectory, scenario: Scenario, sources: WorldSources, *, elsewhere: bool) -> None:
+    """A notice where these numbers are not to be set beside those of the run; of another world nobody expects it."""
+    if edited := edited_since(run, scenario):
+        has = "has" if len(edited) == 1 else "have"
+        notice(f"{', '.join(edited)} {has} changed since the run: its own numbers are of what was there before")
+    elif not elsewhere and (other := other_reward(run, sources)):
+        notice(f"{other}: the run's own numbers are not comparable with these")
 
 
 def _check_judgement(how: Examination) -> None:

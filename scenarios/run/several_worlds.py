@@ -7,10 +7,11 @@ those of the worlds that say something about it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from ...envs.vocabulary import Episode
-from .episode_statistics import Numbers, describe_collection, pass_rates, spell_evaluation, summarize
+from .episode_statistics import NO_LISTS, Numbers, describe_collection, pass_rates, spell_evaluation, summarize
 
 Number = TypeVar("Number")
 
@@ -23,12 +24,12 @@ def by_world(episodes: Sequence[Episode]) -> dict[str, list[Episode]]:
     return dict(sorted(parts.items()))
 
 
-def summarize_worlds(episodes: Sequence[Episode]) -> Numbers:
+def summarize_worlds(episodes: Sequence[Episode], lists: Mapping[str, int | None] = NO_LISTS) -> Numbers:
     """As `summarize`, of all and of each world."""
-    result = summarize(episodes)
-    told = summarize(telling(episodes))
+    result = summarize(episodes, lists)
+    told = summarize(telling(episodes), lists)
     result |= {name: told[name] for name in ("success_rate", "success_low", "success_high") if name in told}
-    return result | _apart(episodes, summarize)
+    return result | _apart(episodes, partial(summarize, lists=lists))
 
 
 def describe_worlds(episodes: Sequence[Episode], *, running: int = 0) -> dict[str, float]:
@@ -40,10 +41,10 @@ def describe_worlds(episodes: Sequence[Episode], *, running: int = 0) -> dict[st
     return row | {name: value for name, value in apart.items() if not name.endswith("/episodes/running")}
 
 
-def pass_rates_of_worlds(episodes: Sequence[Episode], k: int) -> Numbers:
+def pass_rates_of_worlds(episodes: Sequence[Episode], k: int, lists: Mapping[str, int | None] = NO_LISTS) -> Numbers:
     """As `pass_rates`, of all worlds that say something about success and of each."""
     told = telling(episodes)
-    return pass_rates(told or episodes, k) | _apart(told, lambda own: pass_rates(own, k))
+    return pass_rates(told or episodes, k, lists) | _apart(told, lambda own: pass_rates(own, k, lists))
 
 
 def telling(episodes: Sequence[Episode]) -> list[Episode]:

@@ -18,7 +18,7 @@ from ...envs.conversation.conversation_env import Split
 from ...envs.seeding import derive_seed
 from ...envs.vocabulary import Collection, Episode
 from ..assembly.learners import fit_policy
-from ..assembly.settings import learns_from_shown, stage_method
+from ..assembly.settings import judging_stage, learns_from_shown, stage_method
 from ..assembly.texts import updates_in_epoch
 from ..assembly.unusual import seen_at_first
 from ..cluster.pool import Pool
@@ -325,13 +325,14 @@ class StageRun:
         miss the goal and the scenario says how many they are.
         """
         count, first = self.context.sources.evaluated(self.scenario, split), self.scenario.evaluation.first
+        lists = {} if judging_stage(self.scenario) is self.stage else self.context.sources.lists(split)
         if split == "validation" and first is not None and first < count and self.stage.stop:
             episodes = self._play(first, split)
-            if reached(summarize_worlds(episodes), self.stage.stop, checked=True):
+            if reached(summarize_worlds(episodes, lists), self.stage.stop, checked=True):
                 episodes = self._play(count, split)
         else:
             episodes = self._play(count, split)
-        result, p = summarize_worlds(episodes), self.progress
+        result, p = summarize_worlds(episodes, lists), self.progress
         self.context.journal.evaluated({**self._axes(), "set": split, **result})
         kept = self.scenario.log.episodes
         if kept:

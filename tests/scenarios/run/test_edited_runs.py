@@ -148,6 +148,15 @@ def test_a_world_whose_code_or_data_has_changed_is_said(
     assert "the module a_world_that_changes has changed since" in told
     assert "the file data.txt has changed since" in told
     assert len(json.loads((tmp_path / "run" / "environment.json").read_text())["sessions"]) == 2
+    for text, said in (("\n# again\n", True), ("", False)):  # and by an evaluation of what was last gone on with
+        (tmp_path / "data.txt").write_text(f"two{text}")
+        assert command("evaluate", "run") == 0
+        told = capsys.readouterr().err
+        note = "note: data.txt has changed since the run: its own numbers are of what was there before"
+        assert (note in told) == said == ("changed" in told)
+    module.write_text(module.read_text() + "\n")
+    assert command("evaluate", "run", "--set", "world.options.max_episode_steps=20") == 0
+    assert "note: a_world_that_changes has changed since the run" in capsys.readouterr().err
     assert [row["update"] for row in rows(tmp_path / "run" / "metrics.jsonl")] == [1, 2, 3, 4]
 
 
@@ -264,6 +273,18 @@ def test_an_older_checkpoint_in_the_place_of_a_newer_one_is_named_and_stepped_ov
     assert [row["update"] for row in rows(run / "metrics.jsonl")] == list(range(1, 7))
 
 
+def test_a_resume_says_of_a_lost_summary_that_it_writes_it_itself(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copied(finished, tmp_path)
+    (run / "summary.json").unlink()
+    assert command("evaluate", run) == 0
+    assert f"summary.json is missing; `peripatos resume {run}` writes it again" in capsys.readouterr().err
+    assert command("resume", run, "-q") == 0
+    assert "summary.json is missing; this writes it again" in capsys.readouterr().err
+    assert (run / "summary.json").exists()
+
+
 def test_a_run_that_lost_all_its_checkpoints_keeps_its_logs_and_is_not_begun_again(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -277,6 +298,9 @@ def test_a_run_that_lost_all_its_checkpoints_keeps_its_logs_and_is_not_begun_aga
             f"the logs of {run} have 6 updates, and no checkpoint is left in {run / 'checkpoints'} to go on from: put "
             f"one back, or run again into another folder: peripatos run {run}/scenario.yaml --out ANOTHER"
         ) in capsys.readouterr().err
+    for look in (("evaluate", run), ("doctor", "--run", run)):
+        assert command(*look) == 2
+        assert f"have 6 updates, and no checkpoint is left in {run / 'checkpoints'}: put one" in capsys.readouterr().err
     assert [(run / name).read_bytes() for name in ("metrics.jsonl", "evaluations.jsonl")] == logs
     (run / "metrics.jsonl").unlink()
     (run / "summary.json").unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from gymnasium.spaces import Discrete
 
@@ -17,7 +18,10 @@ from peripatos.scenarios.run.episode_statistics import (
     rank,
     reached,
     score,
+    share_interval,
+    spell_evaluation,
     summarize,
+    task_error,
     wilson,
 )
 
@@ -41,6 +45,63 @@ def test_mean_interval_of_three_values() -> None:
     # mean 2, s = 1, t(0.975, 2) = 4.302653: half-width 4.302653/√3
     assert mean_interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-4)
     assert mean_interval([1.0]) == (None, None)
+
+
+def drawn(right: list[list[bool]], **more: object) -> list[Episode]:
+    """An episode for each of the draws of each task, which earns 1 where it is right."""
+    return [
+        Episode(group, index, seed=group, version=0, split="test", reward=float(one), success=one, **more)
+        for group, draws in enumerate(right)
+        for index, one in enumerate(draws)
+    ]
+
+
+def test_the_error_of_a_mean_counts_tasks_and_not_draws() -> None:
+    # mean 1/2 of (1, 1), (0, 0), (1, 0): residuals by task 1, −1, 0; √(3/2 · 2)/6
+    assert task_error([1, 1, 0, 0, 1, 0], [0, 0, 1, 1, 2, 2]) == pytest.approx(3**0.5 / 6)
+    assert task_error([1.0, 2.0, 3.0], range(3)) == pytest.approx(1 / 3**0.5)  # s/√n
+
+
+def test_more_draws_of_a_task_that_decides_alone_tell_nothing_more() -> None:
+    right = [True] * 7 + [False] * 3
+    once, often = (summarize(drawn([[one] * k for one in right])) for k in (1, 16))
+    for name in ("success_low", "success_high", "return_low", "return_high"):
+        assert often[name] == pytest.approx(once[name])
+    assert (often["success_low"], often["success_high"]) == pytest.approx((0.3968, 0.8922), abs=1e-4)  # 7 of 10
+    assert (often["episodes"], often["tasks"], once.get("tasks")) == (160, 10, None)
+    assert spell_evaluation(often).endswith(", 10 tasks × 16")
+    assert spell_evaluation(summarize(drawn([[True], [True, False]]))).endswith(", 3 episodes of 2 tasks")
+
+
+def test_never_right_is_said_of_tasks() -> None:
+    assert share_interval([0.0] * 160, [n // 16 for n in range(160)]) == pytest.approx(wilson(0, 10))
+    assert share_interval([0.0, 1.0] * 8, [0] * 16) == pytest.approx(wilson(0.5, 1))  # one task
+
+
+@pytest.mark.parametrize("uneven", [True, False], ids=["easy or hard tasks", "all alike"])
+@pytest.mark.parametrize(("n", "k"), [(10, 1), (10, 16), (20, 4), (50, 1), (50, 16)])
+def test_ninety_five_percent_are_that(n: int, k: int, uneven: bool) -> None:
+    """Coverage of the truth 1/2: p ~ Beta(½, ½) by the task, or 1/2 of all. Of counted draws it is 47 % at 50 × 16."""
+    rng, covered, repeats = np.random.default_rng(n * k), [0, 0], 300
+    tasks = np.repeat(np.arange(n), k).tolist()
+    for _ in range(repeats):
+        p = rng.beta(0.5, 0.5, n) if uneven else np.full(n, 0.5)
+        right = (rng.random((n, k)) < p[:, None]).astype(float).ravel().tolist()
+        for which, interval in enumerate((share_interval, mean_interval)):
+            low, high = interval(right, tasks)
+            covered[which] += low <= 0.5 + 1e-12 and high >= 0.5 - 1e-12
+    assert min(covered) >= 0.92 * repeats
+
+
+def test_more_episodes_than_a_list_has_tasks_are_no_more_tasks() -> None:
+    once, thrice = [[True], [True], [False], [True]], [[one] for one in [True, True, False, True] * 3]
+    result = summarize(drawn(thrice), {"": 4})
+    assert result["success_high"] == pytest.approx(summarize(drawn(once))["success_high"])
+    assert result["tasks"] == 4
+    assert "tasks" not in summarize(drawn(thrice), {"": None})  # made by chance
+    # of two worlds, group g is group g // 2 of world g % 2
+    second = [e for e in drawn([[True]] * 8, world="b") if e.group % 2]
+    assert summarize(second, {"a": None, "b": 2})["tasks"] == 2
 
 
 def test_failed_episodes_are_counted_and_left_out_of_every_mean() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from scenarios_runs import TINY, command, write_scenario
 from peripatos.agents.language.engines import vllm_library
 from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Episode
-from peripatos.scenarios.run.episode_statistics import pass_rates
+from peripatos.scenarios.run.episode_statistics import pass_rates, wilson
+from peripatos.scenarios.run.run_directory import RunDirectory
 
 SUMS = """\
 name: sums
@@ -58,7 +60,12 @@ def test_pass_at_k_by_hand() -> None:
     """Two tasks with 1 and 3 of 4 right: pass@1 = (1/4 + 3/4)/2; pass@2 = ((1 − 3/6) + 1)/2; pass@4 = 1."""
     right = {0: 1, 1: 3}
     episodes = [episode(task, index, index < right[task]) for task in right for index in range(4)]
-    assert pass_rates(episodes, 4) == {"tasks": 2, "pass@1": 0.5, "pass@2": 0.75, "pass@4": 1.0}
+    rates = pass_rates(episodes, 4)
+    means = {name: value for name, value in rates.items() if not name.endswith(("_low", "_high"))}
+    assert means == {"pass_tasks": 2, "pass@1": 0.5, "pass@2": 0.75, "pass@4": 1.0}
+    assert (rates["pass@4_low"], rates["pass@4_high"]) == pytest.approx(wilson(2, 2))
+    # of (1/4, 3/4) the error is 1/4, so that ½·½/(¼)² = 4 of the 8 draws are independent
+    assert (rates["pass@1_low"], rates["pass@1_high"]) == pytest.approx(wilson(2, 4))
     unknown = [episode(2, index, None, None if index else 0.0) for index in range(4)]
     assert pass_rates([*episodes, *unknown], 4) == pass_rates(episodes, 4)  # one of its four was scored
     with pytest.raises(UserError, match="says nothing about success"):
@@ -73,6 +80,7 @@ def test_more_episodes_of_a_task_give_pass_at_k(sums: Path, capsys: pytest.Captu
     assert many["pass@1"] <= many["pass@2"] <= many["pass@4"] <= many["pass@8"]
     assert many["pass@8"] > many["pass@1"]
     assert many["pass@1"] == pytest.approx(many["success_rate"])
+    assert many["pass@1_low"] == pytest.approx(many["success_low"])
     assert numbers(capsys, sums, "--k", 8) == many
 
 
@@ -121,3 +129,41 @@ def test_an_agent_is_measured_by_another_engine_which_has_to_be_here(
     assert command("evaluate", sums, "--set", "engine=vllm") == 2
     assert "; to measure without it: --set engine=transformers" in capsys.readouterr().err
     assert numbers(capsys, sums, "--set", "engine=transformers") == numbers(capsys, sums)
+
+
+def test_another_version_of_the_reward_is_said(sums: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(sums, tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
+    run.write_summary({**run.summary(), "scored_by": "Arithmetic 0"})
+    numbers_of_now = [command("evaluate", run.path), command("evaluate", run.path, "--set", "world.options.attempts=3")]
+    told = capsys.readouterr().err
+    assert numbers_of_now == [0, 0]
+    assert told.count(f"{run.path} was scored by Arithmetic 0, and this is ") == 1  # elsewhere nobody expects the same
+
+
+LISTED = """\
+name: listed
+world: {id: peripatos/Tasks-v0, options: {tasks: rows.jsonl, grader: number}}
+agent: {kind: tiny_llama, hidden: 32, layers: 1}
+sampling: {max_tokens: 2}
+stages:
+  - {name: learn, method: grpo, collect: {groups: 2, group_size: 2}, budget: {updates: 1}}
+evaluation: {episodes: 12}
+log: {episodes: 12}
+"""
+
+
+def test_twelve_episodes_of_four_listed_tasks_are_four_tasks_wherever_they_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = [{"question": f"{n}?", "answer": "-9", "split": "test" if n < 4 else "train"} for n in range(8)]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    assert command("run", write_scenario(tmp_path, LISTED), "--out", "run", "-q") == 0
+    row = json.loads(Path("run/evaluations.jsonl").read_text().splitlines()[-1])
+    assert (row["episodes"], row["tasks"], row["success_rate"]) == (12, 4, 0.0)
+    assert row["success_high"] == pytest.approx(wilson(0, 4)[1])
+    capsys.readouterr()
+    assert numbers(capsys, "run")["success_high"] == row["success_high"]
+    assert command("rescore", "run") == 0
+    assert "success 0.0 % [0.0, 49.0], return 0 [0, 0], 4 tasks × 3" in capsys.readouterr().out
