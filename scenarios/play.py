@@ -18,7 +18,7 @@ from ..envs.vocabulary import Episode
 from .agent_file import About, Home, Spaces
 from .assembly.worlds import source_of
 from .run.disk import RunFailed
-from .run.episode_statistics import first_causes, judge_evaluation
+from .run.failed_episodes import first_causes, judge_evaluation
 from .run.noticed import notice
 
 _AT_ONCE = 8  # worlds that are open, where the scenario did not say

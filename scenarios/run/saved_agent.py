@@ -26,7 +26,8 @@ from ..config.schema import Scenario, Stage
 from ..config.yaml_text import Source
 from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
 from .disk import RunFailed
-from .episode_statistics import Numbers, first_causes, judge_evaluation
+from .episode_statistics import Numbers
+from .failed_episodes import first_causes, judge_evaluation
 from .logs import number_of
 from .noticed import notice
 from .provenance import edited_since, where_it_was_begun

@@ -28,16 +28,8 @@ from .context import RunContext
 from .counters import StageResult
 from .disk import RunFailed
 from .display import LEAST_SECONDS, time_split
-from .episode_statistics import (
-    Numbers,
-    explain_failures,
-    explain_unanswered,
-    failed_expert,
-    first_causes,
-    judge_evaluation,
-    rank,
-    reached,
-)
+from .episode_statistics import Numbers, rank, reached
+from .failed_episodes import explain_failures, explain_unanswered, failed_expert, first_causes, judge_evaluation
 from .kept_units import with_units
 from .logs import read_jsonl
 from .several_worlds import describe_worlds, spell_worlds, summarize_worlds

@@ -13,13 +13,8 @@ from peripatos.envs.conversation import ConversationEnv, TaskWorld
 from peripatos.envs.tools import ToolWorld
 from peripatos.envs.vocabulary import StopReason
 from peripatos.envs.worlds.maths.arithmetic import Arithmetic
-from peripatos.scenarios.run.episode_statistics import (
-    describe_collection,
-    explain_unanswered,
-    reached,
-    spell_evaluation,
-    summarize,
-)
+from peripatos.scenarios.run.episode_statistics import describe_collection, reached, spell_evaluation, summarize
+from peripatos.scenarios.run.failed_episodes import explain_unanswered
 
 CONTEXT = 512
 

@@ -9,11 +9,10 @@ from gymnasium.spaces import Discrete
 from peripatos.agents.control.control_actor import ControlActor
 from peripatos.agents.control.mlp import ActorCritic
 from peripatos.envs.errors import UserError
-from peripatos.envs.vocabulary import Episode, StopReason
+from peripatos.envs.vocabulary import Episode
 from peripatos.envs.world_source import WorldSource
 from peripatos.scenarios.run.episode_statistics import (
     describe_collection,
-    failed_expert,
     mean_interval,
     rank,
     reached,
@@ -185,33 +184,3 @@ def test_a_row_says_how_many_episodes_still_run_so_that_the_first_means_are_not_
     assert (row["episodes/finished"], row["episodes/running"]) == (len(collection.episodes), 3)
     whole = ControlActor(policy, WorldSource("CartPole-v1"), mode="episodes").collect(range(3), 1, seed=0, version=0)
     assert whole.running == 0
-
-
-@pytest.mark.parametrize(
-    ("shown", "words"),
-    [
-        (episode(0.0, False, turns=2), "the world says so: it earned 0 in 2 turns"),
-        (episode(0.0, None, stop_reason=StopReason.CONTEXT_LIMIT), "did not fit into the model's context"),
-        (episode(-1.0, None, stop_reason=StopReason.TOOL_LIMIT), "it used up its tool calls"),
-        (
-            episode(0.0, False, messages=({"role": "assistant", "content": "[", "parse_error": "not Python"},)),
-            "a tool call could not be read: not Python",
-        ),
-        (
-            episode(0.0, False, metrics={"tool_faults": 1.0}, messages=({"role": "tool", "content": "no zip"},)),
-            "1 of its tool calls failed; it was told last: 'no zip'",
-        ),
-    ],
-)
-def test_an_expert_that_never_reaches_the_goal_is_doubted_with_the_first_reason(shown: Episode, words: str) -> None:
-    said = failed_expert([episode(None), shown, shown, shown])
-    assert said is not None
-    assert said.startswith("the expert reached the goal in 0 of 3 demonstrations; the first failed because ")
-    assert words in said
-    assert failed_expert([shown, episode(0.0, True)]) is None
-    assert failed_expert([shown, episode(0.5)]) is None
-
-
-def test_an_expert_of_a_world_that_says_nothing_about_success_is_not_doubted() -> None:
-    assert failed_expert([episode(-150.0), episode(0.0, truncated=True)]) is None
-    assert failed_expert([]) is None
