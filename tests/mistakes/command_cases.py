@@ -80,7 +80,7 @@ COMPARISONS = [
     Case("compare-stage-method", control(), r"--set stages\.balance\.method=grpo: the methods .*--methods ppo", argv="compare s.yaml --methods ppo --set stages.balance.method=grpo"),
     Case("compare-shown", control(), r"needs `demonstrations`.*`stages\.balance\.demonstrations: \{agent: \{kind: oracle\}\}`", argv="compare s.yaml --methods sft"),
     Case("export-csv", {}, r"--out: x\.csv ends in \.csv, .*write x\.jsonl", argv="export peripatos/Arithmetic-v0 --episodes 1 --out x.csv"),
-    Case("compare-scenario", control(), r"no scenario file 'x\.yaml'", argv="compare x.yaml --methods ppo"),
+    Case("compare-scenario", control(), r"there is no file 'x\.yaml'.* Did you mean 's\.yaml'", argv="compare x.yaml --methods ppo"),
 ]  # fmt: skip
 
 RUNS = [

@@ -98,8 +98,8 @@ class Typed(Guarded):
         return read if fits(schema, read, named) else text
 
     def _bare(self, tool: str, argument: str, value: object) -> str:
-        """The text that `_value` reads as `value`."""
-        if isinstance(value, str) and self._value(tool, argument, value) == value:
+        """The text that `_value` reads as `value`; text as it is for a tool that nobody has described."""
+        if isinstance(value, str) and (tool not in self._parameters or self._value(tool, argument, value) == value):
             return value
         return json.dumps(value, ensure_ascii=False)
 
