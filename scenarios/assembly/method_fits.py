@@ -211,7 +211,7 @@ def _refuse(stage: Stage, row: Method, misfits: Sequence[Misfit]) -> None:
         if nothing is not ... and getattr(getattr(changed, of), constant) != nothing:
             fitting.setdefault(of, {})[constant] = nothing
     words = ", ".join(
-        f"{of}: {{{', '.join(f'{constant}: {spelled(fits)}' for constant, fits in constants.items())}}}"
+        f"{of}: {{{', '.join(f'{constant}: {fits if isinstance(fits, str) else spelled(fits)}' for constant, fits in constants.items())}}}"
         for of, constants in fitting.items()
     )
     raise WrongKey(place, f"stage {stage.name!r} ({row.name}): {column}.{name} {why}; write overrides: {{{words}}}")

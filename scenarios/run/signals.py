@@ -19,7 +19,7 @@ from typing import Any
 _exit = os._exit  # whatever is put in its place while worlds are played
 ASK = ("SIGINT", "SIGTERM", "SIGHUP")
 BEFORE_ANYTHING = "stopped before anything was written"
-DONE_BY_THEN = "asked to stop, but all was done before that could be heard"
+DONE_BY_THEN = "stopped at its end: all was done before that could be heard"
 _AGAIN, _PUT_OFF = 0.05, 3.0  # seconds after which a signal that met an import comes again, and for how long it may
 _asked_to_end: list[int] = []  # what `ending_by_signals` has heard while it holds
 
