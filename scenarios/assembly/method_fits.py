@@ -210,8 +210,9 @@ def _refuse(stage: Stage, row: Method, misfits: Sequence[Misfit]) -> None:
     for of, constant, nothing, _ in idle_constants(changed):  # of the row's own, which do nothing then
         if nothing is not ... and getattr(getattr(changed, of), constant) != nothing:
             fitting.setdefault(of, {})[constant] = nothing
-    words = ", ".join(
-        f"{of}: {{{', '.join(f'{constant}: {fits if isinstance(fits, str) else spelled(fits)}' for constant, fits in constants.items())}}}"
+    spelt = {
+        of: [f"{constant}: {fits if isinstance(fits, str) else spelled(fits)}" for constant, fits in constants.items()]
         for of, constants in fitting.items()
-    )
+    }
+    words = ", ".join(f"{of}: {{{', '.join(each)}}}" for of, each in spelt.items())
     raise WrongKey(place, f"stage {stage.name!r} ({row.name}): {column}.{name} {why}; write overrides: {{{words}}}")
