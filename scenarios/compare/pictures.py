@@ -34,7 +34,7 @@ def draw_curves(groups: Groups, path: Path) -> list[Path]:
         axes = figure.add_subplot(1, len(tasks), number)
         for method in [method for name, method in groups if name == task]:
             done = [outcome for outcome in groups[task, method] if outcome.failure is None]
-            curves = [curve for outcome in done if (curve := _curve(outcome))]
+            curves = [curve for outcome in done if (curve := learning_curve(outcome))]
             if curves:
                 grid, values = _on_a_grid(curves)
                 bands = np.asarray([interval(list(column), shares=are_shares(done)) for column in values.T])
@@ -96,11 +96,15 @@ def _save(figure: Figure, path: Path) -> list[Path]:
     return files
 
 
-def _curve(outcome: JobResult) -> list[tuple[float, float]]:
+def learning_curve(outcome: JobResult) -> list[tuple[float, float]]:
     """Steps and scores on the way: of the validations, where there were any, else of the tests before and after."""
     rows = read_log(RunDirectory(outcome.job.path), EVALUATIONS)
     kind = "test" if outcome.job.scenario.evaluation.every is None else "validation"
-    return [(row["env_steps"], value) for row in rows if row["set"] == kind and (value := score(row)) is not None]
+    return [
+        (row["env_steps"], value)
+        for row in rows
+        if row["set"] == kind and (value := score(row, outcome.told)) is not None
+    ]
 
 
 def _on_a_grid(curves: Sequence[list[tuple[float, float]]]) -> tuple[np.ndarray, np.ndarray]:

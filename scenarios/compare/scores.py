@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from ..config.schema import Anchors
-from ..run.episode_statistics import score
+from ..run.episode_statistics import score, told_in
 from .aggregates import MANY, aggregate, bootstrap_interval, normalised, probability_of_improvement
 from .conclusions import SHARES, Cell
 from .intervals import interval
@@ -20,6 +20,17 @@ from .peak import read_peak
 
 COUNTERS = ("updates", "env_steps", "action_units")
 Groups = dict[tuple[str, str], list[JobResult]]  # by scenario and method
+
+
+def alike(outcomes: Sequence[JobResult]) -> list[JobResult]:
+    """`outcomes` that are measured by one measure in each scenario: a world that has told of success in one run tells
+    of it in all, and a run in whose test no episode succeeded has a rate of zero there."""
+    told: dict[str, set[str]] = {}
+    for one in outcomes:
+        tests = [stage["evaluation"] for stage in one.summary.get("stages", [])]
+        heard = [told_in(test.get(when) or {}) for test in tests for when in ("before", "after")]
+        told.setdefault(one.job.task, set()).update(one.summary.get("told", ()), *heard)
+    return [replace(one, told=frozenset(told[one.job.task])) for one in outcomes]
 
 
 def grouped(outcomes: Sequence[JobResult]) -> Groups:
@@ -37,13 +48,14 @@ def tested(outcome: JobResult) -> dict[str, Any]:
 
 def final_score(outcome: JobResult) -> float | None:
     """The score of the last test; None for a run that failed, and where nothing was scored."""
-    value = score(tested(outcome))
+    test = tested(outcome)
+    value = score(test, outcome.told) if test else None
     return None if value is None else float(value)
 
 
 def are_shares(group: Sequence[JobResult]) -> bool:
     """Whether the scores of a method's runs are success rates, which cannot leave [0, 1]."""
-    return any(SHARES in tested(one) for one in group)
+    return any(one.told or SHARES in tested(one) for one in group)
 
 
 def scores_told(groups: Groups) -> list[str]:
@@ -52,7 +64,7 @@ def scores_told(groups: Groups) -> list[str]:
     told = {}
     for (task, _), group in groups.items():
         names = [world.called for world in group[0].job.scenario.worlds or ()]
-        saying = [name for name in names if any(f"{name}/{SHARES}" in tested(one) for one in group)]
+        saying = [name for name in names if any(name in one.told or f"{name}/{SHARES}" in tested(one) for one in group)]
         if saying and (silent := [name for name in names if name not in saying]):
             told[task] = (
                 f"{task}: the score is the success rate of {', '.join(saying)}; {', '.join(silent)} "

@@ -57,6 +57,7 @@ _NUMBERS = _Kind("numbers by name", lambda x: _is_table(x, lambda one: one is No
 _COUNTS = _Kind("whole numbers by name", lambda x: _is_table(x, _COUNT.holds))
 _STATE = _Kind("new, learning or done", lambda x: x in ("new", "learning", "done"))
 _SYMMETRY = _Kind("critic", lambda x: x == "critic")
+_NAMES = _Kind("a list of texts", lambda x: isinstance(x, list) and all(isinstance(one, str) for one in x))
 _OBJECTS = _Kind("a list of objects", lambda x: isinstance(x, list) and all(isinstance(one, dict) for one in x))
 
 _COUNTED = dict.fromkeys(("stage", *AXES, "episodes", "failed", "unanswered"), _COUNT)
@@ -66,6 +67,7 @@ _PROGRESS: dict[str, _Kind] = {
     "seconds": _NUMBER,
     "best": _RANK.or_null,
     "best_at": _COUNT.or_null,
+    "told": _NAMES,
     "looked": _FLAG,
     "begun": _NUMBERS,
     "before": _NUMBERS,
@@ -188,7 +190,7 @@ def check_summary(data: Mapping[str, Any]) -> None:
 
 
 def _check_progress(data: Mapping[str, Any]) -> None:
-    _check(data, {**_PROGRESS, "known": _OBJECT})
+    _check({"told": [], **data}, {**_PROGRESS, "known": _OBJECT})  # `told` is found out where it is not said
     for result in data["results"]:
         _check(result, _RESULT, "results")
         if unknown := set(result) - set(_RESULT):

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,14 @@ import peripatos
 from peripatos.envs.cores import usable_cores
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.commands.app import gone_on_with
-from peripatos.scenarios.compare import interval
+from peripatos.scenarios.compare import interval, pictures
 from peripatos.scenarios.compare.contenders import COLD, Contender
 from peripatos.scenarios.compare.fairness import refuse_edited, refuse_unequal
 from peripatos.scenarios.compare.findings import report, tables
 from peripatos.scenarios.compare.idle import refuse_idle
 from peripatos.scenarios.compare.jobs import JobResult
 from peripatos.scenarios.compare.plan import ComparisonJob, plan, with_method
-from peripatos.scenarios.compare.scores import grouped, improvements, scores_told
+from peripatos.scenarios.compare.scores import alike, final_score, grouped, improvements, scores_told
 from peripatos.scenarios.config.collect import Collect
 from peripatos.scenarios.config.loading import apply_sets, load_scenario, open_scenario, put
 from peripatos.scenarios.config.schema import Anchors, Budget, SharedWorld
@@ -82,6 +83,36 @@ def test_failed_seeds_are_shown_never_averaged_away_and_nothing_is_concluded(tmp
         written = list(csv.DictReader(file))
     assert [row["score"] for row in written[:3]] == ["10.0", "", "20.0"]
     assert [row["status"] for row in written[:3]] == ["done", "failed", "done"]
+
+
+def test_no_column_holds_a_return_beside_success_rates(tmp_path: Path) -> None:
+    """Where a world says `success` only if it means yes, a failed test has the rate 0 in all that is made of it."""
+    tests = {"ppo": [None, None, 1.0, None, 1.0], "grpo": [None] * 5}
+    outcomes = [
+        outcome(tmp_path, m, n, 9.0 if rate is None else 1.0, after={} if rate is None else {"success_rate": rate})
+        for m, row in tests.items()
+        for n, rate in enumerate(row)
+    ]
+    for one in outcomes:
+        one.job.path.mkdir(parents=True, exist_ok=True)
+        seen = {**one.summary["stages"][-1]["evaluation"]["after"], "set": "validation"}
+        lines = [json.dumps({**seen, "env_steps": steps, "update": steps, "stage": "learn"}) for steps in (0, 9)]
+        (one.job.path / "evaluations.jsonl").write_text("\n".join(lines) + "\n")
+    found = report(outcomes, tmp_path)
+    assert [one["values"] for one in found["methods"]] == [[0.0, 0.0, 1.0, 0.0, 1.0], [0.0] * 5]
+    assert {one["measure"] for one in found["methods"]} == {"success_rate"}
+    with (tmp_path / "runs.csv").open() as file:
+        assert [row["score"] for row in csv.DictReader(file)] == [*map(str, [0.0, 0.0, 1.0, 0.0, 1.0]), *["0.0"] * 5]
+    assert [value for one in alike(outcomes) for _, value in pictures.learning_curve(one)][:6] == [
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        1.0,
+        1.0,
+    ]
+    in_training = alike([outcomes[5], replace(outcomes[6], summary={**outcomes[6].summary, "told": [""]})])
+    assert [final_score(one) for one in in_training] == [0.0, 0.0]
 
 
 def test_what_a_comparison_finds_stands_in_its_files(tmp_path: Path) -> None:
