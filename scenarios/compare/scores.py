@@ -29,7 +29,7 @@ def alike(outcomes: Sequence[JobResult]) -> list[JobResult]:
     for one in outcomes:
         tests = [stage["evaluation"] for stage in one.summary.get("stages", [])]
         heard = [told_in(test.get(when) or {}) for test in tests for when in ("before", "after")]
-        told.setdefault(one.job.task, set()).update(one.summary.get("told", ()), *heard)
+        told.setdefault(one.job.task, set()).update(*heard)
     return [replace(one, told=frozenset(told[one.job.task])) for one in outcomes]
 
 

@@ -26,6 +26,7 @@ class StageResult:
     failed: int
     before: Numbers
     after: Numbers
+    seconds: float | None = None  # of its budget; None: a run of before they were kept
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in summary.json."""

@@ -86,6 +86,7 @@ _RESULT: dict[str, _Kind] = {
     "before": _NUMBERS,
     "after": _NUMBERS,
     **dict.fromkeys(("updates", "episodes", "failed"), _COUNT),
+    "seconds": _NUMBER.or_null,
 }
 assert set(_RESULT) == {field.name for field in fields(StageResult)}
 _WARNING = {"stage": _TEXT, "update": _COUNT, "sign": _TEXT, "text": _TEXT}
@@ -126,7 +127,8 @@ _SUMMARY = {
     "warnings": _OBJECTS,
     "stages": _OBJECTS,
 }
-_STAGE = {**{name: kind for name, kind in _RESULT.items() if name not in ("before", "after")}, "evaluation": _OBJECT}
+_APART = ("before", "after", "seconds")  # two stand under "evaluation"; the third older runs do not have
+_STAGE = {**{name: kind for name, kind in _RESULT.items() if name not in _APART}, "evaluation": _OBJECT}
 
 
 def find_misformed(folder: Path, name: str) -> str | None:
@@ -192,7 +194,7 @@ def check_summary(data: Mapping[str, Any]) -> None:
 def _check_progress(data: Mapping[str, Any]) -> None:
     _check({"told": [], **data}, {**_PROGRESS, "known": _OBJECT})  # `told` is found out where it is not said
     for result in data["results"]:
-        _check(result, _RESULT, "results")
+        _check({"seconds": None, **result}, _RESULT, "results")
         if unknown := set(result) - set(_RESULT):
             raise Misformed(f"has results.{min(unknown)}, which no run writes")
     for warning in data["warnings"]:

@@ -195,7 +195,6 @@ class Runner:
             "episodes": p.episodes,
             "failed_episodes": p.failed,
             "warnings": p.warnings,
-            "told": p.told,
             "stages": [result.to_json() for result in p.results],
         }
         self._summary = summary

@@ -296,13 +296,14 @@ class StageRun:
 
     def _finish(self, ended: str) -> None:
         p = self.progress
+        seconds = None if self.learner is None else round(p.spent_by_name(self.context.seconds)["seconds"], 3)
         self.collecting.drop()
         best, after = self._validate(), p.before
         if self.learner is not None and p.update > p.begun["update"]:
             after = self._report()
         updates, episodes, failed = (p.in_stage(name) for name in ("update", "episodes", "failed"))
-        result = StageResult(self.stage.name, self.stage.method, ended, updates, episodes, failed, p.before, after)
-        p.finish_stage(result)
+        counted = updates, episodes, failed
+        p.finish_stage(StageResult(self.stage.name, self.stage.method, ended, *counted, p.before, after, seconds))
         if updates:
             self._checkpoint(best=best)
         self.context.journal.said(f"{self.stage.name}: {ended}; {spell_worlds(after)}")

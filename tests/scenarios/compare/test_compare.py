@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from peripatos.scenarios.compare.findings import report, tables
 from peripatos.scenarios.compare.idle import refuse_idle
 from peripatos.scenarios.compare.jobs import JobResult
 from peripatos.scenarios.compare.plan import ComparisonJob, plan, with_method
-from peripatos.scenarios.compare.scores import alike, final_score, grouped, improvements, scores_told
+from peripatos.scenarios.compare.scores import alike, grouped, improvements, scores_told
 from peripatos.scenarios.config.collect import Collect
 from peripatos.scenarios.config.loading import apply_sets, load_scenario, open_scenario, put
 from peripatos.scenarios.config.schema import Anchors, Budget, SharedWorld
@@ -111,8 +110,6 @@ def test_no_column_holds_a_return_beside_success_rates(tmp_path: Path) -> None:
         1.0,
         1.0,
     ]
-    in_training = alike([outcomes[5], replace(outcomes[6], summary={**outcomes[6].summary, "told": [""]})])
-    assert [final_score(one) for one in in_training] == [0.0, 0.0]
 
 
 def test_what_a_comparison_finds_stands_in_its_files(tmp_path: Path) -> None:
@@ -226,6 +223,12 @@ def test_methods_that_spent_or_were_tested_unequally_are_marked(tmp_path: Path) 
     steps = {"budget": Budget(env_steps=10), "collect": episodes}
     assert "grpo beats ppo" in said(steps, {"env_steps": 11})
     assert "they spent different amounts of env_steps" in said(steps, {"env_steps": 12})
+    clock = {"budget": Budget(seconds=1), "collect": episodes}
+    assert "grpo beats ppo" in said(clock, {"wall_s": 1.6})
+    assert "they spent different amounts of seconds" in said(clock, {"wall_s": 9.0})
+    learned = {"stages": [{"seconds": 1.7, "evaluation": {"after": {"return_mean": 9.0, "episodes": 3}}}]}
+    assert "they spent different amounts of seconds" in said(clock, learned)
+    assert "grpo beats ppo" in said({}, {"wall_s": 9.0})  # no limit
     assert "different numbers of tasks" in said({}, {"after": {"episodes": 3, "failed": 1}})
 
 
