@@ -28,6 +28,7 @@ from ..run.compared import spelled
 from ..run.provenance import own_code, own_data
 from ..run.reward_versions import one_version, scored_by
 from ..run.run_directory import RunDirectory
+from ..run.saved_agent import find_checkpoint
 from ..run.sealed import read_sealed
 from ..run.verified import trusted_scenario
 from .contenders import COLD, Contender, Contenders, as_contenders, check_contenders, refuse_equal
@@ -252,7 +253,7 @@ def check_existing(jobs: Sequence[ComparisonJob]) -> None:
 def _check_folder(job: ComparisonJob) -> None:
     if not (job.path / "scenario.yaml").exists():
         return
-    then, now = (_begun_as(one) for one in (trusted_scenario(RunDirectory.open(job.path)), job.scenario))
+    then, now = (_begun_as(one, job) for one in (trusted_scenario(RunDirectory.open(job.path)), job.scenario))
     if changed := [text for key in {**then, **now} for text in spelled(key, then.get(key), now.get(key))]:
         more = f" and {len(changed) - MOST_TOLD} more" if len(changed) > MOST_TOLD else ""
         told = "; ".join(changed[:MOST_TOLD])
@@ -264,17 +265,30 @@ def _check_folder(job: ComparisonJob) -> None:
             one_version([(str(job.path), summary["scored_by"]), ("what is run now", scored_by(sources))])
 
 
-def _begun_as(scenario: Scenario) -> dict[str, Any]:
-    """What a run is: but for the folders of its cold start and of the runs that it reads, which may have been moved
-    with it (which method and seed these are has to stay), for the number of their checkpoints, which a run notes when
-    it begins, for the day, and for words about it."""
+def _begun_as(scenario: Scenario, job: ComparisonJob) -> dict[str, Any]:
+    """What a run is: but for the day, and for words about it. Runs of this comparison, its cold start and those that it
+    reads, may have been moved with it, and are known by method and seed; checkpoints are known by their numbers, which
+    a run notes when it begins."""
     data = scenario.model_dump(mode="json", exclude={"description", "scores", "variants"})
-    for key in ("origin", "today"):
-        data["agent"].pop(key, None)
+    data["agent"].pop("today", None)
+    made = {one.path.parts[-3:]: one.path for one in (job.cold, *job.reads) if one is not None}
+    if (origin := data["agent"].get("origin")) is not None and Path(origin["run"]).parts[-3:] in made:
+        origin["run"] = "/".join(Path(origin["run"]).parts[-3:])
     for stage in data["stages"]:
         for spec in (stage["models"] or {}).values():
             if spec is not None and spec["run"] is not None:
-                spec.update(run=Path(spec["run"]).parts[-3:], checkpoint=None)
+                whose = Path(spec["run"]).parts[-3:]
+                spec["checkpoint"] = _number(made.get(whose, Path(spec["run"]).expanduser()), spec["checkpoint"])
+                spec["run"] = "/".join(whose) if whose in made else str(Path(spec["run"]))
     data["order"] = [stage["name"] for stage in data["stages"]]
     data["stages"] = dict(zip(data["order"], data["stages"], strict=True))
     return data
+
+
+def _number(run: Path, checkpoint: str | None) -> str | None:
+    """The number of a run's checkpoint; None of a run that is still to be made again."""
+    if not (run / "scenario.yaml").exists():
+        return None
+    if checkpoint is not None and checkpoint.isdecimal():
+        return f"{int(checkpoint):06d}"
+    return find_checkpoint(RunDirectory.open(run), checkpoint or "best").name
