@@ -105,6 +105,12 @@ def is_silent_about_success(scenario: Scenario, sources: WorldSources) -> bool:
     return numbers is not None and "success_rate" not in numbers and not any(map(_may_tell, sources.values()))
 
 
+def tells_success(scenario: Scenario, sources: WorldSources) -> bool:
+    """Whether a world of the scenario says something about success, as a few random episodes tell."""
+    numbers = _rehearsed(scenario, sources)
+    return numbers is not None and "success_rate" in numbers
+
+
 def silent_world(scenario: Scenario, sources: WorldSources) -> str | None:
     """The name of a world that says nothing about success, where a few random episodes can tell."""
     numbers = _rehearsed(scenario, sources)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...envs.errors import UserError
+from ..assembly.rehearsal import tells_success
+from ..assembly.worlds import WorldSources
 from ..config.schema import Scenario, Stage
 
 SPENT = {  # limits of a budget that runs may overshoot by their last update, and what to do where they did unequally
@@ -68,6 +70,16 @@ def refuse_unequal_updates(base: Stage, changed: Stage, whose: str) -> None:
         raise UserError(
             f"the search for {whose} changes how much an update collects, and the budget counts updates, so that one "
             "trial has more than another; give the budget in env_steps"
+        )
+
+
+def refuse_points(scenario: Scenario, sources: WorldSources) -> None:
+    """UserError for `scores` that are no shares, where a few episodes show that success is what is scored."""
+    scores = scenario.scores
+    if scores is not None and not scores.are_shares and tells_success(scenario, sources):
+        raise UserError(
+            f"{scenario.name}: scores has random {scores.random:g}, reference {scores.reference:g}, and the score of "
+            "this world is the share of tasks that succeeded, from 0 to 1: 5 % is written 0.05"
         )
 
 

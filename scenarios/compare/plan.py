@@ -32,7 +32,7 @@ from ..run.saved_agent import find_checkpoint
 from ..run.sealed import read_sealed
 from ..run.verified import trusted_scenario
 from .contenders import COLD, Contender, Contenders, as_contenders, check_contenders, refuse_equal
-from .fairness import refuse_edited, refuse_unequal, refuse_validation
+from .fairness import refuse_edited, refuse_points, refuse_unequal, refuse_validation
 from .idle import refuse_idle, refuse_idle_variants, refuse_overridden
 from .reads import who_reads
 
@@ -113,7 +113,8 @@ def open_scenarios(
         given = [*(own or {}).get(scenario_name, ()), *sets]
         refuse_overridden(given, rows)
         scenario, source = open_scenario(scenario_name, given)
-        check_parts(scenario, source).close()
+        with check_parts(scenario, source) as sources:
+            refuse_points(scenario, sources)
         if scenario.name in known:
             raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
         known.add(scenario.name)

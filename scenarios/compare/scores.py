@@ -60,7 +60,7 @@ def are_shares(group: Sequence[JobResult]) -> bool:
 
 def scores_told(groups: Groups) -> list[str]:
     """A sentence for each scenario of several worlds of which some have no part in the score, for they say nothing of
-    success where others do."""
+    success where others do; and for each whose `scores` do not fit."""
     told = {}
     for (task, _), group in groups.items():
         names = [world.called for world in group[0].job.scenario.worlds or ()]
@@ -72,7 +72,16 @@ def scores_told(groups: Groups) -> list[str]:
                 f"{'it' if len(silent) == 1 else 'these'} is in no score: see {silent[0]}/return_mean in the "
                 "evaluations.jsonl of the runs."
             )
-    return list(told.values())
+    return [*told.values(), *_misplaced(groups)]
+
+
+def _misplaced(groups: Groups) -> list[str]:
+    """A sentence for each scenario whose `scores` are of another measure than its runs have."""
+    tasks = dict.fromkeys(
+        task for (task, _), group in groups.items() if group[0].job.scenario.scores and not _anchors(group)
+    )
+    words = "and its `scores` are not in [0, 1]: nothing of it is normalised."
+    return [f"{task}: the score is the share of tasks that succeeded, {words}" for task in tasks]
 
 
 def cell(scenario: str, method: str, group: Sequence[JobResult]) -> Cell:
@@ -89,7 +98,7 @@ def row(scenario: str, method: str, group: Sequence[JobResult]) -> dict[str, Any
     values = list(known.scores.values())
     low, high = (bound if math.isfinite(bound) else None for bound in interval(values, shares=are_shares(group)))
     mean = float(np.mean(values)) if values else None
-    anchors = group[0].job.scenario.scores
+    anchors = _anchors(group)
     return {
         "scenario": scenario,
         "method": method,
@@ -120,13 +129,19 @@ def _mean_costs(costs: Sequence[dict[str, float]]) -> dict[str, float]:
 def normalised_tables(groups: Groups) -> dict[str, np.ndarray]:
     """For each method its normalised scores [S, K] in the K scenarios that say their `scores`: methods all of whose
     runs there have a score, and none for fewer than two such scenarios."""
-    anchors = {task: scores for (task, _), group in groups.items() if (scores := group[0].job.scenario.scores)}
+    anchors = {task: scores for (task, _), group in groups.items() if (scores := _anchors(group))}
     tables: dict[str, np.ndarray] = {}
     for method in dict.fromkeys(method for _, method in groups):
         columns = [_normalised(groups.get((task, method), []), anchors[task]) for task in anchors]
         if len(anchors) > 1 and all(column and None not in column for column in columns):
             tables[method] = np.asarray(columns, np.float64).T
     return tables
+
+
+def _anchors(group: Sequence[JobResult]) -> Anchors | None:
+    """What the scenario says of its scores, unless it speaks of another measure than theirs."""
+    said = group[0].job.scenario.scores
+    return None if said is None or (are_shares(group) and not said.are_shares) else said
 
 
 def _normalised(group: Sequence[JobResult], anchors: Anchors) -> list[float | None]:

@@ -440,9 +440,24 @@ def test_who_plays_and_on_how_many_threads_is_no_part_of_the_tasks(tmp_path: Pat
     assert len(plan([str(write_scenario(tmp_path, text))], ["ppo", "grpo"], 1, tmp_path / "out")) == 2
 
 
-def test_scores_that_are_equal_normalise_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"scores\.random and scores\.reference are both 3"):
-        load_scenario(str(write_scenario(tmp_path, TINY + "scores: {random: 3, reference: 3}\n")))
+@pytest.mark.parametrize(("random", "reference"), [(3, 3), (500, 0)])
+def test_a_reference_that_is_no_better_than_chance_is_refused(tmp_path: Path, random: int, reference: int) -> None:
+    with pytest.raises(UserError, match=f"scores has random {random}, reference {reference}; the reference is better"):
+        text = TINY + f"scores: {{random: {random}, reference: {reference}}}\n"
+        load_scenario(str(write_scenario(tmp_path, text)))
+
+
+def test_scores_in_points_are_refused_where_success_is_scored(tmp_path: Path) -> None:
+    points = "scores: {random: 5, reference: 100}\n"
+    path = write_scenario(tmp_path, COLD_START + points)
+    with pytest.raises(UserError, match=r"from 0 to 1: 5 % is written 0\.05"):
+        plan([str(path)], ["grpo"], 1, tmp_path / "out")
+    plan([str(write_scenario(tmp_path, TINY + points))], ["ppo"], 1, tmp_path / "out")  # of a return
+    said = {"scores": Anchors(random=5, reference=100)}  # nobody could tell before
+    runs = [outcome(tmp_path, "ppo", seed, 9.0, scenario=said, after={"success_rate": 0.5}) for seed in (0, 1)]
+    found = report(runs, tmp_path)
+    assert found["methods"][0]["normalised"] is None
+    assert "its `scores` are not in [0, 1]: nothing of it is normalised." in found["notes"][0]
 
 
 def test_the_entrance_from_python_refuses_as_the_command_does(tmp_path: Path) -> None:
