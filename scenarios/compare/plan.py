@@ -50,7 +50,7 @@ class ComparisonJob:
     path: Path
     cold: ComparisonJob | None = None  # the run whose agent it begins as
     reads: tuple[ComparisonJob, ...] = ()  # runs of other methods, whose agents play a role in it
-    come_from: str | None = None  # where the method's settings are from, see `_come_from`
+    come_from: str = ""  # where the method's settings are from, see `_come_from`
 
     def __str__(self) -> str:
         return f"{self.task} {self.method} seed {self.scenario.seed}"
@@ -85,7 +85,7 @@ def plan(
             f"a comparison has {RESULT_SEEDS:,} seeds at most, and not {seeds:,}: the others are for sweeps"
         )
     jobs, contenders = [], as_contenders(methods)
-    for scenario, first in open_scenarios(scenarios, contenders, sets, own):
+    for scenario, first, given in open_scenarios(scenarios, contenders, sets, own):
         refuse_validation(scenario)
         changed = {name: with_method(scenario, one, name) for name, one in contenders.items()}
         for name, one in contenders.items():
@@ -93,7 +93,7 @@ def plan(
         refuse_equal(changed, first)
         reads = who_reads(changed, first)
         for name, one in contenders.items():
-            said = _come_from(scenario, one, scenario.stages[first].name)
+            said = _come_from(scenario, one, scenario.stages[first].name, given)
             made = (_job(changed, name, seed, first, out, reads) for seed in range(seeds))
             jobs += [replace(job, come_from=said) for job in made]
     check_existing(jobs)
@@ -102,9 +102,9 @@ def plan(
 
 def open_scenarios(
     scenarios: Sequence[str], contenders: Contenders, sets: Sequence[str], own: Mapping[str, Sequence[str]] | None
-) -> Iterator[tuple[Scenario, int]]:
-    """Each scenario in which methods are to be put, checked, with the place of the stage that they take. UserError for
-    what cannot run, or would have no effect."""
+) -> Iterator[tuple[Scenario, int, list[str]]]:
+    """Each scenario in which methods are to be put, checked, with the place of the stage that they take, and the
+    dotted keys that were given over it. UserError for what cannot run, or would have no effect."""
     _check_methods(contenders, scenarios)
     rows = [one.method for one in contenders.values()]
     refuse_idle_variants(sets, rows)
@@ -120,7 +120,7 @@ def open_scenarios(
         known.add(scenario.name)
         first = replaced_stage(scenario)
         refuse_idle(scenario, source, first, rows)
-        yield scenario, first
+        yield scenario, first, [text.partition("=")[0].strip() for text in given]
 
 
 def replaced_stage(scenario: Scenario) -> int:
@@ -177,13 +177,19 @@ def _written(scenario: Scenario, contender: Contender, stage: str, called: str) 
     return variant + [(f"methods.{called}.{key.removeprefix(ahead)} of the comparison", key, x) for key, x in own]
 
 
-def _come_from(scenario: Scenario, one: Contender, stage: str) -> str | None:
-    """Where the settings of a method are from, if its variant says so; what the comparison has put over them is not."""
-    come_from, own = scenario.variants.get(one.method, {}).get(FROM), one.changes(stage)
+def _come_from(scenario: Scenario, one: Contender, stage: str, given: Sequence[str]) -> str:
+    """Where the settings of a method are from, by its variant or as the scenario has them; what the comparison has put
+    over them, in the method, in its variant or by a `given` dotted key, is not."""
+    variant, ahead, own = scenario.variants.get(one.method, {}), f"stages.{stage}.", [*one.changes(stage)]
+    come_from, tail = variant.get(FROM), ""
     if come_from is None:
-        return None
-    but = ", ".join(key.removeprefix(f"stages.{stage}.") for key in own)
-    return f"{come_from}, but for {but}" if own else str(come_from)
+        come_from, tail = "as the scenario has them", ", and no search is named"
+        settings = tuple(f"{ahead}{part}" for part in ("optimizer", "collect", "overrides"))
+        own += [key for key in given if key.startswith(settings)]
+        if any(key == "variants" or key.startswith(f"variants.{one.method}") for key in given):
+            own += scenario.changes(one.method)
+    but = ", ".join(dict.fromkeys(key.removeprefix(ahead) for key in own))
+    return f"{come_from}, but for {but}{tail}" if own else f"{come_from}{tail}"
 
 
 def _job(

@@ -442,9 +442,9 @@ def test_who_plays_and_on_how_many_threads_is_no_part_of_the_tasks(tmp_path: Pat
 
 @pytest.mark.parametrize(("random", "reference"), [(3, 3), (500, 0)])
 def test_a_reference_that_is_no_better_than_chance_is_refused(tmp_path: Path, random: int, reference: int) -> None:
+    path = write_scenario(tmp_path, TINY + f"scores: {{random: {random}, reference: {reference}}}\n")
     with pytest.raises(UserError, match=f"scores has random {random}, reference {reference}; the reference is better"):
-        text = TINY + f"scores: {{random: {random}, reference: {reference}}}\n"
-        load_scenario(str(write_scenario(tmp_path, text)))
+        load_scenario(str(path))
 
 
 def test_scores_in_points_are_refused_where_success_is_scored(tmp_path: Path) -> None:

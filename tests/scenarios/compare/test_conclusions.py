@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from peripatos.scenarios.compare.conclusions import (
 )
 from peripatos.scenarios.compare.significance import LEVEL, power
 
+ROOT = Path(__file__).parents[3]
 SEED, TABLES = 20261127, 200
 
 
@@ -113,6 +115,17 @@ def test_the_whole_table_is_corrected_at_once() -> None:
     assert beside.p == pytest.approx(min(1.0, 21 * (alone.p or 0)))
     assert beside.verdict == "none shown"
     assert "between grpo and ppo was shown beside the other pairs: 40 points (95 % interval 23" in sentence(beside)
+
+
+def test_the_documents_tell_what_was_not_shown_as_the_command_does() -> None:
+    """Of a sentence all follows from its numbers: beside which pairs a difference was not shown, by its interval."""
+    pages = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))]
+    quoted = [" ".join(one.split()) for page in pages for one in re.findall(r"^- \*(.*?)\*$", page, re.M | re.S)]
+    not_shown = [one for one in quoted if "no difference between" in one]
+    assert len(not_shown) > 5
+    for one in not_shown:
+        (low,) = re.findall(r"interval (\S+) to", one)
+        assert ("shown beside the other pairs:" in one) == (float(low) > 0), one
 
 
 def test_methods_that_are_compared_against_one_are_corrected_for_no_other_pairs() -> None:
