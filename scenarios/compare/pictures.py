@@ -46,8 +46,10 @@ def draw_curves(groups: Groups, path: Path) -> list[Path]:
 
 def draw_profiles(tables: Mapping[str, np.ndarray], path: Path) -> list[Path]:
     """For each method the share of its runs above each normalised score; from ten seeds with a band at each score.
-    Nothing is drawn without tables."""
+    Nothing is drawn without tables, and nothing is left there of a comparison that had some."""
     if not tables:
+        for file in _files(path):
+            file.unlink(missing_ok=True)
         return []
     lowest, highest = (pick([float(pick(table.ravel())) for table in tables.values()]) for pick in (min, max))
     grid = np.linspace(min(0.0, lowest), max(1.0, highest), POINTS)
@@ -86,14 +88,19 @@ def _finish(axes: Axes, title: str, across: str, up: str) -> None:
     axes.set_ylabel(up)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.lines:
-        axes.legend(frameon=False, fontsize="small")
+        # named one by one: of itself matplotlib leaves out whatever begins with an underscore
+        labels = [str(line.get_label()) for line in axes.lines]
+        axes.legend(axes.lines, labels, frameon=False, fontsize="small")
 
 
 def _save(figure: Figure, path: Path) -> list[Path]:
-    files = [path.with_suffix(ending) for ending in (".png", ".svg")]
-    for file in files:
+    for file in _files(path):
         figure.savefig(file, dpi=130)
-    return files
+    return _files(path)
+
+
+def _files(path: Path) -> list[Path]:
+    return [path.with_suffix(ending) for ending in (".png", ".svg")]
 
 
 def learning_curve(outcome: JobResult) -> list[tuple[float, float]]:

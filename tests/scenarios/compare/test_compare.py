@@ -112,6 +112,11 @@ def test_no_column_holds_a_return_beside_success_rates(tmp_path: Path) -> None:
     ]
 
 
+def test_a_name_that_begins_with_an_underscore_stands_in_the_legend(tmp_path: Path) -> None:
+    figure = pictures.draw_profiles({"_near": np.ones((3, 2)), "far": np.zeros((3, 2))}, tmp_path / "profiles")
+    assert {"<!-- _near -->", "<!-- far -->"} <= set(re.findall("<!-- .* -->", figure[1].read_text()))
+
+
 def test_what_a_comparison_finds_stands_in_its_files(tmp_path: Path) -> None:
     found = report([outcome(tmp_path, m, seed, 5.0 + seed) for m in ("ppo", "grpo") for seed in range(3)], tmp_path)
     assert json.loads((tmp_path / "comparison.json").read_text()) == found
@@ -144,6 +149,7 @@ def test_scores_of_several_worlds_are_normalised_by_what_their_scenarios_say(tmp
     assert found["improvements"] == [{"method": "ppo", "than": "grpo", "probability": 0.0, "low": None, "high": None}]
     assert (tmp_path / "profiles.svg").exists()
     alone = report(runs("a", 20.0, 120.0, 120.0), tmp_path)
+    assert [path.name for path in tmp_path.glob("profiles.*")] == []  # of a comparison that had some
     assert (alone["overall"], alone["methods"][0]["normalised"]) == ([], pytest.approx(0.25))
 
 
