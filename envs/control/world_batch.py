@@ -83,6 +83,11 @@ class BatchedWorld(Protocol):
 
     def make_batch(self, n: int, *, threads: int | None, max_episode_steps: int | None) -> WorldBatch: ...
 
+    def own_ways(self) -> tuple[str, ...]:
+        """What this one has that those of `make_batch` would lack, by name; empty where they are the same world. Asked
+        before its first episode."""
+        ...
+
 
 def checked_action(action: np.ndarray, n: int, space: StoredActions) -> np.ndarray:
     """`action` as a world takes it: clipped to the bounds of a Box, shifted to the start of a Discrete.
