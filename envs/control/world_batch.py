@@ -25,7 +25,7 @@ from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
 from ..contained import Contained, is_ours
 from ..errors import UserError
 from ..open_worlds import claim, close
-from ..reported import RESET, STEP, Reported, explained, flag, foreign, number, parts
+from ..reported import STEP, Reported, begin, explained, flag, foreign, number, parts
 from ..time_limits import OWN_WRAPPERS, is_wrapped
 from .flat_spaces import Actions, Observations, StoredActions
 from .seen_later import SeenLater
@@ -196,8 +196,7 @@ class ListOfWorlds:
                 with Contained(self._name):
                     if i not in self._worlds:
                         self._worlds[i] = self._make()
-                    begun = self._worlds[i].reset(seed=int(seed), options={"split": split})
-                    seen, _ = parts(begun, "reset", *RESET)
+                    seen, _ = begin(self._worlds[i], int(seed), split)
                     observation[row] = self._seen.flat(seen)
                     self._later.begun(seen)
             except BaseException as error:  # whatever a third party's world raises is data, not a crash
