@@ -23,6 +23,7 @@ from gymnasium.utils.env_checker import check_env
 from .check_play import STEPS, Broken, Env, identical, play, require, seen_amiss
 from .check_process import leaves_the_process, talk_ends
 from .contained import Contained, is_ours
+from .control.batch_check import checks_of_many
 from .control.learnable import unlearnable
 from .control.symmetry_check import keeps_symmetry
 from .conversation.conversation_env import SPLITS, ConversationEnv
@@ -68,7 +69,7 @@ def check_world(world: str | Env, **options: Any) -> list[Finding]:
     except UnsupportedWorld as error:
         world.close()
         return [Finding("its spaces are supported", False, str(error))]
-    return [_found(name, test, world) for name, test in _tests(kind).items()]
+    return [_found(name, test, world) for name, test in (_tests(kind) | checks_of_many(world)).items()]
 
 
 def _tests(kind: WorldKind) -> dict[str, Test]:
