@@ -15,6 +15,7 @@ import gymnasium as gym
 import numpy as np
 
 from ..check_play import Step, play, require
+from ..time_limits import OWN_WRAPPERS, is_wrapped
 from .flat_spaces import Actions
 from .world_batch import BatchedWorld, StepResult
 
@@ -26,7 +27,7 @@ def checks_of_many(world: gym.Env[Any, Any]) -> dict[str, Callable[[gym.Env[Any,
     """What is asked of a world of which many are simulated at once, by name; nothing of others. It has begun no episode
     yet."""
     inside = world.unwrapped
-    if not isinstance(inside, BatchedWorld):
+    if not isinstance(inside, BatchedWorld) or is_wrapped(world, beyond=OWN_WRAPPERS):
         return {}
     return {"a world is the same among others": partial(same_among_others, ways=inside.own_ways())}
 
