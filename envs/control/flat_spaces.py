@@ -103,11 +103,10 @@ class Observations:
         return np.concatenate([np.zeros(0, np.float32), *vectors, *pictures])
 
     def misfit(self, seen: Any) -> str | None:
-        """What of `seen` is not as its space says, where agents see it all the same; None if all is. BadReport as of
-        `flat`."""
+        """What of `seen` is not as its space says, or not as agents see it; None if all is. BadReport as of `flat`."""
         self.flat(seen)
         if _is_in(self._space, seen):
-            return None
+            return next(filter(None, (_merged(part, _at(seen, part)) for part in self._vectors)), None)
         for part in self._all:
             value = _at(seen, part)
             if not _is_in(part.space, value):
@@ -258,6 +257,30 @@ def _unlike(space: Space[Any], value: Any) -> str:
         place = tuple(map(int, out[0]))
         return f"{given[place]:g} at {place}, beyond its bounds {space.low[place]:g} and {space.high[place]:g}"
     return f"numbers of type {given.dtype}"
+
+
+def loses(space: Space[Any]) -> bool:
+    """Whether float32 rounds some of the numbers of a space."""
+    return isinstance(space, Box) and space.dtype.itemsize >= 4 and space.dtype != np.float32
+
+
+def _merged(part: _Part, value: Any) -> str | None:
+    """A whole number that float32 rounds, in words: it looks to an agent like those beside it. Of floats those below
+    `EXACT` are meant, such as times; beyond, every one is whole."""
+    if not loses(part.space):
+        return None
+    given = np.asarray(value)
+    exact, held = given.astype(np.float64), given.astype(np.float32).astype(np.float64)
+    rounded = (held != exact) & (exact == np.rint(exact))
+    out = np.argwhere(rounded if given.dtype.kind != "f" else rounded & (np.abs(exact) < EXACT))
+    if not len(out):
+        return None
+    place = tuple(map(int, out[0]))
+    step = np.abs(np.spacing(np.float32(exact[place])))
+    return (
+        f"it observed {given[place]} at {place}{_inside(part)}, of which float32 keeps steps of {step:g}, so that what "
+        "is nearer looks the same: let it show how far a number is from where it began, or several smaller ones"
+    )
 
 
 def _flat_pixels(part: _Part, picture: Picture, value: Any) -> np.ndarray:
