@@ -5,6 +5,7 @@ import random
 import time
 
 import pytest
+from hostile_texts import hostile_texts, seconds
 
 from peripatos.envs.errors import UserError
 from peripatos.envs.tools import Tool
@@ -163,6 +164,37 @@ def test_any_text_gives_a_reply_quickly(name):
         format_.parse(hostile[:MAX_REPLY])
     assert time.perf_counter() - begun < 10
     assert "are allowed" in str(format_.parse("x" * (MAX_REPLY + 1)).parse_error)
+
+
+BEFORE_AND_AFTER = {
+    "harmony": ("Let me look. ", "<|start|>assistant to=functions.calculator<|message|>{}"),
+    "hermes": ('<tool_call>{"name":"calculator","arguments":{"expression":', "}}</tool_call>"),
+    "glm": ("<tool_call>calculator<arg_key>expression</arg_key><arg_value>", "</arg_value></tool_call>"),
+    "qwen3.5": ("<tool_call><function=calculator><parameter=expression>", "</parameter></function></tool_call>"),
+    "gemma": ("<|tool_call>call:calculator{", "}<tool_call|>"),
+    "python": ("[calculator(", ")]"),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_long_text_takes_a_format_more_than_a_moment(name):
+    format_ = reply_format(name, SCHEMA)
+    for before, after in {("", ""), BEFORE_AND_AFTER.get(name, ("I see. ", ""))}:
+        for unit, text in hostile_texts(MAX_REPLY // 2, before, after):
+            assert seconds(format_.parse, text) < 2, (unit, before)
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("I look.\n<|start|>assistant ", "I look."),
+        ("I look.<|start|>assistant<|channel|>commentary ", "I look."),
+        ("I look. <|channel|> commentary ", "I look."),
+        ("My commentary ", "My commentary"),
+    ],
+)
+def test_the_header_of_a_message_to_a_tool_is_not_said(before, said):
+    assert reply_format("harmony").parse(f"{before}to=functions.f<|message|>{{}}").text == said
 
 
 @pytest.mark.parametrize("name", ["hermes", "llama3", "python"])
