@@ -98,6 +98,8 @@ def test_what_is_said_and_what_is_called(name, text, said, calls):
         ("hermes", '<tool_call>{"name": 3}</tool_call>', 'an object with "name"'),
         ("hermes", '<tool_call>{"name":"f","arguments":[1]}</tool_call>', "must be an object, not [1]"),
         ("hermes", '<tool_call>{"name":"f","arguments":{"x":NaN}}</tool_call>', "NaN is not JSON"),
+        ("hermes", '<tool_call>{"name":"f","arguments":{"x":-1e400}}</tool_call>', "-1e400 is too large for a number"),
+        ("gemma", "<|tool_call>call:f{x:1e400}<tool_call|>", "1e400 is too large for a number"),
         ("hermes", f'<tool_call>{{"name":"f","arguments":{{"x":{"9" * 5000}}}}}</tool_call>', "not JSON"),
         ("hermes", "<tool_call>" + "[" * 100_000, "nested too deeply"),
         ("llama3", '{"name": "f"', "not finished"),
