@@ -28,7 +28,8 @@ import numpy as np
 
 from ..errors import UserError, nearest
 from ..vocabulary import Reply
-from .chat_world import Chat, WrittenWorld, placed_rows, read_chat, split_said
+from .chat_rows import Chat, read_chat, split_said
+from .chat_world import WrittenWorld, placed_rows
 from .conversation_env import SPLITS, Opening, Outcome, Split
 from .task_columns import PROMPTS, role_of
 from .task_source import Picked, TaskSource, split_of
