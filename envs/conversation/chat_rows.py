@@ -6,9 +6,9 @@
     {"prompt": …, "completion": …}                                                       texts, or lists of messages
 
 The first is what `peripatos export` writes; a column `system` is the first message. A reply whose `weight` is 0 (as
-OpenAI's fine-tuning files say it) is given like what is asked: nobody learns it. What stands behind the last reply to
-learn is left out. `logp`, beside a reply's `content` or a text `completion`, is how likely the whole reply was under
-who wrote it, in nats.
+OpenAI's fine-tuning files say it) is given like what is asked, as are those of a `prompt`: nobody learns them. What
+stands behind the last reply to learn is left out, and so is a row whose own `weight` is 0. `logp`, beside a reply's
+`content` or a text `completion`, is how likely the whole reply was under who wrote it, in nats.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Chat:
     tools: tuple[Mapping[str, Any], ...]
     split: Split | None = None  # None: nobody has said
     given: frozenset[int] = frozenset()  # numbers of the replies that are not to be learned
+    weight: int = 1  # of the row: 0 where nothing in it is to be learned
 
     def is_said(self, number: int) -> bool:
         """Whether that message is a reply to learn."""
@@ -59,7 +60,7 @@ def read_chat(place: str, row: Mapping[str, Any] | str) -> Chat:
     if not isinstance(row, Mapping):
         text = "the text " if isinstance(row, str) else ""
         raise UserError(f"{place}: a conversation is a mapping with messages, not {text}{row!r:.60}")
-    listed = _messages(place, row)
+    listed, asked = _messages(place, row)
     tools = _tools(place, row.get("tools"))
     schemas = {tool["function"]["name"]: tool["function"].get("parameters") for tool in tools}
     messages = [_checked(f"{place}, message {n}", message, schemas) for n, message in enumerate(listed)]
@@ -68,13 +69,14 @@ def read_chat(place: str, row: Mapping[str, Any] | str) -> Chat:
         raise UserError(f"{place}: nobody replies in this conversation: it has no message of the assistant")
     if said[0] == 0:
         raise UserError(f"{place}: this conversation begins with a reply, and nothing is asked before it")
-    given = frozenset(n for n in said if not _weight(f"{place}, message {n}", listed[n]))
+    if said[-1] < asked:
+        raise UserError(f"{place}: nobody replies in this completion, and of a prompt no reply is learned")
+    given = frozenset(n for n in said if n < asked or not weight_said(f"{place}, message {n}", listed[n]))
     if len(given) == len(said):
         raise UserError(f"{place}: each reply in this conversation has weight 0, so that there is nothing to learn")
     last = max({*said} - given)
-    return Chat(
-        place, tuple(messages[: last + 1]), tools, split_said(place, row), frozenset(n for n in given if n < last)
-    )
+    given = frozenset(n for n in given if n < last)
+    return Chat(place, tuple(messages[: last + 1]), tools, split_said(place, row), given, weight_said(place, row))
 
 
 def split_said(place: str, row: Mapping[str, Any]) -> Split | None:
@@ -85,13 +87,24 @@ def split_said(place: str, row: Mapping[str, Any]) -> Split | None:
     return split
 
 
-def _messages(place: str, row: Mapping[str, Any]) -> list[Any]:
+def weight_said(what: str, said: Mapping[str, Any]) -> int:
+    """Whether a reply, or a row, is learned, 1, or given, 0."""
+    weight = said.get("weight")
+    if weight is not None and (isinstance(weight, bool) or weight not in (0, 1)):
+        raise UserError(f"{what}: its weight is {weight!r:.60}; allowed are 1, it is learned, and 0, it is not")
+    return 1 if weight is None else int(weight)
+
+
+def _messages(place: str, row: Mapping[str, Any]) -> tuple[list[Any], int]:
+    """The messages of a row, and how many of them are its prompt, of which nothing is learned."""
     given = row.get("messages", row.get("conversations"))
     _check_likelihood(place, row)
     if row.get("logp") is not None and (given is not None or not isinstance(row.get("completion"), str)):
         raise UserError(f"{place}: logp stands beside a completion that is a text; of messages in that of the reply")
+    asked: list[Any] = []
     if given is None and "prompt" in row and "completion" in row:
-        given = [*_listed(row["prompt"], "user"), *_listed(row["completion"], "assistant", row.get("logp"))]
+        asked = _listed(row["prompt"], "user")
+        given = [*asked, *_listed(row["completion"], "assistant", row.get("logp"))]
     if given is not None and not isinstance(given, list | tuple):
         raise UserError(f"{place}: its messages are {given!r:.60} ({kind_of(given)}); allowed is a list of messages")
     if not given:
@@ -104,8 +117,8 @@ def _messages(place: str, row: Mapping[str, Any]) -> list[Any]:
         )
     system = row.get("system")
     if isinstance(system, str) and system.strip() and role_of(given[0]) != "system":
-        return [{"role": "system", "content": system}, *given]
-    return list(given)
+        return [{"role": "system", "content": system}, *given], len(asked) + 1 if asked else 0
+    return list(given), len(asked)
 
 
 def _listed(given: Any, role: str, logp: Any = None) -> list[Any]:
@@ -129,14 +142,6 @@ def _checked(what: str, given: Any, schemas: Mapping[str, Any]) -> Message:
     elif "tool_calls" in message:
         del message["tool_calls"]
     return message
-
-
-def _weight(what: str, message: Mapping[str, Any]) -> int:
-    """Whether a reply is learned, 1, or given, 0."""
-    weight = message.get("weight")
-    if weight is not None and (isinstance(weight, bool) or weight not in (0, 1)):
-        raise UserError(f"{what}: its weight is {weight!r:.60}; allowed are 1, it is learned, and 0, it is not")
-    return 1 if weight is None else int(weight)
 
 
 def _check_likelihood(what: str, given: Mapping[str, Any]) -> None:

@@ -103,9 +103,14 @@ class ChatWorld(WrittenWorld):
     def __init__(self, chats: TaskSource, split: Picked | None = None) -> None:
         super().__init__()
         read = [read_chat(place, row) for place, row in placed_rows(chats, split)]
-        self._written = self._chats = tuple(self._to_learn(read, "conversations"))
+        kept = self._to_learn(read, "conversations")
+        self._written = self._chats = tuple(chat for chat in kept if chat.weight)
         if not self._chats:
-            raise UserError("there is no conversation to learn from")
+            why = f": all {len(kept)} have weight 0" if kept else ""
+            raise UserError(f"there is no conversation to learn from{why}")
+        if len(self._chats) < len(kept):
+            out = f"{len(kept) - len(self._chats):,} of {len(kept):,} conversations"
+            self.remarks += (f"{out} have weight 0, and are left out",)
         said = [(chat.place, "\n".join(message["content"] for message in chat.messages)) for chat in self._chats]
         self.remarks += tuple(strange_characters(said, "conversations"))
         silent = [chat for chat in self._chats if any(map(_is_silent, chat.messages))]

@@ -28,7 +28,7 @@ import numpy as np
 
 from ..errors import UserError, nearest
 from ..vocabulary import Reply
-from .chat_rows import Chat, read_chat, split_said
+from .chat_rows import Chat, read_chat, split_said, weight_said
 from .chat_world import WrittenWorld, placed_rows
 from .conversation_env import SPLITS, Opening, Outcome, Split
 from .task_columns import PROMPTS, role_of
@@ -179,12 +179,12 @@ def read_ranking(place: str, row: Mapping[str, Any] | str, *, scored: bool = Fal
         raise UserError(f"{place}: a pair is a mapping with chosen and rejected, not {text}{row!r:.60}")
     named, ranks = _answers(place, row) if row.get("answers") is not None else (_sides(place, row), (0.0, 1.0))
     chats = [_conversation(f"{place}, {name}", row, given, place) for name, given in named.items()]
-    if any(chat.given for chat in chats):
-        raise UserError(f"{place}: a reply has weight 0, which is of conversations to imitate; of pairs leave it out")
     names, numbers = list(named), combinations(range(len(chats)), 2)  # those of equal rank may be equal
     compared = [(a, b) for a, b in numbers if ranks[a] != ranks[b]]
     asked = min(_parting(place, (names[a], names[b]), (chats[a], chats[b]), scored=scored) for a, b in compared)
     prompt = min(_prompt(row, given, chat) for given, chat in zip(named.values(), chats, strict=True))
+    if any(n >= prompt for chat in chats for n in chat.given) or not weight_said(place, row):
+        raise UserError(f"{place}: a reply has weight 0, which is of conversations to imitate; of pairs leave it out")
     one_task = tuple(replace(chat, place=place) for chat in chats)
     return Ranking(one_task, ranks, asked, prompt, split_said(place, row))
 

@@ -150,6 +150,30 @@ def test_replies_of_weight_0_are_read_and_not_learned() -> None:
     ]
 
 
+def test_rows_of_weight_0_are_left_out_and_counted() -> None:
+    chat = {"messages": [{"role": "user", "content": "2?"}, {"role": "assistant", "content": "b"}]}
+    rows = [
+        {"prompt": f"{n}?", "completion": completion, "weight": weight}
+        for n, (completion, weight) in enumerate([("a", 0), ([{"role": "assistant", "content": "a"}], 0.0), ("a", 1)])
+    ]
+    world = ChatWorld([*rows, {**chat, "weight": 0}, {**chat, "weight": 1.0}, {**chat, "weight": None}])
+    assert (len(world), world.remarks) == (3, ("3 of 6 conversations have weight 0, and are left out",))
+    with pytest.raises(UserError, match="there is no conversation to learn from: all 2 have weight 0"):
+        ChatWorld([rows[0], {**chat, "weight": 0}])
+
+
+def test_of_a_prompt_no_reply_is_learned() -> None:
+    ask, shot = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "SHOT"}
+    real, more = {"role": "assistant", "content": "real"}, {"role": "assistant", "content": "more"}
+    for completion in ("real", [real], [real, ask, more]):
+        row = {"prompt": [ask, {**shot, "weight": 1}, ask], "completion": completion, "system": "Be brief."}
+        (episode,) = said(ChatWorld([row]))
+        learned = [token for token, chosen in zip(episode.tokens, episode.mask, strict=True) if chosen]
+        text = tiny_tokenizer().decode(learned)
+        assert ("SHOT" in text, "real" in text, "more" in text) == (False, True, len(completion) == 3)
+        assert "SHOT" in tiny_tokenizer().decode(episode.tokens)
+
+
 def test_tokens_of_a_reply_share_how_likely_it_was_and_are_certain_where_nobody_knows() -> None:
     noted = {"role": "assistant", "content": "four", "logp": -8}
     rows = [
@@ -290,6 +314,15 @@ def _with(message: Any) -> dict[str, Any]:
             for weight in (0.5, 2, -1, True, "0", [])
         ),
         (_with({"role": "assistant", "content": "b", "weight": 0}), "row 7: each reply .* has weight 0"),
+        *(
+            ({**row, "weight": weight}, "row 7: its weight is .*; allowed are 1")
+            for row in (CHAT, {"prompt": "a", "completion": "b"})
+            for weight in (0.1, 2, -1, True, "0")
+        ),
+        (
+            {"prompt": [*CHAT["messages"][:3]], "completion": [CHAT["messages"][3]]},
+            "row 7: nobody replies in this completion",
+        ),
         ({**CHAT, "split": "tests"}, "row 7: unknown split 'tests'; .* Did you mean 'test'"),
         ({**CHAT, "logp": -1.0}, "row 7: logp stands beside a completion that is a text"),
         ({**CHAT, "tools": "no"}, "row 7: tools are no JSON: 'no'"),
