@@ -27,6 +27,7 @@ from .filled_nulls import arguments_without_fillers, schema_without_fillers
 from .task_columns import kind_of, read_message, role_of
 
 _LIKELIHOOD = re.compile("logps?|logpr(ob.*)?")  # other names of `logp`
+_LABEL = re.compile("labels?|kto.*|(is)?(un)?desirable|preferences?|(is)?preferred")  # of replies, good or bad
 _KEYS = ("messages", "conversations", "prompt", "completion", "tools", "logp")
 
 
@@ -99,6 +100,7 @@ def _messages(place: str, row: Mapping[str, Any]) -> tuple[list[Any], int]:
     """The messages of a row, and how many of them are its prompt, of which nothing is learned."""
     given = row.get("messages", row.get("conversations"))
     _check_likelihood(place, row)
+    _check_labels(place, row)
     if row.get("logp") is not None and (given is not None or not isinstance(row.get("completion"), str)):
         raise UserError(f"{place}: logp stands beside a completion that is a text; of messages in that of the reply")
     asked: list[Any] = []
@@ -150,6 +152,16 @@ def _check_likelihood(what: str, given: Mapping[str, Any]) -> None:
         letters = re.sub("[^a-z]", "", str(name).lower())
         if _LIKELIHOOD.fullmatch(letters) or sorted(letters) == sorted("logp"):
             raise UserError(f"{what} has {name!r}, which nobody reads; how likely the whole reply was is its 'logp'")
+
+
+def _check_labels(place: str, row: Mapping[str, Any]) -> None:
+    """UserError where a row says whether its reply is good, as for KTO: here each reply is imitated."""
+    for name in (key for key, value in row.items() if value is not None):
+        if _LABEL.fullmatch(re.sub("[^a-z]", "", str(name).lower())):
+            raise UserError(
+                f"{place} has {name!r}, which nobody reads: what a row replies is imitated, good or bad. Leave bad "
+                'ones out, or give them "weight": 0; a column of another meaning needs another name'
+            )
 
 
 def _call(what: str, call: Any, schemas: Mapping[str, Any]) -> dict[str, Any]:

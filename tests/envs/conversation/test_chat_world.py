@@ -257,6 +257,11 @@ def test_a_column_of_another_meaning_is_no_likelihood(name: str) -> None:
     assert len(read_chat("row 0", {"prompt": "a", "completion": "b", name: "x"}).messages) == 2
 
 
+@pytest.mark.parametrize("name", ["score", "source", "labelled_by", "category", "preferences_file"])
+def test_a_column_of_another_meaning_is_no_label(name: str) -> None:
+    assert len(read_chat("row 0", {"prompt": "a", "completion": "b", name: "x", "label": None}).messages) == 2
+
+
 def _with(message: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": "a"}, message]}
 
@@ -318,6 +323,11 @@ def _with(message: Any) -> dict[str, Any]:
             ({**row, "weight": weight}, "row 7: its weight is .*; allowed are 1")
             for row in (CHAT, {"prompt": "a", "completion": "b"})
             for weight in (0.1, 2, -1, True, "0")
+        ),
+        *(
+            ({**row, name: False}, f"row 7 has '{name}', which nobody reads: what a row replies is imitated")
+            for row in (CHAT, {"prompt": "a", "completion": "b"})
+            for name in ("label", "Labels", "kto_tag", "is_desirable", "preference")
         ),
         (
             {"prompt": [*CHAT["messages"][:3]], "completion": [CHAT["messages"][3]]},
