@@ -7,7 +7,8 @@
 
 The first is what `peripatos export` writes; a column `system` is the first message. A reply whose `weight` is 0 (as
 OpenAI's fine-tuning files say it) is given like what is asked, as are those of a `prompt`: nobody learns them. What
-stands behind the last reply to learn is left out, and so is a row whose own `weight` is 0. `logp`, beside a reply's
+stands behind the last reply to learn is left out, and so is a row whose own `weight` is 0. `train: false` (axolotl) is
+such a weight, and `function_call` with `functions` OpenAI's older form of calls. `logp`, beside a reply's
 `content` or a text `completion`, is how likely the whole reply was under who wrote it, in nats.
 """
 
@@ -27,6 +28,7 @@ from .filled_nulls import arguments_without_fillers, schema_without_fillers
 from .task_columns import kind_of, read_message, role_of
 
 _LIKELIHOOD = re.compile("logps?|logpr(ob.*)?")  # other names of `logp`
+_IS_LEARNED = ("train", "training", "loss")  # of axolotl and of ms-swift
 _LABEL = re.compile("labels?|kto.*|(is)?(un)?desirable|preferences?|(is)?preferred")  # of replies, good or bad
 _KEYS = ("messages", "conversations", "prompt", "completion", "tools", "logp")
 
@@ -62,7 +64,7 @@ def read_chat(place: str, row: Mapping[str, Any] | str) -> Chat:
         text = "the text " if isinstance(row, str) else ""
         raise UserError(f"{place}: a conversation is a mapping with messages, not {text}{row!r:.60}")
     listed, asked = _messages(place, row)
-    tools = _tools(place, row.get("tools"))
+    tools = _tools(place, row.get("functions") if row.get("tools") is None else row["tools"])
     schemas = {tool["function"]["name"]: tool["function"].get("parameters") for tool in tools}
     messages = [_checked(f"{place}, message {n}", message, schemas) for n, message in enumerate(listed)]
     said = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
@@ -72,7 +74,7 @@ def read_chat(place: str, row: Mapping[str, Any] | str) -> Chat:
         raise UserError(f"{place}: this conversation begins with a reply, and nothing is asked before it")
     if said[-1] < asked:
         raise UserError(f"{place}: nobody replies in this completion, and of a prompt no reply is learned")
-    given = frozenset(n for n in said if n < asked or not weight_said(f"{place}, message {n}", listed[n]))
+    given = frozenset(n for n in said if n < asked or _is_given(f"{place}, message {n}", listed[n]))
     if len(given) == len(said):
         raise UserError(f"{place}: each reply in this conversation has weight 0, so that there is nothing to learn")
     last = max({*said} - given)
@@ -94,6 +96,20 @@ def weight_said(what: str, said: Mapping[str, Any]) -> int:
     if weight is not None and (isinstance(weight, bool) or weight not in (0, 1)):
         raise UserError(f"{what}: its weight is {weight!r:.60}; allowed are 1, it is learned, and 0, it is not")
     return 1 if weight is None else int(weight)
+
+
+def _is_given(what: str, message: Mapping[str, Any]) -> bool:
+    """Whether a reply says that it is not to be learned: by its weight, or by false as other trainers' files do."""
+    weight = weight_said(what, message)
+    for name in (name for name in _IS_LEARNED if message.get(name) is not None):
+        if not isinstance(message[name], bool):
+            raise UserError(f"{what}: its {name} is {message[name]!r:.60}; allowed are true, it is learned, and false")
+        if message.get("weight") is not None and bool(weight) != message[name]:
+            raise UserError(
+                f"{what}: its {name} is {str(message[name]).lower()}, and its weight {weight}; leave one out"
+            )
+        weight = weight and int(message[name])
+    return not weight
 
 
 def _messages(place: str, row: Mapping[str, Any]) -> tuple[list[Any], int]:
@@ -135,7 +151,8 @@ def _checked(what: str, given: Any, schemas: Mapping[str, Any]) -> Message:
     logp = message.get("logp", 0.0)
     if isinstance(logp, bool) or not isinstance(logp, int | float) or not -math.inf < logp <= 0:
         raise UserError(f"{what}: its logp is {logp!r:.60}; allowed is a number of nats, at most 0, of the whole reply")
-    message.pop("weight", None)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    for name in ("weight", *_IS_LEARNED):
+        message.pop(name, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
     calls = message.get("tool_calls", [])
     if not isinstance(calls, list | tuple):
         raise UserError(f"{what}: tool_calls are {calls!r:.60}; allowed is a list of calls")

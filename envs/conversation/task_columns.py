@@ -30,6 +30,8 @@ PROMPTS = ("prompt", "question", "problem")
 _RULE = ("column", "after", "tag")
 _ROLES = ("system", "user", "assistant", "tool")
 _SHAREGPT = {"human": "user", "gpt": "assistant"}  # the others are called alike
+_OLDER = {"function": "tool"}  # of OpenAI's API
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # of a reply; the last two as vLLM and gpt-oss have them
 _CHATS = ("conversations", "messages")
 _LETTERS = 2  # characters of a choice's letter, at most
 _LONGEST = 1 << 20  # characters in which a boxed answer is looked for
@@ -145,7 +147,8 @@ def read_messages(what: str, given: Sequence[Any]) -> list[Message]:
 
 
 def read_message(what: str, given: object) -> Message:
-    """A chat message, also as ShareGPT has it; parts of text are one text, and what is null is left out."""
+    """A chat message, also as ShareGPT and older versions of OpenAI's API have it; parts of text are one text, and what
+    is null is left out. A thought is `reasoning_content`, whatever it was called."""
     if not isinstance(given, Mapping):
         raise UserError(f'{what} is {given!r:.80}; a message is a mapping, {{"role": "user", "content": "…"}}')
     message = {str(key): value for key, value in given.items() if value is not None}
@@ -156,6 +159,8 @@ def read_message(what: str, given: object) -> Message:
     if shares:
         message = {**{key: value for key, value in message.items() if key not in ("from", "value")}, "role": role}
         message |= {"content": given.get("value")}
+    if role == "assistant":
+        _rename(what, message)
     content = message.get("content")
     if isinstance(content, list) and all(isinstance(part, Mapping) and part.get("type") == "text" for part in content):
         content = "".join(str(part.get("text", "")) for part in content)
@@ -169,12 +174,33 @@ def read_message(what: str, given: object) -> Message:
     return Message(**{**message, "role": role, "content": content})  # pyright: ignore[reportArgumentType]
 
 
+def _rename(what: str, message: dict[str, Any]) -> None:
+    """Give the thought and the call of a reply the names that they have here."""
+    thoughts = {name: message.pop(name) for name in _THOUGHTS if name in message}
+    for name, thought in thoughts.items():
+        if not isinstance(thought, str):
+            raise UserError(f"{what}: its {name} is {thought!r:.60}; allowed is text")
+    different = {thought.strip(): (name, thought) for name, thought in thoughts.items() if thought.strip()}
+    if len(different) > 1:
+        names = " and ".join(repr(name) for name, _ in different.values())
+        raise UserError(f"{what} has {names}, which differ; a reply has one thought: leave the others out")
+    for _, thought in different.values():
+        message["reasoning_content"] = thought
+    called = message.pop("function_call", None)
+    if called is not None and message.get("tool_calls"):
+        raise UserError(f"{what} has 'tool_calls' and 'function_call', their older form; leave one out")
+    if called is not None:
+        message["tool_calls"] = [{"type": "function", "function": called}]
+
+
 def role_of(message: object) -> object:
     """Who speaks in a message, by the names of here; None where it does not say."""
     if not isinstance(message, Mapping):
         return None
-    said = message.get("role") or message.get("from")
-    return _SHAREGPT.get(said.lower(), said.lower()) if isinstance(said, str) and "role" not in message else said
+    if message.get("role") is not None:
+        return _OLDER.get(message["role"], message["role"]) if isinstance(message["role"], str) else message["role"]
+    said = message.get("from")
+    return _SHAREGPT.get(said.lower(), said.lower()) if isinstance(said, str) else said
 
 
 def fields_of(text: str) -> list[str]:

@@ -174,6 +174,15 @@ def test_of_a_prompt_no_reply_is_learned() -> None:
         assert "SHOT" in tiny_tokenizer().decode(episode.tokens)
 
 
+@pytest.mark.parametrize("name", ["train", "training", "loss"])
+def test_replies_of_which_other_trainers_say_that_they_are_not_learned_are_not(name: str) -> None:
+    ask = {"role": "user", "content": "Q"}
+    first, last = ({"role": "assistant", "content": text, name: text == "new"} for text in ("old", "new"))
+    for shown in (first, {**first, "weight": 0}):
+        chat = read_chat("row 0", {"messages": [ask, shown, ask, last]})
+        assert (chat.given, chat.messages[1]) == ({1}, {"role": "assistant", "content": "old"})
+
+
 def test_tokens_of_a_reply_share_how_likely_it_was_and_are_certain_where_nobody_knows() -> None:
     noted = {"role": "assistant", "content": "four", "logp": -8}
     rows = [
@@ -194,6 +203,26 @@ def test_replies_keep_their_calls_and_thoughts() -> None:
     reply = reply_in(read_chat("row 0", CHAT).messages[4])
     assert reply.thought == "two calls"
     assert [(call.name, call.arguments) for call in reply.tool_calls] == [("add", {"a": 1}), ("add", {"a": 2})]
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "thinking"])
+def test_a_thought_is_read_by_each_of_its_names(name: str) -> None:
+    for extra in ({}, {"reasoning": " so"}, {"thinking": ""}, {"reasoning_content": None}):
+        reply = {"role": "assistant", "content": "b", **extra, name: "so"}
+        message = read_chat("row 0", _with(reply)).messages[1]
+        assert message == {"role": "assistant", "content": "b", "reasoning_content": message.get("reasoning_content")}
+        assert reply_in(message).thought.strip() == "so"
+
+
+def test_the_older_form_of_calls_is_read_as_calls() -> None:
+    ask, call = {"role": "user", "content": "a"}, {"name": "add", "arguments": '{"a": 1}'}
+    for content in ("", None):
+        turns = [{"role": "assistant", "content": content, "function_call": call}]
+        turns += [{"role": "function", "name": "add", "content": "1"}, {"role": "assistant", "content": "It is 1."}]
+        chat = read_chat("row 0", {"messages": [ask, *turns], "functions": [ADD]})
+        assert [message["role"] for message in chat.messages] == ["user", "assistant", "tool", "assistant"]
+        assert [(one.name, one.arguments) for one in reply_in(chat.messages[1]).tool_calls] == [("add", {"a": 1})]
+        assert [tool["function"]["name"] for tool in chat.tools] == ["add"]
 
 
 @pytest.mark.parametrize("begun", [[], [{"from": "system", "value": "Be brief."}]])
@@ -332,6 +361,24 @@ def _with(message: Any) -> dict[str, Any]:
         (
             {"prompt": [*CHAT["messages"][:3]], "completion": [CHAT["messages"][3]]},
             "row 7: nobody replies in this completion",
+        ),
+        (
+            _with({"role": "assistant", "content": "b", "reasoning": "x", "thinking": "y"}),
+            "message 1 has 'reasoning' and 'thinking', which differ",
+        ),
+        (
+            _with({"role": "assistant", "content": "b", "thinking": ["x"]}),
+            r"message 1: its thinking is \['x'\]; allowed",
+        ),
+        (
+            _with({"role": "assistant", "function_call": {"name": "f"}, "tool_calls": [{"function": {"name": "g"}}]}),
+            "message 1 has 'tool_calls' and 'function_call', their older form",
+        ),
+        (_with({"role": "assistant", "function_call": "f"}), "message 1, call 0 is .*'f'.*; a call is"),
+        (_with({"role": "assistant", "content": "b", "train": 0.5}), "message 1: its train is 0.5; allowed are true"),
+        (
+            _with({"role": "assistant", "content": "b", "train": False, "weight": 1}),
+            "message 1: its train is false, and its weight 1; leave one out",
         ),
         ({**CHAT, "split": "tests"}, "row 7: unknown split 'tests'; .* Did you mean 'test'"),
         ({**CHAT, "logp": -1.0}, "row 7: logp stands beside a completion that is a text"),
