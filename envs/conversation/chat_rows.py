@@ -25,7 +25,7 @@ from ..errors import UserError, nearest, unknown
 from ..vocabulary import Message, Reply, ToolCall
 from .conversation_env import SPLITS, Split
 from .filled_nulls import arguments_without_fillers, schema_without_fillers
-from .task_columns import kind_of, read_message, role_of
+from .task_columns import kind_of, read_message, role_of, system_said
 
 _LIKELIHOOD = re.compile("logps?|logpr(ob.*)?")  # other names of `logp`
 _IS_LEARNED = ("train", "training", "loss")  # of axolotl and of ms-swift
@@ -67,6 +67,7 @@ def read_chat(place: str, row: Mapping[str, Any] | str) -> Chat:
     tools = _tools(place, row.get("functions") if row.get("tools") is None else row["tools"])
     schemas = {tool["function"]["name"]: tool["function"].get("parameters") for tool in tools}
     messages = [_checked(f"{place}, message {n}", message, schemas) for n, message in enumerate(listed)]
+    _check_system(place, row, messages[0])
     said = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
     if not said:
         raise UserError(f"{place}: nobody replies in this conversation: it has no message of the assistant")
@@ -133,8 +134,8 @@ def _messages(place: str, row: Mapping[str, Any]) -> tuple[list[Any], int]:
             "messages as 'messages' or 'conversations' (ShareGPT), or two texts, 'prompt' and 'completion'."
             f"{nearest('messages', odd) or nearest('conversations', odd)}"
         )
-    system = row.get("system")
-    if isinstance(system, str) and system.strip() and role_of(given[0]) != "system":
+    system = system_said(place, row)
+    if system is not None and role_of(given[0]) != "system":
         return [{"role": "system", "content": system}, *given], len(asked) + 1 if asked else 0
     return list(given), len(asked)
 
@@ -169,6 +170,13 @@ def _check_likelihood(what: str, given: Mapping[str, Any]) -> None:
         letters = re.sub("[^a-z]", "", str(name).lower())
         if _LIKELIHOOD.fullmatch(letters) or sorted(letters) == sorted("logp"):
             raise UserError(f"{what} has {name!r}, which nobody reads; how likely the whole reply was is its 'logp'")
+
+
+def _check_system(place: str, row: Mapping[str, Any], first: Message) -> None:
+    """UserError where the column `system` and the first message, which it is, differ."""
+    system = system_said(place, row)
+    if system is not None and first["content"].strip() != system.strip():
+        raise UserError(f"{place} begins with a system message, and its column 'system' gives another; leave one out")
 
 
 def _check_labels(place: str, row: Mapping[str, Any]) -> None:

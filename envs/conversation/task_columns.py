@@ -7,8 +7,9 @@
     answer={"column": "answer", "after": "#### "}            what stands behind a mark in it, the last one
     answer={"column": "solution", "tag": "boxed"}            in \\\\boxed{…}, as `answer_tag` says of replies
 
-Without `prompt`, it is the first of the columns `prompt`, `question` and `problem` that there is; without `answer`, it
-is `answer`, behind its "####" where it has one (GSM8K), or what is boxed in `solution` (MATH).
+Without `system`, it is the column `system`, if there is one. Without `prompt`, it is the first of the columns `prompt`,
+`question` and `problem` that there is; without `answer`, it is `answer`, behind its "####" where it has one (GSM8K), or
+what is boxed in `solution` (MATH).
 
 What cannot be asked or expected is a `UserError` with the row, the column and the value.
 """
@@ -69,14 +70,22 @@ class Columns:
 
     def messages(self, place: str, row: Task) -> list[Message]:
         """How the conversation begins."""
-        begun = self._asked(place, row)
-        if self.system is None:
+        begun, system = self._asked(place, row), self.system_of(place, row)
+        own = [message["content"] for message in begun if message["role"] == "system"]
+        if system is None or own == [system]:
             return begun
-        if any(message["role"] == "system" for message in begun):
+        if own:
+            other = "`system`" if self.system is not None else "the column 'system'"
             raise UserError(
-                f"{place}: {self.prompt!r} has a system message of its own, and `system` gives another; leave one out"
+                f"{place}: {self.prompt!r} has a system message of its own, and {other} gives another; leave one out"
             )
-        return [Message(role="system", content=filled(self.system, place, row)), *begun]
+        return [Message(role="system", content=system), *begun]
+
+    def system_of(self, place: str, row: Task) -> str | None:
+        """The system message that stands before the prompt; None where there is none."""
+        if self.system is not None:
+            return filled(self.system, place, row)
+        return None if "system" in fields_of(self.prompt) else system_said(place, row)
 
     def text(self, place: str, row: Task) -> str:
         """What is asked, as one text: it tells which task this is."""
@@ -172,6 +181,15 @@ def read_message(what: str, given: object) -> Message:
         lacks = f'{lacks}"human", "value": "…"}}' if content is None else ""
         raise UserError(f"{what}: its content is {content!r:.80}; allowed is text{lacks}")
     return Message(**{**message, "role": role, "content": content})  # pyright: ignore[reportArgumentType]
+
+
+def system_said(place: str, row: Mapping[str, Any]) -> str | None:
+    """The system message in a row's column `system`; None where it has none. `UserError`, with its place, for what is
+    no text."""
+    given = row.get("system")
+    if given is not None and not isinstance(given, str):
+        raise UserError(f"{place}: 'system' is {given!r:.60} ({kind_of(given)}); allowed is text, the first message")
+    return given if given and given.strip() else None
 
 
 def _rename(what: str, message: dict[str, Any]) -> None:

@@ -226,14 +226,11 @@ def test_the_older_form_of_calls_is_read_as_calls() -> None:
 
 
 @pytest.mark.parametrize("begun", [[], [{"from": "system", "value": "Be brief."}]])
-def test_a_column_for_the_system_is_the_first_message_where_there_is_none(begun: list[Any]) -> None:
-    chat = [*begun, {"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]
-    system = "Be brief." if not begun else "Be long."
-    assert [one["content"] for one in read_chat("row 0", {"system": system, "conversations": chat}).messages] == [
-        "Be brief.",
-        "a",
-        "b",
-    ]
+def test_a_column_for_the_system_is_the_first_message(begun: list[Any]) -> None:
+    row = {"conversations": [*begun, {"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}
+    for system in ("Be brief.", *(["Be brief.\n", "", None] if begun else [])):
+        read = read_chat("row 0", {"system": system, **row})
+        assert [one["content"] for one in read.messages] == ["Be brief.", "a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -380,6 +377,8 @@ def _with(message: Any) -> dict[str, Any]:
             _with({"role": "assistant", "content": "b", "train": False, "weight": 1}),
             "message 1: its train is false, and its weight 1; leave one out",
         ),
+        ({**CHAT, "system": "Be long."}, "row 7 begins with a system message, and its column 'system' gives another"),
+        ({**CHAT, "system": ["x"]}, r"row 7: 'system' is \['x'\] \(a list\); allowed is text, the first message"),
         ({**CHAT, "split": "tests"}, "row 7: unknown split 'tests'; .* Did you mean 'test'"),
         ({**CHAT, "logp": -1.0}, "row 7: logp stands beside a completion that is a text"),
         ({**CHAT, "tools": "no"}, "row 7: tools are no JSON: 'no'"),

@@ -52,14 +52,17 @@ def test_every_form_of_a_row_is_the_same_pair(row: dict[str, Any]) -> None:
         ({"question": "2 + 2 =", "chosen": "4", "rejected": "5"}, ["Be brief.", "2 + 2 ="]),
         ({"chosen": [ASKED, *said("4")], "rejected": [ASKED, *said("5")]}, ["Be brief.", "2 + 2 ="]),
         ({"prompt": "2 + 2 =", "answers": ["4", "5"]}, ["Be brief.", "2 + 2 ="]),
-        ({"prompt": [{"role": "system", "content": "Own."}, ASKED], "answers": ["4", "5"]}, ["Own.", "2 + 2 ="]),
+        (
+            {"prompt": [{"role": "system", "content": "Be brief."}, ASKED], "answers": ["4", "5"]},
+            ["Be brief.", "2 + 2 ="],
+        ),
     ],
 )
 def test_a_column_for_the_system_is_the_first_message_of_both_sides(row: dict[str, Any], begun: list[str]) -> None:
     pair = read_ranking("row 0", {"system": "Be brief.", **row})
     assert [[m["content"] for m in chat.messages] for chat in pair.chats] == [[*begun, "4"], [*begun, "5"]]
     assert (pair.asked, pair.prompt) == (2, 2)
-    assert read_ranking("row 0", {"system": "", **row}).prompt == (2 if begun[0] == "Own." else 1)
+    assert read_ranking("row 0", {"system": "", **row}).prompt == (2 if isinstance(row.get("prompt"), list) else 1)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +134,10 @@ def test_answers_are_ranked_as_they_stand_or_as_their_ranks_say() -> None:
         *(
             ({**ROW, name: 1}, f"row 7 has {name!r}, which nobody reads; the better reply is 'chosen'")
             for name in ("label", "margin", "preference", "ranks", "scores", "winner", "human_preference")
+        ),
+        (
+            {**ROW, "prompt": [{"role": "system", "content": "Own."}, ASKED], "system": "Other."},
+            "row 7, chosen begins with a system message, and its column 'system' gives another",
         ),
         ({**ROW, "weight": 0}, "row 7: a reply has weight 0"),
         ({**ROW, "weight": 0.5}, "row 7: its weight is 0.5; allowed are 1"),
