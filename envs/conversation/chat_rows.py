@@ -186,7 +186,7 @@ def _check_labels(place: str, row: Mapping[str, Any]) -> None:
         if _LABEL.fullmatch(re.sub("[^a-z]", "", str(name).lower())):
             raise UserError(
                 f"{place} has {name!r}, which nobody reads: what a row replies is imitated, good or bad. Leave bad "
-                'ones out, or give them "weight": 0; a column of another meaning needs another name'
+                'rows out, or write "weight": 0 in its place; a column of another meaning needs another name'
             )
 
 
