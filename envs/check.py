@@ -23,12 +23,13 @@ from gymnasium.utils.env_checker import check_env
 from .check_play import STEPS, Broken, Env, identical, play, require, seen_amiss
 from .check_process import leaves_the_process, talk_ends
 from .contained import Contained, is_ours
+from .control.batch_check import checks_of_many
 from .control.learnable import unlearnable
 from .control.symmetry_check import keeps_symmetry
 from .conversation.conversation_env import SPLITS, ConversationEnv
 from .errors import NeverEnds, UnsupportedWorld, UserError
 from .registry import WorldKind, give_voices, make_world, world_kind
-from .reported import BadReport, foreign, metric, number
+from .reported import BadReport, begin, foreign, metric, number
 from .time_limits import ending
 from .user_code import described
 from .vocabulary import Reply, ToolCall, WorldFailure
@@ -68,7 +69,7 @@ def check_world(world: str | Env, **options: Any) -> list[Finding]:
     except UnsupportedWorld as error:
         world.close()
         return [Finding("its spaces are supported", False, str(error))]
-    return [_found(name, test, world) for name, test in _tests(kind).items()]
+    return [_found(name, test, world) for name, test in (_tests(kind) | checks_of_many(world)).items()]
 
 
 def _tests(kind: WorldKind) -> dict[str, Test]:
@@ -174,7 +175,7 @@ def _by_the_oracle(world: Env, seed: int) -> str:
     where there is no expert."""
     base, heard = world.unwrapped, []
     assert isinstance(base, ConversationEnv)
-    world.reset(seed=seed)
+    begin(world, seed)
     while len(heard) < STEPS and (reply := base.oracle()) is not None:
         text, reward, terminated, truncated, _ = world.step(reply)
         heard.append((reply, text, reward))
@@ -277,7 +278,7 @@ def _any_text(world: Env) -> str:
     replies["a call of a tool that is not there"] = Reply("", tool_calls=(ToolCall("no such tool", {"x": [None]}),))
     replies["a malformed tool call"] = Reply("{", parse_error="the call is not JSON")
     for name, reply in replies.items():
-        world.reset(seed=0)
+        begin(world, 0)
         begun = time.perf_counter()
         try:
             _, reward, *_ = world.step(reply)
@@ -290,7 +291,7 @@ def _any_text(world: Env) -> str:
 
 
 def _no_reply(world: Env) -> str:
-    world.reset(seed=0)
+    begin(world, 0)
     for action in (None, 7, b"bytes", ["list"], {"text": "dict"}, np.zeros(3)):
         try:
             world.step(action)
@@ -364,7 +365,7 @@ def _absurd_actions(world: Env) -> str:
         absurd |= {"too large": int(space.start + space.n), "too small": int(space.start) - 1, "NaN": math.nan}
     accepted, unscored, silent = [], [], []
     for name, action in absurd.items():
-        world.reset(seed=0)
+        begin(world, 0)
         begun = time.perf_counter()
         try:
             _, reward, *_ = world.step(action)
@@ -382,7 +383,7 @@ def _absurd_actions(world: Env) -> str:
 
 
 def _close_twice(world: Env) -> str:
-    world.reset(seed=0)
+    begin(world, 0)
     if isinstance(world.unwrapped, ConversationEnv):
         world.unwrapped.end()  # in the middle of an episode
         world.unwrapped.end()

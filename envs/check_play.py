@@ -13,7 +13,7 @@ import numpy as np
 from .contained import look
 from .control.flat_spaces import Observations
 from .conversation.conversation_env import ConversationEnv
-from .reported import RESET, STEP, BadReport, parts
+from .reported import STEP, BadReport, begin, parts
 
 Env = gymnasium.Env[Any, Any]
 STEPS = 60  # of an episode, at most
@@ -53,7 +53,7 @@ def play_together(players: Sequence[tuple[Env, int, int]]) -> list[Episode]:
     episodes: list[Episode] = []
     for (world, seed, action_seed), space in zip(players, spaces, strict=True):
         space.seed(action_seed)
-        first, info = parts(world.reset(seed=seed), "reset", *RESET)
+        first, info = begin(world, seed)
         _require_info(info, "reset")
         episodes.append((copy.deepcopy(first), info, []))
     going = [

@@ -1,6 +1,7 @@
 """What a world reports is checked once, here, before anybody reckons with it.
 
     parts(value, "step", "reward", …)   a tuple of so many
+    begin(world, seed, split)          what a reset gave
     number(value, "the reward")        a real number that float32 holds; true and false are 1 and 0
     flag(value, "terminated")          true or false; 0 and 1 are taken for them
     terms(mapping, reward)             numbers by name, which sum to the reward
@@ -22,13 +23,16 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import UserError
 from .user_code import broken
 from .vocabulary import Message, WorldFailure
+
+if TYPE_CHECKING:
+    import gymnasium
 
 LARGEST = float(np.finfo(np.float32).max)
 RESET = ("observation", "info")  # what a Gymnasium world gives, see `parts`
@@ -101,6 +105,19 @@ def parts(given: Any, method: str, *names: str) -> tuple[Any, ...]:
     found = f"{len(given)} values" if isinstance(given, tuple | list) else _shown(given)
     old = "; the done of the old gym is terminated or truncated" if method == "step" and found == "4 values" else ""
     raise BadReport(f"{method} gave {found}; it gives {', '.join(names)}{old}")
+
+
+def begin(world: gymnasium.Env[Any, Any], seed: int, split: str = "train") -> tuple[Any, Any]:
+    """Observation and info of a new episode, begun as every run begins one. BadReport as of `parts`; what else a reset
+    raises gets a note of what it was given."""
+    options = {"split": split}
+    try:
+        begun = world.reset(seed=seed, options=dict(options))
+    except Exception as error:
+        error.add_note(f"reset was given seed={seed}, options={options}")
+        raise
+    observation, info = parts(begun, "reset", *RESET)
+    return observation, info
 
 
 def terms(given: Mapping[Any, Any], reward: float) -> dict[str, float]:

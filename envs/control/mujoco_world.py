@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from mujoco.viewer import Handle
 
 
+_WAYS = ("reset", "step", "_state")  # methods in which a world may do what its task does not
+
+
 class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
     """One simulation of a task, as a `gymnasium.Env`; `make_batch` gives many.
 
@@ -123,6 +126,18 @@ class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
         """`n` simulations of the same task on a pool."""
         return MujocoBatch(self.task, n, threads=threads, max_episode_steps=max_episode_steps)
 
+    def own_ways(self) -> tuple[str, ...]:
+        """What a subclass changed besides the task, which is all that the pool knows; nothing where it makes its own
+        batches."""
+        kind = type(self)
+        if kind.make_batch is not MujocoWorld.make_batch:
+            return ()
+        ways = [way for way in _WAYS if way in vars(self) or getattr(kind, way) is not getattr(MujocoWorld, way)]
+        model = self.task.load_model()
+        spaces = {"observation_space": observation_space(self.task), "action_space": action_space(model)}
+        ways += [name for name, space in spaces.items() if getattr(self, name) != space]
+        return (*ways, *(["model"] if not np.array_equal(_bytes(self.model), _bytes(model)) else []))
+
     def close(self) -> None:
         """Close what draws."""
         if self._renderer is not None:
@@ -134,6 +149,13 @@ class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
 
     def _state(self) -> State:
         return State(self.data.qpos[None], self.data.qvel[None], self.data.sensordata[None])
+
+
+def _bytes(model: mujoco.MjModel) -> np.ndarray:
+    """All that is in a compiled model."""
+    buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, buffer)
+    return buffer
 
 
 def _first(values: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -19,7 +19,7 @@ import numpy as np
 from gymnasium.spaces import Discrete
 
 from ..check_play import require
-from ..reported import number
+from ..reported import begin, number
 from .flat_spaces import Actions, Observations
 from .symmetry import Symmetry, declared_symmetry
 
@@ -94,7 +94,7 @@ def _steps(world: gym.Env[Any, Any]) -> _Steps:
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, float]] = []
     world.action_space.seed(0)
     for seed in range(_STEPS):
-        state, over = flat(world.reset(seed=seed)[0]).astype(np.float64), False
+        state, over = flat(begin(world, seed)[0]).astype(np.float64), False
         while not over and len(rows) < _STEPS and time.monotonic() < until:
             action = world.action_space.sample()
             seen, reward, terminated, truncated, _ = world.step(action)
