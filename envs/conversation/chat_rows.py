@@ -115,6 +115,7 @@ def _is_given(what: str, message: Mapping[str, Any]) -> bool:
 
 def _messages(place: str, row: Mapping[str, Any]) -> tuple[list[Any], int]:
     """The messages of a row, and how many of them are its prompt, of which nothing is learned."""
+    row = {key: value for key, value in row.items() if value is not None}  # tables fill so what other rows have
     given = row.get("messages", row.get("conversations"))
     _check_likelihood(place, row)
     _check_labels(place, row)
@@ -185,7 +186,7 @@ def _check_labels(place: str, row: Mapping[str, Any]) -> None:
         if _LABEL.fullmatch(re.sub("[^a-z]", "", str(name).lower())):
             raise UserError(
                 f"{place} has {name!r}, which nobody reads: what a row replies is imitated, good or bad. Leave bad "
-                'ones out, or give them "weight": 0; a column of another meaning needs another name'
+                'rows out, or write "weight": 0 in its place; a column of another meaning needs another name'
             )
 
 

@@ -281,14 +281,12 @@ def _conversation(where: str, row: Mapping[str, Any], given: Any, place: str) ->
 
 
 def _begins_with_a_reply(messages: list[Any] | tuple[Any, ...]) -> bool:
-    first = messages[0] if messages else None
-    role = first.get("role", first.get("from")) if isinstance(first, Mapping) else None
-    return role in ("assistant", "gpt")
+    return bool(messages) and role_of(messages[0]) == "assistant"
 
 
 def _keys(row: Mapping[str, Any]) -> str:
-    return ", ".join(repr(str(key)) for key in row) or "no key at all"
+    return ", ".join(repr(str(key)) for key, value in row.items() if value is not None) or "no key at all"
 
 
 def _others(row: Mapping[str, Any]) -> list[str]:
-    return [str(key) for key in row if key not in _KEYS]
+    return [str(key) for key, value in row.items() if key not in _KEYS and value is not None]

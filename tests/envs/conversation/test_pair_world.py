@@ -28,6 +28,14 @@ ROW = {"prompt": "2 + 2 =", "chosen": "4", "rejected": "5"}
     "row",
     [
         ROW,
+        {**ROW, "question": None, "answers": None, "ranks": None, "system": None, "weight": None},
+        {
+            **ROW,
+            **{
+                side: [{"role": None, "content": None, "from": "gpt", "value": text}]
+                for side, text in (("chosen", "4"), ("rejected", "5"))
+            },
+        },
         {"question": "2 + 2 =", "chosen": "4", "rejected": "5", "score_chosen": 7.0},
         {"prompt": [ASKED], "chosen": said("4"), "rejected": said("5")},
         {"chosen": [ASKED, *said("4")], "rejected": [ASKED, *said("5")]},
