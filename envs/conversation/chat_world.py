@@ -207,6 +207,11 @@ def read_chat(place: str, row: Mapping[str, Any] | str) -> Chat:
     if not isinstance(row, Mapping):
         text = "the text " if isinstance(row, str) else ""
         raise UserError(f"{place}: a conversation is a mapping with messages, not {text}{row!r:.60}")
+    if {"turn_rewards", "stop_reason"} <= set(row):
+        raise UserError(
+            f"{place} is an episode that a run kept, whether it was solved or not; peripatos export FILE --out "
+            "chats.jsonl writes those that were, without replies that were cut"
+        )
     listed = _messages(place, row)
     messages = [_checked(f"{place}, message {n}", message) for n, message in enumerate(listed)]
     said = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
