@@ -63,6 +63,11 @@ def read_chat(place: str, row: Mapping[str, Any] | str) -> Chat:
     if not isinstance(row, Mapping):
         text = "the text " if isinstance(row, str) else ""
         raise UserError(f"{place}: a conversation is a mapping with messages, not {text}{row!r:.60}")
+    if {"turn_rewards", "stop_reason"} <= set(row):
+        raise UserError(
+            f"{place} is an episode that a run kept, whether it was solved or not; peripatos export FILE --out "
+            "chats.jsonl writes those that were, without replies that were cut"
+        )
     listed, asked = _messages(place, row)
     tools = _tools(place, row.get("functions") if row.get("tools") is None else row["tools"])
     schemas = {tool["function"]["name"]: tool["function"].get("parameters") for tool in tools}

@@ -258,8 +258,8 @@ def test_a_prompt_that_rows_put_into_several_splits_stays_in_the_last_of_them() 
     world = HeldOutPairs([*in_train, *in_test, *in_validation])
     assert [world.rankings_in(split) for split in ("train", "validation", "test")] == [4, 3, 3]
     assert world.remarks == (
-        "1 of 4 validation rows ask what rows of a later split ask, and are left out of validation",
-        "6 of 10 train rows ask what rows of a later split ask, and are left out of train",
+        "1 of 4 validation rows ask what test rows ask, and are left out of validation",
+        "6 of 10 train rows ask what validation or test rows ask, and are left out of train",
     )
     with pytest.raises(UserError, match="of 6 rows none is for training"):
         HeldOutPairs([*in_train[:3], *in_test])
