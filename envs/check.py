@@ -20,7 +20,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from .check_play import STEPS, Broken, Env, identical, play, require, seen_amiss
+from .check_play import STEPS, Broken, Env, Untested, identical, play, require, seen_amiss
 from .check_process import leaves_the_process, talk_ends
 from .contained import Contained, is_ours
 from .control.batch_check import checks_of_many
@@ -53,6 +53,7 @@ class Finding:
     check: str
     passed: bool
     detail: str = ""
+    tested: bool = True  # false: nothing speaks against the world, and nothing for it
 
 
 def check_world(world: str | Env, **options: Any) -> list[Finding]:
@@ -103,7 +104,8 @@ def _tests(kind: WorldKind) -> dict[str, Test]:
 def _found(name: str, test: Test, world: Env) -> Finding:
     try:
         with Contained(type(world.unwrapped).__name__):
-            return Finding(name, True, test(world))
+            remark = test(world)
+            return Finding(name, True, remark, not isinstance(remark, Untested))
     except BaseException as error:  # whatever a stranger's world raises is what we came to learn
         if is_ours(error) and not isinstance(error, NeverEnds):
             raise

@@ -36,6 +36,10 @@ class Broken(AssertionError):
     """The world breaks its contract in the way that the message says."""
 
 
+class Untested(str):
+    """The remark of a check that has found nothing out."""
+
+
 def require(condition: bool, message: str) -> None:
     if not condition:
         raise Broken(message)
