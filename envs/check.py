@@ -20,7 +20,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from .check_play import STEPS, Broken, Env, Untested, identical, play, require, seen_amiss
+from .check_play import STEPS, Broken, Env, Untested, identical, not_counted, play, require, seen_amiss
 from .check_process import leaves_the_process, talk_ends
 from .contained import Contained, is_ours
 from .control.batch_check import checks_of_many
@@ -247,7 +247,7 @@ def _info(world: Env) -> str:
             for name, value in numbers.items():
                 named = isinstance(name, str) and isinstance(value, int | float | np.number)
                 require(named, f'{at}: info["{key}"] has {name!r}: {value!r}, not a name and a number')
-    return ""
+    return "" if talks else not_counted(steps)
 
 
 def _require_messages(info: Mapping[str, Any], at: str) -> None:
