@@ -190,7 +190,7 @@ class TaskWorld(ConversationEnv):
         if self._draw or fields_of(self._columns.system or ""):
             return []
         begun = [self._begun(task) for task in self._tasks[split]]
-        alike = all(len(messages) == len(begun[0]) <= 2 for messages in begun)
+        alike = all(len(messages) <= 2 and messages[:-1] == begun[0][:-1] for messages in begun)
         return [messages[-1]["content"] for messages in begun] if alike else []
 
     def tasks_in(self, split: Split) -> int | None:
