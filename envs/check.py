@@ -20,7 +20,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from .check_play import STEPS, Broken, Env, identical, play, require, seen_amiss
+from .check_play import STEPS, Broken, Env, Untested, identical, not_counted, play, require, seen_amiss
 from .check_process import leaves_the_process, talk_ends
 from .contained import Contained, is_ours
 from .control.batch_check import checks_of_many
@@ -53,6 +53,7 @@ class Finding:
     check: str
     passed: bool
     detail: str = ""
+    tested: bool = True  # false: nothing speaks against the world, and nothing for it
 
 
 def check_world(world: str | Env, **options: Any) -> list[Finding]:
@@ -103,7 +104,8 @@ def _tests(kind: WorldKind) -> dict[str, Test]:
 def _found(name: str, test: Test, world: Env) -> Finding:
     try:
         with Contained(type(world.unwrapped).__name__):
-            return Finding(name, True, test(world))
+            remark = test(world)
+            return Finding(name, True, remark, not isinstance(remark, Untested))
     except BaseException as error:  # whatever a stranger's world raises is what we came to learn
         if is_ours(error) and not isinstance(error, NeverEnds):
             raise
@@ -245,7 +247,7 @@ def _info(world: Env) -> str:
             for name, value in numbers.items():
                 named = isinstance(name, str) and isinstance(value, int | float | np.number)
                 require(named, f'{at}: info["{key}"] has {name!r}: {value!r}, not a name and a number')
-    return ""
+    return "" if talks else not_counted(steps)
 
 
 def _require_messages(info: Mapping[str, Any], at: str) -> None:

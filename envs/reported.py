@@ -185,6 +185,14 @@ def success(value: Any) -> bool | None:
         raise BadReport(f"{problem}; a share or a distance is a metric") from problem
 
 
+def early_success(step: int | None, steps: int) -> str | None:
+    """What is said of an episode of so many `steps` that reported a success at `step`, and none at its last one; None
+    where it reported none at all."""
+    if step is None:
+        return None
+    return f"a success at step {step} of {steps}: whether an episode is a success is what its last step reports"
+
+
 def messages(given: Any, what: str) -> list[Message]:
     """A copy of chat messages that the caller may keep; a text that is not empty is one of the user's. BadReport for
     what is no message."""

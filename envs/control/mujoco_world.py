@@ -21,6 +21,7 @@ from .mujoco_batch import MujocoBatch
 from .mujoco_drawing import make_renderer, picture
 from .mujoco_feet import feet_signals
 from .mujoco_task import DIVERGED, MujocoTask, State, action_space, diverged, fits, not_finite, observation_space, total
+from .symmetry_exact import broken_numbers
 from .world_batch import WorldBatch, checked_action
 
 if TYPE_CHECKING:
@@ -137,6 +138,13 @@ class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
         spaces = {"observation_space": observation_space(self.task), "action_space": action_space(model)}
         ways += [name for name, space in spaces.items() if getattr(self, name) != space]
         return (*ways, *(["model"] if not np.array_equal(_bytes(self.model), _bytes(model)) else []))
+
+    def broken_numbers(self) -> np.ndarray | None:
+        """Which numbers its symmetry does not keep (`symmetry_exact`); None where that cannot be told, or where it is
+        not the task that says what a step is."""
+        if self.symmetry is None or not {*self.own_ways()} <= {"model"}:  # which chance may have changed
+            return None
+        return broken_numbers(self.task, self.symmetry)
 
     def close(self) -> None:
         """Close what draws."""
