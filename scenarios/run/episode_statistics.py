@@ -63,9 +63,9 @@ def summarize(
 ) -> Numbers:
     """Counts, means and 95 % intervals. `success_rate` only where the world has said something about success: the share
     of all scored episodes that succeeded, so that one which was cut before, or of which nothing was said, counts as one
-    that did not. What the world measures has names of its own, `world/NAME_mean`. `left_out` counts the episodes in
-    which a world by somebody else reported what has no form of ours; `tasks` counts them where some were played more
-    than once.
+    that did not, and a tie of two scores as half of one. What the world measures has names of its own,
+    `world/NAME_mean`. `left_out` counts the episodes in which a world by somebody else reported what has no form of
+    ours; `tasks` counts them where some were played more than once.
 
     Args:
         lists: how many tasks each world has, by its name, and None where they have no end, see `task_of`.
@@ -82,7 +82,7 @@ def summarize(
     result["truncated"] = sum(episode.truncated for episode in scored)
     rate = _success_rate(scored, tells=tells)
     if rate is not None:
-        low, high = share_interval([float(episode.success is True) for episode in scored], tasks)
+        low, high = share_interval([float(episode.success or 0) for episode in scored], tasks)
         result |= {"success_rate": rate, "success_low": low, "success_high": high}
     returns = [episode.reward for episode in scored if episode.reward is not None]
     low, high = mean_interval(returns, tasks)
@@ -329,7 +329,7 @@ def _success_rate(scored: Sequence[Episode], *, tells: bool) -> float | None:
     nothing about any of them, unless it `tells` of success otherwise."""
     if not scored or (not tells and all(episode.success is None for episode in scored)):
         return None
-    return sum(episode.success is True for episode in scored) / len(scored)
+    return sum(float(episode.success or 0) for episode in scored) / len(scored)
 
 
 def _term_means(group: str, terms: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -17,7 +17,7 @@ Number = TypeVar("Number", covariant=True)
 
 
 class _Describe(Protocol[Number]):
-    def __call__(self, episodes: Sequence[Episode], *, tells: bool) -> Mapping[str, Number]: ...
+    def __call__(self, episodes: Sequence[Episode], /, *, tells: bool) -> Mapping[str, Number]: ...
 
 
 def by_world(episodes: Sequence[Episode]) -> dict[str, list[Episode]]:
