@@ -336,7 +336,9 @@ class TaskWorld(ConversationEnv):
             try:
                 self._grader.check({**checked, "prompt": self._text(checked), "answer": expected})
             except UserError as problem:
-                raise UserError(f"{place}: {problem}") from problem
+                inner = [f"{self._columns.answer}.{key}" for key in expected] if isinstance(expected, Mapping) else []
+                within = f"; what is in it is named by a dot: answer: {' or '.join(inner[:5])}" if inner else ""
+                raise UserError(f"{place}: {problem}{within}") from problem
         return checked
 
     def _chooses(self) -> bool:
