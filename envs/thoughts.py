@@ -26,8 +26,9 @@ MARKS: tuple[Marks, ...] = (
 )
 """The pairs that models are known to write."""
 
-_CHANNEL = re.compile(
-    r"(?:<\|start\|>assistant)?(?P<to>[^<]*)<\|channel\|>(?P<channel>[^<]*)(?:<\|constrain\|>[^<]*)?<\|message\|>"
+_CHANNEL = re.compile(  # it begins only where no character before could begin it: each is looked at once
+    r"(?:<\|start\|>assistant|(?<![^<])|(?<=<\|end\|>)|(?<=<\|call\|>)|(?<=<\|return\|>))"
+    r"(?P<to>[^<]*+)<\|channel\|>(?P<channel>[^<]*+)(?:<\|constrain\|>[^<]*+)?<\|message\|>"
     r"(?P<text>.*?)(?P<end><\|end\|>|<\|return\|>|<\|call\|>|(?=<\|start\|>)|\Z)",
     re.DOTALL,
 )

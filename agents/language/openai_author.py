@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from ...envs.conversation.conversation_env import ConversationEnv
 from ...envs.errors import UserError, WrongKey, nearest
 from ...envs.thoughts import MARKS
+from ...envs.tools.formats.guarded import DECODER
 from ...envs.vocabulary import Message, Reply, StopReason, ToolCall
 from ..protocols import ContextFull, NoReply
 
@@ -203,7 +204,7 @@ def _arguments(written: object) -> object:
     if not isinstance(written, str):
         return {} if written is None else written
     try:
-        return json.loads(written or "{}")
+        return DECODER.decode(written or "{}")
     except (ValueError, RecursionError):
         return None
 

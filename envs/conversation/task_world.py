@@ -190,7 +190,7 @@ class TaskWorld(ConversationEnv):
         if self._draw or fields_of(self._columns.system or ""):
             return []
         begun = [self._begun(task) for task in self._division.rows[split]]
-        alike = all(len(messages) == len(begun[0]) <= 2 for messages in begun)
+        alike = all(len(messages) <= 2 and messages[:-1] == begun[0][:-1] for messages in begun)
         return [messages[-1]["content"] for messages in begun] if alike else []
 
     def tasks_in(self, split: Split) -> int | None:
@@ -325,8 +325,9 @@ class TaskWorld(ConversationEnv):
         self.remarks = tuple(
             remarks_on(rows, texts, self._columns, grader=grader, reading=reading if self._grader else None)
         )
-        placed = [(text, task, self._split_of(text, task)) for text, (_, task) in zip(texts, rows, strict=True)]
-        self._division = divide(placed)
+        self._division = divide(
+            [(text, task, self._split_of(text, task)) for text, (_, task) in zip(texts, rows, strict=True)]
+        )
         self.remarks += self._division.remarks
 
     def _checked(self, task: Task | str, place: str = "a task") -> Task:

@@ -19,11 +19,13 @@ from __future__ import annotations
 import copy
 import inspect
 import json
+import math
 import sys
 import typing
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
+from dataclasses import fields as fields_of
 from functools import lru_cache, reduce
 from operator import or_
 from types import UnionType
@@ -31,6 +33,7 @@ from typing import Annotated, Any, NotRequired, Optional, Required, Union, cast,
 
 import typing_extensions
 from pydantic import BaseModel, ConfigDict, Field, PydanticSchemaGenerationError, ValidationError, create_model
+from pydantic.dataclasses import is_pydantic_dataclass
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import PydanticJsonSchemaWarning
@@ -45,6 +48,7 @@ _DATA = ("default", "const", "enum", "examples", "required")  # keywords whose v
 _LISTED = ("enum", "examples")  # of these, whose values stand in a list
 _NAMED = ("properties", "$defs")  # keywords that hold schemas by names
 _REFERENCE = "#/$defs/"
+_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants")
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,10 @@ class Signature:
             given = self._model.model_validate(dict(arguments))
         except ValidationError as error:
             raise ValueError(_explained(error)) from None
-        fields = zip(type(given).model_fields, self.names, strict=True)
+        fields = [*zip(type(given).model_fields, self.names, strict=True)]
+        values = [(name, getattr(given, field)) for field, name in fields if field in given.model_fields_set]
+        for stray in (place for name, value in values for place in _not_finite(value, name)):
+            raise ValueError(f"{stray}: Input should be a finite number")
         return copy.deepcopy(dict(self._changeable)) | {
             name: getattr(given, field)
             for field, name in fields
@@ -101,7 +108,7 @@ def signature_of(function: Callable[..., object], name: str, *, bound: bool) -> 
         if default is not parameter.empty and _changes(name, parameter.name, default):
             changeable[parameter.name] = default
     try:
-        model = create_model(name, __config__=ConfigDict(extra="forbid", ser_json_inf_nan="constants"), **fields)
+        model = create_model(name, __config__=_CONFIG, **fields)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PydanticJsonSchemaWarning)  # of a default that JSON cannot say: left out
             schema = _tidied(model.model_json_schema())
@@ -200,6 +207,30 @@ def _readable(hint: Any, inside: tuple[object, ...] = ()) -> Any:
     if all(a is b for a, b in zip(read, parts, strict=True)):
         return hint
     return reduce(or_, read) if origin in (Union, UnionType) else origin[read[0] if len(read) == 1 else read]
+
+
+def _not_finite(value: object, where: str, *, inside: bool = False) -> Iterator[str]:
+    """Where an agent gave NaN or infinity to a model inside of an argument, whose class goes by a configuration of its
+    own. What that allows by name is left to it, and so is a default."""
+    if isinstance(value, float):
+        if inside and not math.isfinite(value):
+            yield where
+    elif isinstance(value, BaseModel):
+        allowed = value.model_config.get("allow_inf_nan", False)
+        for name in value.model_fields_set:
+            yield from _not_finite(getattr(value, name), f"{where}.{name}", inside=not allowed)
+    elif is_dataclass(value) and not isinstance(value, type):
+        kind = type(value)
+        own = is_pydantic_dataclass(kind) and not kind.__pydantic_config__.get("allow_inf_nan", False)
+        for one in fields_of(value):
+            if (part := getattr(value, one.name)) is not one.default:
+                yield from _not_finite(part, f"{where}.{one.name}", inside=own)
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _not_finite(part, f"{where}.{key}", inside=inside)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for number, part in enumerate(value):
+            yield from _not_finite(part, f"{where}.{number}", inside=inside)
 
 
 def _explained(error: ValidationError) -> str:

@@ -135,6 +135,7 @@ class Tool:
             return ToolResult(f"{self.name}: {detail}", Fault.ARGUMENTS)
         try:
             valid = self.validate(arguments)
+            json.dumps(dict(arguments), default=str, allow_nan=False)  # a ValueError names the number that is none
         except ValueError as error:
             return ToolResult(f"{self.name}: {_clean(str(error), _MAX_ERROR)}", Fault.ARGUMENTS)
         try:

@@ -6,6 +6,7 @@ Text from a model is hostile: length and depth are bounded, and nothing is evalu
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -130,7 +131,14 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-DECODER = json.JSONDecoder(parse_constant=_no_constant)
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"{digits:.40} is too large for a number")
+    return value
+
+
+DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
 
 
 def json_at(text: str, position: int) -> tuple[object, int]:

@@ -147,4 +147,8 @@ def _unquoted(value: object) -> str:
 
 def _without_header(text: str) -> str:
     """Without the words that open a message to a tool."""
-    return re.sub(r"(?:<\|start\|>assistant)?\s*(?:<\|channel\|>\s*commentary)?\s*\Z", "", text)
+    text = text.rstrip()
+    channel = text.removesuffix("commentary").rstrip()
+    if text.endswith("commentary") and channel.endswith("<|channel|>"):
+        text = channel.removesuffix("<|channel|>").rstrip()
+    return text.removesuffix("<|start|>assistant")

@@ -61,7 +61,7 @@ class Coding(ConversationEnv):
 
     weights = {"correct": 1.0, "format": 0.1}  # noqa: RUF012 (read only, copied by the base class)
     has_success = True
-    reward_version = "1"
+    reward_version = "2"
     splits = SPLITS
 
     def __init__(

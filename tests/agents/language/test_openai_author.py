@@ -244,7 +244,7 @@ def test_what_is_no_reply_costs_the_episode_and_no_more(answer: bytes) -> None:
         *[(called(name="f", arguments=given), "", [{"a": 1}]) for given in ({"a": 1}, '{"a": 1}')],
         *[
             (called(name="f", arguments=odd), f'<tool_call>{{"name": "f", "arguments": {odd}}}</tool_call>', [])
-            for odd in ("null", "[1]", '{"a": ', 7, "1" * 5000, "[" * 9999)
+            for odd in ("null", "[1]", '{"a": ', '{"a": NaN}', '{"a": 1e999}', 7, "1" * 5000, "[" * 9999)
         ],
     ],
     ids=lambda value: str(value)[:70],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from agents_worlds import Echo
+from hostile_texts import hostile_texts, seconds
 from model_templates import FAMILIES
 
 from peripatos.agents.language.chat_template import Renderer
@@ -41,6 +42,12 @@ THINK = MARKS[0]
 def test_a_thought_is_told_from_speech(text: str, opened: tuple[str, str] | None, thought: str, said: str) -> None:
     found, spoken = split_thought(text, opened=opened)
     assert (found.strip(), spoken) == (thought, said)
+
+
+@pytest.mark.parametrize("before", ["", "<|channel|>final<|message|>hi<|end|>", "<|channel|>", "<think>"])
+def test_no_long_text_takes_more_than_a_moment(before: str) -> None:
+    for unit, text in hostile_texts(65_536, before):
+        assert seconds(split_thought, text) < 2, unit
 
 
 def reply_of(name: str, text: str, *, stopped: bool = True) -> tuple[Reply, Talk]:

@@ -5,6 +5,7 @@ import random
 import time
 
 import pytest
+from hostile_texts import hostile_texts, seconds
 
 from peripatos.envs.errors import UserError
 from peripatos.envs.tools import Tool
@@ -97,6 +98,8 @@ def test_what_is_said_and_what_is_called(name, text, said, calls):
         ("hermes", '<tool_call>{"name": 3}</tool_call>', 'an object with "name"'),
         ("hermes", '<tool_call>{"name":"f","arguments":[1]}</tool_call>', "must be an object, not [1]"),
         ("hermes", '<tool_call>{"name":"f","arguments":{"x":NaN}}</tool_call>', "NaN is not JSON"),
+        ("hermes", '<tool_call>{"name":"f","arguments":{"x":-1e400}}</tool_call>', "-1e400 is too large for a number"),
+        ("gemma", "<|tool_call>call:f{x:1e400}<tool_call|>", "1e400 is too large for a number"),
         ("hermes", f'<tool_call>{{"name":"f","arguments":{{"x":{"9" * 5000}}}}}</tool_call>', "not JSON"),
         ("hermes", "<tool_call>" + "[" * 100_000, "nested too deeply"),
         ("llama3", '{"name": "f"', "not finished"),
@@ -163,6 +166,37 @@ def test_any_text_gives_a_reply_quickly(name):
         format_.parse(hostile[:MAX_REPLY])
     assert time.perf_counter() - begun < 10
     assert "are allowed" in str(format_.parse("x" * (MAX_REPLY + 1)).parse_error)
+
+
+BEFORE_AND_AFTER = {
+    "harmony": ("Let me look. ", "<|start|>assistant to=functions.calculator<|message|>{}"),
+    "hermes": ('<tool_call>{"name":"calculator","arguments":{"expression":', "}}</tool_call>"),
+    "glm": ("<tool_call>calculator<arg_key>expression</arg_key><arg_value>", "</arg_value></tool_call>"),
+    "qwen3.5": ("<tool_call><function=calculator><parameter=expression>", "</parameter></function></tool_call>"),
+    "gemma": ("<|tool_call>call:calculator{", "}<tool_call|>"),
+    "python": ("[calculator(", ")]"),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_long_text_takes_a_format_more_than_a_moment(name):
+    format_ = reply_format(name, SCHEMA)
+    for before, after in {("", ""), BEFORE_AND_AFTER.get(name, ("I see. ", ""))}:
+        for unit, text in hostile_texts(MAX_REPLY // 2, before, after):
+            assert seconds(format_.parse, text) < 2, (unit, before)
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("I look.\n<|start|>assistant ", "I look."),
+        ("I look.<|start|>assistant<|channel|>commentary ", "I look."),
+        ("I look. <|channel|> commentary ", "I look."),
+        ("My commentary ", "My commentary"),
+    ],
+)
+def test_the_header_of_a_message_to_a_tool_is_not_said(before, said):
+    assert reply_format("harmony").parse(f"{before}to=functions.f<|message|>{{}}").text == said
 
 
 @pytest.mark.parametrize("name", ["hermes", "llama3", "python"])

@@ -55,6 +55,12 @@ def test_a_result_keeps_the_type_that_it_has_over_there(good):
         assert run(server, "talk").value == {"n": 5}
 
 
+@pytest.mark.parametrize("odd", ["nan", "-1e400", float("nan"), float("inf")])
+def test_no_server_is_sent_a_number_that_is_none(good, odd):
+    result = run(good, "add", a=2, b=odd)
+    assert result.fault is Fault.ARGUMENTS, result
+
+
 @pytest.mark.parametrize("reply_format", ["python", "lfm"])
 def test_a_call_in_the_place_of_an_argument_gives_it_the_value_and_not_the_text(good, reply_format):
     world = ToolWorld(["Go."], lambda task: good.tools, lambda *_: True, reply_format=reply_format)

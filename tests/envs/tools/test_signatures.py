@@ -10,10 +10,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple, NotRequired, Optional, Union
 
+import pydantic.dataclasses
 import pytest
 import typing_extensions
 from annotated_types import Ge
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from peripatos.envs.errors import UserError
 from peripatos.envs.tools.docstrings import described
@@ -254,6 +255,61 @@ def test_a_schema_is_json_where_an_author_has_written_infinity(annotation: Any, 
     json.dumps(made.schema, allow_nan=False)
     assert made.schema["properties"]["x"] == schema
     assert made.validated({}) == ({"x": default} if isinstance(default, list | dict) else {})
+
+
+class Part(BaseModel):
+    size: float
+    sizes: list[float | None] = []
+    most: float = math.inf
+
+
+@pydantic.dataclasses.dataclass
+class Plank:
+    length: float = math.inf
+
+
+class Open(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=True)
+    most: float
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given", "place"),
+    [
+        *[(float, odd, "x") for odd in ("nan", "-inf", "1e400", "Infinity", math.inf)],
+        (float | None, "nan", "x"),
+        (list[float], [1, "nan"], "x.1"),
+        (dict[str, float], {"a": "inf"}, "x.a"),
+        (Span, {"end": "nan"}, "x.end"),
+        (Plank, {"length": "inf"}, "x.length"),
+        (list[Part], [{"size": 1}, {"size": "nan"}], "x.1.size"),
+        (Part | int, {"size": 1, "sizes": [None, "-inf"]}, "x.sizes.1"),
+    ],
+)
+def test_no_agent_gives_a_number_that_is_none(annotation: Any, given: Any, place: str) -> None:
+    def tool(x): ...
+
+    tool.__annotations__["x"] = annotation
+    result = Tool.from_function(tool).run({"x": given})
+    assert result.fault == "arguments"
+    assert result.text.startswith(f"tool: {place}: Input should be a finite number")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given"),
+    [(Part, {"size": 1}), (Plank, {}), (Open, {"most": "inf"}), (Annotated[float, Field(allow_inf_nan=True)], "inf")],
+)
+def test_what_an_author_made_infinite_or_allows_to_be_is_left(annotation: Any, given: Any) -> None:
+    def tool(x): ...
+
+    tool.__annotations__["x"] = annotation
+    assert Tool.from_function(tool).run({"x": given}).fault is None
+
+
+def test_a_default_may_be_a_model_that_holds_infinity() -> None:
+    def tool(x: Part = Part(size=math.inf)): ...  # noqa: B008
+
+    assert Tool.from_function(tool).run({}).fault is None
 
 
 def test_a_type_that_holds_itself_keeps_its_name() -> None:
