@@ -63,6 +63,11 @@ def read_chat(place: str, row: Mapping[str, Any] | str) -> Chat:
     if not isinstance(row, Mapping):
         text = "the text " if isinstance(row, str) else ""
         raise UserError(f"{place}: a conversation is a mapping with messages, not {text}{row!r:.60}")
+    if {"turn_rewards", "stop_reason"} <= set(row):
+        raise UserError(
+            f"{place} is an episode that a run kept, whether it was solved or not; peripatos export FILE --out "
+            "chats.jsonl writes those that were, without replies that were cut"
+        )
     listed, asked = _messages(place, row)
     tools = _tools(place, row.get("functions") if row.get("tools") is None else row["tools"])
     schemas = {tool["function"]["name"]: tool["function"].get("parameters") for tool in tools}
@@ -115,6 +120,7 @@ def _is_given(what: str, message: Mapping[str, Any]) -> bool:
 
 def _messages(place: str, row: Mapping[str, Any]) -> tuple[list[Any], int]:
     """The messages of a row, and how many of them are its prompt, of which nothing is learned."""
+    row = {key: value for key, value in row.items() if value is not None}  # tables fill so what other rows have
     given = row.get("messages", row.get("conversations"))
     _check_likelihood(place, row)
     _check_labels(place, row)
@@ -185,7 +191,7 @@ def _check_labels(place: str, row: Mapping[str, Any]) -> None:
         if _LABEL.fullmatch(re.sub("[^a-z]", "", str(name).lower())):
             raise UserError(
                 f"{place} has {name!r}, which nobody reads: what a row replies is imitated, good or bad. Leave bad "
-                'ones out, or give them "weight": 0; a column of another meaning needs another name'
+                'rows out, or write "weight": 0 in its place; a column of another meaning needs another name'
             )
 
 

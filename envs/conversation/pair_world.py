@@ -32,6 +32,7 @@ from ..vocabulary import Reply
 from .chat_rows import Chat, read_chat, split_said, weight_said
 from .chat_world import WrittenWorld, placed_rows
 from .conversation_env import SPLITS, Opening, Outcome, Split
+from .held_out import divide
 from .task_columns import PROMPTS, role_of
 from .task_source import Picked, TaskSource, split_of
 
@@ -145,15 +146,9 @@ class HeldOutPairs(PairWorld):
                     f"{ranking.chats[0].place} ranks {len(ranking.chats)} replies, and {read[0].chats[0].place} "
                     f"{self.size}; all rows rank equally many"
                 )
-        rows: dict[Split, Sequence[Ranking]] = {}
-        later: set[str] = set()  # prompts of the splits that have been filled
-        for split in reversed(SPLITS):
-            mine = [one for one in read if _split_of(one) == split]
-            rows[split] = [one for one in mine if _asked(one) not in later]
-            later |= {_asked(one) for one in mine}
-            if out := len(mine) - len(rows[split]):
-                more = f"{out:,} of {len(mine):,} {split} rows ask what rows of a later split ask"
-                self.remarks += (f"{more}, and are left out of {split}",)
+        division = divide([(_asked(one), one, _split_of(one)) for one in read], "rows")
+        rows = division.rows
+        self.remarks += division.remarks
         for split in ("train", "test"):
             if not rows[split]:
                 raise UserError(
@@ -281,14 +276,12 @@ def _conversation(where: str, row: Mapping[str, Any], given: Any, place: str) ->
 
 
 def _begins_with_a_reply(messages: list[Any] | tuple[Any, ...]) -> bool:
-    first = messages[0] if messages else None
-    role = first.get("role", first.get("from")) if isinstance(first, Mapping) else None
-    return role in ("assistant", "gpt")
+    return bool(messages) and role_of(messages[0]) == "assistant"
 
 
 def _keys(row: Mapping[str, Any]) -> str:
-    return ", ".join(repr(str(key)) for key in row) or "no key at all"
+    return ", ".join(repr(str(key)) for key, value in row.items() if value is not None) or "no key at all"
 
 
 def _others(row: Mapping[str, Any]) -> list[str]:
-    return [str(key) for key in row if key not in _KEYS]
+    return [str(key) for key, value in row.items() if key not in _KEYS and value is not None]

@@ -58,7 +58,7 @@ class Columns:
             if given is not None and (not isinstance(given, str) or not given.strip()):
                 quoted = "; in YAML a template stands in quotes" if isinstance(given, Mapping) else ""
                 raise UserError(f'{name} is {given!r:.80}; allowed is a column, or a template, "{{question}}"{quoted}')
-        asked = prompt or next((name for name in PROMPTS if name in row), "prompt")
+        asked = prompt or next((name for name in PROMPTS if row.get(name) is not None), "prompt")
         rule = _guess(row) if answer is None else _rule(answer)
         columns = cls(asked, system=system, **rule)
         odd = asked if prompt is None and asked != "prompt" else ""
@@ -330,7 +330,7 @@ def _guess(row: Task) -> dict[str, Any]:
 
 def _its_keys(row: Task, wanted: str) -> str:
     """What a row has in the place of a key."""
-    keys = list(map(str, row))
+    keys = [str(key) for key, value in row.items() if value is not None]
     return f"it has {', '.join(map(repr, keys)) or 'no key at all'}.{nearest(wanted, keys)}"
 
 

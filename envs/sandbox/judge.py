@@ -207,8 +207,8 @@ class Judge:
         `inside.remote`; functions of the test's may be arguments. All other arguments and answers are copies; with
         `in_place`, what a call changes in its arguments is seen by the test. What it prints is printed here too. An
         answer that holds NaN is wrong unless `nan` says that the test deals with it: it would pass
-        `not abs(got - want) > 1e-6`. Test code that fails before its first call, or never calls, is a broken test, and
-        the reward None.
+        `not abs(got - want) > 1e-6`. Test code that fails before its first call, never calls, or asserts nothing is a
+        broken test, and the reward None. Cases of unittest are run; the test may exit, with 0 where it holds.
 
         ValueError when the test code is empty or does not compile.
         """

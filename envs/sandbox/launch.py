@@ -35,7 +35,7 @@ _END_S = 20.0  # for what was killed to be gone
 UNSAFE_VARIABLE = "PERIPATOS_UNSAFE_NO_ISOLATION"
 _JUDGE_MODULES = (
     *("agreed", "calls", "codec", "filters", "confine", "program"),
-    *("operators", "candidate", "raised", "remote", "examiner", "driver", "forkserver"),
+    *("operators", "candidate", "raised", "remote", "unheard", "examiner", "driver", "forkserver"),
 )
 _SESSION_MODULES = ("agreed", "calls", "codec", "filters", "confine", "kernel", "cells")
 

@@ -21,6 +21,7 @@ from .codec import Channel, Unsupported, Wire, decode, encode
 from .program import FILE, Ended, Job, describe, kind_of
 from .raised import CandidateError, exception_names, like_of
 from .remote import Remote, RemoteIterator, StandIn, each, fields_of, finished
+from .unheard import cannot_fail, listen
 
 _FAILED, _EVERY = "__peripatos_failed__", "__peripatos_every__"
 _CATCHES = ("AssertionError", "Exception", "BaseException")
@@ -135,6 +136,9 @@ class _Exam:
         except Exception as error:
             names = (base.__name__ for base in type(error).__mro__)
             return {"raised": next(name for name in names if hasattr(builtins, name)), "m": str(error)[:300]}
+        except BaseException as error:  # it was the candidate who had the test exit
+            self.fail(error)
+            raise
 
     def _encode(self, value: object) -> Wire:
         return encode(value, keep=self._keep)
@@ -277,7 +281,7 @@ def run_examiner(job: Job, channel: Channel) -> None:
     scope: dict[str, Any] = module.__dict__
     try:
         tree = ast.parse(job["code"], FILE)
-        free = _free_names(tree)
+        free, why = _free_names(tree), cannot_fail(tree)
         exam.exceptions = {name: type(name, (CandidateError,), {}) for name in exception_names(tree) & free}
         scope.update({name: exam.stand_in(name) for name in free}, **exam.exceptions)
         if _softened(tree):
@@ -285,15 +289,26 @@ def run_examiner(job: Job, channel: Channel) -> None:
         compiled = compile(tree, FILE, "exec", dont_inherit=True)
     except Exception as error:
         raise Ended("no_test", describe(error)) from None
+    if why:
+        raise Ended("broken_test", why)
     candidate = exam.stand_in(job["entry"])
     scope.update({job["entry"]: candidate, "candidate": candidate})
-    try:
+    end = listen(tree, module, exam.fail)
+
+    def run() -> None:
         exec(compiled, scope)
         check = scope.get("check")
         if callable(check):
             check(candidate)
-    except BaseException as error:
-        exam.fail(error)
+
+    for part in (run, end):
+        try:
+            part()
+        except SystemExit as error:
+            if error.code not in (None, 0):
+                exam.fail(AssertionError(f"the test code exits with {error.code!r:.80}"))
+        except BaseException as error:
+            exam.fail(error)
     if exam.failure is None and not exam.calls:
         exam.failure = Ended("broken_test", "the test code never calls the candidate")
     if exam.failure is not None:

@@ -31,7 +31,7 @@ class PythonGrader:
 
     wanted = WANTED
     workers = _WORKERS
-    version = "python 1"
+    version = "python 2"
 
     def __init__(self) -> None:
         self._judge = shared_judge(_WORKERS, Limits())

@@ -81,7 +81,18 @@ def test_a_chat_is_said_again_and_only_what_the_assistant_says_is_learned() -> N
         {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
         {"messages": [{"from": "Human", "value": "a"}, {"from": "GPT", "value": "b"}]},
         {"conversations": [{"from": "user", "value": "a"}, {"from": "assistant", "value": "b"}], "system": ""},
+        {"messages": None, "conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+        {"conversations": None, "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+        {
+            "messages": [
+                {"role": None, "content": None, "from": "human", "value": "a"},
+                {"role": "assistant", "content": "b", "from": None, "value": None},
+            ],
+            "prompt": None,
+            "completion": None,
+        },
         {"prompt": "a", "completion": "b"},
+        {"prompt": "a", "completion": "b", "messages": None, "conversations": None, "logp": None, "system": None},
         {"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}]},
         {
             "messages": [
@@ -305,6 +316,10 @@ def _with(message: Any) -> dict[str, Any]:
         (
             _with({"from": "gpt", "text": "x"}),
             r"it has 'from', 'text', and a message is .*\{\"from\": \"human\", \"value\"",
+        ),
+        (
+            {"messages": None, "prompt": None, "completion": "b"},
+            r"row 7 has no list of messages; it has 'completion'\. Give",
         ),
         ({"messages": []}, "row 7 has no list of messages"),
         ({"messages": "text"}, "row 7: its messages are"),

@@ -28,6 +28,14 @@ ROW = {"prompt": "2 + 2 =", "chosen": "4", "rejected": "5"}
     "row",
     [
         ROW,
+        {**ROW, "question": None, "answers": None, "ranks": None, "system": None, "weight": None},
+        {
+            **ROW,
+            **{
+                side: [{"role": None, "content": None, "from": "gpt", "value": text}]
+                for side, text in (("chosen", "4"), ("rejected", "5"))
+            },
+        },
         {"question": "2 + 2 =", "chosen": "4", "rejected": "5", "score_chosen": 7.0},
         {"prompt": [ASKED], "chosen": said("4"), "rejected": said("5")},
         {"chosen": [ASKED, *said("4")], "rejected": [ASKED, *said("5")]},
@@ -250,8 +258,8 @@ def test_a_prompt_that_rows_put_into_several_splits_stays_in_the_last_of_them() 
     world = HeldOutPairs([*in_train, *in_test, *in_validation])
     assert [world.rankings_in(split) for split in ("train", "validation", "test")] == [4, 3, 3]
     assert world.remarks == (
-        "1 of 4 validation rows ask what rows of a later split ask, and are left out of validation",
-        "6 of 10 train rows ask what rows of a later split ask, and are left out of train",
+        "1 of 4 validation rows ask what test rows ask, and are left out of validation",
+        "6 of 10 train rows ask what validation or test rows ask, and are left out of train",
     )
     with pytest.raises(UserError, match="of 6 rows none is for training"):
         HeldOutPairs([*in_train[:3], *in_test])

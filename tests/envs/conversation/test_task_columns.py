@@ -46,6 +46,12 @@ def test_a_prompt_is_a_column_a_template_or_messages() -> None:
     assert asked({"prompt": parts}) == [{"role": "user", "content": "Hi"}]
 
 
+def test_a_column_of_null_is_an_absent_one() -> None:
+    assert asked({"prompt": None, "question": "Hi"}) == [CHAT[1]]
+    with pytest.raises(UserError, match=r"row 0 has no 'prompt', the prompt; it has 'ask'"):
+        asked({"question": None, "ask": "Hi"})
+
+
 def test_a_column_for_the_system_is_the_first_message_unless_a_key_says_another_or_the_prompt_has_it() -> None:
     row, user = {"prompt": "Hi", "system": "Be brief."}, CHAT[1]
     assert asked(row) == asked({**row, "prompt": CHAT[1:]}) == asked({**row, "prompt": CHAT}) == CHAT

@@ -188,7 +188,14 @@ def test_no_wrong_program_passes_a_test_that_looks_at_every_answer(judge: Judge,
         "x = 1 / 0\nassert f(1) == 1",
         "assert undefined_table[0] == f(1)",
         "def test_f():\n    assert f(1) == 1\n",
-        "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(f(1), 1)",
+        "import unittest\nclass T(unittest.TestCase):\n    def helper(self): self.assertEqual(f(1), 1)",
+        "f(2) == 4",
+        "print(f(2) == 4)",
+        "assert (f(2) == 4, 'of two')\nassert f(1) == 1",
+        "def check(candidate):\n    candidate(2)",
+        "import atexit\natexit.register(lambda: print(f(2) == 4))",
+        "import doctest\ndef g():\n    '>>> f(2)\\n4'\ndoctest.testmod()",
+        "import sys\nsys.exit(0)\nassert f(1) == 1",
         "raise SystemExit(1)",
     ],
 )
@@ -196,6 +203,63 @@ def test_a_test_that_is_broken_by_itself_is_named_so_and_scores_nobody(judge: Ju
     for code in ("def f(x): return x", "def f(x): return 0", "import os\ndef f(x): os._exit(0)"):
         verdict = judge.assertions(code, entry="f", test_code=test_code)
         assert (verdict.status, verdict.reward) == ("broken_test", None), verdict
+
+
+CASE = """
+import unittest
+class T(unittest.TestCase):
+    def test_two(self): self.assertEqual(f(2), 4)
+    def test_parts(self):
+        for n in range(3):
+            with self.subTest(n): self.assertEqual(f(n), n * n)
+"""
+SUITE = "unittest.defaultTestLoader.loadTestsFromTestCase(T)"
+POOL = "from concurrent.futures import ThreadPoolExecutor\ndef look(n):\n    if f(n) != n * n: raise ValueError(n)\n"
+UNHEARD = {  # test code that fails, and ends as if it did not
+    "runner": f"{CASE}unittest.TextTestRunner().run({SUITE})",
+    "quiet result": f"{CASE}{SUITE}.run(unittest.TestResult())",
+    "main of a module": f"{CASE}unittest.main(module='tests', argv=['x'], exit=False)",
+    "main": f"{CASE}unittest.main()",
+    "main, if it is": f"{CASE}if __name__ == '__main__': unittest.main()",
+    "case": CASE,
+    "case with assert": "from unittest import TestCase\nclass T(TestCase):\n    def test(self): assert f(2) == 4",
+    "part": f"{CASE.replace('test_two', 'two')}unittest.main(exit=False)",
+    "expected failure": f"{CASE}    @unittest.expectedFailure\n    def test_not(self): self.assertEqual(f(3), 8)\n",
+    "exit": "import sys\nif f(2) != 4: sys.exit(1)",
+    "exit with words": "import sys\nsys.exit(None if f(2) == 4 else 'wrong')",
+    "atexit": "import atexit\n@atexit.register\ndef late():\n    if f(2) != 4: raise ValueError",
+    "late assert": "from atexit import register\ndef late(n): assert f(n) == 4\nregister(late, n=2)",
+    "map": f"{POOL}with ThreadPoolExecutor(2) as pool: pool.map(look, range(4))",
+    "submit": f"{POOL}pool = ThreadPoolExecutor(2)\nfor n in range(4): pool.submit(look, n)",
+    "thread": f"{POOL}import threading\nthreading.Thread(target=look, args=(2,)).start()",
+}
+
+
+@pytest.mark.parametrize("style", UNHEARD)
+def test_a_failure_is_heard_however_the_test_code_is_written(judge: Judge, style: str) -> None:
+    right = judge.assertions("def f(x): return x * x", entry="f", test_code=UNHEARD[style])
+    assert (right.status, right.reward) == ("passed", 1.0), right
+    for wrong in ("return 0", "return -x", "raise ValueError", "raise SystemExit(0)"):
+        verdict = judge.assertions(f"def f(x): {wrong}", entry="f", test_code=UNHEARD[style])
+        assert verdict.reward == 0.0, (wrong, verdict)
+
+
+def test_a_failure_that_the_test_code_has_read_is_its_own_matter(judge: Judge) -> None:
+    read = f"{POOL}with ThreadPoolExecutor(2) as pool: given = pool.map(look, range(4))\n" + (
+        "try: list(given)\nexcept ValueError: pass\nassert f(1) == 2"
+    )
+    assert judge.assertions("def f(x): return 2 * x", entry="f", test_code=read).status == "passed"
+
+
+@pytest.mark.parametrize(
+    "end", ["import sys\nsys.exit(0)", "exit()", "raise SystemExit", "import sys\nsys.exit(False)"]
+)
+def test_a_test_may_end_with_an_exit(judge: Judge, end: str) -> None:
+    test = f"assert f(1) == 1\n{end}"
+    assert judge.assertions("def f(x): return x", entry="f", test_code=test).status == "passed"
+    assert judge.assertions("def f(x): return 0", entry="f", test_code=test).status == "wrong_answer"
+    own = judge.assertions("def f(x): raise SystemExit(0)", entry="f", test_code=test)
+    assert (own.status, own.reward) == ("no_answer", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +336,7 @@ def f(x):
 
 def test_test_code_that_runs_wild_is_not_held_against_the_sandbox(judge: Judge) -> None:
     with hurried(judge):
-        verdict = judge.assertions("def f(x): return x", entry="f", test_code="f(1)\nwhile True: pass")
+        verdict = judge.assertions("def f(x): return x", entry="f", test_code="assert f(1)\nwhile True: pass")
     assert verdict.status == "time_limit"
 
 
@@ -297,7 +361,7 @@ while True:
         ('{"raised": ["ValueError"], "m": "", "after": [[[]], {"d": []}]}',
          "xs = [1, 2]\ntry: f(xs)\nexcept ValueError: pass\nassert xs == []"),
         ('{"v": {"c": [{"c": [{"f": "inf"}, 0]}, {"c": [0, {"f": "inf"}]}]}}', "assert not abs(f(1) - 2.0) > 1e-6"),
-        ('{"v": {"c": [1, 0]}}', "f(1)"),
+        ('{"v": {"c": [1, 0]}}', "assert f(1)"),
         ('{"v": 5, "x2": 1, "call": [], "done": 1}', "assert f(1) == 4"),
         ('{"done": 1}', "assert f(1) == 4"),
     ],

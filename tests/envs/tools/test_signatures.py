@@ -307,7 +307,7 @@ def test_what_an_author_made_infinite_or_allows_to_be_is_left(annotation: Any, g
 
 
 def test_a_default_may_be_a_model_that_holds_infinity() -> None:
-    def tool(x: Part = Part(size=math.inf)): ...
+    def tool(x: Part = Part(size=math.inf)): ...  # noqa: B008
 
     assert Tool.from_function(tool).run({}).fault is None
 
