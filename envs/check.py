@@ -20,15 +20,16 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from .check_play import STEPS, Broken, Env, identical, play, require, seen_amiss
+from .check_play import STEPS, Broken, Env, Untested, identical, not_counted, play, require, seen_amiss
 from .check_process import leaves_the_process, talk_ends
 from .contained import Contained, is_ours
+from .control.batch_check import checks_of_many
 from .control.learnable import unlearnable
 from .control.symmetry_check import keeps_symmetry
 from .conversation.conversation_env import SPLITS, ConversationEnv
 from .errors import NeverEnds, UnsupportedWorld, UserError
 from .registry import WorldKind, give_voices, make_world, world_kind
-from .reported import BadReport, foreign, metric, number
+from .reported import BadReport, begin, foreign, metric, number
 from .time_limits import ending
 from .user_code import described
 from .vocabulary import Reply, ToolCall, WorldFailure
@@ -52,6 +53,7 @@ class Finding:
     check: str
     passed: bool
     detail: str = ""
+    tested: bool = True  # false: nothing speaks against the world, and nothing for it
 
 
 def check_world(world: str | Env, **options: Any) -> list[Finding]:
@@ -68,7 +70,7 @@ def check_world(world: str | Env, **options: Any) -> list[Finding]:
     except UnsupportedWorld as error:
         world.close()
         return [Finding("its spaces are supported", False, str(error))]
-    return [_found(name, test, world) for name, test in _tests(kind).items()]
+    return [_found(name, test, world) for name, test in (_tests(kind) | checks_of_many(world)).items()]
 
 
 def _tests(kind: WorldKind) -> dict[str, Test]:
@@ -102,7 +104,8 @@ def _tests(kind: WorldKind) -> dict[str, Test]:
 def _found(name: str, test: Test, world: Env) -> Finding:
     try:
         with Contained(type(world.unwrapped).__name__):
-            return Finding(name, True, test(world))
+            remark = test(world)
+            return Finding(name, True, remark, not isinstance(remark, Untested))
     except BaseException as error:  # whatever a stranger's world raises is what we came to learn
         if is_ours(error) and not isinstance(error, NeverEnds):
             raise
@@ -174,7 +177,7 @@ def _by_the_oracle(world: Env, seed: int) -> str:
     where there is no expert."""
     base, heard = world.unwrapped, []
     assert isinstance(base, ConversationEnv)
-    world.reset(seed=seed)
+    begin(world, seed)
     while len(heard) < STEPS and (reply := base.oracle()) is not None:
         text, reward, terminated, truncated, _ = world.step(reply)
         heard.append((reply, text, reward))
@@ -244,7 +247,7 @@ def _info(world: Env) -> str:
             for name, value in numbers.items():
                 named = isinstance(name, str) and isinstance(value, int | float | np.number)
                 require(named, f'{at}: info["{key}"] has {name!r}: {value!r}, not a name and a number')
-    return ""
+    return "" if talks else not_counted(steps)
 
 
 def _require_messages(info: Mapping[str, Any], at: str) -> None:
@@ -277,7 +280,7 @@ def _any_text(world: Env) -> str:
     replies["a call of a tool that is not there"] = Reply("", tool_calls=(ToolCall("no such tool", {"x": [None]}),))
     replies["a malformed tool call"] = Reply("{", parse_error="the call is not JSON")
     for name, reply in replies.items():
-        world.reset(seed=0)
+        begin(world, 0)
         begun = time.perf_counter()
         try:
             _, reward, *_ = world.step(reply)
@@ -290,7 +293,7 @@ def _any_text(world: Env) -> str:
 
 
 def _no_reply(world: Env) -> str:
-    world.reset(seed=0)
+    begin(world, 0)
     for action in (None, 7, b"bytes", ["list"], {"text": "dict"}, np.zeros(3)):
         try:
             world.step(action)
@@ -364,7 +367,7 @@ def _absurd_actions(world: Env) -> str:
         absurd |= {"too large": int(space.start + space.n), "too small": int(space.start) - 1, "NaN": math.nan}
     accepted, unscored, silent = [], [], []
     for name, action in absurd.items():
-        world.reset(seed=0)
+        begin(world, 0)
         begun = time.perf_counter()
         try:
             _, reward, *_ = world.step(action)
@@ -382,7 +385,7 @@ def _absurd_actions(world: Env) -> str:
 
 
 def _close_twice(world: Env) -> str:
-    world.reset(seed=0)
+    begin(world, 0)
     if isinstance(world.unwrapped, ConversationEnv):
         world.unwrapped.end()  # in the middle of an episode
         world.unwrapped.end()

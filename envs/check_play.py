@@ -13,7 +13,7 @@ import numpy as np
 from .contained import look
 from .control.flat_spaces import Observations
 from .conversation.conversation_env import ConversationEnv
-from .reported import RESET, STEP, BadReport, parts
+from .reported import STEP, BadReport, begin, early_success, foreign, number, parts
 
 Env = gymnasium.Env[Any, Any]
 STEPS = 60  # of an episode, at most
@@ -36,6 +36,10 @@ class Broken(AssertionError):
     """The world breaks its contract in the way that the message says."""
 
 
+class Untested(str):
+    """The remark of a check that has found nothing out."""
+
+
 def require(condition: bool, message: str) -> None:
     if not condition:
         raise Broken(message)
@@ -53,7 +57,7 @@ def play_together(players: Sequence[tuple[Env, int, int]]) -> list[Episode]:
     episodes: list[Episode] = []
     for (world, seed, action_seed), space in zip(players, spaces, strict=True):
         space.seed(action_seed)
-        first, info = parts(world.reset(seed=seed), "reset", *RESET)
+        first, info = begin(world, seed)
         _require_info(info, "reset")
         episodes.append((copy.deepcopy(first), info, []))
     going = [
@@ -88,6 +92,14 @@ def seen_amiss(world: Env, observation: Any) -> str | None:
         return Observations(world.observation_space).misfit(observation)
     except BadReport as problem:
         return str(problem)
+
+
+def not_counted(steps: Sequence[Step]) -> str:
+    """A remark on a success of a body that no run counts, for its episode goes on and ends without one."""
+    told = [foreign(step.info, number(step.reward, "the reward"), wrapped=True).success for step in steps]
+    if True not in told or told[-1] or not (steps[-1].terminated or steps[-1].truncated):
+        return ""
+    return f"it is not counted that it reports {early_success(told.index(True) + 1, len(steps))}"
 
 
 def identical(one: object, two: object) -> bool:

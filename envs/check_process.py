@@ -8,6 +8,7 @@ import sys
 from .check_play import STEPS, Broken, Env, play, require
 from .contained import process_state
 from .conversation.conversation_env import ConversationEnv
+from .reported import begin
 from .time_limits import least, time_limit
 
 
@@ -17,7 +18,7 @@ def talk_ends(world: Env) -> str:
     limit = least(inside.turn_limit, time_limit(world))
     if limit is not None:
         return f"at most {limit} turns"
-    world.reset(seed=0)
+    begin(world, 0)
     for turn in range(1, (inside.endless_after or STEPS) + 2):
         _, _, terminated, truncated, _ = world.step(world.action_space.sample())
         if terminated or truncated:

@@ -16,7 +16,7 @@ from .contained import Contained, has_moved, is_ours, process_state
 from .control.flat_spaces import Observations
 from .conversation.conversation_env import ConversationEnv, Split
 from .errors import UserError
-from .reported import RESET, BadReport, parts
+from .reported import BadReport, begin
 from .user_code import described
 from .vocabulary import Message
 
@@ -57,7 +57,7 @@ def why_not(
         for seed in range(_SEEDS):
             try:
                 with Contained(type(inside).__name__):
-                    seen, _ = parts(world.reset(seed=seed, options={"split": split}), "reset", *RESET)
+                    seen, _ = begin(world, seed, split)
                 problem = None
                 if not talks:
                     flat = Observations(world.observation_space).flat(seen)
@@ -124,7 +124,7 @@ def _noticed(name: str, world: Env) -> Iterator[str]:
 
 def _begun(world: Env, seed: int) -> Any:
     """What is seen first, and said, apart from what may differ between two equal episodes."""
-    seen, info = parts(world.reset(seed=seed, options={"split": "train"}), "reset", *RESET)
+    seen, info = begin(world, seed)
     begun = copy.deepcopy((seen, info.get("messages"), info.get("task")))
     if isinstance(world.unwrapped, ConversationEnv):
         world.unwrapped.end()

@@ -1,6 +1,7 @@
 """What a world reports is checked once, here, before anybody reckons with it.
 
     parts(value, "step", "reward", …)   a tuple of so many
+    begin(world, seed, split)          what a reset gave
     number(value, "the reward")        a real number that float32 holds; true and false are 1 and 0
     flag(value, "terminated")          true or false; 0 and 1 are taken for them
     terms(mapping, reward)             numbers by name, which sum to the reward
@@ -22,13 +23,16 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import UserError
 from .user_code import broken
 from .vocabulary import Message, WorldFailure
+
+if TYPE_CHECKING:
+    import gymnasium
 
 LARGEST = float(np.finfo(np.float32).max)
 RESET = ("observation", "info")  # what a Gymnasium world gives, see `parts`
@@ -103,6 +107,19 @@ def parts(given: Any, method: str, *names: str) -> tuple[Any, ...]:
     raise BadReport(f"{method} gave {found}; it gives {', '.join(names)}{old}")
 
 
+def begin(world: gymnasium.Env[Any, Any], seed: int, split: str = "train") -> tuple[Any, Any]:
+    """Observation and info of a new episode, begun as every run begins one. BadReport as of `parts`; what else a reset
+    raises gets a note of what it was given."""
+    options = {"split": split}
+    try:
+        begun = world.reset(seed=seed, options=dict(options))
+    except Exception as error:
+        error.add_note(f"reset was given seed={seed}, options={options}")
+        raise
+    observation, info = parts(begun, "reset", *RESET)
+    return observation, info
+
+
 def terms(given: Mapping[Any, Any], reward: float) -> dict[str, float]:
     """The weighted terms of `reward`. BadReport where they do not sum to it."""
     found = {named(key, "a reward term"): number(value, f"the reward term {key!r}") for key, value in given.items()}
@@ -166,6 +183,14 @@ def success(value: Any) -> bool | None:
         return flag(value, "success")
     except BadReport as problem:
         raise BadReport(f"{problem}; a share or a distance is a metric") from problem
+
+
+def early_success(step: int | None, steps: int) -> str | None:
+    """What is said of an episode of so many `steps` that reported a success at `step`, and none at its last one; None
+    where it reported none at all."""
+    if step is None:
+        return None
+    return f"a success at step {step} of {steps}: whether an episode is a success is what its last step reports"
 
 
 def messages(given: Any, what: str) -> list[Message]:

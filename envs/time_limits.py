@@ -10,6 +10,7 @@ import gymnasium
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
 from .errors import UserError
+from .reported import begin
 
 ENDLESS = 10_000  # steps after which a control world without any limit is said never to end
 REMEDY = "give it max_episode_steps among the options of the world"
@@ -57,7 +58,7 @@ def tried(env: gymnasium.Env[Any, Any], seconds: float = _SECONDS) -> Tried:
     env.action_space.seed(0)
     begun, steps, ended = time.perf_counter(), 0, []
     while len(ended) < _EPISODES and steps < ENDLESS and time.perf_counter() - begun < seconds:
-        env.reset(seed=len(ended))
+        begin(env, len(ended))
         count, over = 0, False
         while not over and steps < ENDLESS and time.perf_counter() - begun < seconds:
             _, _, terminated, truncated, _ = env.step(env.action_space.sample())

@@ -112,7 +112,7 @@ def is_raised_there(error: BaseException) -> bool:
 
 
 def _words(error: BaseException) -> str:
-    """The kind of an error and what it says, on one line, whatever its author made of `__str__`."""
+    """The kind of an error, what it says and what is noted of it, on one line, whatever `__str__` does."""
     if isinstance(error, SystemExit):
         return f"it ends the program (sys.exit({error.code!r:.80}))"
     try:
@@ -120,7 +120,8 @@ def _words(error: BaseException) -> str:
     except Exception as worse:
         said = f"its text cannot be read ({type(worse).__name__})"
     said = said if len(said) <= _MOST_SAID else f"{said[: _MOST_SAID - 1]}…"
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    notes = "".join(f"; {note:.{_MOST_CODE}}" for note in dict.fromkeys(getattr(error, "__notes__", ())))
+    return (f"{type(error).__name__}: {said}" if said else type(error).__name__) + " ".join(notes.split())
 
 
 def users_lines(error: BaseException) -> list[str]:

@@ -128,7 +128,7 @@ class Episode:
     units: int = 0  # action units chosen by the agent
     terminated: bool = False
     truncated: bool = False
-    success: bool | None = None  # None: the world has not said; it may have no notion of success
+    success: bool | float | None = None  # 0.5: half of one (a tie); None: nobody has said, or there is no notion of it
     stop_reason: StopReason = StopReason.STOP
     failure: str | None = None  # why, in a sentence, where the world or the sampler failed
     unanswered: str | None = None  # why the agent was never asked: its prompt does not fit into its context

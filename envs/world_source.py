@@ -319,8 +319,9 @@ def _facts_of(name: str, world: Env, options: Mapping[str, Any]) -> WorldFacts:
     spaces = world.observation_space, world.action_space
     if not isinstance(inside, ConversationEnv):
         pooled = isinstance(inside, BatchedWorld) and not is_wrapped(world, beyond=OWN_WRAPPERS)
-        symmetry = declared_symmetry(name, world)
-        remarks = (*seen_as(name, spaces[0]), *acted_as(name, spaces[1]))
+        ways = inside.own_ways() if isinstance(inside, BatchedWorld) and pooled else ()
+        pooled, symmetry = pooled and not ways, declared_symmetry(name, world)
+        remarks = (*seen_as(name, spaces[0]), *acted_as(name, spaces[1]), *_own_ways(name, inside, ways))
         remarks += _idle_attempts(name, options.get("attempts"), limit)
         return WorldFacts(kind, *spaces, limit, remarks=remarks, pooled=pooled, symmetry=symmetry)
     turns, voices = least(limit, inside.turn_limit), tuple(inside.voice_names)
@@ -338,6 +339,16 @@ def _facts_of(name: str, world: Env, options: Mapping[str, Any]) -> WorldFacts:
         tools_in_prompt=inside.tools_in_prompt,
         remarks=(*inside.remarks, *_idle_attempts(name, inside.turn_limit if has_attempts else None, limit)),
         tasks={split: inside.tasks_in(split) for split in SPLITS},
+    )
+
+
+def _own_ways(name: str, inside: Env, ways: Sequence[str]) -> tuple[str, ...]:
+    """A sentence about a class that could be simulated on a pool, were it not for `ways` of its own."""
+    if not ways:
+        return ()
+    return (
+        f"{name!r}: {type(inside).__name__} has its own {', '.join(ways)}, so its worlds are stepped one by one, and "
+        "not on a pool, which is faster and knows nothing but the task; put it into the task, if that can be",
     )
 
 

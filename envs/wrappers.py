@@ -49,12 +49,23 @@ def wrapped(name: str, world: Env, wrappers: Sequence[Mapping[str, Any]]) -> Env
             check_options(reference, around, options, what="wrapper")
             given = {key: _as_wanted(around, key, value) for key, value in options.items()}
             with Contained(name), told(f"world {name!r} cannot be wrapped in {reference}"):
-                world = whole(name, around(**given))
+                world = _around(name, reference, world, whole(name, around(**given)))
         except UserError as problem:
             raise WrongKey(("wrappers", number, *(["options"] if options else ["id"])), str(problem)) from problem
         if (why := keeps_statistics(world)) is not None:
             raise WrongKey(("wrappers", number, "id"), f"world {name!r} {why}")
     return world
+
+
+def _around(name: str, reference: str, world: Env, made: Env) -> Env:
+    """`made`, which has to have `world` inside of it. UserError for another world in its place."""
+    if made.unwrapped is not world.unwrapped:
+        inside, own = type(made.unwrapped).__name__, type(world.unwrapped).__name__
+        raise UserError(
+            f"{reference!r} wraps nothing: it was given the {own} of {name!r}, and what it made is another world, "
+            f"{inside}; a wrapper is a gymnasium.Wrapper around the world that it is given"
+        )
+    return made
 
 
 def keeps_statistics(world: Env) -> str | None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +49,21 @@ class Export:
     rows: tuple[Mapping[str, Any], ...]  # of the solved ones, in order
     unsolved: int
     failures: tuple[str, ...]  # why, of each that broke
+    left_out: Mapping[str, int] = field(default_factory=dict)  # how many solved ones teach nothing, by the reason
+    cut: int = 0  # replies of those that are exported which nobody is to learn
 
     @property
     def summary(self) -> str:
-        """`97 of 100 episodes were solved and are exported; 2 were not solved, 1 failed: ValueError: …`"""
-        played = len(self.rows) + self.unsolved + len(self.failures)
+        """`97 of 100 episodes were solved and are exported; 2 were not solved; 1 failed: ValueError: …`"""
+        played = len(self.rows) + self.unsolved + len(self.failures) + sum(self.left_out.values())
         parts = [f"{len(self.rows)} of {played} episodes were solved and are exported"]
         if self.unsolved:
             parts.append(f"{self.unsolved} were not solved")
         if self.failures:
             parts.append(f"{len(self.failures)} failed: {self.failures[0].strip().splitlines()[0]}")
+        parts += [f"{many} left out: {why}" for why, many in self.left_out.items()]
+        if self.cut:
+            parts.append(f"{self.cut} replies that were cut at max_tokens have weight 0, and are not learned")
         return "; ".join(parts)
 
 

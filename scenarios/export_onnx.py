@@ -1,8 +1,8 @@
 """The agent of a run in a body as one file of ONNX, which acts without this package and without torch.
 
 Before the file has its name it is read back and asked beside the agent, in the agent's own worlds: 1,000 observations,
-and what is remembered at each. A number may be 1e-5 off (of 1, or of the largest action); another choice is allowed
-where the agent finds it as likely to within 1e-5.
+and what is remembered at each. A number may be 1e-5 off (of 1, or of the largest action), of what is rounded before
+that; another choice is allowed where the agent finds it as likely to within 1e-5.
 """
 
 from __future__ import annotations
@@ -94,8 +94,7 @@ def _content(opened: OpenedAgent, policy: ActorCritic, checkpoint: str) -> bytes
         homes=homes,
         row=row_of(first.observation_space),
     )
-    actions = Actions(first.action_space)
-    model = agent_graph(policy, actions.stored, actions.first)
+    model = agent_graph(policy, Actions(first.action_space))
     set_model_props(model, {ABOUT: about.model_dump_json(exclude_defaults=True)})
     return sealed(model.SerializeToString())
 
@@ -145,7 +144,11 @@ def _off(policy: ActorCritic, moment: _Moment, action: np.ndarray, actions: Acti
     real, mine, off = policy.head.real, moment.act.action, []
     if real:
         box = numbers_in(actions.stored)
-        off.append(_distance(action[:, :real], np.clip(mine[:, :real], box.low, box.high)))
+        given, within = action[:, :real], np.clip(mine[:, :real], box.low, box.high)
+        if (given != np.rint(given))[:, actions.whole].any():
+            return [math.inf]  # no number of this world
+        rounding = np.where(actions.whole, np.clip(given - within, -0.5, 0.5), 0.0)
+        off.append(_distance(given - rounding, within))
     if policy.head.choices:
         index = action.reshape(len(action), -1)[:, real:]
         if ((index < 0) | (index >= policy.head.choices)).any():

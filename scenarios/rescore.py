@@ -229,7 +229,7 @@ class _Again:
         row = self._row(episode)
         if episode.failure is not None or episode.unanswered is not None:
             return replace(row, left_out="it failed or was never answered")
-        begun = _start(self._scenario, episode)
+        begun = start_of(self._scenario, episode)
         if begun is None:
             return replace(row, left_out="no stage of this run begins an episode with its seed")
         start, size = begun
@@ -244,10 +244,10 @@ class _Again:
         self, world: ConversationEnv, episode: Episode, start: Start, row: Rescored
     ) -> Generator[Reply, None, Rescored]:
         reward, terms, success = 0.0, Counter[str](), None
-        spoken = _spoken(self._scenario, episode)
+        heard = spoken(self._scenario, episode)
         answer = step_world(world, start)
         at, parted = self._opened(answer, episode)
-        for left, reply in zip(range(len(spoken) - 1, -1, -1), spoken, strict=True):
+        for left, reply in zip(range(len(heard) - 1, -1, -1), heard, strict=True):
             if parted is not None:
                 break
             yield reply
@@ -289,7 +289,7 @@ def _parted(answer: Answer, episode: Episode, at: int, *, over: bool) -> str | N
     return None if said == then else "the world does not say what it said then"
 
 
-def _start(scenario: Scenario, episode: Episode) -> tuple[Start, int] | None:
+def start_of(scenario: Scenario, episode: Episode) -> tuple[Start, int] | None:
     """How the episode was begun, by the run's seed for evaluations or by that of a stage, and the size of its group."""
     roots = {derive_seed(scenario.seed, "evaluation"): 1}
     for number, stage in enumerate(scenario.stages):
@@ -301,7 +301,7 @@ def _start(scenario: Scenario, episode: Episode) -> tuple[Start, int] | None:
     return None
 
 
-def _spoken(scenario: Scenario, episode: Episode) -> list[Reply]:
+def spoken(scenario: Scenario, episode: Episode) -> list[Reply]:
     """The replies that the world answered, as it was given them."""
     said = [message for message in episode.messages if message["role"] == "assistant"]
     said = said[len(said) - episode.turns :]

@@ -33,7 +33,7 @@ OBSERVATION, ACTION, MEMORY, NEXT_MEMORY = "observation", "action", "memory", "n
 ABOUT = "peripatos"  # the entry of the metadata that says, as JSON, of which world and run the agent is
 OPERATIONS = {
     *("Add", "ArgMax", "Cast", "Clip", "Concat", "Conv", "Flatten", "GRU", "Gemm", "Identity", "Max", "Min", "Mul"),
-    *("Relu", "Reshape", "Split", "Squeeze", "Sub", "Tanh", "Unsqueeze"),
+    *("Relu", "Reshape", "Round", "Split", "Squeeze", "Sub", "Tanh", "Unsqueeze", "Where"),
 }
 _SEAL = b"peripatos_sha256"
 _LARGEST = 1 << 30  # bytes; protobuf reads no more than two of these

@@ -8,7 +8,7 @@ package besides `onnx`. (`torch.onnx.export` of torch 2.13 asks for `onnxscript`
 Of what an actor knows, σ and the critic stay behind, for the action is the likeliest one. An agent that remembers has a
 second input and output, `memory` and `next_memory` [N, H], which begin at zero.
 
-    Box             action [N, A] float32, within the bounds
+    Box             action [N, A] float32, within the bounds, and whole where the world's numbers are
     Discrete        action [N] int64, as the world counts them
     MultiDiscrete   action [N, K] int64, likewise
     both            action [N, A + K] float32: the numbers, then the choices
@@ -25,7 +25,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete, Tuple
 from torch import Tensor, nn
 
-from ...envs.control.flat_spaces import StoredActions
+from ...envs.control.flat_spaces import EXACT, Actions, StoredActions
 from ..running_moments import RunningMoments
 from .encoders import CLIP, PictureEncoder
 from .memory import GatedMemory
@@ -82,9 +82,8 @@ class _Graph:
         return parts[0] if len(parts) == 1 else self.node("Concat", *parts, axis=1)
 
 
-def agent_graph(policy: ActorCritic, space: StoredActions, first: np.ndarray) -> ModelProto:
-    """The likeliest action of `policy` in a world whose actions are stored in `space`; `first` [K] is what the choice 0
-    stands for in each of its choices."""
+def agent_graph(policy: ActorCritic, actions: Actions) -> ModelProto:
+    """The likeliest action of `policy` in a world with these `actions`."""
     from onnx import TensorProto, checker, helper
 
     graph = _Graph()
@@ -93,14 +92,14 @@ def agent_graph(policy: ActorCritic, space: StoredActions, first: np.ndarray) ->
     seen = _features(graph, policy, [numbers, *pixels])
     kinds = {"float": TensorProto.FLOAT, "int64": TensorProto.INT64}
     inputs = [helper.make_tensor_value_info(OBSERVATION, kinds["float"], ["N", numbers + sum(pixels)])]
-    outputs = [_action_info(space, policy, kinds)]
+    outputs = [_action_info(actions.stored, policy, kinds)]
     if policy.memory is not None:
         remembered = _remembered(graph, policy.memory, seen)
         seen = graph.joined([seen, remembered])
         size = ["N", policy.memory.size]
         inputs.append(helper.make_tensor_value_info(MEMORY, kinds["float"], size))
         outputs.append(helper.make_tensor_value_info(NEXT_MEMORY, kinds["float"], size))
-    _action(graph, policy, _layers(graph, policy.actor, seen), space, first)
+    _action(graph, policy, _layers(graph, policy.actor, seen), actions)
     made = helper.make_graph(graph.nodes, "agent", inputs, outputs, graph.constants)
     opset = [helper.make_opsetid("", _OPSET)]
     model = helper.make_model(made, opset_imports=opset, ir_version=_IR, producer_name="peripatos")
@@ -181,27 +180,32 @@ def _bias(layer: nn.Conv2d) -> Tensor:
     return layer.bias
 
 
-def _action(graph: _Graph, policy: ActorCritic, head: str, space: StoredActions, first: np.ndarray) -> None:
-    """As `ActionHead.choose` without noise, and as the world takes it: numbers within their bounds, choices counted as
-    the world counts them."""
+def _action(graph: _Graph, policy: ActorCritic, head: str, actions: Actions) -> None:
+    """As `ActionHead.choose` without noise, and as the world takes it: numbers within their bounds and then rounded, as
+    `Actions.own` has them, and choices counted as the world counts them."""
     from onnx import TensorProto
 
     real, choices = policy.head.real, policy.head.choices
     pieces = graph.parts(head, [real, *choices])
     done: list[str] = []
     if real:
-        box = numbers_in(space)
-        low, high = (bound.astype(np.float32).ravel() for bound in (box.low, box.high))
+        box, whole = numbers_in(actions.stored), actions.whole
+        bounds = (bound.astype(np.float32).ravel() for bound in (box.low, box.high))
+        low, high = (np.where(whole, np.clip(bound, -EXACT, EXACT), bound).astype(np.float32) for bound in bounds)
         numbers = pieces.pop(0)
         if policy.head.units is not None:
             middle, half = policy.head.units
             numbers = graph.node("Mul", numbers, graph.constant(half, "half"))
             numbers = graph.node("Add", numbers, graph.constant(middle, "middle"))
         above = graph.node("Max", numbers, graph.constant(low, "low"))
-        done.append(graph.node("Min", above, graph.constant(high, "high")))
+        numbers = graph.node("Min", above, graph.constant(high, "high"))
+        if whole.any():  # half to even, as NumPy
+            rounded = graph.node("Round", numbers)
+            numbers = rounded if whole.all() else graph.node("Where", graph.constant(whole, "whole"), rounded, numbers)
+        done.append(numbers)
     if choices:
-        single = isinstance(space, Discrete)
+        single = isinstance(actions.stored, Discrete)
         likeliest = [graph.node("ArgMax", one, axis=1, keepdims=int(not single)) for one in pieces]
-        chosen = graph.node("Add", graph.joined(likeliest), graph.constant(first.astype(np.int64), "first"))
+        chosen = graph.node("Add", graph.joined(likeliest), graph.constant(actions.first, "first"))
         done.append(graph.node("Cast", chosen, to=TensorProto.FLOAT) if real else chosen)
     graph.node("Identity", graph.joined(done), result=ACTION)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...envs.control.world_batch import StepResult
+from ...envs.reported import early_success
 from ...envs.vocabulary import Episode, StopReason
 
 
@@ -22,6 +23,7 @@ class RunningEpisodes:
         self._terms: dict[str, np.ndarray] = {}
         self._actions = np.zeros((n, 64, *action_shape), action_type)
         self._left_out: dict[int, str] = {}  # world → what it first reported in no form of ours
+        self._succeeded: dict[int, int] = {}  # world → the first step at which it reported a success
         self._misfit: str | None = None  # of the episodes that have not been closed
 
     def begin(self, ids: np.ndarray, seeds: np.ndarray) -> None:
@@ -33,6 +35,8 @@ class RunningEpisodes:
             sums[ids] = 0.0
         for i in ids if self._left_out else ():
             self._left_out.pop(int(i), None)
+        for i in ids if self._succeeded else ():
+            self._succeeded.pop(int(i), None)
 
     def add(self, ids: np.ndarray, action: np.ndarray, result: StepResult) -> None:
         """One step of the worlds `ids`."""
@@ -44,6 +48,8 @@ class RunningEpisodes:
         self.total[ids] += result.reward
         for i, what in result.left_out.items():
             self._left_out.setdefault(i, what)
+        for i in () if result.success is None else map(int, ids[result.success == 1.0]):
+            self._succeeded.setdefault(i, int(self.age[i]))
         self._misfit = self._misfit or result.misfit
         for name, values in result.terms.items():
             if name not in self._terms:
@@ -80,6 +86,9 @@ class RunningEpisodes:
         turns = int(self.age[i])
         truncated = not result.terminated[row] and bool(result.truncated[row] or cut)
         misfit, self._misfit = self._misfit, None
+        left_out = self._left_out.get(i)
+        if left_out is None and not failure and success != 1.0:
+            left_out = early_success(self._succeeded.get(i), turns)
         return Episode(
             group=group,
             index=index,
@@ -95,7 +104,7 @@ class RunningEpisodes:
             success=None if np.isnan(success) else bool(success),
             stop_reason=_reason(failure, truncated),
             failure=failure,
-            left_out=self._left_out.get(i),
+            left_out=left_out,
             misfit=misfit,
             actions=self.actions(i),
             metrics={name: float(v[row]) for name, v in result.metrics.items() if not np.isnan(v[row])},

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import cycle, product
+from itertools import product
 from typing import TypeVar
 
 import torch
@@ -130,8 +130,8 @@ class JudgingActor(PairActor):
     """Collects rankings to learn from, and evaluates whoever scores them on others, `held_out` by split.
 
     An evaluation has an episode for each pair of replies with different ranks: that of the better one, which succeeds
-    where its score is the higher one, and measures by how much (`margin`). Of pairs with equal scores every other one
-    succeeds, as if a coin were thrown: a head that has learned nothing is right about half of them, and not about none.
+    where its score is the higher one, and measures by how much (`margin`). A pair with equal scores is half a success:
+    a head that has learned nothing is right about half of them, and not about none.
     With `turns` beginnings are compared: each pair has an episode for each turn k in which its two differ already, as
     `prefix_margins` has them, and `depth_k` says how often the better beginning of k turns has the higher score. Turns
     are those of the whole conversation, of which what is common to all is in the opening.
@@ -150,8 +150,7 @@ class JudgingActor(PairActor):
         count = min(tasks, self._held_out[split])
         sides = [actor.evaluate(count, seed=seed, version=version, split=split) for actor in self._sides]
         scored = [list(zip(side, self._scores(side), strict=True)) for side in sides]
-        coin = cycle((True, False))
-        return [episode for group in zip(*scored, strict=True) for episode in self._compared(group, coin)]
+        return [episode for group in zip(*scored, strict=True) for episode in self._compared(group)]
 
     def _scores(self, side: Sequence[Episode]) -> list[list[float] | None]:
         """Of each episode those that are compared: of all its turns, or of its end alone."""
@@ -159,9 +158,9 @@ class JudgingActor(PairActor):
             return score_turns(self._policy, side)
         return [None if score is None else [score] for score in score_episodes(self._policy, side)]
 
-    def _compared(self, group: Sequence[tuple[Episode, list[float] | None]], coin: Iterator[bool]) -> Iterator[Episode]:
+    def _compared(self, group: Sequence[tuple[Episode, list[float] | None]]) -> Iterator[Episode]:
         """An episode for each pair of a group's replies, or of their beginnings; those without a score or a reward, and
-        those that were cut, are as they are. `coin` decides where both have one score."""
+        those that were cut, are as they are."""
         heard = [(e, scores if e.terminated else None) for e, scores in group]
         told = [(e, e.reward, scores) for e, scores in heard if e.reward is not None and scores is not None]
         yield from (episode for episode, scores in heard if episode.reward is None or scores is None)
@@ -174,13 +173,13 @@ class JudgingActor(PairActor):
         )
         for index, (better, k, margin) in enumerate(compared):
             before = sum(message["role"] == "assistant" for message in better.messages) - better.turns
-            right = margin > 0 if margin else next(coin)
+            right = margin > 0 if margin else 0.5
             metrics = {"margin": margin} | ({f"depth_{before + k + 1}": float(right)} if self._turns else {})
             yield _comparison(better, index, right, metrics)
 
 
-def _comparison(better: Episode, index: int, right: bool, metrics: Mapping[str, float]) -> Episode:
-    """The better side of a pair, which earns 1 where it is found to be that."""
+def _comparison(better: Episode, index: int, right: bool | float, metrics: Mapping[str, float]) -> Episode:
+    """The better side of a pair, which earns 1 where it is found to be that, and half where both are found equal."""
     return replace(
         better,
         index=index,

@@ -13,6 +13,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Space
 
+from ..reported import begin
 from .blind_actions import Action, BlindAction, at_random, blind_actions, do_nothing
 from .results import MOST_BLIND, Audit, Result, Row, decided, gameability, ranked
 
@@ -70,7 +71,7 @@ def _mean(world: Env, choose: Chooser, seeds: range) -> float:
 
 def _rewards(world: Env, choose: Chooser, seed: int) -> list[float]:
     rng = np.random.default_rng(seed)
-    observation, _ = world.reset(seed=seed)
+    observation, _ = begin(world, seed)
     rewards: list[float] = []
     while len(rewards) < _STEPS:
         observation, reward, terminated, truncated, _ = world.step(choose(observation, len(rewards), rng))

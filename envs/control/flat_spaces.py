@@ -19,7 +19,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Text, Tuple
@@ -27,43 +27,12 @@ from gymnasium.spaces.utils import flatdim, flatten, unflatten
 
 from ..errors import UnsupportedWorld
 from ..reported import BadReport, observed
+from .pictures import Picture, picture_of
 
 Path: TypeAlias = tuple[str | int, ...]
 StoredActions: TypeAlias = Box | Discrete | MultiDiscrete | Tuple
-_SMALLEST_SIDE = 4  # of a picture: three convolutions of 2 × 2
-_SMALLEST_PLANE = 8  # of one without an axis of colours, which may be a few rows of other bytes
 _MOST_CHOICES = 1024  # in all, of one part with whole numbers; beyond, a number is drawn and rounded
 EXACT = 2.0**53  # whole numbers up to here are floats
-
-
-class Picture(NamedTuple):
-    """A part of an observation that is seen as a picture: its own shape, and which of its axes are channels."""
-
-    shape: tuple[int, ...]
-    channels: tuple[int, ...]
-
-    @property
-    def size(self) -> tuple[int, int, int]:
-        """Channels, height, width."""
-        height, width = (side for axis, side in enumerate(self.shape) if axis not in self.channels)
-        return math.prod(self.shape[axis] for axis in self.channels), height, width
-
-    @property
-    def order(self) -> tuple[int, ...]:
-        """Its axes, channels first."""
-        return (*self.channels, *(axis for axis in range(len(self.shape)) if axis not in self.channels))
-
-
-def picture_of(space: Space[Any]) -> Picture | None:
-    """How a space is seen as a picture; None if it is none. Unsigned bytes [H, W], [H, W, C], [C, H, W] (the shorter
-    end is the channels), or frames of these [F, …], whose first axis joins the channels."""
-    if not isinstance(space, Box) or space.dtype != np.uint8 or not 2 <= len(space.shape) <= 4:
-        return None
-    frames = (0,) if len(space.shape) == 4 else ()
-    rest = range(len(frames), len(space.shape))
-    inner = () if len(rest) == 2 else (min((rest[-1], rest[0]), key=lambda axis: space.shape[axis]),)
-    picture = Picture(space.shape, (*frames, *inner))
-    return picture if min(picture.size[1:]) >= (_SMALLEST_SIDE if inner else _SMALLEST_PLANE) else None
 
 
 @dataclass(frozen=True)
@@ -134,11 +103,10 @@ class Observations:
         return np.concatenate([np.zeros(0, np.float32), *vectors, *pictures])
 
     def misfit(self, seen: Any) -> str | None:
-        """What of `seen` is not as its space says, where agents see it all the same; None if all is. BadReport as of
-        `flat`."""
+        """What of `seen` is not as its space says, or not as agents see it; None if all is. BadReport as of `flat`."""
         self.flat(seen)
         if _is_in(self._space, seen):
-            return None
+            return next(filter(None, (_merged(part, _at(seen, part)) for part in self._vectors)), None)
         for part in self._all:
             value = _at(seen, part)
             if not _is_in(part.space, value):
@@ -201,6 +169,12 @@ class Actions:
     def size(self) -> int:
         """Numbers in a stored action."""
         return sum(math.prod(part.space.shape or ()) for part in self._all)
+
+    @property
+    def whole(self) -> np.ndarray:
+        """Which of the real numbers in a stored action the world gets rounded [A] bool."""
+        rounded = [np.full(math.prod(box.shape), box.dtype.kind != "f") for box in self._boxes.values()]
+        return np.concatenate([np.zeros(0, bool), *rounded])
 
     @property
     def is_one(self) -> bool:
@@ -283,6 +257,30 @@ def _unlike(space: Space[Any], value: Any) -> str:
         place = tuple(map(int, out[0]))
         return f"{given[place]:g} at {place}, beyond its bounds {space.low[place]:g} and {space.high[place]:g}"
     return f"numbers of type {given.dtype}"
+
+
+def loses(space: Space[Any]) -> bool:
+    """Whether float32 rounds some of the numbers of a space."""
+    return isinstance(space, Box) and space.dtype.itemsize >= 4 and space.dtype != np.float32
+
+
+def _merged(part: _Part, value: Any) -> str | None:
+    """A whole number that float32 rounds, in words: it looks to an agent like those beside it. Of floats those below
+    `EXACT` are meant, such as times; beyond, every one is whole."""
+    if not loses(part.space):
+        return None
+    given = np.asarray(value)
+    exact, held = given.astype(np.float64), given.astype(np.float32).astype(np.float64)
+    rounded = (held != exact) & (exact == np.rint(exact))
+    out = np.argwhere(rounded if given.dtype.kind != "f" else rounded & (np.abs(exact) < EXACT))
+    if not len(out):
+        return None
+    place = tuple(map(int, out[0]))
+    step = np.abs(np.spacing(np.float32(exact[place])))
+    return (
+        f"it observed {given[place]} at {place}{_inside(part)}, of which float32 keeps steps of {step:g}, so that what "
+        "is nearer looks the same: let it show how far a number is from where it began, or several smaller ones"
+    )
 
 
 def _flat_pixels(part: _Part, picture: Picture, value: Any) -> np.ndarray:
@@ -388,10 +386,15 @@ def _given(part: _Part, own: Any) -> np.ndarray:
 
 
 def _flat_box(boxes: Sequence[Box], kind: np.dtype) -> Box:
-    """Boxes side by side, as one vector of a type of floats. A bound that is too large for the type is its largest."""
+    """Boxes side by side, as one vector of a type of floats. A bound that is too large for the type is its largest, and
+    between two numbers of the type a bound is the inner one where numbers are whole: no rounding leads out again."""
     bounds, largest = [], float(np.finfo(kind).max)
-    for which in ("low", "high"):
+    for which, inwards in (("low", np.inf), ("high", -np.inf)):
         sides = [getattr(box, which).astype(np.float64).ravel() for box in boxes]
         within = [np.where(np.isinf(side), side, np.clip(side, -largest, largest)).astype(kind) for side in sides]
+        for k, (box, side) in enumerate(zip(boxes, sides, strict=True)):
+            if box.dtype.kind != "f":
+                out = within[k] < side if inwards > 0 else within[k] > side
+                within[k] = np.where(out, np.nextafter(within[k], kind.type(inwards)), within[k])
         bounds.append(np.concatenate([np.zeros(0, kind), *within]))
     return Box(*bounds, dtype=kind.type)

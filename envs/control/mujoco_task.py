@@ -72,7 +72,7 @@ class State:
 class MujocoTask(ABC):
     """The rules of a world. Every function maps n rows to n rows, and no row depends on another."""
 
-    mjcf: Path
+    mjcf: Path | str
     frame_skip: int  # mj_steps in one step of the world
     observation_size: int
     chance: int = 0  # uniforms in [0, 1) that one reset consumes
@@ -126,7 +126,7 @@ class MujocoTask(ABC):
             self.edit(spec)
             model = spec.compile()
         except ValueError as error:
-            raise UserError(f"{self.mjcf.name} is no MJCF: {error}") from error
+            raise UserError(f"{Path(str(self.mjcf)).name} is no MJCF: {error}") from error
         self.configure(model)
         check_feet(model, self.feet)
         self._check_sizes(model)

@@ -21,10 +21,14 @@ from .mujoco_batch import MujocoBatch
 from .mujoco_drawing import make_renderer, picture
 from .mujoco_feet import feet_signals
 from .mujoco_task import DIVERGED, MujocoTask, State, action_space, diverged, fits, not_finite, observation_space, total
+from .symmetry_exact import broken_numbers
 from .world_batch import WorldBatch, checked_action
 
 if TYPE_CHECKING:
     from mujoco.viewer import Handle
+
+
+_WAYS = ("reset", "step", "_state")  # methods in which a world may do what its task does not
 
 
 class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
@@ -123,6 +127,25 @@ class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
         """`n` simulations of the same task on a pool."""
         return MujocoBatch(self.task, n, threads=threads, max_episode_steps=max_episode_steps)
 
+    def own_ways(self) -> tuple[str, ...]:
+        """What a subclass changed besides the task, which is all that the pool knows; nothing where it makes its own
+        batches."""
+        kind = type(self)
+        if kind.make_batch is not MujocoWorld.make_batch:
+            return ()
+        ways = [way for way in _WAYS if way in vars(self) or getattr(kind, way) is not getattr(MujocoWorld, way)]
+        model = self.task.load_model()
+        spaces = {"observation_space": observation_space(self.task), "action_space": action_space(model)}
+        ways += [name for name, space in spaces.items() if getattr(self, name) != space]
+        return (*ways, *(["model"] if not np.array_equal(_bytes(self.model), _bytes(model)) else []))
+
+    def broken_numbers(self) -> np.ndarray | None:
+        """Which numbers its symmetry does not keep (`symmetry_exact`); None where that cannot be told, or where it is
+        not the task that says what a step is."""
+        if self.symmetry is None or not {*self.own_ways()} <= {"model"}:  # which chance may have changed
+            return None
+        return broken_numbers(self.task, self.symmetry)
+
     def close(self) -> None:
         """Close what draws."""
         if self._renderer is not None:
@@ -134,6 +157,13 @@ class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
 
     def _state(self) -> State:
         return State(self.data.qpos[None], self.data.qvel[None], self.data.sensordata[None])
+
+
+def _bytes(model: mujoco.MjModel) -> np.ndarray:
+    """All that is in a compiled model."""
+    buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, buffer)
+    return buffer
 
 
 def _first(values: Mapping[str, np.ndarray]) -> dict[str, float]:

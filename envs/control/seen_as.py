@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Box, Space, flatdim
 
-from .flat_spaces import Observations, picture_of
+from .flat_spaces import Observations
+from .pictures import picture_of
 
 _MANY_BYTES = 1024  # in a row; the memory of a game console has fewer
 _LEAST_SIDE = 8  # of what looks like a picture

@@ -1,7 +1,8 @@
 """Whether what worlds observe later than their reset is still as their space says: looked at now and then, told once.
 
     step      1 2 3 … 256   272   288   304   …          bounds of all worlds [n, D] at once
-              1                          1024   2048     type and form, of the world that was asked last
+              1                          1024   2048     type and form, of the world that was asked last; also where
+                                                         numbers are so large that float32 may round them
 
 What is not finite or of another shape is not looked for here: it costs its episode where it is read (`reported`).
 
@@ -17,9 +18,10 @@ from gymnasium.spaces import Box, Space
 from gymnasium.spaces.utils import flatdim
 
 from ..reported import BadReport
-from .flat_spaces import Observations
+from .flat_spaces import Observations, loses
 
 _FIRST = 256  # steps of a batch, which may be all that there are
+_HELD = 2.0**24  # float32 holds all whole numbers up to here
 _EVERY, _FORM = 16, 1024  # later ones: a look takes 3 µs, and at a form 15
 
 
@@ -57,6 +59,8 @@ class SeenLater:
         self._low = np.concatenate([empty, *(part.low for part in self._parts)])
         self._high = np.concatenate([empty, *(part.high for part in self._parts)])
         self._bounded = bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
+        wide = [np.full(flatdim(part.space), loses(part.space)) for part in self._parts]
+        self._wide = np.concatenate([np.zeros(0, bool), *wide])
         self._steps = 0
         self.told = False  # so that nobody has to look any more
 
@@ -72,7 +76,7 @@ class SeenLater:
         if self._steps > _FIRST and self._steps % _EVERY:
             return None
         amiss = self._beyond(observation_n_D) if self._bounded else None
-        if amiss is None and (self._steps == 1 or not self._steps % _FORM):
+        if amiss is None and (self._steps == 1 or not self._steps % _FORM or self._is_large(observation_n_D)):
             amiss = self._misfit(last)
         self.told = amiss is not None
         return amiss
@@ -89,6 +93,10 @@ class SeenLater:
                 return part.beyond(place, number)
             place -= len(part.low)
         raise AssertionError("every number is of a part")
+
+    def _is_large(self, observation_n_D: np.ndarray) -> bool:
+        """Whether whole numbers that float32 rounds may be among these."""
+        return bool(self._wide.any() and (np.abs(observation_n_D[:, : len(self._wide)])[:, self._wide] >= _HELD).any())
 
     def _misfit(self, value: Any) -> str | None:
         try:

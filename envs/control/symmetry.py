@@ -97,6 +97,16 @@ class Symmetric(Protocol):
     symmetry: Symmetry | None
 
 
+@runtime_checkable
+class Mirrorable(Protocol):
+    """A world whose state can be set."""
+
+    def broken_numbers(self) -> np.ndarray | None:
+        """Which numbers of what is seen a mirrored step does not keep, D standing for the reward; None where that
+        cannot be told."""
+        ...
+
+
 def declared_symmetry(name: str, world: gym.Env[Any, Any]) -> Symmetry | None:
     """What `world` declares, or the outermost wrapper that does; None where a wrapper that says nothing of it stands
     before whoever does, for it may have changed what is seen. UserError where it does not fit the world's spaces."""

@@ -25,7 +25,7 @@ from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
 from ..contained import Contained, is_ours
 from ..errors import UserError
 from ..open_worlds import claim, close
-from ..reported import RESET, STEP, Reported, explained, flag, foreign, number, parts
+from ..reported import STEP, Reported, begin, explained, flag, foreign, number, parts
 from ..time_limits import OWN_WRAPPERS, is_wrapped
 from .flat_spaces import Actions, Observations, StoredActions
 from .seen_later import SeenLater
@@ -82,6 +82,11 @@ class BatchedWorld(Protocol):
     """An environment that knows how to make many of itself at once, with the options it has itself."""
 
     def make_batch(self, n: int, *, threads: int | None, max_episode_steps: int | None) -> WorldBatch: ...
+
+    def own_ways(self) -> tuple[str, ...]:
+        """What this one has that those of `make_batch` would lack, by name; empty where they are the same world. Asked
+        before its first episode."""
+        ...
 
 
 def checked_action(action: np.ndarray, n: int, space: StoredActions) -> np.ndarray:
@@ -191,8 +196,7 @@ class ListOfWorlds:
                 with Contained(self._name):
                     if i not in self._worlds:
                         self._worlds[i] = self._make()
-                    begun = self._worlds[i].reset(seed=int(seed), options={"split": split})
-                    seen, _ = parts(begun, "reset", *RESET)
+                    seen, _ = begin(self._worlds[i], int(seed), split)
                     observation[row] = self._seen.flat(seen)
                     self._later.begun(seen)
             except BaseException as error:  # whatever a third party's world raises is data, not a crash

@@ -21,6 +21,7 @@ from .last_word import (
     DENIES_THEN,
     FINAL_BEGINS,
     FINAL_ENDS,
+    GOES_ON,
     OPEN,
     STOP,
     SURELY,
@@ -39,7 +40,7 @@ _NOT_A_NOUN = (  # words that no article has behind it
     r"looks|says|states|means|gives|fits|matches|works|fails|describes|makes|if|when|while|whereas|although|though|"
     r"unless|assuming|supposing|provided|where|including|excluding|depending|considering|sometimes|yet|plus|due to|"
     r"(?:most|more|less) likely|"
-    r"than|then|over|instead|rather|with|without|maybe|perhaps|through|vs|versus|in|on|at|by|to|of|from|however|therefore|thus|hence|no|yes|which"
+    r"today|tomorrow|now|later|than|then|over|instead|rather|with|without|maybe|perhaps|through|vs|versus|in|on|at|by|to|of|from|however|therefore|thus|hence|no|yes|which"
 )
 _NOUN = r"(?:options?|choices?|letters?|answers?|statements?)"
 # What stands between two letters of one breath.
@@ -62,17 +63,41 @@ _IS_CHOSEN = re.compile(
     r"|\s*[:–—-]\s*(?:correct|right|true|yes)\b|\s*[✓✔✅])",
     re.IGNORECASE,
 )
+_FAULTY = (
+    r"(?:wrong|incorrect|false|untrue|worst|weakest|least (?:likely|plausible|probable|convincing|correct|good|fitting|"
+    r"suitable|accurate)(?! to be (?:wrong|incorrect|false)))"
+)
+_LURE = r"(?:distractor|trap|decoy|lure|red herring)\b"
+_DISCARDED = (
+    r"(?:(?:ruled|crossed|struck|left|thrown|tossed) (?:out|off)|eliminated|excluded|discarded|rejected|dismissed|"
+    r"avoided|skipped|ignored|dropped|removed|omitted|forgotten|refused)\b"
+)
 _WRONG = (
-    r"(?:wrong|incorrect|false|untrue|impossible|unlikely|improbable|implausible|out|ruled out|"
-    r"(?:far |much )?too (?=\w)|eliminated|excluded|"
-    r"an? distractor|(?:the|an?) (?:wrong|incorrect|false)\b)"
+    rf"(?:{_FAULTY}|impossible|unlikely|improbable|implausible|misleading|out|{_DISCARDED}|"
+    rf"(?:far |much )?too (?=\w)|an? {_LURE}|the odd one out\b|"
+    rf"(?:the|an?)(?: (?:only|one|most|clearly|obviously))? (?:{_FAULTY}|bad|poor)\b|"
+    rf"(?:the )?(?:only )?(?:one|option|choice|answer|letter)s? (?:that|which)(?:'s|'re| is| are| was) {_FAULTY}\b)"
 )
 _IS = r"(?:is|are|was|were|seems?|looks?|would be|must be|has to be|should be|will be)"
+# Behind these a letter is denied, where a number is only spoken of ("He dropped 18 coins").
+_DISCARDS = re.compile(
+    r"(?:(?<!n't )(?<!not )(?<!never )\b(?:(?:avoid|skip|cross|struck|strik|scratch|scrap|throw|toss|drop|remov|omit|"
+    r"forget|ignor|leav(?=\w+ out))\w*(?: out| off| away)?|(?:stay|steer|keep) (?:away from|clear of)|beware of|"
+    r"(?:refus|declin|hesitat)\w*(?= to\b))"
+    rf"(?:\s+(?:{GOES_ON}|choosing|picking|selecting|saying|going|any|of|{_NOUN}))*"
+    rf"|(?<!not )(?<!n't )(?<!least )\b(?:{_FAULTY}|bad|poor)(?: (?:ones?|{_NOUN}))?(?:\s+(?:here|of (?:all|them)))?"
+    rf"\s*(?:(?:is|are|was|would be|must be)\b|:)(?:\s+(?:\w+ly|{_NOUN}))*){OPEN}$",
+    re.IGNORECASE,
+)
 # Before these it is denied, "B is not right", unless they deny that: "B is not wrong".
 _DENIES_BEHIND = re.compile(
     rf"{CLOSE}(?:,?\s*{_IS}\s+{SURELY}(?:not\b(?!\s+{_WRONG})|{_WRONG})"
     rf"|\s+(?:is|are|was|were|does|do|did|ca|could|would|wo|should)n't\b(?!\s+{_WRONG})"
     r"|\s+(?:cannot|can not|does not|do not|did not|could not|fails?)\b"
+    r"|\s+(?:can|could|may|might|should|must|has|have|gets?|got|needs? to|is to)\s+(?:\w+ly\s+)?(?:be(?:en)?\s+)?"
+    rf"(?:\w+ly\s+)?{_DISCARDED}"
+    rf"|,?\s+(?:that|which)(?:'s|\s+(?:is|are|was))\s+{_WRONG}"
+    rf"|\s+(?:out|off|aside)\b(?!\s+of\b)|\s*\(an? {_LURE}"
     r"|\s*[,:?–—-]?\s*(?:no|wrong|incorrect|false|nope)(?=\s*(?:[.,;!)\n]|$|because\b|since\b))"
     rf"|{DENIES_THEN}"
     r"|\s*[✗✘❌])",
@@ -153,7 +178,7 @@ class _Choices:
         verb = r"(?:is|are|was|were|would|says|has|have)\b"
         self._reason = re.compile(
             rf"{CLOSE}(?:[ ,.:;!…–—(-]|\b(?:i think|i guess|i believe|it is|and)\b)*"
-            rf"(?:{_REASON}|(?<=[.:;!—–(-] ){others}\s+{verb}(?!{_GOOD})|(?<=[(]){others})",
+            rf"(?:{_REASON}|(?:for |(?<=[.:;!—–(-] )){others}\s+{verb}(?!{_GOOD})|(?<=[(]){others})",
             re.IGNORECASE,
         )
         self._alone = re.compile(rf"\W*{self._letter}\W*")
@@ -225,10 +250,9 @@ class _Choices:
         found: list[Said] = []
         for group in self._group.finditer(text):
             for start, end in self._breaths(group):
-                answers = (
-                    *re.findall(self._letter, text[start:end]),
-                    *([_ELSE] if has_else(text[end : end + CONTEXT]) else []),
-                )
+                ahead, behind = text[max(0, start - CONTEXT) : start], text[end : end + CONTEXT]
+                letters = re.findall(self._letter, text[start:end])
+                answers = (*letters, *([_ELSE] if has_else(behind, ahead) else []))
                 rank = self._rank(text, start, end, ends)
                 before = found[-1] if found else None
                 again = before is not None and not re.search(r"\w", text[before.end : start])
@@ -280,7 +304,7 @@ class _Choices:
             return Rank.DENIED
         if _BETWEEN_BEFORE.search(before):
             return Rank.ASKED
-        if rank is not Rank.FINAL and _DENIES_BEHIND.match(behind):
+        if rank is not Rank.FINAL and (_DENIES_BEHIND.match(behind) or _DISCARDS.search(before)):
             return Rank.DENIED
         if rank is not Rank.NAMED:
             return rank

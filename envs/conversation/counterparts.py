@@ -2,14 +2,15 @@
 
     condition    17 if you count Tom; 18 if you don't      with Tom 17, without him 18      17 unless he counts, then 18
     other        first guess 17, second guess 18           17 on one reading, 18 on the other
-    speaker      some get 17, others get 18                Tom says A, Ann says B
+    speaker      some get 17, others get 18                Tom says A, Ann says B      a wise man says B, a fool A
+    time         17 today, 18 tomorrow                     first 17, then 18
     repeated     It is 17. It is 18.                       I say A and I say B
 
 What is said beside the one answer, before it or behind it, has its counterpart beside the other. One condition alone
 ("18 if each bag holds 6") leaves nothing open, and neither do two numbers of a story ("2 are red and another 18 are
 blue", "One angle is 72, the other is 18").
 
-Left out: languages other than English, and counterparts that only their meaning makes ("17 today, 18 tomorrow").
+Left out: languages other than English, and counterparts that only their meaning makes ("17 uphill, 18 downhill").
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _BEFORE = [  # what stands before the first answer, and between the two
     (rf"\b{_WHETHER}{_ON}", rf"{UNIT}{_NEXT}{_WHETHER}{_ON}"),
     (rf"\b{_INCLUDED}{_WHOM}", rf"{UNIT}{_NEXT}{_LEFT_OUT}{_WHOM}"),
     (rf"\b{_LEFT_OUT}{_WHOM}", rf"{UNIT}{_NEXT}{_INCLUDED}{_WHOM}"),
-    (r"\bfirst(?:ly)?\W*", rf"{UNIT}{_NEXT}(?:my |the )?(?:second|next|last)(?:ly)?\W*"),
+    (r"\bfirst(?:ly)?\W*", rf"{UNIT}{_NEXT}(?:my |the )?(?:second|next|last|then)(?:ly)?\W*"),
     (rf"\b{ITEMS}\b[^{STOP};,\d]{{0,30}}", rf"{UNIT}{_NEXT}(?:\w+ ){{0,3}}?{_OTHER}[^{STOP};,\d]{{0,30}}"),
     (r"\bsome (?P<said>\w+)\W*", rf"{UNIT}{_NEXT}(?:some|others) (?P<said>\w+)\W*"),
     (r"\b(?P<said>says|said|thinks|believes|claims)\W*", rf"{UNIT}{_NEXT}(?!i\b)\w+ (?P<said>\w+)\W*"),
@@ -71,6 +72,11 @@ _EXCEPT = rf"{UNIT}(?:{_BUT}| ?\()", rf"{UNIT}{_ASIDE}(?:{_WHETHER}|{_INCLUDED})
 _BUT_WITH = rf"{UNIT},? (?:but|or|and) ", _EXCEPT[1]
 _THEN = rf"{UNIT}{_BUT}{_WHETHER}{_ON}"
 _UNLESS = rf"{UNIT},? unless\b{_ON}"
+_SAYS = r"\b(?:says?|said|picks?|chooses?|answers?|claims?|guess(?:es)?) [(\[\"']*$"
+_WHO = r"(?:an?|the|another|my|your|his|her|their|others?)"
+_SO_DO = rf"{UNIT}[)\]\"']*,? (?:(?:and|but|while) )?{_WHO}(?: \w+){{0,2}} "  # ", a fool A"
+_NOW = rf"{UNIT} (?:today|now|yesterday|tonight|at first|(?:this|last) \w+|before|on \w+day){_NEXT}{_FILLS}"
+_LATER = rf"{UNIT} (?:today|tomorrow|later|afterwards?|tonight|(?:this|next) \w+|after|on \w+day)\b\W*(?:[{STOP}]|$)"
 _ENDS = rf"{UNIT}\W*(?:[{STOP}]|$)"
 _STEPS = re.compile(r"\W*(?:(?:then|and|so|now|next|add|plus|again|still)\b\W*)*", re.IGNORECASE)
 _PARTS = re.compile(rf"[{STOP},;]|\b(?:and|but|or)\b", re.IGNORECASE)
@@ -90,6 +96,10 @@ def are_counterparts(before: str, between: str, behind: str, *, declared: bool) 
             return True
         if re.fullmatch(_COUNTED, between, _HOW) and re.match(_ENDS, behind, _HOW):
             return True
+        if _both(_NOW, _LATER, between, behind, at_end=False):
+            return True
+    if re.search(_SAYS, before, _HOW) and re.fullmatch(_SO_DO, between, _HOW) and re.match(_ENDS, behind, _HOW):
+        return True
     if _both(*_BUT_WITH, between, behind, at_end=False):
         return True
     but_if = _both(*_EXCEPT, between, behind, at_end=False) or re.fullmatch(_THEN, between, _HOW)

@@ -31,7 +31,7 @@ _AT_ONCE = 60  # characters behind "no, wait", in which the answer that takes an
 CONTEXT = 120  # characters before or behind an answer that say what it is
 SURELY = r"(?:(?:\w+ly|most|very|indeed|also|both|all|just|then|still|therefore|thus|simply|either|one of)\s+)*"
 _LEADS = r"(?:(?:the|an?|option|choice|letter|number|answer|statement)\s+)*"
-_GOES_ON = (
+GOES_ON = (  # between what denies and what is denied
     r"be|is|it|it's|that|the|an?|option|choice|letter|answer|number|really|necessarily|exactly|quite|precisely|always|likely|sure|certain|choose|pick|select|either|to|"
     r"say|go|with|both|possibly|think|believe|correct|right|final|equal|get|we"
 )
@@ -49,7 +49,7 @@ _DENIES_BEFORE = re.compile(
     rf"(?:any|every|all)(?:thing|one|body)?(?: \w+)? (?:but|besides)|(?<!\bnone )(?<!\bno )other than|"
     rf"(?:rul|eliminat|exclud|reject|discard|dismiss)\w*(?: out)?|(?<!no )(?<!any )(?<!a )doubt|"
     rf"(?:wrong|incorrect|false) (?:answer|option|choice|one)s?(?: (?:is|are)|:)?)|n't)"
-    rf"(?:\s+(?:{_GOES_ON}))*{OPEN}$",
+    rf"(?:\s+(?:{GOES_ON}))*{OPEN}$",
     re.IGNORECASE,
 )
 DENIES_THEN = (  # the next sentence: "B. That is wrong."

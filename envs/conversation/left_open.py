@@ -4,6 +4,7 @@
     range         17 through 18      17..18      17 ± 1      17, give or take 2
     alternative   17, maybe 18      It could be 17. It could also be 18.      17, though 18 is possible
     list          Answer 1: 17 / Answer 2: 18      1. 17 ⏎ 2. 18      x = 17, x = 18      17 apples. 18 apples.
+    one of some   18 is one possible answer      18 unless Tom is counted      18 as long as Tom pays
 
 Who says one of these would be right for more than one answer, and is paid for none. An estimate ("about 18", "18 or
 so", "≈ 18") names one number and is compared like any other: whoever rounds has committed, and a task's `tolerance`
@@ -71,6 +72,22 @@ _ELSE = re.compile(  # "or something else", "; maybe another one"
     r"(?:\W*(?:[.!?;,)\n]|$)| (?:else|one|answer|number|value|letter|option)\b)",
     re.IGNORECASE,
 )
+_OPTION = r"(?:answer|option|possibility|candidate|solution|choice|value|number|result|letter|outcome)"
+_MAY_BE = r"(?:possible|plausible|potential|conceivable|likely)"
+_ONE_OF = rf"(?:(?:one|an?)(?: {_MAY_BE})?|one (?:of|among) (?:the|several|many|two|a few)(?: {_MAY_BE})?)"
+_AMONG_OTHERS = re.compile(  # "One possible answer is 18", but "the one possible answer"
+    rf"(?<!the )(?<!only )\b(?:one {_OPTION}|(?:one|an?) {_MAY_BE} {_OPTION}"
+    rf"|one (?:of|among) (?:the|several|many|two|a few)(?: {_MAY_BE})? {_OPTION}s|an? (?:possibility|candidate|option))"
+    r" (?:is|would be|could be|might be|may be) (?:option |choice )?[(\[\"']*$",
+    re.IGNORECASE,
+)
+_ON_CONDITION = re.compile(  # "18 unless Tom is counted", "B as long as it rains", "18 is one possible answer"
+    rf"[)\]\"']*(?:{_UNIT},? (?:unless\b(?! (?:i|we)\b)|(?:as|so) long as\b(?! an?\b)|only (?:if|when|as long as)\b"
+    r"|in case\b|on (?:the )?condition\b|depending on\b)"
+    rf"|{_UNIT} (?:is|are|would be|could be|might be|may be|seems) (?:only |just |but )?{_ONE_OF} {_OPTION}s?\b"
+    rf"|{_UNIT} (?:is|are) among the (?:{_MAY_BE} )?{_OPTION}s\b)",
+    re.IGNORECASE,
+)
 _OPEN_BEHIND = re.compile(
     rf",? or (?:maybe |perhaps |possibly |even )?{NUMBER_WORD}\b"
     rf"|{_UNIT},? (?:otherwise|else|if not)\b(?=\W*(?:[.!?;,)\n]|$))"
@@ -78,6 +95,10 @@ _OPEN_BEHIND = re.compile(
     re.IGNORECASE,
 )
 _THING = re.compile(r" ([^\W\d_]+)")
+_PART_OF = re.compile(  # "18 of the 20", "18 apples out of 20"
+    r"\d \(?(?:of|(?:[^\W\d]+ )?out of) (?:(?:the|these|those|all|his|her|their|our)\b ?){0,2}$",
+    re.IGNORECASE,
+)
 _ASIDE = re.compile(  # "18, which is more than 17", "18 (less than 20)"
     rf"\d[^\d]*(?:[,(]|\b(?:which|that) is\b|\bthat's\b)\s*(?:(?:which|that) is )?(?:\w+ )?{_COMPARED}\s*$",
     re.IGNORECASE,
@@ -130,7 +151,7 @@ _SIGNS = re.compile(rf"(?=.*[^\s.,])[^\w{STOP}]+")  # "17 → 18"
 _ONE_WORD = re.compile(  # "17 oder 18", of whatever language, where it is no English one that relates the two
     r" (?!(?:of|out|in|by|because|since|as|via|using|for|"
     r"per|at|from|on|after|before|not|over|so|hence|thus|is|are|was|makes?|made|gives?|"
-    r"equals?|becomes?|minus|plus|times|less|more|than)\b)[^\W\d_]+ ",
+    r"becomes?|minus|plus|times|less|more|than)\b)[^\W\d_]+ ",
     re.IGNORECASE,
 )
 _BEGINS = re.compile(rf"(?:^|[{STOP}])\W*(?:\b(?:{FILLS}|so|thus|therefore)\b\W*)*$", re.IGNORECASE)
@@ -152,7 +173,13 @@ _WORKING = re.compile(
     r"(\d(?: [^\W\d_]+){0,2}) ?\((?!\+/-)(?=[^()]*(?:[+×÷*·/^]|\d ?x ?\d)| ?= ?\d[\d .]*-)[\d .,=+×÷·*x/^-]+\)"
 )  # 18 (3 × 6)
 _LATEX_OR = re.compile(r" ?(?:\\(?:lor|vee)(?![a-zA-Z])|∨) ?")
-_CHANCE = re.compile(r"(?<=\w) ?\(\d{1,3}(?:\.\d+)? ?%(?: [a-z]+)?\)")  # 17 (60%), 18 (40%)
+_LIKELIHOOD = r"(?:probability|chance|likelihood|confidence|certainty)"
+_CHANCE = re.compile(  # 17 (60%), 18 (40%); 17 with probability 0.6 and 18 with probability 0.4
+    r"(?<=\w) ?\(\d{1,3}(?:\.\d+)? ?%(?: [a-z]+)?\)"
+    rf"|,? with (?:an? )?{_LIKELIHOOD}(?: of)? (?:\d{{1,3}}(?:\.\d+)? ?%|[01]?\.\d+|1\b|\d{{1,2}}/\d{{1,3}})"
+    rf"|,? with (?:an? )?\d{{1,3}}(?:\.\d+)? ?% {_LIKELIHOOD}\b",
+    re.IGNORECASE,
+)
 _SPELLED = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
@@ -202,18 +229,20 @@ def is_open(before: str, behind: str) -> bool:
         or _BOUND_BEHIND.match(behind)
         or _OPEN_BEFORE.search(before)
         or _OPEN_BEHIND.match(behind)
-        or has_else(behind)
+        or has_else(behind, before)
     )
 
 
-def has_else(behind: str) -> bool:
-    """Whether an answer has one beside it that names nothing: "B or something else"."""
-    return _ELSE.match(behind) is not None
+def has_else(behind: str, before: str = "") -> bool:
+    """Whether an answer has one beside it that names nothing: "B or something else", "B unless it rains"."""
+    found = _ELSE.match(behind) or _ON_CONDITION.match(behind) or _AMONG_OTHERS.search(before)
+    return found is not None
 
 
 def is_compared(before: str) -> bool:
-    """Whether a number behind these words is only what another one is compared with: "18, which is more than 17"."""
-    return _ASIDE.search(before) is not None
+    """Whether a number behind these words is only what another one is compared with, or a part of: "18, which is more
+    than 17", "18 of the 20"."""
+    return _ASIDE.search(before) is not None or _PART_OF.search(before) is not None
 
 
 def are_alternatives(before: str, between: str, behind: str, *, declared: bool = False) -> bool:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -28,13 +29,19 @@ import numpy as np
 
 from ..errors import UserError, nearest
 from ..vocabulary import Reply
-from .chat_world import Chat, WrittenWorld, placed_rows, read_chat, split_said
+from .chat_rows import Chat, read_chat, split_said, weight_said
+from .chat_world import WrittenWorld, placed_rows
 from .conversation_env import SPLITS, Opening, Outcome, Split
+from .held_out import divide
 from .task_columns import PROMPTS, role_of
 from .task_source import Picked, TaskSource, split_of
 
 _SIDES = ("chosen", "rejected")
 _ONE_IN = 5  # prompts is for testing, and one for validation, as of tasks
+_ORDER = re.compile(  # the end of a name that says which reply is better
+    r"(.*(?:[^A-Za-z]|[a-z](?=[A-Z])))?(?i:scores?|ratings?|ranks?|rankings?|labels?|rewards?|preferences?|preferred|"
+    r"margins?|order|ordering|winner|best|better|grades?|(up)?votes?|stars|elo)"
+)
 _KEYS = (*_SIDES, *PROMPTS, "answers", "ranks", "system", "tools", "split")
 
 
@@ -139,15 +146,9 @@ class HeldOutPairs(PairWorld):
                     f"{ranking.chats[0].place} ranks {len(ranking.chats)} replies, and {read[0].chats[0].place} "
                     f"{self.size}; all rows rank equally many"
                 )
-        rows: dict[Split, Sequence[Ranking]] = {}
-        later: set[str] = set()  # prompts of the splits that have been filled
-        for split in reversed(SPLITS):
-            mine = [one for one in read if _split_of(one) == split]
-            rows[split] = [one for one in mine if _asked(one) not in later]
-            later |= {_asked(one) for one in mine}
-            if out := len(mine) - len(rows[split]):
-                more = f"{out:,} of {len(mine):,} {split} rows ask what rows of a later split ask"
-                self.remarks += (f"{more}, and are left out of {split}",)
+        division = divide([(_asked(one), one, _split_of(one)) for one in read], "rows")
+        rows = division.rows
+        self.remarks += division.remarks
         for split in ("train", "test"):
             if not rows[split]:
                 raise UserError(
@@ -176,16 +177,31 @@ def read_ranking(place: str, row: Mapping[str, Any] | str, *, scored: bool = Fal
     if not isinstance(row, Mapping):
         text = "the text " if isinstance(row, str) else ""
         raise UserError(f"{place}: a pair is a mapping with chosen and rejected, not {text}{row!r:.60}")
+    _check_order(place, row)
     named, ranks = _answers(place, row) if row.get("answers") is not None else (_sides(place, row), (0.0, 1.0))
     chats = [_conversation(f"{place}, {name}", row, given, place) for name, given in named.items()]
-    if any(chat.given for chat in chats):
-        raise UserError(f"{place}: a reply has weight 0, which is of conversations to imitate; of pairs leave it out")
     names, numbers = list(named), combinations(range(len(chats)), 2)  # those of equal rank may be equal
     compared = [(a, b) for a, b in numbers if ranks[a] != ranks[b]]
     asked = min(_parting(place, (names[a], names[b]), (chats[a], chats[b]), scored=scored) for a, b in compared)
     prompt = min(_prompt(row, given, chat) for given, chat in zip(named.values(), chats, strict=True))
+    if any(n >= prompt for chat in chats for n in chat.given) or not weight_said(place, row):
+        raise UserError(f"{place}: a reply has weight 0, which is of conversations to imitate; of pairs leave it out")
     one_task = tuple(replace(chat, place=place) for chat in chats)
     return Ranking(one_task, ranks, asked, prompt, split_said(place, row))
+
+
+def _check_order(place: str, row: Mapping[str, Any]) -> None:
+    """UserError where another column than these says which reply is better, for nobody would read it. Those that speak
+    of one side, as `score_chosen`, say no other order."""
+    read = "ranks" if row.get("answers") is not None else ""
+    for name in (str(key) for key, value in row.items() if value is not None and key != read):
+        is_order = _ORDER.fullmatch(name) or sorted(name.lower()) == sorted("ranks")
+        if is_order and not any(side in name.lower() for side in _SIDES):
+            order = "answers stand with the best first, or 'ranks' says their order, the smallest for the best"
+            order = order if read else "the better reply is 'chosen'"
+            raise UserError(
+                f"{place} has {name!r}, which nobody reads; {order}. A column of another meaning needs another name"
+            )
 
 
 def _sides(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -260,14 +276,12 @@ def _conversation(where: str, row: Mapping[str, Any], given: Any, place: str) ->
 
 
 def _begins_with_a_reply(messages: list[Any] | tuple[Any, ...]) -> bool:
-    first = messages[0] if messages else None
-    role = first.get("role", first.get("from")) if isinstance(first, Mapping) else None
-    return role in ("assistant", "gpt")
+    return bool(messages) and role_of(messages[0]) == "assistant"
 
 
 def _keys(row: Mapping[str, Any]) -> str:
-    return ", ".join(repr(str(key)) for key in row) or "no key at all"
+    return ", ".join(repr(str(key)) for key, value in row.items() if value is not None) or "no key at all"
 
 
 def _others(row: Mapping[str, Any]) -> list[str]:
-    return [str(key) for key in row if key not in _KEYS]
+    return [str(key) for key, value in row.items() if key not in _KEYS and value is not None]

@@ -135,9 +135,11 @@ _CODES = (
 _MANY_OF_MONEY = re.compile(rf"[{_MONEY}] ?[\d.,]+ ?[mMbBtTkK](?![^\W_])")  # $18m, which are no metres
 _CURRENCY_BEFORE = re.compile(  # US$18, EUR18, Rs. 18
     rf"(?<![\w.])(?<!\d )(?:(?:[A-Z]{{1,3}}|Mex|Can|us)(?=\\?[{_MONEY}] ?[-+−]?\.?\d)"
-    rf"|(?:{_CODES})\.? ?(?=\\?[{_MONEY}]?[-+−]?\.?\d))"
+    rf"|(?:{_CODES})\.? ?(?=\\?[{_MONEY}]?[-+−]?\.?\d)|R ?(?=\d[\d., ]*(?![\w=]| ?=)))"
 )
-_CURRENCY_BEHIND = re.compile(rf"(?<=\d)(?=(?:[A-Z]{{1,3}}\\?[{_MONEY}]|(?:{_CODES})(?!\w)))")  # 18kr, 18US$
+_CURRENCY_BEHIND = re.compile(
+    rf"(?<=\d)(?=(?:[A-Z]{{1,3}}\\?[{_MONEY}]|(?:{_CODES})(?!\w)|p(?!\w|\.m| ?[-+*/^=])))"
+)  # 18kr, 18US$, 18p
 _NOUNS = (
     r"(?: (?!(?:times|plus|minus|divided|or|and|is|are|equals|makes|gives|no|not|wait|but|actually)\b)[^\W\d_]+){0,2}"
 )

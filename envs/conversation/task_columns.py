@@ -7,8 +7,9 @@
     answer={"column": "answer", "after": "#### "}            what stands behind a mark in it, the last one
     answer={"column": "solution", "tag": "boxed"}            in \\\\boxed{…}, as `answer_tag` says of replies
 
-Without `prompt`, it is the first of the columns `prompt`, `question` and `problem` that there is; without `answer`, it
-is `answer`, behind its "####" where it has one (GSM8K), or what is boxed in `solution` (MATH).
+Without `system`, it is the column `system`, if there is one. Without `prompt`, it is the first of the columns `prompt`,
+`question` and `problem` that there is; without `answer`, it is `answer`, behind its "####" where it has one (GSM8K), or
+what is boxed in `solution` (MATH).
 
 What cannot be asked or expected is a `UserError` with the row, the column and the value.
 """
@@ -30,6 +31,8 @@ PROMPTS = ("prompt", "question", "problem")
 _RULE = ("column", "after", "tag")
 _ROLES = ("system", "user", "assistant", "tool")
 _SHAREGPT = {"human": "user", "gpt": "assistant"}  # the others are called alike
+_OLDER = {"function": "tool"}  # of OpenAI's API
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # of a reply; the last two as vLLM and gpt-oss have them
 _CHATS = ("conversations", "messages")
 _LETTERS = 2  # characters of a choice's letter, at most
 _LONGEST = 1 << 20  # characters in which a boxed answer is looked for
@@ -55,7 +58,7 @@ class Columns:
             if given is not None and (not isinstance(given, str) or not given.strip()):
                 quoted = "; in YAML a template stands in quotes" if isinstance(given, Mapping) else ""
                 raise UserError(f'{name} is {given!r:.80}; allowed is a column, or a template, "{{question}}"{quoted}')
-        asked = prompt or next((name for name in PROMPTS if name in row), "prompt")
+        asked = prompt or next((name for name in PROMPTS if row.get(name) is not None), "prompt")
         rule = _guess(row) if answer is None else _rule(answer)
         columns = cls(asked, system=system, **rule)
         odd = asked if prompt is None and asked != "prompt" else ""
@@ -67,14 +70,22 @@ class Columns:
 
     def messages(self, place: str, row: Task) -> list[Message]:
         """How the conversation begins."""
-        begun = self._asked(place, row)
-        if self.system is None:
+        begun, system = self._asked(place, row), self.system_of(place, row)
+        own = [message["content"] for message in begun if message["role"] == "system"]
+        if system is None or own == [system]:
             return begun
-        if any(message["role"] == "system" for message in begun):
+        if own:
+            other = "`system`" if self.system is not None else "the column 'system'"
             raise UserError(
-                f"{place}: {self.prompt!r} has a system message of its own, and `system` gives another; leave one out"
+                f"{place}: {self.prompt!r} has a system message of its own, and {other} gives another; leave one out"
             )
-        return [Message(role="system", content=filled(self.system, place, row)), *begun]
+        return [Message(role="system", content=system), *begun]
+
+    def system_of(self, place: str, row: Task) -> str | None:
+        """The system message that stands before the prompt; None where there is none."""
+        if self.system is not None:
+            return filled(self.system, place, row)
+        return None if "system" in fields_of(self.prompt) else system_said(place, row)
 
     def text(self, place: str, row: Task) -> str:
         """What is asked, as one text: it tells which task this is."""
@@ -145,7 +156,8 @@ def read_messages(what: str, given: Sequence[Any]) -> list[Message]:
 
 
 def read_message(what: str, given: object) -> Message:
-    """A chat message, also as ShareGPT has it; parts of text are one text, and what is null is left out."""
+    """A chat message, also as ShareGPT and older versions of OpenAI's API have it; parts of text are one text, and what
+    is null is left out. A thought is `reasoning_content`, whatever it was called."""
     if not isinstance(given, Mapping):
         raise UserError(f'{what} is {given!r:.80}; a message is a mapping, {{"role": "user", "content": "…"}}')
     message = {str(key): value for key, value in given.items() if value is not None}
@@ -156,6 +168,8 @@ def read_message(what: str, given: object) -> Message:
     if shares:
         message = {**{key: value for key, value in message.items() if key not in ("from", "value")}, "role": role}
         message |= {"content": given.get("value")}
+    if role == "assistant":
+        _rename(what, message)
     content = message.get("content")
     if isinstance(content, list) and all(isinstance(part, Mapping) and part.get("type") == "text" for part in content):
         content = "".join(str(part.get("text", "")) for part in content)
@@ -169,12 +183,42 @@ def read_message(what: str, given: object) -> Message:
     return Message(**{**message, "role": role, "content": content})  # pyright: ignore[reportArgumentType]
 
 
+def system_said(place: str, row: Mapping[str, Any]) -> str | None:
+    """The system message in a row's column `system`; None where it has none. `UserError`, with its place, for what is
+    no text."""
+    given = row.get("system")
+    if given is not None and not isinstance(given, str):
+        raise UserError(f"{place}: 'system' is {given!r:.60} ({kind_of(given)}); allowed is text, the first message")
+    return given if given and given.strip() else None
+
+
+def _rename(what: str, message: dict[str, Any]) -> None:
+    """Give the thought and the call of a reply the names that they have here."""
+    thoughts = {name: message.pop(name) for name in _THOUGHTS if name in message}
+    for name, thought in thoughts.items():
+        if not isinstance(thought, str):
+            raise UserError(f"{what}: its {name} is {thought!r:.60}; allowed is text")
+    different = {thought.strip(): (name, thought) for name, thought in thoughts.items() if thought.strip()}
+    if len(different) > 1:
+        names = " and ".join(repr(name) for name, _ in different.values())
+        raise UserError(f"{what} has {names}, which differ; a reply has one thought: leave the others out")
+    for _, thought in different.values():
+        message["reasoning_content"] = thought
+    called = message.pop("function_call", None)
+    if called is not None and message.get("tool_calls"):
+        raise UserError(f"{what} has 'tool_calls' and 'function_call', their older form; leave one out")
+    if called is not None:
+        message["tool_calls"] = [{"type": "function", "function": called}]
+
+
 def role_of(message: object) -> object:
     """Who speaks in a message, by the names of here; None where it does not say."""
     if not isinstance(message, Mapping):
         return None
-    said = message.get("role") or message.get("from")
-    return _SHAREGPT.get(said.lower(), said.lower()) if isinstance(said, str) and "role" not in message else said
+    if message.get("role") is not None:
+        return _OLDER.get(message["role"], message["role"]) if isinstance(message["role"], str) else message["role"]
+    said = message.get("from")
+    return _SHAREGPT.get(said.lower(), said.lower()) if isinstance(said, str) else said
 
 
 def fields_of(text: str) -> list[str]:
@@ -286,7 +330,7 @@ def _guess(row: Task) -> dict[str, Any]:
 
 def _its_keys(row: Task, wanted: str) -> str:
     """What a row has in the place of a key."""
-    keys = list(map(str, row))
+    keys = [str(key) for key, value in row.items() if value is not None]
     return f"it has {', '.join(map(repr, keys)) or 'no key at all'}.{nearest(wanted, keys)}"
 
 

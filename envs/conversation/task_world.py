@@ -15,10 +15,10 @@ Keys with a meaning here, where a task has them:
              hash of the prompt
     oracle   a reply that an expert would give, for demonstrations; with a grader, the answer stands in
 
-A prompt that is in several splits is kept in the last of them only. Without a validation task, those for training stand
-in: what is reported never decides anything. A run goes through the tasks of a list, a file or a data set
-in an order of its own and begins again at the end, so that as many evaluation episodes as there are held-out tasks
-meet each of them once; a function is asked anew for each episode.
+A prompt that is in several splits is kept in the last of them only. Where rows are for training and testing alone, some
+of those for training are set aside for validation (see `held_out`): what is reported never decides anything. A run goes
+through the tasks of a list, a file or a data set in an order of its own and begins again at the end, so that as many
+evaluation episodes as there are held-out tasks meet each of them once; a function is asked anew for each episode.
 
 A reward function that returns None, and a grader that is unsure, leave the episode without a reward: it is counted as
 unscored, and teaches nothing.
@@ -43,6 +43,7 @@ from ..vocabulary import Message, Reply
 from ..worlds.maths.answers import AnswerTag
 from .conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
 from .graders import GRADERS, TextGrader, make_grader
+from .held_out import FEW, divide
 from .reward_version import function_version
 from .reward_weights import merge_weights
 from .task_columns import AnswerRule, Columns, fields_of
@@ -55,7 +56,6 @@ RewardFunction = Callable[[Reply, Task], Any]  # a `Judgement`, or a coroutine t
 GroupReward = Callable[[Sequence[Reply], Task], Any]  # a list of those
 
 _ONE_IN = 5  # tasks is for testing, and one for validation
-_FEW = 10  # different prompts, which may well all fall into the same split
 _MAX_DRAWS = 10_000  # from a generator, for one task of the split that is asked for
 
 
@@ -92,7 +92,7 @@ class TaskWorld(ConversationEnv):
     _own_fields: ClassVar[frozenset[str]] = frozenset(
         {"observation_space", "action_space", "weights", "voices", "spec", "waits", "_is_made"}
         | {"max_turns", "has_success", "granted_seconds", "endless_after", "_turn", "_place"}
-        | {"_columns", "_grader", "_reward", "_judge_name", "_draw", "_tasks", "_left_out", "remarks"}
+        | {"_columns", "_grader", "_reward", "_judge_name", "_draw", "_division", "remarks"}
         | {"_caller", "_success_at", "_shuffle", "_repeats", "judges_groups", "_verdict"}
     )  # of a world that has not been played
     _has_turns: ClassVar[bool] = False  # a task's oracle may list what is done in each
@@ -189,16 +189,18 @@ class TaskWorld(ConversationEnv):
         ways."""
         if self._draw or fields_of(self._columns.system or ""):
             return []
-        begun = [self._begun(task) for task in self._tasks[split]]
-        alike = all(len(messages) == len(begun[0]) <= 2 for messages in begun)
+        begun = [self._begun(task) for task in self._division.rows[split]]
+        alike = all(len(messages) <= 2 and messages[:-1] == begun[0][:-1] for messages in begun)
         return [messages[-1]["content"] for messages in begun] if alike else []
 
     def tasks_in(self, split: Split) -> int | None:
         """Of its list. Training tasks that stand in for validation count as many as there are for testing."""
         if self._draw:
             return None
-        there = len(self._tasks[split]) * (self._repeats if split == "train" else 1)
-        return there or (min(len(self._tasks["train"]), len(self._tasks["test"])) if split == "validation" else 0)
+        there = len(self._division.rows[split]) * (self._repeats if split == "train" else 1)
+        return there or (
+            min(len(self._division.rows["train"]), len(self._division.rows["test"])) if split == "validation" else 0
+        )
 
     def _begun(self, task: Task) -> list[Message]:
         """The first messages, the last of which says in which form an answer is wanted."""
@@ -274,7 +276,7 @@ class TaskWorld(ConversationEnv):
         return self._task.get("oracle")
 
     def _picked(self, rng: np.random.Generator, split: Split) -> Task:
-        tasks = self._tasks[split] or (self._tasks["train"] if split == "validation" else [])
+        tasks = self._division.rows[split] or (self._division.rows["train"] if split == "validation" else [])
         if not tasks:
             raise UserError(f"there is no {split} task{self._why_there_is_none(split)}")
         if self._place is None:
@@ -284,14 +286,14 @@ class TaskWorld(ConversationEnv):
         return self.pick(tasks, rng) if self._shuffle else tasks[self._place[1] % len(tasks)]
 
     def _why_there_is_none(self, split: Split) -> str:
-        left_out = self._left_out[split]
-        prompts = len({self._text(task) for tasks in self._tasks.values() for task in tasks})
+        left_out = self._division.left_out[split]
+        prompts = len({self._text(task) for tasks in self._division.rows.values() for task in tasks})
         if left_out:
             return (
-                f": the prompts of all {left_out} are among those of {self._later(split)} tasks, so that they are left "
-                "out; a prompt must tell which task it is"
+                f": the prompts of all {left_out} are among those of {self._division.later(split)} tasks, so that they "
+                "are left out; a prompt must tell which task it is"
             )
-        few = f", and the tasks have only {prompts} different prompts" if prompts < _FEW else ""
+        few = f", and the tasks have only {prompts} different prompts" if prompts < FEW else ""
         return f'; tasks are divided by their prompts{few}: mark some with "split": "{split}", or give more tasks'
 
     def _may_be_shared(self, function: object) -> bool:
@@ -324,24 +326,8 @@ class TaskWorld(ConversationEnv):
             remarks_on(rows, texts, self._columns, grader=grader, reading=reading if self._grader else None)
         )
         placed = [(text, task, self._split_of(text, task)) for text, (_, task) in zip(texts, rows, strict=True)]
-        self._tasks: dict[Split, list[Task]] = {split: [] for split in SPLITS}
-        self._left_out: dict[Split, int] = {}  # tasks whose prompt a later split has too
-        later: set[str] = set()  # prompts of the splits that have been filled
-        for split in reversed(SPLITS):
-            mine = [(text, task) for text, task, its in placed if its == split]
-            self._tasks[split] = [task for text, task in mine if text not in later]
-            self._left_out[split] = len(mine) - len(self._tasks[split])
-            later |= {text for text, _ in mine}
-        self.remarks += tuple(
-            f"{many:,} of {many + len(self._tasks[split]):,} {split} tasks ask what {self._later(split)} tasks ask, "
-            f"and are left out of {split}"
-            for split, many in self._left_out.items()
-            if many
-        )
-
-    def _later(self, split: Split) -> str:
-        """The splits behind it that have tasks."""
-        return " or ".join(other for other in SPLITS[SPLITS.index(split) + 1 :] if self._tasks[other])
+        self._division = divide(placed)
+        self.remarks += self._division.remarks
 
     def _checked(self, task: Task | str, place: str = "a task") -> Task:
         checked = check_row(place, task, self._columns, turns=self._has_turns, choosing=self._chooses())

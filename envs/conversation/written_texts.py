@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, nearest
-from .chat_world import placed_rows, split_said, to_learn
+from .chat_rows import split_said
+from .chat_world import placed_rows, to_learn
 from .conversation_env import Split
 from .task_columns import kind_of
 from .task_file import read_text

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+from gymnasium.spaces import Dict, MultiDiscrete, Space, Tuple
+from gymnasium.spaces.utils import flatdim
 
 from ...agents.mixture import divided, mixed_groups
 from ...envs.control.flat_spaces import Actions, Observations
@@ -30,13 +34,32 @@ def check_alike(scenario: Scenario, sources: Sequence[WorldSource]) -> None:
         return
     spaces = [(source.facts.observation_space, source.facts.action_space) for source in sources]
     seen, done = [Observations(one) for one, _ in spaces], [Actions(one) for _, one in spaces]
-    for number, (own, acts) in enumerate(zip(seen, done, strict=True)):
-        if (own.numbers, own.pictures) != (seen[0].numbers, seen[0].pictures) or acts.stored != done[0].stored:
+    forms = [(_seen_form(one), _done_form(space)) for one, (_, space) in zip(seen, spaces, strict=True)]
+    for number, acts in enumerate(done):
+        if forms[number] != forms[0] or acts.stored != done[0].stored:
             raise WrongPart(
                 ("worlds", number, "id"),
                 f"{scenario.worlds[number].id!r} has observations {spaces[number][0]} and actions {spaces[number][1]}, "
                 f"and {first.id!r} has {spaces[0][0]} and {spaces[0][1]}: one network acts in worlds with equal spaces",
             )
+
+
+def _seen_form(seen: Observations) -> object:
+    """What has to be equal of what one network sees, and of which statistics are one: parts by their names, each of its
+    kind and size. Bounds may differ, and what is left out."""
+    return {name: _kind(space) for name, space in seen.named_numbers().items()}, seen.named_pictures()
+
+
+def _done_form(space: Space[Any]) -> object:
+    """The same of what is done; bounds and counts are those of `Actions.stored`."""
+    if isinstance(space, Dict):
+        return {key: _done_form(one) for key, one in space.spaces.items()}
+    return [_done_form(one) for one in space.spaces] if isinstance(space, Tuple) else _kind(space)
+
+
+def _kind(space: Space[Any]) -> object:
+    counts = space.nvec.tolist() if isinstance(space, MultiDiscrete) else flatdim(space)
+    return type(space).__name__, space.shape, counts
 
 
 def check_shares(scenario: Scenario, stage: Stage) -> None:

@@ -31,19 +31,24 @@ def check_voices(scenario: Scenario, facts: WorldFacts) -> None:
     """UserError for a voice that the world wants and does not get, for one that it does not want, and for one that
     cannot speak."""
     name, given = scenario.world.id, scenario.world.voices
+    for voice in given:
+        with at("world", "voices", voice):
+            if voice not in facts.voices:
+                raise UserError(f"{name!r}: {unknown('voice', voice, facts.voices)}")
     with at("world"):
         for wanted in facts.voices:
             if wanted not in given:
                 raise UserError(f"{name!r} talks to {wanted!r}: give world.voices.{wanted}, of kind {KINDS}")
     for voice, spec in given.items():
         with at("world", "voices", voice):
-            if voice not in facts.voices:
-                raise UserError(f"{name!r}: {unknown('voice', voice, facts.voices)}")
             if isinstance(spec, ScriptedVoice):
                 load_function(spec.function, "messages", "seed")
                 continue
             if not facts.waits:
-                raise UserError(f"{name!r} is stepped in place (`waits` is False), so {voice!r} can only be scripted")
+                raise UserError(
+                    f"{name!r} is stepped in place (`waits` is False), so {voice!r} can only be scripted; write "
+                    f"`waits = True` in its class, and {voice!r} may be of kind {spec.kind}"
+                )
             if isinstance(spec, PolicyVoice) and not scenario.speaks:
                 raise UserError(
                     f"{voice!r} is to be the agent itself, and one of kind {scenario.agent.kind!r} has no voice"

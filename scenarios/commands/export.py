@@ -26,7 +26,8 @@ def export(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="A scenario, a world (a Gymnasium id or module:Class), or a run directory."
+            metavar="NAME",
+            help="A scenario, a world (a Gymnasium id or module:Class), a run directory, or a file of its episodes.",
         ),
     ],
     episodes: Annotated[
@@ -44,8 +45,9 @@ def export(
     trust: Trust = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write the oracle's solved conversations as chat data, one JSON object a line, for any trainer; or the model of a
-    run: as a folder for transformers, or of an agent in a body as a file of ONNX, which peripatos play plays."""
+    """Write the oracle's solved conversations, or those of RUN/episodes/FILE.jsonl, as chat data, one JSON object a
+    line, for any trainer; or the model of a run: as a folder for transformers, or of an agent in a body as a file of
+    ONNX, which peripatos play plays."""
     from ...envs.errors import UserError
     from ..config.loading import shipped
 
@@ -60,14 +62,23 @@ def export(
         raise UserError(f"{strange[0]} is for the model of a run, and {no_run(Path(name))}")
     if strange:
         what = "a folder, so it is the model of a run that is exported"
-        raise UserError(f"{strange[0]}: {name} is {what}; allowed are {', '.join(of_runs)}")
+        files = sorted(Path(name).glob("episodes/*-train.jsonl"))
+        kept = f". Its episodes: peripatos export {files[-1]} --out chats.jsonl" if files else ""
+        raise UserError(f"{strange[0]}: {name} is {what}; allowed are {', '.join(of_runs)}{kept}")
     if is_run:
         print(_export_run(Path(name), to, checkpoint or "best", merged), file=sys.stderr)
         return
     from ..export_chat import check_export, export_demonstrations, write_export
 
     check_export(out)
-    done = export_demonstrations(name, episodes or 100, seed=seed, sets=sets)
+    if name.endswith(".jsonl") and Path(name).is_file():
+        from ..export_episodes import export_episodes
+
+        if oracles := [flag for flag, value in of_worlds.items() if value is not None and flag != "--out"]:
+            raise UserError(f"{oracles[0]} is for what the oracle plays, and {name} was played already; leave it out")
+        done = export_episodes(Path(name))
+    else:
+        done = export_demonstrations(name, episodes or 100, seed=seed, sets=sets)
     write_export(done, out)
     print(done.summary, file=sys.stderr)
     if not done.rows:

@@ -205,7 +205,11 @@ def _checked(world: Any, **options: Any) -> list[dict[str, str]]:
     from ...envs.check import check_world
 
     return [
-        {"check": found.check, "result": "passed" if found.passed else "FAILED", "detail": found.detail}
+        {
+            "check": found.check,
+            "result": ("passed" if found.tested else "untested") if found.passed else "FAILED",
+            "detail": found.detail,
+        }
         for found in check_world(world, **options)
     ]
 

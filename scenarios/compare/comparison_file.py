@@ -9,8 +9,9 @@
       walker-ppo: {}
     search: {optimizer.lr: {log: [1e-4, 1e-2]}}     # by `peripatos sweep`, see `search_space`
 
-`methods` are names of the table, or a mapping that names methods with constants changed (`contenders`). Those that are
-shipped lie beside this module, and are run by name.
+A scenario's file is looked for beside this one, and then in the shell's folder. `methods` are names of the table, or a
+mapping that names methods with constants changed (`contenders`). Those that are shipped lie beside this module, and are
+run by name.
 """
 
 from __future__ import annotations
@@ -101,7 +102,22 @@ def find_comparison(names: Sequence[str]) -> ComparisonFile | None:
     if len(names) > 1:
         raise UserError(f"{name} is a comparison, which names its scenarios itself; give it alone")
     data, source = read_yaml(path)
-    return _read(data, source)
+    file = _read(data, source)
+    found_at = {one: _located(one, path.parent, source) for one in file.scenarios}
+    return file.model_copy(update={"scenarios": {found_at[one]: keys for one, keys in file.scenarios.items()}})
+
+
+def _located(name: str, folder: Path, source: Source) -> str:
+    """A scenario that a comparison in `folder` names: a file beside it, else in the shell's folder; or a shipped name.
+    UserError for a file that is in neither."""
+    if Path(name).suffix not in (".yaml", ".yml") or name in shipped_scenarios():
+        return name
+    if (path := next((one for one in (folder / name, Path(name)) if one.exists()), None)) is not None:
+        return str(path)
+    there = sorted({one.name for place in (folder, Path()) for one in place.glob("*.y*ml")})
+    places = " nor in ".join(dict.fromkeys(str(place.absolute()) for place in (folder, Path())))
+    place = source.place(("scenarios", name))
+    raise UserError(f"{place}: there is no file {name!r} in {places}.{nearest(name, [*there, *shipped_scenarios()])}")
 
 
 def _refuse_missing(name: str) -> None:

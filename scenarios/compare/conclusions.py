@@ -22,10 +22,11 @@ import numpy as np
 
 from .aggregates import probability_of_improvement
 from .intervals import are_equal, difference_interval
-from .significance import LEVEL, holm, paired_p, smallest_shown
+from .significance import LEVEL, equal_seeds_to_show, holm, paired_p, smallest_shown
 
 FEWEST = 3  # seeds: where half of all runs get stuck, a pair of seeds puts any method above another by luck
 MORE = 5  # seeds, of which it is said what they would show
+ROUNDING = 1e-12  # of a score, of which a sum over seeds may be off
 SHARES = "success_rate"  # the measure that is in [0, 1], and told in points
 
 
@@ -91,12 +92,19 @@ def conclude(
 
 
 def _paired(one: Cell, other: Cell) -> list[float]:
-    return [one.scores[seed] - other.scores[seed] for seed in sorted(one.scores.keys() & other.scores.keys())]
+    pairs = [(one.scores[seed], other.scores[seed]) for seed in sorted(one.scores.keys() & other.scores.keys())]
+    return [mine - theirs for mine, theirs in pairs]
+
+
+def _mean(one: Cell, other: Cell) -> float:
+    """Of the differences; 0 where it is no more than the rounding of the scores."""
+    mean = fmean(_paired(one, other))
+    return 0.0 if abs(mean) <= ROUNDING * max(map(abs, [*one.scores.values(), *other.scores.values()])) else mean
 
 
 def _difference(one: Cell, other: Cell, unfair: str | None) -> Difference:
     values = _paired(one, other)
-    if values and fmean(values) < 0:
+    if values and _mean(one, other) < 0:
         return _difference(other, one, unfair)
     why = _unfinished(one, other) or unfair or _too_little(one, other, len(values))
     low, high = difference_interval(values, shares=one.measure == SHARES)
@@ -107,7 +115,7 @@ def _difference(one: Cell, other: Cell, unfair: str | None) -> Difference:
         other.method,
         one.measure,
         seeds=len(values),
-        difference=fmean(values) if values else None,
+        difference=_mean(one, other) if values else None,
         low=low if math.isfinite(low) else None,
         high=high if math.isfinite(high) else None,
         improvement=float(probability_of_improvement(*tables)) if values else None,
@@ -138,8 +146,9 @@ def _too_little(one: Cell, other: Cell, pairs: int) -> str | None:
 
 
 def _with_prospect(found: Difference, values: Sequence[float], level: float) -> Difference:
-    if are_equal(values):
-        return found
+    if are_equal(values):  # by Markov's inequality, for shares
+        seeds = equal_seeds_to_show(found.difference or 0.0, level) if found.measure == SHARES else None
+        return found if seeds is None else replace(found, more_seeds=seeds - len(values), would_show=found.difference)
     shown = smallest_shown(float(np.std(values, ddof=1)), len(values) + MORE, level)
     none = found.measure == SHARES and shown > 1  # by more than which no two shares differ
     return replace(found, more_seeds=MORE, would_show=None if none else shown)
@@ -155,11 +164,16 @@ def spelled(found: Difference) -> dict[str, str]:
         "difference": "—" if found.difference is None else told(found.difference, found.measure),
         "95 % interval": told_interval(found.low, found.high, found.measure),
         "seeds": str(found.seeds),
-        "p, corrected": "—" if found.p is None else f"{found.p:.3g}",
+        "p, corrected": "—" if found.p is None else _spelled_p(found.p),
         "P(better)": "—" if found.improvement is None else f"{found.improvement:.2g}",
         "more seeds": "—" if found.more_seeds is None else str(found.more_seeds),
         "would show": "—" if found.more_seeds is None else would,
     }
+
+
+def _spelled_p(p: float) -> str:
+    """With three digits, or as many as it takes to see on which side of the level it lies."""
+    return next(text for digits in range(3, 18) if (float(text := f"{p:.{digits}g}") < LEVEL) == (p < LEVEL))
 
 
 def told(value: float, measure: str) -> str:
@@ -211,4 +225,4 @@ def sentence(found: Difference) -> str:
     if found.more_seeds is None:
         return text + "."
     shown = f"{'' if found.would_show is None else 'one of '}{row['would show']}"
-    return f"{text}; {row['more seeds']} more seeds would show {shown}."
+    return f"{text}; {row['more seeds']} more seed{'' if found.more_seeds == 1 else 's'} would show {shown}."

@@ -83,8 +83,10 @@ def check_contenders(contenders: Contenders) -> None:
     for name, one in contenders.items():
         if one.method not in METHODS:
             raise UserError(unknown("method", one.method, METHODS))
-        if not re.fullmatch(r"\w[\w .+-]{0,99}", name) or name == COLD:
-            words = "begins with a letter, a digit or _ and goes on with these, spaces, '.', '+' and '-', 100 in all"
+        if not re.fullmatch(r"\w[\w .+-]{0,99}", name) or name != " ".join(name.split()) or name == COLD:
+            words = (
+                "begins with a letter, a digit or _ and goes on with these, single spaces, '.', '+' and '-', 100 in all"
+            )
             raise UserError(
                 f"{name!r:.120} names no method of a comparison; a name {words}, for it names a folder, and is not "
                 f"{COLD!r}, the folder of the cold start"

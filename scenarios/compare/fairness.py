@@ -12,9 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...envs.errors import UserError
+from ..assembly.rehearsal import tells_success
+from ..assembly.worlds import WorldSources
 from ..config.schema import Scenario, Stage
 
-COUNTED = ("env_steps", "action_units")  # limits of a budget that runs count, and may overshoot by their last update
+SPENT = {  # limits of a budget that runs may overshoot by their last update, and what to do where they did unequally
+    "env_steps": "by the size of their updates they spent different amounts of env_steps; collect less in each",
+    "action_units": "by the size of their updates they spent different amounts of action_units; collect less in each",
+    "seconds": "by the length of their updates they spent different amounts of seconds; do less in each, or give more",
+}
 LOST = ("failed", "unanswered", "unscored")  # tasks of a test that have no score
 SLACK = 0.1  # by which what was spent may differ
 HOW = ("threads", "at_once", "workers", "step_seconds", "episode_seconds")  # of a world: how it is played, not what
@@ -67,6 +73,16 @@ def refuse_unequal_updates(base: Stage, changed: Stage, whose: str) -> None:
         )
 
 
+def refuse_points(scenario: Scenario, sources: WorldSources) -> None:
+    """UserError for `scores` that are no shares, where a few episodes show that success is what is scored."""
+    scores = scenario.scores
+    if scores is not None and not scores.are_shares and tells_success(scenario, sources):
+        raise UserError(
+            f"{scenario.name}: scores has random {scores.random:g}, reference {scores.reference:g}, and the score of "
+            "this world is the share of tasks that succeeded, from 0 to 1: 5 % is written 0.05"
+        )
+
+
 def refuse_validation(scenario: Scenario) -> None:
     """UserError where what is reported is the validation."""
     if scenario.evaluation.split != "test":
@@ -93,18 +109,19 @@ def refuse_edited(run: Path, sessions: Sequence[Mapping[str, Any]], now: Mapping
 def unfair(one: Ran, other: Ran) -> str | None:
     """Why two methods that read the same budgets did not have them, or not the same test; None if they had both.
 
-    Updates, whatever limits stand beside them, count equal amounts only where both collect as much in each; steps and
-    units only where the last update, which a budget pays for as a whole, is small beside it in every pair of runs.
+    Updates, whatever limits stand beside them, count equal amounts only where both collect as much in each; steps,
+    units and seconds only where the last update, which a budget pays for as a whole, is small beside it in every pair
+    of runs.
     """
     assert one.stage.budget is not None, "it learns"
     limits = one.stage.budget.limits()
     if "updates" in limits and _amount(one.stage) != _amount(other.stage):
         return "the budget counts updates, and they collect different amounts in each; give it in env_steps"
-    for name in COUNTED:
+    for name, why in SPENT.items():
         if name in limits and any(
             abs(mine - theirs) > SLACK * max(mine, theirs) for mine, theirs in one.both(other, name)
         ):
-            return f"by the size of their updates they spent different amounts of {name}; collect less in each"
+            return why
     if len({*one.scored(), *other.scored()}) > 1:
         return "their tests are scored on different numbers of tasks"
     return None
@@ -120,12 +137,20 @@ class Ran:
     def both(self, other: Ran, name: str) -> list[tuple[float, float]]:
         """A counter of the runs that the two have with the same seed."""
         seeds = self.summaries.keys() & other.summaries.keys()
-        return [(float(self.summaries[seed].get(name, 0)), float(other.summaries[seed].get(name, 0))) for seed in seeds]
+        return [(_spent(self.summaries[seed], name), _spent(other.summaries[seed], name)) for seed in seeds]
 
     def scored(self) -> set[int]:
         """On how many tasks of the test the runs are scored."""
         tests = [run["stages"][-1]["evaluation"]["after"] for run in self.summaries.values()]
         return {int(test.get("episodes") or 0) - sum(int(test.get(name) or 0) for name in LOST) for test in tests}
+
+
+def _spent(summary: Mapping[str, Any], name: str) -> float:
+    """A counter of a run; seconds are those of the stage, else of the whole run."""
+    if name != "seconds":
+        return float(summary.get(name, 0))
+    seconds = summary["stages"][0].get("seconds")
+    return float(summary["wall_s"] if seconds is None else seconds)
 
 
 def _amount(stage: Stage) -> tuple[int, int | None] | None:

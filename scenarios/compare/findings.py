@@ -30,6 +30,7 @@ from .origins import settings_told
 from .scores import (
     COUNTERS,
     Groups,
+    alike,
     cell,
     cost,
     final_score,
@@ -51,6 +52,7 @@ def report(outcomes: Sequence[JobResult], out: Path, against: str | None = None)
     methods are from; `failures`; and `files`. With `against` the differences are those of all others from that one.
     UserError, after `runs.csv`, where runs of one scenario were scored by different versions of its reward.
     """
+    outcomes = alike(outcomes)
     write_text(out / "runs.csv", csv_text([run_row(outcome) for outcome in outcomes]))
     refuse_two_versions(outcomes)
     groups = grouped(outcomes)

@@ -36,6 +36,7 @@ class JobResult:
     job: ComparisonJob
     summary: dict[str, Any]
     failure: str | None = None
+    told: frozenset[str] = frozenset()  # the scenario's worlds that have told of success in some run, see `alike`
 
 
 @dataclass(frozen=True)

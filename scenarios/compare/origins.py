@@ -6,14 +6,12 @@ from collections.abc import Iterable
 
 from .plan import ComparisonJob
 
-_UNSAID = "as the scenario has them, and no search is named"
-
 
 def settings_told(jobs: Iterable[ComparisonJob]) -> list[str]:
     """A sentence for each origin in each scenario; one more where the methods of a scenario do not share it."""
     origins: dict[str, dict[str, list[str]]] = {}  # by scenario and origin the methods
     for job in jobs:
-        methods = origins.setdefault(job.task, {}).setdefault(job.come_from or _UNSAID, [])
+        methods = origins.setdefault(job.task, {}).setdefault(job.come_from, [])
         if job.method not in methods:
             methods.append(job.method)
     told = []

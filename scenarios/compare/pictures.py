@@ -34,7 +34,7 @@ def draw_curves(groups: Groups, path: Path) -> list[Path]:
         axes = figure.add_subplot(1, len(tasks), number)
         for method in [method for name, method in groups if name == task]:
             done = [outcome for outcome in groups[task, method] if outcome.failure is None]
-            curves = [curve for outcome in done if (curve := _curve(outcome))]
+            curves = [curve for outcome in done if (curve := learning_curve(outcome))]
             if curves:
                 grid, values = _on_a_grid(curves)
                 bands = np.asarray([interval(list(column), shares=are_shares(done)) for column in values.T])
@@ -46,8 +46,10 @@ def draw_curves(groups: Groups, path: Path) -> list[Path]:
 
 def draw_profiles(tables: Mapping[str, np.ndarray], path: Path) -> list[Path]:
     """For each method the share of its runs above each normalised score; from ten seeds with a band at each score.
-    Nothing is drawn without tables."""
+    Nothing is drawn without tables, and nothing is left there of a comparison that had some."""
     if not tables:
+        for file in _files(path):
+            file.unlink(missing_ok=True)
         return []
     lowest, highest = (pick([float(pick(table.ravel())) for table in tables.values()]) for pick in (min, max))
     grid = np.linspace(min(0.0, lowest), max(1.0, highest), POINTS)
@@ -86,21 +88,30 @@ def _finish(axes: Axes, title: str, across: str, up: str) -> None:
     axes.set_ylabel(up)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.lines:
-        axes.legend(frameon=False, fontsize="small")
+        # named one by one: of itself matplotlib leaves out whatever begins with an underscore
+        labels = [str(line.get_label()) for line in axes.lines]
+        axes.legend(axes.lines, labels, frameon=False, fontsize="small")
 
 
 def _save(figure: Figure, path: Path) -> list[Path]:
-    files = [path.with_suffix(ending) for ending in (".png", ".svg")]
-    for file in files:
+    for file in _files(path):
         figure.savefig(file, dpi=130)
-    return files
+    return _files(path)
 
 
-def _curve(outcome: JobResult) -> list[tuple[float, float]]:
+def _files(path: Path) -> list[Path]:
+    return [path.with_suffix(ending) for ending in (".png", ".svg")]
+
+
+def learning_curve(outcome: JobResult) -> list[tuple[float, float]]:
     """Steps and scores on the way: of the validations, where there were any, else of the tests before and after."""
     rows = read_log(RunDirectory(outcome.job.path), EVALUATIONS)
     kind = "test" if outcome.job.scenario.evaluation.every is None else "validation"
-    return [(row["env_steps"], value) for row in rows if row["set"] == kind and (value := score(row)) is not None]
+    return [
+        (row["env_steps"], value)
+        for row in rows
+        if row["set"] == kind and (value := score(row, outcome.told)) is not None
+    ]
 
 
 def _on_a_grid(curves: Sequence[list[tuple[float, float]]]) -> tuple[np.ndarray, np.ndarray]:

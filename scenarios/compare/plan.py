@@ -28,10 +28,11 @@ from ..run.compared import spelled
 from ..run.provenance import own_code, own_data
 from ..run.reward_versions import one_version, scored_by
 from ..run.run_directory import RunDirectory
+from ..run.saved_agent import find_checkpoint
 from ..run.sealed import read_sealed
 from ..run.verified import trusted_scenario
 from .contenders import COLD, Contender, Contenders, as_contenders, check_contenders, refuse_equal
-from .fairness import refuse_edited, refuse_unequal, refuse_validation
+from .fairness import refuse_edited, refuse_points, refuse_unequal, refuse_validation
 from .idle import refuse_idle, refuse_idle_variants, refuse_overridden
 from .reads import who_reads
 
@@ -49,7 +50,7 @@ class ComparisonJob:
     path: Path
     cold: ComparisonJob | None = None  # the run whose agent it begins as
     reads: tuple[ComparisonJob, ...] = ()  # runs of other methods, whose agents play a role in it
-    come_from: str | None = None  # where the method's settings are from, see `_come_from`
+    come_from: str = ""  # where the method's settings are from, see `_come_from`
 
     def __str__(self) -> str:
         return f"{self.task} {self.method} seed {self.scenario.seed}"
@@ -84,7 +85,7 @@ def plan(
             f"a comparison has {RESULT_SEEDS:,} seeds at most, and not {seeds:,}: the others are for sweeps"
         )
     jobs, contenders = [], as_contenders(methods)
-    for scenario, first in open_scenarios(scenarios, contenders, sets, own):
+    for scenario, first, given in open_scenarios(scenarios, contenders, sets, own):
         refuse_validation(scenario)
         changed = {name: with_method(scenario, one, name) for name, one in contenders.items()}
         for name, one in contenders.items():
@@ -92,7 +93,7 @@ def plan(
         refuse_equal(changed, first)
         reads = who_reads(changed, first)
         for name, one in contenders.items():
-            said = _come_from(scenario, one, scenario.stages[first].name)
+            said = _come_from(scenario, one, scenario.stages[first].name, given)
             made = (_job(changed, name, seed, first, out, reads) for seed in range(seeds))
             jobs += [replace(job, come_from=said) for job in made]
     check_existing(jobs)
@@ -101,9 +102,9 @@ def plan(
 
 def open_scenarios(
     scenarios: Sequence[str], contenders: Contenders, sets: Sequence[str], own: Mapping[str, Sequence[str]] | None
-) -> Iterator[tuple[Scenario, int]]:
-    """Each scenario in which methods are to be put, checked, with the place of the stage that they take. UserError for
-    what cannot run, or would have no effect."""
+) -> Iterator[tuple[Scenario, int, list[str]]]:
+    """Each scenario in which methods are to be put, checked, with the place of the stage that they take, and the
+    dotted keys that were given over it. UserError for what cannot run, or would have no effect."""
     _check_methods(contenders, scenarios)
     rows = [one.method for one in contenders.values()]
     refuse_idle_variants(sets, rows)
@@ -112,13 +113,14 @@ def open_scenarios(
         given = [*(own or {}).get(scenario_name, ()), *sets]
         refuse_overridden(given, rows)
         scenario, source = open_scenario(scenario_name, given)
-        check_parts(scenario, source).close()
+        with check_parts(scenario, source) as sources:
+            refuse_points(scenario, sources)
         if scenario.name in known:
             raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
         known.add(scenario.name)
         first = replaced_stage(scenario)
         refuse_idle(scenario, source, first, rows)
-        yield scenario, first
+        yield scenario, first, [text.partition("=")[0].strip() for text in given]
 
 
 def replaced_stage(scenario: Scenario) -> int:
@@ -175,13 +177,19 @@ def _written(scenario: Scenario, contender: Contender, stage: str, called: str) 
     return variant + [(f"methods.{called}.{key.removeprefix(ahead)} of the comparison", key, x) for key, x in own]
 
 
-def _come_from(scenario: Scenario, one: Contender, stage: str) -> str | None:
-    """Where the settings of a method are from, if its variant says so; what the comparison has put over them is not."""
-    come_from, own = scenario.variants.get(one.method, {}).get(FROM), one.changes(stage)
+def _come_from(scenario: Scenario, one: Contender, stage: str, given: Sequence[str]) -> str:
+    """Where the settings of a method are from, by its variant or as the scenario has them; what the comparison has put
+    over them, in the method, in its variant or by a `given` dotted key, is not."""
+    variant, ahead, own = scenario.variants.get(one.method, {}), f"stages.{stage}.", [*one.changes(stage)]
+    come_from, tail = variant.get(FROM), ""
     if come_from is None:
-        return None
-    but = ", ".join(key.removeprefix(f"stages.{stage}.") for key in own)
-    return f"{come_from}, but for {but}" if own else str(come_from)
+        come_from, tail = "as the scenario has them", ", and no search is named"
+        settings = tuple(f"{ahead}{part}" for part in ("optimizer", "collect", "overrides"))
+        own += [key for key in given if key.startswith(settings)]
+        if any(key == "variants" or key.startswith(f"variants.{one.method}") for key in given):
+            own += scenario.changes(one.method)
+    but = ", ".join(dict.fromkeys(key.removeprefix(ahead) for key in own))
+    return f"{come_from}, but for {but}{tail}" if own else f"{come_from}{tail}"
 
 
 def _job(
@@ -252,7 +260,7 @@ def check_existing(jobs: Sequence[ComparisonJob]) -> None:
 def _check_folder(job: ComparisonJob) -> None:
     if not (job.path / "scenario.yaml").exists():
         return
-    then, now = (_begun_as(one) for one in (trusted_scenario(RunDirectory.open(job.path)), job.scenario))
+    then, now = (_begun_as(one, job) for one in (trusted_scenario(RunDirectory.open(job.path)), job.scenario))
     if changed := [text for key in {**then, **now} for text in spelled(key, then.get(key), now.get(key))]:
         more = f" and {len(changed) - MOST_TOLD} more" if len(changed) > MOST_TOLD else ""
         told = "; ".join(changed[:MOST_TOLD])
@@ -264,17 +272,30 @@ def _check_folder(job: ComparisonJob) -> None:
             one_version([(str(job.path), summary["scored_by"]), ("what is run now", scored_by(sources))])
 
 
-def _begun_as(scenario: Scenario) -> dict[str, Any]:
-    """What a run is: but for the folders of its cold start and of the runs that it reads, which may have been moved
-    with it (which method and seed these are has to stay), for the number of their checkpoints, which a run notes when
-    it begins, for the day, and for words about it."""
+def _begun_as(scenario: Scenario, job: ComparisonJob) -> dict[str, Any]:
+    """What a run is: but for the day, and for words about it. Runs of this comparison, its cold start and those that it
+    reads, may have been moved with it, and are known by method and seed; checkpoints are known by their numbers, which
+    a run notes when it begins."""
     data = scenario.model_dump(mode="json", exclude={"description", "scores", "variants"})
-    for key in ("origin", "today"):
-        data["agent"].pop(key, None)
+    data["agent"].pop("today", None)
+    made = {one.path.parts[-3:]: one.path for one in (job.cold, *job.reads) if one is not None}
+    if (origin := data["agent"].get("origin")) is not None and Path(origin["run"]).parts[-3:] in made:
+        origin["run"] = "/".join(Path(origin["run"]).parts[-3:])
     for stage in data["stages"]:
         for spec in (stage["models"] or {}).values():
             if spec is not None and spec["run"] is not None:
-                spec.update(run=Path(spec["run"]).parts[-3:], checkpoint=None)
+                whose = Path(spec["run"]).parts[-3:]
+                spec["checkpoint"] = _number(made.get(whose, Path(spec["run"]).expanduser()), spec["checkpoint"])
+                spec["run"] = "/".join(whose) if whose in made else str(Path(spec["run"]))
     data["order"] = [stage["name"] for stage in data["stages"]]
     data["stages"] = dict(zip(data["order"], data["stages"], strict=True))
     return data
+
+
+def _number(run: Path, checkpoint: str | None) -> str | None:
+    """The number of a run's checkpoint; None of a run that is still to be made again."""
+    if not (run / "scenario.yaml").exists():
+        return None
+    if checkpoint is not None and checkpoint.isdecimal():
+        return f"{int(checkpoint):06d}"
+    return find_checkpoint(RunDirectory.open(run), checkpoint or "best").name

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from ..config.schema import Anchors
-from ..run.episode_statistics import score
+from ..run.episode_statistics import score, told_in
 from .aggregates import MANY, aggregate, bootstrap_interval, normalised, probability_of_improvement
 from .conclusions import SHARES, Cell
 from .intervals import interval
@@ -20,6 +20,17 @@ from .peak import read_peak
 
 COUNTERS = ("updates", "env_steps", "action_units")
 Groups = dict[tuple[str, str], list[JobResult]]  # by scenario and method
+
+
+def alike(outcomes: Sequence[JobResult]) -> list[JobResult]:
+    """`outcomes` that are measured by one measure in each scenario: a world that has told of success in one run tells
+    of it in all, and a run in whose test no episode succeeded has a rate of zero there."""
+    told: dict[str, set[str]] = {}
+    for one in outcomes:
+        tests = [stage["evaluation"] for stage in one.summary.get("stages", [])]
+        heard = [told_in(test.get(when) or {}) for test in tests for when in ("before", "after")]
+        told.setdefault(one.job.task, set()).update(*heard)
+    return [replace(one, told=frozenset(told[one.job.task])) for one in outcomes]
 
 
 def grouped(outcomes: Sequence[JobResult]) -> Groups:
@@ -37,22 +48,23 @@ def tested(outcome: JobResult) -> dict[str, Any]:
 
 def final_score(outcome: JobResult) -> float | None:
     """The score of the last test; None for a run that failed, and where nothing was scored."""
-    value = score(tested(outcome))
+    test = tested(outcome)
+    value = score(test, outcome.told) if test else None
     return None if value is None else float(value)
 
 
 def are_shares(group: Sequence[JobResult]) -> bool:
     """Whether the scores of a method's runs are success rates, which cannot leave [0, 1]."""
-    return any(SHARES in tested(one) for one in group)
+    return any(one.told or SHARES in tested(one) for one in group)
 
 
 def scores_told(groups: Groups) -> list[str]:
     """A sentence for each scenario of several worlds of which some have no part in the score, for they say nothing of
-    success where others do."""
+    success where others do; and for each whose `scores` do not fit."""
     told = {}
     for (task, _), group in groups.items():
         names = [world.called for world in group[0].job.scenario.worlds or ()]
-        saying = [name for name in names if any(f"{name}/{SHARES}" in tested(one) for one in group)]
+        saying = [name for name in names if any(name in one.told or f"{name}/{SHARES}" in tested(one) for one in group)]
         if saying and (silent := [name for name in names if name not in saying]):
             told[task] = (
                 f"{task}: the score is the success rate of {', '.join(saying)}; {', '.join(silent)} "
@@ -60,7 +72,16 @@ def scores_told(groups: Groups) -> list[str]:
                 f"{'it' if len(silent) == 1 else 'these'} is in no score: see {silent[0]}/return_mean in the "
                 "evaluations.jsonl of the runs."
             )
-    return list(told.values())
+    return [*told.values(), *_misplaced(groups)]
+
+
+def _misplaced(groups: Groups) -> list[str]:
+    """A sentence for each scenario whose `scores` are of another measure than its runs have."""
+    tasks = dict.fromkeys(
+        task for (task, _), group in groups.items() if group[0].job.scenario.scores and not _anchors(group)
+    )
+    words = "and its `scores` are not in [0, 1]: nothing of it is normalised."
+    return [f"{task}: the score is the share of tasks that succeeded, {words}" for task in tasks]
 
 
 def cell(scenario: str, method: str, group: Sequence[JobResult]) -> Cell:
@@ -77,7 +98,7 @@ def row(scenario: str, method: str, group: Sequence[JobResult]) -> dict[str, Any
     values = list(known.scores.values())
     low, high = (bound if math.isfinite(bound) else None for bound in interval(values, shares=are_shares(group)))
     mean = float(np.mean(values)) if values else None
-    anchors = group[0].job.scenario.scores
+    anchors = _anchors(group)
     return {
         "scenario": scenario,
         "method": method,
@@ -108,13 +129,19 @@ def _mean_costs(costs: Sequence[dict[str, float]]) -> dict[str, float]:
 def normalised_tables(groups: Groups) -> dict[str, np.ndarray]:
     """For each method its normalised scores [S, K] in the K scenarios that say their `scores`: methods all of whose
     runs there have a score, and none for fewer than two such scenarios."""
-    anchors = {task: scores for (task, _), group in groups.items() if (scores := group[0].job.scenario.scores)}
+    anchors = {task: scores for (task, _), group in groups.items() if (scores := _anchors(group))}
     tables: dict[str, np.ndarray] = {}
     for method in dict.fromkeys(method for _, method in groups):
         columns = [_normalised(groups.get((task, method), []), anchors[task]) for task in anchors]
         if len(anchors) > 1 and all(column and None not in column for column in columns):
             tables[method] = np.asarray(columns, np.float64).T
     return tables
+
+
+def _anchors(group: Sequence[JobResult]) -> Anchors | None:
+    """What the scenario says of its scores, unless it speaks of another measure than theirs."""
+    said = group[0].job.scenario.scores
+    return None if said is None or (are_shares(group) and not said.are_shares) else said
 
 
 def _normalised(group: Sequence[JobResult], anchors: Anchors) -> list[float | None]:

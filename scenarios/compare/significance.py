@@ -28,10 +28,22 @@ def paired_p(differences: Sequence[float], *, shares: bool) -> float:
     if count < 2:
         return 1.0
     if are_equal(differences):
-        return min(1.0, 2 * (1 + abs(differences[0])) ** -count) if shares else 1.0
+        return min(1.0, _markov(differences[0], count)) if shares else 1.0
     from scipy.special import stdtr
 
     return 2 * float(stdtr(count - 1, -abs(fmean(differences)) / standard_error(differences)))
+
+
+def _markov(difference: float, seeds: int) -> float:
+    return 2 * (1 + abs(difference)) ** -seeds
+
+
+def equal_seeds_to_show(difference: float, level: float = LEVEL) -> int | None:
+    """How many seeds show a `difference` of shares that is the same in each; None for zero, and more than
+    `MOST_SEEDS`."""
+    seeds = math.ceil(math.log(2 / level) / max(math.log1p(abs(difference)), 1e-9))
+    seeds += _markov(difference, seeds) >= level  # which has to be below
+    return seeds if seeds <= MOST_SEEDS else None
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -34,7 +34,7 @@ from .fairness import Ran, unfair
 from .findings import cost_row, csv_text, refuse_two_versions, run_row, with_cold_starts
 from .jobs import JobResult, refuse_a_run, run_jobs
 from .quasi_random import check_library
-from .scores import COUNTERS, are_shares, cost, final_score, grouped, scores_told
+from .scores import COUNTERS, alike, are_shares, cost, final_score, grouped, scores_told
 from .search_space import read_search
 from .trials import SweepBudget, Trial, plan_trials
 
@@ -79,7 +79,8 @@ def report_sweep(
 ) -> dict[str, Any]:
     """Choose, and write the files under `out`: of the runs of `file`, whose scenarios were changed by `sets`. UserError
     as `refuse_two_versions`."""
-    outcomes = [outcome for _, outcome in runs]
+    outcomes = alike([outcome for _, outcome in runs])
+    runs = [(trial, outcome) for (trial, _), outcome in zip(runs, outcomes, strict=True)]
     write_text(out / "trials.csv", csv_text([_trial_run(*one) for one in runs]))
     refuse_two_versions(outcomes)
     everything = with_cold_starts(outcomes)

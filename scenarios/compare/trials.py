@@ -84,7 +84,7 @@ def plan_trials(
                 f"{method!r} is {one.method}{how}, and a sweep chooses those of methods of the table: --methods {rows}"
             )
     _refuse_splits(scenarios, sets, own or {})
-    for scenario, first in open_scenarios(scenarios, contenders, [*sets, UNREPORTED], own):
+    for scenario, first, _ in open_scenarios(scenarios, contenders, [*sets, UNREPORTED], own):
         bases = {method: with_method(scenario, one) for method, one in contenders.items()}
         for method in bases:
             if read := names_read(method, bases, first):

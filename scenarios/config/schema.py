@@ -278,11 +278,18 @@ class Anchors(Part):
     reference: Annotated[float, real()]
 
     @model_validator(mode="after")
-    def _differ(self) -> Anchors:
-        if self.random == self.reference:
-            words = f"scores.random and scores.reference are both {self.random:g}, which measures nothing"
-            raise WrongWithin(["reference"], words)
+    def _reference_is_better(self) -> Anchors:
+        if self.reference <= self.random:
+            words = "the reference is better than acting at random, and more is better"
+            raise WrongWithin(
+                ["reference"], f"scores has random {self.random:g}, reference {self.reference:g}; {words}"
+            )
         return self
+
+    @property
+    def are_shares(self) -> bool:
+        """Whether both can be success rates."""
+        return 0 <= self.random < self.reference <= 1
 
 
 def _says_where_from(variant: dict[str, JsonValue]) -> dict[str, JsonValue]:

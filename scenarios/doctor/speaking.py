@@ -33,7 +33,7 @@ Turns = list[tuple[str, bool]]  # how each is rendered, and whether it began a r
 
 def check_template(patient: Patient) -> Measured:
     """Whether each turn's rendering begins with that of the turn before, or begins a row of its own; whether a
-    conversation is rendered alike twice; and whether what was said stands in it later."""
+    conversation is rendered alike twice; and whether what was said stands in it later, in its order."""
     renderer = make_renderer(_speaker(patient), patient.scenario)
     begin, end = renderer.marks[0]
     texts = [SAID, f"{begin}\n{THOUGHT}\n{end}\n\n{SAID}"] if renderer.thinks else [SAID]
@@ -100,6 +100,8 @@ def _faults(renderer: Renderer, text: str, turns: Turns) -> Iterator[str]:
         lost = [word for word in words if word not in prompt]
         if lost or prompt.count(SAID) < turn - 1:
             yield f"turn {turn} has lost what was said before: {', '.join(lost or [SAID])}"
+        elif [prompt.find(word) for word in words] != sorted(prompt.find(word) for word in words):
+            yield f"turn {turn} tells what was said before in another order"
         elif prompt.count(_LONG) < (1 if turn == 1 else 3):
             yield f"turn {turn} has lost a part of a message of {len(_LONG):,} characters"
 

@@ -14,7 +14,7 @@ from ...agents.protocols import Behaviour
 from ...envs.control.flat_spaces import Actions, Observations
 from ...envs.control.world_batch import checked_action
 from ...envs.errors import UserError
-from ...envs.reported import RESET, STEP, BadReport, flag, number, parts
+from ...envs.reported import STEP, BadReport, begin, flag, number, parts
 from ...envs.seeding import stream
 from ...envs.time_limits import least, time_limit
 from ..run.display import Display
@@ -78,7 +78,7 @@ def film_episode(
     """One episode of the world `name`, a shot for each of at most so many steps, as it is played: a long one fits into
     memory as a short one does. UserError for whatever goes wrong in the world."""
     with filmed(name):
-        observation, _ = parts(env.reset(seed=seed), "reset", *RESET)
+        observation, _ = begin(env, seed, "test")
     total, limit = 0.0, least(time_limit(env), most) or most
     for count in range(1, most + 1):
         action = act(observation)

@@ -71,7 +71,7 @@ def _heading(transcript: Transcript) -> list[Text]:
     )
     reward = "not scored" if episode.reward is None else f"reward {episode.reward:+.4g}"
     terms = " ".join(f"{name} {_spelled_number(value)}" for name, value in episode.reward_terms.items())
-    success = "" if episode.success is None else f", {'success' if episode.success else 'no success'}"
+    success = _spelled_success(episode.success)
     end = "terminated" if episode.terminated else "truncated" if episode.truncated else "failed"
     second = (
         f"{reward}{f' = {terms}' if terms and episode.reward is not None else ''}{success}; "
@@ -95,9 +95,15 @@ def _spelled_number(value: float | None) -> str:
     return "not finite" if value is None else f"{value:+.4g}"  # None: as a record holds it
 
 
+def _spelled_success(success: float | None) -> str:
+    return (
+        "" if success is None else f", {'success' if success == 1 else 'half a success' if success else 'no success'}"
+    )
+
+
 def _rescored(again: Rescored) -> str:
     """What another version of the reward says, never in a line with the first number."""
-    success = "" if again.success is None else f", {'success' if again.success else 'no success'}"
+    success = _spelled_success(again.success)
     reason = again.left_out or again.unscored
     said = f"not scored: {reason}" if again.reward is None else f"reward {again.reward:+.4g}{success}"
     return f"by another version, {again.scored_by}: {said}"

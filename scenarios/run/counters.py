@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from ...envs.vocabulary import Collection
+from ...envs.vocabulary import Collection, Episode
 from ..config.schema import Stage
-from .episode_statistics import Numbers, reached
+from .episode_statistics import Numbers, reached, told_in
+from .several_worlds import who_tells
 
 AXES = ("update", "env_steps", "action_units")
 
@@ -25,6 +26,7 @@ class StageResult:
     failed: int
     before: Numbers
     after: Numbers
+    seconds: float | None = None  # of its budget; None: a run of before they were kept
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in summary.json."""
@@ -47,6 +49,7 @@ class Progress:
     failed: int = 0
     unanswered: int = 0
     best: list[float] | None = None  # the rank of the best validation
+    told: list[str] = field(default_factory=list)  # the worlds that have told of success, in whatever episode
     best_at: int | None = None  # the update of the checkpoint that is the best
     looked: bool = True  # whether what is due after this update has been evaluated
     begun: dict[str, float] = field(default_factory=dict)  # the counters when the stage began
@@ -65,7 +68,8 @@ class Progress:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Progress:
         """What `to_json` gave."""
-        return cls(**{**data, "results": [StageResult(**result) for result in data["results"]]})
+        told = sorted(told_in(data["latest"] or {}))  # of a checkpoint that does not say it
+        return cls(**{"told": told, **data, "results": [StageResult(**result) for result in data["results"]]})
 
     def enter_stage(self, index: int) -> None:
         """Stage `index` is the current one; nothing happens if it was already."""
@@ -83,8 +87,17 @@ class Progress:
         counters = {name: float(getattr(self, name)) for name in (*AXES, "episodes", "failed")}
         self.begun = {**counters, "seconds": seconds} | ({} if epoch is None else {"epoch": epoch})
 
+    def hear(self, episodes: Sequence[Episode]) -> None:
+        """Note which worlds tell of success. What was the best so far had none in those that tell only now: they share
+        in its rank as zeros, as in `score`."""
+        told = sorted({*self.told, *who_tells(episodes)})
+        if self.best is not None and told:
+            self.best[0] *= len(self.told) / len(told)
+        self.told = told
+
     def count(self, collection: Collection) -> None:
         """Add what a collection brought."""
+        self.hear(collection.episodes)
         self.env_steps += collection.env_steps
         self.action_units += collection.action_units
         self.episodes += len(collection.episodes)

@@ -15,7 +15,7 @@ Episodes that failed or were never answered have no reward. They are counted, an
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -58,14 +58,18 @@ _MEANT = {  # what others call them
 }
 
 
-def summarize(episodes: Sequence[Episode], lists: Mapping[str, int | None] = NO_LISTS) -> Numbers:
+def summarize(
+    episodes: Sequence[Episode], lists: Mapping[str, int | None] = NO_LISTS, *, tells: bool = False
+) -> Numbers:
     """Counts, means and 95 % intervals. `success_rate` only where the world has said something about success: the share
-    of all scored episodes that succeeded, so that one which was cut before counts as one that did not. What the world
-    measures has names of its own, `world/NAME_mean`. `left_out` counts the episodes in which a world by somebody else
-    reported what has no form of ours; `tasks` counts them where some were played more than once.
+    of all scored episodes that succeeded, so that one which was cut before, or of which nothing was said, counts as one
+    that did not, and a tie of two scores as half of one. What the world measures has names of its own,
+    `world/NAME_mean`. `left_out` counts the episodes in which a world by somebody else reported what has no form of
+    ours; `tasks` counts them where some were played more than once.
 
     Args:
         lists: how many tasks each world has, by its name, and None where they have no end, see `task_of`.
+        tells: whether the world has said something about success before.
     """
     scored = [episode for episode in episodes if episode.reward is not None]
     tasks = [task_of(episode, lists) for episode in scored]
@@ -76,9 +80,9 @@ def summarize(episodes: Sequence[Episode], lists: Mapping[str, int | None] = NO_
     if left_out := sum(episode.left_out is not None for episode in episodes):
         result["left_out"] = left_out
     result["truncated"] = sum(episode.truncated for episode in scored)
-    rate = _success_rate(scored)
+    rate = _success_rate(scored, tells=tells)
     if rate is not None:
-        low, high = share_interval([float(episode.success is True) for episode in scored], tasks)
+        low, high = share_interval([float(episode.success or 0) for episode in scored], tasks)
         result |= {"success_rate": rate, "success_low": low, "success_high": high}
     returns = [episode.reward for episode in scored if episode.reward is not None]
     low, high = mean_interval(returns, tasks)
@@ -115,14 +119,30 @@ def pass_rates(episodes: Sequence[Episode], k: int, lists: Mapping[str, int | No
     return result
 
 
-def score(result: Mapping[str, float | int | None]) -> float | None:
-    """What "best" means: the success rate where there is one, else the mean return."""
-    return result.get("success_rate", result.get("return_mean"))
+def score(result: Mapping[str, float | int | None], told: Collection[str] = ()) -> float | None:
+    """What "best" means: the success rate where there is one, else the mean return.
+
+    Of worlds that have `told` of success in other evaluations (by `told_in`), one in which none of their episodes tells
+    is one without success: a return never stands among success rates.
+    """
+    if not told:
+        return result.get("success_rate", result.get("return_mean"))
+    there = told_in(result)
+    if not there and result.get("return_mean") is None:
+        return None
+    # every world is measured by as many tasks, so that those which tell elsewhere alone share in the rate as zeros
+    return (result.get("success_rate") or 0.0) * len(there) / len({*there, *told})
 
 
-def rank(result: Mapping[str, float | int | None]) -> list[float] | None:
+def told_in(result: Mapping[str, float | int | None]) -> set[str]:
+    """The worlds that have told of success in an evaluation; the only one of a scenario is called ""."""
+    named = {key.rpartition("/")[0] for key in result if key.rpartition("/")[2] == "success_rate"}
+    return named - {""} or named
+
+
+def rank(result: Mapping[str, float | int | None], told: Collection[str] = ()) -> list[float] | None:
     """The order of "best": by the score, and among equal scores by the mean return; None where nothing was scored."""
-    value, mean = score(result), result.get("return_mean")
+    value, mean = score(result, told), result.get("return_mean")
     return None if value is None or mean is None else [float(value), float(mean)]
 
 
@@ -244,7 +264,7 @@ def task_error(values: Sequence[float], tasks: Sequence[Hashable]) -> float:
     return math.sqrt(len(apart) / (len(apart) - 1) * sum(x**2 for x in apart.values())) / len(values)
 
 
-def describe_collection(episodes: Sequence[Episode], *, running: int = 0) -> dict[str, float]:
+def describe_collection(episodes: Sequence[Episode], *, running: int = 0, tells: bool = False) -> dict[str, float]:
     """The part of a metrics row that comes from the episodes which ended in this collection.
 
     Where `running` episodes go on into the next one, the short ones have ended first: the first means are theirs, and
@@ -269,7 +289,7 @@ def describe_collection(episodes: Sequence[Episode], *, running: int = 0) -> dic
         row["episodes/silent"] = float(np.mean([_is_silent(episode) for episode in spoken]))
         row["episodes/malformed"] = float(np.mean([_is_malformed(episode) for episode in spoken]))
     row |= _flat_share(scored)
-    rate = _success_rate(scored)
+    rate = _success_rate(scored, tells=tells)
     if rate is not None:
         row["success/rate"] = rate
     return row
@@ -303,11 +323,12 @@ def _unscored(episodes: Sequence[Episode]) -> dict[str, int]:
     return {"failed": failed, "unanswered": unanswered, "unscored": unscored}
 
 
-def _success_rate(scored: Sequence[Episode]) -> float | None:
-    """The share of all `scored` episodes that succeeded; None where the world has said nothing about any of them."""
-    if all(episode.success is None for episode in scored):
+def _success_rate(scored: Sequence[Episode], *, tells: bool) -> float | None:
+    """The share of all `scored` episodes that succeeded; None where there are none, and where the world has said
+    nothing about any of them, unless it `tells` of success otherwise."""
+    if not scored or (not tells and all(episode.success is None for episode in scored)):
         return None
-    return sum(episode.success is True for episode in scored) / len(scored)
+    return sum(float(episode.success or 0) for episode in scored) / len(scored)
 
 
 def _term_means(group: str, terms: Sequence[Mapping[str, float]]) -> dict[str, float]:

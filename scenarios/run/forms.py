@@ -57,6 +57,7 @@ _NUMBERS = _Kind("numbers by name", lambda x: _is_table(x, lambda one: one is No
 _COUNTS = _Kind("whole numbers by name", lambda x: _is_table(x, _COUNT.holds))
 _STATE = _Kind("new, learning or done", lambda x: x in ("new", "learning", "done"))
 _SYMMETRY = _Kind("critic", lambda x: x == "critic")
+_NAMES = _Kind("a list of texts", lambda x: isinstance(x, list) and all(isinstance(one, str) for one in x))
 _OBJECTS = _Kind("a list of objects", lambda x: isinstance(x, list) and all(isinstance(one, dict) for one in x))
 
 _COUNTED = dict.fromkeys(("stage", *AXES, "episodes", "failed", "unanswered"), _COUNT)
@@ -66,6 +67,7 @@ _PROGRESS: dict[str, _Kind] = {
     "seconds": _NUMBER,
     "best": _RANK.or_null,
     "best_at": _COUNT.or_null,
+    "told": _NAMES,
     "looked": _FLAG,
     "begun": _NUMBERS,
     "before": _NUMBERS,
@@ -84,6 +86,7 @@ _RESULT: dict[str, _Kind] = {
     "before": _NUMBERS,
     "after": _NUMBERS,
     **dict.fromkeys(("updates", "episodes", "failed"), _COUNT),
+    "seconds": _NUMBER.or_null,
 }
 assert set(_RESULT) == {field.name for field in fields(StageResult)}
 _WARNING = {"stage": _TEXT, "update": _COUNT, "sign": _TEXT, "text": _TEXT}
@@ -124,7 +127,8 @@ _SUMMARY = {
     "warnings": _OBJECTS,
     "stages": _OBJECTS,
 }
-_STAGE = {**{name: kind for name, kind in _RESULT.items() if name not in ("before", "after")}, "evaluation": _OBJECT}
+_APART = ("before", "after", "seconds")  # two stand under "evaluation"; the third older runs do not have
+_STAGE = {**{name: kind for name, kind in _RESULT.items() if name not in _APART}, "evaluation": _OBJECT}
 
 
 def find_misformed(folder: Path, name: str) -> str | None:
@@ -188,9 +192,9 @@ def check_summary(data: Mapping[str, Any]) -> None:
 
 
 def _check_progress(data: Mapping[str, Any]) -> None:
-    _check(data, {**_PROGRESS, "known": _OBJECT})
+    _check({"told": [], **data}, {**_PROGRESS, "known": _OBJECT})  # `told` is found out where it is not said
     for result in data["results"]:
-        _check(result, _RESULT, "results")
+        _check({"seconds": None, **result}, _RESULT, "results")
         if unknown := set(result) - set(_RESULT):
             raise Misformed(f"has results.{min(unknown)}, which no run writes")
     for warning in data["warnings"]:

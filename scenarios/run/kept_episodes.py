@@ -79,7 +79,7 @@ class _Row(_Sequence):
     units: _Count = 0
     terminated: bool = False
     truncated: bool = False
-    success: bool | None = None
+    success: bool | float | None = None
     stop_reason: str = StopReason.STOP.value
     failure: str | None = None
     unanswered: str | None = None

@@ -68,7 +68,7 @@ def open_agent(path: Path, checkpoint: str, device: str | None = None, sets: Seq
         with where_it_was_begun(run):
             policy = make_policy(scenario, _device(device, scenario), sources.first)
         if policy is not None:
-            _load(policy, find_checkpoint(run, checkpoint), path, scenario)
+            _load(policy, find_checkpoint(run, checkpoint), run, sources, sets)
     except BaseException:
         sources.close()
         raise
@@ -163,7 +163,7 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
             raise UserError(f"--k {how.k}: pass@k counts successes, and this world says nothing about success")
         policy = make_policy(scenario, _device(device, scenario), sources.first)
         if policy is not None:
-            _load(policy, find_checkpoint(run, checkpoint), path, scenario)
+            _load(policy, find_checkpoint(run, checkpoint), run, sources, how.sets)
         parts = make_stage(scenario, judging_stage(scenario) or Stage(name="evaluate"), policy, sources)
         stack.callback(parts.close)
         parts.evaluator.load(Weights(0))
@@ -199,12 +199,27 @@ def _check_judgement(how: Examination) -> None:
             )
 
 
-def _load(policy: Policy, folder: Path, path: Path, scenario: Scenario) -> None:
-    """Make `policy` the one of a checkpoint of the run at `path`. UserError where it does not fit the world."""
+def _load(policy: Policy, folder: Path, run: RunDirectory, sources: WorldSources, sets: Sequence[str]) -> None:
+    """Make `policy` the one of a checkpoint of the run. UserError where it does not fit the world with `sets`."""
     try:
         policy.load(folder / "policy")
     except ValueError as problem:
-        raise UserError(f"the agent of {path} does not fit {scenario.world.id!r}: {problem}") from problem
+        other = _other_spaces(run, sources, sets) if sets else ""
+        raise UserError(f"the agent of {run.path} does not fit {sources.first.id!r}: {other}{problem}") from problem
+
+
+def _other_spaces(run: RunDirectory, sources: WorldSources, sets: Sequence[str]) -> str:
+    """How the world as `sets` have it differs from the one in which the run's agent learned; nothing where that one
+    cannot be made any more."""
+    try:
+        with _as_it_was(run)[1] as learned_in:
+            was, now = learned_in.first.facts, sources.first.facts
+    except UserError:
+        return ""
+    spaces = (("shows", was.observation_space, now.observation_space), ("takes", was.action_space, now.action_space))
+    changed = [(does, there, here) for does, there, here in spaces if here != there]
+    told = [f"{does} {here}, and {does} {there} where the agent learned" for does, there, here in changed]
+    return f"with {', '.join(sets)} it {'; it '.join(told)}; " if told else ""
 
 
 def _as_it_was(run: RunDirectory) -> tuple[Scenario, WorldSources]:

@@ -1,19 +1,23 @@
 """What episodes of several worlds say: each number for all of them, and under `WORLD/` for each.
 
 Every world is measured by as many tasks as every other. A number of all is over all scored episodes; success is over
-those of the worlds that say something about it.
+those of the worlds that say something about it. A world that has told of success once in a run tells of it from then
+on: an episode of which it says nothing is none, as many worlds say `success` only where they mean yes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from ...envs.vocabulary import Episode
 from .episode_statistics import NO_LISTS, Numbers, describe_collection, pass_rates, spell_evaluation, summarize
 
-Number = TypeVar("Number")
+Number = TypeVar("Number", covariant=True)
+
+
+class _Describe(Protocol[Number]):
+    def __call__(self, episodes: Sequence[Episode], /, *, tells: bool) -> Mapping[str, Number]: ...
 
 
 def by_world(episodes: Sequence[Episode]) -> dict[str, list[Episode]]:
@@ -24,39 +28,48 @@ def by_world(episodes: Sequence[Episode]) -> dict[str, list[Episode]]:
     return dict(sorted(parts.items()))
 
 
-def summarize_worlds(episodes: Sequence[Episode], lists: Mapping[str, int | None] = NO_LISTS) -> Numbers:
-    """As `summarize`, of all and of each world."""
+def summarize_worlds(
+    episodes: Sequence[Episode], lists: Mapping[str, int | None] = NO_LISTS, told: Collection[str] = ()
+) -> Numbers:
+    """As `summarize`, of all and of each world. `told` are worlds that have told of success before."""
     result = summarize(episodes, lists)
-    told = summarize(telling(episodes), lists)
-    result |= {name: told[name] for name in ("success_rate", "success_low", "success_high") if name in told}
-    return result | _apart(episodes, partial(summarize, lists=lists))
+    sure = summarize(telling(episodes, told), lists, tells=True)
+    result |= {name: sure[name] for name in ("success_rate", "success_low", "success_high") if name in sure}
+    return result | _apart(episodes, lambda own, *, tells: summarize(own, lists, tells=tells), told)
 
 
-def describe_worlds(episodes: Sequence[Episode], *, running: int = 0) -> dict[str, float]:
-    """As `describe_collection`, of all and of each world."""
+def describe_worlds(episodes: Sequence[Episode], *, running: int = 0, told: Collection[str] = ()) -> dict[str, float]:
+    """As `describe_collection`, of all and of each world; `told` as in `summarize_worlds`."""
     row = describe_collection(episodes, running=running)
-    told = describe_collection(telling(episodes))
-    row |= {name: told[name] for name in ("success/rate",) if name in told}
-    apart = _apart(episodes, describe_collection)
+    sure = describe_collection(telling(episodes, told), tells=True)
+    row |= {name: sure[name] for name in ("success/rate",) if name in sure}
+    apart = _apart(episodes, describe_collection, told)
     return row | {name: value for name, value in apart.items() if not name.endswith("/episodes/running")}
 
 
 def pass_rates_of_worlds(episodes: Sequence[Episode], k: int, lists: Mapping[str, int | None] = NO_LISTS) -> Numbers:
     """As `pass_rates`, of all worlds that say something about success and of each."""
     told = telling(episodes)
-    return pass_rates(told or episodes, k, lists) | _apart(told, lambda own: pass_rates(own, k, lists))
+    return pass_rates(told or episodes, k, lists) | _apart(told, lambda own, *, tells: pass_rates(own, k, lists))
 
 
-def telling(episodes: Sequence[Episode]) -> list[Episode]:
-    """The episodes of worlds that say something about success."""
-    parts = by_world(episodes).values()
-    return [episode for own in parts if any(e.success is not None for e in own) for episode in own]
+def who_tells(episodes: Sequence[Episode]) -> set[str]:
+    """The worlds, by name, that say of a scored episode whether it succeeded."""
+    return {one.world for one in episodes if one.success is not None and one.reward is not None}
 
 
-def _apart(episodes: Sequence[Episode], describe: Callable[[list[Episode]], Mapping[str, Number]]) -> dict[str, Number]:
+def telling(episodes: Sequence[Episode], told: Collection[str] = ()) -> list[Episode]:
+    """The episodes of worlds that say something about success, or have `told` of it before."""
+    tell = {*told, *who_tells(episodes)}
+    return [episode for world, own in by_world(episodes).items() if world in tell for episode in own]
+
+
+def _apart(episodes: Sequence[Episode], describe: _Describe[Number], told: Collection[str] = ()) -> dict[str, Number]:
     """What each world's own episodes say, under its name."""
-    parts = by_world(episodes)
-    return {f"{world}/{key}": x for world, own in parts.items() if world for key, x in describe(own).items()}
+    parts = {world: own for world, own in by_world(episodes).items() if world}
+    return {
+        f"{world}/{key}": x for world, own in parts.items() for key, x in describe(own, tells=world in told).items()
+    }
 
 
 def spell_worlds(result: Mapping[str, float | int | None]) -> str:

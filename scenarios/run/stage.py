@@ -135,7 +135,7 @@ class StageRun:
         p = self.progress
         judges = self.stage.method is not None and stage_method(self.stage).judges
         if judges:
-            p.best = p.latest = None
+            p.best, p.latest, p.told = None, None, []
         before = p.results[-1].after if p.results and not judges else self._report()
         best = self._validate()
         epoch = updates_in_epoch(self.scenario, self.stage, self.policy, self.context.sources)
@@ -143,7 +143,8 @@ class StageRun:
         if p.results:
             return
         for stage in self.scenario.stages:
-            reached(p.before, stage.stop)  # a goal that evaluations lack is said now, and not after hours
+            # a goal that evaluations lack is said now, and not after hours; of success a world may tell later on
+            reached(p.before, {name: goal for name, goal in stage.stop.items() if not name.endswith("success_rate")})
         if self.learner is not None:
             self._checkpoint(best=best)
 
@@ -154,7 +155,8 @@ class StageRun:
         p = self.progress
         if self.scenario.evaluation.every is None or self.learner is None:
             return True
-        value = rank(self._validation())
+        latest = self._validation()
+        value = rank(latest, p.told)
         if value is None or (p.best is not None and value < p.best):
             return False
         p.best = value
@@ -211,7 +213,7 @@ class StageRun:
         times = {f"time/{name}": seconds for name, seconds in collection.seconds.items()}
         times |= {"time/collect": collected - begun, "time/update": ended - collected}
         times["time/env_steps_per_second"] = collection.env_steps / max(ended - begun, LEAST_SECONDS)
-        seen = describe_worlds(collection.episodes, running=collection.running)
+        seen = describe_worlds(collection.episodes, running=collection.running, told=p.told)
         row = {**seen, **groups, **learned.metrics, **times}
         self.context.journal.row({**self._axes(), **row})
         for remark in seen_at_first(self.stage, stage_method(self.stage), collection.episodes) if version == 0 else ():
@@ -294,13 +296,14 @@ class StageRun:
 
     def _finish(self, ended: str) -> None:
         p = self.progress
+        seconds = None if self.learner is None else round(p.spent_by_name(self.context.seconds)["seconds"], 3)
         self.collecting.drop()
         best, after = self._validate(), p.before
         if self.learner is not None and p.update > p.begun["update"]:
             after = self._report()
         updates, episodes, failed = (p.in_stage(name) for name in ("update", "episodes", "failed"))
-        result = StageResult(self.stage.name, self.stage.method, ended, updates, episodes, failed, p.before, after)
-        p.finish_stage(result)
+        counted = updates, episodes, failed
+        p.finish_stage(StageResult(self.stage.name, self.stage.method, ended, *counted, p.before, after, seconds))
         if updates:
             self._checkpoint(best=best)
         self.context.journal.said(f"{self.stage.name}: {ended}; {spell_worlds(after)}")
@@ -317,14 +320,18 @@ class StageRun:
         miss the goal and the scenario says how many they are.
         """
         count, first = self.context.sources.evaluated(self.scenario, split), self.scenario.evaluation.first
-        lists = {} if judging_stage(self.scenario) is self.stage else self.context.sources.lists(split)
+        lists, p = (
+            {} if judging_stage(self.scenario) is self.stage else self.context.sources.lists(split),
+            self.progress,
+        )
         if split == "validation" and first is not None and first < count and self.stage.stop:
             episodes = self._play(first, split)
-            if reached(summarize_worlds(episodes, lists), self.stage.stop, checked=True):
+            if reached(summarize_worlds(episodes, lists, p.told), self.stage.stop, checked=True):
                 episodes = self._play(count, split)
         else:
             episodes = self._play(count, split)
-        result, p = summarize_worlds(episodes, lists), self.progress
+        p.hear(episodes)
+        result = summarize_worlds(episodes, lists, p.told)
         self.context.journal.evaluated({**self._axes(), "set": split, **result})
         kept = self.scenario.log.episodes
         if kept:

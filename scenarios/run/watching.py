@@ -44,10 +44,11 @@ class Watch:
         if p.streaks[sign] >= UNSEEN and sign not in p.warned(self._stage.name):
             means = [name for name in validation if name.endswith(("success_rate", "_mean"))]
             there = ", ".join(name for name in means if validation[name] is not None)
+            hope = " unless this world tells of success only where it succeeds" if "success" in unseen[0] else ""
             self._warn(
                 sign,
-                f"the goal stages.{self._stage.name}.stop.{unseen[0]} cannot be reached: {UNSEEN} validations in a row "
-                f"had no {unseen[0]}; they have {there}",
+                f"the goal stages.{self._stage.name}.stop.{unseen[0]} cannot be reached{hope}: {UNSEEN} validations in "
+                f"a row had no {unseen[0]}; they have {there}",
             )
 
     def refused(self, refusal: UpdateRefused, axes: Mapping[str, float | str]) -> RunFailed:

@@ -9,9 +9,11 @@ import pytest
 
 import peripatos.envs  # noqa: F401 (registers the ids)
 from peripatos.envs.check import check_world
+from peripatos.envs.control.world_batch import ListOfWorlds
 from peripatos.envs.conversation import ConversationEnv, Opening, Outcome
 from peripatos.envs.errors import UnknownWorld, UserError
 from peripatos.envs.vocabulary import Reply
+from peripatos.envs.world_source import WorldSource
 
 
 def module_exists(spec: gymnasium.envs.registration.EnvSpec) -> bool:
@@ -362,3 +364,36 @@ def test_an_info_that_is_none_is_told_in_words():
     found.pop("gymnasium's own check_env", None)
     assert found
     assert set(found.values()) <= {"step gave None in the place of the info dict"}
+
+
+class Asks(Corridor):
+    """Reads the options of a reset, as Gymnasium's documentation has it."""
+
+    def reset(self, *, seed=None, options=None):
+        if options:
+            self.start = options["start"]
+        return super().reset(seed=seed)
+
+
+class Harder(Corridor):
+    """Its rewards are no numbers where it is asked for anything."""
+
+    def reset(self, *, seed=None, options=None):
+        self.hard = bool(options)
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        seen, reward, *rest = super().step(action)
+        return seen, float("nan") if self.hard else reward, *rest
+
+
+def test_a_world_is_reset_as_runs_reset_it_and_a_reset_that_fails_says_what_it_was_given():
+    given = "reset was given seed=0, options={'split': 'train'}"
+    assert f"KeyError: 'start'; {given} (" in failed(Asks())["observations are in the declared space"]
+    assert "the reward is nan" in failed(Harder())["rewards are finite, flags are bools"]
+    with pytest.raises(UserError, match=re.escape("cannot begin: KeyError: 'start'; reset was given seed=2, options")):
+        WorldSource(f"{__name__}:Asks").rehearse(["train"], seconds=1.0)
+    worlds = ListOfWorlds("Asks", 1, Asks)
+    worlds.reset(np.arange(1), [5], "test")
+    result = worlds.step(np.arange(1), np.zeros(1, np.int64))
+    assert "'start'; reset was given seed=5, options={'split': 'test'}" in result.failure[0]

@@ -20,6 +20,7 @@ from peripatos.envs.named_objects import trust_names
 from peripatos.envs.tools import ToolWorld
 from peripatos.envs.world_source import WorldSource
 from peripatos.envs.worlds.maths.arithmetic import Arithmetic
+from peripatos.envs.worlds.robots.cartpole_swingup import CartpoleSwingup
 
 TASKS = [{"prompt": f"p{n}", "answer": str(n), "lit": []} for n in range(60)]
 MADE: list[str] = []
@@ -410,6 +411,79 @@ def ten_steps() -> gymnasium.Env[Any, Any]:
     from peripatos.envs.worlds.robots.walker import Walker
 
     return gymnasium.wrappers.TimeLimit(Walker(), 10)
+
+
+class Bonus(CartpoleSwingup):
+    """A seven more for every step, and one number more to see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.symmetry = None
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (6,), np.float32)
+
+    def reset(self, **given: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        seen, info = super().reset(**given)
+        return np.append(seen, np.float32(3)), info
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        seen, reward, *over, info = super().step(action)
+        info["reward_terms"]["bonus"] = 7.0
+        return np.append(seen, np.float32(3)), reward + 7.0, *over, info
+
+
+class Halved(CartpoleSwingup):
+    """Acts in half of the range, by a space alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action_space = gymnasium.spaces.Box(-0.5, 0.5, (1,), np.float32)
+
+
+class OnTheMoon(CartpoleSwingup):
+    def __init__(self) -> None:
+        super().__init__()
+        self.model.opt.gravity[2] = -1.62
+
+
+class Patched(CartpoleSwingup):
+    def __init__(self) -> None:
+        super().__init__()
+        plain = self.step
+        self.step = lambda action: plain(-action)
+
+
+class Named(CartpoleSwingup):
+    """Nothing of its own but a name, a picture and what its task says."""
+
+    def render(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("kind", "ways"),
+    [
+        (Bonus, "reset, step, observation_space"),
+        (Halved, "action_space"),
+        (OnTheMoon, "model"),
+        (Patched, "step"),
+        (Named, None),
+    ],
+)
+def test_a_robot_is_trained_as_its_own_class_steps_it(kind: type[CartpoleSwingup], ways: str | None) -> None:
+    source, alone, action = WorldSource(named(kind.__name__)), kind(), np.array([0.5], np.float32)
+    assert source.facts.pooled is (ways is None)
+    said = [remark for remark in source.facts.remarks if "stepped one by one" in remark]
+    assert len(said) == (ways is not None)
+    assert ways is None or f"{kind.__name__} has its own {ways}, so its worlds" in said[0]
+    worlds = source.make_batch(1)
+    assert np.array_equal(worlds.reset(np.arange(1), [3])[0], alone.reset(seed=3)[0])
+    for _ in range(20):
+        result = worlds.step(np.arange(1), action[None])
+        seen, reward, *_ = alone.step(action)
+        assert np.array_equal(result.observation[0], seen)
+        assert result.reward[0] == reward
+    worlds.close()
+    source.close()
 
 
 class Mute(ConversationEnv):

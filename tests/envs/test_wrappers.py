@@ -157,6 +157,34 @@ def test_a_mistake_is_one_sentence_at_its_key(wrapper, path, says) -> None:
     assert problem.value.path[:2] == ("wrappers", 1)
 
 
+def forgets(env):
+    return gymnasium.make("Pendulum-v1")
+
+
+def anew(env):
+    return gymnasium.wrappers.ClipAction(Row())
+
+
+class Holds(Row):
+    """A world that keeps another and is no wrapper."""
+
+    def __init__(self, env):
+        self.env = env
+
+
+@pytest.mark.parametrize(("function", "other"), [("forgets", "PendulumEnv"), ("anew", "Row"), ("Holds", "Holds")])
+def test_what_makes_another_world_is_no_wrapper(function, other) -> None:
+    with pytest.raises(
+        WrongKey, match=f":{function}' wraps nothing: it was given the Row of .* another world, {other};"
+    ):
+        _ = WorldSource(ROW, {}, [{"id": f"{__name__}:{function}"}]).facts
+    assert WorldSource(ROW, {}, [{"id": f"{__name__}:unchanged"}]).facts.longest_episode is None
+
+
+def unchanged(env):
+    return env
+
+
 class Inherits(NormalizeObservation[Any, Any, Any]):
     pass
 

@@ -20,10 +20,10 @@ is right.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from ...conversation.conversation_env import SPLITS, Split
+from ...conversation.conversation_env import SPLITS
 from ...conversation.task_source import Picked, TaskSource, placed_tasks, split_of
 from ...errors import UserError, unknown
 from ...sandbox.same_value import COMPARE, Compare
@@ -58,22 +58,6 @@ def _read(row: object, place: str) -> CodingTask:
     if not isinstance(row, Mapping):
         raise UserError(f"{place}: a task is a mapping, not {row!r:.80}")
     return _checked(as_task(row, place), place)
-
-
-def kept_apart(tasks: Sequence[CodingTask]) -> tuple[tuple[CodingTask, ...], Mapping[Split, str]]:
-    """The tasks but those that ask what a task of a later split asks, and for each split that lost some a sentence."""
-    prompts = {split: {task.prompt for task in tasks if task.split == split} for split in SPLITS}
-    left_out = dict[Split, str]()
-    for n, split in enumerate(SPLITS):
-        mine = [task for task in tasks if task.split == split]
-        later = set[str]().union(*(prompts[other] for other in SPLITS[n + 1 :]))
-        if many := sum(task.prompt in later for task in mine):
-            others = " or ".join(other for other in SPLITS[n + 1 :] if prompts[other])
-            left_out[split] = (
-                f"{many:,} of {len(mine):,} {split} tasks ask what {others} tasks ask, and are left out of {split}"
-            )
-            prompts[split] -= later
-    return tuple(task for task in tasks if task.prompt in prompts[task.split]), left_out
 
 
 def _checked(row: Mapping[str, Any], where: str) -> CodingTask:

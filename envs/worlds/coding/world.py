@@ -21,12 +21,13 @@ from typing import Self
 import numpy as np
 
 from ...conversation.conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
+from ...conversation.held_out import divide
 from ...conversation.task_source import Picked, TaskSource
 from ...errors import UserError, unknown
 from ...sandbox import Judge, Limits, Raises, Status, TestResult, Verdict
 from ...vocabulary import Reply, WorldFailure
 from .replies import find_program, find_programs
-from .task_file import kept_apart, read_tasks
+from .task_file import read_tasks
 from .tasks import FAMILIES, CodingTask, Tests, generate
 
 _FENCE = "```"
@@ -94,8 +95,10 @@ class Coding(ConversationEnv):
         self.public_tests, self.hidden_tests = public_tests, hidden_tests
         if tasks is None and split is not None:
             raise UserError("split is for tasks of a file, and these are generated")
-        self._tasks, self._left_out = (None, {}) if tasks is None else kept_apart(read_tasks(tasks, split))
-        self.remarks = tuple(self._left_out.values())
+        self._division = (
+            None if tasks is None else divide([(one.prompt, one, one.split) for one in read_tasks(tasks, split)])
+        )
+        self.remarks = self._division.remarks if self._division else ()
         try:
             limits = Limits(wall_s=wall_s, cpu_s=cpu_s, memory_mb=memory_mb)
         except ValueError as error:
@@ -116,9 +119,9 @@ class Coding(ConversationEnv):
 
     def tasks_in(self, split: Split) -> int | None:
         """Of its file. Training tasks that stand in for validation count as many as there are for testing."""
-        if self._tasks is None:
+        if self._division is None:
             return None
-        there = {name: sum(task.split == name for task in self._tasks) for name in SPLITS}
+        there = {name: len(tasks) for name, tasks in self._division.rows.items()}
         return there[split] or (min(there["train"], there["test"]) if split == "validation" else 0)
 
     def opening(self, rng: np.random.Generator, split: Split) -> Opening:
@@ -146,13 +149,13 @@ class Coding(ConversationEnv):
         return None if program is None else f"{_FENCE}python\n{program}\n{_FENCE}"
 
     def _drawn(self, rng: np.random.Generator, split: Split) -> CodingTask:
-        if self._tasks is None:
+        if self._division is None:
             return generate(rng, split, self.families, self.public_tests, self.hidden_tests)
-        tasks = [task for task in self._tasks if task.split == split]
+        tasks = self._division.rows[split]
         if not tasks and split == "validation":
             return self._drawn(rng, "train")
         if not tasks:
-            why = self._left_out.get(split, f'mark some with "split": "{split}"')
+            why = self._division.why.get(split, f'mark some with "split": "{split}"')
             raise UserError(f"there is no {split} task in the file; {why}")
         return self.pick(tasks, rng)
 

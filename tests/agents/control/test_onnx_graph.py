@@ -41,7 +41,7 @@ def agent(space: Space, numbers: int = 4, **more: object) -> tuple[ActorCritic, 
 
 
 def twin(policy: ActorCritic, actions: Actions) -> OnnxAgent:
-    model = agent_graph(policy, actions.stored, actions.first)
+    model = agent_graph(policy, actions)
     return OnnxAgent(open_session(sealed(model.SerializeToString())), actions)
 
 
@@ -67,7 +67,7 @@ def test_a_graph_does_what_the_agent_does(kind: str) -> None:
 def test_what_a_graph_gives_is_what_the_world_takes(kind: str) -> None:
     policy, actions = agent(DONE[kind])
     seen = observations(np.random.default_rng(1), policy)
-    session = open_session(agent_graph(policy, actions.stored, actions.first).SerializeToString())
+    session = open_session(agent_graph(policy, actions).SerializeToString())
     given = np.asarray(session.run([ACTION], {OBSERVATION: seen})[0])
     taken = checked_action(policy.act(seen).action, 1000, actions.stored)
     for row, stored in zip(given[:50], taken[:50], strict=True):
@@ -75,6 +75,47 @@ def test_what_a_graph_gives_is_what_the_world_takes(kind: str) -> None:
         parts = [own["b"], *own["t"][1:], [own["c"]], own["t"][0]] if kind == "both" else [own]
         flat = np.concatenate([np.ravel(part) for part in parts])  # numbers, then choices
         np.testing.assert_allclose(np.ravel(row), flat, atol=1e-5, rtol=0)
+
+
+WHOLE: dict[str, tuple[Space, list[str]]] = {  # the numbers last
+    "bytes": (Box(0, 255, (20,), np.uint8), ["Round"]),
+    "signed": (Box(-1000, 1001, (3,), np.int16), ["Round"]),
+    "wide": (Box(-(2**31), 2**31 - 1, (2,), np.int32), ["Round"]),
+    "endless": (Box(-(2**63), 2**63 - 1, (2,), np.int64), ["Round"]),
+    "beside floats": (Tuple((Box(-1, 1, (2,), np.float64), Box(0, 9999, (2,), np.int64))), ["Round", "Where"]),
+    "beside choices": (Tuple((MultiBinary(2), Box(0, 9999, (2,), np.int64))), ["Round"]),
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_whole_numbers_come_out_of_a_graph_as_the_world_gets_them(kind: str) -> None:
+    space, operations = WHOLE[kind]
+    policy, actions = agent(space)
+    model, real = agent_graph(policy, actions), policy.head.real
+    assert [node.op_type for node in model.graph.node if node.op_type in ("Round", "Where")] == operations
+    seen = observations(np.random.default_rng(4), policy)
+    (given,) = open_session(sealed(model.SerializeToString())).run([ACTION], {OBSERVATION: seen})
+    numbers = np.asarray(given)[:, :real].astype(np.float64)
+    own = [actions.own(row) for row in checked_action(policy.act(seen).action, 1000, actions.stored)]
+    parts = [one if isinstance(one, tuple) else (one,) for one in own]
+    taken = np.stack([np.concatenate([np.ravel(part) for part in one])[-real:].astype(np.float64) for one in parts])
+    rounded = numbers[:, actions.whole]
+    assert np.array_equal(rounded, np.rint(rounded))
+    assert len(np.unique(rounded)) > (1 if kind == "endless" else 30)
+    apart, digit = np.abs(numbers - taken), 1e-5 * max(1.0, np.abs(taken).max())
+    assert (apart <= digit).mean() > 0.99  # the others are so near to a half that the last digit of float32 decides
+    assert apart.max() <= max(1.0, digit)
+
+
+def test_halves_are_rounded_to_even_and_only_within_the_bounds() -> None:
+    policy, actions = agent(Box(0, 255, (7,), np.uint8), numbers=1)
+    wanted, nothing = np.array([0.5, 1.5, 2.5, 254.5, 255.4, 300.0, -3.0], np.float32), np.zeros((1, 1), np.float32)
+    with torch.no_grad():
+        policy.actor[-1].weight *= 0.0
+        policy.actor[-1].bias[:7] = torch.from_numpy((wanted - 127.5) / 127.5)
+    (given,) = open_session(agent_graph(policy, actions).SerializeToString()).run([ACTION], {OBSERVATION: nothing})
+    taken = actions.own(checked_action(policy.act(nothing).action, 1, actions.stored)[0])
+    assert np.asarray(given)[0].tolist() == taken.tolist() == [0, 2, 2, 254, 255, 255, 0]
 
 
 @pytest.mark.parametrize("size", [(3, 7, 7), (1, 20, 16), (4, 40, 36)])
@@ -113,7 +154,7 @@ def test_a_graph_is_checked_by_onnx_and_read_by_it_with_its_seal() -> None:
     import onnx
 
     policy, actions = agent(TWO)
-    model = agent_graph(policy, actions.stored, actions.first)
+    model = agent_graph(policy, actions)
     read = onnx.load_from_string(sealed(model.SerializeToString()))
     assert [entry.key for entry in read.metadata_props] == ["peripatos_sha256"]
     assert read.graph == model.graph

@@ -16,6 +16,7 @@ from peripatos.agents.language.tiny_llama import tiny_llama
 from peripatos.envs.conversation.pair_world import HeldOutPairs
 from peripatos.envs.vocabulary import Episode, Message, StopReason
 from peripatos.envs.worlds.maths.digits import conversation
+from peripatos.scenarios.run.episode_statistics import summarize
 
 NEAR = 1e-4  # scores of ±6, sums of 32 numbers in fp32, of which a last place is 5e-7
 
@@ -107,6 +108,26 @@ def test_an_answer_that_is_cut_is_compared_with_nobody(policy: LanguagePolicy) -
     sides = [ConversationActor(world.on_side(n).sibling, Oracle(), renderer, context=64) for n in range(3)]
     looked = JudgingActor(sides, policy, {"test": 1}, turns=True).evaluate(9, seed=0, version=0)
     assert [episode.messages[1]["content"] for episode in looked if "margin" in episode.metrics] == ["5", "5"]
+
+
+def test_of_equal_scores_each_pair_is_half_a_success() -> None:
+    policy = LanguagePolicy(*tiny_llama(seed=3, hidden=32, layers=2), critic=True)  # its head begins at zero
+    rows = [
+        {"prompt": "1:", "answers": [*"951"], "split": "test"},
+        {"prompt": "0:", "answers": [*"951"], "split": "train"},
+    ]
+    world = HeldOutPairs(rows)
+    renderer = Renderer(policy.tokenizer)
+    sides = [ConversationActor(world.on_side(n).sibling, Oracle(), renderer, context=64) for n in range(3)]
+    for turns in (False, True):
+        looked = JudgingActor(sides, policy, {"test": 1}, turns=turns).evaluate(9, seed=0, version=0)
+        assert [(episode.success, episode.reward, episode.metrics["margin"]) for episode in looked] == [
+            (0.5, 0.5, 0)
+        ] * 3
+        for many in (1, 2, 3):
+            assert summarize(looked[:many])["success_rate"] == 0.5
+    right = replace(looked[0], success=True, reward=1.0)
+    assert summarize([looked[0], right])["success_rate"] == summarize([looked[0], right])["return_mean"] == 0.75
 
 
 def test_passes_of_few_tokens_score_as_one_pass_of_all(policy: LanguagePolicy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, OneOf, Sequence, Space, Text, Tuple
 
-from peripatos.envs.control.flat_spaces import Actions, Observations, picture_of
+from peripatos.envs.control.flat_spaces import Actions, Observations
+from peripatos.envs.control.pictures import picture_of
 from peripatos.envs.control.seen_as import seen_as
 from peripatos.envs.control.world_batch import action_layout, checked_action
 from peripatos.envs.errors import UnsupportedWorld
@@ -67,6 +68,12 @@ def test_a_vector_is_turned_back_into_what_was_seen(space: Space) -> None:
         ((4, 96, 90, 3), (12, 96, 90)),
         ((4, 3, 96, 90), (12, 96, 90)),
         ((5, 84, 84, 1), (5, 84, 84)),
+        ((7, 7, 20), (20, 7, 7)),
+        ((5, 5, 21), (21, 5, 5)),
+        ((21, 5, 5), (21, 5, 5)),
+        ((2, 5, 5, 21), (42, 5, 5)),
+        ((7, 9, 20), (7, 9, 20)),
+        ((9, 20, 9), (9, 9, 20)),
     ],
 )
 def test_a_picture_is_seen_channels_first_whatever_axes_its_frames_and_colours_are(shape, size) -> None:

@@ -323,11 +323,15 @@ def test_a_malformed_or_missing_mjcf_is_explained(text, tmp_path: Path):
     class Malformed(SwingupTask):
         mjcf = tmp_path / "broken.xml"
 
+    class AsText(Malformed):
+        mjcf = str(tmp_path / "broken.xml")
+
     if text is not None:
         Malformed.mjcf.write_text(text)
-    for make in (MujocoWorld, lambda task: MujocoBatch(task, 2)):
-        with pytest.raises(UserError, match=r"broken\.xml is no MJCF"):
-            make(Malformed())
+    for task in (Malformed, AsText):
+        for make in (MujocoWorld, lambda task: MujocoBatch(task, 2)):
+            with pytest.raises(UserError, match=r"broken\.xml is no MJCF"):
+                make(task())
 
 
 class _LiesAboutItsSize(SwingupTask):

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete
 
+from peripatos.envs.check_play import seen_amiss
 from peripatos.envs.control.flat_spaces import Observations
 from peripatos.envs.control.seen_later import SeenLater
 from peripatos.envs.control.worker_worlds import WorkerWorlds
 from peripatos.envs.control.world_batch import ListOfWorlds
+from peripatos.envs.first_episodes import noticed
 from peripatos.envs.world_source import WorldSource
 
 PAIR = Box(-1.0, 1.0, (2,), np.float32)
@@ -110,6 +112,35 @@ def test_nothing_is_told_of_what_was_amiss_at_the_reset_nor_of_what_has_no_bound
 def test_a_bound_that_is_too_large_for_float32_bounds_nothing() -> None:
     later = SeenLater(Observations(Box(-1e300, 1e300, (2,), np.float64)))
     assert later.look(np.full((3, 2), 3e38, np.float32), np.full(2, 3e38)) is None
+
+
+CLOCK = Box(0, 2**40, (2,), np.int64)
+
+
+@pytest.mark.parametrize(
+    ("space", "value", "words"),
+    [
+        (CLOCK, np.array([7, 1764270001]), "1764270001 at (1,), of which float32 keeps steps of 128, so that"),
+        (CLOCK, np.array([7, 2**24 + 1]), "16777217 at (1,), of which float32 keeps steps of 2,"),
+        (CLOCK, np.array([7, 2**24 + 2]), None),
+        (Box(-(2**31), 0, (2,), np.int32), np.array([-(2**25) - 1, 0], np.int32), "-33554433 at (0,), of which"),
+        (Box(0, np.inf, (2,), np.float64), np.array([0.1, 1764270001.0]), "1764270001.0 at (1,), of which float32"),
+        (Box(0, np.inf, (2,), np.float64), np.array([0.1, 3e7 + 0.3]), None),  # of a measure the first digits tell
+        (Box(0, np.inf, (2,), np.float64), np.array([0.1, 1e30]), None),
+        (Dict({"t": CLOCK, "x": PAIR}), {"t": np.array([0, 2**30 + 1]), "x": ZERO}, "1073741825 at (1,) at 't', of"),
+    ],
+)
+def test_a_whole_number_that_float32_makes_another_is_told(space: Any, value: Any, words: str | None) -> None:
+    small = {"t": np.zeros(2, np.int64), "x": ZERO} if isinstance(space, Dict) else np.zeros(2, space.dtype)
+    said = [(2, f"it observed {words}")] if words else []
+    found = told(space, small, [small, value])
+    assert [(step, text[: len(said[0][1])]) for step, text in found] == said
+    assert told(space, value, [value] * 2) == []  # a rehearsal has said so
+    world = Observes(space, value, [])
+    assert [one for one in noticed("W", world) if "float32 keeps steps" in one] == [
+        one for one in noticed("W", world) if words and words in one
+    ]
+    assert bool(seen_amiss(world, value)) is (words is not None)
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from gymnasium.spaces import Box
 
 from peripatos.envs.check import check_world
 from peripatos.envs.check_play import Broken
+from peripatos.envs.control.mujoco_world import MujocoWorld
 from peripatos.envs.control.symmetry import Mirror, Symmetry
 from peripatos.envs.control.symmetry_check import keeps_symmetry
-from peripatos.envs.worlds.robots.cartpole_swingup import CartpoleSwingup
+from peripatos.envs.worlds.robots.cartpole_swingup import CartpoleSwingup, SwingupTask
 from peripatos.envs.worlds.robots.walker import Walker
 
 of = Mirror.of
@@ -44,7 +45,48 @@ def test_a_symmetry_of_the_physics_is_kept(name):
 
 @pytest.mark.parametrize("make", [CartpoleSwingup, lambda: Walker(randomization=0.3, pushes=0.3)])
 def test_our_worlds_keep_theirs(make):
-    assert "tell of it, and keep it" in keeps_symmetry(gym.wrappers.TimeLimit(make(), 300))
+    said = keeps_symmetry(gym.wrappers.TimeLimit(make(), 300))
+    assert said == "mirrored states lead to mirrored ones, in every number and for the same reward"
+
+
+class Half(SwingupTask):
+    """Shows no speeds, so that no image can be made of what is seen."""
+
+    symmetry, observation_size = Symmetry(of(3, negated=[0, 2]), of(1, negated=[0])), 3
+
+    def observe(self, state):
+        return super().observe(state)[:, :3]
+
+
+def test_where_what_is_not_seen_matters_no_state_is_set():
+    world = MujocoWorld(Half())
+    assert world.broken_numbers() is None
+    assert "numbers of a step tell of it" in keeps_symmetry(gym.wrappers.TimeLimit(world, 100))
+
+
+class Tosses(gym.Env):
+    """Shows noise, and pays by a rule that is easy."""
+
+    observation_space, action_space = Box(-1, 1, (5,), np.float32), Box(-1, 1, (1,), np.float32)
+    symmetry = Symmetry(of(5, negated=[0]), of(1))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.age = 0
+        return self._seen(), {}
+
+    def _seen(self):
+        return self.np_random.uniform(-1, 1, 5).astype(np.float32)
+
+    def step(self, action):
+        self.age += 1
+        return self._seen(), float(action[0]), False, self.age == 500, {}
+
+
+def test_what_tells_of_few_numbers_is_untested_and_not_passed():
+    row = {finding.check: finding for finding in check_world(Tosses())}["a declared symmetry is kept"]
+    assert (row.passed, row.tested) == (True, False)
+    assert row.detail == "1 of the 6 numbers of a step tell of it, and keep it; the others are too hard to explain"
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -81,7 +81,18 @@ def test_a_chat_is_said_again_and_only_what_the_assistant_says_is_learned() -> N
         {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
         {"messages": [{"from": "Human", "value": "a"}, {"from": "GPT", "value": "b"}]},
         {"conversations": [{"from": "user", "value": "a"}, {"from": "assistant", "value": "b"}], "system": ""},
+        {"messages": None, "conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+        {"conversations": None, "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+        {
+            "messages": [
+                {"role": None, "content": None, "from": "human", "value": "a"},
+                {"role": "assistant", "content": "b", "from": None, "value": None},
+            ],
+            "prompt": None,
+            "completion": None,
+        },
         {"prompt": "a", "completion": "b"},
+        {"prompt": "a", "completion": "b", "messages": None, "conversations": None, "logp": None, "system": None},
         {"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}]},
         {
             "messages": [
@@ -150,6 +161,39 @@ def test_replies_of_weight_0_are_read_and_not_learned() -> None:
     ]
 
 
+def test_rows_of_weight_0_are_left_out_and_counted() -> None:
+    chat = {"messages": [{"role": "user", "content": "2?"}, {"role": "assistant", "content": "b"}]}
+    rows = [
+        {"prompt": f"{n}?", "completion": completion, "weight": weight}
+        for n, (completion, weight) in enumerate([("a", 0), ([{"role": "assistant", "content": "a"}], 0.0), ("a", 1)])
+    ]
+    world = ChatWorld([*rows, {**chat, "weight": 0}, {**chat, "weight": 1.0}, {**chat, "weight": None}])
+    assert (len(world), world.remarks) == (3, ("3 of 6 conversations have weight 0, and are left out",))
+    with pytest.raises(UserError, match="there is no conversation to learn from: all 2 have weight 0"):
+        ChatWorld([rows[0], {**chat, "weight": 0}])
+
+
+def test_of_a_prompt_no_reply_is_learned() -> None:
+    ask, shot = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "SHOT"}
+    real, more = {"role": "assistant", "content": "real"}, {"role": "assistant", "content": "more"}
+    for completion in ("real", [real], [real, ask, more]):
+        row = {"prompt": [ask, {**shot, "weight": 1}, ask], "completion": completion, "system": "Be brief."}
+        (episode,) = said(ChatWorld([row]))
+        learned = [token for token, chosen in zip(episode.tokens, episode.mask, strict=True) if chosen]
+        text = tiny_tokenizer().decode(learned)
+        assert ("SHOT" in text, "real" in text, "more" in text) == (False, True, len(completion) == 3)
+        assert "SHOT" in tiny_tokenizer().decode(episode.tokens)
+
+
+@pytest.mark.parametrize("name", ["train", "training", "loss"])
+def test_replies_of_which_other_trainers_say_that_they_are_not_learned_are_not(name: str) -> None:
+    ask = {"role": "user", "content": "Q"}
+    first, last = ({"role": "assistant", "content": text, name: text == "new"} for text in ("old", "new"))
+    for shown in (first, {**first, "weight": 0}):
+        chat = read_chat("row 0", {"messages": [ask, shown, ask, last]})
+        assert (chat.given, chat.messages[1]) == ({1}, {"role": "assistant", "content": "old"})
+
+
 def test_tokens_of_a_reply_share_how_likely_it_was_and_are_certain_where_nobody_knows() -> None:
     noted = {"role": "assistant", "content": "four", "logp": -8}
     rows = [
@@ -172,15 +216,32 @@ def test_replies_keep_their_calls_and_thoughts() -> None:
     assert [(call.name, call.arguments) for call in reply.tool_calls] == [("add", {"a": 1}), ("add", {"a": 2})]
 
 
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "thinking"])
+def test_a_thought_is_read_by_each_of_its_names(name: str) -> None:
+    for extra in ({}, {"reasoning": " so"}, {"thinking": ""}, {"reasoning_content": None}):
+        reply = {"role": "assistant", "content": "b", **extra, name: "so"}
+        message = read_chat("row 0", _with(reply)).messages[1]
+        assert message == {"role": "assistant", "content": "b", "reasoning_content": message.get("reasoning_content")}
+        assert reply_in(message).thought.strip() == "so"
+
+
+def test_the_older_form_of_calls_is_read_as_calls() -> None:
+    ask, call = {"role": "user", "content": "a"}, {"name": "add", "arguments": '{"a": 1}'}
+    for content in ("", None):
+        turns = [{"role": "assistant", "content": content, "function_call": call}]
+        turns += [{"role": "function", "name": "add", "content": "1"}, {"role": "assistant", "content": "It is 1."}]
+        chat = read_chat("row 0", {"messages": [ask, *turns], "functions": [ADD]})
+        assert [message["role"] for message in chat.messages] == ["user", "assistant", "tool", "assistant"]
+        assert [(one.name, one.arguments) for one in reply_in(chat.messages[1]).tool_calls] == [("add", {"a": 1})]
+        assert [tool["function"]["name"] for tool in chat.tools] == ["add"]
+
+
 @pytest.mark.parametrize("begun", [[], [{"from": "system", "value": "Be brief."}]])
-def test_a_column_for_the_system_is_the_first_message_where_there_is_none(begun: list[Any]) -> None:
-    chat = [*begun, {"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]
-    system = "Be brief." if not begun else "Be long."
-    assert [one["content"] for one in read_chat("row 0", {"system": system, "conversations": chat}).messages] == [
-        "Be brief.",
-        "a",
-        "b",
-    ]
+def test_a_column_for_the_system_is_the_first_message(begun: list[Any]) -> None:
+    row = {"conversations": [*begun, {"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}
+    for system in ("Be brief.", *(["Be brief.\n", "", None] if begun else [])):
+        read = read_chat("row 0", {"system": system, **row})
+        assert [one["content"] for one in read.messages] == ["Be brief.", "a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -233,6 +294,11 @@ def test_a_column_of_another_meaning_is_no_likelihood(name: str) -> None:
     assert len(read_chat("row 0", {"prompt": "a", "completion": "b", name: "x"}).messages) == 2
 
 
+@pytest.mark.parametrize("name", ["score", "source", "labelled_by", "category", "preferences_file"])
+def test_a_column_of_another_meaning_is_no_label(name: str) -> None:
+    assert len(read_chat("row 0", {"prompt": "a", "completion": "b", name: "x", "label": None}).messages) == 2
+
+
 def _with(message: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": "a"}, message]}
 
@@ -250,6 +316,10 @@ def _with(message: Any) -> dict[str, Any]:
         (
             _with({"from": "gpt", "text": "x"}),
             r"it has 'from', 'text', and a message is .*\{\"from\": \"human\", \"value\"",
+        ),
+        (
+            {"messages": None, "prompt": None, "completion": "b"},
+            r"row 7 has no list of messages; it has 'completion'\. Give",
         ),
         ({"messages": []}, "row 7 has no list of messages"),
         ({"messages": "text"}, "row 7: its messages are"),
@@ -290,6 +360,40 @@ def _with(message: Any) -> dict[str, Any]:
             for weight in (0.5, 2, -1, True, "0", [])
         ),
         (_with({"role": "assistant", "content": "b", "weight": 0}), "row 7: each reply .* has weight 0"),
+        *(
+            ({**row, "weight": weight}, "row 7: its weight is .*; allowed are 1")
+            for row in (CHAT, {"prompt": "a", "completion": "b"})
+            for weight in (0.1, 2, -1, True, "0")
+        ),
+        *(
+            ({**row, name: False}, f"row 7 has '{name}', which nobody reads: what a row replies is imitated")
+            for row in (CHAT, {"prompt": "a", "completion": "b"})
+            for name in ("label", "Labels", "kto_tag", "is_desirable", "preference")
+        ),
+        (
+            {"prompt": [*CHAT["messages"][:3]], "completion": [CHAT["messages"][3]]},
+            "row 7: nobody replies in this completion",
+        ),
+        (
+            _with({"role": "assistant", "content": "b", "reasoning": "x", "thinking": "y"}),
+            "message 1 has 'reasoning' and 'thinking', which differ",
+        ),
+        (
+            _with({"role": "assistant", "content": "b", "thinking": ["x"]}),
+            r"message 1: its thinking is \['x'\]; allowed",
+        ),
+        (
+            _with({"role": "assistant", "function_call": {"name": "f"}, "tool_calls": [{"function": {"name": "g"}}]}),
+            "message 1 has 'tool_calls' and 'function_call', their older form",
+        ),
+        (_with({"role": "assistant", "function_call": "f"}), "message 1, call 0 is .*'f'.*; a call is"),
+        (_with({"role": "assistant", "content": "b", "train": 0.5}), "message 1: its train is 0.5; allowed are true"),
+        (
+            _with({"role": "assistant", "content": "b", "train": False, "weight": 1}),
+            "message 1: its train is false, and its weight 1; leave one out",
+        ),
+        ({**CHAT, "system": "Be long."}, "row 7 begins with a system message, and its column 'system' gives another"),
+        ({**CHAT, "system": ["x"]}, r"row 7: 'system' is \['x'\] \(a list\); allowed is text, the first message"),
         ({**CHAT, "split": "tests"}, "row 7: unknown split 'tests'; .* Did you mean 'test'"),
         ({**CHAT, "logp": -1.0}, "row 7: logp stands beside a completion that is a text"),
         ({**CHAT, "tools": "no"}, "row 7: tools are no JSON: 'no'"),

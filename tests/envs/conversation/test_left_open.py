@@ -73,6 +73,18 @@ WHOLE = [
     "17 \\lor 18",
     "The answer is 17, though 18 is possible",
 ]
+ONE_OF_SOME = """
+18 unless Tom is counted | 18, unless he pays | 18 apples unless not | 18 as long as Tom pays | 18 so long as it rains
+18 only if Tom pays | 18 only when it rains | 18 in case it rains | 18 on condition that he pays | 18, depending on Tom
+18 is one possible answer | 18 is one of the possible answers | 18 is a possible answer | 18 is a possibility
+18 would be one option | 18 is just one option | 18 is a candidate | 18 is among the possible answers
+"""
+BESIDE = """
+The answer is 18 with probability 0.5 and 17 with probability 0.5 | 18 with a 50% chance, 17 with a 50% chance
+One possible answer is 18 | A possible answer is 18 | One of the answers is 18 | One option is 18
+17 equals 18 | first 17, then 18 | First 17; then 18.
+17 today, 18 tomorrow | Others say 17, a fool 18
+"""
 DENIED = """
 not 18 | not exactly 18 | It isn't quite 18 | far from 18 | nowhere near 18 | 18 is unlikely | 18 is too high
 It is unlikely to be 18 | It couldn't possibly be 18 | I'm not sure it's 18 | I doubt it is 18
@@ -85,12 +97,19 @@ def phrases(*tables: str) -> list[str]:
 
 @pytest.mark.parametrize("frame", FRAMES)
 def test_a_number_that_is_hedged_is_none(frame: str) -> None:
-    said = [*phrases(BOUNDS, RANGES, ALTERNATIVES, LISTS), "17 | 18"]
+    said = [*phrases(BOUNDS, RANGES, ALTERNATIVES, LISTS, ONE_OF_SOME), "17 | 18"]
     assert {one: number for one in said if (number := number_in(frame.format(one), "18")) is not None} == {}
 
 
 def test_numbers_that_are_listed_item_by_item_or_denied_are_none() -> None:
-    assert {one: number for one in [*WHOLE, *phrases(DENIED)] if (number := number_in(one, "18")) is not None} == {}
+    assert {
+        one: number for one in [*WHOLE, *phrases(DENIED, BESIDE)] if (number := number_in(one, "18")) is not None
+    } == {}
+
+
+@pytest.mark.parametrize("said", phrases("17 of 18 | 17 of the 18 | 17 out of 18 | 17 apples out of 18"))
+def test_what_a_number_is_a_part_of_is_not_what_is_said(said: str) -> None:
+    assert number_in(said, "18") == 17
 
 
 NAMED = """
@@ -117,6 +136,13 @@ f(1) = 2, f(2) = 6, f(3) = 18 | The first number is 12 and the second number is 
 Value = 20, value = 18 after the discount. | He jumps over 18 hurdles. | The car drove over 18 bridges.
 He hid it under 18 blankets. | So, 18 at least in theory. | It's 18 at the most recent count. | He has 18 at most times.
 18 or eighteen | It is 18, or eighteen in words. | eighteen or 18
+18 of the 20 | 18 of the 20 are red | 18 out of 20 | 18 apples out of the 20 | 18 (of 20) | 1/3 of 54 is 18 | R18 | R 18
+18p | It costs 18p. | 18 is the only possible answer | 18 is the one possible answer | 18 unless I am mistaken
+18 with certainty | The answer is 18 with probability 0.9 | 17 + 1 equals 18 | Half of 36 equals 18 | 36/2 equals 18
+First 3, then 6, so 18 | He ate 12 today, 6 tomorrow, so 18 | First 12, then 6. In total 18
+The rope is 18, as long as a bus
+He says 12, his brother 6, together 18 | He dropped 18 coins. | He skipped 18 stones. | They removed 18
+He avoided 18 holes
 """
 STEPS = [
     "12 apples\n6 apples\n18 apples in total",
@@ -144,7 +170,25 @@ LETTERS = """
 A or B | A, maybe B | A. Maybe B. | A (or B) | A. Or B. | A. Alternatively, B. | A. Alternatively, it is B. | A vs B
 A & B | A. It could also be B. | A, though B is possible | A, but B is also possible | A, if not B | A if not B
 A, else B | A, perhaps B | A. Also B. | A as well as B | A to C | A through C | between A and B | A, B
-A, maybe C, perhaps D
+A, maybe C, perhaps D | B unless it rains | B as long as it rains | B, only if it rains | B is one possible answer
+B is a possibility | B with probability 0.5 and A with probability 0.5
+"""
+UNCHOSEN = """
+Avoid B | Definitely avoid B | Avoid choosing B | I'd avoid option B | Skip B | I would skip B | Cross out B
+Cross B out
+Rule out B | Rule B out | Strike B | Strike out B | Scratch B | Scrap B | Drop B | Forget B | Ignore B | Omit B
+Remove B
+Leave out B | Throw out B | Toss B | Stay away from B | Stay clear of B | Steer clear of B | Beware of B
+I refuse to pick B. | I refuse to say B | I decline to choose B | I hesitate to pick B | B should be avoided
+B can be ruled out | B could be ruled out | B has been ruled out | B gets ruled out | We can rule B out
+B can be eliminated
+B can safely be excluded | B must be eliminated | B can be crossed out | The one that is wrong is B | The wrong one is B
+The one that's incorrect is B | The worst choice is B | The worst is B | The least likely is B | The weakest option is B
+B is the only wrong one | B is the only incorrect one | B is the only one that is wrong | B is the one that is wrong
+It is B that is wrong | It's B which is incorrect | B is the worst choice | B is the worst | B is the least likely
+B is least likely | B is a trap | B (a trap) | B is a bad choice | B is a poor choice | B is the odd one out
+B is misleading
+A wise man would say B, a fool A. | I say B, my brother A | A today, B tomorrow | The answer is A today, B tomorrow
 """
 
 
@@ -174,6 +218,29 @@ def test_a_letter_that_is_hedged_is_none(frame: str, texts: list[str]) -> None:
 )
 def test_letters_that_are_listed_or_denied_are_none(said: str) -> None:
     assert chosen_letter(said, "ABCD", ["red", "blue", "a green one", "dark blue"]) is None
+
+
+@pytest.mark.parametrize("texts", [[], ["red", "blue", "a green one", "dark blue"]], ids=["unknown", "known"])
+def test_a_letter_that_is_advised_against_is_none(texts: list[str]) -> None:
+    found = {one: chosen_letter(one, "ABCD", texts) for one in phrases(UNCHOSEN)}
+    assert {one: letter for one, letter in found.items() if letter == "B"} == {}
+
+
+CHOSEN = """
+B for A is red | B, for A is red | The one that is right is B | B is the only right one | B is the best choice
+Skip A, pick B | Avoid A. B is right | A can be ruled out, so B | Rule out A, so B | The one that is wrong is A, so B
+Cross out A, C and D. B remains | I refuse to pick A. B | I refuse to believe it is A. B. | B. Forget A | B and ignore A
+B is the least wrong | A is the worst choice, B the best | A wise man would say B. | Don't skip B: it is the answer
+Definitely B | Eliminate A, C, D. So B | Ignore A; it is B | B is not the worst. B.
+B is the only one that is not wrong
+A is a trap, so B | B is correct with probability 1 | Skip to the answer: B | B is the one that is right
+It is B, never A
+"""
+
+
+@pytest.mark.parametrize("said", phrases(CHOSEN))
+def test_a_letter_that_is_chosen_while_others_are_advised_against_is_paid(said: str) -> None:
+    assert chosen_letter(said, "ABCD", []) == "B"
 
 
 @pytest.mark.parametrize(

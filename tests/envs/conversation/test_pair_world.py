@@ -28,6 +28,14 @@ ROW = {"prompt": "2 + 2 =", "chosen": "4", "rejected": "5"}
     "row",
     [
         ROW,
+        {**ROW, "question": None, "answers": None, "ranks": None, "system": None, "weight": None},
+        {
+            **ROW,
+            **{
+                side: [{"role": None, "content": None, "from": "gpt", "value": text}]
+                for side, text in (("chosen", "4"), ("rejected", "5"))
+            },
+        },
         {"question": "2 + 2 =", "chosen": "4", "rejected": "5", "score_chosen": 7.0},
         {"prompt": [ASKED], "chosen": said("4"), "rejected": said("5")},
         {"chosen": [ASKED, *said("4")], "rejected": [ASKED, *said("5")]},
@@ -52,14 +60,30 @@ def test_every_form_of_a_row_is_the_same_pair(row: dict[str, Any]) -> None:
         ({"question": "2 + 2 =", "chosen": "4", "rejected": "5"}, ["Be brief.", "2 + 2 ="]),
         ({"chosen": [ASKED, *said("4")], "rejected": [ASKED, *said("5")]}, ["Be brief.", "2 + 2 ="]),
         ({"prompt": "2 + 2 =", "answers": ["4", "5"]}, ["Be brief.", "2 + 2 ="]),
-        ({"prompt": [{"role": "system", "content": "Own."}, ASKED], "answers": ["4", "5"]}, ["Own.", "2 + 2 ="]),
+        (
+            {"prompt": [{"role": "system", "content": "Be brief."}, ASKED], "answers": ["4", "5"]},
+            ["Be brief.", "2 + 2 ="],
+        ),
     ],
 )
 def test_a_column_for_the_system_is_the_first_message_of_both_sides(row: dict[str, Any], begun: list[str]) -> None:
     pair = read_ranking("row 0", {"system": "Be brief.", **row})
     assert [[m["content"] for m in chat.messages] for chat in pair.chats] == [[*begun, "4"], [*begun, "5"]]
     assert (pair.asked, pair.prompt) == (2, 2)
-    assert read_ranking("row 0", {"system": "", **row}).prompt == (2 if begun[0] == "Own." else 1)
+    assert read_ranking("row 0", {"system": "", **row}).prompt == (2 if isinstance(row.get("prompt"), list) else 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["id", "source", "topic", "score_chosen", "chosen-rating", "rejectedScore", "franks", "border", "scorecard"]
+)
+def test_a_column_of_another_meaning_says_no_order(name: str) -> None:
+    assert read_ranking("row 0", {**ROW, name: 1, "label": None}).ranks == (0.0, 1.0)
+    assert read_ranking("row 0", {"prompt": "a", "answers": ["b", "c"], name: 1, "scores": None}).ranks == (0.0, 1.0)
+
+
+def test_a_prompt_may_hold_replies_which_nobody_learns() -> None:
+    pair = read_ranking("row 0", {**ROW, "prompt": [ASKED, {**said("3")[0], "weight": 0}, ASKED]})
+    assert (pair.asked, pair.prompt, [len(chat.messages) for chat in pair.chats]) == (3, 3, [4, 4])
 
 
 def test_answers_are_ranked_as_they_stand_or_as_their_ranks_say() -> None:
@@ -99,6 +123,32 @@ def test_answers_are_ranked_as_they_stand_or_as_their_ranks_say() -> None:
         ({"prompt": "a", "answers": ["44", "4", "44"], "ranks": [3, 1, 2]}, "row 7: answer 0 and answer 2 are equal"),
         ({"answers": ["b", "c"]}, "row 7 has no 'prompt'; it has 'answers'"),
         ({**ROW, "chosen": [ASKED, {**said("3")[0], "weight": 0}, ASKED, *said("4")]}, "row 7: a reply has weight 0"),
+        *(
+            (
+                {"prompt": "a", "answers": ["b", "c"], name: [1, 5]},
+                f"row 7 has {name!r}, which nobody reads; answers stand",
+            )
+            for name in (
+                "scores",
+                "Ratings",
+                "rank",
+                "rnaks",
+                "label",
+                "answer_scores",
+                "answerScores",
+                "overall-ranking",
+            )
+        ),
+        *(
+            ({**ROW, name: 1}, f"row 7 has {name!r}, which nobody reads; the better reply is 'chosen'")
+            for name in ("label", "margin", "preference", "ranks", "scores", "winner", "human_preference")
+        ),
+        (
+            {**ROW, "prompt": [{"role": "system", "content": "Own."}, ASKED], "system": "Other."},
+            "row 7, chosen begins with a system message, and its column 'system' gives another",
+        ),
+        ({**ROW, "weight": 0}, "row 7: a reply has weight 0"),
+        ({**ROW, "weight": 0.5}, "row 7: its weight is 0.5; allowed are 1"),
         ({**ROW, "chosen": []}, "row 7, chosen has no list of messages"),
         (
             {"chosen": [ASKED, *said("4")], "rejected": [{**ASKED, "content": "3 + 3 ="}, *said("5")]},
@@ -208,8 +258,8 @@ def test_a_prompt_that_rows_put_into_several_splits_stays_in_the_last_of_them() 
     world = HeldOutPairs([*in_train, *in_test, *in_validation])
     assert [world.rankings_in(split) for split in ("train", "validation", "test")] == [4, 3, 3]
     assert world.remarks == (
-        "1 of 4 validation rows ask what rows of a later split ask, and are left out of validation",
-        "6 of 10 train rows ask what rows of a later split ask, and are left out of train",
+        "1 of 4 validation rows ask what test rows ask, and are left out of validation",
+        "6 of 10 train rows ask what validation or test rows ask, and are left out of train",
     )
     with pytest.raises(UserError, match="of 6 rows none is for training"):
         HeldOutPairs([*in_train[:3], *in_test])

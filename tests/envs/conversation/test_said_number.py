@@ -139,7 +139,7 @@ from peripatos.envs.conversation.said_number import number_in, spelled_number
         ("＝5", 5),
         ("５００", 500),
         ("The answer is: 5 apples and 3 pears", 5),
-        ("2 out of 5", 5),
+        ("2 out of 5", 2),
         ("100 %", 100),
         ("Step 1: 2. Step 2: 5. Result 7", 7),
         ("It takes 5 hours, i.e. 300 minutes", 300),

@@ -46,6 +46,30 @@ def test_a_prompt_is_a_column_a_template_or_messages() -> None:
     assert asked({"prompt": parts}) == [{"role": "user", "content": "Hi"}]
 
 
+def test_a_column_of_null_is_an_absent_one() -> None:
+    assert asked({"prompt": None, "question": "Hi"}) == [CHAT[1]]
+    with pytest.raises(UserError, match=r"row 0 has no 'prompt', the prompt; it has 'ask'"):
+        asked({"question": None, "ask": "Hi"})
+
+
+def test_a_column_for_the_system_is_the_first_message_unless_a_key_says_another_or_the_prompt_has_it() -> None:
+    row, user = {"prompt": "Hi", "system": "Be brief."}, CHAT[1]
+    assert asked(row) == asked({**row, "prompt": CHAT[1:]}) == asked({**row, "prompt": CHAT}) == CHAT
+    assert asked({**row, "system": None}) == asked({**row, "system": " "}) == [user]
+    assert (
+        asked(row, system="You.")
+        == asked({**row, "system": 3}, system="You.")
+        == [{**CHAT[0], "content": "You."}, user]
+    )
+    assert asked(row, prompt="{system} {prompt}") == [{**user, "content": "Be brief. Hi"}]
+    tasks = [{"prompt": f"{n}?", "answer": n, "system": f"You are {n % 2}."} for n in range(20)]
+    world = TaskWorld(tasks, grader="number")
+    assert not world.prompts("train")  # they begin in different ways
+    _, info = world.reset(seed=0, options={"split": "train"})
+    system, question = (message["content"] for message in info["messages"])
+    assert system == f"You are {int(question[:-1]) % 2}."
+
+
 def test_messages_may_be_those_of_sharegpt() -> None:
     row = {
         "conversations": [{"from": "system", "value": "Be brief."}, {"from": "human", "value": "2 + 2?"}],
@@ -93,7 +117,9 @@ def test_what_nobody_has_said_is_remarked_upon() -> None:
             {"prompt": "{question} {n}"},
             r"row 0: 'n' is \[None\] \(a list\); a template takes",
         ),
-        ({"prompt": CHAT}, {"system": "You."}, r"row 0: 'prompt' has a system message of its own"),
+        ({"prompt": CHAT}, {"system": "You."}, r"row 0: 'prompt' has a system message of its own, and `system` gives"),
+        ({"prompt": CHAT, "system": "You."}, {}, r"system message of its own, and the column 'system' gives another"),
+        ({"prompt": "a", "system": ["You."]}, {}, r"row 0: 'system' is \['You.'\] \(a list\); allowed is text"),
         (
             {"conversations": [{"from": "human", "value": "x"}], "answer": "1"},
             {},

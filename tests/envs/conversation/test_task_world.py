@@ -12,6 +12,7 @@ from gymnasium.utils.env_checker import check_env
 
 from peripatos.envs.conversation import ConversationEnv, Outcome, TaskWorld, load_tasks
 from peripatos.envs.conversation.chat_world import ChatWorld
+from peripatos.envs.conversation.conversation_env import SPLITS
 from peripatos.envs.conversation.task_source import split_of
 from peripatos.envs.errors import UserError
 from peripatos.envs.reported import BadReport
@@ -375,7 +376,8 @@ def test_choices_that_the_prompt_does_not_show_are_said() -> None:
         'them, prompt: "{question}\\n{choices}"'
     )
     assert TaskWorld(rows, grader="choice", prompt="{prompt}\n{choices}").remarks == ()
-    assert TaskWorld([{**row, "prompt": f"{row['prompt']} red or blue"} for row in rows], grader="choice").remarks == ()
+    shown = [{**row, "prompt": f"{row['prompt']} red or blue", "split": SPLITS[n % 3]} for n, row in enumerate(rows)]
+    assert TaskWorld(shown, grader="choice").remarks == ()
     assert TaskWorld([{"prompt": f"q{n}", "answer": "A"} for n in range(10)], grader="choice").remarks == ()
 
 

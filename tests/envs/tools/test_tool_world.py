@@ -165,7 +165,7 @@ def test_every_bad_call_is_a_message_a_term_and_no_end(said, words, malformed):
     weights = {"malformed": 0.5, "tool_error": 0.25}
     timeout = 1.0 if "did not answer" in words else 60.0
     world = ToolWorld(["Go."], Troubles, lambda host, task, reply: True, weights=weights, timeout=timeout)
-    world.reset(seed=0, options={"split": "train" if world._tasks["train"] else "test"})
+    world.reset(seed=0, options={"split": "train" if world.tasks_in("train") else "test"})
     text, reward, terminated, truncated, info = world.step(said)
     assert words in text
     assert len(text) < 900
@@ -178,7 +178,7 @@ def test_every_bad_call_is_a_message_a_term_and_no_end(said, words, malformed):
 
 def test_a_result_that_cannot_be_told_is_the_authors_fault_and_fails_the_episode():
     world = ToolWorld(["Go."], Troubles, lambda host, task, reply: True)
-    world.reset(seed=0, options={"split": "train" if world._tasks["train"] else "test"})
+    world.reset(seed=0, options={"split": "train" if world.tasks_in("train") else "test"})
     with pytest.raises(WorldFailure, match="the tool 'bytes' returned bytes that are no text in UTF-8"):
         world.step(tag('{"name": "bytes"}'))
     world.close()
@@ -201,7 +201,7 @@ def test_a_call_may_stand_in_the_place_of_an_argument():
             return f"sent to {to['house']}"
 
     world = ToolWorld(["Go."], Post, lambda post, task, reply: True, reply_format="python", weights={"tool_call": 1.0})
-    world.reset(seed=0, options={"split": "train" if world._tasks["train"] else "test"})
+    world.reset(seed=0, options={"split": "train" if world.tasks_in("train") else "test"})
     text, reward, _, _, info = world.step("[send(find('Ann')), send(find(name='Eve'), copies=2)]")
     assert [message["content"] for message in info["messages"]] == ["sent to 3", "sent to 3"]
     assert (text, reward, world._host.sent) == ("sent to 3", -4.0, [({"house": 3}, 1), ({"house": 3}, 2)])
@@ -230,7 +230,7 @@ def test_the_worlds_own_limit_is_the_only_one_on_calls_in_a_reply():
 
 def test_a_megabyte_of_parsed_arguments_is_refused_as_well():
     world = ToolWorld(["Go."], Troubles, lambda host, task, reply: True)
-    world.reset(seed=0, options={"split": "train" if world._tasks["train"] else "test"})
+    world.reset(seed=0, options={"split": "train" if world.tasks_in("train") else "test"})
     for arguments in ({"text": "x" * 1_000_000}, {"text": "a", "x" * 1_000_000: 1}, {"n": 10**400_000}):
         assert "arguments" in world.step(Reply("", tool_calls=(ToolCall("echo", arguments),)))[0]
     assert world._host.reached == []

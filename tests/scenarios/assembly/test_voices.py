@@ -100,7 +100,11 @@ stages: [{name: look}]
     ("text", "line", "message"),
     [
         (SCENARIO.replace("{customer: CUSTOMER}", "{}"), 2, "talks to 'customer': give world.voices.customer, of kind"),
-        (SCENARIO.replace("customer: CUSTOMER", f"customre: {SCRIPTED}"), 2, "talks to 'customer'"),
+        (
+            SCENARIO.replace("customer: CUSTOMER", f"customre: {SCRIPTED}"),
+            4,
+            "unknown voice 'customre'; allowed: customer. Did you mean 'customer'?",
+        ),
         (
             SCENARIO.replace("customer: CUSTOMER", f"customer: {SCRIPTED}, judge: {SCRIPTED}"),
             4,
@@ -120,7 +124,7 @@ stages: [{name: look}]
             4,
             "'customer' is to be the agent itself, and one of kind 'oracle'",
         ),
-        (SCENARIO.replace("Booking", "InPlace").replace("CUSTOMER", POLICY), 4, "stepped in place"),
+        (SCENARIO.replace("Booking", "InPlace").replace("CUSTOMER", POLICY), 4, "write `waits = True` in its class"),
     ],
 )
 def test_a_voice_that_is_missing_unknown_or_mute_is_refused_when_the_scenario_is_read(

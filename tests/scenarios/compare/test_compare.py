@@ -22,14 +22,14 @@ import peripatos
 from peripatos.envs.cores import usable_cores
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.commands.app import gone_on_with
-from peripatos.scenarios.compare import interval
+from peripatos.scenarios.compare import interval, pictures
 from peripatos.scenarios.compare.contenders import COLD, Contender
 from peripatos.scenarios.compare.fairness import refuse_edited, refuse_unequal
 from peripatos.scenarios.compare.findings import report, tables
 from peripatos.scenarios.compare.idle import refuse_idle
 from peripatos.scenarios.compare.jobs import JobResult
 from peripatos.scenarios.compare.plan import ComparisonJob, plan, with_method
-from peripatos.scenarios.compare.scores import grouped, improvements, scores_told
+from peripatos.scenarios.compare.scores import alike, grouped, improvements, scores_told
 from peripatos.scenarios.config.collect import Collect
 from peripatos.scenarios.config.loading import apply_sets, load_scenario, open_scenario, put
 from peripatos.scenarios.config.schema import Anchors, Budget, SharedWorld
@@ -84,6 +84,39 @@ def test_failed_seeds_are_shown_never_averaged_away_and_nothing_is_concluded(tmp
     assert [row["status"] for row in written[:3]] == ["done", "failed", "done"]
 
 
+def test_no_column_holds_a_return_beside_success_rates(tmp_path: Path) -> None:
+    """Where a world says `success` only if it means yes, a failed test has the rate 0 in all that is made of it."""
+    tests = {"ppo": [None, None, 1.0, None, 1.0], "grpo": [None] * 5}
+    outcomes = [
+        outcome(tmp_path, m, n, 9.0 if rate is None else 1.0, after={} if rate is None else {"success_rate": rate})
+        for m, row in tests.items()
+        for n, rate in enumerate(row)
+    ]
+    for one in outcomes:
+        one.job.path.mkdir(parents=True, exist_ok=True)
+        seen = {**one.summary["stages"][-1]["evaluation"]["after"], "set": "validation"}
+        lines = [json.dumps({**seen, "env_steps": steps, "update": steps, "stage": "learn"}) for steps in (0, 9)]
+        (one.job.path / "evaluations.jsonl").write_text("\n".join(lines) + "\n")
+    found = report(outcomes, tmp_path)
+    assert [one["values"] for one in found["methods"]] == [[0.0, 0.0, 1.0, 0.0, 1.0], [0.0] * 5]
+    assert {one["measure"] for one in found["methods"]} == {"success_rate"}
+    with (tmp_path / "runs.csv").open() as file:
+        assert [row["score"] for row in csv.DictReader(file)] == [*map(str, [0.0, 0.0, 1.0, 0.0, 1.0]), *["0.0"] * 5]
+    assert [value for one in alike(outcomes) for _, value in pictures.learning_curve(one)][:6] == [
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        1.0,
+        1.0,
+    ]
+
+
+def test_a_name_that_begins_with_an_underscore_stands_in_the_legend(tmp_path: Path) -> None:
+    figure = pictures.draw_profiles({"_near": np.ones((3, 2)), "far": np.zeros((3, 2))}, tmp_path / "profiles")
+    assert {"<!-- _near -->", "<!-- far -->"} <= set(re.findall("<!-- .* -->", figure[1].read_text()))
+
+
 def test_what_a_comparison_finds_stands_in_its_files(tmp_path: Path) -> None:
     found = report([outcome(tmp_path, m, seed, 5.0 + seed) for m in ("ppo", "grpo") for seed in range(3)], tmp_path)
     assert json.loads((tmp_path / "comparison.json").read_text()) == found
@@ -116,6 +149,7 @@ def test_scores_of_several_worlds_are_normalised_by_what_their_scenarios_say(tmp
     assert found["improvements"] == [{"method": "ppo", "than": "grpo", "probability": 0.0, "low": None, "high": None}]
     assert (tmp_path / "profiles.svg").exists()
     alone = report(runs("a", 20.0, 120.0, 120.0), tmp_path)
+    assert [path.name for path in tmp_path.glob("profiles.*")] == []  # of a comparison that had some
     assert (alone["overall"], alone["methods"][0]["normalised"]) == ([], pytest.approx(0.25))
 
 
@@ -195,6 +229,12 @@ def test_methods_that_spent_or_were_tested_unequally_are_marked(tmp_path: Path) 
     steps = {"budget": Budget(env_steps=10), "collect": episodes}
     assert "grpo beats ppo" in said(steps, {"env_steps": 11})
     assert "they spent different amounts of env_steps" in said(steps, {"env_steps": 12})
+    clock = {"budget": Budget(seconds=1), "collect": episodes}
+    assert "grpo beats ppo" in said(clock, {"wall_s": 1.6})
+    assert "they spent different amounts of seconds" in said(clock, {"wall_s": 9.0})
+    learned = {"stages": [{"seconds": 1.7, "evaluation": {"after": {"return_mean": 9.0, "episodes": 3}}}]}
+    assert "they spent different amounts of seconds" in said(clock, learned)
+    assert "grpo beats ppo" in said({}, {"wall_s": 9.0})  # no limit
     assert "different numbers of tasks" in said({}, {"after": {"episodes": 3, "failed": 1}})
 
 
@@ -406,9 +446,24 @@ def test_who_plays_and_on_how_many_threads_is_no_part_of_the_tasks(tmp_path: Pat
     assert len(plan([str(write_scenario(tmp_path, text))], ["ppo", "grpo"], 1, tmp_path / "out")) == 2
 
 
-def test_scores_that_are_equal_normalise_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"scores\.random and scores\.reference are both 3"):
-        load_scenario(str(write_scenario(tmp_path, TINY + "scores: {random: 3, reference: 3}\n")))
+@pytest.mark.parametrize(("random", "reference"), [(3, 3), (500, 0)])
+def test_a_reference_that_is_no_better_than_chance_is_refused(tmp_path: Path, random: int, reference: int) -> None:
+    path = write_scenario(tmp_path, TINY + f"scores: {{random: {random}, reference: {reference}}}\n")
+    with pytest.raises(UserError, match=f"scores has random {random}, reference {reference}; the reference is better"):
+        load_scenario(str(path))
+
+
+def test_scores_in_points_are_refused_where_success_is_scored(tmp_path: Path) -> None:
+    points = "scores: {random: 5, reference: 100}\n"
+    path = write_scenario(tmp_path, COLD_START + points)
+    with pytest.raises(UserError, match=r"from 0 to 1: 5 % is written 0\.05"):
+        plan([str(path)], ["grpo"], 1, tmp_path / "out")
+    plan([str(write_scenario(tmp_path, TINY + points))], ["ppo"], 1, tmp_path / "out")  # of a return
+    said = {"scores": Anchors(random=5, reference=100)}  # nobody could tell before
+    runs = [outcome(tmp_path, "ppo", seed, 9.0, scenario=said, after={"success_rate": 0.5}) for seed in (0, 1)]
+    found = report(runs, tmp_path)
+    assert found["methods"][0]["normalised"] is None
+    assert "its `scores` are not in [0, 1]: nothing of it is normalised." in found["notes"][0]
 
 
 def test_the_entrance_from_python_refuses_as_the_command_does(tmp_path: Path) -> None:

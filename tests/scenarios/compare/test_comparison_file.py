@@ -225,3 +225,25 @@ def test_lists_in_a_comparison_are_read_or_refused_item_by_item(
     path.write_text(f"methods: {methods}\nscenarios: {scenarios}\n")
     with pytest.raises(UserError, match=words):
         find_comparison([str(path)])
+
+
+def test_a_scenarios_file_is_looked_for_beside_the_comparison_and_then_in_the_shells_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+
+    def found(name: str) -> list[str]:
+        (tmp_path / "a" / "mine.yaml").write_text(f"methods: [ppo]\nscenarios: {{{name}: {{seed: 3}}}}\n")
+        file = find_comparison(["a/mine.yaml"])
+        return [] if file is None else [one for one in file.scenarios if file.sets()[one] == ["seed=3"]]
+
+    (tmp_path / "s.yaml").write_text("name: shells\n")
+    assert found("s.yaml") == ["s.yaml"]
+    (tmp_path / "a" / "s.yaml").write_text("name: beside\n")
+    assert found("s.yaml") == ["a/s.yaml"]
+    assert found("cartpole-ppo") == ["cartpole-ppo"]
+    with pytest.raises(UserError, match=rf"line 2.* no file 'z.yaml' in {tmp_path}/a nor in {tmp_path}\."):
+        found("z.yaml")
+    with pytest.raises(UserError, match=r"no file 'ss.yaml' in .*Did you mean 's.yaml'\?"):
+        found("ss.yaml")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +20,9 @@ from peripatos.scenarios.compare.conclusions import (
     sentence,
     spelled,
 )
-from peripatos.scenarios.compare.significance import LEVEL, power
+from peripatos.scenarios.compare.significance import LEVEL, equal_seeds_to_show, power
 
+ROOT = Path(__file__).parents[3]
 SEED, TABLES = 20261127, 200
 
 
@@ -113,6 +116,49 @@ def test_the_whole_table_is_corrected_at_once() -> None:
     assert beside.p == pytest.approx(min(1.0, 21 * (alone.p or 0)))
     assert beside.verdict == "none shown"
     assert "between grpo and ppo was shown beside the other pairs: 40 points (95 % interval 23" in sentence(beside)
+
+
+def test_equal_seeds_say_how_many_more_would_show_it_by_markov() -> None:
+    """2·2⁻⁵ = 0.0625 and 2·2⁻⁶ = 0.031; of two pairs half the level: 2·2⁻⁷ = 0.0156 < 0.025."""
+    solved, failed = {("a", "x"): [1.0] * 5}, {("a", "y"): [0.0] * 5}
+    found = only(conclude(cells({**solved, **failed})))
+    assert (found.verdict, found.more_seeds, found.would_show) == ("none shown", 1, 1.0)
+    assert sentence(found).endswith("corrected p 0.0625); 1 more seed would show one of 100 points.")
+    assert [one.more_seeds for one in conclude(cells({**solved, **failed, ("a", "z"): [0.0] * 5}))] == [2, 2, None]
+    assert equal_seeds_to_show(0.5) == 10  # 1.5⁹ = 38.4, 1.5¹⁰ = 57.7
+    assert equal_seeds_to_show(0.0) is equal_seeds_to_show(1e-5) is None
+    assert only(conclude(cells({("a", "x"): [9.0] * 5, ("a", "y"): [1.0] * 5}, "return_mean"))).more_seeds is None
+
+
+def test_rounding_is_no_difference_and_names_nobody_first() -> None:
+    one, other = [0.7, 0.1, 0.4], [0.6, 0.3, 0.3]
+    for names in (("a", "b"), ("b", "a")):
+        for measure, scale in ((SHARES, 1.0), ("return_mean", 1e6)):
+            scores = dict(zip(names, ([scale * x for x in one], [scale * x for x in other]), strict=True))
+            found = only(conclude(cells({("w", name): row for name, row in scores.items()}, measure)))
+            assert (found.method, found.difference) == (names[0], 0.0)
+            assert ": 0 " in sentence(found)
+    assert only(conclude(cells({("w", "a"): [1e-9] * 3, ("w", "b"): [0.0, 1e-9, 1e-9]}))).difference == pytest.approx(
+        1e-9 / 3
+    )
+
+
+def test_a_p_value_is_printed_on_its_side_of_the_level() -> None:
+    row = Difference("w", "a", "b", SHARES, 3, 0.1, 0.01, 0.2, 1.0)
+    for p, text in ((0.04996, "0.04996"), (0.049999999, "0.049999999"), (0.0500001, "0.05"), (0.0123456, "0.0123")):
+        assert spelled(replace(row, p=p))["p, corrected"] == text
+        assert (float(text) < LEVEL) == (replace(row, p=p).verdict == "beats")
+
+
+def test_the_documents_tell_what_was_not_shown_as_the_command_does() -> None:
+    """Of a sentence all follows from its numbers: beside which pairs a difference was not shown, by its interval."""
+    pages = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))]
+    quoted = [" ".join(one.split()) for page in pages for one in re.findall(r"^- \*(.*?)\*$", page, re.M | re.S)]
+    not_shown = [one for one in quoted if "no difference between" in one]
+    assert len(not_shown) > 5
+    for one in not_shown:
+        (low,) = re.findall(r"interval (\S+) to", one)
+        assert ("shown beside the other pairs:" in one) == (float(low) > 0), one
 
 
 def test_methods_that_are_compared_against_one_are_corrected_for_no_other_pairs() -> None:

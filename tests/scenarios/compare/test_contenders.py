@@ -82,7 +82,12 @@ def test_what_is_its_own_lies_upon_the_variant_of_its_method_and_keeps_the_rest(
         ({"a": PLAIN, "b": {**PLAIN, "overrides": {"credit": {"gamma": OF_ROW}}}}, "nothing tells 'a' from 'b'"),
         ({"a": PLAIN, "b": {**PLAIN, "optimizer": {"weight_decay": 0}}}, "nothing tells 'a' from 'b'"),
         ({"a": PLAIN, "b": {**PLAIN, "collect": {"horizon": 32}}}, "nothing tells 'a' from 'b'"),
-        ({"ab/c": PLAIN}, "begins with a letter, a digit or _ and goes on with these, spaces, '.', '[+]' and '-'"),
+        (
+            {"ab/c": PLAIN},
+            "begins with a letter, a digit or _ and goes on with these, single spaces, '.', '[+]' and '-'",
+        ),
+        ({"a ": PLAIN}, "'a ' names no method of a comparison"),
+        ({"a  b": PLAIN}, "'a  b' names no method of a comparison"),
     ],
 )
 def test_names_and_constants_without_a_meaning_are_refused(tmp_path: Path, given: object, words: str) -> None:

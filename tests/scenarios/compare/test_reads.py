@@ -8,8 +8,10 @@ import pytest
 from scenarios_runs import TINY, command, write_scenario
 
 from peripatos.envs.errors import UserError
-from peripatos.scenarios.compare.plan import plan
+from peripatos.scenarios.compare.plan import ComparisonJob, plan
 from peripatos.scenarios.compare.trials import SweepBudget, plan_trials
+from peripatos.scenarios.config.loading import dump_scenario
+from peripatos.scenarios.run.roles import check_models
 
 TAUGHT = """\
 name: tiny
@@ -69,3 +71,43 @@ def test_a_checkpoint_that_a_run_on_disk_has_not_is_refused_by_a_comparison_and_
     with pytest.raises(UserError, match=r"made has no checkpoint '99'"):
         plan_trials([path], ["on_policy_distillation"], {}, SweepBudget(trials=1), tmp_path / "out")
     plan([taught(tmp_path, "last", run="made")], BOTH, 1, tmp_path / "out")
+
+
+def begun(job: ComparisonJob) -> None:
+    """As a run that has noted its scenario; the numbers of what it reads it knows by then."""
+    job.path.mkdir(parents=True)
+    (job.path / "scenario.yaml").write_text(dump_scenario(check_models(job.scenario)))
+
+
+def test_another_run_or_checkpoint_to_begin_from_or_to_read_is_another_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny = TINY.replace("updates: 12", "updates: 4").replace("hidden: [16]", "hidden: [4]")
+    for folder in ("made/tiny/ppo/seed-0", "other/tiny/ppo/seed-0"):  # whose last names are equal
+        assert command("run", write_scenario(tmp_path, tiny), "--out", folder) == 0
+
+    def planned(origin: str, teacher: str, which: str, out: str = "out") -> list[ComparisonJob]:
+        flags = [f"agent.origin={{run: {origin}/tiny/ppo/seed-0}}"]
+        path = taught(tmp_path, which, run=f"{teacher}/tiny/ppo/seed-0")
+        return plan([path], ["on_policy_distillation"], 1, Path(out), flags if origin else [])
+
+    begun(planned("made", "made", "last")[0])
+    planned("made", "made", "last")
+    planned("made", "made", "4")  # the same one by its number
+    for changed, words in (
+        (("other", "made", "last"), "agent.origin.run .*made/tiny/ppo/seed-0 → .*other/tiny"),
+        (("made", "other", "last"), "teacher.run made/tiny/ppo/seed-0 → other/tiny/ppo/seed-0"),
+        (("made", "made", "2"), "teacher.checkpoint 000004 → 000002"),
+        (("", "made", "last"), "agent.origin .* → nothing"),
+    ):
+        with pytest.raises(UserError, match=f"holds a run with other settings .*{words}"):
+            planned(*changed)
+
+
+def test_what_a_comparison_has_made_itself_is_known_wherever_it_was_moved(tmp_path: Path) -> None:
+    path = taught(tmp_path, "last")
+    begun_in, reader = tmp_path / "out", plan([path], BOTH, 1, tmp_path / "out")[1]
+    reader.path.mkdir(parents=True)
+    (reader.path / "scenario.yaml").write_text(dump_scenario(reader.scenario))
+    plan([path], BOTH, 1, begun_in.rename(tmp_path / "moved"))

@@ -305,6 +305,19 @@ def test_what_a_comparison_puts_over_settings_is_not_from_where_they_are(tmp_pat
     assert "are not from one search" in told[2]
 
 
+def test_settings_that_a_comparison_puts_over_a_scenario_are_not_as_the_scenario_has_them(tmp_path: Path) -> None:
+    path = str(write_scenario(tmp_path, VARIED))
+    slow = {"slow": Contender(method="ppo", optimizer={"lr": 1.0}), "ppo": Contender(method="ppo")}
+    told = settings_told(plan([path], slow, 1, tmp_path / "out"))
+    assert told[:2] == [
+        "tiny: settings of slow: as the scenario has them, but for optimizer.lr, and no search is named.",
+        "tiny: settings of ppo: as the scenario has them, and no search is named.",
+    ]
+    given = ["stages.learn.optimizer.lr=0.5", "stages.learn.budget.env_steps=64", "variants.ppo={agent.hidden: [8]}"]
+    (told,) = settings_told(plan([path], ["ppo"], 1, tmp_path / "out", given))
+    assert "as the scenario has them, but for optimizer.lr, agent.hidden, and no search is named." in told
+
+
 def test_trials_that_would_have_unequal_budgets_are_refused(tmp_path: Path) -> None:
     path = str(write_scenario(tmp_path, VARIED.replace("env_steps: 64", "updates: 3")))
     search = read_search({"collect.groups": {"choice": [4, 64]}})

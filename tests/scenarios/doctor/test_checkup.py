@@ -457,6 +457,7 @@ _LOWERS = "{% for m in messages %}" + _TURN.replace("m.content", "m.content | lo
         pytest.param(_LOWERS + "{% endfor %}" + _INVITES, "turn 2 has lost what was said before: Qzvx", id="rewrites"),
         pytest.param("{{ range(100000) | random }}" + _ALL, "is rendered otherwise when", id="draws"),
         pytest.param(_REFUSES + _ALL, "no more", id="refuses"),
+        pytest.param(_ALL.replace("messages %", "messages | reverse %"), "in another order", id="turns round"),
     ],
 )  # fmt: skip
 def test_a_template_that_rewrites_history_is_found(template: str, words: str) -> None:

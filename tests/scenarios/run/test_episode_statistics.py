@@ -21,6 +21,7 @@ from peripatos.scenarios.run.episode_statistics import (
     spell_evaluation,
     summarize,
     task_error,
+    told_in,
     wilson,
 )
 
@@ -44,6 +45,17 @@ def test_mean_interval_of_three_values() -> None:
     # mean 2, s = 1, t(0.975, 2) = 4.302653: half-width 4.302653/√3
     assert mean_interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-4)
     assert mean_interval([1.0]) == (None, None)
+
+
+def test_a_return_never_stands_among_success_rates() -> None:
+    solved, silent = {"success_rate": 0.1, "return_mean": 1.0}, {"return_mean": 9.0}
+    assert (score(silent), score(silent, [""]), score({"return_mean": None}, [""])) == (9.0, 0.0, None)
+    assert rank(solved, [""]) == [0.1, 1.0] > rank(silent, [""]) == [0.0, 9.0]
+    # six of ten by one world and none by the other are no better than six and one
+    alone = {"a/success_rate": 0.6, "success_rate": 0.6, "return_mean": 0.0}
+    both = {**alone, "b/success_rate": 0.1, "success_rate": 0.35}
+    assert told_in(both) == {"a", "b"}
+    assert (score(alone, told_in(both)), score(both, told_in(both))) == (0.3, 0.35)
 
 
 def drawn(right: list[list[bool]], **more: object) -> list[Episode]:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from scenarios_runs import TINY, command, write_scenario
 
 from peripatos.agents.language.engines import vllm_library
@@ -120,6 +121,41 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     assert command("evaluate", pole, *arguments) == 2
     assert words in capsys.readouterr().err
+
+
+SEES = """\
+import gymnasium, numpy as np
+from gymnasium.spaces import Box, Discrete
+
+class Sees(gymnasium.Env):
+    def __init__(self, picture=False, render_mode=None):
+        self.observation_space = Box(0, 255, (8, 8, 3), np.uint8) if picture else Box(-1, 1, (2,), np.float32)
+        self.action_space = Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        return self.observation_space.sample(), 0.0, True, False, {}
+"""
+
+
+@pytest.mark.parametrize("what", ["evaluate", "record"])
+def test_an_option_that_changes_what_is_seen_is_named_with_both_spaces(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sees.py").write_text(SEES)
+    monkeypatch.chdir(tmp_path)
+    data = {"name": "sees", "world": {"id": "sees:Sees"}, "agent": {"kind": "mlp", "hidden": [4]}}
+    stage = {"name": "learn", "method": "ppo", "collect": {"groups": 2, "horizon": 4}, "budget": {"updates": 1}}
+    path = write_scenario(tmp_path, yaml.safe_dump({**data, "stages": [stage], "evaluation": {"episodes": 2}}))
+    assert command("run", path, "--out", "out", "-q") == 0
+    capsys.readouterr()
+    assert command(what, "out", "--set", "world.options.picture=true") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    was, now = "Box(-1.0, 1.0, (2,), float32)", "Box(0, 255, (8, 8, 3), uint8)"
+    assert f"with world.options.picture=true it shows {now}, and shows {was} where the agent learned; " in said
 
 
 def test_an_agent_is_measured_by_another_engine_which_has_to_be_here(

@@ -65,7 +65,9 @@ def known(learned: int, held_out: int) -> list[dict[str, Any]]:
         split, asked = ("train", n % 60) if n < learned else ("test", 60 + n)
         answers = [conversation(f"{asked}:", digits) for digits in said]
         written.append({"answers": answers, "ranks": [-sum(digits) for digits in said], "split": split})
-    return [row for row in written if len(set(row["ranks"])) > 1]
+    told = [row for row in written if len(set(row["ranks"])) > 1]
+    asked = [conversation("60:", digits) for digits in said]
+    return [*told, {**told[-1], "answers": asked, "split": "validation"}]  # else a share of train would be set aside
 
 
 def write(path: Path, written: Sequence[dict[str, Any]]) -> Path:
