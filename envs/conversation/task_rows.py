@@ -11,13 +11,13 @@ import regex
 
 from ..errors import UserError, unknown
 from .conversation_env import SPLITS
-from .task_columns import Columns, kind_of, lettered
+from .task_columns import Columns, kind_of, lettered, value_at
 from .task_source import Task
 from .task_tables import CHOICES, check_digits, written_list
 
 _MOST_REMARKS = 5
 _LONG = 100_000  # characters of a text
-_STRANGE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ufffd\ufffe\uffff]")
+_STRANGE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ud800-\udfff\ufffd\ufffe\uffff]")
 _NAMES = {"\x00": "a NUL", "\ufffd": "what stands for a byte that could not be read"}
 
 
@@ -114,7 +114,8 @@ def strange_characters(texts: Sequence[tuple[str, str]], what: str = "tasks") ->
     if not odd:
         return []
     place, character = odd[0]
-    name = _NAMES.get(character, "a control character")
+    half = "\ud800" <= character <= "\udfff"
+    name = "half of a pair of surrogates" if half else _NAMES.get(character, "a control character")
     many = f"{len(odd)} of {len(texts)} {what}"
     return [f"{place}: its text has {character!r}, {name} (in {many}), which a model is shown as it is"]
 
@@ -157,7 +158,7 @@ def _with_choices(place: str, task: Task, columns: Columns) -> Task:
         if key in task:
             read[key] = given
     letters, texts = lettered(next((read[key] for key in CHOICES if read.get(key) is not None), None))
-    answer = task.get(columns.answer)
+    answer = value_at(task, columns.answer)
     if not columns.after and not columns.tag and isinstance(answer, str) and re.fullmatch(r"\s*[0-9]{1,3}\s*", answer):
         is_index = int(answer) < len(texts) and answer.strip() not in (*letters, *texts)
         read[columns.answer] = int(answer) if is_index else answer

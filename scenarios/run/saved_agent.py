@@ -26,7 +26,7 @@ from ..config.schema import Scenario, Stage
 from ..config.yaml_text import Source
 from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
 from .disk import RunFailed
-from .episode_statistics import Numbers, told_in
+from .episode_statistics import NO_SUCCESS, Numbers, told_in
 from .failed_episodes import first_causes, judge_evaluation
 from .logs import EVALUATIONS, number_of
 from .noticed import notice
@@ -160,7 +160,7 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         count = how.episodes or sources.evaluated(scenario, "test")
         check_evaluation(scenario, count, how.k)
         if how.k > 1 and is_silent_about_success(scenario, sources):
-            raise UserError(f"--k {how.k}: pass@k counts successes, and this world says nothing about success")
+            raise UserError(f"--k {how.k}: {NO_SUCCESS}")
         policy = make_policy(scenario, _device(device, scenario), sources.first)
         if policy is not None:
             _load(policy, find_checkpoint(run, checkpoint), run, sources, how.sets)
