@@ -129,7 +129,9 @@ _BETWEEN_BEFORE = re.compile(rf"\bbetween (?:{_NOUN} )?{OPEN}$", re.IGNORECASE)
 _VERDICT = re.compile(
     r"\b(?:right|wrong|correct|incorrect|true|false|yes|no|not|answer|choose)\b|[✓✔✅✗✘❌]", re.IGNORECASE
 )
-_PERHAPS = rf"(?:^|[{STOP}])[^\w\n]*(?:or|maybe|perhaps|possibly|alternatively|otherwise),?\s+(?:it(?:'s| is) )?"
+_PERHAPS = (
+    rf"(?:^|[{STOP}])[^\w\n]{{0,40}}+(?:or|maybe|perhaps|possibly|alternatively|otherwise),?\s+(?:it(?:'s| is) )?"
+)
 _BEFORE_SMALL = (  # behind these a small letter is no word
     rf"^[^\w\n]*|[(\[]\s*|{FINAL_BEGINS}\W{{0,9}}|\b{_NOUN}\b(?:\s+is\b|\s*[:=])?\s*(?:\w+ly\s+)?(?:{_NOUN}\s+)?[(\[\"']*"
     r"|\b(?:choose|pick|select|say|guess|go with|so|therefore|thus|hence|it's|it is|not|than)\s+[(\[\"']*"

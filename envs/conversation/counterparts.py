@@ -16,6 +16,7 @@ Left out: languages other than English, and counterparts that only their meaning
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from .last_word import STOP
 
@@ -82,6 +83,7 @@ _PARTS = re.compile(rf"[{STOP},;]|\b(?:and|but|or)\b", re.IGNORECASE)
 _HOW = re.IGNORECASE
 
 
+@lru_cache(maxsize=1024)  # a reply may say the same for as long as it is let
 def are_counterparts(before: str, between: str, behind: str, *, declared: bool) -> bool:
     """Whether of two answers with these words before, between and behind them the one has its counterpart in the other.
     `declared`: the first is said to be the answer, so that the second does not follow from it."""

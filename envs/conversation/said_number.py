@@ -116,7 +116,7 @@ _NOT_ALONE = re.compile(  # behind a number: another quantity, or what makes ano
 _GLUED_ON = re.compile(r"\d ?([^\W\d_]+)(?:\d{2}|\d[^\W\d_])")  # "5h30", "6ft2in", but "5 km2"
 _FRACTION = re.compile(r"(\d?)\\[dtc]?frac ?(?:\{ ?(-?[\d.,]+) ?\} ?\{ ?([\d.,]+) ?\}|(\d)(\d))")
 _POWER_OF_A_WORD = re.compile(
-    rf"((?:[^\W\d_]{{2,}}|(?<!\d)[^\W\d_]|[^\W\d_eE]))(?:[_^-]?\(?-?\d{{1,3}}\)?(?![\d.,]*\d)|[{_SMALL}]+)"
+    rf"((?:(?<![^\W\d_{_SMALL}])[^\W\d_]{{2,}}|(?<!\d)[^\W\d_]|[^\W\d_eE]))(?:[_^-]?\(?-?\d{{1,3}}\)?(?![\d.,]*\d)|[{_SMALL}]+)"
 )
 _INDEX = re.compile(r"(?<!\w)([^\W\d_xyzXYZ])_?\(?(\d{1,2})\)?(?= ?=)")  # "a_1 = 2", "f(1) = 2"; x is an unknown
 _AS_INDEX = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")  # letters of a name for all that looks for numbers

@@ -17,7 +17,7 @@ from .task_tables import CHOICES, check_digits, written_list
 
 _MOST_REMARKS = 5
 _LONG = 100_000  # characters of a text
-_STRANGE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ufffd\ufffe\uffff]")
+_STRANGE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ud800-\udfff\ufffd\ufffe\uffff]")
 _NAMES = {"\x00": "a NUL", "\ufffd": "what stands for a byte that could not be read"}
 
 
@@ -114,7 +114,8 @@ def strange_characters(texts: Sequence[tuple[str, str]], what: str = "tasks") ->
     if not odd:
         return []
     place, character = odd[0]
-    name = _NAMES.get(character, "a control character")
+    half = "\ud800" <= character <= "\udfff"
+    name = "half of a pair of surrogates" if half else _NAMES.get(character, "a control character")
     many = f"{len(odd)} of {len(texts)} {what}"
     return [f"{place}: its text has {character!r}, {name} (in {many}), which a model is shown as it is"]
 

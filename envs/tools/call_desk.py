@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import UserError
 from ..vocabulary import Message, Reply, StopReason, ToolCall
 from . import call_formats
-from .formats.nested import nested_call
+from .formats.nested import levels, nested_call
 from .prompt_words import described_tools
 from .tool import Fault, ToolBox, ToolResult, tool_message
 
 COSTS: Mapping[str, float] = {"malformed": 0.0, "tool_error": 0.0, "tool_call": 0.0}
 """Weights of what calls cost. The terms are −1 for each malformed reply, failed call, and call."""
+
+_MAX_LEVELS = 64  # of calls in one another's arguments
 
 
 @dataclass(frozen=True)
@@ -81,25 +84,27 @@ class CallDesk:
         told: list[Message] = []
         for call in reply.tool_calls:
             try:
-                told.append(tool_message(call, self._run(call, results)))
+                result = self._run(call, results)
+            except _InnerFailed as failed:
+                result = ToolResult(f"{call.name:.64} was not called: {failed}", Fault.ARGUMENTS)
             except _OverLimit:
                 told.append(Message(role="tool", name="limit", content=self._refusal))
                 return Handled(reply, tuple(told), tuple(results), over_limit=True)
+            told.append(tool_message(call, result))
         return Handled(reply, tuple(told), tuple(results))
 
     def _run(self, call: ToolCall, results: list[tuple[ToolCall, ToolResult]]) -> ToolResult:
-        """Execute one call, after those that stand in the place of its arguments; all that were made are `results`."""
-        try:
-            call = replace(call, arguments=self._filled(call.arguments, results))
-        except _InnerFailed as failed:
-            return ToolResult(f"{call.name:.64} was not called: {failed}", Fault.ARGUMENTS)
-        except RecursionError:
-            pass  # no tool takes what is nested so deeply: the box says so
+        """Execute one call, after those that stand in the place of its arguments; all that were made are `results`.
+        _InnerFailed if one of those gave none."""
+        too_deep = levels(call.arguments) > _MAX_LEVELS
+        with suppress(RecursionError):  # no tool takes what is nested so deeply: the box says so
+            call = call if too_deep else replace(call, arguments=self._filled(call.arguments, results))
         if self.calls == self.max_calls:
             raise _OverLimit
         self.calls += 1
         self.grant(self.box.longest(call))
-        result = self.box.run(call)
+        words = f"{call.name:.64} was not called: the calls in its arguments are nested too deeply"
+        result = ToolResult(words, Fault.ARGUMENTS) if too_deep else self.box.run(call)
         self.faults += result.fault is not None
         results.append((call, result))
         return result

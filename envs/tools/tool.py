@@ -31,6 +31,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+from ..contained import is_ours
 from ..errors import UserError, unknown
 from ..reported import BadReport
 from ..user_code import described
@@ -144,7 +145,9 @@ class Tool:
             raise
         except HangingToolError as error:
             return ToolResult(f"{self.name} did not answer within {error}", Fault.TIMEOUT)
-        except (Exception, SystemExit) as error:  # whatever a tool raises is for the agent to read
+        except BaseException as error:  # whatever a tool raises is for the agent to read
+            if _holds_ours(error):
+                raise
             words = _clean(_in_words(error), _MAX_ERROR)
             return ToolResult(f"{self.name} failed: {words}", Fault.RAISED)
         return replace(result, text=_clean(result.text, MAX_RESULT))
@@ -298,6 +301,13 @@ def tool_message(call: ToolCall, result: ToolResult) -> Message:
     """`result` as a chat message that refers to `call`."""
     message = Message(role="tool", name=_clean(str(call.name), 128), content=result.text)
     return {**message, "tool_call_id": call.id} if call.id else message
+
+
+def _holds_ours(error: BaseException) -> bool:
+    """Whether somebody wants to stop, and says so alone or in a group."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(_holds_ours, error.exceptions))
+    return is_ours(error)
 
 
 def _in_words(error: BaseException) -> str:

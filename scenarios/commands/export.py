@@ -45,9 +45,8 @@ def export(
     trust: Trust = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write the oracle's solved conversations, or those of RUN/episodes/FILE.jsonl, as chat data, one JSON object a
-    line, for any trainer; or the model of a run: as a folder for transformers, or of an agent in a body as a file of
-    ONNX, which peripatos play plays."""
+    """Write the oracle's solved conversations, or those of RUN/episodes/FILE.jsonl, as chat data, a JSON object a line;
+    or the model of a run: as a folder for transformers, of an agent in a body as ONNX, which peripatos play plays."""
     from ...envs.errors import UserError
     from ..config.loading import shipped
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..run.disk import RunFailed
 from .shots import Shot
 
 GIF_FPS, GIF_WIDTH = 10, 320
@@ -42,15 +43,34 @@ def caption(shot: Shot, number: int) -> np.ndarray:
 @contextmanager
 def mp4_writer(path: Path, fps: int) -> Iterator[Add]:
     """H.264, which every browser plays. Each frame goes to the encoder as it comes, and none is kept; the file has its
-    name once it is whole."""
+    name once it is whole. OSError where the disk takes no more."""
     import imageio.v2 as imageio
 
-    with (
-        _whole_or_nothing(path) as place,  # `closing`: as its own context a writer stays open where something fails
-        closing(imageio.get_writer(place, fps=fps, codec="libx264", macro_block_size=2, quality=7)) as writer,
-    ):
-        append: Any = writer.append_data  # pyright: ignore[reportAttributeAccessIssue] (its stubs know only readers)
-        yield append
+    how: dict[str, Any] = {"codec": "libx264", "macro_block_size": 2, "quality": 7, "ffmpeg_log_level": "quiet"}
+    with _whole_or_nothing(path) as place:
+        # `closing`: as its own context a writer stays open where something fails
+        with closing(imageio.get_writer(place, fps=fps, **how)) as writer:
+            append: Any = writer.append_data  # pyright: ignore[reportAttributeAccessIssue] (its stubs know only readers)
+
+            def add(frame: np.ndarray) -> None:
+                try:
+                    append(frame)
+                except OSError:  # it tells of a broken pipe, and how it was called
+                    raise _why_unfinished(place) from None
+
+            yield add
+        if b"moov" not in place.read_bytes():  # the index, which comes last; nobody says how the encoder ended
+            raise _why_unfinished(place)
+
+
+def _why_unfinished(place: Path) -> Exception:
+    """What the operating system says to whoever tries to write more behind what the encoder has left."""
+    try:
+        with place.open("ab") as file:
+            file.write(bytes(1 << 16))
+    except OSError as error:
+        return error
+    return RunFailed(f"the encoder ended before {place.parent} held the whole film; type the command again")
 
 
 @contextmanager

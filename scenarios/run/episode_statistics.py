@@ -145,8 +145,9 @@ def told_in(result: Mapping[str, float | int | None]) -> set[str]:
 
 
 def rank(result: Mapping[str, float | int | None], told: Collection[str] = ()) -> list[float] | None:
-    """The order of "best": by the score, and among equal scores by the mean return; None where nothing was scored."""
-    value, mean = score(result, told), result.get("return_mean")
+    """The order of "best": by the success rate, 0 where nobody tells of success, and among equal ones by the mean
+    return; None where nothing was scored."""
+    value, mean = score(result, told or told_in(result) or ("",)), result.get("return_mean")
     return None if value is None or mean is None else [float(value), float(mean)]
 
 

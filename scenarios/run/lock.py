@@ -111,6 +111,8 @@ def take(folder: Path, command: Sequence[str]) -> Lock:
     try:
         return Lock(folder, command)
     except OSError as error:
+        if isinstance(error, IsADirectoryError):
+            raise UserError(f"{folder / NAME} is a folder, where a file says who writes the run: remove it") from error
         what, remedy = in_words(error)
         raise UserError(f"{folder} cannot be written ({what}: {error}): {remedy}") from error
 

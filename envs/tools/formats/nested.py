@@ -17,6 +17,20 @@ def nested(call: ToolCall) -> dict[str, object]:
     return {_CALL: call.name, "arguments": dict(call.arguments)}
 
 
+def levels(value: object) -> int:
+    """How many calls stand in the place of one another's arguments, at most."""
+    most, ahead = 0, [(value, 0)]
+    while ahead:
+        value, level = ahead.pop()
+        level += nested_call(value) is not None
+        most = max(most, level)
+        if isinstance(value, Mapping):
+            ahead += [(part, level) for part in value.values()]
+        elif isinstance(value, list):
+            ahead += [(part, level) for part in value]
+    return most
+
+
 def nested_call(value: object) -> ToolCall | None:
     """The call whose result an argument stands for; None for any other value."""
     if not isinstance(value, Mapping) or value.keys() != {_CALL, "arguments"}:

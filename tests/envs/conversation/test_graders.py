@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile_texts import seconds
 
 from peripatos.envs.conversation import TaskWorld
 from peripatos.envs.conversation.graders import make_grader
@@ -171,6 +172,16 @@ def test_choices_may_have_labels_of_their_own_or_stand_in_the_prompt_alone() -> 
 )
 def test_each_choice_is_paid_by_its_own_text_alone(answer: Any, choices: Any, reply: str, is_right: bool) -> None:
     assert right("choice", answer, reply, **({} if choices is None else {"choices": choices})) is is_right
+
+
+@pytest.mark.parametrize(("name", "answer"), [("number", "18"), ("choice", "B"), ("exact", "18")])
+@pytest.mark.parametrize(
+    "unit", ["a", "é", "USD", "or", "x²", "a1", ";", ".. ", "! ", "\u066b", " ", "\n", "(", "=", "**"]
+)
+def test_no_long_reply_takes_a_grader_more_than_a_moment(name: str, answer: str, unit: str) -> None:
+    for length in (16_000, 64_000):
+        text = unit * (length // len(unit))
+        assert seconds(lambda reply: right(name, answer, reply, **COLOURS), text) < 2
 
 
 @pytest.mark.parametrize("name", ["number", "choice"])

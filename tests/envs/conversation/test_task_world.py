@@ -318,6 +318,8 @@ def test_two_spellings_of_one_answer_contradict_nothing() -> None:
         ("a\x00b", "'\\x00', a NUL"),
         ("a\ufffdb", "'\ufffd', what stands for a byte that could not be read"),
         ("\x1b[0m", "'\\x1b', a control character"),
+        ("half \ud800 pair", "'\\ud800', half of a pair of surrogates"),
+        ("\udc80", "'\\udc80', half of a pair of surrogates"),
         ("caf\x82", "'\\x82', a control character"),
     ],
 )

@@ -37,6 +37,10 @@ def misbehave(behaviour: str, number: int) -> None:
         answer = answer.replace(f'"id": {number}', '"id": "x"')
     if behaviour == "message:twice":
         answer = f"{answer}\n{answer}"
+    if behaviour == "message:surrogate":
+        answer = answer.replace('"x"', r'"\\ud83d\ude00 \ud800"')
+    if behaviour == "message:pair":
+        answer = answer.replace('"x"', r'"\ud83d\ude00 \\ud800"')
     if behaviour == "message:half":
         print(answer[: len(answer) // 2], end="", flush=True)
         os._exit(1)

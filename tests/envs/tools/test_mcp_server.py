@@ -167,9 +167,10 @@ def test_a_line_that_never_ends_is_given_up():
         ("parts", "values, where 20,000 are allowed"),
         ("deep", "levels, where 64 are allowed"),
         ("numbers", "more than 400 digits"),
+        ("surrogate", "the server's answer cannot be read: it sent a message of what is no text"),
     ],
 )
-def test_a_message_that_is_too_large_costs_its_call_and_says_so(behaviour, words):
+def test_a_message_that_is_too_large_or_no_text_costs_its_call_and_says_so(behaviour, words):
     with started(f"message:{behaviour}") as server:
         begun = time.perf_counter()
         result = run(server, "talk")
@@ -177,6 +178,11 @@ def test_a_message_that_is_too_large_costs_its_call_and_says_so(behaviour, words
         assert words in result.text
         assert result.fault is Fault.RAISED
         assert not server._link.gone
+
+
+def test_a_whole_pair_of_surrogates_and_the_letters_of_half_a_one_are_text():
+    with started("message:pair") as server:
+        assert run(server, "talk") == ToolResult("\U0001f600 \\ud800")
 
 
 def test_a_large_message_that_does_not_say_what_it_answers_costs_the_episode():

@@ -5,11 +5,12 @@ import functools
 import threading
 import time
 from abc import ABC
-from typing import Literal
+from typing import Literal, cast
 
 import pytest
 from pydantic import BaseModel, computed_field, field_validator
 
+from peripatos.envs.contained import TimeIsUp
 from peripatos.envs.errors import UserError
 from peripatos.envs.tools import Tool, ToolBox, Toolkit
 from peripatos.envs.tools.tool import MAX_ARGUMENTS, MAX_RESULT, Fault, ToolResult
@@ -116,6 +117,41 @@ def test_a_tool_that_raises_is_a_message(timeout):
     assert "KeyError" in result_of(fails, timeout).text
     result_of(fails, timeout).text.encode()
     assert result_of(leaves, timeout).fault is Fault.RAISED
+
+
+async def cancels() -> str:
+    raise asyncio.CancelledError("by itself")
+
+
+async def cancels_its_task() -> str:
+    cast(asyncio.Task, asyncio.current_task()).cancel()
+    await asyncio.sleep(60)
+    return "late"
+
+
+async def raises_a_group() -> str:
+    raise BaseExceptionGroup("both", [SystemExit(1), ValueError("one")])
+
+
+def ends_a_generator() -> str:
+    raise GeneratorExit
+
+
+@pytest.mark.parametrize("tool", [cancels, cancels_its_task, raises_a_group, ends_a_generator])
+def test_what_is_no_exception_is_a_message_too(tool):
+    result = result_of(tool, 5.0)
+    assert result.fault is Fault.RAISED
+    assert result.text.startswith(f"{tool.__name__} failed: ")
+
+
+@pytest.mark.parametrize("timeout", [None, 5.0])
+@pytest.mark.parametrize("error", [TimeIsUp(), KeyboardInterrupt(), BaseExceptionGroup("", [KeyboardInterrupt()])])
+def test_whoever_wants_to_stop_gets_through_a_tool(timeout, error):
+    def stops() -> str:
+        raise error
+
+    with pytest.raises(type(error)):
+        result_of(stops, timeout)
 
 
 @pytest.mark.parametrize("timeout", [None, 5.0])

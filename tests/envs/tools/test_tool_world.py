@@ -208,6 +208,17 @@ def test_a_call_may_stand_in_the_place_of_an_argument():
     text, reward, _, _, info = world.step("[send(find('Bob'))]")
     assert text == "send was not called: find failed: LookupError: no Bob"
     assert (reward, info["metrics"], len(world._host.sent)) == (-1.0, {"tool_calls": 5.0, "tool_faults": 1.0}, 2)
+    for levels in (65, 240, 250, 260, 5_000):
+        argument: object = "x"
+        for _ in range(levels):
+            argument = {"$call": "find", "arguments": {"name": argument}}
+        text = world.step(Reply("", tool_calls=(ToolCall("send", {"to": argument}),)))[0]
+        assert text == "send was not called: the calls in its arguments are nested too deeply"
+    inner: object = "Bob"
+    for _ in range(64):
+        inner = {"$call": "find", "arguments": {"name": inner}}
+    text = world.step(Reply("", tool_calls=(ToolCall("send", {"to": inner}),)))[0]
+    assert text == "send was not called: find failed: LookupError: no Bob"
     deep: object = "x"
     for _ in range(100_000):
         deep = [deep]

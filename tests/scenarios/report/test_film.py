@@ -100,6 +100,29 @@ def test_what_is_filmed_only_half_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+FULL = """
+import errno, resource
+from pathlib import Path
+import numpy as np
+from peripatos.scenarios.report.video import mp4_writer
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # much as a full disk
+frames = np.random.default_rng(0).integers(0, 255, (200, 128, 128, 3), np.uint8)
+for many in ({few}, 200):  # the encoder fails when it ends; and while it is given pictures
+    try:
+        with mp4_writer(Path({out!r}), 20) as add:
+            for frame in frames[:many]: add(frame)
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+"""
+
+
+def test_a_film_for_which_the_disk_has_no_room_is_no_film_and_the_reason_is_the_disks(tmp_path: Path) -> None:
+    code = FULL.format(few=5, out=str(tmp_path / "film.mp4"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.stdout.split(), done.stderr) == (["EFBIG", "EFBIG"], "")
+    assert list(tmp_path.iterdir()) == []
+
+
 MEASURE = """
 import re, sys
 from pathlib import Path

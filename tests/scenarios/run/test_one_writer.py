@@ -93,6 +93,12 @@ def test_a_lock_whose_file_was_removed_is_no_lock(tmp_path: Path) -> None:
     held.release()
 
 
+def test_a_lock_that_is_a_folder_is_named_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / lock.NAME).mkdir()
+    with pytest.raises(UserError, match=r"\.lock is a folder, where a file says who writes the run: remove it$"):
+        lock.take(tmp_path, ["test"])
+
+
 def test_a_run_that_was_killed_before_it_was_one_is_begun_again_by_the_same_command(tmp_path: Path) -> None:
     run, scenario = tmp_path / "run", write_scenario(tmp_path, TINY.replace("updates: 12", "updates: 1"))
     (run / "checkpoints").mkdir(parents=True)
