@@ -78,7 +78,7 @@ def _is_solved(episode: Episode) -> bool:
     """As `export_chat` says it of the oracle's."""
     if episode.failure is not None or episode.reward is None or not episode.turns:
         return False
-    return episode.reward > 1 - 1e-9 if episode.success is None else episode.success
+    return episode.reward > 1 - 1e-9 if episode.success is None else episode.success == 1
 
 
 def _tools(world: ConversationEnv, scenario: Scenario, episode: Episode) -> list[Any] | None:

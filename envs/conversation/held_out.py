@@ -9,7 +9,7 @@ Left out: setting aside a share of fewer than `FEW` different prompts. Those for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -35,8 +35,11 @@ class Division(Generic[Row]):
         return " or ".join(other for other in SPLITS[SPLITS.index(split) + 1 :] if self.rows[other])
 
 
-def divide(placed: Sequence[tuple[str, Row, Split]], what: str = "tasks") -> Division[Row]:
-    """Rows, each with what it asks and the split that it says, as they are learned from and held out."""
+def divide(
+    placed: Sequence[tuple[str, Row, Split]], what: str = "tasks", *, aside: Callable[[Row], Row] = lambda row: row
+) -> Division[Row]:
+    """Rows, each with what it asks and the split that it says, as they are learned from and held out. `aside` makes of
+    a row that is set aside one that says so: who is paid by its split is not paid for training."""
     rows: dict[Split, list[tuple[str, Row]]] = {split: [] for split in SPLITS}
     left_out: dict[Split, int] = {}
     why: dict[Split, str] = {}
@@ -52,23 +55,23 @@ def divide(placed: Sequence[tuple[str, Row, Split]], what: str = "tasks") -> Div
             why[split] = f"{lost}, and are left out of {split}"
         later |= {split: None} if rows[split] else {}
         prompts |= {asked for asked, _ in mine}
-    rows, aside = _set_aside(rows, what)
+    rows, said = _set_aside(rows, what, aside)
     return Division(
         {split: [row for _, row in mine] for split, mine in rows.items()},
         left_out,
         why,
-        (*why.values(), *([aside] if aside else [])),
+        (*why.values(), *([said] if said else [])),
     )
 
 
 def _set_aside(
-    rows: dict[Split, list[tuple[str, Row]]], what: str
+    rows: dict[Split, list[tuple[str, Row]]], what: str, mark: Callable[[Row], Row]
 ) -> tuple[dict[Split, list[tuple[str, Row]]], str | None]:
     """Rows with some of those for training set aside where none is for validation, and the sentence that says it."""
     train = rows["train"]
     if rows["validation"] or not train or not rows["test"]:
         return rows, None
-    aside = [one for one in train if split_of(one[0], _ONE_IN) == "validation"]
+    aside = [(asked, mark(row)) for asked, row in train if split_of(asked, _ONE_IN) == "validation"]
     kept = [one for one in train if split_of(one[0], _ONE_IN) != "validation"]
     if len({asked for asked, _ in train}) < FEW or not aside or not kept:
         return rows, (

@@ -326,7 +326,8 @@ class TaskWorld(ConversationEnv):
             remarks_on(rows, texts, self._columns, grader=grader, reading=reading if self._grader else None)
         )
         self._division = divide(
-            [(text, task, self._split_of(text, task)) for text, (_, task) in zip(texts, rows, strict=True)]
+            [(text, task, self._split_of(text, task)) for text, (_, task) in zip(texts, rows, strict=True)],
+            aside=lambda task: {**task, "split": "validation"},
         )
         self.remarks += self._division.remarks
 

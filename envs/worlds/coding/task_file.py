@@ -20,10 +20,12 @@ is right.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ...conversation.conversation_env import SPLITS
+from ...conversation.held_out import Division, divide
 from ...conversation.task_source import Picked, TaskSource, placed_tasks, split_of
 from ...errors import UserError, unknown
 from ...sandbox.same_value import COMPARE, Compare
@@ -58,6 +60,11 @@ def _read(row: object, place: str) -> CodingTask:
     if not isinstance(row, Mapping):
         raise UserError(f"{place}: a task is a mapping, not {row!r:.80}")
     return _checked(as_task(row, place), place)
+
+
+def divided(tasks: Sequence[CodingTask]) -> Division[CodingTask]:
+    """The tasks by their splits, see `held_out`."""
+    return divide([(one.prompt, one, one.split) for one in tasks], aside=lambda one: replace(one, split="validation"))
 
 
 def _checked(row: Mapping[str, Any], where: str) -> CodingTask:

@@ -21,13 +21,12 @@ from typing import Self
 import numpy as np
 
 from ...conversation.conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
-from ...conversation.held_out import divide
 from ...conversation.task_source import Picked, TaskSource
 from ...errors import UserError, unknown
 from ...sandbox import Judge, Limits, Raises, Status, TestResult, Verdict
 from ...vocabulary import Reply, WorldFailure
 from .replies import find_program, find_programs
-from .task_file import read_tasks
+from .task_file import divided, read_tasks
 from .tasks import FAMILIES, CodingTask, Tests, generate
 
 _FENCE = "```"
@@ -95,9 +94,7 @@ class Coding(ConversationEnv):
         self.public_tests, self.hidden_tests = public_tests, hidden_tests
         if tasks is None and split is not None:
             raise UserError("split is for tasks of a file, and these are generated")
-        self._division = (
-            None if tasks is None else divide([(one.prompt, one, one.split) for one in read_tasks(tasks, split)])
-        )
+        self._division = None if tasks is None else divided(read_tasks(tasks, split))
         self.remarks = self._division.remarks if self._division else ()
         try:
             limits = Limits(wall_s=wall_s, cpu_s=cpu_s, memory_mb=memory_mb)

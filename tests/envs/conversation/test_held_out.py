@@ -32,6 +32,10 @@ def test_of_train_and_test_alone_a_share_of_train_is_set_aside_and_never_learned
     assert 0 < len(aside) < 15
     assert train == {f"q{n}" for n in range(30)} - aside
     assert test == {f"q{n}" for n in range(30, 40)}
+    paid = TaskWorld(str(tmp_path / "p.csv"), lambda reply, task: task["split"] == "train")
+    for split, reward in (("train", 1.0), ("validation", 0.0), ("test", 0.0)):
+        paid.reset(seed=0, options={"split": split})
+        assert paid.step("")[1] == reward
     assert world.remarks == (
         f"no tasks say that they are for validation: {len(aside)} of 30 train tasks, by a hash of their prompts, are "
         "set aside for it, and never learned from",
