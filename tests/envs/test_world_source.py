@@ -171,7 +171,7 @@ def test_what_shares_nothing_but_tasks_is_constructed_once(world: type) -> None:
     worlds = [source.make() for _ in range(5)]
     assert len({id(one.unwrapped) for one in worlds}) == 5
     assert [world.__name__] == MADE
-    tasks = {id(one.unwrapped._tasks) for one in worlds}
+    tasks = {id(one.unwrapped._division) for one in worlds}
     assert len(tasks) == 1
 
 
